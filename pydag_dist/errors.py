@@ -1,0 +1,43 @@
+"""The errors that pydag_dist raises: each says what is wrong, where, and what to do.
+
+```
+PydagError
+├── InvalidDag          a DAG file or definition has problems (all of them in ``problems``)
+├── InvalidSettings     a setting is missing or wrong
+├── EngineError
+│   ├── UnknownRun      no such run in Redis
+│   ├── SchemaMismatch  the run was written by another version's engine
+│   └── UnsafeRedis     the Redis server could lose the engine's keys
+└── RunFailed           a run that was waited for ended failed or cancelled
+```
+"""
+
+from __future__ import annotations
+
+
+class PydagError(Exception):
+    """The base of every error that this project raises on purpose."""
+
+
+class InvalidSettings(PydagError):
+    """A setting is missing or wrong; the message names it and what it may be."""
+
+
+class EngineError(PydagError):
+    """The engine refused a call; nothing was changed."""
+
+
+class UnknownRun(EngineError):
+    """No run of that id is in Redis: never submitted, or past its retention."""
+
+
+class SchemaMismatch(EngineError):
+    """The run's keys were written by an engine of another schema."""
+
+
+class UnsafeRedis(EngineError):
+    """The Redis server is set up so that it could drop the engine's keys."""
+
+
+class RunFailed(PydagError):
+    """A run that was waited for did not succeed; the message names its failed tasks."""

@@ -1,0 +1,61 @@
+"""Settings of every part: ``PYDAG_*`` variables, or a TOML file named by ``PYDAG_CONFIG``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from pydag_dist.errors import InvalidSettings
+
+
+class Settings(BaseSettings):
+    """What every part of an installation must agree on. A variable beats the file."""
+
+    model_config = SettingsConfigDict(env_prefix="PYDAG_", extra="ignore")
+
+    redis_url: str = Field("redis://127.0.0.1:6379/0", description="the one Redis of all parts")
+    database_url: str | None = Field(None, description="SQLAlchemy URL of the history")
+    log_store: str | None = Field(None, description="directory or gs://bucket/prefix of old logs")
+    home: Path = Field(Path("~/.pydag"), description="where embedded data lives")
+    key_prefix: str = Field("pydag", pattern=r"^[A-Za-z0-9_.-]+$")
+    retention: int = Field(7 * 86400, gt=0, description="seconds that an ended run stays in Redis")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (
+            init_settings,
+            env_settings,
+            TomlConfigSettingsSource(settings_cls, os.environ.get("PYDAG_CONFIG")),
+        )
+
+
+def load_settings() -> Settings:
+    """The settings of this process; `InvalidSettings` names every wrong one."""
+    config = os.environ.get("PYDAG_CONFIG")
+    if config and not Path(config).is_file():
+        message = f"PYDAG_CONFIG names {config}, which is not a file: create it or unset PYDAG_CONFIG"
+        raise InvalidSettings(message)
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        problems = "; ".join(
+            f"PYDAG_{'.'.join(map(str, p['loc'])).upper()}: {p['msg']}" for p in error.errors()
+        )
+        raise InvalidSettings(problems) from None
+    settings.home = settings.home.expanduser()
+    return settings
