@@ -1,0 +1,55 @@
+# One command each: every target makes the virtual environment that it needs by itself.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: help demo up test check format bench clean
+
+help:
+	@echo "make demo    run the example pipeline on this machine, everything embedded"
+	@echo "make up      start everything embedded and keep it running"
+	@echo "make test    run all tests"
+	@echo "make check   formatting, lint, types and import contracts"
+	@echo "make format  format the code and apply the linter's safe fixes"
+	@echo "make bench   run the benchmarks"
+	@echo "make clean   remove the virtual environment and caches"
+
+demo: $(VENV)/.local
+	$(BIN)/pydag demo
+
+up: $(VENV)/.local
+	$(BIN)/pydag up
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(TESTS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# The stamps: a virtual environment with what runs the product, and the same with the tools.
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.local: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing pydag_dist with its local services into $(VENV): a minute or two, once."
+	$(PIP) --editable '.[local]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing pydag_dist with its development tools into $(VENV): a minute or two, once."
+	$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.local
