@@ -1,0 +1,1 @@
+"""What runs on a worker host: the Celery app and the operators."""

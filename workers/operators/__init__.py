@@ -1,0 +1,45 @@
+"""The operators by their dotted names; a module is imported when a task first needs it."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from importlib.metadata import entry_points
+
+from workers.errors import TaskFailed
+from workers.operators.base import Done, Handle, Operator, Pending, RemoteOperator, TaskContext
+
+__all__ = ["Done", "Handle", "Operator", "Pending", "RemoteOperator", "TaskContext", "find"]
+
+ENTRY_POINTS = "pydag.operators"
+
+# Not imported here: a worker that serves the queue python only needs no google package.
+_OPERATORS = {
+    "bigquery.query": "workers.operators.bigquery:Query",
+    "dataproc.create_cluster": "workers.operators.dataproc_cluster:CreateCluster",
+    "dataproc.submit_job": "workers.operators.dataproc_job:SubmitJob",
+    "python.call": "workers.operators.python_call:PythonCall",
+    "script.bq": "workers.operators.script:BigQueryScript",
+    "script.iac": "workers.operators.script:IacScript",
+    "script.spark": "workers.operators.script:SparkScript",
+}
+
+
+@functools.cache
+def find(name: str) -> Operator:
+    """The operator of that name: one of ours, else of the entry point group `pydag.operators`."""
+    if path := _OPERATORS.get(name):
+        module, _, attribute = path.partition(":")
+        found = getattr(importlib.import_module(module), attribute)
+    else:
+        registered = entry_points(group=ENTRY_POINTS, name=name)
+        if not registered:
+            raise TaskFailed(
+                f"no operator {name!r} on this worker (it has {', '.join(sorted(_OPERATORS))}): "
+                f"install the package that registers it in the entry points {ENTRY_POINTS}"
+            )
+        found = next(iter(registered)).load()
+    operator = found() if isinstance(found, type) else found
+    if not isinstance(operator, Operator):
+        raise TaskFailed(f"operator {name!r} is a {type(operator).__name__}, not an Operator")
+    return operator

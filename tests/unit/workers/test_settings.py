@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import pytest
+
+from pydag_dist.errors import InvalidSettings
+from workers.settings import load_worker_settings
+
+CONFIG = """
+redis_url = "redis://other:6379/0"
+
+[worker]
+stores = ["gcs:project-pydag", "local:/srv/scripts"]
+imports = ["etl"]
+
+[worker.spark]
+"spark.jars" = "gs://spark-lib/bigquery/spark-bigquery-latest_2.12.jar"
+temporaryGcsBucket = "pydag-temporary-bucket"
+
+[worker.connections.GCP]
+project = "atomic-key-348214"
+key_file = "KEY"
+"""
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch):
+    monkeypatch.delenv("PYDAG_CONFIG", raising=False)
+
+
+def test_nothing_is_trusted_and_nothing_may_be_imported_unless_said():
+    settings = load_worker_settings()
+    assert settings.stores == ()
+    assert settings.imports == ()
+    assert settings.connections == {}
+
+
+def test_the_table_worker_of_the_file(tmp_path, monkeypatch):
+    key = tmp_path / "key.json"
+    key.write_text("{}")
+    config = tmp_path / "pydag.toml"
+    config.write_text(CONFIG.replace("KEY", str(key)))
+    monkeypatch.setenv("PYDAG_CONFIG", str(config))
+    settings = load_worker_settings()
+    assert settings.stores == ("gcs:project-pydag", "local:/srv/scripts")
+    assert settings.spark["temporaryGcsBucket"] == "pydag-temporary-bucket"
+    assert settings.connections["GCP"].key_file == key
+
+
+def test_a_variable_beats_the_file(tmp_path, monkeypatch):
+    config = tmp_path / "pydag.toml"
+    config.write_text('[worker]\nimports = ["etl"]\n')
+    monkeypatch.setenv("PYDAG_CONFIG", str(config))
+    monkeypatch.setenv("PYDAG_WORKER_IMPORTS", "warehouse, billing.jobs")
+    monkeypatch.setenv("PYDAG_WORKER_CONNECTIONS", '{"GCP": {"project": "p"}}')
+    settings = load_worker_settings()
+    assert settings.imports == ("warehouse", "billing.jobs")
+    assert settings.connections["GCP"].project == "p"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("STORES", "s3:bucket", "PYDAG_WORKER_STORES: .*'s3:bucket' is none of gcs:BUCKET"),
+        ("IMPORTS", "os; rm", "PYDAG_WORKER_IMPORTS: .*not a module's dotted name"),
+        ("CONNECTIONS", '{"GCP": {"key": "x"}}', r"PYDAG_WORKER_CONNECTIONS\.GCP\.KEY: Extra"),
+        (
+            "CONNECTIONS",
+            '{"GCP": {"key_file": "/nowhere/key.json"}}',
+            "KEY_FILE: .*/nowhere/key.json is not a file",
+        ),
+        ("CONNECTIONS", "{oops", "PYDAG_WORKER_CONNECTIONS"),
+    ],
+)
+def test_a_wrong_variable_is_named(monkeypatch, name, value, said):
+    monkeypatch.setenv(f"PYDAG_WORKER_{name}", value)
+    with pytest.raises(InvalidSettings, match=said):
+        load_worker_settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[worker]\nimport = ["etl"]\n', "PYDAG_WORKER_IMPORT: Extra inputs"),
+        ("worker = 3\n", r"\[worker\] must be a table"),
+        ("worker = \n", "isn't TOML"),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path, monkeypatch, text, said):
+    config = tmp_path / "pydag.toml"
+    config.write_text(text)
+    monkeypatch.setenv("PYDAG_CONFIG", str(config))
+    with pytest.raises(InvalidSettings, match=said):
+        load_worker_settings()
+
+
+def test_a_missing_file_is_named(monkeypatch):
+    monkeypatch.setenv("PYDAG_CONFIG", "/nowhere/pydag.toml")
+    with pytest.raises(InvalidSettings, match=r"/nowhere/pydag\.toml"):
+        load_worker_settings()

@@ -1,0 +1,22 @@
+"""The errors of a worker's operators, below `pydag_dist.errors.PydagError`.
+
+```
+PydagError
+├── TaskFailed          the work itself failed, and running it again as it is won't help
+└── RemoteStateUnknown  a remote service could not be asked how its job is
+```
+
+Any other exception that leaves an operator is unexpected: its traceback belongs into the log.
+"""
+
+from __future__ import annotations
+
+from pydag_dist.errors import PydagError
+
+
+class TaskFailed(PydagError):
+    """The task's own failure; the message says what, where and what to do, without a traceback."""
+
+
+class RemoteStateUnknown(PydagError):
+    """Nobody can tell whether the remote job runs: the same try must ask again, not a new one."""

@@ -1,0 +1,162 @@
+"""A task's log: lines go to one capped Redis stream per try, without ever holding up the task."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+
+import redis
+
+MAX_LINES = 10_000  # that a stream keeps; the newest win
+MAX_LINE = 16_384  # characters
+_BATCH = 500
+_PAUSE = 0.2  # seconds in which lines gather for one call
+_FAREWELL = 2.0  # seconds that a task's end waits for its last lines
+
+Line = tuple[float, str, str]  # epoch seconds, level, text
+
+
+def log_key(prefix: str, run_id: str, task_id: str, try_number: int) -> str:
+    """The key of the stream of one try; its entries have the fields t, level and line."""
+    return f"{prefix}:log:{run_id}:{task_id}:{try_number}"
+
+
+@contextlib.contextmanager
+def task_log(client: redis.Redis, key: str, retention: int) -> Iterator[logging.Logger]:
+    """A logger whose lines go to the stream `key`, which lives for `retention` s after the last.
+
+    If Redis is away, lines wait in memory, and at most two seconds more at the end of the task.
+    """
+    handler = RedisStreamHandler(lambda lines: _send(client, key, retention, lines))
+    # Not from getLogger: that would keep a logger for every try for ever.
+    logger = logging.Logger(key, logging.INFO)  # noqa: LOG001
+    logger.addHandler(handler)
+    try:
+        yield logger
+    finally:
+        handler.close()
+
+
+@contextlib.contextmanager
+def captured_output(logger: logging.Logger) -> Iterator[None]:
+    """Let what is printed become lines of `logger`: stdout as INFO, stderr as WARNING."""
+    out, err = _LineWriter(logger, logging.INFO), _LineWriter(logger, logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            yield
+    finally:
+        out.finish()
+        err.finish()
+
+
+class RedisStreamHandler(logging.Handler):
+    """Hands batches of lines to `send` from a thread that starts with the first line.
+
+    `send` may fail with a `redis.RedisError`: its lines are kept and sent again. Beyond
+    `MAX_LINES` waiting lines the oldest are dropped, and a line says how many.
+    """
+
+    def __init__(self, send: Callable[[list[Line]], None]) -> None:
+        super().__init__()
+        self._send = send
+        self._waiting: deque[Line] = deque()
+        self._dropped = 0
+        self._mutex = threading.Lock()
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue the record's lines; never waits for Redis."""
+        try:
+            text = self.format(record)
+        except Exception:  # noqa: BLE001  a bad log call must not fail the task
+            self.handleError(record)
+            return
+        with self._mutex:
+            for line in text.splitlines() or [""]:
+                self._waiting.append((record.created, record.levelname, _shortened(line)))
+            while len(self._waiting) > MAX_LINES:
+                self._waiting.popleft()
+                self._dropped += 1
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="task-log", daemon=True)
+                self._thread.start()
+
+    def close(self) -> None:
+        """Send what waits, for two seconds at most."""
+        self._closing.set()
+        with self._mutex:
+            thread = self._thread
+        if thread is not None:
+            thread.join(_FAREWELL)
+        super().close()
+
+    def _run(self) -> None:
+        while not self._closing.wait(_PAUSE):
+            self._flush()
+        deadline = time.monotonic() + _FAREWELL
+        while not self._flush() and time.monotonic() < deadline:
+            time.sleep(_PAUSE)
+
+    def _flush(self) -> bool:
+        """Whether nothing waits any more."""
+        while batch := self._take():
+            try:
+                self._send(batch)
+            except (redis.RedisError, OSError):
+                with self._mutex:
+                    self._waiting.extendleft(reversed(batch))
+                return False
+        return True
+
+    def _take(self) -> list[Line]:
+        with self._mutex:
+            if self._dropped:
+                lost = f"({self._dropped} lines were lost: Redis could not take them in time)"
+                self._waiting.appendleft((time.time(), "WARNING", lost))
+                self._dropped = 0
+            return [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+
+
+class _LineWriter(io.TextIOBase):
+    """A text stream whose complete lines go to a logger."""
+
+    def __init__(self, logger: logging.Logger, level: int) -> None:
+        self._logger = logger
+        self._level = level
+        self._partial = ""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        *lines, self._partial = (self._partial + text).split("\n")
+        for line in lines:
+            self._logger.log(self._level, "%s", line)
+        return len(text)
+
+    def finish(self) -> None:
+        if self._partial:
+            self._logger.log(self._level, "%s", self._partial)
+            self._partial = ""
+
+
+def _shortened(line: str) -> str:
+    line = line.encode(errors="replace").decode()  # Redis takes no lone surrogates
+    if len(line) <= MAX_LINE:
+        return line
+    return f"{line[:MAX_LINE]}… ({len(line) - MAX_LINE} characters more)"
+
+
+def _send(client: redis.Redis, key: str, retention: int, lines: list[Line]) -> None:
+    with client.pipeline(transaction=False) as pipe:
+        for at, level, line in lines:
+            fields = {"t": f"{at:.6f}", "level": level, "line": line}
+            pipe.xadd(key, fields, maxlen=MAX_LINES, approximate=True)  # type: ignore[arg-type]
+        pipe.expire(key, retention)
+        pipe.execute()

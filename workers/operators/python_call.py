@@ -1,0 +1,61 @@
+"""``python.call``: call a function of a module that this worker was started to call."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+from workers.errors import TaskFailed
+from workers.logs import captured_output
+from workers.operators.base import Operator, TaskContext
+
+
+class PythonCall(Operator):
+    """Params: ``callable`` ("module:function"), ``args`` and ``kwargs``.
+
+    Whoever may submit a DAG must not thereby run any code of the host: only functions *defined
+    in* an allowed module or below it are called, not what such a module happens to import.
+    """
+
+    def execute(self, context: TaskContext) -> Any:
+        """The function's result, which must be JSON-able; what it raises goes through."""
+        name = context.params["callable"]
+        function = resolve(name, context.settings.imports)
+        with captured_output(context.log):
+            result = function(*context.params.get("args", ()), **context.params.get("kwargs", {}))
+        try:
+            return json.loads(json.dumps(result, allow_nan=False))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise TaskFailed(
+                f"{name} returned a {type(result).__name__} that is not JSON ({error}): "
+                "return None, or text, numbers, booleans, lists and objects of these"
+            ) from None
+
+
+def resolve(name: str, imports: tuple[str, ...]) -> Callable[..., Any]:
+    """The function named "module:function"; `TaskFailed` before any import if it's not allowed."""
+    module_name, colon, function_name = str(name).partition(":")
+    if not colon or not function_name.isidentifier():
+        raise TaskFailed(f"callable {name!r} must be 'module:function'")
+    _check_allowed(name, module_name, imports)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise TaskFailed(f"callable {name!r}: {error}; install it on this worker") from None
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise TaskFailed(f"module {module_name} has no function {function_name}")
+    _check_allowed(name, str(getattr(function, "__module__", None)), imports)
+    return function  # type: ignore[no-any-return]
+
+
+def _check_allowed(name: str, module: str, imports: tuple[str, ...]) -> None:
+    if any(module == allowed or module.startswith(f"{allowed}.") for allowed in imports):
+        return
+    allowed = ", ".join(imports) or "none"
+    raise TaskFailed(
+        f"callable {name!r} is of module {module}, which this worker may not call (allowed: "
+        f"{allowed}): start the worker with --import {module}"
+    )

@@ -1,0 +1,130 @@
+"""Settings of a worker: the table ``[worker]`` of ``PYDAG_CONFIG``, or ``PYDAG_WORKER_*``."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from pydag_dist.errors import InvalidSettings
+
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_STORE = re.compile(r"gcs:(\*|[a-z0-9_-]{3,63})|local:.+")
+
+Names = Annotated[tuple[str, ...], NoDecode]
+
+
+class Connection(BaseModel):
+    """How to reach one Google project: a service account's key file, else ambient credentials."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    project: str | None = None
+    key_file: Path | None = None
+    location: str | None = Field(
+        default=None, description="where BigQuery jobs of this connection run"
+    )
+
+    @field_validator("key_file")
+    @classmethod
+    def _existing(cls, value: Path | None) -> Path | None:
+        if value is None:
+            return None
+        path = value.expanduser().absolute()
+        if not path.is_file():
+            raise ValueError(f"{path} is not a file")
+        return path
+
+
+class WorkerSettings(BaseSettings):
+    """What this worker may do and with which credentials; a variable beats the file.
+
+    None of it travels: messages and DAGs name connections, the worker alone resolves them.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="PYDAG_WORKER_", extra="forbid", frozen=True)
+
+    connections: dict[str, Connection] = Field(default_factory=dict)
+    connection: str = Field(
+        default="GCP", description="of tasks that name none; ambient if undefined"
+    )
+    project: str | None = Field(default=None, description="where jobs run if nothing else says so")
+    location: str = Field(default="US", description="of BigQuery jobs if nothing else says so")
+    spark: dict[str, str] = Field(default_factory=dict, description="settings of spark scripts")
+    stores: Names = Field(
+        default=(), description="trusted script stores: gcs:BUCKET, gcs:*, local:DIR"
+    )
+    imports: Names = Field(default=(), description="modules whose functions python.call may call")
+
+    @field_validator("stores", "imports", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("imports")
+    @classmethod
+    def _modules(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not _MODULE.fullmatch(name):
+                raise ValueError(f"{name!r} is not a module's dotted name")
+        return value
+
+    @field_validator("stores")
+    @classmethod
+    def _stores(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for store in value:
+            if not _STORE.fullmatch(store):
+                raise ValueError(f"{store!r} is none of gcs:BUCKET, gcs:* and local:DIRECTORY")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  the names are pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Variables first, then the table ``[worker]``."""
+        return (init_settings, env_settings, InitSettingsSource(settings_cls, _worker_table()))
+
+
+def load_worker_settings() -> WorkerSettings:
+    """The settings of this worker process; `InvalidSettings` names every wrong one."""
+    try:
+        return WorkerSettings()
+    except ValidationError as error:
+        problems = "; ".join(
+            f"PYDAG_WORKER_{'.'.join(map(str, p['loc'])).upper()}: {p['msg']}"
+            for p in error.errors()
+        )
+        raise InvalidSettings(problems) from None
+
+
+def _worker_table() -> dict[str, Any]:
+    config = os.environ.get("PYDAG_CONFIG")
+    if not config:
+        return {}
+    try:
+        table = tomllib.loads(Path(config).read_text(encoding="utf-8")).get("worker", {})
+    except OSError as error:
+        raise InvalidSettings(f"PYDAG_CONFIG names {config}: {error.strerror}") from None
+    except ValueError as error:
+        raise InvalidSettings(f"PYDAG_CONFIG names {config}, which isn't TOML: {error}") from None
+    if not isinstance(table, dict):
+        raise InvalidSettings(f"{config}: [worker] must be a table")
+    return table
