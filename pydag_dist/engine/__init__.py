@@ -1,0 +1,27 @@
+"""The engine: the state of every run, kept in Redis by one atomic script per transition.
+
+Start reading at ``lua/table.lua``: states, transitions, keys and their invariants.
+"""
+
+from pydag_dist.engine.engine import CHUNK, Engine, Held, PlannedTask
+from pydag_dist.engine.snapshot import (
+    ENDED_RUN_STATES,
+    ENDED_TASK_STATES,
+    Event,
+    RunSnapshot,
+    RunSummary,
+    TaskSnapshot,
+)
+
+__all__ = [
+    "CHUNK",
+    "ENDED_RUN_STATES",
+    "ENDED_TASK_STATES",
+    "Engine",
+    "Event",
+    "Held",
+    "PlannedTask",
+    "RunSnapshot",
+    "RunSummary",
+    "TaskSnapshot",
+]

@@ -1,0 +1,258 @@
+"""The engine's Python face: one method per operation of the script inside Redis."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import redis
+
+from pydag_dist.engine import script
+from pydag_dist.engine.snapshot import (
+    Event,
+    RunSnapshot,
+    RunSummary,
+    parse_event,
+    parse_run,
+    parse_summary,
+)
+from pydag_dist.errors import EngineError, SchemaMismatch, UnknownRun
+
+Source = Literal["coordinator", "chord", "tick"]
+Outcome = Literal["success", "failed", "dead"]
+
+# Tasks of one `plan_chunk`, and task ids of one chunk of downstream tasks: small enough that a
+# script blocks Redis for milliseconds only.
+CHUNK = 500
+
+
+@dataclass(frozen=True)
+class PlannedTask:
+    """A row of a plan: everything that the engine has to know of a task."""
+
+    task: str
+    queue: str
+    rank: int
+    rule: str
+    upstream: int
+    downstream: Sequence[str]
+    spec: str
+
+
+@dataclass(frozen=True)
+class Held:
+    """A try that a worker holds: the task, the try and its fencing token."""
+
+    run: str
+    task: str
+    try_number: int
+    token: str
+
+
+def chunked(ids: Sequence[str]) -> list[str]:
+    """Task ids in space-separated chunks of at most `CHUNK`."""
+    return [" ".join(ids[at : at + CHUNK]) for at in range(0, len(ids), CHUNK)]
+
+
+class Engine:
+    """The state of every run, in Redis. Each method that changes it is one atomic script.
+
+    `client` decodes responses. `source` is counted for the messages that this engine's calls
+    push. Raises redis-py's errors when Redis can't answer.
+    """
+
+    def __init__(
+        self, client: redis.Redis, prefix: str = "pydag", source: Source = "tick"
+    ) -> None:
+        self.redis: Any = client  # redis-py types replies as awaitable-or-not; see `_call`
+        self.prefix = prefix
+        self._source = source
+        self._script = client.register_script(script.source())
+
+    @classmethod
+    def from_url(cls, url: str, prefix: str = "pydag", source: Source = "tick") -> Self:
+        """An engine with a connection pool of its own."""
+        client = redis.Redis.from_url(url, decode_responses=True, health_check_interval=15)
+        return cls(client, prefix, source)
+
+    def _call(self, operation: str, *arguments: str | int | float) -> Any:
+        return self._script(args=[self.prefix, operation, self._source, *arguments])
+
+    def key(self, name: str) -> str:
+        """The full name of one of the engine's keys."""
+        return f"{self.prefix}:{name}"
+
+    def run_key(self, run_id: str, part: str | None = None) -> str:
+        """The full name of one of a run's keys."""
+        return self.key(f"run:{run_id}" + (f":{part}" if part else ""))
+
+    # Submission and planning
+
+    def submit(
+        self,
+        run_id: str,
+        dag: str,
+        dag_id: str,
+        params: dict[str, Any] | None = None,
+        *,
+        processors: int = 0,
+        weight: float = 1,
+        retention: int = 7 * 86400,
+    ) -> bool:
+        """Stores a DAG (as JSON) as a run to be planned; False if that run was there already."""
+        packed = json.dumps(params or {})
+        return bool(
+            self._call("submit", run_id, dag, dag_id, processors, weight, retention, packed)
+        )
+
+    def set_templates(self, templates: dict[str, str]) -> None:
+        """Registers each queue's Celery message, in which ``<<marks>>`` stand for ids."""
+        self.redis.hset(self.key("templates"), mapping=templates)
+
+    def submitted_dag(self, run_id: str) -> str:
+        """The DAG of a run, as JSON."""
+        dag: str | None = self.redis.get(self.run_key(run_id, "dag"))
+        if dag is None:
+            raise self._unknown(run_id)
+        return dag
+
+    def plan_begin(self, run_id: str) -> str | None:
+        """A token that makes the caller the run's planner; None if it is planned already."""
+        verdict, value = self._call("plan_begin", run_id)
+        if verdict == "plan":
+            return str(value)
+        if value == "unknown":
+            raise self._unknown(run_id)
+        if value == "schema":
+            raise SchemaMismatch(
+                f"run {run_id} was written by another version of the engine: "
+                "let that version's coordinators and workers end it, or submit it again"
+            )
+        return None
+
+    def plan_chunk(self, run_id: str, token: str, tasks: Iterable[PlannedTask]) -> bool:
+        """Writes at most `CHUNK` tasks of a plan; False if another planner took over."""
+        rows = [
+            [t.task, t.queue, f"{t.rank:06}", t.rule, t.upstream, chunked(t.downstream), t.spec]
+            for t in tasks
+        ]
+        return bool(self._call("plan_chunk", run_id, token, json.dumps(rows)))
+
+    def plan_roots(self, run_id: str, token: str, roots: Sequence[str]) -> bool:
+        """Writes the tasks without upstream; False if another planner took over."""
+        row = ["", "", "", "", 0, chunked(roots), ""]
+        return bool(self._call("plan_chunk", run_id, token, json.dumps([row])))
+
+    def plan_commit(
+        self, run_id: str, token: str, total: int, queues: Iterable[str], roots: int
+    ) -> bool:
+        """Starts the planned run; False if another planner took over."""
+        chunks = -(-roots // CHUNK)
+        verdict, more = self._call(
+            "plan_commit", run_id, token, total, " ".join(queues), chunks
+        )
+        if verdict == "incomplete":
+            raise EngineError(f"run {run_id}: its plan does not have {total} tasks")
+        self._finish(run_id, more)
+        return bool(verdict == "ok")
+
+    def _finish(self, run_id: str, more: int) -> None:
+        while more:
+            more = self._call("work", run_id)
+
+    # A try's life with its worker
+
+    def claim(
+        self, run: str, task: str, try_number: int, push: str, worker: str
+    ) -> dict[str, Any] | str:
+        """The task's spec if this message is the first of its try; else why to ignore it."""
+        verdict, value = self._call("claim", run, task, try_number, push, worker)
+        return json.loads(value) if verdict == "run" else str(value)
+
+    def release(
+        self, held: Held, outcome: Outcome, result: str = "", error: str = ""
+    ) -> str:
+        """Records how a try ended and releases what became ready: the chord callback.
+
+        `result` is JSON or empty. Answers ``ok``, or what forbade it: ``ended`` (again),
+        ``lost`` (another claim holds it), ``waiting`` (not claimed), ``unknown``, ``schema``.
+        """
+        verdict, more = self._call(
+            "release", held.run, held.task, held.try_number, held.token, outcome, result, error
+        )
+        self._finish(held.run, more)
+        return str(verdict)
+
+    def renew(
+        self, worker: str, slots: int, queues: Iterable[str], held: Sequence[Held] = ()
+    ) -> list[str]:
+        """Renews a worker's slots and leases; one answer a task.
+
+        Answers: ``yours``, ``ended``, ``lost``, ``waiting`` (not claimed yet), ``unknown``.
+        """
+        items: list[str | int] = []
+        for h in held:
+            items += [h.run, h.task, h.try_number, h.token]
+        answers: list[str] = self._call("renew", worker, slots, " ".join(queues), *items)
+        return answers
+
+    def leave(self, worker: str, queues: Iterable[str]) -> None:
+        """Takes a worker's slots off the queues at once, instead of when they expire."""
+        self.renew(worker, 0, queues)
+
+    def tick(self) -> bool:
+        """Does what time does; False if another tick ran less than 0.5 s ago."""
+        epoch = self.redis.info("server")["run_id"]
+        done, _, _ = self._call("tick", epoch)
+        return bool(done)
+
+    # Reading
+
+    def run_state(self, run_id: str) -> str | None:
+        """The run's state, None if Redis doesn't know the run."""
+        state: str | None = self.redis.hget(self.run_key(run_id), "state")
+        return state
+
+    def snapshot(self, run_id: str) -> RunSnapshot:
+        """The run and all its tasks at one moment."""
+        with self.redis.pipeline(transaction=True) as pipe:
+            pipe.hgetall(self.run_key(run_id))
+            pipe.hgetall(self.run_key(run_id, "tasks"))
+            pipe.hgetall(self.run_key(run_id, "out"))
+            head, records, out = pipe.execute()
+        if not head:
+            raise self._unknown(run_id)
+        return parse_run(run_id, head, records, out)
+
+    def runs(self, limit: int = 50) -> list[RunSummary]:
+        """The newest runs, newest first."""
+        ids = self.redis.zrevrange(self.key("runs"), 0, limit - 1)
+        with self.redis.pipeline(transaction=False) as pipe:
+            for run_id in ids:
+                pipe.hgetall(self.run_key(run_id))
+                pipe.scard(self.run_key(run_id, "active"))
+            replies = pipe.execute()
+        pairs = zip(ids, replies[::2], replies[1::2], strict=True)
+        return [parse_summary(run_id, head, active) for run_id, head, active in pairs if head]
+
+    def events(
+        self, run_id: str, after: str = "0", block_ms: int | None = None
+    ) -> list[Event]:
+        """The run's events after the one of id `after`; waits up to `block_ms` for the first.
+
+        The stream is capped: who falls behind by thousands of events takes a snapshot.
+        """
+        streams = {self.run_key(run_id, "events"): after}
+        reply = self.redis.xread(streams, block=block_ms)
+        entries = next(iter(reply.values()))[0] if isinstance(reply, dict) and reply else (
+            reply[0][1] if reply else []
+        )
+        return [parse_event(event_id, fields) for event_id, fields in entries]
+
+    def _unknown(self, run_id: str) -> UnknownRun:
+        return UnknownRun(
+            f"Redis has no run {run_id}: it was never submitted here, or it ended longer ago "
+            "than the retention"
+        )

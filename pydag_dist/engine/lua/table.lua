@@ -1,0 +1,112 @@
+-- The engine's table: states, transitions, keys and their invariants.
+-- Every other .lua file of this folder is appended to this one; together they are one script
+-- (see __init__.py), called with ARGV = prefix, operation, source, the operation's arguments.
+--
+-- STATES OF A TASK                              in `active`   in `ready`   lease
+--   none             waits for upstream tasks        no           no        no
+--   ready            may be pushed                   no           yes       no
+--   queued           a message of it is pushed       yes          no        no
+--   running          a worker claimed its message    yes          no        yes
+--   deferred         waits for a remote job          yes          no        no    } not entered yet:
+--   up_for_retry     waits for its next try          no           no        no    } states that the
+--   cancelling       told to stop, not gone yet      yes          no        maybe } next transitions
+--   expanding        becomes many tasks              no           no        no    } need; the keys
+--   skipped          ended: not chosen               no           no        no    } are laid out
+--   cancelled        ended: stopped                  no           no        no    } for them
+--   success          ended                           no           no        no
+--   failed           ended                           no           no        no
+--   upstream_failed  ended: its rule can't hold      no           no        no
+-- STATES OF A RUN: queued (not planned), running, cancelling, success, failed, cancelled.
+--
+-- TRANSITIONS OF A TASK (operation: from -> to)
+--   plan_commit, release of an upstream: none -> ready | upstream_failed
+--   top-up (part of most operations):    ready -> queued
+--   claim:                               queued -> running (the message's push is its token)
+--   release success | failed:            running -> success | failed
+--   release dead (a child died):         running -> ready, same try; the 3rd time -> failed
+--   tick, lease expired:                 running -> ready, same try; the 20th time -> failed
+--   tick, message gone:                  queued -> queued, pushed again
+--   tick, no worker for the queue:       queued -> ready
+--   renew | release with the last token: ready | queued -> running | success | failed: taken back,
+--                                        since nobody else has claimed the try in between
+--
+-- KEYS                            all under the prefix; a run has a constant number of them
+--   templates        hash    queue -> the Celery message, with <<marks>> for ids
+--   submissions      stream  run ids to be planned, consumer group `coordinators`
+--   runs             zset    run -> submission time
+--   working          set     runs with a `work` list that is not empty
+--   queues           set     every queue that a plan or a worker named
+--   slots:QUEUE      hash    worker -> "slots expiry"
+--   windows          hash    queue -> how many messages its list may hold: twice the live slots
+--   fair:QUEUE       zset    "since/run" -> active tasks per weight; holds a run if and only if
+--                            it has a ready task on that queue and is below its `processors`
+--   queued           zset    "run/task" -> time of its last push; exactly the queued tasks
+--   leases           zset    "run/task" -> expiry; exactly the running tasks
+--   timers           zset    due times (deferral, retries, timeouts); not used yet
+--   clock            hash    last tick, the server's run id, until when nothing expires
+--   q:QUEUE          list    the queue itself, as kombu knows it
+--   run:ID           hash    schema, state, dag_id, processors, weight, times, planner, total,
+--                            left (tasks not ended), failures, queues, since/QUEUE, enqueued/SOURCE
+--   run:ID:dag       string  the DAG as it was submitted
+--   run:ID:tasks     hash    task -> record (record.lua)
+--   run:ID:plan      hash    task -> "queue|rank|chunks"; "task/k" -> chunk k of its downstream
+--                            tasks; "/k" -> chunk k of the tasks without upstream
+--   run:ID:specs     hash    task -> JSON that its operator gets
+--   run:ID:out       hash    "r/task" -> result as JSON, "e/task" -> error
+--   run:ID:ready     zset    "queue/rank/task", all of score 0: lexical order is priority order
+--   run:ID:active    set     tasks that count against `processors`
+--   run:ID:work      list    "task/k state": chunks that still have to hear of an ended upstream
+--   run:ID:events    stream  what watchers follow; capped
+--
+-- A script checks everything before its first write: an error half way is not rolled back.
+
+local SCHEMA = '1'
+local LEASE = 15e6              -- µs; renewed every 3 s
+local QUEUED_GRACE = 5e6        -- µs that a message may be missing before it is pushed again
+local OUTAGE_GAP = 5e6          -- µs between two ticks that mean: Redis was away
+local OUTAGE_GRACE = 45e6       -- µs after that in which no lease expires
+local TICK_EVERY = 0.5e6        -- µs
+local TICK_ITEMS = 200
+local MAX_DEATHS = 3
+local MAX_LOSSES = 20
+local MAX_TRANSITIONS = 2000    -- per script, since a script blocks everyone
+local MAX_PUSHES = 500          -- per script and queue
+local EVENTS = 10000            -- entries of a run's stream, about
+
+local ENDED = { success = true, failed = true, upstream_failed = true, skipped = true,
+                cancelled = true }
+-- Ended state of an upstream task -> the counter of its downstream tasks' records.
+local COUNTS_AS = { success = 'ok', failed = 'bad', cancelled = 'bad', upstream_failed = 'dead_up',
+                    skipped = 'skips' }
+
+local PREFIX, SOURCE = ARGV[1], ARGV[3]
+local TIME = redis.call('TIME')
+local NOW = TIME[1] * 1e6 + TIME[2]
+
+local call = redis.call
+
+local function key(name) return PREFIX .. ':' .. name end
+local function run_key(run, part)
+  return PREFIX .. ':run:' .. run .. (part and (':' .. part) or '')
+end
+local function text(number) return string.format('%.0f', number) end
+
+local PUSHES = 0
+local function next_push()
+  PUSHES = PUSHES + 1
+  return text(NOW) .. '-' .. PUSHES
+end
+
+local RUN_PARTS = { 'dag', 'tasks', 'plan', 'specs', 'out', 'ready', 'active', 'work', 'events' }
+
+local function event(run, ...)
+  call('XADD', run_key(run, 'events'), 'MAXLEN', '~', EVENTS, '*', 'at', text(NOW), ...)
+end
+
+-- Of a run that this engine may touch: its state; else nil and why.
+local function known(run)
+  local head = call('HMGET', run_key(run), 'schema', 'state')
+  if not head[1] then return nil, 'unknown' end
+  if head[1] ~= SCHEMA then return nil, 'schema' end
+  return head[2]
+end

@@ -1,0 +1,100 @@
+-- What time does: leases that expired, messages that got lost, workers that left, long cascades.
+
+local function split_member(member) return string.match(member, '^([^/]*)/(.*)$') end
+
+-- Whether leases may be judged now: not for a while after Redis was away for everyone.
+local function leases_count(epoch)
+  local clock = call('HMGET', key('clock'), 'ticked', 'epoch', 'grace')
+  local grace = tonumber(clock[3] or 0)
+  if clock[1] and (NOW - clock[1] > OUTAGE_GAP or clock[2] ~= epoch) then
+    grace = NOW + OUTAGE_GRACE
+  end
+  call('HSET', key('clock'), 'ticked', text(NOW), 'epoch', epoch, 'grace', text(grace))
+  return grace <= NOW
+end
+
+local function expire_leases()
+  local expired = call('ZRANGEBYSCORE', key('leases'), '-inf', text(NOW), 'LIMIT', 0, TICK_ITEMS)
+  for _, member in ipairs(expired) do
+    call('ZREM', key('leases'), member)
+    local run, task = split_member(member)
+    local record = known(run) and load_record(run, task)
+    if record and record.state == 'running' then
+      record.losses = record.losses + 1
+      if record.losses < MAX_LOSSES then
+        back_to_ready(run, task, record)
+      else
+        fail_poisoned(run, task, record, 'losses')
+      end
+      spread(run)
+    end
+  end
+  return #expired
+end
+
+-- Tasks queued for a while whose message is not in its list: a worker popped it and died.
+local function push_lost_messages()
+  local waiting = call('ZRANGEBYSCORE', key('queued'), '-inf', text(NOW - QUEUED_GRACE),
+                       'LIMIT', 0, TICK_ITEMS)
+  local listed, pushed = {}, 0
+  for _, member in ipairs(waiting) do
+    local run, task = split_member(member)
+    local record = known(run) and load_record(run, task)
+    if not record or record.state ~= 'queued' then
+      call('ZREM', key('queued'), member)
+    else
+      local queue = load_plan(run, task)
+      if not listed[queue] then
+        listed[queue] = {}
+        for _, packed in ipairs(call('LRANGE', key('q:' .. queue), 0, -1)) do
+          local number = string.match(packed, '"push": ?"([%d-]+)"')
+          if number then listed[queue][number] = true end
+        end
+      end
+      if listed[queue][record.push] then
+        call('ZADD', key('queued'), text(NOW), member)
+      else
+        push(queue, run, task, record)
+        pushed = pushed + 1
+      end
+    end
+  end
+  return pushed
+end
+
+-- Without a live worker a message binds its task to nothing: back to `ready` with it.
+local function take_messages_back(queue)
+  local list = key('q:' .. queue)
+  for _ = 1, TICK_ITEMS do
+    local packed = call('RPOP', list)
+    if not packed then return end
+    local run, task, number = string.match(packed,
+      '"run": ?"([^"]+)", ?"task": ?"([^"]+)", ?"try": ?"[^"]+", ?"push": ?"([%d-]+)"')
+    if not run then
+      call('RPUSH', list, packed)   -- somebody else's Celery task
+      return
+    end
+    local record = known(run) and load_record(run, task)
+    if record and record.state == 'queued' and record.push == number then
+      record.pushes = record.pushes - 1
+      back_to_ready(run, task, record)
+      refile(run, queues_of(run))
+    end
+  end
+end
+
+-- epoch: the server's run id. Returns {0} if another tick was just done, else
+-- {1, expired leases, messages pushed again}.
+function OPERATIONS.tick(epoch)
+  local last = call('HGET', key('clock'), 'ticked')
+  if last and NOW - last < TICK_EVERY then return { 0, 0, 0 } end
+  local expired = leases_count(epoch) and expire_leases() or 0
+  local pushed = push_lost_messages()
+  for _, run in ipairs(call('SRANDMEMBER', key('working'), 1)) do OPERATIONS.work(run) end
+  local queues = call('SMEMBERS', key('queues'))
+  table.sort(queues)
+  for _, queue in ipairs(queues) do
+    if measure(queue) == 0 then take_messages_back(queue) else top_up(queue) end
+  end
+  return { 1, expired, pushed }
+end

@@ -1,0 +1,184 @@
+"""What can be read of a run: its state, its tasks, its events."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+ENDED_TASK_STATES = frozenset({"success", "failed", "upstream_failed", "skipped", "cancelled"})
+ENDED_RUN_STATES = frozenset({"success", "failed", "cancelled"})
+
+# The fields of a task's record, in the order of record.lua.
+RECORD_FIELDS = (
+    "state",
+    "try",
+    "pushes",
+    "push",
+    "token",
+    "rule",
+    "upstream",
+    "ok",
+    "bad",
+    "dead_up",
+    "skips",
+    "deaths",
+    "losses",
+    "ready_at",
+    "queued_at",
+    "started_at",
+    "ended_at",
+    "worker",
+)
+
+
+def parse_record(packed: str) -> dict[str, str]:
+    """A task's record as the engine keeps it, field by field."""
+    return dict(zip(RECORD_FIELDS, packed.split("|"), strict=False))
+
+
+def seconds(microseconds: str | None) -> float | None:
+    """Epoch seconds of the engine's microseconds; None for an empty or missing time."""
+    return int(microseconds) / 1e6 if microseconds else None
+
+
+@dataclass(frozen=True)
+class TaskSnapshot:
+    """A task of a run at one moment. Times are epoch seconds by Redis's clock, None if not yet."""
+
+    state: str
+    try_number: int
+    ready_at: float | None
+    queued_at: float | None
+    started_at: float | None
+    ended_at: float | None
+    worker: str | None
+    result: Any = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run without its tasks; `counts` has the keys total, ended, active and failed."""
+
+    run_id: str
+    dag_id: str
+    state: str
+    submitted_at: float | None
+    started_at: float | None
+    ended_at: float | None
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True)
+class RunSnapshot:
+    """A run and all its tasks at one moment.
+
+    `counts` is the number of tasks per state; `enqueued` says who put messages on the queues:
+    the coordinator at the start, chord callbacks, or a tick.
+    """
+
+    run_id: str
+    dag_id: str
+    state: str
+    submitted_at: float | None
+    started_at: float | None
+    ended_at: float | None
+    enqueued: dict[str, int]
+    tasks: dict[str, TaskSnapshot] = field(repr=False)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of tasks per state."""
+        return dict(Counter(task.state for task in self.tasks.values()))
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run is over."""
+        return self.state in ENDED_RUN_STATES
+
+    def to_dict(self) -> dict[str, Any]:
+        """The form of ``pydag status --json``."""
+        return {**asdict(self), "counts": self.counts}
+
+
+@dataclass(frozen=True)
+class Event:
+    """A change of a run (`task` is None) or of one of its tasks; `at` in epoch seconds."""
+
+    id: str
+    kind: str
+    state: str
+    at: float
+    task: str | None = None
+    try_number: int | None = None
+    worker: str | None = None
+
+
+def parse_event(event_id: str, fields: Mapping[str, str]) -> Event:
+    """An entry of a run's event stream."""
+    return Event(
+        id=event_id,
+        kind=fields["kind"],
+        state=fields["state"],
+        at=int(fields["at"]) / 1e6,
+        task=fields.get("task"),
+        try_number=int(fields["try"]) if "try" in fields else None,
+        worker=fields.get("worker") or None,
+    )
+
+
+def parse_summary(run_id: str, head: Mapping[str, str], active: int) -> RunSummary:
+    """A run's summary from its hash and the size of its active set."""
+    total, left = int(head.get("total", 0)), int(head.get("left", 0))
+    counts = {
+        "total": total,
+        "ended": total - left,
+        "active": active,
+        "failed": int(head.get("failures", 0)),
+    }
+    return RunSummary(
+        run_id=run_id,
+        dag_id=head["dag_id"],
+        state=head["state"],
+        submitted_at=seconds(head.get("submitted_at")),
+        started_at=seconds(head.get("started_at")),
+        ended_at=seconds(head.get("ended_at")),
+        counts=counts,
+    )
+
+
+def parse_run(
+    run_id: str, head: Mapping[str, str], records: Mapping[str, str], out: Mapping[str, str]
+) -> RunSnapshot:
+    """A run's snapshot from its hashes."""
+    tasks = {}
+    for task, packed in records.items():
+        record = parse_record(packed)
+        result = out.get(f"r/{task}")
+        tasks[task] = TaskSnapshot(
+            state=record["state"],
+            try_number=int(record["try"]),
+            ready_at=seconds(record["ready_at"]),
+            queued_at=seconds(record["queued_at"]),
+            started_at=seconds(record["started_at"]),
+            ended_at=seconds(record["ended_at"]),
+            worker=record["worker"] or None,
+            result=None if result is None else json.loads(result),
+            error=out.get(f"e/{task}"),
+        )
+    return RunSnapshot(
+        run_id=run_id,
+        dag_id=head["dag_id"],
+        state=head["state"],
+        submitted_at=seconds(head.get("submitted_at")),
+        started_at=seconds(head.get("started_at")),
+        ended_at=seconds(head.get("ended_at")),
+        enqueued={
+            source: int(head.get(f"enqueued/{source}", 0))
+            for source in ("coordinator", "chord", "tick")
+        },
+        tasks=tasks,
+    )

@@ -1,0 +1,40 @@
+"""The engine equals its reference model under random histories, on real servers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.engine_machine import EngineMachine
+from tests.redis_server import SERVER_KINDS, RedisServer, server_binary
+
+
+@pytest.fixture(params=SERVER_KINDS)
+def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[redis.Redis]:
+    with (
+        RedisServer(server_binary(request.param), tmp_path) as server,
+        redis.Redis.from_url(server.url, decode_responses=True) as client,
+    ):
+        yield client
+
+
+def test_engine_equals_the_reference_model(client: redis.Redis) -> None:
+    class Machine(EngineMachine):
+        pass
+
+    Machine.client = client
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=int(os.environ.get("PYDAG_TEST_EXAMPLES", "200")),
+            stateful_step_count=60,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
