@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
@@ -22,6 +23,7 @@ from pydag_dist.errors import InvalidSettings
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _STORE = re.compile(r"gcs:(\*|[a-z0-9_-]{3,63})|local:.+")
 
+# In a variable, names stand between commas, and tables are JSON.
 Names = Annotated[tuple[str, ...], NoDecode]
 
 
@@ -55,13 +57,15 @@ class WorkerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PYDAG_WORKER_", extra="forbid", frozen=True)
 
-    connections: dict[str, Connection] = Field(default_factory=dict)
+    connections: Annotated[dict[str, Connection], NoDecode] = Field(default_factory=dict)
     connection: str = Field(
         default="GCP", description="of tasks that name none; ambient if undefined"
     )
     project: str | None = Field(default=None, description="where jobs run if nothing else says so")
     location: str = Field(default="US", description="of BigQuery jobs if nothing else says so")
-    spark: dict[str, str] = Field(default_factory=dict, description="settings of spark scripts")
+    spark: Annotated[dict[str, str], NoDecode] = Field(
+        default_factory=dict, description="settings of spark scripts"
+    )
     stores: Names = Field(
         default=(), description="trusted script stores: gcs:BUCKET, gcs:*, local:DIR"
     )
@@ -73,6 +77,11 @@ class WorkerSettings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("connections", "spark", mode="before")
+    @classmethod
+    def _decode(cls, value: Any) -> Any:
+        return json.loads(value) if isinstance(value, str) else value
 
     @field_validator("imports")
     @classmethod

@@ -20,6 +20,12 @@ def client():
     return fakeredis.FakeRedis(decode_responses=True)
 
 
+def logger_of(handler):
+    logger = logging.Logger("test", logging.INFO)  # noqa: LOG001  one per test
+    logger.addHandler(handler)
+    return logger
+
+
 def lines(client):
     return [fields["line"] for _, fields in client.xrange(KEY)]
 
@@ -84,8 +90,7 @@ def test_what_cannot_be_sent_waits_until_redis_is_back():
         sent.extend(line for _, _, line in batch)
 
     handler = RedisStreamHandler(send)
-    logger = logging.Logger("test")
-    logger.addHandler(handler)
+    logger = logger_of(handler)
     for number in range(3):
         logger.info("%d", number)
     away.clear()
@@ -97,13 +102,12 @@ def test_redis_away_for_good_fails_nothing(monkeypatch):
     monkeypatch.setattr(logs, "_FAREWELL", 0.1)
     attempted = threading.Event()
 
-    def send(batch):
+    def send(_batch):
         attempted.set()
         raise redis.ConnectionError("gone")
 
     handler = RedisStreamHandler(send)
-    logger = logging.Logger("test")
-    logger.addHandler(handler)
+    logger = logger_of(handler)
     logger.info("lost")
     handler.close()
     assert attempted.is_set()
@@ -130,8 +134,8 @@ def test_odd_text_is_no_error(client):
 
 def test_printed_lines_are_logged(client):
     with task_log(client, KEY, 60) as log, captured_output(log):
-        print("to", end=" ")
-        print("stdout")
-        print("to stderr", file=sys.stderr)
-        print("no newline", end="")
+        sys.stdout.write("to ")
+        sys.stdout.write("stdout\n")
+        sys.stderr.write("to stderr\n")
+        sys.stdout.write("no newline")
     assert sorted(lines(client)) == ["no newline", "to stderr", "to stdout"]

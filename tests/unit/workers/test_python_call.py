@@ -65,7 +65,7 @@ def test_the_result_is_what_json_makes_of_it():
 
 @pytest.mark.parametrize("kind", ["set", "nan", "object"])
 def test_a_result_that_is_not_json_fails_the_task(kind):
-    with pytest.raises(TaskFailed, match="etl_of_test.jobs:bad returned a .* that is not JSON"):
+    with pytest.raises(TaskFailed, match=r"etl_of_test\.jobs:bad returned a .* that is not JSON"):
         call("etl_of_test.jobs:bad", kind)
 
 
@@ -82,7 +82,7 @@ def test_what_the_function_raises_goes_through():
 
 @pytest.mark.parametrize("name", ["etl_of_test2:add", "os:system", "etl_of:add", "builtins:exec"])
 def test_another_module_is_refused_before_it_is_imported(name):
-    with pytest.raises(TaskFailed, match="may not call .allowed: etl_of_test.*--import"):
+    with pytest.raises(TaskFailed, match=r"may not call .allowed: etl_of_test.*--import"):
         call(name)
     assert "etl_of_test2" not in sys.modules
 

@@ -68,7 +68,7 @@ def test_a_variable_beats_the_file(tmp_path, monkeypatch):
             '{"GCP": {"key_file": "/nowhere/key.json"}}',
             "KEY_FILE: .*/nowhere/key.json is not a file",
         ),
-        ("CONNECTIONS", "{oops", "PYDAG_WORKER_CONNECTIONS"),
+        ("CONNECTIONS", "{oops", "PYDAG_WORKER_CONNECTIONS: .*Expecting property name"),
     ],
 )
 def test_a_wrong_variable_is_named(monkeypatch, name, value, said):
