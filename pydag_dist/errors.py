@@ -15,9 +15,37 @@ PydagError
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 
 class PydagError(Exception):
     """The base of every error that this project raises on purpose."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a DAG; as text, one line that says where and what."""
+
+    source: str
+    task: str | None  # None: it's the DAG's own
+    field: str | None  # a path such as ``params.args[0]``; None: the whole of it
+    message: str
+
+    def __str__(self) -> str:
+        task = f'task "{self.task}"' if self.task is not None else None
+        return ": ".join(part for part in (self.source, task, self.field, self.message) if part)
+
+
+class InvalidDag(PydagError):
+    """A DAG has problems; `problems` holds all of them, the message one line for each."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = list(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+    def __reduce__(self) -> tuple[type[InvalidDag], tuple[list[Problem]]]:
+        return type(self), (self.problems,)
 
 
 class InvalidSettings(PydagError):

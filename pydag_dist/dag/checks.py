@@ -1,0 +1,141 @@
+"""What types alone can't say of a DAG: operators, params, dependencies, this release's limits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from pydantic import ValidationError
+
+from pydag_dist.dag.fields import DagFields, Task, TriggerRule
+from pydag_dist.dag.graph import cycles
+from pydag_dist.dag.jsontext import dotted
+from pydag_dist.dag.messages import did_you_mean, field_names, message
+from pydag_dist.dag.operators import SCRIPTS, operator_names, params_model
+from pydag_dist.dag.report import Report
+from pydag_dist.dag.script import quote
+
+MAX_EDGES: Final = 1_000_000
+
+# What the engine runs; anything else would be accepted and then ignored.
+TRIGGER_RULES: Final = frozenset({TriggerRule.ALL_SUCCESS})
+_NOT_RUN_YET: Final = {"retries": 0, "timeout": None, "allow_failure": False}
+
+_SUGGESTED: Final = 20  # comparing a name with 100,000 others takes a while
+_SHOWN: Final = 20  # tasks of a cycle
+
+
+def check_fields(fields: DagFields, report: Report) -> None:
+    """What of the DAG's own fields can't be run."""
+    for name in ("retries", "timeout"):
+        _check_not_run_yet(fields, name, report, -1)
+
+
+def check_task(task: Task, number: int, bad: Collection[str], report: Report) -> None:
+    """Everything about one task but its place in the DAG; `bad` fields were complained of."""
+    _check_operator(task, number, bad, report)
+    if "params" not in bad:
+        _check_params(task, number, report)
+    for name in _NOT_RUN_YET:
+        _check_not_run_yet(task, name, report, number)
+    if task.trigger_rule not in TRIGGER_RULES:
+        runs = ", ".join(f'"{rule}"' for rule in sorted(TRIGGER_RULES))
+        given = quote(task.trigger_rule)
+        report.add(f"{given} is not run yet: use {runs}", "trigger_rule", number)
+
+
+def _check_not_run_yet(thing: DagFields | Task, name: str, report: Report, number: int) -> None:
+    value, ignored = getattr(thing, name), _NOT_RUN_YET[name]
+    if value != ignored:
+        plural = "are" if name == "retries" else "is"
+        report.add(f"{name} {plural} not run yet: leave out the {quote(value)}", name, number)
+
+
+def _check_operator(task: Task, number: int, bad: Collection[str], report: Report) -> None:
+    if task.script:
+        if task.operator != f"script.{task.script.engine}":
+            report.add("a task has an operator or a script, not both", "operator", number)
+    elif task.operator in SCRIPTS:
+        report.add('a script is named by the field "script"', "operator", number)
+    elif not task.operator:
+        if "operator" not in bad and "script" not in bad:
+            report.add('is missing (or "script")', "operator", number)
+    elif task.operator not in operator_names():
+        known = operator_names()
+        hint = did_you_mean(task.operator, known) or f"; there are {', '.join(known)}"
+        report.add(f"unknown operator {quote(task.operator)}{hint}", "operator", number)
+
+
+def _check_params(task: Task, number: int, report: Report) -> None:
+    model = params_model(task.operator)
+    if model is None:
+        return
+    try:
+        model.model_validate(task.params)
+    except ValidationError as error:
+        for found in error.errors(include_url=False):
+            path = dotted(("params", *found["loc"]))
+            report.add(message(found, field_names(model)), path, number)
+    for name in task.params if task.script else ():
+        if name.startswith("**") and not _is_reference(name):
+            report.add('a connection is named "**GROUP_key"', dotted(("params", name)), number)
+
+
+def _is_reference(name: str) -> bool:
+    group, _, key = name.removeprefix("**").partition("_")
+    return bool(group and key)
+
+
+def check_edges(tasks: Sequence[Task | None], report: Report) -> None:
+    """Ids and dependencies; `tasks` has None where there's no task to speak of."""
+    numbers = _ids(tasks, report)
+    edges = sum(len(task.dependencies) for task in tasks if task)
+    if edges > MAX_EDGES:
+        report.add(f"a DAG has at most {MAX_EDGES:,} dependencies, not {edges:,}", "tasks")
+        return
+    unknown: list[tuple[int, str]] = []
+    graph: dict[str, list[str]] = {}
+    for number, task in enumerate(tasks):
+        if not task:
+            continue
+        known = graph.setdefault(task.task_id, [])
+        for dependency in dict.fromkeys(task.dependencies):
+            if dependency == task.task_id:
+                report.add("the task depends on itself", "dependencies", number)
+            elif dependency in numbers:
+                known.append(dependency)
+            else:
+                unknown.append((number, dependency))
+        if len(set(task.dependencies)) != len(task.dependencies):
+            _check_repeated(task, number, report)
+    for count, (number, name) in enumerate(unknown):
+        hint = did_you_mean(name, numbers) if count < _SUGGESTED else ""
+        report.add(f"unknown task {quote(name)}{hint}", "dependencies", number)
+    for cycle in cycles(graph):
+        report.add(_cycle(cycle), "dependencies", numbers[cycle[0]])
+
+
+def _ids(tasks: Sequence[Task | None], report: Report) -> dict[str, int]:
+    """The number of each task by its id."""
+    numbers: dict[str, int] = {}
+    for number, task in enumerate(tasks):
+        if task and task.task_id:
+            first = numbers.setdefault(task.task_id, number)
+            if first != number:
+                report.add(f"is the id of tasks[{first}] and tasks[{number}]", "task_id", number)
+    return numbers
+
+
+def _check_repeated(task: Task, number: int, report: Report) -> None:
+    for dependency, times in Counter(task.dependencies).items():
+        if times > 1:
+            report.add(f"{quote(dependency)} is there {times} times", "dependencies", number)
+
+
+def _cycle(cycle: list[str]) -> str:
+    names = [quote(task) for task in cycle]
+    if len(names) > _SHOWN:
+        half = _SHOWN // 2
+        names[half:-half] = [f"({len(names) - 2 * half:,} more)"]
+    return f"a cycle: {' -> '.join([*names, names[0]])}"

@@ -1,0 +1,67 @@
+"""Pydantic's findings in our words: one line, with the value that is wrong."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+from pydag_dist.dag.patterns import WORDS
+from pydag_dist.dag.script import quote
+
+_MUST_BE = {
+    "bool_type": "true or false",
+    "dataclass_type": "an object",
+    "dict_type": "an object",
+    "float_type": "a number",
+    "int_type": "an integer",
+    "list_type": "a list",
+    "string_type": "a text",
+}
+_BOUNDS = {
+    "greater_than": ("gt", "more than"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than_equal": ("le", "at most"),
+}
+
+
+def message(error: ErrorDetails, known: Iterable[str] = ()) -> str:
+    """What is wrong, without the place; `known` are the names an unknown field could mean."""
+    value, context = error["input"], error.get("ctx", {})
+    match error["type"]:
+        case "missing":
+            text = "is missing"
+        case "unexpected_keyword_argument" | "extra_forbidden":
+            text = f"unknown field{did_you_mean(str(error['loc'][-1]), known)}"
+        case kind if kind in _MUST_BE:
+            text = f"must be {_MUST_BE[kind]}, not {quote(value)}"
+        case kind if kind in _BOUNDS:
+            bound, words = _BOUNDS[kind]
+            text = f"must be {words} {context[bound]:,}, not {quote(value)}"
+        case "string_pattern_mismatch" if not value:
+            text = "is empty"
+        case "string_pattern_mismatch":
+            text = f"{WORDS[context['pattern']]}, not {quote(value)}"
+        case "string_too_long":
+            text = f"must have at most {context['max_length']} characters, not {len(value)}"
+        case "enum" | "literal_error":
+            text = f"must be {context['expected']}, not {quote(value)}"
+        case "value_error":
+            text = str(context["error"])
+        case _:
+            text = error["msg"]
+    return text
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The one known name that is like `name`, ready to end a message; else nothing."""
+    matches = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {quote(matches[0])}?)" if matches else ""
+
+
+def field_names(model: Any) -> list[str]:
+    """The fields of a dataclass or pydantic model."""
+    fields = getattr(model, "model_fields", None) or model.__dataclass_fields__
+    return list(fields)

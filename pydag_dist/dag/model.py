@@ -1,0 +1,228 @@
+"""`Dag`: tasks and their dependencies, from a file or built in Python."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from pydag_dist.dag.fields import DagFields, Task
+from pydag_dist.dag.graph import Graph
+from pydag_dist.dag.messages import field_names
+from pydag_dist.dag.operators import family
+from pydag_dist.dag.reading import read, read_task
+from pydag_dist.errors import InvalidDag, Problem, PydagError
+
+
+@dataclass(eq=True)
+class Dag(DagFields):
+    """A DAG: the fields of `DagFields`, and `tasks` by their ids in file order.
+
+    Read one with `load` or `parse`, or build one:
+
+        with Dag("nightly", processors=8) as dag:
+            extract = dag.task("extract", "bigquery.query", params={"sql": "…"})
+            load = dag.task("load", "python.call", params={"callable": "etl:load"})
+            extract >> load
+
+    The end of the block checks the whole and raises `InvalidDag`; after it the DAG can't change.
+    """
+
+    tasks: dict[str, Task] = field(default_factory=dict, init=False)
+    _finished: Graph | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __hash__(self) -> int:
+        return hash(self.dag_id)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """The DAG of a JSON file; raises `InvalidDag` with all its problems."""
+        try:
+            data = Path(path).read_bytes()
+        except OSError as error:
+            reason = f"can't be read: {error.strerror or error}"
+            raise InvalidDag([Problem(str(path), None, None, reason)]) from None
+        return cls.parse(data, source=str(path))
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any] | str | bytes, source: str = "<dag>") -> Self:
+        """The DAG of a JSON text or of the value of one; `source` names it in problems."""
+        fields, tasks = read(data, source)
+        dag = cls(**vars(fields))
+        dag.tasks = {task.task_id: task for task in tasks}
+        dag._finished = Graph({task.task_id: task.dependencies for task in tasks})
+        return dag
+
+    def check(self) -> Self:
+        """Check a DAG that is being built; raises `InvalidDag` with all its problems."""
+        read(self.to_dict(), f"Dag({self.dag_id!r})")
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """The DAG in our own form, JSON-able, without what is default: `parse` gives it back."""
+        content = _changed(self, _DAG_DEFAULTS)
+        content["tasks"] = [_task_dict(task, self.retries) for task in self.tasks.values()]
+        return content
+
+    def to_json(self) -> str:
+        """`to_dict` as text: what a run keeps."""
+        if not self._finished:
+            self.check()
+        return json.dumps(
+            self.to_dict(), ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        )
+
+    @property
+    def downstream(self) -> dict[str, tuple[str, ...]]:
+        """For each task the ids of those that depend on it directly, in file order."""
+        return self._graph.downstream
+
+    def walk(self) -> tuple[str, ...]:
+        """The ids, parents first, else in file order."""
+        return self._graph.order
+
+    def levels(self) -> list[list[str]]:
+        """The ids by level: a task's level is the longest path of edges that leads to it."""
+        return self._graph.levels()
+
+    def remaining_path(self, durations: Mapping[str, float] | None = None) -> dict[str, float]:
+        """For each task the longest path from it to the end, itself included.
+
+        `durations` are of tasks, in any one unit; a task that isn't in them counts 1.
+        """
+        return self._graph.remaining_path(durations)
+
+    def critical_path(
+        self, durations: Mapping[str, float] | None = None
+    ) -> tuple[float, list[str]]:
+        """The longest path, the least that a run can take: its length and its tasks' ids."""
+        return self._graph.critical_path(durations)
+
+    @property
+    def _graph(self) -> Graph:
+        if self._finished:
+            return self._finished
+        self.check()
+        return Graph({task.task_id: task.dependencies for task in self.tasks.values()})
+
+    def task(
+        self,
+        task_id: str,
+        operator: str,
+        params: Mapping[str, Any] | None = None,
+        **fields: Any,
+    ) -> Node:
+        """Add a task; `fields` are those of `Task`. Raises `InvalidDag` for the task's own."""
+        return self._add({"task_id": task_id, "operator": operator, "params": params}, fields)
+
+    def script(
+        self,
+        task_id: str,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        **fields: Any,
+    ) -> Node:
+        """Add a task that runs a script, such as ``gcs.bucket.folder.bq.name``."""
+        return self._add({"task_id": task_id, "script": path, "params": params}, fields)
+
+    def _add(self, named: dict[str, Any], fields: dict[str, Any]) -> Node:
+        self._refuse_if_finished()
+        named["params"] = dict(named["params"] or {})
+        source = f"Dag({self.dag_id!r})"
+        task = read_task(named | fields, source, self.retries)
+        if task.task_id in self.tasks:
+            raise InvalidDag([Problem(source, task.task_id, "task_id", "is there already")])
+        self.tasks[task.task_id] = task
+        return Node(self, task.task_id)
+
+    def _connect(self, upstream: Iterable[Node], downstream: Iterable[Node]) -> None:
+        self._refuse_if_finished()
+        parents = list(upstream)
+        for child in downstream:
+            for parent in parents:
+                if parent.dag is not self or child.dag is not self:
+                    raise PydagError(f"{parent!r} >> {child!r}: the tasks are of two DAGs")
+                self.tasks[child.task_id].dependencies.append(parent.task_id)
+
+    def _refuse_if_finished(self) -> None:
+        if self._finished:
+            raise PydagError(f"DAG {self.dag_id} is finished: change it inside its with block")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self._finished = self._graph
+
+
+NodeOrNodes = TypeVar("NodeOrNodes", "Node", list["Node"])
+
+
+class Node:
+    """A task of a DAG that is being built: ``a >> b`` makes b depend on a.
+
+    Either side may be a list: ``a >> [b, c]``, ``[a, b] >> c``. The value is the right side, so
+    that ``a >> b >> c`` is a chain.
+    """
+
+    __slots__ = ("dag", "task_id")
+
+    def __init__(self, dag: Dag, task_id: str) -> None:
+        self.dag = dag
+        self.task_id = task_id
+
+    def __rshift__(self, downstream: NodeOrNodes) -> NodeOrNodes:
+        self.dag._connect([self], _nodes(downstream))
+        return downstream
+
+    def __rrshift__(self, upstream: Iterable[Node]) -> Node:
+        self.dag._connect(upstream, [self])
+        return self
+
+    def __repr__(self) -> str:
+        return f"Node({self.dag.dag_id}.{self.task_id})"
+
+
+def _nodes(value: Node | Iterable[Node]) -> Iterable[Node]:
+    return [value] if isinstance(value, Node) else value
+
+
+def _defaults(of: object) -> list[tuple[str, Any]]:
+    """The fields of a thing in which nothing but its id is given."""
+    return [(name, getattr(of, name)) for name in field_names(of)]
+
+
+_DAG_DEFAULTS = _defaults(DagFields(""))
+_TASK_DEFAULTS = [
+    (name, default)
+    for name, default in _defaults(Task(""))
+    # These depend on another field.
+    if name not in {"task_id", "operator", "script", "queue", "retries"}
+]
+
+
+def _changed(thing: Any, defaults: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {n: value for n, default in defaults if (value := getattr(thing, n)) != default}
+
+
+def _task_dict(task: Task, retries: int) -> dict[str, Any]:
+    content: dict[str, Any] = {"task_id": task.task_id}
+    if task.script:
+        content["script"] = task.script.path
+    else:
+        content["operator"] = task.operator
+    content |= _changed(task, _TASK_DEFAULTS)
+    if task.queue != family(task.operator):
+        content["queue"] = task.queue
+    if task.retries != retries:
+        content["retries"] = task.retries
+    return content

@@ -1,0 +1,159 @@
+"""From a file's text to checked fields and tasks, with every problem on the way."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from pydag_dist.dag.checks import check_edges, check_fields, check_task
+from pydag_dist.dag.fields import DagFields, Task
+from pydag_dist.dag.jsontext import Loaded, NotJson, Path, dotted, faults
+from pydag_dist.dag.messages import field_names, message
+from pydag_dist.dag.report import Report
+from pydag_dist.dag.script import quote
+
+MAX_TASKS: Final = 100_000
+
+_FIELDS: Final = TypeAdapter(DagFields)
+_TASKS: Final = TypeAdapter(list[Task])
+_FIELD_NAMES: Final = (*field_names(DagFields), "tasks")
+_TASK_NAMES: Final = tuple(field_names(Task))
+
+
+def read(data: Any, source: str) -> tuple[DagFields, list[Task]]:
+    """The fields and tasks of a DAG given as text, bytes or dict; raises `InvalidDag`."""
+    report = Report(source)
+    content = _content(data, report)
+    raw_tasks = _raw_tasks(content, report)
+    fields = _fields({k: v for k, v in content.items() if k != "tasks"}, report)
+    tasks = _tasks(raw_tasks, report, fields.retries if fields else 0)
+    check_edges(tasks, report)
+    report.raise_if_any()
+    assert fields is not None  # noqa: S101  else there was a problem
+    return fields, [task for task in tasks if task]
+
+
+def read_task(data: dict[str, Any], source: str, retries: int) -> Task:
+    """One task, checked but for its place in the DAG; `retries` is the DAG's default."""
+    report = Report(source)
+    report.name_tasks([data])
+    for path, text in faults(data):
+        report.add(text, dotted(path), 0)
+    tasks = _tasks([data], report, retries)
+    report.raise_if_any()
+    return tasks[0]  # type: ignore[return-value]
+
+
+def _content(data: Any, report: Report) -> dict[str, Any]:
+    """The object that holds the DAG's fields: pyDag wraps it in one with the key "dag"."""
+    if isinstance(data, bytes | bytearray):
+        try:
+            data = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            report.stop(f"not UTF-8: byte {error.start} is {data[error.start]:#04x}")
+    if isinstance(data, str):
+        try:
+            loaded = Loaded(data.removeprefix("\ufeff"))
+        except NotJson as error:
+            report.stop(str(error))
+        data, wrong = loaded.value, list(loaded.faults())
+    else:
+        wrong = list(faults(data))
+    if not isinstance(data, dict):
+        report.stop(f"must be an object, not {quote(data)}")
+    content, wrapped = data, "dag" in data and "tasks" not in data
+    if wrapped:
+        for name in data:
+            if name != "dag":
+                report.add('unknown field beside "dag"', str(name))
+        content = data["dag"]
+        if not isinstance(content, dict):
+            report.stop(f"must be an object, not {quote(content)}", "dag")
+    _add_faults(wrong, wrapped, content, report)
+    return content
+
+
+def _add_faults(
+    wrong: list[tuple[Path, str]], wrapped: bool, content: dict[str, Any], report: Report
+) -> None:
+    if not wrong:
+        return
+    if isinstance(tasks := content.get("tasks"), list):
+        report.name_tasks(tasks)
+    for full, text in wrong:
+        path = full[1:] if wrapped and full[:1] == ("dag",) else full
+        match path:
+            case ("tasks", int(number), *rest):
+                report.add(text, dotted(tuple(rest)), number)
+            case _:
+                report.add(text, dotted(path))
+
+
+def _raw_tasks(content: dict[str, Any], report: Report) -> list[Any]:
+    tasks = content.get("tasks")
+    if "tasks" not in content:
+        report.add("is missing", "tasks")
+    elif not isinstance(tasks, list):
+        report.add(f"must be a list, not {quote(tasks)}", "tasks")
+    elif not tasks:
+        report.add("is empty: a DAG has at least one task", "tasks")
+    elif len(tasks) > MAX_TASKS:
+        report.add(f"a DAG has at most {MAX_TASKS:,} tasks, not {len(tasks):,}", "tasks")
+    else:
+        report.name_tasks(tasks)
+        return tasks
+    return []
+
+
+def _fields(raw: dict[str, Any], report: Report) -> DagFields | None:
+    try:
+        fields = _FIELDS.validate_python(raw)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False)
+        for found in wrong:
+            report.add(message(found, _FIELD_NAMES), dotted(found["loc"]))
+        bad = {found["loc"][0] for found in wrong}
+        if "dag_id" in bad:
+            bad.add("dag_id")
+        rest = {name: value for name, value in raw.items() if name not in bad}
+        check_fields(_FIELDS.validate_python({"dag_id": "unknown"} | rest), report)
+        return None
+    check_fields(fields, report)
+    return fields
+
+
+def _tasks(raw: list[Any], report: Report, retries: int) -> list[Task | None]:
+    """The tasks; one with bad fields without these, None for what isn't an object."""
+    bad: dict[int, set[str]] = {}
+    try:
+        tasks: list[Task | None] = list(_TASKS.validate_python(raw))
+    except ValidationError as error:
+        for found in error.errors(include_url=False):
+            number, *path = found["loc"]
+            bad.setdefault(int(number), set()).update(str(part) for part in path[:1])
+            report.add(message(found, _TASK_NAMES), dotted(tuple(path)), int(number))
+        tasks = [_salvaged(task, bad.get(number, set())) for number, task in enumerate(raw)]
+    for number, task in enumerate(tasks):
+        if task:
+            check_task(task, number, bad.get(number, frozenset()), report)
+            if retries and "retries" not in raw[number]:
+                tasks[number] = dataclasses.replace(task, retries=retries)
+    return tasks
+
+
+def _salvaged(raw: Any, bad: set[str]) -> Task | None:
+    """A task without its bad fields, so that the others are checked all the same."""
+    if not isinstance(raw, dict):
+        return None
+    good = {name: value for name, value in raw.items() if name not in bad}
+    given = raw.get("dependencies")
+    if "dependencies" in bad and isinstance(given, list):
+        good["dependencies"] = [value for value in given if isinstance(value, str)]
+    task = _TASKS.validate_python([{"task_id": "unknown"} | good])[0]
+    if "task_id" not in bad:
+        return task
+    # Other tasks may depend on a malformed id, and no other can be "".
+    given = raw.get("task_id")
+    return dataclasses.replace(task, task_id=given if isinstance(given, str) else "")

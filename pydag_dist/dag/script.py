@@ -1,0 +1,114 @@
+"""pyDag's scripts: the five-part path that names one, and its params in single quotes."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+ENGINES: Final = {"bq": ".sql", "spark": ".py", "iac": ".iac"}
+STORAGES: Final = ("gcs", "local")
+PARTS: Final = "<storage>.<bucket>.<folder>.<engine>.<name>"
+
+# No dot can be in a part, so a path never climbs; a folder may have slashes between its names.
+_NAME = r"[^\s./\\]+"
+_FOLDER = rf"{_NAME}(/{_NAME})*"
+PATTERN: Final = rf"^({'|'.join(STORAGES)})\.{_NAME}\.{_FOLDER}\.({'|'.join(ENGINES)})\.{_NAME}$"
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptPath:
+    """Where a script's text is, and which engine runs it."""
+
+    storage: str  # "gcs" or "local"
+    bucket: str
+    folder: str
+    engine: str  # "bq", "spark" or "iac"
+    name: str
+
+    @classmethod
+    def parse(cls, path: str) -> ScriptPath:
+        """The parts of a path such as ``gcs.my-bucket.sql.bq.create_table``.
+
+        Raises ValueError, whose message names every part that is wrong.
+        """
+        parts = path.split(".")
+        if len(parts) != 5:
+            raise ValueError(f"must have the five parts {PARTS}, not {len(parts)}: {quote(path)}")
+        found = cls(*parts)
+        if wrong := list(found._wrong_parts()):
+            raise ValueError("; ".join(wrong))
+        return found
+
+    def _wrong_parts(self) -> list[str]:
+        wrong = []
+        if self.storage in {"s3", "database"}:
+            wrong.append(f'storage "{self.storage}" is not supported: use {_or(STORAGES)}')
+        elif self.storage not in STORAGES:
+            wrong.append(f"storage must be {_or(STORAGES)}, not {quote(self.storage)}")
+        if self.engine not in ENGINES:
+            wrong.append(f"engine must be {_or(ENGINES)}, not {quote(self.engine)}")
+        for part, pattern in (("bucket", _NAME), ("folder", _FOLDER), ("name", _NAME)):
+            value = getattr(self, part)
+            if not value:
+                wrong.append(f"{part} is empty")
+            elif not re.fullmatch(pattern, value):
+                wrong.append(f"{part} has a character that no {part} can have: {quote(value)}")
+        return wrong
+
+    @property
+    def path(self) -> str:
+        """The text that the file has."""
+        return f"{self.storage}.{self.bucket}.{self.folder}.{self.engine}.{self.name}"
+
+    @property
+    def object_name(self) -> str:
+        """The script's object in its bucket, or file below its directory."""
+        return f"{self.folder}/{self.name}{ENGINES[self.engine]}"
+
+    def __str__(self) -> str:
+        return self.path
+
+
+# What stands in quotes, and the words that Python and JSON spell differently.
+_TOKEN = re.compile(
+    r"""'(?P<single>(?:[^'\\]|\\.)*)'|"(?:[^"\\]|\\.)*"|\b(?P<word>True|False|None)\b""", re.DOTALL
+)
+_WORDS: Final = {"True": "true", "False": "false", "None": "null"}
+_INNER = re.compile(r'\\.|"', re.DOTALL)
+_ESCAPED: Final = {"\\'": "'", '"': '\\"'}
+
+
+def single_quoted(text: str) -> list[str]:
+    """The JSON texts that pyDag's params could mean, the likeliest first.
+
+    pyDag reads its params after replacing each ``'`` by ``"``. A text that is JSON already is
+    taken as such, and one with both kinds of quotes as Python writes a dict.
+    """
+    as_python = _TOKEN.sub(_to_json, text)
+    return list(dict.fromkeys((text, text.replace("'", '"'), as_python)))
+
+
+def _to_json(match: re.Match[str]) -> str:
+    if word := match["word"]:
+        return _WORDS[word]
+    inner = match["single"]
+    if inner is None:
+        return match[0]
+    return '"' + _INNER.sub(lambda found: _ESCAPED.get(found[0], found[0]), inner) + '"'
+
+
+def quote(value: Any, limit: int = 60) -> str:
+    """A value as a message shows it: JSON on one line, cut when long."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+    except (TypeError, ValueError, RecursionError):
+        text = repr(value)
+    text = " ".join(text.split())
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def _or(names: Any) -> str:
+    *first, last = (f'"{name}"' for name in names)
+    return f"{', '.join(first)} or {last}" if first else last
