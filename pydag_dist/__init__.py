@@ -1,0 +1,27 @@
+"""A distributed DAG executor for Google Cloud pipelines, on Celery and Redis."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydag_dist.client import Client, LogLine, Run
+    from pydag_dist.dag import Dag, Task
+
+__all__ = ["Client", "Dag", "LogLine", "Run", "Task"]
+
+_HOMES = {
+    "Client": "pydag_dist.client",
+    "Dag": "pydag_dist.dag",
+    "LogLine": "pydag_dist.client",
+    "Run": "pydag_dist.client",
+    "Task": "pydag_dist.dag",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name at its first use: no part pays for another part's imports."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

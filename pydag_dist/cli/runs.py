@@ -1,0 +1,159 @@
+"""Commands about runs: submit, status, runs, logs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from pydag_dist.cli import live
+from pydag_dist.client import Client
+from pydag_dist.client.run import failure_text
+from pydag_dist.dag import Dag
+
+NOT_SUCCESSFUL = 1
+TIMED_OUT = 3
+
+
+def _parameters(
+    context: click.Context, parameter: click.Parameter, values: Iterable[str]
+) -> dict[str, Any]:
+    """`k=v` options as a dict: values that are JSON are JSON, others are text."""
+    params: dict[str, Any] = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not (name and equals):
+            raise click.BadParameter(f"{value!r} is not NAME=VALUE", context, parameter)
+        try:
+            params[name] = json.loads(text)
+        except ValueError:
+            params[name] = text
+    return params
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--wait", is_flag=True, help="Show the run's progress until it ends.")
+@click.option(
+    "--timeout", type=click.FloatRange(0), metavar="S", help="Stop waiting after S seconds."
+)
+@click.option(
+    "--param",
+    "params",
+    multiple=True,
+    callback=_parameters,
+    metavar="K=V",
+    help="A parameter of the run, over the DAG's own; repeatable.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; with --wait the final status.")
+def submit(
+    file: Path, wait: bool, timeout: float | None, params: dict[str, Any], as_json: bool
+) -> None:
+    """Start a run of a DAG file and print the run's id.
+
+    Progress goes to stderr, so the output stays the id (or JSON). Exit code with --wait: 0 the
+    run succeeded, 1 it did not, 3 it goes on after --timeout.
+
+    \b
+    Examples:
+        pydag submit pipeline.json
+        pydag submit pipeline.json --wait --timeout 600
+        pydag submit pipeline.json --param day=2024-05-01 --param limit=10
+    """
+    run = Client().submit(Dag.load(file), params)
+    if not wait:
+        click.echo(json.dumps({"run_id": run.id}) if as_json else run.id)
+        return
+    if not as_json:
+        click.echo(run.id)
+    try:
+        snapshot = live.watch(run.follow(timeout), Console(stderr=True))
+    except TimeoutError as error:
+        click.echo(f"Error: {error}", err=True)
+        if as_json:
+            click.echo(json.dumps(run.snapshot().to_dict()))
+        raise SystemExit(TIMED_OUT) from None
+    if as_json:
+        click.echo(json.dumps(snapshot.to_dict()))
+    if snapshot.state != "success":
+        click.echo(f"Error: {failure_text(snapshot)}", err=True)
+        raise SystemExit(NOT_SUCCESSFUL)
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
+def status(run_id: str, as_json: bool) -> None:
+    """Show a run and its tasks: states, tries, times, workers.
+
+    \b
+    Examples:
+        pydag status nightly-20240501t020000-0123456789abcdef
+        pydag status RUN --json | jq '.tasks.ingest.state'
+    """
+    snapshot = Client().run(run_id).snapshot()
+    if as_json:
+        click.echo(json.dumps(snapshot.to_dict(), indent=2))
+    else:
+        Console().print(live.render(snapshot, rows=math.inf))
+
+
+@click.command()
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="As JSON, one object.")
+def runs(limit: int, as_json: bool) -> None:
+    """List the newest runs first.
+
+    \b
+    Example:
+        pydag runs --limit 5
+    """
+    found = Client().runs(limit)
+    if as_json:
+        click.echo(json.dumps({"runs": [asdict(run) for run in found]}, indent=2))
+        return
+    table = Table("run", "state", "submitted", "took", "tasks", "failed", box=None)
+    for run in found:
+        counts = run.counts
+        table.add_row(
+            run.run_id,
+            live.coloured(run.state),
+            _clock(run.submitted_at),
+            live.duration(run.started_at, run.ended_at),
+            f"{counts['ended']}/{counts['total']}",
+            str(counts["failed"] or ""),
+        )
+    Console().print(table)
+
+
+def _clock(at: float | None) -> str:
+    if at is None:
+        return ""
+    return datetime.fromtimestamp(at, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@click.argument("task", required=False)
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run (or the task) ends.")
+def logs(run_id: str, task: str | None, follow: bool) -> None:
+    """Print what a run's tasks logged: all of them by time, or one task's.
+
+    Each line has the time, the task and its try, and the level.
+
+    \b
+    Examples:
+        pydag logs RUN ingest
+        pydag logs RUN -f
+    """
+    run = Client().run(run_id)
+    for line in run.follow_logs(task) if follow else run.logs(task):
+        click.echo(str(line))

@@ -1,0 +1,159 @@
+"""One run, as a client sees it: its state, tasks and log lines, and waiting for its end."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+
+import redis
+
+from pydag_dist.client.logs import LogLine, LogReader, follow
+from pydag_dist.engine import ENDED_RUN_STATES, Engine, Event, RunSnapshot, TaskSnapshot
+from pydag_dist.errors import RunFailed, UnknownRun
+
+# A blocking read is cut into pieces, so that a stream that was trimmed or restored to an earlier
+# time costs a look at the state now and then, and never a wait for ever.
+BLOCK_SECONDS = 5.0
+# A busy run has thousands of events a second; waking up for each of them would take its CPU.
+GATHER_SECONDS = 0.05
+LOOK_SECONDS = 0.5
+FAILED_TASKS_NAMED = 20
+
+
+class Run:
+    """A run by its id; every property asks Redis anew.
+
+    Raises `UnknownRun` when Redis does not have the run (never submitted, or past its retention),
+    and redis-py's errors when there is no Redis.
+    """
+
+    def __init__(
+        self,
+        run_id: str,
+        engine: Engine,
+        connection: redis.Redis,
+        prefix: str,
+        resubmit: Callable[[], object] | None = None,
+    ) -> None:
+        self.id = run_id
+        self._engine = engine
+        self._connection = connection
+        self._prefix = prefix
+        self._resubmit = resubmit
+
+    def __repr__(self) -> str:
+        return f"Run({self.id!r})"
+
+    @property
+    def state(self) -> str:
+        """One of queued, running, cancelling, success, failed, cancelled."""
+        state = self._engine.run_state(self.id)
+        if state is None:
+            raise UnknownRun(
+                f"Redis has no run {self.id}: it was never submitted here, or it ended longer ago "
+                "than the retention"
+            )
+        return state
+
+    @property
+    def tasks(self) -> dict[str, TaskSnapshot]:
+        """Every task's state, tries, times (epoch seconds), worker, result and error, by id."""
+        return self.snapshot().tasks
+
+    def snapshot(self) -> RunSnapshot:
+        """The run and all of its tasks at one moment."""
+        return self._engine.snapshot(self.id)
+
+    def logs(self, task: str | None = None) -> list[LogLine]:
+        """The log lines of one task, or of all in the order of their times, all tries."""
+        return list(self._reader(task).read(self.snapshot()))
+
+    def follow_logs(self, task: str | None = None) -> Iterator[LogLine]:
+        """The log lines that are there and, as they come, those written until the run's end."""
+        return follow(self._reader(task), self._engine, self.id, task)
+
+    def events(self, after: str = "0", *, timeout: float | None = None) -> list[Event]:
+        """What happened after that event; waits `timeout` seconds for something if need be."""
+        block = None if timeout is None else max(1, round(timeout * 1000))
+        return self._engine.events(self.id, after, block)
+
+    def follow(self, timeout: float | None = None, *, every: float = 1.0) -> Iterator[RunSnapshot]:
+        """Snapshots of the run after changes, and every so many seconds; the last one has ended.
+
+        `TimeoutError` after `timeout` seconds. Reading a big run's tasks takes a while, so it gets
+        its snapshots less often: at most a twentieth of Redis's and this process's time.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        cursor = "0"
+        while True:
+            began = time.monotonic()
+            self._state_or_resubmit()
+            snapshot = self.snapshot()
+            cost = time.monotonic() - began
+            yield snapshot
+            if snapshot.ended:
+                return
+            rest = math.inf if deadline is None else deadline - time.monotonic()
+            if rest <= 0:
+                raise self._timed_out(snapshot.state, timeout)
+            events = self.events(cursor, timeout=min(every, rest))
+            cursor = events[-1].id if events else cursor
+            self._pause(min(rest, max(GATHER_SECONDS, 20 * cost)))
+
+    def wait(self, timeout: float | None = None) -> str:
+        """Block until the run ends and return "success".
+
+        `RunFailed` names the failed tasks, or says that the run was cancelled; `TimeoutError`
+        after `timeout` seconds (the run goes on). A run that this client submitted and that Redis
+        has lost meanwhile is submitted again, under the same id.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        cursor = "0"
+        while (state := self._state_or_resubmit()) not in ENDED_RUN_STATES:
+            rest = BLOCK_SECONDS if deadline is None else deadline - time.monotonic()
+            if rest <= 0:
+                raise self._timed_out(state, timeout)
+            events = self.events(cursor, timeout=min(rest, BLOCK_SECONDS))
+            if events:
+                cursor = events[-1].id
+                time.sleep(min(rest, GATHER_SECONDS))
+        if state != "success":
+            raise RunFailed(failure_text(self.snapshot()))
+        return state
+
+    def _timed_out(self, state: str, timeout: float | None) -> TimeoutError:
+        return TimeoutError(f"run {self.id} is {state} after {timeout:g} s, and goes on")
+
+    def _pause(self, seconds: float) -> None:
+        """Sleep, but not past the run's end."""
+        until = time.monotonic() + seconds
+        while (rest := until - time.monotonic()) > 0:
+            time.sleep(min(rest, LOOK_SECONDS))
+            if rest > LOOK_SECONDS and self._engine.run_state(self.id) in ENDED_RUN_STATES:
+                return
+
+    def _reader(self, task: str | None) -> LogReader:
+        return LogReader(self._connection, self._prefix, self.id, task)
+
+    def _state_or_resubmit(self) -> str:
+        try:
+            return self.state
+        except UnknownRun:
+            if self._resubmit is None:
+                raise
+            self._resubmit()
+            return self.state
+
+
+def failure_text(run: RunSnapshot) -> str:
+    """One line for the run, and one for each failed task with its error."""
+    if run.state == "cancelled":
+        return f"run {run.run_id} was cancelled"
+    failed = {name: task for name, task in run.tasks.items() if task.state == "failed"}
+    lines = [f"run {run.run_id} failed: {len(failed)} of {len(run.tasks)} tasks failed"]
+    named = list(failed.items())[:FAILED_TASKS_NAMED]
+    lines += [f"  {name} (try {task.try_number}): {task.error}" for name, task in named]
+    if len(failed) > FAILED_TASKS_NAMED:
+        lines.append(f"  … and {len(failed) - FAILED_TASKS_NAMED} more")
+    return "\n".join(lines)

@@ -1,0 +1,92 @@
+"""The directory of an embedded installation, and who runs on it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydag_dist.errors import LocalServiceError
+
+
+class Home:
+    """`redis/`, `gcs/`, `bigquery/`, `dataproc/`, `logs/`; while something runs also `up.json`.
+
+    A lock, held by the process that runs here and dropped by the system when that dies, says
+    whether `up.json` is true.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.expanduser().absolute()
+        self._state = self.path / "up.json"
+
+    def directory(self, name: str) -> Path:
+        """A directory of the home; made if need be."""
+        path = self.path / name
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Own the home; `LocalServiceError` if another process does."""
+        # Keys and data of the user: nobody else's business.
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (self.path / "lock").open("a") as lock:
+            if not _lock(lock.fileno(), attempts=10):
+                raise LocalServiceError(
+                    f"{self._running()} runs with the home {self.path} already: stop it, or give "
+                    "this one a directory of its own with PYDAG_HOME"
+                )
+            self._state.unlink(missing_ok=True)  # left by one that was killed
+            try:
+                yield
+            finally:
+                self._state.unlink(missing_ok=True)
+
+    def write_state(self, state: dict[str, Any]) -> None:
+        """Say what runs here; readers see the old state or the new one, never a part."""
+        with tempfile.NamedTemporaryFile("w", dir=self.path, suffix=".tmp", delete=False) as file:
+            json.dump(state, file, indent=2)
+            file.write("\n")
+        Path(file.name).replace(self._state)
+
+    def read_state(self) -> dict[str, Any]:
+        """What runs here; `LocalServiceError` if nothing does."""
+        try:
+            with (self.path / "lock").open("a") as lock:
+                free = _lock(lock.fileno())
+            state: dict[str, Any] = json.loads(self._state.read_text())
+        except FileNotFoundError:
+            raise LocalServiceError(
+                f"Nothing runs with the home {self.path}: start it with `pydag up`"
+            ) from None
+        if free:
+            raise LocalServiceError(
+                f"The `pydag up` of the home {self.path} was killed: start it again"
+            )
+        return state
+
+    def _running(self) -> str:
+        try:
+            pid = json.loads(self._state.read_text())["pid"]
+        except FileNotFoundError:  # it is just starting or stopping
+            return "A `pydag up` or `pydag demo`"
+        return f"A `pydag up` or `pydag demo` (process {pid})"
+
+
+def _lock(descriptor: int, attempts: int = 1) -> bool:
+    """Whether the lock is ours now. A reader of the state has it for a moment: try again then."""
+    for attempt in range(attempts):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if attempt + 1 < attempts:
+                time.sleep(0.05)
+        else:
+            return True
+    return False

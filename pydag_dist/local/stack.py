@@ -1,0 +1,246 @@
+"""Everything embedded: the parts of an installation as child processes of one parent."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from pydag_dist.errors import LocalServiceError
+from pydag_dist.local import gcs
+from pydag_dist.local.home import Home
+from pydag_dist.local.java import java_home
+from pydag_dist.local.keyfile import write_key_file
+from pydag_dist.local.ports import HOST, Ports
+from pydag_dist.local.process import Child
+from pydag_dist.local.redis_server import redis_command, valkey_binary
+
+PROJECT = "local-project"
+# What the example's scripts are trusted from, and the connection that they name.
+BUCKET = "project-pydag"
+CONNECTION = "GCP"
+WORKERS = 2
+CONCURRENCY = 2
+START_SECONDS = 60.0
+
+Check = Callable[[], None]
+
+
+class Stack:
+    """The embedded installation of one home, which the caller has locked.
+
+    `start` returns when every part is healthy; `check` raises when one has died; `stop` ends all,
+    those first that use the others. Parts are children of the calling process and die with it.
+    """
+
+    def __init__(self, home: Home, ports: Ports) -> None:
+        self.home = home
+        self._ports = ports.chosen()
+        self._children: list[Child] = []
+        self._key_file = home.path / "service-account.json"
+        self._config = home.path / "pydag.toml"
+        self.redis_url = f"redis://{HOST}:{self._ports.redis}/0"
+        self.gcs_url = f"http://{HOST}:{self._ports.gcs}"
+        self.bigquery_url = f"http://{HOST}:{self._ports.bigquery}"
+        self.dataproc_address = f"{HOST}:{self._ports.dataproc}"
+        self.flower_url = f"http://{HOST}:{self._ports.flower}"
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Where the parts listen, by name."""
+        return {
+            "Redis": self.redis_url,
+            "Cloud Storage": self.gcs_url,
+            "BigQuery": self.bigquery_url,
+            "Dataproc": self.dataproc_address,
+            "Flower": self.flower_url,
+        }
+
+    @property
+    def exports(self) -> dict[str, str]:
+        """The variables that point pydag and Google's clients here."""
+        return {
+            "PYDAG_REDIS_URL": self.redis_url,
+            "STORAGE_EMULATOR_HOST": self.gcs_url,
+            "BIGQUERY_EMULATOR_HOST": self.bigquery_url,
+            "DATAPROC_EMULATOR_HOST": self.dataproc_address,
+            "GOOGLE_CLOUD_PROJECT": PROJECT,
+            "GOOGLE_APPLICATION_CREDENTIALS": str(self._key_file),
+        }
+
+    def log_files(self) -> dict[str, Path]:
+        """Each part's log file, by the part's name."""
+        return {child.name: child.log for child in self._children}
+
+    def start(self, check: Check) -> None:
+        """Start every part and wait for each; `check` is called meanwhile and may raise."""
+        self._prepare()
+        self._start_services(check)
+        self._start_pydag(check)
+        self.home.write_state(self._state())
+
+    def check(self) -> None:
+        """`LocalServiceError` if a part has ended by itself."""
+        for child in self._children:
+            child.check()
+
+    def stop(self) -> None:
+        """End every part: Flower, workers and coordinator, then the services, Redis last."""
+        # The parts of pydag may take a few seconds: all of them at the same time.
+        for child in self._children:
+            if child.name.startswith(("worker", "coordinator", "Flower")):
+                child.terminate()
+        while self._children:
+            self._children.pop().stop()
+
+    def _prepare(self) -> None:
+        gcs.check_root(self.home.directory("gcs"))
+        write_key_file(self._key_file, PROJECT, f"{self.bigquery_url}/token")
+        self._config.write_text(
+            f"""\
+# Written by `pydag up`: the settings of the embedded workers. PYDAG_WORKER_* variables beat them.
+[worker]
+project = "{PROJECT}"
+stores = ["gcs:{BUCKET}"]
+
+[worker.connections.{CONNECTION}]
+project = "{PROJECT}"
+key_file = {str(self._key_file)!r}
+
+[worker.spark]
+temporaryGcsBucket = "{BUCKET}"
+"""
+        )
+
+    def _start_services(self, check: Check) -> None:
+        directory = self.home.directory
+        ports = self._ports
+        command = redis_command(valkey_binary(), directory("redis"), ports.redis or 0)
+        server = self._child("Redis", command)
+        storage = self._child("Cloud Storage", gcs.gcs_command(directory("gcs"), ports.gcs or 0))
+        warehouse = self._child(
+            "BigQuery",
+            _module(
+                "pydag_dist.local.bigquery",
+                host=HOST,
+                port=ports.bigquery,
+                data=directory("bigquery"),
+                gcs_root=directory("gcs"),
+                gcs_url=self.gcs_url,
+            ),
+        )
+        spark = self._child(
+            "Dataproc",
+            _module(
+                "pydag_dist.local.dataproc",
+                host=HOST,
+                port=ports.dataproc,
+                data=directory("dataproc"),
+                gcs_root=directory("gcs"),
+                gcs_url=self.gcs_url,
+                bigquery_url=self.bigquery_url,
+            ),
+        )
+        server.wait_until(lambda: _pings(self.redis_url), START_SECONDS, check)
+        health = f"{self.gcs_url}/_internal/healthcheck"
+        storage.wait_until(lambda: _answers(health), START_SECONDS, check)
+        for child in (warehouse, spark):
+            child.wait_until(_listening(child), START_SECONDS, check)
+
+    def _start_pydag(self, check: Check) -> None:
+        coordinator = self._child("coordinator", _pydag("coordinator"))
+        workers = [
+            self._child(
+                f"worker-{number}",
+                _pydag("worker", "-n", f"worker-{number}", "-c", str(CONCURRENCY)),
+            )
+            for number in range(1, WORKERS + 1)
+        ]
+        flower = self._child("Flower", _pydag("flower", "--port", str(self._ports.flower)))
+        coordinator.wait_until(lambda: True, START_SECONDS, check)
+        for worker in workers:
+            worker.wait_until(self._registered(worker.name), START_SECONDS, check)
+        health = f"{self.flower_url}/healthcheck"
+        flower.wait_until(lambda: _answers(health), START_SECONDS, check)
+
+    def _child(self, name: str, command: list[str]) -> Child:
+        log = self.home.directory("logs") / f"{name.lower().replace(' ', '-')}.log"
+        child = Child(name, command, log, self._environment())
+        child.start()
+        self._children.append(child)
+        return child
+
+    def _environment(self) -> dict[str, str]:
+        """What every part gets: the caller's environment, pointed at the embedded services."""
+        return {
+            **os.environ,
+            **self.exports,
+            "PYDAG_HOME": str(self.home.path),
+            "PYDAG_CONFIG": str(self._config),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def _registered(self, name: str) -> Callable[[], bool]:
+        """Whether the worker of that name offers its slots in Redis."""
+        client = redis.Redis.from_url(self.redis_url, decode_responses=True)
+
+        def healthy() -> bool:
+            names: Any = client.hkeys("pydag:slots:python")
+            return any(found.partition("@")[0] == name for found in names)
+
+        return healthy
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "pid": os.getpid(),
+            "started_at": time.time(),
+            "addresses": self.addresses,
+            "environment": self.exports,
+            "processes": {child.name: child.pid for child in self._children},
+        }
+
+
+def check_java(home: Home) -> str | None:
+    """Why Spark can't run here; None if it can."""
+    try:
+        java_home(home.directory("dataproc") / "java")
+    except LocalServiceError as error:
+        return str(error)
+    return None
+
+
+def _module(name: str, **options: object) -> list[str]:
+    command = [sys.executable, "-m", name]
+    for option, value in options.items():
+        command += [f"--{option.replace('_', '-')}", str(value)]
+    return command
+
+
+def _pydag(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "pydag_dist", *arguments]
+
+
+def _listening(child: Child) -> Callable[[], bool]:
+    return lambda: b"listening on " in child.log.read_bytes()
+
+
+def _pings(url: str) -> bool:
+    with contextlib.suppress(redis.ConnectionError), redis.Redis.from_url(url) as client:
+        return bool(client.ping())
+    return False
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own http address
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False

@@ -1,0 +1,73 @@
+"""Running the embedded installation in this process until it is told to stop."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from pydag_dist.local.home import Home
+from pydag_dist.local.ports import Ports
+from pydag_dist.local.stack import Stack
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+LOOK_SECONDS = 0.5
+
+
+class Stopped(Exception):
+    """Somebody asked this process to stop."""
+
+
+class StopRequest:
+    """Whether Ctrl-C was pressed, SIGTERM came, or the terminal was closed."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def check(self) -> None:
+        """Raise `Stopped` if it was asked for."""
+        if self._event.is_set():
+            raise Stopped
+
+    def wait(self, seconds: float) -> None:
+        """Return after that time, or raise `Stopped` as soon as it is asked for."""
+        self._event.wait(seconds)
+        self.check()
+
+    def note(self, signal_number: int, frame: FrameType | None) -> None:
+        """Take note of a signal; a handler for `signal.signal`."""
+        del signal_number, frame
+        self._event.set()
+
+
+@contextmanager
+def stop_request() -> Iterator[StopRequest]:
+    """Inside, signals to stop are only noted: whatever stands half done can be undone in order."""
+    request = StopRequest()
+    before = {number: signal.signal(number, request.note) for number in SIGNALS}
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def running(home: Home, ports: Ports, request: StopRequest) -> Iterator[Stack]:
+    """The embedded installation, healthy; it is stopped at the end, whatever happens inside."""
+    with home.locked():
+        stack = Stack(home, ports)
+        try:
+            stack.start(request.check)
+            yield stack
+        finally:
+            stack.stop()
+
+
+def supervise(stack: Stack, request: StopRequest) -> None:
+    """Return never: raises `Stopped` when asked to, `LocalServiceError` when a part has died."""
+    while True:
+        stack.check()
+        request.wait(LOOK_SECONDS)
