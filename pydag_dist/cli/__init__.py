@@ -8,7 +8,7 @@ from pydag_dist.cli.group import pydag
 from pydag_dist.cli.processes import coordinator, flower, worker
 from pydag_dist.cli.runs import logs, runs, status, submit
 
-__all__ = ["main"]
+__all__ = ["main", "pydag"]
 
 for command in (
     demo,

@@ -1,0 +1,63 @@
+"""An installation without processes: plans and executes in the test, step by step."""
+
+from __future__ import annotations
+
+import json
+
+from pydag_dist.dag import Dag
+from pydag_dist.engine import Engine, Held, PlannedTask
+
+TEMPLATE = (
+    '{"headers": {"pydag": {"run": "<<run>>", "task": "<<task>>", "try": "<<try>>", '
+    '"push": "<<push>>"}}}'
+)
+
+
+class Installation:
+    """A coordinator and a worker that do one thing at a time, when told to."""
+
+    def __init__(self, connection, prefix="pydag", worker="worker@host", queue="python"):
+        self.engine = Engine(connection, prefix)
+        self.engine.set_templates({queue: TEMPLATE})
+        self.connection = connection
+        self.worker = worker
+        self.queue = queue
+
+    def plan(self, run_id):
+        """Plan a submitted run and start it."""
+        dag = Dag.parse(self.engine.submitted_dag(run_id))
+        token = self.engine.plan_begin(run_id)
+        down = dag.downstream
+        rows = [
+            PlannedTask(name, self.queue, 0, "all_success", len(t.dependencies), down[name], "{}")
+            for name, t in dag.tasks.items()
+        ]
+        roots = [name for name, t in dag.tasks.items() if not t.dependencies]
+        self.engine.renew(self.worker, 1000, [self.queue])
+        self.engine.plan_chunk(run_id, token, rows)
+        self.engine.plan_roots(run_id, token, roots)
+        self.engine.plan_commit(run_id, token, len(rows), [self.queue], len(roots))
+
+    def claim(self):
+        """Take the next message and start its task."""
+        packed = self.connection.rpop(self.engine.key(f"q:{self.queue}"))
+        sent = json.loads(packed)["headers"]["pydag"]
+        number = int(sent["try"])
+        self.engine.claim(sent["run"], sent["task"], number, sent["push"], self.worker)
+        return Held(sent["run"], sent["task"], number, sent["push"])
+
+    def end(self, held, outcome="success", result="", error=""):
+        """End a task."""
+        assert self.engine.release(held, outcome, result, error) == "ok"
+
+    def log(self, held, *lines, at=1000.0, level="INFO"):
+        """Write log lines of a task, a second apart."""
+        key = self.engine.key(f"log:{held.run}:{held.task}:{held.try_number}")
+        for i, line in enumerate(lines):
+            self.connection.xadd(key, {"t": at + i, "level": level, "line": line})
+
+    def work_off(self, run_id):
+        """Plan the run and end every task well."""
+        self.plan(run_id)
+        while self.engine.run_state(run_id) == "running":
+            self.end(self.claim())

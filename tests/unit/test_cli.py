@@ -1,0 +1,299 @@
+"""The command line: exit codes, what goes to stdout and stderr, and no traceback ever."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import fakeredis
+import pytest
+import redis
+from click.testing import CliRunner
+
+from pydag_dist.cli import pydag
+from tests.installation import Installation
+
+GOOD = {
+    "dag": {
+        "dag_id": "nightly",
+        "tasks": [
+            {"task_id": "first", "operator": "python.call", "params": {"callable": "etl:a"}},
+            {
+                "task_id": "second",
+                "operator": "python.call",
+                "params": {"callable": "etl:b"},
+                "dependencies": ["first"],
+            },
+        ],
+    }
+}
+
+
+@pytest.fixture
+def connection(monkeypatch):
+    server = fakeredis.FakeServer()
+    connect = lambda *_, **__: fakeredis.FakeRedis(server=server, decode_responses=True)  # noqa: E731
+    monkeypatch.setattr(redis.Redis, "from_url", connect)
+    return connect()
+
+
+@pytest.fixture
+def installation(connection):
+    return Installation(connection)
+
+
+@pytest.fixture
+def dag_file(tmp_path):
+    path = tmp_path / "dag.json"
+    path.write_text(json.dumps(GOOD))
+    return str(path)
+
+
+@pytest.fixture
+def broken_file(tmp_path):
+    path = tmp_path / "broken.json"
+    tasks = [{"task_id": "a", "operator": "python.cal"}, {"task_id": "b", "dependencies": ["c"]}]
+    path.write_text(json.dumps({"dag": {"dag_id": "broken", "tasks": tasks}}))
+    return str(path)
+
+
+def pydag_cli(*arguments):
+    return CliRunner().invoke(pydag, arguments)
+
+
+@pytest.mark.parametrize("name", sorted(pydag.commands))
+def test_each_command_teaches_with_an_example(name):
+    result = pydag_cli(name, "--help")
+    assert result.exit_code == 0
+    assert "Example" in result.output
+    assert f"pydag {name}" in result.output
+
+
+def test_validate_says_what_is_right(dag_file):
+    result = pydag_cli("validate", dag_file)
+    assert result.exit_code == 0
+    assert "nightly with 2 tasks is right" in result.stdout
+
+
+def test_validate_names_every_problem_on_its_own_line(dag_file, broken_file):
+    result = pydag_cli("validate", broken_file, dag_file)
+    assert result.exit_code == 2
+    assert "nightly with 2 tasks is right" in result.stdout
+    lines = result.stderr.splitlines()
+    assert len(lines) >= 2
+    assert all(line.startswith(broken_file) for line in lines)
+    assert any("python.cal" in line for line in lines)
+
+
+def test_validate_of_a_file_that_is_not_there():
+    result = pydag_cli("validate", "nowhere.json")
+    assert result.exit_code == 2
+    assert "nowhere.json" in result.stderr
+
+
+def test_graph_draws_the_dag(dag_file):
+    result = pydag_cli("graph", dag_file)
+    assert result.exit_code == 0
+    assert "first" in result.stdout
+    assert "second" in result.stdout
+
+
+def test_schema_is_json():
+    result = pydag_cli("schema")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["$schema"]
+
+
+def test_submit_prints_the_run_id(installation, dag_file):
+    result = pydag_cli("submit", dag_file)
+    assert result.exit_code == 0
+    assert installation.engine.run_state(result.stdout.strip()) == "queued"
+
+
+def test_submit_as_json(installation, dag_file):
+    result = pydag_cli("submit", dag_file, "--json")
+    assert installation.engine.run_state(json.loads(result.stdout)["run_id"]) == "queued"
+
+
+def test_submit_hands_on_parameters(installation, dag_file):
+    result = pydag_cli("submit", dag_file, "--param", "day=2024-05-01", "--param", "limit=10")
+    head = installation.connection.hgetall(installation.engine.run_key(result.stdout.strip()))
+    assert json.loads(head["params"]) == {"day": "2024-05-01", "limit": 10}
+
+
+def test_submit_refuses_a_parameter_without_a_value(dag_file):
+    result = pydag_cli("submit", dag_file, "--param", "day")
+    assert result.exit_code == 2
+    assert "'day' is not NAME=VALUE" in result.stderr
+
+
+def test_submit_of_a_broken_dag_names_every_problem(connection, broken_file):
+    result = pydag_cli("submit", broken_file)
+    assert result.exit_code == 2
+    assert "python.cal" in result.stderr
+    assert connection.keys() == []
+
+
+def ended_by(monkeypatch, installation, outcome):
+    """Let every submitted run be executed at once, each task ending that way."""
+    submit = type(installation.engine).submit
+
+    def submit_and_execute(engine, run_id, *arguments, **options):
+        answer = submit(engine, run_id, *arguments, **options)
+        installation.plan(run_id)
+        while installation.engine.run_state(run_id) == "running":
+            installation.end(installation.claim(), outcome, error="no such table")
+        return answer
+
+    monkeypatch.setattr(type(installation.engine), "submit", submit_and_execute)
+
+
+def test_waiting_for_a_run_that_succeeds(monkeypatch, installation, dag_file):
+    ended_by(monkeypatch, installation, "success")
+    result = pydag_cli("submit", dag_file, "--wait")
+    assert result.exit_code == 0
+    assert installation.engine.run_state(result.stdout.strip()) == "success"
+    assert "second: success" in result.stderr
+
+
+def test_waiting_for_a_run_that_fails(monkeypatch, installation, dag_file):
+    ended_by(monkeypatch, installation, "failed")
+    result = pydag_cli("submit", dag_file, "--wait")
+    assert result.exit_code == 1
+    assert "first (try 1): no such table" in result.stderr
+
+
+def test_waiting_with_json_prints_the_final_status(monkeypatch, installation, dag_file):
+    ended_by(monkeypatch, installation, "failed")
+    result = pydag_cli("submit", dag_file, "--wait", "--json")
+    assert result.exit_code == 1
+    status = json.loads(result.stdout)
+    assert status["state"] == "failed"
+    assert status["tasks"]["second"]["state"] == "upstream_failed"
+
+
+def test_waiting_too_long(installation, dag_file):
+    result = pydag_cli("submit", dag_file, "--wait", "--timeout", "0.01")
+    assert result.exit_code == 3
+    assert "and goes on" in result.stderr
+    assert installation.engine.run_state(result.stdout.strip()) == "queued"
+
+
+def test_status_shows_the_tasks(installation, dag_file):
+    run_id = pydag_cli("submit", dag_file).stdout.strip()
+    installation.work_off(run_id)
+    result = pydag_cli("status", run_id)
+    assert result.exit_code == 0
+    assert "2/2 tasks" in result.stdout
+    assert "second" in result.stdout
+
+
+def test_status_as_json_has_what_is_promised(installation, dag_file):
+    run_id = pydag_cli("submit", dag_file).stdout.strip()
+    installation.work_off(run_id)
+    status = json.loads(pydag_cli("status", run_id, "--json").stdout)
+    assert (status["run_id"], status["dag_id"], status["state"]) == (run_id, "nightly", "success")
+    assert set(status["tasks"]["first"]) == {
+        "state",
+        "try_number",
+        "ready_at",
+        "queued_at",
+        "started_at",
+        "ended_at",
+        "worker",
+        "result",
+        "error",
+    }
+
+
+def test_status_of_an_unknown_run(connection):
+    result = pydag_cli("status", "nightly-1")
+    assert result.exit_code == 2
+    assert "nightly-1" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_runs_lists_them(installation, dag_file):
+    run_id = pydag_cli("submit", dag_file).stdout.strip()
+    installation.work_off(run_id)
+    listed = json.loads(pydag_cli("runs", "--json").stdout)["runs"]
+    assert [(run["run_id"], run["state"]) for run in listed] == [(run_id, "success")]
+    assert "2/2" in pydag_cli("runs").stdout
+
+
+def test_logs_prints_the_lines(installation, dag_file):
+    run_id = pydag_cli("submit", dag_file).stdout.strip()
+    installation.plan(run_id)
+    installation.log(installation.claim(), "hello", "world")
+    result = pydag_cli("logs", run_id, "first")
+    assert [line[13:] for line in result.stdout.splitlines()] == [
+        "first#1 INFO    hello",
+        "first#1 INFO    world",
+    ]
+
+
+def test_no_redis_says_what_to_do(monkeypatch):
+    monkeypatch.setenv("PYDAG_REDIS_URL", "redis://:secret@127.0.0.1:1/0")
+    result = pydag_cli("runs")
+    assert result.exit_code == 2
+    assert "No Redis answers at redis://***@127.0.0.1:1/0" in result.stderr
+    assert "pydag up" in result.stderr
+    assert "secret" not in result.stderr
+
+
+def test_a_wrong_setting_is_one_sentence(monkeypatch):
+    monkeypatch.setenv("PYDAG_RETENTION", "soon")
+    result = pydag_cli("runs")
+    assert result.exit_code == 2
+    assert "PYDAG_RETENTION" in result.stderr
+
+
+def test_env_without_a_running_stack(monkeypatch, tmp_path):
+    monkeypatch.setenv("PYDAG_HOME", str(tmp_path / "home"))
+    result = pydag_cli("env")
+    assert result.exit_code == 2
+    assert "pydag up" in result.stderr
+    assert result.stdout == ""
+
+
+@pytest.fixture
+def executed(monkeypatch):
+    """The command lines that the process would have become."""
+    commands = []
+    monkeypatch.setattr(os, "execv", lambda path, command: commands.append((path, command)))
+    return commands
+
+
+def test_worker_becomes_a_celery_worker(executed, monkeypatch):
+    monkeypatch.setenv("PYDAG_WORKER_IMPORTS", "known")
+    result = pydag_cli("worker", "-c", "3", "-Q", "a,b", "-n", "w1", "--import", "etl.steps")
+    assert result.exit_code == 0
+    [(path, command)] = executed
+    assert path == sys.executable
+    assert command[1:6] == ["-m", "celery", "-A", "workers", "worker"]
+    options = set(command[6:])
+    assert {"--concurrency=3", "--queues=a,b", "--hostname=w1@%h"} <= options
+    assert {"--task-events", "--pool=prefork", "--without-gossip", "--without-mingle"} <= options
+    assert os.environ["PYDAG_WORKER_IMPORTS"] == "known,etl.steps"
+
+
+def test_worker_leaves_celerys_defaults_alone(executed):
+    pydag_cli("worker")
+    [(_, command)] = executed
+    assert not [o for o in command if o.startswith(("--concurrency", "--queues", "--hostname"))]
+
+
+def test_flower_hands_on_its_own_options(executed):
+    result = pydag_cli("flower", "--port", "8080", "--basic-auth=me:secret")
+    assert result.exit_code == 0
+    [(_, command)] = executed
+    assert command[5:] == ["flower", "--address=127.0.0.1", "--port=8080", "--basic-auth=me:secret"]
+
+
+def test_flower_that_is_not_installed(executed, monkeypatch):
+    monkeypatch.setattr("pydag_dist.cli.processes.find_spec", lambda name: None)
+    result = pydag_cli("flower")
+    assert result.exit_code == 2
+    assert "pip install 'pydag-dist[flower]'" in result.stderr
+    assert executed == []

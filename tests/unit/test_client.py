@@ -1,0 +1,212 @@
+"""The client on an in-memory Redis: submitting, reading and waiting."""
+
+from __future__ import annotations
+
+import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import fakeredis
+import pytest
+import redis
+
+from pydag_dist import Client, Dag
+from pydag_dist.client.client import new_run_id
+from pydag_dist.errors import PydagError, RunFailed, UnknownRun
+from tests.installation import Installation
+from tests.support import wait_until
+
+URL = "redis://broker.example:6379/0"
+
+
+@pytest.fixture
+def connection(monkeypatch):
+    """What every client connects to."""
+    server = fakeredis.FakeServer()
+    connect = lambda *_, **__: fakeredis.FakeRedis(server=server, decode_responses=True)  # noqa: E731
+    monkeypatch.setattr(redis.Redis, "from_url", connect)
+    return connect()
+
+
+@pytest.fixture
+def installation(connection):
+    return Installation(connection)
+
+
+@pytest.fixture
+def client(connection):
+    return Client(URL)
+
+
+@pytest.fixture
+def dag():
+    call = {"callable": "etl:step"}
+    with Dag("nightly") as dag:
+        first = dag.task("first", "python.call", params=call)
+        first >> dag.task("second", "python.call", params=call)
+    return dag
+
+
+def test_run_ids_are_readable_and_never_the_same():
+    ids = {new_run_id("d" * 100) for _ in range(100)}
+    assert len(ids) == 100
+    assert all(re.fullmatch(r"d{80}-\d{8}t\d{6}-[0-9a-f]{16}", run_id) for run_id in ids)
+
+
+def test_a_submitted_run_is_queued(client, dag):
+    run = client.submit(dag)
+    assert run.state == "queued"
+    assert run.id.startswith("nightly-")
+    assert run.tasks == {}
+
+
+def test_submitting_again_under_the_same_id_changes_nothing(client, installation, dag):
+    run = client.submit(dag)
+    installation.work_off(run.id)
+    again = client.submit(dag, run_id=run.id)
+    assert again.state == "success"
+    assert [summary.run_id for summary in client.runs()] == [run.id]
+
+
+def test_the_tasks_of_a_run_tell_how_they_went(client, installation, dag):
+    run = client.submit(dag)
+    installation.plan(run.id)
+    installation.end(installation.claim(), result='{"rows": 3}')
+    assert run.tasks["first"].state == "success"
+    assert run.tasks["first"].result == {"rows": 3}
+    assert run.tasks["first"].worker == "worker@host"
+    assert run.tasks["second"].state == "queued"
+
+
+def test_runs_are_listed_newest_first(client, dag):
+    ids = [client.submit(dag).id for _ in range(3)]
+    assert [summary.run_id for summary in client.runs(limit=2)] == ids[:0:-1]
+
+
+def test_wait_returns_the_state_of_a_run_that_ended_before(client, installation, dag):
+    run = client.submit(dag)
+    installation.work_off(run.id)
+    assert run.wait(timeout=0) == "success"
+
+
+def test_wait_returns_when_the_run_ends(client, installation, dag):
+    run = client.submit(dag)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(run.wait, 30)
+        installation.work_off(run.id)
+        assert waiting.result(30) == "success"
+
+
+def test_wait_names_the_failed_tasks_with_their_errors(client, installation, dag):
+    run = client.submit(dag)
+    installation.plan(run.id)
+    installation.end(installation.claim(), "failed", error="no such table: t")
+    with pytest.raises(RunFailed) as failure:
+        run.wait()
+    assert f"run {run.id} failed: 1 of 2 tasks failed" in str(failure.value)
+    assert "first (try 1): no such table: t" in str(failure.value)
+
+
+def test_wait_gives_up_after_its_timeout_and_the_run_goes_on(client, dag):
+    run = client.submit(dag)
+    with pytest.raises(TimeoutError, match=r"is queued after 0\.01 s, and goes on"):
+        run.wait(timeout=0.01)
+    assert run.state == "queued"
+
+
+def test_wait_submits_a_lost_run_again(client, connection, installation, dag):
+    run = client.submit(dag)
+    connection.flushall()
+    installation = Installation(connection)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(run.wait, 30)
+        wait_until(lambda: client.runs(), "the run is there again")
+        installation.work_off(run.id)
+        assert waiting.result(30) == "success"
+
+
+def test_a_run_that_nobody_submitted_is_unknown(client):
+    run = client.run("nightly-20240501t020000-0123456789abcdef")
+    for read in (lambda: run.state, lambda: run.tasks, run.wait, run.logs):
+        with pytest.raises(UnknownRun, match="nightly-20240501t020000"):
+            read()
+
+
+def test_following_gives_the_changes_and_ends_with_the_run(client, installation, dag):
+    run = client.submit(dag)
+    installation.plan(run.id)
+    states = []
+    for snapshot in run.follow(timeout=30):
+        states.append({name: task.state for name, task in snapshot.tasks.items()})
+        if not snapshot.ended:
+            installation.end(installation.claim())
+    assert states == [
+        {"first": "queued", "second": "none"},
+        {"first": "success", "second": "queued"},
+        {"first": "success", "second": "success"},
+    ]
+
+
+def test_logs_of_all_tasks_and_tries_come_by_time(client, installation, dag):
+    run = client.submit(dag)
+    installation.plan(run.id)
+    first = installation.claim()
+    installation.log(first, "a", "b", at=1000.0)
+    installation.end(first)
+    second = installation.claim()
+    installation.log(second, "between", at=1000.5, level="WARNING")
+    assert [line.line for line in run.logs()] == ["a", "between", "b"]
+    assert [line.line for line in run.logs("first")] == ["a", "b"]
+    assert str(run.logs("second")[0]).endswith(" second#1 WARNING between")
+
+
+def test_logs_longer_than_a_page_are_read_whole(client, installation, dag):
+    run = client.submit(dag)
+    installation.plan(run.id)
+    installation.log(installation.claim(), *map(str, range(2500)))
+    assert [line.line for line in run.logs("first")] == [str(i) for i in range(2500)]
+
+
+def test_logs_of_a_task_that_is_not_there(client, installation, dag):
+    run = client.submit(dag)
+    installation.plan(run.id)
+    with pytest.raises(PydagError, match="no task 'third'"):
+        run.logs("third")
+
+
+def test_following_logs_gives_each_line_once_until_the_end(client, installation, dag):
+    run = client.submit(dag)
+    installation.plan(run.id)
+    first = installation.claim()
+    installation.log(first, "early")
+    lines = []
+    read_one = threading.Event()
+
+    def follow():
+        for line in run.follow_logs():
+            lines.append(line.line)
+            read_one.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(follow)
+        assert read_one.wait(30)
+        installation.log(first, "late", at=1001.0)
+        installation.end(first)
+        installation.end(installation.claim())
+        following.result(30)
+    assert lines == ["early", "late"]
+
+
+def test_a_client_finds_its_redis_in_the_settings(monkeypatch):
+    urls = []
+    from_url = redis.Redis.from_url
+
+    def noting(url, **options):
+        urls.append(url)
+        return from_url(url, **options)
+
+    monkeypatch.setattr(redis.Redis, "from_url", noting)
+    monkeypatch.setenv("PYDAG_REDIS_URL", URL)
+    Client()
+    Client("redis://other:6379/0")
+    assert urls == [URL, "redis://other:6379/0"]
