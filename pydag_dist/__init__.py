@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pydag_dist.client import Client, LogLine, Run
-    from pydag_dist.dag import Dag, Task
+    from pydag_dist.dag import Dag, InvalidDag, Task
 
-__all__ = ["Client", "Dag", "LogLine", "Run", "Task"]
+__all__ = ["Client", "Dag", "InvalidDag", "LogLine", "Run", "Task"]
 
 _HOMES = {
     "Client": "pydag_dist.client",
     "Dag": "pydag_dist.dag",
+    "InvalidDag": "pydag_dist.dag",
     "LogLine": "pydag_dist.client",
     "Run": "pydag_dist.client",
     "Task": "pydag_dist.dag",
