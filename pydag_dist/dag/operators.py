@@ -71,6 +71,7 @@ class DataprocCreateCluster(ClusterParams):
     """``dataproc.create_cluster``: create it, or find the one that this try created."""
 
     config: dict[str, Any] = Field({}, description="Dataproc's ClusterConfig, in snake_case")
+    use_if_exists: bool = Field(False, description="take a cluster of that name as it is")
 
 
 class DataprocSubmitJob(ClusterParams):
