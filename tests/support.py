@@ -1,11 +1,14 @@
-"""What several tests need: waiting for a condition, free ports."""
+"""What several tests need: waiting for a condition, free ports, whether a process lives."""
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from collections.abc import Callable
 from typing import TypeVar
+
+import psutil
 
 T = TypeVar("T")
 
@@ -18,6 +21,13 @@ def wait_until(condition: Callable[[], T], what: str, timeout: float = 30) -> T:
             raise AssertionError(f"waited {timeout} s in vain: {what}")
         time.sleep(0.02)
     return value
+
+
+def is_alive(pid: int) -> bool:
+    """Whether that process runs; one that only nobody has waited for does not."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def free_port() -> int:

@@ -207,7 +207,8 @@ def test_status_as_json_has_what_is_promised(installation, dag_file):
     }
 
 
-def test_status_of_an_unknown_run(connection):
+@pytest.mark.usefixtures("connection")
+def test_status_of_an_unknown_run():
     result = pydag_cli("status", "nightly-1")
     assert result.exit_code == 2
     assert "nightly-1" in result.stderr
@@ -292,7 +293,7 @@ def test_flower_hands_on_its_own_options(executed):
 
 
 def test_flower_that_is_not_installed(executed, monkeypatch):
-    monkeypatch.setattr("pydag_dist.cli.processes.find_spec", lambda name: None)
+    monkeypatch.setattr("pydag_dist.cli.processes.find_spec", lambda _: None)
     result = pydag_cli("flower")
     assert result.exit_code == 2
     assert "pip install 'pydag-dist[flower]'" in result.stderr

@@ -34,7 +34,7 @@ def installation(connection):
 
 
 @pytest.fixture
-def client(connection):
+def client(connection):  # noqa: ARG001 - what it connects to
     return Client(URL)
 
 
@@ -120,7 +120,7 @@ def test_wait_submits_a_lost_run_again(client, connection, installation, dag):
     installation = Installation(connection)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(run.wait, 30)
-        wait_until(lambda: client.runs(), "the run is there again")
+        wait_until(client.runs, "the run is there again")
         installation.work_off(run.id)
         assert waiting.result(30) == "success"
 
