@@ -7,13 +7,16 @@ import random
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
+from pydantic import BaseModel, ValidationError
 
+from workers.errors import TaskFailed
 from workers.settings import WorkerSettings
 
 Handle = dict[str, Any]
+Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,17 @@ class TaskContext:
     settings: WorkerSettings
     redis: redis.Redis  # with decode_responses; operators keep cached scripts there, nothing else
     key_prefix: str = "pydag"
+
+
+def parsed_params(context: TaskContext, model: type[Model]) -> Model:
+    """The task's params as `model`; `TaskFailed` with every problem."""
+    try:
+        return model.model_validate(context.params)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, p['loc'])) or 'params'}: {p['msg']}" for p in error.errors()
+        )
+        raise TaskFailed(f"params of {context.operator}: {problems}") from None
 
 
 @dataclass(frozen=True)

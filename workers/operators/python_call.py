@@ -7,9 +7,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from pydag_dist.dag.operators import PythonCall as PythonCallParams
 from workers.errors import TaskFailed
 from workers.logs import captured_output
-from workers.operators.base import Operator, TaskContext
+from workers.operators.base import Operator, TaskContext, parsed_params
 
 
 class PythonCall(Operator):
@@ -21,10 +22,11 @@ class PythonCall(Operator):
 
     def execute(self, context: TaskContext) -> Any:
         """The function's result, which must be JSON-able; what it raises goes through."""
-        name = context.params["callable"]
+        params = parsed_params(context, PythonCallParams)
+        name = params.callable
         function = resolve(name, context.settings.imports)
         with captured_output(context.log):
-            result = function(*context.params.get("args", ()), **context.params.get("kwargs", {}))
+            result = function(*params.args, **params.kwargs)
         try:
             return json.loads(json.dumps(result, allow_nan=False))
         except (TypeError, ValueError, RecursionError) as error:
@@ -36,9 +38,7 @@ class PythonCall(Operator):
 
 def resolve(name: str, imports: tuple[str, ...]) -> Callable[..., Any]:
     """The function named "module:function"; `TaskFailed` before any import if it's not allowed."""
-    module_name, colon, function_name = str(name).partition(":")
-    if not colon or not function_name.isidentifier():
-        raise TaskFailed(f"callable {name!r} must be 'module:function'")
+    module_name, _, function_name = name.partition(":")
     _check_allowed(name, module_name, imports)
     try:
         module = importlib.import_module(module_name)

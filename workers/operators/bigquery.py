@@ -1,0 +1,241 @@
+"""``bigquery.query``: GoogleSQL as a BigQuery job, under the id of the try."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from google.api_core.exceptions import Conflict, NotFound, RetryError
+from google.api_core.retry import Retry, if_exception_type
+from google.cloud import bigquery
+
+from pydag_dist.dag.operators import BigQueryQuery
+from workers import google, remote_ids
+from workers.errors import TaskFailed
+from workers.operators.base import (
+    Done,
+    Handle,
+    Pending,
+    RemoteOperator,
+    TaskContext,
+    parsed_params,
+)
+
+# After a Conflict, BigQuery sometimes doesn't find the job at first:
+# https://github.com/googleapis/python-bigquery/issues/2134
+_FIND_AFTER_CONFLICT = 10.0  # seconds
+
+# BigQuery's type of a JSON value: https://cloud.google.com/bigquery/docs/parameterized-queries
+_TYPES: Mapping[type, str] = {bool: "BOOL", int: "INT64", float: "FLOAT64", str: "STRING"}
+
+Parameter = (
+    bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter | bigquery.StructQueryParameter
+)
+
+
+@dataclass(frozen=True)
+class QuerySpec:
+    """What to run and where; None is what the worker's connection says."""
+
+    sql: str
+    connection: str | None = None
+    project: str | None = None
+    location: str | None = None
+    config: dict[str, Any] = field(default_factory=dict)  # of bigquery.QueryJobConfig
+
+
+class Query(RemoteOperator):
+    """Runs `spec`; result: job_id, project, location, link, rows, bytes, slot_ms, cache_hit."""
+
+    def spec(self, context: TaskContext) -> QuerySpec:
+        """The query of a task."""
+        params = parsed_params(context, BigQueryQuery)
+        config = {
+            "default_dataset": params.default_dataset,
+            "destination": params.destination,
+            "write_disposition": params.write_disposition,
+            "create_disposition": params.create_disposition,
+            "priority": params.job_priority,
+            "maximum_bytes_billed": params.maximum_bytes_billed,
+            "use_query_cache": params.use_query_cache,
+            "query_parameters": query_parameters(params.parameters) or None,
+            "labels": params.labels,
+        }
+        given = {name: value for name, value in config.items() if value is not None}
+        return QuerySpec(params.sql, params.connection, params.project, params.location, given)
+
+    def local(self) -> bool:
+        """Whether jobs go to a BigQuery on this machine."""
+        return bool(os.environ.get("BIGQUERY_EMULATOR_HOST"))
+
+    def submit(self, context: TaskContext) -> Handle:
+        """Insert the job; if the insert says that its id is there, it is this try's own."""
+        spec = self.spec(context)
+        access = google.access(context.settings, spec.connection, spec.project)
+        job_id = remote_ids.job_id(
+            "bigquery", context.dag_id, context.run_id, context.task_id, context.try_number
+        )
+        with google.explained(f"BigQuery job {job_id}"):
+            client = google.bigquery_client(access)
+            # Ids are unique within a location, so one that BigQuery chose by the tables of the
+            # query could differ when the same try inserts the job again.
+            handle = {
+                "connection": spec.connection,
+                "project": client.project,
+                "location": spec.location or access.location,
+                "job_id": job_id,
+            }
+            config = _job_config(spec.config, google.labels(context))
+            try:
+                google.call(
+                    context.log,
+                    client.query,
+                    spec.sql,
+                    job_config=config,
+                    job_id=job_id,
+                    project=handle["project"],
+                    location=handle["location"],
+                    retry=None,
+                    job_retry=None,
+                )
+                context.log.info("started BigQuery job %s", _name(handle))
+            except Conflict as conflict:
+                _find(client, handle, conflict)
+                context.log.info("found BigQuery job %s, which this try started", _name(handle))
+        return handle
+
+    def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
+        """Ask for the job; its own error is reason, location and message."""
+        with google.explained(f"BigQuery job {_name(handle)}"):
+            client = _client(context, handle)
+            job: Any = google.call(
+                context.log,
+                client.get_job,
+                handle["job_id"],
+                project=handle["project"],
+                location=handle["location"],
+                retry=None,
+            )
+            if job.state != "DONE":
+                return Pending(f"BigQuery job {job.state}")
+            if job.error_result:
+                reason = google.explain_details(job.error_result)
+                raise TaskFailed(f"BigQuery job {_name(handle)}: {reason}")
+            result = _result(handle, job, _rows(context, job))
+        context.log.info(
+            "BigQuery job done: %s rows, %s bytes processed, %s slot ms",
+            result["rows"],
+            result["bytes_processed"],
+            result["slot_ms"],
+        )
+        return Done(result)
+
+    def cancel(self, context: TaskContext, handle: Handle) -> None:
+        """Ask BigQuery to stop the job."""
+        with google.explained(f"cancelling BigQuery job {_name(handle)}"):
+            client = _client(context, handle)
+            try:
+                google.call(
+                    context.log,
+                    client.cancel_job,
+                    handle["job_id"],
+                    project=handle["project"],
+                    location=handle["location"],
+                    retry=None,
+                )
+            except NotFound:
+                context.log.info("BigQuery job %s was never there", _name(handle))
+
+
+def query_parameters(values: Mapping[str, Any] | list[Any]) -> list[Parameter]:
+    """Query parameters of JSON values: of @name by name, of ? by position.
+
+    A value is a boolean, number, text, a list of these, or ``{"type", "value"}`` where JSON has
+    no such type: ``{"type": "DATE", "value": "2026-01-31"}``; null and empty lists need that.
+    """
+    named = values.items() if isinstance(values, Mapping) else ((None, value) for value in values)
+    return [_parameter(name, value) for name, value in named]
+
+
+def _parameter(name: str | None, value: Any) -> Parameter:
+    kind: str | None = None
+    if isinstance(value, dict) and set(value) == {"type", "value"}:
+        kind, value = str(value["type"]).upper(), value["value"]
+    sample = value[0] if isinstance(value, list) and value else value
+    kind = kind or _TYPES.get(type(sample))
+    if kind is None:
+        shown = f"@{name}" if name else "?"
+        raise TaskFailed(
+            f"query parameter {shown}: no type for {value!r}: write "
+            '{"type": "STRING", "value": …} with the BigQuery type'
+        )
+    if isinstance(value, list):
+        return bigquery.ArrayQueryParameter(name, kind, value)
+    return bigquery.ScalarQueryParameter(name, kind, value)
+
+
+def _job_config(values: Mapping[str, Any], labels: dict[str, str]) -> bigquery.QueryJobConfig:
+    config = bigquery.QueryJobConfig()
+    for name, value in values.items():
+        setattr(config, name, value)
+    config.labels = config.labels | labels
+    return config
+
+
+def _find(client: bigquery.Client, handle: Handle, conflict: Conflict) -> None:
+    """Raise `conflict` if it wasn't about the job's id: then it is the query's own error."""
+    retry = Retry(predicate=if_exception_type(NotFound), initial=0.2, timeout=_FIND_AFTER_CONFLICT)
+    try:
+        client.get_job(
+            handle["job_id"],
+            project=handle["project"],
+            location=handle["location"],
+            retry=retry,
+            timeout=google.TIMEOUT,
+        )
+    except RetryError:
+        raise conflict from None
+
+
+def _client(context: TaskContext, handle: Handle) -> bigquery.Client:
+    access = google.access(context.settings, handle["connection"], handle["project"])
+    return google.bigquery_client(access)
+
+
+def _rows(context: TaskContext, job: bigquery.QueryJob) -> int | None:
+    """Rows that a query returned or that a DML statement changed; None for anything else."""
+    if job.statement_type != "SELECT":
+        return job.num_dml_affected_rows
+    rows: Any = google.call(context.log, job.result, max_results=0, retry=None, job_retry=None)
+    return int(rows.total_rows)
+
+
+def _result(handle: Handle, job: bigquery.QueryJob, rows: int | None) -> dict[str, Any]:
+    return {
+        "job_id": handle["job_id"],
+        "project": handle["project"],
+        "location": handle["location"],
+        "link": _link(handle),
+        "statement_type": job.statement_type,
+        "rows": rows,
+        "bytes_processed": job.total_bytes_processed,
+        "bytes_billed": job.total_bytes_billed,
+        "slot_ms": job.slot_millis,
+        "cache_hit": job.cache_hit,
+    }
+
+
+def _link(handle: Handle) -> str:
+    project, location, job_id = handle["project"], handle["location"], handle["job_id"]
+    if host := os.environ.get("BIGQUERY_EMULATOR_HOST"):
+        return f"{host}/bigquery/v2/projects/{project}/jobs/{job_id}?location={location}"
+    return (
+        "https://console.cloud.google.com/bigquery"
+        f"?project={project}&j=bq:{location}:{job_id}&page=queryresults"
+    )
+
+
+def _name(handle: Handle) -> str:
+    return f"{handle['project']}:{handle['location']}.{handle['job_id']}"

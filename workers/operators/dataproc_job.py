@@ -1,0 +1,144 @@
+"""``dataproc.submit_job``: PySpark on a Dataproc cluster, under the id of the try."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from google.api_core.exceptions import AlreadyExists, FailedPrecondition, NotFound
+from google.cloud.dataproc_v1 import Job, JobStatus
+
+from pydag_dist.dag.operators import DataprocSubmitJob
+from workers import google, remote_ids
+from workers.errors import TaskFailed
+from workers.operators import driver_output
+from workers.operators.base import (
+    Done,
+    Handle,
+    Pending,
+    RemoteOperator,
+    TaskContext,
+    parsed_params,
+)
+
+State = JobStatus.State
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """What to run and where; None is what the worker's connection says."""
+
+    region: str
+    cluster_name: str
+    pyspark_job: dict[str, Any]
+    connection: str | None = None
+    project: str | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+class SubmitJob(RemoteOperator):
+    """Runs `spec`; result: job_id, project, region, cluster_name, link, driver_output."""
+
+    def spec(self, context: TaskContext) -> JobSpec:
+        """The job of a task."""
+        params = parsed_params(context, DataprocSubmitJob)
+        uris = ("python_file_uris", "jar_file_uris", "file_uris", "archive_uris")
+        pyspark_job = params.model_dump(
+            include={"main_python_file_uri", "args", "properties", *uris}
+        )
+        return JobSpec(
+            params.region,
+            params.cluster_name,
+            pyspark_job,
+            params.connection,
+            params.project,
+            params.labels,
+        )
+
+    def local(self) -> bool:
+        """Whether jobs go to a Dataproc on this machine."""
+        return google.local_dataproc() is not None
+
+    def submit(self, context: TaskContext) -> Handle:
+        """Submit the job; if its id is there, it is this try's own."""
+        spec = self.spec(context)
+        access = google.access(context.settings, spec.connection, spec.project)
+        ids = (context.dag_id, context.run_id, context.task_id, context.try_number)
+        job_id = remote_ids.job_id("dataproc", *ids)
+        with google.explained(f"Dataproc job {job_id}"):
+            project = google.project_of(access)
+            job = Job(
+                reference={"project_id": project, "job_id": job_id},
+                placement={"cluster_name": spec.cluster_name},
+                pyspark_job=spec.pyspark_job,
+                labels=spec.labels | google.labels(context),
+            )
+            request = {
+                "project_id": project,
+                "region": spec.region,
+                "job": job,
+                "request_id": remote_ids.job_id("request", *ids),
+            }
+            client = google.job_client(access, spec.region)
+            try:
+                google.call(context.log, client.submit_job, request=request, retry=None)
+                context.log.info("submitted Dataproc job %s to %s", job_id, spec.cluster_name)
+            except AlreadyExists:
+                context.log.info("found Dataproc job %s, which this try submitted", job_id)
+        return {
+            "connection": spec.connection,
+            "project": project,
+            "region": spec.region,
+            "cluster_name": spec.cluster_name,
+            "job_id": job_id,
+            "output": driver_output.new_cursor(),
+        }
+
+    def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
+        """Ask for the job, and log what its driver has printed since."""
+        job_id = handle["job_id"]
+        access = google.access(context.settings, handle["connection"], handle["project"])
+        with google.explained(f"Dataproc job {job_id}"):
+            client = google.job_client(access, handle["region"])
+            job = google.call(context.log, client.get_job, request=_name(handle), retry=None)
+        state = job.status.state
+        if uri := job.driver_output_resource_uri:
+            over = state in (State.DONE, State.ERROR, State.CANCELLED)
+            driver_output.follow(context, access, uri, handle["output"], over=over)
+        if state in (State.ERROR, State.CANCELLED):
+            said = job.status.details or "no details"
+            last = driver_output.last_lines(handle["output"])
+            raise TaskFailed(f"Dataproc job {job_id} ended as {state.name}: {said}\n{last}".strip())
+        if state != State.DONE:
+            return Pending(f"Dataproc job {state.name}")
+        return Done(
+            {
+                "job_id": job_id,
+                "project": handle["project"],
+                "region": handle["region"],
+                "cluster_name": handle["cluster_name"],
+                "link": (
+                    f"https://console.cloud.google.com/dataproc/jobs/{job_id}"
+                    f"?region={handle['region']}&project={handle['project']}"
+                ),
+                "driver_output": job.driver_output_resource_uri,
+            }
+        )
+
+    def cancel(self, context: TaskContext, handle: Handle) -> None:
+        """Ask Dataproc to stop the job."""
+        access = google.access(context.settings, handle["connection"], handle["project"])
+        with google.explained(f"cancelling Dataproc job {handle['job_id']}"):
+            client = google.job_client(access, handle["region"])
+            try:
+                google.call(context.log, client.cancel_job, request=_name(handle), retry=None)
+            except (NotFound, FailedPrecondition) as error:
+                context.log.info("nothing to cancel: %s", error.message)
+
+
+def _name(handle: Handle) -> dict[str, str]:
+    return {
+        "project_id": handle["project"],
+        "region": handle["region"],
+        "job_id": handle["job_id"],
+    }

@@ -1,0 +1,102 @@
+"""pyDag's scripts as tasks: ``bq`` runs as SQL, ``spark`` on Dataproc, ``iac`` as Python here."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydag_dist.dag.operators import SparkScriptParams
+from pydag_dist.dag.script import ScriptPath
+from workers.errors import TaskFailed
+from workers.operators.base import Operator, TaskContext, parsed_params
+from workers.operators.bigquery import Query, QuerySpec, query_parameters
+from workers.operators.dataproc_job import JobSpec, SubmitJob
+from workers.scripts import iac, store
+from workers.scripts.cache import cached
+from workers.scripts.fill import check_safe_in_python, fill
+from workers.scripts.params import ScriptParams, resolve
+
+_QUERY_PARAMETER = re.compile(r"(?<!@)@([A-Za-z_]\w*)")
+
+
+class BigQueryScript(Query):
+    """``script.bq``: the filled text as SQL; ``@name`` in it is a query parameter."""
+
+    def spec(self, context: TaskContext) -> QuerySpec:
+        """The query of a task."""
+        path = script_path(context)
+        params = resolve(context.params, context.settings)
+        sql = _filled(context, path, params)
+        return QuerySpec(
+            sql,
+            connection=params.connection,
+            config={"query_parameters": query_parameters(_referenced(sql, params.values))},
+        )
+
+
+class SparkScript(SubmitJob):
+    """``script.spark``: the script's own object as the job's main file, params as one JSON."""
+
+    def spec(self, context: TaskContext) -> JobSpec:
+        """The job of a task."""
+        path = script_path(context)
+        store.check_trusted(path, context.settings.stores)
+        if path.storage != "gcs":
+            raise TaskFailed(
+                f"script {path}: Dataproc reads a spark script from Cloud Storage, so it must be "
+                "in a gcs store"
+            )
+        cluster = parsed_params(context, SparkScriptParams)
+        params = resolve(context.params, context.settings)
+        settings = context.settings.spark
+        sent = params.values | {name.lower(): value for name, value in settings.items()}
+        sent["id"] = f"{context.dag_id}_{context.task_id}"
+        return JobSpec(
+            cluster.region,
+            cluster.cluster_name,
+            {
+                "main_python_file_uri": f"gs://{path.bucket}/{path.object_name}",
+                "args": ["--params", json.dumps(sent)],
+                "jar_file_uris": [jar for jar in sent.get("spark.jars", "").split(",") if jar],
+            },
+            params.connection,
+            cluster.project_name,
+        )
+
+
+class IacScript(Operator):
+    """``script.iac``: Python text with a class named like the script, in a process of its own."""
+
+    def execute(self, context: TaskContext) -> None:
+        """Run it to its end; it has no result."""
+        path = script_path(context)
+        params = resolve(context.params, context.settings)
+        check_safe_in_python(params.given, script=path.path)
+        iac.run(context, path.name, _filled(context, path, params), params.connection)
+
+
+def script_path(context: TaskContext) -> ScriptPath:
+    """The parts of the task's script."""
+    try:
+        return ScriptPath.parse(context.script or "")
+    except ValueError as error:
+        raise TaskFailed(f"script of task {context.task_id}: {error}") from None
+
+
+def _filled(context: TaskContext, path: ScriptPath, params: ScriptParams) -> str:
+    # The cache is no way around trust: a store may have been trusted yesterday.
+    store.check_trusted(path, context.settings.stores)
+    text = cached(context, path.path, lambda: store.read(context, path, params.connection))
+    for name, key_file in params.key_files.items():
+        if not key_file and f"{{{name}}}" in text:
+            raise TaskFailed(
+                f"script {path} wants the key file of connection {params.connection}, which has "
+                f"none: set key_file in [worker.connections.{params.connection}]"
+            )
+    return fill(text, params.values, script=path.path)
+
+
+def _referenced(sql: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: values[name] for name in _QUERY_PARAMETER.findall(sql) if name in values}

@@ -1,0 +1,1 @@
+"""pyDag's scripts: where their text comes from, and what is filled into it."""

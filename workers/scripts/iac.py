@@ -1,0 +1,88 @@
+"""Running an iac script: Python in a child process that dies with the worker's child."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import deque
+from contextlib import suppress
+from typing import IO, cast
+
+from workers.errors import TaskFailed
+from workers.operators.base import TaskContext
+
+# What a script may know of the worker: no variable with a secret is among these.
+_PASSED_ON = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "BIGQUERY_EMULATOR_HOST",
+    "STORAGE_EMULATOR_HOST",
+    "DATAPROC_EMULATOR_HOST",
+)
+# Isolated: neither the script's directory nor PYTHON* variables decide what is imported.
+_COMMAND = (sys.executable, "-I", "-u", "-X", "utf8", "-m", "workers.scripts.iac_child")
+_CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
+_LAST_LINES = 20
+_DRAIN = 5.0  # seconds for output after the process has ended
+
+
+def run(context: TaskContext, name: str, text: str, connection: str | None) -> None:
+    """Execute `text`, whose class `name` does the work; `TaskFailed` unless it exits with 0.
+
+    However this call ends, no process of the script is left behind.
+    """
+    request = json.dumps({"text": text, "name": name, "parent": os.getpid()})
+    with tempfile.TemporaryDirectory(prefix="pydag-iac-") as directory:
+        process = subprocess.Popen(
+            _COMMAND,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            cwd=directory,
+            env=_environment(context, connection),
+            start_new_session=True,
+        )
+        stdin, stdout = cast("tuple[IO[str], IO[str]]", (process.stdin, process.stdout))
+        last: deque[str] = deque(maxlen=_LAST_LINES)
+        reader = threading.Thread(target=_forward, args=(stdout, context.log, last), daemon=True)
+        reader.start()
+        try:
+            with suppress(BrokenPipeError), stdin:  # it died: its exit status and output say why
+                stdin.write(request)
+            # Not reaped yet, so that its id still is its group's when that is killed.
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            status = process.wait()
+            reader.join(_DRAIN)
+    if status:
+        how = f"signal {-status}" if status < 0 else f"exit status {status}"
+        raise TaskFailed("\n".join([f"iac script {name} failed with {how}:", *last]))
+
+
+def _environment(context: TaskContext, connection: str | None) -> dict[str, str]:
+    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    found = context.settings.connections.get(connection or context.settings.connection)
+    if found is not None and found.key_file is not None:
+        environment[_CREDENTIALS] = str(found.key_file)
+    elif _CREDENTIALS in os.environ:
+        environment[_CREDENTIALS] = os.environ[_CREDENTIALS]
+    return environment
+
+
+def _forward(output: IO[str], log: logging.Logger, last: deque[str]) -> None:
+    with output:
+        for line in output:
+            log.info("%s", line.rstrip("\n"))
+            last.append(line.rstrip("\n"))

@@ -1,0 +1,76 @@
+"""The process of one iac script: ``{"text", "name", "parent"}`` on stdin, output to stdout.
+
+The script's text has a class named like the script, which is constructed with a logger and then
+told to `run_script`. Exit status 0 is success; an exception's traceback and 1 is failure.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import linecache
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+# pyDag's loggers take the number of a message; its scripts use these.
+_MESSAGES = {
+    19: "creating cluster {} in project {}, region {}",
+    20: "cluster {} was created",
+}
+
+
+class ScriptLogger:
+    """The logger that pyDag's scripts are constructed with."""
+
+    def info(
+        self,
+        code: int | str,
+        params: Sequence[Any] = (),
+        raise_error: bool = False,
+        error_type: type[Exception] | None = None,
+    ) -> None:
+        """Log a message by its number, or a text; then raise it if the script wants that."""
+        message = self._message(code, params)
+        sys.stdout.write(f"{message}\n")
+        if raise_error:
+            raise (error_type or RuntimeError)(message)
+
+    def _message(self, code: int | str, params: Sequence[Any]) -> str:
+        template = _MESSAGES.get(code) if isinstance(code, int) else None
+        if template is not None and template.count("{}") == len(params):
+            return template.format(*params)
+        return " ".join(map(str, (code, *params)))
+
+
+def main() -> None:
+    """Run the script that stdin describes."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    request = json.load(sys.stdin)
+    if os.getppid() != request["parent"]:
+        sys.exit("the worker's process is gone")  # before this one could ask to be told
+    if os.environ.get("DATAPROC_EMULATOR_HOST"):
+        from workers.scripts import local_transport  # noqa: PLC0415  imports Google's clients
+
+        local_transport.redirect()
+    run(request["name"], request["text"])
+
+
+def run(name: str, text: str) -> None:
+    """Execute a script's text and its class."""
+    file = f"{name}.iac"
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+    namespace: dict[str, Any] = {"__name__": name, "__file__": file}
+    exec(compile(text, file, "exec"), namespace)  # noqa: S102  of a store that the worker trusts
+    if not isinstance(script := namespace.get(name), type):
+        sys.exit(f"{file} has no class {name}")
+    script(ScriptLogger()).run_script()
+
+
+if __name__ == "__main__":
+    main()
