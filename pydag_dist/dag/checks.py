@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
-from typing import Final
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -20,7 +20,7 @@ MAX_EDGES: Final = 1_000_000
 
 # What the engine runs; anything else would be accepted and then ignored.
 TRIGGER_RULES: Final = frozenset({TriggerRule.ALL_SUCCESS})
-_NOT_RUN_YET: Final = {"retries": 0, "timeout": None, "allow_failure": False}
+NOT_RUN_YET: Final[Mapping[str, Any]] = {"retries": 0, "timeout": None, "allow_failure": False}
 
 _SUGGESTED: Final = 20  # comparing a name with 100,000 others takes a while
 _SHOWN: Final = 20  # tasks of a cycle
@@ -37,7 +37,7 @@ def check_task(task: Task, number: int, bad: Collection[str], report: Report) ->
     _check_operator(task, number, bad, report)
     if "params" not in bad:
         _check_params(task, number, report)
-    for name in _NOT_RUN_YET:
+    for name in NOT_RUN_YET:
         _check_not_run_yet(task, name, report, number)
     if task.trigger_rule not in TRIGGER_RULES:
         runs = ", ".join(f'"{rule}"' for rule in sorted(TRIGGER_RULES))
@@ -46,7 +46,7 @@ def check_task(task: Task, number: int, bad: Collection[str], report: Report) ->
 
 
 def _check_not_run_yet(thing: DagFields | Task, name: str, report: Report, number: int) -> None:
-    value, ignored = getattr(thing, name), _NOT_RUN_YET[name]
+    value, ignored = getattr(thing, name), NOT_RUN_YET[name]
     if value != ignored:
         plural = "are" if name == "retries" else "is"
         report.add(f"{name} {plural} not run yet: leave out the {quote(value)}", name, number)

@@ -68,9 +68,13 @@ class Task:
     )
     _: KW_ONLY
     script: Annotated[Script | None, _doc("path of a script, instead of an operator")] = None
-    dependencies: Annotated[list[Text], _doc("ids of the tasks that must succeed before")] = field(
-        default_factory=list
-    )
+    dependencies: Annotated[
+        list[Text],
+        Field(
+            description="ids of the tasks that must succeed before",
+            json_schema_extra={"uniqueItems": True},
+        ),
+    ] = field(default_factory=list)
     queue: Annotated[Id, _doc("default: the operator's family")] = ""
     trigger_rule: Annotated[TriggerRule, _doc("when to run")] = TriggerRule.ALL_SUCCESS
     retries: Annotated[Retries, _doc("default: the DAG's")] = 0
@@ -109,7 +113,9 @@ class DagFields:
         float, Strict(), Field(gt=0, le=1000, allow_inf_nan=False), _doc("share of the workers")
     ] = 1.0
     timeout: Annotated[Seconds | None, _doc("seconds that a run may take")] = None
-    params: Annotated[Params, _doc("defaults of a run's params")] = field(default_factory=dict)
+    params: Annotated[dict[str, Any], _doc("defaults of a run's params")] = field(
+        default_factory=dict
+    )
     retries: Annotated[Retries, _doc("of tasks that don't say")] = 0
     script_cache: Annotated[Flag, _doc("keep the text of scripts in Redis")] = False
     expire_cache: Annotated[

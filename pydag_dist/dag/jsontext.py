@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from pydag_dist.dag.script import quote
@@ -12,6 +13,9 @@ from pydag_dist.dag.script import quote
 DEPTH: Final = 100  # levels of objects and lists
 
 Path = tuple[str | int, ...]
+
+Repeated = Mapping[int, tuple[Any, list[str]]]
+_Trail = tuple["_Trail", Any, int] | None  # container before, key in it, depth
 
 
 class NotJson(ValueError):
@@ -44,34 +48,48 @@ class Loaded:
 
     def faults(self) -> Iterator[tuple[Path, str]]:
         """Every place that is wrong, as a path and a message."""
-        return faults(self.value, self._repeated_keys)
-
-    def _repeated_keys(self, value: dict[str, Any]) -> list[str]:
-        return self._repeated.get(id(value), (value, []))[1]
+        return faults(self.value, self._repeated)
 
 
-def faults(
-    value: Any, repeated_keys: Callable[[dict[str, Any]], list[str]] = lambda _: []
-) -> Iterator[tuple[Path, str]]:
-    """The places of a Python value that JSON can't say: types, keys, NaN, depth, surrogates."""
-    todo: list[tuple[Path, Any]] = [((), value)]
+def faults(value: Any, repeated: Repeated = MappingProxyType({})) -> Iterator[tuple[Path, str]]:
+    """The places of a Python value that JSON can't say: types, keys, NaN, depth, surrogates.
+
+    `repeated` has for the `id` of an object that object and its keys that were there twice.
+    """
+    if message := _fault(value):
+        yield (), message
+    todo: list[tuple[Any, _Trail]] = [(value, None)]
     while todo:
-        path, value = todo.pop()
-        if message := _fault(value):
-            yield path, message
-        if isinstance(value, dict | list | tuple) and len(path) >= DEPTH:
-            yield path, f"nested deeper than {DEPTH} levels"
-        elif isinstance(value, dict):
-            for key in repeated_keys(value):
-                yield (*path, key), "is there more than once"
-            for key in value:
-                if not isinstance(key, str):
-                    yield path, f"has a key that is not text: {quote(key)}"
-                elif message := _fault(key):
-                    yield path, f"has a key that {message}"
-            todo.extend(((*path, k), v) for k, v in value.items() if isinstance(k, str))
-        elif isinstance(value, list | tuple):
-            todo.extend(((*path, i), v) for i, v in enumerate(value))
+        container, trail = todo.pop()
+        if isinstance(container, dict):
+            for key, message in _key_faults(container, repeated):
+                yield (*_path(trail), *key), message
+        depth = trail[2] + 1 if trail else 1
+        for key, item in _items(container):
+            # Most values are short texts and numbers: they must cost next to nothing.
+            kind = type(item)
+            if kind is int or (kind is str and item.isascii()):
+                continue
+            if message := _fault(item):
+                yield (*_path(trail), key), message
+            elif depth == DEPTH and isinstance(item, dict | list | tuple):
+                yield (*_path(trail), key), f"nested deeper than {DEPTH} levels"
+            else:
+                todo.append((item, (trail, key, depth)))
+
+
+def _items(container: Any) -> Iterable[tuple[Any, Any]]:
+    if isinstance(container, dict):
+        return container.items()
+    return enumerate(container) if isinstance(container, list | tuple) else ()
+
+
+def _path(trail: _Trail) -> Path:
+    keys = []
+    while trail:
+        trail, key, _ = trail
+        keys.append(key)
+    return tuple(reversed(keys))
 
 
 def _fault(value: Any) -> str | None:
@@ -85,6 +103,17 @@ def _fault(value: Any) -> str | None:
             return None
         case _:
             return f"must be JSON, not a Python {type(value).__name__}"
+
+
+def _key_faults(value: dict[Any, Any], repeated: Repeated) -> Iterator[tuple[Path, str]]:
+    if id(value) in repeated:
+        for key in repeated[id(value)][1]:
+            yield (key,), "is there more than once"
+    for key in value:
+        if not isinstance(key, str):
+            yield (), f"has a key that is not text: {quote(key)}"
+        elif not key.isascii() and not _encodable(key):
+            yield (), "has a key with half a character"
 
 
 def _encodable(text: str) -> bool:

@@ -17,7 +17,7 @@ from pydag_dist.dag.reading import read, read_task
 from pydag_dist.errors import InvalidDag, Problem, PydagError
 
 
-@dataclass(eq=True)
+@dataclass(eq=True, repr=False)
 class Dag(DagFields):
     """A DAG: the fields of `DagFields`, and `tasks` by their ids in file order.
 
@@ -32,10 +32,13 @@ class Dag(DagFields):
     """
 
     tasks: dict[str, Task] = field(default_factory=dict, init=False)
-    _finished: Graph | None = field(default=None, init=False, repr=False, compare=False)
+    _finished: Graph | None = field(default=None, init=False, compare=False)
 
     def __hash__(self) -> int:
         return hash(self.dag_id)
+
+    def __repr__(self) -> str:
+        return f"<Dag {self.dag_id}: {len(self.tasks)} tasks>"
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -48,7 +51,7 @@ class Dag(DagFields):
         return cls.parse(data, source=str(path))
 
     @classmethod
-    def parse(cls, data: Mapping[str, Any] | str | bytes, source: str = "<dag>") -> Self:
+    def parse(cls, data: dict[str, Any] | str | bytes, source: str = "<dag>") -> Self:
         """The DAG of a JSON text or of the value of one; `source` names it in problems."""
         fields, tasks = read(data, source)
         dag = cls(**vars(fields))
@@ -112,27 +115,28 @@ class Dag(DagFields):
         self,
         task_id: str,
         operator: str,
-        params: Mapping[str, Any] | None = None,
+        params: dict[str, Any] | None = None,
         **fields: Any,
     ) -> Node:
         """Add a task; `fields` are those of `Task`. Raises `InvalidDag` for the task's own."""
-        return self._add({"task_id": task_id, "operator": operator, "params": params}, fields)
+        return self._add(
+            {"task_id": task_id, "operator": operator, "params": params or {}} | fields
+        )
 
     def script(
         self,
         task_id: str,
         path: str,
-        params: Mapping[str, Any] | None = None,
+        params: dict[str, Any] | str | None = None,
         **fields: Any,
     ) -> Node:
         """Add a task that runs a script, such as ``gcs.bucket.folder.bq.name``."""
-        return self._add({"task_id": task_id, "script": path, "params": params}, fields)
+        return self._add({"task_id": task_id, "script": path, "params": params or {}} | fields)
 
-    def _add(self, named: dict[str, Any], fields: dict[str, Any]) -> Node:
+    def _add(self, raw: dict[str, Any]) -> Node:
         self._refuse_if_finished()
-        named["params"] = dict(named["params"] or {})
         source = f"Dag({self.dag_id!r})"
-        task = read_task(named | fields, source, self.retries)
+        task = read_task(raw, source, self.retries)
         if task.task_id in self.tasks:
             raise InvalidDag([Problem(source, task.task_id, "task_id", "is there already")])
         self.tasks[task.task_id] = task

@@ -13,9 +13,10 @@ from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from pydag_dist.dag import patterns
+from pydag_dist.dag.script import quote
 
 FAMILIES: Final = ("bigquery", "dataproc", "gcs", "python")
 ENTRY_POINTS: Final = "pydag.operators"
@@ -43,11 +44,35 @@ class GoogleParams(Params):
     labels: dict[str, str] = Field({}, description="put on the remote job or cluster")
 
 
+def _typed(value: Any) -> Any:
+    """Refuse query parameters whose BigQuery type can't be told from their JSON value."""
+    if not isinstance(value, dict | list):
+        raise ValueError(f"must be an object (of @name) or a list (of ?), not {quote(value)}")  # noqa: TRY004
+    named = value.items() if isinstance(value, dict) else enumerate(value)
+    wrong = [f"{name}: {quote(given)}" for name, given in named if not _has_type(given)]
+    if wrong:
+        raise ValueError(
+            f'no BigQuery type for {", ".join(wrong)}: give an object of "type" and "value"'
+        )
+    return value
+
+
+def _has_type(value: Any) -> bool:
+    if isinstance(value, list):
+        return len({type(item) for item in value}) == 1 and not isinstance(value[0], dict | list)
+    if isinstance(value, dict):
+        return set(value) == {"type", "value"}
+    return value is not None
+
+
+QueryParameters = Annotated[dict[str, Any] | list[Any], BeforeValidator(_typed)]
+
+
 class BigQueryQuery(GoogleParams):
     """``bigquery.query``: run GoogleSQL, a script of several statements too."""
 
     sql: Filled = Field(description="the text; values go into `parameters`, not into the text")
-    parameters: dict[str, Any] | list[Any] = Field(
+    parameters: QueryParameters = Field(
         {}, description="of @name by name, of ? by position; {type, value} where JSON has no type"
     )
     location: Filled | None = Field(None, description="where the job runs")

@@ -11,7 +11,8 @@ CALLABLE: Final = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_]
 GCS_URI: Final = r"^gs://[^/]+/.+$"
 TABLE: Final = r"^[^.\s]+\.[^.\s]+\.[^.\s]+$"
 DATASET: Final = r"^[^.\s]+\.[^.\s]+$"
-CLUSTER: Final = r"^[a-z][a-z0-9-]{0,49}[a-z0-9]$"
+# https://cloud.google.com/dataproc/docs/guides/create-cluster
+CLUSTER: Final = r"^[a-z]([a-z0-9-]{0,50}[a-z0-9])?$"
 
 WORDS: Final = {
     ID: "must be of the characters A-Z a-z 0-9 _ . - and not of dots only",
@@ -20,5 +21,5 @@ WORDS: Final = {
     GCS_URI: 'must be "gs://bucket/object"',
     TABLE: 'must be "project.dataset.table"',
     DATASET: 'must be "project.dataset"',
-    CLUSTER: "must be 2 to 51 characters a-z 0-9 -, first a letter, last no dash",
+    CLUSTER: "must be 1 to 52 characters a-z 0-9 -, first a letter, last no dash",
 }

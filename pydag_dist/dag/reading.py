@@ -115,8 +115,6 @@ def _fields(raw: dict[str, Any], report: Report) -> DagFields | None:
         for found in wrong:
             report.add(message(found, _FIELD_NAMES), dotted(found["loc"]))
         bad = {found["loc"][0] for found in wrong}
-        if "dag_id" in bad:
-            bad.add("dag_id")
         rest = {name: value for name, value in raw.items() if name not in bad}
         check_fields(_FIELDS.validate_python({"dag_id": "unknown"} | rest), report)
         return None

@@ -7,6 +7,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
+from pydag_dist.dag.checks import NOT_RUN_YET, TRIGGER_RULES
 from pydag_dist.dag.fields import DagFields, Task
 from pydag_dist.dag.operators import OPERATORS, SCRIPTS, operator_names, params_model
 from pydag_dist.dag.reading import MAX_TASKS
@@ -30,20 +31,7 @@ def schema() -> dict[str, Any]:
         TypeAdapter(Task).json_schema(ref_template="#/$defs/{model}"),
     )
     defs = {**definitions["$defs"], **task.pop("$defs", {}), **fields.pop("$defs", {})}
-    task["properties"]["operator"] = {
-        **task["properties"]["operator"],
-        "enum": list(operator_names()),
-    }
-    task["properties"]["operator"].pop("default", None)
-    task["oneOf"] = [{"required": ["operator"]}, {"required": ["script"]}]
-    task["allOf"] = [_params_rule(name) for name in (*OPERATORS, *SCRIPTS)]
-    fields["properties"]["tasks"] = {
-        "type": "array",
-        "items": {"$ref": "#/$defs/Task"},
-        "minItems": 1,
-        "maxItems": MAX_TASKS,
-    }
-    fields["required"] = [*fields["required"], "tasks"]
+    _narrow(fields, task)
     wrapped = {
         "type": "object",
         "properties": {"dag": {"$ref": "#/$defs/Dag"}},
@@ -58,6 +46,26 @@ def schema() -> dict[str, Any]:
         "else": {"$ref": "#/$defs/Dag"},
         "$defs": {**defs, "Dag": fields, "Task": task},
     }
+
+
+def _narrow(fields: dict[str, Any], task: dict[str, Any]) -> None:
+    """Say what types alone don't."""
+    fields["properties"]["tasks"] = {
+        "type": "array",
+        "items": {"$ref": "#/$defs/Task"},
+        "minItems": 1,
+        "maxItems": MAX_TASKS,
+    }
+    fields["required"] = [*fields["required"], "tasks"]
+    task["properties"]["operator"]["enum"] = list(operator_names())
+    del task["properties"]["operator"]["default"]
+    task["oneOf"] = [{"required": ["operator"]}, {"required": ["script"]}]
+    task["allOf"] = [_params_rule(name) for name in (*OPERATORS, *SCRIPTS)]
+    task["properties"]["trigger_rule"]["enum"] = sorted(TRIGGER_RULES)
+    for name, ignored in NOT_RUN_YET.items():
+        for properties in (fields["properties"], task["properties"]):
+            if name in properties:
+                properties[name]["const"] = ignored
 
 
 def _params_rule(operator: str) -> dict[str, Any]:
