@@ -104,6 +104,11 @@ def succeed(*_: Any) -> str:
     return "the result"
 
 
+@app.task(name="succeed_with_acks", Request="celery.worker.request:Request")
+def succeed_with_acks() -> None:
+    """As everything but the Request class says, without acks."""
+
+
 @app.task(name="fail")
 def fail() -> None:
     raise ValueError("on purpose")

@@ -69,6 +69,14 @@ class Worker:
     def children(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children()
 
+    def cut_connections(self) -> None:
+        """Let Redis close every connection of the worker's parent, and of nobody else."""
+        sockets = psutil.Process(self.process.pid).net_connections("tcp")
+        ours = {f"{socket.laddr.ip}:{socket.laddr.port}" for socket in sockets}
+        for client in self.store.client_list():
+            if client["addr"] in ours:
+                self.store.client_kill_filter(_id=client["id"])
+
     def __enter__(self) -> Self:
         return self.wait_ready()
 
@@ -90,7 +98,16 @@ class Worker:
         for process in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
+        # A child holds the parent's sockets: until it is gone, Redis pops messages for the dead.
+        wait_until(lambda: not any(map(is_alive, family)), "the children are gone")
         self.store.close()
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 class Sender:
@@ -131,6 +148,12 @@ class Sender:
             self.app.send_task(name, producer=producer, queue=queue, ignore_result=True, **options)
         (message,) = captured
         return message
+
+    def reserved(self, worker: Worker) -> list[str]:
+        """The ids of all tasks that the worker's parent holds, as its own loop answers."""
+        replies = self.app.control.inspect([worker.name], timeout=10, limit=1)
+        answers = [replies.active(), replies.reserved()]
+        return sorted({task["id"] for answer in answers for task in answer[worker.name]})
 
     def wait_started(self, task_id: str) -> int:
         """The id of the process that runs the task, as soon as it does."""
