@@ -12,6 +12,7 @@ import linecache
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,7 +59,12 @@ def main() -> None:
         from workers.scripts import local_transport  # noqa: PLC0415  imports Google's clients
 
         local_transport.redirect()
-    run(request["name"], request["text"])
+    try:
+        run(request["name"], request["text"])
+    except Exception:  # noqa: BLE001  the script's own, whatever it is
+        # The interpreter would not find the lines of a text that is no file.
+        traceback.print_exc()
+        sys.exit(1)
 
 
 def run(name: str, text: str) -> None:

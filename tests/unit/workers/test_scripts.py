@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import fakeredis
+import pytest
+import redis
+
+from pydag_dist.dag.script import ScriptPath
+from tests.unit.workers.support import Log, context
+from workers.errors import TaskFailed
+from workers.scripts import store
+from workers.scripts.cache import cache_key, cached
+from workers.scripts.params import resolve
+from workers.settings import WorkerSettings
+
+PATH = "local.bucket.folder.bq.create_table"
+
+
+@pytest.fixture
+def script(tmp_path):
+    file = tmp_path / "store" / "bucket" / "folder" / "create_table.sql"
+    file.parent.mkdir(parents=True)
+    file.write_text("SELECT '{é}'", encoding="utf-8")
+    return file
+
+
+def read(root, path=PATH):
+    task = context(settings={"stores": [f"local:{root}"]})
+    return store.read(task, ScriptPath.parse(path), None)
+
+
+@pytest.mark.usefixtures("script")
+def test_a_local_store_is_a_directory_of_buckets(tmp_path):
+    assert read(tmp_path / "store") == "SELECT '{é}'"
+
+
+@pytest.mark.usefixtures("script")
+def test_a_script_that_is_not_there_is_named_with_its_place(tmp_path):
+    with pytest.raises(TaskFailed, match=r"does not exist: looked for .*folder/other\.sql"):
+        read(tmp_path / "store", "local.bucket.folder.bq.other")
+
+
+def test_a_link_does_not_lead_out_of_the_store(script, tmp_path):
+    outside = tmp_path / "outside.sql"
+    outside.write_text("SELECT 2")
+    script.with_name("link.sql").symlink_to(outside)
+    with pytest.raises(TaskFailed, match="does not exist"):
+        read(tmp_path / "store", "local.bucket.folder.bq.link")
+
+
+def test_a_script_must_be_text(script, tmp_path):
+    script.write_bytes(b"\xff\xfe")
+    with pytest.raises(TaskFailed, match="is not UTF-8 text"):
+        read(tmp_path / "store")
+
+
+@pytest.mark.parametrize(
+    ("path", "stores", "trusted"),
+    [
+        ("gcs.mine.f.bq.s", ("gcs:mine",), True),
+        ("gcs.mine.f.bq.s", ("gcs:*",), True),
+        ("gcs.mine.f.bq.s", ("gcs:mine2", "local:/srv"), False),
+        ("gcs.mine.f.bq.s", (), False),
+        ("local.mine.f.bq.s", ("local:/srv",), True),
+        ("local.mine.f.bq.s", ("gcs:*", "gcs:mine"), False),
+    ],
+)
+def test_only_stores_of_the_workers_settings_are_trusted(path, stores, trusted):
+    if trusted:
+        store.check_trusted(ScriptPath.parse(path), stores)
+    else:
+        with pytest.raises(TaskFailed, match="in a store that this worker does not trust"):
+            store.check_trusted(ScriptPath.parse(path), stores)
+
+
+class Reads:
+    """A script store that counts."""
+
+    def __init__(self):
+        self.count = 0
+
+    def __call__(self):
+        self.count += 1
+        return f"text {self.count}"
+
+
+def test_without_a_script_cache_every_try_reads():
+    task, reads = context(script_cache=False), Reads()
+    assert [cached(task, PATH, reads) for _ in range(2)] == ["text 1", "text 2"]
+    assert task.redis.keys() == []
+
+
+@pytest.mark.parametrize(("expire", "ttl"), [(7200, 7200), (0, -1)])
+def test_the_cache_keeps_a_script_for_the_time_that_the_dag_says(expire, ttl):
+    task, reads, log = context(script_cache=True, expire_cache=expire), Reads(), Log()
+    assert [cached(task, PATH, reads) for _ in range(2)] == ["text 1", "text 1"]
+    assert cache_key(task, PATH) == f"pydag:script:nightly/t/{PATH}"
+    assert task.redis.ttl(cache_key(task, PATH)) == ttl
+    again = context(script_cache=True, log=log, redis=task.redis)
+    assert cached(again, PATH, reads) == "text 1"
+    assert log.lines == [f"script {PATH} from the cache"]
+
+
+def test_the_cache_is_of_one_dag_and_task():
+    task, reads = context(script_cache=True), Reads()
+    cached(task, PATH, reads)
+    cached(context(script_cache=True, redis=task.redis, task_id="u"), PATH, reads)
+    cached(context(script_cache=True, redis=task.redis, dag_id="other"), PATH, reads)
+    assert reads.count == 3
+
+
+def test_without_redis_the_script_is_read():
+    server = fakeredis.FakeServer()
+    server.connected = False
+    log = Log()
+    task = context(
+        script_cache=True, redis=fakeredis.FakeRedis(server=server, decode_responses=True), log=log
+    )
+    assert cached(task, PATH, Reads()) == "text 1"
+    assert "the script cache can't be read" in log.lines[0]
+
+
+def test_a_full_redis_fails_no_task(monkeypatch):
+    def full(*_args, **_options):
+        raise redis.OutOfMemoryError("OOM command not allowed")
+
+    task, log = context(script_cache=True), Log()
+    monkeypatch.setattr(task.redis, "set", full)
+    assert cached(context(script_cache=True, redis=task.redis, log=log), PATH, Reads()) == "text 1"
+    assert "the script cache can't be written" in log.lines[0]
+
+
+def settings(tmp_path):
+    key = tmp_path / "key.json"
+    key.write_text("{}")
+    return WorkerSettings(connections={"GCP": {"key_file": key}, "AMBIENT": {"project": "p"}})
+
+
+def test_params_are_parameters_variables_and_connections(tmp_path):
+    given = {"table": "t", "*year": 2022, "**GCP_service-account": ""}
+    params = resolve(given, settings(tmp_path))
+    key = str(tmp_path / "key.json")
+    assert params.values == {"table": "t", "*year": 2022, "GCP_service-account": key}
+    assert params.connection == "GCP"
+
+
+def test_a_connection_may_have_no_key_file(tmp_path):
+    params = resolve({"**AMBIENT_service-account": ""}, settings(tmp_path))
+    assert params.values == {"AMBIENT_service-account": ""}
+
+
+def test_the_dag_cannot_say_what_a_connection_is(tmp_path):
+    params = resolve({"**GCP_service-account": "/etc/shadow"}, settings(tmp_path))
+    assert params.values == {"GCP_service-account": str(tmp_path / "key.json")}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("**AWS_service-account", r"connection AWS is not defined .*defined: AMBIENT, GCP"),
+        ("**GCP_password", r"a connection has a service-account, so write \*\*GCP_service-account"),
+        ("**GCP", "a connection has a service-account"),
+    ],
+)
+def test_a_wrong_connection_is_explained(tmp_path, name, said):
+    with pytest.raises(TaskFailed, match=said):
+        resolve({name: ""}, settings(tmp_path))
