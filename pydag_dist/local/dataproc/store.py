@@ -1,0 +1,237 @@
+"""The state of the local Dataproc in one SQLite file: what was answered survives a kill -9."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from google.cloud.dataproc_v1 import Cluster, Job
+from google.longrunning import operations_pb2
+
+
+class Scope(NamedTuple):
+    """Where names live: Dataproc's are unique within a project's region."""
+
+    project: str
+    region: str
+
+    def __str__(self) -> str:
+        return f"projects/{self.project}/regions/{self.region}"
+
+
+class JobKey(NamedTuple):
+    """Names one job."""
+
+    scope: Scope
+    id: str
+
+    def __str__(self) -> str:
+        return f"Job {self.scope}/jobs/{self.id}"
+
+
+class Store:
+    """Every method is one statement; `transaction()` makes several of them atomic."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.RLock()
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.executescript(Path(__file__).with_suffix(".sql").read_text())
+
+    def close(self) -> None:
+        """Leave the file."""
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """On disk when the block is left; undone when it raises. Not to be nested."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    # Clusters
+
+    def cluster(self, scope: Scope, name: str) -> tuple[Cluster, float] | None:
+        """The record and the time at which its last change is complete."""
+        row = self._one(
+            "SELECT body, settles FROM clusters WHERE project = ? AND region = ? AND name = ?",
+            *scope,
+            name,
+        )
+        return (Cluster.deserialize(row[0]), row[1]) if row else None
+
+    def clusters(self, scope: Scope) -> list[tuple[Cluster, float]]:
+        """All records of a scope, by name."""
+        rows = self._all(
+            "SELECT body, settles FROM clusters WHERE project = ? AND region = ? ORDER BY name",
+            *scope,
+        )
+        return [(Cluster.deserialize(body), settles) for body, settles in rows]
+
+    def put_cluster(self, scope: Scope, cluster: Cluster, settles: float) -> None:
+        """Add or replace a record; `settles` is when its change is complete."""
+        body = Cluster.serialize(cluster)
+        self._run(
+            "INSERT OR REPLACE INTO clusters VALUES (?, ?, ?, ?, ?)",
+            *scope,
+            cluster.cluster_name,
+            body,
+            settles,
+        )
+
+    def drop_cluster(self, scope: Scope, name: str) -> None:
+        """Forget a cluster."""
+        self._run(
+            "DELETE FROM clusters WHERE project = ? AND region = ? AND name = ?", *scope, name
+        )
+
+    # Jobs
+
+    def job(self, key: JobKey) -> Job | None:
+        """The job as it is now, if there is one."""
+        row = self._one(
+            "SELECT body FROM jobs WHERE project = ? AND region = ? AND id = ?", *key.scope, key.id
+        )
+        return Job.deserialize(row[0]) if row else None
+
+    def jobs(self, scope: Scope) -> list[Job]:
+        """Newest first."""
+        rows = self._all(
+            "SELECT body FROM jobs WHERE project = ? AND region = ? ORDER BY sequence DESC", *scope
+        )
+        return [Job.deserialize(body) for (body,) in rows]
+
+    def active_jobs(self) -> list[JobKey]:
+        """In the order of their submission."""
+        return self._keys("active = 1")
+
+    def jobs_to_journal(self) -> list[JobKey]:
+        """Ended jobs that ran and whose line the journal may lack."""
+        return self._keys("active = 0 AND ran = 1 AND journaled = 0")
+
+    def add_job(self, key: JobKey, job: Job, operation: str) -> None:
+        """A new job; `operation` is the last part of its operation's name."""
+        self._run(
+            "INSERT INTO jobs (project, region, id, body, active, ran, journaled, operation) "
+            "VALUES (?, ?, ?, ?, 1, 0, 0, ?)",
+            *key.scope,
+            key.id,
+            Job.serialize(job),
+            operation,
+        )
+
+    def update_job(self, key: JobKey, job: Job, *, active: bool) -> None:
+        """Replace a job; `active` is False in a final state."""
+        self._run(
+            "UPDATE jobs SET body = ?, active = ? WHERE project = ? AND region = ? AND id = ?",
+            Job.serialize(job),
+            int(active),
+            *key.scope,
+            key.id,
+        )
+
+    def mark_ran(self, key: JobKey) -> None:
+        """Note that the job's process was started."""
+        self._run(
+            "UPDATE jobs SET ran = 1 WHERE project = ? AND region = ? AND id = ?",
+            *key.scope,
+            key.id,
+        )
+
+    def mark_journaled(self, key: JobKey) -> None:
+        """Note that the journal has all it will get of this job."""
+        self._run(
+            "UPDATE jobs SET journaled = 1 WHERE project = ? AND region = ? AND id = ?",
+            *key.scope,
+            key.id,
+        )
+
+    def drop_job(self, key: JobKey) -> None:
+        """Forget a job."""
+        self._run(
+            "DELETE FROM jobs WHERE project = ? AND region = ? AND id = ?", *key.scope, key.id
+        )
+
+    # Operations and request ids
+
+    def job_operation(self, key: JobKey) -> str:
+        """The last part of the name of a job's operation."""
+        row = self._one(
+            "SELECT operation FROM jobs WHERE project = ? AND region = ? AND id = ?",
+            *key.scope,
+            key.id,
+        )
+        assert row, key  # noqa: S101 - only asked for a job that was just read
+        return str(row[0])
+
+    def job_of_operation(self, scope: Scope, operation: str) -> JobKey | None:
+        """The job of an operation."""
+        row = self._one(
+            "SELECT id FROM jobs WHERE operation = ? AND project = ? AND region = ?",
+            operation,
+            *scope,
+        )
+        return JobKey(scope, row[0]) if row else None
+
+    def operation(self, name: str) -> tuple[operations_pb2.Operation, float] | None:
+        """An operation of a cluster as it is at its end, and the time of that."""
+        row = self._one("SELECT body, settles FROM operations WHERE name = ?", name)
+        return (operations_pb2.Operation.FromString(row[0]), row[1]) if row else None
+
+    def put_operation(self, operation: operations_pb2.Operation, settles: float) -> None:
+        """Add the operation as it will be when it has ended."""
+        self._run(
+            "INSERT INTO operations VALUES (?, ?, ?)",
+            operation.name,
+            operation.SerializeToString(),
+            settles,
+        )
+
+    def request(self, kind: str, scope: Scope, request_id: str) -> str | None:
+        """What an earlier request with this id led to; an empty id never did."""
+        if not request_id:
+            return None
+        row = self._one(
+            "SELECT target FROM requests WHERE kind = ? AND project = ? AND region = ? AND id = ?",
+            kind,
+            *scope,
+            request_id,
+        )
+        return str(row[0]) if row else None
+
+    def put_request(self, kind: str, scope: Scope, request_id: str, target: str) -> None:
+        """Remember what a request led to."""
+        if request_id:
+            self._run(
+                "INSERT INTO requests VALUES (?, ?, ?, ?, ?)", kind, *scope, request_id, target
+            )
+
+    def _keys(self, condition: str) -> list[JobKey]:
+        rows = self._all(
+            f"SELECT project, region, id FROM jobs WHERE {condition} ORDER BY sequence"  # noqa: S608
+        )
+        return [JobKey(Scope(project, region), job_id) for project, region, job_id in rows]
+
+    def _run(self, statement: str, *values: object) -> None:
+        with self._lock:
+            self._db.execute(statement, values)
+
+    def _one(self, statement: str, *values: object) -> tuple[Any, ...] | None:
+        with self._lock:
+            row: tuple[Any, ...] | None = self._db.execute(statement, values).fetchone()
+            return row
+
+    def _all(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._db.execute(statement, values).fetchall()
