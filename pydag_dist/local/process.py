@@ -59,7 +59,9 @@ class Child:
     def start(self) -> None:
         """Start the program; its output goes to a fresh log file."""
         parent = os.getpid()
-        with self.log.open("wb") as log:
+        self.log.unlink(missing_ok=True)
+        # Appending: the processes that it starts write here, too, and must not overwrite it.
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
                 env=self._env,

@@ -70,7 +70,7 @@ def test_a_stopped_part_leaves_nothing_of_its_group(child):
     part = child(STUBBORN, grace=0.2)
     pids = wait_until(
         lambda: len(lines := part.log.read_text().split()) == 2 and [int(line) for line in lines],
-        "both processes run",
+        f"both processes run, see {part.log}",
     )
     part.stop()
     wait_until(lambda: not any(map(is_alive, pids)), "both processes are gone")
