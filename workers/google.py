@@ -24,6 +24,7 @@ from google.auth.credentials import AnonymousCredentials, Credentials
 from google.auth.exceptions import GoogleAuthError, TransportError
 from google.cloud import bigquery, dataproc_v1
 from google.cloud.storage import Client as StorageClient
+from google.oauth2 import service_account
 
 from workers import remote_ids
 from workers.errors import RemoteStateUnknown, TaskFailed
@@ -218,17 +219,25 @@ def _transient(error: BaseException) -> bool:
 @functools.cache
 def _credentials(access: Access) -> tuple[Credentials, str]:
     """Credentials, and the project: the one that is set, else their own."""
+    credentials: Credentials
     if access.key_file:
-        found = google.auth.load_credentials_from_file(access.key_file, scopes=_SCOPES)  # type: ignore[no-untyped-call]
+        found = _of_key_file(access.key_file)
+        credentials, own = found, found.project_id
     else:
-        found = google.auth.default(scopes=_SCOPES)
-    credentials, own = found
+        credentials, own = google.auth.default(scopes=_SCOPES)
     if not (project := access.project or own):
         raise TaskFailed(
             "no Google project is known: name one in the task's params, in the worker's "
             "connection, or in its setting project"
         )
     return credentials, str(project)
+
+
+def _of_key_file(path: str) -> service_account.Credentials:
+    try:
+        return service_account.Credentials.from_service_account_file(path, scopes=_SCOPES)  # type: ignore[no-any-return,no-untyped-call]
+    except (OSError, ValueError) as error:
+        raise TaskFailed(f"key file {path} can't be used: {_one_line(error)}") from None
 
 
 def _regional(region: str) -> dict[str, str]:

@@ -1,0 +1,171 @@
+"""What "already exists" means for a cluster, against an in-memory Dataproc."""
+
+from __future__ import annotations
+
+import pytest
+from google.api_core.exceptions import AlreadyExists, NotFound
+from google.cloud.dataproc_v1 import Cluster
+
+from tests.unit.workers.support import Log, context
+from workers import google
+from workers.errors import TaskFailed
+from workers.operators import Done, Pending, find
+
+NAME = "cluster-1"
+PARAMS = {"region": "us-central1", "cluster_name": NAME, "config": {"software_config": {}}}
+
+
+class Clusters:
+    """Dataproc's clusters in memory: create is done when `settle` says so."""
+
+    def __init__(self):
+        self.found: dict[str, Cluster] = {}
+        self.requests: list[str] = []
+
+    def create_cluster(self, request, retry, timeout):
+        cluster = request["cluster"]
+        if cluster.cluster_name in self.found:
+            raise AlreadyExists("exists")
+        self.requests.append(request["request_id"])
+        self.found[cluster.cluster_name] = Cluster(cluster)
+        self.settle("CREATING")
+
+    def get_cluster(self, request, retry, timeout):
+        if request["cluster_name"] not in self.found:
+            raise NotFound("no cluster")
+        return self.found[request["cluster_name"]]
+
+    def delete_cluster(self, request, retry, timeout):
+        self.get_cluster(request, retry, timeout)
+        self.settle("DELETING")
+
+    def settle(self, state, detail=""):
+        self.found[NAME].status = {"state": state, "detail": detail}
+
+    def vanish(self):
+        del self.found[NAME]
+
+    @property
+    def state(self):
+        return self.found[NAME].status.state.name
+
+    def of_a_stranger(self, state):
+        self.found[NAME] = Cluster(cluster_name=NAME, labels={"owner": "someone"})
+        self.settle(state)
+
+
+@pytest.fixture
+def clusters(monkeypatch):
+    clusters = Clusters()
+    monkeypatch.setenv("DATAPROC_EMULATOR_HOST", "127.0.0.1:1")
+    monkeypatch.setattr(google, "cluster_client", lambda _access, _region: clusters)
+    return clusters
+
+
+create = find("dataproc.create_cluster")
+
+
+def task(try_number=1, log=None, **params):
+    return context(
+        PARAMS | params, operator="dataproc.create_cluster", try_number=try_number, log=log
+    )
+
+
+def test_a_cluster_is_created_with_labels_and_waited_for(clusters):
+    handle = create.submit(task(labels={"team": "a"}))
+    assert create.poll(task(), handle) == Pending("Dataproc cluster cluster-1 CREATING")
+    clusters.settle("RUNNING")
+    done = create.poll(task(), handle)
+    assert isinstance(done, Done)
+    assert done.result["cluster_name"] == NAME
+    labels = dict(clusters.found[NAME].labels)
+    assert labels["team"] == "a"
+    assert labels["pydag-try"] == "1"
+    assert labels["pydag-run"].startswith("nightly-20260101t000000-")
+
+
+def test_the_same_try_finds_its_cluster(clusters):
+    create.submit(task())
+    handle = create.submit(task())
+    clusters.settle("RUNNING")
+    assert isinstance(create.poll(task(), handle), Done)
+    assert len(clusters.requests) == 1
+
+
+def test_a_later_try_finds_the_cluster_of_an_earlier_one(clusters):
+    create.submit(task(1))
+    clusters.settle("RUNNING")
+    assert isinstance(create.poll(task(2), create.submit(task(2))), Done)
+
+
+def test_a_later_try_replaces_what_an_earlier_one_left_broken(clusters):
+    create.submit(task(1))
+    clusters.settle("ERROR")
+    log = Log()
+    handle = create.submit(task(2, log))
+    assert clusters.state == "DELETING"
+    assert create.poll(task(2), handle) == Pending("Dataproc cluster cluster-1 DELETING")
+    clusters.vanish()
+    assert create.poll(task(2), handle) == Pending("Dataproc cluster cluster-1 CREATING")
+    clusters.settle("RUNNING")
+    assert isinstance(create.poll(task(2), handle), Done)
+    assert len(set(clusters.requests)) == 2
+
+
+def test_a_cluster_that_breaks_fails_the_task_with_its_detail(clusters):
+    handle = create.submit(task())
+    clusters.settle("ERROR", "Insufficient 'CPUS' quota")
+    with pytest.raises(TaskFailed, match="cluster-1 is in state ERROR: Insufficient 'CPUS' quota"):
+        create.poll(task(), handle)
+
+
+def test_a_cluster_that_vanishes_fails_the_task(clusters):
+    handle = create.submit(task())
+    clusters.vanish()
+    with pytest.raises(TaskFailed, match="was deleted while it was waited for"):
+        create.poll(task(), handle)
+
+
+def test_a_strangers_cluster_is_not_taken(clusters):
+    clusters.of_a_stranger("RUNNING")
+    with pytest.raises(TaskFailed, match="exists already in us-central1, and this task did not"):
+        create.submit(task())
+
+
+def test_a_strangers_cluster_is_used_if_the_params_say_so(clusters):
+    clusters.of_a_stranger("CREATING")
+    handle = create.submit(task(use_if_exists=True))
+    assert isinstance(create.poll(task(), handle), Pending)
+    clusters.settle("RUNNING")
+    assert isinstance(create.poll(task(), handle), Done)
+
+
+def test_a_cluster_that_is_being_deleted_is_waited_for_and_made_anew(clusters):
+    clusters.of_a_stranger("DELETING")
+    handle = create.submit(task())
+    assert isinstance(create.poll(task(), handle), Pending)
+    clusters.vanish()
+    create.poll(task(), handle)
+    assert "pydag-run" in clusters.found[NAME].labels
+
+
+def test_cancel_deletes_the_cluster_of_this_try_only(clusters):
+    handle = create.submit(task())
+    create.cancel(task(2), handle)
+    assert clusters.state == "CREATING"
+    create.cancel(task(), handle)
+    assert clusters.state == "DELETING"
+    clusters.vanish()
+    create.cancel(task(), handle)
+
+
+def test_a_field_that_dataproc_does_not_know_is_explained(clusters):
+    with pytest.raises(TaskFailed, match=r"params of dataproc.create_cluster: config: .*no_such"):
+        create.submit(task(config={"no_such": 1}))
+
+
+def test_wrong_params_are_all_named():
+    with pytest.raises(TaskFailed) as failed:
+        create.submit(context({"region": ""}, operator="dataproc.create_cluster"))
+    assert "region: " in str(failed.value)
+    assert "cluster_name: Field required" in str(failed.value)

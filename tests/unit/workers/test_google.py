@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import requests
+from google.api_core import exceptions
+from google.auth.exceptions import DefaultCredentialsError
+
+from tests.unit.workers.support import Log
+from workers import google
+from workers.errors import RemoteStateUnknown, TaskFailed
+from workers.google import Access, access, call, explained
+from workers.settings import WorkerSettings
+
+
+@pytest.fixture(autouse=True)
+def _no_local_services(monkeypatch):
+    for service in ("BIGQUERY", "STORAGE", "DATAPROC"):
+        monkeypatch.delenv(f"{service}_EMULATOR_HOST", raising=False)
+
+
+@pytest.fixture
+def key_file(tmp_path):
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    path = tmp_path / "key.json"
+    path.write_text(
+        json.dumps(
+            {
+                "type": "service_account",
+                "project_id": "project-of-the-key",
+                "private_key": pem.decode(),
+                "client_email": "worker@project-of-the-key.iam.gserviceaccount.com",
+                "token_uri": "https://oauth2.googleapis.com/token",
+            }
+        )
+    )
+    return path
+
+
+class Flaky:
+    """A call that fails with these errors, one after the other, and then works."""
+
+    def __init__(self, *errors):
+        self.errors = list(errors)
+        self.calls = 0
+
+    def __call__(self, timeout):
+        assert timeout == google.TIMEOUT
+        self.calls += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return "answer"
+
+
+@pytest.fixture
+def _no_waiting(monkeypatch):
+    monkeypatch.setattr("google.api_core.retry.retry_unary.time.sleep", lambda _seconds: None)
+
+
+@pytest.mark.usefixtures("_no_waiting")
+@pytest.mark.parametrize(
+    "error",
+    [
+        exceptions.TooManyRequests("429"),
+        exceptions.InternalServerError("500"),
+        exceptions.ServiceUnavailable("503"),
+        exceptions.ResourceExhausted("gRPC's 429"),
+        exceptions.DeadlineExceeded("gRPC's 504"),
+        exceptions.Forbidden("quota", errors=[{"reason": "rateLimitExceeded"}]),
+        requests.exceptions.ConnectionError("reset"),
+        requests.exceptions.ReadTimeout("late"),
+        ConnectionResetError("reset"),
+    ],
+)
+def test_a_passing_error_is_tried_again_and_logged(error):
+    flaky, log = Flaky(error, error), Log()
+    assert call(log.logger, flaky) == "answer"
+    assert flaky.calls == 3
+    assert all(line.endswith("; trying again") for line in log.lines)
+    assert len(log.lines) == 2
+
+
+@pytest.mark.usefixtures("_no_waiting")
+@pytest.mark.parametrize(
+    "error",
+    [
+        exceptions.BadRequest("invalid"),
+        exceptions.Forbidden("no", errors=[{"reason": "accessDenied"}]),
+        exceptions.NotFound("no such table"),
+        exceptions.Conflict("there"),
+        requests.exceptions.SSLError("certificate"),
+        ValueError("ours"),
+    ],
+)
+def test_a_lasting_error_goes_through_at_once(error):
+    flaky = Flaky(error)
+    with pytest.raises(type(error)):
+        call(Log().logger, flaky)
+    assert flaky.calls == 1
+
+
+def test_an_error_that_does_not_pass_leaves_the_state_unknown(monkeypatch):
+    monkeypatch.setattr(google, "PATIENCE", 0.0)
+    with pytest.raises(RemoteStateUnknown, match="the last error was ServiceUnavailable: 503 away"):
+        call(Log().logger, Flaky(*[exceptions.ServiceUnavailable("away")] * 99))
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            exceptions.BadRequest(
+                "POST https://…: Syntax error",
+                errors=[{"reason": "invalidQuery", "location": "query", "message": "Syntax error"}],
+            ),
+            "job j: invalidQuery at query: Syntax error",
+        ),
+        (exceptions.NotFound("no cluster"), "job j: NOT_FOUND: no cluster"),
+        (exceptions.FailedPrecondition("stopped"), "job j: FAILED_PRECONDITION: stopped"),
+        (DefaultCredentialsError("none"), r"job j: no credentials \(DefaultCredentialsError: none"),
+    ],
+)
+def test_googles_errors_are_explained(error, said):
+    with pytest.raises(TaskFailed, match=said), explained("job j"):
+        raise error
+
+
+def settings(**connections):
+    return WorkerSettings(connections=connections, project="fallback")
+
+
+def test_a_task_that_names_no_connection_has_the_workers_default():
+    gcp = {"project": "p", "location": "EU"}
+    assert access(settings(GCP=gcp)) == Access("p", None, "EU")
+    assert access(settings()) == Access("fallback", None, "US")
+
+
+def test_a_tasks_own_project_wins():
+    assert access(settings(GCP={"project": "p"}), None, "mine").project == "mine"
+
+
+def test_an_unknown_connection_is_explained():
+    with pytest.raises(TaskFailed, match=r"connection OTHER is not defined .*\(defined: GCP\)"):
+        access(settings(GCP={}), "OTHER")
+
+
+def test_a_key_file_decides_credentials_and_project(key_file):
+    found = Access(None, str(key_file), "US")
+    assert google.project_of(found) == "project-of-the-key"
+    client = google.bigquery_client(found)
+    assert client.project == "project-of-the-key"
+    assert client._credentials.service_account_email.startswith("worker@")
+    assert google.storage_client(found).project == "project-of-the-key"
+    assert google.bigquery_client(found) is client
+
+
+def test_a_key_file_that_is_none_is_explained(tmp_path):
+    path = tmp_path / "key.json"
+    path.write_text("{}")
+    with pytest.raises(TaskFailed, match=r"key\.json can't be used: .*fields"):
+        google.project_of(Access(None, str(path), "US"))
+
+
+def test_dataproc_clients_are_regional(key_file):
+    found = Access(None, str(key_file), "US")
+    for client in (google.cluster_client(found, "eu-west1"), google.job_client(found, "eu-west1")):
+        assert client.transport.host == "eu-west1-dataproc.googleapis.com:443"
+
+
+def test_local_services_need_no_credentials(monkeypatch):
+    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", "http://127.0.0.1:1")
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:2")
+    monkeypatch.setenv("DATAPROC_EMULATOR_HOST", "127.0.0.1:3")
+    found = Access(None, "/nowhere/key.json", "local-test")
+    assert google.project_of(found) == "local-project"
+    assert google.bigquery_client(found)._connection.API_BASE_URL == "http://127.0.0.1:1"
+    assert google.storage_client(found)._connection.API_BASE_URL == "http://127.0.0.1:2"
+    assert google.job_client(found, "r").transport.grpc_channel is not None
