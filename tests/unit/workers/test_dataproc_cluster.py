@@ -22,7 +22,7 @@ class Clusters:
         self.found: dict[str, Cluster] = {}
         self.requests: list[str] = []
 
-    def create_cluster(self, request, retry, timeout):
+    def create_cluster(self, request, **_options):
         cluster = request["cluster"]
         if cluster.cluster_name in self.found:
             raise AlreadyExists("exists")
@@ -30,13 +30,13 @@ class Clusters:
         self.found[cluster.cluster_name] = Cluster(cluster)
         self.settle("CREATING")
 
-    def get_cluster(self, request, retry, timeout):
+    def get_cluster(self, request, **_options):
         if request["cluster_name"] not in self.found:
             raise NotFound("no cluster")
         return self.found[request["cluster_name"]]
 
-    def delete_cluster(self, request, retry, timeout):
-        self.get_cluster(request, retry, timeout)
+    def delete_cluster(self, request, **_options):
+        self.get_cluster(request)
         self.settle("DELETING")
 
     def settle(self, state, detail=""):
@@ -159,7 +159,8 @@ def test_cancel_deletes_the_cluster_of_this_try_only(clusters):
     create.cancel(task(), handle)
 
 
-def test_a_field_that_dataproc_does_not_know_is_explained(clusters):
+@pytest.mark.usefixtures("clusters")
+def test_a_field_that_dataproc_does_not_know_is_explained():
     with pytest.raises(TaskFailed, match=r"params of dataproc.create_cluster: config: .*no_such"):
         create.submit(task(config={"no_such": 1}))
 
