@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 
 from pydag_dist.engine import Engine, Held, PlannedTask
 from pydag_dist.engine.snapshot import parse_record
-from tests.reference import ENDED, Message, ReferenceEngine
+from tests.reference import ENDED, MAX_DEATHS, MAX_LOSSES, Message, ReferenceEngine
 
 QUEUES = ("bigquery", "python")
 TEMPLATE = (
@@ -190,6 +190,18 @@ class EngineMachine(RuleBasedStateMachine):
         assert self.engine.tick()
         self.reference.tick(expired, overdue)
 
+    @precondition(lambda self: self.in_state("queued") or self.in_state("running"))
+    @rule(data=st.data())
+    def wear_out(self, data: st.DataObject) -> None:
+        """A try that has died and lost its lease as often as it may: the next time it is poison."""
+        worn = self.in_state("queued") + self.in_state("running")
+        run, name = data.draw(st.sampled_from(worn), label="task")
+        task = self.reference.runs[run].tasks[name]
+        task.deaths, task.losses = MAX_DEATHS - 1, MAX_LOSSES - 1
+        record = parse_record(self.client.hget(f"p:run:{run}:tasks", name))
+        record |= {"deaths": str(task.deaths), "losses": str(task.losses)}
+        self.client.hset(f"p:run:{run}:tasks", name, "|".join(record.values()) + "|")
+
     def in_state(self, state: str) -> list[tuple[str, str]]:
         return sorted(
             (r, t)
@@ -217,7 +229,9 @@ class EngineMachine(RuleBasedStateMachine):
     @invariant()
     def same_queues(self) -> None:
         for queue in QUEUES:
-            packed = [json.loads(m)["headers"]["id"] for m in self.client.lrange(f"p:q:{queue}", 0, -1)]
+            packed = [
+                json.loads(m)["headers"]["id"] for m in self.client.lrange(f"p:q:{queue}", 0, -1)
+            ]
             assert packed[::-1] == [m.celery_id for m in self.reference.lists.get(queue, [])]
 
     @invariant()

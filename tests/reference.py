@@ -157,9 +157,7 @@ class ReferenceEngine:
             if task.state != "running":
                 continue
             task.losses += 1
-            self._leave(
-                self.runs[run_id], task, "failed" if task.losses == MAX_LOSSES else "ready"
-            )
+            self._leave(self.runs[run_id], task, "failed" if task.losses == MAX_LOSSES else "ready")
             self._reschedule(run_id)
         for run_id, name in overdue:
             task = self.runs[run_id].tasks[name]

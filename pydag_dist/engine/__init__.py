@@ -4,6 +4,7 @@ Start reading at ``lua/table.lua``: states, transitions, keys and their invarian
 """
 
 from pydag_dist.engine.engine import CHUNK, Engine, Held, PlannedTask
+from pydag_dist.engine.safety import check_redis
 from pydag_dist.engine.snapshot import (
     ENDED_RUN_STATES,
     ENDED_TASK_STATES,
@@ -24,4 +25,5 @@ __all__ = [
     "RunSnapshot",
     "RunSummary",
     "TaskSnapshot",
+    "check_redis",
 ]

@@ -63,9 +63,7 @@ class Engine:
     push. Raises redis-py's errors when Redis can't answer.
     """
 
-    def __init__(
-        self, client: redis.Redis, prefix: str = "pydag", source: Source = "tick"
-    ) -> None:
+    def __init__(self, client: redis.Redis, prefix: str = "pydag", source: Source = "tick") -> None:
         self.redis: Any = client  # redis-py types replies as awaitable-or-not; see `_call`
         self.prefix = prefix
         self._source = source
@@ -77,7 +75,7 @@ class Engine:
         client = redis.Redis.from_url(url, decode_responses=True, health_check_interval=15)
         return cls(client, prefix, source)
 
-    def _call(self, operation: str, *arguments: str | int | float) -> Any:
+    def _call(self, operation: str, *arguments: str | float) -> Any:
         return self._script(args=[self.prefix, operation, self._source, *arguments])
 
     def key(self, name: str) -> str:
@@ -150,13 +148,15 @@ class Engine:
     ) -> bool:
         """Starts the planned run; False if another planner took over."""
         chunks = -(-roots // CHUNK)
-        verdict, more = self._call(
-            "plan_commit", run_id, token, total, " ".join(queues), chunks
-        )
+        verdict, more = self._call("plan_commit", run_id, token, total, " ".join(queues), chunks)
         if verdict == "incomplete":
             raise EngineError(f"run {run_id}: its plan does not have {total} tasks")
         self._finish(run_id, more)
         return bool(verdict == "ok")
+
+    def plan_refuse(self, run_id: str, error: str) -> bool:
+        """Ends a submitted run that can't be planned as failed; False if it isn't queued."""
+        return bool(self._call("plan_refuse", run_id, error))
 
     def _finish(self, run_id: str, more: int) -> None:
         while more:
@@ -171,9 +171,7 @@ class Engine:
         verdict, value = self._call("claim", run, task, try_number, push, worker)
         return json.loads(value) if verdict == "run" else str(value)
 
-    def release(
-        self, held: Held, outcome: Outcome, result: str = "", error: str = ""
-    ) -> str:
+    def release(self, held: Held, outcome: Outcome, result: str = "", error: str = "") -> str:
         """Records how a try ended and releases what became ready: the chord callback.
 
         `result` is JSON or empty. Answers ``ok``, or what forbade it: ``ended`` (again),
@@ -237,17 +235,17 @@ class Engine:
         pairs = zip(ids, replies[::2], replies[1::2], strict=True)
         return [parse_summary(run_id, head, active) for run_id, head, active in pairs if head]
 
-    def events(
-        self, run_id: str, after: str = "0", block_ms: int | None = None
-    ) -> list[Event]:
+    def events(self, run_id: str, after: str = "0", block_ms: int | None = None) -> list[Event]:
         """The run's events after the one of id `after`; waits up to `block_ms` for the first.
 
         The stream is capped: who falls behind by thousands of events takes a snapshot.
         """
         streams = {self.run_key(run_id, "events"): after}
         reply = self.redis.xread(streams, block=block_ms)
-        entries = next(iter(reply.values()))[0] if isinstance(reply, dict) and reply else (
-            reply[0][1] if reply else []
+        entries = (
+            next(iter(reply.values()))[0]
+            if isinstance(reply, dict) and reply
+            else (reply[0][1] if reply else [])
         )
         return [parse_event(event_id, fields) for event_id, fields in entries]
 

@@ -77,7 +77,8 @@ class RunSnapshot:
     """A run and all its tasks at one moment.
 
     `counts` is the number of tasks per state; `enqueued` says who put messages on the queues:
-    the coordinator at the start, chord callbacks, or a tick.
+    the coordinator at the start, chord callbacks, or a tick. `error` is set if the run could not
+    be planned.
     """
 
     run_id: str
@@ -86,6 +87,7 @@ class RunSnapshot:
     submitted_at: float | None
     started_at: float | None
     ended_at: float | None
+    error: str | None
     enqueued: dict[str, int]
     tasks: dict[str, TaskSnapshot] = field(repr=False)
 
@@ -176,6 +178,7 @@ def parse_run(
         submitted_at=seconds(head.get("submitted_at")),
         started_at=seconds(head.get("started_at")),
         ended_at=seconds(head.get("ended_at")),
+        error=head.get("error"),
         enqueued={
             source: int(head.get(f"enqueued/{source}", 0))
             for source in ("coordinator", "chord", "tick")

@@ -13,9 +13,7 @@ local function tell_downstream(task, chunks, state)
   for k = 0, chunks - 1 do TODO[#TODO + 1] = task .. '/' .. k .. ' ' .. state end
 end
 
-local function finish_run(run)
-  local failures = tonumber(call('HGET', run_key(run), 'failures') or 0)
-  local state = failures > 0 and 'failed' or 'success'
+local function finish_run(run, state)
   call('HSET', run_key(run), 'state', state, 'ended_at', text(NOW))
   event(run, 'kind', 'run', 'state', state)
   local retention = call('HGET', run_key(run), 'retention')
@@ -25,7 +23,10 @@ end
 
 local function count_ended(run, ended, failures)
   if failures > 0 then call('HINCRBY', run_key(run), 'failures', failures) end
-  if call('HINCRBY', run_key(run), 'left', -ended) == 0 then finish_run(run) end
+  if call('HINCRBY', run_key(run), 'left', -ended) == 0 then
+    local failed = call('HGET', run_key(run), 'failures')
+    finish_run(run, failed and 'failed' or 'success')
+  end
 end
 
 -- Ends an active task and remembers whom to tell.

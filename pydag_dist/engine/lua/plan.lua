@@ -29,6 +29,14 @@ function OPERATIONS.plan_begin(run)
   return { 'plan', token }
 end
 
+-- Ends a run that can't be planned.
+function OPERATIONS.plan_refuse(run, err)
+  if known(run) ~= 'queued' then return 0 end
+  call('HSET', run_key(run), 'error', err)
+  finish_run(run, 'failed')
+  return 1
+end
+
 local function planner_is(run, token)
   local state = known(run)
   return state == 'queued' and call('HGET', run_key(run), 'planner') == token

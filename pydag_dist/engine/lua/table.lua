@@ -46,7 +46,8 @@
 --   clock            hash    last tick, the server's run id, until when nothing expires
 --   q:QUEUE          list    the queue itself, as kombu knows it
 --   run:ID           hash    schema, state, dag_id, processors, weight, times, planner, total,
---                            left (tasks not ended), failures, queues, since/QUEUE, enqueued/SOURCE
+--                            left (tasks not ended), failures, error, queues, since/QUEUE,
+--                            enqueued/SOURCE
 --   run:ID:dag       string  the DAG as it was submitted
 --   run:ID:tasks     hash    task -> record (record.lua)
 --   run:ID:plan      hash    task -> "queue|rank|chunks"; "task/k" -> chunk k of its downstream

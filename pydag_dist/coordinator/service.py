@@ -1,0 +1,122 @@
+"""The coordinator's loops: one plans submitted runs, one ticks."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from typing import Any
+
+import redis
+from celery import Celery
+
+from pydag_dist.coordinator.planner import plan
+from pydag_dist.dag import Dag
+from pydag_dist.engine import Engine, check_redis
+from pydag_dist.engine.messages import celery_config, templates
+from pydag_dist.errors import InvalidDag, PydagError, UnknownRun
+from pydag_dist.settings import Settings
+
+log = logging.getLogger(__name__)
+
+GROUP = "coordinators"
+READ_MS = 500  # a blocking read is this short, so that a stop is prompt
+TICK_EVERY = 0.5  # seconds
+ABANDONED_MS = 10_000  # after which another coordinator takes a submission over
+PAUSE = 1.0  # seconds before Redis is asked again
+SOCKET_TIMEOUT = 10  # seconds; longer than any blocking read
+
+
+class Coordinator:
+    """Plans runs as they are submitted, together with all other coordinators of this Redis."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._name = f"{socket.gethostname()}-{os.getpid()}"
+        self._engine = self._connect("coordinator")
+        self._redis: Any = self._engine.redis
+        self._stream = self._engine.key("submissions")
+        self._stopping = threading.Event()
+        self._celery = Celery("coordinator", set_as_current=False)
+        self._celery.config_from_object(celery_config(settings))
+
+    def _connect(self, source: Any) -> Engine:
+        client = redis.Redis.from_url(
+            self._settings.redis_url, decode_responses=True, socket_timeout=SOCKET_TIMEOUT
+        )
+        return Engine(client, self._settings.key_prefix, source=source)
+
+    def stop(self) -> None:
+        """Let `run` return after what it is doing."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Plan and tick until stopped. Redis may come and go; it must be there at first."""
+        check_redis(self._redis)
+        ticker = threading.Thread(target=self._tick, name="pydag-tick", daemon=True)
+        ticker.start()
+        log.info("coordinator %s is ready", self._name)
+        while not self._stopping.is_set():
+            try:
+                self._plan_next()
+            except (redis.ConnectionError, redis.TimeoutError) as error:
+                log.warning("Redis can't be reached now: %s", error)
+                self._stopping.wait(PAUSE)
+            except redis.ResponseError as error:
+                if not str(error).startswith("NOGROUP"):
+                    raise
+                self._redis.xgroup_create(self._stream, GROUP, id="0", mkstream=True)
+        ticker.join()
+
+    def _tick(self) -> None:
+        engine = self._connect("tick")
+        while not self._stopping.wait(TICK_EVERY):
+            try:
+                engine.tick()
+            except redis.RedisError as error:
+                log.warning("no tick: %s", error)
+
+    def _plan_next(self) -> None:
+        abandoned = self._redis.xautoclaim(
+            self._stream, GROUP, self._name, min_idle_time=ABANDONED_MS, count=1
+        )[1]
+        entries = abandoned or self._read()
+        for entry_id, fields in entries:
+            self._plan(entry_id, fields["run"])
+            with self._redis.pipeline(transaction=True) as pipe:
+                pipe.xack(self._stream, GROUP, entry_id)
+                pipe.xdel(self._stream, entry_id)
+                pipe.execute()
+
+    def _read(self) -> list[tuple[str, dict[str, str]]]:
+        reply = self._redis.xreadgroup(
+            GROUP, self._name, {self._stream: ">"}, count=1, block=READ_MS
+        )
+        return [entry for _, entries in _streams(reply) for entry in entries]
+
+    def _plan(self, entry_id: str, run_id: str) -> None:
+        try:
+            dag = Dag.parse(self._engine.submitted_dag(run_id), source=run_id)
+            queues = {task.queue for task in dag.tasks.values()}
+            self._engine.set_templates(templates(self._celery, queues))
+            # Between chunks, so that no other coordinator takes a long planning for abandoned.
+            keep = lambda: self._redis.xclaim(  # noqa: E731
+                self._stream, GROUP, self._name, 0, [entry_id], justid=True
+            )
+            if plan(self._engine, run_id, dag, between_chunks=keep):
+                log.info("%s: planned, %d tasks", run_id, len(dag.tasks))
+        except UnknownRun:
+            log.warning("%s: gone before it could be planned", run_id)
+        except InvalidDag as error:
+            self._engine.plan_refuse(run_id, str(error))
+            log.error("%s: refused: %s", run_id, error)  # noqa: TRY400
+        except PydagError as error:
+            log.error("%s: %s", run_id, error)  # noqa: TRY400
+
+
+def _streams(reply: Any) -> list[Any]:
+    """XREADGROUP's reply as (stream, entries), in RESP 2 and 3."""
+    if isinstance(reply, dict):
+        return [(stream, entries[0]) for stream, entries in reply.items()]
+    return list(reply or [])

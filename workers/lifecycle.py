@@ -1,0 +1,150 @@
+"""A worker's place in the engine: its slots, the leases of its tasks, and its leaving."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from typing import Any
+
+import redis
+from celery import bootsteps
+from celery.exceptions import ImproperlyConfigured
+from celery.signals import worker_shutdown, worker_shutting_down
+from celery.worker import state as worker_state
+
+from pydag_dist.engine import Engine, Held
+from workers.process import SOCKET_TIMEOUT, is_passing, settings
+from workers.task import Execute, Release, held_by
+
+log = logging.getLogger(__name__)
+
+RENEW_EVERY = 3.0  # seconds; a lease lasts 15
+BEAT_EVERY = 1.0  # seconds
+HUB_STUCK = 20.0  # seconds without a beat after which the parent must not pretend to be well
+
+
+class Renewal(threading.Thread):
+    """Renews a worker's slots and leases, and hands over what its parent has to tell the engine.
+
+    A thread with its own connection, so that neither a busy loop nor a slow Redis stops it.
+    """
+
+    def __init__(self, worker: str, slots: int, queues: list[str]) -> None:
+        super().__init__(name="pydag-renewal", daemon=True)
+        self._worker = worker
+        self._slots = slots
+        self._queues = queues
+        self._held: list[Held] = []
+        self._beat = time.monotonic()
+        self._leaving = False
+        self._stop_requested = threading.Event()
+        client = redis.Redis.from_url(
+            settings().redis_url, decode_responses=True, socket_timeout=SOCKET_TIMEOUT
+        )
+        self._engine = Engine(client, settings().key_prefix, source="tick")
+
+    def beat(self) -> None:
+        """From the hub, which alone may read Celery's requests: what this worker holds."""
+        self._held = [
+            held_by(request._context)  # noqa: SLF001  where Celery keeps headers
+            for request in worker_state.reserved_requests
+            if request.task.name == Execute.name
+        ]
+        self._beat = time.monotonic()
+
+    def leave(self, *_: Any, **__: Any) -> None:
+        """No new tasks from now on; leases are renewed until the last one has ended."""
+        self._leaving = True
+
+    def stop(self, *_: Any, **__: Any) -> None:
+        """End the thread, after a last call that gives the slots back."""
+        self._leaving = True
+        self._stop_requested.set()
+        self.join(2 * SOCKET_TIMEOUT)
+
+    def run(self) -> None:
+        """Renew until stopped."""
+        due = 0.0
+        while not self._stop_requested.is_set():
+            self._release_dead_tries()
+            if time.monotonic() >= due:
+                due = time.monotonic() + RENEW_EVERY
+                self._attempt(self._renew)
+            self._stop_requested.wait(0.1)
+        self._release_dead_tries()
+        self._attempt(self._renew)
+
+    def _renew(self) -> None:
+        if time.monotonic() - self._beat > HUB_STUCK and not self._leaving:
+            log.error("the worker's loop has been stuck for %s s: leases lapse", HUB_STUCK)
+            return
+        held = self._held
+        slots = 0 if self._leaving else self._slots
+        for h, answer in zip(
+            held, self._engine.renew(self._worker, slots, self._queues, held), strict=True
+        ):
+            if answer == "lost":
+                log.warning("%s/%s: its lease was lost to another worker", h.run, h.task)
+        self._engine.tick()
+
+    def _release_dead_tries(self) -> None:
+        while not Release.for_parent.empty():
+            held, ended = Release.for_parent.get()
+            if not self._attempt(
+                lambda held=held, ended=ended: self._engine.release(
+                    held, ended.outcome, ended.result, ended.error
+                )
+            ):
+                Release.for_parent.put((held, ended))
+                return
+
+    def _attempt(self, call: Any) -> bool:
+        try:
+            call()
+        except redis.RedisError as error:
+            if not is_passing(error):
+                log.exception("the engine refused a call of this worker")
+                return True
+            log.warning("Redis can't be reached now: %s", error)
+            return False
+        return True
+
+
+class WorkerLease(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
+    """Starts the renewal with the worker; refuses pools in which it could not work."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def create(self, worker: Any) -> None:
+        """Check the pool before anything starts."""
+        pool = worker.pool_cls.__module__
+        if not pool.endswith(".prefork"):
+            raise ImproperlyConfigured(
+                f"pydag workers run with Celery's prefork pool only, not {pool}: with another a "
+                "busy task stops the worker's loop, and leases could not be kept. Leave out -P."
+            )
+
+    def start(self, worker: Any) -> None:
+        """Register this worker's slots."""
+        queues = list(worker.app.amqp.queues.consume_from)
+        renewal = Renewal(worker.hostname, worker.concurrency, queues)
+        Release.parent_pid = os.getpid()
+        worker.pydag_renewal = renewal
+        renewal.start()
+        # Not this step's stop(): it runs before the pool has waited for its last tasks.
+        worker_shutting_down.connect(renewal.leave, weak=False)
+        worker_shutdown.connect(renewal.stop, weak=False)
+
+
+class HubBeat(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
+    """Beats in the worker's loop, again after every reconnection."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def start(self, consumer: Any) -> None:
+        """Beat every second from now on."""
+        renewal: Renewal = consumer.controller.pydag_renewal
+        renewal.beat()
+        consumer.timer.call_repeatedly(BEAT_EVERY, renewal.beat)

@@ -1,0 +1,75 @@
+"""What one process of a worker keeps: its settings and its own connection to the engine."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import redis
+
+from pydag_dist.engine import Engine
+from pydag_dist.settings import Settings, load_settings
+from workers.settings import WorkerSettings, load_worker_settings
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+SOCKET_TIMEOUT = 5  # seconds; a script answers in milliseconds
+PAUSE = 0.5  # seconds between two tries while Redis can't do a call
+
+# What Redis answers while it can't do what it is asked, and will be able to later.
+_PASSING = ("LOADING", "READONLY", "OOM", "BUSY", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN")
+
+
+@functools.cache
+def settings() -> Settings:
+    """The settings of every part, read once."""
+    return load_settings()
+
+
+@functools.cache
+def worker_settings() -> WorkerSettings:
+    """The settings of this worker, read once."""
+    return load_worker_settings()
+
+
+def engine() -> Engine:
+    """The engine of the process: a connection must not be shared across a fork."""
+    return _engine_of(os.getpid())
+
+
+@functools.lru_cache(maxsize=1)
+def _engine_of(_pid: int) -> Engine:
+    client = redis.Redis.from_url(
+        settings().redis_url, decode_responses=True, socket_timeout=SOCKET_TIMEOUT
+    )
+    return Engine(client, settings().key_prefix, source="chord")
+
+
+def until_redis_can(call: Callable[[], T]) -> T:
+    """The answer of an idempotent call, repeated for as long as Redis can't do it.
+
+    Only what the call itself did wrong is raised.
+    """
+    while True:
+        try:
+            return call()
+        except redis.RedisError as error:
+            if not is_passing(error):
+                raise
+            log.warning("Redis can't do it now (%s); asking again", error)
+            time.sleep(PAUSE)
+
+
+def is_passing(error: redis.RedisError) -> bool:
+    """Whether the same call may succeed later."""
+    if isinstance(error, redis.ConnectionError | redis.TimeoutError):
+        return not isinstance(error, redis.AuthenticationError)
+    text = str(error)
+    return isinstance(error, redis.ReadOnlyError | redis.OutOfMemoryError) or text.startswith(
+        _PASSING
+    )

@@ -1,0 +1,158 @@
+"""The two Celery tasks of a worker: the one that executes a try, and the chord callback."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import traceback
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from celery import Task, states
+from celery.exceptions import Ignore, Terminated, WorkerLostError
+from celery.worker.request import Request
+
+from pydag_dist.engine import Held
+from pydag_dist.engine.engine import Outcome
+from pydag_dist.engine.messages import EXECUTE, RELEASE
+from workers import operators
+from workers.errors import TaskFailed
+from workers.logs import log_key, task_log
+from workers.operators.base import TaskContext
+from workers.process import engine, settings, until_redis_can, worker_settings
+
+MAX_ERROR = 8_000  # characters of an error that the engine keeps
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a try ended: the outcome, the result as JSON or "", the error or ""."""
+
+    outcome: Outcome
+    result: str = ""
+    error: str = ""
+
+
+class UnacknowledgedRequest(Request):  # type: ignore[misc]  # Celery has no types
+    """A request of a queue without acknowledgement: there is nothing to tell the broker."""
+
+    def acknowledge(self) -> None:
+        """Note that it is settled."""
+        self.acknowledged = True
+
+    def reject(self, requeue: bool = False) -> None:  # noqa: ARG002  Celery's signature
+        """Note that it is settled."""
+        self.acknowledged = True
+
+
+def held_by(request: Any) -> Held:
+    """The try that a message is about; the message's push is the fencing token."""
+    header = request.pydag
+    return Held(header["run"], header["task"], int(header["try"]), header["push"])
+
+
+class Execute(Task):  # type: ignore[misc]  # Celery has no types
+    """Execute one try of one task of a DAG."""
+
+    name = EXECUTE
+    Request = "workers.task:UnacknowledgedRequest"
+    acks_late = False
+    reject_on_worker_lost = False
+    ignore_result = True
+    max_retries = None
+
+    def run(self) -> None:
+        """Claim the try, execute its operator, and leave the outcome for the chord's hook."""
+        held = held_by(self.request)
+        answer = until_redis_can(
+            partial(
+                engine().claim,
+                held.run,
+                held.task,
+                held.try_number,
+                held.token,
+                self.request.hostname,
+            )
+        )
+        if isinstance(answer, str):
+            raise Ignore(f"{held.run}/{held.task}: {answer}")
+        ended = _execute(held, answer)
+        self.request.pydag_ended = ended
+        if ended.outcome == "failed":
+            raise TaskFailed(ended.error)
+
+
+def _execute(held: Held, spec: dict[str, Any]) -> Ended:
+    redis_client = engine().redis
+    key = log_key(settings().key_prefix, held.run, held.task, held.try_number)
+    with task_log(redis_client, key, settings().retention) as log:
+        context = TaskContext(
+            run_id=held.run,
+            task_id=held.task,
+            try_number=held.try_number,
+            log=log,
+            settings=worker_settings(),
+            redis=redis_client,
+            key_prefix=settings().key_prefix,
+            **spec,
+        )
+        try:
+            result = operators.find(context.operator).execute(context)
+            packed = "" if result is None else json.dumps(result, allow_nan=False)
+        except TaskFailed as error:
+            log.error("%s", error)  # noqa: TRY400  the message is meant to be enough
+            return Ended("failed", error=str(error)[:MAX_ERROR])
+        except (Exception, SystemExit, MemoryError) as error:
+            # SystemExit would look like a dead child, MemoryError ends Celery's parent.
+            log.exception("%s", type(error).__name__)
+            lines = traceback.format_exception_only(error)
+            return Ended("failed", error="".join(lines).strip()[:MAX_ERROR])
+        return Ended("success", result=packed)
+
+
+class Release(Task):  # type: ignore[misc]  # Celery has no types
+    """The chord callback: record how a try ended, and release what became ready.
+
+    `DagBackend` runs it in place; sent as an ordinary task it does the same.
+    """
+
+    name = RELEASE
+    ignore_result = True
+    acks_late = False
+    reject_on_worker_lost = False
+
+    # Set in the worker's parent only, whose loop must not wait for Redis.
+    parent_pid: int | None = None
+    for_parent: queue.SimpleQueue[tuple[Held, Ended]] = queue.SimpleQueue()
+
+    def run(
+        self, run: str, task: str, try_number: int, *, token: str, outcome: Outcome, error: str = ""
+    ) -> str:
+        """Release a try; answers as `Engine.release` does."""
+        return self.release(Held(run, task, int(try_number), token), Ended(outcome, error=error))
+
+    def release(self, held: Held, ended: Ended) -> str:
+        """Tell the engine, for as long as it takes."""
+        return until_redis_can(
+            partial(engine().release, held, ended.outcome, ended.result, ended.error)
+        )
+
+    def in_place(self, request: Any, state: str, result: Any) -> None:
+        """What Celery's tracer (in a child) or request (in the parent) reports of a try."""
+        held = held_by(request)
+        ended = getattr(request, "pydag_ended", None) or _ended(state, result)
+        if os.getpid() == self.parent_pid:
+            self.for_parent.put((held, ended))
+        else:
+            self.release(held, ended)
+
+
+def _ended(state: str, result: Any) -> Ended:
+    """The outcome of a try whose body could not leave one."""
+    if state == states.SUCCESS:
+        return Ended("success")
+    if isinstance(result, WorkerLostError | Terminated) or state == states.REVOKED:
+        return Ended("dead")
+    return Ended("failed", error=str(result)[:MAX_ERROR])
