@@ -67,6 +67,7 @@ def worker(
     if concurrency:
         arguments.append(f"--concurrency={concurrency}")
     if queues:
+        os.environ["PYDAG_WORKER_QUEUES"] = queues  # the app declares those beyond the families
         arguments.append(f"--queues={queues}")
     if hostname:
         arguments.append(f"--hostname={hostname if '@' in hostname else hostname + '@%h'}")

@@ -150,6 +150,8 @@ def failure_text(run: RunSnapshot) -> str:
     """One line for the run, and one for each failed task with its error."""
     if run.state == "cancelled":
         return f"run {run.run_id} was cancelled"
+    if run.error:  # it could not be planned
+        return f"run {run.run_id} failed: {run.error}"
     failed = {name: task for name, task in run.tasks.items() if task.state == "failed"}
     lines = [f"run {run.run_id} failed: {len(failed)} of {len(run.tasks)} tasks failed"]
     named = list(failed.items())[:FAILED_TASKS_NAMED]

@@ -153,7 +153,7 @@ temporaryGcsBucket = "{BUCKET}"
         health = f"{self.gcs_url}/_internal/healthcheck"
         storage.wait_until(lambda: _answers(health), START_SECONDS, check)
         for child in (warehouse, spark):
-            child.wait_until(_listening(child), START_SECONDS, check)
+            child.wait_until(_says(child, b"listening on "), START_SECONDS, check)
 
     def _start_pydag(self, check: Check) -> None:
         coordinator = self._child("coordinator", _pydag("coordinator"))
@@ -165,9 +165,9 @@ temporaryGcsBucket = "{BUCKET}"
             for number in range(1, WORKERS + 1)
         ]
         flower = self._child("Flower", _pydag("flower", "--port", str(self._ports.flower)))
-        coordinator.wait_until(lambda: True, START_SECONDS, check)
+        coordinator.wait_until(_says(coordinator, b" is ready"), START_SECONDS, check)
         for worker in workers:
-            worker.wait_until(self._registered(worker.name), START_SECONDS, check)
+            worker.wait_until(_says(worker, b" ready."), START_SECONDS, check)
         health = f"{self.flower_url}/healthcheck"
         flower.wait_until(lambda: _answers(health), START_SECONDS, check)
 
@@ -187,16 +187,6 @@ temporaryGcsBucket = "{BUCKET}"
             "PYDAG_CONFIG": str(self._config),
             "PYTHONUNBUFFERED": "1",
         }
-
-    def _registered(self, name: str) -> Callable[[], bool]:
-        """Whether the worker of that name offers its slots in Redis."""
-        client = redis.Redis.from_url(self.redis_url, decode_responses=True)
-
-        def healthy() -> bool:
-            names: Any = client.hkeys("pydag:slots:python")
-            return any(found.partition("@")[0] == name for found in names)
-
-        return healthy
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -228,8 +218,8 @@ def _pydag(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "pydag_dist", *arguments]
 
 
-def _listening(child: Child) -> Callable[[], bool]:
-    return lambda: b"listening on " in child.log.read_bytes()
+def _says(child: Child, text: bytes) -> Callable[[], bool]:
+    return lambda: text in child.log.read_bytes()
 
 
 def _pings(url: str) -> bool:

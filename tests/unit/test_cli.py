@@ -268,6 +268,7 @@ def executed(monkeypatch):
 
 def test_worker_becomes_a_celery_worker(executed, monkeypatch):
     monkeypatch.setenv("PYDAG_WORKER_IMPORTS", "known")
+    monkeypatch.setenv("PYDAG_WORKER_QUEUES", "")
     result = pydag_cli("worker", "-c", "3", "-Q", "a,b", "-n", "w1", "--import", "etl.steps")
     assert result.exit_code == 0
     [(path, command)] = executed
@@ -277,6 +278,7 @@ def test_worker_becomes_a_celery_worker(executed, monkeypatch):
     assert {"--concurrency=3", "--queues=a,b", "--hostname=w1@%h"} <= options
     assert {"--task-events", "--pool=prefork", "--without-gossip", "--without-mingle"} <= options
     assert os.environ["PYDAG_WORKER_IMPORTS"] == "known,etl.steps"
+    assert os.environ["PYDAG_WORKER_QUEUES"] == "a,b"
 
 
 def test_worker_leaves_celerys_defaults_alone(executed):

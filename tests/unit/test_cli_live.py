@@ -32,6 +32,7 @@ def run(state, tasks):
         submitted_at=99.0,
         started_at=100.0,
         ended_at=None if state == "running" else 110.0,
+        error=None,
         enqueued={"coordinator": 0, "chord": 0, "tick": 0},
         tasks=tasks,
     )
