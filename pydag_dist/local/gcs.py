@@ -17,21 +17,15 @@ import json
 import mimetypes
 import os
 import platform
-import signal
-import socket
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from pydag_dist.errors import LocalServiceError
 
 METADATA = "user.metadata"
-PORT_ATTEMPTS = 5
 ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 # The zero of the server's clock (Go's time.Time), which stands for "never".
 NEVER = "0001-01-01T00:00:00Z"
@@ -84,93 +78,13 @@ def check_root(root: Path) -> None:
         probe.unlink(missing_ok=True)
 
 
-class GcsServer:
-    """A server process on 127.0.0.1 whose objects live in `root`, also across restarts.
-
-    `port` 0 chooses a free one at the first start and keeps it for later starts. The server's
-    output goes to `log` (by default a file beside `root`).
-    """
-
-    def __init__(self, root: str | Path, *, port: int = 0, log: Path | None = None) -> None:
-        self.root = Path(root)
-        self.port = port
-        self.log = log or self.root.with_name(f"{self.root.name}.log")
-        self._port_is_ours = port == 0
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        """What STORAGE_EMULATOR_HOST is set to."""
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def pid(self) -> int:
-        """The server's process id; `LocalServiceError` if it is not running."""
-        if self._process is None:
-            raise LocalServiceError(f"the Cloud Storage server over {self.root} is not running")
-        return self._process.pid
-
-    def start(self, timeout: float = 20) -> Self:
-        """Start the process and return when it answers."""
-        if self._process is not None:
-            raise LocalServiceError(f"the Cloud Storage server already runs on port {self.port}")
-        check_root(self.root)
-        for attempt in range(1, PORT_ATTEMPTS + 1):
-            if not self.port:
-                self.port = _free_port()
-            try:
-                self._start_once(timeout)
-            except LocalServiceError:
-                self.kill()
-                # Somebody else may have taken the port since we found it free.
-                if not self._port_is_ours or attempt == PORT_ATTEMPTS:
-                    raise
-                self.port = 0
-            else:
-                self._port_is_ours = False
-                break
-        return self
-
-    def stop(self) -> None:
-        """End the process; an upload that was answered is on disk."""
-        self._end(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """Kill -9."""
-        self._end(signal.SIGKILL)
-
-    def __enter__(self) -> Self:
-        return self if self._process is not None else self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    def _start_once(self, timeout: float) -> None:
-        if _answers(self.url):
-            raise LocalServiceError(f"port {self.port} is taken by another Cloud Storage server")
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                gcs_command(self.root, self.port), stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-        deadline = time.monotonic() + timeout
-        while not _answers(self.url):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-5:])
-                message = f"fake-gcs-server did not start on port {self.port}: {tail}"
-                raise LocalServiceError(message)
-            time.sleep(0.01)
-
-    def _end(self, how: signal.Signals) -> None:
-        if self._process is None:
-            return
-        self._process.send_signal(how)
-        self._process.wait()
-        self._process = None
+def healthy(url: str) -> bool:
+    """Whether the server at `url` answers."""
+    try:
+        with urllib.request.urlopen(f"{url}/_internal/healthcheck", timeout=5) as answer:  # noqa: S310 - our own http URL
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
 
 
 def adopt_files(directory: Path) -> int:
@@ -256,18 +170,3 @@ def _set_metadata(path: Path, value: bytes) -> None:
     write = ["xattr", "-w", METADATA, value.decode(), str(path)]
     if subprocess.run(write, capture_output=True, check=False).returncode:
         raise OSError(0, "the xattr command failed")
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/_internal/healthcheck", timeout=5) as answer:  # noqa: S310 - our own http URL
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port

@@ -6,13 +6,11 @@ import contextlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from google.api_core.exceptions import GoogleAPIError, NotFound
-from google.auth.credentials import AnonymousCredentials
-from google.cloud.storage import Client
-from google.cloud.storage.retry import DEFAULT_RETRY
+from google.api_core.exceptions import GoogleAPIError
 from requests.exceptions import RequestException
+
+from pydag_dist.local.dataproc.storage import Storage
 
 CHUNK = 8 << 20
 TAIL = 64 << 10
@@ -25,45 +23,10 @@ _EXCEPTION = re.compile(
 )
 
 
-class Bucketeer:
-    """The few things that the service itself does in Cloud Storage."""
-
-    def __init__(self, url: str) -> None:
-        self._client = Client(
-            project="local",
-            credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
-            client_options={"api_endpoint": url},
-        )
-
-    def make_bucket(self, project: str, name: str) -> None:
-        """Create a bucket unless it is there."""
-        if not self._client.lookup_bucket(name):
-            self._client.create_bucket(name, project=project)
-
-    def upload(self, uri: str, content: bytes, *, patience: float) -> None:
-        """Write an object; try again for `patience` seconds."""
-        bucket, name = split_uri(uri)
-        self._client.bucket(bucket).blob(name).upload_from_string(
-            content,
-            content_type="application/octet-stream",
-            retry=DEFAULT_RETRY.with_timeout(patience) if patience else None,
-        )
-
-    def download(self, uri: str, directory: Path) -> Path:
-        """The object as a file of the same name; `FileNotFoundError` if there is none."""
-        bucket, name = split_uri(uri)
-        path = directory / Path(name).name
-        try:
-            self._client.bucket(bucket).blob(name).download_to_filename(str(path))
-        except NotFound:
-            raise FileNotFoundError(uri) from None
-        return path
-
-
 class DriverOutput:
     """Publishes a growing file. An object is whole or not there: its last one is replaced."""
 
-    def __init__(self, file: Path, uri: str, storage: Bucketeer) -> None:
+    def __init__(self, file: Path, uri: str, storage: Storage) -> None:
         self._file = file
         self._uri = uri
         self._storage = storage
@@ -98,9 +61,3 @@ class DriverOutput:
             found: Iterable[bytes] = _EXCEPTION.findall(file.read())
         lines = list(found)
         return lines[-1].decode(errors="replace").strip() if lines else None
-
-
-def split_uri(uri: str) -> tuple[str, str]:
-    """`gs://bucket/object` as bucket and object."""
-    parts = urlsplit(uri)
-    return parts.netloc, parts.path.removeprefix("/")

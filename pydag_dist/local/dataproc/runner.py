@@ -17,8 +17,9 @@ from pydag_dist.local import gcs
 from pydag_dist.local.dataproc import spark
 from pydag_dist.local.dataproc.jobs import FINAL, enter
 from pydag_dist.local.dataproc.journal import Journal
-from pydag_dist.local.dataproc.output import Bucketeer, DriverOutput
+from pydag_dist.local.dataproc.output import DriverOutput
 from pydag_dist.local.dataproc.process import JobProcess
+from pydag_dist.local.dataproc.storage import Storage
 from pydag_dist.local.dataproc.store import JobKey, Scope, Store
 
 State = JobStatus.State
@@ -38,7 +39,7 @@ class Runner:
         self,
         data: Path,
         store: Store,
-        storage: Bucketeer,
+        storage: Storage,
         settings: spark.SparkSettings,
         slots: int,
     ) -> None:

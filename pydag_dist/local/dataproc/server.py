@@ -24,10 +24,10 @@ from requests.exceptions import RequestException
 from pydag_dist.errors import LocalServiceError
 from pydag_dist.local.dataproc.clusters import Clusters
 from pydag_dist.local.dataproc.jobs import Jobs
-from pydag_dist.local.dataproc.output import Bucketeer
 from pydag_dist.local.dataproc.refused import Refused, not_found, unimplemented
 from pydag_dist.local.dataproc.runner import Runner
 from pydag_dist.local.dataproc.spark import SparkSettings, spark_home
+from pydag_dist.local.dataproc.storage import Storage
 from pydag_dist.local.dataproc.store import Store
 from pydag_dist.local.java import java_home
 
@@ -65,7 +65,7 @@ class Service:
         self._address = f"{host}:{port}"
         self._host = host
         self._store = Store(data / "dataproc.sqlite")
-        storage = Bucketeer(gcs_url)
+        storage = Storage(gcs_url)
         self._runner = Runner(data, self._store, storage, settings, max_jobs)
         self._clusters = Clusters(
             self._store,
