@@ -34,7 +34,9 @@ class Problem:
 
     def __str__(self) -> str:
         task = f'task "{self.task}"' if self.task is not None else None
-        return ": ".join(part for part in (self.source, task, self.field, self.message) if part)
+        line = ": ".join(part for part in (self.source, task, self.field, self.message) if part)
+        # Files are anybody's: no line breaks or terminal controls from their names.
+        return "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
 
 
 class InvalidDag(PydagError):

@@ -20,9 +20,14 @@ MAX_EDGES: Final = 1_000_000
 
 # What the engine runs; anything else would be accepted and then ignored.
 TRIGGER_RULES: Final = frozenset({TriggerRule.ALL_SUCCESS})
-NOT_RUN_YET: Final[Mapping[str, Any]] = {"retries": 0, "timeout": None, "allow_failure": False}
+NOT_RUN_YET: Final[Mapping[str, tuple[Any, str]]] = {
+    "retries": (0, "retries are"),
+    "timeout": (None, "time limits are"),
+    "allow_failure": (False, "tasks that may fail are"),
+}
 
 _SUGGESTED: Final = 20  # comparing a name with 100,000 others takes a while
+_ALIKE: Final = 0.9  # dataproc.delete_cluster doesn't mean dataproc.create_cluster
 _SHOWN: Final = 20  # tasks of a cycle
 
 
@@ -42,14 +47,13 @@ def check_task(task: Task, number: int, bad: Collection[str], report: Report) ->
     if task.trigger_rule not in TRIGGER_RULES:
         runs = ", ".join(f'"{rule}"' for rule in sorted(TRIGGER_RULES))
         given = quote(task.trigger_rule)
-        report.add(f"{given} is not run yet: use {runs}", "trigger_rule", number)
+        report.add(f"{given} is not supported yet: use {runs}", "trigger_rule", number)
 
 
 def _check_not_run_yet(thing: DagFields | Task, name: str, report: Report, number: int) -> None:
-    value, ignored = getattr(thing, name), NOT_RUN_YET[name]
-    if value != ignored:
-        plural = "are" if name == "retries" else "is"
-        report.add(f"{name} {plural} not run yet: leave out the {quote(value)}", name, number)
+    ignored, what_is = NOT_RUN_YET[name]
+    if getattr(thing, name) != ignored:
+        report.add(f"{what_is} not supported yet: leave it out", name, number)
 
 
 def _check_operator(task: Task, number: int, bad: Collection[str], report: Report) -> None:
@@ -63,7 +67,7 @@ def _check_operator(task: Task, number: int, bad: Collection[str], report: Repor
             report.add('is missing (or "script")', "operator", number)
     elif task.operator not in operator_names():
         known = operator_names()
-        hint = did_you_mean(task.operator, known) or f"; there are {', '.join(known)}"
+        hint = did_you_mean(task.operator, known, _ALIKE) or f"; there are {', '.join(known)}"
         report.add(f"unknown operator {quote(task.operator)}{hint}", "operator", number)
 
 

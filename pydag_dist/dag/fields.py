@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, Strict, WithJsonSchema
 from pydag_dist.dag import patterns
 from pydag_dist.dag.operators import family
 from pydag_dist.dag.params import read_params
-from pydag_dist.dag.script import PATTERN, ScriptPath
+from pydag_dist.dag.script import PATTERN, ScriptPath, quote
 
 SECONDS_PER_YEAR: Final = 365 * 86400
 ID_LENGTH: Final = 200
@@ -38,8 +38,10 @@ class TriggerRule(StrEnum):
     ALWAYS = "always"
 
 
-def _script(value: Any) -> Any:
-    return ScriptPath.parse(value) if isinstance(value, str) else value
+def _script(value: Any) -> ScriptPath:
+    if not isinstance(value, str):
+        raise ValueError(f"must be a text, not {quote(value)}")  # noqa: TRY004  pydantic collects it
+    return ScriptPath.parse(value)
 
 
 Script = Annotated[

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydantic_core import ErrorDetails
@@ -39,15 +40,15 @@ def message(error: ErrorDetails, known: Iterable[str] = ()) -> str:
             text = f"must be {_MUST_BE[kind]}, not {quote(value)}"
         case kind if kind in _BOUNDS:
             bound, words = _BOUNDS[kind]
-            text = f"must be {words} {context[bound]:,}, not {quote(value)}"
-        case "string_pattern_mismatch" if not value:
-            text = "is empty"
+            text = f"must be {words} {_number(context[bound])}, not {quote(value)}"
+        case "finite_number":
+            text = f"must be a number, not {value}"
         case "string_pattern_mismatch":
-            text = f"{WORDS[context['pattern']]}, not {quote(value)}"
+            text = f"{WORDS[context['pattern']]}, not {quote(value)}" if value else "is empty"
         case "string_too_long":
             text = f"must have at most {context['max_length']} characters, not {len(value)}"
         case "enum" | "literal_error":
-            text = f"must be {context['expected']}, not {quote(value)}"
+            text = _one_of(re.findall("'(.*?)'", context["expected"]), value)
         case "value_error":
             text = str(context["error"])
         case _:
@@ -55,10 +56,20 @@ def message(error: ErrorDetails, known: Iterable[str] = ()) -> str:
     return text
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str], likeness: float = 0.6) -> str:
     """The one known name that is like `name`, ready to end a message; else nothing."""
-    matches = difflib.get_close_matches(name, known, n=1)
+    matches = difflib.get_close_matches(name, known, n=1, cutoff=likeness)
     return f" (did you mean {quote(matches[0])}?)" if matches else ""
+
+
+def _number(value: float) -> str:
+    return f"{int(value) if value == int(value) else value:,}"
+
+
+def _one_of(names: Sequence[str], value: Any) -> str:
+    *first, last = map(quote, names)
+    hint = did_you_mean(value, names) if isinstance(value, str) else ""
+    return f"must be {', '.join(first)} or {last}, not {quote(value)}{hint}"
 
 
 def field_names(model: Any) -> list[str]:

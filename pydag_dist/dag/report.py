@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from pydag_dist.errors import InvalidDag, Problem
+
+_LONGEST: Final = 200  # characters of a task or field in a problem
 
 
 class Report:
@@ -29,7 +31,8 @@ class Report:
             if not isinstance(task, str) or not task:
                 task = None
                 field = f"tasks[{number}].{field}" if field else f"tasks[{number}]"
-        self._found.append((number, Problem(self._source, task, field or None, message)))
+        problem = Problem(self._source, _cut(task), _cut(field), message)
+        self._found.append((number, problem))
 
     def stop(self, message: str, field: str | None = None) -> NoReturn:
         """Note a problem after which nothing more can be read."""
@@ -42,3 +45,9 @@ class Report:
         if self._found:
             in_order = sorted(self._found, key=lambda found: found[0])
             raise InvalidDag(dict.fromkeys(problem for _, problem in in_order))
+
+
+def _cut(text: str | None) -> str | None:
+    if not text or len(text) <= _LONGEST:
+        return text or None
+    return f"{text[:_LONGEST]}…"

@@ -62,7 +62,7 @@ def _narrow(fields: dict[str, Any], task: dict[str, Any]) -> None:
     task["oneOf"] = [{"required": ["operator"]}, {"required": ["script"]}]
     task["allOf"] = [_params_rule(name) for name in (*OPERATORS, *SCRIPTS)]
     task["properties"]["trigger_rule"]["enum"] = sorted(TRIGGER_RULES)
-    for name, ignored in NOT_RUN_YET.items():
+    for name, (ignored, _) in NOT_RUN_YET.items():
         for properties in (fields["properties"], task["properties"]):
             if name in properties:
                 properties[name]["const"] = ignored

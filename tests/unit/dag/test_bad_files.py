@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pydag_dist.dag import Dag, InvalidDag
+
+BAD = sorted((Path(__file__).parent / "bad").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
+def test_all_problems_of_a_bad_file_are_reported_at_once(path):
+    expected = path.with_suffix(".problems").read_text(encoding="utf-8").splitlines()
+
+    with pytest.raises(InvalidDag) as caught:
+        Dag.parse(path.read_bytes(), source=path.name)
+
+    assert [str(problem) for problem in caught.value.problems] == expected
+
+
+def test_the_fixtures_are_complete():
+    assert len(BAD) >= 30
+    assert {path.stem for path in BAD} == {
+        path.stem for path in (Path(__file__).parent / "bad").glob("*.problems")
+    }
+
+
+def test_a_problem_has_its_parts():
+    with pytest.raises(InvalidDag) as caught:
+        Dag.parse({"dag_id": "x", "tasks": [{"task_id": "a", "operator": "shell"}]}, "here.json")
+
+    [problem] = caught.value.problems
+    assert (problem.source, problem.task, problem.field) == ("here.json", "a", "operator")
+    assert problem.message.startswith('unknown operator "shell"')
+    assert str(caught.value) == str(problem)
+
+
+def test_a_file_that_cannot_be_read_is_a_problem_too(tmp_path):
+    with pytest.raises(InvalidDag, match=r"missing\.json: can't be read: No such file"):
+        Dag.load(tmp_path / "missing.json")
+    with pytest.raises(InvalidDag, match="can't be read: Is a directory"):
+        Dag.load(tmp_path)
+
+
+def test_a_long_integer_is_not_read():
+    with pytest.raises(InvalidDag, match="not JSON: Exceeds the limit"):
+        Dag.parse('{"dag_id": "x", "processors": ' + "1" * 5000 + "}")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({1, 2}, r"params\.x: must be JSON, not a Python set"),
+        (b"text", r"params\.x: must be JSON, not a Python bytes"),
+        ({1: "a"}, r"params\.x: has a key that is not text: 1"),
+        (float("nan"), r"params\.x: must be a number, not nan"),
+    ],
+)
+def test_a_python_value_that_json_cannot_say_is_a_problem(value, message):
+    task = {"task_id": "a", "operator": "python.call", "params": {"callable": "steps:run"}}
+    with pytest.raises(InvalidDag, match=message):
+        Dag.parse({"dag_id": "x", "params": {"x": value}, "tasks": [task]})
