@@ -26,7 +26,7 @@ def main() -> int:
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="of each Spark job")
     parser.add_argument("--max-jobs", type=int, default=1, help="that run at a time")
     parser.add_argument(
-        "--cluster-delay", type=float, default=1.0, help="seconds to create or delete a cluster"
+        "--cluster-delay", type=float, default=0.5, help="seconds to create or delete a cluster"
     )
     options = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
