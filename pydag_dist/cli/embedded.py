@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
 
+from pydag_dist.cli.live import output, plain_table
 from pydag_dist.errors import PydagError
 from pydag_dist.settings import load_settings
 
@@ -35,6 +35,7 @@ def _port_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for name in ("flower", "dataproc", "bigquery", "gcs", "redis"):
         option = click.option(
             f"--{name}-port",
+            name,
             type=click.IntRange(1, 65535),
             metavar="N",
             help="[the usual one, or a free one]",
@@ -67,7 +68,7 @@ def up(**ports: int | None) -> None:
     from pydag_dist.local.stack import check_java
     from pydag_dist.local.up import Stopped, running, stop_request, supervise
 
-    console = Console()
+    console = output()
     home = Home(load_settings().home)
     with stop_request() as request:
         console.print(f"Starting with the home {home.path} …", soft_wrap=True)
@@ -84,7 +85,7 @@ def up(**ports: int | None) -> None:
 
 
 def _print_addresses(console: Console, addresses: dict[str, str]) -> None:
-    table = Table("part", "address", box=None, padding=(0, 2, 0, 0))
+    table = plain_table("part", "address")
     for name, address in addresses.items():
         table.add_row(name, address)
     console.print(table)
@@ -134,7 +135,7 @@ def demo(rows: int) -> None:
 
     with stop_request() as request:
         try:
-            right = run_demo(Console(), Home(load_settings().home / "demo"), rows, request)
+            right = run_demo(output(), Home(load_settings().home / "demo"), rows, request)
         except Stopped:
             raise SystemExit(INTERRUPTED) from None
     raise SystemExit(0 if right else 1)

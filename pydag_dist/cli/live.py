@@ -27,6 +27,7 @@ COLOURS = {
     "skipped": "dim",
 }
 ROWS = 30  # a DAG with more tasks shows what runs and what ended last
+WIDE = 200
 LINES = 200  # a DAG with more tasks is told in counts where there is no terminal
 
 
@@ -80,14 +81,13 @@ def render(snapshot: RunSnapshot, rows: float) -> RenderableType:
     ended = sum(task.state in ENDED_TASK_STATES for task in snapshot.tasks.values())
     head = Table.grid(padding=(0, 2))
     head.add_row(
-        Text(snapshot.run_id, "bold"),
         coloured(snapshot.state),
         ProgressBar(total=max(total, 1), completed=ended, width=30),
         f"{ended}/{total} tasks",
         duration(snapshot.started_at, snapshot.ended_at),
     )
     chosen = snapshot.tasks if total <= rows else _most_telling(snapshot.tasks, int(rows))
-    table = Table("task", "state", "try", "took", "worker", box=None, padding=(0, 2, 0, 0))
+    table = plain_table("task", "state", "try", "took", "worker")
     for name, task in chosen.items():
         table.add_row(
             Text(name),
@@ -96,9 +96,24 @@ def render(snapshot: RunSnapshot, rows: float) -> RenderableType:
             duration(task.started_at, task.ended_at),
             Text(task.worker or ""),
         )
+    title = Text(snapshot.run_id, "bold")
     if total <= rows:
-        return Group(head, table)
-    return Group(head, Text(counts_text(snapshot)), table)
+        return Group(title, head, table)
+    return Group(title, head, Text(counts_text(snapshot)), table)
+
+
+def plain_table(first: str, *others: str) -> Table:
+    """A table without lines, whose first column is never cut: it is what one copies."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column(first, no_wrap=True, overflow="ignore")
+    for name in others:
+        table.add_column(name)
+    return table
+
+
+def output() -> Console:
+    """Where commands print tables: nothing is cut, a narrow terminal wraps the lines."""
+    return Console(width=max(Console().width, WIDE))
 
 
 def _most_telling(tasks: Mapping[str, TaskSnapshot], rows: int) -> dict[str, TaskSnapshot]:

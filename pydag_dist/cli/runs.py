@@ -12,7 +12,6 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from pydag_dist.cli import live
 from pydag_dist.client import Client
@@ -103,7 +102,7 @@ def status(run_id: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(snapshot.to_dict(), indent=2))
     else:
-        Console().print(live.render(snapshot, rows=math.inf))
+        live.output().print(live.render(snapshot, rows=math.inf))
 
 
 @click.command()
@@ -120,7 +119,7 @@ def runs(limit: int, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"runs": [asdict(run) for run in found]}, indent=2))
         return
-    table = Table("run", "state", "submitted", "took", "tasks", "failed", box=None)
+    table = live.plain_table("run", "state", "submitted", "took", "tasks", "failed")
     for run in found:
         counts = run.counts
         table.add_row(
@@ -131,7 +130,7 @@ def runs(limit: int, as_json: bool) -> None:
             f"{counts['ended']}/{counts['total']}",
             str(counts["failed"] or ""),
         )
-    Console().print(table)
+    live.output().print(table)
 
 
 def _clock(at: float | None) -> str:

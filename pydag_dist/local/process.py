@@ -50,6 +50,7 @@ class Child:
         self._env = env
         self._grace = grace
         self._process: subprocess.Popen[bytes] | None = None
+        self._terminated = False
 
     @property
     def pid(self) -> int:
@@ -94,9 +95,10 @@ class Child:
             time.sleep(0.05)
 
     def terminate(self) -> None:
-        """Ask the program to end, without waiting for it."""
-        if self._process is not None and self._process.poll() is None:
+        """Ask the program to end, once, without waiting for it."""
+        if self._process is not None and not self._terminated:
             self._process.terminate()
+            self._terminated = True
 
     def stop(self) -> None:
         """End the program, and kill what is left of its group."""

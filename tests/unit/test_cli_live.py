@@ -87,7 +87,7 @@ def test_a_small_dag_is_shown_whole():
         live.render(run("running", {"a": task("running", 100.0), "b": task("none")}), 9)
     )
     assert "0/2 tasks" in shown
-    assert [line.split()[:2] for line in shown.splitlines()[2:]] == [
+    assert [line.split()[:2] for line in shown.splitlines()[3:]] == [
         ["a", "running"],
         ["b", "none"],
     ]
@@ -97,7 +97,7 @@ def test_a_big_dag_shows_what_failed_what_runs_and_what_ended_last():
     tasks = {f"t{i}": task("success", 100.0, 101.0 + i) for i in range(100)}
     tasks |= {"bad": task("failed", 100.0, 101.0), "busy": task("running", 100.0, worker="w@h")}
     shown = printed(live.render(run("running", tasks), 10))
-    named = [line.split()[0] for line in shown.splitlines()[3:]]
+    named = [line.split()[0] for line in shown.splitlines()[4:]]
     assert "1 failed, 1 running, 100 success" in shown
     assert named == ["bad", "busy", *(f"t{i}" for i in range(99, 91, -1))]
 
