@@ -63,8 +63,9 @@ class SubmitJob(RemoteOperator):
         """Submit the job; if its id is there, it is this try's own."""
         spec = self.spec(context)
         access = google.access(context.settings, spec.connection, spec.project)
-        ids = (context.dag_id, context.run_id, context.task_id, context.try_number)
-        job_id = remote_ids.job_id("dataproc", *ids)
+        job_id = remote_ids.job_id(
+            "dataproc", context.dag_id, context.run_id, context.task_id, context.try_number
+        )
         with google.explained(f"Dataproc job {job_id}"):
             project = google.project_of(access)
             job = Job(
@@ -73,12 +74,7 @@ class SubmitJob(RemoteOperator):
                 pyspark_job=spec.pyspark_job,
                 labels=spec.labels | google.labels(context),
             )
-            request = {
-                "project_id": project,
-                "region": spec.region,
-                "job": job,
-                "request_id": remote_ids.job_id("request", *ids),
-            }
+            request = {"project_id": project, "region": spec.region, "job": job}
             client = google.job_client(access, spec.region)
             try:
                 google.call(context.log, client.submit_job, request=request, retry=None)

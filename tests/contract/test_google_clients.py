@@ -1,0 +1,237 @@
+"""Our operators with Google's own clients, over the wire, against the local services."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
+
+from pydag_dist.dag.script import ScriptPath
+from pydag_dist.local.gcs import gcs_command
+from tests.support import free_port, wait_until
+from tests.unit.workers.support import Log, context
+from workers.errors import TaskFailed
+from workers.operators import Pending, find
+from workers.scripts import store
+
+BUCKET = "project-pydag"
+REGION = "us-central1"
+CLUSTER = "cluster-1"
+
+
+@contextmanager
+def service(module: str, directory: Path, **options: object) -> Iterator[str]:
+    """A local service's process; its host:port."""
+    command = [sys.executable, "-m", module, "--data", str(directory)]
+    command += [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            line = process.stdout.readline()
+            assert line.startswith("listening on "), f"{module} did not start: {line!r}"
+            yield line.removeprefix("listening on ").strip()
+        finally:
+            process.terminate()
+
+
+@dataclass(frozen=True)
+class Gcs:
+    """A running Cloud Storage with one bucket."""
+
+    root: Path
+    url: str
+
+
+@pytest.fixture(scope="module")
+def gcs(tmp_path_factory) -> Iterator[Gcs]:
+    root, port = tmp_path_factory.mktemp("gcs"), free_port()
+    (root / BUCKET).mkdir()
+    with subprocess.Popen(gcs_command(root, port)) as process:
+        try:
+            wait_until(lambda: _listens(port), "Cloud Storage")
+            yield Gcs(root, f"http://127.0.0.1:{port}")
+        finally:
+            process.terminate()
+
+
+def _listens(port):
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture(scope="module")
+def dataproc(gcs, tmp_path_factory) -> Iterator[str]:
+    with service(
+        "pydag_dist.local.dataproc",
+        tmp_path_factory.mktemp("dataproc"),
+        gcs_root=gcs.root,
+        gcs_url=gcs.url,
+        bigquery_url="http://127.0.0.1:1",  # no job here talks to BigQuery
+        cluster_delay=0.1,
+    ) as address:
+        yield address
+
+
+@pytest.fixture
+def bucket(gcs, monkeypatch):
+    """The bucket, in Cloud Storage as the operators see it."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs.url)
+    return storage.Client(project="p", credentials=AnonymousCredentials()).bucket(BUCKET)
+
+
+@pytest.fixture
+def local_dataproc(bucket, dataproc, monkeypatch):
+    """Dataproc as the operators see it, and its bucket."""
+    monkeypatch.setenv("DATAPROC_EMULATOR_HOST", dataproc)
+    return bucket
+
+
+def test_a_script_is_read_from_its_bucket(bucket):
+    bucket.blob("module_name/create_table.sql").upload_from_string("SELECT 'é'")
+    task = context(settings={"stores": [f"gcs:{BUCKET}"]})
+    path = ScriptPath.parse(f"gcs.{BUCKET}.module_name.bq.create_table")
+    assert store.read(task, path, None) == "SELECT 'é'"
+
+
+@pytest.mark.usefixtures("bucket")
+def test_a_script_that_is_not_in_its_bucket_is_named():
+    path = ScriptPath.parse(f"gcs.{BUCKET}.module_name.bq.missing")
+    with pytest.raises(TaskFailed, match=f"gs://{BUCKET}/module_name/missing.sql"):
+        store.read(context(), path, None)
+
+
+SPARK = {"region": REGION, "cluster_name": CLUSTER}
+
+
+@pytest.fixture
+def cluster(local_dataproc):
+    """A running cluster that another task made; the bucket for its scripts."""
+    make = find("dataproc.create_cluster")
+    make.execute(context({**SPARK, "use_if_exists": True}, task_id="startup", operator="c"))
+    return local_dataproc
+
+
+@pytest.mark.usefixtures("local_dataproc")
+def test_a_cluster_is_created_once_and_found_again():
+    make = find("dataproc.create_cluster")
+    params = {"region": REGION, "cluster_name": "once", "labels": {"team": "a"}}
+    log = Log()
+    result = make.execute(context(params, log=log))
+    assert result["cluster_name"] == "once"
+    assert make.execute(context(params)) == result
+    assert make.execute(context(params, try_number=2)) == result
+    with pytest.raises(TaskFailed, match="once exists already in us-central1"):
+        make.execute(context(params, task_id="other"))
+    assert make.execute(context({**params, "use_if_exists": True}, task_id="other")) == result
+
+
+@pytest.mark.usefixtures("local_dataproc")
+def test_a_cancelled_cluster_is_deleted():
+    make = find("dataproc.create_cluster")
+    task = context({"region": REGION, "cluster_name": "cancelled"}, run_id="cancelled")
+    handle = make.submit(task)
+    make.cancel(task, handle)
+    wait_until(lambda: gone(make, task, handle), "the end of the cluster")
+    make.cancel(task, handle)
+
+
+def gone(make, task, handle):
+    try:
+        make.poll(task, handle)
+    except TaskFailed:
+        return True
+    return False
+
+
+def test_a_spark_script_gets_its_params_and_its_output_is_logged(cluster):
+    cluster.blob("module_name/show.py").upload_from_string("import sys\nprint(sys.argv[1:])\n")
+    log = Log()
+    spark = context(
+        {**SPARK, "project_name": "local-project", "file_name": "test.csv", "*variable": 1},
+        operator="script.spark",
+        script=f"gcs.{BUCKET}.module_name.spark.show",
+        settings={"stores": [f"gcs:{BUCKET}"], "spark": {"temporaryGcsBucket": "tmp"}},
+        log=log,
+    )
+    result = find("script.spark").execute(spark)
+    assert result["driver_output"].startswith("gs://")
+    (shown,) = [line for line in log.lines if line.startswith("['--params'")]
+    assert json.loads(shown.removeprefix("['--params', '").removesuffix("']")) == {
+        "cluster_name": CLUSTER,
+        "region": REGION,
+        "project_name": "local-project",
+        "file_name": "test.csv",
+        "*variable": 1,
+        "temporarygcsbucket": "tmp",
+        "id": "nightly_t",
+    }
+    # The same try again: the job that is there, not another.
+    again = Log()
+    assert (
+        find("script.spark").execute(
+            context(
+                spark.params,
+                operator="script.spark",
+                script=spark.script,
+                settings={"stores": [f"gcs:{BUCKET}"]},
+                log=again,
+            )
+        )
+        == result
+    )
+    assert again.lines[0] == f"found Dataproc job {result['job_id']}, which this try submitted"
+
+
+def test_a_failing_job_shows_its_last_lines(cluster):
+    cluster.blob("jobs/fail.py").upload_from_string("print('begun')\nraise ValueError('mine')\n")
+    uri = f"gs://{BUCKET}/jobs/fail.py"
+    with pytest.raises(TaskFailed) as failed:
+        find("dataproc.submit_job").execute(
+            context(
+                {**SPARK, "main_python_file_uri": uri}, operator="dataproc.submit_job", task_id="f"
+            )
+        )
+    assert "ended as ERROR: " in str(failed.value)
+    assert "ValueError: mine" in str(failed.value)
+
+
+def test_a_job_is_cancelled_by_its_id(cluster):
+    cluster.blob("jobs/wait.py").upload_from_string("import time\ntime.sleep(600)\n")
+    submit_job = find("dataproc.submit_job")
+    task = context(
+        {**SPARK, "main_python_file_uri": f"gs://{BUCKET}/jobs/wait.py"},
+        operator="dataproc.submit_job",
+        task_id="cancelled",
+    )
+    handle = submit_job.submit(task)
+    assert isinstance(submit_job.poll(task, handle), Pending)
+    submit_job.cancel(task, handle)
+    wait_until(lambda: gone(submit_job, task, handle), "the end of the job")
+    with pytest.raises(TaskFailed, match="ended as CANCELLED"):
+        submit_job.poll(task, handle)
+    submit_job.cancel(task, handle)
+    submit_job.cancel(task, {**handle, "job_id": "never-there"})
+
+
+@pytest.mark.usefixtures("local_dataproc")
+def test_a_job_for_a_cluster_that_is_not_there_fails():
+    with pytest.raises(TaskFailed, match=r"Dataproc job .*: NOT_FOUND: .*no-cluster"):
+        find("dataproc.submit_job").execute(
+            context(
+                {
+                    "region": REGION,
+                    "cluster_name": "no-cluster",
+                    "main_python_file_uri": f"gs://{BUCKET}/x.py",
+                },
+                operator="dataproc.submit_job",
+                task_id="n",
+            )
+        )
