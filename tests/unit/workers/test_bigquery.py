@@ -1,0 +1,246 @@
+"""What Conflict, errors and results of BigQuery mean, against a client in memory."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from google.api_core.exceptions import BadRequest, Conflict, NotFound
+
+from tests.unit.workers.support import Log, context
+from workers import google
+from workers.errors import TaskFailed
+from workers.operators import Done, Pending, bigquery, find
+from workers.operators.bigquery import query_parameters
+
+
+class Client:
+    """BigQuery's jobs in memory."""
+
+    project = "p"
+
+    def __init__(self):
+        self.jobs: dict[tuple[str, str], SimpleNamespace] = {}
+        self.inserted: list[SimpleNamespace] = []
+        self.raised: Exception | None = None
+
+    def query(self, sql, *, job_config, job_id, project, location, **options):
+        assert options["retry"] is None
+        assert options["job_retry"] is None
+        if self.raised:
+            raise self.raised
+        if (location, job_id) in self.jobs:
+            raise Conflict(f"Already Exists: Job {project}:{location}.{job_id}")
+        job = SimpleNamespace(
+            sql=sql,
+            config=job_config,
+            state="RUNNING",
+            error_result=None,
+            statement_type="INSERT",
+            num_dml_affected_rows=None,
+            total_bytes_processed=10,
+            total_bytes_billed=20,
+            slot_millis=30,
+            cache_hit=False,
+            result=lambda **_options: SimpleNamespace(total_rows=7),
+        )
+        self.jobs[location, job_id] = job
+        self.inserted.append(job)
+
+    def get_job(self, job_id, *, project, location, retry, **_options):
+        assert project == "p"
+        get = self.jobs.get
+
+        def found():
+            if job := get((location, job_id)):
+                return job
+            raise NotFound("no job")
+
+        return (retry or (lambda function: function))(found)()
+
+    def cancel_job(self, job_id, *, location, **_options):
+        self.get_job(job_id, project="p", location=location, retry=None).state = "DONE"
+
+    def end(self, **fields):
+        (job,) = self.inserted
+        vars(job).update(state="DONE", **fields)
+
+
+@pytest.fixture
+def client(monkeypatch):
+    client = Client()
+    monkeypatch.delenv("BIGQUERY_EMULATOR_HOST", raising=False)
+    monkeypatch.setattr(google, "bigquery_client", lambda _access: client)
+    return client
+
+
+query = find("bigquery.query")
+
+
+def task(log=None, settings=None, **params):
+    return context(
+        {"sql": "INSERT INTO t SELECT 1", **params},
+        operator="bigquery.query",
+        log=log,
+        settings=settings,
+    )
+
+
+def test_a_job_runs_under_the_id_of_its_try(client):
+    handle = query.submit(task())
+    assert handle["location"] == "US"
+    assert list(client.jobs) == [("US", handle["job_id"])]
+    assert query.poll(task(), handle) == Pending("BigQuery job RUNNING")
+    client.end(num_dml_affected_rows=3)
+    assert query.poll(task(), handle) == Done(
+        {
+            "job_id": handle["job_id"],
+            "project": "p",
+            "location": "US",
+            "link": (
+                "https://console.cloud.google.com/bigquery"
+                f"?project=p&j=bq:US:{handle['job_id']}&page=queryresults"
+            ),
+            "statement_type": "INSERT",
+            "rows": 3,
+            "bytes_processed": 10,
+            "bytes_billed": 20,
+            "slot_ms": 30,
+            "cache_hit": False,
+        }
+    )
+
+
+def test_the_rows_of_a_query_are_those_of_its_result(client):
+    handle = query.submit(task())
+    client.end(statement_type="SELECT")
+    assert query.poll(task(), handle).result["rows"] == 7
+
+
+def test_the_same_try_again_finds_its_job(client):
+    log = Log()
+    assert query.submit(task(log)) == query.submit(task(log))
+    assert len(client.inserted) == 1
+    assert log.lines[0].startswith("started BigQuery job p:US.pydag-t-1-nightly")
+    assert log.lines[1].startswith("found BigQuery job p:US.pydag-t-1-nightly")
+
+
+def test_a_conflict_about_something_else_is_no_job_of_ours(client, monkeypatch):
+    monkeypatch.setattr(bigquery, "_FIND_AFTER_CONFLICT", 0.0)
+    client.raised = Conflict("Already Exists: Table p:d.t")
+    with pytest.raises(TaskFailed, match=r"Already Exists: Table p:d\.t"):
+        query.submit(task())
+
+
+def test_a_jobs_own_conflict_fails_it(client):
+    handle = query.submit(task())
+    client.end(error_result={"reason": "duplicate", "message": "Already Exists: Table p:d.t"})
+    with pytest.raises(
+        TaskFailed, match=r"BigQuery job p:US\.pydag-.*: duplicate: Already Exists: Table"
+    ):
+        query.poll(task(), handle)
+
+
+def test_an_error_has_reason_location_and_message(client):
+    client.raised = BadRequest(
+        "400", errors=[{"reason": "invalidQuery", "location": "query", "message": "at [1:8]"}]
+    )
+    with pytest.raises(TaskFailed, match=r"invalidQuery at query: at \[1:8\]"):
+        query.submit(task())
+
+
+@pytest.mark.parametrize(
+    ("params", "settings", "location"),
+    [
+        ({}, {}, "US"),
+        ({}, {"location": "EU"}, "EU"),
+        ({}, {"connections": {"GCP": {"location": "asia-east1"}}}, "asia-east1"),
+        ({"location": "EU"}, {"connections": {"GCP": {"location": "asia-east1"}}}, "EU"),
+    ],
+)
+def test_the_location_is_settled_before_the_insert(client, params, settings, location):
+    assert query.submit(task(settings=settings, **params))["location"] == location
+    assert next(iter(client.jobs))[0] == location
+
+
+def test_the_params_become_the_jobs_configuration(client):
+    query.submit(
+        task(
+            default_dataset="p.d",
+            destination="p.d.t",
+            write_disposition="WRITE_TRUNCATE",
+            job_priority="BATCH",
+            maximum_bytes_billed=1000,
+            labels={"team": "a"},
+            parameters={"year": 2022},
+        )
+    )
+    config = client.inserted[0].config.to_api_repr()
+    assert config["labels"]["team"] == "a"
+    assert config["labels"]["pydag-task"] == "t"
+    told = config["query"]
+    assert told["defaultDataset"] == {"projectId": "p", "datasetId": "d"}
+    assert told["destinationTable"] == {"projectId": "p", "datasetId": "d", "tableId": "t"}
+    assert (told["writeDisposition"], told["priority"]) == ("WRITE_TRUNCATE", "BATCH")
+    assert told["maximumBytesBilled"] == "1000"
+    assert told["queryParameters"][0]["parameterValue"] == {"value": "2022"}
+
+
+def test_cancel_stops_the_job_and_finds_nothing_wrong_with_none(client):
+    handle = query.submit(task())
+    query.cancel(task(), handle)
+    assert client.inserted[0].state == "DONE"
+    client.jobs.clear()
+    query.cancel(task(), handle)
+
+
+def test_waiting_asks_until_the_job_is_over(client, monkeypatch):
+    waits = []
+
+    def sleep(seconds):
+        waits.append(seconds)
+        if len(waits) == 4:
+            client.end(num_dml_affected_rows=1)
+
+    monkeypatch.setattr("workers.operators.base.time.sleep", sleep)
+    log = Log()
+    assert query.execute(task(log))["rows"] == 1
+    assert 0.8 <= waits[0] <= 1.2
+    assert 2.7 <= waits[3] <= 4.05
+    assert log.lines[1:] == [
+        "BigQuery job RUNNING",
+        "BigQuery job done: 1 rows, 10 bytes processed, 30 slot ms",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "shown"),
+    [
+        (True, "BOOL", {"value": "true"}),
+        (1, "INT64", {"value": "1"}),
+        (1.5, "FLOAT64", {"value": 1.5}),
+        ("a", "STRING", {"value": "a"}),
+        ({"type": "date", "value": "2026-01-31"}, "DATE", {"value": "2026-01-31"}),
+        ({"type": "STRING", "value": None}, "STRING", {"value": None}),
+    ],
+)
+def test_a_json_value_has_a_bigquery_type(value, kind, shown):
+    (parameter,) = query_parameters({"a": value})
+    assert parameter.to_api_repr() == {
+        "name": "a",
+        "parameterType": {"type": kind},
+        "parameterValue": shown,
+    }
+
+
+def test_lists_are_arrays_and_positions_have_no_names():
+    one, other = query_parameters([["a", "b"], {"type": "DATE", "value": []}])
+    assert one.to_api_repr()["parameterType"] == {"type": "ARRAY", "arrayType": {"type": "STRING"}}
+    assert other.to_api_repr()["parameterType"]["arrayType"] == {"type": "DATE"}
+    assert one.name is None
+
+
+@pytest.mark.parametrize("value", [None, [], {"a": 1}, [None], [[1]]])
+def test_a_value_without_a_type_is_refused(value):
+    with pytest.raises(TaskFailed, match="query parameter @a: no type for"):
+        query_parameters({"a": value})
