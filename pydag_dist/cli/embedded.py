@@ -8,7 +8,6 @@ from importlib.util import find_spec
 from typing import Any
 
 import click
-from rich.console import Console
 
 from pydag_dist.cli.live import output, plain_table
 from pydag_dist.errors import PydagError
@@ -60,35 +59,35 @@ def up(**ports: int | None) -> None:
     \b
     Then, in a second terminal:
         eval "$(pydag env)"
-        pydag submit examples/pipeline/dag.json --wait
+        pydag submit examples/pipeline/pipeline.json --wait
     """
     _require_local()
     from pydag_dist.local.home import Home
     from pydag_dist.local.ports import Ports
-    from pydag_dist.local.stack import check_java
-    from pydag_dist.local.up import Stopped, running, stop_request, supervise
+    from pydag_dist.local.seed import example_dir
+    from pydag_dist.local.up import Stopped, running, seed_once, stop_request, supervise
 
-    console = output()
     home = Home(load_settings().home)
     with stop_request() as request:
-        console.print(f"Starting with the home {home.path} …", soft_wrap=True)
+        click.echo(f"Starting with the home {home.path} …")
         try:
             with running(home, Ports(**ports), request) as stack:
-                if problem := check_java(home):
-                    console.print(f"Warning: {problem}", soft_wrap=True)
-                _print_addresses(console, stack.addresses)
-                console.print('In another terminal: eval "$(pydag env)"', markup=False)
-                console.print("Ctrl-C stops everything.")
+                seed_once(stack)
+                if stack.java_problem:
+                    click.echo(f"Warning: Dataproc is not there. {stack.java_problem}", err=True)
+                table = plain_table("part", "address")
+                for name, address in stack.addresses.items():
+                    table.add_row(name, address)
+                output().print(table)
+                click.echo(
+                    "\nIn another terminal:\n"
+                    '    eval "$(pydag env)"\n'
+                    f"    pydag submit {example_dir() / 'pipeline.json'} --wait\n"
+                    "\nCtrl-C stops everything."
+                )
                 supervise(stack, request)
         except Stopped:
-            console.print("Stopped.")
-
-
-def _print_addresses(console: Console, addresses: dict[str, str]) -> None:
-    table = plain_table("part", "address")
-    for name, address in addresses.items():
-        table.add_row(name, address)
-    console.print(table)
+            click.echo("Stopped.")
 
 
 @click.command()
@@ -135,7 +134,7 @@ def demo(rows: int) -> None:
 
     with stop_request() as request:
         try:
-            right = run_demo(output(), Home(load_settings().home / "demo"), rows, request)
+            right = run_demo(Home(load_settings().home / "demo"), rows, request)
         except Stopped:
             raise SystemExit(INTERRUPTED) from None
     raise SystemExit(0 if right else 1)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,14 @@ class Home:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
-    @contextmanager
+    def clear(self) -> None:
+        """Remove the data of all parts; for who has locked the home."""
+        for name in ("redis", "gcs", "bigquery", "dataproc", "logs"):
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(self.path / name)
+        (self.path / "seeded").unlink(missing_ok=True)
+
+    @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Own the home; `LocalServiceError` if another process does."""
         # Keys and data of the user: nobody else's business.

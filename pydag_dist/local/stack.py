@@ -45,6 +45,8 @@ class Stack:
         self.home = home
         self._ports = ports.chosen()
         self._children: list[Child] = []
+        # Without a Java there is everything but Dataproc.
+        self.java_problem = _java_problem(home)
         self._key_file = home.path / "service-account.json"
         self._config = home.path / "pydag.toml"
         self.redis_url = f"redis://{HOST}:{self._ports.redis}/0"
@@ -126,33 +128,30 @@ temporaryGcsBucket = "{BUCKET}"
         command = redis_command(valkey_binary(), directory("redis"), ports.redis or 0)
         server = self._child("Redis", command)
         storage = self._child("Cloud Storage", gcs.gcs_command(directory("gcs"), ports.gcs or 0))
+        common = {"host": HOST, "gcs_root": directory("gcs"), "gcs_url": self.gcs_url}
         warehouse = self._child(
             "BigQuery",
             _module(
                 "pydag_dist.local.bigquery",
-                host=HOST,
                 port=ports.bigquery,
                 data=directory("bigquery"),
-                gcs_root=directory("gcs"),
-                gcs_url=self.gcs_url,
+                **common,
             ),
         )
-        spark = self._child(
-            "Dataproc",
-            _module(
+        services = [warehouse]
+        if not self.java_problem:
+            command = _module(
                 "pydag_dist.local.dataproc",
-                host=HOST,
                 port=ports.dataproc,
                 data=directory("dataproc"),
-                gcs_root=directory("gcs"),
-                gcs_url=self.gcs_url,
                 bigquery_url=self.bigquery_url,
-            ),
-        )
+                **common,
+            )
+            services.append(self._child("Dataproc", command))
         server.wait_until(lambda: _pings(self.redis_url), START_SECONDS, check)
         health = f"{self.gcs_url}/_internal/healthcheck"
         storage.wait_until(lambda: _answers(health), START_SECONDS, check)
-        for child in (warehouse, spark):
+        for child in services:
             child.wait_until(_says(child, b"listening on "), START_SECONDS, check)
 
     def _start_pydag(self, check: Check) -> None:
@@ -198,13 +197,13 @@ temporaryGcsBucket = "{BUCKET}"
         }
 
 
-def check_java(home: Home) -> str | None:
-    """Why Spark can't run here; None if it can."""
+def _java_problem(home: Home) -> str:
+    """Why Spark can't run here; empty if it can."""
     try:
         java_home(home.directory("dataproc") / "java")
     except LocalServiceError as error:
         return str(error)
-    return None
+    return ""
 
 
 def _module(name: str, **options: object) -> list[str]:

@@ -10,10 +10,12 @@ from types import FrameType
 
 from pydag_dist.local.home import Home
 from pydag_dist.local.ports import Ports
+from pydag_dist.local.seed import example_dir, seed
 from pydag_dist.local.stack import Stack
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOOK_SECONDS = 0.5
+EXAMPLE_ROWS = 10_000
 
 
 class Stopped(Exception):
@@ -55,15 +57,30 @@ def stop_request() -> Iterator[StopRequest]:
 
 
 @contextmanager
-def running(home: Home, ports: Ports, request: StopRequest) -> Iterator[Stack]:
-    """The embedded installation, healthy; it is stopped at the end, whatever happens inside."""
+def running(
+    home: Home, ports: Ports, request: StopRequest, *, fresh: bool = False
+) -> Iterator[Stack]:
+    """The embedded installation, healthy; it is stopped at the end, whatever happens inside.
+
+    `fresh` forgets what was in the home before.
+    """
     with home.locked():
+        if fresh:
+            home.clear()
         stack = Stack(home, ports)
         try:
             stack.start(request.check)
             yield stack
         finally:
             stack.stop()
+
+
+def seed_once(stack: Stack) -> None:
+    """Upload the example pipeline's scripts and data, unless this home had them before."""
+    done = stack.home.path / "seeded"
+    if not done.exists():
+        seed(stack.gcs_url, stack.bigquery_url, example_dir(), EXAMPLE_ROWS)
+        done.touch()
 
 
 def supervise(stack: Stack, request: StopRequest) -> None:

@@ -1,0 +1,79 @@
+"""`pydag demo`: the example pipeline on embedded services, and a look at what it made."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+
+from rich.console import Console
+
+from pydag_dist.cli import live
+from pydag_dist.cli.timeline import timeline
+from pydag_dist.client import Client
+from pydag_dist.client.run import failure_text
+from pydag_dist.dag import Dag
+from pydag_dist.engine import RunSnapshot
+from pydag_dist.local.home import Home
+from pydag_dist.local.ports import Ports
+from pydag_dist.local.seed import Report, example_dir, report, seed
+from pydag_dist.local.stack import Stack
+from pydag_dist.local.up import StopRequest, running
+
+
+def run_demo(home: Home, rows: int, request: StopRequest) -> bool:
+    """Start everything in a fresh `home`, run the pipeline, stop everything; whether all is right.
+
+    Raises `Stopped` when asked to stop, `LocalServiceError` when a part does not start or dies.
+    """
+    console = live.output()
+    _say(console, "Starting Redis, Cloud Storage, BigQuery, Dataproc, a coordinator, two workers …")
+    with running(home, Ports(), request, fresh=True) as stack:
+        _say(console, f"Flower shows workers and tasks at {stack.flower_url} while this runs.")
+        _say(console, f"Uploading the example's scripts and a CSV file of {rows:,} rows …")
+        seed(stack.gcs_url, stack.bigquery_url, example_dir(), rows)
+        dag = Dag.load(example_dir() / "pipeline.json")
+        run = Client(stack.redis_url).submit(dag)
+        _say(console, f"Submitted {dag.dag_id} as run {run.id}")
+        snapshot = live.watch(_watched(run.follow(), stack, request), Console())
+        _say(console, "\n".join(["", *timeline(snapshot), ""]))
+        if snapshot.state == "success":
+            right = _show(console, report(stack.bigquery_url, stack.gcs_url))
+        else:
+            right = False
+            sys.stderr.write(f"Error: {failure_text(snapshot)}\n")
+        _say(console, f"Logs are in {home.path / 'logs'}; stopping everything …")
+    return right
+
+
+def _watched(
+    snapshots: Iterable[RunSnapshot], stack: Stack, request: StopRequest
+) -> Iterator[RunSnapshot]:
+    """The snapshots, for as long as nobody wants to stop and every part is alive."""
+    for snapshot in snapshots:
+        request.check()
+        stack.check()
+        yield snapshot
+
+
+def _show(console: Console, found: Report) -> bool:
+    """Print what the tables have; whether that is what they should have."""
+    counts = live.plain_table("table", "rows", "expected")
+    for name, facts in found.expected.items():
+        there = found.tables.get(name)
+        counts.add_row(name, f"{there.rows:,}" if there else "missing", f"{facts.rows:,}")
+    console.print(counts)
+    if found.sample:
+        _say(console, "\nThe first rows of mytable3:")
+        sample = live.plain_table(*found.sample[0])
+        for row in found.sample:
+            sample.add_row(*map(str, row.values()))
+        console.print(sample)
+    for problem in found.problems:
+        sys.stderr.write(f"Error: {problem}\n")
+    if not found.problems:
+        _say(console, "\nEvery table has exactly the rows that it should have.")
+    return not found.problems
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, soft_wrap=True, highlight=False, markup=False)
