@@ -80,10 +80,12 @@ class RedisServer:
 
     @property
     def url(self) -> str:
+        """Database 0 of the server, for clients on this machine."""
         return f"redis://127.0.0.1:{self.port}/0"
 
     @property
     def log(self) -> Path:
+        """What the server printed, of all its starts."""
         return self.directory / "redis.log"
 
     @property

@@ -151,8 +151,8 @@ class Sender:
 
     def reserved(self, worker: Worker) -> list[str]:
         """The ids of all tasks that the worker's parent holds, as its own loop answers."""
-        replies = self.app.control.inspect([worker.name], timeout=10, limit=1)
-        answers = [replies.active(), replies.reserved()]
+        inspect = self.app.control.inspect([worker.name], timeout=10, limit=1)
+        answers = [inspect.active(), inspect.reserved()]
         return sorted({task["id"] for answer in answers for task in answer[worker.name]})
 
     def wait_started(self, task_id: str) -> int:
