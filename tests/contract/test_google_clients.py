@@ -17,6 +17,7 @@ from google.cloud import storage
 
 from pydag_dist.dag.script import ScriptPath
 from pydag_dist.local.gcs import gcs_command
+from pydag_dist.local.keyfile import write_key_file
 from tests.support import free_port, wait_until
 from tests.unit.workers.support import Log, context
 from workers.errors import TaskFailed
@@ -235,3 +236,55 @@ def test_a_job_for_a_cluster_that_is_not_there_fails():
                 task_id="n",
             )
         )
+
+
+IAC = """
+from google.cloud import dataproc_v1
+from google.oauth2 import service_account
+
+class make_cluster:
+    def __init__(self, logger):
+        self.logger = logger
+
+    def run_script(self):
+        client = dataproc_v1.ClusterControllerClient(
+            client_options={{"api_endpoint": "{region}-dataproc.googleapis.com:443"}},
+            credentials=service_account.Credentials.from_service_account_file(
+                r"{GCP_service-account}"
+            ),
+        )
+        self.logger.info(19, ["{cluster_name}", "{project_name}", "{region}"])
+        cluster = {{"project_id": "{project_name}", "cluster_name": "{cluster_name}"}}
+        operation = client.create_cluster(
+            request={{"project_id": "{project_name}", "region": "{region}", "cluster": cluster}}
+        )
+        self.logger.info(20, [operation.result().cluster_name])
+"""
+
+
+def test_an_iac_script_makes_its_own_clients(local_dataproc, tmp_path):
+    local_dataproc.blob("iac_scripts/make_cluster.iac").upload_from_string(IAC)
+    write_key_file(tmp_path / "key.json", "local-project", "http://127.0.0.1:1/token")
+    log = Log()
+    task = context(
+        {
+            "cluster_name": "by-iac",
+            "project_name": "local-project",
+            "region": REGION,
+            "**GCP_service-account": "",
+        },
+        operator="script.iac",
+        script=f"gcs.{BUCKET}.iac_scripts.iac.make_cluster",
+        settings={
+            "stores": [f"gcs:{BUCKET}"],
+            "connections": {"GCP": {"key_file": tmp_path / "key.json"}},
+        },
+        log=log,
+    )
+    find("script.iac").execute(task)
+    assert log.lines == [
+        f"creating cluster by-iac in project local-project, region {REGION}",
+        "cluster by-iac was created",
+    ]
+    with pytest.raises(TaskFailed, match=r"exit status 1:[^$]*AlreadyExists"):
+        find("script.iac").execute(task)
