@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -72,31 +73,35 @@ class ScriptPath:
 
 
 # What stands in quotes, and the words that Python and JSON spell differently.
-_TOKEN = re.compile(
-    r"""'(?P<single>(?:[^'\\]|\\.)*)'|"(?:[^"\\]|\\.)*"|\b(?P<word>True|False|None)\b""", re.DOTALL
-)
+_TOKEN = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\b(?:True|False|None)\b""", re.DOTALL)
 _WORDS: Final = {"True": "true", "False": "false", "None": "null"}
-_INNER = re.compile(r'\\.|"', re.DOTALL)
-_ESCAPED: Final = {"\\'": "'", '"': '\\"'}
+_HEX: Final = "[0-9a-fA-F]"
+_ESCAPE = re.compile(
+    rf'\\(?:x(?P<x>{_HEX}{{2}})|U(?P<U>00(?:0{_HEX}|10){_HEX}{{4}})|.)|"', re.DOTALL
+)
+_ESCAPES: Final = {"\\'": "'", '"': '\\"'}
 
 
-def single_quoted(text: str) -> list[str]:
+def single_quoted(text: str) -> Iterator[str]:
     """The JSON texts that pyDag's params could mean, the likeliest first.
 
     pyDag reads its params after replacing each ``'`` by ``"``. A text that is JSON already is
     taken as such, and one with both kinds of quotes as Python writes a dict.
     """
-    as_python = _TOKEN.sub(_to_json, text)
-    return list(dict.fromkeys((text, text.replace("'", '"'), as_python)))
+    yield text
+    yield text.replace("'", '"')
+    yield _TOKEN.sub(_to_json, text)
 
 
 def _to_json(match: re.Match[str]) -> str:
-    if word := match["word"]:
-        return _WORDS[word]
-    inner = match["single"]
-    if inner is None:
-        return match[0]
-    return '"' + _INNER.sub(lambda found: _ESCAPED.get(found[0], found[0]), inner) + '"'
+    token = match[0]
+    return _WORDS.get(token) or f'"{_ESCAPE.sub(_escape_as_json, token[1:-1])}"'
+
+
+def _escape_as_json(match: re.Match[str]) -> str:
+    if code := match["x"] or match["U"]:
+        return json.dumps(chr(int(code, 16)))[1:-1]
+    return _ESCAPES.get(match[0], match[0])
 
 
 def quote(value: Any, limit: int = 60) -> str:
@@ -104,8 +109,7 @@ def quote(value: Any, limit: int = 60) -> str:
     try:
         text = json.dumps(value, ensure_ascii=False, default=str)
     except (TypeError, ValueError, RecursionError):
-        text = repr(value)
-    text = " ".join(text.split())
+        text = f"a Python {type(value).__name__}"
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 

@@ -43,6 +43,14 @@ def test_a_file_that_cannot_be_read_is_a_problem_too(tmp_path):
         Dag.load(tmp_path)
 
 
+def test_a_python_value_may_contain_itself():
+    params = {}
+    params["params"] = params
+
+    with pytest.raises(InvalidDag, match="nested deeper than 100 levels"):
+        Dag.parse({"dag_id": params, "params": params, "tasks": [params]})
+
+
 def test_a_long_integer_is_not_read():
     with pytest.raises(InvalidDag, match="not JSON: Exceeds the limit"):
         Dag.parse('{"dag_id": "x", "processors": ' + "1" * 5000 + "}")

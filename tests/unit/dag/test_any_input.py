@@ -1,0 +1,60 @@
+"""Whatever is given to `Dag.parse`: a DAG comes out of it, or `InvalidDag`, nothing else."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pydag_dist.dag import Dag, InvalidDag
+from tests.unit.dag.strategies import dags, json_values
+
+
+def problems(data):
+    try:
+        dag = Dag.parse(data)
+    except InvalidDag as error:
+        found = error.problems
+    else:
+        assert Dag.parse(dag.to_json()) == dag
+        return []
+    assert found
+    for problem in found:
+        assert str(problem).isprintable()
+    return found
+
+
+@given(st.text() | st.binary())
+def test_any_text(data):
+    assert problems(data)
+
+
+VALUES = st.recursive(json_values | st.text() | st.floats(), st.lists)
+
+
+@given(st.lists(VALUES) | st.dictionaries(st.text(), VALUES) | st.none() | st.floats())
+def test_any_json_value(data):
+    text_problems = problems(json.dumps(data))
+    assert text_problems
+    assert [p.message for p in problems(data)] == [p.message for p in text_problems]
+
+
+@given(dags(), st.data())
+def test_a_dag_with_any_value_somewhere(raw, data):
+    place = data.draw(st.sampled_from([raw, *raw["tasks"]]))
+    field = data.draw(st.sampled_from(sorted(place)) | st.text())
+    place[field] = data.draw(json_values | st.text() | st.integers() | st.just(raw))
+    if place[field] is raw:
+        place[field] = json.loads("[" * 150 + "]" * 150)
+
+    problems(raw)
+    problems(json.dumps(raw))
+
+
+@given(dags(), st.data())
+def test_a_dag_without_something(raw, data):
+    place = data.draw(st.sampled_from([raw, *raw["tasks"]]))
+    del place[data.draw(st.sampled_from(sorted(place)))]
+
+    problems(json.dumps(raw))

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydag_dist.dag import Dag, draw
+
+CALL = {"callable": "steps:run"}
+
+
+def test_text_shows_levels_and_edges():
+    dag = Dag.load(Path(__file__).parent / "good" / "pydag_example.json")
+
+    assert draw.text(dag).splitlines() == [
+        "TEST_DAG: 8 tasks, 8 edges, 4 levels",
+        "level 1",
+        "  startup_dataproc_1   script.iac",
+        "  create_table_final   script.bq",
+        "  create_table_stg_1   script.bq",
+        "  create_table_stg_2   script.bq",
+        "level 2",
+        f"  initial_ingestion_1  script.spark  <- {', '.join(dag.levels()[0])}",
+        "level 3",
+        "  extract_from_stg_1   script.bq     <- initial_ingestion_1",
+        "  extract_from_stg_2   script.bq     <- initial_ingestion_1",
+        "level 4",
+        "  insert_to_fact       script.bq     <- extract_from_stg_1, extract_from_stg_2",
+    ]
+
+
+def test_text_of_a_wide_join_is_cut():
+    with Dag("wide") as dag:
+        many = [dag.task(f"t{number}", "python.call", CALL) for number in range(2000)]
+        many >> dag.task("join", "python.call", CALL)
+
+    assert draw.text(dag).splitlines()[-1] == (
+        "  join   python.call  <- t0, t1, t2, t3, t4, t5, t6, t7, and 1,992 more"
+    )
+
+
+def test_text_of_one_task():
+    with Dag("one") as dag:
+        dag.task("a", "python.call", CALL)
+
+    assert draw.text(dag) == "one: 1 task, 0 edges, 1 level\nlevel 1\n  a  python.call"
+
+
+def test_mermaid_names_tasks_and_edges():
+    with Dag("two") as dag:
+        dag.task("end", "python.call", CALL) >> dag.task("x.y", "python.call", CALL)
+
+    assert draw.mermaid(dag).splitlines() == [
+        "flowchart LR",
+        '    t0["end"]',
+        '    t1["x.y"]',
+        "    t0 --> t1",
+    ]
