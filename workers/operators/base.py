@@ -81,8 +81,12 @@ class RemoteOperator(Operator):
     longest_interval = 15.0
 
     @abstractmethod
+    def handle(self, context: TaskContext) -> Handle:
+        """What names this try's job, JSON-able; computed, so that it is known after any crash."""
+
+    @abstractmethod
     def submit(self, context: TaskContext) -> Handle:
-        """Start the job, or find the one that this try started; a JSON-able handle."""
+        """Start the job, or find the one that this try started; its handle."""
 
     @abstractmethod
     def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:

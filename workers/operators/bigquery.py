@@ -36,21 +36,32 @@ Parameter = (
 
 
 @dataclass(frozen=True)
-class QuerySpec:
-    """What to run and where; None is what the worker's connection says."""
+class Place:
+    """Where a job runs and with which connection; None is what the worker's settings say."""
 
-    sql: str
     connection: str | None = None
     project: str | None = None
     location: str | None = None
-    config: dict[str, Any] = field(default_factory=dict)  # of bigquery.QueryJobConfig
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What to run: the text and values of `bigquery.QueryJobConfig`."""
+
+    sql: str
+    config: dict[str, Any] = field(default_factory=dict)
 
 
 class Query(RemoteOperator):
-    """Runs `spec`; result: job_id, project, location, link, rows, bytes, slot_ms, cache_hit."""
+    """Runs `statement`; result: job_id, project, location, link, rows, bytes and slot time."""
 
-    def spec(self, context: TaskContext) -> QuerySpec:
-        """The query of a task."""
+    def place(self, context: TaskContext) -> Place:
+        """Where a task's query runs."""
+        params = parsed_params(context, BigQueryQuery)
+        return Place(params.connection, params.project, params.location)
+
+    def statement(self, context: TaskContext) -> Statement:
+        """A task's query."""
         params = parsed_params(context, BigQueryQuery)
         config = {
             "default_dataset": params.default_dataset,
@@ -64,37 +75,43 @@ class Query(RemoteOperator):
             "labels": params.labels,
         }
         given = {name: value for name, value in config.items() if value is not None}
-        return QuerySpec(params.sql, params.connection, params.project, params.location, given)
+        return Statement(params.sql, given)
 
     def local(self) -> bool:
         """Whether jobs go to a BigQuery on this machine."""
         return bool(os.environ.get("BIGQUERY_EMULATOR_HOST"))
 
-    def submit(self, context: TaskContext) -> Handle:
-        """Insert the job; if the insert says that its id is there, it is this try's own."""
-        spec = self.spec(context)
-        access = google.access(context.settings, spec.connection, spec.project)
+    def handle(self, context: TaskContext) -> Handle:
+        """Project, location and id of this try's job."""
+        place = self.place(context)
+        access = google.access(context.settings, place.connection, place.project)
         job_id = remote_ids.job_id(
             "bigquery", context.dag_id, context.run_id, context.task_id, context.try_number
         )
         with google.explained(f"BigQuery job {job_id}"):
-            client = google.bigquery_client(access)
-            # Ids are unique within a location, so one that BigQuery chose by the tables of the
-            # query could differ when the same try inserts the job again.
-            handle = {
-                "connection": spec.connection,
-                "project": client.project,
-                "location": spec.location or access.location,
-                "job_id": job_id,
-            }
-            config = _job_config(spec.config, google.labels(context))
+            project = google.bigquery_client(access).project
+        # Ids are unique within a location, so one that BigQuery chose by the tables of the query
+        # could differ when the same try inserts the job again.
+        return {
+            "connection": place.connection,
+            "project": project,
+            "location": place.location or access.location,
+            "job_id": job_id,
+        }
+
+    def submit(self, context: TaskContext) -> Handle:
+        """Insert the job; if the insert says that its id is there, it is this try's own."""
+        handle = self.handle(context)
+        statement = self.statement(context)
+        with google.explained(f"BigQuery job {_name(handle)}"):
+            client = _client(context, handle)
             try:
                 google.call(
                     context.log,
                     client.query,
-                    spec.sql,
-                    job_config=config,
-                    job_id=job_id,
+                    statement.sql,
+                    job_config=_job_config(statement.config, google.labels(context)),
+                    job_id=handle["job_id"],
                     project=handle["project"],
                     location=handle["location"],
                     retry=None,

@@ -32,18 +32,24 @@ class CreateCluster(RemoteOperator):
         """Whether clusters are of a Dataproc on this machine."""
         return google.local_dataproc() is not None
 
-    def submit(self, context: TaskContext) -> Handle:
-        """Begin to create the cluster, or find it."""
+    def handle(self, context: TaskContext) -> Handle:
+        """Project, region and name of the cluster."""
         params = parsed_params(context, DataprocCreateCluster)
         access = google.access(context.settings, params.connection, params.project)
         with google.explained(f"Dataproc cluster {params.cluster_name}"):
-            handle = {
-                "connection": params.connection,
-                "project": google.project_of(access),
-                "region": params.region,
-                "cluster_name": params.cluster_name,
-                "leaving": False,  # another of its name must go before it can be made
-            }
+            project = google.project_of(access)
+        return {
+            "connection": params.connection,
+            "project": project,
+            "region": params.region,
+            "cluster_name": params.cluster_name,
+            "leaving": False,  # another of its name must go before it can be made
+        }
+
+    def submit(self, context: TaskContext) -> Handle:
+        """Begin to create the cluster, or find it."""
+        handle = self.handle(context)
+        with google.explained(f"Dataproc cluster {handle['cluster_name']}"):
             self._create(context, handle)
         return handle
 

@@ -59,8 +59,8 @@ class SubmitJob(RemoteOperator):
         """Whether jobs go to a Dataproc on this machine."""
         return google.local_dataproc() is not None
 
-    def submit(self, context: TaskContext) -> Handle:
-        """Submit the job; if its id is there, it is this try's own."""
+    def handle(self, context: TaskContext) -> Handle:
+        """Project, region and id of this try's job, and how far its output was read."""
         spec = self.spec(context)
         access = google.access(context.settings, spec.connection, spec.project)
         job_id = remote_ids.job_id(
@@ -68,19 +68,6 @@ class SubmitJob(RemoteOperator):
         )
         with google.explained(f"Dataproc job {job_id}"):
             project = google.project_of(access)
-            job = Job(
-                reference={"project_id": project, "job_id": job_id},
-                placement={"cluster_name": spec.cluster_name},
-                pyspark_job=spec.pyspark_job,
-                labels=spec.labels | google.labels(context),
-            )
-            request = {"project_id": project, "region": spec.region, "job": job}
-            client = google.job_client(access, spec.region)
-            try:
-                google.call(context.log, client.submit_job, request=request, retry=None)
-                context.log.info("submitted Dataproc job %s to %s", job_id, spec.cluster_name)
-            except AlreadyExists:
-                context.log.info("found Dataproc job %s, which this try submitted", job_id)
         return {
             "connection": spec.connection,
             "project": project,
@@ -90,17 +77,39 @@ class SubmitJob(RemoteOperator):
             "output": driver_output.new_cursor(),
         }
 
+    def submit(self, context: TaskContext) -> Handle:
+        """Submit the job; if its id is there, it is this try's own."""
+        spec = self.spec(context)
+        handle = self.handle(context)
+        job_id, project = handle["job_id"], handle["project"]
+        with google.explained(f"Dataproc job {job_id}"):
+            job = Job(
+                reference={"project_id": project, "job_id": job_id},
+                placement={"cluster_name": spec.cluster_name},
+                pyspark_job=spec.pyspark_job,
+                labels=spec.labels | google.labels(context),
+            )
+            request = {"project_id": project, "region": spec.region, "job": job}
+            client = _client(context, handle)
+            try:
+                google.call(context.log, client.submit_job, request=request, retry=None)
+                context.log.info("submitted Dataproc job %s to %s", job_id, spec.cluster_name)
+            except AlreadyExists:
+                context.log.info("found Dataproc job %s, which this try submitted", job_id)
+        return handle
+
     def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
         """Ask for the job, and log what its driver has printed since."""
         job_id = handle["job_id"]
-        access = google.access(context.settings, handle["connection"], handle["project"])
         with google.explained(f"Dataproc job {job_id}"):
-            client = google.job_client(access, handle["region"])
+            client = _client(context, handle)
             job = google.call(context.log, client.get_job, request=_name(handle), retry=None)
         state = job.status.state
         if uri := job.driver_output_resource_uri:
             over = state in (State.DONE, State.ERROR, State.CANCELLED)
-            driver_output.follow(context, access, uri, handle["output"], over=over)
+            driver_output.follow(
+                context, _access(context, handle), uri, handle["output"], over=over
+            )
         if state in (State.ERROR, State.CANCELLED):
             said = job.status.details or "no details"
             last = driver_output.last_lines(handle["output"])
@@ -123,13 +132,20 @@ class SubmitJob(RemoteOperator):
 
     def cancel(self, context: TaskContext, handle: Handle) -> None:
         """Ask Dataproc to stop the job."""
-        access = google.access(context.settings, handle["connection"], handle["project"])
         with google.explained(f"cancelling Dataproc job {handle['job_id']}"):
-            client = google.job_client(access, handle["region"])
+            client = _client(context, handle)
             try:
                 google.call(context.log, client.cancel_job, request=_name(handle), retry=None)
             except (NotFound, FailedPrecondition) as error:
                 context.log.info("nothing to cancel: %s", error.message)
+
+
+def _access(context: TaskContext, handle: Handle) -> google.Access:
+    return google.access(context.settings, handle["connection"], handle["project"])
+
+
+def _client(context: TaskContext, handle: Handle) -> google.JobClient:
+    return google.job_client(_access(context, handle), handle["region"])
 
 
 def _name(handle: Handle) -> dict[str, str]:

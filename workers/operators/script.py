@@ -11,7 +11,7 @@ from pydag_dist.dag.operators import SparkScriptParams
 from pydag_dist.dag.script import ScriptPath
 from workers.errors import TaskFailed
 from workers.operators.base import Operator, TaskContext, parsed_params
-from workers.operators.bigquery import Query, QuerySpec, query_parameters
+from workers.operators.bigquery import Place, Query, Statement, query_parameters
 from workers.operators.dataproc_job import JobSpec, SubmitJob
 from workers.scripts import iac, store
 from workers.scripts.cache import cached
@@ -24,16 +24,16 @@ _QUERY_PARAMETER = re.compile(r"(?<!@)@([A-Za-z_]\w*)")
 class BigQueryScript(Query):
     """``script.bq``: the filled text as SQL; ``@name`` in it is a query parameter."""
 
-    def spec(self, context: TaskContext) -> QuerySpec:
-        """The query of a task."""
-        path = script_path(context)
+    def place(self, context: TaskContext) -> Place:
+        """Where a task's query runs: pyDag's files say no more than a connection."""
+        return Place(resolve(context.params, context.settings).connection)
+
+    def statement(self, context: TaskContext) -> Statement:
+        """A task's query."""
         params = resolve(context.params, context.settings)
-        sql = _filled(context, path, params)
-        return QuerySpec(
-            sql,
-            connection=params.connection,
-            config={"query_parameters": query_parameters(_referenced(sql, params.values))},
-        )
+        sql = _filled(context, script_path(context), params)
+        values = _referenced(sql, params.values)
+        return Statement(sql, {"query_parameters": query_parameters(values)})
 
 
 class SparkScript(SubmitJob):

@@ -111,6 +111,10 @@ def test_a_job_runs_under_the_id_of_its_try(client):
     )
 
 
+def test_the_handle_of_a_try_is_known_without_its_submission(client):
+    assert query.handle(task()) == query.submit(task())
+
+
 def test_the_rows_of_a_query_are_those_of_its_result(client):
     handle = query.submit(task())
     client.end(statement_type="SELECT")

@@ -84,7 +84,7 @@ def test_a_spark_script_must_name_its_cluster():
         assert f"{name}: Field required" in str(failed.value)
 
 
-def bq_spec(tmp_path, text, params, **fields):
+def bq_statement(tmp_path, text, params, **fields):
     folder = tmp_path / "bucket" / "folder"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "script.sql").write_text(text)
@@ -95,22 +95,22 @@ def bq_spec(tmp_path, text, params, **fields):
         settings={"stores": [f"local:{tmp_path}"], "connections": {"GCP": {"project": "p"}}},
         **fields,
     )
-    return find("script.bq").spec(task)
+    return find("script.bq").statement(task)
 
 
 def test_a_bq_script_is_filled(tmp_path):
     text = "INSERT INTO {dataset}.{table} SELECT {year}, '{{x}}'"
-    spec = bq_spec(tmp_path, text, {"dataset": "d", "table": "t", "*year": 2022})
-    assert spec.sql == "INSERT INTO d.t SELECT 2022, '{x}'"
-    assert spec.config["query_parameters"] == []
+    statement = bq_statement(tmp_path, text, {"dataset": "d", "table": "t", "*year": 2022})
+    assert statement.sql == "INSERT INTO d.t SELECT 2022, '{x}'"
+    assert statement.config["query_parameters"] == []
 
 
 def test_a_bq_script_may_say_at_name_instead(tmp_path):
     params = {"dataset": "d", "category": "cars'; DROP TABLE t; --", "limit": 3, "columns": "a"}
     text = "SELECT @@row_count FROM {dataset}.t WHERE c = @category AND n < @limit AND x = @unknown"
-    spec = bq_spec(tmp_path, text, params)
-    assert spec.sql == text.format(dataset="d")
-    assert {p.name: p.value for p in spec.config["query_parameters"]} == {
+    statement = bq_statement(tmp_path, text, params)
+    assert statement.sql == text.format(dataset="d")
+    assert {p.name: p.value for p in statement.config["query_parameters"]} == {
         "category": "cars'; DROP TABLE t; --",
         "limit": 3,
     }
@@ -120,19 +120,19 @@ def test_a_bq_script_says_what_is_missing(tmp_path):
     with pytest.raises(
         TaskFailed, match=r"script local\.bucket\.folder\.bq\.script: missing parameters: a, b"
     ):
-        bq_spec(tmp_path, "{a} {b}", {})
+        bq_statement(tmp_path, "{a} {b}", {})
 
 
 def test_a_cached_script_is_not_read_again_but_trusted_again(tmp_path):
     task = context()
     fields = {"script_cache": True, "redis": task.redis}
-    bq_spec(tmp_path, "SELECT 1", {}, **fields)
-    assert bq_spec(tmp_path, "SELECT 2", {}, **fields).sql == "SELECT 1"
+    bq_statement(tmp_path, "SELECT 1", {}, **fields)
+    assert bq_statement(tmp_path, "SELECT 2", {}, **fields).sql == "SELECT 1"
     untrusting = context({}, operator="script.bq", script="local.bucket.folder.bq.script", **fields)
     with pytest.raises(TaskFailed, match="does not trust"):
-        find("script.bq").spec(untrusting)
+        find("script.bq").statement(untrusting)
 
 
 def test_a_path_that_is_none_is_explained():
     with pytest.raises(TaskFailed, match="script of task t: must have the five parts"):
-        find("script.bq").spec(context({}, operator="script.bq", script="x.y"))
+        find("script.bq").statement(context({}, operator="script.bq", script="x.y"))
