@@ -24,6 +24,8 @@ TEMPLATE = (
     '"try": "<<try>>", "push": "<<push>>"}}}'
 )
 
+OUTCOMES = st.sampled_from(["success", "success", "success", "failed", "dead"])
+
 # A run that was ended keeps its keys for so long; far above the length of a test.
 RETENTION = 3600
 
@@ -54,15 +56,20 @@ class EngineMachine(RuleBasedStateMachine):
         self.queue_of: dict[str, dict[str, str]] = {}
         self.planners: dict[str, list[str]] = {}
         self.numbers: dict[str, str] = {}  # Celery id -> the engine's push number
-        self.in_flight: list[Message] = []  # popped, and not claimed or refused yet
         self.tried: list[Message] = []  # delivered at least once: may be claimed again, released…
 
     # What clients and planners do
 
-    @initialize(slots=st.tuples(st.integers(0, 2), st.integers(0, 2)))
-    def register_workers(self, slots: tuple[int, int]) -> None:
-        for queue, count in zip(QUEUES, slots, strict=True):
-            self.worker_slots(queue, count)
+    @initialize(slots=st.integers(1, 3), data=st.data(), dag=dags(), processors=st.integers(0, 3))
+    def begin(
+        self, slots: int, data: st.DataObject, dag: dict[str, tuple[str, ...]], processors: int
+    ) -> None:
+        """Two queues with workers, and a first run that is planned well."""
+        for queue in QUEUES:
+            self.worker_slots(queue, slots)
+        self.submit(dag, data, processors, 1)
+        self.planners["r0"].append(self.engine.plan_begin("r0") or "")
+        self.go_on_planning(data, 3)
 
     @precondition(lambda self: len(self.dags) < 3)
     @rule(dag=dags(), data=st.data(), processors=st.integers(0, 3), weight=st.sampled_from([1, 2]))
@@ -94,8 +101,8 @@ class EngineMachine(RuleBasedStateMachine):
         assert token is not None
         self.planners[run].append(token)
 
-    @precondition(lambda self: any(self.planners.values()))
-    @rule(data=st.data(), stop_after=st.integers(0, 3))
+    @precondition(lambda self: any(self.planners[run] for run in self.queued_runs()))
+    @rule(data=st.data(), stop_after=st.integers(1, 3))
     def go_on_planning(self, data: st.DataObject, stop_after: int) -> None:
         """Any planner goes on, the newest or one that was overtaken; it may stall half way."""
         run = data.draw(st.sampled_from([r for r, t in self.planners.items() if t]), label="run")
@@ -149,20 +156,43 @@ class EngineMachine(RuleBasedStateMachine):
     def held(self, message: Message) -> Held:
         return Held(message.run, message.task, 1, self.numbers[str(message.number)])
 
+    @precondition(lambda self: any(self.reference.lists.values()))
+    @rule(data=st.data(), outcomes=st.lists(OUTCOMES, max_size=5))
+    def work(self, data: st.DataObject, outcomes: list[Any]) -> None:
+        """A healthy worker pops, claims and releases some tasks."""
+        for outcome in outcomes:
+            if not any(self.reference.lists.values()):
+                return
+            self.deliver(data, lost=False)
+            message = self.tried[-1]
+            held = self.held(message)
+            answer = self.engine.claim(held.run, held.task, 1, held.token, "worker")
+            assert isinstance(answer, dict) is self.reference.claim(message)
+            assert self.engine.release(held, outcome) == self.reference.release(message, outcome)
+
     @precondition(lambda self: self.tried)
     @rule(data=st.data())
     def claim(self, data: st.DataObject) -> None:
         """The first claim of a message, or a duplicate delivery of it."""
-        message = data.draw(st.sampled_from(self.tried), label="message")
+        message = data.draw(st.sampled_from(self.current() + self.tried), label="message")
         held = self.held(message)
         answer = self.engine.claim(held.run, held.task, 1, held.token, "worker")
         assert isinstance(answer, dict) is self.reference.claim(message)
 
+    def current(self) -> list[Message]:
+        """Messages whose try is theirs, or would be if they claimed it now."""
+        return [m for m in self.tried if self.reference.task_of(m).push == m.number] or self.tried
+
     @precondition(lambda self: self.tried)
-    @rule(data=st.data(), outcome=st.sampled_from(["success", "success", "failed", "dead"]))
-    def release(self, data: st.DataObject, outcome: Any) -> None:
+    @rule(
+        data=st.data(),
+        late=st.booleans(),
+        outcome=OUTCOMES,
+    )
+    def release(self, data: st.DataObject, late: bool, outcome: Any) -> None:
         """An outcome, in time or late, of a holder or of one that lost its lease."""
-        message = data.draw(st.sampled_from(self.tried), label="message")
+        messages = self.tried if late else self.current()
+        message = data.draw(st.sampled_from(messages), label="message")
         expected = self.reference.release(message, outcome)
         assert self.engine.release(self.held(message), outcome) == expected
 
@@ -175,6 +205,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     # What time does
 
+    @precondition(lambda self: self.in_state("running") or self.in_state("queued"))
     @rule(data=st.data())
     def tick(self, data: st.DataObject) -> None:
         """Time passes for some leases and messages, whatever happened to them."""

@@ -102,14 +102,17 @@ class ReferenceEngine:
 
     def claim(self, message: Message) -> bool:
         self.now += 1
-        task = self.runs[message.run].tasks[message.task]
+        task = self.task_of(message)
         if task.state != "queued":
             return False
         task.state, task.token = "running", message.number
         return True
 
+    def task_of(self, message: Message) -> RefTask:
+        return self.runs[message.run].tasks[message.task]
+
     def holder(self, message: Message) -> str:
-        task = self.runs[message.run].tasks[message.task]
+        task = self.task_of(message)
         if task.state in ENDED:
             return "ended"
         if task.state == "none":
@@ -120,7 +123,7 @@ class ReferenceEngine:
 
     def release(self, message: Message, outcome: str) -> str:
         self.now += 1
-        run, task = self.runs[message.run], self.runs[message.run].tasks[message.task]
+        run, task = self.runs[message.run], self.task_of(message)
         whose = self.holder(message)
         unclaimed = task.state == "queued" and task.push == message.number
         if whose not in ("yours", "back") and not (outcome == "dead" and unclaimed):
@@ -136,7 +139,7 @@ class ReferenceEngine:
         self.now += 1
         whose = self.holder(message)
         if whose == "back":
-            self.runs[message.run].tasks[message.task].state = "running"
+            self.task_of(message).state = "running"
             self._refile(message.run)
             return "yours"
         return whose
@@ -172,7 +175,7 @@ class ReferenceEngine:
 
     def _take_messages_back(self, queue: str) -> None:
         for message in self.lists.get(queue, []):
-            task = self.runs[message.run].tasks[message.task]
+            task = self.task_of(message)
             if task.state == "queued" and task.push == message.number:
                 task.pushes -= 1
                 task.state = "ready"

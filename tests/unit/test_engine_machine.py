@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from unittest import mock
-
 import fakeredis
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -15,12 +13,14 @@ def test_engine_equals_the_reference_model() -> None:
     class Machine(EngineMachine):
         pass
 
-    Machine.client = fakeredis.FakeRedis(decode_responses=True)
+    client = fakeredis.FakeRedis(decode_responses=True)
+    client.info = lambda *_: {"run_id": "fake"}  # fakeredis has no INFO
+    Machine.client = client
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=20,
-            stateful_step_count=30,
+            max_examples=50,
+            stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
