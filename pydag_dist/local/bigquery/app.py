@@ -1,0 +1,51 @@
+"""The ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from pydag_dist.local.bigquery.duck_errors import api_error
+from pydag_dist.local.bigquery.errors import ApiError
+from pydag_dist.local.bigquery.rest import datasets, jobs, meta, tables
+from pydag_dist.local.bigquery.service import Service
+
+
+def create_app(data: Path, gcs_root: Path) -> Starlette:
+    """The service over the data directory `data`; gs://bucket/object is a file in `gcs_root`."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        service = Service.open(data, gcs_root)
+        app.state.service = service
+        yield
+        await service.close()
+
+    return Starlette(
+        routes=[*datasets.ROUTES, *tables.ROUTES, *jobs.ROUTES, *meta.ROUTES],
+        lifespan=lifespan,
+        exception_handlers={
+            ApiError: _failed,
+            HTTPException: _no_route,
+            Exception: _failed,
+        },
+    )
+
+
+async def _failed(_request: Request, error: Exception) -> Response:
+    failure = api_error(error)
+    return JSONResponse(failure.body(), failure.status)
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    if status in (404, 405):
+        message = f"The local BigQuery service does not support {request.method} {request.url.path}"
+        return JSONResponse(ApiError("notImplemented", message).body(), 501)
+    return JSONResponse(ApiError("invalid", str(error), status=status).body(), status)

@@ -1,0 +1,70 @@
+"""Which values may be stored in which columns without a cast.
+
+Rules: https://cloud.google.com/bigquery/docs/reference/standard-sql/conversion_rules
+"""
+
+from __future__ import annotations
+
+from duckdb.sqltypes import DuckDBPyType
+from sqlglot import exp
+
+from pydag_dist.local.bigquery.schema import Field, field_of, sql_type
+
+_WIDER = {
+    "INTEGER": {"NUMERIC", "FLOAT"},
+    "NUMERIC": {"FLOAT"},
+    "DATE": {"DATETIME"},
+}
+_LITERALS = {
+    "STRING": {"DATE", "DATETIME", "TIME", "TIMESTAMP"},
+    "FLOAT": {"NUMERIC"},
+}
+
+
+def fits(type_: DuckDBPyType, column: Field, literals: list[exp.Expression] | None = None) -> bool:
+    """Whether a value of that DuckDB type may be stored in the column.
+
+    `literals` are the expressions that give the values, where they are known: literals and
+    parameters fit more columns than other expressions of their type.
+    """
+    if _is_null(type_):
+        return True
+    given = field_of(column["name"], type_)
+    if _coerces(given, column):
+        return True
+    wider = _LITERALS.get(given["type"], set())
+    return (
+        bool(literals)
+        and given["mode"] != "REPEATED"
+        and column["mode"] != "REPEATED"
+        and column["type"] in wider
+        and all(_is_literal(node) for node in literals or [])
+    )
+
+
+def type_name(type_: DuckDBPyType) -> str:
+    """The type as BigQuery's messages name it."""
+    return sql_type(field_of("", type_))
+
+
+def _is_null(type_: DuckDBPyType) -> bool:
+    return type_.id == "null" or (type_.id == "list" and type_.children[0][1].id == "null")
+
+
+def _coerces(given: Field, column: Field) -> bool:
+    if (given["mode"] == "REPEATED") != (column["mode"] == "REPEATED"):
+        return False
+    if given["type"] == "RECORD" and column["type"] == "RECORD":
+        pairs = list(zip(given["fields"], column["fields"], strict=False))
+        return len(given["fields"]) == len(column["fields"]) and all(
+            _coerces(one, other) for one, other in pairs
+        )
+    if given["type"] == column["type"]:
+        return True
+    return given["mode"] != "REPEATED" and column["type"] in _WIDER.get(given["type"], set())
+
+
+def _is_literal(node: exp.Expression) -> bool:
+    if isinstance(node, exp.Neg | exp.Paren):
+        return _is_literal(node.this)
+    return isinstance(node, exp.Literal | exp.Null)

@@ -1,0 +1,60 @@
+"""DuckDB's errors as BigQuery's: whose fault it is, in words that name what the user wrote."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+import duckdb
+
+from pydag_dist.local.bigquery.errors import ApiError, invalid, invalid_query
+
+_LOG = logging.getLogger(__name__)
+_USER = (
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.ConversionException,
+    duckdb.InvalidInputException,
+    duckdb.OutOfRangeException,
+    duckdb.ParserException,
+    duckdb.SyntaxException,
+)
+_COLUMN = re.compile(r'Referenced column "(?P<name>[^"]+)" not found')
+_IN_TABLE = re.compile(r'does not have a column named "(?P<name>[^"]+)"')
+_AMBIGUOUS = re.compile(r'Ambiguous reference to column name "(?P<name>[^"]+)"')
+_GROUPED = re.compile(r'column "(?P<name>[^"]+)" must appear in the GROUP BY clause')
+_REQUIRED = re.compile(r"NOT NULL constraint failed: .*\.(?P<name>[^.\s]+)")
+
+
+def api_error(error: BaseException) -> ApiError:
+    """The error that the client sees for any exception of a job or request."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, duckdb.ConstraintException):
+        match = _REQUIRED.search(str(error))
+        return invalid(f"Required field {match['name']} cannot be null" if match else _text(error))
+    if isinstance(error, _USER):
+        return invalid_query(_translated(_text(error)))
+    _LOG.exception("a job or request broke", exc_info=error)
+    return ApiError("internalError", f"{type(error).__name__}: {error}")
+
+
+def _text(error: BaseException) -> str:
+    # "Binder Error: …", then hints for DuckDB's own SQL and a copy of the translated query.
+    text = str(error).split("\n\nLINE ")[0].split("\nLINE ")[0]
+    return re.sub(r"^[A-Z]\w+( \w+)? Error: ", "", text).strip()
+
+
+def _translated(text: str) -> str:
+    if match := _COLUMN.search(text):
+        return f"Unrecognized name: {match['name']}"
+    if match := _IN_TABLE.search(text):
+        return f"Name {match['name']} not found"
+    if match := _AMBIGUOUS.search(text):
+        return f"Column name {match['name']} is ambiguous"
+    if match := _GROUPED.search(text):
+        return (
+            f"SELECT list expression references column {match['name']} which is neither grouped "
+            "nor aggregated"
+        )
+    return text

@@ -1,0 +1,108 @@
+"""Load jobs: CSV, newline-delimited JSON and Parquet, from gs:// or an upload, into one table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydag_dist.local.bigquery.catalog import Resource, find_table, table_fields
+from pydag_dist.local.bigquery.context import Context
+from pydag_dist.local.bigquery.errors import invalid, unimplemented
+from pydag_dist.local.bigquery.gcs import files_of
+from pydag_dist.local.bigquery.jobs import Outcome
+from pydag_dist.local.bigquery.load_parquet import read_parquet
+from pydag_dist.local.bigquery.names import table_ref
+from pydag_dist.local.bigquery.runner import Run
+from pydag_dist.local.bigquery.schema import check_schema
+from pydag_dist.local.bigquery.select import write_rows
+from pydag_dist.local.bigquery.source import Source
+from pydag_dist.local.bigquery.store import Cursor, fetch_one
+
+if TYPE_CHECKING:
+    from pydag_dist.local.bigquery.service import Service
+
+_READERS = {"PARQUET": read_parquet}
+_SUPPORTED = frozenset(
+    {
+        "sourceUris", "destinationTable", "sourceFormat", "schema", "autodetect",
+        "writeDisposition", "createDisposition", "maxBadRecords", "skipLeadingRows",
+        "fieldDelimiter", "quote", "allowQuotedNewlines", "allowJaggedRows", "nullMarker",
+        "ignoreUnknownValues", "encoding", "timePartitioning", "rangePartitioning", "clustering",
+        "parquetOptions", "destinationTableProperties",
+    }
+)  # fmt: skip
+
+
+def check_load(configuration: dict[str, Any]) -> None:
+    """Refuse a configuration that would not do what it says.
+
+    Raises:
+        ApiError: `invalid`, `notImplemented`.
+    """
+    config = configuration["load"]
+    if not isinstance(config, dict) or not config.get("destinationTable"):
+        raise invalid("Required parameter is missing: destinationTable")
+    for name, value in config.items():
+        if name not in _SUPPORTED and value not in (None, [], {}, False, ""):
+            raise unimplemented(f"configuration.load.{name}")
+    if _format(config) not in _READERS:
+        raise unimplemented(f"loads of the format {_format(config)}")
+
+
+def _format(config: dict[str, Any]) -> str:
+    return str(config.get("sourceFormat") or "CSV").upper()
+
+
+def run_load(service: Service, run: Run) -> None:
+    """The work of a load job."""
+    job = run.job
+    config = job.configuration["load"]
+    ref = table_ref(config["destinationTable"], job.key.project)
+    write = config.get("writeDisposition") or "WRITE_APPEND"
+    if job.upload:
+        files = [(service.uploads / job.upload, "upload")]
+    else:
+        files = files_of(service.gcs_root, config.get("sourceUris") or [])
+    size = sum(path.stat().st_size for path, _ in files)
+
+    def body(cursor: Cursor) -> Outcome:
+        existing = find_table(cursor, ref)
+        given = check_schema((config.get("schema") or {}).get("fields") or [])
+        columns = given or (table_fields(existing) if existing else [])
+        if write == "WRITE_TRUNCATE" and not given:
+            columns = []
+        source = Source(cursor, files, config, columns, job.control.check)
+        loaded = _READERS[_format(config)](source)
+        context = Context(
+            cursor, service.sizes, job.key, config, default=None, check=job.control.check
+        )
+        write_rows(
+            context,
+            ref,
+            loaded.sql,
+            loaded.fields,
+            layout=_layout(config),
+            create=config.get("createDisposition") or "CREATE_IF_NEEDED",
+            write=write,
+        )
+        row = fetch_one(cursor, f"SELECT count(*) FROM ({loaded.sql})", [])
+        rows = int(row[0]) if row else 0
+        statistics = {
+            "inputFiles": str(len(files)),
+            "inputFileBytes": str(size),
+            "outputRows": str(rows),
+            "badRecords": str(len(loaded.errors)),
+        }
+        return Outcome(statistics={"load": statistics}, wrote=ref, rows=rows, errors=loaded.errors)
+
+    run.finish(body, writes=ref, exclusive=write != "WRITE_APPEND")
+    if job.upload:
+        (service.uploads / job.upload).unlink(missing_ok=True)
+
+
+def _layout(config: dict[str, Any]) -> Resource:
+    layout = {
+        key: config[key]
+        for key in ("timePartitioning", "rangePartitioning", "clustering")
+        if config.get(key)
+    }
+    return {**layout, **(config.get("destinationTableProperties") or {})}

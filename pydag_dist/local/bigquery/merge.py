@@ -1,0 +1,73 @@
+"""MERGE, clause by clause."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlglot import exp
+
+from pydag_dist.local.bigquery.catalog import Resource
+from pydag_dist.local.bigquery.context import Context
+from pydag_dist.local.bigquery.errors import invalid_query
+from pydag_dist.local.bigquery.insert import default_is_null, target_columns
+from pydag_dist.local.bigquery.names import quote
+from pydag_dist.local.bigquery.schema import Field, duck_type
+from pydag_dist.local.bigquery.sql.lower import to_duckdb
+
+Assignments = Callable[[Context, Resource, list[exp.Expression], str], str]
+Check = Callable[[Context, Field, exp.Expression, str], None]
+
+
+def merge_sql(
+    context: Context, tree: exp.Expression, resource: Resource, assign: Assignments, check: Check
+) -> str:
+    """DuckDB's MERGE INTO for a MERGE whose target is bound already."""
+    target = to_duckdb(tree.this)
+    source = to_duckdb(context.tables.bind(tree.args["using"]))
+    on = to_duckdb(context.tables.bind(tree.args["on"]))
+    clauses = []
+    for when in tree.args["whens"].expressions:
+        head = "WHEN MATCHED" if when.args.get("matched") else "WHEN NOT MATCHED"
+        by_source = bool(when.args.get("source"))
+        if by_source:
+            head += " BY SOURCE"
+        condition = when.args.get("condition")
+        if condition is not None:
+            head += f" AND {to_duckdb(context.tables.bind(condition))}"
+        then = when.args["then"]
+        if isinstance(then, exp.Update):
+            tables = target if by_source else f"{target}, {source}"
+            action = f"UPDATE SET {assign(context, resource, then.expressions, tables)}"
+        elif isinstance(then, exp.Insert):
+            action = _insert(context, then, resource, source, check)
+        else:
+            action = "DELETE"
+        clauses.append(f"{head} THEN {action}")
+    return f"MERGE INTO {target} USING {source} ON {on} {' '.join(clauses)}"
+
+
+def _insert(
+    context: Context, then: exp.Insert, resource: Resource, source: str, check: Check
+) -> str:
+    if then.expression:
+        given = then.this.expressions if isinstance(then.this, exp.Tuple) else None
+        nodes = [default_is_null(node) for node in then.expression.expressions]
+    elif isinstance(then.this, exp.Var) and then.this.name.upper() == "ROW":
+        given = None
+        names = context.cursor.sql(f"SELECT * FROM {source}").columns
+        nodes = [exp.column(name, quoted=True) for name in names]
+    else:
+        # `INSERT VALUES (…)`, without names of columns
+        given, nodes = None, [default_is_null(node) for node in then.this.expressions]
+    columns = target_columns(resource, given)
+    if len(columns) != len(nodes):
+        raise invalid_query(
+            f"Inserted row has wrong column count; Has {len(nodes)}, expected {len(columns)}"
+        )
+    values = []
+    for column, node in zip(columns, nodes, strict=True):
+        value = to_duckdb(context.tables.bind(node.copy()))
+        check(context, column, node, f"SELECT {value} FROM {source}")
+        values.append(f"CAST({value} AS {duck_type(column)})")
+    columns_sql = ", ".join(quote(column["name"]) for column in columns)
+    return f"INSERT ({columns_sql}) VALUES ({', '.join(values)})"

@@ -1,0 +1,32 @@
+"""The service's own paths: health, the journal, and faults for tests."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from pydag_dist.local.bigquery.rest.http import answer, service_of, transact
+
+
+async def health(request: Request) -> Response:
+    """200 when the store answers."""
+    await transact(request, lambda cursor: cursor.execute("SELECT 1").fetchall())
+    return answer({"status": "ok", "running": len(service_of(request).runner.live)})
+
+
+async def journal(request: Request) -> Response:
+    """Every job that really ran, oldest first."""
+    return answer({"jobs": service_of(request).journal.entries()})
+
+
+async def token(_request: Request) -> Response:
+    """What Google's token service answers, for the key file of a local service account."""
+    return answer({"access_token": "local", "token_type": "Bearer", "expires_in": 3600})
+
+
+ROUTES = [
+    Route("/token", token, methods=["POST"]),
+    Route("/-/health", health, methods=["GET"]),
+    Route("/-/journal", journal, methods=["GET"]),
+]

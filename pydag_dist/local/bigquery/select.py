@@ -1,0 +1,202 @@
+"""SELECT: its rows go to the destination table, or to an anonymous one that lives a day."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from pydag_dist.local.bigquery.catalog import (
+    Resource,
+    create_dataset,
+    create_table,
+    delete_table,
+    find_dataset,
+    find_table,
+    now_ms,
+    table_fields,
+)
+from pydag_dist.local.bigquery.context import Context
+from pydag_dist.local.bigquery.errors import duplicate, invalid, invalid_query, not_found
+from pydag_dist.local.bigquery.jobs import JobKey, Outcome
+from pydag_dist.local.bigquery.names import DatasetRef, TableRef, quote, table_ref
+from pydag_dist.local.bigquery.schema import Field, duck_type, field_of, sql_type
+from pydag_dist.local.bigquery.sql.lower import to_duckdb
+from pydag_dist.local.bigquery.store import fetch_one
+
+_RESULTS_LIVE_MS = 24 * 3600 * 1000
+
+
+@dataclass(frozen=True)
+class Select:
+    """A query ready to run: DuckDB SQL whose columns have the types that `fields` are stored as."""
+
+    sql: str
+    fields: list[Field]
+
+
+def anonymous_table(key: JobKey) -> TableRef:
+    """Where a job's rows go that names no destination: a hidden dataset per location."""
+    dataset = f"_results_{key.location.replace('-', '_')}"
+    digest = hashlib.md5(str(key).encode()).hexdigest()  # noqa: S324
+    return TableRef(key.project, dataset, f"anon{digest}")
+
+
+def plan_select(context: Context, tree: exp.Expression) -> Select:
+    """Translate the query and find the columns of its result.
+
+    Raises:
+        ApiError: `invalidQuery` as a rule.
+    """
+    query = to_duckdb(context.tables.bind(tree))
+    relation = context.cursor.sql(query)
+    columns = list(zip(relation.columns, relation.types, strict=True))
+    fields = [field_of(name, type_) for name, type_ in columns]
+    _check_duplicates(fields)
+    return Select(stored(query, fields), fields)
+
+
+def stored(query: str, fields: list[Field]) -> str:
+    """A query with the columns of `query`, cast to the types that `fields` are stored as."""
+    names = [f"c{index}" for index in range(len(fields))]
+    casts = ", ".join(
+        f"{_cast(name, field)} AS {quote(field['name'])}"
+        for name, field in zip(names, fields, strict=True)
+    )
+    return f"SELECT {casts} FROM ({query}) AS q({', '.join(names)})"
+
+
+def _cast(value: str, field: Field) -> str:
+    cast = f"CAST({value} AS {duck_type(field)})"
+    # There is no NULL array in a BigQuery table: it is stored as an empty one.
+    return f"coalesce({cast}, [])" if field.get("mode") == "REPEATED" else cast
+
+
+def _check_duplicates(fields: list[Field]) -> None:
+    seen: set[str] = set()
+    for field in fields:
+        name = field["name"].lower()
+        if name in seen:
+            raise invalid_query(
+                "Duplicate column names in the result are not supported. "
+                f"Found duplicate(s): {field['name']}"
+            )
+        seen.add(name)
+
+
+def run_select(context: Context, plan: Select) -> Outcome:
+    """Run the query; its rows are in the outcome's `result`."""
+    given = context.config.get("destinationTable")
+    if given:
+        ref = table_ref(given, context.key.project)
+        _write(context, ref, plan)
+        wrote: TableRef | None = ref
+    else:
+        ref = anonymous_table(context.key)
+        _create_anonymous(context, ref, plan)
+        wrote = None
+    row = fetch_one(context.cursor, f"SELECT count(*) FROM {ref.sql}", [])
+    return Outcome(
+        wrote=wrote, result=ref, schema=plan.fields, rows=None if row is None else int(row[0])
+    )
+
+
+def _create_anonymous(context: Context, ref: TableRef, plan: Select) -> None:
+    cursor = context.cursor
+    if find_dataset(cursor, ref.in_dataset) is None:
+        create_dataset(cursor, ref.in_dataset, {"location": context.key.location})
+    resource = {
+        "schema": {"fields": plan.fields},
+        "expirationTime": str(now_ms() + _RESULTS_LIVE_MS),
+    }
+    create_table(cursor, ref, resource, filled_by=plan.sql)
+
+
+def _write(context: Context, ref: TableRef, plan: Select) -> None:
+    config = context.config
+    layout = {
+        key: config[key]
+        for key in ("timePartitioning", "rangePartitioning", "clustering")
+        if config.get(key)
+    }
+    write_rows(
+        context,
+        ref,
+        plan.sql,
+        plan.fields,
+        layout=layout,
+        create=config.get("createDisposition") or "CREATE_IF_NEEDED",
+        write=config.get("writeDisposition") or "WRITE_EMPTY",
+    )
+
+
+def write_rows(
+    context: Context,
+    ref: TableRef,
+    sql: str,
+    fields: list[Field],
+    *,
+    layout: Resource,
+    create: str,
+    write: str,
+) -> None:
+    """Put a query's rows into a table, as the create and write dispositions say.
+
+    Raises:
+        ApiError: `notFound` (CREATE_NEVER), `duplicate` (WRITE_EMPTY), `invalid` (columns).
+    """
+    cursor = context.cursor
+    existing = find_table(cursor, ref)
+    if existing is None:
+        if create == "CREATE_NEVER":
+            raise not_found("Table", str(ref), context.key.location)
+        create_table(cursor, ref, {"schema": {"fields": fields}, **layout}, filled_by=sql)
+        return
+    if existing["type"] != "TABLE":
+        raise invalid(f"{ref} is not allowed for this operation because it is a view.")
+    row = fetch_one(cursor, f"SELECT 1 FROM {ref.sql} LIMIT 1", [])
+    if write == "WRITE_EMPTY" and row is not None:
+        raise duplicate("Table", str(ref))
+    if write == "WRITE_TRUNCATE" or not table_fields(existing):
+        kept = {key: existing[key] for key in _KEPT if key in existing}
+        delete_table(cursor, ref)
+        create_table(cursor, ref, {**kept, **layout, "schema": {"fields": fields}}, filled_by=sql)
+        return
+    cursor.execute(f"INSERT INTO {ref.sql} BY NAME {matching(sql, fields, existing)}")
+
+
+_KEPT = (
+    "description", "friendlyName", "labels", "expirationTime", "timePartitioning",
+    "rangePartitioning", "clustering",
+)  # fmt: skip
+
+
+def matching(sql: str, fields: list[Field], existing: Resource) -> str:
+    """`sql`, checked to fit the columns of the table by name and type.
+
+    Raises:
+        ApiError: `invalid`: "Provided Schema does not match Table …".
+    """
+    columns = {field["name"].lower(): field for field in table_fields(existing)}
+    table = existing["id"]
+    for field in fields:
+        column = columns.get(field["name"].lower())
+        if column is None:
+            raise invalid(
+                f"Provided Schema does not match Table {table}. "
+                f"Cannot add fields (field: {field['name']})"
+            )
+        if sql_type(column) != sql_type(field):
+            raise invalid(
+                f"Provided Schema does not match Table {table}. Field {field['name']} has "
+                f"changed type from {sql_type(column)} to {sql_type(field)}"
+            )
+    given = {field["name"].lower() for field in fields}
+    for column in columns.values():
+        if column["mode"] == "REQUIRED" and column["name"].lower() not in given:
+            raise invalid(
+                f"Provided Schema does not match Table {table}. "
+                f"Required field {column['name']} is missing"
+            )
+    return sql

@@ -1,0 +1,136 @@
+"""The parts of the service that a request or a job needs, in one place."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from pydag_dist.local.bigquery.catalog import LastWrites
+from pydag_dist.local.bigquery.errors import duplicate, not_found, unimplemented
+from pydag_dist.local.bigquery.jobs import (
+    Job,
+    JobKey,
+    ended_jobs,
+    find_job,
+    insert_job,
+    unfinished_jobs,
+)
+from pydag_dist.local.bigquery.journal import Journal
+from pydag_dist.local.bigquery.load import run_load
+from pydag_dist.local.bigquery.query import run_query
+from pydag_dist.local.bigquery.runner import Runner, Work
+from pydag_dist.local.bigquery.storage import Sizes
+from pydag_dist.local.bigquery.store import Cursor, Store
+
+
+@dataclass
+class Service:
+    """Everything that lives as long as the process."""
+
+    data: Path
+    gcs_root: Path
+    store: Store
+    last_writes: LastWrites
+    sizes: Sizes
+    journal: Journal
+    runner: Runner
+    writers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(32, "writer"))
+    """For requests that change tables, and may have to wait for a job that does."""
+
+    @classmethod
+    def open(cls, data: Path, gcs_root: Path) -> Service:
+        """Open the data directory, complete the journal, and run unfinished jobs again."""
+        data.mkdir(parents=True, exist_ok=True)
+        store = Store(data / "bigquery.duckdb")
+        last_writes = LastWrites()
+        store.transact(last_writes.load)
+        journal = Journal(data / "journal.jsonl")
+        for job in reversed(store.transact(ended_jobs)):
+            journal.write(job)
+        runner = Runner(store, journal, last_writes)
+        service = cls(data, gcs_root, store, last_writes, Sizes(last_writes), journal, runner)
+        unfinished = store.transact(unfinished_jobs)
+        service.uploads.mkdir(exist_ok=True)
+        service._drop_uploads({job.upload for job in unfinished})
+        for job in unfinished:
+            runner.submit(job, service._work(job))
+        return service
+
+    @property
+    def uploads(self) -> Path:
+        """Where uploaded files wait for their load job."""
+        return self.data / "uploads"
+
+    async def close(self) -> None:
+        """Give up running jobs, write everything to disk."""
+        await self.runner.close()
+        self.writers.shutdown(cancel_futures=True)
+        self.store.close()
+        self.journal.close()
+
+    async def start(self, job: Job) -> Job:
+        """Make the job durable, then run it.
+
+        Raises:
+            ApiError: `duplicate` when its id is taken, by a running or an ended job.
+        """
+        work = self._work(job)
+        if job.key in self.runner.live:
+            raise duplicate("Job", str(job.key))
+        self.runner.live[job.key] = job  # from here on, the id is taken
+        try:
+            await asyncio.to_thread(self._insert, job)
+        except BaseException:
+            self.runner.live.pop(job.key, None)
+            raise
+        self.runner.submit(job, work)
+        return job
+
+    async def job(self, project: str, job_id: str, location: str | None) -> Job:
+        """The job of that id; without a location, one of the multi-regions US and EU.
+
+        Raises:
+            ApiError: `notFound`.
+        """
+        for place in [location] if location else ["US", "EU"]:
+            key = JobKey(project, place, job_id)
+            job = self.runner.live.get(key)
+            if job is None:
+                job = await asyncio.to_thread(
+                    self.store.transact, lambda cursor, key=key: find_job(cursor, key)
+                )
+            if job is not None:
+                return job
+        raise not_found("Job", str(JobKey(project, location or "US", job_id)))
+
+    async def ended_within(self, job: Job, seconds: float) -> bool:
+        """Wait for the job's end, no longer than that; not at all once the service stops."""
+        waits = [
+            asyncio.ensure_future(event.wait()) for event in (job.finished, self.runner.stopping)
+        ]
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        return job.finished.is_set()
+
+    def _insert(self, job: Job) -> None:
+        def insert(cursor: Cursor) -> None:
+            if find_job(cursor, job.key) is not None:
+                raise duplicate("Job", str(job.key))
+            insert_job(cursor, job)
+
+        self.store.transact(insert)
+
+    def _work(self, job: Job) -> Work:
+        work = {"query": run_query, "load": run_load}.get(job.kind)
+        if work is None:
+            raise unimplemented(f"{job.kind or 'unknown'} jobs")
+        return partial(work, self)
+
+    def _drop_uploads(self, used: set[str | None]) -> None:
+        for path in self.uploads.iterdir():
+            if path.name not in used:
+                path.unlink()

@@ -1,0 +1,1 @@
+"""GoogleSQL to DuckDB: parse, find the tables, lower functions and types, write SQL."""

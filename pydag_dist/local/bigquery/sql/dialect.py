@@ -1,0 +1,27 @@
+"""sqlglot's BigQuery dialect, with the positions of `?` kept."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from sqlglot import exp
+from sqlglot.dialects.bigquery import BigQuery
+from sqlglot.parser import Parser
+from sqlglot.tokens import TokenType
+
+
+def _placeholder(parser: Parser) -> exp.Expression:
+    # Their order in the tree is not the order in which they are written.
+    return parser.expression(exp.Placeholder()).update_positions(parser._prev)  # noqa: SLF001
+
+
+class GoogleSQL(BigQuery):
+    """GoogleSQL as this service reads it."""
+
+    class Parser(BigQuery.Parser):  # type: ignore[misc,name-defined]
+        """Adds to the generic parser what the service needs to know."""
+
+        PLACEHOLDER_PARSERS: ClassVar = {
+            **BigQuery.Parser.PLACEHOLDER_PARSERS,
+            TokenType.PLACEHOLDER: _placeholder,
+        }
