@@ -1,0 +1,209 @@
+"""Local Cloud Storage and Dataproc as processes, and official clients of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import grpc
+import psutil
+from google.api_core.retry import Retry
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import dataproc_v1
+from google.cloud.storage import Client as StorageClient
+
+from pydag_dist.local import gcs
+from pydag_dist.local.process import Child
+from tests.support import free_port, wait_until
+
+PROJECT = "local-project"
+REGION = "us-central1"
+SCOPE = {"project_id": PROJECT, "region": REGION}
+CLUSTER = "cluster-1"
+FINAL = ("DONE", "ERROR", "CANCELLED")
+QUICK = Retry(initial=0.05, maximum=0.3, predicate=lambda _: True)
+
+# The service whose `spark-submit` is Python alone: all but Spark itself is as in the real one.
+WITHOUT_SPARK = """
+import sys
+from pydag_dist.local.dataproc import spark
+from pydag_dist.local.dataproc.__main__ import main
+spark.command = lambda settings, job, files, directory: [
+    sys.executable, files.main, *job.pyspark_job.args
+]
+sys.exit(main())
+"""
+
+
+def nothing() -> None:
+    pass
+
+
+@contextmanager
+def cloud_storage(directory: Path) -> Iterator[str]:
+    """The URL of a server over `directory`/gcs."""
+    gcs.check_root(directory / "gcs")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = gcs.gcs_command(directory / "gcs", port)
+    child = Child("Cloud Storage", command, directory / "gcs.log", os.environ)
+    child.start()
+    try:
+        child.wait_until(lambda: gcs.healthy(url), 30, nothing)
+        yield url
+    finally:
+        child.stop()
+
+
+def storage_client(url: str) -> StorageClient:
+    return StorageClient(
+        project=PROJECT,
+        credentials=AnonymousCredentials(),
+        client_options={"api_endpoint": url},
+    )
+
+
+class LocalDataproc:
+    """The service as a process, on the same port and data whenever it is started again."""
+
+    def __init__(
+        self,
+        directory: Path,
+        gcs_url: str,
+        *,
+        bigquery_url: str = "http://127.0.0.1:1",
+        with_spark: bool = False,
+        delay: float = 0.0,
+        jobs: int = 4,
+    ) -> None:
+        self.data = directory / "dataproc"
+        self.address = f"127.0.0.1:{free_port()}"
+        self._directory = directory
+        self._run = ["-m", "pydag_dist.local.dataproc"] if with_spark else ["-c", WITHOUT_SPARK]
+        self._options = {
+            "port": self.address.rpartition(":")[2],
+            "data": self.data,
+            "gcs-root": directory / "gcs",
+            "gcs-url": gcs_url,
+            "bigquery-url": bigquery_url,
+            "cluster-delay": delay,
+            "max-jobs": jobs,
+        }
+        self._storage = storage_client(gcs_url)
+        self._child: Child | None = None
+        clusters = dataproc_v1.ClusterControllerClient.get_transport_class("grpc")
+        jobs_transport = dataproc_v1.JobControllerClient.get_transport_class("grpc")
+        self._channel = grpc.insecure_channel(
+            self.address, options=[("grpc.max_reconnect_backoff_ms", 200)]
+        )
+        self.clusters = dataproc_v1.ClusterControllerClient(
+            transport=clusters(channel=self._channel)
+        )
+        self.jobs = dataproc_v1.JobControllerClient(transport=jobs_transport(channel=self._channel))
+
+    @property
+    def channel(self) -> grpc.Channel:
+        return self._channel
+
+    @property
+    def pid(self) -> int:
+        assert self._child
+        return self._child.pid
+
+    def start(self) -> Self:
+        command = [sys.executable, *self._run]
+        command += [f"--{option}={value}" for option, value in self._options.items()]
+        child = Child("Dataproc", command, self._directory / "dataproc.log", os.environ)
+        child.start()
+        self._child = child
+        said = f"listening on {self.address}\n".encode()
+        child.wait_until(lambda: said in child.log.read_bytes(), 60, nothing)
+        return self
+
+    def kill(self) -> None:
+        """Kill -9 the service alone."""
+        os.kill(self.pid, signal.SIGKILL)
+        self.stop()
+
+    def stop(self) -> None:
+        if self._child:
+            self._child.stop()
+            self._child = None
+
+    def close(self) -> None:
+        self.stop()
+        for job in (self.data / "jobs").glob("*/pid"):  # of a service that was killed for good
+            os.killpg(int(job.read_text()), signal.SIGKILL)
+        self._channel.close()
+
+    def create_cluster(self, name: str = CLUSTER, **fields: Any) -> dataproc_v1.Cluster:
+        operation = self.clusters.create_cluster(
+            **SCOPE, cluster={"cluster_name": name, "project_id": PROJECT, **fields}
+        )
+        return operation.result(timeout=60, polling=QUICK)
+
+    def upload(self, name: str, text: str) -> str:
+        """A script in Cloud Storage; its URI."""
+        bucket = self._storage.lookup_bucket("scripts") or self._storage.create_bucket("scripts")
+        bucket.blob(name).upload_from_string(text)
+        return f"gs://scripts/{name}"
+
+    def job(
+        self, text: str, *args: str, job_id: str | None = None, **fields: Any
+    ) -> dict[str, Any]:
+        """What to submit to run `text`."""
+        uri = self.upload(f"{uuid.uuid4()}.py", text)
+        return {
+            "placement": {"cluster_name": CLUSTER},
+            "reference": {"job_id": job_id or ""},
+            "pyspark_job": {"main_python_file_uri": uri, "args": list(args)},
+            **fields,
+        }
+
+    def submit(self, text: str, *args: str, **fields: Any) -> str:
+        """Submit a job; its id."""
+        job = self.jobs.submit_job(**SCOPE, job=self.job(text, *args, **fields))
+        return job.reference.job_id
+
+    def get(self, job_id: str) -> dataproc_v1.Job:
+        return self.jobs.get_job(**SCOPE, job_id=job_id)
+
+    def state(self, job_id: str) -> str:
+        return self.get(job_id).status.state.name
+
+    def wait_for(self, job_id: str, *states: str, timeout: float = 120) -> dataproc_v1.Job:
+        """The job in one of these states, by default in a final one."""
+        wanted = states or FINAL
+        wait_until(
+            lambda: self.state(job_id) in wanted, f"job {job_id} in {wanted}", timeout=timeout
+        )
+        return self.get(job_id)
+
+    def output(self, job_id: str, part: int = 0) -> str:
+        """The driver's output; empty if there is none yet."""
+        bucket, _, name = (
+            self.get(job_id).driver_output_resource_uri.removeprefix("gs://").partition("/")
+        )
+        blob = self._storage.bucket(bucket).get_blob(f"{name}.{part:09d}")
+        return blob.download_as_text() if blob else ""
+
+    def journal(self) -> list[dict[str, Any]]:
+        file = self.data / "journal.jsonl"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def processes_with(word: str) -> list[psutil.Process]:
+    """Living processes that have `word` among their arguments."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        arguments = process.info["cmdline"] or []
+        if word in arguments and process.info["status"] != psutil.STATUS_ZOMBIE:
+            found.append(process)
+    return found
