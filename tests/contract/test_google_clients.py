@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from pydag_dist.local.gcs import gcs_command
 from pydag_dist.local.keyfile import write_key_file
 from tests.support import free_port, wait_until
 from tests.unit.workers.support import Log, context
+from workers import google
 from workers.errors import TaskFailed
 from workers.operators import Pending, find
 from workers.scripts import store
@@ -79,6 +81,22 @@ def dataproc(gcs, tmp_path_factory) -> Iterator[str]:
         cluster_delay=0.1,
     ) as address:
         yield address
+
+
+@pytest.fixture(scope="module")
+def bigquery_url(gcs, tmp_path_factory) -> Iterator[str]:
+    directory = tmp_path_factory.mktemp("bigquery")
+    with service("pydag_dist.local.bigquery", directory, gcs_root=gcs.root) as address:
+        yield f"http://{address}"
+
+
+@pytest.fixture
+def dataset(bigquery_url, bucket, monkeypatch):
+    """An empty dataset of BigQuery as the operators see it."""
+    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", bigquery_url)
+    client = google.bigquery_client(google.access(context().settings))
+    client.delete_dataset("ds", delete_contents=True, not_found_ok=True)
+    return client.create_dataset("ds")
 
 
 @pytest.fixture
@@ -288,3 +306,89 @@ def test_an_iac_script_makes_its_own_clients(local_dataproc, tmp_path):
     ]
     with pytest.raises(TaskFailed, match=r"exit status 1:[^$]*AlreadyExists"):
         find("script.iac").execute(task)
+
+
+def run(sql, task_id, log=None, **params):
+    task = context({"sql": sql, **params}, operator="bigquery.query", task_id=task_id, log=log)
+    return find("bigquery.query").execute(task)
+
+
+@pytest.mark.usefixtures("dataset")
+def test_a_query_is_run_once_by_its_try_and_tells_what_it_did(tmp_path):
+    run("CREATE TABLE ds.t (id INT64, category STRING)", "create")
+    log = Log()
+    inserted = run("INSERT INTO ds.t VALUES (1, 'cars'), (2, 'food')", "insert", log)
+    assert inserted["rows"] == 2
+    assert inserted["statement_type"] == "INSERT"
+    assert log.lines[0].startswith("started BigQuery job local-project:US.pydag-insert-1-")
+    again = Log()
+    assert run("INSERT INTO ds.t VALUES (1, 'cars'), (2, 'food')", "insert", again) == inserted
+    assert again.lines[0].startswith("found BigQuery job local-project:US.pydag-insert-1-")
+    found = run(
+        "SELECT * FROM ds.t WHERE category = @category AND id IN UNNEST(@ids)",
+        "select",
+        parameters={"category": "cars", "ids": [1, 2, 3]},
+    )
+    assert (found["statement_type"], found["rows"]) == ("SELECT", 1)
+    assert found["bytes_processed"] > 0
+    with urllib.request.urlopen(found["link"]) as answer:
+        assert json.load(answer)["jobReference"]["jobId"] == found["job_id"]
+
+
+@pytest.mark.usefixtures("dataset")
+def test_wrong_sql_fails_with_its_reason_and_place():
+    with pytest.raises(TaskFailed, match=r"BigQuery job local-project:US\..*: invalidQuery.*: .+"):
+        run("SELEC 1", "wrong")
+
+
+@pytest.mark.usefixtures("dataset")
+def test_a_missing_table_fails_with_its_name():
+    with pytest.raises(TaskFailed, match=r"notFound.*: .*missing"):
+        run("SELECT * FROM ds.missing", "missing")
+
+
+@pytest.mark.usefixtures("dataset")
+def test_a_table_that_is_there_is_the_querys_error_not_a_job_of_ours():
+    run("CREATE TABLE ds.u (id INT64)", "create_u")
+    with pytest.raises(TaskFailed, match=r"duplicate.*: Already Exists: Table"):
+        run("CREATE TABLE ds.u (id INT64)", "create_u_again")
+
+
+@pytest.mark.usefixtures("dataset")
+def test_a_query_is_cancelled_by_its_id():
+    query = find("bigquery.query")
+    digits = [f"UNNEST([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]) AS d{place}" for place in range(12)]
+    sql = f"SELECT SUM(d0 * d11) FROM {', '.join(digits)}"
+    task = context({"sql": sql}, operator="bigquery.query", task_id="long")
+    handle = query.submit(task)
+    assert isinstance(query.poll(task, handle), Pending)
+    query.cancel(task, query.handle(task))
+    wait_until(lambda: gone(query, task, handle), "the end of the query")
+    with pytest.raises(TaskFailed, match="stopped"):
+        query.poll(task, handle)
+    query.cancel(task, handle)
+    query.cancel(task, {**handle, "job_id": "never-there"})
+
+
+def test_a_bq_script_is_filled_and_run(dataset, bucket):
+    bucket.blob("module_name/create.sql").upload_from_string(
+        "CREATE OR REPLACE TABLE {project}.{dataset}.{table} ({columns})"
+    )
+    task = context(
+        {
+            "project": "atomic-key-348214",
+            "dataset": "datasettest",
+            "table": "mytable1",
+            "columns": "id int64, category string, lastdate date",
+        },
+        operator="script.bq",
+        script=f"gcs.{BUCKET}.module_name.bq.create",
+        task_id="script",
+        settings={"stores": [f"gcs:{BUCKET}"]},
+    )
+    client = google.bigquery_client(google.access(task.settings))
+    client.create_dataset("atomic-key-348214.datasettest")
+    find("script.bq").execute(task)
+    table = client.get_table("atomic-key-348214.datasettest.mytable1")
+    assert [field.name for field in table.schema] == ["id", "category", "lastdate"]
+    assert dataset.dataset_id == "ds"
