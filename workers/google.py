@@ -133,9 +133,9 @@ def local_dataproc() -> str | None:
     return os.environ.get("DATAPROC_EMULATOR_HOST")
 
 
-def project_of(access: Access) -> str:
+def project_of(access: Access, *, local: bool) -> str:
     """The project in which jobs run: the one that is set, else the credentials' own."""
-    if access.project or local_dataproc():
+    if access.project or local:
         return access.project or _LOCAL_PROJECT
     return _credentials(access)[1]
 

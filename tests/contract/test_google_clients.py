@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import requests
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
@@ -333,6 +334,27 @@ def test_a_query_is_run_once_by_its_try_and_tells_what_it_did(tmp_path):
     assert found["bytes_processed"] > 0
     with urllib.request.urlopen(found["link"]) as answer:
         assert json.load(answer)["jobReference"]["jobId"] == found["job_id"]
+
+
+def test_an_insert_whose_answer_got_lost_is_not_run_twice(dataset, monkeypatch):
+    run(f"CREATE TABLE {dataset.dataset_id}.lost (id INT64)", "create_lost")
+    client = google.bigquery_client(google.access(context().settings, None, dataset.project))
+    send, lost = client._http.request, []
+
+    def losing(method, url, *args, **options):
+        answer = send(method, url, *args, **options)
+        if method == "POST" and not lost:
+            lost.append(answer.status_code)
+            raise requests.exceptions.ConnectionError("reset by peer")
+        return answer
+
+    monkeypatch.setattr(client._http, "request", losing)
+    log = Log()
+    assert run("INSERT INTO ds.lost VALUES (1)", "lost", log)["rows"] == 1
+    assert lost == [200]
+    assert log.lines[0] == "ConnectionError: reset by peer; trying again"
+    assert log.lines[1].startswith("found BigQuery job")
+    assert run("SELECT * FROM ds.lost", "select_lost")["rows"] == 1
 
 
 @pytest.mark.usefixtures("dataset")

@@ -89,7 +89,7 @@ class Query(RemoteOperator):
             "bigquery", context.dag_id, context.run_id, context.task_id, context.try_number
         )
         with google.explained(f"BigQuery job {job_id}"):
-            project = google.bigquery_client(access).project
+            project = google.project_of(access, local=self.local())
         # Ids are unique within a location, so one that BigQuery chose by the tables of the query
         # could differ when the same try inserts the job again.
         return {

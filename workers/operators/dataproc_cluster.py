@@ -37,7 +37,7 @@ class CreateCluster(RemoteOperator):
         params = parsed_params(context, DataprocCreateCluster)
         access = google.access(context.settings, params.connection, params.project)
         with google.explained(f"Dataproc cluster {params.cluster_name}"):
-            project = google.project_of(access)
+            project = google.project_of(access, local=self.local())
         return {
             "connection": params.connection,
             "project": project,

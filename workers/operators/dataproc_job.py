@@ -67,7 +67,7 @@ class SubmitJob(RemoteOperator):
             "dataproc", context.dag_id, context.run_id, context.task_id, context.try_number
         )
         with google.explained(f"Dataproc job {job_id}"):
-            project = google.project_of(access)
+            project = google.project_of(access, local=self.local())
         return {
             "connection": spec.connection,
             "project": project,

@@ -43,11 +43,6 @@ class SparkScript(SubmitJob):
         """The job of a task."""
         path = script_path(context)
         store.check_trusted(path, context.settings.stores)
-        if path.storage != "gcs":
-            raise TaskFailed(
-                f"script {path}: Dataproc reads a spark script from Cloud Storage, so it must be "
-                "in a gcs store"
-            )
         cluster = parsed_params(context, SparkScriptParams)
         params = resolve(context.params, context.settings)
         settings = context.settings.spark

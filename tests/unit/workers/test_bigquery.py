@@ -82,7 +82,7 @@ def task(log=None, settings=None, **params):
         {"sql": "INSERT INTO t SELECT 1", **params},
         operator="bigquery.query",
         log=log,
-        settings=settings,
+        settings={"project": "p", **(settings or {})},
     )
 
 

@@ -155,7 +155,7 @@ def test_an_unknown_connection_is_explained():
 
 def test_a_key_file_decides_credentials_and_project(key_file):
     found = Access(None, str(key_file), "US")
-    assert google.project_of(found) == "project-of-the-key"
+    assert google.project_of(found, local=False) == "project-of-the-key"
     client = google.bigquery_client(found)
     assert client.project == "project-of-the-key"
     assert client._credentials.service_account_email.startswith("worker@")
@@ -167,7 +167,7 @@ def test_a_key_file_that_is_none_is_explained(tmp_path):
     path = tmp_path / "key.json"
     path.write_text("{}")
     with pytest.raises(TaskFailed, match=r"key\.json can't be used: .*fields"):
-        google.project_of(Access(None, str(path), "US"))
+        google.project_of(Access(None, str(path), "US"), local=False)
 
 
 def test_dataproc_clients_are_regional(key_file):
@@ -181,7 +181,7 @@ def test_local_services_need_no_credentials(monkeypatch):
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:2")
     monkeypatch.setenv("DATAPROC_EMULATOR_HOST", "127.0.0.1:3")
     found = Access(None, "/nowhere/key.json", "local-test")
-    assert google.project_of(found) == "local-project"
+    assert google.project_of(found, local=True) == "local-project"
     assert google.bigquery_client(found)._connection.API_BASE_URL == "http://127.0.0.1:1"
     assert google.storage_client(found)._connection.API_BASE_URL == "http://127.0.0.1:2"
     assert google.job_client(found, "r").transport.grpc_channel is not None

@@ -68,7 +68,7 @@ def test_without_spark_settings_there_are_no_jars():
 
 
 def test_a_spark_script_must_be_in_cloud_storage():
-    with pytest.raises(TaskFailed, match="it must be in a gcs store"):
+    with pytest.raises(TaskFailed, match='reads its scripts from storage "gcs" only'):
         spark_spec("local.project-pydag.module_name.spark.s", stores=["local:/srv"])
 
 
