@@ -1,0 +1,219 @@
+"""An installation on this host for tests: coordinators and workers as real processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+import redis
+
+from pydag_dist import Client, Dag
+from pydag_dist.client import Run
+from pydag_dist.engine import ENDED_RUN_STATES, Engine, RunSnapshot
+from pydag_dist.engine.snapshot import parse_record
+from pydag_dist.local.process import Child
+from tests.callables import Journal
+from tests.support import is_alive, wait_until
+
+ROOT = Path(__file__).parents[1]
+QUEUES = ("python",)
+LEASE = 15  # seconds
+# Starting takes a second or two; much longer where many tests run at once.
+START_TIMEOUT = 60
+
+
+class Part(Child):
+    """A coordinator or a worker; its output is in `log`."""
+
+    started_at = 0  # µs by Redis's clock
+
+    def text(self) -> str:
+        """What it has written until now."""
+        return self.log.read_text(errors="replace")
+
+    def signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def wait(self, timeout: float = 30) -> int:
+        """Its exit status, as soon as it ends; negative if it is a signal's number."""
+        assert self._process is not None
+        try:
+            return self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            message = f"{self.name} did not end in {timeout} s:\n{self.text()}"
+            raise AssertionError(message) from None
+
+    def kill(self) -> None:
+        """Kill -9, and wait until it and what it forked are gone."""
+        family = self.children()
+        self.signal(signal.SIGKILL)
+        self.wait()
+        wait_until(lambda: not any(map(is_alive, family)), f"the children of {self.name} are gone")
+
+    def children(self) -> list[int]:
+        return [child.pid for child in psutil.Process(self.pid).children(recursive=True)]
+
+
+class Cluster:
+    """Processes of the product over one Redis; leaves none of them, and no key but its own."""
+
+    def __init__(self, url: str, directory: Path) -> None:
+        self.prefix = f"test{uuid.uuid4().hex[:8]}"
+        self.url = url
+        self.directory = directory
+        self.parts: list[Part] = []
+        self.store: Any = redis.Redis.from_url(url, decode_responses=True)
+        self.engine = Engine(self.store, self.prefix)
+        self.client = Client(url, prefix=self.prefix)
+        self.journal = Journal(directory / "journal")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for part in self.parts:
+            part.terminate()
+        for part in self.parts:
+            part.stop()
+        self.store.close()
+
+    # Processes
+
+    def start(self, name: str, arguments: Sequence[str], **env: str) -> Part:
+        """Start a Python program of the product; does not wait for anything."""
+        log = self.directory / f"{len(self.parts):02}-{name}.log"
+        settings = {
+            "PYDAG_REDIS_URL": self.url,
+            "PYDAG_KEY_PREFIX": self.prefix,
+            "PYTHONPATH": str(ROOT),  # for tests.callables
+        }
+        part = Part(name, [sys.executable, *arguments], log, {**os.environ, **settings, **env})
+        seconds, microseconds = self.store.time()
+        part.started_at = seconds * 1_000_000 + microseconds
+        part.start()
+        self.parts.append(part)
+        return part
+
+    def coordinator(self) -> Part:
+        """Start a coordinator and wait until it is ready."""
+        part = self.start("coordinator", ["-m", "pydag_dist", "coordinator"])
+        part.wait_until(lambda: "is ready" in part.text(), START_TIMEOUT, lambda: None)
+        return part
+
+    def worker(
+        self,
+        name: str = "w1",
+        slots: int = 2,
+        queues: Sequence[str] = QUEUES,
+        options: Sequence[str] = (),
+        wait: bool = True,
+    ) -> Part:
+        """Start a worker, and wait until Redis knows its slots."""
+        command = ["-m", "pydag_dist", "worker", "-n", f"{name}@test", "-c", str(slots)]
+        command += ["-Q", ",".join(queues), "--import", "tests.callables", "--log-level", "WARNING"]
+        part = self.start(name, [*command, *options])
+        if wait:
+            self.wait_registered(part, queues[0])
+        return part
+
+    def wait_registered(self, worker: Part, queue: str = QUEUES[0]) -> None:
+        """Wait until Redis knows the worker's slots, and not those of a namesake before it."""
+
+        def registered() -> bool:
+            known = self.slots(queue).get(f"{worker.name}@test", "0 0")
+            return int(known.split()[1]) - LEASE * 1_000_000 > worker.started_at
+
+        worker.wait_until(registered, START_TIMEOUT, lambda: None)
+
+    def logs(self) -> str:
+        """The end of everything that the processes wrote."""
+        return "\n".join(f"--- {part.log.name}\n{part.text()[-5_000:]}" for part in self.parts)
+
+    # The state in Redis
+
+    def key(self, name: str) -> str:
+        return f"{self.prefix}:{name}"
+
+    def slots(self, queue: str = QUEUES[0]) -> dict[str, str]:
+        """Worker -> its slots and until when they count."""
+        return self.store.hgetall(self.key(f"slots:{queue}"))
+
+    def record(self, run_id: str, task: str) -> dict[str, str]:
+        """All that the engine keeps of a task."""
+        return parse_record(self.store.hget(self.engine.run_key(run_id, "tasks"), task))
+
+    def submit(self, tasks: list[dict[str, Any]], **fields: Any) -> Run:
+        return self.client.submit(dag(tasks, **fields))
+
+    def wait_ended(self, run: Run, timeout: float = 60) -> RunSnapshot:
+        """The run's last snapshot, whether it succeeded or not."""
+        return self.wait_all_ended([run], timeout)[0]
+
+    def wait_all_ended(self, runs: Iterable[Run], timeout: float = 60) -> list[RunSnapshot]:
+        """The last snapshots of runs, `timeout` seconds for all of them."""
+        deadline = time.monotonic() + timeout
+        snapshots = []
+        for run in runs:
+            while self.engine.run_state(run.id) not in ENDED_RUN_STATES:
+                snapshot = self.engine.snapshot(run.id)
+                left = {n: t for n, t in snapshot.tasks.items() if t.ended_at is None}
+                assert time.monotonic() < deadline, f"{snapshot}: {dict(list(left.items())[:5])}"
+                self.engine.events(run.id, after="$", block_ms=500)
+            snapshots.append(self.engine.snapshot(run.id))
+        return snapshots
+
+    def assert_nothing_left(self, runs: Iterable[Run]) -> None:
+        """No key says that anything is ready, active, leased or queued after runs have ended."""
+        store, key = self.store, self.key
+        for run in runs:
+            run_key = self.engine.run_key
+            parts = ("ready", "active", "work")
+            assert store.exists(*(run_key(run.id, part) for part in parts)) == 0, run.id
+            assert store.hget(run_key(run.id), "left") == "0"
+            assert store.ttl(run_key(run.id, "tasks")) > 0
+        assert store.zrange(key("leases"), 0, -1) == []
+        assert store.zrange(key("queued"), 0, -1) == []
+        assert store.smembers(key("working")) == set()
+        for queue in store.smembers(key("queues")):
+            assert store.zrange(key(f"fair:{queue}"), 0, -1) == []
+            # Copies of messages that were pushed again: workers take and ignore them.
+            wait_until(lambda queue=queue: store.llen(key(f"q:{queue}")) == 0, f"{queue} is empty")
+
+    # Tasks
+
+    def task(
+        self, task_id: str, function: str, *, after: Sequence[str] = (), **kwargs: Any
+    ) -> dict[str, Any]:
+        """A task that calls a function of `tests.callables` with this cluster's journal."""
+        return call(task_id, function, after=after, journal=str(self.journal.path), **kwargs)
+
+
+def call(
+    task_id: str, function: str, *, after: Sequence[str] = (), **kwargs: Any
+) -> dict[str, Any]:
+    """A task that calls a function of `tests.callables`."""
+    params = {"callable": f"tests.callables:{function}", "kwargs": kwargs}
+    return {
+        "task_id": task_id,
+        "operator": "python.call",
+        "params": params,
+        "dependencies": list(after),
+    }
+
+
+def dag(tasks: list[dict[str, Any]], **fields: Any) -> Dag:
+    return Dag.parse({"dag_id": "test", **fields, "tasks": tasks})
