@@ -1,0 +1,68 @@
+"""Compare with bare Celery in one run on this machine, or measure a fan-out of many tasks."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import tempfile
+from collections import defaultdict
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.report import Goal, comparison
+from benchmarks.scale import measure_fan_out
+from benchmarks.systems import BareCelery, Measured, Pydag
+
+FAN_OUT, FAN_IN, CHAIN = 5_000, 2_000, 200
+GOALS = [
+    Goal("fan-out", "throughput", at_least=1.5),
+    Goal("fan-in", "times faster", at_least=8),
+    Goal("chain", "hop", at_most=0.3),
+]
+
+Results = dict[str, dict[str, list[Measured]]]  # shape -> system -> one per round
+
+
+def compare(rounds: int, directory: Path) -> Results:
+    """Every shape on both systems, interleaved; which of them begins changes every round."""
+    results: Results = {goal.shape: defaultdict(list) for goal in GOALS}
+    for number in range(rounds):
+        systems = [BareCelery, Pydag] if number % 2 == 0 else [Pydag, BareCelery]
+        for system in systems:
+            place = directory / f"{number}-{system.name}"
+            place.mkdir()
+            print(f"round {number + 1} of {rounds}: {system.name} …", flush=True)
+            with system.started(place) as running:
+                results["fan-out"][system.name].append(running.fan_out(FAN_OUT))
+                results["fan-in"][system.name].append(running.fan_in(FAN_IN))
+                results["chain"][system.name].append(running.chain(CHAIN))
+    return results
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3, help="of the comparison [3]")
+    parser.add_argument(
+        "--tasks",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help="instead: only pydag, a fan-out of N no-op tasks: its time and Redis's memory",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement, too")
+    arguments = parser.parse_args()
+    print(f"{platform.platform()}, Python {platform.python_version()}")
+    with tempfile.TemporaryDirectory(prefix="pydag-bench-") as temporary:
+        if arguments.tasks:
+            measure_fan_out(arguments.tasks, Path(temporary))
+            return 0
+        results = compare(arguments.rounds, Path(temporary))
+    print(comparison(results, GOALS))
+    if arguments.json:
+        plain = {
+            shape: {system: [asdict(one) for one in measured] for system, measured in by.items()}
+            for shape, by in results.items()
+        }
+        arguments.json.write_text(json.dumps(plain, indent=1))
+    return 0
