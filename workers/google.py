@@ -11,7 +11,7 @@ import contextlib
 import functools
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -140,6 +140,14 @@ def project_of(access: Access, *, local: bool) -> str:
     return _credentials(access)[1]
 
 
+def console_link(page: str, handle: Mapping[str, str]) -> str | None:
+    """A page of Dataproc's console about the job or cluster of `handle`; None for a local one."""
+    if local_dataproc():
+        return None
+    query = f"region={handle['region']}&project={handle['project']}"
+    return f"https://console.cloud.google.com/dataproc/{page}?{query}"
+
+
 def labels(context: TaskContext) -> dict[str, str]:
     """The labels of everything that a try makes in Google Cloud: whose it is."""
     return {
@@ -161,7 +169,7 @@ def call(log: logging.Logger, function: Callable[..., T], *args: Any, **kwargs: 
         log.warning("%s; trying again", _one_line(error))
 
     retry = Retry(
-        predicate=_transient,
+        predicate=transient,
         initial=0.2,
         maximum=15,
         multiplier=2,
@@ -206,7 +214,8 @@ def explain_details(details: dict[str, Any]) -> str:
     return f"{details.get('reason', 'error')}{location}: {details.get('message', '')}"
 
 
-def _transient(error: BaseException) -> bool:
+def transient(error: BaseException) -> bool:
+    """Whether an error of Google's or of the network may pass."""
     if isinstance(error, requests.exceptions.SSLError):  # a ConnectionError that doesn't pass
         return False
     if isinstance(error, _TRANSIENT):

@@ -30,6 +30,9 @@ _FIND_AFTER_CONFLICT = 10.0  # seconds
 # BigQuery's type of a JSON value: https://cloud.google.com/bigquery/docs/parameterized-queries
 _TYPES: Mapping[type, str] = {bool: "BOOL", int: "INT64", float: "FLOAT64", str: "STRING"}
 
+# What a task's log says of a job's result.
+_TOLD = ("statement_type", "rows", "bytes_processed", "slot_ms")
+
 Parameter = (
     bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter | bigquery.StructQueryParameter
 )
@@ -141,12 +144,8 @@ class Query(RemoteOperator):
                 reason = google.explain_details(job.error_result)
                 raise TaskFailed(f"BigQuery job {_name(handle)}: {reason}")
             result = _result(handle, job, _rows(context, job))
-        context.log.info(
-            "BigQuery job done: %s rows, %s bytes processed, %s slot ms",
-            result["rows"],
-            result["bytes_processed"],
-            result["slot_ms"],
-        )
+        told = (f"{name} {result[name]}" for name in _TOLD if result[name] is not None)
+        context.log.info("BigQuery job done: %s", ", ".join(told))
         return Done(result)
 
     def cancel(self, context: TaskContext, handle: Handle) -> None:

@@ -71,17 +71,13 @@ class CreateCluster(RemoteOperator):
             )
         if state != State.RUNNING:
             return Pending(f"Dataproc cluster {name} {state.name}")
-        project, region = handle["project"], handle["region"]
         return Done(
             {
                 "cluster_name": name,
-                "project": project,
-                "region": region,
+                "project": handle["project"],
+                "region": handle["region"],
                 "cluster_uuid": cluster.cluster_uuid,
-                "link": (
-                    f"https://console.cloud.google.com/dataproc/clusters/{name}/monitoring"
-                    f"?region={region}&project={project}"
-                ),
+                "link": google.console_link(f"clusters/{name}/monitoring", handle),
             }
         )
 

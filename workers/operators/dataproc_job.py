@@ -122,10 +122,7 @@ class SubmitJob(RemoteOperator):
                 "project": handle["project"],
                 "region": handle["region"],
                 "cluster_name": handle["cluster_name"],
-                "link": (
-                    f"https://console.cloud.google.com/dataproc/jobs/{job_id}"
-                    f"?region={handle['region']}&project={handle['project']}"
-                ),
+                "link": google.console_link(f"jobs/{job_id}", handle),
                 "driver_output": job.driver_output_resource_uri,
             }
         )

@@ -11,7 +11,8 @@ import re
 from typing import Any
 
 import requests.exceptions
-from google.api_core.exceptions import GoogleAPICallError, NotFound, RequestRangeNotSatisfiable
+from google.api_core.exceptions import GoogleAPIError, NotFound, RequestRangeNotSatisfiable
+from google.api_core.retry import Retry
 from google.auth.exceptions import GoogleAuthError
 
 from workers import google
@@ -19,6 +20,7 @@ from workers.operators.base import TaskContext
 
 _CHUNK = 1 << 20  # bytes of one read
 _TAIL = 30  # lines
+_PATIENCE = 5.0  # seconds in which a read is tried again: the job's state is more urgent
 _NOISE = re.compile(r"^\d\d/\d\d/\d\d \d\d:\d\d:\d\d (DEBUG|INFO|WARN) ")
 
 Cursor = dict[str, Any]
@@ -59,7 +61,7 @@ def follow(
                 return
             cursor["part"] += 1
             cursor["offset"] = 0
-    except (GoogleAPICallError, GoogleAuthError, requests.exceptions.RequestException) as error:
+    except (GoogleAPIError, GoogleAuthError, requests.exceptions.RequestException) as error:
         if not cursor["warned"]:
             cursor["warned"] = True
             context.log.warning("the driver's output at %s can't be read: %s", uri, error)
@@ -72,8 +74,9 @@ def last_lines(cursor: Cursor) -> str:
 
 def _read(bucket: Any, name: str, offset: int) -> bytes | None:
     """At most a chunk from `offset`, nothing if there is no more; None if there is no object."""
+    retry = Retry(predicate=google.transient, initial=0.1, timeout=_PATIENCE)
     try:
-        data: bytes = bucket.blob(name).download_as_bytes(
+        data: bytes = retry(bucket.blob(name).download_as_bytes)(
             start=offset,
             end=offset + _CHUNK - 1,
             checksum=None,  # the object may grow while it is read

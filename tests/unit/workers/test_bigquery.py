@@ -213,7 +213,7 @@ def test_waiting_asks_until_the_job_is_over(client, monkeypatch):
     assert 2.7 <= waits[3] <= 4.05
     assert log.lines[1:] == [
         "BigQuery job RUNNING",
-        "BigQuery job done: 1 rows, 10 bytes processed, 30 slot ms",
+        "BigQuery job done: statement_type INSERT, rows 1, bytes_processed 10, slot_ms 30",
     ]
 
 

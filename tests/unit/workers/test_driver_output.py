@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import requests
 from google.api_core.exceptions import Forbidden, NotFound, RequestRangeNotSatisfiable
 
 from tests.unit.workers.support import Log, context
@@ -19,6 +20,7 @@ class Storage:
     def __init__(self):
         self.objects: dict[int, bytes] = {}
         self.error: Exception | None = None
+        self.passing: list[Exception] = []
 
     def bucket(self, name):
         assert name == "staging"
@@ -31,6 +33,8 @@ class Storage:
     def download_as_bytes(self, start, end, **_options):
         if self.error:
             raise self.error
+        if self.passing:
+            raise self.passing.pop()
         if self.part not in self.objects:
             raise NotFound("no object")
         data = self.objects[self.part]
@@ -103,6 +107,13 @@ def test_output_that_cannot_be_read_is_said_once_and_fails_nothing(storage):
     storage.error = None
     storage.objects[0] = b"one\n"
     assert reader.read() == ["one"]
+
+
+def test_an_error_that_passes_is_not_worth_a_word(storage, monkeypatch):
+    monkeypatch.setattr("google.api_core.retry.retry_unary.time.sleep", lambda _seconds: None)
+    storage.objects[0] = b"one\n"
+    storage.passing.append(requests.exceptions.ConnectionError("reset"))
+    assert Reader().read() == ["one"]
 
 
 def test_the_last_lines_are_without_sparks_chatter(storage):
