@@ -78,10 +78,12 @@ class Task:
         ),
     ] = field(default_factory=list)
     queue: Annotated[Id, _doc("default: the operator's family")] = ""
-    trigger_rule: Annotated[TriggerRule, _doc("when to run")] = TriggerRule.ALL_SUCCESS
-    retries: Annotated[Retries, _doc("default: the DAG's")] = 0
+    trigger_rule: Annotated[TriggerRule, _doc("which ends upstream make it run")] = (
+        TriggerRule.ALL_SUCCESS
+    )
+    retries: Annotated[Retries, _doc("more tries after a failure; default: the DAG's")] = 0
     retry_delay: Annotated[Seconds, _doc("seconds before a retry")] = 60.0
-    timeout: Annotated[Seconds | None, _doc("seconds; default: a day")] = None
+    timeout: Annotated[Seconds | None, _doc("seconds that a try may take")] = None
     priority: Annotated[int, Strict(), Field(ge=-1000, le=1000), _doc("higher runs first")] = 0
     allow_failure: Annotated[Flag, _doc("the run may succeed though this task failed")] = False
 
@@ -115,11 +117,11 @@ class DagFields:
         float, Strict(), Field(gt=0, le=1000, allow_inf_nan=False), _doc("share of the workers")
     ] = 1.0
     timeout: Annotated[Seconds | None, _doc("seconds that a run may take")] = None
-    params: Annotated[dict[str, Any], _doc("defaults of a run's params")] = field(
-        default_factory=dict
+    params: Annotated[dict[str, Any], _doc("kept with its runs; a run's own params beat them")] = (
+        field(default_factory=dict)
     )
-    retries: Annotated[Retries, _doc("of tasks that don't say")] = 0
-    script_cache: Annotated[Flag, _doc("keep the text of scripts in Redis")] = False
+    retries: Annotated[Retries, _doc("default of its tasks' `retries`")] = 0
+    script_cache: Annotated[Flag, _doc("keep the texts of scripts in Redis")] = False
     expire_cache: Annotated[
         int,
         Strict(),

@@ -9,13 +9,18 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 ENGINES: Final = {"bq": ".sql", "spark": ".py", "iac": ".iac"}
-STORAGES: Final = ("gcs", "local")
+# Dataproc reads its scripts from Cloud Storage.
+STORAGES: Final = {"gcs": ("bq", "spark", "iac"), "local": ("bq", "iac")}
 PARTS: Final = "<storage>.<bucket>.<folder>.<engine>.<name>"
 
 # No dot can be in a part, so a path never climbs; a folder may have slashes between its names.
 _NAME = r"[^\s./\\]+"
 _FOLDER = rf"{_NAME}(/{_NAME})*"
-PATTERN: Final = rf"^({'|'.join(STORAGES)})\.{_NAME}\.{_FOLDER}\.({'|'.join(ENGINES)})\.{_NAME}$"
+_PLACES = "|".join(
+    rf"{storage}\.{_NAME}\.{_FOLDER}\.({'|'.join(engines)})"
+    for storage, engines in STORAGES.items()
+)
+PATTERN: Final = rf"^({_PLACES})\.{_NAME}$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,8 @@ class ScriptPath:
             wrong.append(f"storage must be {_or(STORAGES)}, not {quote(self.storage)}")
         if self.engine not in ENGINES:
             wrong.append(f"engine must be {_or(ENGINES)}, not {quote(self.engine)}")
+        elif self.engine not in STORAGES.get(self.storage, ENGINES):
+            wrong.append(f'engine "{self.engine}" reads its scripts from storage "gcs" only')
         for part, pattern in (("bucket", _NAME), ("folder", _FOLDER), ("name", _NAME)):
             value = getattr(self, part)
             if not value:

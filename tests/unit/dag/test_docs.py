@@ -1,0 +1,71 @@
+"""The reference says all that is there, and its examples are right."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pydag_dist.dag import Dag, InvalidDag
+from pydag_dist.dag.fields import DagFields, Task
+from pydag_dist.dag.messages import field_names
+from pydag_dist.dag.operators import OPERATORS
+
+TEXT = (Path(__file__).parents[3] / "docs" / "dag-files.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
+
+
+def in_first_columns(text):
+    cells = re.findall(r"^\| ([^|]*) \|", text, re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+
+
+def section(title):
+    return re.search(rf"^##+ {re.escape(title)}\n(.*?)(?=^##|\Z)", TEXT, re.DOTALL | re.MULTILINE)[
+        1
+    ]
+
+
+def test_every_field_is_in_its_table():
+    assert in_first_columns(section("The DAG")) == {*field_names(DagFields), "tasks"}
+    assert in_first_columns(section("A task")) == set(field_names(Task))
+
+
+def test_every_param_is_in_its_operators_table():
+    common = in_first_columns(section("Operators"))
+    for name, model in OPERATORS.items():
+        assert in_first_columns(section(name)) == set(field_names(model)) - common, name
+
+
+def test_the_examples_are_dags():
+    own, pydag = blocks("json")
+
+    assert list(Dag.parse(own).tasks) == ["extract", "load"]
+    assert list(Dag.parse(pydag).tasks) == ["create_table_1", "ingest_1"]
+
+
+def test_the_python_example_is_the_first_example():
+    [code] = blocks("python")
+    names = {}
+    exec(code, names)
+
+    assert names["dag"] == Dag.parse(blocks("json")[0])
+
+
+def test_the_errors_read_as_shown():
+    call = {"operator": "python.call", "params": {"callable": "etl:run"}}
+    tasks = [
+        {"task_id": "extract", "operator": "bigquery.qery"},
+        {"task_id": "load", "operator": "python.call", "dependencies": ["extrct"]},
+        {"task_id": "check", **call, "dependencies": ["publish"]},
+        {"task_id": "publish", **call, "dependencies": ["check"]},
+    ]
+    with pytest.raises(InvalidDag) as caught:
+        Dag.parse({"dag_id": "x", "processors": "4", "tasks": tasks}, "pipeline.json")
+
+    shown = re.search(r"^```\n(pipeline\.json.*?)^```", TEXT, re.DOTALL | re.MULTILINE)[1]
+    assert sorted(shown.splitlines()) == sorted(str(p) for p in caught.value.problems)
