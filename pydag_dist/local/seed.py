@@ -33,6 +33,11 @@ class TableFacts:
     rows: int
     id_sum: int
 
+    @property
+    def words(self) -> str:
+        """For a message."""
+        return f"{self.rows} rows with ids adding up to {self.id_sum}"
+
 
 @dataclass(frozen=True)
 class Report:
@@ -46,7 +51,7 @@ class Report:
     def problems(self) -> list[str]:
         """One sentence per table that is wrong; empty if all is right."""
         return [
-            f"{table} has {_words(self.tables.get(table))}, but should have {_words(facts)}"
+            f"{table} {_words(self.tables.get(table))}, but should have {facts.words}"
             for table, facts in self.expected.items()
             if self.tables.get(table) != facts
         ]
@@ -109,7 +114,7 @@ def _facts(warehouse: bigquery.Client, table: str) -> TableFacts:
 
 
 def _words(facts: TableFacts | None) -> str:
-    return f"{facts.rows} rows with ids adding up to {facts.id_sum}" if facts else "no rows at all"
+    return f"has {facts.words}" if facts else "is not there"
 
 
 def _storage(url: str) -> StorageClient:

@@ -1,0 +1,207 @@
+"""Real Spark behind the local Dataproc: gs://, the BigQuery format, and what a kill leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import psutil
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+
+from pydag_dist.local.process import Child
+from tests.local_google import (
+    PROJECT,
+    QUICK,
+    SCOPE,
+    LocalDataproc,
+    cloud_storage,
+    nothing,
+    storage_client,
+)
+from tests.support import free_port, wait_until
+
+BUCKET = "data-1"
+# As in pyDag's scripts: a master of the cluster's own, and no word of where BigQuery is.
+HEAD = """
+import json, sys
+from pyspark import SparkConf
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.master("yarn").config(conf=SparkConf().setMaster("yarn")).getOrCreate()
+spark.conf.set("temporaryGcsBucket", "data-1")
+"""
+# Everything in one job: a Spark costs ten seconds.
+SCRIPT = (
+    HEAD
+    + """
+from pydag_dist.local.dataproc import spark_load
+from pyspark.sql.functions import udf
+
+answers = {"master": spark.sparkContext.master}
+rows = spark.read.csv("gs://data-1/in/*.csv", header=True, inferSchema=True)
+rows.write.mode("overwrite").parquet("gs://data-1/out")
+answers["parquet"] = spark.read.parquet("gs://data-1/out").count()
+answers["udf"] = rows.orderBy("id").select(udf(lambda n: f"<{n}>")("name")).first()[0]
+
+def count():
+    return spark.read.format("bigquery").load("ds.people").count()
+
+def save(mode, **options):
+    rows.write.format("bigquery").options(table="ds.people", **options).mode(mode).save()
+
+save("errorifexists", clusteredFields="name")
+try:
+    save("errorifexists")
+except ValueError as error:
+    answers["exists"] = str(error)
+save("ignore")
+answers["written"] = count()
+save("append")
+answers["appended"] = count()
+spark_load._writes["local-project.ds.people"] -= 1  # as a driver that is run again
+save("append")
+answers["appended again by the same driver"] = count()
+save("overwrite")
+answers["overwritten"] = count()
+try:
+    save("append", partitionExpirationMs="1")
+except ValueError as error:
+    answers["refused"] = str(error)
+sql = "SELECT name FROM ds.people WHERE id = 2"
+answers["query"] = spark.read.format("bigquery").option("query", sql).load().first()[0]
+filtered = spark.read.format("bigquery").option("table", "ds.people").option("filter", "id > 1")
+answers["filter"] = sorted(row["id"] for row in filtered.load().collect())
+answers["types"] = dict(spark.read.format("bigquery").load("local-project.ds.people").dtypes)
+print("ANSWERS" + json.dumps(answers))
+"""
+)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("spark")
+
+
+@pytest.fixture(scope="module")
+def gcs_url(home):
+    with cloud_storage(home) as url:
+        bucket = storage_client(url).create_bucket(BUCKET)
+        bucket.blob("in/one.csv").upload_from_string("id,name,born\n1,Ada,1815-12-10\n")
+        bucket.blob("in/two.csv").upload_from_string("id,name,born\n2,Alan,1912-06-23\n")
+        yield url
+
+
+@pytest.fixture(scope="module")
+def bigquery_url(home, gcs_url):
+    port = free_port()
+    options = {
+        "port": port,
+        "data": home / "bigquery",
+        "gcs-root": home / "gcs",
+        "gcs-url": gcs_url,
+    }
+    command = [sys.executable, "-m", "pydag_dist.local.bigquery"]
+    command += [f"--{option}={value}" for option, value in options.items()]
+    child = Child("BigQuery", command, home / "bigquery.log", os.environ)
+    child.start()
+    child.wait_until(lambda: b"listening on" in child.log.read_bytes(), 60, nothing)
+    yield f"http://127.0.0.1:{port}"
+    child.stop()
+
+
+@pytest.fixture(scope="module")
+def warehouse(bigquery_url):
+    with bigquery.Client(
+        project=PROJECT,
+        credentials=AnonymousCredentials(),
+        client_options={"api_endpoint": bigquery_url},
+    ) as client:
+        client.create_dataset("ds")
+        yield client
+
+
+@pytest.fixture(scope="module")
+def dataproc(home, gcs_url, bigquery_url, warehouse):
+    service = LocalDataproc(home, gcs_url, bigquery_url=bigquery_url, with_spark=True).start()
+    try:
+        service.create_cluster()
+        yield service
+    finally:
+        service.close()
+
+
+def test_spark_reads_and_writes_objects_and_tables(dataproc, gcs_url, warehouse):
+    job = dataproc.job(SCRIPT, labels={"test": "all"})
+    job["pyspark_job"]["jar_file_uris"] = ["gs://spark-lib/bigquery/spark-bigquery-latest.jar"]
+    operation = dataproc.jobs.submit_job_as_operation(**SCOPE, job=job)
+    job_id = operation.metadata.job_id
+    assert operation.result(timeout=240, polling=QUICK).status.state.name == "DONE", (
+        dataproc.output(job_id)
+    )
+    (line,) = [x for x in dataproc.output(job_id).splitlines() if x.startswith("ANSWERS")]
+    answers = json.loads(line.removeprefix("ANSWERS"))
+    assert answers.pop("master").startswith("local[")
+    assert "SaveMode is set to ErrorIfExists" in answers.pop("exists")
+    assert "partitionExpirationMs" in answers.pop("refused")
+    assert answers == {
+        "parquet": 2,
+        "udf": "<Ada>",
+        "written": 2,
+        "appended": 4,
+        "appended again by the same driver": 4,
+        "overwritten": 2,
+        "query": "Alan",
+        "filter": [2],
+        "types": {"id": "bigint", "name": "string", "born": "date"},
+    }
+    # Spark's own objects are there for everybody, and nothing temporary is left.
+    names = [blob.name for blob in storage_client(gcs_url).list_blobs(BUCKET)]
+    assert {name.partition("/")[0] for name in names} == {"in", "out"}
+    (part,) = [name for name in names if name.endswith(".parquet")][:1]
+    content = storage_client(gcs_url).bucket(BUCKET).blob(part).download_as_bytes()
+    assert content.startswith(b"PAR1")
+    table = warehouse.get_table("ds.people")
+    assert table.clustering_fields == ["name"]
+    assert [(field.name, field.field_type) for field in table.schema] == [
+        ("id", "INTEGER"),
+        ("name", "STRING"),
+        ("born", "DATE"),
+    ]
+    (record,) = [line for line in dataproc.journal() if line["id"] == job_id]
+    assert record["rows"] == 2 + 2 + 2 + 2
+
+
+def test_cancelling_a_spark_job_leaves_no_process(dataproc):
+    job_id = dataproc.submit(
+        HEAD
+        + "print('session', flush=True)\n"
+        + "spark.range(10**12).rdd.map(lambda row: row).count()\n"
+    )
+    wait_until(lambda: "session" in dataproc.output(job_id), "a Spark session", timeout=120)
+    directory = str(dataproc.data / "jobs" / dataproc.get(job_id).job_uuid)
+
+    def of_the_job():
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get("PYDAG_JOB_DIRECTORY") == directory:
+                    found.append(process)
+            except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+                continue
+        return found
+
+    # The JVM, the driver and PySpark's daemon with a worker.
+    wait_until(lambda: len(of_the_job()) >= 4, "Python workers", timeout=60)
+    dataproc.jobs.cancel_job(**SCOPE, job_id=job_id)
+    assert dataproc.wait_for(job_id).status.state.name == "CANCELLED"
+    wait_until(lambda: not of_the_job(), "all processes of the job to be gone")
+
+
+def test_a_script_that_fails_in_spark_tells_why(dataproc):
+    job_id = dataproc.submit(HEAD + "spark.read.csv('gs://data-1/none').count()")
+    job = dataproc.wait_for(job_id)
+    assert job.status.state.name == "ERROR"
+    assert "AnalysisException: [PATH_NOT_FOUND]" in job.status.details
+    assert "gs://data-1/none" in job.status.details
