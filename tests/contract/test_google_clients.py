@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import json
-import socket
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import requests
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import storage
 
 from pydag_dist.dag.script import ScriptPath
-from pydag_dist.local.gcs import gcs_command
 from pydag_dist.local.keyfile import write_key_file
-from tests.support import free_port, wait_until
+from tests.local_bigquery import LocalBigQuery
+from tests.local_google import CLUSTER, REGION, LocalDataproc, cloud_storage, storage_client
+from tests.support import wait_until
 from tests.unit.workers.support import Log, context
 from workers import google
 from workers.errors import TaskFailed
@@ -28,90 +22,55 @@ from workers.operators import Pending, find
 from workers.scripts import store
 
 BUCKET = "project-pydag"
-REGION = "us-central1"
-CLUSTER = "cluster-1"
-
-
-@contextmanager
-def service(module: str, directory: Path, **options: object) -> Iterator[str]:
-    """A local service's process; its host:port."""
-    command = [sys.executable, "-m", module, "--data", str(directory)]
-    command += [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            line = process.stdout.readline()
-            assert line.startswith("listening on "), f"{module} did not start: {line!r}"
-            yield line.removeprefix("listening on ").strip()
-        finally:
-            process.terminate()
-
-
-@dataclass(frozen=True)
-class Gcs:
-    """A running Cloud Storage with one bucket."""
-
-    root: Path
-    url: str
 
 
 @pytest.fixture(scope="module")
-def gcs(tmp_path_factory) -> Iterator[Gcs]:
-    root, port = tmp_path_factory.mktemp("gcs"), free_port()
-    (root / BUCKET).mkdir()
-    with subprocess.Popen(gcs_command(root, port)) as process:
-        try:
-            wait_until(lambda: _listens(port), "Cloud Storage")
-            yield Gcs(root, f"http://127.0.0.1:{port}")
-        finally:
-            process.terminate()
-
-
-def _listens(port):
-    with socket.socket() as sock:
-        return sock.connect_ex(("127.0.0.1", port)) == 0
+def directory(tmp_path_factory) -> Path:
+    """What the local services share."""
+    return tmp_path_factory.mktemp("local")
 
 
 @pytest.fixture(scope="module")
-def dataproc(gcs, tmp_path_factory) -> Iterator[str]:
-    with service(
-        "pydag_dist.local.dataproc",
-        tmp_path_factory.mktemp("dataproc"),
-        gcs_root=gcs.root,
-        gcs_url=gcs.url,
-        bigquery_url="http://127.0.0.1:1",  # no job here talks to BigQuery
-        cluster_delay=0.1,
-    ) as address:
-        yield address
+def gcs_url(directory) -> Iterator[str]:
+    with cloud_storage(directory) as url:
+        storage_client(url).create_bucket(BUCKET)
+        yield url
 
 
 @pytest.fixture(scope="module")
-def bigquery_url(gcs, tmp_path_factory) -> Iterator[str]:
-    directory = tmp_path_factory.mktemp("bigquery")
-    with service("pydag_dist.local.bigquery", directory, gcs_root=gcs.root) as address:
-        yield f"http://{address}"
+def dataproc(directory, gcs_url) -> Iterator[LocalDataproc]:
+    service = LocalDataproc(directory, gcs_url, delay=0.1).start()
+    yield service
+    service.close()
+
+
+@pytest.fixture(scope="module")
+def bigquery(directory) -> Iterator[LocalBigQuery]:
+    with LocalBigQuery(directory) as service:
+        yield service
 
 
 @pytest.fixture
-def dataset(bigquery_url, bucket, monkeypatch):
-    """An empty dataset of BigQuery as the operators see it."""
-    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", bigquery_url)
-    client = google.bigquery_client(google.access(context().settings))
-    client.delete_dataset("ds", delete_contents=True, not_found_ok=True)
-    return client.create_dataset("ds")
-
-
-@pytest.fixture
-def bucket(gcs, monkeypatch):
+def bucket(gcs_url, monkeypatch):
     """The bucket, in Cloud Storage as the operators see it."""
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs.url)
-    return storage.Client(project="p", credentials=AnonymousCredentials()).bucket(BUCKET)
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_url)
+    return storage_client(gcs_url).bucket(BUCKET)
 
 
 @pytest.fixture
 def local_dataproc(bucket, dataproc, monkeypatch):
     """Dataproc as the operators see it, and its bucket."""
-    monkeypatch.setenv("DATAPROC_EMULATOR_HOST", dataproc)
+    monkeypatch.setenv("DATAPROC_EMULATOR_HOST", dataproc.address)
     return bucket
+
+
+@pytest.fixture
+def dataset(bigquery, bucket, monkeypatch):
+    """An empty dataset of BigQuery as the operators see it."""
+    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", bigquery.url)
+    client = bigquery.client()
+    client.delete_dataset("ds", delete_contents=True, not_found_ok=True)
+    return client.create_dataset("ds")
 
 
 def test_a_script_is_read_from_its_bucket(bucket):
