@@ -8,7 +8,7 @@ from celery import Celery
 
 from pydag_dist.engine.messages import QUEUES, celery_config
 from pydag_dist.settings import load_settings
-from workers.lifecycle import HubBeat, WorkerLease
+from workers.lifecycle import EventBatches, HubBeat, WorkerLease
 from workers.task import Execute, Release
 
 # Queues beyond the operators' families have to be known before Celery reads its -Q.
@@ -19,4 +19,4 @@ app.config_from_object(celery_config(load_settings(), dict.fromkeys([*QUEUES, *_
 app.register_task(Execute())
 app.register_task(Release())
 app.steps["worker"].add(WorkerLease)
-app.steps["consumer"].add(HubBeat)
+app.steps["consumer"].update([EventBatches, HubBeat])
