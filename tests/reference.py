@@ -130,6 +130,7 @@ class ReferenceEngine:
             return whose
         if outcome == "dead":
             task.deaths += 1
+            task.token = None
             outcome = "failed" if task.deaths == MAX_DEATHS else "ready"
         self._leave(run, task, outcome)
         self._reschedule(message.run)

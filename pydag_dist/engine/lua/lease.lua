@@ -68,6 +68,7 @@ function OPERATIONS.release(run, task, try, token, outcome, result, err)
   if whose == 'back' then take_back(run, task, record) end
   if outcome == 'dead' then
     record.deaths = record.deaths + 1
+    record.token = ''   -- its parent may not know yet, and must not take it back by a renewal
     if record.deaths < MAX_DEATHS then
       back_to_ready(run, task, record)
     else
