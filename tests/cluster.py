@@ -21,7 +21,7 @@ from pydag_dist.client import Run
 from pydag_dist.engine import ENDED_RUN_STATES, Engine, RunSnapshot
 from pydag_dist.engine.snapshot import parse_record
 from pydag_dist.local.process import Child
-from tests.callables import Journal
+from tests.callables import Journal, Line
 from tests.support import is_alive, wait_until
 
 ROOT = Path(__file__).parents[1]
@@ -175,6 +175,14 @@ class Cluster:
                 self.engine.events(run.id, after="$", block_ms=500)
             snapshots.append(self.engine.snapshot(run.id))
         return snapshots
+
+    def wait_lines(self, what: str, run: Run, count: int, timeout: float = 30) -> list[Line]:
+        """The run's journal lines of that kind, as soon as there are so many."""
+        return wait_until(
+            lambda: len(lines := self.journal.lines(what, run.id)) >= count and lines,
+            f"{count} lines {what!r} of {run.id}",
+            timeout,
+        )
 
     def assert_nothing_left(self, runs: Iterable[Run]) -> None:
         """No key says that anything is ready, active, leased or queued after runs have ended."""

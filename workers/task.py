@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from billiard.common import terminate_handler_fired
 from celery import Task, states
 from celery.exceptions import Ignore, Terminated, WorkerLostError
 from celery.worker.request import Request
@@ -103,13 +104,20 @@ def _execute(held: Held, spec: dict[str, Any]) -> Ended:
             packed = "" if result is None else json.dumps(result, allow_nan=False)
         except TaskFailed as error:
             log.error("%s", error)  # noqa: TRY400  the message is meant to be enough
-            return Ended("failed", error=str(error)[:MAX_ERROR])
-        except (Exception, SystemExit, MemoryError) as error:
-            # SystemExit would look like a dead child, MemoryError ends Celery's parent.
+            return Ended("failed", error=_storable(str(error)))
+        except BaseException as error:
+            if terminate_handler_fired():
+                raise  # somebody ends this process: the try isn't over, and runs elsewhere
+            # An exit would look like a dead child, MemoryError ends Celery's parent.
             log.exception("%s", type(error).__name__)
             lines = traceback.format_exception_only(error)
-            return Ended("failed", error="".join(lines).strip()[:MAX_ERROR])
+            return Ended("failed", error=_storable("".join(lines).strip()))
         return Ended("success", result=packed)
+
+
+def _storable(error: str) -> str:
+    """An error's text as Redis takes it: not too long, and without halves of characters."""
+    return error[:MAX_ERROR].encode(errors="replace").decode()
 
 
 class Release(Task):  # type: ignore[misc]  # Celery has no types
@@ -155,4 +163,4 @@ def _ended(state: str, result: Any) -> Ended:
         return Ended("success")
     if isinstance(result, WorkerLostError | Terminated) or state == states.REVOKED:
         return Ended("dead")
-    return Ended("failed", error=str(result)[:MAX_ERROR])
+    return Ended("failed", error=_storable(str(result)))

@@ -1,0 +1,112 @@
+"""Whatever a task does to its process: its try ends as it should, and nothing else is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pydag_dist.engine import RunSnapshot
+from tests.callables import Line
+from tests.cluster import Cluster
+from tests.redis_server import RedisServer
+
+# How the function ends -> what the engine keeps of it, to the letter or its beginning (…).
+RETURNS = "tests.callables:die returned a "
+FAILURES = {
+    "sys.exit": "SystemExit: 3",
+    "KeyboardInterrupt": "KeyboardInterrupt",
+    "BaseException": "tests.callables.Rude: and more",
+    "MemoryError": "MemoryError: out of it",
+    "RecursionError": "RecursionError: maximum recursion depth exceeded",
+    "unpicklable": "tests.callables.CannotTravel: with a function in it",
+    "no text": "tests.callables.NoText: <exception str() failed>",
+    "long text": "ValueError: " + "x" * 7_988,
+    "surrogate": "ValueError: half a ? character\0",
+    "not JSON": f"{RETURNS}set that is not JSON (Object of type set is not JSON serializable): ",
+    "NaN": f"{RETURNS}float that is not JSON (Out of range float values are not JSON compliant",
+    "nested": f"{RETURNS}list that is not JSON (maximum recursion depth exceeded",
+}
+DEATHS = ("os._exit", "os._exit 0", "kill -9", "SIGTERM", "segfault", "abort")
+POISON = (
+    "poison: the worker process died 3 times while it ran this task; look for memory limits (OOM) "
+    "and crashes of native libraries on the worker host"
+)
+
+
+class Played:
+    """A cluster after every way to end, each in a run of its own, all at once on one worker."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        cluster.coordinator()
+        self.worker = cluster.worker("w1", slots=8)
+        runs = {how: self._submit(how) for how in (*DEATHS, *FAILURES, "surrogate result")}
+        self.bystanders = [cluster.submit([cluster.task("t", "note", ms=50)]) for _ in range(100)]
+        self.runs: dict[str, RunSnapshot] = {}
+        for how, run in runs.items():
+            self.runs[how] = cluster.wait_ended(run, timeout=120)
+        cluster.wait_all_ended(self.bystanders)
+        self.all = [*runs.values(), *self.bystanders]
+
+    def _submit(self, how: str):
+        task = self.cluster.task
+        return self.cluster.submit([task("t", "die", how=how), task("next", "note", after=["t"])])
+
+    def executions(self, run_id: str) -> list[Line]:
+        return self.cluster.journal.lines("ran", run_id)
+
+
+@pytest.fixture(scope="module")
+def played(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
+    directory: Path = tmp_path_factory.mktemp("deaths")
+    with Cluster(redis_server.url, directory) as cluster:
+        yield Played(cluster)
+
+
+@pytest.mark.parametrize("how", FAILURES)
+def test_a_function_that_fails_fails_its_task_with_what_it_said(played: Played, how: str) -> None:
+    run = played.runs[how]
+    states = {name: task.state for name, task in run.tasks.items()}
+    assert states == {"t": "failed", "next": "upstream_failed"}
+    error = run.tasks["t"].error
+    assert error is not None
+    assert error.startswith(FAILURES[how])
+    assert len(error) <= 8_000
+    assert len(played.executions(run.run_id)) == 1
+
+
+@pytest.mark.parametrize("how", DEATHS)
+def test_a_task_whose_process_dies_three_times_is_poison(played: Played, how: str) -> None:
+    run = played.runs[how]
+    assert run.tasks["t"].state == "failed"
+    assert run.tasks["t"].error == POISON
+    assert run.tasks["next"].state == "upstream_failed"
+    executions = played.executions(run.run_id)
+    assert len(executions) == 3
+    assert len({line.pid for line in executions}) == 3
+    assert played.cluster.record(run.run_id, "t")["losses"] == "0"
+
+
+def test_a_result_with_half_a_character_is_a_result(played: Played) -> None:
+    run = played.runs["surrogate result"]
+    assert run.state == "success"
+    assert run.tasks["t"].result == "half a \ud83d character\0"
+
+
+def test_runs_beside_them_are_not_touched(played: Played) -> None:
+    for run in played.bystanders:
+        assert run.state == "success"
+        assert len(played.executions(run.id)) == 1
+
+
+def test_nothing_is_left_and_the_worker_goes_on_with_all_its_slots(played: Played) -> None:
+    played.cluster.assert_nothing_left(played.all)
+    gate = played.cluster.directory / "gate"
+    held = played.cluster.submit(
+        [played.cluster.task(f"t{i}", "hold", gate=str(gate)) for i in range(8)]
+    )
+    played.cluster.wait_lines("start", held, 8)
+    gate.touch()
+    assert played.cluster.wait_ended(held).state == "success"
