@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from tests.contract.celery_worker import Sender, Worker
+from tests.local_bigquery import LocalBigQuery
 from tests.redis_server import SERVER_KINDS, RedisServer, server_binary
 
 
@@ -43,3 +44,10 @@ def worker(broker_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     log: Path = tmp_path_factory.mktemp("worker") / "worker.log"
     with Worker(broker_url, log, "--task-events", concurrency=4) as worker:
         yield worker
+
+
+@pytest.fixture(scope="module")
+def local_bigquery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBigQuery]:
+    """A local BigQuery that the tests of a module share; each makes datasets of its own."""
+    with LocalBigQuery(tmp_path_factory.mktemp("bigquery")) as service:
+        yield service

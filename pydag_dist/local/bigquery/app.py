@@ -10,24 +10,28 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp
 
 from pydag_dist.local.bigquery.duck_errors import api_error
 from pydag_dist.local.bigquery.errors import ApiError
+from pydag_dist.local.bigquery.faults import Faults
 from pydag_dist.local.bigquery.rest import datasets, jobs, meta, tables
+from pydag_dist.local.bigquery.rest.fault_middleware import FaultMiddleware
 from pydag_dist.local.bigquery.service import Service
 
 
-def create_app(data: Path, gcs_root: Path) -> Starlette:
+def create_app(data: Path, gcs_root: Path) -> ASGIApp:
     """The service over the data directory `data`; gs://bucket/object is a file in `gcs_root`."""
+    faults = Faults()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        service = Service.open(data, gcs_root)
+        service = Service.open(data, gcs_root, faults)
         app.state.service = service
         yield
         await service.close()
 
-    return Starlette(
+    app = Starlette(
         routes=[*datasets.ROUTES, *tables.ROUTES, *jobs.ROUTES, *meta.ROUTES],
         lifespan=lifespan,
         exception_handlers={
@@ -36,6 +40,7 @@ def create_app(data: Path, gcs_root: Path) -> Starlette:
             Exception: _failed,
         },
     )
+    return FaultMiddleware(app, faults)
 
 
 async def _failed(_request: Request, error: Exception) -> Response:

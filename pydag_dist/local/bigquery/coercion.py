@@ -8,7 +8,7 @@ from __future__ import annotations
 from duckdb.sqltypes import DuckDBPyType
 from sqlglot import exp
 
-from pydag_dist.local.bigquery.schema import Field, field_of, sql_type
+from pydag_dist.local.bigquery.schema import Field, element_of, field_of, sql_type
 
 _WIDER = {
     "INTEGER": {"NUMERIC", "FLOAT"},
@@ -48,7 +48,7 @@ def type_name(type_: DuckDBPyType) -> str:
 
 
 def _is_null(type_: DuckDBPyType) -> bool:
-    return type_.id == "null" or (type_.id == "list" and type_.children[0][1].id == "null")
+    return type_.id == "null" or (type_.id == "list" and element_of(type_).id == "null")
 
 
 def _coerces(given: Field, column: Field) -> bool:

@@ -5,12 +5,9 @@ Reference: https://cloud.google.com/bigquery/docs/reference/standard-sql/data-de
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlglot import exp
 
 from pydag_dist.local.bigquery.catalog import (
-    Resource,
     create_dataset,
     create_table,
     delete_table,
@@ -26,7 +23,7 @@ from pydag_dist.local.bigquery.errors import (
     unimplemented,
 )
 from pydag_dist.local.bigquery.jobs import Outcome
-from pydag_dist.local.bigquery.names import TableRef
+from pydag_dist.local.bigquery.names import DatasetRef, TableRef
 from pydag_dist.local.bigquery.schema import Field, check_schema
 from pydag_dist.local.bigquery.select import plan_select, stored
 from pydag_dist.local.bigquery.sql.definitions import fields_of, layout_of, options_of
@@ -45,10 +42,13 @@ def run_ddl(context: Context, kind: str, tree: exp.Expression) -> Outcome:
     return _create_table(context, tree)
 
 
-def _outcome(operation: str, ref: TableRef | None = None, **more: Any) -> Outcome:
-    query: Resource = {"ddlOperationPerformed": operation, **more}
-    if ref is not None:
-        query["ddlTargetTable"] = ref.api()
+def _outcome(operation: str, ref: TableRef) -> Outcome:
+    query = {"ddlOperationPerformed": operation, "ddlTargetTable": ref.api()}
+    return Outcome(statistics={"query": query})
+
+
+def _of_dataset(operation: str, ref: DatasetRef) -> Outcome:
+    query = {"ddlOperationPerformed": operation, "ddlTargetDataset": ref.api()}
     return Outcome(statistics={"query": query})
 
 
@@ -150,25 +150,23 @@ def _dropped(tree: exp.Expression) -> exp.Table:
 
 def _create_schema(context: Context, tree: exp.Expression) -> Outcome:
     ref = context.tables.dataset(tree.this)
-    query = {"ddlTargetDataset": ref.api()}
     if find_dataset(context.cursor, ref) is not None:
         if tree.args.get("exists"):
-            return _outcome("SKIP", **query)
+            return _of_dataset("SKIP", ref)
         raise duplicate("Dataset", str(ref))
     options = options_of(tree)
     create_dataset(context.cursor, ref, {"location": context.key.location, **options})
-    return _outcome("CREATE", **query)
+    return _of_dataset("CREATE", ref)
 
 
 def _drop_schema(context: Context, tree: exp.Expression) -> Outcome:
     ref = context.tables.dataset(_dropped(tree))
-    query = {"ddlTargetDataset": ref.api()}
     if find_dataset(context.cursor, ref) is None:
         if tree.args.get("exists"):
-            return _outcome("SKIP", **query)
+            return _of_dataset("SKIP", ref)
         raise not_found("Dataset", str(ref), context.key.location)
     drop_dataset(context.cursor, ref, contents=bool(tree.args.get("cascade")))
-    return _outcome("DROP", **query)
+    return _of_dataset("DROP", ref)
 
 
 def refuse(tree: exp.Expression, known: set[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 from dataclasses import dataclass, field
@@ -44,14 +45,24 @@ class Control:
         self._lock = threading.Lock()
         self._stop: BaseException | None = None
         self._cursor: Cursor | None = None  # interruptible just now
+        self._told = asyncio.Event()
 
     def running_on(self, cursor: Cursor | None) -> None:
         """From now on an interrupt goes to that cursor; None: to nothing."""
         with self._lock:
             self._cursor = cursor
 
+    async def wait_for_stop(self, seconds: float) -> None:
+        """Wait so long, but no longer than until the job is told to stop."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._told.wait(), seconds)
+
     def stop(self, reason: BaseException) -> None:
-        """Make the job raise `reason` at its next check; the first reason given counts."""
+        """Make the job raise `reason` at its next check; the first reason given counts.
+
+        To be called in the event loop.
+        """
+        self._told.set()
         with self._lock:
             self._stop = self._stop or reason
 

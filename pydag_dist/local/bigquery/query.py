@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from pydag_dist.local.bigquery.errors import ApiError, error_of, invalid, unimplemented
+from pydag_dist.local.bigquery.context import Context
+from pydag_dist.local.bigquery.errors import error_of, invalid, unimplemented
 from pydag_dist.local.bigquery.jobs import Job, JobKey, Outcome, find_job
 from pydag_dist.local.bigquery.names import dataset_ref
 from pydag_dist.local.bigquery.runner import Run
 from pydag_dist.local.bigquery.sql.params import Parameters
 from pydag_dist.local.bigquery.sql.parse import Statement, parse_script
-from pydag_dist.local.bigquery.statement import Context, dry_run, execute, target_of
+from pydag_dist.local.bigquery.statement import dry_run, execute, target_of
 from pydag_dist.local.bigquery.store import Cursor
 
 if TYPE_CHECKING:
@@ -90,7 +92,7 @@ def _run_script(service: Service, run: Run, statements: list[Statement]) -> None
     last = Outcome()
     for index, statement in enumerate(statements):
         key = _child_key(job.key, index)
-        child = service.store.transact(lambda cursor, key=key: find_job(cursor, key))
+        child = service.store.transact(partial(find_job, key=key))
         if child is None:
             configuration = {**job.configuration, "query": {**config, "query": statement.text}}
             child = Job(key, configuration, parent=job.key.job_id)

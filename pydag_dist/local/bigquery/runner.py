@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import duckdb
 
 from pydag_dist.local.bigquery.catalog import LastWrites, now_ms
 from pydag_dist.local.bigquery.duck_errors import api_error
 from pydag_dist.local.bigquery.errors import ApiError
+from pydag_dist.local.bigquery.faults import RUN, Fault, Faults
 from pydag_dist.local.bigquery.jobs import Job, JobKey, Outcome, Stopping, insert_end, insert_job
 from pydag_dist.local.bigquery.journal import Journal
 from pydag_dist.local.bigquery.locks import Locks
@@ -35,7 +37,9 @@ class Run:
         self._is_new = is_new  # its row in pydag.jobs is not there yet: a child job
         self.job = job
 
-    def finish(self, body: Body, *, writes: TableRef | None, exclusive: bool = True) -> None:
+    def finish(
+        self, body: Body, *, writes: TableRef | DatasetRef | None, exclusive: bool = True
+    ) -> None:
         """Do the job's effect and record its end, in one transaction.
 
         `body` may run several times, if transactions conflict, and has no other effects.
@@ -100,11 +104,14 @@ Work = Callable[[Run], None]
 class Runner:
     """Runs jobs, and knows those that have not ended."""
 
-    def __init__(self, store: Store, journal: Journal, last_writes: LastWrites) -> None:
+    def __init__(
+        self, store: Store, journal: Journal, last_writes: LastWrites, faults: Faults
+    ) -> None:
         self.store = store
         self.last_writes = last_writes
         self.live: dict[JobKey, Job] = {}
         self._journal = journal
+        self._faults = faults
         self._locks = Locks()
         self._pool = ThreadPoolExecutor(_CONCURRENT_JOBS, "job")
         self._loop = asyncio.get_running_loop()
@@ -114,13 +121,33 @@ class Runner:
     def submit(self, job: Job, work: Work) -> None:
         """Start the job, which is durable already, as soon as a thread is free."""
         self.live[job.key] = job
-        self._pool.submit(self._run, job, work)
+        fault = self._faults.take(RUN, job.key.job_id)
+        if fault is None:
+            self._pool.submit(self._run, job, work)
+        else:
+            self._spawn(self._run_later(job, work, fault))
+
+    async def _run_later(self, job: Job, work: Work, fault: Fault) -> None:
+        job.state, job.started = "RUNNING", now_ms()
+        await job.control.wait_for_stop(fault.delay)
+        if self.stopping.is_set():
+            return
+        error = fault.error()
+
+        def fail(_run: Run) -> None:
+            if error is not None:
+                raise error
+
+        self._pool.submit(self._run, job, fail if error else work)
 
     def cancel(self, job: Job, reason: BaseException) -> None:
         """Stop the job, if its commit has not begun. Returns at once."""
         job.control.stop(reason)
         self._locks.wake()
-        task = self._loop.create_task(self._interrupt(job))
+        self._spawn(self._interrupt(job))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -160,8 +187,9 @@ class Runner:
         cursor = self.store.cursor()
         run = Run(self, job, cursor, is_new=False)
         try:
-            job.started = now_ms()
+            job.started = job.started or now_ms()
             job.state = "RUNNING"
+            job.control.check()
             work(run)
         except BaseException as error:  # noqa: BLE001
             run.end_with(error)

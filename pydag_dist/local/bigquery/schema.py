@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, cast
 
 from duckdb.sqltypes import DuckDBPyType
 
@@ -141,6 +141,11 @@ def duck_type(field: Field) -> str:
     return base + "[]" if field.get("mode") == "REPEATED" else base
 
 
+def element_of(type_: DuckDBPyType) -> DuckDBPyType:
+    """The type of the items of a list type."""
+    return cast("DuckDBPyType", type_.children[0][1])
+
+
 def field_of(name: str, type_: DuckDBPyType) -> Field:
     """The BigQuery field that a DuckDB result column is shown as.
 
@@ -149,7 +154,7 @@ def field_of(name: str, type_: DuckDBPyType) -> Field:
     """
     kind = type_.id
     if kind == "list":
-        inner = field_of(name, type_.children[0][1])
+        inner = field_of(name, element_of(type_))
         if inner["mode"] == "REPEATED":
             raise invalid(f"Cannot create an array of arrays (column {name})")
         return {**inner, "mode": "REPEATED"}
@@ -157,7 +162,7 @@ def field_of(name: str, type_: DuckDBPyType) -> Field:
     if str(type_) == "JSON":
         return {**field, "type": "JSON"}
     if kind == "struct":
-        members = [field_of(sub, child) for sub, child in type_.children]
+        members = [field_of(sub, cast("DuckDBPyType", child)) for sub, child in type_.children]
         return {**field, "type": "RECORD", "fields": members}
     if kind not in _FROM_DUCK:
         raise unimplemented(f"results of the type {type_} (column {name})")
@@ -170,5 +175,5 @@ def sql_type(field: Field) -> str:
         members = ", ".join(f"{sub['name']} {sql_type(sub)}" for sub in field["fields"])
         base = f"STRUCT<{members}>"
     else:
-        base = SQL_NAMES.get(field["type"], field["type"])
+        base = SQL_NAMES.get(field["type"], str(field["type"]))
     return f"ARRAY<{base}>" if field.get("mode") == "REPEATED" else base

@@ -20,7 +20,7 @@ from pydag_dist.local.bigquery.catalog import (
 from pydag_dist.local.bigquery.context import Context
 from pydag_dist.local.bigquery.errors import duplicate, invalid, invalid_query, not_found
 from pydag_dist.local.bigquery.jobs import JobKey, Outcome
-from pydag_dist.local.bigquery.names import DatasetRef, TableRef, quote, table_ref
+from pydag_dist.local.bigquery.names import TableRef, quote, table_ref
 from pydag_dist.local.bigquery.schema import Field, duck_type, field_of, sql_type
 from pydag_dist.local.bigquery.sql.lower import to_duckdb
 from pydag_dist.local.bigquery.store import fetch_one

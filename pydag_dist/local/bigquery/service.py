@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydag_dist.local.bigquery.catalog import LastWrites
 from pydag_dist.local.bigquery.errors import duplicate, not_found, unimplemented
+from pydag_dist.local.bigquery.faults import Faults
 from pydag_dist.local.bigquery.jobs import (
     Job,
     JobKey,
@@ -36,12 +37,13 @@ class Service:
     last_writes: LastWrites
     sizes: Sizes
     journal: Journal
+    faults: Faults
     runner: Runner
     writers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(32, "writer"))
     """For requests that change tables, and may have to wait for a job that does."""
 
     @classmethod
-    def open(cls, data: Path, gcs_root: Path) -> Service:
+    def open(cls, data: Path, gcs_root: Path, faults: Faults) -> Service:
         """Open the data directory, complete the journal, and run unfinished jobs again."""
         data.mkdir(parents=True, exist_ok=True)
         store = Store(data / "bigquery.duckdb")
@@ -50,8 +52,10 @@ class Service:
         journal = Journal(data / "journal.jsonl")
         for job in reversed(store.transact(ended_jobs)):
             journal.write(job)
-        runner = Runner(store, journal, last_writes)
-        service = cls(data, gcs_root, store, last_writes, Sizes(last_writes), journal, runner)
+        runner = Runner(store, journal, last_writes, faults)
+        service = cls(
+            data, gcs_root, store, last_writes, Sizes(last_writes), journal, faults, runner
+        )
         unfinished = store.transact(unfinished_jobs)
         service.uploads.mkdir(exist_ok=True)
         service._drop_uploads({job.upload for job in unfinished})
@@ -99,9 +103,7 @@ class Service:
             key = JobKey(project, place, job_id)
             job = self.runner.live.get(key)
             if job is None:
-                job = await asyncio.to_thread(
-                    self.store.transact, lambda cursor, key=key: find_job(cursor, key)
-                )
+                job = await asyncio.to_thread(self.store.transact, partial(find_job, key=key))
             if job is not None:
                 return job
         raise not_found("Job", str(JobKey(project, location or "US", job_id)))

@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlglot import exp
 
+from pydag_dist.local.bigquery.context import Context
 from pydag_dist.local.bigquery.ddl import run_ddl
 from pydag_dist.local.bigquery.dml import plan_dml, run_dml
 from pydag_dist.local.bigquery.errors import ApiError
-from pydag_dist.local.bigquery.context import Context
 from pydag_dist.local.bigquery.jobs import Outcome
 from pydag_dist.local.bigquery.names import DatasetRef, TableRef, table_ref
 from pydag_dist.local.bigquery.select import anonymous_table, plan_select, run_select
@@ -37,8 +37,9 @@ def target_of(context: Context, statement: Statement) -> tuple[TableRef | Datase
 
 
 def _table(tree: exp.Expression) -> exp.Table:
-    table = tree.this
-    return table.this if isinstance(table, exp.Schema) else table
+    table = tree.this or tree.args["tables"][0]
+    named: exp.Table = table.this if isinstance(table, exp.Schema) else table
+    return named
 
 
 def execute(context: Context, statement: Statement) -> Outcome:

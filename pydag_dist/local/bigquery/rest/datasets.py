@@ -59,6 +59,7 @@ def _ref(request: Request) -> DatasetRef:
 
 
 async def insert(request: Request) -> Response:
+    """datasets.insert."""
     body = await body_of(request)
     ref = dataset_ref(body.get("datasetReference"), request.path_params["project"])
     given = {key: body[key] for key in _SETTABLE if body.get(key) is not None}
@@ -67,11 +68,13 @@ async def insert(request: Request) -> Response:
 
 
 async def get(request: Request) -> Response:
+    """datasets.get."""
     ref = _ref(request)
     return answer(shown(await transact(request, lambda cursor: get_dataset(cursor, ref))))
 
 
 async def patch(request: Request) -> Response:
+    """datasets.patch, and update: the client sends what it means to change."""
     ref, body = _ref(request), await body_of(request)
 
     def change(cursor: Any) -> Resource:
@@ -83,12 +86,14 @@ async def patch(request: Request) -> Response:
 
 
 async def delete(request: Request) -> Response:
+    """datasets.delete."""
     ref, contents = _ref(request), flag(request, "deleteContents")
     await transact(request, lambda cursor: drop_dataset(cursor, ref, contents=contents), lock=ref)
     return Response(status_code=204)
 
 
 async def list_(request: Request) -> Response:
+    """datasets.list."""
     project = request.path_params["project"]
     resources = await transact(request, lambda cursor: list_datasets(cursor, project))
     keys = ("kind", "id", "datasetReference", "labels", "friendlyName", "location")

@@ -22,7 +22,7 @@ _PAGE = 50
 
 def service_of(request: Request) -> Service:
     """The service that the application serves."""
-    return cast(Service, request.app.state.service)
+    return cast("Service", request.app.state.service)
 
 
 async def body_of(request: Request) -> dict[str, Any]:

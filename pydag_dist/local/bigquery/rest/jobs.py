@@ -69,6 +69,7 @@ def job_of(service: Service, project: str, body: dict[str, Any], upload: str | N
 
 
 async def insert(request: Request) -> Response:
+    """jobs.insert."""
     service, body = service_of(request), await body_of(request)
     project = request.path_params["project"]
     job = await asyncio.to_thread(job_of, service, project, body)
@@ -91,6 +92,7 @@ async def _dry_run(service: Service, job: Job) -> dict[str, Any]:
 
 
 async def get(request: Request) -> Response:
+    """jobs.get."""
     return answer((await _job(request)).resource())
 
 
@@ -101,6 +103,7 @@ async def _job(request: Request) -> Job:
 
 
 async def cancel(request: Request) -> Response:
+    """jobs.cancel: best effort, as in BigQuery; the answer does not wait for it."""
     service, job = service_of(request), await _job(request)
     if job.state != "DONE":
         service.runner.cancel(
@@ -111,6 +114,7 @@ async def cancel(request: Request) -> Response:
 
 
 async def list_(request: Request) -> Response:
+    """jobs.list, newest first; child jobs only when asked for their parent's."""
     service, project = service_of(request), request.path_params["project"]
     wanted = {state.upper() for state in request.query_params.getlist("stateFilter")}
     parent = request.query_params.get("parentJobId")
@@ -121,7 +125,9 @@ async def list_(request: Request) -> Response:
         if job.key.project == project and job.parent == parent
     ]
     ended = await transact(request, lambda cursor: ended_jobs(cursor, where, values))
-    jobs = {job.key: job for job in [*live, *ended]}
+    jobs: dict[JobKey, Job] = {}
+    for job in [*live, *ended]:
+        jobs[job.key] = job
     low = number(request, "minCreationTime") or 0
     high = number(request, "maxCreationTime") or now_ms()
     items = []
@@ -166,9 +172,14 @@ async def query(request: Request) -> Response:
         job = await service.job(*job.key[::2], job.key.location)
     timestamps = bool((body.get("formatOptions") or {}).get("useInt64Timestamp"))
     return await _results(
-        request, job, body.get("timeoutMs"), body.get("maxResults"), 0, timestamps,
-        "bigquery#queryResponse",
-    )  # fmt: skip
+        request,
+        job,
+        timeout_ms=body.get("timeoutMs"),
+        size=body.get("maxResults"),
+        start=0,
+        timestamps=timestamps,
+        kind="bigquery#queryResponse",
+    )
 
 
 _QUERY_REQUEST = frozenset(
@@ -201,17 +212,18 @@ async def results(request: Request) -> Response:
     return await _results(
         request,
         job,
-        number(request, "timeoutMs"),
-        number(request, "maxResults"),
-        start,
-        flag(request, "formatOptions.useInt64Timestamp"),
-        "bigquery#getQueryResultsResponse",
+        timeout_ms=number(request, "timeoutMs"),
+        size=number(request, "maxResults"),
+        start=start,
+        timestamps=flag(request, "formatOptions.useInt64Timestamp"),
+        kind="bigquery#getQueryResultsResponse",
     )
 
 
 async def _results(
     request: Request,
     job: Job,
+    *,
     timeout_ms: int | None,
     size: int | None,
     start: int,

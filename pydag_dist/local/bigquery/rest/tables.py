@@ -95,6 +95,7 @@ def _check_layout(given: Resource) -> None:
 
 
 async def insert(request: Request) -> Response:
+    """tables.insert."""
     service, body = service_of(request), await body_of(request)
     path = request.path_params
     reference = {**(body.get("tableReference") or {}), "datasetId": path["dataset"]}
@@ -113,6 +114,7 @@ async def insert(request: Request) -> Response:
 
 
 async def get(request: Request) -> Response:
+    """tables.get."""
     service, ref = service_of(request), _ref(request)
     return answer(
         await transact(request, lambda cursor: shown(service, cursor, ref, get_table(cursor, ref)))
@@ -142,6 +144,7 @@ async def change(request: Request) -> Response:
 
 
 async def delete(request: Request) -> Response:
+    """tables.delete."""
     ref = _ref(request)
 
     def drop(cursor: Cursor) -> None:
@@ -153,6 +156,7 @@ async def delete(request: Request) -> Response:
 
 
 async def list_(request: Request) -> Response:
+    """tables.list."""
     path = request.path_params
     ref = dataset_ref({"datasetId": path["dataset"]}, path["project"])
 
@@ -188,7 +192,7 @@ async def rows(request: Request) -> Response:
             names = {name.strip().lower() for name in selected.split(",")}
             fields = [field for field in fields if field["name"].lower() in names]
         page = read_page(cursor, ref, fields, start, size, int64_timestamps=timestamps)
-        content = {"kind": "bigquery#tableDataList", "totalRows": str(page.total)}
+        content: dict[str, Any] = {"kind": "bigquery#tableDataList", "totalRows": str(page.total)}
         if page.rows:
             content["rows"] = page.rows
         if page.next_row is not None:

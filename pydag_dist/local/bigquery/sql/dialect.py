@@ -7,7 +7,7 @@ from typing import ClassVar
 from sqlglot import exp
 from sqlglot.dialects.bigquery import BigQuery
 from sqlglot.parser import Parser
-from sqlglot.tokens import TokenType
+from sqlglot.tokenizer_core import TokenType
 
 
 def _placeholder(parser: Parser) -> exp.Expression:
@@ -18,7 +18,7 @@ def _placeholder(parser: Parser) -> exp.Expression:
 class GoogleSQL(BigQuery):
     """GoogleSQL as this service reads it."""
 
-    class Parser(BigQuery.Parser):  # type: ignore[misc,name-defined]
+    class Parser(BigQuery.Parser):  # type: ignore[misc, valid-type]
         """Adds to the generic parser what the service needs to know."""
 
         PLACEHOLDER_PARSERS: ClassVar = {

@@ -25,7 +25,7 @@ _FUNCTIONS = (
     exp.Abs, exp.Avg, exp.Case, exp.Coalesce, exp.Count, exp.CountIf, exp.DenseRank, exp.If,
     exp.Lag, exp.Lead, exp.Lower, exp.Max, exp.Min, exp.Nullif, exp.Ntile, exp.Rank,
     exp.RowNumber, exp.StartsWith, exp.EndsWith, exp.Sum, exp.Upper, exp.AnyValue, exp.DPipe,
-    exp.Concat, exp.Trim, exp.Extract, exp.DateDiff, exp.Like, exp.Array, exp.Unnest,
+    exp.Concat, exp.Trim, exp.Extract, exp.DateDiff, exp.Like, exp.Array, exp.Unnest, exp.GenerateSeries,
 )  # fmt: skip
 KEEP: frozenset[type[exp.Expression]] = frozenset(_STRUCTURE + _FUNCTIONS)
 
@@ -60,7 +60,7 @@ _TYPES = {
 
 
 def _data_type(node: exp.DataType) -> exp.Expression:
-    if node.this == exp.DType.ARRAY or node.this == exp.DType.STRUCT:
+    if node.this in (exp.DType.ARRAY, exp.DType.STRUCT):
         return node
     if node.expressions:
         raise unimplemented(f"the type {node.sql(dialect='bigquery')}")

@@ -39,7 +39,7 @@ def to_duckdb(tree: exp.Expression) -> str:
         raise unimplemented(f"this query: {error}") from error
 
 
-def _what(node: exp.Expression) -> str:
+def _what(node: exp.Expr) -> str:
     if isinstance(node, exp.Anonymous):
         return f"the function {node.name.upper()}"
     if isinstance(node, exp.Func):

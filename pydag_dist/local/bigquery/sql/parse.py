@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass
+from typing import cast
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from pydag_dist.local.bigquery.errors import ApiError, invalid_query, unimplemented
 from pydag_dist.local.bigquery.sql.dialect import GoogleSQL
@@ -18,9 +19,12 @@ from pydag_dist.local.bigquery.sql.dialect import GoogleSQL
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
 _PROCEDURAL = frozenset(
-    "ALTER ASSERT BEGIN BREAK CALL CASE COMMIT CONTINUE DECLARE DENY EXECUTE EXPLAIN EXPORT FOR "
-    "GRANT IF ITERATE LEAVE LOAD LOOP RAISE REPEAT RETURN REVOKE ROLLBACK SET UNDROP WHILE".split()
-)
+    {
+        "ALTER", "ASSERT", "BEGIN", "BREAK", "CALL", "CASE", "COMMIT", "CONTINUE", "DECLARE",
+        "DENY", "EXECUTE", "EXPLAIN", "EXPORT", "FOR", "GRANT", "IF", "ITERATE", "LEAVE", "LOAD",
+        "LOOP", "RAISE", "REPEAT", "RETURN", "REVOKE", "ROLLBACK", "SET", "UNDROP", "WHILE",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,11 +83,11 @@ def parse_one(sql: str) -> exp.Expression:
         ApiError: `invalidQuery`.
     """
     try:
-        tree = sqlglot.parse_one(sql, read=GoogleSQL)
+        tree = cast("exp.Expression", sqlglot.parse_one(sql, read=GoogleSQL))
     except (ParseError, TokenError) as error:
         raise _syntax_error(error) from error
     if isinstance(tree, exp.Command):
-        raise unimplemented(f"the statement {tree.name.upper() or sql.split()[0].upper()}")
+        raise unimplemented(f"the statement {tree.name.upper() or sql.strip()[:20].upper()}")
     return tree
 
 
@@ -128,5 +132,5 @@ def _kind(tree: exp.Expression, text: str) -> str:
         words = " ".join(text.split()[:3]).upper()
         if isinstance(tree, exp.DDL | exp.DML | exp.Drop):
             raise unimplemented(f"the statement {words}")
-        raise invalid_query(f'Syntax error: Unexpected "{text.split()[0]}" at the start of {words}')
+        raise invalid_query(f"Syntax error: Unexpected start of a statement: {words}")
     return kind

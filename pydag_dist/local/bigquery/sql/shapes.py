@@ -6,7 +6,7 @@ from sqlglot import exp
 
 
 def name_columns(tree: exp.Expression) -> None:
-    """Give unnamed columns of every SELECT the names that BigQuery gives: f0_, f1_, …"""
+    """Give unnamed columns of every SELECT the names that BigQuery gives: f0_, f1_ and so on."""
     for select in list(tree.find_all(exp.Select)):
         unnamed = 0
         named = []

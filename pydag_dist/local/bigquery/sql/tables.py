@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
-from pydag_dist.local.bigquery.errors import ApiError, invalid_query, not_found, unimplemented
 from pydag_dist.local.bigquery.catalog import Resource, find_dataset, get_table
+from pydag_dist.local.bigquery.errors import ApiError, invalid_query, not_found, unimplemented
 from pydag_dist.local.bigquery.names import DatasetRef, TableRef, dataset_ref, table_ref
 from pydag_dist.local.bigquery.sql.parse import parse_one
 from pydag_dist.local.bigquery.store import Cursor
