@@ -128,7 +128,7 @@ temporaryGcsBucket = "{BUCKET}"
         command = redis_command(valkey_binary(), directory("redis"), ports.redis or 0)
         server = self._child("Redis", command)
         storage = self._child("Cloud Storage", gcs.gcs_command(directory("gcs"), ports.gcs or 0))
-        common = {"host": HOST, "gcs_root": directory("gcs"), "gcs_url": self.gcs_url}
+        common = {"host": HOST, "gcs_root": directory("gcs")}
         warehouse = self._child(
             "BigQuery",
             _module(
@@ -144,6 +144,7 @@ temporaryGcsBucket = "{BUCKET}"
                 "pydag_dist.local.dataproc",
                 port=ports.dataproc,
                 data=directory("dataproc"),
+                gcs_url=self.gcs_url,
                 bigquery_url=self.bigquery_url,
                 **common,
             )

@@ -39,14 +39,19 @@ class StopRequest:
         self.check()
 
     def note(self, signal_number: int, frame: FrameType | None) -> None:
-        """Take note of a signal; a handler for `signal.signal`."""
+        """Take note of a signal, at once the second time; a handler for `signal.signal`."""
         del signal_number, frame
+        if self._event.is_set():
+            raise KeyboardInterrupt
         self._event.set()
 
 
 @contextmanager
 def stop_request() -> Iterator[StopRequest]:
-    """Inside, signals to stop are only noted: whatever stands half done can be undone in order."""
+    """Inside, a signal to stop is only noted: whatever stands half done can be undone in order.
+
+    The second one is a `KeyboardInterrupt`.
+    """
     request = StopRequest()
     before = {number: signal.signal(number, request.note) for number in SIGNALS}
     try:

@@ -1,0 +1,110 @@
+"""Acceptance tests do what a user does: type commands, press Ctrl-C, look at Flower."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support import is_alive, wait_until
+
+PROJECT = Path(__file__).parents[2]
+EXAMPLE = PROJECT / "examples" / "pipeline" / "pipeline.json"
+PYDAG = str(Path(sys.executable).with_name("pydag"))
+# What a terminal of the user has; nothing of this process's installation.
+PLAIN = {name: value for name, value in os.environ.items() if not name.startswith("PYDAG_")}
+START_SECONDS = 120.0
+
+
+class Up:
+    """A `pydag up` in one terminal; `run` is a second terminal."""
+
+    def __init__(self, home: Path, *options: str) -> None:
+        self.home = home
+        self.output = home.with_name(f"{home.name}.out")
+        self.env = {**PLAIN, "PYDAG_HOME": str(home)}
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [PYDAG, "up", *options], env=self.env, stdout=output, stderr=output
+            )
+
+    def wait_healthy(self) -> None:
+        def healthy() -> bool:
+            assert self.process.poll() is None, self.output.read_text()
+            return "Ctrl-C stops everything" in self.output.read_text()
+
+        wait_until(healthy, f"pydag up is healthy, see {self.output}", START_SECONDS)
+
+    @property
+    def state(self) -> dict:
+        return json.loads((self.home / "up.json").read_text())
+
+    def exports(self) -> dict[str, str]:
+        """What `eval "$(pydag env)"` sets."""
+        text = self.run("env").stdout
+        parts = [shlex.split(line)[1] for line in text.splitlines()]
+        return dict(part.split("=", 1) for part in parts)
+
+    def run(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """A pydag command in the second terminal."""
+        return subprocess.run(
+            [PYDAG, *arguments],
+            env={**self.env, **env},
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+
+    def processes(self) -> list[int]:
+        """The ids of this `pydag up` and everything that it started, directly or not."""
+        family = psutil.Process(self.process.pid).children(recursive=True)
+        return [self.process.pid, *(process.pid for process in family)]
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        return self.process.wait(60)
+
+
+@contextlib.contextmanager
+def running_up(home: Path, *options: str) -> Iterator[Up]:
+    """A healthy `pydag up`, which is gone at the end."""
+    up = Up(home, *options)
+    try:
+        up.wait_healthy()
+        yield up
+    finally:
+        pids = up.processes() if up.process.poll() is None else []
+        up.stop()
+        wait_until(lambda: not any(map(is_alive, pids)), f"all of {pids} are gone")
+
+
+@pytest.fixture(scope="session")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """One `pydag up` for tests that only use it."""
+    with running_up(tmp_path_factory.mktemp("up") / "home") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def terminal(up: Up) -> dict[str, str]:
+    """The environment of a second terminal after `eval "$(pydag env)"`."""
+    return up.exports()
+
+
+@pytest.fixture(scope="session")
+def example_run(up: Up, terminal: dict[str, str]) -> dict:
+    """The final status of the example pipeline, submitted from the second terminal."""
+    result = up.run("submit", str(EXAMPLE), "--wait", "--json", **terminal)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)

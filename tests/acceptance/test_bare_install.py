@@ -1,0 +1,72 @@
+"""A client host: the bare package has no Google package, and its client works."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.acceptance.conftest import EXAMPLE, PLAIN, PROJECT
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory):
+    """The Python of a new virtual environment with the project's wheel and nothing else."""
+    directory = tmp_path_factory.mktemp("bare")
+    pip = [sys.executable, "-m", "pip", "--quiet"]
+    build = [*pip, "wheel", "--no-deps", "--wheel-dir", str(directory), str(PROJECT)]
+    subprocess.run(build, check=True)
+    (wheel,) = directory.glob("*.whl")
+    subprocess.run([sys.executable, "-m", "venv", directory / "venv"], check=True)
+    python = directory / "venv" / "bin" / "python"
+    constraints = PROJECT / "constraints.txt"
+    install = [python, "-m", "pip", "--quiet", "install", "-c", constraints, wheel]
+    subprocess.run(install, check=True)
+    return python
+
+
+def run(*command, **env):
+    return subprocess.run(
+        command,
+        env={**PLAIN, **env},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_no_google_package_is_there(python):
+    assert "No module named 'google'" in run(python, "-c", "import google").stderr
+
+
+def test_the_client_submits_to_an_installation(python, redis_url):
+    code = (
+        "import sys; from pydag_dist import Client, Dag\n"
+        f"run = Client({redis_url!r}).submit(Dag.load({os.fspath(EXAMPLE)!r}))\n"
+        "print(run.id, run.state, 'google' in sys.modules)\n"
+    )
+    result = run(python, "-c", code)
+    assert result.stdout.split()[1:] == ["queued", "False"], result.stderr
+
+
+def test_the_command_line_works(python, redis_url):
+    pydag = python.with_name("pydag")
+    submitted = run(pydag, "submit", EXAMPLE, PYDAG_REDIS_URL=redis_url)
+    assert submitted.returncode == 0, submitted.stderr
+    status = run(pydag, "status", submitted.stdout.strip(), "--json", PYDAG_REDIS_URL=redis_url)
+    assert json.loads(status.stdout)["dag_id"] == "TEST_DAG"
+
+
+@pytest.mark.parametrize(
+    ("command", "extra"), [("up", "local"), ("demo", "local"), ("flower", "flower")]
+)
+def test_what_needs_more_says_what_to_install(python, command, extra):
+    result = run(python.with_name("pydag"), command)
+    assert result.returncode == 2
+    assert f"pip install 'pydag-dist[{extra}]'" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,122 @@
+"""The compose file without Docker: each service's very command, with its very environment."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import subprocess
+import urllib.request
+
+import pytest
+import redis
+from ruamel.yaml import YAML
+
+from pydag_dist import Client, Dag
+from pydag_dist.local.redis_server import valkey_binary
+from tests.acceptance.conftest import PLAIN, PROJECT, PYDAG
+from tests.support import free_port, wait_until
+
+SECRET = {"PYDAG_REDIS_PASSWORD": "s3cret"}
+
+
+@pytest.fixture(scope="module")
+def services():
+    """The services as `docker compose config` would show them."""
+    content = YAML(typ="safe").load(PROJECT / "docker-compose.yaml")
+    return interpolated(content["services"])
+
+
+def interpolated(value):
+    if isinstance(value, dict):
+        return {key: interpolated(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [interpolated(each) for each in value]
+    if isinstance(value, str):
+        return re.sub(r"\$\{(\w+):\?[^}]+\}", lambda found: SECRET[found[1]], value)
+    return value
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts services as processes; ends them in the reverse order, as compose does."""
+    with contextlib.ExitStack() as stack:
+
+        def ended(process):
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+
+        def start(name, command, environment):
+            log = stack.enter_context((tmp_path / f"{name}.log").open("wb"))
+            process = subprocess.Popen(
+                command, env={**PLAIN, **environment}, cwd=tmp_path, stdout=log, stderr=log
+            )
+            stack.callback(ended, process)
+
+        yield start
+
+
+def answers(url):
+    with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
+        return answer.status == 200
+    return False
+
+
+def pings(connection):
+    with contextlib.suppress(redis.ConnectionError):
+        return connection.ping()
+    return False
+
+
+@pytest.mark.timeout(180)
+def test_the_services_run_a_dag(services, start, tmp_path):
+    redis_port, flower_port = free_port(), free_port()
+
+    def here(value):
+        """Another host's name or a container's own port become this machine's."""
+        return value.replace("@redis:6379", f"@127.0.0.1:{redis_port}")
+
+    # What the image has by itself: the port, and a volume for its working directory.
+    server = services["redis"]
+    program, *options = server["command"]
+    assert program == "valkey-server"
+    assert server["volumes"] == ["redis:/data"]
+    command = [valkey_binary(), *options, "--port", str(redis_port), "--dir", tmp_path]
+    start("redis", command, server["environment"])
+    url = here(services["coordinator"]["environment"]["PYDAG_REDIS_URL"])
+    with redis.Redis.from_url(url, decode_responses=True) as connection:
+        wait_until(lambda: pings(connection), "Valkey answers to its password")
+        assert connection.config_get("appendonly") == {"appendonly": "yes"}
+        assert connection.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+
+    given = {"worker": {"PYDAG_WORKER_IMPORTS": "statistics"}}  # of compose/worker.env
+    for name in ("coordinator", "worker", "flower"):
+        program, *options = services[name]["command"]
+        assert program == "pydag"
+        options = [str(flower_port) if option == "5555" else option for option in options]
+        environment = {key: here(each) for key, each in services[name]["environment"].items()}
+        start(name, [PYDAG, *options], environment | given.get(name, {}))
+
+    with Dag("means") as dag:
+        params = {"callable": "statistics:mean", "args": [[1, 2, 6]]}
+        first = dag.task("first", "python.call", params=params)
+        first >> dag.task("second", "python.call", params=params)
+    run = Client(url).submit(dag)
+    assert run.wait(timeout=90) == "success"
+    assert run.tasks["second"].result == 3
+    wait_until(lambda: answers(f"http://127.0.0.1:{flower_port}/healthcheck"), "Flower answers")
+
+
+def test_every_part_but_valkey_is_one_image(services):
+    images = {name: service["image"] for name, service in services.items()}
+    assert images.pop("redis").startswith("valkey/valkey:")
+    assert set(images.values()) == {"pydag-dist"}
+
+
+def test_workers_can_be_scaled(services):
+    # A fixed name or a published port could exist once only.
+    assert not {"container_name", "ports", "hostname"} & set(services["worker"])
+
+
+def test_flower_is_not_published_to_the_world(services):
+    assert services["flower"]["ports"] == ["127.0.0.1:5555:5555"]

@@ -1,0 +1,43 @@
+"""Flower shows what runs: its task list and a task's own page, in a browser."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+CHROMIUM = "/usr/bin/chromium"
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def page():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser.new_page()
+        browser.close()
+
+
+@pytest.mark.timeout(300)
+def test_tasks_are_shown_under_their_own_names(page, up, example_run):
+    flower = up.state["addresses"]["Flower"]
+    page.goto(f"{flower}/tasks")
+    row = page.locator("tr", has_text="TEST_DAG.insert_to_fact")
+    expect(row.first).to_contain_text("SUCCESS", timeout=30_000)
+
+    page.goto(f"{flower}/task/{example_run['run_id']}/insert_to_fact/1")
+    expect(page.locator("body")).to_contain_text("TEST_DAG.insert_to_fact", timeout=30_000)
+    expect(page.locator("body")).to_contain_text("SUCCESS")
+
+
+def test_both_workers_are_there(page, up):
+    page.goto(f"{up.state['addresses']['Flower']}/workers")
+    for name in ("worker-1@", "worker-2@"):
+        expect(page.locator("body")).to_contain_text(name, timeout=30_000)

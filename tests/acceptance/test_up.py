@@ -1,0 +1,134 @@
+"""`pydag up` in one terminal, `pydag submit` in another."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from tests.acceptance.conftest import Up, running_up
+from tests.support import is_alive, wait_until
+
+PARTS = {
+    "Redis",
+    "Cloud Storage",
+    "BigQuery",
+    "Dataproc",
+    "coordinator",
+    "worker-1",
+    "worker-2",
+    "Flower",
+}
+
+
+def test_the_example_pipeline_succeeds_from_a_second_terminal(example_run):
+    assert example_run["state"] == "success"
+    assert {task["state"] for task in example_run["tasks"].values()} == {"success"}
+    assert len(example_run["tasks"]) == 8
+
+
+def test_its_tasks_are_spread_over_both_workers(example_run):
+    workers = {task["worker"].partition("@")[0] for task in example_run["tasks"].values()}
+    assert workers == {"worker-1", "worker-2"}
+
+
+def test_its_tasks_were_released_by_chord_callbacks(example_run):
+    # Four of the eight wait for nothing; Spark's ingestion, both extracts and their union do.
+    assert example_run["enqueued"]["coordinator"] == 4
+    assert example_run["enqueued"]["chord"] == 4
+
+
+def test_its_logs_can_be_read_with_the_spark_drivers_output(up, terminal, example_run):
+    result = up.run("logs", example_run["run_id"], "initial_ingestion_1", **terminal)
+    assert result.returncode == 0, result.stderr
+    assert "is in table_stg" in result.stdout
+
+
+def test_googles_own_clients_find_the_services_by_the_exports(terminal, example_run):
+    assert example_run["state"] == "success"
+    code = (
+        "from google.cloud import bigquery, storage\n"
+        "(row,) = bigquery.Client().query_and_wait('SELECT COUNT(*) FROM datasettest.table_stg')\n"
+        "print(row[0], *(bucket.name for bucket in storage.Client().list_buckets()))\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env=dict(os.environ) | terminal,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.stdout.split()[:1] == ["10000"], result.stderr
+    assert "project-pydag" in result.stdout
+
+
+def test_what_runs_is_written_down(up):
+    assert set(up.state["processes"]) == PARTS
+    assert all(is_alive(pid) for pid in up.state["processes"].values())
+    assert up.state["pid"] == up.process.pid
+
+
+def test_a_second_one_on_the_same_home_is_refused(up):
+    second = Up(up.home)
+    assert second.process.wait(60) == 2
+    assert f"process {up.process.pid}) runs with the home {up.home} already" in (
+        second.output.read_text()
+    )
+    assert up.process.poll() is None
+
+
+def test_a_busy_port_that_was_asked_for_is_refused(tmp_path):
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.listen()
+        port = sock.getsockname()[1]
+        up = Up(tmp_path / "home", "--flower-port", str(port))
+        assert up.process.wait(60) == 2
+    assert f"port {port} (--flower-port) is busy" in up.output.read_text()
+    assert "Traceback" not in up.output.read_text()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_leaves_no_process_and_no_state(tmp_path, how):
+    with running_up(tmp_path / "home") as up:
+        pids = up.processes()
+        assert len(pids) > len(PARTS)
+        assert up.stop(how) == 0
+        assert not any(map(is_alive, pids))
+        assert not (up.home / "up.json").exists()
+        assert "Stopped." in up.output.read_text()
+
+
+def test_stopping_while_it_starts_leaves_no_process(tmp_path):
+    up = Up(tmp_path / "home")
+    wait_until(lambda: len(up.processes()) > 3, "some parts have started")
+    pids = up.processes()
+    assert up.stop() == 0
+    wait_until(lambda: not any(map(is_alive, pids)), f"all of {pids} are gone")
+
+
+def test_killing_it_takes_every_part_along_and_is_noticed(tmp_path):
+    with running_up(tmp_path / "home") as up:
+        pids = up.processes()
+        up.process.kill()
+        wait_until(lambda: not any(map(is_alive, pids[1:])), f"all of {pids} are gone")
+        result = up.run("env")
+        assert result.returncode == 2
+        assert "was killed: start it again" in result.stderr
+
+
+def test_the_death_of_a_part_stops_all_and_is_told(tmp_path):
+    with running_up(tmp_path / "home") as up:
+        pids = up.processes()
+        os.kill(up.state["processes"]["coordinator"], signal.SIGKILL)
+        assert up.process.wait(60) == 2
+        wait_until(lambda: not any(map(is_alive, pids)), f"all of {pids} are gone")
+        output = up.output.read_text()
+        assert "Error: coordinator was killed by signal 9" in output
+        assert "coordinator.log" in output
+        assert "Traceback" not in output
