@@ -26,7 +26,7 @@ NOT_RUN_YET: Final[Mapping[str, tuple[Any, str]]] = {
     "allow_failure": (False, "tasks that may fail are"),
 }
 
-_SUGGESTED: Final = 20  # comparing a name with 100,000 others takes a while
+_COMPARED: Final = 50_000  # names, in search of those that unknown ones could mean: a second
 _ALIKE: Final = 0.9  # dataproc.delete_cluster doesn't mean dataproc.create_cluster
 _SHOWN: Final = 20  # tasks of a cycle
 
@@ -113,8 +113,8 @@ def check_edges(tasks: Sequence[Task | None], report: Report) -> None:
                 unknown.append((number, dependency))
         if len(set(task.dependencies)) != len(task.dependencies):
             _check_repeated(task, number, report)
-    for count, (number, name) in enumerate(unknown):
-        hint = did_you_mean(name, numbers) if count < _SUGGESTED else ""
+    for count, (number, name) in enumerate(unknown, start=1):
+        hint = did_you_mean(name, numbers) if count * len(numbers) <= _COMPARED else ""
         report.add(f"unknown task {quote(name)}{hint}", "dependencies", number)
     for cycle in cycles(graph):
         report.add(_cycle(cycle), "dependencies", numbers[cycle[0]])

@@ -117,8 +117,8 @@ class DagFields:
         float, Strict(), Field(gt=0, le=1000, allow_inf_nan=False), _doc("share of the workers")
     ] = 1.0
     timeout: Annotated[Seconds | None, _doc("seconds that a run may take")] = None
-    params: Annotated[dict[str, Any], _doc("kept with its runs; a run's own params beat them")] = (
-        field(default_factory=dict)
+    params: Annotated[dict[str, Any], _doc("information: no operator reads them yet")] = field(
+        default_factory=dict
     )
     retries: Annotated[Retries, _doc("default of its tasks' `retries`")] = 0
     script_cache: Annotated[Flag, _doc("keep the texts of scripts in Redis")] = False

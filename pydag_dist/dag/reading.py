@@ -124,13 +124,13 @@ def _fields(raw: dict[str, Any], report: Report) -> DagFields | None:
 
 def _tasks(raw: list[Any], report: Report, retries: int) -> list[Task | None]:
     """The tasks; one with bad fields without these, None for what isn't an object."""
-    bad: dict[int, set[str]] = {}
+    bad: dict[int, set[Any]] = {}
     try:
         tasks: list[Task | None] = list(_TASKS.validate_python(raw))
     except ValidationError as error:
         for found in error.errors(include_url=False):
             number, *path = found["loc"]
-            bad.setdefault(int(number), set()).update(str(part) for part in path[:1])
+            bad.setdefault(int(number), set()).update(path[:1])
             report.add(message(found, _TASK_NAMES), dotted(tuple(path)), int(number))
         tasks = [_salvaged(task, bad.get(number, set())) for number, task in enumerate(raw)]
     for number, task in enumerate(tasks):
@@ -141,7 +141,7 @@ def _tasks(raw: list[Any], report: Report, retries: int) -> list[Task | None]:
     return tasks
 
 
-def _salvaged(raw: Any, bad: set[str]) -> Task | None:
+def _salvaged(raw: Any, bad: set[Any]) -> Task | None:
     """A task without its bad fields, so that the others are checked all the same."""
     if not isinstance(raw, dict):
         return None

@@ -51,6 +51,17 @@ def test_a_python_value_may_contain_itself():
         Dag.parse({"dag_id": params, "params": params, "tasks": [params]})
 
 
+def test_a_key_that_is_not_text_is_a_problem_wherever_it_is():
+    task = {"task_id": "a", "operator": "python.call", "params": {"callable": "steps:run"}, 1: 2}
+    with pytest.raises(InvalidDag) as caught:
+        Dag.parse({"dag_id": "x", 1: 2, "tasks": [task]})
+
+    assert {p.task for p in caught.value.problems if "key that is not text" in p.message} == {
+        None,
+        "a",
+    }
+
+
 def test_a_long_integer_is_not_read():
     with pytest.raises(InvalidDag, match="not JSON: Exceeds the limit"):
         Dag.parse('{"dag_id": "x", "processors": ' + "1" * 5000 + "}")
@@ -69,3 +80,21 @@ def test_a_python_value_that_json_cannot_say_is_a_problem(value, message):
     task = {"task_id": "a", "operator": "python.call", "params": {"callable": "steps:run"}}
     with pytest.raises(InvalidDag, match=message):
         Dag.parse({"dag_id": "x", "params": {"x": value}, "tasks": [task]})
+
+
+def test_names_are_suggested_as_long_as_that_is_quick():
+    call = {"operator": "python.call", "params": {"callable": "steps:run"}}
+    tasks = [{"task_id": f"task_{number}", **call} for number in range(5000)]
+    for task in tasks[:20]:
+        task["dependencies"] = [f"tsk_{task['task_id'][5:]}99"]
+    with pytest.raises(InvalidDag) as caught:
+        Dag.parse({"dag_id": "x", "tasks": tasks})
+
+    suggested = ["did you mean" in problem.message for problem in caught.value.problems]
+    assert suggested == [True] * 10 + [False] * 10
+
+
+def test_many_repeated_keys_are_read_like_few():
+    keys = ", ".join(f'"k{number}": 0' for number in range(200_000))
+    with pytest.raises(InvalidDag, match=r"params\.k7: is there more than once"):
+        Dag.parse(f'{{"dag_id": "x", "params": {{{keys}, "k7": 1}}, "tasks": []}}')
