@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 
 import psutil
 import pytest
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import bigquery
 
-from pydag_dist.local.process import Child
+from tests.local_bigquery import LocalBigQuery
 from tests.local_google import (
-    PROJECT,
     QUICK,
     SCOPE,
     LocalDataproc,
     cloud_storage,
-    nothing,
     storage_client,
 )
-from tests.support import free_port, wait_until
+from tests.support import wait_until
 
 BUCKET = "data-1"
 # As in pyDag's scripts: a master of the cluster's own, and no word of where BigQuery is.
@@ -94,37 +88,21 @@ def gcs_url(home):
 
 
 @pytest.fixture(scope="module")
-def bigquery_url(home, gcs_url):
-    port = free_port()
-    options = {
-        "port": port,
-        "data": home / "bigquery",
-        "gcs-root": home / "gcs",
-        "gcs-url": gcs_url,
-    }
-    command = [sys.executable, "-m", "pydag_dist.local.bigquery"]
-    command += [f"--{option}={value}" for option, value in options.items()]
-    child = Child("BigQuery", command, home / "bigquery.log", os.environ)
-    child.start()
-    child.wait_until(lambda: b"listening on" in child.log.read_bytes(), 60, nothing)
-    yield f"http://127.0.0.1:{port}"
-    child.stop()
+def bigquery(home, gcs_url):
+    with LocalBigQuery(home) as service:
+        yield service
 
 
 @pytest.fixture(scope="module")
-def warehouse(bigquery_url):
-    with bigquery.Client(
-        project=PROJECT,
-        credentials=AnonymousCredentials(),
-        client_options={"api_endpoint": bigquery_url},
-    ) as client:
+def warehouse(bigquery):
+    with bigquery.client() as client:
         client.create_dataset("ds")
         yield client
 
 
 @pytest.fixture(scope="module")
-def dataproc(home, gcs_url, bigquery_url, warehouse):
-    service = LocalDataproc(home, gcs_url, bigquery_url=bigquery_url, with_spark=True).start()
+def dataproc(home, gcs_url, bigquery, warehouse):
+    service = LocalDataproc(home, gcs_url, bigquery_url=bigquery.url, with_spark=True).start()
     try:
         service.create_cluster()
         yield service
