@@ -19,7 +19,7 @@ from pydag_dist.engine import Held
 from pydag_dist.engine.engine import Outcome
 from pydag_dist.engine.messages import EXECUTE, RELEASE
 from workers import operators
-from workers.errors import TaskFailed
+from workers.errors import RemoteStateUnknown, TaskFailed
 from workers.logs import log_key, task_log
 from workers.operators.base import TaskContext
 from workers.process import engine, settings, until_redis_can, worker_settings
@@ -81,8 +81,8 @@ class Execute(Task):  # type: ignore[misc]  # Celery has no types
             raise Ignore(f"{held.run}/{held.task}: {answer}")
         ended = _execute(held, answer)
         self.request.pydag_ended = ended
-        if ended.outcome == "failed":
-            raise TaskFailed(ended.error)
+        if ended.outcome != "success":
+            raise TaskFailed(ended.error)  # so that Flower shows a failure
 
 
 def _execute(held: Held, spec: dict[str, Any]) -> Ended:

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 import redis
 
-from pydag_dist.engine import script
+from pydag_dist.engine.script import Script
 from pydag_dist.engine.snapshot import (
     Event,
     RunSnapshot,
@@ -67,7 +67,7 @@ class Engine:
         self.redis: Any = client  # redis-py types replies as awaitable-or-not; see `_call`
         self.prefix = prefix
         self._source = source
-        self._script = client.register_script(script.source())
+        self._script = Script(client)
 
     @classmethod
     def from_url(cls, url: str, prefix: str = "pydag", source: Source = "tick") -> Self:
@@ -76,7 +76,7 @@ class Engine:
         return cls(client, prefix, source)
 
     def _call(self, operation: str, *arguments: str | float) -> Any:
-        return self._script(args=[self.prefix, operation, self._source, *arguments])
+        return self._script(self.prefix, operation, self._source, *arguments)
 
     def key(self, name: str) -> str:
         """The full name of one of the engine's keys."""

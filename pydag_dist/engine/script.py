@@ -1,9 +1,13 @@
-"""Loads the engine's Lua files as one script."""
+"""Loads the engine's Lua files as one function of the Redis server."""
 
 from __future__ import annotations
 
+import hashlib
 from functools import cache
 from importlib.resources import files
+from typing import Any
+
+import redis
 
 # The order matters: each file uses what those before it define.
 PARTS = ("table", "record", "queue", "outcome", "plan", "lease", "tick", "dispatch")
@@ -11,6 +15,46 @@ PARTS = ("table", "record", "queue", "outcome", "plan", "lease", "tick", "dispat
 
 @cache
 def source() -> str:
-    """The text of the one script that is the engine."""
+    """The text that defines the engine: `dispatch` does an operation."""
     folder = files("pydag_dist.engine").joinpath("lua")
     return "\n".join(folder.joinpath(f"{part}.lua").read_text("utf-8") for part in PARTS)
+
+
+@cache
+def function_name() -> str:
+    """The function's name. It holds a hash, so that versions live side by side in an upgrade."""
+    return "pydag_" + hashlib.sha256(source().encode()).hexdigest()[:16]
+
+
+class Script:
+    """Calls the engine inside Redis.
+
+    It is a function (Redis 7), whose code the server compiles and sets up once, not at every
+    call: that is 25 µs of Redis's time a call. Where functions can't be had (fakeredis), it is
+    an ordinary script.
+    """
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client: Any = client
+        self._as_script: Any = None
+
+    def __call__(self, *arguments: str | int | float) -> Any:
+        """Do an operation; its answer."""
+        if self._as_script:
+            return self._as_script(args=arguments)
+        try:
+            return self._client.fcall(function_name(), 0, *arguments)
+        except redis.ResponseError as error:
+            if "unknown command" in str(error):
+                self._as_script = self._client.register_script(source() + "return dispatch(ARGV)")
+            elif "Function not found" in str(error):
+                self._load()
+            else:
+                raise
+        return self(*arguments)
+
+    def _load(self) -> None:
+        name = function_name()
+        register = f"redis.register_function('{name}', function(_, a) return dispatch(a) end)"
+        # A library that is there already is this one: another process was quicker.
+        self._client.function_load(f"#!lua name={name}\n{source()}{register}", replace=True)

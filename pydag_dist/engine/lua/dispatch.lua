@@ -1,3 +1,12 @@
-local arguments = {}
-for i = 4, #ARGV do arguments[#arguments + 1] = ARGV[i] end
-return OPERATIONS[ARGV[2]](unpack(arguments))
+local function enter(prefix, source)
+  call = redis.call
+  PREFIX, SOURCE = prefix, source
+  local time = call('TIME')
+  NOW = time[1] * 1e6 + time[2]
+  PUSHES, TODO, TEMPLATES, HEADS = 0, {}, {}, {}
+end
+
+local function dispatch(arguments)
+  enter(arguments[1], arguments[3])
+  return OPERATIONS[arguments[2]](unpack(arguments, 4))
+end

@@ -108,7 +108,7 @@ function OPERATIONS.renew(worker, slots, queues, ...)
     if whose == 'back' then
       take_back(run, task, record)
       save_record(run, task, record)
-      refile(run, queues_of(run))
+      refile(run)
       whose = 'yours'
     end
     if whose == 'yours' then

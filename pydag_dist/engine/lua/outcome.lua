@@ -7,8 +7,6 @@ local function decide(record)
   return nil
 end
 
-local TODO = {}   -- chunks of downstream tasks that this script still has to tell
-
 local function tell_downstream(task, chunks, state)
   for k = 0, chunks - 1 do TODO[#TODO + 1] = task .. '/' .. k .. ' ' .. state end
 end

@@ -8,45 +8,56 @@ local function first_ready(run, queue)
               'LIMIT', 0, 1)[1]
 end
 
-local function queues_of(run)
-  local queues = {}
-  for queue in string.gmatch(call('HGET', run_key(run), 'queues') or '', '%S+') do
-    queues[#queues + 1] = queue
+-- What a run's plan fixed: its processors, weight and queues.
+local function head_of(run)
+  local head = HEADS[run]
+  if not head then
+    local values = call('HMGET', run_key(run), 'processors', 'weight', 'queues', 'dag_id')
+    head = { processors = tonumber(values[1]), weight = tonumber(values[2]), queues = {},
+             marks = {}, dag_id = values[4] }
+    for queue in string.gmatch(values[3] or '', '%S+') do
+      head.queues[#head.queues + 1] = queue
+      head.marks[#head.marks + 1] = 'since/' .. queue
+    end
+    HEADS[run] = head
   end
-  return queues
+  return head
 end
 
--- Brings the run's place in every `fair` set up to date with its ready and active tasks.
-local function refile(run, queues)
-  local head = call('HMGET', run_key(run), 'processors', 'weight')
+-- Brings the run's place in every `fair` set up to date with its ready and active tasks. On a
+-- queue that has just `served` it, it waits from now on: equals take turns.
+local function refile(run, served)
+  local head = head_of(run)
+  if #head.queues == 0 then return end
   local active = call('SCARD', run_key(run, 'active'))
-  local processors = tonumber(head[1])
-  local open = processors == 0 or active < processors
-  local score = string.format('%.17g', active / tonumber(head[2]))
-  for _, queue in ipairs(queues) do
-    local mark = 'since/' .. queue
-    local since = call('HGET', run_key(run), mark)
-    if open and first_ready(run, queue) then
+  local open = head.processors == 0 or active < head.processors
+  local score = string.format('%.17g', active / head.weight)
+  local marks = call('HMGET', run_key(run), unpack(head.marks))
+  for i, queue in ipairs(head.queues) do
+    local since = marks[i]
+    local waits = open and first_ready(run, queue)
+    if since and (not waits or queue == served) then
+      call('ZREM', key('fair:' .. queue), since .. '/' .. run)
+      since = nil
+      if not waits then call('HDEL', run_key(run), head.marks[i]) end
+    end
+    if waits then
       if not since then
         since = text(NOW)
-        call('HSET', run_key(run), mark, since)
+        call('HSET', run_key(run), head.marks[i], since)
       end
       call('ZADD', key('fair:' .. queue), score, since .. '/' .. run)
-    elseif since then
-      call('ZREM', key('fair:' .. queue), since .. '/' .. run)
-      call('HDEL', run_key(run), mark)
     end
   end
 end
 
-local TEMPLATES = {}
 local function message(queue, run, task, record)
   local id = run .. '/' .. task .. '/' .. record.try
   if record.pushes > 1 then id = id .. '.' .. record.pushes end
   if not TEMPLATES[queue] then TEMPLATES[queue] = call('HGET', key('templates'), queue) end
   return (string.gsub(TEMPLATES[queue], '<<(%w+)>>', {
     id = id, run = run, task = task, try = record.try, push = record.push,
-    dag = call('HGET', run_key(run), 'dag_id') }))
+    dag = head_of(run).dag_id }))
 end
 
 -- Pushes a message of the task's current try. The caller has made the task active.
@@ -69,25 +80,21 @@ local function top_up(queue)
   while room > 0 do
     local next_run = call('ZRANGE', key('fair:' .. queue), 0, 0)[1]
     if not next_run then return end
-    local since, run = string.match(next_run, '^(%d+)/(.*)$')
+    local run = string.match(next_run, '^%d+/(.*)$')
     local member = first_ready(run, queue)
     local task = string.match(member, '^[^/]*/[^/]*/(.*)$')
     call('ZREM', run_key(run, 'ready'), member)
     call('SADD', run_key(run, 'active'), task)
     push(queue, run, task, load_record(run, task))
-    -- Whoever was just served waits from now on: equals take turns.
-    call('ZREM', key('fair:' .. queue), since .. '/' .. run)
-    call('HDEL', run_key(run), 'since/' .. queue)
-    refile(run, queues_of(run))
+    refile(run, queue)
     room = room - 1
   end
 end
 
 -- After a run's ready or active tasks changed.
 local function reschedule(run)
-  local queues = queues_of(run)
-  refile(run, queues)
-  for _, queue in ipairs(queues) do top_up(queue) end
+  refile(run)
+  for _, queue in ipairs(head_of(run).queues) do top_up(queue) end
 end
 
 local function make_ready(run, task, record, queue, rank)

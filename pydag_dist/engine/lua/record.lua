@@ -14,7 +14,8 @@ local FIELDS = {
   'ready_at', 'queued_at', 'started_at', 'ended_at',  -- µs, or empty
   'worker',
 }
-local RECORD_PATTERN = '^' .. string.rep('([^|]*)|', #FIELDS) .. '$'
+-- A method call, since a library has no globals while it is loaded.
+local RECORD_PATTERN = '^' .. ('([^|]*)|'):rep(#FIELDS) .. '$'
 local NUMERIC = { 'pushes', 'upstream', 'ok', 'bad', 'dead_up', 'skips', 'deaths', 'losses' }
 
 local function unpack_record(packed)

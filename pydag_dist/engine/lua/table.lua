@@ -1,6 +1,6 @@
 -- The engine's table: states, transitions, keys and their invariants.
--- Every other .lua file of this folder is appended to this one; together they are one script
--- (see __init__.py), called with ARGV = prefix, operation, source, the operation's arguments.
+-- Every other .lua file of this folder is appended to this one; together they are one function of
+-- the server (see script.py), called with prefix, operation, source, the operation's arguments.
 --
 -- STATES OF A TASK                              in `active`   in `ready`   lease
 --   none             waits for upstream tasks        no           no        no
@@ -80,11 +80,12 @@ local ENDED = { success = true, failed = true, upstream_failed = true, skipped =
 local COUNTS_AS = { success = 'ok', failed = 'bad', cancelled = 'bad', upstream_failed = 'dead_up',
                     skipped = 'skips' }
 
-local PREFIX, SOURCE = ARGV[1], ARGV[3]
-local TIME = redis.call('TIME')
-local NOW = TIME[1] * 1e6 + TIME[2]
-
-local call = redis.call
+-- Of one call; set by `enter` (dispatch.lua), since a library's code outlives its calls.
+local call, PREFIX, SOURCE, NOW
+local PUSHES      -- how many pushes the call has numbered
+local TODO        -- chunks of downstream tasks that the call still has to tell
+local TEMPLATES   -- queue -> message template, as far as read
+local HEADS       -- run -> what its plan fixed, as far as read
 
 local function key(name) return PREFIX .. ':' .. name end
 local function run_key(run, part)
@@ -92,7 +93,6 @@ local function run_key(run, part)
 end
 local function text(number) return string.format('%.0f', number) end
 
-local PUSHES = 0
 local function next_push()
   PUSHES = PUSHES + 1
   return text(NOW) .. '-' .. PUSHES

@@ -78,7 +78,7 @@ local function take_messages_back(queue)
     if record and record.state == 'queued' and record.push == number then
       record.pushes = record.pushes - 1
       back_to_ready(run, task, record)
-      refile(run, queues_of(run))
+      refile(run)
     end
   end
 end
