@@ -21,12 +21,18 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PYDAG_", extra="ignore")
 
-    redis_url: str = Field("redis://127.0.0.1:6379/0", description="the one Redis of all parts")
-    database_url: str | None = Field(None, description="SQLAlchemy URL of the history")
-    log_store: str | None = Field(None, description="directory or gs://bucket/prefix of old logs")
-    home: Path = Field(Path("~/.pydag"), description="where embedded data lives")
-    key_prefix: str = Field("pydag", pattern=r"^[A-Za-z0-9_.-]+$")
-    retention: int = Field(7 * 86400, gt=0, description="seconds that an ended run stays in Redis")
+    redis_url: str = Field(
+        default="redis://127.0.0.1:6379/0", description="the one Redis of all parts"
+    )
+    database_url: str | None = Field(default=None, description="SQLAlchemy URL of the history")
+    log_store: str | None = Field(
+        default=None, description="directory or gs://bucket/prefix of old logs"
+    )
+    home: Path = Field(default=Path("~/.pydag"), description="where embedded data lives")
+    key_prefix: str = Field(default="pydag", pattern=r"^[A-Za-z0-9_.-]+$")
+    retention: int = Field(
+        default=7 * 86400, gt=0, description="seconds that an ended run stays in Redis"
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -48,7 +54,9 @@ def load_settings() -> Settings:
     """The settings of this process; `InvalidSettings` names every wrong one."""
     config = os.environ.get("PYDAG_CONFIG")
     if config and not Path(config).is_file():
-        message = f"PYDAG_CONFIG names {config}, which is not a file: create it or unset PYDAG_CONFIG"
+        message = (
+            f"PYDAG_CONFIG names {config}, which is not a file: create it or unset PYDAG_CONFIG"
+        )
         raise InvalidSettings(message)
     try:
         settings = Settings()

@@ -105,6 +105,10 @@ def _execute(held: Held, spec: dict[str, Any]) -> Ended:
         except TaskFailed as error:
             log.error("%s", error)  # noqa: TRY400  the message is meant to be enough
             return Ended("failed", error=_storable(str(error)))
+        except RemoteStateUnknown as error:
+            # Failing the try would make a new one, and with it a second remote job.
+            log.warning("%s", error)
+            return Ended("dead", error=_storable(str(error)))
         except BaseException as error:
             if terminate_handler_fired():
                 raise  # somebody ends this process: the try isn't over, and runs elsewhere

@@ -38,7 +38,7 @@ class Script:
         self._client: Any = client
         self._as_script: Any = None
 
-    def __call__(self, *arguments: str | int | float) -> Any:
+    def __call__(self, *arguments: str | float) -> Any:
         """Do an operation; its answer."""
         if self._as_script:
             return self._as_script(args=arguments)

@@ -41,14 +41,17 @@ local function take_back(run, task, record)
 end
 
 local POISON = {
-  deaths = 'poison: the worker process died %d times while it ran this task; '
+  deaths = 'poison: %d times the worker process died while it ran this task, or could not tell '
+        .. 'how its remote job was; '
         .. 'look for memory limits (OOM) and crashes of native libraries on the worker host',
   losses = 'poison: the lease of this task was lost %d times; '
         .. 'its workers died, were paused, or could not reach Redis',
 }
 
-local function fail_poisoned(run, task, record, counter)
-  call('HSET', run_key(run, 'out'), 'e/' .. task, string.format(POISON[counter], record[counter]))
+local function fail_poisoned(run, task, record, counter, last)
+  local reason = string.format(POISON[counter], record[counter])
+  if last and last ~= '' then reason = reason .. '. The last time: ' .. last end
+  call('HSET', run_key(run, 'out'), 'e/' .. task, reason)
   end_task(run, task, record, 'failed')
 end
 
@@ -72,7 +75,7 @@ function OPERATIONS.release(run, task, try, token, outcome, result, err)
     if record.deaths < MAX_DEATHS then
       back_to_ready(run, task, record)
     else
-      fail_poisoned(run, task, record, 'deaths')
+      fail_poisoned(run, task, record, 'deaths', err)
     end
   else
     if result ~= '' then call('HSET', run_key(run, 'out'), 'r/' .. task, result) end
