@@ -19,10 +19,10 @@ def make_app(url: str) -> Celery:
     """An app on that Redis; the worker's is `app`."""
     app = Celery("bare", broker=url, backend=url)
     app.conf.update(broker_connection_retry_on_startup=True, result_expires=3600)
-    app.task(name="bare.noop", ignore_result=True)(noop)
-    app.task(name="bare.part")(noop)
+    app.task(name="bare.noop", ignore_result=True, shared=False)(noop)
+    app.task(name="bare.part", shared=False)(noop)
 
-    @app.task(name="bare.mark", ignore_result=True)
+    @app.task(name="bare.mark", ignore_result=True, shared=False)
     def mark(key: str) -> None:
         """Note the time by Redis's clock."""
         with redis.Redis.from_url(url) as client:
