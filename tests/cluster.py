@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import psutil
 import redis
@@ -66,6 +66,8 @@ class Part(Child):
 class Cluster:
     """Processes of the product over one Redis; leaves none of them, and no key but its own."""
 
+    running: ClassVar[list[Cluster]] = []
+
     def __init__(self, url: str, directory: Path) -> None:
         self.prefix = f"test{uuid.uuid4().hex[:8]}"
         self.url = url
@@ -77,6 +79,7 @@ class Cluster:
         self.journal = Journal(directory / "journal")
 
     def __enter__(self) -> Self:
+        self.running.append(self)
         return self
 
     def __exit__(
@@ -85,6 +88,9 @@ class Cluster:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.running.remove(self)
+        if error is not None:
+            print(self.logs())  # noqa: T201  pytest shows it with the failure
         for part in self.parts:
             part.terminate()
         for part in self.parts:
@@ -119,15 +125,23 @@ class Cluster:
         name: str = "w1",
         slots: int = 2,
         queues: Sequence[str] = QUEUES,
-        options: Sequence[str] = (),
         wait: bool = True,
     ) -> Part:
         """Start a worker, and wait until Redis knows its slots."""
         command = ["-m", "pydag_dist", "worker", "-n", f"{name}@test", "-c", str(slots)]
         command += ["-Q", ",".join(queues), "--import", "tests.callables", "--log-level", "WARNING"]
-        part = self.start(name, [*command, *options])
+        part = self.start(name, command)
         if wait:
             self.wait_registered(part, queues[0])
+        return part
+
+    def celery_worker(self, *options: str, wait: bool = True, **env: str) -> Part:
+        """Start a worker of two slots by Celery's own command, with further options."""
+        command = ["-m", "celery", "-A", "workers", "worker", "-n", "w1@test", "-c", "2"]
+        command += ["-Q", ",".join(QUEUES), "-l", "WARNING", *options]
+        part = self.start("w1", command, PYDAG_WORKER_IMPORTS="tests.callables", **env)
+        if wait:
+            self.wait_registered(part)
         return part
 
     def wait_registered(self, worker: Part, queue: str = QUEUES[0]) -> None:

@@ -4,33 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.cluster import Cluster
 from tests.redis_server import RedisServer
 
-FAILED = pytest.StashKey[bool]()
-
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With a failure, what the processes of the clusters that run wrote."""
     report = yield
     if report.failed:
-        item.stash[FAILED] = True
+        report.sections += [(f"{cluster.prefix}", cluster.logs()) for cluster in Cluster.running]
     return report
-
-
-@pytest.fixture(autouse=True)
-def _show_logs(request: pytest.FixtureRequest) -> Iterator[None]:
-    """After a failed test, what the processes of its cluster wrote."""
-    names = {"cluster", "busy_cluster"} & set(request.fixturenames)
-    clusters = [request.getfixturevalue(name) for name in names]
-    yield
-    if request.node.stash.get(FAILED, False):
-        for cluster in clusters:
-            print(cluster.logs())  # noqa: T201  pytest shows it with the failure
 
 
 @pytest.fixture

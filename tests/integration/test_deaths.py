@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from pydag_dist.engine import RunSnapshot
 from tests.callables import Line
 from tests.cluster import Cluster
 from tests.redis_server import RedisServer
+from tests.support import wait_until
 
 # How the function ends -> what the engine keeps of it, to the letter or its beginning (…).
 RETURNS = "tests.callables:die returned a "
@@ -110,3 +113,42 @@ def test_nothing_is_left_and_the_worker_goes_on_with_all_its_slots(played: Playe
     played.cluster.wait_lines("start", held, 8)
     gate.touch()
     assert played.cluster.wait_ended(held).state == "success"
+
+
+def test_a_process_that_dies_before_its_claim_costs_a_death_and_runs_nothing(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    flag = tmp_path / "flag"
+    flag.touch()
+    cluster.coordinator()
+    cluster.celery_worker("-I", "tests.dies_before_claim", PYDAG_TEST_DIE_ONCE=str(flag))
+    run = cluster.submit([cluster.task("t", "note")])
+    assert cluster.wait_ended(run).state == "success"
+    assert not flag.exists()
+    assert cluster.journal.tasks("ran") == ["t"]
+    record = cluster.record(run.id, "t")
+    assert (record["deaths"], record["losses"], record["pushes"]) == ("1", "0", "2")
+    cluster.assert_nothing_left([run])
+
+
+def test_processes_that_die_before_they_took_their_task_run_nothing(cluster: Cluster) -> None:
+    cluster.coordinator()
+    worker = cluster.worker()
+    children = worker.children()
+    assert len(children) == 2
+    for child in children:
+        os.kill(child, signal.SIGSTOP)
+    run = cluster.submit([cluster.task(f"t{i}", "note") for i in range(4)])
+    queue = cluster.key("q:python")
+    wait_until(
+        lambda: (
+            cluster.engine.snapshot(run.id).counts == {"queued": 4}
+            and cluster.store.llen(queue) == 2
+        ),
+        "the worker holds two messages, and two wait",
+    )
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+    assert cluster.wait_ended(run).state == "success"
+    assert sorted(cluster.journal.tasks("ran")) == ["t0", "t1", "t2", "t3"]
+    cluster.assert_nothing_left([run])
