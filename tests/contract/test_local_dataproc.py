@@ -288,6 +288,19 @@ class TestJobs:
         with pytest.raises(Cancelled):
             operation.result(timeout=60, polling=QUICK)
 
+    def test_nothing_that_a_job_left_running_outlives_it(self, dataproc):
+        job_id = dataproc.submit("import subprocess; subprocess.Popen(['sleep', '604'])")
+        assert dataproc.wait_for(job_id).status.state.name == "DONE"
+        assert processes_with("604") == []
+
+    def test_long_output_comes_in_parts(self, dataproc):
+        megabytes = 9
+        job_id = dataproc.submit(f"print(('x' * 1023 + chr(10)) * 1024 * {megabytes}, end='')")
+        dataproc.wait_for(job_id)
+        parts = [dataproc.output(job_id, number) for number in range(3)]
+        assert sum(map(len, parts)) == megabytes << 20
+        assert [bool(part) for part in parts] == [True, True, False]
+
     def test_an_operation_can_be_cancelled(self, dataproc):
         operation = dataproc.jobs.submit_job_as_operation(**SCOPE, job=dataproc.job(SLEEP))
         dataproc.wait_for(operation.metadata.job_id, "RUNNING")

@@ -75,7 +75,7 @@ print("ANSWERS" + json.dumps(answers))
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    return tmp_path_factory.mktemp("spark")
+    return tmp_path_factory.mktemp("with a space")
 
 
 @pytest.fixture(scope="module")
@@ -110,11 +110,16 @@ def dataproc(home, gcs_url, bigquery, warehouse):
         service.close()
 
 
-def test_spark_reads_and_writes_objects_and_tables(dataproc, gcs_url, warehouse):
+def test_spark_works_on_objects_and_tables_while_the_service_is_killed(
+    dataproc, gcs_url, warehouse
+):
     job = dataproc.job(SCRIPT, labels={"test": "all"})
     job["pyspark_job"]["jar_file_uris"] = ["gs://spark-lib/bigquery/spark-bigquery-latest.jar"]
     operation = dataproc.jobs.submit_job_as_operation(**SCOPE, job=job)
     job_id = operation.metadata.job_id
+    dataproc.wait_for(job_id, "RUNNING")
+    dataproc.kill()
+    dataproc.start()
     assert operation.result(timeout=240, polling=QUICK).status.state.name == "DONE", (
         dataproc.output(job_id)
     )

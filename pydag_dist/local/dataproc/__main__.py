@@ -14,6 +14,7 @@ from pydag_dist.local.dataproc.server import Service
 
 def main() -> int:
     """Serve until SIGTERM or SIGINT; both end running jobs and return 0."""
+    cores = os.cpu_count() or 1
     parser = argparse.ArgumentParser(
         prog="python -m pydag_dist.local.dataproc", description=main.__doc__
     )
@@ -23,8 +24,10 @@ def main() -> int:
     parser.add_argument("--gcs-root", type=Path, required=True, help="directory of the buckets")
     parser.add_argument("--gcs-url", required=True)
     parser.add_argument("--bigquery-url", required=True)
-    parser.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="of each Spark job")
-    parser.add_argument("--max-jobs", type=int, default=1, help="that run at a time")
+    parser.add_argument("--cores", type=int, default=cores, help="of each Spark job")
+    parser.add_argument(
+        "--max-jobs", type=int, default=max(1, cores // 2), help="that run at a time"
+    )
     parser.add_argument(
         "--cluster-delay", type=float, default=0.5, help="seconds to create or delete a cluster"
     )

@@ -27,7 +27,10 @@ from pathlib import Path
 LEADER = """
 echo $$ >pid.new && mv pid.new pid
 "$@" >driveroutput 2>&1
-echo $? >exit.new && mv exit.new exit
+status=$?
+trap "" TERM
+kill -TERM 0  # what the command left running in our process group
+echo $status >exit.new && mv exit.new exit
 """
 KILL_GRACE = 10.0
 

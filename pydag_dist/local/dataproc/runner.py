@@ -59,7 +59,7 @@ class Runner:
         for key in self._store.jobs_to_journal():
             job = self._store.job(key)
             if job:
-                self._write_journal(key, job, repeated=True)
+                self._wrap_up(key, job, repeated=True)
         for key in self._store.active_jobs():
             self.start(key)
 
@@ -90,11 +90,8 @@ class Runner:
             self._end(key, "The local Dataproc was stopped before the job ended.")
 
     def _end(self, key: JobKey, why: str) -> None:
-        job = self._store.job(key)
-        if job:
-            with self._gate:
-                self._process(job).kill()
-                self._finish(key, State.ERROR, why)
+        with self._gate:
+            self._finish(key, State.ERROR, why)
 
     def _run(self, key: JobKey) -> None:
         try:
@@ -188,10 +185,12 @@ class Runner:
                 self._store.mark_ran(key)
             enter(job, state, details)
             self._store.update_job(key, job, active=False)
-        self._write_journal(key, job, repeated=False)
+        self._wrap_up(key, job, repeated=False)
 
-    def _write_journal(self, key: JobKey, job: Job, *, repeated: bool) -> None:
+    def _wrap_up(self, key: JobKey, job: Job, *, repeated: bool) -> None:
+        """Leave of an ended job nothing but its line in the journal."""
         process = self._process(job)
+        process.kill()
         if process.began() and not (repeated and self._journal.has(job.job_uuid)):
             self._journal.append(_record(key, job, process.directory))
         self._store.mark_journaled(key)

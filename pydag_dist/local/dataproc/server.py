@@ -96,7 +96,7 @@ class Service:
         sys.stdout.write(f"listening on {self._host}:{port}\n")
         sys.stdout.flush()
         over.wait()
-        server.stop(grace=None).wait()
+        server.stop(grace=1.0).wait()
         self._runner.stop()
         self._store.close()
 

@@ -109,7 +109,7 @@ def environment(settings: SparkSettings, job: Job, directory: Path) -> dict[str,
         "SPARK_HOME": str(spark_home()),
         "SPARK_LOCAL_DIRS": str(directory / "spark"),
         "SPARK_LOCAL_IP": "127.0.0.1",
-        "SPARK_SUBMIT_OPTS": " ".join(jvm),
+        "SPARK_SUBMIT_OPTS": " ".join(f'"{option}"' for option in jvm),  # paths may have spaces
         "PYSPARK_PYTHON": sys.executable,
         "PYSPARK_DRIVER_PYTHON": sys.executable,
         "PYTHONUNBUFFERED": "1",

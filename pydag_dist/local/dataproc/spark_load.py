@@ -59,7 +59,7 @@ def _upload(frame: DataFrame, folder: str, storage: Storage) -> None:
     directory = Path(os.environ["PYDAG_JOB_DIRECTORY"], f"parquet-{uuid.uuid4()}")
     # Not INT96, which has no time zone.
     frame.sparkSession.conf.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
-    frame.write.parquet(directory.as_uri())
+    frame.write.parquet(f"file://{directory}")  # Spark takes it as it is, %20 and all
     for part in sorted(directory.glob("part-*")):
         storage.upload_file(f"{folder}/{part.name}", part)
     shutil.rmtree(directory)
