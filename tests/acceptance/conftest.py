@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 from tests.support import is_alive, wait_until
 
 PROJECT = Path(__file__).parents[2]
+README = PROJECT / "README.md"
 EXAMPLE = PROJECT / "examples" / "pipeline" / "pipeline.json"
 PYDAG = str(Path(sys.executable).with_name("pydag"))
 # What a terminal of the user has; nothing of this process's installation.
@@ -28,13 +30,17 @@ START_SECONDS = 120.0
 class Up:
     """A `pydag up` in one terminal; `run` is a second terminal."""
 
-    def __init__(self, home: Path, *options: str) -> None:
+    def __init__(self, home: Path, *options: str, **env: str) -> None:
         self.home = home
         self.output = home.with_name(f"{home.name}.out")
         self.env = {**PLAIN, "PYDAG_HOME": str(home)}
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                [PYDAG, "up", *options], env=self.env, stdout=output, stderr=output
+                [PYDAG, "up", *options],
+                cwd=home.parent,
+                env=self.env | env,
+                stdout=output,
+                stderr=output,
             )
 
     def wait_healthy(self) -> None:
@@ -58,6 +64,7 @@ class Up:
         """A pydag command in the second terminal."""
         return subprocess.run(
             [PYDAG, *arguments],
+            cwd=self.home.parent,
             env={**self.env, **env},
             capture_output=True,
             text=True,
@@ -77,9 +84,9 @@ class Up:
 
 
 @contextlib.contextmanager
-def running_up(home: Path, *options: str) -> Iterator[Up]:
-    """A healthy `pydag up`, which is gone at the end."""
-    up = Up(home, *options)
+def running_up(home: Path, *options: str, **env: str) -> Iterator[Up]:
+    """A healthy `pydag up` in the home's parent directory, which is gone at the end."""
+    up = Up(home, *options, **env)
     try:
         up.wait_healthy()
         yield up
@@ -89,10 +96,20 @@ def running_up(home: Path, *options: str) -> Iterator[Up]:
         wait_until(lambda: not any(map(is_alive, pids)), f"all of {pids} are gone")
 
 
+def readme_block(language: str, text: str) -> str:
+    """The README's code block of that language in which the text occurs."""
+    blocks = re.findall(rf"^```{language}\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+    (block,) = [block for block in blocks if text in block]
+    return block
+
+
 @pytest.fixture(scope="session")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """One `pydag up` for tests that only use it."""
-    with running_up(tmp_path_factory.mktemp("up") / "home") as running:
+    """One `pydag up` for tests that only use it, in a directory with the README's files."""
+    directory = tmp_path_factory.mktemp("up")
+    (directory / "etl.py").write_text(readme_block("python", "def report"))
+    (directory / "sales.json").write_text(readme_block("json", '"sales"'))
+    with running_up(directory / "home", PYDAG_WORKER_IMPORTS="etl") as running:
         yield running
 
 
