@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -14,9 +16,13 @@ from hypothesis.stateful import (
     rule,
 )
 
-from pydag_dist.engine import Engine, Held, PlannedTask
+from pydag_dist.coordinator.planner import past_of, plan_of
+from pydag_dist.dag import Dag
+from pydag_dist.dag.fields import TriggerRule
+from pydag_dist.engine import Claim, Engine, Held
 from pydag_dist.engine.snapshot import parse_record
-from tests.reference import ENDED, MAX_DEATHS, MAX_LOSSES, Message, ReferenceEngine
+from pydag_dist.errors import EngineError
+from tests.reference import ENDED, MAX_DEATHS, MAX_LOSSES, Message, ReferenceEngine, RefTask
 
 QUEUES = ("bigquery", "python")
 TEMPLATE = (
@@ -24,21 +30,37 @@ TEMPLATE = (
     '"try": "<<try>>", "push": "<<push>>"}}}'
 )
 
-OUTCOMES = st.sampled_from(["success", "success", "success", "failed", "dead"])
+OUTCOMES = st.sampled_from(["success", "success", "success", "failed", "failed", "dead", "stopped"])
+PROCESSORS = st.integers(0, 3)
+OPERATORS = (
+    {"operator": "python.call", "params": {"callable": "m:f"}},
+    {"operator": "bigquery.query", "params": {"sql": "SELECT 1"}},
+)
+RULES = sorted(TriggerRule)
 
 # A run that was ended keeps its keys for so long; far above the length of a test.
 RETENTION = 3600
 
 
 @st.composite
-def dags(draw: st.DrawFn, max_tasks: int = 12) -> dict[str, tuple[str, ...]]:
-    """Task -> its upstream tasks, parents first."""
-    count = draw(st.integers(1, max_tasks))
-    dag: dict[str, tuple[str, ...]] = {}
-    for i in range(count):
-        parents = draw(st.sets(st.sampled_from(sorted(dag)), max_size=3)) if dag else set()
-        dag[f"t{i:02}"] = tuple(sorted(parents))
-    return dag
+def dags(draw: st.DrawFn, max_tasks: int = 10) -> dict[str, dict[str, Any]]:
+    """Task id -> its fields in a DAG file, parents first."""
+    tasks: dict[str, dict[str, Any]] = {}
+    for i in range(draw(st.integers(1, max_tasks))):
+        parents = draw(st.sets(st.sampled_from(sorted(tasks)), max_size=3)) if tasks else set()
+        plain = draw(st.booleans())
+        tasks[f"t{i:02}"] = {
+            "task_id": f"t{i:02}",
+            **draw(st.sampled_from(OPERATORS)),
+            "dependencies": sorted(parents),
+            "queue": draw(st.sampled_from(QUEUES)),
+            "trigger_rule": "all_success" if plain else draw(st.sampled_from(RULES)),
+            "retries": draw(st.sampled_from([0, 0, 1, 2])),
+            "retry_backoff": draw(st.booleans()),
+            "allow_failure": draw(st.integers(0, 4)) == 0,
+            "timeout": 3600,
+        }
+    return tasks
 
 
 class EngineMachine(RuleBasedStateMachine):
@@ -52,83 +74,119 @@ class EngineMachine(RuleBasedStateMachine):
         self.engine = Engine(self.client, "p", "coordinator")
         self.engine.set_templates(dict.fromkeys(QUEUES, TEMPLATE))
         self.reference = ReferenceEngine()
-        self.dags: dict[str, dict[str, tuple[str, ...]]] = {}
-        self.queue_of: dict[str, dict[str, str]] = {}
+        self.dags: dict[str, Dag] = {}
         self.planners: dict[str, list[str]] = {}
-        self.numbers: dict[str, str] = {}  # Celery id -> the engine's push number
+        self.newest: dict[str, str] = {}  # run -> the planner that may write its plan
+        self.numbers: dict[int, str] = {}  # the reference's push number -> the engine's
         self.tried: list[Message] = []  # delivered at least once: may be claimed again, released…
 
     # What clients and planners do
 
-    @initialize(slots=st.integers(1, 3), data=st.data(), dag=dags(), processors=st.integers(0, 3))
+    @initialize(slots=st.integers(1, 3), data=st.data(), tasks=dags(), processors=PROCESSORS)
     def begin(
-        self, slots: int, data: st.DataObject, dag: dict[str, tuple[str, ...]], processors: int
+        self, slots: int, data: st.DataObject, tasks: dict[str, Any], processors: int
     ) -> None:
         """Two queues with workers, and a first run that is planned well."""
         for queue in QUEUES:
             self.worker_slots(queue, slots)
-        self.submit(dag, data, processors, 1)
-        self.planners["r0"].append(self.engine.plan_begin("r0") or "")
+        self.submit(tasks, processors, 1)
+        self.begin_planning(data)
         self.go_on_planning(data, 3)
 
     @precondition(lambda self: len(self.dags) < 3)
-    @rule(dag=dags(), data=st.data(), processors=st.integers(0, 3), weight=st.sampled_from([1, 2]))
-    def submit(
-        self, dag: dict[str, tuple[str, ...]], data: st.DataObject, processors: int, weight: int
-    ) -> None:
+    @rule(tasks=dags(), processors=PROCESSORS, weight=st.sampled_from([1, 2]))
+    def submit(self, tasks: dict[str, Any], processors: int, weight: int) -> None:
         run = f"r{len(self.dags)}"
-        picked = data.draw(
-            st.lists(st.sampled_from(QUEUES), min_size=len(dag), max_size=len(dag)), label="queues"
-        )
+        dag = Dag.parse({"dag_id": "dag", "tasks": list(tasks.values())})
         self.dags[run] = dag
-        self.queue_of[run] = dict(zip(dag, picked, strict=True))
         self.planners[run] = []
         for first in (True, False):  # a client that got no answer sends it again
             stored = self.engine.submit(
                 run, "{}", "dag", processors=processors, weight=weight, retention=RETENTION
             )
             assert stored is first
-        self.reference.submit(run, dag, self.queue_of[run], processors, weight)
+        ranks = {row.task: row.rank for row in plan_of(dag).rows}
+        reference = {
+            t: RefTask(
+                queue=tasks[t]["queue"],
+                rank=ranks[t],
+                upstream=tuple(tasks[t]["dependencies"]),
+                rule=tasks[t]["trigger_rule"],
+                retries=tasks[t]["retries"],
+                may_fail=tasks[t]["allow_failure"],
+                remote=tasks[t]["operator"] != "python.call",
+            )
+            for t in dag.walk()
+        }
+        self.reference.submit(run, reference, processors, weight)
 
-    def queued_runs(self) -> list[str]:
-        return [r for r, run in self.reference.runs.items() if run.state == "queued"]
+    def runs_that_are(self, *states: str) -> list[str]:
+        return [r for r, run in self.reference.runs.items() if run.state in states]
 
-    @precondition(lambda self: self.queued_runs())
+    @precondition(lambda self: self.runs_that_are("queued"))
     @rule(data=st.data())
     def begin_planning(self, data: st.DataObject) -> None:
-        run = data.draw(st.sampled_from(self.queued_runs()), label="run")
+        run = data.draw(st.sampled_from(self.runs_that_are("queued")), label="run")
         token = self.engine.plan_begin(run)
         assert token is not None
         self.planners[run].append(token)
+        self.newest[run] = token
 
-    @precondition(lambda self: any(self.planners[run] for run in self.queued_runs()))
+    @precondition(lambda self: any(self.planners[run] for run in self.runs_that_are("queued")))
     @rule(data=st.data(), stop_after=st.integers(1, 3))
     def go_on_planning(self, data: st.DataObject, stop_after: int) -> None:
         """Any planner goes on, the newest or one that was overtaken; it may stall half way."""
         run = data.draw(st.sampled_from([r for r, t in self.planners.items() if t]), label="run")
         token = data.draw(st.sampled_from(self.planners[run]), label="planner")
-        newest = token == self.planners[run][-1]
-        may = newest and self.reference.runs[run].state == "queued"
-        reference = self.reference.runs[run]
-        rows = [
-            PlannedTask(name, t.queue, t.rank, "all_success", len(t.upstream), t.downstream, "{}")
-            for name, t in reference.tasks.items()
-        ]
-        half = len(rows) // 2
-        roots = [name for name, t in reference.tasks.items() if not t.upstream]
+        may = token == self.newest.get(run) and self.reference.runs[run].state == "queued"
+        made = plan_of(self.dags[run], past_of(self.engine, run))
+        half = len(made.rows) // 2
         steps = [
-            lambda: self.engine.plan_chunk(run, token, rows[:half]),
-            lambda: self.engine.plan_chunk(run, token, rows[half:]),
-            lambda: self.engine.plan_roots(run, token, roots),
+            lambda: self.engine.plan_chunk(run, token, made.rows[:half]),
+            lambda: self.engine.plan_chunk(run, token, made.rows[half:]),
+            lambda: self.engine.plan_first(run, token, made.first),
         ]
         for step in steps[:stop_after]:
             assert step() is may
         if stop_after == len(steps):
-            queues = reference.queues
-            started = self.engine.plan_commit(run, token, len(rows), queues, len(roots))
+            queues = self.reference.runs[run].queues
+            started = self.engine.plan_commit(
+                run, token, len(made.rows), queues, len(made.first), made.ended
+            )
             assert started is may
             if may:
                 self.reference.start(run)
+                del self.newest[run]
+
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        run = data.draw(st.sampled_from(sorted(self.dags)), label="run")
+        self.reference.cancel(run)
+        assert self.engine.cancel(run) == self.reference.runs[run].state
+
+    @precondition(lambda self: self.runs_that_are("running"))
+    @rule(data=st.data())
+    def run_out_of_time(self, data: st.DataObject) -> None:
+        """A run's timeout, as its timer would find it."""
+        run = data.draw(st.sampled_from(self.runs_that_are("running")), label="run")
+        self.client.zadd("p:timers", {f"timeout/{run}": 0})
+        self.client.hdel("p:clock", "ticked")
+        assert self.engine.tick()
+        self.reference.cancel(run, "timeout")
+        self.reference.tick([], [], [])
+
+    @precondition(lambda self: self.runs_that_are("success", "failed", "cancelled"))
+    @rule(data=st.data(), whole=st.booleans())
+    def resume(self, data: st.DataObject, whole: bool) -> None:
+        ended = self.runs_that_are("success", "failed", "cancelled")
+        run = data.draw(st.sampled_from(ended), label="run")
+        names = sorted(self.reference.runs[run].tasks)
+        task = "" if whole else data.draw(st.sampled_from(names), label="task")
+        if self.reference.resume(run, task):
+            self.engine.resume(run, task)
+        else:
+            with pytest.raises(EngineError):
+                self.engine.resume(run, task)
 
     # What workers do
 
@@ -149,12 +207,28 @@ class EngineMachine(RuleBasedStateMachine):
         message = self.reference.lists[queue].pop(0)
         packed = json.loads(self.client.rpop(f"p:q:{queue}"))["headers"]
         assert packed["id"] == message.celery_id
-        self.numbers[str(message.number)] = packed["pydag"]["push"]
+        self.numbers[message.number] = packed["pydag"]["push"]
         if not lost:
             self.tried.append(message)
 
     def held(self, message: Message) -> Held:
-        return Held(message.run, message.task, 1, self.numbers[str(message.number)])
+        number = self.numbers[message.number]
+        return Held(message.run, message.task, message.try_number, number)
+
+    def claimed(self, message: Message) -> None:
+        held = self.held(message)
+        answer = self.engine.claim(held.run, held.task, held.try_number, held.token, "worker")
+        order = answer.order if isinstance(answer, Claim) else None
+        assert order == self.reference.claim(message)
+
+    def released(self, data: st.DataObject, message: Message, outcome: Any) -> None:
+        downstream = self.reference.task_of(message).downstream
+        skips: tuple[str, ...] = ()
+        if outcome == "success" and downstream and data.draw(st.booleans(), label="branches"):
+            skips = tuple(data.draw(st.sets(st.sampled_from(downstream)), label="skips"))
+        expected = self.reference.release(message, outcome, skips)
+        answer = self.engine.release(self.held(message), outcome, skips=skips)
+        assert answer == expected
 
     @precondition(lambda self: any(self.reference.lists.values()))
     @rule(data=st.data(), outcomes=st.lists(OUTCOMES, max_size=5))
@@ -164,20 +238,14 @@ class EngineMachine(RuleBasedStateMachine):
             if not any(self.reference.lists.values()):
                 return
             self.deliver(data, lost=False)
-            message = self.tried[-1]
-            held = self.held(message)
-            answer = self.engine.claim(held.run, held.task, 1, held.token, "worker")
-            assert isinstance(answer, dict) is self.reference.claim(message)
-            assert self.engine.release(held, outcome) == self.reference.release(message, outcome)
+            self.claimed(self.tried[-1])
+            self.released(data, self.tried[-1], outcome)
 
     @precondition(lambda self: self.tried)
     @rule(data=st.data())
     def claim(self, data: st.DataObject) -> None:
         """The first claim of a message, or a duplicate delivery of it."""
-        message = data.draw(st.sampled_from(self.current() + self.tried), label="message")
-        held = self.held(message)
-        answer = self.engine.claim(held.run, held.task, 1, held.token, "worker")
-        assert isinstance(answer, dict) is self.reference.claim(message)
+        self.claimed(data.draw(st.sampled_from(self.current() + self.tried), label="message"))
 
     def current(self) -> list[Message]:
         """Messages whose try is theirs, or would be if they claimed it now."""
@@ -192,53 +260,64 @@ class EngineMachine(RuleBasedStateMachine):
     def release(self, data: st.DataObject, late: bool, outcome: Any) -> None:
         """An outcome, in time or late, of a holder or of one that lost its lease."""
         messages = self.tried if late else self.current()
-        message = data.draw(st.sampled_from(messages), label="message")
-        expected = self.reference.release(message, outcome)
-        assert self.engine.release(self.held(message), outcome) == expected
+        self.released(data, data.draw(st.sampled_from(messages), label="message"), outcome)
 
     @precondition(lambda self: self.tried)
-    @rule(data=st.data())
-    def renew(self, data: st.DataObject) -> None:
-        message = data.draw(st.sampled_from(self.tried), label="message")
-        expected = self.reference.renew(message)
-        assert self.engine.renew("worker", 0, [], [self.held(message)]) == [expected]
+    @rule(data=st.data(), overdue=st.booleans())
+    def renew(self, data: st.DataObject, overdue: bool) -> None:
+        message = data.draw(st.sampled_from(self.current() + self.tried), label="message")
+        task = self.reference.task_of(message)
+        overdue = overdue and task.state == "running"
+        if overdue:
+            self.edit_record(message.run, message.task, started_at="1")
+        expected = self.reference.renew(message, overdue)
+        answers = self.engine.renew("worker", 0, [], [self.held(message)])
+        assert answers == [expected]
 
     # What time does
 
-    @precondition(lambda self: self.in_state("running") or self.in_state("queued"))
+    @precondition(lambda self: self.tasks_that(lambda t: t.held() or t.waits or may_retry(t)))
     @rule(data=st.data())
     def tick(self, data: st.DataObject) -> None:
-        """Time passes for some leases and messages, whatever happened to them."""
-        running = self.in_state("running")
-        queued = self.in_state("queued")
-        expired = data.draw(st.permutations(running), label="expired")[: len(running) // 2 + 1]
-        overdue = data.draw(st.permutations(queued), label="overdue")
-        for at, (run, task) in enumerate(expired):
-            self.client.zadd("p:leases", {f"{run}/{task}": at})
-        for at, (run, task) in enumerate(overdue):
-            self.client.zadd("p:queued", {f"{run}/{task}": at})
+        """Time passes for some leases, messages and retries, whatever happened to them."""
+        held = self.tasks_that(RefTask.held)
+        waiting = self.tasks_that(lambda t: t.waits)
+        retrying = self.tasks_that(may_retry)
+        expired = data.draw(st.permutations(held), label="expired")[: len(held) // 2 + 1]
+        overdue = data.draw(st.permutations(waiting), label="overdue")
+        retries = data.draw(st.permutations(retrying), label="retries")[: len(retrying) // 2 + 1]
+        for zset, prefix, due in (
+            ("leases", "", expired),
+            ("queued", "", overdue),
+            ("timers", "retry/", retries),
+        ):
+            for at, (run, task) in enumerate(due):
+                self.client.zadd(f"p:{zset}", {f"{prefix}{run}/{task}": at})
         self.client.hdel("p:clock", "ticked")
         assert self.engine.tick()
-        self.reference.tick(expired, overdue)
+        self.reference.tick(expired, overdue, retries)
 
-    @precondition(lambda self: self.in_state("queued") or self.in_state("running"))
+    @precondition(lambda self: self.tasks_that(lambda t: t.held() or t.waits))
     @rule(data=st.data())
     def wear_out(self, data: st.DataObject) -> None:
         """A try that has died and lost its lease as often as it may: the next time it is poison."""
-        worn = self.in_state("queued") + self.in_state("running")
+        worn = self.tasks_that(lambda t: t.held() or t.waits)
         run, name = data.draw(st.sampled_from(worn), label="task")
         task = self.reference.runs[run].tasks[name]
         task.deaths, task.losses = MAX_DEATHS - 1, MAX_LOSSES - 1
-        record = parse_record(self.client.hget(f"p:run:{run}:tasks", name))
-        record |= {"deaths": str(task.deaths), "losses": str(task.losses)}
-        self.client.hset(f"p:run:{run}:tasks", name, "|".join(record.values()) + "|")
+        self.edit_record(run, name, deaths=str(task.deaths), losses=str(task.losses))
 
-    def in_state(self, state: str) -> list[tuple[str, str]]:
+    def edit_record(self, run: str, task: str, **fields: str) -> None:
+        record = parse_record(self.client.hget(f"p:run:{run}:tasks", task)) | fields
+        self.client.hset(f"p:run:{run}:tasks", task, "|".join(record.values()) + "|")
+
+    def tasks_that(self, do: Callable[[RefTask], bool]) -> list[tuple[str, str]]:
         return sorted(
             (r, t)
             for r, run in self.reference.runs.items()
+            if run.state in ("running", "cancelling")
             for t, task in run.tasks.items()
-            if task.state == state
+            if do(task)
         )
 
     # The comparison
@@ -247,27 +326,31 @@ class EngineMachine(RuleBasedStateMachine):
     def same_tasks(self) -> None:
         for run_id, run in self.reference.runs.items():
             assert self.engine.run_state(run_id) == run.state
-            if run.state == "queued":
+            if run.state == "queued" or not run.planned:
                 continue
             records = self.client.hgetall(f"p:run:{run_id}:tasks")
             assert set(records) == set(run.tasks)
             for name, task in run.tasks.items():
                 record = parse_record(records[name])
-                seen = (record["state"], record["pushes"], record["deaths"], record["losses"])
-                wanted = (task.state, str(task.pushes), str(task.deaths), str(task.losses))
-                assert seen == wanted, (run_id, name)
+                seen = [record[f] for f in ("state", "try", "last_try", "pushes", "reason")]
+                wanted = [task.state, task.try_number, task.last_try, task.pushes, task.reason]
+                assert seen == [str(value) for value in wanted], (run_id, name)
+                counted = (record["deaths"], record["losses"])
+                assert counted == (str(task.deaths), str(task.losses)), (run_id, name)
 
     @invariant()
     def same_queues(self) -> None:
         for queue in QUEUES:
-            packed = [
-                json.loads(m)["headers"]["id"] for m in self.client.lrange(f"p:q:{queue}", 0, -1)
-            ]
-            assert packed[::-1] == [m.celery_id for m in self.reference.lists.get(queue, [])]
+            listed = self.client.lrange(f"p:q:{queue}", 0, -1)
+            packed = [json.loads(message)["headers"]["id"] for message in listed]
+            wanted = [m.celery_id for m in self.reference.lists.get(queue, [])]
+            assert packed[::-1] == wanted
 
     @invariant()
     def keys_hold_what_the_table_says(self) -> None:
         for run_id, run in self.reference.runs.items():
+            if run.state == "queued" or not run.planned:
+                continue
             assert self.client.smembers(f"p:run:{run_id}:active") == run.active()
             ready = [
                 f"{task.queue}/{task.rank:06}/{name}"
@@ -275,16 +358,22 @@ class EngineMachine(RuleBasedStateMachine):
                 if task.state == "ready"
             ]
             assert self.client.zrange(f"p:run:{run_id}:ready", 0, -1) == sorted(ready)
-            assert not self.client.exists(f"p:run:{run_id}:work")
-            if run.state != "queued":
-                left = sum(task.state not in ENDED for task in run.tasks.values())
-                assert self.client.hget(f"p:run:{run_id}", "left") == str(left)
+            assert not self.client.exists(f"p:run:{run_id}:work", f"p:run:{run_id}:kept")
+            assert not self.client.hexists(f"p:run:{run_id}", "scan")
+            left = sum(task.state not in ENDED for task in run.tasks.values())
+            assert self.client.hget(f"p:run:{run_id}", "left") == str(left)
         for queue in QUEUES:
             fair = self.client.zrange(f"p:fair:{queue}", 0, -1)
             assert [member.split("/", 1)[1] for member in fair] == self.reference.fair(queue)
-        assert self.members("queued") == self.in_state("queued")
-        assert self.members("leases") == self.in_state("running")
+        assert self.members("queued") == self.tasks_that(lambda t: t.waits)
+        assert self.members("leases") == self.tasks_that(RefTask.held)
+        timers = [m.removeprefix("retry/") for m in self.client.zrange("p:timers", 0, -1)]
+        assert sorted(tuple(m.split("/")) for m in timers) == self.tasks_that(may_retry)
         assert not self.client.exists("p:working")
 
     def members(self, zset: str) -> list[tuple[str, str]]:
         return sorted(tuple(m.split("/")) for m in self.client.zrange(f"p:{zset}", 0, -1))
+
+
+def may_retry(task: RefTask) -> bool:
+    return task.state == "up_for_retry"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Collection, Sequence
+from typing import Final
 
 from pydantic import ValidationError
 
-from pydag_dist.dag.fields import DagFields, Task, TriggerRule
+from pydag_dist.dag.fields import Task
 from pydag_dist.dag.graph import cycles
 from pydag_dist.dag.jsontext import dotted
 from pydag_dist.dag.messages import did_you_mean, field_names, message
@@ -18,23 +18,9 @@ from pydag_dist.dag.script import quote
 
 MAX_EDGES: Final = 1_000_000
 
-# What the engine runs; anything else would be accepted and then ignored.
-TRIGGER_RULES: Final = frozenset({TriggerRule.ALL_SUCCESS})
-NOT_RUN_YET: Final[Mapping[str, tuple[Any, str]]] = {
-    "retries": (0, "retries are"),
-    "timeout": (None, "time limits are"),
-    "allow_failure": (False, "tasks that may fail are"),
-}
-
 _COMPARED: Final = 50_000  # names, in search of those that unknown ones could mean: a second
 _ALIKE: Final = 0.9  # dataproc.delete_cluster doesn't mean dataproc.create_cluster
 _SHOWN: Final = 20  # tasks of a cycle
-
-
-def check_fields(fields: DagFields, report: Report) -> None:
-    """What of the DAG's own fields can't be run."""
-    for name in ("retries", "timeout"):
-        _check_not_run_yet(fields, name, report, -1)
 
 
 def check_task(task: Task, number: int, bad: Collection[str], report: Report) -> None:
@@ -42,18 +28,6 @@ def check_task(task: Task, number: int, bad: Collection[str], report: Report) ->
     _check_operator(task, number, bad, report)
     if "params" not in bad:
         _check_params(task, number, report)
-    for name in NOT_RUN_YET:
-        _check_not_run_yet(task, name, report, number)
-    if task.trigger_rule not in TRIGGER_RULES:
-        runs = ", ".join(f'"{rule}"' for rule in sorted(TRIGGER_RULES))
-        given = quote(task.trigger_rule)
-        report.add(f"{given} is not supported yet: use {runs}", "trigger_rule", number)
-
-
-def _check_not_run_yet(thing: DagFields | Task, name: str, report: Report, number: int) -> None:
-    ignored, what_is = NOT_RUN_YET[name]
-    if getattr(thing, name) != ignored:
-        report.add(f"{what_is} not supported yet: leave it out", name, number)
 
 
 def _check_operator(task: Task, number: int, bad: Collection[str], report: Report) -> None:

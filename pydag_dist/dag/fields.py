@@ -73,7 +73,7 @@ class Task:
     dependencies: Annotated[
         list[Text],
         Field(
-            description="ids of the tasks that must succeed before",
+            description="ids of the upstream tasks",
             json_schema_extra={"uniqueItems": True},
         ),
     ] = field(default_factory=list)
@@ -83,7 +83,9 @@ class Task:
     )
     retries: Annotated[Retries, _doc("more tries after a failure; default: the DAG's")] = 0
     retry_delay: Annotated[Seconds, _doc("seconds before a retry")] = 60.0
-    timeout: Annotated[Seconds | None, _doc("seconds that a try may take")] = None
+    retry_backoff: Annotated[Flag, _doc("double the delay after every failure")] = False
+    max_retry_delay: Annotated[Seconds, _doc("seconds that a doubled delay may reach")] = 3600.0
+    timeout: Annotated[Seconds | None, _doc("seconds that a try may take; default: a day")] = None
     priority: Annotated[int, Strict(), Field(ge=-1000, le=1000), _doc("higher runs first")] = 0
     allow_failure: Annotated[Flag, _doc("the run may succeed though this task failed")] = False
 

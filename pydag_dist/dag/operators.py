@@ -21,6 +21,9 @@ from pydag_dist.dag.script import quote
 FAMILIES: Final = ("bigquery", "dataproc", "gcs", "python")
 ENTRY_POINTS: Final = "pydag.operators"
 
+# What these start ends with the worker's child; anything else has to be cancelled where it runs.
+LOCAL: Final = frozenset({"python.call", "branch", "script.iac"})
+
 _SCRIPT_FAMILIES: Final = {"bq": "bigquery", "spark": "dataproc", "iac": "dataproc"}
 
 Filled = Annotated[str, StringConstraints(pattern=patterns.FILLED)]
@@ -121,6 +124,10 @@ class PythonCall(Params):
     kwargs: dict[str, Any] = {}
 
 
+class Branch(PythonCall):
+    """``branch``: the function returns the id, or a list of ids, of the tasks to follow."""
+
+
 class ScriptParams(BaseModel):
     """Params of a pyDag script: whatever fills its ``{name}``s; ``*name`` and ``**GROUP_key``."""
 
@@ -138,6 +145,7 @@ class SparkScriptParams(ScriptParams):
 OPERATORS: Final[Mapping[str, type[BaseModel]]] = MappingProxyType(
     {
         "bigquery.query": BigQueryQuery,
+        "branch": Branch,
         "dataproc.create_cluster": DataprocCreateCluster,
         "dataproc.submit_job": DataprocSubmitJob,
         "python.call": PythonCall,

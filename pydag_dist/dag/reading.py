@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from pydag_dist.dag.checks import check_edges, check_fields, check_task
+from pydag_dist.dag.checks import check_edges, check_task
 from pydag_dist.dag.fields import DagFields, Task
 from pydag_dist.dag.jsontext import Loaded, NotJson, Path, dotted, faults
 from pydag_dist.dag.messages import field_names, message
@@ -109,17 +109,11 @@ def _raw_tasks(content: dict[str, Any], report: Report) -> list[Any]:
 
 def _fields(raw: dict[str, Any], report: Report) -> DagFields | None:
     try:
-        fields = _FIELDS.validate_python(raw)
+        return _FIELDS.validate_python(raw)
     except ValidationError as error:
-        wrong = error.errors(include_url=False)
-        for found in wrong:
+        for found in error.errors(include_url=False):
             report.add(message(found, _FIELD_NAMES), dotted(found["loc"]))
-        bad = {found["loc"][0] for found in wrong}
-        rest = {name: value for name, value in raw.items() if name not in bad}
-        check_fields(_FIELDS.validate_python({"dag_id": "unknown"} | rest), report)
         return None
-    check_fields(fields, report)
-    return fields
 
 
 def _tasks(raw: list[Any], report: Report, retries: int) -> list[Task | None]:

@@ -7,7 +7,6 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
-from pydag_dist.dag.checks import NOT_RUN_YET, TRIGGER_RULES
 from pydag_dist.dag.fields import DagFields, Task
 from pydag_dist.dag.operators import OPERATORS, SCRIPTS, operator_names, params_model
 from pydag_dist.dag.reading import MAX_TASKS
@@ -61,11 +60,6 @@ def _narrow(fields: dict[str, Any], task: dict[str, Any]) -> None:
     del task["properties"]["operator"]["default"]
     task["oneOf"] = [{"required": ["operator"]}, {"required": ["script"]}]
     task["allOf"] = [_params_rule(name) for name in (*OPERATORS, *SCRIPTS)]
-    task["properties"]["trigger_rule"]["enum"] = sorted(TRIGGER_RULES)
-    for name, (ignored, _) in NOT_RUN_YET.items():
-        for properties in (fields["properties"], task["properties"]):
-            if name in properties:
-                properties[name]["const"] = ignored
 
 
 def _params_rule(operator: str) -> dict[str, Any]:

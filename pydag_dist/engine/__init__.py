@@ -3,7 +3,7 @@
 Start reading at ``lua/table.lua``: states, transitions, keys and their invariants.
 """
 
-from pydag_dist.engine.engine import CHUNK, Engine, Held, PlannedTask
+from pydag_dist.engine.engine import CHUNK, Claim, Engine, Held, Outcome, PlannedTask
 from pydag_dist.engine.safety import check_redis
 from pydag_dist.engine.snapshot import (
     ENDED_RUN_STATES,
@@ -18,9 +18,11 @@ __all__ = [
     "CHUNK",
     "ENDED_RUN_STATES",
     "ENDED_TASK_STATES",
+    "Claim",
     "Engine",
     "Event",
     "Held",
+    "Outcome",
     "PlannedTask",
     "RunSnapshot",
     "RunSummary",

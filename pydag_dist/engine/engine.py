@@ -15,13 +15,14 @@ from pydag_dist.engine.snapshot import (
     RunSnapshot,
     RunSummary,
     parse_event,
+    parse_record,
     parse_run,
     parse_summary,
 )
 from pydag_dist.errors import EngineError, SchemaMismatch, UnknownRun
 
 Source = Literal["coordinator", "chord", "tick"]
-Outcome = Literal["success", "failed", "dead"]
+Outcome = Literal["success", "failed", "stopped", "dead"]
 
 # Tasks of one `plan_chunk`, and task ids of one chunk of downstream tasks: small enough that a
 # script blocks Redis for milliseconds only.
@@ -30,15 +31,68 @@ CHUNK = 500
 
 @dataclass(frozen=True)
 class PlannedTask:
-    """A row of a plan: everything that the engine has to know of a task."""
+    """A row of a plan: everything that the engine has to know of a task.
+
+    `keep` leaves the record of a resumed run's task as it was. Else the record is new: in `state`
+    (``none``, or ``skipped``), for the try `try_number`, and with `ok`, `bad`, `dead_up` and
+    `skips` upstream tasks that have ended before. Times are in seconds.
+    """
 
     task: str
     queue: str
     rank: int
-    rule: str
-    upstream: int
     downstream: Sequence[str]
     spec: str
+    upstream: int = 0
+    rule: str = "all_success"
+    retries: int = 0
+    retry_delay: float = 0
+    retry_backoff: bool = False
+    max_retry_delay: float = 0
+    timeout: float = 0
+    allow_failure: bool = False
+    remote: bool = False
+    keep: bool = False
+    state: str = "none"
+    try_number: int = 1
+    ok: int = 0
+    bad: int = 0
+    dead_up: int = 0
+    skips: int = 0
+
+    def row(self) -> dict[str, Any]:
+        """As `plan_chunk` of the script takes it."""
+        return {
+            "task": self.task,
+            "queue": self.queue,
+            "rank": f"{self.rank:06}",
+            "downstream": chunked(self.downstream),
+            "spec": self.spec,
+            "upstream": self.upstream,
+            "rule": self.rule,
+            "retries": self.retries,
+            "delay": round(self.retry_delay * 1e6),
+            "backoff": int(self.retry_backoff),
+            "longest": round(self.max_retry_delay * 1e6),
+            "timeout": round(self.timeout * 1e6),
+            "may_fail": int(self.allow_failure),
+            "remote": int(self.remote),
+            "keep": self.keep,
+            "state": self.state,
+            "try": self.try_number,
+            "ok": self.ok,
+            "bad": self.bad,
+            "dead_up": self.dead_up,
+            "skips": self.skips,
+        }
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a claimed message asks for: to `run` the try, or to `cancel` what it left running."""
+
+    order: Literal["run", "cancel"]
+    spec: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -97,12 +151,15 @@ class Engine:
         *,
         processors: int = 0,
         weight: float = 1,
+        timeout: float = 0,
         retention: int = 7 * 86400,
     ) -> bool:
         """Stores a DAG (as JSON) as a run to be planned; False if that run was there already."""
         packed = json.dumps(params or {})
         return bool(
-            self._call("submit", run_id, dag, dag_id, processors, weight, retention, packed)
+            self._call(
+                "submit", run_id, dag, dag_id, processors, weight, timeout, retention, packed
+            )
         )
 
     def set_templates(self, templates: dict[str, str]) -> None:
@@ -132,27 +189,79 @@ class Engine:
 
     def plan_chunk(self, run_id: str, token: str, tasks: Iterable[PlannedTask]) -> bool:
         """Writes at most `CHUNK` tasks of a plan; False if another planner took over."""
-        rows = [
-            [t.task, t.queue, f"{t.rank:06}", t.rule, t.upstream, chunked(t.downstream), t.spec]
-            for t in tasks
-        ]
-        return bool(self._call("plan_chunk", run_id, token, json.dumps(rows)))
+        rows = json.dumps([task.row() for task in tasks])
+        return bool(self._call("plan_chunk", run_id, token, rows))
 
-    def plan_roots(self, run_id: str, token: str, roots: Sequence[str]) -> bool:
-        """Writes the tasks without upstream; False if another planner took over."""
-        row = ["", "", "", "", 0, chunked(roots), ""]
-        return bool(self._call("plan_chunk", run_id, token, json.dumps([row])))
+    def plan_first(self, run_id: str, token: str, tasks: Sequence[str]) -> bool:
+        """Writes which tasks are to be decided at the start; False if another planner took over."""
+        rows = json.dumps([{"task": "", "downstream": chunked(tasks)}])
+        return bool(self._call("plan_chunk", run_id, token, rows))
 
     def plan_commit(
-        self, run_id: str, token: str, total: int, queues: Iterable[str], roots: int
+        self,
+        run_id: str,
+        token: str,
+        total: int,
+        queues: Iterable[str],
+        first: int,
+        ended: int = 0,
     ) -> bool:
-        """Starts the planned run; False if another planner took over."""
-        chunks = -(-roots // CHUNK)
-        verdict, more = self._call("plan_commit", run_id, token, total, " ".join(queues), chunks)
+        """Starts the planned run; False if another planner took over.
+
+        `first` is the number of tasks that `plan_first` got; `ended` of all `total` tasks have
+        ended before.
+        """
+        chunks = -(-first // CHUNK)
+        verdict, more = self._call(
+            "plan_commit", run_id, token, total, ended, " ".join(queues), chunks
+        )
         if verdict == "incomplete":
             raise EngineError(f"run {run_id}: its plan does not have {total} tasks")
         self._finish(run_id, more)
         return bool(verdict == "ok")
+
+    def kept(self, run_id: str) -> dict[str, dict[str, str]]:
+        """The records of a resumed run's tasks as they were; empty for a run that is new."""
+        kept = self.redis.hgetall(self.run_key(run_id, "kept"))
+        return {task: parse_record(packed) for task, packed in kept.items()}
+
+    def skipped_by_branches(self, run_id: str) -> dict[str, list[str]]:
+        """Branch task -> the downstream tasks that it does not follow."""
+        out = self.redis.hgetall(self.run_key(run_id, "out"))
+        return {k[2:]: v.split() for k, v in out.items() if k.startswith("s/")}
+
+    def resumed_from(self, run_id: str) -> str:
+        """The task from which the run was resumed; empty for all that did not succeed."""
+        return self.redis.hget(self.run_key(run_id), "from") or ""
+
+    # Stopping and going on
+
+    def cancel(self, run_id: str) -> str:
+        """Stops a run: what has not started is cancelled at once, what runs is told to stop.
+
+        The run's state: ``cancelling`` until the last task is gone, or what it has ended as.
+        """
+        state, more = self._call("cancel", run_id, "cancel")
+        if state == "unknown":
+            raise self._unknown(run_id)
+        self._finish(run_id, more)
+        return self.run_state(run_id) or str(state)
+
+    def resume(self, run_id: str, from_task: str = "") -> None:
+        """Submits an ended run again, to go on from what did not succeed.
+
+        With `from_task`, that task and everything downstream of it runs again, too. Raises
+        `EngineError` if the run has not ended, or has nothing to do.
+        """
+        verdict = self._call("resume", run_id, from_task)
+        if verdict == "unknown":
+            raise self._unknown(run_id)
+        if verdict == "no task":
+            raise EngineError(f"run {run_id} has no task {from_task}")
+        if verdict == "success":
+            raise EngineError(f"run {run_id} succeeded: name a task to run again from")
+        if verdict != "ok":
+            raise EngineError(f"run {run_id} is {verdict}: only a run that has ended can resume")
 
     def plan_refuse(self, run_id: str, error: str) -> bool:
         """Ends a submitted run that can't be planned as failed; False if it isn't queued."""
@@ -164,21 +273,35 @@ class Engine:
 
     # A try's life with its worker
 
-    def claim(
-        self, run: str, task: str, try_number: int, push: str, worker: str
-    ) -> dict[str, Any] | str:
-        """The task's spec if this message is the first of its try; else why to ignore it."""
+    def claim(self, run: str, task: str, try_number: int, push: str, worker: str) -> Claim | str:
+        """What to do, if this message is the first of its try; else why to ignore it."""
         verdict, value = self._call("claim", run, task, try_number, push, worker)
-        return json.loads(value) if verdict == "run" else str(value)
+        return str(value) if verdict == "no" else Claim(verdict, json.loads(value))
 
-    def release(self, held: Held, outcome: Outcome, result: str = "", error: str = "") -> str:
+    def release(
+        self,
+        held: Held,
+        outcome: Outcome,
+        result: str = "",
+        error: str = "",
+        skips: Iterable[str] = (),
+    ) -> str:
         """Records how a try ended and releases what became ready: the chord callback.
 
-        `result` is JSON or empty. Answers ``ok``, or what forbade it: ``ended`` (again),
+        `result` is JSON or empty; `skips` are the downstream tasks that a branch does not follow.
+        Answers ``ok``, or what forbade it: ``ended`` (again),
         ``lost`` (another claim holds it), ``waiting`` (not claimed), ``unknown``, ``schema``.
         """
         verdict, more = self._call(
-            "release", held.run, held.task, held.try_number, held.token, outcome, result, error
+            "release",
+            held.run,
+            held.task,
+            held.try_number,
+            held.token,
+            outcome,
+            result,
+            error,
+            " ".join(skips),
         )
         self._finish(held.run, more)
         return str(verdict)
@@ -188,7 +311,7 @@ class Engine:
     ) -> list[str]:
         """Renews a worker's slots and leases; one answer a task.
 
-        Answers: ``yours``, ``ended``, ``lost``, ``waiting`` (not claimed yet), ``unknown``.
+        Answers: ``yours``, ``cancel`` (stop it), ``ended``, ``lost``, ``waiting`` (not claimed yet), ``unknown``.
         """
         items: list[str | int] = []
         for h in held:

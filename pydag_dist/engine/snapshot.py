@@ -15,6 +15,7 @@ ENDED_RUN_STATES = frozenset({"success", "failed", "cancelled"})
 RECORD_FIELDS = (
     "state",
     "try",
+    "last_try",
     "pushes",
     "push",
     "token",
@@ -26,6 +27,7 @@ RECORD_FIELDS = (
     "skips",
     "deaths",
     "losses",
+    "reason",
     "ready_at",
     "queued_at",
     "started_at",

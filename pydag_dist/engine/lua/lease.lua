@@ -1,38 +1,46 @@
 -- A try's life with its worker: claim, release, renew.
 
--- run, task, try, push, worker -> the task's spec, or why the message is to be ignored
+-- run, task, try, push, worker -> the task's spec and whether to run or to cancel it, or why the
+-- message is to be ignored
 function OPERATIONS.claim(run, task, try, push_number, worker)
-  local state, why = known(run)
+  local state, why = planned(run)
   if not state then return { 'no', why } end
   local record = load_record(run, task)
   if not record then return { 'no', 'unknown' } end
-  if record.state ~= 'queued' or record.try ~= try then return { 'no', record.state } end
-  record.state = 'running'
+  if record.try ~= tonumber(try) then return { 'no', 'another try' } end
+  local order = 'run'
+  if record.state == 'cancelling' and record.token == '' then
+    order = 'cancel'
+  elseif record.state == 'queued' then
+    record.state = 'running'
+    if record.started_at == '' then record.started_at = text(NOW) end
+  else
+    return { 'no', record.state }
+  end
   record.token = push_number
-  record.started_at = text(NOW)
   record.worker = worker
   save_record(run, task, record)
   call('ZREM', key('queued'), run .. '/' .. task)
   call('ZADD', key('leases'), text(NOW + LEASE), run .. '/' .. task)
-  event(run, 'kind', 'task', 'task', task, 'state', 'running', 'try', try, 'worker', worker)
-  return { 'run', call('HGET', run_key(run, 'specs'), task) }
+  event(run, 'kind', 'task', 'task', task, 'state', record.state, 'try', try, 'worker', worker)
+  return { order, call('HGET', run_key(run, 'specs'), task) }
 end
 
--- Whether the try is the token's: 'yours' (running), 'back' (nobody else has claimed it since it
--- was lost), else what it is instead.
+-- Whether the try is the token's: 'yours' (running or cancelling), 'back' (nobody else has claimed
+-- it since it was lost), else what it is instead.
 local function holder(record, try, token)
-  if record.try ~= try then return 'lost' end
-  if ENDED[record.state] then return 'ended' end
+  if record.try ~= tonumber(try) then return 'lost' end
+  if ENDED[record.state] or record.state == 'up_for_retry' then return 'ended' end
   if record.state == 'none' then return 'lost' end
-  if record.token ~= token then return record.state == 'running' and 'lost' or 'waiting' end
-  return record.state == 'running' and 'yours' or 'back'
+  local held = record.state == 'running' or record.state == 'cancelling'
+  if record.token ~= token then return held and 'lost' or 'waiting' end
+  return held and 'yours' or 'back'
 end
 
 -- Undoes what the loss of the lease did, so that the try runs where it ran.
 local function take_back(run, task, record)
   if record.state == 'ready' then
-    local queue, rank = load_plan(run, task)
-    call('ZREM', run_key(run, 'ready'), ready_member(queue, rank, task))
+    call('ZREM', run_key(run, 'ready'), ready_member(load_plan(run, task), task))
     call('SADD', run_key(run, 'active'), task)
   else
     call('ZREM', key('queued'), run .. '/' .. task)
@@ -52,35 +60,47 @@ local function fail_poisoned(run, task, record, counter, last)
   local reason = string.format(POISON[counter], record[counter])
   if last and last ~= '' then reason = reason .. '. The last time: ' .. last end
   call('HSET', run_key(run, 'out'), 'e/' .. task, reason)
-  end_task(run, task, record, 'failed')
+  end_task(run, task, record, 'failed', load_plan(run, task))
 end
 
--- run, task, try, token, outcome (success | failed | dead), result as JSON or '', error or ''
-function OPERATIONS.release(run, task, try, token, outcome, result, err)
-  local state, why = known(run)
+-- Nobody runs the try any more, and nobody knows how its work is.
+local function abandon(run, task, record, counter, limit, last)
+  record[counter] = record[counter] + 1
+  if record[counter] >= limit then
+    fail_poisoned(run, task, record, counter, last)
+  elseif record.state == 'cancelling' then
+    ask_to_cancel(run, task, record)
+  else
+    back_to_ready(run, task, record)
+  end
+end
+
+-- run, task, try, token, outcome (success | failed | stopped | dead), result as JSON or '', error
+-- or '', downstream tasks that a branch skips (space separated)
+function OPERATIONS.release(run, task, try, token, outcome, result, err, skips)
+  local state, why = planned(run)
   if not state then return { why, 0 } end
   local record = load_record(run, task)
   if not record then return { 'unknown', 0 } end
   local whose = holder(record, try, token)
-  if outcome == 'dead' and record.state == 'queued' and record.push == token then
-    call('ZREM', key('queued'), run .. '/' .. task)   -- the child died before it could claim
-    whose = 'yours'
+  if outcome == 'dead' and record.push == token and call('ZREM', key('queued'), run .. '/' .. task) == 1
+  then
+    whose = 'yours'   -- the child died before it could claim
   end
   if whose ~= 'yours' and whose ~= 'back' then return { whose, 0 } end
   call('ZREM', key('leases'), run .. '/' .. task)
   if whose == 'back' then take_back(run, task, record) end
-  if outcome == 'dead' then
-    record.deaths = record.deaths + 1
-    record.token = ''   -- its parent may not know yet, and must not take it back by a renewal
-    if record.deaths < MAX_DEATHS then
-      back_to_ready(run, task, record)
-    else
-      fail_poisoned(run, task, record, 'deaths', err)
-    end
-  else
+  if outcome == 'success' then
     if result ~= '' then call('HSET', run_key(run, 'out'), 'r/' .. task, result) end
-    if err ~= '' then call('HSET', run_key(run, 'out'), 'e/' .. task, err) end
-    end_task(run, task, record, outcome)
+    if skips ~= '' then call('HSET', run_key(run, 'out'), 's/' .. task, skips) end
+    if record.try > 1 then call('HDEL', run_key(run, 'out'), 'e/' .. task) end
+    end_task(run, task, record, 'success', load_plan(run, task))
+  elseif outcome == 'dead' or (outcome == 'stopped' and record.state ~= 'cancelling') then
+    abandon(run, task, record, 'deaths', MAX_DEATHS, err)
+  elseif record.state == 'cancelling' then
+    stopped(run, task, record)
+  else
+    fail_try(run, task, record, err)
   end
   return { 'ok', spread(run) }
 end
@@ -101,12 +121,12 @@ local function measure(queue)
 end
 
 -- worker, slots (0: it is leaving), queues, then run, task, try, token of each active task.
--- Returns one answer a task: yours, ended, lost, waiting (not claimed yet), unknown.
+-- Returns one answer a task: yours, cancel, ended, lost, waiting (not claimed yet), unknown.
 function OPERATIONS.renew(worker, slots, queues, ...)
   local items, answers = { ... }, {}
   for i = 1, #items, 4 do
     local run, task, try, token = items[i], items[i + 1], items[i + 2], items[i + 3]
-    local record = known(run) and load_record(run, task)
+    local record = planned(run) and load_record(run, task)
     local whose = record and holder(record, try, token) or 'unknown'
     if whose == 'back' then
       take_back(run, task, record)
@@ -116,6 +136,13 @@ function OPERATIONS.renew(worker, slots, queues, ...)
     end
     if whose == 'yours' then
       call('ZADD', key('leases'), text(NOW + LEASE), run .. '/' .. task)
+      local timeout = load_plan(run, task).timeout
+      if record.state == 'running' and timeout > 0 and NOW - record.started_at > timeout then
+        record.state = 'cancelling'
+        record.reason = 'timeout'
+        save_record(run, task, record)
+      end
+      if record.state == 'cancelling' then whose = 'cancel' end
     end
     answers[#answers + 1] = whose
   end

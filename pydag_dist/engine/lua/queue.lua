@@ -1,6 +1,6 @@
 -- Late binding and fair share: which ready task becomes the next message of a queue.
 
-local function ready_member(queue, rank, task) return queue .. '/' .. rank .. '/' .. task end
+local function ready_member(plan, task) return plan.queue .. '/' .. plan.rank .. '/' .. task end
 
 -- The run's most urgent ready task on a queue, or nil. ("0" is the character after "/".)
 local function first_ready(run, queue)
@@ -51,18 +51,38 @@ local function refile(run, served)
   end
 end
 
+-- A template's parts: text at odd places, names of marks at even ones. Kept between calls: cutting
+-- it up at every push would be most of the push's time.
+local PARTS = {}
+local function parts_of(template)
+  local parts, at = PARTS[template], 1
+  if parts then return parts end
+  parts = {}
+  for before, mark, after in string.gmatch(template, '()<<(%w+)>>()') do
+    parts[#parts + 1] = string.sub(template, at, before - 1)
+    parts[#parts + 1] = mark
+    at = after
+  end
+  parts[#parts + 1] = string.sub(template, at)
+  PARTS[template] = parts
+  return parts
+end
+
 local function message(queue, run, task, record)
   local id = run .. '/' .. task .. '/' .. record.try
   if record.pushes > 1 then id = id .. '.' .. record.pushes end
-  if not TEMPLATES[queue] then TEMPLATES[queue] = call('HGET', key('templates'), queue) end
-  return (string.gsub(TEMPLATES[queue], '<<(%w+)>>', {
-    id = id, run = run, task = task, try = record.try, push = record.push,
-    dag = head_of(run).dag_id }))
+  if not TEMPLATES[queue] then
+    TEMPLATES[queue] = parts_of(call('HGET', key('templates'), queue))
+  end
+  local ids = { id = id, run = run, task = task, try = record.try, push = record.push,
+                dag = head_of(run).dag_id }
+  local filled = {}
+  for i, part in ipairs(TEMPLATES[queue]) do filled[i] = i % 2 == 1 and part or ids[part] end
+  return table.concat(filled)
 end
 
 -- Pushes a message of the task's current try. The caller has made the task active.
 local function push(queue, run, task, record)
-  record.state = 'queued'
   record.pushes = record.pushes + 1
   record.push = next_push()
   record.queued_at = text(NOW)
@@ -85,7 +105,9 @@ local function top_up(queue)
     local task = string.match(member, '^[^/]*/[^/]*/(.*)$')
     call('ZREM', run_key(run, 'ready'), member)
     call('SADD', run_key(run, 'active'), task)
-    push(queue, run, task, load_record(run, task))
+    local record = load_record(run, task)
+    record.state = 'queued'
+    push(queue, run, task, record)
     refile(run, queue)
     room = room - 1
   end
@@ -97,17 +119,16 @@ local function reschedule(run)
   for _, queue in ipairs(head_of(run).queues) do top_up(queue) end
 end
 
-local function make_ready(run, task, record, queue, rank)
+local function make_ready(run, task, record, plan)
   record.state = 'ready'
   record.ready_at = text(NOW)
   save_record(run, task, record)
-  call('ZADD', run_key(run, 'ready'), 0, ready_member(queue, rank, task))
+  call('ZADD', run_key(run, 'ready'), 0, ready_member(plan, task))
 end
 
 -- Takes a queued or running task's place back, and lets it wait for a slot again.
 local function back_to_ready(run, task, record)
   call('SREM', run_key(run, 'active'), task)
   call('ZREM', key('queued'), run .. '/' .. task)
-  local queue, rank = load_plan(run, task)
-  make_ready(run, task, record, queue, rank)
+  make_ready(run, task, record, load_plan(run, task))
 end

@@ -3,6 +3,7 @@
 local FIELDS = {
   'state',
   'try',         -- 1 for the first
+  'last_try',    -- the try after which a failure is final
   'pushes',      -- messages pushed for this try; more than one makes its Celery id differ
   'push',        -- number of the last push
   'token',       -- push that was claimed last: the fencing token
@@ -11,12 +12,13 @@ local FIELDS = {
   'ok', 'bad', 'dead_up', 'skips',  -- how many of these ended so: their sum is never above it
   'deaths',      -- children that died while they ran this try
   'losses',      -- leases of this try that expired
+  'reason',      -- why it is cancelling: cancel or timeout
   'ready_at', 'queued_at', 'started_at', 'ended_at',  -- µs, or empty
   'worker',
 }
 -- A method call, since a library has no globals while it is loaded.
 local RECORD_PATTERN = '^' .. ('([^|]*)|'):rep(#FIELDS) .. '$'
-local NUMERIC = { 'pushes', 'upstream', 'ok', 'bad', 'dead_up', 'skips', 'deaths', 'losses' }
+local NUMERIC = { 'try', 'last_try', 'pushes', 'upstream', 'ok', 'bad', 'dead_up', 'skips', 'deaths', 'losses' }
 
 local function unpack_record(packed)
   local values = { string.match(packed, RECORD_PATTERN) }
@@ -32,10 +34,12 @@ local function pack_record(record)
   return table.concat(values, '|') .. '|'
 end
 
-local function new_record(rule, upstream)
-  return { state = 'none', try = 1, pushes = 0, push = '', token = '', rule = rule,
-           upstream = upstream, ok = 0, bad = 0, dead_up = 0, skips = 0, deaths = 0, losses = 0,
-           ready_at = '', queued_at = '', started_at = '', ended_at = '', worker = '' }
+local function new_record(row)
+  return { state = row.state, try = row.try, last_try = row.try + row.retries, pushes = 0,
+           push = '', token = '', rule = row.rule, upstream = row.upstream, ok = row.ok,
+           bad = row.bad, dead_up = row.dead_up, skips = row.skips, deaths = 0, losses = 0,
+           reason = '', ready_at = '', queued_at = '', started_at = '', ended_at = '',
+           worker = '' }
 end
 
 local function load_record(run, task)
@@ -47,12 +51,29 @@ local function save_record(run, task, record)
   call('HSET', run_key(run, 'tasks'), task, pack_record(record))
 end
 
--- What a plan says of a task: its queue, its rank, and how many chunks of downstream tasks.
-local function unpack_plan(packed)
-  local queue, rank, chunks = string.match(packed, '^([^|]*)|([^|]*)|([^|]*)$')
-  return queue, rank, tonumber(chunks)
+-- What a plan says of a task, besides its rule. Times are in µs.
+local PLAN_FIELDS = {
+  'queue',
+  'rank',        -- ready tasks of a run are pushed in its order
+  'chunks',      -- of downstream tasks
+  'retries', 'delay', 'backoff', 'longest',  -- backoff 1: the delay doubles, up to `longest`
+  'timeout',     -- of a try, from its first claim
+  'may_fail',    -- 1: the run does not fail with it
+  'remote',      -- 1: what it started elsewhere has to be cancelled
+}
+local PLAN_PATTERN = '^' .. ('([^|]*)|'):rep(#PLAN_FIELDS) .. '$'
+local PLAN_NUMERIC = { 'chunks', 'retries', 'delay', 'longest', 'timeout' }
+
+local function pack_plan(plan)
+  local values = {}
+  for i = 1, #PLAN_FIELDS do values[i] = plan[PLAN_FIELDS[i]] end
+  return table.concat(values, '|') .. '|'
 end
 
 local function load_plan(run, task)
-  return unpack_plan(call('HGET', run_key(run, 'plan'), task))
+  local values = { string.match(call('HGET', run_key(run, 'plan'), task), PLAN_PATTERN) }
+  local plan = {}
+  for i = 1, #PLAN_FIELDS do plan[PLAN_FIELDS[i]] = values[i] end
+  for i = 1, #PLAN_NUMERIC do plan[PLAN_NUMERIC[i]] = tonumber(plan[PLAN_NUMERIC[i]]) end
+  return plan
 end

@@ -7,28 +7,33 @@
 --   ready            may be pushed                   no           yes       no
 --   queued           a message of it is pushed       yes          no        no
 --   running          a worker claimed its message    yes          no        yes
---   deferred         waits for a remote job          yes          no        no    } not entered yet:
---   up_for_retry     waits for its next try          no           no        no    } states that the
---   cancelling       told to stop, not gone yet      yes          no        maybe } next transitions
---   expanding        becomes many tasks              no           no        no    } need; the keys
---   skipped          ended: not chosen               no           no        no    } are laid out
---   cancelled        ended: stopped                  no           no        no    } for them
---   success          ended                           no           no        no
---   failed           ended                           no           no        no
---   upstream_failed  ended: its rule can't hold      no           no        no
+--   up_for_retry     waits for its next try          no           no        no
+--   cancelling       told to stop, not gone yet      yes          no        while somebody holds it
+--   success, failed, upstream_failed, skipped, cancelled: ended
+--   deferred (waits for a remote job, active) and expanding (becomes many tasks) are not entered
+--   yet; the keys are laid out for them.
 -- STATES OF A RUN: queued (not planned), running, cancelling, success, failed, cancelled.
 --
 -- TRANSITIONS OF A TASK (operation: from -> to)
---   plan_commit, release of an upstream: none -> ready | upstream_failed
+--   plan_commit, end of an upstream task: none -> ready | upstream_failed | skipped, by its rule
+--   branch not taken:                    none -> skipped
 --   top-up (part of most operations):    ready -> queued
 --   claim:                               queued -> running (the message's push is its token)
---   release success | failed:            running -> success | failed
+--   release success:                     running | cancelling -> success
+--   release failed:                      running -> up_for_retry while tries are left, else failed
 --   release dead (a child died):         running -> ready, same try; the 3rd time -> failed
 --   tick, lease expired:                 running -> ready, same try; the 20th time -> failed
 --   tick, message gone:                  queued -> queued, pushed again
 --   tick, no worker for the queue:       queued -> ready
---   renew | release with the last token: ready | queued -> running | success | failed: taken back,
+--   tick, retry due:                     up_for_retry -> ready, next try
+--   renew | release with the last token: ready | queued -> running | success | ...: taken back,
 --                                        since nobody else has claimed the try in between
+--   cancel, run's timeout:               running -> cancelling, what has not started -> cancelled
+--   renew, task's timeout:               running -> cancelling
+--   release failed | stopped:            cancelling -> cancelled; by timeout as `failed` above
+--   release dead, lease expired:         cancelling -> cancelling: a message asks some worker to
+--                                        cancel the remote job; without one as `stopped`
+--   resume (plan_begin..plan_commit):    what did not succeed -> none, next try
 --
 -- KEYS                            all under the prefix; a run has a constant number of them
 --   templates        hash    queue -> the Celery message, with <<marks>> for ids
@@ -40,20 +45,25 @@
 --   windows          hash    queue -> how many messages its list may hold: twice the live slots
 --   fair:QUEUE       zset    "since/run" -> active tasks per weight; holds a run if and only if
 --                            it has a ready task on that queue and is below its `processors`
---   queued           zset    "run/task" -> time of its last push; exactly the queued tasks
---   leases           zset    "run/task" -> expiry; exactly the running tasks
---   timers           zset    due times (deferral, retries, timeouts); not used yet
+--   queued           zset    "run/task" -> time of its last push; exactly the queued tasks, and
+--                            the cancelling ones that wait for a worker to confirm
+--   leases           zset    "run/task" -> expiry; exactly the tasks that somebody holds
+--   timers           zset    "retry/run/task" of exactly the tasks up for retry, "timeout/run" of
+--                            running runs with a timeout -> due time
 --   clock            hash    last tick, the server's run id, until when nothing expires
 --   q:QUEUE          list    the queue itself, as kombu knows it
---   run:ID           hash    schema, state, dag_id, processors, weight, times, planner, total,
---                            left (tasks not ended), failures, error, queues, since/QUEUE,
---                            enqueued/SOURCE
+--   run:ID           hash    schema, state, dag_id, processors, weight, timeout, times, planner,
+--                            total, left (tasks not ended), failures, error, queues, since/QUEUE,
+--                            enqueued/SOURCE; reason and scan while it is cancelling; from if it
+--                            was resumed from a task
 --   run:ID:dag       string  the DAG as it was submitted
 --   run:ID:tasks     hash    task -> record (record.lua)
---   run:ID:plan      hash    task -> "queue|rank|chunks"; "task/k" -> chunk k of its downstream
---                            tasks; "/k" -> chunk k of the tasks without upstream
+--   run:ID:kept      hash    of a resumed run until it is planned: the records as they were
+--   run:ID:plan      hash    task -> what the plan says of it (record.lua); "task/k" -> chunk k of
+--                            its downstream tasks; "/k" -> chunk k of those to decide at the start
 --   run:ID:specs     hash    task -> JSON that its operator gets
---   run:ID:out       hash    "r/task" -> result as JSON, "e/task" -> error
+--   run:ID:out       hash    "r/task" -> result as JSON, "e/task" -> error, "s/task" -> the
+--                            downstream tasks that a branch skips
 --   run:ID:ready     zset    "queue/rank/task", all of score 0: lexical order is priority order
 --   run:ID:active    set     tasks that count against `processors`
 --   run:ID:work      list    "task/k state": chunks that still have to hear of an ended upstream
@@ -76,6 +86,7 @@ local EVENTS = 10000            -- entries of a run's stream, about
 
 local ENDED = { success = true, failed = true, upstream_failed = true, skipped = true,
                 cancelled = true }
+local ENDED_RUN = { success = true, failed = true, cancelled = true }
 -- Ended state of an upstream task -> the counter of its downstream tasks' records.
 local COUNTS_AS = { success = 'ok', failed = 'bad', cancelled = 'bad', upstream_failed = 'dead_up',
                     skipped = 'skips' }
@@ -98,7 +109,7 @@ local function next_push()
   return text(NOW) .. '-' .. PUSHES
 end
 
-local RUN_PARTS = { 'dag', 'tasks', 'plan', 'specs', 'out', 'ready', 'active', 'work', 'events' }
+local RUN_PARTS = { 'dag', 'tasks', 'kept', 'plan', 'specs', 'out', 'ready', 'active', 'work', 'events' }
 
 local function event(run, ...)
   call('XADD', run_key(run, 'events'), 'MAXLEN', '~', EVENTS, '*', 'at', text(NOW), ...)
@@ -110,4 +121,11 @@ local function known(run)
   if not head[1] then return nil, 'unknown' end
   if head[1] ~= SCHEMA then return nil, 'schema' end
   return head[2]
+end
+
+-- Likewise of a run that is planned: until then its tasks' records may be incomplete.
+local function planned(run)
+  local state, why = known(run)
+  if state == 'queued' then return nil, 'unknown' end
+  return state, why
 end

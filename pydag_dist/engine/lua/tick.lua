@@ -18,14 +18,9 @@ local function expire_leases()
   for _, member in ipairs(expired) do
     call('ZREM', key('leases'), member)
     local run, task = split_member(member)
-    local record = known(run) and load_record(run, task)
-    if record and record.state == 'running' then
-      record.losses = record.losses + 1
-      if record.losses < MAX_LOSSES then
-        back_to_ready(run, task, record)
-      else
-        fail_poisoned(run, task, record, 'losses')
-      end
+    local record = planned(run) and load_record(run, task)
+    if record and (record.state == 'running' or record.state == 'cancelling') then
+      abandon(run, task, record, 'losses', MAX_LOSSES)
       spread(run)
     end
   end
@@ -39,11 +34,11 @@ local function push_lost_messages()
   local listed, pushed = {}, 0
   for _, member in ipairs(waiting) do
     local run, task = split_member(member)
-    local record = known(run) and load_record(run, task)
-    if not record or record.state ~= 'queued' then
+    local record = planned(run) and load_record(run, task)
+    if not record then
       call('ZREM', key('queued'), member)
     else
-      local queue = load_plan(run, task)
+      local queue = load_plan(run, task).queue
       if not listed[queue] then
         listed[queue] = {}
         for _, packed in ipairs(call('LRANGE', key('q:' .. queue), 0, -1)) do
@@ -62,25 +57,46 @@ local function push_lost_messages()
   return pushed
 end
 
+-- Starts the tries and stops the runs whose time has come.
+local function fire_timers()
+  local due = call('ZRANGEBYSCORE', key('timers'), '-inf', text(NOW), 'LIMIT', 0, TICK_ITEMS)
+  for _, member in ipairs(due) do
+    call('ZREM', key('timers'), member)
+    local kind, rest = split_member(member)
+    if kind == 'timeout' then
+      OPERATIONS.cancel(rest, 'timeout')
+    else
+      local run, task = split_member(rest)
+      local record = planned(run) and load_record(run, task)
+      if record and record.state == 'up_for_retry' then
+        record.try = record.try + 1
+        record.pushes, record.deaths, record.losses = 0, 0, 0
+        record.token, record.started_at, record.ended_at, record.reason = '', '', '', ''
+        make_ready(run, task, record, load_plan(run, task))
+        reschedule(run)
+      end
+    end
+  end
+end
+
 -- Without a live worker a message binds its task to nothing: back to `ready` with it.
 local function take_messages_back(queue)
-  local list = key('q:' .. queue)
+  local list, kept = key('q:' .. queue), {}
   for _ = 1, TICK_ITEMS do
     local packed = call('RPOP', list)
-    if not packed then return end
+    if not packed then break end
     local run, task, number = string.match(packed,
       '"run": ?"([^"]+)", ?"task": ?"([^"]+)", ?"try": ?"[^"]+", ?"push": ?"([%d-]+)"')
-    if not run then
-      call('RPUSH', list, packed)   -- somebody else's Celery task
-      return
-    end
-    local record = known(run) and load_record(run, task)
-    if record and record.state == 'queued' and record.push == number then
+    local record = run and planned(run) and load_record(run, task)
+    if not run or (record and record.state == 'cancelling') then
+      kept[#kept + 1] = packed   -- somebody else's Celery task, or a cancel message
+    elseif record and record.state == 'queued' and record.push == number then
       record.pushes = record.pushes - 1
       back_to_ready(run, task, record)
       refile(run)
     end
   end
+  for i = #kept, 1, -1 do call('RPUSH', list, kept[i]) end
 end
 
 -- epoch: the server's run id. Returns {0} if another tick was just done, else
@@ -90,6 +106,7 @@ function OPERATIONS.tick(epoch)
   if last and NOW - last < TICK_EVERY then return { 0, 0, 0 } end
   local expired = leases_count(epoch) and expire_leases() or 0
   local pushed = push_lost_messages()
+  fire_timers()
   for _, run in ipairs(call('SRANDMEMBER', key('working'), 1)) do OPERATIONS.work(run) end
   local queues = call('SMEMBERS', key('queues'))
   table.sort(queues)
