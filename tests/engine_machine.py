@@ -30,7 +30,9 @@ TEMPLATE = (
     '"try": "<<try>>", "push": "<<push>>"}}}'
 )
 
-OUTCOMES = st.sampled_from(["success", "success", "success", "failed", "failed", "dead", "stopped"])
+OUTCOMES = st.sampled_from(
+    ["success", "success", "success", "failed", "failed", "dead", "stopped", "revoked"]
+)
 PROCESSORS = st.integers(0, 3)
 OPERATORS = (
     {"operator": "python.call", "params": {"callable": "m:f"}},

@@ -222,7 +222,8 @@ class ReferenceEngine:
         run, task = self.runs[message.run], self.task_of(message)
         whose = self.holder(message)
         unclaimed = task.waits and task.push == message.number and run.state != "queued"
-        if whose not in ("yours", "back") and not (outcome == "dead" and unclaimed):
+        gone = outcome in ("dead", "revoked")
+        if whose not in ("yours", "back") and not (gone and unclaimed):
             return whose
         task.waits = False
         if whose == "back":
@@ -230,6 +231,10 @@ class ReferenceEngine:
         if outcome == "success":
             task.skips = skips
             self._leave(run, message.task, "success")
+        elif outcome == "revoked":
+            if task.state != "cancelling":
+                task.state, task.reason = "cancelling", "cancel"
+            self._cancel_elsewhere(run, message.run, message.task)
         elif outcome == "dead" or (outcome == "stopped" and task.state != "cancelling"):
             task.deaths += 1
             self._abandon(run, message.run, message.task, poison=task.deaths == MAX_DEATHS)
@@ -264,8 +269,12 @@ class ReferenceEngine:
             self._leave(run, name, "failed")
         elif task.state != "cancelling":
             task.state = "ready"
-        elif task.remote:
-            task.token = None
+        else:
+            self._cancel_elsewhere(run, run_id, name)
+
+    def _cancel_elsewhere(self, run: RefRun, run_id: str, name: str) -> None:
+        if run.tasks[name].remote:
+            run.tasks[name].token = None
             self._push(run_id, name)
         else:
             self._stopped(run, name)
@@ -385,7 +394,8 @@ class ReferenceEngine:
 
     def _end_if_over(self, run: RefRun) -> None:
         if all(task.state in ENDED for task in run.tasks.values()):
-            failed = any(t.state == "failed" and not t.may_fail for t in run.tasks.values())
+            bad = [t for t in run.tasks.values() if t.state in ("failed", "cancelled")]
+            failed = not all(task.may_fail for task in bad)
             if run.reason:
                 run.state = "failed" if run.reason == "timeout" else "cancelled"
             else:

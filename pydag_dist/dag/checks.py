@@ -1,4 +1,4 @@
-"""What types alone can't say of a DAG: operators, params, dependencies, this release's limits."""
+"""What types alone can't say of a DAG: operators, params, delays, dependencies, branches."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydag_dist.dag.fields import Task
 from pydag_dist.dag.graph import cycles
 from pydag_dist.dag.jsontext import dotted
 from pydag_dist.dag.messages import did_you_mean, field_names, message
-from pydag_dist.dag.operators import SCRIPTS, operator_names, params_model
+from pydag_dist.dag.operators import BRANCH, SCRIPTS, operator_names, params_model
 from pydag_dist.dag.report import Report
 from pydag_dist.dag.script import quote
 
@@ -28,6 +28,8 @@ def check_task(task: Task, number: int, bad: Collection[str], report: Report) ->
     _check_operator(task, number, bad, report)
     if "params" not in bad:
         _check_params(task, number, report)
+    if task.retry_backoff and not {"retry_delay", "max_retry_delay"}.intersection(bad):
+        _check_delays(task, number, report)
 
 
 def _check_operator(task: Task, number: int, bad: Collection[str], report: Report) -> None:
@@ -58,6 +60,15 @@ def _check_params(task: Task, number: int, report: Report) -> None:
     for name in task.params if task.script else ():
         if name.startswith("**") and not _is_reference(name):
             report.add('a connection is named "**GROUP_key"', dotted(("params", name)), number)
+
+
+def _check_delays(task: Task, number: int, report: Report) -> None:
+    if task.max_retry_delay < task.retry_delay:
+        report.add(
+            f"must be at least the retry_delay, {task.retry_delay:,g}, not {task.max_retry_delay:,g}",
+            "max_retry_delay",
+            number,
+        )
 
 
 def _is_reference(name: str) -> bool:
@@ -92,6 +103,10 @@ def check_edges(tasks: Sequence[Task | None], report: Report) -> None:
         report.add(f"unknown task {quote(name)}{hint}", "dependencies", number)
     for cycle in cycles(graph):
         report.add(_cycle(cycle), "dependencies", numbers[cycle[0]])
+    upstream = {name for dependencies in graph.values() for name in dependencies}
+    for number, task in enumerate(tasks):
+        if task and task.operator == BRANCH and task.task_id not in upstream:
+            report.add("a branch needs downstream tasks to choose from", "operator", number)
 
 
 def _ids(tasks: Sequence[Task | None], report: Report) -> dict[str, int]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
+from pydag_dist.dag.fields import Task, TriggerRule
 from pydag_dist.dag.model import Dag
+from pydag_dist.dag.operators import BRANCH
 
 _SHOWN: Final = 8  # upstream tasks on one line
 _WIDEST: Final = 48  # columns of an id that others are aligned with
@@ -15,6 +16,7 @@ def text(dag: Dag) -> str:
     """The tasks level by level: each with its operator and, after the arrow, what it waits for.
 
     All tasks of a level can run at the same time; a task waits for those of levels above only.
+    A branch is marked where it is waited for, and a trigger rule that is not the default.
     """
     levels = dag.levels()
     edges = sum(len(task.dependencies) for task in dag.tasks.values())
@@ -27,15 +29,18 @@ def text(dag: Dag) -> str:
         for task_id in level:
             task = dag.tasks[task_id]
             line = f"  {task_id:{id_width}}  {task.operator:{operator_width}}"
-            lines.append((line + _arrow(task.dependencies)).rstrip())
+            lines.append((line + _arrow(dag, task)).rstrip())
     return "\n".join(lines)
 
 
 def mermaid(dag: Dag) -> str:
-    """A Mermaid flowchart, which GitHub and many documentation tools draw."""
+    """A Mermaid flowchart, which GitHub and many documentation tools draw.
+
+    A branch is a rhombus; a trigger rule that is not the default stands below its task's id.
+    """
     names = {task_id: f"t{number}" for number, task_id in enumerate(dag.tasks)}
     lines = ["flowchart LR"]
-    lines += [f'    {name}["{task_id}"]' for task_id, name in names.items()]
+    lines += [f"    {name}{_box(dag.tasks[task_id])}" for task_id, name in names.items()]
     lines += [
         f"    {names[upstream]} --> {names[task_id]}"
         for task_id, task in dag.tasks.items()
@@ -44,12 +49,28 @@ def mermaid(dag: Dag) -> str:
     return "\n".join(lines)
 
 
-def _arrow(upstream: Sequence[str]) -> str:
-    if not upstream:
+def _box(task: Task) -> str:
+    rule = _rule(task)
+    label = f"{task.task_id}<br>{rule}" if rule else task.task_id
+    return f'{{"{label}"}}' if task.operator == BRANCH else f'["{label}"]'
+
+
+def _arrow(dag: Dag, task: Task) -> str:
+    if not task.dependencies:
         return ""
-    more = len(upstream) - _SHOWN
-    shown = [*upstream[:_SHOWN], f"and {more:,} more"] if more > 1 else upstream
-    return f"  <- {', '.join(shown)}"
+    more = len(task.dependencies) - _SHOWN
+    shown = task.dependencies[:_SHOWN] if more > 1 else task.dependencies
+    names = [f"{t} (branch)" if dag.tasks[t].operator == BRANCH else t for t in shown]
+    if more > 1:
+        names.append(f"and {more:,} more")
+    rule = _rule(task)
+    return f"  <- {', '.join(names)}" + (f"  [{rule}]" if rule else "")
+
+
+def _rule(task: Task) -> str:
+    """The trigger rule if it matters and is not what everybody expects."""
+    default = task.trigger_rule is TriggerRule.ALL_SUCCESS or not task.dependencies
+    return "" if default else task.trigger_rule.value
 
 
 def _count(number: int, noun: str) -> str:

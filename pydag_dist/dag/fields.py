@@ -82,12 +82,12 @@ class Task:
         TriggerRule.ALL_SUCCESS
     )
     retries: Annotated[Retries, _doc("more tries after a failure; default: the DAG's")] = 0
-    retry_delay: Annotated[Seconds, _doc("seconds before a retry")] = 60.0
+    retry_delay: Annotated[Seconds, _doc("seconds before another try")] = 60.0
     retry_backoff: Annotated[Flag, _doc("double the delay after every failure")] = False
     max_retry_delay: Annotated[Seconds, _doc("seconds that a doubled delay may reach")] = 3600.0
     timeout: Annotated[Seconds | None, _doc("seconds that a try may take; default: a day")] = None
     priority: Annotated[int, Strict(), Field(ge=-1000, le=1000), _doc("higher runs first")] = 0
-    allow_failure: Annotated[Flag, _doc("the run may succeed though this task failed")] = False
+    allow_failure: Annotated[Flag, _doc("the run may succeed though this task fails")] = False
 
     def __post_init__(self) -> None:
         if self.script and not self.operator:

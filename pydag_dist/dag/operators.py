@@ -20,9 +20,10 @@ from pydag_dist.dag.script import quote
 
 FAMILIES: Final = ("bigquery", "dataproc", "gcs", "python")
 ENTRY_POINTS: Final = "pydag.operators"
+BRANCH: Final = "branch"
 
 # What these start ends with the worker's child; anything else has to be cancelled where it runs.
-LOCAL: Final = frozenset({"python.call", "branch", "script.iac"})
+LOCAL: Final = frozenset({"python.call", BRANCH, "script.iac"})
 
 _SCRIPT_FAMILIES: Final = {"bq": "bigquery", "spark": "dataproc", "iac": "dataproc"}
 
@@ -145,7 +146,7 @@ class SparkScriptParams(ScriptParams):
 OPERATORS: Final[Mapping[str, type[BaseModel]]] = MappingProxyType(
     {
         "bigquery.query": BigQueryQuery,
-        "branch": Branch,
+        BRANCH: Branch,
         "dataproc.create_cluster": DataprocCreateCluster,
         "dataproc.submit_job": DataprocSubmitJob,
         "python.call": PythonCall,

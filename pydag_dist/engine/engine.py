@@ -22,7 +22,7 @@ from pydag_dist.engine.snapshot import (
 from pydag_dist.errors import EngineError, SchemaMismatch, UnknownRun
 
 Source = Literal["coordinator", "chord", "tick"]
-Outcome = Literal["success", "failed", "stopped", "dead"]
+Outcome = Literal["success", "failed", "stopped", "dead", "revoked"]
 
 # Tasks of one `plan_chunk`, and task ids of one chunk of downstream tasks: small enough that a
 # script blocks Redis for milliseconds only.

@@ -75,7 +75,7 @@ local function abandon(run, task, record, counter, limit, last)
   end
 end
 
--- run, task, try, token, outcome (success | failed | stopped | dead), result as JSON or '', error
+-- run, task, try, token, outcome (success | failed | stopped | dead | revoked), result as JSON or '', error
 -- or '', downstream tasks that a branch skips (space separated)
 function OPERATIONS.release(run, task, try, token, outcome, result, err, skips)
   local state, why = planned(run)
@@ -83,9 +83,9 @@ function OPERATIONS.release(run, task, try, token, outcome, result, err, skips)
   local record = load_record(run, task)
   if not record then return { 'unknown', 0 } end
   local whose = holder(record, try, token)
-  if outcome == 'dead' and record.push == token and call('ZREM', key('queued'), run .. '/' .. task) == 1
-  then
-    whose = 'yours'   -- the child died before it could claim
+  if (outcome == 'dead' or outcome == 'revoked') and record.push == token
+     and call('ZREM', key('queued'), run .. '/' .. task) == 1 then
+    whose = 'yours'   -- it ended before it could claim
   end
   if whose ~= 'yours' and whose ~= 'back' then return { whose, 0 } end
   call('ZREM', key('leases'), run .. '/' .. task)
@@ -95,6 +95,9 @@ function OPERATIONS.release(run, task, try, token, outcome, result, err, skips)
     if skips ~= '' then call('HSET', run_key(run, 'out'), 's/' .. task, skips) end
     if record.try > 1 then call('HDEL', run_key(run, 'out'), 'e/' .. task) end
     end_task(run, task, record, 'success', load_plan(run, task))
+  elseif outcome == 'revoked' then
+    if record.state ~= 'cancelling' then record.state, record.reason = 'cancelling', 'cancel' end
+    ask_to_cancel(run, task, record)
   elseif outcome == 'dead' or (outcome == 'stopped' and record.state ~= 'cancelling') then
     abandon(run, task, record, 'deaths', MAX_DEATHS, err)
   elseif record.state == 'cancelling' then

@@ -90,7 +90,8 @@ local function end_task(run, task, record, state, plan)
   note_end(run, task, record, state)
   call('SREM', run_key(run, 'active'), task)
   tell_downstream(task, plan.chunks, state)
-  count_ended(run, 1, state == 'failed' and plan.may_fail ~= '1' and 1 or 0)
+  local bad = state == 'failed' or state == 'cancelled'
+  count_ended(run, 1, bad and plan.may_fail ~= '1' and 1 or 0)
 end
 
 -- µs until the next try; doubling delays get 20 % of jitter.

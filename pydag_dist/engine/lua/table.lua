@@ -30,6 +30,7 @@
 --                                        since nobody else has claimed the try in between
 --   cancel, run's timeout:               running -> cancelling, what has not started -> cancelled
 --   renew, task's timeout:               running -> cancelling
+--   release revoked (Flower):            queued | running -> cancelling, and on as if dead
 --   release failed | stopped:            cancelling -> cancelled; by timeout as `failed` above
 --   release dead, lease expired:         cancelling -> cancelling: a message asks some worker to
 --                                        cancel the remote job; without one as `stopped`
