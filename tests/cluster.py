@@ -166,6 +166,10 @@ class Cluster:
         """Worker -> its slots and until when they count."""
         return self.store.hgetall(self.key(f"slots:{queue}"))
 
+    def leases(self) -> dict[str, float]:
+        """ "run/task" -> until when its worker holds it, in µs by Redis's clock."""
+        return dict(self.store.zrange(self.key("leases"), 0, -1, withscores=True))
+
     def record(self, run_id: str, task: str) -> dict[str, str]:
         """All that the engine keeps of a task."""
         return parse_record(self.store.hget(self.engine.run_key(run_id, "tasks"), task))
