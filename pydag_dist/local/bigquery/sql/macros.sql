@@ -75,6 +75,11 @@ CREATE OR REPLACE MACRO bq_safe_bool
   (x BIGINT) AS x <> 0,
   (x VARCHAR) AS CASE lower(x) WHEN 'true' THEN true WHEN 'false' THEN false END;
 
+-- What CSV files may say for a truth value.
+CREATE OR REPLACE MACRO bq_csv_bool(x) AS CASE
+  WHEN lower(x) IN ('1', 't', 'true', 'y', 'yes') THEN true
+  WHEN lower(x) IN ('0', 'f', 'false', 'n', 'no') THEN false END;
+
 -- Fractions of seconds have 3 or 6 digits, or are left out.
 CREATE OR REPLACE MACRO bq_fraction(micros) AS CASE
   WHEN micros % 1000000 = 0 THEN ''
