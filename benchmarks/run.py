@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import tempfile
 from collections import defaultdict
@@ -13,6 +14,12 @@ from pathlib import Path
 from benchmarks.report import Goal, comparison
 from benchmarks.scale import measure_fan_out
 from benchmarks.systems import BareCelery, Measured, Pydag
+
+SETUP = (
+    "each system: one worker of 2 slots, log level WARNING, no gossip, no mingle, its own Valkey "
+    "with appendfsync everysec; Celery: no events, prefetch and acks as by default; "
+    "pydag: task events on, as `pydag worker` starts it"
+)
 
 FAN_OUT, FAN_IN, CHAIN = 5_000, 2_000, 200
 GOALS = [
@@ -52,7 +59,8 @@ def main() -> int:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement, too")
     arguments = parser.parse_args()
-    print(f"{platform.platform()}, Python {platform.python_version()}")
+    print(f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} CPUs")
+    print(f"load average {os.getloadavg()[0]:.1f} before; {SETUP}")
     with tempfile.TemporaryDirectory(prefix="pydag-bench-") as temporary:
         if arguments.tasks:
             measure_fan_out(arguments.tasks, Path(temporary))

@@ -74,8 +74,11 @@ def hold(journal: str, gate: str) -> None:
     _write(journal, "end")
 
 
-def nothing() -> None:
-    """Be over at once."""
+def work(journal: str, ms: int) -> None:
+    """Run for so many milliseconds."""
+    _write(journal, "start")
+    time.sleep(ms / 1000)
+    _write(journal, "end")
 
 
 class CannotTravel(Exception):

@@ -53,7 +53,9 @@ class Part(Child):
             raise AssertionError(message) from None
 
     def kill(self) -> None:
-        """Kill -9, and wait until it and what it forked are gone."""
+        """Kill -9 unless it has ended, and wait until it and what it forked are gone."""
+        if not is_alive(self.pid):
+            return
         family = self.children()
         self.signal(signal.SIGKILL)
         self.wait()
@@ -92,9 +94,7 @@ class Cluster:
         if error is not None:
             print(self.logs())  # noqa: T201  pytest shows it with the failure
         for part in self.parts:
-            part.terminate()
-        for part in self.parts:
-            part.stop()
+            part.kill()
         self.store.close()
 
     # Processes
@@ -166,6 +166,10 @@ class Cluster:
         """Worker -> its slots and until when they count."""
         return self.store.hgetall(self.key(f"slots:{queue}"))
 
+    def leases(self) -> dict[str, float]:
+        """ "run/task" -> until when its worker holds it, in µs by Redis's clock."""
+        return dict(self.store.zrange(self.key("leases"), 0, -1, withscores=True))
+
     def record(self, run_id: str, task: str) -> dict[str, str]:
         """All that the engine keeps of a task."""
         return parse_record(self.store.hget(self.engine.run_key(run_id, "tasks"), task))
@@ -189,6 +193,14 @@ class Cluster:
                 self.engine.events(run.id, after="$", block_ms=500)
             snapshots.append(self.engine.snapshot(run.id))
         return snapshots
+
+    def wait_ticks(self, count: int) -> None:
+        """Wait for so many ticks that begin after this call."""
+        for _ in range(count + 1):  # the first may have begun before
+            last = self.store.hget(self.key("clock"), "ticked")
+            wait_until(
+                lambda last=last: self.store.hget(self.key("clock"), "ticked") != last, "a tick"
+            )
 
     def wait_lines(self, what: str, run: Run, count: int, timeout: float = 30) -> list[Line]:
         """The run's journal lines of that kind, as soon as there are so many."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
@@ -13,14 +14,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import grpc
-import psutil
 from google.api_core.retry import Retry
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import dataproc_v1
 from google.cloud.storage import Client as StorageClient
 
 from pydag_dist.local import gcs
-from pydag_dist.local.process import Child
 from tests.support import free_port, wait_until
 
 PROJECT = "local-project"
@@ -42,10 +41,6 @@ sys.exit(main())
 """
 
 
-def nothing() -> None:
-    pass
-
-
 @contextmanager
 def cloud_storage(directory: Path) -> Iterator[str]:
     """The URL of a server over `directory`/gcs."""
@@ -53,13 +48,22 @@ def cloud_storage(directory: Path) -> Iterator[str]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = gcs.gcs_command(directory / "gcs", port)
-    child = Child("Cloud Storage", command, directory / "gcs.log", os.environ)
-    child.start()
-    try:
-        child.wait_until(lambda: gcs.healthy(url), 30, nothing)
+    with started(command, directory / "gcs.log") as server:
+        wait_until(lambda: gcs.healthy(url) or server.poll() is not None, "Cloud Storage")
+        assert server.poll() is None, (directory / "gcs.log").read_text()
         yield url
+
+
+@contextmanager
+def started(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is stopped at the end."""
+    with log.open("ab") as out:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+    try:
+        yield process
     finally:
-        child.stop()
+        process.terminate()
+        process.wait(30)
 
 
 def storage_client(url: str) -> StorageClient:
@@ -97,7 +101,7 @@ class LocalDataproc:
             "max-jobs": jobs,
         }
         self._storage = storage_client(gcs_url)
-        self._child: Child | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         clusters = dataproc_v1.ClusterControllerClient.get_transport_class("grpc")
         jobs_transport = dataproc_v1.JobControllerClient.get_transport_class("grpc")
         self._channel = grpc.insecure_channel(
@@ -114,17 +118,27 @@ class LocalDataproc:
 
     @property
     def pid(self) -> int:
-        assert self._child
-        return self._child.pid
+        assert self._process
+        return self._process.pid
+
+    @property
+    def log(self) -> Path:
+        return self._directory / "dataproc.log"
 
     def start(self) -> Self:
+        """Start the service; an AssertionError with its log if it ends instead."""
         command = [sys.executable, *self._run]
         command += [f"--{option}={value}" for option, value in self._options.items()]
-        child = Child("Dataproc", command, self._directory / "dataproc.log", os.environ)
-        child.start()
-        self._child = child
+        # Not `Child`: its fork and the threads of this process' own gRPC don't go together.
+        with self.log.open("wb") as out:
+            self._process = subprocess.Popen(command, stdout=out, stderr=out)
         said = f"listening on {self.address}\n".encode()
-        child.wait_until(lambda: said in child.log.read_bytes(), 60, nothing)
+        wait_until(
+            lambda: said in self.log.read_bytes() or self._process.poll() is not None,
+            "the local Dataproc",
+            timeout=60,
+        )
+        assert self._process.poll() is None, self.log.read_text()
         return self
 
     def kill(self) -> None:
@@ -133,9 +147,10 @@ class LocalDataproc:
         self.stop()
 
     def stop(self) -> None:
-        if self._child:
-            self._child.stop()
-            self._child = None
+        if self._process:
+            self._process.terminate()
+            self._process.wait(30)
+            self._process = None
 
     def close(self) -> None:
         self.stop()
@@ -197,13 +212,3 @@ class LocalDataproc:
     def journal(self) -> list[dict[str, Any]]:
         file = self.data / "journal.jsonl"
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-
-
-def processes_with(word: str) -> list[psutil.Process]:
-    """Living processes that have `word` among their arguments."""
-    found = []
-    for process in psutil.process_iter(["cmdline", "status"]):
-        arguments = process.info["cmdline"] or []
-        if word in arguments and process.info["status"] != psutil.STATUS_ZOMBIE:
-            found.append(process)
-    return found

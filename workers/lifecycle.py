@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import time
 from typing import Any
 
 import redis
 from celery import bootsteps
-from celery.exceptions import ImproperlyConfigured
 from celery.signals import worker_shutdown, worker_shutting_down
 from celery.worker import state as worker_state
 
-from pydag_dist.engine import Engine, Held
-from workers.process import SOCKET_TIMEOUT, is_passing, settings
+from pydag_dist.engine import Engine, Held, check_redis
+from pydag_dist.errors import UnsafeRedis
+from workers.process import SOCKET_TIMEOUT, engine, is_passing, settings, until_redis_can
 from workers.task import Execute, Release, held_by
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class Renewal(threading.Thread):
         self._held: list[Held] = []
         self._beat = time.monotonic()
         self._leaving = False
+        self._due = 0.0
         self._stop_requested = threading.Event()
         client = redis.Redis.from_url(
             settings().redis_url, decode_responses=True, socket_timeout=SOCKET_TIMEOUT
@@ -59,6 +61,7 @@ class Renewal(threading.Thread):
     def leave(self, *_: Any, **__: Any) -> None:
         """No new tasks from now on; leases are renewed until the last one has ended."""
         self._leaving = True
+        self._due = 0.0  # give the slots back at once
 
     def stop(self, *_: Any, **__: Any) -> None:
         """End the thread, after a last call that gives the slots back."""
@@ -68,11 +71,10 @@ class Renewal(threading.Thread):
 
     def run(self) -> None:
         """Renew until stopped."""
-        due = 0.0
         while not self._stop_requested.is_set():
             self._release_dead_tries()
-            if time.monotonic() >= due:
-                due = time.monotonic() + RENEW_EVERY
+            if time.monotonic() >= self._due:
+                self._due = time.monotonic() + RENEW_EVERY
                 self._attempt(self._renew)
             self._stop_requested.wait(0.1)
         self._release_dead_tries()
@@ -115,18 +117,22 @@ class Renewal(threading.Thread):
 
 
 class WorkerLease(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
-    """Starts the renewal with the worker; refuses pools in which it could not work."""
+    """Starts the renewal with the worker; refuses what it could not work with."""
 
     requires = ("celery.worker.components:Pool",)
 
     def create(self, worker: Any) -> None:
-        """Check the pool before anything starts."""
+        """Check the pool and Redis before anything starts."""
         pool = worker.pool_cls.__module__
         if not pool.endswith(".prefork"):
-            raise ImproperlyConfigured(
+            sys.exit(
                 f"pydag workers run with Celery's prefork pool only, not {pool}: with another a "
                 "busy task stops the worker's loop, and leases could not be kept. Leave out -P."
             )
+        try:
+            until_redis_can(lambda: check_redis(engine().redis))
+        except UnsafeRedis as error:
+            sys.exit(str(error))
 
     def start(self, worker: Any) -> None:
         """Register this worker's slots."""

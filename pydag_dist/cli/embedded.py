@@ -128,7 +128,7 @@ def demo(rows: int) -> None:
         pydag demo --rows 1000000
     """
     _require_local()
-    from pydag_dist.cli.demo import run_demo
+    from pydag_dist.cli.example import run_demo
     from pydag_dist.local.home import Home
     from pydag_dist.local.up import Stopped, stop_request
 

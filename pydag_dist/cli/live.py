@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Mapping
 
@@ -87,8 +88,10 @@ def render(snapshot: RunSnapshot, rows: float) -> RenderableType:
         duration(snapshot.started_at, snapshot.ended_at),
     )
     chosen = snapshot.tasks if total <= rows else _most_telling(snapshot.tasks, int(rows))
+    order = sorted(chosen, key=lambda name: (chosen[name].started_at or math.inf, name))
     table = plain_table("task", "state", "try", "took", "worker")
-    for name, task in chosen.items():
+    for name in order:
+        task = chosen[name]
         table.add_row(
             Text(name),
             coloured(task.state),

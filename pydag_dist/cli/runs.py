@@ -20,6 +20,7 @@ from pydag_dist.dag import Dag
 
 NOT_SUCCESSFUL = 1
 TIMED_OUT = 3
+INTERRUPTED = 130
 
 
 def _parameters(
@@ -50,7 +51,7 @@ def _parameters(
     multiple=True,
     callback=_parameters,
     metavar="K=V",
-    help="A parameter of the run, over the DAG's own; repeatable.",
+    help="A parameter that is kept with the run; repeatable.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; with --wait the final status.")
 def submit(
@@ -59,7 +60,7 @@ def submit(
     """Start a run of a DAG file and print the run's id.
 
     Progress goes to stderr, so the output stays the id (or JSON). Exit code with --wait: 0 the
-    run succeeded, 1 it did not, 3 it goes on after --timeout.
+    run succeeded, 1 it did not, 3 it goes on after --timeout. Ctrl-C ends the waiting, not the run.
 
     \b
     Examples:
@@ -75,6 +76,9 @@ def submit(
         click.echo(run.id)
     try:
         snapshot = live.watch(run.follow(timeout), Console(stderr=True))
+    except KeyboardInterrupt:
+        click.echo(f"The run goes on: pydag status {run.id}", err=True)
+        raise SystemExit(INTERRUPTED) from None
     except TimeoutError as error:
         click.echo(f"Error: {error}", err=True)
         if as_json:

@@ -1,0 +1,1 @@
+"""The embedded default: Redis, Google's services and pydag itself on one machine."""

@@ -148,7 +148,8 @@ temporaryGcsBucket = "{BUCKET}"
                 bigquery_url=self.bigquery_url,
                 **common,
             )
-            services.append(self._child("Dataproc", command))
+            # It ends its jobs first.
+            services.append(self._child("Dataproc", command, grace=20))
         server.wait_until(lambda: _pings(self.redis_url), START_SECONDS, check)
         health = f"{self.gcs_url}/_internal/healthcheck"
         storage.wait_until(lambda: _answers(health), START_SECONDS, check)
@@ -171,9 +172,9 @@ temporaryGcsBucket = "{BUCKET}"
         health = f"{self.flower_url}/healthcheck"
         flower.wait_until(lambda: _answers(health), START_SECONDS, check)
 
-    def _child(self, name: str, command: list[str]) -> Child:
+    def _child(self, name: str, command: list[str], grace: float = 10) -> Child:
         log = self.home.directory("logs") / f"{name.lower().replace(' ', '-')}.log"
-        child = Child(name, command, log, self._environment())
+        child = Child(name, command, log, self._environment(), grace=grace)
         child.start()
         self._children.append(child)
         return child

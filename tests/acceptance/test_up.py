@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from pydag_dist import Client, Dag
 from tests.acceptance.conftest import Up, running_up
 from tests.support import is_alive, wait_until
 
@@ -102,6 +103,21 @@ def test_stopping_leaves_no_process_and_no_state(tmp_path, how):
         assert not any(map(is_alive, pids))
         assert not (up.home / "up.json").exists()
         assert "Stopped." in up.output.read_text()
+
+
+def test_a_run_goes_on_after_the_next_start(tmp_path):
+    home = tmp_path / "home"
+    params = {"callable": "time:sleep", "args": [1]}
+    with Dag("naps") as dag:
+        first = dag.task("first", "python.call", params=params)
+        first >> dag.task("second", "python.call", params=params)
+    with running_up(home, PYDAG_WORKER_IMPORTS="time") as up:
+        run = Client(up.exports()["PYDAG_REDIS_URL"]).submit(dag)
+        wait_until(lambda: run.snapshot().counts.get("running"), "the first task runs")
+        assert run.state == "running"
+        up.stop()
+    with running_up(home, PYDAG_WORKER_IMPORTS="time") as up:
+        assert Client(up.exports()["PYDAG_REDIS_URL"]).run(run.id).wait(timeout=60) == "success"
 
 
 def test_stopping_while_it_starts_leaves_no_process(tmp_path):

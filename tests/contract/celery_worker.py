@@ -61,7 +61,18 @@ class Worker:
             f"the worker is ready, see {self.log}",
         )
         assert self.process.poll() is None, self.text()
+        # Its loop subscribes to remote control a moment after Celery calls it ready.
+        wait_until(
+            lambda: any(client["psub"] != "0" for client in self.clients()),
+            "the worker listens to remote control",
+        )
         return self
+
+    def clients(self) -> list[dict[str, str]]:
+        """Redis's view of the connections of the worker's parent."""
+        sockets = psutil.Process(self.process.pid).net_connections("tcp")
+        ours = {f"{socket.laddr.ip}:{socket.laddr.port}" for socket in sockets}
+        return [client for client in self.store.client_list() if client["addr"] in ours]
 
     def text(self) -> str:
         return self.log.read_text(errors="replace")
@@ -71,11 +82,8 @@ class Worker:
 
     def cut_connections(self) -> None:
         """Let Redis close every connection of the worker's parent, and of nobody else."""
-        sockets = psutil.Process(self.process.pid).net_connections("tcp")
-        ours = {f"{socket.laddr.ip}:{socket.laddr.port}" for socket in sockets}
-        for client in self.store.client_list():
-            if client["addr"] in ours:
-                self.store.client_kill_filter(_id=client["id"])
+        for client in self.clients():
+            self.store.client_kill_filter(_id=client["id"])
 
     def __enter__(self) -> Self:
         return self.wait_ready()

@@ -6,11 +6,13 @@ get stuck or count an outcome twice.
 
 from __future__ import annotations
 
+import psutil
 import pytest
 from celery import Celery
 
 from tests.contract.celery_app import RecordingBackend
-from tests.contract.celery_worker import Sender, Worker
+from tests.contract.celery_worker import Sender, Worker, is_alive
+from tests.support import wait_until
 
 HEADER = {"run": "run-1", "try": 1}
 ENDINGS = {
@@ -103,11 +105,16 @@ def test_a_hook_that_raises_is_called_again_with_failure(sender, ends):
     ]
 
 
-def test_revoke_with_terminate_calls_the_hook_before_the_task_cleans_up(sender, ends):
-    task_id = ends["terminated"]
-    (call,) = sender.hooks(task_id)
-    cleaned_up = float(sender.store.get(f"cleaned_up:{task_id}"))
-    assert call["at"] < cleaned_up
+def test_revoke_with_terminate_calls_the_hook_while_the_task_still_cleans_up(sender, worker):
+    task_id = sender.send("hold", header={"slow clean-up": True})
+    child = psutil.Process(sender.wait_started(task_id))
+    sender.app.control.revoke(task_id, terminate=True)
+    wait_until(lambda: sender.store.llen(f"cleaning_up:{task_id}"), "it cleans up")
+    assert [call["state"] for call in sender.wait_hooks(task_id)] == ["REVOKED"]
+    assert is_alive(child)
+    sender.let_go(task_id)
+    wait_until(lambda: not is_alive(child), "the child ends")
+    assert len(sender.hooks(task_id)) == 1
 
 
 def test_a_message_header_of_ours_is_on_the_request_in_the_child_and_in_the_parent(sender, ends):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import signal
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 from google.api_core.exceptions import (
     Aborted,
@@ -27,7 +29,6 @@ from tests.local_google import (
     SCOPE,
     LocalDataproc,
     cloud_storage,
-    processes_with,
 )
 from tests.support import is_alive, wait_until
 
@@ -60,6 +61,21 @@ def own(tmp_path):
         yield make
         for service in made:
             service.close()
+
+
+def nap():
+    """An argument for `sleep` that no other process has."""
+    return f"600.{uuid.uuid4().int}"
+
+
+def sleeping(name):
+    """The living processes `sleep <name>`."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline", "status"])
+        if process.info["cmdline"] == ["sleep", name]
+        and process.info["status"] != psutil.STATUS_ZOMBIE
+    ]
 
 
 class TestClusters:
@@ -268,15 +284,16 @@ class TestJobs:
     def test_cancelling_kills_all_that_the_job_started(self, dataproc):
         family = (
             "import subprocess, sys, time; "
-            "subprocess.Popen(['sleep', '601']); "
+            "subprocess.Popen(['sleep', sys.argv[1]]); "
             # as PySpark's worker daemon does, in a process group of its own
-            "subprocess.Popen(['sleep', '602'], process_group=0); "
+            "subprocess.Popen(['sleep', sys.argv[2]], process_group=0); "
             "print('started', flush=True); time.sleep(600)"
         )
-        job = dataproc.job(family, job_id="cancelled-family")
+        names = nap(), nap()
+        job = dataproc.job(family, *names, job_id="cancelled-family")
         operation = dataproc.jobs.submit_job_as_operation(**SCOPE, job=job)
         wait_until(lambda: dataproc.output("cancelled-family"), "the family to have started")
-        (child,), (daemon,) = processes_with("601"), processes_with("602")
+        (child,), (daemon,) = sleeping(names[0]), sleeping(names[1])
         answer = dataproc.jobs.cancel_job(**SCOPE, job_id="cancelled-family")
         assert answer.status.state.name == "CANCEL_PENDING"
         job = dataproc.wait_for("cancelled-family")
@@ -289,9 +306,10 @@ class TestJobs:
             operation.result(timeout=60, polling=QUICK)
 
     def test_nothing_that_a_job_left_running_outlives_it(self, dataproc):
-        job_id = dataproc.submit("import subprocess; subprocess.Popen(['sleep', '604'])")
-        assert dataproc.wait_for(job_id).status.state.name == "DONE"
-        assert processes_with("604") == []
+        name = nap()
+        left = "import subprocess, sys; subprocess.Popen(['sleep', sys.argv[1]])"
+        assert dataproc.wait_for(dataproc.submit(left, name)).status.state.name == "DONE"
+        assert sleeping(name) == []
 
     def test_long_output_comes_in_parts(self, dataproc):
         megabytes = 9
@@ -474,9 +492,10 @@ print("over", flush=True)
 
     def test_sigterm_ends_every_job_and_leaves_no_process(self, own):
         dataproc = own(jobs=1)
-        job_id = dataproc.submit("import os, time; os.execvp('sleep', ['sleep', '603'])")
+        name = nap()
+        job_id = dataproc.submit("import os, sys; os.execvp('sleep', ['sleep', sys.argv[1]])", name)
         waiting = dataproc.submit("print('never')")
-        (process,) = wait_until(lambda: processes_with("603"), "the job to run")
+        (process,) = wait_until(lambda: sleeping(name), "the job to run")
         service = dataproc.pid
         os.kill(service, signal.SIGTERM)
         wait_until(lambda: not is_alive(service), "the service to end")
@@ -504,7 +523,7 @@ print("over", flush=True)
         dataproc = own()
         second = LocalDataproc(tmp_path, "http://127.0.0.1:1")
         try:
-            with pytest.raises(Exception, match="another local Dataproc uses"):
+            with pytest.raises(AssertionError, match="another local Dataproc uses"):
                 second.start()
         finally:
             second.stop()

@@ -32,10 +32,6 @@ FAILURES = {
     "nested": f"{RETURNS}list that is not JSON (maximum recursion depth exceeded",
 }
 DEATHS = ("os._exit", "os._exit 0", "kill -9", "SIGTERM", "segfault", "abort")
-POISON = (
-    "poison: the worker process died 3 times while it ran this task; look for memory limits (OOM) "
-    "and crashes of native libraries on the worker host"
-)
 
 
 class Played:
@@ -84,7 +80,9 @@ def test_a_function_that_fails_fails_its_task_with_what_it_said(played: Played, 
 def test_a_task_whose_process_dies_three_times_is_poison(played: Played, how: str) -> None:
     run = played.runs[how]
     assert run.tasks["t"].state == "failed"
-    assert run.tasks["t"].error == POISON
+    error = run.tasks["t"].error
+    assert error is not None
+    assert error.startswith("poison: 3 times the worker process died")
     assert run.tasks["next"].state == "upstream_failed"
     executions = played.executions(run.run_id)
     assert len(executions) == 3

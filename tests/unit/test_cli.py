@@ -180,6 +180,18 @@ def test_waiting_too_long(installation, dag_file):
     assert installation.engine.run_state(result.stdout.strip()) == "queued"
 
 
+def test_ctrl_c_while_waiting_ends_the_waiting_only(monkeypatch, installation, dag_file):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pydag_dist.cli.live.watch", interrupted)
+    result = pydag_cli("submit", dag_file, "--wait")
+    assert result.exit_code == 130
+    run_id = result.stdout.strip()
+    assert f"The run goes on: pydag status {run_id}" in result.stderr
+    assert installation.engine.run_state(run_id) == "queued"
+
+
 def test_status_shows_the_tasks(installation, dag_file):
     run_id = pydag_cli("submit", dag_file).stdout.strip()
     installation.work_off(run_id)

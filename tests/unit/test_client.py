@@ -34,7 +34,7 @@ def installation(connection):
 
 
 @pytest.fixture
-def client(connection):  # noqa: ARG001 - what it connects to
+def client(connection):
     return Client(URL)
 
 

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from pydag_dist.local.bigquery.duck_errors import api_error
 from pydag_dist.local.bigquery.errors import ApiError
 from pydag_dist.local.bigquery.faults import Faults
-from pydag_dist.local.bigquery.rest import datasets, jobs, meta, tables
+from pydag_dist.local.bigquery.rest import datasets, jobs, meta, tables, upload
 from pydag_dist.local.bigquery.rest.fault_middleware import FaultMiddleware
 from pydag_dist.local.bigquery.service import Service
 
@@ -28,11 +28,12 @@ def create_app(data: Path, gcs_root: Path) -> ASGIApp:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         service = Service.open(data, gcs_root, faults)
         app.state.service = service
+        app.state.uploads = {}
         yield
         await service.close()
 
     app = Starlette(
-        routes=[*datasets.ROUTES, *tables.ROUTES, *jobs.ROUTES, *meta.ROUTES],
+        routes=[*datasets.ROUTES, *tables.ROUTES, *jobs.ROUTES, *upload.ROUTES, *meta.ROUTES],
         lifespan=lifespan,
         exception_handlers={
             ApiError: _failed,

@@ -7,7 +7,7 @@ import re
 
 import duckdb
 
-from pydag_dist.local.bigquery.errors import ApiError, invalid, invalid_query
+from pydag_dist.local.bigquery.errors import ApiError, invalid, invalid_query, unimplemented
 
 _LOG = logging.getLogger(__name__)
 _USER = (
@@ -19,7 +19,9 @@ _USER = (
     duckdb.ParserException,
     duckdb.SyntaxException,
 )
-_COLUMN = re.compile(r'Referenced column "(?P<name>[^"]+)" not found')
+_FAILED = re.compile(r"Could not convert string 'bq: (?P<message>.*)' to INT32", re.DOTALL)
+_OVERLOAD = re.compile(r"Macro bq_(?P<name>\w+)\(\) (does not support|has multiple overloads)")
+_COLUMN = re.compile(r'Referenced column "(?P<name>[^"]+)" (was )?not found')
 _IN_TABLE = re.compile(r'does not have a column named "(?P<name>[^"]+)"')
 _AMBIGUOUS = re.compile(r'Ambiguous reference to column name "(?P<name>[^"]+)"')
 _GROUPED = re.compile(r'column "(?P<name>[^"]+)" must appear in the GROUP BY clause')
@@ -33,6 +35,10 @@ def api_error(error: BaseException) -> ApiError:
     if isinstance(error, duckdb.ConstraintException):
         match = _REQUIRED.search(str(error))
         return invalid(f"Required field {match['name']} cannot be null" if match else _text(error))
+    if match := _OVERLOAD.search(str(error)):
+        return unimplemented(
+            f"{match['name'].upper()} with arguments of these types; or they are wrong"
+        )
     if isinstance(error, _USER):
         return invalid_query(_translated(_text(error)))
     _LOG.exception("a job or request broke", exc_info=error)
@@ -46,6 +52,8 @@ def _text(error: BaseException) -> str:
 
 
 def _translated(text: str) -> str:
+    if match := _FAILED.search(text):
+        return match["message"]
     if match := _COLUMN.search(text):
         return f"Unrecognized name: {match['name']}"
     if match := _IN_TABLE.search(text):

@@ -7,20 +7,26 @@ from typing import TYPE_CHECKING, Any
 from pydag_dist.local.bigquery.catalog import Resource, find_table, table_fields
 from pydag_dist.local.bigquery.context import Context
 from pydag_dist.local.bigquery.errors import invalid, unimplemented
-from pydag_dist.local.bigquery.gcs import files_of
 from pydag_dist.local.bigquery.jobs import Outcome
-from pydag_dist.local.bigquery.load_parquet import read_parquet
+from pydag_dist.local.bigquery.loads.csv import read_csv
+from pydag_dist.local.bigquery.loads.gcs import files_of
+from pydag_dist.local.bigquery.loads.ndjson import read_ndjson
+from pydag_dist.local.bigquery.loads.parquet import read_parquet
+from pydag_dist.local.bigquery.loads.source import Source
 from pydag_dist.local.bigquery.names import table_ref
 from pydag_dist.local.bigquery.runner import Run
 from pydag_dist.local.bigquery.schema import check_schema
 from pydag_dist.local.bigquery.select import write_rows
-from pydag_dist.local.bigquery.source import Source
 from pydag_dist.local.bigquery.store import Cursor, fetch_one
 
 if TYPE_CHECKING:
     from pydag_dist.local.bigquery.service import Service
 
-_READERS = {"PARQUET": read_parquet}
+_READERS = {
+    "CSV": read_csv,
+    "NEWLINE_DELIMITED_JSON": read_ndjson,
+    "PARQUET": read_parquet,
+}
 _SUPPORTED = frozenset(
     {
         "sourceUris", "destinationTable", "sourceFormat", "schema", "autodetect",

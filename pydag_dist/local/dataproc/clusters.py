@@ -94,7 +94,7 @@ class Clusters:
         wanted = Filter(request.filter, ["status.state", "clusterName"])
         found = []
         for record, settles in self._store.clusters(scope):
-            cluster = self._as_of_now(scope, record, settles)
+            cluster = _as_of_now(record, settles)
             if cluster and wanted.accepts(_facts(cluster), cluster.labels):
                 found.append(cluster)
         some, token = page(found, request.page_size, request.page_token)
@@ -156,19 +156,11 @@ class Clusters:
     def current(self, scope: Scope, name: str) -> Cluster | None:
         """The cluster as it is now, if there is one."""
         found = self._store.cluster(scope, name)
-        return self._as_of_now(scope, *found) if found else None
+        return _as_of_now(*found) if found else None
 
     def operation(self, name: str) -> operations_pb2.Operation | None:
         """The long-running operation of that name, if it is a cluster's."""
         return self._operation(name) if self._store.operation(name) else None
-
-    def _as_of_now(self, scope: Scope, cluster: Cluster, settles: float) -> Cluster | None:
-        if time.time() < settles:
-            return cluster
-        if cluster.status.state == State.DELETING:
-            self._store.drop_cluster(scope, cluster.cluster_name)
-            return None
-        return _settled(cluster, settles)
 
     def _fill_in(self, scope: Scope, cluster: Cluster) -> None:
         """What Google fills in for a new cluster."""
@@ -217,6 +209,14 @@ class Clusters:
         metadata_pb.status.state = status
         operation.metadata.Pack(metadata_pb)
         return operation
+
+
+def _as_of_now(cluster: Cluster, settles: float) -> Cluster | None:
+    if time.time() < settles:
+        return cluster
+    if cluster.status.state == State.DELETING:
+        return None  # its record stays until the name is used again
+    return _settled(cluster, settles)
 
 
 def _settled(cluster: Cluster, at: float) -> Cluster:

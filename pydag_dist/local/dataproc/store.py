@@ -90,12 +90,6 @@ class Store:
             settles,
         )
 
-    def drop_cluster(self, scope: Scope, name: str) -> None:
-        """Forget a cluster."""
-        self._run(
-            "DELETE FROM clusters WHERE project = ? AND region = ? AND name = ?", *scope, name
-        )
-
     # Jobs
 
     def job(self, key: JobKey) -> Job | None:

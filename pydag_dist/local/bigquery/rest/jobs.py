@@ -149,7 +149,7 @@ async def query(request: Request) -> Response:
         if body.get(name) not in (None, "", False, {}, []):
             raise unimplemented(f"{name} of jobs.query")
     config = {key: value for key, value in body.items() if key not in _QUERY_REQUEST}
-    configuration = {
+    configuration: dict[str, Any] = {
         "query": {**config, "useLegacySql": body.get("useLegacySql", True)},
         **{key: body[key] for key in ("dryRun", "labels", "jobTimeoutMs") if key in body},
     }

@@ -22,11 +22,14 @@ def to_duckdb(tree: exp.Expression) -> str:
         ApiError: `notImplemented`.
     """
     holder = exp.Paren(this=tree)
+    _check_safe(tree)
     name_columns(tree)
-    for node in reversed(list(tree.walk())):
+    for node in reversed(list(tree.walk())):  # children before their parents
         kind = type(node)
         if kind in LOWER:
-            node.replace(LOWER[kind](node))
+            lowered = LOWER[kind](node)
+            if lowered is not node:
+                node.replace(lowered)
         elif kind not in KEEP:
             raise unimplemented(f"{_what(node)} in queries")
     try:
@@ -37,6 +40,14 @@ def to_duckdb(tree: exp.Expression) -> str:
         )
     except UnsupportedError as error:
         raise unimplemented(f"this query: {error}") from error
+
+
+def _check_safe(tree: exp.Expression) -> None:
+    """`SAFE.f(x)` is NULL for an error of f, but not for one of x: x must not have any."""
+    for safe in tree.find_all(exp.SafeFunc):
+        for argument in safe.this.iter_expressions():
+            if argument.find(exp.Func, exp.Binary) is not None:
+                raise unimplemented("SAFE. with arguments that are computed")
 
 
 def _what(node: exp.Expr) -> str:

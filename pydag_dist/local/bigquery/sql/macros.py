@@ -1,12 +1,14 @@
-"""DuckDB macros that give GoogleSQL's functions their own meaning, from `macros.sql`.
-
-A macro looks at `typeof(argument)`, which DuckDB folds to a constant: no cost per row.
-"""
+"""DuckDB macros that give GoogleSQL's functions their own meaning, from `macros.sql`."""
 
 from __future__ import annotations
 
 from importlib.resources import files
 
-_TEXT = (files(__package__) / "macros.sql").read_text(encoding="utf-8")
-_CODE = "\n".join(line for line in _TEXT.splitlines() if not line.startswith("--"))
-MACROS = [statement.strip() for statement in _CODE.split(";\n") if statement.strip()]
+
+def _read() -> list[str]:
+    text = (files(__package__) / "macros.sql").read_text(encoding="utf-8")
+    code = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
+    return [statement.strip() for statement in code.split(";\n") if statement.strip()]
+
+
+MACROS = _read()

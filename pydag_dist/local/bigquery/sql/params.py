@@ -83,7 +83,7 @@ def _typed(type_: dict[str, Any], value: dict[str, Any]) -> exp.Expression:
         return exp.Literal.string(str(text))
     if kind == "BYTES":
         data = base64.b64decode(str(text))
-        return exp.ByteString(this="".join(f"\\x{byte:02x}" for byte in data), is_bytes=True)
+        return exp.ByteString(this=data.decode("latin-1"), is_bytes=True)
     return exp.Cast(this=exp.Literal.string(str(text)), to=_data_type(type_))
 
 

@@ -6,9 +6,9 @@ Conversions: https://cloud.google.com/bigquery/docs/loading-data-cloud-storage-p
 from __future__ import annotations
 
 from pydag_dist.local.bigquery.errors import invalid, unimplemented
+from pydag_dist.local.bigquery.loads.source import Loaded, Source
 from pydag_dist.local.bigquery.names import literal, quote
 from pydag_dist.local.bigquery.schema import Field, duck_type, field_of, sql_type
-from pydag_dist.local.bigquery.source import Loaded, Source
 
 _COMPATIBLE = {
     ("INTEGER", "FLOAT"),

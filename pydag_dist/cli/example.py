@@ -37,7 +37,7 @@ def run_demo(home: Home, rows: int, request: StopRequest) -> bool:
         snapshot = live.watch(_watched(run.follow(), stack, request), Console())
         _say(console, "\n".join(["", *timeline(snapshot), ""]))
         if snapshot.state == "success":
-            right = _show(console, report(stack.bigquery_url, stack.gcs_url))
+            right = show(console, report(stack.bigquery_url, stack.gcs_url))
         else:
             right = False
             sys.stderr.write(f"Error: {failure_text(snapshot)}\n")
@@ -55,7 +55,7 @@ def _watched(
         yield snapshot
 
 
-def _show(console: Console, found: Report) -> bool:
+def show(console: Console, found: Report) -> bool:
     """Print what the tables have; whether that is what they should have."""
     counts = live.plain_table("table", "rows", "expected")
     for name, facts in found.expected.items():

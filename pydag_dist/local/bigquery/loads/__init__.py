@@ -1,0 +1,1 @@
+"""Reading the files of load jobs, format by format."""

@@ -1,0 +1,166 @@
+"""Clauses, literals, arrays, structs, UNNEST."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from pydag_dist.local.bigquery.errors import unimplemented
+from pydag_dist.local.bigquery.sql.functions.build import (
+    Kinds,
+    Lowering,
+    Node,
+    call,
+    cast,
+    macro,
+    number,
+    refused,
+    text,
+)
+
+KEEP: Kinds = (
+    exp.Alias, exp.And, exp.Between, exp.Boolean, exp.CTE, exp.Column, exp.Cube, exp.Distinct,
+    exp.Dot, exp.EQ, exp.Except, exp.Exists, exp.From, exp.GT, exp.GTE, exp.Group,
+    exp.GroupingSets, exp.Having, exp.Identifier, exp.In, exp.Intersect, exp.Is, exp.Join, exp.LT,
+    exp.LTE, exp.Limit, exp.NEQ, exp.Neg, exp.Not, exp.Null, exp.NullSafeEQ, exp.NullSafeNEQ,
+    exp.Offset, exp.Or, exp.Order, exp.Ordered, exp.Paren, exp.PropertyEQ, exp.Qualify, exp.Rollup,
+    exp.Select, exp.Star, exp.Subquery, exp.Table, exp.TableAlias, exp.Tuple, exp.Union, exp.Values,
+    exp.Var, exp.Where, exp.With,
+)  # fmt: skip
+
+
+def _literal(node: exp.Literal) -> Node:
+    if node.is_string:
+        return node
+    if not node.is_int:
+        return cast(exp.Literal.string(node.name), "DOUBLE")
+    # A bare number is INT32 for DuckDB, and overflows where INT64 would not; but a cast one
+    # is no position in ORDER BY 1, and no LIMIT.
+    if isinstance(node.parent, exp.Ordered | exp.Group | exp.Limit | exp.Offset):
+        return node
+    return cast(node, "BIGINT")
+
+
+def _raw_string(node: exp.RawString) -> Node:
+    return exp.Literal.string(node.name)
+
+
+def _bytes(node: exp.ByteString) -> Node:
+    # The tokenizer has resolved the escapes: every character stands for a byte.
+    try:
+        data = node.name.encode("latin-1")
+    except UnicodeEncodeError as error:
+        raise refused(node) from error
+    return call("unhex", text(data.hex()))
+
+
+def _hex(node: exp.HexString) -> Node:
+    return cast(exp.Literal.number(int(node.name, 16)), "BIGINT")
+
+
+def _array(node: exp.Array) -> Node:
+    items = node.expressions
+    if len(items) == 1 and isinstance(items[0], exp.Query):
+        return node  # ARRAY(SELECT …)
+    return exp.Array(expressions=[item.copy() for item in items])
+
+
+def _struct(node: exp.Struct) -> Node:
+    if not node.expressions:
+        raise refused(node)
+    members = []
+    for position, member in enumerate(node.expressions, 1):
+        if isinstance(member, exp.PropertyEQ):
+            name, value = member.name, member.expression
+        elif isinstance(member, exp.Column | exp.Dot):
+            name, value = member.name, member
+        else:
+            name, value = f"_field_{position}", member
+        members.append(
+            exp.PropertyEQ(this=exp.to_identifier(name, quoted=True), expression=value.copy())
+        )
+    return exp.Struct(expressions=members)
+
+
+def _bracket(node: exp.Bracket) -> Node:
+    index = node.expressions[0]
+    offset = node.args.get("offset")
+    if len(node.expressions) != 1 or (isinstance(index, exp.Literal) and index.is_string):
+        raise refused(node)
+    if offset == 1:
+        index = exp.Sub(this=index.copy(), expression=number(1))
+    return macro("safe_item" if node.args.get("safe") else "item", node.this, exp.Paren(this=index))
+
+
+def _unnest(node: exp.Unnest) -> Node:
+    """`FROM UNNEST(items) AS x WITH OFFSET AS o`, as a subquery.
+
+    An array of structs gives a column for each member, any other a column named like the alias:
+    `unnest(…, max_depth := 2)` does just that. The argument of `IN UNNEST(…)` stays as it is.
+    """
+    if isinstance(node.parent, exp.In):
+        return node
+    if len(node.expressions) != 1:
+        raise refused(node)
+    items = node.expressions[0]
+    alias = node.args.get("alias")
+    names = [] if alias is None else alias.args.get("columns") or []
+    # sqlglot holds the alias of BigQuery's UNNEST as the name of its column.
+    name = names[0].name if names else (alias.name if alias is not None else "") or "_unnest"
+    value = exp.Alias(
+        this=call("unnest", items, exp.Var(this="max_depth := 2")),
+        alias=exp.to_identifier(name, quoted=True),
+    )
+    columns: list[Node] = [value]
+    offset = node.args.get("offset")
+    if offset is not None and offset is not False:
+        label = offset.name if isinstance(offset, exp.Expression) else "offset"
+        subscripts = call("generate_subscripts", items, exp.Literal.number(1))
+        row = exp.Sub(this=subscripts, expression=exp.Literal.number(1))
+        columns.append(exp.Alias(this=row, alias=exp.to_identifier(label or "offset", quoted=True)))
+    query = exp.Select(expressions=columns)
+    return exp.Subquery(this=query, alias=exp.TableAlias(this=exp.to_identifier(name, quoted=True)))
+
+
+def _interval(node: exp.Interval) -> Node:
+    unit = node.args.get("unit")
+    if not isinstance(unit, exp.Var) or node.this is None:
+        raise refused(node)
+    value = node.this
+    if isinstance(value, exp.Literal) and value.is_string:
+        value = number(int(value.name))
+    return interval(value, unit.name)
+
+
+UNITS = frozenset(
+    {
+        "MICROSECOND", "MILLISECOND", "SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH",
+        "QUARTER", "YEAR",
+    }
+)  # fmt: skip
+
+
+def interval(value: Node, unit: str) -> Node:
+    """`value` units of time."""
+    if unit.upper() not in UNITS:
+        raise unimplemented(f"intervals in {unit}")
+    one = exp.Interval(this=text("1"), unit=exp.Var(this=unit.upper()))
+    return exp.Mul(this=exp.Paren(this=value.copy()), expression=one)
+
+
+def _like(node: exp.Like) -> Node:
+    # In GoogleSQL a backslash escapes always, in DuckDB only when that is said.
+    return exp.Escape(this=node.copy(), expression=text("\\"))
+
+
+LOWER: Lowering = {
+    exp.Array: _array,
+    exp.Bracket: _bracket,
+    exp.ByteString: _bytes,
+    exp.HexString: _hex,
+    exp.Interval: _interval,
+    exp.Like: _like,
+    exp.Literal: _literal,
+    exp.RawString: _raw_string,
+    exp.Struct: _struct,
+    exp.Unnest: _unnest,
+}

@@ -1,0 +1,47 @@
+"""Redis goes away in the middle of a run and comes back: the run ends, and nothing runs twice."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import Cluster
+from tests.redis_server import RedisServer, server_binary
+
+TASKS = 200
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A server of the test's own."""
+    with RedisServer(server_binary("valkey"), tmp_path / "redis") as server:
+        yield server
+
+
+@pytest.mark.parametrize("seconds", [0, 10])
+def test_a_run_survives_redis_being_killed_and_away(
+    server: RedisServer, tmp_path: Path, seconds: int
+) -> None:
+    with Cluster(server.url, tmp_path) as cluster:
+        cluster.coordinator()
+        workers = [cluster.worker(name, wait=False) for name in ("w1", "w2")]
+        parents = {i: [f"t{j}" for j in range(max(0, i - 8), i - 4)] for i in range(TASKS)}
+        run = cluster.submit(
+            [cluster.task(f"t{i}", "note", ms=20, after=parents[i]) for i in range(TASKS)]
+        )
+        cluster.wait_lines("ran", run, TASKS // 4)
+        server.kill()
+        time.sleep(seconds)  # the length of the fault, not a wait for anything
+        server.start()
+        assert cluster.wait_ended(run, timeout=120).state == "success"
+        ran = Counter(cluster.journal.tasks("ran", run.id))
+        assert len(ran) == TASKS
+        for task, count in ran.items():
+            assert count <= 1 + int(cluster.record(run.id, task)["losses"])
+        cluster.assert_nothing_left([run])
+        for worker in workers:
+            worker.check()

@@ -1,0 +1,40 @@
+"""The demo's verdict, and an embedded installation on a machine without Java."""
+
+from __future__ import annotations
+
+import pytest
+
+from pydag_dist.cli import example, live
+from pydag_dist.errors import LocalServiceError
+from pydag_dist.local import stack
+from pydag_dist.local.home import Home
+from pydag_dist.local.ports import Ports
+from pydag_dist.local.seed import Report, TableFacts
+
+RIGHT = {"table_stg": TableFacts(10, 55), "mytable3": TableFacts(2, 7)}
+
+
+def test_the_right_tables_are_right(capsys):
+    sample = [{"id": 3, "category": "cars", "lastdate": "2022-01-01"}]
+    assert example.show(live.output(), Report(RIGHT, RIGHT, sample))
+    shown = capsys.readouterr()
+    assert "2022-01-01" in shown.out
+    assert "exactly the rows" in shown.out
+    assert shown.err == ""
+
+
+@pytest.mark.parametrize("found", [TableFacts(3, 7), TableFacts(2, 8), None])
+def test_a_wrong_table_is_named(capsys, found):
+    tables = {"table_stg": RIGHT["table_stg"]} | ({"mytable3": found} if found else {})
+    assert not example.show(live.output(), Report(tables, RIGHT, []))
+    shown = capsys.readouterr()
+    assert "Error: mytable3 " in shown.err
+    assert "exactly the rows" not in shown.out
+
+
+def test_without_java_only_dataproc_is_missing(monkeypatch, tmp_path):
+    def none(directory):
+        raise LocalServiceError(f"no Java for {directory.name}")
+
+    monkeypatch.setattr(stack, "java_home", none)
+    assert "no Java" in stack.Stack(Home(tmp_path), Ports()).java_problem
