@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
+from pydag_dist.coordinator.planner import plan_of
 from pydag_dist.dag import Dag
-from pydag_dist.engine import Engine, Held, PlannedTask
+from pydag_dist.engine import Engine, Held
 
 TEMPLATE = (
     '{"headers": {"pydag": {"run": "<<run>>", "task": "<<task>>", "try": "<<try>>", '
@@ -26,17 +28,13 @@ class Installation:
     def plan(self, run_id):
         """Plan a submitted run and start it."""
         dag = Dag.parse(self.engine.submitted_dag(run_id))
+        rows = plan_of(dag).rows
         token = self.engine.plan_begin(run_id)
-        down = dag.downstream
-        rows = [
-            PlannedTask(name, self.queue, 0, "all_success", len(t.dependencies), down[name], "{}")
-            for name, t in dag.tasks.items()
-        ]
-        roots = [name for name, t in dag.tasks.items() if not t.dependencies]
+        first = [name for name, t in dag.tasks.items() if not t.dependencies]
         self.engine.renew(self.worker, 1000, [self.queue])
-        self.engine.plan_chunk(run_id, token, rows)
-        self.engine.plan_roots(run_id, token, roots)
-        self.engine.plan_commit(run_id, token, len(rows), [self.queue], len(roots))
+        self.engine.plan_chunk(run_id, token, [replace(row, queue=self.queue) for row in rows])
+        self.engine.plan_first(run_id, token, first)
+        self.engine.plan_commit(run_id, token, len(rows), [self.queue], len(first))
 
     def claim(self):
         """Take the next message and start its task."""

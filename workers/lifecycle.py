@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -17,6 +18,7 @@ from celery.worker import state as worker_state
 from pydag_dist.engine import Engine, Held, check_redis
 from pydag_dist.errors import UnsafeRedis
 from workers.process import SOCKET_TIMEOUT, engine, is_passing, settings, until_redis_can
+from workers.stopping import GRACE, STOP
 from workers.task import Execute, Release, held_by
 
 log = logging.getLogger(__name__)
@@ -40,6 +42,7 @@ class Renewal(threading.Thread):
         self._slots = slots
         self._queues = queues
         self._held: list[Held] = []
+        self._to_stop: dict[Held, float] = {}  # since when
         self._beat = time.monotonic()
         self._leaving = False
         self._due = 0.0
@@ -50,12 +53,21 @@ class Renewal(threading.Thread):
         self._engine = Engine(client, settings().key_prefix, source="tick")
 
     def beat(self) -> None:
-        """From the hub, which alone may read Celery's requests: what this worker holds."""
-        self._held = [
-            held_by(request._context)  # noqa: SLF001  where Celery keeps headers
+        """From the hub, which alone may read Celery's requests: what this worker holds.
+
+        The hub also stops children: until it has read a child's result, that child gets no other
+        task, so the process is still the one that holds the try.
+        """
+        requests = {
+            held_by(request._context): request  # noqa: SLF001  where Celery keeps headers
             for request in worker_state.reserved_requests
             if request.task.name == Execute.name
-        ]
+        }
+        self._held = list(requests)
+        for held, since in self._to_stop.items():
+            if (request := requests.get(held)) and request.worker_pid:
+                late = time.monotonic() - since > GRACE
+                os.kill(request.worker_pid, signal.SIGKILL if late else STOP)
         self._beat = time.monotonic()
 
     def leave(self, *_: Any, **__: Any) -> None:
@@ -86,11 +98,14 @@ class Renewal(threading.Thread):
             return
         held = self._held
         slots = 0 if self._leaving else self._slots
-        for h, answer in zip(
-            held, self._engine.renew(self._worker, slots, self._queues, held), strict=True
-        ):
+        answers = self._engine.renew(self._worker, slots, self._queues, held)
+        to_stop = {}
+        for h, answer in zip(held, answers, strict=True):
             if answer == "lost":
                 log.warning("%s/%s: its lease was lost to another worker", h.run, h.task)
+            elif answer == "cancel":
+                to_stop[h] = self._to_stop.get(h, time.monotonic())
+        self._to_stop = to_stop
         self._engine.tick()
 
     def _release_dead_tries(self) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
 import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,7 +24,9 @@ from workers import operators
 from workers.errors import RemoteStateUnknown, TaskFailed
 from workers.logs import log_key, task_log
 from workers.operators.base import TaskContext
+from workers.operators.branch import skipped
 from workers.process import engine, settings, until_redis_can, worker_settings
+from workers.stopping import Stopped, stoppable
 
 MAX_ERROR = 8_000  # characters of an error that the engine keeps
 
@@ -34,6 +38,7 @@ class Ended:
     outcome: Outcome
     result: str = ""
     error: str = ""
+    skips: tuple[str, ...] = ()
 
 
 class UnacknowledgedRequest(Request):  # type: ignore[misc]  # Celery has no types
@@ -79,17 +84,19 @@ class Execute(Task):  # type: ignore[misc]  # Celery has no types
         )
         if isinstance(answer, str):
             raise Ignore(f"{held.run}/{held.task}: {answer}")
-        ended = _execute(held, answer)
+        with _context(held, answer.spec) as context:
+            ended = _execute(held, context) if answer.order == "run" else _cancel(context)
         self.request.pydag_ended = ended
         if ended.outcome != "success":
             raise TaskFailed(ended.error)  # so that Flower shows a failure
 
 
-def _execute(held: Held, spec: dict[str, Any]) -> Ended:
+@contextlib.contextmanager
+def _context(held: Held, spec: dict[str, Any]) -> Iterator[TaskContext]:
     redis_client = engine().redis
     key = log_key(settings().key_prefix, held.run, held.task, held.try_number)
     with task_log(redis_client, key, settings().retention) as log:
-        context = TaskContext(
+        yield TaskContext(
             run_id=held.run,
             task_id=held.task,
             try_number=held.try_number,
@@ -99,24 +106,50 @@ def _execute(held: Held, spec: dict[str, Any]) -> Ended:
             key_prefix=settings().key_prefix,
             **spec,
         )
-        try:
+
+
+def _execute(held: Held, context: TaskContext) -> Ended:
+    log = context.log
+    try:
+        with stoppable(held):
             result = operators.find(context.operator).execute(context)
-            packed = "" if result is None else json.dumps(result, allow_nan=False)
-        except TaskFailed as error:
-            log.error("%s", error)  # noqa: TRY400  the message is meant to be enough
-            return Ended("failed", error=_storable(str(error)))
-        except RemoteStateUnknown as error:
-            # Failing the try would make a new one, and with it a second remote job.
-            log.warning("%s", error)
-            return Ended("dead", error=_storable(str(error)))
-        except BaseException as error:
-            if terminate_handler_fired():
-                raise  # somebody ends this process: the try isn't over, and runs elsewhere
-            # An exit would look like a dead child, MemoryError ends Celery's parent.
-            log.exception("%s", type(error).__name__)
-            lines = traceback.format_exception_only(error)
-            return Ended("failed", error=_storable("".join(lines).strip()))
-        return Ended("success", result=packed)
+        return _succeeded(context, result)
+    except Stopped:
+        log.warning("told to stop")
+        return _cancel(context)
+    except TaskFailed as error:
+        log.error("%s", error)  # noqa: TRY400  the message is meant to be enough
+        return Ended("failed", error=_storable(str(error)))
+    except RemoteStateUnknown as error:
+        # Failing the try would make a new one, and with it a second remote job.
+        log.warning("%s", error)
+        return Ended("dead", error=_storable(str(error)))
+    except BaseException as error:
+        if terminate_handler_fired():
+            raise  # somebody ends this process: the try isn't over, and runs elsewhere
+        # An exit would look like a dead child, MemoryError ends Celery's parent.
+        log.exception("%s", type(error).__name__)
+        lines = traceback.format_exception_only(error)
+        return Ended("failed", error=_storable("".join(lines).strip()))
+
+
+def _succeeded(context: TaskContext, result: Any) -> Ended:
+    if context.branch is None:
+        return Ended("success", "" if result is None else json.dumps(result, allow_nan=False))
+    skips = tuple(skipped(result, context.branch))
+    return Ended("success", json.dumps(result), skips=skips)
+
+
+def _cancel(context: TaskContext) -> Ended:
+    """Cancel what the try left running elsewhere; nothing there is success."""
+    operator = operators.find(context.operator)
+    try:
+        if isinstance(operator, operators.RemoteOperator):
+            operator.cancel(context, operator.handle(context))
+    except Exception as error:
+        context.log.exception("could not cancel it; it will be asked for again")
+        return Ended("dead", error=_storable(str(error)))
+    return Ended("stopped", error="stopped")
 
 
 def _storable(error: str) -> str:
@@ -148,7 +181,7 @@ class Release(Task):  # type: ignore[misc]  # Celery has no types
     def release(self, held: Held, ended: Ended) -> str:
         """Tell the engine, for as long as it takes."""
         return until_redis_can(
-            partial(engine().release, held, ended.outcome, ended.result, ended.error)
+            partial(engine().release, held, ended.outcome, ended.result, ended.error, ended.skips)
         )
 
     def in_place(self, request: Any, state: str, result: Any) -> None:
@@ -165,6 +198,8 @@ def _ended(state: str, result: Any) -> Ended:
     """The outcome of a try whose body could not leave one."""
     if state == states.SUCCESS:
         return Ended("success")
-    if isinstance(result, WorkerLostError | Terminated) or state == states.REVOKED:
+    if state == states.REVOKED:
+        return Ended("revoked")
+    if isinstance(result, WorkerLostError | Terminated):
         return Ended("dead")
     return Ended("failed", error=_storable(str(result)))

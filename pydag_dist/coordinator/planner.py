@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from pydag_dist.coordinator.branches import Choice, choices
 from pydag_dist.dag import Dag, Task
 from pydag_dist.dag.operators import LOCAL
 from pydag_dist.engine import CHUNK, Engine, PlannedTask
@@ -47,7 +48,12 @@ def plan_of(dag: Dag, past: Past | None = None) -> Plan:
     by_urgency = sorted(walk, key=lambda t: (-dag.tasks[t].priority, -path[t]))
     ranks = {task_id: rank for rank, task_id in enumerate(by_urgency)}
     ended = _ended(dag, past)
-    rows = [_row(dag, dag.tasks[t], ranks[t], past, ended) for t in walk]
+    chosen_from = choices(dag)
+    rows = []
+    for task_id in walk:
+        task = dag.tasks[task_id]
+        spec = _spec(dag, task, chosen_from.get(task_id))
+        rows.append(_row(dag, task, past, ended, rank=ranks[task_id], spec=spec))
     first = [
         t
         for t in walk
@@ -82,7 +88,9 @@ def _ended(dag: Dag, past: Past) -> dict[str, str]:
     return ended
 
 
-def _row(dag: Dag, task: Task, rank: int, past: Past, ended: Mapping[str, str]) -> PlannedTask:
+def _row(
+    dag: Dag, task: Task, past: Past, ended: Mapping[str, str], *, rank: int, spec: str
+) -> PlannedTask:
     record = past.records.get(task.task_id)
     state = ended.get(task.task_id)
     heard = Counter(_COUNTS_AS[ended[up]] for up in task.dependencies if up in ended)
@@ -95,7 +103,7 @@ def _row(dag: Dag, task: Task, rank: int, past: Past, ended: Mapping[str, str]) 
         queue=task.queue,
         rank=rank,
         downstream=dag.downstream[task.task_id],
-        spec=_spec(dag, task),
+        spec=spec,
         upstream=len(task.dependencies),
         rule=task.trigger_rule,
         retries=task.retries,
@@ -113,18 +121,17 @@ def _row(dag: Dag, task: Task, rank: int, past: Past, ended: Mapping[str, str]) 
     )
 
 
-def _spec(dag: Dag, task: Task) -> str:
-    """What the worker's operator gets to know, besides run, task and try."""
-    return json.dumps(
-        {
-            "dag_id": dag.dag_id,
-            "operator": task.operator,
-            "script": task.script.path if task.script else None,
-            "params": task.params,
-            "script_cache": dag.script_cache,
-            "expire_cache": dag.expire_cache,
-        }
-    )
+def _spec(dag: Dag, task: Task, choice: Choice | None) -> str:
+    """What the worker's operator gets to know, besides run, task and try; `choice`: of a branch."""
+    spec = {
+        "dag_id": dag.dag_id,
+        "operator": task.operator,
+        "script": task.script.path if task.script else None,
+        "params": task.params,
+        "script_cache": dag.script_cache,
+        "expire_cache": dag.expire_cache,
+    }
+    return json.dumps(spec if choice is None else spec | {"branch": choice})
 
 
 def past_of(engine: Engine, run_id: str) -> Past:

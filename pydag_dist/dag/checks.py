@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from pydantic import ValidationError
@@ -63,12 +63,10 @@ def _check_params(task: Task, number: int, report: Report) -> None:
 
 
 def _check_delays(task: Task, number: int, report: Report) -> None:
-    if task.max_retry_delay < task.retry_delay:
-        report.add(
-            f"must be at least the retry_delay, {task.retry_delay:,g}, not {task.max_retry_delay:,g}",
-            "max_retry_delay",
-            number,
-        )
+    least, given = task.retry_delay, task.max_retry_delay
+    if given < least:
+        text = f"must be at least the retry_delay, {least:,.12g}, not {given:,.12g}"
+        report.add(text, "max_retry_delay", number)
 
 
 def _is_reference(name: str) -> bool:
@@ -103,6 +101,12 @@ def check_edges(tasks: Sequence[Task | None], report: Report) -> None:
         report.add(f"unknown task {quote(name)}{hint}", "dependencies", number)
     for cycle in cycles(graph):
         report.add(_cycle(cycle), "dependencies", numbers[cycle[0]])
+    _check_branches(tasks, graph, report)
+
+
+def _check_branches(
+    tasks: Sequence[Task | None], graph: Mapping[str, Sequence[str]], report: Report
+) -> None:
     upstream = {name for dependencies in graph.values() for name in dependencies}
     for number, task in enumerate(tasks):
         if task and task.operator == BRANCH and task.task_id not in upstream:

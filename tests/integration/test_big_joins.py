@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import redis
 
-from pydag_dist.coordinator.planner import planned_tasks
-from pydag_dist.engine import CHUNK, Engine, Held
+from pydag_dist.coordinator.planner import plan_of
+from pydag_dist.engine import CHUNK, Claim, Engine, Held
 from tests.cluster import call, dag
 
 BIG = 20_000
@@ -39,11 +39,11 @@ class Bench:
         self.engine.submit(self.run, graph.to_json(), graph.dag_id)
         token = self.engine.plan_begin(self.run)
         assert token is not None
-        rows = list(planned_tasks(graph))
+        rows = plan_of(graph).rows
         for at in range(0, len(rows), CHUNK):
             assert self.engine.plan_chunk(self.run, token, rows[at : at + CHUNK])
         roots = [row.task for row in rows if row.upstream == 0]
-        self.engine.plan_roots(self.run, token, roots)
+        self.engine.plan_first(self.run, token, roots)
         self.token, self.total = token, len(rows)
         return roots
 
@@ -55,7 +55,7 @@ class Bench:
         header = json.loads(self.client.rpop("p:q:python"))["headers"]["pydag"]
         held = Held(self.run, header["task"], 1, header["push"])
         answer = self.engine.claim(*vars(held).values(), "w")
-        assert isinstance(answer, dict), answer
+        assert isinstance(answer, Claim), answer
         return held
 
     def release_and_die(self, held: Held, outcome: str) -> None:

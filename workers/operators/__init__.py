@@ -16,6 +16,7 @@ ENTRY_POINTS = "pydag.operators"
 # Not imported here: a worker that serves the queue python only needs no google package.
 _OPERATORS = {
     "bigquery.query": "workers.operators.bigquery:Query",
+    "branch": "workers.operators.branch:Branch",
     "dataproc.create_cluster": "workers.operators.dataproc_cluster:CreateCluster",
     "dataproc.submit_job": "workers.operators.dataproc_job:SubmitJob",
     "python.call": "workers.operators.python_call:PythonCall",

@@ -36,6 +36,7 @@ class TaskContext:
     settings: WorkerSettings
     redis: redis.Redis  # with decode_responses; operators keep cached scripts there, nothing else
     key_prefix: str = "pydag"
+    branch: dict[str, Any] | None = None  # of a branch: its downstream tasks, what each reaches
 
 
 def parsed_params(context: TaskContext, model: type[Model]) -> Model:

@@ -1,0 +1,117 @@
+"""What has to be read of a run and its queue to tell why a task is where it is."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pydag_dist.dag import Dag
+from pydag_dist.engine.snapshot import parse_record
+from pydag_dist.errors import EngineError
+
+if TYPE_CHECKING:
+    from pydag_dist.engine.engine import Engine
+
+
+@dataclass(frozen=True)
+class Situation:
+    """A task at one moment, with what it can be waiting for. Times are epoch seconds of Redis."""
+
+    task: str
+    now: float
+    run: Mapping[str, str]  # the run's hash
+    upstream: Mapping[str, Sequence[str]]  # of the task and everything upstream of it
+    records: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # of the same tasks
+    errors: Mapping[str, str] = field(default_factory=dict)
+    skips: Mapping[str, Sequence[str]] = field(default_factory=dict)  # branch -> not followed
+    queue: str = ""
+    slots: int = 0  # of the live workers that listen to the queue
+    messages: int = 0  # on the queue's list
+    sharing: int = 0  # runs with ready tasks that wait for the queue
+    ahead: int = 0  # ready tasks of the run that get the queue's slots before it
+    active: int = 0  # tasks of the run that count against its processors
+    retry_at: float | None = None
+    lease_until: float | None = None
+
+    @property
+    def record(self) -> Mapping[str, str]:
+        """The task's own record; the run must be planned."""
+        return self.records[self.task]
+
+    def state_of(self, task: str) -> str:
+        """The state of the task or of one upstream of it."""
+        return self.records[task]["state"]
+
+
+def read_situation(engine: Engine, run_id: str, task: str) -> Situation:
+    """The situation of a task; `UnknownRun`, or `EngineError` if the run has no such task."""
+    dag = Dag.parse(engine.submitted_dag(run_id), source=run_id)
+    if task not in dag.tasks:
+        raise EngineError(
+            f"run {run_id} has no task {task!r}: `pydag status {run_id}` lists its tasks"
+        )
+    queue = dag.tasks[task].queue
+    upstream = _above(dag, task)
+    names = list(upstream)
+    # The DAG and a task's rank don't change while a run is; all the rest is read at one moment.
+    plan = engine.redis.hget(engine.run_key(run_id, "plan"), task)
+    rank = plan.split("|")[1] if plan else ""
+    with engine.redis.pipeline(transaction=True) as pipe:
+        pipe.time()
+        pipe.hgetall(engine.run_key(run_id))
+        pipe.hmget(engine.run_key(run_id, "tasks"), names)
+        pipe.hmget(engine.run_key(run_id, "out"), [f"e/{name}" for name in names])
+        pipe.hmget(engine.run_key(run_id, "out"), [f"s/{name}" for name in names])
+        pipe.scard(engine.run_key(run_id, "active"))
+        pipe.zlexcount(
+            engine.run_key(run_id, "ready"), f"[{queue}/", f"({queue}/{rank}/{task}"
+        )
+        pipe.hvals(engine.key(f"slots:{queue}"))
+        pipe.llen(engine.key(f"q:{queue}"))
+        pipe.zcard(engine.key(f"fair:{queue}"))
+        pipe.zscore(engine.key("timers"), f"retry/{run_id}/{task}")
+        pipe.zscore(engine.key("leases"), f"{run_id}/{task}")
+        time, run, packed, errors, skips, active, ahead, workers, messages, sharing, due, lease = (
+            pipe.execute()
+        )
+    if not run:
+        raise engine.unknown(run_id)
+    now = time[0] + time[1] / 1e6
+    pairs = zip(names, packed, strict=True)
+    return Situation(
+        task=task,
+        now=now,
+        run=run,
+        upstream=upstream,
+        records={name: parse_record(record) for name, record in pairs if record},
+        errors={name: error for name, error in zip(names, errors, strict=True) if error},
+        skips={name: s.split() for name, s in zip(names, skips, strict=True) if s},
+        queue=queue,
+        slots=_live_slots(workers, now),
+        messages=messages,
+        sharing=sharing,
+        ahead=ahead,
+        active=active,
+        retry_at=None if due is None else due / 1e6,
+        lease_until=None if lease is None else lease / 1e6,
+    )
+
+
+def _above(dag: Dag, task: str) -> dict[str, list[str]]:
+    """The task and everything upstream of it, nearest first, with their upstream tasks."""
+    found: dict[str, list[str]] = {}
+    todo = deque([task])
+    while todo:
+        name = todo.popleft()
+        if name not in found:
+            found[name] = dag.tasks[name].dependencies
+            todo.extend(found[name])
+    return found
+
+
+def _live_slots(workers: Sequence[str], now: float) -> int:
+    """The slots of workers whose registration ("slots expiry in µs") has not expired."""
+    registered = (map(int, worker.split()) for worker in workers)
+    return sum(slots for slots, expiry in registered if expiry > now * 1e6)

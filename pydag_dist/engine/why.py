@@ -1,0 +1,258 @@
+"""Why a task is not running: one sentence from what the engine knows of it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from pydag_dist.engine.situation import Situation
+from pydag_dist.engine.snapshot import ENDED_TASK_STATES, seconds
+
+NAMED: Final = 3  # tasks in one sentence
+
+# States that a cancelled run's task leaves without ever running again.
+_TO_BE_CANCELLED: Final = frozenset({"none", "ready", "queued", "up_for_retry"})
+# Rules by which a skipped upstream task can make a task skipped.
+_SKIPS_CASCADE: Final = frozenset(
+    {"all_success", "all_failed", "one_success", "none_failed_min_one_success", "none_skipped"}
+)
+
+
+def explain(s: Situation) -> str:
+    """Why the task is not running, or where it runs, or how it ended; one sentence."""
+    if s.task not in s.records:
+        return f"{s.task} {_not_planned(s)}"
+    state = s.record["state"]
+    if s.run["state"] == "cancelling" and state in _TO_BE_CANCELLED:
+        return f"{s.task} is about to be cancelled with its run"
+    sentence = _SENTENCES.get(state)
+    return f"{s.task} {sentence(s) if sentence else f'is {state}'}"
+
+
+def _not_planned(s: Situation) -> str:
+    if error := s.run.get("error"):
+        return f"never ran: its run could not be planned: {error}"
+    if s.run["state"] == "cancelled":
+        return "never ran: its run was cancelled before a coordinator had planned it"
+    if "planner" in s.run:
+        return "waits for a coordinator that is planning its run"
+    since = _since(seconds(s.run.get("submitted_at")), s.now)
+    return (
+        f"waits for a coordinator to plan its run, which was submitted {since}: "
+        "if this lasts, start one with `pydag coordinator`"
+    )
+
+
+def _none(s: Situation) -> str:
+    waited = [up for up in s.upstream[s.task] if s.state_of(up) not in ENDED_TASK_STATES]
+    if not waited:
+        return (
+            "is about to be decided: its upstream tasks have ended, and the engine is still "
+            "telling all their downstream tasks"
+        )
+    waited.sort(key=lambda up: s.state_of(up) == "none")  # what is under way first
+    return f"waits for {_counted(len(waited), 'upstream task')}: {_named(s, waited)}"
+
+
+def _ready(s: Situation) -> str:
+    processors = int(s.run["processors"])
+    if s.slots == 0:
+        return _no_worker(s)
+    if 0 < processors <= s.active:
+        return f"is ready and waits for its run's processors: {s.active} of {processors} are active"
+    others = max(0, s.sharing - 1)
+    return (
+        f"is ready and waits for a slot on queue {s.queue} ({_counted(s.slots, 'slot')}): "
+        f"{_counted(s.ahead, 'ready task')} of its run {_is(s.ahead)} ahead of it, and "
+        f"{_counted(others, 'other run')} {'shares' if others == 1 else 'share'} the queue"
+    )
+
+
+def _queued(s: Situation) -> str:
+    if s.slots == 0:
+        return _no_worker(s)
+    if s.messages == 0:
+        return (
+            f"is being started: a worker took its message from queue {s.queue}; "
+            "should that worker have died, the message is sent again within seconds"
+        )
+    return (
+        f"is queued and waits for the next free slot on queue {s.queue} "
+        f"({_counted(s.slots, 'slot')}): it is among the {_counted(s.messages, 'message')} that "
+        "are taken next"
+    )
+
+
+def _no_worker(s: Situation) -> str:
+    return (
+        f"waits for a worker: none listens to its queue {s.queue}; "
+        f"start one with `pydag worker -Q {s.queue}`"
+    )
+
+
+def _running(s: Situation) -> str:
+    text = f"is running on {s.record['worker']} {_for(s, s.record)}{_try(s.record)}"
+    if s.lease_until is not None and s.lease_until < s.now:
+        text += (
+            f", but that worker's lease ran out {_span(s.now - s.lease_until)} ago: "
+            "it goes to another worker unless this one is heard of"
+        )
+    return text
+
+
+def _up_for_retry(s: Situation) -> str:
+    number = int(s.record["try"])
+    when = "now"
+    if s.retry_at is not None and s.retry_at > s.now:
+        when = f"in {_span(s.retry_at - s.now)}, at {_clock(s.retry_at, s.now)}"
+    error = _error(s, s.task)
+    return f"waits for try {number + 1}, which starts {when}: try {number} failed{error}"
+
+
+def _cancelling(s: Situation) -> str:
+    why = "because it timed out" if s.record["reason"] == "timeout" else "with its run"
+    if s.record["token"]:
+        return f"is being cancelled {why}: {s.record['worker']} still holds it and was told to stop"
+    if s.slots == 0:
+        return f"is being cancelled {why}, and {_no_worker(s)} to cancel its remote job"
+    return f"is being cancelled {why}: it waits for a worker of queue {s.queue} to end its remote job"
+
+
+def _success(s: Situation) -> str:
+    return f"succeeded {_end(s)}{_try(s.record)}"
+
+
+def _failed(s: Situation) -> str:
+    return f"failed {_end(s)}{_try(s.record)}{_error(s, s.task)}"
+
+
+def _cancelled(s: Situation) -> str:
+    if s.run.get("reason") == "timeout":
+        why = f"its run took longer than its timeout of {_span(float(s.run['timeout']))}"
+    else:
+        why = "its run was cancelled"
+    if not s.record["started_at"]:
+        return f"was cancelled before it started: {why}"
+    return f"was cancelled {_end(s)}: {why}"
+
+
+def _upstream_failed(s: Situation) -> str:
+    """The nearest task that failed or was cancelled, on a way of tasks that it took with it."""
+    todo, seen = deque([(up, up) for up in s.upstream[s.task]]), {s.task}
+    while todo:
+        name, direct = todo.popleft()
+        state = s.state_of(name)
+        if state in {"failed", "cancelled"}:
+            way = "" if name == direct else f" (upstream of {direct})"
+            verb = "failed" if state == "failed" else "was cancelled"
+            return f"does not run because {name}{way} {verb}{_error(s, name)}"
+        if state == "upstream_failed" and name not in seen:
+            seen.add(name)
+            todo.extend((up, direct) for up in s.upstream[name])
+    return f"does not run by its trigger rule {s.record['rule']}: {_rule_facts(s, s.task)}"
+
+
+def _skipped(s: Situation) -> str:
+    """The nearest branch that did not choose the task, or one that it was skipped with."""
+    todo, seen = deque([s.task]), {s.task}
+    while todo:
+        name = todo.popleft()
+        whom = "it" if name == s.task else f"{name} upstream of it"
+        for up in s.upstream[name]:
+            if name in s.skips.get(up, ()):
+                return f"was skipped because the branch {up} did not choose {whom}"
+        rule = s.records[name]["rule"]
+        skipped = [up for up in s.upstream[name] if s.state_of(up) == "skipped"]
+        if not skipped or rule not in _SKIPS_CASCADE:
+            with_whom = "by its" if name == s.task else f"with {name} upstream of it, by that one's"
+            return f"was skipped {with_whom} trigger rule {rule}: {_rule_facts(s, name)}"
+        todo.extend(up for up in skipped if up not in seen)
+        seen.update(skipped)
+    raise AssertionError("a DAG has no cycle")
+
+
+_SENTENCES: Final[Mapping[str, Callable[[Situation], str]]] = {
+    "none": _none,
+    "ready": _ready,
+    "queued": _queued,
+    "running": _running,
+    "up_for_retry": _up_for_retry,
+    "cancelling": _cancelling,
+    "success": _success,
+    "failed": _failed,
+    "cancelled": _cancelled,
+    "upstream_failed": _upstream_failed,
+    "skipped": _skipped,
+}
+
+
+def _rule_facts(s: Situation, task: str) -> str:
+    return f"upstream of it are {_named(s, s.upstream[task])}"
+
+
+def _named(s: Situation, tasks: Sequence[str]) -> str:
+    named = [f"{task} ({s.state_of(task)})" for task in tasks[:NAMED]]
+    if len(tasks) > NAMED:
+        named.append(f"{len(tasks) - NAMED} more")
+    return _listed(named)
+
+
+def _listed(parts: Iterable[str]) -> str:
+    *most, last = parts
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _error(s: Situation, task: str) -> str:
+    """The first line of a task's error, to end a sentence with."""
+    error = s.errors.get(task, "").strip()
+    return f": {error.splitlines()[0]}" if error else ""
+
+
+def _try(record: Mapping[str, str]) -> str:
+    number, last = int(record["try"]), int(record["last_try"])
+    return f" (try {number} of {last})" if last > 1 else ""
+
+
+def _for(s: Situation, record: Mapping[str, str]) -> str:
+    started = seconds(record["started_at"])
+    if started is None:
+        return ""
+    return f"since {_clock(started, s.now)}, for {_span(s.now - started)}"
+
+
+def _end(s: Situation) -> str:
+    """When a task ended, where, and after how long; as far as it ever started."""
+    started, ended = seconds(s.record["started_at"]), seconds(s.record["ended_at"])
+    at = f"at {_clock(ended, s.now)}" if ended is not None else ""
+    if started is None or ended is None:
+        return at
+    return f"{at} after {_span(ended - started)} on {s.record['worker']}"
+
+
+def _since(at: float | None, now: float) -> str:
+    return "just now" if at is None or now - at < 1 else f"{_span(now - at)} ago"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+
+
+def _is(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
+def _span(length: float) -> str:
+    """A time in words: the two largest units that it needs."""
+    if length < 60:
+        return f"{max(length, 0):.3g} s"
+    minutes, rest = divmod(round(length), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def _clock(at: float, now: float) -> str:
+    """A time of day where the reader is, with its date if that isn't today's."""
+    local, today = (datetime.fromtimestamp(t, UTC).astimezone() for t in (at, now))
+    return local.strftime("%H:%M:%S" if local.date() == today.date() else "%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,64 @@
+"""How a running try is stopped: the parent signals its child, the child asks the engine first.
+
+A signal reaches a process, not a try: by the time it arrives the child may have ended that try
+and begun another. So the handler asks the engine whether the try that runs *now* is to stop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import redis
+from celery.signals import worker_process_init
+
+from pydag_dist.engine import Engine, Held
+from workers.process import SOCKET_TIMEOUT, settings
+
+STOP = signal.SIGUSR2  # Celery's prefork pool leaves it alone
+GRACE = 10.0  # seconds that a child gets to stop, and to cancel its remote job
+
+
+class Stopped(BaseException):
+    """The try that runs is to stop; not an Exception, so that operators let it through."""
+
+
+_running: Held | None = None
+
+
+@contextlib.contextmanager
+def stoppable(held: Held) -> Iterator[None]:
+    """Let `Stopped` be raised in here once the engine wants the try to stop."""
+    global _running  # noqa: PLW0603  a signal handler has no other way to know
+    _running = held
+    try:
+        yield
+    finally:
+        _running = None
+
+
+def _on_signal(*_: Any) -> None:
+    global _running  # noqa: PLW0603
+    held = _running
+    if held is None:
+        return
+    # Its own connection: the interrupted code may be in the middle of a call on another.
+    with redis.Redis.from_url(
+        settings().redis_url, decode_responses=True, socket_timeout=SOCKET_TIMEOUT
+    ) as client:
+        try:
+            (answer,) = Engine(client, settings().key_prefix).renew("", 0, [], [held])
+        except redis.RedisError:
+            return  # the parent will signal again
+    if answer == "cancel":
+        _running = None
+        raise Stopped
+
+
+@worker_process_init.connect  # type: ignore[untyped-decorator]  # Celery has no types
+def _listen(**_: Any) -> None:
+    signal.signal(STOP, _on_signal)
+    # A system call that a signal interrupts goes on when the handler returns.
+    signal.siginterrupt(STOP, False)
