@@ -68,6 +68,7 @@ class Execute(Task):  # type: ignore[misc]  # Celery has no types
     reject_on_worker_lost = False
     ignore_result = True
     max_retries = None
+    throws = (TaskFailed,)  # logged in one line: the traceback is in the task's own log
 
     def run(self) -> None:
         """Claim the try, execute its operator, and leave the outcome for the chord's hook."""

@@ -220,8 +220,8 @@ NO_COLUMNS = "\x00"
 
 def column_definition(field: Field) -> str:
     """The column of a CREATE TABLE in DuckDB."""
-    required = " NOT NULL" if field.get("mode") in ("REQUIRED", "REPEATED") else ""
-    return f"{quote(field['name'])} {duck_type(field)}{required}"
+    rule = {"REQUIRED": " NOT NULL", "REPEATED": " DEFAULT [] NOT NULL"}.get(field["mode"], "")
+    return f"{quote(field['name'])} {duck_type(field)}{rule}"
 
 
 def save_table(cursor: Cursor, ref: TableRef, resource: Resource) -> Resource:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from duckdb.sqltypes import DuckDBPyType
 from sqlglot import exp
 
-from pydag_dist.local.bigquery.schema import Field, element_of, field_of, sql_type
+from pydag_dist.local.bigquery.names import quote
+from pydag_dist.local.bigquery.schema import Field, duck_type, element_of, field_of, sql_type
 
 _WIDER = {
     "INTEGER": {"NUMERIC", "FLOAT"},
@@ -40,6 +41,41 @@ def fits(type_: DuckDBPyType, column: Field, literals: list[exp.Expression] | No
         and column["type"] in wider
         and all(_is_literal(node) for node in literals or [])
     )
+
+
+def converted(value: str, given: Field, column: Field, depth: int = 0) -> str:
+    """DuckDB SQL of `value`, which has the type of `given`, as `column` stores it.
+
+    DuckDB casts structs by the names of their members, BigQuery by their positions.
+    """
+    type_ = duck_type(column)
+    if column.get("mode") == "REPEATED":
+        # There is no NULL array in a BigQuery table: it is stored as an empty one.
+        if not _is_renamed(given, column):
+            return f"coalesce(CAST({value} AS {type_}), [])"
+        item = f"x{depth}"
+        each = converted(item, _item(given), _item(column), depth + 1)
+        return f"coalesce(list_transform({value}, lambda {item}: {each}), [])"
+    if not _is_renamed(given, column):
+        return f"CAST({value} AS {type_})"
+    members = []
+    for of, to in zip(given["fields"], column["fields"], strict=True):
+        member = converted(f"({value}).{quote(of['name'])}", of, to, depth)
+        members.append(f"{quote(to['name'])}: {member}")
+    struct = "{" + ", ".join(members) + "}"
+    return f"CASE WHEN {value} IS NOT NULL THEN CAST({struct} AS {type_}) END"
+
+
+def _item(field: Field) -> Field:
+    return {**field, "mode": "NULLABLE"}
+
+
+def _is_renamed(given: Field, column: Field) -> bool:
+    """Whether some member has another name than the one that it goes to."""
+    if given["type"] != "RECORD" or column["type"] != "RECORD":
+        return False
+    pairs = list(zip(given["fields"], column["fields"], strict=True))
+    return any(of["name"].lower() != to["name"].lower() or _is_renamed(of, to) for of, to in pairs)
 
 
 def type_name(type_: DuckDBPyType) -> str:

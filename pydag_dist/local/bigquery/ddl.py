@@ -96,7 +96,7 @@ def _as_select(
             f"The number of columns in the column definition list ({len(declared)}) does not "
             f"match the number of columns produced by the query ({len(plan.fields)})"
         )
-    return declared, stored(plan.sql, declared)
+    return declared, stored(plan.sql, declared, plan.fields)
 
 
 def _create_view(context: Context, tree: exp.Expression) -> Outcome:

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from pydag_dist.local.bigquery.catalog import Resource, table_fields
-from pydag_dist.local.bigquery.coercion import fits, type_name
+from pydag_dist.local.bigquery.coercion import converted, fits, type_name
 from pydag_dist.local.bigquery.context import Context
 from pydag_dist.local.bigquery.errors import invalid_query, unimplemented
 from pydag_dist.local.bigquery.insert import default_is_null, target_columns, values_or_query
 from pydag_dist.local.bigquery.jobs import Outcome
 from pydag_dist.local.bigquery.merge import merge_sql
 from pydag_dist.local.bigquery.names import TableRef, quote
-from pydag_dist.local.bigquery.schema import Field, duck_type, sql_type
+from pydag_dist.local.bigquery.schema import Field, field_of, sql_type
 from pydag_dist.local.bigquery.sql.lower import to_duckdb
 from pydag_dist.local.bigquery.store import fetch_one
 
@@ -131,19 +131,24 @@ def assignment_sql(
                 raise unimplemented(f"assignments to members ({left.sql(dialect='bigquery')})")
             raise invalid_query(f"Column {left.name} is not present in table {resource['id']}")
         value = to_duckdb(context.tables.bind(default_is_null(node.expression)))
-        check_fits(context, column, node.expression, f"SELECT {value} FROM {tables}")
-        parts.append(f"{quote(column['name'])} = CAST({value} AS {duck_type(column)})")
+        fitting = fitted(context, column, node.expression, value, tables)
+        parts.append(f"{quote(column['name'])} = {fitting}")
     return ", ".join(parts)
 
 
-def check_fits(context: Context, column: Field, node: exp.Expression, query: str) -> None:
-    """Raise `invalidQuery` unless the only column of `query` may be stored in `column`."""
-    type_ = context.cursor.sql(query).types[0]
+def fitted(context: Context, column: Field, node: exp.Expression, value: str, tables: str) -> str:
+    """`value`, the DuckDB SQL of `node`, as `column` stores it; names in it are of `tables`.
+
+    Raises:
+        ApiError: `invalidQuery` unless it may be stored there.
+    """
+    type_ = context.cursor.sql(f"SELECT {value} FROM {tables}").types[0]
     if not fits(type_, column, [node]):
         raise invalid_query(
             f"Value of type {type_name(type_)} cannot be assigned to {column['name']}, "
             f"which has type {sql_type(column)}"
         )
+    return converted(value, field_of(column["name"], type_), column)
 
 
 def _delete(context: Context, tree: exp.Expression) -> Dml:
@@ -163,4 +168,4 @@ def _truncate(context: Context, tree: exp.Expression) -> Dml:
 
 def _merge(context: Context, tree: exp.Expression) -> Dml:
     ref, resource = context.tables.bind_target(tree.this)
-    return Dml("MERGE", ref, merge_sql(context, tree, resource, assignment_sql, check_fits))
+    return Dml("MERGE", ref, merge_sql(context, tree, resource, assignment_sql, fitted))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from duckdb.sqltypes import DuckDBPyType
 from sqlglot import exp
 
 from pydag_dist.local.bigquery.catalog import Resource, table_fields
 from pydag_dist.local.bigquery.coercion import fits, type_name
 from pydag_dist.local.bigquery.context import Context
 from pydag_dist.local.bigquery.errors import invalid_query, unimplemented
-from pydag_dist.local.bigquery.schema import Field, sql_type
+from pydag_dist.local.bigquery.schema import Field, field_of, sql_type
 from pydag_dist.local.bigquery.select import stored
 from pydag_dist.local.bigquery.sql.lower import to_duckdb
 
@@ -61,7 +62,11 @@ def values_or_query(context: Context, source: exp.Expression, columns: list[Fiel
                 f"Query column {index} has type {type_name(type_)} which cannot be inserted "
                 f"into column {column['name']}, which has type {sql_type(column)}"
             )
-    return stored(query, columns)
+    return stored(query, columns, _as_given(types, columns))
+
+
+def _as_given(types: list[DuckDBPyType], columns: list[Field]) -> list[Field]:
+    return [field_of(c["name"], type_) for type_, c in zip(types, columns, strict=True)]
 
 
 def _values(context: Context, source: exp.Values, columns: list[Field]) -> str:
@@ -69,6 +74,7 @@ def _values(context: Context, source: exp.Values, columns: list[Field]) -> str:
     for row in rows:
         _check_count(len(row), columns)
     bound = [[to_duckdb(context.tables.bind(cell.copy())) for cell in row] for row in rows]
+    types = []
     for index, column in enumerate(columns):
         cells = [row[index] for row in bound]
         # A column at a time: one cell's type must not bend another column's.
@@ -79,8 +85,9 @@ def _values(context: Context, source: exp.Values, columns: list[Field]) -> str:
                 f"Value has type {type_name(type_)} which cannot be inserted into column "
                 f"{column['name']}, which has type {sql_type(column)}"
             )
+        types.append(type_)
     values = ", ".join(f"({', '.join(row)})" for row in bound)
-    return stored(f"SELECT * FROM (VALUES {values})", columns)
+    return stored(f"SELECT * FROM (VALUES {values})", columns, _as_given(types, columns))
 
 
 def _row(node: exp.Expression) -> list[exp.Expression]:

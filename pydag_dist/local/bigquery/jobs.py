@@ -163,11 +163,19 @@ class Job:
             "id": str(self.key),
             "jobReference": self.key.api(),
             "user_email": "local@localhost",
-            "configuration": self.configuration,
+            "configuration": self._shown_configuration(),
             "statistics": statistics,
             "status": status,
         }
         return {**resource, "etag": etag(resource)}
+
+    def _shown_configuration(self) -> Resource:
+        """With the table that holds the rows of a query that names no destination."""
+        query = self.configuration.get("query")
+        if query is None or self.outcome.result is None or query.get("destinationTable"):
+            return self.configuration
+        shown = {**query, "destinationTable": self.outcome.result.api()}
+        return {**self.configuration, "query": shown}
 
 
 # -- in the store -------------------------------------------------------------------------------

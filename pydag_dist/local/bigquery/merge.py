@@ -11,15 +11,15 @@ from pydag_dist.local.bigquery.context import Context
 from pydag_dist.local.bigquery.errors import invalid_query
 from pydag_dist.local.bigquery.insert import default_is_null, target_columns
 from pydag_dist.local.bigquery.names import quote
-from pydag_dist.local.bigquery.schema import Field, duck_type
+from pydag_dist.local.bigquery.schema import Field
 from pydag_dist.local.bigquery.sql.lower import to_duckdb
 
 Assignments = Callable[[Context, Resource, list[exp.Expression], str], str]
-Check = Callable[[Context, Field, exp.Expression, str], None]
+Fitted = Callable[[Context, Field, exp.Expression, str, str], str]
 
 
 def merge_sql(
-    context: Context, tree: exp.Expression, resource: Resource, assign: Assignments, check: Check
+    context: Context, tree: exp.Expression, resource: Resource, assign: Assignments, fitted: Fitted
 ) -> str:
     """DuckDB's MERGE INTO for a MERGE whose target is bound already."""
     target = to_duckdb(tree.this)
@@ -39,7 +39,7 @@ def merge_sql(
             tables = target if by_source else f"{target}, {source}"
             action = f"UPDATE SET {assign(context, resource, then.expressions, tables)}"
         elif isinstance(then, exp.Insert):
-            action = _insert(context, then, resource, source, check)
+            action = _insert(context, then, resource, source, fitted)
         else:
             action = "DELETE"
         clauses.append(f"{head} THEN {action}")
@@ -47,7 +47,7 @@ def merge_sql(
 
 
 def _insert(
-    context: Context, then: exp.Insert, resource: Resource, source: str, check: Check
+    context: Context, then: exp.Insert, resource: Resource, source: str, fitted: Fitted
 ) -> str:
     if then.expression:
         given = then.this.expressions if isinstance(then.this, exp.Tuple) else None
@@ -67,7 +67,6 @@ def _insert(
     values = []
     for column, node in zip(columns, nodes, strict=True):
         value = to_duckdb(context.tables.bind(node.copy()))
-        check(context, column, node, f"SELECT {value} FROM {source}")
-        values.append(f"CAST({value} AS {duck_type(column)})")
+        values.append(fitted(context, column, node, value, source))
     columns_sql = ", ".join(quote(column["name"]) for column in columns)
     return f"INSERT ({columns_sql}) VALUES ({', '.join(values)})"

@@ -66,7 +66,7 @@ def plan_query(service: Service, job: Job) -> Outcome:
     def plan(cursor: Cursor) -> Outcome:
         return dry_run(_context(service, cursor, job), statements[0])
 
-    return service.store.transact(plan)
+    return service.store.transact(plan, undo=True)
 
 
 def _run_statement(service: Service, run: Run, statement: Statement, job: Job) -> None:

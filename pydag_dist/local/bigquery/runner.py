@@ -121,6 +121,10 @@ class Runner:
     def submit(self, job: Job, work: Work) -> None:
         """Start the job, which is durable already, as soon as a thread is free."""
         self.live[job.key] = job
+        timeout = int(job.configuration.get("jobTimeoutMs") or 0)
+        if timeout:
+            message = f"Job execution was cancelled: Job timed out after {timeout / 1000:g}s"
+            self._loop.call_later(timeout / 1000, self.cancel, job, ApiError("stopped", message))
         fault = self._faults.take(RUN, job.key.job_id)
         if fault is None:
             self._pool.submit(self._run, job, work)

@@ -17,11 +17,12 @@ from pydag_dist.local.bigquery.catalog import (
     now_ms,
     table_fields,
 )
+from pydag_dist.local.bigquery.coercion import converted
 from pydag_dist.local.bigquery.context import Context
 from pydag_dist.local.bigquery.errors import duplicate, invalid, invalid_query, not_found
 from pydag_dist.local.bigquery.jobs import JobKey, Outcome
 from pydag_dist.local.bigquery.names import TableRef, quote, table_ref
-from pydag_dist.local.bigquery.schema import Field, duck_type, field_of, sql_type
+from pydag_dist.local.bigquery.schema import Field, field_of, sql_type
 from pydag_dist.local.bigquery.sql.lower import to_duckdb
 from pydag_dist.local.bigquery.store import fetch_one
 
@@ -57,20 +58,17 @@ def plan_select(context: Context, tree: exp.Expression) -> Select:
     return Select(stored(query, fields), fields)
 
 
-def stored(query: str, fields: list[Field]) -> str:
-    """A query with the columns of `query`, cast to the types that `fields` are stored as."""
+def stored(query: str, fields: list[Field], given: list[Field] | None = None) -> str:
+    """A query with the columns of `query`, as `fields` are stored.
+
+    `given` are the columns as `query` has them, where they are not `fields`.
+    """
     names = [f"c{index}" for index in range(len(fields))]
-    casts = ", ".join(
-        f"{_cast(name, field)} AS {quote(field['name'])}"
-        for name, field in zip(names, fields, strict=True)
+    values = ", ".join(
+        f"{converted(name, of, field)} AS {quote(field['name'])}"
+        for name, of, field in zip(names, given or fields, fields, strict=True)
     )
-    return f"SELECT {casts} FROM ({query}) AS q({', '.join(names)})"
-
-
-def _cast(value: str, field: Field) -> str:
-    cast = f"CAST({value} AS {duck_type(field)})"
-    # There is no NULL array in a BigQuery table: it is stored as an empty one.
-    return f"coalesce({cast}, [])" if field.get("mode") == "REPEATED" else cast
+    return f"SELECT {values} FROM ({query}) AS q({', '.join(names)})"
 
 
 def _check_duplicates(fields: list[Field]) -> None:

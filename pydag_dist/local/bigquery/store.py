@@ -62,11 +62,11 @@ class Store:
         cursor.execute("SET TimeZone = 'UTC'")
         return cursor
 
-    def transact(self, body: Callable[[Cursor], T]) -> T:
-        """`body` in one transaction on a cursor of its own."""
+    def transact(self, body: Callable[[Cursor], T], *, undo: bool = False) -> T:
+        """`body` in one transaction on a cursor of its own; with `undo`, of no effect."""
         cursor = self.cursor()
         try:
-            return transaction(cursor, body)
+            return transaction(cursor, body, undo=undo)
         finally:
             cursor.close()
 
@@ -78,7 +78,11 @@ class Store:
 
 
 def transaction(
-    cursor: Cursor, body: Callable[[Cursor], T], before_commit: Callable[[], None] | None = None
+    cursor: Cursor,
+    body: Callable[[Cursor], T],
+    before_commit: Callable[[], None] | None = None,
+    *,
+    undo: bool = False,
 ) -> T:
     """`body` in one transaction, tried again when DuckDB finds a conflict with another one.
 
@@ -92,7 +96,7 @@ def transaction(
             result = body(cursor)
             if before_commit is not None:
                 before_commit()
-            cursor.execute("COMMIT")
+            cursor.execute("ROLLBACK" if undo else "COMMIT")
         except duckdb.Error as error:
             _rollback(cursor)
             if not (left and _is_conflict(error)):

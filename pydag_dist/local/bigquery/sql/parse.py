@@ -62,7 +62,7 @@ def parse_script(sql: str) -> list[Statement]:
 
 def _statement(sql: str, tokens: list[Token]) -> Statement:
     first, last = tokens[0], tokens[-1]
-    word = first.text.upper()
+    word = first.text.upper().split(maxsplit=1)[0]  # `BEGIN TRANSACTION` is one token
     if word in _PROCEDURAL and first.token_type != TokenType.IDENTIFIER:
         raise unimplemented(f"the statement {word} (at [{first.line}:{_column(first)}])")
     text = sql[first.start : last.end + 1]
@@ -121,6 +121,8 @@ def _kind(tree: exp.Expression, text: str) -> str:
     if isinstance(tree, exp.Query):
         return "SELECT"
     if isinstance(tree, exp.Create):
+        for unknown in tree.find_all(exp.TemporaryProperty, exp.LikeProperty):
+            raise unimplemented(f"{unknown.sql(dialect='bigquery')} in CREATE")
         kind = _CREATE.get(str(tree.args.get("kind")).upper())
         if kind == "CREATE_TABLE" and tree.expression:
             kind = "CREATE_TABLE_AS_SELECT"

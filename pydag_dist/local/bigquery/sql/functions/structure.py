@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from pydag_dist.local.bigquery.errors import unimplemented
+from pydag_dist.local.bigquery.errors import invalid_query, unimplemented
 from pydag_dist.local.bigquery.sql.functions.build import (
     Kinds,
     Lowering,
@@ -13,6 +13,7 @@ from pydag_dist.local.bigquery.sql.functions.build import (
     cast,
     macro,
     number,
+    only,
     refused,
     text,
 )
@@ -20,10 +21,10 @@ from pydag_dist.local.bigquery.sql.functions.build import (
 KEEP: Kinds = (
     exp.Alias, exp.And, exp.Between, exp.Boolean, exp.CTE, exp.Column, exp.Cube, exp.Distinct,
     exp.Dot, exp.EQ, exp.Except, exp.Exists, exp.From, exp.GT, exp.GTE, exp.Group,
-    exp.GroupingSets, exp.Having, exp.Identifier, exp.In, exp.Intersect, exp.Is, exp.Join, exp.LT,
+    exp.GroupingSets, exp.Having, exp.Identifier, exp.In, exp.Intersect, exp.Is, exp.LT,
     exp.LTE, exp.Limit, exp.NEQ, exp.Neg, exp.Not, exp.Null, exp.NullSafeEQ, exp.NullSafeNEQ,
     exp.Offset, exp.Or, exp.Order, exp.Ordered, exp.Paren, exp.PropertyEQ, exp.Qualify, exp.Rollup,
-    exp.Select, exp.Star, exp.Subquery, exp.Table, exp.TableAlias, exp.Tuple, exp.Union, exp.Values,
+    exp.Select, exp.Star, exp.Subquery, exp.Table, exp.TableAlias, exp.Union, exp.Values,
     exp.Var, exp.Where, exp.With,
 )  # fmt: skip
 
@@ -61,7 +62,33 @@ def _array(node: exp.Array) -> Node:
     items = node.expressions
     if len(items) == 1 and isinstance(items[0], exp.Query):
         return node  # ARRAY(SELECT …)
-    return exp.Array(expressions=[item.copy() for item in items])
+    first = items[0] if items else None
+    if not isinstance(first, exp.Struct):
+        return exp.Array(expressions=[item.copy() for item in items])
+    # The first struct names the members of all; DuckDB would match the others by name.
+    names = [member.this for member in first.expressions]
+    return exp.Array(expressions=[_renamed(item, names) for item in items])
+
+
+def _renamed(item: Node, names: list[Node]) -> Node:
+    if not isinstance(item, exp.Struct):
+        if isinstance(item, exp.Null):
+            return item.copy()
+        raise refused(item)
+    if len(item.expressions) != len(names):
+        raise invalid_query("Array elements of types STRUCT do not have a common supertype")
+    members = [
+        exp.PropertyEQ(this=name.copy(), expression=member.expression.copy())
+        for name, member in zip(names, item.expressions, strict=True)
+    ]
+    return exp.Struct(expressions=members)
+
+
+def _tuple(node: exp.Tuple) -> Node:
+    """`(a, b)` is a struct, but for rows of VALUES and both sides of IN."""
+    if isinstance(node.parent, exp.Values | exp.In | exp.Tuple | exp.GroupingSets):
+        return node
+    return _struct(exp.Struct(expressions=[item.copy() for item in node.expressions]))
 
 
 def _struct(node: exp.Struct) -> Node:
@@ -121,6 +148,27 @@ def _unnest(node: exp.Unnest) -> Node:
     return exp.Subquery(this=query, alias=exp.TableAlias(this=exp.to_identifier(name, quoted=True)))
 
 
+def _is_lowered_unnest(node: Node) -> bool:
+    columns = node.this.expressions if isinstance(node, exp.Subquery) else []
+    return (
+        bool(columns)
+        and isinstance(columns[0].this, exp.Anonymous)
+        and (columns[0].this.name == "unnest")
+    )
+
+
+def _join(node: exp.Join) -> Node:
+    """`LEFT JOIN UNNEST(…)` needs no ON in GoogleSQL."""
+    only(node, "this", "on", "using", "kind", "side")
+    has_condition = node.args.get("on") or node.args.get("using")
+    if has_condition or str(node.args.get("kind")).upper() == "CROSS":
+        return node
+    if not _is_lowered_unnest(node.this):
+        raise invalid_query("A JOIN must have an ON or USING clause")
+    node.set("on", exp.true())
+    return node
+
+
 def _interval(node: exp.Interval) -> Node:
     unit = node.args.get("unit")
     if not isinstance(unit, exp.Var) or node.this is None:
@@ -158,9 +206,11 @@ LOWER: Lowering = {
     exp.ByteString: _bytes,
     exp.HexString: _hex,
     exp.Interval: _interval,
+    exp.Join: _join,
     exp.Like: _like,
     exp.Literal: _literal,
     exp.RawString: _raw_string,
     exp.Struct: _struct,
+    exp.Tuple: _tuple,
     exp.Unnest: _unnest,
 }
