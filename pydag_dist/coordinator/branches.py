@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final, TypedDict
 
@@ -37,15 +37,20 @@ def choices(dag: Dag) -> dict[str, Choice]:
         if task.operator == BRANCH:
             downstream = list(dag.downstream[task_id])
             found[task_id] = {"downstream": downstream, "reaches": {t: [] for t in downstream}}
+    levels = dag.levels()
+    level = {task_id: number for number, tasks in enumerate(levels) for task_id in tasks}
+    branches = _branches_above(found, level)
+    targets = iter(sorted(branches, key=level.__getitem__))
     left = MAX_REACHES
-    targets = iter(_below_others(dag, found.values()))
     while batch := list(islice(targets, _BITS)):
+        some = [found[b] for b in dict.fromkeys(b for task_id in batch for b in branches[task_id])]
+        highest = min(level[task_id] for choice in some for task_id in choice["downstream"])
         bits = {task_id: 1 << number for number, task_id in enumerate(batch)}
-        reached = _reached(dag, bits)
-        for choice in found.values():
+        reached = _reached(dag, levels[highest : level[batch[-1]]], bits)
+        for choice in some:
             mask = sum(bits.get(task_id, 0) for task_id in choice["downstream"])
             for task_id, others in choice["reaches"].items():
-                shared = reached[task_id] & mask
+                shared = reached.get(task_id, 0) & mask
                 left -= shared.bit_count()
                 if left < 0:
                     raise _too_many(dag)
@@ -53,24 +58,26 @@ def choices(dag: Dag) -> dict[str, Choice]:
     return found
 
 
-def _below_others(dag: Dag, found: Iterable[Choice]) -> dict[str, None]:
-    """The tasks that could be downstream of another one of the same branch: few, as a rule."""
-    level = {task_id: n for n, level in enumerate(dag.levels()) for task_id in level}
-    candidates: dict[str, None] = {}
-    for choice in found:
+def _branches_above(found: Mapping[str, Choice], level: Mapping[str, int]) -> dict[str, list[str]]:
+    """The tasks that could be downstream of another one of the same branch, and their branches."""
+    above: dict[str, list[str]] = {}
+    for branch, choice in found.items():
         highest = min(level[task_id] for task_id in choice["downstream"])
-        candidates |= {t: None for t in choice["downstream"] if level[t] > highest}
-    return candidates
+        for task_id in choice["downstream"]:
+            if level[task_id] > highest:
+                above.setdefault(task_id, []).append(branch)
+    return above
 
 
-def _reached(dag: Dag, bits: dict[str, int]) -> dict[str, int]:
-    """For each task of the DAG the bits of those that are downstream of it."""
+def _reached(dag: Dag, levels: Sequence[Iterable[str]], bits: Mapping[str, int]) -> dict[str, int]:
+    """For each task of these levels the bits of those that are downstream of it."""
     reached: dict[str, int] = {}
-    for task_id in reversed(dag.walk()):
-        below = 0
-        for child in dag.downstream[task_id]:
-            below |= reached[child] | bits.get(child, 0)
-        reached[task_id] = below
+    for level in reversed(levels):
+        for task_id in level:
+            below = 0
+            for child in dag.downstream[task_id]:
+                below |= reached.get(child, 0) | bits.get(child, 0)
+            reached[task_id] = below
     return reached
 
 
