@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pydag_dist.cli.control import cancel, resume, why
 from pydag_dist.cli.dags import graph, schema, validate
 from pydag_dist.cli.embedded import demo, env, up
 from pydag_dist.cli.group import pydag
@@ -24,6 +25,9 @@ for command in (
     status,
     runs,
     logs,
+    cancel,
+    resume,
+    why,
 ):
     pydag.add_command(command)
 

@@ -27,6 +27,7 @@ COLOURS = {
     "cancelled": "red",
     "skipped": "dim",
 }
+UNDER_WAY = frozenset({"running", "deferred", "up_for_retry", "cancelling"})
 ROWS = 30  # a DAG with more tasks shows what runs and what ended last
 WIDE = 200
 LINES = 200  # a DAG with more tasks is told in counts where there is no terminal
@@ -67,11 +68,15 @@ def _changes(told: dict[str, tuple[str, int]], tasks: Mapping[str, TaskSnapshot]
             continue
         told[name] = now
         if task.state == "running":
-            lines.append(f"{name}: running on {task.worker}")
+            again = f", try {task.try_number}" if task.try_number > 1 else ""
+            lines.append(f"{name}: running on {task.worker}{again}")
         elif task.state in ENDED_TASK_STATES:
             took = duration(task.started_at, task.ended_at)
             lines.append(f"{name}: {task.state}{' after ' + took if took else ''}")
-        elif task.state in {"deferred", "up_for_retry", "cancelling"}:
+        elif task.state == "up_for_retry":
+            error = (task.error or "no error").splitlines()[0]
+            lines.append(f"{name}: up_for_retry, try {task.try_number} failed: {error}")
+        elif task.state in {"deferred", "cancelling"}:
             lines.append(f"{name}: {task.state}")
     return lines
 
@@ -95,7 +100,7 @@ def render(snapshot: RunSnapshot, rows: float) -> RenderableType:
         table.add_row(
             Text(name),
             coloured(task.state),
-            str(task.try_number),
+            str(task.try_number) if task.try_number > 1 else "",
             duration(task.started_at, task.ended_at),
             Text(task.worker or ""),
         )
@@ -120,8 +125,8 @@ def output() -> Console:
 
 
 def _most_telling(tasks: Mapping[str, TaskSnapshot], rows: int) -> dict[str, TaskSnapshot]:
-    """The running tasks, failed ones first, then those that ended last."""
-    running = [name for name, task in tasks.items() if task.state in {"running", "cancelling"}]
+    """The tasks under way, failed ones first, then those that ended last."""
+    running = [name for name, task in tasks.items() if task.state in UNDER_WAY]
     failed = [name for name, task in tasks.items() if task.state == "failed"]
     ended = [name for name, task in tasks.items() if task.state == "success"]
     ended.sort(key=lambda name: tasks[name].ended_at or 0, reverse=True)

@@ -11,16 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from pydag_dist.cli import live
+from pydag_dist.cli.waiting import wait_for
 from pydag_dist.client import Client
-from pydag_dist.client.run import failure_text
 from pydag_dist.dag import Dag
-
-NOT_SUCCESSFUL = 1
-TIMED_OUT = 3
-INTERRUPTED = 130
 
 
 def _parameters(
@@ -74,21 +69,7 @@ def submit(
         return
     if not as_json:
         click.echo(run.id)
-    try:
-        snapshot = live.watch(run.follow(timeout), Console(stderr=True))
-    except KeyboardInterrupt:
-        click.echo(f"The run goes on: pydag status {run.id}", err=True)
-        raise SystemExit(INTERRUPTED) from None
-    except TimeoutError as error:
-        click.echo(f"Error: {error}", err=True)
-        if as_json:
-            click.echo(json.dumps(run.snapshot().to_dict()))
-        raise SystemExit(TIMED_OUT) from None
-    if as_json:
-        click.echo(json.dumps(snapshot.to_dict()))
-    if snapshot.state != "success":
-        click.echo(f"Error: {failure_text(snapshot)}", err=True)
-        raise SystemExit(NOT_SUCCESSFUL)
+    wait_for(run, timeout, as_json=as_json)
 
 
 @click.command()

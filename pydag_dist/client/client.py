@@ -56,6 +56,7 @@ class Client:
                 given,
                 processors=dag.processors,
                 weight=dag.weight,
+                timeout=dag.timeout or 0,
                 retention=self._retention,
             )
 

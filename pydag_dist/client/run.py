@@ -50,10 +50,7 @@ class Run:
         """One of queued, running, cancelling, success, failed, cancelled."""
         state = self._engine.run_state(self.id)
         if state is None:
-            raise UnknownRun(
-                f"Redis has no run {self.id}: it was never submitted here, or it ended longer ago "
-                "than the retention"
-            )
+            raise self._engine.unknown(self.id)
         return state
 
     @property
@@ -100,6 +97,27 @@ class Run:
             events = self.events(cursor, timeout=min(every, rest))
             cursor = events[-1].id if events else cursor
             self._pause(min(rest, max(GATHER_SECONDS, 20 * cost)))
+
+    def cancel(self) -> str:
+        """Stop the run: what has not started never will, what runs is told to stop.
+
+        The run's state: "cancelling" until the last of its tasks is gone, then "cancelled"; or
+        what the run had ended as before. `resume` goes on from there.
+        """
+        self._resubmit = None  # were Redis to lose the run now, nobody would want it back
+        return self._engine.cancel(self.id)
+
+    def resume(self, from_task: str | None = None) -> None:
+        """Start the ended run again from what did not succeed, each of these with its next try.
+
+        With `from_task`, that task and all that is downstream of it run again, too, whether they
+        succeeded or not. `EngineError` if the run has not ended, or if there is nothing to do.
+        """
+        self._engine.resume(self.id, from_task or "")
+
+    def why(self, task: str) -> str:
+        """Why that task is not running, or where it runs, or how it ended; in one sentence."""
+        return self._engine.why(self.id, task)
 
     def wait(self, timeout: float | None = None) -> str:
         """Block until the run ends and return "success".
@@ -148,14 +166,23 @@ class Run:
 
 def failure_text(run: RunSnapshot) -> str:
     """One line for the run, and one for each failed task with its error."""
-    if run.state == "cancelled":
-        return f"run {run.run_id} was cancelled"
-    if run.error:  # it could not be planned
-        return f"run {run.run_id} failed: {run.error}"
     failed = {name: task for name, task in run.tasks.items() if task.state == "failed"}
-    lines = [f"run {run.run_id} failed: {len(failed)} of {len(run.tasks)} tasks failed"]
+    lines = [_verdict(run, len(failed))]
     named = list(failed.items())[:FAILED_TASKS_NAMED]
     lines += [f"  {name} (try {task.try_number}): {task.error}" for name, task in named]
     if len(failed) > FAILED_TASKS_NAMED:
         lines.append(f"  … and {len(failed) - FAILED_TASKS_NAMED} more")
     return "\n".join(lines)
+
+
+def _verdict(run: RunSnapshot, failed: int) -> str:
+    if run.error:  # it could not be planned
+        return f"run {run.run_id} failed: {run.error}"
+    counts, total = run.counts, len(run.tasks)
+    if run.state == "failed" and run.reason != "timeout":
+        return f"run {run.run_id} failed: {failed} of {total} tasks failed"
+    how = "was cancelled" if run.state == "cancelled" else "failed: it reached its timeout"
+    if not total:
+        return f"run {run.run_id} {how}, before it was planned"
+    ended = ", ".join(f"{counts[state]} {state}" for state in sorted(counts))
+    return f"run {run.run_id} {how}; of its {total} tasks: {ended}"

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 import redis
 
 from pydag_dist.engine.script import Script
+from pydag_dist.engine.situation import read_situation
 from pydag_dist.engine.snapshot import (
     Event,
     RunSnapshot,
@@ -19,6 +20,7 @@ from pydag_dist.engine.snapshot import (
     parse_run,
     parse_summary,
 )
+from pydag_dist.engine.why import explain
 from pydag_dist.errors import EngineError, SchemaMismatch, UnknownRun
 
 Source = Literal["coordinator", "chord", "tick"]
@@ -170,7 +172,7 @@ class Engine:
         """The DAG of a run, as JSON."""
         dag: str | None = self.redis.get(self.run_key(run_id, "dag"))
         if dag is None:
-            raise self._unknown(run_id)
+            raise self.unknown(run_id)
         return dag
 
     def plan_begin(self, run_id: str) -> str | None:
@@ -179,7 +181,7 @@ class Engine:
         if verdict == "plan":
             return str(value)
         if value == "unknown":
-            raise self._unknown(run_id)
+            raise self.unknown(run_id)
         if value == "schema":
             raise SchemaMismatch(
                 f"run {run_id} was written by another version of the engine: "
@@ -243,7 +245,7 @@ class Engine:
         """
         state, more = self._call("cancel", run_id, "cancel")
         if state == "unknown":
-            raise self._unknown(run_id)
+            raise self.unknown(run_id)
         self._finish(run_id, more)
         return self.run_state(run_id) or str(state)
 
@@ -255,7 +257,7 @@ class Engine:
         """
         verdict = self._call("resume", run_id, from_task)
         if verdict == "unknown":
-            raise self._unknown(run_id)
+            raise self.unknown(run_id)
         if verdict == "no task":
             raise EngineError(f"run {run_id} has no task {from_task}")
         if verdict == "success":
@@ -311,7 +313,8 @@ class Engine:
     ) -> list[str]:
         """Renews a worker's slots and leases; one answer a task.
 
-        Answers: ``yours``, ``cancel`` (stop it), ``ended``, ``lost``, ``waiting`` (not claimed yet), ``unknown``.
+        Answers: ``yours``, ``cancel`` (stop it), ``ended``, ``lost``, ``waiting`` (not claimed
+        yet), ``unknown``.
         """
         items: list[str | int] = []
         for h in held:
@@ -344,8 +347,12 @@ class Engine:
             pipe.hgetall(self.run_key(run_id, "out"))
             head, records, out = pipe.execute()
         if not head:
-            raise self._unknown(run_id)
+            raise self.unknown(run_id)
         return parse_run(run_id, head, records, out)
+
+    def why(self, run_id: str, task: str) -> str:
+        """Why a task is not running, or where it runs, or how it ended; in one sentence."""
+        return explain(read_situation(self, run_id, task))
 
     def runs(self, limit: int = 50) -> list[RunSummary]:
         """The newest runs, newest first."""
@@ -372,7 +379,8 @@ class Engine:
         )
         return [parse_event(event_id, fields) for event_id, fields in entries]
 
-    def _unknown(self, run_id: str) -> UnknownRun:
+    def unknown(self, run_id: str) -> UnknownRun:
+        """The error that says that Redis does not have the run."""
         return UnknownRun(
             f"Redis has no run {run_id}: it was never submitted here, or it ended longer ago "
             "than the retention"

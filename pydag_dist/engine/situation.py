@@ -65,9 +65,7 @@ def read_situation(engine: Engine, run_id: str, task: str) -> Situation:
         pipe.hmget(engine.run_key(run_id, "out"), [f"e/{name}" for name in names])
         pipe.hmget(engine.run_key(run_id, "out"), [f"s/{name}" for name in names])
         pipe.scard(engine.run_key(run_id, "active"))
-        pipe.zlexcount(
-            engine.run_key(run_id, "ready"), f"[{queue}/", f"({queue}/{rank}/{task}"
-        )
+        pipe.zlexcount(engine.run_key(run_id, "ready"), f"[{queue}/", f"({queue}/{rank}/{task}")
         pipe.hvals(engine.key(f"slots:{queue}"))
         pipe.llen(engine.key(f"q:{queue}"))
         pipe.zcard(engine.key(f"fair:{queue}"))

@@ -80,7 +80,7 @@ class RunSnapshot:
 
     `counts` is the number of tasks per state; `enqueued` says who put messages on the queues:
     the coordinator at the start, chord callbacks, or a tick. `error` is set if the run could not
-    be planned.
+    be planned; `reason` if it was stopped: ``cancel``, or ``timeout`` of the run.
     """
 
     run_id: str
@@ -92,6 +92,7 @@ class RunSnapshot:
     error: str | None
     enqueued: dict[str, int]
     tasks: dict[str, TaskSnapshot] = field(repr=False)
+    reason: str | None = None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -186,4 +187,5 @@ def parse_run(
             for source in ("coordinator", "chord", "tick")
         },
         tasks=tasks,
+        reason=head.get("reason"),
     )

@@ -117,7 +117,9 @@ def _cancelling(s: Situation) -> str:
         return f"is being cancelled {why}: {s.record['worker']} still holds it and was told to stop"
     if s.slots == 0:
         return f"is being cancelled {why}, and {_no_worker(s)} to cancel its remote job"
-    return f"is being cancelled {why}: it waits for a worker of queue {s.queue} to end its remote job"
+    return (
+        f"is being cancelled {why}: it waits for a worker of queue {s.queue} to end its remote job"
+    )
 
 
 def _success(s: Situation) -> str:
@@ -189,7 +191,8 @@ _SENTENCES: Final[Mapping[str, Callable[[Situation], str]]] = {
 
 
 def _rule_facts(s: Situation, task: str) -> str:
-    return f"upstream of it are {_named(s, s.upstream[task])}"
+    upstream = s.upstream[task]
+    return f"upstream of {task} {_is(len(upstream))} {_named(s, upstream)}"
 
 
 def _named(s: Situation, tasks: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ def task(state, started_at=None, ended_at=None, *, ready_at=None, worker=None, t
         started_at=started_at,
         ended_at=ended_at,
         worker=worker,
-        error="it broke" if state == "failed" else None,
+        error="it broke" if state in {"failed", "up_for_retry"} else None,
     )
 
 
@@ -69,11 +69,26 @@ def test_without_a_terminal_each_change_is_one_line():
 def test_a_second_try_is_told_too():
     lines = watched(
         run("running", {"a": task("running", 100.0, worker="w@h")}),
+        run("running", {"a": task("up_for_retry", 100.0, 100.5)}),
         run("running", {"a": task("running", 101.0, worker="w@h", try_number=2)}),
         run("failed", {"a": task("failed", 101.0, 102.0, try_number=2)}),
     )
-    assert lines[1] == "a: running on w@h"
-    assert lines[2] == "a: failed after 1.0 s"
+    assert lines[1] == "a: up_for_retry, try 1 failed: it broke"
+    assert lines[2] == "a: running on w@h, try 2"
+    assert lines[3] == "a: failed after 1.0 s"
+
+
+def test_what_is_being_stopped_is_told():
+    lines = watched(
+        run("cancelling", {"a": task("cancelling", 100.0, worker="w@h"), "b": task("cancelled")}),
+        run("cancelled", {"a": task("cancelled", 100.0, 101.0), "b": task("cancelled")}),
+    )
+    assert lines == [
+        "a: cancelling",
+        "b: cancelled",
+        "a: cancelled after 1.0 s",
+        "run d-1: cancelled",
+    ]
 
 
 def test_a_big_dag_is_told_in_counts():
@@ -98,6 +113,12 @@ def test_tasks_are_shown_in_the_order_of_their_starts():
     tasks |= {"z": task("success", 100.0, 101.0)}
     shown = printed(live.render(run("running", tasks), 9))
     assert [line.split()[0] for line in shown.splitlines()[3:]] == ["z", "late", "b", "c"]
+
+
+def test_only_a_later_try_is_numbered():
+    tasks = {"a": task("success", 100.0, 101.0), "b": task("success", 100.0, 101.0, try_number=2)}
+    rows = [line.split() for line in printed(live.render(run("success", tasks), 9)).splitlines()]
+    assert rows[3:] == [["a", "success", "1.0", "s"], ["b", "success", "2", "1.0", "s"]]
 
 
 def test_a_big_dag_shows_what_failed_what_runs_and_what_ended_last():

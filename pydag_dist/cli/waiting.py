@@ -1,0 +1,41 @@
+"""Waiting for a run's end: its progress on stderr, and the exit code."""
+
+from __future__ import annotations
+
+import json
+
+import click
+from rich.console import Console
+
+from pydag_dist.cli import live
+from pydag_dist.client import Run
+from pydag_dist.client.run import failure_text
+
+NOT_SUCCESSFUL = 1
+TIMED_OUT = 3
+INTERRUPTED = 130
+
+
+def wait_for(
+    run: Run, timeout: float | None, *, as_json: bool = False, wanted: str = "success"
+) -> None:
+    """Show the run's progress until it ends; exits unless it ends in the state that is wanted."""
+    try:
+        snapshot = live.watch(run.follow(timeout), Console(stderr=True))
+    except KeyboardInterrupt:
+        click.echo(f"The run goes on: pydag status {run.id}", err=True)
+        raise SystemExit(INTERRUPTED) from None
+    except TimeoutError as error:
+        click.echo(f"Error: {error}", err=True)
+        if as_json:
+            click.echo(json.dumps(run.snapshot().to_dict()))
+        raise SystemExit(TIMED_OUT) from None
+    if as_json:
+        click.echo(json.dumps(snapshot.to_dict()))
+    if snapshot.state == wanted:
+        return
+    if snapshot.state == "success":
+        click.echo(f"Error: run {run.id} succeeded before it was {wanted}", err=True)
+    else:
+        click.echo(f"Error: {failure_text(snapshot)}", err=True)
+    raise SystemExit(NOT_SUCCESSFUL)
