@@ -81,6 +81,29 @@ def work(journal: str, ms: int) -> None:
     _write(journal, "end")
 
 
+def stubborn(journal: str) -> None:
+    """Run for ever, whatever is raised in it."""
+    _write(journal, "start")
+    while True:
+        try:
+            time.sleep(60)
+        except BaseException:
+            _write(journal, "caught")
+
+
+def succeed_at(journal: str, number: int) -> int:
+    """Fail in every try before that one."""
+    _write(journal, "ran")
+    if current_task.request.pydag["try"] != str(number):
+        raise ValueError("not yet")
+    return number
+
+
+def choose(tasks: list[str]) -> list[str]:
+    """Follow these."""
+    return tasks
+
+
 class CannotTravel(Exception):
     """An exception that no process can send to another."""
 
