@@ -78,10 +78,11 @@ def _queued(s: Situation) -> str:
             f"is being started: a worker took its message from queue {s.queue}; "
             "should that worker have died, the message is sent again within seconds"
         )
+    first = "its message is the next"
+    among = f"{s.messages} messages wait, its own among them"
     return (
         f"is queued and waits for the next free slot on queue {s.queue} "
-        f"({_counted(s.slots, 'slot')}): it is among the {_counted(s.messages, 'message')} that "
-        "are taken next"
+        f"({_counted(s.slots, 'slot')}), where {first if s.messages == 1 else among}"
     )
 
 

@@ -72,8 +72,8 @@ SENTENCES = {
     "upstream is done, but not everybody was told": (
         waiting_for("success"),
         (
-            "load is about to be decided: its upstream tasks have ended, and the engine is still "
-            "telling all their downstream tasks"
+            "load is about to be decided: its upstream tasks have ended, and the engine is "
+            "still telling all their downstream tasks"
         ),
     ),
     "processors": (
@@ -83,43 +83,50 @@ SENTENCES = {
     "a slot": (
         situation(record("ready"), run={"processors": "3"}, active=2, ahead=5, sharing=3),
         (
-            "load is ready and waits for a slot on queue bigquery (4 slots): 5 ready tasks of its run "
-            "are ahead of it, and 2 other runs share the queue"
+            "load is ready and waits for a slot on queue bigquery (4 slots): 5 ready tasks of "
+            "its run are ahead of it, and 2 other runs share the queue"
         ),
     ),
     "a slot, alone": (
         situation(record("ready"), slots=1, ahead=1, sharing=1),
         (
-            "load is ready and waits for a slot on queue bigquery (1 slot): 1 ready task of its run "
-            "is ahead of it, and no other runs share the queue"
+            "load is ready and waits for a slot on queue bigquery (1 slot): 1 ready task of its"
+            " run is ahead of it, and no other runs share the queue"
         ),
     ),
     "a worker": (
         situation(record("ready"), run={"processors": "2"}, active=2, slots=0),
         (
-            "load waits for a worker: none listens to its queue bigquery; start one with "
-            "`pydag worker -Q bigquery`"
+            "load waits for a worker: none listens to its queue bigquery; start one with `pydag"
+            " worker -Q bigquery`"
         ),
     ),
     "a worker, its message sent already": (
         situation(record("queued"), slots=0, messages=3),
         (
-            "load waits for a worker: none listens to its queue bigquery; start one with "
-            "`pydag worker -Q bigquery`"
+            "load waits for a worker: none listens to its queue bigquery; start one with `pydag"
+            " worker -Q bigquery`"
         ),
     ),
     "the next slot": (
         situation(record("queued"), messages=7),
         (
-            "load is queued and waits for the next free slot on queue bigquery (4 slots): it is among "
-            "the 7 messages that are taken next"
+            "load is queued and waits for the next free slot on queue bigquery (4 slots), where "
+            "7 messages wait, its own among them"
+        ),
+    ),
+    "the next slot, alone": (
+        situation(record("queued"), messages=1),
+        (
+            "load is queued and waits for the next free slot on queue bigquery (4 slots), where "
+            "its message is the next"
         ),
     ),
     "taken, not begun": (
         situation(record("queued")),
         (
-            "load is being started: a worker took its message from queue bigquery; should that worker "
-            "have died, the message is sent again within seconds"
+            "load is being started: a worker took its message from queue bigquery; should that "
+            "worker have died, the message is sent again within seconds"
         ),
     ),
     "running": (
@@ -142,8 +149,8 @@ SENTENCES = {
             record("running", worker="w1@host", started_at=micros(NOW - 20)), lease_until=NOW - 3
         ),
         (
-            "load is running on w1@host since 22:13:00, for 20 s, but that worker's lease ran out 3 s "
-            "ago: it goes to another worker unless this one is heard of"
+            "load is running on w1@host since 22:13:00, for 20 s, but that worker's lease ran "
+            "out 3 s ago: it goes to another worker unless this one is heard of"
         ),
     ),
     "a retry": (
@@ -161,8 +168,8 @@ SENTENCES = {
     "a coordinator": (
         situation(None, run={"state": "queued"}),
         (
-            "load waits for a coordinator to plan its run, which was submitted 1 min 30 s ago: if this "
-            "lasts, start one with `pydag coordinator`"
+            "load waits for a coordinator to plan its run, which was submitted 1 min 30 s ago: "
+            "if this lasts, start one with `pydag coordinator`"
         ),
     ),
     "a coordinator at work": (
@@ -192,15 +199,15 @@ SENTENCES = {
     "its remote job being cancelled": (
         situation(record("cancelling", reason="cancel")),
         (
-            "load is being cancelled with its run: it waits for a worker of queue bigquery to end its "
-            "remote job"
+            "load is being cancelled with its run: it waits for a worker of queue bigquery to "
+            "end its remote job"
         ),
     ),
     "its remote job, nobody to cancel it": (
         situation(record("cancelling", reason="cancel"), slots=0),
         (
-            "load is being cancelled with its run, and waits for a worker: none listens to its queue "
-            "bigquery; start one with `pydag worker -Q bigquery` to cancel its remote job"
+            "load is being cancelled with its run, and waits for a worker: none listens to its "
+            "queue bigquery; start one with `pydag worker -Q bigquery` to cancel its remote job"
         ),
     ),
     "success": (
@@ -251,8 +258,8 @@ SENTENCES = {
             records={"a": record("skipped"), "b": record("upstream_failed")},
         ),
         (
-            "load does not run by its trigger rule one_success: upstream of load are a (skipped) "
-            "and b (upstream_failed)"
+            "load does not run by its trigger rule one_success: upstream of load are a "
+            "(skipped) and b (upstream_failed)"
         ),
     ),
     "not chosen by a branch": (
@@ -284,8 +291,8 @@ SENTENCES = {
             records={"a": record("success"), "b": record("skipped")},
         ),
         (
-            "load was skipped by its trigger rule one_failed: upstream of load are a (success) and "
-            "b (skipped)"
+            "load was skipped by its trigger rule one_failed: upstream of load are a (success) "
+            "and b (skipped)"
         ),
     ),
     "skipped with one that was by its rule": (
@@ -295,8 +302,8 @@ SENTENCES = {
             records={"a": record("skipped", rule="one_failed"), "b": record("success")},
         ),
         (
-            "load was skipped with a upstream of it, by that one's trigger rule one_failed: upstream "
-            "of a is b (success)"
+            "load was skipped with a upstream of it, by that one's trigger rule one_failed: "
+            "upstream of a is b (success)"
         ),
     ),
     "a state that is not entered yet": (situation(record("deferred")), "load is deferred"),
