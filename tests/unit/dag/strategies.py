@@ -5,7 +5,6 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from pydag_dist.dag import TriggerRule
-from pydag_dist.dag.checks import TRIGGER_RULES
 
 ids = st.from_regex(r"[A-Za-z0-9_.-]{0,6}[A-Za-z0-9_-]", fullmatch=True)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -47,9 +46,14 @@ task_fields = _given(
     {},
     {
         "queue": ids,
-        "trigger_rule": st.sampled_from(sorted(TRIGGER_RULES)).map(TriggerRule),
+        "trigger_rule": st.sampled_from(TriggerRule),
+        "retries": st.integers(0, 100),
         "retry_delay": st.floats(0.001, 1000),
+        "retry_backoff": st.booleans(),
+        "max_retry_delay": st.floats(1000, 10**7),
+        "timeout": st.none() | st.floats(0.001, 10**7),
         "priority": st.integers(-1000, 1000),
+        "allow_failure": st.booleans(),
     },
 )
 dag_fields = _given(
@@ -62,7 +66,9 @@ dag_fields = _given(
         "start_date": texts,
         "processors": st.integers(0, 100_000),
         "weight": st.floats(0.001, 1000),
+        "timeout": st.none() | st.floats(0.001, 10**7),
         "params": st.dictionaries(texts, json_values, max_size=3),
+        "retries": st.integers(0, 100),
         "script_cache": st.booleans(),
         "expire_cache": st.integers(0, 10**8),
     },
@@ -70,7 +76,7 @@ dag_fields = _given(
 
 
 @st.composite
-def tasks(draw, task_id, dependencies):
+def tasks(draw, task_id, dependencies, may_branch):
     raw = {"task_id": task_id, "dependencies": dependencies, **draw(task_fields)}
     if draw(st.booleans()):
         return raw | {
@@ -78,13 +84,17 @@ def tasks(draw, task_id, dependencies):
             "params": draw(st.dictionaries(texts.filter(lambda t: t[:2] != "**"), json_values)),
         }
     call = {"callable": "steps:run", "args": draw(st.lists(json_values, max_size=3))}
-    return raw | {"operator": "python.call", "params": call}
+    operators = ["python.call", "branch"] if may_branch else ["python.call"]
+    return raw | {"operator": draw(st.sampled_from(operators)), "params": call}
 
 
 @st.composite
 def dags(draw):
     """A DAG in our own form, as a dict."""
     graph = draw(edges(max_tasks=6))
+    inner = {name for dependencies in graph.values() for name in dependencies}
     return draw(dag_fields) | {
-        "tasks": [draw(tasks(name, dependencies)) for name, dependencies in graph.items()]
+        "tasks": [
+            draw(tasks(name, dependencies, name in inner)) for name, dependencies in graph.items()
+        ]
     }

@@ -42,6 +42,7 @@ def test_a_task_goes_to_its_operators_family(operator, queue):
 def test_every_operator_has_params_that_a_worker_reads():
     assert {*operators.OPERATORS, *operators.SCRIPTS} == {
         "bigquery.query",
+        "branch",
         "dataproc.create_cluster",
         "dataproc.submit_job",
         "python.call",

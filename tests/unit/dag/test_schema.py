@@ -17,10 +17,12 @@ VALIDATOR = Draft202012Validator(schema())
 
 # What a schema can't see: relations between tasks, the text within texts, what JSON readers drop.
 BEYOND_A_SCHEMA = {
+    "branch_to_nowhere",
     "connection_reference",
     "cycle",
     "duplicate_ids",
     "duplicate_keys",
+    "delays",
     "half_a_character",
     "nested_too_deeply",
     "not_a_number",
