@@ -113,7 +113,10 @@ def _up_for_retry(s: Situation) -> str:
 
 
 def _cancelling(s: Situation) -> str:
-    why = "because it timed out" if s.record["reason"] == "timeout" else "with its run"
+    if s.record["reason"] == "timeout":
+        why = "because it timed out"
+    else:
+        why = "with its run" if s.run["state"] == "cancelling" else "because it was revoked"
     if s.record["token"]:
         return f"is being cancelled {why}: {s.record['worker']} still holds it and was told to stop"
     if s.slots == 0:
@@ -132,10 +135,11 @@ def _failed(s: Situation) -> str:
 
 
 def _cancelled(s: Situation) -> str:
-    if s.run.get("reason") == "timeout":
-        why = f"its run took longer than its timeout of {_span(float(s.run['timeout']))}"
-    else:
-        why = "its run was cancelled"
+    why = {
+        None: "it was revoked, as Flower can do",
+        "cancel": "its run was cancelled",
+        "timeout": f"its run took longer than its timeout of {_span(float(s.run['timeout']))}",
+    }[s.run.get("reason")]
     if not s.record["started_at"]:
         return f"was cancelled before it started: {why}"
     return f"was cancelled {_end(s)}: {why}"

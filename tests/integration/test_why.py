@@ -2,77 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Any
 
 import pytest
 import redis
 
-from pydag_dist.coordinator.planner import plan
-from pydag_dist.dag import Dag
-from pydag_dist.engine import Claim, Engine, Held
-from tests.cluster import dag
+from tests.engine_bench import QUERY, Bench, task
 from tests.support import wait_until
 
-MARKS = '{"run": "<<run>>", "task": "<<task>>", "try": "<<try>>", "push": "<<push>>"}'
-QUEUES = ("bigquery", "python")
-CALL = {"operator": "python.call", "params": {"callable": "etl:step"}}
-QUERY = {"operator": "bigquery.query", "params": {"sql": "SELECT 1"}}
 
-
-def task(name: str, *after: str, **fields: Any) -> dict[str, Any]:
-    return {"task_id": name, **CALL, "dependencies": list(after), **fields}
-
-
-class Bench:
-    """Runs driven by hand, in the place of coordinators and of one worker `w`."""
-
-    def __init__(self, client: Any) -> None:
-        self.client = client
-        self.engine = Engine(client, "p", "tick")
-        template = '{"headers": {"pydag": ' + MARKS + "}}"
-        self.engine.set_templates(dict.fromkeys(QUEUES, template))
-
-    def slots(self, count: int, queue: str = "python") -> None:
-        self.engine.renew("w", count, [queue])
-
-    def submit(self, *tasks: dict[str, Any], run: str = "r", **fields: Any) -> None:
-        graph = dag(list(tasks), **fields)
-        timeout = graph.timeout or 0
-        self.engine.submit(
-            run, graph.to_json(), "test", processors=graph.processors, timeout=timeout
-        )
-
-    def plan(self, run: str = "r") -> None:
-        assert plan(self.engine, run, Dag.parse(self.engine.submitted_dag(run)))
-
-    def start(self, *tasks: dict[str, Any], run: str = "r", **fields: Any) -> None:
-        self.submit(*tasks, run=run, **fields)
-        self.plan(run)
-
-    def pop(self, queue: str = "python") -> Held:
-        header = json.loads(self.client.rpop(f"p:q:{queue}"))["headers"]["pydag"]
-        return Held(header["run"], header["task"], int(header["try"]), header["push"])
-
-    def take(self, queue: str = "python") -> Held:
-        held = self.pop(queue)
-        answer = self.engine.claim(*vars(held).values(), "w")
-        assert isinstance(answer, Claim), answer
-        return held
-
-    def end(self, held: Held, outcome: Any = "success", **what: Any) -> None:
-        assert self.engine.release(held, outcome, **what) == "ok"
-
-    def tick(self) -> None:
-        self.client.hdel("p:clock", "ticked")
-        assert self.engine.tick()
-
-    def why(self, name: str) -> str:
-        """The sentence, with every time of day as 0:00 and every length of time as 0 s."""
-        sentence = self.engine.why("r", name)
-        sentence = re.sub(r"\d\d:\d\d:\d\d", "0:00", sentence)
-        return re.sub(r"[\d.e-]+ s\b", "0 s", sentence)
+def why(bench: Bench, name: str) -> str:
+    """The sentence, with every time of day as 0:00 and every length of time as 0 s."""
+    sentence = bench.engine.why("r", name)
+    sentence = re.sub(r"\d\d:\d\d:\d\d", "0:00", sentence)
+    return re.sub(r"[\d.e-]+ s\b", "0 s", sentence)
 
 
 @pytest.fixture
@@ -83,17 +26,17 @@ def bench(redis_url: str):
 
 def test_before_the_run_is_planned(bench: Bench) -> None:
     bench.submit(task("a"))
-    assert bench.why("a").startswith("a waits for a coordinator to plan its run, which was submi")
+    assert why(bench, "a").startswith("a waits for a coordinator to plan its run, which was submi")
     bench.engine.plan_begin("r")
-    assert bench.why("a") == "a waits for a coordinator that is planning its run"
+    assert why(bench, "a") == "a waits for a coordinator that is planning its run"
     bench.engine.plan_refuse("r", "too big")
-    assert bench.why("a") == "a never ran: its run could not be planned: too big"
+    assert why(bench, "a") == "a never ran: its run could not be planned: too big"
 
 
 def test_a_run_that_is_cancelled_before_it_is_planned(bench: Bench) -> None:
     bench.submit(task("a"))
     bench.engine.cancel("r")
-    assert bench.why("a").startswith("a never ran: its run was cancelled before")
+    assert why(bench, "a").startswith("a never ran: its run was cancelled before")
 
 
 def test_waiting_for_upstream_tasks(bench: Bench) -> None:
@@ -101,7 +44,7 @@ def test_waiting_for_upstream_tasks(bench: Bench) -> None:
     bench.start(*(task(n) for n in "abcde"), task("z", *"abcde"))
     bench.end(bench.take())
     bench.take()
-    assert bench.why("z") == (
+    assert why(bench, "z") == (
         "z waits for 4 upstream tasks: b (running), c (queued), d (ready) and 1 more"
     )
 
@@ -109,25 +52,25 @@ def test_waiting_for_upstream_tasks(bench: Bench) -> None:
 def test_waiting_for_a_worker(bench: Bench) -> None:
     bench.start(task("a"))
     nobody = "a waits for a worker: none listens to its queue python; start one with"
-    assert bench.why("a").startswith(nobody)
+    assert why(bench, "a").startswith(nobody)
     bench.slots(1)
     assert bench.engine.snapshot("r").tasks["a"].state == "queued"
     bench.slots(0)
     assert bench.engine.snapshot("r").tasks["a"].state == "queued"
-    assert bench.why("a").startswith(nobody)
+    assert why(bench, "a").startswith(nobody)
 
 
 def test_a_worker_that_did_not_renew_is_none(bench: Bench) -> None:
     bench.start(task("a"))
     bench.client.hset("p:slots:python", "w", "4 1")
-    assert bench.why("a").startswith("a waits for a worker")
+    assert why(bench, "a").startswith("a waits for a worker")
 
 
 def test_waiting_for_the_runs_processors(bench: Bench) -> None:
     bench.slots(4)
     bench.start(*(task(n) for n in "abc"), processors=2)
     bench.take()
-    assert bench.why("c") == ("c is ready and waits for its run's processors: 2 of 2 are active")
+    assert why(bench, "c") == ("c is ready and waits for its run's processors: 2 of 2 are active")
 
 
 def test_waiting_for_a_slot(bench: Bench) -> None:
@@ -136,39 +79,39 @@ def test_waiting_for_a_slot(bench: Bench) -> None:
     bench.start(*(task(n) for n in "vw"), run="another")
     bench.start(*(task(n) for n in "abc"), task("q", **QUERY))
     # The window of two messages went to the runs that were there before.
-    assert bench.why("c") == (
+    assert why(bench, "c") == (
         "c is ready and waits for a slot on queue python (1 slot): 2 ready tasks of its run are "
         "ahead of it, and 1 other run shares the queue"
     )
-    assert "no ready tasks of its run are ahead" in bench.why("a")
+    assert "no ready tasks of its run are ahead" in why(bench, "a")
 
 
 def test_waiting_for_the_next_slot(bench: Bench) -> None:
     bench.slots(1)
     bench.start(task("a"), task("b"))
-    assert bench.why("b") == (
+    assert why(bench, "b") == (
         "b is queued and waits for the next free slot on queue python (1 slot), where 2 messages "
         "wait, its own among them"
     )
     bench.pop()
     bench.pop()
-    assert bench.why("b").startswith("b is being started: a worker took its message")
+    assert why(bench, "b").startswith("b is being started: a worker took its message")
 
 
 def test_running(bench: Bench) -> None:
     bench.slots(1)
     bench.start(task("a", retries=2))
     bench.take()
-    assert bench.why("a") == "a is running on w since 0:00, for 0 s (try 1 of 3)"
+    assert why(bench, "a") == "a is running on w since 0:00, for 0 s (try 1 of 3)"
     bench.client.zadd("p:leases", {"r/a": 1})
-    assert ", but that worker's lease ran out " in bench.why("a")
+    assert ", but that worker's lease ran out " in why(bench, "a")
 
 
 def test_waiting_for_a_retry(bench: Bench) -> None:
     bench.slots(1)
     bench.start(task("a", retries=1, retry_delay=50.0))
     bench.end(bench.take(), "failed", error="no such table")
-    assert bench.why("a") == (
+    assert why(bench, "a") == (
         "a waits for try 2, which starts in 0 s, at 0:00: try 1 failed: no such table"
     )
 
@@ -178,12 +121,12 @@ def test_being_cancelled(bench: Bench) -> None:
     bench.start(task("a"), task("b", "a"))
     held = bench.take()
     bench.engine.cancel("r")
-    assert bench.why("a") == (
+    assert why(bench, "a") == (
         "a is being cancelled with its run: w still holds it and was told to stop"
     )
-    assert bench.why("b") == "b was cancelled before it started: its run was cancelled"
+    assert why(bench, "b") == "b was cancelled before it started: its run was cancelled"
     bench.end(held, "stopped")
-    assert bench.why("a") == "a was cancelled at 0:00 after 0 s on w: its run was cancelled"
+    assert why(bench, "a") == "a was cancelled at 0:00 after 0 s on w: its run was cancelled"
 
 
 def test_a_remote_job_that_is_being_cancelled(bench: Bench) -> None:
@@ -193,9 +136,9 @@ def test_a_remote_job_that_is_being_cancelled(bench: Bench) -> None:
     bench.engine.cancel("r")
     bench.end(held, "dead")
     waits = "a is being cancelled with its run: it waits for a worker of queue bigquery to end its "
-    assert bench.why("a") == waits + "remote job"
+    assert why(bench, "a") == waits + "remote job"
     bench.slots(0, "bigquery")
-    assert bench.why("a").startswith("a is being cancelled with its run, and waits for a worker: ")
+    assert why(bench, "a").startswith("a is being cancelled with its run, and waits for a worker: ")
 
 
 def test_timeouts(bench: Bench) -> None:
@@ -204,15 +147,15 @@ def test_timeouts(bench: Bench) -> None:
     b, a = bench.take(), bench.take()  # b first: it has more downstream of it
     renew = lambda: bench.engine.renew("w", 2, ["python"], [a])  # noqa: E731
     wait_until(lambda: renew() == ["cancel"], "the try is overdue")
-    assert bench.why("a") == (
+    assert why(bench, "a") == (
         "a is being cancelled because it timed out: w still holds it and was told to stop"
     )
     bench.client.zadd("p:timers", {"timeout/r": 1})
     bench.tick()
     bench.end(a, "stopped")
     bench.end(b, "stopped")
-    assert bench.why("a").endswith("on w: timed out after 0 s")
-    assert bench.why("c") == (
+    assert why(bench, "a").endswith("on w: timed out after 0 s")
+    assert why(bench, "c") == (
         "c was cancelled before it started: its run took longer than its timeout of 1 min 0 s"
     )
 
@@ -223,7 +166,7 @@ def test_ended(bench: Bench) -> None:
     b, a = bench.take(), bench.take()  # b first: it has more downstream of it
     bench.end(a)
     bench.end(b, "failed", error="no such table\nTraceback: …")
-    told = {name: bench.why(name) for name in "abcd"}
+    told = {name: why(bench, name) for name in "abcd"}
     assert {re.sub(" (at|after) 0(:00| s)", "", sentence) for sentence in told.values()} == {
         "a succeeded on w",
         "b failed on w: no such table",
@@ -243,9 +186,9 @@ def test_skipped(bench: Bench) -> None:
     )
     bench.end(bench.take(), skips=["b"])
     bench.end(bench.take())
-    assert bench.why("b") == "b was skipped because the branch a did not choose it"
-    assert bench.why("c") == "c was skipped because the branch a did not choose b upstream of it"
-    assert bench.why("e") == (
+    assert why(bench, "b") == "b was skipped because the branch a did not choose it"
+    assert why(bench, "c") == "c was skipped because the branch a did not choose b upstream of it"
+    assert why(bench, "e") == (
         "e was skipped by its trigger rule one_failed: upstream of e are a (success) and d "
         "(success)"
     )
@@ -259,9 +202,9 @@ def test_a_long_list_of_those_to_be_told(bench: Bench) -> None:
     # The release alone, as of a worker that dies before it goes on.
     script = bench.engine._call
     assert script("release", *vars(held).values(), "success", "", "", "")[1] == 1
-    assert bench.why("t2599").startswith("t2599 is about to be decided: its upstream tasks have")
+    assert why(bench, "t2599").startswith("t2599 is about to be decided: its upstream tasks have")
     # And likewise with a cancel of the run.
     assert script("work", "r") == 0
     assert script("cancel", "r", "cancel")[1] == 1
     left = [n for n, t in bench.engine.snapshot("r").tasks.items() if t.state == "ready"]
-    assert bench.why(left[0]) == f"{left[0]} is about to be cancelled with its run"
+    assert why(bench, left[0]) == f"{left[0]} is about to be cancelled with its run"

@@ -31,12 +31,20 @@ def record(state="none", **fields):
     return values | {"state": state} | fields
 
 
+RUN = {
+    "state": "running",
+    "processors": "0",
+    "timeout": "0",
+    "submitted_at": micros(NOW - 90),
+}
+
+
 def situation(task, *, upstream=None, run=None, records=None, slots=4, **fields):
     """Of the task `load`, whose own record is `task`."""
     return Situation(
         task="load",
         now=NOW,
-        run={"state": "running", "processors": "0", "submitted_at": micros(NOW - 90)} | (run or {}),
+        run=RUN | (run or {}),
         upstream={"load": [], **(upstream or {})},
         records={"load": task, **(records or {})} if task else {},
         queue="bigquery",
@@ -189,22 +197,39 @@ SENTENCES = {
         "load is about to be cancelled with its run",
     ),
     "being cancelled": (
-        situation(record("cancelling", token="1-1", reason="cancel", worker="w1@host")),
+        situation(
+            record("cancelling", token="1-1", reason="cancel", worker="w1@host"),
+            run={"state": "cancelling"},
+        ),
         "load is being cancelled with its run: w1@host still holds it and was told to stop",
+    ),
+    "being revoked": (
+        situation(record("cancelling", token="1-1", reason="cancel", worker="w1@host")),
+        (
+            "load is being cancelled because it was revoked: w1@host still holds it and was told "
+            "to stop"
+        ),
+    ),
+    "revoked": (
+        situation(ended("cancelled")),
+        (
+            "load was cancelled at 22:13:10 after 1 min 0 s on w1@host: it was revoked, as Flower "
+            "can do"
+        ),
     ),
     "timed out": (
         situation(record("cancelling", token="1-1", reason="timeout", worker="w1@host")),
         "load is being cancelled because it timed out: w1@host still holds it and was told to stop",
     ),
     "its remote job being cancelled": (
-        situation(record("cancelling", reason="cancel")),
+        situation(record("cancelling", reason="cancel"), run={"state": "cancelling"}),
         (
             "load is being cancelled with its run: it waits for a worker of queue bigquery to "
             "end its remote job"
         ),
     ),
     "its remote job, nobody to cancel it": (
-        situation(record("cancelling", reason="cancel"), slots=0),
+        situation(record("cancelling", reason="cancel"), run={"state": "cancelling"}, slots=0),
         (
             "load is being cancelled with its run, and waits for a worker: none listens to its "
             "queue bigquery; start one with `pydag worker -Q bigquery` to cancel its remote job"
