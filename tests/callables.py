@@ -87,7 +87,7 @@ def stubborn(journal: str) -> None:
     while True:
         try:
             time.sleep(60)
-        except BaseException:
+        except BaseException:  # noqa: BLE001  that is the point
             _write(journal, "caught")
 
 
