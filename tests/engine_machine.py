@@ -166,18 +166,18 @@ class EngineMachine(RuleBasedStateMachine):
             self.deliver(data, lost=False)
             message = self.tried[-1]
             held = self.held(message)
-            answer = self.engine.claim(held.run, held.task, 1, held.token, "worker")
-            assert isinstance(answer, dict) is self.reference.claim(message)
+            answer = self.engine.claim(held.run, held.task, 1, held.token, "worker", process=1)
+            assert isinstance(answer, dict) is self.reference.claim(message, 1)
             assert self.engine.release(held, outcome) == self.reference.release(message, outcome)
 
     @precondition(lambda self: self.tried)
-    @rule(data=st.data())
-    def claim(self, data: st.DataObject) -> None:
-        """The first claim of a message, or a duplicate delivery of it."""
+    @rule(data=st.data(), process=st.integers(1, 2))
+    def claim(self, data: st.DataObject, process: int) -> None:
+        """The first claim of a message, or the same process's again, or a duplicate delivery."""
         message = data.draw(st.sampled_from(self.current() + self.tried), label="message")
         held = self.held(message)
-        answer = self.engine.claim(held.run, held.task, 1, held.token, "worker")
-        assert isinstance(answer, dict) is self.reference.claim(message)
+        answer = self.engine.claim(held.run, held.task, 1, held.token, "worker", process=process)
+        assert isinstance(answer, dict) is self.reference.claim(message, process)
 
     def current(self) -> list[Message]:
         """Messages whose try is theirs, or would be if they claimed it now."""

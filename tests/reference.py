@@ -35,6 +35,7 @@ class RefTask:
     pushes: int = 0
     push: int | None = None
     token: int | None = None
+    process: int | None = None
     deaths: int = 0
     losses: int = 0
 
@@ -100,12 +101,14 @@ class ReferenceEngine:
 
     # A try's life
 
-    def claim(self, message: Message) -> bool:
+    def claim(self, message: Message, process: int) -> bool:
         self.now += 1
         task = self.task_of(message)
+        if task.state == "running":
+            return (task.token, task.process) == (message.number, process)
         if task.state != "queued":
             return False
-        task.state, task.token = "running", message.number
+        task.state, task.token, task.process = "running", message.number, process
         return True
 
     def task_of(self, message: Message) -> RefTask:

@@ -165,10 +165,14 @@ class Engine:
     # A try's life with its worker
 
     def claim(
-        self, run: str, task: str, try_number: int, push: str, worker: str
+        self, run: str, task: str, try_number: int, push: str, worker: str, *, process: int
     ) -> dict[str, Any] | str:
-        """The task's spec if this message is the first of its try; else why to ignore it."""
-        verdict, value = self._call("claim", run, task, try_number, push, worker)
+        """The task's spec if this message is the first of its try; else why to ignore it.
+
+        The worker's process of that id, which runs nothing else meanwhile, may ask again.
+        """
+        worker = worker.replace("|", "_")  # what separates the fields of a record
+        verdict, value = self._call("claim", run, task, try_number, push, worker, process)
         return json.loads(value) if verdict == "run" else str(value)
 
     def release(self, held: Held, outcome: Outcome, result: str = "", error: str = "") -> str:

@@ -31,6 +31,7 @@ RECORD_FIELDS = (
     "started_at",
     "ended_at",
     "worker",
+    "process",
 )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ import pytest
 
 from tests.cluster import Cluster
 from tests.redis_server import RedisServer, server_binary
+from tests.support import wait_until
 
 TASKS = 200
 
@@ -45,3 +48,20 @@ def test_a_run_survives_redis_being_killed_and_away(
         cluster.assert_nothing_left([run])
         for worker in workers:
             worker.check()
+
+
+def test_a_claim_whose_answer_came_too_late_is_the_process_s_own(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    with Cluster(server.url, tmp_path) as cluster:
+        cluster.coordinator()
+        worker = cluster.celery_worker(
+            "-I", "tests.stalls_redis", PYDAG_TEST_STALLS=str(server.pid)
+        )
+        run = cluster.submit([cluster.task("t", "note")])
+        wait_until(lambda: "Redis can't do it now (Timeout" in worker.text(), "the claim's timeout")
+        os.kill(server.pid, signal.SIGCONT)
+        # Else it would wait for its lease, which nobody judges for 45 s after such a gap.
+        assert cluster.wait_ended(run, timeout=30).state == "success"
+        assert cluster.journal.tasks("ran") == ["t"]
+        assert cluster.record(run.id, "t")["losses"] == "0"

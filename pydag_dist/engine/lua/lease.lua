@@ -1,21 +1,27 @@
 -- A try's life with its worker: claim, release, renew.
 
--- run, task, try, push, worker -> the task's spec, or why the message is to be ignored
-function OPERATIONS.claim(run, task, try, push_number, worker)
+-- run, task, try, push, worker, its process -> the task's spec, or why to ignore the message
+function OPERATIONS.claim(run, task, try, push_number, worker, process)
   local state, why = known(run)
   if not state then return { 'no', why } end
   local record = load_record(run, task)
   if not record then return { 'no', 'unknown' } end
+  local spec = call('HGET', run_key(run, 'specs'), task)
+  if record.state == 'running' and record.try == try and record.token == push_number
+     and record.worker == worker and record.process == process then
+    return { 'run', spec }   -- the answer to the first claim got lost
+  end
   if record.state ~= 'queued' or record.try ~= try then return { 'no', record.state } end
   record.state = 'running'
   record.token = push_number
   record.started_at = text(NOW)
   record.worker = worker
+  record.process = process
   save_record(run, task, record)
   call('ZREM', key('queued'), run .. '/' .. task)
   call('ZADD', key('leases'), text(NOW + LEASE), run .. '/' .. task)
   event(run, 'kind', 'task', 'task', task, 'state', 'running', 'try', try, 'worker', worker)
-  return { 'run', call('HGET', run_key(run, 'specs'), task) }
+  return { 'run', spec }
 end
 
 -- Whether the try is the token's: 'yours' (running), 'back' (nobody else has claimed it since it

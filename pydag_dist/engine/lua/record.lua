@@ -13,6 +13,7 @@ local FIELDS = {
   'losses',      -- leases of this try that expired
   'ready_at', 'queued_at', 'started_at', 'ended_at',  -- µs, or empty
   'worker',
+  'process',     -- of that worker, which claimed it: it may ask again if the answer got lost
 }
 -- A method call, since a library has no globals while it is loaded.
 local RECORD_PATTERN = '^' .. ('([^|]*)|'):rep(#FIELDS) .. '$'
@@ -35,7 +36,8 @@ end
 local function new_record(rule, upstream)
   return { state = 'none', try = 1, pushes = 0, push = '', token = '', rule = rule,
            upstream = upstream, ok = 0, bad = 0, dead_up = 0, skips = 0, deaths = 0, losses = 0,
-           ready_at = '', queued_at = '', started_at = '', ended_at = '', worker = '' }
+           ready_at = '', queued_at = '', started_at = '', ended_at = '', worker = '',
+           process = '' }
 end
 
 local function load_record(run, task)
