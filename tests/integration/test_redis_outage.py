@@ -65,3 +65,32 @@ def test_a_claim_whose_answer_came_too_late_is_the_process_s_own(
         assert cluster.wait_ended(run, timeout=30).state == "success"
         assert cluster.journal.tasks("ran") == ["t"]
         assert cluster.record(run.id, "t")["losses"] == "0"
+
+
+def test_a_full_redis_lets_tasks_end_and_goes_on_when_it_has_room(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    with Cluster(server.url, tmp_path) as cluster:
+        coordinator, worker = cluster.coordinator(), cluster.worker()
+        gate = tmp_path / "gate"
+        held = [cluster.task(f"held{i}", "hold", gate=str(gate)) for i in range(2)]
+        after = [cluster.task(f"t{i}", "note", after=["held0", "held1"]) for i in range(10)]
+        run = cluster.submit([*held, *after])
+        cluster.wait_lines("start", run, 2)
+        coordinator.signal(signal.SIGSTOP)
+        unplanned = cluster.submit([cluster.task("t", "note")])
+        cluster.store.config_set("maxmemory", "1mb")
+        coordinator.signal(signal.SIGCONT)
+        gate.touch()
+        wait_until(
+            lambda: cluster.engine.snapshot(run.id).counts.get("success") == 2, "both have ended"
+        )
+        for part in (coordinator, worker):
+            wait_until(lambda part=part: "Redis can't do it now" in part.text(), "it is refused")
+        cluster.store.config_set("maxmemory", "0")
+        for each in (run, unplanned):
+            assert cluster.wait_ended(each).state == "success"
+        assert sorted(cluster.journal.tasks("ran")) == sorted(["t", *(f"t{i}" for i in range(10))])
+        cluster.assert_nothing_left([run, unplanned])
+        coordinator.check()
+        worker.check()
