@@ -52,7 +52,7 @@ class Bench:
 
     def take(self, queue: str = "python") -> Held:
         held = self.pop(queue)
-        answer = self.engine.claim(*vars(held).values(), "w")
+        answer = self.engine.claim(*vars(held).values(), "w", process=1)
         assert isinstance(answer, Claim), answer
         return held
 

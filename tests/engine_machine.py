@@ -217,11 +217,11 @@ class EngineMachine(RuleBasedStateMachine):
         number = self.numbers[message.number]
         return Held(message.run, message.task, message.try_number, number)
 
-    def claimed(self, message: Message) -> None:
-        held = self.held(message)
-        answer = self.engine.claim(held.run, held.task, held.try_number, held.token, "worker")
+    def claimed(self, message: Message, process: int = 1) -> None:
+        h = self.held(message)
+        answer = self.engine.claim(h.run, h.task, h.try_number, h.token, "worker", process=process)
         order = answer.order if isinstance(answer, Claim) else None
-        assert order == self.reference.claim(message)
+        assert order == self.reference.claim(message, process)
 
     def released(self, data: st.DataObject, message: Message, outcome: Any) -> None:
         downstream = self.reference.task_of(message).downstream
@@ -244,10 +244,11 @@ class EngineMachine(RuleBasedStateMachine):
             self.released(data, self.tried[-1], outcome)
 
     @precondition(lambda self: self.tried)
-    @rule(data=st.data())
-    def claim(self, data: st.DataObject) -> None:
-        """The first claim of a message, or a duplicate delivery of it."""
-        self.claimed(data.draw(st.sampled_from(self.current() + self.tried), label="message"))
+    @rule(data=st.data(), process=st.integers(1, 2))
+    def claim(self, data: st.DataObject, process: int) -> None:
+        """The first claim of a message, or the same process's again, or a duplicate delivery."""
+        message = data.draw(st.sampled_from(self.current() + self.tried), label="message")
+        self.claimed(message, process)
 
     def current(self) -> list[Message]:
         """Messages whose try is theirs, or would be if they claimed it now."""

@@ -41,7 +41,7 @@ class Installation:
         packed = self.connection.rpop(self.engine.key(f"q:{self.queue}"))
         sent = json.loads(packed)["headers"]["pydag"]
         number = int(sent["try"])
-        self.engine.claim(sent["run"], sent["task"], number, sent["push"], self.worker)
+        self.engine.claim(sent["run"], sent["task"], number, sent["push"], self.worker, process=1)
         return Held(sent["run"], sent["task"], number, sent["push"])
 
     def end(self, held, outcome="success", result="", error=""):

@@ -84,6 +84,7 @@ class RefTask:
     pushes: int = 0
     push: int | None = None
     token: int | None = None
+    process: int | None = None
     waits: bool = False  # a message of it is to be claimed
     deaths: int = 0
     losses: int = 0
@@ -188,18 +189,20 @@ class ReferenceEngine:
     def task_of(self, message: Message) -> RefTask:
         return self.runs[message.run].tasks[message.task]
 
-    def claim(self, message: Message) -> str | None:
+    def claim(self, message: Message, process: int) -> str | None:
         """The order that the claim answers, None if it is refused."""
         self.now += 1
         task = self.task_of(message)
         if self.runs[message.run].state == "queued" or task.try_number != message.try_number:
             return None
+        if task.state == "running":
+            return "run" if (task.token, task.process) == (message.number, process) else None
         if not task.waits:
             return None
         order = "cancel" if task.state == "cancelling" else "run"
         if order == "run":
             task.state, task.began = "running", True
-        task.token, task.waits = message.number, False
+        task.token, task.process, task.waits = message.number, process, False
         return order
 
     def holder(self, message: Message) -> str:

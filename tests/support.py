@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 import psutil
+
+from pydag_dist.local.ports import free_port
+
+__all__ = ["free_port", "is_alive", "wait_until"]
 
 T = TypeVar("T")
 
@@ -28,9 +31,3 @@ def is_alive(pid: int) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     return False
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]

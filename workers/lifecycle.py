@@ -15,9 +15,9 @@ from celery import bootsteps
 from celery.signals import worker_shutdown, worker_shutting_down
 from celery.worker import state as worker_state
 
-from pydag_dist.engine import Engine, Held, check_redis
+from pydag_dist.engine import Engine, Held, check_redis, is_passing
 from pydag_dist.errors import UnsafeRedis
-from workers.process import SOCKET_TIMEOUT, engine, is_passing, settings, until_redis_can
+from workers.process import SOCKET_TIMEOUT, engine, settings, until_redis_can
 from workers.stopping import GRACE, STOP
 from workers.task import Execute, Release, held_by
 

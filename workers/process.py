@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import redis
 
-from pydag_dist.engine import Engine
+from pydag_dist.engine import Engine, is_passing
 from pydag_dist.settings import Settings, load_settings
 from workers.settings import WorkerSettings, load_worker_settings
 
@@ -20,9 +20,6 @@ log = logging.getLogger(__name__)
 
 SOCKET_TIMEOUT = 5  # seconds; a script answers in milliseconds
 PAUSE = 0.5  # seconds between two tries while Redis can't do a call
-
-# What Redis answers while it can't do what it is asked, and will be able to later.
-_PASSING = ("LOADING", "READONLY", "OOM", "BUSY", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN")
 
 
 @functools.cache
@@ -63,13 +60,3 @@ def until_redis_can(call: Callable[[], T]) -> T:
                 raise
             log.warning("Redis can't do it now (%s); asking again", error)
             time.sleep(PAUSE)
-
-
-def is_passing(error: redis.RedisError) -> bool:
-    """Whether the same call may succeed later."""
-    if isinstance(error, redis.ConnectionError | redis.TimeoutError):
-        return not isinstance(error, redis.AuthenticationError)
-    text = str(error)
-    return isinstance(error, redis.ReadOnlyError | redis.OutOfMemoryError) or text.startswith(
-        _PASSING
-    )

@@ -81,6 +81,7 @@ class Execute(Task):  # type: ignore[misc]  # Celery has no types
                 held.try_number,
                 held.token,
                 self.request.hostname,
+                process=os.getpid(),
             )
         )
         if isinstance(answer, str):

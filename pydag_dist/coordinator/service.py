@@ -13,7 +13,7 @@ from celery import Celery
 
 from pydag_dist.coordinator.planner import plan
 from pydag_dist.dag import Dag
-from pydag_dist.engine import Engine, check_redis
+from pydag_dist.engine import Engine, check_redis, is_passing
 from pydag_dist.engine.messages import celery_config, templates
 from pydag_dist.errors import InvalidDag, PydagError, UnknownRun
 from pydag_dist.settings import Settings
@@ -60,13 +60,14 @@ class Coordinator:
         while not self._stopping.is_set():
             try:
                 self._plan_next()
-            except (redis.ConnectionError, redis.TimeoutError) as error:
-                log.warning("Redis can't be reached now: %s", error)
-                self._stopping.wait(PAUSE)
-            except redis.ResponseError as error:
-                if not str(error).startswith("NOGROUP"):
+            except redis.RedisError as error:
+                if str(error).startswith("NOGROUP"):
+                    self._redis.xgroup_create(self._stream, GROUP, id="0", mkstream=True)
+                elif is_passing(error):
+                    log.warning("Redis can't do it now: %s", error)
+                    self._stopping.wait(PAUSE)
+                else:
                     raise
-                self._redis.xgroup_create(self._stream, GROUP, id="0", mkstream=True)
         ticker.join()
 
     def _tick(self) -> None:
@@ -84,6 +85,8 @@ class Coordinator:
         entries = abandoned or self._read()
         for entry_id, fields in entries:
             self._plan(entry_id, fields["run"])
+            if self._engine.run_state(fields["run"]) == "queued":
+                continue  # another coordinator plans it now, and may die before it is done
             with self._redis.pipeline(transaction=True) as pipe:
                 pipe.xack(self._stream, GROUP, entry_id)
                 pipe.xdel(self._stream, entry_id)

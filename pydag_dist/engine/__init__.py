@@ -4,7 +4,7 @@ Start reading at ``lua/table.lua``: states, transitions, keys and their invarian
 """
 
 from pydag_dist.engine.engine import CHUNK, Claim, Engine, Held, Outcome, PlannedTask
-from pydag_dist.engine.safety import check_redis
+from pydag_dist.engine.safety import check_redis, is_passing
 from pydag_dist.engine.snapshot import (
     ENDED_RUN_STATES,
     ENDED_TASK_STATES,
@@ -28,4 +28,5 @@ __all__ = [
     "RunSummary",
     "TaskSnapshot",
     "check_redis",
+    "is_passing",
 ]

@@ -275,9 +275,15 @@ class Engine:
 
     # A try's life with its worker
 
-    def claim(self, run: str, task: str, try_number: int, push: str, worker: str) -> Claim | str:
-        """What to do, if this message is the first of its try; else why to ignore it."""
-        verdict, value = self._call("claim", run, task, try_number, push, worker)
+    def claim(
+        self, run: str, task: str, try_number: int, push: str, worker: str, *, process: int
+    ) -> Claim | str:
+        """What to do, if this message is the first of its try; else why to ignore it.
+
+        The worker's process of that id, which runs nothing else meanwhile, may ask again.
+        """
+        worker = worker.replace("|", "_")  # what separates the fields of a record
+        verdict, value = self._call("claim", run, task, try_number, push, worker, process)
         return str(value) if verdict == "no" else Claim(verdict, json.loads(value))
 
     def release(

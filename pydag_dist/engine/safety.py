@@ -1,4 +1,4 @@
-"""Refuses a Redis that could lose the engine's keys."""
+"""Which Redis the engine refuses, and which of its errors pass."""
 
 from __future__ import annotations
 
@@ -29,3 +29,22 @@ def check_redis(client: redis.Redis) -> None:
     version = str(info["redis_version"])
     if int(version.split(".", maxsplit=1)[0]) < _OLDEST:
         raise UnsafeRedis(f"Redis {version} is too old: Redis 7 or Valkey 8 is needed, or newer")
+
+
+# What Redis answers while it can't do what it is asked, and will be able to later; MISCONF: its
+# disk is full.
+_PASSING = ("BUSY", "MISCONF", "NOREPLICAS")
+_PASSING_ERRORS = (
+    redis.ConnectionError,  # also while it loads its file
+    redis.TimeoutError,
+    redis.ReadOnlyError,
+    redis.OutOfMemoryError,
+    redis.exceptions.ClusterDownError,  # also a replica without its primary
+)
+
+
+def is_passing(error: redis.RedisError) -> bool:
+    """Whether the same call may succeed later."""
+    if isinstance(error, _PASSING_ERRORS):
+        return not isinstance(error, redis.AuthenticationError)
+    return str(error).startswith(_PASSING)

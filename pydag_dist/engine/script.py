@@ -26,6 +26,10 @@ def function_name() -> str:
     return "pydag_" + hashlib.sha256(source().encode()).hexdigest()[:16]
 
 
+# What a Redis at its `maxmemory` does nevertheless: it lets tasks end and keeps leases.
+WHEN_FULL = frozenset({"release", "renew", "tick", "work", "cancel"})
+
+
 class Script:
     """Calls the engine inside Redis.
 
@@ -43,7 +47,8 @@ class Script:
         if self._as_script:
             return self._as_script(args=arguments)
         try:
-            return self._client.fcall(function_name(), 0, *arguments)
+            suffix = "_when_full" if arguments[1] in WHEN_FULL else ""
+            return self._client.fcall(function_name() + suffix, 0, *arguments)
         except redis.ResponseError as error:
             if "unknown command" in str(error):
                 self._as_script = self._client.register_script(source() + "return dispatch(ARGV)")
@@ -55,6 +60,11 @@ class Script:
 
     def _load(self) -> None:
         name = function_name()
-        register = f"redis.register_function('{name}', function(_, a) return dispatch(a) end)"
+        register = (
+            "local function call_it(_, arguments) return dispatch(arguments) end "
+            f"redis.register_function('{name}', call_it) "
+            f"redis.register_function{{function_name='{name}_when_full', callback=call_it, "
+            "flags={'allow-oom'}}"
+        )
         # A library that is there already is this one: another process was quicker.
         self._client.function_load(f"#!lua name={name}\n{source()}{register}", replace=True)

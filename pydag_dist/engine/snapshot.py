@@ -33,6 +33,7 @@ RECORD_FIELDS = (
     "started_at",
     "ended_at",
     "worker",
+    "process",
 )
 
 

@@ -32,7 +32,12 @@ class Ports:
             raise LocalServiceError(
                 f"{'; '.join(busy)}: give another one, or none at all to get a free one"
             )
-        return Ports(**{name: getattr(self, name) or _free(usual[name]) for name in usual})
+        return Ports(
+            **{
+                name: getattr(self, name) or (port if _is_free(port) else free_port())
+                for name, port in usual.items()
+            }
+        )
 
 
 def _is_free(port: int) -> bool:
@@ -46,10 +51,9 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _free(preferred: int) -> int:
-    if _is_free(preferred):
-        return preferred
+def free_port() -> int:
+    """A port that was free a moment ago."""
     with socket.socket() as sock:
         sock.bind((HOST, 0))
         port: int = sock.getsockname()[1]
-    return port
+        return port

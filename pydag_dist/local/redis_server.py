@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import Self
 import redis
 
 from pydag_dist.errors import LocalServiceError
+from pydag_dist.local.ports import free_port
 
 # The engine's keys are the truth about every run, so the server must neither evict them nor
 # forget them: its policy is noeviction, and its file is written before it answers a command.
@@ -102,7 +102,7 @@ class RedisServer:
         self.directory.mkdir(parents=True, exist_ok=True)
         for attempt in range(1, PORT_ATTEMPTS + 1):
             if not self.port:
-                self.port = _free_port()
+                self.port = free_port()
             try:
                 self._start_once(timeout)
             except LocalServiceError:
@@ -171,10 +171,3 @@ class RedisServer:
         self._process.send_signal(how)
         self._process.wait()
         self._process = None
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port

@@ -54,7 +54,7 @@ class Bench:
         """Claim the task of the next message."""
         header = json.loads(self.client.rpop("p:q:python"))["headers"]["pydag"]
         held = Held(self.run, header["task"], 1, header["push"])
-        answer = self.engine.claim(*vars(held).values(), "w")
+        answer = self.engine.claim(*vars(held).values(), "w", process=1)
         assert isinstance(answer, Claim), answer
         return held
 

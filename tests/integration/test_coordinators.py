@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 import signal
 
-from tests.cluster import Cluster, Part
+import pytest
+
+from pydag_dist.coordinator import Coordinator
+from pydag_dist.coordinator.service import GROUP
+from pydag_dist.engine import Engine
+from pydag_dist.settings import Settings
+from tests.cluster import Cluster, Part, call, dag
 from tests.support import wait_until
 
 BIG = 20_000
@@ -77,3 +83,21 @@ def test_killing_all_coordinators_stops_no_run(cluster: Cluster) -> None:
     gate.touch()
     assert cluster.wait_ended(run).state == "success"
     assert cluster.engine.snapshot(run.id).enqueued == {"coordinator": 1, "chord": 19, "tick": 0}
+
+
+def test_a_planner_that_was_overtaken_leaves_the_submission_to_the_newer_one(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coordinator = Coordinator(Settings(redis_url=redis_url, key_prefix="p"))
+    engine = coordinator._engine
+    engine.redis.xgroup_create("p:submissions", GROUP, id="0", mkstream=True)
+    graph = dag([call("t", "note")])
+    engine.submit("r", graph.to_json(), graph.dag_id)
+    chunk, newer = engine.plan_chunk, Engine(engine.redis, "p")
+    monkeypatch.setattr(
+        engine, "plan_chunk", lambda *arguments: newer.plan_begin("r") and chunk(*arguments)
+    )
+    coordinator._plan_next()
+    assert engine.run_state("r") == "queued"
+    assert engine.redis.xlen("p:submissions") == 1
+    assert engine.redis.xpending("p:submissions", GROUP)["pending"] == 1

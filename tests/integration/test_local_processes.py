@@ -68,10 +68,8 @@ def test_a_part_that_is_never_ready_is_told(child):
 
 def test_a_stopped_part_leaves_nothing_of_its_group(child):
     part = child(STUBBORN, grace=0.2)
-    pids = wait_until(
-        lambda: len(lines := part.log.read_text().split()) == 2 and [int(line) for line in lines],
-        f"both processes run, see {part.log}",
-    )
+    part.wait_until(lambda: len(part.log.read_text().split()) == 2, 30, nothing)
+    pids = [int(line) for line in part.log.read_text().split()]
     part.stop()
     wait_until(lambda: not any(map(is_alive, pids)), "both processes are gone")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ import pytest
 
 from tests.cluster import Cluster
 from tests.redis_server import RedisServer, server_binary
+from tests.support import wait_until
 
 TASKS = 200
 
@@ -45,3 +48,49 @@ def test_a_run_survives_redis_being_killed_and_away(
         cluster.assert_nothing_left([run])
         for worker in workers:
             worker.check()
+
+
+def test_a_claim_whose_answer_came_too_late_is_the_process_s_own(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    with Cluster(server.url, tmp_path) as cluster:
+        cluster.coordinator()
+        worker = cluster.celery_worker(
+            "-I", "tests.stalls_redis", PYDAG_TEST_STALLS=str(server.pid)
+        )
+        run = cluster.submit([cluster.task("t", "note")])
+        wait_until(lambda: "Redis can't do it now (Timeout" in worker.text(), "the claim's timeout")
+        os.kill(server.pid, signal.SIGCONT)
+        # Else it would wait for its lease, which nobody judges for 45 s after such a gap.
+        assert cluster.wait_ended(run, timeout=30).state == "success"
+        assert cluster.journal.tasks("ran") == ["t"]
+        assert cluster.record(run.id, "t")["losses"] == "0"
+
+
+def test_a_full_redis_lets_tasks_end_and_goes_on_when_it_has_room(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    with Cluster(server.url, tmp_path) as cluster:
+        coordinator, worker = cluster.coordinator(), cluster.worker()
+        gate = tmp_path / "gate"
+        held = [cluster.task(f"held{i}", "hold", gate=str(gate)) for i in range(2)]
+        after = [cluster.task(f"t{i}", "note", after=["held0", "held1"]) for i in range(10)]
+        run = cluster.submit([*held, *after])
+        cluster.wait_lines("start", run, 2)
+        coordinator.signal(signal.SIGSTOP)
+        unplanned = cluster.submit([cluster.task("t", "note")])
+        cluster.store.config_set("maxmemory", "1mb")
+        coordinator.signal(signal.SIGCONT)
+        gate.touch()
+        wait_until(
+            lambda: cluster.engine.snapshot(run.id).counts.get("success") == 2, "both have ended"
+        )
+        for part in (coordinator, worker):
+            wait_until(lambda part=part: "Redis can't do it now" in part.text(), "it is refused")
+        cluster.store.config_set("maxmemory", "0")
+        for each in (run, unplanned):
+            assert cluster.wait_ended(each).state == "success"
+        assert sorted(cluster.journal.tasks("ran")) == sorted(["t", *(f"t{i}" for i in range(10))])
+        cluster.assert_nothing_left([run, unplanned])
+        coordinator.check()
+        worker.check()

@@ -6,13 +6,10 @@ import json
 import os
 import sys
 
-import fakeredis
 import pytest
-import redis
 from click.testing import CliRunner
 
 from pydag_dist.cli import pydag
-from tests.installation import Installation
 
 GOOD = {
     "dag": {
@@ -28,19 +25,6 @@ GOOD = {
         ],
     }
 }
-
-
-@pytest.fixture
-def connection(monkeypatch):
-    server = fakeredis.FakeServer()
-    connect = lambda *_, **__: fakeredis.FakeRedis(server=server, decode_responses=True)  # noqa: E731
-    monkeypatch.setattr(redis.Redis, "from_url", connect)
-    return connect()
-
-
-@pytest.fixture
-def installation(connection):
-    return Installation(connection)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import fakeredis
 import pytest
 import redis
 
@@ -17,20 +16,6 @@ from tests.installation import Installation
 from tests.support import wait_until
 
 URL = "redis://broker.example:6379/0"
-
-
-@pytest.fixture
-def connection(monkeypatch):
-    """What every client connects to."""
-    server = fakeredis.FakeServer()
-    connect = lambda *_, **__: fakeredis.FakeRedis(server=server, decode_responses=True)  # noqa: E731
-    monkeypatch.setattr(redis.Redis, "from_url", connect)
-    return connect()
-
-
-@pytest.fixture
-def installation(connection):
-    return Installation(connection)
 
 
 @pytest.fixture

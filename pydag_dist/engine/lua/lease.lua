@@ -1,15 +1,18 @@
 -- A try's life with its worker: claim, release, renew.
 
--- run, task, try, push, worker -> the task's spec and whether to run or to cancel it, or why the
--- message is to be ignored
-function OPERATIONS.claim(run, task, try, push_number, worker)
+-- run, task, try, push, worker, its process -> the task's spec and whether to run or to cancel it,
+-- or why the message is to be ignored
+function OPERATIONS.claim(run, task, try, push_number, worker, process)
   local state, why = planned(run)
   if not state then return { 'no', why } end
   local record = load_record(run, task)
   if not record then return { 'no', 'unknown' } end
   if record.try ~= tonumber(try) then return { 'no', 'another try' } end
-  local order = 'run'
-  if record.state == 'cancelling' and record.token == '' then
+  local order, spec = 'run', call('HGET', run_key(run, 'specs'), task)
+  if record.state == 'running' and record.token == push_number and record.worker == worker
+     and record.process == process then
+    return { 'run', spec }   -- the answer to the first claim got lost
+  elseif record.state == 'cancelling' and record.token == '' then
     order = 'cancel'
   elseif record.state == 'queued' then
     record.state = 'running'
@@ -19,11 +22,12 @@ function OPERATIONS.claim(run, task, try, push_number, worker)
   end
   record.token = push_number
   record.worker = worker
+  record.process = process
   save_record(run, task, record)
   call('ZREM', key('queued'), run .. '/' .. task)
   call('ZADD', key('leases'), text(NOW + LEASE), run .. '/' .. task)
   event(run, 'kind', 'task', 'task', task, 'state', record.state, 'try', try, 'worker', worker)
-  return { order, call('HGET', run_key(run, 'specs'), task) }
+  return { order, spec }
 end
 
 -- Whether the try is the token's: 'yours' (running or cancelling), 'back' (nobody else has claimed

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from pydag_dist.dag import Dag, InvalidDag
+from pydag_dist.dag import Dag, InvalidDag, TriggerRule, draw
 from pydag_dist.dag.fields import DagFields, Task
 from pydag_dist.dag.messages import field_names
 from pydag_dist.dag.operators import OPERATORS
 
-TEXT = (Path(__file__).parents[3] / "docs" / "dag-files.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[3]
+EXAMPLES = ROOT / "examples" / "semantics"
+TEXT = (ROOT / "docs" / "dag-files.md").read_text(encoding="utf-8")
 
 
 def blocks(language):
@@ -33,6 +35,24 @@ def section(title):
 def test_every_field_is_in_its_table():
     assert in_first_columns(section("The DAG")) == {*field_names(DagFields), "tasks"}
     assert in_first_columns(section("A task")) == set(field_names(Task))
+
+
+def test_every_trigger_rule_is_in_its_table():
+    rules = re.findall(r"^\| `(\w+)` \| .* \| .*\|$", section("Trigger rules"), re.MULTILINE)
+
+    assert rules == list(TriggerRule)
+
+
+def test_every_example_is_told_of():
+    linked = re.findall(r"\(\.\./examples/semantics/(\w+\.json)\)", TEXT)
+
+    assert sorted(linked) == sorted(path.name for path in EXAMPLES.glob("*.json"))
+
+
+def test_the_drawing_is_that_of_the_example():
+    drawing = draw.text(Dag.load(EXAMPLES / "branches.json"))
+
+    assert f"```\n{drawing}\n```" in section("Branches")
 
 
 def test_every_param_is_in_its_operators_table():

@@ -27,6 +27,32 @@ def test_text_shows_levels_and_edges():
     ]
 
 
+def test_text_shows_branches_and_rules():
+    with Dag("fork") as dag:
+        choose = dag.task("choose", "branch", CALL, trigger_rule="all_done")
+        x, y = (dag.task(name, "python.call", CALL) for name in "xy")
+        end = dag.task("end", "python.call", CALL, trigger_rule="one_success")
+        choose >> [x, y] >> end
+        choose >> end
+
+    assert draw.text(dag).splitlines() == [
+        "fork: 4 tasks, 5 edges, 3 levels",
+        "level 1",
+        "  choose  branch",
+        "level 2",
+        "  x       python.call  <- choose (branch)",
+        "  y       python.call  <- choose (branch)",
+        "level 3",
+        "  end     python.call  <- x, y, choose (branch)  [one_success]",
+    ]
+    assert draw.mermaid(dag).splitlines()[1:5] == [
+        '    t0{"choose"}',
+        '    t1["x"]',
+        '    t2["y"]',
+        '    t3["end<br>one_success"]',
+    ]
+
+
 def test_text_of_a_wide_join_is_cut():
     with Dag("wide") as dag:
         many = [dag.task(f"t{number}", "python.call", CALL) for number in range(2000)]

@@ -1,0 +1,88 @@
+"""Cancelling runs of very many tasks on a real server: in slices, others get through between."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from tests.engine_bench import QUERY, Bench, task
+
+HALF = 25_000
+# Transitions of one script: HSCAN hands out whole buckets, so the last ones of a slice are a few
+# more than its limit of 2,000.
+SLICE = 2_000 + 100
+
+
+@pytest.fixture
+def bench(redis_url: str) -> Iterator[Bench]:
+    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+        yield Bench(client)
+
+
+@pytest.fixture
+def somebody_else(redis_url: str, bench: Bench) -> Iterator[Bench]:
+    """Who works on another run, `other`, over a connection of its own."""
+    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+        other = Bench(client)
+        other.slots(1, "bigquery")
+        chain = [task(f"c{i}", *([f"c{i - 1}"] if i else []), **QUERY) for i in range(100)]
+        other.start(*chain, run="other")
+        yield other
+
+
+def start_big(bench: Bench, half: int) -> None:
+    """A task, as many after it, and as many that are ready and wait for a slot."""
+    bench.slots(4)
+    after = [task(f"after{i}", "first") for i in range(half)]
+    ready = [task(f"ready{i}") for i in range(half)]
+    bench.start(task("first", priority=1), *after, *ready)
+
+
+def left(bench: Bench) -> int:
+    return int(bench.client.hget("p:run:r", "left"))
+
+
+def test_a_run_of_50_000_waiting_tasks(bench: Bench, somebody_else: Bench) -> None:
+    start_big(bench, HALF)
+    first = bench.take()
+    before = left(bench)
+    _, more = bench.engine._call("cancel", "r", "cancel")
+    slices = [before - left(bench)]
+    while more:
+        somebody_else.end(somebody_else.take("bigquery"))
+        before = left(bench)
+        more = bench.engine._call("work", "r")
+        slices.append(before - left(bench))
+    assert max(slices) <= SLICE
+    assert sum(slices) == 2 * HALF
+    assert somebody_else.engine.snapshot("other").counts["success"] == len(slices) - 1
+
+    assert bench.engine.run_state("r") == "cancelling"
+    assert bench.engine.snapshot("r").counts == {"cancelling": 1, "cancelled": 2 * HALF}
+    bench.end(first, "stopped")
+    assert bench.engine.run_state("r") == "cancelled"
+    assert bench.engine.snapshot("r").counts == {"cancelled": 2 * HALF + 1}
+    assert not bench.client.exists("p:working", "p:run:r:ready", "p:run:r:active", "p:run:r:work")
+
+    bench.engine.resume("r")
+    bench.plan()
+    tasks = bench.engine.snapshot("r").tasks
+    # What never began is still at its first try.
+    assert {name: t.try_number for name, t in tasks.items() if t.try_number > 1} == {"first": 2}
+    waiting = Counter("none" if t.state == "none" else "ready" for t in tasks.values())
+    assert waiting == {"none": HALF, "ready": HALF + 1}
+
+
+def test_a_cancel_whose_caller_died_is_finished_by_ticks(bench: Bench) -> None:
+    start_big(bench, 4_000)
+    _, more = bench.engine._call("cancel", "r", "cancel")
+    assert more == 1
+    for _ in range(8_001 // 2_000):
+        assert bench.engine.run_state("r") == "cancelling"
+        bench.tick()
+    assert bench.engine.run_state("r") == "cancelled"
+    assert bench.engine.snapshot("r").counts == {"cancelled": 8_001}
+    assert not bench.client.exists("p:working", "p:run:r:ready", "p:run:r:active")
