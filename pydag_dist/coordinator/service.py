@@ -15,7 +15,7 @@ from pydag_dist.coordinator.planner import plan
 from pydag_dist.dag import Dag
 from pydag_dist.engine import Engine, check_redis, is_passing
 from pydag_dist.engine.messages import celery_config, templates
-from pydag_dist.errors import InvalidDag, PydagError, UnknownRun
+from pydag_dist.errors import PydagError, SchemaMismatch, UnknownRun
 from pydag_dist.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -111,11 +111,11 @@ class Coordinator:
                 log.info("%s: planned, %d tasks", run_id, len(dag.tasks))
         except UnknownRun:
             log.warning("%s: gone before it could be planned", run_id)
-        except InvalidDag as error:
+        except SchemaMismatch as error:
+            log.error("%s: left alone: %s", run_id, error)  # noqa: TRY400
+        except PydagError as error:
             self._engine.plan_refuse(run_id, str(error))
             log.error("%s: refused: %s", run_id, error)  # noqa: TRY400
-        except PydagError as error:
-            log.error("%s: %s", run_id, error)  # noqa: TRY400
 
 
 def _streams(reply: Any) -> list[Any]:

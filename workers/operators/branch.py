@@ -15,7 +15,12 @@ class Branch(PythonCall):
     def execute(self, context: TaskContext) -> list[str]:
         """The ids of the tasks to follow."""
         chosen = super().execute(context)
-        return [chosen] if isinstance(chosen, str) else list(chosen or [])
+        if chosen is None:
+            return []
+        ids = [chosen] if isinstance(chosen, str) else chosen
+        if not isinstance(ids, list):
+            raise TaskFailed(f"a branch returns an id or a list of ids, not {chosen!r}")
+        return ids
 
 
 def skipped(chosen: list[str], branch: dict[str, Any]) -> list[str]:

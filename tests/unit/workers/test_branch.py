@@ -1,0 +1,46 @@
+"""``branch``: what its function may return, and which tasks that skips."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.workers.support import context
+from workers.errors import TaskFailed
+from workers.operators import find
+from workers.operators.branch import skipped
+
+# b -> x, y, z; x -> y
+BRANCH = {"downstream": ["x", "y", "z"], "reaches": {"x": ["y"], "y": [], "z": []}}
+
+
+def follow(chosen):
+    return chosen
+
+
+def test_an_id_or_a_list_of_ids_or_nothing_is_followed():
+    assert answer("x") == ["x"]
+    assert answer(["x", "z"]) == ["x", "z"]
+    assert answer(None) == []
+
+
+def answer(chosen):
+    params = {"callable": f"{__name__}:follow", "args": [chosen]}
+    return find("branch").execute(context(params, settings={"imports": (__name__,)}))
+
+
+@pytest.mark.parametrize("chosen", [3, {"x": 1}, True])
+def test_anything_else_fails_the_task(chosen):
+    with pytest.raises(TaskFailed, match="an id or a list of ids"):
+        answer(chosen)
+
+
+def test_what_is_not_followed_is_skipped_unless_a_followed_task_leads_to_it():
+    assert skipped(["x"], BRANCH) == ["z"]
+    assert skipped(["y"], BRANCH) == ["x", "z"]
+    assert skipped(["x", "y", "z"], BRANCH) == []
+    assert skipped([], BRANCH) == ["x", "y", "z"]
+
+
+def test_a_task_that_is_not_downstream_can_not_be_followed():
+    with pytest.raises(TaskFailed, match="chose q, which is not among"):
+        skipped(["x", "q"], BRANCH)
