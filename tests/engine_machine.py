@@ -153,7 +153,7 @@ class EngineMachine(RuleBasedStateMachine):
         if stop_after == len(steps):
             queues = self.reference.runs[run].queues
             started = self.engine.plan_commit(
-                run, token, len(made.rows), queues, len(made.first), made.ended
+                run, token, len(made.rows), queues, first=len(made.first), ended=made.ended
             )
             assert started is may
             if may:

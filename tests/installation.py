@@ -34,7 +34,7 @@ class Installation:
         self.engine.renew(self.worker, 1000, [self.queue])
         self.engine.plan_chunk(run_id, token, [replace(row, queue=self.queue) for row in rows])
         self.engine.plan_first(run_id, token, first)
-        self.engine.plan_commit(run_id, token, len(rows), [self.queue], len(first))
+        self.engine.plan_commit(run_id, token, len(rows), [self.queue], first=len(first))
 
     def claim(self):
         """Take the next message and start its task."""

@@ -156,4 +156,6 @@ def plan(
     if not engine.plan_first(run_id, token, made.first):
         return False
     queues = sorted({task.queue for task in dag.tasks.values()})
-    return engine.plan_commit(run_id, token, len(made.rows), queues, len(made.first), made.ended)
+    return engine.plan_commit(
+        run_id, token, len(made.rows), queues, first=len(made.first), ended=made.ended
+    )

@@ -205,6 +205,7 @@ class Engine:
         token: str,
         total: int,
         queues: Iterable[str],
+        *,
         first: int,
         ended: int = 0,
     ) -> bool:

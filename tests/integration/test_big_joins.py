@@ -48,7 +48,9 @@ class Bench:
         return roots
 
     def start(self, roots: list[str]) -> None:
-        assert self.engine.plan_commit(self.run, self.token, self.total, ["python"], len(roots))
+        assert self.engine.plan_commit(
+            self.run, self.token, self.total, ["python"], first=len(roots)
+        )
 
     def take(self) -> Held:
         """Claim the task of the next message."""
