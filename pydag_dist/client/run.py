@@ -108,7 +108,7 @@ class Run:
         return self._engine.cancel(self.id)
 
     def resume(self, from_task: str | None = None) -> None:
-        """Start the ended run again from what did not succeed, each of these with its next try.
+        """Start the ended run again from what did not succeed, under the same id.
 
         With `from_task`, that task and all that is downstream of it run again, too, whether they
         succeeded or not. `EngineError` if the run has not ended, or if there is nothing to do.

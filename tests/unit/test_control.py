@@ -4,32 +4,16 @@ from __future__ import annotations
 
 import json
 
-import fakeredis
 import pytest
-import redis
 from click.testing import CliRunner
 
 from pydag_dist import Client, Dag
 from pydag_dist.cli import pydag
 from pydag_dist.coordinator.planner import plan
 from pydag_dist.errors import EngineError, RunFailed, UnknownRun
-from tests.installation import Installation
 
 CALL = {"operator": "python.call", "params": {"callable": "etl:step"}}
 NOBODY = "nightly-20240501t020000-0123456789abcdef"
-
-
-@pytest.fixture
-def connection(monkeypatch):
-    server = fakeredis.FakeServer()
-    connect = lambda *_, **__: fakeredis.FakeRedis(server=server, decode_responses=True)  # noqa: E731
-    monkeypatch.setattr(redis.Redis, "from_url", connect)
-    return connect()
-
-
-@pytest.fixture
-def installation(connection):
-    return Installation(connection)
 
 
 @pytest.fixture
