@@ -86,3 +86,30 @@ def test_a_cancel_whose_caller_died_is_finished_by_ticks(bench: Bench) -> None:
     assert bench.engine.run_state("r") == "cancelled"
     assert bench.engine.snapshot("r").counts == {"cancelled": 8_001}
     assert not bench.client.exists("p:working", "p:run:r:ready", "p:run:r:active")
+
+
+def test_a_run_that_is_being_cancelled_gets_no_more_slots(bench: Bench) -> None:
+    start_big(bench, 4_000)
+    bench.take()
+    before = bench.engine.snapshot("r").enqueued
+    bench.client.delete("p:q:python")  # room for others
+    bench.engine.cancel("r")
+    assert bench.engine.snapshot("r").enqueued == before
+
+
+def test_a_resumed_run_forgets_what_its_tasks_had_yet_to_hear(bench: Bench) -> None:
+    """Whoever released the run's last task died before it had told all its downstream tasks."""
+    start_big(bench, 4_000)
+    first = bench.take()
+    bench.engine.cancel("r")
+    assert bench.engine._call("release", *vars(first).values(), "stopped", "", "", "")[1] == 1
+    assert bench.engine.run_state("r") == "cancelled"
+    bench.engine.resume("r")
+    bench.tick()
+    bench.plan()
+    bench.tick()
+    states = Counter(
+        "none" if t.state == "none" else "ready" for t in bench.engine.snapshot("r").tasks.values()
+    )
+    assert states == {"none": 4_000, "ready": 4_001}
+    assert "upstream_failed" not in bench.engine.snapshot("r").counts

@@ -33,6 +33,9 @@ function OPERATIONS.resume(run, from)
   if call('EXISTS', run_key(run, 'tasks')) == 1 then
     call('RENAME', run_key(run, 'tasks'), run_key(run, 'kept'))
   end
+  -- What an ended run's tasks had yet to hear, their new plan tells them.
+  call('UNLINK', run_key(run, 'work'))
+  call('SREM', key('working'), run)
   call('HDEL', run_key(run), 'ended_at', 'error', 'failures', 'reason', 'scan')
   call('HSET', run_key(run), 'state', 'queued', 'from', from)
   call('PERSIST', run_key(run))

@@ -19,6 +19,7 @@ local function head_of(run)
       head.queues[#head.queues + 1] = queue
       head.marks[#head.marks + 1] = 'since/' .. queue
     end
+    head.marks[#head.marks + 1] = 'state'
     HEADS[run] = head
   end
   return head
@@ -33,6 +34,7 @@ local function refile(run, served)
   local open = head.processors == 0 or active < head.processors
   local score = string.format('%.17g', active / head.weight)
   local marks = call('HMGET', run_key(run), unpack(head.marks))
+  open = open and marks[#marks] == 'running'   -- one that is being cancelled gets no more slots
   for i, queue in ipairs(head.queues) do
     local since = marks[i]
     local waits = open and first_ready(run, queue)
