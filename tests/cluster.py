@@ -61,6 +61,15 @@ class Part(Child):
         self.wait()
         wait_until(lambda: not any(map(is_alive, family)), f"the children of {self.name} are gone")
 
+    def pause(self) -> None:
+        """Stop it and what it forked, until `resume`."""
+        for pid in (self.pid, *self.children()):
+            os.kill(pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        for pid in (*self.children(), self.pid):
+            os.kill(pid, signal.SIGCONT)
+
     def children(self) -> list[int]:
         return [child.pid for child in psutil.Process(self.pid).children(recursive=True)]
 

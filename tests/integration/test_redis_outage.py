@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections import Counter
@@ -48,6 +49,9 @@ def test_a_run_survives_redis_being_killed_and_away(
         cluster.assert_nothing_left([run])
         for worker in workers:
             worker.check()
+            pauses = re.findall(r"Trying again in ([\d.]+) seconds", worker.text())
+            assert set(pauses) <= {"2.00"}
+            assert pauses or seconds == 0
 
 
 def test_a_claim_whose_answer_came_too_late_is_the_process_s_own(

@@ -65,3 +65,49 @@ def test_a_worker_that_is_told_to_end_finishes_its_tasks_first(cluster: Cluster)
     assert sorted(cluster.journal.tasks("start")) == ["t0", "t1"]
     assert sorted(cluster.journal.tasks("ran")) == [f"u{i}" for i in range(5)]
     cluster.assert_nothing_left([run])
+
+
+def test_paused_workers_lose_their_leases_and_take_back_what_nobody_else_has(
+    cluster: Cluster,
+) -> None:
+    """As a host that is suspended: one worker has a substitute for its queue, the other has not."""
+    cluster.coordinator()
+    paused = [cluster.worker(name, 1, [name], wait=False) for name in ("shared", "alone")]
+    for worker in paused:
+        cluster.wait_registered(worker, worker.name)
+    runs, gates = [], [cluster.directory / f"gate-{name}" for name in ("shared", "alone")]
+    for worker, gate in zip(paused, gates, strict=True):
+        tasks = [
+            cluster.task("t", "hold", gate=str(gate)),
+            cluster.task("next", "note", after=["t"]),
+        ]
+        runs.append(cluster.submit([task | {"queue": worker.name} for task in tasks]))
+        cluster.wait_lines("start", runs[-1], 1)
+    shared, alone = runs
+    for worker in paused:
+        worker.pause()
+    cluster.worker("substitute", 1, ["shared"])
+    first, second = cluster.wait_lines("start", shared, 2)
+    assert first.push != second.push
+    wait_until(
+        lambda: cluster.engine.snapshot(alone.id).counts == {"ready": 1, "none": 1}, "it is lost"
+    )
+    for worker in paused:
+        worker.resume()
+    wait_until(
+        lambda: cluster.engine.snapshot(alone.id).counts == {"running": 1, "none": 1},
+        "it is taken back",
+    )
+    wait_until(lambda: "lease was lost" in paused[0].text(), "the other one is told")
+    for gate in gates:
+        gate.touch()
+    for run, starts in ((shared, 2), (alone, 1)):
+        snapshot = cluster.wait_ended(run)
+        assert snapshot.state == "success"
+        assert cluster.journal.tasks("ran", run.id) == ["next"]
+        cluster.wait_lines("end", run, starts)
+        assert len(cluster.journal.lines("start", run.id)) == starts
+        record = cluster.record(run.id, "t")
+        assert (record["try"], record["losses"]) == ("1", "1")
+    cluster.assert_nothing_left(runs)
+    assert cluster.engine.snapshot(shared.id).tasks["t"].worker == "substitute@test"
