@@ -5,7 +5,6 @@ More than 2,000 transitions are no longer one script: who began goes on, else a 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,74 +12,53 @@ import pytest
 import redis
 
 from pydag_dist.coordinator.planner import plan_of
-from pydag_dist.engine import CHUNK, Claim, Engine, Held
-from tests.cluster import call, dag
+from pydag_dist.dag import Dag
+from pydag_dist.engine import CHUNK, Held
+from tests.engine_bench import Bench as ByHand
+from tests.engine_bench import task
 
 BIG = 20_000
 SLICE = 2_000
 SLOTS = 200
-MARKS = '{"run": "<<run>>", "task": "<<task>>", "try": "<<try>>", "push": "<<push>>"}'
+RUN = "r"
 
 
-class Bench:
-    """One run, driven by hand in the place of coordinators and workers."""
-
-    run = "r"
+class Bench(ByHand):
+    """One big run."""
 
     def __init__(self, client: Any) -> None:
-        self.client = client
-        self.engine = Engine(client, "p", "chord")
-        self.engine.set_templates({"python": '{"headers": {"pydag": ' + MARKS + "}}"})
-        self.engine.renew("w", SLOTS, ["python"])
-
-    def plan(self, tasks: list[dict[str, Any]]) -> list[str]:
-        """Plan the run up to its commit; the tasks without upstream."""
-        graph = dag(tasks)
-        self.engine.submit(self.run, graph.to_json(), graph.dag_id)
-        token = self.engine.plan_begin(self.run)
-        assert token is not None
-        rows = plan_of(graph).rows
-        for at in range(0, len(rows), CHUNK):
-            assert self.engine.plan_chunk(self.run, token, rows[at : at + CHUNK])
-        roots = [row.task for row in rows if row.upstream == 0]
-        self.engine.plan_first(self.run, token, roots)
-        self.token, self.total = token, len(rows)
-        return roots
-
-    def start(self, roots: list[str]) -> None:
-        assert self.engine.plan_commit(
-            self.run, self.token, self.total, ["python"], first=len(roots)
-        )
-
-    def take(self) -> Held:
-        """Claim the task of the next message."""
-        header = json.loads(self.client.rpop("p:q:python"))["headers"]["pydag"]
-        held = Held(self.run, header["task"], 1, header["push"])
-        answer = self.engine.claim(*vars(held).values(), "w", process=1)
-        assert isinstance(answer, Claim), answer
-        return held
+        super().__init__(client)
+        self.slots(SLOTS)
 
     def release_and_die(self, held: Held, outcome: str) -> None:
         """The first script of a release, after which its caller is gone."""
-        answer = self.engine._call("release", *vars(held).values(), outcome, "", "")
+        answer = self.engine._call("release", *vars(held).values(), outcome, "", "", "")
         assert answer == ["ok", 1]
 
-    def tick(self) -> None:
-        self.client.hdel("p:clock", "ticked")
-        assert self.engine.tick()
+    def plan_and_die(self) -> None:
+        """Everything up to the first script of the commit, after which the planner is gone."""
+        made = plan_of(Dag.parse(self.engine.submitted_dag(RUN)))
+        token = self.engine.plan_begin(RUN)
+        assert token is not None
+        for at in range(0, len(made.rows), CHUNK):
+            assert self.engine.plan_chunk(RUN, token, made.rows[at : at + CHUNK])
+        assert self.engine.plan_first(RUN, token, made.first)
+        chunks = -(-len(made.first) // CHUNK)
+        answer = self.engine._call("plan_commit", RUN, token, len(made.rows), 0, "python", chunks)
+        assert answer == ["ok", 1]
 
     def counts(self) -> dict[str, int]:
-        return self.engine.snapshot(self.run).counts
+        return self.engine.snapshot(RUN).counts
 
     def assert_at_rest(self) -> None:
         """Nothing of a cascade is left, and the keys say what the records say."""
-        assert not self.client.exists("p:working", f"p:run:{self.run}:work")
+        assert not self.client.exists("p:working", f"p:run:{RUN}:work")
         counts = self.counts()
         ended = sum(counts.get(state, 0) for state in ("success", "failed", "upstream_failed"))
-        assert int(self.client.hget(f"p:run:{self.run}", "left")) == self.total - ended
-        assert self.client.zcard(f"p:run:{self.run}:ready") == counts.get("ready", 0)
+        assert int(self.client.hget(f"p:run:{RUN}", "left")) == sum(counts.values()) - ended
+        assert self.client.zcard(f"p:run:{RUN}:ready") == counts.get("ready", 0)
         active = counts.get("queued", 0) + counts.get("running", 0)
-        assert self.client.scard(f"p:run:{self.run}:active") == active
+        assert self.client.scard(f"p:run:{RUN}:active") == active
 
 
 @pytest.fixture
@@ -90,33 +68,33 @@ def bench(redis_url: str) -> Iterator[Bench]:
 
 
 def fan(after: str | None = None) -> list[dict[str, Any]]:
-    return [call(f"t{i}", "note", after=[after] if after else []) for i in range(BIG)]
+    return [task(f"t{i}", *([after] if after else [])) for i in range(BIG)]
 
 
 def diamond() -> list[dict[str, Any]]:
     tasks = fan("root")
-    return [call("root", "note"), *tasks, call("join", "note", after=[t["task_id"] for t in tasks])]
+    return [task("root"), *tasks, task("join", *(t["task_id"] for t in tasks))]
 
 
 def test_every_task_of_a_big_diamond_runs_once(bench: Bench) -> None:
-    bench.start(bench.plan(diamond()))
+    bench.start(*diamond())
     ran = []
-    while bench.engine.run_state(bench.run) == "running":
+    while bench.engine.run_state(RUN) == "running":
         held = bench.take()
         ran.append(held.task)
         assert bench.engine.release(held, "success") == "ok"
-    assert bench.engine.run_state(bench.run) == "success"
+    assert bench.engine.run_state(RUN) == "success"
     assert (ran[0], ran[-1]) == ("root", "join")
     assert len(ran) == len(set(ran)) == BIG + 2
     bench.assert_at_rest()
 
 
 def test_a_fan_out_whose_caller_died_is_finished_by_ticks(bench: Bench) -> None:
-    bench.start(bench.plan(diamond()))
+    bench.start(*diamond())
     bench.release_and_die(bench.take(), "success")
     counts = bench.counts()
     assert 0 < counts["ready"] + counts["queued"] < SLICE + CHUNK
-    assert bench.client.smembers("p:working") == {bench.run}
+    assert bench.client.smembers("p:working") == {RUN}
     for _ in range(BIG // SLICE):
         bench.tick()
     bench.assert_at_rest()
@@ -131,32 +109,28 @@ def test_a_fan_out_whose_caller_died_is_finished_by_ticks(bench: Bench) -> None:
 def test_the_failure_of_a_big_fan_out_s_root_ends_the_run_after_its_caller_died(
     bench: Bench,
 ) -> None:
-    bench.start(bench.plan(diamond()))
+    bench.start(*diamond())
     bench.release_and_die(bench.take(), "failed")
-    assert bench.engine.run_state(bench.run) == "running"
+    assert bench.engine.run_state(RUN) == "running"
     for _ in range(2 * BIG // SLICE + 1):  # the join hears of every one of its upstream tasks
         bench.tick()
-    assert bench.engine.run_state(bench.run) == "failed"
+    assert bench.engine.run_state(RUN) == "failed"
     assert bench.counts() == {"failed": 1, "upstream_failed": BIG + 1}
     bench.assert_at_rest()
 
 
 def test_two_who_go_on_with_the_same_cascade_tell_each_task_once(bench: Bench) -> None:
-    bench.start(bench.plan(diamond()))
+    bench.start(*diamond())
     bench.release_and_die(bench.take(), "failed")
-    while bench.engine._call("work", bench.run):
+    while bench.engine._call("work", RUN):
         bench.tick()
     assert bench.counts() == {"failed": 1, "upstream_failed": BIG + 1}
     bench.assert_at_rest()
 
 
 def test_a_run_whose_coordinator_died_in_its_start_is_started_by_ticks(bench: Bench) -> None:
-    roots = bench.plan(fan())
-    chunks = -(-len(roots) // CHUNK)
-    answer = bench.engine._call(
-        "plan_commit", bench.run, bench.token, bench.total, "python", chunks
-    )
-    assert answer == ["ok", 1]
+    bench.submit(*fan())
+    bench.plan_and_die()
     assert bench.counts()["none"] >= BIG - SLICE - CHUNK
     for _ in range(BIG // SLICE):
         bench.tick()
@@ -166,7 +140,7 @@ def test_a_run_whose_coordinator_died_in_its_start_is_started_by_ticks(bench: Be
 
 def test_tasks_run_while_a_cascade_goes_on(bench: Bench) -> None:
     """Those that are ready already need not wait for the rest, and may even fail meanwhile."""
-    bench.start(bench.plan(diamond()))
+    bench.start(*diamond())
     bench.release_and_die(bench.take(), "success")
     assert bench.engine.release(bench.take(), "failed") == "ok"
     assert bench.engine.release(bench.take(), "success") == "ok"
