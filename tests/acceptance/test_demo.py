@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 
+import pytest
+
 from tests.acceptance.conftest import PLAIN, PROJECT
 
 
@@ -26,6 +28,7 @@ def rows(output):
     return {name: (int(a.replace(",", "")), int(b.replace(",", ""))) for name, a, b in found}
 
 
+@pytest.mark.timeout(600)  # Spark twice, and perhaps the installation of .venv
 def test_the_demo_runs_the_pipeline_and_its_tables_are_right(tmp_path):
     result = demo("make", "demo", home=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr

@@ -59,16 +59,15 @@ def test_a_claim_whose_answer_came_too_late_is_the_process_s_own(
 ) -> None:
     with Cluster(server.url, tmp_path) as cluster:
         cluster.coordinator()
-        worker = cluster.celery_worker(
-            "-I", "tests.stalls_redis", PYDAG_TEST_STALLS=str(server.pid)
-        )
-        run = cluster.submit([cluster.task("t", "note")])
+        options = ("-c", "1", "-I", "tests.stalls_redis")
+        worker = cluster.celery_worker(*options, PYDAG_TEST_STALLS=str(server.pid))
+        run = cluster.submit([cluster.task("t", "note"), cluster.task("u", "note", after=["t"])])
         wait_until(lambda: "Redis can't do it now (Timeout" in worker.text(), "the claim's timeout")
         os.kill(server.pid, signal.SIGCONT)
         # Else it would wait for its lease, which nobody judges for 45 s after such a gap.
         assert cluster.wait_ended(run, timeout=30).state == "success"
-        assert cluster.journal.tasks("ran") == ["t"]
-        assert cluster.record(run.id, "t")["losses"] == "0"
+        assert cluster.journal.tasks("ran") == ["t", "u"]
+        assert cluster.record(run.id, "u")["losses"] == "0"
 
 
 def test_a_full_redis_lets_tasks_end_and_goes_on_when_it_has_room(
