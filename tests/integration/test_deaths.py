@@ -113,7 +113,7 @@ def test_nothing_is_left_and_the_worker_goes_on_with_all_its_slots(played: Playe
     assert played.cluster.wait_ended(held).state == "success"
 
 
-def test_a_process_that_dies_before_its_claim_costs_a_death_and_runs_nothing(
+def test_a_process_that_dies_before_its_claim_runs_nothing(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     flag = tmp_path / "flag"
@@ -125,7 +125,10 @@ def test_a_process_that_dies_before_its_claim_costs_a_death_and_runs_nothing(
     assert not flag.exists()
     assert cluster.journal.tasks("ran") == ["t"]
     record = cluster.record(run.id, "t")
-    assert (record["deaths"], record["losses"], record["pushes"]) == ("1", "0", "2")
+    # The parent reports the death if it has heard by then that the process took the task; else a
+    # tick finds that the message is gone.
+    assert record["deaths"] in ("0", "1")
+    assert (record["losses"], record["pushes"]) == ("0", "2")
     cluster.assert_nothing_left([run])
 
 
