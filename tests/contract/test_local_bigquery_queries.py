@@ -568,7 +568,7 @@ def test_errors_of_the_user(client, sql):
 
 
 def test_missing_tables_are_404(client):
-    with pytest.raises(NotFound, match="Not found: Table local-project:q.nope was not found in"):
+    with pytest.raises(NotFound, match=r"Not found: Table local-project:q\.nope was not found in"):
         client.query("SELECT * FROM q.nope").result()
     with pytest.raises(NotFound):
         client.query_and_wait("SELECT * FROM nope.nope")

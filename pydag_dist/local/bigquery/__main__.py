@@ -45,6 +45,9 @@ def main() -> None:
 
 async def _serve(arguments: argparse.Namespace) -> None:
     listener = socket.create_server((arguments.host, arguments.port), backlog=2048)
+    # asyncio sets it only on sockets that name their protocol; without it every answer waits
+    # 40 ms for the client's acknowledgement of its first packet.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     config = uvicorn.Config(
         create_app(arguments.data, arguments.gcs_root),
         log_level="warning",

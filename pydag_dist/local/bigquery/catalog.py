@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 import time
 from typing import Any
 
@@ -26,34 +25,17 @@ def etag(resource: Resource) -> str:
     return hashlib.md5(json.dumps(resource, sort_keys=True).encode()).hexdigest()  # noqa: S324
 
 
-class LastWrites:
-    """When each table's rows last changed, by job.
+def writes(cursor: Cursor, ref: TableRef) -> tuple[int, int]:
+    """How many jobs have changed the table's rows, and when (ms) the last one did.
 
     Not a column of `pydag.tables`: concurrent appends to one table would conflict on its row.
-    It is rebuilt at start from `job_ends.wrote`.
     """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._at: dict[str, int] = {}
-
-    def load(self, cursor: Cursor) -> None:
-        """Read what the ended jobs wrote."""
-        rows = cursor.execute(
-            "SELECT wrote, max(ended) FROM pydag.job_ends WHERE wrote IS NOT NULL GROUP BY wrote"
-        ).fetchall()
-        with self._lock:
-            self._at.update(dict(rows))
-
-    def note(self, ref: TableRef, at: int) -> None:
-        """A job that ended at `at` (ms) has changed the table's rows."""
-        with self._lock:
-            self._at[str(ref)] = max(at, self._at.get(str(ref), 0))
-
-    def at(self, ref: TableRef) -> int:
-        """When (ms) a job last changed the table's rows; 0 if none did."""
-        with self._lock:
-            return self._at.get(str(ref), 0)
+    row = fetch_one(
+        cursor,
+        "SELECT count(*), coalesce(max(ended), 0) FROM pydag.job_ends WHERE wrote = ?",
+        [str(ref)],
+    )
+    return (0, 0) if row is None else (row[0], row[1])
 
 
 # -- datasets -----------------------------------------------------------------------------------

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from sqlglot import exp
+
 from pydag_dist.local.bigquery.information_schema import relation
 from pydag_dist.local.bigquery.jobs import JobKey
 from pydag_dist.local.bigquery.names import DatasetRef
+from pydag_dist.local.bigquery.sql.lower import to_duckdb
 from pydag_dist.local.bigquery.sql.tables import Tables
-from pydag_dist.local.bigquery.storage import Sizes
+from pydag_dist.local.bigquery.storage import Contents, Sizes
 from pydag_dist.local.bigquery.store import Cursor
+from pydag_dist.local.bigquery.unions import check_literals
 
 
 @dataclass
@@ -37,9 +41,23 @@ class Context:
             lambda view, dataset: relation(self.cursor, view, dataset),
         )
 
+    def translate(self, tree: exp.Expression) -> str:
+        """The DuckDB SQL of a part of the statement; its tables count as read from now on.
+
+        Raises:
+            ApiError: `notFound`, `invalidQuery`, `notImplemented`.
+        """
+        bound = self.tables.bind(tree)
+        check_literals(bound, lambda query: self.cursor.sql(to_duckdb(query)).types)
+        nan_names = [name for contents in self._contents() for name in contents.nan_names]
+        return to_duckdb(bound, frozenset(nan_names))
+
     def bytes_of_tables(self) -> list[int]:
         """The logical bytes of each table that the statement reads."""
+        return [contents.bytes for contents in self._contents()]
+
+    def _contents(self) -> list[Contents]:
         return [
-            self.sizes.of(self.cursor, ref, resource)[1]
+            self.sizes.of(self.cursor, ref, resource)
             for ref, resource in self.tables.referenced.items()
         ]

@@ -63,14 +63,14 @@ def _create_table(context: Context, tree: exp.Expression) -> Outcome:
         if tree.args.get("exists"):
             return _outcome("SKIP", ref)
         raise duplicate("Table", str(ref))
-    fields = fields_of(schema) if isinstance(schema, exp.Schema) else []
+    fields = check_schema(fields_of(schema) if isinstance(schema, exp.Schema) else [])
     sql = None
     if tree.expression:
         fields, sql = _as_select(context, tree.expression, fields)
     elif not fields:
         raise invalid_query(f"No columns were given for table {ref.table}")
     resource = {
-        "schema": {"fields": check_schema(fields)},
+        "schema": {"fields": fields},
         **layout_of(tree, fields),
         **options_of(tree),
     }

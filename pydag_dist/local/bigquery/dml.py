@@ -83,7 +83,7 @@ def run_dml(context: Context, plan: Dml) -> Outcome:
 def _insert(context: Context, tree: exp.Expression) -> Dml:
     schema = tree.this
     table = schema.this if isinstance(schema, exp.Schema) else schema
-    ref, resource = context.tables.bind_target(table)
+    ref, resource = context.tables.bind_target(table, reads=False)
     columns = target_columns(
         resource, schema.expressions if isinstance(schema, exp.Schema) else None
     )
@@ -95,13 +95,13 @@ def _insert(context: Context, tree: exp.Expression) -> Dml:
 def _update(context: Context, tree: exp.Expression) -> Dml:
     if tree.args.get("where") is None:
         raise invalid_query("UPDATE must have a WHERE clause")
-    ref, resource = context.tables.bind_target(tree.this)
+    ref, resource = context.tables.bind_target(tree.this, reads=True)
     target = to_duckdb(tree.this)
     from_ = tree.args.get("from_")
-    source = None if from_ is None else to_duckdb(context.tables.bind(from_.this))
+    source = None if from_ is None else context.translate(from_.this)
     tables = target if source is None else f"{target}, {source}"
     assignments = assignment_sql(context, resource, tree.expressions, tables)
-    where = to_duckdb(context.tables.bind(tree.args["where"].this))
+    where = context.translate(tree.args["where"].this)
     sql = f"UPDATE {target} SET {assignments}"
     if source is None:
         return Dml("UPDATE", ref, f"{sql} WHERE {where}")
@@ -130,7 +130,7 @@ def assignment_sql(
             if left.table:
                 raise unimplemented(f"assignments to members ({left.sql(dialect='bigquery')})")
             raise invalid_query(f"Column {left.name} is not present in table {resource['id']}")
-        value = to_duckdb(context.tables.bind(default_is_null(node.expression)))
+        value = context.translate(default_is_null(node.expression))
         fitting = fitted(context, column, node.expression, value, tables)
         parts.append(f"{quote(column['name'])} = {fitting}")
     return ", ".join(parts)
@@ -155,17 +155,17 @@ def _delete(context: Context, tree: exp.Expression) -> Dml:
     if tree.args.get("where") is None:
         raise invalid_query("DELETE must have a WHERE clause")
     table = tree.this or tree.args["tables"][0]
-    ref, _ = context.tables.bind_target(table)
+    ref, _ = context.tables.bind_target(table, reads=True)
     table = tree.this or tree.args["tables"][0]
-    where = to_duckdb(context.tables.bind(tree.args["where"].this))
+    where = context.translate(tree.args["where"].this)
     return Dml("DELETE", ref, f"DELETE FROM {to_duckdb(table)} WHERE {where}")
 
 
 def _truncate(context: Context, tree: exp.Expression) -> Dml:
-    ref, _ = context.tables.bind_target(tree.expressions[0])
+    ref, _ = context.tables.bind_target(tree.expressions[0], reads=False)
     return Dml("TRUNCATE_TABLE", ref, f"DELETE FROM {ref.sql}")
 
 
 def _merge(context: Context, tree: exp.Expression) -> Dml:
-    ref, resource = context.tables.bind_target(tree.this)
+    ref, resource = context.tables.bind_target(tree.this, reads=True)
     return Dml("MERGE", ref, merge_sql(context, tree, resource, assignment_sql, fitted))

@@ -21,6 +21,7 @@ _USER = (
 )
 _FAILED = re.compile(r"Could not convert string 'bq: (?P<message>.*)' to INT32", re.DOTALL)
 _OVERLOAD = re.compile(r"Macro bq_(?P<name>\w+)\(\) (does not support|has multiple overloads)")
+_NO_FUNCTION = re.compile(r"No function matches the given name and argument types '(?P<name>\w+)")
 _COLUMN = re.compile(r'Referenced column "(?P<name>[^"]+)" (was )?not found')
 _IN_TABLE = re.compile(r'does not have a column named "(?P<name>[^"]+)"')
 _AMBIGUOUS = re.compile(r'Ambiguous reference to column name "(?P<name>[^"]+)"')
@@ -32,17 +33,32 @@ def api_error(error: BaseException) -> ApiError:
     """The error that the client sees for any exception of a job or request."""
     if isinstance(error, ApiError):
         return error
-    if isinstance(error, duckdb.ConstraintException):
-        match = _REQUIRED.search(str(error))
-        return invalid(f"Required field {match['name']} cannot be null" if match else _text(error))
-    if match := _OVERLOAD.search(str(error)):
-        return unimplemented(
-            f"{match['name'].upper()} with arguments of these types; or they are wrong"
-        )
-    if isinstance(error, _USER):
-        return invalid_query(_translated(_text(error)))
+    if isinstance(error, duckdb.Error):
+        known = _of_duckdb(error)
+        if known is not None:
+            return known
     _LOG.exception("a job or request broke", exc_info=error)
     return ApiError("internalError", f"{type(error).__name__}: {error}")
+
+
+def _of_duckdb(error: duckdb.Error) -> ApiError | None:
+    text = _text(error)
+    if isinstance(error, duckdb.ConstraintException):
+        match = _REQUIRED.search(str(error))
+        return invalid(f"Required field {match['name']} cannot be null" if match else text)
+    match = _OVERLOAD.search(text) or _NO_FUNCTION.search(text)
+    if match is not None:
+        name = match["name"].upper()
+        return unimplemented(f"{name} with arguments of these types; or they are wrong")
+    if isinstance(error, _USER):
+        return invalid_query(_translated(text))
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return ApiError("resourcesExceeded", text)
+    if isinstance(error, duckdb.InternalException) or type(error) is duckdb.Error:
+        # DuckDB's own limits. As internalError the client would send it again and again.
+        _LOG.exception("DuckDB cannot do this", exc_info=error)
+        return unimplemented(f"this query: {text}")
+    return None
 
 
 def _text(error: BaseException) -> str:

@@ -22,6 +22,7 @@ _STATUS = {
     "notImplemented": 501,
     "rateLimitExceeded": 429,
     "resourceInUse": 400,
+    "resourcesExceeded": 400,
     "stopped": 499,
     "timeout": 400,
 }

@@ -11,7 +11,6 @@ from pydag_dist.local.bigquery.context import Context
 from pydag_dist.local.bigquery.errors import invalid_query, unimplemented
 from pydag_dist.local.bigquery.schema import Field, field_of, sql_type
 from pydag_dist.local.bigquery.select import stored
-from pydag_dist.local.bigquery.sql.lower import to_duckdb
 
 
 def target_columns(resource: Resource, names: list[exp.Expression] | None) -> list[Field]:
@@ -53,7 +52,7 @@ def values_or_query(context: Context, source: exp.Expression, columns: list[Fiel
         return _values(context, source, columns)
     if not isinstance(source, exp.Query):
         raise unimplemented("INSERT without VALUES or a query")
-    query = to_duckdb(context.tables.bind(source))
+    query = context.translate(source)
     types = context.cursor.sql(query).types
     _check_count(len(types), columns)
     for index, (type_, column) in enumerate(zip(types, columns, strict=True), 1):
@@ -73,7 +72,7 @@ def _values(context: Context, source: exp.Values, columns: list[Field]) -> str:
     rows = [_row(row) for row in source.expressions]
     for row in rows:
         _check_count(len(row), columns)
-    bound = [[to_duckdb(context.tables.bind(cell.copy())) for cell in row] for row in rows]
+    bound = [[context.translate(cell.copy()) for cell in row] for row in rows]
     types = []
     for index, column in enumerate(columns):
         cells = [row[index] for row in bound]

@@ -23,8 +23,8 @@ def merge_sql(
 ) -> str:
     """DuckDB's MERGE INTO for a MERGE whose target is bound already."""
     target = to_duckdb(tree.this)
-    source = to_duckdb(context.tables.bind(tree.args["using"]))
-    on = to_duckdb(context.tables.bind(tree.args["on"]))
+    source = context.translate(tree.args["using"])
+    on = context.translate(tree.args["on"])
     clauses = []
     for when in tree.args["whens"].expressions:
         head = "WHEN MATCHED" if when.args.get("matched") else "WHEN NOT MATCHED"
@@ -33,7 +33,7 @@ def merge_sql(
             head += " BY SOURCE"
         condition = when.args.get("condition")
         if condition is not None:
-            head += f" AND {to_duckdb(context.tables.bind(condition))}"
+            head += f" AND {context.translate(condition)}"
         then = when.args["then"]
         if isinstance(then, exp.Update):
             tables = target if by_source else f"{target}, {source}"
@@ -66,7 +66,7 @@ def _insert(
         )
     values = []
     for column, node in zip(columns, nodes, strict=True):
-        value = to_duckdb(context.tables.bind(node.copy()))
+        value = context.translate(node.copy())
         values.append(fitted(context, column, node, value, source))
     columns_sql = ", ".join(quote(column["name"]) for column in columns)
     return f"INSERT ({columns_sql}) VALUES ({', '.join(values)})"

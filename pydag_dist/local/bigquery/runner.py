@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 
-from pydag_dist.local.bigquery.catalog import LastWrites, now_ms
+from pydag_dist.local.bigquery.catalog import now_ms
 from pydag_dist.local.bigquery.duck_errors import api_error
 from pydag_dist.local.bigquery.errors import ApiError
 from pydag_dist.local.bigquery.faults import RUN, Fault, Faults
@@ -57,9 +57,7 @@ class Run:
             return outcome
 
         with self._runner.locked(writes, exclusive=exclusive, job=job):
-            outcome = transaction(self.cursor, work, job.control.enter_commit)
-        if outcome.wrote is not None:
-            self._runner.last_writes.note(outcome.wrote, job.ended or now_ms())
+            transaction(self.cursor, work, job.control.enter_commit)
         self._runner.ended(job)
 
     def end_with(self, error: BaseException) -> ApiError | None:
@@ -104,11 +102,8 @@ Work = Callable[[Run], None]
 class Runner:
     """Runs jobs, and knows those that have not ended."""
 
-    def __init__(
-        self, store: Store, journal: Journal, last_writes: LastWrites, faults: Faults
-    ) -> None:
+    def __init__(self, store: Store, journal: Journal, faults: Faults) -> None:
         self.store = store
-        self.last_writes = last_writes
         self.live: dict[JobKey, Job] = {}
         self._journal = journal
         self._faults = faults

@@ -23,7 +23,6 @@ from pydag_dist.local.bigquery.errors import duplicate, invalid, invalid_query, 
 from pydag_dist.local.bigquery.jobs import JobKey, Outcome
 from pydag_dist.local.bigquery.names import TableRef, quote, table_ref
 from pydag_dist.local.bigquery.schema import Field, field_of, sql_type
-from pydag_dist.local.bigquery.sql.lower import to_duckdb
 from pydag_dist.local.bigquery.store import fetch_one
 
 _RESULTS_LIVE_MS = 24 * 3600 * 1000
@@ -50,7 +49,7 @@ def plan_select(context: Context, tree: exp.Expression) -> Select:
     Raises:
         ApiError: `invalidQuery` as a rule.
     """
-    query = to_duckdb(context.tables.bind(tree))
+    query = context.translate(tree)
     relation = context.cursor.sql(query)
     columns = list(zip(relation.columns, relation.types, strict=True))
     fields = [field_of(name, type_) for name, type_ in columns]

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from pydag_dist.local.bigquery.catalog import LastWrites
 from pydag_dist.local.bigquery.errors import duplicate, not_found, unimplemented
 from pydag_dist.local.bigquery.faults import Faults
 from pydag_dist.local.bigquery.jobs import (
@@ -34,7 +33,6 @@ class Service:
     data: Path
     gcs_root: Path
     store: Store
-    last_writes: LastWrites
     sizes: Sizes
     journal: Journal
     faults: Faults
@@ -47,15 +45,11 @@ class Service:
         """Open the data directory, complete the journal, and run unfinished jobs again."""
         data.mkdir(parents=True, exist_ok=True)
         store = Store(data / "bigquery.duckdb")
-        last_writes = LastWrites()
-        store.transact(last_writes.load)
         journal = Journal(data / "journal.jsonl")
         for job in reversed(store.transact(ended_jobs)):
             journal.write(job)
-        runner = Runner(store, journal, last_writes, faults)
-        service = cls(
-            data, gcs_root, store, last_writes, Sizes(last_writes), journal, faults, runner
-        )
+        runner = Runner(store, journal, faults)
+        service = cls(data, gcs_root, store, Sizes(), journal, faults, runner)
         unfinished = store.transact(unfinished_jobs)
         service.uploads.mkdir(exist_ok=True)
         service._drop_uploads({job.upload for job in unfinished})

@@ -1,4 +1,4 @@
-"""How many rows a table has, and how many bytes BigQuery would say they are.
+"""How many rows a table has, how many bytes BigQuery would say they are, and where NaN is.
 
 Sizes of types: https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types#data_type_sizes
 """
@@ -6,8 +6,9 @@ Sizes of types: https://cloud.google.com/bigquery/docs/reference/standard-sql/da
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 
-from pydag_dist.local.bigquery.catalog import LastWrites, Resource, table_fields
+from pydag_dist.local.bigquery.catalog import Resource, table_fields, writes
 from pydag_dist.local.bigquery.names import TableRef, quote
 from pydag_dist.local.bigquery.schema import Field
 from pydag_dist.local.bigquery.store import Cursor, fetch_one
@@ -25,29 +26,38 @@ _FIXED = {
 _CACHED_TABLES = 1000
 
 
+@dataclass(frozen=True)
+class Contents:
+    """What is known of a table's rows."""
+
+    rows: int
+    bytes: int
+    nan_names: frozenset[str] = frozenset()
+    """Columns that hold NaN, and their members', in lower case."""
+
+
 class Sizes:
-    """Rows and logical bytes of tables, remembered until a table changes."""
+    """The contents of tables, remembered until a table changes."""
 
-    def __init__(self, last_writes: LastWrites) -> None:
-        self._last_writes = last_writes
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: dict[tuple[str, ...], tuple[int, int]] = {}
+        self._known: dict[tuple[str, ...], Contents] = {}
 
-    def of(self, cursor: Cursor, ref: TableRef, resource: Resource) -> tuple[int, int]:
-        """Rows and bytes, in the cursor's snapshot."""
+    def of(self, cursor: Cursor, ref: TableRef, resource: Resource) -> Contents:
+        """The table's contents in the cursor's snapshot."""
         row = fetch_one(cursor, f"SELECT count(*) FROM {ref.sql}", [])
         rows = int(row[0]) if row else 0
         version = (
             str(ref),
             resource["creationTime"],
             resource["lastModifiedTime"],
-            str(self._last_writes.at(ref)),
+            *(str(part) for part in writes(cursor, ref)),
             str(rows),
         )
         with self._lock:
             known = self._known.get(version)
         if known is None:
-            known = rows, _bytes(cursor, ref, table_fields(resource))
+            known = _contents(cursor, ref, table_fields(resource), rows)
             with self._lock:
                 if len(self._known) >= _CACHED_TABLES:
                     self._known.clear()
@@ -55,12 +65,27 @@ class Sizes:
         return known
 
 
-def _bytes(cursor: Cursor, ref: TableRef, fields: list[Field]) -> int:
-    if not fields:
-        return 0
+def _contents(cursor: Cursor, ref: TableRef, fields: list[Field], rows: int) -> Contents:
+    if not fields or not rows:
+        return Contents(rows, 0)
     total = " + ".join(_size(quote(field["name"]), field) for field in fields)
-    row = fetch_one(cursor, f"SELECT CAST(coalesce(sum({total}), 0) AS BIGINT) FROM {ref.sql}", [])
-    return int(row[0]) if row else 0
+    floats = [field for field in fields if _has_float(field)]
+    nan = ", ".join(f"coalesce(bool_or({_nan(quote(f['name']), f)}), false)" for f in floats)
+    row = fetch_one(
+        cursor,
+        f"SELECT CAST(coalesce(sum({total}), 0) AS BIGINT){', ' + nan if nan else ''} "
+        f"FROM {ref.sql}",
+        [],
+    )
+    if row is None:
+        return Contents(rows, 0)
+    names = {
+        name
+        for field, found in zip(floats, row[1:], strict=True)
+        if found
+        for name in [*_names(field), ref.table.lower()]
+    }
+    return Contents(rows, int(row[0]), frozenset(names))
 
 
 def _size(value: str, field: Field, depth: int = 0) -> str:
@@ -77,3 +102,27 @@ def _size(value: str, field: Field, depth: int = 0) -> str:
     length = "octet_length" if field["type"] == "BYTES" else "strlen"
     text = value if field["type"] == "BYTES" else f"CAST({value} AS VARCHAR)"
     return f"coalesce(2 + {length}({text}), 0)"
+
+
+def _has_float(field: Field) -> bool:
+    return field["type"] == "FLOAT" or any(_has_float(sub) for sub in field.get("fields", []))
+
+
+def _names(field: Field) -> list[str]:
+    return [field["name"].lower(), *(n for sub in field.get("fields", []) for n in _names(sub))]
+
+
+def _nan(value: str, field: Field, depth: int = 0) -> str:
+    """An SQL expression of whether there is NaN in one value."""
+    if field.get("mode") == "REPEATED":
+        item = f"x{depth}"
+        each = _nan(item, {**field, "mode": "NULLABLE"}, depth + 1)
+        return f"list_bool_or(list_transform({value}, lambda {item}: {each}))"
+    if field["type"] == "RECORD":
+        members = (
+            _nan(f"{value}.{quote(sub['name'])}", sub, depth)
+            for sub in field["fields"]
+            if _has_float(sub)
+        )
+        return f"({' OR '.join(members)})"
+    return f"isnan({value})"

@@ -18,6 +18,7 @@ from pydag_dist.local.bigquery.catalog import (
     list_tables,
     save_table,
     table_fields,
+    writes,
 )
 from pydag_dist.local.bigquery.errors import ApiError, invalid, unimplemented
 from pydag_dist.local.bigquery.evolution import change_schema
@@ -54,11 +55,11 @@ def shown(service: Service, cursor: Cursor, ref: TableRef, resource: Resource) -
     """The resource as tables.get shows it: with its size and the time of its last change."""
     result = dict(resource)
     if resource["type"] == "TABLE":
-        rows, size = service.sizes.of(cursor, ref, resource)
-        written = service.last_writes.at(ref)
+        contents = service.sizes.of(cursor, ref, resource)
+        _, written = writes(cursor, ref)
         result |= {
-            "numRows": str(rows),
-            "numBytes": str(size),
+            "numRows": str(contents.rows),
+            "numBytes": str(contents.bytes),
             "numLongTermBytes": "0",
             "lastModifiedTime": str(max(int(resource["lastModifiedTime"]), written)),
         }

@@ -12,18 +12,22 @@ from sqlglot.errors import ErrorLevel, UnsupportedError
 
 from pydag_dist.local.bigquery.errors import unimplemented
 from pydag_dist.local.bigquery.sql.functions import KEEP, LOWER
-from pydag_dist.local.bigquery.sql.shapes import name_columns
+from pydag_dist.local.bigquery.sql.nan import check_nan
+from pydag_dist.local.bigquery.sql.shapes import settle_names
 
 
-def to_duckdb(tree: exp.Expression) -> str:
+def to_duckdb(tree: exp.Expression, nan_names: frozenset[str] = frozenset()) -> str:
     """The DuckDB SQL of a bound GoogleSQL tree (which is changed).
+
+    `nan_names` are the columns, in lower case, that hold NaN in the tables it names.
 
     Raises:
         ApiError: `notImplemented`.
     """
     holder = exp.Paren(this=tree)
     _check_safe(tree)
-    name_columns(tree)
+    settle_names(tree)
+    check_nan(tree, nan_names)
     for node in reversed(list(tree.walk())):  # children before their parents
         kind = type(node)
         if kind in LOWER:

@@ -104,6 +104,15 @@ CREATE OR REPLACE MACRO bq_string
   (x TIMESTAMP WITH TIME ZONE) AS strftime(x AT TIME ZONE 'UTC', '%Y-%m-%d %H:%M:%S')
     || bq_fraction(extract(microsecond FROM x)) || '+00';
 
+CREATE OR REPLACE MACRO bq_string_of
+  (x DATE) AS bq_string(x),
+  (x TIME) AS bq_string(x),
+  (x TIMESTAMP) AS bq_string(x),
+  (x TIMESTAMP WITH TIME ZONE) AS bq_string(x),
+  (x JSON) AS CASE
+    WHEN json_type(x) <> 'VARCHAR' THEN CAST(bq_fail('The JSON value is not a string') AS VARCHAR)
+    ELSE json_extract_string(x, '$') END;
+
 CREATE OR REPLACE MACRO bq_bytes(x BLOB) AS x, (x VARCHAR) AS encode(x);
 
 CREATE OR REPLACE MACRO bq_date
@@ -157,11 +166,15 @@ CREATE OR REPLACE MACRO bq_safe_time
 
 -- Arithmetic ------------------------------------------------------------------------------------
 
+CREATE OR REPLACE MACRO bq_finite(result, a, b) AS CASE
+  WHEN isinf(result) AND NOT isinf(a) AND NOT isinf(b) THEN bq_fail('double overflow')
+  ELSE result END;
+
 CREATE OR REPLACE MACRO bq_add
   (a BIGINT, b BIGINT) AS a + b,
   (a HUGEINT, b HUGEINT) AS a + b,
   (a DECIMAL(38, 9), b DECIMAL(38, 9)) AS a + b,
-  (a DOUBLE, b DOUBLE) AS a + b,
+  (a DOUBLE, b DOUBLE) AS bq_finite(a + b, a, b),
   (a DATE, b BIGINT) AS a + CAST(b AS INTEGER),
   (a BIGINT, b DATE) AS b + CAST(a AS INTEGER),
   (a DATE, b INTERVAL) AS a + b,
@@ -172,7 +185,7 @@ CREATE OR REPLACE MACRO bq_subtract
   (a BIGINT, b BIGINT) AS a - b,
   (a HUGEINT, b HUGEINT) AS a - b,
   (a DECIMAL(38, 9), b DECIMAL(38, 9)) AS a - b,
-  (a DOUBLE, b DOUBLE) AS a - b,
+  (a DOUBLE, b DOUBLE) AS bq_finite(a - b, a, b),
   (a DATE, b BIGINT) AS a - CAST(b AS INTEGER),
   (a DATE, b INTERVAL) AS a - b,
   (a TIMESTAMP, b INTERVAL) AS a - b,
@@ -182,7 +195,7 @@ CREATE OR REPLACE MACRO bq_multiply
   (a BIGINT, b BIGINT) AS a * b,
   (a HUGEINT, b HUGEINT) AS a * b,
   (a DECIMAL(38, 9), b DECIMAL(38, 9)) AS CAST(a * b AS DECIMAL(38, 9)),
-  (a DOUBLE, b DOUBLE) AS a * b;
+  (a DOUBLE, b DOUBLE) AS bq_finite(a * b, a, b);
 
 -- DuckDB divides decimals as doubles: this divides their digits, rounding half away from zero.
 CREATE OR REPLACE MACRO bq_digits(x) AS CAST(replace(CAST(x AS VARCHAR), '.', '') AS HUGEINT);
@@ -196,7 +209,7 @@ CREATE OR REPLACE MACRO bq_decimal_quotient(a, b) AS
 CREATE OR REPLACE MACRO bq_divide
   (a DOUBLE, b DOUBLE) AS CASE
     WHEN b = 0 THEN bq_fail('division by zero: ' || bq_string(a) || ' / ' || bq_string(b))
-    ELSE a / b END,
+    ELSE bq_finite(a / b, a, b) END,
   (a BIGINT, b BIGINT) AS CASE
     WHEN b = 0 THEN bq_fail('division by zero: ' || a || ' / ' || b) ELSE a / b END,
   (a HUGEINT, b HUGEINT) AS CASE
@@ -206,7 +219,8 @@ CREATE OR REPLACE MACRO bq_divide
     ELSE bq_decimal_quotient(a, b) END;
 
 CREATE OR REPLACE MACRO bq_safe_divide
-  (a DOUBLE, b DOUBLE) AS CASE WHEN b = 0 THEN NULL ELSE a / b END,
+  (a DOUBLE, b DOUBLE) AS CASE
+    WHEN b = 0 OR (isinf(a / b) AND NOT isinf(a)) THEN NULL ELSE a / b END,
   (a BIGINT, b BIGINT) AS CASE WHEN b = 0 THEN NULL ELSE a / b END,
   (a HUGEINT, b HUGEINT) AS CASE WHEN b = 0 THEN NULL ELSE a / b END,
   (a DECIMAL(38, 9), b DECIMAL(38, 9)) AS CASE
@@ -263,13 +277,14 @@ CREATE OR REPLACE MACRO bq_ln(x DOUBLE) AS
 CREATE OR REPLACE MACRO bq_log(x DOUBLE, base DOUBLE) AS
   CASE WHEN x <= 0 OR base <= 0 OR base = 1 THEN bq_fail('Arguments to LOG are out of range')
   ELSE log(base, x) END;
-CREATE OR REPLACE MACRO bq_pow(x DOUBLE, y DOUBLE) AS pow(x, y);
-CREATE OR REPLACE MACRO bq_exp(x DOUBLE) AS exp(x);
+CREATE OR REPLACE MACRO bq_pow(x DOUBLE, y DOUBLE) AS bq_finite(pow(x, y), x, y);
+CREATE OR REPLACE MACRO bq_exp(x DOUBLE) AS bq_finite(exp(x), x, x);
 
 -- Strings and bytes -----------------------------------------------------------------------------
 
 CREATE OR REPLACE MACRO bq_length(x VARCHAR) AS length(x), (x BLOB) AS octet_length(x);
 CREATE OR REPLACE MACRO bq_byte_length(x VARCHAR) AS strlen(x), (x BLOB) AS octet_length(x);
+CREATE OR REPLACE MACRO bq_concat_one(a VARCHAR) AS a, (a BLOB) AS a;
 CREATE OR REPLACE MACRO bq_concat(a VARCHAR, b VARCHAR) AS a || b, (a BLOB, b BLOB) AS a || b;
 -- Position 0 is 1, one before the start is the start; it counts from the end when negative.
 CREATE OR REPLACE MACRO bq_start(s, position) AS CASE
@@ -312,7 +327,8 @@ CREATE OR REPLACE MACRO bq_replace(s VARCHAR, a VARCHAR, b VARCHAR) AS replace(s
 CREATE OR REPLACE MACRO bq_strpos(s VARCHAR, of VARCHAR) AS strpos(s, of);
 CREATE OR REPLACE MACRO bq_starts_with(s VARCHAR, with_ VARCHAR) AS starts_with(s, with_);
 CREATE OR REPLACE MACRO bq_ends_with(s VARCHAR, with_ VARCHAR) AS ends_with(s, with_);
-CREATE OR REPLACE MACRO bq_split(s VARCHAR, delimiter VARCHAR) AS string_split(s, delimiter);
+CREATE OR REPLACE MACRO bq_split(s VARCHAR, delimiter VARCHAR) AS CASE
+  WHEN delimiter IS NOT NULL THEN string_split(s, delimiter) END;
 CREATE OR REPLACE MACRO bq_regexp_contains(s VARCHAR, p VARCHAR) AS regexp_matches(s, p);
 CREATE OR REPLACE MACRO bq_regexp_replace(s VARCHAR, p VARCHAR, r VARCHAR) AS
   regexp_replace(s, p, r, 'g');
@@ -324,7 +340,9 @@ CREATE OR REPLACE MACRO bq_md5(x VARCHAR) AS unhex(md5(x)), (x BLOB) AS unhex(md
 CREATE OR REPLACE MACRO bq_sha1(x VARCHAR) AS unhex(sha1(x)), (x BLOB) AS unhex(sha1(x));
 CREATE OR REPLACE MACRO bq_sha256(x VARCHAR) AS unhex(sha256(x)), (x BLOB) AS unhex(sha256(x));
 CREATE OR REPLACE MACRO bq_chr(x BIGINT) AS chr(CAST(x AS INTEGER));
-CREATE OR REPLACE MACRO bq_ascii(x VARCHAR) AS CAST(ascii(x) AS BIGINT);
+CREATE OR REPLACE MACRO bq_ascii(x VARCHAR) AS CASE
+  WHEN ascii(x) > 127 THEN bq_fail('Non-ASCII character in argument of ASCII')
+  ELSE CAST(ascii(x) AS BIGINT) END;
 CREATE OR REPLACE MACRO bq_unicode(x VARCHAR) AS CASE
   WHEN x = '' THEN 0 ELSE CAST(unicode(x) AS BIGINT) END;
 CREATE OR REPLACE MACRO bq_generate_uuid() AS CAST(uuid() AS VARCHAR);
@@ -342,13 +360,21 @@ CREATE OR REPLACE MACRO bq_array_concat(a, b) AS CASE
 
 -- JSON ------------------------------------------------------------------------------------------
 
-CREATE OR REPLACE MACRO bq_json_value(x VARCHAR, path VARCHAR) AS CASE
-  WHEN json_valid(x) AND json_type(x, path) NOT IN ('OBJECT', 'ARRAY', 'NULL')
-  THEN json_extract_string(x, path) END;
-CREATE OR REPLACE MACRO bq_json_query(x VARCHAR, path VARCHAR) AS CASE
-  WHEN json_valid(x) AND json_type(x, path) <> 'NULL'
-  THEN CAST(json_extract(x, path) AS VARCHAR) END;
+CREATE OR REPLACE MACRO bq_json_value
+  (x JSON, path VARCHAR) AS CASE
+    WHEN json_type(x, path) NOT IN ('OBJECT', 'ARRAY', 'NULL')
+    THEN json_extract_string(x, path) END,
+  (x VARCHAR, path VARCHAR) AS CASE
+    WHEN json_valid(x) AND json_type(x, path) NOT IN ('OBJECT', 'ARRAY', 'NULL')
+    THEN json_extract_string(x, path) END;
+-- Of a JSON value the result is JSON, and a null in it stays one.
+CREATE OR REPLACE MACRO bq_json_query
+  (x JSON, path VARCHAR) AS json_extract(x, path),
+  (x VARCHAR, path VARCHAR) AS CASE
+    WHEN json_valid(x) AND json_type(x, path) <> 'NULL'
+    THEN CAST(json_extract(x, path) AS VARCHAR) END;
 CREATE OR REPLACE MACRO bq_to_json_string
+  (x JSON) AS CAST(x AS VARCHAR),
   (x VARCHAR) AS CAST(to_json(x) AS VARCHAR),
   (x BOOLEAN) AS CAST(x AS VARCHAR),
   (x BIGINT) AS CASE

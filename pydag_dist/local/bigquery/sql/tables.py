@@ -81,8 +81,10 @@ class Tables:
         bound.pop()
         return bound
 
-    def bind_target(self, table: exp.Table) -> tuple[TableRef, Resource]:
+    def bind_target(self, table: exp.Table, *, reads: bool) -> tuple[TableRef, Resource]:
         """Replace the table name that a DML statement writes to; returns what it is.
+
+        `reads` says whether the statement looks at the table's rows, too.
 
         Raises:
             ApiError: `notFound`, or `invalidQuery` for a view.
@@ -91,6 +93,8 @@ class Tables:
         resource = self._get(ref)
         if resource["type"] != "TABLE":
             raise invalid_query(f"Cannot modify {ref}: it is a {resource['type']}, not a table.")
+        if reads:
+            self.referenced[ref] = resource
         table.replace(_physical(ref, table.alias or ref.table))
         return ref, resource
 

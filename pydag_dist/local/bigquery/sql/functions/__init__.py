@@ -11,12 +11,13 @@ from pydag_dist.local.bigquery.sql.functions import (
     formats,
     numbers,
     strings,
+    structs,
     structure,
     times,
 )
 from pydag_dist.local.bigquery.sql.functions.build import Lowering
 
-_MODULES = (structure, casts, numbers, strings, times, formats, arrays, aggregates)
+_MODULES = (structure, structs, casts, numbers, strings, times, formats, arrays, aggregates)
 
 KEEP: frozenset[type[exp.Expression]] = frozenset(
     kind for module in _MODULES for kind in module.KEEP

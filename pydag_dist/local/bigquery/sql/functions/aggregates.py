@@ -16,9 +16,9 @@ from pydag_dist.local.bigquery.sql.functions.build import (
 )
 
 KEEP: Kinds = (
-    exp.AnyValue, exp.BitwiseAndAgg, exp.BitwiseOrAgg, exp.BitwiseXorAgg, exp.Corr, exp.Count,
-    exp.CovarPop, exp.CovarSamp, exp.CumeDist, exp.DenseRank, exp.FirstValue, exp.Lag,
-    exp.LastValue, exp.Lead, exp.LogicalAnd, exp.LogicalOr, exp.Max, exp.Min, exp.NthValue,
+    exp.AnyValue, exp.BitwiseAndAgg, exp.BitwiseOrAgg, exp.BitwiseXorAgg, exp.Count,
+    exp.CumeDist, exp.DenseRank, exp.FirstValue, exp.Lag,
+    exp.LastValue, exp.Lead, exp.Max, exp.Min, exp.NthValue,
     exp.Ntile, exp.PercentRank, exp.PercentileCont, exp.PercentileDisc, exp.Rank, exp.RowNumber,
     exp.Stddev, exp.StddevPop, exp.StddevSamp, exp.Sum, exp.Variance, exp.VariancePop,
     exp.WindowSpec,
@@ -49,7 +49,15 @@ def _window(node: exp.Window) -> Node:
 
 
 def _countif(node: exp.CountIf) -> Node:
+    if isinstance(node.this, exp.Distinct):
+        raise refused(node)
     return exp.Count(this=exp.Case(ifs=[exp.If(this=node.this.copy(), true=exp.true())]))
+
+
+def _logical(node: exp.LogicalAnd | exp.LogicalOr) -> Node:
+    if isinstance(node.this, exp.Distinct):
+        node.set("this", node.this.expressions[0])
+    return node
 
 
 def _count_distinct(node: exp.ApproxDistinct) -> Node:
@@ -142,6 +150,8 @@ LOWER: Lowering = {
     exp.CountIf: _countif,
     exp.GroupConcat: _string_agg,
     exp.IgnoreNulls: _nulls,
+    exp.LogicalAnd: _logical,
+    exp.LogicalOr: _logical,
     exp.RespectNulls: _nulls,
     exp.Window: _window,
 }

@@ -11,8 +11,10 @@ from pydag_dist.local.bigquery.sql.functions.build import (
     Lowering,
     Node,
     call,
+    cast,
     macro,
     refused,
+    text,
 )
 
 KEEP: Kinds = (exp.ColumnDef,)  # the members of a STRUCT<…>
@@ -75,10 +77,17 @@ def _cast(node: exp.Cast | exp.TryCast) -> Node:
     if type_.this == exp.DType.STRUCT and isinstance(node.this, exp.Struct):
         return _struct(type_, node.this)
     # Of literals the members have the right types, but for their width.
-    if is_null or (type_.this in _NESTED and isinstance(node.this, exp.Array | exp.Struct)):
+    if is_null:
+        return node
+    if type_.this in _NESTED and isinstance(node.this, exp.Array | exp.Struct):
+        if isinstance(node, exp.TryCast):
+            raise refused(node)
         return node
     if type_.this in _NESTED:
         raise refused(node)
+    image = _image(node.this)
+    if image is not None and type_.this == exp.DType.DECIMAL:
+        return cast(text(image), NUMERIC)  # exactly as it is written
     # The type below this node has been lowered already.
     name = _CASTS.get(type_.sql(dialect="duckdb").replace("TEXT", "VARCHAR"))
     if name is None:
@@ -87,6 +96,16 @@ def _cast(node: exp.Cast | exp.TryCast) -> Node:
         raise refused(node)
     safe = isinstance(node, exp.TryCast) and name not in _ALWAYS_SAFE
     return macro(f"safe_{name}" if safe else name, node.this)
+
+
+def _image(node: Node) -> str | None:
+    """The digits of a literal with a fraction, which has been lowered already."""
+    if isinstance(node, exp.Neg):
+        inner = _image(node.this)
+        return None if inner is None else f"-{inner}"
+    if not isinstance(node, exp.Cast) or not isinstance(node.this, exp.Literal):
+        return None
+    return node.this.name if node.to.this == exp.DType.DOUBLE else None
 
 
 def _struct(type_: exp.DataType, value: exp.Struct) -> Node:
@@ -110,7 +129,7 @@ def _struct(type_: exp.DataType, value: exp.Struct) -> Node:
 def _string(node: exp.String) -> Node:
     if node.args.get("zone") is not None:
         raise refused(node)
-    return macro("string", node.this)
+    return macro("string_of", node.this)
 
 
 LOWER: Lowering = {

@@ -18,8 +18,8 @@ from pydag_dist.local.bigquery.sql.functions.build import (
 
 KEEP: Kinds = (
     exp.Abs, exp.BitwiseAnd, exp.BitwiseLeftShift, exp.BitwiseNot, exp.BitwiseOr,
-    exp.BitwiseRightShift, exp.Case, exp.Coalesce, exp.Greatest, exp.If, exp.IsInf, exp.IsNan,
-    exp.Least, exp.Nullif, exp.Rand,
+    exp.BitwiseRightShift, exp.Coalesce, exp.Greatest, exp.If, exp.IsInf, exp.IsNan,
+    exp.Least, exp.Rand,
 )  # fmt: skip
 
 

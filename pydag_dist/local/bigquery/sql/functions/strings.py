@@ -64,7 +64,7 @@ def _position(node: exp.StrPosition) -> Node:
 def _concat(node: exp.Concat) -> Node:
     only(node, "expressions", "safe", "coalesce")
     first, *rest = node.expressions
-    result: Node = first
+    result: Node = first if rest else macro("concat_one", first)
     for part in rest:
         result = macro("concat", result, part)
     return result

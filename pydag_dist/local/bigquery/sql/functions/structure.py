@@ -20,12 +20,10 @@ from pydag_dist.local.bigquery.sql.functions.build import (
 
 KEEP: Kinds = (
     exp.Alias, exp.And, exp.Between, exp.Boolean, exp.CTE, exp.Column, exp.Cube, exp.Distinct,
-    exp.Dot, exp.EQ, exp.Except, exp.Exists, exp.From, exp.GT, exp.GTE, exp.Group,
-    exp.GroupingSets, exp.Having, exp.Identifier, exp.In, exp.Intersect, exp.Is, exp.LT,
-    exp.LTE, exp.Limit, exp.NEQ, exp.Neg, exp.Not, exp.Null, exp.NullSafeEQ, exp.NullSafeNEQ,
-    exp.Offset, exp.Or, exp.Order, exp.Ordered, exp.Paren, exp.PropertyEQ, exp.Qualify, exp.Rollup,
-    exp.Select, exp.Star, exp.Subquery, exp.Table, exp.TableAlias, exp.Union, exp.Values,
-    exp.Var, exp.Where, exp.With,
+    exp.Dot, exp.Exists, exp.From, exp.GroupingSets, exp.Having, exp.Identifier, exp.Is,
+    exp.Neg, exp.Not, exp.Null, exp.Offset, exp.Or, exp.Order, exp.Ordered, exp.Paren,
+    exp.PropertyEQ, exp.Qualify, exp.Rollup, exp.Star, exp.Subquery, exp.Table, exp.TableAlias,
+    exp.Values, exp.Var, exp.Where, exp.With,
 )  # fmt: skip
 
 
@@ -84,9 +82,14 @@ def _renamed(item: Node, names: list[Node]) -> Node:
     return exp.Struct(expressions=members)
 
 
+_TAKES_TUPLES = (
+    exp.Values, exp.In, exp.Tuple, exp.EQ, exp.NEQ, exp.GroupingSets, exp.Rollup, exp.Cube
+)  # fmt: skip
+
+
 def _tuple(node: exp.Tuple) -> Node:
     """`(a, b)` is a struct, but for rows of VALUES and both sides of IN."""
-    if isinstance(node.parent, exp.Values | exp.In | exp.Tuple | exp.GroupingSets):
+    if isinstance(node.parent, _TAKES_TUPLES):
         return node
     return _struct(exp.Struct(expressions=[item.copy() for item in node.expressions]))
 
@@ -157,9 +160,21 @@ def _is_lowered_unnest(node: Node) -> bool:
     )
 
 
+def _limit(node: exp.Limit) -> Node:
+    if isinstance(node.expression, exp.Column):
+        raise unimplemented(f"LIMIT {node.expression.sql()}")
+    return node
+
+
 def _join(node: exp.Join) -> Node:
     """`LEFT JOIN UNNEST(…)` needs no ON in GoogleSQL."""
     only(node, "this", "on", "using", "kind", "side")
+    select = node.parent
+    columns = select.expressions if isinstance(select, exp.Select) else []
+    has_star = any(column.find(exp.Star) for column in columns)
+    if node.args.get("side") and _is_lowered_unnest(node.this) and not has_star:
+        # A row without a match is NULL itself, not a struct of NULLs.
+        node.this.this.expressions[0].this.expressions[1:] = []
     has_condition = node.args.get("on") or node.args.get("using")
     if has_condition or str(node.args.get("kind")).upper() == "CROSS":
         return node
@@ -175,7 +190,7 @@ def _interval(node: exp.Interval) -> Node:
         raise refused(node)
     value = node.this
     if isinstance(value, exp.Literal) and value.is_string:
-        value = number(int(value.name))
+        value = whole(value)
     return interval(value, unit.name)
 
 
@@ -185,6 +200,14 @@ UNITS = frozenset(
         "QUARTER", "YEAR",
     }
 )  # fmt: skip
+
+
+def whole(value: exp.Literal) -> Node:
+    """The number that sqlglot holds as a text in an interval."""
+    try:
+        return number(int(value.name))
+    except ValueError as error:
+        raise unimplemented(f"intervals of {value.name!r}") from error
 
 
 def interval(value: Node, unit: str) -> Node:
@@ -200,16 +223,57 @@ def _like(node: exp.Like) -> Node:
     return exp.Escape(this=node.copy(), expression=text("\\"))
 
 
+_SETS = (exp.Rollup, exp.Cube, exp.GroupingSets)
+
+
+def _group(node: exp.Group) -> Node:
+    for part in node.expressions:
+        if isinstance(part, _SETS) and not all(isinstance(k, exp.Column) for k in _keys(part)):
+            raise unimplemented(f"expressions in {part.sql(dialect='bigquery')}")
+    select = node.parent
+    if node.args.get("all") and isinstance(select, exp.Select):
+        columns = select.expressions
+        if not any(column.find(exp.Column, exp.Star) for column in columns):
+            raise unimplemented("GROUP BY ALL without a column")
+    return node
+
+
+def _keys(node: Node) -> list[Node]:
+    if isinstance(node, (exp.Tuple, *_SETS)):
+        return [key for item in node.expressions for key in _keys(item)]
+    return _keys(node.this) if isinstance(node, exp.Paren) else [node]
+
+
+def _select(node: exp.Select) -> Node:
+    """HAVING with a macro of aggregates: DuckDB takes it in QUALIFY only, which wants a window."""
+    if node.args.get("kind") and not isinstance(node.parent, exp.Array | exp.Subquery):
+        raise unimplemented(f"SELECT AS {node.args['kind']} outside of ARRAY(…)")
+    having = node.args.get("having")
+    if having is None or having.find(exp.Lambda) is None:
+        return node
+    if node.find(exp.Window) is not None or node.args.get("qualify") is not None:
+        raise unimplemented("HAVING with computed aggregates beside window functions")
+    counted = exp.Window(this=exp.RowNumber())
+    some = exp.GT(this=counted, expression=exp.Literal.number(0))
+    condition = exp.And(this=some, expression=exp.Paren(this=having.this.copy()))
+    node.set("having", None)
+    node.set("qualify", exp.Qualify(this=condition))
+    return node
+
+
 LOWER: Lowering = {
     exp.Array: _array,
     exp.Bracket: _bracket,
     exp.ByteString: _bytes,
+    exp.Group: _group,
     exp.HexString: _hex,
     exp.Interval: _interval,
     exp.Join: _join,
     exp.Like: _like,
+    exp.Limit: _limit,
     exp.Literal: _literal,
     exp.RawString: _raw_string,
+    exp.Select: _select,
     exp.Struct: _struct,
     exp.Tuple: _tuple,
     exp.Unnest: _unnest,

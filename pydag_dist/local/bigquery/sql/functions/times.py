@@ -19,7 +19,7 @@ from pydag_dist.local.bigquery.sql.functions.build import (
     text,
     unary,
 )
-from pydag_dist.local.bigquery.sql.functions.structure import interval
+from pydag_dist.local.bigquery.sql.functions.structure import interval, whole
 
 KEEP: Kinds = (exp.CurrentTimestamp, exp.WeekStart)
 
@@ -65,7 +65,7 @@ def _moved(name: str, type_: str) -> Lower:
         only(node, "this", "expression", "unit")
         amount = node.expression
         if isinstance(amount, exp.Literal) and amount.is_string:
-            amount = number(int(amount.name))
+            amount = whole(amount)
         by = interval(amount, node.args["unit"].name)
         return macro(name, coerced(node.this, type_), by)
 
