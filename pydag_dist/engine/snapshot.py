@@ -63,8 +63,8 @@ class TaskSnapshot:
 
 
 @dataclass(frozen=True)
-class RunSummary:
-    """A run without its tasks; `counts` has the keys total, ended, active and failed."""
+class RunHead:
+    """What a run is, without its tasks."""
 
     run_id: str
     dag_id: str
@@ -72,11 +72,17 @@ class RunSummary:
     submitted_at: float | None
     started_at: float | None
     ended_at: float | None
+
+
+@dataclass(frozen=True)
+class RunSummary(RunHead):
+    """A run in a list of runs; `counts` has the keys total, ended, active and failed."""
+
     counts: dict[str, int]
 
 
 @dataclass(frozen=True)
-class RunSnapshot:
+class RunSnapshot(RunHead):
     """A run and all its tasks at one moment.
 
     `counts` is the number of tasks per state; `enqueued` says who put messages on the queues:
@@ -84,12 +90,6 @@ class RunSnapshot:
     be planned; `reason` if it was stopped: ``cancel``, or ``timeout`` of the run.
     """
 
-    run_id: str
-    dag_id: str
-    state: str
-    submitted_at: float | None
-    started_at: float | None
-    ended_at: float | None
     error: str | None
     enqueued: dict[str, int]
     tasks: dict[str, TaskSnapshot] = field(repr=False)
@@ -136,6 +136,17 @@ def parse_event(event_id: str, fields: Mapping[str, str]) -> Event:
     )
 
 
+def _head(run_id: str, head: Mapping[str, str]) -> dict[str, Any]:
+    """The fields of a `RunHead` from a run's hash."""
+    times = ("submitted_at", "started_at", "ended_at")
+    return {
+        "run_id": run_id,
+        "dag_id": head["dag_id"],
+        "state": head["state"],
+        **{time: seconds(head.get(time)) for time in times},
+    }
+
+
 def parse_summary(run_id: str, head: Mapping[str, str], active: int) -> RunSummary:
     """A run's summary from its hash and the size of its active set."""
     total, left = int(head.get("total", 0)), int(head.get("left", 0))
@@ -145,15 +156,7 @@ def parse_summary(run_id: str, head: Mapping[str, str], active: int) -> RunSumma
         "active": active,
         "failed": int(head.get("failures", 0)),
     }
-    return RunSummary(
-        run_id=run_id,
-        dag_id=head["dag_id"],
-        state=head["state"],
-        submitted_at=seconds(head.get("submitted_at")),
-        started_at=seconds(head.get("started_at")),
-        ended_at=seconds(head.get("ended_at")),
-        counts=counts,
-    )
+    return RunSummary(**_head(run_id, head), counts=counts)
 
 
 def parse_run(
@@ -176,12 +179,7 @@ def parse_run(
             error=out.get(f"e/{task}"),
         )
     return RunSnapshot(
-        run_id=run_id,
-        dag_id=head["dag_id"],
-        state=head["state"],
-        submitted_at=seconds(head.get("submitted_at")),
-        started_at=seconds(head.get("started_at")),
-        ended_at=seconds(head.get("ended_at")),
+        **_head(run_id, head),
         error=head.get("error"),
         enqueued={
             source: int(head.get(f"enqueued/{source}", 0))
