@@ -27,6 +27,10 @@ def _name_columns(select: exp.Select) -> None:
         if _has_name(column):
             named.append(column)
             continue
+        if isinstance(column, exp.Column | exp.Dot):
+            # `s.a` may be a member of a struct, and is called `a` from here on.
+            named.append(exp.alias_(column, column.name, quoted=True))
+            continue
         name = f"_field_{position}" if select.args.get("kind") else f"f{unnamed}_"
         named.append(exp.alias_(column, name, quoted=True))
         unnamed += 1
@@ -34,7 +38,10 @@ def _name_columns(select: exp.Select) -> None:
 
 
 def _has_name(column: exp.Expression) -> bool:
-    return isinstance(column, exp.Alias | exp.Column | exp.Star | exp.Dot | exp.Aliases)
+    if isinstance(column, exp.Column | exp.Dot):
+        is_path = isinstance(column, exp.Dot) or bool(column.table)
+        return not is_path or column.find(exp.Star) is not None
+    return isinstance(column, exp.Alias | exp.Star | exp.Aliases)
 
 
 def _resolve_aliases(select: exp.Select) -> None:

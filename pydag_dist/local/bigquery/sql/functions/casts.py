@@ -64,7 +64,16 @@ def duck_type_of(node: exp.DataType) -> str:
 
 
 def _data_type(node: exp.DataType) -> Node:
-    if node.this in _NESTED:
+    if node.this == exp.DType.STRUCT:
+        members = [
+            member
+            if isinstance(member, exp.ColumnDef)
+            else exp.ColumnDef(this=exp.to_identifier(f"_field_{position}"), kind=member)
+            for position, member in enumerate(node.expressions, 1)
+        ]
+        node.set("expressions", members)
+        return node
+    if node.this == exp.DType.ARRAY:
         return node
     return exp.DataType.build(duck_type_of(node), dialect="duckdb")
 
@@ -74,8 +83,9 @@ def _cast(node: exp.Cast | exp.TryCast) -> Node:
         raise unimplemented("CAST with FORMAT")
     type_ = node.to
     is_null = isinstance(node.this, exp.Null)
-    if type_.this == exp.DType.STRUCT and isinstance(node.this, exp.Struct):
-        return _struct(type_, node.this)
+    written = _of_struct(type_, node.this)
+    if written is not None:
+        return written
     # Of literals the members have the right types, but for their width.
     if is_null:
         return node
@@ -96,6 +106,17 @@ def _cast(node: exp.Cast | exp.TryCast) -> Node:
         raise refused(node)
     safe = isinstance(node, exp.TryCast) and name not in _ALWAYS_SAFE
     return macro(f"safe_{name}" if safe else name, node.this)
+
+
+def _of_struct(type_: exp.DataType, value: Node) -> Node | None:
+    """A struct, or an array of them, that is written out; else None."""
+    if type_.this == exp.DType.STRUCT and isinstance(value, exp.Struct):
+        return _struct(type_, value)
+    if type_.this == exp.DType.ARRAY and isinstance(value, exp.Array):
+        items = [_of_struct(type_.expressions[0], item) for item in value.expressions]
+        if items and all(item is not None for item in items):
+            return exp.Array(expressions=items)
+    return None
 
 
 def _image(node: Node) -> str | None:
