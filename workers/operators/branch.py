@@ -18,9 +18,9 @@ class Branch(PythonCall):
         if chosen is None:
             return []
         ids = [chosen] if isinstance(chosen, str) else chosen
-        if not isinstance(ids, list):
+        if not isinstance(ids, list | tuple):
             raise TaskFailed(f"a branch returns an id or a list of ids, not {chosen!r}")
-        return ids
+        return list(ids)
 
 
 def skipped(chosen: list[str], branch: dict[str, Any]) -> list[str]:
