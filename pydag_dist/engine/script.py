@@ -1,8 +1,9 @@
-"""Loads the engine's Lua files as one function of the Redis server."""
+"""Loads the engine's Lua files as functions of the Redis server, and calls them."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -11,6 +12,9 @@ import redis
 
 # The order matters: each file uses what those before it define.
 PARTS = ("table", "record", "queue", "outcome", "plan", "lease", "tick", "dispatch")
+
+# What a Redis at its `maxmemory` does nevertheless: it lets tasks end and keeps leases.
+WHEN_FULL = frozenset({"release", "renew", "tick", "work", "cancel"})
 
 
 @cache
@@ -26,45 +30,77 @@ def function_name() -> str:
     return "pydag_" + hashlib.sha256(source().encode()).hexdigest()[:16]
 
 
-# What a Redis at its `maxmemory` does nevertheless: it lets tasks end and keeps leases.
-WHEN_FULL = frozenset({"release", "renew", "tick", "work", "cancel"})
+@cache
+def library() -> str:
+    """The functions' library: one of them for each of Redis's two answers to a full memory."""
+    name = function_name()
+    return f"""#!lua name={name}
+{source()}
+local function run(_, arguments) return dispatch(arguments) end
+redis.register_function('{name}', run)
+redis.register_function{{
+  function_name = '{name}_when_full', callback = run, flags = {{ 'allow-oom' }} }}
+"""
 
 
 class Script:
     """Calls the engine inside Redis.
 
     It is a function (Redis 7), whose code the server compiles and sets up once, not at every
-    call: that is 25 µs of Redis's time a call. Where functions can't be had (fakeredis), it is
-    an ordinary script.
+    call: that is 25 µs of Redis's time a call.
+
+    Connections are taken from the client's pool and kept: taking one for every call, as redis-py
+    does, doubles a call's CPU time. Threads may share an object. Operations are idempotent, since
+    one is sent again if the server has closed a kept connection in the meantime.
     """
 
     def __init__(self, client: redis.Redis) -> None:
         self._client: Any = client
-        self._as_script: Any = None
+        self._kept: list[Any] = []
+        self._pid = os.getpid()
 
-    def __call__(self, *arguments: str | float) -> Any:
+    def __call__(self, prefix: str, operation: str, *arguments: str | float) -> Any:
         """Do an operation; its answer."""
-        if self._as_script:
-            return self._as_script(args=arguments)
-        try:
-            suffix = "_when_full" if arguments[1] in WHEN_FULL else ""
-            return self._client.fcall(function_name() + suffix, 0, *arguments)
-        except redis.ResponseError as error:
-            if "unknown command" in str(error):
-                self._as_script = self._client.register_script(source() + "return dispatch(ARGV)")
-            elif "Function not found" in str(error):
-                self._load()
-            else:
-                raise
-        return self(*arguments)
-
-    def _load(self) -> None:
         name = function_name()
-        register = (
-            "local function call_it(_, arguments) return dispatch(arguments) end "
-            f"redis.register_function('{name}', call_it) "
-            f"redis.register_function{{function_name='{name}_when_full', callback=call_it, "
-            "flags={'allow-oom'}}"
-        )
+        if operation in WHEN_FULL:
+            name += "_when_full"
+        command = ("FCALL", name, 0, prefix, operation, *arguments)
+        try:
+            return self._execute(command)
+        except redis.ResponseError as error:
+            if "Function not found" not in str(error):
+                raise
         # A library that is there already is this one: another process was quicker.
-        self._client.function_load(f"#!lua name={name}\n{source()}{register}", replace=True)
+        self._client.function_load(library(), replace=True)
+        return self._execute(command)
+
+    def _execute(self, command: tuple[str | float, ...]) -> Any:
+        while kept := self._take_kept():
+            try:
+                return self._ask(kept, command)
+            except redis.ConnectionError:
+                continue  # closed in the meantime, like others maybe; a new one isn't
+        return self._ask(self._client.connection_pool.get_connection(), command)
+
+    def _take_kept(self) -> Any:
+        if self._pid != os.getpid():  # they are the parent's
+            self._pid, self._kept = os.getpid(), []
+        try:
+            return self._kept.pop()
+        except IndexError:
+            return None
+
+    def _ask(self, connection: Any, command: tuple[str | float, ...]) -> Any:
+        try:
+            connection.send_command(*command)
+            answer = connection.read_response()
+        except redis.ResponseError:  # a whole answer: the connection is fine
+            self._kept.append(connection)
+            raise
+        except BaseException:
+            # Also a time limit's, by signal: what is still to come must answer no other call.
+            connection.disconnect()
+            self._client.connection_pool.release(connection)
+            raise
+        self._kept.append(connection)
+        return answer
