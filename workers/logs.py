@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import sys
 import threading
 import time
 from collections import deque
@@ -32,24 +33,23 @@ def task_log(client: redis.Redis, key: str, retention: int) -> Iterator[logging.
 
     If Redis is away, lines wait in memory, and at most two seconds more at the end of the task.
     """
-    handler = RedisStreamHandler(lambda lines: _send(client, key, retention, lines))
-    # Not from getLogger: that would keep a logger for every try for ever.
-    logger = logging.Logger(key, logging.INFO)  # noqa: LOG001
-    logger.addHandler(handler)
+    logger = _TaskLogger(key, lambda lines: _send(client, key, retention, lines))
     try:
         yield logger
     finally:
-        handler.close()
+        logger.close()
 
 
 @contextlib.contextmanager
 def captured_output(logger: logging.Logger) -> Iterator[None]:
     """Let what is printed become lines of `logger`: stdout as INFO, stderr as WARNING."""
     out, err = _LineWriter(logger, logging.INFO), _LineWriter(logger, logging.WARNING)
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = out, err
     try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            yield
+        yield
     finally:
+        sys.stdout, sys.stderr = before
         out.finish()
         err.finish()
 
@@ -121,6 +121,29 @@ class RedisStreamHandler(logging.Handler):
                 self._waiting.appendleft((time.time(), "WARNING", lost))
                 self._dropped = 0
             return [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+
+
+class _TaskLogger(logging.Logger):
+    """A logger of one try; made directly, since `getLogger` would keep it for ever.
+
+    Its handler with the locks of its thread comes with the first line: most tasks write none.
+    """
+
+    _first_line = threading.Lock()
+
+    def __init__(self, name: str, send: Callable[[list[Line]], None]) -> None:
+        super().__init__(name, logging.INFO)
+        self._send = send
+
+    def callHandlers(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's name
+        with self._first_line:
+            if not self.handlers:
+                self.addHandler(RedisStreamHandler(self._send))
+        super().callHandlers(record)
+
+    def close(self) -> None:
+        for handler in self.handlers:
+            handler.close()
 
 
 class _LineWriter(io.TextIOBase):

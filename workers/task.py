@@ -72,7 +72,8 @@ class Execute(Task):  # type: ignore[misc]  # Celery has no types
 
     def run(self) -> None:
         """Claim the try, execute its operator, and leave the outcome for the chord's hook."""
-        held = held_by(self.request)
+        request = self.request  # looked up on a stack every time
+        held = held_by(request)
         answer = until_redis_can(
             partial(
                 engine().claim,
@@ -80,7 +81,7 @@ class Execute(Task):  # type: ignore[misc]  # Celery has no types
                 held.task,
                 held.try_number,
                 held.token,
-                self.request.hostname,
+                request.hostname,
                 process=os.getpid(),
             )
         )
@@ -88,7 +89,7 @@ class Execute(Task):  # type: ignore[misc]  # Celery has no types
             raise Ignore(f"{held.run}/{held.task}: {answer}")
         with _context(held, answer.spec) as context:
             ended = _execute(held, context) if answer.order == "run" else _cancel(context)
-        self.request.pydag_ended = ended
+        request.pydag_ended = ended
         if ended.outcome != "success":
             raise TaskFailed(ended.error)  # so that Flower shows a failure
 
@@ -137,7 +138,7 @@ def _execute(held: Held, context: TaskContext) -> Ended:
 
 def _succeeded(context: TaskContext, result: Any) -> Ended:
     if context.branch is None:
-        return Ended("success", "" if result is None else json.dumps(result, allow_nan=False))
+        return Ended("success", _packed(context.operator, result))
     skips = tuple(skipped(result, context.branch))
     return Ended("success", json.dumps(result), skips=skips)
 
@@ -152,6 +153,19 @@ def _cancel(context: TaskContext) -> Ended:
         context.log.exception("could not cancel it; it will be asked for again")
         return Ended("dead", error=_storable(str(error)))
     return Ended("stopped", error="stopped")
+
+
+def _packed(operator: str, result: Any) -> str:
+    """What an operator returned as JSON, None as an empty text."""
+    if result is None:
+        return ""
+    try:
+        return json.dumps(result, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TaskFailed(
+            f"{operator} returned a {type(result).__name__} that is not JSON ({error}): "
+            "return None, or text, numbers, booleans, lists and objects of these"
+        ) from None
 
 
 def _storable(error: str) -> str:

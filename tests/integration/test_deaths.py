@@ -16,7 +16,7 @@ from tests.redis_server import RedisServer
 from tests.support import wait_until
 
 # How the function ends -> what the engine keeps of it, to the letter or its beginning (…).
-RETURNS = "tests.callables:die returned a "
+RETURNS = "python.call returned a "
 FAILURES = {
     "sys.exit": "SystemExit: 3",
     "KeyboardInterrupt": "KeyboardInterrupt",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -23,19 +23,12 @@ class PythonCall(Operator):
     def execute(self, context: TaskContext) -> Any:
         """The function's result, which must be JSON-able; what it raises goes through."""
         params = parsed_params(context, PythonCallParams)
-        name = params.callable
-        function = resolve(name, context.settings.imports)
+        function = resolve(params.callable, context.settings.imports)
         with captured_output(context.log):
-            result = function(*params.args, **params.kwargs)
-        try:
-            return json.loads(json.dumps(result, allow_nan=False))
-        except (TypeError, ValueError, RecursionError) as error:
-            raise TaskFailed(
-                f"{name} returned a {type(result).__name__} that is not JSON ({error}): "
-                "return None, or text, numbers, booleans, lists and objects of these"
-            ) from None
+            return function(*params.args, **params.kwargs)
 
 
+@functools.cache
 def resolve(name: str, imports: tuple[str, ...]) -> Callable[..., Any]:
     """The function named "module:function"; `TaskFailed` before any import if it's not allowed."""
     module_name, _, function_name = name.partition(":")

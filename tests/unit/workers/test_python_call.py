@@ -20,12 +20,6 @@ def talk():
     print("one")
     print("two", end="")
 
-def pair():
-    return (1, {"a": None})
-
-def bad(kind):
-    return {"set": {1}, "nan": float("nan"), "object": object()}[kind]
-
 def fail():
     raise KeyError("mine")
 
@@ -57,16 +51,6 @@ def call(name, *args, imports=("etl_of_test",), log=None, **kwargs):
 def test_a_function_of_an_allowed_module_or_below_it():
     assert call("etl_of_test.jobs:add", 1, b=2) == 3
     assert call("etl_of_test2:add", 1, imports=("etl_of_test2",)) == 2
-
-
-def test_the_result_is_what_json_makes_of_it():
-    assert call("etl_of_test.jobs:pair") == [1, {"a": None}]
-
-
-@pytest.mark.parametrize("kind", ["set", "nan", "object"])
-def test_a_result_that_is_not_json_fails_the_task(kind):
-    with pytest.raises(TaskFailed, match=r"etl_of_test\.jobs:bad returned a .* that is not JSON"):
-        call("etl_of_test.jobs:bad", kind)
 
 
 def test_what_is_printed_is_logged():
