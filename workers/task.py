@@ -44,6 +44,10 @@ class Ended:
 class UnacknowledgedRequest(Request):  # type: ignore[misc]  # Celery has no types
     """A request of a queue without acknowledgement: there is nothing to tell the broker."""
 
+    def __init__(self, message: Any, **options: Any) -> None:
+        # The body as the parent has decoded it, so that the child need not do it again.
+        super().__init__(message, **(options | {"body": message.payload, "decoded": True}))
+
     def acknowledge(self) -> None:
         """Note that it is settled."""
         self.acknowledged = True

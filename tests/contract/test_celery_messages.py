@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import redis
+from celery.app.task import Context
 
 from tests.contract.celery_worker import Sender, Worker
 from tests.support import wait_until
@@ -190,6 +191,21 @@ def test_capturing_a_template_touches_no_broker():
         with pytest.raises(redis.ConnectionError):
             sender.store.ping()
         assert sender.template("succeed", "one")["headers"]["task"] == "succeed"
+
+
+def test_headers_that_are_left_out_mean_the_same_as_empty_ones(sender):
+    """So the engine's messages leave them out."""
+    headers = sender.template("succeed", "one")["headers"]
+    empty = {name for name, value in headers.items() if value in (None, "", 0, {}, [None, None])}
+    assert {"eta", "expires", "group", "retries", "stamps", "timelimit"} <= empty
+    instead = Context()
+    assert {getattr(instead, name, None) for name in empty} <= {None, 0}
+
+
+def test_a_message_that_says_its_headers_spares_celery_looking_for_them():
+    assert Context({"id": "1", "pydag": {"run": "r"}}).headers == {"pydag": {"run": "r"}}
+    said = Context({"id": "1", "pydag": {"run": "r"}, "headers": {}})
+    assert (said.headers, said.pydag) == ({}, {"run": "r"})
 
 
 def test_a_captured_template_runs(sender, worker):
