@@ -81,6 +81,13 @@ def work(journal: str, ms: int) -> None:
     _write(journal, "end")
 
 
+def signal_at_death_of_parent() -> int:
+    """The signal that the kernel sends to this process when its parent ends."""
+    number = ctypes.c_int()
+    ctypes.CDLL(None).prctl(2, ctypes.byref(number))  # PR_GET_PDEATHSIG of linux/prctl.h
+    return number.value
+
+
 def stubborn(journal: str) -> None:
     """Run for ever, whatever is raised in it."""
     _write(journal, "start")

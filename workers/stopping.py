@@ -15,6 +15,7 @@ import redis
 from celery.signals import worker_process_init
 
 from pydag_dist.engine import Engine, Held
+from workers.orphans import die_with_parent
 from workers.process import SOCKET_TIMEOUT, settings
 
 STOP = signal.SIGUSR2  # Celery's prefork pool leaves it alone
@@ -58,7 +59,10 @@ def _on_signal(*_: Any) -> None:
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]  # Celery has no types
-def _listen(**_: Any) -> None:
+def _prepare_child(**_: Any) -> None:
+    # Celery's children end when a pipe from their parent does, but one that was forked later holds
+    # that pipe, too: a parent that is killed while it starts would leave them for ever.
+    die_with_parent()
     signal.signal(STOP, _on_signal)
     # A system call that a signal interrupts goes on when the handler returns.
     signal.siginterrupt(STOP, False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from google.cloud import bigquery
 from pydag_dist.client import Run
 from pydag_dist.engine.messages import celery_config
 from pydag_dist.settings import Settings
-from tests.cluster import Cluster
+from tests.cluster import Cluster, call
 from tests.local_bigquery import LocalBigQuery
 from tests.support import wait_until
 
@@ -139,6 +140,11 @@ def test_what_flower_revokes_is_cancelled(
     assert ends == dict.fromkeys(ends, "success") | {victim: "cancelled"}
     assert snapshot.state == "failed"
     busy_cluster.assert_nothing_left([run])
+
+
+def test_the_kernel_ends_a_worker_s_processes_with_it(busy_cluster: Cluster) -> None:
+    run = busy_cluster.submit([call("t", "signal_at_death_of_parent")])
+    assert busy_cluster.wait_ended(run).tasks["t"].result == signal.SIGKILL
 
 
 @pytest.fixture

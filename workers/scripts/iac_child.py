@@ -6,17 +6,15 @@ told to `run_script`. Exit status 0 is success; an exception's traceback and 1 i
 
 from __future__ import annotations
 
-import ctypes
 import json
 import linecache
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from typing import Any
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+from workers.orphans import die_with_parent
 
 # pyDag's loggers take the number of a message; its scripts use these.
 _MESSAGES = {
@@ -50,8 +48,7 @@ class ScriptLogger:
 
 def main() -> None:
     """Run the script that stdin describes."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     request = json.load(sys.stdin)
     if os.getppid() != request["parent"]:
         sys.exit("the worker's process is gone")  # before this one could ask to be told
