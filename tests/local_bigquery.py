@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any, Self
@@ -26,12 +27,15 @@ class LocalBigQuery:
         self._log = directory / "bigquery.log"
         self._port = 0
         self._process: subprocess.Popen[str] | None = None
+        self._clients: list[bigquery.Client] = []
 
     def __enter__(self) -> Self:
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        for client in self._clients:
+            client.close()
         if self._process is not None:
             assert self.stop() == 0, self._log.read_text()
 
@@ -65,12 +69,15 @@ class LocalBigQuery:
         return self._signal(signal.SIGTERM)
 
     def client(self, project: str = PROJECT, **options: Any) -> bigquery.Client:
-        return bigquery.Client(
+        """A client that is closed with the service."""
+        client = bigquery.Client(
             project=project,
             credentials=AnonymousCredentials(),
             client_options={"api_endpoint": self.url},
             **options,
         )
+        self._clients.append(client)
+        return client
 
     def put(self, uri: str, data: bytes | str) -> Path:
         """Make `data` the object of a gs:// URI."""
@@ -88,5 +95,9 @@ class LocalBigQuery:
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, method=method)
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise

@@ -699,5 +699,5 @@ def test_by_the_emulator_variable(local_bigquery, monkeypatch):
     from google.auth.credentials import AnonymousCredentials
 
     monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", local_bigquery.url)
-    client = bigquery.Client(project="other", credentials=AnonymousCredentials())
-    assert rows(client, "SELECT 1") == [(1,)]
+    with bigquery.Client(project="other", credentials=AnonymousCredentials()) as client:
+        assert rows(client, "SELECT 1") == [(1,)]

@@ -224,6 +224,17 @@ def delete_table(cursor: Cursor, ref: TableRef) -> None:
     )
 
 
+def drop_expired(cursor: Cursor) -> None:
+    """Free what tables past their expiration time hold; nobody sees them any more."""
+    rows = cursor.execute(
+        "SELECT project, dataset, table_id FROM pydag.tables "
+        "WHERE CAST(resource ->> 'expirationTime' AS BIGINT) <= ?",
+        [now_ms()],
+    ).fetchall()
+    for row in rows:
+        delete_table(cursor, TableRef(*row))
+
+
 def list_tables(cursor: Cursor, ref: DatasetRef) -> list[Resource]:
     """All tables and views of a dataset, by id."""
     rows = cursor.execute(

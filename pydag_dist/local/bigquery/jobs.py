@@ -152,7 +152,10 @@ class Job:
         if self.parent:
             statistics["parentJobId"] = self.parent
         if self.started is not None and self.ended is not None:
-            statistics["totalSlotMs"] = str(max(self.ended - self.started, 1))
+            slots = str(max(self.ended - self.started, 1))  # one slot, as long as it took
+            statistics["totalSlotMs"] = slots
+            if "query" in statistics:
+                statistics["query"] = {**statistics["query"], "totalSlotMs": slots}
         status: Resource = {"state": self.state}
         if self.error:
             status["errorResult"] = self.error

@@ -72,6 +72,8 @@ def plan_query(service: Service, job: Job) -> Outcome:
 def _run_statement(service: Service, run: Run, statement: Statement, job: Job) -> None:
     context = _context(service, run.cursor, job)
     target, exclusive = target_of(context, statement)
+    # A failed job has it, too.
+    job.outcome.statistics = {"query": {"statementType": statement.kind}}
 
     def body(cursor: Cursor) -> Outcome:
         return execute(_context(service, cursor, job), statement)

@@ -74,7 +74,6 @@ class Run:
     def _fail(self, error: ApiError) -> None:
         job = self.job
         job.control.running_on(None)
-        job.outcome.statistics = job.outcome.statistics or {}
         job.outcome.wrote = job.outcome.result = job.outcome.schema = None
         job.fail(error)
         job.ended = max(now_ms(), job.created)

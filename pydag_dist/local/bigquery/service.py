@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from pydag_dist.local.bigquery.catalog import drop_expired
 from pydag_dist.local.bigquery.errors import duplicate, not_found, unimplemented
 from pydag_dist.local.bigquery.faults import Faults
 from pydag_dist.local.bigquery.jobs import (
@@ -25,6 +26,8 @@ from pydag_dist.local.bigquery.runner import Runner, Work
 from pydag_dist.local.bigquery.storage import Sizes
 from pydag_dist.local.bigquery.store import Cursor, Store
 
+_TIDY_SECONDS = 3600
+
 
 @dataclass
 class Service:
@@ -39,6 +42,7 @@ class Service:
     runner: Runner
     writers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(32, "writer"))
     """For requests that change tables, and may have to wait for a job that does."""
+    _tidying: asyncio.Task[None] | None = None
 
     @classmethod
     def open(cls, data: Path, gcs_root: Path, faults: Faults) -> Service:
@@ -50,6 +54,7 @@ class Service:
             journal.write(job)
         runner = Runner(store, journal, faults)
         service = cls(data, gcs_root, store, Sizes(), journal, faults, runner)
+        service._tidying = asyncio.create_task(service._tidy())
         unfinished = store.transact(unfinished_jobs)
         service.uploads.mkdir(exist_ok=True)
         service._drop_uploads({job.upload for job in unfinished})
@@ -64,10 +69,18 @@ class Service:
 
     async def close(self) -> None:
         """Give up running jobs, write everything to disk."""
+        if self._tidying is not None:
+            self._tidying.cancel()
         await self.runner.close()
         self.writers.shutdown(cancel_futures=True)
         self.store.close()
         self.journal.close()
+
+    async def _tidy(self) -> None:
+        """Now and every hour, drop the rows of queries of more than a day ago."""
+        while True:
+            await asyncio.to_thread(self.store.transact, drop_expired)
+            await asyncio.sleep(_TIDY_SECONDS)
 
     async def start(self, job: Job) -> Job:
         """Make the job durable, then run it.

@@ -42,6 +42,9 @@ def shown(resource: Resource) -> dict[str, Any]:
 def changed(resource: Resource, body: Resource, settable: tuple[str, ...]) -> Resource:
     """`resource` with the fields of a patch; null removes one."""
     result = {**resource, **{key: body[key] for key in settable if key in body}}
+    if body.get("labels"):
+        labels = {**resource.get("labels", {}), **body["labels"]}
+        result["labels"] = {key: value for key, value in labels.items() if value is not None}
     return {key: value for key, value in result.items() if value is not None}
 
 

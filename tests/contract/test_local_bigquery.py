@@ -1,0 +1,300 @@
+"""Datasets, tables and jobs of the local BigQuery, by the official client."""
+
+from __future__ import annotations
+
+import urllib.error
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from google.api_core.exceptions import (
+    BadRequest,
+    Conflict,
+    MethodNotImplemented,
+    NotFound,
+    PreconditionFailed,
+)
+from google.cloud import bigquery
+from google.cloud.bigquery import Dataset, LoadJobConfig, SchemaField, Table
+
+from tests.local_bigquery import PROJECT, LocalBigQuery
+from tests.support import wait_until
+
+
+@pytest.fixture(scope="module")
+def client(local_bigquery: LocalBigQuery):
+    with local_bigquery.client() as client:
+        client.create_dataset("api")
+        yield client
+
+
+@pytest.fixture
+def table(request) -> str:
+    return f"{PROJECT}.api.{request.node.name.split('[')[0]}"
+
+
+FIELDS = [
+    SchemaField("id", "INTEGER", "REQUIRED", description="the id"),
+    SchemaField("tags", "STRING", "REPEATED"),
+    SchemaField("who", "RECORD", fields=[SchemaField("name", "STRING")]),
+    SchemaField("day", "DATE"),
+]
+
+
+def test_datasets(client):
+    given = Dataset(f"{PROJECT}.made")
+    given.location = "europe-west1"
+    given.description = "about it"
+    given.labels = {"team": "data"}
+    given.default_table_expiration_ms = 3_600_000
+    client.create_dataset(given)
+    with pytest.raises(Conflict, match="Already Exists: Dataset local-project:made"):
+        client.create_dataset(given)
+    client.create_dataset(given, exists_ok=True)
+    made = client.get_dataset("made")
+    assert (made.location, made.description, made.labels) == (
+        "europe-west1", "about it", {"team": "data"}
+    )  # fmt: skip
+    made.description = None
+    made.labels = {"team": None, "more": "x"}
+    changed = client.update_dataset(made, ["description", "labels"])
+    assert (changed.description, changed.labels) == (None, {"more": "x"})
+    with pytest.raises(PreconditionFailed):
+        client.update_dataset(made, ["description"])
+    assert "made" in [dataset.dataset_id for dataset in client.list_datasets()]
+    client.create_table(Table(f"{PROJECT}.made.t", FIELDS))
+    assert client.get_table("made.t").expires is not None
+    with pytest.raises(BadRequest, match="still in use"):
+        client.delete_dataset("made")
+    client.delete_dataset("made", delete_contents=True)
+    with pytest.raises(NotFound, match="Not found: Dataset local-project:made"):
+        client.get_dataset("made")
+    client.delete_dataset("made", not_found_ok=True)
+
+
+def test_hidden_datasets_hold_the_rows_of_queries(client):
+    client.query("SELECT 1 AS a").result()
+    assert not [d.dataset_id for d in client.list_datasets() if d.dataset_id.startswith("_")]
+    assert [d for d in client.list_datasets(include_all=True) if d.dataset_id.startswith("_")]
+
+
+@pytest.mark.parametrize("name", ["bad-name", "", "ä"])
+def test_wrong_names_of_datasets(client, name):
+    with pytest.raises((BadRequest, ValueError)):
+        client.create_dataset(Dataset(f"{PROJECT}.{name}"))
+
+
+def test_tables(client, table):
+    given = Table(table, FIELDS)
+    given.time_partitioning = bigquery.TimePartitioning(field="day", type_="MONTH")
+    given.clustering_fields = ["id"]
+    given.description = "about it"
+    given.friendly_name = "friend"
+    given.labels = {"a": "b"}
+    client.create_table(given)
+    with pytest.raises(Conflict, match="Already Exists: Table"):
+        client.create_table(given)
+    made = client.get_table(table)
+    assert made.schema == FIELDS
+    assert (made.time_partitioning.type_, made.time_partitioning.field) == ("MONTH", "day")
+    assert (made.clustering_fields, made.description, made.friendly_name) == (
+        ["id"], "about it", "friend"
+    )  # fmt: skip
+    assert (made.num_rows, made.num_bytes, made.location, made.table_type) == (0, 0, "US", "TABLE")
+    assert made.labels == {"a": "b"}
+    assert [item.table_id for item in client.list_tables("api")].count(made.table_id) == 1
+    client.query_and_wait(
+        f"INSERT `{table}` (id, tags, who) VALUES (1, ['a', 'bc'], STRUCT('xyz')), (2, [], NULL)"
+    )
+    after = client.get_table(table)
+    assert (after.num_rows, after.num_bytes) == (2, 8 + 3 + 4 + 5 + 8)
+    assert after.modified > made.modified
+    assert after.created == made.created
+    client.delete_table(table)
+    with pytest.raises(NotFound, match=f"Not found: Table {table.replace('.', ':', 1)}"):
+        client.get_table(table)
+    client.delete_table(table, not_found_ok=True)
+    with pytest.raises(NotFound):
+        client.create_table(Table(f"{PROJECT}.nowhere.t", FIELDS))
+
+
+def test_changing_a_table(client, table):
+    made = client.create_table(Table(table, FIELDS))
+    made.description = "new"
+    made.expires = datetime.now(UTC) + timedelta(hours=1)
+    changed = client.update_table(made, ["description", "expires"])
+    assert (changed.description, changed.expires is not None) == ("new", True)
+    with pytest.raises(PreconditionFailed):
+        client.update_table(made, ["description"])
+    changed.schema = [
+        SchemaField("id", "INT64", "NULLABLE"), *FIELDS[1:], SchemaField("more", "STRING")
+    ]  # fmt: skip
+    changed = client.update_table(changed, ["schema"])
+    assert [(field.name, field.mode) for field in changed.schema][::4] == [
+        ("id", "NULLABLE"), ("more", "NULLABLE")
+    ]  # fmt: skip
+    client.query_and_wait(f"INSERT `{table}` (more) VALUES ('x')")
+    changed = client.get_table(table)
+    for refused in (
+        [*changed.schema[:-1]],
+        [*changed.schema[:-1], SchemaField("more", "INT64")],
+        [*changed.schema, SchemaField("must", "INT64", "REQUIRED")],
+    ):
+        changed.schema = refused
+        with pytest.raises(BadRequest, match="Provided Schema does not match Table"):
+            client.update_table(changed, ["schema"])
+
+
+def test_an_expired_table_is_gone(client, table):
+    given = Table(table, FIELDS)
+    given.expires = datetime.now(UTC) + timedelta(milliseconds=300)
+    client.create_table(given)
+
+    def gone():
+        try:
+            client.get_table(table)
+        except NotFound:
+            return True
+        return False
+
+    wait_until(gone, "the table expires")
+    assert table.rpartition(".")[2] not in [item.table_id for item in client.list_tables("api")]
+    client.create_table(Table(table, FIELDS))
+
+
+def test_views_by_the_api(client, table):
+    client.query_and_wait(f"CREATE TABLE `{table}` AS SELECT 1 AS a")
+    view = Table(f"{table}_v")
+    view.view_query = f"SELECT a + 1 AS b FROM `{table}`"
+    made = client.create_table(view)
+    assert (made.table_type, [field.name for field in made.schema]) == ("VIEW", ["b"])
+    assert [row["b"] for row in client.query_and_wait(f"SELECT * FROM `{table}_v`")] == [2]
+    with pytest.raises(BadRequest):
+        list(client.list_rows(f"{table}_v", selected_fields=made.schema))
+
+
+def test_reading_rows(client, table):
+    client.query_and_wait(
+        f"CREATE TABLE `{table}` AS SELECT n, CAST(n AS STRING) AS s, [n] AS l "
+        "FROM UNNEST(GENERATE_ARRAY(0, 99)) AS n"
+    )
+    assert len(list(client.list_rows(table))) == 100
+    some = client.list_rows(table, max_results=5, start_index=90)
+    assert [row["n"] for row in some] == [90, 91, 92, 93, 94]
+    pages = [page.num_items for page in client.list_rows(table, page_size=30).pages]
+    assert pages == [30, 30, 30, 10]
+    (first, *_) = client.list_rows(table, selected_fields=[SchemaField("s", "STRING")])
+    assert dict(first) == {"s": "0"}
+
+
+def test_jobs(client, local_bigquery):
+    job = client.query("SELECT 1 AS a", job_id="one", job_retry=None)
+    job.result()
+    again = client.get_job("one")
+    assert (again.state, again.job_type, again.statement_type) == ("DONE", "query", "SELECT")
+    assert again.created <= again.started <= again.ended
+    assert again.slot_millis >= 1
+    assert again.destination.dataset_id.startswith("_")
+    failed = client.query("SELECT * FROM api.nope", job_id="two", job_retry=None)
+    with pytest.raises(NotFound):
+        failed.result()
+    listed = {job.job_id: job for job in client.list_jobs()}
+    assert listed["two"].error_result["reason"] == "notFound"
+    assert not [job for job in client.list_jobs(state_filter="running") if job.job_id == "one"]
+    since = [job.job_id for job in client.list_jobs(min_creation_time=failed.created)]
+    assert "two" in since
+    with pytest.raises(NotFound, match=r"Not found: Job local-project:US\.nowhere"):
+        client.get_job("nowhere")
+    with pytest.raises(BadRequest, match="Invalid job ID"):
+        client.query("SELECT 1", job_id="bad id", job_retry=None)
+    (entry,) = [entry for entry in local_bigquery.journal() if entry["id"] == "one"]
+    assert (entry["kind"], entry["statement_type"], entry["rows"], entry["state"]) == (
+        "query", "SELECT", 1, "done"
+    )  # fmt: skip
+    assert entry["started"] <= entry["ended"]
+
+
+def test_labels_and_priority(client):
+    config = bigquery.QueryJobConfig(labels={"pydag-run": "r1"}, priority="BATCH")
+    job = client.query("SELECT 1", job_config=config)
+    assert client.get_job(job.job_id).labels == {"pydag-run": "r1"}
+
+
+def test_the_same_request_id_is_the_same_query(local_bigquery, client, table):
+    client.query_and_wait(f"CREATE TABLE `{table}` (a INT64)")
+    body = {"query": f"INSERT `{table}` VALUES (1)", "useLegacySql": False, "requestId": "r-1"}
+    path = f"/bigquery/v2/projects/{PROJECT}/queries"
+    first = local_bigquery.call("POST", path, body)
+    second = local_bigquery.call("POST", path, body)
+    assert first["jobReference"] == second["jobReference"]
+    assert client.get_table(table).num_rows == 1
+
+
+def test_a_query_that_takes_longer_than_the_client_waits(local_bigquery, client):
+    local_bigquery.fault(method="run", delay=1)
+    path = f"/bigquery/v2/projects/{PROJECT}/queries"
+    body = {"query": "SELECT 7 AS a", "useLegacySql": False, "timeoutMs": 50}
+    answer = local_bigquery.call("POST", path, body)
+    assert not answer["jobComplete"]
+    job = client.get_job(answer["jobReference"]["jobId"])
+    assert [row["a"] for row in job.result()] == [7]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", f"/bigquery/v2/projects/{PROJECT}/datasets/api/models"),
+        ("POST", f"/bigquery/v2/projects/{PROJECT}/datasets/api/tables/t/insertAll"),
+        ("GET", f"/bigquery/v2/projects/{PROJECT}/datasets/api/routines"),
+    ],
+)
+def test_other_paths_are_not_supported(local_bigquery, method, path):
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        local_bigquery.call(method, path, {} if method == "POST" else None)
+    assert raised.value.code == 501
+
+
+def test_what_would_be_passed_over_is_refused(client, table):
+    given = Table(table, FIELDS)
+    given.require_partition_filter = True
+    with pytest.raises(MethodNotImplemented, match="requirePartitionFilter"):
+        client.create_table(given)
+    given = Table(table, [SchemaField("g", "GEOGRAPHY")])
+    with pytest.raises(MethodNotImplemented, match="GEOGRAPHY"):
+        client.create_table(given)
+    given = Table(table, [SchemaField("s", "STRING", max_length=5)])
+    with pytest.raises(MethodNotImplemented, match="parameterized"):
+        client.create_table(given)
+    with pytest.raises(MethodNotImplemented, match="legacy SQL"):
+        client.query("SELECT 1", job_config=bigquery.QueryJobConfig(use_legacy_sql=True))
+    with pytest.raises(MethodNotImplemented, match="copy jobs"):
+        client.copy_table(table, f"{table}_copy")
+    with pytest.raises(MethodNotImplemented, match="extract jobs"):
+        client.extract_table(table, "gs://bucket/file")
+    config = LoadJobConfig(source_format="CSV", schema=FIELDS, encoding="ISO-8859-1")
+    job = client.load_table_from_uri("gs://b/f", table, job_config=config)
+    with pytest.raises((MethodNotImplemented, NotFound)):
+        job.result()
+
+
+def test_wrong_schemas(client, table):
+    for fields in (
+        [{"name": "a b!", "type": "STRING"}],
+        [{"name": "a", "type": "STRING"}, {"name": "A", "type": "STRING"}],
+        [{"name": "a", "type": "NOTHING"}],
+        [{"name": "a", "type": "RECORD"}],
+    ):
+        with pytest.raises(BadRequest):
+            client._call_api(
+                None,
+                method="POST",
+                path=f"/projects/{PROJECT}/datasets/api/tables",
+                data={
+                    "tableReference": {"projectId": PROJECT, "datasetId": "api", "tableId": "x"},
+                    "schema": {"fields": fields},
+                },
+            )
+
+
+def test_health_and_token(local_bigquery):
+    assert local_bigquery.call("GET", "/-/health")["status"] == "ok"
+    assert local_bigquery.call("POST", "/token", {})["token_type"] == "Bearer"
