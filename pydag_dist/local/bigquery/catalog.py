@@ -124,16 +124,21 @@ def list_datasets(cursor: Cursor, project: str) -> list[Resource]:
 
 def find_table(cursor: Cursor, ref: TableRef) -> Resource | None:
     """The table's or view's resource, or None; an expired table is as good as deleted."""
+    resource = _stored_table(cursor, ref)
+    return None if resource is None or _is_expired(resource) else resource
+
+
+def _stored_table(cursor: Cursor, ref: TableRef) -> Resource | None:
     row = fetch_one(
         cursor,
         "SELECT resource FROM pydag.tables WHERE project = ? AND dataset = ? AND table_id = ?",
         [*ref],
     )
-    if row is None:
-        return None
-    resource: Resource = json.loads(row[0])
-    expires = int(resource.get("expirationTime") or 0)
-    return None if expires and expires <= now_ms() else resource
+    return None if row is None else json.loads(row[0])
+
+
+def _is_expired(resource: Resource) -> bool:
+    return 0 < int(resource.get("expirationTime") or 0) <= now_ms()
 
 
 def get_table(cursor: Cursor, ref: TableRef, location: str | None = None) -> Resource:
@@ -164,9 +169,11 @@ def create_table(
     dataset = find_dataset(cursor, ref.in_dataset)
     if dataset is None:
         raise not_found("Dataset", str(ref.in_dataset))
-    if find_table(cursor, ref) is not None:
-        raise duplicate("Table", str(ref))
-    delete_table(cursor, ref)  # what is left of an expired one
+    existing = _stored_table(cursor, ref)
+    if existing is not None:
+        if not _is_expired(existing):
+            raise duplicate("Table", str(ref))
+        delete_table(cursor, ref)
     at = now_ms()
     resource = {
         "type": "TABLE",
@@ -190,6 +197,9 @@ def create_table(
 def _create_storage(
     cursor: Cursor, ref: TableRef, fields: list[Field], filled_by: str | None
 ) -> None:
+    if filled_by is not None and fields and all(f["mode"] == "NULLABLE" for f in fields):
+        cursor.execute(f"CREATE TABLE {ref.sql} AS {filled_by}")
+        return
     columns = ", ".join(column_definition(field) for field in fields)
     # DuckDB has no tables without columns, BigQuery has: a table that gets its schema later.
     cursor.execute(f"CREATE TABLE {ref.sql} ({columns or quote(NO_COLUMNS) + ' BOOLEAN'})")
@@ -242,8 +252,7 @@ def list_tables(cursor: Cursor, ref: DatasetRef) -> list[Resource]:
         [*ref],
     ).fetchall()
     resources = [json.loads(row[0]) for row in rows]
-    at = now_ms()
-    return [r for r in resources if not 0 < int(r.get("expirationTime") or 0) <= at]
+    return [resource for resource in resources if not _is_expired(resource)]
 
 
 def table_fields(resource: Resource) -> list[Field]:

@@ -46,16 +46,19 @@ def plan_dml(context: Context, kind: str, tree: exp.Expression) -> Dml:
     Raises:
         ApiError: `invalidQuery`, `notFound`, `notImplemented`.
     """
-    plan = {
+    plan: Dml = {
         "INSERT": _insert,
         "UPDATE": _update,
         "DELETE": _delete,
         "MERGE": _merge,
         "TRUNCATE_TABLE": _truncate,
     }[kind](context, tree)
-    if kind != "TRUNCATE_TABLE":
-        context.cursor.execute(f"EXPLAIN {plan.sql}").fetchall()  # finds wrong names and types
     return plan
+
+
+def check_dml(context: Context, plan: Dml) -> None:
+    """Find wrong names and types without running the statement."""
+    context.cursor.execute(f"EXPLAIN {plan.sql}").fetchall()
 
 
 def run_dml(context: Context, plan: Dml) -> Outcome:

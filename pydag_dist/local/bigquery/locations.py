@@ -28,8 +28,12 @@ def location_of(
     if given:
         return normal(given)
 
+    datasets = _datasets(project, configuration)
+    if not datasets:
+        return DEFAULT
+
     def first_known(cursor: Cursor) -> str:
-        for ref in _datasets(project, configuration):
+        for ref in datasets:
             dataset = find_dataset(cursor, ref)
             if dataset is not None:
                 return str(dataset["location"])

@@ -126,7 +126,7 @@ def _statements(job: Job) -> list[Statement]:
     config = job.configuration["query"]
     parameters = Parameters(config.get("queryParameters") or [], config.get("parameterMode"))
     return [
-        replace(statement, tree=parameters.bind(statement.tree))
+        replace(statement, tree=parameters.bind(statement.tree.copy()))
         for statement in parse_script(str(config["query"]))
     ]
 

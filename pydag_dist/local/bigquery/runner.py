@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -24,6 +25,7 @@ from pydag_dist.local.bigquery.store import Cursor, Store, transaction
 _LOG = logging.getLogger(__name__)
 _CONCURRENT_JOBS = 100
 _INTERRUPT_EVERY = 0.05
+_RECENT_JOBS = 2000
 
 Body = Callable[[Cursor], Outcome]
 
@@ -104,6 +106,8 @@ class Runner:
     def __init__(self, store: Store, journal: Journal, faults: Faults) -> None:
         self.store = store
         self.live: dict[JobKey, Job] = {}
+        self._recent: dict[JobKey, Job] = {}
+        self._recent_lock = threading.Lock()
         self._journal = journal
         self._faults = faults
         self._locks = Locks()
@@ -162,8 +166,19 @@ class Runner:
         """Tell everyone that the job's end is committed."""
         self._journal.write(job)
         job.state = "DONE"
+        self._remember(job)
         self.live.pop(job.key, None)
         self._loop.call_soon_threadsafe(job.finished.set)
+
+    def known(self, key: JobKey) -> Job | None:
+        """The job, if it has not ended or has ended lately."""
+        return self.live.get(key) or self._recent.get(key)
+
+    def _remember(self, job: Job) -> None:
+        with self._recent_lock:
+            self._recent[job.key] = job
+            if len(self._recent) > _RECENT_JOBS:
+                del self._recent[next(iter(self._recent))]
 
     @contextmanager
     def locked(

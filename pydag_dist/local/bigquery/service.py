@@ -11,12 +11,12 @@ from pathlib import Path
 from pydag_dist.local.bigquery.catalog import drop_expired
 from pydag_dist.local.bigquery.errors import duplicate, not_found, unimplemented
 from pydag_dist.local.bigquery.faults import Faults
+from pydag_dist.local.bigquery.inserts import Inserts
 from pydag_dist.local.bigquery.jobs import (
     Job,
     JobKey,
     ended_jobs,
     find_job,
-    insert_job,
     unfinished_jobs,
 )
 from pydag_dist.local.bigquery.journal import Journal
@@ -24,7 +24,7 @@ from pydag_dist.local.bigquery.load import run_load
 from pydag_dist.local.bigquery.query import run_query
 from pydag_dist.local.bigquery.runner import Runner, Work
 from pydag_dist.local.bigquery.storage import Sizes
-from pydag_dist.local.bigquery.store import Cursor, Store
+from pydag_dist.local.bigquery.store import Store
 
 _TIDY_SECONDS = 3600
 
@@ -42,7 +42,11 @@ class Service:
     runner: Runner
     writers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(32, "writer"))
     """For requests that change tables, and may have to wait for a job that does."""
+    _inserts: Inserts = field(init=False)
     _tidying: asyncio.Task[None] | None = None
+
+    def __post_init__(self) -> None:
+        self._inserts = Inserts(self.store)
 
     @classmethod
     def open(cls, data: Path, gcs_root: Path, faults: Faults) -> Service:
@@ -54,6 +58,7 @@ class Service:
             journal.write(job)
         runner = Runner(store, journal, faults)
         service = cls(data, gcs_root, store, Sizes(), journal, faults, runner)
+        service._inserts.open()
         service._tidying = asyncio.create_task(service._tidy())
         unfinished = store.transact(unfinished_jobs)
         service.uploads.mkdir(exist_ok=True)
@@ -71,6 +76,7 @@ class Service:
         """Give up running jobs, write everything to disk."""
         if self._tidying is not None:
             self._tidying.cancel()
+        self._inserts.close()
         await self.runner.close()
         self.writers.shutdown(cancel_futures=True)
         self.store.close()
@@ -89,11 +95,11 @@ class Service:
             ApiError: `duplicate` when its id is taken, by a running or an ended job.
         """
         work = self._work(job)
-        if job.key in self.runner.live:
+        if self.runner.known(job.key) is not None:
             raise duplicate("Job", str(job.key))
         self.runner.live[job.key] = job  # from here on, the id is taken
         try:
-            await asyncio.to_thread(self._insert, job)
+            await self._inserts.insert(job)
         except BaseException:
             self.runner.live.pop(job.key, None)
             raise
@@ -108,7 +114,7 @@ class Service:
         """
         for place in [location] if location else ["US", "EU"]:
             key = JobKey(project, place, job_id)
-            job = self.runner.live.get(key)
+            job = self.runner.known(key)
             if job is None:
                 job = await asyncio.to_thread(self.store.transact, partial(find_job, key=key))
             if job is not None:
@@ -124,14 +130,6 @@ class Service:
         for wait in waits:
             wait.cancel()
         return job.finished.is_set()
-
-    def _insert(self, job: Job) -> None:
-        def insert(cursor: Cursor) -> None:
-            if find_job(cursor, job.key) is not None:
-                raise duplicate("Job", str(job.key))
-            insert_job(cursor, job)
-
-        self.store.transact(insert)
 
     def _work(self, job: Job) -> Work:
         work = {"query": run_query, "load": run_load}.get(job.kind)

@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from pydag_dist.local.bigquery.context import Context
 from pydag_dist.local.bigquery.ddl import run_ddl
-from pydag_dist.local.bigquery.dml import plan_dml, run_dml
+from pydag_dist.local.bigquery.dml import check_dml, plan_dml, run_dml
 from pydag_dist.local.bigquery.errors import ApiError
 from pydag_dist.local.bigquery.jobs import Outcome
 from pydag_dist.local.bigquery.names import DatasetRef, TableRef, table_ref
@@ -69,7 +69,7 @@ def dry_run(context: Context, statement: Statement) -> Outcome:
     if statement.kind == "SELECT":
         outcome.schema = plan_select(context, tree).fields
     elif statement.kind in _DML:
-        plan_dml(context, statement.kind, tree)
+        check_dml(context, plan_dml(context, statement.kind, tree))
     else:
         outcome = run_ddl(context, statement.kind, tree)
     _check_billed(context)

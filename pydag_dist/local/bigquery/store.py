@@ -17,6 +17,7 @@ import logging
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -51,6 +52,8 @@ class Store:
     def __init__(self, path: Path) -> None:
         self._connection = duckdb.connect(str(path))
         self._lock = threading.Lock()
+        self._idle: deque[Cursor] = deque()
+        self._connection.execute("SET GLOBAL TimeZone = 'UTC'")
         self._connection.execute(_TABLES)
         for macro in MACROS:
             self._connection.execute(macro)
@@ -58,21 +61,27 @@ class Store:
     def cursor(self) -> Cursor:
         """A new connection to the file; the caller closes it."""
         with self._lock:
-            cursor = self._connection.cursor()
-        cursor.execute("SET TimeZone = 'UTC'")
-        return cursor
+            return self._connection.cursor()
 
     def transact(self, body: Callable[[Cursor], T], *, undo: bool = False) -> T:
         """`body` in one transaction on a cursor of its own; with `undo`, of no effect."""
-        cursor = self.cursor()
         try:
-            return transaction(cursor, body, undo=undo)
-        finally:
+            cursor = self._idle.pop()
+        except IndexError:
+            cursor = self.cursor()
+        try:
+            result = transaction(cursor, body, undo=undo)
+        except BaseException:
             cursor.close()
+            raise
+        self._idle.append(cursor)
+        return result
 
     def close(self) -> None:
         """Write everything to the file and close it."""
         with self._lock:
+            for cursor in self._idle:
+                cursor.close()
             self._connection.execute("CHECKPOINT")
             self._connection.close()
 

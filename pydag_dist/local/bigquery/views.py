@@ -32,4 +32,4 @@ def view_fields(
     location = get_dataset(cursor, ref.in_dataset)["location"]
     key = JobKey(ref.project, location, "")
     context = Context(cursor, service.sizes, key, {}, default=None, check=lambda: None)
-    return plan_select(context, statements[0].tree).fields
+    return plan_select(context, statements[0].tree.copy()).fields

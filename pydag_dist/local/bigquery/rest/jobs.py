@@ -15,7 +15,7 @@ from pydag_dist.local.bigquery.catalog import now_ms
 from pydag_dist.local.bigquery.errors import ApiError, error_of, invalid, unimplemented
 from pydag_dist.local.bigquery.jobs import Job, JobKey, ended_jobs
 from pydag_dist.local.bigquery.load import check_load
-from pydag_dist.local.bigquery.locations import location_of
+from pydag_dist.local.bigquery.locations import location_of, normal
 from pydag_dist.local.bigquery.query import check_query, plan_query
 from pydag_dist.local.bigquery.rest.http import (
     answer,
@@ -98,7 +98,8 @@ async def get(request: Request) -> Response:
 
 async def _job(request: Request) -> Job:
     path = request.path_params
-    location = request.query_params.get("location")
+    given = request.query_params.get("location")
+    location = normal(given) if given else None
     return await service_of(request).job(path["project"], path["job"], location)
 
 

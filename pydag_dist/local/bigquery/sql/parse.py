@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import cast
 
 import sqlglot
@@ -37,8 +38,9 @@ class Statement:
     """BigQuery's `statementType`: SELECT, INSERT, CREATE_TABLE_AS_SELECT, …"""
 
 
-def parse_script(sql: str) -> list[Statement]:
-    """The statements of `sql`.
+@lru_cache(maxsize=256)
+def parse_script(sql: str) -> tuple[Statement, ...]:
+    """The statements of `sql`; their trees are shared, and must be copied to be changed.
 
     Raises:
         ApiError: `invalidQuery` with the position for a syntax error, `notImplemented` for
@@ -57,7 +59,7 @@ def parse_script(sql: str) -> list[Statement]:
     statements = [_statement(sql, group) for group in groups if group]
     if not statements:
         raise invalid_query("Syntax error: Unexpected end of statement")
-    return statements
+    return tuple(statements)
 
 
 def _statement(sql: str, tokens: list[Token]) -> Statement:
