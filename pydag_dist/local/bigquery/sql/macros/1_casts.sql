@@ -1,0 +1,165 @@
+-- GoogleSQL's functions where DuckDB's own of that name, or operator, differs: another type of the
+-- result, errors instead of infinities and NULLs, strict forms of texts.
+-- A macro is chosen by the types of its arguments. No overload fits: "not supported" (501).
+-- An error is a cast that fails: error() counts as volatile, which TRY and PARTITION BY refuse.
+
+CREATE OR REPLACE MACRO bq_fail(message) AS CAST('bq: ' || message AS INTEGER);
+
+-- Casts
+
+CREATE OR REPLACE MACRO bq_is_int(s) AS
+  regexp_full_match(s, '\s*[+-]?([0-9]+|0[xX][0-9a-fA-F]+)\s*');
+CREATE OR REPLACE MACRO bq_is_float(s) AS
+  regexp_full_match(s, '\s*[+-]?([0-9]+\.?[0-9]*([eE][+-]?[0-9]+)?|\.[0-9]+([eE][+-]?[0-9]+)?|(?i:inf|infinity|nan))\s*');
+CREATE OR REPLACE MACRO bq_is_numeric(s) AS
+  regexp_full_match(s, '\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*');
+CREATE OR REPLACE MACRO bq_is_date(s) AS regexp_full_match(s, '\s*[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}\s*');
+CREATE OR REPLACE MACRO bq_is_time(s) AS
+  regexp_full_match(s, '[0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(\.[0-9]{0,6})?');
+CREATE OR REPLACE MACRO bq_is_datetime(s) AS regexp_full_match(s,
+  '\s*[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([ Tt][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(\.[0-9]{0,6})?)?\s*');
+CREATE OR REPLACE MACRO bq_is_timestamp(s) AS regexp_full_match(s,
+  '\s*[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([ Tt][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(\.[0-9]{0,6})?)?( ?([Zz]|[+-][0-9]{1,2}(:?[0-9]{2})?)| (UTC|[A-Za-z_]+(/[A-Za-z_]+)+))?\s*');
+
+CREATE OR REPLACE MACRO bq_int64
+  (x BIGINT) AS x,
+  (x HUGEINT) AS CAST(x AS BIGINT),
+  (x BOOLEAN) AS CAST(x AS BIGINT),
+  (x DOUBLE) AS CAST(round(x) AS BIGINT),
+  (x DECIMAL(38, 9)) AS CAST(round(x) AS BIGINT),
+  (x VARCHAR) AS CASE
+    WHEN bq_is_int(x) THEN CAST(x AS BIGINT) ELSE bq_fail('Bad int64 value: ' || x) END;
+CREATE OR REPLACE MACRO bq_safe_int64
+  (x BIGINT) AS x,
+  (x HUGEINT) AS TRY_CAST(x AS BIGINT),
+  (x BOOLEAN) AS CAST(x AS BIGINT),
+  (x DOUBLE) AS TRY_CAST(round(x) AS BIGINT),
+  (x DECIMAL(38, 9)) AS TRY_CAST(round(x) AS BIGINT),
+  (x VARCHAR) AS CASE WHEN bq_is_int(x) THEN TRY_CAST(x AS BIGINT) END;
+
+CREATE OR REPLACE MACRO bq_float64
+  (x BIGINT) AS CAST(x AS DOUBLE),
+  (x HUGEINT) AS CAST(x AS DOUBLE),
+  (x DOUBLE) AS x,
+  (x DECIMAL(38, 9)) AS CAST(x AS DOUBLE),
+  (x VARCHAR) AS CASE
+    WHEN bq_is_float(x) THEN CAST(x AS DOUBLE) ELSE bq_fail('Bad double value: ' || x) END;
+CREATE OR REPLACE MACRO bq_safe_float64
+  (x BIGINT) AS CAST(x AS DOUBLE),
+  (x HUGEINT) AS CAST(x AS DOUBLE),
+  (x DOUBLE) AS x,
+  (x DECIMAL(38, 9)) AS CAST(x AS DOUBLE),
+  (x VARCHAR) AS CASE WHEN bq_is_float(x) THEN TRY_CAST(x AS DOUBLE) END;
+
+CREATE OR REPLACE MACRO bq_numeric
+  (x BIGINT) AS CAST(x AS DECIMAL(38, 9)),
+  (x HUGEINT) AS CAST(x AS DECIMAL(38, 9)),
+  (x DECIMAL(38, 9)) AS x,
+  (x DOUBLE) AS CAST(x AS DECIMAL(38, 9)),
+  (x VARCHAR) AS CASE WHEN bq_is_numeric(x) THEN CAST(x AS DECIMAL(38, 9))
+    ELSE bq_fail('Invalid NUMERIC value: ' || x) END;
+CREATE OR REPLACE MACRO bq_safe_numeric
+  (x BIGINT) AS CAST(x AS DECIMAL(38, 9)),
+  (x HUGEINT) AS TRY_CAST(x AS DECIMAL(38, 9)),
+  (x DECIMAL(38, 9)) AS x,
+  (x DOUBLE) AS TRY_CAST(x AS DECIMAL(38, 9)),
+  (x VARCHAR) AS CASE WHEN bq_is_numeric(x) THEN TRY_CAST(x AS DECIMAL(38, 9)) END;
+
+CREATE OR REPLACE MACRO bq_bool
+  (x BOOLEAN) AS x,
+  (x BIGINT) AS x <> 0,
+  (x VARCHAR) AS CASE lower(x) WHEN 'true' THEN true WHEN 'false' THEN false
+    ELSE CASE WHEN x IS NOT NULL THEN CAST(bq_fail('Bad bool value: ' || x) AS BOOLEAN) END END;
+CREATE OR REPLACE MACRO bq_safe_bool
+  (x BOOLEAN) AS x,
+  (x BIGINT) AS x <> 0,
+  (x VARCHAR) AS CASE lower(x) WHEN 'true' THEN true WHEN 'false' THEN false END;
+
+-- What CSV files may say for a truth value.
+CREATE OR REPLACE MACRO bq_csv_bool(x) AS CASE
+  WHEN lower(x) IN ('1', 't', 'true', 'y', 'yes') THEN true
+  WHEN lower(x) IN ('0', 'f', 'false', 'n', 'no') THEN false END;
+
+-- Fractions of seconds have 3 or 6 digits, or are left out.
+CREATE OR REPLACE MACRO bq_fraction(micros) AS CASE
+  WHEN micros % 1000000 = 0 THEN ''
+  WHEN micros % 1000 = 0 THEN printf('.%03d', (micros % 1000000) // 1000)
+  ELSE printf('.%06d', micros % 1000000) END;
+CREATE OR REPLACE MACRO bq_shortest(x) AS CASE
+  WHEN isnan(x) THEN 'NaN'
+  WHEN isinf(x) THEN CASE WHEN x > 0 THEN '+inf' ELSE '-inf' END
+  WHEN x = 0 THEN '0'
+  ELSE regexp_replace(CAST(x AS VARCHAR), '\.0$', '') END;
+CREATE OR REPLACE MACRO bq_string
+  (x VARCHAR) AS x,
+  (x BIGINT) AS CAST(x AS VARCHAR),
+  (x HUGEINT) AS CAST(x AS VARCHAR),
+  (x BOOLEAN) AS CAST(x AS VARCHAR),
+  (x DOUBLE) AS bq_shortest(x),
+  (x DECIMAL(38, 9)) AS rtrim(rtrim(CAST(x AS VARCHAR), '0'), '.'),
+  (x BLOB) AS decode(x),
+  (x DATE) AS strftime(x, '%Y-%m-%d'),
+  (x TIME) AS left(CAST(x AS VARCHAR), 8) || bq_fraction(extract(microsecond FROM x)),
+  (x TIMESTAMP) AS strftime(x, '%Y-%m-%d %H:%M:%S') || bq_fraction(extract(microsecond FROM x)),
+  (x TIMESTAMP WITH TIME ZONE) AS strftime(x AT TIME ZONE 'UTC', '%Y-%m-%d %H:%M:%S')
+    || bq_fraction(extract(microsecond FROM x)) || '+00';
+
+CREATE OR REPLACE MACRO bq_string_of
+  (x DATE) AS bq_string(x),
+  (x TIME) AS bq_string(x),
+  (x TIMESTAMP) AS bq_string(x),
+  (x TIMESTAMP WITH TIME ZONE) AS bq_string(x),
+  (x JSON) AS CASE
+    WHEN json_type(x) <> 'VARCHAR' THEN CAST(bq_fail('The JSON value is not a string') AS VARCHAR)
+    ELSE json_extract_string(x, '$') END;
+
+CREATE OR REPLACE MACRO bq_bytes(x BLOB) AS x, (x VARCHAR) AS encode(x);
+
+CREATE OR REPLACE MACRO bq_date
+  (x DATE) AS x,
+  (x TIMESTAMP) AS CAST(x AS DATE),
+  (x TIMESTAMP WITH TIME ZONE) AS CAST(x AT TIME ZONE 'UTC' AS DATE),
+  (x VARCHAR) AS CASE WHEN bq_is_date(x) THEN CAST(x AS DATE)
+    ELSE DATE '1970-01-01' + bq_fail('Invalid date: ''' || x || '''') END;
+CREATE OR REPLACE MACRO bq_safe_date
+  (x DATE) AS x,
+  (x TIMESTAMP) AS CAST(x AS DATE),
+  (x TIMESTAMP WITH TIME ZONE) AS CAST(x AT TIME ZONE 'UTC' AS DATE),
+  (x VARCHAR) AS CASE WHEN bq_is_date(x) THEN TRY_CAST(x AS DATE) END;
+
+CREATE OR REPLACE MACRO bq_datetime
+  (x DATE) AS CAST(x AS TIMESTAMP),
+  (x TIMESTAMP) AS x,
+  (x TIMESTAMP WITH TIME ZONE) AS x AT TIME ZONE 'UTC',
+  (x VARCHAR) AS CASE WHEN bq_is_datetime(x) THEN CAST(x AS TIMESTAMP)
+    ELSE make_timestamp(CAST(bq_fail('Invalid datetime string "' || x || '"') AS BIGINT)) END;
+CREATE OR REPLACE MACRO bq_safe_datetime
+  (x DATE) AS CAST(x AS TIMESTAMP),
+  (x TIMESTAMP) AS x,
+  (x TIMESTAMP WITH TIME ZONE) AS x AT TIME ZONE 'UTC',
+  (x VARCHAR) AS CASE WHEN bq_is_datetime(x) THEN TRY_CAST(x AS TIMESTAMP) END;
+
+CREATE OR REPLACE MACRO bq_timestamp
+  (x DATE) AS CAST(x AS TIMESTAMP) AT TIME ZONE 'UTC',
+  (x TIMESTAMP) AS x AT TIME ZONE 'UTC',
+  (x TIMESTAMP WITH TIME ZONE) AS x,
+  (x VARCHAR) AS CASE WHEN bq_is_timestamp(x) THEN CAST(x AS TIMESTAMP WITH TIME ZONE)
+    ELSE make_timestamp(CAST(bq_fail('Invalid timestamp: ''' || x || '''') AS BIGINT))
+      AT TIME ZONE 'UTC' END;
+CREATE OR REPLACE MACRO bq_safe_timestamp
+  (x DATE) AS CAST(x AS TIMESTAMP) AT TIME ZONE 'UTC',
+  (x TIMESTAMP) AS x AT TIME ZONE 'UTC',
+  (x TIMESTAMP WITH TIME ZONE) AS x,
+  (x VARCHAR) AS CASE WHEN bq_is_timestamp(x) THEN TRY_CAST(x AS TIMESTAMP WITH TIME ZONE) END;
+
+CREATE OR REPLACE MACRO bq_time
+  (x TIME) AS x,
+  (x TIMESTAMP) AS CAST(x AS TIME),
+  (x TIMESTAMP WITH TIME ZONE) AS CAST(x AT TIME ZONE 'UTC' AS TIME),
+  (x VARCHAR) AS CASE WHEN bq_is_time(x) THEN CAST(x AS TIME)
+    ELSE TIME '00:00:00' + to_microseconds(bq_fail('Invalid time string "' || x || '"')) END;
+CREATE OR REPLACE MACRO bq_safe_time
+  (x TIME) AS x,
+  (x TIMESTAMP) AS CAST(x AS TIME),
+  (x TIMESTAMP WITH TIME ZONE) AS CAST(x AT TIME ZONE 'UTC' AS TIME),
+  (x VARCHAR) AS CASE WHEN bq_is_time(x) THEN TRY_CAST(x AS TIME) END;

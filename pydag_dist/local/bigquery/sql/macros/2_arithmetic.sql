@@ -1,0 +1,115 @@
+-- Arithmetic
+
+CREATE OR REPLACE MACRO bq_finite(result, a, b) AS CASE
+  WHEN isinf(result) AND NOT isinf(a) AND NOT isinf(b) THEN bq_fail('double overflow')
+  ELSE result END;
+
+CREATE OR REPLACE MACRO bq_add
+  (a BIGINT, b BIGINT) AS a + b,
+  (a HUGEINT, b HUGEINT) AS a + b,
+  (a DECIMAL(38, 9), b DECIMAL(38, 9)) AS a + b,
+  (a DOUBLE, b DOUBLE) AS bq_finite(a + b, a, b),
+  (a DATE, b BIGINT) AS a + CAST(b AS INTEGER),
+  (a BIGINT, b DATE) AS b + CAST(a AS INTEGER),
+  (a DATE, b INTERVAL) AS a + b,
+  (a TIMESTAMP, b INTERVAL) AS a + b,
+  (a TIMESTAMP WITH TIME ZONE, b INTERVAL) AS a + b;
+
+CREATE OR REPLACE MACRO bq_subtract
+  (a BIGINT, b BIGINT) AS a - b,
+  (a HUGEINT, b HUGEINT) AS a - b,
+  (a DECIMAL(38, 9), b DECIMAL(38, 9)) AS a - b,
+  (a DOUBLE, b DOUBLE) AS bq_finite(a - b, a, b),
+  (a DATE, b BIGINT) AS a - CAST(b AS INTEGER),
+  (a DATE, b INTERVAL) AS a - b,
+  (a TIMESTAMP, b INTERVAL) AS a - b,
+  (a TIMESTAMP WITH TIME ZONE, b INTERVAL) AS a - b;
+
+CREATE OR REPLACE MACRO bq_multiply
+  (a BIGINT, b BIGINT) AS a * b,
+  (a HUGEINT, b HUGEINT) AS a * b,
+  (a DECIMAL(38, 9), b DECIMAL(38, 9)) AS CAST(a * b AS DECIMAL(38, 9)),
+  (a DOUBLE, b DOUBLE) AS bq_finite(a * b, a, b);
+
+-- DuckDB divides decimals as doubles: this divides their digits, rounding half away from zero.
+CREATE OR REPLACE MACRO bq_digits(x) AS CAST(replace(CAST(x AS VARCHAR), '.', '') AS HUGEINT);
+CREATE OR REPLACE MACRO bq_rounded_quotient(x, y) AS
+  x // nullif(y, 0)
+  + CASE WHEN 2 * abs(x % nullif(y, 0)) >= abs(y) THEN sign(x) * sign(y) ELSE 0 END;
+CREATE OR REPLACE MACRO bq_decimal_quotient(a, b) AS
+  CAST(bq_rounded_quotient(bq_digits(a) * 1000000000::HUGEINT, bq_digits(b)) AS DECIMAL(38, 0))
+  * CAST(0.000000001 AS DECIMAL(9, 9));
+
+CREATE OR REPLACE MACRO bq_divide
+  (a DOUBLE, b DOUBLE) AS CASE
+    WHEN b = 0 THEN bq_fail('division by zero: ' || bq_string(a) || ' / ' || bq_string(b))
+    ELSE bq_finite(a / b, a, b) END,
+  (a BIGINT, b BIGINT) AS CASE
+    WHEN b = 0 THEN bq_fail('division by zero: ' || a || ' / ' || b) ELSE a / b END,
+  (a HUGEINT, b HUGEINT) AS CASE
+    WHEN b = 0 THEN bq_fail('division by zero: ' || a || ' / ' || b) ELSE a / b END,
+  (a DECIMAL(38, 9), b DECIMAL(38, 9)) AS CASE
+    WHEN b = 0 THEN bq_fail('division by zero: ' || bq_string(a) || ' / 0')
+    ELSE bq_decimal_quotient(a, b) END;
+
+CREATE OR REPLACE MACRO bq_safe_divide
+  (a DOUBLE, b DOUBLE) AS CASE
+    WHEN b = 0 OR (isinf(a / b) AND NOT isinf(a)) THEN NULL ELSE a / b END,
+  (a BIGINT, b BIGINT) AS CASE WHEN b = 0 THEN NULL ELSE a / b END,
+  (a HUGEINT, b HUGEINT) AS CASE WHEN b = 0 THEN NULL ELSE a / b END,
+  (a DECIMAL(38, 9), b DECIMAL(38, 9)) AS CASE
+    WHEN b = 0 THEN NULL ELSE bq_decimal_quotient(a, b) END;
+
+CREATE OR REPLACE MACRO bq_ieee_divide(a DOUBLE, b DOUBLE) AS a / b;
+
+CREATE OR REPLACE MACRO bq_div
+  (a BIGINT, b BIGINT) AS CASE
+    WHEN b = 0 THEN bq_fail('division by zero: ' || a || ' / ' || b) ELSE a // nullif(b, 0) END,
+  (a HUGEINT, b HUGEINT) AS CASE
+    WHEN b = 0 THEN bq_fail('division by zero: ' || a || ' / ' || b) ELSE a // nullif(b, 0) END;
+
+CREATE OR REPLACE MACRO bq_mod
+  (a BIGINT, b BIGINT) AS CASE
+    WHEN b = 0 THEN bq_fail('division by zero: MOD(' || a || ', ' || b || ')') ELSE a % nullif(b, 0) END,
+  (a HUGEINT, b HUGEINT) AS CASE
+    WHEN b = 0 THEN bq_fail('division by zero: MOD(' || a || ', ' || b || ')') ELSE a % nullif(b, 0) END,
+  (a DECIMAL(38, 9), b DECIMAL(38, 9)) AS CASE
+    WHEN b = 0 THEN bq_fail('division by zero: MOD(' || a || ', 0)') ELSE a % nullif(b, 0) END;
+
+CREATE OR REPLACE MACRO bq_round
+  (x BIGINT) AS CAST(x AS DOUBLE),
+  (x HUGEINT) AS CAST(x AS DOUBLE),
+  (x DOUBLE) AS round(x),
+  (x DECIMAL(38, 9)) AS CAST(round(x) AS DECIMAL(38, 9));
+CREATE OR REPLACE MACRO bq_round_to
+  (x BIGINT, n BIGINT) AS round(CAST(x AS DOUBLE), CAST(n AS INTEGER)),
+  (x HUGEINT, n BIGINT) AS round(CAST(x AS DOUBLE), CAST(n AS INTEGER)),
+  (x DOUBLE, n BIGINT) AS round(x, CAST(n AS INTEGER));
+CREATE OR REPLACE MACRO bq_trunc
+  (x BIGINT) AS CAST(x AS DOUBLE),
+  (x HUGEINT) AS CAST(x AS DOUBLE),
+  (x DOUBLE) AS trunc(x),
+  (x DECIMAL(38, 9)) AS CAST(trunc(x) AS DECIMAL(38, 9));
+CREATE OR REPLACE MACRO bq_ceil
+  (x BIGINT) AS CAST(x AS DOUBLE),
+  (x HUGEINT) AS CAST(x AS DOUBLE),
+  (x DOUBLE) AS ceil(x),
+  (x DECIMAL(38, 9)) AS CAST(ceil(x) AS DECIMAL(38, 9));
+CREATE OR REPLACE MACRO bq_floor
+  (x BIGINT) AS CAST(x AS DOUBLE),
+  (x HUGEINT) AS CAST(x AS DOUBLE),
+  (x DOUBLE) AS floor(x),
+  (x DECIMAL(38, 9)) AS CAST(floor(x) AS DECIMAL(38, 9));
+CREATE OR REPLACE MACRO bq_sign
+  (x BIGINT) AS CAST(sign(x) AS BIGINT),
+  (x DOUBLE) AS CAST(sign(x) AS DOUBLE),
+  (x DECIMAL(38, 9)) AS CAST(sign(x) AS DECIMAL(38, 9));
+CREATE OR REPLACE MACRO bq_sqrt(x DOUBLE) AS
+  CASE WHEN x < 0 THEN bq_fail('Argument to SQRT cannot be negative') ELSE sqrt(x) END;
+CREATE OR REPLACE MACRO bq_ln(x DOUBLE) AS
+  CASE WHEN x <= 0 THEN bq_fail('Argument to LN must be positive') ELSE ln(x) END;
+CREATE OR REPLACE MACRO bq_log(x DOUBLE, base DOUBLE) AS
+  CASE WHEN x <= 0 OR base <= 0 OR base = 1 THEN bq_fail('Arguments to LOG are out of range')
+  ELSE log(base, x) END;
+CREATE OR REPLACE MACRO bq_pow(x DOUBLE, y DOUBLE) AS bq_finite(pow(x, y), x, y);
+CREATE OR REPLACE MACRO bq_exp(x DOUBLE) AS bq_finite(exp(x), x, x);

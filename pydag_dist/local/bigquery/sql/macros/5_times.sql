@@ -1,0 +1,66 @@
+-- Dates and times
+
+CREATE OR REPLACE MACRO bq_date_add(d DATE, i INTERVAL) AS CAST(d + i AS DATE),
+  (d TIMESTAMP, i INTERVAL) AS d + i, (d TIMESTAMP WITH TIME ZONE, i INTERVAL) AS d + i;
+CREATE OR REPLACE MACRO bq_date_sub(d DATE, i INTERVAL) AS CAST(d - i AS DATE),
+  (d TIMESTAMP, i INTERVAL) AS d - i, (d TIMESTAMP WITH TIME ZONE, i INTERVAL) AS d - i;
+CREATE OR REPLACE MACRO bq_datetime_add(d TIMESTAMP, i INTERVAL) AS d + i;
+CREATE OR REPLACE MACRO bq_datetime_sub(d TIMESTAMP, i INTERVAL) AS d - i;
+CREATE OR REPLACE MACRO bq_timestamp_add(d TIMESTAMP WITH TIME ZONE, i INTERVAL) AS d + i;
+CREATE OR REPLACE MACRO bq_timestamp_sub(d TIMESTAMP WITH TIME ZONE, i INTERVAL) AS d - i;
+CREATE OR REPLACE MACRO bq_time_add(d TIME, i INTERVAL) AS d + i;
+CREATE OR REPLACE MACRO bq_time_sub(d TIME, i INTERVAL) AS d - i;
+
+-- `shift` days bring the week's first day to Monday, where DuckDB's weeks begin.
+CREATE OR REPLACE MACRO bq_trunc_time
+  (d DATE, part VARCHAR, shift BIGINT) AS
+    CAST(date_trunc(part, d + CAST(shift AS INTEGER)) AS DATE) - CAST(shift AS INTEGER),
+  (d TIMESTAMP, part VARCHAR, shift BIGINT) AS
+    date_trunc(part, d + to_days(CAST(shift AS INTEGER))) - to_days(CAST(shift AS INTEGER)),
+  (d TIMESTAMP WITH TIME ZONE, part VARCHAR, shift BIGINT) AS
+    (date_trunc(part, d AT TIME ZONE 'UTC' + to_days(CAST(shift AS INTEGER)))
+      - to_days(CAST(shift AS INTEGER))) AT TIME ZONE 'UTC';
+CREATE OR REPLACE MACRO bq_weeks(a, b, shift) AS date_diff('day',
+  date_trunc('week', b + to_days(CAST(shift AS INTEGER))),
+  date_trunc('week', a + to_days(CAST(shift AS INTEGER)))) // 7;
+CREATE OR REPLACE MACRO bq_diff
+  (a DATE, b DATE, part VARCHAR, shift BIGINT) AS
+    CASE WHEN part = 'week' THEN bq_weeks(a, b, shift) ELSE date_diff(part, b, a) END,
+  (a TIMESTAMP, b TIMESTAMP, part VARCHAR, shift BIGINT) AS
+    CASE WHEN part = 'week' THEN bq_weeks(a, b, shift) ELSE date_diff(part, b, a) END;
+CREATE OR REPLACE MACRO bq_timestamp_diff
+  (a TIMESTAMP WITH TIME ZONE, b TIMESTAMP WITH TIME ZONE, micros BIGINT) AS
+    (epoch_us(a) - epoch_us(b)) // micros;
+CREATE OR REPLACE MACRO bq_time_diff(a TIME, b TIME, part VARCHAR) AS date_diff(part, b, a);
+
+CREATE OR REPLACE MACRO bq_extract_date
+  (d DATE, part VARCHAR) AS date_part(part, d),
+  (d TIMESTAMP, part VARCHAR) AS date_part(part, d),
+  (d TIMESTAMP WITH TIME ZONE, part VARCHAR) AS date_part(part, d AT TIME ZONE 'UTC');
+CREATE OR REPLACE MACRO bq_extract_time
+  (d TIME, part VARCHAR, modulo BIGINT) AS date_part(part, d) % modulo,
+  (d TIMESTAMP, part VARCHAR, modulo BIGINT) AS date_part(part, d) % modulo,
+  (d TIMESTAMP WITH TIME ZONE, part VARCHAR, modulo BIGINT) AS
+    date_part(part, d AT TIME ZONE 'UTC') % modulo;
+-- What strftime() takes: it knows no TIMESTAMP WITH TIME ZONE in UTC.
+CREATE OR REPLACE MACRO bq_civil
+  (d DATE) AS CAST(d AS TIMESTAMP),
+  (d TIMESTAMP) AS d,
+  (d TIMESTAMP WITH TIME ZONE) AS d AT TIME ZONE 'UTC';
+CREATE OR REPLACE MACRO bq_at_zone
+  (d TIMESTAMP WITH TIME ZONE, zone VARCHAR) AS d AT TIME ZONE zone,
+  (d TIMESTAMP, zone VARCHAR) AS d AT TIME ZONE zone;
+CREATE OR REPLACE MACRO bq_unix_micros(x TIMESTAMP WITH TIME ZONE, micros BIGINT) AS
+  epoch_us(x) // micros - CASE WHEN epoch_us(x) % micros < 0 THEN 1 ELSE 0 END;
+CREATE OR REPLACE MACRO bq_from_micros(x BIGINT, micros BIGINT) AS
+  make_timestamp(x * micros) AT TIME ZONE 'UTC';
+CREATE OR REPLACE MACRO bq_unix_date(x DATE) AS date_diff('day', DATE '1970-01-01', x);
+CREATE OR REPLACE MACRO bq_date_from_unix_date(x BIGINT) AS DATE '1970-01-01' + CAST(x AS INTEGER);
+CREATE OR REPLACE MACRO bq_last_day(x DATE) AS last_day(x), (x TIMESTAMP) AS last_day(x);
+CREATE OR REPLACE MACRO bq_make_date(y BIGINT, m BIGINT, d BIGINT) AS make_date(y, m, d);
+CREATE OR REPLACE MACRO bq_make_time(h BIGINT, m BIGINT, s BIGINT) AS
+  make_time(h, m, CAST(s AS DOUBLE));
+CREATE OR REPLACE MACRO bq_make_datetime
+  (y BIGINT, m BIGINT, d BIGINT, h BIGINT, mi BIGINT, s BIGINT) AS
+    make_timestamp(y, m, d, h, mi, CAST(s AS DOUBLE));
+CREATE OR REPLACE MACRO bq_datetime_of(d DATE, t TIME) AS d + t;
