@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import weakref
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -58,6 +59,7 @@ class Script:
         self._client: Any = client
         self._kept: list[Any] = []
         self._pid = os.getpid()
+        weakref.finalize(self, _give_back, client.connection_pool, self._kept, self._pid)
 
     def __call__(self, prefix: str, operation: str, *arguments: str | float) -> Any:
         """Do an operation; its answer."""
@@ -104,3 +106,9 @@ class Script:
             raise
         self._kept.append(connection)
         return answer
+
+
+def _give_back(pool: redis.ConnectionPool, kept: list[Any], pid: int) -> None:
+    if os.getpid() == pid:  # not a fork, whose parent uses them
+        for connection in kept:
+            pool.release(connection)
