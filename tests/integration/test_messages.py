@@ -33,14 +33,15 @@ def one_worker(
 
 
 @pytest.fixture
-def two_of_a_hundred(one_worker: Cluster, tmp_path: Path) -> Held:
+def two_of_a_hundred(one_worker: Cluster, tmp_path: Path) -> Iterator[Held]:
     """A run whose first two tasks hold the only worker's slots until a gate opens."""
     gate = tmp_path / "gate"
     task = one_worker.task
     held = [task(f"held{i}", "hold", gate=str(gate)) | {"priority": 1} for i in range(2)]
     run = one_worker.submit([*held, *(task(f"t{i}", "note") for i in range(98))])
     one_worker.wait_lines("start", run, 2)
-    return one_worker, run, gate
+    yield one_worker, run, gate
+    gate.touch()  # whatever happened, the next test needs the slots
 
 
 def waiting_messages(cluster: Cluster, count: int = 4) -> list[str]:
@@ -76,17 +77,14 @@ def test_lost_messages_are_pushed_again(two_of_a_hundred: Held) -> None:
     assert cluster.engine.snapshot(run.id).enqueued["tick"] >= len(lost)
 
 
-def test_messages_of_runs_and_tasks_that_nobody_knows_are_ignored(two_of_a_hundred: Held) -> None:
+@pytest.mark.parametrize("stranger", [{"run": "ghost-run"}, {"task": "ghost-task"}, {"try": "7"}])
+def test_messages_of_what_nobody_knows_are_ignored(
+    two_of_a_hundred: Held, stranger: dict[str, str]
+) -> None:
     cluster, run, gate = two_of_a_hundred
-    real = waiting_messages(cluster)[0]
-    header = json.loads(real)["headers"]["pydag"]
-    for stranger in (
-        real.replace(run.id, "ghost-run"),
-        real.replace(f'"{header["task"]}"', '"ghost-task"'),
-        real.replace('"try": "1"', '"try": "7"'),
-    ):
-        assert stranger != real
-        cluster.store.rpush(cluster.key(QUEUE), stranger)
+    message = json.loads(waiting_messages(cluster)[-1])
+    message["headers"]["pydag"] |= stranger
+    cluster.store.rpush(cluster.key(QUEUE), json.dumps(message))
     gate.touch()
     assert_each_ran_once(cluster, run)
 
