@@ -68,12 +68,13 @@ def dags(draw: st.DrawFn, max_tasks: int = 10) -> dict[str, dict[str, Any]]:
 class EngineMachine(RuleBasedStateMachine):
     """Random interleavings of everything that clients, planners, workers and time do."""
 
-    client: Any  # set by the subclass: a redis client that decodes responses, on an empty server
+    # Set by `machine_on`; one engine for all histories, since each keeps connections of the client.
+    client: Any
+    engine: Engine
 
     def __init__(self) -> None:
         super().__init__()
         self.client.flushall()
-        self.engine = Engine(self.client, "p", "coordinator")
         self.engine.set_templates(dict.fromkeys(QUEUES, TEMPLATE))
         self.reference = ReferenceEngine()
         self.dags: dict[str, Dag] = {}
@@ -376,6 +377,17 @@ class EngineMachine(RuleBasedStateMachine):
 
     def members(self, zset: str) -> list[tuple[str, str]]:
         return sorted(tuple(m.split("/")) for m in self.client.zrange(f"p:{zset}", 0, -1))
+
+
+def machine_on(client: Any) -> type[EngineMachine]:
+    """The machine on a server of its own, by a client that decodes responses."""
+
+    class Machine(EngineMachine):
+        pass
+
+    Machine.client = client
+    Machine.engine = Engine(client, "p", "coordinator")
+    return Machine
 
 
 def may_retry(task: RefTask) -> bool:

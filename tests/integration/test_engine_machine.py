@@ -11,7 +11,7 @@ import redis
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.engine_machine import EngineMachine
+from tests.engine_machine import machine_on
 from tests.redis_server import SERVER_KINDS, RedisServer, server_binary
 
 
@@ -25,12 +25,8 @@ def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[redis.Red
 
 
 def test_engine_equals_the_reference_model(client: redis.Redis) -> None:
-    class Machine(EngineMachine):
-        pass
-
-    Machine.client = client
     run_state_machine_as_test(
-        Machine,
+        machine_on(client),
         settings=settings(
             max_examples=int(os.environ.get("PYDAG_TEST_EXAMPLES", "150")),
             stateful_step_count=60,

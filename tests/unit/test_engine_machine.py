@@ -6,18 +6,14 @@ import fakeredis
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.engine_machine import EngineMachine
+from tests.engine_machine import machine_on
 
 
 def test_engine_equals_the_reference_model() -> None:
-    class Machine(EngineMachine):
-        pass
-
     client = fakeredis.FakeRedis(decode_responses=True)
     client.info = lambda *_: {"run_id": "fake"}  # fakeredis has no INFO
-    Machine.client = client
     run_state_machine_as_test(
-        Machine,
+        machine_on(client),
         settings=settings(
             max_examples=50,
             stateful_step_count=40,
