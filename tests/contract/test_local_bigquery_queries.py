@@ -288,6 +288,12 @@ def test_insert(client, table):
         (1, "a", date(2024, 1, 2), [1]), (2, None, None, []), (5, None, None, []),
         (11, "1", None, []), (12, "2", None, []),
     ]  # fmt: skip
+    run(
+        client, f"INSERT {table} (i, d) VALUES (20, '2024-01-02'), (21, CURRENT_DATE()), (22, NULL)"
+    )
+    assert rows(client, f"SELECT COUNT(d) FROM {table} WHERE i >= 20") == [(2,)]
+    with pytest.raises(BadRequest, match="Invalid date: '2024/01/02'"):
+        run(client, f"INSERT {table} (i, d) VALUES (23, '2024/01/02')")
     with pytest.raises(BadRequest, match="cannot be null"):
         run(client, f"INSERT {table} (i) VALUES (NULL)")
     with pytest.raises(BadRequest, match="Required column i is missing"):

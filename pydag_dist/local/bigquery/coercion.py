@@ -8,7 +8,7 @@ from __future__ import annotations
 from duckdb.sqltypes import DuckDBPyType
 from sqlglot import exp
 
-from pydag_dist.local.bigquery.names import quote
+from pydag_dist.local.bigquery.names import literal, quote
 from pydag_dist.local.bigquery.schema import Field, duck_type, element_of, field_of, sql_type
 
 _WIDER = {
@@ -76,6 +76,19 @@ def _is_renamed(given: Field, column: Field) -> bool:
         return False
     pairs = list(zip(given["fields"], column["fields"], strict=True))
     return any(of["name"].lower() != to["name"].lower() or _is_renamed(of, to) for of, to in pairs)
+
+
+def as_literal(node: exp.Expression, value: str, column: Field) -> str:
+    """`value`, the DuckDB SQL of `node`; of the column's type, if `node` is a literal that fits."""
+    if isinstance(node, exp.Paren):
+        return as_literal(node.this, value, column)
+    if not isinstance(node, exp.Literal) or column.get("mode") == "REPEATED":
+        return value
+    if node.is_string and column["type"] in _LITERALS["STRING"]:
+        return f"bq_{column['type'].lower()}({value})"
+    if not node.is_string and column["type"] == "NUMERIC":
+        return f"CAST({literal(node.name)} AS {duck_type(column)})"
+    return value
 
 
 def type_name(type_: DuckDBPyType) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from pydag_dist.local.bigquery.catalog import Resource, table_fields
-from pydag_dist.local.bigquery.coercion import converted, fits, type_name
+from pydag_dist.local.bigquery.coercion import as_literal, converted, fits, type_name
 from pydag_dist.local.bigquery.context import Context
 from pydag_dist.local.bigquery.errors import invalid_query, unimplemented
 from pydag_dist.local.bigquery.insert import default_is_null, target_columns, values_or_query
@@ -145,6 +145,7 @@ def fitted(context: Context, column: Field, node: exp.Expression, value: str, ta
     Raises:
         ApiError: `invalidQuery` unless it may be stored there.
     """
+    value = as_literal(node, value, column)
     type_ = context.cursor.sql(f"SELECT {value} FROM {tables}").types[0]
     if not fits(type_, column, [node]):
         raise invalid_query(

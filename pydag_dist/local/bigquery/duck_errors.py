@@ -38,7 +38,8 @@ def api_error(error: BaseException) -> ApiError:
         if known is not None:
             return known
     _LOG.exception("a job or request broke", exc_info=error)
-    return ApiError("internalError", f"{type(error).__name__}: {error}")
+    # As internalError the client would send it again and again, for ten minutes.
+    return unimplemented(f"this, which is a mistake in it: {type(error).__name__}: {error}")
 
 
 def _of_duckdb(error: duckdb.Error) -> ApiError | None:
@@ -54,10 +55,8 @@ def _of_duckdb(error: duckdb.Error) -> ApiError | None:
         return invalid_query(_translated(text))
     if isinstance(error, duckdb.OutOfMemoryException):
         return ApiError("resourcesExceeded", text)
-    if isinstance(error, duckdb.InternalException) or type(error) is duckdb.Error:
-        # DuckDB's own limits. As internalError the client would send it again and again.
-        _LOG.exception("DuckDB cannot do this", exc_info=error)
-        return unimplemented(f"this query: {text}")
+    if isinstance(error, duckdb.NotImplementedException):
+        return unimplemented(f"this, or its types are wrong: {text}")
     return None
 
 

@@ -6,7 +6,7 @@ from duckdb.sqltypes import DuckDBPyType
 from sqlglot import exp
 
 from pydag_dist.local.bigquery.catalog import Resource, table_fields
-from pydag_dist.local.bigquery.coercion import fits, type_name
+from pydag_dist.local.bigquery.coercion import as_literal, fits, type_name
 from pydag_dist.local.bigquery.context import Context
 from pydag_dist.local.bigquery.errors import invalid_query, unimplemented
 from pydag_dist.local.bigquery.schema import Field, field_of, sql_type
@@ -72,7 +72,13 @@ def _values(context: Context, source: exp.Values, columns: list[Field]) -> str:
     rows = [_row(row) for row in source.expressions]
     for row in rows:
         _check_count(len(row), columns)
-    bound = [[context.translate(cell.copy()) for cell in row] for row in rows]
+    bound = [
+        [
+            as_literal(cell, context.translate(cell.copy()), column)
+            for cell, column in zip(row, columns, strict=True)
+        ]
+        for row in rows
+    ]
     types = []
     for index, column in enumerate(columns):
         cells = [row[index] for row in bound]

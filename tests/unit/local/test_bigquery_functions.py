@@ -374,6 +374,10 @@ VALUES = {
     """JSON_VALUE('{"a": [1]}', '$.a')""": ("STRING", None),
     """JSON_QUERY('{"a": [1, 2]}', '$.a')""": ("STRING", "[1,2]"),
     """JSON_EXTRACT_SCALAR('{"a": 5}', '$.a')""": ("STRING", "5"),
+    """TO_JSON_STRING(JSON '{"a": [1, null]}')""": ("STRING", '{"a":[1,null]}'),
+    """JSON_VALUE(JSON '{"a": 5}', '$.a')""": ("STRING", "5"),
+    """JSON_QUERY(JSON '{"a": null}', '$.a') IS NULL""": ("BOOL", False),
+    "TO_JSON_STRING(7)": ("STRING", "7"),
     "TO_JSON_STRING('a\"b')": ("STRING", '"a\\"b"'),
 }
 
@@ -562,6 +566,8 @@ NOT_SUPPORTED = [
     "STRUCT(1 AS a) = (SELECT AS STRUCT 1 AS a)",
     "SAFE_CAST(['1', 'x'] AS ARRAY<INT64>)",
     "COUNTIF(DISTINCT TRUE)",
+    "TO_JSON_STRING(STRUCT(TIMESTAMP '2024-01-01' AS t))",
+    "TO_JSON_STRING(1.5)",
 ]
 
 

@@ -14,11 +14,11 @@ from pydag_dist.local.bigquery.sql.functions.build import (
     Node,
     binary,
     call,
+    cast,
     macro,
     only,
     refused,
     text,
-    unary,
 )
 
 KEEP: Kinds = (exp.JSONPath, exp.JSONPathKey, exp.JSONPathRoot, exp.JSONPathSubscript)
@@ -54,6 +54,16 @@ def _json(name: str) -> Lower:
     return lower
 
 
+def _to_json_string(node: exp.JSONFormat) -> Node:
+    # As a macro's argument JSON is a text, and every type is JSON: it is told apart here.
+    only(node, "this", "is_json", "to_json")
+    is_json = exp.EQ(this=call("typeof", node.this), expression=text("JSON"))
+    return exp.Case(
+        ifs=[exp.If(this=is_json, true=cast(node.this, "VARCHAR"))],
+        default=macro("to_json_string", node.this),
+    )
+
+
 def _anonymous(node: exp.Anonymous) -> Node:
     known = {"IEEE_DIVIDE": ("ieee_divide", 2), "ERROR": ("fail", 1)}
     name, count = known.get(node.name.upper(), ("", 0))
@@ -79,7 +89,7 @@ LOWER: Lowering = {
     exp.ArrayToString: _to_string,
     exp.JSONExtract: _json("json_query"),
     exp.JSONExtractScalar: _json("json_value"),
-    exp.JSONFormat: unary("to_json_string"),
+    exp.JSONFormat: _to_json_string,
     exp.ParseJSON: lambda node: call("json", node.this),
     exp.SafeAdd: _try("add"),
     exp.SafeFunc: _safe,

@@ -25,7 +25,6 @@ CREATE OR REPLACE MACRO bq_json_query
     WHEN json_valid(x) AND json_type(x, path) <> 'NULL'
     THEN CAST(json_extract(x, path) AS VARCHAR) END;
 CREATE OR REPLACE MACRO bq_to_json_string
-  (x JSON) AS CAST(x AS VARCHAR),
   (x VARCHAR) AS CAST(to_json(x) AS VARCHAR),
   (x BOOLEAN) AS CAST(x AS VARCHAR),
   (x BIGINT) AS CASE
