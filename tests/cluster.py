@@ -54,7 +54,8 @@ class Part(Child):
 
     def kill(self) -> None:
         """Kill -9 unless it has ended, and wait until it and what it forked are gone."""
-        if not is_alive(self.pid):
+        assert self._process is not None
+        if self._process.poll() is not None:
             return
         family = self.children()
         self.signal(signal.SIGKILL)

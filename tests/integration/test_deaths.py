@@ -85,9 +85,10 @@ def test_a_task_whose_process_dies_three_times_is_poison(played: Played, how: st
     assert error.startswith("poison: 3 times the worker process died")
     assert run.tasks["next"].state == "upstream_failed"
     executions = played.executions(run.run_id)
-    assert len(executions) == 3
-    assert len({line.pid for line in executions}) == 3
-    assert played.cluster.record(run.run_id, "t")["losses"] == "0"
+    # A process that dies before its parent has heard that it took the task costs a lease instead.
+    unheard = int(played.cluster.record(run.run_id, "t")["losses"])
+    assert len(executions) == 3 + unheard
+    assert len({line.pid for line in executions}) == 3 + unheard
 
 
 def test_a_result_with_half_a_character_is_a_result(played: Played) -> None:
