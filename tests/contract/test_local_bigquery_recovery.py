@@ -133,7 +133,7 @@ def test_kills_at_random_moments_neither_lose_nor_double_an_insert(service, clie
 
 def test_a_killed_script_goes_on_after_its_last_finished_statement(service, client):
     client.query_and_wait("CREATE TABLE ds.t (a INT64)")
-    heavy = busy(6000)
+    heavy = busy(20_000)  # seconds, also on a quick machine: the kill must come before its end
     script = f"INSERT ds.t VALUES (1); {heavy}; INSERT ds.t VALUES (2);"
     job = client.query(script, job_id="script", job_retry=None)
     wait_until(lambda: count(client, "ds.t") == 1, "the first statement is done")
