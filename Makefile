@@ -1,6 +1,8 @@
 # One command each: every target makes the virtual environment that it needs by itself.
 PYTHON ?= python3
 VENV := .venv
+# Files of tests that run at a time: most of them wait for processes that they started.
+PARALLEL ?= 3
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
@@ -22,7 +24,7 @@ up: $(VENV)/.local
 	$(BIN)/pydag up
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest --numprocesses $(PARALLEL) --dist loadfile $(TESTS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check
