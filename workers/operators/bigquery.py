@@ -1,11 +1,13 @@
-"""``bigquery.query``: GoogleSQL as a BigQuery job, under the id of the try."""
+"""BigQuery jobs under the id of their try; ``bigquery.query``: GoogleSQL as one."""
 
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from google.api_core.exceptions import Conflict, NotFound, RetryError
 from google.api_core.retry import Retry, if_exception_type
@@ -30,9 +32,14 @@ _FIND_AFTER_CONFLICT = 10.0  # seconds
 # BigQuery's type of a JSON value: https://cloud.google.com/bigquery/docs/parameterized-queries
 _TYPES: Mapping[type, str] = {bool: "BOOL", int: "INT64", float: "FLOAT64", str: "STRING"}
 
+_STATEMENTS = 100  # of a script, in its result: that is kept in Redis
+
 # What a task's log says of a job's result.
 _TOLD = ("statement_type", "rows", "bytes_processed", "slot_ms")
 
+Config = TypeVar(
+    "Config", bigquery.QueryJobConfig, bigquery.LoadJobConfig, bigquery.ExtractJobConfig
+)
 Parameter = (
     bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter | bigquery.StructQueryParameter
 )
@@ -55,30 +62,25 @@ class Statement:
     config: dict[str, Any] = field(default_factory=dict)
 
 
-class Query(RemoteOperator):
-    """Runs `statement`; result: job_id, project, location, link, rows, bytes and slot time."""
+class Job(RemoteOperator):
+    """Any BigQuery job, under the id of its try: what a kind of job adds is its insert call.
 
+    Result: job_id, project, location, link, slot time, and what the kind of job tells.
+    """
+
+    @abstractmethod
     def place(self, context: TaskContext) -> Place:
-        """Where a task's query runs."""
-        params = parsed_params(context, BigQueryQuery)
-        return Place(params.connection, params.project, params.location)
+        """Where a task's job runs."""
 
-    def statement(self, context: TaskContext) -> Statement:
-        """A task's query."""
-        params = parsed_params(context, BigQueryQuery)
-        config = {
-            "default_dataset": params.default_dataset,
-            "destination": params.destination,
-            "write_disposition": params.write_disposition,
-            "create_disposition": params.create_disposition,
-            "priority": params.job_priority,
-            "maximum_bytes_billed": params.maximum_bytes_billed,
-            "use_query_cache": params.use_query_cache,
-            "query_parameters": query_parameters(params.parameters) or None,
-            "labels": params.labels,
-        }
-        given = {name: value for name, value in config.items() if value is not None}
-        return Statement(params.sql, given)
+    @abstractmethod
+    def insert(
+        self, context: TaskContext, client: bigquery.Client, options: Mapping[str, Any]
+    ) -> None:
+        """Insert the job, by one call of the client with `options`: id, project, no retry."""
+
+    @abstractmethod
+    def result(self, context: TaskContext, client: bigquery.Client, job: Any) -> dict[str, Any]:
+        """What a job that succeeded tells besides who it is."""
 
     def local(self) -> bool:
         """Whether jobs go to a BigQuery on this machine."""
@@ -105,21 +107,11 @@ class Query(RemoteOperator):
     def submit(self, context: TaskContext) -> Handle:
         """Insert the job; if the insert says that its id is there, it is this try's own."""
         handle = self.handle(context)
-        statement = self.statement(context)
+        options = {name: handle[name] for name in ("job_id", "project", "location")}
         with google.explained(f"BigQuery job {_name(handle)}"):
             client = _client(context, handle)
             try:
-                google.call(
-                    context.log,
-                    client.query,
-                    statement.sql,
-                    job_config=_job_config(statement.config, google.labels(context)),
-                    job_id=handle["job_id"],
-                    project=handle["project"],
-                    location=handle["location"],
-                    retry=None,
-                    job_retry=None,
-                )
+                self.insert(context, client, {**options, "retry": None})
                 context.log.info("started BigQuery job %s", _name(handle))
             except Conflict as conflict:
                 _find(client, handle, conflict)
@@ -143,10 +135,10 @@ class Query(RemoteOperator):
             if job.error_result:
                 reason = google.explain_details(job.error_result)
                 raise TaskFailed(f"BigQuery job {_name(handle)}: {reason}")
-            result = _result(handle, job, _rows(context, job))
-        told = (f"{name} {result[name]}" for name in _TOLD if result[name] is not None)
-        context.log.info("BigQuery job done: %s", ", ".join(told))
-        return Done(result)
+            told = {**self.result(context, client, job), "slot_ms": job.slot_millis}
+        said = (f"{name} {told[name]}" for name in _TOLD if told.get(name) is not None)
+        context.log.info("BigQuery job done: %s", ", ".join(said))
+        return Done({**_identity(handle), **told})
 
     def cancel(self, context: TaskContext, handle: Handle) -> None:
         """Ask BigQuery to stop the job."""
@@ -163,6 +155,62 @@ class Query(RemoteOperator):
                 )
             except NotFound:
                 context.log.info("BigQuery job %s was never there", _name(handle))
+
+
+class Query(Job):
+    """Runs `statement`; its result tells rows and bytes, too."""
+
+    def place(self, context: TaskContext) -> Place:
+        """Where a task's query runs."""
+        params = parsed_params(context, BigQueryQuery)
+        return Place(params.connection, params.project, params.location)
+
+    def statement(self, context: TaskContext) -> Statement:
+        """A task's query."""
+        params = parsed_params(context, BigQueryQuery)
+        config = {
+            "default_dataset": params.default_dataset,
+            "destination": params.destination,
+            "write_disposition": params.write_disposition,
+            "create_disposition": params.create_disposition,
+            "priority": params.job_priority,
+            "maximum_bytes_billed": params.maximum_bytes_billed,
+            "use_query_cache": params.use_query_cache,
+            "query_parameters": query_parameters(params.parameters) or None,
+            "labels": params.labels,
+        }
+        return Statement(params.sql, config)
+
+    def insert(
+        self, context: TaskContext, client: bigquery.Client, options: Mapping[str, Any]
+    ) -> None:
+        """Insert the query's job."""
+        statement = self.statement(context)
+        google.call(
+            context.log,
+            client.query,
+            statement.sql,
+            job_config=configured(bigquery.QueryJobConfig(), statement.config, context),
+            job_retry=None,
+            **options,
+        )
+
+    def result(self, context: TaskContext, client: bigquery.Client, job: Any) -> dict[str, Any]:
+        """Statistics of the query; of a script, of its statements, too."""
+        told = {
+            "statement_type": job.statement_type,
+            "rows": _rows(context, job),
+            "bytes_processed": job.total_bytes_processed,
+            "bytes_billed": job.total_bytes_billed,
+            "cache_hit": job.cache_hit,
+        }
+        if counts := job.dml_stats:
+            told["inserted"] = counts.inserted_row_count
+            told["updated"] = counts.updated_row_count
+            told["deleted"] = counts.deleted_row_count
+        if job.num_child_jobs:
+            told["statements"] = _children(context, client, job)
+        return told
 
 
 def query_parameters(values: Mapping[str, Any] | list[Any]) -> list[Parameter]:
@@ -192,11 +240,12 @@ def _parameter(name: str | None, value: Any) -> Parameter:
     return bigquery.ScalarQueryParameter(name, kind, value)
 
 
-def _job_config(values: Mapping[str, Any], labels: dict[str, str]) -> bigquery.QueryJobConfig:
-    config = bigquery.QueryJobConfig()
+def configured(config: Config, values: Mapping[str, Any], context: TaskContext) -> Config:
+    """`config` with these values, and with the labels of the try."""
     for name, value in values.items():
-        setattr(config, name, value)
-    config.labels = config.labels | labels
+        if value is not None:
+            setattr(config, name, value)
+    config.labels = config.labels | google.labels(context)
     return config
 
 
@@ -228,18 +277,31 @@ def _rows(context: TaskContext, job: bigquery.QueryJob) -> int | None:
     return int(rows.total_rows)
 
 
-def _result(handle: Handle, job: bigquery.QueryJob, rows: int | None) -> dict[str, Any]:
+def _children(
+    context: TaskContext, client: bigquery.Client, job: bigquery.QueryJob
+) -> list[dict[str, Any]]:
+    """What the first statements of a script did, in their order."""
+
+    def listed(**options: Any) -> list[bigquery.QueryJob]:
+        return list(client.list_jobs(job.project, parent_job=job.job_id, **options))
+
+    oldest_first = reversed(google.call(context.log, listed, retry=None))
+    return [
+        {
+            "job_id": child.job_id,
+            "statement_type": child.statement_type,
+            "rows": child.num_dml_affected_rows,
+            "bytes_processed": child.total_bytes_processed,
+            "slot_ms": child.slot_millis,
+        }
+        for child in islice(oldest_first, _STATEMENTS)
+    ]
+
+
+def _identity(handle: Handle) -> dict[str, Any]:
     return {
-        "job_id": handle["job_id"],
-        "project": handle["project"],
-        "location": handle["location"],
+        **{name: handle[name] for name in ("job_id", "project", "location")},
         "link": _link(handle),
-        "statement_type": job.statement_type,
-        "rows": rows,
-        "bytes_processed": job.total_bytes_processed,
-        "bytes_billed": job.total_bytes_billed,
-        "slot_ms": job.slot_millis,
-        "cache_hit": job.cache_hit,
     }
 
 

@@ -38,6 +38,8 @@ class Client:
             error_result=None,
             statement_type="INSERT",
             num_dml_affected_rows=None,
+            num_child_jobs=0,
+            dml_stats=None,
             total_bytes_processed=10,
             total_bytes_billed=20,
             slot_millis=30,
