@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from pydag_dist.coordinator.branches import Choice, choices
+from pydag_dist.coordinator.branches import choices
+from pydag_dist.coordinator.spec import RunParams, spec_of
 from pydag_dist.dag import Dag, Task
 from pydag_dist.dag.operators import LOCAL
 from pydag_dist.engine import CHUNK, Engine, PlannedTask
@@ -36,13 +36,13 @@ class Plan:
     ended: int
 
 
-def plan_of(dag: Dag, past: Past | None = None) -> Plan:
+def plan_of(dag: Dag, past: Past | None = None, run: RunParams | None = None) -> Plan:
     """The DAG's plan.
 
     The rank is the order in which ready tasks of the run are pushed: by the user's priority, then
     critical path first.
     """
-    past = past or Past()
+    past, run = past or Past(), run or RunParams()
     walk = dag.walk()
     path = dag.remaining_path()
     by_urgency = sorted(walk, key=lambda t: (-dag.tasks[t].priority, -path[t]))
@@ -52,7 +52,7 @@ def plan_of(dag: Dag, past: Past | None = None) -> Plan:
     rows = []
     for task_id in walk:
         task = dag.tasks[task_id]
-        spec = _spec(dag, task, chosen_from.get(task_id))
+        spec = spec_of(dag, task, chosen_from.get(task_id), run)
         rows.append(_row(dag, task, past, ended, rank=ranks[task_id], spec=spec))
     first = [
         t
@@ -121,19 +121,6 @@ def _row(
     )
 
 
-def _spec(dag: Dag, task: Task, choice: Choice | None) -> str:
-    """What the worker's operator gets to know, besides run, task and try; `choice`: of a branch."""
-    spec = {
-        "dag_id": dag.dag_id,
-        "operator": task.operator,
-        "script": task.script.path if task.script else None,
-        "params": task.params,
-        "script_cache": dag.script_cache,
-        "expire_cache": dag.expire_cache,
-    }
-    return json.dumps(spec if choice is None else spec | {"branch": choice})
-
-
 def past_of(engine: Engine, run_id: str) -> Past:
     """What a resumed run left, as the engine kept it."""
     return Past(
@@ -148,7 +135,8 @@ def plan(
     token = engine.plan_begin(run_id)
     if token is None:
         return False
-    made = plan_of(dag, past_of(engine, run_id))
+    run = RunParams(*engine.run_params(run_id))
+    made = plan_of(dag, past_of(engine, run_id), run)
     for at in range(0, len(made.rows), CHUNK):
         if not engine.plan_chunk(run_id, token, made.rows[at : at + CHUNK]):
             return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
 import redis
@@ -174,6 +175,18 @@ class Engine:
         if dag is None:
             raise self.unknown(run_id)
         return dag
+
+    def run_params(self, run_id: str) -> tuple[dict[str, Any], str]:
+        """What a run was submitted with: its params, and its logical date (ISO 8601, UTC).
+
+        The logical date is the time of the submission if none was given.
+        """
+        names = ("params", "logical_date", "submitted_at")
+        params, logical_date, submitted_at = self.redis.hmget(self.run_key(run_id), names)
+        if submitted_at is None:
+            raise self.unknown(run_id)
+        submitted = datetime.fromtimestamp(int(submitted_at) / 1e6, UTC)
+        return json.loads(params), logical_date or submitted.isoformat(timespec="seconds")
 
     def plan_begin(self, run_id: str) -> str | None:
         """A token that makes the caller the run's planner; None if it is planned already."""
