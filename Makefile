@@ -6,7 +6,7 @@ PARALLEL ?= 3
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo up test check format bench clean
+.PHONY: help demo up test check format bench chaos clean
 
 help:
 	@echo "make demo    run the example pipeline on this machine, everything embedded"
@@ -15,6 +15,7 @@ help:
 	@echo "make check   formatting, lint, types and import contracts"
 	@echo "make format  format the code and apply the linter's safe fixes"
 	@echo "make bench   run the benchmarks"
+	@echo "make chaos   commit random faults while random DAGs run: N=200 SEED=1"
 	@echo "make clean   remove the virtual environment and caches"
 
 demo: $(VENV)/.local
@@ -38,6 +39,11 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
+
+N ?= 200
+SEED ?= 1
+chaos: $(VENV)/.dev
+	$(BIN)/python -m tests.acceptance.chaos --faults $(N) --seed $(SEED)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

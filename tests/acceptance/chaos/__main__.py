@@ -1,0 +1,42 @@
+"""A session of faults and its times of recovery; exit status 1 if anything is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.acceptance.chaos.chaos import Chaos, Plan
+from tests.acceptance.chaos.report import evidence, summary
+
+
+def say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
+    parser.add_argument("--faults", type=int, default=200, help="how many (N)")
+    parser.add_argument("--seed", type=int, default=1, help="of DAGs, faults and their moments")
+    parser.add_argument("--gap", type=float, default=10, help="seconds between two, on average")
+    parser.add_argument("--runs", type=int, default=5, help="runs in flight")
+    parser.add_argument("--keep", type=Path, help="a directory to work in that is left as it is")
+    given = parser.parse_args()
+    plan = Plan(given.faults, given.seed, given.gap, given.runs)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="chaos-") as scratch:
+        directory = given.keep or Path(scratch)
+        directory.mkdir(parents=True, exist_ok=True)
+        chaos = Chaos(plan, directory, say)
+        violations = chaos.run()
+        for line in summary(chaos, time.monotonic() - began):
+            say(line)
+        for line in evidence(chaos, violations) if violations else ["every run ended as it had to"]:
+            say(line)
+    return 1 if violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,289 @@
+"""The kinds of faults. Each is a generator: it does something, and yields how long to wait.
+
+A fault that can't be committed just now raises `NotNow` before it has done anything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from tests.acceptance.chaos.dags import random_dag
+from tests.acceptance.chaos.system import System, Try, try_of
+from tests.cluster import Part
+
+Steps = Iterator[float]
+
+PAUSES = (18, 25)  # seconds: longer than a lease
+AWAY = 40  # seconds
+STALE_COPIES = 10
+
+
+class NotNow(Exception):
+    """There is nothing that this fault could be committed on."""
+
+
+@dataclass
+class Fault:
+    """A fault, and all that judging what it may cost needs."""
+
+    number: int
+    kind: str
+    at: float  # this machine's clock, as all times
+    what: str = ""
+    touched: list[Try] = field(default_factory=list)  # what has to move on
+    unplanned: str = ""  # a run that has to be planned
+    left: list[Try] = field(default_factory=list)
+    recovered_after: float | None = None  # seconds
+    processes: frozenset[int] = frozenset()  # killed or paused, with what they forked
+    until: float = 0  # when paused processes went on, or Redis with its lost writes
+    lost_writes_since: float | None = None
+    over: bool = False
+
+    def __str__(self) -> str:
+        took = (
+            ""
+            if self.recovered_after is None
+            else f", recovered after {self.recovered_after:.1f} s"
+        )
+        return f"{self.number:3} {self.kind}: {self.what}, {len(self.touched)} tries{took}"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a kind of fault works with."""
+
+    system: System
+    chance: random.Random
+    fault: Fault
+
+    def touch(self, tries: list[Try]) -> None:
+        self.fault.at = time.time()
+        self.fault.touched = self.fault.left = tries
+
+    def held(self) -> list[Try]:
+        return self.system.held() or []
+
+
+def _worker(scene: Scene) -> Part:
+    """A worker that runs something, if there is one, and that no other fault has in hand."""
+    workers = scene.system.at_hand(scene.system.workers)
+    busy = {t.worker for t in scene.held()}
+    workers = [part for part in workers if part.name in busy] or workers
+    if not workers:
+        raise NotNow
+    return scene.chance.choice(workers)
+
+
+def kill_child(scene: Scene) -> Steps:
+    """Kill -9 a process of a worker's pool, one that runs a task if there is one."""
+    worker = _worker(scene)
+    children = scene.system.children(worker)
+    running = [t for t in scene.held() if t.process in children]
+    # The third death of one try would be its last: that is another test.
+    hit = {(t.run, t.task, t.number) for t in scene.system.killed}
+    running = [t for t in running if (t.run, t.task, t.number) not in hit]
+    if running:
+        victim = scene.chance.choice(running)
+        process, tries = victim.process, [victim]
+    elif children:
+        process, tries = scene.chance.choice(children), []
+    else:
+        raise NotNow
+    scene.system.killed += tries
+    scene.fault.what = f"{process} of {worker.log.name}"
+    scene.fault.processes = frozenset([process])
+    scene.touch(tries)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
+    yield 0
+
+
+def kill_parent(scene: Scene) -> Steps:
+    """Kill -9 a worker; its pool goes with it. It, or one of another name, comes later."""
+    worker = _worker(scene)
+    name = scene.chance.choice([worker.name, scene.system.new_name()])
+    scene.fault.what = f"{worker.log.name}, then {name}"
+    scene.fault.processes = frozenset([worker.pid, *worker.children()])
+    scene.touch([t for t in scene.held() if t.worker == worker.name])
+    scene.system.kill(worker, scene.chance.uniform(0, 10), name)
+    yield 0
+
+
+def kill_coordinator(scene: Scene) -> Steps:
+    """Kill -9 a coordinator just after a run was submitted."""
+    coordinators = scene.system.at_hand(scene.system.coordinators)
+    if not coordinators:
+        raise NotNow
+    victim = scene.chance.choice(coordinators)
+    run = scene.system.submit(random_dag(scene.chance, f"by-fault-{scene.fault.number}"))
+    scene.fault.what = victim.log.name
+    scene.fault.unplanned = run.run_id
+    scene.touch([])
+    scene.system.kill(victim, scene.chance.uniform(0, 5))
+    yield 0
+
+
+def _pause(scene: Scene, worker: Part, processes: list[int], what: str) -> Steps:
+    scene.fault.what = f"{what} of {worker.log.name}"
+    scene.fault.processes = frozenset(processes)
+    scene.fault.until = float("inf")
+    tries = [t for t in scene.held() if t.worker == worker.name]
+    scene.touch([t for t in tries if worker.pid in processes or t.process in processes])
+    scene.system.out_of_hand.add(worker.log.name)
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    yield scene.chance.uniform(*PAUSES)
+    for process in reversed(processes):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGCONT)
+    scene.fault.until = time.time()
+    scene.system.out_of_hand.discard(worker.log.name)
+
+
+def pause_parent(scene: Scene) -> Steps:
+    """Stop a worker's parent for longer than its leases last; its pool goes on."""
+    worker = _worker(scene)
+    return _pause(scene, worker, [worker.pid], "the parent")
+
+
+def pause_child(scene: Scene) -> Steps:
+    """Stop a process of a pool that runs a task; its parent renews the lease."""
+    worker = _worker(scene)
+    children = scene.system.children(worker)
+    running = [t.process for t in scene.held() if t.process in children]
+    if not (running or children):
+        raise NotNow
+    return _pause(scene, worker, [scene.chance.choice(running or children)], "a child")
+
+
+def pause_worker(scene: Scene) -> Steps:
+    """Stop a worker with its pool, as a host that is suspended."""
+    worker = _worker(scene)
+    return _pause(scene, worker, [worker.pid, *worker.children()], "everything")
+
+
+def _without_redis(scene: Scene) -> Callable[[], None]:
+    """Check that no other fault has Redis in hand; what gives it back."""
+    system = scene.system
+    if system.redis_in_hand or not system.redis_is_up:
+        raise NotNow
+    system.redis_in_hand = True
+
+    def give_back() -> None:
+        system.redis_in_hand = False
+
+    return give_back
+
+
+def _redis_away(scene: Scene, seconds: float) -> Steps:
+    give_back = _without_redis(scene)
+    scene.fault.what = f"{seconds:.1f} s"
+    scene.touch(scene.held())
+    scene.system.kill_redis()
+    yield seconds
+    scene.system.start_redis()
+    give_back()
+
+
+def kill_redis(scene: Scene) -> Steps:
+    """Kill -9 Redis, and start it again soon."""
+    return _redis_away(scene, scene.chance.uniform(0, 3))
+
+
+def redis_away(scene: Scene) -> Steps:
+    """Kill -9 Redis, and start it again after all have waited for it."""
+    return _redis_away(scene, AWAY)
+
+
+def _rolled_back(scene: Scene, seconds: float) -> Steps:
+    give_back = _without_redis(scene)
+    scene.fault.what = f"{seconds:.0f} s"
+    scene.fault.lost_writes_since = time.time()
+    scene.fault.until = float("inf")
+    copy = scene.system.copy_redis()
+    yield seconds
+    scene.touch(scene.held())
+    scene.system.kill_redis()
+    scene.system.put_back(copy)
+    scene.system.start_redis()
+    scene.fault.until = time.time()
+    give_back()
+
+
+def roll_back_1(scene: Scene) -> Steps:
+    """Restart Redis from its file as it was a second before, as after a failover."""
+    return _rolled_back(scene, 1)
+
+
+def roll_back_5(scene: Scene) -> Steps:
+    """Restart Redis from its file as it was five seconds before."""
+    return _rolled_back(scene, 5)
+
+
+def drop_messages(scene: Scene) -> Steps:
+    """Take all messages off the queues' lists."""
+    system = scene.system
+    with system.if_redis_can():
+        tries = []
+        for queue in {queue for queue, _ in system.messages()}:
+            with system.store.pipeline(transaction=True) as pipe:
+                pipe.lrange(system.queue(queue), 0, -1)
+                pipe.delete(system.queue(queue))
+                tries += [try_of(message) for message in pipe.execute()[0]]
+        if tries:
+            scene.fault.what = f"{len(tries)} messages"
+            scene.touch([t for t in tries if t])
+            yield 0
+            return
+    raise NotNow
+
+
+def copy_messages(scene: Scene) -> Steps:
+    """Put the messages that wait onto their lists again, and old ones, in front and behind."""
+    system = scene.system
+    with system.if_redis_can():
+        waiting = system.messages()
+        old = list(system.old_messages)
+        copies = waiting + scene.chance.sample(old, min(len(old), STALE_COPIES))
+        if waiting:
+            scene.fault.what = f"{len(copies)} messages"
+            scene.touch([t for _, message in waiting if (t := try_of(message))])
+            for queue, message in copies:
+                push = scene.chance.choice([system.store.rpush, system.store.lpush])
+                push(system.queue(queue), message)
+            yield 0
+            return
+    raise NotNow
+
+
+# How often each kind is drawn.
+KINDS: dict[Callable[[Scene], Steps], int] = {
+    kill_child: 4,
+    kill_parent: 4,
+    kill_coordinator: 2,
+    pause_parent: 2,
+    pause_child: 2,
+    pause_worker: 2,
+    kill_redis: 2,
+    redis_away: 1,
+    roll_back_1: 2,
+    roll_back_5: 2,
+    drop_messages: 2,
+    copy_messages: 2,
+}
+
+
+def order(count: int, chance: random.Random) -> list[Callable[[Scene], Steps]]:
+    """So many kinds in random order, each about as often as `KINDS` says and once if possible."""
+    weights = list(KINDS.values())
+    kinds = list(KINDS)
+    drawn = kinds if count >= len(kinds) else chance.sample(kinds, count)
+    drawn = drawn + chance.choices(kinds, weights, k=count - len(drawn))
+    chance.shuffle(drawn)
+    return drawn

@@ -1,0 +1,204 @@
+"""Whether each run ended as it has to, nothing happened twice, and nothing is left behind."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pydag_dist.engine import RunSnapshot
+from tests.acceptance.chaos import work
+from tests.acceptance.chaos.dags import DATASET, EXECUTED
+from tests.acceptance.chaos.faults import Fault
+from tests.acceptance.chaos.system import Submitted, System
+from workers import remote_ids
+
+# Between what a process writes into the journal and what it tells Redis.
+MARGIN = 2.0  # seconds
+
+
+@dataclass(frozen=True)
+class Violation:
+    """What is wrong, with which run and task."""
+
+    text: str
+    run: str = ""
+    task: str = ""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """A process that ran a try's function: from `start` until, if it got there, `end`."""
+
+    start: work.Line
+    end: work.Line | None
+    next_start: float  # of the same process; infinity: it was its last
+
+
+Tries = dict[tuple[str, str, int], list[Execution]]
+
+
+def executions(lines: Sequence[work.Line]) -> Tries:
+    """(run, task, try) -> its executions, in the order of their starts."""
+    by_process: dict[int, list[work.Line]] = defaultdict(list)
+    for line in lines:
+        by_process[line.pid].append(line)
+    found: Tries = defaultdict(list)
+    for own in by_process.values():
+        for i, line in enumerate(own):
+            if line.what != "start":
+                continue
+            after = own[i + 1] if i + 1 < len(own) else None
+            end = after if after and after.what == "end" else None
+            later = [x.at for x in own[i + 1 :] if x.what == "start"]
+            execution = Execution(line, end, later[0] if later else float("inf"))
+            found[line.run, line.task, line.try_number].append(execution)
+    for each in found.values():
+        each.sort(key=lambda e: e.start.at)
+    return found
+
+
+class Judge:
+    """Judges runs that have ended, by what they were drawn as and what faults may cost."""
+
+    def __init__(self, system: System, faults: Sequence[Fault]) -> None:
+        self._system = system
+        self._faults = faults
+        self.repeats: Counter[str] = Counter()  # kind of the fault that it is put down to
+
+    def judge(self) -> list[Violation]:
+        """All that is wrong, once all runs have ended."""
+        tries = executions(work.read(self._system.journal))
+        found = [Violation(text) for text in self._system.surprises]
+        jobs = self._jobs()
+        rows = self._rows()
+        for run in self._system.runs.values():
+            snapshot = self._system.engine.snapshot(run.run_id)
+            found += [Violation(text, run.run_id, task) for text, task in _ends(run, snapshot)]
+            found += self._executed(run, snapshot, tries)
+            found += self._remote(run, snapshot, jobs, rows)
+        found += [Violation(f"a remote job that is no run's: {job}") for job in +jobs]
+        found += [Violation(f"rows that are no run's: {row}") for row in +rows]
+        return found
+
+    def _executed(self, run: Submitted, snapshot: RunSnapshot, tries: Tries) -> Iterator[Violation]:
+        """Each try ran once, or again for a reason; none was skipped, none came too much."""
+        for name, task in run.dag.tasks.items():
+            if task.kind == "query":
+                continue
+            runs = snapshot.tasks[name].state in EXECUTED
+            wanted = set(range(1, task.tries + 1)) if runs else set()
+            seen = {number for r, t, number in tries if (r, t) == (run.run_id, name)}
+            if seen != wanted:
+                yield Violation(f"tries {sorted(seen)} ran, not {sorted(wanted)}", run.run_id, name)
+            for number in sorted(seen):
+                these = tries[run.run_id, name, number]
+                if runs and not any(e.end for e in these):
+                    yield Violation(f"try {number} was never done", run.run_id, name)
+                for before, again in itertools.pairwise(these):
+                    reason = self._reason(before, again)
+                    if reason:
+                        self.repeats[reason] += 1
+                    else:
+                        text = (
+                            f"try {number} ran again for no reason: {before.start}, {again.start}"
+                        )
+                        yield Violation(text, run.run_id, name)
+
+    def _reason(self, before: Execution, again: Execution) -> str:
+        """The kind of a fault that excuses that a try ran again; "" for none."""
+        start = before.start.at
+        done = before.end.at if before.end else float("inf")
+        for fault in self._faults:
+            if fault.at > again.start.at:
+                continue
+            if fault.lost_writes_since is not None:
+                if start < fault.until and fault.lost_writes_since - MARGIN < done:
+                    return fault.kind
+            elif (
+                # What it was doing when it was hit: nothing else was begun by it in between.
+                fault.processes & {before.start.pid, before.start.parent}
+                and start < (fault.until or fault.at) + MARGIN
+                and fault.at < before.next_start
+            ):
+                return fault.kind
+        return ""
+
+    def _remote(
+        self, run: Submitted, snapshot: RunSnapshot, jobs: Counter[str], rows: Counter[str]
+    ) -> Iterator[Violation]:
+        """Exactly once, whatever happened."""
+        for name, task in run.dag.tasks.items():
+            if task.kind != "query":
+                continue
+            wanted = 1 if snapshot.tasks[name].state in EXECUTED else 0
+            job = remote_ids.job_id("bigquery", run.dag.dag_id, run.run_id, name, 1)
+            row = f"{run.dag.dag_id}/{name}"
+            for what, count in (("remote job", jobs.pop(job, 0)), ("row", rows.pop(row, 0))):
+                if count != wanted:
+                    text = f"its {what} is there {count} times, not {wanted}"
+                    yield Violation(text, run.run_id, name)
+
+    def _jobs(self) -> Counter[str]:
+        ids = (job["id"] for job in self._system.bigquery.journal())
+        return Counter(job for job in ids if job.startswith("pydag-"))
+
+    def _rows(self) -> Counter[str]:
+        client = self._system.bigquery.client()
+        sql = f"SELECT dag, task, COUNT(*) AS n FROM {DATASET}.effects GROUP BY dag, task"
+        return Counter({f"{row.dag}/{row.task}": row.n for row in client.query(sql).result()})
+
+
+def _ends(run: Submitted, snapshot: RunSnapshot) -> Iterator[tuple[str, str]]:
+    """What of the run's end differs from what its definition says."""
+    states = {name: task.state for name, task in snapshot.tasks.items()}
+    if set(states) != set(run.dag.tasks):
+        yield f"it has the tasks {sorted(states)}", ""
+        return
+    if snapshot.state != (wanted := run.dag.run_state(states)):
+        yield f"the run is {snapshot.state}, not {wanted}", ""
+    for name, task in run.dag.tasks.items():
+        seen = snapshot.tasks[name]
+        allowed = run.dag.allowed(name, states)
+        if seen.state not in allowed:
+            yield f"it is {seen.state}, not {' or '.join(sorted(allowed))}: {seen.error}", name
+            continue
+        number = task.tries if seen.state in EXECUTED else 1
+        if seen.try_number != number:
+            yield f"it ended in try {seen.try_number}, not {number}", name
+        error = f"ValueError: told to fail in try {number}" if seen.state == "failed" else None
+        if seen.error != error:
+            yield f"its error is {seen.error!r}, not {error!r}", name
+        if task.kind == "query":
+            continue
+        result = task.result if seen.state == "success" else None
+        if seen.result != result:
+            yield f"its result is {seen.result!r}, not {result!r}", name
+
+
+def left_behind(system: System) -> Iterator[Violation]:
+    """Keys that say that anything is ready, active, held or to be done."""
+    store, key = system.store, system.engine.key
+    readers = {
+        "zset": lambda name: store.zrange(name, 0, -1),
+        "set": store.smembers,
+        "stream": store.xrange,
+    }
+    for name in ("leases", "queued", "timers", "working", "submissions", "webhooks"):
+        read = readers.get(store.type(key(name)))
+        if read and (found := read(key(name))):
+            yield Violation(f"{name} is not empty: {found}")
+    for queue in sorted(store.smembers(key("queues"))):
+        for name, found in (
+            (f"fair:{queue}", store.zrange(key(f"fair:{queue}"), 0, -1)),
+            (f"q:{queue}", store.lrange(key(f"q:{queue}"), 0, -1)),
+        ):
+            if found:
+                yield Violation(f"{name} is not empty: {found}")
+    for run in system.runs.values():
+        for part in ("ready", "active", "work", "kept"):
+            if store.exists(system.engine.run_key(run.run_id, part)):
+                yield Violation(f"its key {part} is still there", run.run_id)
+        if store.hget(system.engine.run_key(run.run_id), "left") != "0":
+            yield Violation("it counts tasks that have not ended", run.run_id)

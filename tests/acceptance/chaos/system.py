@@ -1,0 +1,319 @@
+"""The installation that faults are committed on, and what can be seen of it at any time."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from pydag_dist.client.client import new_run_id
+from pydag_dist.engine import ENDED_RUN_STATES, ENDED_TASK_STATES, Engine, is_passing
+from pydag_dist.engine.snapshot import parse_record
+from tests.acceptance.chaos import work
+from tests.acceptance.chaos.dags import DATASET, RandomDag
+from tests.cluster import Cluster, Part
+from tests.local_bigquery import PROJECT, LocalBigQuery
+from tests.redis_server import RedisServer, server_binary
+from tests.support import is_alive
+
+WORKERS = ("w1", "w2", "w3")
+SLOTS = 3
+QUEUES = ("python", "bigquery")
+COORDINATORS = 2
+SLOW_QUERIES = "-t[0-9]*[37]-"  # of job ids: these take REMOTE_SECONDS
+REMOTE_SECONDS = 4
+OLD_MESSAGES = 100
+START_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Try:
+    """A try of a task, as somebody held it or as it waited for that."""
+
+    run: str
+    task: str
+    number: int
+    token: str
+    worker: str = ""
+    process: int = 0
+
+
+@dataclass
+class Submitted:
+    """A run of a random DAG, and what Redis last said of it."""
+
+    run_id: str
+    dag: RandomDag
+    at: float
+    state: str | None = None
+    ended_at: float | None = None  # since when it is known to have ended; None again if it goes on
+
+
+class System:
+    """Redis with its file, the local BigQuery, coordinators and workers; looked at by one thread.
+
+    Nothing here waits for Redis: what can't be known just now is None.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.server = RedisServer(server_binary("valkey"), directory / "redis")
+        self.bigquery = LocalBigQuery(directory)
+        self.cluster: Cluster
+        self.workers: list[Part] = []
+        self.coordinators: list[Part] = []
+        self.to_start: list[tuple[float, str]] = []  # from when on, the part's name
+        self.out_of_hand: set[str] = set()  # parts that a fault has in hand
+        self.redis_is_up = False
+        self.redis_in_hand = False
+        self.redis_changes: list[float] = []  # when it went or came
+        self.runs: dict[str, Submitted] = {}
+        self.journal = directory / "work.jsonl"
+        self.surprises: list[str] = []
+        self.killed: list[Try] = []  # whose process a fault killed
+        self.old_messages: list[tuple[str, str]] = []  # queue, message
+        self._names = 0
+
+    def __enter__(self) -> Self:
+        self._stack = contextlib.ExitStack()
+        with self._stack:
+            self._stack.enter_context(self.server)
+            self._stack.enter_context(self.bigquery)
+            self._prepare_bigquery()
+            self.cluster = self._stack.enter_context(Cluster(self.server.url, self.directory))
+            self.store: Any = redis.Redis.from_url(
+                self.server.url, decode_responses=True, retry=Retry(NoBackoff(), 0)
+            )
+            self._stack.callback(self.store.close)
+            self.engine = Engine(self.store, self.cluster.prefix)
+            self.redis_is_up = True
+            for _ in range(COORDINATORS):
+                self.start("coordinator")
+            for name in WORKERS:
+                self.start(name)
+            self._stack = self._stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not self.redis_is_up:
+            self.start_redis()
+        self._stack.close()
+
+    def _prepare_bigquery(self) -> None:
+        client = self.bigquery.client()
+        client.create_dataset(DATASET)
+        client.query(f"CREATE TABLE {DATASET}.effects (dag STRING, task STRING)").result()
+        self.bigquery.fault(method="run", job_id=SLOW_QUERIES, delay=REMOTE_SECONDS, count=None)
+
+    # Parts
+
+    def start(self, name: str) -> None:
+        """Start a coordinator, or a worker of that name."""
+        if name == "coordinator":
+            part = self.cluster.start(name, ["-m", "pydag_dist", "coordinator"])
+            self.coordinators.append(part)
+            return
+        command = ["-m", "pydag_dist", "worker", "-n", f"{name}@chaos", "-c", str(SLOTS)]
+        command += ["-Q", ",".join(QUEUES), "--import", work.__name__, "--log-level", "WARNING"]
+        google = {"BIGQUERY_EMULATOR_HOST": self.bigquery.url, "PYDAG_WORKER_PROJECT": PROJECT}
+        self.workers.append(self.cluster.start(name, command, **google))
+
+    def kill(self, part: Part, restart_after: float, name: str = "") -> None:
+        """Kill -9; another part takes its place, under its name or another one."""
+        part.kill()
+        (self.coordinators if part in self.coordinators else self.workers).remove(part)
+        self.to_start.append((time.monotonic() + restart_after, name or part.name))
+
+    def new_name(self) -> str:
+        self._names += 1
+        return f"n{self._names}"
+
+    def at_hand(self, parts: Iterable[Part]) -> list[Part]:
+        """Those that live and that no other fault has in hand."""
+        return [part for part in parts if part.log.name not in self.out_of_hand]
+
+    def children(self, worker: Part) -> list[int]:
+        """The processes of its pool."""
+        return [pid for pid in worker.children() if is_alive(pid)]
+
+    def keep_up(self) -> None:
+        """Start what is due, and again what ended though nobody killed it."""
+        if not self.redis_is_up:
+            return
+        for part in [*self.coordinators, *self.workers]:
+            if (code := _status(part)) is not None:
+                group = self.coordinators if part in self.coordinators else self.workers
+                group.remove(part)
+                self.to_start.append((time.monotonic() + 1, part.name))
+                # A part that starts needs Redis; a supervisor would start it again, too.
+                began = part.started_at / 1e6
+                if not any(began <= at < began + START_SECONDS for at in self.redis_changes):
+                    self.surprises.append(f"{part.log.name} ended by itself: {code}")
+        due = [x for x in self.to_start if x[0] <= time.monotonic()]
+        for x in due:
+            with contextlib.suppress(redis.RedisError):
+                self.start(x[1])
+                self.to_start.remove(x)
+
+    # Redis
+
+    def kill_redis(self) -> None:
+        self.server.kill()
+        self.redis_is_up = False
+        self.redis_changes.append(time.time())
+
+    def start_redis(self) -> None:
+        self.server.start()
+        self.redis_is_up = True
+        self.redis_changes.append(time.time())
+
+    def copy_redis(self) -> Path:
+        """A copy of its append-only directory as it is now."""
+        source, copy = self.server.directory / "appendonlydir", self.directory / "copy"
+        while True:
+            shutil.rmtree(copy, ignore_errors=True)
+            # A file that is rewritten meanwhile: once more.
+            with contextlib.suppress(FileNotFoundError, shutil.Error):
+                shutil.copytree(source, copy)
+                return copy
+
+    def put_back(self, copy: Path) -> None:
+        """Let a stopped Redis begin with a copy."""
+        assert not self.redis_is_up
+        target = self.server.directory / "appendonlydir"
+        shutil.rmtree(target)
+        copy.rename(target)
+
+    @contextlib.contextmanager
+    def if_redis_can(self) -> Iterator[None]:
+        """Leave the block where Redis can't do it now."""
+        try:
+            yield
+        except redis.RedisError as error:
+            if not is_passing(error):
+                raise
+
+    # Runs
+
+    def submit(self, dag: RandomDag) -> Submitted:
+        run = Submitted(new_run_id(dag.dag_id), dag, time.time())
+        self.runs[run.run_id] = run
+        self._send(run)
+        return run
+
+    def _send(self, run: Submitted) -> None:
+        with self.if_redis_can():
+            self.cluster.client.submit(run.dag.dag(str(self.journal)), run_id=run.run_id)
+
+    def look(self) -> None:
+        """What Redis says of all runs that have not ended long ago; sends lost ones again."""
+        recent = [r for r in self.runs.values() if (r.ended_at or time.time()) > time.time() - 30]
+        with self.if_redis_can():
+            with self.store.pipeline(transaction=False) as pipe:
+                for run in recent:
+                    pipe.hget(self.engine.run_key(run.run_id), "state")
+                states = pipe.execute()
+            for run, state in zip(recent, states, strict=True):
+                run.state = state
+                if state in ENDED_RUN_STATES:
+                    run.ended_at = run.ended_at or time.time()
+                else:
+                    run.ended_at = None
+                if state is None:
+                    self._send(run)
+            self._remember_messages()
+
+    def unended(self) -> list[Submitted]:
+        return [run for run in self.runs.values() if run.ended_at is None]
+
+    def held(self) -> list[Try] | None:
+        """Every try that somebody holds; None while Redis can't say."""
+        tries: list[Try] = []
+        with self.if_redis_can():
+            members = self.store.zrange(self.engine.key("leases"), 0, -1)
+            pairs = [member.split("/", 1) for member in members]
+            for (run, task), record in zip(pairs, self._records(pairs), strict=True):
+                if record is not None and record["state"] == "running":
+                    number, process = int(record["try"]), int(record["process"] or 0)
+                    worker = record["worker"].partition("@")[0]
+                    tries.append(Try(run, task, number, record["token"], worker, process))
+            return tries
+        return None
+
+    def _records(self, pairs: list[list[str]]) -> list[dict[str, str] | None]:
+        with self.store.pipeline(transaction=False) as pipe:
+            for run, task in pairs:
+                pipe.hget(self.engine.run_key(run, "tasks"), task)
+            return [packed and parse_record(packed) for packed in pipe.execute()]
+
+    def still(self, tries: Iterable[Try]) -> list[Try]:
+        """Those that have neither ended nor been claimed anew; all while Redis can't say."""
+        tries = list(tries)
+        with self.if_redis_can():
+            records = self._records([[t.run, t.task] for t in tries])
+            return [t for t, r in zip(tries, records, strict=True) if not _moved_on(t, r)]
+        return tries
+
+    def told(self, run_id: str) -> list[str]:
+        """What Redis has of a run: its head, its tasks' records and its events."""
+        key = self.engine.run_key
+        events = self.store.xrange(key(run_id, "events"))
+        return [
+            str(self.store.hgetall(key(run_id))),
+            *(
+                f"{task}: {record}"
+                for task, record in self.store.hgetall(key(run_id, "tasks")).items()
+            ),
+            *(f"{number} {fields}" for number, fields in events),
+        ]
+
+    # Messages
+
+    def messages(self) -> list[tuple[str, str]]:
+        """(queue, message) of all that waits on the queues' lists."""
+        lists = {queue: self.store.lrange(self.queue(queue), 0, -1) for queue in QUEUES}
+        return [(queue, message) for queue, found in lists.items() for message in found]
+
+    def queue(self, name: str) -> str:
+        return self.engine.key(f"q:{name}")
+
+    def _remember_messages(self) -> None:
+        self.old_messages = (self.old_messages + self.messages())[-OLD_MESSAGES:]
+
+
+def _status(part: Part) -> int | None:
+    """Its exit status; None while it runs."""
+    assert part._process is not None
+    return part._process.poll()
+
+
+def try_of(message: str) -> Try | None:
+    """The try that a message is of; None for a message that is no single try's."""
+    header = json.loads(message)["headers"]["pydag"]
+    if header["run"] == "*":
+        return None
+    return Try(header["run"], header["task"], int(header["try"]), "")
+
+
+def _moved_on(t: Try, record: dict[str, str] | None) -> bool:
+    if record is None:  # Redis was rolled back to before it, and it begins anew
+        return False
+    if record["state"] in ENDED_TASK_STATES or int(record["try"]) > t.number:
+        return True
+    claimed = record["state"] in ("running", "deferred") and record["token"] != t.token
+    return claimed or record["state"] == "up_for_retry"
