@@ -8,6 +8,7 @@ PydagError
 │   ├── UnknownRun      no such run in Redis
 │   ├── SchemaMismatch  the run was written by another version's engine
 │   └── UnsafeRedis     the Redis server could lose the engine's keys
+├── HistoryError        the history's database is another installation's, or another version's
 ├── LocalServiceError   a service of the embedded default did not start
 └── RunFailed           a run that was waited for ended failed or cancelled
 ```
@@ -68,6 +69,10 @@ class SchemaMismatch(EngineError):
 
 class UnsafeRedis(EngineError):
     """The Redis server is set up so that it could drop the engine's keys."""
+
+
+class HistoryError(PydagError):
+    """This coordinator must not write into that database; the message says why and what to do."""
 
 
 class RunFailed(PydagError):

@@ -24,7 +24,9 @@ class Settings(BaseSettings):
     redis_url: str = Field(
         default="redis://127.0.0.1:6379/0", description="the one Redis of all parts"
     )
-    database_url: str | None = Field(default=None, description="SQLAlchemy URL of the history")
+    database_url: str | None = Field(
+        default=None, description="history: sqlite:////file or postgresql://…"
+    )
     log_store: str | None = Field(
         default=None, description="directory or gs://bucket/prefix of old logs"
     )
@@ -33,6 +35,11 @@ class Settings(BaseSettings):
     retention: int = Field(
         default=7 * 86400, gt=0, description="seconds that an ended run stays in Redis"
     )
+
+    @property
+    def history_url(self) -> str:
+        """The history's database; a SQLite file in the home unless a URL is set."""
+        return self.database_url or f"sqlite:///{self.home.expanduser() / 'history.sqlite'}"
 
     @classmethod
     def settings_customise_sources(

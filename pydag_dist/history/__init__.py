@@ -1,0 +1,11 @@
+"""History: every run and every try, in a SQL database, for as long as its owner wants.
+
+Redis forgets a run when its retention is over; and if Redis itself is lost, unfinished runs go on
+from what is written here.
+"""
+
+from pydag_dist.history.batch import Batch, Entry, batch_of
+from pydag_dist.history.database import LOST
+from pydag_dist.history.history import History, PastRun, PastTry
+
+__all__ = ["LOST", "Batch", "Entry", "History", "PastRun", "PastTry", "batch_of"]

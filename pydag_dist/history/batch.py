@@ -1,0 +1,128 @@
+"""From entries of the engine's history stream to rows of the tables."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydag_dist.engine import ENDED_RUN_STATES
+
+# An entry of the stream: its id and its fields.
+Entry = tuple[str, Mapping[str, str]]
+Row = dict[str, Any]
+
+_SEQUENCE_BITS = 20
+_TIMES = ("ready_at", "queued_at", "started_at", "ended_at")
+_TEXTS = ("worker", "result", "error", "skips")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows to write in one transaction, in the order of their events."""
+
+    dags: list[Row] = field(default_factory=list)
+    runs: list[Row] = field(default_factory=list)
+    tries: list[Row] = field(default_factory=list)
+
+    @property
+    def ended(self) -> list[str]:
+        """The runs whose last event here is their end."""
+        last = {row["run_id"]: row["state"] for row in self.runs}
+        return [run_id for run_id, state in last.items() if state in ENDED_RUN_STATES]
+
+
+def event_number(entry_id: str) -> int:
+    """A stream entry's id, ``milliseconds-sequence``, as one number that grows with it.
+
+    20 bits for the sequence leave room until the year 2248.
+    """
+    milliseconds, _, sequence = entry_id.partition("-")
+    return (int(milliseconds) << _SEQUENCE_BITS) + int(sequence or 0)
+
+
+def entry_id(number: int) -> str:
+    """The stream entry's id of an `event_number`."""
+    return f"{number >> _SEQUENCE_BITS}-{number & ((1 << _SEQUENCE_BITS) - 1)}"
+
+
+def runs_in(entries: Iterable[Entry]) -> list[str]:
+    """The runs that the entries tell something of, besides their tasks."""
+    return list(dict.fromkeys(f["run"] for _, f in entries if f.get("kind") == "run"))
+
+
+def batch_of(
+    entries: Sequence[Entry], heads: Mapping[str, Mapping[str, str]], dags: Mapping[str, str]
+) -> Batch:
+    """The rows of these entries.
+
+    `heads` are the hashes in Redis, and `dags` the texts, of `runs_in(entries)`; events of a run
+    that Redis lost in the meantime have none, and are left out.
+    """
+    batch = Batch()
+    hashes = {text: hashlib.sha256(text.encode()).hexdigest() for text in set(dags.values())}
+    tries: dict[tuple[str, str, str], Row] = {}
+    for event, fields in entries:
+        run_id = fields.get("run", "")
+        if fields.get("kind") == "task":
+            # One statement can change a row only once; the last event wins.
+            tries[run_id, fields["task"], fields["try"]] = _try(event_number(event), fields)
+        elif fields.get("kind") == "run" and run_id in heads and run_id in dags:
+            dag_hash = hashes[dags[run_id]]
+            batch.runs.append(_run(event_number(event), fields, heads[run_id], dag_hash))
+    batch.tries.extend(tries.values())
+    ids = {row["dag_hash"]: row["dag_id"] for row in batch.runs}
+    batch.dags.extend(
+        {"hash": found, "dag_id": ids[found], "dag": _text(text)}
+        for text, found in hashes.items()
+        if found in ids
+    )
+    return batch
+
+
+def _run(event: int, fields: Mapping[str, str], head: Mapping[str, str], dag_hash: str) -> Row:
+    ended = fields["state"] in ENDED_RUN_STATES
+    return {
+        "run_id": fields["run"],
+        "dag_id": head["dag_id"],
+        "dag_hash": dag_hash,
+        "state": fields["state"],
+        "reason": fields.get("reason") or None,
+        "error": _text(fields.get("error")),
+        "submitted_at": _seconds(head.get("submitted_at")),
+        "started_at": _seconds(head.get("started_at")),
+        "ended_at": _seconds(fields["at"]) if ended else None,
+        "logical_date": head.get("logical_date") or None,
+        "params": _text(head.get("params")),
+        "head": json.dumps(dict(head)),  # escapes what a database may not take
+        "event": event,
+        "resumed": 0,
+    }
+
+
+def _try(event: int, fields: Mapping[str, str]) -> Row:
+    get = fields.get
+    row: Row = {
+        "run_id": fields["run"],
+        "task_id": fields["task"],
+        "try_number": int(fields["try"]),
+        "state": fields["state"],
+        "event": event,
+        "children": int(fields["children"]) if get("children") else None,
+    }
+    for time in _TIMES:
+        row[time] = _seconds(get(time))
+    for name in _TEXTS:
+        row[name] = _text(get(name))
+    return row
+
+
+def _seconds(microseconds: str | None) -> float | None:
+    return int(microseconds) / 1e6 if microseconds else None
+
+
+def _text(value: str | None) -> str | None:
+    """What PostgreSQL can store: no text of its may contain a NUL."""
+    return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if value else None

@@ -1,0 +1,108 @@
+"""Connections to the history's database: SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import Insert
+
+from pydag_dist.errors import HistoryError, InvalidSettings
+from pydag_dist.history.tables import SCHEMA, meta, metadata
+
+# What SQLAlchemy raises while a database is away, full, locked or read-only.
+LOST: Final = (sa.exc.DBAPIError, sa.exc.TimeoutError)
+
+BUSY_SECONDS: Final = 10  # that SQLite waits for another process's lock
+CONNECT_SECONDS: Final = 5
+# Of the lock that lets one process at a time create the tables in PostgreSQL.
+_CREATION_LOCK: Final = 7_093_241_502
+
+
+def connect(url: str) -> sa.Engine:
+    """An SQLAlchemy engine; nothing is opened yet. `InvalidSettings` if `url` can't be used."""
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        raise InvalidSettings(f"PYDAG_DATABASE_URL: {_KINDS}") from None
+    backend = parsed.get_backend_name()
+    if backend == "sqlite" and parsed.database:
+        engine = sa.create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+        return engine
+    if backend not in {"postgresql", "postgres"}:
+        raise InvalidSettings(f"PYDAG_DATABASE_URL: {_KINDS}")
+    try:
+        # Which driver "postgresql" alone means depends on SQLAlchemy's version.
+        return sa.create_engine(
+            parsed.set(drivername="postgresql+psycopg"),
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": CONNECT_SECONDS},
+        )
+    except ModuleNotFoundError:
+        raise InvalidSettings(
+            "PYDAG_DATABASE_URL: PostgreSQL needs psycopg: pip install 'pydag-dist[postgres]'"
+        ) from None
+
+
+_KINDS: Final = "give sqlite:////path/to/history.sqlite or postgresql://user:password@host/database"
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # Readers don't wait for the writer; and what was committed survives a power cut, since the
+    # stream is trimmed after it.
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def create(engine: sa.Engine) -> None:
+    """Create what is missing. `HistoryError` if another version's tables are there."""
+    if engine.dialect.name == "sqlite":
+        file = Path(engine.url.database or "")
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
+        for table in metadata.sorted_tables:
+            connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+            for index in table.indexes:
+                connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
+        if connection.scalar(sa.select(sa.func.count()).select_from(meta)) == 0:
+            row = {"schema": SCHEMA, "id": secrets.token_hex(8), "beat": 0}
+            connection.execute(insert(engine, meta).on_conflict_do_nothing(), row)
+    with engine.connect() as connection:
+        found = connection.scalar(sa.select(sa.func.max(meta.c.schema)))
+    if found != SCHEMA:
+        raise HistoryError(
+            f"the history in {where(engine)} has schema {found}, this version writes {SCHEMA}: "
+            "give this version a database of its own with PYDAG_DATABASE_URL"
+        )
+
+
+def insert(engine: sa.Engine, table: sa.Table) -> Any:
+    """An INSERT that knows ON CONFLICT, in the database's dialect."""
+    make = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
+    return make(table)
+
+
+def upsert(engine: sa.Engine, table: sa.Table, **special: Any) -> Insert:
+    """INSERT a row, or UPDATE the one that is there if the new one's event is newer."""
+    statement = insert(engine, table)
+    keys = set(table.primary_key.columns.keys())
+    columns = {c.name: statement.excluded[c.name] for c in table.c if c.name not in keys}
+    return statement.on_conflict_do_update(  # type: ignore[no-any-return]
+        index_elements=table.primary_key.columns.keys(),
+        set_=columns | {name: make(statement.excluded) for name, make in special.items()},
+        where=table.c.event < statement.excluded.event,
+    )
+
+
+def where(engine: sa.Engine) -> str:
+    """The database's place, for people; a SQLite file's with its host."""
+    if engine.dialect.name == "sqlite":
+        return f"{Path(engine.url.database or '').absolute()} on {socket.gethostname()}"
+    return engine.url.render_as_string(hide_password=True)

@@ -1,0 +1,231 @@
+"""The history's API: write batches, and read runs, with one database behind it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import sqlalchemy as sa
+
+from pydag_dist.engine import ENDED_RUN_STATES, RunSnapshot, RunSummary, TaskSnapshot
+from pydag_dist.history import database
+from pydag_dist.history.batch import Batch
+from pydag_dist.history.tables import dags, meta, runs, tries
+
+
+@dataclass(frozen=True)
+class PastTry:
+    """The newest try of a task that history knows of; times are epoch seconds."""
+
+    task: str
+    try_number: int
+    state: str
+    ready_at: float | None
+    queued_at: float | None
+    started_at: float | None
+    ended_at: float | None
+    worker: str | None
+    result: str | None  # JSON
+    error: str | None
+    skips: str | None  # separated by spaces
+    children: int | None
+    event: int
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """What history knows of a run: its DAG as JSON, its hash in Redis, its tasks' newest tries.
+
+    `resumed` is the event that last resumed it, or 0: tries of older events are from before that.
+    """
+
+    run_id: str
+    state: str
+    reason: str | None
+    dag: str
+    head: Mapping[str, str]
+    resumed: int
+    tries: list[PastTry]
+
+
+class History:
+    """Runs and tries in a database, by its URL (`PYDAG_DATABASE_URL`).
+
+    Nothing is opened before the first call. Methods raise `LOST` errors while the database can't
+    do what they ask; calling again later is safe.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._db = database.connect(url)
+        self._upserts = {
+            tries: database.upsert(self._db, tries),
+            # What goes on after its end was resumed: nothing else does.
+            runs: database.upsert(
+                self._db,
+                runs,
+                resumed=lambda new: sa.case(
+                    (runs.c.ended_at.is_not(None) & new.ended_at.is_(None), new.event),
+                    else_=runs.c.resumed,
+                ),
+            ),
+            dags: database.insert(self._db, dags).on_conflict_do_nothing(),
+        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections; a later call opens new ones."""
+        self._db.dispose()
+
+    @property
+    def where(self) -> str:
+        """Where the database is, without its password."""
+        return database.where(self._db)
+
+    def open(self) -> str:
+        """Create the tables if they are missing. The database's own random id."""
+        database.create(self._db)
+        with self._db.connect() as connection:
+            return str(connection.scalar(sa.select(meta.c.id)))
+
+    # Writing
+
+    def write(self, batch: Batch) -> None:
+        """Write a batch in one transaction. Older events change nothing, nor do the same again."""
+        with self._db.begin() as connection:
+            for table, rows in ((dags, batch.dags), (runs, batch.runs), (tries, batch.tries)):
+                if rows:
+                    connection.execute(self._upserts[table], rows)
+
+    def epoch(self) -> str | None:
+        """The marker of the Redis whose runs are here; None if there was none yet."""
+        with self._db.connect() as connection:
+            return connection.scalar(sa.select(meta.c.epoch))
+
+    def set_epoch(self, epoch: str) -> None:
+        """Make this the history of the Redis with that marker."""
+        with self._db.begin() as connection:
+            connection.execute(sa.update(meta).values(epoch=epoch, beat=meta.c.beat + 1))
+
+    def beat(self, epoch: str) -> bool:
+        """Show that this Redis's history is being written; False if it's another one's now."""
+        with self._db.begin() as connection:
+            mine = sa.update(meta).where(meta.c.epoch == epoch).values(beat=meta.c.beat + 1)
+            return connection.execute(mine).rowcount > 0
+
+    def beats(self) -> int:
+        """A number that grows while any coordinator writes here."""
+        with self._db.connect() as connection:
+            return int(connection.scalar(sa.select(meta.c.beat)) or 0)
+
+    # Reading
+
+    def last_event(self) -> int:
+        """The number of the newest event that is written; 0 if there is none."""
+        with self._db.connect() as connection:
+            newest = [connection.scalar(sa.select(sa.func.max(t.c.event))) for t in (runs, tries)]
+        return max(int(number or 0) for number in newest)
+
+    def unfinished(self) -> list[str]:
+        """The runs that have not ended, oldest first."""
+        query = sa.select(runs.c.run_id).where(runs.c.ended_at.is_(None))
+        with self._db.connect() as connection:
+            return list(connection.scalars(query.order_by(runs.c.submitted_at)))
+
+    def past(self, run_id: str) -> PastRun | None:
+        """All that is known of a run; None if it isn't here."""
+        with self._db.connect() as connection:
+            found = self._run(connection, run_id)
+            if found is None:
+                return None
+            text = connection.scalar(sa.select(dags.c.dag).where(dags.c.hash == found.dag_hash))
+            return PastRun(
+                run_id=run_id,
+                state=found.state,
+                reason=found.reason,
+                dag=str(text),
+                head=json.loads(found.head),
+                resumed=found.resumed,
+                tries=self._newest_tries(connection, run_id),
+            )
+
+    def snapshot(self, run_id: str) -> RunSnapshot | None:
+        """The run as the engine would show it if it still had it; None if it isn't here.
+
+        Of a run that has not ended it has the tasks that have.
+        """
+        with self._db.connect() as connection:
+            found = self._run(connection, run_id)
+            if found is None:
+                return None
+            newest = self._newest_tries(connection, run_id)
+        head = json.loads(found.head)
+        return RunSnapshot(
+            **_times(found),
+            error=found.error,
+            enqueued={
+                source: int(head.get(f"enqueued/{source}", 0))
+                for source in ("coordinator", "chord", "tick")
+            },
+            tasks={t.task: _task(t) for t in newest},
+            reason=found.reason,
+        )
+
+    def runs(self, limit: int = 50) -> list[RunSummary]:
+        """The newest runs, newest first."""
+        query = sa.select(runs).order_by(runs.c.submitted_at.desc()).limit(limit)
+        with self._db.connect() as connection:
+            found = connection.execute(query).all()
+        return [_summary(row) for row in found]
+
+    def _run(self, connection: sa.Connection, run_id: str) -> Any:
+        return connection.execute(sa.select(runs).where(runs.c.run_id == run_id)).one_or_none()
+
+    def _newest_tries(self, connection: sa.Connection, run_id: str) -> list[PastTry]:
+        query = sa.select(tries).where(tries.c.run_id == run_id)
+        newest = {
+            row["task_id"]: row  # a later try replaces an earlier one
+            for row in connection.execute(query.order_by(tries.c.try_number)).mappings()
+        }
+        renamed = {"task_id", "run_id"}
+        return [
+            PastTry(task=task, **{name: row[name] for name in row if name not in renamed})
+            for task, row in newest.items()
+        ]
+
+
+def _times(row: Any) -> dict[str, Any]:
+    names = ("run_id", "dag_id", "state", "submitted_at", "started_at", "ended_at")
+    return {name: getattr(row, name) for name in names}
+
+
+def _summary(row: Any) -> RunSummary:
+    head = json.loads(row.head)
+    total = int(head.get("total", 0))
+    counts = {
+        "total": total,
+        "ended": total if row.state in ENDED_RUN_STATES else 0,
+        "active": 0,
+        "failed": int(head.get("failures", 0)),
+    }
+    return RunSummary(**_times(row), counts=counts)
+
+
+def _task(found: PastTry) -> TaskSnapshot:
+    return TaskSnapshot(
+        state=found.state,
+        try_number=found.try_number,
+        ready_at=found.ready_at,
+        queued_at=found.queued_at,
+        started_at=found.started_at,
+        ended_at=found.ended_at,
+        worker=found.worker,
+        result=None if found.result is None else json.loads(found.result),
+        error=found.error,
+    )

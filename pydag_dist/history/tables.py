@@ -1,0 +1,78 @@
+"""The tables of the history. Times are epoch seconds by Redis's clock."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+
+# What is written into a database by another version is read only if this number is the same.
+SCHEMA: Final = 1
+
+metadata = sa.MetaData()
+
+# One row: whose database this is. `id` is random. `epoch` is the marker of the Redis whose runs
+# are here, and its writer counts `beat` up, so that another installation notices it.
+meta = sa.Table(
+    "pydag_meta",
+    metadata,
+    sa.Column("schema", sa.Integer, primary_key=True),
+    sa.Column("id", sa.Text, nullable=False),
+    sa.Column("epoch", sa.Text),
+    sa.Column("beat", sa.BigInteger, nullable=False),
+)
+
+# The text of each DAG once, as it was submitted; `hash` is its SHA-256.
+dags = sa.Table(
+    "pydag_dags",
+    metadata,
+    sa.Column("hash", sa.Text, primary_key=True),
+    sa.Column("dag_id", sa.Text, nullable=False),
+    sa.Column("dag", sa.Text, nullable=False),
+)
+
+# `head` is the run's hash in Redis, as JSON. `event` is the number of the event that the row is
+# from, `resumed` that of the last one that resumed the run, or 0 (see `batch.event_number`).
+runs = sa.Table(
+    "pydag_runs",
+    metadata,
+    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("dag_id", sa.Text, nullable=False),
+    sa.Column("dag_hash", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("error", sa.Text),
+    sa.Column("submitted_at", sa.Double),
+    sa.Column("started_at", sa.Double),
+    sa.Column("ended_at", sa.Double),
+    sa.Column("logical_date", sa.Text),
+    sa.Column("params", sa.Text),
+    sa.Column("head", sa.Text, nullable=False),
+    sa.Column("event", sa.BigInteger, nullable=False),
+    sa.Column("resumed", sa.BigInteger, nullable=False),
+    sa.Index("pydag_runs_submitted", "submitted_at"),
+    sa.Index("pydag_runs_dag", "dag_id", "submitted_at"),
+    sa.Index("pydag_runs_ended", "ended_at"),
+)
+
+# A row for each try that has ended, and for a task that was expanded. `result` is JSON, `skips`
+# are the downstream tasks that a branch did not follow, separated by spaces. There is no foreign
+# key: it would be looked up for each of a run's thousands of rows, and their order is the stream's.
+tries = sa.Table(
+    "pydag_tries",
+    metadata,
+    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("task_id", sa.Text, primary_key=True),
+    sa.Column("try_number", sa.Integer, primary_key=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("ready_at", sa.Double),
+    sa.Column("queued_at", sa.Double),
+    sa.Column("started_at", sa.Double),
+    sa.Column("ended_at", sa.Double),
+    sa.Column("worker", sa.Text),
+    sa.Column("result", sa.Text),
+    sa.Column("error", sa.Text),
+    sa.Column("skips", sa.Text),
+    sa.Column("children", sa.Integer),
+    sa.Column("event", sa.BigInteger, nullable=False),
+)

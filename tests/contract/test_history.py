@@ -1,0 +1,283 @@
+"""The history keeps what events say, on SQLite and on a real PostgreSQL server alike."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from pydag_dist.engine import RunSnapshot, RunSummary, TaskSnapshot
+from pydag_dist.errors import HistoryError
+from pydag_dist.history import LOST, History, batch_of
+from pydag_dist.history.batch import entry_id, event_number
+from pydag_dist.history.database import connect
+from pydag_dist.history.tables import dags, meta
+from tests.postgres_server import PostgresServer
+
+HEAD = {
+    "dag_id": "d",
+    "submitted_at": "1000000",
+    "started_at": "2500000",
+    "params": '{"k": 1}',
+    "logical_date": "2026-01-02T03:04:05+00:00",
+    "processors": "4",
+    "total": "2",
+    "failures": "1",
+    "enqueued/coordinator": "1",
+    "enqueued/chord": "3",
+}
+DAG = '{"dag_id": "d", "tasks": []}'
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+    """Makes URLs of empty databases."""
+    if request.param == "sqlite":
+        names = iter(range(100))
+        return lambda: f"sqlite:///{tmp_path}/home/history{next(names)}.sqlite"
+    server: PostgresServer = request.getfixturevalue("server")
+    return server.new_database
+
+
+@pytest.fixture
+def url(new_url: Callable[[], str]) -> str:
+    return new_url()
+
+
+@pytest.fixture
+def history(url: str) -> Iterator[History]:
+    with History(url) as history:
+        history.open()
+        yield history
+
+
+def run(event: str, state: str, run_id: str = "r", **more: str):
+    return event, {"kind": "run", "run": run_id, "state": state, "at": "9000000", **more}
+
+
+def task(event: str, name: str, number: int, state: str, run_id: str = "r", **more: str):
+    fields = {"kind": "task", "run": run_id, "task": name, "try": str(number), "state": state}
+    return event, {**fields, "at": "8000000", **more}
+
+
+def write(history: History, *entries, head=HEAD, runs=("r",), dag=DAG):
+    history.write(batch_of(entries, dict.fromkeys(runs, head), dict.fromkeys(runs, dag)))
+
+
+def test_a_run_and_its_tries_come_back_as_they_were(history: History) -> None:
+    write(
+        history,
+        run("1-0", "queued"),
+        run("2-0", "running"),
+        task("3-0", "a", 1, "up_for_retry", error="no\0luck", started_at="5000000"),
+        task(
+            "4-0",
+            "a",
+            2,
+            "success",
+            ready_at="1000001",
+            queued_at="2000002",
+            started_at="3000003",
+            ended_at="1763835000123457",
+            worker="w1@h",
+            result='{"x": "\\u0000"}',
+            skips="c d",
+        ),
+        task("4-1", "b", 1, "failed", error="boom"),
+        run("4-2", "failed", reason="timeout", error="late"),
+    )
+    assert history.snapshot("r") == RunSnapshot(
+        run_id="r",
+        dag_id="d",
+        state="failed",
+        submitted_at=1.0,
+        started_at=2.5,
+        ended_at=9.0,
+        error="late",
+        enqueued={"coordinator": 1, "chord": 3, "tick": 0},
+        tasks={
+            "a": TaskSnapshot(
+                state="success",
+                try_number=2,
+                ready_at=1.000001,
+                queued_at=2.000002,
+                started_at=3.000003,
+                ended_at=1763835000.123457,
+                worker="w1@h",
+                result={"x": "\0"},
+            ),
+            "b": TaskSnapshot("failed", 1, None, None, None, None, None, error="boom"),
+        },
+        reason="timeout",
+    )
+    counts = {"total": 2, "ended": 2, "active": 0, "failed": 1}
+    assert history.runs() == [RunSummary("r", "d", "failed", 1.0, 2.5, 9.0, counts)]
+    past = history.past("r")
+    assert past is not None
+    assert (past.dag, past.head, past.resumed) == (DAG, HEAD, 0)
+    assert {t.task: (t.try_number, t.skips) for t in past.tries} == {
+        "a": (2, "c d"),
+        "b": (1, None),
+    }
+
+
+def test_what_it_does_not_have_is_none(history: History) -> None:
+    assert history.snapshot("r") is None
+    assert history.past("r") is None
+    assert history.runs() == []
+    assert history.unfinished() == []
+    assert history.last_event() == 0
+
+
+def test_an_older_event_never_overwrites_a_newer_one(history: History) -> None:
+    write(history, run("1-0", "queued"), run("5-0", "failed"), task("4-0", "a", 1, "failed"))
+    write(history, run("3-0", "running"), task("3-0", "a", 1, "up_for_retry"))
+    snapshot = history.snapshot("r")
+    assert snapshot is not None
+    assert (snapshot.state, snapshot.tasks["a"].state) == ("failed", "failed")
+    write(history, run("10-0", "running"), task("10-0", "a", 1, "success"))
+    snapshot = history.snapshot("r")
+    assert snapshot is not None
+    assert (snapshot.state, snapshot.tasks["a"].state) == ("running", "success")
+    assert snapshot.ended_at is None
+
+
+def test_batches_written_twice_and_out_of_order_end_as_the_last_event_of_each_row(
+    new_url: Callable[[], str],
+) -> None:
+    chance = random.Random(1)
+    states = ["up_for_retry", "expanding", "success", "failed"]
+    entries = [run("1-0", "queued")]
+    wanted = {}
+    for number in range(2, 400):
+        name, number_of_try = f"t{chance.randrange(20)}", chance.randint(1, 3)
+        state = chance.choice(states)
+        entries.append(task(f"{number}-{chance.randrange(3)}", name, number_of_try, state))
+        wanted[name, number_of_try] = state
+    newest = {name: max(n for other, n in wanted if other == name) for name, _ in wanted}
+    for _ in range(3):
+        with History(new_url()) as history:
+            history.open()
+            pieces = [entries[at : at + 50] for at in range(0, len(entries), 25)]
+            chance.shuffle(pieces)
+            for piece in pieces:
+                write(history, *piece)
+            past = history.past("r")
+        assert past is not None
+        assert {t.task: (t.try_number, t.state) for t in past.tries} == {
+            name: (number, wanted[name, number]) for name, number in newest.items()
+        }
+
+
+def test_it_knows_a_resumed_run_from_one_that_was_submitted_again(history: History) -> None:
+    write(history, run("1-0", "queued"), run("2-0", "running"), run("3-0", "queued"))
+    assert history.past("r").resumed == 0
+    write(history, run("4-0", "failed"), run("5-7", "queued"), run("6-0", "running"))
+    assert history.past("r").resumed == event_number("5-7")
+    write(history, run("4-0", "failed"), run("5-7", "queued"), run("6-0", "running"))
+    write(history, run("7-0", "success"))
+    assert history.past("r").resumed == event_number("5-7")
+
+
+def test_unfinished_runs_are_those_to_restore(history: History) -> None:
+    names = ["q", "r", "c", "s", "f", "x"]
+    states = ["queued", "running", "cancelling", "success", "failed", "cancelled"]
+    entries = [run(f"{i}-0", s, n) for i, (n, s) in enumerate(zip(names, states, strict=True), 1)]
+    heads = {name: HEAD | {"submitted_at": f"{100 - i}"} for i, name in enumerate(names)}
+    history.write(batch_of(entries, heads, dict.fromkeys(names, DAG)))
+    assert history.unfinished() == ["c", "r", "q"]
+    assert [summary.run_id for summary in history.runs(2)] == ["q", "r"]
+
+
+def test_a_dag_s_text_is_kept_once(history: History, url: str) -> None:
+    write(history, run("1-0", "queued", "a"), run("1-1", "queued", "b"), runs=("a", "b"))
+    write(history, run("2-0", "queued", "c"), runs=("c",))
+    other = json.dumps({"dag_id": "d", "tasks": [], "owner": "é"})
+    write(history, run("3-0", "queued", "e"), runs=("e",), dag=other)
+    assert [history.past(name).dag for name in "abce"] == [DAG, DAG, DAG, other]
+    engine = connect(url)
+    with engine.connect() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(dags)) == 2
+    engine.dispose()
+
+
+def test_events_of_a_run_that_redis_lost_meanwhile_are_left_out(history: History) -> None:
+    write(history, run("1-0", "queued", "gone"), run("2-0", "queued"), ("3-0", {"kind": "mark"}))
+    assert history.unfinished() == ["r"]
+
+
+def test_the_last_event_is_that_of_any_row(history: History) -> None:
+    write(history, run("5-1", "queued"), task("7-3", "a", 1, "success"))
+    assert entry_id(history.last_event()) == "7-3"
+    write(history, run("9-0", "success"))
+    assert entry_id(history.last_event()) == "9-0"
+
+
+def test_a_failed_batch_writes_nothing_of_itself(history: History) -> None:
+    batch = batch_of([run("1-0", "queued")], {"r": HEAD}, {"r": DAG})
+    batch.tries.append(
+        {**batch_of([task("2-0", "a", 1, "failed")], {}, {}).tries[0], "state": None}
+    )
+    with pytest.raises(LOST):
+        history.write(batch)
+    assert history.unfinished() == []
+
+
+def test_many_processes_may_create_the_tables_at_once(new_url: Callable[[], str]) -> None:
+    url = new_url()
+
+    def open_it(_: int) -> str:
+        with History(url) as history:
+            return history.open()
+
+    with ThreadPoolExecutor(8) as pool:
+        ids = set(pool.map(open_it, range(8)))
+    assert len(ids) == 1
+    with History(new_url()) as other:
+        assert {other.open()}.isdisjoint(ids)
+
+
+def test_another_version_s_database_is_refused(history: History, url: str) -> None:
+    engine = connect(url)
+    with engine.begin() as connection:
+        connection.execute(sa.update(meta).values(schema=99))
+    engine.dispose()
+    with pytest.raises(HistoryError, match="schema 99, this version writes 1"):
+        history.open()
+
+
+def test_it_belongs_to_one_epoch_at_a_time(history: History) -> None:
+    assert history.epoch() is None
+    assert not history.beat("e1")
+    history.set_epoch("e1")
+    before = history.beats()
+    assert history.beat("e1")
+    assert history.beats() > before
+    history.set_epoch("e2")
+    assert not history.beat("e1")
+    assert history.epoch() == "e2"
+
+
+def test_it_goes_on_after_its_database_was_away() -> None:
+    with PostgresServer() as server, History(server.new_database()) as history:
+        history.open()
+        write(history, run("1-0", "queued"))
+        server.kill()
+        with pytest.raises(LOST):
+            history.unfinished()
+        with pytest.raises(LOST):
+            write(history, run("2-0", "running"))
+        server.start()
+        write(history, run("2-0", "success"))
+        assert history.snapshot("r").state == "success"
