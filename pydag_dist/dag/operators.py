@@ -11,12 +11,19 @@ import functools
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from pydag_dist.dag import patterns
-from pydag_dist.dag.script import quote
+from pydag_dist.dag.bigquery_params import (
+    BigQueryCheck,
+    BigQueryExtract,
+    BigQueryLoad,
+    BigQueryQuery,
+    BigQueryWaitTable,
+)
+from pydag_dist.dag.param_types import ClusterName, Filled, GcsUri, GoogleParams, Params
 
 FAMILIES: Final = ("bigquery", "dataproc", "gcs", "python")
 ENTRY_POINTS: Final = "pydag.operators"
@@ -26,67 +33,6 @@ BRANCH: Final = "branch"
 LOCAL: Final = frozenset({"python.call", BRANCH, "script.iac"})
 
 _SCRIPT_FAMILIES: Final = {"bq": "bigquery", "spark": "dataproc", "iac": "dataproc"}
-
-Filled = Annotated[str, StringConstraints(pattern=patterns.FILLED)]
-GcsUri = Annotated[str, StringConstraints(pattern=patterns.GCS_URI)]
-Table = Annotated[str, StringConstraints(pattern=patterns.TABLE)]
-Dataset = Annotated[str, StringConstraints(pattern=patterns.DATASET)]
-ClusterName = Annotated[str, StringConstraints(pattern=patterns.CLUSTER)]
-
-
-class Params(BaseModel):
-    """Params of an operator: exactly these, of exactly these types."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class GoogleParams(Params):
-    """What every task in Google Cloud may say."""
-
-    connection: Filled | None = Field(None, description="a connection of the worker's settings")
-    project: Filled | None = Field(None, description="default: the connection's")
-    labels: dict[str, str] = Field({}, description="put on the remote job or cluster")
-
-
-def _typed(value: Any) -> Any:
-    """Refuse query parameters whose BigQuery type can't be told from their JSON value."""
-    if not isinstance(value, dict | list):
-        raise ValueError(f"must be an object (of @name) or a list (of ?), not {quote(value)}")  # noqa: TRY004
-    named = value.items() if isinstance(value, dict) else enumerate(value)
-    wrong = [f"{name}: {quote(given)}" for name, given in named if not _has_type(given)]
-    if wrong:
-        raise ValueError(
-            f'no BigQuery type for {", ".join(wrong)}: give an object of "type" and "value"'
-        )
-    return value
-
-
-def _has_type(value: Any) -> bool:
-    if isinstance(value, list):
-        return len({type(item) for item in value}) == 1 and not isinstance(value[0], dict | list)
-    if isinstance(value, dict):
-        return set(value) == {"type", "value"}
-    return value is not None
-
-
-QueryParameters = Annotated[dict[str, Any] | list[Any], BeforeValidator(_typed)]
-
-
-class BigQueryQuery(GoogleParams):
-    """``bigquery.query``: run GoogleSQL, a script of several statements too."""
-
-    sql: Filled = Field(description="the text; values go into `parameters`, not into the text")
-    parameters: QueryParameters = Field(
-        {}, description="of @name by name, of ? by position; {type, value} where JSON has no type"
-    )
-    location: Filled | None = Field(None, description="where the job runs")
-    default_dataset: Dataset | None = Field(None, description="project.dataset of bare tables")
-    destination: Table | None = Field(None, description="project.dataset.table of the rows")
-    write_disposition: Literal["WRITE_TRUNCATE", "WRITE_APPEND", "WRITE_EMPTY"] | None = None
-    create_disposition: Literal["CREATE_IF_NEEDED", "CREATE_NEVER"] | None = None
-    job_priority: Literal["INTERACTIVE", "BATCH"] = "INTERACTIVE"
-    maximum_bytes_billed: int | None = Field(None, gt=0, description="fail rather than bill more")
-    use_query_cache: bool = True
 
 
 class ClusterParams(GoogleParams):
@@ -107,11 +53,11 @@ class DataprocSubmitJob(ClusterParams):
     """``dataproc.submit_job``: run PySpark on a cluster that is there."""
 
     main_python_file_uri: GcsUri
-    args: list[str] = []
-    python_file_uris: list[str] = []
-    jar_file_uris: list[str] = []
-    file_uris: list[str] = []
-    archive_uris: list[str] = []
+    args: list[str] = Field([])
+    python_file_uris: list[str] = Field([])
+    jar_file_uris: list[str] = Field([])
+    file_uris: list[str] = Field([])
+    archive_uris: list[str] = Field([])
     properties: dict[str, str] = Field({}, description="Spark's settings")
 
 
@@ -121,8 +67,8 @@ class PythonCall(Params):
     callable: Annotated[str, StringConstraints(pattern=patterns.CALLABLE)] = Field(
         description="module:function"
     )
-    args: list[Any] = []
-    kwargs: dict[str, Any] = {}
+    args: list[Any] = Field([])
+    kwargs: dict[str, Any] = Field({})
 
 
 class Branch(PythonCall):
@@ -145,7 +91,11 @@ class SparkScriptParams(ScriptParams):
 
 OPERATORS: Final[Mapping[str, type[BaseModel]]] = MappingProxyType(
     {
+        "bigquery.check": BigQueryCheck,
+        "bigquery.extract": BigQueryExtract,
+        "bigquery.load": BigQueryLoad,
         "bigquery.query": BigQueryQuery,
+        "bigquery.wait_table": BigQueryWaitTable,
         BRANCH: Branch,
         "dataproc.create_cluster": DataprocCreateCluster,
         "dataproc.submit_job": DataprocSubmitJob,

@@ -15,6 +15,9 @@ ENTRY_POINTS = "pydag.operators"
 
 # Not imported here: a worker that serves the queue python only needs no google package.
 _OPERATORS = {
+    "bigquery.check": "workers.operators.bigquery_check:Check",
+    "bigquery.extract": "workers.operators.bigquery_extract:Extract",
+    "bigquery.load": "workers.operators.bigquery_load:Load",
     "bigquery.query": "workers.operators.bigquery:Query",
     "branch": "workers.operators.branch:Branch",
     "dataproc.create_cluster": "workers.operators.dataproc_cluster:CreateCluster",

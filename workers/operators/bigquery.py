@@ -13,7 +13,7 @@ from google.api_core.exceptions import Conflict, NotFound, RetryError
 from google.api_core.retry import Retry, if_exception_type
 from google.cloud import bigquery
 
-from pydag_dist.dag.operators import BigQueryQuery
+from pydag_dist.dag.bigquery_params import BigQueryQuery, DestinationParams
 from workers import google, remote_ids
 from workers.errors import TaskFailed
 from workers.operators.base import (
@@ -31,6 +31,10 @@ _FIND_AFTER_CONFLICT = 10.0  # seconds
 
 # BigQuery's type of a JSON value: https://cloud.google.com/bigquery/docs/parameterized-queries
 _TYPES: Mapping[type, str] = {bool: "BOOL", int: "INT64", float: "FLOAT64", str: "STRING"}
+
+_DAY = 24 * 3600 * 1000  # milliseconds
+
+_ERRORS = 5  # of a job, beside the one that ended it
 
 _STATEMENTS = 100  # of a script, in its result: that is kept in Redis
 
@@ -133,9 +137,8 @@ class Job(RemoteOperator):
             if job.state != "DONE":
                 return Pending(f"BigQuery job {job.state}")
             if job.error_result:
-                reason = google.explain_details(job.error_result)
-                raise TaskFailed(f"BigQuery job {_name(handle)}: {reason}")
-            told = {**self.result(context, client, job), "slot_ms": job.slot_millis}
+                raise TaskFailed(f"BigQuery job {_name(handle)}: {_why_failed(job)}")
+            told = self.result(context, client, job)
         said = (f"{name} {told[name]}" for name in _TOLD if told.get(name) is not None)
         context.log.info("BigQuery job done: %s", ", ".join(said))
         return Done({**_identity(handle), **told})
@@ -171,8 +174,7 @@ class Query(Job):
         config = {
             "default_dataset": params.default_dataset,
             "destination": params.destination,
-            "write_disposition": params.write_disposition,
-            "create_disposition": params.create_disposition,
+            **layout(params),
             "priority": params.job_priority,
             "maximum_bytes_billed": params.maximum_bytes_billed,
             "use_query_cache": params.use_query_cache,
@@ -203,6 +205,7 @@ class Query(Job):
             "bytes_processed": job.total_bytes_processed,
             "bytes_billed": job.total_bytes_billed,
             "cache_hit": job.cache_hit,
+            "slot_ms": job.slot_millis,
         }
         if counts := job.dml_stats:
             told["inserted"] = counts.inserted_row_count
@@ -246,6 +249,24 @@ def configured(config: Config, values: Mapping[str, Any], context: TaskContext) 
         if value is not None:
             setattr(config, name, value)
     config.labels = config.labels | google.labels(context)
+    return config
+
+
+def layout(params: DestinationParams) -> dict[str, Any]:
+    """How a job treats the table that it writes, as values of its configuration."""
+    config: dict[str, Any] = {
+        "write_disposition": params.write_disposition,
+        "create_disposition": params.create_disposition,
+        "clustering_fields": params.cluster_by or None,
+        "schema_update_options": params.schema_update_options or None,
+    }
+    by = params.partition_by
+    if by and by.type:
+        expires = by.expiration_days and int(by.expiration_days * _DAY)
+        config["time_partitioning"] = bigquery.TimePartitioning(by.type, by.field, expires)
+    elif by:
+        width = bigquery.PartitionRange(start=by.start, end=by.end, interval=by.interval)
+        config["range_partitioning"] = bigquery.RangePartitioning(width, by.field)
     return config
 
 
@@ -296,6 +317,21 @@ def _children(
         }
         for child in islice(oldest_first, _STATEMENTS)
     ]
+
+
+def slot_ms(job: Any) -> int | None:
+    """The slot time of a job that isn't a query: the client reads it of queries only."""
+    spent = job._properties["statistics"].get("totalSlotMs")  # noqa: SLF001
+    return None if spent is None else int(spent)
+
+
+def _why_failed(job: Any) -> str:
+    """The error that ended a job, and the first that led to it, as of bad records."""
+    others = [error for error in job.errors or () if error != job.error_result]
+    told = [google.explain_details(error) for error in (job.error_result, *others[:_ERRORS])]
+    if len(others) > _ERRORS:
+        told.append(f"and {len(others) - _ERRORS} more")
+    return "; ".join(told)
 
 
 def _identity(handle: Handle) -> dict[str, Any]:

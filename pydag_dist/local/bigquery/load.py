@@ -17,7 +17,8 @@ from pydag_dist.local.bigquery.names import table_ref
 from pydag_dist.local.bigquery.runner import Run
 from pydag_dist.local.bigquery.schema import check_schema
 from pydag_dist.local.bigquery.select import write_rows
-from pydag_dist.local.bigquery.store import Cursor, fetch_one
+from pydag_dist.local.bigquery.storage import rows_and_bytes
+from pydag_dist.local.bigquery.store import Cursor
 
 if TYPE_CHECKING:
     from pydag_dist.local.bigquery.service import Service
@@ -90,12 +91,12 @@ def run_load(service: Service, run: Run) -> None:
             create=config.get("createDisposition") or "CREATE_IF_NEEDED",
             write=write,
         )
-        row = fetch_one(cursor, f"SELECT count(*) FROM ({loaded.sql})", [])
-        rows = int(row[0]) if row else 0
+        rows, written = rows_and_bytes(cursor, loaded.sql, loaded.fields)
         statistics = {
             "inputFiles": str(len(files)),
             "inputFileBytes": str(size),
             "outputRows": str(rows),
+            "outputBytes": str(written),
             "badRecords": str(len(loaded.errors)),
         }
         return Outcome(statistics={"load": statistics}, wrote=ref, rows=rows, errors=loaded.errors)

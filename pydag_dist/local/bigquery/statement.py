@@ -51,15 +51,16 @@ def execute(context: Context, statement: Statement) -> Outcome:
     tree = statement.tree.copy()
     if statement.kind == "SELECT":
         plan = plan_select(context, tree)
-        _check_billed(context)
+        read = _check_billed(context)
         outcome = run_select(context, plan)
     elif statement.kind in _DML:
         dml = plan_dml(context, statement.kind, tree)
-        _check_billed(context)
+        read = _check_billed(context)
         outcome = run_dml(context, dml)
     else:
         outcome = run_ddl(context, statement.kind, tree)
-    return _with_statistics(context, statement, outcome)
+        read = context.bytes_of_tables()
+    return _with_statistics(context, statement, outcome, read)
 
 
 def dry_run(context: Context, statement: Statement) -> Outcome:
@@ -72,35 +73,40 @@ def dry_run(context: Context, statement: Statement) -> Outcome:
         check_dml(context, plan_dml(context, statement.kind, tree))
     else:
         outcome = run_ddl(context, statement.kind, tree)
-    _check_billed(context)
-    outcome = _with_statistics(context, statement, outcome)
+    read = _check_billed(context)
+    outcome = _with_statistics(context, statement, outcome, read)
     if outcome.schema is not None:
         outcome.statistics["query"]["schema"] = {"fields": outcome.schema}
     return outcome
 
 
-def _billed(context: Context) -> int:
+def _billed(read: list[int]) -> int:
     """At least 10 MB for each table, rounded up to whole megabytes."""
-    total = sum(max(size, _MINIMUM_BILLED) for size in context.bytes_of_tables())
+    total = sum(max(size, _MINIMUM_BILLED) for size in read)
     return -(-total // _MEGABYTE) * _MEGABYTE
 
 
-def _check_billed(context: Context) -> None:
+def _check_billed(context: Context) -> list[int]:
+    """The bytes of each table that the statement reads, before it changes one."""
+    read = context.bytes_of_tables()
     limit = context.config.get("maximumBytesBilled")
-    billed = _billed(context)
+    billed = _billed(read)
     if limit is not None and int(limit) and billed > int(limit):
         raise ApiError(
             "bytesBilledLimitExceeded",
             f"Query exceeded limit for bytes billed: {limit}. {billed} or higher required.",
         )
+    return read
 
 
-def _with_statistics(context: Context, statement: Statement, outcome: Outcome) -> Outcome:
-    processed = str(sum(context.bytes_of_tables()))
+def _with_statistics(
+    context: Context, statement: Statement, outcome: Outcome, read: list[int]
+) -> Outcome:
+    processed = str(sum(read))
     query: dict[str, Any] = {
         "statementType": statement.kind,
         "totalBytesProcessed": processed,
-        "totalBytesBilled": str(_billed(context)),
+        "totalBytesBilled": str(_billed(read)),
         "billingTier": 1,
         "cacheHit": False,
         "referencedTables": [ref.api() for ref in context.tables.referenced],

@@ -68,13 +68,11 @@ class Sizes:
 def _contents(cursor: Cursor, ref: TableRef, fields: list[Field], rows: int) -> Contents:
     if not fields or not rows:
         return Contents(rows, 0)
-    total = " + ".join(_size(quote(field["name"]), field) for field in fields)
     floats = [field for field in fields if _has_float(field)]
     nan = ", ".join(f"coalesce(bool_or({_nan(quote(f['name']), f)}), false)" for f in floats)
     row = fetch_one(
         cursor,
-        f"SELECT CAST(coalesce(sum({total}), 0) AS BIGINT){', ' + nan if nan else ''} "
-        f"FROM {ref.sql}",
+        f"SELECT {_bytes(fields)}{', ' + nan if nan else ''} FROM {ref.sql}",
         [],
     )
     if row is None:
@@ -86,6 +84,17 @@ def _contents(cursor: Cursor, ref: TableRef, fields: list[Field], rows: int) -> 
         for name in [*_names(field), ref.table.lower()]
     }
     return Contents(rows, int(row[0]), frozenset(names))
+
+
+def rows_and_bytes(cursor: Cursor, query: str, fields: list[Field]) -> tuple[int, int]:
+    """How many rows a DuckDB query with these columns has, and their bytes."""
+    row = fetch_one(cursor, f"SELECT count(*), {_bytes(fields)} FROM ({query})", [])
+    return (0, 0) if row is None else (int(row[0]), int(row[1]))
+
+
+def _bytes(fields: list[Field]) -> str:
+    total = " + ".join(_size(quote(field["name"]), field) for field in fields)
+    return f"CAST(coalesce(sum({total or 0}), 0) AS BIGINT)"
 
 
 def _size(value: str, field: Field, depth: int = 0) -> str:

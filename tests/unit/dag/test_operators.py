@@ -41,7 +41,11 @@ def test_a_task_goes_to_its_operators_family(operator, queue):
 
 def test_every_operator_has_params_that_a_worker_reads():
     assert {*operators.OPERATORS, *operators.SCRIPTS} == {
+        "bigquery.check",
+        "bigquery.extract",
+        "bigquery.load",
         "bigquery.query",
+        "bigquery.wait_table",
         "branch",
         "dataproc.create_cluster",
         "dataproc.submit_job",
@@ -54,7 +58,7 @@ def test_every_operator_has_params_that_a_worker_reads():
 
 
 def test_params_have_defaults():
-    query = operators.BigQueryQuery.model_validate({"sql": "SELECT 1"})
+    query = operators.params_model("bigquery.query").model_validate({"sql": "SELECT 1"})
 
     assert (query.parameters, query.labels, query.connection) == ({}, {}, None)
     assert operators.PythonCall(callable="a.b:c").kwargs == {}

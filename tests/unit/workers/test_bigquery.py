@@ -36,6 +36,7 @@ class Client:
             config=job_config,
             state="RUNNING",
             error_result=None,
+            errors=None,
             statement_type="INSERT",
             num_dml_affected_rows=None,
             num_child_jobs=0,

@@ -63,8 +63,9 @@ def read_csv(source: Source) -> Loaded:
         tables.append(table.append_column("file", pa.array([number] * len(table), pa.int32())))
     raw = pa.concat_tables(tables)
     source.cursor.register(_RAW, raw)
+    total = len(raw) + bad.count  # those of another width aren't among the raw ones
     good = _check_values(source, fields, bad)
-    bad.check(len(raw) + bad.count)
+    bad.check(total)
     columns = ", ".join(
         f"{_convert(field, index)} AS {quote(field['name'])}" for index, field in enumerate(fields)
     )

@@ -1,0 +1,232 @@
+"""BigQuery's operators with Google's own client, over the wire, against the local service."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from tests.local_bigquery import PROJECT, LocalBigQuery
+from tests.unit.workers.support import Log, context
+from workers.errors import TaskFailed
+from workers.operators import find
+
+DATASET = f"{PROJECT}.operators"
+PEOPLE = [{"name": "id", "type": "INT64", "mode": "REQUIRED"}, {"name": "name", "type": "STRING"}]
+
+
+@pytest.fixture(scope="module")
+def client(local_bigquery: LocalBigQuery):
+    with local_bigquery.client() as client:
+        client.create_dataset("operators")
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def _environment(local_bigquery: LocalBigQuery, client, monkeypatch):
+    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", local_bigquery.url)
+
+
+@pytest.fixture
+def table(request) -> str:
+    return f"{DATASET}.{re.sub(r'[^a-z0-9]+', '_', request.node.name)}"
+
+
+def task(operator: str, task_id: str, log: Log | None = None, try_number: int = 1, **params):
+    fields = {"task_id": task_id, "try_number": try_number, "operator": operator}
+    return context(params, log=log, settings={"project": PROJECT}, **fields)
+
+
+def run(operator: str, task_id: str, log: Log | None = None, **params):
+    return find(operator).execute(task(operator, task_id, log, **params))
+
+
+def rows(client, table):
+    return sorted((tuple(row) for row in client.list_rows(table)), key=repr)
+
+
+# -- query --------------------------------------------------------------------------------------
+
+
+def test_a_query_makes_a_table_as_it_is_told(client, table):
+    result = run(
+        "bigquery.query",
+        table,
+        sql="SELECT id, DATE '2026-01-31' AS day FROM UNNEST([1, 2, 3]) AS id WHERE id >= @low",
+        parameters={"low": 2},
+        destination=table,
+        write_disposition="WRITE_EMPTY",
+        partition_by={"field": "day", "type": "MONTH", "expiration_days": 10},
+        cluster_by=["id"],
+        labels={"team": "a"},
+    )
+    assert rows(client, table) == [(2, date(2026, 1, 31)), (3, date(2026, 1, 31))]
+    made = client.get_table(table)
+    assert (made.time_partitioning.field, made.time_partitioning.type_) == ("day", "MONTH")
+    assert made.time_partitioning.expiration_ms == 10 * 86_400_000
+    assert made.clustering_fields == ["id"]
+    assert (result["statement_type"], result["rows"], result["cache_hit"]) == ("SELECT", 2, False)
+    assert result["slot_ms"] >= 1
+    job = client.get_job(result["job_id"], location="US")
+    assert {name: job.labels[name] for name in ("team", "pydag-dag", "pydag-try")} == {
+        "team": "a", "pydag-dag": "nightly", "pydag-try": "1",
+    }  # fmt: skip
+
+
+def test_ranges_partition_a_destination(client, table):
+    by = {"field": "id", "start": 0, "end": 100, "interval": 10}
+    run("bigquery.query", table, sql="SELECT 1 AS id", destination=table, partition_by=by)
+    made = client.get_table(table).range_partitioning
+    assert (made.field, made.range_.start, made.range_.end, made.range_.interval) == (
+        "id", 0, 100, 10,
+    )  # fmt: skip
+
+
+def test_dml_tells_what_it_changed(client, table):
+    client.query_and_wait(f"CREATE TABLE `{table}` AS SELECT id FROM UNNEST([1, 2, 3]) AS id")
+    result = run(
+        "bigquery.query",
+        table,
+        sql=f"MERGE `{table}` AS t USING (SELECT id FROM UNNEST([3, 4, 5]) AS id) AS s "
+        "ON t.id = s.id WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT (id) VALUES (id)",
+    )
+    told = {name: result[name] for name in ("rows", "inserted", "updated", "deleted")}
+    assert told == {"rows": 3, "inserted": 2, "updated": 0, "deleted": 1}
+    # The rows as it found them; at least 10 MB are billed.
+    assert (result["bytes_processed"], result["bytes_billed"]) == (24, 10 * 2**20)
+
+
+def test_a_script_tells_what_its_statements_did(client, table):
+    result = run(
+        "bigquery.query",
+        table,
+        sql=f"CREATE TABLE `{table}` (id INT64); INSERT INTO `{table}` VALUES (1), (2); "
+        f"SELECT * FROM `{table}`",
+    )
+    assert result["statement_type"] == "SCRIPT"
+    told = [(s["statement_type"], s["rows"]) for s in result["statements"]]
+    assert told == [("CREATE_TABLE", None), ("INSERT", 2), ("SELECT", None)]
+    assert client.get_job(result["statements"][1]["job_id"]).parent_job_id == result["job_id"]
+
+
+def test_a_query_that_would_bill_too_much_fails_and_says_so(client, table):
+    client.query_and_wait(f"CREATE TABLE `{table}` AS SELECT 1 AS id")
+    with pytest.raises(TaskFailed, match=r"bytesBilledLimitExceeded: .* 10485760 or higher"):
+        run("bigquery.query", table, sql=f"SELECT * FROM `{table}`", maximum_bytes_billed=1000)
+
+
+# -- load ---------------------------------------------------------------------------------------
+
+
+def test_a_load_makes_a_table(local_bigquery, client, table):
+    local_bigquery.put("gs://in/people/1.csv", "id;name\n1;ann\n2;-\n")
+    local_bigquery.put("gs://in/people/2.csv", "id;name\n3;eve\n")
+    result = run(
+        "bigquery.load",
+        table,
+        source_uris=["gs://in/people/*.csv"],
+        destination=table,
+        table_schema=PEOPLE,
+        skip_leading_rows=1,
+        field_delimiter=";",
+        null_marker="-",
+        cluster_by=["id"],
+    )
+    assert rows(client, table) == [(1, "ann"), (2, None), (3, "eve")]
+    assert client.get_table(table).clustering_fields == ["id"]
+    told = {name: result[name] for name in ("destination", "rows", "files", "bytes_processed")}
+    assert told == {"destination": table, "rows": 3, "files": 2, "bytes_processed": 32}
+    assert result["bytes_billed"] == 0
+    assert result["output_bytes"] == 3 * 8 + 2 * 5
+
+
+def test_the_same_try_appends_once_and_another_appends_again(local_bigquery, client, table):
+    uri = local_bigquery.put("gs://in/append.json", '{"id": 1}\n') and "gs://in/append.json"
+    params = {"source_uris": [uri], "destination": table, "autodetect": True}
+    params |= {"source_format": "NEWLINE_DELIMITED_JSON", "write_disposition": "WRITE_APPEND"}
+    log = Log()
+    first = run("bigquery.load", table, log, **params)
+    assert run("bigquery.load", table, log, **params) == first
+    assert rows(client, table) == [(1,)]
+    assert "found BigQuery job" in log.lines[-2]
+    assert run("bigquery.load", table, try_number=2, **params)["job_id"] != first["job_id"]
+    assert rows(client, table) == [(1,), (1,)]
+
+
+def test_the_answer_of_an_insert_may_be_lost(local_bigquery, client, table):
+    local_bigquery.put("gs://in/lost.csv", "1,ann\n")
+    local_bigquery.fault(method="jobs.insert", drop="after")
+    local_bigquery.fault(method="jobs.insert", status=503, reason="backendError")
+    params = {"source_uris": ["gs://in/lost.csv"], "destination": table, "table_schema": PEOPLE}
+    assert run("bigquery.load", table, **params)["rows"] == 1
+    assert rows(client, table) == [(1, "ann")]
+
+
+def test_bad_records_are_told_of(local_bigquery, client, table):
+    local_bigquery.put("gs://in/bad.csv", "1,ann\nx,bob\n")
+    params = {"source_uris": ["gs://in/bad.csv"], "destination": table, "table_schema": PEOPLE}
+    with pytest.raises(TaskFailed, match=r"invalid at gs://in/bad\.csv: .*errors: 1.*") as failed:
+        run("bigquery.load", table, **params)
+    assert "Could not parse 'x' as INT64 for field id (position 0) in row 2" in str(failed.value)
+    log = Log()
+    result = run("bigquery.load", table, log, try_number=2, max_bad_records=1, **params)
+    assert result["rows"] == 1
+    assert any("passed over: invalid at gs://in/bad.csv" in line for line in log.lines)
+
+
+def test_a_file_that_is_not_there_is_named(table):
+    uris = ["gs://in/none.csv"]
+    with pytest.raises(TaskFailed, match=r"notFound.*: Not found: URI gs://in/none\.csv"):
+        run("bigquery.load", table, source_uris=uris, destination=table, table_schema=PEOPLE)
+
+
+# -- check --------------------------------------------------------------------------------------
+
+
+def test_a_check_whose_row_is_true_ends_well(table):
+    result = run(
+        "bigquery.check",
+        table,
+        sql="SELECT @n > 1 AS enough, 'x' AS name, DATE '2026-01-31' AS day, NUMERIC '1.5' AS p",
+        parameters={"n": 2},
+    )
+    assert result["row"] == {"enough": True, "name": "x", "day": "2026-01-31", "p": "1.5"}
+    assert result["job_id"]
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        ("SELECT TRUE AS a, 1 > 2 AS b, NULL AS c", "check failed: b is False; c is NULL"),
+        ("SELECT 0 AS n", "check failed: n is 0"),
+        ("SELECT TRUE FROM UNNEST([1, 2, 3])", "must return one row, not 3 rows"),
+        ("SELECT TRUE AS a FROM UNNEST([1]) AS x WHERE x > 1", "one row, not no row"),
+        ("CREATE SCHEMA operators_no", "the check is a CREATE_SCHEMA, not a SELECT"),
+    ],
+)
+def test_a_check_that_fails_says_why(table, sql, message):
+    with pytest.raises(TaskFailed, match=message):
+        run("bigquery.check", table, sql=sql)
+
+
+def test_a_tables_rows_and_freshness_are_checked(client, table):
+    now = datetime.now(UTC)
+    old, new = now - timedelta(hours=3), now - timedelta(minutes=10)
+    client.query_and_wait(
+        f"CREATE TABLE `{table}` AS SELECT 1 AS id, TIMESTAMP '{old}' AS at, DATE '{new.date()}' d "
+        f"UNION ALL SELECT 2, TIMESTAMP '{new}', DATE '{old.date()}'"
+    )
+    of = {"table": table, "column": "at"}
+    result = run("bigquery.check", "a", **of, max_age=3600, min_rows=2, max_rows=2)
+    assert result["row"]["row_count"] == 2
+    assert 600 <= result["row"]["age"] <= 3600
+    run("bigquery.check", "b", table=table, column="d", max_age=2 * 86_400)
+    with pytest.raises(TaskFailed, match=r"the newest at of .* is \d+ s old, at most 60 s are"):
+        run("bigquery.check", "c", **of, max_age=60)
+    with pytest.raises(TaskFailed, match=r"where id = 1 has 1 rows, at least 2 are wanted"):
+        run("bigquery.check", "d", table=table, where="id = 1", min_rows=2)
+    with pytest.raises(TaskFailed, match=r"has 2 rows, at most 1 are wanted"):
+        run("bigquery.check", "e", table=table, max_rows=1)
+    with pytest.raises(TaskFailed, match=r"where id = 3 has no row with at"):
+        run("bigquery.check", "f", **of, max_age=60, where="id = 3")

@@ -1,0 +1,57 @@
+"""``bigquery.extract``: a table into files of Cloud Storage, under the id of the try."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from google.cloud import bigquery
+
+from pydag_dist.dag.bigquery_params import BigQueryExtract
+from workers import google
+from workers.operators.base import TaskContext, parsed_params
+from workers.operators.bigquery import Job, Place, configured, slot_ms
+
+
+class Extract(Job):
+    """Extracts a table; its result tells the files."""
+
+    def place(self, context: TaskContext) -> Place:
+        """Where a task's extract runs."""
+        params = parsed_params(context, BigQueryExtract)
+        return Place(params.connection, params.project, params.location)
+
+    def insert(
+        self, context: TaskContext, client: bigquery.Client, options: Mapping[str, Any]
+    ) -> None:
+        """Insert the extract's job."""
+        params = parsed_params(context, BigQueryExtract)
+        config: dict[str, Any] = {
+            "destination_format": params.destination_format,
+            "compression": params.compression,
+            "labels": params.labels,
+        }
+        if params.destination_format == "CSV":
+            config["field_delimiter"] = params.field_delimiter
+            config["print_header"] = params.print_header
+        elif params.destination_format == "AVRO":
+            config["use_avro_logical_types"] = params.use_avro_logical_types
+        made = bigquery.ExtractJobConfig()  # type: ignore[no-untyped-call]
+        google.call(
+            context.log,
+            client.extract_table,
+            params.source,
+            params.destination_uris,
+            job_config=configured(made, config, context),
+            **options,
+        )
+
+    def result(self, context: TaskContext, client: bigquery.Client, job: Any) -> dict[str, Any]:  # noqa: ARG002
+        """What was written, and where: as many files for each URI."""
+        return {
+            "source": str(job.source),
+            "uris": list(job.destination_uris),
+            "files": list(job.destination_uri_file_counts or ()),
+            "bytes_billed": 0,
+            "slot_ms": slot_ms(job),
+        }
