@@ -26,13 +26,12 @@ from google.cloud import bigquery, dataproc_v1
 from google.cloud.storage import Client as StorageClient
 from google.oauth2 import service_account
 
-from workers import remote_ids
+from workers import patience, remote_ids
 from workers.errors import RemoteStateUnknown, TaskFailed
 from workers.operators.base import TaskContext
 from workers.settings import WorkerSettings
 
-TIMEOUT = 60.0  # seconds of one call
-PATIENCE = 300.0  # seconds in which a call is tried again
+TIMEOUT = 60.0  # seconds of one attempt at a call
 
 _LOCAL_PROJECT = "local-project"
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
@@ -168,20 +167,21 @@ def call(log: logging.Logger, function: Callable[..., T], *args: Any, **kwargs: 
     def again(error: Exception) -> None:
         log.warning("%s; trying again", _one_line(error))
 
+    seconds = patience.of_call()
     retry = Retry(
         predicate=transient,
         initial=0.2,
         maximum=15,
         multiplier=2,
-        timeout=PATIENCE,
+        timeout=seconds,
         on_error=again,
     )
-    kwargs.setdefault("timeout", TIMEOUT)
+    kwargs.setdefault("timeout", max(1.0, min(TIMEOUT, seconds)))
     try:
         return retry(function)(*args, **kwargs)
     except exceptions.RetryError as error:
         raise RemoteStateUnknown(
-            f"no answer in {PATIENCE:.0f} s; the last error was {_one_line(error.cause)}"
+            f"no answer in {seconds:.0f} s; the last error was {_one_line(error.cause)}"
         ) from None
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import queue
 import signal
 import sys
 import threading
 import time
+from collections import deque
+from functools import partial
 from typing import Any
 
 import redis
@@ -17,9 +21,9 @@ from celery.worker import state as worker_state
 
 from pydag_dist.engine import Engine, Held, check_redis, is_passing
 from pydag_dist.errors import UnsafeRedis
-from workers.process import SOCKET_TIMEOUT, engine, settings, until_redis_can
+from workers.process import PAUSE, SOCKET_TIMEOUT, engine, settings, until_redis_can
 from workers.stopping import GRACE, STOP
-from workers.task import Execute, Release, held_by
+from workers.task import Ended, Execute, Release, held_by
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +50,8 @@ class Renewal(threading.Thread):
         self._beat = time.monotonic()
         self._leaving = False
         self._due = 0.0
-        self._stop_requested = threading.Event()
+        self._stopped = False
+        self._dead: deque[tuple[Held, Ended]] = deque()  # tries that the engine has to hear of
         client = redis.Redis.from_url(
             settings().redis_url, decode_responses=True, socket_timeout=SOCKET_TIMEOUT
         )
@@ -74,22 +79,24 @@ class Renewal(threading.Thread):
         """No new tasks from now on; leases are renewed until the last one has ended."""
         self._leaving = True
         self._due = 0.0  # give the slots back at once
+        Release.for_parent.put(None)
 
     def stop(self, *_: Any, **__: Any) -> None:
         """End the thread, after a last call that gives the slots back."""
         self._leaving = True
-        self._stop_requested.set()
+        self._stopped = True
+        Release.for_parent.put(None)
         self.join(2 * SOCKET_TIMEOUT)
 
     def run(self) -> None:
         """Renew until stopped."""
-        while not self._stop_requested.is_set():
-            self._release_dead_tries()
+        while not self._stopped:
+            until_due = max(0.0, self._due - time.monotonic())
+            self._release_dead_tries(min(PAUSE, until_due) if self._dead else until_due)
             if time.monotonic() >= self._due:
                 self._due = time.monotonic() + RENEW_EVERY
                 self._attempt(self._renew)
-            self._stop_requested.wait(0.1)
-        self._release_dead_tries()
+        self._release_dead_tries(0)
         self._attempt(self._renew)
 
     def _renew(self) -> None:
@@ -108,16 +115,20 @@ class Renewal(threading.Thread):
         self._to_stop = to_stop
         self._engine.tick()
 
-    def _release_dead_tries(self) -> None:
-        while not Release.for_parent.empty():
-            held, ended = Release.for_parent.get()
-            if not self._attempt(
-                lambda held=held, ended=ended: self._engine.release(
-                    held, ended.outcome, ended.result, ended.error
-                )
-            ):
-                Release.for_parent.put((held, ended))
+    def _release_dead_tries(self, wait: float) -> None:
+        """Those that the hub reports within `wait` seconds, and those that could not be yet."""
+        with contextlib.suppress(queue.Empty):
+            told = Release.for_parent.get(timeout=wait)
+            while True:
+                if told is not None:
+                    self._dead.append(told)
+                told = Release.for_parent.get_nowait()
+        while self._dead:
+            held, ended = self._dead[0]
+            release = partial(self._engine.release, held, ended.outcome, error=ended.error)
+            if not self._attempt(release):
                 return
+            self._dead.popleft()
 
     def _attempt(self, call: Any) -> bool:
         try:

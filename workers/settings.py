@@ -9,7 +9,14 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -22,6 +29,9 @@ from pydag_dist.errors import InvalidSettings
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _STORE = re.compile(r"gcs:(\*|[a-z0-9_-]{3,63})|local:.+")
+
+# Modules beside the setting `imports`: those of `pydag worker --import`.
+FURTHER_IMPORTS = "PYDAG_WORKER_FURTHER_IMPORTS"
 
 # In a variable, names stand between commas, and tables are JSON.
 Names = Annotated[tuple[str, ...], NoDecode]
@@ -71,12 +81,17 @@ class WorkerSettings(BaseSettings):
     )
     imports: Names = Field(default=(), description="modules whose functions python.call may call")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _further_imports(cls, values: dict[str, Any]) -> dict[str, Any]:
+        further = _names(os.environ.get(FURTHER_IMPORTS, ""))
+        given = _names(values.get("imports", ()))
+        return values | {"imports": (*given, *further)} if further else values
+
     @field_validator("stores", "imports", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
+        return _names(value)
 
     @field_validator("connections", "spark", mode="before")
     @classmethod
@@ -122,6 +137,12 @@ def load_worker_settings() -> WorkerSettings:
             for p in error.errors()
         )
         raise InvalidSettings(problems) from None
+
+
+def _names(value: Any) -> Any:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
 
 
 def _worker_table() -> dict[str, Any]:

@@ -188,9 +188,9 @@ class Release(Task):  # type: ignore[misc]  # Celery has no types
     acks_late = False
     reject_on_worker_lost = False
 
-    # Set in the worker's parent only, whose loop must not wait for Redis.
+    # Set in the worker's parent only, whose loop must not wait for Redis. None: look up.
     parent_pid: int | None = None
-    for_parent: queue.SimpleQueue[tuple[Held, Ended]] = queue.SimpleQueue()
+    for_parent: queue.SimpleQueue[tuple[Held, Ended] | None] = queue.SimpleQueue()
 
     def run(
         self, run: str, task: str, try_number: int, *, token: str, outcome: Outcome, error: str = ""

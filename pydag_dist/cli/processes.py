@@ -58,10 +58,9 @@ def worker(
         pydag worker -n etl-1 -Q python --import etl.steps
         pydag worker -c 2 -Q bigquery,gcs
     """
-    # --import is added to what the settings already allow.
-    allowed = [name for name in os.environ.get("PYDAG_WORKER_IMPORTS", "").split(",") if name]
+    # Not PYDAG_WORKER_IMPORTS: that would replace what the settings allow.
     if modules:
-        os.environ["PYDAG_WORKER_IMPORTS"] = ",".join([*allowed, *modules])
+        os.environ["PYDAG_WORKER_FURTHER_IMPORTS"] = ",".join(modules)
     arguments = ["worker", "--task-events", "--pool=prefork", "--without-gossip"]
     arguments += ["--without-mingle", f"--loglevel={log_level}"]
     if concurrency:

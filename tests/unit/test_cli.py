@@ -263,9 +263,10 @@ def executed(monkeypatch):
 
 
 def test_worker_becomes_a_celery_worker(executed, monkeypatch):
-    monkeypatch.setenv("PYDAG_WORKER_IMPORTS", "known")
+    monkeypatch.setenv("PYDAG_WORKER_FURTHER_IMPORTS", "")
     monkeypatch.setenv("PYDAG_WORKER_QUEUES", "")
-    result = pydag_cli("worker", "-c", "3", "-Q", "a,b", "-n", "w1", "--import", "etl.steps")
+    modules = ("--import", "etl.steps", "--import", "billing")
+    result = pydag_cli("worker", "-c", "3", "-Q", "a,b", "-n", "w1", *modules)
     assert result.exit_code == 0
     [(path, command)] = executed
     assert path == sys.executable
@@ -273,7 +274,7 @@ def test_worker_becomes_a_celery_worker(executed, monkeypatch):
     options = set(command[6:])
     assert {"--concurrency=3", "--queues=a,b", "--hostname=w1@%h"} <= options
     assert {"--task-events", "--pool=prefork", "--without-gossip", "--without-mingle"} <= options
-    assert os.environ["PYDAG_WORKER_IMPORTS"] == "known,etl.steps"
+    assert os.environ["PYDAG_WORKER_FURTHER_IMPORTS"] == "etl.steps,billing"
     assert os.environ["PYDAG_WORKER_QUEUES"] == "a,b"
 
 

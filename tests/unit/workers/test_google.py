@@ -8,7 +8,7 @@ from google.api_core import exceptions
 from google.auth.exceptions import DefaultCredentialsError
 
 from tests.unit.workers.support import Log
-from workers import google
+from workers import google, patience
 from workers.errors import RemoteStateUnknown, TaskFailed
 from workers.google import Access, access, call, explained
 from workers.settings import WorkerSettings
@@ -108,10 +108,31 @@ def test_a_lasting_error_goes_through_at_once(error):
     assert flaky.calls == 1
 
 
-def test_an_error_that_does_not_pass_leaves_the_state_unknown(monkeypatch):
-    monkeypatch.setattr(google, "PATIENCE", 0.0)
-    with pytest.raises(RemoteStateUnknown, match="the last error was ServiceUnavailable: 503 away"):
-        call(Log().logger, Flaky(*[exceptions.ServiceUnavailable("away")] * 99))
+def test_an_error_that_does_not_pass_leaves_the_state_unknown():
+    said = "no answer in 0 s; the last error was ServiceUnavailable: 503 away"
+
+    def be_away(timeout):
+        raise exceptions.ServiceUnavailable("away")
+
+    with patience.limited(0), pytest.raises(RemoteStateUnknown, match=said):
+        call(Log().logger, be_away)
+
+
+def test_calls_that_share_their_time_have_less_each():
+    given = []
+
+    def answer(timeout):
+        given.append(timeout)
+
+    for seconds in (1_000, 5, 0):
+        with patience.limited(seconds):
+            call(Log().logger, answer)
+            assert patience.is_out() == (seconds == 0)
+    call(Log().logger, answer)
+    assert given[0] == 10
+    assert 1 < given[1] <= 5
+    assert given[2:] == [1, google.TIMEOUT]
+    assert not patience.is_out()
 
 
 @pytest.mark.parametrize(

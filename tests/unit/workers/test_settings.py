@@ -58,10 +58,24 @@ def test_a_variable_beats_the_file(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("variable", "imports"), [(None, ("etl", "billing")), ("warehouse", ("warehouse", "billing"))]
+)
+def test_modules_of_the_command_line_are_added(tmp_path, monkeypatch, variable, imports):
+    config = tmp_path / "pydag.toml"
+    config.write_text('[worker]\nimports = ["etl"]\n')
+    monkeypatch.setenv("PYDAG_CONFIG", str(config))
+    monkeypatch.setenv("PYDAG_WORKER_FURTHER_IMPORTS", "billing")
+    if variable:
+        monkeypatch.setenv("PYDAG_WORKER_IMPORTS", variable)
+    assert load_worker_settings().imports == imports
+
+
+@pytest.mark.parametrize(
     ("name", "value", "said"),
     [
         ("STORES", "s3:bucket", "PYDAG_WORKER_STORES: .*'s3:bucket' is none of gcs:BUCKET"),
         ("IMPORTS", "os; rm", "PYDAG_WORKER_IMPORTS: .*not a module's dotted name"),
+        ("FURTHER_IMPORTS", "os; rm", "PYDAG_WORKER_IMPORTS: .*not a module's dotted name"),
         ("CONNECTIONS", '{"GCP": {"key": "x"}}', r"PYDAG_WORKER_CONNECTIONS\.GCP\.KEY: Extra"),
         (
             "CONNECTIONS",
