@@ -16,7 +16,7 @@ Row = dict[str, Any]
 
 _SEQUENCE_BITS = 20
 _TIMES = ("ready_at", "queued_at", "started_at", "ended_at")
-_TEXTS = ("worker", "result", "error", "skips")
+_TEXTS = ("worker", "result", "error", "skips", "expansions")
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,6 @@ def _try(event: int, fields: Mapping[str, str]) -> Row:
         "try_number": int(fields["try"]),
         "state": fields["state"],
         "event": event,
-        "children": int(fields["children"]) if get("children") else None,
     }
     for time in _TIMES:
         row[time] = _seconds(get(time))

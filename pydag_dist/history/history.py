@@ -30,7 +30,7 @@ class PastTry:
     result: str | None  # JSON
     error: str | None
     skips: str | None  # separated by spaces
-    children: int | None
+    expansions: str | None  # "task number task number ..."
     event: int
 
 

@@ -56,8 +56,9 @@ runs = sa.Table(
 )
 
 # A row for each try that has ended, and for a task that was expanded. `result` is JSON, `skips`
-# are the downstream tasks that a branch did not follow, separated by spaces. There is no foreign
-# key: it would be looked up for each of a run's thousands of rows, and their order is the stream's.
+# are the downstream tasks that a branch did not follow, `expansions` those that expand over its
+# result and into how many, all separated by spaces. There is no foreign key: it would be looked up
+# for each of a run's thousands of rows, and their order is the stream's.
 tries = sa.Table(
     "pydag_tries",
     metadata,
@@ -73,6 +74,6 @@ tries = sa.Table(
     sa.Column("result", sa.Text),
     sa.Column("error", sa.Text),
     sa.Column("skips", sa.Text),
-    sa.Column("children", sa.Integer),
+    sa.Column("expansions", sa.Text),
     sa.Column("event", sa.BigInteger, nullable=False),
 )
