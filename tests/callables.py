@@ -74,6 +74,12 @@ def hold(journal: str, gate: str) -> None:
     _write(journal, "end")
 
 
+def own(journal: str, gate: str) -> int:
+    """Run until a file named after `gate` and this process is there; the process."""
+    hold(journal, f"{gate}.{os.getpid()}")
+    return os.getpid()
+
+
 def work(journal: str, ms: int) -> None:
     """Run for so many milliseconds."""
     _write(journal, "start")

@@ -67,6 +67,11 @@ class Part(Child):
         for pid in (self.pid, *self.children()):
             os.kill(pid, signal.SIGSTOP)
 
+    def resume_children(self) -> None:
+        """Let what it forked go on, and not itself."""
+        for pid in self.children():
+            os.kill(pid, signal.SIGCONT)
+
     def resume(self) -> None:
         for pid in (*self.children(), self.pid):
             os.kill(pid, signal.SIGCONT)
