@@ -42,16 +42,26 @@ sys.exit(main())
 
 
 @contextmanager
-def cloud_storage(directory: Path) -> Iterator[str]:
+def cloud_storage(directory: Path, port: int | None = None) -> Iterator[str]:
     """The URL of a server over `directory`/gcs."""
+    with storage_process(directory, port) as (url, _):
+        yield url
+
+
+@contextmanager
+def storage_process(
+    directory: Path, port: int | None = None, *, wait: bool = True
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The URL and the process of a server over `directory`/gcs."""
     gcs.check_root(directory / "gcs")
-    port = free_port()
+    port = port or free_port()
     url = f"http://127.0.0.1:{port}"
     command = gcs.gcs_command(directory / "gcs", port)
     with started(command, directory / "gcs.log") as server:
-        wait_until(lambda: gcs.healthy(url) or server.poll() is not None, "Cloud Storage")
-        assert server.poll() is None, (directory / "gcs.log").read_text()
-        yield url
+        if wait:
+            wait_until(lambda: gcs.healthy(url) or server.poll() is not None, "Cloud Storage")
+            assert server.poll() is None, (directory / "gcs.log").read_text()
+        yield url, server
 
 
 @contextmanager

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+import signal
 import threading
+import urllib.request
 
 import pytest
-from google.api_core.exceptions import NotFound, PreconditionFailed
+import requests
+from google.api_core.exceptions import (
+    BadRequest,
+    Conflict,
+    MethodNotImplemented,
+    NotFound,
+    PreconditionFailed,
+    ServiceUnavailable,
+)
+from google.cloud.exceptions import NotModified
 
 from pydag_dist.errors import LocalServiceError
 from pydag_dist.local import gcs
-from tests.local_google import cloud_storage, storage_client
+from pydag_dist.local.gcs.globs import compiled
+from tests.local_google import cloud_storage, storage_client, storage_process
+from tests.support import wait_until
+
+MIB = 1 << 20
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +36,14 @@ def root(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def client(root):
+def url(root):
     with cloud_storage(root) as url:
-        yield storage_client(url)
+        yield url
+
+
+@pytest.fixture(scope="module")
+def client(url):
+    return storage_client(url)
 
 
 @pytest.fixture
@@ -30,84 +51,309 @@ def bucket(client, request):
     return client.create_bucket(f"b-{abs(hash(request.node.name))}")
 
 
-def test_objects_are_files_and_survive_a_restart(tmp_path):
-    with cloud_storage(tmp_path) as url:
-        bucket = storage_client(url).create_bucket("kept")
-        bucket.blob("folder/name.sql").upload_from_string("SELECT 1", content_type="text/x-sql")
-    assert (tmp_path / "gcs/kept/folder/name.sql").read_text() == "SELECT 1"
-    with cloud_storage(tmp_path) as url:
-        blob = storage_client(url).bucket("kept").get_blob("folder/name.sql")
-        assert blob.content_type == "text/x-sql"
-        assert blob.download_as_text() == "SELECT 1"
+def names(client, bucket, **options):
+    return [blob.name for blob in client.list_blobs(bucket, **options)]
 
 
-def test_a_resumable_upload_finds_its_way_back_to_the_server(bucket):
-    content = os.urandom(3 << 20)
-    blob = bucket.blob("big")
-    blob.chunk_size = 1 << 20
-    with blob.open("wb") as file:
-        file.write(content)
-    assert bucket.blob("big").download_as_bytes() == content
+class TestObjects:
+    def test_they_are_files_and_survive_a_restart(self, tmp_path):
+        with cloud_storage(tmp_path) as url:
+            bucket = storage_client(url).create_bucket("kept")
+            blob = bucket.blob("folder/name.sql")
+            blob.upload_from_string("SELECT 1", content_type="text/x-sql")
+        assert (tmp_path / "gcs/kept/folder/name.sql").read_text() == "SELECT 1"
+        with cloud_storage(tmp_path) as url:
+            again = storage_client(url).bucket("kept").get_blob("folder/name.sql")
+            assert again.content_type == "text/x-sql"
+            assert (again.generation, again.md5_hash) == (blob.generation, blob.md5_hash)
+            assert again.download_as_text() == "SELECT 1"
+
+    def test_each_content_has_a_generation_and_each_patch_a_metageneration(self, bucket):
+        blob = bucket.blob("o")
+        blob.metadata = {"a": "1", "b": "2"}
+        blob.upload_from_string("1")
+        first = blob.generation
+        blob.metadata = {"b": None, "c": "3"}
+        blob.patch()
+        assert bucket.get_blob("o").metadata == {"a": "1", "c": "3"}
+        assert (blob.generation, blob.metageneration) == (first, 2)
+        blob.upload_from_string("2")
+        assert blob.generation > first
+        assert bucket.get_blob("o").metageneration == 1
+        with pytest.raises(NotFound):
+            bucket.blob("o", generation=first).download_as_bytes()
+
+    def test_parts_of_it_can_be_read(self, bucket):
+        blob = bucket.blob("digits")
+        blob.upload_from_string("0123456789")
+        assert blob.download_as_bytes(start=2, end=4, checksum=None) == b"234"
+        assert blob.download_as_bytes(start=8, end=99, checksum=None) == b"89"
+        with pytest.raises(Exception, match="416"):
+            blob.download_as_bytes(start=10, checksum=None)
+
+    def test_a_checksum_that_does_not_match_is_refused(self, bucket):
+        blob = bucket.blob("o")
+        blob.md5_hash = "AAAAAAAAAAAAAAAAAAAAAA=="
+        with pytest.raises(BadRequest, match="md5Hash"):
+            blob.upload_from_string("x", checksum=None)
+        assert not bucket.blob("o").exists()
+
+    def test_deleting_the_last_of_a_folder_leaves_nothing_for_spark(self, root, client, bucket):
+        for name in ("a/b/c", "a/d"):
+            bucket.blob(name).upload_from_string("x")
+        bucket.blob("a/b/c").delete()
+        assert not (root / "gcs" / bucket.name / "a/b").exists()
+        assert names(client, bucket) == ["a/d"]
+        with pytest.raises(NotFound):
+            bucket.blob("a/b/c").delete()
+
+    def test_buckets_are_made_once_and_deleted_when_they_are_empty(self, client):
+        bucket = client.create_bucket("once")
+        with pytest.raises(Conflict):
+            client.create_bucket("once")
+        bucket.blob("o").upload_from_string("x")
+        with pytest.raises(Conflict, match="not empty"):
+            bucket.delete()
+        bucket.blob("o").delete()
+        bucket.delete()
+        assert client.lookup_bucket("once") is None
+        with pytest.raises(BadRequest, match="Invalid bucket name"):
+            client.create_bucket("Once")
 
 
-def test_a_precondition_lets_one_of_many_uploads_win(bucket):
-    winners, losers = [], []
+class TestUploads:
+    def test_a_resumable_one_finds_its_way_back_to_the_server(self, bucket):
+        content = os.urandom(3 * MIB)
+        blob = bucket.blob("big")
+        blob.chunk_size = MIB
+        with blob.open("wb") as file:
+            file.write(content)
+        assert bucket.blob("big").download_as_bytes() == content
 
-    def upload(number):
-        try:
-            bucket.blob("lock").upload_from_string(str(number), if_generation_match=0)
-            winners.append(number)
-        except PreconditionFailed:
-            losers.append(number)
+    def test_a_resumable_one_goes_on_after_a_kill(self, tmp_path):
+        content = os.urandom(2 * MIB)
+        with storage_process(tmp_path) as (url, process):
+            storage_client(url).create_bucket("kept")
+            begun = requests.post(
+                f"{url}/upload/storage/v1/b/kept/o?uploadType=resumable&name=o", json={}, timeout=30
+            )
+            session = begun.headers["Location"]
+            half = {"Content-Range": f"bytes 0-{MIB - 1}/{2 * MIB}"}
+            answer = requests.put(session, content[:MIB], headers=half, timeout=30)
+            assert (answer.status_code, answer.headers["Range"]) == (308, f"bytes=0-{MIB - 1}")
+            process.send_signal(signal.SIGKILL)
+            process.wait(30)
+        port = int(url.rpartition(":")[2])
+        with cloud_storage(tmp_path, port):
+            rest = {"Content-Range": f"bytes {MIB}-{2 * MIB - 1}/{2 * MIB}"}
+            for _ in range(2):  # the second time, as if the first answer had been lost
+                answer = requests.put(session, content[MIB:], headers=rest, timeout=30)
+                assert answer.json()["size"] == str(2 * MIB)
+            blob = storage_client(url).bucket("kept").get_blob("o")
+            assert blob.download_as_bytes() == content
+            assert str(blob.generation) == answer.json()["generation"]
 
-    threads = [threading.Thread(target=upload, args=(number,)) for number in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (len(winners), len(losers)) == (1, 15)
-    assert bucket.blob("lock").download_as_text() == str(winners[0])
-
-
-def test_a_file_written_beside_the_server_is_an_object_once_it_is_adopted(root, client, bucket):
-    folder = root / "gcs" / bucket.name / "out"
-    folder.mkdir()
-    (folder / "part-0.parquet").write_bytes(b"PAR1")
-    (folder / ".unfinished").write_bytes(b"")
-    with pytest.raises(NotFound):
-        list(client.list_blobs(bucket))
-    (folder / ".unfinished").unlink()
-
-    assert gcs.adopt_files(root / "gcs" / bucket.name) == 1
-
-    (blob,) = client.list_blobs(bucket)
-    assert (blob.name, blob.size, blob.generation > 0) == ("out/part-0.parquet", 4, True)
-    assert blob.download_as_bytes(checksum="crc32c") == b"PAR1"
-    assert blob.download_as_bytes(checksum="md5") == b"PAR1"
-    assert gcs.adopt_files(root / "gcs" / bucket.name) == 0
-
-
-def test_what_the_server_knows_of_its_own_objects_is_left_alone(root, bucket):
-    blob = bucket.blob("own")
-    blob.metadata = {"key": "value"}
-    blob.upload_from_string("x")
-    assert gcs.adopt_files(root / "gcs" / bucket.name) == 0
-    assert bucket.get_blob("own").metadata == {"key": "value"}
+    def test_content_may_look_like_the_end_of_a_part(self, bucket):
+        content = b"--boundary--\r\n\r\n--==\r\n" * 3
+        bucket.blob("odd").upload_from_string(content)
+        assert bucket.blob("odd").download_as_bytes() == content
 
 
-def test_an_adopted_file_that_is_written_again_gets_new_checksums(root, bucket):
-    file = root / "gcs" / bucket.name / "growing"
-    file.write_bytes(b"one")
-    gcs.adopt_files(file.parent)
-    file.write_bytes(b"two and more")
-    os.utime(file, ns=(1, 2))  # another time, however coarse the clock
-    assert gcs.adopt_files(file.parent) == 1
-    assert bucket.blob("growing").download_as_bytes(checksum="md5") == b"two and more"
+class TestPreconditions:
+    def test_one_of_many_uploads_wins(self, bucket):
+        winners, losers = [], []
+
+        def upload(number):
+            try:
+                bucket.blob("lock").upload_from_string(str(number), if_generation_match=0)
+                winners.append(number)
+            except PreconditionFailed:
+                losers.append(number)
+
+        threads = [threading.Thread(target=upload, args=(number,)) for number in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert (len(winners), len(losers)) == (1, 15)
+        assert bucket.blob("lock").download_as_text() == str(winners[0])
+
+    def test_they_hold_for_every_call(self, bucket):
+        source = bucket.blob("source")
+        source.upload_from_string("s")
+        old = source.generation
+        source.upload_from_string("t")
+        target = bucket.blob("target")
+        target.upload_from_string("x")
+        wrong = [
+            lambda: target.rewrite(bucket.blob("source"), if_source_generation_match=old),
+            lambda: target.rewrite(source, if_generation_match=0),
+            lambda: bucket.blob("target").compose([source], if_generation_match=0),
+            lambda: target.compose([bucket.blob("source")], if_source_generation_match=[old]),
+            lambda: source.delete(if_generation_match=old),
+            lambda: source.delete(if_metageneration_match=2),
+            lambda: source.patch(if_metageneration_match=2),
+            lambda: source.reload(if_generation_match=old),
+            lambda: source.download_as_bytes(if_generation_match=old),
+        ]
+        for call in wrong:
+            with pytest.raises(PreconditionFailed):
+                call()
+        with pytest.raises(NotModified):
+            source.reload(if_generation_not_match=source.generation)
+        assert target.download_as_text() == "x"
+        assert source.download_as_text() == "t"
 
 
-def test_unfinished_files_of_others_are_not_adopted(tmp_path):
-    (tmp_path / ".part-0.crc").write_bytes(b"")
-    assert gcs.adopt_files(tmp_path) == 0
+class TestCopies:
+    def test_a_rewrite_keeps_metadata_and_checksums(self, bucket):
+        source = bucket.blob("a/source")
+        source.metadata = {"k": "v"}
+        source.upload_from_string("content", content_type="text/csv")
+        target = bucket.blob("target")
+        assert target.rewrite(source) == (None, 7, 7)
+        target.reload()
+        assert (target.metadata, target.content_type) == ({"k": "v"}, "text/csv")
+        assert target.crc32c == source.crc32c
+        assert bucket.copy_blob(source, bucket, "copy").md5_hash == source.md5_hash
+
+    def test_a_rewrite_in_parts_goes_on_by_its_token(self, url, bucket):
+        content = os.urandom(3 * MIB - 5)
+        source = bucket.blob("source")
+        source.upload_from_string(content)
+        target = f"{url}/storage/v1/b/{bucket.name}/o/source/rewriteTo/b/{bucket.name}/o/target"
+        step = {"maxBytesRewrittenPerCall": str(MIB)}
+        first = requests.post(target, params=step, timeout=30).json()
+        assert (first["done"], first["totalBytesRewritten"]) == (False, str(MIB))
+        token = {"rewriteToken": first["rewriteToken"]}
+        other = target.removesuffix("target") + "other"
+        assert requests.post(other, params=step | token, timeout=30).status_code == 400
+        blob = bucket.blob("target")
+        assert blob.rewrite(source, token=first["rewriteToken"]) == (
+            None,
+            len(content),
+            len(content),
+        )
+        assert blob.download_as_bytes() == content
+
+    def test_composing_concatenates(self, bucket):
+        for name in ("a", "b"):
+            bucket.blob(name).upload_from_string(name * 3)
+        whole = bucket.blob("whole")
+        whole.content_type = "text/plain"
+        whole.compose([bucket.blob("a"), bucket.blob("b"), bucket.blob("a")])
+        assert whole.download_as_text() == "aaabbbaaa"
+        whole.reload()
+        assert (whole.component_count, whole.md5_hash) == (3, None)
+        with pytest.raises(NotFound, match="none"):
+            whole.compose([bucket.blob("a"), bucket.blob("none")])
+        with pytest.raises(BadRequest, match="33"):
+            whole.compose([bucket.blob("a")] * 33)
+
+
+class TestLists:
+    @pytest.fixture
+    def filled(self, bucket):
+        for name in ("in/1.csv", "in/2.csv", "in/deep/3.csv", "in/4.txt", "z"):
+            bucket.blob(name).upload_from_string("x")
+        return bucket
+
+    def test_prefixes_offsets_and_folders(self, client, filled):
+        assert names(client, filled, prefix="in/d") == ["in/deep/3.csv"]
+        assert names(client, filled, start_offset="in/2", end_offset="in/d") == [
+            "in/2.csv",
+            "in/4.txt",
+        ]
+        listed = client.list_blobs(filled, prefix="in/", delimiter="/")
+        assert [blob.name for blob in listed] == ["in/1.csv", "in/2.csv", "in/4.txt"]
+        assert listed.prefixes == {"in/deep/"}
+
+    def test_pages(self, client, filled):
+        pages = [list(page) for page in client.list_blobs(filled, page_size=2).pages]
+        assert [len(page) for page in pages] == [2, 2, 1]
+        assert sorted(blob.name for page in pages for blob in page) == names(client, filled)
+
+    @pytest.mark.parametrize(
+        ("glob", "found"),
+        [
+            ("in/*.csv", ["in/1.csv", "in/2.csv"]),
+            ("in/**.csv", ["in/1.csv", "in/2.csv", "in/deep/3.csv"]),
+            ("**/3.csv", ["in/deep/3.csv"]),
+            ("in/[!1].???", ["in/2.csv", "in/4.txt"]),
+            ("{z,in/4.*}", ["in/4.txt", "z"]),
+            ("nothing*", []),
+        ],
+    )
+    def test_globs(self, client, filled, glob, found):
+        assert names(client, filled, match_glob=glob) == found
+
+    def test_a_glob_takes_dots_and_escapes_literally(self):
+        assert compiled(r"a.\*").fullmatch("a.*")
+        assert not compiled("a.c").fullmatch("abc")
+
+
+class TestFilesOfOthers:
+    def test_a_file_that_something_else_wrote_is_an_object(self, root, client, bucket):
+        folder = root / "gcs" / bucket.name / "out"
+        folder.mkdir()
+        (folder / "part-0.parquet").write_bytes(b"PAR1")
+        (folder / ".unfinished").write_bytes(b"")
+        (blob,) = client.list_blobs(bucket)
+        assert (blob.name, blob.size, blob.generation > 0) == ("out/part-0.parquet", 4, True)
+        assert blob.download_as_bytes(checksum="crc32c") == b"PAR1"
+        assert blob.download_as_bytes(checksum="md5") == b"PAR1"
+        assert bucket.get_blob(blob.name).generation == blob.generation
+
+    def test_an_object_that_is_written_as_a_file_is_another_generation(self, root, bucket):
+        bucket.blob("growing").upload_from_string("one")
+        before = bucket.get_blob("growing").generation
+        file = root / "gcs" / bucket.name / "growing"
+        file.write_bytes(b"two and more")
+        blob = bucket.get_blob("growing")
+        assert blob.generation != before
+        assert blob.download_as_bytes(checksum="md5") == b"two and more"
+
+
+class TestWhatIsNotThere:
+    def test_it_is_refused_by_name(self, client, bucket):
+        with pytest.raises(MethodNotImplemented, match="versions"):
+            list(client.list_blobs(bucket, versions=True))
+        versioned = client.bucket("versioned")
+        versioned.versioning_enabled = True
+        with pytest.raises(MethodNotImplemented, match="versioning"):
+            versioned.create()
+        held = bucket.blob("held")
+        held.upload_from_string("x")
+        held.temporary_hold = True
+        with pytest.raises(MethodNotImplemented, match="temporaryHold"):
+            held.patch()
+        with pytest.raises(MethodNotImplemented, match="notificationConfigs"):
+            list(bucket.list_notifications())
+        with pytest.raises(MethodNotImplemented, match="names of files"):
+            bucket.blob("folder/").upload_from_string("")
+
+    def test_a_name_never_leads_out_of_its_bucket(self, root, bucket):
+        (root / "secret").write_text("s")
+        for name in ("../../secret", "..", "a/../../../secret", "/etc/passwd"):
+            with pytest.raises(MethodNotImplemented):
+                bucket.blob(name).download_as_bytes()
+
+    def test_faults_meet_the_requests_that_they_are_for(self, url, bucket):
+        fault = {"status": 503, "path": "/o/a$", "method": "GET"}
+        request = urllib.request.Request(f"{url}/_internal/faults", json.dumps(fault).encode())
+        urllib.request.urlopen(request, timeout=30).close()
+        for name in ("a", "b"):
+            bucket.blob(name).upload_from_string("x")
+        bucket.get_blob("b")
+        with pytest.raises(ServiceUnavailable):
+            bucket.get_blob("a", retry=None)
+        assert bucket.get_blob("a").size == 1
+
+
+def test_two_servers_cannot_share_a_directory(root, url):
+    with storage_process(root, wait=False) as (_, process):
+        assert process.wait(30) == 1
+    assert "another local Cloud Storage serves" in (root / "gcs.log").read_text()
 
 
 def test_a_file_system_without_attributes_is_refused_with_a_reason(tmp_path, monkeypatch):
@@ -119,3 +365,12 @@ def test_a_file_system_without_attributes_is_refused_with_a_reason(tmp_path, mon
         gcs.check_root(tmp_path / "gcs")
     assert str(tmp_path / "gcs") in str(error.value)
     assert list((tmp_path / "gcs").iterdir()) == []
+
+
+def test_the_server_ends_well_when_it_is_told_to(tmp_path):
+    with storage_process(tmp_path) as (url, process):
+        assert gcs.healthy(url)
+        process.terminate()
+        wait_until(lambda: process.poll() is not None, "the server to end")
+        assert process.poll() == 0
+        assert not gcs.healthy(url)

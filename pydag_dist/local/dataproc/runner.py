@@ -13,7 +13,6 @@ from typing import Any
 
 from google.cloud.dataproc_v1 import Job, JobStatus
 
-from pydag_dist.local import gcs
 from pydag_dist.local.dataproc import spark
 from pydag_dist.local.dataproc.jobs import FINAL, enter
 from pydag_dist.local.dataproc.journal import Journal
@@ -118,7 +117,6 @@ class Runner:
         if self._stopped.is_set() and process.alive():
             return  # `stop` ends it
         output.try_to_publish(patience=LAST_PUBLISH)
-        self._adopt_objects()
         status = process.exit_status()
         if status == 0:
             self._finish(key, State.DONE)
@@ -221,11 +219,6 @@ class Runner:
             return str(path)
         directory.mkdir(exist_ok=True)
         return str(self._storage.download(uri, directory))
-
-    def _adopt_objects(self) -> None:
-        """Spark wrote its objects as files."""
-        for bucket in self._settings.gcs_root.iterdir():
-            gcs.adopt_files(bucket)
 
 
 def _failure(job: Job, output: DriverOutput, status: int | None) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from google.cloud.dataproc_v1 import Job, LoggingConfig
 
 from pydag_dist.errors import LocalServiceError
+from pydag_dist.local import gcs
 
 DRIVER = Path(__file__).with_name("driver.py")
 
@@ -143,8 +144,7 @@ def _gcs_properties(root: Path) -> Mapping[str, str]:
     """
     mounts = {
         f"spark.hadoop.fs.viewfs.mounttable.{bucket.name}.linkFallback": bucket.as_uri()
-        for bucket in root.iterdir()
-        if bucket.is_dir()
+        for bucket in gcs.buckets(root)
     }
     return {
         "spark.hadoop.fs.gs.impl": "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme",
