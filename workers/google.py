@@ -97,6 +97,11 @@ def bigquery_client(access: Access) -> bigquery.Client:
     return bigquery.Client(project=project, credentials=credentials)
 
 
+def local_bigquery() -> bool:
+    """Whether BigQuery is one on this machine."""
+    return bool(os.environ.get("BIGQUERY_EMULATOR_HOST"))
+
+
 @functools.cache
 def storage_client(access: Access) -> StorageClient:
     """A client of the Cloud Storage API; the client itself obeys ``STORAGE_EMULATOR_HOST``."""

@@ -10,7 +10,7 @@ import pytest
 from tests.local_bigquery import PROJECT, LocalBigQuery
 from tests.unit.workers.support import Log, context
 from workers.errors import TaskFailed
-from workers.operators import find
+from workers.operators import Done, Pending, find
 
 DATASET = f"{PROJECT}.operators"
 PEOPLE = [{"name": "id", "type": "INT64", "mode": "REQUIRED"}, {"name": "name", "type": "STRING"}]
@@ -230,3 +230,86 @@ def test_a_tables_rows_and_freshness_are_checked(client, table):
         run("bigquery.check", "e", table=table, max_rows=1)
     with pytest.raises(TaskFailed, match=r"where id = 3 has no row with at"):
         run("bigquery.check", "f", **of, max_age=60, where="id = 3")
+
+
+# -- wait_table ---------------------------------------------------------------------------------
+
+
+def asked(*tasks):
+    return find("bigquery.wait_table").answers(tasks)
+
+
+def waits(table: str, **params):
+    return task("bigquery.wait_table", "wait", table=table, **params)
+
+
+def test_a_table_is_waited_for(client, table):
+    sensor = find("bigquery.wait_table")
+    one = waits(table)
+    handle = sensor.submit(one)
+    assert sensor.poll(one, handle) == Pending(f"table {table} is not there")
+    assert asked(waits(f"{PROJECT}.no_such.t")) == [
+        Pending(f"table {PROJECT}.no_such.t is not there")
+    ]
+    client.query_and_wait(f"CREATE TABLE `{table}` AS SELECT 1 AS id")
+    made = client.get_table(table)
+    assert sensor.poll(one, handle) == Done(
+        {"table": table, "partition": None, "modified": made.modified.isoformat(), "rows": 1}
+    )
+    newer = waits(table, newer_than=made.modified.isoformat())
+    assert asked(newer) == [Pending(f"table {table} was last changed {made.modified.isoformat()}")]
+    client.query_and_wait(f"INSERT INTO `{table}` VALUES (2)")
+    assert asked(newer)[0].result["rows"] == 2
+    sensor.cancel(one, handle)
+
+
+def test_many_tables_are_looked_for_in_one_list(client, table, local_bigquery):
+    for number in range(3):
+        client.query_and_wait(f"CREATE TABLE `{table}_{number}` AS SELECT 1 AS id")
+    local_bigquery.fault(method="tables.get", count=100)  # harmless, but counts
+    answers = asked(*[waits(f"{table}_{number}") for number in range(8)])
+    assert [type(answer) for answer in answers] == [Done] * 3 + [Pending] * 5
+    assert local_bigquery.call("GET", "/-/faults")["faults"][0]["count"] == 97
+    local_bigquery.call("DELETE", "/-/faults")
+
+
+def test_what_bigquery_refuses_fails_the_task(table, local_bigquery):
+    local_bigquery.fault(method="tables.get", status=403, reason="accessDenied", message="no")
+    with pytest.raises(TaskFailed, match="looking for tables of BigQuery: accessDenied: no"):
+        asked(waits(table))
+
+
+@pytest.mark.parametrize(
+    ("type_", "there", "absent"),
+    [
+        ("HOUR", "2026013123", "2026013122"),
+        ("DAY", "20260131", "20260130"),
+        ("MONTH", "202601", "202602"),
+        ("YEAR", "2026", "2025"),
+    ],
+)
+def test_a_partition_is_waited_for(client, table, type_, there, absent):
+    run(
+        "bigquery.query",
+        table,
+        sql="SELECT TIMESTAMP '2026-01-31 23:30:00' AS at UNION ALL SELECT NULL",
+        destination=table,
+        partition_by={"field": "at", "type": type_},
+    )
+    parts = [there, absent, "__NULL__"]
+    answers = asked(*[waits(table, partition=part) for part in parts], waits(table))
+    assert [type(answer) for answer in answers] == [Done, Pending, Done, Done]
+    assert (answers[0].result["partition"], answers[0].result["rows"]) == (there, 1)
+    assert answers[1] == Pending(f"partition {absent} of table {table} is not there")
+    late = "2999-01-01T00:00:00Z"
+    assert "was last changed" in asked(waits(table, partition=there, newer_than=late))[0].state
+
+
+def test_a_partition_of_a_range_is_waited_for(client, table):
+    by = {"field": "id", "start": 10, "end": 100, "interval": 10}
+    sql = "SELECT id FROM UNNEST([25, 29, 3, 100]) AS id"
+    run("bigquery.query", table, sql=sql, destination=table, partition_by=by)
+    parts = ["20", "10", "__UNPARTITIONED__"]
+    answers = asked(*[waits(table, partition=part) for part in parts])
+    assert [getattr(answer, "result", {}).get("rows") for answer in answers] == [2, None, 2]
+    assert type(asked(waits(f"{PROJECT}.no_such.t", partition="20"))[0]) is Pending

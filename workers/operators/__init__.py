@@ -19,6 +19,7 @@ _OPERATORS = {
     "bigquery.extract": "workers.operators.bigquery_extract:Extract",
     "bigquery.load": "workers.operators.bigquery_load:Load",
     "bigquery.query": "workers.operators.bigquery:Query",
+    "bigquery.wait_table": "workers.operators.bigquery_wait:WaitTable",
     "branch": "workers.operators.branch:Branch",
     "dataproc.create_cluster": "workers.operators.dataproc_cluster:CreateCluster",
     "dataproc.submit_job": "workers.operators.dataproc_job:SubmitJob",

@@ -88,7 +88,7 @@ class Job(RemoteOperator):
 
     def local(self) -> bool:
         """Whether jobs go to a BigQuery on this machine."""
-        return bool(os.environ.get("BIGQUERY_EMULATOR_HOST"))
+        return google.local_bigquery()
 
     def handle(self, context: TaskContext) -> Handle:
         """Project, location and id of this try's job."""

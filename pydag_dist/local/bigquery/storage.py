@@ -72,7 +72,7 @@ def _contents(cursor: Cursor, ref: TableRef, fields: list[Field], rows: int) -> 
     nan = ", ".join(f"coalesce(bool_or({_nan(quote(f['name']), f)}), false)" for f in floats)
     row = fetch_one(
         cursor,
-        f"SELECT {_bytes(fields)}{', ' + nan if nan else ''} FROM {ref.sql}",
+        f"SELECT {bytes_of(fields)}{', ' + nan if nan else ''} FROM {ref.sql}",
         [],
     )
     if row is None:
@@ -88,11 +88,12 @@ def _contents(cursor: Cursor, ref: TableRef, fields: list[Field], rows: int) -> 
 
 def rows_and_bytes(cursor: Cursor, query: str, fields: list[Field]) -> tuple[int, int]:
     """How many rows a DuckDB query with these columns has, and their bytes."""
-    row = fetch_one(cursor, f"SELECT count(*), {_bytes(fields)} FROM ({query})", [])
+    row = fetch_one(cursor, f"SELECT count(*), {bytes_of(fields)} FROM ({query})", [])
     return (0, 0) if row is None else (int(row[0]), int(row[1]))
 
 
-def _bytes(fields: list[Field]) -> str:
+def bytes_of(fields: list[Field]) -> str:
+    """A DuckDB expression of the bytes of a group of rows with these columns."""
     total = " + ".join(_size(quote(field["name"]), field) for field in fields)
     return f"CAST(coalesce(sum({total or 0}), 0) AS BIGINT)"
 
