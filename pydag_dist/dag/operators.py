@@ -23,42 +23,25 @@ from pydag_dist.dag.bigquery_params import (
     BigQueryQuery,
     BigQueryWaitTable,
 )
-from pydag_dist.dag.param_types import ClusterName, Filled, GcsUri, GoogleParams, Params
+from pydag_dist.dag.dataproc_params import (
+    DataprocCreateCluster,
+    DataprocDeleteCluster,
+    DataprocSubmitBatch,
+    DataprocSubmitJob,
+)
+from pydag_dist.dag.gcs_params import GcsCompose, GcsCopy, GcsDelete, GcsWaitObject
+from pydag_dist.dag.param_types import Filled, Params
 
 FAMILIES: Final = ("bigquery", "dataproc", "gcs", "python")
 ENTRY_POINTS: Final = "pydag.operators"
 BRANCH: Final = "branch"
 
 # What these start ends with the worker's child; anything else has to be cancelled where it runs.
-LOCAL: Final = frozenset({"python.call", BRANCH, "script.iac"})
+LOCAL: Final = frozenset(
+    {"python.call", BRANCH, "script.iac", "gcs.compose", "gcs.copy", "gcs.delete"}
+)
 
 _SCRIPT_FAMILIES: Final = {"bq": "bigquery", "spark": "dataproc", "iac": "dataproc"}
-
-
-class ClusterParams(GoogleParams):
-    """Which Dataproc cluster."""
-
-    region: Filled
-    cluster_name: ClusterName
-
-
-class DataprocCreateCluster(ClusterParams):
-    """``dataproc.create_cluster``: create it, or find the one that this try created."""
-
-    config: dict[str, Any] = Field({}, description="Dataproc's ClusterConfig, in snake_case")
-    use_if_exists: bool = Field(False, description="take a cluster of that name as it is")
-
-
-class DataprocSubmitJob(ClusterParams):
-    """``dataproc.submit_job``: run PySpark on a cluster that is there."""
-
-    main_python_file_uri: GcsUri
-    args: list[str] = Field([])
-    python_file_uris: list[str] = Field([])
-    jar_file_uris: list[str] = Field([])
-    file_uris: list[str] = Field([])
-    archive_uris: list[str] = Field([])
-    properties: dict[str, str] = Field({}, description="Spark's settings")
 
 
 class PythonCall(Params):
@@ -98,7 +81,13 @@ OPERATORS: Final[Mapping[str, type[BaseModel]]] = MappingProxyType(
         "bigquery.wait_table": BigQueryWaitTable,
         BRANCH: Branch,
         "dataproc.create_cluster": DataprocCreateCluster,
+        "dataproc.delete_cluster": DataprocDeleteCluster,
+        "dataproc.submit_batch": DataprocSubmitBatch,
         "dataproc.submit_job": DataprocSubmitJob,
+        "gcs.compose": GcsCompose,
+        "gcs.copy": GcsCopy,
+        "gcs.delete": GcsDelete,
+        "gcs.wait_object": GcsWaitObject,
         "python.call": PythonCall,
     }
 )
