@@ -7,14 +7,17 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from pydag_dist.dag.fields import Task
 from pydag_dist.dag.graph import cycles
 from pydag_dist.dag.jsontext import dotted
 from pydag_dist.dag.messages import did_you_mean, field_names, message
 from pydag_dist.dag.operators import BRANCH, SCRIPTS, operator_names, params_model
+from pydag_dist.dag.references import check_expand, check_references, check_templates
 from pydag_dist.dag.report import Report
 from pydag_dist.dag.script import quote
+from pydag_dist.dag.templates import is_templated
 
 MAX_EDGES: Final = 1_000_000
 
@@ -28,6 +31,9 @@ def check_task(task: Task, number: int, bad: Collection[str], report: Report) ->
     _check_operator(task, number, bad, report)
     if "params" not in bad:
         _check_params(task, number, report)
+        check_templates(task, number, report)
+    if "expand" not in bad:
+        check_expand(task, number, report)
     if task.retry_backoff and not {"retry_delay", "max_retry_delay"}.intersection(bad):
         _check_delays(task, number, report)
 
@@ -55,11 +61,18 @@ def _check_params(task: Task, number: int, report: Report) -> None:
         model.model_validate(task.params)
     except ValidationError as error:
         for found in error.errors(include_url=False):
-            path = dotted(("params", *found["loc"]))
-            report.add(message(found, field_names(model)), path, number)
+            if not _is_for_the_worker(found):
+                path = dotted(("params", *found["loc"]))
+                report.add(message(found, field_names(model)), path, number)
     for name in task.params if task.script else ():
         if name.startswith("**") and not _is_reference(name):
             report.add('a connection is named "**GROUP_key"', dotted(("params", name)), number)
+
+
+def _is_for_the_worker(found: ErrorDetails) -> bool:
+    """Whether only the worker, who renders the value, can say if it is right."""
+    about_value = found["loc"] and found["type"] not in {"missing", "extra_forbidden"}
+    return bool(about_value) and is_templated(found["input"])
 
 
 def _check_delays(task: Task, number: int, report: Report) -> None:
@@ -102,6 +115,7 @@ def check_edges(tasks: Sequence[Task | None], report: Report) -> None:
     for cycle in cycles(graph):
         report.add(_cycle(cycle), "dependencies", numbers[cycle[0]])
     _check_branches(tasks, graph, report)
+    check_references(tasks, numbers, graph, report)
 
 
 def _check_branches(

@@ -12,9 +12,12 @@ from pydag_dist.dag import patterns
 from pydag_dist.dag.operators import family
 from pydag_dist.dag.params import read_params
 from pydag_dist.dag.script import PATTERN, ScriptPath, quote
+from pydag_dist.dag.templates import list_path
 
 SECONDS_PER_YEAR: Final = 365 * 86400
 ID_LENGTH: Final = 200
+MAX_HOOKS: Final = 5
+MAX_CHILDREN: Final = 10_000  # of an expanded task
 
 Text = Annotated[str, Strict()]
 Flag = Annotated[bool, Strict()]
@@ -49,6 +52,34 @@ Script = Annotated[
 ]
 
 
+def _hooks(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Hook = Annotated[str, Strict(), Field(pattern=patterns.HOOK, max_length=2000)]
+Hooks = Annotated[
+    list[Hook],
+    BeforeValidator(_hooks, json_schema_input_type=Hook | list[Hook]),
+    Field(max_length=MAX_HOOKS),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Expand:
+    """One task for each item of a list that an upstream task returns."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    over: Annotated[
+        Text, Field(description='"tasks.LIST.result", or a path below it, of an upstream task')
+    ]
+
+    @property
+    def path(self) -> tuple[str, tuple[str | int, ...]]:
+        """The upstream task, and where the list is in its result; raises ValueError."""
+        return list_path(self.over)
+
+
 def _doc(text: str) -> Any:
     return Field(description=text)
 
@@ -77,6 +108,7 @@ class Task:
             json_schema_extra={"uniqueItems": True},
         ),
     ] = field(default_factory=list)
+    expand: Annotated[Expand | None, _doc("one task for each item of a list")] = None
     queue: Annotated[Id, _doc("default: the operator's family")] = ""
     trigger_rule: Annotated[TriggerRule, _doc("which ends upstream make it run")] = (
         TriggerRule.ALL_SUCCESS
@@ -119,8 +151,14 @@ class DagFields:
         float, Strict(), Field(gt=0, le=1000, allow_inf_nan=False), _doc("share of the workers")
     ] = 1.0
     timeout: Annotated[Seconds | None, _doc("seconds that a run may take")] = None
-    params: Annotated[dict[str, Any], _doc("information: no operator reads them yet")] = field(
+    params: Annotated[dict[str, Any], _doc("defaults of a run's params")] = field(
         default_factory=dict
+    )
+    on_success: Annotated[Hooks, _doc("told when a run succeeded: URLs, or names of them")] = field(
+        default_factory=list
+    )
+    on_failure: Annotated[Hooks, _doc("told when a run failed or was cancelled")] = field(
+        default_factory=list
     )
     retries: Annotated[Retries, _doc("default of its tasks' `retries`")] = 0
     script_cache: Annotated[Flag, _doc("keep the texts of scripts in Redis")] = False

@@ -16,13 +16,13 @@ class Graph:
     """The edges of an acyclic DAG: each task's id and what it depends on, in file order."""
 
     def __init__(self, dependencies: Edges) -> None:
-        self._dependencies = dependencies
+        self.dependencies = dependencies
 
     @cached_property
     def downstream(self) -> dict[str, tuple[str, ...]]:
         """For each task the tasks that depend on it directly, in file order."""
-        found: dict[str, list[str]] = {task: [] for task in self._dependencies}
-        for task, upstream in self._dependencies.items():
+        found: dict[str, list[str]] = {task: [] for task in self.dependencies}
+        for task, upstream in self.dependencies.items():
             for dependency in upstream:
                 found[dependency].append(task)
         return {task: tuple(tasks) for task, tasks in found.items()}
@@ -35,16 +35,16 @@ class Graph:
         """
         seen: set[str] = set()
         return tuple(
-            task for root in self._dependencies for task in _reached(root, self._dependencies, seen)
+            task for root in self.dependencies for task in _reached(root, self.dependencies, seen)
         )
 
     def levels(self) -> list[list[str]]:
         """The tasks by the number of edges on the longest path that leads to them."""
         level: dict[str, int] = {}
         for task in self.order:
-            level[task] = max((level[d] + 1 for d in self._dependencies[task]), default=0)
+            level[task] = max((level[d] + 1 for d in self.dependencies[task]), default=0)
         levels: list[list[str]] = [[] for _ in range(max(level.values(), default=-1) + 1)]
-        for task in self._dependencies:
+        for task in self.dependencies:
             levels[level[task]].append(task)
         return levels
 
@@ -58,14 +58,14 @@ class Graph:
         for task in reversed(self.order):
             after = max((remaining[d] for d in self.downstream[task]), default=0.0)
             remaining[task] = known.get(task, 1.0) + after
-        return {task: remaining[task] for task in self._dependencies}
+        return {task: remaining[task] for task in self.dependencies}
 
     def critical_path(
         self, durations: Mapping[str, float] | None = None
     ) -> tuple[float, list[str]]:
         """The length of the longest path, and its tasks; of equal ones the first in the file."""
         remaining = self.remaining_path(durations)
-        candidates: Iterable[str] = (t for t, d in self._dependencies.items() if not d)
+        candidates: Iterable[str] = (t for t, d in self.dependencies.items() if not d)
         path: list[str] = []
         while task := max(candidates, key=remaining.__getitem__, default=None):
             path.append(task)

@@ -45,8 +45,9 @@ def message(error: ErrorDetails, known: Iterable[str] = ()) -> str:
             text = f"must be a number, not {value}"
         case "string_pattern_mismatch":
             text = f"{WORDS[context['pattern']]}, not {quote(value)}" if value else "is empty"
-        case "string_too_long":
-            text = f"must have at most {context['max_length']} characters, not {len(value)}"
+        case "string_too_long" | "too_long":
+            noun = "characters" if isinstance(value, str) else "items"
+            text = f"must have at most {context['max_length']} {noun}, not {len(value)}"
         case "enum" | "literal_error":
             text = _one_of(re.findall("'(.*?)'", context["expected"]), value)
         case "value_error":
@@ -74,5 +75,6 @@ def _one_of(names: Sequence[str], value: Any) -> str:
 
 def field_names(model: Any) -> list[str]:
     """The fields of a dataclass or pydantic model."""
-    fields = getattr(model, "model_fields", None) or model.__dataclass_fields__
-    return list(fields)
+    if fields := getattr(model, "model_fields", None):
+        return [field.alias or name for name, field in fields.items()]
+    return list(model.__dataclass_fields__)

@@ -209,8 +209,8 @@ _DAG_DEFAULTS = _defaults(DagFields(""))
 _TASK_DEFAULTS = [
     (name, default)
     for name, default in _defaults(Task(""))
-    # These depend on another field.
-    if name not in {"task_id", "operator", "script", "queue", "retries"}
+    # These depend on another field, or are no JSON as they are.
+    if name not in {"task_id", "operator", "script", "queue", "retries", "expand"}
 ]
 
 
@@ -225,6 +225,8 @@ def _task_dict(task: Task, retries: int) -> dict[str, Any]:
     else:
         content["operator"] = task.operator
     content |= _changed(task, _TASK_DEFAULTS)
+    if task.expand:
+        content["expand"] = {"over": task.expand.over}
     if task.queue != family(task.operator):
         content["queue"] = task.queue
     if task.retries != retries:

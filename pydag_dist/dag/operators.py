@@ -23,6 +23,7 @@ from pydag_dist.dag.bigquery_params import (
     BigQueryQuery,
     BigQueryWaitTable,
 )
+from pydag_dist.dag.branch_params import Branch
 from pydag_dist.dag.dataproc_params import (
     DataprocCreateCluster,
     DataprocDeleteCluster,
@@ -52,10 +53,6 @@ class PythonCall(Params):
     )
     args: list[Any] = Field([])
     kwargs: dict[str, Any] = Field({})
-
-
-class Branch(PythonCall):
-    """``branch``: the function returns the id, or a list of ids, of the tasks to follow."""
 
 
 class ScriptParams(BaseModel):

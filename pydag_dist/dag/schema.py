@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from pydag_dist.dag.fields import DagFields, Task
 from pydag_dist.dag.operators import OPERATORS, SCRIPTS, operator_names, params_model
+from pydag_dist.dag.patterns import FILLED
 from pydag_dist.dag.reading import MAX_TASKS
 
 _DIALECT: Final = GenerateJsonSchema.schema_dialect
+_TEMPLATE: Final = {"type": "string", "pattern": r"\{\{", "description": "a text with {{ … }}"}
 _PYDAG_TEXT: Final = {"type": "string", "description": "pyDag's text of an object"}
 
 
@@ -29,7 +31,8 @@ def schema() -> dict[str, Any]:
         TypeAdapter(DagFields).json_schema(ref_template="#/$defs/{model}"),
         TypeAdapter(Task).json_schema(ref_template="#/$defs/{model}"),
     )
-    defs = {**definitions["$defs"], **task.pop("$defs", {}), **fields.pop("$defs", {})}
+    params = {name: _templated(model) for name, model in definitions["$defs"].items()}
+    defs = {**params, **task.pop("$defs", {}), **fields.pop("$defs", {}), "Template": _TEMPLATE}
     _narrow(fields, task)
     wrapped = {
         "type": "object",
@@ -47,6 +50,33 @@ def schema() -> dict[str, Any]:
     }
 
 
+def _templated(schema: dict[str, Any]) -> dict[str, Any]:
+    """Params of that form, in which a template may stand for any value, at any depth."""
+    changed = dict(schema)
+    for key in ("properties", "patternProperties"):
+        if key in schema:
+            changed[key] = {name: _or_template(value) for name, value in schema[key].items()}
+    for key in ("items", "additionalProperties"):
+        if isinstance(schema.get(key), dict):
+            changed[key] = _or_template(schema[key])
+    for key in ("anyOf", "prefixItems"):
+        if key in schema:
+            changed[key] = [_templated(value) for value in schema[key]]
+    return changed
+
+
+def _or_template(schema: dict[str, Any]) -> dict[str, Any]:
+    """What the value says of itself stays where editors look for it."""
+    about = {key: schema[key] for key in ("title", "description", "default") if key in schema}
+    if schema.keys() - about.keys() <= {"type", "pattern"}:
+        if not schema.get("type"):
+            return schema
+        if schema["type"] == "string" and schema.get("pattern") in {None, FILLED}:
+            return schema
+    value = _templated({key: given for key, given in schema.items() if key not in about})
+    return about | {"anyOf": [value, {"$ref": "#/$defs/Template"}]}
+
+
 def _narrow(fields: dict[str, Any], task: dict[str, Any]) -> None:
     """Say what types alone don't."""
     fields["properties"]["tasks"] = {
@@ -62,6 +92,14 @@ def _narrow(fields: dict[str, Any], task: dict[str, Any]) -> None:
     task["allOf"] = [_params_rule(name) for name in (*OPERATORS, *SCRIPTS)]
 
 
+def _is_valid(model: type[BaseModel], params: dict[str, Any]) -> bool:
+    try:
+        model.model_validate(params)
+    except ValidationError:
+        return False
+    return True
+
+
 def _params_rule(operator: str) -> dict[str, Any]:
     """If a task has that operator, or a script of that engine, then its params look like so."""
     model = params_model(operator)
@@ -69,7 +107,7 @@ def _params_rule(operator: str) -> dict[str, Any]:
     schema: dict[str, Any] = {
         "properties": {"params": {"anyOf": [{"$ref": f"#/$defs/{model.__name__}"}, _PYDAG_TEXT]}}
     }
-    if any(field.is_required() for field in model.model_fields.values()):
+    if not _is_valid(model, {}):
         schema["required"] = ["params"]
     name = (
         {"script": {"pattern": rf"\.{operator.removeprefix('script.')}\.[^.]*$"}}

@@ -1,0 +1,195 @@
+"""What tasks say of other tasks beside their dependencies: templates, expansion, `then`, `else`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, Final
+
+from pydag_dist.dag.fields import ID_LENGTH, MAX_CHILDREN, Task
+from pydag_dist.dag.graph import Graph, cycles
+from pydag_dist.dag.jsontext import dotted
+from pydag_dist.dag.messages import did_you_mean
+from pydag_dist.dag.operators import BRANCH
+from pydag_dist.dag.report import Report
+from pydag_dist.dag.script import quote
+from pydag_dist.dag.templates import MARK, as_template, parsed, templates
+
+_LONGEST_CHILD: Final = len(f".{MAX_CHILDREN - 1}")
+_COMPARED: Final = 50_000  # names, in search of those that unknown ones could mean: a second
+_BITS: Final = 2048  # tasks searched for at once: 256 bytes for each task of the DAG
+
+Graphlike = Mapping[str, Sequence[str]]
+Reference = tuple[int, str, str]  # number of the task, field, the task that it names
+
+
+def to_render(task: Task) -> dict[str, Any]:
+    """The task's params as a worker renders them: a branch's `when` is an expression as it is."""
+    if task.operator == BRANCH and isinstance(when := task.params.get("when"), str):
+        return task.params | {"when": as_template(when)}
+    return task.params
+
+
+def check_templates(task: Task, number: int, report: Report) -> None:
+    """The syntax and the names of a task's templates."""
+    when = task.params.get("when", "") if task.operator == BRANCH else ""
+    if not isinstance(when, str) or MARK in when:
+        message = "must be an expression, such as tasks.count.result.rows > 0, and without {{ }}"
+        report.add(message, "params.when", number)
+        return
+    for path, text in templates(to_render(task)):
+        field = dotted(("params", *path))
+        try:
+            names = parsed(text).names
+        except ValueError as error:
+            report.add(f"template {error}", field, number)
+            continue
+        if not task.expand:
+            for name in sorted(names & {"item", "index"}):
+                report.add(
+                    f"template {quote(text)}: only a task with expand has {name}", field, number
+                )
+
+
+def check_expand(task: Task, number: int, report: Report) -> None:
+    """What a task's `expand` says, but for the task that it names."""
+    if not task.expand:
+        return
+    if task.operator == BRANCH:
+        report.add("a branch can't be expanded", "expand", number)
+    if len(task.task_id) > ID_LENGTH - _LONGEST_CHILD:
+        most = ID_LENGTH - _LONGEST_CHILD
+        report.add(f"must have at most {most} characters with expand", "task_id", number)
+    try:
+        _ = task.expand.path
+    except ValueError as error:
+        report.add(str(error), "expand.over", number)
+
+
+def check_references(
+    tasks: Sequence[Task | None],
+    numbers: Mapping[str, int],
+    dependencies: Graphlike,
+    report: Report,
+) -> None:
+    """Whatever names a task names one that is there, and where it has to be."""
+    _check_results(tasks, numbers, dependencies, report)
+    _check_expansions(tasks, numbers, report)
+    _check_followed(tasks, dependencies, report)
+
+
+def _check_results(
+    tasks: Sequence[Task | None],
+    numbers: Mapping[str, int],
+    dependencies: Graphlike,
+    report: Report,
+) -> None:
+    unknown: list[Reference] = []
+    farther: list[Reference] = []
+    for number, task in enumerate(tasks):
+        if not task:
+            continue
+        for field, name in _results(task):
+            if name not in numbers:
+                unknown.append((number, field, name))
+            elif name == task.task_id:
+                report.add("a task can't have its own result", field, number)
+            elif name not in dependencies[task.task_id]:
+                farther.append((number, field, name))
+    for count, (number, field, name) in enumerate(unknown, start=1):
+        hint = did_you_mean(name, numbers) if count * len(numbers) <= _COMPARED else ""
+        report.add(f"unknown task {quote(name)}{hint}", field, number)
+    if farther and not cycles(dependencies):
+        ids = {number: task.task_id for number, task in enumerate(tasks) if task}
+        for number, field, name in _not_upstream(farther, ids, Graph(dependencies)):
+            message = f"the task {quote(name)} is not upstream: add it to the dependencies"
+            report.add(message, field, number)
+
+
+def _results(task: Task) -> Iterator[tuple[str, str]]:
+    """The tasks whose results the task's templates name, with the fields."""
+    for path, text in templates(to_render(task)):
+        try:
+            named = parsed(text).tasks
+        except ValueError:
+            continue  # told before
+        for name in sorted(named):
+            yield dotted(("params", *path)), name
+
+
+def _not_upstream(
+    references: Sequence[Reference], ids: Mapping[int, str], graph: Graph
+) -> Iterator[Reference]:
+    names = iter(dict.fromkeys(name for _, _, name in references))
+    while batch := list(islice(names, _BITS)):
+        bits = {name: 1 << place for place, name in enumerate(batch)}
+        above: dict[str, int] = {}
+        for task in graph.order:
+            found = 0
+            for upstream in graph.dependencies[task]:
+                found |= above[upstream] | bits.get(upstream, 0)
+            above[task] = found
+        for reference in references:
+            number, _, name = reference
+            if name in bits and not above[ids[number]] & bits[name]:
+                yield reference
+
+
+def _check_expansions(
+    tasks: Sequence[Task | None], numbers: Mapping[str, int], report: Report
+) -> None:
+    expanded = {task.task_id: number for number, task in enumerate(tasks) if task and task.expand}
+    if not expanded:
+        return
+    for number in expanded.values():
+        task = tasks[number]
+        assert task is not None  # noqa: S101  see above
+        assert task.expand is not None  # noqa: S101
+        try:
+            name, _ = task.expand.path
+        except ValueError:
+            continue  # told before
+        if name not in numbers:
+            message = f"unknown task {quote(name)}{did_you_mean(name, task.dependencies)}"
+            report.add(message, "expand.over", number)
+        elif name not in task.dependencies:
+            message = f"the task {quote(name)} must be among the dependencies"
+            report.add(message, "expand.over", number)
+        elif name in expanded:
+            message = (
+                f"the task {quote(name)} is expanded itself: "
+                "let a task between them make one list of its results"
+            )
+            report.add(message, "expand.over", number)
+    for task_id, number in numbers.items():
+        parent, _, last = task_id.rpartition(".")
+        if parent in expanded and last.isdecimal():
+            message = f"is what a child of the expanded task {quote(parent)} would be called"
+            report.add(message, "task_id", number)
+
+
+def _check_followed(tasks: Sequence[Task | None], dependencies: Graphlike, report: Report) -> None:
+    downstream: dict[str, set[str]] = {
+        task.task_id: set()
+        for task in tasks
+        if task and task.operator == BRANCH and "when" in task.params
+    }
+    if not downstream:
+        return
+    for task_id, upstream in dependencies.items():
+        for name in upstream:
+            if name in downstream:
+                downstream[name].add(task_id)
+    for number, task in enumerate(tasks):
+        if not task or task.task_id not in downstream:
+            continue
+        known = downstream[task.task_id]
+        for field in ("then", "else"):
+            ids = task.params.get(field, [])
+            for name in [ids] if isinstance(ids, str) else ids if isinstance(ids, list) else ():
+                if isinstance(name, str) and name not in known and MARK not in name:
+                    message = (
+                        f"the task {quote(name)} is not directly downstream"
+                        f"{did_you_mean(name, known)}: a branch chooses among those that are"
+                    )
+                    report.add(message, f"params.{field}", number)
