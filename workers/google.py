@@ -105,13 +105,18 @@ def local_bigquery() -> bool:
 @functools.cache
 def storage_client(access: Access) -> StorageClient:
     """A client of the Cloud Storage API; the client itself obeys ``STORAGE_EMULATOR_HOST``."""
-    if os.environ.get("STORAGE_EMULATOR_HOST"):
+    if local_storage():
         return StorageClient(
             project=access.project or _LOCAL_PROJECT,
             credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
         )
     credentials, project = _credentials(access)
     return StorageClient(project=project, credentials=credentials)
+
+
+def local_storage() -> bool:
+    """Whether Cloud Storage is one on this machine."""
+    return bool(os.environ.get("STORAGE_EMULATOR_HOST"))
 
 
 @functools.cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from google.api_core.exceptions import AlreadyExists, NotFound
 from google.cloud.dataproc_v1 import Cluster, ClusterStatus
 
-from pydag_dist.dag.operators import DataprocCreateCluster
+from pydag_dist.dag.dataproc_params import DataprocCreateCluster
 from workers import google, remote_ids
 from workers.errors import TaskFailed
 from workers.operators.base import (

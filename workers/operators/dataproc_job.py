@@ -8,7 +8,7 @@ from typing import Any
 from google.api_core.exceptions import AlreadyExists, FailedPrecondition, NotFound
 from google.cloud.dataproc_v1 import Job, JobStatus
 
-from pydag_dist.dag.operators import DataprocSubmitJob
+from pydag_dist.dag.dataproc_params import DataprocSubmitJob
 from workers import google, remote_ids
 from workers.errors import TaskFailed
 from workers.operators import driver_output

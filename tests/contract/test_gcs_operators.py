@@ -1,0 +1,334 @@
+"""The operators of Cloud Storage with Google's own client, over the wire."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import urllib.request
+import uuid
+
+import pytest
+from google.cloud.storage import Blob
+
+from tests.local_google import cloud_storage, storage_client
+from tests.unit.workers.support import Log, context
+from workers import google
+from workers.errors import TaskFailed
+from workers.operators import Done, Pending, find
+
+copy, delete, compose = (find(f"gcs.{name}") for name in ("copy", "delete", "compose"))
+wait = find("gcs.wait_object")
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    with cloud_storage(tmp_path_factory.mktemp("gcs")) as url:
+        yield url
+
+
+@pytest.fixture
+def bucket(url, monkeypatch):
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+    google.storage_client.cache_clear()
+    return storage_client(url).create_bucket(f"b-{uuid.uuid4()}")
+
+
+@pytest.fixture
+def other(url, bucket):
+    return storage_client(url).create_bucket(f"{bucket.name}-other")
+
+
+def fill(bucket, *names):
+    for name in names:
+        bucket.blob(name).upload_from_string(f"content of {name}")
+
+
+def names(bucket):
+    return [blob.name for blob in bucket.list_blobs()]
+
+
+def generations(bucket):
+    return {blob.name: blob.generation for blob in bucket.list_blobs()}
+
+
+def uri(bucket, name):
+    return f"gs://{bucket.name}/{name}"
+
+
+def fault(url, **fields):
+    request = urllib.request.Request(f"{url}/_internal/faults", json.dumps(fields).encode())
+    urllib.request.urlopen(request, timeout=30).close()
+
+
+class TestCopy:
+    def run(self, source, destination, *, log=None, **params):
+        params = {"source": source, "destination": destination, **params}
+        return copy.execute(context(params, operator="gcs.copy", log=log))
+
+    def test_an_object_is_copied_once_however_often_it_is_asked_for(self, bucket, other):
+        fill(bucket, "a/one")
+        source, target = uri(bucket, "a/one"), uri(other, "b/two")
+        result = self.run(source, target)
+        assert result == {
+            "source": source,
+            "destination": target,
+            "copied": 1,
+            "unchanged": 0,
+            "bytes": 16,
+        }
+        before = generations(other)
+        assert self.run(source, target) | {"bytes": 16} == result | {"copied": 0, "unchanged": 1}
+        assert generations(other) == before
+        assert other.blob("b/two").download_as_text() == "content of a/one"
+
+    def test_an_object_into_a_folder_keeps_its_name(self, bucket):
+        fill(bucket, "a/one")
+        self.run(uri(bucket, "a/one"), uri(bucket, "kept/"))
+        assert names(bucket) == ["a/one", "kept/one"]
+
+    def test_all_below_a_folder_or_what_matches(self, bucket, other):
+        fill(bucket, "in/1.csv", "in/2.txt", "in/deep/3.csv", "into")
+        assert self.run(uri(bucket, "in/"), uri(other, "x/"), match="**.csv")["copied"] == 2
+        assert names(other) == ["x/1.csv", "x/deep/3.csv"]
+        result = self.run(uri(bucket, "in/"), uri(other, "x/"))
+        assert (result["copied"], result["unchanged"]) == (1, 2)
+        assert names(other) == ["x/1.csv", "x/2.txt", "x/deep/3.csv"]
+
+    def test_large_objects_take_several_calls(self, bucket):
+        content = b"0123456789abcdef" * (130 << 16)  # 130 MiB: a call of the local one takes 64
+        bucket.blob("large").upload_from_string(content, checksum=None)
+        log = Log()
+        self.run(uri(bucket, "large"), uri(bucket, "again"), log=log)
+        assert sum("of 136314880 bytes copied" in line for line in log.lines) == 2
+        assert bucket.get_blob("again").md5_hash == bucket.get_blob("large").md5_hash
+
+    def test_another_content_is_replaced_unless_that_is_forbidden(self, bucket):
+        fill(bucket, "a", "b")
+        with pytest.raises(TaskFailed, match="b is there with another content"):
+            self.run(uri(bucket, "a"), uri(bucket, "b"), overwrite=False)
+        self.run(uri(bucket, "a"), uri(bucket, "b"))
+        assert bucket.blob("b").download_as_text() == "content of a"
+
+    def test_what_somebody_else_writes_meanwhile_is_not_lost(self, bucket, monkeypatch):
+        fill(bucket, "a", "b")
+        rewrite = Blob.rewrite
+
+        def late(self, *args, **options):
+            bucket.blob("b").upload_from_string("somebody else's")
+            return rewrite(self, *args, **options)
+
+        monkeypatch.setattr(Blob, "rewrite", late)
+        with pytest.raises(TaskFailed, match="b was written by somebody else meanwhile"):
+            self.run(uri(bucket, "a"), uri(bucket, "b"))
+        assert bucket.blob("b").download_as_text() == "somebody else's"
+
+    def test_a_call_whose_answer_was_lost_is_found_done(self, bucket, monkeypatch):
+        fill(bucket, "a")
+        rewrite, calls = Blob.rewrite, []
+
+        def deaf(self, *args, **options):
+            answer = rewrite(self, *args, **options)
+            calls.append(answer)
+            if len(calls) == 1:
+                raise ConnectionError("lost")
+            return answer
+
+        monkeypatch.setattr(Blob, "rewrite", deaf)
+        assert self.run(uri(bucket, "a"), uri(bucket, "b"))["copied"] == 1
+        assert len(calls) == 1
+        assert bucket.blob("b").download_as_text() == "content of a"
+
+    def test_a_missing_source_or_bucket_is_named(self, bucket):
+        with pytest.raises(TaskFailed, match=f"{uri(bucket, 'none')} is not there"):
+            self.run(uri(bucket, "none"), uri(bucket, "b"))
+        fill(bucket, "a")
+        with pytest.raises(TaskFailed, match="bucket of gs://nowhere-to-be-found/b is not there"):
+            self.run(uri(bucket, "a"), "gs://nowhere-to-be-found/b")
+        with pytest.raises(TaskFailed, match="nowhere-to-be-found"):
+            self.run("gs://nowhere-to-be-found/in/", uri(bucket, "x/"))
+
+    def test_errors_that_pass_are_tried_again(self, url, bucket):
+        fill(bucket, "a")
+        fault(url, status=503, path="rewriteTo", count=2)
+        fault(url, status=429, path="/o/b$", count=1)
+        log = Log()
+        assert self.run(uri(bucket, "a"), uri(bucket, "b"), log=log)["copied"] == 1
+        assert sum("trying again" in line for line in log.lines) == 3
+
+    def test_errors_that_do_not_pass_fail_at_once(self, url, bucket):
+        fill(bucket, "a")
+        fault(url, status=403, path="rewriteTo", reason="forbidden", message="no access to b")
+        log = Log()
+        with pytest.raises(TaskFailed, match="forbidden: no access to b"):
+            self.run(uri(bucket, "a"), uri(bucket, "b"), log=log)
+        assert not [line for line in log.lines if "trying again" in line]
+
+
+class TestDelete:
+    def run(self, *uris, log=None):
+        return delete.execute(context({"uris": list(uris)}, operator="gcs.delete", log=log))
+
+    def test_gone_already_is_success(self, bucket):
+        fill(bucket, "a", "in/1", "in/2", "into")
+        uris = uri(bucket, "a"), uri(bucket, "none"), uri(bucket, "in/")
+        assert self.run(*uris) == {"deleted": 3, "missing": 1}
+        assert names(bucket) == ["into"]
+        assert self.run(*uris) == {"deleted": 0, "missing": 2}
+
+    def test_what_is_written_meanwhile_stays(self, bucket, monkeypatch):
+        fill(bucket, "a")
+        old_delete = Blob.delete
+
+        def late(self, **options):
+            bucket.blob("a").upload_from_string("new")
+            return old_delete(self, **options)
+
+        monkeypatch.setattr(Blob, "delete", late)
+        log = Log()
+        assert self.run(uri(bucket, "a"), log=log)["deleted"] == 0
+        assert f"{uri(bucket, 'a')} was written meanwhile, and stays" in log.lines
+        assert bucket.blob("a").download_as_text() == "new"
+
+
+class TestCompose:
+    def run(self, *sources, destination, **params):
+        fields = {"try_number": params.pop("try_number", 1)}
+        params = {"sources": list(sources), "destination": destination, **params}
+        return compose.execute(context(params, operator="gcs.compose", **fields))
+
+    def test_sources_are_concatenated_in_their_order(self, bucket):
+        fill(bucket, "b", "a", "parts/2", "parts/1")
+        sources = [uri(bucket, name) for name in ("b", "a", "parts/")]
+        result = self.run(*sources, destination=uri(bucket, "all"), content_type="text/csv")
+        text = "content of bcontent of acontent of parts/1content of parts/2"
+        assert bucket.blob("all").download_as_text() == text
+        blob = bucket.get_blob("all")
+        assert blob.content_type == "text/csv"
+        assert result == {
+            "destination": uri(bucket, "all"),
+            "sources": 4,
+            "bytes": len(text),
+            "generation": blob.generation,
+        }
+
+    def test_the_same_try_finds_it_done_and_another_makes_it_anew(self, bucket):
+        fill(bucket, "a", "b")
+        sources, whole = [uri(bucket, "a"), uri(bucket, "b")], uri(bucket, "all")
+        first = self.run(*sources, destination=whole)
+        assert self.run(*sources, destination=whole) == first
+        second = self.run(*sources, destination=whole, try_number=2)
+        assert second["generation"] > first["generation"]
+
+    def test_more_than_32_sources_leave_nothing_behind(self, bucket):
+        parts = [f"parts/{number:04d}" for number in range(70)]
+        fill(bucket, *parts)
+        result = self.run(uri(bucket, "parts/"), destination=uri(bucket, "parts/all"))
+        assert result["sources"] == 70
+        assert bucket.blob("parts/all").download_as_text() == "".join(
+            f"content of {part}" for part in parts
+        )
+        assert names(bucket) == [*parts, "parts/all"]
+
+    def test_a_missing_source_is_named(self, bucket):
+        with pytest.raises(TaskFailed, match="none is not there"):
+            self.run(uri(bucket, "none"), destination=uri(bucket, "all"))
+        with pytest.raises(TaskFailed, match="no object below"):
+            self.run(uri(bucket, "none/"), destination=uri(bucket, "all"))
+
+    def test_a_call_whose_answer_was_lost_is_found_done(self, bucket, monkeypatch):
+        fill(bucket, "a")
+        old_compose, calls = Blob.compose, []
+
+        def deaf(self, *args, **options):
+            calls.append(1)
+            old_compose(self, *args, **options)
+            raise ConnectionError("lost")
+
+        monkeypatch.setattr(Blob, "compose", deaf)
+        result = self.run(uri(bucket, "a"), destination=uri(bucket, "all"))
+        assert result["generation"] == bucket.get_blob("all").generation
+        assert len(calls) == 2
+
+
+class TestWait:
+    def task(self, **params):
+        return context(params, operator="gcs.wait_object")
+
+    def ask(self, **params):
+        task = self.task(**params)
+        return wait.poll(task, wait.submit(task))
+
+    def test_an_object(self, bucket):
+        fill(bucket, "in/ab")
+        target = uri(bucket, "in/a")
+        assert self.ask(object=target) == Pending(f"object {target}: 0 of 1")
+        fill(bucket, "in/a")
+        done = self.ask(object=target)
+        assert isinstance(done, Done)
+        newest = bucket.get_blob("in/a").time_created.isoformat()
+        assert done.result == {"count": 1, "bytes": 15, "newest": newest, "objects": [target]}
+
+    def test_a_prefix_and_a_number_of_objects(self, bucket):
+        fill(bucket, "in/part-1", "in/part-2", "in/other")
+        found = self.ask(prefix=uri(bucket, "in/part-"), min_objects=2)
+        assert found.result["objects"] == [uri(bucket, "in/part-1"), uri(bucket, "in/part-2")]
+        assert self.ask(prefix=uri(bucket, "in/part-"), min_objects=3) == Pending(
+            f"prefix {uri(bucket, 'in/part-')}: 2 of 3"
+        )
+
+    def test_a_glob(self, bucket):
+        fill(bucket, "in/1.csv", "in/deep/2.csv", "in/3.txt")
+        assert self.ask(glob=uri(bucket, "in/*.csv")).result["objects"] == [uri(bucket, "in/1.csv")]
+        assert self.ask(glob=uri(bucket, "in/**.csv")).result["count"] == 2
+        assert isinstance(self.ask(glob=uri(bucket, "out/*")), Pending)
+
+    def test_only_what_is_newer_counts(self, bucket):
+        fill(bucket, "in/old")
+        moment = bucket.get_blob("in/old").time_created
+        params = {"prefix": uri(bucket, "in/"), "newer_than": moment.isoformat()}
+        assert "0 new of 1, the newest of" in self.ask(**params).state
+        fill(bucket, "in/new")
+        assert self.ask(**params).result["objects"] == [uri(bucket, "in/new")]
+        earlier = (moment - dt.timedelta(seconds=1)).isoformat()
+        assert self.ask(prefix=uri(bucket, "in/"), newer_than=earlier).result["count"] == 2
+
+    @pytest.mark.usefixtures("bucket")
+    def test_a_bucket_that_is_not_there_fails_at_once(self):
+        with pytest.raises(TaskFailed, match="bucket nowhere-to-be-found does not exist"):
+            self.ask(object="gs://nowhere-to-be-found/a")
+
+    def test_many_tasks_share_lists(self, bucket, monkeypatch):
+        fill(bucket, "in/3", "in/5", "z/a")
+        lists = []
+        client = google.storage_client(google.access(context().settings))
+        list_blobs = type(client).list_blobs
+
+        def counted(self, *args, **options):
+            lists.append(options)
+            return list_blobs(self, *args, **options)
+
+        monkeypatch.setattr(type(client), "list_blobs", counted)
+        tasks = [self.task(object=uri(bucket, f"in/{number}")) for number in range(7)]
+        tasks += [self.task(prefix=uri(bucket, "z/")) for _ in range(5)]
+        tasks.append(self.task(object="gs://nowhere-to-be-found/a"))
+        answers = wait.answers(tasks)
+        assert [isinstance(answer, Done) for answer in answers] == [
+            *(number in (3, 5) for number in range(7)),
+            *[True] * 5,
+            False,
+        ]
+        assert isinstance(answers[-1], TaskFailed)
+        assert len(lists) == 3
+
+    def test_in_a_crowded_folder_the_last_ones_are_looked_for_by_name(self, bucket, monkeypatch):
+        monkeypatch.setattr("workers.operators.gcs_wait._MOST_LISTED", 3)
+        fill(bucket, *(f"in/{number}" for number in range(1, 8)))
+        tasks = [self.task(object=uri(bucket, f"in/{n}")) for n in ("0", "1", "3", "6", "8")]
+        found = [isinstance(answer, Done) for answer in wait.answers(tasks)]
+        assert found == [False, True, True, True, False]
+
+    def test_a_list_too_long_for_a_result_is_left_out(self, bucket, monkeypatch):
+        monkeypatch.setattr("workers.operators.gcs_wait._MOST_JSON", 100)
+        fill(bucket, "in/1", "in/2", "in/3")
+        result = self.ask(prefix=uri(bucket, "in/")).result
+        assert (result["count"], result["objects"]) == (3, None)
