@@ -1,4 +1,4 @@
-"""The spec of a task: what its operator gets to know, besides run, task and try."""
+"""The spec of a task: what its worker gets to know, besides run, task and try."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 
 from pydag_dist.coordinator.branches import Choice
 from pydag_dist.dag import Dag, Task
+from pydag_dist.dag.references import to_render
+from pydag_dist.dag.templates import parsed, templates
 
 
 @dataclass(frozen=True)
@@ -22,14 +24,55 @@ class RunParams:
     logical_date: str = ""
 
 
-def spec_of(dag: Dag, task: Task, choice: Choice | None, run: RunParams) -> str:  # noqa: ARG001
-    """The spec as JSON; `choice`: of a branch."""
-    spec = {
+def spec_of(dag: Dag, task: Task, choice: Choice | None, run: RunParams) -> str:
+    """The spec as JSON; `choice`: of a branch.
+
+    Beside what operators get there may be: ``template``, what the params' templates name;
+    ``expand``, of an expanded task, where its items are; ``expanded_by``, for each task that is
+    expanded over this one's result, where in it its list is.
+    """
+    params = to_render(task)
+    spec: dict[str, Any] = {
         "dag_id": dag.dag_id,
         "operator": task.operator,
         "script": task.script.path if task.script else None,
-        "params": task.params,
+        "params": params,
         "script_cache": dag.script_cache,
         "expire_cache": dag.expire_cache,
     }
-    return json.dumps(spec if choice is None else spec | {"branch": choice})
+    if choice is not None:
+        spec["branch"] = choice
+    if template := _template(params, dag, run):
+        spec["template"] = template
+    if task.expand:
+        over, path = task.expand.path
+        spec["expand"] = {"over": over, "path": path}
+    if expanded_by := _expanded_by(dag, task):
+        spec["expanded_by"] = expanded_by
+    return json.dumps(spec)
+
+
+def _template(params: Any, dag: Dag, run: RunParams) -> dict[str, Any] | None:
+    """What the templates name of the run, and the tasks whose results they name."""
+    found = [parsed(text) for _, text in templates(params)]
+    if not found:
+        return None
+    given = {**dag.params, **run.params}
+    if all(template.params is not None for template in found):
+        # Not all params of the run in each of 100,000 specs.
+        named = {name for template in found for name in template.params or ()}
+        given = {name: value for name, value in given.items() if name in named}
+    return {
+        "params": given,
+        "logical_date": run.logical_date,
+        "tasks": sorted({task for template in found for task in template.tasks}),
+    }
+
+
+def _expanded_by(dag: Dag, task: Task) -> dict[str, tuple[str | int, ...]]:
+    expansions = (
+        (name, expand.path)
+        for name in dag.downstream[task.task_id]
+        if (expand := dag.tasks[name].expand)
+    )
+    return {name: path for name, (over, path) in expansions if over == task.task_id}

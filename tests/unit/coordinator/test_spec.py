@@ -1,0 +1,102 @@
+"""What a worker gets to know of a task."""
+
+from __future__ import annotations
+
+import json
+
+from pydag_dist.coordinator.spec import RunParams, spec_of
+from pydag_dist.dag import Dag
+
+RUN = RunParams({"day": "Monday", "n": 2}, "2026-11-22T18:00:00+00:00")
+CALL = {"operator": "python.call", "params": {"callable": "steps:run"}}
+
+
+def specs(*tasks, run=RUN, **fields):
+    dag = Dag.parse({"dag_id": "test", **fields, "tasks": list(tasks)})
+    choice = {"downstream": ["x"], "reaches": {"x": []}}
+    return {
+        task.task_id: json.loads(
+            spec_of(dag, task, choice if task.operator == "branch" else None, run)
+        )
+        for task in dag.tasks.values()
+    }
+
+
+def call(task_id, *args, after=(), **fields):
+    params = {"callable": "steps:run", "args": list(args)}
+    return {
+        "task_id": task_id,
+        "operator": "python.call",
+        "params": params,
+        "dependencies": list(after),
+        **fields,
+    }
+
+
+def test_a_plain_task_is_what_the_file_says():
+    assert specs(call("a", 1), params={"n": 1}, expire_cache=60)["a"] == {
+        "dag_id": "test",
+        "operator": "python.call",
+        "script": None,
+        "params": {"callable": "steps:run", "args": [1]},
+        "script_cache": False,
+        "expire_cache": 60,
+    }
+
+
+def test_templates_get_what_they_name_and_no_more():
+    found = specs(
+        call("a"),
+        call("b", after=["a"]),
+        call("c", "{{ tasks.b.result }} {{ params.day }}", "{{ tasks.a.result }}", after=["b"]),
+        params={"day": "Sunday", "n": 1, "k": 0},
+    )
+
+    assert "template" not in found["a"]
+    assert found["c"]["template"] == {
+        "params": {"day": "Monday"},
+        "logical_date": "2026-11-22T18:00:00+00:00",
+        "tasks": ["a", "b"],
+    }
+
+
+def test_the_dags_params_are_defaults_of_the_runs():
+    found = specs(call("a", "{{ params }}"), params={"day": "Sunday", "k": {"x": 1}})
+
+    assert found["a"]["template"]["params"] == {"day": "Monday", "n": 2, "k": {"x": 1}}
+
+
+def test_a_param_that_nobody_gives_is_left_to_the_worker():
+    assert specs(call("a", "{{ params.k }}"))["a"]["template"]["params"] == {}
+
+
+def test_a_branchs_expression_goes_as_a_template():
+    branch = {
+        "task_id": "b",
+        "operator": "branch",
+        "params": {"when": "tasks.a.result > params.n", "then": "x"},
+        "dependencies": ["a"],
+    }
+    found = specs(call("a"), branch, call("x", after=["b"]))["b"]
+
+    assert found["params"] == {"when": "{{ tasks.a.result > params.n }}", "then": "x"}
+    assert found["template"]["tasks"] == ["a"]
+    assert found["template"]["params"] == {"n": 2}
+
+
+def test_a_list_and_what_is_expanded_over_it_know_each_other():
+    found = specs(
+        call("list.1"),
+        call("each", after=["list.1"], expand={"over": "tasks['list.1'].result.files[0]"}),
+        call(
+            "all", "{{ item }}", after=["list.1", "each"], expand={"over": "tasks['list.1'].result"}
+        ),
+        call("after", after=["list.1", "all"]),
+    )
+
+    assert found["list.1"]["expanded_by"] == {"each": ["files", 0], "all": []}
+    assert found["each"]["expand"] == {"over": "list.1", "path": ["files", 0]}
+    assert found["all"]["expand"] == {"over": "list.1", "path": []}
+    assert found["all"]["template"]["tasks"] == []
+    assert "template" not in found["each"]
+    assert not {"expand", "expanded_by"} & set(found["after"])

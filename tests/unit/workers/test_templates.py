@@ -1,0 +1,105 @@
+"""Params with templates: what a worker makes of them, and of lists that tasks expand over."""
+
+from __future__ import annotations
+
+import pytest
+
+from pydag_dist.engine import Held
+from workers.errors import TaskFailed
+from workers.templates import children, rendered
+
+RESULTS = {"list": {"files": ["a", {"name": "b"}]}, "count": 3, "nothing": None}
+
+
+def render(params, /, *, task="t", expand=None, **template):
+    asked = []
+
+    def results(tasks):
+        asked.append(list(tasks))
+        return {task: RESULTS[task] for task in tasks}
+
+    known = {"params": {}, "logical_date": "2026-11-22T18:00:00+00:00", "tasks": []}
+    spec = {"dag_id": "nightly", "params": params, "template": known | template}
+    if expand:
+        spec["expand"] = expand
+    found = rendered(Held("run", task, 2, "token"), spec, results)
+    assert len(asked) <= 1
+    return found
+
+
+def test_params_without_templates_are_what_they_were():
+    params = {"sql": "SELECT 1", "n": [1, {"a": None}]}
+
+    assert rendered(Held("run", "t", 1, ""), {"params": params}, results=None) is params
+
+
+def test_templates_are_rendered_wherever_they_stand():
+    params = {
+        "callable": "steps:run",
+        "args": ["{{ tasks.count.result }}", ["{{ params.day }} of {{ dag_id }}"], 7],
+        "kwargs": {"{{ ds }}": {"at": "{{ ds }}/{{ run_id }}/{{ task_id }}/{{ try_number }}"}},
+    }
+
+    assert render(params, params={"day": "Monday"}, tasks=["count"]) == {
+        "callable": "steps:run",
+        "args": [3, ["Monday of nightly"], 7],
+        "kwargs": {"{{ ds }}": {"at": "2026-11-22/run/t/2"}},
+    }
+
+
+def test_a_value_is_no_template():
+    params = {"a": "{{ params.a }}", "b": "- {{ params.a }}"}
+
+    assert render(params, params={"a": "{{ ds }}"}) == {"a": "{{ ds }}", "b": "- {{ ds }}"}
+
+
+def test_a_task_without_a_result_has_null():
+    assert render({"a": "{{ tasks.nothing.result }}"}, tasks=["nothing"]) == {"a": None}
+
+
+def test_a_missing_value_fails_the_try_and_says_where():
+    with pytest.raises(TaskFailed, match=r'^params\.args\[1\]\.k: template .*params has no "day"$'):
+        render({"args": [0, {"k": "{{ params.day }}"}]}, params={"dya": 1})
+    with pytest.raises(TaskFailed, match=r'params\.a: template .*null has no "rows"'):
+        render({"a": "{{ tasks.nothing.result.rows }}"}, tasks=["nothing"])
+
+
+def test_a_child_has_its_item_and_index():
+    expand = {"over": "list", "path": ["files"]}
+    params = {"a": "{{ item.name }} {{ index }} {{ task_id }} {{ tasks.count.result }}"}
+
+    assert render(params, task="each.1", expand=expand, tasks=["count"]) == {"a": "b 1 each.1 3"}
+    assert render({"a": "{{ item }}"}, task="x.3.0", expand=expand) == {"a": "a"}
+
+
+@pytest.mark.parametrize("path", [["files"], ["other"], []])
+def test_an_item_that_is_gone_fails_the_try(path):
+    with pytest.raises(TaskFailed, match="the result of list has no item 7 any more"):
+        render({"a": "{{ item }}"}, task="each.7", expand={"over": "list", "path": path})
+
+
+def test_lists_are_counted_where_they_are():
+    result = {"files": ["a", "b"], "deep": [{"names": []}]}
+
+    assert children(["a"], {"each": []}) == {"each": 1}
+    assert children(result, {"each": ["files"], "none": ["deep", 0, "names"]}) == {
+        "each": 2,
+        "none": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("result", "path", "message"),
+    [
+        (None, [], "task each is expanded over result, which must be a list, not null"),
+        ("abc", [], 'over result, which must be a list, not "abc"'),
+        ({"files": {"a": 1}}, ["files"], r'over result\.files, which must be a list, not {"a": 1}'),
+        ({"fils": []}, ["files"], r'over result\.files, which is not there: {"fils": \[\]}'),
+        ([[1]], [3, "a"], r"over result\[3\]\.a, which is not there"),
+        ("abc", ["files"], r"over result\.files, which is not there"),
+        (["x"] * 10_001, [], "of at most 10,000 items, not 10,001"),
+    ],
+)
+def test_no_list_to_expand_over_fails_the_try(result, path, message):
+    with pytest.raises(TaskFailed, match=message):
+        children(result, {"each": path})

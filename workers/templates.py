@@ -1,0 +1,98 @@
+"""Params with templates, rendered with what is known when a try begins; lists that expand tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pydag_dist.dag.fields import MAX_CHILDREN
+from pydag_dist.dag.jsontext import dotted
+from pydag_dist.dag.script import quote
+from pydag_dist.dag.templates import MARK, at_path, parsed
+from pydag_dist.engine import Held
+from workers.errors import TaskFailed
+
+Results = Callable[[Sequence[str]], dict[str, Any]]
+
+
+def rendered(held: Held, spec: Mapping[str, Any], results: Results) -> dict[str, Any]:
+    """The params of a task's spec, with values in the place of templates.
+
+    `results` is asked once for the results of tasks by their ids. What is rendered is not looked
+    at again: no value of a run becomes a template. Raises `TaskFailed` if a value is missing.
+    """
+    params: dict[str, Any] = spec["params"]
+    if "template" not in spec:
+        return params
+    names = _names(held, spec, results)
+    return {key: _render(value, names, (key,)) for key, value in params.items()}
+
+
+def _names(held: Held, spec: Mapping[str, Any], results: Results) -> dict[str, Any]:
+    from pydag_dist.dag.filters import Params  # noqa: PLC0415  imports Jinja2, which few tasks need
+
+    template = spec["template"]
+    expand = spec.get("expand")
+    wanted = [*template["tasks"], expand["over"]] if expand else template["tasks"]
+    known = results(wanted) if wanted else {}
+    names = {
+        "tasks": {task: {"result": known[task]} for task in template["tasks"]},
+        "params": Params(template["params"]),
+        "run_id": held.run,
+        "dag_id": spec["dag_id"],
+        "task_id": held.task,
+        "try_number": held.try_number,
+        "logical_date": template["logical_date"],
+        "ds": template["logical_date"][: len("2026-01-31")],
+    }
+    if expand:
+        index = int(held.task.rpartition(".")[2])
+        try:
+            item = at_path(known[expand["over"]], [*expand["path"], index])
+        except LookupError:
+            raise TaskFailed(
+                f"the result of {expand['over']} has no item {index} any more: "
+                f"resume the run from {expand['over']}"
+            ) from None
+        names |= {"item": item, "index": index}
+    return names
+
+
+def _render(value: Any, names: Mapping[str, Any], path: tuple[str | int, ...]) -> Any:
+    if isinstance(value, str) and MARK in value:
+        try:
+            return parsed(value).render(names)
+        except ValueError as error:
+            raise TaskFailed(f"{dotted(('params', *path))}: template {error}") from None
+    if isinstance(value, dict):
+        return {key: _render(item, names, (*path, key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_render(item, names, (*path, place)) for place, item in enumerate(value)]
+    return value
+
+
+def children(result: Any, expanded_by: Mapping[str, Sequence[str | int]]) -> dict[str, int]:
+    """Into how many each task expands that does so over this result.
+
+    Raises `TaskFailed` if there is no list for one of them, or too long a one.
+    """
+    counts = {}
+    for task, path in expanded_by.items():
+        place = dotted(("result", *path))
+        try:
+            found = at_path(result, path)
+        except LookupError:
+            raise TaskFailed(
+                f"task {task} is expanded over {place}, which is not there: {quote(result)}"
+            ) from None
+        if not isinstance(found, list):
+            raise TaskFailed(
+                f"task {task} is expanded over {place}, which must be a list, not {quote(found)}"
+            )
+        if len(found) > MAX_CHILDREN:
+            raise TaskFailed(
+                f"task {task} is expanded over {place}, of at most {MAX_CHILDREN:,} items, "
+                f"not {len(found):,}: give each task a slice of the list"
+            )
+        counts[task] = len(found)
+    return counts
