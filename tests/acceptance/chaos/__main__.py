@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from tests.acceptance.chaos.chaos import Chaos, Plan
+from tests.acceptance.chaos.faults import KINDS
 from tests.acceptance.chaos.report import evidence, summary
 
 
@@ -21,10 +22,12 @@ def main() -> int:
     parser.add_argument("--faults", type=int, default=200, help="how many (N)")
     parser.add_argument("--seed", type=int, default=1, help="of DAGs, faults and their moments")
     parser.add_argument("--gap", type=float, default=10, help="seconds between two, on average")
-    parser.add_argument("--runs", type=int, default=5, help="runs in flight")
+    parser.add_argument("--runs", type=int, default=10, help="runs in flight")
+    kinds = [kind.__name__ for kind in KINDS]
+    parser.add_argument("--only", nargs="+", default=[], choices=kinds, help="kinds of faults")
     parser.add_argument("--keep", type=Path, help="a directory to work in that is left as it is")
     given = parser.parse_args()
-    plan = Plan(given.faults, given.seed, given.gap, given.runs)
+    plan = Plan(given.faults, given.seed, given.gap, given.runs, tuple(given.only))
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="chaos-") as scratch:
         directory = given.keep or Path(scratch)

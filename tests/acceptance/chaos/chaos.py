@@ -20,6 +20,7 @@ PROGRESS_EVERY = 15.0  # seconds
 # After the last fault: a Redis that came back judges no lease for 45 s, and a paused one may
 # have been the last; then the rest of the work.
 END_SECONDS = 240.0
+MORE_IF_IDLE = 4
 STOPS_AT_ONCE = 4  # faults that take a while
 
 
@@ -30,7 +31,8 @@ class Plan:
     faults: int
     seed: int
     gap: float = 10.0
-    runs: int = 5
+    runs: int = 10
+    kinds: tuple[str, ...] = ()  # only these
 
 
 class Chaos:
@@ -46,7 +48,7 @@ class Chaos:
         self._say = say
         self._dags = random.Random(f"dags {plan.seed}")
         self._chance = random.Random(f"faults {plan.seed}")
-        self._kinds = order(plan.faults, self._chance)
+        self._kinds = order(plan.faults, self._chance, plan.kinds)
         self._going: list[tuple[float, Fault, Steps]] = []
         self._began = time.monotonic()
         self._told = 0.0
@@ -81,8 +83,12 @@ class Chaos:
         return self.plan.gap * self._chance.uniform(0.5, 1.5)
 
     def _feed(self) -> None:
-        while self.system.redis_is_up and len(self.system.unended()) < self.plan.runs:
+        """Keep runs in flight; more of them if all wait for what was lost and nothing is queued."""
+        most = self.plan.runs * (MORE_IF_IDLE if self.system.queues_are_empty else 1)
+        while self.system.redis_is_up and len(self.system.unended()) < most:
             self.system.submit(random_dag(self._dags, f"dag-{len(self.system.runs)}"))
+            if len(self.system.unended()) > self.plan.runs:
+                break  # one at a time
 
     def _step(self) -> None:
         time.sleep(STEP)
@@ -107,7 +113,7 @@ class Chaos:
             fault = Fault(len(self.faults) + 1, kind.__name__, time.time())
             steps = None
             try:
-                steps = kind(Scene(self.system, self._chance, fault))
+                steps = kind(Scene(self.system, self._chance, fault, self.open()))
                 pause = next(steps)
             except NotNow:
                 continue
@@ -124,15 +130,24 @@ class Chaos:
         else:
             self._going.append((time.monotonic() + pause, fault, steps))
 
+    def open(self) -> list[Fault]:
+        """The faults that touched something and have not been recovered from."""
+        return [
+            fault
+            for fault in self.faults
+            if fault.recovered_after is None
+            and not fault.overtaken
+            and (fault.touched or fault.unplanned)
+        ]
+
     def _watch(self) -> None:
         """Note which faults have been recovered from by now."""
-        for fault in self.faults:
-            if fault.recovered_after is None and (fault.touched or fault.unplanned):
-                fault.left = self.system.still(fault.left)
-                run = self.system.runs.get(fault.unplanned)
-                planned = run is None or run.state not in (None, "queued")
-                if planned and not fault.left:
-                    fault.recovered_after = time.time() - fault.at
+        for fault in self.open():
+            fault.left = self.system.still(fault.left)
+            run = self.system.runs.get(fault.unplanned)
+            planned = run is None or run.state not in (None, "queued")
+            if planned and not fault.left:
+                fault.recovered_after = time.time() - fault.at
 
     def _workers_are_there(self) -> bool:
         with self.system.if_redis_can():

@@ -47,6 +47,11 @@ class Try:
     worker: str = ""
     process: int = 0
 
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What it is a try of, whoever held it."""
+        return self.run, self.task, self.number
+
 
 @dataclass
 class Submitted:
@@ -82,6 +87,7 @@ class System:
         self.surprises: list[str] = []
         self.killed: list[Try] = []  # whose process a fault killed
         self.old_messages: list[tuple[str, str]] = []  # queue, message
+        self.queues_are_empty = True
         self._names = 0
 
     def __enter__(self) -> Self:
@@ -293,7 +299,9 @@ class System:
         return self.engine.key(f"q:{name}")
 
     def _remember_messages(self) -> None:
-        self.old_messages = (self.old_messages + self.messages())[-OLD_MESSAGES:]
+        waiting = self.messages()
+        self.queues_are_empty = not waiting
+        self.old_messages = (self.old_messages + waiting)[-OLD_MESSAGES:]
 
 
 def _status(part: Part) -> int | None:
