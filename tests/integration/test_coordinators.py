@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+from collections import Counter
 
 import pytest
 
@@ -83,6 +84,35 @@ def test_killing_all_coordinators_stops_no_run(cluster: Cluster) -> None:
     gate.touch()
     assert cluster.wait_ended(run).state == "success"
     assert cluster.engine.snapshot(run.id).enqueued == {"coordinator": 1, "chord": 19, "tick": 0}
+
+
+def test_without_coordinators_tries_fail_and_workers_die_and_a_big_run_ends(
+    cluster: Cluster,
+) -> None:
+    """Ten columns of 50 tasks; in each, five fail at first, and a worker dies on the way."""
+    coordinators = [cluster.coordinator() for _ in range(2)]
+    workers = [cluster.worker(name, wait=False) for name in ("w1", "w2")]
+    for worker in workers:
+        cluster.wait_registered(worker)
+    tries = {f"t{i}": 2 if i // 50 == i % 10 else 1 for i in range(500)}
+    tasks = []
+    for i, (name, number) in enumerate(tries.items()):
+        after = [f"t{j}" for j in range(i % 10, i, 10)][-5:]
+        task = cluster.task(name, "succeed_at", number=number, after=after)
+        tasks.append(task | {"retries": 1, "retry_delay": 0.1})
+    run = cluster.submit(tasks)
+    cluster.wait_lines("ran", run, 50)
+    for coordinator in coordinators:
+        coordinator.kill()
+    cluster.wait_lines("ran", run, 200)
+    workers[0].kill()
+    snapshot = cluster.wait_ended(run, timeout=120)
+    assert snapshot.counts == {"success": 500}
+    assert {name: task.try_number for name, task in snapshot.tasks.items()} == tries
+    ran = Counter((line.task, line.try_number) for line in cluster.journal.lines("ran", run.id))
+    assert len(ran) == sum(tries.values()) == 550
+    assert ran.total() <= 550 + 2  # the slots of the worker that died
+    cluster.assert_nothing_left([run])
 
 
 def test_a_planner_that_was_overtaken_leaves_the_submission_to_the_newer_one(
