@@ -30,7 +30,7 @@ def _environment(local_bigquery: LocalBigQuery, client, monkeypatch):
 
 @pytest.fixture
 def table(request) -> str:
-    return f"{DATASET}.{re.sub(r'[^a-z0-9]+', '_', request.node.name)}"
+    return f"{DATASET}.{re.sub(r'[^A-Za-z0-9]+', '_', request.node.name)}"
 
 
 def task(operator: str, task_id: str, log: Log | None = None, try_number: int = 1, **params):
@@ -179,6 +179,38 @@ def test_a_file_that_is_not_there_is_named(table):
     uris = ["gs://in/none.csv"]
     with pytest.raises(TaskFailed, match=r"notFound.*: Not found: URI gs://in/none\.csv"):
         run("bigquery.load", table, source_uris=uris, destination=table, table_schema=PEOPLE)
+
+
+# -- extract ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("format_", ["CSV", "NEWLINE_DELIMITED_JSON", "PARQUET", "AVRO"])
+def test_an_extract_can_be_loaded(local_bigquery, client, table, format_):
+    (local_bigquery.gcs_root / "out").mkdir(exist_ok=True)
+    sql = f"CREATE TABLE `{table}` AS SELECT 1 AS id, TIMESTAMP '2026-01-31 12:00:00' AS at"
+    client.query_and_wait(sql)
+    uri = f"gs://out/{format_}-*"
+    result = run("bigquery.extract", table, source=table, destination_uris=[uri],
+                 destination_format=format_)  # fmt: skip
+    told = {name: result[name] for name in ("source", "uris", "files", "bytes_billed")}
+    assert told == {"source": table, "uris": [uri], "files": [1], "bytes_billed": 0}
+    assert "console" not in result["link"]
+    back = {"source_uris": [uri], "destination": f"{table}_back", "source_format": format_}
+    if format_ == "CSV":
+        back["skip_leading_rows"] = 1
+    if format_ in ("CSV", "NEWLINE_DELIMITED_JSON"):
+        back["table_schema"] = [
+            {"name": "id", "type": "INT64"},
+            {"name": "at", "type": "TIMESTAMP"},
+        ]
+    assert run("bigquery.load", f"{table}_back", **back)["rows"] == 1
+    assert rows(client, f"{table}_back") == [(1, datetime(2026, 1, 31, 12, tzinfo=UTC))]
+
+
+def test_an_extract_into_no_bucket_fails(client, table):
+    client.query_and_wait(f"CREATE TABLE `{table}` AS SELECT 1 AS id")
+    with pytest.raises(TaskFailed, match="notFound: Not found: Bucket nowhere"):
+        run("bigquery.extract", table, source=table, destination_uris=["gs://nowhere/a.csv"])
 
 
 # -- check --------------------------------------------------------------------------------------

@@ -268,8 +268,6 @@ def test_what_would_be_passed_over_is_refused(client, table):
         client.query("SELECT 1", job_config=bigquery.QueryJobConfig(use_legacy_sql=True))
     with pytest.raises(MethodNotImplemented, match="copy jobs"):
         client.copy_table(table, f"{table}_copy")
-    with pytest.raises(MethodNotImplemented, match="extract jobs"):
-        client.extract_table(table, "gs://bucket/file")
     config = LoadJobConfig(source_format="CSV", schema=FIELDS, encoding="ISO-8859-1")
     job = client.load_table_from_uri("gs://b/f", table, job_config=config)
     with pytest.raises((MethodNotImplemented, NotFound)):

@@ -361,6 +361,6 @@ def test_a_load_makes_a_partitioned_table(local_bigquery, client, table):
 def test_other_formats_are_not_supported(client, table):
     from google.api_core.exceptions import MethodNotImplemented
 
-    config = LoadJobConfig(source_format="AVRO")
-    with pytest.raises(MethodNotImplemented, match="AVRO"):
-        client.load_table_from_uri(f"{BUCKET}/x.avro", table, job_config=config)
+    config = LoadJobConfig(source_format="ORC")
+    with pytest.raises(MethodNotImplemented, match="ORC"):
+        client.load_table_from_uri(f"{BUCKET}/x.orc", table, job_config=config)

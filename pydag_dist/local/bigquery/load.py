@@ -1,15 +1,18 @@
-"""Load jobs: CSV, newline-delimited JSON and Parquet, from gs:// or an upload, into one table."""
+"""Load jobs: CSV, JSON lines, Parquet and Avro, from gs:// or an upload, into one table."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydag_dist.local.bigquery.catalog import Resource, find_table, table_fields
 from pydag_dist.local.bigquery.context import Context
 from pydag_dist.local.bigquery.errors import invalid, unimplemented
 from pydag_dist.local.bigquery.jobs import Outcome
+from pydag_dist.local.bigquery.loads.avro import read_avro
 from pydag_dist.local.bigquery.loads.csv import read_csv
 from pydag_dist.local.bigquery.loads.gcs import files_of
+from pydag_dist.local.bigquery.loads.gzipped import unzipped
 from pydag_dist.local.bigquery.loads.ndjson import read_ndjson
 from pydag_dist.local.bigquery.loads.parquet import read_parquet
 from pydag_dist.local.bigquery.loads.source import Source
@@ -27,6 +30,7 @@ _READERS = {
     "CSV": read_csv,
     "NEWLINE_DELIMITED_JSON": read_ndjson,
     "PARQUET": read_parquet,
+    "AVRO": read_avro,
 }
 _SUPPORTED = frozenset(
     {
@@ -34,7 +38,7 @@ _SUPPORTED = frozenset(
         "writeDisposition", "createDisposition", "maxBadRecords", "skipLeadingRows",
         "fieldDelimiter", "quote", "allowQuotedNewlines", "allowJaggedRows", "nullMarker",
         "ignoreUnknownValues", "encoding", "timePartitioning", "rangePartitioning", "clustering",
-        "parquetOptions", "destinationTableProperties",
+        "parquetOptions", "destinationTableProperties", "useAvroLogicalTypes",
     }
 )  # fmt: skip
 
@@ -62,14 +66,27 @@ def _format(config: dict[str, Any]) -> str:
 def run_load(service: Service, run: Run) -> None:
     """The work of a load job."""
     job = run.job
-    config = job.configuration["load"]
-    ref = table_ref(config["destinationTable"], job.key.project)
-    write = config.get("writeDisposition") or "WRITE_APPEND"
     if job.upload:
         files = [(service.uploads / job.upload, "upload")]
     else:
-        files = files_of(service.gcs_root, config.get("sourceUris") or [])
-    size = sum(path.stat().st_size for path, _ in files)
+        files = files_of(service.gcs_root, job.configuration["load"].get("sourceUris") or [])
+    if _format(job.configuration["load"]) in ("CSV", "NEWLINE_DELIMITED_JSON"):
+        with unzipped(files, service.data) as plain:
+            _load(service, run, files, plain)
+    else:
+        _load(service, run, files, files)
+    if job.upload:
+        (service.uploads / job.upload).unlink(missing_ok=True)
+
+
+def _load(
+    service: Service, run: Run, given_files: list[tuple[Path, str]], files: list[tuple[Path, str]]
+) -> None:
+    job = run.job
+    config = job.configuration["load"]
+    ref = table_ref(config["destinationTable"], job.key.project)
+    write = config.get("writeDisposition") or "WRITE_APPEND"
+    size = sum(path.stat().st_size for path, _ in given_files)
 
     def body(cursor: Cursor) -> Outcome:
         existing = find_table(cursor, ref)
@@ -102,8 +119,6 @@ def run_load(service: Service, run: Run) -> None:
         return Outcome(statistics={"load": statistics}, wrote=ref, rows=rows, errors=loaded.errors)
 
     run.finish(body, writes=ref, exclusive=write != "WRITE_APPEND")
-    if job.upload:
-        (service.uploads / job.upload).unlink(missing_ok=True)
 
 
 def _layout(config: dict[str, Any]) -> Resource:

@@ -43,8 +43,9 @@ def location_of(
 
 
 def _datasets(project: str, configuration: dict[str, Any]) -> list[DatasetRef]:
-    config = configuration.get("query") or configuration.get("load") or {}
-    refs = [config.get("destinationTable"), config.get("defaultDataset")]
+    kinds = (configuration.get(kind) for kind in ("query", "load", "extract"))
+    config: dict[str, Any] = next(filter(None, kinds), {})
+    refs = [config.get(key) for key in ("destinationTable", "sourceTable", "defaultDataset")]
     datasets = [dataset_ref(ref, project) for ref in refs if ref]
     try:
         statements = parse_script(str(config.get("query") or ""))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydag_dist.local.bigquery.catalog import drop_expired
 from pydag_dist.local.bigquery.errors import duplicate, not_found, unimplemented
+from pydag_dist.local.bigquery.extract import run_extract
 from pydag_dist.local.bigquery.faults import Faults
 from pydag_dist.local.bigquery.inserts import Inserts
 from pydag_dist.local.bigquery.jobs import (
@@ -132,7 +133,7 @@ class Service:
         return job.finished.is_set()
 
     def _work(self, job: Job) -> Work:
-        work = {"query": run_query, "load": run_load}.get(job.kind)
+        work = {"query": run_query, "load": run_load, "extract": run_extract}.get(job.kind)
         if work is None:
             raise unimplemented(f"{job.kind or 'unknown'} jobs")
         return partial(work, self)

@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from pydag_dist.local.bigquery.catalog import now_ms
 from pydag_dist.local.bigquery.errors import ApiError, error_of, invalid, unimplemented
+from pydag_dist.local.bigquery.extract import check_extract
 from pydag_dist.local.bigquery.jobs import Job, JobKey, ended_jobs
 from pydag_dist.local.bigquery.load import check_load
 from pydag_dist.local.bigquery.locations import location_of, normal
@@ -33,7 +34,7 @@ from pydag_dist.local.bigquery.service import Service
 from pydag_dist.local.bigquery.store import Cursor
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,1024}")
-_CHECKS = {"query": check_query, "load": check_load}
+_CHECKS = {"query": check_query, "load": check_load, "extract": check_extract}
 _COMMON = frozenset({"dryRun", "labels", "jobTimeoutMs", "jobType", "reservation"})
 _DEFAULT_WAIT_MS = 10_000
 _LONGEST_WAIT_MS = 200_000
