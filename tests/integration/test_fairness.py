@@ -1,0 +1,101 @@
+"""Shares of a queue's slots, as the engine hands them out; time is simulated, a number."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from pydag_dist.coordinator.planner import plan
+from pydag_dist.dag import Dag
+from pydag_dist.engine import Held
+from tests.cluster import dag
+from tests.engine_bench import Bench, task
+
+SLOTS = 4
+WINDOW = 2 * SLOTS
+WEIGHTS = {"heavy": 3, "light": 1}
+
+
+@pytest.fixture
+def bench(redis_url: str) -> Iterator[Bench]:
+    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+        yield Bench(client)
+
+
+def start(bench: Bench, run: str, weight: int) -> None:
+    """A run of many tasks that are all ready."""
+    graph = dag([task(f"t{i}") for i in range(400)], weight=weight)
+    bench.engine.submit(run, graph.to_json(), "test", weight=weight)
+    assert plan(bench.engine, run, Dag.parse(bench.engine.submitted_dag(run)))
+
+
+class Worker:
+    """Takes messages as slots become free; the tasks of a run take as long as `lengths` says."""
+
+    def __init__(self, bench: Bench, lengths: dict[str, int]) -> None:
+        self._bench = bench
+        self._lengths = lengths
+        self._busy: list[tuple[int, int, Held]] = []
+        self._number = itertools.count()
+        self.now = 0
+        self.used: Counter[str] = Counter()  # run -> slots times time
+
+    def step(self) -> None:
+        """Fill the slots, and end the task that ends next."""
+        while len(self._busy) < SLOTS:
+            held = self._bench.take()
+            end = self.now + self._lengths[held.run]
+            heapq.heappush(self._busy, (end, next(self._number), held))
+        running = [held.run for _, _, held in self._busy]
+        end, _, held = heapq.heappop(self._busy)
+        for run in running:
+            self.used[run] += end - self.now
+        self.now = end
+        self._bench.end(held)
+
+
+def active(bench: Bench) -> dict[str, int]:
+    return {run: bench.client.scard(f"p:run:{run}:active") for run in WEIGHTS}
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [{"heavy": 10, "light": 10}, {"heavy": 100, "light": 1}, {"heavy": 1, "light": 100}],
+    ids=["alike", "heavy is long", "light is long"],
+)
+def test_active_tasks_are_shared_by_weight_however_long_they_are(
+    bench: Bench, lengths: dict[str, int]
+) -> None:
+    bench.slots(SLOTS)
+    for run, weight in WEIGHTS.items():
+        start(bench, run, weight)
+    worker = Worker(bench, lengths)
+    for _ in range(WINDOW):  # the window was filled before the second run was there
+        worker.step()
+    while all(bench.client.exists(f"p:run:{run}:ready") for run in WEIGHTS):
+        worker.step()
+        now = active(bench)
+        assert sum(now.values()) == SLOTS + WINDOW - 1
+        # One task more would be too much for the one that has more.
+        assert (now["heavy"] - 1) / 3 <= now["light"]
+        assert now["light"] - 1 <= now["heavy"] / 3
+    if lengths["heavy"] == lengths["light"]:
+        assert 2.5 < worker.used["heavy"] / worker.used["light"] < 3.5
+
+
+def test_five_tasks_do_not_wait_for_50_000_that_were_ready_before(bench: Bench) -> None:
+    bench.slots(SLOTS)
+    bench.start(*(task(f"t{i}") for i in range(50_000)), run="big")
+    bench.start(*(task(f"t{i}") for i in range(5)), run="small")
+    taken: list[str] = []
+    while taken.count("small") < 5:
+        held = bench.take()
+        taken.append(held.run)
+        bench.end(held)
+    # What was in the window, then at most every other one.
+    assert taken.count("big") <= WINDOW + 5
