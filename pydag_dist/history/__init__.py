@@ -4,8 +4,19 @@ Redis forgets a run when its retention is over; and if Redis itself is lost, unf
 from what is written here.
 """
 
-from pydag_dist.history.batch import Batch, Entry, batch_of
+from pydag_dist.history.batch import Batch, Entry, batch_of, entry_id, next_entry_id, runs_in
 from pydag_dist.history.database import LOST
 from pydag_dist.history.history import History, PastRun, PastTry
 
-__all__ = ["LOST", "Batch", "Entry", "History", "PastRun", "PastTry", "batch_of"]
+__all__ = [
+    "LOST",
+    "Batch",
+    "Entry",
+    "History",
+    "PastRun",
+    "PastTry",
+    "batch_of",
+    "entry_id",
+    "next_entry_id",
+    "runs_in",
+]

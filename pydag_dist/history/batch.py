@@ -48,6 +48,12 @@ def entry_id(number: int) -> str:
     return f"{number >> _SEQUENCE_BITS}-{number & ((1 << _SEQUENCE_BITS) - 1)}"
 
 
+def next_entry_id(entry: str) -> str:
+    """The least id that is greater than an entry's."""
+    milliseconds, _, sequence = entry.partition("-")
+    return f"{milliseconds}-{int(sequence) + 1}"
+
+
 def runs_in(entries: Iterable[Entry]) -> list[str]:
     """The runs that the entries tell something of, besides their tasks."""
     return list(dict.fromkeys(f["run"] for _, f in entries if f.get("kind") == "run"))
@@ -65,11 +71,11 @@ def batch_of(
     hashes = {text: hashlib.sha256(text.encode()).hexdigest() for text in set(dags.values())}
     tries: dict[tuple[str, str, str], Row] = {}
     for event, fields in entries:
-        run_id = fields.get("run", "")
-        if fields.get("kind") == "task":
-            # One statement can change a row only once; the last event wins.
-            tries[run_id, fields["task"], fields["try"]] = _try(event_number(event), fields)
-        elif fields.get("kind") == "run" and run_id in heads and run_id in dags:
+        kind, run_id = fields.get("kind"), fields.get("run", "")
+        if kind == "task":
+            row = _try(event_number(event), fields)
+            tries[run_id, fields["task"], fields["try"]] = row  # the last event wins
+        elif kind == "run" and run_id in heads and run_id in dags:
             dag_hash = hashes[dags[run_id]]
             batch.runs.append(_run(event_number(event), fields, heads[run_id], dag_hash))
     batch.tries.extend(tries.values())
@@ -98,7 +104,7 @@ def _run(event: int, fields: Mapping[str, str], head: Mapping[str, str], dag_has
         "params": _text(head.get("params")),
         "head": json.dumps(dict(head)),  # escapes what a database may not take
         "event": event,
-        "resumed": 0,
+        "planned": int(fields["state"] != "queued"),
     }
 
 

@@ -19,6 +19,7 @@ LOST: Final = (sa.exc.DBAPIError, sa.exc.TimeoutError)
 
 BUSY_SECONDS: Final = 10  # that SQLite waits for another process's lock
 CONNECT_SECONDS: Final = 5
+SILENT_MS: Final = 10_000  # after which PostgreSQL's host counts as gone
 # Of the lock that lets one process at a time create the tables in PostgreSQL.
 _CREATION_LOCK: Final = 7_093_241_502
 
@@ -41,7 +42,7 @@ def connect(url: str) -> sa.Engine:
         return sa.create_engine(
             parsed.set(drivername="postgresql+psycopg"),
             pool_pre_ping=True,
-            connect_args={"connect_timeout": CONNECT_SECONDS},
+            connect_args={"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": SILENT_MS},
         )
     except ModuleNotFoundError:
         raise InvalidSettings(
@@ -105,4 +106,4 @@ def where(engine: sa.Engine) -> str:
     """The database's place, for people; a SQLite file's with its host."""
     if engine.dialect.name == "sqlite":
         return f"{Path(engine.url.database or '').absolute()} on {socket.gethostname()}"
-    return engine.url.render_as_string(hide_password=True)
+    return engine.url.set(drivername="postgresql").render_as_string(hide_password=True)

@@ -17,7 +17,7 @@ from pydag_dist.history.tables import dags, meta, runs, tries
 
 @dataclass(frozen=True)
 class PastTry:
-    """The newest try of a task that history knows of; times are epoch seconds."""
+    """The newest event of a task that history knows of; times are epoch seconds."""
 
     task: str
     try_number: int
@@ -38,7 +38,7 @@ class PastTry:
 class PastRun:
     """What history knows of a run: its DAG as JSON, its hash in Redis, its tasks' newest tries.
 
-    `resumed` is the event that last resumed it, or 0: tries of older events are from before that.
+    `planned` is False while the run, which is new or was just resumed, waits for a planner.
     """
 
     run_id: str
@@ -46,7 +46,7 @@ class PastRun:
     reason: str | None
     dag: str
     head: Mapping[str, str]
-    resumed: int
+    planned: bool
     tries: list[PastTry]
 
 
@@ -61,13 +61,13 @@ class History:
         self._db = database.connect(url)
         self._upserts = {
             tries: database.upsert(self._db, tries),
-            # What goes on after its end was resumed: nothing else does.
+            # What is queued again after its end was resumed; else it is given back to planners.
             runs: database.upsert(
                 self._db,
                 runs,
-                resumed=lambda new: sa.case(
-                    (runs.c.ended_at.is_not(None) & new.ended_at.is_(None), new.event),
-                    else_=runs.c.resumed,
+                planned=lambda new: sa.case(
+                    (runs.c.ended_at.is_not(None) | (new.planned == 1), new.planned),
+                    else_=runs.c.planned,
                 ),
             ),
             dags: database.insert(self._db, dags).on_conflict_do_nothing(),
@@ -138,6 +138,15 @@ class History:
         with self._db.connect() as connection:
             return list(connection.scalars(query.order_by(runs.c.submitted_at)))
 
+    def knows(self, run_id: str) -> bool:
+        """Whether more is known of a run than that it was submitted."""
+        ended = sa.select(runs.c.run_id).where(
+            runs.c.run_id == run_id, runs.c.ended_at.is_not(None)
+        )
+        tried = sa.select(tries.c.run_id).where(tries.c.run_id == run_id)
+        with self._db.connect() as connection:
+            return bool(connection.scalar(sa.select(ended.exists() | tried.exists())))
+
     def past(self, run_id: str) -> PastRun | None:
         """All that is known of a run; None if it isn't here."""
         with self._db.connect() as connection:
@@ -151,7 +160,7 @@ class History:
                 reason=found.reason,
                 dag=str(text),
                 head=json.loads(found.head),
-                resumed=found.resumed,
+                planned=bool(found.planned),
                 tries=self._newest_tries(connection, run_id),
             )
 
@@ -190,8 +199,8 @@ class History:
     def _newest_tries(self, connection: sa.Connection, run_id: str) -> list[PastTry]:
         query = sa.select(tries).where(tries.c.run_id == run_id)
         newest = {
-            row["task_id"]: row  # a later try replaces an earlier one
-            for row in connection.execute(query.order_by(tries.c.try_number)).mappings()
+            row["task_id"]: row  # a newer one replaces an older one
+            for row in connection.execute(query.order_by(tries.c.event)).mappings()
         }
         renamed = {"task_id", "run_id"}
         return [

@@ -32,7 +32,8 @@ dags = sa.Table(
 )
 
 # `head` is the run's hash in Redis, as JSON. `event` is the number of the event that the row is
-# from, `resumed` that of the last one that resumed the run, or 0 (see `batch.event_number`).
+# from (`batch.event_number`); `planned` is 0 while a run that is new or was resumed waits for a
+# planner, else 1.
 runs = sa.Table(
     "pydag_runs",
     metadata,
@@ -49,13 +50,14 @@ runs = sa.Table(
     sa.Column("params", sa.Text),
     sa.Column("head", sa.Text, nullable=False),
     sa.Column("event", sa.BigInteger, nullable=False),
-    sa.Column("resumed", sa.BigInteger, nullable=False),
+    sa.Column("planned", sa.Integer, nullable=False),
     sa.Index("pydag_runs_submitted", "submitted_at"),
     sa.Index("pydag_runs_dag", "dag_id", "submitted_at"),
     sa.Index("pydag_runs_ended", "ended_at"),
 )
 
-# A row for each try that has ended, and for a task that was expanded. `result` is JSON, `skips`
+# A row for each try that has ended, that was expanded, or that a resumed run has yet to begin: of
+# a task's rows the one with the newest event is what the task is. `result` is JSON, `skips`
 # are the downstream tasks that a branch did not follow, `expansions` those that expand over its
 # result and into how many, all separated by spaces. There is no foreign key: it would be looked up
 # for each of a run's thousands of rows, and their order is the stream's.

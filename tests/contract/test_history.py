@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from pydag_dist.engine import RunSnapshot, RunSummary, TaskSnapshot
 from pydag_dist.errors import HistoryError
 from pydag_dist.history import LOST, History, batch_of
-from pydag_dist.history.batch import entry_id, event_number
+from pydag_dist.history.batch import entry_id
 from pydag_dist.history.database import connect
 from pydag_dist.history.tables import dags, meta
 from tests.postgres_server import PostgresServer
@@ -125,7 +125,7 @@ def test_a_run_and_its_tries_come_back_as_they_were(history: History) -> None:
     assert history.runs() == [RunSummary("r", "d", "failed", 1.0, 2.5, 9.0, counts)]
     past = history.past("r")
     assert past is not None
-    assert (past.dag, past.head, past.resumed) == (DAG, HEAD, 0)
+    assert (past.dag, past.head, past.planned) == (DAG, HEAD, True)
     assert {t.task: (t.try_number, t.skips) for t in past.tries} == {
         "a": (2, "c d"),
         "b": (1, None),
@@ -165,7 +165,7 @@ def test_batches_written_twice_and_out_of_order_end_as_the_last_event_of_each_ro
         state = chance.choice(states)
         entries.append(task(f"{number}-{chance.randrange(3)}", name, number_of_try, state))
         wanted[name, number_of_try] = state
-    newest = {name: max(n for other, n in wanted if other == name) for name, _ in wanted}
+    newest = {fields["task"]: int(fields["try"]) for _, fields in entries[1:]}
     for _ in range(3):
         with History(new_url()) as history:
             history.open()
@@ -180,14 +180,29 @@ def test_batches_written_twice_and_out_of_order_end_as_the_last_event_of_each_ro
         }
 
 
-def test_it_knows_a_resumed_run_from_one_that_was_submitted_again(history: History) -> None:
-    write(history, run("1-0", "queued"), run("2-0", "running"), run("3-0", "queued"))
-    assert history.past("r").resumed == 0
-    write(history, run("4-0", "failed"), run("5-7", "queued"), run("6-0", "running"))
-    assert history.past("r").resumed == event_number("5-7")
-    write(history, run("4-0", "failed"), run("5-7", "queued"), run("6-0", "running"))
-    write(history, run("7-0", "success"))
-    assert history.past("r").resumed == event_number("5-7")
+def test_it_knows_whether_a_queued_run_is_to_be_planned_or_was_given_back(history: History) -> None:
+    def planned_after(*entries) -> bool:
+        write(history, *entries)
+        past = history.past("r")
+        assert past is not None
+        return past.planned
+
+    assert not planned_after(run("1-0", "queued"))
+    assert planned_after(run("2-0", "running"))
+    assert planned_after(run("3-0", "queued"))  # given back to the planners
+    resumed = [run("4-0", "failed"), run("5-7", "queued")]
+    assert not planned_after(*resumed)
+    assert not planned_after(*resumed)
+    assert not planned_after(run("6-0", "queued"))
+    assert planned_after(run("7-0", "running"), run("8-0", "success"))
+
+
+def test_the_newest_event_of_a_task_says_what_it_is(history: History) -> None:
+    write(history, run("1-0", "queued"), task("2-0", "a", 2, "cancelled"))
+    write(history, task("3-0", "a", 1, "success"))
+    past = history.past("r")
+    assert past is not None
+    assert [(each.try_number, each.state) for each in past.tries] == [(1, "success")]
 
 
 def test_unfinished_runs_are_those_to_restore(history: History) -> None:
