@@ -14,7 +14,7 @@ from pydag_dist.dag.graph import cycles
 from pydag_dist.dag.jsontext import dotted
 from pydag_dist.dag.messages import did_you_mean, field_names, message
 from pydag_dist.dag.operators import BRANCH, SCRIPTS, operator_names, params_model
-from pydag_dist.dag.references import check_expand, check_references, check_templates
+from pydag_dist.dag.references import check_expand, check_references
 from pydag_dist.dag.report import Report
 from pydag_dist.dag.script import quote
 from pydag_dist.dag.templates import is_templated
@@ -31,7 +31,6 @@ def check_task(task: Task, number: int, bad: Collection[str], report: Report) ->
     _check_operator(task, number, bad, report)
     if "params" not in bad:
         _check_params(task, number, report)
-        check_templates(task, number, report)
     if "expand" not in bad:
         check_expand(task, number, report)
     if task.retry_backoff and not {"retry_delay", "max_retry_delay"}.intersection(bad):

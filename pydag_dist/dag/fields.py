@@ -168,3 +168,7 @@ class DagFields:
         Field(ge=0, le=10 * SECONDS_PER_YEAR),
         _doc("seconds that a script's text is kept; 0: for ever"),
     ] = 0
+
+    def __post_init__(self) -> None:
+        self.on_success = _hooks(self.on_success)
+        self.on_failure = _hooks(self.on_failure)

@@ -11,6 +11,7 @@ from pydag_dist.dag.checks import check_edges, check_task
 from pydag_dist.dag.fields import DagFields, Task
 from pydag_dist.dag.jsontext import Loaded, NotJson, Path, dotted, faults
 from pydag_dist.dag.messages import field_names, message
+from pydag_dist.dag.references import check_templates
 from pydag_dist.dag.report import Report
 from pydag_dist.dag.script import quote
 
@@ -41,9 +42,11 @@ def read_task(data: dict[str, Any], source: str, retries: int) -> Task:
     report.name_tasks([data])
     for path, text in faults(data):
         report.add(text, dotted(path), 0)
-    tasks = _tasks([data], report, retries)
+    [task] = _tasks([data], report, retries)
+    assert task is not None  # noqa: S101  it is an object
+    check_templates(task, 0, report)
     report.raise_if_any()
-    return tasks[0]  # type: ignore[return-value]
+    return task
 
 
 def _content(data: Any, report: Report) -> dict[str, Any]:

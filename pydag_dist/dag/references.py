@@ -30,25 +30,27 @@ def to_render(task: Task) -> dict[str, Any]:
     return task.params
 
 
-def check_templates(task: Task, number: int, report: Report) -> None:
-    """The syntax and the names of a task's templates."""
+def check_templates(task: Task, number: int, report: Report) -> list[Reference]:
+    """The syntax and the names of a task's templates; whose results they name."""
     when = task.params.get("when", "") if task.operator == BRANCH else ""
     if not isinstance(when, str) or MARK in when:
         message = "must be an expression, such as tasks.count.result.rows > 0, and without {{ }}"
         report.add(message, "params.when", number)
-        return
+        return []
+    named: list[Reference] = []
     for path, text in templates(to_render(task)):
         field = dotted(("params", *path))
         try:
-            names = parsed(text).names
+            found = parsed(text)
         except ValueError as error:
             report.add(f"template {error}", field, number)
             continue
+        named += [(number, field, name) for name in sorted(found.tasks)]
         if not task.expand:
-            for name in sorted(names & {"item", "index"}):
-                report.add(
-                    f"template {quote(text)}: only a task with expand has {name}", field, number
-                )
+            for name in sorted(found.names & {"item", "index"}):
+                message = f"template {quote(text)}: only a task with expand has {name}"
+                report.add(message, field, number)
+    return named
 
 
 def check_expand(task: Task, number: int, report: Report) -> None:
@@ -89,13 +91,14 @@ def _check_results(
     for number, task in enumerate(tasks):
         if not task:
             continue
-        for field, name in _results(task):
+        for reference in check_templates(task, number, report):
+            _, field, name = reference
             if name not in numbers:
-                unknown.append((number, field, name))
+                unknown.append(reference)
             elif name == task.task_id:
                 report.add("a task can't have its own result", field, number)
             elif name not in dependencies[task.task_id]:
-                farther.append((number, field, name))
+                farther.append(reference)
     for count, (number, field, name) in enumerate(unknown, start=1):
         hint = did_you_mean(name, numbers) if count * len(numbers) <= _COMPARED else ""
         report.add(f"unknown task {quote(name)}{hint}", field, number)
@@ -104,17 +107,6 @@ def _check_results(
         for number, field, name in _not_upstream(farther, ids, Graph(dependencies)):
             message = f"the task {quote(name)} is not upstream: add it to the dependencies"
             report.add(message, field, number)
-
-
-def _results(task: Task) -> Iterator[tuple[str, str]]:
-    """The tasks whose results the task's templates name, with the fields."""
-    for path, text in templates(to_render(task)):
-        try:
-            named = parsed(text).tasks
-        except ValueError:
-            continue  # told before
-        for name in sorted(named):
-            yield dotted(("params", *path)), name
 
 
 def _not_upstream(

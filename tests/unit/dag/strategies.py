@@ -38,6 +38,11 @@ def edges(draw, max_tasks=12):
     return {name: dependencies[name] for name in draw(st.permutations(names))}
 
 
+hooks = ids.filter(lambda name: name[0] != ".") | st.sampled_from(
+    ["http://h", "https://example.org:8080/hook?token=x"]
+)
+
+
 def _given(required, optional):
     return st.fixed_dictionaries(required, optional=optional)
 
@@ -68,6 +73,8 @@ dag_fields = _given(
         "weight": st.floats(0.001, 1000),
         "timeout": st.none() | st.floats(0.001, 10**7),
         "params": st.dictionaries(texts, json_values, max_size=3),
+        "on_success": st.lists(hooks, max_size=5) | hooks,
+        "on_failure": st.lists(hooks, max_size=5) | hooks,
         "retries": st.integers(0, 100),
         "script_cache": st.booleans(),
         "expire_cache": st.integers(0, 10**8),
@@ -76,25 +83,53 @@ dag_fields = _given(
 
 
 @st.composite
-def tasks(draw, task_id, dependencies, may_branch):
+def templates(draw, upstream, expanded):
+    """A template that a task may have."""
+    names = ["ds", "params.day", "params['a b'] | default(1)", "task_id ~ try_number"]
+    names += [f"tasks['{name}'].result" for name in upstream]
+    names += ["item.name", "index + 1"] if expanded else []
+    return f"{draw(texts)} {{{{ {draw(st.sampled_from(names))} }}}}".replace("{#", "").replace(
+        "{%", ""
+    )
+
+
+@st.composite
+def tasks(draw, task_id, dependencies, downstream, may_expand):
     raw = {"task_id": task_id, "dependencies": dependencies, **draw(task_fields)}
+    if may_expand and draw(st.booleans()):
+        path = draw(st.sampled_from(["", ".files", "['a b'][0]"]))
+        raw["expand"] = {"over": f"tasks['{draw(st.sampled_from(may_expand))}'].result{path}"}
+    values = json_values | templates(dependencies, "expand" in raw)
     if draw(st.booleans()):
         return raw | {
             "script": draw(scripts),
-            "params": draw(st.dictionaries(texts.filter(lambda t: t[:2] != "**"), json_values)),
+            "params": draw(st.dictionaries(texts.filter(lambda t: t[:2] != "**"), values)),
         }
-    call = {"callable": "steps:run", "args": draw(st.lists(json_values, max_size=3))}
-    operators = ["python.call", "branch"] if may_branch else ["python.call"]
-    return raw | {"operator": draw(st.sampled_from(operators)), "params": call}
+    if downstream and "expand" not in raw and draw(st.booleans()):
+        when = {
+            "when": draw(st.sampled_from(["params.n > 1", "ds == '2026-01-31'", "not true"])),
+            "then": draw(st.sampled_from(downstream)),
+            "else": draw(st.lists(st.sampled_from(downstream))),
+        }
+        return raw | {"operator": "branch", "params": draw(st.sampled_from([when, CHOOSE]))}
+    call = {"callable": "steps:run", "args": draw(st.lists(values, max_size=3))}
+    return raw | {"operator": "python.call", "params": call}
+
+
+CHOOSE = {"callable": "steps:choose", "args": [1]}
 
 
 @st.composite
 def dags(draw):
     """A DAG in our own form, as a dict."""
     graph = draw(edges(max_tasks=6))
-    inner = {name for dependencies in graph.values() for name in dependencies}
-    return draw(dag_fields) | {
-        "tasks": [
-            draw(tasks(name, dependencies, name in inner)) for name, dependencies in graph.items()
-        ]
+    downstream = {
+        name: [child for child, upstream in graph.items() if name in upstream] for name in graph
     }
+    # Only leaves expand, so that none does over another; "a.0" could be a child's id.
+    dotted = any("." in name for name in graph)
+    made = [
+        draw(tasks(name, dependencies, below, [] if below or dotted else dependencies))
+        for (name, dependencies), below in zip(graph.items(), downstream.values(), strict=True)
+    ]
+    return draw(dag_fields) | {"tasks": made}
