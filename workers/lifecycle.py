@@ -22,7 +22,7 @@ from celery.worker import state as worker_state
 from pydag_dist.engine import Engine, Held, check_redis, is_passing
 from pydag_dist.errors import UnsafeRedis
 from workers.process import PAUSE, SOCKET_TIMEOUT, engine, settings, until_redis_can
-from workers.stopping import GRACE, STOP
+from workers.stopping import STOP, grace
 from workers.task import Ended, Execute, Release, held_by
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Renewal(threading.Thread):
         self._held = list(requests)
         for held, since in self._to_stop.items():
             if (request := requests.get(held)) and request.worker_pid:
-                late = time.monotonic() - since > GRACE
+                late = time.monotonic() - since > grace(request.worker_pid)
                 os.kill(request.worker_pid, signal.SIGKILL if late else STOP)
         self._beat = time.monotonic()
 

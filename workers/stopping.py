@@ -7,6 +7,8 @@ and begun another. So the handler asks the engine whether the try that runs *now
 from __future__ import annotations
 
 import contextlib
+import mmap
+import os
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +21,12 @@ from workers.orphans import die_with_parent
 from workers.process import SOCKET_TIMEOUT, settings
 
 STOP = signal.SIGUSR2  # Celery's prefork pool leaves it alone
-GRACE = 10.0  # seconds that a child gets to stop, and to cancel its remote job
+GRACE = 10.0  # seconds that a child gets to stop
+CANCEL_GRACE = 120.0  # seconds that it gets when it has a remote job to cancel
+
+# Of each process that the parent forks whether it cancels a remote job just now. Shared: the
+# parent wrote it before it forked. (Linux gives process ids up to 2^22; untouched pages cost none.)
+_cancelling = mmap.mmap(-1, 1 << 22)
 
 
 class Stopped(BaseException):
@@ -38,6 +45,22 @@ def stoppable(held: Held) -> Iterator[None]:
         yield
     finally:
         _running = None
+
+
+@contextlib.contextmanager
+def cancelling() -> Iterator[None]:
+    """In here the parent is more patient: stopping a remote job takes as long as it takes."""
+    at = os.getpid() % len(_cancelling)
+    _cancelling[at] = 1
+    try:
+        yield
+    finally:
+        _cancelling[at] = 0
+
+
+def grace(pid: int) -> float:
+    """Seconds after which a child that was told to stop is to be killed."""
+    return CANCEL_GRACE if _cancelling[pid % len(_cancelling)] else GRACE
 
 
 def _on_signal(*_: Any) -> None:
@@ -63,6 +86,7 @@ def _prepare_child(**_: Any) -> None:
     # Celery's children end when a pipe from their parent does, but one that was forked later holds
     # that pipe, too: a parent that is killed while it starts would leave them for ever.
     die_with_parent()
+    _cancelling[os.getpid() % len(_cancelling)] = 0  # as another of that id may have left it
     signal.signal(STOP, _on_signal)
     # A system call that a signal interrupts goes on when the handler returns.
     signal.siginterrupt(STOP, False)

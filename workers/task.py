@@ -20,14 +20,15 @@ from celery.worker.request import Request
 from pydag_dist.engine import Held
 from pydag_dist.engine.engine import Outcome
 from pydag_dist.engine.messages import EXECUTE, RELEASE
-from workers import operators
+from workers import operators, patience
 from workers.errors import RemoteStateUnknown, TaskFailed
 from workers.logs import log_key, task_log
 from workers.operators.base import TaskContext
 from workers.operators.branch import skipped
 from workers.process import engine, settings, until_redis_can, worker_settings
-from workers.stopping import Stopped, stoppable
+from workers.stopping import Stopped, cancelling, stoppable
 
+CANCEL_PATIENCE = 90.0  # seconds for all calls of a cancel, which waits until the job is over
 MAX_ERROR = 8_000  # characters of an error that the engine keeps
 
 
@@ -152,7 +153,8 @@ def _cancel(context: TaskContext) -> Ended:
     operator = operators.find(context.operator)
     try:
         if isinstance(operator, operators.RemoteOperator):
-            operator.cancel(context, operator.handle(context))
+            with cancelling(), patience.limited(CANCEL_PATIENCE):
+                operator.cancel(context, operator.handle(context))
     except Exception as error:
         context.log.exception("could not cancel it; it will be asked for again")
         return Ended("dead", error=_storable(str(error)))

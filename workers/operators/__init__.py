@@ -7,9 +7,30 @@ import importlib
 from importlib.metadata import entry_points
 
 from workers.errors import TaskFailed
-from workers.operators.base import Done, Handle, Operator, Pending, RemoteOperator, TaskContext
+from workers.operators.base import (
+    Answer,
+    Asked,
+    Done,
+    Handle,
+    Operator,
+    Pending,
+    RemoteOperator,
+    TaskContext,
+    Wait,
+)
 
-__all__ = ["Done", "Handle", "Operator", "Pending", "RemoteOperator", "TaskContext", "find"]
+__all__ = [
+    "Answer",
+    "Asked",
+    "Done",
+    "Handle",
+    "Operator",
+    "Pending",
+    "RemoteOperator",
+    "TaskContext",
+    "Wait",
+    "find",
+]
 
 ENTRY_POINTS = "pydag.operators"
 

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, TypeVar
 
-from google.api_core.exceptions import Conflict, NotFound, RetryError
+from google.api_core.exceptions import Conflict, GoogleAPICallError, NotFound, RetryError
 from google.api_core.retry import Retry, if_exception_type
+from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 
 from pydag_dist.dag.bigquery_params import BigQueryQuery, DestinationParams
 from workers import google, remote_ids
-from workers.errors import TaskFailed
+from workers.errors import RemoteStateUnknown, TaskFailed
 from workers.operators.base import (
+    Answer,
+    Asked,
     Done,
     Handle,
     Pending,
     RemoteOperator,
     TaskContext,
     parsed_params,
+    wait_until_over,
 )
+from workers.operators.polling import answers_at_once, by_place
+
+log = logging.getLogger(__name__)
+
+_WORTH_A_LIST = 3  # jobs
+_PAGE = 1000  # jobs of one answer of BigQuery's
 
 # After a Conflict, BigQuery sometimes doesn't find the job at first:
 # https://github.com/googleapis/python-bigquery/issues/2134
@@ -79,7 +91,7 @@ class Job(RemoteOperator):
     @abstractmethod
     def insert(
         self, context: TaskContext, client: bigquery.Client, options: Mapping[str, Any]
-    ) -> None:
+    ) -> Any:
         """Insert the job, by one call of the client with `options`: id, project, no retry."""
 
     @abstractmethod
@@ -106,6 +118,7 @@ class Job(RemoteOperator):
             "project": project,
             "location": place.location or access.location,
             "job_id": job_id,
+            "created": None,  # when, by BigQuery's clock; known once the job is there
         }
 
     def submit(self, context: TaskContext) -> Handle:
@@ -115,25 +128,18 @@ class Job(RemoteOperator):
         with google.explained(f"BigQuery job {_name(handle)}"):
             client = _client(context, handle)
             try:
-                self.insert(context, client, {**options, "retry": None})
+                job = self.insert(context, client, {**options, "retry": None})
                 context.log.info("started BigQuery job %s", _name(handle))
             except Conflict as conflict:
-                _find(client, handle, conflict)
+                job = _find(client, handle, conflict)
                 context.log.info("found BigQuery job %s, which this try started", _name(handle))
-        return handle
+        return {**handle, "created": job.created.timestamp()}
 
     def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
         """Ask for the job; its own error is reason, location and message."""
         with google.explained(f"BigQuery job {_name(handle)}"):
             client = _client(context, handle)
-            job: Any = google.call(
-                context.log,
-                client.get_job,
-                handle["job_id"],
-                project=handle["project"],
-                location=handle["location"],
-                retry=None,
-            )
+            job = _get(context, client, handle)
             if job.state != "DONE":
                 return Pending(f"BigQuery job {job.state}")
             if job.error_result:
@@ -143,8 +149,24 @@ class Job(RemoteOperator):
         context.log.info("BigQuery job done: %s", ", ".join(said))
         return Done({**_identity(handle), **told})
 
+    def poll_many(self, asked: Sequence[Asked]) -> Iterator[tuple[Asked, Answer]]:
+        """One list tells which jobs still run; only the others are asked for one by one."""
+        for some in by_place(asked, "connection", "project"):
+            try:
+                active = _active(some)
+            except RemoteStateUnknown as error:
+                log.warning("BigQuery jobs can't be listed: %s", error)
+                continue
+            others = []
+            for one in some:
+                if state := active.get((one.handle["location"], one.handle["job_id"])):
+                    yield one, Pending(f"BigQuery job {state}")
+                else:
+                    others.append(one)
+            yield from answers_at_once(self, others)
+
     def cancel(self, context: TaskContext, handle: Handle) -> None:
-        """Ask BigQuery to stop the job."""
+        """Tell BigQuery to stop the job, and wait until it has."""
         with google.explained(f"cancelling BigQuery job {_name(handle)}"):
             client = _client(context, handle)
             try:
@@ -155,6 +177,11 @@ class Job(RemoteOperator):
                     project=handle["project"],
                     location=handle["location"],
                     retry=None,
+                )
+                wait_until_over(
+                    context,
+                    f"BigQuery job {_name(handle)}",
+                    lambda: bool(_get(context, client, handle).state == "DONE"),
                 )
             except NotFound:
                 context.log.info("BigQuery job %s was never there", _name(handle))
@@ -185,10 +212,10 @@ class Query(Job):
 
     def insert(
         self, context: TaskContext, client: bigquery.Client, options: Mapping[str, Any]
-    ) -> None:
+    ) -> Any:
         """Insert the query's job."""
         statement = self.statement(context)
-        google.call(
+        return google.call(
             context.log,
             client.query,
             statement.sql,
@@ -270,11 +297,52 @@ def layout(params: DestinationParams) -> dict[str, Any]:
     return config
 
 
-def _find(client: bigquery.Client, handle: Handle, conflict: Conflict) -> None:
-    """Raise `conflict` if it wasn't about the job's id: then it is the query's own error."""
+def _get(context: TaskContext, client: bigquery.Client, handle: Handle) -> Any:
+    return google.call(
+        context.log,
+        client.get_job,
+        handle["job_id"],
+        project=handle["project"],
+        location=handle["location"],
+        retry=None,
+    )
+
+
+def _active(asked: Sequence[Asked]) -> dict[tuple[str, str], str]:
+    """Location and id of jobs that have not ended, and their state; maybe not of all.
+
+    All that the worker's account has in the project from the first of the tries' jobs to the last.
+    """
+    created = [one.handle["created"] for one in asked if one.handle["created"]]
+    if len(created) < _WORTH_A_LIST:
+        return {}
+    first, *_ = asked
+    which: dict[str, Any] = {
+        "state_filter": ["pending", "running"],
+        "min_creation_time": datetime.fromtimestamp(min(created), UTC),
+        "max_creation_time": datetime.fromtimestamp(max(created), UTC),
+        "page_size": _PAGE,
+        "retry": None,
+    }
+
+    def listed(timeout: float) -> list[Any]:
+        return list(client.list_jobs(first.handle["project"], timeout=timeout, **which))
+
+    try:
+        client = _client(first.context, first.handle)
+        jobs = google.call(log, listed)
+    except (GoogleAPICallError, GoogleAuthError, TaskFailed) as error:
+        # Who may insert jobs and get them need not be allowed to list them.
+        log.warning("BigQuery jobs can't be listed, they are asked for one by one: %s", error)
+        return {}
+    return {(job.location, job.job_id): job.state for job in jobs}
+
+
+def _find(client: bigquery.Client, handle: Handle, conflict: Conflict) -> Any:
+    """The job of that id; raises `conflict` if it wasn't about it but the query's own error."""
     retry = Retry(predicate=if_exception_type(NotFound), initial=0.2, timeout=_FIND_AFTER_CONFLICT)
     try:
-        client.get_job(
+        return client.get_job(
             handle["job_id"],
             project=handle["project"],
             location=handle["location"],

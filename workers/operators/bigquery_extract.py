@@ -23,7 +23,7 @@ class Extract(Job):
 
     def insert(
         self, context: TaskContext, client: bigquery.Client, options: Mapping[str, Any]
-    ) -> None:
+    ) -> Any:
         """Insert the extract's job."""
         params = parsed_params(context, BigQueryExtract)
         config: dict[str, Any] = {
@@ -37,7 +37,7 @@ class Extract(Job):
         elif params.destination_format == "AVRO":
             config["use_avro_logical_types"] = params.use_avro_logical_types
         made = bigquery.ExtractJobConfig()  # type: ignore[no-untyped-call]
-        google.call(
+        return google.call(
             context.log,
             client.extract_table,
             params.source,

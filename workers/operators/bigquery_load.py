@@ -31,10 +31,10 @@ class Load(Job):
 
     def insert(
         self, context: TaskContext, client: bigquery.Client, options: Mapping[str, Any]
-    ) -> None:
+    ) -> Any:
         """Insert the load's job."""
         params = parsed_params(context, BigQueryLoad)
-        google.call(
+        return google.call(
             context.log,
             client.load_table_from_uri,
             params.source_uris,

@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from google.api_core.exceptions import AlreadyExists, FailedPrecondition, NotFound
-from google.cloud.dataproc_v1 import Job, JobStatus
+from google.api_core.exceptions import (
+    AlreadyExists,
+    FailedPrecondition,
+    GoogleAPICallError,
+    NotFound,
+)
+from google.auth.exceptions import GoogleAuthError
+from google.cloud.dataproc_v1 import Job, JobStatus, ListJobsRequest
 
 from pydag_dist.dag.dataproc_params import DataprocSubmitJob
-from workers import google, remote_ids
-from workers.errors import TaskFailed
+from workers import google, patience, remote_ids
+from workers.errors import RemoteStateUnknown, TaskFailed
 from workers.operators import driver_output
 from workers.operators.base import (
+    Answer,
+    Asked,
     Done,
     Handle,
     Pending,
     RemoteOperator,
     TaskContext,
+    answer_of,
     parsed_params,
+    wait_until_over,
 )
+from workers.operators.polling import answers_at_once, by_place
 
 State = JobStatus.State
+FINAL = (State.DONE, State.ERROR, State.CANCELLED)
+ACTIVE = ListJobsRequest.JobStateMatcher.ACTIVE
+
+_WORTH_A_LIST = 3  # jobs
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -100,21 +120,23 @@ class SubmitJob(RemoteOperator):
 
     def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
         """Ask for the job, and log what its driver has printed since."""
-        job_id = handle["job_id"]
-        with google.explained(f"Dataproc job {job_id}"):
-            client = _client(context, handle)
-            job = google.call(context.log, client.get_job, request=_name(handle), retry=None)
-        state = job.status.state
+        with google.explained(f"Dataproc job {handle['job_id']}"):
+            return self._progress(context, handle, _get(context, handle))
+
+    def _progress(self, context: TaskContext, handle: Handle, job: Job) -> Pending | Done:
+        job_id, state = handle["job_id"], job.status.state
+        over = state in FINAL
         if uri := job.driver_output_resource_uri:
-            over = state in (State.DONE, State.ERROR, State.CANCELLED)
             driver_output.follow(
                 context, _access(context, handle), uri, handle["output"], over=over
             )
+            if over and patience.is_out():
+                return Pending(f"Dataproc job {state.name}, its output is being read")
         if state in (State.ERROR, State.CANCELLED):
             said = job.status.details or "no details"
             last = driver_output.last_lines(handle["output"])
             raise TaskFailed(f"Dataproc job {job_id} ended as {state.name}: {said}\n{last}".strip())
-        if state != State.DONE:
+        if not over:
             return Pending(f"Dataproc job {state.name}")
         return Done(
             {
@@ -127,14 +149,38 @@ class SubmitJob(RemoteOperator):
             }
         )
 
+    def poll_many(self, asked: Sequence[Asked]) -> Iterator[tuple[Asked, Answer]]:
+        """One list a cluster has the jobs that still run; only the others are asked for."""
+        for some in by_place(asked, "connection", "project", "region", "cluster_name"):
+            try:
+                active = _active(some)
+            except RemoteStateUnknown as error:
+                log.warning("Dataproc jobs can't be listed: %s", error)
+                continue
+            others = []
+            for one in some:
+                if patience.is_out():
+                    return
+                if job := active.get(one.handle["job_id"]):
+                    ask = partial(self._progress, one.context, one.handle, job)
+                    yield one, answer_of(ask)
+                else:
+                    others.append(one)
+            yield from answers_at_once(self, others)
+
     def cancel(self, context: TaskContext, handle: Handle) -> None:
-        """Ask Dataproc to stop the job."""
-        with google.explained(f"cancelling Dataproc job {handle['job_id']}"):
+        """Tell Dataproc to stop the job, and wait until it has."""
+        name = f"Dataproc job {handle['job_id']}"
+        with google.explained(f"cancelling {name}"):
             client = _client(context, handle)
             try:
                 google.call(context.log, client.cancel_job, request=_name(handle), retry=None)
-            except (NotFound, FailedPrecondition) as error:
+            except NotFound as error:
                 context.log.info("nothing to cancel: %s", error.message)
+                return
+            except FailedPrecondition as error:  # it has ended, or is being cancelled
+                context.log.info("%s", error.message)
+            wait_until_over(context, name, lambda: _get(context, handle).status.state in FINAL)
 
 
 def _access(context: TaskContext, handle: Handle) -> google.Access:
@@ -143,6 +189,35 @@ def _access(context: TaskContext, handle: Handle) -> google.Access:
 
 def _client(context: TaskContext, handle: Handle) -> google.JobClient:
     return google.job_client(_access(context, handle), handle["region"])
+
+
+def _get(context: TaskContext, handle: Handle) -> Job:
+    client = _client(context, handle)
+    return google.call(context.log, client.get_job, request=_name(handle), retry=None)
+
+
+def _active(asked: Sequence[Asked]) -> dict[str, Job]:
+    """Id -> job of the jobs that have not ended on the tries' cluster; maybe not of all."""
+    if len(asked) < _WORTH_A_LIST:
+        return {}
+    first, *_ = asked
+    request = {
+        "project_id": first.handle["project"],
+        "region": first.handle["region"],
+        "cluster_name": first.handle["cluster_name"],
+        "job_state_matcher": ACTIVE,
+    }
+
+    def listed(timeout: float) -> list[Job]:
+        return list(client.list_jobs(request=request, retry=None, timeout=timeout))
+
+    try:
+        client = _client(first.context, first.handle)
+        jobs = google.call(log, listed)
+    except (GoogleAPICallError, GoogleAuthError, TaskFailed) as error:
+        log.warning("Dataproc jobs can't be listed, they are asked for one by one: %s", error)
+        return {}
+    return {job.reference.job_id: job for job in jobs}
 
 
 def _name(handle: Handle) -> dict[str, str]:

@@ -15,11 +15,12 @@ from google.api_core.exceptions import GoogleAPIError, NotFound, RequestRangeNot
 from google.api_core.retry import Retry
 from google.auth.exceptions import GoogleAuthError
 
-from workers import google
+from workers import google, patience
 from workers.operators.base import TaskContext
 
 _CHUNK = 1 << 20  # bytes of one read
 _TAIL = 30  # lines
+_TAIL_LINE = 500  # characters of each: the cursor is kept in Redis
 _PATIENCE = 5.0  # seconds in which a read is tried again: the job's state is more urgent
 _NOISE = re.compile(r"^\d\d/\d\d/\d\d \d\d:\d\d:\d\d (DEBUG|INFO|WARN) ")
 
@@ -36,13 +37,14 @@ def follow(
 ) -> None:
     """Log the lines that are new at `uri`, and keep the last ones in the cursor's tail.
 
-    A last line without its end is waited for, unless the job is `over`.
+    A last line without its end is waited for, unless the job is `over`. If there is no time for
+    more, the next call goes on.
     Output that can't be read is no failure of the task: it is said once, and tried again later.
     """
     bucket, _, name = uri.removeprefix("gs://").partition("/")
     try:
         objects = google.storage_client(access).bucket(bucket)
-        while True:
+        while not patience.is_out():
             data = _read(objects, f"{name}.{cursor['part']:09d}", cursor["offset"])
             if data is None:
                 return
@@ -74,14 +76,16 @@ def last_lines(cursor: Cursor) -> str:
 
 def _read(bucket: Any, name: str, offset: int) -> bytes | None:
     """At most a chunk from `offset`, nothing if there is no more; None if there is no object."""
-    retry = Retry(predicate=google.transient, initial=0.1, timeout=_PATIENCE)
+    retry = Retry(
+        predicate=google.transient, initial=0.1, timeout=min(_PATIENCE, patience.of_call())
+    )
     try:
         data: bytes = retry(bucket.blob(name).download_as_bytes)(
             start=offset,
             end=offset + _CHUNK - 1,
             checksum=None,  # the object may grow while it is read
             retry=None,
-            timeout=google.TIMEOUT,
+            timeout=max(1.0, min(google.TIMEOUT, patience.of_call())),
         )
     except NotFound:
         return None
@@ -94,4 +98,4 @@ def _log(context: TaskContext, data: bytes, cursor: Cursor) -> None:
     for line in data.decode(errors="replace").splitlines():
         context.log.info("%s", line)
         if not _NOISE.match(line):
-            cursor["tail"] = [*cursor["tail"], line][-_TAIL:]
+            cursor["tail"] = [*cursor["tail"], line[:_TAIL_LINE]][-_TAIL:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,8 @@ from workers import google
 from workers.errors import TaskFailed
 from workers.operators import Done, Pending, bigquery, find
 from workers.operators.bigquery import query_parameters
+
+CREATED = datetime(2026, 1, 1, 12, 0, 0, 123_000, tzinfo=UTC)
 
 
 class Client:
@@ -32,6 +35,9 @@ class Client:
         if (location, job_id) in self.jobs:
             raise Conflict(f"Already Exists: Job {project}:{location}.{job_id}")
         job = SimpleNamespace(
+            job_id=job_id,
+            location=location,
+            created=CREATED,
             sql=sql,
             config=job_config,
             state="RUNNING",
@@ -49,6 +55,7 @@ class Client:
         )
         self.jobs[location, job_id] = job
         self.inserted.append(job)
+        return job
 
     def get_job(self, job_id, *, project, location, retry, **_options):
         assert project == "p"
@@ -115,7 +122,9 @@ def test_a_job_runs_under_the_id_of_its_try(client):
 
 
 def test_the_handle_of_a_try_is_known_without_its_submission(client):
-    assert query.handle(task()) == query.submit(task())
+    submitted = query.submit(task())
+    assert query.handle(task()) == submitted | {"created": None}
+    assert submitted["created"] == CREATED.timestamp()
 
 
 def test_the_rows_of_a_query_are_those_of_its_result(client):
@@ -193,10 +202,34 @@ def test_the_params_become_the_jobs_configuration(client):
     assert told["queryParameters"][0]["parameterValue"] == {"value": "2022"}
 
 
-def test_cancel_stops_the_job_and_finds_nothing_wrong_with_none(client):
+def test_cancel_waits_until_the_job_has_stopped(client, monkeypatch):
     handle = query.submit(task())
-    query.cancel(task(), handle)
-    assert client.inserted[0].state == "DONE"
+    waits = []
+
+    def sleep(seconds):
+        waits.append(seconds)
+        if len(waits) == 3:
+            client.end()
+
+    monkeypatch.setattr(client, "cancel_job", lambda *_, **__: None)
+    monkeypatch.setattr("workers.operators.base.time.sleep", sleep)
+    log = Log()
+    query.cancel(task(log), handle)
+    assert len(waits) == 3
+    assert log.lines == [f"BigQuery job p:US.{handle['job_id']} has stopped"]
+
+
+def test_a_job_that_does_not_stop_in_time_is_left_alone(client, monkeypatch):
+    handle = query.submit(task())
+    monkeypatch.setattr(client, "cancel_job", lambda *_, **__: None)
+    monkeypatch.setattr("workers.operators.base.CANCEL_WITHIN", 0.0)
+    log = Log()
+    query.cancel(task(log), handle)
+    assert "was told to stop 0 s ago, and runs" in log.lines[-1]
+
+
+def test_cancel_finds_nothing_wrong_with_no_job(client):
+    handle = query.submit(task())
     client.jobs.clear()
     query.cancel(task(), handle)
 
