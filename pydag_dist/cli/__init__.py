@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydag_dist.cli.control import cancel, resume, why
 from pydag_dist.cli.dags import graph, schema, validate
 from pydag_dist.cli.embedded import demo, env, up
+from pydag_dist.cli.estimates import estimate
 from pydag_dist.cli.group import pydag
 from pydag_dist.cli.processes import coordinator, flower, worker
 from pydag_dist.cli.runs import logs, runs, status, submit
@@ -21,6 +22,7 @@ for command in (
     validate,
     schema,
     graph,
+    estimate,
     submit,
     status,
     runs,

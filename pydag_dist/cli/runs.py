@@ -18,7 +18,7 @@ from pydag_dist.client import Client
 from pydag_dist.dag import Dag
 
 
-def _parameters(
+def parameters(
     context: click.Context, parameter: click.Parameter, values: Iterable[str]
 ) -> dict[str, Any]:
     """`k=v` options as a dict: values that are JSON are JSON, others are text."""
@@ -44,7 +44,7 @@ def _parameters(
     "--param",
     "params",
     multiple=True,
-    callback=_parameters,
+    callback=parameters,
     metavar="K=V",
     help="A parameter that is kept with the run; repeatable.",
 )

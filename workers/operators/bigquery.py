@@ -224,6 +224,25 @@ class Query(Job):
             **options,
         )
 
+    def dry_run(self, context: TaskContext) -> bigquery.QueryJob:
+        """What BigQuery says of the query without running it; raises Google's own errors."""
+        handle = self.handle(context)
+        statement = self.statement(context)
+        # A cached query reads nothing; one that would bill too much fails and says nothing.
+        values = statement.config | {"use_query_cache": False, "maximum_bytes_billed": None}
+        config = configured(bigquery.QueryJobConfig(dry_run=True), values, context)
+        job: bigquery.QueryJob = google.call(
+            context.log,
+            _client(context, handle).query,
+            statement.sql,
+            job_config=config,
+            project=handle["project"],
+            location=handle["location"],
+            retry=None,
+            job_retry=None,
+        )
+        return job
+
     def result(self, context: TaskContext, client: bigquery.Client, job: Any) -> dict[str, Any]:
         """Statistics of the query; of a script, of its statements, too."""
         told = {

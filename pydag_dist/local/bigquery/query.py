@@ -60,13 +60,28 @@ def check_query(configuration: dict[str, object]) -> None:
 def plan_query(service: Service, job: Job) -> Outcome:
     """The outcome of a dry run: statistics and schema, without any effect."""
     statements = _statements(job)
-    if len(statements) > 1:
-        return Outcome(statistics={"query": {"statementType": "SCRIPT"}})
 
     def plan(cursor: Cursor) -> Outcome:
-        return dry_run(_context(service, cursor, job), statements[0])
+        # Later statements of a script may need what earlier ones define: all in one transaction.
+        outcomes = [dry_run(_context(service, cursor, job), each) for each in statements]
+        return outcomes[0] if len(outcomes) == 1 else _planned_script(outcomes)
 
     return service.store.transact(plan, undo=True)
+
+
+def _planned_script(outcomes: list[Outcome]) -> Outcome:
+    """The sum of what the statements read."""
+    told = [outcome.statistics["query"] for outcome in outcomes]
+    tables = {str(ref): ref for query in told for ref in query["referencedTables"]}
+    processed = str(sum(int(query["totalBytesProcessed"]) for query in told))
+    query = {
+        "statementType": "SCRIPT",
+        "totalBytesProcessed": processed,
+        "totalBytesProcessedAccuracy": "LOWER_BOUND",
+        "totalBytesBilled": str(sum(int(query["totalBytesBilled"]) for query in told)),
+        "referencedTables": list(tables.values()),
+    }
+    return Outcome(statistics={"totalBytesProcessed": processed, "query": query})
 
 
 def _run_statement(service: Service, run: Run, statement: Statement, job: Job) -> None:

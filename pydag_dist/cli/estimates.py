@@ -1,0 +1,59 @@
+"""The command that asks BigQuery what a DAG's queries will read, and says what that costs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pydag_dist.cli.dags import DAG_FILE
+from pydag_dist.cli.runs import parameters
+from pydag_dist.dag import Dag
+from pydag_dist.errors import PydagError
+
+# US, on demand: https://cloud.google.com/bigquery/pricing
+PRICE = 6.25
+
+
+@click.command()
+@click.argument("file", type=DAG_FILE)
+@click.option(
+    "--price",
+    type=click.FloatRange(0),
+    default=PRICE,
+    show_default=True,
+    metavar="USD",
+    help="What a TiB costs where the queries run.",
+)
+@click.option(
+    "--param",
+    "params",
+    multiple=True,
+    callback=parameters,
+    metavar="K=V",
+    help="A parameter as of `pydag submit`; repeatable.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def estimate(file: Path, price: float, params: dict[str, Any], as_json: bool) -> None:
+    """Say what the BigQuery tasks of a DAG file will read, and what that costs on demand.
+
+    Every query is dry-run, which costs nothing, with the worker settings and the credentials of
+    this host. What reads a table that only an upstream task makes, or what that task returns,
+    can't be known before; the answer says so. Exit code 1 if a query is wrong.
+
+    \b
+    Example:
+        pydag estimate pipeline.json
+    """
+    if find_spec("google") is None or find_spec("google.cloud.bigquery") is None:
+        raise PydagError("This needs Google's clients: pip install 'pydag-dist[worker]'")
+    Dag.load(file)  # what is wrong with it is told in the words of `pydag validate`
+    command = [sys.executable, "-m", "workers.estimate", str(file), str(price), json.dumps(params)]
+    if as_json:
+        command.append("--json")
+    os.execv(sys.executable, command)  # noqa: S606 - no shell is wanted

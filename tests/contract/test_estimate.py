@@ -1,0 +1,114 @@
+"""``pydag estimate``, as the command, against the local BigQuery."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.local_bigquery import PROJECT, LocalBigQuery
+
+DATASET = f"{PROJECT}.estimates"
+QUERY = "bigquery.query"
+
+
+@pytest.fixture(scope="module")
+def bigquery(local_bigquery: LocalBigQuery) -> LocalBigQuery:
+    with local_bigquery.client() as client:
+        client.create_dataset("estimates")
+        query = (
+            f"CREATE TABLE {DATASET}.big AS SELECT id FROM UNNEST(GENERATE_ARRAY(1, 2000000)) id"
+        )
+        client.query_and_wait(query)
+    return local_bigquery
+
+
+@pytest.fixture
+def estimate(bigquery: LocalBigQuery, tmp_path: Path):
+    env = os.environ | {"BIGQUERY_EMULATOR_HOST": bigquery.url, "PYDAG_WORKER_PROJECT": PROJECT}
+
+    def run(tasks, *options) -> subprocess.CompletedProcess[str]:
+        file = tmp_path / "dag.json"
+        file.write_text(json.dumps({"dag_id": "d", "params": {"low": 5}, "tasks": tasks}))
+        command = [sys.executable, "-m", "pydag_dist", "estimate", str(file), *options]
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def task(task_id, operator=QUERY, after=(), **params):
+    return {"task_id": task_id, "operator": operator, "params": params, "dependencies": [*after]}
+
+
+TASKS = [
+    task("read", sql=f"SELECT * FROM {DATASET}.big WHERE id > {{{{ params.low }}}}"),
+    task("check", "bigquery.check", table=f"{DATASET}.big", min_rows=1),
+    task("constant", sql="SELECT 1"),
+    task("script", sql=f"CREATE TABLE {DATASET}.s AS SELECT 1 AS x; SELECT * FROM {DATASET}.s; "
+         f"SELECT * FROM {DATASET}.big"),
+    task("load", "bigquery.load", source_uris=["gs://b/o"], destination=f"{DATASET}.l"),
+    task("later", sql=f"SELECT * FROM {DATASET}.l", after=["load"]),
+    task("templated", sql="SELECT {{ tasks.load.result.rows }}", after=["load"]),
+    task("wait", "bigquery.wait_table", table=f"{DATASET}.l"),
+]  # fmt: skip
+
+
+def test_every_query_is_dry_run(estimate, bigquery):
+    ran = len(bigquery.journal())
+    result = estimate(TASKS, "--json", "--price", "5")
+    assert (result.returncode, result.stderr) == (0, "")
+    told = json.loads(result.stdout)
+    tasks = told["tasks"]
+    whole = -(-16_000_000 // 2**20) * 2**20  # eight bytes a row, in whole megabytes
+    assert {name: (one["bytes"], one["billed"]) for name, one in tasks.items()} == {
+        "read": (16_000_000, whole),
+        "check": (16_000_000, whole),
+        "constant": (0, 0),
+        "script": (16_000_008, 20 * 2**20),
+        "load": (0, 0),
+        "later": (None, None),
+        "templated": (None, None),
+    }
+    assert tasks["read"]["price"] == whole / 2**40 * 5
+    assert tasks["later"]["note"] == (
+        f"notFound: Not found: Table {PROJECT}:estimates.l was not found in location US; "
+        "perhaps an upstream task makes it"
+    )
+    assert tasks["templated"]["note"] == "needs the result of load"
+    assert told["unknown"] == ["later", "templated"]
+    assert told["billed"] == sum(one["billed"] or 0 for one in tasks.values())
+    assert len(bigquery.journal()) == ran
+
+
+def test_the_table_can_be_read(estimate):
+    lines = estimate(TASKS).stdout.splitlines()
+    assert [line.split() for line in lines[:2]] == [
+        ["task", "reads", "billed", "USD"],
+        ["read", "16.0", "MB", "16.8", "MB", "0.0001"],
+    ]
+    assert lines[-2].endswith("and what 2 of 7 tasks read")
+    assert lines[-1] == "1 tasks run no jobs of BigQuery, or only ask for tables."
+
+
+def test_a_query_that_is_wrong_is_told(estimate):
+    tasks = [
+        task("syntax", sql="SELEC 1"),
+        task("missing", sql=f"SELECT * FROM {DATASET}.no_such"),
+        task("limit", sql=f"SELECT * FROM {DATASET}.big", maximum_bytes_billed=1),
+    ]
+    result = estimate(tasks, "--json")
+    assert result.returncode == 1
+    told = json.loads(result.stdout)["tasks"]
+    assert told["syntax"]["note"].startswith("invalidQuery")
+    assert told["missing"]["note"].startswith("notFound: Not found: Table")
+    assert [one["wrong"] for one in told.values()] == [True, True, False]
+
+
+def test_a_wrong_file_is_told_as_by_validate(estimate):
+    result = estimate([task("a", sql="")])
+    assert result.returncode == 2
+    assert 'task "a": params.sql: is empty' in result.stderr

@@ -1,0 +1,191 @@
+"""`python -m workers.estimate`, which `pydag estimate` becomes: dry runs of a DAG's queries."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import redis
+from google.api_core.exceptions import GoogleAPICallError, NotFound
+
+from pydag_dist.coordinator.spec import RunParams, spec_of
+from pydag_dist.dag import Dag, Task
+from pydag_dist.engine import Held
+from pydag_dist.errors import PydagError
+from workers import google, operators
+from workers.errors import TaskFailed
+from workers.operators.base import TaskContext
+from workers.operators.bigquery import Query
+from workers.process import worker_settings
+from workers.templates import rendered
+
+_AT_ONCE = 8  # dry runs
+_MB = 1 << 20
+_TIB = 1 << 40
+_LEAST = 10 * _MB  # billed for a query, and for each table that it names
+
+# What costs nothing: https://cloud.google.com/bigquery/pricing#free
+_FREE = frozenset({"bigquery.load", "bigquery.extract"})
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is known of a task: `bytes` it reads, `billed` of them; None: not known before."""
+
+    bytes: int | None
+    billed: int | None
+    note: str = ""
+    wrong: bool = False
+    """The task would fail now."""
+
+
+class _NotBefore(Exception):
+    """A template names the results of these tasks."""
+
+
+def estimates(dag: Dag, params: Mapping[str, Any]) -> dict[str, Estimate]:
+    """What each BigQuery task of a DAG will read, as far as that can be known before it runs."""
+    walk = (dag.tasks[name] for name in dag.walk())
+    tasks = [task for task in walk if task.operator in _FREE or _query(task)]
+    run = RunParams(params, datetime.now(UTC).isoformat(timespec="seconds"))
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        found = pool.map(lambda task: _estimate(dag, task, run), tasks)
+        return dict(zip((task.task_id for task in tasks), found, strict=True))
+
+
+def _query(task: Task) -> Query | None:
+    if not task.operator.startswith(("bigquery.", "script.bq")):
+        return None
+    operator = operators.find(task.operator)
+    return operator if isinstance(operator, Query) else None
+
+
+def _estimate(dag: Dag, task: Task, run: RunParams) -> Estimate:
+    query = _query(task)
+    if query is None:
+        return Estimate(0, 0, "free")
+    if task.expand:
+        return Estimate(None, None, f"once for each item of {task.expand.over}")
+    try:
+        job = query.dry_run(_context(dag, task, run))
+    except (_NotBefore, GoogleAPICallError, TaskFailed) as error:
+        return _unknown(task, error)
+    read, tables = job.total_bytes_processed or 0, len(job.referenced_tables or ())
+    billed = max(-(-read // _MB) * _MB, _LEAST * tables)
+    is_script = job.statement_type == "SCRIPT"
+    return Estimate(read, billed, "at least: a script" if is_script else "")
+
+
+def _unknown(task: Task, error: Exception) -> Estimate:
+    if isinstance(error, _NotBefore):
+        return Estimate(None, None, f"needs the result of {error}")
+    reason = google.explain(error) if isinstance(error, GoogleAPICallError) else str(error)
+    if isinstance(error, NotFound) and task.dependencies:
+        return Estimate(None, None, f"{reason}; perhaps an upstream task makes it")
+    return Estimate(None, None, reason, wrong=True)
+
+
+def _context(dag: Dag, task: Task, run: RunParams) -> TaskContext:
+    """The first try of the task in a run that does not exist."""
+
+    def results(tasks: Sequence[str]) -> dict[str, Any]:
+        raise _NotBefore(", ".join(tasks))
+
+    held = Held("estimate", task.task_id, 1, "")
+    spec = json.loads(spec_of(dag, task, None, run))
+    return TaskContext(
+        run_id=held.run,
+        dag_id=dag.dag_id,
+        task_id=task.task_id,
+        try_number=1,
+        operator=task.operator,
+        script=spec["script"],
+        params=rendered(held, spec, results),
+        script_cache=False,
+        expire_cache=0,
+        log=logging.getLogger(__name__),
+        settings=worker_settings(),
+        redis=redis.Redis(),  # for the script cache only, which is off
+    )
+
+
+def main() -> int:
+    """Print what is known; the exit code: 1 if a query is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m workers.estimate")
+    parser.add_argument("file", type=Path)
+    parser.add_argument("price", type=float, help="USD for a TiB")
+    parser.add_argument("params", type=json.loads)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    try:
+        dag = Dag.load(arguments.file)
+        found = estimates(dag, arguments.params)
+    except PydagError as error:
+        sys.stderr.write(f"Error: {error}\n")
+        return 2
+    print_as = _as_json if arguments.json else _as_text
+    sys.stdout.write(print_as(dag, found, arguments.price) + "\n")
+    return 1 if any(one.wrong for one in found.values()) else 0
+
+
+def _as_json(dag: Dag, found: Mapping[str, Estimate], price: float) -> str:
+    tasks = {
+        name: {**asdict(one), "price": None if one.billed is None else one.billed / _TIB * price}
+        for name, one in found.items()
+    }
+    billed = sum(one.billed or 0 for one in found.values())
+    told = {
+        "dag_id": dag.dag_id,
+        "bytes": sum(one.bytes or 0 for one in found.values()),
+        "billed": billed,
+        "price": billed / _TIB * price,
+        "unknown": [name for name, one in found.items() if one.billed is None],
+        "tasks": tasks,
+    }
+    return json.dumps(told, indent=2)
+
+
+def _as_text(dag: Dag, found: Mapping[str, Estimate], price: float) -> str:
+    rows = [("task", "reads", "billed", "USD", "")]
+    for name, one in found.items():
+        if one.bytes is None or one.billed is None:
+            rows.append((name, "?", "?", "?", one.note))
+        else:
+            usd = f"{one.billed / _TIB * price:.4f}"
+            rows.append((name, _size(one.bytes), _size(one.billed), usd, one.note))
+    billed = sum(one.billed or 0 for one in found.values())
+    read = sum(one.bytes or 0 for one in found.values())
+    unknown = sum(one.billed is None for one in found.values())
+    note = f"and what {unknown} of {len(found)} tasks read" if unknown else ""
+    rows.append(("in all", _size(read), _size(billed), f"{billed / _TIB * price:.4f}", note))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines = [
+        "  ".join(
+            (row[0].ljust(widths[0]), *(row[i].rjust(widths[i]) for i in (1, 2, 3)), row[4])
+        ).rstrip()
+        for row in rows
+    ]
+    if others := len(dag.tasks) - len(found):
+        lines.append(f"{others} tasks run no jobs of BigQuery, or only ask for tables.")
+    return "\n".join(lines)
+
+
+def _size(count: float) -> str:
+    for unit in _UNITS:
+        if count < 1000 or unit == _UNITS[-1]:
+            break
+        count /= 1000
+    return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
