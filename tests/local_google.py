@@ -25,6 +25,7 @@ from tests.support import free_port, wait_until
 PROJECT = "local-project"
 REGION = "us-central1"
 SCOPE = {"project_id": PROJECT, "region": REGION}
+LOCATION = f"projects/{PROJECT}/locations/{REGION}"
 CLUSTER = "cluster-1"
 FINAL = ("DONE", "ERROR", "CANCELLED")
 QUICK = Retry(initial=0.05, maximum=0.3, predicate=lambda _: True)
@@ -121,6 +122,8 @@ class LocalDataproc:
             transport=clusters(channel=self._channel)
         )
         self.jobs = dataproc_v1.JobControllerClient(transport=jobs_transport(channel=self._channel))
+        batches = dataproc_v1.BatchControllerClient.get_transport_class("grpc")
+        self.batches = dataproc_v1.BatchControllerClient(transport=batches(channel=self._channel))
 
     @property
     def channel(self) -> grpc.Channel:
@@ -196,6 +199,33 @@ class LocalDataproc:
         """Submit a job; its id."""
         job = self.jobs.submit_job(**SCOPE, job=self.job(text, *args, **fields))
         return job.reference.job_id
+
+    def create_batch(self, text: str, *args: str, batch_id: str, **fields: Any) -> Any:
+        """Create a PySpark batch; its operation."""
+        uri = self.upload(f"{uuid.uuid4()}.py", text)
+        work = {"main_python_file_uri": uri, "args": list(args)}
+        return self.batches.create_batch(
+            parent=LOCATION, batch={"pyspark_batch": work, **fields}, batch_id=batch_id
+        )
+
+    def batch(self, batch_id: str) -> dataproc_v1.Batch:
+        return self.batches.get_batch(name=f"{LOCATION}/batches/{batch_id}")
+
+    def wait_for_batch(self, batch_id: str, *states: str) -> dataproc_v1.Batch:
+        """The batch in one of these states, by default in a final one."""
+        wanted = states or ("SUCCEEDED", "FAILED", "CANCELLED")
+        wait_until(
+            lambda: self.batch(batch_id).state.name in wanted,
+            f"batch {batch_id} in {wanted}",
+            timeout=120,
+        )
+        return self.batch(batch_id)
+
+    def text_of(self, uri: str) -> str:
+        """The content of an object."""
+        bucket, _, name = uri.removeprefix("gs://").partition("/")
+        text: str = self._storage.bucket(bucket).blob(name).download_as_text()
+        return text
 
     def get(self, job_id: str) -> dataproc_v1.Job:
         return self.jobs.get_job(**SCOPE, job_id=job_id)

@@ -19,10 +19,10 @@ from google.api_core.exceptions import (
     MethodNotImplemented,
     NotFound,
 )
-from google.cloud import dataproc_v1
 
 from tests.local_google import (
     CLUSTER,
+    LOCATION,
     PROJECT,
     QUICK,
     REGION,
@@ -382,15 +382,110 @@ class TestJobs:
             dataproc.jobs.submit_job(**SCOPE, job={"placement": {"cluster_name": CLUSTER}})
 
 
-class TestWhatIsNotThere:
-    def test_batches_are_refused_by_name(self, dataproc):
-        transport = dataproc_v1.BatchControllerClient.get_transport_class("grpc")
-        batches = dataproc_v1.BatchControllerClient(transport=transport(channel=dataproc.channel))
-        with pytest.raises(MethodNotImplemented, match="CreateBatch is not implemented"):
-            batches.create_batch(
-                parent=f"projects/{PROJECT}/locations/{REGION}", batch={}, batch_id="b", retry=None
-            )
+class TestBatches:
+    def test_one_runs_and_tells_what_it_did(self, dataproc):
+        operation = dataproc.create_batch(
+            "import sys; print('hello', sys.argv[1])", "batch", batch_id="hello", labels={"a": "b"}
+        )
+        result = operation.result(timeout=60, polling=QUICK)
+        assert result.name == f"{LOCATION}/batches/hello"
+        batch = dataproc.batch("hello")
+        assert (batch.state.name, dict(batch.labels)) == ("SUCCEEDED", {"a": "b"})
+        assert [s.state.name for s in batch.state_history] == ["PENDING", "RUNNING"]
+        assert dataproc.text_of(f"{batch.runtime_info.output_uri}.000000000") == "hello batch\n"
+        journal = wait_until(lambda: [j for j in dataproc.journal() if j["id"] == "hello"], "it")
+        assert [(line["kind"], line["state"]) for line in journal] == [("batch", "DONE")]
 
+    def test_an_id_is_taken_once_and_a_request_id_answers_again(self, dataproc):
+        request = {
+            "parent": LOCATION,
+            "batch": {"pyspark_batch": {"main_python_file_uri": dataproc.upload("b.py", "")}},
+            "batch_id": "taken",
+        }
+        first = dataproc.batches.create_batch(request={**request, "request_id": "r1"})
+        again = dataproc.batches.create_batch(request={**request, "request_id": "r1"})
+        assert again.operation.name == first.operation.name
+        with pytest.raises(AlreadyExists, match="batches/taken"):
+            dataproc.batches.create_batch(request=request)
+
+    def test_a_failing_one_says_why(self, dataproc):
+        operation = dataproc.create_batch("raise ValueError('no luck')", batch_id="failing")
+        with pytest.raises(Aborted, match="ValueError: no luck"):
+            operation.result(timeout=60, polling=QUICK)
+        batch = dataproc.batch("failing")
+        assert batch.state.name == "FAILED"
+        assert batch.state_message.startswith("Batch failed with message [ValueError: no luck]")
+
+    def test_cancelling_its_operation_ends_it(self, dataproc):
+        operation = dataproc.create_batch(SLEEP, batch_id="long")
+        dataproc.wait_for_batch("long", "RUNNING")
+        with pytest.raises(FailedPrecondition, match="cancel it before"):
+            dataproc.batches.delete_batch(name=f"{LOCATION}/batches/long")
+        name = dataproc.batch("long").operation
+        assert name == operation.operation.name
+        dataproc.batches.cancel_operation({"name": name})
+        assert dataproc.wait_for_batch("long").state.name == "CANCELLED"
+        dataproc.batches.cancel_operation({"name": name})
+        with pytest.raises(Cancelled):
+            operation.result(timeout=60, polling=QUICK)
+        dataproc.batches.delete_batch(name=f"{LOCATION}/batches/long")
+        with pytest.raises(NotFound, match="batches/long"):
+            dataproc.batch("long")
+
+    def test_its_job_is_nobodys_business(self, dataproc):
+        dataproc.create_batch("", batch_id="hidden").result(timeout=60, polling=QUICK)
+        job_id = f"srvls-batch-{dataproc.batch('hidden').uuid}"
+        with pytest.raises(NotFound):
+            dataproc.get(job_id)
+        with pytest.raises(NotFound):
+            dataproc.jobs.cancel_job(**SCOPE, job_id=job_id)
+        ids = [job.reference.job_id for job in dataproc.jobs.list_jobs(request=SCOPE)]
+        assert not [job_id for job_id in ids if job_id.startswith("srvls")]
+
+    def test_listing_filters_by_state_and_labels(self, dataproc):
+        operation = dataproc.create_batch("", batch_id="listed", labels={"listed": "yes"})
+        operation.result(timeout=60, polling=QUICK)
+
+        def names(text):
+            found = dataproc.batches.list_batches({"parent": LOCATION, "filter": text})
+            return [batch.name.rpartition("/")[2] for batch in found]
+
+        assert names("labels.listed = yes") == ["listed"]
+        assert names("state = SUCCEEDED AND labels.listed = yes") == ["listed"]
+        assert names("state = RUNNING AND labels.listed = yes") == []
+
+    def test_it_survives_the_service(self, own, tmp_path):
+        dataproc = own()
+        dataproc.create_batch(TestFaults.ONCE, str(tmp_path), batch_id="adopted")
+        wait_until((tmp_path / "ran").exists, "the batch to run")
+        dataproc.kill()
+        dataproc.start()
+        assert dataproc.batch("adopted").state.name == "RUNNING"
+        with pytest.raises(AlreadyExists):
+            dataproc.create_batch(TestFaults.ONCE, str(tmp_path), batch_id="adopted")
+        (tmp_path / "go").touch()
+        assert dataproc.wait_for_batch("adopted").state.name == "SUCCEEDED"
+        assert (tmp_path / "ran").read_text() == "ran\n"
+        assert [line["id"] for line in dataproc.journal()] == ["adopted"]
+
+    def test_what_is_wrong_with_one_is_said(self, dataproc):
+        def create(batch_id="wrong", **batch):
+            dataproc.batches.create_batch(parent=LOCATION, batch=batch, batch_id=batch_id)
+
+        script = {"main_python_file_uri": "gs://b/x.py"}
+        with pytest.raises(InvalidArgument, match="batch_config"):
+            create()
+        with pytest.raises(InvalidArgument, match="main_python_file_uri"):
+            create(pyspark_batch={})
+        with pytest.raises(InvalidArgument, match="Invalid batch id 'No'"):
+            create("No", pyspark_batch=script)
+        with pytest.raises(MethodNotImplemented, match="spark_r_batch"):
+            create(spark_r_batch={"main_r_file_uri": "gs://b/x.R"})
+        with pytest.raises(MethodNotImplemented, match="container_image"):
+            create(pyspark_batch=script, runtime_config={"container_image": "mine"})
+
+
+class TestWhatIsNotThere:
     def test_jobs_of_other_kinds_are_refused(self, dataproc):
         job = {"placement": {"cluster_name": CLUSTER}, "hive_job": {"query_file_uri": "gs://b/q"}}
         with pytest.raises(MethodNotImplemented, match="hive_job"):

@@ -9,6 +9,8 @@ import pytest
 
 from tests.local_bigquery import LocalBigQuery
 from tests.local_google import (
+    CLUSTER,
+    LOCATION,
     QUICK,
     SCOPE,
     LocalDataproc,
@@ -188,3 +190,24 @@ def test_a_script_that_fails_in_spark_tells_why(dataproc):
     assert job.status.state.name == "ERROR"
     assert "AnalysisException: [PATH_NOT_FOUND]" in job.status.details
     assert "gs://data-1/none" in job.status.details
+
+
+def test_a_batch_runs_spark_sql_with_variables(dataproc):
+    uri = dataproc.upload("q.sql", "SELECT concat('is ', '${what}') AS said; SELECT 6 * 7;")
+    batch = {"spark_sql_batch": {"query_file_uri": uri, "query_variables": {"what": "right"}}}
+    operation = dataproc.batches.create_batch(parent=LOCATION, batch=batch, batch_id="sparksql")
+    made = operation.result(timeout=120, polling=QUICK)
+    printed = dataproc.text_of(f"{made.runtime_info.output_uri}.000000000").splitlines()
+    assert [line for line in printed if line in ("is right", "42")] == ["is right", "42"]
+
+
+def test_a_job_runs_a_class_of_its_jars(dataproc):
+    work = {
+        "main_class": "org.apache.spark.sql.hive.thriftserver.SparkSQLCLIDriver",
+        "args": ["-e", "SELECT 6 * 7"],
+    }
+    job = {"placement": {"cluster_name": CLUSTER}, "spark_job": work}
+    job_id = dataproc.jobs.submit_job(**SCOPE, job=job).reference.job_id
+    assert dataproc.wait_for(job_id).status.state.name == "DONE"
+    assert "42" in dataproc.output(job_id).splitlines()
+    assert {line["kind"] for line in dataproc.journal() if line["id"] == job_id} == {"spark"}

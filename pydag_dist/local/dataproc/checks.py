@@ -7,10 +7,11 @@ from collections.abc import Mapping
 
 from pydag_dist.local.dataproc.refused import invalid
 
-# From the field descriptions of google.cloud.dataproc.v1 (clusters.proto, jobs.proto).
+# From the field descriptions of google.cloud.dataproc.v1: clusters, jobs and batches.proto.
 CLUSTER_NAME = re.compile(r"[a-z]([a-z0-9-]{0,50}[a-z0-9])?")
 JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{0,40}")
+BATCH_ID = re.compile(r"[a-z0-9-]{4,63}")
 LABEL_KEY = re.compile(r"[^\W\d_A-Z][\w-]{0,62}")
 LABEL_VALUE = re.compile(r"[\w-]{0,63}")
 MOST_LABELS = 32
@@ -29,6 +30,12 @@ def check_job_id(job_id: str) -> None:
     """Refuse an id that Google would refuse."""
     if not JOB_ID.fullmatch(job_id):
         raise invalid(f"Invalid job id {job_id!r}: up to 100 letters, digits, _ and -")
+
+
+def check_batch_id(batch_id: str) -> None:
+    """Refuse an id that Google would refuse."""
+    if not BATCH_ID.fullmatch(batch_id):
+        raise invalid(f"Invalid batch id {batch_id!r}: 4 to 63 lower-case letters, digits and -")
 
 
 def check_request_id(request_id: str) -> None:

@@ -167,7 +167,7 @@ class Clusters:
         cluster.project_id = scope.project
         cluster.cluster_uuid = str(uuid.uuid4())
         cluster.status_history = []
-        cluster.status = ClusterStatus(state=State.CREATING, state_start_time=_moment(time.time()))
+        cluster.status = ClusterStatus(state=State.CREATING, state_start_time=moment(time.time()))
         cluster.labels.update(_own_labels(scope, cluster))
         # Google's names end in the project's number and a random part.
         suffix = f"{scope.region}-{crc32(scope.project.encode()):010d}-local"
@@ -229,7 +229,7 @@ def _settled(cluster: Cluster, at: float) -> Cluster:
 
 def _enter(cluster: Cluster, state: int, at: float) -> None:
     cluster.status_history.append(cluster.status)
-    cluster.status = ClusterStatus(state=state, state_start_time=_moment(at))
+    cluster.status = ClusterStatus(state=state, state_start_time=moment(at))
 
 
 def _own_labels(scope: Scope, cluster: Cluster) -> dict[str, str]:
@@ -248,5 +248,6 @@ def _facts(cluster: Cluster) -> dict[str, set[str]]:
     }
 
 
-def _moment(seconds: float) -> dt.datetime:
+def moment(seconds: float) -> dt.datetime:
+    """A time as messages have it."""
     return dt.datetime.fromtimestamp(seconds, dt.UTC)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 import uuid
 from collections.abc import Callable
@@ -25,7 +24,8 @@ from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2
 
 from pydag_dist.local.dataproc.checks import check_job_id, check_labels, check_request_id
-from pydag_dist.local.dataproc.clusters import Clusters
+from pydag_dist.local.dataproc.clusters import Clusters, moment
+from pydag_dist.local.dataproc.kinds import check_job
 from pydag_dist.local.dataproc.listing import Filter, page
 from pydag_dist.local.dataproc.refused import (
     already_exists,
@@ -85,7 +85,8 @@ class Jobs:
                 "clusterName": {job.placement.cluster_name},
             }
             if (
-                matcher.name in ("ALL", activity)
+                job.placement.cluster_name  # else it is a batch's
+                and matcher.name in ("ALL", activity)
                 and request.cluster_name in ("", job.placement.cluster_name)
                 and wanted.accepts(facts, job.labels)
             ):
@@ -124,7 +125,7 @@ class Jobs:
     def require(self, key: JobKey) -> Job:
         """The job as it is now; NOT_FOUND if there is none."""
         job = self._store.job(key)
-        if job is None:
+        if job is None or not job.placement.cluster_name:  # a batch's is nobody's business
             raise not_found(str(key))
         return job
 
@@ -171,7 +172,7 @@ class Jobs:
         job.job_uuid = str(uuid.uuid4())
         job.done = False
         job.status_history = []
-        job.status = JobStatus(state=State.PENDING, state_start_time=_now())
+        job.status = JobStatus(state=State.PENDING, state_start_time=moment(time.time()))
         job.driver_control_files_uri = (
             f"gs://{cluster.config.config_bucket}/google-cloud-dataproc-metainfo/"
             f"{cluster.cluster_uuid}/jobs/{key.id}/"
@@ -209,7 +210,7 @@ def enter(job: Job, state: int, details: str = "") -> None:
     if job.status.state == state:
         return
     job.status_history.append(job.status)
-    job.status = JobStatus(state=state, details=details, state_start_time=_now())
+    job.status = JobStatus(state=state, details=details, state_start_time=moment(time.time()))
     job.done = state in FINAL
 
 
@@ -217,18 +218,8 @@ def _check(scope: Scope, job: Job) -> None:
     check_labels(job.labels)
     if job.reference.project_id not in ("", scope.project):
         raise invalid(f"JobReference.project_id {job.reference.project_id} is not {scope.project}")
-    kind = Job.pb(job).WhichOneof("type_job")
-    if kind is None:
-        raise invalid("Job.type_job is required: a job must have pyspark_job")
-    if kind != "pyspark_job":
-        raise unimplemented(f"A {kind}")
-    if not job.pyspark_job.main_python_file_uri:
-        raise invalid("PySparkJob.main_python_file_uri is required")
+    check_job(job)
     if not job.placement.cluster_name:
         raise invalid("JobPlacement.cluster_name is required")
     if job.scheduling.max_failures_per_hour or job.scheduling.max_failures_total:
         raise unimplemented("A job that is started again when it fails (Job.scheduling)")
-
-
-def _now() -> dt.datetime:
-    return dt.datetime.fromtimestamp(time.time(), dt.UTC)

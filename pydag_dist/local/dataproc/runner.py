@@ -14,8 +14,10 @@ from typing import Any
 from google.cloud.dataproc_v1 import Job, JobStatus
 
 from pydag_dist.local.dataproc import spark
+from pydag_dist.local.dataproc.batches import ID_LABEL
 from pydag_dist.local.dataproc.jobs import FINAL, enter
 from pydag_dist.local.dataproc.journal import Journal
+from pydag_dist.local.dataproc.kinds import kind_of, work_of
 from pydag_dist.local.dataproc.output import DriverOutput
 from pydag_dist.local.dataproc.process import JobProcess
 from pydag_dist.local.dataproc.storage import Storage
@@ -23,6 +25,7 @@ from pydag_dist.local.dataproc.store import JobKey, Scope, Store
 
 State = JobStatus.State
 CANCELLING = (State.CANCEL_PENDING, State.CANCEL_STARTED)
+_MAINS = ("main_python_file_uri", "main_jar_file_uri", "query_file_uri")
 NEVER_STARTED = "Job was cancelled before it started."
 LOOK = 0.1  # seconds between two looks at a process
 PUBLISH = 1.0  # seconds between two uploads of its output
@@ -201,13 +204,14 @@ class Runner:
         def fetch(uris: Any, below: str) -> list[str]:
             return [self._local(uri, directory / below) for uri in uris]
 
-        script = job.pyspark_job
+        work = work_of(job)
+        main = next((uri for name in _MAINS if (uri := getattr(work, name, ""))), "")
         return spark.LocalFiles(
-            main=self._local(script.main_python_file_uri, directory / "main"),
-            python=fetch(script.python_file_uris, "python"),
-            jars=fetch(spark.wanted_jars(list(script.jar_file_uris)), "jars"),
-            others=fetch(script.file_uris, "files"),
-            archives=fetch(script.archive_uris, "archives"),
+            main=self._local(main, directory / "main") if main else "",
+            python=fetch(getattr(work, "python_file_uris", []), "python"),
+            jars=fetch(spark.wanted_jars(list(work.jar_file_uris)), "jars"),
+            others=fetch(getattr(work, "file_uris", []), "files"),
+            archives=fetch(getattr(work, "archive_uris", []), "archives"),
         )
 
     def _local(self, uri: str, directory: Path) -> str:
@@ -249,9 +253,9 @@ def _record(key: JobKey, job: Job, directory: Path) -> dict[str, Any]:
     started = states.get(State.RUNNING) or states.get(State.SETUP_DONE) or job.status
     rows = directory / "rows"
     return {
-        "id": key.id,
+        "id": job.labels.get(ID_LABEL, key.id),
         "uuid": job.job_uuid,
-        "kind": "pyspark",
+        "kind": kind_of(job).removesuffix("_job") if job.placement.cluster_name else "batch",
         "project": key.scope.project,
         "region": key.scope.region,
         "started": started.state_start_time.timestamp(),

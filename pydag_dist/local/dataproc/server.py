@@ -22,6 +22,7 @@ from google.protobuf.message import Message
 from requests.exceptions import RequestException
 
 from pydag_dist.errors import LocalServiceError
+from pydag_dist.local.dataproc.batches import Batches
 from pydag_dist.local.dataproc.clusters import Clusters
 from pydag_dist.local.dataproc.jobs import Jobs
 from pydag_dist.local.dataproc.refused import Refused, not_found, unimplemented
@@ -76,6 +77,12 @@ class Service:
         self._jobs = Jobs(
             self._store, self._clusters, start=self._runner.start, cancel=self._runner.cancel
         )
+        self._batches = Batches(
+            self._store,
+            make_bucket=storage.make_bucket,
+            start=self._runner.start,
+            cancel=self._runner.cancel,
+        )
 
     def serve(self) -> None:
         """Answer until SIGTERM or SIGINT."""
@@ -111,8 +118,8 @@ class Service:
     def _methods(self) -> dict[str, tuple[Any, Callable[[Any], Any]]]:
         """Path of each call: its request's type, and who answers it."""
         api, google = dataproc_v1, operations_pb2
-        clusters, jobs, prefix = self._clusters, self._jobs, "/google.cloud.dataproc.v1."
-        operations = "/google.longrunning.Operations/"
+        clusters, jobs, batches = self._clusters, self._jobs, self._batches
+        prefix, operations = "/google.cloud.dataproc.v1.", "/google.longrunning.Operations/"
         return {
             f"{prefix}ClusterController/CreateCluster": (api.CreateClusterRequest, clusters.create),
             f"{prefix}ClusterController/GetCluster": (api.GetClusterRequest, clusters.get),
@@ -128,6 +135,10 @@ class Service:
             f"{prefix}JobController/ListJobs": (api.ListJobsRequest, jobs.find),
             f"{prefix}JobController/CancelJob": (api.CancelJobRequest, jobs.cancel),
             f"{prefix}JobController/DeleteJob": (api.DeleteJobRequest, jobs.delete),
+            f"{prefix}BatchController/CreateBatch": (api.CreateBatchRequest, batches.create),
+            f"{prefix}BatchController/GetBatch": (api.GetBatchRequest, batches.get),
+            f"{prefix}BatchController/ListBatches": (api.ListBatchesRequest, batches.find),
+            f"{prefix}BatchController/DeleteBatch": (api.DeleteBatchRequest, batches.delete),
             f"{operations}GetOperation": (google.GetOperationRequest, self._get_operation),
             f"{operations}CancelOperation": (google.CancelOperationRequest, self._cancel_operation),
         }
@@ -135,12 +146,16 @@ class Service:
     def _get_operation(
         self, request: operations_pb2.GetOperationRequest
     ) -> operations_pb2.Operation:
-        found = self._jobs.operation(request.name) or self._clusters.operation(request.name)
+        parts = (self._batches, self._jobs, self._clusters)
+        found = next((found for part in parts if (found := part.operation(request.name))), None)
         if found is None:
             raise not_found(f"Operation {request.name}")
         return found
 
     def _cancel_operation(self, request: operations_pb2.CancelOperationRequest) -> empty_pb2.Empty:
+        if batch := self._batches.key_of_operation(request.name):
+            self._batches.cancel(batch)
+            return empty_pb2.Empty()
         key = self._jobs.key_of_operation(request.name)
         if key is None:
             raise unimplemented("Cancelling the operation of a cluster")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from google.cloud.dataproc_v1 import Cluster, Job
+from google.cloud.dataproc_v1 import Batch, Cluster, Job
 from google.longrunning import operations_pb2
 
 
@@ -31,6 +31,16 @@ class JobKey(NamedTuple):
 
     def __str__(self) -> str:
         return f"Job {self.scope}/jobs/{self.id}"
+
+
+class BatchKey(NamedTuple):
+    """Names one batch."""
+
+    scope: Scope
+    id: str
+
+    def __str__(self) -> str:
+        return f"Batch {self.scope}/batches/{self.id}"
 
 
 class Store:
@@ -99,6 +109,12 @@ class Store:
         )
         return Job.deserialize(row[0]) if row else None
 
+    def require_job(self, key: JobKey) -> Job:
+        """A job that is there because a batch names it."""
+        job = self.job(key)
+        assert job, key  # noqa: S101 - added with the batch, and never dropped
+        return job
+
     def jobs(self, scope: Scope) -> list[Job]:
         """Newest first."""
         rows = self._all(
@@ -155,6 +171,50 @@ class Store:
         """Forget a job."""
         self._run(
             "DELETE FROM jobs WHERE project = ? AND region = ? AND id = ?", *key.scope, key.id
+        )
+
+    # Batches
+
+    def batch(self, key: BatchKey) -> tuple[Batch, str] | None:
+        """The record, and the id of the job that carries it out."""
+        row = self._one(
+            "SELECT body, job FROM batches WHERE project = ? AND region = ? AND id = ?",
+            *key.scope,
+            key.id,
+        )
+        return (Batch.deserialize(row[0]), row[1]) if row else None
+
+    def batches(self, scope: Scope) -> list[str]:
+        """Ids, newest first."""
+        rows = self._all(
+            "SELECT id FROM batches WHERE project = ? AND region = ? ORDER BY sequence DESC",
+            *scope,
+        )
+        return [batch_id for (batch_id,) in rows]
+
+    def batch_of_job(self, key: JobKey) -> BatchKey | None:
+        """The batch that a job carries out."""
+        row = self._one(
+            "SELECT id FROM batches WHERE project = ? AND region = ? AND job = ?",
+            *key.scope,
+            key.id,
+        )
+        return BatchKey(key.scope, row[0]) if row else None
+
+    def add_batch(self, key: BatchKey, batch: Batch, job_id: str) -> None:
+        """A new batch."""
+        self._run(
+            "INSERT INTO batches (project, region, id, body, job) VALUES (?, ?, ?, ?, ?)",
+            *key.scope,
+            key.id,
+            Batch.serialize(batch),
+            job_id,
+        )
+
+    def drop_batch(self, key: BatchKey) -> None:
+        """Forget a batch; its job stays, and nobody can ask for it."""
+        self._run(
+            "DELETE FROM batches WHERE project = ? AND region = ? AND id = ?", *key.scope, key.id
         )
 
     # Operations and request ids

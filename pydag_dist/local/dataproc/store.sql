@@ -24,14 +24,26 @@ CREATE TABLE IF NOT EXISTS jobs (
 CREATE INDEX IF NOT EXISTS jobs_open ON jobs (active, journaled);
 CREATE INDEX IF NOT EXISTS jobs_operation ON jobs (operation);
 
--- Operations of clusters; a job's operation is computed from the job.
+-- A batch is carried out by a job without a cluster, and its state is that job's.
+CREATE TABLE IF NOT EXISTS batches (
+    sequence  INTEGER PRIMARY KEY,  -- order of creation
+    project   TEXT NOT NULL,
+    region    TEXT NOT NULL,
+    id        TEXT NOT NULL,
+    body      BLOB NOT NULL,  -- Batch, without what follows from its job
+    job       TEXT NOT NULL,  -- the job's id
+    UNIQUE (project, region, id),
+    UNIQUE (project, region, job)
+);
+
+-- Operations of clusters; a job's or batch's operation is computed from the job.
 CREATE TABLE IF NOT EXISTS operations (
     name    TEXT PRIMARY KEY,  -- projects/P/regions/R/operations/UUID
     body    BLOB NOT NULL,     -- google.longrunning.Operation as it is when it has ended
     settles REAL NOT NULL      -- epoch seconds of its end
 );
 
--- What a request_id led to: the name of an operation, or the id of a job.
+-- What a request_id led to: the name of an operation, or the id of a job or batch.
 CREATE TABLE IF NOT EXISTS requests (
     kind    TEXT NOT NULL,
     project TEXT NOT NULL,
