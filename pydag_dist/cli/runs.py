@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from pydag_dist.cli import live
+from pydag_dist.cli import live, past
 from pydag_dist.cli.waiting import wait_for
 from pydag_dist.client import Client
 from pydag_dist.dag import Dag
@@ -78,12 +78,14 @@ def submit(
 def status(run_id: str, as_json: bool) -> None:
     """Show a run and its tasks: states, tries, times, workers.
 
+    A run that Redis has no longer is looked for in the history (PYDAG_DATABASE_URL).
+
     \b
     Examples:
         pydag status nightly-20240501t020000-0123456789abcdef
         pydag status RUN --json | jq '.tasks.ingest.state'
     """
-    snapshot = Client().run(run_id).snapshot()
+    snapshot = past.snapshot_of(run_id)
     if as_json:
         click.echo(json.dumps(snapshot.to_dict(), indent=2))
     else:
@@ -94,13 +96,13 @@ def status(run_id: str, as_json: bool) -> None:
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="As JSON, one object.")
 def runs(limit: int, as_json: bool) -> None:
-    """List the newest runs first.
+    """List the newest runs first: those in Redis, then older ones of the history.
 
     \b
     Example:
         pydag runs --limit 5
     """
-    found = Client().runs(limit)
+    found = past.newest_runs(limit)
     if as_json:
         click.echo(json.dumps({"runs": [asdict(run) for run in found]}, indent=2))
         return

@@ -1,0 +1,74 @@
+"""`pydag status` and `pydag runs` for runs that Redis has no longer."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pydag_dist.history import History, batch_of
+from tests.unit.test_cli import pydag_cli
+
+HEAD = {"dag_id": "d", "submitted_at": "1000000", "total": "1"}
+DAG = '{"dag_id": "d", "tasks": []}'
+
+
+@pytest.fixture(params=[False, True], ids=["default", "named"])
+def history(connection, monkeypatch, tmp_path, request):
+    """A history of this Redis with the ended run `old`; by its URL, or where it is by default."""
+    monkeypatch.setenv("PYDAG_HOME", str(tmp_path))
+    url = f"sqlite:///{tmp_path / 'history.sqlite'}"
+    if request.param:
+        url = f"sqlite:///{tmp_path / 'named.sqlite'}"
+        monkeypatch.setenv("PYDAG_DATABASE_URL", url)
+    connection.set("pydag:epoch", "e1")
+    with History(url) as history:
+        history.open()
+        history.set_epoch("e1")
+        head = {"kind": "run", "run": "old", "state": "success", "at": "3000000"}
+        task = {
+            "kind": "task",
+            "run": "old",
+            "task": "t",
+            "try": "2",
+            "state": "success",
+            "at": "1",
+        }
+        entries = [("1-0", {**task, "result": "[1]"}), ("2-0", head)]
+        history.write(batch_of(entries, {"old": HEAD}, {"old": DAG}))
+        yield history
+
+
+@pytest.mark.usefixtures("history")
+def test_status_finds_a_run_in_the_history():
+    status = json.loads(pydag_cli("status", "old", "--json").stdout)
+    assert (status["dag_id"], status["state"], status["ended_at"]) == ("d", "success", 3.0)
+    assert status["tasks"]["t"]["result"] == [1]
+    result = pydag_cli("status", "other")
+    assert result.exit_code == 2
+    assert "Redis has no run other" in result.stderr
+
+
+@pytest.mark.usefixtures("history")
+def test_runs_lists_those_of_redis_and_then_those_of_the_history(installation):
+    installation.engine.submit("new", DAG, "d")
+    installation.engine.submit("old2", DAG, "d")
+    listed = json.loads(pydag_cli("runs", "--json").stdout)["runs"]
+    assert [run["run_id"] for run in listed] == ["old2", "new", "old"]
+    assert listed[-1]["counts"] == {"total": 1, "ended": 1, "active": 0, "failed": 0}
+    listed = json.loads(pydag_cli("runs", "--limit", "2", "--json").stdout)["runs"]
+    assert [run["run_id"] for run in listed] == ["old2", "new"]
+
+
+def test_runs_leaves_out_another_installation_s(history):
+    history.set_epoch("e2")
+    assert json.loads(pydag_cli("runs", "--json").stdout)["runs"] == []
+
+
+@pytest.mark.usefixtures("connection")
+def test_a_history_that_cannot_be_read_is_one_sentence(monkeypatch, tmp_path):
+    monkeypatch.setenv("PYDAG_DATABASE_URL", f"sqlite:///{tmp_path}/nowhere/history.sqlite")
+    result = pydag_cli("status", "old")
+    assert result.exit_code == 2
+    assert "can't be read: unable to open database file" in result.stderr
+    assert result.stderr.count("\n") == 1
