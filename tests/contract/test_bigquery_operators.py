@@ -11,6 +11,7 @@ from tests.local_bigquery import PROJECT, LocalBigQuery
 from tests.unit.workers.support import Log, context
 from workers.errors import TaskFailed
 from workers.operators import Done, Pending, find
+from workers.operators.base import Asked
 
 DATASET = f"{PROJECT}.operators"
 PEOPLE = [{"name": "id", "type": "INT64", "mode": "REQUIRED"}, {"name": "name", "type": "STRING"}]
@@ -268,7 +269,11 @@ def test_a_tables_rows_and_freshness_are_checked(client, table):
 
 
 def asked(*tasks):
-    return find("bigquery.wait_table").answers(tasks)
+    """The answers to sensors that are polled together."""
+    sensor = find("bigquery.wait_table")
+    polled = [Asked(one, sensor.submit(one)) for one in tasks]
+    answers = dict(sensor.poll_many(polled))
+    return [answers[one] for one in polled]
 
 
 def waits(table: str, **params):
@@ -307,8 +312,18 @@ def test_many_tables_are_looked_for_in_one_list(client, table, local_bigquery):
 
 def test_what_bigquery_refuses_fails_the_task(table, local_bigquery):
     local_bigquery.fault(method="tables.get", status=403, reason="accessDenied", message="no")
-    with pytest.raises(TaskFailed, match="looking for tables of BigQuery: accessDenied: no"):
-        asked(waits(table))
+    [answer] = asked(waits(table))
+    assert str(answer) == f"looking for tables of {DATASET}: accessDenied: no"
+    local_bigquery.fault(method="tables.get", status=403, reason="accessDenied", message="no")
+    with pytest.raises(TaskFailed, match=f"looking for table {table}: accessDenied: no"):
+        run("bigquery.wait_table", table, table=table)
+
+
+def test_who_may_not_list_tables_asks_for_each(client, table, local_bigquery):
+    client.query_and_wait(f"CREATE TABLE `{table}` AS SELECT 1 AS id")
+    local_bigquery.fault(method="tables.list", status=403, reason="accessDenied", message="no")
+    answers = asked(*[waits(name) for name in (table, *(f"{table}_{n}" for n in range(9)))])
+    assert [type(answer) for answer in answers] == [Done] + [Pending] * 9
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from google.api_core.exceptions import NotFound
+from google.api_core.exceptions import Forbidden, NotFound
 from google.cloud import bigquery
 
 from pydag_dist.dag.bigquery_params import BigQueryWaitTable
-from workers import google
+from workers import google, patience
+from workers.errors import RemoteStateUnknown, TaskFailed
 from workers.operators.base import (
+    Answer,
+    Asked,
     Done,
     Handle,
     Pending,
@@ -21,8 +26,12 @@ from workers.operators.base import (
     TaskContext,
     parsed_params,
 )
+from workers.operators.polling import by_place
+
+log = logging.getLogger(__name__)
 
 _LIST_FROM = 5  # tables of one dataset that are cheaper to look for in its list
+_AT_ONCE = 8  # calls
 
 _PARTITIONS = """
 SELECT table_name, partition_id, MAX(last_modified_time), SUM(total_rows)
@@ -48,6 +57,11 @@ class Wanted:
     partition: str | None
     newer_than: datetime | None
 
+    @property
+    def name(self) -> str:
+        """The table's."""
+        return f"{self.dataset}.{self.table}"
+
     @classmethod
     def by(cls, context: TaskContext) -> Wanted:
         """What the task of `context` waits for."""
@@ -57,16 +71,16 @@ class Wanted:
 
     def answer(self, found: Found | None) -> Pending | Done:
         """What was found, as an answer to the task."""
-        name = f"{self.dataset}.{self.table}"
-        shown = f"partition {self.partition} of table {name}" if self.partition else f"table {name}"
+        shown = f"table {self.name}"
+        if self.partition:
+            shown = f"partition {self.partition} of {shown}"
         if found is None:
             return Pending(f"{shown} is not there")
         modified = found.modified.isoformat()
         if self.newer_than and found.modified <= self.newer_than:
             return Pending(f"{shown} was last changed {modified}")
-        return Done(
-            {"table": name, "partition": self.partition, "modified": modified, "rows": found.rows}
-        )
+        told = {"partition": self.partition, "modified": modified, "rows": found.rows}
+        return Done({"table": self.name, **told})
 
 
 class WaitTable(RemoteOperator):
@@ -80,75 +94,106 @@ class WaitTable(RemoteOperator):
         return google.local_bigquery()
 
     def handle(self, context: TaskContext) -> Handle:
-        """Nothing is started, so there is nothing to name."""
-        Wanted.by(context)  # params that are wrong fail at once
-        return {}
+        """Where to ask: nothing is started, so there is nothing else to name."""
+        params = parsed_params(context, BigQueryWaitTable)
+        access = google.access(context.settings, params.connection, params.project)
+        return {
+            "connection": params.connection,
+            "project": params.project,
+            "location": params.location or access.location,
+        }
 
     def submit(self, context: TaskContext) -> Handle:
         """Start nothing."""
         return self.handle(context)
 
-    def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:  # noqa: ARG002
+    def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
         """Ask for one."""
-        [answer] = self.answers([context])
-        return answer
+        wanted = Wanted.by(context)
+        with google.explained(f"looking for table {wanted.name}"):
+            return wanted.answer(_found(context, handle, wanted.dataset, [wanted]).get(wanted))
+
+    def poll_many(self, asked: Sequence[Asked]) -> Iterator[tuple[Asked, Answer]]:
+        """Ask for the tables and partitions of a dataset with as few calls as it takes."""
+        for some in by_place(asked, "connection", "project", "location"):
+            for dataset, wanted in _by_dataset(some).items():
+                if patience.is_out():
+                    return
+                try:
+                    with google.explained(f"looking for tables of {dataset}"):
+                        one = some[0]
+                        found = _found(one.context, one.handle, dataset, list(wanted.values()))
+                except RemoteStateUnknown as error:
+                    log.warning("%s", error)
+                    continue
+                except TaskFailed as error:
+                    yield from ((one, error) for one in wanted)
+                    continue
+                yield from ((one, want.answer(found.get(want))) for one, want in wanted.items())
 
     def cancel(self, context: TaskContext, handle: Handle) -> None:
         """Nothing is there to cancel."""
 
-    def answers(self, contexts: Sequence[TaskContext]) -> list[Pending | Done]:
-        """Ask for what several tasks of one connection wait for, with as few calls as it takes."""
-        wanted = [Wanted.by(context) for context in contexts]
-        log = contexts[0].log
-        params = parsed_params(contexts[0], BigQueryWaitTable)
-        access = google.access(contexts[0].settings, params.connection, params.project)
-        with google.explained("looking for tables of BigQuery"):
-            asker = _Asker(log, google.bigquery_client(access), params.location or access.location)
-            found: dict[Wanted, Found] = {}
-            for dataset, of in _by_dataset(wanted).items():
-                found |= asker.tables(dataset, [w for w in of if w.partition is None])
-                found |= asker.partitions(dataset, [w for w in of if w.partition is not None])
-        return [one.answer(found.get(one)) for one in wanted]
 
-
-def _by_dataset(wanted: Iterable[Wanted]) -> Mapping[str, list[Wanted]]:
-    groups: dict[str, list[Wanted]] = defaultdict(list)
-    for one in wanted:
-        groups[one.dataset].append(one)
+def _by_dataset(asked: Sequence[Asked]) -> Mapping[str, dict[Asked, Wanted]]:
+    groups: dict[str, dict[Asked, Wanted]] = defaultdict(dict)
+    for one in asked:
+        wanted = Wanted.by(one.context)
+        groups[wanted.dataset][one] = wanted
     return groups
+
+
+def _found(
+    context: TaskContext, handle: Handle, dataset: str, wanted: Sequence[Wanted]
+) -> dict[Wanted, Found]:
+    """What is there of what is wanted in a dataset."""
+    access = google.access(context.settings, handle["connection"], handle["project"])
+    asker = _Asker(context.log, google.bigquery_client(access), dataset, handle["location"])
+    tables = [one for one in wanted if one.partition is None]
+    partitions = [one for one in wanted if one.partition is not None]
+    return asker.tables(tables) | asker.partitions(partitions)
 
 
 @dataclass(frozen=True)
 class _Asker:
     log: Any
     client: bigquery.Client
+    dataset: str
     location: str
 
-    def tables(self, dataset: str, wanted: list[Wanted]) -> dict[Wanted, Found]:
+    def tables(self, wanted: list[Wanted]) -> dict[Wanted, Found]:
         """Those that are there: of many, the list of the dataset tells whom to ask about."""
         names = {one.table for one in wanted}
         if len(names) >= _LIST_FROM:
-            names &= self._listed(dataset)
-        found = {name: self._table(f"{dataset}.{name}") for name in names}
+            names = self._listed(names)
+        if not names:
+            return {}
+        with ThreadPoolExecutor(min(_AT_ONCE, len(names)), "table") as pool:
+            found = dict(zip(names, pool.map(self._table, names), strict=True))
         return {one: there for one in wanted if (there := found.get(one.table))}
 
-    def _listed(self, dataset: str) -> set[str]:
+    def _listed(self, names: set[str]) -> set[str]:
+        """Those among the dataset's tables; all, if these may not be listed."""
+
         def listed(**options: Any) -> set[str]:
-            return {item.table_id for item in self.client.list_tables(dataset, **options)}
+            return {item.table_id for item in self.client.list_tables(self.dataset, **options)}
 
         try:
-            return google.call(self.log, listed, retry=None, page_size=1000)
+            return names & google.call(self.log, listed, retry=None, page_size=1000)
         except NotFound:
             return set()
+        except Forbidden:
+            return names
 
     def _table(self, name: str) -> Found | None:
+        name = f"{self.dataset}.{name}"
         try:
             table: Any = google.call(self.log, self.client.get_table, name, retry=None)
         except NotFound:
             return None
         return Found(table.modified, table.num_rows or 0)
 
-    def partitions(self, dataset: str, wanted: list[Wanted]) -> dict[Wanted, Found]:
+    def partitions(self, wanted: list[Wanted]) -> dict[Wanted, Found]:
         """Those that are there, by one query."""
         if not wanted:
             return {}
@@ -159,7 +204,7 @@ class _Asker:
 
         def queried(timeout: float, **options: Any) -> list[bigquery.Row]:
             rows = self.client.query_and_wait(
-                _PARTITIONS.format(dataset=dataset),
+                _PARTITIONS.format(dataset=self.dataset),
                 job_config=bigquery.QueryJobConfig(query_parameters=parameters),
                 location=self.location,
                 api_timeout=timeout,
