@@ -155,7 +155,7 @@ class Pydag:
     def started(cls, directory: Path) -> Iterator[Pydag]:
         with ExitStack() as stack:
             server = stack.enter_context(RedisServer(valkey_binary(), directory / "redis"))
-            environment = {"PYDAG_REDIS_URL": server.url}
+            environment = {"PYDAG_REDIS_URL": server.url, "PYDAG_HOME": str(directory / "home")}
             coordinator = Program(
                 directory / "coordinator.log",
                 *("pydag_dist", "coordinator"),

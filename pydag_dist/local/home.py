@@ -16,7 +16,8 @@ from pydag_dist.errors import LocalServiceError
 
 
 class Home:
-    """`redis/`, `gcs/`, `bigquery/`, `dataproc/`, `logs/`; while something runs also `up.json`.
+    """`redis/`, `gcs/`, `bigquery/`, `dataproc/`, `logs/`, `history.sqlite`, and `up.json`
+    while something runs.
 
     A lock, held by the process that runs here and dropped by the system when that dies, says
     whether `up.json` is true.
@@ -37,7 +38,8 @@ class Home:
         for name in ("redis", "gcs", "bigquery", "dataproc", "logs"):
             with contextlib.suppress(FileNotFoundError):
                 shutil.rmtree(self.path / name)
-        (self.path / "seeded").unlink(missing_ok=True)
+        for file in (self.path / "seeded", *self.path.glob("history.sqlite*")):
+            file.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

@@ -95,6 +95,7 @@ def test_the_services_run_a_dag(services, start, tmp_path):
         assert program == "pydag"
         options = [str(flower_port) if option == "5555" else option for option in options]
         environment = {key: here(each) for key, each in services[name]["environment"].items()}
+        environment["PYDAG_HOME"] = str(tmp_path / "home")  # the image has a home of its own
         start(name, [PYDAG, *options], environment | given.get(name, {}))
 
     with Dag("means") as dag:
