@@ -16,8 +16,7 @@ from pydag_dist.errors import LocalServiceError
 
 
 class Home:
-    """`redis/`, `gcs/`, `bigquery/`, `dataproc/`, `logs/`, `history.sqlite`, and `up.json`
-    while something runs.
+    """A directory for each service, `logs/`, `history.sqlite`; while something runs also `up.json`.
 
     A lock, held by the process that runs here and dropped by the system when that dies, says
     whether `up.json` is true.
