@@ -173,7 +173,11 @@ class History:
             found = self._run(connection, run_id)
             if found is None:
                 return None
-            newest = self._newest_tries(connection, run_id)
+            newest = {t.task: t for t in self._newest_tries(connection, run_id)}
+        children = {}
+        for each in newest.values():
+            words = (each.expansions or "").split()
+            children.update(zip(words[::2], map(int, words[1::2]), strict=True))
         head = json.loads(found.head)
         return RunSnapshot(
             **_times(found),
@@ -182,7 +186,7 @@ class History:
                 source: int(head.get(f"enqueued/{source}", 0))
                 for source in ("coordinator", "chord", "tick")
             },
-            tasks={t.task: _task(t) for t in newest},
+            tasks={name: _task(t, _result(name, newest, children)) for name, t in newest.items()},
             reason=found.reason,
         )
 
@@ -226,7 +230,15 @@ def _summary(row: Any) -> RunSummary:
     return RunSummary(**_times(row), counts=counts)
 
 
-def _task(found: PastTry) -> TaskSnapshot:
+def _result(task: str, newest: Mapping[str, PastTry], children: Mapping[str, int]) -> Any:
+    """A task's result; an expanded task's is the list of its children's."""
+    if task in children:
+        return [_result(f"{task}.{i}", newest, children) for i in range(children[task])]
+    packed = newest[task].result if task in newest else None
+    return None if packed is None else json.loads(packed)
+
+
+def _task(found: PastTry, result: Any) -> TaskSnapshot:
     return TaskSnapshot(
         state=found.state,
         try_number=found.try_number,
@@ -235,6 +247,6 @@ def _task(found: PastTry) -> TaskSnapshot:
         started_at=found.started_at,
         ended_at=found.ended_at,
         worker=found.worker,
-        result=None if found.result is None else json.loads(found.result),
+        result=result,
         error=found.error,
     )

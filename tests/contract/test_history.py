@@ -132,6 +132,22 @@ def test_a_run_and_its_tries_come_back_as_they_were(history: History) -> None:
     }
 
 
+def test_the_result_of_an_expanded_task_is_the_list_of_its_children_s(history: History) -> None:
+    write(
+        history,
+        run("1-0", "queued"),
+        task("2-0", "names", 1, "success", result='["x", "y"]', expansions="each 2 other 0"),
+        task("3-0", "each", 1, "expanding"),
+        task("4-0", "each.0", 1, "failed"),
+        task("4-1", "each.1", 1, "success", result='"Y"'),
+        task("5-0", "each", 1, "failed"),
+    )
+    snapshot = history.snapshot("r")
+    assert snapshot is not None
+    results = {name: found.result for name, found in snapshot.tasks.items()}
+    assert results == {"names": ["x", "y"], "each": [None, "Y"], "each.0": None, "each.1": "Y"}
+
+
 def test_what_it_does_not_have_is_none(history: History) -> None:
     assert history.snapshot("r") is None
     assert history.past("r") is None
