@@ -174,7 +174,7 @@ class History:
             if found is None:
                 return None
             newest = {t.task: t for t in self._newest_tries(connection, run_id)}
-        children = {}
+        children: dict[str, int] = {}
         for each in newest.values():
             words = (each.expansions or "").split()
             children.update(zip(words[::2], map(int, words[1::2]), strict=True))
