@@ -11,7 +11,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from workers.operators.bigquery import Job
+from workers.operators.bigquery_job import Job
 
 FILE = Path(os.environ["PYDAG_TEST_DEATHS"])
 submit = Job.submit

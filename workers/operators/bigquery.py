@@ -1,73 +1,29 @@
-"""BigQuery jobs under the id of their try; ``bigquery.query``: GoogleSQL as one."""
+"""``bigquery.query``: GoogleSQL as a BigQuery job, under the id of the try."""
 
 from __future__ import annotations
 
-import logging
-import os
-from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
-from google.api_core.exceptions import Conflict, GoogleAPICallError, NotFound, RetryError
-from google.api_core.retry import Retry, if_exception_type
-from google.auth.exceptions import GoogleAuthError
+from google.api_core.exceptions import GoogleAPICallError
 from google.cloud import bigquery
 
-from pydag_dist.dag.bigquery_params import BigQueryQuery, DestinationParams
-from workers import google, remote_ids
-from workers.errors import RemoteStateUnknown, TaskFailed
-from workers.operators.base import (
-    Answer,
-    Asked,
-    Done,
-    Handle,
-    Pending,
-    RemoteOperator,
-    TaskContext,
-    parsed_params,
-    wait_until_over,
-)
-from workers.operators.polling import answers_at_once, by_place
-
-log = logging.getLogger(__name__)
-
-_WORTH_A_LIST = 3  # jobs
-_PAGE = 1000  # jobs of one answer of BigQuery's
-
-# After a Conflict, BigQuery sometimes doesn't find the job at first:
-# https://github.com/googleapis/python-bigquery/issues/2134
-_FIND_AFTER_CONFLICT = 10.0  # seconds
+from pydag_dist.dag.bigquery_params import BigQueryQuery
+from workers import google
+from workers.errors import TaskFailed
+from workers.operators.base import TaskContext, parsed_params
+from workers.operators.bigquery_job import Job, Place, client_of, configured, layout
 
 # BigQuery's type of a JSON value: https://cloud.google.com/bigquery/docs/parameterized-queries
 _TYPES: Mapping[type, str] = {bool: "BOOL", int: "INT64", float: "FLOAT64", str: "STRING"}
 
-_DAY = 24 * 3600 * 1000  # milliseconds
-
-_ERRORS = 5  # of a job, beside the one that ended it
-
 _STATEMENTS = 100  # of a script, in its result: that is kept in Redis
 
-# What a task's log says of a job's result.
-_TOLD = ("statement_type", "rows", "bytes_processed", "slot_ms")
-
-Config = TypeVar(
-    "Config", bigquery.QueryJobConfig, bigquery.LoadJobConfig, bigquery.ExtractJobConfig
-)
 Parameter = (
     bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter | bigquery.StructQueryParameter
 )
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a job runs and with which connection; None is what the worker's settings say."""
-
-    connection: str | None = None
-    project: str | None = None
-    location: str | None = None
 
 
 @dataclass(frozen=True)
@@ -76,115 +32,6 @@ class Statement:
 
     sql: str
     config: dict[str, Any] = field(default_factory=dict)
-
-
-class Job(RemoteOperator):
-    """Any BigQuery job, under the id of its try: what a kind of job adds is its insert call.
-
-    Result: job_id, project, location, link, slot time, and what the kind of job tells.
-    """
-
-    @abstractmethod
-    def place(self, context: TaskContext) -> Place:
-        """Where a task's job runs."""
-
-    @abstractmethod
-    def insert(
-        self, context: TaskContext, client: bigquery.Client, options: Mapping[str, Any]
-    ) -> Any:
-        """Insert the job, by one call of the client with `options`: id, project, no retry."""
-
-    @abstractmethod
-    def result(self, context: TaskContext, client: bigquery.Client, job: Any) -> dict[str, Any]:
-        """What a job that succeeded tells besides who it is."""
-
-    def local(self) -> bool:
-        """Whether jobs go to a BigQuery on this machine."""
-        return google.local_bigquery()
-
-    def handle(self, context: TaskContext) -> Handle:
-        """Project, location and id of this try's job."""
-        place = self.place(context)
-        access = google.access(context.settings, place.connection, place.project)
-        job_id = remote_ids.job_id(
-            "bigquery", context.dag_id, context.run_id, context.task_id, context.try_number
-        )
-        with google.explained(f"BigQuery job {job_id}"):
-            project = google.project_of(access, local=self.local())
-        # Ids are unique within a location, so one that BigQuery chose by the tables of the query
-        # could differ when the same try inserts the job again.
-        return {
-            "connection": place.connection,
-            "project": project,
-            "location": place.location or access.location,
-            "job_id": job_id,
-            "created": None,  # when, by BigQuery's clock; known once the job is there
-        }
-
-    def submit(self, context: TaskContext) -> Handle:
-        """Insert the job; if the insert says that its id is there, it is this try's own."""
-        handle = self.handle(context)
-        options = {name: handle[name] for name in ("job_id", "project", "location")}
-        with google.explained(f"BigQuery job {_name(handle)}"):
-            client = _client(context, handle)
-            try:
-                job = self.insert(context, client, {**options, "retry": None})
-                context.log.info("started BigQuery job %s", _name(handle))
-            except Conflict as conflict:
-                job = _find(client, handle, conflict)
-                context.log.info("found BigQuery job %s, which this try started", _name(handle))
-        return {**handle, "created": job.created.timestamp()}
-
-    def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
-        """Ask for the job; its own error is reason, location and message."""
-        with google.explained(f"BigQuery job {_name(handle)}"):
-            client = _client(context, handle)
-            job = _get(context, client, handle)
-            if job.state != "DONE":
-                return Pending(f"BigQuery job {job.state}")
-            if job.error_result:
-                raise TaskFailed(f"BigQuery job {_name(handle)}: {_why_failed(job)}")
-            told = self.result(context, client, job)
-        said = (f"{name} {told[name]}" for name in _TOLD if told.get(name) is not None)
-        context.log.info("BigQuery job done: %s", ", ".join(said))
-        return Done({**_identity(handle), **told})
-
-    def poll_many(self, asked: Sequence[Asked]) -> Iterator[tuple[Asked, Answer]]:
-        """One list tells which jobs still run; only the others are asked for one by one."""
-        for some in by_place(asked, "connection", "project"):
-            try:
-                active = _active(some)
-            except RemoteStateUnknown as error:
-                log.warning("BigQuery jobs can't be listed: %s", error)
-                continue
-            others = []
-            for one in some:
-                if state := active.get((one.handle["location"], one.handle["job_id"])):
-                    yield one, Pending(f"BigQuery job {state}")
-                else:
-                    others.append(one)
-            yield from answers_at_once(self, others)
-
-    def cancel(self, context: TaskContext, handle: Handle) -> None:
-        """Tell BigQuery to stop the job, and wait until it has."""
-        with google.explained(f"cancelling BigQuery job {_name(handle)}"):
-            client = _client(context, handle)
-            try:
-                google.call(
-                    context.log,
-                    client.cancel_job,
-                    handle["job_id"],
-                    project=handle["project"],
-                    location=handle["location"],
-                    retry=None,
-                )
-                wait_until_over(
-                    context,
-                    f"BigQuery job {_name(handle)}",
-                    lambda: bool(_get(context, client, handle).state == "DONE"),
-                )
-            except NotFound:
-                context.log.info("BigQuery job %s was never there", _name(handle))
 
 
 class Query(Job):
@@ -233,7 +80,7 @@ class Query(Job):
         config = configured(bigquery.QueryJobConfig(dry_run=True), values, context)
         job: bigquery.QueryJob = google.call(
             context.log,
-            _client(context, handle).query,
+            client_of(context, handle).query,
             statement.sql,
             job_config=config,
             project=handle["project"],
@@ -289,100 +136,22 @@ def _parameter(name: str | None, value: Any) -> Parameter:
     return bigquery.ScalarQueryParameter(name, kind, value)
 
 
-def configured(config: Config, values: Mapping[str, Any], context: TaskContext) -> Config:
-    """`config` with these values, and with the labels of the try."""
-    for name, value in values.items():
-        if value is not None:
-            setattr(config, name, value)
-    config.labels = config.labels | google.labels(context)
-    return config
-
-
-def layout(params: DestinationParams) -> dict[str, Any]:
-    """How a job treats the table that it writes, as values of its configuration."""
-    config: dict[str, Any] = {
-        "write_disposition": params.write_disposition,
-        "create_disposition": params.create_disposition,
-        "clustering_fields": params.cluster_by or None,
-        "schema_update_options": params.schema_update_options or None,
-    }
-    by = params.partition_by
-    if by and by.type:
-        expires = by.expiration_days and int(by.expiration_days * _DAY)
-        config["time_partitioning"] = bigquery.TimePartitioning(by.type, by.field, expires)
-    elif by:
-        width = bigquery.PartitionRange(start=by.start, end=by.end, interval=by.interval)
-        config["range_partitioning"] = bigquery.RangePartitioning(width, by.field)
-    return config
-
-
-def _get(context: TaskContext, client: bigquery.Client, handle: Handle) -> Any:
-    return google.call(
-        context.log,
-        client.get_job,
-        handle["job_id"],
-        project=handle["project"],
-        location=handle["location"],
-        retry=None,
-    )
-
-
-def _active(asked: Sequence[Asked]) -> dict[tuple[str, str], str]:
-    """Location and id of jobs that have not ended, and their state; maybe not of all.
-
-    All that the worker's account has in the project from the first of the tries' jobs to the last.
-    """
-    created = [one.handle["created"] for one in asked if one.handle["created"]]
-    if len(created) < _WORTH_A_LIST:
-        return {}
-    first, *_ = asked
-    which: dict[str, Any] = {
-        "state_filter": ["pending", "running"],
-        "min_creation_time": datetime.fromtimestamp(min(created), UTC),
-        "max_creation_time": datetime.fromtimestamp(max(created), UTC),
-        "page_size": _PAGE,
-        "retry": None,
-    }
-
-    def listed(timeout: float) -> list[Any]:
-        return list(client.list_jobs(first.handle["project"], timeout=timeout, **which))
-
-    try:
-        client = _client(first.context, first.handle)
-        jobs = google.call(log, listed)
-    except (GoogleAPICallError, GoogleAuthError, TaskFailed) as error:
-        # Who may insert jobs and get them need not be allowed to list them.
-        log.warning("BigQuery jobs can't be listed, they are asked for one by one: %s", error)
-        return {}
-    return {(job.location, job.job_id): job.state for job in jobs}
-
-
-def _find(client: bigquery.Client, handle: Handle, conflict: Conflict) -> Any:
-    """The job of that id; raises `conflict` if it wasn't about it but the query's own error."""
-    retry = Retry(predicate=if_exception_type(NotFound), initial=0.2, timeout=_FIND_AFTER_CONFLICT)
-    try:
-        return client.get_job(
-            handle["job_id"],
-            project=handle["project"],
-            location=handle["location"],
-            retry=retry,
-            timeout=google.TIMEOUT,
-        )
-    except RetryError:
-        raise conflict from None
-
-
-def _client(context: TaskContext, handle: Handle) -> bigquery.Client:
-    access = google.access(context.settings, handle["connection"], handle["project"])
-    return google.bigquery_client(access)
-
-
 def _rows(context: TaskContext, job: bigquery.QueryJob) -> int | None:
     """Rows that a query returned or that a DML statement changed; None for anything else."""
     if job.statement_type != "SELECT":
         return job.num_dml_affected_rows
-    rows: Any = google.call(context.log, job.result, max_results=0, retry=None, job_retry=None)
-    return int(rows.total_rows)
+    options: dict[str, Any] = {"max_results": 0, "retry": None, "job_retry": None}
+    rows = _if_allowed(context, job.result, **options)
+    return None if rows is None else int(rows.total_rows)
+
+
+def _if_allowed(context: TaskContext, function: Callable[..., Any], **options: Any) -> Any:
+    """What is good to know of a job that succeeded: nothing must fail for want of it."""
+    try:
+        return google.call(context.log, function, **options)
+    except GoogleAPICallError as error:
+        context.log.warning("the result is not complete: %s", google.explain(error))
+        return None
 
 
 def _children(
@@ -393,7 +162,7 @@ def _children(
     def listed(**options: Any) -> list[bigquery.QueryJob]:
         return list(client.list_jobs(job.project, parent_job=job.job_id, **options))
 
-    oldest_first = reversed(google.call(context.log, listed, retry=None))
+    oldest_first = reversed(_if_allowed(context, listed, retry=None) or [])
     return [
         {
             "job_id": child.job_id,
@@ -404,39 +173,3 @@ def _children(
         }
         for child in islice(oldest_first, _STATEMENTS)
     ]
-
-
-def slot_ms(job: Any) -> int | None:
-    """The slot time of a job that isn't a query: the client reads it of queries only."""
-    spent = job._properties["statistics"].get("totalSlotMs")  # noqa: SLF001
-    return None if spent is None else int(spent)
-
-
-def _why_failed(job: Any) -> str:
-    """The error that ended a job, and the first that led to it, as of bad records."""
-    others = [error for error in job.errors or () if error != job.error_result]
-    told = [google.explain_details(error) for error in (job.error_result, *others[:_ERRORS])]
-    if len(others) > _ERRORS:
-        told.append(f"and {len(others) - _ERRORS} more")
-    return "; ".join(told)
-
-
-def _identity(handle: Handle) -> dict[str, Any]:
-    return {
-        **{name: handle[name] for name in ("job_id", "project", "location")},
-        "link": _link(handle),
-    }
-
-
-def _link(handle: Handle) -> str:
-    project, location, job_id = handle["project"], handle["location"], handle["job_id"]
-    if host := os.environ.get("BIGQUERY_EMULATOR_HOST"):
-        return f"{host}/bigquery/v2/projects/{project}/jobs/{job_id}?location={location}"
-    return (
-        "https://console.cloud.google.com/bigquery"
-        f"?project={project}&j=bq:{location}:{job_id}&page=queryresults"
-    )
-
-
-def _name(handle: Handle) -> str:
-    return f"{handle['project']}:{handle['location']}.{handle['job_id']}"

@@ -13,7 +13,8 @@ from pydag_dist.dag.bigquery_params import BigQueryCheck
 from workers import google
 from workers.errors import TaskFailed
 from workers.operators.base import TaskContext, parsed_params
-from workers.operators.bigquery import Place, Query, Statement, query_parameters
+from workers.operators.bigquery import Query, Statement, query_parameters
+from workers.operators.bigquery_job import Place
 
 
 class Check(Query):

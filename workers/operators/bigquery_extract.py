@@ -10,7 +10,7 @@ from google.cloud import bigquery
 from pydag_dist.dag.bigquery_params import BigQueryExtract
 from workers import google
 from workers.operators.base import TaskContext, parsed_params
-from workers.operators.bigquery import Job, Place, configured, slot_ms
+from workers.operators.bigquery_job import Job, Place, configured, slot_ms
 
 
 class Extract(Job):

@@ -13,7 +13,7 @@ from google.cloud import bigquery
 from pydag_dist.dag.bigquery_params import BigQueryLoad
 from workers import google
 from workers.operators.base import TaskContext, parsed_params
-from workers.operators.bigquery import Job, Place, configured, layout, slot_ms
+from workers.operators.bigquery_job import Job, Place, configured, layout, slot_ms
 
 _FOR_CSV = (
     "skip_leading_rows", "field_delimiter", "quote_character", "null_marker",

@@ -11,7 +11,8 @@ from pydag_dist.dag.operators import SparkScriptParams
 from pydag_dist.dag.script import ScriptPath
 from workers.errors import TaskFailed
 from workers.operators.base import Operator, TaskContext, parsed_params
-from workers.operators.bigquery import Place, Query, Statement, query_parameters
+from workers.operators.bigquery import Query, Statement, query_parameters
+from workers.operators.bigquery_job import Place
 from workers.operators.dataproc_job import JobSpec, SubmitJob
 from workers.scripts import iac, store
 from workers.scripts.cache import cached

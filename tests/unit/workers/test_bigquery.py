@@ -6,12 +6,18 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
-from google.api_core.exceptions import BadRequest, Conflict, NotFound
+from google.api_core.exceptions import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    NotFound,
+    ServiceUnavailable,
+)
 
 from tests.unit.workers.support import Log, context
-from workers import google
-from workers.errors import TaskFailed
-from workers.operators import Done, Pending, bigquery, find
+from workers import google, patience
+from workers.errors import RemoteStateUnknown, TaskFailed
+from workers.operators import Done, Pending, bigquery_job, find
 from workers.operators.bigquery import query_parameters
 
 CREATED = datetime(2026, 1, 1, 12, 0, 0, 123_000, tzinfo=UTC)
@@ -142,7 +148,7 @@ def test_the_same_try_again_finds_its_job(client):
 
 
 def test_a_conflict_about_something_else_is_no_job_of_ours(client, monkeypatch):
-    monkeypatch.setattr(bigquery, "_FIND_AFTER_CONFLICT", 0.0)
+    monkeypatch.setattr(bigquery_job, "_FIND_AFTER_CONFLICT", 0.0)
     client.raised = Conflict("Already Exists: Table p:d.t")
     with pytest.raises(TaskFailed, match=r"Already Exists: Table p:d\.t"):
         query.submit(task())
@@ -284,3 +290,34 @@ def test_lists_are_arrays_and_positions_have_no_names():
 def test_a_value_without_a_type_is_refused(value):
     with pytest.raises(TaskFailed, match="query parameter @a: no type for"):
         query_parameters({"a": value})
+
+
+def test_a_job_that_cannot_be_asked_for_after_a_conflict_is_not_a_failed_one(client, monkeypatch):
+    handle = query.submit(task())
+    get_job, away = client.get_job, [True, True, False]
+
+    def sometimes(*arguments, **options):
+        if away.pop(0):
+            raise ServiceUnavailable("away")
+        return get_job(*arguments, **options)
+
+    monkeypatch.setattr(client, "get_job", sometimes)
+    assert query.submit(task()) == handle
+    assert not away
+    away.extend([True] * 3)
+    monkeypatch.setattr(patience, "CALL", 0.0)
+    with pytest.raises(RemoteStateUnknown):
+        query.submit(task())
+
+
+def test_a_result_that_may_not_be_read_fails_no_job_that_succeeded(client):
+    def forbidden(**_options):
+        raise Forbidden("no")
+
+    handle = query.submit(task())
+    client.list_jobs = lambda *_, **options: forbidden(**options)
+    client.end(statement_type="SELECT", result=forbidden, project="p", job_id="j", num_child_jobs=2)
+    log = Log()
+    told = query.poll(task(log), handle).result
+    assert (told["rows"], told["statements"]) == (None, [])
+    assert log.lines[0].startswith("the result is not complete: FORBIDDEN: no")
