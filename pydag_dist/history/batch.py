@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydag_dist.engine import ENDED_RUN_STATES
+
+log = logging.getLogger(__name__)
 
 # An entry of the stream: its id and its fields.
 Entry = tuple[str, Mapping[str, str]]
@@ -72,12 +75,15 @@ def batch_of(
     tries: dict[tuple[str, str, str], Row] = {}
     for event, fields in entries:
         kind, run_id = fields.get("kind"), fields.get("run", "")
-        if kind == "task":
-            row = _try(event_number(event), fields)
-            tries[run_id, fields["task"], fields["try"]] = row  # the last event wins
-        elif kind == "run" and run_id in heads and run_id in dags:
-            dag_hash = hashes[dags[run_id]]
-            batch.runs.append(_run(event_number(event), fields, heads[run_id], dag_hash))
+        try:
+            if kind == "task":
+                row = _try(event_number(event), fields)
+                tries[run_id, fields["task"], fields["try"]] = row  # the last event wins
+            elif kind == "run" and run_id in heads and run_id in dags:
+                dag_hash = hashes[dags[run_id]]
+                batch.runs.append(_run(event_number(event), fields, heads[run_id], dag_hash))
+        except (KeyError, ValueError):  # of another version's engine, or forged
+            log.warning("event %s can't be understood, and is left out: %s", event, fields)
     batch.tries.extend(tries.values())
     ids = {row["dag_hash"]: row["dag_id"] for row in batch.runs}
     batch.dags.extend(
