@@ -47,11 +47,33 @@ _TRANSIENT = (
     TransportError,
     ConnectionError,
 )
-# BigQuery says some of these with status 403.
-_TRANSIENT_REASONS = {"rateLimitExceeded", "backendError", "internalError", "badGateway"}
+# BigQuery says some of these with status 400 or 403. Of a job that has ended they mean that another
+# one may do. https://cloud.google.com/bigquery/docs/error-messages
+TRANSIENT_REASONS = frozenset(
+    {
+        "rateLimitExceeded", "backendError", "internalError", "badGateway", "tableUnavailable",
+        "jobBackendError", "jobInternalError", "jobRateLimitExceeded",
+    }
+)  # fmt: skip
+
+# What to do about an error, where its own message doesn't say so.
+_ADVICE = {
+    "accessDenied": (
+        "give the worker's account roles/bigquery.jobUser in the project of the job, and "
+        "dataViewer or dataEditor on the datasets"
+    ),
+    "bytesBilledLimitExceeded": "read less, by partitions, or raise maximum_bytes_billed",
+    "billingNotEnabled": "enable billing for the project",
+    "resourcesExceeded": (
+        "see https://cloud.google.com/bigquery/docs/troubleshoot-queries#ts-resources-exceeded"
+    ),
+    "responseTooLarge": "name a destination table, or drop ORDER BY",
+    "quotaExceeded": "see https://cloud.google.com/bigquery/docs/troubleshoot-quotas",
+}
 
 ClusterClient = dataproc_v1.ClusterControllerClient
 JobClient = dataproc_v1.JobControllerClient
+BatchClient = dataproc_v1.BatchControllerClient
 T = TypeVar("T")
 
 
@@ -137,6 +159,15 @@ def job_client(access: Access, region: str) -> JobClient:
     return JobClient(credentials=_credentials(access)[0], client_options=_regional(region))
 
 
+@functools.cache
+def batch_client(access: Access, region: str) -> BatchClient:
+    """A client of Dataproc's batches in a region."""
+    if local := local_dataproc():
+        transport = BatchClient.get_transport_class("grpc")
+        return BatchClient(transport=transport(channel=grpc.insecure_channel(local)))
+    return BatchClient(credentials=_credentials(access)[0], client_options=_regional(region))
+
+
 def local_dataproc() -> str | None:
     """host:port of the local Dataproc, if there is one."""
     return os.environ.get("DATAPROC_EMULATOR_HOST")
@@ -219,9 +250,13 @@ def explain(error: exceptions.GoogleAPICallError) -> str:
 
 
 def explain_details(details: dict[str, Any]) -> str:
-    """The same of an error as the REST API writes one."""
+    """The same of an error as the REST API writes one, and what to do about it."""
+    reason, message = str(details.get("reason", "error")), str(details.get("message", ""))
     location = f" at {details['location']}" if details.get("location") else ""
-    return f"{details.get('reason', 'error')}{location}: {details.get('message', '')}"
+    advice = _ADVICE.get(reason, "")
+    if reason == "notFound" and " in location " in message:
+        advice = "if it is elsewhere, set location in the task, the connection or the worker"
+    return f"{reason}{location}: {message}{f' ({advice})' if advice else ''}"
 
 
 def transient(error: BaseException) -> bool:
@@ -232,7 +267,7 @@ def transient(error: BaseException) -> bool:
         return True
     details = getattr(error, "errors", None)
     first = details[0] if isinstance(details, (list, tuple)) and details else None
-    return isinstance(first, dict) and first.get("reason") in _TRANSIENT_REASONS
+    return isinstance(first, dict) and first.get("reason") in TRANSIENT_REASONS
 
 
 @functools.cache

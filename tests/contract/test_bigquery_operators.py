@@ -117,6 +117,26 @@ def test_a_query_that_would_bill_too_much_fails_and_says_so(client, table):
         run("bigquery.query", table, sql=f"SELECT * FROM `{table}`", maximum_bytes_billed=1000)
 
 
+@pytest.mark.parametrize(
+    ("reason", "advice"),
+    [
+        ("accessDenied", "give the worker's account roles/bigquery.jobUser"),
+        ("quotaExceeded", "troubleshoot-quotas"),
+        ("jobBackendError", "with retries, the task's next try has a new job"),
+        ("stopped", "fault that was ordered$"),
+    ],
+)
+def test_a_job_that_fails_says_why_and_what_to_do(local_bigquery, table, reason, advice):
+    local_bigquery.fault(method="run", reason=reason)
+    with pytest.raises(TaskFailed, match=rf"{reason}: a fault that was ordered.*{advice}|{advice}"):
+        run("bigquery.query", table, sql="SELECT 1")
+
+
+def test_what_is_elsewhere_needs_its_location(client, table):
+    with pytest.raises(TaskFailed, match=r"notFound: Not found: .*set location in the task"):
+        run("bigquery.query", table, sql=f"SELECT * FROM {DATASET}.no_such")
+
+
 # -- load ---------------------------------------------------------------------------------------
 
 
@@ -313,7 +333,7 @@ def test_many_tables_are_looked_for_in_one_list(client, table, local_bigquery):
 def test_what_bigquery_refuses_fails_the_task(table, local_bigquery):
     local_bigquery.fault(method="tables.get", status=403, reason="accessDenied", message="no")
     [answer] = asked(waits(table))
-    assert str(answer) == f"looking for tables of {DATASET}: accessDenied: no"
+    assert str(answer).startswith(f"looking for tables of {DATASET}: accessDenied: no (give ")
     local_bigquery.fault(method="tables.get", status=403, reason="accessDenied", message="no")
     with pytest.raises(TaskFailed, match=f"looking for table {table}: accessDenied: no"):
         run("bigquery.wait_table", table, table=table)

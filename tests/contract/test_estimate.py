@@ -74,10 +74,9 @@ def test_every_query_is_dry_run(estimate, bigquery):
         "templated": (None, None),
     }
     assert tasks["read"]["price"] == whole / 2**40 * 5
-    assert tasks["later"]["note"] == (
-        f"notFound: Not found: Table {PROJECT}:estimates.l was not found in location US; "
-        "perhaps an upstream task makes it"
-    )
+    note = tasks["later"]["note"]
+    assert note.startswith(f"notFound: Not found: Table {PROJECT}:estimates.l was not found")
+    assert note.endswith("; perhaps an upstream task makes it")
     assert tasks["templated"]["note"] == "needs the result of load"
     assert told["unknown"] == ["later", "templated"]
     assert told["billed"] == sum(one["billed"] or 0 for one in tasks.values())

@@ -263,6 +263,8 @@ def _why_failed(job: Any) -> str:
     told = [google.explain_details(error) for error in (job.error_result, *others[:_ERRORS])]
     if len(others) > _ERRORS:
         told.append(f"and {len(others) - _ERRORS} more")
+    if job.error_result.get("reason") in google.TRANSIENT_REASONS:
+        told.append("this passes as a rule: with retries, the task's next try has a new job")
     return "; ".join(told)
 
 
