@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import Insert
 
 from pydag_dist.errors import HistoryError, InvalidSettings
-from pydag_dist.history.tables import SCHEMA, meta, metadata
+from pydag_dist.history.tables import SCHEMA, dags, meta, runs, tries
 
 # What SQLAlchemy raises while a database is away, full, locked or read-only.
 LOST: Final = (sa.exc.DBAPIError, sa.exc.TimeoutError)
@@ -68,14 +68,15 @@ def create(engine: sa.Engine) -> None:
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
-        for table in metadata.sorted_tables:
-            connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
-            for index in table.indexes:
-                connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
+        # Later the database's user needs no right to create any.
+        if not sa.inspect(connection).has_table(meta.name):
+            for table in (dags, runs, tries, meta):  # with the last one all are there
+                connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+                for index in table.indexes:
+                    connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
+        row = {"schema": SCHEMA, "id": secrets.token_hex(8), "beat": 0}
         if connection.scalar(sa.select(sa.func.count()).select_from(meta)) == 0:
-            row = {"schema": SCHEMA, "id": secrets.token_hex(8), "beat": 0}
             connection.execute(insert(engine, meta).on_conflict_do_nothing(), row)
-    with engine.connect() as connection:
         found = connection.scalar(sa.select(sa.func.max(meta.c.schema)))
     if found != SCHEMA:
         raise HistoryError(

@@ -279,6 +279,29 @@ def test_many_processes_may_create_the_tables_at_once(new_url: Callable[[], str]
         assert {other.open()}.isdisjoint(ids)
 
 
+def test_its_user_needs_no_right_to_create_tables_once_they_are_there(
+    server: PostgresServer,
+) -> None:
+    url = server.new_database()
+    with History(url) as history:
+        history.open()
+    engine = connect(url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP ROLE IF EXISTS writer"))
+        connection.execute(sa.text("CREATE ROLE writer LOGIN"))
+        connection.execute(
+            sa.text("GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO writer")
+        )
+    engine.dispose()
+    with History(url.replace("//test@", "//writer@")) as history:
+        history.open()
+        history.set_epoch("e")
+        write(history, run("1-0", "queued"), task("2-0", "a", 1, "success"))
+        write(history, run("3-0", "success"), task("3-0", "a", 1, "failed"))
+        assert history.beat("e")
+        assert history.snapshot("r").state == "success"
+
+
 def test_another_version_s_database_is_refused(history: History, url: str) -> None:
     engine = connect(url)
     with engine.begin() as connection:
