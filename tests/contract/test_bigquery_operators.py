@@ -196,6 +196,31 @@ def test_bad_records_are_told_of(local_bigquery, client, table):
     assert any("passed over: invalid at gs://in/bad.csv" in line for line in log.lines)
 
 
+def test_an_append_may_change_the_schema_as_far_as_it_is_told(local_bigquery, client, table):
+    client.query_and_wait(f"CREATE TABLE `{table}` (id INT64 NOT NULL)")
+    local_bigquery.put("gs://in/more.json", '{"id": 1, "name": "ann"}\n{"name": "bob"}\n')
+    params = {"source_uris": ["gs://in/more.json"], "destination": table}
+    params |= {"source_format": "NEWLINE_DELIMITED_JSON", "write_disposition": "WRITE_APPEND"}
+    schema = [{"name": "id", "type": "INT64"}, {"name": "name", "type": "STRING"}]
+    with pytest.raises(TaskFailed, match="invalid: Provided Schema does not match Table"):
+        run("bigquery.load", f"{table}-a", table_schema=schema, **params)
+    options = ["ALLOW_FIELD_ADDITION", "ALLOW_FIELD_RELAXATION"]
+    with pytest.raises(TaskFailed, match="Required field id cannot be null"):
+        run(
+            "bigquery.load",
+            f"{table}-b",
+            table_schema=schema,
+            schema_update_options=options[:1],
+            **params,
+        )
+    run("bigquery.load", f"{table}-c", table_schema=schema, schema_update_options=options, **params)
+    assert rows(client, table) == [(1, "ann"), (None, "bob")]
+    sql = "SELECT 2 AS id, 'eve' AS name, TRUE AS b"
+    more = {"sql": sql, "destination": table, "write_disposition": "WRITE_APPEND"}
+    run("bigquery.query", f"{table}-d", schema_update_options=options[:1], **more)
+    assert rows(client, table) == [(1, "ann", None), (2, "eve", True), (None, "bob", None)]
+
+
 def test_a_file_that_is_not_there_is_named(table):
     uris = ["gs://in/none.csv"]
     with pytest.raises(TaskFailed, match=r"notFound.*: Not found: URI gs://in/none\.csv"):
@@ -271,18 +296,18 @@ def test_a_tables_rows_and_freshness_are_checked(client, table):
         f"UNION ALL SELECT 2, TIMESTAMP '{new}', DATE '{old.date()}'"
     )
     of = {"table": table, "column": "at"}
-    result = run("bigquery.check", "a", **of, max_age=3600, min_rows=2, max_rows=2)
+    result = run("bigquery.check", f"{table}-a", **of, max_age=3600, min_rows=2, max_rows=2)
     assert result["row"]["row_count"] == 2
     assert 600 <= result["row"]["age"] <= 3600
-    run("bigquery.check", "b", table=table, column="d", max_age=2 * 86_400)
+    run("bigquery.check", f"{table}-b", table=table, column="d", max_age=2 * 86_400)
     with pytest.raises(TaskFailed, match=r"the newest at of .* is \d+ s old, at most 60 s are"):
-        run("bigquery.check", "c", **of, max_age=60)
+        run("bigquery.check", f"{table}-c", **of, max_age=60)
     with pytest.raises(TaskFailed, match=r"where id = 1 has 1 rows, at least 2 are wanted"):
-        run("bigquery.check", "d", table=table, where="id = 1", min_rows=2)
+        run("bigquery.check", f"{table}-d", table=table, where="id = 1", min_rows=2)
     with pytest.raises(TaskFailed, match=r"has 2 rows, at most 1 are wanted"):
-        run("bigquery.check", "e", table=table, max_rows=1)
+        run("bigquery.check", f"{table}-e", table=table, max_rows=1)
     with pytest.raises(TaskFailed, match=r"where id = 3 has no row with at"):
-        run("bigquery.check", "f", **of, max_age=60, where="id = 3")
+        run("bigquery.check", f"{table}-f", **of, max_age=60, where="id = 3")
 
 
 # -- wait_table ---------------------------------------------------------------------------------

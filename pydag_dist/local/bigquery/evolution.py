@@ -5,11 +5,20 @@ Rules: https://cloud.google.com/bigquery/docs/managing-table-schemas
 
 from __future__ import annotations
 
-from pydag_dist.local.bigquery.catalog import NO_COLUMNS, Resource, column_definition, table_fields
+from pydag_dist.local.bigquery.catalog import (
+    NO_COLUMNS,
+    Resource,
+    column_definition,
+    save_table,
+    table_fields,
+)
 from pydag_dist.local.bigquery.errors import invalid
 from pydag_dist.local.bigquery.names import TableRef, quote
 from pydag_dist.local.bigquery.schema import Field, sql_type
 from pydag_dist.local.bigquery.store import Cursor
+
+_ADDITION = "ALLOW_FIELD_ADDITION"
+_RELAXATION = "ALLOW_FIELD_RELAXATION"
 
 
 def change_schema(
@@ -52,6 +61,35 @@ def change_schema(
     if not current and wanted:
         cursor.execute(f"ALTER TABLE {ref.sql} DROP COLUMN {quote(NO_COLUMNS)}")
     return fields
+
+
+def updated_schema(
+    cursor: Cursor, ref: TableRef, resource: Resource, fields: list[Field], options: list[str]
+) -> Resource:
+    """The table's resource, changed as `schemaUpdateOptions` allow rows of `fields` to change it.
+
+    Raises:
+        ApiError: `invalid` for an unknown option, or one that does not help.
+    """
+    unknown = set(options) - {_ADDITION, _RELAXATION}
+    if unknown:
+        raise invalid(f"Invalid value for schemaUpdateOptions: {', '.join(sorted(unknown))}")
+    given = {field["name"].lower(): field for field in fields}
+    columns = table_fields(resource)
+    if _RELAXATION in options:
+        columns = [_relaxed(column, given.get(column["name"].lower())) for column in columns]
+    if _ADDITION in options:
+        known = {column["name"].lower() for column in columns}
+        columns += [field for name, field in given.items() if name not in known]
+    if columns == table_fields(resource):
+        return resource
+    changed = change_schema(cursor, ref, resource, columns)
+    return save_table(cursor, ref, {**resource, "schema": {"fields": changed}})
+
+
+def _relaxed(column: Field, field: Field | None) -> Field:
+    keeps = column["mode"] != "REQUIRED" or (field is not None and field["mode"] == "REQUIRED")
+    return column if keeps else {**column, "mode": "NULLABLE"}
 
 
 def _refused(ref: TableRef, why: str) -> Exception:

@@ -39,6 +39,7 @@ _SUPPORTED = frozenset(
         "fieldDelimiter", "quote", "allowQuotedNewlines", "allowJaggedRows", "nullMarker",
         "ignoreUnknownValues", "encoding", "timePartitioning", "rangePartitioning", "clustering",
         "parquetOptions", "destinationTableProperties", "useAvroLogicalTypes",
+        "schemaUpdateOptions",
     }
 )  # fmt: skip
 
@@ -92,7 +93,8 @@ def _load(
         existing = find_table(cursor, ref)
         given = check_schema((config.get("schema") or {}).get("fields") or [])
         columns = given or (table_fields(existing) if existing else [])
-        if write == "WRITE_TRUNCATE" and not given:
+        may_grow = "ALLOW_FIELD_ADDITION" in (config.get("schemaUpdateOptions") or [])
+        if not given and (write == "WRITE_TRUNCATE" or (may_grow and config.get("autodetect"))):
             columns = []
         source = Source(cursor, files, config, columns, job.control.check)
         loaded = _READERS[_format(config)](source)

@@ -26,9 +26,13 @@ _SUPPORTED = frozenset(
         "createDisposition", "queryParameters", "parameterMode", "maximumBytesBilled", "priority",
         "useQueryCache", "timePartitioning", "rangePartitioning", "clustering",
         "allowLargeResults", "flattenResults", "maximumBillingTier", "continuous",
+        "schemaUpdateOptions",
     }
 )  # fmt: skip
-_SCRIPT_FORBIDS = ("destinationTable", "writeDisposition", "createDisposition", "clustering")
+_SCRIPT_FORBIDS = (
+    "destinationTable", "writeDisposition", "createDisposition", "clustering",
+    "schemaUpdateOptions",
+)  # fmt: skip
 
 
 def run_query(service: Service, run: Run) -> None:

@@ -20,6 +20,7 @@ from pydag_dist.local.bigquery.catalog import (
 from pydag_dist.local.bigquery.coercion import converted
 from pydag_dist.local.bigquery.context import Context
 from pydag_dist.local.bigquery.errors import duplicate, invalid, invalid_query, not_found
+from pydag_dist.local.bigquery.evolution import updated_schema
 from pydag_dist.local.bigquery.jobs import JobKey, Outcome
 from pydag_dist.local.bigquery.names import TableRef, quote, table_ref
 from pydag_dist.local.bigquery.schema import Field, field_of, sql_type
@@ -160,6 +161,8 @@ def write_rows(
         delete_table(cursor, ref)
         create_table(cursor, ref, {**kept, **layout, "schema": {"fields": fields}}, filled_by=sql)
         return
+    if options := context.config.get("schemaUpdateOptions"):
+        existing = updated_schema(cursor, ref, existing, fields, options)
     cursor.execute(f"INSERT INTO {ref.sql} BY NAME {matching(sql, fields, existing)}")
 
 
