@@ -223,9 +223,13 @@ class LocalDataproc:
 
     def text_of(self, uri: str) -> str:
         """The content of an object."""
+        return self.bytes_of(uri).decode()
+
+    def bytes_of(self, uri: str) -> bytes:
+        """The content of an object."""
         bucket, _, name = uri.removeprefix("gs://").partition("/")
-        text: str = self._storage.bucket(bucket).blob(name).download_as_text()
-        return text
+        content: bytes = self._storage.bucket(bucket).blob(name).download_as_bytes()
+        return content
 
     def get(self, job_id: str) -> dataproc_v1.Job:
         return self.jobs.get_job(**SCOPE, job_id=job_id)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
+import tarfile
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
@@ -380,6 +382,55 @@ class TestJobs:
             )
         with pytest.raises(InvalidArgument, match="type_job"):
             dataproc.jobs.submit_job(**SCOPE, job={"placement": {"cluster_name": CLUSTER}})
+
+
+class TestLivesOfClusters:
+    def state(self, dataproc, name):
+        return dataproc.clusters.get_cluster(**SCOPE, cluster_name=name).status.state.name
+
+    def test_one_is_stopped_and_started(self, own):
+        dataproc = own(delay=0.2)
+        job_id = dataproc.submit(SLEEP)
+        dataproc.wait_for(job_id, "RUNNING")
+        request = {**SCOPE, "cluster_name": CLUSTER, "request_id": "stop"}
+        stopping = dataproc.clusters.stop_cluster(request=request)
+        again = dataproc.clusters.stop_cluster(request=request)
+        assert again.operation.name == stopping.operation.name
+        assert self.state(dataproc, CLUSTER) == "STOPPING"
+        assert stopping.result(timeout=60, polling=QUICK).status.state.name == "STOPPED"
+        assert dataproc.wait_for(job_id).status.state.name == "ERROR"
+        with pytest.raises(FailedPrecondition, match="in state STOPPED"):
+            dataproc.submit("print(1)")
+        with pytest.raises(FailedPrecondition, match="no STOP there"):
+            dataproc.clusters.stop_cluster(request={**request, "request_id": "again"})
+        starting = dataproc.clusters.start_cluster(request={**request, "request_id": "start"})
+        assert self.state(dataproc, CLUSTER) == "STARTING"
+        starting.result(timeout=60, polling=QUICK)
+        assert self.state(dataproc, CLUSTER) == "RUNNING"
+
+    def test_one_that_is_to_break_becomes_error_and_is_diagnosed(self, dataproc):
+        properties = {"pydag-local:error": "Insufficient 'CPUS' quota"}
+        with pytest.raises(InvalidArgument, match="Insufficient 'CPUS' quota"):
+            dataproc.create_cluster(
+                "broken", config={"software_config": {"properties": properties}}
+            )
+        cluster = dataproc.clusters.get_cluster(**SCOPE, cluster_name="broken")
+        assert (cluster.status.state.name, cluster.status.detail) == (
+            "ERROR",
+            "Insufficient 'CPUS' quota",
+        )
+        diagnosed = dataproc.clusters.diagnose_cluster(**SCOPE, cluster_name="broken")
+        uri = diagnosed.result(timeout=60, polling=QUICK).output_uri
+        with tarfile.open(fileobj=io.BytesIO(dataproc.bytes_of(uri))) as packed:
+            assert b"Insufficient" in packed.extractfile("cluster.json").read()
+
+    def test_an_idle_limit_that_google_refuses_is_refused(self, dataproc):
+        for lifecycle in (
+            {"idle_delete_ttl": {"seconds": 60}},
+            {"auto_delete_ttl": {"seconds": 1}},
+        ):
+            with pytest.raises((InvalidArgument, MethodNotImplemented), match="_delete_ttl"):
+                dataproc.create_cluster("idle", config={"lifecycle_config": lifecycle})
 
 
 class TestBatches:

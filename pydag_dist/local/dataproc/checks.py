@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from pydag_dist.local.dataproc.refused import invalid
+from google.cloud.dataproc_v1 import LifecycleConfig
+
+from pydag_dist.local.dataproc.refused import invalid, unimplemented
 
 # From the field descriptions of google.cloud.dataproc.v1: clusters, jobs and batches.proto.
 CLUSTER_NAME = re.compile(r"[a-z]([a-z0-9-]{0,50}[a-z0-9])?")
@@ -15,6 +17,7 @@ BATCH_ID = re.compile(r"[a-z0-9-]{4,63}")
 LABEL_KEY = re.compile(r"[^\W\d_A-Z][\w-]{0,62}")
 LABEL_VALUE = re.compile(r"[\w-]{0,63}")
 MOST_LABELS = 32
+IDLE_LEAST, IDLE_MOST = 300, 14 * 24 * 3600  # seconds
 
 
 def check_cluster_name(name: str) -> None:
@@ -42,6 +45,17 @@ def check_request_id(request_id: str) -> None:
     """Refuse an id that Google would refuse; none at all is fine."""
     if not REQUEST_ID.fullmatch(request_id):
         raise invalid(f"Invalid request_id {request_id!r}: up to 40 letters, digits, _ and -")
+
+
+def check_lifecycle(lifecycle: LifecycleConfig) -> None:
+    """Refuse what Google would refuse, and what only Google does."""
+    for name in ("auto_delete_time", "auto_delete_ttl", "idle_stop_ttl", "auto_stop_time"):
+        if name in lifecycle:
+            raise unimplemented(f"A cluster with {name}")
+    if "idle_delete_ttl" in lifecycle:
+        seconds = lifecycle.idle_delete_ttl.total_seconds()
+        if not IDLE_LEAST <= seconds <= IDLE_MOST:
+            raise invalid(f"Invalid idle_delete_ttl of {seconds:g} s: 5 minutes to 14 days")
 
 
 def check_labels(labels: Mapping[str, str]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
+import io
+import tarfile
 import time
 import uuid
 from collections.abc import Callable
@@ -10,22 +11,38 @@ from zlib import crc32
 
 from google.cloud.dataproc_v1 import (
     Cluster,
-    ClusterOperationMetadata,
-    ClusterOperationStatus,
     ClusterStatus,
     CreateClusterRequest,
     DeleteClusterRequest,
+    DiagnoseClusterRequest,
+    DiagnoseClusterResults,
     GetClusterRequest,
     ListClustersRequest,
     ListClustersResponse,
+    StartClusterRequest,
+    StopClusterRequest,
     UpdateClusterRequest,
 )
 from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2
-from google.protobuf.message import Message
 
-from pydag_dist.local.dataproc.checks import check_cluster_name, check_labels, check_request_id
+from pydag_dist.local.dataproc.checks import (
+    check_cluster_name,
+    check_labels,
+    check_lifecycle,
+    check_request_id,
+)
+from pydag_dist.local.dataproc.lifecycle import (
+    State,
+    as_of_now,
+    enter,
+    error_of,
+    idle_limit,
+    moment,
+    settled,
+)
 from pydag_dist.local.dataproc.listing import Filter, page
+from pydag_dist.local.dataproc.operations import ClusterOperations
 from pydag_dist.local.dataproc.refused import (
     already_exists,
     failed_precondition,
@@ -35,7 +52,6 @@ from pydag_dist.local.dataproc.refused import (
 )
 from pydag_dist.local.dataproc.store import Scope, Store
 
-State = ClusterStatus.State
 ACTIVE = (State.CREATING, State.RUNNING, State.UPDATING)
 
 
@@ -43,7 +59,7 @@ class Clusters:
     """Implements google.cloud.dataproc.v1.ClusterController.
 
     `delay` is how long, in seconds, creating and deleting a cluster takes. `make_bucket` creates
-    a bucket unless it is there; `end_jobs` ends the jobs that run on a cluster.
+    a bucket unless it is there, `upload` an object; `end_jobs` ends the jobs that run on a cluster.
     """
 
     def __init__(
@@ -52,11 +68,14 @@ class Clusters:
         delay: float,
         *,
         make_bucket: Callable[[str, str], None],
+        upload: Callable[[str, bytes], None],
         end_jobs: Callable[[Scope, str], None],
     ) -> None:
         self._store = store
+        self._operations = ClusterOperations(store)
         self._delay = delay
         self._make_bucket = make_bucket
+        self._upload = upload
         self._end_jobs = end_jobs
 
     def create(self, request: CreateClusterRequest) -> operations_pb2.Operation:
@@ -69,20 +88,21 @@ class Clusters:
             raise invalid(f"Cluster.project_id {cluster.project_id} is not {scope.project}")
         if "virtual_cluster_config" in cluster:
             raise unimplemented("A virtual cluster (Dataproc on GKE)")
+        check_lifecycle(cluster.config.lifecycle_config)
         self._fill_in(scope, cluster)
         ready, name = time.time() + self._delay, cluster.cluster_name
         with self._store.transaction():
             if earlier := self._store.request("create", scope, request.request_id):
-                return self._operation(earlier)
+                return self._operations.get(earlier)
             if self.current(scope, name):
                 raise already_exists(
                     f"Failed to create cluster: Cluster {scope}/clusters/{name}",
                 )
             self._store.put_cluster(scope, cluster, ready)
-            created = Cluster.pb(_settled(cluster, ready))
-            operation = self._begin(scope, cluster, "CREATE", ready, created)
+            outcome = error_of(cluster) or Cluster.pb(settled(cluster, ready))
+            operation = self._operations.begin(scope, cluster, "CREATE", ready, outcome)
             self._store.put_request("create", scope, request.request_id, operation)
-            return self._operation(operation)
+            return self._operations.get(operation)
 
     def get(self, request: GetClusterRequest) -> Cluster:
         """One cluster as it is now."""
@@ -94,7 +114,7 @@ class Clusters:
         wanted = Filter(request.filter, ["status.state", "clusterName"])
         found = []
         for record, settles in self._store.clusters(scope):
-            cluster = _as_of_now(record, settles)
+            cluster = self._now(scope, record, settles)
             if cluster and wanted.accepts(_facts(cluster), cluster.labels):
                 found.append(cluster)
         some, token = page(found, request.page_size, request.page_token)
@@ -112,7 +132,7 @@ class Clusters:
         now = time.time()
         with self._store.transaction():
             if earlier := self._store.request("update", scope, request.request_id):
-                return self._operation(earlier)
+                return self._operations.get(earlier)
             cluster = self.require(scope, request.cluster_name)
             if cluster.status.state != State.RUNNING:
                 raise failed_precondition(
@@ -122,9 +142,9 @@ class Clusters:
             cluster.labels = request.cluster.labels
             cluster.labels.update(_own_labels(scope, cluster))
             self._store.put_cluster(scope, cluster, now)
-            operation = self._begin(scope, cluster, "UPDATE", now, Cluster.pb(cluster))
+            operation = self._operations.begin(scope, cluster, "UPDATE", now, Cluster.pb(cluster))
             self._store.put_request("update", scope, request.request_id, operation)
-            return self._operation(operation)
+            return self._operations.get(operation)
 
     def delete(self, request: DeleteClusterRequest) -> operations_pb2.Operation:
         """Begin to delete a cluster, and end the jobs that run on it."""
@@ -133,18 +153,68 @@ class Clusters:
         now = time.time()
         with self._store.transaction():
             if earlier := self._store.request("delete", scope, request.request_id):
-                return self._operation(earlier)
+                return self._operations.get(earlier)
             cluster = self.require(scope, name)
             if request.cluster_uuid not in ("", cluster.cluster_uuid):
                 raise not_found(f"Cluster {scope}/clusters/{name} of UUID {request.cluster_uuid}")
             if cluster.status.state == State.DELETING:
                 raise failed_precondition(f"Cluster {name} is being deleted already")
-            _enter(cluster, State.DELETING, now)
+            enter(cluster, State.DELETING, now)
             self._store.put_cluster(scope, cluster, now + self._delay)
-            operation = self._begin(scope, cluster, "DELETE", now + self._delay, empty_pb2.Empty())
+            operation = self._operations.begin(
+                scope, cluster, "DELETE", now + self._delay, empty_pb2.Empty()
+            )
             self._store.put_request("delete", scope, request.request_id, operation)
         self._end_jobs(scope, name)
-        return self._operation(operation)
+        return self._operations.get(operation)
+
+    def stop(self, request: StopClusterRequest) -> operations_pb2.Operation:
+        """Begin to stop a cluster, and end the jobs that run on it."""
+        operation = self._change(request, "STOP", State.RUNNING, State.STOPPING)
+        self._end_jobs(Scope(request.project_id, request.region), request.cluster_name)
+        return operation
+
+    def start(self, request: StartClusterRequest) -> operations_pb2.Operation:
+        """Begin to start a cluster that is stopped."""
+        return self._change(request, "START", State.STOPPED, State.STARTING)
+
+    def _change(
+        self, request: StopClusterRequest | StartClusterRequest, kind: str, before: int, then: int
+    ) -> operations_pb2.Operation:
+        scope, name = Scope(request.project_id, request.region), request.cluster_name
+        check_request_id(request.request_id)
+        now = time.time()
+        with self._store.transaction():
+            if earlier := self._store.request(kind.lower(), scope, request.request_id):
+                return self._operations.get(earlier)
+            cluster = self.require(scope, name)
+            if cluster.status.state != before:
+                raise failed_precondition(
+                    f"Cluster {name} is in state {cluster.status.state.name}: no {kind} there"
+                )
+            enter(cluster, then, now)
+            settles = now + self._delay
+            self._store.put_cluster(scope, cluster, settles)
+            after = Cluster.pb(settled(cluster, settles))
+            operation = self._operations.begin(scope, cluster, kind, settles, after)
+            self._store.put_request(kind.lower(), scope, request.request_id, operation)
+            return self._operations.get(operation)
+
+    def diagnose(self, request: DiagnoseClusterRequest) -> operations_pb2.Operation:
+        """Save what there is to know of a cluster, which here is no more than its record."""
+        scope, name = Scope(request.project_id, request.region), request.cluster_name
+        cluster = self.require(scope, name)
+        folder = request.tarball_gcs_dir or (
+            f"gs://{cluster.config.config_bucket}/google-cloud-dataproc-metainfo/"
+            f"{cluster.cluster_uuid}/diagnostic"
+        )
+        uri = f"{folder.rstrip('/')}/diagnostic.tar.gz"
+        self._upload(uri, _tarball("cluster.json", Cluster.to_json(cluster)))
+        results = DiagnoseClusterResults.pb(DiagnoseClusterResults(output_uri=uri))
+        settles = time.time() + self._delay
+        with self._store.transaction():
+            operation = self._operations.begin(scope, cluster, "DIAGNOSE", settles, results)
+            return self._operations.get(operation)
 
     def require(self, scope: Scope, name: str) -> Cluster:
         """The cluster as it is now; NOT_FOUND if there is none."""
@@ -156,11 +226,25 @@ class Clusters:
     def current(self, scope: Scope, name: str) -> Cluster | None:
         """The cluster as it is now, if there is one."""
         found = self._store.cluster(scope, name)
-        return _as_of_now(*found) if found else None
+        return self._now(scope, *found) if found else None
+
+    def _now(self, scope: Scope, record: Cluster, settles: float) -> Cluster | None:
+        cluster = as_of_now(record, settles)
+        limit = idle_limit(cluster) if cluster else None
+        if cluster is None or limit is None or time.time() < settles + limit:
+            return cluster
+        ended = [settles]
+        for job in self._store.jobs(scope):
+            if job.placement.cluster_uuid == cluster.cluster_uuid:
+                if not job.done:
+                    return cluster
+                ended.append(job.status.state_start_time.timestamp())
+        cluster.config.lifecycle_config.idle_start_time = moment(max(ended))
+        return cluster if time.time() < max(ended) + limit else None
 
     def operation(self, name: str) -> operations_pb2.Operation | None:
         """The long-running operation of that name, if it is a cluster's."""
-        return self._operation(name) if self._store.operation(name) else None
+        return self._operations.get(name) if self._store.operation(name) else None
 
     def _fill_in(self, scope: Scope, cluster: Cluster) -> None:
         """What Google fills in for a new cluster."""
@@ -176,60 +260,6 @@ class Clusters:
         config.temp_bucket = config.temp_bucket or f"dataproc-temp-{suffix}"
         for bucket in (config.config_bucket, config.temp_bucket):
             self._make_bucket(scope.project, bucket)
-
-    def _begin(
-        self, scope: Scope, cluster: Cluster, kind: str, settles: float, response: Message
-    ) -> str:
-        name = f"{scope}/operations/{uuid.uuid4()}"
-        metadata = ClusterOperationMetadata(
-            cluster_name=cluster.cluster_name,
-            cluster_uuid=cluster.cluster_uuid,
-            operation_type=kind,
-            description=f"{kind.capitalize()} cluster {cluster.cluster_name}",
-            labels=cluster.labels,
-        )
-        operation = operations_pb2.Operation(name=name, done=True)
-        operation.metadata.Pack(ClusterOperationMetadata.pb(metadata))
-        operation.response.Pack(response)
-        self._store.put_operation(operation, settles)
-        return name
-
-    def _operation(self, name: str) -> operations_pb2.Operation:
-        found = self._store.operation(name)
-        if found is None:
-            raise not_found(f"Operation {name}")
-        operation, settles = found
-        metadata_pb = ClusterOperationMetadata.pb(ClusterOperationMetadata())
-        operation.metadata.Unpack(metadata_pb)
-        status = ClusterOperationStatus.State.DONE
-        if time.time() < settles:
-            operation.done = False
-            operation.ClearField("response")
-            status = ClusterOperationStatus.State.RUNNING
-        metadata_pb.status.state = status
-        operation.metadata.Pack(metadata_pb)
-        return operation
-
-
-def _as_of_now(cluster: Cluster, settles: float) -> Cluster | None:
-    if time.time() < settles:
-        return cluster
-    if cluster.status.state == State.DELETING:
-        return None  # its record stays until the name is used again
-    return _settled(cluster, settles)
-
-
-def _settled(cluster: Cluster, at: float) -> Cluster:
-    """The cluster when what was asked for last is complete."""
-    settled: Cluster = Cluster.deserialize(Cluster.serialize(cluster))
-    if settled.status.state == State.CREATING:
-        _enter(settled, State.RUNNING, at)
-    return settled
-
-
-def _enter(cluster: Cluster, state: int, at: float) -> None:
-    cluster.status_history.append(cluster.status)
-    cluster.status = ClusterStatus(state=state, state_start_time=moment(at))
 
 
 def _own_labels(scope: Scope, cluster: Cluster) -> dict[str, str]:
@@ -248,6 +278,10 @@ def _facts(cluster: Cluster) -> dict[str, set[str]]:
     }
 
 
-def moment(seconds: float) -> dt.datetime:
-    """A time as messages have it."""
-    return dt.datetime.fromtimestamp(seconds, dt.UTC)
+def _tarball(name: str, text: str) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        about = tarfile.TarInfo(name)
+        about.size = len(text.encode())
+        tar.addfile(about, io.BytesIO(text.encode()))
+    return packed.getvalue()

@@ -24,8 +24,9 @@ from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2
 
 from pydag_dist.local.dataproc.checks import check_job_id, check_labels, check_request_id
-from pydag_dist.local.dataproc.clusters import Clusters, moment
+from pydag_dist.local.dataproc.clusters import Clusters
 from pydag_dist.local.dataproc.kinds import check_job
+from pydag_dist.local.dataproc.lifecycle import moment
 from pydag_dist.local.dataproc.listing import Filter, page
 from pydag_dist.local.dataproc.refused import (
     already_exists,

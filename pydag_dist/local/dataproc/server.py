@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ class Service:
             self._store,
             cluster_delay,
             make_bucket=storage.make_bucket,
+            upload=partial(storage.upload, patience=0),
             end_jobs=self._runner.end_jobs,
         )
         self._jobs = Jobs(
@@ -126,6 +128,12 @@ class Service:
             f"{prefix}ClusterController/ListClusters": (api.ListClustersRequest, clusters.find),
             f"{prefix}ClusterController/UpdateCluster": (api.UpdateClusterRequest, clusters.update),
             f"{prefix}ClusterController/DeleteCluster": (api.DeleteClusterRequest, clusters.delete),
+            f"{prefix}ClusterController/StopCluster": (api.StopClusterRequest, clusters.stop),
+            f"{prefix}ClusterController/StartCluster": (api.StartClusterRequest, clusters.start),
+            f"{prefix}ClusterController/DiagnoseCluster": (
+                api.DiagnoseClusterRequest,
+                clusters.diagnose,
+            ),
             f"{prefix}JobController/SubmitJob": (api.SubmitJobRequest, jobs.submit),
             f"{prefix}JobController/SubmitJobAsOperation": (
                 api.SubmitJobRequest,
