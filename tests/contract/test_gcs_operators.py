@@ -15,6 +15,7 @@ from tests.unit.workers.support import Log, context
 from workers import google
 from workers.errors import TaskFailed
 from workers.operators import Done, Pending, find
+from workers.operators.base import Asked
 
 copy, delete, compose = (find(f"gcs.{name}") for name in ("copy", "delete", "compose"))
 wait = find("gcs.wait_object")
@@ -250,6 +251,13 @@ class TestCompose:
         assert len(calls) == 2
 
 
+def asked(tasks):
+    """The answers that many tasks get together."""
+    together = [Asked(task, wait.submit(task)) for task in tasks]
+    answers = dict(wait.poll_many(together))
+    return [answers[one] for one in together]
+
+
 class TestWait:
     def task(self, **params):
         return context(params, operator="gcs.wait_object")
@@ -311,7 +319,7 @@ class TestWait:
         tasks = [self.task(object=uri(bucket, f"in/{number}")) for number in range(7)]
         tasks += [self.task(prefix=uri(bucket, "z/")) for _ in range(5)]
         tasks.append(self.task(object="gs://nowhere-to-be-found/a"))
-        answers = wait.answers(tasks)
+        answers = asked(tasks)
         assert [isinstance(answer, Done) for answer in answers] == [
             *(number in (3, 5) for number in range(7)),
             *[True] * 5,
@@ -324,7 +332,7 @@ class TestWait:
         monkeypatch.setattr("workers.operators.gcs_wait._MOST_LISTED", 3)
         fill(bucket, *(f"in/{number}" for number in range(1, 8)))
         tasks = [self.task(object=uri(bucket, f"in/{n}")) for n in ("0", "1", "3", "6", "8")]
-        found = [isinstance(answer, Done) for answer in wait.answers(tasks)]
+        found = [isinstance(answer, Done) for answer in asked(tasks)]
         assert found == [False, True, True, True, False]
 
     def test_a_list_too_long_for_a_result_is_left_out(self, bucket, monkeypatch):

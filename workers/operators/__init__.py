@@ -43,6 +43,8 @@ _OPERATORS = {
     "bigquery.wait_table": "workers.operators.bigquery_wait:WaitTable",
     "branch": "workers.operators.branch:Branch",
     "dataproc.create_cluster": "workers.operators.dataproc_cluster:CreateCluster",
+    "dataproc.delete_cluster": "workers.operators.dataproc_delete:DeleteCluster",
+    "dataproc.submit_batch": "workers.operators.dataproc_batch:SubmitBatch",
     "dataproc.submit_job": "workers.operators.dataproc_job:SubmitJob",
     "gcs.compose": "workers.operators.gcs_compose:Compose",
     "gcs.copy": "workers.operators.gcs_copy:Copy",

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from google.api_core.exceptions import AlreadyExists, NotFound
-from google.cloud.dataproc_v1 import Cluster, ClusterStatus
+import time
+from typing import Any
+
+from google.api_core.exceptions import (
+    AlreadyExists,
+    FailedPrecondition,
+    GoogleAPICallError,
+    NotFound,
+)
+from google.cloud.dataproc_v1 import Cluster, ClusterStatus, DiagnoseClusterResults
 
 from pydag_dist.dag.dataproc_params import DataprocCreateCluster
-from workers import google, remote_ids
+from workers import google
 from workers.errors import TaskFailed
+from workers.operators import dataproc_clusters as clusters
 from workers.operators.base import (
     Done,
     Handle,
@@ -18,6 +27,10 @@ from workers.operators.base import (
 )
 
 State = ClusterStatus.State
+# In the last of them a cluster takes jobs; only changing it failed.
+READY = (State.RUNNING, State.ERROR_DUE_TO_UPDATE)
+
+_DIAGNOSIS = 600.0  # seconds that a broken cluster's diagnosis gets before the cluster is deleted
 
 
 class CreateCluster(RemoteOperator):
@@ -25,7 +38,9 @@ class CreateCluster(RemoteOperator):
 
     A cluster of that name may be there already. One that an earlier execution of this task made
     is waited for, unless it is broken: then it is deleted and made again. A stranger's is used
-    if the params say so. One that is being deleted is waited for, and then made.
+    if the params say so. One that is being deleted is waited for, and then made; one that is
+    stopped is started. One that this task made and that becomes broken is deleted, after its
+    diagnosis was saved.
     """
 
     def local(self) -> bool:
@@ -34,16 +49,10 @@ class CreateCluster(RemoteOperator):
 
     def handle(self, context: TaskContext) -> Handle:
         """Project, region and name of the cluster."""
-        params = parsed_params(context, DataprocCreateCluster)
-        access = google.access(context.settings, params.connection, params.project)
-        with google.explained(f"Dataproc cluster {params.cluster_name}"):
-            project = google.project_of(access, local=self.local())
         return {
-            "connection": params.connection,
-            "project": project,
-            "region": params.region,
-            "cluster_name": params.cluster_name,
+            **clusters.handle_of(context, parsed_params(context, DataprocCreateCluster)),
             "leaving": False,  # another of its name must go before it can be made
+            "diagnosis": None,  # of a broken cluster: its operation, and until when it may take
         }
 
     def submit(self, context: TaskContext) -> Handle:
@@ -57,20 +66,19 @@ class CreateCluster(RemoteOperator):
         """Ask for the cluster; it is there when it is RUNNING."""
         name = handle["cluster_name"]
         with google.explained(f"Dataproc cluster {name}"):
-            cluster = self._get(context, handle)
+            cluster = clusters.get(context, handle)
             if handle["leaving"] and (cluster is None or cluster.status.state != State.DELETING):
                 handle["leaving"] = False
                 self._create(context, handle)
                 return Pending(f"Dataproc cluster {name} CREATING")
-        if cluster is None:
-            raise TaskFailed(f"Dataproc cluster {name} was deleted while it was waited for")
-        state = cluster.status.state
-        if state == State.ERROR:
-            raise TaskFailed(
-                f"Dataproc cluster {name} is in state ERROR: {cluster.status.detail or 'no detail'}"
-            )
-        if state != State.RUNNING:
-            return Pending(f"Dataproc cluster {name} {state.name}")
+            if cluster is None:
+                raise TaskFailed(f"Dataproc cluster {name} was deleted while it was waited for")
+            if cluster.status.state == State.ERROR:
+                return self._broken(context, handle, cluster)
+            if cluster.status.state == State.STOPPED:
+                self._start(context, handle)
+        if cluster.status.state not in READY:
+            return Pending(f"Dataproc cluster {name} {cluster.status.state.name}")
         return Done(
             {
                 "cluster_name": name,
@@ -84,12 +92,12 @@ class CreateCluster(RemoteOperator):
     def cancel(self, context: TaskContext, handle: Handle) -> None:
         """Delete the cluster if this try made it."""
         with google.explained(f"deleting Dataproc cluster {handle['cluster_name']}"):
-            cluster = self._get(context, handle)
+            cluster = clusters.get(context, handle)
             if (
                 cluster is not None
                 and dict(cluster.labels).items() >= google.labels(context).items()
             ):
-                self._delete(context, handle)
+                clusters.delete(context, handle, cluster)
 
     def _create(self, context: TaskContext, handle: Handle) -> None:
         params = parsed_params(context, DataprocCreateCluster)
@@ -98,7 +106,7 @@ class CreateCluster(RemoteOperator):
             cluster = Cluster(
                 project_id=handle["project"],
                 cluster_name=name,
-                config=params.config,
+                config=_config(params),
                 labels=params.labels | google.labels(context),
             )
         except (TypeError, ValueError) as error:
@@ -107,11 +115,9 @@ class CreateCluster(RemoteOperator):
             "project_id": handle["project"],
             "region": handle["region"],
             "cluster": cluster,
-            "request_id": remote_ids.job_id(
-                "request", context.dag_id, context.run_id, context.task_id, context.try_number
-            ),
+            "request_id": clusters.request_id(context),
         }
-        client = self._client(context, handle)
+        client = clusters.client_of(context, handle)
         try:
             google.call(context.log, client.create_cluster, request=request, retry=None)
         except AlreadyExists:
@@ -122,17 +128,16 @@ class CreateCluster(RemoteOperator):
     def _adopt(self, context: TaskContext, handle: Handle, *, use_if_exists: bool) -> None:
         """Decide what "already exists" means."""
         name = handle["cluster_name"]
-        cluster = self._get(context, handle)
+        cluster = clusters.get(context, handle)
         if cluster is None or cluster.status.state == State.DELETING:
             context.log.info("another Dataproc cluster %s is being deleted", name)
             handle["leaving"] = True
             return
-        ours, found = google.labels(context), dict(cluster.labels)
-        own_try = found.pop("pydag-try", None) == ours.pop("pydag-try")
-        own = found.items() >= ours.items()
+        own = _is_of_this_task(context, cluster)
+        own_try = cluster.labels.get("pydag-try") == str(context.try_number)
         if own and not own_try and cluster.status.state == State.ERROR:
-            context.log.info("deleting Dataproc cluster %s, which an earlier try left broken", name)
-            self._delete(context, handle)
+            context.log.info("an earlier try left Dataproc cluster %s broken", name)
+            clusters.delete(context, handle, cluster)
             handle["leaving"] = True
         elif own or use_if_exists:
             whose = "which this task made" if own else "which was there already"
@@ -143,28 +148,64 @@ class CreateCluster(RemoteOperator):
                 "not make it: delete it, choose another name, or set use_if_exists"
             )
 
-    def _get(self, context: TaskContext, handle: Handle) -> Cluster | None:
-        client = self._client(context, handle)
+    def _start(self, context: TaskContext, handle: Handle) -> None:
+        client = clusters.client_of(context, handle)
+        request = clusters.name_of(handle)
+        context.log.info("starting Dataproc cluster %s", handle["cluster_name"])
         try:
-            return google.call(context.log, client.get_cluster, request=_name(handle), retry=None)
-        except NotFound:
+            google.call(context.log, client.start_cluster, request=request, retry=None)
+        except (NotFound, FailedPrecondition) as error:  # it has changed meanwhile: seen next time
+            context.log.info("%s", error.message)
+
+    def _broken(self, context: TaskContext, handle: Handle, cluster: Cluster) -> Pending:
+        """Save the diagnosis of a cluster of ours, delete it, and fail."""
+        name = handle["cluster_name"]
+        what = f"Dataproc cluster {name} is in state ERROR: {cluster.status.detail or 'no detail'}"
+        params = parsed_params(context, DataprocCreateCluster)
+        if not (params.delete_on_error and _is_of_this_task(context, cluster)):
+            raise TaskFailed(f"{what}; it was left as it is")
+        if handle["diagnosis"] is None:
+            context.log.error("%s", what)
+            operation = self._diagnose(context, handle)
+            handle["diagnosis"] = {"operation": operation, "until": time.time() + _DIAGNOSIS}
+        diagnosis = handle["diagnosis"]
+        told = "no diagnosis could be saved"
+        if diagnosis["operation"]:
+            found = clusters.operation(context, handle, diagnosis["operation"])
+            if not found.done and time.time() < diagnosis["until"]:
+                return Pending(f"Dataproc cluster {name} ERROR, its diagnosis is being saved")
+            if found.done and not found.error.code:
+                told = f"its diagnosis is at {_output_uri(found)}"
+        clusters.delete(context, handle, cluster)
+        raise TaskFailed(f"{what}; {told}; it is being deleted")
+
+    def _diagnose(self, context: TaskContext, handle: Handle) -> str | None:
+        client = clusters.client_of(context, handle)
+        request = clusters.name_of(handle)
+        try:
+            begun = google.call(context.log, client.diagnose_cluster, request=request, retry=None)
+        except GoogleAPICallError as error:  # of no machine that runs, for instance
+            context.log.warning("it can't be diagnosed: %s", google.explain(error))
             return None
-
-    def _delete(self, context: TaskContext, handle: Handle) -> None:
-        client = self._client(context, handle)
-        try:
-            google.call(context.log, client.delete_cluster, request=_name(handle), retry=None)
-        except NotFound:
-            context.log.info("Dataproc cluster %s is gone already", handle["cluster_name"])
-
-    def _client(self, context: TaskContext, handle: Handle) -> google.ClusterClient:
-        access = google.access(context.settings, handle["connection"], handle["project"])
-        return google.cluster_client(access, handle["region"])
+        return str(begun.operation.name)
 
 
-def _name(handle: Handle) -> dict[str, str]:
-    return {
-        "project_id": handle["project"],
-        "region": handle["region"],
-        "cluster_name": handle["cluster_name"],
-    }
+def _config(params: DataprocCreateCluster) -> dict[str, Any]:
+    """The cluster's configuration, so that nobody can forget the cluster for ever."""
+    lifecycle = params.config.get("lifecycle_config") or {}
+    if params.idle_delete_ttl is None or not isinstance(lifecycle, dict):
+        return params.config
+    ttl = {"idle_delete_ttl": {"seconds": params.idle_delete_ttl}}
+    return {**params.config, "lifecycle_config": {**ttl, **lifecycle}}
+
+
+def _is_of_this_task(context: TaskContext, cluster: Cluster) -> bool:
+    """Whether any try of this task of this run made it."""
+    ours = {name: text for name, text in google.labels(context).items() if name != "pydag-try"}
+    return dict(cluster.labels).items() >= ours.items()
+
+
+def _output_uri(operation: Any) -> str:
+    results = DiagnoseClusterResults.pb(DiagnoseClusterResults())
+    operation.response.Unpack(results)
+    return str(results.output_uri)

@@ -1,4 +1,4 @@
-"""``dataproc.submit_job``: PySpark on a Dataproc cluster, under the id of the try."""
+"""``dataproc.submit_job``: Spark on a Dataproc cluster, under the id of the try."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from google.cloud.dataproc_v1 import Job, JobStatus, ListJobsRequest
 from pydag_dist.dag.dataproc_params import DataprocSubmitJob
 from workers import google, patience, remote_ids
 from workers.errors import RemoteStateUnknown, TaskFailed
-from workers.operators import driver_output
+from workers.operators import driver_output, spark_work
 from workers.operators.base import (
     Answer,
     Asked,
@@ -50,7 +50,7 @@ class JobSpec:
 
     region: str
     cluster_name: str
-    pyspark_job: dict[str, Any]
+    work: dict[str, Any]  # one field of Dataproc's Job: pyspark_job, spark_job, spark_sql_job
     connection: str | None = None
     project: str | None = None
     labels: dict[str, str] = field(default_factory=dict)
@@ -62,14 +62,10 @@ class SubmitJob(RemoteOperator):
     def spec(self, context: TaskContext) -> JobSpec:
         """The job of a task."""
         params = parsed_params(context, DataprocSubmitJob)
-        uris = ("python_file_uris", "jar_file_uris", "file_uris", "archive_uris")
-        pyspark_job = params.model_dump(
-            include={"main_python_file_uri", "args", "properties", *uris}
-        )
         return JobSpec(
             params.region,
             params.cluster_name,
-            pyspark_job,
+            spark_work.of_job(params),
             params.connection,
             params.project,
             params.labels,
@@ -106,8 +102,8 @@ class SubmitJob(RemoteOperator):
             job = Job(
                 reference={"project_id": project, "job_id": job_id},
                 placement={"cluster_name": spec.cluster_name},
-                pyspark_job=spec.pyspark_job,
                 labels=spec.labels | google.labels(context),
+                **spec.work,
             )
             request = {"project_id": project, "region": spec.region, "job": job}
             client = _client(context, handle)

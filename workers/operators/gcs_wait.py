@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from bisect import bisect
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
@@ -14,9 +14,11 @@ from google.api_core.exceptions import NotFound
 from google.cloud.storage import Blob, Client
 
 from pydag_dist.dag.gcs_params import GcsWaitObject
-from workers import google
-from workers.errors import TaskFailed
+from workers import google, patience
+from workers.errors import RemoteStateUnknown, TaskFailed
 from workers.operators.base import (
+    Answer,
+    Asked,
     Done,
     Handle,
     Pending,
@@ -25,6 +27,7 @@ from workers.operators.base import (
     parsed_params,
 )
 from workers.operators.gcs import Uri, blob_at, blobs, client_of
+from workers.operators.polling import by_place
 
 _MOST_JSON = 60_000  # bytes of names in a result
 _MOST_LISTED = 20_000  # objects of a folder that are listed to find some; then each is looked for
@@ -70,29 +73,45 @@ class WaitObject(RemoteOperator):
 
     def handle(self, context: TaskContext) -> Handle:
         """Nothing is started, so there is nothing to name."""
-        parsed_params(context, GcsWaitObject)  # params that are wrong fail at once
-        return {}
+        return {"connection": parsed_params(context, GcsWaitObject).connection}
 
     def submit(self, context: TaskContext) -> Handle:
         """Start nothing."""
         return self.handle(context)
 
-    def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:  # noqa: ARG002
+    def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
         """Ask for one."""
-        [answer] = self.answers([context])
-        if isinstance(answer, TaskFailed):
-            raise answer
-        return answer
+        lister = _Lister(context, client_of(context, handle["connection"]))
+        params = parsed_params(context, GcsWaitObject)
+        search = Search.of(params)
+        return _answer(params, search, lister.found([search])[search])
+
+    def poll_many(self, asked: Sequence[Asked]) -> Iterator[tuple[Asked, Answer]]:
+        """Ask for what many tasks wait for, with as few lists as it takes."""
+        for some in by_place(asked, "connection"):
+            wanted: dict[Search, list[Asked]] = defaultdict(list)
+            for one in some:
+                wanted[Search.of(parsed_params(one.context, GcsWaitObject))].append(one)
+            yield from _answers(some[0], wanted)
 
     def cancel(self, context: TaskContext, handle: Handle) -> None:
         """Nothing is there to cancel."""
 
-    def answers(self, contexts: Sequence[TaskContext]) -> list[Pending | Done | TaskFailed]:
-        """Ask for what several tasks of one connection wait for, with as few lists as it takes."""
-        wanted = [parsed_params(context, GcsWaitObject) for context in contexts]
-        client = client_of(contexts[0], wanted[0].connection)
-        found = _Lister(contexts[0], client).found({Search.of(params) for params in wanted})
-        return [_answer(params, found[Search.of(params)]) for params in wanted]
+
+def _answers(first: Asked, wanted: dict[Search, list[Asked]]) -> Iterator[tuple[Asked, Answer]]:
+    lister = _Lister(first.context, client_of(first.context, first.handle["connection"]))
+    for together in _together(wanted):
+        if patience.is_out():
+            return
+        try:
+            found = lister.found(together)
+        except (TaskFailed, RemoteStateUnknown) as error:  # of this list, and of no other
+            yield from ((one, error) for search in together for one in wanted[search])
+            continue
+        for search in together:
+            for one in wanted[search]:
+                params = parsed_params(one.context, GcsWaitObject)
+                yield one, _answer(params, search, found[search])
 
 
 @dataclass(frozen=True)
@@ -100,29 +119,20 @@ class _Lister:
     context: TaskContext
     client: Client
 
-    def found(self, searches: set[Search]) -> dict[Search, list[Blob] | TaskFailed]:
-        """What there is for each."""
-        found: dict[Search, list[Blob] | TaskFailed] = {}
-        for some in _together(searches):
+    def found(self, together: list[Search]) -> dict[Search, list[Blob]]:
+        """What there is for each; `together` are objects of one folder, or one of another kind."""
+        first = together[0]
+        with google.explained(f"looking for {first}"):
             try:
-                with google.explained(f"looking for {some[0]}"):
-                    found |= self._listed(some)
-            except TaskFailed as failed:  # a bucket that isn't there must not fail the others'
-                found |= dict.fromkeys(some, failed)
-        return found
-
-    def _listed(self, some: list[Search]) -> dict[Search, list[Blob]]:
-        bucket = some[0].bucket
-        try:
-            if some[0].kind == "object":
-                return self._objects(bucket, some)
-            option = {"prefix": "prefix", "glob": "match_glob"}[some[0].kind]
-            return {some[0]: list(self._blobs(bucket, **{option: some[0].text}))}
-        except NotFound:
-            raise TaskFailed(
-                f"bucket {bucket} does not exist, so nothing can come into it: make it, or name "
-                "another one"
-            ) from None
+                if first.kind == "object":
+                    return self._objects(first.bucket, together)
+                option = {"prefix": "prefix", "glob": "match_glob"}[first.kind]
+                return {first: list(self._blobs(first.bucket, **{option: first.text}))}
+            except NotFound:
+                raise TaskFailed(
+                    f"bucket {first.bucket} does not exist, so nothing can come into it: make it, "
+                    "or name another one"
+                ) from None
 
     def _objects(self, bucket: str, some: list[Search]) -> dict[Search, list[Blob]]:
         """Objects of one folder: they are in its list, between the first and the last of them."""
@@ -140,7 +150,7 @@ class _Lister:
         return blobs(self.context, self.client, bucket, fields=_FIELDS, **options)
 
 
-def _together(searches: set[Search]) -> list[list[Search]]:
+def _together(searches: Iterable[Search]) -> list[list[Search]]:
     """Searches that one list answers: objects of a folder, else each its own."""
     folders: dict[tuple[str, str], list[Search]] = defaultdict(list)
     alone = []
@@ -152,10 +162,7 @@ def _together(searches: set[Search]) -> list[list[Search]]:
     return [*folders.values(), *alone]
 
 
-def _answer(params: GcsWaitObject, found: list[Blob] | TaskFailed) -> Pending | Done | TaskFailed:
-    if isinstance(found, TaskFailed):
-        return found
-    search = Search.of(params)
+def _answer(params: GcsWaitObject, search: Search, found: list[Blob]) -> Pending | Done:
     if params.newer_than:
         new = [blob for blob in found if blob.time_created > params.newer_than]
     else:

@@ -53,9 +53,11 @@ class SparkScript(SubmitJob):
             cluster.region,
             cluster.cluster_name,
             {
-                "main_python_file_uri": f"gs://{path.bucket}/{path.object_name}",
-                "args": ["--params", json.dumps(sent)],
-                "jar_file_uris": [jar for jar in sent.get("spark.jars", "").split(",") if jar],
+                "pyspark_job": {
+                    "main_python_file_uri": f"gs://{path.bucket}/{path.object_name}",
+                    "args": ["--params", json.dumps(sent)],
+                    "jar_file_uris": [jar for jar in sent.get("spark.jars", "").split(",") if jar],
+                }
             },
             params.connection,
             cluster.project_name,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
-from google.api_core.exceptions import AlreadyExists, NotFound
-from google.cloud.dataproc_v1 import Cluster
+from google.api_core.exceptions import AlreadyExists, FailedPrecondition, NotFound
+from google.cloud.dataproc_v1 import Cluster, DiagnoseClusterResults
+from google.longrunning import operations_pb2
 
 from tests.unit.workers.support import Log, context
 from workers import google
@@ -21,6 +24,7 @@ class Clusters:
     def __init__(self):
         self.found: dict[str, Cluster] = {}
         self.requests: list[str] = []
+        self.diagnosis: str | None = ""  # its address once it is saved; None: it can't be
 
     def create_cluster(self, request, **_options):
         cluster = request["cluster"]
@@ -38,6 +42,26 @@ class Clusters:
     def delete_cluster(self, request, **_options):
         self.get_cluster(request)
         self.settle("DELETING")
+        return self.operation("delete")
+
+    def start_cluster(self, request, **_options):
+        self.get_cluster(request)
+        self.settle("STARTING")
+
+    def diagnose_cluster(self, **_options):
+        if self.diagnosis is None:
+            raise FailedPrecondition("no machine of it runs")
+        return self.operation("diagnose")
+
+    def get_operation(self, request, **_options):
+        found = operations_pb2.Operation(name=request["name"], done=bool(self.diagnosis))
+        if self.diagnosis:
+            results = DiagnoseClusterResults(output_uri=self.diagnosis)
+            found.response.Pack(DiagnoseClusterResults.pb(results))
+        return found
+
+    def operation(self, name):
+        return SimpleNamespace(operation=operations_pb2.Operation(name=name))
 
     def settle(self, state, detail=""):
         self.found[NAME].status = {"state": state, "detail": detail}
@@ -115,8 +139,84 @@ def test_a_later_try_replaces_what_an_earlier_one_left_broken(clusters):
 def test_a_cluster_that_breaks_fails_the_task_with_its_detail(clusters):
     handle = create.submit(task())
     clusters.settle("ERROR", "Insufficient 'CPUS' quota")
-    with pytest.raises(TaskFailed, match="cluster-1 is in state ERROR: Insufficient 'CPUS' quota"):
+    waiting = create.poll(task(), handle)
+    assert waiting == Pending("Dataproc cluster cluster-1 ERROR, its diagnosis is being saved")
+    assert clusters.state == "ERROR"
+    clusters.diagnosis = "gs://b/diagnostic.tar.gz"
+    with pytest.raises(TaskFailed) as failed:
         create.poll(task(), handle)
+    assert str(failed.value) == (
+        "Dataproc cluster cluster-1 is in state ERROR: Insufficient 'CPUS' quota; "
+        "its diagnosis is at gs://b/diagnostic.tar.gz; it is being deleted"
+    )
+    assert clusters.state == "DELETING"
+
+
+def test_one_that_cannot_be_diagnosed_is_deleted_all_the_same(clusters):
+    handle = create.submit(task())
+    clusters.settle("ERROR", "no quota")
+    clusters.diagnosis = None
+    with pytest.raises(TaskFailed, match="no quota; no diagnosis could be saved; it is being del"):
+        create.poll(task(), handle)
+    assert clusters.state == "DELETING"
+
+
+def test_a_diagnosis_that_takes_too_long_is_not_waited_for(clusters, monkeypatch):
+    monkeypatch.setattr("workers.operators.dataproc_cluster._DIAGNOSIS", 0.0)
+    handle = create.submit(task())
+    clusters.settle("ERROR")
+    with pytest.raises(TaskFailed, match="no diagnosis could be saved"):
+        create.poll(task(), handle)
+    assert clusters.state == "DELETING"
+
+
+def test_a_broken_cluster_stays_if_it_is_a_strangers_or_the_params_say_so(clusters):
+    clusters.of_a_stranger("RUNNING")
+    handle = create.submit(task(use_if_exists=True))
+    clusters.settle("ERROR")
+    with pytest.raises(TaskFailed, match="ERROR: no detail; it was left as it is"):
+        create.poll(task(use_if_exists=True), handle)
+    assert clusters.state == "ERROR"
+    clusters.vanish()
+    handle = create.submit(task(delete_on_error=False))
+    clusters.settle("ERROR")
+    with pytest.raises(TaskFailed, match="it was left as it is"):
+        create.poll(task(delete_on_error=False), handle)
+    assert clusters.state == "ERROR"
+
+
+def test_a_stopped_cluster_is_started(clusters):
+    clusters.of_a_stranger("STOPPING")
+    handle = create.submit(task(use_if_exists=True))
+    assert create.poll(task(), handle) == Pending("Dataproc cluster cluster-1 STOPPING")
+    clusters.settle("STOPPED")
+    assert isinstance(create.poll(task(), handle), Pending)
+    assert clusters.state == "STARTING"
+    clusters.settle("RUNNING")
+    assert isinstance(create.poll(task(), handle), Done)
+
+
+def test_a_cluster_whose_update_failed_takes_jobs(clusters):
+    clusters.of_a_stranger("ERROR_DUE_TO_UPDATE")
+    handle = create.submit(task(use_if_exists=True))
+    assert isinstance(create.poll(task(), handle), Done)
+
+
+@pytest.mark.parametrize(
+    ("params", "seconds"),
+    [
+        ({}, 1800),
+        ({"idle_delete_ttl": 600}, 600),
+        ({"idle_delete_ttl": None}, 0),
+        ({"config": {"lifecycle_config": {"idle_delete_ttl": {"seconds": 900}}}}, 900),
+        ({"config": {"lifecycle_config": {"auto_delete_ttl": {"seconds": 900}}}}, 1800),
+    ],
+)
+def test_an_idle_cluster_is_deleted_unless_the_params_say_never(clusters, params, seconds):
+    create.submit(task(**params))
+    lifecycle = clusters.found[NAME].config.lifecycle_config
+    ttl = lifecycle.idle_delete_ttl
+    assert (ttl.total_seconds() if ttl else 0) == seconds
 
 
 def test_a_cluster_that_vanishes_fails_the_task(clusters):

@@ -43,7 +43,7 @@ def test_a_spark_script_is_its_own_object_with_its_params_as_one_json():
     spec = spark_spec()
     assert (spec.region, spec.cluster_name) == ("us-central1", "cluster-dataproc-pydag-2022")
     assert (spec.project, spec.connection) == ("atomic-key-348214", "GCP")
-    job = spec.pyspark_job
+    job = spec.work["pyspark_job"]
     assert job["main_python_file_uri"] == "gs://project-pydag/module_name/csv_gcs_to_bq.py"
     assert job["jar_file_uris"] == [
         "gs://spark-lib/bigquery/spark-bigquery-latest_2.12.jar",
@@ -64,7 +64,7 @@ def test_a_spark_script_is_its_own_object_with_its_params_as_one_json():
 
 
 def test_without_spark_settings_there_are_no_jars():
-    assert spark_spec(spark={}).pyspark_job["jar_file_uris"] == []
+    assert spark_spec(spark={}).work["pyspark_job"]["jar_file_uris"] == []
 
 
 def test_a_spark_script_must_be_in_cloud_storage():

@@ -1,0 +1,232 @@
+"""The operators of Dataproc with Google's own clients, over the wire; Spark itself is Python."""
+
+from __future__ import annotations
+
+import pytest
+from google.api_core.exceptions import NotFound
+
+from tests.local_google import REGION, SCOPE, LocalDataproc, cloud_storage
+from tests.unit.workers.support import Log, context
+from workers import google
+from workers.errors import TaskFailed
+from workers.operators import Done, Pending, find
+from workers.operators.base import Asked
+
+create, delete = find("dataproc.create_cluster"), find("dataproc.delete_cluster")
+batch, job = find("dataproc.submit_batch"), find("dataproc.submit_job")
+
+HELLO = "import sys\nprint('hello', *sys.argv[1:])\n"
+SLEEP = "import time\nprint('begun', flush=True)\ntime.sleep(600)\n"
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    return tmp_path_factory.mktemp("local")
+
+
+@pytest.fixture(scope="module")
+def gcs_url(directory):
+    with cloud_storage(directory) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def service(directory, gcs_url):
+    service = LocalDataproc(directory, gcs_url, delay=0.1).start()
+    yield service
+    service.close()
+
+
+@pytest.fixture
+def dataproc(service, gcs_url, monkeypatch):
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_url)
+    monkeypatch.setenv("DATAPROC_EMULATOR_HOST", service.address)
+    for cached in (google.storage_client, google.batch_client, google.cluster_client):
+        cached.cache_clear()
+    google.job_client.cache_clear()
+    return service
+
+
+class TestBatch:
+    def task(self, dataproc, text, *args, log=None, **fields):
+        uri = dataproc.upload(f"{abs(hash(text))}.py", text)
+        params = {"region": REGION, "main_python_file_uri": uri, "args": list(args)}
+        return context(params, operator="dataproc.submit_batch", log=log, **fields)
+
+    def entries(self, dataproc, task):
+        batch_id = batch.handle(task)["batch_id"]
+        return [line for line in dataproc.journal() if line["id"] == batch_id]
+
+    def test_it_runs_under_the_id_of_the_try_and_its_output_is_the_log(self, dataproc):
+        log = Log()
+        task = self.task(dataproc, HELLO, "batch", log=log, task_id="hello")
+        result = batch.execute(task)
+        handle = batch.handle(task)
+        assert result == {
+            "batch_id": handle["batch_id"],
+            "project": "local-project",
+            "region": REGION,
+            "link": None,
+            "driver_output": result["driver_output"],
+        }
+        assert "hello batch" in log.lines
+        labels = dict(dataproc.batch(handle["batch_id"]).labels)
+        assert labels["pydag-task"] == "hello"
+
+    def test_the_same_try_finds_its_batch(self, dataproc):
+        task = self.task(dataproc, HELLO, task_id="again")
+        first = batch.execute(task)
+        log = Log()
+        again = self.task(dataproc, HELLO, log=log, task_id="again")
+        assert batch.execute(again) == first
+        assert f"found Dataproc batch {first['batch_id']}, which this try submitted" in log.lines
+        assert len(self.entries(dataproc, task)) == 1
+        other = batch.execute(self.task(dataproc, HELLO, task_id="again", try_number=2))
+        assert other["batch_id"] != first["batch_id"]
+
+    def test_a_failure_says_why_with_the_end_of_the_output(self, dataproc):
+        text = "print('before')\nraise ValueError('no luck')\n"
+        with pytest.raises(TaskFailed) as failed:
+            batch.execute(self.task(dataproc, text, task_id="failing"))
+        said = str(failed.value)
+        assert "ended as FAILED: Batch failed with message [ValueError: no luck]" in said
+        assert said.endswith("ValueError: no luck")
+        assert "before" in said
+
+    def test_cancelling_waits_until_it_has_stopped(self, dataproc):
+        task = self.task(dataproc, SLEEP, task_id="long")
+        handle = batch.submit(task)
+        dataproc.wait_for_batch(handle["batch_id"], "RUNNING")
+        batch.cancel(task, batch.handle(task))
+        assert dataproc.batch(handle["batch_id"]).state.name == "CANCELLED"
+        batch.cancel(task, handle)
+        with pytest.raises(TaskFailed, match="ended as CANCELLED"):
+            batch.poll(task, handle)
+
+    def test_cancelling_one_that_never_was_is_success(self, dataproc):
+        task = self.task(dataproc, HELLO, task_id="never")
+        batch.cancel(task, batch.handle(task))
+
+    def test_many_are_asked_for_by_one_list(self, dataproc, monkeypatch):
+        texts = [SLEEP, SLEEP, SLEEP, HELLO]
+        tasks = [
+            self.task(dataproc, text, task_id=f"many-{number}") for number, text in enumerate(texts)
+        ]
+        asked = [Asked(task, batch.submit(task)) for task in tasks]
+        dataproc.wait_for_batch(asked[3].handle["batch_id"])
+        for one in asked[:3]:
+            dataproc.wait_for_batch(one.handle["batch_id"], "RUNNING")
+        client = google.batch_client(
+            google.access(context().settings, None, "local-project"), REGION
+        )
+        calls = []
+        for name in ("get_batch", "list_batches"):
+            real = getattr(type(client), name)
+
+            def counted(self, *args, _real=real, _name=name, **options):
+                calls.append(_name)
+                return _real(self, *args, **options)
+
+            monkeypatch.setattr(type(client), name, counted)
+        answers = dict(batch.poll_many(asked))
+        assert [isinstance(answers[one], Done) for one in asked] == [False, False, False, True]
+        assert answers[asked[0]] == Pending("Dataproc batch RUNNING")
+        assert sorted(calls) == ["get_batch", "list_batches"]
+        for one in asked[:3]:
+            batch.cancel(one.context, one.handle)
+
+    @pytest.mark.usefixtures("dataproc")
+    def test_what_dataproc_refuses_fails_at_once(self):
+        log = Log()
+        params = {
+            "region": REGION,
+            "main_python_file_uri": "gs://b/x.py",
+            "container_image": "mine",
+        }
+        with pytest.raises(TaskFailed, match=r"UNIMPLEMENTED.*container_image"):
+            batch.execute(context(params, operator="dataproc.submit_batch", log=log))
+        assert log.lines == []
+        with pytest.raises(TaskFailed, match=r"environment: .*no_such"):
+            batch.submit(context(params | {"environment": {"no_such": 1}}))
+
+
+class TestDelete:
+    def run(self, log=None, **params):
+        fields = {"task_id": params.pop("task_id", "t"), "run_id": params.pop("run_id", "run")}
+        params = {"region": REGION, "cluster_name": "old"} | params
+        return delete.execute(
+            context(params, operator="dataproc.delete_cluster", log=log, **fields)
+        )
+
+    def test_gone_already_is_success(self, dataproc):
+        dataproc.create_cluster("old")
+        result = self.run(task_id="first")
+        assert (result["cluster_name"], result["deleted"]) == ("old", True)
+        with pytest.raises(NotFound):
+            dataproc.clusters.get_cluster(**SCOPE, cluster_name="old")
+        assert self.run(task_id="second")["deleted"] is False
+
+    def test_only_own_leaves_a_strangers_alone(self, dataproc):
+        dataproc.create_cluster("old", labels={"pydag-run": "another"})
+        log = Log()
+        assert self.run(log, only_own=True)["deleted"] is False
+        assert "is not of this run, and stays" in log.lines[0]
+        assert dataproc.clusters.get_cluster(**SCOPE, cluster_name="old")
+        self.run(task_id="clean-up")
+        dataproc.create_cluster("old", labels={"pydag-run": "run"})
+        assert self.run(only_own=True, task_id="third")["deleted"] is True
+
+    def test_a_new_cluster_of_that_name_is_not_waited_for(self, dataproc):
+        dataproc.create_cluster("old")
+        task = context(
+            {"region": REGION, "cluster_name": "old"},
+            operator="dataproc.delete_cluster",
+            task_id="renewed",
+        )
+        handle = delete.submit(task)
+        while isinstance(delete.poll(task, handle), Pending):
+            pass
+        dataproc.create_cluster("old")
+        assert delete.poll(task, handle).result["deleted"] is True
+        self.run(task_id="clean-up-2")
+
+
+def test_a_cluster_that_breaks_leaves_its_diagnosis_and_goes(dataproc):
+    properties = {"pydag-local:error": "Insufficient 'CPUS' quota"}
+    params = {
+        "region": REGION,
+        "cluster_name": "broken",
+        "config": {"software_config": {"properties": properties}},
+    }
+    with pytest.raises(TaskFailed) as failed:
+        create.execute(context(params, operator="dataproc.create_cluster"))
+    said = str(failed.value)
+    assert "cluster broken is in state ERROR: Insufficient 'CPUS' quota; its diagnosis" in said
+    uri = said.partition(" is at ")[2].partition(";")[0]
+    assert dataproc.bytes_of(uri)
+    assert delete.execute(
+        context({"region": REGION, "cluster_name": "broken"}, operator="dataproc.delete_cluster")
+    )
+
+
+@pytest.mark.usefixtures("dataproc")
+def test_jobs_of_other_kinds_reach_dataproc_as_such():
+    task = context(
+        {
+            "region": REGION,
+            "cluster_name": "nowhere",
+            "queries": ["SELECT 1"],
+            "query_variables": {"a": "b"},
+        },
+        operator="dataproc.submit_job",
+    )
+    spec = job.spec(task)
+    assert spec.work == {
+        "spark_sql_job": {
+            "properties": {},
+            "query_list": {"queries": ["SELECT 1"]},
+            "script_variables": {"a": "b"},
+        }
+    }
+    with pytest.raises(TaskFailed, match=r"NOT_FOUND: .*clusters/nowhere"):
+        job.execute(task)

@@ -1,0 +1,78 @@
+"""What the operators of Dataproc's clusters share: how a cluster is named, asked for, deleted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.api_core.exceptions import FailedPrecondition, NotFound
+from google.cloud.dataproc_v1 import Cluster
+
+from pydag_dist.dag.dataproc_params import ClusterParams
+from workers import google, remote_ids
+from workers.operators.base import Handle, TaskContext
+
+
+def handle_of(context: TaskContext, params: ClusterParams) -> Handle:
+    """What names the cluster."""
+    access = google.access(context.settings, params.connection, params.project)
+    with google.explained(f"Dataproc cluster {params.cluster_name}"):
+        project = google.project_of(access, local=google.local_dataproc() is not None)
+    return {
+        "connection": params.connection,
+        "project": project,
+        "region": params.region,
+        "cluster_name": params.cluster_name,
+    }
+
+
+def name_of(handle: Handle) -> dict[str, str]:
+    """How requests name it."""
+    return {
+        "project_id": handle["project"],
+        "region": handle["region"],
+        "cluster_name": handle["cluster_name"],
+    }
+
+
+def client_of(context: TaskContext, handle: Handle) -> google.ClusterClient:
+    """The client of its region."""
+    access = google.access(context.settings, handle["connection"], handle["project"])
+    return google.cluster_client(access, handle["region"])
+
+
+def request_id(context: TaskContext) -> str:
+    """By which Dataproc tells a request that is repeated from another one."""
+    return remote_ids.job_id(
+        "request", context.dag_id, context.run_id, context.task_id, context.try_number
+    )
+
+
+def get(context: TaskContext, handle: Handle) -> Cluster | None:
+    """The cluster as it is now, if there is one."""
+    client = client_of(context, handle)
+    try:
+        return google.call(context.log, client.get_cluster, request=name_of(handle), retry=None)
+    except NotFound:
+        return None
+
+
+def delete(context: TaskContext, handle: Handle, cluster: Cluster, **fields: Any) -> str | None:
+    """Begin to delete this very cluster; the operation's name, None if nothing began."""
+    client, name = client_of(context, handle), handle["cluster_name"]
+    request = {**name_of(handle), "cluster_uuid": cluster.cluster_uuid, **fields}
+    try:
+        operation = google.call(context.log, client.delete_cluster, request=request, retry=None)
+    except NotFound:
+        context.log.info("Dataproc cluster %s is gone already", name)
+        return None
+    except FailedPrecondition as error:  # it is being deleted
+        context.log.info("%s", error.message)
+        return None
+    context.log.info("deleting Dataproc cluster %s", name)
+    return str(operation.operation.name)
+
+
+def operation(context: TaskContext, handle: Handle, name: str) -> Any:
+    """A long-running operation as it is now."""
+    client = client_of(context, handle)
+    return google.call(context.log, client.get_operation, request={"name": name}, retry=None)

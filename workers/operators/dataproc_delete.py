@@ -1,0 +1,83 @@
+"""``dataproc.delete_cluster``: no Dataproc cluster of that name; gone already is success."""
+
+from __future__ import annotations
+
+from google.cloud.dataproc_v1 import ClusterStatus
+
+from pydag_dist.dag.dataproc_params import DataprocDeleteCluster
+from workers import google
+from workers.errors import TaskFailed
+from workers.operators import dataproc_clusters as clusters
+from workers.operators.base import (
+    Done,
+    Handle,
+    Pending,
+    RemoteOperator,
+    TaskContext,
+    parsed_params,
+)
+
+State = ClusterStatus.State
+
+
+class DeleteCluster(RemoteOperator):
+    """Result: cluster_name, project, region, deleted."""
+
+    def local(self) -> bool:
+        """Whether clusters are of a Dataproc on this machine."""
+        return google.local_dataproc() is not None
+
+    def handle(self, context: TaskContext) -> Handle:
+        """Project, region and name of the cluster; which one of that name is known later."""
+        params = parsed_params(context, DataprocDeleteCluster)
+        return {**clusters.handle_of(context, params), "uuid": None, "operation": None}
+
+    def submit(self, context: TaskContext) -> Handle:
+        """Begin to delete the cluster that is there."""
+        params = parsed_params(context, DataprocDeleteCluster)
+        handle = self.handle(context)
+        name = handle["cluster_name"]
+        with google.explained(f"deleting Dataproc cluster {name}"):
+            cluster = clusters.get(context, handle)
+            if cluster is None:
+                context.log.info("Dataproc cluster %s is gone already", name)
+                return handle
+            run = google.labels(context)["pydag-run"]
+            if params.only_own and cluster.labels.get("pydag-run") != run:
+                context.log.info("Dataproc cluster %s is not of this run, and stays", name)
+                return handle
+            handle["uuid"] = cluster.cluster_uuid
+            handle["operation"] = clusters.delete(
+                context, handle, cluster, request_id=clusters.request_id(context)
+            )
+        return handle
+
+    def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
+        """Ask for the cluster: it is deleted when it isn't found, or is another one."""
+        name = handle["cluster_name"]
+        with google.explained(f"deleting Dataproc cluster {name}"):
+            cluster = clusters.get(context, handle) if handle["uuid"] else None
+            if cluster is not None and cluster.cluster_uuid == handle["uuid"]:
+                self._check(context, handle)
+                return Pending(f"Dataproc cluster {name} {cluster.status.state.name}")
+        return Done(
+            {
+                "cluster_name": name,
+                "project": handle["project"],
+                "region": handle["region"],
+                "deleted": handle["uuid"] is not None,
+            }
+        )
+
+    def cancel(self, context: TaskContext, handle: Handle) -> None:
+        """A deletion can't be called back; it ends by itself."""
+
+    def _check(self, context: TaskContext, handle: Handle) -> None:
+        """A deletion that failed leaves a cluster that nobody deletes any more."""
+        if handle["operation"] is None:
+            return
+        found = clusters.operation(context, handle, handle["operation"])
+        if found.done and found.error.code:
+            raise TaskFailed(
+                f"Dataproc could not delete cluster {handle['cluster_name']}: {found.error.message}"
+            )
