@@ -233,12 +233,13 @@ class Cluster:
             parts = ("ready", "active", "work")
             assert store.exists(*(run_key(run.id, part) for part in parts)) == 0, run.id
             assert store.hget(run_key(run.id), "left") == "0"
-            assert store.ttl(run_key(run.id, "tasks")) > 0
         assert store.zrange(key("leases"), 0, -1) == []
         assert store.zrange(key("queued"), 0, -1) == []
+        assert store.zrange(key("timers"), 0, -1) == []
         assert store.smembers(key("working")) == set()
         for queue in store.smembers(key("queues")):
             assert store.zrange(key(f"fair:{queue}"), 0, -1) == []
+            assert store.zrange(key(f"due:{queue}"), 0, -1) == []
             # Copies of messages that were pushed again: workers take and ignore them.
             wait_until(lambda queue=queue: store.llen(key(f"q:{queue}")) == 0, f"{queue} is empty")
 

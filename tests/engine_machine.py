@@ -19,10 +19,18 @@ from hypothesis.stateful import (
 from pydag_dist.coordinator.planner import past_of, plan_of
 from pydag_dist.dag import Dag
 from pydag_dist.dag.fields import TriggerRule
-from pydag_dist.engine import Claim, Engine, Held
-from pydag_dist.engine.snapshot import parse_record
+from pydag_dist.engine import Claim, Deferral, Engine, Held, LostTask
+from pydag_dist.engine.snapshot import parse_record, seconds
 from pydag_dist.errors import EngineError
-from tests.reference import ENDED, MAX_DEATHS, MAX_LOSSES, Message, ReferenceEngine, RefTask
+from tests.reference import (
+    ENDED,
+    ENDED_RUN,
+    MAX_DEATHS,
+    MAX_LOSSES,
+    Message,
+    ReferenceEngine,
+    RefTask,
+)
 
 QUEUES = ("bigquery", "python")
 TEMPLATE = (
@@ -37,7 +45,9 @@ PROCESSORS = st.integers(0, 3)
 OPERATORS = (
     {"operator": "python.call", "params": {"callable": "m:f"}},
     {"operator": "bigquery.query", "params": {"sql": "SELECT 1"}},
+    {"operator": "bigquery.wait_table", "params": {"table": "p.ds.t"}},
 )
+GROUPS = ("bigquery.query:a", "bigquery.query:b")
 RULES = sorted(TriggerRule)
 
 # A run that was ended keeps its keys for so long; far above the length of a test.
@@ -51,7 +61,14 @@ def dags(draw: st.DrawFn, max_tasks: int = 10) -> dict[str, dict[str, Any]]:
     for i in range(draw(st.integers(1, max_tasks))):
         parents = draw(st.sets(st.sampled_from(sorted(tasks)), max_size=3)) if tasks else set()
         plain = draw(st.booleans())
+        lists = sorted(t for t in parents if "expand" not in tasks[t])
+        expands = bool(lists) and draw(st.integers(0, 3)) == 0
         tasks[f"t{i:02}"] = {
+            **(
+                {"expand": {"over": f"tasks.{draw(st.sampled_from(lists))}.result"}}
+                if expands
+                else {}
+            ),
             "task_id": f"t{i:02}",
             **draw(st.sampled_from(OPERATORS)),
             "dependencies": sorted(parents),
@@ -82,6 +99,10 @@ class EngineMachine(RuleBasedStateMachine):
         self.newest: dict[str, str] = {}  # run -> the planner that may write its plan
         self.numbers: dict[int, str] = {}  # the reference's push number -> the engine's
         self.tried: list[Message] = []  # delivered at least once: may be claimed again, released…
+        self.polls: list[Message] = []  # likewise, of messages that ask to poll
+        self.polled: list[Message] = []  # for each task that a poll was given
+        self.queue_of_poll: dict[int, str] = {}
+        self.lost_runs: set[str] = set()  # ended before Redis lost everything
 
     # What clients and planners do
 
@@ -96,10 +117,10 @@ class EngineMachine(RuleBasedStateMachine):
         self.begin_planning(data)
         self.go_on_planning(data, 3)
 
-    @precondition(lambda self: len(self.dags) < 3)
+    @precondition(lambda self: len(self.dags) + len(self.lost_runs) < 3)
     @rule(tasks=dags(), processors=PROCESSORS, weight=st.sampled_from([1, 2]))
     def submit(self, tasks: dict[str, Any], processors: int, weight: int) -> None:
-        run = f"r{len(self.dags)}"
+        run = f"r{len(self.dags) + len(self.lost_runs)}"
         dag = Dag.parse({"dag_id": "dag", "tasks": list(tasks.values())})
         self.dags[run] = dag
         self.planners[run] = []
@@ -108,16 +129,18 @@ class EngineMachine(RuleBasedStateMachine):
                 run, "{}", "dag", processors=processors, weight=weight, retention=RETENTION
             )
             assert stored is first
-        ranks = {row.task: row.rank for row in plan_of(dag).rows}
+        rows = {row.task: row for row in plan_of(dag).rows}
         reference = {
             t: RefTask(
                 queue=tasks[t]["queue"],
-                rank=ranks[t],
+                rank=rows[t].rank,
                 upstream=tuple(tasks[t]["dependencies"]),
                 rule=tasks[t]["trigger_rule"],
                 retries=tasks[t]["retries"],
                 may_fail=tasks[t]["allow_failure"],
-                remote=tasks[t]["operator"] != "python.call",
+                remote=rows[t].remote,
+                sensor=rows[t].sensor,
+                expands_over=dag.tasks[t].expand.path[0] if dag.tasks[t].expand else "",
             )
             for t in dag.walk()
         }
@@ -154,7 +177,13 @@ class EngineMachine(RuleBasedStateMachine):
         if stop_after == len(steps):
             queues = self.reference.runs[run].queues
             started = self.engine.plan_commit(
-                run, token, len(made.rows), queues, first=len(made.first), ended=made.ended
+                run,
+                token,
+                len(made.rows),
+                queues,
+                first=len(made.first),
+                ended=made.ended,
+                failures=made.failures,
             )
             assert started is may
             if may:
@@ -164,7 +193,7 @@ class EngineMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
         run = data.draw(st.sampled_from(sorted(self.dags)), label="run")
-        self.reference.cancel(run)
+        self.reference.cancel(run, order=self.order_of(run))
         assert self.engine.cancel(run) == self.reference.runs[run].state
 
     @precondition(lambda self: self.runs_that_are("running"))
@@ -174,8 +203,9 @@ class EngineMachine(RuleBasedStateMachine):
         run = data.draw(st.sampled_from(self.runs_that_are("running")), label="run")
         self.client.zadd("p:timers", {f"timeout/{run}": 0})
         self.client.hdel("p:clock", "ticked")
+        order = self.order_of(run)
         assert self.engine.tick()
-        self.reference.cancel(run, "timeout")
+        self.reference.cancel(run, "timeout", order)
         self.reference.tick([], [], [])
 
     @precondition(lambda self: self.runs_that_are("success", "failed", "cancelled"))
@@ -190,6 +220,46 @@ class EngineMachine(RuleBasedStateMachine):
         else:
             with pytest.raises(EngineError):
                 self.engine.resume(run, task)
+
+    def order_of(self, run: str) -> list[str]:
+        """The order in which a scan meets the run's tasks."""
+        return [task for task, _ in self.client.hscan_iter(f"p:run:{run}:tasks", count=500)]
+
+    @precondition(lambda self: not self.newest and self.runs_that_are("running", "cancelling"))
+    @rule()
+    def wipe(self) -> None:
+        """Redis loses everything, and gets back what the history has."""
+        events = [fields for _, fields in self.client.xrange("p:history")]
+        heads = {run: self.engine.run_head(run) for run in self.dags}
+        self.client.flushall()
+        self.engine.set_templates(dict.fromkeys(QUEUES, TEMPLATE))
+        for run, head in heads.items():
+            state = [e["state"] for e in events if e["kind"] == "run" and e["run"] == run][-1]
+            if state in ENDED_RUN:
+                del self.dags[run], self.planners[run]
+                self.lost_runs.add(run)
+                continue
+            newest = {e["task"]: e for e in events if e["kind"] == "task" and e["run"] == run}
+            assert self.engine.restore(run, [lost_task(event) for event in newest.values()])
+            self.restore_run(run, head, state)
+            self.planners[run] = []
+        for event in events:  # they are in the database for ever
+            self.client.xadd("p:history", event)
+        self.tried = [m for m in self.tried if m.run in self.dags]
+        self.polled = []
+        self.reference.wipe()
+
+    def restore_run(self, run: str, head: dict[str, str], state: str) -> None:
+        names = ["dag_id", "processors", "weight", "timeout", "retention", "params"]
+        names += ["submitted_at", "logical_date", "hooks"]
+        names += [name for name in ("from", "started_at") if name in head]
+        if state == "cancelling":
+            names.append("reason")
+        kept = {name: head[name] for name in names}
+        planned = state != "queued"
+        assert self.engine.restore_run(run, "{}", kept, planned=planned)
+        if planned:
+            assert not self.engine.restore_run(run, "{}", kept)
 
     # What workers do
 
@@ -209,10 +279,11 @@ class EngineMachine(RuleBasedStateMachine):
         )
         message = self.reference.lists[queue].pop(0)
         packed = json.loads(self.client.rpop(f"p:q:{queue}"))["headers"]
-        assert packed["id"] == message.celery_id
+        assert celery_id(packed) == message.celery_id
         self.numbers[message.number] = packed["pydag"]["push"]
+        self.queue_of_poll[message.number] = queue
         if not lost:
-            self.tried.append(message)
+            (self.polls if message.run == "*" else self.tried).append(message)
 
     def held(self, message: Message) -> Held:
         number = self.numbers[message.number]
@@ -229,8 +300,13 @@ class EngineMachine(RuleBasedStateMachine):
         skips: tuple[str, ...] = ()
         if outcome == "success" and downstream and data.draw(st.booleans(), label="branches"):
             skips = tuple(data.draw(st.sets(st.sampled_from(downstream)), label="skips"))
-        expected = self.reference.release(message, outcome, skips)
-        answer = self.engine.release(self.held(message), outcome, skips=skips)
+        run = self.reference.runs[message.run]
+        expand = {}
+        if outcome == "success":
+            over = [t for t in downstream if run.tasks[t].expands_over == message.task]
+            expand = {t: data.draw(st.integers(0, 3), label=f"children of {t}") for t in over}
+        expected = self.reference.release(message, outcome, skips, expand)
+        answer = self.engine.release(self.held(message), outcome, skips=skips, expand=expand)
         assert answer == expected
 
     @precondition(lambda self: any(self.reference.lists.values()))
@@ -240,9 +316,54 @@ class EngineMachine(RuleBasedStateMachine):
         for outcome in outcomes:
             if not any(self.reference.lists.values()):
                 return
+            polls = len(self.polls)
             self.deliver(data, lost=False)
+            if len(self.polls) > polls:
+                self.poll(data, self.polls[-1], [outcome])
+                continue
             self.claimed(self.tried[-1])
-            self.released(data, self.tried[-1], outcome)
+            if data.draw(st.integers(0, 3), label="defers") == 0:
+                self.deferred(data, self.tried[-1])
+            else:
+                self.released(data, self.tried[-1], outcome)
+
+    def deferred(self, data: st.DataObject, message: Message) -> None:
+        group = data.draw(st.sampled_from(GROUPS), label="group")
+        expected = self.reference.defer(message, group)
+        deferral = Deferral(self.held(message), group, 5, json.dumps({"job": message.task}))
+        assert self.engine.defer([deferral]) == [expected]
+
+    def poll(self, data: st.DataObject, message: Message, outcomes: list[Any]) -> None:
+        """A worker claims a poll, and reports some of what it was given."""
+        queue = self.queue_of_poll[message.number]
+        expected = self.reference.claim_polls(queue, message)
+        due = self.engine.claim_polls(queue, message.task, self.numbers[message.number], "worker")
+        assert sorted((d.held.run, d.held.task) for d in due) == [(m.run, m.task) for m in expected]
+        assert all(json.loads(d.handle) == {"job": d.held.task} for d in due)
+        self.polled += expected
+        for item, outcome in zip(expected, outcomes, strict=False):
+            if data.draw(st.booleans(), label="goes on"):
+                self.deferred(data, item)
+            else:
+                self.released(data, item, outcome)
+
+    @precondition(lambda self: self.polls)
+    @rule(data=st.data(), outcomes=st.lists(OUTCOMES, max_size=3))
+    def claim_polls(self, data: st.DataObject, outcomes: list[Any]) -> None:
+        self.poll(data, data.draw(st.sampled_from(self.polls), label="poll"), outcomes)
+
+    @precondition(lambda self: self.tried or self.polled)
+    @rule(data=st.data())
+    def defer(self, data: st.DataObject) -> None:
+        """A holder, or one that lost its lease, or a late poller gives its try back."""
+        messages = self.polled or self.current()
+        self.deferred(data, data.draw(st.sampled_from(messages), label="message"))
+
+    @precondition(lambda self: self.polled)
+    @rule(data=st.data(), outcome=OUTCOMES)
+    def release_polled(self, data: st.DataObject, outcome: Any) -> None:
+        """A poller reports in time or late."""
+        self.released(data, data.draw(st.sampled_from(self.polled), label="message"), outcome)
 
     @precondition(lambda self: self.tried)
     @rule(data=st.data(), process=st.integers(1, 2))
@@ -280,32 +401,34 @@ class EngineMachine(RuleBasedStateMachine):
 
     # What time does
 
-    @precondition(lambda self: self.tasks_that(lambda t: t.held() or t.waits or may_retry(t)))
+    @precondition(lambda self: self.tasks_that(lambda t: t.held() or t.waits or has_timer(t)))
     @rule(data=st.data())
     def tick(self, data: st.DataObject) -> None:
-        """Time passes for some leases, messages and retries, whatever happened to them."""
+        """Time passes for some leases, messages and timers, whatever happened to them."""
         held = self.tasks_that(RefTask.held)
         waiting = self.tasks_that(lambda t: t.waits)
-        retrying = self.tasks_that(may_retry)
+        waits = self.tasks_that(has_timer)
         expired = data.draw(st.permutations(held), label="expired")[: len(held) // 2 + 1]
         overdue = data.draw(st.permutations(waiting), label="overdue")
-        retries = data.draw(st.permutations(retrying), label="retries")[: len(retrying) // 2 + 1]
-        for zset, prefix, due in (
-            ("leases", "", expired),
-            ("queued", "", overdue),
-            ("timers", "retry/", retries),
-        ):
+        timers = data.draw(st.permutations(waits), label="timers")[: len(waits) // 2 + 1]
+        for zset, due in (("leases", expired), ("queued", overdue)):
             for at, (run, task) in enumerate(due):
-                self.client.zadd(f"p:{zset}", {f"{prefix}{run}/{task}": at})
+                self.client.zadd(f"p:{zset}", {f"{run}/{task}": at})
+        for at, (run, task) in enumerate(timers):
+            self.client.zadd("p:timers", {self.timer(run, task): at})
         self.client.hdel("p:clock", "ticked")
         assert self.engine.tick()
-        self.reference.tick(expired, overdue, retries)
+        self.reference.tick(expired, overdue, timers)
 
-    @precondition(lambda self: self.tasks_that(lambda t: t.held() or t.waits))
+    def timer(self, run: str, task: str) -> str:
+        kind = "retry" if self.reference.runs[run].tasks[task].state == "up_for_retry" else "poll"
+        return f"{kind}/{run}/{task}"
+
+    @precondition(lambda self: self.tasks_that(is_worn))
     @rule(data=st.data())
     def wear_out(self, data: st.DataObject) -> None:
         """A try that has died and lost its lease as often as it may: the next time it is poison."""
-        worn = self.tasks_that(lambda t: t.held() or t.waits)
+        worn = self.tasks_that(is_worn)
         run, name = data.draw(st.sampled_from(worn), label="task")
         task = self.reference.runs[run].tasks[name]
         task.deaths, task.losses = MAX_DEATHS - 1, MAX_LOSSES - 1
@@ -346,7 +469,7 @@ class EngineMachine(RuleBasedStateMachine):
     def same_queues(self) -> None:
         for queue in QUEUES:
             listed = self.client.lrange(f"p:q:{queue}", 0, -1)
-            packed = [json.loads(message)["headers"]["id"] for message in listed]
+            packed = [celery_id(json.loads(message)["headers"]) for message in listed]
             wanted = [m.celery_id for m in self.reference.lists.get(queue, [])]
             assert packed[::-1] == wanted
 
@@ -371,9 +494,24 @@ class EngineMachine(RuleBasedStateMachine):
             assert [member.split("/", 1)[1] for member in fair] == self.reference.fair(queue)
         assert self.members("queued") == self.tasks_that(lambda t: t.waits)
         assert self.members("leases") == self.tasks_that(RefTask.held)
-        timers = [m.removeprefix("retry/") for m in self.client.zrange("p:timers", 0, -1)]
-        assert sorted(tuple(m.split("/")) for m in timers) == self.tasks_that(may_retry)
+        timers = [self.timer(*of) for of in self.tasks_that(has_timer)]
+        assert sorted(self.client.zrange("p:timers", 0, -1)) == sorted(timers)
         assert not self.client.exists("p:working")
+
+    @invariant()
+    def polls_are_what_is_due(self) -> None:
+        flags = self.client.hgetall("p:windows")
+        for queue in QUEUES:
+            due = self.tasks_that(lambda t, queue=queue: t.due and t.queue == queue)
+            tasks = [(r, t, self.reference.runs[r].tasks[t].group) for r, t in due]
+            members = sorted(f"{group}/{run}/{task}" for run, task, group in tasks)
+            assert self.client.zrange(f"p:due:{queue}", 0, -1) == members
+            assert (f"due/{queue}" in flags) is bool(due)
+            groups = self.reference.groups.get(queue, {})
+            waiting = sorted(groups, key=lambda g, groups=groups: (groups[g], g))
+            assert self.client.zrange(f"p:groups:{queue}", 0, -1) == waiting
+            unclaimed = self.reference.polls.get(queue, {}).values()
+            assert sorted(self.client.hvals(f"p:polls:{queue}")) == sorted(unclaimed)
 
     def members(self, zset: str) -> list[tuple[str, str]]:
         return sorted(tuple(m.split("/")) for m in self.client.zrange(f"p:{zset}", 0, -1))
@@ -390,5 +528,31 @@ def machine_on(client: Any) -> type[EngineMachine]:
     return Machine
 
 
-def may_retry(task: RefTask) -> bool:
-    return task.state == "up_for_retry"
+def has_timer(task: RefTask) -> bool:
+    return task.state == "up_for_retry" or (task.state == "deferred" and not task.due)
+
+
+def is_worn(task: RefTask) -> bool:
+    return task.held() or task.waits or task.state == "deferred"
+
+
+def celery_id(headers: dict[str, Any]) -> str:
+    """A message's id; of one that polls without its push."""
+    found: str = headers["id"]
+    return found.rpartition("/")[0] if found.startswith("*") else found
+
+
+def lost_task(event: dict[str, str]) -> LostTask:
+    """What an event of the history tells of a task's newest try."""
+    times = ("ready_at", "queued_at", "started_at", "ended_at")
+    return LostTask(
+        event["task"],
+        event["state"],
+        int(event["try"]),
+        **{name: seconds(event[name]) for name in times},  # type: ignore[arg-type]
+        worker=event["worker"],
+        result=event.get("result", ""),
+        error=event.get("error", ""),
+        skips=event.get("skips", ""),
+        expansions=event.get("expansions", ""),
+    )

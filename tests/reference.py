@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 MAX_DEATHS = 3
 MAX_LOSSES = 20
 ENDED = {"success", "failed", "upstream_failed", "skipped", "cancelled"}
+ENDED_RUN = {"success", "failed", "cancelled"}
 ACTIVE = {"queued", "running", "cancelling"}
 FAILED = {"failed", "upstream_failed", "cancelled"}
 
@@ -55,7 +56,7 @@ def decide(rule: str, heard: Collection[str], upstream: int) -> str | None:
 
 @dataclass(frozen=True)
 class Message:
-    """A message of a task's try; `number` is its push."""
+    """A message of a task's try; `number` is its push. One that asks to poll has the run "*"."""
 
     run: str
     task: str
@@ -73,6 +74,9 @@ class RefTask:
     retries: int = 0
     may_fail: bool = False
     remote: bool = False
+    sensor: bool = False
+    expands_over: str = ""  # the task whose result lists its children
+    parent: str = ""  # of a child: the expanded task
     downstream: list[str] = field(default_factory=list)
     state: str = "none"
     try_number: int = 1
@@ -84,10 +88,13 @@ class RefTask:
     pushes: int = 0
     push: int | None = None
     token: int | None = None
-    process: int | None = None
+    process: int | None = None  # None if it is not known who claimed it
+    group: str = ""  # of a deferred task
+    due: bool = False  # a deferred task is to be polled
     waits: bool = False  # a message of it is to be claimed
     deaths: int = 0
     losses: int = 0
+    known: bool = False  # of a child: whether history has heard of it
 
     def held(self) -> bool:
         """Whether somebody has a lease on it."""
@@ -97,6 +104,10 @@ class RefTask:
         """Begin a try."""
         self.try_number, self.began, self.reason, self.token = number, False, "", None
         self.pushes = self.deaths = self.losses = 0
+
+    def is_active(self) -> bool:
+        """Whether it counts against its run's processors."""
+        return self.state in ACTIVE or (self.state == "deferred" and not self.sensor)
 
 
 @dataclass
@@ -109,10 +120,19 @@ class RefRun:
     planned: bool = False
     reason: str = ""
     from_task: str = ""
+    restored: bool = False
+    counts: dict[str, int] = field(default_factory=dict)  # expanded task -> items of its list
     since: dict[str, int] = field(default_factory=dict)
+    todo: deque[str] = field(default_factory=deque)  # ended or expanding, nobody has heard of it
+    spreading: bool = False
 
     def active(self) -> set[str]:
-        return {t for t, task in self.tasks.items() if task.state in ACTIVE}
+        return {t for t, task in self.tasks.items() if task.is_active()}
+
+    def children(self, name: str) -> list[str]:
+        """The children that an expanded task has ever had, in their order."""
+        found = [t for t, task in self.tasks.items() if task.parent == name]
+        return sorted(found, key=lambda child: int(child.rpartition(".")[2]))
 
     def ready(self, queue: str) -> list[str]:
         """Ready tasks of a queue, most urgent first."""
@@ -127,6 +147,8 @@ class ReferenceEngine:
         self.runs: dict[str, RefRun] = {}
         self.lists: dict[str, list[Message]] = {}
         self.slots: dict[str, int] = {}
+        self.polls: dict[str, dict[int, str]] = {}  # queue -> push -> group, not yet claimed
+        self.groups: dict[str, dict[str, int]] = {}  # queue -> group -> since when it waits
         self.known_queues: set[str] = set()
         self.now = 0
         self._pushes = 0
@@ -148,21 +170,68 @@ class ReferenceEngine:
         """What the commit of a plan does."""
         self.now += 1
         run = self.runs[run_id]
-        if run.planned:
+        if run.planned and not run.restored:
             self._prepare_again(run)
-        run.state, run.planned = "running", True
+        run.state, run.planned, run.restored = "running", True, False
         self.known_queues.update(run.queues)
-        for task in run.tasks.values():
-            if task.state == "none":
-                self._decide(run, task)
-        self._end_if_over(run)
+        for name, task in list(run.tasks.items()):
+            if task.state == "none" and not task.parent:
+                task.state = self._decided(task)
+                self._entered(run, name)
+        reason, run.reason = run.reason, ""
+        if reason and not self._is_over(run):
+            self._begin_cancel(run_id, reason)
+        run.reason = reason
+        self._spread(run)
         self._reschedule(run_id)
+
+    def wipe(self) -> None:
+        """Redis loses everything; what history knows of unfinished runs is given back."""
+        self.now += 1
+        self.lists, self.slots, self.known_queues = {}, {}, set()
+        self.polls, self.groups = {}, {}
+        self.runs = {r: run for r, run in self.runs.items() if run.state not in ENDED_RUN}
+        for run in self.runs.values():
+            run.since = {}
+            if run.state != "queued":
+                run.state, run.restored = "queued", True
+            for task in run.tasks.values():
+                self._forget(run, task)
+            # Children that never ended a try were never heard of.
+            unknown = [
+                t for t, task in run.tasks.items() if task.parent and task.state == "unknown"
+            ]
+            for name in unknown:
+                del run.tasks[name]
+            for task in run.tasks.values():
+                states = {up: run.tasks[up].state for up in task.upstream}
+                task.heard = {up: state for up, state in states.items() if state in ENDED}
+
+    def _forget(self, run: RefRun, task: RefTask) -> None:
+        task.deaths = task.losses = task.pushes = 0
+        task.reason, task.token, task.push = "", None, None
+        task.waits = task.due = False
+        if not run.planned:
+            return
+        if task.state in ENDED:
+            task.last_try = task.try_number
+        elif run.restored:
+            if task.state == "up_for_retry":
+                task.try_number += 1
+            elif task.parent and not task.known:
+                task.state = "unknown"
+                return
+            task.state, task.began, task.pushes = "none", False, 1
+            task.last_try = max(task.try_number, 1 + task.retries)
+        task.known = True
 
     def _prepare_again(self, run: RefRun) -> None:
         """Keep what succeeded, and what was skipped for reasons that still hold."""
         below: set[str] = set()
         again: set[str] = set()
         for name, task in run.tasks.items():
+            if task.parent:
+                continue
             if name == run.from_task or below & set(task.upstream):
                 below.add(name)
             skipped_again = task.state == "skipped" and again & set(task.upstream)
@@ -170,6 +239,8 @@ class ReferenceEngine:
                 again.add(name)
         for name in [t for t in run.tasks if t in again]:
             task = run.tasks[name]
+            for expanded in [t for t, k in run.tasks.items() if k.expands_over == name]:
+                run.counts.pop(expanded, None)
             not_taken = name != run.from_task and any(
                 name in run.tasks[up].skips for up in task.upstream if up not in again
             )
@@ -182,7 +253,17 @@ class ReferenceEngine:
                 again.discard(name)
         for name in again:
             task = run.tasks[name]
+            same_list = name not in below and task.expands_over not in again
+            self._prepare_children(run, name, same_list)
             task.heard = {up: run.tasks[up].state for up in task.upstream if up not in again}
+
+    def _prepare_children(self, run: RefRun, name: str, same_list: bool) -> None:
+        for child in map(run.tasks.__getitem__, run.children(name)):
+            child.known = True
+            if not (same_list and child.state in ("success", "skipped")):
+                child.renew_try(child.try_number + child.began)
+                child.state, child.push = "none", None
+                child.last_try = child.try_number + child.retries
 
     # A try's life
 
@@ -196,7 +277,8 @@ class ReferenceEngine:
         if self.runs[message.run].state == "queued" or task.try_number != message.try_number:
             return None
         if task.state == "running":
-            return "run" if (task.token, task.process) == (message.number, process) else None
+            same = task.token == message.number and task.process in (process, None)
+            return "run" if same else None
         if not task.waits:
             return None
         order = "cancel" if task.state == "cancelling" else "run"
@@ -207,32 +289,48 @@ class ReferenceEngine:
 
     def holder(self, message: Message) -> str:
         task = self.task_of(message)
+        state, mine = task.state, task.token == message.number
+        lost_claim = task.token is None and task.push != message.number
         if self.runs[message.run].state == "queued":
             return "unknown"
-        if task.try_number != message.try_number:
+        if task.try_number != message.try_number or state in ("none", "expanding"):
             return "lost"
-        if task.state in ENDED or task.state == "up_for_retry":
+        if state in ENDED or state == "up_for_retry":
             return "ended"
-        if task.state == "none":
-            return "lost"
-        holding = task.state in ("running", "cancelling")
-        if task.token != message.number:
-            return "lost" if holding else "waiting"
-        return "yours" if holding else "back"
+        answers = {
+            "running": ("yours", "lost"),
+            "cancelling": ("yours", "lost"),
+            "deferred": ("yours", "ended"),
+            "ready": ("back", "back" if lost_claim else "waiting"),
+            "queued": ("back", "back" if lost_claim else "waiting"),
+        }
+        return answers[state][not mine]
 
-    def release(self, message: Message, outcome: str, skips: tuple[str, ...] = ()) -> str:
+    def _take_back(self, task: RefTask, message: Message) -> None:
+        if task.token != message.number:
+            task.token, task.process = message.number, None
+        task.state, task.waits, task.began = "running", False, True
+
+    def release(
+        self,
+        message: Message,
+        outcome: str,
+        skips: tuple[str, ...] = (),
+        expand: Mapping[str, int] | None = None,
+    ) -> str:
         self.now += 1
         run, task = self.runs[message.run], self.task_of(message)
         whose = self.holder(message)
-        unclaimed = task.waits and task.push == message.number and run.state != "queued"
-        gone = outcome in ("dead", "revoked")
-        if whose not in ("yours", "back") and not (gone and unclaimed):
+        if task.waits and task.push == message.number and run.state != "queued":
+            whose = "back" if task.state == "queued" else "yours"
+        if whose not in ("yours", "back"):
             return whose
-        task.waits = False
+        task.waits = task.due = False
         if whose == "back":
-            task.state = "running"
+            self._take_back(task, message)
         if outcome == "success":
             task.skips = skips
+            run.counts.update(expand or {})
             self._leave(run, message.task, "success")
         elif outcome == "revoked":
             if task.state != "cancelling":
@@ -253,12 +351,52 @@ class ReferenceEngine:
         self.now += 1
         whose, task = self.holder(message), self.task_of(message)
         if whose == "back":
-            task.state, task.waits = "running", False
+            self._take_back(task, message)
             self._refile(message.run)
             whose = "yours"
         if whose == "yours" and task.state == "running" and overdue:
             task.state, task.reason = "cancelling", "timeout"
         return "cancel" if whose == "yours" and task.state == "cancelling" else whose
+
+    def defer(self, message: Message, group: str) -> str:
+        self.now += 1
+        whose, task = self.holder(message), self.task_of(message)
+        if whose == "back":
+            self._take_back(task, message)
+        elif whose != "yours":
+            return whose
+        if task.state == "cancelling":
+            return "cancel"
+        task.state, task.token, task.group, task.due = "deferred", None, group, False
+        self._refile(message.run)
+        self._top_up(task.queue)
+        return "ok"
+
+    def claim_polls(self, queue: str, message: Message) -> list[Message]:
+        """A message for each task that is to be polled; none if the poll was claimed before."""
+        self.now += 1
+        if self.polls.get(queue, {}).pop(message.number, None) is None:
+            return []
+        due = self._due(queue, message.task)
+        for run_id, name in due:
+            task = self.runs[run_id].tasks[name]
+            task.token, task.due = message.number, False
+        self._tidy(queue)
+        self._top_up(queue)
+        return [Message(r, t, self.runs[r].tasks[t].try_number, message.number, "") for r, t in due]
+
+    def _due(self, queue: str, group: str | None = None) -> list[tuple[str, str]]:
+        return sorted(
+            (r, t)
+            for r, run in self.runs.items()
+            for t, task in run.tasks.items()
+            if task.due and task.queue == queue and group in (None, task.group)
+        )
+
+    def _tidy(self, queue: str) -> None:
+        groups = self.groups.setdefault(queue, {})
+        for group in [g for g in groups if not self._due(queue, g)]:
+            del groups[group]
 
     def register(self, queue: str, slots: int) -> None:
         self.now += 1
@@ -291,27 +429,49 @@ class ReferenceEngine:
     def _fail_try(self, run: RefRun, name: str) -> None:
         task = run.tasks[name]
         if task.try_number < task.last_try and run.state == "running":
-            task.state = "up_for_retry"
+            task.state, task.known = "up_for_retry", True
         else:
             self._leave(run, name, "failed")
 
     # Stopping and going on
 
-    def cancel(self, run_id: str, reason: str = "cancel") -> None:
+    def cancel(self, run_id: str, reason: str = "cancel", order: Sequence[str] = ()) -> None:
+        """`order`: that in which the engine meets the run's tasks."""
         self.now += 1
         run = self.runs[run_id]
-        if run.state == "queued":
+        if run.state == "queued" and run.restored:
+            run.reason = reason
+        elif run.state == "queued":
             run.state = "cancelled"
         if run.state != "running":
             return
-        run.state, run.reason = "cancelling", reason
-        for task in run.tasks.values():
-            if task.state == "running":
-                task.state, task.reason = "cancelling", "cancel"
-            elif task.state != "cancelling" and task.state not in ENDED:
-                task.state, task.waits = "cancelled", False
+        self._begin_cancel(run_id, reason, order)
         self._end_if_over(run)
         self._reschedule(run_id)
+
+    def _begin_cancel(self, run_id: str, reason: str, order: Sequence[str] = ()) -> None:
+        run = self.runs[run_id]
+        run.state, run.reason = "cancelling", reason
+        for name in order or list(run.tasks):
+            task = run.tasks[name]
+            if task.state == "running":
+                task.state, task.reason = "cancelling", "cancel"
+            elif task.state == "deferred":
+                self._stop_deferred(run_id, name, "cancel")
+            elif task.state == "expanding":
+                task.reason = "cancel"
+            elif task.state != "cancelling" and task.state not in ENDED:
+                task.state, task.waits = "cancelled", False
+        for name in [t for t, task in run.tasks.items() if task.state == "expanding"]:
+            self._end_expansion(run, name)
+        self._spread(run)
+
+    def _stop_deferred(self, run_id: str, name: str, reason: str) -> None:
+        run, task = self.runs[run_id], self.runs[run_id].tasks[name]
+        task.due = False
+        self._tidy(task.queue)
+        task.state, task.reason = "cancelling", reason
+        self._cancel_elsewhere(run, run_id, name)
 
     def resume(self, run_id: str, from_task: str) -> bool:
         """Whether it may."""
@@ -329,10 +489,10 @@ class ReferenceEngine:
         self,
         expired: Sequence[tuple[str, str]],
         overdue: Sequence[tuple[str, str]],
-        retries: Sequence[tuple[str, str]],
+        timers: Sequence[tuple[str, str]],
     ) -> None:
-        """`expired`: tasks whose lease ended; `overdue`: tasks whose message is old; `retries`:
-        tasks whose next try is due; all in that order."""
+        """`expired`: tasks whose lease ended; `overdue`: tasks whose message is old; `timers`:
+        tasks whose next try or poll is due; all in that order."""
         self.now += 1
         for run_id, name in expired:
             run, task = self.runs[run_id], self.runs[run_id].tasks[name]
@@ -344,9 +504,11 @@ class ReferenceEngine:
             listed = {m.number for m in self.lists.get(task.queue, [])}
             if task.waits and task.push not in listed:
                 self._push(run_id, name)
-        for run_id, name in retries:
+        for run_id, name in timers:
             task = self.runs[run_id].tasks[name]
-            if task.state == "up_for_retry":
+            if task.state == "deferred":
+                self._poll_or_fail(run_id, name)
+            elif task.state == "up_for_retry":
                 task.renew_try(task.try_number + 1)
                 task.state = "ready"
                 self._reschedule(run_id)
@@ -356,9 +518,24 @@ class ReferenceEngine:
             else:
                 self._top_up(queue)
 
+    def _poll_or_fail(self, run_id: str, name: str) -> None:
+        run, task = self.runs[run_id], self.runs[run_id].tasks[name]
+        if task.token is not None:  # its poll was never reported
+            task.token = None
+            task.losses += 1
+        if task.losses >= MAX_LOSSES:
+            self._leave(run, name, "failed")
+            self._reschedule(run_id)
+        else:
+            task.due = True
+            self.groups.setdefault(task.queue, {}).setdefault(task.group, self.now)
+
     def _take_messages_back(self, queue: str) -> None:
         kept = []
         for message in self.lists.get(queue, []):
+            if message.run == "*":
+                self.polls[queue].pop(message.number, None)
+                continue
             task = self.task_of(message)
             if task.state == "cancelling":
                 kept.append(message)
@@ -371,32 +548,104 @@ class ReferenceEngine:
     # Cascade
 
     def _leave(self, run: RefRun, name: str, state: str) -> None:
-        run.tasks[name].state = state
-        told = deque([name])
-        while told:
-            parent = told.popleft()
-            for child in run.tasks[parent].downstream:
-                task = run.tasks[child]
-                task.heard[parent] = run.tasks[parent].state
-                if task.state != "none":
-                    continue
-                if run.state == "cancelling":
-                    task.state = "cancelled"
-                elif child in run.tasks[parent].skips and run.tasks[parent].state == "success":
-                    task.state = "skipped"
-                else:
-                    self._decide(run, task)
-                if task.state in ENDED:
-                    told.append(child)
+        run.tasks[name].state, run.tasks[name].known = state, True
+        run.todo.append(name)
+        self._spread(run)
+
+    def _spread(self, run: RefRun) -> None:
+        """Tell everyone what has ended, first things first, and let what expands do so."""
+        if run.spreading:
+            return
+        run.spreading = True
+        while run.todo:
+            name = run.todo.popleft()
+            if run.tasks[name].state == "expanding":
+                self._expand(run, name)
+            else:
+                self._tell(run, name)
+        run.spreading = False
         self._end_if_over(run)
 
-    def _decide(self, run: RefRun, task: RefTask) -> None:  # noqa: ARG002
-        state = decide(task.rule, list(task.heard.values()), len(task.upstream))
-        if state:
-            task.state = state
+    def _tell(self, run: RefRun, parent: str) -> None:
+        ended = run.tasks[parent]
+        if ended.parent:
+            self._end_expansion(run, ended.parent)
+        for child in ended.downstream:
+            task = run.tasks[child]
+            task.heard[parent] = ended.state
+            if task.state != "none":
+                continue
+            if run.state == "cancelling":
+                task.state = "cancelled"
+            elif child in ended.skips and ended.state == "success":
+                task.state = "skipped"
+            else:
+                task.state = self._decided(task)
+            self._entered(run, child)
+
+    def _decided(self, task: RefTask) -> str:
+        return decide(task.rule, list(task.heard.values()), len(task.upstream)) or "none"
+
+    # Expansion
+
+    def _entered(self, run: RefRun, name: str) -> None:
+        """A task may have left `none`."""
+        task = run.tasks[name]
+        if task.expands_over and task.state == "ready":
+            task.state = "expanding"
+        if task.expands_over and task.state in ENDED:
+            for child in run.children(name):
+                if run.tasks[child].state == "none":
+                    run.tasks[child].state = task.state
+        if task.state in ENDED or task.state == "expanding":
+            run.todo.append(name)
+
+    def _expand(self, run: RefRun, name: str) -> None:
+        if run.state != "running":
+            return
+        task = run.tasks[name]
+        old = {t: run.tasks[t] for t in run.children(name)}
+        count = run.counts.get(name, 0)
+        for i in range(count):
+            child = old.pop(f"{name}.{i}", None)
+            if child is None:
+                child = RefTask(
+                    task.queue,
+                    task.rank,
+                    (),
+                    retries=task.retries,
+                    may_fail=task.may_fail,
+                    remote=task.remote,
+                    sensor=task.sensor,
+                    parent=name,
+                    last_try=1 + task.retries,
+                )
+                run.tasks[f"{name}.{i}"] = child
+            if child.state not in ENDED:
+                child.state = "ready"
+        for child in old.values():
+            if child.state == "none":
+                child.state = "skipped"
+        self._end_expansion(run, name)
+
+    def _end_expansion(self, run: RefRun, name: str) -> None:
+        task = run.tasks[name]
+        children = run.children(name)[: run.counts.get(name, 0)]
+        states = [run.tasks[child].state for child in children]
+        if task.state != "expanding" or not ENDED.issuperset(states):
+            return
+        if task.reason == "cancel":
+            state = "cancelled"
+        else:
+            ranked = ("failed", "cancelled", "success")
+            state = next((s for s in ranked if s in states), "skipped")
+        self._leave(run, name, state)
+
+    def _is_over(self, run: RefRun) -> bool:
+        return all(task.state in ENDED for task in run.tasks.values())
 
     def _end_if_over(self, run: RefRun) -> None:
-        if all(task.state in ENDED for task in run.tasks.values()):
+        if self._is_over(run):
             bad = [t for t in run.tasks.values() if t.state in ("failed", "cancelled")]
             failed = not all(task.may_fail for task in bad)
             if run.reason:
@@ -431,6 +680,7 @@ class ReferenceEngine:
 
     def _top_up(self, queue: str) -> None:
         messages = self.lists.setdefault(queue, [])
+        self._push_polls(queue, 2 * self.slots.get(queue, 0) - len(messages))
         while len(messages) < 2 * self.slots.get(queue, 0) and (fair := self.fair(queue)):
             run_id = fair[0]
             name = self.runs[run_id].ready(queue)[0]
@@ -438,6 +688,18 @@ class ReferenceEngine:
             self._push(run_id, name)
             self.runs[run_id].since.pop(queue, None)
             self._refile(run_id)
+
+    def _push_polls(self, queue: str, room: int) -> None:
+        unclaimed = self.polls.setdefault(queue, {})
+        groups = self.groups.setdefault(queue, {})
+        free = min(room, max(1, self.slots.get(queue, 0)) - len(unclaimed))
+        for group in sorted(groups, key=lambda g: (groups[g], g)):
+            if free > 0 and group not in unclaimed.values():  # one message polls up to 100
+                self._pushes += 1
+                unclaimed[self._pushes] = group
+                groups[group] = self.now
+                self.lists[queue].append(Message("*", group, 0, self._pushes, f"*/{group}"))
+                free -= 1
 
     def _push(self, run_id: str, name: str) -> None:
         task = self.runs[run_id].tasks[name]

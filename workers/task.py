@@ -17,8 +17,7 @@ from celery import Task, states
 from celery.exceptions import Ignore, Terminated, WorkerLostError
 from celery.worker.request import Request
 
-from pydag_dist.engine import Held
-from pydag_dist.engine.engine import Outcome
+from pydag_dist.engine import Held, Outcome
 from pydag_dist.engine.messages import EXECUTE, RELEASE
 from workers import operators, patience
 from workers.errors import RemoteStateUnknown, TaskFailed
@@ -203,7 +202,14 @@ class Release(Task):  # type: ignore[misc]  # Celery has no types
     def release(self, held: Held, ended: Ended) -> str:
         """Tell the engine, for as long as it takes."""
         return until_redis_can(
-            partial(engine().release, held, ended.outcome, ended.result, ended.error, ended.skips)
+            partial(
+                engine().release,
+                held,
+                ended.outcome,
+                ended.result,
+                ended.error,
+                skips=ended.skips,
+            )
         )
 
     def in_place(self, request: Any, state: str, result: Any) -> None:

@@ -10,30 +10,72 @@ from typing import Final
 from pydag_dist.coordinator.branches import choices
 from pydag_dist.coordinator.spec import RunParams, spec_of
 from pydag_dist.dag import Dag, Task
-from pydag_dist.dag.operators import LOCAL
+from pydag_dist.dag.operators import LOCAL, is_sensor
 from pydag_dist.engine import CHUNK, Engine, PlannedTask
 
 DEFAULT_TIMEOUT: Final = 24 * 3600.0  # seconds of a try
 _KEPT: Final = frozenset({"success", "skipped"})
-_COUNTS_AS: Final = {"success": "ok", "skipped": "skips"}
+# Ended state of an upstream task -> the count of a row.
+_COUNTS_AS: Final = {
+    "success": "ok",
+    "skipped": "skips",
+    "failed": "bad",
+    "cancelled": "bad",
+    "upstream_failed": "dead_up",
+}
 
 
 @dataclass(frozen=True)
 class Past:
-    """What a resumed run's tasks were when it ended; empty for a run that is new."""
+    """What a run's tasks were when it ended, or when Redis lost it; empty for a run that is new.
+
+    Of a `restored` run everything that has ended stays so, and the rest goes on with its try.
+    """
 
     records: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     skips: Mapping[str, Sequence[str]] = field(default_factory=dict)
     from_task: str = ""
+    restored: bool = False
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the run had ended before."""
+        return bool(self.records) and not self.restored
+
+    def state_of(self, task_id: str) -> str:
+        """The task's state; `none` if nothing is known of it."""
+        return self.records[task_id]["state"] if task_id in self.records else "none"
+
+    def next_try(self, task_id: str) -> int:
+        """The try with which the task goes on."""
+        record = self.records.get(task_id)
+        if record is None:
+            return 1
+        # Else a try that never began is still to come.
+        over = record["state"] == "up_for_retry" if self.restored else record["started_at"]
+        return int(record["try"]) + bool(over)
+
+    def children(self, dag: Dag) -> dict[str, list[str]]:
+        """Expanded task -> those of its children that are known."""
+        found: dict[str, list[str]] = {t: [] for t, task in dag.tasks.items() if task.expand}
+        for child in self.records:
+            parent = child.rpartition(".")[0]
+            if child not in dag.tasks and parent in found:
+                found[parent].append(child)
+        return found
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The rows of a plan, the tasks to decide at its start, and how many have ended before."""
+    """The rows of a plan, the tasks to decide at its start, how many have ended and failed before.
+
+    Only failures that the run may not have are counted.
+    """
 
     rows: list[PlannedTask]
     first: list[str]
     ended: int
+    failures: int
 
 
 def plan_of(dag: Dag, past: Past | None = None, run: RunParams | None = None) -> Plan:
@@ -47,13 +89,16 @@ def plan_of(dag: Dag, past: Past | None = None, run: RunParams | None = None) ->
     path = dag.remaining_path()
     by_urgency = sorted(walk, key=lambda t: (-dag.tasks[t].priority, -path[t]))
     ranks = {task_id: rank for rank, task_id in enumerate(by_urgency)}
-    ended = _ended(dag, past)
+    children = past.children(dag)
+    ended = _ended(dag, past, children)
     chosen_from = choices(dag)
     rows = []
     for task_id in walk:
         task = dag.tasks[task_id]
         spec = spec_of(dag, task, chosen_from.get(task_id), run)
-        rows.append(_row(dag, task, past, ended, rank=ranks[task_id], spec=spec))
+        row = _row(dag, task, past, ended, rank=ranks[task_id], spec=spec)
+        rows.append(row)
+        rows += [_child(row, child, past, ended) for child in children.get(task_id, ())]
     first = [
         t
         for t in walk
@@ -64,12 +109,20 @@ def plan_of(dag: Dag, past: Past | None = None, run: RunParams | None = None) ->
             or any(up in ended for up in dag.tasks[t].dependencies)
         )
     ]
-    return Plan(rows, first, len(ended))
+    failures = sum(
+        _COUNTS_AS[ended[row.task]] == "bad" and not row.allow_failure
+        for row in rows
+        if row.task in ended
+    )
+    return Plan(rows, first, len(ended), failures)
 
 
-def _ended(dag: Dag, past: Past) -> dict[str, str]:
+def _ended(dag: Dag, past: Past, children: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Tasks that don't run again, and the states in which they stay or begin."""
     ended: dict[str, str] = {}
+    if past.restored:
+        states = {task_id: past.state_of(task_id) for task_id in past.records}
+        return {task_id: state for task_id, state in states.items() if state in _COUNTS_AS}
     if not past.records:
         return ended
     below = {past.from_task}  # the task to go on from, and everything downstream of it
@@ -85,19 +138,32 @@ def _ended(dag: Dag, past: Past) -> dict[str, str]:
             ended.get(up) == "success" and task_id in past.skips.get(up, ()) for up in upstream
         ):
             ended[task_id] = "skipped"
+        if task_id in ended:
+            ended.update((child, past.state_of(child)) for child in children.get(task_id, ()))
+        elif task_id not in below:
+            ended.update(_kept_children(dag.tasks[task_id], past, ended, children))
     return ended
+
+
+def _kept_children(
+    task: Task, past: Past, ended: Mapping[str, str], children: Mapping[str, Sequence[str]]
+) -> dict[str, str]:
+    """The children of an expanded task that need not run again, if its list is the same."""
+    if task.expand is None or task.expand.path[0] not in ended:
+        return {}
+    states = {child: past.state_of(child) for child in children[task.task_id]}
+    return {child: state for child, state in states.items() if state in _KEPT}
 
 
 def _row(
     dag: Dag, task: Task, past: Past, ended: Mapping[str, str], *, rank: int, spec: str
 ) -> PlannedTask:
-    record = past.records.get(task.task_id)
     state = ended.get(task.task_id)
     heard = Counter(_COUNTS_AS[ended[up]] for up in task.dependencies if up in ended)
-    try_number = 1
-    if record:
-        # A try that never began is still to come.
-        try_number = int(record["try"]) + (1 if record["started_at"] else 0)
+    try_number = past.next_try(task.task_id)
+    last_try = try_number + task.retries
+    if past.restored:  # the tries before this one count
+        last_try = max(try_number, 1 + task.retries)
     return PlannedTask(
         task=task.task_id,
         queue=task.queue,
@@ -112,19 +178,52 @@ def _row(
         max_retry_delay=task.max_retry_delay,
         timeout=DEFAULT_TIMEOUT if task.timeout is None else task.timeout,
         allow_failure=task.allow_failure,
-        remote=task.operator not in LOCAL,
-        keep=bool(state and record and record["state"] == state),
+        remote=task.operator not in LOCAL and not is_sensor(task.operator),
+        sensor=is_sensor(task.operator),
+        expand=task.expand is not None,
+        lists_for=[
+            name
+            for name in dag.downstream[task.task_id]
+            if (expand := dag.tasks[name].expand) and expand.path[0] == task.task_id
+        ],
+        keep=past.state_of(task.task_id) == state,
+        again=past.resumed,
         state=state or "none",
         try_number=try_number,
+        last_try=last_try,
+        pushes=int(past.restored),
         ok=heard["ok"],
+        bad=heard["bad"],
+        dead_up=heard["dead_up"],
         skips=heard["skips"],
+    )
+
+
+def _child(row: PlannedTask, child: str, past: Past, ended: Mapping[str, str]) -> PlannedTask:
+    """The row of a child that an expanded task had, from the row of that one."""
+    return PlannedTask(
+        task=child,
+        queue=row.queue,
+        rank=row.rank,
+        downstream=(),
+        spec="",
+        child=True,
+        keep=child in ended,
+        again=past.resumed,
+        pushes=int(past.restored),
+        try_number=(try_number := past.next_try(child)),
+        last_try=max(try_number, 1 + row.retries) if past.restored else try_number + row.retries,
+        allow_failure=row.allow_failure,
     )
 
 
 def past_of(engine: Engine, run_id: str) -> Past:
     """What a resumed run left, as the engine kept it."""
     return Past(
-        engine.kept(run_id), engine.skipped_by_branches(run_id), engine.resumed_from(run_id)
+        engine.kept(run_id),
+        engine.skipped_by_branches(run_id),
+        engine.resumed_from(run_id),
+        engine.is_restored(run_id),
     )
 
 
@@ -145,5 +244,11 @@ def plan(
         return False
     queues = sorted({task.queue for task in dag.tasks.values()})
     return engine.plan_commit(
-        run_id, token, len(made.rows), queues, first=len(made.first), ended=made.ended
+        run_id,
+        token,
+        len(made.rows),
+        queues,
+        first=len(made.first),
+        ended=made.ended,
+        failures=made.failures,
     )

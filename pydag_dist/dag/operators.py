@@ -109,6 +109,11 @@ def operator_names() -> tuple[str, ...]:
     return tuple(sorted(registered | set(OPERATORS)))
 
 
+def is_sensor(operator: str) -> bool:
+    """Whether tasks of the operator only wait: they don't count as active while they do."""
+    return operator.rpartition(".")[2].startswith("wait_")
+
+
 def family(operator: str) -> str:
     """The queue of an operator's tasks if they name none: one that a worker listens to."""
     first, _, rest = operator.partition(".")

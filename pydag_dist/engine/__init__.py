@@ -3,7 +3,7 @@
 Start reading at ``lua/table.lua``: states, transitions, keys and their invariants.
 """
 
-from pydag_dist.engine.engine import CHUNK, Claim, Engine, Held, Outcome, PlannedTask
+from pydag_dist.engine.engine import Engine
 from pydag_dist.engine.safety import check_redis, is_passing
 from pydag_dist.engine.snapshot import (
     ENDED_RUN_STATES,
@@ -13,15 +13,28 @@ from pydag_dist.engine.snapshot import (
     RunSummary,
     TaskSnapshot,
 )
+from pydag_dist.engine.values import (
+    CHUNK,
+    Claim,
+    Deferral,
+    Due,
+    Held,
+    LostTask,
+    Outcome,
+    PlannedTask,
+)
 
 __all__ = [
     "CHUNK",
     "ENDED_RUN_STATES",
     "ENDED_TASK_STATES",
     "Claim",
+    "Deferral",
+    "Due",
     "Engine",
     "Event",
     "Held",
+    "LostTask",
     "Outcome",
     "PlannedTask",
     "RunSnapshot",

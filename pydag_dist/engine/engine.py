@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import redis
 
@@ -21,96 +21,22 @@ from pydag_dist.engine.snapshot import (
     parse_run,
     parse_summary,
 )
+from pydag_dist.engine.values import (
+    CHUNK,
+    Claim,
+    Deferral,
+    Due,
+    Held,
+    LostTask,
+    Outcome,
+    PlannedTask,
+    Source,
+    chunked,
+)
 from pydag_dist.engine.why import explain
 from pydag_dist.errors import EngineError, SchemaMismatch, UnknownRun
 
-Source = Literal["coordinator", "chord", "tick"]
-Outcome = Literal["success", "failed", "stopped", "dead", "revoked"]
-
-# Tasks of one `plan_chunk`, and task ids of one chunk of downstream tasks: small enough that a
-# script blocks Redis for milliseconds only.
-CHUNK = 500
-
-
-@dataclass(frozen=True)
-class PlannedTask:
-    """A row of a plan: everything that the engine has to know of a task.
-
-    `keep` leaves the record of a resumed run's task as it was. Else the record is new: in `state`
-    (``none``, or ``skipped``), for the try `try_number`, and with `ok`, `bad`, `dead_up` and
-    `skips` upstream tasks that have ended before. Times are in seconds.
-    """
-
-    task: str
-    queue: str
-    rank: int
-    downstream: Sequence[str]
-    spec: str
-    upstream: int = 0
-    rule: str = "all_success"
-    retries: int = 0
-    retry_delay: float = 0
-    retry_backoff: bool = False
-    max_retry_delay: float = 0
-    timeout: float = 0
-    allow_failure: bool = False
-    remote: bool = False
-    keep: bool = False
-    state: str = "none"
-    try_number: int = 1
-    ok: int = 0
-    bad: int = 0
-    dead_up: int = 0
-    skips: int = 0
-
-    def row(self) -> dict[str, Any]:
-        """As `plan_chunk` of the script takes it."""
-        return {
-            "task": self.task,
-            "queue": self.queue,
-            "rank": f"{self.rank:06}",
-            "downstream": chunked(self.downstream),
-            "spec": self.spec,
-            "upstream": self.upstream,
-            "rule": self.rule,
-            "retries": self.retries,
-            "delay": round(self.retry_delay * 1e6),
-            "backoff": int(self.retry_backoff),
-            "longest": round(self.max_retry_delay * 1e6),
-            "timeout": round(self.timeout * 1e6),
-            "may_fail": int(self.allow_failure),
-            "remote": int(self.remote),
-            "keep": self.keep,
-            "state": self.state,
-            "try": self.try_number,
-            "ok": self.ok,
-            "bad": self.bad,
-            "dead_up": self.dead_up,
-            "skips": self.skips,
-        }
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What a claimed message asks for: to `run` the try, or to `cancel` what it left running."""
-
-    order: Literal["run", "cancel"]
-    spec: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Held:
-    """A try that a worker holds: the task, the try and its fencing token."""
-
-    run: str
-    task: str
-    try_number: int
-    token: str
-
-
-def chunked(ids: Sequence[str]) -> list[str]:
-    """Task ids in space-separated chunks of at most `CHUNK`."""
-    return [" ".join(ids[at : at + CHUNK]) for at in range(0, len(ids), CHUNK)]
+GROUP = re.compile(r"[A-Za-z0-9_.:-]+")
 
 
 class Engine:
@@ -156,14 +82,32 @@ class Engine:
         weight: float = 1,
         timeout: float = 0,
         retention: int = 7 * 86400,
+        logical_date: str = "",
+        hooks: bool = False,
     ) -> bool:
-        """Stores a DAG (as JSON) as a run to be planned; False if that run was there already."""
-        packed = json.dumps(params or {})
-        return bool(
-            self._call(
-                "submit", run_id, dag, dag_id, processors, weight, timeout, retention, packed
-            )
-        )
+        """Stores a DAG (as JSON) as a run to be planned; False if that run was there already.
+
+        `logical_date` is an ISO 8601 time, else that of the submission; `hooks`: whether the DAG
+        has webhooks.
+        """
+        head: dict[str, str | float] = {
+            "dag_id": dag_id,
+            "processors": processors,
+            "weight": weight,
+            "timeout": timeout,
+            "retention": retention,
+            "params": json.dumps(params or {}),
+            "logical_date": logical_date,
+            "hooks": int(hooks),
+        }
+        return bool(self._call("submit", run_id, dag, *_flat(head)))
+
+    def run_head(self, run_id: str) -> dict[str, str]:
+        """The run's hash as it is: see the table of keys."""
+        head: dict[str, str] = self.redis.hgetall(self.run_key(run_id))
+        if not head:
+            raise self.unknown(run_id)
+        return head
 
     def set_templates(self, templates: dict[str, str]) -> None:
         """Registers each queue's Celery message, in which ``<<marks>>`` stand for ids."""
@@ -221,20 +165,68 @@ class Engine:
         *,
         first: int,
         ended: int = 0,
+        failures: int = 0,
     ) -> bool:
         """Starts the planned run; False if another planner took over.
 
         `first` is the number of tasks that `plan_first` got; `ended` of all `total` tasks have
-        ended before.
+        ended before, `failures` of these so that the run fails.
         """
         chunks = -(-first // CHUNK)
         verdict, more = self._call(
-            "plan_commit", run_id, token, total, ended, " ".join(queues), chunks
+            "plan_commit", run_id, token, total, ended, failures, " ".join(queues), chunks
         )
         if verdict == "incomplete":
             raise EngineError(f"run {run_id}: its plan does not have {total} tasks")
         self._finish(run_id, more)
         return bool(verdict == "ok")
+
+    def restore(self, run_id: str, tasks: Sequence[LostTask]) -> bool:
+        """Gives back what is known of a lost run's tasks, some at a time, before `restore_run`.
+
+        False if Redis has the run.
+        """
+        rows = json.dumps([task.row() for task in tasks])
+        return bool(self._call("restore", run_id, rows))
+
+    def restore_run(
+        self, run_id: str, dag: str, head: Mapping[str, str], *, planned: bool = True
+    ) -> bool:
+        """Gives a lost run back to the planners, with the fields of its hash; False if it's there.
+
+        If it was `planned`, its tasks that had ended stay so, and the others go on with the same
+        try; else it is new, or was just resumed, `from` a task if its hash says so. With a `reason`
+        in its hash the run is cancelled as soon as it is planned.
+        """
+        return bool(self._call("restore_run", run_id, dag, int(planned), *_flat(head)))
+
+    def is_restored(self, run_id: str) -> bool:
+        """Whether the run is here because Redis had lost it."""
+        return bool(self.redis.hexists(self.run_key(run_id), "restored"))
+
+    def let_expire(self, run_id: str) -> bool:
+        """An ended run's keys live for its retention from now on; False if it has not ended."""
+        return bool(self._call("let_expire", run_id))
+
+    # Webhooks
+
+    def take_webhook(self, lease: float = 30) -> tuple[str, int] | None:
+        """An ended run whose webhooks are due, and how often they were tried before.
+
+        Nobody else gets it for `lease` seconds.
+        """
+        taken = self._call("take_webhook", round(lease * 1e6))
+        return (taken[0], int(taken[1])) if taken else None
+
+    def webhook_later(self, run_id: str, delay: float) -> None:
+        """Try the run's webhooks again in `delay` seconds."""
+        seconds, microseconds = self.redis.time()
+        due = seconds * 1_000_000 + microseconds + round(delay * 1e6)
+        self.redis.zadd(self.key("webhooks"), {run_id: due}, xx=True)
+
+    def webhook_done(self, run_id: str) -> None:
+        """The run's webhooks were called, or given up."""
+        self.redis.zrem(self.key("webhooks"), run_id)
 
     def kept(self, run_id: str) -> dict[str, dict[str, str]]:
         """The records of a resumed run's tasks as they were; empty for a run that is new."""
@@ -306,11 +298,14 @@ class Engine:
         outcome: Outcome,
         result: str = "",
         error: str = "",
+        *,
         skips: Iterable[str] = (),
+        expand: Mapping[str, int] | None = None,
     ) -> str:
         """Records how a try ended and releases what became ready: the chord callback.
 
-        `result` is JSON or empty; `skips` are the downstream tasks that a branch does not follow.
+        `result` is JSON or empty; `skips` are the downstream tasks that a branch does not follow;
+        `expand` says into how many each task expands that does so over the result.
         Answers ``ok``, or what forbade it: ``ended`` (again),
         ``lost`` (another claim holds it), ``waiting`` (not claimed), ``unknown``, ``schema``.
         """
@@ -324,9 +319,62 @@ class Engine:
             result,
             error,
             " ".join(skips),
+            " ".join(f"{task} {number}" for task, number in (expand or {}).items()),
         )
         self._finish(held.run, more)
         return str(verdict)
+
+    def defer(self, deferrals: Sequence[Deferral]) -> list[str]:
+        """Gives tries back whose remote jobs run; one answer each.
+
+        Answers: ``ok``; ``cancel`` (still held: cancel its job and release it as stopped); else
+        what the try is instead (``lost``, ``ended``, ``waiting``, ``unknown``): forget it.
+        """
+        items: list[str | int] = []
+        for d in deferrals:
+            if not GROUP.fullmatch(d.group):
+                raise EngineError(f"group of polls {d.group!r}: only letters, digits and _.:- here")
+            h = d.held
+            items += [h.run, h.task, h.try_number, h.token]
+            items += [d.group, round(d.delay * 1e6), d.handle]
+        answers: list[str] = self._call("defer", *items)
+        return answers
+
+    def claim_polls(self, queue: str, group: str, push: str, worker: str) -> list[Due]:
+        """The deferred tries that a poll message is for: at most 100, none if it's a copy.
+
+        The worker has 30 s to `release` or `defer` each of them, with the token that it gets.
+        """
+        worker = worker.replace("|", "_")
+        flat = self._call("claim_polls", queue, group, push, worker)
+        return [
+            Due(Held(run, task, int(number), push), json.loads(spec), handle)
+            for run, task, number, spec, handle in zip(*[iter(flat)] * 5, strict=True)
+        ]
+
+    def wanted(self, queue: str) -> bool:
+        """Whether anything waits for a slot of the queue: a message, a ready task, a due poll."""
+        with self.redis.pipeline(transaction=False) as pipe:
+            pipe.llen(self.key(f"q:{queue}"))
+            pipe.zcard(self.key(f"fair:{queue}"))
+            pipe.hexists(self.key("windows"), f"due/{queue}")
+            return any(pipe.execute())
+
+    def results(self, run_id: str, tasks: Sequence[str]) -> dict[str, Any]:
+        """The results of tasks; of an expanded one the list of its children's, None without."""
+        out, kept = self.run_key(run_id, "out"), self.redis
+        numbers = kept.hmget(out, [f"n/{task}" for task in tasks]) if tasks else []
+        wanted = {
+            task: [task] if number is None else [f"{task}.{i}" for i in range(int(number))]
+            for task, number in zip(tasks, numbers, strict=True)
+        }
+        names = [f"r/{name}" for group in wanted.values() for name in group]
+        packed = iter(kept.hmget(out, names) if names else [])
+        found = {task: [_decoded(next(packed)) for _ in group] for task, group in wanted.items()}
+        return {
+            task: found[task][0] if number is None else found[task]
+            for task, number in zip(tasks, numbers, strict=True)
+        }
 
     def renew(
         self, worker: str, slots: int, queues: Iterable[str], held: Sequence[Held] = ()
@@ -405,3 +453,12 @@ class Engine:
             f"Redis has no run {run_id}: it was never submitted here, or it ended longer ago "
             "than the retention"
         )
+
+
+def _flat(fields: Mapping[str, str | float]) -> list[str | float]:
+    """Names and values in turn."""
+    return [part for pair in fields.items() for part in pair]
+
+
+def _decoded(packed: str | None) -> Any:
+    return None if packed is None else json.loads(packed)

@@ -12,10 +12,21 @@ from typing import Any
 import redis
 
 # The order matters: each file uses what those before it define.
-PARTS = ("table", "record", "queue", "outcome", "plan", "lease", "tick", "dispatch")
+PARTS = (
+    "table",
+    "record",
+    "queue",
+    "outcome",
+    "expansion",
+    "plan",
+    "lease",
+    "poll",
+    "tick",
+    "dispatch",
+)
 
 # What a Redis at its `maxmemory` does nevertheless: it lets tasks end and keeps leases.
-WHEN_FULL = frozenset({"release", "renew", "tick", "work", "cancel"})
+WHEN_FULL = frozenset({"release", "defer", "renew", "tick", "work", "cancel"})
 
 
 @cache

@@ -33,6 +33,8 @@ class Situation:
     ahead: int = 0  # ready tasks of the run that get the queue's slots before it
     active: int = 0  # tasks of the run that count against its processors
     retry_at: float | None = None
+    poll_at: float | None = None  # of a deferred task whose poll has a time
+    expansion: Sequence[int] = ()  # of an expanding task: total, created, ended children
     lease_until: float | None = None
 
     @property
@@ -48,15 +50,20 @@ class Situation:
 def read_situation(engine: Engine, run_id: str, task: str) -> Situation:
     """The situation of a task; `UnknownRun`, or `EngineError` if the run has no such task."""
     dag = Dag.parse(engine.submitted_dag(run_id), source=run_id)
-    if task not in dag.tasks:
+    known = engine.redis.hexists(engine.run_key(run_id, "tasks"), task)
+    if task not in dag.tasks and not known:
         raise EngineError(
             f"run {run_id} has no task {task!r}: `pydag status {run_id}` lists its tasks"
         )
-    queue = dag.tasks[task].queue
-    upstream = _above(dag, task)
+    # A child of an expanded task is planned and queued as that one.
+    planned = task if task in dag.tasks else task.rpartition(".")[0]
+    queue = dag.tasks[planned].queue
+    upstream = _above(dag, planned)
+    if planned != task:
+        upstream = {task: dag.tasks[planned].dependencies, **upstream}
     names = list(upstream)
     # The DAG and a task's rank don't change while a run is; all the rest is read at one moment.
-    plan = engine.redis.hget(engine.run_key(run_id, "plan"), task)
+    plan = engine.redis.hget(engine.run_key(run_id, "plan"), planned)
     rank = plan.split("|")[1] if plan else ""
     with engine.redis.pipeline(transaction=True) as pipe:
         pipe.time()
@@ -70,13 +77,16 @@ def read_situation(engine: Engine, run_id: str, task: str) -> Situation:
         pipe.llen(engine.key(f"q:{queue}"))
         pipe.zcard(engine.key(f"fair:{queue}"))
         pipe.zscore(engine.key("timers"), f"retry/{run_id}/{task}")
+        pipe.zscore(engine.key("timers"), f"poll/{run_id}/{task}")
+        pipe.hget(engine.run_key(run_id, "out"), f"x/{task}")
         pipe.zscore(engine.key("leases"), f"{run_id}/{task}")
-        time, run, packed, errors, skips, active, ahead, workers, messages, sharing, due, lease = (
+        time, run, packed, errors, skips, active, ahead, workers, messages, sharing, *rest = (
             pipe.execute()
         )
     if not run:
         raise engine.unknown(run_id)
     now = time[0] + time[1] / 1e6
+    due, poll, expansion, lease = rest
     pairs = zip(names, packed, strict=True)
     return Situation(
         task=task,
@@ -92,9 +102,15 @@ def read_situation(engine: Engine, run_id: str, task: str) -> Situation:
         sharing=sharing,
         ahead=ahead,
         active=active,
-        retry_at=None if due is None else due / 1e6,
-        lease_until=None if lease is None else lease / 1e6,
+        retry_at=_seconds(due),
+        poll_at=_seconds(poll),
+        expansion=tuple(map(int, expansion.split()[:3])) if expansion else (),
+        lease_until=_seconds(lease),
     )
+
+
+def _seconds(score: float | None) -> float | None:
+    return None if score is None else score / 1e6
 
 
 def _above(dag: Dag, task: str) -> dict[str, list[str]]:

@@ -47,6 +47,11 @@ def seconds(microseconds: str | None) -> float | None:
     return int(microseconds) / 1e6 if microseconds else None
 
 
+def microseconds(seconds: float | None) -> str:
+    """Epoch seconds as the engine keeps them: microseconds, empty for none."""
+    return "" if seconds is None else str(round(seconds * 1e6))
+
+
 @dataclass(frozen=True)
 class TaskSnapshot:
     """A task of a run at one moment. Times are epoch seconds by Redis's clock, None if not yet."""
@@ -159,6 +164,14 @@ def parse_summary(run_id: str, head: Mapping[str, str], active: int) -> RunSumma
     return RunSummary(**_head(run_id, head), counts=counts)
 
 
+def _result(task: str, out: Mapping[str, str]) -> Any:
+    """A task's result; an expanded task's is the list of its children's."""
+    if number := out.get(f"n/{task}"):
+        return [_result(f"{task}.{index}", out) for index in range(int(number))]
+    packed = out.get(f"r/{task}")
+    return None if packed is None else json.loads(packed)
+
+
 def parse_run(
     run_id: str, head: Mapping[str, str], records: Mapping[str, str], out: Mapping[str, str]
 ) -> RunSnapshot:
@@ -166,7 +179,6 @@ def parse_run(
     tasks = {}
     for task, packed in records.items():
         record = parse_record(packed)
-        result = out.get(f"r/{task}")
         tasks[task] = TaskSnapshot(
             state=record["state"],
             try_number=int(record["try"]),
@@ -175,7 +187,7 @@ def parse_run(
             started_at=seconds(record["started_at"]),
             ended_at=seconds(record["ended_at"]),
             worker=record["worker"] or None,
-            result=None if result is None else json.loads(result),
+            result=_result(task, out),
             error=out.get(f"e/{task}"),
         )
     return RunSnapshot(

@@ -103,6 +103,26 @@ def _running(s: Situation) -> str:
     return text
 
 
+def _deferred(s: Situation) -> str:
+    text = f"waits for its remote job {_for(s, s.record)}{_try(s.record)}, and holds no slot; "
+    if s.slots == 0:
+        return f"{text}nobody asks for it, since no worker listens to its queue {s.queue}"
+    if s.record["token"]:
+        return f"{text}{s.record['worker']} is asking for it"
+    if s.poll_at is None or s.poll_at <= s.now:
+        return f"{text}the next free slot on queue {s.queue} asks for it"
+    return f"{text}it is asked for in {_span(s.poll_at - s.now)}"
+
+
+def _expanding(s: Situation) -> str:
+    total, created, ended = s.expansion
+    first, last = f"{s.task}.0", f"{s.task}.{total - 1}"
+    named = f"{first} to {last}" if total > 1 else first
+    if created < total:
+        return f"is becoming {total} tasks, {named}; {created} are there"
+    return f"became {_counted(total, 'task')}, {named}, of which {ended} {'has' if ended == 1 else 'have'} ended"
+
+
 def _up_for_retry(s: Situation) -> str:
     number = int(s.record["try"])
     when = "now"
@@ -185,6 +205,8 @@ _SENTENCES: Final[Mapping[str, Callable[[Situation], str]]] = {
     "ready": _ready,
     "queued": _queued,
     "running": _running,
+    "deferred": _deferred,
+    "expanding": _expanding,
     "up_for_retry": _up_for_retry,
     "cancelling": _cancelling,
     "success": _success,

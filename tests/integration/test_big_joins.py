@@ -32,7 +32,7 @@ class Bench(ByHand):
 
     def release_and_die(self, held: Held, outcome: str) -> None:
         """The first script of a release, after which its caller is gone."""
-        answer = self.engine._call("release", *vars(held).values(), outcome, "", "", "")
+        answer = self.engine._call("release", *vars(held).values(), outcome, "", "", "", "")
         assert answer == ["ok", 1]
 
     def plan_and_die(self) -> None:
@@ -44,7 +44,9 @@ class Bench(ByHand):
             assert self.engine.plan_chunk(RUN, token, made.rows[at : at + CHUNK])
         assert self.engine.plan_first(RUN, token, made.first)
         chunks = -(-len(made.first) // CHUNK)
-        answer = self.engine._call("plan_commit", RUN, token, len(made.rows), 0, "python", chunks)
+        answer = self.engine._call(
+            "plan_commit", RUN, token, len(made.rows), 0, 0, "python", chunks
+        )
         assert answer == ["ok", 1]
 
     def counts(self) -> dict[str, int]:
@@ -96,6 +98,7 @@ def test_a_fan_out_whose_caller_died_is_finished_by_ticks(bench: Bench) -> None:
     assert 0 < counts["ready"] + counts["queued"] < SLICE + CHUNK
     assert bench.client.smembers("p:working") == {RUN}
     for _ in range(BIG // SLICE):
+        bench.slots(SLOTS)  # the worker lives on
         bench.tick()
     bench.assert_at_rest()
     assert bench.counts() == {

@@ -201,7 +201,7 @@ def test_a_long_list_of_those_to_be_told(bench: Bench) -> None:
     held = bench.take()
     # The release alone, as of a worker that dies before it goes on.
     script = bench.engine._call
-    assert script("release", *vars(held).values(), "success", "", "", "")[1] == 1
+    assert script("release", *vars(held).values(), "success", "", "", "", "")[1] == 1
     assert why(bench, "t2599").startswith("t2599 is about to be decided: its upstream tasks have")
     # And likewise with a cancel of the run.
     assert script("work", "r") == 0

@@ -3,7 +3,7 @@ local function enter(prefix, source)
   PREFIX, SOURCE = prefix, source
   local time = call('TIME')
   NOW = time[1] * 1e6 + time[2]
-  PUSHES, TODO, TEMPLATES, HEADS = 0, {}, {}, {}
+  PUSHES, TODO, TEMPLATES, HEADS = 0, { first = 1 }, {}, {}
 end
 
 local function dispatch(arguments)

@@ -8,10 +8,10 @@ function OPERATIONS.claim(run, task, try, push_number, worker, process)
   local record = load_record(run, task)
   if not record then return { 'no', 'unknown' } end
   if record.try ~= tonumber(try) then return { 'no', 'another try' } end
-  local order, spec = 'run', call('HGET', run_key(run, 'specs'), task)
+  local order, spec = 'run', load_spec(run, task)
   if record.state == 'running' and record.token == push_number and record.worker == worker
-     and record.process == process then
-    return { 'run', spec }   -- the answer to the first claim got lost
+     and (record.process == process or record.process == '') then
+    return { 'run', spec }   -- the answer to the first claim got lost, or a renewal took it back
   elseif record.state == 'cancelling' and record.token == '' then
     order = 'cancel'
   elseif record.state == 'queued' then
@@ -30,19 +30,25 @@ function OPERATIONS.claim(run, task, try, push_number, worker, process)
   return { order, spec }
 end
 
--- Whether the try is the token's: 'yours' (running or cancelling), 'back' (nobody else has claimed
--- it since it was lost), else what it is instead.
+-- Whether the try is the token's: 'yours' (running, cancelling or polled), 'back' (nobody else has
+-- claimed it since it was lost), else what it is instead.
 local function holder(record, try, token)
   if record.try ~= tonumber(try) then return 'lost' end
-  if ENDED[record.state] or record.state == 'up_for_retry' then return 'ended' end
-  if record.state == 'none' then return 'lost' end
-  local held = record.state == 'running' or record.state == 'cancelling'
-  if record.token ~= token then return held and 'lost' or 'waiting' end
-  return held and 'yours' or 'back'
+  local state = record.state
+  if ENDED[state] or state == 'up_for_retry' then return 'ended' end
+  if state == 'running' or state == 'cancelling' then
+    return record.token == token and 'yours' or 'lost'
+  end
+  if state == 'deferred' then return record.token == token and 'yours' or 'ended' end
+  if state ~= 'ready' and state ~= 'queued' then return 'lost' end
+  if record.token == token then return 'back' end
+  -- Messages of the try were pushed after this one, and none was claimed: Redis lost the claim.
+  if record.token == '' and record.push ~= token then return 'back' end
+  return 'waiting'
 end
 
--- Undoes what the loss of the lease did, so that the try runs where it ran.
-local function take_back(run, task, record)
+-- Undoes what the loss of the lease or of the claim did, so that the try runs where it ran.
+local function take_back(run, task, record, token)
   if record.state == 'ready' then
     call('ZREM', run_key(run, 'ready'), ready_member(load_plan(run, task), task))
     call('SADD', run_key(run, 'active'), task)
@@ -50,6 +56,8 @@ local function take_back(run, task, record)
     call('ZREM', key('queued'), run .. '/' .. task)
   end
   record.state = 'running'
+  if record.token ~= token then record.token, record.process = token, '' end
+  if record.started_at == '' then record.started_at = text(NOW) end
 end
 
 local POISON = {
@@ -64,7 +72,7 @@ local function fail_poisoned(run, task, record, counter, last)
   local reason = string.format(POISON[counter], record[counter])
   if last and last ~= '' then reason = reason .. '. The last time: ' .. last end
   call('HSET', run_key(run, 'out'), 'e/' .. task, reason)
-  end_task(run, task, record, 'failed', load_plan(run, task))
+  end_task(run, task, record, 'failed', load_plan(run, task), 'error', reason)
 end
 
 -- Nobody runs the try any more, and nobody knows how its work is.
@@ -79,26 +87,33 @@ local function abandon(run, task, record, counter, limit, last)
   end
 end
 
--- run, task, try, token, outcome (success | failed | stopped | dead | revoked), result as JSON or '', error
--- or '', downstream tasks that a branch skips (space separated)
-function OPERATIONS.release(run, task, try, token, outcome, result, err, skips)
+-- run, task, try, token, outcome (success | failed | stopped | dead | revoked), result as JSON or '',
+-- error or '', downstream tasks that a branch skips (space separated), into how many children tasks
+-- expand over the result
+function OPERATIONS.release(run, task, try, token, outcome, result, err, skips, expansions)
   local state, why = planned(run)
   if not state then return { why, 0 } end
   local record = load_record(run, task)
   if not record then return { 'unknown', 0 } end
   local whose = holder(record, try, token)
-  if (outcome == 'dead' or outcome == 'revoked') and record.push == token
-     and call('ZREM', key('queued'), run .. '/' .. task) == 1 then
-    whose = 'yours'   -- it ended before it could claim
+  if record.push == token and call('ZREM', key('queued'), run .. '/' .. task) == 1 then
+    -- It ended before it could claim, or Redis lost the claim.
+    whose = record.state == 'queued' and 'back' or 'yours'
   end
   if whose ~= 'yours' and whose ~= 'back' then return { whose, 0 } end
   call('ZREM', key('leases'), run .. '/' .. task)
-  if whose == 'back' then take_back(run, task, record) end
+  if whose == 'back' then take_back(run, task, record, token) end
+  if record.state == 'deferred' then
+    call('ZREM', key('timers'), 'poll/' .. run .. '/' .. task)
+    call('HDEL', run_key(run, 'out'), 'd/' .. task)
+  end
   if outcome == 'success' then
     if result ~= '' then call('HSET', run_key(run, 'out'), 'r/' .. task, result) end
     if skips ~= '' then call('HSET', run_key(run, 'out'), 's/' .. task, skips) end
+    note_expansions(run, expansions)
     if record.try > 1 then call('HDEL', run_key(run, 'out'), 'e/' .. task) end
-    end_task(run, task, record, 'success', load_plan(run, task))
+    end_task(run, task, record, 'success', load_plan(run, task), 'result', result, 'skips', skips,
+             'expansions', expansions)
   elseif outcome == 'revoked' then
     if record.state ~= 'cancelling' then record.state, record.reason = 'cancelling', 'cancel' end
     ask_to_cancel(run, task, record)
@@ -136,12 +151,13 @@ function OPERATIONS.renew(worker, slots, queues, ...)
     local record = planned(run) and load_record(run, task)
     local whose = record and holder(record, try, token) or 'unknown'
     if whose == 'back' then
-      take_back(run, task, record)
+      take_back(run, task, record, token)
+      record.worker = worker
       save_record(run, task, record)
       refile(run)
       whose = 'yours'
     end
-    if whose == 'yours' then
+    if whose == 'yours' and record.state ~= 'deferred' then
       call('ZADD', key('leases'), text(NOW + LEASE), run .. '/' .. task)
       local timeout = load_plan(run, task).timeout
       if record.state == 'running' and timeout > 0 and NOW - record.started_at > timeout then

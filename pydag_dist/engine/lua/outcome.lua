@@ -56,42 +56,63 @@ local function tell_downstream(task, chunks, state)
   for k = 0, chunks - 1 do TODO[#TODO + 1] = task .. '/' .. k .. ' ' .. state end
 end
 
+-- Its keys live until the history has it (`let_expire`).
 local function finish_run(run, state)
   call('HSET', run_key(run), 'state', state, 'ended_at', text(NOW))
   call('ZREM', key('timers'), 'timeout/' .. run)
-  event(run, 'kind', 'run', 'state', state)
-  local retention = call('HGET', run_key(run), 'retention')
-  call('EXPIRE', run_key(run), retention)
-  for _, part in ipairs(RUN_PARTS) do call('EXPIRE', run_key(run, part), retention) end
+  local head = call('HMGET', run_key(run), 'hooks', 'reason', 'error')
+  run_event(run, state, 'reason', head[2] or '', 'error', head[3] or '')
+  if head[1] == '1' then
+    call('HDEL', run_key(run), 'hook_tries')
+    call('ZADD', key('webhooks'), text(NOW), run)
+  end
+end
+
+-- Ends a run whose tasks have all ended.
+local function end_run(run, failed, reason)
+  if reason then
+    finish_run(run, reason == 'timeout' and 'failed' or 'cancelled')
+  else
+    finish_run(run, failed and 'failed' or 'success')
+  end
 end
 
 local function count_ended(run, ended, failures)
   if failures > 0 then call('HINCRBY', run_key(run), 'failures', failures) end
   if call('HINCRBY', run_key(run), 'left', -ended) == 0 then
     local head = call('HMGET', run_key(run), 'failures', 'reason')
-    if head[2] then
-      finish_run(run, head[2] == 'timeout' and 'failed' or 'cancelled')
-    else
-      finish_run(run, head[1] and 'failed' or 'success')
-    end
+    end_run(run, head[1], head[2])
   end
 end
 
-local function note_end(run, task, record, state)
+-- Gives a try its state, for those who watch the run and for the history; `...`: what else the
+-- history has to know.
+local function note(run, task, record, state, ...)
   record.state = state
-  record.ended_at = text(NOW)
   save_record(run, task, record)
   event(run, 'kind', 'task', 'task', task, 'state', state, 'try', record.try,
         'worker', record.worker)
+  call('XADD', key('history'), '*', 'kind', 'task', 'run', run, 'at', text(NOW), 'task', task,
+       'state', state, 'try', record.try, 'ready_at', record.ready_at, 'queued_at',
+       record.queued_at, 'started_at', record.started_at, 'ended_at', record.ended_at,
+       'worker', record.worker, ...)
 end
 
+local function note_end(run, task, record, state, ...)
+  record.ended_at = text(NOW)
+  note(run, task, record, state, ...)
+end
+
+local child_ended   -- expansion.lua, as what is declared below
+
 -- Ends an active task and remembers whom to tell.
-local function end_task(run, task, record, state, plan)
-  note_end(run, task, record, state)
+local function end_task(run, task, record, state, plan, ...)
+  note_end(run, task, record, state, ...)
   call('SREM', run_key(run, 'active'), task)
   tell_downstream(task, plan.chunks, state)
   local bad = state == 'failed' or state == 'cancelled'
   count_ended(run, 1, bad and plan.may_fail ~= '1' and 1 or 0)
+  if plan.parent then child_ended(run, task, state) end
 end
 
 -- µs until the next try; doubling delays get 20 % of jitter.
@@ -107,15 +128,11 @@ local function fail_try(run, task, record, err)
   if err ~= '' then call('HSET', run_key(run, 'out'), 'e/' .. task, err) end
   local plan = load_plan(run, task)
   if record.try < record.last_try and known(run) == 'running' then
-    record.state = 'up_for_retry'
-    record.ended_at = text(NOW)
-    save_record(run, task, record)
+    note_end(run, task, record, 'up_for_retry', 'error', err)
     call('SREM', run_key(run, 'active'), task)
     call('ZADD', key('timers'), text(NOW + retry_delay(record, plan)), 'retry/' .. run .. '/' .. task)
-    event(run, 'kind', 'task', 'task', task, 'state', 'up_for_retry', 'try', record.try,
-          'worker', record.worker)
   else
-    end_task(run, task, record, 'failed', plan)
+    end_task(run, task, record, 'failed', plan, 'error', err)
   end
 end
 
@@ -130,6 +147,7 @@ local function stopped(run, task, record)
 end
 
 -- Nobody holds a cancelling task any more: a worker has to cancel what it left running elsewhere.
+-- (Of a deferred task nobody did.)
 local function ask_to_cancel(run, task, record)
   local plan = load_plan(run, task)
   if plan.remote == '1' then
@@ -138,6 +156,18 @@ local function ask_to_cancel(run, task, record)
   else
     stopped(run, task, record)
   end
+end
+
+-- Stops a deferred task, which nobody holds.
+local function stop_deferred(run, task, record, reason)
+  local queue, group = load_plan(run, task).queue, group_of(run, task)
+  call('ZREM', key('timers'), 'poll/' .. run .. '/' .. task)
+  call('ZREM', key('due:' .. queue), group .. '/' .. run .. '/' .. task)
+  tidy_due(queue, group)
+  call('SADD', run_key(run, 'active'), task)
+  record.state, record.reason = 'cancelling', reason
+  save_record(run, task, record)
+  ask_to_cancel(run, task, record)
 end
 
 -- The downstream tasks that a branch does not follow.
@@ -149,9 +179,11 @@ local function skipped_by(run, task)
   return skips
 end
 
+local expand, expand_slice, stop_expanding
+local end_rest   -- ends the children, from a number on, that an earlier list left to run again
+
 -- Tells one chunk of tasks that their upstream ended; returns how many it looked at.
-local function tell_chunk(run, item)
-  local chunk, state = string.match(item, '^(%S+) (%S*)$')
+local function tell_chunk(run, chunk, state)
   local counter = COUNTS_AS[state]
   local skips = state == 'success' and skipped_by(run, string.match(chunk, '^[^/]*')) or {}
   local cancelling = known(run) == 'cancelling'
@@ -169,11 +201,18 @@ local function tell_chunk(run, item)
       next_state = cancelling and 'cancelled' or skips[task] and 'skipped' or decide(record)
     end
     if next_state == 'ready' then
-      make_ready(run, task, record, load_plan(run, task))
+      local plan = load_plan(run, task)
+      if plan.expand == '1' then
+        expand(run, task, record)
+      else
+        make_ready(run, task, record, plan)
+      end
     elseif next_state then
+      local plan = load_plan(run, task)
       note_end(run, task, record, next_state)
-      tell_downstream(task, load_plan(run, task).chunks, next_state)
+      tell_downstream(task, plan.chunks, next_state)
       ended = ended + 1
+      if plan.expand == '1' then end_rest(run, task, 0, next_state) end
     else
       save_record(run, task, record)
     end
@@ -196,6 +235,10 @@ local function cancel_slice(run, budget)
         record.state = 'cancelling'
         record.reason = 'cancel'
         save_record(run, task, record)
+      elseif record.state == 'deferred' then
+        stop_deferred(run, task, record, 'cancel')
+      elseif record.state == 'expanding' then
+        stop_expanding(run, task, record)
       elseif record.state ~= 'cancelling' and not ENDED[record.state] then
         if record.state == 'ready' then
           call('ZREM', run_key(run, 'ready'), ready_member(load_plan(run, task), task))
@@ -207,6 +250,7 @@ local function cancel_slice(run, budget)
         end
         note_end(run, task, record, 'cancelled')
         ended = ended + 1
+        if is_child(run, task) then child_ended(run, task, 'cancelled') end
       end
     end
   until cursor == '0' or seen >= budget
@@ -219,22 +263,29 @@ local function cancel_slice(run, budget)
   return seen
 end
 
+-- Does the next thing that a run has left to do; how many tasks it looked at, nil if nothing is.
+local function step(run, budget)
+  local item = TODO[TODO.first]
+  if item then TODO.first = TODO.first + 1 else item = call('LPOP', run_key(run, 'work')) end
+  if item then
+    local what, state = string.match(item, '^(%S+) (%S*)$')
+    if state == '*' then return expand_slice(run, what) end
+    return tell_chunk(run, what, state)
+  end
+  if call('HEXISTS', run_key(run), 'scan') == 1 then return cancel_slice(run, budget) end
+end
+
 -- Tells downstream tasks, within this script's budget; the rest stays in `work`.
 -- Returns 1 while something is left there.
 local function spread(run)
-  local budget = MAX_TRANSITIONS
-  local work, at = run_key(run, 'work'), 1
+  local budget, work = MAX_TRANSITIONS, run_key(run, 'work')
   while budget > 0 do
-    local item = TODO[at]
-    if item then at = at + 1 else item = call('LPOP', work) end
-    if not item then break end
-    budget = budget - tell_chunk(run, item)
+    local seen = step(run, budget)
+    if not seen then break end
+    budget = budget - seen
   end
-  for i = at, #TODO do call('RPUSH', work, TODO[i]) end
-  TODO = {}
-  while budget > 0 and call('HEXISTS', run_key(run), 'scan') == 1 do
-    budget = budget - cancel_slice(run, budget)
-  end
+  for i = TODO.first, #TODO do call('RPUSH', work, TODO[i]) end
+  TODO = { first = 1 }
   reschedule(run)
   if budget <= 0 and (call('EXISTS', work) == 1 or call('HEXISTS', run_key(run), 'scan') == 1) then
     call('SADD', key('working'), run)

@@ -4,22 +4,68 @@ local OPERATIONS = {}
 
 local function submit_to_planners(run)
   call('XADD', key('submissions'), '*', 'run', run)
-  event(run, 'kind', 'run', 'state', 'queued')
 end
 
--- run, DAG as JSON, dag_id, processors, weight, timeout in s (0: none), retention in s, params as
--- JSON
-function OPERATIONS.submit(run, dag, dag_id, processors, weight, timeout, retention, params)
-  if call('EXISTS', run_key(run)) == 1 then return 0 end
-  call('HSET', run_key(run), 'schema', SCHEMA, 'state', 'queued', 'dag_id', dag_id,
-       'processors', processors, 'weight', weight, 'timeout', timeout, 'retention', retention,
-       'params', params, 'submitted_at', text(NOW))
+-- Makes a run that is to be planned; the rest of its hash is there.
+local function make_run(run, dag)
+  call('HSET', run_key(run), 'schema', SCHEMA, 'state', 'queued')
   call('SET', run_key(run, 'dag'), dag)
   call('ZADD', key('runs'), text(NOW), run)
   for _, oldest in ipairs(call('ZRANGE', key('runs'), 0, 1)) do
     if call('EXISTS', run_key(oldest)) == 0 then call('ZREM', key('runs'), oldest) end
   end
   submit_to_planners(run)
+end
+
+-- run, DAG as JSON, then names and values of the run's hash; its logical date is the time of
+-- submission if it is empty
+function OPERATIONS.submit(run, dag, ...)
+  if call('EXISTS', run_key(run)) == 1 then return 0 end
+  call('HSET', run_key(run), 'submitted_at', text(NOW), ...)
+  make_run(run, dag)
+  run_event(run, 'queued')
+  return 1
+end
+
+-- Into how many children tasks expand: "task number task number ...".
+local function note_expansions(run, expansions)
+  for name, number in string.gmatch(expansions, '(%S+) (%d+)') do
+    call('HSET', run_key(run, 'out'), 'n/' .. name, number)
+  end
+end
+
+-- Whether Redis does not know the run, or no more of it than that its client submitted it again.
+local function is_lost(run)
+  local head = call('HMGET', run_key(run), 'state', 'started_at', 'planner', 'restored')
+  return not head[1] or head[1] == 'queued' and not (head[2] or head[3] or head[4])
+end
+
+-- Gives back what the newest tries of a run were that Redis has lost; before `restore_run`. Rows
+-- are objects with the fields of a record, and result, error, branch_skips, expansions.
+function OPERATIONS.restore(run, rows)
+  rows = cjson.decode(rows)
+  if not is_lost(run) then return 0 end
+  for _, row in ipairs(rows) do
+    local task = row.task
+    call('HSET', run_key(run, 'kept'), task, pack_record(row))
+    for letter, value in pairs({ r = row.result, e = row.error, s = row.branch_skips }) do
+      if value ~= '' then call('HSET', run_key(run, 'out'), letter .. '/' .. task, value) end
+    end
+    note_expansions(run, row.expansions)
+  end
+  return 1
+end
+
+-- Likewise the run: its DAG, whether it was planned, then names and values of its hash.
+function OPERATIONS.restore_run(run, dag, was_planned, ...)
+  if not is_lost(run) then return 0 end
+  local is_there = call('EXISTS', run_key(run)) == 1
+  call('HSET', run_key(run), ...)
+  if was_planned == '1' then call('HSET', run_key(run), 'restored', 1) end
+  if not is_there then
+    make_run(run, dag)
+    event(run, 'kind', 'run', 'state', 'queued')   -- the history knows it as what it was
+  end
   return 1
 end
 
@@ -36,11 +82,12 @@ function OPERATIONS.resume(run, from)
   -- What an ended run's tasks had yet to hear, their new plan tells them.
   call('UNLINK', run_key(run, 'work'))
   call('SREM', key('working'), run)
-  call('HDEL', run_key(run), 'ended_at', 'error', 'failures', 'reason', 'scan')
+  call('HDEL', run_key(run), 'ended_at', 'error', 'failures', 'reason', 'scan', 'restored')
   call('HSET', run_key(run), 'state', 'queued', 'from', from)
   call('PERSIST', run_key(run))
   for _, part in ipairs(RUN_PARTS) do call('PERSIST', run_key(run, part)) end
   submit_to_planners(run)
+  run_event(run, 'queued', 'from', from)
   return 'ok'
 end
 
@@ -78,8 +125,9 @@ local function planner_is(run, token)
 end
 
 -- Rows are objects with the fields of a plan and of a new record, and task, downstream (chunks of
--- ids), spec, and keep: the record stays as it was. The row of task "" has the chunks of those to
--- decide at the start, and nothing else.
+-- ids), spec, lists_for (ids of the tasks that expand over its result), child (it shares another
+-- task's plan), keep (the record stays as it was) and again (it does not, as the history has to
+-- know). The row of task "" has the chunks of those to decide at the start, and nothing else.
 function OPERATIONS.plan_chunk(run, token, rows)
   rows = cjson.decode(rows)
   if not planner_is(run, token) then return 0 end
@@ -90,11 +138,17 @@ function OPERATIONS.plan_chunk(run, token, rows)
       if row.keep then
         call('HSET', run_key(run, 'tasks'), task, call('HGET', run_key(run, 'kept'), task))
       else
-        save_record(run, task, new_record(row))
-        call('HDEL', run_key(run, 'out'), 'r/' .. task, 'e/' .. task, 's/' .. task)
+        local record = new_record(row)
+        if row.again then note(run, task, record, row.state) else save_record(run, task, record) end
+        call('HDEL', run_key(run, 'out'), 'r/' .. task, 'e/' .. task, 's/' .. task, 'x/' .. task)
+        for _, expanded in ipairs(row.lists_for) do
+          call('HDEL', run_key(run, 'out'), 'n/' .. expanded)
+        end
       end
-      call('HSET', run_key(run, 'plan'), task, pack_plan(row))
-      call('HSET', run_key(run, 'specs'), task, row.spec)
+      if not row.child then
+        call('HSET', run_key(run, 'plan'), task, pack_plan(row))
+        call('HSET', run_key(run, 'specs'), task, row.spec)
+      end
     end
     for k, ids in ipairs(row.downstream) do
       call('HSET', run_key(run, 'plan'), task .. '/' .. (k - 1), ids)
@@ -103,22 +157,35 @@ function OPERATIONS.plan_chunk(run, token, rows)
   return 1
 end
 
--- run, token, number of tasks, how many of them have ended before, queues (space separated),
--- chunks of tasks to decide at the start
-function OPERATIONS.plan_commit(run, token, total, ended, queues, chunks)
+local function begin_cancel(run, reason)
+  call('HSET', run_key(run), 'state', 'cancelling', 'reason', reason, 'scan', '0')
+  call('ZREM', key('timers'), 'timeout/' .. run)
+  run_event(run, 'cancelling', 'reason', reason)
+end
+
+-- run, token, number of tasks, how many of them have ended before and failed, queues (space
+-- separated), chunks of tasks to decide at the start
+function OPERATIONS.plan_commit(run, token, total, ended, failures, queues, chunks)
   if not planner_is(run, token) then return { 'no', 0 } end
   if call('HLEN', run_key(run, 'tasks')) ~= tonumber(total) then return { 'incomplete', 0 } end
   local left = tonumber(total) - tonumber(ended)
   call('HSET', run_key(run), 'state', 'running', 'total', total, 'left', left, 'queues', queues)
+  if failures ~= '0' then call('HSET', run_key(run), 'failures', failures) end
   call('HSETNX', run_key(run), 'started_at', text(NOW))
   call('HDEL', run_key(run), 'planner')
   call('DEL', run_key(run, 'kept'))
   for queue in string.gmatch(queues, '%S+') do call('SADD', key('queues'), queue) end
-  event(run, 'kind', 'run', 'state', 'running')
-  local timeout = tonumber(call('HGET', run_key(run), 'timeout'))
-  if timeout > 0 then call('ZADD', key('timers'), text(NOW + timeout * 1e6), 'timeout/' .. run) end
-  if left == 0 then finish_run(run, 'success') end
+  run_event(run, 'running')
+  local head = call('HMGET', run_key(run), 'timeout', 'reason', 'restored', 'started_at')
+  local timeout, reason = tonumber(head[1]), head[2]
+  local since = head[3] and tonumber(head[4]) or NOW
+  if timeout > 0 then call('ZADD', key('timers'), text(since + timeout * 1e6), 'timeout/' .. run) end
   tell_downstream('', tonumber(chunks), '')
+  if left == 0 then
+    end_run(run, failures ~= '0', reason)
+  elseif reason then   -- it was being cancelled when Redis lost it
+    begin_cancel(run, reason)
+  end
   return { 'ok', spread(run) }
 end
 
@@ -128,15 +195,40 @@ function OPERATIONS.cancel(run, reason)
   if not state then return { why, 0 } end
   if state == 'queued' then
     call('HSET', run_key(run), 'reason', reason)
+    -- What a restored run has running is known once it is planned.
+    if call('HEXISTS', run_key(run), 'restored') == 1 then
+      run_event(run, 'cancelling', 'reason', reason)
+      return { 'queued', 0 }
+    end
     end_unplanned(run, 'cancelled')
     return { 'cancelled', 0 }
   end
   if state ~= 'running' then return { state, 0 } end
-  call('HSET', run_key(run), 'state', 'cancelling', 'reason', reason, 'scan', '0')
-  call('ZREM', key('timers'), 'timeout/' .. run)
-  event(run, 'kind', 'run', 'state', 'cancelling')
+  begin_cancel(run, reason)
   local more = spread(run)
   return { known(run), more }
+end
+
+-- The history has the ended run: its keys live as long as it says, no longer.
+function OPERATIONS.let_expire(run)
+  if not ENDED_RUN[known(run)] then return 0 end
+  local retention = call('HGET', run_key(run), 'retention')
+  call('EXPIRE', run_key(run), retention)
+  for _, part in ipairs(RUN_PARTS) do call('EXPIRE', run_key(run, part), retention) end
+  return 1
+end
+
+-- An ended run whose webhooks are due, and how often they were tried before; nobody else gets it
+-- for `lease` µs.
+function OPERATIONS.take_webhook(lease)
+  local run = call('ZRANGEBYSCORE', key('webhooks'), '-inf', text(NOW), 'LIMIT', 0, 1)[1]
+  if not run then return {} end
+  if not known(run) then
+    call('ZREM', key('webhooks'), run)
+    return {}
+  end
+  call('ZADD', key('webhooks'), text(NOW + lease), run)
+  return { run, call('HINCRBY', run_key(run), 'hook_tries', 1) - 1 }
 end
 
 -- Goes on with what was too long for one script. Returns 1 while more is left.

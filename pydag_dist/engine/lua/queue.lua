@@ -70,17 +70,14 @@ local function parts_of(template)
   return parts
 end
 
-local function message(queue, run, task, record)
-  local id = run .. '/' .. task .. '/' .. record.try
-  if record.pushes > 1 then id = id .. '.' .. record.pushes end
+-- Puts a message onto the queue's list: its template with these ids.
+local function enqueue(queue, ids)
   if not TEMPLATES[queue] then
     TEMPLATES[queue] = parts_of(call('HGET', key('templates'), queue))
   end
-  local ids = { id = id, run = run, task = task, try = record.try, push = record.push,
-                dag = head_of(run).dag_id }
   local filled = {}
   for i, part in ipairs(TEMPLATES[queue]) do filled[i] = i % 2 == 1 and part or ids[part] end
-  return table.concat(filled)
+  call('LPUSH', key('q:' .. queue), table.concat(filled))
 end
 
 -- Pushes a message of the task's current try. The caller has made the task active.
@@ -90,15 +87,69 @@ local function push(queue, run, task, record)
   record.queued_at = text(NOW)
   save_record(run, task, record)
   call('ZADD', key('queued'), text(NOW), run .. '/' .. task)
-  call('LPUSH', key('q:' .. queue), message(queue, run, task, record))
+  local id = run .. '/' .. task .. '/' .. record.try
+  if record.pushes > 1 then id = id .. '.' .. record.pushes end
+  enqueue(queue, { id = id, run = run, task = task, try = record.try, push = record.push,
+                   dag = head_of(run).dag_id })
   call('HINCRBY', run_key(run), 'enqueued/' .. SOURCE, 1)
+end
+
+-- The ends of the members of `due:QUEUE` that are of one group, as for first_ready.
+local function of_group(group) return '[' .. group .. '/', '(' .. group .. '0' end
+
+-- Which polls a deferred task's may be made together with.
+local function group_of(run, task)
+  return string.match(call('HGET', run_key(run, 'out'), 'd/' .. task), '^%S+')
+end
+
+-- A deferred task is to be polled by the next worker that has time for its group.
+local function make_due(queue, group, run, task)
+  call('ZADD', key('due:' .. queue), 0, group .. '/' .. run .. '/' .. task)
+  call('ZADD', key('groups:' .. queue), 'NX', text(NOW), group)
+  call('HSET', key('windows'), 'due/' .. queue, 1)
+end
+
+-- After members of a group have left `due:QUEUE`.
+local function tidy_due(queue, group)
+  if call('ZLEXCOUNT', key('due:' .. queue), of_group(group)) == 0 then
+    call('ZREM', key('groups:' .. queue), group)
+  end
+  if call('EXISTS', key('due:' .. queue)) == 0 then
+    call('HDEL', key('windows'), 'due/' .. queue)
+  end
+end
+
+-- Pushes messages for due polls, at most half of a window; returns how many.
+local function push_polls(queue, window, room)
+  local unclaimed, pushed = {}, 0
+  local free = math.max(1, math.floor(window / 2))
+  for _, group in ipairs(call('HVALS', key('polls:' .. queue))) do
+    unclaimed[group] = (unclaimed[group] or 0) + 1
+    free = free - 1
+  end
+  free = math.min(free, room)
+  for _, group in ipairs(call('ZRANGE', key('groups:' .. queue), 0, -1)) do
+    local due = call('ZLEXCOUNT', key('due:' .. queue), of_group(group))
+    for _ = (unclaimed[group] or 0) + 1, math.ceil(due / POLL_BATCH) do
+      if pushed == free then return pushed end
+      local number = next_push()
+      call('HSET', key('polls:' .. queue), number, group)
+      call('ZADD', key('groups:' .. queue), text(NOW), group)
+      enqueue(queue, { id = '*/' .. group .. '/' .. number, run = '*', task = group, try = '0',
+                       push = number, dag = 'polls' })
+      pushed = pushed + 1
+    end
+  end
+  return pushed
 end
 
 -- Fills the queue's list up to its window, from the run with the fewest active tasks per weight.
 local function top_up(queue)
-  local window = tonumber(call('HGET', key('windows'), queue) or 0)
+  local said = call('HMGET', key('windows'), queue, 'due/' .. queue)
+  local window = tonumber(said[1] or 0)
   if window == 0 then return end
   local room = math.min(window - call('LLEN', key('q:' .. queue)), MAX_PUSHES)
+  if said[2] and room > 0 then room = room - push_polls(queue, window, room) end
   while room > 0 do
     local next_run = call('ZRANGE', key('fair:' .. queue), 0, 0)[1]
     if not next_run then return end

@@ -36,7 +36,7 @@ local function pack_record(record)
 end
 
 local function new_record(row)
-  return { state = row.state, try = row.try, last_try = row.try + row.retries, pushes = 0,
+  return { state = row.state, try = row.try, last_try = row.last_try, pushes = row.pushes,
            push = '', token = '', rule = row.rule, upstream = row.upstream, ok = row.ok,
            bad = row.bad, dead_up = row.dead_up, skips = row.skips, deaths = 0, losses = 0,
            reason = '', ready_at = '', queued_at = '', started_at = '', ended_at = '',
@@ -61,6 +61,8 @@ local PLAN_FIELDS = {
   'timeout',     -- of a try, from its first claim
   'may_fail',    -- 1: the run does not fail with it
   'remote',      -- 1: what it started elsewhere has to be cancelled
+  'sensor',      -- 1: it does not count as active while it is deferred
+  'expand',      -- 1: it becomes many tasks, its children
 }
 local PLAN_PATTERN = '^' .. ('([^|]*)|'):rep(#PLAN_FIELDS) .. '$'
 local PLAN_NUMERIC = { 'chunks', 'retries', 'delay', 'longest', 'timeout' }
@@ -71,10 +73,28 @@ local function pack_plan(plan)
   return table.concat(values, '|') .. '|'
 end
 
+-- A child "task.3" of an expanded task shares what is said of that; `parent` names it.
+local function parent_of(task) return string.match(task, '^(.*)%.%d+$') end
+
 local function load_plan(run, task)
-  local values = { string.match(call('HGET', run_key(run, 'plan'), task), PLAN_PATTERN) }
+  local packed, parent = call('HGET', run_key(run, 'plan'), task), nil
+  if not packed then
+    parent = parent_of(task)
+    packed = call('HGET', run_key(run, 'plan'), parent)
+  end
+  local values = { string.match(packed, PLAN_PATTERN) }
   local plan = {}
   for i = 1, #PLAN_FIELDS do plan[PLAN_FIELDS[i]] = values[i] end
   for i = 1, #PLAN_NUMERIC do plan[PLAN_NUMERIC[i]] = tonumber(plan[PLAN_NUMERIC[i]]) end
+  if parent then plan.parent, plan.chunks, plan.expand = parent, 0, '0' end
   return plan
+end
+
+local function is_child(run, task)
+  return parent_of(task) and call('HEXISTS', run_key(run, 'plan'), task) == 0
+end
+
+local function load_spec(run, task)
+  local spec, parent = call('HGET', run_key(run, 'specs'), task), parent_of(task)
+  return spec or parent and call('HGET', run_key(run, 'specs'), parent)
 end

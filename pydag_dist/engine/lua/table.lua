@@ -8,14 +8,17 @@
 --   queued           a message of it is pushed       yes          no        no
 --   running          a worker claimed its message    yes          no        yes
 --   up_for_retry     waits for its next try          no           no        no
+--   deferred         waits for its remote job        yes, but a   no        no
+--                                                    sensor
 --   cancelling       told to stop, not gone yet      yes          no        while somebody holds it
+--   expanding        has become many tasks, waits    no           no        no
+--                    for their end
 --   success, failed, upstream_failed, skipped, cancelled: ended
---   deferred (waits for a remote job, active) and expanding (becomes many tasks) are not entered
---   yet; the keys are laid out for them.
 -- STATES OF A RUN: queued (not planned), running, cancelling, success, failed, cancelled.
 --
 -- TRANSITIONS OF A TASK (operation: from -> to)
---   plan_commit, end of an upstream task: none -> ready | upstream_failed | skipped, by its rule
+--   plan_commit, end of an upstream task: none -> ready | upstream_failed | skipped, by its rule;
+--                                        expanding instead of ready, for a task with `expand`
 --   branch not taken:                    none -> skipped
 --   top-up (part of most operations):    ready -> queued
 --   claim:                               queued -> running (the message's push is its token)
@@ -26,15 +29,22 @@
 --   tick, message gone:                  queued -> queued, pushed again
 --   tick, no worker for the queue:       queued -> ready
 --   tick, retry due:                     up_for_retry -> ready, next try
+--   defer:                               running -> deferred; a worker polls it now and then
+--   release of a poll:                   deferred -> success | up_for_retry | failed
 --   renew | release with the last token: ready | queued -> running | success | ...: taken back,
---                                        since nobody else has claimed the try in between
---   cancel, run's timeout:               running -> cancelling, what has not started -> cancelled
---   renew, task's timeout:               running -> cancelling
+--                                        since nobody else has claimed the try in between; also
+--                                        with another one if Redis knows of no claim (it lost it)
+--   expansion, slice by slice:           its children come to be, ready
+--   end of the last child:               expanding -> failed | cancelled | skipped | success
+--   cancel, run's timeout:               running | deferred -> cancelling, what has not started ->
+--                                        cancelled
+--   renew | tick, task's timeout:        running | deferred -> cancelling
 --   release revoked (Flower):            queued | running -> cancelling, and on as if dead
 --   release failed | stopped:            cancelling -> cancelled; by timeout as `failed` above
 --   release dead, lease expired:         cancelling -> cancelling: a message asks some worker to
 --                                        cancel the remote job; without one as `stopped`
 --   resume (plan_begin..plan_commit):    what did not succeed -> none, next try
+--   restore (likewise):                  what had not ended when Redis lost it -> none, same try
 --
 -- KEYS                            all under the prefix; a run has a constant number of them
 --   templates        hash    queue -> the Celery message, with <<marks>> for ids
@@ -43,31 +53,43 @@
 --   working          set     runs with a `work` list that is not empty
 --   queues           set     every queue that a plan or a worker named
 --   slots:QUEUE      hash    worker -> "slots expiry"
---   windows          hash    queue -> how many messages its list may hold: twice the live slots
+--   windows          hash    queue -> how many messages its list may hold: twice the live slots;
+--                            "due/QUEUE" -> 1 if and only if `due:QUEUE` holds anything
 --   fair:QUEUE       zset    "since/run" -> active tasks per weight; holds a run if and only if
 --                            it has a ready task on that queue and is below its `processors`
 --   queued           zset    "run/task" -> time of its last push; exactly the queued tasks, and
 --                            the cancelling ones that wait for a worker to confirm
 --   leases           zset    "run/task" -> expiry; exactly the tasks that somebody holds
---   timers           zset    "retry/run/task" of exactly the tasks up for retry, "timeout/run" of
---                            running runs with a timeout -> due time
+--   timers           zset    "retry/run/task" of exactly the tasks up for retry, "poll/run/task" of
+--                            the deferred tasks that are not in `due`, "timeout/run" of running
+--                            runs with a timeout -> due time
+--   due:QUEUE        zset    "group/run/task" of deferred tasks to be polled, all of score 0
+--   groups:QUEUE     zset    the groups in `due:QUEUE` -> since when they wait for a message
+--   polls:QUEUE      hash    push -> group of each poll message that nobody has claimed
+--   history          stream  what has to be kept of runs and tries, until it is in the database
+--   epoch            string  random; without it Redis has lost everything
+--   webhooks         zset    ended runs whose webhooks are to be called -> due time
 --   clock            hash    last tick, the server's run id, until when nothing expires
 --   q:QUEUE          list    the queue itself, as kombu knows it
 --   run:ID           hash    schema, state, dag_id, processors, weight, timeout, times, planner,
 --                            total, left (tasks not ended), failures, error, queues, since/QUEUE,
 --                            enqueued/SOURCE; reason and scan while it is cancelling; from if it
---                            was resumed from a task
+--                            was resumed from a task; restored if Redis had lost it
 --   run:ID:dag       string  the DAG as it was submitted
 --   run:ID:tasks     hash    task -> record (record.lua)
---   run:ID:kept      hash    of a resumed run until it is planned: the records as they were
+--   run:ID:kept      hash    of a resumed or restored run until it is planned: the records as
+--                            they were
 --   run:ID:plan      hash    task -> what the plan says of it (record.lua); "task/k" -> chunk k of
 --                            its downstream tasks; "/k" -> chunk k of those to decide at the start
 --   run:ID:specs     hash    task -> JSON that its operator gets
 --   run:ID:out       hash    "r/task" -> result as JSON, "e/task" -> error, "s/task" -> the
---                            downstream tasks that a branch skips
+--                            downstream tasks that a branch skips, "n/task" -> into how many it
+--                            expands, "x/task" -> how far it has (expansion.lua), "d/task" -> its
+--                            group and handle while it is deferred
 --   run:ID:ready     zset    "queue/rank/task", all of score 0: lexical order is priority order
 --   run:ID:active    set     tasks that count against `processors`
---   run:ID:work      list    "task/k state": chunks that still have to hear of an ended upstream
+--   run:ID:work      list    "task/k state": chunks that still have to hear of an ended upstream;
+--                            "task *": an expansion to go on with
 --   run:ID:events    stream  what watchers follow; capped
 --
 -- A script checks everything before its first write: an error half way is not rolled back.
@@ -79,6 +101,10 @@ local OUTAGE_GAP = 5e6          -- µs between two ticks that mean: Redis was aw
 local OUTAGE_GRACE = 45e6       -- µs after that in which no lease expires
 local TICK_EVERY = 0.5e6        -- µs
 local TICK_ITEMS = 200
+local TIMER_ITEMS = 1000
+local POLL_LEASE = 30e6         -- µs that a worker has to report what it polled
+local POLL_BATCH = 100          -- deferred tasks of one poll message
+local EXPAND_SLICE = 500        -- children that one step of an expansion makes
 local MAX_DEATHS = 3
 local MAX_LOSSES = 20
 local MAX_TRANSITIONS = 2000    -- per script, since a script blocks everyone
@@ -95,7 +121,7 @@ local COUNTS_AS = { success = 'ok', failed = 'bad', cancelled = 'bad', upstream_
 -- Of one call; set by `enter` (dispatch.lua), since a library's code outlives its calls.
 local call, PREFIX, SOURCE, NOW
 local PUSHES      -- how many pushes the call has numbered
-local TODO        -- chunks of downstream tasks that the call still has to tell
+local TODO        -- what the call still has to do for its run, as in `work`, from TODO.first on
 local TEMPLATES   -- queue -> message template, as far as read
 local HEADS       -- run -> what its plan fixed, as far as read
 
@@ -114,6 +140,12 @@ local RUN_PARTS = { 'dag', 'tasks', 'kept', 'plan', 'specs', 'out', 'ready', 'ac
 
 local function event(run, ...)
   call('XADD', run_key(run, 'events'), 'MAXLEN', '~', EVENTS, '*', 'at', text(NOW), ...)
+end
+
+-- What became of a run, for those who watch it and for the history.
+local function run_event(run, state, ...)
+  event(run, 'kind', 'run', 'state', state)
+  call('XADD', key('history'), '*', 'kind', 'run', 'run', run, 'at', text(NOW), 'state', state, ...)
 end
 
 -- Of a run that this engine may touch: its state; else nil and why.

@@ -27,11 +27,26 @@ local function expire_leases()
   return #expired
 end
 
+-- A function: queue -> set of the pushes whose messages are in its list, read once.
+local function listed_pushes()
+  local listed = {}
+  return function(queue)
+    if not listed[queue] then
+      listed[queue] = {}
+      for _, packed in ipairs(call('LRANGE', key('q:' .. queue), 0, -1)) do
+        local number = string.match(packed, '"push": ?"([%d-]+)"')
+        if number then listed[queue][number] = true end
+      end
+    end
+    return listed[queue]
+  end
+end
+
 -- Tasks queued for a while whose message is not in its list: a worker popped it and died.
-local function push_lost_messages()
+local function push_lost_messages(listed)
   local waiting = call('ZRANGEBYSCORE', key('queued'), '-inf', text(NOW - QUEUED_GRACE),
                        'LIMIT', 0, TICK_ITEMS)
-  local listed, pushed = {}, 0
+  local pushed = 0
   for _, member in ipairs(waiting) do
     local run, task = split_member(member)
     local record = planned(run) and load_record(run, task)
@@ -39,14 +54,7 @@ local function push_lost_messages()
       call('ZREM', key('queued'), member)
     else
       local queue = load_plan(run, task).queue
-      if not listed[queue] then
-        listed[queue] = {}
-        for _, packed in ipairs(call('LRANGE', key('q:' .. queue), 0, -1)) do
-          local number = string.match(packed, '"push": ?"([%d-]+)"')
-          if number then listed[queue][number] = true end
-        end
-      end
-      if listed[queue][record.push] then
+      if listed(queue)[record.push] then
         call('ZADD', key('queued'), text(NOW), member)
       else
         push(queue, run, task, record)
@@ -57,9 +65,9 @@ local function push_lost_messages()
   return pushed
 end
 
--- Starts the tries and stops the runs whose time has come.
+-- Starts the tries, polls what is deferred and stops the runs whose time has come.
 local function fire_timers()
-  local due = call('ZRANGEBYSCORE', key('timers'), '-inf', text(NOW), 'LIMIT', 0, TICK_ITEMS)
+  local due = call('ZRANGEBYSCORE', key('timers'), '-inf', text(NOW), 'LIMIT', 0, TIMER_ITEMS)
   for _, member in ipairs(due) do
     call('ZREM', key('timers'), member)
     local kind, rest = split_member(member)
@@ -68,7 +76,9 @@ local function fire_timers()
     else
       local run, task = split_member(rest)
       local record = planned(run) and load_record(run, task)
-      if record and record.state == 'up_for_retry' then
+      if record and record.state == 'deferred' then
+        poll_or_stop(run, task, record)
+      elseif record and record.state == 'up_for_retry' then
         record.try = record.try + 1
         record.pushes, record.deaths, record.losses = 0, 0, 0
         record.token, record.started_at, record.ended_at, record.reason = '', '', '', ''
@@ -88,7 +98,9 @@ local function take_messages_back(queue)
     local run, task, number = string.match(packed,
       '"run": ?"([^"]+)", ?"task": ?"([^"]+)", ?"try": ?"[^"]+", ?"push": ?"([%d-]+)"')
     local record = run and planned(run) and load_record(run, task)
-    if not run or (record and record.state == 'cancelling') then
+    if run == '*' then
+      call('HDEL', key('polls:' .. queue), number)   -- what is due stays so
+    elseif not run or (record and record.state == 'cancelling') then
       kept[#kept + 1] = packed   -- somebody else's Celery task, or a cancel message
     elseif record and record.state == 'queued' and record.push == number then
       record.pushes = record.pushes - 1
@@ -105,12 +117,14 @@ function OPERATIONS.tick(epoch)
   local last = call('HGET', key('clock'), 'ticked')
   if last and NOW - last < TICK_EVERY then return { 0, 0, 0 } end
   local expired = leases_count(epoch) and expire_leases() or 0
-  local pushed = push_lost_messages()
+  local listed = listed_pushes()
+  local pushed = push_lost_messages(listed)
   fire_timers()
   for _, run in ipairs(call('SRANDMEMBER', key('working'), 1)) do OPERATIONS.work(run) end
   local queues = call('SMEMBERS', key('queues'))
   table.sort(queues)
   for _, queue in ipairs(queues) do
+    forget_lost_polls(queue, listed)
     if measure(queue) == 0 then take_messages_back(queue) else top_up(queue) end
   end
   return { 1, expired, pushed }

@@ -1,0 +1,92 @@
+-- Deferral: a task that waits for its remote job holds no slot; workers poll many at a time.
+
+-- run, task, try, token, group, µs until the next poll, handle; of each try that is given up.
+-- Returns one answer each: ok; cancel (still held: to be stopped); else what it is instead.
+function OPERATIONS.defer(...)
+  local items, answers, topped = { ... }, {}, {}
+  for i = 1, #items, 7 do
+    local run, task, try, token, group, delay, handle = unpack(items, i, i + 6)
+    local record = planned(run) and load_record(run, task)
+    local whose = record and holder(record, try, token) or 'unknown'
+    if whose == 'back' then take_back(run, task, record, token) end
+    if whose == 'back' or whose == 'yours' then
+      if record.state == 'cancelling' then
+        whose = 'cancel'
+      else
+        local plan = load_plan(run, task)
+        call('ZREM', key('leases'), run .. '/' .. task)
+        if record.state == 'running' then
+          event(run, 'kind', 'task', 'task', task, 'state', 'deferred', 'try', try,
+                'worker', record.worker)
+        end
+        record.state, record.token = 'deferred', ''
+        save_record(run, task, record)
+        local due = NOW + delay * (0.8 + 0.4 * ((NOW + 61 * i) % 1000) / 1000)
+        if plan.timeout > 0 then due = math.min(due, record.started_at + plan.timeout) end
+        call('HSET', run_key(run, 'out'), 'd/' .. task, group .. ' ' .. handle)
+        call('ZADD', key('timers'), text(due), 'poll/' .. run .. '/' .. task)
+        if plan.sensor == '1' then call('SREM', run_key(run, 'active'), task) end
+        refile(run)
+        topped[plan.queue] = true
+        whose = 'ok'
+      end
+    end
+    answers[#answers + 1] = whose
+  end
+  for queue in pairs(topped) do top_up(queue) end
+  return answers
+end
+
+-- queue, group, push, worker -> run, task, try, spec, handle of each task that is to be polled now
+function OPERATIONS.claim_polls(queue, group, push_number, worker)
+  if call('HDEL', key('polls:' .. queue), push_number) == 0 then return {} end
+  local claimed, due = {}, key('due:' .. queue)
+  local first, last = of_group(group)
+  for _, member in ipairs(call('ZRANGEBYLEX', due, first, last, 'LIMIT', 0, POLL_BATCH)) do
+    call('ZREM', due, member)
+    local run, task = string.match(member, '^[^/]*/([^/]*)/(.*)$')
+    local record = planned(run) and load_record(run, task)
+    if record and record.state == 'deferred' then
+      record.token, record.worker = push_number, worker
+      save_record(run, task, record)
+      call('ZADD', key('timers'), text(NOW + POLL_LEASE), 'poll/' .. run .. '/' .. task)
+      local kept = call('HGET', run_key(run, 'out'), 'd/' .. task)
+      local handle = string.match(kept, '^%S+ (.*)$')
+      for _, value in ipairs({ run, task, record.try, load_spec(run, task), handle }) do
+        claimed[#claimed + 1] = value
+      end
+    end
+  end
+  tidy_due(queue, group)
+  top_up(queue)
+  return claimed
+end
+
+-- A deferred task's timer: it is to be polled, or its poll was never reported, or it timed out.
+local function poll_or_stop(run, task, record)
+  local plan = load_plan(run, task)
+  if record.token ~= '' then
+    record.token, record.losses = '', record.losses + 1
+    save_record(run, task, record)
+  end
+  if record.losses >= MAX_LOSSES then
+    fail_poisoned(run, task, record, 'losses')
+    spread(run)
+  elseif plan.timeout > 0 and NOW - record.started_at >= plan.timeout then
+    stop_deferred(run, task, record, 'timeout')
+    spread(run)
+  else
+    make_due(plan.queue, group_of(run, task), run, task)
+  end
+end
+
+-- Poll messages that a worker popped and never claimed: what is due gets another one.
+local function forget_lost_polls(queue, listed)
+  local polls = call('HKEYS', key('polls:' .. queue))
+  for _, number in ipairs(polls) do
+    local age = NOW - tonumber(string.match(number, '^%d+'))
+    if age > QUEUED_GRACE and not listed(queue)[number] then
+      call('HDEL', key('polls:' .. queue), number)
+    end
+  end
+end

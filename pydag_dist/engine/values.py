@@ -1,0 +1,174 @@
+"""What goes into the engine and comes out of it: plans, claims, tries, deferrals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from pydag_dist.engine.snapshot import RECORD_FIELDS, microseconds
+
+Source = Literal["coordinator", "chord", "tick"]
+Outcome = Literal["success", "failed", "stopped", "dead", "revoked"]
+
+# Tasks of one `plan_chunk`, and task ids of one chunk of downstream tasks: small enough that a
+# script blocks Redis for milliseconds only.
+CHUNK: Final = 500
+
+
+@dataclass(frozen=True)
+class PlannedTask:
+    """A row of a plan: everything that the engine has to know of a task.
+
+    `keep` leaves the record of a resumed run's task as it was. Else the record is new: in `state`
+    (``none``, or ``skipped``), for the try `try_number`, and with `ok`, `bad`, `dead_up` and
+    `skips` upstream tasks that have ended before. `lists_for` are the tasks that expand over its
+    result; a `child` is one of the tasks that another one has become. `last_try` is the try after
+    which a failure is final, else that of the last of `retries`; `pushes` messages of the try may
+    be around already; `again`: it was another one before. Times are in seconds.
+    """
+
+    task: str
+    queue: str
+    rank: int
+    downstream: Sequence[str]
+    spec: str
+    upstream: int = 0
+    rule: str = "all_success"
+    retries: int = 0
+    retry_delay: float = 0
+    retry_backoff: bool = False
+    max_retry_delay: float = 0
+    timeout: float = 0
+    allow_failure: bool = False
+    remote: bool = False
+    sensor: bool = False
+    expand: bool = False
+    lists_for: Sequence[str] = ()
+    child: bool = False
+    keep: bool = False
+    again: bool = False
+    state: str = "none"
+    try_number: int = 1
+    last_try: int | None = None
+    pushes: int = 0
+    ok: int = 0
+    bad: int = 0
+    dead_up: int = 0
+    skips: int = 0
+
+    def row(self) -> dict[str, Any]:
+        """As `plan_chunk` of the script takes it."""
+        return {
+            "task": self.task,
+            "queue": self.queue,
+            "rank": f"{self.rank:06}",
+            "downstream": chunked(self.downstream),
+            "spec": self.spec,
+            "upstream": self.upstream,
+            "rule": self.rule,
+            "retries": self.retries,
+            "delay": round(self.retry_delay * 1e6),
+            "backoff": int(self.retry_backoff),
+            "longest": round(self.max_retry_delay * 1e6),
+            "timeout": round(self.timeout * 1e6),
+            "may_fail": int(self.allow_failure),
+            "remote": int(self.remote),
+            "sensor": int(self.sensor),
+            "expand": int(self.expand),
+            "lists_for": list(self.lists_for),
+            "child": self.child,
+            "keep": self.keep,
+            "again": self.again,
+            "state": self.state,
+            "try": self.try_number,
+            "pushes": self.pushes,
+            "last_try": self.last_try or self.try_number + self.retries,
+            "ok": self.ok,
+            "bad": self.bad,
+            "dead_up": self.dead_up,
+            "skips": self.skips,
+        }
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a claimed message asks for: to `run` the try, or to `cancel` what it left running."""
+
+    order: Literal["run", "cancel"]
+    spec: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Held:
+    """A try that a worker holds: the task, the try and its fencing token."""
+
+    run: str
+    task: str
+    try_number: int
+    token: str
+
+
+@dataclass(frozen=True)
+class Deferral:
+    """A try that a worker gives back until its remote job is to be asked for again.
+
+    `group` says which tries one poll may ask for together: operator and connection. `handle` is
+    JSON that the poll gets; `delay` is in seconds.
+    """
+
+    held: Held
+    group: str
+    delay: float
+    handle: str
+
+
+@dataclass(frozen=True)
+class Due:
+    """A deferred try that is to be polled; `held` has the poll's own token."""
+
+    held: Held
+    spec: dict[str, Any]
+    handle: str
+
+
+@dataclass(frozen=True)
+class LostTask:
+    """What is known of the newest try of a task that Redis has lost. Times are epoch seconds."""
+
+    task: str
+    state: str
+    try_number: int
+    ready_at: float | None = None
+    queued_at: float | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    worker: str = ""
+    result: str = ""  # JSON
+    error: str = ""
+    skips: str = ""
+    expansions: str = ""
+
+    def row(self) -> dict[str, Any]:
+        """As `restore` of the script takes it."""
+        times = ("ready_at", "queued_at", "started_at", "ended_at")
+        return {
+            **dict.fromkeys(RECORD_FIELDS, ""),
+            **dict.fromkeys(("upstream", "ok", "bad", "dead_up", "skips", "pushes"), 0),
+            **dict.fromkeys(("deaths", "losses"), 0),
+            "task": self.task,
+            "state": self.state,
+            "try": self.try_number,
+            "last_try": self.try_number,
+            "worker": self.worker,
+            **{name: microseconds(getattr(self, name)) for name in times},
+            "result": self.result,
+            "error": self.error,
+            "branch_skips": self.skips,
+            "expansions": self.expansions,
+        }
+
+
+def chunked(ids: Sequence[str]) -> list[str]:
+    """Task ids in space-separated chunks of at most `CHUNK`."""
+    return [" ".join(ids[at : at + CHUNK]) for at in range(0, len(ids), CHUNK)]
