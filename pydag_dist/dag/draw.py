@@ -16,7 +16,8 @@ def text(dag: Dag) -> str:
     """The tasks level by level: each with its operator and, after the arrow, what it waits for.
 
     All tasks of a level can run at the same time; a task waits for those of levels above only.
-    A branch is marked where it is waited for, and a trigger rule that is not the default.
+    A branch is marked where it is waited for, a trigger rule that is not the default, and a task
+    that is expanded.
     """
     levels = dag.levels()
     edges = sum(len(task.dependencies) for task in dag.tasks.values())
@@ -36,7 +37,8 @@ def text(dag: Dag) -> str:
 def mermaid(dag: Dag) -> str:
     """A Mermaid flowchart, which GitHub and many documentation tools draw.
 
-    A branch is a rhombus; a trigger rule that is not the default stands below its task's id.
+    A branch is a rhombus, an expanded task has a double frame; a trigger rule that is not the
+    default stands below its task's id.
     """
     names = {task_id: f"t{number}" for number, task_id in enumerate(dag.tasks)}
     lines = ["flowchart LR"]
@@ -52,6 +54,8 @@ def mermaid(dag: Dag) -> str:
 def _box(task: Task) -> str:
     rule = _rule(task)
     label = f"{task.task_id}<br>{rule}" if rule else task.task_id
+    if task.expand:
+        return f'[["{label}"]]'
     return f'{{"{label}"}}' if task.operator == BRANCH else f'["{label}"]'
 
 
@@ -63,8 +67,9 @@ def _arrow(dag: Dag, task: Task) -> str:
     names = [f"{t} (branch)" if dag.tasks[t].operator == BRANCH else t for t in shown]
     if more > 1:
         names.append(f"and {more:,} more")
-    rule = _rule(task)
-    return f"  <- {', '.join(names)}" + (f"  [{rule}]" if rule else "")
+    marks = [f"each of {task.expand.path[0]}"] if task.expand else []
+    marks += [rule] if (rule := _rule(task)) else []
+    return f"  <- {', '.join(names)}" + (f"  [{', '.join(marks)}]" if marks else "")
 
 
 def _rule(task: Task) -> str:

@@ -37,7 +37,7 @@ NAMES: Final = (
 OF_A_CHILD: Final = frozenset({"item", "index"})
 
 MAX_LEVELS: Final = 40  # of an expression: what Python compiles has at most 200 parentheses
-MAX_NODES: Final = 10_000  # of a template
+MAX_NODES: Final = 2_000  # of a template
 
 _ALLOWED: Final = (
     nodes.Add,
@@ -116,7 +116,7 @@ class Template:
         return _ENVIRONMENT.from_string(nodes.Template(body, lineno=1))
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=1_000)
 def parse(text: str) -> Template:
     """The template; raises `BadTemplate`, whose message says what is wrong with it."""
     try:

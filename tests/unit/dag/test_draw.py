@@ -53,6 +53,24 @@ def test_text_shows_branches_and_rules():
     ]
 
 
+def test_an_expanded_task_is_shown_with_its_list():
+    with Dag("many") as dag:
+        found = dag.task("find", "python.call", CALL)
+        each = dag.task(
+            "each",
+            "python.call",
+            CALL,
+            expand={"over": "tasks.find.result.files"},
+            trigger_rule="all_done",
+        )
+        found >> each
+
+    assert (
+        draw.text(dag).splitlines()[-1] == "  each  python.call  <- find  [each of find, all_done]"
+    )
+    assert draw.mermaid(dag).splitlines()[2] == '    t1[["each<br>all_done"]]'
+
+
 def test_text_of_a_wide_join_is_cut():
     with Dag("wide") as dag:
         many = [dag.task(f"t{number}", "python.call", CALL) for number in range(2000)]

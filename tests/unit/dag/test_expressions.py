@@ -114,7 +114,7 @@ def test_a_template_is_its_value(text, value):
         ("{{ " + "(" * 300 + "1" + ")" * 300 + " }}", "nested too deeply"),
         ("{{ " + "not " * 50 + "1 }}", "more than 40 levels"),
         ("{{ params" + ".a" * 50 + " }}", "more than 40 levels"),
-        ("{{ [" + "1," * 10_000 + "] }}", "10,000 parts"),
+        ("{{ [" + "1," * 2_000 + "] }}", "2,000 parts"),
     ],
 )
 def test_what_no_worker_could_render_is_refused(text, message):
