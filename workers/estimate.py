@@ -20,7 +20,7 @@ from pydag_dist.coordinator.spec import RunParams, spec_of
 from pydag_dist.dag import Dag, Task
 from pydag_dist.engine import Held
 from pydag_dist.errors import PydagError
-from workers import google, operators
+from workers import google, operators, patience
 from workers.errors import TaskFailed
 from workers.operators.base import TaskContext
 from workers.operators.bigquery import Query
@@ -28,6 +28,7 @@ from workers.process import worker_settings
 from workers.templates import rendered
 
 _AT_ONCE = 8  # dry runs
+_PATIENCE = 120.0  # seconds
 _MB = 1 << 20
 _TIB = 1 << 40
 _LEAST = 10 * _MB  # billed for a query, and for each table that it names
@@ -128,7 +129,8 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         dag = Dag.load(arguments.file)
-        found = estimates(dag, arguments.params)
+        with patience.limited(_PATIENCE):
+            found = estimates(dag, arguments.params)
     except PydagError as error:
         sys.stderr.write(f"Error: {error}\n")
         return 2

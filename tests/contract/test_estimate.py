@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from pydag_dist.local.seed import example_dir, seed
 from tests.local_bigquery import PROJECT, LocalBigQuery
+from tests.local_google import cloud_storage
 
 DATASET = f"{PROJECT}.estimates"
 QUERY = "bigquery.query"
@@ -111,3 +113,31 @@ def test_a_wrong_file_is_told_as_by_validate(estimate):
     result = estimate([task("a", sql="")])
     assert result.returncode == 2
     assert 'task "a": params.sql: is empty' in result.stderr
+
+
+def test_the_example_pipeline(local_bigquery, tmp_path):
+    with cloud_storage(tmp_path) as url:
+        seed(url, local_bigquery.url, example_dir(), rows=10)
+        result = subprocess.run(
+            [sys.executable, "-m", "pydag_dist", "estimate", str(example_dir() / "pipeline.json")],
+            env=os.environ
+            | {
+                "BIGQUERY_EMULATOR_HOST": local_bigquery.url,
+                "STORAGE_EMULATOR_HOST": url,
+                "PYDAG_WORKER_STORES": "gcs:project-pydag",
+                "PYDAG_WORKER_CONNECTIONS": '{"GCP": {"project": "local-project"}}',
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert result.returncode == 0, result.stdout + result.stderr
+    told = {line.split()[0]: line.split()[1] for line in result.stdout.splitlines()[1:]}
+    made = ("create_table_final", "create_table_stg_1", "create_table_stg_2")
+    read = ("extract_from_stg_1", "extract_from_stg_2", "insert_to_fact")
+    assert {name: told[name] for name in (*made, *read)} == {
+        **dict.fromkeys(made, "0"),
+        **dict.fromkeys(read, "?"),
+    }
+    assert "in all" in result.stdout
+    assert "what 3 of 6 tasks read" in result.stdout
