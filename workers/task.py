@@ -7,8 +7,8 @@ import json
 import os
 import queue
 import traceback
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -26,9 +26,13 @@ from workers.operators.base import TaskContext
 from workers.operators.branch import skipped
 from workers.process import engine, settings, until_redis_can, worker_settings
 from workers.stopping import Stopped, cancelling, stoppable
+from workers.templates import children, rendered
 
 CANCEL_PATIENCE = 90.0  # seconds for all calls of a cancel, which waits until the job is over
 MAX_ERROR = 8_000  # characters of an error that the engine keeps
+MAX_RESULT = 65_536  # bytes of a result as JSON: results are for facts, not for data
+
+_OF_PARAMS = frozenset({"params", "template", "expand"})  # of a spec: what becomes of its params
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Ended:
     result: str = ""
     error: str = ""
     skips: tuple[str, ...] = ()
+    expand: Mapping[str, int] = field(default_factory=dict)
 
 
 class UnacknowledgedRequest(Request):  # type: ignore[misc]  # Celery has no types
@@ -103,6 +108,11 @@ def _context(held: Held, spec: dict[str, Any]) -> Iterator[TaskContext]:
     redis_client = engine().redis
     key = log_key(settings().key_prefix, held.run, held.task, held.try_number)
     with task_log(redis_client, key, settings().retention) as log:
+        try:
+            params = rendered(held, spec, partial(_results, held.run))
+        except TaskFailed as error:
+            log.error("%s", error)  # noqa: TRY400  the message is meant to be enough
+            raise
         yield TaskContext(
             run_id=held.run,
             task_id=held.task,
@@ -111,8 +121,13 @@ def _context(held: Held, spec: dict[str, Any]) -> Iterator[TaskContext]:
             settings=worker_settings(),
             redis=redis_client,
             key_prefix=settings().key_prefix,
-            **spec,
+            params=params,
+            **{name: value for name, value in spec.items() if name not in _OF_PARAMS},
         )
+
+
+def _results(run: str, tasks: Sequence[str]) -> dict[str, Any]:
+    return until_redis_can(partial(engine().results, run, tasks))
 
 
 def _execute(held: Held, context: TaskContext) -> Ended:
@@ -141,10 +156,15 @@ def _execute(held: Held, context: TaskContext) -> Ended:
 
 
 def _succeeded(context: TaskContext, result: Any) -> Ended:
+    skips: tuple[str, ...] = ()
     if context.branch is None:
-        return Ended("success", _packed(context.operator, result))
-    skips = tuple(skipped(result, context.branch))
-    return Ended("success", json.dumps(result), skips=skips)
+        packed = _packed(context.operator, result)
+    else:
+        skips, packed = tuple(skipped(result, context.branch)), json.dumps(result)
+    if not context.expanded_by:
+        return Ended("success", packed, skips=skips)
+    expand = children(json.loads(packed or "null"), context.expanded_by)
+    return Ended("success", packed, skips=skips, expand=expand)
 
 
 def _cancel(context: TaskContext) -> Ended:
@@ -165,12 +185,18 @@ def _packed(operator: str, result: Any) -> str:
     if result is None:
         return ""
     try:
-        return json.dumps(result, allow_nan=False)
+        packed = json.dumps(result, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise TaskFailed(
             f"{operator} returned a {type(result).__name__} that is not JSON ({error}): "
             "return None, or text, numbers, booleans, lists and objects of these"
         ) from None
+    if len(packed) > MAX_RESULT:
+        raise TaskFailed(
+            f"{operator} returned {len(packed):,} bytes of JSON, and at most {MAX_RESULT:,} are "
+            "kept: write data to a table or a file, and return its name"
+        )
+    return packed
 
 
 def _storable(error: str) -> str:
@@ -209,6 +235,7 @@ class Release(Task):  # type: ignore[misc]  # Celery has no types
                 ended.result,
                 ended.error,
                 skips=ended.skips,
+                expand=ended.expand,
             )
         )
 

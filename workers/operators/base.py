@@ -6,8 +6,8 @@ import logging
 import random
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import redis
@@ -42,6 +42,8 @@ class TaskContext:
     redis: redis.Redis  # with decode_responses; operators keep cached scripts there, nothing else
     key_prefix: str = "pydag"
     branch: dict[str, Any] | None = None  # of a branch: its downstream tasks, what each reaches
+    # Tasks that are expanded over the result, and where in it their lists are.
+    expanded_by: Mapping[str, Sequence[str | int]] = field(default_factory=dict)
 
 
 def parsed_params(context: TaskContext, model: type[Model]) -> Model:

@@ -1,19 +1,26 @@
-"""``branch``: a function chooses which of the direct downstream tasks are followed."""
+"""``branch``: which of the direct downstream tasks are followed, by a function or a condition."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from pydag_dist.dag.branch_params import Branch as BranchParams
 from workers.errors import TaskFailed
-from workers.operators.base import TaskContext
+from workers.operators.base import TaskContext, parsed_params
 from workers.operators.python_call import PythonCall
 
 
 class Branch(PythonCall):
-    """Params like those of ``python.call``; the function returns an id or a list of ids."""
+    """Params like those of ``python.call``, whose function returns an id or a list of ids.
+
+    Or ``when``, ``then`` and ``else``: the value of an expression, and ids.
+    """
 
     def execute(self, context: TaskContext) -> list[str]:
         """The ids of the tasks to follow."""
+        params = parsed_params(context, BranchParams)
+        if "when" in params.model_fields_set:
+            return params.then if params.when else params.else_
         chosen = super().execute(context)
         if chosen is None:
             return []

@@ -28,6 +28,23 @@ def answer(chosen):
     return find("branch").execute(context(params, settings={"imports": (__name__,)}))
 
 
+@pytest.mark.parametrize(
+    ("value", "chosen"),
+    [
+        (True, ["x", "y"]),
+        (3, ["x", "y"]),
+        ("no", ["x", "y"]),
+        (False, ["z"]),
+        (None, ["z"]),
+        ([], ["z"]),
+    ],
+)
+def test_a_condition_chooses_by_its_value(value, chosen):
+    params = {"when": value, "then": ["x", "y"], "else": "z"}
+    assert find("branch").execute(context(params)) == chosen
+    assert find("branch").execute(context({"when": value, "then": ["x", "y"]})) in (chosen, [])
+
+
 @pytest.mark.parametrize("chosen", [3, {"x": 1}, True])
 def test_anything_else_fails_the_task(chosen):
     with pytest.raises(TaskFailed, match="an id or a list of ids"):
