@@ -46,11 +46,22 @@ def parameters(
     multiple=True,
     callback=parameters,
     metavar="K=V",
-    help="A parameter that is kept with the run; repeatable.",
+    help="A param of the run, over the DAG's own; repeatable.",
+)
+@click.option(
+    "--logical-date",
+    metavar="DATE",
+    help="The time that the run is for, ISO 8601; default: now.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; with --wait the final status.")
 def submit(
-    file: Path, wait: bool, timeout: float | None, params: dict[str, Any], as_json: bool
+    file: Path,
+    *,
+    wait: bool,
+    timeout: float | None,
+    params: dict[str, Any],
+    logical_date: str | None,
+    as_json: bool,
 ) -> None:
     """Start a run of a DAG file and print the run's id.
 
@@ -61,9 +72,10 @@ def submit(
     Examples:
         pydag submit pipeline.json
         pydag submit pipeline.json --wait --timeout 600
-        pydag submit pipeline.json --param day=2024-05-01 --param limit=10
+        pydag submit pipeline.json --param country=pe --param limit=10
+        pydag submit pipeline.json --logical-date 2026-01-31
     """
-    run = Client().submit(Dag.load(file), params)
+    run = Client().submit(Dag.load(file), params, logical_date=logical_date)
     if not wait:
         click.echo(json.dumps({"run_id": run.id}) if as_json else run.id)
         return

@@ -11,7 +11,9 @@ import redis
 
 from pydag_dist.client.run import BLOCK_SECONDS, Run
 from pydag_dist.dag import Dag
+from pydag_dist.dag.jsontext import dotted, faults
 from pydag_dist.engine import Engine, RunSummary
+from pydag_dist.errors import PydagError
 from pydag_dist.settings import load_settings
 
 
@@ -37,9 +39,18 @@ class Client:
         self._engine = Engine(self._connection, prefix=self._prefix)
 
     def submit(
-        self, dag: Dag, params: Mapping[str, Any] | None = None, *, run_id: str | None = None
+        self,
+        dag: Dag,
+        params: Mapping[str, Any] | None = None,
+        *,
+        logical_date: datetime | str | None = None,
+        run_id: str | None = None,
     ) -> Run:
         """Start a run of `dag`, with `params` over the DAG's own ones.
+
+        The `logical_date` is the time that the run is for, a datetime or ISO 8601 (without an
+        offset: in UTC); by default the time of the submission. Raises `PydagError` for params
+        that JSON can't say, and for what is no date.
 
         The run's id is made here, so sending it again after a lost answer is safe: give the
         `run_id` of a run to be sure that it was submitted, once.
@@ -47,6 +58,9 @@ class Client:
         run_id = run_id or new_run_id(dag.dag_id)
         text = dag.to_json()
         given = dict(params or {})
+        if wrong := [f"{dotted(path)} {problem}" for path, problem in faults(given)]:
+            raise PydagError(f"params of the run: {'; '.join(wrong)}")
+        date = _utc(logical_date)
 
         def send() -> bool:
             return self._engine.submit(
@@ -58,6 +72,8 @@ class Client:
                 weight=dag.weight,
                 timeout=dag.timeout or 0,
                 retention=self._retention,
+                logical_date=date,
+                hooks=bool(dag.on_success or dag.on_failure),
             )
 
         send()
@@ -70,6 +86,19 @@ class Client:
     def runs(self, limit: int = 50) -> list[RunSummary]:
         """The newest runs first: id, DAG, state, times and the number of tasks in each state."""
         return self._engine.runs(limit)
+
+
+def _utc(date: datetime | str | None) -> str:
+    """A logical date as the engine keeps it: in UTC, "" for none."""
+    if date is None:
+        return ""
+    try:
+        given = datetime.fromisoformat(date) if isinstance(date, str) else date
+        return (given if given.tzinfo else given.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+    except (ValueError, OverflowError):
+        raise PydagError(
+            f"logical date {date!r}: must be ISO 8601, such as 2026-01-31 or 2026-01-31T06:00:00Z"
+        ) from None
 
 
 def new_run_id(dag_id: str) -> str:

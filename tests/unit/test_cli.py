@@ -106,6 +106,19 @@ def test_submit_hands_on_parameters(installation, dag_file):
     assert json.loads(head["params"]) == {"day": "2024-05-01", "limit": 10}
 
 
+def test_submit_hands_on_the_logical_date(installation, dag_file):
+    result = pydag_cli("submit", dag_file, "--logical-date", "2026-01-31T06:00+02:00")
+    _, logical_date = installation.engine.run_params(result.stdout.strip())
+    assert logical_date == "2026-01-31T04:00:00+00:00"
+
+
+def test_submit_refuses_what_is_no_date(connection, dag_file):
+    result = pydag_cli("submit", dag_file, "--logical-date", "31.1.2026")
+    assert result.exit_code == 2
+    assert "logical date '31.1.2026': must be ISO 8601" in result.stderr
+    assert connection.keys() == []
+
+
 def test_submit_refuses_a_parameter_without_a_value(dag_file):
     result = pydag_cli("submit", dag_file, "--param", "day")
     assert result.exit_code == 2

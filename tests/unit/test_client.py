@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 import redis
@@ -51,6 +52,54 @@ def test_submitting_again_under_the_same_id_changes_nothing(client, installation
     again = client.submit(dag, run_id=run.id)
     assert again.state == "success"
     assert [summary.run_id for summary in client.runs()] == [run.id]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("2026-01-31", "2026-01-31T00:00:00+00:00"),
+        ("2026-01-31T06:30:00Z", "2026-01-31T06:30:00+00:00"),
+        (datetime(2026, 1, 31, 6, 30), "2026-01-31T06:30:00+00:00"),  # noqa: DTZ001
+        (datetime(2026, 1, 31, tzinfo=timezone(timedelta(hours=2))), "2026-01-30T22:00:00+00:00"),
+    ],
+)
+def test_a_logical_date_is_kept_in_utc(client, installation, dag, given, kept):
+    run = client.submit(dag, logical_date=given)
+    assert installation.engine.run_params(run.id) == ({}, kept)
+
+
+def test_without_a_logical_date_it_is_the_submission(client, installation, dag):
+    run = client.submit(dag, {"day": "Monday"})
+    submitted = datetime.fromtimestamp(client.runs()[0].submitted_at, UTC)
+    assert installation.engine.run_params(run.id) == (
+        {"day": "Monday"},
+        submitted.isoformat(timespec="seconds"),
+    )
+
+
+@pytest.mark.parametrize("date", ["", "today", "2026-13-01", "0001-01-01T00:00+01:00"])
+def test_what_is_no_date_is_refused(client, connection, dag, date):
+    with pytest.raises(
+        PydagError, match=f"logical date {date!r}: must be ISO 8601".replace("+", ".")
+    ):
+        client.submit(dag, logical_date=date)
+    assert connection.keys() == []
+
+
+def test_params_that_json_cannot_say_are_refused(client, connection, dag):
+    with pytest.raises(PydagError, match=r"params of the run: day must be JSON, not a Python date"):
+        client.submit(dag, {"day": date(2026, 1, 31)})
+    assert connection.keys() == []
+
+
+def test_only_a_dag_with_webhooks_has_them_called(client, installation, connection, dag):
+    waiting = installation.engine.key("webhooks")
+    installation.work_off(client.submit(dag).id)
+    assert not connection.exists(waiting)
+
+    hooked = client.submit(Dag.parse(dag.to_dict() | {"on_failure": "on-call"}))
+    installation.work_off(hooked.id)
+    assert connection.zrange(waiting, 0, -1) == [hooked.id]
 
 
 def test_the_tasks_of_a_run_tell_how_they_went(client, installation, dag):
