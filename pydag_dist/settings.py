@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field, StringConstraints, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -14,6 +15,8 @@ from pydantic_settings import (
 )
 
 from pydag_dist.errors import InvalidSettings
+
+Webhook = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+([/?#]\S*)?$")]
 
 
 class Settings(BaseSettings):
@@ -34,6 +37,9 @@ class Settings(BaseSettings):
     key_prefix: str = Field(default="pydag", pattern=r"^[A-Za-z0-9_.-]+$")
     retention: int = Field(
         default=7 * 86400, gt=0, description="seconds that an ended run stays in Redis"
+    )
+    webhooks: dict[str, Webhook] = Field(
+        default={}, description="URLs that DAGs name in on_success and on_failure"
     )
 
     @property

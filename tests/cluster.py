@@ -129,9 +129,9 @@ class Cluster:
         self.parts.append(part)
         return part
 
-    def coordinator(self) -> Part:
+    def coordinator(self, **env: str) -> Part:
         """Start a coordinator and wait until it is ready."""
-        part = self.start("coordinator", ["-m", "pydag_dist", "coordinator"])
+        part = self.start("coordinator", ["-m", "pydag_dist", "coordinator"], **env)
         part.wait_until(lambda: "is ready" in part.text(), START_TIMEOUT, lambda: None)
         return part
 

@@ -12,6 +12,7 @@ import redis
 from celery import Celery
 
 from pydag_dist.coordinator.planner import plan
+from pydag_dist.coordinator.webhooks import Webhooks
 from pydag_dist.dag import Dag
 from pydag_dist.engine import Engine, check_redis, is_passing
 from pydag_dist.engine.messages import celery_config, templates
@@ -56,6 +57,8 @@ class Coordinator:
         check_redis(self._redis)
         ticker = threading.Thread(target=self._tick, name="pydag-tick", daemon=True)
         ticker.start()
+        webhooks = Webhooks(self._connect("coordinator"), self._settings.webhooks, self._stopping)
+        threading.Thread(target=webhooks.run, name="pydag-webhooks", daemon=True).start()
         log.info("coordinator %s is ready", self._name)
         while not self._stopping.is_set():
             try:

@@ -1,0 +1,215 @@
+"""Webhooks: told over HTTP how runs ended, again until they take it, and without their secrets."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import redis
+
+from pydag_dist.coordinator import webhooks
+from pydag_dist.coordinator.webhooks import TRIES, Webhooks
+from tests.cluster import Cluster, call, dag
+from tests.installation import Installation
+from tests.receiver import Receiver
+from tests.redis_server import RedisServer
+from tests.support import wait_until
+
+SECRET = "hook/T0KEN?key=T0KEN"
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+
+
+@pytest.fixture
+def installation(redis_server: RedisServer, cluster: Cluster) -> Installation:
+    """Plans and executes in the test, on a real server."""
+    return Installation(cluster.store, prefix=cluster.prefix)
+
+
+@contextmanager
+def telling(installation: Installation, named: dict[str, str]) -> Iterator[None]:
+    """What a coordinator does about webhooks, meanwhile."""
+    stopping = threading.Event()
+    thread = threading.Thread(target=Webhooks(installation.engine, named, stopping).run)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join()
+
+
+@pytest.fixture
+def told(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """The names of hooks, in the settings of a coordinator that tells hooks without delays."""
+    monkeypatch.setattr(webhooks, "FIRST_DELAY", 0)
+    monkeypatch.setattr(webhooks, "EVERY", 0.01)
+    named: dict[str, str] = {}
+    with telling(installation, named):
+        yield named
+
+
+def ended(
+    installation: Installation, outcome: str = "success", tasks: int = 1, **fields: Any
+) -> str:
+    """A run of tasks that all ended like that; its id."""
+    made = dag([call(f"t{number:02}", "work") for number in range(tasks)], **fields)
+    run_id = f"run-{len(installation.engine.runs())}"
+    hooks = bool(made.on_success or made.on_failure)
+    installation.engine.submit(run_id, made.to_json(), made.dag_id, hooks=hooks)
+    installation.plan(run_id)
+    for _ in range(tasks):
+        installation.end(installation.claim(), outcome, error="no such table")
+    return run_id
+
+
+def wait_settled(installation: Installation) -> None:
+    """Wait until no webhook is to be told."""
+    waiting = installation.engine.key("webhooks")
+    wait_until(lambda: not installation.connection.exists(waiting), "all webhooks are settled")
+
+
+def test_a_hook_that_fails_twice_is_told_at_the_third_try(cluster: Cluster) -> None:
+    with Receiver(statuses=(500, 307)) as receiver:
+        hooks = {"on-call": f"{receiver.url}/{SECRET}"}
+        coordinator = cluster.coordinator(PYDAG_WEBHOOKS=json.dumps(hooks))
+        cluster.worker()
+        run = cluster.submit([call("t", "no_such_function")], on_failure=["on-call", "nobody"])
+        snapshot = cluster.wait_ended(run)
+        [message] = wait_until(lambda: receiver.taken, "the webhook was told")
+        wait_until(lambda: not cluster.store.exists(cluster.key("webhooks")), "it is settled")
+
+    assert receiver.paths == [f"/{SECRET}"] * 3
+    assert (message["run_id"], message["state"]) == (run.id, "failed")
+    assert (message["started_at"], message["ended_at"]) == (snapshot.started_at, snapshot.ended_at)
+    assert message["failed_tasks"][0]["error"] == snapshot.tasks["t"].error
+    assert "T0KEN" not in coordinator.text()
+    assert coordinator.text().count("no webhook is named nobody") == 1
+    assert "webhook on-call: status 500" in coordinator.text()
+
+
+def test_only_the_hooks_of_its_end_are_told(
+    installation: Installation, told: dict[str, str]
+) -> None:
+    with Receiver() as good, Receiver() as bad:
+        hooks = {"on_success": [f"{good.url}/1", f"{good.url}/2"], "on_failure": bad.url}
+        succeeded = ended(installation, **hooks)
+        failed = ended(installation, "failed", tasks=30, **hooks)
+        wait_settled(installation)
+
+    assert sorted(good.paths) == ["/1", "/2"]
+    assert [message["run_id"] for message in good.taken] == [succeeded, succeeded]
+    assert good.taken[0].keys() == {"run_id", "dag_id", "state", "started_at", "ended_at"}
+    [message] = bad.taken
+    assert (message["run_id"], message["failed"], len(message["failed_tasks"])) == (failed, 30, 20)
+    assert message["failed_tasks"][0]["error"] == "no such table"
+
+
+def test_a_cancelled_run_is_a_failure(installation: Installation, told: dict[str, str]) -> None:
+    with Receiver() as receiver:
+        made = dag([call("t", "work")], on_failure=receiver.url)
+        installation.engine.submit("run", made.to_json(), made.dag_id, hooks=True)
+        installation.plan("run")
+        installation.engine.cancel("run")
+        wait_settled(installation)
+
+    assert [message["state"] for message in receiver.taken] == ["cancelled"]
+    assert receiver.taken[0]["failed_tasks"] == []
+
+
+def test_a_hook_that_took_it_is_not_told_again_for_another(
+    installation: Installation, told: dict[str, str]
+) -> None:
+    with Receiver() as good, Receiver(statuses=(503, 404)) as late:
+        ended(installation, on_success=[good.url, late.url])
+        wait_settled(installation)
+
+    assert (len(good.paths), len(late.paths), len(late.taken)) == (1, 3, 1)
+
+
+def test_a_hook_that_never_takes_it_is_given_up(
+    installation: Installation, told: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with Receiver(statuses=(500,) * (TRIES + 1)) as receiver, caplog.at_level(logging.INFO):
+        run_id = ended(installation, on_success=f"{receiver.url}/{SECRET}")
+        wait_settled(installation)
+
+    assert len(receiver.paths) == TRIES
+    assert f"{run_id}: gave up {receiver.url} after {TRIES} tries" in caplog.text
+    assert "T0KEN" not in caplog.text
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/T0KEN", "http://no.such.host.invalid/T0KEN"])
+def test_a_host_that_is_not_there_is_tried_again_and_kept_secret(
+    installation: Installation,
+    told: dict[str, str],
+    caplog: pytest.LogCaptureFixture,
+    url: str,
+) -> None:
+    with Receiver() as receiver, caplog.at_level(logging.INFO):
+        told["hook"] = url
+        ended(installation, on_success="hook")
+        wait_until(lambda: "webhook hook" in caplog.text, "a try failed")
+        told["hook"] = receiver.url
+        wait_settled(installation)
+
+    assert len(receiver.taken) == 1
+    assert "T0KEN" not in caplog.text
+
+
+def test_a_run_that_was_resumed_is_told_of_when_it_ends_again(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "EVERY", 0.01)
+    engine = installation.engine
+    looked_at = threading.Event()
+    later = engine.webhook_later
+    monkeypatch.setattr(engine, "webhook_later", lambda *a: (later(*a), looked_at.set()))
+    with Receiver() as receiver:
+        run_id = ended(installation, "failed", on_success=receiver.url, on_failure=receiver.url)
+        engine.resume(run_id)
+        with telling(installation, {}):
+            assert looked_at.wait(30)
+            assert receiver.paths == []
+            installation.plan(run_id)
+            installation.end(installation.claim())
+            wait_settled(installation)
+
+    assert [message["state"] for message in receiver.taken] == ["success"]
+
+
+def test_a_run_that_is_gone_is_forgotten(
+    installation: Installation, told: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    installation.connection.zadd(installation.engine.key("webhooks"), {"gone": 0})
+    wait_settled(installation)
+
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_a_redis_that_is_away_is_asked_again(
+    installation: Installation, told: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = threading.Event()
+    take = installation.engine.take_webhook
+
+    def away(lease: float) -> None:
+        monkeypatch.setattr(installation.engine, "take_webhook", take)
+        asked.set()
+        raise redis.ConnectionError("away")
+
+    monkeypatch.setattr(installation.engine, "take_webhook", away)
+    with Receiver() as receiver:
+        assert asked.wait(30)
+        ended(installation, on_success=receiver.url)
+        wait_settled(installation)
+
+    assert len(receiver.taken) == 1

@@ -1,0 +1,53 @@
+"""An HTTP server that takes webhooks, or refuses the first ones."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+
+class Receiver:
+    """Takes POSTs of JSON at its `url`: answers with `statuses` at first, then with 200.
+
+    `taken` are the messages that it took, `paths` those of all requests.
+    """
+
+    def __init__(self, statuses: tuple[int, ...] = ()) -> None:
+        self.taken: list[dict[str, Any]] = []
+        self.paths: list[str] = []
+        self._statuses = list(statuses)
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                status = receiver._statuses.pop(0) if receiver._statuses else 200
+                if status == 200:
+                    receiver.taken.append(message)
+                receiver.paths.append(self.path)
+                self.send_response(status)
+                self.send_header("Location", "/elsewhere")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Not into the tests' output."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
