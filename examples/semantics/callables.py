@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 
 def work(seconds: float = 0) -> str:
@@ -32,3 +33,19 @@ def succeed_after(failures: int, name: str) -> int:
         raise RuntimeError(f"try {tries} fails on purpose")
     counter.unlink()
     return tries
+
+
+def find_files(country: str, day: str, count: int) -> dict[str, Any]:
+    """What a real one would list in a bucket."""
+    files = [f"{country}-{day}-{number}.csv" for number in range(count)]
+    return {"files": files, "count": len(files)}
+
+
+def load(file: str, number: int) -> dict[str, Any]:
+    """Load one file, and tell how many rows it had."""
+    return {"file": file, "rows": 10 * (number + 1)}
+
+
+def echo(**given: Any) -> dict[str, Any]:
+    """What it was given is its result."""
+    return given

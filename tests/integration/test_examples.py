@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from pydag_dist import Dag
 from pydag_dist.engine import RunSnapshot
 from tests.cluster import ROOT, Cluster
+from tests.receiver import Receiver
 from tests.redis_server import RedisServer
+from tests.support import wait_until
 
 EXAMPLES = ROOT / "examples" / "semantics"
 
@@ -95,17 +99,58 @@ ENDS = {
         "failed",
         {"quick": "success", "too_slow": "cancelled", "never": "cancelled"},
     ),
+    "templates": (
+        "success",
+        {"find": "success", "report": "success", "mistaken": "failed"},
+    ),
+    "conditions": (
+        "success",
+        {
+            "find": "success",
+            "choose": "success",
+            "load": "skipped",
+            "report": "skipped",
+            "wait": "success",
+        },
+    ),
+    "expansion": (
+        "success",
+        {
+            "find": "success",
+            "load": "success",
+            "load.0": "success",
+            "load.1": "success",
+            "load.2": "success",
+            "total": "success",
+            "find_none": "success",
+            "load_none": "skipped",
+            "find_wrong": "failed",
+            "load_wrong": "upstream_failed",
+        },
+    ),
+    "webhooks": ("failed", {"publish": "failed"}),
+}
+# Example -> what its run is submitted with.
+GIVEN: dict[str, dict[str, Any]] = {
+    "templates": {"params": {"country": "cl"}, "logical_date": "2026-01-31"},
 }
 
 
 @pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="module")
 def played(
-    redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory
+    redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory, receiver: Receiver
 ) -> Iterator[dict[str, RunSnapshot]]:
     """Every example's run after its end, all run at once by one worker."""
     directory = tmp_path_factory.mktemp("examples")
     with Cluster(redis_server.url, directory) as cluster:
-        cluster.coordinator()
+        hooks = {"on-call": f"{receiver.url}/hook?token=secret"}
+        cluster.coordinator(PYDAG_WEBHOOKS=json.dumps(hooks), NO_PROXY="*")
         command = ["-m", "pydag_dist", "worker", "-n", "w1@test", "-c", "4", "-Q", "python"]
         worker = cluster.start(
             "w1",
@@ -114,7 +159,10 @@ def played(
             TMPDIR=str(directory),
         )
         cluster.wait_registered(worker)
-        runs = {name: cluster.client.submit(Dag.load(EXAMPLES / f"{name}.json")) for name in ENDS}
+        runs = {
+            name: cluster.client.submit(Dag.load(EXAMPLES / f"{name}.json"), **GIVEN.get(name, {}))
+            for name in ENDS
+        }
         yield {name: cluster.wait_ended(run, timeout=120) for name, run in runs.items()}
         cluster.assert_nothing_left(runs.values())
 
@@ -138,3 +186,46 @@ def test_tries_and_reasons_are_told(played: dict[str, RunSnapshot]) -> None:
     too_slow = played["task_timeout"].tasks["too_slow"]
     assert (too_slow.try_number, too_slow.error) == (1, "timed out after 1 s")
     assert played["branches"].tasks["choose"].result == ["load_changes"]
+
+
+def test_templates_are_filled(played: dict[str, RunSnapshot]) -> None:
+    tasks = played["templates"].tasks
+    assert tasks["find"].result["files"] == [f"cl-2026-01-31-{n}.csv" for n in range(3)]
+    assert tasks["report"].result == {
+        "first": "cl-2026-01-31-0.csv",
+        "count": 3,
+        "text": "3 files of 2026-01-31, the day before was 2026-01-30",
+    }
+    assert tasks["mistaken"].error == (
+        'params.args[0]: template "{{ tasks.find.result.rows }}": '
+        'an object of files, count has no "rows"'
+    )
+
+
+def test_a_child_has_its_item_and_the_task_below_all_results(
+    played: dict[str, RunSnapshot],
+) -> None:
+    tasks = played["expansion"].tasks
+    file = tasks["find"].result["files"][2]
+    assert tasks["load.2"].result == {"file": file, "rows": 30}
+    assert tasks["total"].result == {"rows": 60}
+    assert tasks["find_wrong"].error == (
+        'task load_wrong is expanded over result, which must be a list, not "done"'
+    )
+
+
+def test_a_webhook_is_told(played: dict[str, RunSnapshot], receiver: Receiver) -> None:
+    run = played["webhooks"]
+    [message] = wait_until(lambda: receiver.taken, "the webhook was told")
+    assert message == {
+        "run_id": run.run_id,
+        "dag_id": "webhooks",
+        "state": "failed",
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+        "error": None,
+        "failed": 1,
+        "failed_tasks": [
+            {"task_id": "publish", "try_number": 1, "error": "RuntimeError: fails on purpose"}
+        ],
+    }

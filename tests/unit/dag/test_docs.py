@@ -62,7 +62,7 @@ def test_every_param_is_in_its_operators_table():
 
 
 def test_the_examples_are_dags():
-    own, pydag = blocks("json")
+    own, _webhook, pydag = blocks("json")
 
     assert list(Dag.parse(own).tasks) == ["extract", "load"]
     assert list(Dag.parse(pydag).tasks) == ["create_table_1", "ingest_1"]
