@@ -416,12 +416,19 @@ class EngineMachine(RuleBasedStateMachine):
                 self.client.zadd(f"p:{zset}", {f"{run}/{task}": at})
         for at, (run, task) in enumerate(timers):
             self.client.zadd("p:timers", {self.timer(run, task): at})
+        polls = [of for of in timers if self.task(*of).state == "deferred"]
+        late = data.draw(st.sets(st.sampled_from(polls)), label="late") if polls else set()
+        for run, task in late:
+            self.edit_record(run, task, started_at="1")
         self.client.hdel("p:clock", "ticked")
         assert self.engine.tick()
-        self.reference.tick(expired, overdue, timers)
+        self.reference.tick(expired, overdue, timers, late)
+
+    def task(self, run: str, task: str) -> RefTask:
+        return self.reference.runs[run].tasks[task]
 
     def timer(self, run: str, task: str) -> str:
-        kind = "retry" if self.reference.runs[run].tasks[task].state == "up_for_retry" else "poll"
+        kind = "retry" if self.task(run, task).state == "up_for_retry" else "poll"
         return f"{kind}/{run}/{task}"
 
     @precondition(lambda self: self.tasks_that(is_worn))
@@ -430,7 +437,7 @@ class EngineMachine(RuleBasedStateMachine):
         """A try that has died and lost its lease as often as it may: the next time it is poison."""
         worn = self.tasks_that(is_worn)
         run, name = data.draw(st.sampled_from(worn), label="task")
-        task = self.reference.runs[run].tasks[name]
+        task = self.task(run, name)
         task.deaths, task.losses = MAX_DEATHS - 1, MAX_LOSSES - 1
         self.edit_record(run, name, deaths=str(task.deaths), losses=str(task.losses))
 
@@ -503,7 +510,7 @@ class EngineMachine(RuleBasedStateMachine):
         flags = self.client.hgetall("p:windows")
         for queue in QUEUES:
             due = self.tasks_that(lambda t, queue=queue: t.due and t.queue == queue)
-            tasks = [(r, t, self.reference.runs[r].tasks[t].group) for r, t in due]
+            tasks = [(r, t, self.task(r, t).group) for r, t in due]
             members = sorted(f"{group}/{run}/{task}" for run, task, group in tasks)
             assert self.client.zrange(f"p:due:{queue}", 0, -1) == members
             assert (f"due/{queue}" in flags) is bool(due)

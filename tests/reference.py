@@ -490,9 +490,11 @@ class ReferenceEngine:
         expired: Sequence[tuple[str, str]],
         overdue: Sequence[tuple[str, str]],
         timers: Sequence[tuple[str, str]],
+        late: Collection[tuple[str, str]] = (),
     ) -> None:
         """`expired`: tasks whose lease ended; `overdue`: tasks whose message is old; `timers`:
-        tasks whose next try or poll is due; all in that order."""
+        tasks whose next try or poll is due; all in that order. `late` ones of these are deferred
+        for longer than their timeout."""
         self.now += 1
         for run_id, name in expired:
             run, task = self.runs[run_id], self.runs[run_id].tasks[name]
@@ -507,7 +509,7 @@ class ReferenceEngine:
         for run_id, name in timers:
             task = self.runs[run_id].tasks[name]
             if task.state == "deferred":
-                self._poll_or_fail(run_id, name)
+                self._poll_or_stop(run_id, name, (run_id, name) in late)
             elif task.state == "up_for_retry":
                 task.renew_try(task.try_number + 1)
                 task.state = "ready"
@@ -518,13 +520,16 @@ class ReferenceEngine:
             else:
                 self._top_up(queue)
 
-    def _poll_or_fail(self, run_id: str, name: str) -> None:
+    def _poll_or_stop(self, run_id: str, name: str, late: bool) -> None:
         run, task = self.runs[run_id], self.runs[run_id].tasks[name]
         if task.token is not None:  # its poll was never reported
             task.token = None
             task.losses += 1
         if task.losses >= MAX_LOSSES:
             self._leave(run, name, "failed")
+            self._reschedule(run_id)
+        elif late:
+            self._stop_deferred(run_id, name, "timeout")
             self._reschedule(run_id)
         else:
             task.due = True
