@@ -20,6 +20,7 @@ from pydag_dist import Client, Dag
 from pydag_dist.client import Run
 from pydag_dist.engine import ENDED_RUN_STATES, Engine, RunSnapshot
 from pydag_dist.engine.snapshot import parse_record
+from pydag_dist.history import History
 from pydag_dist.local.process import Child
 from tests.callables import Journal, Line
 from tests.support import is_alive, wait_until
@@ -89,6 +90,7 @@ class Cluster:
         self.prefix = f"test{uuid.uuid4().hex[:8]}"
         self.url = url
         self.directory = directory
+        self.home = directory / "home"
         self.parts: list[Part] = []
         self.store: Any = redis.Redis.from_url(url, decode_responses=True)
         self.engine = Engine(self.store, self.prefix)
@@ -120,6 +122,7 @@ class Cluster:
         settings = {
             "PYDAG_REDIS_URL": self.url,
             "PYDAG_KEY_PREFIX": self.prefix,
+            "PYDAG_HOME": str(self.home),
             "PYTHONPATH": str(ROOT),  # for tests.callables
         }
         part = Part(name, [sys.executable, *arguments], log, {**os.environ, **settings, **env})
@@ -209,6 +212,14 @@ class Cluster:
             snapshots.append(self.engine.snapshot(run.id))
         return snapshots
 
+    def history(self) -> History:
+        """The history that coordinators write by default."""
+        return History(f"sqlite:///{self.home / 'history.sqlite'}")
+
+    def wait_written(self) -> None:
+        """Wait until everything that has happened until now is in the history."""
+        wait_until(lambda: self.store.xlen(self.key("history")) == 0, "the history is written")
+
     def wait_ticks(self, count: int) -> None:
         """Wait for so many ticks that begin after this call."""
         for _ in range(count + 1):  # the first may have begun before
@@ -233,6 +244,9 @@ class Cluster:
             parts = ("ready", "active", "work")
             assert store.exists(*(run_key(run.id, part) for part in parts)) == 0, run.id
             assert store.hget(run_key(run.id), "left") == "0"
+            if any(part.name == "coordinator" and is_alive(part.pid) for part in self.parts):
+                tasks = run_key(run.id, "tasks")
+                wait_until(lambda tasks=tasks: store.ttl(tasks) > 0, "its end is in the history")
         assert store.zrange(key("leases"), 0, -1) == []
         assert store.zrange(key("queued"), 0, -1) == []
         assert store.zrange(key("timers"), 0, -1) == []

@@ -1,4 +1,4 @@
-"""The coordinator's loops: one plans submitted runs, one ticks."""
+"""The coordinator's loops: one plans submitted runs, one ticks, one writes history."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import redis
 from celery import Celery
 
 from pydag_dist.coordinator.planner import plan
+from pydag_dist.coordinator.recorder import Recorder
 from pydag_dist.coordinator.webhooks import Webhooks
 from pydag_dist.dag import Dag
 from pydag_dist.engine import Engine, check_redis, is_passing
 from pydag_dist.engine.messages import celery_config, templates
-from pydag_dist.errors import PydagError, SchemaMismatch, UnknownRun
+from pydag_dist.errors import HistoryError, PydagError, SchemaMismatch, UnknownRun
+from pydag_dist.history import History
 from pydag_dist.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -39,6 +41,8 @@ class Coordinator:
         self._redis: Any = self._engine.redis
         self._stream = self._engine.key("submissions")
         self._stopping = threading.Event()
+        self._recorder = Recorder(self._connect("coordinator"), History(settings.history_url))
+        self._refused: HistoryError | None = None
         self._celery = Celery("coordinator", set_as_current=False)
         self._celery.config_from_object(celery_config(settings))
 
@@ -53,10 +57,19 @@ class Coordinator:
         self._stopping.set()
 
     def run(self) -> None:
-        """Plan and tick until stopped. Redis may come and go; it must be there at first."""
+        """Plan, tick and write history until stopped.
+
+        Redis may come and go; it must be there at first. The database may be away at any time.
+        `HistoryError` if this coordinator must not write into it.
+        """
         check_redis(self._redis)
-        ticker = threading.Thread(target=self._tick, name="pydag-tick", daemon=True)
-        ticker.start()
+        self._recorder.open()
+        threads = [
+            threading.Thread(target=target, name=name, daemon=True)
+            for name, target in (("pydag-tick", self._tick), ("pydag-history", self._record))
+        ]
+        for thread in threads:
+            thread.start()
         webhooks = Webhooks(self._connect("coordinator"), self._settings.webhooks, self._stopping)
         threading.Thread(target=webhooks.run, name="pydag-webhooks", daemon=True).start()
         log.info("coordinator %s is ready", self._name)
@@ -65,13 +78,16 @@ class Coordinator:
                 self._plan_next()
             except redis.RedisError as error:
                 if str(error).startswith("NOGROUP"):
-                    self._redis.xgroup_create(self._stream, GROUP, id="0", mkstream=True)
+                    self._create_group()
                 elif is_passing(error):
                     log.warning("Redis can't do it now: %s", error)
                     self._stopping.wait(PAUSE)
                 else:
                     raise
-        ticker.join()
+        for thread in threads:
+            thread.join()
+        if self._refused:
+            raise self._refused
 
     def _tick(self) -> None:
         engine = self._connect("tick")
@@ -80,6 +96,21 @@ class Coordinator:
                 engine.tick()
             except redis.RedisError as error:
                 log.warning("no tick: %s", error)
+
+    def _record(self) -> None:
+        try:
+            self._recorder.run(self._stopping)
+        except HistoryError as error:
+            self._refused = error
+            self.stop()
+
+    def _create_group(self) -> None:
+        try:
+            self._redis.xgroup_create(self._stream, GROUP, id="0", mkstream=True)
+        except redis.RedisError as error:
+            # Another coordinator was quicker; or Redis is gone again, which the loop finds out.
+            if not (str(error).startswith("BUSYGROUP") or is_passing(error)):
+                raise
 
     def _plan_next(self) -> None:
         abandoned = self._redis.xautoclaim(
@@ -106,6 +137,7 @@ class Coordinator:
             dag = Dag.parse(self._engine.submitted_dag(run_id), source=run_id)
             queues = {task.queue for task in dag.tasks.values()}
             self._engine.set_templates(templates(self._celery, queues))
+            self._recorder.give_back(run_id)
             # Between chunks, so that no other coordinator takes a long planning for abandoned.
             keep = lambda: self._redis.xclaim(  # noqa: E731
                 self._stream, GROUP, self._name, 0, [entry_id], justid=True

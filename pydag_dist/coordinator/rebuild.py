@@ -1,0 +1,56 @@
+"""Gives a Redis that has lost a run what history knows of it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydag_dist.engine import CHUNK, Engine, LostTask
+from pydag_dist.history import History, PastTry
+
+# Of the run's hash; what else is there follows from its plan.
+_FIELDS: Final = frozenset(
+    {
+        "dag_id",
+        "processors",
+        "weight",
+        "timeout",
+        "retention",
+        "params",
+        "logical_date",
+        "hooks",
+        "submitted_at",
+        "started_at",
+        "from",
+    }
+)
+
+
+def restore(engine: Engine, history: History, run_id: str) -> bool:
+    """Give a lost run back to the planners; False if it isn't lost. Safe to be called again."""
+    past = history.past(run_id)
+    if past is None:
+        return False
+    for at in range(0, len(past.tries), CHUNK):
+        if not engine.restore(run_id, [_lost(each) for each in past.tries[at : at + CHUNK]]):
+            return False
+    head = {name: value for name, value in past.head.items() if name in _FIELDS}
+    if reason := past.reason or past.head.get("reason"):
+        head["reason"] = reason  # it is cancelled as soon as it is planned
+    return engine.restore_run(run_id, past.dag, head, planned=past.planned)
+
+
+def _lost(each: PastTry) -> LostTask:
+    return LostTask(
+        each.task,
+        each.state,
+        each.try_number,
+        each.ready_at,
+        each.queued_at,
+        each.started_at,
+        each.ended_at,
+        worker=each.worker or "",
+        result=each.result or "",
+        error=each.error or "",
+        skips=each.skips or "",
+        expansions=each.expansions or "",
+    )

@@ -1,0 +1,247 @@
+"""Writes the engine's history stream to the database; of all coordinators, one at a time does."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+import threading
+import time
+from typing import Any
+
+import redis
+
+from pydag_dist.coordinator.rebuild import restore
+from pydag_dist.engine import Engine
+from pydag_dist.errors import HistoryError, PydagError
+from pydag_dist.history import LOST, Entry, History, batch_of, entry_id, next_entry_id, runs_in
+
+log = logging.getLogger(__name__)
+
+BATCH = 500  # entries of one transaction; each may hold a result of 64 kB
+EVERY = 0.5  # seconds between two looks at a stream that was empty
+RENEW = 3.0  # seconds
+LEASE = 15.0  # seconds after which another coordinator writes
+REGISTERED = 30  # seconds that Redis remembers the database after its last coordinator
+WATCHED = 4 * RENEW  # seconds in which an installation that writes shows it
+PAUSE = 1.0  # seconds before what failed is tried again
+
+
+class Recorder:
+    """One coordinator's writer.
+
+    The lease only spares work: rows never go back to an older event, and the stream loses nothing
+    that its reader has not committed, so two writers at once do no harm as long as they have the
+    same database. That is what `database` in Redis is for.
+    """
+
+    def __init__(self, engine: Engine, history: History) -> None:
+        self._engine = engine
+        self._redis: Any = engine.redis
+        self._history = history
+        self._stream = engine.key("history")
+        self._lease = self._redis.lock(
+            engine.key("history:writer"), timeout=LEASE, blocking=False, thread_local=False
+        )
+        self._database = ""  # its id and place, once it is open
+        self._writes = False
+        self._renew_at = 0.0
+        self._marks: tuple[str | None, str | None] | None = None  # of the Redis that is known
+        self._epochs: set[str] = set()  # that this coordinator has seen in Redis
+        self._watch: tuple[int, float] | None = None
+        self._trouble = ""
+
+    def open(self) -> None:
+        """Open the database if it is there. `HistoryError` if it must not be written from here."""
+        try:
+            self._open()
+        except LOST as error:
+            self._wait_for(error)
+
+    def _open(self) -> None:
+        database = self._history.open()
+        self._database = f"{database} {self._history.where}"
+        self._register()
+
+    def run(self, stopping: threading.Event) -> None:
+        """Write until stopped; Redis and the database may come and go."""
+        pause = 0.0
+        while not stopping.wait(pause):
+            try:
+                pause = 0.0 if self.step() else EVERY
+                self._untroubled()
+            except (redis.RedisError, *LOST) as error:
+                self._wait_for(error)
+                pause = PAUSE
+            except PydagError:
+                raise
+            except Exception:  # a bug here must not keep runs from being planned
+                log.exception("history can't be written")
+                pause = PAUSE
+        with contextlib.suppress(redis.RedisError, *LOST):
+            if self._writes:
+                self.step()
+                self._lease.release()
+
+    def step(self) -> bool:
+        """Write a batch if it's this coordinator's turn; whether there may be more at once."""
+        if not self._database:
+            self._open()
+        marks = (
+            self._redis.get(self._engine.key("epoch")),
+            self._redis.hget(self._engine.key("clock"), "epoch"),
+        )
+        if marks != self._marks or time.monotonic() >= self._renew_at:
+            self._renew(marks[0])
+        if marks[0]:
+            self._epochs.add(marks[0])
+        if not self._writes or (marks != self._marks and not self._check(marks)):
+            return False
+        return self._write()
+
+    def _renew(self, epoch: str | None) -> None:
+        self._register()
+        wrote, self._writes = self._writes, self._take_lease()
+        if self._writes and not wrote:
+            self._marks = None  # what Redis lost, its last writer may not have given back
+        if self._writes and self._marks and epoch and not self._history.beat(epoch):
+            raise self._shared()
+        self._renew_at = time.monotonic() + RENEW
+
+    def _take_lease(self) -> bool:
+        with contextlib.suppress(redis.exceptions.LockError):
+            self._lease.extend(LEASE, replace_ttl=True)
+            return True
+        return bool(self._lease.acquire())
+
+    def _register(self) -> None:
+        """Tell other coordinators which database it is; `HistoryError` if they have another."""
+        key = self._engine.key("database")
+        other = self._redis.set(key, self._database, nx=True, get=True, ex=REGISTERED)
+        if other is None:
+            return
+        if other.split()[0] != self._database.split()[0]:
+            raise HistoryError(
+                f"another coordinator of this Redis writes its history to {other.split(' ', 1)[1]}"
+                f", this one would write to {self._history.where}: give all of them the same "
+                "PostgreSQL by PYDAG_DATABASE_URL, or run coordinators on one host only; if the "
+                f"other is gone for good, start this one {REGISTERED} s after its end"
+            )
+        self._redis.expire(key, REGISTERED)
+
+    # A Redis that isn't the one whose history this is
+
+    def _check(self, marks: tuple[str | None, str | None]) -> bool:
+        """Give a Redis that has lost runs back what it lost. False while that has to wait."""
+        epoch = marks[0]
+        if not self._is_ours(epoch):
+            return False
+        # Should the new server's clock be behind, its events are newer nevertheless.
+        with contextlib.suppress(redis.ResponseError):
+            floor = next_entry_id(entry_id(self._history.last_event()))
+            self._redis.xadd(self._stream, {"kind": "floor"}, id=floor)
+        for run_id in self._history.unfinished():
+            if self._engine.run_state(run_id) is None:
+                self._restore(run_id)
+        if epoch is None:
+            key = self._engine.key("epoch")
+            self._redis.set(key, secrets.token_hex(8), nx=True)
+            epoch = self._redis.get(key)
+            if epoch is None:  # lost again already
+                return False
+        self._history.set_epoch(epoch)
+        self._epochs.add(epoch)
+        if self._marks is None:
+            log.info("writing the history, to %s", self._history.where)
+        self._marks = (epoch, marks[1])
+        return True
+
+    def give_back(self, run_id: str) -> None:
+        """What history knows of a submitted run, before it is planned, if it knows anything.
+
+        A client that waits for a run that Redis has lost submits it again, as if it were new.
+        """
+        key = self._engine.run_key(run_id)
+        if self._trouble or any(self._redis.hmget(key, ("planner", "restored"))):
+            return  # planned before, and maybe resumed
+        with contextlib.suppress(*LOST):  # the writer's thread will tell
+            if self._history.knows(run_id):
+                self._restore(run_id)
+
+    def _restore(self, run_id: str) -> None:
+        if restore(self._engine, self._history, run_id):
+            log.warning("%s: Redis had lost it; it goes on from its history", run_id)
+
+    def _is_ours(self, epoch: str | None) -> bool:
+        """Whether the database belongs to this Redis; False while that is to be found out.
+
+        `HistoryError` if another installation writes there: its runs would be taken for lost.
+        """
+        stored, now = self._history.epoch(), time.monotonic()
+        if stored is None or stored == epoch or stored in self._epochs:
+            return True
+        if self._watch is None:
+            log.info("%s is of another Redis: making sure that it's gone", self._history.where)
+            self._watch = self._history.beats(), now + WATCHED
+        beats, until = self._watch
+        if self._history.beats() > beats + 1:  # the first may be its last
+            raise self._shared()
+        if now < until:
+            return False
+        self._watch = None
+        return True
+
+    def _shared(self) -> HistoryError:
+        return HistoryError(
+            f"another installation writes its history to {self._history.where}: give this one a "
+            "database of its own by PYDAG_DATABASE_URL"
+        )
+
+    # Batches
+
+    def _write(self) -> bool:
+        entries: list[Entry] = self._redis.xrange(self._stream, count=BATCH)
+        if not entries:
+            return False
+        heads, dags = self._heads(runs_in(entries))
+        batch = batch_of(entries, heads, dags)
+        self._history.write(batch)
+        for run_id in batch.ended:
+            self._engine.let_expire(run_id)
+        # Only now: whoever comes after a writer that died in between writes the same again.
+        self._redis.xtrim(self._stream, minid=next_entry_id(entries[-1][0]), approximate=False)
+        return len(entries) == BATCH
+
+    def _heads(self, run_ids: list[str]) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
+        """The hashes and DAGs of those runs that Redis has."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for run_id in run_ids:
+                pipe.hgetall(self._engine.run_key(run_id))
+                pipe.get(self._engine.run_key(run_id, "dag"))
+            replies = pipe.execute()
+        found = {
+            run_id: (head, dag)
+            for run_id, head, dag in zip(run_ids, replies[::2], replies[1::2], strict=True)
+            if head and dag
+        }
+        heads = {run_id: head for run_id, (head, _) in found.items()}
+        return heads, {run_id: dag for run_id, (_, dag) in found.items()}
+
+    # Trouble
+
+    def _wait_for(self, error: Exception) -> None:
+        away = "Redis" if isinstance(error, redis.RedisError) else self._history.where
+        if away != self._trouble:
+            what = str(getattr(error, "orig", error)).partition("\n")[0]
+            log.warning("history waits for %s: %s", away, what)
+        self._trouble = away
+        self._renew_at = 0.0
+        if self._writes and isinstance(error, LOST):
+            self._writes = False
+            with contextlib.suppress(redis.RedisError):
+                self._lease.release()  # another coordinator may reach the database
+
+    def _untroubled(self) -> None:
+        if self._trouble:
+            log.info("history goes on")
+        self._trouble = ""

@@ -1,0 +1,265 @@
+"""The writer of the history at its worst moments, step by step, on a real server."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from pydag_dist.coordinator import recorder as module
+from pydag_dist.coordinator.planner import plan
+from pydag_dist.coordinator.recorder import Recorder
+from pydag_dist.dag import Dag
+from pydag_dist.engine import Engine
+from pydag_dist.errors import HistoryError
+from pydag_dist.history import History, batch_of
+from tests.cluster import call, dag
+from tests.installation import Installation
+
+
+class Parts:
+    """A Redis, a database, and as many coordinators' writers as are made."""
+
+    def __init__(self, url: str, directory: Path) -> None:
+        self.redis: Any = redis.Redis.from_url(url, decode_responses=True)
+        self.installation = Installation(self.redis)
+        self.engine: Engine = self.installation.engine
+        self.url = f"sqlite:///{directory}/history.sqlite"
+        self.history = History(self.url)
+        self.made: list[History] = [self.history]
+
+    def recorder(self, url: str | None = None, prefix: str = "pydag") -> Recorder:
+        history = History(url or self.url)
+        self.made.append(history)
+        recorder = Recorder(Engine(self.redis, prefix), history)
+        recorder.open()
+        return recorder
+
+    def submit(self, run_id: str, *tasks: dict[str, Any], **fields: Any) -> None:
+        graph = dag(list(tasks) or [call("t", "note")], **fields)
+        self.engine.submit(run_id, graph.to_json(), graph.dag_id, {"k": run_id})
+
+    def plan(self, run_id: str) -> None:
+        graph = Dag.parse(self.engine.submitted_dag(run_id))
+        self.engine.renew(self.installation.worker, 1000, ["python"])
+        assert plan(self.engine, run_id, graph)
+
+    def lose(self) -> None:
+        self.redis.flushall()
+        self.engine.set_templates({"python": self.template})
+
+    template = (
+        '{"headers": {"pydag": {"run": "<<run>>", "task": "<<task>>", "try": "<<try>>", '
+        '"push": "<<push>>"}}}'
+    )
+
+    def left(self) -> int:
+        return int(self.redis.xlen("pydag:history"))
+
+
+@pytest.fixture
+def parts(redis_url: str, tmp_path: Path) -> Iterator[Parts]:
+    parts = Parts(redis_url, tmp_path)
+    yield parts
+    for history in parts.made:
+        history.close()
+    parts.redis.close()
+
+
+def write_all(recorder: Recorder) -> None:
+    while recorder.step():
+        pass
+
+
+def test_a_writer_that_dies_before_it_trims_loses_nothing(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = parts.recorder()
+    write_all(first)
+    parts.submit("r")
+    parts.installation.work_off("r")
+
+    def die(*_: Any, **__: Any) -> None:
+        raise redis.ConnectionError
+
+    monkeypatch.setattr(first._engine, "let_expire", die)
+    with pytest.raises(redis.ConnectionError):
+        first.step()
+    assert parts.redis.ttl("pydag:run:r") == -1
+    assert parts.left() > 0
+    parts.redis.delete("pydag:history:writer")
+    write_all(parts.recorder())
+    assert parts.left() == 0
+    assert parts.redis.ttl("pydag:run:r") > 0
+    assert parts.history.snapshot("r") == parts.engine.snapshot("r")
+
+
+def test_two_writers_at_once_do_no_harm(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each loses its lease now and then without noticing, and both read the same batches."""
+    monkeypatch.setattr(module, "BATCH", 3)
+    chance = random.Random(1)
+    both = [parts.recorder() for _ in range(2)]
+    for recorder in both:
+        write_all(recorder)
+        parts.redis.delete("pydag:history:writer")
+    assert all(recorder._writes for recorder in both)
+    runs = [f"r{i}" for i in range(30)]
+    read = type(parts.redis).xrange
+
+    def read_and_let_the_other_write(client: Any, *arguments: Any, **options: Any) -> Any:
+        entries = read(client, *arguments, **options)
+        if chance.random() < 0.3:
+            monkeypatch.setattr(type(parts.redis), "xrange", read)
+            chance.choice(both).step()
+            monkeypatch.setattr(type(parts.redis), "xrange", read_and_let_the_other_write)
+        return entries
+
+    monkeypatch.setattr(type(parts.redis), "xrange", read_and_let_the_other_write)
+    for run_id in runs:
+        parts.submit(run_id, call("a", "note"), call("b", "note", after=["a"]))
+        parts.installation.work_off(run_id)
+        for _ in range(chance.randint(0, 4)):
+            chance.choice(both).step()
+    assert all(recorder._writes for recorder in both)
+    write_all(both[0])
+    assert parts.left() == 0
+    for run_id in runs:
+        assert parts.history.snapshot(run_id) == parts.engine.snapshot(run_id)
+        assert parts.redis.ttl(f"pydag:run:{run_id}") > 0
+
+
+def test_only_who_has_the_lease_writes(parts: Parts) -> None:
+    first, second = parts.recorder(), parts.recorder()
+    write_all(first)
+    parts.submit("r")
+    write_all(second)
+    assert parts.left() == 1
+    write_all(first)
+    assert parts.left() == 0
+
+
+def test_a_server_whose_clock_is_behind_still_has_the_newer_events(parts: Parts) -> None:
+    recorder = parts.recorder()
+    parts.submit("r")
+    parts.plan("r")
+    write_all(recorder)
+    late = ("7258118400000-7", {"kind": "run", "run": "r", "state": "running", "at": "1"})
+    head = parts.engine.run_head("r")
+    parts.history.write(batch_of([late], {"r": head}, {"r": parts.engine.submitted_dag("r")}))
+    parts.lose()
+    write_all(recorder)
+    parts.plan("r")
+    parts.installation.end(parts.installation.claim(), "failed")
+    write_all(recorder)
+    snapshot = parts.history.snapshot("r")
+    assert snapshot is not None
+    assert snapshot == parts.engine.snapshot("r")
+    assert snapshot.state == "failed"
+
+
+def test_an_event_that_nobody_understands_stops_no_other(parts: Parts) -> None:
+    recorder = parts.recorder()
+    for fields in (
+        {"kind": "task", "run": "r"},
+        {"kind": "task", "run": "r", "task": "t", "try": "x"},
+    ):
+        parts.redis.xadd("pydag:history", {"state": "success", "at": "1", **fields})
+    parts.redis.xadd("pydag:history", {"kind": "new"})
+    parts.submit("r")
+    write_all(recorder)
+    assert parts.left() == 0
+    assert parts.history.unfinished() == ["r"]
+
+
+def test_a_run_that_is_lost_twice_before_it_is_planned_stays_as_it_was(parts: Parts) -> None:
+    recorder = parts.recorder()
+    parts.submit("r", call("a", "note") | {"priority": 1}, call("b", "note"), call("c", "note"))
+    parts.plan("r")
+    parts.installation.end(parts.installation.claim(), "failed", error="no")
+    write_all(recorder)
+    before = parts.engine.snapshot("r")
+    for _ in range(2):
+        parts.lose()
+        write_all(recorder)
+        assert parts.engine.run_state("r") == "queued"
+    parts.plan("r")
+    after = parts.engine.snapshot("r")
+    assert before.tasks["a"].state == "failed"
+    assert after.tasks["a"] == before.tasks["a"]
+    assert after.tasks["b"].try_number == 1
+    parts.installation.end(parts.installation.claim())
+    parts.installation.end(parts.installation.claim())
+    assert parts.engine.snapshot("r").counts == {"failed": 1, "success": 2}
+    assert parts.engine.run_state("r") == "failed"
+
+
+def test_a_run_that_was_being_cancelled_is_cancelled(parts: Parts) -> None:
+    recorder = parts.recorder()
+    parts.submit("r", call("a", "note"), call("b", "note", after=["a"]))
+    parts.plan("r")
+    parts.installation.claim()
+    assert parts.engine.cancel("r") == "cancelling"
+    write_all(recorder)
+    parts.lose()
+    write_all(recorder)
+    parts.plan("r")
+    assert parts.engine.run_state("r") == "cancelled"
+
+
+def test_an_ended_run_that_its_client_submits_again_has_ended(parts: Parts) -> None:
+    recorder = parts.recorder()
+    parts.submit("r", call("a", "note"), call("b", "note", after=["a"]))
+    parts.installation.work_off("r")
+    write_all(recorder)
+    before = parts.engine.snapshot("r")
+    parts.lose()
+    write_all(recorder)
+    assert parts.engine.run_state("r") is None
+    parts.submit("r", call("a", "note"), call("b", "note", after=["a"]))
+    recorder.give_back("r")
+    parts.plan("r")
+    after = parts.engine.snapshot("r")
+    assert (after.state, after.tasks) == ("success", before.tasks)
+
+
+def test_a_run_that_is_new_or_resumed_is_left_alone(parts: Parts) -> None:
+    recorder = parts.recorder()
+    parts.submit("new")
+    parts.submit("resumed")
+    parts.plan("resumed")
+    parts.installation.end(parts.installation.claim(), "failed")
+    write_all(recorder)
+    parts.engine.resume("resumed")
+    for run_id in ("new", "resumed"):
+        recorder.give_back(run_id)
+        assert not parts.engine.is_restored(run_id)
+
+
+def test_a_database_whose_installation_is_gone_is_taken_over(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = parts.recorder()
+    parts.submit("r")
+    write_all(first)
+    parts.lose()
+    second = parts.recorder()  # started anew: it can't know whose the database is
+    write_all(second)
+    assert parts.engine.run_state("r") is None
+    monkeypatch.setattr(module.time, "monotonic", lambda now=module.time.monotonic: now() + 60)
+    write_all(second)
+    assert parts.engine.run_state("r") == "queued"
+
+
+def test_a_database_that_another_installation_takes_is_written_no_more(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RENEW", 0)
+    first = parts.recorder()
+    write_all(first)
+    parts.history.set_epoch("another")
+    with pytest.raises(HistoryError, match="another installation writes"):
+        first.step()
