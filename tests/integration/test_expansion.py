@@ -1,105 +1,112 @@
-"""Expanded tasks, driven by hand on a real server."""
+"""Expanded tasks and templates on real workers: items, order, tries, resume, cancel, limits."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-import pytest
-import redis
+from tests.cluster import Cluster, call
+from tests.support import wait_until
 
-from pydag_dist.coordinator.planner import plan
-from pydag_dist.dag import Dag
-from tests.engine_bench import Bench, task
-
-MANY = 1_200  # more than two slices
-OVER = {"expand": {"over": "tasks.list.result"}}
+OVER = {"over": "tasks.list.result"}
 
 
-@pytest.fixture
-def bench(redis_url: str) -> Iterator[Bench]:
-    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
-        bench = Bench(client)
-        bench.slots(2)
-        yield bench
+def given(task_id: str, value: Any, *, after: Sequence[str] = ()) -> dict[str, Any]:
+    """A task with that result."""
+    return call(task_id, "choose", after=after, tasks=value)
 
 
-def states(bench: Bench) -> dict[str, str]:
-    return {name: task.state for name, task in bench.engine.snapshot("r").tasks.items()}
-
-
-def list_of(bench: Bench, number: int) -> None:
-    held = bench.take()
-    assert held.task == "list"
-    bench.end(held, result="[]", expand={"each": number})
-
-
-def test_a_long_list_becomes_as_many_tasks_whose_results_are_a_list(bench: Bench) -> None:
-    bench.start(task("list"), task("each", "list", **OVER), task("join", "each"))
-    list_of(bench, MANY)
-    assert bench.engine.snapshot("r").counts["ready"] == MANY - 4
-    for _ in range(MANY):
-        held = bench.take()
-        bench.end(held, result=held.task.rpartition(".")[2])
-    assert states(bench)["each"] == "success"
-    assert bench.engine.results("r", ["each", "list"]) == {"each": list(range(MANY)), "list": []}
-    assert bench.engine.snapshot("r").tasks["each"].result == list(range(MANY))
-    bench.end(bench.take())
-    assert bench.engine.run_state("r") == "success"
-    assert bench.client.hget("p:run:r", "total") == str(MANY + 3)
-
-
-def test_an_expansion_whose_caller_died_is_finished_by_ticks(bench: Bench) -> None:
-    bench.start(task("list"), task("each", "list", **OVER))
-    held = bench.take()
-    number = 5_000
-    answer = bench.engine._call(
-        "release", *vars(held).values(), "success", "[]", "", "", f"each {number}"
+def test_each_child_has_its_item_and_its_tries(busy_cluster: Cluster) -> None:
+    number = "{{ 2 if item % 50 == 0 else 1 }}"
+    each = busy_cluster.task("each", "succeed_at", after=["list"], number=number)
+    run = busy_cluster.submit(
+        [
+            given("list", list(range(200))),
+            each | {"expand": OVER, "retries": 1, "retry_delay": 0.1},
+            given("all", "{{ tasks.each.result }}", after=["each"]),
+            given("count", "{{ tasks.list.result | length }} of {{ params.what }}", after=["all"]),
+        ],
+        params={"what": "them"},
     )
-    assert answer == ["ok", 1]
-    while bench.client.smembers("p:working"):
-        bench.slots(2)
-        bench.tick()
-    assert len(states(bench)) == number + 2
+    snapshot = busy_cluster.wait_ended(run)
+
+    assert (snapshot.state, len(snapshot.tasks)) == ("success", 204)
+    expected = [2 if number % 50 == 0 else 1 for number in range(200)]
+    assert [snapshot.tasks[f"each.{n}"].try_number for n in range(200)] == expected
+    assert snapshot.tasks["all"].result == expected
+    assert snapshot.tasks["count"].result == "200 of them"
+    ran = Counter(line.task for line in busy_cluster.journal.lines("ran", run.id))
+    assert ran == {f"each.{n}": times for n, times in enumerate(expected)}
+    busy_cluster.assert_nothing_left([run])
 
 
-def test_an_empty_list_skips(bench: Bench) -> None:
-    bench.start(task("list"), task("each", "list", **OVER), task("join", "each"))
-    list_of(bench, 0)
-    assert states(bench) == {"list": "success", "each": "skipped", "join": "skipped"}
+def test_a_resumed_run_repeats_the_failed_child_only(busy_cluster: Cluster) -> None:
+    number = "{{ 2 if index == 3 else 1 }}"
+    each = busy_cluster.task("each", "succeed_at", after=["list"], number=number)
+    run = busy_cluster.submit(
+        [
+            given("list", {"names": ["a", "b", "c", "d", "e"]}),
+            each | {"expand": {"over": "tasks.list.result.names"}},
+            given("date", "{{ logical_date }}", after=["each"]),
+        ]
+    )
+    failed = busy_cluster.wait_ended(run)
+    assert failed.state == "failed"
+    assert failed.tasks["each"].state == failed.tasks["each.3"].state == "failed"
+    assert failed.tasks["date"].state == "upstream_failed"
+
+    run.resume()
+    resumed = busy_cluster.wait_ended(run)
+    assert resumed.state == "success"
+    assert {task.state for task in resumed.tasks.values()} == {"success"}
+    ran = Counter(line.task for line in busy_cluster.journal.lines("ran", run.id))
+    assert ran == {"each.0": 1, "each.1": 1, "each.2": 1, "each.3": 2, "each.4": 1}
+    _, logical_date = busy_cluster.engine.run_params(run.id)
+    assert resumed.tasks["date"].result == logical_date
 
 
-def test_a_resumed_run_repeats_the_children_that_failed(bench: Bench) -> None:
-    bench.start(task("list"), task("each", "list", **OVER), task("join", "each"))
-    list_of(bench, 3)
-    for _ in range(3):
-        held = bench.take()
-        bench.end(held, "failed" if held.task == "each.1" else "success", result="1")
-    assert states(bench)["each"] == "failed"
-    bench.engine.resume("r")
-    plan(bench.engine, "r", Dag.parse(bench.engine.submitted_dag("r")))
-    held = bench.take()
-    assert (held.task, held.try_number) == ("each.1", 2)
-    bench.end(held, result="2")
-    bench.end(bench.take())
-    assert bench.engine.run_state("r") == "success"
-    assert bench.engine.results("r", ["each"]) == {"each": [1, 2, 1]}
+def test_a_run_that_is_cancelled_cancels_the_children(
+    busy_cluster: Cluster, tmp_path: Path
+) -> None:
+    each = busy_cluster.task("each", "hold", after=["list"], gate=f"{tmp_path}/{{{{ item }}}}")
+    run = busy_cluster.submit(
+        [given("list", ["x"] * 20), each | {"expand": OVER}, given("end", 1, after=["each"])]
+    )
+    busy_cluster.wait_lines("start", run, 4)
+    run.cancel()
+    snapshot = busy_cluster.wait_ended(run)
+
+    states = {name: task.state for name, task in snapshot.tasks.items() if name != "list"}
+    assert snapshot.state == "cancelled"
+    assert set(states.values()) == {"cancelled"}
+    assert len(busy_cluster.journal.lines("start", run.id)) == 4
+    busy_cluster.assert_nothing_left([run])
 
 
-def test_a_shorter_list_skips_the_rest_of_the_longer_one(bench: Bench) -> None:
-    bench.start(task("list"), task("each", "list", **OVER))
-    list_of(bench, 2)
-    bench.end(bench.take())
-    bench.end(bench.take())
-    bench.engine.resume("r", "list")
-    bench.plan()
-    list_of(bench, 1)
-    held = bench.take()
-    assert (held.task, held.try_number) == ("each.0", 2)
-    bench.end(held)
-    assert states(bench) == {
-        "list": "success",
-        "each": "success",
-        "each.0": "success",
-        "each.1": "skipped",
-    }
-    assert bench.engine.run_state("r") == "success"
+def test_results_have_their_limit_and_lists_theirs(busy_cluster: Cluster) -> None:
+    each = call("each", "choose", after=["list"], tasks=[])
+    long, many = (
+        busy_cluster.submit([given("list", value), each | {"expand": OVER}])
+        for value in ("x" * 65_536, [1] * 10_001)
+    )
+    long_tasks, many_tasks = (
+        snapshot.tasks for snapshot in busy_cluster.wait_all_ended([long, many])
+    )
+    assert long_tasks["list"].error is not None
+    assert long_tasks["list"].error.startswith("python.call returned 65,538 bytes of JSON")
+    assert many_tasks["list"].error is not None
+    assert "of at most 10,000 items, not 10,001" in many_tasks["list"].error
+    assert long_tasks["each"].state == many_tasks["each"].state == "upstream_failed"
+
+
+def test_a_template_that_can_not_be_rendered_fails_each_try(busy_cluster: Cluster) -> None:
+    broken = given("broken", "{{ params.day }}") | {"retries": 1, "retry_delay": 0.1}
+    run = busy_cluster.submit([broken])
+    task = busy_cluster.wait_ended(run).tasks["broken"]
+
+    assert (task.state, task.try_number) == ("failed", 2)
+    assert task.error == 'params.kwargs.tasks: template "{{ params.day }}": params has no "day"'
+    lines = wait_until(lambda: run.logs("broken"), "its log")
+    assert {(line.try_number, line.line) for line in lines} == {(1, task.error), (2, task.error)}
