@@ -9,7 +9,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +52,10 @@ class _NotBefore(Exception):
     """A template names the results of these tasks."""
 
 
-def estimates(dag: Dag, params: Mapping[str, Any]) -> dict[str, Estimate]:
+def estimates(dag: Dag, run: RunParams) -> dict[str, Estimate]:
     """What each BigQuery task of a DAG will read, as far as that can be known before it runs."""
     walk = (dag.tasks[name] for name in dag.walk())
     tasks = [task for task in walk if task.operator in _FREE or _query(task)]
-    run = RunParams(params, datetime.now(UTC).isoformat(timespec="seconds"))
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         found = pool.map(lambda task: _estimate(dag, task, run), tasks)
         return dict(zip((task.task_id for task in tasks), found, strict=True))
@@ -123,14 +121,15 @@ def main() -> int:
     """Print what is known; the exit code: 1 if a query is wrong."""
     parser = argparse.ArgumentParser(prog="python -m workers.estimate")
     parser.add_argument("file", type=Path)
-    parser.add_argument("price", type=float, help="USD for a TiB")
-    parser.add_argument("params", type=json.loads)
+    parser.add_argument("--price", type=float, required=True, help="USD for a TiB")
+    parser.add_argument("--params", type=json.loads, required=True)
+    parser.add_argument("--logical-date", required=True)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     try:
         dag = Dag.load(arguments.file)
         with patience.limited(_PATIENCE):
-            found = estimates(dag, arguments.params)
+            found = estimates(dag, RunParams(arguments.params, arguments.logical_date))
     except PydagError as error:
         sys.stderr.write(f"Error: {error}\n")
         return 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import click
 
 from pydag_dist.cli.dags import DAG_FILE
 from pydag_dist.cli.runs import parameters
+from pydag_dist.client.client import utc
 from pydag_dist.dag import Dag
 from pydag_dist.errors import PydagError
 
@@ -36,10 +38,13 @@ PRICE = 6.25
     multiple=True,
     callback=parameters,
     metavar="K=V",
-    help="A parameter as of `pydag submit`; repeatable.",
+    help="A param of the run, over the DAG's own; repeatable.",
 )
+@click.option("--logical-date", metavar="DATE", help="As of `pydag submit`; default: now.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def estimate(file: Path, price: float, params: dict[str, Any], as_json: bool) -> None:
+def estimate(
+    file: Path, *, price: float, params: dict[str, Any], logical_date: str | None, as_json: bool
+) -> None:
     """Say what the BigQuery tasks of a DAG file will read, and what that costs on demand.
 
     Every query is dry-run, which costs nothing, with the worker settings and the credentials of
@@ -53,7 +58,9 @@ def estimate(file: Path, price: float, params: dict[str, Any], as_json: bool) ->
     if find_spec("google") is None or find_spec("google.cloud.bigquery") is None:
         raise PydagError("This needs Google's clients: pip install 'pydag-dist[worker]'")
     Dag.load(file)  # what is wrong with it is told in the words of `pydag validate`
-    command = [sys.executable, "-m", "workers.estimate", str(file), str(price), json.dumps(params)]
+    command = [sys.executable, "-m", "workers.estimate", str(file), f"--price={price}"]
+    command += [f"--params={json.dumps(params)}"]
+    command += [f"--logical-date={utc(logical_date or datetime.now(UTC))}"]
     if as_json:
         command.append("--json")
     os.execv(sys.executable, command)  # noqa: S606 - no shell is wanted

@@ -60,7 +60,7 @@ class Client:
         given = dict(params or {})
         if wrong := [f"{dotted(path)} {problem}" for path, problem in faults(given)]:
             raise PydagError(f"params of the run: {'; '.join(wrong)}")
-        date = _utc(logical_date)
+        date = utc(logical_date)
 
         def send() -> bool:
             return self._engine.submit(
@@ -88,7 +88,7 @@ class Client:
         return self._engine.runs(limit)
 
 
-def _utc(date: datetime | str | None) -> str:
+def utc(date: datetime | str | None) -> str:
     """A logical date as the engine keeps it: in UTC, "" for none."""
     if date is None:
         return ""

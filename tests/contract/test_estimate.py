@@ -109,6 +109,16 @@ def test_a_query_that_is_wrong_is_told(estimate):
     assert [one["wrong"] for one in told.values()] == [True, True, False]
 
 
+def test_templates_are_those_of_the_run(estimate):
+    sql = "SELECT DATE '{{ ds }}' = DATE '2026-01-31' AND {{ params.low }} = 7 AND ERROR('x')"
+    result = estimate([task("a", sql=sql)], "--param", "low=7", "--logical-date", "2026-01-31")
+    assert result.returncode == 0, result.stdout
+    assert estimate([task("a", sql="SELECT {{ params.no }}")]).returncode == 1
+    wrong = estimate([task("a", sql="SELECT 1")], "--logical-date", "yesterday")
+    assert wrong.returncode == 2
+    assert "logical date 'yesterday': must be ISO 8601" in wrong.stderr
+
+
 def test_a_wrong_file_is_told_as_by_validate(estimate):
     result = estimate([task("a", sql="")])
     assert result.returncode == 2
