@@ -20,6 +20,7 @@ import grpc
 import requests.exceptions
 from google.api_core import exceptions
 from google.api_core.retry import Retry
+from google.auth import impersonated_credentials
 from google.auth.credentials import AnonymousCredentials, Credentials
 from google.auth.exceptions import GoogleAuthError, TransportError
 from google.cloud import bigquery, dataproc_v1
@@ -64,6 +65,11 @@ _ADVICE = {
     ),
     "bytesBilledLimitExceeded": "read less, by partitions, or raise maximum_bytes_billed",
     "billingNotEnabled": "enable billing for the project",
+    "forbidden": "give the worker's account roles/storage.objectUser on the bucket",
+    "PERMISSION_DENIED": (
+        "give the worker's account roles/dataproc.editor in the project, and "
+        "roles/iam.serviceAccountUser on the service account that the cluster or batch runs as"
+    ),
     "resourcesExceeded": (
         "see https://cloud.google.com/bigquery/docs/troubleshoot-queries#ts-resources-exceeded"
     ),
@@ -84,6 +90,8 @@ class Access:
     project: str | None
     key_file: str | None
     location: str  # of BigQuery jobs
+    impersonate: str | None = None  # a service account, by the credentials above
+    delegates: tuple[str, ...] = ()  # accounts in between, each acting as the next
 
 
 def access(
@@ -101,6 +109,8 @@ def access(
         project=project or (found and found.project) or settings.project,
         key_file=str(found.key_file) if found and found.key_file else None,
         location=(found and found.location) or settings.location,
+        impersonate=found.impersonate if found else None,
+        delegates=found.delegates if found else (),
     )
 
 
@@ -236,7 +246,8 @@ def explained(what: str) -> Iterator[None]:
     except GoogleAuthError as error:
         raise TaskFailed(
             f"{what}: no credentials ({_one_line(error)}): give the worker a connection with a "
-            "key_file, or ambient credentials"
+            "key_file, or ambient credentials; to impersonate an account, these need "
+            "roles/iam.serviceAccountTokenCreator on it"
         ) from None
 
 
@@ -279,6 +290,13 @@ def _credentials(access: Access) -> tuple[Credentials, str]:
         credentials, own = found, found.project_id
     else:
         credentials, own = google.auth.default(scopes=_SCOPES)
+    if access.impersonate:
+        credentials = impersonated_credentials.Credentials(  # type: ignore[no-untyped-call]
+            credentials,
+            target_principal=access.impersonate,
+            target_scopes=_SCOPES,
+            delegates=list(access.delegates) or None,
+        )
     if not (project := access.project or own):
         raise TaskFailed(
             "no Google project is known: name one in the task's params, in the worker's "

@@ -13,6 +13,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SecretStr,
     ValidationError,
     field_validator,
     model_validator,
@@ -28,7 +29,11 @@ from pydantic_settings import (
 from pydag_dist.errors import InvalidSettings
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-_STORE = re.compile(r"gcs:(\*|[a-z0-9_-]{3,63})|local:.+")
+_ACCOUNT = re.compile(r"[^@\s]+@[^@\s]+")
+_FOLDER = r"(/[^\s./\\]+)*/?"
+_STORE = re.compile(
+    rf"gcs:\*|(gcs|s3):[a-z0-9_-]{{3,63}}{_FOLDER}|database:[^\s./\\]+{_FOLDER}|local:.+"
+)
 
 # Modules beside the setting `imports`: those of `pydag worker --import`.
 FURTHER_IMPORTS = "PYDAG_WORKER_FURTHER_IMPORTS"
@@ -38,15 +43,32 @@ Names = Annotated[tuple[str, ...], NoDecode]
 
 
 class Connection(BaseModel):
-    """How to reach one Google project: a service account's key file, else ambient credentials."""
+    """How to reach one Google project: a service account's key file, else ambient credentials.
+
+    Either of them may act as another service account.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     project: str | None = None
     key_file: Path | None = None
+    impersonate: str | None = Field(
+        default=None, description="a service account that these credentials act as"
+    )
+    delegates: tuple[str, ...] = Field(
+        default=(), description="accounts in between, each acting as the next"
+    )
     location: str | None = Field(
         default=None, description="where BigQuery jobs of this connection run"
     )
+
+    @field_validator("impersonate", "delegates")
+    @classmethod
+    def _accounts(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        for account in [value] if isinstance(value, str) else value or ():
+            if not _ACCOUNT.fullmatch(account):
+                raise ValueError(f"{account!r} is not the e-mail address of a service account")
+        return value
 
     @field_validator("key_file")
     @classmethod
@@ -77,7 +99,10 @@ class WorkerSettings(BaseSettings):
         default_factory=dict, description="settings of spark scripts"
     )
     stores: Names = Field(
-        default=(), description="trusted script stores: gcs:BUCKET, gcs:*, local:DIR"
+        default=(), description="trusted: gcs:BUCKET/FOLDER, s3:…, database:…, local:DIR, gcs:*"
+    )
+    databases: Annotated[dict[str, SecretStr], NoDecode] = Field(
+        default_factory=dict, description="of scripts: the URL of each, by its name"
     )
     imports: Names = Field(default=(), description="modules whose functions python.call may call")
 
@@ -93,7 +118,7 @@ class WorkerSettings(BaseSettings):
     def _split(cls, value: Any) -> Any:
         return _names(value)
 
-    @field_validator("connections", "spark", mode="before")
+    @field_validator("connections", "spark", "databases", mode="before")
     @classmethod
     def _decode(cls, value: Any) -> Any:
         return json.loads(value) if isinstance(value, str) else value
@@ -111,7 +136,10 @@ class WorkerSettings(BaseSettings):
     def _stores(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for store in value:
             if not _STORE.fullmatch(store):
-                raise ValueError(f"{store!r} is none of gcs:BUCKET, gcs:* and local:DIRECTORY")
+                raise ValueError(
+                    f"{store!r} is none of gcs:BUCKET, s3:BUCKET and database:NAME, each perhaps "
+                    "with /FOLDER, gcs:*, and local:DIRECTORY"
+                )
         return value
 
     @classmethod

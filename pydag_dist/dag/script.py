@@ -10,7 +10,12 @@ from typing import Any, Final
 
 ENGINES: Final = {"bq": ".sql", "spark": ".py", "iac": ".iac"}
 # Dataproc reads its scripts from Cloud Storage.
-STORAGES: Final = {"gcs": ("bq", "spark", "iac"), "local": ("bq", "iac")}
+STORAGES: Final = {
+    "gcs": ("bq", "spark", "iac"),
+    "s3": ("bq", "iac"),
+    "database": ("bq", "iac"),
+    "local": ("bq", "iac"),
+}
 PARTS: Final = "<storage>.<bucket>.<folder>.<engine>.<name>"
 
 # No dot can be in a part, so a path never climbs; a folder may have slashes between its names.
@@ -25,9 +30,12 @@ PATTERN: Final = rf"^({_PLACES})\.{_NAME}$"
 
 @dataclass(frozen=True, slots=True)
 class ScriptPath:
-    """Where a script's text is, and which engine runs it."""
+    """Where a script's text is, and which engine runs it.
 
-    storage: str  # "gcs" or "local"
+    What the path calls a bucket is a directory of a local store, and the name of a database.
+    """
+
+    storage: str  # "gcs", "s3", "database" or "local"
     bucket: str
     folder: str
     engine: str  # "bq", "spark" or "iac"
@@ -49,9 +57,7 @@ class ScriptPath:
 
     def _wrong_parts(self) -> list[str]:
         wrong = []
-        if self.storage in {"s3", "database"}:
-            wrong.append(f'storage "{self.storage}" is not supported: use {_or(STORAGES)}')
-        elif self.storage not in STORAGES:
+        if self.storage not in STORAGES:
             wrong.append(f"storage must be {_or(STORAGES)}, not {quote(self.storage)}")
         if self.engine not in ENGINES:
             wrong.append(f"engine must be {_or(ENGINES)}, not {quote(self.engine)}")

@@ -15,7 +15,6 @@ from workers.operators.bigquery import Query, Statement, query_parameters
 from workers.operators.bigquery_job import Place
 from workers.operators.dataproc_job import JobSpec, SubmitJob
 from workers.scripts import iac, store
-from workers.scripts.cache import cached
 from workers.scripts.fill import check_safe_in_python, fill
 from workers.scripts.params import ScriptParams, resolve
 
@@ -84,9 +83,7 @@ def script_path(context: TaskContext) -> ScriptPath:
 
 
 def _filled(context: TaskContext, path: ScriptPath, params: ScriptParams) -> str:
-    # The cache is no way around trust: a store may have been trusted yesterday.
-    store.check_trusted(path, context.settings.stores)
-    text = cached(context, path.path, lambda: store.read(context, path, params.connection))
+    text = store.text(context, path, params.connection)
     for name, key_file in params.key_files.items():
         if not key_file and f"{{{name}}}" in text:
             raise TaskFailed(

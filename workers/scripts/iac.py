@@ -74,6 +74,12 @@ def run(context: TaskContext, name: str, text: str, connection: str | None) -> N
 def _environment(context: TaskContext, connection: str | None) -> dict[str, str]:
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     found = context.settings.connections.get(connection or context.settings.connection)
+    if found is not None and found.impersonate:
+        raise TaskFailed(
+            f"connection {connection or context.settings.connection} impersonates "
+            f"{found.impersonate}, which an iac script, with clients of its own, can't: name a "
+            "connection with a key_file alone, or one without"
+        )
     if found is not None and found.key_file is not None:
         environment[_CREDENTIALS] = str(found.key_file)
     elif _CREDENTIALS in os.environ:

@@ -1,13 +1,14 @@
-"""Script stores: Cloud Storage buckets and local directories, if this worker trusts them."""
+"""Script stores: which of them this worker trusts, and reading a script from its store."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from pydag_dist.dag.script import ScriptPath
-from workers import google
 from workers.errors import TaskFailed
 from workers.operators.base import TaskContext
+from workers.scripts.cache import cached
+from workers.scripts.stores import S3, Database, Files, Gcs, Script, Store
 
 
 def check_trusted(path: ScriptPath, stores: tuple[str, ...]) -> None:
@@ -16,53 +17,57 @@ def check_trusted(path: ScriptPath, stores: tuple[str, ...]) -> None:
     Whoever can write to a store decides what runs on the worker, so the DAG can't say which.
     """
     if path.storage == "local":
-        if _local_roots(stores):
-            return
-        wanted = "local:DIRECTORY"
+        wanted, trusted = "local:DIRECTORY", bool(_local_roots(stores))
     else:
-        wanted = f"gcs:{path.bucket}"
-        if wanted in stores or "gcs:*" in stores:
-            return
-    raise TaskFailed(
-        f"script {path} is in a store that this worker does not trust (it trusts "
-        f"{', '.join(stores) or 'none'}): add {wanted} to its setting stores, "
-        "if only people you trust can write there"
+        wanted = f"{path.storage}:{path.bucket}"
+        trusted = any(_covers(store, path) for store in stores)
+    if not trusted:
+        raise TaskFailed(
+            f"script {path} is in a store that this worker does not trust (it trusts "
+            f"{', '.join(stores) or 'none'}): add {wanted} to its setting stores, "
+            "if only people you trust can write there"
+        )
+
+
+def _covers(store: str, path: ScriptPath) -> bool:
+    storage, _, place = store.partition(":")
+    if storage != path.storage:
+        return False
+    folder = place.rstrip("/")
+    return (storage, place) == ("gcs", "*") or f"{path.bucket}/{path.object_name}".startswith(
+        f"{folder}/"
     )
 
 
+def text(context: TaskContext, path: ScriptPath, connection: str | None) -> str:
+    """The script's text: from the cache if the DAG wants one and the script has not changed."""
+    # The cache is no way around trust: a store may have been trusted yesterday.
+    check_trusted(path, context.settings.stores)
+    store = _store(context, path, connection)
+    return cached(context, path.path, store.generation, lambda: _read(store, path))
+
+
 def read(context: TaskContext, path: ScriptPath, connection: str | None) -> str:
-    """The script's text; `TaskFailed` if it can't be had."""
-    if path.storage == "local":
-        data = _read_local(path, context.settings.stores)
-    else:
-        data = _read_gcs(context, path, connection)
+    """The script's text as it is now; `TaskFailed` if it can't be had."""
+    return _read(_store(context, path, connection), path)[0]
+
+
+def _read(store: Store, path: ScriptPath) -> tuple[str, str]:
+    script: Script = store.read()
     try:
-        return data.decode()
+        return script.data.decode(), script.generation
     except UnicodeDecodeError as error:
         raise TaskFailed(f"script {path} is not UTF-8 text: {error}") from None
 
 
-def _read_gcs(context: TaskContext, path: ScriptPath, connection: str | None) -> bytes:
-    url = f"gs://{path.bucket}/{path.object_name}"
-    with google.explained(f"script {path} ({url})"):
-        blob = google.storage_client(google.access(context.settings, connection)).bucket(
-            path.bucket
-        )
-        data: bytes = google.call(
-            context.log, blob.blob(path.object_name).download_as_bytes, retry=None
-        )
-        return data
-
-
-def _read_local(path: ScriptPath, stores: tuple[str, ...]) -> bytes:
-    roots = _local_roots(stores)
-    for root in roots:
-        file = (root / path.bucket / path.object_name).resolve()
-        # A link may lead out of the directory that is trusted.
-        if file.is_relative_to(root) and file.is_file():
-            return file.read_bytes()
-    looked = ", ".join(str(root / path.bucket / path.object_name) for root in roots)
-    raise TaskFailed(f"script {path} does not exist: looked for {looked}")
+def _store(context: TaskContext, path: ScriptPath, connection: str | None) -> Store:
+    if path.storage == "gcs":
+        return Gcs(context, path, connection)
+    if path.storage == "s3":
+        return S3(path)
+    if path.storage == "database":
+        return Database(path, context.settings.databases)
+    return Files(path, _local_roots(context.settings.stores))
 
 
 def _local_roots(stores: tuple[str, ...]) -> list[Path]:

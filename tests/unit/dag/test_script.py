@@ -27,7 +27,7 @@ PART = st.sampled_from(["x", "a/b", "/a", "a//b", "a\\b", "", " ", "a\nb", "ü-1
 
 @given(
     st.tuples(
-        st.sampled_from(["gcs", "local", "s3", ""]),
+        st.sampled_from(["gcs", "local", "s3", "database", "ftp", ""]),
         PART,
         PART,
         st.sampled_from(["bq", "spark", "iac", "sh"]),

@@ -5,6 +5,7 @@ import json
 import pytest
 import requests
 from google.api_core import exceptions
+from google.auth import impersonated_credentials
 from google.auth.exceptions import DefaultCredentialsError
 
 from tests.unit.workers.support import Log
@@ -206,3 +207,24 @@ def test_local_services_need_no_credentials(monkeypatch):
     assert google.bigquery_client(found)._connection.API_BASE_URL == "http://127.0.0.1:1"
     assert google.storage_client(found)._connection.API_BASE_URL == "http://127.0.0.1:2"
     assert google.job_client(found, "r").transport.grpc_channel is not None
+
+
+def test_a_connection_may_act_as_another_account(key_file):
+    account = "loader@other.iam.gserviceaccount.com"
+    settings = WorkerSettings(
+        connections={
+            "LOAD": {
+                "key_file": key_file,
+                "impersonate": account,
+                "delegates": ["between@p.example"],
+            }
+        }
+    )
+    client = google.bigquery_client(access(settings, "LOAD"))
+    credentials = client._credentials
+    assert isinstance(credentials, impersonated_credentials.Credentials)
+    assert credentials.service_account_email == account
+    assert credentials._delegates == ["between@p.example"]
+    own = "worker@project-of-the-key.iam.gserviceaccount.com"
+    assert credentials._source_credentials.service_account_email == own
+    assert client.project == "project-of-the-key"

@@ -123,11 +123,11 @@ def test_a_bq_script_says_what_is_missing(tmp_path):
         bq_statement(tmp_path, "{a} {b}", {})
 
 
-def test_a_cached_script_is_not_read_again_but_trusted_again(tmp_path):
+def test_a_cached_script_is_never_stale_and_trusted_again(tmp_path):
     task = context()
     fields = {"script_cache": True, "redis": task.redis}
     bq_statement(tmp_path, "SELECT 1", {}, **fields)
-    assert bq_statement(tmp_path, "SELECT 2", {}, **fields).sql == "SELECT 1"
+    assert bq_statement(tmp_path, "SELECT 2", {}, **fields).sql == "SELECT 2"
     untrusting = context({}, operator="script.bq", script="local.bucket.folder.bq.script", **fields)
     with pytest.raises(TaskFailed, match="does not trust"):
         find("script.bq").statement(untrusting)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import fakeredis
 import pytest
 import redis
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
 
 from pydag_dist.dag.script import ScriptPath
 from tests.unit.workers.support import Log, context
@@ -59,6 +61,14 @@ def test_a_script_must_be_text(script, tmp_path):
         ("gcs.mine.f.bq.s", ("gcs:mine",), True),
         ("gcs.mine.f.bq.s", ("gcs:*",), True),
         ("gcs.mine.f.bq.s", ("gcs:mine2", "local:/srv"), False),
+        ("gcs.mine.f.bq.s", ("gcs:mine/f",), True),
+        ("gcs.mine.f/g.bq.s", ("gcs:mine/f/",), True),
+        ("gcs.mine.f2.bq.s", ("gcs:mine/f",), False),
+        ("gcs.mine.g.bq.s", ("gcs:mine/f",), False),
+        ("s3.mine.f.bq.s", ("s3:mine",), True),
+        ("s3.mine.f.bq.s", ("gcs:mine", "gcs:*"), False),
+        ("database.mine.f.bq.s", ("database:mine/f",), True),
+        ("database.mine.f.bq.s", ("database:other",), False),
         ("gcs.mine.f.bq.s", (), False),
         ("local.mine.f.bq.s", ("local:/srv",), True),
         ("local.mine.f.bq.s", ("gcs:*", "gcs:mine"), False),
@@ -73,39 +83,70 @@ def test_only_stores_of_the_workers_settings_are_trusted(path, stores, trusted):
 
 
 class Reads:
-    """A script store that counts."""
+    """A script store that counts; each text has a generation of its own."""
 
     def __init__(self):
-        self.count = 0
+        self.count = self.asked = 0
+        self.changed = True
 
-    def __call__(self):
-        self.count += 1
-        return f"text {self.count}"
+    def generation(self):
+        self.asked += 1
+        return f"g{self.count + self.changed}"
+
+    def read(self):
+        self.count += self.changed
+        self.changed = False
+        return f"text {self.count}", f"g{self.count}"
+
+    def cached(self, task):
+        return cached(task, PATH, self.generation, self.read)
 
 
 def test_without_a_script_cache_every_try_reads():
     task, reads = context(script_cache=False), Reads()
-    assert [cached(task, PATH, reads) for _ in range(2)] == ["text 1", "text 2"]
+    assert reads.cached(task) == "text 1"
+    reads.changed = True
+    assert reads.cached(task) == "text 2"
+    assert reads.asked == 0
     assert task.redis.keys() == []
 
 
 @pytest.mark.parametrize(("expire", "ttl"), [(7200, 7200), (0, -1)])
 def test_the_cache_keeps_a_script_for_the_time_that_the_dag_says(expire, ttl):
     task, reads, log = context(script_cache=True, expire_cache=expire), Reads(), Log()
-    assert [cached(task, PATH, reads) for _ in range(2)] == ["text 1", "text 1"]
+    assert reads.cached(task) == "text 1"
     assert cache_key(task, PATH) == f"pydag:script:nightly/t/{PATH}"
     assert task.redis.ttl(cache_key(task, PATH)) == ttl
     again = context(script_cache=True, log=log, redis=task.redis)
-    assert cached(again, PATH, reads) == "text 1"
+    assert reads.cached(again) == "text 1"
     assert log.lines == [f"script {PATH} from the cache"]
+    assert (reads.count, reads.asked) == (1, 1)
+
+
+def test_a_script_that_has_changed_is_read_again():
+    task, reads, log = context(script_cache=True, expire_cache=60), Reads(), Log()
+    reads.cached(task)
+    reads.changed = True
+    again = context(script_cache=True, expire_cache=60, log=log, redis=task.redis)
+    assert reads.cached(again) == "text 2"
+    assert log.lines == [f"script {PATH} has changed since it was cached"]
+    assert reads.cached(task) == "text 2"
 
 
 def test_the_cache_is_of_one_dag_and_task():
     task, reads = context(script_cache=True), Reads()
-    cached(task, PATH, reads)
-    cached(context(script_cache=True, redis=task.redis, task_id="u"), PATH, reads)
-    cached(context(script_cache=True, redis=task.redis, dag_id="other"), PATH, reads)
-    assert reads.count == 3
+    reads.cached(task)
+    reads.cached(context(script_cache=True, redis=task.redis, task_id="u"))
+    reads.cached(context(script_cache=True, redis=task.redis, dag_id="other"))
+    assert reads.asked == 0
+    assert len(task.redis.keys()) == 3
+
+
+@pytest.mark.parametrize("kept", ["SELECT 1", "1", "[]", '{"text": "SELECT 1"}'])
+def test_what_is_no_copy_of_ours_is_not_used(kept):
+    task = context(script_cache=True)
+    task.redis.set(cache_key(task, PATH), kept)
+    assert Reads().cached(task) == "text 1"
 
 
 def test_without_redis_the_script_is_read():
@@ -115,7 +156,7 @@ def test_without_redis_the_script_is_read():
     task = context(
         script_cache=True, redis=fakeredis.FakeRedis(server=server, decode_responses=True), log=log
     )
-    assert cached(task, PATH, Reads()) == "text 1"
+    assert Reads().cached(task) == "text 1"
     assert "the script cache can't be read" in log.lines[0]
 
 
@@ -125,8 +166,52 @@ def test_a_full_redis_fails_no_task(monkeypatch):
 
     task, log = context(script_cache=True), Log()
     monkeypatch.setattr(task.redis, "set", full)
-    assert cached(context(script_cache=True, redis=task.redis, log=log), PATH, Reads()) == "text 1"
+    assert Reads().cached(context(script_cache=True, redis=task.redis, log=log)) == "text 1"
     assert "the script cache can't be written" in log.lines[0]
+
+
+class TestDatabase:
+    @pytest.fixture
+    def url(self, tmp_path):
+        url = f"sqlite:///{tmp_path}/scripts.sqlite"
+        self.execute(url, "CREATE TABLE pydag_scripts (path TEXT PRIMARY KEY, body TEXT NOT NULL)")
+        self.execute(url, "INSERT INTO pydag_scripts VALUES ('etl/a.sql', 'SELECT é')")
+        return url
+
+    def execute(self, url, statement):
+        engine = create_engine(url, poolclass=NullPool)
+        with engine.begin() as connection:
+            connection.execute(text(statement))
+
+    def task(self, url, **fields):
+        settings = {"databases": {"scripts": url}, "stores": ["database:scripts/etl"]}
+        return context(settings=settings, **fields)
+
+    def test_a_script_is_a_row(self, url):
+        path = ScriptPath.parse("database.scripts.etl.bq.a")
+        assert store.text(self.task(url), path, None) == "SELECT é"
+
+    def test_a_changed_row_is_never_served_stale(self, url):
+        path = ScriptPath.parse("database.scripts.etl.bq.a")
+        task = self.task(url, script_cache=True)
+        store.text(task, path, None)
+        self.execute(url, "UPDATE pydag_scripts SET body = 'SELECT 2'")
+        assert store.text(task, path, None) == "SELECT 2"
+
+    def test_what_is_not_there_is_said(self, url):
+        with pytest.raises(TaskFailed, match=r"no row etl/b\.sql in pydag_scripts of database"):
+            store.text(self.task(url), ScriptPath.parse("database.scripts.etl.bq.b"), None)
+        path = ScriptPath.parse("database.other.etl.bq.a")
+        with pytest.raises(TaskFailed, match=r"other is not defined on this worker .* scripts\)"):
+            store.read(self.task(url), path, None)
+
+    def test_an_error_of_the_database_shows_no_password(self):
+        url = "sqlite:////nowhere/secret.sqlite"
+        path = ScriptPath.parse("database.scripts.etl.bq.a")
+        with pytest.raises(TaskFailed) as failed:
+            store.text(self.task(url), path, None)
+        assert "unable to open database file" in str(failed.value)
+        assert "secret" not in str(failed.value)
 
 
 def settings(tmp_path):

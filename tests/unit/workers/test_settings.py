@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from pydag_dist.errors import InvalidSettings
@@ -73,7 +75,7 @@ def test_modules_of_the_command_line_are_added(tmp_path, monkeypatch, variable, 
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("STORES", "s3:bucket", "PYDAG_WORKER_STORES: .*'s3:bucket' is none of gcs:BUCKET"),
+        ("STORES", "ftp:bucket", "PYDAG_WORKER_STORES: .*'ftp:bucket' is none of gcs:BUCKET"),
         ("IMPORTS", "os; rm", "PYDAG_WORKER_IMPORTS: .*not a module's dotted name"),
         ("FURTHER_IMPORTS", "os; rm", "PYDAG_WORKER_IMPORTS: .*not a module's dotted name"),
         ("CONNECTIONS", '{"GCP": {"key": "x"}}', r"PYDAG_WORKER_CONNECTIONS\.GCP\.KEY: Extra"),
@@ -111,3 +113,39 @@ def test_a_missing_file_is_named(monkeypatch):
     monkeypatch.setenv("PYDAG_CONFIG", "/nowhere/pydag.toml")
     with pytest.raises(InvalidSettings, match=r"/nowhere/pydag\.toml"):
         load_worker_settings()
+
+
+def test_a_connection_may_impersonate_by_way_of_others(monkeypatch):
+    account = "loader@p.iam.gserviceaccount.com"
+    connections = {"LOAD": {"impersonate": account, "delegates": ["between@p.example"]}}
+    monkeypatch.setenv("PYDAG_WORKER_CONNECTIONS", json.dumps(connections))
+    found = load_worker_settings().connections["LOAD"]
+    assert (found.impersonate, found.delegates) == (account, ("between@p.example",))
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        *("gcs:bucket", "gcs:bucket/folder", "gcs:bucket/folder/below/", "gcs:*", "s3:bucket/f"),
+        *("database:scripts", "database:scripts/etl", "local:/srv/x"),
+    ],
+)
+def test_stores_of_all_kinds_may_be_trusted(monkeypatch, store):
+    monkeypatch.setenv("PYDAG_WORKER_STORES", store)
+    assert load_worker_settings().stores == (store,)
+
+
+@pytest.mark.parametrize(
+    "store", ["gcs:b", "gcs:bucket//x", "gcs:bucket/../x", "s3:*", "database:"]
+)
+def test_stores_that_would_cover_nothing_are_refused(monkeypatch, store):
+    monkeypatch.setenv("PYDAG_WORKER_STORES", store)
+    with pytest.raises(InvalidSettings, match="is none of gcs:BUCKET"):
+        load_worker_settings()
+
+
+def test_the_url_of_a_database_shows_in_no_text(monkeypatch):
+    monkeypatch.setenv("PYDAG_WORKER_DATABASES", '{"scripts": "postgresql://u:secret@h/d"}')
+    settings = load_worker_settings()
+    assert "secret" not in repr(settings)
+    assert settings.databases["scripts"].get_secret_value().endswith("secret@h/d")
