@@ -310,6 +310,34 @@ def test_a_tables_rows_and_freshness_are_checked(client, table):
         run("bigquery.check", f"{table}-f", **of, max_age=60, where="id = 3")
 
 
+# -- another location ---------------------------------------------------------------------------
+
+
+def test_jobs_run_where_the_task_says(client, local_bigquery):
+    from google.cloud.bigquery import Dataset
+
+    dataset = Dataset(f"{PROJECT}.europe")
+    dataset.location = "EU"
+    client.create_dataset(dataset)
+    name = f"{PROJECT}.europe.t"
+    local_bigquery.put("gs://in/eu.csv", "1\n2\n")
+    by = {"field": "id", "start": 0, "end": 10, "interval": 10}
+    load = {"source_uris": ["gs://in/eu.csv"], "destination": name, "partition_by": by}
+    load["table_schema"] = [{"name": "id", "type": "INT64"}]
+    with pytest.raises(TaskFailed, match=r"notFound.* set location in the task"):
+        run("bigquery.query", "eu-elsewhere", sql=f"SELECT * FROM {name}")
+    results = [
+        run("bigquery.load", "eu-load", location="EU", **load),
+        run("bigquery.check", "eu-check", location="EU", table=name, min_rows=2),
+        run("bigquery.query", "eu-query", location="EU", sql=f"SELECT * FROM {name}"),
+        run("bigquery.extract", "eu-extract", location="EU", source=name,
+            destination_uris=["gs://in/eu-out.csv"]),
+    ]  # fmt: skip
+    assert [result["location"] for result in results] == ["EU"] * 4
+    assert all(client.get_job(r["job_id"], location="EU").state == "DONE" for r in results)
+    assert asked(waits(name, partition="0", location="EU"))[0].result["rows"] == 2
+
+
 # -- wait_table ---------------------------------------------------------------------------------
 
 
