@@ -257,17 +257,22 @@ def explain(error: exceptions.GoogleAPICallError) -> str:
     if isinstance(details, dict) and details.get("message"):
         return explain_details(details)
     code = error.grpc_status_code.name if error.grpc_status_code else error.code
-    return f"{getattr(code, 'name', code)}: {error.message}"
+    name = str(getattr(code, "name", code))
+    return f"{name}: {error.message}{_advice(name)}"
 
 
 def explain_details(details: dict[str, Any]) -> str:
     """The same of an error as the REST API writes one, and what to do about it."""
     reason, message = str(details.get("reason", "error")), str(details.get("message", ""))
     location = f" at {details['location']}" if details.get("location") else ""
-    advice = _ADVICE.get(reason, "")
+    advice = _advice(reason)
     if reason == "notFound" and " in location " in message:
-        advice = "if it is elsewhere, set location in the task, the connection or the worker"
-    return f"{reason}{location}: {message}{f' ({advice})' if advice else ''}"
+        advice = " (if it is elsewhere, set location in the task, the connection or the worker)"
+    return f"{reason}{location}: {message}{advice}"
+
+
+def _advice(reason: str) -> str:
+    return f" ({_ADVICE[reason]})" if reason in _ADVICE else ""
 
 
 def transient(error: BaseException) -> bool:

@@ -228,3 +228,19 @@ def test_a_connection_may_act_as_another_account(key_file):
     own = "worker@project-of-the-key.iam.gserviceaccount.com"
     assert credentials._source_credentials.service_account_email == own
     assert client.project == "project-of-the-key"
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (exceptions.PermissionDenied("no", errors=()), r"PERMISSION_DENIED: no \(give .*dataproc"),
+        (
+            exceptions.Forbidden("no", errors=[{"reason": "forbidden", "message": "no"}]),
+            r"forbidden: no \(give .*roles/storage.objectUser on the bucket\)",
+        ),
+        (exceptions.FailedPrecondition("busy"), "FAILED_PRECONDITION: busy$"),
+    ],
+)
+def test_a_permanent_error_says_what_to_do(error, advice):
+    with pytest.raises(TaskFailed, match=advice), explained("x"):
+        raise error
