@@ -37,6 +37,7 @@ NAMES: Final = (
 OF_A_CHILD: Final = frozenset({"item", "index"})
 
 MAX_LEVELS: Final = 40  # of an expression: what Python compiles has at most 200 parentheses
+MAX_BRACKETS: Final = 20  # in each other: Jinja2's parser must not run out of stack in any process
 MAX_NODES: Final = 2_000  # of a template
 
 _ALLOWED: Final = (
@@ -130,6 +131,7 @@ def parse(text: str) -> Template:
 
 
 def _parse(text: str) -> Template:
+    _check_brackets(text)
     parts: list[str | nodes.Expr] = []
     seen = _Seen()
     for statement in _ENVIRONMENT.parse(text).body:
@@ -145,6 +147,17 @@ def _parse(text: str) -> Template:
         raise BadTemplate("has no expression")
     params = None if seen.all_params else frozenset(seen.params)
     return Template(text, tuple(parts), frozenset(seen.names), frozenset(seen.tasks), params)
+
+
+def _check_brackets(text: str) -> None:
+    if sum(map(text.count, "([{")) <= MAX_BRACKETS:
+        return
+    depth = 0
+    for _, kind, value in _ENVIRONMENT.lex(text):
+        if kind == "operator":
+            depth += (value in "([{") - (value in ")]}")
+            if depth > MAX_BRACKETS:
+                raise BadTemplate(f"has more than {MAX_BRACKETS} brackets in each other")
 
 
 def list_path(over: str) -> tuple[str, tuple[str | int, ...]]:

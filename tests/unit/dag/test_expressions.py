@@ -111,7 +111,8 @@ def test_a_template_is_its_value(text, value):
         ("{{ tasks.a-b.result }}", 'write tasks.ID.result, or tasks."ID"..result if'),
         ("{{ ['a'] | map('replace', 'a', 'b') }}", "map takes an attribute or one of abs"),
         ("{{ ['a'] | map(ds) }}", "map takes an attribute or one of abs"),
-        ("{{ " + "(" * 300 + "1" + ")" * 300 + " }}", "nested too deeply"),
+        ("{{ " + "(" * 300 + "1" + ")" * 300 + " }}", "more than 20 brackets in each other"),
+        ("{{ " + "[" * 21 + "1" + "]" * 21 + " }}", "more than 20 brackets in each other"),
         ("{{ " + "not " * 50 + "1 }}", "more than 40 levels"),
         ("{{ params" + ".a" * 50 + " }}", "more than 40 levels"),
         ("{{ [" + "1," * 2_000 + "] }}", "2,000 parts"),
@@ -165,6 +166,34 @@ def test_a_value_that_is_missing_or_wrong_is_told(text, message):
 def test_nothing_grows_without_bounds(text):
     with pytest.raises(BadTemplate, match=r"longer than|too large|is no number|at most"):
         render(text)
+
+
+@pytest.mark.parametrize(
+    ("form", "times"),
+    [
+        ("({})", 20),
+        ("[{}]", 20),
+        ("(not {})", 20),
+        ("({} if true else 1)", 20),
+        ("(1 | default({}))", 10),
+        ("{{'a': {}}}", 19),
+        ("[{}][0]", 19),
+    ],
+)
+def test_what_is_nested_as_deep_as_may_be_can_be_rendered_from_a_deep_stack(form, times):
+    expression = "1"
+    for _ in range(times):
+        expression = form.format(expression)
+
+    def deep(levels):
+        return deep(levels - 1) if levels else render(f"{{{{ {expression} }}}} ")
+
+    assert deep(200)
+
+
+def test_brackets_are_counted_in_expressions_only():
+    sql = "SELECT " + "(" * 50 + "1" + ")" * 50
+    assert render(sql + " = {{ '[[[' }}") == sql + " = [[["
 
 
 def test_what_a_template_names_is_known_before_it_is_rendered():
