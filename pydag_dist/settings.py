@@ -11,6 +11,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -79,5 +80,10 @@ def load_settings() -> Settings:
             f"PYDAG_{'.'.join(map(str, p['loc'])).upper()}: {p['msg']}" for p in error.errors()
         )
         raise InvalidSettings(problems) from None
+    except SettingsError as error:
+        # The only variable that is not a plain value.
+        raise InvalidSettings(
+            f'PYDAG_WEBHOOKS must be JSON, such as {{"on-call": "https://…"}}: {error}'
+        ) from None
     settings.home = settings.home.expanduser()
     return settings
