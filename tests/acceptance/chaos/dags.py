@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pydag_dist import Dag
@@ -31,7 +31,7 @@ class RandomTask:
     """A task as it was drawn; its first `fails` tries fail, wherever and whenever they run."""
 
     name: str
-    kind: Literal["call", "branch", "query"]
+    kind: Literal["call", "branch", "query", "expanded"]
     upstream: tuple[str, ...]
     rule: str
     fails: int
@@ -39,6 +39,10 @@ class RandomTask:
     allow_failure: bool
     ms: int
     follows: tuple[str, ...] = ()  # of a branch
+    items: int | None = None  # it returns a list of so many
+    over: str = ""  # of an expanded task: that list's task
+    item: int | None = None  # of a child of an expanded task
+    names: str = ""  # the task whose result its own one names
 
     @property
     def end(self) -> str:
@@ -53,7 +57,33 @@ class RandomTask:
     @property
     def result(self) -> Any:
         """What it returns in the end."""
-        return list(self.follows) if self.kind == "branch" else {"of": self.name, "ms": self.ms}
+        if self.kind == "branch":
+            return list(self.follows)
+        if self.items is not None:
+            return list(range(self.items))
+        result: dict[str, Any] = {"of": self.name, "ms": self.ms}
+        if self.names:
+            result["names"] = self.names
+        if self.item is not None:
+            result["item"] = self.item
+        return result
+
+    def error(self, number: int) -> str:
+        """A part of what it says when that try fails."""
+        return "division by zero" if self.kind == "query" else f"told to fail in try {number}"
+
+    def children(self, items: int) -> list[RandomTask]:
+        """What it expands into; of three children one fails, if any does."""
+        return [
+            replace(
+                self,
+                name=f"{self.name}.{i}",
+                kind="call",
+                item=i,
+                fails=self.fails if i % 3 == 1 else 0,
+            )
+            for i in range(items)
+        ]
 
 
 @dataclass(frozen=True)
@@ -78,11 +108,12 @@ class RandomDag:
                 "dag_id": self.dag_id,
                 "processors": self.processors,
                 "weight": self.weight,
-                "tasks": [self._task(task, journal) for task in self.tasks.values()],
+                "params": {"journal": journal},
+                "tasks": [self._task(task) for task in self.tasks.values()],
             }
         )
 
-    def _task(self, task: RandomTask, journal: str) -> dict[str, Any]:
+    def _task(self, task: RandomTask) -> dict[str, Any]:
         content: dict[str, Any] = {
             "task_id": task.name,
             "dependencies": list(task.upstream),
@@ -92,13 +123,36 @@ class RandomDag:
             "allow_failure": task.allow_failure,
         }
         if task.kind == "query":
-            sql = f"INSERT INTO {DATASET}.effects VALUES ('{self.dag_id}', '{task.name}')"
+            before = f"INSERT INTO {DATASET}.effects VALUES ('"
+            insert = f"""{before!r} ~ run_id ~ "', '{task.name}')\""""
+            sql = f"{{{{ {insert} if try_number > {task.fails} else 'SELECT 1 / 0' }}}}"
             return content | {"operator": "bigquery.query", "params": {"sql": sql}}
-        kwargs = {"journal": journal, "ms": task.ms, "fails": task.fails, "result": task.result}
+        fails, result = task.fails, task.result
+        if task.kind == "expanded":
+            content["expand"] = {"over": f"tasks.{task.over}.result"}
+            fails = f"{{{{ {task.fails} if index % 3 == 1 else 0 }}}}"
+            result = result | {"of": "{{ task_id }}", "item": "{{ item }}"}
+        if task.names:
+            result = result | {"names": f"{{{{ tasks.{task.names}.result.of }}}}"}
+        kwargs = {
+            "journal": "{{ params.journal }}",
+            "ms": task.ms,
+            "fails": fails,
+            "result": result,
+        }
         params = {"callable": "tests.acceptance.chaos.work:call", "kwargs": kwargs}
         return content | {
             "operator": "branch" if task.kind == "branch" else "python.call",
             "params": params,
+        }
+
+    def children(self, states: Mapping[str, str]) -> dict[str, RandomTask]:
+        """What tasks that have ended so have expanded into."""
+        return {
+            child.name: child
+            for name, task in self.tasks.items()
+            if task.kind == "expanded" and states[name] in EXECUTED
+            for child in task.children(self.tasks[task.over].items or 0)
         }
 
     def skipped(self, branch: str) -> set[str]:
@@ -132,16 +186,31 @@ class RandomDag:
             else:
                 verdict = decide(task.rule, heard, len(order))
         assert verdict is not None, f"{task} after {heard}"
-        return task.end if verdict == "ready" else verdict
+        return self._end(task) if verdict == "ready" else verdict
+
+    def _end(self, task: RandomTask) -> str:
+        if task.kind != "expanded":
+            return task.end
+        ends = {child.end for child in task.children(self.tasks[task.over].items or 0)}
+        return "failed" if "failed" in ends else "success" if ends else "skipped"
 
     def run_state(self, states: Mapping[str, str]) -> str:
         """How a run ends whose tasks have ended so."""
-        failed = [name for name, state in states.items() if state == "failed"]
-        return "failed" if any(not self.tasks[n].allow_failure for n in failed) else "success"
+        failed = [task for task in self.tasks.values() if states[task.name] == "failed"]
+        return "success" if all(task.allow_failure for task in failed) else "failed"
 
 
 def random_dag(chance: random.Random, dag_id: str) -> RandomDag:
     """From chains to wide DAGs, a few seconds of work each."""
+    return RandomDag(
+        dag_id,
+        _random_tasks(chance),
+        processors=chance.choice([0, 0, 0, 1, 4]),
+        weight=chance.choice([1.0, 1.0, 3.0]),
+    )
+
+
+def _random_tasks(chance: random.Random) -> dict[str, RandomTask]:
     count = chance.choice([chance.randint(1, 8), chance.randint(8, 25), chance.randint(25, 60)])
     reach = chance.choice([1, 3, 10, count])
     most = chance.choice([1, 2, 4])
@@ -159,23 +228,33 @@ def random_dag(chance: random.Random, dag_id: str) -> RandomDag:
     tasks: dict[str, RandomTask] = {}
     for name, parents in upstream.items():
         kinds: list[Any] = ["call"] * 6 + ["query"] * 2
-        kind = chance.choice(kinds + ["branch"] * 2 if downstream[name] else kinds)
-        fails = chance.randint(1, 3) if kind != "query" and chance.random() < failing else 0
+        calls = [parent for parent in parents if tasks[parent].kind == "call"]
+        if downstream[name]:
+            kinds += ["branch"] * 2
+        if calls:
+            kinds += ["expanded"] * 2
+        kind = chance.choice(kinds)
+        over = chance.choice(calls) if kind == "expanded" else ""
+        if over and tasks[over].items is None:
+            tasks[over] = replace(tasks[over], items=chance.choice([0, 1, 3, 10]), names="")
+        rule = "all_success" if over else chance.choice(RULES)
+        named = chance.random() < 0.5 and kind == "call" and rule == "all_success"
         follows = [t for t in downstream[name] if chance.random() < 0.5]
         tasks[name] = RandomTask(
             name=name,
             kind=kind,
             upstream=parents,
-            rule=chance.choice(RULES),
-            fails=fails,
+            rule=rule,
+            fails=chance.randint(1, 3) if chance.random() < failing else 0,
             retries=chance.choice([0, 1, 3]),
             allow_failure=chance.random() < 0.1,
             ms=chance.randint(0, longest),
             follows=tuple(follows) if kind == "branch" else (),
+            over=over,
+            names=calls[0] if calls and named else "",
         )
-    return RandomDag(
-        dag_id,
-        tasks,
-        processors=chance.choice([0, 0, 0, 1, 4]),
-        weight=chance.choice([1.0, 1.0, 3.0]),
-    )
+    # A list has no task's name in it.
+    for name, task in tasks.items():
+        if task.names and tasks[task.names].items is not None:
+            tasks[name] = replace(task, names="")
+    return tasks

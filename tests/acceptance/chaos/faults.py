@@ -47,7 +47,7 @@ class Fault:
     recovered_after: float | None = None  # seconds
     overtaken: bool = False  # another fault befell all that it had touched
     after_outage: bool = False  # leases were not judged yet
-    processes: frozenset[int] = frozenset()  # killed or paused, with what they forked
+    processes: frozenset[int] = frozenset()  # whose tries may run again
     until: float = 0  # when paused processes went on, or Redis with its lost writes
     lost_writes_since: float | None = None
     over: bool = False
@@ -72,14 +72,24 @@ class Scene:
 
     def touch(self, tries: list[Try]) -> None:
         """Tries that the fault befalls now; what befell them before is no longer to be measured."""
-        self.fault.at = time.time()
-        self.fault.touched = self.fault.left = tries
+        self._touch(tries)
         again = {t.key for t in tries}
         for fault in self.earlier:
             fault.left = [t for t in fault.left if t.key not in again]
             fault.overtaken |= bool(fault.touched) and not fault.left
         last = max(self.system.redis_changes, default=0)
         self.fault.after_outage = self.fault.at - last < OUTAGE_GRACE
+
+    def touch_all(self) -> None:
+        """All that is held, but for what an earlier fault has lost: that takes longer now."""
+        lost = {t.key for fault in self.earlier for t in fault.left}
+        self._touch([t for t in self.held() if t.key not in lost])
+        for fault in self.earlier:
+            fault.after_outage = True
+
+    def _touch(self, tries: list[Try]) -> None:
+        self.fault.at = time.time()
+        self.fault.touched = self.fault.left = tries
 
     def held(self) -> list[Try]:
         return self.system.held() or []
@@ -144,9 +154,12 @@ def kill_coordinator(scene: Scene) -> Steps:
     yield 0
 
 
-def _pause(scene: Scene, worker: Part, processes: list[int], what: str) -> Steps:
+def _pause(
+    scene: Scene, worker: Part, processes: list[int], what: str, *, lease_is_lost: bool = True
+) -> Steps:
     scene.fault.what = f"{what} of {worker.log.name}"
-    scene.fault.processes = frozenset(processes)
+    if lease_is_lost:
+        scene.fault.processes = frozenset(processes)
     scene.fault.until = float("inf")
     tries = [t for t in scene.held() if t.worker == worker.name]
     scene.touch([t for t in tries if worker.pid in processes or t.process in processes])
@@ -174,7 +187,8 @@ def pause_child(scene: Scene) -> Steps:
     running = [t.process for t in scene.held() if t.process in children]
     if not (running or children):
         raise NotNow
-    return _pause(scene, worker, [scene.chance.choice(running or children)], "a child")
+    child = scene.chance.choice(running or children)
+    return _pause(scene, worker, [child], "a child", lease_is_lost=False)
 
 
 def pause_worker(scene: Scene) -> Steps:
@@ -200,7 +214,7 @@ def _without_redis(scene: Scene) -> Callable[[], None]:
 def _redis_away(scene: Scene, seconds: float) -> Steps:
     give_back = _without_redis(scene)
     scene.fault.what = f"{seconds:.1f} s"
-    scene.touch(scene.held())
+    scene.touch_all()
     scene.system.kill_redis()
     yield seconds
     scene.system.start_redis()
@@ -224,10 +238,10 @@ def _rolled_back(scene: Scene, seconds: float) -> Steps:
     scene.fault.until = float("inf")
     copy = scene.system.copy_redis()
     yield seconds
-    scene.touch(scene.held())
     scene.system.kill_redis()
     scene.system.put_back(copy)
     scene.system.start_redis()
+    scene.touch_all()  # as Redis believes it now
     scene.fault.until = time.time()
     give_back()
 
@@ -240,6 +254,22 @@ def roll_back_1(scene: Scene) -> Steps:
 def roll_back_5(scene: Scene) -> Steps:
     """Restart Redis from its file as it was five seconds before."""
     return _rolled_back(scene, 5)
+
+
+def wipe(scene: Scene) -> Steps:
+    """Kill -9 Redis, and start it with nothing: all that is left is the history."""
+    give_back = _without_redis(scene)
+    with scene.system.if_redis_can():
+        scene.fault.what = "all"
+        scene.fault.lost_writes_since = scene.system.written_until()
+        scene.fault.until = float("inf")
+        scene.touch_all()
+        scene.system.kill_redis()
+        scene.system.wipe()
+        yield 1
+        scene.system.start_redis()
+        scene.fault.until = time.time()
+    give_back()
 
 
 def drop_messages(scene: Scene) -> Steps:
@@ -292,6 +322,7 @@ KINDS: dict[Kind, int] = {
     redis_away: 1,
     roll_back_1: 1,
     roll_back_5: 1,
+    wipe: 1,
     drop_messages: 2,
     copy_messages: 2,
 }

@@ -7,9 +7,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pydag_dist.engine import RunSnapshot
+from pydag_dist.engine import RunSnapshot, TaskSnapshot
 from tests.acceptance.chaos import work
-from tests.acceptance.chaos.dags import DATASET, EXECUTED
+from tests.acceptance.chaos.dags import DATASET, EXECUTED, RandomTask
 from tests.acceptance.chaos.faults import Fault
 from tests.acceptance.chaos.system import Submitted, System
 from workers import remote_ids
@@ -74,7 +74,7 @@ class Judge:
         jobs = self._jobs()
         rows = self._rows()
         for run in self._system.runs.values():
-            snapshot = self._system.engine.snapshot(run.run_id)
+            snapshot = self._system.snapshot(run.run_id)
             found += [Violation(text, run.run_id, task) for text, task in _ends(run, snapshot)]
             found += self._executed(run, snapshot, tries)
             found += self._remote(run, snapshot, jobs, rows)
@@ -84,8 +84,9 @@ class Judge:
 
     def _executed(self, run: Submitted, snapshot: RunSnapshot, tries: Tries) -> Iterator[Violation]:
         """Each try ran once, or again for a reason; none was skipped, none came too much."""
-        for name, task in run.dag.tasks.items():
-            if task.kind == "query":
+        states = {name: task.state for name, task in snapshot.tasks.items()}
+        for name, task in (run.dag.tasks | run.dag.children(states)).items():
+            if task.kind in ("query", "expanded"):
                 continue
             runs = snapshot.tasks[name].state in EXECUTED
             wanted = set(range(1, task.tries + 1)) if runs else set()
@@ -132,13 +133,19 @@ class Judge:
         for name, task in run.dag.tasks.items():
             if task.kind != "query":
                 continue
-            wanted = 1 if snapshot.tasks[name].state in EXECUTED else 0
-            job = remote_ids.job_id("bigquery", run.dag.dag_id, run.run_id, name, 1)
-            row = f"{run.dag.dag_id}/{name}"
-            for what, count in (("remote job", jobs.pop(job, 0)), ("row", rows.pop(row, 0))):
-                if count != wanted:
-                    text = f"its {what} is there {count} times, not {wanted}"
-                    yield Violation(text, run.run_id, name)
+            state = snapshot.tasks[name].state
+            wanted = task.tries if state in EXECUTED else 0
+            ids = [
+                remote_ids.job_id("bigquery", run.dag.dag_id, run.run_id, name, number + 1)
+                for number in range(task.retries + 1)
+            ]
+            found = [jobs.pop(job, 0) for job in ids]
+            if found != [1] * wanted + [0] * (len(ids) - wanted):
+                text = f"its tries have {found} remote jobs, not one each of {wanted}"
+                yield Violation(text, run.run_id, name)
+            count = rows.pop(f"{run.run_id}/{name}", 0)
+            if count != (state == "success"):
+                yield Violation(f"its row is there {count} times", run.run_id, name)
 
     def _jobs(self) -> Counter[str]:
         ids = (job["id"] for job in self._system.bigquery.journal())
@@ -146,35 +153,47 @@ class Judge:
 
     def _rows(self) -> Counter[str]:
         client = self._system.bigquery.client()
-        sql = f"SELECT dag, task, COUNT(*) AS n FROM {DATASET}.effects GROUP BY dag, task"
-        return Counter({f"{row.dag}/{row.task}": row.n for row in client.query(sql).result()})
+        sql = f"SELECT run, task, COUNT(*) AS n FROM {DATASET}.effects GROUP BY run, task"
+        return Counter({f"{row.run}/{row.task}": row.n for row in client.query(sql).result()})
 
 
 def _ends(run: Submitted, snapshot: RunSnapshot) -> Iterator[tuple[str, str]]:
     """What of the run's end differs from what its definition says."""
     states = {name: task.state for name, task in snapshot.tasks.items()}
-    if set(states) != set(run.dag.tasks):
+    if missing := set(run.dag.tasks) - set(states):
+        yield f"it has no tasks {sorted(missing)}", ""
+        return
+    children = run.dag.children(states)
+    if set(states) != set(run.dag.tasks) | set(children):
         yield f"it has the tasks {sorted(states)}", ""
         return
     if snapshot.state != (wanted := run.dag.run_state(states)):
         yield f"the run is {snapshot.state}, not {wanted}", ""
     for name, task in run.dag.tasks.items():
-        seen = snapshot.tasks[name]
-        allowed = run.dag.allowed(name, states)
-        if seen.state not in allowed:
-            yield f"it is {seen.state}, not {' or '.join(sorted(allowed))}: {seen.error}", name
-            continue
-        number = task.tries if seen.state in EXECUTED else 1
-        if seen.try_number != number:
-            yield f"it ended in try {seen.try_number}, not {number}", name
-        error = f"ValueError: told to fail in try {number}" if seen.state == "failed" else None
-        if seen.error != error:
-            yield f"its error is {seen.error!r}, not {error!r}", name
-        if task.kind == "query":
-            continue
-        result = task.result if seen.state == "success" else None
-        if seen.result != result:
-            yield f"its result is {seen.result!r}, not {result!r}", name
+        for text in _end(task, snapshot.tasks[name], run.dag.allowed(name, states)):
+            yield text, name
+    for name, child in children.items():
+        for text in _end(child, snapshot.tasks[name], {child.end}):
+            yield text, name
+
+
+def _end(task: RandomTask, seen: TaskSnapshot, allowed: set[str]) -> Iterator[str]:
+    if seen.state not in allowed:
+        yield f"it is {seen.state}, not {' or '.join(sorted(allowed))}: {seen.error}"
+        return
+    if task.kind == "expanded":
+        return  # its children say it all
+    number = task.tries if seen.state in EXECUTED else 1
+    if seen.try_number != number:
+        yield f"it ended in try {seen.try_number}, not {number}"
+    error = task.error(number) if seen.state == "failed" else None
+    if (seen.error is None) != (error is None) or (error and error not in str(seen.error)):
+        yield f"its error is {seen.error!r}, not {error!r}"
+    if task.kind == "query":
+        return
+    result = task.result if seen.state == "success" else None
+    if seen.result != result:
+        yield f"its result is {seen.result!r}, not {result!r}"
 
 
 def left_behind(system: System) -> Iterator[Violation]:
@@ -193,6 +212,9 @@ def left_behind(system: System) -> Iterator[Violation]:
         for name, found in (
             (f"fair:{queue}", store.zrange(key(f"fair:{queue}"), 0, -1)),
             (f"q:{queue}", store.lrange(key(f"q:{queue}"), 0, -1)),
+            (f"due:{queue}", store.zrange(key(f"due:{queue}"), 0, -1)),
+            (f"groups:{queue}", store.zrange(key(f"groups:{queue}"), 0, -1)),
+            (f"polls:{queue}", store.hgetall(key(f"polls:{queue}"))),
         ):
             if found:
                 yield Violation(f"{name} is not empty: {found}")
@@ -200,5 +222,5 @@ def left_behind(system: System) -> Iterator[Violation]:
         for part in ("ready", "active", "work", "kept"):
             if store.exists(system.engine.run_key(run.run_id, part)):
                 yield Violation(f"its key {part} is still there", run.run_id)
-        if store.hget(system.engine.run_key(run.run_id), "left") != "0":
+        if store.hget(system.engine.run_key(run.run_id), "left") not in ("0", None):
             yield Violation("it counts tasks that have not ended", run.run_id)

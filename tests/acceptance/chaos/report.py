@@ -24,18 +24,19 @@ NO_WAITING = {
     "redis_away",
     "roll_back_1",
     "roll_back_5",
+    "wipe",
 }
 
 
-AFTER_OUTAGE = ", leases not judged yet"
+AFTER_OUTAGE = ", Redis away before or meanwhile"
 
 
 def table(faults: Sequence[Fault]) -> Iterator[str]:
     """Per kind of fault: how many, and how long until all that they touched had moved on.
 
     That is, until every try that the fault touched had ended or was claimed anew, from the fault
-    on. A try that another fault touched meanwhile counts for that one. What was committed within
-    45 s after Redis had been away has rows of its own: no lease expires then.
+    on. A try that another fault touched meanwhile counts for that one. No lease expires within
+    45 s after Redis was away: faults that had to wait for that have rows of their own.
     """
     kinds: dict[str, list[Fault]] = defaultdict(list)
     for fault in faults:

@@ -18,7 +18,9 @@ from redis.retry import Retry
 
 from pydag_dist.client.client import new_run_id
 from pydag_dist.engine import ENDED_RUN_STATES, ENDED_TASK_STATES, Engine, is_passing
-from pydag_dist.engine.snapshot import parse_record
+from pydag_dist.engine.snapshot import RunSnapshot, parse_record
+from pydag_dist.errors import UnknownRun
+from pydag_dist.history import History
 from tests.acceptance.chaos import work
 from tests.acceptance.chaos.dags import DATASET, RandomDag
 from tests.cluster import Cluster, Part
@@ -34,6 +36,7 @@ SLOW_QUERIES = "-t[0-9]*[37]-"  # of job ids: these take REMOTE_SECONDS
 REMOTE_SECONDS = 4
 OLD_MESSAGES = 100
 START_SECONDS = 20
+RESTORE_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class Submitted:
     at: float
     state: str | None = None
     ended_at: float | None = None  # since when it is known to have ended; None again if it goes on
+    unknown_since: float | None = None  # since when Redis has not had it
 
 
 class System:
@@ -84,6 +88,8 @@ class System:
         self.redis_changes: list[float] = []  # when it went or came
         self.runs: dict[str, Submitted] = {}
         self.journal = directory / "work.jsonl"
+        self.home = directory / "home"
+        self.history = History(f"sqlite:///{self.home / 'history.sqlite'}")
         self.surprises: list[str] = []
         self.killed: list[Try] = []  # whose process a fault killed
         self.old_messages: list[tuple[str, str]] = []  # queue, message
@@ -93,6 +99,8 @@ class System:
     def __enter__(self) -> Self:
         self._stack = contextlib.ExitStack()
         with self._stack:
+            self.home.mkdir()
+            self._stack.callback(self.history.close)
             self._stack.enter_context(self.server)
             self._stack.enter_context(self.bigquery)
             self._prepare_bigquery()
@@ -123,7 +131,7 @@ class System:
     def _prepare_bigquery(self) -> None:
         client = self.bigquery.client()
         client.create_dataset(DATASET)
-        client.query(f"CREATE TABLE {DATASET}.effects (dag STRING, task STRING)").result()
+        client.query(f"CREATE TABLE {DATASET}.effects (run STRING, task STRING)").result()
         self.bigquery.fault(method="run", job_id=SLOW_QUERIES, delay=REMOTE_SECONDS, count=None)
 
     # Parts
@@ -131,7 +139,8 @@ class System:
     def start(self, name: str) -> None:
         """Start a coordinator, or a worker of that name."""
         if name == "coordinator":
-            part = self.cluster.start(name, ["-m", "pydag_dist", "coordinator"])
+            command = ["-m", "pydag_dist", "coordinator"]
+            part = self.cluster.start(name, command, PYDAG_HOME=str(self.home))
             self.coordinators.append(part)
             return
         command = ["-m", "pydag_dist", "worker", "-n", f"{name}@chaos", "-c", str(SLOTS)]
@@ -205,6 +214,16 @@ class System:
         shutil.rmtree(target)
         copy.rename(target)
 
+    def wipe(self) -> None:
+        """Let a stopped Redis begin with nothing."""
+        assert not self.redis_is_up
+        shutil.rmtree(self.server.directory / "appendonlydir")
+
+    def written_until(self) -> float:
+        """The time of the oldest event that the history may not have."""
+        oldest = self.store.xrange(self.engine.key("history"), count=1)
+        return int(oldest[0][0].partition("-")[0]) / 1000 if oldest else time.time()
+
     @contextlib.contextmanager
     def if_redis_can(self) -> Iterator[None]:
         """Leave the block where Redis can't do it now."""
@@ -240,9 +259,36 @@ class System:
                     run.ended_at = run.ended_at or time.time()
                 else:
                     run.ended_at = None
-                if state is None:
-                    self._send(run)
+                self._miss(run)
             self._remember_messages()
+
+    def _miss(self, run: Submitted) -> None:
+        """Of a run that Redis does not have: it is in the history, or will be restored from there.
+
+        If it is not, as one that was submitted a moment before, its client sends it again.
+        """
+        if run.state is not None:
+            run.unknown_since = None
+            return
+        run.unknown_since = run.unknown_since or time.time()
+        past = self.history.snapshot(run.run_id) if self._has_history() else None
+        if past is not None and past.ended:
+            run.ended_at = time.time()
+        elif time.time() - run.unknown_since > RESTORE_SECONDS:
+            self._send(run)
+
+    def _has_history(self) -> bool:
+        return (self.home / "history.sqlite").exists()
+
+    def snapshot(self, run_id: str) -> RunSnapshot:
+        """The run as Redis has it, else as the history does."""
+        try:
+            return self.engine.snapshot(run_id)
+        except UnknownRun:
+            past = self.history.snapshot(run_id)
+            if past is None:
+                raise
+            return past
 
     def unended(self) -> list[Submitted]:
         return [run for run in self.runs.values() if run.ended_at is None]
@@ -272,7 +318,9 @@ class System:
         tries = list(tries)
         with self.if_redis_can():
             records = self._records([[t.run, t.task] for t in tries])
-            return [t for t, r in zip(tries, records, strict=True) if not _moved_on(t, r)]
+            ended = {run.run_id for run in self.runs.values() if run.ended_at is not None}
+            pairs = zip(tries, records, strict=True)
+            return [t for t, r in pairs if t.run not in ended and not _moved_on(t, r)]
         return tries
 
     def told(self, run_id: str) -> list[str]:

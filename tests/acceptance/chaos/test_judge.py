@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import Counter
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.acceptance.chaos.faults import KINDS, Fault, order
 from tests.acceptance.chaos.judge import Judge, _ends, executions
 from tests.acceptance.chaos.system import Submitted
 from tests.acceptance.chaos.work import Line
+from workers import remote_ids
 
 
 def drawn(name: str, *upstream: str, **fields: Any) -> RandomTask:
@@ -136,19 +138,38 @@ def test_a_process_that_went_on_to_another_task_had_released_its_outcome() -> No
     assert violations([*TWICE, other], hit(21, 100))
 
 
-def test_remote_effects_are_counted() -> None:
-    task = drawn("q", kind="query")
+@pytest.mark.parametrize(
+    ("jobs", "rows", "wrong"),
+    [
+        ({1: 1, 2: 1}, 1, 0),
+        ({1: 1}, 1, 1),  # a try was skipped
+        ({1: 1, 2: 1, 3: 1}, 1, 1),  # a try too much
+        ({1: 1, 2: 2}, 1, 1),
+        ({1: 1, 2: 1}, 2, 1),
+        ({}, 0, 2),
+    ],
+)
+def test_remote_effects_are_counted(jobs: dict[int, int], rows: int, wrong: int) -> None:
+    task = drawn("q", kind="query", fails=1, retries=3)
     judge = Judge(SimpleNamespace(), [])  # type: ignore[arg-type]
-    ended = snapshot("success", q=("success", 1, None, {}))
+    ended = snapshot("success", q=("success", 2, None, {}))
+    ids = {remote_ids.job_id("bigquery", "d", "r", "q", n): count for n, count in jobs.items()}
+    found = judge._remote(run_of(task), ended, Counter(ids), Counter({"r/q": rows}))
+    assert len(list(found)) == wrong
 
-    def found(jobs: int, rows: int) -> int:
-        from workers import remote_ids
 
-        job = remote_ids.job_id("bigquery", "d", "r", "q", 1)
-        counts = Counter({job: jobs}), Counter({"d/q": rows})
-        return len(list(judge._remote(run_of(task), ended, *counts)))
+def test_an_expanded_task_ends_as_its_children_do() -> None:
+    def ends(items: int, fails: int) -> set[str]:
+        tasks = drawn("list", items=items), drawn("x", "list", kind="expanded", over="list")
+        dag = run_of(tasks[0], replace(tasks[1], fails=fails)).dag
+        return dag.allowed("x", {"list": "success"})
 
-    assert [found(*n) for n in [(1, 1), (0, 0), (2, 1), (1, 2)]] == [0, 2, 1, 1]
+    assert [ends(0, 0), ends(3, 0), ends(3, 1), ends(1, 1)] == [
+        {"skipped"},
+        {"success"},
+        {"failed"},
+        {"success"},  # its second child would fail
+    ]
 
 
 def test_random_dags_have_an_end_and_rules_differ_in_it() -> None:
