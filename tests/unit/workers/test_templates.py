@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+import json
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pydag_dist.coordinator.spec import RunParams, spec_of
+from pydag_dist.dag import Dag
 from pydag_dist.engine import Held
+from tests.unit.dag.strategies import dags, json_values
 from workers.errors import TaskFailed
 from workers.templates import children, rendered
 
@@ -103,3 +110,45 @@ def test_lists_are_counted_where_they_are():
 def test_no_list_to_expand_over_fails_the_try(result, path, message):
     with pytest.raises(TaskFailed, match=message):
         children(result, {"each": path})
+
+
+def planned(dag, task_id, run):
+    """The spec as a worker gets it."""
+    return json.loads(spec_of(dag, dag.tasks[task_id], None, run))
+
+
+@given(
+    st.dictionaries(st.sampled_from("ab"), json_values), st.dictionaries(st.just("b"), json_values)
+)
+def test_params_come_through_as_they_were_given(defaults, given_params):
+    raw = {
+        "dag_id": "x",
+        "params": {"a": 0, "b": 1} | defaults,
+        "tasks": [
+            {
+                "task_id": "t",
+                "operator": "python.call",
+                "params": {"callable": "steps:run", "args": ["{{ params.a }}", "{{ params.b }}"]},
+            }
+        ],
+    }
+    spec = planned(Dag.parse(raw), "t", RunParams(given_params, "2026-01-31T00:00:00+00:00"))
+    found = rendered(Held("r", "t", 1, ""), spec, None)["args"]
+
+    merged = raw["params"] | given_params
+    assert json.dumps(found) == json.dumps([merged["a"], merged["b"]])
+
+
+@given(dags(), json_values)
+def test_any_dag_that_is_right_can_be_rendered(raw, result):
+    dag = Dag.parse(raw)
+    for task_id, task in dag.tasks.items():
+        spec = planned(dag, task_id, RunParams({"day": 1, "n": 2}, "2026-01-31T00:00:00+00:00"))
+        held = Held("r", f"{task_id}.0" if task.expand else task_id, 1, "")
+        try:
+            found = rendered(held, spec, lambda tasks: dict.fromkeys(tasks, result))
+        except TaskFailed as error:
+            assert task.expand or "template" in str(error)  # noqa: PT017
+        else:
+            assert found.keys() == task.params.keys()
+            json.dumps(found)
