@@ -22,15 +22,13 @@ from pydag_dist.errors import PydagError
 from workers import google, operators, patience
 from workers.errors import TaskFailed
 from workers.operators.base import TaskContext
-from workers.operators.bigquery import Query
+from workers.operators.bigquery import Query, will_bill
 from workers.process import worker_settings
 from workers.templates import rendered
 
 _AT_ONCE = 8  # dry runs
 _PATIENCE = 120.0  # seconds
-_MB = 1 << 20
 _TIB = 1 << 40
-_LEAST = 10 * _MB  # billed for a query, and for each table that it names
 
 # What costs nothing: https://cloud.google.com/bigquery/pricing#free
 _FREE = frozenset({"bigquery.load", "bigquery.extract"})
@@ -78,10 +76,8 @@ def _estimate(dag: Dag, task: Task, run: RunParams) -> Estimate:
         job = query.dry_run(_context(dag, task, run))
     except (_NotBefore, GoogleAPICallError, TaskFailed) as error:
         return _unknown(task, error)
-    read, tables = job.total_bytes_processed or 0, len(job.referenced_tables or ())
-    billed = max(-(-read // _MB) * _MB, _LEAST * tables)
-    is_script = job.statement_type == "SCRIPT"
-    return Estimate(read, billed, "at least: a script" if is_script else "")
+    note = "at least: a script" if job.statement_type == "SCRIPT" else ""
+    return Estimate(job.total_bytes_processed or 0, will_bill(job), note)
 
 
 def _unknown(task: Task, error: Exception) -> Estimate:
@@ -148,6 +144,7 @@ def _as_json(dag: Dag, found: Mapping[str, Estimate], price: float) -> str:
         "dag_id": dag.dag_id,
         "bytes": sum(one.bytes or 0 for one in found.values()),
         "billed": billed,
+        "budget": dag.budget_bytes,
         "price": billed / _TIB * price,
         "unknown": [name for name, one in found.items() if one.billed is None],
         "tasks": tasks,
@@ -175,6 +172,8 @@ def _as_text(dag: Dag, found: Mapping[str, Estimate], price: float) -> str:
         ).rstrip()
         for row in rows
     ]
+    if dag.budget_bytes is not None and billed > dag.budget_bytes:
+        lines.append(f"More than the DAG's budget_bytes, {_size(dag.budget_bytes)}.")
     if others := len(dag.tasks) - len(found):
         lines.append(f"{others} tasks run no jobs of BigQuery, or only ask for tables.")
     return "\n".join(lines)

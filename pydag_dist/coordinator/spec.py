@@ -40,6 +40,8 @@ def spec_of(dag: Dag, task: Task, choice: Choice | None, run: RunParams) -> str:
         "script_cache": dag.script_cache,
         "expire_cache": dag.expire_cache,
     }
+    if dag.budget_bytes is not None:
+        spec["budget_bytes"] = dag.budget_bytes
     if choice is not None:
         spec["branch"] = choice
     if template := _template(params, dag, run):

@@ -24,6 +24,7 @@ Flag = Annotated[bool, Strict()]
 Id = Annotated[str, Strict(), Field(pattern=patterns.ID, max_length=ID_LENGTH)]
 Seconds = Annotated[float, Strict(), Field(gt=0, le=SECONDS_PER_YEAR, allow_inf_nan=False)]
 Retries = Annotated[int, Strict(), Field(ge=0, le=100)]
+Bytes = Annotated[int, Strict(), Field(gt=0, le=2**60)]
 Params = Annotated[dict[str, Any], BeforeValidator(read_params, json_schema_input_type=dict | str)]
 
 
@@ -154,6 +155,9 @@ class DagFields:
     params: Annotated[dict[str, Any], _doc("defaults of a run's params")] = field(
         default_factory=dict
     )
+    budget_bytes: Annotated[
+        Bytes | None, _doc("bytes that the BigQuery queries of a run may bill")
+    ] = None
     on_success: Annotated[Hooks, _doc("told when a run succeeded: URLs, or names of them")] = field(
         default_factory=list
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -135,6 +136,27 @@ def test_a_job_that_fails_says_why_and_what_to_do(local_bigquery, table, reason,
 def test_what_is_elsewhere_needs_its_location(client, table):
     with pytest.raises(TaskFailed, match=r"notFound: Not found: .*set location in the task"):
         run("bigquery.query", table, sql=f"SELECT * FROM {DATASET}.no_such")
+
+
+def test_a_budget_stops_the_query_that_would_exceed_it(client, table, local_bigquery):
+    client.query_and_wait(f"CREATE TABLE `{table}` AS SELECT 1 AS id")
+    first = task(
+        "bigquery.query", f"{table}-1", sql=f"INSERT INTO `{table}` SELECT * FROM `{table}`"
+    )
+    first = replace(first, budget_bytes=15 * 2**20)  # one query bills 10 MB
+    second = replace(first, task_id=f"{table}-2")
+    query = find("bigquery.query")
+    assert query.execute(first)["bytes_billed"] == 10 * 2**20
+    with pytest.raises(
+        TaskFailed,
+        match="budget_bytes of DAG nightly is 15,728,640: its run has "
+        "billed or started 10,485,760, and this query would bill 10,485,760",
+    ):
+        query.execute(second)  # fmt: skip
+    assert rows(client, table) == [(1,), (1,)]
+    script = f"CREATE TABLE `{table}_s` AS SELECT 1 AS id; SELECT * FROM `{table}_s`"
+    made = replace(first, task_id=f"{table}-3", params={"sql": script}, budget_bytes=2**30)
+    assert query.execute(made)["statement_type"] == "SCRIPT"
 
 
 # -- load ---------------------------------------------------------------------------------------

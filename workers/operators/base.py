@@ -39,11 +39,12 @@ class TaskContext:
     expire_cache: int  # seconds; 0: for ever
     log: logging.Logger  # its lines go to the task's log
     settings: WorkerSettings
-    redis: redis.Redis  # with decode_responses; operators keep cached scripts there, nothing else
+    redis: redis.Redis  # with decode_responses; operators keep cached scripts and budgets there
     key_prefix: str = "pydag"
     branch: dict[str, Any] | None = None  # of a branch: its downstream tasks, what each reaches
     # Tasks that are expanded over the result, and where in it their lists are.
     expanded_by: Mapping[str, Sequence[str | int]] = field(default_factory=dict)
+    budget_bytes: int | None = None  # that the run's queries may bill
 
 
 def parsed_params(context: TaskContext, model: type[Model]) -> Model:

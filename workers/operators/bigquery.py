@@ -11,13 +11,16 @@ from google.api_core.exceptions import GoogleAPICallError
 from google.cloud import bigquery
 
 from pydag_dist.dag.bigquery_params import BigQueryQuery
-from workers import google
+from workers import budget, google
 from workers.errors import TaskFailed
 from workers.operators.base import TaskContext, parsed_params
 from workers.operators.bigquery_job import Job, Place, client_of, configured, layout
 
 # BigQuery's type of a JSON value: https://cloud.google.com/bigquery/docs/parameterized-queries
 _TYPES: Mapping[type, str] = {bool: "BOOL", int: "INT64", float: "FLOAT64", str: "STRING"}
+
+_MB = 1 << 20
+_LEAST_A_TABLE = 10 * _MB
 
 _STATEMENTS = 100  # of a script, in its result: that is kept in Redis
 
@@ -60,7 +63,8 @@ class Query(Job):
     def insert(
         self, context: TaskContext, client: bigquery.Client, options: Mapping[str, Any]
     ) -> Any:
-        """Insert the query's job."""
+        """Insert the query's job, if the run's budget has room for it."""
+        budget.take(context, lambda: self._will_bill(context))
         statement = self.statement(context)
         return google.call(
             context.log,
@@ -70,6 +74,14 @@ class Query(Job):
             job_retry=None,
             **options,
         )
+
+    def _will_bill(self, context: TaskContext) -> int:
+        try:
+            return will_bill(self.dry_run(context))
+        except GoogleAPICallError as error:
+            # Maybe it names a table that it makes itself; what it bills will count.
+            context.log.warning("not known before what it bills: %s", google.explain(error))
+            return 0
 
     def dry_run(self, context: TaskContext) -> bigquery.QueryJob:
         """What BigQuery says of the query without running it; raises Google's own errors."""
@@ -92,6 +104,7 @@ class Query(Job):
 
     def result(self, context: TaskContext, client: bigquery.Client, job: Any) -> dict[str, Any]:
         """Statistics of the query; of a script, of its statements, too."""
+        budget.settle(context, job.total_bytes_billed or 0)
         told = {
             "statement_type": job.statement_type,
             "rows": _rows(context, job),
@@ -107,6 +120,13 @@ class Query(Job):
         if job.num_child_jobs:
             told["statements"] = _children(context, client, job)
         return told
+
+
+def will_bill(job: bigquery.QueryJob) -> int:
+    """The bytes that a dry-run query would be billed: https://cloud.google.com/bigquery/pricing."""
+    tables = len(job.referenced_tables or ())
+    whole = -(-(job.total_bytes_processed or 0) // _MB) * _MB
+    return max(whole, _LEAST_A_TABLE * tables)
 
 
 def query_parameters(values: Mapping[str, Any] | list[Any]) -> list[Parameter]:

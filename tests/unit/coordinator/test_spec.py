@@ -44,6 +44,11 @@ def test_a_plain_task_is_what_the_file_says():
     }
 
 
+def test_a_budget_goes_to_every_task():
+    found = specs(call("a"), call("b"), budget_bytes=10**12)
+    assert {spec["budget_bytes"] for spec in found.values()} == {10**12}
+
+
 def test_templates_get_what_they_name_and_no_more():
     found = specs(
         call("a"),
