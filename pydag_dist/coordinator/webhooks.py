@@ -43,7 +43,8 @@ class Webhooks:
         self._named = named
         self._stopping = stopping
         self._free = threading.Semaphore(PARALLEL)
-        self._told: dict[str, set[str]] = {}  # run -> hooks that need not be told again
+        # Run -> when it ended, and the hooks that need not be told of that again.
+        self._told: dict[str, tuple[str, set[str]]] = {}
 
     def run(self) -> None:
         """Tell hooks until stopped."""
@@ -80,7 +81,10 @@ class Webhooks:
         dag = json.loads(self._engine.submitted_dag(run_id))
         hooks = dag.get("on_success" if head["state"] == "success" else "on_failure", [])
         body = json.dumps(self._message(run_id, head)).encode()
-        told = self._told.setdefault(run_id, set())
+        ended_at, told = self._told.get(run_id, ("", set()))
+        if ended_at != head["ended_at"]:
+            told = set()
+            self._told[run_id] = head["ended_at"], told
         told.update(
             hook for hook in hooks if hook not in told and self._is_told(run_id, hook, body)
         )

@@ -186,6 +186,18 @@ def test_a_run_that_was_resumed_is_told_of_when_it_ends_again(
     assert [message["state"] for message in receiver.taken] == ["success"]
 
 
+def test_each_end_of_a_run_is_told_of(installation: Installation) -> None:
+    with Receiver() as good, Receiver(statuses=(500,) * TRIES) as bad, telling(installation, {}):
+        run_id = ended(installation, "failed", on_failure=[good.url, bad.url], on_success=good.url)
+        wait_until(lambda: bad.paths, "one hook was told and one was not")
+        installation.engine.resume(run_id)
+        installation.plan(run_id)
+        installation.end(installation.claim())
+        wait_settled(installation)
+
+    assert [message["state"] for message in good.taken] == ["failed", "success"]
+
+
 def test_a_run_that_is_gone_is_forgotten(
     installation: Installation, told: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
