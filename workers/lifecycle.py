@@ -21,9 +21,11 @@ from celery.worker import state as worker_state
 
 from pydag_dist.engine import Engine, Held, check_redis, is_passing
 from pydag_dist.errors import UnsafeRedis
+from workers.outcome import Ended
+from workers.polls import POLLS
 from workers.process import PAUSE, SOCKET_TIMEOUT, engine, settings, until_redis_can
 from workers.stopping import STOP, grace
-from workers.task import Ended, Execute, Release, held_by
+from workers.task import Execute, Release, held_by
 
 log = logging.getLogger(__name__)
 
@@ -64,9 +66,11 @@ class Renewal(threading.Thread):
         task, so the process is still the one that holds the try.
         """
         requests = {
-            held_by(request._context): request  # noqa: SLF001  where Celery keeps headers
+            held: request
             for request in worker_state.reserved_requests
             if request.task.name == Execute.name
+            # Where Celery keeps headers. Polls hold nothing that could be renewed.
+            and (held := held_by(request._context)).run != POLLS  # noqa: SLF001
         }
         self._held = list(requests)
         for held, since in self._to_stop.items():

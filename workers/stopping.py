@@ -48,6 +48,17 @@ def stoppable(held: Held) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def not_now() -> Iterator[None]:
+    """In here nothing is stopped: calls of Redis must not be broken off. The parent asks again."""
+    global _running  # noqa: PLW0603
+    held, _running = _running, None
+    try:
+        yield
+    finally:
+        _running = held
+
+
+@contextlib.contextmanager
 def cancelling() -> Iterator[None]:
     """In here the parent is more patient: stopping a remote job takes as long as it takes."""
     at = os.getpid() % len(_cancelling)

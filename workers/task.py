@@ -2,48 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import queue
-import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import time
 from functools import partial
 from typing import Any
 
 from billiard.common import terminate_handler_fired
 from celery import Task, states
-from celery.exceptions import Ignore, Terminated, WorkerLostError
+from celery.exceptions import Ignore, Retry, Terminated, WorkerLostError
 from celery.worker.request import Request
 
-from pydag_dist.engine import Held, Outcome
+from pydag_dist.engine import Claim, Held, Outcome
 from pydag_dist.engine.messages import EXECUTE, RELEASE
-from workers import operators, patience
-from workers.errors import RemoteStateUnknown, TaskFailed
-from workers.logs import log_key, task_log
-from workers.operators.base import TaskContext
-from workers.operators.branch import skipped
-from workers.process import engine, settings, until_redis_can, worker_settings
-from workers.stopping import Stopped, cancelling, stoppable
-from workers.templates import children, rendered
+from workers import operators
+from workers.context import task_context, with_params
+from workers.errors import TaskFailed
+from workers.operators import Done, TaskContext, Wait
+from workers.outcome import Ended, cancelled, failed, report, storable, succeeded
+from workers.polls import POLLS, defer, poll
+from workers.process import engine, until_redis_can
+from workers.stopping import Stopped, not_now, stoppable
 
-CANCEL_PATIENCE = 90.0  # seconds for all calls of a cancel, which waits until the job is over
-MAX_ERROR = 8_000  # characters of an error that the engine keeps
-MAX_RESULT = 65_536  # bytes of a result as JSON: results are for facts, not for data
-
-_OF_PARAMS = frozenset({"params", "template", "expand"})  # of a spec: what becomes of its params
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a try ended: the outcome, the result as JSON or "", the error or ""."""
-
-    outcome: Outcome
-    result: str = ""
-    error: str = ""
-    skips: tuple[str, ...] = ()
-    expand: Mapping[str, int] = field(default_factory=dict)
+INLINE = 5.0  # seconds that a remote job may hold a slot which nobody else waits for
 
 
 class UnacknowledgedRequest(Request):  # type: ignore[misc]  # Celery has no types
@@ -82,7 +63,10 @@ class Execute(Task):  # type: ignore[misc]  # Celery has no types
     def run(self) -> None:
         """Claim the try, execute its operator, and leave the outcome for the chord's hook."""
         request = self.request  # looked up on a stack every time
-        held = held_by(request)
+        held, queue = held_by(request), request.delivery_info["routing_key"]
+        if held.run == POLLS:
+            poll(queue, held.task, held.token, request.hostname)
+            return
         answer = until_redis_can(
             partial(
                 engine().claim,
@@ -96,112 +80,57 @@ class Execute(Task):  # type: ignore[misc]  # Celery has no types
         )
         if isinstance(answer, str):
             raise Ignore(f"{held.run}/{held.task}: {answer}")
-        with _context(held, answer.spec) as context:
-            ended = _execute(held, context) if answer.order == "run" else _cancel(context)
+        with task_context(held, answer.spec) as context:
+            ended = _obey(held, answer, context, queue)
         request.pydag_ended = ended
         if ended.outcome != "success":
             raise TaskFailed(ended.error)  # so that Flower shows a failure
 
 
-@contextlib.contextmanager
-def _context(held: Held, spec: dict[str, Any]) -> Iterator[TaskContext]:
-    redis_client = engine().redis
-    key = log_key(settings().key_prefix, held.run, held.task, held.try_number)
-    with task_log(redis_client, key, settings().retention) as log:
-        try:
-            params = rendered(held, spec, partial(_results, held.run))
-        except TaskFailed as error:
-            log.error("%s", error)  # noqa: TRY400  the message is meant to be enough
-            raise
-        yield TaskContext(
-            run_id=held.run,
-            task_id=held.task,
-            try_number=held.try_number,
-            log=log,
-            settings=worker_settings(),
-            redis=redis_client,
-            key_prefix=settings().key_prefix,
-            params=params,
-            **{name: value for name, value in spec.items() if name not in _OF_PARAMS},
-        )
-
-
-def _results(run: str, tasks: Sequence[str]) -> dict[str, Any]:
-    return until_redis_can(partial(engine().results, run, tasks))
-
-
-def _execute(held: Held, context: TaskContext) -> Ended:
-    log = context.log
+def _obey(held: Held, claim: Claim, context: TaskContext, queue: str) -> Ended:
+    """Run the try, or cancel what it left running."""
     try:
+        context = with_params(held, claim.spec, context)
+        if claim.order == "cancel":
+            return cancelled(context)
         with stoppable(held):
-            result = operators.find(context.operator).execute(context)
-        return _succeeded(context, result)
+            answer = _execute(context, queue)
+        if isinstance(answer, Done):
+            return succeeded(context, answer.result)
     except Stopped:
-        log.warning("told to stop")
-        return _cancel(context)
-    except TaskFailed as error:
-        log.error("%s", error)  # noqa: TRY400  the message is meant to be enough
-        return Ended("failed", error=_storable(str(error)))
-    except RemoteStateUnknown as error:
-        # Failing the try would make a new one, and with it a second remote job.
-        log.warning("%s", error)
-        return Ended("dead", error=_storable(str(error)))
+        context.log.warning("told to stop")
+        return cancelled(context)
     except BaseException as error:
         if terminate_handler_fired():
             raise  # somebody ends this process: the try isn't over, and runs elsewhere
         # An exit would look like a dead child, MemoryError ends Celery's parent.
-        log.exception("%s", type(error).__name__)
-        lines = traceback.format_exception_only(error)
-        return Ended("failed", error=_storable("".join(lines).strip()))
+        return failed(context, error)
+    return _defer(held, context, answer)
 
 
-def _succeeded(context: TaskContext, result: Any) -> Ended:
-    skips: tuple[str, ...] = ()
-    if context.branch is None:
-        packed = _packed(context.operator, result)
-    else:
-        skips, packed = tuple(skipped(result, context.branch)), json.dumps(result)
-    if not context.expanded_by:
-        return Ended("success", packed, skips=skips)
-    expand = children(json.loads(packed or "null"), context.expanded_by)
-    return Ended("success", packed, skips=skips, expand=expand)
-
-
-def _cancel(context: TaskContext) -> Ended:
-    """Cancel what the try left running elsewhere; nothing there is success."""
+def _execute(context: TaskContext, queue: str) -> Done | Wait:
+    """The result, or the wait for a remote job that others should not have to wait for."""
     operator = operators.find(context.operator)
-    try:
-        if isinstance(operator, operators.RemoteOperator):
-            with cancelling(), patience.limited(CANCEL_PATIENCE):
-                operator.cancel(context, operator.handle(context))
-    except Exception as error:
-        context.log.exception("could not cancel it; it will be asked for again")
-        return Ended("dead", error=_storable(str(error)))
-    return Ended("stopped", error="stopped")
+    if not isinstance(operator, operators.RemoteOperator):
+        return Done(operator.execute(context))
+    until = time.monotonic() + INLINE
+
+    def is_patient() -> bool:
+        with not_now():
+            wanted = until_redis_can(partial(engine().wanted, queue))
+        return not wanted and time.monotonic() < until
+
+    return operator.start(context, is_patient)
 
 
-def _packed(operator: str, result: Any) -> str:
-    """What an operator returned as JSON, None as an empty text."""
-    if result is None:
-        return ""
-    try:
-        packed = json.dumps(result, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise TaskFailed(
-            f"{operator} returned a {type(result).__name__} that is not JSON ({error}): "
-            "return None, or text, numbers, booleans, lists and objects of these"
-        ) from None
-    if len(packed) > MAX_RESULT:
-        raise TaskFailed(
-            f"{operator} returned {len(packed):,} bytes of JSON, and at most {MAX_RESULT:,} are "
-            "kept: write data to a table or a file, and return its name"
-        )
-    return packed
-
-
-def _storable(error: str) -> str:
-    """An error's text as Redis takes it: not too long, and without halves of characters."""
-    return error[:MAX_ERROR].encode(errors="replace").decode()
+def _defer(held: Held, context: TaskContext, wait: Wait) -> Ended:
+    answer = defer(held, context, wait)
+    if answer == "ok":
+        # Celery calls no hook then, and Flower shows RETRY.
+        raise Retry(f"deferred: {wait.state or 'its remote job was submitted'}")
+    if answer == "cancel":
+        return cancelled(context)
+    raise Ignore(f"{held.run}/{held.task}: {answer}")
 
 
 class Release(Task):  # type: ignore[misc]  # Celery has no types
@@ -223,30 +152,18 @@ class Release(Task):  # type: ignore[misc]  # Celery has no types
         self, run: str, task: str, try_number: int, *, token: str, outcome: Outcome, error: str = ""
     ) -> str:
         """Release a try; answers as `Engine.release` does."""
-        return self.release(Held(run, task, int(try_number), token), Ended(outcome, error=error))
-
-    def release(self, held: Held, ended: Ended) -> str:
-        """Tell the engine, for as long as it takes."""
-        return until_redis_can(
-            partial(
-                engine().release,
-                held,
-                ended.outcome,
-                ended.result,
-                ended.error,
-                skips=ended.skips,
-                expand=ended.expand,
-            )
-        )
+        return report(Held(run, task, int(try_number), token), Ended(outcome, error=error))
 
     def in_place(self, request: Any, state: str, result: Any) -> None:
         """What Celery's tracer (in a child) or request (in the parent) reports of a try."""
         held = held_by(request)
+        if held.run == POLLS:
+            return  # what it found is reported already, and what it didn't is due again
         ended = getattr(request, "pydag_ended", None) or _ended(state, result)
         if os.getpid() == self.parent_pid:
             self.for_parent.put((held, ended))
         else:
-            self.release(held, ended)
+            report(held, ended)
 
 
 def _ended(state: str, result: Any) -> Ended:
@@ -257,4 +174,4 @@ def _ended(state: str, result: Any) -> Ended:
         return Ended("revoked")
     if isinstance(result, WorkerLostError | Terminated):
         return Ended("dead")
-    return Ended("failed", error=_storable(str(result)))
+    return Ended("failed", error=storable(str(result)))

@@ -90,7 +90,7 @@ def _message(app: Celery, queue: str) -> dict[str, Any]:
             headers={"pydag": {name: _MARKS[name] for name in ("run", "task", "try", "push")}},
         )
     (message,) = captured
-    return message | {"headers": _headers(message), "properties": _properties(message)}
+    return message | {"headers": _headers(message), "properties": _properties(queue)}
 
 
 def _headers(message: dict[str, Any]) -> dict[str, Any]:
@@ -100,7 +100,8 @@ def _headers(message: dict[str, Any]) -> dict[str, Any]:
     return told | {"origin": "pydag", "headers": {}}
 
 
-def _properties(message: dict[str, Any]) -> dict[str, Any]:
+def _properties(queue: str) -> dict[str, Any]:
     """Those that are no copies of headers, and not about an answer, which nobody waits for."""
-    delivery_info = message["properties"]["delivery_info"]
+    # Not Celery's own: it takes the default queue's key, since it can't route by no exchange.
+    delivery_info = {"exchange": "", "routing_key": queue}
     return {"delivery_info": delivery_info, "delivery_tag": _MARKS["push"]}

@@ -80,7 +80,8 @@ def jobs(bigquery: LocalBigQuery) -> dict[str, str]:
 def test_a_job_runs_once_whenever_its_worker_is_killed(
     cluster: Cluster, bigquery: LocalBigQuery, moment: str
 ) -> None:
-    bigquery.fault(method="run", delay=1, count=3)  # so that they are waited for
+    # So that they are waited for; the second time only after a death has been noticed.
+    bigquery.fault(method="run", delay=10 if moment == "while it waits" else 1, count=3)
     cluster.coordinator()
     worker(cluster, bigquery, moment, load="xx", query="x", extract="x")
     run = cluster.submit([LOAD, QUERY, EXTRACT])

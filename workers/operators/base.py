@@ -149,7 +149,8 @@ class RemoteOperator(Operator):
 
     def group(self, context: TaskContext, handle: Handle) -> str:
         """The tries of one group are polled together, by `poll_many`."""
-        connection = handle.get("connection") or context.settings.connection
+        given = handle.get("connection") or context.params.get("connection")
+        connection = given or context.settings.connection
         return f"{context.operator}:{connection}"
 
     def local(self) -> bool:

@@ -6,44 +6,44 @@ import pytest
 
 from tests.unit.workers.support import context
 from workers.errors import TaskFailed
-from workers.task import MAX_RESULT, _packed, _succeeded
+from workers.outcome import MAX_RESULT, packed, succeeded
 
 
 def test_a_result_is_packed_as_json():
-    assert _packed("python.call", (1, {"a": None})) == '[1, {"a": null}]'
+    assert packed("python.call", (1, {"a": None})) == '[1, {"a": null}]'
 
 
 def test_no_result_is_an_empty_text():
-    assert _packed("python.call", None) == ""
+    assert packed("python.call", None) == ""
 
 
 @pytest.mark.parametrize("result", [{1}, float("nan"), object()])
 def test_a_result_that_is_not_json_fails_the_task(result):
     with pytest.raises(TaskFailed, match=r"python\.call returned a .* that is not JSON"):
-        _packed("python.call", result)
+        packed("python.call", result)
 
 
 def test_a_result_has_its_limit():
     longest = "x" * (MAX_RESULT - 2)
-    assert len(_packed("python.call", longest)) == 65_536
+    assert len(packed("python.call", longest)) == 65_536
 
     with pytest.raises(TaskFailed, match=r"returned 65,537 bytes of JSON, and at most 65,536 are"):
-        _packed("python.call", longest + "x")
+        packed("python.call", longest + "x")
 
 
 def test_a_list_is_counted_for_the_tasks_that_expand_over_it():
-    ended = _succeeded(context(expanded_by={"each": ["files"]}), {"files": ("a", "b")})
+    ended = succeeded(context(expanded_by={"each": ["files"]}), {"files": ("a", "b")})
 
     assert (ended.outcome, ended.expand) == ("success", {"each": 2})
 
 
 def test_a_result_without_the_list_fails_the_try():
     with pytest.raises(TaskFailed, match="task each is expanded over result, which must be a list"):
-        _succeeded(context(expanded_by={"each": []}), None)
+        succeeded(context(expanded_by={"each": []}), None)
 
 
 def test_a_branch_can_be_expanded_over():
     branch = {"downstream": ["x", "y"], "reaches": {"x": [], "y": []}}
-    ended = _succeeded(context(branch=branch, expanded_by={"x": []}), ["x"])
+    ended = succeeded(context(branch=branch, expanded_by={"x": []}), ["x"])
 
     assert (ended.skips, ended.expand) == (("y",), {"x": 1})

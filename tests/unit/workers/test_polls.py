@@ -1,0 +1,208 @@
+"""What becomes of deferred tries that are polled, told to an engine that only remembers it."""
+
+from __future__ import annotations
+
+import json
+from typing import ClassVar
+
+import fakeredis
+import pytest
+from celery.exceptions import Ignore
+
+from pydag_dist.engine import Due, Held
+from tests.unit.workers.support import context
+from workers import operators, patience, polls
+from workers.errors import RemoteStateUnknown, TaskFailed
+from workers.operators import Done, Pending, RemoteOperator, Wait
+from workers.settings import WorkerSettings
+
+HELD = Held("run", "t", 1, "push")
+
+
+class Engine:
+    """Hands out what is due, and remembers what it is told."""
+
+    def __init__(self):
+        self.redis = fakeredis.FakeRedis(decode_responses=True)
+        self.due: list[Due] = []
+        self.released: dict[str, tuple] = {}
+        self.deferred: list[list] = []
+        self.known = {"up": {"rows": 3}}
+
+    def claim_polls(self, *claim):
+        self.claim = claim
+        return self.due
+
+    def release(self, held, *ended, skips, expand):
+        self.released[held.task] = (*ended, skips, expand)
+        return "ok"
+
+    def defer(self, given):
+        self.deferred.append(given)
+        return ["ok"] * len(given)
+
+    def results(self, _run, tasks):
+        return {task: self.known[task] for task in tasks}
+
+
+class Scripted(RemoteOperator):
+    """Its jobs are as the params say."""
+
+    answers: ClassVar[dict[str, object]] = {
+        "done": Done({"rows": 7}),
+        "pending": Pending("RUNNING"),
+        "failed": TaskFailed("the job failed"),
+        "unknown": RemoteStateUnknown("no answer"),
+        "bug": KeyError("mine"),
+        "big": Done("x" * 70_000),
+        "list": Done([1, 2, 3]),
+    }
+
+    def handle(self, _context):
+        return {}
+
+    def submit(self, _context):
+        return {}
+
+    def poll(self, context, handle):
+        handle["seen"] = handle.get("seen", 0) + 1
+        answer = self.answers[context.params["is"]]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def cancel(self, _context, _handle):
+        """Nothing to do."""
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    engine = Engine()
+    monkeypatch.setattr("workers.process._engine_of", lambda _pid: engine)
+    monkeypatch.setattr("workers.context.worker_settings", WorkerSettings)
+    find = operators.find
+    monkeypatch.setattr(
+        operators, "find", lambda name: Scripted() if name == "acme.x" else find(name)
+    )
+    return engine
+
+
+def due(engine, *states, **spec):
+    for state in states:
+        given = {
+            "dag_id": "d",
+            "operator": "acme.x",
+            "script": None,
+            "params": {"is": state},
+            "script_cache": False,
+            "expire_cache": 0,
+            **spec,
+        }
+        wait = {"handle": {}, "interval": 2.0, "state": ""}
+        engine.due.append(Due(Held("run", state, 1, "push"), given, json.dumps(wait)))
+
+
+def poll():
+    polls.poll("bigquery", "acme.x:GCP", "push", "w1@host")
+
+
+def lines(engine, task):
+    entries = engine.redis.xrange(f"pydag:log:run:{task}:1")
+    return [fields["line"] for _, fields in entries]
+
+
+def test_what_has_ended_is_released_and_the_rest_given_back_in_one_call(engine):
+    due(engine, "pending", "done", "failed", "unknown")
+    poll()
+    assert engine.claim == ("bigquery", "acme.x:GCP", "push", "w1@host")
+    assert engine.released == {
+        "done": ("success", '{"rows": 7}', "", (), {}),
+        "failed": ("failed", "", "the job failed", (), {}),
+    }
+    ((pending, unknown),) = engine.deferred
+    assert (pending.held.task, unknown.held.task) == ("pending", "unknown")
+    assert {pending.group, unknown.group} == {"acme.x:GCP"}
+    assert {pending.held.token, unknown.held.token} == {"push"}
+    assert (pending.delay, unknown.delay) == (2.0, 2.0)
+    assert json.loads(pending.handle) == {
+        "handle": {"seen": 1},
+        "interval": 3.0,
+        "state": "RUNNING",
+    }
+    assert json.loads(unknown.handle)["interval"] == 2.0
+    assert lines(engine, "pending") == ["RUNNING"]
+    assert lines(engine, "failed") == ["the job failed"]
+    assert lines(engine, "unknown") == ["no answer"]
+
+
+def test_an_unexpected_error_fails_its_own_try_only(engine):
+    due(engine, "bug", "done")
+    poll()
+    outcome, _, error, *_ = engine.released["bug"]
+    assert (outcome, error) == ("failed", "KeyError: 'mine'")
+    assert "Traceback (most recent call last):" in lines(engine, "bug")
+    assert engine.released["done"][0] == "success"
+    assert engine.deferred == []
+
+
+def test_a_result_that_is_too_big_fails_the_try(engine):
+    due(engine, "big")
+    poll()
+    outcome, result, error, *_ = engine.released["big"]
+    assert (outcome, result) == ("failed", "")
+    assert error.startswith("acme.x returned 70,002 bytes of JSON, and at most 65,536")
+
+
+def test_a_list_says_into_how_many_it_expands(engine):
+    due(engine, "list", expanded_by={"each": []})
+    poll()
+    assert engine.released["list"] == ("success", "[1, 2, 3]", "", (), {"each": 3})
+
+
+def test_params_are_rendered_before_the_operator_sees_them(engine):
+    template = {"params": {}, "logical_date": "2026-11-22T18:00:00+00:00", "tasks": ["up"]}
+    params = {"is": "{{ 'done' if tasks.up.result.rows == 3 else 'failed' }}"}
+    due(engine, "pending", params=params, template=template)
+    poll()
+    assert engine.released["pending"][0] == "success"
+
+
+def test_a_value_that_is_missing_fails_the_try_alone(engine):
+    template = {"params": {}, "logical_date": "2026-11-22T18:00:00+00:00", "tasks": ["up"]}
+    due(engine, "pending", params={"is": "{{ tasks.up.result.no }}"}, template=template)
+    due(engine, "done")
+    poll()
+    assert engine.released["pending"][0] == "failed"
+    assert engine.released["done"][0] == "success"
+
+
+def test_those_for_whom_there_was_no_time_are_polled_soon(engine, monkeypatch):
+    monkeypatch.setattr(polls, "_TIME", 0.0)
+    due(engine, "pending", "done")
+    poll()
+    assert engine.released == {}
+    (given,) = engine.deferred
+    assert [one.delay for one in given] == [1.0, 1.0]
+    assert json.loads(given[0].handle)["interval"] == 2.0
+    assert not patience.is_out()
+
+
+def test_what_this_worker_has_no_operator_for_is_given_back(engine):
+    due(engine, "done", operator="acme.unknown")
+    poll()
+    assert engine.released == {}
+    assert [one.held.task for one in engine.deferred[0]] == ["done"]
+
+
+def test_a_copy_of_a_poll_is_ignored(engine):
+    with pytest.raises(Ignore, match=r"polls of acme\.x:GCP: nothing is due"):
+        poll()
+
+
+def test_a_group_has_only_characters_that_the_engine_takes(engine):
+    wait = Wait({"connection": "my conn/é"}, 0.1, "RUNNING")
+    task = context(operator="acme.x")
+    assert polls.defer(HELD, task, wait) == "ok"
+    ((given,),) = engine.deferred
+    assert given.group == "acme.x:my-conn--"
+    assert given.delay == 0.5  # even if it asked more often while it waited in its slot

@@ -1,0 +1,46 @@
+"""The context of a try: what its message's spec says, and what this worker lends to it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from pydag_dist.engine import Held
+from workers.logs import log_key, task_log
+from workers.operators.base import TaskContext
+from workers.process import engine, settings, until_redis_can, worker_settings
+from workers.templates import rendered
+
+_OF_PARAMS = ("template", "expand")  # what only rendering needs
+
+
+@contextlib.contextmanager
+def task_context(held: Held, spec: dict[str, Any]) -> Iterator[TaskContext]:
+    """The context of a try, whose log is sent when it ends; its params are not rendered."""
+    redis_client = engine().redis
+    key = log_key(settings().key_prefix, held.run, held.task, held.try_number)
+    with task_log(redis_client, key, settings().retention) as log:
+        yield TaskContext(
+            run_id=held.run,
+            task_id=held.task,
+            try_number=held.try_number,
+            log=log,
+            settings=worker_settings(),
+            redis=redis_client,
+            key_prefix=settings().key_prefix,
+            **{name: value for name, value in spec.items() if name not in _OF_PARAMS},
+        )
+
+
+def with_params(held: Held, spec: dict[str, Any], context: TaskContext) -> TaskContext:
+    """The context with its params rendered; raises `TaskFailed` if a value is missing."""
+    if "template" not in spec:
+        return context
+
+    def results(tasks: Any) -> dict[str, Any]:
+        return until_redis_can(partial(engine().results, held.run, tasks))
+
+    return replace(context, params=rendered(held, spec, results))

@@ -1,0 +1,111 @@
+"""How a try ends: what the engine keeps of what an operator returned or raised."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from pydag_dist.engine import Held, Outcome
+from workers import operators, patience
+from workers.errors import RemoteStateUnknown, TaskFailed
+from workers.operators.base import TaskContext
+from workers.operators.branch import skipped
+from workers.process import engine, until_redis_can
+from workers.stopping import cancelling
+from workers.templates import children
+
+MAX_ERROR = 8_000  # characters of an error that the engine keeps
+MAX_RESULT = 65_536  # bytes of a result as JSON: results are for facts, not for data
+CANCEL_PATIENCE = 90.0  # seconds for all calls of a cancel, which waits until the job is over
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a try ended: the outcome, the result as JSON or "", the error or ""."""
+
+    outcome: Outcome
+    result: str = ""
+    error: str = ""
+    skips: tuple[str, ...] = ()
+    expand: Mapping[str, int] = field(default_factory=dict)
+
+
+def report(held: Held, ended: Ended) -> str:
+    """Tell the engine, for as long as it takes; answers as `Engine.release` does."""
+    release = partial(
+        engine().release,
+        held,
+        ended.outcome,
+        ended.result,
+        ended.error,
+        skips=ended.skips,
+        expand=ended.expand,
+    )
+    return until_redis_can(release)
+
+
+def succeeded(context: TaskContext, result: Any) -> Ended:
+    """The end of a try with a result; raises `TaskFailed` if it can't be kept."""
+    skips: tuple[str, ...] = ()
+    if context.branch is not None:
+        skips = tuple(skipped(result, context.branch))
+    text = packed(context.operator, result)
+    expand: Mapping[str, int] = {}
+    if context.expanded_by:
+        expand = children(json.loads(text or "null"), context.expanded_by)
+    return Ended("success", text, skips=skips, expand=expand)
+
+
+def failed(context: TaskContext, error: BaseException) -> Ended:
+    """The end of a try by an error, which is logged, too."""
+    if isinstance(error, TaskFailed):
+        context.log.error("%s", error)
+        return Ended("failed", error=storable(str(error)))
+    if isinstance(error, RemoteStateUnknown):
+        # Failing the try would make a new one, and with it a second remote job.
+        context.log.warning("%s", error)
+        return Ended("dead", error=storable(str(error)))
+    context.log.error("%s", type(error).__name__, exc_info=error)
+    lines = traceback.format_exception_only(error)
+    return Ended("failed", error=storable("".join(lines).strip()))
+
+
+def cancelled(context: TaskContext) -> Ended:
+    """Cancel what the try left running elsewhere; nothing there is success."""
+    try:
+        operator = operators.find(context.operator)
+        if isinstance(operator, operators.RemoteOperator):
+            with cancelling(), patience.limited(CANCEL_PATIENCE):
+                operator.cancel(context, operator.handle(context))
+    except Exception as error:
+        context.log.exception("could not cancel it; it will be asked for again")
+        return Ended("dead", error=storable(str(error)))
+    return Ended("stopped", error="stopped")
+
+
+def packed(operator: str, result: Any) -> str:
+    """What an operator returned as JSON, None as an empty text."""
+    if result is None:
+        return ""
+    try:
+        text = json.dumps(result, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TaskFailed(
+            f"{operator} returned a {type(result).__name__} that is not JSON ({error}): "
+            "return None, or text, numbers, booleans, lists and objects of these"
+        ) from None
+    if len(text) > MAX_RESULT:  # json.dumps writes ASCII only
+        raise TaskFailed(
+            f"{operator} returned {len(text):,} bytes of JSON, and at most {MAX_RESULT:,} are "
+            "kept: write data to a table or a file, and return its name"
+        )
+    return text
+
+
+def storable(error: str) -> str:
+    """An error's text as Redis takes it: not too long, and without halves of characters."""
+    return error[:MAX_ERROR].encode(errors="replace").decode()
