@@ -1,0 +1,71 @@
+"""BigQuery's operators on a real worker: the example, and a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pydag_dist import Dag
+from tests.cluster import ROOT, Cluster
+from tests.local_bigquery import PROJECT, LocalBigQuery
+
+EXAMPLE = ROOT / "examples" / "warehouse" / "orders.json"
+EXAMPLE_PROJECT = "atomic-key-348214"
+
+
+@pytest.fixture
+def bigquery(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """BigQuery, and a coordinator and a worker of two slots."""
+    with LocalBigQuery(tmp_path) as service:
+        monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", service.url)
+        monkeypatch.setenv("PYDAG_WORKER_PROJECT", PROJECT)
+        cluster.coordinator()
+        cluster.worker("w1", slots=2, queues=["bigquery"])
+        yield service
+
+
+def test_the_example_ends_as_it_should_again_and_again(
+    cluster: Cluster, bigquery: LocalBigQuery
+) -> None:
+    (bigquery.gcs_root / "project-pydag").mkdir()
+    client = bigquery.client(EXAMPLE_PROJECT)
+    client.create_dataset("datasettest")
+    for count in (1, 2):
+        run = cluster.client.submit(Dag.load(EXAMPLE), {"day": f"2026-01-0{count}"})
+        snapshot = cluster.wait_ended(run, timeout=90)
+        assert {name: task.state for name, task in snapshot.tasks.items()} == dict.fromkeys(
+            ("orders", "wait_for_day", "enough", "sound", "extract", "load"), "success"
+        )
+        tasks = snapshot.tasks
+        assert tasks["wait_for_day"].result["partition"] == f"2026010{count}"
+        assert (tasks["enough"].result["row"], tasks["load"].result["rows"]) == (
+            {"row_count": 1000},
+            1000,
+        )
+        assert client.get_table("datasettest.orders").num_rows == 1000
+        assert client.get_table("datasettest.orders_history").num_rows == 1000 * count
+        cluster.assert_nothing_left([run])
+
+
+def test_a_budget_stops_a_run(cluster: Cluster, bigquery: LocalBigQuery) -> None:
+    client = bigquery.client()
+    client.create_dataset("budget")
+    client.query_and_wait("CREATE TABLE budget.t AS SELECT 1 AS id")
+    query = {"operator": "bigquery.query", "params": {"sql": "SELECT * FROM budget.t"}}
+    tasks = [
+        {"task_id": f"q{n}", **query, "dependencies": [f"q{n - 1}"] * (n > 0)} for n in range(4)
+    ]
+    run = cluster.submit(tasks, budget_bytes=25 * 2**20)  # each bills 10 MB
+    snapshot = cluster.wait_ended(run)
+    assert snapshot.state == "failed"
+    assert {name: task.state for name, task in snapshot.tasks.items()} == {
+        "q0": "success", "q1": "success", "q2": "failed", "q3": "upstream_failed",
+    }  # fmt: skip
+    error = snapshot.tasks["q2"].error
+    assert error is not None
+    assert "its run has billed or started 20,971,520, and this query would bill 10,485,760" in error
+    assert len([job for job in bigquery.journal() if job["id"].startswith("pydag-")]) == 2
+    cluster.assert_nothing_left([run])
