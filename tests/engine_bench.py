@@ -8,6 +8,7 @@ from typing import Any
 from pydag_dist.coordinator.planner import plan
 from pydag_dist.dag import Dag
 from pydag_dist.engine import Claim, Engine, Held
+from pydag_dist.engine.snapshot import parse_record
 from tests.cluster import dag
 
 MARKS = '{"run": "<<run>>", "task": "<<task>>", "try": "<<try>>", "push": "<<push>>"}'
@@ -58,6 +59,14 @@ class Bench:
 
     def end(self, held: Held, outcome: Any = "success", **what: Any) -> None:
         assert self.engine.release(held, outcome, **what) == "ok"
+
+    def began(self, held: Held, ago: float) -> None:
+        """The try began so many seconds ago."""
+        key = f"p:run:{held.run}:tasks"
+        record = parse_record(self.client.hget(key, held.task))
+        seconds, micros = self.client.time()
+        record["started_at"] = str(round((seconds - ago) * 1e6) + micros)
+        self.client.hset(key, held.task, "|".join(record.values()) + "|")
 
     def tick(self) -> None:
         self.client.hdel("p:clock", "ticked")

@@ -7,6 +7,7 @@ happens at once and in memory; `now` is a counter.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -89,6 +90,7 @@ class RefTask:
     push: int | None = None
     token: int | None = None
     process: int | None = None  # None if it is not known who claimed it
+    charged: int | None = None  # slot time that its run was charged in advance
     group: str = ""  # of a deferred task
     due: bool = False  # a deferred task is to be polled
     waits: bool = False  # a message of it is to be claimed
@@ -103,6 +105,7 @@ class RefTask:
     def renew_try(self, number: int) -> None:
         """Begin a try."""
         self.try_number, self.began, self.reason, self.token = number, False, "", None
+        self.charged = None
         self.pushes = self.deaths = self.losses = 0
 
     def is_active(self) -> bool:
@@ -123,6 +126,8 @@ class RefRun:
     restored: bool = False
     counts: dict[str, int] = field(default_factory=dict)  # expanded task -> items of its list
     since: dict[str, int] = field(default_factory=dict)
+    used: dict[str, int] = field(default_factory=dict)  # queue -> slot time, 1 for each task
+    timed: set[str] = field(default_factory=set)  # queues on which a task of it left its slot
     todo: deque[str] = field(default_factory=deque)  # ended or expanding, nobody has heard of it
     spreading: bool = False
 
@@ -147,6 +152,8 @@ class ReferenceEngine:
         self.runs: dict[str, RefRun] = {}
         self.lists: dict[str, list[Message]] = {}
         self.slots: dict[str, int] = {}
+        self.clock: dict[str, float] = {}  # queue -> charge of the run that it served last
+        self.timed: set[str] = set()  # queues on which any task left its slot
         self.polls: dict[str, dict[int, str]] = {}  # queue -> push -> group, not yet claimed
         self.groups: dict[str, dict[str, int]] = {}  # queue -> group -> since when it waits
         self.known_queues: set[str] = set()
@@ -189,10 +196,10 @@ class ReferenceEngine:
         """Redis loses everything; what history knows of unfinished runs is given back."""
         self.now += 1
         self.lists, self.slots, self.known_queues = {}, {}, set()
-        self.polls, self.groups = {}, {}
+        self.polls, self.groups, self.clock, self.timed = {}, {}, {}, set()
         self.runs = {r: run for r, run in self.runs.items() if run.state not in ENDED_RUN}
         for run in self.runs.values():
-            run.since = {}
+            run.since, run.used, run.timed = {}, {}, set()
             if run.state != "queued":
                 run.state, run.restored = "queued", True
             for task in run.tasks.values():
@@ -209,7 +216,7 @@ class ReferenceEngine:
 
     def _forget(self, run: RefRun, task: RefTask) -> None:
         task.deaths = task.losses = task.pushes = 0
-        task.reason, task.token, task.push = "", None, None
+        task.reason, task.token, task.push, task.charged = "", None, None, None
         task.waits = task.due = False
         if not run.planned:
             return
@@ -328,6 +335,8 @@ class ReferenceEngine:
         task.waits = task.due = False
         if whose == "back":
             self._take_back(task, message)
+        if task.state == "running":
+            self._settle(run, task, spent=1)
         if outcome == "success":
             task.skips = skips
             run.counts.update(expand or {})
@@ -367,6 +376,8 @@ class ReferenceEngine:
             return whose
         if task.state == "cancelling":
             return "cancel"
+        if task.state == "running":
+            self._settle(self.runs[message.run], task, spent=1)
         task.state, task.token, task.group, task.due = "deferred", None, group, False
         self._refile(message.run)
         self._top_up(task.queue)
@@ -409,6 +420,7 @@ class ReferenceEngine:
         if poison:
             self._leave(run, name, "failed")
         elif task.state != "cancelling":
+            self._settle(run, task, spent=0)
             task.state = "ready"
         else:
             self._cancel_elsewhere(run, run_id, name)
@@ -546,6 +558,7 @@ class ReferenceEngine:
                 kept.append(message)
             elif task.state == "queued" and task.push == message.number:
                 task.pushes -= 1
+                self._settle(self.runs[message.run], task, spent=0)
                 task.state, task.waits = "ready", False
                 self._refile(message.run)
         self.lists[queue] = kept
@@ -665,7 +678,10 @@ class ReferenceEngine:
         is_open = run.processors == 0 or len(run.active()) < run.processors
         for queue in run.queues:
             if is_open and run.ready(queue):
-                run.since.setdefault(queue, self.now)
+                if queue not in run.since:
+                    least = math.ceil(run.weight * self.clock.get(queue, 0))
+                    run.used[queue] = max(run.used.get(queue, 0), least)
+                    run.since[queue] = self.now
             else:
                 run.since.pop(queue, None)
 
@@ -681,18 +697,35 @@ class ReferenceEngine:
 
     def _fair_key(self, run_id: str, queue: str) -> tuple[float, int, str]:
         run = self.runs[run_id]
-        return len(run.active()) / run.weight, run.since[queue], run_id
+        return run.used.get(queue, 0) / run.weight, run.since[queue], run_id
 
     def _top_up(self, queue: str) -> None:
         messages = self.lists.setdefault(queue, [])
         self._push_polls(queue, 2 * self.slots.get(queue, 0) - len(messages))
         while len(messages) < 2 * self.slots.get(queue, 0) and (fair := self.fair(queue)):
-            run_id = fair[0]
-            name = self.runs[run_id].ready(queue)[0]
-            self.runs[run_id].tasks[name].state = "queued"
+            run_id, run = fair[0], self.runs[fair[0]]
+            name = run.ready(queue)[0]
+            run.tasks[name].state = "queued"
             self._push(run_id, name)
-            self.runs[run_id].since.pop(queue, None)
+            self.clock[queue] = run.used.get(queue, 0) / run.weight
+            run.tasks[name].charged = self._mean(run, queue)
+            run.used[queue] = run.used.get(queue, 0) + run.tasks[name].charged
+            run.since[queue] = self.now
             self._refile(run_id)
+
+    def _mean(self, run: RefRun, queue: str) -> int:
+        """What a task of the run is taken to take."""
+        return int(queue in run.timed or queue in self.timed)
+
+    def _settle(self, run: RefRun, task: RefTask, spent: int) -> None:
+        """A task leaves its slot, or loses its place."""
+        if task.charged is None:
+            return
+        run.used[task.queue] += spent - task.charged
+        task.charged = None
+        if spent:
+            run.timed.add(task.queue)
+            self.timed.add(task.queue)
 
     def _push_polls(self, queue: str, room: int) -> None:
         unclaimed = self.polls.setdefault(queue, {})

@@ -37,17 +37,16 @@ def source() -> str:
 
 
 @cache
-def function_name() -> str:
+def function_name(code: str) -> str:
     """The function's name. It holds a hash, so that versions live side by side in an upgrade."""
-    return "pydag_" + hashlib.sha256(source().encode()).hexdigest()[:16]
+    return "pydag_" + hashlib.sha256(code.encode()).hexdigest()[:16]
 
 
-@cache
-def library() -> str:
+def library(code: str) -> str:
     """The functions' library: one of them for each of Redis's two answers to a full memory."""
-    name = function_name()
+    name = function_name(code)
     return f"""#!lua name={name}
-{source()}
+{code}
 local function run(_, arguments) return dispatch(arguments) end
 redis.register_function('{name}', run)
 redis.register_function{{
@@ -66,17 +65,17 @@ class Script:
     one is sent again if the server has closed a kept connection in the meantime.
     """
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, code: str | None = None) -> None:
         self._client: Any = client
+        self._code = source() if code is None else code
+        self._name = function_name(self._code)
         self._kept: list[Any] = []
         self._pid = os.getpid()
         weakref.finalize(self, _give_back, client.connection_pool, self._kept, self._pid)
 
     def __call__(self, prefix: str, operation: str, *arguments: str | float) -> Any:
         """Do an operation; its answer."""
-        name = function_name()
-        if operation in WHEN_FULL:
-            name += "_when_full"
+        name = self._name + ("_when_full" if operation in WHEN_FULL else "")
         command = ("FCALL", name, 0, prefix, operation, *arguments)
         try:
             return self._execute(command)
@@ -84,7 +83,7 @@ class Script:
             if "Function not found" not in str(error):
                 raise
         # A library that is there already is this one: another process was quicker.
-        self._client.function_load(library(), replace=True)
+        self._client.function_load(library(self._code), replace=True)
         return self._execute(command)
 
     def _execute(self, command: tuple[str | float, ...]) -> Any:

@@ -34,6 +34,7 @@ RECORD_FIELDS = (
     "ended_at",
     "worker",
     "process",
+    "charged",
 )
 
 

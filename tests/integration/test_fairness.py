@@ -1,4 +1,4 @@
-"""Shares of a queue's slots, as the engine hands them out; time is simulated, a number."""
+"""Shares of a queue's slots, as the engine hands them out; time is simulated, in seconds."""
 
 from __future__ import annotations
 
@@ -56,36 +56,39 @@ class Worker:
         for run in running:
             self.used[run] += end - self.now
         self.now = end
+        self._bench.began(held, self._lengths[held.run])
         self._bench.end(held)
-
-
-def active(bench: Bench) -> dict[str, int]:
-    return {run: bench.client.scard(f"p:run:{run}:active") for run in WEIGHTS}
 
 
 @pytest.mark.parametrize(
     "lengths",
-    [{"heavy": 10, "light": 10}, {"heavy": 100, "light": 1}, {"heavy": 1, "light": 100}],
+    [{"heavy": 10, "light": 10}, {"heavy": 100, "light": 10}, {"heavy": 10, "light": 100}],
     ids=["alike", "heavy is long", "light is long"],
 )
-def test_active_tasks_are_shared_by_weight_however_long_they_are(
+def test_slots_are_shared_by_weight_however_long_tasks_are(
     bench: Bench, lengths: dict[str, int]
 ) -> None:
     bench.slots(SLOTS)
     for run, weight in WEIGHTS.items():
         start(bench, run, weight)
     worker = Worker(bench, lengths)
-    for _ in range(WINDOW):  # the window was filled before the second run was there
-        worker.step()
     while all(bench.client.exists(f"p:run:{run}:ready") for run in WEIGHTS):
         worker.step()
-        now = active(bench)
-        assert sum(now.values()) == SLOTS + WINDOW - 1
-        # One task more would be too much for the one that has more.
-        assert (now["heavy"] - 1) / 3 <= now["light"]
-        assert now["light"] - 1 <= now["heavy"] / 3
-    if lengths["heavy"] == lengths["light"]:
-        assert 2.5 < worker.used["heavy"] / worker.used["light"] < 3.5
+    assert 2.4 < worker.used["heavy"] / worker.used["light"] < 3.6
+
+
+def test_time_in_which_a_run_had_nothing_ready_is_not_saved_up(bench: Bench) -> None:
+    bench.slots(SLOTS)
+    lengths = dict.fromkeys(WEIGHTS, 10)
+    start(bench, "heavy", 1)
+    worker = Worker(bench, lengths)
+    for _ in range(200):
+        worker.step()
+    start(bench, "light", 1)
+    worker.used.clear()
+    for _ in range(100):
+        worker.step()
+    assert 0.5 < worker.used["light"] / worker.used["heavy"] < 1
 
 
 def test_five_tasks_do_not_wait_for_50_000_that_were_ready_before(bench: Bench) -> None:

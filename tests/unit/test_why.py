@@ -333,23 +333,31 @@ SENTENCES = {
     ),
     "deferred": (
         situation(record("deferred", started_at=micros(NOW - 70)), poll_at=NOW + 4),
-        "load waits for its remote job since 22:12:10, for 1 min 10 s, and holds no slot; "
-        "it is asked for in 4 s",
+        (
+            "load waits for its remote job since 22:12:10, for 1 min 10 s, and holds no slot; "
+            "it is asked for in 4 s"
+        ),
     ),
     "deferred, to be polled": (
         situation(record("deferred", started_at=micros(NOW - 5), last_try="3")),
-        "load waits for its remote job since 22:13:15, for 5 s (try 1 of 3), and holds no slot; "
-        "the next free slot on queue bigquery asks for it",
+        (
+            "load waits for its remote job since 22:13:15, for 5 s (try 1 of 3), and holds no slot; "
+            "the next free slot on queue bigquery asks for it"
+        ),
     ),
     "deferred, polled": (
         situation(record("deferred", started_at=micros(NOW - 5), token="7", worker="w1@host")),
-        "load waits for its remote job since 22:13:15, for 5 s, and holds no slot; "
-        "w1@host is asking for it",
+        (
+            "load waits for its remote job since 22:13:15, for 5 s, and holds no slot; "
+            "w1@host is asking for it"
+        ),
     ),
     "deferred, without a worker": (
         situation(record("deferred", started_at=micros(NOW - 5)), poll_at=NOW + 4, slots=0),
-        "load waits for its remote job since 22:13:15, for 5 s, and holds no slot; "
-        "nobody asks for it, since no worker listens to its queue bigquery",
+        (
+            "load waits for its remote job since 22:13:15, for 5 s, and holds no slot; "
+            "nobody asks for it, since no worker listens to its queue bigquery"
+        ),
     ),
     "becoming many": (
         situation(record("expanding"), expansion=(900, 500, 2)),

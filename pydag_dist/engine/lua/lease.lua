@@ -103,6 +103,8 @@ function OPERATIONS.release(run, task, try, token, outcome, result, err, skips, 
   if whose ~= 'yours' and whose ~= 'back' then return { whose, 0 } end
   call('ZREM', key('leases'), run .. '/' .. task)
   if whose == 'back' then take_back(run, task, record, token) end
+  local plan = load_plan(run, task)
+  if record.state == 'running' then settle(run, plan.queue, record, slot_time(record)) end
   if record.state == 'deferred' then
     call('ZREM', key('timers'), 'poll/' .. run .. '/' .. task)
     call('HDEL', run_key(run, 'out'), 'd/' .. task)
@@ -112,7 +114,7 @@ function OPERATIONS.release(run, task, try, token, outcome, result, err, skips, 
     if skips ~= '' then call('HSET', run_key(run, 'out'), 's/' .. task, skips) end
     note_expansions(run, expansions)
     if record.try > 1 then call('HDEL', run_key(run, 'out'), 'e/' .. task) end
-    end_task(run, task, record, 'success', load_plan(run, task), 'result', result, 'skips', skips,
+    end_task(run, task, record, 'success', plan, 'result', result, 'skips', skips,
              'expansions', expansions)
   elseif outcome == 'revoked' then
     if record.state ~= 'cancelling' then record.state, record.reason = 'cancelling', 'cancel' end

@@ -16,6 +16,7 @@ function OPERATIONS.defer(...)
         local plan = load_plan(run, task)
         call('ZREM', key('leases'), run .. '/' .. task)
         if record.state == 'running' then
+          settle(run, plan.queue, record, slot_time(record))
           event(run, 'kind', 'task', 'task', task, 'state', 'deferred', 'try', try,
                 'worker', record.worker)
         end

@@ -18,6 +18,7 @@ local function head_of(run)
     for queue in string.gmatch(values[3] or '', '%S+') do
       head.queues[#head.queues + 1] = queue
       head.marks[#head.marks + 1] = 'since/' .. queue
+      head.marks[#head.marks + 1] = 'share/' .. queue
     end
     head.marks[#head.marks + 1] = 'state'
     HEADS[run] = head
@@ -25,29 +26,81 @@ local function head_of(run)
   return head
 end
 
+-- Fair share: a run is charged the slot time that its tasks take, and the next slot is for the one
+-- with the least charge per weight. A message is charged what the run's tasks take in the mean, and
+-- when its task leaves the slot, the difference. (With what was charged for active tasks alone, a run
+-- of long tasks would get most of the slots: its tasks leave them late, and come to them as often.)
+
+local function slot_time(record) return NOW - record.started_at end
+
+-- A run's share of a queue: slot time used, and the mean of a task's, nil if none has ended.
+local function parse_share(packed)
+  local used, mean = string.match(packed or '0 ', '^(%S+) (%S*)$')
+  return tonumber(used), tonumber(mean)
+end
+
+local function save_share(run, queue, used, mean)
+  call('HSET', run_key(run), 'share/' .. queue, text(used) .. ' ' .. (mean and text(mean) or ''))
+end
+
+-- What a task of the queue is taken to take if its run has not ended one.
+local function mean_of(queue) return tonumber(call('HGET', key('windows'), 'mean/' .. queue) or 0) end
+
+local function mixed(mean, spent) return mean and 0.8 * mean + 0.2 * spent or spent end
+
+-- A task of the run gets the next slot. Who was `served` with it had that charge.
+local function charge(run, queue, record, served)
+  local used, mean = parse_share(call('HGET', run_key(run), 'share/' .. queue))
+  record.charged = text(mean or mean_of(queue))
+  save_share(run, queue, used + record.charged, mean)
+  call('HSET', key('windows'), 'clock/' .. queue, served)
+end
+
+-- A task leaves its slot after so long; without `spent` it has not had it.
+local function settle(run, queue, record, spent)
+  if record.charged == '' then return end
+  local used, mean = parse_share(call('HGET', run_key(run), 'share/' .. queue))
+  used = used - record.charged + (spent or 0)
+  if spent and not mean then
+    local common = tonumber(call('HGET', key('windows'), 'mean/' .. queue) or nil)
+    call('HSET', key('windows'), 'mean/' .. queue, text(mixed(common, spent)))
+  end
+  save_share(run, queue, used, spent and mixed(mean, spent) or mean)
+  record.charged = ''
+end
+
 -- Brings the run's place in every `fair` set up to date with its ready and active tasks. On a
--- queue that has just `served` it, it waits from now on: equals take turns.
+-- queue that has just `served` it, it waits from now on: equals take turns. Whoever begins to wait
+-- has no less charge than the one that was served last: time in which it had nothing ready is not
+-- saved up.
 local function refile(run, served)
   local head = head_of(run)
   if #head.queues == 0 then return end
   local active = call('SCARD', run_key(run, 'active'))
   local open = head.processors == 0 or active < head.processors
-  local score = string.format('%.17g', active / head.weight)
   local marks = call('HMGET', run_key(run), unpack(head.marks))
   open = open and marks[#marks] == 'running'   -- one that is being cancelled gets no more slots
   for i, queue in ipairs(head.queues) do
-    local since = marks[i]
+    local since, used, mean = marks[2 * i - 1], parse_share(marks[2 * i])
     local waits = open and first_ready(run, queue)
     if since and (not waits or queue == served) then
       call('ZREM', key('fair:' .. queue), since .. '/' .. run)
-      since = nil
-      if not waits then call('HDEL', run_key(run), head.marks[i]) end
+      if not waits then call('HDEL', run_key(run), 'since/' .. queue) end
     end
     if waits then
       if not since then
-        since = text(NOW)
-        call('HSET', run_key(run), head.marks[i], since)
+        local clock = call('HGET', key('windows'), 'clock/' .. queue) or 0
+        local least = math.ceil(head.weight * clock)
+        if used < least then
+          used = least
+          save_share(run, queue, used, mean)
+        end
       end
+      if not since or queue == served then
+        since = text(NOW)
+        call('HSET', run_key(run), 'since/' .. queue, since)
+      end
+      local score = string.format('%.17g', used / head.weight)
       call('ZADD', key('fair:' .. queue), score, since .. '/' .. run)
     end
   end
@@ -151,15 +204,16 @@ local function top_up(queue)
   local room = math.min(window - call('LLEN', key('q:' .. queue)), MAX_PUSHES)
   if said[2] and room > 0 then room = room - push_polls(queue, window, room) end
   while room > 0 do
-    local next_run = call('ZRANGE', key('fair:' .. queue), 0, 0)[1]
-    if not next_run then return end
-    local run = string.match(next_run, '^%d+/(.*)$')
+    local served = call('ZRANGE', key('fair:' .. queue), 0, 0, 'WITHSCORES')
+    if not served[1] then return end
+    local run = string.match(served[1], '^%d+/(.*)$')
     local member = first_ready(run, queue)
     local task = string.match(member, '^[^/]*/[^/]*/(.*)$')
     call('ZREM', run_key(run, 'ready'), member)
     call('SADD', run_key(run, 'active'), task)
     local record = load_record(run, task)
     record.state = 'queued'
+    charge(run, queue, record, served[2])
     push(queue, run, task, record)
     refile(run, queue)
     room = room - 1
@@ -181,7 +235,9 @@ end
 
 -- Takes a queued or running task's place back, and lets it wait for a slot again.
 local function back_to_ready(run, task, record)
+  local plan = load_plan(run, task)
+  settle(run, plan.queue, record)
   call('SREM', run_key(run, 'active'), task)
   call('ZREM', key('queued'), run .. '/' .. task)
-  make_ready(run, task, record, load_plan(run, task))
+  make_ready(run, task, record, plan)
 end

@@ -16,6 +16,7 @@ local FIELDS = {
   'ready_at', 'queued_at', 'started_at', 'ended_at',  -- µs, or empty
   'worker',
   'process',     -- of that worker, which claimed it: it may ask again if the answer got lost
+  'charged',     -- µs of slot time that its run was charged for it in advance, or empty
 }
 -- A method call, since a library has no globals while it is loaded.
 local RECORD_PATTERN = '^' .. ('([^|]*)|'):rep(#FIELDS) .. '$'
@@ -40,7 +41,7 @@ local function new_record(row)
            push = '', token = '', rule = row.rule, upstream = row.upstream, ok = row.ok,
            bad = row.bad, dead_up = row.dead_up, skips = row.skips, deaths = 0, losses = 0,
            reason = '', ready_at = '', queued_at = '', started_at = '', ended_at = '',
-           worker = '', process = '' }
+           worker = '', process = '', charged = '' }
 end
 
 local function load_record(run, task)

@@ -54,9 +54,12 @@
 --   queues           set     every queue that a plan or a worker named
 --   slots:QUEUE      hash    worker -> "slots expiry"
 --   windows          hash    queue -> how many messages its list may hold: twice the live slots;
---                            "due/QUEUE" -> 1 if and only if `due:QUEUE` holds anything
---   fair:QUEUE       zset    "since/run" -> active tasks per weight; holds a run if and only if
---                            it has a ready task on that queue and is below its `processors`
+--                            "due/QUEUE" -> 1 if and only if `due:QUEUE` holds anything;
+--                            "clock/QUEUE" -> the charge of the run that it served last;
+--                            "mean/QUEUE" -> what a task of it takes, about
+--   fair:QUEUE       zset    "since/run" -> its charge: slot time per weight; holds a run if and
+--                            only if it has a ready task on that queue and is below its
+--                            `processors`
 --   queued           zset    "run/task" -> time of its last push; exactly the queued tasks, and
 --                            the cancelling ones that wait for a worker to confirm
 --   leases           zset    "run/task" -> expiry; exactly the tasks that somebody holds
@@ -73,7 +76,7 @@
 --   q:QUEUE          list    the queue itself, as kombu knows it
 --   run:ID           hash    schema, state, dag_id, processors, weight, timeout, times, planner,
 --                            total, left (tasks not ended), failures, error, queues, since/QUEUE,
---                            enqueued/SOURCE; reason and scan while it is cancelling; from if it
+--                            share/QUEUE ("slot time used, a task's mean"), enqueued/SOURCE; reason and scan while it is cancelling; from if it
 --                            was resumed from a task; restored if Redis had lost it
 --   run:ID:dag       string  the DAG as it was submitted
 --   run:ID:tasks     hash    task -> record (record.lua)
