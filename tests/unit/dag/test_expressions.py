@@ -148,6 +148,41 @@ def test_a_value_that_is_missing_or_wrong_is_told(text, message):
 
 
 @pytest.mark.parametrize(
+    "expression",
+    [
+        "self",
+        "lipsum.__globals__['os']",
+        "cycler('a')",
+        "joiner",
+        "namespace()",
+        "().__class__.__base__",
+        "''['__class__']",
+        "''['format']",
+        "{}['keys']",
+        "[].append",
+        "params.__class__.__mro__[1]",
+        "params['__init__']['__globals__']",
+        "tasks.x.result.__class__",
+        "ds.format",
+        "[item] | map(attribute='__class__.__mro__')",
+        "[item, item] | sort(attribute='__class__')",
+        "[item, item] | min(attribute='__class__')",
+        "[item] | selectattr('__class__')",
+        "[item] | map('attr', '__class__')",
+        "['a'] | map('format')",
+        "item | xmlattr",
+        "item | pprint",
+        "'%s' | format(item)",
+        "'%(a)s' % item",
+        "(item | tojson).encode",
+    ],
+)
+def test_nothing_of_python_can_be_reached(expression):
+    with pytest.raises(BadTemplate):
+        render(f"{{{{ {expression} }}}}")
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "{{ 'x' * 10000000000 }}",
