@@ -1,4 +1,4 @@
-"""For ``celery worker -I``: children die like one out of memory, at a moment of a BigQuery job.
+"""For ``celery worker -I``: children die like one out of memory, at a moment of a remote job.
 
 At the moment ``PYDAG_TEST_DIE_AT``, as many times as the file of the task's name in the directory
 ``PYDAG_TEST_DEATHS`` has characters; each death takes one off.
@@ -18,28 +18,33 @@ MOMENTS = ("before the submit", "after the submit", "while it waits", "after the
 MOMENT = os.environ.get("PYDAG_TEST_DIE_AT")
 DIRECTORY = Path(os.environ.get("PYDAG_TEST_DEATHS", "."))
 
-submit, poll = Job.submit, Job.poll
+
+def mortal(operator: Any) -> None:
+    """Let the children that execute a class of remote operators die."""
+    submit, poll = operator.submit, operator.poll
+
+    def mortal_submit(self: Any, context: TaskContext) -> Any:
+        die_at("before the submit", context.task_id)
+        handle = submit(self, context)
+        die_at("after the submit", context.task_id)
+        return handle
+
+    def mortal_poll(self: Any, context: TaskContext, handle: Any) -> Any:
+        answer = poll(self, context, handle)
+        moment = "while it waits" if isinstance(answer, Pending) else "after the end"
+        die_at(moment, context.task_id)
+        return answer
+
+    operator.submit, operator.poll = mortal_submit, mortal_poll
 
 
-def _die_at(moment: str, context: TaskContext) -> None:
-    file = DIRECTORY / context.task_id
+def die_at(moment: str, task_id: str) -> None:
+    """Die if it is the moment for that task."""
+    file = DIRECTORY / task_id
     if moment == MOMENT and file.exists() and (left := file.read_text()):
         file.write_text(left[1:])
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _submit(self: Job, context: TaskContext) -> Any:
-    _die_at("before the submit", context)
-    handle = submit(self, context)
-    _die_at("after the submit", context)
-    return handle
-
-
-def _poll(self: Job, context: TaskContext, handle: Any) -> Any:
-    answer = poll(self, context, handle)
-    _die_at("while it waits" if isinstance(answer, Pending) else "after the end", context)
-    return answer
-
-
 if MOMENT:
-    Job.submit, Job.poll = _submit, _poll  # type: ignore[method-assign]
+    mortal(Job)
