@@ -11,6 +11,7 @@ from collections import defaultdict
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks.remote import measure_remote
 from benchmarks.report import Goal, comparison
 from benchmarks.scale import measure_fan_out
 from benchmarks.systems import BareCelery, Measured, Pydag
@@ -57,6 +58,12 @@ def main() -> int:
         metavar="N",
         help="instead: only pydag, a fan-out of N no-op tasks: its time and Redis's memory",
     )
+    parser.add_argument(
+        "--remote",
+        type=int,
+        metavar="N",
+        help="instead: N remote jobs of ten seconds on two slots, and quick tasks beside them",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement, too")
     arguments = parser.parse_args()
     print(f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} CPUs")
@@ -64,6 +71,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="pydag-bench-") as temporary:
         if arguments.tasks:
             measure_fan_out(arguments.tasks, Path(temporary))
+            return 0
+        if arguments.remote:
+            measure_remote(arguments.remote, Path(temporary))
             return 0
         results = compare(arguments.rounds, Path(temporary))
     print(comparison(results, GOALS))

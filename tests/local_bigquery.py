@@ -43,6 +43,11 @@ class LocalBigQuery:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         command = [sys.executable, "-m", "pydag_dist.local.bigquery"]
         command += ["--host", "127.0.0.1", "--port", str(self._port)]

@@ -186,6 +186,35 @@ def test_reading_rows(client, table):
     assert dict(first) == {"s": "0"}
 
 
+def test_jobs_that_have_not_ended_are_listed_by_state_and_time(client, local_bigquery):
+    local_bigquery.fault(method="run", job_id="listed-", count=None, delay=300)
+    names = [f"listed-{number}" for number in range(5)]
+    jobs = {name: client.query("SELECT 1", job_id=name, job_retry=None) for name in names}
+    try:
+        wait_until(lambda: jobs["listed-4"].reload() or jobs["listed-4"].running(), "they run")
+
+        def listed(first, last, **options):
+            window = {
+                "min_creation_time": jobs[first].created,
+                "max_creation_time": jobs[last].created,
+            }
+            return {job.job_id for job in client.list_jobs(**window, **options)} & set(names)
+
+        active = {"state_filter": ["pending", "running"]}
+        assert listed("listed-0", "listed-4", page_size=2, **active) == set(names)
+        assert listed("listed-0", "listed-4", state_filter="done") == set()
+        early = {name for name in names if jobs[name].created <= jobs["listed-2"].created}
+        assert listed("listed-0", "listed-2", **active) == early
+        client.cancel_job("listed-0")
+        wait_until(lambda: jobs["listed-0"].reload() or jobs["listed-0"].done(), "it has ended")
+        assert listed("listed-0", "listed-4", **active) == set(names) - {"listed-0"}
+        assert "listed-0" in listed("listed-0", "listed-0", state_filter="done")
+    finally:
+        for name in names[1:]:
+            client.cancel_job(name)
+        local_bigquery.call("DELETE", "/-/faults")
+
+
 def test_jobs(client, local_bigquery):
     job = client.query("SELECT 1 AS a", job_id="one", job_retry=None)
     job.result()

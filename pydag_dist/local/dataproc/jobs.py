@@ -79,7 +79,8 @@ class Jobs:
         matcher = ListJobsRequest.JobStateMatcher(request.job_state_matcher)
         wanted = Filter(request.filter, ["status.state", "clusterName"])
         found = []
-        for job in self._store.jobs(Scope(request.project_id, request.region)):
+        scope = Scope(request.project_id, request.region)
+        for job in self._store.jobs(scope, active=matcher.name == "ACTIVE"):
             activity = "NON_ACTIVE" if job.status.state in FINAL else "ACTIVE"
             facts = {
                 "status.state": {activity, job.status.state.name},

@@ -115,10 +115,13 @@ class Store:
         assert job, key  # noqa: S101 - added with the batch, and never dropped
         return job
 
-    def jobs(self, scope: Scope) -> list[Job]:
-        """Newest first."""
+    def jobs(self, scope: Scope, *, active: bool = False) -> list[Job]:
+        """Newest first; all, or those that have not ended."""
         rows = self._all(
-            "SELECT body FROM jobs WHERE project = ? AND region = ? ORDER BY sequence DESC", *scope
+            "SELECT body FROM jobs WHERE project = ? AND region = ? AND active >= ? "
+            "ORDER BY sequence DESC",
+            *scope,
+            int(active),
         )
         return [Job.deserialize(body) for (body,) in rows]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 from starlette.requests import Request
@@ -62,12 +62,21 @@ def answer(content: dict[str, Any], status: int = 200) -> JSONResponse:
 
 
 def page_of(
-    request: Request, items: list[dict[str, Any]], kind: str, name: str, *, total: bool = True
+    request: Request,
+    items: Sequence[T],
+    kind: str,
+    name: str,
+    *,
+    total: bool = True,
+    show: Callable[[T], Any] = lambda item: item,
 ) -> JSONResponse:
-    """One page of a list, by `maxResults` and `pageToken`."""
+    """One page of a list, by `maxResults` and `pageToken`; `show` makes an item's JSON."""
     start = offset_of(request.query_params.get("pageToken"))
     size = number(request, "maxResults") or _PAGE
-    content: dict[str, Any] = {"kind": kind, name: items[start : start + size]}
+    content: dict[str, Any] = {
+        "kind": kind,
+        name: [show(one) for one in items[start : start + size]],
+    }
     if start + size < len(items):
         content["nextPageToken"] = token_of(start + size)
     if total:

@@ -120,28 +120,30 @@ async def list_(request: Request) -> Response:
     service, project = service_of(request), request.path_params["project"]
     wanted = {state.upper() for state in request.query_params.getlist("stateFilter")}
     parent = request.query_params.get("parentJobId")
-    where, values = "j.project = ? AND j.parent IS NOT DISTINCT FROM ?", [project, parent]
-    live = [
-        job
-        for job in service.runner.live.values()
-        if job.key.project == project and job.parent == parent
-    ]
-    ended = await transact(request, lambda cursor: ended_jobs(cursor, where, values))
-    jobs: dict[JobKey, Job] = {}
-    for job in [*live, *ended]:
-        jobs[job.key] = job
     low = number(request, "minCreationTime") or 0
     high = number(request, "maxCreationTime") or now_ms()
-    items = []
-    for job in sorted(jobs.values(), key=lambda job: -job.created):
-        if low <= job.created <= high and (not wanted or job.state in wanted):
-            resource = job.resource()
-            status = resource["status"]
-            resource |= {"state": status["state"]}
-            if "errorResult" in status:
-                resource["errorResult"] = status["errorResult"]
-            items.append(resource)
-    return page_of(request, items, "bigquery#jobList", "jobs", total=False)
+    found = {
+        job.key: job
+        for job in list(service.runner.live.values())
+        if job.key.project == project and job.parent == parent and low <= job.created <= high
+    }
+    if not wanted or "DONE" in wanted:
+        where = "j.project = ? AND j.parent IS NOT DISTINCT FROM ? AND j.created BETWEEN ? AND ?"
+        values = [project, parent, low, high]
+        ended = await transact(request, lambda cursor: ended_jobs(cursor, where, values))
+        found |= {job.key: job for job in ended}
+    jobs = [job for job in found.values() if not wanted or job.state in wanted]
+    jobs.sort(key=lambda job: -job.created)
+    return page_of(request, jobs, "bigquery#jobList", "jobs", total=False, show=_listed)
+
+
+def _listed(job: Job) -> dict[str, Any]:
+    resource = job.resource()
+    status = resource["status"]
+    resource |= {"state": status["state"]}
+    if "errorResult" in status:
+        resource["errorResult"] = status["errorResult"]
+    return resource
 
 
 async def query(request: Request) -> Response:
