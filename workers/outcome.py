@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,12 +15,13 @@ from workers import operators, patience
 from workers.errors import RemoteStateUnknown, TaskFailed
 from workers.operators.base import TaskContext
 from workers.operators.branch import skipped
-from workers.process import engine, until_redis_can
+from workers.process import PAUSE, engine, until_redis_can
 from workers.stopping import cancelling
 from workers.templates import children
 
 MAX_ERROR = 8_000  # characters of an error that the engine keeps
 MAX_RESULT = 65_536  # bytes of a result as JSON: results are for facts, not for data
+UNKNOWN_FOR = 15.0  # seconds; a lost run is given back in two or three
 CANCEL_PATIENCE = 90.0  # seconds for all calls of a cancel, which waits until the job is over
 
 
@@ -34,8 +36,12 @@ class Ended:
     expand: Mapping[str, int] = field(default_factory=dict)
 
 
-def report(held: Held, ended: Ended) -> str:
-    """Tell the engine, for as long as it takes; answers as `Engine.release` does."""
+def report(held: Held, ended: Ended, *, patience_if_unknown: float = UNKNOWN_FOR) -> str:
+    """Tell the engine, for as long as it takes; answers as `Engine.release` does.
+
+    A run that Redis does not know is asked for again for some seconds: a coordinator may be giving
+    it back, and without its outcome the try would run again.
+    """
     release = partial(
         engine().release,
         held,
@@ -45,7 +51,10 @@ def report(held: Held, ended: Ended) -> str:
         skips=ended.skips,
         expand=ended.expand,
     )
-    return until_redis_can(release)
+    until = time.monotonic() + patience_if_unknown
+    while (answer := until_redis_can(release)) == "unknown" and time.monotonic() < until:
+        time.sleep(PAUSE)
+    return answer
 
 
 def succeeded(context: TaskContext, result: Any) -> Ended:

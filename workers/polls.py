@@ -105,7 +105,7 @@ def poll(queue: str, group: str, push: str, worker: str) -> None:
         for held, answer in _answers(list(tries.values())):
             if ended := tries[held].hear(answer):
                 tries.pop(held).close()
-                report(held, ended)
+                report(held, ended, patience_if_unknown=0)  # others wait; it is polled again
     if tries:
         given = [one.deferral(group) for one in tries.values()]
         until_redis_can(partial(engine().defer, given))

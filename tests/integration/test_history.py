@@ -255,6 +255,25 @@ def test_a_resumed_run_goes_on_as_it_was_resumed(server: RedisServer, tmp_path: 
         assert ran == Counter({"good": 1, "bad": 2, "again": 2, "last": 1})
 
 
+def test_what_ends_while_its_run_is_lost_does_not_run_again(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    with Cluster(server.url, tmp_path) as cluster:
+        coordinator = cluster.coordinator()
+        cluster.worker()
+        gate = tmp_path / "gate"
+        run = cluster.submit([cluster.task("long", "hold", gate=str(gate))])
+        cluster.wait_lines("start", run, 1)
+        cluster.wait_written()
+        coordinator.pause()
+        cluster.store.flushall()
+        gate.touch()
+        cluster.wait_lines("end", run, 1)
+        coordinator.resume()
+        wait_until(lambda: cluster.engine.run_state(run.id) == "success", "it has ended", 60)
+        assert len(cluster.journal.lines("start")) == 1
+
+
 def test_a_second_database_is_refused(cluster: Cluster, tmp_path: Path) -> None:
     cluster.coordinator()
     other = f"sqlite:///{tmp_path}/other.sqlite"
