@@ -18,7 +18,7 @@ from pydag_dist.engine import Engine
 from pydag_dist.errors import HistoryError
 from pydag_dist.history import History, batch_of
 from tests.cluster import call, dag
-from tests.installation import Installation
+from tests.installation import TEMPLATE, Installation
 
 
 class Parts:
@@ -50,12 +50,12 @@ class Parts:
 
     def lose(self) -> None:
         self.redis.flushall()
-        self.engine.set_templates({"python": self.template})
+        self.engine.set_templates({"python": TEMPLATE})
 
-    template = (
-        '{"headers": {"pydag": {"run": "<<run>>", "task": "<<task>>", "try": "<<try>>", '
-        '"push": "<<push>>"}}}'
-    )
+    def close(self) -> None:
+        for history in self.made:
+            history.close()
+        self.redis.close()
 
     def left(self) -> int:
         return int(self.redis.xlen("pydag:history"))
@@ -65,9 +65,7 @@ class Parts:
 def parts(redis_url: str, tmp_path: Path) -> Iterator[Parts]:
     parts = Parts(redis_url, tmp_path)
     yield parts
-    for history in parts.made:
-        history.close()
-    parts.redis.close()
+    parts.close()
 
 
 def write_all(recorder: Recorder) -> None:
