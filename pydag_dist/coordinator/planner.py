@@ -126,12 +126,14 @@ def _ended(dag: Dag, past: Past, children: Mapping[str, Sequence[str]]) -> dict[
     if not past.records:
         return ended
     below = {past.from_task}  # the task to go on from, and everything downstream of it
+    # Of a child its siblings need not run again.
+    parent = "" if past.from_task in dag.tasks else past.from_task.rpartition(".")[0]
     for task_id in dag.walk():
         upstream = dag.tasks[task_id].dependencies
-        if any(up in below for up in upstream):
+        if any(up in below or up == parent for up in upstream):
             below.add(task_id)
         state = past.records[task_id]["state"]
-        kept = state in _KEPT and task_id not in below
+        kept = state in _KEPT and task_id not in below and task_id != parent
         if kept and (state == "success" or all(up in ended for up in upstream)):
             ended[task_id] = state
         elif task_id != past.from_task and any(
@@ -152,7 +154,8 @@ def _kept_children(
     if task.expand is None or task.expand.path[0] not in ended:
         return {}
     states = {child: past.state_of(child) for child in children[task.task_id]}
-    return {child: state for child, state in states.items() if state in _KEPT}
+    again = past.from_task
+    return {child: state for child, state in states.items() if state in _KEPT and child != again}
 
 
 def _row(

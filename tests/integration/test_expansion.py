@@ -43,7 +43,7 @@ def test_each_child_has_its_item_and_its_tries(busy_cluster: Cluster) -> None:
 
 
 def test_a_resumed_run_repeats_the_failed_child_only(busy_cluster: Cluster) -> None:
-    number = "{{ 2 if index == 3 else 1 }}"
+    number = "{{ 2 if index == 3 and try_number == 1 else try_number }}"
     each = busy_cluster.task("each", "succeed_at", after=["list"], number=number)
     run = busy_cluster.submit(
         [
@@ -65,6 +65,20 @@ def test_a_resumed_run_repeats_the_failed_child_only(busy_cluster: Cluster) -> N
     assert ran == {"each.0": 1, "each.1": 1, "each.2": 1, "each.3": 2, "each.4": 1}
     _, logical_date = busy_cluster.engine.run_params(run.id)
     assert resumed.tasks["date"].result == logical_date
+
+    run.resume(from_task="each.2")
+    again = busy_cluster.wait_ended(run)
+    assert again.state == "success"
+    tries = {name: task.try_number for name, task in again.tasks.items() if name != "each"}
+    assert tries == {
+        "list": 1,
+        "each.0": 1,
+        "each.1": 1,
+        "each.2": 2,
+        "each.3": 2,
+        "each.4": 1,
+        "date": 2,
+    }
 
 
 def test_a_run_that_is_cancelled_cancels_the_children(

@@ -189,3 +189,44 @@ def test_a_skipped_task_runs_if_the_user_goes_on_from_it():
     assert kept(plan) == {"choose", "x"}
     assert plan.first == ["y", "end"]
     assert rows(plan)["y"].state == "none"
+
+
+EXPANDED = dag_of(
+    ("list", ""),
+    ("each", "list", {"expand": {"over": "tasks.list.result"}}),
+    ("beside", "list"),
+    ("end", "each"),
+)
+
+
+def states_of_expanded(**states):
+    return {"list": "success", "beside": "success"} | {
+        name.replace("_", "."): state for name, state in states.items()
+    }
+
+
+def test_a_child_that_failed_runs_again_and_its_siblings_do_not():
+    states = states_of_expanded(
+        each="failed", each_0="success", each_1="failed", end="upstream_failed"
+    )
+    plan = plan_of(EXPANDED, past(**states))
+
+    assert kept(plan) == {"list", "beside", "each.0"}
+    assert tries(plan) == {"each": 2, "each.1": 2, "end": 1}
+
+
+def test_from_a_child_it_and_what_is_below_its_task_run_again():
+    states = states_of_expanded(each="success", each_0="success", each_1="success", end="success")
+    plan = plan_of(EXPANDED, past(from_task="each.1", **states))
+
+    assert kept(plan) == {"list", "beside", "each.0"}
+    assert tries(plan) == {"each": 2, "each.1": 2, "end": 2}
+    assert plan.first == ["each"]
+
+
+def test_from_an_expanded_task_all_its_children_run_again():
+    states = states_of_expanded(each="success", each_0="success", each_1="success", end="success")
+    plan = plan_of(EXPANDED, past(from_task="each", **states))
+
+    assert kept(plan) == {"list", "beside"}
+    assert tries(plan) == {"each": 2, "each.0": 2, "each.1": 2, "end": 2}
