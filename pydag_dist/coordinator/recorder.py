@@ -112,12 +112,18 @@ class Recorder:
         with contextlib.suppress(redis.exceptions.LockError):
             self._lease.extend(LEASE, replace_ttl=True)
             return True
-        return bool(self._lease.acquire())
+        try:
+            return bool(self._lease.acquire())
+        except redis.OutOfMemoryError:
+            return True  # what fills Redis may be what is waiting to be written
 
     def _register(self) -> None:
         """Tell other coordinators which database it is; `HistoryError` if they have another."""
         key = self._engine.key("database")
-        other = self._redis.set(key, self._database, nx=True, get=True, ex=REGISTERED)
+        other = self._redis.get(key)
+        if other is None:
+            with contextlib.suppress(redis.OutOfMemoryError):
+                other = self._redis.set(key, self._database, nx=True, get=True, ex=REGISTERED)
         if other is None:
             return
         if other.split()[0] != self._database.split()[0]:

@@ -26,7 +26,7 @@ PARTS = (
 )
 
 # What a Redis at its `maxmemory` does nevertheless: it lets tasks end and keeps leases.
-WHEN_FULL = frozenset({"release", "defer", "renew", "tick", "work", "cancel"})
+WHEN_FULL = frozenset({"release", "defer", "renew", "tick", "work", "cancel", "let_expire"})
 
 
 @cache

@@ -159,6 +159,26 @@ def test_a_server_whose_clock_is_behind_still_has_the_newer_events(parts: Parts)
     assert snapshot.state == "failed"
 
 
+def test_a_full_redis_is_emptied(parts: Parts) -> None:
+    """By a writer that has the lease, and by a new one, which can't get it."""
+    first = parts.recorder()
+    write_all(first)
+    for run_id, recorder in (("r", first), ("s", parts.recorder())):
+        parts.submit(run_id)
+        parts.installation.work_off(run_id)
+        try:
+            parts.redis.config_set("maxmemory", "1")
+            with pytest.raises(redis.OutOfMemoryError):
+                parts.redis.set("pydag:x", "1")
+            recorder._renew_at = 0
+            write_all(recorder)
+        finally:
+            parts.redis.config_set("maxmemory", "0")
+        assert parts.left() == 0
+        assert parts.redis.ttl(f"pydag:run:{run_id}") > 0
+        parts.redis.delete("pydag:history:writer", "pydag:database")
+
+
 def test_an_event_that_nobody_understands_stops_no_other(parts: Parts) -> None:
     recorder = parts.recorder()
     for fields in (
