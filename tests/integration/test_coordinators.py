@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from pydag_dist.coordinator.service import GROUP
 from pydag_dist.engine import Engine
 from pydag_dist.settings import Settings
 from tests.cluster import Cluster, Part, call, dag
+from tests.local_bigquery import LocalBigQuery
 from tests.support import wait_until
 
 BIG = 20_000
@@ -86,32 +88,41 @@ def test_killing_all_coordinators_stops_no_run(cluster: Cluster) -> None:
     assert cluster.engine.snapshot(run.id).enqueued == {"coordinator": 1, "chord": 19, "tick": 0}
 
 
-def test_without_coordinators_tries_fail_and_workers_die_and_a_big_run_ends(
-    cluster: Cluster,
+def test_without_coordinators_a_big_run_ends_though_tries_fail_jobs_wait_and_a_worker_dies(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ten columns of 50 tasks; in each, five fail at first, and a worker dies on the way."""
-    coordinators = [cluster.coordinator() for _ in range(2)]
-    workers = [cluster.worker(name, wait=False) for name in ("w1", "w2")]
-    for worker in workers:
-        cluster.wait_registered(worker)
-    tries = {f"t{i}": 2 if i // 50 == i % 10 else 1 for i in range(500)}
-    tasks = []
-    for i, (name, number) in enumerate(tries.items()):
-        after = [f"t{j}" for j in range(i % 10, i, 10)][-5:]
-        task = cluster.task(name, "succeed_at", number=number, after=after)
-        tasks.append(task | {"retries": 1, "retry_delay": 0.1})
-    run = cluster.submit(tasks)
-    cluster.wait_lines("ran", run, 50)
-    for coordinator in coordinators:
-        coordinator.kill()
-    cluster.wait_lines("ran", run, 200)
-    workers[0].kill()
-    snapshot = cluster.wait_ended(run, timeout=120)
+    """Ten columns of 50 tasks; in each, five fail at first, and one waits for a remote job."""
+    with LocalBigQuery(tmp_path) as bigquery:
+        monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", bigquery.url)
+        bigquery.fault(method="run", delay=3, count=None)
+        coordinators = [cluster.coordinator() for _ in range(2)]
+        queues = ["python", "bigquery"]
+        workers = [cluster.worker(name, queues=queues, wait=False) for name in ("w1", "w2")]
+        for worker in workers:
+            cluster.wait_registered(worker)
+        tries = {f"t{i}": 2 if i // 50 == i % 10 else 1 for i in range(500)}
+        tasks = []
+        for i, (name, number) in enumerate(tries.items()):
+            task = cluster.task(name, "succeed_at", number=number) | {"retries": 1}
+            if 250 <= i < 260:
+                task |= {"operator": "bigquery.query", "params": {"sql": "SELECT 1"}}
+            after = [f"t{j}" for j in range(i % 10, i, 10)][-5:]
+            tasks.append(task | {"retry_delay": 0.1, "dependencies": after})
+        tries["t255"] = 1  # its job succeeds at once
+        run = cluster.submit(tasks)
+        cluster.wait_lines("ran", run, 50)
+        for coordinator in coordinators:
+            coordinator.kill()
+        cluster.wait_lines("ran", run, 200)
+        workers[0].kill()
+        snapshot = cluster.wait_ended(run, timeout=120)
+        jobs = [job["id"] for job in bigquery.journal()]
     assert snapshot.counts == {"success": 500}
     assert {name: task.try_number for name, task in snapshot.tasks.items()} == tries
+    assert len(set(jobs)) == len(jobs) == 10
     ran = Counter((line.task, line.try_number) for line in cluster.journal.lines("ran", run.id))
-    assert len(ran) == sum(tries.values()) == 550
-    assert ran.total() <= 550 + 2  # the slots of the worker that died
+    assert len(ran) == sum(tries.values()) - 10
+    assert ran.total() <= len(ran) + 2  # the slots of the worker that died
     cluster.assert_nothing_left([run])
 
 

@@ -32,8 +32,7 @@ WORKERS = ("w1", "w2", "w3")
 SLOTS = 3
 QUEUES = ("python", "bigquery")
 COORDINATORS = 2
-SLOW_QUERIES = "-t[0-9]*[37]-"  # of job ids: these take REMOTE_SECONDS
-REMOTE_SECONDS = 4
+SLOW_QUERIES = {"-t[0-9]*[37]-": 4, "-t[0-9]*[19]-": 15}  # in job ids -> seconds
 OLD_MESSAGES = 100
 START_SECONDS = 20
 RESTORE_SECONDS = 10
@@ -132,7 +131,8 @@ class System:
         client = self.bigquery.client()
         client.create_dataset(DATASET)
         client.query(f"CREATE TABLE {DATASET}.effects (run STRING, task STRING)").result()
-        self.bigquery.fault(method="run", job_id=SLOW_QUERIES, delay=REMOTE_SECONDS, count=None)
+        for job_id, seconds in SLOW_QUERIES.items():
+            self.bigquery.fault(method="run", job_id=job_id, delay=seconds, count=None)
 
     # Parts
 
