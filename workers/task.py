@@ -13,6 +13,7 @@ from celery import Task, states
 from celery.exceptions import Ignore, Retry, Terminated, WorkerLostError
 from celery.worker.request import Request
 
+from pydag_dist.dag.operators import is_sensor
 from pydag_dist.engine import Claim, Held, Outcome
 from pydag_dist.engine.messages import EXECUTE, RELEASE
 from workers import operators
@@ -113,6 +114,10 @@ def _execute(context: TaskContext, queue: str) -> Done | Wait:
     operator = operators.find(context.operator)
     if not isinstance(operator, operators.RemoteOperator):
         return Done(operator.execute(context))
+    if is_sensor(context.operator):
+        # Only deferred it doesn't count against its run's `processors`: what it waits for may be
+        # a task that could not start else.
+        return operator.start(context, lambda: False)
     until = time.monotonic() + INLINE
 
     def is_patient() -> bool:

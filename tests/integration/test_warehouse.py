@@ -1,4 +1,4 @@
-"""BigQuery's operators on a real worker: the example, and a budget."""
+"""BigQuery's operators on a real worker: the example, a budget, and sensors that take no slot."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from pydag_dist import Dag
 from tests.cluster import ROOT, Cluster
 from tests.local_bigquery import PROJECT, LocalBigQuery
+from tests.support import wait_until
 
 EXAMPLE = ROOT / "examples" / "warehouse" / "orders.json"
 EXAMPLE_PROJECT = "atomic-key-348214"
@@ -69,3 +70,29 @@ def test_a_budget_stops_a_run(cluster: Cluster, bigquery: LocalBigQuery) -> None
     assert "its run has billed or started 20,971,520, and this query would bill 10,485,760" in error
     assert len([job for job in bigquery.journal() if job["id"].startswith("pydag-")]) == 2
     cluster.assert_nothing_left([run])
+
+
+def test_sensors_wait_without_a_slot(cluster: Cluster, bigquery: LocalBigQuery) -> None:
+    client = bigquery.client()
+    client.create_dataset("waited")
+    tables = [f"{PROJECT}.waited.t{number}" for number in range(40)]
+    sensors = cluster.submit(
+        [
+            {"task_id": f"w{number}", "operator": "bigquery.wait_table", "params": {"table": name}}
+            for number, name in enumerate(tables)
+        ],
+        processors=1,  # sensors don't count
+    )
+
+    def states() -> dict[str, int]:
+        return cluster.engine.snapshot(sensors.id).counts
+
+    wait_until(lambda: states() == {"deferred": 40}, "all sensors are deferred")
+    # Another DAG's tasks make what they wait for, with the slots that nobody holds.
+    make = "; ".join(f"CREATE TABLE `{name}` AS SELECT 1 AS id" for name in tables)
+    query = {"task_id": "make", "operator": "bigquery.query", "params": {"sql": make}}
+    assert cluster.wait_ended(cluster.submit([query])).state == "success"
+    snapshot = cluster.wait_ended(sensors)
+    assert snapshot.state == "success"
+    assert [snapshot.tasks[f"w{n}"].result["table"] for n in range(40)] == tables
+    cluster.assert_nothing_left([sensors])

@@ -86,7 +86,7 @@ class Wanted:
 class WaitTable(RemoteOperator):
     """A sensor: it starts nothing, and asks. Many tasks ask together."""
 
-    first_interval = 5.0
+    first_interval = 1.0
     longest_interval = 60.0
 
     def local(self) -> bool:
