@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,10 +13,12 @@ from typing import Any, Self
 class Receiver:
     """Takes POSTs of JSON at its `url`: answers with `statuses` at first, then with 200.
 
-    `taken` are the messages that it took, `paths` those of all requests.
+    The status 0 is an answer that never ends. `taken` are the messages that it took, `paths`
+    those of all requests.
     """
 
     def __init__(self, statuses: tuple[int, ...] = ()) -> None:
+        self._closed = threading.Event()
         self.taken: list[dict[str, Any]] = []
         self.paths: list[str] = []
         self._statuses = list(statuses)
@@ -28,10 +31,19 @@ class Receiver:
                 if status == 200:
                     receiver.taken.append(message)
                 receiver.paths.append(self.path)
+                if status == 0:
+                    self._drip()
+                    return
                 self.send_response(status)
                 self.send_header("Location", "/elsewhere")
                 self.send_header("Content-Length", "0")
                 self.end_headers()
+
+            def _drip(self) -> None:
+                with contextlib.suppress(OSError):
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Drips: ")
+                    while not receiver._closed.wait(0.02):
+                        self.wfile.write(b".")
 
             def log_message(self, *_: object) -> None:
                 """Not into the tests' output."""
@@ -49,5 +61,6 @@ class Receiver:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._closed.set()
         self._server.shutdown()
         self._server.server_close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import logging
+import queue
 import threading
 import urllib.error
 import urllib.request
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 
 TRIES: Final = 10
 FIRST_DELAY: Final = 1.0  # seconds after the first try; doubled after each
-TIMEOUT: Final = 10.0  # seconds that a receiver may be silent
+TIMEOUT: Final = 10.0  # seconds in which a receiver has to answer
 LEASE: Final = MAX_HOOKS * TIMEOUT + 10  # seconds after which another coordinator tells it
 PARALLEL: Final = 4  # runs told at a time: a slow receiver must not hold up the others
 EVERY: Final = 1.0  # seconds between two looks
@@ -131,11 +132,21 @@ class Webhooks:
                 hook,
             )
             return True
-        if reason := _post(url, body):
+        if reason := _post_in_time(url, body):
             log.warning("%s: webhook %s: %s", run_id, _shown(hook), reason)
             return False
         log.info("%s: told webhook %s", run_id, _shown(hook))
         return True
+
+
+def _post_in_time(url: str, body: bytes) -> str | None:
+    """`_post`, but neither the look-up of a name nor an answer in drips takes longer."""
+    answer: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    threading.Thread(target=lambda: answer.put(_post(url, body)), daemon=True).start()
+    try:
+        return answer.get(timeout=TIMEOUT)
+    except queue.Empty:
+        return f"no answer in {TIMEOUT:g} s"
 
 
 def _post(url: str, body: bytes) -> str | None:

@@ -198,6 +198,42 @@ def test_each_end_of_a_run_is_told_of(installation: Installation) -> None:
     assert [message["state"] for message in good.taken] == ["failed", "success"]
 
 
+def test_a_hook_that_does_not_come_to_an_end_is_tried_again(
+    installation: Installation,
+    told: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(webhooks, "TIMEOUT", 0.5)
+    with Receiver(statuses=(0,)) as receiver:
+        ended(installation, on_success=receiver.url)
+        wait_settled(installation)
+
+    assert f"webhook {receiver.url}: no answer in 0.5 s" in caplog.text
+    assert len(receiver.taken) == 1
+
+
+def test_coordinators_share_the_work(installation: Installation, told: dict[str, str]) -> None:
+    with Receiver() as receiver, telling(installation, {}):
+        runs = [ended(installation, on_success=receiver.url) for _ in range(30)]
+        wait_settled(installation)
+
+    assert sorted(message["run_id"] for message in receiver.taken) == sorted(runs)
+
+
+def test_what_a_dead_coordinator_took_is_told_by_another(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "EVERY", 0.01)
+    with Receiver() as receiver:
+        run_id = ended(installation, on_success=receiver.url)
+        assert installation.engine.take_webhook(0.3) == (run_id, 0)
+        with telling(installation, {}):
+            wait_settled(installation)
+
+    assert len(receiver.taken) == 1
+
+
 def test_a_run_that_is_gone_is_forgotten(
     installation: Installation, told: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
