@@ -96,7 +96,8 @@ function OPERATIONS.release(run, task, try, token, outcome, result, err, skips, 
   local record = load_record(run, task)
   if not record then return { 'unknown', 0 } end
   local whose = holder(record, try, token)
-  if record.push == token and call('ZREM', key('queued'), run .. '/' .. task) == 1 then
+  if record.state ~= 'running' and record.push == token
+     and call('ZREM', key('queued'), run .. '/' .. task) == 1 then
     -- It ended before it could claim, or Redis lost the claim.
     whose = record.state == 'queued' and 'back' or 'yours'
   end

@@ -39,22 +39,12 @@ local function parse_share(packed)
   return tonumber(used), tonumber(mean)
 end
 
-local function save_share(run, queue, used, mean)
-  call('HSET', run_key(run), 'share/' .. queue, text(used) .. ' ' .. (mean and text(mean) or ''))
-end
+local function pack_share(used, mean) return text(used) .. ' ' .. (mean and text(mean) or '') end
 
 -- What a task of the queue is taken to take if its run has not ended one.
 local function mean_of(queue) return tonumber(call('HGET', key('windows'), 'mean/' .. queue) or 0) end
 
 local function mixed(mean, spent) return mean and 0.8 * mean + 0.2 * spent or spent end
-
--- A task of the run gets the next slot. Who was `served` with it had that charge.
-local function charge(run, queue, record, served)
-  local used, mean = parse_share(call('HGET', run_key(run), 'share/' .. queue))
-  record.charged = text(mean or mean_of(queue))
-  save_share(run, queue, used + record.charged, mean)
-  call('HSET', key('windows'), 'clock/' .. queue, served)
-end
 
 -- A task leaves its slot after so long; without `spent` it has not had it.
 local function settle(run, queue, record, spent)
@@ -65,16 +55,17 @@ local function settle(run, queue, record, spent)
     local common = tonumber(call('HGET', key('windows'), 'mean/' .. queue) or nil)
     call('HSET', key('windows'), 'mean/' .. queue, text(mixed(common, spent)))
   end
-  save_share(run, queue, used, spent and mixed(mean, spent) or mean)
+  local share = pack_share(used, spent and mixed(mean, spent) or mean)
+  call('HSET', run_key(run), 'share/' .. queue, share)
   record.charged = ''
 end
 
--- Brings the run's place in every `fair` set up to date with its ready and active tasks. On a
--- queue that has just `served` it, it waits from now on: equals take turns. Whoever begins to wait
--- has no less charge than the one that was served last: time in which it had nothing ready is not
--- saved up.
-local function refile(run, served)
-  local head = head_of(run)
+-- Brings the run's place in every `fair` set up to date with its ready and active tasks. Whoever
+-- begins to wait has no less charge than the one that was served last: time in which it had nothing
+-- ready is not saved up. On a queue that has just `served` it, with the charge `before`, the run is
+-- charged for that in advance (which is returned) and waits from now on: equals take turns.
+local function refile(run, served, before)
+  local head, charged = head_of(run), nil
   if #head.queues == 0 then return end
   local active = call('SCARD', run_key(run, 'active'))
   local open = head.processors == 0 or active < head.processors
@@ -83,27 +74,34 @@ local function refile(run, served)
   for i, queue in ipairs(head.queues) do
     local since, used, mean = marks[2 * i - 1], parse_share(marks[2 * i])
     local waits = open and first_ready(run, queue)
+    local changed = false
     if since and (not waits or queue == served) then
       call('ZREM', key('fair:' .. queue), since .. '/' .. run)
       if not waits then call('HDEL', run_key(run), 'since/' .. queue) end
     end
+    if queue == served then
+      charged = mean or mean_of(queue)
+      used, changed = used + charged, true
+      call('HSET', key('windows'), 'clock/' .. queue, before)
+    elseif waits and not since then
+      local clock = call('HGET', key('windows'), 'clock/' .. queue) or 0
+      used, changed = math.max(used, math.ceil(head.weight * clock)), true
+    end
+    if changed then
+      since = text(NOW)
+      local share = pack_share(used, mean)
+      if waits then
+        call('HSET', run_key(run), 'share/' .. queue, share, 'since/' .. queue, since)
+      else
+        call('HSET', run_key(run), 'share/' .. queue, share)
+      end
+    end
     if waits then
-      if not since then
-        local clock = call('HGET', key('windows'), 'clock/' .. queue) or 0
-        local least = math.ceil(head.weight * clock)
-        if used < least then
-          used = least
-          save_share(run, queue, used, mean)
-        end
-      end
-      if not since or queue == served then
-        since = text(NOW)
-        call('HSET', run_key(run), 'since/' .. queue, since)
-      end
       local score = string.format('%.17g', used / head.weight)
       call('ZADD', key('fair:' .. queue), score, since .. '/' .. run)
     end
   end
+  return charged
 end
 
 -- A template's parts: text at odd places, names of marks at even ones. Kept between calls: cutting
@@ -213,9 +211,8 @@ local function top_up(queue)
     call('SADD', run_key(run, 'active'), task)
     local record = load_record(run, task)
     record.state = 'queued'
-    charge(run, queue, record, served[2])
+    record.charged = text(refile(run, queue, served[2]))
     push(queue, run, task, record)
-    refile(run, queue)
     room = room - 1
   end
 end
