@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Final
 
 from pydag_dist.coordinator.branches import choices
@@ -78,15 +79,24 @@ class Plan:
     failures: int
 
 
-def plan_of(dag: Dag, past: Past | None = None, run: RunParams | None = None) -> Plan:
+def plan_of(
+    dag: Dag,
+    past: Past | None = None,
+    run: RunParams | None = None,
+    durations: Mapping[str, float] | None = None,
+) -> Plan:
     """The DAG's plan.
 
     The rank is the order in which ready tasks of the run are pushed: by the user's priority, then
-    critical path first.
+    critical path first. `durations` are seconds that tasks took in earlier runs; one that is not
+    among them counts as much as the median of those.
     """
     past, run = past or Past(), run or RunParams()
     walk = dag.walk()
-    path = dag.remaining_path()
+    if durations:
+        typical = median(durations.values())
+        durations = {task_id: durations.get(task_id, typical) for task_id in walk}
+    path = dag.remaining_path(durations)
     by_urgency = sorted(walk, key=lambda t: (-dag.tasks[t].priority, -path[t]))
     ranks = {task_id: rank for rank, task_id in enumerate(by_urgency)}
     children = past.children(dag)
@@ -231,14 +241,18 @@ def past_of(engine: Engine, run_id: str) -> Past:
 
 
 def plan(
-    engine: Engine, run_id: str, dag: Dag, between_chunks: Callable[[], object] = lambda: None
+    engine: Engine,
+    run_id: str,
+    dag: Dag,
+    between_chunks: Callable[[], object] = lambda: None,
+    durations: Mapping[str, float] | None = None,
 ) -> bool:
     """Plan a submitted run and start it. False if it is planned already or by a newer planner."""
     token = engine.plan_begin(run_id)
     if token is None:
         return False
     run = RunParams(*engine.run_params(run_id))
-    made = plan_of(dag, past_of(engine, run_id), run)
+    made = plan_of(dag, past_of(engine, run_id), run, durations)
     for at in range(0, len(made.rows), CHUNK):
         if not engine.plan_chunk(run_id, token, made.rows[at : at + CHUNK]):
             return False

@@ -174,6 +174,13 @@ class Recorder:
             if self._history.knows(run_id):
                 self._restore(run_id)
 
+    def durations(self, dag_id: str) -> dict[str, float]:
+        """What the DAG's tasks took in earlier runs, in seconds; empty if that can't be known."""
+        if not self._trouble:
+            with contextlib.suppress(*LOST):
+                return self._history.durations(dag_id)
+        return {}
+
     def _restore(self, run_id: str) -> None:
         if restore(self._engine, self._history, run_id):
             log.warning("%s: Redis had lost it; it goes on from its history", run_id)

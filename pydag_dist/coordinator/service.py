@@ -142,7 +142,7 @@ class Coordinator:
             keep = lambda: self._redis.xclaim(  # noqa: E731
                 self._stream, GROUP, self._name, 0, [entry_id], justid=True
             )
-            if plan(self._engine, run_id, dag, between_chunks=keep):
+            if plan(self._engine, run_id, dag, keep, self._recorder.durations(dag.dag_id)):
                 log.info("%s: planned, %d tasks", run_id, len(dag.tasks))
         except UnknownRun:
             log.warning("%s: gone before it could be planned", run_id)

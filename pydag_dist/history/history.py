@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import median
 from typing import Any, Self
 
 import sqlalchemy as sa
@@ -137,6 +139,28 @@ class History:
         query = sa.select(runs.c.run_id).where(runs.c.ended_at.is_(None))
         with self._db.connect() as connection:
             return list(connection.scalars(query.order_by(runs.c.submitted_at)))
+
+    def durations(self, dag_id: str, newest: int = 3) -> dict[str, float]:
+        """Task -> the median of the seconds that it took in the DAG's newest runs.
+
+        Only successful tries count; of an expanded task the time until its last child had ended.
+        """
+        ended = sa.select(runs.c.run_id).where(
+            runs.c.dag_id == dag_id, runs.c.ended_at.is_not(None)
+        )
+        latest = ended.order_by(runs.c.submitted_at.desc()).limit(newest).subquery()
+        began = sa.func.coalesce(tries.c.started_at, tries.c.ready_at)
+        query = sa.select(tries.c.task_id, tries.c.ended_at - began).where(
+            tries.c.run_id.in_(sa.select(latest)),
+            tries.c.state == "success",
+            began.is_not(None),
+            tries.c.ended_at.is_not(None),
+        )
+        found = defaultdict(list)
+        with self._db.connect() as connection:
+            for task, seconds in connection.execute(query):
+                found[task].append(seconds)
+        return {task: median(seconds) for task, seconds in found.items()}
 
     def knows(self, run_id: str) -> bool:
         """Whether more is known of a run than that it was submitted."""

@@ -255,6 +255,29 @@ def test_the_last_event_is_that_of_any_row(history: History) -> None:
     assert entry_id(history.last_event()) == "9-0"
 
 
+def test_durations_are_medians_of_the_newest_runs(history: History) -> None:
+    def took(event: int, name: str, seconds: int, **more: str):
+        ended = {"ready_at": "1000000", "ended_at": f"{5 + seconds}000000"}
+        return task(f"{event}-0", name, 1, "success", f"r{event}", **ended, **more)
+
+    for number, seconds in enumerate((100, 7, 2, 3), 1):
+        name = f"r{number}"
+        head = HEAD | {"submitted_at": f"{number}000000"}
+        end = run(f"{number}-1", "failed" if number == 2 else "success", name)
+        entries = [
+            took(number, "a", seconds, started_at="5000000"),
+            took(number, "expanded", seconds),
+            task(f"{number}-0", "b", 1, "failed", name, started_at="1", ended_at="2"),
+            task(f"{number}-0", "c", 1, "success", name),
+            end,
+        ]
+        write(history, *entries, head=head, runs=(name,))
+    going_on = [run("9-1", "running", "r9"), took(9, "a", 50, started_at="5000000")]
+    write(history, *going_on, head=HEAD | {"submitted_at": "9000000"}, runs=("r9",))
+    assert history.durations("d") == {"a": 3.0, "expanded": 7.0}
+    assert history.durations("other") == {}
+
+
 def test_a_failed_batch_writes_nothing_of_itself(history: History) -> None:
     batch = batch_of([run("1-0", "queued")], {"r": HEAD}, {"r": DAG})
     batch.tries.append(

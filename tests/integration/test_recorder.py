@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import redis
 
+from pydag_dist.coordinator import Coordinator
 from pydag_dist.coordinator import recorder as module
 from pydag_dist.coordinator.planner import plan
 from pydag_dist.coordinator.recorder import Recorder
@@ -17,6 +19,7 @@ from pydag_dist.dag import Dag
 from pydag_dist.engine import Engine
 from pydag_dist.errors import HistoryError
 from pydag_dist.history import History, batch_of
+from pydag_dist.settings import Settings
 from tests.cluster import call, dag
 from tests.installation import TEMPLATE, Installation
 
@@ -255,6 +258,34 @@ def test_a_run_that_is_new_or_resumed_is_left_alone(parts: Parts) -> None:
     for run_id in ("new", "resumed"):
         recorder.give_back(run_id)
         assert not parts.engine.is_restored(run_id)
+
+
+def test_runs_are_planned_by_what_tasks_took_in_earlier_ones(parts: Parts, redis_url: str) -> None:
+    tasks = [call("short", "note"), call("long", "note")]
+    parts.submit("before", *tasks)
+    parts.plan("before")
+    took = {"short": "1", "long": "9"}
+    entries = [
+        (f"{n}-0", {"kind": "task", "run": "before", "task": name, "try": "1", "state": "success"})
+        for n, name in enumerate(took, 1)
+    ]
+    for _, fields in entries:
+        fields |= {"at": "1", "started_at": "1000000", "ended_at": f"{took[fields['task']]}000000"}
+    entries.append(("9-0", {"kind": "run", "run": "before", "state": "success", "at": "1"}))
+    settings = Settings(redis_url=redis_url, database_url=parts.url)
+    coordinator = Coordinator(settings)
+    parts.made.append(coordinator._recorder._history)
+    coordinator._recorder.open()
+    text = parts.engine.submitted_dag("before")
+    heads = {"before": parts.engine.run_head("before")}
+    parts.history.write(batch_of(entries, heads, {"before": text}))
+    parts.lose()
+    parts.submit("r", *tasks)
+    parts.engine.renew(parts.installation.worker, 1, ["python"])
+    coordinator._create_group()
+    coordinator._plan_next()
+    first = json.loads(parts.redis.rpop("pydag:q:python"))["headers"]["pydag"]["task"]
+    assert first == "long"
 
 
 def test_a_database_whose_installation_is_gone_is_taken_over(

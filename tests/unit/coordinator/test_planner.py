@@ -230,3 +230,18 @@ def test_from_an_expanded_task_all_its_children_run_again():
 
     assert kept(plan) == {"list", "beside"}
     assert tries(plan) == {"each": 2, "each.0": 2, "each.1": 2, "end": 2}
+
+
+def test_tasks_are_ranked_by_what_they_and_those_below_took_in_earlier_runs():
+    dag = dag_of(("a", ""), ("long", ""), ("b", "a"), ("c", "b"), ("new", ""))
+
+    def by_rank(durations):
+        return [row.task for row in sorted(plan_of(dag, durations=durations).rows, key=rank)]
+
+    def rank(row):
+        return row.rank
+
+    assert by_rank(None) == ["a", "b", "long", "c", "new"]
+    # What is new counts as much as the median: 0.65 s.
+    took = {"a": 0.2, "b": 1.0, "c": 0.3, "long": 60.0}
+    assert by_rank(took) == ["long", "a", "b", "new", "c"]
