@@ -194,3 +194,9 @@ def test_a_key_file_that_the_connection_lacks_is_explained(task):
                 connections={"GCP": {}},
             )
         )
+
+
+def test_a_connection_that_impersonates_is_refused(task):
+    account = "loader@p.iam.gserviceaccount.com"
+    with pytest.raises(TaskFailed, match=f"impersonates {account}, which an iac script"):
+        execute(task("pass", connections={"GCP": {"impersonate": account}}))
