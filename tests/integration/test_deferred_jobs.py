@@ -18,6 +18,7 @@ from pydag_dist.settings import Settings
 from tests.cluster import Cluster, Part
 from tests.dies_with_its_worker import MOMENTS
 from tests.local_bigquery import PROJECT, LocalBigQuery
+from tests.redis_server import RedisServer, server_binary
 from tests.support import wait_until
 
 CELERY = ("-m", "celery", "-A", "workers", "worker", "-c", "2", "-l", "WARNING")
@@ -203,3 +204,29 @@ def test_what_one_worker_deferred_another_polls(cluster: Cluster, bigquery: Loca
     assert lines[-1].startswith("BigQuery job done")
     assert lines.count("BigQuery job RUNNING") == 1
     cluster.assert_nothing_left([run])
+
+
+def test_redis_and_bigquery_may_be_killed_while_tasks_are_deferred(
+    tmp_path: Path, bigquery: LocalBigQuery
+) -> None:
+    bigquery.fault(method="run", count=None, delay=300)
+    with (
+        RedisServer(server_binary("valkey"), tmp_path / "redis") as server,
+        Cluster(server.url, tmp_path) as cluster,
+    ):
+        cluster.coordinator()
+        part = worker(cluster)
+        run = cluster.submit([query(f"q{i}") for i in range(20)])
+        wait_counts(cluster, run, deferred=20)
+        server.kill()
+        wait_until(lambda: "Redis can't" in part.text(), "the worker has noticed")
+        server.start()
+        bigquery.kill()
+        wait_until(lambda: "BigQuery jobs can't be listed" in part.text(), "polls get no answer")
+        bigquery.start()  # what was not over runs again, and now at once
+        snapshot = cluster.wait_ended(run, timeout=120)
+        assert snapshot.state == "success"
+        assert {task.try_number for task in snapshot.tasks.values()} == {1}
+        ids = {task.result["job_id"] for task in snapshot.tasks.values()}
+        assert ended(bigquery) == dict.fromkeys(ids, "done")
+        cluster.assert_nothing_left([run])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 
 from pydag_dist.local.bigquery.errors import ApiError, duplicate
-from pydag_dist.local.bigquery.jobs import Job, find_job, insert_job
+from pydag_dist.local.bigquery.jobs import Job, insert_job, is_known
 from pydag_dist.local.bigquery.store import Cursor, Store
 
 
@@ -64,7 +64,7 @@ class Inserts:
 
 
 def _insert_one(cursor: Cursor, job: Job) -> ApiError | None:
-    if find_job(cursor, job.key) is not None:
+    if is_known(cursor, job.key):
         return duplicate("Job", str(job.key))
     insert_job(cursor, job)
     return None

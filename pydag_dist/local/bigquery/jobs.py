@@ -226,6 +226,12 @@ def find_job(cursor: Cursor, key: JobKey) -> Job | None:
     return None if row is None else _job(row)
 
 
+def is_known(cursor: Cursor, key: JobKey) -> bool:
+    """Whether the job's id is taken."""
+    where = "project = ? AND location = ? AND job_id = ?"  # the primary key: no join, no scan
+    return fetch_one(cursor, f"SELECT 1 FROM pydag.jobs WHERE {where}", [*key]) is not None
+
+
 def unfinished_jobs(cursor: Cursor) -> list[Job]:
     """Jobs without an end, oldest first."""
     return [
