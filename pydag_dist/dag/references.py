@@ -89,15 +89,18 @@ def _check_results(
     unknown: list[Reference] = []
     farther: list[Reference] = []
     for number, task in enumerate(tasks):
-        if not task:
+        named = check_templates(task, number, report) if task else []
+        if not named:
             continue
-        for reference in check_templates(task, number, report):
+        assert task is not None  # noqa: S101  see above
+        direct = set(dependencies[task.task_id])
+        for reference in named:
             _, field, name = reference
             if name not in numbers:
                 unknown.append(reference)
             elif name == task.task_id:
                 report.add("a task can't have its own result", field, number)
-            elif name not in dependencies[task.task_id]:
+            elif name not in direct:
                 farther.append(reference)
     for count, (number, field, name) in enumerate(unknown, start=1):
         hint = did_you_mean(name, numbers) if count * len(numbers) <= _COMPARED else ""
