@@ -15,11 +15,8 @@ from tests.acceptance.chaos.judge import Violation
 
 RUNS_SHOWN = 3
 LOG_CHARACTERS = 3_000
-# Faults from which one recovers without a lease's end.
-NO_WAITING = {
-    "copy_messages",
-    "drop_messages",
-    "kill_coordinator",
+# Faults of Redis itself.
+OF_REDIS = {
     "kill_redis",
     "redis_away",
     "roll_back_1",
@@ -40,7 +37,7 @@ def table(faults: Sequence[Fault]) -> Iterator[str]:
     """
     kinds: dict[str, list[Fault]] = defaultdict(list)
     for fault in faults:
-        late = fault.after_outage and fault.kind not in NO_WAITING
+        late = fault.after_outage and fault.kind not in OF_REDIS
         kinds[fault.kind + (AFTER_OUTAGE if late else "")].append(fault)
     yield f"{'fault':40} {'count':>5} {'measured':>8} {'median':>8} {'worst':>8}"
     for kind, those in sorted(kinds.items()):
