@@ -23,7 +23,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
     parser.add_argument("--faults", type=int, default=200, help="how many (N)")
     parser.add_argument("--seed", type=int, default=1, help="of DAGs, faults and their moments")
-    parser.add_argument("--gap", type=float, default=10, help="seconds between two, on average")
+    parser.add_argument("--gap", type=float, default=7, help="seconds between two, on average")
     parser.add_argument("--runs", type=int, default=10, help="runs in flight")
     kinds = [kind.__name__ for kind in KINDS]
     parser.add_argument("--only", nargs="+", default=[], choices=kinds, help="kinds of faults")

@@ -21,7 +21,7 @@ PROGRESS_EVERY = 15.0  # seconds
 # have been the last; then the rest of the work.
 END_SECONDS = 240.0
 MORE_IF_IDLE = 4
-STOPS_AT_ONCE = 4  # faults that take a while
+STOPS_AT_ONCE = 5  # faults that take a while
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Plan:
 
     faults: int
     seed: int
-    gap: float = 10.0
+    gap: float = 7.0
     runs: int = 10
     kinds: tuple[str, ...] = ()  # only these
 
