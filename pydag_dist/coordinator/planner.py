@@ -142,7 +142,7 @@ def _ended(dag: Dag, past: Past, children: Mapping[str, Sequence[str]]) -> dict[
         upstream = dag.tasks[task_id].dependencies
         if any(up in below or up == parent for up in upstream):
             below.add(task_id)
-        state = past.records[task_id]["state"]
+        state = past.state_of(task_id)
         kept = state in _KEPT and task_id not in below and task_id != parent
         if kept and (state == "success" or all(up in ended for up in upstream)):
             ended[task_id] = state
