@@ -83,13 +83,15 @@ class Execute(Task):  # type: ignore[misc]  # Celery has no types
             raise Ignore(f"{held.run}/{held.task}: {answer}")
         with task_context(held, answer.spec) as context:
             ended = _obey(held, answer, context, queue)
+        if isinstance(ended, Retry | Ignore):
+            raise ended  # here: Celery's record of an error takes time for each frame
         request.pydag_ended = ended
         if ended.outcome != "success":
             raise TaskFailed(ended.error)  # so that Flower shows a failure
 
 
-def _obey(held: Held, claim: Claim, context: TaskContext, queue: str) -> Ended:
-    """Run the try, or cancel what it left running."""
+def _obey(held: Held, claim: Claim, context: TaskContext, queue: str) -> Ended | Retry | Ignore:
+    """Run the try, or cancel what it left running; how it ended, or what Celery is told else."""
     try:
         context = with_params(held, claim.spec, context)
         if claim.order == "cancel":
@@ -128,14 +130,14 @@ def _execute(context: TaskContext, queue: str) -> Done | Wait:
     return operator.start(context, is_patient)
 
 
-def _defer(held: Held, context: TaskContext, wait: Wait) -> Ended:
+def _defer(held: Held, context: TaskContext, wait: Wait) -> Ended | Retry | Ignore:
     answer = defer(held, context, wait)
     if answer == "ok":
         # Celery calls no hook then, and Flower shows RETRY.
-        raise Retry(f"deferred: {wait.state or 'its remote job was submitted'}")
+        return Retry(f"deferred: {wait.state or 'its remote job was submitted'}")
     if answer == "cancel":
         return cancelled(context)
-    raise Ignore(f"{held.run}/{held.task}: {answer}")
+    return Ignore(f"{held.run}/{held.task}: {answer}")
 
 
 class Release(Task):  # type: ignore[misc]  # Celery has no types
