@@ -239,7 +239,7 @@ def _active(asked: Sequence[Asked]) -> dict[tuple[str, str], str]:
         client = client_of(first.context, first.handle)
         jobs = google.call(log, listed)
     except (GoogleAPICallError, GoogleAuthError, TaskFailed) as error:
-        # Who may insert jobs and get them need not be allowed to list them.
+        # Everybody may list the jobs that they created; if not, their polls say what is wrong.
         log.warning("BigQuery jobs can't be listed, they are asked for one by one: %s", error)
         return {}
     return {(job.location, job.job_id): job.state for job in jobs}
