@@ -19,7 +19,7 @@ STEP = 0.2  # seconds
 PROGRESS_EVERY = 15.0  # seconds
 # After the last fault: a Redis that came back judges no lease for 45 s, and a paused one may
 # have been the last; then the rest of the work.
-END_SECONDS = 240.0
+END_SECONDS = 400.0
 MORE_IF_IDLE = 4
 STOPS_AT_ONCE = 5  # faults that take a while
 

@@ -34,7 +34,7 @@ QUEUES = ("python", "bigquery")
 COORDINATORS = 2
 SLOW_QUERIES = {"-t[0-9]*[37]-": 4, "-t[0-9]*[19]-": 15}  # in job ids -> seconds
 OLD_MESSAGES = 100
-START_SECONDS = 20
+START_SECONDS = 60
 RESTORE_SECONDS = 10
 
 
