@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 from pydantic import Field, StringConstraints, ValidationError
 from pydantic_settings import (
@@ -46,7 +47,8 @@ class Settings(BaseSettings):
     @property
     def history_url(self) -> str:
         """The history's database; a SQLite file in the home unless a URL is set."""
-        return self.database_url or f"sqlite:///{self.home.expanduser() / 'history.sqlite'}"
+        file = self.home.expanduser() / "history.sqlite"
+        return self.database_url or f"sqlite:///{quote(str(file))}"
 
     @classmethod
     def settings_customise_sources(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import socket
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote, unquote
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -32,6 +34,9 @@ def connect(url: str) -> sa.Engine:
         raise InvalidSettings(f"PYDAG_DATABASE_URL: {_KINDS}") from None
     backend = parsed.get_backend_name()
     if backend == "sqlite" and parsed.database:
+        # As a URI, which makes no file where there is none: readers must not.
+        parsed = parsed.set(database=f"file:{quote(parsed.database)}")
+        parsed = parsed.update_query_dict({"mode": "rw", "uri": "true"})
         engine = sa.create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
         sa.event.listen(engine, "connect", _prepare_sqlite)
         return engine
@@ -54,17 +59,26 @@ _KINDS: Final = "give sqlite:////path/to/history.sqlite or postgresql://user:pas
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    # Readers don't wait for the writer; and what was committed survives a power cut, since the
-    # stream is trimmed after it.
-    connection.execute("PRAGMA journal_mode = WAL")
+    # What was committed survives a power cut, since the stream is trimmed after it.
     connection.execute("PRAGMA synchronous = FULL")
 
 
+def _file(engine: sa.Engine) -> Path:
+    return Path(unquote(str(engine.url.database).removeprefix("file:")))
+
+
 def create(engine: sa.Engine) -> None:
-    """Create what is missing. `HistoryError` if another version's tables are there."""
+    """Create what is missing. `HistoryError` if it can't be, or is another version's."""
     if engine.dialect.name == "sqlite":
-        file = Path(engine.url.database or "")
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = _file(engine)
+        try:
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file.touch(mode=0o600)  # results are in it
+        except OSError as error:
+            raise HistoryError(
+                f"the history's file {file} can't be written ({error.strerror}): set "
+                "PYDAG_DATABASE_URL, or PYDAG_HOME"
+            ) from None
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
@@ -78,6 +92,11 @@ def create(engine: sa.Engine) -> None:
         if connection.scalar(sa.select(sa.func.count()).select_from(meta)) == 0:
             connection.execute(insert(engine, meta).on_conflict_do_nothing(), row)
         found = connection.scalar(sa.select(sa.func.max(meta.c.schema)))
+    if engine.dialect.name == "sqlite":
+        # So that readers don't wait for the writer. It is refused, not queued, while others are at
+        # work there; then one of them has done it, or the next one will.
+        with contextlib.suppress(sa.exc.OperationalError), engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
     if found != SCHEMA:
         raise HistoryError(
             f"the history in {where(engine)} has schema {found}, this version writes {SCHEMA}: "
@@ -106,5 +125,5 @@ def upsert(engine: sa.Engine, table: sa.Table, **special: Any) -> Insert:
 def where(engine: sa.Engine) -> str:
     """The database's place, for people; a SQLite file's with its host."""
     if engine.dialect.name == "sqlite":
-        return f"{Path(engine.url.database or '').absolute()} on {socket.gethostname()}"
+        return f"{_file(engine).absolute()} on {socket.gethostname()}"
     return engine.url.set(drivername="postgresql").render_as_string(hide_password=True)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import random
+import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from pydag_dist.engine import RunSnapshot, RunSummary, TaskSnapshot
-from pydag_dist.errors import HistoryError
+from pydag_dist.errors import HistoryError, InvalidSettings
 from pydag_dist.history import LOST, History, batch_of
 from pydag_dist.history.batch import entry_id
 from pydag_dist.history.database import connect
 from pydag_dist.history.tables import dags, meta
+from pydag_dist.settings import Settings
 from tests.postgres_server import PostgresServer
 
 HEAD = {
@@ -332,6 +335,51 @@ def test_another_version_s_database_is_refused(history: History, url: str) -> No
     engine.dispose()
     with pytest.raises(HistoryError, match="schema 99, this version writes 1"):
         history.open()
+
+
+def test_a_file_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    history = History(f"sqlite:///{tmp_path}/file/history.sqlite")
+    with pytest.raises(HistoryError, match=r"can't be written .*: set PYDAG_DATABASE_URL"):
+        history.open()
+
+
+def test_reading_makes_no_file(tmp_path: Path) -> None:
+    with History(f"sqlite:///{tmp_path}/history.sqlite") as history, pytest.raises(LOST):
+        history.runs()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("", "give sqlite:"),
+        ("sqlite://", "give sqlite:"),
+        ("mysql://host/database", "give sqlite:"),
+        ("history.sqlite", "give sqlite:"),
+    ],
+)
+def test_an_url_of_nothing_that_is_known_is_refused(url: str, told: str) -> None:
+    with pytest.raises(InvalidSettings, match=told):
+        History(url)
+
+
+def test_names_of_files_may_be_odd(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "a b%20?#é", database_url=None)
+    with History(settings.history_url) as history:
+        history.open()
+        assert history.where.startswith(f"{settings.home}/history.sqlite on ")
+    assert (settings.home / "history.sqlite").stat().st_mode & 0o777 == 0o600
+
+
+def test_readers_do_not_wait_for_the_writer_of_a_file(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/history.sqlite"
+    with History(url) as history:
+        history.open()
+    with closing(sqlite3.connect(tmp_path / "history.sqlite", isolation_level=None)) as writer:
+        writer.execute("BEGIN EXCLUSIVE")
+        with History(url) as reader:
+            assert reader.runs() == []
 
 
 def test_it_belongs_to_one_epoch_at_a_time(history: History) -> None:

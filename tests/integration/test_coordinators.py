@@ -127,9 +127,9 @@ def test_without_coordinators_a_big_run_ends_though_tries_fail_jobs_wait_and_a_w
 
 
 def test_a_planner_that_was_overtaken_leaves_the_submission_to_the_newer_one(
-    redis_url: str, monkeypatch: pytest.MonkeyPatch
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    coordinator = Coordinator(Settings(redis_url=redis_url, key_prefix="p"))
+    coordinator = Coordinator(Settings(redis_url=redis_url, key_prefix="p", home=tmp_path))
     engine = coordinator._engine
     engine.redis.xgroup_create("p:submissions", GROUP, id="0", mkstream=True)
     graph = dag([call("t", "note")])
