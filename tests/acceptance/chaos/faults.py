@@ -310,29 +310,30 @@ def copy_messages(scene: Scene) -> Steps:
 
 Kind = Callable[[Scene], Steps]
 
-# How often each kind is drawn.
+# How often each kind is drawn, in proportion.
 KINDS: dict[Kind, int] = {
-    kill_child: 5,
-    kill_parent: 5,
-    kill_coordinator: 2,
-    pause_parent: 2,
-    pause_child: 2,
-    pause_worker: 2,
+    kill_child: 8,
+    kill_parent: 8,
+    kill_coordinator: 4,
+    pause_parent: 4,
+    pause_child: 4,
+    pause_worker: 4,
     kill_redis: 1,
     redis_away: 1,
     roll_back_1: 1,
     roll_back_5: 1,
     wipe: 1,
-    drop_messages: 2,
-    copy_messages: 2,
+    drop_messages: 4,
+    copy_messages: 4,
 }
 
 
 def order(count: int, chance: random.Random, only: Collection[str] = ()) -> list[Kind]:
-    """So many kinds in random order, each about as often as `KINDS` says and once if possible."""
+    """So many kinds in random order, each as often as `KINDS` says and once if possible."""
     kinds = [kind for kind in KINDS if not only or kind.__name__ in only]
+    shares = [kind for kind in kinds for _ in range(KINDS[kind])]
     drawn = kinds if count >= len(kinds) else chance.sample(kinds, count)
-    weights = [KINDS[kind] for kind in kinds]
-    drawn = drawn + chance.choices(kinds, weights, k=count - len(drawn))
+    rounds, rest = divmod(count - len(drawn), len(shares))
+    drawn = drawn + shares * rounds + chance.sample(shares, rest)
     chance.shuffle(drawn)
     return drawn
