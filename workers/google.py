@@ -227,7 +227,7 @@ def call(log: logging.Logger, function: Callable[..., T], *args: Any, **kwargs: 
         timeout=seconds,
         on_error=again,
     )
-    kwargs.setdefault("timeout", max(1.0, min(TIMEOUT, seconds)))
+    kwargs.setdefault("timeout", patience.of_attempt(TIMEOUT))
     try:
         return retry(function)(*args, **kwargs)
     except exceptions.RetryError as error:

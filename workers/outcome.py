@@ -22,7 +22,8 @@ from workers.templates import children
 MAX_ERROR = 8_000  # characters of an error that the engine keeps
 MAX_RESULT = 65_536  # bytes of a result as JSON: results are for facts, not for data
 UNKNOWN_FOR = 15.0  # seconds; a lost run is given back in two or three
-CANCEL_PATIENCE = 90.0  # seconds for all calls of a cancel, which waits until the job is over
+# Seconds for all calls of a cancel, which waits until the job is over, and for one of them.
+CANCEL_PATIENCE, CANCEL_CALL = 90.0, 60.0
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def cancelled(context: TaskContext) -> Ended:
     try:
         operator = operators.find(context.operator)
         if isinstance(operator, operators.RemoteOperator):
-            with cancelling(), patience.limited(CANCEL_PATIENCE):
+            with cancelling(), patience.limited(CANCEL_PATIENCE, call=CANCEL_CALL):
                 operator.cancel(context, operator.handle(context))
     except Exception as error:
         context.log.exception("could not cancel it; it will be asked for again")

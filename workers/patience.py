@@ -12,30 +12,34 @@ from collections.abc import Iterator
 
 CALL = 300.0  # seconds in which one call is tried again
 
-_CALL_OF_MANY = 10.0  # seconds of one call of those who share their time
-
-# Of the process, which does one thing at a time; its threads share it.
-_until: float | None = None
+# Until when, and how long a call; of the process, which does one thing at a time. Threads share it.
+_limit: tuple[float, float] | None = None
 
 
 @contextlib.contextmanager
-def limited(seconds: float) -> Iterator[None]:
-    """All calls in here have `seconds` together, and none more than ten."""
-    global _until  # noqa: PLW0603  calls are made far below, by operators of other packages, too
-    before, _until = _until, time.monotonic() + seconds
+def limited(seconds: float, *, call: float = 10.0) -> Iterator[None]:
+    """All calls in here have `seconds` together, each of them `call` seconds at most."""
+    global _limit  # noqa: PLW0603  calls are made far below, by operators of other packages, too
+    before, _limit = _limit, (time.monotonic() + seconds, call)
     try:
         yield
     finally:
-        _until = before
+        _limit = before
 
 
 def is_out() -> bool:
     """Whether the time is over, so that no further call should begin."""
-    return _until is not None and time.monotonic() >= _until
+    return _limit is not None and time.monotonic() >= _limit[0]
 
 
 def of_call() -> float:
     """Seconds that a call may take with all its repetitions."""
-    if _until is None:
+    if _limit is None:
         return CALL
-    return max(0.0, min(_CALL_OF_MANY, _until - time.monotonic()))
+    until, call = _limit
+    return max(0.0, min(call, until - time.monotonic()))
+
+
+def of_attempt(longest: float) -> float:
+    """Seconds of one attempt at it, `longest` at most: there must be time for another."""
+    return max(1.0, min(longest, of_call() / 2))

@@ -118,6 +118,24 @@ def test_a_deferred_task_is_cancelled_with_its_job(
     cluster.assert_nothing_left([cancelled, late])
 
 
+def test_who_cancels_a_job_is_given_the_time_that_it_takes(
+    cluster: Cluster, bigquery: LocalBigQuery
+) -> None:
+    """A child that runs something else would be killed after ten seconds."""
+    bigquery.fault(method="run", count=None, delay=300)
+    cluster.coordinator()
+    worker(cluster)
+    run = cluster.submit([query("q")])
+    client = bigquery.client()
+    wait_until(lambda: list(client.list_jobs(state_filter="running")), "the job runs")
+    bigquery.fault(method="jobs.cancel", delay=20)
+    cluster.engine.cancel(run.id)
+    assert cluster.wait_ended(run, timeout=90).state == "cancelled"
+    assert cluster.record(run.id, "q")["deaths"] == "0"
+    assert list(ended(bigquery).values()) == ["stopped"]
+    cluster.assert_nothing_left([run])
+
+
 def test_a_worker_that_dies_at_any_moment_leaves_one_job(
     cluster: Cluster, bigquery: LocalBigQuery
 ) -> None:
@@ -169,6 +187,12 @@ def test_flower_shows_what_is_deferred_and_what_polls(
             seen.setdefault(event["uuid"], []).append(event["type"])
             names.setdefault(event["uuid"], event.get("name", ""))
 
+    def polls() -> list[str]:
+        return [uuid for uuid in list(seen) if uuid.startswith("*/bigquery.query:GCP/")]
+
+    def last(uuid: str) -> str:
+        return seen[uuid][-1]
+
     with app.connection_for_read() as connection:
         receiver = EventReceiver(connection, handlers={"*": on_event}, app=app)
         listener = threading.Thread(target=receiver.capture, kwargs={"limit": None})
@@ -179,14 +203,13 @@ def test_flower_shows_what_is_deferred_and_what_polls(
             assert cluster.wait_ended(run).state == "success"
             mine = f"{run.id}/q/1"
             wait_until(lambda: "task-retried" in seen.get(mine, []), "the task is shown as RETRY")
-            polls = [uuid for uuid in seen if uuid.startswith("*/bigquery.query:GCP/")]
-            wait_until(lambda: "task-succeeded" in seen[polls[0]], "the poll has ended")
+            wait_until(lambda: "task-succeeded" in map(last, polls()), "a poll is shown")
         finally:
             receiver.should_stop = True
             listener.join(30)
     assert seen[mine] == ["task-received", "task-started", "task-retried"]
     assert names[mine] == "test.q"
-    assert {names[uuid] for uuid in polls} == {"polls.bigquery.query:GCP"}
+    assert {names[uuid] for uuid in polls()} == {"polls.bigquery.query:GCP"}
 
 
 def test_what_one_worker_deferred_another_polls(cluster: Cluster, bigquery: LocalBigQuery) -> None:

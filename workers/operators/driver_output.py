@@ -85,7 +85,7 @@ def _read(bucket: Any, name: str, offset: int) -> bytes | None:
             end=offset + _CHUNK - 1,
             checksum=None,  # the object may grow while it is read
             retry=None,
-            timeout=max(1.0, min(google.TIMEOUT, patience.of_call())),
+            timeout=patience.of_attempt(google.TIMEOUT),
         )
     except NotFound:
         return None

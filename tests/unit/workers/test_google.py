@@ -130,8 +130,8 @@ def test_calls_that_share_their_time_have_less_each():
             call(Log().logger, answer)
             assert patience.is_out() == (seconds == 0)
     call(Log().logger, answer)
-    assert given[0] == 10
-    assert 1 < given[1] <= 5
+    assert given[0] == 5
+    assert 1 < given[1] <= 2.5
     assert given[2:] == [1, google.TIMEOUT]
     assert not patience.is_out()
 
