@@ -105,7 +105,7 @@ class System:
             self._prepare_bigquery()
             self.cluster = self._stack.enter_context(Cluster(self.server.url, self.directory))
             self.store: Any = redis.Redis.from_url(
-                self.server.url, decode_responses=True, retry=Retry(NoBackoff(), 0)
+                self.server.url, decode_responses=True, retry=Retry(NoBackoff(), 1)
             )
             self._stack.callback(self.store.close)
             self.engine = Engine(self.store, self.cluster.prefix)
