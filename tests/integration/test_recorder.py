@@ -218,6 +218,27 @@ def test_a_run_that_is_lost_twice_before_it_is_planned_stays_as_it_was(parts: Pa
     assert parts.engine.run_state("r") == "failed"
 
 
+def test_a_lost_run_still_says_why_its_tasks_ended_as_they_did(parts: Parts) -> None:
+    recorder = parts.recorder()
+    branch = call("branch", "choose") | {"operator": "branch", "priority": 1}
+    left, right = (call(name, "note", after=["branch"]) for name in ("left", "right"))
+    parts.submit("r", branch, left, right, call("below", "note", after=["left"]))
+    parts.plan("r")
+    assert parts.engine.release(parts.installation.claim(), "success", skips=["right"]) == "ok"
+    parts.installation.end(parts.installation.claim(), "failed", error="told to")
+    write_all(recorder)
+    tasks = ("branch", "left", "right", "below")
+    before = [parts.engine.why("r", task) for task in tasks]
+    assert "the branch branch did not choose it" in before[2]
+    assert "told to" in before[3]
+    parts.lose()
+    write_all(recorder)
+    parts.submit("r", branch, left, right, call("below", "note", after=["left"]))
+    recorder.give_back("r")
+    parts.plan("r")
+    assert [parts.engine.why("r", task) for task in tasks] == before
+
+
 def test_a_run_that_was_being_cancelled_is_cancelled(parts: Parts) -> None:
     recorder = parts.recorder()
     parts.submit("r", call("a", "note"), call("b", "note", after=["a"]))
