@@ -33,9 +33,10 @@ def bigquery(local_bigquery: LocalBigQuery) -> LocalBigQuery:
 def estimate(bigquery: LocalBigQuery, tmp_path: Path):
     env = os.environ | {"BIGQUERY_EMULATOR_HOST": bigquery.url, "PYDAG_WORKER_PROJECT": PROJECT}
 
-    def run(tasks, *options) -> subprocess.CompletedProcess[str]:
+    def run(tasks, *options, **fields) -> subprocess.CompletedProcess[str]:
         file = tmp_path / "dag.json"
-        file.write_text(json.dumps({"dag_id": "d", "params": {"low": 5}, "tasks": tasks}))
+        dag = {"dag_id": "d", "params": {"low": 5}, **fields, "tasks": tasks}
+        file.write_text(json.dumps(dag))
         command = [sys.executable, "-m", "pydag_dist", "estimate", str(file), *options]
         return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
 
@@ -107,6 +108,15 @@ def test_a_query_that_is_wrong_is_told(estimate):
     assert told["syntax"]["note"].startswith("invalidQuery")
     assert told["missing"]["note"].startswith("notFound: Not found: Table")
     assert [one["wrong"] for one in told.values()] == [True, True, False]
+
+
+def test_a_budget_that_will_not_do_is_told(estimate):
+    query = [task("a", sql=f"SELECT * FROM {DATASET}.big")]
+    enough = estimate(query, budget_bytes=17_000_000)
+    assert "budget" not in enough.stdout
+    assert estimate(query, budget_bytes=16_000_000).stdout.splitlines()[-1] == (
+        "More than the DAG's budget_bytes, 16.0 MB."
+    )
 
 
 def test_templates_are_those_of_the_run(estimate):

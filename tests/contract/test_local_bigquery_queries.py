@@ -459,7 +459,26 @@ def test_information_schema(client):
         ("tags", 3, "NO", "ARRAY<STRING>", "NO"),
     ]
     with pytest.raises(MethodNotImplemented):
-        rows(client, "SELECT * FROM info.INFORMATION_SCHEMA.PARTITIONS")
+        rows(client, "SELECT * FROM info.INFORMATION_SCHEMA.TABLE_STORAGE")
+
+
+def test_partitions_are_those_that_hold_rows(client):
+    client.create_dataset("parts")
+    client.query_and_wait(
+        "CREATE TABLE parts.days PARTITION BY day AS "
+        "SELECT DATE '2026-01-31' AS day, 1 AS n UNION ALL SELECT DATE '2026-02-01', 2 "
+        "UNION ALL SELECT DATE '2026-02-01', 3"
+    )
+    client.query_and_wait("CREATE TABLE parts.plain AS SELECT 1 AS n")
+    sql = (
+        "SELECT table_name, partition_id, total_rows, total_logical_bytes "
+        "FROM parts.INFORMATION_SCHEMA.PARTITIONS ORDER BY table_name, partition_id"
+    )
+    assert rows(client, sql) == [
+        ("days", "20260131", 1, 16),
+        ("days", "20260201", 2, 32),
+        ("plain", None, 1, 8),
+    ]
 
 
 def test_dry_run(client, table):
