@@ -11,6 +11,7 @@ from typing import Any
 
 import redis
 
+from pydag_dist.coordinator.copying import copy_runs
 from pydag_dist.coordinator.rebuild import restore
 from pydag_dist.engine import Engine
 from pydag_dist.errors import HistoryError, PydagError
@@ -142,6 +143,8 @@ class Recorder:
         epoch = marks[0]
         if not self._is_ours(epoch):
             return False
+        if epoch and self._history.epoch() is None:
+            copy_runs(self._engine, self._history)
         # Should the new server's clock be behind, its events are newer nevertheless.
         with contextlib.suppress(redis.ResponseError):
             floor = next_entry_id(entry_id(self._history.last_event()))

@@ -309,6 +309,48 @@ def test_runs_are_planned_by_what_tasks_took_in_earlier_ones(parts: Parts, redis
     assert first == "long"
 
 
+def test_a_new_database_gets_the_runs_that_redis_has(parts: Parts, tmp_path: Path) -> None:
+    write_all(parts.recorder())
+    parts.submit("queued")
+    listed = call("list", "note") | {"priority": 1}
+    each = call("each", "note", after=["list"]) | {"expand": {"over": "tasks.list.result"}}
+    tasks = (listed, each, call("last", "note", after=["each"]))
+    for run_id in ("ended", "going"):
+        parts.submit(run_id, *tasks)
+        parts.plan(run_id)
+        held = parts.installation.claim()
+        answer = parts.engine.release(held, "success", '["x"]', expand={"each": 1})
+        assert answer == "ok"
+        parts.installation.end(parts.installation.claim(), result='"X"')
+        if run_id == "ended":
+            parts.installation.end(parts.installation.claim(), "failed", error="no")
+    held = parts.installation.claim()
+    before = {run_id: parts.engine.snapshot(run_id) for run_id in ("ended", "going")}
+    parts.redis.delete("pydag:database", "pydag:history:writer", "pydag:history")
+    url = f"sqlite:///{tmp_path}/new.sqlite"
+    recorder = parts.recorder(url)
+    write_all(recorder)
+    with History(url) as history:
+        assert history.snapshot("ended") == before["ended"]
+        past = history.past("ended")
+        assert past is not None
+        assert {each.skips for each in past.tries} == {None}
+        assert history.unfinished() == ["queued", "going"]
+        parts.lose()
+        write_all(recorder)
+        parts.plan("going")
+        parts.plan("queued")
+        after = parts.engine.snapshot("going").tasks
+        assert after["last"].state == "queued"
+        for task in ("list", "each", "each.0"):
+            assert after[task] == before["going"].tasks[task]
+        for _ in range(2):
+            parts.installation.end(parts.installation.claim(), "failed", error="later")
+        write_all(recorder)
+        for run_id in ("going", "queued"):
+            assert history.snapshot(run_id) == parts.engine.snapshot(run_id)
+
+
 def test_a_database_whose_installation_is_gone_is_taken_over(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:

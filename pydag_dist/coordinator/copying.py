@@ -1,0 +1,51 @@
+"""Writes the runs that Redis has into a database that is new."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from pydag_dist.engine import ENDED_TASK_STATES, Engine
+from pydag_dist.engine.snapshot import parse_record
+from pydag_dist.errors import UnknownRun
+from pydag_dist.history import Entry, History, batch_of
+
+# Older than any event of the stream, which tells whatever happens from now on.
+_EVENT: Final = "0-1"
+_WRITTEN: Final = ENDED_TASK_STATES | {"up_for_retry", "expanding"}
+_OUT: Final = {"result": "r/", "error": "e/", "skips": "s/"}
+
+
+def copy_runs(engine: Engine, history: History) -> None:
+    """Write every run that Redis has, as far as history would have it."""
+    for run_id in engine.redis.zrange(engine.key("runs"), 0, -1):
+        with contextlib.suppress(UnknownRun):  # it is past its retention
+            head, dag = engine.run_head(run_id), engine.submitted_dag(run_id)
+            records = engine.redis.hgetall(engine.run_key(run_id, "tasks"))
+            kept = engine.redis.hgetall(engine.run_key(run_id, "kept"))  # if it was just resumed
+            out = engine.redis.hgetall(engine.run_key(run_id, "out"))
+            entries = [_run(run_id, head), *_tasks(run_id, records or kept, out)]
+            history.write(batch_of(entries, {run_id: head}, {run_id: dag}))
+
+
+def _run(run_id: str, head: Mapping[str, str]) -> Entry:
+    fields = {name: head.get(name, "") for name in ("state", "reason", "error")}
+    return _EVENT, {"kind": "run", "run": run_id, "at": head.get("ended_at", ""), **fields}
+
+
+def _tasks(run_id: str, records: Mapping[str, str], out: Mapping[str, str]) -> Iterator[Entry]:
+    # A task's row has them where its result is; of a run as a whole they mean the same.
+    numbers = [(name[2:], number) for name, number in out.items() if name.startswith("n/")]
+    expansions = " ".join(f"{task} {number}" for task, number in numbers)
+    for task, packed in records.items():
+        record = parse_record(packed)
+        written = record["state"] in _WRITTEN
+        if not written and record["try"] == "1":
+            continue
+        fields = {"kind": "task", "run": run_id, "task": task, "state": "none", "at": ""}
+        if written:
+            fields |= record  # whose `skips` is a number of tasks
+            fields |= {name: out.get(f"{prefix}{task}", "") for name, prefix in _OUT.items()}
+            fields["expansions"], expansions = expansions, ""
+        yield _EVENT, {**fields, "try": record["try"]}
