@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,3 +52,12 @@ def local_bigquery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBi
     """A local BigQuery that the tests of a module share; each makes datasets of its own."""
     with LocalBigQuery(tmp_path_factory.mktemp("bigquery")) as service:
         yield service
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_clients() -> Iterator[None]:
+    """Workers keep clients for as long as they live; each module has local services of its own."""
+    yield
+    if google := sys.modules.get("workers.google"):
+        for make in ("bigquery", "storage", "cluster", "job", "batch"):
+            getattr(google, f"{make}_client").cache_clear()

@@ -41,9 +41,6 @@ def service(directory, gcs_url):
 def dataproc(service, gcs_url, monkeypatch):
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_url)
     monkeypatch.setenv("DATAPROC_EMULATOR_HOST", service.address)
-    for cached in (google.storage_client, google.batch_client, google.cluster_client):
-        cached.cache_clear()
-    google.job_client.cache_clear()
     return service
 
 

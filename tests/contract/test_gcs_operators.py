@@ -30,7 +30,6 @@ def url(tmp_path_factory):
 @pytest.fixture
 def bucket(url, monkeypatch):
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
-    google.storage_client.cache_clear()
     return storage_client(url).create_bucket(f"b-{uuid.uuid4()}")
 
 

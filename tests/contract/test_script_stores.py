@@ -13,7 +13,6 @@ from moto.server import ThreadedMotoServer
 from pydag_dist.dag.script import ScriptPath
 from tests.local_google import cloud_storage, storage_client
 from tests.unit.workers.support import Log, context
-from workers import google
 from workers.errors import TaskFailed
 from workers.scripts import store, stores
 
@@ -42,7 +41,6 @@ class TestGcs:
     @pytest.fixture
     def blob(self, gcs_url, monkeypatch):
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_url)
-        google.storage_client.cache_clear()
         blob = storage_client(gcs_url).bucket("scripts").blob(NAME)
         blob.upload_from_string("SELECT 1")
         return blob
