@@ -105,7 +105,8 @@ class Recorder:
         wrote, self._writes = self._writes, self._take_lease()
         if self._writes and not wrote:
             self._marks = None  # what Redis lost, its last writer may not have given back
-        if self._writes and self._marks and epoch and not self._history.beat(epoch):
+        known = self._marks is not None and self._marks[0] == epoch
+        if self._writes and known and epoch and not self._history.beat(epoch):
             raise self._shared()
         self._renew_at = time.monotonic() + RENEW
 

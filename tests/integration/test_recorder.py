@@ -366,6 +366,29 @@ def test_a_database_whose_installation_is_gone_is_taken_over(
     assert parts.engine.run_state("r") == "queued"
 
 
+def test_a_writer_that_slept_while_another_died_over_a_lost_redis_goes_on(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asleep, other = parts.recorder(), parts.recorder()
+    parts.submit("r")
+    for recorder in (other, asleep):
+        write_all(recorder)
+        parts.redis.delete("pydag:history:writer")
+    parts.lose()
+
+    def die(_: str) -> None:
+        raise redis.ConnectionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(other._history, "set_epoch", die)
+        with pytest.raises(redis.ConnectionError):
+            other.step()
+    parts.redis.delete("pydag:history:writer")
+    write_all(asleep)
+    assert parts.history.epoch() == parts.redis.get("pydag:epoch")
+    assert parts.engine.run_state("r") == "queued"
+
+
 def test_a_database_that_another_installation_takes_is_written_no_more(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
