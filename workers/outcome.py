@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from pydag_dist.engine import Held, Outcome
-from workers import operators, patience
+from workers import cache, operators, patience
 from workers.errors import RemoteStateUnknown, TaskFailed
 from workers.operators.base import TaskContext
 from workers.operators.branch import skipped
@@ -67,6 +67,7 @@ def succeeded(context: TaskContext, result: Any) -> Ended:
     expand: Mapping[str, int] = {}
     if context.expanded_by:
         expand = children(json.loads(text or "null"), context.expanded_by)
+    cache.keep(context, text)
     return Ended("success", text, skips=skips, expand=expand)
 
 

@@ -63,8 +63,8 @@ class _Try:
 
     def asked(self) -> Asked:
         """As its operator is asked for it; raises `TaskFailed`."""
-        context = with_params(self.due.held, self.due.spec, self.context)
-        return Asked(context, self.wait.handle)
+        self.context = with_params(self.due.held, self.due.spec, self.context)
+        return Asked(self.context, self.wait.handle)
 
     def hear(self, answer: Answer) -> Ended | None:
         """How it ended, if it did."""

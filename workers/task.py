@@ -16,7 +16,7 @@ from celery.worker.request import Request
 from pydag_dist.dag.operators import is_sensor
 from pydag_dist.engine import Claim, Held, Outcome
 from pydag_dist.engine.messages import EXECUTE, RELEASE
-from workers import operators
+from workers import cache, operators
 from workers.context import task_context, with_params
 from workers.errors import TaskFailed
 from workers.operators import Done, TaskContext, Wait
@@ -114,6 +114,8 @@ def _obey(held: Held, claim: Claim, context: TaskContext, queue: str) -> Ended |
 def _execute(context: TaskContext, queue: str) -> Done | Wait:
     """The result, or the wait for a remote job that others should not have to wait for."""
     operator = operators.find(context.operator)
+    if (result := cache.found(context)) is not None:
+        return Done(result)
     if not isinstance(operator, operators.RemoteOperator):
         return Done(operator.execute(context))
     if is_sensor(context.operator):

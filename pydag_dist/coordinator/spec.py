@@ -42,6 +42,8 @@ def spec_of(dag: Dag, task: Task, choice: Choice | None, run: RunParams) -> str:
     }
     if dag.budget_bytes is not None:
         spec["budget_bytes"] = dag.budget_bytes
+    if task.cache:
+        spec["cache_seconds"] = task.cache_seconds
     if choice is not None:
         spec["branch"] = choice
     if template := _template(params, dag, run):

@@ -9,11 +9,18 @@ from typing import Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from pydag_dist.dag.fields import Task
+from pydag_dist.dag.fields import CACHE_SECONDS, Task
 from pydag_dist.dag.graph import cycles
 from pydag_dist.dag.jsontext import dotted
 from pydag_dist.dag.messages import did_you_mean, field_names, message
-from pydag_dist.dag.operators import BRANCH, SCRIPTS, operator_names, params_model
+from pydag_dist.dag.operators import (
+    BRANCH,
+    CACHED,
+    SCRIPTS,
+    may_be_cached,
+    operator_names,
+    params_model,
+)
 from pydag_dist.dag.references import check_expand, check_references
 from pydag_dist.dag.report import Report
 from pydag_dist.dag.script import quote
@@ -35,6 +42,7 @@ def check_task(task: Task, number: int, bad: Collection[str], report: Report) ->
         check_expand(task, number, report)
     if task.retry_backoff and not {"retry_delay", "max_retry_delay"}.intersection(bad):
         _check_delays(task, number, report)
+    _check_cache(task, number, bad, report)
 
 
 def _check_operator(task: Task, number: int, bad: Collection[str], report: Report) -> None:
@@ -79,6 +87,14 @@ def _check_delays(task: Task, number: int, report: Report) -> None:
     if given < least:
         text = f"must be at least the retry_delay, {least:,.12g}, not {given:,.12g}"
         report.add(text, "max_retry_delay", number)
+
+
+def _check_cache(task: Task, number: int, bad: Collection[str], report: Report) -> None:
+    if task.cache and not may_be_cached(task.operator):
+        known = ", ".join(sorted(name.replace("script.bq", "bq scripts") for name in CACHED))
+        report.add(f"tasks of {task.operator} can't be cached, only {known}", "cache", number)
+    if task.cache_seconds != CACHE_SECONDS and not task.cache and "cache" not in bad:
+        report.add('is for a task with "cache"', "cache_seconds", number)
 
 
 def _is_reference(name: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, Strict, WithJsonSchema
 
@@ -18,6 +18,7 @@ SECONDS_PER_YEAR: Final = 365 * 86400
 ID_LENGTH: Final = 200
 MAX_HOOKS: Final = 5
 MAX_CHILDREN: Final = 10_000  # of an expanded task
+CACHE_SECONDS: Final = 7 * 86400.0
 
 Text = Annotated[str, Strict()]
 Flag = Annotated[bool, Strict()]
@@ -121,6 +122,10 @@ class Task:
     timeout: Annotated[Seconds | None, _doc("seconds that a try may take; default: a day")] = None
     priority: Annotated[int, Strict(), Field(ge=-1000, le=1000), _doc("higher runs first")] = 0
     allow_failure: Annotated[Flag, _doc("the run may succeed though this task fails")] = False
+    cache: Annotated[
+        Literal["inputs"] | None, _doc("don't run again what would read and write the same")
+    ] = None
+    cache_seconds: Annotated[Seconds, _doc("seconds that a cached result is kept")] = CACHE_SECONDS
 
     def __post_init__(self) -> None:
         if self.script and not self.operator:

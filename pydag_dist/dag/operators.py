@@ -42,6 +42,14 @@ LOCAL: Final = frozenset(
     {"python.call", BRANCH, "script.iac", "gcs.compose", "gcs.copy", "gcs.delete"}
 )
 
+# Of these a task may say `cache`: what they read and write has versions.
+CACHED: Final = frozenset(
+    {
+        "bigquery.extract", "bigquery.load", "bigquery.query", "gcs.compose", "gcs.copy",
+        "script.bq",
+    }
+)  # fmt: skip
+
 _SCRIPT_FAMILIES: Final = {"bq": "bigquery", "spark": "dataproc", "iac": "dataproc"}
 
 
@@ -107,6 +115,11 @@ def operator_names() -> tuple[str, ...]:
     """The names that a task's ``operator`` may have on this host, entry points included."""
     registered = {entry.name for entry in entry_points(group=ENTRY_POINTS)}
     return tuple(sorted(registered | set(OPERATORS)))
+
+
+def may_be_cached(operator: str) -> bool:
+    """Whether tasks of the operator may say `cache`; only a worker knows other packages' ones."""
+    return operator in CACHED or params_model(operator) is None
 
 
 def is_sensor(operator: str) -> bool:

@@ -67,6 +67,22 @@ class TaskSnapshot:
     result: Any = None
     error: str | None = None
 
+    @property
+    def bytes_billed(self) -> int | None:
+        """What BigQuery billed for it; None if its result doesn't say."""
+        billed = self._told("bytes_billed")
+        return billed if isinstance(billed, int) else None
+
+    @property
+    def cached_from(self) -> str | None:
+        """The run whose result it has because nothing had changed since."""
+        run_id = self._told("cached_from")
+        return run_id if isinstance(run_id, str) else None
+
+    def _told(self, name: str) -> Any:
+        # An expanded task's result is a list: of its children, which are tasks of their own.
+        return self.result.get(name) if isinstance(self.result, dict) else None
+
 
 @dataclass(frozen=True)
 class RunHead:
@@ -107,13 +123,26 @@ class RunSnapshot(RunHead):
         return dict(Counter(task.state for task in self.tasks.values()))
 
     @property
+    def bytes_billed(self) -> int | None:
+        """What BigQuery billed for all tasks until now; None if none tells."""
+        told = [task.bytes_billed for task in self.tasks.values()]
+        billed = [count for count in told if count is not None]
+        return sum(billed) if billed else None
+
+    @property
     def ended(self) -> bool:
         """Whether the run is over."""
         return self.state in ENDED_RUN_STATES
 
     def to_dict(self) -> dict[str, Any]:
         """The form of ``pydag status --json``."""
-        return {**asdict(self), "counts": self.counts}
+        told = {**asdict(self), "counts": self.counts, "bytes_billed": self.bytes_billed}
+        for name, task in self.tasks.items():
+            told["tasks"][name] |= {
+                "bytes_billed": task.bytes_billed,
+                "cached_from": task.cached_from,
+            }
+        return told
 
 
 @dataclass(frozen=True)

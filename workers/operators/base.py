@@ -45,6 +45,7 @@ class TaskContext:
     # Tasks that are expanded over the result, and where in it their lists are.
     expanded_by: Mapping[str, Sequence[str | int]] = field(default_factory=dict)
     budget_bytes: int | None = None  # that the run's queries may bill
+    cache_seconds: float | None = None  # that its result is kept, of a task with `cache`
 
 
 def parsed_params(context: TaskContext, model: type[Model]) -> Model:

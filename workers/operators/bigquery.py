@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -15,12 +15,20 @@ from workers import budget, google
 from workers.errors import TaskFailed
 from workers.operators.base import TaskContext, parsed_params
 from workers.operators.bigquery_job import Job, Place, client_of, configured, layout
+from workers.operators.cached import CachedOperator, Inputs, NotCached, Version
+from workers.operators.sql_sources import check_sources
+from workers.operators.versions import read_tables, table_version, there
 
 # BigQuery's type of a JSON value: https://cloud.google.com/bigquery/docs/parameterized-queries
 _TYPES: Mapping[type, str] = {bool: "BOOL", int: "INT64", float: "FLOAT64", str: "STRING"}
 
 _MB = 1 << 20
 _LEAST_A_TABLE = 10 * _MB
+
+_CACHED = frozenset({"SELECT", "CREATE_TABLE_AS_SELECT"})
+
+# More need not be listed: https://cloud.google.com/bigquery/docs/reference/rest/v2/Job
+_MOST_TABLES = 50
 
 _STATEMENTS = 100  # of a script, in its result: that is kept in Redis
 
@@ -37,7 +45,7 @@ class Statement:
     config: dict[str, Any] = field(default_factory=dict)
 
 
-class Query(Job):
+class Query(Job, CachedOperator):
     """Runs `statement`; its result tells rows and bytes, too."""
 
     def place(self, context: TaskContext) -> Place:
@@ -101,6 +109,33 @@ class Query(Job):
             job_retry=None,
         )
         return job
+
+    def inputs(self, context: TaskContext) -> Inputs:
+        """The tables that the dry run lists, if the text names no other sources."""
+        statement = self.statement(context)
+        with google.explained("what the query reads"):
+            job = self.dry_run(context)
+            if job.statement_type not in _CACHED:
+                raise NotCached(f"it is a {job.statement_type}, not a SELECT or CREATE TABLE AS")
+            made = str(job.ddl_target_table or statement.config.get("destination") or "")
+            if not made:
+                raise NotCached("its rows go to no table: give it a destination")
+            tables = sorted({str(table) for table in job.referenced_tables})
+            if made.partition("$")[0] in tables:
+                raise NotCached("it reads the table that it writes")
+            if len(tables) >= _MOST_TABLES:
+                raise NotCached(f"it reads {len(tables)} tables or more")
+            if job._properties["statistics"]["query"].get("referencedRoutines"):  # noqa: SLF001
+                raise NotCached("it calls functions of a dataset")
+            check_sources(statement.sql, tables)
+            reads = read_tables(context, client_of(context, self.handle(context)), tables)
+        return Inputs(self.about(context, sql=statement.sql), reads, [made])
+
+    def written(self, context: TaskContext, names: Sequence[str]) -> dict[str, Version]:
+        """The destination."""
+        with google.explained("what the query wrote"):
+            client = client_of(context, self.handle(context))
+            return there((name, table_version(context, client, name)) for name in names)
 
     def result(self, context: TaskContext, client: bigquery.Client, job: Any) -> dict[str, Any]:
         """Statistics of the query; of a script, of its statements, too."""

@@ -15,6 +15,7 @@ from workers.errors import TaskFailed
 from workers.operators.base import TaskContext, parsed_params
 from workers.operators.bigquery import Query, Statement, query_parameters
 from workers.operators.bigquery_job import Place
+from workers.operators.cached import Inputs, NotCached
 
 
 class Check(Query):
@@ -36,6 +37,10 @@ class Check(Query):
             "labels": params.labels,
         }
         return Statement(params.sql or _of_table(params), config)
+
+    def inputs(self, context: TaskContext) -> Inputs:  # noqa: ARG002
+        """Never: a check is there to look again."""
+        raise NotCached("checks look each time")
 
     def result(self, context: TaskContext, client: bigquery.Client, job: Any) -> dict[str, Any]:
         """Judge the row; what the query tells, and the row."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from google.cloud import bigquery
@@ -10,10 +10,13 @@ from google.cloud import bigquery
 from pydag_dist.dag.bigquery_params import BigQueryExtract
 from workers import google
 from workers.operators.base import TaskContext, parsed_params
-from workers.operators.bigquery_job import Job, Place, configured, slot_ms
+from workers.operators.bigquery_job import Job, Place, client_of, configured, slot_ms
+from workers.operators.cached import CachedOperator, Inputs, Version
+from workers.operators.gcs import client_of as storage_client_of
+from workers.operators.versions import object_version, read_tables, there
 
 
-class Extract(Job):
+class Extract(Job, CachedOperator):
     """Extracts a table; its result tells the files."""
 
     def place(self, context: TaskContext) -> Place:
@@ -45,6 +48,21 @@ class Extract(Job):
             job_config=configured(made, config, context),
             **options,
         )
+
+    def inputs(self, context: TaskContext) -> Inputs:
+        """The table."""
+        params = parsed_params(context, BigQueryExtract)
+        with google.explained("what is extracted"):
+            client = client_of(context, self.handle(context))
+            reads = read_tables(context, client, [params.source])
+        return Inputs(self.about(context), reads, params.destination_uris)
+
+    def written(self, context: TaskContext, names: Sequence[str]) -> dict[str, Version]:
+        """The files."""
+        params = parsed_params(context, BigQueryExtract)
+        client = storage_client_of(context, params.connection)
+        with google.explained("what was extracted"):
+            return there((name, object_version(context, client, name)) for name in names)
 
     def result(self, context: TaskContext, client: bigquery.Client, job: Any) -> dict[str, Any]:  # noqa: ARG002
         """What was written, and where: as many files for each URI."""

@@ -130,6 +130,18 @@ class Job(RemoteOperator):
         context.log.info("BigQuery job done: %s", ", ".join(said))
         return Done({**_identity(handle), **told})
 
+    def about(self, context: TaskContext, **what: Any) -> dict[str, Any]:
+        """What decides the effect of a job, besides what it reads; for `Inputs`."""
+        handle = self.handle(context)
+        places = {name: handle[name] for name in ("connection", "project", "location")}
+        return {**places, "params": context.params, **what}
+
+    def ended_at(self, context: TaskContext) -> float | None:
+        """When BigQuery was done with the try's job."""
+        handle = self.handle(context)
+        job = _get(context, client_of(context, handle), handle)
+        return float(job.ended.timestamp())
+
     def poll_many(self, asked: Sequence[Asked]) -> Iterator[tuple[Asked, Answer]]:
         """One list tells which jobs still run; only the others are asked for one by one."""
         for some in by_place(asked, "connection", "project"):

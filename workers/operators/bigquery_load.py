@@ -5,7 +5,7 @@ Appending is safe to repeat: a load job is one transaction, and the same try has
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from google.cloud import bigquery
@@ -13,7 +13,10 @@ from google.cloud import bigquery
 from pydag_dist.dag.bigquery_params import BigQueryLoad
 from workers import google
 from workers.operators.base import TaskContext, parsed_params
-from workers.operators.bigquery_job import Job, Place, configured, layout, slot_ms
+from workers.operators.bigquery_job import Job, Place, client_of, configured, layout, slot_ms
+from workers.operators.cached import CachedOperator, Inputs, Version
+from workers.operators.gcs import client_of as storage_client_of
+from workers.operators.versions import object_version, table_version, there
 
 _FOR_CSV = (
     "skip_leading_rows", "field_delimiter", "quote_character", "null_marker",
@@ -21,7 +24,7 @@ _FOR_CSV = (
 )  # fmt: skip
 
 
-class Load(Job):
+class Load(Job, CachedOperator):
     """Loads files; its result tells rows, bytes and files."""
 
     def place(self, context: TaskContext) -> Place:
@@ -42,6 +45,20 @@ class Load(Job):
             job_config=configured(bigquery.LoadJobConfig(), _config(params), context),
             **options,
         )
+
+    def inputs(self, context: TaskContext) -> Inputs:
+        """The objects."""
+        params = parsed_params(context, BigQueryLoad)
+        client = storage_client_of(context, params.connection)
+        with google.explained("what is loaded"):
+            reads = there((uri, object_version(context, client, uri)) for uri in params.source_uris)
+        return Inputs(self.about(context), reads, [params.destination])
+
+    def written(self, context: TaskContext, names: Sequence[str]) -> dict[str, Version]:
+        """The table."""
+        with google.explained("what was loaded"):
+            client = client_of(context, self.handle(context))
+            return there((name, table_version(context, client, name)) for name in names)
 
     def result(self, context: TaskContext, client: bigquery.Client, job: Any) -> dict[str, Any]:  # noqa: ARG002
         """What was loaded."""

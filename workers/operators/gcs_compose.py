@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,14 +12,16 @@ from google.cloud.storage import Blob, Client
 from pydag_dist.dag.gcs_params import GcsCompose
 from workers import google, remote_ids
 from workers.errors import TaskFailed
-from workers.operators.base import Operator, TaskContext, parsed_params
+from workers.operators.base import TaskContext, parsed_params
+from workers.operators.cached import CachedOperator, Inputs, Version
 from workers.operators.gcs import Uri, blob_at, blobs, client_of, sliced
+from workers.operators.versions import object_version, there
 
 _MOST = 32  # sources of one call
 _TRY, _SOURCES = "pydag-try", "pydag-sources"  # metadata of what a try made
 
 
-class Compose(Operator):
+class Compose(CachedOperator):
     """Result: destination, sources, bytes, generation.
 
     The object carries the id of the try that made it: executed again, the try finds it done.
@@ -36,6 +39,21 @@ class Compose(Operator):
             "bytes": made.size,
             "generation": made.generation,
         }
+
+    def inputs(self, context: TaskContext) -> Inputs:
+        """The sources."""
+        params = parsed_params(context, GcsCompose)
+        with google.explained("what is composed"):
+            client = client_of(context, params.connection)
+            reads = there((uri, object_version(context, client, uri)) for uri in params.sources)
+        return Inputs({"params": context.params}, reads, [params.destination])
+
+    def written(self, context: TaskContext, names: Sequence[str]) -> dict[str, Version]:
+        """The composed object."""
+        params = parsed_params(context, GcsCompose)
+        with google.explained(f"what is at {params.destination}"):
+            client = client_of(context, params.connection)
+            return there((name, object_version(context, client, name)) for name in names)
 
 
 @dataclass(frozen=True)

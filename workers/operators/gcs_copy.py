@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from threading import Event
 from typing import Any
@@ -14,13 +14,15 @@ from google.cloud.storage import Blob, Client
 from pydag_dist.dag.gcs_params import GcsCopy
 from workers import google
 from workers.errors import TaskFailed
-from workers.operators.base import Operator, TaskContext, parsed_params
+from workers.operators.base import TaskContext, parsed_params
+from workers.operators.cached import CachedOperator, Inputs, Version
 from workers.operators.gcs import Uri, blob_at, blobs, client_of, each
+from workers.operators.versions import version_of
 
 _WILDCARD = re.compile(r"[*?\[\]{}\\]")
 
 
-class Copy(Operator):
+class Copy(CachedOperator):
     """Result: source, destination, copied, unchanged, bytes.
 
     Nothing runs in Google between two calls, so there is nothing to wait for without a slot.
@@ -43,6 +45,25 @@ class Copy(Operator):
             "unchanged": copier.unchanged,
             "bytes": copier.bytes,
         }
+
+    def inputs(self, context: TaskContext) -> Inputs:
+        """The source's objects."""
+        params = parsed_params(context, GcsCopy)
+        with google.explained(f"what is in {params.source}"):
+            client = client_of(context, params.connection)
+            reads = version_of(blob for blob, _ in _pairs(context, client, params))
+        return Inputs({"params": context.params}, {params.source: reads}, [params.destination])
+
+    def written(self, context: TaskContext, names: Sequence[str]) -> dict[str, Version]:
+        """Of the destination's objects those that are, or were, copied to."""
+        params = parsed_params(context, GcsCopy)
+        with google.explained(f"what is in {params.destination}"):
+            client = client_of(context, params.connection)
+            targets = {target.name for _, target in _pairs(context, client, params)}
+            to = Uri.of(params.destination)
+            there = blobs(context, client, to.bucket, prefix=to.name)
+            version = version_of(blob for blob in there if blob.name in targets)
+        return dict.fromkeys(names, version)
 
 
 def _pairs(context: TaskContext, client: Client, params: GcsCopy) -> Iterator[tuple[Blob, Uri]]:

@@ -284,7 +284,7 @@ class Objects:
 
     def _adopt(self, path: Path) -> dict[str, Any]:
         before = path.stat()
-        stamp = dt.datetime.fromtimestamp(before.st_mtime, dt.UTC).isoformat()
+        stamp = _stamp(dt.datetime.fromtimestamp(before.st_mtime, dt.UTC))
         known = {
             **describe(path),
             "generation": before.st_mtime_ns // 1000,
@@ -319,4 +319,8 @@ def describe(path: Path) -> dict[str, Any]:
 
 def now() -> str:
     """As Google writes times."""
-    return dt.datetime.now(dt.UTC).isoformat().replace("+00:00", "Z")
+    return _stamp(dt.datetime.now(dt.UTC))
+
+
+def _stamp(at: dt.datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
