@@ -1,0 +1,103 @@
+"""The thread of a worker's parent that talks to the engine, with an engine that only remembers."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import redis
+
+from pydag_dist.engine import Held
+from tests.support import wait_until
+from workers import lifecycle
+from workers.outcome import Ended
+from workers.task import Execute, Release
+
+HELD = Held("run", "t", 1, "push")
+
+
+class Engine:
+    """Remembers its calls; fails as often as it is told to."""
+
+    def __init__(self):
+        self.released: list[tuple[Held, str]] = []
+        self.renewed: list[tuple[int, list[Held]]] = []
+        self.failures = 0
+
+    def release(self, held, outcome, **_error):
+        if self.failures:
+            self.failures -= 1
+            raise redis.ConnectionError("away")
+        self.released.append((held, outcome))
+        return "ok"
+
+    def renew(self, _worker, slots, _queues, held):
+        self.renewed.append((slots, held))
+        return ["yours"] * len(held)
+
+    def tick(self):
+        return True
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    engine = Engine()
+    monkeypatch.setattr(lifecycle, "Engine", lambda *_, **__: engine)
+    monkeypatch.setattr(lifecycle, "PAUSE", 0.01)
+    monkeypatch.setattr(lifecycle, "RENEW_EVERY", 300.0)
+    return engine
+
+
+@pytest.fixture
+def renewal(engine):
+    renewal = lifecycle.Renewal("w1@host", 2, ["python"])
+    renewal.start()
+    wait_until(lambda: engine.renewed, "the first renewal")
+    yield renewal
+    renewal.stop()
+    assert not renewal.is_alive()
+
+
+def test_what_the_hub_tells_goes_to_the_engine_long_before_the_next_renewal(engine, renewal):
+    Release.for_parent.put((HELD, Ended("dead")))
+    wait_until(lambda: engine.released == [(HELD, "dead")], "it is told")
+    assert len(engine.renewed) == 1
+
+
+def test_what_redis_could_not_take_is_told_again_in_its_order(engine, renewal):
+    engine.failures = 3
+    other = Held("run", "u", 1, "push")
+    Release.for_parent.put((HELD, Ended("dead")))
+    Release.for_parent.put((other, Ended("failed")))
+    wait_until(lambda: len(engine.released) == 2, "both are told")
+    assert engine.released == [(HELD, "dead"), (other, "failed")]
+
+
+def test_a_worker_that_leaves_gives_its_slots_back_at_once(engine, renewal):
+    renewal.leave()
+    wait_until(lambda: len(engine.renewed) == 2, "it renews")
+    assert [slots for slots, _ in engine.renewed] == [2, 0]
+
+
+def test_what_is_told_last_is_told_before_the_end(engine):
+    renewal = lifecycle.Renewal("w1@host", 2, ["python"])
+    renewal.start()
+    Release.for_parent.put((HELD, Ended("dead")))
+    renewal.stop()
+    assert engine.released == [(HELD, "dead")]
+    assert engine.renewed[-1] == (0, [])
+
+
+def test_polls_hold_nothing_that_could_be_renewed(engine, monkeypatch):
+    def request(run):
+        header = {"run": run, "task": "t", "try": "1", "push": "push"}
+        return SimpleNamespace(task=Execute(), _context=SimpleNamespace(pydag=header))
+
+    requests = [request("*"), request("run")]
+    monkeypatch.setattr(lifecycle.worker_state, "reserved_requests", requests)
+    renewal = lifecycle.Renewal("w1@host", 2, ["python"])
+    renewal.beat()
+    renewal.start()
+    wait_until(lambda: engine.renewed, "it renews")
+    renewal.stop()
+    assert engine.renewed[0] == (2, [HELD])
