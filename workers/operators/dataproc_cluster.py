@@ -90,13 +90,14 @@ class CreateCluster(RemoteOperator):
         )
 
     def cancel(self, context: TaskContext, handle: Handle) -> None:
-        """Delete the cluster if this try made it."""
+        """Delete the cluster if this try made it, or found it as an earlier one's."""
         with google.explained(f"deleting Dataproc cluster {handle['cluster_name']}"):
             cluster = clusters.get(context, handle)
-            if (
-                cluster is not None
-                and dict(cluster.labels).items() >= google.labels(context).items()
-            ):
+            if cluster is None or not _is_of_this_task(context, cluster):
+                return
+            # A later try's cluster is none of the business of a cancellation that comes late.
+            made_by = cluster.labels.get("pydag-try", "")
+            if made_by.isdecimal() and int(made_by) <= context.try_number:
                 clusters.delete(context, handle, cluster)
 
     def _create(self, context: TaskContext, handle: Handle) -> None:

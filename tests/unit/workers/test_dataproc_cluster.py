@@ -249,14 +249,28 @@ def test_a_cluster_that_is_being_deleted_is_waited_for_and_made_anew(clusters):
     assert "pydag-run" in clusters.found[NAME].labels
 
 
-def test_cancel_deletes_the_cluster_of_this_try_only(clusters):
+def test_cancel_deletes_the_cluster_of_this_try(clusters):
     handle = create.submit(task())
-    create.cancel(task(2), handle)
-    assert clusters.state == "CREATING"
     create.cancel(task(), handle)
     assert clusters.state == "DELETING"
     clusters.vanish()
     create.cancel(task(), handle)
+
+
+def test_cancel_deletes_the_cluster_that_an_earlier_try_made(clusters):
+    create.submit(task(1))
+    clusters.settle("RUNNING")
+    create.cancel(task(2), create.submit(task(2)))
+    assert clusters.state == "DELETING"
+
+
+def test_cancel_leaves_the_cluster_of_a_later_try_and_a_strangers(clusters):
+    handle = create.submit(task(2))
+    create.cancel(task(1), handle)
+    assert clusters.state == "CREATING"
+    clusters.of_a_stranger("RUNNING")
+    create.cancel(task(2), handle)
+    assert clusters.state == "RUNNING"
 
 
 @pytest.mark.usefixtures("clusters")
