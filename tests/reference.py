@@ -108,6 +108,13 @@ class RefTask:
         self.charged = None
         self.pushes = self.deaths = self.losses = 0
 
+    def renew_again(self) -> None:
+        """Begin the try with which a resumed run goes on."""
+        poisoned, pushes = self.state == "failed" and self.reason == "poison", self.pushes
+        self.renew_try(self.try_number + (self.began and not poisoned))
+        if poisoned:
+            self.pushes = pushes
+
     def is_active(self) -> bool:
         """Whether it counts against its run's processors."""
         return self.state in ACTIVE or (self.state == "deferred" and not self.sensor)
@@ -251,7 +258,7 @@ class ReferenceEngine:
             not_taken = name != run.from_task and any(
                 name in run.tasks[up].skips for up in task.upstream if up not in again
             )
-            task.renew_try(task.try_number + task.began)
+            task.renew_again()
             task.state = "skipped" if not_taken else "none"
             task.last_try = task.try_number + task.retries
             task.skips = ()
@@ -268,7 +275,7 @@ class ReferenceEngine:
         for child in map(run.tasks.__getitem__, run.children(name)):
             child.known = True
             if not (same_list and child.state in ("success", "skipped")):
-                child.renew_try(child.try_number + child.began)
+                child.renew_again()
                 child.state, child.push = "none", None
                 child.last_try = child.try_number + child.retries
 
@@ -418,6 +425,7 @@ class ReferenceEngine:
     def _abandon(self, run: RefRun, run_id: str, name: str, poison: bool) -> None:
         task = run.tasks[name]
         if poison:
+            task.reason = "poison"
             self._leave(run, name, "failed")
         elif task.state != "cancelling":
             self._settle(run, task, spent=0)
@@ -538,6 +546,7 @@ class ReferenceEngine:
             task.token = None
             task.losses += 1
         if task.losses >= MAX_LOSSES:
+            task.reason = "poison"
             self._leave(run, name, "failed")
             self._reschedule(run_id)
         elif late:

@@ -52,9 +52,24 @@ class Past:
         record = self.records.get(task_id)
         if record is None:
             return 1
-        # Else a try that never began is still to come.
-        over = record["state"] == "up_for_retry" if self.restored else record["started_at"]
-        return int(record["try"]) + bool(over)
+        if self.restored:
+            over = record["state"] == "up_for_retry"
+        else:
+            # A try that never began is still to come; of a poisoned one nobody knows how its
+            # remote job is, so the same try finds out.
+            over = bool(record["started_at"]) and not self._is_poisoned(record)
+        return int(record["try"]) + over
+
+    def pushes(self, task_id: str) -> int:
+        """How many messages of that try may be around."""
+        record = self.records.get(task_id)
+        if record and self._is_poisoned(record):
+            return int(record["pushes"])
+        return int(self.restored)
+
+    @staticmethod
+    def _is_poisoned(record: Mapping[str, str]) -> bool:
+        return record["state"] == "failed" and record["reason"] == "poison"
 
     def children(self, dag: Dag) -> dict[str, list[str]]:
         """Expanded task -> those of its children that are known."""
@@ -204,7 +219,7 @@ def _row(
         state=state or "none",
         try_number=try_number,
         last_try=last_try,
-        pushes=int(past.restored),
+        pushes=past.pushes(task.task_id),
         ok=heard["ok"],
         bad=heard["bad"],
         dead_up=heard["dead_up"],
@@ -223,7 +238,7 @@ def _child(row: PlannedTask, child: str, past: Past, ended: Mapping[str, str]) -
         child=True,
         keep=child in ended,
         again=past.resumed,
-        pushes=int(past.restored),
+        pushes=past.pushes(child),
         try_number=(try_number := past.next_try(child)),
         last_try=max(try_number, 1 + row.retries) if past.restored else try_number + row.retries,
         allow_failure=row.allow_failure,

@@ -168,3 +168,13 @@ def test_wanted_says_whether_anything_waits_for_a_slot(polls: Polls) -> None:
     polls.due_now()
     assert polls.engine.wanted("bigquery")
     polls.end(second)
+
+
+def test_a_resumed_run_looks_for_the_job_of_a_poisoned_try(polls: Polls) -> None:
+    polls.start(task("a", **QUERY))
+    for _ in range(3):
+        polls.end(polls.take("bigquery"), "dead")
+    assert polls.engine.run_state("r") == "failed"
+    polls.engine.resume("r")
+    polls.plan()
+    assert polls.pop("bigquery").try_number == 1

@@ -72,6 +72,7 @@ local function fail_poisoned(run, task, record, counter, last)
   local reason = string.format(POISON[counter], record[counter])
   if last and last ~= '' then reason = reason .. '. The last time: ' .. last end
   call('HSET', run_key(run, 'out'), 'e/' .. task, reason)
+  record.reason = 'poison'
   end_task(run, task, record, 'failed', load_plan(run, task), 'error', reason)
 end
 

@@ -43,7 +43,8 @@
 --   release failed | stopped:            cancelling -> cancelled; by timeout as `failed` above
 --   release dead, lease expired:         cancelling -> cancelling: a message asks some worker to
 --                                        cancel the remote job; without one as `stopped`
---   resume (plan_begin..plan_commit):    what did not succeed -> none, next try
+--   resume (plan_begin..plan_commit):    what did not succeed -> none, next try; after poison the
+--                                        same try, since nobody knows how its remote job is
 --   restore (likewise):                  what had not ended when Redis lost it -> none, same try
 --
 -- KEYS                            all under the prefix; a run has a constant number of them
