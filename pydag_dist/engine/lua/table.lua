@@ -72,6 +72,8 @@
 --   polls:QUEUE      hash    push -> group of each poll message that nobody has claimed
 --   history          stream  what has to be kept of runs and tries, until it is in the database
 --   epoch            string  random; without it Redis has lost everything
+--   database         string  which database the coordinators write history to; expires
+--   history:writer   string  the lease of the coordinator that does
 --   webhooks         zset    ended runs whose webhooks are to be called -> due time
 --   clock            hash    last tick, the server's run id, until when nothing expires
 --   q:QUEUE          list    the queue itself, as kombu knows it

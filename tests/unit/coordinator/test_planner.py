@@ -38,6 +38,7 @@ def past(skips=None, from_task="", **states):
     records = {
         task_id: {
             "state": state,
+            "reason": "",
             "try": "1",
             "started_at": "5" if state in {"success", "failed"} else "",
         }
