@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterable, Mapping
 
+from rich import filesize
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -91,11 +92,22 @@ def render(snapshot: RunSnapshot, rows: float) -> RenderableType:
         ProgressBar(total=max(total, 1), completed=ended, width=30),
         f"{ended}/{total} tasks",
         duration(snapshot.started_at, snapshot.ended_at),
+        f"{billed(snapshot.bytes_billed)} billed" if snapshot.bytes_billed else "",
     )
     chosen = snapshot.tasks if total <= rows else _most_telling(snapshot.tasks, int(rows))
     order = sorted(chosen, key=lambda name: (chosen[name].started_at or math.inf, name))
     table = plain_table("task", "state", "try", "took", "worker")
-    for name in order:
+    seldom = {
+        heading: cells
+        for heading, cells in (
+            ("billed", [billed(chosen[name].bytes_billed) for name in order]),
+            ("cached from", [chosen[name].cached_from or "" for name in order]),
+        )
+        if any(cells)
+    }
+    for heading in seldom:
+        table.add_column(heading)
+    for name, *more in zip(order, *seldom.values(), strict=True):
         task = chosen[name]
         table.add_row(
             Text(name),
@@ -103,6 +115,7 @@ def render(snapshot: RunSnapshot, rows: float) -> RenderableType:
             str(task.try_number) if task.try_number > 1 else "",
             duration(task.started_at, task.ended_at),
             Text(task.worker or ""),
+            *map(Text, more),
         )
     title = Text(snapshot.run_id, "bold")
     if total <= rows:
@@ -122,6 +135,11 @@ def plain_table(first: str, *others: str) -> Table:
 def output() -> Console:
     """Where commands print tables: nothing is cut, a narrow terminal wraps the lines."""
     return Console(width=max(Console().width, WIDE))
+
+
+def billed(count: int | None) -> str:
+    """Bytes in the unit that they are read in; empty for none."""
+    return filesize.decimal(count) if count else ""
 
 
 def _most_telling(tasks: Mapping[str, TaskSnapshot], rows: int) -> dict[str, TaskSnapshot]:

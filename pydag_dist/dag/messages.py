@@ -69,8 +69,9 @@ def _number(value: float) -> str:
 
 def _one_of(names: Sequence[str], value: Any) -> str:
     *first, last = map(quote, names)
+    before = f"{', '.join(first)} or " if first else ""
     hint = did_you_mean(value, names) if isinstance(value, str) else ""
-    return f"must be {', '.join(first)} or {last}, not {quote(value)}{hint}"
+    return f"must be {before}{last}, not {quote(value)}{hint}"
 
 
 def field_names(model: Any) -> list[str]:

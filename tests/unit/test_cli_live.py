@@ -11,7 +11,16 @@ from pydag_dist.cli.timeline import timeline
 from pydag_dist.engine import RunSnapshot, TaskSnapshot
 
 
-def task(state, started_at=None, ended_at=None, *, ready_at=None, worker=None, try_number=1):
+def task(
+    state,
+    started_at=None,
+    ended_at=None,
+    *,
+    ready_at=None,
+    worker=None,
+    try_number=1,
+    result=None,
+):
     return TaskSnapshot(
         state=state,
         try_number=try_number,
@@ -20,6 +29,7 @@ def task(state, started_at=None, ended_at=None, *, ready_at=None, worker=None, t
         started_at=started_at,
         ended_at=ended_at,
         worker=worker,
+        result=result,
         error="it broke" if state in {"failed", "up_for_retry"} else None,
     )
 
@@ -119,6 +129,27 @@ def test_only_a_later_try_is_numbered():
     tasks = {"a": task("success", 100.0, 101.0), "b": task("success", 100.0, 101.0, try_number=2)}
     rows = [line.split() for line in printed(live.render(run("success", tasks), 9)).splitlines()]
     assert rows[3:] == [["a", "success", "1.0", "s"], ["b", "success", "2", "1.0", "s"]]
+
+
+def test_what_was_billed_and_what_was_cached_is_shown_where_there_is_any():
+    tasks = {
+        "a": task("success", 100.0, 101.0, result={"bytes_billed": 30_000_000}),
+        "b": task("success", 100.0, 101.0, result={"bytes_billed": 0, "cached_from": "d-0"}),
+        "c": task("success", 100.0, 101.0, result=[{"bytes_billed": 5}]),
+    }
+    snapshot = run("success", tasks)
+    rows = [line.split() for line in printed(live.render(snapshot, 9)).splitlines()]
+    assert rows[1][-3:] == ["30.0", "MB", "billed"]
+    assert rows[2] == ["task", "state", "try", "took", "worker", "billed", "cached", "from"]
+    assert rows[3:] == [
+        ["a", "success", "1.0", "s", "30.0", "MB"],
+        ["b", "success", "1.0", "s", "d-0"],
+        ["c", "success", "1.0", "s"],
+    ]
+    told = snapshot.to_dict()
+    assert told["bytes_billed"] == 30_000_000
+    assert [one["bytes_billed"] for one in told["tasks"].values()] == [30_000_000, 0, None]
+    assert [one["cached_from"] for one in told["tasks"].values()] == [None, "d-0", None]
 
 
 def test_a_big_dag_shows_what_failed_what_runs_and_what_ended_last():

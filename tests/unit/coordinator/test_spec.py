@@ -49,6 +49,16 @@ def test_a_budget_goes_to_every_task():
     assert {spec["budget_bytes"] for spec in found.values()} == {10**12}
 
 
+def test_a_cached_task_gets_how_long_its_result_is_kept():
+    copy = {"operator": "gcs.copy", "params": {"source": "gs://a/b", "destination": "gs://a/c"}}
+    found = specs(
+        {"task_id": "a", **copy},
+        {"task_id": "b", **copy, "cache": "inputs"},
+        {"task_id": "c", **copy, "cache": "inputs", "cache_seconds": 60.0},
+    )
+    assert [spec.get("cache_seconds") for spec in found.values()] == [None, 604_800, 60]
+
+
 def test_templates_get_what_they_name_and_no_more():
     found = specs(
         call("a"),

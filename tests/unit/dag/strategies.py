@@ -112,10 +112,14 @@ def tasks(draw, task_id, dependencies, downstream, may_expand):
             "else": draw(st.lists(st.sampled_from(downstream))),
         }
         return raw | {"operator": "branch", "params": draw(st.sampled_from([when, CHOOSE]))}
+    if draw(st.booleans()):
+        cached = {"cache": "inputs", "cache_seconds": draw(st.floats(0.001, 10**7))}
+        return raw | {"operator": "gcs.copy", "params": COPY} | draw(st.sampled_from([{}, cached]))
     call = {"callable": "steps:run", "args": draw(st.lists(values, max_size=3))}
     return raw | {"operator": "python.call", "params": call}
 
 
+COPY = {"source": "gs://a/b", "destination": "gs://a/c"}
 CHOOSE = {"callable": "steps:choose", "args": [1]}
 
 
