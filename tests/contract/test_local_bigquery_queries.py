@@ -502,6 +502,14 @@ def test_dry_run(client, table):
         client.query(f"SELECT nope FROM {table}", job_config=dry)
 
 
+def test_a_query_replaces_the_table_that_it_reads(client, table):
+    run(client, f"CREATE TABLE {table} AS SELECT 1 AS id, 'a' AS name")
+    run(client, f"CREATE OR REPLACE TABLE {table} AS SELECT id + 1 AS id FROM {table}")
+    config = {"destination": f"{PROJECT}.{table}", "write_disposition": "WRITE_TRUNCATE"}
+    run(client, f"SELECT id * 10 AS id FROM {table} UNION ALL SELECT id FROM {table}", **config)
+    assert sorted(rows(client, f"SELECT * FROM {table}")) == [(2,), (20,)]
+
+
 def test_maximum_bytes_billed(client, table):
     run(client, f"CREATE TABLE {table} AS SELECT 1 AS i")
     job = run(client, f"SELECT * FROM {table}", maximum_bytes_billed=10 * 1024 * 1024)

@@ -25,7 +25,7 @@ from pydag_dist.local.bigquery.errors import (
 from pydag_dist.local.bigquery.jobs import Outcome
 from pydag_dist.local.bigquery.names import DatasetRef, TableRef
 from pydag_dist.local.bigquery.schema import Field, check_schema
-from pydag_dist.local.bigquery.select import plan_select, stored
+from pydag_dist.local.bigquery.select import plan_select, replace_table, stored
 from pydag_dist.local.bigquery.sql.definitions import fields_of, layout_of, options_of
 
 
@@ -76,9 +76,7 @@ def _create_table(context: Context, tree: exp.Expression) -> Outcome:
     }
     if find_dataset(cursor, ref.in_dataset) is None:
         raise not_found("Dataset", str(ref.in_dataset), context.key.location)
-    if existing is not None:
-        delete_table(cursor, ref)
-    create_table(cursor, ref, resource, filled_by=sql)
+    replace_table(context, ref, resource, sql)
     outcome = _outcome("REPLACE" if existing is not None else "CREATE", ref)
     outcome.wrote = ref
     return outcome

@@ -158,14 +158,27 @@ def write_rows(
         raise duplicate("Table", str(ref))
     if write == "WRITE_TRUNCATE" or not table_fields(existing):
         kept = {key: existing[key] for key in _KEPT if key in existing}
-        delete_table(cursor, ref)
-        create_table(cursor, ref, {**kept, **layout, "schema": {"fields": fields}}, filled_by=sql)
+        replace_table(context, ref, {**kept, **layout, "schema": {"fields": fields}}, sql)
         return
     if options := context.config.get("schemaUpdateOptions"):
         existing = updated_schema(cursor, ref, existing, fields, options)
     cursor.execute(f"INSERT INTO {ref.sql} BY NAME {matching(sql, fields, existing)}")
 
 
+def replace_table(context: Context, ref: TableRef, given: Resource, sql: str | None) -> None:
+    """Make a table anew, of a query's rows, which may be some of the table as it was."""
+    cursor = context.cursor
+    reads_itself = sql is not None and ref in context.tables.referenced
+    if reads_itself:
+        cursor.execute(f"CREATE OR REPLACE TEMP TABLE {_REPLACING} AS {sql}")
+        sql = f"FROM {_REPLACING}"
+    delete_table(cursor, ref)
+    create_table(cursor, ref, given, filled_by=sql)
+    if reads_itself:
+        cursor.execute(f"DROP TABLE {_REPLACING}")
+
+
+_REPLACING = "temp.pydag_replacing"  # of one connection, which does one thing at a time
 _KEPT = (
     "description", "friendlyName", "labels", "expirationTime", "timePartitioning",
     "rangePartitioning", "clustering",
