@@ -25,6 +25,7 @@ from workers.process import until_redis_can
 _FORMAT = 1  # of entries: those of another one are not found
 _LARGEST = 60_000  # bytes of a result as JSON: what is added must find room
 _STARTED = 7 * 86400  # seconds that is known what a try has read
+_KNOWN = 3600  # seconds that the same is known of a try that has ended
 _PATIENCE = 10.0  # seconds for looking at what was written
 _SLACK = 1.0  # seconds between a job's end and the last change that it made
 
@@ -62,7 +63,9 @@ def keep(context: TaskContext, result: str) -> None:
     """Keep the result of a try that ran, JSON; what goes wrong is only logged."""
     if context.cache_seconds is None:
         return
-    text: Any = until_redis_can(partial(context.redis.get, _key_of_try(context)))
+    started = _key_of_try(context)
+    text: Any = until_redis_can(partial(context.redis.get, started))
+    until_redis_can(partial(context.redis.expire, started, _KNOWN))
     note = json.loads(text or "{}")
     if not note:
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,8 +85,14 @@ def test_a_second_run_runs_what_has_changed(
         name: third.run_id if name in ran(third) else first.run_id for name in DAILY.tasks
     }
     assert len(warehouse.journal()) == jobs + 3
-    told = json.loads(json.dumps(fourth.to_dict()))
-    assert (told["bytes_billed"], told["tasks"]["sales"]["cached_from"]) == (0, first.run_id)
+
+    cluster.wait_written()
+    with cluster.history() as history:
+        for known in (first, third, fourth):
+            past = history.snapshot(known.run_id)
+            assert past is not None
+            assert past.bytes_billed == known.bytes_billed
+            assert ran(past) == ran(known)
 
 
 def test_a_job_that_a_poll_found_ended_is_kept(
