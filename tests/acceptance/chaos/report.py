@@ -25,7 +25,7 @@ OF_REDIS = {
 }
 
 
-AFTER_OUTAGE = ", Redis away before or meanwhile"
+AFTER_OUTAGE = ", Redis away lately"  # or meanwhile
 
 
 def table(faults: Sequence[Fault]) -> Iterator[str]:
