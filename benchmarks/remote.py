@@ -37,6 +37,7 @@ class System:
         self.bigquery = stack.enter_context(LocalBigQuery(directory))
         environment = {
             "PYDAG_REDIS_URL": server.url,
+            "PYDAG_HOME": str(directory / "home"),  # a history of its own
             "PYDAG_WORKER_PROJECT": PROJECT,
             "BIGQUERY_EMULATOR_HOST": self.bigquery.url,
         }
