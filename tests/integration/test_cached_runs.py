@@ -11,6 +11,7 @@ from google.cloud.storage import Bucket
 from pydag_dist import Dag
 from pydag_dist.engine import RunSnapshot
 from tests.cluster import ROOT, Cluster
+from tests.dies_at import MOMENTS
 from tests.local_bigquery import LocalBigQuery
 from tests.local_google import cloud_storage, storage_client
 
@@ -119,3 +120,25 @@ def test_a_job_that_a_poll_found_ended_is_kept(
     assert second.tasks["t"].cached_from == first.id
     other = cluster.wait_ended(cluster.client.submit(dag, {"number": 8, "table": "u"}))
     assert other.tasks["t"].cached_from is None
+
+
+@pytest.mark.parametrize("moment", [moment for moment in MOMENTS if moment != "while it waits"])
+def test_what_a_killed_worker_began_is_kept_by_the_next(
+    cluster: Cluster, bucket: Bucket, warehouse: LocalBigQuery, moment: str
+) -> None:
+    """The try's own job, found again, is no change of what the task writes."""
+    cluster.coordinator()
+    deaths = cluster.directory / "deaths"
+    deaths.mkdir()
+    (deaths / "sales").write_text("x")
+    (deaths / "pieces").write_text("xx")
+    env = {"PYDAG_TEST_DIE_AT": moment, "PYDAG_TEST_DEATHS": str(deaths)}
+    part = cluster.celery_worker("-Q", "bigquery,gcs", "-I", "tests.dies_at", wait=False, **env)
+    cluster.wait_registered(part, "bigquery")
+    first = run(cluster)
+    assert {(deaths / name).read_text() for name in ("sales", "pieces")} == {""}
+    assert ran(first) == set(DAILY.tasks)
+    assert len(warehouse.journal()) == 5
+    second = run(cluster)
+    assert {task.cached_from for task in second.tasks.values()} == {first.run_id}
+    assert len(warehouse.journal()) == 5

@@ -18,16 +18,21 @@ from workers.operators.base import (
     TaskContext,
     Wait,
 )
+from workers.operators.cached import CachedOperator, Inputs, NotCached, Version
 
 __all__ = [
     "Answer",
     "Asked",
+    "CachedOperator",
     "Done",
     "Handle",
+    "Inputs",
+    "NotCached",
     "Operator",
     "Pending",
     "RemoteOperator",
     "TaskContext",
+    "Version",
     "Wait",
     "find",
 ]
