@@ -52,6 +52,9 @@ def found(context: TaskContext) -> dict[str, Any] | None:
     except (NotCached, TaskFailed) as why:
         context.log.info("not cached: %s", why)
         note = {}
+    except Exception as error:  # noqa: BLE001  the task itself may well succeed
+        context.log.warning("not cached: %s: %s", type(error).__name__, error)
+        note = {}
     # If this stays unknown, so it must when the try is executed again.
     until_redis_can(
         partial(context.redis.set, started, json.dumps(note), nx=True, ex=_lifetime(context))

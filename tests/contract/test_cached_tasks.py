@@ -210,6 +210,21 @@ def test_what_is_uncertain_is_run_each_time(client, dataset, sql, why):
     assert not task.redis.keys("*:cache:*")
 
 
+def test_a_name_of_with_that_is_a_table_too_is_uncertain(client, dataset):
+    sql = "WITH x AS (SELECT id FROM source) SELECT id FROM x"
+    task = query(dataset, sql, default_dataset=dataset)
+    task.run()
+    assert "cached_from" in task.run()
+    client.query_and_wait(f"CREATE VIEW {dataset}.x AS SELECT id FROM {dataset}.source")
+    task.run()
+    assert task.runs == 2
+    assert f"not cached: {dataset}.x is a VIEW" in "\n".join(task.log.lines)
+    client.query_and_wait(f"DROP VIEW {dataset}.x; CREATE TABLE {dataset}.x AS SELECT 1 AS id")
+    task.run()
+    assert task.runs == 3
+    assert "not cached: x is a table, too, beside being a name of WITH" in task.log.lines
+
+
 def test_a_query_that_reads_its_destination_is_run(client, dataset):
     client.query_and_wait(f"CREATE TABLE {dataset}.made AS SELECT 1 AS id")
     sql = f"SELECT id + 1 AS id FROM {dataset}.made"
@@ -316,6 +331,19 @@ def test_a_task_without_cache_asks_nothing(dataset):
     task = replace(query(dataset).context(), cache_seconds=None)
     assert cache.found(task) is None
     assert task.redis.keys() == []
+
+
+def test_what_goes_wrong_with_the_cache_does_no_harm(client, dataset, monkeypatch):
+    task = query(dataset)
+    task.run()
+    [key] = task.redis.keys("*:cache:*")
+    task.redis.set(key, "{")
+    assert task.run()["rows"] == 1
+    assert "not cached: JSONDecodeError" in "\n".join(task.log.lines)
+    task.redis.delete(key)
+    monkeypatch.setattr(find("bigquery.query"), "ended_at", lambda _context: 1 / 0, raising=False)
+    assert task.run()["rows"] == 1
+    assert task.log.lines[-1] == "its result is not kept: division by zero"
 
 
 def test_an_operator_that_tells_nothing_is_run():

@@ -127,8 +127,12 @@ class Query(Job, CachedOperator):
                 raise NotCached(f"it reads {len(tables)} tables or more")
             if job._properties["statistics"]["query"].get("referencedRoutines"):  # noqa: SLF001
                 raise NotCached("it calls functions of a dataset")
-            check_sources(statement.sql, tables)
-            reads = read_tables(context, client_of(context, self.handle(context)), tables)
+            client = client_of(context, self.handle(context))
+            for name in check_sources(statement.sql, tables):
+                default = statement.config.get("default_dataset")
+                if default and table_version(context, client, f"{default}.{name}"):
+                    raise NotCached(f"{name} is a table, too, beside being a name of WITH")
+            reads = read_tables(context, client, tables)
         return Inputs(self.about(context, sql=statement.sql), reads, [made])
 
     def written(self, context: TaskContext, names: Sequence[str]) -> dict[str, Version]:

@@ -41,15 +41,21 @@ _AFTER_FROM = frozenset(
 )  # fmt: skip
 
 
-def check_sources(sql: str, tables: Collection[str]) -> None:
-    """Raise `NotCached` unless the query reads nothing but `tables`, ``project.dataset.table``."""
+def check_sources(sql: str, tables: Collection[str]) -> set[str]:
+    """Raise `NotCached` unless the query reads nothing but `tables`, ``project.dataset.table``.
+
+    The names of its WITH clauses that it reads: where they don't hold, they are a table's.
+    """
     text = _BLANK.sub(lambda found: found["name"] or "''", sql)
     if found := _VOLATILE.search(text):
         raise NotCached(f"{found[0].rstrip(' (')} in its text answers differently each time")
     for call in _CALL.finditer(text):
         if (call[1] or "").upper() not in _OWN_FUNCTIONS:
             raise NotCached(f"what {call[0].rstrip('( ')} does can't be told")
-    named = set(_named(_OTHER_FROM.sub(r"\1\2 ", text)))
+    text = _OTHER_FROM.sub(r"\1\2 ", text)
+    own = {name.upper() for name in _CTE.findall(text)}
+    paths = set(_named(text))
+    named = {path for path in paths if path.upper() not in own}
     unseen = set(tables)
     for path in sorted(named):
         fits = {table for table in tables if f".{table}".endswith(f".{path}")}
@@ -57,9 +63,8 @@ def check_sources(sql: str, tables: Collection[str]) -> None:
             raise NotCached(f"{path} in its text is no table of the dry run: a view, perhaps")
         unseen -= fits
     if unseen:
-        raise NotCached(
-            f"its text doesn't name {min(unseen)}: a view does, perhaps"
-        )
+        raise NotCached(f"its text doesn't name {min(unseen)}: a view does, perhaps")
+    return paths - named
 
 
 @dataclass
@@ -71,8 +76,7 @@ class _Level:
 
 
 def _named(text: str) -> Iterator[str]:
-    """The paths after FROM, JOIN, and commas between them; not names of WITH, nor UNNEST."""
-    own = {name.upper() for name in _CTE.findall(text)}
+    """The paths after FROM, JOIN, and commas between them; not UNNEST."""
     levels = [_Level()]
     for token in _TOKEN.finditer(text):
         level, word = levels[-1], token[0].upper()
@@ -91,5 +95,5 @@ def _named(text: str) -> Iterator[str]:
         elif level.expects:
             level.expects = False
             path = re.sub(r"[`\s]", "", token[0])
-            if path.upper() not in own | {"UNNEST"}:
+            if path.upper() != "UNNEST":
                 yield path

@@ -39,6 +39,11 @@ def test_it_reads_those_tables(sql):
             check_sources(sql, [name for name in TABLES if name != table])
 
 
+def test_names_of_with_that_are_read_are_returned():
+    sql = "WITH one AS (SELECT id FROM d.a), two AS (SELECT 1) SELECT * FROM one, d.b"
+    assert check_sources(sql, TABLES) == {"one"}
+
+
 @pytest.mark.parametrize(
     ("sql", "why"),
     [
