@@ -72,7 +72,7 @@ class UnsafeRedis(EngineError):
 
 
 class HistoryError(PydagError):
-    """This coordinator must not write into that database; the message says why and what to do."""
+    """A coordinator must not write into that database; the message says why and what to do."""
 
 
 class RunFailed(PydagError):

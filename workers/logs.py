@@ -54,8 +54,46 @@ def captured_output(logger: logging.Logger) -> Iterator[None]:
         err.finish()
 
 
+class _Sender:
+    """The thread that sends the lines of this process's tasks, a few times a second.
+
+    One for all: to start one for each task that writes a line is a seventh of a short task's time.
+    """
+
+    def __init__(self) -> None:
+        self._handlers: set[RedisStreamHandler] = set()
+        self._mutex = threading.Lock()
+        self._is_needed = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def add(self, handler: RedisStreamHandler) -> None:
+        with self._mutex:
+            self._handlers.add(handler)
+            self._is_needed.set()
+            if self._thread is None or not self._thread.is_alive():  # it does not cross a fork
+                self._thread = threading.Thread(target=self._run, name="task-log", daemon=True)
+                self._thread.start()
+
+    def remove(self, handler: RedisStreamHandler) -> None:
+        with self._mutex:
+            self._handlers.discard(handler)
+            if not self._handlers:
+                self._is_needed.clear()
+
+    def _run(self) -> None:
+        while self._is_needed.wait():
+            time.sleep(_PAUSE)
+            with self._mutex:
+                handlers = list(self._handlers)
+            for handler in handlers:
+                handler.send_waiting()
+
+
+_SENDER = _Sender()
+
+
 class RedisStreamHandler(logging.Handler):
-    """Hands batches of lines to `send` from a thread that starts with the first line.
+    """Hands batches of lines to `send`, from the process's sender and at the end of the task.
 
     `send` may fail with a `redis.RedisError`: its lines are kept and sent again. Beyond
     `MAX_LINES` waiting lines the oldest are dropped, and a line says how many.
@@ -67,8 +105,8 @@ class RedisStreamHandler(logging.Handler):
         self._waiting: deque[Line] = deque()
         self._dropped = 0
         self._mutex = threading.Lock()
-        self._closing = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._sending = threading.Lock()
+        self._is_known = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Queue the record's lines; never waits for Redis."""
@@ -83,28 +121,28 @@ class RedisStreamHandler(logging.Handler):
             while len(self._waiting) > MAX_LINES:
                 self._waiting.popleft()
                 self._dropped += 1
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="task-log", daemon=True)
-                self._thread.start()
+            first, self._is_known = not self._is_known, True
+        if first:
+            _SENDER.add(self)
 
     def close(self) -> None:
         """Send what waits, for two seconds at most."""
-        self._closing.set()
-        with self._mutex:
-            thread = self._thread
-        if thread is not None:
-            thread.join(_FAREWELL)
+        _SENDER.remove(self)
+        deadline = time.monotonic() + _FAREWELL
+        while not self.send_waiting() and time.monotonic() < deadline:
+            time.sleep(_PAUSE)
         super().close()
 
-    def _run(self) -> None:
-        while not self._closing.wait(_PAUSE):
-            self._flush()
-        deadline = time.monotonic() + _FAREWELL
-        while not self._flush() and time.monotonic() < deadline:
-            time.sleep(_PAUSE)
-
-    def _flush(self) -> bool:
+    def send_waiting(self) -> bool:
         """Whether nothing waits any more."""
+        if not self._sending.acquire(timeout=_FAREWELL):
+            return False
+        try:
+            return self._send_batches()
+        finally:
+            self._sending.release()
+
+    def _send_batches(self) -> bool:
         while batch := self._take():
             try:
                 self._send(batch)

@@ -120,7 +120,8 @@ def _expanding(s: Situation) -> str:
     named = f"{first} to {last}" if total > 1 else first
     if created < total:
         return f"is becoming {total} tasks, {named}; {created} are there"
-    return f"became {_counted(total, 'task')}, {named}, of which {ended} {'has' if ended == 1 else 'have'} ended"
+    have = "has" if ended == 1 else "have"
+    return f"became {_counted(total, 'task')}, {named}, of which {ended} {have} ended"
 
 
 def _up_for_retry(s: Situation) -> str:

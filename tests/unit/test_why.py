@@ -341,8 +341,8 @@ SENTENCES = {
     "deferred, to be polled": (
         situation(record("deferred", started_at=micros(NOW - 5), last_try="3")),
         (
-            "load waits for its remote job since 22:13:15, for 5 s (try 1 of 3), and holds no slot; "
-            "the next free slot on queue bigquery asks for it"
+            "load waits for its remote job since 22:13:15, for 5 s (try 1 of 3), and holds no "
+            "slot; the next free slot on queue bigquery asks for it"
         ),
     ),
     "deferred, polled": (

@@ -53,6 +53,14 @@ def test_a_task_that_logs_nothing_costs_nothing(client):
     assert not client.exists(KEY)
 
 
+def test_all_tasks_share_one_thread(client):
+    for _ in range(3):
+        with task_log(client, KEY, 60) as log:
+            log.info("a line")
+    names = [thread.name for thread in threading.enumerate()]
+    assert names.count("task-log") == 1
+
+
 def test_lines_appear_while_the_task_runs(client):
     with task_log(client, KEY, 60) as log:
         log.info("begun")
@@ -115,7 +123,7 @@ def test_redis_away_for_good_fails_nothing(monkeypatch):
 
 def test_too_many_waiting_lines_are_dropped_and_counted(client, monkeypatch):
     monkeypatch.setattr(logs, "MAX_LINES", 10)
-    monkeypatch.setattr(logs, "_PAUSE", 60)  # nothing is sent before the end
+    monkeypatch.setattr(logs._SENDER, "add", lambda _: None)  # nothing is sent before the end
     with task_log(client, KEY, 60) as log:
         for number in range(15):
             log.info("%d", number)
