@@ -213,6 +213,8 @@ def test_status_as_json_has_what_is_promised(installation, dag_file):
         "worker",
         "result",
         "error",
+        "bytes_billed",
+        "cached_from",
     }
 
 
