@@ -15,6 +15,7 @@ from google.api_core.exceptions import NotFound
 from pydag_dist.engine import RunSnapshot
 from tests.cluster import Cluster
 from tests.dies_at import MOMENTS
+from tests.dies_in_google import AFTER_A_CALL
 from tests.integration.test_killed_dataproc import NAP, task
 from tests.integration.test_killed_jobs import EXTRACT, LOAD, PEOPLE, QUERY, jobs, rows
 from tests.local_bigquery import PROJECT, LocalBigQuery
@@ -159,3 +160,25 @@ def test_dataproc_has_each_cluster_job_and_batch_once(
                 dataproc.clusters.get_cluster(**SCOPE, cluster_name="etl")
         finally:
             dataproc.close()
+
+
+def test_cloud_storage_has_each_object_once(mortal: Mortal, tmp_path: Path) -> None:
+    with cloud_storage(tmp_path) as url:
+        bucket = storage_client(url).create_bucket("bucket")
+        for name in ("in/1", "in/2", "in/3"):
+            bucket.blob(name).upload_from_string(name)
+        copies, whole = "gs://bucket/out/", "gs://bucket/all"
+        mortal.run(
+            AFTER_A_CALL,
+            "gcs",
+            [
+                task("copy", "gcs.copy", source="gs://bucket/in/", destination=copies),
+                task("compose", "gcs.compose", "copy", sources=[copies], destination=whole),
+                task("delete", "gcs.delete", "compose", uris=[copies, "gs://bucket/in/1"]),
+            ],
+            STORAGE_EMULATOR_HOST=url,
+        )
+        assert [blob.name for blob in bucket.list_blobs()] == ["all", "in/2", "in/3"]
+        assert bucket.blob("all").download_as_text() == "in/1in/2in/3"
+        made = (mortal.cluster.directory / "deaths" / "made").read_text().splitlines()
+        assert len(made) == len(set(made))
