@@ -27,6 +27,7 @@ OUTAGE_GRACE = 45  # seconds
 REDIS_RESTS = 70  # seconds
 RESTLESS = 0.25  # of the faults of Redis
 STALE_COPIES = 10
+POOL_STARTS = 10  # seconds
 
 
 class NotNow(Exception):
@@ -108,6 +109,8 @@ def _worker(scene: Scene) -> Part:
 def kill_child(scene: Scene) -> Steps:
     """Kill -9 a process of a worker's pool, one that runs a task if there is one."""
     worker = _worker(scene)
+    if time.time() - worker.started_at / 1e6 < POOL_STARTS:
+        raise NotNow  # Celery ends a worker that loses a process while it starts
     children = scene.system.children(worker)
     running = [t for t in scene.held() if t.process in children]
     # The third death of one try would be its last: that is another test.
