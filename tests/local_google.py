@@ -9,11 +9,12 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
 import grpc
+from google.api_core.exceptions import NotFound
 from google.api_core.retry import Retry
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import dataproc_v1
@@ -250,8 +251,10 @@ class LocalDataproc:
         bucket, _, name = (
             self.get(job_id).driver_output_resource_uri.removeprefix("gs://").partition("/")
         )
-        blob = self._storage.bucket(bucket).get_blob(f"{name}.{part:09d}")
-        return blob.download_as_text() if blob else ""
+        # Not of one generation: the object grows while it is read.
+        with suppress(NotFound):
+            return self._storage.bucket(bucket).blob(f"{name}.{part:09d}").download_as_text()
+        return ""
 
     def journal(self) -> list[dict[str, Any]]:
         file = self.data / "journal.jsonl"

@@ -9,21 +9,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(eq=False)
 class _Ticket:
-    key: str
     exclusive: bool
+    changed: threading.Event = field(default_factory=threading.Event)  # it may be its turn
 
 
 class Locks:
     """Shared and exclusive locks by name, first come, first served."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._tickets: list[_Ticket] = []  # oldest first; held or waiting
+        self._mutex = threading.Lock()
+        self._tickets: dict[str, list[_Ticket]] = {}  # of a name, oldest first; held or waiting
 
     @contextmanager
     def hold(
@@ -33,31 +33,41 @@ class Locks:
 
         After a change that `check` would notice, call `wake()`.
         """
-        ticket = _Ticket(key, exclusive)
-        with self._changed:
-            self._tickets.append(ticket)
+        ticket = _Ticket(exclusive)
+        with self._mutex:
+            self._tickets.setdefault(key, []).append(ticket)
         try:
-            with self._changed:
-                while self._blocked(ticket):
-                    if check is not None:
-                        check()
-                    self._changed.wait()
+            while self._blocked(key, ticket):
+                if check is not None:
+                    check()
+                ticket.changed.wait()
             yield
         finally:
-            with self._changed:
-                self._tickets.remove(ticket)
-                self._changed.notify_all()
+            self._give_up(key, ticket)
 
     def wake(self) -> None:
         """Make all waiters run their `check`."""
-        with self._changed:
-            self._changed.notify_all()
+        with self._mutex:
+            for tickets in self._tickets.values():
+                for ticket in tickets:
+                    ticket.changed.set()
 
-    def _blocked(self, ticket: _Ticket) -> bool:
+    def _blocked(self, key: str, ticket: _Ticket) -> bool:
         # An older ticket is held or will be before this one, so one that conflicts blocks.
-        for other in self._tickets:
-            if other is ticket:
-                return False
-            if other.key == ticket.key and (other.exclusive or ticket.exclusive):
-                return True
-        return False
+        ticket.changed.clear()
+        with self._mutex:
+            tickets = self._tickets[key]
+            older = tickets[: tickets.index(ticket)]
+            return any(other.exclusive or ticket.exclusive for other in older)
+
+    def _give_up(self, key: str, ticket: _Ticket) -> None:
+        with self._mutex:
+            tickets = self._tickets[key]
+            tickets.remove(ticket)
+            if not tickets:
+                del self._tickets[key]
+            # Only those whose turn it is now: hundreds may wait.
+            for at, waiter in enumerate(tickets):
+                if waiter.exclusive and at > 0:
+                    break
+                waiter.changed.set()

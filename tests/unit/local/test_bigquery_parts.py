@@ -55,7 +55,7 @@ def test_shared_locks_are_held_together_and_exclusive_ones_alone():
     writer = Holder(locks, "t", exclusive=True)
     other = Holder(locks, "u", exclusive=True)
     assert other.held.wait(10)
-    wait_until(lambda: len(locks._tickets) == 4, "the writer waits")
+    wait_until(lambda: len(locks._tickets["t"]) == 3, "the writer waits")
     late = Holder(locks, "t", exclusive=False)  # behind the writer
     readers[0].let_go()
     assert not writer.held.is_set()
@@ -75,7 +75,7 @@ def test_waiting_for_a_lock_can_be_given_up():
     first = Holder(locks, "t", exclusive=True)
     assert first.held.wait(10)
     second = Holder(locks, "t", exclusive=True, check=control.check)
-    wait_until(lambda: len(locks._tickets) == 2, "the second waits")
+    wait_until(lambda: len(locks._tickets["t"]) == 2, "the second waits")
     control.stop(ApiError("stopped", "enough"))
     locks.wake()
     second.join(10)
