@@ -12,6 +12,7 @@ from pydag_dist.local.bigquery.errors import error_of, invalid, unimplemented
 from pydag_dist.local.bigquery.jobs import Job, JobKey, Outcome, find_job
 from pydag_dist.local.bigquery.names import dataset_ref
 from pydag_dist.local.bigquery.runner import Run
+from pydag_dist.local.bigquery.select import anonymous_table, create_results_dataset
 from pydag_dist.local.bigquery.sql.params import Parameters
 from pydag_dist.local.bigquery.sql.parse import Statement, parse_script
 from pydag_dist.local.bigquery.statement import dry_run, execute, target_of
@@ -97,6 +98,8 @@ def _run_statement(service: Service, run: Run, statement: Statement, job: Job) -
     def body(cursor: Cursor) -> Outcome:
         return execute(_context(service, cursor, job), statement)
 
+    if target == anonymous_table(job.key):
+        service.store.transact(partial(create_results_dataset, key=job.key))
     run.finish(body, writes=target, exclusive=exclusive)
 
 

@@ -24,7 +24,7 @@ from pydag_dist.local.bigquery.evolution import updated_schema
 from pydag_dist.local.bigquery.jobs import JobKey, Outcome
 from pydag_dist.local.bigquery.names import TableRef, quote, table_ref
 from pydag_dist.local.bigquery.schema import Field, field_of, sql_type
-from pydag_dist.local.bigquery.store import fetch_one
+from pydag_dist.local.bigquery.store import Cursor, fetch_one
 
 _RESULTS_LIVE_MS = 24 * 3600 * 1000
 
@@ -42,6 +42,17 @@ def anonymous_table(key: JobKey) -> TableRef:
     dataset = f"_results_{key.location.replace('-', '_')}"
     digest = hashlib.md5(str(key).encode()).hexdigest()  # noqa: S324
     return TableRef(key.project, dataset, f"anon{digest}")
+
+
+def create_results_dataset(cursor: Cursor, key: JobKey) -> None:
+    """Make the dataset of `anonymous_table` if it isn't there.
+
+    In a transaction of its own: within a job's, which may be long, it would be in the way of all
+    other jobs.
+    """
+    ref = anonymous_table(key).in_dataset
+    if find_dataset(cursor, ref) is None:
+        create_dataset(cursor, ref, {"location": key.location})
 
 
 def plan_select(context: Context, tree: exp.Expression) -> Select:
@@ -101,14 +112,11 @@ def run_select(context: Context, plan: Select) -> Outcome:
 
 
 def _create_anonymous(context: Context, ref: TableRef, plan: Select) -> None:
-    cursor = context.cursor
-    if find_dataset(cursor, ref.in_dataset) is None:
-        create_dataset(cursor, ref.in_dataset, {"location": context.key.location})
     resource = {
         "schema": {"fields": plan.fields},
         "expirationTime": str(now_ms() + _RESULTS_LIVE_MS),
     }
-    create_table(cursor, ref, resource, filled_by=plan.sql)
+    create_table(context.cursor, ref, resource, filled_by=plan.sql)
 
 
 def _write(context: Context, ref: TableRef, plan: Select) -> None:
