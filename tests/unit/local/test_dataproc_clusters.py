@@ -17,7 +17,7 @@ HOUR = 3600
 
 @pytest.fixture
 def clock(monkeypatch):
-    now = [time.time()]
+    now = [1_700_000_000.0]  # whole seconds: times are kept in microseconds
     monkeypatch.setattr(time, "time", lambda: now[0])
     return now
 
