@@ -76,6 +76,7 @@ class Stack:
             "DATAPROC_EMULATOR_HOST": self.dataproc_address,
             "GOOGLE_CLOUD_PROJECT": PROJECT,
             "GOOGLE_APPLICATION_CREDENTIALS": str(self._key_file),
+            "PYDAG_CONFIG": str(self._config),  # `pydag estimate` works like a worker
         }
 
     def log_files(self) -> dict[str, Path]:
@@ -185,7 +186,6 @@ temporaryGcsBucket = "{BUCKET}"
             **os.environ,
             **self.exports,
             "PYDAG_HOME": str(self.home.path),
-            "PYDAG_CONFIG": str(self._config),
             "PYTHONUNBUFFERED": "1",
         }
 
