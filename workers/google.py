@@ -114,6 +114,11 @@ def access(
     )
 
 
+def access_of(context: TaskContext, handle: Mapping[str, Any]) -> Access:
+    """That of a handle, which has the connection and the project of its job."""
+    return access(context.settings, handle["connection"], handle["project"])
+
+
 # One client per process and access: making one costs a connection and a token. Clients must not
 # cross a fork; only tasks make them, and these run in a worker's children.
 @functools.cache

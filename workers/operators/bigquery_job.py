@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from google.api_core.exceptions import Conflict, GoogleAPICallError, NotFound, RetryError
+from google.api_core.exceptions import Conflict, NotFound, RetryError
 from google.api_core.retry import Retry, if_exception_type
-from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 
 from pydag_dist.dag.bigquery_params import DestinationParams
 from workers import google, remote_ids
-from workers.errors import RemoteStateUnknown, TaskFailed
-from workers.operators.base import (
-    Answer,
-    Asked,
-    Done,
-    Handle,
-    Pending,
-    RemoteOperator,
-    TaskContext,
-    wait_until_over,
-)
-from workers.operators.polling import answers_at_once, by_place
+from workers.errors import TaskFailed
+from workers.operators.base import Asked, Done, Handle, Pending, TaskContext, wait_until_over
+from workers.operators.polling import ListedOperator
 
-log = logging.getLogger(__name__)
-
-_WORTH_A_LIST = 3  # jobs
 _PAGE = 1000  # jobs of one answer of BigQuery's
 
 # After a Conflict, BigQuery sometimes doesn't find the job at first:
@@ -59,11 +45,14 @@ class Place:
     location: str | None = None
 
 
-class Job(RemoteOperator):
+class Job(ListedOperator):
     """Any BigQuery job, under the id of its try: what a kind of job adds is its insert call.
 
     Result: job_id, project, location, link, slot time, and what the kind of job tells.
     """
+
+    kind = "BigQuery jobs"
+    place_names = ("connection", "project")
 
     @abstractmethod
     def place(self, context: TaskContext) -> Place:
@@ -122,7 +111,7 @@ class Job(RemoteOperator):
             client = client_of(context, handle)
             job = _get(context, client, handle)
             if job.state != "DONE":
-                return Pending(f"BigQuery job {job.state}")
+                return self.progress(context, handle, job.state)
             if job.error_result:
                 raise TaskFailed(f"BigQuery job {_name(handle)}: {_why_failed(job)}")
             told = self.result(context, client, job)
@@ -142,21 +131,32 @@ class Job(RemoteOperator):
         job = _get(context, client_of(context, handle), handle)
         return float(job.ended.timestamp())
 
-    def poll_many(self, asked: Sequence[Asked]) -> Iterator[tuple[Asked, Answer]]:
-        """One list tells which jobs still run; only the others are asked for one by one."""
-        for some in by_place(asked, "connection", "project"):
-            try:
-                active = _active(some)
-            except RemoteStateUnknown as error:
-                log.warning("BigQuery jobs can't be listed: %s", error)
-                continue
-            others = []
-            for one in some:
-                if state := active.get((one.handle["location"], one.handle["job_id"])):
-                    yield one, Pending(f"BigQuery job {state}")
-                else:
-                    others.append(one)
-            yield from answers_at_once(self, others)
+    def active(self, asked: Sequence[Asked], timeout: float) -> dict[Hashable, str]:
+        """Location and id -> state of jobs that have not ended.
+
+        All that the worker's account has in the project from the first of the tries' jobs to the
+        last: everybody may list the jobs that they created.
+        """
+        first, *_ = asked
+        created = [one.handle["created"] for one in asked]
+        which: dict[str, Any] = {
+            "state_filter": ["pending", "running"],
+            "min_creation_time": datetime.fromtimestamp(min(created), UTC),
+            "max_creation_time": datetime.fromtimestamp(max(created), UTC),
+            "page_size": _PAGE,
+            "retry": None,
+        }
+        client = client_of(first.context, first.handle)
+        jobs = client.list_jobs(first.handle["project"], timeout=timeout, **which)
+        return {(job.location, job.job_id): job.state for job in jobs}
+
+    def id_of(self, handle: Handle) -> Hashable:
+        """Ids are unique within a location."""
+        return handle["location"], handle["job_id"]
+
+    def progress(self, context: TaskContext, handle: Handle, job: str) -> Pending:  # noqa: ARG002
+        """What to say of a job in a state that is no end."""
+        return Pending(f"BigQuery job {job}")
 
     def cancel(self, context: TaskContext, handle: Handle) -> None:
         """Tell BigQuery to stop the job, and wait until it has."""
@@ -227,40 +227,9 @@ def _find(context: TaskContext, client: bigquery.Client, handle: Handle, conflic
         raise conflict from None
 
 
-def _active(asked: Sequence[Asked]) -> dict[tuple[str, str], str]:
-    """Location and id of jobs that have not ended, and their state; maybe not of all.
-
-    All that the worker's account has in the project from the first of the tries' jobs to the last.
-    """
-    created = [one.handle["created"] for one in asked if one.handle["created"]]
-    if len(created) < _WORTH_A_LIST:
-        return {}
-    first, *_ = asked
-    which: dict[str, Any] = {
-        "state_filter": ["pending", "running"],
-        "min_creation_time": datetime.fromtimestamp(min(created), UTC),
-        "max_creation_time": datetime.fromtimestamp(max(created), UTC),
-        "page_size": _PAGE,
-        "retry": None,
-    }
-
-    def listed(timeout: float) -> list[Any]:
-        return list(client.list_jobs(first.handle["project"], timeout=timeout, **which))
-
-    try:
-        client = client_of(first.context, first.handle)
-        jobs = google.call(log, listed)
-    except (GoogleAPICallError, GoogleAuthError, TaskFailed) as error:
-        # Everybody may list the jobs that they created; if not, their polls say what is wrong.
-        log.warning("BigQuery jobs can't be listed, they are asked for one by one: %s", error)
-        return {}
-    return {(job.location, job.job_id): job.state for job in jobs}
-
-
 def client_of(context: TaskContext, handle: Handle) -> bigquery.Client:
     """The client that a handle's job is asked for with."""
-    access = google.access(context.settings, handle["connection"], handle["project"])
-    return google.bigquery_client(access)
+    return google.bigquery_client(google.access_of(context, handle))
 
 
 def slot_ms(job: Any) -> int | None:

@@ -147,8 +147,8 @@ def _found(
     context: TaskContext, handle: Handle, dataset: str, wanted: Sequence[Wanted]
 ) -> dict[Wanted, Found]:
     """What is there of what is wanted in a dataset."""
-    access = google.access(context.settings, handle["connection"], handle["project"])
-    asker = _Asker(context.log, google.bigquery_client(access), dataset, handle["location"])
+    client = google.bigquery_client(google.access_of(context, handle))
+    asker = _Asker(context.log, client, dataset, handle["location"])
     tables = [one for one in wanted if one.partition is None]
     partitions = [one for one in wanted if one.partition is not None]
     return asker.tables(tables) | asker.partitions(partitions)

@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Hashable, Sequence
 
-from google.api_core.exceptions import AlreadyExists, GoogleAPICallError, NotFound
-from google.auth.exceptions import GoogleAuthError
+from google.api_core.exceptions import AlreadyExists, NotFound
 from google.cloud.dataproc_v1 import Batch
 
 from pydag_dist.dag.dataproc_params import DataprocSubmitBatch
-from workers import google, patience, remote_ids
-from workers.errors import RemoteStateUnknown, TaskFailed
+from workers import google, remote_ids
+from workers.errors import TaskFailed
 from workers.operators import driver_output, spark_work
 from workers.operators.base import (
-    Answer,
     Asked,
     Done,
     Handle,
     Pending,
-    RemoteOperator,
     TaskContext,
-    answer_of,
     parsed_params,
     wait_until_over,
 )
-from workers.operators.polling import answers_at_once, by_place
+from workers.operators.polling import ListedOperator
 
 State = Batch.State
 FINAL = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 _ACTIVE = "state = PENDING or state = RUNNING"
-_WORTH_A_LIST = 3  # batches
-
-log = logging.getLogger(__name__)
 
 
-class SubmitBatch(RemoteOperator):
+class SubmitBatch(ListedOperator):
     """Result: batch_id, project, region, link, driver_output."""
+
+    kind = "Dataproc batches"
+    place_names = ("connection", "project", "region")
 
     first_interval = 5.0  # a batch needs a minute to begin
 
@@ -86,52 +80,42 @@ class SubmitBatch(RemoteOperator):
     def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
         """Ask for the batch, and log what its driver has printed since."""
         with google.explained(f"Dataproc batch {handle['batch_id']}"):
-            return self._progress(context, handle, _get(context, handle))
+            return self.progress(context, handle, _get(context, handle))
 
-    def poll_many(self, asked: Sequence[Asked]) -> Iterator[tuple[Asked, Answer]]:
-        """One list a region has the batches that still run; only the others are asked for."""
-        for some in by_place(asked, "connection", "project", "region"):
-            try:
-                active = _active(some)
-            except RemoteStateUnknown as error:
-                log.warning("Dataproc batches can't be listed: %s", error)
-                continue
-            others = []
-            for one in some:
-                if patience.is_out():
-                    return
-                if batch := active.get(one.handle["batch_id"]):
-                    yield one, answer_of(partial(self._progress, one.context, one.handle, batch))
-                else:
-                    others.append(one)
-            yield from answers_at_once(self, others)
-
-    def _progress(self, context: TaskContext, handle: Handle, batch: Batch) -> Pending | Done:
-        batch_id, state = handle["batch_id"], batch.state
-        over = state in FINAL
-        if uri := batch.runtime_info.output_uri:
-            driver_output.follow(
-                context, _access(context, handle), uri, handle["output"], over=over
-            )
-            if over and patience.is_out():
-                return Pending(f"Dataproc batch {state.name}, its output is being read")
-        if state in (State.FAILED, State.CANCELLED):
-            said = batch.state_message or "no message"
-            last = driver_output.last_lines(handle["output"])
-            raise TaskFailed(
-                f"Dataproc batch {batch_id} ended as {state.name}: {said}\n{last}".strip()
-            )
-        if not over:
-            return Pending(f"Dataproc batch {state.name}")
+    def progress(self, context: TaskContext, handle: Handle, job: Batch) -> Pending | Done:
+        """How a batch comes along; logs what its driver has printed since."""
+        batch_id, state = handle["batch_id"], job.state
+        run = spark_work.Run(
+            f"Dataproc batch {batch_id}",
+            state.name,
+            over=state in FINAL,
+            failed=state in (State.FAILED, State.CANCELLED),
+            said=job.state_message or "no message",
+            output_uri=job.runtime_info.output_uri,
+        )
+        if pending := spark_work.pending(context, handle, run):
+            return pending
         return Done(
             {
                 "batch_id": batch_id,
                 "project": handle["project"],
                 "region": handle["region"],
                 "link": google.console_link(f"batches/{handle['region']}/{batch_id}", handle),
-                "driver_output": batch.runtime_info.output_uri,
+                "driver_output": job.runtime_info.output_uri,
             }
         )
+
+    def active(self, asked: Sequence[Asked], timeout: float) -> dict[Hashable, Batch]:
+        """The region's batches that have not ended."""
+        first, *_ = asked
+        request = {"parent": _parent(first.handle), "filter": _ACTIVE}
+        client = _client(first.context, first.handle)
+        batches = client.list_batches(request=request, retry=None, timeout=timeout)
+        return {batch.name.rpartition("/")[2]: batch for batch in batches}
+
+    def id_of(self, handle: Handle) -> Hashable:
+        """Ids are unique within a project's region."""
+        return str(handle["batch_id"])
 
     def cancel(self, context: TaskContext, handle: Handle) -> None:
         """Cancel the batch's operation, which ends it, and wait until it has."""
@@ -150,37 +134,14 @@ class SubmitBatch(RemoteOperator):
             wait_until_over(context, name, lambda: _get(context, handle).state in FINAL)
 
 
-def _access(context: TaskContext, handle: Handle) -> google.Access:
-    return google.access(context.settings, handle["connection"], handle["project"])
-
-
 def _client(context: TaskContext, handle: Handle) -> google.BatchClient:
-    return google.batch_client(_access(context, handle), handle["region"])
+    return google.batch_client(google.access_of(context, handle), handle["region"])
 
 
 def _get(context: TaskContext, handle: Handle) -> Batch:
     client = _client(context, handle)
     request = {"name": f"{_parent(handle)}/batches/{handle['batch_id']}"}
     return google.call(context.log, client.get_batch, request=request, retry=None)
-
-
-def _active(asked: Sequence[Asked]) -> dict[str, Batch]:
-    """Id -> batch of those that have not ended in the tries' region; maybe not of all."""
-    if len(asked) < _WORTH_A_LIST:
-        return {}
-    first, *_ = asked
-    request = {"parent": _parent(first.handle), "filter": _ACTIVE}
-
-    def listed(timeout: float) -> list[Batch]:
-        return list(client.list_batches(request=request, retry=None, timeout=timeout))
-
-    try:
-        client = _client(first.context, first.handle)
-        batches = google.call(log, listed)
-    except (GoogleAPICallError, GoogleAuthError, TaskFailed) as error:
-        log.warning("Dataproc batches can't be listed, they are asked for one by one: %s", error)
-        return {}
-    return {batch.name.rpartition("/")[2]: batch for batch in batches}
 
 
 def _parent(handle: Handle) -> str:

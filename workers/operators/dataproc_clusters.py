@@ -36,8 +36,7 @@ def name_of(handle: Handle) -> dict[str, str]:
 
 def client_of(context: TaskContext, handle: Handle) -> google.ClusterClient:
     """The client of its region."""
-    access = google.access(context.settings, handle["connection"], handle["project"])
-    return google.cluster_client(access, handle["region"])
+    return google.cluster_client(google.access_of(context, handle), handle["region"])
 
 
 def request_id(context: TaskContext) -> str:

@@ -2,46 +2,30 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
-from google.api_core.exceptions import (
-    AlreadyExists,
-    FailedPrecondition,
-    GoogleAPICallError,
-    NotFound,
-)
-from google.auth.exceptions import GoogleAuthError
+from google.api_core.exceptions import AlreadyExists, FailedPrecondition, NotFound
 from google.cloud.dataproc_v1 import Job, JobStatus, ListJobsRequest
 
 from pydag_dist.dag.dataproc_params import DataprocSubmitJob
-from workers import google, patience, remote_ids
-from workers.errors import RemoteStateUnknown, TaskFailed
+from workers import google, remote_ids
 from workers.operators import driver_output, spark_work
 from workers.operators.base import (
-    Answer,
     Asked,
     Done,
     Handle,
     Pending,
-    RemoteOperator,
     TaskContext,
-    answer_of,
     parsed_params,
     wait_until_over,
 )
-from workers.operators.polling import answers_at_once, by_place
+from workers.operators.polling import ListedOperator
 
 State = JobStatus.State
 FINAL = (State.DONE, State.ERROR, State.CANCELLED)
 ACTIVE = ListJobsRequest.JobStateMatcher.ACTIVE
-
-_WORTH_A_LIST = 3  # jobs
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,8 +40,11 @@ class JobSpec:
     labels: dict[str, str] = field(default_factory=dict)
 
 
-class SubmitJob(RemoteOperator):
+class SubmitJob(ListedOperator):
     """Runs `spec`; result: job_id, project, region, cluster_name, link, driver_output."""
+
+    kind = "Dataproc jobs"
+    place_names = ("connection", "project", "region", "cluster_name")
 
     def spec(self, context: TaskContext) -> JobSpec:
         """The job of a task."""
@@ -117,23 +104,21 @@ class SubmitJob(RemoteOperator):
     def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
         """Ask for the job, and log what its driver has printed since."""
         with google.explained(f"Dataproc job {handle['job_id']}"):
-            return self._progress(context, handle, _get(context, handle))
+            return self.progress(context, handle, _get(context, handle))
 
-    def _progress(self, context: TaskContext, handle: Handle, job: Job) -> Pending | Done:
+    def progress(self, context: TaskContext, handle: Handle, job: Job) -> Pending | Done:
+        """How a job comes along; logs what its driver has printed since."""
         job_id, state = handle["job_id"], job.status.state
-        over = state in FINAL
-        if uri := job.driver_output_resource_uri:
-            driver_output.follow(
-                context, _access(context, handle), uri, handle["output"], over=over
-            )
-            if over and patience.is_out():
-                return Pending(f"Dataproc job {state.name}, its output is being read")
-        if state in (State.ERROR, State.CANCELLED):
-            said = job.status.details or "no details"
-            last = driver_output.last_lines(handle["output"])
-            raise TaskFailed(f"Dataproc job {job_id} ended as {state.name}: {said}\n{last}".strip())
-        if not over:
-            return Pending(f"Dataproc job {state.name}")
+        run = spark_work.Run(
+            f"Dataproc job {job_id}",
+            state.name,
+            over=state in FINAL,
+            failed=state in (State.ERROR, State.CANCELLED),
+            said=job.status.details or "no details",
+            output_uri=job.driver_output_resource_uri,
+        )
+        if pending := spark_work.pending(context, handle, run):
+            return pending
         return Done(
             {
                 "job_id": job_id,
@@ -145,24 +130,18 @@ class SubmitJob(RemoteOperator):
             }
         )
 
-    def poll_many(self, asked: Sequence[Asked]) -> Iterator[tuple[Asked, Answer]]:
-        """One list a cluster has the jobs that still run; only the others are asked for."""
-        for some in by_place(asked, "connection", "project", "region", "cluster_name"):
-            try:
-                active = _active(some)
-            except RemoteStateUnknown as error:
-                log.warning("Dataproc jobs can't be listed: %s", error)
-                continue
-            others = []
-            for one in some:
-                if patience.is_out():
-                    return
-                if job := active.get(one.handle["job_id"]):
-                    ask = partial(self._progress, one.context, one.handle, job)
-                    yield one, answer_of(ask)
-                else:
-                    others.append(one)
-            yield from answers_at_once(self, others)
+    def active(self, asked: Sequence[Asked], timeout: float) -> dict[Hashable, Job]:
+        """The cluster's jobs that have not ended."""
+        first, *_ = asked
+        request = {name: first.handle[name] for name in ("region", "cluster_name")}
+        request |= {"project_id": first.handle["project"], "job_state_matcher": ACTIVE}
+        client = _client(first.context, first.handle)
+        jobs = client.list_jobs(request=request, retry=None, timeout=timeout)
+        return {job.reference.job_id: job for job in jobs}
+
+    def id_of(self, handle: Handle) -> Hashable:
+        """Ids are unique within a project's region."""
+        return str(handle["job_id"])
 
     def cancel(self, context: TaskContext, handle: Handle) -> None:
         """Tell Dataproc to stop the job, and wait until it has."""
@@ -179,41 +158,13 @@ class SubmitJob(RemoteOperator):
             wait_until_over(context, name, lambda: _get(context, handle).status.state in FINAL)
 
 
-def _access(context: TaskContext, handle: Handle) -> google.Access:
-    return google.access(context.settings, handle["connection"], handle["project"])
-
-
 def _client(context: TaskContext, handle: Handle) -> google.JobClient:
-    return google.job_client(_access(context, handle), handle["region"])
+    return google.job_client(google.access_of(context, handle), handle["region"])
 
 
 def _get(context: TaskContext, handle: Handle) -> Job:
     client = _client(context, handle)
     return google.call(context.log, client.get_job, request=_name(handle), retry=None)
-
-
-def _active(asked: Sequence[Asked]) -> dict[str, Job]:
-    """Id -> job of the jobs that have not ended on the tries' cluster; maybe not of all."""
-    if len(asked) < _WORTH_A_LIST:
-        return {}
-    first, *_ = asked
-    request = {
-        "project_id": first.handle["project"],
-        "region": first.handle["region"],
-        "cluster_name": first.handle["cluster_name"],
-        "job_state_matcher": ACTIVE,
-    }
-
-    def listed(timeout: float) -> list[Job]:
-        return list(client.list_jobs(request=request, retry=None, timeout=timeout))
-
-    try:
-        client = _client(first.context, first.handle)
-        jobs = google.call(log, listed)
-    except (GoogleAPICallError, GoogleAuthError, TaskFailed) as error:
-        log.warning("Dataproc jobs can't be listed, they are asked for one by one: %s", error)
-        return {}
-    return {job.reference.job_id: job for job in jobs}
 
 
 def _name(handle: Handle) -> dict[str, str]:

@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from abc import abstractmethod
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, ClassVar
 
-from workers import patience
-from workers.operators.base import Answer, Asked, RemoteOperator
+from google.api_core.exceptions import GoogleAPICallError
+from google.auth.exceptions import GoogleAuthError
+
+from workers import google, patience
+from workers.errors import RemoteStateUnknown, TaskFailed
+from workers.operators.base import (
+    Answer,
+    Asked,
+    Done,
+    Handle,
+    Pending,
+    RemoteOperator,
+    TaskContext,
+    answer_of,
+)
 
 _AT_ONCE = 8  # calls; Google's clients are safe to share among threads
+_WORTH_A_LIST = 3  # jobs
+
+log = logging.getLogger(__name__)
 
 
 def by_place(asked: Sequence[Asked], *names: str) -> list[list[Asked]]:
@@ -33,3 +53,55 @@ def answers_at_once(
         for one, answered in zip(asked, pool.map(answer, asked), strict=True):
             if answered is not None:
                 yield one, answered
+
+
+class ListedOperator(RemoteOperator):
+    """A remote job of a service that lists those that have not ended: only the others are polled.
+
+    `kind` is what the log calls the jobs; `place_names` are the fields of the handle that are the
+    same for all jobs of one list.
+    """
+
+    kind: ClassVar[str]
+    place_names: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def active(self, asked: Sequence[Asked], timeout: float) -> Mapping[Hashable, Any]:
+        """Id -> job of those in the tries' place that have not ended; maybe not of all."""
+
+    @abstractmethod
+    def id_of(self, handle: Handle) -> Hashable:
+        """The id that `active` has for a try's job."""
+
+    @abstractmethod
+    def progress(self, context: TaskContext, handle: Handle, job: Any) -> Pending | Done:
+        """What `poll` says of such a job."""
+
+    def poll_many(self, asked: Sequence[Asked]) -> Iterator[tuple[Asked, Answer]]:
+        """One list a place has the jobs that still run; only the others are asked for."""
+        for some in by_place(asked, *self.place_names):
+            try:
+                active = self._active(some)
+            except RemoteStateUnknown as error:
+                log.warning("%s can't be listed: %s", self.kind, error)
+                continue
+            others = []
+            for one in some:
+                if patience.is_out():
+                    return
+                job = active.get(self.id_of(one.handle))
+                if job is None:
+                    others.append(one)
+                else:
+                    yield one, answer_of(partial(self.progress, one.context, one.handle, job))
+            yield from answers_at_once(self, others)
+
+    def _active(self, asked: Sequence[Asked]) -> Mapping[Hashable, Any]:
+        if len(asked) < _WORTH_A_LIST:
+            return {}
+        try:
+            return google.call(log, partial(self.active, asked))
+        except (GoogleAPICallError, GoogleAuthError, TaskFailed) as error:
+            # Whoever may not list is told by the polls what is wrong, if anything is.
+            log.warning("%s can't be listed, they are asked for one by one: %s", self.kind, error)
+            return {}

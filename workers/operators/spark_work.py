@@ -1,10 +1,15 @@
-"""What a Dataproc job or batch runs, as the messages of Dataproc's API have it."""
+"""What Dataproc's jobs and batches share: what they run, and how they come along."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from pydag_dist.dag.dataproc_params import DataprocSubmitBatch, DataprocSubmitJob, SparkParams
+from workers import google, patience
+from workers.errors import TaskFailed
+from workers.operators import driver_output
+from workers.operators.base import Handle, Pending, TaskContext
 
 _FIELDS = (
     *("main_python_file_uri", "main_class", "main_jar_file_uri", "query_file_uri"),
@@ -41,3 +46,29 @@ def of_batch(params: DataprocSubmitBatch) -> dict[str, Any]:
 
 def _work(params: SparkParams) -> dict[str, Any]:
     return {name: value for name in _FIELDS if (value := getattr(params, name))}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A job or batch at one moment; `said` is Dataproc's own word about its end."""
+
+    name: str  # as "Dataproc job ID"
+    state: str
+    over: bool
+    failed: bool
+    said: str
+    output_uri: str
+
+
+def pending(context: TaskContext, handle: Handle, run: Run) -> Pending | None:
+    """Log what its driver has printed since the last time; None if it is done and all is read."""
+    kind = run.name.rpartition(" ")[0]
+    if run.output_uri:
+        access = google.access_of(context, handle)
+        driver_output.follow(context, access, run.output_uri, handle["output"], over=run.over)
+        if run.over and patience.is_out():
+            return Pending(f"{kind} {run.state}, its output is being read")
+    if run.failed:
+        last = driver_output.last_lines(handle["output"])
+        raise TaskFailed(f"{run.name} ended as {run.state}: {run.said}\n{last}".strip())
+    return None if run.over else Pending(f"{kind} {run.state}")
