@@ -100,7 +100,7 @@
 --
 -- A script checks everything before its first write: an error half way is not rolled back.
 
-local SCHEMA = '1'
+local SCHEMA = '2'
 local LEASE = 15e6              -- µs; renewed every 3 s
 local QUEUED_GRACE = 5e6        -- µs that a message may be missing before it is pushed again
 local OUTAGE_GAP = 5e6          -- µs between two ticks that mean: Redis was away
