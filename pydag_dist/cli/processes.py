@@ -80,8 +80,9 @@ def worker(
 def flower(address: str, port: int, arguments: tuple[str, ...]) -> None:
     """Run Flower: workers and tasks in the browser.
 
-    Whoever reaches Flower can stop workers: it listens on this host only unless told otherwise.
-    Options that are not listed here are handed on to Flower.
+    Whoever reaches Flower sees all tasks: it listens on this host only unless told otherwise. Its
+    buttons that stop workers work with --basic-auth (or --auth) only. Options that are not listed
+    here are handed on to Flower.
 
     \b
     Examples:
@@ -90,11 +91,12 @@ def flower(address: str, port: int, arguments: tuple[str, ...]) -> None:
     """
     if find_spec("flower") is None:
         raise PydagError("Flower is not installed: pip install 'pydag-dist[flower]'")
-    _become_celery(["flower", f"--address={address}", f"--port={port}", *arguments])
+    command = ["flower", f"--address={address}", f"--port={port}", *arguments]
+    _become_celery(command, module="pydag_dist.flower")
 
 
-def _become_celery(arguments: list[str]) -> None:
+def _become_celery(arguments: list[str], module: str = "celery") -> None:
     """Replace this process by `celery -A workers …`: signals and exit codes are Celery's own."""
     load_settings()  # a wrong setting is told in one sentence here, not by a traceback there
-    command = [sys.executable, "-m", "celery", "-A", "workers", *arguments]
+    command = [sys.executable, "-m", module, "-A", "workers", *arguments]
     os.execv(sys.executable, command)  # noqa: S606 - no shell is wanted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import requests
 from playwright.sync_api import expect, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
@@ -41,3 +42,19 @@ def test_both_workers_are_there(page, up):
     page.goto(f"{up.state['addresses']['Flower']}/workers")
     for name in ("worker-1@", "worker-2@"):
         expect(page.locator("body")).to_contain_text(name, timeout=30_000)
+
+
+def test_it_answers_no_other_page_and_by_no_other_name(up):
+    flower = up.state["addresses"]["Flower"]
+    shutdown = f"{flower}/api/worker/shutdown/worker-1"
+
+    def status(url, **headers):
+        return requests.post(url, headers=headers, timeout=10).status_code
+
+    assert status(shutdown, Origin="http://evil.example") == 403
+    assert status(shutdown, **{"Sec-Fetch-Site": "same-site"}) == 403
+    # Its own page's button does nothing either, as long as Flower asks nobody for a password.
+    assert status(shutdown, Origin=flower) == 401
+    for path in ("/tasks", "/api/tasks", "/healthcheck", "/static/css/flower.css", "/nowhere"):
+        answer = requests.get(flower + path, headers={"Host": "rebound.example"}, timeout=10)
+        assert answer.status_code == 403, path

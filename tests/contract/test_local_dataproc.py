@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
+import requests
 from google.api_core.exceptions import (
     Aborted,
     AlreadyExists,
@@ -674,3 +675,13 @@ print("over", flush=True)
         finally:
             second.stop()
         assert dataproc.state(dataproc.submit("print(1)"))
+
+    def test_what_a_web_page_can_send_is_no_call(self, dataproc):
+        """gRPC is HTTP/2 from the first byte on, which no page can make a browser send."""
+        with pytest.raises(requests.ConnectionError):
+            requests.post(
+                f"http://{dataproc.address}/google.cloud.dataproc.v1.ClusterController/ListClusters",
+                data=b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+                headers={"Content-Type": "text/plain", "Origin": "http://evil.example"},
+                timeout=10,
+            )

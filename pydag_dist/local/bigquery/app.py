@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
+from pydag_dist.fence import Fence
 from pydag_dist.local.bigquery.duck_errors import api_error
 from pydag_dist.local.bigquery.errors import ApiError
 from pydag_dist.local.bigquery.faults import Faults
@@ -41,7 +42,7 @@ def create_app(data: Path, gcs_root: Path) -> ASGIApp:
             Exception: _failed,
         },
     )
-    return FaultMiddleware(app, faults)
+    return Fence(FaultMiddleware(app, faults))
 
 
 async def _failed(_request: Request, error: Exception) -> Response:

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from pydag_dist.fence import Fence
 from pydag_dist.local.gcs import calls, resources
 from pydag_dist.local.gcs.conditions import check_of
 from pydag_dist.local.gcs.errors import Refused, invalid, unimplemented
@@ -37,7 +38,7 @@ def create_app(root: Path) -> ASGIApp:
         answer = await service.answer(request)
         await answer(scope, receive, send)
 
-    return app
+    return Fence(app)
 
 
 class _Service:

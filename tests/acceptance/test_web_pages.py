@@ -1,0 +1,119 @@
+"""A page of another site, in a real browser, reaches none of the services on this machine."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+
+import pytest
+import requests
+from playwright.sync_api import sync_playwright
+
+from tests.acceptance.test_flower import CHROMIUM, QUIET
+from tests.local_bigquery import LocalBigQuery
+from tests.local_google import storage_client, storage_process
+
+# What a page may send without asking the service first, and the link of an image.
+ATTACK = """
+async ([urls, body]) => {
+  const answers = []
+  for (const url of urls) {
+    for (const how of [{mode: 'no-cors'}, {mode: 'cors'}, {mode: 'no-cors', method: 'GET'}]) {
+      const given = {method: 'POST', headers: {'Content-Type': 'text/plain'}, ...how}
+      if (given.method == 'POST') given.body = body
+      try { answers.push((await fetch(url, given)).type) } catch { answers.push('refused') }
+    }
+    navigator.sendBeacon(url, body)
+    const frame = document.createElement('iframe')
+    frame.name = 'frame' + answers.length
+    document.body.append(frame)
+    const form = document.createElement('form')
+    Object.assign(form, {action: url, method: 'POST', enctype: 'text/plain', target: frame.name})
+    const field = document.createElement('textarea')
+    Object.assign(field, {name: body, value: ''})
+    form.append(field)
+    document.body.append(form)
+    const loaded = new Promise((resolve) => { frame.onload = resolve })
+    form.submit()
+    await loaded
+    await new Promise((resolve) => {
+      const image = new Image()
+      image.onload = image.onerror = resolve
+      image.src = url
+    })
+  }
+  return answers
+}
+"""
+
+
+class _Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<body>a page of another site</body>")
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def site():
+    """The port of a web site."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def page():
+    # Two names that somebody else's DNS says are this machine.
+    rules = "MAP evil.example 127.0.0.1, MAP rebound.example 127.0.0.1"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=[*QUIET, f"--host-resolver-rules={rules}"]
+        )
+        yield browser.new_page()
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory):
+    with storage_process(tmp_path_factory.mktemp("gcs")) as (url, _):
+        yield url
+
+
+@pytest.fixture(scope="module")
+def bucket(storage):
+    bucket = storage_client(storage).create_bucket("trusted")
+    bucket.blob("etl.sql").upload_from_string("SELECT 'mine'")
+    return bucket
+
+
+def test_a_page_changes_no_object_and_no_table(page, site, storage, bucket, tmp_path):
+    with LocalBigQuery(tmp_path) as warehouse:
+        datasets = f"{warehouse.url}/bigquery/v2/projects/p/datasets"
+        urls = [
+            f"{storage}/upload/storage/v1/b/trusted/o?uploadType=media&name=etl.sql",
+            f"{storage}/storage/v1/b",
+            datasets,
+        ]
+        body = '{"name": "evil", "datasetReference": {"datasetId": "evil", "projectId": "p"}}'
+        # Another site, and another service of this machine.
+        for name in ("evil.example", "127.0.0.1", "localhost"):
+            page.goto(f"http://{name}:{site}/")
+            answers = page.evaluate(ATTACK, [urls, body])
+            assert set(answers) <= {"opaque", "refused"}
+            assert bucket.blob("etl.sql").download_as_text() == "SELECT 'mine'"
+            assert [each.name for each in storage_client(storage).list_buckets()] == ["trusted"]
+            assert "evil" not in requests.get(datasets, timeout=10).text
+
+
+def test_a_page_whose_name_means_this_machine_reads_nothing(page, storage, bucket):
+    path = "/storage/v1/b/trusted/o/etl.sql?alt=media"
+    rebound = storage.replace("127.0.0.1", "rebound.example")
+    assert page.goto(rebound + path).status == 403
+    assert "mine" not in page.content()
+    assert page.goto(storage + path).status == 200  # the user typed it
