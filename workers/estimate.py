@@ -12,12 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import redis
 from google.api_core.exceptions import GoogleAPICallError, NotFound
 
 from pydag_dist.coordinator.spec import RunParams, spec_of
 from pydag_dist.dag import Dag, Task
-from pydag_dist.engine import Held
+from pydag_dist.engine import Held, connect
 from pydag_dist.errors import PydagError
 from workers import google, operators, patience
 from workers.errors import TaskFailed
@@ -109,7 +108,7 @@ def _context(dag: Dag, task: Task, run: RunParams) -> TaskContext:
         expire_cache=0,
         log=logging.getLogger(__name__),
         settings=worker_settings(),
-        redis=redis.Redis(),  # for the script cache only, which is off
+        redis=connect("redis://"),  # for the script cache only, which is off
     )
 
 

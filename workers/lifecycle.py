@@ -19,11 +19,11 @@ from celery import bootsteps
 from celery.signals import worker_shutdown, worker_shutting_down
 from celery.worker import state as worker_state
 
-from pydag_dist.engine import Engine, Held, check_redis, is_passing
+from pydag_dist.engine import Engine, Held, check_redis, connect, is_passing
 from pydag_dist.errors import UnsafeRedis
 from workers.outcome import Ended
 from workers.polls import POLLS
-from workers.process import PAUSE, SOCKET_TIMEOUT, engine, settings, until_redis_can
+from workers.process import PAUSE, engine, settings, until_redis_can
 from workers.stopping import STOP, grace
 from workers.task import Execute, Release, held_by
 
@@ -33,6 +33,7 @@ RENEW_EVERY = 3.0  # seconds; a lease lasts 15
 BEAT_EVERY = 1.0  # seconds
 EVENTS_EVERY = 0.2  # seconds
 EVENTS_A_BATCH = 500
+FAREWELL = 10.0  # seconds that the last calls to Redis may take
 HUB_STUCK = 20.0  # seconds without a beat after which the parent must not pretend to be well
 
 
@@ -54,9 +55,7 @@ class Renewal(threading.Thread):
         self._due = 0.0
         self._stopped = False
         self._dead: deque[tuple[Held, Ended]] = deque()  # tries that the engine has to hear of
-        client = redis.Redis.from_url(
-            settings().redis_url, decode_responses=True, socket_timeout=SOCKET_TIMEOUT
-        )
+        client = connect(settings().redis_url)
         self._engine = Engine(client, settings().key_prefix, source="tick")
 
     def beat(self) -> None:
@@ -90,7 +89,7 @@ class Renewal(threading.Thread):
         self._leaving = True
         self._stopped = True
         Release.for_parent.put(None)
-        self.join(2 * SOCKET_TIMEOUT)
+        self.join(FAREWELL)
 
     def run(self) -> None:
         """Renew until stopped."""

@@ -18,7 +18,6 @@ from workers.settings import WorkerSettings, load_worker_settings
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-SOCKET_TIMEOUT = 5  # seconds; a script answers in milliseconds
 PAUSE = 0.5  # seconds between two tries while Redis can't do a call
 
 
@@ -41,10 +40,7 @@ def engine() -> Engine:
 
 @functools.lru_cache(maxsize=1)
 def _engine_of(_pid: int) -> Engine:
-    client = redis.Redis.from_url(
-        settings().redis_url, decode_responses=True, socket_timeout=SOCKET_TIMEOUT
-    )
-    return Engine(client, settings().key_prefix, source="chord")
+    return Engine.from_url(settings().redis_url, settings().key_prefix, source="chord")
 
 
 def until_redis_can(call: Callable[[], T]) -> T:

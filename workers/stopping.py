@@ -16,9 +16,9 @@ from typing import Any
 import redis
 from celery.signals import worker_process_init
 
-from pydag_dist.engine import Engine, Held
+from pydag_dist.engine import Engine, Held, connect
 from workers.orphans import die_with_parent
-from workers.process import SOCKET_TIMEOUT, settings
+from workers.process import settings
 
 STOP = signal.SIGUSR2  # Celery's prefork pool leaves it alone
 GRACE = 10.0  # seconds that a child gets to stop
@@ -80,9 +80,7 @@ def _on_signal(*_: Any) -> None:
     if held is None:
         return
     # Its own connection: the interrupted code may be in the middle of a call on another.
-    with redis.Redis.from_url(
-        settings().redis_url, decode_responses=True, socket_timeout=SOCKET_TIMEOUT
-    ) as client:
+    with connect(settings().redis_url) as client:
         try:
             (answer,) = Engine(client, settings().key_prefix).renew("", 0, [], [held])
         except redis.RedisError:

@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import redis
-
 from pydag_dist.client.run import BLOCK_SECONDS, Run
 from pydag_dist.dag import Dag
 from pydag_dist.dag.jsontext import dotted, faults
-from pydag_dist.engine import Engine, RunSummary
+from pydag_dist.engine import Engine, RunSummary, connect
 from pydag_dist.errors import PydagError
 from pydag_dist.settings import load_settings
 
@@ -29,13 +27,7 @@ class Client:
         settings = load_settings()
         self._prefix = prefix or settings.key_prefix
         self._retention = settings.retention
-        # A blocking read must end before the socket's own timeout does.
-        self._connection = redis.Redis.from_url(
-            url or settings.redis_url,
-            decode_responses=True,
-            socket_timeout=4 * BLOCK_SECONDS,
-            socket_connect_timeout=BLOCK_SECONDS,
-        )
+        self._connection = connect(url or settings.redis_url, blocks=BLOCK_SECONDS)
         self._engine = Engine(self._connection, prefix=self._prefix)
 
     def submit(

@@ -15,7 +15,7 @@ from pydag_dist.coordinator.planner import plan
 from pydag_dist.coordinator.recorder import Recorder
 from pydag_dist.coordinator.webhooks import Webhooks
 from pydag_dist.dag import Dag
-from pydag_dist.engine import Engine, check_redis, is_passing
+from pydag_dist.engine import Engine, check_redis, connect, is_passing
 from pydag_dist.engine.messages import celery_config, templates
 from pydag_dist.errors import HistoryError, PydagError, SchemaMismatch, UnknownRun
 from pydag_dist.history import History
@@ -28,7 +28,6 @@ READ_MS = 500  # a blocking read is this short, so that a stop is prompt
 TICK_EVERY = 0.5  # seconds
 ABANDONED_MS = 10_000  # after which another coordinator takes a submission over
 PAUSE = 1.0  # seconds before Redis is asked again
-SOCKET_TIMEOUT = 10  # seconds; longer than any blocking read
 
 
 class Coordinator:
@@ -47,9 +46,7 @@ class Coordinator:
         self._celery.config_from_object(celery_config(settings))
 
     def _connect(self, source: Any) -> Engine:
-        client = redis.Redis.from_url(
-            self._settings.redis_url, decode_responses=True, socket_timeout=SOCKET_TIMEOUT
-        )
+        client = connect(self._settings.redis_url, blocks=READ_MS / 1000)
         return Engine(client, self._settings.key_prefix, source=source)
 
     def stop(self) -> None:

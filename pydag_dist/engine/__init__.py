@@ -3,8 +3,9 @@
 Start reading at ``lua/table.lua``: states, transitions, keys and their invariants.
 """
 
+from pydag_dist.engine.connection import connect
 from pydag_dist.engine.engine import Engine
-from pydag_dist.engine.safety import check_redis, is_passing
+from pydag_dist.engine.safety import check_redis, is_passing, is_refusal
 from pydag_dist.engine.snapshot import (
     ENDED_RUN_STATES,
     ENDED_TASK_STATES,
@@ -41,5 +42,7 @@ __all__ = [
     "RunSummary",
     "TaskSnapshot",
     "check_redis",
+    "connect",
     "is_passing",
+    "is_refusal",
 ]

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import redis
 
+from pydag_dist.engine.connection import connect
 from pydag_dist.engine.script import Script
 from pydag_dist.engine.situation import read_situation
 from pydag_dist.engine.snapshot import (
@@ -55,8 +56,7 @@ class Engine:
     @classmethod
     def from_url(cls, url: str, prefix: str = "pydag", source: Source = "tick") -> Self:
         """An engine with a connection pool of its own."""
-        client = redis.Redis.from_url(url, decode_responses=True, health_check_interval=15)
-        return cls(client, prefix, source)
+        return cls(connect(url), prefix, source)
 
     def _call(self, operation: str, *arguments: str | float) -> Any:
         return self._script(self.prefix, operation, self._source, *arguments)

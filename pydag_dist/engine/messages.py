@@ -10,6 +10,13 @@ from celery import Celery
 from kombu.connection import Connection
 from kombu.entity import Queue
 
+from pydag_dist.engine.connection import (
+    ANSWER_SECONDS,
+    CONNECT_SECONDS,
+    HEALTH_SECONDS,
+    KEEPALIVE,
+    RECONNECT_SECONDS,
+)
 from pydag_dist.settings import Settings
 
 EXECUTE = "pydag.execute"
@@ -38,7 +45,19 @@ def celery_config(settings: Settings, queues: Iterable[str] = QUEUES) -> dict[st
             "global_keyprefix": f"{settings.key_prefix}:q:",
             # One list a queue: else each BRPOP names four, one a priority.
             "priority_steps": [0],
+            "socket_timeout": ANSWER_SECONDS,
+            "socket_connect_timeout": CONNECT_SECONDS,
+            "socket_keepalive": True,
+            "socket_keepalive_options": KEEPALIVE,
+            # kombu drops a connection for messages whose answer is overdue by so much.
+            "health_check_interval": HEALTH_SECONDS,
+            "interval_start": RECONNECT_SECONDS,
+            "interval_step": 0,
         },
+        "redis_socket_timeout": ANSWER_SECONDS,
+        "redis_socket_connect_timeout": CONNECT_SECONDS,
+        "redis_socket_keepalive": True,
+        "redis_backend_health_check_interval": HEALTH_SECONDS,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "task_queues": [Queue(name, no_ack=True) for name in queues],  # type: ignore[no-untyped-call]

@@ -31,9 +31,9 @@ def check_redis(client: redis.Redis) -> None:
         raise UnsafeRedis(f"Redis {version} is too old: Redis 7 or Valkey 8 is needed, or newer")
 
 
-# What Redis answers while it can't do what it is asked, and will be able to later; MISCONF: its
-# disk is full.
-_PASSING = ("BUSY", "MISCONF", "NOREPLICAS")
+# What Redis answers while it can't do what it is asked, and will be able to later. MISCONF: its
+# disk is full; UNBLOCKED: it became a replica while the call waited; INPROG: it becomes one.
+_PASSING = ("BUSY ", "MISCONF ", "NOREPLICAS ", "UNBLOCKED ", "INPROG ")
 _PASSING_ERRORS = (
     redis.ConnectionError,  # also while it loads its file
     redis.TimeoutError,
@@ -41,10 +41,33 @@ _PASSING_ERRORS = (
     redis.OutOfMemoryError,
     redis.exceptions.ClusterDownError,  # also a replica without its primary
 )
+_REFUSALS = (
+    redis.AuthenticationError,
+    redis.exceptions.AuthenticationWrongNumberOfArgsError,
+    redis.exceptions.AuthorizationError,
+    redis.exceptions.NoPermissionError,
+)
+# A transaction that could not be executed tells why by the text of another error.
+_DISCARDED = "Transaction discarded because of: "
 
 
 def is_passing(error: redis.RedisError) -> bool:
     """Whether the same call may succeed later."""
+    if is_refusal(error):
+        return False
     if isinstance(error, _PASSING_ERRORS):
-        return not isinstance(error, redis.AuthenticationError)
-    return str(error).startswith(_PASSING)
+        return True
+    text = str(error)
+    if text.startswith(_DISCARDED):
+        text = text.removeprefix(_DISCARDED)
+        return text.startswith((*_PASSING, "READONLY ", "OOM ", "MASTERDOWN ", "CLUSTERDOWN "))
+    return text.startswith(_PASSING)
+
+
+def is_refusal(error: redis.RedisError) -> bool:
+    """Whether Redis refuses who asks: a wrong password, or a right that the user lacks.
+
+    Where it worked before, somebody is changing that just now, or the server has not read its users
+    yet: there it passes, too.
+    """
+    return isinstance(error, _REFUSALS)

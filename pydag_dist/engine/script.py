@@ -106,16 +106,24 @@ class Script:
         try:
             connection.send_command(*command)
             answer = connection.read_response()
-        except redis.ResponseError:  # a whole answer: the connection is fine
+        except redis.ResponseError:  # a whole answer: the connection can be used again
             self._kept.append(connection)
+            raise
+        except redis.TimeoutError:
+            self._drop(connection)
+            while other := self._take_kept():  # they lead where this one does
+                self._drop(other)
             raise
         except BaseException:
             # Also a time limit's, by signal: what is still to come must answer no other call.
-            connection.disconnect()
-            self._client.connection_pool.release(connection)
+            self._drop(connection)
             raise
         self._kept.append(connection)
         return answer
+
+    def _drop(self, connection: Any) -> None:
+        connection.disconnect()
+        self._client.connection_pool.release(connection)
 
 
 def _give_back(pool: redis.ConnectionPool, kept: list[Any], pid: int) -> None:

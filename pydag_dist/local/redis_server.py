@@ -9,10 +9,11 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import redis
 
+from pydag_dist.engine import connect
 from pydag_dist.errors import LocalServiceError
 from pydag_dist.local.ports import free_port
 
@@ -147,7 +148,7 @@ class RedisServer:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         deadline = time.monotonic() + timeout
-        with redis.Redis(port=self.port, socket_timeout=timeout) as client:
+        with connect(self.url) as client:
             while not self._answers(client):
                 if self._process.poll() is not None or time.monotonic() > deadline:
                     tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-5:])
@@ -157,8 +158,8 @@ class RedisServer:
 
     def _answers(self, client: redis.Redis) -> bool:
         # A foreign server on the same port answers, too: only our own process counts.
-        with contextlib.suppress(redis.ConnectionError):
-            info = client.info("server")
+        with contextlib.suppress(redis.ConnectionError, redis.TimeoutError):
+            info: Any = client.info("server")
             return self._process is not None and info["process_id"] == self._process.pid
         return False
 

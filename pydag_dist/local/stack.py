@@ -14,6 +14,7 @@ from typing import Any
 
 import redis
 
+from pydag_dist.engine import connect
 from pydag_dist.errors import LocalServiceError
 from pydag_dist.local import gcs
 from pydag_dist.local.home import Home
@@ -224,7 +225,7 @@ def _says(child: Child, text: bytes) -> Callable[[], bool]:
 
 
 def _pings(url: str) -> bool:
-    with contextlib.suppress(redis.ConnectionError), redis.Redis.from_url(url) as client:
+    with contextlib.suppress(redis.ConnectionError), connect(url) as client:
         return bool(client.ping())
     return False
 

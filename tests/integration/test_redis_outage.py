@@ -49,8 +49,8 @@ def test_a_run_survives_redis_being_killed_and_away(
         cluster.assert_nothing_left([run])
         for worker in workers:
             worker.check()
-            pauses = re.findall(r"Trying again in ([\d.]+) seconds", worker.text())
-            assert set(pauses) <= {"2.00"}
+            pauses = re.findall(r"Trying again in ([\d.]+) second", worker.text())
+            assert set(pauses) <= {"1.00"}
             assert pauses or seconds == 0
 
 

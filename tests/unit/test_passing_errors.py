@@ -20,6 +20,9 @@ from pydag_dist.engine import is_passing
         redis.ResponseError("BUSY Redis is busy running a script."),
         redis.ResponseError("MISCONF Errors writing to the AOF file: No space left on device"),
         redis.ResponseError("NOREPLICAS Not enough good replicas to write."),
+        redis.ResponseError("UNBLOCKED force unblock from blocking operation"),
+        redis.ResponseError("INPROG Failover already in progress."),
+        redis.exceptions.ExecAbortError("Transaction discarded because of: READONLY You can't"),
     ],
 )
 def test_what_passes(error: redis.RedisError) -> None:
@@ -32,6 +35,8 @@ def test_what_passes(error: redis.RedisError) -> None:
         redis.AuthenticationError("invalid username-password pair"),
         redis.exceptions.NoPermissionError("this user has no permissions"),
         redis.ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"),
+        redis.ResponseError("BUSYGROUP Consumer Group name already exists"),
+        redis.exceptions.ExecAbortError("Transaction discarded because of previous errors."),
         redis.DataError("Invalid input of type: 'NoneType'"),
     ],
 )

@@ -1,0 +1,86 @@
+"""The one function that makes clients of Redis, for every part of the product.
+
+A link may be cut without a word: then nothing answers and nothing breaks off, for hours by the
+defaults of TCP. So every wait of every client has an end, after which the link counts as dead and
+a new one is made, whose address is looked up again.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import redis
+
+from pydag_dist.engine.safety import is_passing
+
+CONNECT_SECONDS: Final = 3.0  # a SYN is sent again after 1 s
+ANSWER_SECONDS: Final = (
+    5.0  # a script answers in milliseconds, a disk that syncs in a second or two
+)
+RECONNECT_SECONDS: Final = 1.0  # between two tries to connect
+HEALTH_SECONDS: Final = 2.0  # a link that was silent for so long is asked before it is used
+
+# What the kernel does about a link that nobody waits for (idle ones, and those of kombu's loop).
+# Not every system has all of them.
+_OPTIONS: Final = {
+    "TCP_KEEPIDLE": 5,  # seconds of silence before the first probe
+    "TCP_KEEPINTVL": 2,  # seconds between probes
+    "TCP_KEEPCNT": 3,  # probes without an answer, then the link is dead
+    "TCP_USER_TIMEOUT": 10_000,  # ms in which what was sent must be acknowledged
+}
+KEEPALIVE: Final = {
+    getattr(socket, name): value for name, value in _OPTIONS.items() if hasattr(socket, name)
+}
+
+
+class Link:
+    """Mixed into redis-py's connections: one over which Redis can't do a call is not kept.
+
+    Whoever answers that it is a replica now will say so for ever, while another server may have
+    taken over its address.
+    """
+
+    def read_response(self, *args: Any, **options: Any) -> Any:
+        """The answer; the link is closed if it is an error that passes."""
+        try:
+            return super().read_response(*args, **options)  # type: ignore[misc]
+        except redis.ResponseError as error:
+            if is_passing(error):
+                self.disconnect()  # type: ignore[attr-defined]
+            raise
+
+
+class _Plain(Link, redis.Connection):
+    pass
+
+
+class _Tls(Link, redis.SSLConnection):
+    pass
+
+
+class _Socket(Link, redis.UnixDomainSocketConnection):
+    pass
+
+
+_KINDS: Final[dict[str, type[Any]]] = {"redis": _Plain, "rediss": _Tls, "unix": _Socket}
+
+
+def connect(url: str, *, blocks: float = 0.0) -> redis.Redis:
+    """A client with a connection pool of its own, which decodes answers; it connects when used.
+
+    `blocks` are the seconds that its longest blocking read asks the server to wait. What the URL
+    says of timeouts beats what is set here.
+    """
+    kind = _KINDS.get(urlsplit(url).scheme, _Plain)
+    tcp: dict[str, Any] = {"socket_keepalive": True, "socket_keepalive_options": KEEPALIVE}
+    return redis.Redis.from_url(
+        url,
+        decode_responses=True,
+        connection_class=kind,
+        socket_timeout=blocks + ANSWER_SECONDS,
+        socket_connect_timeout=CONNECT_SECONDS,
+        health_check_interval=HEALTH_SECONDS,
+        **({} if kind is _Socket else tcp),
+    )
