@@ -563,6 +563,8 @@ def lost_task(event: dict[str, str]) -> LostTask:
         int(event["try"]),
         **{name: seconds(event[name]) for name in times},  # type: ignore[arg-type]
         worker=event["worker"],
+        pushes=int(event["pushes"]),
+        reason=event["reason"],
         result=event.get("result", ""),
         error=event.get("error", ""),
         skips=event.get("skips", ""),

@@ -87,6 +87,7 @@ class RefTask:
     skips: tuple[str, ...] = ()
     heard: dict[str, str] = field(default_factory=dict)
     pushes: int = 0
+    told: int = 0  # pushes of its try that history has heard of, while it goes on
     push: int | None = None
     token: int | None = None
     process: int | None = None  # None if it is not known who claimed it
@@ -106,14 +107,15 @@ class RefTask:
         """Begin a try."""
         self.try_number, self.began, self.reason, self.token = number, False, "", None
         self.charged = None
-        self.pushes = self.deaths = self.losses = 0
+        self.pushes = self.told = self.deaths = self.losses = 0
 
     def renew_again(self) -> None:
         """Begin the try with which a resumed run goes on."""
-        poisoned, pushes = self.state == "failed" and self.reason == "poison", self.pushes
-        self.renew_try(self.try_number + (self.began and not poisoned))
-        if poisoned:
-            self.pushes = pushes
+        poisoned = self.state == "failed" and self.reason == "poison"
+        over, pushes = self.began and not poisoned, self.pushes
+        self.renew_try(self.try_number + over)
+        if not over:  # no two messages of a try may have the same id
+            self.pushes = self.told = pushes
 
     def is_active(self) -> bool:
         """Whether it counts against its run's processors."""
@@ -222,20 +224,21 @@ class ReferenceEngine:
                 task.heard = {up: state for up, state in states.items() if state in ENDED}
 
     def _forget(self, run: RefRun, task: RefTask) -> None:
-        task.deaths = task.losses = task.pushes = 0
-        task.reason, task.token, task.push, task.charged = "", None, None, None
+        task.deaths = task.losses = 0
+        task.token, task.push, task.charged = None, None, None
         task.waits = task.due = False
         if not run.planned:
             return
-        if task.state in ENDED:
+        if task.state in ENDED:  # with its reason and its pushes
             task.last_try = task.try_number
         elif run.restored:
+            task.reason = ""
             if task.state == "up_for_retry":
-                task.try_number += 1
+                task.try_number, task.told = task.try_number + 1, 0
             elif task.parent and not task.known:
                 task.state = "unknown"
                 return
-            task.state, task.began, task.pushes = "none", False, 1
+            task.state, task.began, task.pushes = "none", False, task.told + 1
             task.last_try = max(task.try_number, 1 + task.retries)
         task.known = True
 

@@ -56,6 +56,7 @@ def _history(settings: Settings) -> Iterator[History]:
 
     try:
         with History(settings.history_url) as history:
+            history.check()
             yield history
     except LOST as error:
         what = str(getattr(error, "orig", error)).partition("\n")[0]

@@ -49,6 +49,8 @@ def _lost(each: PastTry) -> LostTask:
         each.started_at,
         each.ended_at,
         worker=each.worker or "",
+        pushes=each.pushes or 0,
+        reason=each.reason or "",
         result=each.result or "",
         error=each.error or "",
         skips=each.skips or "",

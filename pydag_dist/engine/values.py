@@ -144,6 +144,8 @@ class LostTask:
     started_at: float | None = None
     ended_at: float | None = None
     worker: str = ""
+    pushes: int = 0
+    reason: str = ""
     result: str = ""  # JSON
     error: str = ""
     skips: str = ""
@@ -154,13 +156,15 @@ class LostTask:
         times = ("ready_at", "queued_at", "started_at", "ended_at")
         return {
             **dict.fromkeys(RECORD_FIELDS, ""),
-            **dict.fromkeys(("upstream", "ok", "bad", "dead_up", "skips", "pushes"), 0),
+            **dict.fromkeys(("upstream", "ok", "bad", "dead_up", "skips"), 0),
             **dict.fromkeys(("deaths", "losses"), 0),
             "task": self.task,
             "state": self.state,
             "try": self.try_number,
             "last_try": self.try_number,
             "worker": self.worker,
+            "pushes": self.pushes,
+            "reason": self.reason,
             **{name: microseconds(getattr(self, name)) for name in times},
             "result": self.result,
             "error": self.error,

@@ -19,7 +19,7 @@ Row = dict[str, Any]
 
 _SEQUENCE_BITS = 20
 _TIMES = ("ready_at", "queued_at", "started_at", "ended_at")
-_TEXTS = ("worker", "result", "error", "skips", "expansions")
+_TEXTS = ("worker", "reason", "result", "error", "skips", "expansions")
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,7 @@ def _try(event: int, fields: Mapping[str, str]) -> Row:
         "task_id": fields["task"],
         "try_number": int(fields["try"]),
         "state": fields["state"],
+        "pushes": int(get("pushes", 0)),
         "event": event,
     }
     for time in _TIMES:

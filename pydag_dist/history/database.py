@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import Insert
 
 from pydag_dist.errors import HistoryError, InvalidSettings
-from pydag_dist.history.tables import SCHEMA, dags, meta, runs, tries
+from pydag_dist.history.tables import SCHEMA, meta
 
 # What SQLAlchemy raises while a database is away, full, locked or read-only.
 LOST: Final = (sa.exc.DBAPIError, sa.exc.TimeoutError)
@@ -68,7 +68,12 @@ def _file(engine: sa.Engine) -> Path:
 
 
 def create(engine: sa.Engine) -> None:
-    """Create what is missing. `HistoryError` if it can't be, or is another version's."""
+    """Create what is missing, and bring what an older version made up to date.
+
+    `HistoryError` if it can't be, or if a newer version has made it.
+    """
+    from pydag_dist.history.migrations import upgrade  # noqa: PLC0415  readers need no Alembic
+
     if engine.dialect.name == "sqlite":
         file = _file(engine)
         try:
@@ -82,26 +87,44 @@ def create(engine: sa.Engine) -> None:
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
-        # Later the database's user needs no right to create any.
-        if not sa.inspect(connection).has_table(meta.name):
-            for table in (dags, runs, tries, meta):  # with the last one all are there
-                connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
-                for index in table.indexes:
-                    connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
-        row = {"schema": SCHEMA, "id": secrets.token_hex(8), "beat": 0}
+        else:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        found = _schema(connection)
+        if found is not None and found > SCHEMA:
+            raise HistoryError(
+                f"the history in {where(engine)} was written by a newer version (schema {found}, "
+                f"this version writes {SCHEMA}): run that version, or give this one a database of "
+                "its own with PYDAG_DATABASE_URL"
+            )
+        upgrade(connection, meta)
         if connection.scalar(sa.select(sa.func.count()).select_from(meta)) == 0:
-            connection.execute(insert(engine, meta).on_conflict_do_nothing(), row)
-        found = connection.scalar(sa.select(sa.func.max(meta.c.schema)))
+            row = {"schema": SCHEMA, "id": secrets.token_hex(8), "beat": 0}
+            connection.execute(sa.insert(meta), row)
     if engine.dialect.name == "sqlite":
         # So that readers don't wait for the writer. It is refused, not queued, while others are at
         # work there; then one of them has done it, or the next one will.
         with contextlib.suppress(sa.exc.OperationalError), engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+
+
+def check(engine: sa.Engine) -> None:
+    """`HistoryError` if this version can't read what is there."""
+    with engine.connect() as connection:
+        found = _schema(connection)
     if found != SCHEMA:
+        has = "no tables yet" if found is None else f"schema {found}"
         raise HistoryError(
-            f"the history in {where(engine)} has schema {found}, this version writes {SCHEMA}: "
-            "give this version a database of its own with PYDAG_DATABASE_URL"
+            f"the history in {where(engine)} has {has}, this version reads {SCHEMA}: a coordinator "
+            "of the same version brings an older one up to date when it starts"
         )
+
+
+def _schema(connection: sa.Connection) -> int | None:
+    """The number of the version that made the tables; None without any."""
+    if not sa.inspect(connection).has_table(meta.name):
+        return None
+    number: int | None = connection.scalar(sa.select(sa.func.max(meta.c.schema)))
+    return number
 
 
 def insert(engine: sa.Engine, table: sa.Table) -> Any:

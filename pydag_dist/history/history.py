@@ -29,6 +29,8 @@ class PastTry:
     started_at: float | None
     ended_at: float | None
     worker: str | None
+    pushes: int | None  # messages of the try; None if a version wrote it that did not count them
+    reason: str | None  # why it was cancelled or failed: cancel, timeout or poison
     result: str | None  # JSON
     error: str | None
     skips: str | None  # separated by spaces
@@ -91,10 +93,17 @@ class History:
         return database.where(self._db)
 
     def open(self) -> str:
-        """Create the tables if they are missing. The database's own random id."""
+        """Create the tables, or bring those of an older version up to date.
+
+        The database's own random id. `HistoryError` if that can't be done.
+        """
         database.create(self._db)
         with self._db.connect() as connection:
             return str(connection.scalar(sa.select(meta.c.id)))
+
+    def check(self) -> None:
+        """`HistoryError` if this version can't read what is there."""
+        database.check(self._db)
 
     # Writing
 

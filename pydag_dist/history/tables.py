@@ -6,8 +6,9 @@ from typing import Final
 
 import sqlalchemy as sa
 
-# What is written into a database by another version is read only if this number is the same.
-SCHEMA: Final = 1
+# What is written into a database by another version is read only if this number is the same: that
+# of the newest step of `migrations`.
+SCHEMA: Final = 2
 
 metadata = sa.MetaData()
 
@@ -59,8 +60,9 @@ runs = sa.Table(
 # A row for each try that has ended, that was expanded, or that a resumed run has yet to begin: of
 # a task's rows the one with the newest event is what the task is. `result` is JSON, `skips`
 # are the downstream tasks that a branch did not follow, `expansions` those that expand over its
-# result and into how many, all separated by spaces. There is no foreign key: it would be looked up
-# for each of a run's thousands of rows, and their order is the stream's.
+# result and into how many, all separated by spaces. `pushes` is how many messages of the try there
+# were, `reason` why it was cancelled or failed: cancel, timeout or poison. There is no foreign key:
+# it would be looked up for each of a run's thousands of rows, and their order is the stream's.
 tries = sa.Table(
     "pydag_tries",
     metadata,
@@ -77,5 +79,7 @@ tries = sa.Table(
     sa.Column("error", sa.Text),
     sa.Column("skips", sa.Text),
     sa.Column("expansions", sa.Text),
+    sa.Column("pushes", sa.Integer),
+    sa.Column("reason", sa.Text),
     sa.Column("event", sa.BigInteger, nullable=False),
 )

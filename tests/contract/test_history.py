@@ -328,13 +328,15 @@ def test_its_user_needs_no_right_to_create_tables_once_they_are_there(
         assert history.snapshot("r").state == "success"
 
 
-def test_another_version_s_database_is_refused(history: History, url: str) -> None:
+def test_a_newer_version_s_database_is_refused(history: History, url: str) -> None:
     engine = connect(url)
     with engine.begin() as connection:
         connection.execute(sa.update(meta).values(schema=99))
     engine.dispose()
-    with pytest.raises(HistoryError, match="schema 99, this version writes 1"):
+    with pytest.raises(HistoryError, match="schema 99, this version writes 2"):
         history.open()
+    with pytest.raises(HistoryError, match="schema 99, this version reads 2"):
+        history.check()
 
 
 def test_a_file_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:

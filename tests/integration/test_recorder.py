@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 import redis
@@ -17,6 +19,7 @@ from pydag_dist.coordinator.planner import plan
 from pydag_dist.coordinator.recorder import Recorder
 from pydag_dist.dag import Dag
 from pydag_dist.engine import Engine
+from pydag_dist.engine.snapshot import parse_record
 from pydag_dist.errors import HistoryError
 from pydag_dist.history import History, batch_of
 from pydag_dist.settings import Settings
@@ -237,6 +240,31 @@ def test_a_lost_run_still_says_why_its_tasks_ended_as_they_did(parts: Parts) -> 
     recorder.give_back("r")
     parts.plan("r")
     assert [parts.engine.why("r", task) for task in tasks] == before
+
+
+def test_a_poisoned_task_of_a_lost_run_is_resumed_with_the_same_try(parts: Parts) -> None:
+    """Else it would get a second remote job, while nobody knows how its first one is."""
+    recorder = parts.recorder()
+    below = call("below", "note", after=["poisoned"]) | {"trigger_rule": "all_done"}
+    parts.submit("r", call("poisoned", "note"), below)
+    parts.plan("r")
+    for _ in range(3):
+        last = parts.installation.claim()
+        parts.installation.end(last, "dead")
+    record = parse_record(parts.redis.hget("pydag:run:r:tasks", "poisoned"))
+    assert (record["state"], record["reason"], record["pushes"]) == ("failed", "poison", "3")
+    write_all(recorder)
+    parts.lose()
+    write_all(recorder)
+    parts.plan("r")
+    restored = parse_record(parts.redis.hget("pydag:run:r:tasks", "poisoned"))
+    kept = ("state", "try", "reason", "pushes", "ended_at")
+    assert [restored[name] for name in kept] == [record[name] for name in kept]
+    parts.installation.end(parts.installation.claim())
+    assert parts.engine.run_state("r") == "failed"
+    parts.engine.resume("r")
+    parts.plan("r")
+    assert parts.installation.claim() == replace(last, token=ANY)
 
 
 def test_a_run_that_was_being_cancelled_is_cancelled(parts: Parts) -> None:

@@ -95,7 +95,7 @@ local function note(run, task, record, state, ...)
   call('XADD', key('history'), '*', 'kind', 'task', 'run', run, 'at', text(NOW), 'task', task,
        'state', state, 'try', record.try, 'ready_at', record.ready_at, 'queued_at',
        record.queued_at, 'started_at', record.started_at, 'ended_at', record.ended_at,
-       'worker', record.worker, ...)
+       'worker', record.worker, 'pushes', record.pushes, 'reason', record.reason, ...)
 end
 
 local function note_end(run, task, record, state, ...)

@@ -41,6 +41,7 @@ def past(skips=None, from_task="", **states):
             "reason": "",
             "try": "1",
             "started_at": "5" if state in {"success", "failed"} else "",
+            "pushes": "1",
         }
         for task_id, state in states.items()
     }
@@ -119,6 +120,16 @@ def test_a_cancelled_task_that_never_began_keeps_its_try():
 
     assert tries(plan) == {"b": 1, "c": 1, "d": 1}
     assert plan.first == ["b"]
+    # Celery would ignore a message whose id is that of one that Flower revoked.
+    assert rows(plan)["b"].pushes == 1
+
+
+def test_a_new_try_has_had_no_messages_and_a_poisoned_one_goes_on_with_its_own():
+    left = past(a="failed", b="failed")
+    left.records["a"].update(reason="poison", pushes="3")
+    found = rows(plan_of(dag_of(("a", ""), ("b", "")), left))
+    assert (found["a"].try_number, found["a"].pushes) == (1, 3)
+    assert (found["b"].try_number, found["b"].pushes) == (2, 0)
 
 
 def test_from_a_task_it_and_all_below_it_run_again():
