@@ -253,7 +253,7 @@ class EngineMachine(RuleBasedStateMachine):
     def restore_run(self, run: str, head: dict[str, str], state: str) -> None:
         names = ["dag_id", "processors", "weight", "timeout", "retention", "params"]
         names += ["submitted_at", "logical_date", "hooks"]
-        names += [name for name in ("from", "started_at") if name in head]
+        names += [name for name in ("from", "started_at", "total") if name in head]
         if state == "cancelling":
             names.append("reason")
         kept = {name: head[name] for name in names}

@@ -18,6 +18,7 @@ _FIELDS: Final = frozenset(
         "params",
         "logical_date",
         "hooks",
+        "total",
         "submitted_at",
         "started_at",
         "from",
@@ -31,7 +32,8 @@ def restore(engine: Engine, history: History, run_id: str) -> bool:
     if past is None:
         return False
     for at in range(0, len(past.tries), CHUNK):
-        if not engine.restore(run_id, [_lost(each) for each in past.tries[at : at + CHUNK]]):
+        tasks = [_lost(each, past.planned) for each in past.tries[at : at + CHUNK]]
+        if not engine.restore(run_id, tasks):
             return False
     head = {name: value for name, value in past.head.items() if name in _FIELDS}
     if reason := past.reason or past.head.get("reason"):
@@ -39,10 +41,12 @@ def restore(engine: Engine, history: History, run_id: str) -> bool:
     return engine.restore_run(run_id, past.dag, head, planned=past.planned)
 
 
-def _lost(each: PastTry) -> LostTask:
+def _lost(each: PastTry, planned: bool) -> LostTask:
+    # Of an ended run's new plan that was not done yet a task may be there that is to run again.
+    state = "cancelled" if each.state == "none" and not planned else each.state
     return LostTask(
         each.task,
-        each.state,
+        state,
         each.try_number,
         each.ready_at,
         each.queued_at,

@@ -15,7 +15,7 @@ import redis
 
 from pydag_dist.coordinator import Coordinator
 from pydag_dist.coordinator import recorder as module
-from pydag_dist.coordinator.planner import plan
+from pydag_dist.coordinator.planner import past_of, plan, plan_of
 from pydag_dist.coordinator.recorder import Recorder
 from pydag_dist.dag import Dag
 from pydag_dist.engine import Engine
@@ -265,6 +265,36 @@ def test_a_poisoned_task_of_a_lost_run_is_resumed_with_the_same_try(parts: Parts
     parts.engine.resume("r")
     parts.plan("r")
     assert parts.installation.claim() == replace(last, token=ANY)
+
+
+def test_a_run_that_is_lost_while_it_is_resumed_can_be_cancelled_and_resumed(parts: Parts) -> None:
+    recorder = parts.recorder()
+    parts.submit("r", call("a", "note"), call("b", "note", after=["a"]))
+    parts.plan("r")
+    parts.installation.end(parts.installation.claim(), "failed", error="told to")
+    parts.engine.resume("r")
+    token = parts.engine.plan_begin("r")
+    rows = plan_of(Dag.parse(parts.engine.submitted_dag("r")), past_of(parts.engine, "r")).rows
+    assert parts.engine.plan_chunk("r", token, rows[:1])  # and its planner dies
+    write_all(recorder)
+    parts.lose()
+    write_all(recorder)
+    assert parts.engine.cancel("r") == "cancelled"
+    found = parts.engine.snapshot("r")
+    assert {name: task.state for name, task in found.tasks.items()} == {
+        "a": "cancelled",
+        "b": "upstream_failed",
+    }
+    assert found.counts == {"cancelled": 1, "upstream_failed": 1}
+    (summary,) = parts.engine.runs()
+    assert (summary.counts["total"], summary.counts["ended"]) == (2, 2)
+    parts.engine.resume("r")
+    parts.plan("r")
+    held = parts.installation.claim()
+    assert (held.task, held.try_number) == ("a", 2)
+    parts.installation.end(held)
+    parts.installation.end(parts.installation.claim())
+    assert parts.engine.run_state("r") == "success"
 
 
 def test_a_run_that_was_being_cancelled_is_cancelled(parts: Parts) -> None:

@@ -107,6 +107,7 @@ local function end_unplanned(run, state)
   call('UNLINK', run_key(run, 'tasks'), run_key(run, 'plan'), run_key(run, 'specs'))
   if call('EXISTS', run_key(run, 'kept')) == 1 then
     call('RENAME', run_key(run, 'kept'), run_key(run, 'tasks'))
+    call('HSET', run_key(run), 'left', 0)
   end
   finish_run(run, state)
 end
