@@ -30,7 +30,11 @@ class Commands(click.Group):
         except PydagError as error:
             self._fail(str(error))
         except redis.AuthenticationError as error:
-            self._fail(f"Redis at {_address()} refused the login ({error}): check PYDAG_REDIS_URL.")
+            self._fail(
+                f"Redis at {_address()} refused the login ({error}): check the user and the "
+                "password in PYDAG_REDIS_URL; for the Redis of `pydag up`, type "
+                '`eval "$(pydag env)"` in this terminal.'
+            )
         except (redis.ConnectionError, redis.TimeoutError) as error:
             self._fail(
                 f"No Redis answers at {_address()} ({error}). Set PYDAG_REDIS_URL to the "

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import re
+import secrets
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pydag_dist.errors import LocalServiceError
 
@@ -18,8 +20,9 @@ from pydag_dist.errors import LocalServiceError
 class Home:
     """A directory for each service, `logs/`, `history.sqlite`; while something runs also `up.json`.
 
-    A lock, held by the process that runs here and dropped by the system when that dies, says
-    whether `up.json` is true.
+    Only the user can read what is in it, also where the home itself was there before. A lock, held
+    by the process that runs here and dropped by the system when that dies, says whether `up.json`
+    is true.
     """
 
     def __init__(self, path: Path) -> None:
@@ -27,10 +30,26 @@ class Home:
         self._state = self.path / "up.json"
 
     def directory(self, name: str) -> Path:
-        """A directory of the home; made if need be."""
+        """A directory of the home for its user only; made if need be."""
         path = self.path / name
         path.mkdir(parents=True, exist_ok=True)
+        path.chmod(0o700)
         return path
+
+    def redis_config(self) -> tuple[Path, str]:
+        """A configuration file for Redis, and the password that it sets.
+
+        It is made once, so that a terminal with the exports of `pydag env` stays valid.
+        """
+        path = self.path / "redis.conf"
+        with contextlib.suppress(FileNotFoundError):
+            path.chmod(0o600)
+            if found := re.fullmatch(r"requirepass (\w{32,})\n", path.read_text()):
+                return path, found[1]
+        password = secrets.token_hex(32)
+        with self._replacing(path) as file:
+            file.write(f"requirepass {password}\n")
+        return path, password
 
     def clear(self) -> None:
         """Remove the data of all parts; for who has locked the home."""
@@ -59,10 +78,9 @@ class Home:
 
     def write_state(self, state: dict[str, Any]) -> None:
         """Say what runs here; readers see the old state or the new one, never a part."""
-        with tempfile.NamedTemporaryFile("w", dir=self.path, suffix=".tmp", delete=False) as file:
+        with self._replacing(self._state) as file:
             json.dump(state, file, indent=2)
             file.write("\n")
-        Path(file.name).replace(self._state)
 
     def read_state(self) -> dict[str, Any]:
         """What runs here; `LocalServiceError` if nothing does."""
@@ -79,6 +97,13 @@ class Home:
                 f"The `pydag up` of the home {self.path} was killed: start it again"
             )
         return state
+
+    @contextlib.contextmanager
+    def _replacing(self, path: Path) -> Iterator[IO[str]]:
+        """A file for its user only that takes the place of `path`."""
+        with tempfile.NamedTemporaryFile("w", dir=self.path, suffix=".tmp", delete=False) as file:
+            yield file
+        Path(file.name).replace(path)
 
     def _running(self) -> str:
         try:

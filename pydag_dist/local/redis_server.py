@@ -43,9 +43,17 @@ def valkey_binary() -> Path:
 
 
 def redis_command(
-    binary: Path, directory: Path, port: int, options: Mapping[str, str] | None = None
+    binary: Path,
+    directory: Path,
+    port: int,
+    options: Mapping[str, str] | None = None,
+    *,
+    config: Path | None = None,
 ) -> list[str]:
-    """The command line of a durable server on 127.0.0.1 with its data in `directory`."""
+    """The command line of a durable server on 127.0.0.1 with its data in `directory`.
+
+    `config`: a file of further lines, for what other users of this machine must not see.
+    """
     lines = {
         "bind": "127.0.0.1",
         "port": str(port),
@@ -53,7 +61,8 @@ def redis_command(
         **DURABLE,
         **(options or {}),
     }
-    return [str(binary), *(part for name, value in lines.items() for part in (f"--{name}", value))]
+    arguments = [part for name, value in lines.items() for part in (f"--{name}", value)]
+    return [str(binary), *([str(config)] if config else []), *arguments]
 
 
 class RedisServer:

@@ -50,7 +50,8 @@ class Stack:
         self.java_problem = _java_problem(home)
         self._key_file = home.path / "service-account.json"
         self._config = home.path / "pydag.toml"
-        self.redis_url = f"redis://{HOST}:{self._ports.redis}/0"
+        self._redis_config, password = home.redis_config()
+        self.redis_url = f"redis://:{password}@{HOST}:{self._ports.redis}/0"
         self.gcs_url = f"http://{HOST}:{self._ports.gcs}"
         self.bigquery_url = f"http://{HOST}:{self._ports.bigquery}"
         self.dataproc_address = f"{HOST}:{self._ports.dataproc}"
@@ -58,9 +59,9 @@ class Stack:
 
     @property
     def addresses(self) -> dict[str, str]:
-        """Where the parts listen, by name."""
+        """Where the parts listen, by name; without the password of Redis."""
         return {
-            "Redis": self.redis_url,
+            "Redis": f"{HOST}:{self._ports.redis}",
             "Cloud Storage": self.gcs_url,
             "BigQuery": self.bigquery_url,
             "Dataproc": self.dataproc_address,
@@ -127,7 +128,9 @@ temporaryGcsBucket = "{BUCKET}"
     def _start_services(self, check: Check) -> None:
         directory = self.home.directory
         ports = self._ports
-        command = redis_command(valkey_binary(), directory("redis"), ports.redis or 0)
+        command = redis_command(
+            valkey_binary(), directory("redis"), ports.redis or 0, config=self._redis_config
+        )
         server = self._child("Redis", command)
         storage = self._child("Cloud Storage", gcs.gcs_command(directory("gcs"), ports.gcs or 0))
         common = {"host": HOST, "gcs_root": directory("gcs")}

@@ -8,7 +8,10 @@ import socket
 import subprocess
 import sys
 
+import psutil
 import pytest
+import redis
+import requests
 
 from pydag_dist import Client, Dag
 from tests.acceptance.conftest import Up, running_up
@@ -74,6 +77,49 @@ def test_what_runs_is_written_down(up):
     assert up.state["pid"] == up.process.pid
 
 
+def test_the_password_of_its_redis_is_told_by_pydag_env_only(up, terminal, example_run):
+    assert example_run["state"] == "success"
+    password = redis.connection.parse_url(terminal["PYDAG_REDIS_URL"])["password"]
+    assert len(password) == 64
+    port = up.state["addresses"]["Redis"].rpartition(":")[2]
+    with redis.Redis(port=int(port)) as client, pytest.raises(redis.AuthenticationError):
+        client.ping()
+    told = {"the terminal": up.output.read_text()}
+    told |= {str(path): path.read_text(errors="replace") for path in (up.home / "logs").iterdir()}
+    told |= {str(pid): " ".join(psutil.Process(pid).cmdline()) for pid in up.processes()}
+    flower = up.state["addresses"]["Flower"]
+    for path in ("workers", "broker", "tasks", f"worker/{worker_name(example_run)}"):
+        answer = requests.get(f"{flower}/{path}", timeout=30)
+        assert answer.status_code == 200
+        told[path] = answer.text
+    assert [where for where, text in told.items() if password in text] == []
+    assert "broker_url" in told[f"worker/{worker_name(example_run)}"]
+
+
+def worker_name(run):
+    return run["tasks"]["insert_to_fact"]["worker"]
+
+
+def test_what_is_in_its_home_is_the_users_only(up, example_run):
+    files = [path for path in up.home.iterdir() if path.is_file()]
+    assert {"up.json", "redis.conf", "service-account.json", "history.sqlite"} <= {
+        path.name for path in files
+    }
+    public = [path.name for path in up.home.iterdir() if path.stat().st_mode & 0o077]
+    # Those say nothing.
+    assert set(public) <= {"lock", "seeded", "pydag.toml"}
+
+
+def test_without_its_exports_the_redis_is_refused_with_advice(up):
+    port = up.state["addresses"]["Redis"].rpartition(":")[2]
+    for url in (f"redis://127.0.0.1:{port}/0", f"redis://:wrong@127.0.0.1:{port}/0"):
+        result = up.run("runs", PYDAG_REDIS_URL=url)
+        assert result.returncode == 2
+        assert 'eval "$(pydag env)"' in result.stderr
+        assert "wrong" not in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+
+
 def test_a_second_one_on_the_same_home_is_refused(up):
     second = Up(up.home)
     assert second.process.wait(60) == 2
@@ -116,6 +162,9 @@ def test_a_run_goes_on_after_the_next_start(tmp_path):
         wait_until(lambda: run.snapshot().counts.get("running"), "the first task runs")
         assert run.state == "running"
         up.stop()
+    # As a home was before its Redis had a password.
+    (home / "redis.conf").unlink()
+    (home / "redis").chmod(0o755)
     with running_up(home, PYDAG_WORKER_IMPORTS="time") as up:
         assert Client(up.exports()["PYDAG_REDIS_URL"]).run(run.id).wait(timeout=60) == "success"
 
