@@ -40,7 +40,7 @@ TEMPLATE = (
 )
 
 OUTCOMES = st.sampled_from(
-    ["success", "success", "success", "failed", "failed", "dead", "stopped", "revoked"]
+    ["success", "success", "success", "failed", "failed", "dead", "stopped", "lost", "revoked"]
 )
 PROCESSORS = st.integers(0, 3)
 OPERATORS = (
@@ -295,6 +295,8 @@ class EngineMachine(RuleBasedStateMachine):
         answer = self.engine.claim(h.run, h.task, h.try_number, h.token, "worker", process=process)
         order = answer.order if isinstance(answer, Claim) else None
         assert order == self.reference.claim(message, process)
+        if isinstance(answer, Claim):
+            assert answer.settled == self.reference.task_of(message).settled
 
     def released(self, data: st.DataObject, message: Message, outcome: Any) -> None:
         downstream = self.reference.task_of(message).downstream

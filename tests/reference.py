@@ -98,6 +98,7 @@ class RefTask:
     deaths: int = 0
     losses: int = 0
     known: bool = False  # of a child: whether history has heard of it
+    settled: int = 0  # its last try that succeeded and was to run again all the same
 
     def held(self) -> bool:
         """Whether somebody has a lease on it."""
@@ -113,6 +114,8 @@ class RefTask:
         """Begin the try with which a resumed run goes on."""
         poisoned = self.state == "failed" and self.reason == "poison"
         over, pushes = self.began and not poisoned, self.pushes
+        if self.state == "success":
+            self.settled = self.try_number
         self.renew_try(self.try_number + over)
         if not over:  # no two messages of a try may have the same id
             self.pushes = self.told = pushes
@@ -224,7 +227,7 @@ class ReferenceEngine:
                 task.heard = {up: state for up, state in states.items() if state in ENDED}
 
     def _forget(self, run: RefRun, task: RefTask) -> None:
-        task.deaths = task.losses = 0
+        task.deaths = task.losses = task.settled = 0
         task.token, task.push, task.charged = None, None, None
         task.waits = task.due = False
         if not run.planned:
@@ -355,9 +358,11 @@ class ReferenceEngine:
             if task.state != "cancelling":
                 task.state, task.reason = "cancelling", "cancel"
             self._cancel_elsewhere(run, message.run, message.task)
-        elif outcome == "dead" or (outcome == "stopped" and task.state != "cancelling"):
-            task.deaths += 1
-            self._abandon(run, message.run, message.task, poison=task.deaths == MAX_DEATHS)
+        elif outcome in ("dead", "lost") or (outcome == "stopped" and task.state != "cancelling"):
+            lost = outcome == "lost" and task.state != "cancelling"
+            task.deaths += not lost
+            poison = lost or task.deaths == MAX_DEATHS
+            self._abandon(run, message.run, message.task, poison=poison)
         elif task.state == "cancelling":
             self._stopped(run, message.task)
         else:

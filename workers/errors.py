@@ -4,6 +4,7 @@
 PydagError
 ├── TaskFailed          the work itself failed, and running it again as it is won't help
 └── RemoteStateUnknown  a remote service could not be asked how its job is
+    └── RemoteJobLost   for so long that somebody has to look
 ```
 
 Any other exception that leaves an operator is unexpected: its traceback belongs into the log.
@@ -19,4 +20,15 @@ class TaskFailed(PydagError):
 
 
 class RemoteStateUnknown(PydagError):
-    """Nobody can tell whether the remote job runs: the same try must ask again, not a new one."""
+    """Nobody can tell whether the remote job runs: the same try must ask again, not a new one.
+
+    `lasting`: the service did answer, and by itself that answer will hardly become another one.
+    """
+
+    def __init__(self, message: str, *, lasting: bool = False) -> None:
+        super().__init__(message)
+        self.lasting = lasting
+
+
+class RemoteJobLost(RemoteStateUnknown):
+    """For too long nobody could tell: the task ends with its try, and a resumed run asks again."""

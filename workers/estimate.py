@@ -18,7 +18,7 @@ from pydag_dist.coordinator.spec import RunParams, spec_of
 from pydag_dist.dag import Dag, Task
 from pydag_dist.engine import Held, connect
 from pydag_dist.errors import PydagError
-from workers import google, operators, patience
+from workers import answers, operators, patience
 from workers.errors import TaskFailed
 from workers.operators.base import TaskContext
 from workers.operators.bigquery import Query, will_bill
@@ -82,7 +82,7 @@ def _estimate(dag: Dag, task: Task, run: RunParams) -> Estimate:
 def _unknown(task: Task, error: Exception) -> Estimate:
     if isinstance(error, _NotBefore):
         return Estimate(None, None, f"needs the result of {error}")
-    reason = google.explain(error) if isinstance(error, GoogleAPICallError) else str(error)
+    reason = answers.explain(error) if isinstance(error, GoogleAPICallError) else str(error)
     if isinstance(error, NotFound) and task.dependencies:
         return Estimate(None, None, f"{reason}; perhaps an upstream task makes it")
     return Estimate(None, None, reason, wrong=True)

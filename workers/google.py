@@ -7,27 +7,25 @@ a connection's key file, else with the ambient credentials of this machine.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import google.auth
 import grpc
-import requests.exceptions
 from google.api_core import exceptions
 from google.api_core.retry import Retry
 from google.auth import impersonated_credentials
 from google.auth.credentials import AnonymousCredentials, Credentials
-from google.auth.exceptions import GoogleAuthError, TransportError
+from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery, dataproc_v1
 from google.cloud.storage import Client as StorageClient
 from google.oauth2 import service_account
 
-from workers import patience, remote_ids
+from workers import answers, patience, remote_ids
 from workers.errors import RemoteStateUnknown, TaskFailed
 from workers.operators.base import TaskContext
 from workers.settings import WorkerSettings
@@ -36,47 +34,6 @@ TIMEOUT = 60.0  # seconds of one attempt at a call
 
 _LOCAL_PROJECT = "local-project"
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
-_TRANSIENT = (
-    exceptions.TooManyRequests,
-    exceptions.InternalServerError,
-    exceptions.BadGateway,
-    exceptions.ServiceUnavailable,
-    exceptions.GatewayTimeout,
-    requests.exceptions.ConnectionError,
-    requests.exceptions.Timeout,
-    requests.exceptions.ChunkedEncodingError,
-    TransportError,
-    ConnectionError,
-)
-# BigQuery says some of these with status 400 or 403. Of a job that has ended they mean that another
-# one may do. https://cloud.google.com/bigquery/docs/error-messages
-TRANSIENT_REASONS = frozenset(
-    {
-        "rateLimitExceeded", "backendError", "internalError", "badGateway", "tableUnavailable",
-        "jobBackendError", "jobInternalError", "jobRateLimitExceeded",
-    }
-)  # fmt: skip
-
-# What to do about an error, where its own message doesn't say so.
-_ADVICE = {
-    "accessDenied": (
-        "give the worker's account roles/bigquery.jobUser in the project of the job, and "
-        "dataViewer or dataEditor on the datasets"
-    ),
-    "bytesBilledLimitExceeded": "read less, by partitions, or raise maximum_bytes_billed",
-    "billingNotEnabled": "enable billing for the project",
-    "forbidden": "give the worker's account roles/storage.objectUser on the bucket",
-    "PERMISSION_DENIED": (
-        "give the worker's account roles/dataproc.editor in the project, and "
-        "roles/iam.serviceAccountUser on the service account that the cluster or batch runs as"
-    ),
-    "resourcesExceeded": (
-        "see https://cloud.google.com/bigquery/docs/troubleshoot-queries#ts-resources-exceeded"
-    ),
-    "responseTooLarge": "name a destination table, or drop ORDER BY",
-    "quotaExceeded": "see https://cloud.google.com/bigquery/docs/troubleshoot-quotas",
-}
-
 ClusterClient = dataproc_v1.ClusterControllerClient
 JobClient = dataproc_v1.JobControllerClient
 BatchClient = dataproc_v1.BatchControllerClient
@@ -221,11 +178,11 @@ def call(log: logging.Logger, function: Callable[..., T], *args: Any, **kwargs: 
     """
 
     def again(error: Exception) -> None:
-        log.warning("%s; trying again", _one_line(error))
+        log.warning("%s; trying again", answers.one_line(error))
 
     seconds = patience.of_call()
     retry = Retry(
-        predicate=transient,
+        predicate=answers.transient,
         initial=0.2,
         maximum=15,
         multiplier=2,
@@ -236,59 +193,21 @@ def call(log: logging.Logger, function: Callable[..., T], *args: Any, **kwargs: 
     try:
         return retry(function)(*args, **kwargs)
     except exceptions.RetryError as error:
-        raise RemoteStateUnknown(
-            f"no answer in {seconds:.0f} s; the last error was {_one_line(error.cause)}"
-        ) from None
+        last = error.cause or error
+        said = answers.one_line(last)
+        if answers.about_credentials(last):
+            said = answers.explain_credentials(last)
+        raise RemoteStateUnknown(f"no answer in {seconds:.0f} s; the last error: {said}") from None
+    except (exceptions.GoogleAPICallError, GoogleAuthError) as error:
+        if answers.about_credentials(error):
+            _forget_clients()  # a key file may have been replaced
+        raise
 
 
-@contextlib.contextmanager
-def explained(what: str) -> Iterator[None]:
-    """Turn a permanent error of Google's into a `TaskFailed` that begins with `what`."""
-    try:
-        yield
-    except exceptions.GoogleAPICallError as error:
-        raise TaskFailed(f"{what}: {explain(error)}") from None
-    except GoogleAuthError as error:
-        raise TaskFailed(
-            f"{what}: no credentials ({_one_line(error)}): give the worker a connection with a "
-            "key_file, or ambient credentials; to impersonate an account, these need "
-            "roles/iam.serviceAccountTokenCreator on it"
-        ) from None
-
-
-def explain(error: exceptions.GoogleAPICallError) -> str:
-    """Reason, location and message of an error, as far as it has them."""
-    details = error.errors[0] if error.errors else None
-    if isinstance(details, dict) and details.get("message"):
-        return explain_details(details)
-    code = error.grpc_status_code.name if error.grpc_status_code else error.code
-    name = str(getattr(code, "name", code))
-    return f"{name}: {error.message}{_advice(name)}"
-
-
-def explain_details(details: dict[str, Any]) -> str:
-    """The same of an error as the REST API writes one, and what to do about it."""
-    reason, message = str(details.get("reason", "error")), str(details.get("message", ""))
-    location = f" at {details['location']}" if details.get("location") else ""
-    advice = _advice(reason)
-    if reason == "notFound" and " in location " in message:
-        advice = " (if it is elsewhere, set location in the task, the connection or the worker)"
-    return f"{reason}{location}: {message}{advice}"
-
-
-def _advice(reason: str) -> str:
-    return f" ({_ADVICE[reason]})" if reason in _ADVICE else ""
-
-
-def transient(error: BaseException) -> bool:
-    """Whether an error of Google's or of the network may pass."""
-    if isinstance(error, requests.exceptions.SSLError):  # a ConnectionError that doesn't pass
-        return False
-    if isinstance(error, _TRANSIENT):
-        return True
-    details = getattr(error, "errors", None)
-    first = details[0] if isinstance(details, (list, tuple)) and details else None
-    return isinstance(first, dict) and first.get("reason") in TRANSIENT_REASONS
+def _forget_clients() -> None:
+    for make in (bigquery_client, storage_client, cluster_client, job_client, batch_client):
+        make.cache_clear()
+    _credentials.cache_clear()
 
 
 @functools.cache
@@ -319,12 +238,8 @@ def _of_key_file(path: str) -> service_account.Credentials:
     try:
         return service_account.Credentials.from_service_account_file(path, scopes=_SCOPES)  # type: ignore[no-any-return,no-untyped-call]
     except (OSError, ValueError) as error:
-        raise TaskFailed(f"key file {path} can't be used: {_one_line(error)}") from None
+        raise TaskFailed(f"key file {path} can't be used: {answers.one_line(error)}") from None
 
 
 def _regional(region: str) -> dict[str, str]:
     return {"api_endpoint": f"{region}-dataproc.googleapis.com:443"}
-
-
-def _one_line(error: object) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())

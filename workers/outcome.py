@@ -12,8 +12,9 @@ from typing import Any
 
 from pydag_dist.engine import Held, Outcome
 from workers import cache, operators, patience
-from workers.errors import RemoteStateUnknown, TaskFailed
-from workers.operators.base import TaskContext
+from workers.earlier import until_known
+from workers.errors import RemoteJobLost, RemoteStateUnknown, TaskFailed
+from workers.operators.base import Answer, Done, Handle, TaskContext
 from workers.operators.branch import skipped
 from workers.process import PAUSE, engine, until_redis_can
 from workers.stopping import cancelling
@@ -76,6 +77,9 @@ def failed(context: TaskContext, error: BaseException) -> Ended:
     if isinstance(error, TaskFailed):
         context.log.error("%s", error)
         return Ended("failed", error=storable(str(error)))
+    if isinstance(error, RemoteJobLost):
+        context.log.error("%s", error)
+        return Ended("lost", error=storable(str(error)))
     if isinstance(error, RemoteStateUnknown):
         # Failing the try would make a new one, and with it a second remote job.
         context.log.warning("%s", error)
@@ -86,16 +90,32 @@ def failed(context: TaskContext, error: BaseException) -> Ended:
 
 
 def cancelled(context: TaskContext) -> Ended:
-    """Cancel what the try left running elsewhere; nothing there is success."""
+    """Cancel what the try left running elsewhere; nothing there is success.
+
+    A job that has succeeded before it could be stopped is the try's success.
+    """
     try:
         operator = operators.find(context.operator)
         if isinstance(operator, operators.RemoteOperator):
             with cancelling(), patience.limited(CANCEL_PATIENCE, call=CANCEL_CALL):
-                operator.cancel(context, operator.handle(context))
+                handle = operator.handle(context)
+                found = until_known(
+                    context, partial(_stopped, operator, context, handle), CANCEL_PATIENCE
+                )
+            if isinstance(found, Done):
+                context.log.info("its job had succeeded before it could be stopped")
+                return succeeded(context, found.result)
     except Exception as error:
         context.log.exception("could not cancel it; it will be asked for again")
         return Ended("dead", error=storable(str(error)))
     return Ended("stopped", error="stopped")
+
+
+def _stopped(
+    operator: operators.RemoteOperator, context: TaskContext, handle: Handle
+) -> Answer | None:
+    operator.cancel(context, handle)
+    return operator.look(context, handle)
 
 
 def packed(operator: str, result: Any) -> str:

@@ -19,6 +19,7 @@ from workers import operators, patience
 from workers.context import task_context, with_params
 from workers.errors import RemoteStateUnknown, TaskFailed
 from workers.operators import Answer, Asked, Done, Pending, RemoteOperator, TaskContext, Wait
+from workers.operators.base import as_unknown
 from workers.outcome import Ended, failed, report, succeeded
 from workers.process import engine, until_redis_can
 
@@ -77,13 +78,13 @@ class _Try:
                     self.delay = self.wait.interval
                     self.wait.goes_on(self.context, answer, longest)
                     return None
-                case RemoteStateUnknown():
-                    self.delay = self.wait.interval
-                    self.context.log.warning("%s", answer)
-                    return None
+                case TaskFailed():
+                    return failed(self.context, answer)
                 case error:
-                    return failed(self.context, error)
-        except Exception as error:  # noqa: BLE001  of a result that can't be kept
+                    self.delay = self.wait.interval
+                    self.wait.is_unknown(self.context, as_unknown(self.context, error))
+                    return None
+        except Exception as error:  # noqa: BLE001  of a lost job, or a result that can't be kept
             return failed(self.context, error)
 
     def deferral(self, group: str) -> Deferral:
@@ -121,7 +122,7 @@ def _answers(tries: list[_Try]) -> Iterator[tuple[Held, Answer]]:
         try:
             asked[one.asked()] = one.due.held
         except TaskFailed as error:
-            yield one.due.held, error
+            yield one.due.held, RemoteStateUnknown(str(error), lasting=True)
     if not asked:
         return
     try:

@@ -16,7 +16,7 @@ from celery.worker.request import Request
 from pydag_dist.dag.operators import is_sensor
 from pydag_dist.engine import Claim, Held, Outcome
 from pydag_dist.engine.messages import EXECUTE, RELEASE
-from workers import cache, operators
+from workers import cache, earlier, operators
 from workers.context import task_context, with_params
 from workers.errors import TaskFailed
 from workers.operators import Done, TaskContext, Wait
@@ -97,7 +97,7 @@ def _obey(held: Held, claim: Claim, context: TaskContext, queue: str) -> Ended |
         if claim.order == "cancel":
             return cancelled(context)
         with stoppable(held):
-            answer = _execute(context, queue)
+            answer = _execute(held, claim, context, queue)
         if isinstance(answer, Done):
             return succeeded(context, answer.result)
     except Stopped:
@@ -111,9 +111,13 @@ def _obey(held: Held, claim: Claim, context: TaskContext, queue: str) -> Ended |
     return _defer(held, context, answer)
 
 
-def _execute(context: TaskContext, queue: str) -> Done | Wait:
+def _execute(held: Held, claim: Claim, context: TaskContext, queue: str) -> Done | Wait:
     """The result, or the wait for a remote job that others should not have to wait for."""
     operator = operators.find(context.operator)
+    if held.try_number > 1 and isinstance(operator, operators.RemoteOperator):
+        done = earlier.settled(held, claim, context, operator)
+        if done is not None:
+            return done
     if (result := cache.found(context)) is not None:
         return Done(result)
     if not isinstance(operator, operators.RemoteOperator):

@@ -289,8 +289,10 @@ class Engine:
         The worker's process of that id, which runs nothing else meanwhile, may ask again.
         """
         worker = worker.replace("|", "_")  # what separates the fields of a record
-        verdict, value = self._call("claim", run, task, try_number, push, worker, process)
-        return str(value) if verdict == "no" else Claim(verdict, json.loads(value))
+        verdict, value, *settled = self._call("claim", run, task, try_number, push, worker, process)
+        if verdict == "no":
+            return str(value)
+        return Claim(verdict, json.loads(value), *map(int, settled))
 
     def release(
         self,

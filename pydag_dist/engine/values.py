@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from pydag_dist.engine.snapshot import RECORD_FIELDS, microseconds
 
 Source = Literal["coordinator", "chord", "tick"]
-Outcome = Literal["success", "failed", "stopped", "dead", "revoked"]
+Outcome = Literal["success", "failed", "stopped", "dead", "lost", "revoked"]
 
 # Tasks of one `plan_chunk`, and task ids of one chunk of downstream tasks: small enough that a
 # script blocks Redis for milliseconds only.
@@ -93,10 +93,15 @@ class PlannedTask:
 
 @dataclass(frozen=True)
 class Claim:
-    """What a claimed message asks for: to `run` the try, or to `cancel` what it left running."""
+    """What a claimed message asks for: to `run` the try, or to `cancel` what it left running.
+
+    Of the tries up to `settled` nothing can run any more: the last of them succeeded, and the
+    task is to run again all the same.
+    """
 
     order: Literal["run", "cancel"]
     spec: dict[str, Any]
+    settled: int = 0
 
 
 @dataclass(frozen=True)

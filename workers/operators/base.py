@@ -14,10 +14,13 @@ import redis
 from pydantic import BaseModel, ValidationError
 
 from workers import patience
-from workers.errors import TaskFailed
+from workers.errors import RemoteJobLost, RemoteStateUnknown, TaskFailed
 from workers.settings import WorkerSettings
 
 CANCEL_WITHIN = 60.0  # seconds that a cancelled job gets to end
+LOST_AFTER = 900.0  # seconds of nothing but answers that say nothing of a job
+_POLL, _POLL_CALL = 30.0, 20.0  # seconds of a poll in a slot, and of each of its calls
+_SHOWN = 500  # characters of an answer that says nothing, in the wait that is kept in Redis
 _CANCEL_INTERVALS = (0.1, 3.0)  # seconds between two looks at it, the first and the longest
 
 Handle = dict[str, Any]
@@ -88,13 +91,33 @@ class Wait:
     handle: Handle
     interval: float  # seconds until the next poll
     state: str = ""  # what the task's log said last
+    unknown_since: float | None = None  # epoch seconds; of answers that are lasting
 
     def goes_on(self, context: TaskContext, pending: Pending, longest: float) -> None:
         """Log a state that is new, and ask less often from now on."""
-        if pending.state != self.state:
-            self.state = pending.state
-            context.log.info("%s", self.state)
+        self._say(context, logging.INFO, pending.state)
+        self.unknown_since = None
         self.interval = min(self.interval * 1.5, longest)
+
+    def is_unknown(self, context: TaskContext, error: RemoteStateUnknown) -> None:
+        """Log an answer that says nothing; `RemoteJobLost` if there was no other for too long."""
+        self._say(context, logging.WARNING, str(error)[:_SHOWN])
+        if not error.lasting:
+            return
+        now = time.time()
+        self.unknown_since = self.unknown_since or now
+        if now - self.unknown_since > LOST_AFTER:
+            raise RemoteJobLost(
+                f"nobody knows how its remote job is: for {LOST_AFTER / 60:.0f} minutes the answer "
+                f"was: {error}. No other job was started in its place. Mend what hinders the "
+                f"worker, or look at the job, then `pydag resume {context.run_id}`: that asks for "
+                "the same job again, and starts it if its service has never heard of it"
+            )
+
+    def _say(self, context: TaskContext, level: int, text: str) -> None:
+        if text != self.state:
+            self.state = text
+            context.log.log(level, "%s", text)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,11 +151,28 @@ class RemoteOperator(Operator):
 
     @abstractmethod
     def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
-        """Ask once. Raises `TaskFailed`; may note in `handle` how far it has read."""
+        """Ask once; may note in `handle` how far it has read.
+
+        Raises `TaskFailed` only if the service says that the job has ended badly. Anything else
+        that is raised means that nobody knows how it is.
+        """
 
     @abstractmethod
     def cancel(self, context: TaskContext, handle: Handle) -> None:
         """Stop the job, and wait until it is over; one that never was there is success."""
+
+    def look(self, context: TaskContext, handle: Handle) -> Answer | None:  # noqa: ARG002
+        """How a job is that was told to stop: it may have succeeded before it could.
+
+        As `answer`, but None if there is no such job, or the operator does not tell. Then what the
+        job did counts for nothing.
+        """
+        return None
+
+    def settle(self, context: TaskContext, handle: Handle) -> Answer | None:
+        """See to it that an earlier try's job is over before a new one starts; as `look`."""
+        self.cancel(context, handle)
+        return self.look(context, handle)
 
     def poll_many(self, asked: Sequence[Asked]) -> Iterator[tuple[Asked, Answer]]:
         """Ask for the jobs of many tries; who gets no answer in time is asked again later.
@@ -168,12 +208,19 @@ class RemoteOperator(Operator):
         interval, longest = self.intervals
         wait = Wait(self.submit(context), interval)
         while is_patient():
-            answer = self.poll(context, wait.handle)
-            if isinstance(answer, Done):
-                return answer
             # The jitter keeps many tasks that began together from asking together.
             pause = wait.interval * random.uniform(0.8, 1.2)  # noqa: S311  no secret
-            wait.goes_on(context, answer, longest)
+            with patience.limited(_POLL, call=_POLL_CALL):
+                answer = self.answer(Asked(context, wait.handle))
+            match answer:
+                case Done():
+                    return answer
+                case Pending():
+                    wait.goes_on(context, answer, longest)
+                case TaskFailed():
+                    raise answer
+                case error:
+                    wait.is_unknown(context, as_unknown(context, error))
             time.sleep(pause)
         return wait
 
@@ -192,12 +239,33 @@ def answer_of(ask: Callable[[], Pending | Done]) -> Answer:
         return error
 
 
+def as_unknown(context: TaskContext, error: Exception) -> RemoteStateUnknown:
+    """What an operator raised while it asked: of the job itself that says nothing."""
+    if isinstance(error, RemoteStateUnknown):
+        return error
+    context.log.error("%s", type(error).__name__, exc_info=error)
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    return RemoteStateUnknown(f"{context.operator} can't tell how its job is: {said}", lasting=True)
+
+
 def wait_until_over(context: TaskContext, job: str, is_over: Callable[[], bool]) -> None:
-    """Wait until a cancelled job has ended; for a minute, then the service's word has to do."""
+    """Wait until a cancelled job has ended; for a minute, then the service's word has to do.
+
+    `RemoteStateUnknown` if nobody could tell in that minute.
+    """
     until = time.monotonic() + CANCEL_WITHIN
     interval, longest = _CANCEL_INTERVALS
-    while not is_over():
+    while True:
+        unknown: RemoteStateUnknown | None = None
+        try:
+            if is_over():
+                break
+        except RemoteStateUnknown as error:
+            unknown = error
+            context.log.warning("%s", error)
         if time.monotonic() > until:
+            if unknown:
+                raise unknown
             context.log.warning("%s was told to stop %g s ago, and runs", job, CANCEL_WITHIN)
             return
         time.sleep(interval)

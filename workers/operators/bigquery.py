@@ -8,10 +8,11 @@ from itertools import islice
 from typing import Any
 
 from google.api_core.exceptions import GoogleAPICallError
+from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 
 from pydag_dist.dag.bigquery_params import BigQueryQuery
-from workers import budget, google
+from workers import answers, budget, google
 from workers.errors import TaskFailed
 from workers.operators.base import TaskContext, parsed_params
 from workers.operators.bigquery_job import Job, Place, client_of, configured, layout
@@ -88,7 +89,7 @@ class Query(Job, CachedOperator):
             return will_bill(self.dry_run(context))
         except GoogleAPICallError as error:
             # Maybe it names a table that it makes itself; what it bills will count.
-            context.log.warning("not known before what it bills: %s", google.explain(error))
+            context.log.warning("not known before what it bills: %s", answers.explain(error))
             return 0
 
     def dry_run(self, context: TaskContext) -> bigquery.QueryJob:
@@ -113,7 +114,7 @@ class Query(Job, CachedOperator):
     def inputs(self, context: TaskContext) -> Inputs:
         """The tables that the dry run lists, if the text names no other sources."""
         statement = self.statement(context)
-        with google.explained("what the query reads"):
+        with answers.explained("what the query reads"):
             job = self.dry_run(context)
             if job.statement_type not in _CACHED:
                 raise NotCached(f"it is a {job.statement_type}, not a SELECT or CREATE TABLE AS")
@@ -137,7 +138,7 @@ class Query(Job, CachedOperator):
 
     def written(self, context: TaskContext, names: Sequence[str]) -> dict[str, Version]:
         """The destination."""
-        with google.explained("what the query wrote"):
+        with answers.explained("what the query wrote"):
             client = client_of(context, self.handle(context))
             return there((name, table_version(context, client, name)) for name in names)
 
@@ -209,7 +210,10 @@ def _if_allowed(context: TaskContext, function: Callable[..., Any], **options: A
     try:
         return google.call(context.log, function, **options)
     except GoogleAPICallError as error:
-        context.log.warning("the result is not complete: %s", google.explain(error))
+        context.log.warning("the result is not complete: %s", answers.explain(error))
+        return None
+    except GoogleAuthError as error:
+        context.log.warning("the result is not complete: %s", answers.explain_credentials(error))
         return None
 
 

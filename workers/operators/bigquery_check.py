@@ -10,9 +10,9 @@ from typing import Any
 from google.cloud import bigquery
 
 from pydag_dist.dag.bigquery_params import BigQueryCheck
-from workers import google
+from workers import answers, google
 from workers.errors import TaskFailed
-from workers.operators.base import TaskContext, parsed_params
+from workers.operators.base import Answer, Done, Handle, TaskContext, parsed_params
 from workers.operators.bigquery import Query, Statement, query_parameters
 from workers.operators.bigquery_job import Place
 from workers.operators.cached import Inputs, NotCached
@@ -42,12 +42,18 @@ class Check(Query):
         """Never: a check is there to look again."""
         raise NotCached("checks look each time")
 
+    def look(self, context: TaskContext, handle: Handle) -> Answer | None:
+        """As of any job, but what an earlier try found is no answer: it is looked at again."""
+        found = super().look(context, handle)
+        return TaskFailed("its check is no longer of now") if isinstance(found, Done) else found
+
     def result(self, context: TaskContext, client: bigquery.Client, job: Any) -> dict[str, Any]:
         """Judge the row; what the query tells, and the row."""
         told = super().result(context, client, job)
         if job.statement_type != "SELECT":
             raise TaskFailed(f"the check is a {job.statement_type}, not a SELECT")
-        rows: Any = google.call(context.log, _rows, job=job)
+        with answers.asking("reading the row of the check"):
+            rows: Any = google.call(context.log, _rows, job=job)
         if len(rows) != 1:
             count = "no row" if not rows else f"{told['rows']} rows"
             raise TaskFailed(f"the check must return one row, not {count}")

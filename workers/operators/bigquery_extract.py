@@ -8,7 +8,7 @@ from typing import Any
 from google.cloud import bigquery
 
 from pydag_dist.dag.bigquery_params import BigQueryExtract
-from workers import google
+from workers import answers, google
 from workers.operators.base import TaskContext, parsed_params
 from workers.operators.bigquery_job import Job, Place, client_of, configured, slot_ms
 from workers.operators.cached import CachedOperator, Inputs, Version
@@ -52,7 +52,7 @@ class Extract(Job, CachedOperator):
     def inputs(self, context: TaskContext) -> Inputs:
         """The table."""
         params = parsed_params(context, BigQueryExtract)
-        with google.explained("what is extracted"):
+        with answers.explained("what is extracted"):
             client = client_of(context, self.handle(context))
             reads = read_tables(context, client, [params.source])
         return Inputs(self.about(context), reads, params.destination_uris)
@@ -61,7 +61,7 @@ class Extract(Job, CachedOperator):
         """The files."""
         params = parsed_params(context, BigQueryExtract)
         client = storage_client_of(context, params.connection)
-        with google.explained("what was extracted"):
+        with answers.explained("what was extracted"):
             return there((name, object_version(context, client, name)) for name in names)
 
     def result(self, context: TaskContext, client: bigquery.Client, job: Any) -> dict[str, Any]:  # noqa: ARG002

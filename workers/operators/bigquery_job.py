@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from google.api_core.exceptions import Conflict, NotFound, RetryError
@@ -14,10 +15,10 @@ from google.api_core.retry import Retry, if_exception_type
 from google.cloud import bigquery
 
 from pydag_dist.dag.bigquery_params import DestinationParams
-from workers import google, remote_ids
-from workers.errors import TaskFailed
+from workers import answers, google, remote_ids
+from workers.errors import RemoteStateUnknown, TaskFailed
 from workers.operators.base import Asked, Done, Handle, Pending, TaskContext, wait_until_over
-from workers.operators.polling import ListedOperator
+from workers.operators.polling import ListedOperator, is_there
 
 _PAGE = 1000  # jobs of one answer of BigQuery's
 
@@ -79,7 +80,7 @@ class Job(ListedOperator):
         job_id = remote_ids.job_id(
             "bigquery", context.dag_id, context.run_id, context.task_id, context.try_number
         )
-        with google.explained(f"BigQuery job {job_id}"):
+        with answers.explained(f"BigQuery job {job_id}"):
             project = google.project_of(access, local=self.local())
         # Ids are unique within a location, so one that BigQuery chose by the tables of the query
         # could differ when the same try inserts the job again.
@@ -95,7 +96,7 @@ class Job(ListedOperator):
         """Insert the job; if the insert says that its id is there, it is this try's own."""
         handle = self.handle(context)
         options = {name: handle[name] for name in ("job_id", "project", "location")}
-        with google.explained(f"BigQuery job {_name(handle)}"):
+        with answers.explained(f"BigQuery job {_name(handle)}"):
             client = client_of(context, handle)
             try:
                 job = self.insert(context, client, {**options, "retry": None})
@@ -103,18 +104,19 @@ class Job(ListedOperator):
             except Conflict as conflict:
                 job = _find(context, client, handle, conflict)
                 context.log.info("found BigQuery job %s, which this try started", _name(handle))
-        return {**handle, "created": job.created.timestamp()}
+        return {**handle, "created": job and job.created and job.created.timestamp()}
 
     def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
         """Ask for the job; its own error is reason, location and message."""
-        with google.explained(f"BigQuery job {_name(handle)}"):
+        with answers.asking(f"BigQuery job {_name(handle)}"):
             client = client_of(context, handle)
             job = _get(context, client, handle)
-            if job.state != "DONE":
-                return self.progress(context, handle, job.state)
-            if job.error_result:
-                raise TaskFailed(f"BigQuery job {_name(handle)}: {_why_failed(job)}")
-            told = self.result(context, client, job)
+            state = job.state
+        if state != "DONE":
+            return self.progress(context, handle, state)
+        if job.error_result:
+            raise TaskFailed(f"BigQuery job {_name(handle)}: {_why_failed(job)}")
+        told = self.result(context, client, job)
         said = (f"{name} {told[name]}" for name in _TOLD if told.get(name) is not None)
         context.log.info("BigQuery job done: %s", ", ".join(said))
         return Done({**_identity(handle), **told})
@@ -138,7 +140,9 @@ class Job(ListedOperator):
         last: everybody may list the jobs that they created.
         """
         first, *_ = asked
-        created = [one.handle["created"] for one in asked]
+        created = [at for one in asked if (at := one.handle["created"])]
+        if not created:  # of each all that is known is that it is there
+            return {}
         which: dict[str, Any] = {
             "state_filter": ["pending", "running"],
             "min_creation_time": datetime.fromtimestamp(min(created), UTC),
@@ -158,26 +162,24 @@ class Job(ListedOperator):
         """What to say of a job in a state that is no end."""
         return Pending(f"BigQuery job {job}")
 
+    def job(self, context: TaskContext, handle: Handle) -> Any:
+        """The job as BigQuery has it now."""
+        return _get(context, client_of(context, handle), handle)
+
+    def ended(self, job: Any) -> bool | None:
+        """Whether a job has ended well; None if it has not ended."""
+        return not job.error_result if job.state == "DONE" else None
+
     def cancel(self, context: TaskContext, handle: Handle) -> None:
         """Tell BigQuery to stop the job, and wait until it has."""
-        with google.explained(f"cancelling BigQuery job {_name(handle)}"):
-            client = client_of(context, handle)
-            try:
-                google.call(
-                    context.log,
-                    client.cancel_job,
-                    handle["job_id"],
-                    project=handle["project"],
-                    location=handle["location"],
-                    retry=None,
-                )
-                wait_until_over(
-                    context,
-                    f"BigQuery job {_name(handle)}",
-                    lambda: bool(_get(context, client, handle).state == "DONE"),
-                )
-            except NotFound:
-                context.log.info("BigQuery job %s was never there", _name(handle))
+        name = f"BigQuery job {_name(handle)}"
+        with answers.asking(f"cancelling {name}"):
+            where = {field: handle[field] for field in ("project", "location")}
+            cancel_job = partial(client_of(context, handle).cancel_job, handle["job_id"], **where)
+            if not is_there(context, partial(cancel_job, retry=None)):
+                context.log.info("%s was never there", name)
+                return
+        wait_until_over(context, name, lambda: self.is_over(context, handle))
 
 
 def configured(config: Config, values: Mapping[str, Any], context: TaskContext) -> Config:
@@ -219,12 +221,21 @@ def _get(context: TaskContext, client: bigquery.Client, handle: Handle) -> Any:
 
 
 def _find(context: TaskContext, client: bigquery.Client, handle: Handle, conflict: Conflict) -> Any:
-    """The job of that id; raises `conflict` if it wasn't about it but the query's own error."""
+    """The job of that id, None if only its being there is known.
+
+    Raises `conflict` if it wasn't about the job but the query's own error.
+    """
     retry = Retry(predicate=if_exception_type(NotFound), initial=0.2, timeout=_FIND_AFTER_CONFLICT)
     try:
-        return retry(_get)(context, client, handle)
-    except RetryError:
-        raise conflict from None
+        with answers.asking("it"):
+            return retry(_get)(context, client, handle)
+    except RemoteStateUnknown as error:
+        if handle["job_id"] in str(conflict.message):
+            context.log.warning("it is there, says the insert; asked for it: %s", error)
+            return None
+        if isinstance(error.__cause__, RetryError):
+            raise conflict from None
+        raise
 
 
 def client_of(context: TaskContext, handle: Handle) -> bigquery.Client:
@@ -241,10 +252,10 @@ def slot_ms(job: Any) -> int | None:
 def _why_failed(job: Any) -> str:
     """The error that ended a job, and the first that led to it, as of bad records."""
     others = [error for error in job.errors or () if error != job.error_result]
-    told = [google.explain_details(error) for error in (job.error_result, *others[:_ERRORS])]
+    told = [answers.explain_details(error) for error in (job.error_result, *others[:_ERRORS])]
     if len(others) > _ERRORS:
         told.append(f"and {len(others) - _ERRORS} more")
-    if job.error_result.get("reason") in google.TRANSIENT_REASONS:
+    if job.error_result.get("reason") in answers.TRANSIENT_REASONS:
         told.append("this passes as a rule: with retries, the task's next try has a new job")
     return "; ".join(told)
 

@@ -11,7 +11,7 @@ from typing import Any
 from google.cloud import bigquery
 
 from pydag_dist.dag.bigquery_params import BigQueryLoad
-from workers import google
+from workers import answers, google
 from workers.operators.base import TaskContext, parsed_params
 from workers.operators.bigquery_job import Job, Place, client_of, configured, layout, slot_ms
 from workers.operators.cached import CachedOperator, Inputs, Version
@@ -50,20 +50,20 @@ class Load(Job, CachedOperator):
         """The objects."""
         params = parsed_params(context, BigQueryLoad)
         client = storage_client_of(context, params.connection)
-        with google.explained("what is loaded"):
+        with answers.explained("what is loaded"):
             reads = there((uri, object_version(context, client, uri)) for uri in params.source_uris)
         return Inputs(self.about(context), reads, [params.destination])
 
     def written(self, context: TaskContext, names: Sequence[str]) -> dict[str, Version]:
         """The table."""
-        with google.explained("what was loaded"):
+        with answers.explained("what was loaded"):
             client = client_of(context, self.handle(context))
             return there((name, table_version(context, client, name)) for name in names)
 
     def result(self, context: TaskContext, client: bigquery.Client, job: Any) -> dict[str, Any]:  # noqa: ARG002
         """What was loaded."""
         for error in job.errors or ():  # of records within max_bad_records
-            context.log.warning("passed over: %s", google.explain_details(error))
+            context.log.warning("passed over: %s", answers.explain_details(error))
         return {
             "destination": str(job.destination),
             "rows": job.output_rows,

@@ -14,7 +14,7 @@ from google.api_core.exceptions import Forbidden, NotFound
 from google.cloud import bigquery
 
 from pydag_dist.dag.bigquery_params import BigQueryWaitTable
-from workers import google, patience
+from workers import answers, google, patience
 from workers.errors import RemoteStateUnknown, TaskFailed
 from workers.operators.base import (
     Answer,
@@ -110,7 +110,7 @@ class WaitTable(RemoteOperator):
     def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
         """Ask for one."""
         wanted = Wanted.by(context)
-        with google.explained(f"looking for table {wanted.name}"):
+        with answers.explained(f"looking for table {wanted.name}"):
             return wanted.answer(_found(context, handle, wanted.dataset, [wanted]).get(wanted))
 
     def poll_many(self, asked: Sequence[Asked]) -> Iterator[tuple[Asked, Answer]]:
@@ -120,7 +120,7 @@ class WaitTable(RemoteOperator):
                 if patience.is_out():
                     return
                 try:
-                    with google.explained(f"looking for tables of {dataset}"):
+                    with answers.explained(f"looking for tables of {dataset}"):
                         one = some[0]
                         found = _found(one.context, one.handle, dataset, list(wanted.values()))
                 except RemoteStateUnknown as error:

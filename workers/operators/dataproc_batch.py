@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-from google.api_core.exceptions import AlreadyExists, NotFound
+from google.api_core.exceptions import AlreadyExists, FailedPrecondition
 from google.cloud.dataproc_v1 import Batch
 
 from pydag_dist.dag.dataproc_params import DataprocSubmitBatch
-from workers import google, remote_ids
+from workers import answers, google, remote_ids
 from workers.errors import TaskFailed
 from workers.operators import driver_output, spark_work
 from workers.operators.base import (
@@ -20,7 +20,7 @@ from workers.operators.base import (
     parsed_params,
     wait_until_over,
 )
-from workers.operators.polling import ListedOperator
+from workers.operators.polling import ListedOperator, is_there
 
 State = Batch.State
 FINAL = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
@@ -46,7 +46,7 @@ class SubmitBatch(ListedOperator):
         batch_id = remote_ids.job_id(
             "batch", context.dag_id, context.run_id, context.task_id, context.try_number
         )
-        with google.explained(f"Dataproc batch {batch_id}"):
+        with answers.explained(f"Dataproc batch {batch_id}"):
             project = google.project_of(access, local=self.local())
         return {
             "connection": params.connection,
@@ -68,7 +68,7 @@ class SubmitBatch(ListedOperator):
         except (TypeError, ValueError) as error:
             raise TaskFailed(f"params of {context.operator}: environment: {error}") from None
         request = {"parent": _parent(handle), "batch": batch, "batch_id": batch_id}
-        with google.explained(f"Dataproc batch {batch_id}"):
+        with answers.explained(f"Dataproc batch {batch_id}"):
             client = _client(context, handle)
             try:
                 google.call(context.log, client.create_batch, request=request, retry=None)
@@ -79,8 +79,9 @@ class SubmitBatch(ListedOperator):
 
     def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
         """Ask for the batch, and log what its driver has printed since."""
-        with google.explained(f"Dataproc batch {handle['batch_id']}"):
-            return self.progress(context, handle, _get(context, handle))
+        with answers.asking(f"Dataproc batch {handle['batch_id']}"):
+            found = _get(context, handle)
+        return self.progress(context, handle, found)
 
     def progress(self, context: TaskContext, handle: Handle, job: Batch) -> Pending | Done:
         """How a batch comes along; logs what its driver has printed since."""
@@ -117,21 +118,30 @@ class SubmitBatch(ListedOperator):
         """Ids are unique within a project's region."""
         return str(handle["batch_id"])
 
+    def job(self, context: TaskContext, handle: Handle) -> Batch:
+        """The batch as Dataproc has it now."""
+        return _get(context, handle)
+
+    def ended(self, job: Batch) -> bool | None:
+        """Whether a batch has ended well; None if it has not ended."""
+        return job.state == State.SUCCEEDED if job.state in FINAL else None
+
     def cancel(self, context: TaskContext, handle: Handle) -> None:
         """Cancel the batch's operation, which ends it, and wait until it has."""
         name = f"Dataproc batch {handle['batch_id']}"
-        with google.explained(f"cancelling {name}"):
-            client = _client(context, handle)
-            try:
-                batch = _get(context, handle)
-            except NotFound as error:
-                context.log.info("nothing to cancel: %s", error.message)
+        with answers.asking(f"cancelling {name}"):
+            if not is_there(context, lambda **_: _get(context, handle)):
                 return
+            batch = _get(context, handle)
             if batch.state in FINAL:
                 return
             request = {"name": batch.operation}
-            google.call(context.log, client.cancel_operation, request=request, retry=None)
-            wait_until_over(context, name, lambda: _get(context, handle).state in FINAL)
+            client = _client(context, handle)
+            try:
+                google.call(context.log, client.cancel_operation, request=request, retry=None)
+            except FailedPrecondition as error:  # it has ended meanwhile
+                context.log.info("%s", error.message)
+        wait_until_over(context, name, lambda: self.is_over(context, handle))
 
 
 def _client(context: TaskContext, handle: Handle) -> google.BatchClient:

@@ -14,7 +14,7 @@ from google.api_core.exceptions import (
 from google.cloud.dataproc_v1 import Cluster, ClusterStatus, DiagnoseClusterResults
 
 from pydag_dist.dag.dataproc_params import DataprocCreateCluster
-from workers import google
+from workers import answers, google
 from workers.errors import TaskFailed
 from workers.operators import dataproc_clusters as clusters
 from workers.operators.base import (
@@ -30,6 +30,7 @@ State = ClusterStatus.State
 # In the last of them a cluster takes jobs; only changing it failed.
 READY = (State.RUNNING, State.ERROR_DUE_TO_UPDATE)
 
+_MISSING = 60.0  # seconds that a cluster may not be found until it counts as deleted
 _DIAGNOSIS = 600.0  # seconds that a broken cluster's diagnosis gets before the cluster is deleted
 
 
@@ -52,32 +53,37 @@ class CreateCluster(RemoteOperator):
         return {
             **clusters.handle_of(context, parsed_params(context, DataprocCreateCluster)),
             "leaving": False,  # another of its name must go before it can be made
+            "missing_since": None,  # epoch seconds: since when Dataproc says that it isn't there
             "diagnosis": None,  # of a broken cluster: its operation, and until when it may take
         }
 
     def submit(self, context: TaskContext) -> Handle:
         """Begin to create the cluster, or find it."""
         handle = self.handle(context)
-        with google.explained(f"Dataproc cluster {handle['cluster_name']}"):
+        with answers.explained(f"Dataproc cluster {handle['cluster_name']}"):
             self._create(context, handle)
         return handle
 
     def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
         """Ask for the cluster; it is there when it is RUNNING."""
         name = handle["cluster_name"]
-        with google.explained(f"Dataproc cluster {name}"):
+        with answers.asking(f"Dataproc cluster {name}"):
             cluster = clusters.get(context, handle)
-            if handle["leaving"] and (cluster is None or cluster.status.state != State.DELETING):
-                handle["leaving"] = False
+            state = cluster.status.state if cluster else None
+        if handle["leaving"] and state != State.DELETING:
+            with answers.explained(f"Dataproc cluster {name}"):
                 self._create(context, handle)
-                return Pending(f"Dataproc cluster {name} CREATING")
-            if cluster is None:
-                raise TaskFailed(f"Dataproc cluster {name} was deleted while it was waited for")
-            if cluster.status.state == State.ERROR:
-                return self._broken(context, handle, cluster)
-            if cluster.status.state == State.STOPPED:
+            handle["leaving"] = False
+            return Pending(f"Dataproc cluster {name} CREATING")
+        if cluster is None:
+            return self._missing(handle)
+        handle["missing_since"] = None
+        if state == State.ERROR:
+            return self._broken(context, handle, cluster)
+        if state == State.STOPPED:
+            with answers.asking(f"starting Dataproc cluster {name}"):
                 self._start(context, handle)
-        if cluster.status.state not in READY:
+        if state not in READY:
             return Pending(f"Dataproc cluster {name} {cluster.status.state.name}")
         return Done(
             {
@@ -91,7 +97,7 @@ class CreateCluster(RemoteOperator):
 
     def cancel(self, context: TaskContext, handle: Handle) -> None:
         """Delete the cluster if this try made it, or found it as an earlier one's."""
-        with google.explained(f"deleting Dataproc cluster {handle['cluster_name']}"):
+        with answers.asking(f"deleting Dataproc cluster {handle['cluster_name']}"):
             cluster = clusters.get(context, handle)
             if cluster is None or not _is_of_this_task(context, cluster):
                 return
@@ -99,6 +105,17 @@ class CreateCluster(RemoteOperator):
             made_by = cluster.labels.get("pydag-try", "")
             if made_by.isdecimal() and int(made_by) <= context.try_number:
                 clusters.delete(context, handle, cluster)
+
+    def settle(self, context: TaskContext, handle: Handle) -> None:
+        """Leave an earlier try's cluster alone: `submit` finds it by its name, and decides."""
+
+    def _missing(self, handle: Handle) -> Pending:
+        """Dataproc does not find it, which for a moment need not mean much."""
+        name, now = handle["cluster_name"], time.time()
+        handle["missing_since"] = handle["missing_since"] or now
+        if now - handle["missing_since"] > _MISSING:
+            raise TaskFailed(f"Dataproc cluster {name} was deleted while it was waited for")
+        return Pending(f"Dataproc cluster {name} is not found")
 
     def _create(self, context: TaskContext, handle: Handle) -> None:
         params = parsed_params(context, DataprocCreateCluster)
@@ -172,12 +189,14 @@ class CreateCluster(RemoteOperator):
         diagnosis = handle["diagnosis"]
         told = "no diagnosis could be saved"
         if diagnosis["operation"]:
-            found = clusters.operation(context, handle, diagnosis["operation"])
+            with answers.asking(f"the diagnosis of Dataproc cluster {name}"):
+                found = clusters.operation(context, handle, diagnosis["operation"])
             if not found.done and time.time() < diagnosis["until"]:
                 return Pending(f"Dataproc cluster {name} ERROR, its diagnosis is being saved")
             if found.done and not found.error.code:
                 told = f"its diagnosis is at {_output_uri(found)}"
-        clusters.delete(context, handle, cluster)
+        with answers.explained(f"{what}; {told}; it could not be deleted"):
+            clusters.delete(context, handle, cluster)
         raise TaskFailed(f"{what}; {told}; it is being deleted")
 
     def _diagnose(self, context: TaskContext, handle: Handle) -> str | None:
@@ -186,7 +205,7 @@ class CreateCluster(RemoteOperator):
         try:
             begun = google.call(context.log, client.diagnose_cluster, request=request, retry=None)
         except GoogleAPICallError as error:  # of no machine that runs, for instance
-            context.log.warning("it can't be diagnosed: %s", google.explain(error))
+            context.log.warning("it can't be diagnosed: %s", answers.explain(error))
             return None
         return str(begun.operation.name)
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from google.api_core.exceptions import FailedPrecondition, NotFound
 from google.cloud.dataproc_v1 import Cluster
 
 from pydag_dist.dag.dataproc_params import ClusterParams
-from workers import google, remote_ids
+from workers import answers, google, remote_ids
 from workers.operators.base import Handle, TaskContext
+
+_SURE = 0.5  # seconds until a cluster that was not found is asked for again
 
 
 def handle_of(context: TaskContext, params: ClusterParams) -> Handle:
     """What names the cluster."""
     access = google.access(context.settings, params.connection, params.project)
-    with google.explained(f"Dataproc cluster {params.cluster_name}"):
+    with answers.explained(f"Dataproc cluster {params.cluster_name}"):
         project = google.project_of(access, local=google.local_dataproc() is not None)
     return {
         "connection": params.connection,
@@ -47,12 +50,14 @@ def request_id(context: TaskContext) -> str:
 
 
 def get(context: TaskContext, handle: Handle) -> Cluster | None:
-    """The cluster as it is now, if there is one."""
+    """The cluster as it is now, if there is one: that there is none is believed the second time."""
     client = client_of(context, handle)
-    try:
-        return google.call(context.log, client.get_cluster, request=name_of(handle), retry=None)
-    except NotFound:
-        return None
+    for pause in (_SURE, 0.0):
+        try:
+            return google.call(context.log, client.get_cluster, request=name_of(handle), retry=None)
+        except NotFound:
+            time.sleep(pause)
+    return None
 
 
 def delete(context: TaskContext, handle: Handle, cluster: Cluster, **fields: Any) -> str | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from google.cloud.dataproc_v1 import ClusterStatus
+from typing import Any
 
 from pydag_dist.dag.dataproc_params import DataprocDeleteCluster
-from workers import google
+from workers import answers, google
 from workers.errors import TaskFailed
 from workers.operators import dataproc_clusters as clusters
 from workers.operators.base import (
@@ -16,8 +16,6 @@ from workers.operators.base import (
     TaskContext,
     parsed_params,
 )
-
-State = ClusterStatus.State
 
 
 class DeleteCluster(RemoteOperator):
@@ -37,7 +35,7 @@ class DeleteCluster(RemoteOperator):
         params = parsed_params(context, DataprocDeleteCluster)
         handle = self.handle(context)
         name = handle["cluster_name"]
-        with google.explained(f"deleting Dataproc cluster {name}"):
+        with answers.explained(f"deleting Dataproc cluster {name}"):
             cluster = clusters.get(context, handle)
             if cluster is None:
                 context.log.info("Dataproc cluster %s is gone already", name)
@@ -55,11 +53,16 @@ class DeleteCluster(RemoteOperator):
     def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
         """Ask for the cluster: it is deleted when it isn't found, or is another one."""
         name = handle["cluster_name"]
-        with google.explained(f"deleting Dataproc cluster {name}"):
+        with answers.asking(f"deleting Dataproc cluster {name}"):
             cluster = clusters.get(context, handle) if handle["uuid"] else None
-            if cluster is not None and cluster.cluster_uuid == handle["uuid"]:
-                self._check(context, handle)
-                return Pending(f"Dataproc cluster {name} {cluster.status.state.name}")
+            is_it = cluster is not None and cluster.cluster_uuid == handle["uuid"]
+            deletion = self._deletion(context, handle) if is_it else None
+        if cluster is not None and is_it:
+            if deletion and deletion.done and deletion.error.code:
+                raise TaskFailed(
+                    f"Dataproc could not delete cluster {name}: {deletion.error.message}"
+                )
+            return Pending(f"Dataproc cluster {name} {cluster.status.state.name}")
         return Done(
             {
                 "cluster_name": name,
@@ -72,12 +75,8 @@ class DeleteCluster(RemoteOperator):
     def cancel(self, context: TaskContext, handle: Handle) -> None:
         """A deletion can't be called back; it ends by itself."""
 
-    def _check(self, context: TaskContext, handle: Handle) -> None:
-        """A deletion that failed leaves a cluster that nobody deletes any more."""
+    def _deletion(self, context: TaskContext, handle: Handle) -> Any:
+        """Its operation: one that failed leaves a cluster that nobody deletes any more."""
         if handle["operation"] is None:
-            return
-        found = clusters.operation(context, handle, handle["operation"])
-        if found.done and found.error.code:
-            raise TaskFailed(
-                f"Dataproc could not delete cluster {handle['cluster_name']}: {found.error.message}"
-            )
+            return None
+        return clusters.operation(context, handle, handle["operation"])

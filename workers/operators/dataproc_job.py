@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from google.api_core.exceptions import AlreadyExists, FailedPrecondition, NotFound
+from google.api_core.exceptions import AlreadyExists, FailedPrecondition
 from google.cloud.dataproc_v1 import Job, JobStatus, ListJobsRequest
 
 from pydag_dist.dag.dataproc_params import DataprocSubmitJob
-from workers import google, remote_ids
+from workers import answers, google, remote_ids
 from workers.operators import driver_output, spark_work
 from workers.operators.base import (
     Asked,
@@ -21,7 +22,7 @@ from workers.operators.base import (
     parsed_params,
     wait_until_over,
 )
-from workers.operators.polling import ListedOperator
+from workers.operators.polling import ListedOperator, is_there
 
 State = JobStatus.State
 FINAL = (State.DONE, State.ERROR, State.CANCELLED)
@@ -69,7 +70,7 @@ class SubmitJob(ListedOperator):
         job_id = remote_ids.job_id(
             "dataproc", context.dag_id, context.run_id, context.task_id, context.try_number
         )
-        with google.explained(f"Dataproc job {job_id}"):
+        with answers.explained(f"Dataproc job {job_id}"):
             project = google.project_of(access, local=self.local())
         return {
             "connection": spec.connection,
@@ -85,7 +86,7 @@ class SubmitJob(ListedOperator):
         spec = self.spec(context)
         handle = self.handle(context)
         job_id, project = handle["job_id"], handle["project"]
-        with google.explained(f"Dataproc job {job_id}"):
+        with answers.explained(f"Dataproc job {job_id}"):
             job = Job(
                 reference={"project_id": project, "job_id": job_id},
                 placement={"cluster_name": spec.cluster_name},
@@ -103,8 +104,9 @@ class SubmitJob(ListedOperator):
 
     def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
         """Ask for the job, and log what its driver has printed since."""
-        with google.explained(f"Dataproc job {handle['job_id']}"):
-            return self.progress(context, handle, _get(context, handle))
+        with answers.asking(f"Dataproc job {handle['job_id']}"):
+            found = _get(context, handle)
+        return self.progress(context, handle, found)
 
     def progress(self, context: TaskContext, handle: Handle, job: Job) -> Pending | Done:
         """How a job comes along; logs what its driver has printed since."""
@@ -143,19 +145,27 @@ class SubmitJob(ListedOperator):
         """Ids are unique within a project's region."""
         return str(handle["job_id"])
 
+    def job(self, context: TaskContext, handle: Handle) -> Job:
+        """The job as Dataproc has it now."""
+        return _get(context, handle)
+
+    def ended(self, job: Job) -> bool | None:
+        """Whether a job has ended well; None if it has not ended."""
+        return job.status.state == State.DONE if job.status.state in FINAL else None
+
     def cancel(self, context: TaskContext, handle: Handle) -> None:
         """Tell Dataproc to stop the job, and wait until it has."""
         name = f"Dataproc job {handle['job_id']}"
-        with google.explained(f"cancelling {name}"):
+        with answers.asking(f"cancelling {name}"):
             client = _client(context, handle)
             try:
-                google.call(context.log, client.cancel_job, request=_name(handle), retry=None)
-            except NotFound as error:
-                context.log.info("nothing to cancel: %s", error.message)
-                return
+                if not is_there(
+                    context, partial(client.cancel_job, request=_name(handle), retry=None)
+                ):
+                    return
             except FailedPrecondition as error:  # it has ended, or is being cancelled
                 context.log.info("%s", error.message)
-            wait_until_over(context, name, lambda: _get(context, handle).status.state in FINAL)
+        wait_until_over(context, name, lambda: self.is_over(context, handle))
 
 
 def _client(context: TaskContext, handle: Handle) -> google.JobClient:

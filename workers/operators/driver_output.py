@@ -15,7 +15,7 @@ from google.api_core.exceptions import GoogleAPIError, NotFound, RequestRangeNot
 from google.api_core.retry import Retry
 from google.auth.exceptions import GoogleAuthError
 
-from workers import google, patience
+from workers import answers, google, patience
 from workers.operators.base import TaskContext
 
 _CHUNK = 1 << 20  # bytes of one read
@@ -77,7 +77,7 @@ def last_lines(cursor: Cursor) -> str:
 def _read(bucket: Any, name: str, offset: int) -> bytes | None:
     """At most a chunk from `offset`, nothing if there is no more; None if there is no object."""
     retry = Retry(
-        predicate=google.transient, initial=0.1, timeout=min(_PATIENCE, patience.of_call())
+        predicate=answers.transient, initial=0.1, timeout=min(_PATIENCE, patience.of_call())
     )
     try:
         data: bytes = retry(bucket.blob(name).download_as_bytes)(

@@ -10,7 +10,7 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud.storage import Blob, Client
 
 from pydag_dist.dag.gcs_params import GcsCompose
-from workers import google, remote_ids
+from workers import answers, google, remote_ids
 from workers.errors import TaskFailed
 from workers.operators.base import TaskContext, parsed_params
 from workers.operators.cached import CachedOperator, Inputs, Version
@@ -30,7 +30,7 @@ class Compose(CachedOperator):
     def execute(self, context: TaskContext) -> dict[str, Any]:
         """Compose, unless this try has."""
         params = parsed_params(context, GcsCompose)
-        with google.explained(f"composing {params.destination}"):
+        with answers.explained(f"composing {params.destination}"):
             client = client_of(context, params.connection)
             made = _Composer(context, client, Uri.of(params.destination)).made(params)
         return {
@@ -43,7 +43,7 @@ class Compose(CachedOperator):
     def inputs(self, context: TaskContext) -> Inputs:
         """The sources."""
         params = parsed_params(context, GcsCompose)
-        with google.explained("what is composed"):
+        with answers.explained("what is composed"):
             client = client_of(context, params.connection)
             reads = there((uri, object_version(context, client, uri)) for uri in params.sources)
         return Inputs({"params": context.params}, reads, [params.destination])
@@ -51,7 +51,7 @@ class Compose(CachedOperator):
     def written(self, context: TaskContext, names: Sequence[str]) -> dict[str, Version]:
         """The composed object."""
         params = parsed_params(context, GcsCompose)
-        with google.explained(f"what is at {params.destination}"):
+        with answers.explained(f"what is at {params.destination}"):
             client = client_of(context, params.connection)
             return there((name, object_version(context, client, name)) for name in names)
 

@@ -12,7 +12,7 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud.storage import Blob, Client
 
 from pydag_dist.dag.gcs_params import GcsCopy
-from workers import google
+from workers import answers, google
 from workers.errors import TaskFailed
 from workers.operators.base import TaskContext, parsed_params
 from workers.operators.cached import CachedOperator, Inputs, Version
@@ -33,7 +33,7 @@ class Copy(CachedOperator):
     def execute(self, context: TaskContext) -> dict[str, Any]:
         """Copy what is not there yet."""
         params = parsed_params(context, GcsCopy)
-        with google.explained(f"copying {params.source} to {params.destination}"):
+        with answers.explained(f"copying {params.source} to {params.destination}"):
             client = client_of(context, params.connection)
             copier = _Copier(context, client, overwrite=params.overwrite)
             each(_pairs(context, client, params), copier.copy, copier.count)
@@ -49,7 +49,7 @@ class Copy(CachedOperator):
     def inputs(self, context: TaskContext) -> Inputs:
         """The source's objects."""
         params = parsed_params(context, GcsCopy)
-        with google.explained(f"what is in {params.source}"):
+        with answers.explained(f"what is in {params.source}"):
             client = client_of(context, params.connection)
             reads = version_of(blob for blob, _ in _pairs(context, client, params))
         return Inputs({"params": context.params}, {params.source: reads}, [params.destination])
@@ -57,7 +57,7 @@ class Copy(CachedOperator):
     def written(self, context: TaskContext, names: Sequence[str]) -> dict[str, Version]:
         """Of the destination's objects those that are, or were, copied to."""
         params = parsed_params(context, GcsCopy)
-        with google.explained(f"what is in {params.destination}"):
+        with answers.explained(f"what is in {params.destination}"):
             client = client_of(context, params.connection)
             targets = {target.name for _, target in _pairs(context, client, params)}
             to = Uri.of(params.destination)

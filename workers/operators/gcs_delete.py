@@ -12,7 +12,7 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud.storage import Blob, Client
 
 from pydag_dist.dag.gcs_params import GcsDelete
-from workers import google
+from workers import answers, google
 from workers.operators.base import Operator, TaskContext, parsed_params
 from workers.operators.gcs import Uri, blob_at, blobs, client_of, each
 
@@ -24,7 +24,7 @@ class Delete(Operator):
         """Delete what is there."""
         params = parsed_params(context, GcsDelete)
         outcomes: Counter[bool] = Counter()
-        with google.explained("deleting objects"):
+        with answers.explained("deleting objects"):
             client = client_of(context, params.connection)
             found = _found(context, client, [Uri.of(uri) for uri in params.uris])
             each(found, partial(_delete, context), lambda gone: outcomes.update([gone]))

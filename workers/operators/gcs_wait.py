@@ -14,7 +14,7 @@ from google.api_core.exceptions import NotFound
 from google.cloud.storage import Blob, Client
 
 from pydag_dist.dag.gcs_params import GcsWaitObject
-from workers import google, patience
+from workers import answers, google, patience
 from workers.errors import RemoteStateUnknown, TaskFailed
 from workers.operators.base import (
     Answer,
@@ -122,7 +122,7 @@ class _Lister:
     def found(self, together: list[Search]) -> dict[Search, list[Blob]]:
         """What there is for each; `together` are objects of one folder, or one of another kind."""
         first = together[0]
-        with google.explained(f"looking for {first}"):
+        with answers.explained(f"looking for {first}"):
             try:
                 if first.kind == "object":
                     return self._objects(first.bucket, together)

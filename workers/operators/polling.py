@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
+import time
 from abc import abstractmethod
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, ClassVar
 
-from google.api_core.exceptions import GoogleAPICallError
-from google.auth.exceptions import GoogleAuthError
+from google.api_core.exceptions import NotFound
 
-from workers import google, patience
+from workers import answers, google, patience
 from workers.errors import RemoteStateUnknown, TaskFailed
 from workers.operators.base import (
     Answer,
@@ -27,6 +27,7 @@ from workers.operators.base import (
 
 _AT_ONCE = 8  # calls; Google's clients are safe to share among threads
 _WORTH_A_LIST = 3  # jobs
+_SURE = 0.5  # seconds until what was not found is asked for again
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,19 @@ def answers_at_once(
                 yield one, answered
 
 
+def is_there(context: TaskContext, call: Callable[..., Any]) -> bool:
+    """Whether Google knows what a call names: `NotFound` is believed when it is said twice."""
+    for pause in (_SURE, 0.0):
+        try:
+            google.call(context.log, call)
+        except NotFound as error:
+            context.log.info("%s", error.message)
+            time.sleep(pause)
+        else:
+            return True
+    return False
+
+
 class ListedOperator(RemoteOperator):
     """A remote job of a service that lists those that have not ended: only the others are polled.
 
@@ -76,6 +90,33 @@ class ListedOperator(RemoteOperator):
     @abstractmethod
     def progress(self, context: TaskContext, handle: Handle, job: Any) -> Pending | Done:
         """What `poll` says of such a job."""
+
+    @abstractmethod
+    def job(self, context: TaskContext, handle: Handle) -> Any:
+        """The try's job as it is now; Google's own `NotFound` if there is none."""
+
+    @abstractmethod
+    def ended(self, job: Any) -> bool | None:
+        """Whether a job has ended well; None if it has not ended."""
+
+    def is_over(self, context: TaskContext, handle: Handle) -> bool:
+        """Whether the try's job has ended; `RemoteStateUnknown` if the service can't tell."""
+        with answers.asking(f"{self.kind}: whether one has stopped"):
+            return self.ended(self.job(context, handle)) is not None
+
+    def look(self, context: TaskContext, handle: Handle) -> Answer | None:
+        """How a job is that was told to stop."""
+        with answers.asking(f"{self.kind}: what an earlier try left"):
+            try:
+                job = self.job(context, handle)
+            except NotFound:
+                return None
+        match self.ended(job):
+            case None:
+                return Pending(f"{self.kind}: what an earlier try left runs on")
+            case False:
+                return TaskFailed("it has ended, and not well")
+        return self.answer(Asked(context, handle))
 
     def poll_many(self, asked: Sequence[Asked]) -> Iterator[tuple[Asked, Answer]]:
         """One list a place has the jobs that still run; only the others are asked for."""
@@ -101,7 +142,8 @@ class ListedOperator(RemoteOperator):
             return {}
         try:
             return google.call(log, partial(self.active, asked))
-        except (GoogleAPICallError, GoogleAuthError, TaskFailed) as error:
-            # Whoever may not list is told by the polls what is wrong, if anything is.
+        except RemoteStateUnknown:
+            raise
+        except Exception as error:  # noqa: BLE001  whoever may not list, or can't read the list
             log.warning("%s can't be listed, they are asked for one by one: %s", self.kind, error)
             return {}

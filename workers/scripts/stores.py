@@ -15,7 +15,7 @@ from google.cloud.storage import Blob
 from pydantic import SecretStr
 
 from pydag_dist.dag.script import ScriptPath
-from workers import google
+from workers import answers, google
 from workers.errors import TaskFailed
 from workers.operators.base import TaskContext
 
@@ -60,7 +60,7 @@ class Gcs(Store):
         """The content of one generation, whatever is written meanwhile."""
         for _ in range(_READS):
             blob = self._blob()
-            with google.explained(self._what):
+            with answers.explained(self._what):
                 try:
                     data = google.call(self.context.log, blob.download_as_bytes, retry=None)
                 except NotFound:  # another generation took its place
@@ -73,7 +73,7 @@ class Gcs(Store):
         return f"script {self.path} (gs://{self.path.bucket}/{self.path.object_name})"
 
     def _blob(self) -> Blob:
-        with google.explained(self._what):
+        with answers.explained(self._what):
             access = google.access(self.context.settings, self.connection)
             bucket = google.storage_client(access).bucket(self.path.bucket)
             blob = google.call(self.context.log, bucket.get_blob, self.path.object_name, retry=None)

@@ -1,17 +1,18 @@
 -- A try's life with its worker: claim, release, renew.
 
 -- run, task, try, push, worker, its process -> the task's spec and whether to run or to cancel it,
--- or why the message is to be ignored
+-- then the tries up to which none left anything that matters; or why the message is to be ignored
 function OPERATIONS.claim(run, task, try, push_number, worker, process)
   local state, why = planned(run)
   if not state then return { 'no', why } end
   local record = load_record(run, task)
   if not record then return { 'no', 'unknown' } end
   if record.try ~= tonumber(try) then return { 'no', 'another try' } end
-  local order, spec = 'run', load_spec(run, task)
+  local order, spec, before = 'run', load_spec(run, task), '0'
+  if record.try > 1 then before = call('HGET', run_key(run, 'out'), 'b/' .. task) or '0' end
   if record.state == 'running' and record.token == push_number and record.worker == worker
      and (record.process == process or record.process == '') then
-    return { 'run', spec }   -- the answer to the first claim got lost, or a renewal took it back
+    return { 'run', spec, before }   -- the answer to the first claim got lost, or a renewal took it back
   elseif record.state == 'cancelling' and record.token == '' then
     order = 'cancel'
   elseif record.state == 'queued' then
@@ -27,7 +28,7 @@ function OPERATIONS.claim(run, task, try, push_number, worker, process)
   call('ZREM', key('queued'), run .. '/' .. task)
   call('ZADD', key('leases'), text(NOW + LEASE), run .. '/' .. task)
   event(run, 'kind', 'task', 'task', task, 'state', record.state, 'try', try, 'worker', worker)
-  return { order, spec }
+  return { order, spec, before }
 end
 
 -- Whether the try is the token's: 'yours' (running, cancelling or polled), 'back' (nobody else has
@@ -68,12 +69,17 @@ local POISON = {
         .. 'its workers died, were paused, or could not reach Redis',
 }
 
+-- A resumed run goes on with the same try, to find out how its work is.
+local function fail_unknown(run, task, record, err)
+  call('HSET', run_key(run, 'out'), 'e/' .. task, err)
+  record.reason = 'poison'
+  end_task(run, task, record, 'failed', load_plan(run, task), 'error', err)
+end
+
 local function fail_poisoned(run, task, record, counter, last)
   local reason = string.format(POISON[counter], record[counter])
   if last and last ~= '' then reason = reason .. '. The last time: ' .. last end
-  call('HSET', run_key(run, 'out'), 'e/' .. task, reason)
-  record.reason = 'poison'
-  end_task(run, task, record, 'failed', load_plan(run, task), 'error', reason)
+  fail_unknown(run, task, record, reason)
 end
 
 -- Nobody runs the try any more, and nobody knows how its work is.
@@ -88,8 +94,8 @@ local function abandon(run, task, record, counter, limit, last)
   end
 end
 
--- run, task, try, token, outcome (success | failed | stopped | dead | revoked), result as JSON or '',
--- error or '', downstream tasks that a branch skips (space separated), into how many children tasks
+-- run, task, try, token, outcome (success | failed | stopped | dead | lost | revoked), result as JSON
+-- or '', error or '', downstream tasks that a branch skips (space separated), into how many children tasks
 -- expand over the result
 function OPERATIONS.release(run, task, try, token, outcome, result, err, skips, expansions)
   local state, why = planned(run)
@@ -121,7 +127,10 @@ function OPERATIONS.release(run, task, try, token, outcome, result, err, skips, 
   elseif outcome == 'revoked' then
     if record.state ~= 'cancelling' then record.state, record.reason = 'cancelling', 'cancel' end
     ask_to_cancel(run, task, record)
-  elseif outcome == 'dead' or (outcome == 'stopped' and record.state ~= 'cancelling') then
+  elseif outcome == 'lost' and record.state ~= 'cancelling' then
+    fail_unknown(run, task, record, err)
+  elseif outcome == 'dead' or outcome == 'lost'
+         or (outcome == 'stopped' and record.state ~= 'cancelling') then
     abandon(run, task, record, 'deaths', MAX_DEATHS, err)
   elseif record.state == 'cancelling' then
     stopped(run, task, record)

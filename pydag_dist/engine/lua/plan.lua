@@ -140,7 +140,16 @@ function OPERATIONS.plan_chunk(run, token, rows)
         call('HSET', run_key(run, 'tasks'), task, call('HGET', run_key(run, 'kept'), task))
       else
         local record = new_record(row)
-        if row.again then note(run, task, record, row.state) else save_record(run, task, record) end
+        if row.again then
+          local before = call('HGET', run_key(run, 'kept'), task)
+          before = before and unpack_record(before)
+          if before and before.state == 'success' then
+            call('HSET', run_key(run, 'out'), 'b/' .. task, before.try)
+          end
+          note(run, task, record, row.state)
+        else
+          save_record(run, task, record)
+        end
         call('HDEL', run_key(run, 'out'), 'r/' .. task, 'e/' .. task, 's/' .. task, 'x/' .. task)
         for _, expanded in ipairs(row.lists_for) do
           call('HDEL', run_key(run, 'out'), 'n/' .. expanded)

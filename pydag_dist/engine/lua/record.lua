@@ -12,7 +12,7 @@ local FIELDS = {
   'ok', 'bad', 'dead_up', 'skips',  -- how many of these ended so: their sum is never above it
   'deaths',      -- children that died while they ran this try
   'losses',      -- leases of this try that expired
-  'reason',      -- why it is cancelling: cancel or timeout; or of its failure, if poison
+  'reason',      -- why it is cancelling: cancel or timeout; or of its failure: poison (and `lost`)
   'ready_at', 'queued_at', 'started_at', 'ended_at',  -- µs, or empty
   'worker',
   'process',     -- of that worker, which claimed it: it may ask again if the answer got lost

@@ -25,6 +25,8 @@
 --   release success:                     running | cancelling -> success
 --   release failed:                      running -> up_for_retry while tries are left, else failed
 --   release dead (a child died):         running -> ready, same try; the 3rd time -> failed
+--   release lost:                        running | deferred -> failed, since nobody could tell for
+--                                        long how its remote job is; cancelling: as if dead
 --   tick, lease expired:                 running -> ready, same try; the 20th time -> failed
 --   tick, message gone:                  queued -> queued, pushed again
 --   tick, no worker for the queue:       queued -> ready
@@ -43,8 +45,8 @@
 --   release failed | stopped:            cancelling -> cancelled; by timeout as `failed` above
 --   release dead, lease expired:         cancelling -> cancelling: a message asks some worker to
 --                                        cancel the remote job; without one as `stopped`
---   resume (plan_begin..plan_commit):    what did not succeed -> none, next try; after poison the
---                                        same try, since nobody knows how its remote job is
+--   resume (plan_begin..plan_commit):    what did not succeed -> none, next try; after poison and
+--                                        `lost` the same try, since nobody knows how its job is
 --   restore (likewise):                  what had not ended when Redis lost it -> none, same try
 --
 -- KEYS                            all under the prefix; a run has a constant number of them
@@ -91,7 +93,8 @@
 --   run:ID:out       hash    "r/task" -> result as JSON, "e/task" -> error, "s/task" -> the
 --                            downstream tasks that a branch skips, "n/task" -> into how many it
 --                            expands, "x/task" -> how far it has (expansion.lua), "d/task" -> its
---                            group and handle while it is deferred
+--                            group and handle while it is deferred, "b/task" -> its last try that
+--                            succeeded and was to run again all the same
 --   run:ID:ready     zset    "queue/rank/task", all of score 0: lexical order is priority order
 --   run:ID:active    set     tasks that count against `processors`
 --   run:ID:work      list    "task/k state": chunks that still have to hear of an ended upstream;

@@ -306,6 +306,8 @@ def test_a_job_that_cannot_be_asked_for_after_a_conflict_is_not_a_failed_one(cli
     assert not away
     away.extend([True] * 3)
     monkeypatch.setattr(patience, "CALL", 0.0)
+    assert query.submit(task()) == handle | {"created": None}  # the polls ask for it
+    client.raised = Conflict("Already Exists: something")
     with pytest.raises(RemoteStateUnknown):
         query.submit(task())
 

@@ -83,6 +83,7 @@ def clusters(monkeypatch):
     clusters = Clusters()
     monkeypatch.setenv("DATAPROC_EMULATOR_HOST", "127.0.0.1:1")
     monkeypatch.setattr(google, "cluster_client", lambda _access, _region: clusters)
+    monkeypatch.setattr("workers.operators.dataproc_clusters._SURE", 0.0)
     return clusters
 
 
@@ -219,9 +220,17 @@ def test_an_idle_cluster_is_deleted_unless_the_params_say_never(clusters, params
     assert (ttl.total_seconds() if ttl else 0) == seconds
 
 
-def test_a_cluster_that_vanishes_fails_the_task(clusters):
+def test_a_cluster_that_vanishes_for_a_minute_fails_the_task(clusters, monkeypatch):
     handle = create.submit(task())
+    cluster = clusters.found[NAME]
     clusters.vanish()
+    assert create.poll(task(), handle) == Pending("Dataproc cluster cluster-1 is not found")
+    clusters.found[NAME] = cluster  # the service was mistaken
+    assert create.poll(task(), handle) == Pending("Dataproc cluster cluster-1 CREATING")
+    assert handle["missing_since"] is None
+    clusters.vanish()
+    create.poll(task(), handle)
+    monkeypatch.setattr("workers.operators.dataproc_cluster._MISSING", 0.0)
     with pytest.raises(TaskFailed, match="was deleted while it was waited for"):
         create.poll(task(), handle)
 

@@ -10,8 +10,9 @@ from google.auth.exceptions import DefaultCredentialsError
 
 from tests.unit.workers.support import Log
 from workers import google, patience
+from workers.answers import explained
 from workers.errors import RemoteStateUnknown, TaskFailed
-from workers.google import Access, access, call, explained
+from workers.google import Access, access, call
 from workers.settings import WorkerSettings
 
 
@@ -110,7 +111,7 @@ def test_a_lasting_error_goes_through_at_once(error):
 
 
 def test_an_error_that_does_not_pass_leaves_the_state_unknown():
-    said = "no answer in 0 s; the last error was ServiceUnavailable: 503 away"
+    said = "no answer in 0 s; the last error: ServiceUnavailable: 503 away"
 
     def be_away(timeout):
         raise exceptions.ServiceUnavailable("away")

@@ -11,7 +11,7 @@ from google.cloud.dataproc_v1 import Job
 
 from tests.unit.workers.support import Log, context
 from workers import google, patience
-from workers.errors import TaskFailed
+from workers.errors import RemoteStateUnknown, TaskFailed
 from workers.operators import Asked, Done, Pending, RemoteOperator, find
 from workers.operators.polling import answers_at_once, by_place
 
@@ -129,8 +129,31 @@ def test_one_error_harms_no_other(jobs):
     one, wrong, other = answers(query, asked).values()
     assert isinstance(one, Done)
     assert isinstance(other, Done)
-    assert isinstance(wrong, TaskFailed)
+    assert isinstance(wrong, RemoteStateUnknown)
+    assert wrong.lasting
     assert "no job" in str(wrong)
+
+
+def test_jobs_whose_creation_nobody_saw_are_listed_with_the_others(jobs):
+    """Another client's job, a restored one: `created` is empty until a poll has found it."""
+    asked = jobs.asked("RUNNING", "DONE", "PENDING", "RUNNING")
+    asked[0].handle["created"] = None
+    found = answers(query, asked)
+    assert [type(found[one]) for one in asked] == [Pending, Done, Pending, Pending]
+    (listed,) = jobs.listed
+    assert listed["min_creation_time"].timestamp() == jobs.start + 1
+    for one in asked:
+        one.handle["created"] = None
+    assert [type(answer) for answer in answers(query, asked).values()] == [
+        Pending, Done, Pending, Pending,
+    ]  # fmt: skip
+    assert len(jobs.listed) == 1
+
+
+def test_a_list_that_nobody_can_read_harms_no_poll(jobs):
+    jobs.error = KeyError("jobReference")
+    found = answers(query, jobs.asked("RUNNING", "DONE", "RUNNING"))
+    assert [type(answer) for answer in found.values()] == [Pending, Done, Pending]
 
 
 def test_what_there_is_no_time_for_gets_no_answer(jobs):

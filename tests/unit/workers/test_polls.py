@@ -53,6 +53,7 @@ class Scripted(RemoteOperator):
         "pending": Pending("RUNNING"),
         "failed": TaskFailed("the job failed"),
         "unknown": RemoteStateUnknown("no answer"),
+        "lasting": RemoteStateUnknown("NOT_FOUND", lasting=True),
         "bug": KeyError("mine"),
         "big": Done("x" * 70_000),
         "list": Done([1, 2, 3]),
@@ -128,6 +129,7 @@ def test_what_has_ended_is_released_and_the_rest_given_back_in_one_call(engine):
         "handle": {"seen": 1},
         "interval": 3.0,
         "state": "RUNNING",
+        "unknown_since": None,
     }
     assert json.loads(unknown.handle)["interval"] == 2.0
     assert lines(engine, "pending") == ["RUNNING"]
@@ -135,14 +137,48 @@ def test_what_has_ended_is_released_and_the_rest_given_back_in_one_call(engine):
     assert lines(engine, "unknown") == ["no answer"]
 
 
-def test_an_unexpected_error_fails_its_own_try_only(engine):
+def test_an_unexpected_error_says_nothing_of_the_job(engine):
     due(engine, "bug", "done")
     poll()
-    outcome, _, error, *_ = engine.released["bug"]
-    assert (outcome, error) == ("failed", "KeyError: 'mine'")
+    assert list(engine.released) == ["done"]
+    ((bug,),) = engine.deferred
+    state = "acme.x can't tell how its job is: KeyError: 'mine'"
+    assert json.loads(bug.handle)["state"] == state
+    assert lines(engine, "bug")[-1] == state
     assert "Traceback (most recent call last):" in lines(engine, "bug")
-    assert engine.released["done"][0] == "success"
-    assert engine.deferred == []
+
+
+@pytest.mark.parametrize("answer", ["lasting", "bug"])
+def test_a_job_that_nobody_can_tell_of_for_long_ends_its_task_with_its_try(
+    engine, monkeypatch, answer
+):
+    due(engine, answer)
+    poll()
+    ((given,),) = engine.deferred
+    monkeypatch.setattr("workers.operators.base.LOST_AFTER", 0.0)
+    engine.due = [Due(given.held, engine.due[0].spec, given.handle)]
+    poll()
+    outcome, _, error, *_ = engine.released[answer]
+    assert outcome == "lost"
+    assert error.startswith("nobody knows how its remote job is: for 0 minutes the answer was: ")
+    assert "`pydag resume run`" in error
+
+
+def test_an_answer_of_the_service_begins_the_time_anew_and_a_passing_error_has_no_end(
+    engine, monkeypatch
+):
+    due(engine, "lasting", "unknown")
+    poll()
+    wait = json.loads(engine.deferred[0][0].handle)
+    assert wait["unknown_since"] is not None
+    monkeypatch.setattr("workers.operators.base.LOST_AFTER", 0.0)
+    spec = engine.due[0].spec | {"params": {"is": "pending"}}
+    engine.due = [Due(HELD, spec, json.dumps(wait)), engine.due[1]]
+    poll()
+    pending, unknown = (json.loads(given.handle) for given in engine.deferred[1])
+    assert (pending["state"], pending["unknown_since"]) == ("RUNNING", None)
+    assert unknown["unknown_since"] is None
+    assert engine.released == {}
 
 
 def test_a_result_that_is_too_big_fails_the_try(engine):
@@ -167,13 +203,13 @@ def test_params_are_rendered_before_the_operator_sees_them(engine):
     assert engine.released["pending"][0] == "success"
 
 
-def test_a_value_that_is_missing_fails_the_try_alone(engine):
+def test_a_value_that_is_missing_says_nothing_of_the_job(engine):
     template = {"params": {}, "logical_date": "2026-11-22T18:00:00+00:00", "tasks": ["up"]}
     due(engine, "pending", params={"is": "{{ tasks.up.result.no }}"}, template=template)
     due(engine, "done")
     poll()
-    assert engine.released["pending"][0] == "failed"
-    assert engine.released["done"][0] == "success"
+    assert list(engine.released) == ["done"]
+    assert engine.deferred[0][0].held.task == "pending"
 
 
 def test_those_for_whom_there_was_no_time_are_polled_soon(engine, monkeypatch):
