@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydag_dist.dag.fields import MAX_CHILDREN
 from pydag_dist.dag.jsontext import dotted
@@ -12,6 +12,9 @@ from pydag_dist.dag.templates import MARK, at_path, parsed
 from pydag_dist.engine import Held
 from workers.errors import TaskFailed
 
+if TYPE_CHECKING:
+    from pydag_dist.dag.rendering import Rendering
+
 Results = Callable[[Sequence[str]], dict[str, Any]]
 
 
@@ -19,17 +22,20 @@ def rendered(held: Held, spec: Mapping[str, Any], results: Results) -> dict[str,
     """The params of a task's spec, with values in the place of templates.
 
     `results` is asked once for the results of tasks by their ids. What is rendered is not looked
-    at again: no value of a run becomes a template. Raises `TaskFailed` if a value is missing.
+    at again: no value of a run becomes a template. Raises `TaskFailed` if a value is missing, or if
+    all templates together take too much.
     """
     params: dict[str, Any] = spec["params"]
     if "template" not in spec:
         return params
-    names = _names(held, spec, results)
-    return {key: _render(value, names, (key,)) for key, value in params.items()}
+    from pydag_dist.dag.rendering import Rendering  # noqa: PLC0415  imported by few tasks
+
+    names, rendering = _names(held, spec, results), Rendering()
+    return {key: _render(value, names, rendering, (key,)) for key, value in params.items()}
 
 
 def _names(held: Held, spec: Mapping[str, Any], results: Results) -> dict[str, Any]:
-    from pydag_dist.dag.filters import Params  # noqa: PLC0415  imports Jinja2, which few tasks need
+    from pydag_dist.dag.rendering import Params  # noqa: PLC0415  imported by few tasks
 
     template = spec["template"]
     expand = spec.get("expand")
@@ -58,16 +64,18 @@ def _names(held: Held, spec: Mapping[str, Any], results: Results) -> dict[str, A
     return names
 
 
-def _render(value: Any, names: Mapping[str, Any], path: tuple[str | int, ...]) -> Any:
+def _render(
+    value: Any, names: Mapping[str, Any], rendering: Rendering, path: tuple[str | int, ...]
+) -> Any:
     if isinstance(value, str) and MARK in value:
         try:
-            return parsed(value).render(names)
+            return parsed(value).render(names, rendering)
         except ValueError as error:
             raise TaskFailed(f"{dotted(('params', *path))}: template {error}") from None
     if isinstance(value, dict):
-        return {key: _render(item, names, (*path, key)) for key, item in value.items()}
+        return {key: _render(item, names, rendering, (*path, key)) for key, item in value.items()}
     if isinstance(value, list):
-        return [_render(item, names, (*path, place)) for place, item in enumerate(value)]
+        return [_render(item, names, rendering, (*path, place)) for place, item in enumerate(value)]
     return value
 
 

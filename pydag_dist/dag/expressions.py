@@ -1,24 +1,25 @@
-"""The language of templates: Jinja2's expressions over JSON, in a sandbox without Python in it.
+"""The language of templates: the expressions that Jinja2's parser reads, over values of JSON.
 
 There are values of JSON, operators, filters and tests; no statements, calls or methods. A dot
 reaches keys only, never an attribute of a Python object, so ``tasks.x.result.items`` is the key
-``items``. No operator or filter makes a text longer than `MAX_TEXT`, whatever it is given.
+``items``. Of Jinja2 nothing but the parser is used: its compiler computes constants before anybody
+asks for them, and nothing in it counts what an expression costs (see `evaluation`).
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
-from jinja2 import StrictUndefined, TemplateSyntaxError, Undefined, nodes
-from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-from jinja2.visitor import NodeTransformer
+from jinja2 import Environment, TemplateSyntaxError, nodes
 
 from pydag_dist.dag import filters
+from pydag_dist.dag.evaluation import ALLOWED, Evaluation
 from pydag_dist.dag.messages import did_you_mean
+from pydag_dist.dag.rendering import MAX_BITS, MAX_TEXT, Rendering
 from pydag_dist.dag.script import quote
 from pydag_dist.dag.templates import as_template
 
@@ -36,39 +37,22 @@ NAMES: Final = (
 )
 OF_A_CHILD: Final = frozenset({"item", "index"})
 
-MAX_LEVELS: Final = 40  # of an expression: what Python compiles has at most 200 parentheses
-MAX_BRACKETS: Final = 20  # in each other: Jinja2's parser must not run out of stack in any process
+MAX_LEVELS: Final = 40  # of an expression: it must be computed from any depth of a stack
+MAX_BRACKETS: Final = 20  # in each other: likewise for Jinja2's parser
 MAX_NODES: Final = 2_000  # of a template
 
-_ALLOWED: Final = (
-    nodes.Add,
-    nodes.And,
-    nodes.Compare,
-    nodes.Concat,
-    nodes.CondExpr,
-    nodes.Const,
-    nodes.Dict,
-    nodes.Div,
-    nodes.Filter,
-    nodes.FloorDiv,
-    nodes.Getattr,
-    nodes.Getitem,
-    nodes.Keyword,
-    nodes.List,
-    nodes.Mod,
-    nodes.Mul,
-    nodes.Name,
-    nodes.Neg,
-    nodes.Not,
-    nodes.Operand,
-    nodes.Or,
-    nodes.Pair,
-    nodes.Pos,
-    nodes.Slice,
-    nodes.Sub,
-    nodes.Test,
-    nodes.Tuple,
+_MAX_TOKENS: Final = 5 * MAX_NODES  # before they become nodes
+_MAX_ERROR: Final = 1_000  # characters of an error, which may quote a text
+_REMEMBERED: Final = 2_000  # characters: a tree takes hundreds of times its text
+_TOO_MUCH: Final = (
+    f"has more than {MAX_LEVELS} levels or {MAX_NODES:,} parts: "
+    "compute it in a task, and take the task's result"
 )
+_FUNCTIONS: Final = {"filter": filters.FILTERS, "test": filters.TESTS}
+# The place of the name of a test among a filter's arguments.
+_TESTING: Final = {"select": 0, "reject": 0, "selectattr": 1, "rejectattr": 1}
+
+_ENVIRONMENT: Final = Environment(keep_trailing_newline=True)  # noqa: S701  it only parses
 
 
 class BadTemplate(ValueError):
@@ -84,54 +68,48 @@ class Template:
     names: frozenset[str]
     tasks: frozenset[str]  # whose results it names
     params: frozenset[str] | None  # None: any of them
+    size: int  # parts of its expressions
 
-    def render(self, names: Mapping[str, Any]) -> Any:
+    def render(self, names: Mapping[str, Any], rendering: Rendering | None = None) -> Any:
         """A text; of a template that is nothing but one expression, the expression's value.
 
         In a text, values other than texts stand as JSON writes them. Raises `BadTemplate` if a
-        value is missing or the result too long.
+        value is missing, or if it takes more than what is left of the `rendering`.
         """
+        rendering = rendering or Rendering()
+        evaluation = Evaluation(names, rendering)
         try:
-            values = self._values(names)
-            if len(self.parts) == 1 and not isinstance(self.parts[0], str):
-                return filters.plain(values[0])
-            return filters.join(
-                part if isinstance(part, str) else values.pop(0) for part in self.parts
-            )
+            values = [
+                part if isinstance(part, str) else evaluation.known(part) for part in self.parts
+            ]
+            if len(values) == 1:
+                return rendering.plain(values[0])
+            return rendering.join(values)
         except Exception as error:  # noqa: BLE001  whatever operators and filters raise
-            raise BadTemplate(f"{quote(self.text)}: {error}") from None
-
-    def _values(self, names: Mapping[str, Any]) -> list[Any]:
-        context = self._code.new_context(dict(names))
-        for _ in self._code.root_render_func(context):
-            raise AssertionError  # it only assigns
-        return list(context.vars.values())
-
-    @cached_property
-    def _code(self) -> Any:
-        expressions = [part for part in self.parts if not isinstance(part, str)]
-        body: list[nodes.Node] = [
-            nodes.Assign(nodes.Name(f"value{k}", "store"), expression, lineno=1)
-            for k, expression in enumerate(expressions)
-        ]
-        return _ENVIRONMENT.from_string(nodes.Template(body, lineno=1))
+            raise BadTemplate(f"{quote(self.text)}: {str(error)[:_MAX_ERROR]}") from None
 
 
-@lru_cache(maxsize=1_000)
 def parse(text: str) -> Template:
     """The template; raises `BadTemplate`, whose message says what is wrong with it."""
+    return _parse_again(text) if len(text) <= _REMEMBERED else _parse_once(text)
+
+
+def _parse_once(text: str) -> Template:
     try:
         return _parse(text)
     except TemplateSyntaxError as error:
-        raise BadTemplate(f"{quote(text)}: {error.message}") from None
+        raise BadTemplate(f"{quote(text)}: {(error.message or '')[:_MAX_ERROR]}") from None
     except RecursionError:
         raise BadTemplate(f"{quote(text)}: nested too deeply") from None
-    except BadTemplate as error:
+    except ValueError as error:
         raise BadTemplate(f"{quote(text)}: {error}") from None
 
 
+_parse_again = lru_cache(maxsize=128)(_parse_once)
+
+
 def _parse(text: str) -> Template:
-    _check_brackets(text)
+    _check_size(text)
     parts: list[str | nodes.Expr] = []
     seen = _Seen()
     for statement in _ENVIRONMENT.parse(text).body:
@@ -142,18 +120,25 @@ def _parse(text: str) -> Template:
                 parts.append(node.data)
             else:
                 seen.look_at(node)
-                parts.append(_Joined().visit(node))
+                parts.append(node)
     if all(isinstance(part, str) for part in parts):
         raise BadTemplate("has no expression")
     params = None if seen.all_params else frozenset(seen.params)
-    return Template(text, tuple(parts), frozenset(seen.names), frozenset(seen.tasks), params)
+    names, tasks = frozenset(seen.names), frozenset(seen.tasks)
+    return Template(text, tuple(parts), names, tasks, params, seen.size)
 
 
-def _check_brackets(text: str) -> None:
-    if sum(map(text.count, "([{")) <= MAX_BRACKETS:
+def _check_size(text: str) -> None:
+    """Before Jinja2's parser reads it, which takes what it gets."""
+    if len(text) > MAX_TEXT:
+        raise BadTemplate(f"is longer than {MAX_TEXT:,} characters")
+    if len(text) <= _MAX_TOKENS and sum(map(text.count, "([{")) <= MAX_BRACKETS:
         return
-    depth = 0
+    depth = tokens = 0
     for _, kind, value in _ENVIRONMENT.lex(text):
+        tokens += kind not in ("whitespace", "data")
+        if tokens > _MAX_TOKENS:
+            raise BadTemplate(_TOO_MUCH)
         if kind == "operator":
             depth += (value in "([{") - (value in ")]}")
             if depth > MAX_BRACKETS:
@@ -187,24 +172,23 @@ class _Seen:
         self.tasks: set[str] = set()
         self.params: set[str] = set()
         self.all_params = False
-        self._nodes = 0
+        self.size = 0
 
     def look_at(self, node: nodes.Node, level: int = 1) -> None:
-        self._nodes += 1
+        self.size += 1
         root, keys = _chain(node)
-        if level + len(keys) > MAX_LEVELS or self._nodes > MAX_NODES:
-            raise BadTemplate(
-                f"has more than {MAX_LEVELS} levels or {MAX_NODES:,} parts: "
-                "compute it in a task, and take the task's result"
-            )
+        if level + len(keys) > MAX_LEVELS or self.size > MAX_NODES:
+            raise BadTemplate(_TOO_MUCH)
         if isinstance(node, nodes.Call):
             raise BadTemplate(
                 "has a call or method: templates have filters instead, as in {{ ds | add_days(1) }}"
             )
-        if not isinstance(node, _ALLOWED):
+        if type(node) not in ALLOWED:
             raise BadTemplate(f"has a {type(node).__name__}, which templates can't have")
         if isinstance(node, nodes.Filter | nodes.Test):
             _check_function(node)
+        if isinstance(node, nodes.Const):
+            _check_constant(node.value)
         if isinstance(root, nodes.Name):
             self._note(root.name, keys)
         elif keys:
@@ -235,15 +219,36 @@ class _Seen:
 
 def _check_function(node: nodes.Filter | nodes.Test) -> None:
     kind = type(node).__name__.lower()
-    known = _ENVIRONMENT.filters if kind == "filter" else _ENVIRONMENT.tests
+    known = _FUNCTIONS[kind]
     if node.name not in known:
         hint = did_you_mean(node.name, known) or f"; there are {', '.join(sorted(known))}"
         raise BadTemplate(f"unknown {kind} {quote(node.name)}{hint}")
-    if node.name == "map":
-        # Of a long list, a filter that makes texts longer would make too much of it.
-        mapped = node.args[0].value if node.args and isinstance(node.args[0], nodes.Const) else None
-        if node.args and mapped not in filters.OF_MAP:
-            raise BadTemplate(f"map takes an attribute or one of {', '.join(filters.OF_MAP)}")
+    if node.dyn_args or node.dyn_kwargs:
+        raise BadTemplate(f"{kind} {node.name} has * or **: write its arguments one by one")
+    named: dict[Any, Any] = {pair.key: pair.value for pair in node.kwargs}
+    try:
+        _signature(known[node.name]).bind(None, None, *node.args, **named)
+    except TypeError as error:
+        raise BadTemplate(f"{kind} {node.name}: {error}") from None
+    constants = [_constant(argument) for argument in node.args]
+    if node.name == "map" and constants and constants[0] not in filters.OF_MAP:
+        raise BadTemplate(f"map takes an attribute or one of {', '.join(filters.OF_MAP)}")
+    place = _TESTING.get(node.name, len(constants))
+    if place < len(constants) and constants[place] not in filters.TESTS:
+        raise BadTemplate(f"{node.name} takes one of the tests {', '.join(sorted(filters.TESTS))}")
+
+
+_signature = cache(inspect.signature)
+
+
+def _check_constant(value: Any) -> None:
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        raise BadTemplate("has a number that is too large")
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise BadTemplate("has half a character") from None
 
 
 def _chain(node: nodes.Node) -> tuple[nodes.Node, list[Any]]:
@@ -257,43 +262,3 @@ def _chain(node: nodes.Node) -> tuple[nodes.Node, list[Any]]:
 
 def _constant(key: Any) -> Any:
     return key.value if isinstance(key, nodes.Const) else key
-
-
-class _Joined(NodeTransformer):
-    """``a ~ b`` joins like all else here: up to the longest text, and with values as JSON."""
-
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Filter:  # noqa: N802  Jinja2's name
-        items = nodes.List([self.visit(item) for item in node.nodes], lineno=node.lineno)
-        return nodes.Filter(items, "join", [], [], None, None, lineno=node.lineno)
-
-
-class _Environment(ImmutableSandboxedEnvironment):
-    """Jinja2's sandbox, and in it nothing but values of JSON."""
-
-    intercepted_binops = frozenset({"+", "*", "%"})
-
-    def getattr(self, obj: Any, attribute: str) -> Any:
-        return self.getitem(obj, attribute)
-
-    def getitem(self, obj: Any, argument: Any) -> Any:
-        try:
-            if isinstance(obj, Mapping if isinstance(argument, str) else list | tuple | str):
-                return obj[argument]
-        except (LookupError, TypeError):
-            pass
-        if isinstance(obj, Undefined):
-            filters.fail(obj)
-        return self.undefined(f"{filters.shape(obj)} has no {quote(argument)}")
-
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:  # noqa: ARG002  Jinja2's signature
-        return filters.BINARY[operator](left, right)
-
-
-def _environment() -> _Environment:
-    environment = _Environment(undefined=StrictUndefined, keep_trailing_newline=True)
-    environment.globals.clear()
-    environment.filters = dict(filters.FILTERS)
-    return environment
-
-
-_ENVIRONMENT: Final = _environment()

@@ -11,7 +11,7 @@ from pydag_dist.dag.checks import check_edges, check_task
 from pydag_dist.dag.fields import DagFields, Task
 from pydag_dist.dag.jsontext import Loaded, NotJson, Path, dotted, faults
 from pydag_dist.dag.messages import field_names, message
-from pydag_dist.dag.references import check_templates
+from pydag_dist.dag.references import TemplateChecker
 from pydag_dist.dag.report import Report
 from pydag_dist.dag.script import quote
 
@@ -44,7 +44,7 @@ def read_task(data: dict[str, Any], source: str, retries: int) -> Task:
         report.add(text, dotted(path), 0)
     [task] = _tasks([data], report, retries)
     assert task is not None  # noqa: S101  it is an object
-    check_templates(task, 0, report)
+    TemplateChecker(report).check(task, 0)
     report.raise_if_any()
     return task
 

@@ -15,6 +15,9 @@ from pydag_dist.dag.report import Report
 from pydag_dist.dag.script import quote
 from pydag_dist.dag.templates import MARK, as_template, parsed, templates
 
+MAX_TASK_PARTS: Final = 20_000  # of the templates of a task: what a worker reads in half a second
+MAX_PARTS: Final = 500_000  # of the templates of a DAG: what a coordinator reads in ten seconds
+
 _LONGEST_CHILD: Final = len(f".{MAX_CHILDREN - 1}")
 _COMPARED: Final = 50_000  # names, in search of those that unknown ones could mean: a second
 _BITS: Final = 2048  # tasks searched for at once: 256 bytes for each task of the DAG
@@ -30,27 +33,48 @@ def to_render(task: Task) -> dict[str, Any]:
     return task.params
 
 
-def check_templates(task: Task, number: int, report: Report) -> list[Reference]:
-    """The syntax and the names of a task's templates; whose results they name."""
-    when = task.params.get("when", "") if task.operator == BRANCH else ""
-    if not isinstance(when, str) or MARK in when:
-        message = "must be an expression, such as tasks.count.result.rows > 0, and without {{ }}"
-        report.add(message, "params.when", number)
-        return []
-    named: list[Reference] = []
-    for path, text in templates(to_render(task)):
-        field = dotted(("params", *path))
+class TemplateChecker:
+    """Checks the templates of a DAG, as long as they are not too many: reading them takes time."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._left = MAX_PARTS
+
+    def check(self, task: Task, number: int) -> list[Reference]:
+        """The syntax and the names of a task's templates; whose results they name."""
+        when = task.params.get("when", "") if task.operator == BRANCH else ""
+        if not isinstance(when, str) or MARK in when:
+            message = (
+                "must be an expression, such as tasks.count.result.rows > 0, and without {{ }}"
+            )
+            self._report.add(message, "params.when", number)
+            return []
+        named: list[Reference] = []
+        parts = 0
+        for path, text in templates(to_render(task)):
+            if parts > MAX_TASK_PARTS or self._left < 0:
+                most = f"{MAX_TASK_PARTS:,} in a task and {MAX_PARTS:,} in a DAG"
+                self._report.add(f"too many parts of templates: at most {most}", "params", number)
+                break
+            size = self._check_one(task, number, dotted(("params", *path)), text, named)
+            parts += size
+            self._left -= size
+        return named
+
+    def _check_one(
+        self, task: Task, number: int, field: str, text: str, named: list[Reference]
+    ) -> int:
         try:
             found = parsed(text)
         except ValueError as error:
-            report.add(f"template {error}", field, number)
-            continue
+            self._report.add(f"template {error}", field, number)
+            return len(text)  # it was read, too
         named += [(number, field, name) for name in sorted(found.tasks)]
         if not task.expand:
             for name in sorted(found.names & {"item", "index"}):
                 message = f"template {quote(text)}: only a task with expand has {name}"
-                report.add(message, field, number)
-    return named
+                self._report.add(message, field, number)
+        return found.size
 
 
 def check_expand(task: Task, number: int, report: Report) -> None:
@@ -88,8 +112,9 @@ def _check_results(
 ) -> None:
     unknown: list[Reference] = []
     farther: list[Reference] = []
+    checker = TemplateChecker(report)
     for number, task in enumerate(tasks):
-        named = check_templates(task, number, report) if task else []
+        named = checker.check(task, number) if task else []
         if not named:
             continue
         assert task is not None  # noqa: S101  see above

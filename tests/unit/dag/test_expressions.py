@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
+from contextlib import contextmanager, suppress
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from pydag_dist.dag import rendering
 from pydag_dist.dag.expressions import BadTemplate, list_path, parse
-from pydag_dist.dag.filters import FILTERS, MAX_TEXT, Params
+from pydag_dist.dag.filters import FILTERS, OF_MAP
+from pydag_dist.dag.rendering import MAX_TEXT, Params, Rendering
 from tests.unit.dag.strategies import json_values
 
 LONG = "x" * 60_000
@@ -109,7 +113,20 @@ def test_a_template_is_its_value(text, value):
         ("{{ tasks.x.state }}", "tasks have their results only"),
         ("{{ tasks[params.k].result }}", "tasks have their results only"),
         ("{{ tasks.a-b.result }}", 'write tasks.ID.result, or tasks."ID"..result if'),
-        ("{{ ['a'] | map('replace', 'a', 'b') }}", "map takes an attribute or one of abs"),
+        ("{{ ['a'] | map('replace') }}", "map takes an attribute or one of abs"),
+        ("{{ ['a'] | map('upper', 'a') }}", "filter map: too many positional arguments"),
+        ("{{ ['a'] | map(*['replace', 'a', params.n]) }}", r"filter map has \* or \*\*"),
+        ("{{ ['a'] | map(**{'function': 'tojson'}) }}", r"filter map has \* or \*\*"),
+        ("{{ ['a'] | map(function='tojson') }}", "filter map: .*positional.only"),
+        ("{{ 3 is divisibleby(*[3]) }}", r"test divisibleby has \* or \*\*"),
+        ("{{ ds | replace('a') }}", "filter replace: missing a required argument: 'new'"),
+        ("{{ ds | indent(9) }}", 'unknown filter "indent"'),
+        ("{{ [1] | select('callable') }}", "select takes one of the tests"),
+        ("{{ [item] | selectattr('size', ds) }}", "selectattr takes one of the tests"),
+        ("{{ 0x" + "f" * 2_000 + " }}", "a number that is too large"),
+        ("{{ '\\ud800' }}", "has half a character"),
+        ("{{ " + "1 + " * 3_000 + "1 }}", "2,000 parts"),
+        ("x" * 1_000_000 + "{{ ds }}", "is longer than 1,000,000 characters"),
         ("{{ ['a'] | map(ds) }}", "map takes an attribute or one of abs"),
         ("{{ " + "(" * 300 + "1" + ")" * 300 + " }}", "more than 20 brackets in each other"),
         ("{{ " + "[" * 21 + "1" + "]" * 21 + " }}", "more than 20 brackets in each other"),
@@ -283,6 +300,92 @@ def test_no_value_becomes_a_template(before, value):
     assert text.endswith(value + "!")
 
 
+SMALLER = 50  # than in truth: `tracemalloc` is slow
+MANY = {
+    "params": Params(
+        small=["y"] * 400,
+        big="x" * 2_000,
+        digits="9" * 1_200,
+        number=int("9" * 1_200),
+        objects=[{"a": number} for number in range(200)],
+        empty=[[] for _ in range(600)],
+    ),
+    "ds": "2026-01-31",
+}
+
+
+@pytest.fixture(scope="module")
+def smaller():
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("MAX_TEXT", "MAX_CHARACTERS", "MAX_STEPS"):
+            patch.setattr(rendering, name, getattr(rendering, name) // SMALLER)
+        yield
+
+
+@contextmanager
+def little_memory():
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < 200_000_000 // SMALLER
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.usefixtures("smaller")
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "params.small | map(attribute='x', default=params.big) | tojson",
+        "params.small | map(attribute='x', default=params.big) | map('upper')",
+        "params.small | map(attribute='x', default=params.big) | select('eq', params.big ~ '')",
+        "params.small | map(attribute='x', default=params.big) | sort | first",
+        "params.small | map(attribute='x', default=params.big) | unique | length",
+        "params.small * 3",
+        "params.small | map(attribute='x', default=params.big) | select('lower') | list",
+        "params.small | map(attribute='x', default=params.number) | map('string') | list | length",
+        "params.small | map(attribute='x', default=params.digits) | map('int') | sum | tojson",
+        "params.small | map(attribute='x', default=params.small) | select('eq', params.small)",
+        "params.small in (params.small | map(attribute='x', default=params.small))",
+        "params.small | map(attribute='" + "1." * 400 + "1', default=1) | length",
+        "params.big | trim(params.big)",
+        "[" + ", ".join(["params.small"] * 900) + "]",
+        "[" + ", ".join(["params.big"] * 900) + "]",
+        "params.number * params.number * params.number * params.number",
+        "params.number | add_days(1)",
+        "params.big | add_days(1)",
+        "ds | strftime('%999999999Y')",
+        "ds | strftime(params.big)",
+        "'%999999999d' is even",
+        "['%999999999d'] | select('odd')",
+        "params.objects | map('tojson') | join(params.big)",
+    ],
+)
+def test_nothing_takes_the_memory_or_the_time_of_a_worker(expression):
+    template = parse(f"{{{{ {expression} }}}}")
+    with little_memory(), pytest.raises(BadTemplate) as raised:
+        template.render(MANY)
+
+    assert len(str(raised.value)) < 1_500
+
+
+@pytest.mark.usefixtures("smaller")
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{{ params.empty }}", "the templates of this task take more than 20,000 steps"),
+        ("{{ params.big }}", "the templates of this task make texts of more than 200,000 char"),
+    ],
+)
+def test_all_templates_of_a_task_have_one_budget(text, message):
+    of_task = Rendering()
+    template = parse(text)
+    for _ in range(10):
+        template.render(MANY, of_task)
+    with pytest.raises(BadTemplate, match=message):
+        [template.render(MANY, of_task) for _ in range(100)]
+
+
 ATOMS = ["ds", "params", "params.n", "tasks.x.result", "tasks.x.result.long", "item", "3", "'a'"]
 ATOMS += ["none", "[1, 'b']", "{'a': 1}", "params.k"]
 OPERATORS = ["+", "-", "*", "/", "//", "%", "~", "<", "==", "and"]
@@ -299,6 +402,35 @@ EXPRESSIONS = st.recursive(
     ),
     max_leaves=8,
 )
+
+
+HOSTILE = [f"params.{name}" for name in MANY["params"]] + ["ds", "'%9999d'", "-9", "[params.big]"]
+STEPS = [f"|{name}" for name in FILTERS] + [f"|map('{name}')" for name in OF_MAP]
+STEPS += [" is even", " is lower", " is iterable"]
+STEPS += [
+    form.format(value)
+    for value in HOSTILE
+    for form in (
+        *("|map(attribute='a', default={})", "|select('eq', {})", "|select('in', {})", "|join({})"),
+        *("|replace('x', {})", "|split({})", "|trim({})", "|default({})", "|sort(attribute={})"),
+        *("|add_days({})", "|strftime({})", "|round({})", "~{}", "+{}", "*{}", "==[{}]", "[{}]"),
+    )
+]
+CHAINS = st.builds(
+    "{}{}".format,
+    st.sampled_from(HOSTILE),
+    st.lists(st.sampled_from(STEPS), min_size=1, max_size=8).map("".join),
+)
+
+
+@pytest.mark.usefixtures("smaller")
+@given(st.lists(CHAINS, min_size=1, max_size=4))
+def test_no_templates_of_a_task_take_more_than_their_budget(expressions):
+    of_task = Rendering()
+    with little_memory():
+        for expression in expressions:
+            with suppress(BadTemplate):
+                parse(f"{{{{ {expression} }}}}").render(MANY, of_task)
 
 
 @given(EXPRESSIONS)

@@ -76,3 +76,16 @@ def test_in_a_cycle_only_the_cycle_is_told():
         ("a", "dependencies"),
         ("d", "params.args[0]"),
     ]
+
+
+@pytest.mark.parametrize(("of_task", "of_dag", "wrong"), [(5, 99, ["b"]), (99, 9, ["b", "c"])])
+def test_templates_are_not_read_without_end(monkeypatch, of_task, of_dag, wrong):
+    monkeypatch.setattr(references, "MAX_TASK_PARTS", of_task)
+    monkeypatch.setattr(references, "MAX_PARTS", of_dag)
+    graph = {"up": [], "a": ["up"], "b": ["up"], "c": ["up"]}
+    named = {"up": [], "a": ["up"], "b": ["up"] * 9, "c": ["up"]}
+    with pytest.raises(InvalidDag) as caught:
+        Dag.parse(dag_of(graph, named))
+
+    assert [(p.task, p.field) for p in caught.value.problems] == [(t, "params") for t in wrong]
+    assert f"at most {of_task} in a task and {of_dag} in a DAG" in caught.value.problems[0].message

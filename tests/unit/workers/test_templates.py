@@ -71,6 +71,14 @@ def test_a_missing_value_fails_the_try_and_says_where():
         render({"a": "{{ tasks.nothing.result.rows }}"}, tasks=["nothing"])
 
 
+def test_what_takes_too_much_of_all_templates_together_fails_the_try_and_says_where():
+    params = {"k": "{{ params.long }}", "args": ["{{ params.long }}"] * 900}
+    with pytest.raises(
+        TaskFailed, match=r"^params\.args\[\d+\]: template .* 10,000,000 characters"
+    ):
+        render(params, params={"long": "x" * 200_000})
+
+
 def test_a_child_has_its_item_and_index():
     expand = {"over": "list", "path": ["files"]}
     params = {"a": "{{ item.name }} {{ index }} {{ task_id }} {{ tasks.count.result }}"}
