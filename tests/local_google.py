@@ -32,10 +32,29 @@ FINAL = ("DONE", "ERROR", "CANCELLED")
 QUICK = Retry(initial=0.05, maximum=0.3, predicate=lambda _: True)
 
 # The service whose `spark-submit` is Python alone: all but Spark itself is as in the real one.
+# `faults.json` beside its data says what the next calls get instead of an answer.
 WITHOUT_SPARK = """
-import sys
-from pydag_dist.local.dataproc import spark
+import json, sys, threading
+from pathlib import Path
+import grpc
+from pydag_dist.local.dataproc import server, spark
 from pydag_dist.local.dataproc.__main__ import main
+
+lock, answer = threading.Lock(), server._answer
+(data,) = (Path(word[len("--data="):]) for word in sys.argv if word.startswith("--data="))
+
+def faulty(call, request, context):
+    with lock:
+        file = data / "faults.json"
+        faults = json.loads(file.read_text()) if file.exists() else []
+        code = next((c for name, c in faults if type(request).__name__ == name + "Request"), None)
+        if code:
+            faults.remove([type(request).__name__.removesuffix("Request"), code])
+            file.write_text(json.dumps(faults))
+            context.abort(getattr(grpc.StatusCode, code), "a fault that was ordered")
+    return answer(call, request, context)
+
+server._answer = faulty
 spark.command = lambda settings, job, files, directory: [
     sys.executable, files.main, *job.pyspark_job.args
 ]
@@ -171,6 +190,15 @@ class LocalDataproc:
         for job in (self.data / "jobs").glob("*/pid"):  # of a service that was killed for good
             os.killpg(int(job.read_text()), signal.SIGKILL)
         self._channel.close()
+
+    def faults(self, *faults: tuple[str, str]) -> None:
+        """The next calls of these methods (GetJob, …) get these codes; the service has no Spark."""
+        (self.data / "faults.json").write_text(json.dumps(faults))
+
+    def faults_left(self) -> list[list[str]]:
+        """Those that met no call yet."""
+        left: list[list[str]] = json.loads((self.data / "faults.json").read_text())
+        return left
 
     def create_cluster(self, name: str = CLUSTER, **fields: Any) -> dataproc_v1.Cluster:
         operation = self.clusters.create_cluster(

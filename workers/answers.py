@@ -21,7 +21,7 @@ from google.auth.exceptions import (
     TransportError,
 )
 
-from workers.errors import RemoteStateUnknown, TaskFailed
+from workers.errors import Refused, RemoteStateUnknown, TaskFailed
 
 _TRANSIENT = (
     exceptions.TooManyRequests,
@@ -35,6 +35,7 @@ _TRANSIENT = (
     ConnectionError,
 )
 _TIMEOUT, _SERVER, _UNIMPLEMENTED = 408, 500, 501
+_REFUSED = frozenset({401, 403, 404})
 # BigQuery says some of these with status 400 or 403. Of a job that has ended they mean that another
 # one may do. https://cloud.google.com/bigquery/docs/error-messages
 TRANSIENT_REASONS = frozenset(
@@ -108,9 +109,10 @@ def explained(what: str) -> Iterator[None]:
     try:
         yield
     except exceptions.GoogleAPICallError as error:
-        raise TaskFailed(f"{what}: {explain(error)}") from None
+        refused = error.code in _REFUSED or about_credentials(error)
+        raise (Refused if refused else TaskFailed)(f"{what}: {explain(error)}") from None
     except GoogleAuthError as error:
-        raise TaskFailed(f"{what}: {explain_credentials(error)}") from None
+        raise Refused(f"{what}: {explain_credentials(error)}") from None
 
 
 @contextlib.contextmanager
@@ -132,6 +134,27 @@ def asking(what: str) -> Iterator[None]:
     except Exception as error:
         said = f"{what}: no answer that can be read: {one_line(error)}"
         raise RemoteStateUnknown(said, lasting=True) from error
+
+
+@contextlib.contextmanager
+def looking(what: str, handle: dict[str, Any]) -> Iterator[None]:
+    """For a sensor, which starts nothing: as `explained` until it was answered once.
+
+    From then on as `asking`: what was allowed and there is not refused for good by one answer.
+    Notes that in its `handle`.
+    """
+    with asking(what) if handle.get("answered") else explained(what):
+        yield
+    handle["answered"] = True
+
+
+def of_look(error: Exception, what: str, handle: dict[str, Any]) -> Exception:
+    """What an error is to a sensor of that handle, if one look was for several."""
+    try:
+        with looking(what, handle):
+            raise error  # noqa: TRY301
+    except Exception as answer:  # noqa: BLE001  it is the answer
+        return answer
 
 
 def transient(error: BaseException) -> bool:

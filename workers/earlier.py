@@ -33,7 +33,7 @@ def settled(
     # Whoever started a job had seen to it that those before it were over.
     first = held.try_number if is_sensor(context.operator) else claim.settled + 1
     for number in range(held.try_number - 1, first - 1, -1):
-        found = until_known(context, _settle(held, claim, context, operator, number), _PATIENCE)
+        found = until_known(context, _settle(held, claim, context, operator, number))
         if isinstance(found, Done):
             context.log.info("the job of try %d has succeeded: its result is taken", number)
             return found
@@ -62,9 +62,9 @@ def _settle(
     return settle
 
 
-def until_known(context: TaskContext, ask: Callable[[], T], seconds: float) -> T:
+def until_known(context: TaskContext, ask: Callable[[], T], seconds: float | None = None) -> T:
     """What `ask` returns, which is asked again for so long while nobody knows."""
-    until = time.monotonic() + seconds
+    until = time.monotonic() + (_PATIENCE if seconds is None else seconds)
     pause, longest = _PAUSES
     while True:
         try:

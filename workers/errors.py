@@ -3,6 +3,7 @@
 ```
 PydagError
 ├── TaskFailed          the work itself failed, and running it again as it is won't help
+│   └── Refused         the service did not look at it: no rights, no credentials, no such place
 └── RemoteStateUnknown  a remote service could not be asked how its job is
     └── RemoteJobLost   for so long that somebody has to look
 ```
@@ -17,6 +18,10 @@ from pydag_dist.errors import PydagError
 
 class TaskFailed(PydagError):
     """The task's own failure; the message says what, where and what to do, without a traceback."""
+
+
+class Refused(TaskFailed):
+    """A service did not get as far as looking at a request; it says nothing of an earlier one."""
 
 
 class RemoteStateUnknown(PydagError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import time
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -82,7 +83,9 @@ class Execute(Task):  # type: ignore[misc]  # Celery has no types
         if isinstance(answer, str):
             raise Ignore(f"{held.run}/{held.task}: {answer}")
         with task_context(held, answer.spec) as context:
-            ended = _obey(held, answer, context, queue)
+            # Of the second message of a try on, its id has the message's number, too.
+            repeated = "." in request.id.rpartition("/")[2]
+            ended = _obey(held, answer, replace(context, is_repeated=repeated), queue)
         if isinstance(ended, Retry | Ignore):
             raise ended  # here: Celery's record of an error takes time for each frame
         request.pydag_ended = ended
@@ -133,7 +136,8 @@ def _execute(held: Held, claim: Claim, context: TaskContext, queue: str) -> Done
             wanted = until_redis_can(partial(engine().wanted, queue))
         return not wanted and time.monotonic() < until
 
-    return operator.start(context, is_patient)
+    start = partial(operator.start, context, is_patient)
+    return earlier.until_known(context, start) if context.is_repeated else start()
 
 
 def _defer(held: Held, context: TaskContext, wait: Wait) -> Ended | Retry | Ignore:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from pydag_dist.engine import Deferral, Due, Held
+from pydag_dist.engine import Claim, Deferral, Due, Held
 from tests.engine_bench import QUERY, Bench, task
 
 GROUP = "bigquery.query:test"
@@ -178,3 +178,40 @@ def test_a_resumed_run_looks_for_the_job_of_a_poisoned_try(polls: Polls) -> None
     polls.engine.resume("r")
     polls.plan()
     assert polls.pop("bigquery").try_number == 1
+
+
+def test_a_lost_job_ends_its_task_without_another_try_and_a_resumed_run_asks_for_it(
+    polls: Polls,
+) -> None:
+    polls.start(task("a", retries=3, **QUERY))
+    polls.defer(polls.take("bigquery"))
+    polls.due_now()
+    (due,) = polls.claim_poll()
+    polls.engine.release(due.held, "lost", error="nobody knows")
+    assert polls.engine.run_state("r") == "failed"
+    assert polls.engine.why("r", "a").endswith("(try 1 of 4): nobody knows")
+    polls.engine.resume("r")
+    polls.plan()
+    held = polls.take("bigquery")
+    assert held.try_number == 1
+    polls.end(held)
+    assert polls.engine.run_state("r") == "success"
+
+
+def test_a_claim_says_which_tries_succeeded_and_are_to_run_again(polls: Polls) -> None:
+    def settled() -> int:
+        held = polls.pop("bigquery")
+        claim = polls.engine.claim(*vars(held).values(), "w", process=1)
+        assert isinstance(claim, Claim)
+        polls.end(held, "success" if held.try_number in (1, 2) else "failed")
+        return claim.settled
+
+    polls.start(task("a", **QUERY))
+    assert settled() == 0
+    for expected in (1, 2):
+        polls.engine.resume("r", from_task="a")
+        polls.plan()
+        assert settled() == expected
+    polls.engine.resume("r")  # what failed is no success that is to be had again
+    polls.plan()
+    assert settled() == 2

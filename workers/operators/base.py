@@ -14,7 +14,7 @@ import redis
 from pydantic import BaseModel, ValidationError
 
 from workers import patience
-from workers.errors import RemoteJobLost, RemoteStateUnknown, TaskFailed
+from workers.errors import Refused, RemoteJobLost, RemoteStateUnknown, TaskFailed
 from workers.settings import WorkerSettings
 
 CANCEL_WITHIN = 60.0  # seconds that a cancelled job gets to end
@@ -49,6 +49,8 @@ class TaskContext:
     expanded_by: Mapping[str, Sequence[str | int]] = field(default_factory=dict)
     budget_bytes: int | None = None  # that the run's queries may bill
     cache_seconds: float | None = None  # that its result is kept, of a task with `cache`
+    # Whether the try was begun before, perhaps: then its job may be there, whatever a submit says.
+    is_repeated: bool = False
 
 
 def parsed_params(context: TaskContext, model: type[Model]) -> Model:
@@ -206,7 +208,12 @@ class RemoteOperator(Operator):
     def start(self, context: TaskContext, is_patient: Callable[[], bool]) -> Done | Wait:
         """Submit, and wait here for as long as `is_patient` says before each poll."""
         interval, longest = self.intervals
-        wait = Wait(self.submit(context), interval)
+        try:
+            wait = Wait(self.submit(context), interval)
+        except Refused as error:
+            if context.is_repeated:
+                raise RemoteStateUnknown(str(error), lasting=True) from None
+            raise
         while is_patient():
             # The jitter keeps many tasks that began together from asking together.
             pause = wait.interval * random.uniform(0.8, 1.2)  # noqa: S311  no secret
@@ -219,8 +226,8 @@ class RemoteOperator(Operator):
                     wait.goes_on(context, answer, longest)
                 case TaskFailed():
                     raise answer
-                case error:
-                    wait.is_unknown(context, as_unknown(context, error))
+                case other:
+                    wait.is_unknown(context, as_unknown(context, other))
             time.sleep(pause)
         return wait
 

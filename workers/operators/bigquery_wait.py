@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,6 @@ from google.cloud import bigquery
 
 from pydag_dist.dag.bigquery_params import BigQueryWaitTable
 from workers import answers, google, patience
-from workers.errors import RemoteStateUnknown, TaskFailed
 from workers.operators.base import (
     Answer,
     Asked,
@@ -27,8 +25,6 @@ from workers.operators.base import (
     parsed_params,
 )
 from workers.operators.polling import by_place
-
-log = logging.getLogger(__name__)
 
 _LIST_FROM = 5  # tables of one dataset that are cheaper to look for in its list
 _AT_ONCE = 8  # calls
@@ -110,7 +106,7 @@ class WaitTable(RemoteOperator):
     def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
         """Ask for one."""
         wanted = Wanted.by(context)
-        with answers.explained(f"looking for table {wanted.name}"):
+        with answers.looking(f"looking for table {wanted.name}", handle):
             return wanted.answer(_found(context, handle, wanted.dataset, [wanted]).get(wanted))
 
     def poll_many(self, asked: Sequence[Asked]) -> Iterator[tuple[Asked, Answer]]:
@@ -119,16 +115,15 @@ class WaitTable(RemoteOperator):
             for dataset, wanted in _by_dataset(some).items():
                 if patience.is_out():
                     return
+                first, *_ = wanted
                 try:
-                    with answers.explained(f"looking for tables of {dataset}"):
-                        one = some[0]
-                        found = _found(one.context, one.handle, dataset, list(wanted.values()))
-                except RemoteStateUnknown as error:
-                    log.warning("%s", error)
+                    found = _found(first.context, first.handle, dataset, list(wanted.values()))
+                except Exception as error:  # noqa: BLE001  it is the answer to each
+                    what = f"looking for tables of {dataset}"
+                    yield from ((one, answers.of_look(error, what, one.handle)) for one in wanted)
                     continue
-                except TaskFailed as error:
-                    yield from ((one, error) for one in wanted)
-                    continue
+                for one in wanted:
+                    one.handle["answered"] = True
                 yield from ((one, want.answer(found.get(want))) for one, want in wanted.items())
 
     def cancel(self, context: TaskContext, handle: Handle) -> None:

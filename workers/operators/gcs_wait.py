@@ -15,7 +15,7 @@ from google.cloud.storage import Blob, Client
 
 from pydag_dist.dag.gcs_params import GcsWaitObject
 from workers import answers, google, patience
-from workers.errors import RemoteStateUnknown, TaskFailed
+from workers.errors import TaskFailed
 from workers.operators.base import (
     Answer,
     Asked,
@@ -81,10 +81,12 @@ class WaitObject(RemoteOperator):
 
     def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
         """Ask for one."""
-        lister = _Lister(context, client_of(context, handle["connection"]))
         params = parsed_params(context, GcsWaitObject)
         search = Search.of(params)
-        return _answer(params, search, lister.found([search])[search])
+        with answers.looking(f"looking for {search}", handle):
+            lister = _Lister(context, client_of(context, handle["connection"]))
+            found = lister.found([search])[search]
+        return _answer(params, search, found)
 
     def poll_many(self, asked: Sequence[Asked]) -> Iterator[tuple[Asked, Answer]]:
         """Ask for what many tasks wait for, with as few lists as it takes."""
@@ -99,17 +101,22 @@ class WaitObject(RemoteOperator):
 
 
 def _answers(first: Asked, wanted: dict[Search, list[Asked]]) -> Iterator[tuple[Asked, Answer]]:
-    lister = _Lister(first.context, client_of(first.context, first.handle["connection"]))
     for together in _together(wanted):
         if patience.is_out():
             return
         try:
+            client = client_of(first.context, first.handle["connection"])
+            lister = _Lister(first.context, client)
             found = lister.found(together)
-        except (TaskFailed, RemoteStateUnknown) as error:  # of this list, and of no other
-            yield from ((one, error) for search in together for one in wanted[search])
+        except Exception as error:  # noqa: BLE001  the answer of this list, and of no other
+            what = f"looking for {together[0]}"
+            for search in together:
+                for one in wanted[search]:
+                    yield one, answers.of_look(error, what, one.handle)
             continue
         for search in together:
             for one in wanted[search]:
+                one.handle["answered"] = True
                 params = parsed_params(one.context, GcsWaitObject)
                 yield one, _answer(params, search, found[search])
 
@@ -122,17 +129,16 @@ class _Lister:
     def found(self, together: list[Search]) -> dict[Search, list[Blob]]:
         """What there is for each; `together` are objects of one folder, or one of another kind."""
         first = together[0]
-        with answers.explained(f"looking for {first}"):
-            try:
-                if first.kind == "object":
-                    return self._objects(first.bucket, together)
-                option = {"prefix": "prefix", "glob": "match_glob"}[first.kind]
-                return {first: list(self._blobs(first.bucket, **{option: first.text}))}
-            except NotFound:
-                raise TaskFailed(
-                    f"bucket {first.bucket} does not exist, so nothing can come into it: make it, "
-                    "or name another one"
-                ) from None
+        try:
+            if first.kind == "object":
+                return self._objects(first.bucket, together)
+            option = {"prefix": "prefix", "glob": "match_glob"}[first.kind]
+            return {first: list(self._blobs(first.bucket, **{option: first.text}))}
+        except NotFound:
+            raise TaskFailed(
+                f"bucket {first.bucket} does not exist, so nothing can come into it: make it, or "
+                "name another one"
+            ) from None
 
     def _objects(self, bucket: str, some: list[Search]) -> dict[Search, list[Blob]]:
         """Objects of one folder: they are in its list, between the first and the last of them."""
