@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import os
+import tomllib
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
-    TomlConfigSettingsSource,
 )
 
 from pydag_dist.errors import InvalidSettings
+from pydag_dist.redis_url import RedisUrl
+
+
+def _redis_url(text: str) -> str:
+    RedisUrl.parse(text)
+    return text
+
 
 Webhook = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+([/?#]\S*)?$")]
 
@@ -24,13 +33,13 @@ Webhook = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+([/?#]\
 class Settings(BaseSettings):
     """What every part of an installation must agree on. A variable beats the file."""
 
-    model_config = SettingsConfigDict(env_prefix="PYDAG_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="PYDAG_", extra="forbid")
 
-    redis_url: str = Field(
-        default="redis://127.0.0.1:6379/0", description="the one Redis of all parts"
+    redis_url: Annotated[str, AfterValidator(_redis_url)] = Field(
+        default="redis://127.0.0.1:6379/0", description="the one Redis of all parts", repr=False
     )
     database_url: str | None = Field(
-        default=None, description="history: sqlite:////file or postgresql://…"
+        default=None, description="history: sqlite:////file or postgresql://…", repr=False
     )
     log_store: str | None = Field(
         default=None, description="directory or gs://bucket/prefix of old logs"
@@ -41,7 +50,7 @@ class Settings(BaseSettings):
         default=7 * 86400, gt=0, description="seconds that an ended run stays in Redis"
     )
     webhooks: dict[str, Webhook] = Field(
-        default={}, description="URLs that DAGs name in on_success and on_failure"
+        default={}, description="URLs that DAGs name in on_success and on_failure", repr=False
     )
 
     @property
@@ -60,32 +69,69 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """A variable first, then the file."""
-        return (
-            init_settings,
-            env_settings,
-            TomlConfigSettingsSource(settings_cls, os.environ.get("PYDAG_CONFIG")),
-        )
+        table = {name: value for name, value in config_table().items() if name != "worker"}
+        return (init_settings, env_settings, InitSettingsSource(settings_cls, table))
 
 
 def load_settings() -> Settings:
     """The settings of this process; `InvalidSettings` names every wrong one."""
-    config = os.environ.get("PYDAG_CONFIG")
-    if config and not Path(config).is_file():
-        message = (
-            f"PYDAG_CONFIG names {config}, which is not a file: create it or unset PYDAG_CONFIG"
-        )
-        raise InvalidSettings(message)
     try:
         settings = Settings()
+        settings.home = settings.home.expanduser()
     except ValidationError as error:
-        problems = "; ".join(
-            f"PYDAG_{'.'.join(map(str, p['loc'])).upper()}: {p['msg']}" for p in error.errors()
-        )
-        raise InvalidSettings(problems) from None
+        raise wrong_settings(error, Settings, "PYDAG_", "") from None
     except SettingsError as error:
         # The only variable that is not a plain value.
         raise InvalidSettings(
             f'PYDAG_WEBHOOKS must be JSON, such as {{"on-call": "https://…"}}: {error}'
         ) from None
-    settings.home = settings.home.expanduser()
+    except RuntimeError:
+        raise InvalidSettings(
+            f"PYDAG_HOME is {settings.home}, and nobody knows what ~ is here: give a whole path"
+        ) from None
     return settings
+
+
+def config_table() -> dict[str, Any]:
+    """What is in the file that PYDAG_CONFIG names; `InvalidSettings` if it can't be read."""
+    config = os.environ.get("PYDAG_CONFIG")
+    if not config:
+        return {}
+    try:
+        return tomllib.loads(Path(config).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidSettings(
+            f"PYDAG_CONFIG names {config}, which can't be read ({error.strerror}): name a file, or "
+            "unset PYDAG_CONFIG"
+        ) from None
+    except ValueError as error:
+        raise InvalidSettings(
+            f"PYDAG_CONFIG names {config}, which isn't TOML ({error}): mend the file"
+        ) from None
+
+
+def wrong_settings(
+    error: ValidationError, settings: type[BaseSettings], prefix: str, table: str
+) -> InvalidSettings:
+    """Every problem of settings whose variables begin with `prefix`, and where each comes from.
+
+    `table` is their table in the file, "" for the file itself.
+    """
+    variables = {name.upper() for name in os.environ}
+    written = config_table().get(table, {}) if table else config_table()
+    told = []
+    for problem in error.errors(include_url=False, include_input=False):
+        path = [str(part) for part in problem["loc"]] or [""]
+        name = ".".join(path)
+        if path[0] in written and f"{prefix}{path[0]}".upper() not in variables:
+            config = os.environ.get("PYDAG_CONFIG")
+            where = f"[{table}] {name} in {config}" if table else f"{name} in {config}"
+        else:
+            where = f"{prefix}{name}".upper()
+        what = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            what = "there is no such setting"
+            if len(path) == 1 and (close := get_close_matches(name, settings.model_fields, n=1)):
+                what += f"; {close[0]} is meant, maybe"
+        told.append(f"{where}: {what}")
+    return InvalidSettings("; ".join(told))

@@ -20,10 +20,10 @@ from celery.signals import worker_shutdown, worker_shutting_down
 from celery.worker import state as worker_state
 
 from pydag_dist.engine import Engine, Held, check_redis, connect, is_passing
-from pydag_dist.errors import UnsafeRedis
+from pydag_dist.errors import InvalidSettings, UnsafeRedis
 from workers.outcome import Ended
 from workers.polls import POLLS
-from workers.process import PAUSE, engine, settings, until_redis_can
+from workers.process import PAUSE, engine, settings, until_redis_can, worker_settings
 from workers.stopping import STOP, grace
 from workers.task import Execute, Release, held_by
 
@@ -159,9 +159,10 @@ class WorkerLease(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has 
                 "busy task stops the worker's loop, and leases could not be kept. Leave out -P."
             )
         try:
+            worker_settings()
             until_redis_can(lambda: check_redis(engine().redis))
-        except UnsafeRedis as error:
-            sys.exit(str(error))
+        except (InvalidSettings, UnsafeRedis) as error:
+            sys.exit(f"Error: {error}")
 
     def start(self, worker: Any) -> None:
         """Register this worker's slots."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +26,7 @@ from pydantic_settings import (
 )
 
 from pydag_dist.errors import InvalidSettings
+from pydag_dist.settings import config_table, wrong_settings
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _ACCOUNT = re.compile(r"[^@\s]+@[^@\s]+")
@@ -121,7 +121,10 @@ class WorkerSettings(BaseSettings):
     @field_validator("connections", "spark", "databases", mode="before")
     @classmethod
     def _decode(cls, value: Any) -> Any:
-        return json.loads(value) if isinstance(value, str) else value
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except ValueError as error:
+            raise ValueError(f"must be JSON: {error}") from None
 
     @field_validator("imports")
     @classmethod
@@ -160,11 +163,7 @@ def load_worker_settings() -> WorkerSettings:
     try:
         return WorkerSettings()
     except ValidationError as error:
-        problems = "; ".join(
-            f"PYDAG_WORKER_{'.'.join(map(str, p['loc'])).upper()}: {p['msg']}"
-            for p in error.errors()
-        )
-        raise InvalidSettings(problems) from None
+        raise wrong_settings(error, WorkerSettings, "PYDAG_WORKER_", "worker") from None
 
 
 def _names(value: Any) -> Any:
@@ -174,15 +173,7 @@ def _names(value: Any) -> Any:
 
 
 def _worker_table() -> dict[str, Any]:
-    config = os.environ.get("PYDAG_CONFIG")
-    if not config:
-        return {}
-    try:
-        table = tomllib.loads(Path(config).read_text(encoding="utf-8")).get("worker", {})
-    except OSError as error:
-        raise InvalidSettings(f"PYDAG_CONFIG names {config}: {error.strerror}") from None
-    except ValueError as error:
-        raise InvalidSettings(f"PYDAG_CONFIG names {config}, which isn't TOML: {error}") from None
+    table = config_table().get("worker", {})
     if not isinstance(table, dict):
-        raise InvalidSettings(f"{config}: [worker] must be a table")
+        raise InvalidSettings(f"[worker] in {os.environ['PYDAG_CONFIG']} must be a table")
     return table

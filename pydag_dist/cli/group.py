@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from importlib.metadata import version
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 import redis
 
 from pydag_dist.errors import PydagError
+from pydag_dist.redis_url import RedisUrl
 from pydag_dist.settings import load_settings
 
 MISUSE = 2  # also click's exit code for wrong options
@@ -51,7 +51,7 @@ class Commands(click.Group):
 
 def _address() -> str:
     """The Redis URL without its password."""
-    return re.sub(r"//[^@/]*@", "//***@", load_settings().redis_url)
+    return RedisUrl.parse(load_settings().redis_url).shown
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

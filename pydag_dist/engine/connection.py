@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import socket
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import redis
 
 from pydag_dist.engine.safety import is_passing
+from pydag_dist.errors import InvalidSettings
+from pydag_dist.redis_url import RedisUrl
 
 CONNECT_SECONDS: Final = 3.0  # a SYN is sent again after 1 s
 ANSWER_SECONDS: Final = (
@@ -64,23 +65,24 @@ class _Socket(Link, redis.UnixDomainSocketConnection):
     pass
 
 
-_KINDS: Final[dict[str, type[Any]]] = {"redis": _Plain, "rediss": _Tls, "unix": _Socket}
-
-
 def connect(url: str, *, blocks: float = 0.0) -> redis.Redis:
     """A client with a connection pool of its own, which decodes answers; it connects when used.
 
     `blocks` are the seconds that its longest blocking read asks the server to wait. What the URL
-    says of timeouts beats what is set here.
+    says of timeouts beats what is set here. Raises `InvalidSettings` for what is no URL of Redis.
     """
-    kind = _KINDS.get(urlsplit(url).scheme, _Plain)
-    tcp: dict[str, Any] = {"socket_keepalive": True, "socket_keepalive_options": KEEPALIVE}
-    return redis.Redis.from_url(
-        url,
-        decode_responses=True,
-        connection_class=kind,
-        socket_timeout=blocks + ANSWER_SECONDS,
-        socket_connect_timeout=CONNECT_SECONDS,
-        health_check_interval=HEALTH_SECONDS,
-        **({} if kind is _Socket else tcp),
-    )
+    try:
+        where = RedisUrl.parse(url)
+    except ValueError as error:
+        raise InvalidSettings(f"the URL of Redis {error}") from None
+    options: dict[str, Any] = {
+        "connection_class": _Socket if where.path else _Plain if where.tls is None else _Tls,
+        "decode_responses": True,
+        "socket_timeout": blocks + ANSWER_SECONDS,
+        "socket_connect_timeout": CONNECT_SECONDS,
+        "health_check_interval": HEALTH_SECONDS,
+        **({} if where.path else {"socket_keepalive": True, "socket_keepalive_options": KEEPALIVE}),
+        **where.times,
+        **(where.tls or {}),
+    }
+    return redis.Redis.from_url(where.for_redis, **options)

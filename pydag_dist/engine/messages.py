@@ -17,6 +17,7 @@ from pydag_dist.engine.connection import (
     KEEPALIVE,
     RECONNECT_SECONDS,
 )
+from pydag_dist.redis_url import RedisUrl
 from pydag_dist.settings import Settings
 
 EXECUTE = "pydag.execute"
@@ -38,9 +39,12 @@ def celery_config(settings: Settings, queues: Iterable[str] = QUEUES) -> dict[st
     prefetched or stored: Celery's list of unacknowledged messages alone is 43 % of a worker
     parent's CPU time.
     """
+    redis = RedisUrl.parse(settings.redis_url)
     return {
-        "broker_url": settings.redis_url,
-        "result_backend": f"pydag_dist.engine.chord:DagBackend+{settings.redis_url}",
+        "broker_url": f"redis+{redis.for_celery}" if redis.path else redis.for_celery,
+        "broker_use_ssl": redis.tls,
+        "redis_backend_use_ssl": redis.tls,
+        "result_backend": f"pydag_dist.engine.chord:DagBackend+{redis.for_celery}",
         "broker_transport_options": {
             "global_keyprefix": f"{settings.key_prefix}:q:",
             # One list a queue: else each BRPOP names four, one a priority.
@@ -53,6 +57,7 @@ def celery_config(settings: Settings, queues: Iterable[str] = QUEUES) -> dict[st
             "health_check_interval": HEALTH_SECONDS,
             "interval_start": RECONNECT_SECONDS,
             "interval_step": 0,
+            **redis.times,
         },
         "redis_socket_timeout": ANSWER_SECONDS,
         "redis_socket_connect_timeout": CONNECT_SECONDS,

@@ -249,7 +249,7 @@ def test_no_redis_says_what_to_do(monkeypatch):
     monkeypatch.setenv("PYDAG_REDIS_URL", "redis://:secret@127.0.0.1:1/0")
     result = pydag_cli("runs")
     assert result.exit_code == 2
-    assert "No Redis answers at redis://***@127.0.0.1:1/0" in result.stderr
+    assert "No Redis answers at redis://:***@127.0.0.1:1/0" in result.stderr
     assert "pydag up" in result.stderr
     assert "secret" not in result.stderr
 

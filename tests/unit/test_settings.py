@@ -1,4 +1,4 @@
-"""Settings of every part: the webhooks' names."""
+"""Settings of every part: what is wrong is told in a sentence."""
 
 from __future__ import annotations
 
@@ -42,3 +42,61 @@ def test_webhooks_that_are_no_json_are_refused(monkeypatch):
     monkeypatch.setenv("PYDAG_WEBHOOKS", URL)
     with pytest.raises(InvalidSettings, match="PYDAG_WEBHOOKS"):
         load_settings()
+
+
+def test_every_wrong_setting_of_a_file_is_told_at_once(monkeypatch, tmp_path):
+    config = tmp_path / "pydag.toml"
+    config.write_text('redis_ulr = "redis://:S3CRET@h"\nretention = "long"\nwebhooks = 1\n')
+    monkeypatch.setenv("PYDAG_CONFIG", str(config))
+    with pytest.raises(InvalidSettings) as caught:
+        load_settings()
+    told = str(caught.value)
+    assert f"redis_ulr in {config}: there is no such setting; redis_url is meant, maybe" in told
+    assert f"retention in {config}: Input should be a valid integer" in told
+    assert f"webhooks in {config}: Input should be a valid dictionary" in told
+    assert "S3CRET" not in told
+
+
+def test_a_variable_is_blamed_for_what_it_says(monkeypatch, tmp_path):
+    config = tmp_path / "pydag.toml"
+    config.write_text('redis_url = "redis://h"\n')
+    monkeypatch.setenv("PYDAG_CONFIG", str(config))
+    monkeypatch.setenv("PYDAG_REDIS_URL", "127.0.0.1:6379")
+    with pytest.raises(InvalidSettings, match=r"^PYDAG_REDIS_URL: does not begin with redis://"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "can't be read (No such file or directory)"),
+        ("directory", "can't be read (Is a directory)"),
+        (b"redis_url = \n", "isn't TOML"),
+        (b"\xff\xfe", "isn't TOML"),
+    ],
+)
+def test_a_file_that_is_none_is_told(monkeypatch, tmp_path, content, said):
+    config = tmp_path / "pydag.toml"
+    if content == "directory":
+        config.mkdir()
+    elif content is not None:
+        config.write_bytes(content)
+    monkeypatch.setenv("PYDAG_CONFIG", str(config))
+    with pytest.raises(InvalidSettings) as caught:
+        load_settings()
+    assert str(caught.value).startswith(f"PYDAG_CONFIG names {config}, which ")
+    assert said in str(caught.value)
+
+
+def test_a_home_of_nobody_is_told(monkeypatch):
+    monkeypatch.delenv("PYDAG_CONFIG", raising=False)
+    monkeypatch.setenv("PYDAG_HOME", "~no-such-user/pydag")
+    with pytest.raises(InvalidSettings, match="PYDAG_HOME is ~no-such-user/pydag"):
+        load_settings()
+
+
+def test_secrets_are_not_shown(monkeypatch):
+    monkeypatch.setenv("PYDAG_REDIS_URL", "redis://:S3CRET@h")
+    monkeypatch.setenv("PYDAG_DATABASE_URL", "postgresql://u:S3CRET@h/d")
+    monkeypatch.setenv("PYDAG_WEBHOOKS", '{"a": "https://h/S3CRET"}')
+    assert "S3CRET" not in repr(load_settings())
