@@ -19,6 +19,7 @@ import redis
 from pydag_dist import Client, Dag
 from pydag_dist.client import Run
 from pydag_dist.engine import ENDED_RUN_STATES, Engine, RunSnapshot
+from pydag_dist.engine.situation import steady_time
 from pydag_dist.engine.snapshot import parse_record
 from pydag_dist.history import History
 from pydag_dist.local.process import Child
@@ -35,7 +36,8 @@ START_TIMEOUT = 60
 class Part(Child):
     """A coordinator or a worker; its output is in `log`."""
 
-    started_at = 0  # µs by Redis's clock
+    started_at = 0.0  # epoch seconds
+    steady_at = 0  # when it started, in µs of the engine's steady time
 
     def text(self) -> str:
         """What it has written until now."""
@@ -126,8 +128,7 @@ class Cluster:
             "PYTHONPATH": str(ROOT),  # for tests.callables
         }
         part = Part(name, [sys.executable, *arguments], log, {**os.environ, **settings, **env})
-        seconds, microseconds = self.store.time()
-        part.started_at = seconds * 1_000_000 + microseconds
+        part.started_at, part.steady_at = time.time(), self.steady_time()
         part.start()
         self.parts.append(part)
         return part
@@ -167,7 +168,7 @@ class Cluster:
 
         def registered() -> bool:
             known = self.slots(queue).get(f"{worker.name}@test", "0 0")
-            return int(known.split()[1]) - LEASE * 1_000_000 > worker.started_at
+            return int(known.split()[1]) - LEASE * 1_000_000 > worker.steady_at
 
         worker.wait_until(registered, START_TIMEOUT, lambda: None)
 
@@ -180,12 +181,18 @@ class Cluster:
     def key(self, name: str) -> str:
         return f"{self.prefix}:{name}"
 
+    def steady_time(self) -> int:
+        """The engine's steady time, in µs."""
+        seconds, microseconds = self.store.time()
+        clock = self.store.hmget(self.key("clock"), "ticked", "steady")
+        return steady_time(seconds * 1_000_000 + microseconds, *clock)
+
     def slots(self, queue: str = QUEUES[0]) -> dict[str, str]:
         """Worker -> its slots and until when they count."""
         return self.store.hgetall(self.key(f"slots:{queue}"))
 
     def leases(self) -> dict[str, float]:
-        """ "run/task" -> until when its worker holds it, in µs by Redis's clock."""
+        """ "run/task" -> until when its worker holds it, in µs of steady time."""
         return dict(self.store.zrange(self.key("leases"), 0, -1, withscores=True))
 
     def record(self, run_id: str, task: str) -> dict[str, str]:

@@ -397,7 +397,7 @@ class EngineMachine(RuleBasedStateMachine):
         task = self.reference.task_of(message)
         overdue = overdue and task.state == "running"
         if overdue:
-            self.edit_record(message.run, message.task, started_at="1")
+            self.edit_record(message.run, message.task, began="1")
         expected = self.reference.renew(message, overdue)
         answers = self.engine.renew("worker", 0, [], [self.held(message)])
         assert answers == [expected]
@@ -422,7 +422,7 @@ class EngineMachine(RuleBasedStateMachine):
         polls = [of for of in timers if self.task(*of).state == "deferred"]
         late = data.draw(st.sets(st.sampled_from(polls)), label="late") if polls else set()
         for run, task in late:
-            self.edit_record(run, task, started_at="1")
+            self.edit_record(run, task, began="1")
         self.client.hdel("p:clock", "ticked")
         assert self.engine.tick()
         self.reference.tick(expired, overdue, timers, late)
@@ -536,7 +536,9 @@ def machine_on(client: Any) -> type[EngineMachine]:
     Machine.client = client
     Machine.engine = Engine(client, "p", "coordinator")
     # A task takes one unit of slot time, whatever time it is.
-    code = source().replace("return NOW - record.started_at end", "return 1 end")
+    code = source().replace(
+        "settle(run, plan.queue, record, age(record))", "settle(run, plan.queue, record, 1)"
+    )
     assert code != source()
     Machine.engine._script = Script(client, code)
     return Machine

@@ -64,6 +64,7 @@ class Renewal(threading.Thread):
         The hub also stops children: until it has read a child's result, that child gets no other
         task, so the process is still the one that holds the try.
         """
+        beat = time.monotonic()
         requests = {
             held: request
             for request in worker_state.reserved_requests
@@ -71,12 +72,11 @@ class Renewal(threading.Thread):
             # Where Celery keeps headers. Polls hold nothing that could be renewed.
             and (held := held_by(request._context)).run != POLLS  # noqa: SLF001
         }
-        self._held = list(requests)
+        self._held, self._beat = list(requests), beat
         for held, since in self._to_stop.items():
             if (request := requests.get(held)) and request.worker_pid:
                 late = time.monotonic() - since > grace(request.worker_pid)
                 os.kill(request.worker_pid, signal.SIGKILL if late else STOP)
-        self._beat = time.monotonic()
 
     def leave(self, *_: Any, **__: Any) -> None:
         """No new tasks from now on; leases are renewed until the last one has ended."""
@@ -103,12 +103,13 @@ class Renewal(threading.Thread):
         self._attempt(self._renew)
 
     def _renew(self) -> None:
-        if time.monotonic() - self._beat > HUB_STUCK and not self._leaving:
+        beat, held = self._beat, self._held  # in this order: what is held may be newer
+        looked_ago = time.monotonic() - beat
+        if looked_ago > HUB_STUCK and not self._leaving:
             log.error("the worker's loop has been stuck for %s s: leases lapse", HUB_STUCK)
             return
-        held = self._held
         slots = 0 if self._leaving else self._slots
-        answers = self._engine.renew(self._worker, slots, self._queues, held)
+        answers = self._engine.renew(self._worker, slots, self._queues, held, looked_ago=looked_ago)
         to_stop = {}
         for h, answer in zip(held, answers, strict=True):
             if answer == "lost":

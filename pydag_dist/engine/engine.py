@@ -220,9 +220,7 @@ class Engine:
 
     def webhook_later(self, run_id: str, delay: float) -> None:
         """Try the run's webhooks again in `delay` seconds."""
-        seconds, microseconds = self.redis.time()
-        due = seconds * 1_000_000 + microseconds + round(delay * 1e6)
-        self.redis.zadd(self.key("webhooks"), {run_id: due}, xx=True)
+        self._call("webhook_later", run_id, round(delay * 1e6))
 
     def webhook_done(self, run_id: str) -> None:
         """The run's webhooks were called, or given up."""
@@ -379,17 +377,26 @@ class Engine:
         }
 
     def renew(
-        self, worker: str, slots: int, queues: Iterable[str], held: Sequence[Held] = ()
+        self,
+        worker: str,
+        slots: int,
+        queues: Iterable[str],
+        held: Sequence[Held] = (),
+        *,
+        looked_ago: float | None = None,
     ) -> list[str]:
         """Renews a worker's slots and leases; one answer a task.
 
+        `looked_ago` seconds before this call the worker held nothing but `held`: what Redis knows
+        it to hold for longer is given to others. None if it may hold more.
         Answers: ``yours``, ``cancel`` (stop it), ``ended``, ``lost``, ``waiting`` (not claimed
         yet), ``unknown``.
         """
         items: list[str | int] = []
         for h in held:
             items += [h.run, h.task, h.try_number, h.token]
-        answers: list[str] = self._call("renew", worker, slots, " ".join(queues), *items)
+        looked = "" if looked_ago is None else round(looked_ago * 1e6)
+        answers: list[str] = self._call("renew", worker, slots, " ".join(queues), looked, *items)
         return answers
 
     def leave(self, worker: str, queues: Iterable[str]) -> None:

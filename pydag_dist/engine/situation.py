@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pydag_dist.engine.engine import Engine
 
 
+MAX_GAP = 4_000_000  # µs; as in table.lua
+
+
 @dataclass(frozen=True)
 class Situation:
     """A task at one moment, with what it can be waiting for. Times are epoch seconds of Redis."""
@@ -67,6 +70,7 @@ def read_situation(engine: Engine, run_id: str, task: str) -> Situation:
     rank = plan.split("|")[1] if plan else ""
     with engine.redis.pipeline(transaction=True) as pipe:
         pipe.time()
+        pipe.hmget(engine.key("clock"), "ticked", "steady")
         pipe.hgetall(engine.run_key(run_id))
         pipe.hmget(engine.run_key(run_id, "tasks"), names)
         pipe.hmget(engine.run_key(run_id, "out"), [f"e/{name}" for name in names])
@@ -80,37 +84,45 @@ def read_situation(engine: Engine, run_id: str, task: str) -> Situation:
         pipe.zscore(engine.key("timers"), f"poll/{run_id}/{task}")
         pipe.hget(engine.run_key(run_id, "out"), f"x/{task}")
         pipe.zscore(engine.key("leases"), f"{run_id}/{task}")
-        time, run, packed, errors, skips, active, ahead, workers, messages, sharing, *rest = (
-            pipe.execute()
-        )
+        time, clock, run, packed, errors, skips, active, ahead, workers, *rest = pipe.execute()
     if not run:
         raise engine.unknown(run_id)
-    now = time[0] + time[1] / 1e6
-    due, poll, expansion, lease = rest
+    now = time[0] * 1_000_000 + time[1]
+    messages, sharing, due, poll, expansion, lease = rest
+    steady = steady_time(now, *clock)
+    retry_at, poll_at, lease_until = (
+        None if at is None else (now + at - steady) / 1e6 for at in (due, poll, lease)
+    )
     pairs = zip(names, packed, strict=True)
     return Situation(
         task=task,
-        now=now,
+        now=now / 1e6,
         run=run,
         upstream=upstream,
         records={name: parse_record(record) for name, record in pairs if record},
         errors={name: error for name, error in zip(names, errors, strict=True) if error},
         skips={name: s.split() for name, s in zip(names, skips, strict=True) if s},
         queue=queue,
-        slots=_live_slots(workers, now),
+        slots=_live_slots(workers, steady),
         messages=messages,
         sharing=sharing,
         ahead=ahead,
         active=active,
-        retry_at=_seconds(due),
-        poll_at=_seconds(poll),
+        retry_at=retry_at,
+        poll_at=poll_at,
         expansion=tuple(map(int, expansion.split()[:3])) if expansion else (),
-        lease_until=_seconds(lease),
+        lease_until=lease_until,
     )
 
 
-def _seconds(score: float | None) -> float | None:
-    return None if score is None else score / 1e6
+def steady_time(now: int, ticked: str | None, steady: str | None) -> int:
+    """The engine's steady time (table.lua) when the server's clock is `now`; both in µs.
+
+    The others are the fields of the hash `clock`.
+    """
+    if ticked is None or steady is None:
+        return now
+    return int(steady) + max(0, min(now - int(ticked), MAX_GAP))
 
 
 def _above(dag: Dag, task: str) -> dict[str, list[str]]:
@@ -125,7 +137,7 @@ def _above(dag: Dag, task: str) -> dict[str, list[str]]:
     return found
 
 
-def _live_slots(workers: Sequence[str], now: float) -> int:
+def _live_slots(workers: Sequence[str], steady: int) -> int:
     """The slots of workers whose registration ("slots expiry in µs") has not expired."""
     registered = (map(int, worker.split()) for worker in workers)
-    return sum(slots for slots, expiry in registered if expiry > now * 1e6)
+    return sum(slots for slots, expiry in registered if expiry > steady)

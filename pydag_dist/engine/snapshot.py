@@ -35,6 +35,7 @@ RECORD_FIELDS = (
     "worker",
     "process",
     "charged",
+    "began",
 )
 
 

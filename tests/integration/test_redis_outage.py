@@ -64,7 +64,7 @@ def test_a_claim_whose_answer_came_too_late_is_the_process_s_own(
         run = cluster.submit([cluster.task("t", "note"), cluster.task("u", "note", after=["t"])])
         wait_until(lambda: "Redis can't do it now (Timeout" in worker.text(), "the claim's timeout")
         os.kill(server.pid, signal.SIGCONT)
-        # Else it would wait for its lease, which nobody judges for 45 s after such a gap.
+        # Else it would wait for its lease.
         assert cluster.wait_ended(run, timeout=30).state == "success"
         assert cluster.journal.tasks("ran") == ["t", "u"]
         assert cluster.record(run.id, "u")["losses"] == "0"

@@ -208,3 +208,18 @@ def test_a_long_list_of_those_to_be_told(bench: Bench) -> None:
     assert script("cancel", "r", "cancel")[1] == 1
     left = [n for n, t in bench.engine.snapshot("r").tasks.items() if t.state == "ready"]
     assert why(bench, left[0]) == f"{left[0]} is about to be cancelled with its run"
+
+
+def test_times_to_wait_for_are_told_by_the_server_s_clock(bench: Bench) -> None:
+    bench.slots(2)
+    bench.tick()
+    bench.start(task("a", retries=1, retry_delay=5_000.0), task("b"))
+    bench.end(bench.take(), "failed")
+    bench.take()
+    before = bench.engine.why("r", "a").partition(", at ")[2]
+    bench.client.hincrby("p:clock", "steady", -3_600_000_000)  # an hour in which Redis was away
+    bench.client.zincrby("p:timers", -3_600_000_000, "retry/r/a")
+    bench.client.zincrby("p:leases", -3_600_000_000, "r/b")
+    assert "starts in 1 h 23 min, at " in bench.engine.why("r", "a")
+    assert bench.engine.why("r", "a").partition(", at ")[2] == before
+    assert "ran out" not in bench.engine.why("r", "b")

@@ -1,8 +1,10 @@
 local function enter(prefix, source)
   call = redis.call
   PREFIX, SOURCE = prefix, source
-  local time = call('TIME')
-  NOW = time[1] * 1e6 + time[2]
+  local time, clock = call('TIME'), call('HMGET', key('clock'), 'ticked', 'steady')
+  NOW, NOW_TEXT = time[1] * 1e6 + time[2], nil
+  GAP = clock[1] and NOW - clock[1] or nil
+  STEADY = (clock[2] or NOW) + math.max(0, math.min(GAP or 0, MAX_GAP))
   PUSHES, TODO, TEMPLATES, HEADS = 0, { first = 1 }, {}, {}
 end
 

@@ -17,7 +17,7 @@ function OPERATIONS.claim(run, task, try, push_number, worker, process)
     order = 'cancel'
   elseif record.state == 'queued' then
     record.state = 'running'
-    if record.started_at == '' then record.started_at = text(NOW) end
+    begin(record)
   else
     return { 'no', record.state }
   end
@@ -26,7 +26,7 @@ function OPERATIONS.claim(run, task, try, push_number, worker, process)
   record.process = process
   save_record(run, task, record)
   call('ZREM', key('queued'), run .. '/' .. task)
-  call('ZADD', key('leases'), text(NOW + LEASE), run .. '/' .. task)
+  call('ZADD', key('leases'), text(STEADY + LEASE), run .. '/' .. task)
   event(run, 'kind', 'task', 'task', task, 'state', record.state, 'try', try, 'worker', worker)
   return { order, spec, before }
 end
@@ -58,7 +58,7 @@ local function take_back(run, task, record, token)
   end
   record.state = 'running'
   if record.token ~= token then record.token, record.process = token, '' end
-  if record.started_at == '' then record.started_at = text(NOW) end
+  begin(record)
 end
 
 local POISON = {
@@ -94,6 +94,18 @@ local function abandon(run, task, record, counter, limit, last)
   end
 end
 
+-- The lease of a held task is over; with `worker` only if that one holds it.
+local function lose_lease(member, worker)
+  local run, task = split_member(member)
+  local record = planned(run) and load_record(run, task)
+  if worker and not (record and record.worker == worker) then return end
+  call('ZREM', key('leases'), member)
+  if record and (record.state == 'running' or record.state == 'cancelling') then
+    abandon(run, task, record, 'losses', MAX_LOSSES)
+    spread(run)
+  end
+end
+
 -- run, task, try, token, outcome (success | failed | stopped | dead | lost | revoked), result as JSON
 -- or '', error or '', downstream tasks that a branch skips (space separated), into how many children tasks
 -- expand over the result
@@ -112,7 +124,7 @@ function OPERATIONS.release(run, task, try, token, outcome, result, err, skips, 
   call('ZREM', key('leases'), run .. '/' .. task)
   if whose == 'back' then take_back(run, task, record, token) end
   local plan = load_plan(run, task)
-  if record.state == 'running' then settle(run, plan.queue, record, slot_time(record)) end
+  if record.state == 'running' then settle(run, plan.queue, record, age(record)) end
   if record.state == 'deferred' then
     call('ZREM', key('timers'), 'poll/' .. run .. '/' .. task)
     call('HDEL', run_key(run, 'out'), 'd/' .. task)
@@ -145,7 +157,7 @@ local function measure(queue)
   local slots, workers = 0, call('HGETALL', key('slots:' .. queue))
   for i = 1, #workers, 2 do
     local count, expiry = string.match(workers[i + 1], '^(%d+) (%d+)$')
-    if tonumber(expiry) > NOW then
+    if tonumber(expiry) > STEADY then
       slots = slots + tonumber(count)
     else
       call('HDEL', key('slots:' .. queue), workers[i])
@@ -155,12 +167,25 @@ local function measure(queue)
   return slots
 end
 
--- worker, slots (0: it is leaving), queues, then run, task, try, token of each active task.
+-- What the worker holds by its leases, and has not named for so long that it would have: it ended
+-- and Redis lost that, or a worker of that name was killed and started again. (A try is its parent's
+-- before a child claims it, so that it names all that was claimed before it looked.)
+local function drop_unnamed(worker, looked_ago, named)
+  local given = STEADY - looked_ago - UNNAMED_GRACE
+  local old = call('ZRANGEBYSCORE', key('leases'), '-inf', text(given + LEASE), 'LIMIT', 0, TICK_ITEMS)
+  for _, member in ipairs(old) do
+    if not named[member] then lose_lease(member, worker) end
+  end
+end
+
+-- worker, slots (0: it is leaving), queues, how many µs ago it looked what it holds ('': it may hold
+-- more than it names), then run, task, try, token of each active task.
 -- Returns one answer a task: yours, cancel, ended, lost, waiting (not claimed yet), unknown.
-function OPERATIONS.renew(worker, slots, queues, ...)
-  local items, answers = { ... }, {}
+function OPERATIONS.renew(worker, slots, queues, looked_ago, ...)
+  local items, answers, named = { ... }, {}, {}
   for i = 1, #items, 4 do
     local run, task, try, token = items[i], items[i + 1], items[i + 2], items[i + 3]
+    named[run .. '/' .. task] = true
     local record = planned(run) and load_record(run, task)
     local whose = record and holder(record, try, token) or 'unknown'
     if whose == 'back' then
@@ -171,9 +196,9 @@ function OPERATIONS.renew(worker, slots, queues, ...)
       whose = 'yours'
     end
     if whose == 'yours' and record.state ~= 'deferred' then
-      call('ZADD', key('leases'), text(NOW + LEASE), run .. '/' .. task)
+      call('ZADD', key('leases'), text(STEADY + LEASE), run .. '/' .. task)
       local timeout = load_plan(run, task).timeout
-      if record.state == 'running' and timeout > 0 and NOW - record.started_at > timeout then
+      if record.state == 'running' and timeout > 0 and age(record) > timeout then
         record.state = 'cancelling'
         record.reason = 'timeout'
         save_record(run, task, record)
@@ -182,11 +207,12 @@ function OPERATIONS.renew(worker, slots, queues, ...)
     end
     answers[#answers + 1] = whose
   end
+  if looked_ago ~= '' then drop_unnamed(worker, tonumber(looked_ago), named) end
   for queue in string.gmatch(queues, '%S+') do
     if slots == '0' then
       call('HDEL', key('slots:' .. queue), worker)
     else
-      call('HSET', key('slots:' .. queue), worker, slots .. ' ' .. text(NOW + LEASE))
+      call('HSET', key('slots:' .. queue), worker, slots .. ' ' .. text(STEADY + LEASE))
     end
     call('SADD', key('queues'), queue)
     measure(queue)

@@ -64,7 +64,7 @@ local function finish_run(run, state)
   run_event(run, state, 'reason', head[2] or '', 'error', head[3] or '')
   if head[1] == '1' then
     call('HDEL', run_key(run), 'hook_tries')
-    call('ZADD', key('webhooks'), text(NOW), run)
+    call('ZADD', key('webhooks'), text(STEADY), run)
   end
 end
 
@@ -130,7 +130,8 @@ local function fail_try(run, task, record, err)
   if record.try < record.last_try and known(run) == 'running' then
     note_end(run, task, record, 'up_for_retry', 'error', err)
     call('SREM', run_key(run, 'active'), task)
-    call('ZADD', key('timers'), text(NOW + retry_delay(record, plan)), 'retry/' .. run .. '/' .. task)
+    call('ZADD', key('timers'), text(STEADY + retry_delay(record, plan)),
+         'retry/' .. run .. '/' .. task)
   else
     end_task(run, task, record, 'failed', plan, 'error', err)
   end

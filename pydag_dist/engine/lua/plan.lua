@@ -188,8 +188,10 @@ function OPERATIONS.plan_commit(run, token, total, ended, failures, queues, chun
   run_event(run, 'running')
   local head = call('HMGET', run_key(run), 'timeout', 'reason', 'restored', 'started_at')
   local timeout, reason = tonumber(head[1]), head[2]
-  local since = head[3] and tonumber(head[4]) or NOW
-  if timeout > 0 then call('ZADD', key('timers'), text(since + timeout * 1e6), 'timeout/' .. run) end
+  local had = head[3] and math.max(0, NOW - head[4]) or 0
+  if timeout > 0 then
+    call('ZADD', key('timers'), text(STEADY + timeout * 1e6 - had), 'timeout/' .. run)
+  end
   tell_downstream('', tonumber(chunks), '')
   if left == 0 then
     end_run(run, failures ~= '0', reason)
@@ -231,14 +233,19 @@ end
 -- An ended run whose webhooks are due, and how often they were tried before; nobody else gets it
 -- for `lease` µs.
 function OPERATIONS.take_webhook(lease)
-  local run = call('ZRANGEBYSCORE', key('webhooks'), '-inf', text(NOW), 'LIMIT', 0, 1)[1]
+  local run = call('ZRANGEBYSCORE', key('webhooks'), '-inf', text(STEADY), 'LIMIT', 0, 1)[1]
   if not run then return {} end
   if not known(run) then
     call('ZREM', key('webhooks'), run)
     return {}
   end
-  call('ZADD', key('webhooks'), text(NOW + lease), run)
+  call('ZADD', key('webhooks'), text(STEADY + lease), run)
   return { run, call('HINCRBY', run_key(run), 'hook_tries', 1) - 1 }
+end
+
+-- Its webhooks are due again in `delay` µs.
+function OPERATIONS.webhook_later(run, delay)
+  call('ZADD', key('webhooks'), 'XX', text(STEADY + delay), run)
 end
 
 -- Goes on with what was too long for one script. Returns 1 while more is left.

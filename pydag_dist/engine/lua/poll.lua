@@ -16,14 +16,14 @@ function OPERATIONS.defer(...)
         local plan = load_plan(run, task)
         call('ZREM', key('leases'), run .. '/' .. task)
         if record.state == 'running' then
-          settle(run, plan.queue, record, slot_time(record))
+          settle(run, plan.queue, record, age(record))
           event(run, 'kind', 'task', 'task', task, 'state', 'deferred', 'try', try,
                 'worker', record.worker)
         end
         record.state, record.token = 'deferred', ''
         save_record(run, task, record)
-        local due = NOW + delay * (0.8 + 0.4 * ((NOW + 61 * i) % 1000) / 1000)
-        if plan.timeout > 0 then due = math.min(due, record.started_at + plan.timeout) end
+        local due = STEADY + delay * (0.8 + 0.4 * ((NOW + 61 * i) % 1000) / 1000)
+        if plan.timeout > 0 then due = math.min(due, record.began + plan.timeout) end
         call('HSET', run_key(run, 'out'), 'd/' .. task, group .. ' ' .. handle)
         call('ZADD', key('timers'), text(due), 'poll/' .. run .. '/' .. task)
         if plan.sensor == '1' then call('SREM', run_key(run, 'active'), task) end
@@ -50,7 +50,7 @@ function OPERATIONS.claim_polls(queue, group, push_number, worker)
     if record and record.state == 'deferred' then
       record.token, record.worker = push_number, worker
       save_record(run, task, record)
-      call('ZADD', key('timers'), text(NOW + POLL_LEASE), 'poll/' .. run .. '/' .. task)
+      call('ZADD', key('timers'), text(STEADY + POLL_LEASE), 'poll/' .. run .. '/' .. task)
       local kept = call('HGET', run_key(run, 'out'), 'd/' .. task)
       local handle = string.match(kept, '^%S+ (.*)$')
       for _, value in ipairs({ run, task, record.try, load_spec(run, task), handle }) do
@@ -73,7 +73,7 @@ local function poll_or_stop(run, task, record)
   if record.losses >= MAX_LOSSES then
     fail_poisoned(run, task, record, 'losses')
     spread(run)
-  elseif plan.timeout > 0 and NOW - record.started_at >= plan.timeout then
+  elseif plan.timeout > 0 and age(record) >= plan.timeout then
     stop_deferred(run, task, record, 'timeout')
     spread(run)
   else
@@ -85,8 +85,8 @@ end
 local function forget_lost_polls(queue, listed)
   local polls = call('HKEYS', key('polls:' .. queue))
   for _, number in ipairs(polls) do
-    local age = NOW - tonumber(string.match(number, '^%d+'))
-    if age > QUEUED_GRACE and not listed(queue)[number] then
+    local pushed = tonumber(string.match(number, '^%d+'))
+    if STEADY - pushed > QUEUED_GRACE and not listed(queue)[number] then
       call('HDEL', key('polls:' .. queue), number)
     end
   end

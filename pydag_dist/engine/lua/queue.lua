@@ -31,8 +31,6 @@ end
 -- when its task leaves the slot, the difference. (With what was charged for active tasks alone, a run
 -- of long tasks would get most of the slots: its tasks leave them late, and come to them as often.)
 
-local function slot_time(record) return NOW - record.started_at end
-
 -- A run's share of a queue: slot time used, and the mean of a task's, nil if none has ended.
 local function parse_share(packed)
   local used, mean = string.match(packed or '0 ', '^(%S+) (%S*)$')
@@ -88,7 +86,7 @@ local function refile(run, served, before)
       used, changed = math.max(used, math.ceil(head.weight * clock)), true
     end
     if changed then
-      since = text(NOW)
+      since = text(STEADY)
       local share = pack_share(used, mean)
       if waits then
         call('HSET', run_key(run), 'share/' .. queue, share, 'since/' .. queue, since)
@@ -137,7 +135,7 @@ local function push(queue, run, task, record)
   record.push = next_push()
   record.queued_at = text(NOW)
   save_record(run, task, record)
-  call('ZADD', key('queued'), text(NOW), run .. '/' .. task)
+  call('ZADD', key('queued'), text(STEADY), run .. '/' .. task)
   local id = run .. '/' .. task .. '/' .. record.try
   if record.pushes > 1 then id = id .. '.' .. record.pushes end
   enqueue(queue, { id = id, run = run, task = task, try = record.try, push = record.push,
@@ -156,7 +154,7 @@ end
 -- A deferred task is to be polled by the next worker that has time for its group.
 local function make_due(queue, group, run, task)
   call('ZADD', key('due:' .. queue), 0, group .. '/' .. run .. '/' .. task)
-  call('ZADD', key('groups:' .. queue), 'NX', text(NOW), group)
+  call('ZADD', key('groups:' .. queue), 'NX', text(STEADY), group)
   call('HSET', key('windows'), 'due/' .. queue, 1)
 end
 
@@ -185,7 +183,7 @@ local function push_polls(queue, window, room)
       if pushed == free then return pushed end
       local number = next_push()
       call('HSET', key('polls:' .. queue), number, group)
-      call('ZADD', key('groups:' .. queue), text(NOW), group)
+      call('ZADD', key('groups:' .. queue), text(STEADY), group)
       enqueue(queue, { id = '*/' .. group .. '/' .. number, run = '*', task = group, try = '0',
                        push = number, dag = 'polls' })
       pushed = pushed + 1

@@ -17,6 +17,7 @@ local FIELDS = {
   'worker',
   'process',     -- of that worker, which claimed it: it may ask again if the answer got lost
   'charged',     -- µs of slot time that its run was charged for it in advance, or empty
+  'began',       -- µs of steady time of the try's first claim, as `started_at` by the server's
 }
 -- A method call, since a library has no globals while it is loaded.
 local RECORD_PATTERN = '^' .. ('([^|]*)|'):rep(#FIELDS) .. '$'
@@ -41,8 +42,16 @@ local function new_record(row)
            push = '', token = '', rule = row.rule, upstream = row.upstream, ok = row.ok,
            bad = row.bad, dead_up = row.dead_up, skips = row.skips, deaths = 0, losses = 0,
            reason = '', ready_at = '', queued_at = '', started_at = '', ended_at = '',
-           worker = '', process = '', charged = '' }
+           worker = '', process = '', charged = '', began = '' }
 end
+
+-- The try's first claim is now, unless it was before.
+local function begin(record)
+  if record.started_at == '' then record.started_at, record.began = text(NOW), text(STEADY) end
+end
+
+-- µs since then.
+local function age(record) return math.max(0, STEADY - record.began) end
 
 local function load_record(run, task)
   local packed = call('HGET', run_key(run, 'tasks'), task)

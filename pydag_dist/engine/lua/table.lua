@@ -28,6 +28,7 @@
 --   release lost:                        running | deferred -> failed, since nobody could tell for
 --                                        long how its remote job is; cancelling: as if dead
 --   tick, lease expired:                 running -> ready, same try; the 20th time -> failed
+--   renew that does not name it:         likewise, if its worker has known for a while what it holds
 --   tick, message gone:                  queued -> queued, pushed again
 --   tick, no worker for the queue:       queued -> ready
 --   tick, retry due:                     up_for_retry -> ready, next try
@@ -77,7 +78,8 @@
 --   database         string  which database the coordinators write history to; expires
 --   history:writer   string  the lease of the coordinator that does
 --   webhooks         zset    ended runs whose webhooks are to be called -> due time
---   clock            hash    last tick, the server's run id, until when nothing expires
+--   clock            hash    the server's time and the steady time of the last tick, and the
+--                            server's run id
 --   q:QUEUE          list    the queue itself, as kombu knows it
 --   run:ID           hash    schema, state, dag_id, processors, weight, timeout, times, planner,
 --                            total, left (tasks not ended), failures, error, queues, since/QUEUE,
@@ -101,15 +103,22 @@
 --                            "task *": an expansion to go on with
 --   run:ID:events    stream  what watchers follow; capped
 --
+-- TIMES. What people are told (events, ready_at, started_at, ended_at, a run's times) is the server's
+-- time, by the clock of its host. What is waited for (leases, timers, slots and polls, messages,
+-- webhooks, the time that a try has had) is steady time: it goes on by the time between two ticks,
+-- and by MAX_GAP at most, so that it stands while Redis is away, and a step of the server's clock is
+-- no more than such a gap. Scores and expiries of zsets and hashes above are in it.
+--
 -- A script checks everything before its first write: an error half way is not rolled back.
 
 local SCHEMA = '2'
 local LEASE = 15e6              -- µs; renewed every 3 s
 local QUEUED_GRACE = 5e6        -- µs that a message may be missing before it is pushed again
-local OUTAGE_GAP = 5e6          -- µs between two ticks that mean: Redis was away
-local OUTAGE_GRACE = 45e6       -- µs after that in which no lease expires
+local MAX_GAP = 4e6             -- µs between two ticks that count; workers alone tick every 3 s
+local UNNAMED_GRACE = 6e6       -- µs that a holder may leave out a try: two renewals and no more
 local TICK_EVERY = 0.5e6        -- µs
 local TICK_ITEMS = 200
+local DATABASE_KNOWN = 30       -- s; as the recorder's REGISTERED
 local TIMER_ITEMS = 1000
 local POLL_LEASE = 30e6         -- µs that a worker has to report what it polled
 local POLL_BATCH = 100          -- deferred tasks of one poll message
@@ -128,7 +137,11 @@ local COUNTS_AS = { success = 'ok', failed = 'bad', cancelled = 'bad', upstream_
                     skipped = 'skips' }
 
 -- Of one call; set by `enter` (dispatch.lua), since a library's code outlives its calls.
-local call, PREFIX, SOURCE, NOW
+local call, PREFIX, SOURCE
+local NOW         -- µs by the server's clock
+local NOW_TEXT    -- the same as text, once it was needed
+local STEADY      -- µs of steady time
+local GAP         -- µs since the last tick by the server's clock, nil before the first one
 local PUSHES      -- how many pushes the call has numbered
 local TODO        -- what the call still has to do for its run, as in `work`, from TODO.first on
 local TEMPLATES   -- queue -> message template, as far as read
@@ -138,11 +151,19 @@ local function key(name) return PREFIX .. ':' .. name end
 local function run_key(run, part)
   return PREFIX .. ':run:' .. run .. (part and (':' .. part) or '')
 end
-local function text(number) return string.format('%.0f', number) end
+-- Most numbers are the call's time, which is written once.
+local function text(number)
+  if number ~= NOW then return string.format('%.0f', number) end
+  NOW_TEXT = NOW_TEXT or string.format('%.0f', number)
+  return NOW_TEXT
+end
+local function split_member(member) return string.match(member, '^([^/]*)/(.*)$') end
 
+-- "steady time-number". Steady time comes again where Redis was set back to an older state, but
+-- then it isn't as far behind the server's time as it was: the number begins with that difference.
 local function next_push()
   PUSHES = PUSHES + 1
-  return text(NOW) .. '-' .. PUSHES
+  return text(STEADY) .. '-' .. text((NOW - STEADY) % 1e6 * 1e5 + PUSHES)
 end
 
 local RUN_PARTS = { 'dag', 'tasks', 'kept', 'plan', 'specs', 'out', 'ready', 'active', 'work', 'events' }

@@ -1,29 +1,20 @@
 -- What time does: leases that expired, messages that got lost, workers that left, long cascades.
 
-local function split_member(member) return string.match(member, '^([^/]*)/(.*)$') end
-
--- Whether leases may be judged now: not for a while after Redis was away for everyone.
-local function leases_count(epoch)
-  local clock = call('HMGET', key('clock'), 'ticked', 'epoch', 'grace')
-  local grace = tonumber(clock[3] or 0)
-  if clock[1] and (NOW - clock[1] > OUTAGE_GAP or clock[2] ~= epoch) then
-    grace = NOW + OUTAGE_GRACE
+-- What else the server dates ahead of its clock, which went back: a lease of theirs would last for
+-- as long as that. Planners get their time anew, the history another writer.
+local function after_step_back()
+  local stream, group = key('submissions'), 'coordinators'
+  -- Without the group it answers with an error, which has no entries.
+  for _, entry in ipairs(redis.pcall('XPENDING', stream, group, '-', '+', TICK_ITEMS)) do
+    call('XCLAIM', stream, group, entry[2], 0, entry[1], 'JUSTID')
   end
-  call('HSET', key('clock'), 'ticked', text(NOW), 'epoch', epoch, 'grace', text(grace))
-  return grace <= NOW
+  call('DEL', key('history:writer'))
+  call('EXPIRE', key('database'), DATABASE_KNOWN)
 end
 
 local function expire_leases()
-  local expired = call('ZRANGEBYSCORE', key('leases'), '-inf', text(NOW), 'LIMIT', 0, TICK_ITEMS)
-  for _, member in ipairs(expired) do
-    call('ZREM', key('leases'), member)
-    local run, task = split_member(member)
-    local record = planned(run) and load_record(run, task)
-    if record and (record.state == 'running' or record.state == 'cancelling') then
-      abandon(run, task, record, 'losses', MAX_LOSSES)
-      spread(run)
-    end
-  end
+  local expired = call('ZRANGEBYSCORE', key('leases'), '-inf', text(STEADY), 'LIMIT', 0, TICK_ITEMS)
+  for _, member in ipairs(expired) do lose_lease(member) end
   return #expired
 end
 
@@ -44,7 +35,7 @@ end
 
 -- Tasks queued for a while whose message is not in its list: a worker popped it and died.
 local function push_lost_messages(listed)
-  local waiting = call('ZRANGEBYSCORE', key('queued'), '-inf', text(NOW - QUEUED_GRACE),
+  local waiting = call('ZRANGEBYSCORE', key('queued'), '-inf', text(STEADY - QUEUED_GRACE),
                        'LIMIT', 0, TICK_ITEMS)
   local pushed = 0
   for _, member in ipairs(waiting) do
@@ -55,7 +46,7 @@ local function push_lost_messages(listed)
     else
       local queue = load_plan(run, task).queue
       if listed(queue)[record.push] then
-        call('ZADD', key('queued'), text(NOW), member)
+        call('ZADD', key('queued'), text(STEADY), member)
       else
         push(queue, run, task, record)
         pushed = pushed + 1
@@ -67,7 +58,7 @@ end
 
 -- Starts the tries, polls what is deferred and stops the runs whose time has come.
 local function fire_timers()
-  local due = call('ZRANGEBYSCORE', key('timers'), '-inf', text(NOW), 'LIMIT', 0, TIMER_ITEMS)
+  local due = call('ZRANGEBYSCORE', key('timers'), '-inf', text(STEADY), 'LIMIT', 0, TIMER_ITEMS)
   for _, member in ipairs(due) do
     call('ZREM', key('timers'), member)
     local kind, rest = split_member(member)
@@ -81,7 +72,8 @@ local function fire_timers()
       elseif record and record.state == 'up_for_retry' then
         record.try = record.try + 1
         record.pushes, record.deaths, record.losses = 0, 0, 0
-        record.token, record.started_at, record.ended_at, record.reason = '', '', '', ''
+        record.token, record.started_at, record.began = '', '', ''
+        record.ended_at, record.reason = '', ''
         make_ready(run, task, record, load_plan(run, task))
         reschedule(run)
       end
@@ -114,9 +106,10 @@ end
 -- epoch: the server's run id. Returns {0} if another tick was just done, else
 -- {1, expired leases, messages pushed again}.
 function OPERATIONS.tick(epoch)
-  local last = call('HGET', key('clock'), 'ticked')
-  if last and NOW - last < TICK_EVERY then return { 0, 0, 0 } end
-  local expired = leases_count(epoch) and expire_leases() or 0
+  if GAP and GAP >= 0 and GAP < TICK_EVERY then return { 0, 0, 0 } end
+  call('HSET', key('clock'), 'ticked', text(NOW), 'steady', text(STEADY), 'epoch', epoch)
+  if GAP and GAP < 0 then after_step_back() end
+  local expired = expire_leases()
   local listed = listed_pushes()
   local pushed = push_lost_messages(listed)
   fire_timers()

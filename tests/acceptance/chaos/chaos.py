@@ -152,8 +152,8 @@ class Chaos:
     def _workers_are_there(self) -> bool:
         with self.system.if_redis_can():
             slots = self.system.cluster.slots("python")
-            now = self.system.store.time()[0]
-            alive = [x for x in slots.values() if int(x.split()[1]) / 1e6 > now]
+            now = self.system.cluster.steady_time()
+            alive = [x for x in slots.values() if int(x.split()[1]) > now]
             names = {f"{part.name}@chaos" for part in self.system.workers}
             return len(alive) == len(names) == 3 and names == set(slots)
         return False

@@ -109,7 +109,7 @@ def _worker(scene: Scene) -> Part:
 def kill_child(scene: Scene) -> Steps:
     """Kill -9 a process of a worker's pool, one that runs a task if there is one."""
     worker = _worker(scene)
-    if time.time() - worker.started_at / 1e6 < POOL_STARTS:
+    if time.time() - worker.started_at < POOL_STARTS:
         raise NotNow  # Celery ends a worker that loses a process while it starts
     children = scene.system.children(worker)
     running = [t for t in scene.held() if t.process in children]

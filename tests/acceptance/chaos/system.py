@@ -176,7 +176,7 @@ class System:
                 group.remove(part)
                 self.to_start.append((time.monotonic() + 1, part.name))
                 # A part that starts needs Redis; a supervisor would start it again, too.
-                began = part.started_at / 1e6
+                began = part.started_at
                 if not any(began <= at < began + START_SECONDS for at in self.redis_changes):
                     self.surprises.append(f"{part.log.name} ended by itself: {code}")
         due = [x for x in self.to_start if x[0] <= time.monotonic()]

@@ -31,7 +31,8 @@ class Engine:
         self.released.append((held, outcome))
         return "ok"
 
-    def renew(self, _worker, slots, _queues, held):
+    def renew(self, _worker, slots, _queues, held, *, looked_ago):
+        assert looked_ago >= 0
         self.renewed.append((slots, held))
         return ["yours"] * len(held)
 
