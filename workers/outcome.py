@@ -89,8 +89,10 @@ def failed(context: TaskContext, error: BaseException) -> Ended:
     return Ended("failed", error=storable("".join(lines).strip()))
 
 
-def cancelled(context: TaskContext) -> Ended:
+def cancelled(context: TaskContext, handle: Handle | None = None) -> Ended:
     """Cancel what the try left running elsewhere; nothing there is success.
+
+    Without a `handle` it is computed.
 
     A job that has succeeded before it could be stopped is the try's success.
     """
@@ -98,7 +100,7 @@ def cancelled(context: TaskContext) -> Ended:
         operator = operators.find(context.operator)
         if isinstance(operator, operators.RemoteOperator):
             with cancelling(), patience.limited(CANCEL_PATIENCE, call=CANCEL_CALL):
-                handle = operator.handle(context)
+                handle = operator.handle(context) if handle is None else handle
                 found = until_known(
                     context, partial(_stopped, operator, context, handle), CANCEL_PATIENCE
                 )

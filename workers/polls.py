@@ -10,20 +10,24 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from celery.exceptions import Ignore
 
-from pydag_dist.engine import Deferral, Due, Held
+from pydag_dist.engine import Claim, Deferral, Due, Held
 from workers import operators, patience
 from workers.context import task_context, with_params
-from workers.errors import RemoteStateUnknown, TaskFailed
+from workers.errors import TaskFailed
 from workers.operators import Answer, Asked, Done, Pending, RemoteOperator, TaskContext, Wait
 from workers.operators.base import as_unknown
-from workers.outcome import Ended, failed, report, succeeded
+from workers.outcome import Ended, cancelled, failed, report, storable, succeeded
 from workers.process import engine, until_redis_can
 
 POLLS = "*"  # the run in a poll message's header
+
+MAX_PARAMS = 1_000_000  # bytes of the params of a deferred try, as JSON
 
 # The engine gives a poll 30 s; the rest is for telling it what was found.
 _TIME = 18.0  # seconds of all calls of a poll
@@ -41,6 +45,37 @@ def remote(context: TaskContext) -> RemoteOperator:
     if not isinstance(operator, RemoteOperator):
         raise TaskFailed(f"operator {context.operator!r} of this worker has no remote jobs")
     return operator
+
+
+def params_to_keep(context: TaskContext) -> dict[str, Any] | None:
+    """What polls of a try need of its rendered params; raises `TaskFailed` if that is too much."""
+    operator = operators.find(context.operator)
+    if not isinstance(operator, RemoteOperator):
+        return None
+    kept = operator.params_of_polls(context)
+    if (length := len(json.dumps(kept))) > MAX_PARAMS:
+        raise TaskFailed(
+            f"the params of {context.operator} become {length:,} bytes, and at most "
+            f"{MAX_PARAMS:,} are kept until its remote job has ended: let its templates name less"
+        )
+    return kept
+
+
+def cancel(held: Held, claim: Claim, context: TaskContext) -> Ended:
+    """Cancel what the try left running: by its handle if it was deferred, else computed again."""
+    try:
+        wait = Wait(
+            **json.loads(until_redis_can(partial(engine().deferred_handle, held.run, held.task)))
+        )
+    except (TypeError, ValueError):
+        wait = None
+    if wait is None or wait.try_number != held.try_number:
+        return cancelled(with_params(held, claim.spec, context))
+    return cancelled(_as_it_was(context, wait), wait.handle)
+
+
+def _as_it_was(context: TaskContext, wait: Wait) -> TaskContext:
+    return context if wait.params is None else replace(context, params=wait.params)
 
 
 def defer(held: Held, context: TaskContext, wait: Wait) -> str:
@@ -61,11 +96,8 @@ class _Try:
         self.delay = _SOON
         self._open = ExitStack()
         self.context = self._open.enter_context(task_context(due.held, due.spec))
-
-    def asked(self) -> Asked:
-        """As its operator is asked for it; raises `TaskFailed`."""
-        self.context = with_params(self.due.held, self.due.spec, self.context)
-        return Asked(self.context, self.wait.handle)
+        self.context = _as_it_was(self.context, self.wait)
+        self.asked = Asked(self.context, self.wait.handle)
 
     def hear(self, answer: Answer) -> Ended | None:
         """How it ended, if it did."""
@@ -101,15 +133,22 @@ def poll(queue: str, group: str, push: str, worker: str) -> None:
     due = until_redis_can(partial(engine().claim_polls, queue, group, push, worker))
     if not due:
         raise Ignore(f"polls of {group}: nothing is due")
-    tries = {one.held: _Try(one) for one in due}
+    tries: dict[Held, _Try] = {}
+    for given in due:
+        try:
+            tries[given.held] = _Try(given)
+        except (TypeError, ValueError) as error:  # this worker can't read its handle
+            why = storable(f"the handle of its remote job can't be read: {error}")
+            log.error("%s/%s: %s", given.held.run, given.held.task, why)  # noqa: TRY400
+            report(given.held, Ended("dead", error=why), patience_if_unknown=0)
     with patience.limited(_TIME):
         for held, answer in _answers(list(tries.values())):
             if ended := tries[held].hear(answer):
                 tries.pop(held).close()
                 report(held, ended, patience_if_unknown=0)  # others wait; it is polled again
     if tries:
-        given = [one.deferral(group) for one in tries.values()]
-        until_redis_can(partial(engine().defer, given))
+        rest = [one.deferral(group) for one in tries.values()]
+        until_redis_can(partial(engine().defer, rest))
     for one in tries.values():
         one.close()
     log.info("%s: polled %d, of which %d have ended", group, len(due), len(due) - len(tries))
@@ -117,12 +156,7 @@ def poll(queue: str, group: str, push: str, worker: str) -> None:
 
 def _answers(tries: list[_Try]) -> Iterator[tuple[Held, Answer]]:
     """The answers that there was time for, as they come."""
-    asked = {}
-    for one in tries:
-        try:
-            asked[one.asked()] = one.due.held
-        except TaskFailed as error:
-            yield one.due.held, RemoteStateUnknown(str(error), lasting=True)
+    asked = {one.asked: one.due.held for one in tries}
     if not asked:
         return
     try:
@@ -130,5 +164,12 @@ def _answers(tries: list[_Try]) -> Iterator[tuple[Held, Answer]]:
     except TaskFailed as error:  # another worker may have it
         log.error("%s", error)  # noqa: TRY400  the message is meant to be enough
         return
-    for question, answer in operator.poll_many(list(asked)):
-        yield asked[question], answer
+    try:
+        for question, answer in operator.poll_many(list(asked)):
+            yield asked.pop(question), answer
+    except Exception:
+        log.exception("%s can't be polled together", tries[0].context.operator)
+        for question, held in asked.items():  # so that what one raises is its own
+            if patience.is_out():
+                return
+            yield held, operator.answer(question)

@@ -22,7 +22,7 @@ from workers.context import task_context, with_params
 from workers.errors import TaskFailed
 from workers.operators import Done, TaskContext, Wait
 from workers.outcome import Ended, cancelled, failed, report, storable, succeeded
-from workers.polls import POLLS, defer, poll
+from workers.polls import POLLS, cancel, defer, params_to_keep, poll
 from workers.process import engine, until_redis_can
 from workers.stopping import Stopped, not_now, stoppable
 
@@ -96,9 +96,10 @@ class Execute(Task):  # type: ignore[misc]  # Celery has no types
 def _obey(held: Held, claim: Claim, context: TaskContext, queue: str) -> Ended | Retry | Ignore:
     """Run the try, or cancel what it left running; how it ended, or what Celery is told else."""
     try:
-        context = with_params(held, claim.spec, context)
         if claim.order == "cancel":
-            return cancelled(context)
+            return cancel(held, claim, context)
+        context = with_params(held, claim.spec, context)
+        kept = params_to_keep(context) if "template" in claim.spec else None
         with stoppable(held):
             answer = _execute(held, claim, context, queue)
         if isinstance(answer, Done):
@@ -111,6 +112,7 @@ def _obey(held: Held, claim: Claim, context: TaskContext, queue: str) -> Ended |
             raise  # somebody ends this process: the try isn't over, and runs elsewhere
         # An exit would look like a dead child, MemoryError ends Celery's parent.
         return failed(context, error)
+    answer.params, answer.try_number = kept, held.try_number
     return _defer(held, context, answer)
 
 

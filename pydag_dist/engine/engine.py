@@ -352,6 +352,11 @@ class Engine:
             for run, task, number, spec, handle in zip(*[iter(flat)] * 5, strict=True)
         ]
 
+    def deferred_handle(self, run: str, task: str) -> str:
+        """The handle of the task's last deferral, maybe of an earlier try; empty without one."""
+        kept: str | None = self.redis.hget(self.run_key(run, "out"), f"d/{task}")
+        return (kept or "").partition(" ")[2]
+
     def wanted(self, queue: str) -> bool:
         """Whether anything waits for a slot of the queue: a message, a ready task, a due poll."""
         with self.redis.pipeline(transaction=False) as pipe:

@@ -94,6 +94,9 @@ class Wait:
     interval: float  # seconds until the next poll
     state: str = ""  # what the task's log said last
     unknown_since: float | None = None  # epoch seconds; of answers that are lasting
+    # Of a task with templates: the rendered params that polls and a cancel of this try need.
+    params: dict[str, Any] | None = None
+    try_number: int = 0
 
     def goes_on(self, context: TaskContext, pending: Pending, longest: float) -> None:
         """Log a state that is new, and ask less often from now on."""
@@ -175,6 +178,13 @@ class RemoteOperator(Operator):
         """See to it that an earlier try's job is over before a new one starts; as `look`."""
         self.cancel(context, handle)
         return self.look(context, handle)
+
+    def params_of_polls(self, context: TaskContext) -> dict[str, Any]:
+        """The params that are needed after `submit`, beside the handle: here all of them.
+
+        Those of tasks with templates are kept with the handle, so that no poll renders anything.
+        """
+        return context.params
 
     def poll_many(self, asked: Sequence[Asked]) -> Iterator[tuple[Asked, Answer]]:
         """Ask for the jobs of many tries; who gets no answer in time is asked again later.

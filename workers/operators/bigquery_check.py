@@ -38,6 +38,10 @@ class Check(Query):
         }
         return Statement(params.sql or _of_table(params), config)
 
+    def params_of_polls(self, context: TaskContext) -> dict[str, Any]:
+        """What the row is judged by."""
+        return {name: value for name, value in context.params.items() if name != "sql"}
+
     def inputs(self, context: TaskContext) -> Inputs:  # noqa: ARG002
         """Never: a check is there to look again."""
         raise NotCached("checks look each time")
@@ -58,8 +62,10 @@ class Check(Query):
             count = "no row" if not rows else f"{told['rows']} rows"
             raise TaskFailed(f"the check must return one row, not {count}")
         row = dict(rows[0].items())
-        params = parsed_params(context, BigQueryCheck)
-        wrong = _wrong_of_table(params, row) if params.table else _wrong(row)
+        if context.params.get("table"):
+            wrong = _wrong_of_table(parsed_params(context, BigQueryCheck), row)
+        else:
+            wrong = _wrong(row)
         if wrong:
             raise TaskFailed(f"check failed: {'; '.join(wrong)}")
         return {**told, "row": _json(row)}

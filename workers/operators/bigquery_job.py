@@ -92,6 +92,10 @@ class Job(ListedOperator):
             "created": None,  # when, by BigQuery's clock; known once the job is there
         }
 
+    def params_of_polls(self, context: TaskContext) -> dict[str, Any]:
+        """What was written and read is looked at again when a result is kept for other runs."""
+        return {} if context.cache_seconds is None else context.params
+
     def submit(self, context: TaskContext) -> Handle:
         """Insert the job; if the insert says that its id is there, it is this try's own."""
         handle = self.handle(context)

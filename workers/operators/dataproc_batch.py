@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 from google.api_core.exceptions import AlreadyExists, FailedPrecondition
 from google.cloud.dataproc_v1 import Batch
@@ -55,6 +56,10 @@ class SubmitBatch(ListedOperator):
             "batch_id": batch_id,
             "output": driver_output.new_cursor(),
         }
+
+    def params_of_polls(self, context: TaskContext) -> dict[str, Any]:  # noqa: ARG002
+        """None: the handle says it all."""
+        return {}
 
     def submit(self, context: TaskContext) -> Handle:
         """Create the batch; if its id is there, it is this try's own."""

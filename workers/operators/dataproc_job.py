@@ -81,6 +81,10 @@ class SubmitJob(ListedOperator):
             "output": driver_output.new_cursor(),
         }
 
+    def params_of_polls(self, context: TaskContext) -> dict[str, Any]:  # noqa: ARG002
+        """None: the handle says it all."""
+        return {}
+
     def submit(self, context: TaskContext) -> Handle:
         """Submit the job; if its id is there, it is this try's own."""
         spec = self.spec(context)

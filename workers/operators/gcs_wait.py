@@ -73,7 +73,9 @@ class WaitObject(RemoteOperator):
 
     def handle(self, context: TaskContext) -> Handle:
         """Nothing is started, so there is nothing to name."""
-        return {"connection": parsed_params(context, GcsWaitObject).connection}
+        connection = parsed_params(context, GcsWaitObject).connection
+        google.access(context.settings, connection)  # fails here, before it makes a group of polls
+        return {"connection": connection}
 
     def submit(self, context: TaskContext) -> Handle:
         """Start nothing."""

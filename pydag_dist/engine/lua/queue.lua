@@ -170,14 +170,16 @@ end
 
 -- Pushes messages for due polls, at most half of a window; returns how many.
 local function push_polls(queue, window, room)
-  local unclaimed, pushed = {}, 0
+  local unclaimed, served, pushed = {}, 0, 0
   local free = math.max(1, math.floor(window / 2))
   for _, group in ipairs(call('HVALS', key('polls:' .. queue))) do
     unclaimed[group] = (unclaimed[group] or 0) + 1
-    free = free - 1
+    free, served = free - 1, served + 1
   end
   free = math.min(free, room)
-  for _, group in ipairs(call('ZRANGE', key('groups:' .. queue), 0, -1)) do
+  if free <= 0 then return 0 end
+  -- Of more groups than these none is looked at: each gets a message, or has one already.
+  for _, group in ipairs(call('ZRANGE', key('groups:' .. queue), 0, free + served - 1)) do
     local due = call('ZLEXCOUNT', key('due:' .. queue), of_group(group))
     for _ = (unclaimed[group] or 0) + 1, math.ceil(due / POLL_BATCH) do
       if pushed == free then return pushed end

@@ -95,7 +95,7 @@
 --   run:ID:out       hash    "r/task" -> result as JSON, "e/task" -> error, "s/task" -> the
 --                            downstream tasks that a branch skips, "n/task" -> into how many it
 --                            expands, "x/task" -> how far it has (expansion.lua), "d/task" -> its
---                            group and handle while it is deferred, "b/task" -> its last try that
+--                            group and handle since it was deferred last, "b/task" -> its last try that
 --                            succeeded and was to run again all the same
 --   run:ID:ready     zset    "queue/rank/task", all of score 0: lexical order is priority order
 --   run:ID:active    set     tasks that count against `processors`

@@ -9,7 +9,7 @@ import fakeredis
 import pytest
 from celery.exceptions import Ignore
 
-from pydag_dist.engine import Due, Held
+from pydag_dist.engine import Claim, Due, Held
 from tests.unit.workers.support import context
 from workers import operators, patience, polls
 from workers.errors import RemoteStateUnknown, TaskFailed
@@ -28,6 +28,7 @@ class Engine:
         self.released: dict[str, tuple] = {}
         self.deferred: list[list] = []
         self.known = {"up": {"rows": 3}}
+        self.handle = ""
 
     def claim_polls(self, *claim):
         self.claim = claim
@@ -40,6 +41,9 @@ class Engine:
     def defer(self, given):
         self.deferred.append(given)
         return ["ok"] * len(given)
+
+    def deferred_handle(self, _run, _task):
+        return self.handle
 
     def results(self, _run, tasks):
         return {task: self.known[task] for task in tasks}
@@ -130,6 +134,8 @@ def test_what_has_ended_is_released_and_the_rest_given_back_in_one_call(engine):
         "interval": 3.0,
         "state": "RUNNING",
         "unknown_since": None,
+        "params": None,
+        "try_number": 0,
     }
     assert json.loads(unknown.handle)["interval"] == 2.0
     assert lines(engine, "pending") == ["RUNNING"]
@@ -195,21 +201,75 @@ def test_a_list_says_into_how_many_it_expands(engine):
     assert engine.released["list"] == ("success", "[1, 2, 3]", "", (), {"each": 3})
 
 
-def test_params_are_rendered_before_the_operator_sees_them(engine):
-    template = {"params": {}, "logical_date": "2026-11-22T18:00:00+00:00", "tasks": ["up"]}
-    params = {"is": "{{ 'done' if tasks.up.result.rows == 3 else 'failed' }}"}
-    due(engine, "pending", params=params, template=template)
-    poll()
-    assert engine.released["pending"][0] == "success"
+TEMPLATED = {
+    "params": {"is": "{{ tasks.up.result.no }}"},
+    "template": {"params": {}, "logical_date": "2026-11-22T18:00:00+00:00", "tasks": ["up"]},
+}
 
 
-def test_a_value_that_is_missing_says_nothing_of_the_job(engine):
-    template = {"params": {}, "logical_date": "2026-11-22T18:00:00+00:00", "tasks": ["up"]}
-    due(engine, "pending", params={"is": "{{ tasks.up.result.no }}"}, template=template)
-    due(engine, "done")
+def test_a_poll_renders_nothing_but_has_the_params_of_its_try(engine, monkeypatch):
+    monkeypatch.setattr("workers.context.rendered", None)
+    due(engine, "pending", **TEMPLATED)
+    wait = json.loads(engine.due[0].handle) | {"params": {"is": "done"}}
+    engine.due = [Due(HELD, engine.due[0].spec, json.dumps(wait))]
     poll()
-    assert list(engine.released) == ["done"]
-    assert engine.deferred[0][0].held.task == "pending"
+    assert engine.released["t"][0] == "success"
+
+
+def test_a_handle_that_cannot_be_read_harms_its_own_try_only(engine):
+    due(engine, "done", "pending")
+    for broken in ("", "{}", "[]", '{"handle": {}, "interval": 1, "unheard": 2}'):
+        engine.due.append(Due(Held("run", broken, 1, "push"), engine.due[0].spec, broken))
+    poll()
+    outcome, _, error, *_ = engine.released["[]"]
+    assert outcome == "dead"
+    assert error.startswith("the handle of its remote job can't be read")
+    assert len(engine.released) == 1 + 4
+    assert engine.released["done"][0] == "success"
+    assert [one.held.task for one in engine.deferred[0]] == ["pending"]
+
+
+def test_a_try_that_breaks_the_polling_of_many_harms_no_other(engine, monkeypatch):
+    def poll_many(self, asked):
+        for one in asked:
+            yield one, self.poll(one.context, one.handle)
+
+    monkeypatch.setattr(Scripted, "poll_many", poll_many)
+    due(engine, "pending", "bug", "done")
+    poll()
+    assert {task: ended[0] for task, ended in engine.released.items()} == {"done": "success"}
+    assert [one.held.task for one in engine.deferred[0]] == ["pending", "bug"]
+
+
+def test_what_polls_need_of_params_has_a_limit(engine):
+    assert polls.params_to_keep(context({"a": 1}, operator="acme.x")) == {"a": 1}
+    assert polls.params_to_keep(context({"a": 1})) is None
+    with pytest.raises(TaskFailed, match=r"become 1,000,\d+ bytes, and at most 1,000,000 are kept"):
+        polls.params_to_keep(context({"a": "x" * 1_000_000}, operator="acme.x"))
+
+
+def test_a_deferred_try_is_cancelled_by_its_handle_and_renders_nothing(engine, monkeypatch):
+    stopped = []
+    monkeypatch.setattr(Scripted, "cancel", lambda _, c, handle: stopped.append((c.params, handle)))
+    monkeypatch.setattr("workers.context.rendered", None)
+    kept = {"handle": {"job": 7}, "interval": 1.0, "params": {"is": "done"}, "try_number": 1}
+    engine.handle = json.dumps(kept)
+    task = context(TEMPLATED["params"], operator="acme.x")
+    assert polls.cancel(HELD, Claim("cancel", TEMPLATED), task).outcome == "stopped"
+    assert stopped == [({"is": "done"}, {"job": 7})]
+
+
+@pytest.mark.parametrize("handle", ["", '{"handle": {"job": 7}, "interval": 1, "try_number": 2}'])
+def test_a_try_that_was_not_deferred_is_cancelled_by_what_its_params_say(
+    engine, monkeypatch, handle
+):
+    stopped = []
+    monkeypatch.setattr(Scripted, "cancel", lambda _, c, handle: stopped.append((c.params, handle)))
+    engine.handle = handle
+    templated = TEMPLATED | {"params": {"is": "{{ tasks.up.result.rows }}"}, "dag_id": "d"}
+    task = context(templated["params"], operator="acme.x")
+    assert polls.cancel(HELD, Claim("cancel", templated), task).outcome == "stopped"
+    assert stopped == [({"is": 3}, {})]
 
 
 def test_those_for_whom_there_was_no_time_are_polled_soon(engine, monkeypatch):
