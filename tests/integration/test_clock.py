@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 
 from pydag_dist.engine import Deferral, Held
 from tests.engine_bench import QUERY, Bench, task, with_own_clock
+from tests.faulty_server import FaultyServer, needs_faketime
+from tests.support import wait_until
 
 HOUR = 3600.0
 GAP = 3.0  # seconds between two ticks that count in full
@@ -229,3 +233,24 @@ def test_an_older_redis_makes_no_push_number_twice(clock: Clock) -> None:
     assert again is not None
     assert first.partition("-")[0] == again.partition("-")[0]
     assert first != again
+
+
+def test_what_redis_itself_dates_is_dated_anew_when_its_clock_went_back(tmp_path: Path) -> None:
+    needs_faketime()
+    with (
+        FaultyServer(tmp_path / "redis") as server,
+        redis.Redis.from_url(server.url, decode_responses=True) as client,
+    ):
+        bench: Any = Bench(client)
+        bench.engine.submit("r", "{}", "test")
+        client.xgroup_create("p:submissions", "coordinators", id="0")
+        client.xreadgroup("coordinators", "dead", {"p:submissions": ">"})
+        client.set("p:history:writer", "dead", ex=15)
+        client.set("p:database", "some", ex=30)
+        bench.tick()
+        server.set_clock(-7200)
+        assert bench.engine.tick()  # and not only in two hours
+        take_over = lambda: client.xautoclaim("p:submissions", "coordinators", "live", 1)[1]  # noqa: E731
+        wait_until(take_over, "another coordinator takes the submission over")
+        assert not client.exists("p:history:writer")
+        assert 0 < client.ttl("p:database") <= 30

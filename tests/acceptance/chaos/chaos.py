@@ -10,15 +10,15 @@ from pathlib import Path
 
 from tests.acceptance.chaos import work
 from tests.acceptance.chaos.dags import random_dag
-from tests.acceptance.chaos.faults import Fault, NotNow, Scene, Steps, order
+from tests.acceptance.chaos.faults import Fault, NotNow, Scene, Steps, left_out, order
 from tests.acceptance.chaos.judge import Judge, Violation, left_behind
 from tests.acceptance.chaos.system import SLOTS, System
 from tests.cluster import dag
 
 STEP = 0.2  # seconds
 PROGRESS_EVERY = 15.0  # seconds
-# After the last fault: a Redis that came back judges no lease for 45 s, and a paused one may
-# have been the last; then the rest of the work.
+# After the last fault: a link may have been cut, and its worker's leases lost; then the rest of
+# the work.
 END_SECONDS = 400.0
 MORE_IF_IDLE = 4
 STOPS_AT_ONCE = 5  # faults that take a while
@@ -48,13 +48,16 @@ class Chaos:
         self._say = say
         self._dags = random.Random(f"dags {plan.seed}")
         self._chance = random.Random(f"faults {plan.seed}")
-        self._kinds = order(plan.faults, self._chance, plan.kinds)
+        self._kinds = order(plan.faults, self._chance, plan.kinds, left_out())
         self._going: list[tuple[float, Fault, Steps]] = []
         self._began = time.monotonic()
         self._told = 0.0
 
     def run(self) -> list[Violation]:
         """All that is wrong in the end."""
+        for kind, why in left_out().items():
+            if not self.plan.kinds or kind in self.plan.kinds:
+                self._say(f"{kind} is left out: {why}")
         with self.system:
             self._wait(self._workers_are_there, 60, "the workers come up")
             self._feed()

@@ -16,16 +16,19 @@ from dataclasses import dataclass, field
 from tests.acceptance.chaos.dags import random_dag
 from tests.acceptance.chaos.system import System, Try, try_of
 from tests.cluster import Part
+from tests.faulty_server import NO_LIBRARY, faketime
 
 Steps = Iterator[float]
 
 PAUSES = (18, 25)  # seconds: longer than a lease
 AWAY = 40  # seconds
-# After Redis was away no lease is judged for 45 s: what a dead worker held waits for that. Were it
-# away all the time, only that would be seen; sometimes it is away again meanwhile.
-OUTAGE_GRACE = 45  # seconds
-REDIS_RESTS = 70  # seconds
+LATELY = 45  # seconds
+# Were Redis away all the time, only that would be seen; sometimes it is away again meanwhile.
+REDIS_RESTS = 50  # seconds
 RESTLESS = 0.25  # of the faults of Redis
+REFUSES = 8  # seconds
+CUT = (5, 40)  # seconds
+STEPS = (3600, 7200)  # seconds
 STALE_COPIES = 10
 POOL_STARTS = 10  # seconds
 
@@ -47,7 +50,7 @@ class Fault:
     left: list[Try] = field(default_factory=list)
     recovered_after: float | None = None  # seconds
     overtaken: bool = False  # another fault befell all that it had touched
-    after_outage: bool = False  # leases were not judged yet
+    after_outage: bool = False  # Redis had just been away
     processes: frozenset[int] = frozenset()  # whose tries may run again
     until: float = 0  # when paused processes went on, or Redis with its lost writes
     lost_writes_since: float | None = None
@@ -79,7 +82,7 @@ class Scene:
             fault.left = [t for t in fault.left if t.key not in again]
             fault.overtaken |= bool(fault.touched) and not fault.left
         last = max(self.system.redis_changes, default=0)
-        self.fault.after_outage = self.fault.at - last < OUTAGE_GRACE
+        self.fault.after_outage = self.fault.at - last < LATELY
 
     def touch_all(self) -> None:
         """All that is held, but for what an earlier fault has lost: that takes longer now."""
@@ -204,7 +207,11 @@ def _without_redis(scene: Scene) -> Callable[[], None]:
     """Check that no other fault has Redis in hand; what gives it back."""
     system = scene.system
     rests = time.time() - max(system.redis_changes, default=0) < REDIS_RESTS
-    if system.redis_in_hand or (rests and scene.chance.random() > RESTLESS):
+    if (
+        system.redis_in_hand
+        or not system.redis_is_up
+        or (rests and scene.chance.random() > RESTLESS)
+    ):
         raise NotNow
     system.redis_in_hand = True
 
@@ -311,6 +318,79 @@ def copy_messages(scene: Scene) -> Steps:
     raise NotNow
 
 
+def _refusing(scene: Scene, begin: Callable[[], object], end: Callable[[], object]) -> Steps:
+    """Redis is there and refuses every write for a while; who asks has to ask again."""
+    give_back = _without_redis(scene)
+    scene.fault.what = f"{REFUSES} s"
+    scene.touch_all()
+    begin()
+    scene.system.redis_refuses(True)
+    yield REFUSES
+    end()
+    scene.system.redis_refuses(False)
+    give_back()
+
+
+def demoted(scene: Scene) -> Steps:
+    """Make Redis the replica of a server that isn't there, as a failover does to the old one."""
+    store = scene.system.store
+    begin = lambda: store.replicaof("127.0.0.1", "1")  # noqa: E731  nobody listens there
+    return _refusing(scene, begin, lambda: store.replicaof("NO", "ONE"))
+
+
+def no_replicas(scene: Scene) -> Steps:
+    """Let Redis want a replica that it has lost."""
+    set_ = scene.system.store.config_set
+    begin = lambda: set_("min-replicas-to-write", 1)  # noqa: E731
+    return _refusing(scene, begin, lambda: set_("min-replicas-to-write", 0))
+
+
+def disk_full(scene: Scene) -> Steps:
+    """Let no file of Redis grow any more: it refuses writes as soon as it has noticed."""
+    server = scene.system.server
+    return _refusing(scene, server.fill_disk, server.free_disk)
+
+
+def link_cut(scene: Scene) -> Steps:
+    """Lose all that a worker or a coordinator and Redis send each other, and close nothing."""
+    system = scene.system
+    if scene.chance.random() < 0.75:
+        part = _worker(scene)
+        processes = [part.pid, *part.children()]
+        tries = [t for t in scene.held() if t.worker == part.name]
+    else:
+        coordinators = system.at_hand(system.coordinators)
+        if not coordinators:
+            raise NotNow
+        part, processes, tries = scene.chance.choice(coordinators), [], []
+    seconds = scene.chance.uniform(*CUT)
+    scene.fault.what = f"{part.log.name} for {seconds:.0f} s"
+    scene.fault.processes = frozenset(processes)
+    scene.fault.until = float("inf")
+    scene.touch(tries)
+    system.out_of_hand.add(part.log.name)
+    link = system.link_of(part)
+    link.cut()
+    yield seconds
+    link.heal()
+    scene.fault.until = time.time()
+    system.out_of_hand.discard(part.log.name)
+
+
+def clock_step(scene: Scene) -> Steps:
+    """Set the server's clock one or two hours back or on."""
+    server = scene.system.server
+    if faketime() is None or not scene.system.redis_is_up:
+        raise NotNow
+    step = scene.chance.choice([-1, 1]) * scene.chance.uniform(*STEPS)
+    if abs(server.offset + step) > STEPS[1]:
+        step = -step
+    scene.fault.what = f"by {step:.0f} s"
+    scene.touch([])
+    server.set_clock(server.offset + step)
+    yield 0
+
+
 Kind = Callable[[Scene], Steps]
 
 # How often each kind is drawn, in proportion.
@@ -328,12 +408,28 @@ KINDS: dict[Kind, int] = {
     wipe: 1,
     drop_messages: 4,
     copy_messages: 4,
+    demoted: 1,
+    no_replicas: 1,
+    disk_full: 1,
+    link_cut: 4,
+    clock_step: 2,
 }
 
 
-def order(count: int, chance: random.Random, only: Collection[str] = ()) -> list[Kind]:
+def left_out() -> dict[str, str]:
+    """The kinds of faults that this machine can't commit, and why."""
+    return {} if faketime() else {clock_step.__name__: NO_LIBRARY}
+
+
+def order(
+    count: int, chance: random.Random, only: Collection[str] = (), without: Collection[str] = ()
+) -> list[Kind]:
     """So many kinds in random order, each as often as `KINDS` says and once if possible."""
-    kinds = [kind for kind in KINDS if not only or kind.__name__ in only]
+    kinds = [
+        kind
+        for kind in KINDS
+        if (not only or kind.__name__ in only) and kind.__name__ not in without
+    ]
     shares = [kind for kind in kinds for _ in range(KINDS[kind])]
     drawn = kinds if count >= len(kinds) else chance.sample(kinds, count)
     rounds, rest = divmod(count - len(drawn), len(shares))

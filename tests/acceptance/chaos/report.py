@@ -22,6 +22,10 @@ OF_REDIS = {
     "roll_back_1",
     "roll_back_5",
     "wipe",
+    "demoted",
+    "no_replicas",
+    "disk_full",
+    "clock_step",
 }
 
 
@@ -32,8 +36,8 @@ def table(faults: Sequence[Fault]) -> Iterator[str]:
     """Per kind of fault: how many, and how long until all that they touched had moved on.
 
     That is, until every try that the fault touched had ended or was claimed anew, from the fault
-    on. A try that another fault touched meanwhile counts for that one. No lease expires within
-    45 s after Redis was away: faults that had to wait for that have rows of their own.
+    on. A try that another fault touched meanwhile counts for that one. Leases stand while
+    Redis is away: faults within 45 s after that, or that it befell, have rows of their own.
     """
     kinds: dict[str, list[Fault]] = defaultdict(list)
     for fault in faults:

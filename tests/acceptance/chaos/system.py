@@ -23,9 +23,10 @@ from pydag_dist.errors import UnknownRun
 from pydag_dist.history import History
 from tests.acceptance.chaos import work
 from tests.acceptance.chaos.dags import DATASET, RandomDag
+from tests.acceptance.chaos.links import Link
 from tests.cluster import Cluster, Part
+from tests.faulty_server import FaultyServer
 from tests.local_bigquery import PROJECT, LocalBigQuery
-from tests.redis_server import RedisServer, server_binary
 from tests.support import is_alive
 
 WORKERS = ("w1", "w2", "w3")
@@ -75,14 +76,16 @@ class System:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.server = RedisServer(server_binary("valkey"), directory / "redis")
+        self.server = FaultyServer(directory / "redis")
         self.bigquery = LocalBigQuery(directory)
         self.cluster: Cluster
         self.workers: list[Part] = []
         self.coordinators: list[Part] = []
         self.to_start: list[tuple[float, str]] = []  # from when on, the part's name
         self.out_of_hand: set[str] = set()  # parts that a fault has in hand
-        self.redis_is_up = False
+        self.links: list[Link] = []
+        self.redis_is_up = False  # and takes writes
+        self.redis_is_there = False
         self.redis_in_hand = False
         self.redis_changes: list[float] = []  # when it went or came
         self.runs: dict[str, Submitted] = {}
@@ -93,6 +96,7 @@ class System:
         self.killed: list[Try] = []  # whose process a fault killed
         self.old_messages: list[tuple[str, str]] = []  # queue, message
         self.queues_are_empty = True
+        self._link_of: dict[Part, Link] = {}
         self._names = 0
 
     def __enter__(self) -> Self:
@@ -109,7 +113,9 @@ class System:
             )
             self._stack.callback(self.store.close)
             self.engine = Engine(self.store, self.cluster.prefix)
-            self.redis_is_up = True
+            self.redis_is_up = self.redis_is_there = True
+            for _ in range(COORDINATORS + len(WORKERS)):
+                self.links.append(self._stack.enter_context(Link(self.server.port)))
             for _ in range(COORDINATORS):
                 self.start("coordinator")
             for name in WORKERS:
@@ -123,7 +129,7 @@ class System:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if not self.redis_is_up:
+        if not self.redis_is_there:
             self.start_redis()
         self._stack.close()
 
@@ -140,13 +146,28 @@ class System:
         """Start a coordinator, or a worker of that name."""
         if name == "coordinator":
             command = ["-m", "pydag_dist", "coordinator"]
-            part = self.cluster.start(name, command, PYDAG_HOME=str(self.home))
+            link = self._free_link()
+            part = self.cluster.start(
+                name, command, PYDAG_HOME=str(self.home), PYDAG_REDIS_URL=link.url
+            )
+            self._link_of[part] = link
             self.coordinators.append(part)
             return
         command = ["-m", "pydag_dist", "worker", "-n", f"{name}@chaos", "-c", str(SLOTS)]
         command += ["-Q", ",".join(QUEUES), "--import", work.__name__, "--log-level", "WARNING"]
         google = {"BIGQUERY_EMULATOR_HOST": self.bigquery.url, "PYDAG_WORKER_PROJECT": PROJECT}
-        self.workers.append(self.cluster.start(name, command, **google))
+        link = self._free_link()
+        part = self.cluster.start(name, command, PYDAG_REDIS_URL=link.url, **google)
+        self._link_of[part] = link
+        self.workers.append(part)
+
+    def _free_link(self) -> Link:
+        used = {self.link_of(part) for part in [*self.coordinators, *self.workers]}
+        return next(link for link in self.links if link not in used)
+
+    def link_of(self, part: Part) -> Link:
+        """The part's only way to Redis."""
+        return self._link_of[part]
 
     def kill(self, part: Part, restart_after: float, name: str = "") -> None:
         """Kill -9; another part takes its place, under its name or another one."""
@@ -189,12 +210,17 @@ class System:
 
     def kill_redis(self) -> None:
         self.server.kill()
-        self.redis_is_up = False
+        self.redis_is_up = self.redis_is_there = False
         self.redis_changes.append(time.time())
 
     def start_redis(self) -> None:
         self.server.start()
-        self.redis_is_up = True
+        self.redis_is_up = self.redis_is_there = True
+        self.redis_changes.append(time.time())
+
+    def redis_refuses(self, refuses: bool) -> None:
+        """It refuses every write from now on, or takes them again."""
+        self.redis_is_up = not refuses
         self.redis_changes.append(time.time())
 
     def copy_redis(self) -> Path:
@@ -209,20 +235,21 @@ class System:
 
     def put_back(self, copy: Path) -> None:
         """Let a stopped Redis begin with a copy."""
-        assert not self.redis_is_up
+        assert not self.redis_is_there
         target = self.server.directory / "appendonlydir"
         shutil.rmtree(target)
         copy.rename(target)
 
     def wipe(self) -> None:
         """Let a stopped Redis begin with nothing."""
-        assert not self.redis_is_up
+        assert not self.redis_is_there
         shutil.rmtree(self.server.directory / "appendonlydir")
 
     def written_until(self) -> float:
         """The time of the oldest event that the history may not have."""
-        oldest = self.store.xrange(self.engine.key("history"), count=1)
-        return int(oldest[0][0].partition("-")[0]) / 1000 if oldest else time.time()
+        events = self.store.xrange(self.engine.key("history"))
+        times = [int(fields["at"]) / 1e6 for _, fields in events if "at" in fields]
+        return min([t - self.server.offset for t in times], default=time.time())
 
     @contextlib.contextmanager
     def if_redis_can(self) -> Iterator[None]:

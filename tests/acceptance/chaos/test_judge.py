@@ -13,7 +13,7 @@ import pytest
 
 from pydag_dist.engine import RunSnapshot, TaskSnapshot
 from tests.acceptance.chaos.dags import RandomDag, RandomTask, random_dag
-from tests.acceptance.chaos.faults import KINDS, Fault, order
+from tests.acceptance.chaos.faults import KINDS, Fault, clock_step, order
 from tests.acceptance.chaos.judge import Judge, _ends, executions
 from tests.acceptance.chaos.system import Submitted
 from tests.acceptance.chaos.work import Line
@@ -198,8 +198,23 @@ def test_what_a_branch_does_not_follow_is_skipped_but_for_what_it_leads_to() -> 
     assert [dag.allowed(name, states) for name in "xyz"] == [{"success"}, {"skipped"}, {"success"}]
 
 
+def test_a_link_excuses_what_its_worker_ran_while_it_was_cut_and_nothing_later() -> None:
+    cut = replace(hit(9, 1, 100, until=29), kind="link_cut")
+    assert not violations(TWICE, cut)
+    assert not violations(lines((10, 100), (40, 101)), cut)
+    assert violations(lines((32, 100), (50, 101)), cut)
+    assert violations(TWICE, replace(cut, processes=frozenset([2, 200])))
+
+
+@pytest.mark.parametrize("kind", ["demoted", "no_replicas", "disk_full", "clock_step", "link_cut"])
+def test_what_refuses_steps_or_is_a_coordinator_s_excuses_nothing(kind: str) -> None:
+    assert violations(TWICE, Fault(1, kind, 9, until=29))
+
+
 def test_each_kind_of_fault_is_drawn_and_the_same_for_a_seed() -> None:
     orders = [order(60, random.Random(7)) for _ in range(2)]
     assert orders[0] == orders[1]
     assert set(orders[0]) == set(KINDS)
+    assert clock_step not in order(60, random.Random(7), without=["clock_step"])
+    assert order(3, random.Random(7), ["clock_step"]) == [clock_step] * 3
     assert all(len(order(n, random.Random(1))) == n for n in itertools.chain(range(20), [200]))
