@@ -36,6 +36,12 @@ class Commands(click.Group):
                 '`eval "$(pydag env)"` in this terminal.'
             )
         except (redis.ConnectionError, redis.TimeoutError) as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                self._fail(
+                    f"The certificate of Redis at {_address()} is not trusted ({error}): name its "
+                    "authority by ?ssl_ca_certs=FILE at the end of PYDAG_REDIS_URL, and the host "
+                    "as the certificate does."
+                )
             self._fail(
                 f"No Redis answers at {_address()} ({error}). Set PYDAG_REDIS_URL to the "
                 "installation's Redis; for one on this machine run `pydag up`, and then "

@@ -13,7 +13,7 @@ from kombu.connection import Connection
 from kombu.transport import redis as kombu_redis
 
 from pydag_dist.engine.connection import RECONNECT_SECONDS
-from pydag_dist.engine.safety import is_passing, is_refusal
+from pydag_dist.engine.safety import advised, is_passing, is_refusal
 
 
 class RedisAway(redis.ConnectionError):
@@ -30,7 +30,7 @@ class _Link:
         except redis.ResponseError as error:
             if is_passing(error) or is_refusal(error):
                 self.disconnect()  # type: ignore[attr-defined]
-                raise RedisAway(str(error)) from error
+                raise RedisAway(str(advised(error))) from error
             raise
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import redis
 
-from pydag_dist.engine.safety import is_passing
+from pydag_dist.engine.safety import advised, is_passing
 from pydag_dist.errors import InvalidSettings
 from pydag_dist.redis_url import RedisUrl
 
@@ -50,7 +50,7 @@ class Link:
         except redis.ResponseError as error:
             if is_passing(error):
                 self.disconnect()  # type: ignore[attr-defined]
-            raise
+            raise advised(error) from None
 
 
 class _Plain(Link, redis.Connection):

@@ -71,3 +71,10 @@ def is_refusal(error: redis.RedisError) -> bool:
     yet: there it passes, too.
     """
     return isinstance(error, _REFUSALS)
+
+
+def advised(error: redis.ResponseError) -> redis.ResponseError:
+    """The error, and for a right that the user lacks also where rights are written down."""
+    if isinstance(error, redis.exceptions.NoPermissionError):
+        return type(error)(f"{error} (docs/security.md says what each part's user needs)")
+    return error

@@ -54,6 +54,16 @@ redis.register_function{{
 """
 
 
+class NotLoaded(redis.ConnectionError):
+    """The function is missing and must be loaded by somebody else, who will: it passes."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this version's function is missing in Redis, and this user may not load it: start a "
+            "coordinator of this version (docs/security.md)"
+        )
+
+
 class Script:
     """Calls the engine inside Redis.
 
@@ -82,8 +92,11 @@ class Script:
         except redis.ResponseError as error:
             if "Function not found" not in str(error):
                 raise
-        # A library that is there already is this one: another process was quicker.
-        self._client.function_load(library(self._code), replace=True)
+        try:
+            # A library that is there already is this one: another process was quicker.
+            self._client.function_load(library(self._code), replace=True)
+        except redis.exceptions.NoPermissionError:
+            raise NotLoaded from None
         return self._execute(command)
 
     def _execute(self, command: tuple[str | float, ...]) -> Any:
