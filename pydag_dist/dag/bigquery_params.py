@@ -2,12 +2,72 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AwareDatetime, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, model_validator
 
-from pydag_dist.dag.param_types import Dataset, Filled, GcsUri, GoogleParams, Params, Table
+from pydag_dist.dag.param_types import (
+    Dataset,
+    FilesUri,
+    Filled,
+    GoogleParams,
+    Location,
+    Params,
+    Partition,
+    Table,
+    WholeTable,
+)
 from pydag_dist.dag.script import quote
+from pydag_dist.dag.templates import MARK
+
+# Of a parameter or a column; https://cloud.google.com/bigquery/docs/reference/rest/v2/tables
+_TYPES = frozenset(
+    {
+        "BIGNUMERIC", "BOOL", "BOOLEAN", "BYTES", "DATE", "DATETIME", "FLOAT", "FLOAT64",
+        "GEOGRAPHY", "INT64", "INTEGER", "INTERVAL", "JSON", "NUMERIC", "STRING", "TIME",
+        "TIMESTAMP",
+    }
+)  # fmt: skip
+# https://cloud.google.com/bigquery/docs/exporting-data#export_formats_and_compression_types
+_COMPRESSIONS = {
+    "CSV": ("GZIP",),
+    "NEWLINE_DELIMITED_JSON": ("GZIP",),
+    "PARQUET": ("GZIP", "SNAPPY", "ZSTD"),
+    "AVRO": ("DEFLATE", "SNAPPY"),
+}
+_NESTED = frozenset({"RECORD", "STRUCT"})
+_MODES = frozenset({"NULLABLE", "REPEATED", "REQUIRED"})
+_MOST_PARTITIONS = 10_000
+_LEAST_EXPIRATION = 1 / 86_400_000  # days: a millisecond
+
+
+def _columns(fields: list[dict[str, Any]], path: str = "") -> list[dict[str, Any]]:
+    """Refuse columns that BigQuery would refuse, or whose name or type is missing."""
+    wrong = []
+    for number, field in enumerate(fields):
+        at = f"{path}[{number}]"
+        name, kind = field.get("name"), str(field.get("type", "")).upper()
+        if not isinstance(name, str) or not name:
+            wrong.append(f'{at} needs a "name"')
+        if kind not in _TYPES | _NESTED | {"RANGE"} and MARK not in kind:
+            wrong.append(f"{at}: {quote(field.get('type'))} is no type of a column")
+        mode = field.get("mode")
+        if mode is not None and str(mode).upper() not in _MODES and MARK not in str(mode):
+            wrong.append(f"{at}: mode must be one of {', '.join(sorted(_MODES))}")
+        inner = field.get("fields")
+        if kind in _NESTED and not (isinstance(inner, list) and inner):
+            wrong.append(f'{at} needs "fields"')
+        elif isinstance(inner, list) and all(isinstance(one, dict) for one in inner):
+            try:
+                _columns(inner, f"{at}.fields")
+            except ValueError as error:
+                wrong.append(str(error))
+    if wrong:
+        raise ValueError("; ".join(wrong))
+    return fields
+
+
+Columns = Annotated[list[dict[str, Any]], AfterValidator(_columns)]
 
 
 def _typed(value: Any) -> Any:
@@ -27,7 +87,7 @@ def _has_type(value: Any) -> bool:
     if isinstance(value, list):
         return len({type(item) for item in value}) == 1 and not isinstance(value[0], dict | list)
     if isinstance(value, dict):
-        return set(value) == {"type", "value"}
+        return set(value) == {"type", "value"} and str(value["type"]).upper() in _TYPES
     return value is not None
 
 
@@ -37,7 +97,7 @@ QueryParameters = Annotated[dict[str, Any] | list[Any], BeforeValidator(_typed)]
 class BigQueryParams(GoogleParams):
     """What every task in BigQuery may say."""
 
-    location: Filled | None = Field(None, description="where the job runs")
+    location: Location | None = Field(None, description="where the job runs")
 
 
 class Partitioning(Params):
@@ -45,7 +105,9 @@ class Partitioning(Params):
 
     field: Filled = Field(description="the column")
     type: Literal["HOUR", "DAY", "MONTH", "YEAR"] | None = Field(None, description="of time")
-    expiration_days: float | None = Field(None, gt=0, description="how long a partition lives")
+    expiration_days: float | None = Field(
+        None, ge=_LEAST_EXPIRATION, description="how long a partition lives"
+    )
     start: int | None = Field(None, description="of ranges")
     end: int | None = Field(None, description="of ranges, exclusive")
     interval: int | None = Field(None, gt=0, description="the width of a range")
@@ -56,9 +118,18 @@ class Partitioning(Params):
         if any(value is not None for value in ranges):
             if None in ranges or self.type or self.expiration_days:
                 raise ValueError("ranges have start, end and interval, and nothing of time")
+            self._check_ranges()
         elif self.type is None:
             raise ValueError('give "type" (HOUR, DAY, MONTH, YEAR), or start, end and interval')
         return self
+
+    def _check_ranges(self) -> None:
+        start, end, interval = self.start or 0, self.end or 0, self.interval or 1
+        if start >= end:
+            raise ValueError(f'"start" must be less than "end", {end:,}, not {start:,}')
+        count = -(-(end - start) // interval)
+        if count > _MOST_PARTITIONS:
+            raise ValueError(f"at most {_MOST_PARTITIONS:,} ranges, not {count:,}")
 
 
 class DestinationParams(BigQueryParams):
@@ -69,8 +140,28 @@ class DestinationParams(BigQueryParams):
     partition_by: Partitioning | None = Field(None, description="of a table that is made")
     cluster_by: list[Filled] = Field([], max_length=4, description="columns, of a table made")
     schema_update_options: list[Literal["ALLOW_FIELD_ADDITION", "ALLOW_FIELD_RELAXATION"]] = Field(
-        [], description="how the table's schema may change"
+        [], description="how the table's schema may change, when it is appended to"
     )
+    _appends_by_default: ClassVar[bool] = False
+
+    @model_validator(mode="after")
+    def _about_the_destination(self) -> Self:
+        destination = getattr(self, "destination", None)
+        if destination is None:
+            given = ("partition_by", "cluster_by", "schema_update_options")
+            if lost := [name for name in given if getattr(self, name)]:
+                raise ValueError(f'{", ".join(lost)}: only with a "destination"')
+        if self.schema_update_options:
+            appends = self.write_disposition == "WRITE_APPEND" or (
+                self._appends_by_default and self.write_disposition is None
+            )
+            # Of a single partition BigQuery allows it, too.
+            if not (appends or "$" in str(destination) or MARK in str(destination)):
+                raise ValueError(
+                    '"schema_update_options" are for "write_disposition": "WRITE_APPEND", or for '
+                    "one partition of a table"
+                )
+        return self
 
 
 class BigQueryQuery(DestinationParams):
@@ -90,10 +181,10 @@ class BigQueryQuery(DestinationParams):
 class BigQueryLoad(DestinationParams):
     """``bigquery.load``: files of Cloud Storage into a table."""
 
-    source_uris: list[GcsUri] = Field(min_length=1, description="each with one * at most")
+    source_uris: list[FilesUri] = Field(min_length=1, description="each with one * at most")
     destination: Table = Field(description="project.dataset.table")
     source_format: Literal["CSV", "NEWLINE_DELIMITED_JSON", "PARQUET", "AVRO", "ORC"] = "CSV"
-    table_schema: list[dict[str, Any]] | None = Field(
+    table_schema: Columns | None = Field(
         None, description="fields as in BigQuery's REST API: name, type, mode, fields"
     )
     autodetect: bool = Field(False, description="find the columns out, of CSV and JSON")
@@ -108,6 +199,7 @@ class BigQueryLoad(DestinationParams):
     encoding: Filled | None = Field(None, description="CSV and JSON")
     enable_list_inference: bool = Field(False, description="Parquet")
     use_avro_logical_types: bool = Field(True, description="Avro")
+    _appends_by_default: ClassVar[bool] = True
 
     @model_validator(mode="after")
     def _one_schema(self) -> Self:
@@ -120,7 +212,7 @@ class BigQueryExtract(BigQueryParams):
     """``bigquery.extract``: a table into files of Cloud Storage."""
 
     source: Table = Field(description="project.dataset.table")
-    destination_uris: list[GcsUri] = Field(
+    destination_uris: list[FilesUri] = Field(
         min_length=1, description="one * in a name: as many files as are needed"
     )
     destination_format: Literal["CSV", "NEWLINE_DELIMITED_JSON", "PARQUET", "AVRO"] = "CSV"
@@ -128,6 +220,17 @@ class BigQueryExtract(BigQueryParams):
     field_delimiter: Filled | Literal["\t"] | None = Field(None, description="CSV")
     print_header: bool = Field(True, description="CSV")
     use_avro_logical_types: bool = Field(True, description="Avro")
+
+    @model_validator(mode="after")
+    def _fitting_compression(self) -> Self:
+        fitting = _COMPRESSIONS[self.destination_format]
+        if self.compression not in ("NONE", *fitting):
+            known = ", ".join(("NONE", *fitting))
+            raise ValueError(
+                f'"compression" of {self.destination_format} must be one of {known}, not '
+                f"{self.compression}"
+            )
+        return self
 
 
 class BigQueryCheck(BigQueryParams):
@@ -165,8 +268,8 @@ class BigQueryCheck(BigQueryParams):
 class BigQueryWaitTable(BigQueryParams):
     """``bigquery.wait_table``: wait until a table, or a partition of it, is there, and new."""
 
-    table: Table = Field(description="project.dataset.table")
-    partition: Filled | None = Field(None, description="its id: 20260131, 202601, 2026013123, …")
+    table: WholeTable = Field(description="project.dataset.table")
+    partition: Partition | None = Field(None, description="its id: 20260131, 202601, 2026013123, …")
     newer_than: AwareDatetime | None = Field(
         None, description="changed after this moment: 2026-01-31T06:00:00Z", strict=False
     )

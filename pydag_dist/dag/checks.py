@@ -16,7 +16,9 @@ from pydag_dist.dag.messages import did_you_mean, field_names, message
 from pydag_dist.dag.operators import (
     BRANCH,
     CACHED,
+    CREATE_CLUSTER,
     SCRIPTS,
+    USE_CLUSTERS,
     may_be_cached,
     operator_names,
     params_model,
@@ -24,7 +26,7 @@ from pydag_dist.dag.operators import (
 from pydag_dist.dag.references import check_expand, check_references
 from pydag_dist.dag.report import Report
 from pydag_dist.dag.script import quote
-from pydag_dist.dag.templates import is_templated
+from pydag_dist.dag.templates import MARK, is_templated
 
 MAX_EDGES: Final = 1_000_000
 
@@ -69,7 +71,7 @@ def _check_params(task: Task, number: int, report: Report) -> None:
     except ValidationError as error:
         for found in error.errors(include_url=False):
             if not _is_for_the_worker(found):
-                path = dotted(("params", *found["loc"]))
+                path = dotted(("params", *(part for part in found["loc"] if part != "[key]")))
                 report.add(message(found, field_names(model)), path, number)
     for name in task.params if task.script else ():
         if name.startswith("**") and not _is_reference(name):
@@ -130,6 +132,7 @@ def check_edges(tasks: Sequence[Task | None], report: Report) -> None:
     for cycle in cycles(graph):
         report.add(_cycle(cycle), "dependencies", numbers[cycle[0]])
     _check_branches(tasks, graph, report)
+    _check_clusters(tasks, report)
     check_references(tasks, numbers, graph, report)
 
 
@@ -140,6 +143,41 @@ def _check_branches(
     for number, task in enumerate(tasks):
         if task and task.operator == BRANCH and task.task_id not in upstream:
             report.add("a branch needs downstream tasks to choose from", "operator", number)
+
+
+def _check_clusters(tasks: Sequence[Task | None], report: Report) -> None:
+    """Who names a cluster that this DAG makes must name its region, too: names live in regions.
+
+    Else a deletion would find nothing there and be content, while the cluster runs on.
+    """
+    made: dict[str, dict[tuple[str, str], str]] = {}
+    for task in tasks:
+        if task and task.operator == CREATE_CLUSTER and (place := _cluster_of(task)):
+            made.setdefault(place[0], {})[place[1:]] = task.task_id
+    for number, task in enumerate(tasks):
+        if not task or task.operator not in USE_CLUSTERS or not (place := _cluster_of(task)):
+            continue
+        places = made.get(place[0], {})
+        if places and place[1:] not in places:
+            (region, project), maker = next(iter(places.items()))
+            field, here, there = "region", place[1], region
+            if here == there:
+                field, here, there = "project", place[2] or "the connection's", project
+            report.add(
+                f"task {quote(maker)} makes cluster {quote(place[0])} in {field} "
+                f"{there or 'of its connection'}, and here it is {here}",
+                f"params.{field}",
+                number,
+            )
+
+
+def _cluster_of(task: Task) -> tuple[str, str, str] | None:
+    """Name, region and project of its cluster; None unless the file says which."""
+    params = task.params if isinstance(task.params, dict) else {}
+    names = ("cluster_name", "region", "project")
+    name, region, project = (params.get(field) or "" for field in names)
+    said = all(isinstance(one, str) and MARK not in one for one in (name, region, project))
+    return (name, region, project) if said and name and region and not task.expand else None
 
 
 def _ids(tasks: Sequence[Task | None], report: Report) -> dict[str, int]:

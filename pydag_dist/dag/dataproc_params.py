@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from functools import partial
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from pydag_dist.dag.param_types import ClusterName, Filled, GcsUri, GoogleParams
+from pydag_dist.dag.dataproc_config import check
+from pydag_dist.dag.param_types import ClusterName, Filled, GcsUri, GoogleParams, Region
 
 
 class RegionParams(GoogleParams):
     """What every task in Dataproc must say."""
 
-    region: Filled
+    region: Region
 
 
 class ClusterParams(RegionParams):
@@ -24,7 +26,9 @@ class ClusterParams(RegionParams):
 class DataprocCreateCluster(ClusterParams):
     """``dataproc.create_cluster``: create it, or find the one that this try created."""
 
-    config: dict[str, Any] = Field({}, description="Dataproc's ClusterConfig, in snake_case")
+    config: Annotated[dict[str, Any], AfterValidator(partial(check, message="ClusterConfig"))] = (
+        Field({}, description="Dataproc's ClusterConfig, in snake_case")
+    )
     use_if_exists: bool = Field(False, description="take a cluster of that name as it is")
     # Google's limits are 5 minutes and 14 days.
     idle_delete_ttl: int | None = Field(
@@ -99,6 +103,6 @@ class DataprocSubmitBatch(SparkParams):
 
     runtime_version: Filled | None = Field(None, description="of Dataproc's runtime, as 2.3")
     container_image: Filled | None = Field(None, description="in place of Dataproc's own")
-    environment: dict[str, Any] = Field(
-        {}, description="Dataproc's EnvironmentConfig, in snake_case"
-    )
+    environment: Annotated[
+        dict[str, Any], AfterValidator(partial(check, message="EnvironmentConfig"))
+    ] = Field({}, description="Dataproc's EnvironmentConfig, in snake_case")

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from pydag_dist.dag.param_types import Filled, GcsUri, Params
+from pydag_dist.dag.param_types import Filled, FolderUri, GcsUri, ObjectUri, Params
 
 
 class GcsParams(Params):
@@ -22,6 +22,7 @@ class GcsCopy(GcsParams):
     destination: GcsUri = Field(description="an object; with a / at its end a folder")
     match: Filled | None = Field(None, description="which objects below the source, as a glob")
     overwrite: bool = Field(True, description="an object of that name with another content")
+    allow_empty: bool = Field(False, description="no object below the source is fine")
 
     @model_validator(mode="after")
     def _folders(self) -> Self:
@@ -32,13 +33,22 @@ class GcsCopy(GcsParams):
                 )
         elif self.match:
             raise ValueError('"match" is for a source with a / at its end')
+        elif self.allow_empty:
+            raise ValueError('"allow_empty" is for a source with a / at its end')
         return self
 
 
 class GcsDelete(GcsParams):
     """``gcs.delete``: objects, and all objects below folders; gone already is success."""
 
-    uris: list[GcsUri] = Field(min_length=1, description="each with a / at its end: all below it")
+    uris: list[ObjectUri] = Field([], description="of objects, one each")
+    folders: list[FolderUri] = Field([], description="all objects below them, now and newer ones")
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not (self.uris or self.folders):
+            raise ValueError('give "uris", "folders" or both')
+        return self
 
 
 class GcsCompose(GcsParams):
@@ -65,9 +75,9 @@ class GcsCompose(GcsParams):
 class GcsWaitObject(GcsParams):
     """``gcs.wait_object``: wait until objects are there, and new."""
 
-    object: GcsUri | None = Field(None, description="this very object")
+    object: ObjectUri | None = Field(None, description="this very object")
     prefix: GcsUri | None = Field(None, description="objects whose names begin so")
-    glob: GcsUri | None = Field(None, description="objects with such names: * ? ** [ab] {a,b}")
+    glob: ObjectUri | None = Field(None, description="objects with such names: * ? ** [ab] {a,b}")
     newer_than: AwareDatetime | None = Field(
         None, description="written after this moment: 2026-01-31T06:00:00Z", strict=False
     )

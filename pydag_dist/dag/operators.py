@@ -36,6 +36,8 @@ from pydag_dist.dag.param_types import Filled, Params
 FAMILIES: Final = ("bigquery", "dataproc", "gcs", "python")
 ENTRY_POINTS: Final = "pydag.operators"
 BRANCH: Final = "branch"
+CREATE_CLUSTER: Final = "dataproc.create_cluster"
+USE_CLUSTERS: Final = frozenset({"dataproc.delete_cluster", "dataproc.submit_job"})
 
 # What these start ends with the worker's child; anything else has to be cancelled where it runs.
 LOCAL: Final = frozenset(

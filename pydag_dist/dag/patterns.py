@@ -8,9 +8,25 @@ from typing import Final
 ID: Final = r"^[A-Za-z0-9_.-]*[A-Za-z0-9_-][A-Za-z0-9_.-]*$"
 FILLED: Final = r"\S"
 CALLABLE: Final = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
-GCS_URI: Final = r"^gs://[^/]+/.+$"
-TABLE: Final = r"^[^.\s]+\.[^.\s]+\.[^.\s]+$"
-DATASET: Final = r"^[^.\s]+\.[^.\s]+$"
+# https://cloud.google.com/storage/docs/buckets#naming
+GCS_URI: Final = r"^gs://[a-z0-9][a-z0-9._-]*/[^\r\n]+$"
+OBJECT: Final = r"^gs://[a-z0-9][a-z0-9._-]*/([^\r\n]*[^\r\n/])$"
+FOLDER: Final = r"^gs://[a-z0-9][a-z0-9._-]*/[^\r\n]+/$"
+ONE_STAR: Final = r"^gs://[a-z0-9][a-z0-9._-]*/[^\r\n*]*(\*[^\r\n*]*[^\r\n*/]|[^\r\n/])$"
+# A dataset has letters, digits and _ only; a project may have its domain before it.
+# https://cloud.google.com/bigquery/docs/datasets#dataset-naming
+PROJECT: Final = r"^[a-z0-9][a-z0-9.:-]*$"
+TABLE: Final = r"^[a-z0-9][a-z0-9:-]*\.[A-Za-z0-9_]+\.[^.\s$]+(\$[A-Za-z0-9_]+)?$"
+WHOLE_TABLE: Final = r"^[a-z0-9][a-z0-9:-]*\.[A-Za-z0-9_]+\.[^.\s$]+$"
+DATASET: Final = r"^[a-z0-9][a-z0-9:-]*\.[A-Za-z0-9_]+$"
+PARTITION: Final = r"^(-?[0-9]+|__NULL__|__UNPARTITIONED__)$"
+LOCATION: Final = r"^[A-Za-z0-9-]+$"
+# Of ASCII, a-z 0-9 _ - only: what is beyond may be a letter of another language.
+# https://cloud.google.com/resource-manager/docs/labels-overview#requirements
+LABEL_KEY: Final = r"^[^A-Z0-9_\s!-/:-@\[-`{-~][^A-Z\s!-,./:-@\[-^`{-~]{0,62}$"
+LABEL_VALUE: Final = r"^[^A-Z\s!-,./:-@\[-^`{-~]{0,63}$"
+# https://cloud.google.com/compute/docs/regions-zones
+REGION: Final = r"^(global|[a-z]+(-[a-z]+)+[0-9]+)$"
 # https://cloud.google.com/dataproc/docs/guides/create-cluster
 CLUSTER: Final = r"^[a-z]([a-z0-9-]{0,50}[a-z0-9])?$"
 # The URL of a webhook, or its name in the coordinator's settings.
@@ -21,6 +37,16 @@ WORDS: Final = {
     FILLED: "must not be empty",
     CALLABLE: 'must be "module:function"',
     GCS_URI: 'must be "gs://bucket/object"',
+    OBJECT: 'must be "gs://bucket/object", one object, so without a / at its end',
+    FOLDER: 'must be "gs://bucket/folder/", with a / at its end',
+    ONE_STAR: 'must be "gs://bucket/object", with one * at most and no / at its end',
+    LABEL_KEY: "must be a lower-case letter, then at most 62 lower-case letters, digits, _ and -",
+    LABEL_VALUE: "must be at most 63 lower-case letters, digits, _ and -",
+    PROJECT: "must be the id of a project: a-z 0-9 -",
+    WHOLE_TABLE: 'must be "project.dataset.table", without the partition',
+    PARTITION: "must be the id of a partition, as 2026, 202601, 20260131 or 2026013123",
+    LOCATION: "must be a location of BigQuery, as US, EU or europe-west4",
+    REGION: "must be a region, as us-central1 or europe-west4",
     TABLE: 'must be "project.dataset.table"',
     DATASET: 'must be "project.dataset"',
     HOOK: "must be an http or https URL, or a name in the coordinator's settings",

@@ -163,6 +163,26 @@ class TestDelete:
             dataproc.clusters.get_cluster(**SCOPE, cluster_name="old")
         assert self.run(task_id="second")["deleted"] is False
 
+    @pytest.mark.usefixtures("dataproc")
+    def test_a_cluster_that_this_run_made_elsewhere_is_missed(self):
+        log, elsewhere = Log(), {"region": "europe-west1", "cluster_name": "lost"}
+        fields = {"operator": "dataproc.create_cluster", "run_id": "run"}
+        task = context(elsewhere, **fields)
+        create.execute(task)
+        params = {"cluster_name": "lost", "region": REGION}
+        fields = {"operator": "dataproc.delete_cluster", "run_id": "run", "redis": task.redis}
+        said = (
+            "no Dataproc cluster lost in region us-central1 .*: this run made it in region europe"
+        )
+        with pytest.raises(TaskFailed, match=said):
+            delete.execute(context(params, **fields))
+        assert delete.execute(context(elsewhere, **fields))["deleted"] is True
+        never = context(params | {"cluster_name": "never"}, log=log, **fields)
+        assert delete.execute(never)["deleted"] is False
+        where = "region us-central1 of project local-project"
+        said = f"there is no Dataproc cluster never in {where}: nothing was deleted"
+        assert log.lines == [said]
+
     def test_only_own_leaves_a_strangers_alone(self, dataproc):
         dataproc.create_cluster("old", labels={"pydag-run": "another"})
         log = Log()

@@ -13,7 +13,7 @@ from google.cloud.storage import Blob
 from tests.local_google import cloud_storage, storage_client
 from tests.unit.workers.support import Log, context
 from workers import google
-from workers.errors import TaskFailed
+from workers.errors import RemoteStateUnknown, TaskFailed
 from workers.operators import Done, Pending, find
 from workers.operators.base import Asked
 
@@ -94,6 +94,18 @@ class TestCopy:
         assert (result["copied"], result["unchanged"]) == (1, 2)
         assert names(other) == ["x/1.csv", "x/2.txt", "x/deep/3.csv"]
 
+    def test_nothing_below_a_folder_is_a_mistake_unless_the_params_say_that_it_is_fine(
+        self, bucket, other
+    ):
+        fill(bucket, "in/1.csv")
+        bucket.blob("empty/").upload_from_string("")  # a marker is no object
+        for source, params in (("inn/", {}), ("empty/", {}), ("in/", {"match": "*.txt"})):
+            with pytest.raises(TaskFailed, match=r"there is no object.* below .*set allow_empty"):
+                self.run(uri(bucket, source), uri(other, "x/"), **params)
+            done = self.run(uri(bucket, source), uri(other, "x/"), allow_empty=True, **params)
+            assert done["copied"] == 0
+        assert names(other) == []
+
     def test_large_objects_take_several_calls(self, bucket):
         content = b"0123456789abcdef" * (130 << 16)  # 130 MiB: a call of the local one takes 64
         bucket.blob("large").upload_from_string(content, checksum=None)
@@ -165,15 +177,26 @@ class TestCopy:
 
 
 class TestDelete:
-    def run(self, *uris, log=None):
-        return delete.execute(context({"uris": list(uris)}, operator="gcs.delete", log=log))
+    def run(self, *uris, log=None, **params):
+        params = {"uris": list(uris), **params}
+        return delete.execute(context(params, operator="gcs.delete", log=log))
 
     def test_gone_already_is_success(self, bucket):
         fill(bucket, "a", "in/1", "in/2", "into")
-        uris = uri(bucket, "a"), uri(bucket, "none"), uri(bucket, "in/")
-        assert self.run(*uris) == {"deleted": 3, "missing": 1}
+        uris, folders = [uri(bucket, "a"), uri(bucket, "none")], [uri(bucket, "in/")]
+        assert self.run(*uris, folders=folders) == {"deleted": 3, "missing": 1}
         assert names(bucket) == ["into"]
-        assert self.run(*uris) == {"deleted": 0, "missing": 2}
+        assert self.run(*uris, folders=folders) == {"deleted": 0, "missing": 2}
+
+    def test_a_folder_marker_does_not_mean_all_that_is_below(self, bucket):
+        """As it could come from a list that a task is expanded over."""
+        fill(bucket, "a", "inbox/new")
+        bucket.blob("inbox/").upload_from_string("")
+        with pytest.raises(TaskFailed, match=r"params of gcs\.delete: uris\.1"):
+            self.run(uri(bucket, "a"), uri(bucket, "inbox/"))
+        assert names(bucket) == ["a", "inbox/", "inbox/new"]
+        assert self.run(folders=[uri(bucket, "inbox/")])["deleted"] == 2
+        assert names(bucket) == ["a"]
 
     def test_what_is_written_meanwhile_stays(self, bucket, monkeypatch):
         fill(bucket, "a")
@@ -282,6 +305,35 @@ class TestWait:
         assert self.ask(prefix=uri(bucket, "in/part-"), min_objects=3) == Pending(
             f"prefix {uri(bucket, 'in/part-')}: 2 of 3"
         )
+
+    def test_a_folder_marker_is_no_object(self, bucket):
+        bucket.blob("in/").upload_from_string("")
+        for what in ({"prefix": uri(bucket, "in")}, {"glob": uri(bucket, "**")}):
+            assert isinstance(self.ask(**what), Pending)
+            asked = Asked(self.task(**what), {"connection": None})
+            ((_, answer),) = wait.poll_many([asked])
+            assert isinstance(answer, Pending)
+        fill(bucket, "in/1")
+        assert self.ask(prefix=uri(bucket, "in/")).result["objects"] == [uri(bucket, "in/1")]
+
+    def test_a_sensor_that_was_answered_once_takes_no_refusal_for_the_end(self, bucket, url):
+        task = self.task(prefix=uri(bucket, "in/"))
+        refused = {"path": "/o", "reason": "forbidden", "message": "no"}
+        fault(url, status=403, **refused)
+        with pytest.raises(TaskFailed, match=r"forbidden: no .*roles/storage\.objectUser"):
+            wait.poll(task, wait.submit(task))
+        handle = wait.submit(task)
+        assert isinstance(wait.poll(task, handle), Pending)
+        for status in (401, 403, 404):
+            fault(url, status=status, **refused)
+            with pytest.raises(RemoteStateUnknown) as unknown:
+                wait.poll(task, handle)
+            assert unknown.value.lasting
+            fault(url, status=status, **refused)
+            ((_, answer),) = wait.poll_many([Asked(task, handle)])
+            assert isinstance(answer, RemoteStateUnknown)
+        fill(bucket, "in/1")
+        assert isinstance(wait.poll(task, handle), Done)
 
     def test_a_glob(self, bucket):
         fill(bucket, "in/1.csv", "in/deep/2.csv", "in/3.txt")

@@ -330,7 +330,7 @@ class TestWhatIsNotThere:
         with pytest.raises(MethodNotImplemented, match="notificationConfigs"):
             list(bucket.list_notifications())
         with pytest.raises(MethodNotImplemented, match="names of files"):
-            bucket.blob("folder/").upload_from_string("")
+            bucket.blob("folder//a").upload_from_string("")
 
     def test_a_name_never_leads_out_of_its_bucket(self, root, bucket):
         (root / "secret").write_text("s")
@@ -374,3 +374,21 @@ def test_the_server_ends_well_when_it_is_told_to(tmp_path):
         wait_until(lambda: process.poll() is not None, "the server to end")
         assert process.poll() == 0
         assert not gcs.healthy(url)
+
+
+def test_an_object_may_be_the_marker_of_a_folder(client, bucket):
+    """As Google's console makes them: a name that ends in /, no bytes."""
+    for name in ("inbox/", "inbox/deep/"):
+        bucket.blob(name).upload_from_string("")
+    bucket.blob("inbox/a").upload_from_string("x")
+    listed = [blob.name for blob in client.list_blobs(bucket)]
+    assert listed == ["inbox/", "inbox/a", "inbox/deep/"]
+    top = client.list_blobs(bucket, delimiter="/", prefix="inbox/")
+    assert [blob.name for blob in top] == ["inbox/", "inbox/a"]
+    assert top.prefixes == {"inbox/deep/"}
+    assert bucket.get_blob("inbox/").size == 0
+    with pytest.raises(MethodNotImplemented, match="with content"):
+        bucket.blob("full/").upload_from_string("x", retry=None)
+    bucket.blob("inbox/").delete()
+    assert bucket.get_blob("inbox/") is None
+    assert bucket.blob("inbox/a").download_as_bytes() == b"x"

@@ -107,7 +107,13 @@ def test_each_object_is_made_once(cluster: Cluster, gcs_url: str) -> None:
                 sources=["gs://bucket/out/"],
                 destination="gs://bucket/all",
             ),
-            task("delete", "gcs.delete", "compose", uris=["gs://bucket/out/", "gs://bucket/in/1"]),
+            task(
+                "delete",
+                "gcs.delete",
+                "compose",
+                folders=["gs://bucket/out/"],
+                uris=["gs://bucket/in/1"],
+            ),
         ]
     )
     snapshot = cluster.wait_ended(run, timeout=90)

@@ -174,7 +174,9 @@ def test_cloud_storage_has_each_object_once(mortal: Mortal, tmp_path: Path) -> N
             [
                 task("copy", "gcs.copy", source="gs://bucket/in/", destination=copies),
                 task("compose", "gcs.compose", "copy", sources=[copies], destination=whole),
-                task("delete", "gcs.delete", "compose", uris=[copies, "gs://bucket/in/1"]),
+                task(
+                    "delete", "gcs.delete", "compose", folders=[copies], uris=["gs://bucket/in/1"]
+                ),
             ],
             STORAGE_EMULATOR_HOST=url,
         )

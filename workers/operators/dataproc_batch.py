@@ -70,7 +70,7 @@ class SubmitBatch(ListedOperator):
             batch = Batch(
                 labels=params.labels | google.labels(context), **spark_work.of_batch(params)
             )
-        except (TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise TaskFailed(f"params of {context.operator}: environment: {error}") from None
         request = {"parent": _parent(handle), "batch": batch, "batch_id": batch_id}
         with answers.explained(f"Dataproc batch {batch_id}"):

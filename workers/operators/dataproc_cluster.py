@@ -60,6 +60,7 @@ class CreateCluster(RemoteOperator):
     def submit(self, context: TaskContext) -> Handle:
         """Begin to create the cluster, or find it."""
         handle = self.handle(context)
+        clusters.note_place(context, handle)
         with answers.explained(f"Dataproc cluster {handle['cluster_name']}"):
             self._create(context, handle)
         return handle
@@ -127,7 +128,7 @@ class CreateCluster(RemoteOperator):
                 config=_config(params),
                 labels=params.labels | google.labels(context),
             )
-        except (TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise TaskFailed(f"params of {context.operator}: config: {error}") from None
         request = {
             "project_id": handle["project"],

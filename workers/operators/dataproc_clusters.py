@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 from google.api_core.exceptions import FailedPrecondition, NotFound
@@ -11,7 +12,9 @@ from google.cloud.dataproc_v1 import Cluster
 from pydag_dist.dag.dataproc_params import ClusterParams
 from workers import answers, google, remote_ids
 from workers.operators.base import Handle, TaskContext
+from workers.process import until_redis_can
 
+_REMEMBERED = 7 * 86400  # seconds
 _SURE = 0.5  # seconds until a cluster that was not found is asked for again
 
 
@@ -47,6 +50,32 @@ def request_id(context: TaskContext) -> str:
     return remote_ids.job_id(
         "request", context.dag_id, context.run_id, context.task_id, context.try_number
     )
+
+
+def note_place(context: TaskContext, handle: Handle) -> None:
+    """Keep where this run makes the cluster, for a deletion that finds nothing."""
+    key = _key_of_places(context)
+    until_redis_can(partial(context.redis.sadd, key, " ".join(_place(handle))))
+    until_redis_can(partial(context.redis.expire, key, _REMEMBERED))
+
+
+def made_elsewhere(context: TaskContext, handle: Handle) -> str | None:
+    """Another region or project in which this run made a cluster of that name, in words."""
+    noted: Any = until_redis_can(partial(context.redis.smembers, _key_of_places(context)))
+    name, *here = _place(handle)
+    places = [rest for made in sorted(noted) for first, *rest in [made.split()] if first == name]
+    if not places or here in places:
+        return None
+    region, project = places[0]
+    return f"region {region} of project {project}"
+
+
+def _place(handle: Handle) -> tuple[str, str, str]:
+    return handle["cluster_name"], handle["region"], handle["project"]
+
+
+def _key_of_places(context: TaskContext) -> str:
+    return f"{context.key_prefix}:clusters:{context.run_id}"
 
 
 def get(context: TaskContext, handle: Handle) -> Cluster | None:

@@ -38,7 +38,15 @@ class DeleteCluster(RemoteOperator):
         with answers.explained(f"deleting Dataproc cluster {name}"):
             cluster = clusters.get(context, handle)
             if cluster is None:
-                context.log.info("Dataproc cluster %s is gone already", name)
+                where = f"region {handle['region']} of project {handle['project']}"
+                if elsewhere := clusters.made_elsewhere(context, handle):
+                    raise TaskFailed(
+                        f"there is no Dataproc cluster {name} in {where}: this run made it in "
+                        f"{elsewhere}, where it may still run"
+                    )
+                context.log.warning(
+                    "there is no Dataproc cluster %s in %s: nothing was deleted", name, where
+                )
                 return handle
             run = google.labels(context)["pydag-run"]
             if params.only_own and cluster.labels.get("pydag-run") != run:

@@ -66,6 +66,11 @@ def blobs(context: TaskContext, client: Client, bucket: str, **options: Any) -> 
         yield from some
 
 
+def files(found: Iterable[Blob]) -> Iterator[Blob]:
+    """Without folder markers, by which consoles show empty folders: names that end in /."""
+    return (blob for blob in found if not blob.name.endswith("/"))
+
+
 def blob_at(context: TaskContext, client: Client, uri: Uri) -> Blob | None:
     """The object as it is now, if there is one."""
     return google.call(context.log, client.bucket(uri.bucket).get_blob, uri.name, retry=None)

@@ -14,7 +14,7 @@ from workers import answers, google, remote_ids
 from workers.errors import TaskFailed
 from workers.operators.base import TaskContext, parsed_params
 from workers.operators.cached import CachedOperator, Inputs, Version
-from workers.operators.gcs import Uri, blob_at, blobs, client_of, sliced
+from workers.operators.gcs import Uri, blob_at, blobs, client_of, files, sliced
 from workers.operators.versions import object_version, there
 
 _MOST = 32  # sources of one call
@@ -114,7 +114,7 @@ class _Composer:
         for uri in map(Uri.of, params.sources):
             if uri.is_folder:
                 below = blobs(self.context, self.client, uri.bucket, prefix=uri.name)
-                some = [blob for blob in below if not blob.name.endswith("/")]
+                some = list(files(below))
                 if not some:
                     raise TaskFailed(f"there is no object below {uri}")
                 found += some

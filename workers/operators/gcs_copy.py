@@ -16,7 +16,7 @@ from workers import answers, google
 from workers.errors import TaskFailed
 from workers.operators.base import TaskContext, parsed_params
 from workers.operators.cached import CachedOperator, Inputs, Version
-from workers.operators.gcs import Uri, blob_at, blobs, client_of, each
+from workers.operators.gcs import Uri, blob_at, blobs, client_of, each, files
 from workers.operators.versions import version_of
 
 _WILDCARD = re.compile(r"[*?\[\]{}\\]")
@@ -37,6 +37,12 @@ class Copy(CachedOperator):
             client = client_of(context, params.connection)
             copier = _Copier(context, client, overwrite=params.overwrite)
             each(_pairs(context, client, params), copier.copy, copier.count)
+            if not (copier.copied or copier.unchanged or params.allow_empty):
+                which = f" that matches {params.match}" if params.match else ""
+                raise TaskFailed(
+                    f"there is no object{which} below {params.source}, so nothing was copied: see "
+                    "whether it is the right folder, or set allow_empty"
+                )
         context.log.info("%s", copier.told())
         return {
             "source": params.source,
@@ -83,7 +89,7 @@ def _pairs(context: TaskContext, client: Client, params: GcsCopy) -> Iterator[tu
         if _WILDCARD.search(source.name):
             raise TaskFailed(f"{source} has characters of a glob, so match can't follow it")
         options["match_glob"] = f"{source.name}{params.match}"
-    for blob in blobs(context, client, source.bucket, prefix=source.name, **options):
+    for blob in files(blobs(context, client, source.bucket, prefix=source.name, **options)):
         rest = blob.name.removeprefix(source.name)
         yield blob, destination._replace(name=f"{destination.name}{rest}")
 

@@ -26,7 +26,8 @@ class Delete(Operator):
         outcomes: Counter[bool] = Counter()
         with answers.explained("deleting objects"):
             client = client_of(context, params.connection)
-            found = _found(context, client, [Uri.of(uri) for uri in params.uris])
+            uris = [Uri.of(uri) for uri in (*params.uris, *params.folders)]
+            found = _found(context, client, uris)
             each(found, partial(_delete, context), lambda gone: outcomes.update([gone]))
         deleted, missing = outcomes[True], outcomes[False]
         context.log.info("%d objects deleted, %d were gone already", deleted, missing)

@@ -26,7 +26,7 @@ from workers.operators.base import (
     TaskContext,
     parsed_params,
 )
-from workers.operators.gcs import Uri, blob_at, blobs, client_of
+from workers.operators.gcs import Uri, blob_at, blobs, client_of, files
 from workers.operators.polling import by_place
 
 _MOST_JSON = 60_000  # bytes of names in a result
@@ -155,7 +155,7 @@ class _Lister:
         return {one: [blob] if (blob := found.get(one.text)) else [] for one in some}
 
     def _blobs(self, bucket: str, **options: object) -> Iterator[Blob]:
-        return blobs(self.context, self.client, bucket, fields=_FIELDS, **options)
+        return files(blobs(self.context, self.client, bucket, fields=_FIELDS, **options))
 
 
 def _together(searches: Iterable[Search]) -> list[list[Search]]:

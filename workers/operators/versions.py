@@ -12,7 +12,7 @@ from google.cloud.storage import Blob, Client
 from workers import google
 from workers.operators.base import TaskContext
 from workers.operators.cached import NotCached, Version
-from workers.operators.gcs import Uri, blob_at, blobs
+from workers.operators.gcs import Uri, blob_at, blobs, files
 
 # Views change with their tables, external tables with files that nobody looks at here.
 _STORED = frozenset({"TABLE", "SNAPSHOT"})
@@ -62,7 +62,7 @@ def object_version(context: TaskContext, client: Client, text: str) -> Version |
         blob = blob_at(context, client, uri)
         return version_of([blob]) if blob else None
     found = blobs(context, client, uri.bucket, prefix=before)
-    return version_of(blob for blob in found if blob.name.endswith(after))
+    return version_of(blob for blob in files(found) if blob.name.endswith(after))
 
 
 def version_of(found: Iterable[Blob]) -> Version:

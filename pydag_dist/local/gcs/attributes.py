@@ -13,6 +13,7 @@ from typing import Any
 from pydag_dist.errors import LocalServiceError
 from pydag_dist.local.gcs.errors import unimplemented
 
+MARKER = ".pydag-folder"  # the file of an object whose name ends in /, in that folder
 _NAME = "user.pydag"
 _TOO_LARGE = (errno.ENOSPC, errno.E2BIG, errno.ERANGE)
 

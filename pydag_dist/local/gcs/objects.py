@@ -164,7 +164,7 @@ class Objects:
             below = os.path.relpath(parent, root)
             start = "" if below == "." else f"{below}/"
             for file in files:
-                name = f"{start}{file}"
+                name = start if file == attributes.MARKER else f"{start}{file}"
                 if name.startswith(prefix) and not self._is_strange(Path(parent, file)):
                     yield name
 
@@ -192,6 +192,10 @@ class Objects:
     def path(self, bucket: str, name: str) -> Path:
         """Where the object is, or would be."""
         parts = name.split("/")
+        if parts[-1] == "":
+            parts[-1] = attributes.MARKER
+        elif parts[-1] == attributes.MARKER:
+            raise unimplemented(f"the object name {name!r}")
         if not name or len(name.encode()) > 1024:
             raise invalid(f"Invalid object name: {name[:80]!r}")
         if any(part in ("", ".", "..") or "\0" in part for part in parts):
@@ -222,6 +226,8 @@ class Objects:
             content.close()
             path = self.path(bucket, name)
             described = {**describe(content.path), **known}
+            if name.endswith("/") and described["size"]:
+                raise unimplemented(f"an object {name!r} with content: as a file it is a folder")
             for key, value in hashes.items():
                 if described[key] != value:
                     raise invalid(f"Provided {key} {value} doesn't match {described[key]}")

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from pydag_dist.local.bigquery.errors import invalid, not_found
+from pydag_dist.local.gcs.attributes import MARKER
 
 _URI = re.compile(r"gs://(?P<bucket>[^/*]+)/(?P<object>.+)")
 
@@ -38,7 +39,9 @@ def _files(root: Path, uri: str) -> list[tuple[Path, str]]:
     found = [
         (path, f"gs://{match['bucket']}/{name}")
         for path in sorted(bucket.rglob("*"))
-        if path.is_file() and pattern.fullmatch(name := path.relative_to(bucket).as_posix())
+        if path.is_file()
+        and path.name != MARKER
+        and pattern.fullmatch(name := path.relative_to(bucket).as_posix())
     ]
     if not found:
         raise not_found("URI", uri)
