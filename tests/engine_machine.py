@@ -49,6 +49,8 @@ OPERATORS = (
     {"operator": "bigquery.wait_table", "params": {"table": "p.ds.t"}},
 )
 GROUPS = ("bigquery.query:a", "bigquery.query:b")
+WORKERS = ("worker", "other")
+NEEDS = ("module:a", "module:b", "connection:a", "")
 RULES = sorted(TriggerRule)
 
 # A run that was ended keeps its keys for so long; far above the length of a test.
@@ -102,7 +104,6 @@ class EngineMachine(RuleBasedStateMachine):
         self.tried: list[Message] = []  # delivered at least once: may be claimed again, released…
         self.polls: list[Message] = []  # likewise, of messages that ask to poll
         self.polled: list[Message] = []  # for each task that a poll was given
-        self.queue_of_poll: dict[int, str] = {}
         self.lost_runs: set[str] = set()  # ended before Redis lost everything
 
     # What clients and planners do
@@ -264,12 +265,34 @@ class EngineMachine(RuleBasedStateMachine):
 
     # What workers do
 
-    @rule(queue=st.sampled_from(QUEUES), slots=st.integers(0, 3))
-    def worker_slots(self, queue: str, slots: int) -> None:
-        self.engine.renew("worker", slots, [queue])
-        self.reference.register(queue, slots)
-        if slots == 0:  # it left; without a worker only a tick changes the queue
-            self.reference.slots[queue] = 0
+    @rule(queue=st.sampled_from(QUEUES), slots=st.integers(0, 3), worker=st.sampled_from(WORKERS))
+    def worker_slots(self, queue: str, slots: int, worker: str = "worker") -> None:
+        """A worker comes, changes or leaves; without one only a tick changes the queue."""
+        self.engine.renew(worker, slots, [queue])
+        self.reference.register(queue, slots, worker)
+
+    @rule(worker=st.sampled_from(WORKERS), busy=st.integers(0, 3))
+    def heard_of(self, worker: str, busy: int) -> None:
+        assert self.engine.register("workers", worker, "id", "{}", busy=busy) is None
+        self.reference.busy[worker] = busy
+
+    @precondition(lambda self: self.reference.refused)
+    @rule()
+    def forget_refusals(self) -> None:
+        """After a while, workers are asked again."""
+        self.client.delete(*(f"p:refused:{queue}" for queue in QUEUES))
+        self.reference.refused.clear()
+
+    @precondition(lambda self: self.tried or self.polled)
+    @rule(data=st.data(), worker=st.sampled_from(WORKERS), need=st.sampled_from(NEEDS))
+    def refuse(self, data: st.DataObject, worker: str, need: str) -> None:
+        """A holder can't run its try, or one that lost it."""
+        message = data.draw(st.sampled_from(self.polled + self.current()), label="message")
+        self.refused(message, worker, need)
+
+    def refused(self, message: Message, worker: str, need: str) -> None:
+        expected = self.reference.refuse(message, worker, need)
+        assert self.engine.refuse([self.held(message)], worker, need, "no such") == [expected]
 
     @precondition(lambda self: any(self.reference.lists.values()))
     @rule(data=st.data(), lost=st.booleans())
@@ -282,7 +305,6 @@ class EngineMachine(RuleBasedStateMachine):
         packed = json.loads(self.client.rpop(f"p:q:{queue}"))["headers"]
         assert celery_id(packed) == message.celery_id
         self.numbers[message.number] = packed["pydag"]["push"]
-        self.queue_of_poll[message.number] = queue
         if not lost:
             (self.polls if message.run == "*" else self.tried).append(message)
 
@@ -325,8 +347,12 @@ class EngineMachine(RuleBasedStateMachine):
                 self.poll(data, self.polls[-1], [outcome])
                 continue
             self.claimed(self.tried[-1])
-            if data.draw(st.integers(0, 3), label="defers") == 0:
+            does = data.draw(st.integers(0, 5), label="does")
+            if does == 0:
                 self.deferred(data, self.tried[-1])
+            elif does == 1:
+                worker = data.draw(st.sampled_from(WORKERS), label="worker")
+                self.refused(self.tried[-1], worker, data.draw(st.sampled_from(NEEDS)))
             else:
                 self.released(data, self.tried[-1], outcome)
 
@@ -338,7 +364,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     def poll(self, data: st.DataObject, message: Message, outcomes: list[Any]) -> None:
         """A worker claims a poll, and reports some of what it was given."""
-        queue = self.queue_of_poll[message.number]
+        queue = message.queue
         expected = self.reference.claim_polls(queue, message)
         due = self.engine.claim_polls(queue, message.task, self.numbers[message.number], "worker")
         assert sorted((d.held.run, d.held.task) for d in due) == [(m.run, m.task) for m in expected]
@@ -347,6 +373,9 @@ class EngineMachine(RuleBasedStateMachine):
         for item, outcome in zip(expected, outcomes, strict=False):
             if data.draw(st.booleans(), label="goes on"):
                 self.deferred(data, item)
+            elif data.draw(st.integers(0, 3), label="refuses") == 0:
+                worker = data.draw(st.sampled_from(WORKERS), label="worker")
+                self.refused(item, worker, f"polls:{message.task}")
             else:
                 self.released(data, item, outcome)
 
@@ -472,12 +501,13 @@ class EngineMachine(RuleBasedStateMachine):
                 seen = [record[f] for f in ("state", "try", "last_try", "pushes", "reason")]
                 wanted = [task.state, task.try_number, task.last_try, task.pushes, task.reason]
                 assert seen == [str(value) for value in wanted], (run_id, name)
-                counted = (record["deaths"], record["losses"])
-                assert counted == (str(task.deaths), str(task.losses)), (run_id, name)
+                counted = (record["deaths"], record["losses"], record["needs"])
+                needs = "+".join(sorted(task.needs))
+                assert counted == (str(task.deaths), str(task.losses), needs), (run_id, name)
 
     @invariant()
     def same_queues(self) -> None:
-        for queue in QUEUES:
+        for queue in (*QUEUES, *(f"@{worker}" for worker in WORKERS)):
             listed = self.client.lrange(f"p:q:{queue}", 0, -1)
             packed = [celery_id(json.loads(message)["headers"]) for message in listed]
             wanted = [m.celery_id for m in self.reference.lists.get(queue, [])]
@@ -490,7 +520,7 @@ class EngineMachine(RuleBasedStateMachine):
                 continue
             assert self.client.smembers(f"p:run:{run_id}:active") == run.active()
             ready = [
-                f"{task.queue}/{task.rank:06}/{name}"
+                f"{task.waits_in}/{task.rank:06}/{name}"
                 for name, task in run.tasks.items()
                 if task.state == "ready"
             ]
@@ -499,7 +529,9 @@ class EngineMachine(RuleBasedStateMachine):
             assert not self.client.hexists(f"p:run:{run_id}", "scan")
             left = sum(task.state not in ENDED for task in run.tasks.values())
             assert self.client.hget(f"p:run:{run_id}", "left") == str(left)
-        for queue in QUEUES:
+        others = {q for run in self.reference.runs.values() for q in run.queues} - {*QUEUES}
+        assert others >= self.client.smembers("p:queues") - {*QUEUES}
+        for queue in (*QUEUES, *others):
             fair = self.client.zrange(f"p:fair:{queue}", 0, -1)
             assert [member.split("/", 1)[1] for member in fair] == self.reference.fair(queue)
         assert self.members("queued") == self.tasks_that(lambda t: t.waits)

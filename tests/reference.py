@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 MAX_DEATHS = 3
 MAX_LOSSES = 20
+REFUSED = -1  # the token of a try that was given back
 ENDED = {"success", "failed", "upstream_failed", "skipped", "cancelled"}
 ENDED_RUN = {"success", "failed", "cancelled"}
 ACTIVE = {"queued", "running", "cancelling"}
@@ -64,6 +65,7 @@ class Message:
     try_number: int
     number: int
     celery_id: str
+    queue: str  # whose it is, even if it is in the list of one worker
 
 
 @dataclass
@@ -89,7 +91,8 @@ class RefTask:
     pushes: int = 0
     told: int = 0  # pushes of its try that history has heard of, while it goes on
     push: int | None = None
-    token: int | None = None
+    token: int | None = None  # REFUSED if the worker that had it could not run it
+    needs: frozenset[str] = frozenset()  # what workers that refused it lack
     process: int | None = None  # None if it is not known who claimed it
     charged: int | None = None  # slot time that its run was charged in advance
     group: str = ""  # of a deferred task
@@ -99,6 +102,11 @@ class RefTask:
     losses: int = 0
     known: bool = False  # of a child: whether history has heard of it
     settled: int = 0  # its last try that succeeded and was to run again all the same
+
+    @property
+    def waits_in(self) -> str:
+        """The queue in which it waits: workers that lack what it needs don't get it there."""
+        return f"{self.queue}!{'+'.join(sorted(self.needs))}" if self.needs else self.queue
 
     def held(self) -> bool:
         """Whether somebody has a lease on it."""
@@ -119,6 +127,7 @@ class RefTask:
         self.renew_try(self.try_number + over)
         if not over:  # no two messages of a try may have the same id
             self.pushes = self.told = pushes
+        self.needs = frozenset()
 
     def is_active(self) -> bool:
         """Whether it counts against its run's processors."""
@@ -153,7 +162,7 @@ class RefRun:
 
     def ready(self, queue: str) -> list[str]:
         """Ready tasks of a queue, most urgent first."""
-        found = [t for t, k in self.tasks.items() if k.state == "ready" and k.queue == queue]
+        found = [t for t, k in self.tasks.items() if k.state == "ready" and k.waits_in == queue]
         return sorted(found, key=lambda t: self.tasks[t].rank)
 
 
@@ -163,7 +172,9 @@ class ReferenceEngine:
     def __init__(self) -> None:
         self.runs: dict[str, RefRun] = {}
         self.lists: dict[str, list[Message]] = {}
-        self.slots: dict[str, int] = {}
+        self.workers: dict[str, dict[str, int]] = {}  # queue -> worker -> slots
+        self.busy: dict[str, int] = {}  # worker -> slots that were busy when it was heard of last
+        self.refused: set[tuple[str, str, str]] = set()  # queue, need, worker
         self.clock: dict[str, float] = {}  # queue -> charge of the run that it served last
         self.timed: set[str] = set()  # queues on which any task left its slot
         self.polls: dict[str, dict[int, str]] = {}  # queue -> push -> group, not yet claimed
@@ -192,6 +203,7 @@ class ReferenceEngine:
         if run.planned and not run.restored:
             self._prepare_again(run)
         run.state, run.planned, run.restored = "running", True, False
+        run.queues = sorted({task.queue for task in run.tasks.values()})
         self.known_queues.update(run.queues)
         for name, task in list(run.tasks.items()):
             if task.state == "none" and not task.parent:
@@ -207,7 +219,8 @@ class ReferenceEngine:
     def wipe(self) -> None:
         """Redis loses everything; what history knows of unfinished runs is given back."""
         self.now += 1
-        self.lists, self.slots, self.known_queues = {}, {}, set()
+        self.lists, self.known_queues = {}, set()
+        self.workers, self.busy, self.refused = {}, {}, set()
         self.polls, self.groups, self.clock, self.timed = {}, {}, {}, set()
         self.runs = {r: run for r, run in self.runs.items() if run.state not in ENDED_RUN}
         for run in self.runs.values():
@@ -229,6 +242,7 @@ class ReferenceEngine:
     def _forget(self, run: RefRun, task: RefTask) -> None:
         task.deaths = task.losses = task.settled = 0
         task.token, task.push, task.charged = None, None, None
+        task.needs = frozenset()
         task.waits = task.due = False
         if not run.planned:
             return
@@ -398,6 +412,36 @@ class ReferenceEngine:
         self._top_up(task.queue)
         return "ok"
 
+    def refuse(self, message: Message, worker: str, need: str) -> str:
+        """The worker's host lacks that; nothing of the task has run."""
+        self.now += 1
+        whose, task, run = self.holder(message), self.task_of(message), self.runs[message.run]
+        if whose != "yours":
+            return whose
+        if need:
+            self.refused.add((task.queue, need, worker))
+        if task.state == "deferred":
+            task.token, task.due = None, True
+            self.groups.setdefault(task.queue, {}).setdefault(task.group, self.now)
+            self._top_up(task.queue)
+            return "ok"
+        if task.state == "running":
+            self._settle(run, task, spent=0)
+        if need:
+            kind = need.partition(":")[0]
+            others = {n for n in task.needs if n.partition(":")[0] != kind}
+            task.needs = frozenset(others | {need})
+            if task.waits_in not in run.queues:
+                run.queues.append(task.waits_in)
+        if task.state == "cancelling":
+            task.token = None
+            self._push_cancel(message.run, message.task)
+        else:
+            task.token, task.state = REFUSED, "ready"
+            task.began = task.began and task.deaths + task.losses > 0
+        self._reschedule(message.run)
+        return "ok"
+
     def claim_polls(self, queue: str, message: Message) -> list[Message]:
         """A message for each task that is to be polled; none if the poll was claimed before."""
         self.now += 1
@@ -409,7 +453,10 @@ class ReferenceEngine:
             task.token, task.due = message.number, False
         self._tidy(queue)
         self._top_up(queue)
-        return [Message(r, t, self.runs[r].tasks[t].try_number, message.number, "") for r, t in due]
+        return [
+            Message(r, t, self.runs[r].tasks[t].try_number, message.number, "", queue)
+            for r, t in due
+        ]
 
     def _due(self, queue: str, group: str | None = None) -> list[tuple[str, str]]:
         return sorted(
@@ -424,11 +471,30 @@ class ReferenceEngine:
         for group in [g for g in groups if not self._due(queue, g)]:
             del groups[group]
 
-    def register(self, queue: str, slots: int) -> None:
+    def register(self, queue: str, slots: int, worker: str) -> None:
+        """A worker is heard of; without slots it leaves."""
         self.now += 1
-        self.slots[queue] = slots
+        workers = self.workers.setdefault(queue, {})
+        workers[worker] = slots
+        if slots == 0:
+            del workers[worker]
+            self.lists.pop(f"@{worker}", None)
         self.known_queues.add(queue)
         self._top_up(queue)
+
+    def slots(self, queue: str) -> int:
+        """Those of the queue's live workers."""
+        return sum(self.workers.get(queue, {}).values())
+
+    def _able(self, queue: str, needs: Collection[str]) -> list[tuple[int, int, str]]:
+        """The queue's workers that lack none of that as far as they said, the best one first:
+        what they have free, negative; what their own list may hold, negative; name."""
+        able = []
+        for worker, slots in self.workers.get(queue, {}).items():
+            if not any((queue, need, worker) in self.refused for need in needs):
+                room = slots - len(self.lists.get(f"@{worker}", []))
+                able.append((self.busy.get(worker, 0) - room, -room, worker))
+        return sorted(able)
 
     def _abandon(self, run: RefRun, run_id: str, name: str, poison: bool) -> None:
         task = run.tasks[name]
@@ -444,9 +510,20 @@ class ReferenceEngine:
     def _cancel_elsewhere(self, run: RefRun, run_id: str, name: str) -> None:
         if run.tasks[name].remote:
             run.tasks[name].token = None
-            self._push(run_id, name)
+            self._push_cancel(run_id, name)
         else:
             self._stopped(run, name)
+
+    def _push_cancel(self, run_id: str, name: str) -> None:
+        """Some worker is asked to cancel the task's remote job, once there is one that can."""
+        task = self.runs[run_id].tasks[name]
+        able = self._able(task.queue, task.needs)
+        if not task.needs:
+            self._push(run_id, name)
+        elif able:
+            self._push(run_id, name, f"@{able[0][2]}")
+        else:
+            task.push, task.waits = None, True
 
     def _stopped(self, run: RefRun, name: str) -> None:
         if run.tasks[name].reason == "timeout":
@@ -531,9 +608,8 @@ class ReferenceEngine:
             self._reschedule(run_id)
         for run_id, name in overdue:
             task = self.runs[run_id].tasks[name]
-            listed = {m.number for m in self.lists.get(task.queue, [])}
-            if task.waits and task.push not in listed:
-                self._push(run_id, name)
+            if task.waits and not self._is_well_placed(task):
+                self._push_again(run_id, name)
         for run_id, name in timers:
             task = self.runs[run_id].tasks[name]
             if task.state == "deferred":
@@ -543,10 +619,39 @@ class ReferenceEngine:
                 task.state = "ready"
                 self._reschedule(run_id)
         for queue in sorted(self.known_queues):
-            if self.slots.get(queue, 0) == 0:
+            others = [
+                q for run in self.runs.values() for q in run.queues if q.startswith(f"{queue}!")
+            ]
+            if self.slots(queue) == 0:
                 self._take_messages_back(queue)
             else:
                 self._top_up(queue)
+            for other in sorted(set(others)):
+                self._top_up(other)
+
+    def _is_well_placed(self, task: RefTask) -> bool:
+        """Whether the task's message is somewhere, and not where a busier worker has to take it."""
+        own = {worker: f"@{worker}" for worker in self.workers.get(task.queue, {})}
+        at = [
+            name
+            for name in (task.queue, *own.values())
+            if task.push in {m.number for m in self.lists.get(name, [])}
+        ]
+        if not at or not task.needs:
+            return bool(at)
+        able = self._able(task.queue, task.needs)
+        return not able or able[0][0] >= 0 or own[able[0][2]] in at
+
+    def _push_again(self, run_id: str, name: str) -> None:
+        run, task = self.runs[run_id], self.runs[run_id].tasks[name]
+        if task.state == "cancelling":
+            self._push_cancel(run_id, name)
+        elif not task.needs:
+            self._push(run_id, name)
+        else:
+            self._settle(run, task, spent=0)
+            task.state, task.waits = "ready", False
+            self._reschedule(run_id)
 
     def _poll_or_stop(self, run_id: str, name: str, late: bool) -> None:
         run, task = self.runs[run_id], self.runs[run_id].tasks[name]
@@ -717,18 +822,33 @@ class ReferenceEngine:
         return run.used.get(queue, 0) / run.weight, run.since[queue], run_id
 
     def _top_up(self, queue: str) -> None:
+        if "!" in queue:
+            self._top_up_others(queue)
+            return
         messages = self.lists.setdefault(queue, [])
-        self._push_polls(queue, 2 * self.slots.get(queue, 0) - len(messages))
-        while len(messages) < 2 * self.slots.get(queue, 0) and (fair := self.fair(queue)):
-            run_id, run = fair[0], self.runs[fair[0]]
-            name = run.ready(queue)[0]
-            run.tasks[name].state = "queued"
-            self._push(run_id, name)
-            self.clock[queue] = run.used.get(queue, 0) / run.weight
-            run.tasks[name].charged = self._mean(run, queue)
-            run.used[queue] = run.used.get(queue, 0) + run.tasks[name].charged
-            run.since[queue] = self.now
-            self._refile(run_id)
+        self._push_polls(queue, 2 * self.slots(queue) - len(messages))
+        while len(messages) < 2 * self.slots(queue) and self.fair(queue):
+            self._serve(queue)
+
+    def _top_up_others(self, queue: str) -> None:
+        base, needs = queue.split("!")
+        while self.fair(queue):
+            able = [w for w in self._able(base, needs.split("+")) if w[1] < 0]
+            if not able:
+                return
+            self._serve(queue, f"@{able[0][2]}")
+
+    def _serve(self, queue: str, where: str = "") -> None:
+        run_id = self.fair(queue)[0]
+        run = self.runs[run_id]
+        name = run.ready(queue)[0]
+        run.tasks[name].state = "queued"
+        self._push(run_id, name, where)
+        self.clock[queue] = run.used.get(queue, 0) / run.weight
+        run.tasks[name].charged = self._mean(run, queue)
+        run.used[queue] = run.used.get(queue, 0) + run.tasks[name].charged
+        run.since[queue] = self.now
+        self._refile(run_id)
 
     def _mean(self, run: RefRun, queue: str) -> int:
         """What a task of the run is taken to take."""
@@ -738,33 +858,38 @@ class ReferenceEngine:
         """A task leaves its slot, or loses its place."""
         if task.charged is None:
             return
-        run.used[task.queue] += spent - task.charged
+        run.used[task.waits_in] += spent - task.charged
         task.charged = None
         if spent:
-            run.timed.add(task.queue)
-            self.timed.add(task.queue)
+            run.timed.add(task.waits_in)
+            self.timed.add(task.waits_in)
 
     def _push_polls(self, queue: str, room: int) -> None:
         unclaimed = self.polls.setdefault(queue, {})
         groups = self.groups.setdefault(queue, {})
-        free = min(room, max(1, self.slots.get(queue, 0)) - len(unclaimed))
+        free = min(room, max(1, self.slots(queue)) - len(unclaimed))
         for group in sorted(groups, key=lambda g: (groups[g], g)):
+            able = self._able(queue, [f"polls:{group}"])
+            if not able:
+                continue
+            where = queue if len(able) == len(self.workers[queue]) else f"@{able[0][2]}"
             if free > 0 and group not in unclaimed.values():  # one message polls up to 100
                 self._pushes += 1
                 unclaimed[self._pushes] = group
                 groups[group] = self.now
-                self.lists[queue].append(Message("*", group, 0, self._pushes, f"*/{group}"))
+                message = Message("*", group, 0, self._pushes, f"*/{group}", queue)
+                self.lists.setdefault(where, []).append(message)
                 free -= 1
 
-    def _push(self, run_id: str, name: str) -> None:
+    def _push(self, run_id: str, name: str, where: str = "") -> None:
         task = self.runs[run_id].tasks[name]
         self._pushes += 1
         task.push, task.waits = self._pushes, True
         task.pushes += 1
         suffix = f".{task.pushes}" if task.pushes > 1 else ""
         celery_id = f"{run_id}/{name}/{task.try_number}{suffix}"
-        message = Message(run_id, name, task.try_number, self._pushes, celery_id)
-        self.lists.setdefault(task.queue, []).append(message)
+        message = Message(run_id, name, task.try_number, self._pushes, celery_id, task.queue)
+        self.lists.setdefault(where or task.queue, []).append(message)
 
 
 def states(tasks: Mapping[str, RefTask]) -> dict[str, str]:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import redis
 
@@ -38,6 +38,11 @@ from pydag_dist.engine.why import explain
 from pydag_dist.errors import EngineError, SchemaMismatch, UnknownRun
 
 GROUP = re.compile(r"[A-Za-z0-9_.:-]+")
+MAX_NEED, MAX_REASON = 100, 500  # characters
+
+Kind = Literal["workers", "coordinators"]
+
+_NOT_IN_NEEDS = re.compile(r"[^A-Za-z0-9_.:-]")
 
 
 class Engine:
@@ -340,6 +345,21 @@ class Engine:
         answers: list[str] = self._call("defer", *items)
         return answers
 
+    def refuse(self, held: Sequence[Held], worker: str, need: str, reason: str) -> list[str]:
+        """Gives tries back that `worker` can't run, for a reason of its host; one answer each.
+
+        `need` is what the host lacks, as "kind:name": tasks that need the same go to other workers
+        for a while. Empty, if only this process of the worker can't. Answers: ``ok``, or what the
+        try is instead.
+        """
+        items: list[str | int] = []
+        for h in held:
+            items += [h.run, h.task, h.try_number, h.token]
+        need = _NOT_IN_NEEDS.sub("-", need)[:MAX_NEED]
+        told = " ".join(reason.split())[:MAX_REASON]
+        answers: list[str] = self._call("refuse", worker, need, told, *items)
+        return answers
+
     def claim_polls(self, queue: str, group: str, push: str, worker: str) -> list[Due]:
         """The deferred tries that a poll message is for: at most 100, none if it's a copy.
 
@@ -403,6 +423,22 @@ class Engine:
         looked = "" if looked_ago is None else round(looked_ago * 1e6)
         answers: list[str] = self._call("renew", worker, slots, " ".join(queues), looked, *items)
         return answers
+
+    def register(
+        self, kind: Kind, name: str, process: str, info: str, *, busy: int = 0, force: bool = False
+    ) -> float | None:
+        """Says that a worker or coordinator lives, for 15 s, and what it can do (`info`, JSON).
+
+        `process` is an id of its process and, after a dot, of the modules that it has loaded. If
+        another live process has that name: until when, as epoch seconds, that one was heard of
+        last; unless it is known to be dead (`force`).
+        """
+        answer = self._call("register", kind, name, process, busy, info, int(force))
+        return None if answer == "ok" else int(answer) / 1e6
+
+    def unregister(self, kind: Kind, name: str, process: str) -> None:
+        """The process of that name ends."""
+        self._call("unregister", kind, name, process)
 
     def leave(self, worker: str, queues: Iterable[str]) -> None:
         """Takes a worker's slots off the queues at once, instead of when they expire."""

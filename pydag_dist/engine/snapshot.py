@@ -36,6 +36,7 @@ RECORD_FIELDS = (
     "process",
     "charged",
     "began",
+    "needs",
 )
 
 

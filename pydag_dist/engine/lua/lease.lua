@@ -25,6 +25,7 @@ function OPERATIONS.claim(run, task, try, push_number, worker, process)
   record.worker = worker
   record.process = process
   save_record(run, task, record)
+  if record.needs ~= '' then call('HDEL', run_key(run, 'out'), 'w/' .. task) end
   call('ZREM', key('queued'), run .. '/' .. task)
   call('ZADD', key('leases'), text(STEADY + LEASE), run .. '/' .. task)
   event(run, 'kind', 'task', 'task', task, 'state', record.state, 'try', try, 'worker', worker)
@@ -51,7 +52,7 @@ end
 -- Undoes what the loss of the lease or of the claim did, so that the try runs where it ran.
 local function take_back(run, task, record, token)
   if record.state == 'ready' then
-    call('ZREM', run_key(run, 'ready'), ready_member(load_plan(run, task), task))
+    call('ZREM', run_key(run, 'ready'), ready_member(load_plan(run, task), task, record))
     call('SADD', run_key(run, 'active'), task)
   else
     call('ZREM', key('queued'), run .. '/' .. task)
@@ -124,7 +125,7 @@ function OPERATIONS.release(run, task, try, token, outcome, result, err, skips, 
   call('ZREM', key('leases'), run .. '/' .. task)
   if whose == 'back' then take_back(run, task, record, token) end
   local plan = load_plan(run, task)
-  if record.state == 'running' then settle(run, plan.queue, record, age(record)) end
+  if record.state == 'running' then settle(run, queue_of(plan, record), record, age(record)) end
   if record.state == 'deferred' then
     call('ZREM', key('timers'), 'poll/' .. run .. '/' .. task)
     call('HDEL', run_key(run, 'out'), 'd/' .. task)
@@ -152,6 +153,110 @@ function OPERATIONS.release(run, task, try, token, outcome, result, err, skips, 
   return { 'ok', spread(run) }
 end
 
+-- The needs with one more, of each kind ("kind:name") the newest. A run waits in a limited number of
+-- queues; what is beyond shares one.
+local function with_need(run, queue, needs, need)
+  local kept, kind = { need }, string.match(need, '^[^:]*')
+  for old in string.gmatch(needs, '[^+]+') do
+    if string.match(old, '^[^:]*') ~= kind then kept[#kept + 1] = old end
+  end
+  table.sort(kept)
+  local joined, others = table.concat(kept, '+'), 0
+  for _, known_queue in ipairs(head_of(run).queues) do
+    if known_queue == queue .. '!' .. joined then return joined end
+    if parts_of_queue(known_queue) then others = others + 1 end
+  end
+  if others >= MAX_NEEDS - 1 then joined = 'other:many' end
+  return joined
+end
+
+-- The run may wait in that queue, too.
+local function add_queue(run, queue)
+  for _, known_queue in ipairs(head_of(run).queues) do
+    if known_queue == queue then return end
+  end
+  local queues = call('HGET', run_key(run), 'queues')
+  call('HSET', run_key(run), 'queues', queues .. ' ' .. queue)
+  HEADS[run] = nil
+end
+
+local function note_refusal(queue, need, worker, reason)
+  local id = registered('workers', worker)
+  local told = text(STEADY + REFUSED_FOR) .. ' ' .. id .. ' ' .. reason
+  call('HSET', key('refused:' .. queue), need .. ' ' .. worker, told)
+  call('EXPIRE', key('refused:' .. queue), math.ceil(REFUSED_FOR / 1e6))
+end
+
+-- worker, what its host lacks ("kind:name"; '' if only this process can't), why in words, then run,
+-- task, try, token of each try that it gives back. Returns one answer each: ok, or what it is.
+function OPERATIONS.refuse(worker, need, reason, ...)
+  local items, answers = { ... }, {}
+  for i = 1, #items, 4 do
+    local run, task, try, token = items[i], items[i + 1], items[i + 2], items[i + 3]
+    local record = planned(run) and load_record(run, task)
+    local whose = record and holder(record, try, token) or 'unknown'
+    if whose == 'yours' then
+      local plan = load_plan(run, task)
+      if need ~= '' then note_refusal(plan.queue, need, worker, reason) end
+      if record.state == 'deferred' then
+        record.token = ''
+        save_record(run, task, record)
+        call('ZREM', key('timers'), 'poll/' .. run .. '/' .. task)
+        make_due(plan.queue, group_of(run, task), run, task)
+        top_up(plan.queue)
+      else
+        call('ZREM', key('leases'), run .. '/' .. task)
+        if record.state == 'running' then settle(run, queue_of(plan, record), record) end
+        if need ~= '' then
+          record.needs = with_need(run, plan.queue, record.needs, need)
+          if record.needs == 'other:many' then
+            note_refusal(plan.queue, record.needs, worker, reason)
+          end
+          call('HSET', run_key(run, 'out'), 'w/' .. task, worker .. ': ' .. reason)
+          add_queue(run, queue_of(plan, record))
+        end
+        if record.state == 'cancelling' then
+          record.token = ''
+          push_cancel(run, task, record, plan)
+        else
+          record.token = 'refused'   -- a renewal must not take it back
+          if record.deaths + record.losses == 0 then record.started_at, record.began = '', '' end
+          call('SREM', run_key(run, 'active'), task)
+          make_ready(run, task, record, plan)
+          event(run, 'kind', 'task', 'task', task, 'state', 'ready', 'try', try, 'worker', worker)
+        end
+        reschedule(run)
+      end
+      whose = 'ok'
+    end
+    answers[#answers + 1] = whose
+  end
+  return answers
+end
+
+-- 'workers' or 'coordinators', name, id of the process, busy slots, what it can do as JSON. Whoever
+-- does not come back for a lease is gone. Returns ok, or since when (µs) the name is another's;
+-- `force` 1: which is known to be dead.
+function OPERATIONS.register(kind, name, id, busy, info, force)
+  local other, expiry = registered(kind, name)
+  -- "process.time": after the dot, since when it runs the modules that it has loaded.
+  local same = string.match(other, '^[^.]*') == string.match(id, '^[^.]*')
+  if other ~= '-' and not same and force ~= '1' then return text(expiry - LEASE) end
+  local told = id .. ' ' .. text(STEADY + LEASE) .. ' ' .. busy .. ' ' .. info
+  if call('HSET', key(kind), name, told) == 1 then   -- a new name: time to forget old ones
+    for _, old in ipairs(call('HKEYS', key(kind))) do
+      if registered(kind, old) == '-' then call('HDEL', key(kind), old) end
+    end
+  end
+  return 'ok'
+end
+
+function OPERATIONS.unregister(kind, name, id)
+  local own = string.match(registered(kind, name), '^[^.]*')
+  if own == string.match(id, '^[^.]*') then call('HDEL', key(kind), name) end
+  return 'ok'
+end
+
 -- The queue's window from its live workers; forgets the others.
 local function measure(queue)
   local slots, workers = 0, call('HGETALL', key('slots:' .. queue))
@@ -161,6 +266,7 @@ local function measure(queue)
       slots = slots + tonumber(count)
     else
       call('HDEL', key('slots:' .. queue), workers[i])
+      call('DEL', key('q:' .. own_list(workers[i])))   -- a tick pushes what was there again
     end
   end
   call('HSET', key('windows'), queue, 2 * slots)
@@ -211,6 +317,7 @@ function OPERATIONS.renew(worker, slots, queues, looked_ago, ...)
   for queue in string.gmatch(queues, '%S+') do
     if slots == '0' then
       call('HDEL', key('slots:' .. queue), worker)
+      call('DEL', key('q:' .. own_list(worker)))
     else
       call('HSET', key('slots:' .. queue), worker, slots .. ' ' .. text(STEADY + LEASE))
     end

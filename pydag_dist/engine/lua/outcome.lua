@@ -147,13 +147,29 @@ local function stopped(run, task, record)
   end
 end
 
+-- Asks a worker to cancel what a task left running elsewhere; while none can, a tick asks again.
+local function push_cancel(run, task, record, plan)
+  local list
+  if record.needs ~= '' then
+    local best = best_of(able_workers(plan.queue, record.needs))
+    if not best then
+      record.push = ''
+      save_record(run, task, record)
+      call('ZADD', key('queued'), text(STEADY), run .. '/' .. task)
+      return
+    end
+    list = own_list(best.name)
+  end
+  push(plan.queue, run, task, record, list)
+end
+
 -- Nobody holds a cancelling task any more: a worker has to cancel what it left running elsewhere.
 -- (Of a deferred task nobody did.)
 local function ask_to_cancel(run, task, record)
   local plan = load_plan(run, task)
   if plan.remote == '1' then
     record.token = ''
-    push(plan.queue, run, task, record)
+    push_cancel(run, task, record, plan)
   else
     stopped(run, task, record)
   end
@@ -242,7 +258,7 @@ local function cancel_slice(run, budget)
         stop_expanding(run, task, record)
       elseif record.state ~= 'cancelling' and not ENDED[record.state] then
         if record.state == 'ready' then
-          call('ZREM', run_key(run, 'ready'), ready_member(load_plan(run, task), task))
+          call('ZREM', run_key(run, 'ready'), ready_member(load_plan(run, task), task, record))
         elseif record.state == 'queued' then
           call('SREM', run_key(run, 'active'), task)
           call('ZREM', key('queued'), run .. '/' .. task)

@@ -150,7 +150,8 @@ function OPERATIONS.plan_chunk(run, token, rows)
         else
           save_record(run, task, record)
         end
-        call('HDEL', run_key(run, 'out'), 'r/' .. task, 'e/' .. task, 's/' .. task, 'x/' .. task)
+        call('HDEL', run_key(run, 'out'), 'r/' .. task, 'e/' .. task, 's/' .. task, 'x/' .. task,
+             'w/' .. task)
         for _, expanded in ipairs(row.lists_for) do
           call('HDEL', run_key(run, 'out'), 'n/' .. expanded)
         end

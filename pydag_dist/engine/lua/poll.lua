@@ -16,7 +16,7 @@ function OPERATIONS.defer(...)
         local plan = load_plan(run, task)
         call('ZREM', key('leases'), run .. '/' .. task)
         if record.state == 'running' then
-          settle(run, plan.queue, record, age(record))
+          settle(run, queue_of(plan, record), record, age(record))
           event(run, 'kind', 'task', 'task', task, 'state', 'deferred', 'try', try,
                 'worker', record.worker)
         end
@@ -81,12 +81,21 @@ local function poll_or_stop(run, task, record)
   end
 end
 
+-- Whether a message is in the list of the queue or of one of its workers; `listed` as below.
+local function is_listed(queue, listed, number)
+  if listed(queue)[number] then return true end
+  for _, worker in ipairs(call('HKEYS', key('slots:' .. queue))) do
+    if listed(own_list(worker))[number] then return true end
+  end
+  return false
+end
+
 -- Poll messages that a worker popped and never claimed: what is due gets another one.
 local function forget_lost_polls(queue, listed)
   local polls = call('HKEYS', key('polls:' .. queue))
   for _, number in ipairs(polls) do
     local pushed = tonumber(string.match(number, '^%d+'))
-    if STEADY - pushed > QUEUED_GRACE and not listed(queue)[number] then
+    if STEADY - pushed > QUEUED_GRACE and not is_listed(queue, listed, number) then
       call('HDEL', key('polls:' .. queue), number)
     end
   end

@@ -1,6 +1,18 @@
 -- Late binding and fair share: which ready task becomes the next message of a queue.
 
-local function ready_member(plan, task) return plan.queue .. '/' .. plan.rank .. '/' .. task end
+-- A task that a worker refused, since its host lacks what the task needs, waits in "QUEUE!needs"
+-- instead of in its queue. Each message of that is for one worker that has not refused.
+local function queue_of(plan, record)
+  if record.needs == '' then return plan.queue end
+  return plan.queue .. '!' .. record.needs
+end
+
+-- Queue and needs of such a name; nil of a plain queue's.
+local function parts_of_queue(queue) return string.match(queue, '^([^!]*)!(.*)$') end
+
+local function ready_member(plan, task, record)
+  return queue_of(plan, record) .. '/' .. plan.rank .. '/' .. task
+end
 
 -- The run's most urgent ready task on a queue, or nil. ("0" is the character after "/".)
 local function first_ready(run, queue)
@@ -84,6 +96,7 @@ local function refile(run, served, before)
     elseif waits and not since then
       local clock = call('HGET', key('windows'), 'clock/' .. queue) or 0
       used, changed = math.max(used, math.ceil(head.weight * clock)), true
+      if parts_of_queue(queue) then call('SADD', key('queues'), queue) end
     end
     if changed then
       since = text(STEADY)
@@ -119,18 +132,71 @@ local function parts_of(template)
   return parts
 end
 
--- Puts a message onto the queue's list: its template with these ids.
-local function enqueue(queue, ids)
+-- Puts a message of the queue onto its list, or another one: its template with these ids.
+local function enqueue(queue, ids, list)
   if not TEMPLATES[queue] then
     TEMPLATES[queue] = parts_of(call('HGET', key('templates'), queue))
   end
   local filled = {}
   for i, part in ipairs(TEMPLATES[queue]) do filled[i] = i % 2 == 1 and part or ids[part] end
-  call('LPUSH', key('q:' .. queue), table.concat(filled))
+  call('LPUSH', key('q:' .. (list or queue)), table.concat(filled))
+end
+
+-- The id of the process that has registered under that name and may be alive, until when it is
+-- taken to be, and how many of its slots were busy a moment ago.
+local function registered(kind, name)
+  local kept = call('HGET', key(kind), name) or ''
+  local id, expiry, busy = string.match(kept, '^(%S+) (%d+) (%d+) ')
+  if id and tonumber(expiry) > STEADY then return id, tonumber(expiry), tonumber(busy) end
+  return '-', 0, 0
+end
+
+local function has_refused(queue, needs, worker, id)
+  for need in string.gmatch(needs, '[^+]+') do
+    local kept = call('HGET', key('refused:' .. queue), need .. ' ' .. worker)
+    local expiry, refuser = string.match(kept or '', '^(%d+) (%S+) ')
+    -- One that was started anew since, or has loaded its modules anew, may be able to.
+    if expiry and tonumber(expiry) > STEADY and refuser == id then return true end
+  end
+  return false
+end
+
+local function own_list(worker) return '@' .. worker end
+
+-- Of a queue's live workers those that have not refused any of the needs lately: name, `room` for
+-- messages in its own list, `free` slots as far as known. And how many have.
+local function able_workers(queue, needs)
+  local able, refusers, workers = {}, 0, call('HGETALL', key('slots:' .. queue))
+  for i = 1, #workers, 2 do
+    local name = workers[i]
+    local slots, expiry = string.match(workers[i + 1], '^(%d+) (%d+)$')
+    local id, _, busy = registered('workers', name)
+    if tonumber(expiry) > STEADY then
+      if has_refused(queue, needs, name, id) then
+        refusers = refusers + 1
+      else
+        local room = slots - call('LLEN', key('q:' .. own_list(name)))
+        able[#able + 1] = { name = name, room = room, free = room - busy }
+      end
+    end
+  end
+  return able, refusers
+end
+
+-- The worker that will have time first; nil if there is none.
+local function best_of(able)
+  local best
+  for _, w in ipairs(able) do
+    if not best or w.free > best.free or (w.free == best.free and (w.room > best.room
+       or (w.room == best.room and w.name < best.name))) then
+      best = w
+    end
+  end
+  return best
 end
 
 -- Pushes a message of the task's current try. The caller has made the task active.
-local function push(queue, run, task, record)
+local function push(queue, run, task, record, list)
   record.pushes = record.pushes + 1
   record.push = next_push()
   record.queued_at = text(NOW)
@@ -139,7 +205,7 @@ local function push(queue, run, task, record)
   local id = run .. '/' .. task .. '/' .. record.try
   if record.pushes > 1 then id = id .. '.' .. record.pushes end
   enqueue(queue, { id = id, run = run, task = task, try = record.try, push = record.push,
-                   dag = head_of(run).dag_id })
+                   dag = head_of(run).dag_id }, list)
   call('HINCRBY', run_key(run), 'enqueued/' .. SOURCE, 1)
 end
 
@@ -178,43 +244,71 @@ local function push_polls(queue, window, room)
   end
   free = math.min(free, room)
   if free <= 0 then return 0 end
-  -- Of more groups than these none is looked at: each gets a message, or has one already.
-  for _, group in ipairs(call('ZRANGE', key('groups:' .. queue), 0, free + served - 1)) do
-    local due = call('ZLEXCOUNT', key('due:' .. queue), of_group(group))
+  local any_refused = call('EXISTS', key('refused:' .. queue)) == 1
+  -- Of more groups than these none is looked at: each gets a message, or has one already; unless no
+  -- worker can poll it.
+  local last = any_refused and -1 or free + served - 1
+  for _, group in ipairs(call('ZRANGE', key('groups:' .. queue), 0, last)) do
+    local due, list = call('ZLEXCOUNT', key('due:' .. queue), of_group(group)), nil
+    if any_refused then
+      local able, refusers = able_workers(queue, 'polls:' .. group)
+      local best = best_of(able)
+      if not best then due = 0 elseif refusers > 0 then list = own_list(best.name) end
+    end
     for _ = (unclaimed[group] or 0) + 1, math.ceil(due / POLL_BATCH) do
       if pushed == free then return pushed end
       local number = next_push()
       call('HSET', key('polls:' .. queue), number, group)
       call('ZADD', key('groups:' .. queue), text(STEADY), group)
       enqueue(queue, { id = '*/' .. group .. '/' .. number, run = '*', task = group, try = '0',
-                       push = number, dag = 'polls' })
+                       push = number, dag = 'polls' }, list)
       pushed = pushed + 1
     end
   end
   return pushed
 end
 
+-- Pushes a message of the run that is next in a queue's `fair` set; false if there is none.
+local function serve(queue, base, list)
+  local served = call('ZRANGE', key('fair:' .. queue), 0, 0, 'WITHSCORES')
+  if not served[1] then return false end
+  local run = string.match(served[1], '^%d+/(.*)$')
+  local member = first_ready(run, queue)
+  local task = string.match(member, '^[^/]*/[^/]*/(.*)$')
+  call('ZREM', run_key(run, 'ready'), member)
+  call('SADD', run_key(run, 'active'), task)
+  local record = load_record(run, task)
+  record.state = 'queued'
+  record.charged = text(refile(run, queue, served[2]))
+  push(base, run, task, record, list)
+  return true
+end
+
+-- The same of what some workers refused, for those that have not.
+local function top_up_others(queue, base, needs)
+  if call('EXISTS', key('fair:' .. queue)) == 0 then return end
+  local able = able_workers(base, needs)
+  for _ = 1, MAX_PUSHES do
+    local open = {}
+    for _, w in ipairs(able) do
+      if w.room > 0 then open[#open + 1] = w end
+    end
+    local best = best_of(open)
+    if not best or not serve(queue, base, own_list(best.name)) then return end
+    best.room, best.free = best.room - 1, best.free - 1
+  end
+end
+
 -- Fills the queue's list up to its window, from the run with the fewest active tasks per weight.
 local function top_up(queue)
+  local base, needs = parts_of_queue(queue)
+  if base then return top_up_others(queue, base, needs) end
   local said = call('HMGET', key('windows'), queue, 'due/' .. queue)
   local window = tonumber(said[1] or 0)
   if window == 0 then return end
   local room = math.min(window - call('LLEN', key('q:' .. queue)), MAX_PUSHES)
   if said[2] and room > 0 then room = room - push_polls(queue, window, room) end
-  while room > 0 do
-    local served = call('ZRANGE', key('fair:' .. queue), 0, 0, 'WITHSCORES')
-    if not served[1] then return end
-    local run = string.match(served[1], '^%d+/(.*)$')
-    local member = first_ready(run, queue)
-    local task = string.match(member, '^[^/]*/[^/]*/(.*)$')
-    call('ZREM', run_key(run, 'ready'), member)
-    call('SADD', run_key(run, 'active'), task)
-    local record = load_record(run, task)
-    record.state = 'queued'
-    record.charged = text(refile(run, queue, served[2]))
-    push(queue, run, task, record)
-    room = room - 1
-  end
+  while room > 0 and serve(queue, queue) do room = room - 1 end
 end
 
 -- After a run's ready or active tasks changed.
@@ -227,13 +321,13 @@ local function make_ready(run, task, record, plan)
   record.state = 'ready'
   record.ready_at = text(NOW)
   save_record(run, task, record)
-  call('ZADD', run_key(run, 'ready'), 0, ready_member(plan, task))
+  call('ZADD', run_key(run, 'ready'), 0, ready_member(plan, task, record))
 end
 
 -- Takes a queued or running task's place back, and lets it wait for a slot again.
 local function back_to_ready(run, task, record)
   local plan = load_plan(run, task)
-  settle(run, plan.queue, record)
+  settle(run, queue_of(plan, record), record)
   call('SREM', run_key(run, 'active'), task)
   call('ZREM', key('queued'), run .. '/' .. task)
   make_ready(run, task, record, plan)

@@ -18,6 +18,7 @@ local FIELDS = {
   'process',     -- of that worker, which claimed it: it may ask again if the answer got lost
   'charged',     -- µs of slot time that its run was charged for it in advance, or empty
   'began',       -- µs of steady time of the try's first claim, as `started_at` by the server's
+  'needs',       -- what workers that refused it lack, as "need+need", or empty
 }
 -- A method call, since a library has no globals while it is loaded.
 local RECORD_PATTERN = '^' .. ('([^|]*)|'):rep(#FIELDS) .. '$'
@@ -42,7 +43,7 @@ local function new_record(row)
            push = '', token = '', rule = row.rule, upstream = row.upstream, ok = row.ok,
            bad = row.bad, dead_up = row.dead_up, skips = row.skips, deaths = 0, losses = 0,
            reason = '', ready_at = '', queued_at = '', started_at = '', ended_at = '',
-           worker = '', process = '', charged = '', began = '' }
+           worker = '', process = '', charged = '', began = '', needs = '' }
 end
 
 -- The try's first claim is now, unless it was before.

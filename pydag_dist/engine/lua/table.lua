@@ -32,6 +32,8 @@
 --   tick, message gone:                  queued -> queued, pushed again
 --   tick, no worker for the queue:       queued -> ready
 --   tick, retry due:                     up_for_retry -> ready, next try
+--   refuse (the worker's host lacks something): running -> ready, same try, for another worker;
+--                                        cancelling, deferred: likewise another one is asked
 --   defer:                               running -> deferred; a worker polls it now and then
 --   release of a poll:                   deferred -> success | up_for_retry | failed
 --   renew | release with the last token: ready | queued -> running | success | ...: taken back,
@@ -55,8 +57,13 @@
 --   submissions      stream  run ids to be planned, consumer group `coordinators`
 --   runs             zset    run -> submission time
 --   working          set     runs with a `work` list that is not empty
---   queues           set     every queue that a plan or a worker named
+--   queues           set     every queue that a plan or a worker named, and each "QUEUE!needs" in
+--                            which a run waits
 --   slots:QUEUE      hash    worker -> "slots expiry"
+--   workers          hash    worker -> "process's id, expiry, busy slots, what it can do as JSON"
+--   coordinators     hash    likewise
+--   refused:QUEUE    hash    "need worker" -> "until when, id of the worker's process, reason" of
+--                            what the worker's host lacks: see "needs" in queue.lua; expires
 --   windows          hash    queue -> how many messages its list may hold: twice the live slots;
 --                            "due/QUEUE" -> 1 if and only if `due:QUEUE` holds anything;
 --                            "clock/QUEUE" -> the charge of the run that it served last;
@@ -81,6 +88,7 @@
 --   clock            hash    the server's time and the steady time of the last tick, and the
 --                            server's run id
 --   q:QUEUE          list    the queue itself, as kombu knows it
+--   q:@WORKER        list    what is for that worker alone
 --   run:ID           hash    schema, state, dag_id, processors, weight, timeout, times, planner,
 --                            total, left (tasks not ended), failures, error, queues, since/QUEUE,
 --                            share/QUEUE ("slot time used, a task's mean"), enqueued/SOURCE; reason and scan while it is cancelling; from if it
@@ -96,7 +104,8 @@
 --                            downstream tasks that a branch skips, "n/task" -> into how many it
 --                            expands, "x/task" -> how far it has (expansion.lua), "d/task" -> its
 --                            group and handle since it was deferred last, "b/task" -> its last try that
---                            succeeded and was to run again all the same
+--                            succeeded and was to run again all the same, "w/task" -> who refused
+--                            it last, and why
 --   run:ID:ready     zset    "queue/rank/task", all of score 0: lexical order is priority order
 --   run:ID:active    set     tasks that count against `processors`
 --   run:ID:work      list    "task/k state": chunks that still have to hear of an ended upstream;
@@ -120,6 +129,8 @@ local TICK_EVERY = 0.5e6        -- µs
 local TICK_ITEMS = 200
 local DATABASE_KNOWN = 30       -- s; as the recorder's REGISTERED
 local TIMER_ITEMS = 1000
+local REFUSED_FOR = 30e6        -- µs after which a worker that has refused is asked again
+local MAX_NEEDS = 32            -- queues "QUEUE!needs" of a run
 local POLL_LEASE = 30e6         -- µs that a worker has to report what it polled
 local POLL_BATCH = 100          -- deferred tasks of one poll message
 local EXPAND_SLICE = 500        -- children that one step of an expansion makes

@@ -44,11 +44,21 @@ local function push_lost_messages(listed)
     if not record then
       call('ZREM', key('queued'), member)
     else
-      local queue = load_plan(run, task).queue
-      if listed(queue)[record.push] then
+      local plan = load_plan(run, task)
+      local better = record.needs ~= '' and best_of(able_workers(plan.queue, record.needs))
+      -- One of those that may take it has time, and its message is for another one.
+      better = better and better.free > 0 and not listed(own_list(better.name))[record.push]
+      if is_listed(plan.queue, listed, record.push) and not better then
         call('ZADD', key('queued'), text(STEADY), member)
       else
-        push(queue, run, task, record)
+        if record.state == 'cancelling' then
+          push_cancel(run, task, record, plan)
+        elseif record.needs == '' then
+          push(plan.queue, run, task, record)
+        else
+          back_to_ready(run, task, record)
+          reschedule(run)
+        end
         pushed = pushed + 1
       end
     end
@@ -103,6 +113,14 @@ local function take_messages_back(queue)
   for i = #kept, 1, -1 do call('RPUSH', list, kept[i]) end
 end
 
+-- A queue "QUEUE!needs" in which no run waits any more.
+local function forget_others(queue)
+  if call('EXISTS', key('fair:' .. queue)) == 0 then
+    call('SREM', key('queues'), queue)
+    call('HDEL', key('windows'), 'clock/' .. queue, 'mean/' .. queue)
+  end
+end
+
 -- epoch: the server's run id. Returns {0} if another tick was just done, else
 -- {1, expired leases, messages pushed again}.
 function OPERATIONS.tick(epoch)
@@ -117,8 +135,13 @@ function OPERATIONS.tick(epoch)
   local queues = call('SMEMBERS', key('queues'))
   table.sort(queues)
   for _, queue in ipairs(queues) do
-    forget_lost_polls(queue, listed)
-    if measure(queue) == 0 then take_messages_back(queue) else top_up(queue) end
+    if parts_of_queue(queue) then
+      top_up(queue)
+      forget_others(queue)
+    else
+      forget_lost_polls(queue, listed)
+      if measure(queue) == 0 then take_messages_back(queue) else top_up(queue) end
+    end
   end
   return { 1, expired, pushed }
 end
