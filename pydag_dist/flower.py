@@ -5,7 +5,9 @@ Flower by itself keeps pages of other origins away only where it asks for a pass
 
 from __future__ import annotations
 
+import sys
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import flower.command
@@ -47,5 +49,7 @@ class FencedFlower(Flower):  # type: ignore[misc]  # Flower has no types
 
 
 if __name__ == "__main__":
+    # Last on the path: Celery would put it first, and a folder `workers` there before our package.
+    sys.path.append(str(Path.cwd()))
     flower.command.Flower = FencedFlower
     main()

@@ -147,7 +147,7 @@ class Cluster:
         wait: bool = True,
     ) -> Part:
         """Start a worker, and wait until Redis knows its slots."""
-        command = ["-m", "pydag_dist", "worker", "-n", f"{name}@test", "-c", str(slots)]
+        command = ["-P", "-m", "pydag_dist", "worker", "-n", f"{name}@test", "-c", str(slots)]
         command += ["-Q", ",".join(queues), "--import", "tests.callables", "--log-level", "WARNING"]
         part = self.start(name, command)
         if wait:

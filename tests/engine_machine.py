@@ -569,7 +569,8 @@ def machine_on(client: Any) -> type[EngineMachine]:
     Machine.engine = Engine(client, "p", "coordinator")
     # A task takes one unit of slot time, whatever time it is.
     code = source().replace(
-        "settle(run, plan.queue, record, age(record))", "settle(run, plan.queue, record, 1)"
+        "settle(run, queue_of(plan, record), record, age(record))",
+        "settle(run, queue_of(plan, record), record, 1)",
     )
     assert code != source()
     Machine.engine._script = Script(client, code)

@@ -21,7 +21,7 @@ from google.auth.exceptions import (
     TransportError,
 )
 
-from workers.errors import Refused, RemoteStateUnknown, TaskFailed
+from workers.errors import HostLacks, Refused, RemoteStateUnknown, TaskFailed
 
 _TRANSIENT = (
     exceptions.TooManyRequests,
@@ -123,7 +123,7 @@ def asking(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except RemoteStateUnknown:
+    except (RemoteStateUnknown, HostLacks):
         raise
     except exceptions.GoogleAPICallError as error:
         raise RemoteStateUnknown(f"{what}: {explain(error)}", lasting=True) from None

@@ -3,6 +3,7 @@
 ```
 PydagError
 ├── TaskFailed          the work itself failed, and running it again as it is won't help
+│   └── HostLacks       it could not begin: this worker's host lacks what another one may have
 │   └── Refused         the service did not look at it: no rights, no credentials, no such place
 └── RemoteStateUnknown  a remote service could not be asked how its job is
     └── RemoteJobLost   for so long that somebody has to look
@@ -22,6 +23,18 @@ class TaskFailed(PydagError):
 
 class Refused(TaskFailed):
     """A service did not get as far as looking at a request; it says nothing of an earlier one."""
+
+
+class HostLacks(TaskFailed):
+    """The host can't run the task, another one may be able to: the try is given back.
+
+    `need` is what is missing here, as "kind:name"; workers that refused for the same need are not
+    asked for a while.
+    """
+
+    def __init__(self, message: str, need: str) -> None:
+        super().__init__(message)
+        self.need = need
 
 
 class RemoteStateUnknown(PydagError):

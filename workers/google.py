@@ -8,6 +8,7 @@ a connection's key file, else with the ambient credentials of this machine.
 from __future__ import annotations
 
 import functools
+import hashlib
 import logging
 import os
 from collections.abc import Callable, Mapping
@@ -26,7 +27,7 @@ from google.cloud.storage import Client as StorageClient
 from google.oauth2 import service_account
 
 from workers import answers, patience, remote_ids
-from workers.errors import RemoteStateUnknown, TaskFailed
+from workers.errors import HostLacks, RemoteStateUnknown, TaskFailed
 from workers.operators.base import TaskContext
 from workers.settings import WorkerSettings
 
@@ -58,9 +59,10 @@ def access(
     found = settings.connections.get(connection or settings.connection)
     if found is None and connection is not None:
         defined = ", ".join(sorted(settings.connections)) or "none"
-        raise TaskFailed(
+        raise HostLacks(
             f"connection {connection} is not defined on this worker (defined: {defined}): add a "
-            f"table [worker.connections.{connection}] to its settings"
+            f"table [worker.connections.{connection}] to its settings",
+            f"connection:{connection}",
         )
     return Access(
         project=project or (found and found.project) or settings.project,
@@ -238,7 +240,10 @@ def _of_key_file(path: str) -> service_account.Credentials:
     try:
         return service_account.Credentials.from_service_account_file(path, scopes=_SCOPES)  # type: ignore[no-any-return,no-untyped-call]
     except (OSError, ValueError) as error:
-        raise TaskFailed(f"key file {path} can't be used: {answers.one_line(error)}") from None
+        name = hashlib.sha256(path.encode()).hexdigest()[:8]
+        raise HostLacks(
+            f"key file {path} can't be used: {answers.one_line(error)}", f"key_file:{name}"
+        ) from None
 
 
 def _regional(region: str) -> dict[str, str]:

@@ -21,6 +21,8 @@ from celery.worker import state as worker_state
 
 from pydag_dist.engine import Engine, Held, check_redis, connect, is_passing
 from pydag_dist.errors import InvalidSettings, UnsafeRedis
+from workers import modules  # noqa: F401  its processes load them
+from workers.membership import Member, choose_queues, own_queue
 from workers.outcome import Ended
 from workers.polls import POLLS
 from workers.process import PAUSE, engine, settings, until_redis_can, worker_settings
@@ -43,11 +45,12 @@ class Renewal(threading.Thread):
     A thread with its own connection, so that neither a busy loop nor a slow Redis stops it.
     """
 
-    def __init__(self, worker: str, slots: int, queues: list[str]) -> None:
+    def __init__(self, worker: str, slots: int, queues: list[str], member: Member) -> None:
         super().__init__(name="pydag-renewal", daemon=True)
         self._worker = worker
         self._slots = slots
         self._queues = queues
+        self._member = member
         self._held: list[Held] = []
         self._to_stop: dict[Held, float] = {}  # since when
         self._beat = time.monotonic()
@@ -117,6 +120,10 @@ class Renewal(threading.Thread):
             elif answer == "cancel":
                 to_stop[h] = self._to_stop.get(h, time.monotonic())
         self._to_stop = to_stop
+        if self._stopped:
+            self._member.leave(self._engine)
+        else:
+            self._member.renew(self._engine, len(held))
         self._engine.tick()
 
     def _release_dead_tries(self, wait: float) -> None:
@@ -164,11 +171,18 @@ class WorkerLease(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has 
             until_redis_can(lambda: check_redis(engine().redis))
         except (InvalidSettings, UnsafeRedis) as error:
             sys.exit(f"Error: {error}")
+        queues = worker.app.amqp.queues
+        choose_queues(queues, named=len(queues.consume_from) < len(queues))
+        worker.pydag_queues = list(queues.consume_from)
+        worker.pydag_member = Member(worker.hostname, worker.concurrency, worker.pydag_queues)
+        worker.pydag_member.join(engine())
+        queues.select_add(own_queue(worker.hostname))
 
     def start(self, worker: Any) -> None:
         """Register this worker's slots."""
-        queues = list(worker.app.amqp.queues.consume_from)
-        renewal = Renewal(worker.hostname, worker.concurrency, queues)
+        renewal = Renewal(
+            worker.hostname, worker.concurrency, worker.pydag_queues, worker.pydag_member
+        )
         Release.parent_pid = os.getpid()
         worker.pydag_renewal = renewal
         renewal.start()

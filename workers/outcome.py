@@ -13,7 +13,7 @@ from typing import Any
 from pydag_dist.engine import Held, Outcome
 from workers import cache, operators, patience
 from workers.earlier import until_known
-from workers.errors import RemoteJobLost, RemoteStateUnknown, TaskFailed
+from workers.errors import HostLacks, RemoteJobLost, RemoteStateUnknown, TaskFailed
 from workers.operators.base import Answer, Done, Handle, TaskContext
 from workers.operators.branch import skipped
 from workers.process import PAUSE, engine, until_redis_can
@@ -94,7 +94,8 @@ def cancelled(context: TaskContext, handle: Handle | None = None) -> Ended:
 
     Without a `handle` it is computed.
 
-    A job that has succeeded before it could be stopped is the try's success.
+    A job that has succeeded before it could be stopped is the try's success. Raises `HostLacks` if
+    another worker has to do it.
     """
     try:
         operator = operators.find(context.operator)
@@ -107,6 +108,8 @@ def cancelled(context: TaskContext, handle: Handle | None = None) -> Ended:
             if isinstance(found, Done):
                 context.log.info("its job had succeeded before it could be stopped")
                 return succeeded(context, found.result)
+    except HostLacks:
+        raise
     except Exception as error:
         context.log.exception("could not cancel it; it will be asked for again")
         return Ended("dead", error=storable(str(error)))

@@ -19,7 +19,7 @@ from celery.exceptions import Ignore
 from pydag_dist.engine import Claim, Deferral, Due, Held
 from workers import operators, patience
 from workers.context import task_context, with_params
-from workers.errors import TaskFailed
+from workers.errors import HostLacks, TaskFailed
 from workers.operators import Answer, Asked, Done, Pending, RemoteOperator, TaskContext, Wait
 from workers.operators.base import as_unknown
 from workers.outcome import Ended, cancelled, failed, report, storable, succeeded
@@ -143,6 +143,13 @@ def poll(queue: str, group: str, push: str, worker: str) -> None:
             report(given.held, Ended("dead", error=why), patience_if_unknown=0)
     with patience.limited(_TIME):
         for held, answer in _answers(list(tries.values())):
+            if isinstance(answer, HostLacks):  # what one of the group needs, all of it do
+                _give_back(group, list(tries), answer, worker)
+                given_back = list(tries.values())
+                tries.clear()
+                for one in given_back:
+                    one.close()
+                break
             if ended := tries[held].hear(answer):
                 tries.pop(held).close()
                 report(held, ended, patience_if_unknown=0)  # others wait; it is polled again
@@ -154,6 +161,12 @@ def poll(queue: str, group: str, push: str, worker: str) -> None:
     log.info("%s: polled %d, of which %d have ended", group, len(due), len(due) - len(tries))
 
 
+def _give_back(group: str, held: list[Held], error: HostLacks, worker: str) -> None:
+    log.warning("polls of %s are given back: %s", group, error)
+    refuse = partial(engine().refuse, held, worker, f"polls:{group}", str(error))
+    until_redis_can(refuse)
+
+
 def _answers(tries: list[_Try]) -> Iterator[tuple[Held, Answer]]:
     """The answers that there was time for, as they come."""
     asked = {one.asked: one.due.held for one in tries}
@@ -161,6 +174,9 @@ def _answers(tries: list[_Try]) -> Iterator[tuple[Held, Answer]]:
         return
     try:
         operator = remote(tries[0].context)  # it is the same of all
+    except HostLacks as error:
+        yield tries[0].due.held, error
+        return
     except TaskFailed as error:  # another worker may have it
         log.error("%s", error)  # noqa: TRY400  the message is meant to be enough
         return

@@ -19,7 +19,7 @@ from pydag_dist.engine import Claim, Held, Outcome
 from pydag_dist.engine.messages import EXECUTE, RELEASE
 from workers import cache, earlier, operators
 from workers.context import task_context, with_params
-from workers.errors import TaskFailed
+from workers.errors import HostLacks, TaskFailed
 from workers.operators import Done, TaskContext, Wait
 from workers.outcome import Ended, cancelled, failed, report, storable, succeeded
 from workers.polls import POLLS, cancel, defer, params_to_keep, poll
@@ -85,7 +85,10 @@ class Execute(Task):  # type: ignore[misc]  # Celery has no types
         with task_context(held, answer.spec) as context:
             # Of the second message of a try on, its id has the message's number, too.
             repeated = "." in request.id.rpartition("/")[2]
-            ended = _obey(held, answer, replace(context, is_repeated=repeated), queue)
+            try:
+                ended = _obey(held, answer, replace(context, is_repeated=repeated), queue)
+            except HostLacks as error:
+                ended = _give_back(held, context, error, request.hostname)
         if isinstance(ended, Retry | Ignore):
             raise ended  # here: Celery's record of an error takes time for each frame
         request.pydag_ended = ended
@@ -107,6 +110,8 @@ def _obey(held: Held, claim: Claim, context: TaskContext, queue: str) -> Ended |
     except Stopped:
         context.log.warning("told to stop")
         return cancelled(context)
+    except HostLacks:
+        raise
     except BaseException as error:
         if terminate_handler_fired():
             raise  # somebody ends this process: the try isn't over, and runs elsewhere
@@ -140,6 +145,15 @@ def _execute(held: Held, claim: Claim, context: TaskContext, queue: str) -> Done
 
     start = partial(operator.start, context, is_patient)
     return earlier.until_known(context, start) if context.is_repeated else start()
+
+
+def _give_back(held: Held, context: TaskContext, error: HostLacks, worker: str) -> Retry | Ignore:
+    """Let another worker run the try."""
+    context.log.warning("given back by %s: %s", worker, error)
+    (answer,) = until_redis_can(partial(engine().refuse, [held], worker, error.need, str(error)))
+    if answer == "ok":
+        return Retry(f"given back: {error}")
+    return Ignore(f"{held.run}/{held.task}: {answer}")
 
 
 def _defer(held: Held, context: TaskContext, wait: Wait) -> Ended | Retry | Ignore:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 from importlib.util import find_spec
 
@@ -31,7 +32,7 @@ def coordinator() -> None:
 @click.command()
 @click.option("-c", "--concurrency", type=click.IntRange(1), help="Tasks at a time. [one per CPU]")
 @click.option("-Q", "--queues", metavar="A,B", help="Queues to serve. [all operator families]")
-@click.option("-n", "--hostname", metavar="NAME", help="This worker's name on this host. [celery]")
+@click.option("-n", "--hostname", metavar="NAME", help="This worker's name. [worker-…, a new one]")
 @click.option(
     "--import",
     "modules",
@@ -68,8 +69,8 @@ def worker(
     if queues:
         os.environ["PYDAG_WORKER_QUEUES"] = queues  # the app declares those beyond the families
         arguments.append(f"--queues={queues}")
-    if hostname:
-        arguments.append(f"--hostname={hostname if '@' in hostname else hostname + '@%h'}")
+    hostname = hostname or f"worker-{secrets.token_hex(2)}"
+    arguments.append(f"--hostname={hostname if '@' in hostname else hostname + '@%h'}")
     _become_celery(arguments)
 
 
@@ -95,8 +96,9 @@ def flower(address: str, port: int, arguments: tuple[str, ...]) -> None:
     _become_celery(command, module="pydag_dist.flower")
 
 
-def _become_celery(arguments: list[str], module: str = "celery") -> None:
+def _become_celery(arguments: list[str], module: str = "workers") -> None:
     """Replace this process by `celery -A workers …`: signals and exit codes are Celery's own."""
     load_settings()  # a wrong setting is told in one sentence here, not by a traceback there
-    command = [sys.executable, "-m", module, "-A", "workers", *arguments]
+    # -P: a folder of the current directory must not be taken for one of these packages.
+    command = [sys.executable, "-P", "-m", module, "-A", "workers", *arguments]
     os.execv(sys.executable, command)  # noqa: S606 - no shell is wanted

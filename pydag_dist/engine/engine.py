@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 import redis
 
 from pydag_dist.engine.connection import connect
+from pydag_dist.engine.members import Member, Refusal, read_members, read_refusals
 from pydag_dist.engine.script import Script
 from pydag_dist.engine.situation import read_situation
 from pydag_dist.engine.snapshot import (
@@ -430,8 +431,8 @@ class Engine:
         """Says that a worker or coordinator lives, for 15 s, and what it can do (`info`, JSON).
 
         `process` is an id of its process and, after a dot, of the modules that it has loaded. If
-        another live process has that name: until when, as epoch seconds, that one was heard of
-        last; unless it is known to be dead (`force`).
+        another live process has that name: when that one was heard of last, in seconds of steady
+        time; unless it is known to be dead (`force`).
         """
         answer = self._call("register", kind, name, process, busy, info, int(force))
         return None if answer == "ok" else int(answer) / 1e6
@@ -439,6 +440,14 @@ class Engine:
     def unregister(self, kind: Kind, name: str, process: str) -> None:
         """The process of that name ends."""
         self._call("unregister", kind, name, process)
+
+    def members(self, kind: Kind) -> dict[str, Member]:
+        """The workers or coordinators that are alive, by name, with what they say they can do."""
+        return read_members(self, kind)
+
+    def refusals(self, queue: str) -> list[Refusal]:
+        """Which workers of a queue lately gave tasks back that their host can't run, and why."""
+        return read_refusals(self, queue)
 
     def leave(self, worker: str, queues: Iterable[str]) -> None:
         """Takes a worker's slots off the queues at once, instead of when they expire."""

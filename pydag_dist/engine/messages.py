@@ -75,6 +75,8 @@ def celery_config(settings: Settings, queues: Iterable[str] = QUEUES) -> dict[st
         "task_reject_on_worker_lost": False,
         "task_store_errors_even_if_ignored": False,
         "worker_disable_prefetch": True,
+        # A process of the pool loads the modules that python.call may call before it is ready.
+        "worker_proc_alive_timeout": 120,
         "worker_prefetch_multiplier": 1,
         "worker_send_task_events": True,
         "worker_cancel_long_running_tasks_on_connection_loss": False,

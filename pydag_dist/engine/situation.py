@@ -13,6 +13,7 @@ from pydag_dist.errors import EngineError
 
 if TYPE_CHECKING:
     from pydag_dist.engine.engine import Engine
+    from pydag_dist.engine.members import Refusal
 
 
 MAX_GAP = 4_000_000  # µs; as in table.lua
@@ -39,6 +40,9 @@ class Situation:
     poll_at: float | None = None  # of a deferred task whose poll has a time
     expansion: Sequence[int] = ()  # of an expanding task: total, created, ended children
     lease_until: float | None = None
+    needs: Sequence[str] = ()  # what workers that refused it lack
+    refusals: Sequence[Refusal] = ()  # of the workers that listen to its queue
+    able: Sequence[str] = ()  # workers of the queue that have not refused it
 
     @property
     def record(self) -> Mapping[str, str]:
@@ -65,6 +69,9 @@ def read_situation(engine: Engine, run_id: str, task: str) -> Situation:
     if planned != task:
         upstream = {task: dag.tasks[planned].dependencies, **upstream}
     names = list(upstream)
+    record = engine.redis.hget(engine.run_key(run_id, "tasks"), task)
+    needs = parse_record(record)["needs"] if record else ""
+    waits_in = f"{queue}!{needs}" if needs else queue
     # The DAG and a task's rank don't change while a run is; all the rest is read at one moment.
     plan = engine.redis.hget(engine.run_key(run_id, "plan"), planned)
     rank = plan.split("|")[1] if plan else ""
@@ -76,10 +83,12 @@ def read_situation(engine: Engine, run_id: str, task: str) -> Situation:
         pipe.hmget(engine.run_key(run_id, "out"), [f"e/{name}" for name in names])
         pipe.hmget(engine.run_key(run_id, "out"), [f"s/{name}" for name in names])
         pipe.scard(engine.run_key(run_id, "active"))
-        pipe.zlexcount(engine.run_key(run_id, "ready"), f"[{queue}/", f"({queue}/{rank}/{task}")
-        pipe.hvals(engine.key(f"slots:{queue}"))
+        pipe.zlexcount(
+            engine.run_key(run_id, "ready"), f"[{waits_in}/", f"({waits_in}/{rank}/{task}"
+        )
+        pipe.hgetall(engine.key(f"slots:{queue}"))
         pipe.llen(engine.key(f"q:{queue}"))
-        pipe.zcard(engine.key(f"fair:{queue}"))
+        pipe.zcard(engine.key(f"fair:{waits_in}"))
         pipe.zscore(engine.key("timers"), f"retry/{run_id}/{task}")
         pipe.zscore(engine.key("timers"), f"poll/{run_id}/{task}")
         pipe.hget(engine.run_key(run_id, "out"), f"x/{task}")
@@ -94,6 +103,14 @@ def read_situation(engine: Engine, run_id: str, task: str) -> Situation:
         None if at is None else (now + at - steady) / 1e6 for at in (due, poll, lease)
     )
     pairs = zip(names, packed, strict=True)
+    live = _live(workers, steady)
+    parts = needs.split("+") if needs else []
+    refusals = [
+        refusal
+        for refusal in (engine.refusals(queue) if parts else [])
+        if refusal.need in parts and refusal.worker in live
+    ]
+    refusers = {refusal.worker for refusal in refusals}
     return Situation(
         task=task,
         now=now / 1e6,
@@ -103,7 +120,10 @@ def read_situation(engine: Engine, run_id: str, task: str) -> Situation:
         errors={name: error for name, error in zip(names, errors, strict=True) if error},
         skips={name: s.split() for name, s in zip(names, skips, strict=True) if s},
         queue=queue,
-        slots=_live_slots(workers, steady),
+        slots=sum(live.values()),
+        needs=parts,
+        refusals=refusals,
+        able=[worker for worker in sorted(live) if worker not in refusers],
         messages=messages,
         sharing=sharing,
         ahead=ahead,
@@ -137,7 +157,7 @@ def _above(dag: Dag, task: str) -> dict[str, list[str]]:
     return found
 
 
-def _live_slots(workers: Sequence[str], steady: int) -> int:
-    """The slots of workers whose registration ("slots expiry in µs") has not expired."""
-    registered = (map(int, worker.split()) for worker in workers)
-    return sum(slots for slots, expiry in registered if expiry > steady)
+def _live(workers: Mapping[str, str], steady: int) -> dict[str, int]:
+    """The workers whose registration ("slots expiry in µs") has not expired, with their slots."""
+    registered = {worker: tuple(map(int, kept.split())) for worker, kept in workers.items()}
+    return {worker: slots for worker, (slots, expiry) in registered.items() if expiry > steady}

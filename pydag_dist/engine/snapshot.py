@@ -68,6 +68,7 @@ class TaskSnapshot:
     worker: str | None
     result: Any = None
     error: str | None = None
+    refused: str | None = None  # by which worker, whose host can't run it, and why; while it waits
 
     @property
     def bytes_billed(self) -> int | None:
@@ -221,6 +222,7 @@ def parse_run(
             worker=record["worker"] or None,
             result=_result(task, out),
             error=out.get(f"e/{task}"),
+            refused=out.get(f"w/{task}") if record["state"] not in ENDED_TASK_STATES else None,
         )
     return RunSnapshot(
         **_head(run_id, head),

@@ -60,6 +60,8 @@ def _ready(s: Situation) -> str:
     processors = int(s.run["processors"])
     if s.slots == 0:
         return _no_worker(s)
+    if s.refusals and not s.able:
+        return _nobody_able(s)
     if 0 < processors <= s.active:
         return f"is ready and waits for its run's processors: {s.active} of {processors} are active"
     others = max(0, s.sharing - 1)
@@ -67,7 +69,7 @@ def _ready(s: Situation) -> str:
         f"is ready and waits for a slot on queue {s.queue} ({_counted(s.slots, 'slot')}): "
         f"{_counted(s.ahead, 'ready task')} of its run {_is(s.ahead)} ahead of it, and "
         f"{_counted(others, 'other run')} {'shares' if others == 1 else 'share'} the queue"
-    )
+    ) + (f"; {_refused(s)}, {_listed(s.able[:NAMED])} may be able to" if s.refusals else "")
 
 
 def _queued(s: Situation) -> str:
@@ -84,6 +86,20 @@ def _queued(s: Situation) -> str:
         f"is queued and waits for the next free slot on queue {s.queue} "
         f"({_counted(s.slots, 'slot')}), where {first if s.messages == 1 else among}"
     )
+
+
+def _nobody_able(s: Situation) -> str:
+    return (
+        f"is ready, but no live worker of queue {s.queue} can run it: {_refused(s)}; it waits for "
+        "one that can, and they are asked again now and then"
+    )
+
+
+def _refused(s: Situation) -> str:
+    named = [f"{r.worker} gave it back ({r.reason})" for r in s.refusals[:NAMED]]
+    if len(s.refusals) > NAMED:
+        named.append(f"{len(s.refusals) - NAMED} more did")
+    return _listed(named)
 
 
 def _no_worker(s: Situation) -> str:
@@ -144,7 +160,7 @@ def _cancelling(s: Situation) -> str:
         return f"is being cancelled {why}, and {_no_worker(s)} to cancel its remote job"
     return (
         f"is being cancelled {why}: it waits for a worker of queue {s.queue} to end its remote job"
-    )
+    ) + (f"; {_refused(s)}" if s.refusals else "")
 
 
 def _success(s: Situation) -> str:

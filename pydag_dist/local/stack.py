@@ -213,14 +213,14 @@ def _java_problem(home: Home) -> str:
 
 
 def _module(name: str, **options: object) -> list[str]:
-    command = [sys.executable, "-m", name]
+    command = [sys.executable, "-P", "-m", name]
     for option, value in options.items():
         command += [f"--{option.replace('_', '-')}", str(value)]
     return command
 
 
 def _pydag(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "pydag_dist", *arguments]
+    return [sys.executable, "-P", "-m", "pydag_dist", *arguments]
 
 
 def _says(child: Child, text: bytes) -> Callable[[], bool]:

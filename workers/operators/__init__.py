@@ -6,7 +6,7 @@ import functools
 import importlib
 from importlib.metadata import entry_points
 
-from workers.errors import TaskFailed
+from workers.errors import HostLacks, TaskFailed
 from workers.operators.base import (
     Answer,
     Asked,
@@ -67,16 +67,27 @@ def find(name: str) -> Operator:
     """The operator of that name: one of ours, else of the entry point group `pydag.operators`."""
     if path := _OPERATORS.get(name):
         module, _, attribute = path.partition(":")
-        found = getattr(importlib.import_module(module), attribute)
+        try:
+            found = getattr(importlib.import_module(module), attribute)
+        except ImportError as error:
+            raise _missing(name, f"{error}; pip install 'pydag-dist[worker]'") from None
     else:
         registered = entry_points(group=ENTRY_POINTS, name=name)
         if not registered:
-            raise TaskFailed(
-                f"no operator {name!r} on this worker (it has {', '.join(sorted(_OPERATORS))}): "
-                f"install the package that registers it in the entry points {ENTRY_POINTS}"
+            raise _missing(
+                name,
+                f"it has {', '.join(sorted(_OPERATORS))}; install the package that registers it "
+                f"in the entry points {ENTRY_POINTS}",
             )
-        found = next(iter(registered)).load()
+        try:
+            found = next(iter(registered)).load()
+        except ImportError as error:
+            raise _missing(name, str(error)) from None
     operator = found() if isinstance(found, type) else found
     if not isinstance(operator, Operator):
         raise TaskFailed(f"operator {name!r} is a {type(operator).__name__}, not an Operator")
     return operator
+
+
+def _missing(name: str, why: str) -> HostLacks:
+    return HostLacks(f"no operator {name!r} on this worker: {why}", f"operator:{name}")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import importlib
 from collections.abc import Callable
 from typing import Any
 
 from pydag_dist.dag.operators import PythonCall as PythonCallParams
-from workers.errors import TaskFailed
+from workers.errors import HostLacks, TaskFailed
 from workers.logs import captured_output
+from workers.modules import modules
 from workers.operators.base import Operator, TaskContext, parsed_params
 
 
@@ -28,27 +28,37 @@ class PythonCall(Operator):
             return function(*params.args, **params.kwargs)
 
 
-@functools.cache
 def resolve(name: str, imports: tuple[str, ...]) -> Callable[..., Any]:
-    """The function named "module:function"; `TaskFailed` before any import if it's not allowed."""
+    """The function named "module:function", as its file is now.
+
+    `HostLacks` before any import if it's not allowed here, or if its module can't be loaded.
+    """
+    loaded = modules(imports)
+    loaded.refresh()
+    return _resolve(name, imports, loaded.generation)
+
+
+@functools.lru_cache(maxsize=1000)
+def _resolve(name: str, imports: tuple[str, ...], _generation: int) -> Callable[..., Any]:
     module_name, _, function_name = name.partition(":")
-    _check_allowed(name, module_name, imports)
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise TaskFailed(f"callable {name!r}: {error}; install it on this worker") from None
+    if not _is_allowed(module_name, imports):
+        raise HostLacks(_forbidden(name, module_name, imports), f"module:{module_name}")
+    module = modules(imports).get(module_name)
     function = getattr(module, function_name, None)
     if not callable(function):
         raise TaskFailed(f"module {module_name} has no function {function_name}")
-    _check_allowed(name, str(getattr(function, "__module__", None)), imports)
+    home = str(getattr(function, "__module__", None))
+    if not _is_allowed(home, imports):
+        raise TaskFailed(_forbidden(name, home, imports))
     return function  # type: ignore[no-any-return]
 
 
-def _check_allowed(name: str, module: str, imports: tuple[str, ...]) -> None:
-    if any(module == allowed or module.startswith(f"{allowed}.") for allowed in imports):
-        return
-    allowed = ", ".join(imports) or "none"
-    raise TaskFailed(
+def _is_allowed(module: str, imports: tuple[str, ...]) -> bool:
+    return any(module == allowed or module.startswith(f"{allowed}.") for allowed in imports)
+
+
+def _forbidden(name: str, module: str, imports: tuple[str, ...]) -> str:
+    return (
         f"callable {name!r} is of module {module}, which this worker may not call (allowed: "
-        f"{allowed}): start the worker with --import {module}"
+        f"{', '.join(imports) or 'none'}): start the worker with --import {module}"
     )

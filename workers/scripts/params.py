@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from workers.errors import TaskFailed
+from workers.errors import HostLacks, TaskFailed
 from workers.settings import WorkerSettings
 
 _KEY_FILE = ("service-account", "service_account", "key_file", "key-file")
@@ -50,8 +50,9 @@ def _key_file(group: str, key: str, settings: WorkerSettings) -> str:
         )
     if (connection := settings.connections.get(group)) is None:
         defined = ", ".join(sorted(settings.connections)) or "none"
-        raise TaskFailed(
+        raise HostLacks(
             f"connection {group} is not defined on this worker (defined: {defined}): add a table "
-            f"[worker.connections.{group}] to its settings"
+            f"[worker.connections.{group}] to its settings",
+            f"connection:{group}",
         )
     return str(connection.key_file or "")

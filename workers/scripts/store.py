@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydag_dist.dag.script import ScriptPath
-from workers.errors import TaskFailed
+from workers.errors import HostLacks, TaskFailed
 from workers.operators.base import TaskContext
 from workers.scripts.cache import cached
 from workers.scripts.stores import S3, Database, Files, Gcs, Script, Store
@@ -22,10 +22,11 @@ def check_trusted(path: ScriptPath, stores: tuple[str, ...]) -> None:
         wanted = f"{path.storage}:{path.bucket}"
         trusted = any(_covers(store, path) for store in stores)
     if not trusted:
-        raise TaskFailed(
+        raise HostLacks(
             f"script {path} is in a store that this worker does not trust (it trusts "
             f"{', '.join(stores) or 'none'}): add {wanted} to its setting stores, "
-            "if only people you trust can write there"
+            "if only people you trust can write there",
+            f"store:{wanted.partition(':')[0]}.{path.bucket}.{path.folder}",
         )
 
 

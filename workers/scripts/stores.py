@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from pydag_dist.dag.script import ScriptPath
 from workers import answers, google
-from workers.errors import TaskFailed
+from workers.errors import HostLacks, TaskFailed
 from workers.operators.base import TaskContext
 
 _READS = 3  # of a script that is written just then
@@ -148,9 +148,10 @@ class Database(Store):
 
         if (url := self.databases.get(self.path.bucket)) is None:
             defined = ", ".join(sorted(self.databases)) or "none"
-            raise TaskFailed(
+            raise HostLacks(
                 f"script {self.path}: database {self.path.bucket} is not defined on this worker "
-                f"(defined: {defined}): add it to the table [worker.databases] of its settings"
+                f"(defined: {defined}): add it to the table [worker.databases] of its settings",
+                f"database:{self.path.bucket}",
             )
         try:
             with _engine(url.get_secret_value()).connect() as connection:
@@ -179,7 +180,9 @@ def _s3() -> tuple[Any, tuple[type[Exception], ...]]:
         from botocore.config import Config  # noqa: PLC0415
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
     except ImportError:
-        raise TaskFailed("scripts in S3 need boto3: pip install 'pydag-dist[s3]'") from None
+        raise HostLacks(
+            "scripts in S3 need boto3: pip install 'pydag-dist[s3]'", "package:boto3"
+        ) from None
     retries = Config(retries={"mode": "standard", "max_attempts": 10})
     return boto3.client("s3", config=retries), (BotoCoreError, ClientError)
 
