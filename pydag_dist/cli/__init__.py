@@ -7,6 +7,7 @@ from pydag_dist.cli.dags import graph, schema, validate
 from pydag_dist.cli.embedded import demo, env, up
 from pydag_dist.cli.estimates import estimate
 from pydag_dist.cli.group import pydag
+from pydag_dist.cli.members import workers
 from pydag_dist.cli.processes import coordinator, flower, worker
 from pydag_dist.cli.runs import logs, runs, status, submit
 
@@ -18,6 +19,7 @@ for command in (
     env,
     coordinator,
     worker,
+    workers,
     flower,
     validate,
     schema,

@@ -1,4 +1,4 @@
-"""Commands about DAG files; none of them needs Redis."""
+"""Commands about DAG files; but for `validate --live` none of them needs Redis."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import click
 
 from pydag_dist import dag as model
 from pydag_dist.cli.group import MISUSE
+from pydag_dist.cli.members import warn_of_unserved
+from pydag_dist.client import Client
 from pydag_dist.dag import draw
 from pydag_dist.errors import InvalidDag
 
@@ -17,14 +19,17 @@ DAG_FILE = click.Path(path_type=Path, dir_okay=False)
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=DAG_FILE, metavar="FILE...")
-def validate(files: tuple[Path, ...]) -> None:
+@click.option("--live", is_flag=True, help="Say, too, which tasks no live worker can run.")
+def validate(files: tuple[Path, ...], live: bool) -> None:
     """Check DAG files without running anything.
 
-    Exit code 0 if all are right; else 2, and every problem of every file on its own line.
+    Exit code 0 if all are right; else 2, and every problem of every file on its own line. What no
+    live worker can run (--live, which asks Redis) is a warning.
 
     \b
     Example:
         pydag validate dags/*.json
+        pydag validate --live dags/nightly.json
     """
     wrong = False
     for file in files:
@@ -36,6 +41,8 @@ def validate(files: tuple[Path, ...]) -> None:
                 click.echo(str(problem), err=True)
         else:
             click.echo(f"{file}: DAG {dag.dag_id} with {len(dag.tasks)} tasks is right")
+            if live:
+                warn_of_unserved(Client(), dag)
     if wrong:
         raise SystemExit(MISUSE)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -10,6 +11,7 @@ from typing import Any
 import click
 
 from pydag_dist.cli.live import output, plain_table
+from pydag_dist.cli.processes import FURTHER_IMPORTS
 from pydag_dist.errors import PydagError
 from pydag_dist.settings import load_settings
 
@@ -45,7 +47,14 @@ def _port_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @_port_options
-def up(**ports: int | None) -> None:
+@click.option(
+    "--import",
+    "modules",
+    multiple=True,
+    metavar="MODULE",
+    help="A module whose functions `python.call` may call; repeatable.",
+)
+def up(modules: tuple[str, ...], **ports: int | None) -> None:
     """Start everything on this machine and keep it running; Ctrl-C stops it.
 
     A Redis (Valkey), local stand-ins for Cloud Storage, BigQuery and Dataproc, a coordinator, two
@@ -55,13 +64,15 @@ def up(**ports: int | None) -> None:
     Examples:
         pydag up
         pydag up --flower-port 8080
-        PYDAG_WORKER_IMPORTS=etl.steps pydag up      # let python.call use your module
+        pydag up --import etl.steps      # let python.call use your module
     \b
     Then, in a second terminal:
         eval "$(pydag env)"
         pydag submit examples/pipeline/pipeline.json --wait
     """
     _require_local()
+    if modules:
+        os.environ[FURTHER_IMPORTS] = ",".join(modules)
     from pydag_dist.local.home import Home
     from pydag_dist.local.ports import Ports
     from pydag_dist.local.seed import example_dir

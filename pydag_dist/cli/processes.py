@@ -5,12 +5,29 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+from collections.abc import Iterable
+from difflib import get_close_matches
 from importlib.util import find_spec
 
 import click
 
+from pydag_dist.dag.operators import FAMILIES
 from pydag_dist.errors import PydagError
 from pydag_dist.settings import load_settings
+
+# Modules beside those of the setting `imports` of the workers.
+FURTHER_IMPORTS = "PYDAG_WORKER_FURTHER_IMPORTS"
+
+
+def warn_of_names(queues: Iterable[str]) -> None:
+    """Say which queues have nearly the name of an operator family."""
+    for queue in queues:
+        if queue not in FAMILIES and (near := get_close_matches(queue, FAMILIES, 1, 0.7)):
+            click.echo(
+                f"Warning: queue {queue}: is {near[0]} meant? No operator's tasks go to {queue} "
+                "unless their DAG names it",
+                err=True,
+            )
 
 
 @click.command()
@@ -61,12 +78,13 @@ def worker(
     """
     # Not PYDAG_WORKER_IMPORTS: that would replace what the settings allow.
     if modules:
-        os.environ["PYDAG_WORKER_FURTHER_IMPORTS"] = ",".join(modules)
+        os.environ[FURTHER_IMPORTS] = ",".join(modules)
     arguments = ["worker", "--task-events", "--pool=prefork", "--without-gossip"]
     arguments += ["--without-mingle", f"--loglevel={log_level}"]
     if concurrency:
         arguments.append(f"--concurrency={concurrency}")
     if queues:
+        warn_of_names(queues.split(","))
         os.environ["PYDAG_WORKER_QUEUES"] = queues  # the app declares those beyond the families
         arguments.append(f"--queues={queues}")
     hostname = hostname or f"worker-{secrets.token_hex(2)}"

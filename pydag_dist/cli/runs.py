@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,9 +13,13 @@ from typing import Any
 import click
 
 from pydag_dist.cli import live, past
+from pydag_dist.cli.members import warn_of_unserved
 from pydag_dist.cli.waiting import wait_for
 from pydag_dist.client import Client
 from pydag_dist.dag import Dag
+from pydag_dist.dag.references import to_render
+from pydag_dist.dag.templates import parsed, templates
+from pydag_dist.errors import PydagError
 
 
 def parameters(
@@ -32,6 +36,22 @@ def parameters(
         except ValueError:
             params[name] = text
     return params
+
+
+def check_names(dag: Dag, params: Mapping[str, Any]) -> None:
+    """`PydagError` if the DAG neither declares one of these params nor names it in a template."""
+    used = [
+        parsed(text).params for task in dag.tasks.values() for _, text in templates(to_render(task))
+    ]
+    if None in used:  # of such a template only rendering it tells
+        return
+    known = {*dag.params, *(name for names in used for name in names or ())}
+    if unknown := [name for name in params if name not in known]:
+        has = ", ".join(sorted(known)) or "none"
+        raise PydagError(
+            f"DAG {dag.dag_id} has no param {', '.join(unknown)} (it has: {has}): mend the name, "
+            "or declare it in `params` of the DAG"
+        )
 
 
 @click.command()
@@ -75,7 +95,10 @@ def submit(
         pydag submit pipeline.json --param country=pe --param limit=10
         pydag submit pipeline.json --logical-date 2026-01-31
     """
-    run = Client().submit(Dag.load(file), params, logical_date=logical_date)
+    client, dag = Client(), Dag.load(file)
+    check_names(dag, params)
+    run = client.submit(dag, params, logical_date=logical_date)
+    warn_of_unserved(client, dag)
     if not wait:
         click.echo(json.dumps({"run_id": run.id}) if as_json else run.id)
         return

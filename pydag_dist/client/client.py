@@ -10,7 +10,7 @@ from typing import Any
 from pydag_dist.client.run import BLOCK_SECONDS, Run
 from pydag_dist.dag import Dag
 from pydag_dist.dag.jsontext import dotted, faults
-from pydag_dist.engine import Engine, RunSummary, connect
+from pydag_dist.engine import Engine, Member, RunSummary, Unserved, connect, unserved
 from pydag_dist.errors import PydagError
 from pydag_dist.settings import load_settings
 
@@ -74,6 +74,22 @@ class Client:
     def run(self, run_id: str) -> Run:
         """The run of that id; whether it exists shows at its first use."""
         return Run(run_id, self._engine, self._connection, self._prefix)
+
+    def workers(self) -> list[Member]:
+        """The live workers by name, with what they say they can do."""
+        return list(self._engine.members("workers").values())
+
+    def coordinators(self) -> list[Member]:
+        """The live coordinators by name; `info` says which one writes the history."""
+        return list(self._engine.members("coordinators").values())
+
+    def running(self) -> dict[str, list[str]]:
+        """Worker -> the tasks that it holds, as "run/task"."""
+        return self._engine.held_by_worker()
+
+    def unserved(self, dag: Dag) -> list[Unserved]:
+        """The tasks of a DAG that no live worker can run, as far as they say, and why."""
+        return unserved(dag, self.workers())
 
     def runs(self, limit: int = 50) -> list[RunSummary]:
         """The newest runs first: id, DAG, state, times and the number of tasks in each state."""

@@ -52,6 +52,11 @@ class Recorder:
         self._watch: tuple[int, float] | None = None
         self._trouble = ""
 
+    @property
+    def writes(self) -> bool:
+        """Whether it is this one that writes now."""
+        return self._writes
+
     def open(self) -> None:
         """Open the database if it is there. `HistoryError` if it must not be written from here."""
         try:

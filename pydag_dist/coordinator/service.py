@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 import os
+import secrets
 import socket
 import threading
+import time
+from importlib.metadata import version
 from typing import Any
 
 import redis
@@ -26,6 +31,7 @@ log = logging.getLogger(__name__)
 GROUP = "coordinators"
 READ_MS = 500  # a blocking read is this short, so that a stop is prompt
 TICK_EVERY = 0.5  # seconds
+REGISTER_EVERY = 3.0  # seconds; who is not heard of for 15 is gone
 ABANDONED_MS = 10_000  # after which another coordinator takes a submission over
 PAUSE = 1.0  # seconds before Redis is asked again
 
@@ -36,6 +42,8 @@ class Coordinator:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._name = f"{socket.gethostname()}-{os.getpid()}"
+        self._process = secrets.token_hex(8)
+        self._started_at = time.time()
         self._engine = self._connect("coordinator")
         self._redis: Any = self._engine.redis
         self._stream = self._engine.key("submissions")
@@ -88,11 +96,27 @@ class Coordinator:
 
     def _tick(self) -> None:
         engine = self._connect("tick")
+        told_at = 0.0
         while not self._stopping.wait(TICK_EVERY):
             try:
                 engine.tick()
+                if time.monotonic() - told_at > REGISTER_EVERY:
+                    told_at = time.monotonic()
+                    self._register(engine)
             except redis.RedisError as error:
                 log.warning("no tick: %s", error)
+        with contextlib.suppress(redis.RedisError):
+            engine.unregister("coordinators", self._name, self._process)
+
+    def _register(self, engine: Engine) -> None:
+        info = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "version": version("pydag-dist"),
+            "started_at": self._started_at,
+            "writes_history": self._recorder.writes,
+        }
+        engine.register("coordinators", self._name, self._process, json.dumps(info))
 
     def _record(self) -> None:
         try:

@@ -5,6 +5,7 @@ Start reading at ``lua/table.lua``: states, transitions, keys and their invarian
 
 from pydag_dist.engine.connection import connect
 from pydag_dist.engine.engine import Engine
+from pydag_dist.engine.members import Member, Refusal, Unserved, unserved
 from pydag_dist.engine.safety import check_redis, is_passing, is_refusal
 from pydag_dist.engine.snapshot import (
     ENDED_RUN_STATES,
@@ -36,13 +37,17 @@ __all__ = [
     "Event",
     "Held",
     "LostTask",
+    "Member",
     "Outcome",
     "PlannedTask",
+    "Refusal",
     "RunSnapshot",
     "RunSummary",
     "TaskSnapshot",
+    "Unserved",
     "check_redis",
     "connect",
     "is_passing",
     "is_refusal",
+    "unserved",
 ]

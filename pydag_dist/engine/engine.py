@@ -449,6 +449,20 @@ class Engine:
         """Which workers of a queue lately gave tasks back that their host can't run, and why."""
         return read_refusals(self, queue)
 
+    def held_by_worker(self) -> dict[str, list[str]]:
+        """Worker -> the tasks that it holds, as "run/task"."""
+        held = self.redis.zrange(self.key("leases"), 0, -1)
+        with self.redis.pipeline(transaction=False) as pipe:
+            for member in held:
+                run_id, _, task = member.partition("/")
+                pipe.hget(self.run_key(run_id, "tasks"), task)
+            packed = pipe.execute()
+        found: dict[str, list[str]] = {}
+        for member, record in zip(held, packed, strict=True):
+            if record:
+                found.setdefault(parse_record(record)["worker"], []).append(member)
+        return found
+
     def leave(self, worker: str, queues: Iterable[str]) -> None:
         """Takes a worker's slots off the queues at once, instead of when they expire."""
         self.renew(worker, 0, queues)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -100,10 +101,45 @@ def test_submit_as_json(installation, dag_file):
     assert installation.engine.run_state(json.loads(result.stdout)["run_id"]) == "queued"
 
 
-def test_submit_hands_on_parameters(installation, dag_file):
+def test_submit_hands_on_parameters(installation, tmp_path):
+    dag_file = str(tmp_path / "dag.json")
+    declared = {"params": {"day": "", "limit": 1}}
+    Path(dag_file).write_text(json.dumps({"dag": GOOD["dag"] | declared}))
     result = pydag_cli("submit", dag_file, "--param", "day=2024-05-01", "--param", "limit=10")
     head = installation.connection.hgetall(installation.engine.run_key(result.stdout.strip()))
     assert json.loads(head["params"]) == {"day": "2024-05-01", "limit": 10}
+
+
+def test_submit_refuses_a_param_that_the_dag_does_not_have(dag_file):
+    result = pydag_cli("submit", dag_file, "--param", "dya=2024-05-01")
+    assert result.exit_code == 2
+    assert "DAG nightly has no param dya (it has: none)" in result.stderr
+    assert result.stdout == ""
+
+
+def test_submit_warns_of_what_no_live_worker_can_run(installation, dag_file):
+    result = pydag_cli("submit", dag_file)
+    assert result.exit_code == 0
+    assert "Warning: task first: no live worker can run it" in result.stderr
+    assert installation.engine.run_state(result.stdout.strip()) == "queued"
+    told = pydag_cli("validate", "--live", dag_file)
+    assert told.exit_code == 0
+    assert "Warning: task first: no live worker can run it" in told.stderr
+
+
+def test_workers_lists_workers_and_coordinators(installation):
+    engine = installation.engine
+    info = {"host": "h", "slots": 2, "queues": ["python"], "imports": ["etl"], "version": "1.0"}
+    engine.register("workers", "w@h", "a", json.dumps(info), busy=1)
+    engine.register("coordinators", "c-1", "b", json.dumps({"host": "h", "writes_history": True}))
+    shown = pydag_cli("workers").stdout
+    assert [line.split() for line in shown.splitlines() if line.startswith("w@h")] == [
+        ["w@h", "h", "1/2", "python", "etl", "1.0"]
+    ]
+    assert "writes it" in shown
+    told = json.loads(pydag_cli("workers", "--json").stdout)
+    assert told["workers"][0]["info"] == info
+    assert told["coordinators"][0]["name"] == "c-1"
 
 
 def test_submit_hands_on_the_logical_date(installation, dag_file):
@@ -213,6 +249,7 @@ def test_status_as_json_has_what_is_promised(installation, dag_file):
         "worker",
         "result",
         "error",
+        "refused",
         "bytes_billed",
         "cached_from",
     }
@@ -285,8 +322,8 @@ def test_worker_becomes_a_celery_worker(executed, monkeypatch):
     assert result.exit_code == 0
     [(path, command)] = executed
     assert path == sys.executable
-    assert command[1:6] == ["-m", "celery", "-A", "workers", "worker"]
-    options = set(command[6:])
+    assert command[1:7] == ["-P", "-m", "workers", "-A", "workers", "worker"]
+    options = set(command[7:])
     assert {"--concurrency=3", "--queues=a,b", "--hostname=w1@%h"} <= options
     assert {"--task-events", "--pool=prefork", "--without-gossip", "--without-mingle"} <= options
     assert os.environ["PYDAG_WORKER_FURTHER_IMPORTS"] == "etl.steps,billing"
@@ -296,14 +333,28 @@ def test_worker_becomes_a_celery_worker(executed, monkeypatch):
 def test_worker_leaves_celerys_defaults_alone(executed):
     pydag_cli("worker")
     [(_, command)] = executed
-    assert not [o for o in command if o.startswith(("--concurrency", "--queues", "--hostname"))]
+    assert not [o for o in command if o.startswith(("--concurrency", "--queues"))]
+
+
+def test_each_worker_has_a_name_of_its_own(executed):
+    for _ in range(2):
+        pydag_cli("worker")
+    names = {o for _, command in executed for o in command if o.startswith("--hostname=worker-")}
+    assert len(names) == 2
+
+
+def test_a_queue_that_is_nearly_a_family_is_told(executed):
+    result = pydag_cli("worker", "-Q", "pyton,etl")
+    assert result.exit_code == 0
+    assert "queue pyton: is python meant?" in result.stderr
+    assert "etl" not in result.stderr
 
 
 def test_flower_hands_on_its_own_options(executed):
     result = pydag_cli("flower", "--port", "8080", "--basic-auth=me:secret")
     assert result.exit_code == 0
     [(_, command)] = executed
-    assert command[5:] == ["flower", "--address=127.0.0.1", "--port=8080", "--basic-auth=me:secret"]
+    assert command[6:] == ["flower", "--address=127.0.0.1", "--port=8080", "--basic-auth=me:secret"]
 
 
 def test_flower_that_is_not_installed(executed, monkeypatch):

@@ -47,5 +47,5 @@ def test_what_is_no_operator_is_refused():
 
 
 def test_an_unknown_operator_is_explained():
-    with pytest.raises(TaskFailed, match=r"no operator 'no.such' on this worker .*python\.call"):
+    with pytest.raises(TaskFailed, match=r"no operator 'no.such' on this worker: .*python\.call"):
         find("no.such")

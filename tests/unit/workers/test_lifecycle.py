@@ -16,6 +16,16 @@ from workers.task import Execute, Release
 HELD = Held("run", "t", 1, "push")
 
 
+class Unregistered:
+    """A member that tells nobody of itself."""
+
+    def renew(self, engine, busy):
+        pass
+
+    def leave(self, engine):
+        pass
+
+
 class Engine:
     """Remembers its calls; fails as often as it is told to."""
 
@@ -51,7 +61,7 @@ def engine(monkeypatch):
 
 @pytest.fixture
 def renewal(engine):
-    renewal = lifecycle.Renewal("w1@host", 2, ["python"])
+    renewal = lifecycle.Renewal("w1@host", 2, ["python"], Unregistered())
     renewal.start()
     wait_until(lambda: engine.renewed, "the first renewal")
     yield renewal
@@ -81,7 +91,7 @@ def test_a_worker_that_leaves_gives_its_slots_back_at_once(engine, renewal):
 
 
 def test_what_is_told_last_is_told_before_the_end(engine):
-    renewal = lifecycle.Renewal("w1@host", 2, ["python"])
+    renewal = lifecycle.Renewal("w1@host", 2, ["python"], Unregistered())
     renewal.start()
     Release.for_parent.put((HELD, Ended("dead")))
     renewal.stop()
@@ -96,7 +106,7 @@ def test_polls_hold_nothing_that_could_be_renewed(engine, monkeypatch):
 
     requests = [request("*"), request("run")]
     monkeypatch.setattr(lifecycle.worker_state, "reserved_requests", requests)
-    renewal = lifecycle.Renewal("w1@host", 2, ["python"])
+    renewal = lifecycle.Renewal("w1@host", 2, ["python"], Unregistered())
     renewal.beat()
     renewal.start()
     wait_until(lambda: engine.renewed, "it renews")

@@ -45,6 +45,10 @@ class Engine:
     def deferred_handle(self, _run, _task):
         return self.handle
 
+    def refuse(self, *refused):
+        self.refused = refused
+        return ["ok"]
+
     def results(self, _run, tasks):
         return {task: self.known[task] for task in tasks}
 
@@ -287,7 +291,11 @@ def test_what_this_worker_has_no_operator_for_is_given_back(engine):
     due(engine, "done", operator="acme.unknown")
     poll()
     assert engine.released == {}
-    assert [one.held.task for one in engine.deferred[0]] == ["done"]
+    assert engine.deferred == []
+    held, _worker, need, reason = engine.refused
+    assert [one.task for one in held] == ["done"]
+    assert need.startswith("polls:")
+    assert "no operator 'acme.unknown' on this worker" in reason
 
 
 def test_a_copy_of_a_poll_is_ignored(engine):
