@@ -8,6 +8,8 @@ PydagError
 │   ├── UnknownRun      no such run in Redis
 │   ├── SchemaMismatch  the run was written by another version's engine
 │   └── UnsafeRedis     the Redis server could lose the engine's keys
+├── RedisAway           no Redis could be reached in time
+├── RedisRefused        Redis refused the login, or a right
 ├── HistoryError        the history's database is another installation's, or another version's
 ├── LocalServiceError   a service of the embedded default did not start
 └── RunFailed           a run that was waited for ended failed or cancelled
@@ -69,6 +71,14 @@ class SchemaMismatch(EngineError):
 
 class UnsafeRedis(EngineError):
     """The Redis server is set up so that it could drop the engine's keys."""
+
+
+class RedisAway(PydagError):
+    """Redis could not be reached for as long as was waited; the message says what goes on."""
+
+
+class RedisRefused(PydagError):
+    """Redis refused the user and password of the URL, or the user lacks a right."""
 
 
 class HistoryError(PydagError):

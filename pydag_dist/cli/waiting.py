@@ -10,6 +10,7 @@ from rich.console import Console
 from pydag_dist.cli import live
 from pydag_dist.client import Run
 from pydag_dist.client.run import failure_text
+from pydag_dist.errors import RedisAway
 
 NOT_SUCCESSFUL = 1
 TIMED_OUT = 3
@@ -27,8 +28,11 @@ def wait_for(
         raise SystemExit(INTERRUPTED) from None
     except TimeoutError as error:
         click.echo(f"Error: {error}", err=True)
-        if as_json:
+        if as_json and not isinstance(error.__cause__, RedisAway):
             click.echo(json.dumps(run.snapshot().to_dict()))
+        raise SystemExit(TIMED_OUT) from None
+    except RedisAway as error:
+        click.echo(f"Error: {error}", err=True)
         raise SystemExit(TIMED_OUT) from None
     if as_json:
         click.echo(json.dumps(snapshot.to_dict()))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from pydag_dist.client.patience import PATIENCE, Patience
 from pydag_dist.client.run import BLOCK_SECONDS, Run
 from pydag_dist.dag import Dag
 from pydag_dist.dag.jsontext import dotted, faults
@@ -20,15 +21,20 @@ class Client:
 
     `url` is the installation's Redis (default: the setting `PYDAG_REDIS_URL`), `prefix` what its
     keys begin with (default: `PYDAG_KEY_PREFIX`). No connection is made before the first call;
-    calls raise redis-py's `ConnectionError` when no Redis is there.
+    a call raises `RedisAway` when no Redis is there. One that was there and is away is waited for,
+    `patience` seconds each time: a warning says so, and `RedisAway` that it was in vain.
+    `RedisRefused` if Redis doesn't take the URL's user.
     """
 
-    def __init__(self, url: str | None = None, *, prefix: str | None = None) -> None:
+    def __init__(
+        self, url: str | None = None, *, prefix: str | None = None, patience: float = PATIENCE
+    ) -> None:
         settings = load_settings()
         self._prefix = prefix or settings.key_prefix
         self._retention = settings.retention
         self._connection = connect(url or settings.redis_url, blocks=BLOCK_SECONDS)
         self._engine = Engine(self._connection, prefix=self._prefix)
+        self._patience = Patience(self._connection, patience)
 
     def submit(
         self,
@@ -54,8 +60,14 @@ class Client:
             raise PydagError(f"params of the run: {'; '.join(wrong)}")
         date = utc(logical_date)
 
+        engine = self._patience.of(
+            self._engine,
+            f"Whether run {run_id} was submitted is not known: `pydag status {run_id}` tells, as "
+            "soon as Redis is there",
+        )
+
         def send() -> bool:
-            return self._engine.submit(
+            return engine.submit(
                 run_id,
                 text,
                 dag.dag_id,
@@ -69,11 +81,11 @@ class Client:
             )
 
         send()
-        return Run(run_id, self._engine, self._connection, self._prefix, resubmit=send)
+        return Run(run_id, self._engine, self._patience, resubmit=send)
 
     def run(self, run_id: str) -> Run:
         """The run of that id; whether it exists shows at its first use."""
-        return Run(run_id, self._engine, self._connection, self._prefix)
+        return Run(run_id, self._engine, self._patience)
 
     def workers(self) -> list[Member]:
         """The live workers by name, with what they say they can do."""
@@ -93,7 +105,7 @@ class Client:
 
     def runs(self, limit: int = 50) -> list[RunSummary]:
         """The newest runs first: id, DAG, state, times and the number of tasks in each state."""
-        return self._engine.runs(limit)
+        return self._patience.of(self._engine, "").runs(limit)
 
 
 def utc(date: datetime | str | None) -> str:

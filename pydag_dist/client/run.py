@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-
-import redis
+from contextlib import contextmanager
 
 from pydag_dist.client.logs import LogLine, LogReader, follow
+from pydag_dist.client.patience import Patience
 from pydag_dist.engine import ENDED_RUN_STATES, Engine, Event, RunSnapshot, TaskSnapshot
-from pydag_dist.errors import RunFailed, UnknownRun
+from pydag_dist.errors import EngineError, RedisAway, RunFailed, UnknownRun
 
 # A blocking read is cut into pieces, so that a stream that was trimmed or restored to an earlier
 # time costs a look at the state now and then, and never a wait for ever.
@@ -25,21 +25,24 @@ class Run:
     """A run by its id; every property asks Redis anew.
 
     Raises `UnknownRun` when Redis does not have the run (never submitted, or past its retention),
-    and redis-py's errors when there is no Redis.
+    and `RedisAway` when there is no Redis for longer than the client is patient.
     """
 
     def __init__(
         self,
         run_id: str,
         engine: Engine,
-        connection: redis.Redis,
-        prefix: str,
+        patience: Patience,
         resubmit: Callable[[], object] | None = None,
     ) -> None:
         self.id = run_id
-        self._engine = engine
-        self._connection = connection
-        self._prefix = prefix
+        self._patience = patience
+        goes_on = (
+            f"Run {run_id} goes on without being watched; as soon as Redis is there: "
+            f"pydag status {run_id}, or pydag logs {run_id} -f"
+        )
+        self._engine = patience.of(engine, goes_on)
+        self._connection = patience.of(engine.redis, goes_on)
         self._resubmit = resubmit
 
     def __repr__(self) -> str:
@@ -85,8 +88,9 @@ class Run:
         cursor = "0"
         while True:
             began = time.monotonic()
-            self._state_or_resubmit()
-            snapshot = self.snapshot()
+            with self._until(deadline, timeout):
+                self._state_or_resubmit()
+                snapshot = self.snapshot()
             cost = time.monotonic() - began
             yield snapshot
             if snapshot.ended:
@@ -94,9 +98,10 @@ class Run:
             rest = math.inf if deadline is None else deadline - time.monotonic()
             if rest <= 0:
                 raise self._timed_out(snapshot.state, timeout)
-            events = self.events(cursor, timeout=min(every, rest))
-            cursor = events[-1].id if events else cursor
-            self._pause(min(rest, max(GATHER_SECONDS, 20 * cost)))
+            with self._until(deadline, timeout):
+                events = self.events(cursor, timeout=min(every, rest))
+                cursor = events[-1].id if events else cursor
+                self._pause(min(rest, max(GATHER_SECONDS, 20 * cost)))
 
     def cancel(self) -> str:
         """Stop the run: what has not started never will, what runs is told to stop.
@@ -113,7 +118,14 @@ class Run:
         With `from_task`, that task and all that is downstream of it run again, too, whether they
         succeeded or not. `EngineError` if the run has not ended, or if there is nothing to do.
         """
-        self._engine.resume(self.id, from_task or "")
+        before = self._patience.interruptions
+        try:
+            self._engine.resume(self.id, from_task or "")
+        except EngineError:
+            # Done already, if it was the answer that was lost.
+            repeated = self._patience.interruptions > before
+            if not (repeated and self.state in {"queued", "running"}):
+                raise
 
     def why(self, task: str) -> str:
         """Why that task is not running, or where it runs, or how it ended; in one sentence."""
@@ -128,17 +140,29 @@ class Run:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         cursor = "0"
-        while (state := self._state_or_resubmit()) not in ENDED_RUN_STATES:
-            rest = BLOCK_SECONDS if deadline is None else deadline - time.monotonic()
-            if rest <= 0:
-                raise self._timed_out(state, timeout)
-            events = self.events(cursor, timeout=min(rest, BLOCK_SECONDS))
-            if events:
-                cursor = events[-1].id
-                time.sleep(min(rest, GATHER_SECONDS))
+        with self._until(deadline, timeout):
+            while (state := self._state_or_resubmit()) not in ENDED_RUN_STATES:
+                rest = BLOCK_SECONDS if deadline is None else deadline - time.monotonic()
+                if rest <= 0:
+                    raise self._timed_out(state, timeout)
+                events = self.events(cursor, timeout=min(rest, BLOCK_SECONDS))
+                if events:
+                    cursor = events[-1].id
+                    time.sleep(min(rest, GATHER_SECONDS))
         if state != "success":
             raise RunFailed(failure_text(self.snapshot()))
         return state
+
+    @contextmanager
+    def _until(self, deadline: float | None, timeout: float | None) -> Iterator[None]:
+        """In here Redis is waited for until then; a `TimeoutError` says that it was in vain."""
+        try:
+            with self._patience.until(deadline):
+                yield
+        except RedisAway as error:
+            if deadline is None or time.monotonic() < deadline:
+                raise
+            raise TimeoutError(f"after {timeout:g} s: {error}") from error
 
     def _timed_out(self, state: str, timeout: float | None) -> TimeoutError:
         return TimeoutError(f"run {self.id} is {state} after {timeout:g} s, and goes on")
@@ -152,7 +176,7 @@ class Run:
                 return
 
     def _reader(self, task: str | None) -> LogReader:
-        return LogReader(self._connection, self._prefix, self.id, task)
+        return LogReader(self._connection, self._engine.prefix, self.id, task)
 
     def _state_or_resubmit(self) -> str:
         try:

@@ -6,7 +6,7 @@ Start reading at ``lua/table.lua``: states, transitions, keys and their invarian
 from pydag_dist.engine.connection import connect
 from pydag_dist.engine.engine import Engine
 from pydag_dist.engine.members import Member, Refusal, Unserved, unserved
-from pydag_dist.engine.safety import check_redis, is_passing, is_refusal
+from pydag_dist.engine.safety import address, check_redis, is_passing, is_refusal, refusal
 from pydag_dist.engine.snapshot import (
     ENDED_RUN_STATES,
     ENDED_TASK_STATES,
@@ -45,9 +45,11 @@ __all__ = [
     "RunSummary",
     "TaskSnapshot",
     "Unserved",
+    "address",
     "check_redis",
     "connect",
     "is_passing",
     "is_refusal",
+    "refusal",
     "unserved",
 ]

@@ -16,7 +16,7 @@ from pydag_dist.engine.connection import RECONNECT_SECONDS
 from pydag_dist.engine.safety import advised, is_passing, is_refusal
 
 
-class RedisAway(redis.ConnectionError):
+class NotNow(redis.ConnectionError):
     """Redis answered that it can't do a call now."""
 
 
@@ -30,7 +30,7 @@ class _Link:
         except redis.ResponseError as error:
             if is_passing(error) or is_refusal(error):
                 self.disconnect()  # type: ignore[attr-defined]
-                raise RedisAway(str(advised(error))) from error
+                raise NotNow(str(advised(error))) from error
             raise
 
 

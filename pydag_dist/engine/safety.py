@@ -6,7 +6,7 @@ from typing import Any
 
 import redis
 
-from pydag_dist.errors import UnsafeRedis
+from pydag_dist.errors import RedisRefused, UnsafeRedis
 
 # https://redis.io/docs/latest/develop/reference/eviction/: policies that never evict keys without
 # an expiry; ours get one only after their run has ended.
@@ -17,9 +17,15 @@ _OLDEST = 7
 def check_redis(client: redis.Redis) -> None:
     """Raises `UnsafeRedis` for an eviction policy or a version that the engine can't live with.
 
-    INFO is asked instead of CONFIG, which hosted Redis often forbids.
+    INFO is asked instead of CONFIG, which hosted Redis often forbids. `RedisRefused` if the URL's
+    user must not do it.
     """
-    info: Any = client.info()
+    try:
+        info: Any = client.info()
+    except redis.RedisError as error:
+        if is_refusal(error):
+            raise refusal(error, client) from None
+        raise
     policy = info.get("maxmemory_policy", "noeviction")
     if policy not in _SAFE:
         raise UnsafeRedis(
@@ -78,3 +84,24 @@ def advised(error: redis.ResponseError) -> redis.ResponseError:
     if isinstance(error, redis.exceptions.NoPermissionError):
         return type(error)(f"{error} (docs/security.md says what each part's user needs)")
     return error
+
+
+def refusal(error: redis.RedisError, client: redis.Redis) -> RedisRefused:
+    """Of an error that `is_refusal`: the sentence for people."""
+    what = "a command" if isinstance(error, redis.exceptions.NoPermissionError) else "the login"
+    return RedisRefused(
+        f"Redis at {address(client)} refused {what} ({error}): check the user and the password in "
+        "PYDAG_REDIS_URL, and what that user may do"
+    )
+
+
+def address(client: redis.Redis) -> str:
+    """The URL of a client's Redis, without its user and password."""
+    pool: Any = client.connection_pool
+    options = pool.connection_kwargs
+    if "path" in options:
+        return f"unix://{options['path']}"
+    scheme = "rediss" if issubclass(pool.connection_class, redis.SSLConnection) else "redis"
+    login = "***@" if options.get("username") or options.get("password") else ""
+    host, port = options.get("host", "localhost"), options.get("port", 6379)
+    return f"{scheme}://{login}{host}:{port}/{options.get('db', 0)}"
