@@ -91,6 +91,13 @@ class PostgresServer:
             connection.execute(f"CREATE DATABASE {name}")
         return self.url(name)
 
+    def ask_password_of(self, user: str) -> None:
+        """From now on that user needs a password, and others than `test` and it get no access."""
+        rules = f"host all test 127.0.0.1/32 trust\nhost all {user} 127.0.0.1/32 scram-sha-256\n"
+        (self._data / "pg_hba.conf").write_text(rules)
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute("SELECT pg_reload_conf()")
+
     def _answers(self) -> bool:
         with contextlib.suppress(psycopg.OperationalError), psycopg.connect(self.url()):
             return True

@@ -19,13 +19,21 @@ from celery import bootsteps
 from celery.signals import worker_shutdown, worker_shutting_down
 from celery.worker import state as worker_state
 
-from pydag_dist.engine import Engine, Held, check_redis, connect, is_passing
-from pydag_dist.errors import InvalidSettings, UnsafeRedis
+from pydag_dist.engine import Engine, Held, check_redis, connect, is_passing, is_refusal
+from pydag_dist.errors import PydagError
 from workers import modules  # noqa: F401  its processes load them
 from workers.membership import Member, choose_queues, own_queue
 from workers.outcome import Ended
 from workers.polls import POLLS
-from workers.process import PAUSE, engine, settings, until_redis_can, worker_settings
+from workers.process import (
+    FAREWELL,
+    PAUSE,
+    engine,
+    leave,
+    settings,
+    until_redis_can,
+    worker_settings,
+)
 from workers.stopping import STOP, grace
 from workers.task import Execute, Release, held_by
 
@@ -35,7 +43,6 @@ RENEW_EVERY = 3.0  # seconds; a lease lasts 15
 BEAT_EVERY = 1.0  # seconds
 EVENTS_EVERY = 0.2  # seconds
 EVENTS_A_BATCH = 500
-FAREWELL = 10.0  # seconds that the last calls to Redis may take
 HUB_STUCK = 20.0  # seconds without a beat after which the parent must not pretend to be well
 
 
@@ -57,6 +64,7 @@ class Renewal(threading.Thread):
         self._leaving = False
         self._due = 0.0
         self._stopped = False
+        self._reached = True  # by the last call
         self._dead: deque[tuple[Held, Ended]] = deque()  # tries that the engine has to hear of
         client = connect(settings().redis_url)
         self._engine = Engine(client, settings().key_prefix, source="tick")
@@ -83,6 +91,7 @@ class Renewal(threading.Thread):
 
     def leave(self, *_: Any, **__: Any) -> None:
         """No new tasks from now on; leases are renewed until the last one has ended."""
+        leave()
         self._leaving = True
         self._due = 0.0  # give the slots back at once
         Release.for_parent.put(None)
@@ -102,8 +111,9 @@ class Renewal(threading.Thread):
             if time.monotonic() >= self._due:
                 self._due = time.monotonic() + RENEW_EVERY
                 self._attempt(self._renew)
-        self._release_dead_tries(0)
-        self._attempt(self._renew)
+        if self._reached:
+            self._release_dead_tries(0)
+            self._attempt(self._renew)
 
     def _renew(self) -> None:
         beat, held = self._beat, self._held  # in this order: what is held may be newer
@@ -145,11 +155,15 @@ class Renewal(threading.Thread):
         try:
             call()
         except redis.RedisError as error:
-            if not is_passing(error):
+            if not (is_passing(error) or is_refusal(error)):
                 log.exception("the engine refused a call of this worker")
                 return True
             log.warning("Redis can't be reached now: %s", error)
+            self._reached = False
             return False
+        except Exception:
+            log.exception("this worker's call to the engine failed")
+        self._reached = True
         return True
 
 
@@ -169,7 +183,7 @@ class WorkerLease(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has 
         try:
             worker_settings()
             until_redis_can(lambda: check_redis(engine().redis))
-        except (InvalidSettings, UnsafeRedis) as error:
+        except PydagError as error:
             sys.exit(f"Error: {error}")
         queues = worker.app.amqp.queues
         choose_queues(queues, named=len(queues.consume_from) < len(queues))

@@ -23,7 +23,7 @@ from workers.errors import HostLacks, TaskFailed
 from workers.operators import Done, TaskContext, Wait
 from workers.outcome import Ended, cancelled, failed, report, storable, succeeded
 from workers.polls import POLLS, cancel, defer, params_to_keep, poll
-from workers.process import engine, until_redis_can
+from workers.process import GivenUp, engine, until_redis_can
 from workers.stopping import Stopped, not_now, stoppable
 
 INLINE = 5.0  # seconds that a remote job may hold a slot which nobody else waits for
@@ -113,7 +113,7 @@ def _obey(held: Held, claim: Claim, context: TaskContext, queue: str) -> Ended |
     except HostLacks:
         raise
     except BaseException as error:
-        if terminate_handler_fired():
+        if terminate_handler_fired() or isinstance(error, GivenUp):
             raise  # somebody ends this process: the try isn't over, and runs elsewhere
         # An exit would look like a dead child, MemoryError ends Celery's parent.
         return failed(context, error)
@@ -190,8 +190,8 @@ class Release(Task):  # type: ignore[misc]  # Celery has no types
     def in_place(self, request: Any, state: str, result: Any) -> None:
         """What Celery's tracer (in a child) or request (in the parent) reports of a try."""
         held = held_by(request)
-        if held.run == POLLS:
-            return  # what it found is reported already, and what it didn't is due again
+        if held.run == POLLS or isinstance(result, GivenUp):
+            return  # what a poll found is reported already, and what it didn't is due again
         ended = getattr(request, "pydag_ended", None) or _ended(state, result)
         if os.getpid() == self.parent_pid:
             self.for_parent.put((held, ended))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Final
@@ -259,7 +259,6 @@ def plan(
     engine: Engine,
     run_id: str,
     dag: Dag,
-    between_chunks: Callable[[], object] = lambda: None,
     durations: Mapping[str, float] | None = None,
 ) -> bool:
     """Plan a submitted run and start it. False if it is planned already or by a newer planner."""
@@ -271,7 +270,6 @@ def plan(
     for at in range(0, len(made.rows), CHUNK):
         if not engine.plan_chunk(run_id, token, made.rows[at : at + CHUNK]):
             return False
-        between_chunks()
     if not engine.plan_first(run_id, token, made.first):
         return False
     queues = sorted({task.queue for task in dag.tasks.values()})

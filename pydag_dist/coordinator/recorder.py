@@ -14,8 +14,17 @@ import redis
 from pydag_dist.coordinator.copying import copy_runs
 from pydag_dist.coordinator.rebuild import restore
 from pydag_dist.engine import Engine
-from pydag_dist.errors import HistoryError, PydagError
-from pydag_dist.history import LOST, Entry, History, batch_of, entry_id, next_entry_id, runs_in
+from pydag_dist.errors import HistoryError
+from pydag_dist.history import (
+    LOST,
+    Entry,
+    History,
+    batch_of,
+    entry_id,
+    next_entry_id,
+    refusal,
+    runs_in,
+)
 
 log = logging.getLogger(__name__)
 
@@ -61,11 +70,20 @@ class Recorder:
         """Open the database if it is there. `HistoryError` if it must not be written from here."""
         try:
             self._open()
-        except LOST as error:
+        except (redis.RedisError, *LOST) as error:
             self._wait_for(error)
 
     def _open(self) -> None:
-        database = self._history.open()
+        try:
+            database = self._history.open()
+        except LOST as error:
+            if reason := refusal(error):
+                raise HistoryError(
+                    f"the history's database {self._history.where} refuses this coordinator: "
+                    f"{reason}. Check PYDAG_DATABASE_URL, that the database exists, and that its "
+                    "user may use it and create tables there"
+                ) from None
+            raise
         self._database = f"{database} {self._history.where}"
         self._register()
 
@@ -79,7 +97,7 @@ class Recorder:
             except (redis.RedisError, *LOST) as error:
                 self._wait_for(error)
                 pause = PAUSE
-            except PydagError:
+            except HistoryError:
                 raise
             except Exception:  # a bug here must not keep runs from being planned
                 log.exception("history can't be written")

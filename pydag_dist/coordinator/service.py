@@ -10,6 +10,7 @@ import secrets
 import socket
 import threading
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
@@ -20,7 +21,7 @@ from pydag_dist.coordinator.planner import plan
 from pydag_dist.coordinator.recorder import Recorder
 from pydag_dist.coordinator.webhooks import Webhooks
 from pydag_dist.dag import Dag
-from pydag_dist.engine import Engine, check_redis, connect, is_passing
+from pydag_dist.engine import Engine, address, check_redis, connect, is_passing, is_refusal
 from pydag_dist.engine.messages import celery_config, templates
 from pydag_dist.errors import HistoryError, PydagError, SchemaMismatch, UnknownRun
 from pydag_dist.history import History
@@ -48,6 +49,8 @@ class Coordinator:
         self._redis: Any = self._engine.redis
         self._stream = self._engine.key("submissions")
         self._stopping = threading.Event()
+        self._planning: str | None = None  # the stream's entry
+        self._seen: str | None = "0"  # up to where it has read its own entries again
         self._recorder = Recorder(self._connect("coordinator"), History(settings.history_url))
         self._refused: HistoryError | None = None
         self._celery = Celery("coordinator", set_as_current=False)
@@ -64,27 +67,24 @@ class Coordinator:
     def run(self) -> None:
         """Plan, tick and write history until stopped.
 
-        Redis may come and go; it must be there at first. The database may be away at any time.
-        `HistoryError` if this coordinator must not write into it.
+        Redis and the database may come and go, also at first. `RedisRefused`, and `HistoryError` if
+        this coordinator must not write into that database.
         """
-        check_redis(self._redis)
         self._recorder.open()
-        threads = [
-            threading.Thread(target=target, name=name, daemon=True)
-            for name, target in (("pydag-tick", self._tick), ("pydag-history", self._record))
-        ]
-        for thread in threads:
-            thread.start()
+        if not self._meet():
+            return
         webhooks = Webhooks(self._connect("coordinator"), self._settings.webhooks, self._stopping)
-        threading.Thread(target=webhooks.run, name="pydag-webhooks", daemon=True).start()
+        threads = [self._start("tick", self._tick), self._start("history", self._record)]
+        self._start("webhooks", webhooks.run)
         log.info("coordinator %s is ready", self._name)
         while not self._stopping.is_set():
             try:
                 self._plan_next()
             except redis.RedisError as error:
+                self._seen = "0"  # whatever it had read when it was interrupted
                 if str(error).startswith("NOGROUP"):
                     self._create_group()
-                elif is_passing(error):
+                elif is_passing(error) or is_refusal(error):
                     log.warning("Redis can't do it now: %s", error)
                     self._stopping.wait(PAUSE)
                 else:
@@ -94,11 +94,46 @@ class Coordinator:
         if self._refused:
             raise self._refused
 
+    def _meet(self) -> bool:
+        """Wait for Redis; False if this coordinator was stopped before it came."""
+        told = ""
+        while not self._stopping.is_set():
+            try:
+                check_redis(self._redis)
+            except redis.RedisError as error:
+                if not is_passing(error):
+                    raise
+                if str(error) != told:
+                    log.warning("waiting for Redis at %s: %s", address(self._redis), error)
+                told = str(error)
+                self._stopping.wait(PAUSE)
+            else:
+                return True
+        return False
+
+    def _start(self, name: str, loop: Callable[[], None]) -> threading.Thread:
+        """A thread that runs a loop until stopped, whatever it meets: none ends in silence."""
+
+        def keep() -> None:
+            while not self._stopping.is_set():
+                try:
+                    loop()
+                except Exception:
+                    log.exception("the loop of %s met an error, and is started again", name)
+                    self._stopping.wait(PAUSE)
+
+        thread = threading.Thread(target=keep, name=f"pydag-{name}", daemon=True)
+        thread.start()
+        return thread
+
     def _tick(self) -> None:
         engine = self._connect("tick")
         told_at = 0.0
         while not self._stopping.wait(TICK_EVERY):
             try:
+                if entry := self._planning:
+                    # So that no other coordinator takes a long planning for abandoned.
+                    engine.redis.xclaim(self._stream, GROUP, self._name, 0, [entry], justid=True)
                 engine.tick()
                 if time.monotonic() - told_at > REGISTER_EVERY:
                     told_at = time.monotonic()
@@ -130,7 +165,7 @@ class Coordinator:
             self._redis.xgroup_create(self._stream, GROUP, id="0", mkstream=True)
         except redis.RedisError as error:
             # Another coordinator was quicker; or Redis is gone again, which the loop finds out.
-            if not (str(error).startswith("BUSYGROUP") or is_passing(error)):
+            if not (str(error).startswith("BUSYGROUP") or is_passing(error) or is_refusal(error)):
                 raise
 
     def _plan_next(self) -> None:
@@ -139,7 +174,11 @@ class Coordinator:
         )[1]
         entries = abandoned or self._read()
         for entry_id, fields in entries:
-            self._plan(entry_id, fields["run"])
+            self._planning = entry_id
+            try:
+                self._plan(fields["run"])
+            finally:
+                self._planning = None
             if self._engine.run_state(fields["run"]) == "queued":
                 continue  # another coordinator plans it now, and may die before it is done
             with self._redis.pipeline(transaction=True) as pipe:
@@ -148,22 +187,28 @@ class Coordinator:
                 pipe.execute()
 
     def _read(self) -> list[tuple[str, dict[str, str]]]:
+        if self._seen is not None:
+            # What was read when Redis went away, or before a restart under the same name, is this
+            # coordinator's, and nobody else looks at it before it counts as abandoned.
+            mine = self._entries(self._seen)
+            self._seen = mine[-1][0] if mine else None
+            if mine:  # without fields if it is not in the stream any more
+                return [(entry_id, fields) for entry_id, fields in mine if fields]
+        return self._entries(">", block=READ_MS)
+
+    def _entries(self, after: str, block: int | None = None) -> list[tuple[str, dict[str, str]]]:
         reply = self._redis.xreadgroup(
-            GROUP, self._name, {self._stream: ">"}, count=1, block=READ_MS
+            GROUP, self._name, {self._stream: after}, count=1, block=block
         )
         return [entry for _, entries in _streams(reply) for entry in entries]
 
-    def _plan(self, entry_id: str, run_id: str) -> None:
+    def _plan(self, run_id: str) -> None:
         try:
             dag = Dag.parse(self._engine.submitted_dag(run_id), source=run_id)
             queues = {task.queue for task in dag.tasks.values()}
             self._engine.set_templates(templates(self._celery, queues))
             self._recorder.give_back(run_id)
-            # Between chunks, so that no other coordinator takes a long planning for abandoned.
-            keep = lambda: self._redis.xclaim(  # noqa: E731
-                self._stream, GROUP, self._name, 0, [entry_id], justid=True
-            )
-            if plan(self._engine, run_id, dag, keep, self._recorder.durations(dag.dag_id)):
+            if plan(self._engine, run_id, dag, self._recorder.durations(dag.dag_id)):
                 log.info("%s: planned, %d tasks", run_id, len(dag.tasks))
         except UnknownRun:
             log.warning("%s: gone before it could be planned", run_id)

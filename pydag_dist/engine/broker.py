@@ -58,6 +58,13 @@ class SteadyConnection(Connection):
         found: type[Any] = super().get_transport_cls()  # type: ignore[no-untyped-call]
         return Transport if found is kombu_redis.Transport else found
 
+    def ensure(self, *args: Any, max_retries: int | None = None, **options: Any) -> Any:
+        """A call that is not repeated for ever: Celery sends heartbeats that way, from its loop.
+
+        There nothing would be done any more, not even an order to end, until the broker is back.
+        """
+        return super().ensure(*args, **options, max_retries=max_retries or 0)  # type: ignore[no-untyped-call,misc]
+
     def ensure_connection(self, *args: Any, **kwargs: Any) -> Any:
         """Wait until the broker is there."""
         pauses = {"interval_start": RECONNECT_SECONDS, "interval_step": 0}

@@ -7,6 +7,7 @@ from typing import Any
 import redis
 
 from pydag_dist.errors import RedisRefused, UnsafeRedis
+from pydag_dist.redis_url import RedisUrl
 
 # https://redis.io/docs/latest/develop/reference/eviction/: policies that never evict keys without
 # an expiry; ours get one only after their run has ended.
@@ -91,17 +92,22 @@ def refusal(error: redis.RedisError, client: redis.Redis) -> RedisRefused:
     what = "a command" if isinstance(error, redis.exceptions.NoPermissionError) else "the login"
     return RedisRefused(
         f"Redis at {address(client)} refused {what} ({error}): check the user and the password in "
-        "PYDAG_REDIS_URL, and what that user may do"
+        "PYDAG_REDIS_URL, and what that user may do; for the Redis of `pydag up`, type "
+        '`eval "$(pydag env)"` in this terminal.'
     )
 
 
 def address(client: redis.Redis) -> str:
-    """The URL of a client's Redis, without its user and password."""
+    """The URL of a client's Redis, without its password."""
     pool: Any = client.connection_pool
     options = pool.connection_kwargs
-    if "path" in options:
-        return f"unix://{options['path']}"
-    scheme = "rediss" if issubclass(pool.connection_class, redis.SSLConnection) else "redis"
-    login = "***@" if options.get("username") or options.get("password") else ""
-    host, port = options.get("host", "localhost"), options.get("port", 6379)
-    return f"{scheme}://{login}{host}:{port}/{options.get('db', 0)}"
+    return RedisUrl(
+        host=options.get("host", "localhost"),
+        port=options.get("port", 6379),
+        path=options.get("path", ""),
+        database=options.get("db", 0),
+        username=options.get("username"),
+        password=options.get("password"),
+        times={},
+        tls={} if issubclass(pool.connection_class, redis.SSLConnection) else None,
+    ).shown

@@ -7,6 +7,7 @@ from what is written here.
 from pydag_dist.history.batch import Batch, Entry, batch_of, entry_id, next_entry_id, runs_in
 from pydag_dist.history.database import LOST
 from pydag_dist.history.history import History, PastRun, PastTry
+from pydag_dist.history.refusal import refusal
 
 __all__ = [
     "LOST",
@@ -18,5 +19,6 @@ __all__ = [
     "batch_of",
     "entry_id",
     "next_entry_id",
+    "refusal",
     "runs_in",
 ]

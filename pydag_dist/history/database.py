@@ -21,7 +21,16 @@ LOST: Final = (sa.exc.DBAPIError, sa.exc.TimeoutError)
 
 BUSY_SECONDS: Final = 10  # that SQLite waits for another process's lock
 CONNECT_SECONDS: Final = 5
-SILENT_MS: Final = 10_000  # after which PostgreSQL's host counts as gone
+# PostgreSQL's host, and for it ours, counts as gone after 10 s without a sign of life.
+_PROBES: Final = {"keepalives_idle": 4, "keepalives_interval": 2, "keepalives_count": 3}
+_LINK: Final = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": 10_000, **_PROBES}
+# Of a session: what a writer whose host is lost leaves there must not lock rows for hours.
+_SESSION: Final = {
+    "idle_in_transaction_session_timeout": "5s",
+    "lock_timeout": "5s",
+    "tcp_user_timeout": "10s",
+    **{f"tcp_{name}": str(value) for name, value in _PROBES.items()},
+}
 # Of the lock that lets one process at a time create the tables in PostgreSQL.
 _CREATION_LOCK: Final = 7_093_241_502
 
@@ -44,15 +53,15 @@ def connect(url: str) -> sa.Engine:
         raise InvalidSettings(f"PYDAG_DATABASE_URL: {_KINDS}")
     try:
         # Which driver "postgresql" alone means depends on SQLAlchemy's version.
-        return sa.create_engine(
-            parsed.set(drivername="postgresql+psycopg"),
-            pool_pre_ping=True,
-            connect_args={"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": SILENT_MS},
+        engine = sa.create_engine(
+            parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=_LINK
         )
     except ModuleNotFoundError:
         raise InvalidSettings(
             "PYDAG_DATABASE_URL: PostgreSQL needs psycopg: pip install 'pydag-dist[postgres]'"
         ) from None
+    sa.event.listen(engine, "connect", _prepare_postgresql)
+    return engine
 
 
 _KINDS: Final = "give sqlite:////path/to/history.sqlite or postgresql://user:password@host/database"
@@ -61,6 +70,13 @@ _KINDS: Final = "give sqlite:////path/to/history.sqlite or postgresql://user:pas
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     # What was committed survives a power cut, since the stream is trimmed after it.
     connection.execute("PRAGMA synchronous = FULL")
+
+
+def _prepare_postgresql(connection: Any, _record: object) -> None:
+    with connection.cursor() as cursor:
+        for name, value in _SESSION.items():
+            cursor.execute("SELECT set_config(%s, %s, false)", (name, value))
+    connection.commit()
 
 
 def _file(engine: sa.Engine) -> Path:

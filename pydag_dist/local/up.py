@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import queue
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -26,24 +27,29 @@ class StopRequest:
     """Whether Ctrl-C was pressed, SIGTERM came, or the terminal was closed."""
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._asked = False
+        # A handler may interrupt the wait where an Event holds its lock, and then hang.
+        self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
 
     def check(self) -> None:
         """Raise `Stopped` if it was asked for."""
-        if self._event.is_set():
+        if self._asked:
             raise Stopped
 
     def wait(self, seconds: float) -> None:
         """Return after that time, or raise `Stopped` as soon as it is asked for."""
-        self._event.wait(seconds)
+        self.check()
+        with contextlib.suppress(queue.Empty):
+            self._signals.get(timeout=seconds)
         self.check()
 
     def note(self, signal_number: int, frame: FrameType | None) -> None:
         """Take note of a signal, at once the second time; a handler for `signal.signal`."""
-        del signal_number, frame
-        if self._event.is_set():
+        del frame
+        if self._asked:
             raise KeyboardInterrupt
-        self._event.set()
+        self._asked = True
+        self._signals.put(signal_number)
 
 
 @contextmanager

@@ -5,9 +5,9 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import queue
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -88,9 +88,10 @@ class Service:
 
     def serve(self) -> None:
         """Answer until SIGTERM or SIGINT."""
-        over = threading.Event()
+        # A handler may interrupt the wait where an Event holds its lock, and then hang.
+        over: queue.SimpleQueue[int] = queue.SimpleQueue()
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: over.set())
+            signal.signal(number, lambda number, _: over.put(number))
         server = grpc.server(
             ThreadPoolExecutor(THREADS, "dataproc-call"),
             handlers=[_Handlers(self._methods())],
@@ -104,7 +105,7 @@ class Service:
         server.start()
         sys.stdout.write(f"listening on {self._host}:{port}\n")
         sys.stdout.flush()
-        over.wait()
+        over.get()
         server.stop(grace=1.0).wait()
         self._runner.stop()
         self._store.close()

@@ -1,0 +1,169 @@
+"""A coordinator's loops at their worst moments: errors of all kinds, and a plan that takes long."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from pydag_dist.coordinator import Coordinator, planner, service
+from pydag_dist.coordinator.recorder import Recorder
+from pydag_dist.coordinator.webhooks import Webhooks
+from pydag_dist.engine import Engine
+from pydag_dist.settings import Settings
+from tests.cluster import call, dag
+from tests.support import wait_until
+
+
+@pytest.fixture
+def engine(redis_url: str) -> Iterator[Engine]:
+    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+        yield Engine(client, "p")
+
+
+@contextmanager
+def running(redis_url: str, home: Path, count: int = 1) -> Iterator[list[Coordinator]]:
+    """Coordinators in threads of this process; they have one name unless they get others."""
+    settings = Settings(redis_url=redis_url, key_prefix="p", home=home)
+    all_of_them = [Coordinator(settings) for _ in range(count)]
+    for number, each in enumerate(all_of_them):
+        each._name = f"c{number}"
+    threads = [threading.Thread(target=each.run) for each in all_of_them]
+    try:
+        for thread in threads:
+            thread.start()
+        yield all_of_them
+    finally:
+        for each in all_of_them:
+            each.stop()
+        for thread in threads:
+            thread.join(30)
+    assert not any(thread.is_alive() for thread in threads)
+
+
+def submit(engine: Engine, run_id: str) -> None:
+    graph = dag([call("t", "note")])
+    engine.submit(run_id, graph.to_json(), graph.dag_id)
+
+
+def wait_planned(engine: Engine, run_id: str) -> None:
+    wait_until(lambda: engine.run_state(run_id) == "running", f"{run_id} is planned")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        redis.ConnectionError("away"),
+        redis.ReadOnlyError("a replica"),
+        redis.AuthenticationError("the password is being changed"),
+        redis.exceptions.NoPermissionError("the rights are being changed"),
+    ],
+)
+def test_what_was_read_when_redis_went_away_is_read_again(
+    redis_url: str,
+    engine: Engine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: redis.RedisError,
+) -> None:
+    monkeypatch.setattr(service, "ABANDONED_MS", 1_000_000)
+    monkeypatch.setattr(service, "PAUSE", 0.01)
+    plan, errors = service.plan, iter([error, error])
+
+    def failing(*arguments: Any) -> bool:
+        for each in errors:
+            raise each
+        return plan(*arguments)
+
+    monkeypatch.setattr(service, "plan", failing)
+    with running(redis_url, tmp_path):
+        submit(engine, "r1")
+        submit(engine, "r2")
+        wait_planned(engine, "r1")
+        wait_planned(engine, "r2")
+        wait_until(lambda: engine.redis.xlen("p:submissions") == 0, "both are acknowledged")
+
+
+def test_what_a_namesake_left_is_read_at_the_start(
+    redis_url: str, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "ABANDONED_MS", 1_000_000)
+    submit(engine, "r")
+    engine.redis.xgroup_create("p:submissions", service.GROUP, id="0")
+    engine.redis.xreadgroup(service.GROUP, "c0", {"p:submissions": ">"})
+    with running(redis_url, tmp_path):
+        wait_planned(engine, "r")
+
+
+def test_a_submission_that_is_gone_from_the_stream_holds_up_nothing(
+    redis_url: str, engine: Engine, tmp_path: Path
+) -> None:
+    submit(engine, "gone")
+    engine.redis.xgroup_create("p:submissions", service.GROUP, id="0")
+    engine.redis.xreadgroup(service.GROUP, "c0", {"p:submissions": ">"})
+    engine.redis.xtrim("p:submissions", maxlen=0)
+    with running(redis_url, tmp_path):
+        submit(engine, "r")
+        wait_planned(engine, "r")
+
+
+def test_nobody_takes_over_a_run_whose_plan_takes_long(
+    redis_url: str, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "ABANDONED_MS", 1_500)
+    plan_of, begun, enough = planner.plan_of, [], threading.Event()
+
+    def slow(*arguments: Any) -> Any:
+        begun.append(arguments)
+        enough.wait(30)
+        return plan_of(*arguments)
+
+    monkeypatch.setattr(planner, "plan_of", slow)
+    with running(redis_url, tmp_path, count=2) as both:
+        looks = []
+        for each in both:
+            look = each._plan_next
+            monkeypatch.setattr(each, "_plan_next", lambda look=look: looks.append(1) or look())
+        submit(engine, "r")
+        wait_until(lambda: begun, "it is being planned")
+        wait_until(lambda: len(looks) > 10, "the other has looked for 5 s")
+        enough.set()
+        wait_planned(engine, "r")
+    assert len(begun) == 1
+
+
+def test_a_loop_that_meets_a_bug_is_started_again(
+    redis_url: str,
+    engine: Engine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Once each: ticking, webhooks and the history."""
+    monkeypatch.setattr(service, "PAUSE", 0.01)
+    for kind, name in ((Engine, "tick"), (Webhooks, "run"), (Recorder, "step")):
+        errors, found = iter([ValueError(f"a bug in {name}")]), getattr(kind, name)
+
+        def failing(self: Any, *arguments: Any, errors: Any = errors, found: Any = found) -> Any:
+            for error in errors:
+                raise error
+            return found(self, *arguments)
+
+        monkeypatch.setattr(kind, name, failing)
+    with running(redis_url, tmp_path), caplog.at_level(logging.ERROR):
+        submit(engine, "r")
+        wait_planned(engine, "r")
+        wait_until(lambda: engine.redis.hget("p:clock", "ticked"), "it ticks")
+        wait_until(lambda: engine.redis.xlen("p:history") == 0, "history is written")
+    told = [record for record in caplog.records if record.exc_info]
+    assert sorted(str(record.exc_info[1]) for record in told if record.exc_info) == [
+        "a bug in run",
+        "a bug in step",
+        "a bug in tick",
+    ]
