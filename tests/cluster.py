@@ -145,11 +145,12 @@ class Cluster:
         slots: int = 2,
         queues: Sequence[str] = QUEUES,
         wait: bool = True,
+        **env: str,
     ) -> Part:
         """Start a worker, and wait until Redis knows its slots."""
         command = ["-P", "-m", "pydag_dist", "worker", "-n", f"{name}@test", "-c", str(slots)]
         command += ["-Q", ",".join(queues), "--import", "tests.callables", "--log-level", "WARNING"]
-        part = self.start(name, command)
+        part = self.start(name, command, **env)
         if wait:
             self.wait_registered(part, queues[0])
         return part

@@ -270,7 +270,10 @@ class Recorder:
     # Trouble
 
     def _wait_for(self, error: Exception) -> None:
-        away = "Redis" if isinstance(error, redis.RedisError) else self._history.where
+        away = self._history.where
+        if isinstance(error, redis.RedisError):
+            away = "Redis"
+            self._engine.disconnect()
         if away != self._trouble:
             what = str(getattr(error, "orig", error)).partition("\n")[0]
             log.warning("history waits for %s: %s", away, what)

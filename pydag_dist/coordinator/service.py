@@ -82,6 +82,7 @@ class Coordinator:
                 self._plan_next()
             except redis.RedisError as error:
                 self._seen = "0"  # whatever it had read when it was interrupted
+                self._engine.disconnect()
                 if str(error).startswith("NOGROUP"):
                     self._create_group()
                 elif is_passing(error) or is_refusal(error):
@@ -139,6 +140,7 @@ class Coordinator:
                     told_at = time.monotonic()
                     self._register(engine)
             except redis.RedisError as error:
+                engine.disconnect()
                 log.warning("no tick: %s", error)
         with contextlib.suppress(redis.RedisError):
             engine.unregister("coordinators", self._name, self._process)

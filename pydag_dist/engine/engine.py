@@ -64,6 +64,10 @@ class Engine:
         """An engine with a connection pool of its own."""
         return cls(connect(url), prefix, source)
 
+    def disconnect(self) -> None:
+        """Make new connections from now on: where one leads nowhere, the others do, too."""
+        self.redis.connection_pool.disconnect()
+
     def _call(self, operation: str, *arguments: str | float) -> Any:
         return self._script(self.prefix, operation, self._source, *arguments)
 
