@@ -1,0 +1,76 @@
+"""A writer of the history whose link to PostgreSQL is lost between its INSERT and its COMMIT."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+import pytest
+import redis
+import sqlalchemy as sa
+
+from pydag_dist.coordinator import recorder as module
+from pydag_dist.coordinator.recorder import Recorder
+from pydag_dist.engine import Engine
+from pydag_dist.history import History
+from tests.cluster import call, dag
+from tests.link import Link
+from tests.postgres_server import PostgresServer
+from tests.support import wait_until
+
+
+def test_what_a_lost_writer_left_in_postgresql_holds_up_the_next_one_for_seconds_only(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "LEASE", 1.0)
+    client: Any = redis.Redis.from_url(redis_url, decode_responses=True)
+    engine, stopping = Engine(client), threading.Event()
+    with PostgresServer() as postgres, Link(postgres.port) as link, client:
+        url = postgres.new_database()
+        lost = History(url.replace(str(postgres.port), str(link.port)))
+        found = History(url)
+        first, second = Recorder(engine, lost), Recorder(engine, found)
+        first.open()
+        second.open()
+        while first.step():
+            pass
+        graph = dag([call("t", "note")])
+        engine.submit("r", graph.to_json(), graph.dag_id)
+        # So that its COMMIT is the first thing that does not arrive.
+        sa.event.listen(lost._db, "commit", lambda _: link.cut())
+        threading.Thread(target=first.step, daemon=True).start()
+        with found._db.connect() as connection:
+            orphans = sa.text(
+                "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' "
+                "AND pid <> pg_backend_pid() AND query LIKE 'INSERT%'"
+            )
+            wait_until(lambda: connection.scalar(orphans), "the INSERT is there, the COMMIT not")
+        with caplog.at_level(logging.WARNING):
+            writing = threading.Thread(target=second.run, args=(stopping,))
+            writing.start()
+            wait_until(lambda: client.xlen("pydag:history") == 0, "the next one has written", 60)
+            stopping.set()
+            writing.join()
+        assert found.unfinished() == ["r"]
+        assert "canceling statement due to lock timeout" in caplog.text
+        found.close()
+
+
+def test_a_session_ends_by_itself_when_its_client_is_gone() -> None:
+    with PostgresServer() as postgres, History(postgres.new_database()) as history:
+        with history._db.connect() as connection:
+            settings = {
+                name: connection.scalar(sa.text(f"SHOW {name}"))
+                for name in ("idle_in_transaction_session_timeout", "lock_timeout")
+            }
+            tcp = {
+                name: connection.scalar(sa.text(f"SHOW {name}"))
+                for name in ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_user_timeout")
+            }
+        assert settings == {"idle_in_transaction_session_timeout": "5s", "lock_timeout": "5s"}
+        assert tcp == {
+            "tcp_keepalives_idle": "4",
+            "tcp_keepalives_interval": "2",
+            "tcp_user_timeout": "10s",
+        }
