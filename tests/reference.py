@@ -101,7 +101,7 @@ class RefTask:
     deaths: int = 0
     losses: int = 0
     known: bool = False  # of a child: whether history has heard of it
-    settled: int = 0  # its last try that succeeded and was to run again all the same
+    settled: int = 0  # the last of its tries whose success, if any, does not count
 
     @property
     def waits_in(self) -> str:
@@ -118,11 +118,11 @@ class RefTask:
         self.charged = None
         self.pushes = self.told = self.deaths = self.losses = 0
 
-    def renew_again(self) -> None:
+    def renew_again(self, anew: bool) -> None:
         """Begin the try with which a resumed run goes on."""
         poisoned = self.state == "failed" and self.reason == "poison"
         over, pushes = self.began and not poisoned, self.pushes
-        if self.state == "success":
+        if anew or self.state == "success":
             self.settled = self.try_number
         self.renew_try(self.try_number + over)
         if not over:  # no two messages of a try may have the same id
@@ -278,7 +278,7 @@ class ReferenceEngine:
             not_taken = name != run.from_task and any(
                 name in run.tasks[up].skips for up in task.upstream if up not in again
             )
-            task.renew_again()
+            task.renew_again(bool(run.from_task))
             task.state = "skipped" if not_taken else "none"
             task.last_try = task.try_number + task.retries
             task.skips = ()
@@ -295,7 +295,7 @@ class ReferenceEngine:
         for child in map(run.tasks.__getitem__, run.children(name)):
             child.known = True
             if not (same_list and child.state in ("success", "skipped")):
-                child.renew_again()
+                child.renew_again(bool(run.from_task))
                 child.state, child.push = "none", None
                 child.last_try = child.try_number + child.retries
 

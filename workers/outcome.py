@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -89,10 +89,16 @@ def failed(context: TaskContext, error: BaseException) -> Ended:
     return Ended("failed", error=storable("".join(lines).strip()))
 
 
-def cancelled(context: TaskContext, handle: Handle | None = None) -> Ended:
+def cancelled(
+    context: TaskContext,
+    handle: Handle | None = None,
+    *,
+    before: Callable[[operators.RemoteOperator], object] = lambda _: None,
+) -> Ended:
     """Cancel what the try left running elsewhere; nothing there is success.
 
-    Without a `handle` it is computed.
+    Without a `handle` it is computed. `before` sees to the tries before it, which it may not have
+    come to itself.
 
     A job that has succeeded before it could be stopped is the try's success. Raises `HostLacks` if
     another worker has to do it.
@@ -101,6 +107,7 @@ def cancelled(context: TaskContext, handle: Handle | None = None) -> Ended:
         operator = operators.find(context.operator)
         if isinstance(operator, operators.RemoteOperator):
             with cancelling(), patience.limited(CANCEL_PATIENCE, call=CANCEL_CALL):
+                before(operator)
                 handle = operator.handle(context) if handle is None else handle
                 found = until_known(
                     context, partial(_stopped, operator, context, handle), CANCEL_PATIENCE

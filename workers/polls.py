@@ -19,6 +19,7 @@ from celery.exceptions import Ignore
 from pydag_dist.engine import Claim, Deferral, Due, Held
 from workers import operators, patience
 from workers.context import task_context, with_params
+from workers.earlier import left_of, settled
 from workers.errors import HostLacks, TaskFailed
 from workers.operators import Answer, Asked, Done, Pending, RemoteOperator, TaskContext, Wait
 from workers.operators.base import as_unknown
@@ -63,15 +64,10 @@ def params_to_keep(context: TaskContext) -> dict[str, Any] | None:
 
 def cancel(held: Held, claim: Claim, context: TaskContext) -> Ended:
     """Cancel what the try left running: by its handle if it was deferred, else computed again."""
-    try:
-        wait = Wait(
-            **json.loads(until_redis_can(partial(engine().deferred_handle, held.run, held.task)))
-        )
-    except (TypeError, ValueError):
-        wait = None
-    if wait is None or wait.try_number != held.try_number:
-        return cancelled(with_params(held, claim.spec, context))
-    return cancelled(_as_it_was(context, wait), wait.handle)
+    before = partial(settled, held, claim, context)
+    if (wait := left_of(held)) is None:
+        return cancelled(with_params(held, claim.spec, context), before=before)
+    return cancelled(_as_it_was(context, wait), wait.handle, before=before)
 
 
 def _as_it_was(context: TaskContext, wait: Wait) -> TaskContext:

@@ -109,7 +109,7 @@ def _obey(held: Held, claim: Claim, context: TaskContext, queue: str) -> Ended |
             return succeeded(context, answer.result)
     except Stopped:
         context.log.warning("told to stop")
-        return cancelled(context)
+        return cancelled(context, before=partial(earlier.settled, held, claim, context))
     except HostLacks:
         raise
     except BaseException as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,6 +44,7 @@ class Situation:
     needs: Sequence[str] = ()  # what workers that refused it lack
     refusals: Sequence[Refusal] = ()  # of the workers that listen to its queue
     able: Sequence[str] = ()  # workers of the queue that have not refused it
+    heard: str = ""  # of a deferred task's remote job, the last time that it was asked for
 
     @property
     def record(self) -> Mapping[str, str]:
@@ -93,11 +95,12 @@ def read_situation(engine: Engine, run_id: str, task: str) -> Situation:
         pipe.zscore(engine.key("timers"), f"poll/{run_id}/{task}")
         pipe.hget(engine.run_key(run_id, "out"), f"x/{task}")
         pipe.zscore(engine.key("leases"), f"{run_id}/{task}")
+        pipe.hget(engine.run_key(run_id, "out"), f"d/{task}")
         time, clock, run, packed, errors, skips, active, ahead, workers, *rest = pipe.execute()
     if not run:
         raise engine.unknown(run_id)
     now = time[0] * 1_000_000 + time[1]
-    messages, sharing, due, poll, expansion, lease = rest
+    messages, sharing, due, poll, expansion, lease, deferred = rest
     steady = steady_time(now, *clock)
     retry_at, poll_at, lease_until = (
         None if at is None else (now + at - steady) / 1e6 for at in (due, poll, lease)
@@ -132,7 +135,17 @@ def read_situation(engine: Engine, run_id: str, task: str) -> Situation:
         poll_at=poll_at,
         expansion=tuple(map(int, expansion.split()[:3])) if expansion else (),
         lease_until=lease_until,
+        heard=_heard(deferred),
     )
+
+
+def _heard(deferred: str | None) -> str:
+    """What a worker last heard, from "group handle"; a handle is JSON that only workers know."""
+    try:
+        wait = json.loads((deferred or "").partition(" ")[2] or "{}")
+    except ValueError:
+        return ""
+    return str(wait.get("state", "")) if isinstance(wait, dict) else ""
 
 
 def steady_time(now: int, ticked: str | None, steady: str | None) -> int:

@@ -95,8 +95,8 @@ class PlannedTask:
 class Claim:
     """What a claimed message asks for: to `run` the try, or to `cancel` what it left running.
 
-    Of the tries up to `settled` nothing can run any more: the last of them succeeded, and the
-    task is to run again all the same.
+    If the job of a try up to `settled` has succeeded, that does not count: the task is to run
+    again, since somebody resumed its run from here or from above.
     """
 
     order: Literal["run", "cancel"]

@@ -120,7 +120,9 @@ def _running(s: Situation) -> str:
 
 
 def _deferred(s: Situation) -> str:
-    text = f"waits for its remote job {_for(s, s.record)}{_try(s.record)}, and holds no slot; "
+    heard = f" (last heard: {s.heard})" if s.heard else ""
+    since = f"{_for(s, s.record)}{_try(s.record)}"
+    text = f"waits for its remote job {since}{heard}, and holds no slot; "
     if s.slots == 0:
         return f"{text}nobody asks for it, since no worker listens to its queue {s.queue}"
     if s.record["token"]:

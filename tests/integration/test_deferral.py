@@ -215,3 +215,6 @@ def test_a_claim_says_which_tries_succeeded_and_are_to_run_again(polls: Polls) -
     polls.engine.resume("r")  # what failed is no success that is to be had again
     polls.plan()
     assert settled() == 2
+    polls.engine.resume("r", from_task="a")
+    polls.plan()
+    assert settled() == 4

@@ -345,6 +345,17 @@ SENTENCES = {
             "slot; the next free slot on queue bigquery asks for it"
         ),
     ),
+    "deferred, nobody knows": (
+        situation(
+            record("deferred", started_at=micros(NOW - 5)),
+            poll_at=NOW + 4,
+            heard="BigQuery job p:US.j: notFound: Not found: Job p:US.j",
+        ),
+        (
+            "load waits for its remote job since 22:13:15, for 5 s (last heard: BigQuery job "
+            "p:US.j: notFound: Not found: Job p:US.j), and holds no slot; it is asked for in 4 s"
+        ),
+    ),
     "deferred, polled": (
         situation(record("deferred", started_at=micros(NOW - 5), token="7", worker="w1@host")),
         (

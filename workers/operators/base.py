@@ -13,12 +13,14 @@ from typing import Any, TypeVar
 import redis
 from pydantic import BaseModel, ValidationError
 
+from pydag_dist.dag.operators import is_sensor
 from workers import patience
 from workers.errors import Refused, RemoteJobLost, RemoteStateUnknown, TaskFailed
 from workers.settings import WorkerSettings
 
 CANCEL_WITHIN = 60.0  # seconds that a cancelled job gets to end
 LOST_AFTER = 900.0  # seconds of nothing but answers that say nothing of a job
+LOST_ANSWERS = 10  # at least so many of them
 _POLL, _POLL_CALL = 30.0, 20.0  # seconds of a poll in a slot, and of each of its calls
 _SHOWN = 500  # characters of an answer that says nothing, in the wait that is kept in Redis
 _CANCEL_INTERVALS = (0.1, 3.0)  # seconds between two looks at it, the first and the longest
@@ -97,11 +99,12 @@ class Wait:
     # Of a task with templates: the rendered params that polls and a cancel of this try need.
     params: dict[str, Any] | None = None
     try_number: int = 0
+    unknowns: int = 0  # how many of these there were: a clock can step, too
 
     def goes_on(self, context: TaskContext, pending: Pending, longest: float) -> None:
         """Log a state that is new, and ask less often from now on."""
         self._say(context, logging.INFO, pending.state)
-        self.unknown_since = None
+        self.unknown_since, self.unknowns = None, 0
         self.interval = min(self.interval * 1.5, longest)
 
     def is_unknown(self, context: TaskContext, error: RemoteStateUnknown) -> None:
@@ -111,7 +114,10 @@ class Wait:
             return
         now = time.time()
         self.unknown_since = self.unknown_since or now
-        if now - self.unknown_since > LOST_AFTER:
+        self.unknowns += 1
+        if now - self.unknown_since > LOST_AFTER and self.unknowns >= LOST_ANSWERS:
+            if is_sensor(context.operator):  # nothing runs that another try could meet
+                raise TaskFailed(f"for {LOST_AFTER / 60:.0f} minutes the answer was: {error}")
             raise RemoteJobLost(
                 f"nobody knows how its remote job is: for {LOST_AFTER / 60:.0f} minutes the answer "
                 f"was: {error}. No other job was started in its place. Mend what hinders the "

@@ -1,7 +1,7 @@
 -- A try's life with its worker: claim, release, renew.
 
 -- run, task, try, push, worker, its process -> the task's spec and whether to run or to cancel it,
--- then the tries up to which none left anything that matters; or why the message is to be ignored
+-- then the last of its tries whose success does not count; or why the message is to be ignored
 function OPERATIONS.claim(run, task, try, push_number, worker, process)
   local state, why = planned(run)
   if not state then return { 'no', why } end

@@ -143,7 +143,8 @@ function OPERATIONS.plan_chunk(run, token, rows)
         if row.again then
           local before = call('HGET', run_key(run, 'kept'), task)
           before = before and unpack_record(before)
-          if before and before.state == 'success' then
+          local from = call('HGET', run_key(run), 'from') or ''
+          if before and (before.state == 'success' or from ~= '') then
             call('HSET', run_key(run, 'out'), 'b/' .. task, before.try)
           end
           note(run, task, record, row.state)

@@ -103,9 +103,9 @@
 --   run:ID:out       hash    "r/task" -> result as JSON, "e/task" -> error, "s/task" -> the
 --                            downstream tasks that a branch skips, "n/task" -> into how many it
 --                            expands, "x/task" -> how far it has (expansion.lua), "d/task" -> its
---                            group and handle since it was deferred last, "b/task" -> its last try that
---                            succeeded and was to run again all the same, "w/task" -> who refused
---                            it last, and why
+--                            group and handle since it was deferred last, "b/task" -> the last of its
+--                            tries whose success, if any, does not count: it is to run again,
+--                            "w/task" -> who refused it last, and why
 --   run:ID:ready     zset    "queue/rank/task", all of score 0: lexical order is priority order
 --   run:ID:active    set     tasks that count against `processors`
 --   run:ID:work      list    "task/k state": chunks that still have to hear of an ended upstream;

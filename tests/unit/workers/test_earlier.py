@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from pydag_dist.engine import Claim, Held
 from tests.unit.workers.support import Log, context
 from workers import earlier
 from workers.errors import RemoteStateUnknown, TaskFailed
-from workers.operators import Asked, Done, Pending, RemoteOperator
+from workers.operators import Asked, Done, Pending, RemoteOperator, Wait
 from workers.outcome import cancelled
 
 SPEC = {"params": {}}
@@ -53,6 +55,7 @@ class Jobs(RemoteOperator):
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch):
     monkeypatch.setattr(earlier, "_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(earlier, "left_of", lambda _held: None)
 
 
 def settled(jobs, try_number, settled=0, *, log=None, operator="acme.x", spec=SPEC):
@@ -91,9 +94,10 @@ def test_what_succeeded_and_is_to_run_again_runs_again():
     """As after `resume --from`."""
     jobs = Jobs(t1="done", t2="done")
     assert settled(jobs, 3, settled=2) is None
-    assert jobs.cancelled == []
-    assert settled(jobs, 4, settled=2) is None
-    assert jobs.cancelled == [3]
+    assert jobs.cancelled == [2]
+    jobs = Jobs(t1="done", t2="runs")
+    assert settled(jobs, 3, settled=2) is None
+    assert jobs.jobs[2] == "stopped"
 
 
 def test_a_sensor_starts_nothing_that_could_run():
@@ -111,6 +115,15 @@ def test_what_is_unknown_is_asked_again():
     assert jobs.jobs == {1: "stopped"}
 
 
+def test_an_operator_that_raises_says_nothing_of_the_job(monkeypatch):
+    monkeypatch.setattr(earlier, "_PATIENCE", -1.0)
+    for error in (TaskFailed("not now"), KeyError("mine")):
+        jobs = Jobs(t1="runs")
+        jobs.errors = [error]
+        with pytest.raises(RemoteStateUnknown):
+            settled(jobs, 2)
+
+
 @pytest.mark.parametrize("state", ["deaf", "unknown"])
 def test_a_new_try_does_not_begin_beside_an_earlier_one(monkeypatch, state):
     monkeypatch.setattr(earlier, "_PATIENCE", -1.0)
@@ -119,6 +132,36 @@ def test_a_new_try_does_not_begin_beside_an_earlier_one(monkeypatch, state):
         jobs.errors = [RemoteStateUnknown("403", lasting=True)]
     with pytest.raises(RemoteStateUnknown):
         settled(jobs, 2)
+
+
+def test_a_try_that_was_deferred_is_found_by_what_was_kept_of_it(monkeypatch):
+    """Its params may have come from results that are others by now."""
+    kept = {2: Wait({"try": 1, "region": "r1"}, 1.0, params={"region": "r1"}, try_number=2)}
+    monkeypatch.setattr(earlier, "left_of", lambda held: kept.get(held.try_number))
+
+    class Regional(Jobs):
+        def settle(self, context, handle):
+            assert (context.params, handle["region"]) == ({"region": "r1"}, "r1")
+            self.cancelled.append(context.try_number)
+            return TaskFailed("stopped")
+
+    jobs = Regional()
+    assert settled(jobs, 3) is None
+    assert jobs.cancelled == [2]
+
+
+def test_cancelling_a_try_sees_to_those_before_it(monkeypatch):
+    """It may have been stopped while it did so."""
+    jobs = Jobs(t1="runs")
+    monkeypatch.setattr("workers.operators.find", lambda _name: jobs)
+    task = context(operator="acme.x", try_number=2)
+    before = partial(earlier.settled, Held("run", "t", 2, "push"), Claim("run", SPEC), task)
+    assert cancelled(task, before=before).outcome == "stopped"
+    assert jobs.cancelled == [1, 2]
+    jobs.errors = [RemoteStateUnknown("403", lasting=True)]
+    monkeypatch.setattr(earlier, "_PATIENCE", -1.0)
+    monkeypatch.setattr("workers.outcome.CANCEL_PATIENCE", -1.0)
+    assert cancelled(task, before=before).outcome == "dead"
 
 
 def test_params_are_those_of_the_earlier_try():

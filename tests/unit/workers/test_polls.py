@@ -140,6 +140,7 @@ def test_what_has_ended_is_released_and_the_rest_given_back_in_one_call(engine):
         "unknown_since": None,
         "params": None,
         "try_number": 0,
+        "unknowns": 0,
     }
     assert json.loads(unknown.handle)["interval"] == 2.0
     assert lines(engine, "pending") == ["RUNNING"]
@@ -166,6 +167,7 @@ def test_a_job_that_nobody_can_tell_of_for_long_ends_its_task_with_its_try(
     poll()
     ((given,),) = engine.deferred
     monkeypatch.setattr("workers.operators.base.LOST_AFTER", 0.0)
+    monkeypatch.setattr("workers.operators.base.LOST_ANSWERS", 2)
     engine.due = [Due(given.held, engine.due[0].spec, given.handle)]
     poll()
     outcome, _, error, *_ = engine.released[answer]
