@@ -73,6 +73,27 @@ class Settings(BaseSettings):
         return (init_settings, env_settings, InitSettingsSource(settings_cls, table))
 
 
+# Those of a worker (workers/settings.py), and what the parts tell each other.
+WORKER_SETTINGS = (
+    "connections", "connection", "project", "location", "spark", "stores", "databases", "imports",
+    "queues", "further_imports",
+)  # fmt: skip
+_ELSEWHERE = ("PYDAG_CONFIG", "PYDAG_REDIS_PASSWORD")  # the file; docker-compose.yaml
+_ANYTHING = ("PYDAG_TEST_", "PYDAG_SECRET_")
+
+
+def unknown_variables() -> list[str]:
+    """A sentence for each ``PYDAG_*`` variable of this process that no part reads."""
+    known = {f"PYDAG_{name}".upper() for name in Settings.model_fields}
+    known |= {f"PYDAG_WORKER_{name}".upper() for name in WORKER_SETTINGS} | {*_ELSEWHERE}
+    told = []
+    for name in sorted(os.environ):
+        if name.startswith("PYDAG_") and not name.startswith(_ANYTHING) and name not in known:
+            near = get_close_matches(name, sorted(known), n=1)
+            told.append(f"nobody reads {name}" + (f": is {near[0]} meant?" if near else ""))
+    return told
+
+
 def load_settings() -> Settings:
     """The settings of this process; `InvalidSettings` names every wrong one."""
     try:

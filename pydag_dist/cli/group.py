@@ -10,7 +10,7 @@ import redis
 
 from pydag_dist.errors import PydagError
 from pydag_dist.redis_url import RedisUrl
-from pydag_dist.settings import load_settings
+from pydag_dist.settings import load_settings, unknown_variables
 
 MISUSE = 2  # also click's exit code for wrong options
 
@@ -25,6 +25,8 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an expected error becomes its message and exit code 2."""
+        for told in unknown_variables():
+            click.echo(f"Warning: {told}", err=True)
         try:
             return super().invoke(ctx)
         except PydagError as error:

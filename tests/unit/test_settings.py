@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pydag_dist.errors import InvalidSettings
-from pydag_dist.settings import load_settings
+from pydag_dist.settings import WORKER_SETTINGS, load_settings, unknown_variables
 
 URL = "https://example.org/hooks/T0KEN?key=x"
 
@@ -100,3 +100,20 @@ def test_secrets_are_not_shown(monkeypatch):
     monkeypatch.setenv("PYDAG_DATABASE_URL", "postgresql://u:S3CRET@h/d")
     monkeypatch.setenv("PYDAG_WEBHOOKS", '{"a": "https://h/S3CRET"}')
     assert "S3CRET" not in repr(load_settings())
+
+
+def test_a_variable_that_nobody_reads_is_told(monkeypatch):
+    assert unknown_variables() == []
+    monkeypatch.setenv("PYDAG_WORKER_IMPORT", "etl")
+    monkeypatch.setenv("PYDAG_REDISURL", "redis://h")
+    monkeypatch.setenv("PYDAG_WORKER_IMPORTS", "etl")
+    assert unknown_variables() == [
+        "nobody reads PYDAG_REDISURL: is PYDAG_REDIS_URL meant?",
+        "nobody reads PYDAG_WORKER_IMPORT: is PYDAG_WORKER_IMPORTS meant?",
+    ]
+
+
+def test_every_setting_of_a_worker_is_known():
+    from workers.settings import WorkerSettings
+
+    assert {*WORKER_SETTINGS} == {*WorkerSettings.model_fields, "queues", "further_imports"}
