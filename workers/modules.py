@@ -65,10 +65,11 @@ class Modules:
         self._looked = time.monotonic()
         self._note_files()
         changed = sorted(file for file, stamp in self._files.items() if _stamp(file) != stamp)
-        if not changed and not self._problems:
+        if not changed:
+            for name in list(self._problems):
+                self._import(name)
             return
-        if changed:
-            log.warning("%s changed: its modules are loaded anew", ", ".join(changed))
+        log.warning("%s changed: its modules are loaded anew", ", ".join(changed))
         for name, _ in list(self._theirs()):
             del sys.modules[name]
         self._files.clear()
@@ -111,11 +112,8 @@ class Modules:
             for name, module in list(sys.modules.items())
             if isinstance(file := getattr(module, "__file__", None), str)
         ]
-        roots = {
-            _root(file)
-            for name, file in loaded
-            if name in self._tops and not _is_library(Path(file))
-        }
+        tops = [sys.modules[top] for top in self._tops if top in sys.modules]
+        roots = {root for top in tops for root in _roots(top) if not _is_library(root)}
         for name, file in loaded:
             top = name.partition(".")[0]
             path = Path(file)
@@ -127,10 +125,12 @@ class Modules:
                 yield name, file
 
 
-def _root(file: str) -> Path:
-    """The folder of the path from which a top-level module came."""
-    path = Path(file)
-    return path.parent.parent if path.name.startswith("__init__.") else path.parent
+def _roots(top: ModuleType) -> list[Path]:
+    """The folders of the path from which a top-level module came."""
+    if hasattr(top, "__path__"):  # a package; one without a file may be in several
+        return [Path(folder).parent for folder in top.__path__]
+    file = getattr(top, "__file__", None)  # a built-in one has none
+    return [Path(file).parent] if file else []
 
 
 def _is_library(path: Path) -> bool:

@@ -159,7 +159,7 @@ def poll(queue: str, group: str, push: str, worker: str) -> None:
 
 def _give_back(group: str, held: list[Held], error: HostLacks, worker: str) -> None:
     log.warning("polls of %s are given back: %s", group, error)
-    refuse = partial(engine().refuse, held, worker, f"polls:{group}", str(error))
+    refuse = partial(engine().refuse, held, worker, f"polls:{group}", storable(str(error)))
     until_redis_can(refuse)
 
 

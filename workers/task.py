@@ -150,7 +150,8 @@ def _execute(held: Held, claim: Claim, context: TaskContext, queue: str) -> Done
 def _give_back(held: Held, context: TaskContext, error: HostLacks, worker: str) -> Retry | Ignore:
     """Let another worker run the try."""
     context.log.warning("given back by %s: %s", worker, error)
-    (answer,) = until_redis_can(partial(engine().refuse, [held], worker, error.need, str(error)))
+    need, why = error.need or "other:unnamed", storable(str(error))
+    (answer,) = until_redis_can(partial(engine().refuse, [held], worker, need, why))
     if answer == "ok":
         return Retry(f"given back: {error}")
     return Ignore(f"{held.run}/{held.task}: {answer}")

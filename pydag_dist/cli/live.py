@@ -102,6 +102,7 @@ def render(snapshot: RunSnapshot, rows: float) -> RenderableType:
         for heading, cells in (
             ("billed", [billed(chosen[name].bytes_billed) for name in order]),
             ("cached from", [chosen[name].cached_from or "" for name in order]),
+            ("given back by", [chosen[name].refused or "" for name in order]),
         )
         if any(cells)
     }

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.cluster import ROOT, Cluster, Part, call
+from tests.local_bigquery import PROJECT, LocalBigQuery
 from tests.support import wait_until
 
 
@@ -153,3 +157,38 @@ def test_a_module_that_is_not_there_is_told_at_the_start(cluster: Cluster) -> No
     assert worker.wait() == 2
     assert "Error: module nosuchmod can't be imported: ModuleNotFoundError" in worker.text()
     assert "Traceback" not in worker.text()
+
+
+def test_polls_and_cancels_go_to_a_worker_that_knows_the_connection(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with LocalBigQuery(tmp_path) as bigquery:
+        monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", bigquery.url)
+        monkeypatch.setenv("PYDAG_WORKER_PROJECT", PROJECT)
+        cluster.coordinator()
+        start_worker(cluster, "without", queue="bigquery")
+        lake = json.dumps({"LAKE": {"project": PROJECT}})
+        start_worker(cluster, "with", queue="bigquery", PYDAG_WORKER_CONNECTIONS=lake)
+        params = {"sql": "SELECT 1", "connection": "LAKE"}
+        query = {"operator": "bigquery.query", "params": params}
+        bigquery.fault(method="run", count=4, delay=8)
+        ends = cluster.submit([query | {"task_id": f"q{i}"} for i in range(4)])
+        snapshot = cluster.wait_ended(ends)
+        assert snapshot.counts == {"success": 4}
+        bigquery.fault(method="run", count=None, delay=300)
+        stays = cluster.submit([query | {"task_id": f"q{i}"} for i in range(4)])
+        wait_until(
+            lambda: cluster.engine.snapshot(stays.id).counts == {"deferred": 4}, "all wait", 60
+        )
+        refused = {"polls:bigquery.query:LAKE", "connection:LAKE"}
+        wait_until(
+            lambda: {r.need for r in cluster.engine.refusals("bigquery")} & refused, "it refuses"
+        )
+        cluster.engine.cancel(stays.id)
+        assert cluster.wait_ended(stays).counts == {"cancelled": 4}
+        for run in (ends, stays):
+            records = [cluster.record(run.id, f"q{i}") for i in range(4)]
+            assert {(r["try"], r["deaths"], r["losses"]) for r in records} == {("1", "0", "0")}
+        jobs = bigquery.journal()
+        assert len({job["id"] for job in jobs}) == len(jobs) == 8
+        cluster.assert_nothing_left([ends, stays])
