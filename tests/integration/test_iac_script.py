@@ -200,3 +200,13 @@ def test_a_connection_that_impersonates_is_refused(task):
     account = "loader@p.iam.gserviceaccount.com"
     with pytest.raises(TaskFailed, match=f"impersonates {account}, which an iac script"):
         execute(task("pass", connections={"GCP": {"impersonate": account}}))
+
+
+def test_a_parameter_outside_of_quotes_is_no_code(task):
+    log = Log()
+    execute(task("print({workers} + 1, '{workers}')", {"workers": "2"}, log))
+    assert log.lines == ["3 2"]
+    with pytest.raises(TaskFailed) as failed:
+        execute(task("print({workers})", {"workers": "os.environ"}))
+    assert "parameter workers is filled into code in line 9: outside of quotes" in str(failed.value)
+    assert "Traceback" not in str(failed.value)

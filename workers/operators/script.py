@@ -15,7 +15,7 @@ from workers.operators.bigquery import Query, Statement, query_parameters
 from workers.operators.bigquery_job import Place
 from workers.operators.dataproc_job import JobSpec, SubmitJob
 from workers.scripts import iac, store
-from workers.scripts.fill import check_safe_in_python, fill
+from workers.scripts.fill import check_safe_in_python, fill, marked
 from workers.scripts.params import ScriptParams, resolve
 
 _QUERY_PARAMETER = re.compile(r"(?<!@)@([A-Za-z_]\w*)")
@@ -31,7 +31,8 @@ class BigQueryScript(Query):
     def statement(self, context: TaskContext) -> Statement:
         """A task's query."""
         params = resolve(context.params, context.settings)
-        sql = _filled(context, script_path(context), params)
+        path = script_path(context)
+        sql = fill(_text(context, path, params), params.values, script=path.path)
         values = _referenced(sql, params.values)
         return Statement(sql, {"query_parameters": query_parameters(values)})
 
@@ -71,7 +72,8 @@ class IacScript(Operator):
         path = script_path(context)
         params = resolve(context.params, context.settings)
         check_safe_in_python(params.given, script=path.path)
-        iac.run(context, path.name, _filled(context, path, params), params.connection)
+        text = marked(_text(context, path, params), params.values, script=path.path)
+        iac.run(context, path.name, text, params.connection)
 
 
 def script_path(context: TaskContext) -> ScriptPath:
@@ -82,7 +84,7 @@ def script_path(context: TaskContext) -> ScriptPath:
         raise TaskFailed(f"script of task {context.task_id}: {error}") from None
 
 
-def _filled(context: TaskContext, path: ScriptPath, params: ScriptParams) -> str:
+def _text(context: TaskContext, path: ScriptPath, params: ScriptParams) -> str:
     text = store.text(context, path, params.connection)
     for name, key_file in params.key_files.items():
         if not key_file and f"{{{name}}}" in text:
@@ -90,7 +92,7 @@ def _filled(context: TaskContext, path: ScriptPath, params: ScriptParams) -> str
                 f"script {path} wants the key file of connection {params.connection}, which has "
                 f"none: set key_file in [worker.connections.{params.connection}]"
             )
-    return fill(text, params.values, script=path.path)
+    return text
 
 
 def _referenced(sql: str, values: Mapping[str, Any]) -> dict[str, Any]:

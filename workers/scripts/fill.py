@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from workers.errors import TaskFailed
@@ -15,11 +17,40 @@ _BEYOND_A_NAME = re.compile(r"[.\[\]!:]")
 _UNSAFE_IN_PYTHON = re.compile(r"[^\w .,:/@=+~-]")
 
 
+@dataclass(frozen=True)
+class Marked:
+    """A Python text in which marks stand for parameters, which are filled in once it is parsed."""
+
+    text: str
+    shown: str  # as it stands in the script, for tracebacks
+    marks: dict[str, tuple[str, Any]]  # mark -> name and value of a parameter
+
+
 def fill(text: str, values: Mapping[str, Any], *, script: str) -> str:
     """`text` with ``{name}`` replaced by `values`, and ``{{``, ``}}`` by braces.
 
     Raises `TaskFailed` naming `script` with all its wrong placeholders and missing parameters.
     """
+    return _filled(text, values, script, lambda _, value: str(value))
+
+
+def marked(text: str, values: Mapping[str, Any], *, script: str) -> Marked:
+    """Likewise of a Python text, with marks that nobody can have written for the parameters."""
+    marks: dict[str, tuple[str, Any]] = {}
+    secret = secrets.token_hex(8)
+
+    def mark(name: str, value: Any) -> str:
+        made = f"pydag_{secret}_{len(marks)}_"
+        marks[made] = name, value
+        return made
+
+    made = _filled(text, values, script, mark)
+    return Marked(made, _filled(text, values, script, lambda name, _: f"{{{name}}}"), marks)
+
+
+def _filled(
+    text: str, values: Mapping[str, Any], script: str, show: Callable[[str, Any], str]
+) -> str:
     wrong: list[str] = []
     missing: dict[str, None] = {}
 
@@ -30,9 +61,9 @@ def fill(text: str, values: Mapping[str, Any], *, script: str) -> str:
         if name is None or not name or name.isdigit() or _BEYOND_A_NAME.search(name):
             wrong.append(f"{token!r} in line {text.count(chr(10), 0, match.start()) + 1}")
         elif name in values:
-            return str(values[name])
+            return show(name, values[name])
         elif f"*{name}" in values:  # a variable: pyDag's own texts say {*name}
-            return str(values[f"*{name}"])
+            return show(name, values[f"*{name}"])
         else:
             missing[name] = None
         return token

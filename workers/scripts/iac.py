@@ -16,6 +16,7 @@ from typing import IO, cast
 
 from workers.errors import TaskFailed
 from workers.operators.base import TaskContext
+from workers.scripts.fill import Marked
 
 # What a script may know of the worker: no variable with a secret is among these.
 _PASSED_ON = (
@@ -26,19 +27,21 @@ _PASSED_ON = (
     "STORAGE_EMULATOR_HOST",
     "DATAPROC_EMULATOR_HOST",
 )
+# The text that is run has marks in it, so that columns differ from the script's.
+_PLAIN = ("-X", "no_debug_ranges")
 # Isolated: neither the script's directory nor PYTHON* variables decide what is imported.
-_COMMAND = (sys.executable, "-I", "-u", "-X", "utf8", "-m", "workers.scripts.iac_child")
+_COMMAND = (sys.executable, "-I", "-u", "-X", "utf8", *_PLAIN, "-m", "workers.scripts.iac_child")
 _CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
 _LAST_LINES = 20
 _DRAIN = 5.0  # seconds for output after the process has ended
 
 
-def run(context: TaskContext, name: str, text: str, connection: str | None) -> None:
+def run(context: TaskContext, name: str, text: Marked, connection: str | None) -> None:
     """Execute `text`, whose class `name` does the work; `TaskFailed` unless it exits with 0.
 
     However this call ends, no process of the script is left behind.
     """
-    request = json.dumps({"text": text, "name": name, "parent": os.getpid()})
+    request = json.dumps({**vars(text), "name": name, "parent": os.getpid()})
     with tempfile.TemporaryDirectory(prefix="pydag-iac-") as directory:
         process = subprocess.Popen(
             _COMMAND,

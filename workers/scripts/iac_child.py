@@ -1,4 +1,4 @@
-"""The process of one iac script: ``{"text", "name", "parent"}`` on stdin, output to stdout.
+"""The process of one iac script: a `Marked` text, name and parent on stdin, output to stdout.
 
 The script's text has a class named like the script, which is constructed with a logger and then
 told to `run_script`. Exit status 0 is success; an exception's traceback and 1 is failure.
@@ -11,10 +11,11 @@ import linecache
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workers.orphans import die_with_parent
+from workers.scripts.python_text import CodeRefused, parsed
 
 # pyDag's loggers take the number of a message; its scripts use these.
 _MESSAGES = {
@@ -57,19 +58,21 @@ def main() -> None:
 
         local_transport.redirect()
     try:
-        run(request["name"], request["text"])
+        run(request["name"], request["text"], request["shown"], request["marks"])
+    except CodeRefused as error:
+        sys.exit(str(error))
     except Exception:  # noqa: BLE001  the script's own, whatever it is
         # The interpreter would not find the lines of a text that is no file.
         traceback.print_exc()
         sys.exit(1)
 
 
-def run(name: str, text: str) -> None:
-    """Execute a script's text and its class."""
+def run(name: str, text: str, shown: str, marks: Mapping[str, tuple[str, Any]]) -> None:
+    """Execute a script's text and its class; tracebacks have the lines of `shown`."""
     file = f"{name}.iac"
-    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+    linecache.cache[file] = (len(shown), None, shown.splitlines(keepends=True), file)
     namespace: dict[str, Any] = {"__name__": name, "__file__": file}
-    exec(compile(text, file, "exec"), namespace)  # noqa: S102  of a store that the worker trusts
+    exec(compile(parsed(text, file, marks), file, "exec"), namespace)  # noqa: S102  of a store that the worker trusts
     if not isinstance(script := namespace.get(name), type):
         sys.exit(f"{file} has no class {name}")
     script(ScriptLogger()).run_script()

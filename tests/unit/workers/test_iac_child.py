@@ -19,7 +19,7 @@ class create:
 
 
 def test_the_class_named_like_the_script_runs(capsys):
-    run("create", TEXT)
+    run("create", TEXT, TEXT, {})
     assert capsys.readouterr().out.splitlines() == [
         "creating cluster c1 in project p, region r",
         "cluster c1 was created",
@@ -31,7 +31,7 @@ def test_the_class_named_like_the_script_runs(capsys):
 
 def test_a_script_without_its_class_says_so():
     with pytest.raises(SystemExit, match=r"other\.iac has no class other"):
-        run("other", TEXT)
+        run("other", TEXT, TEXT, {})
 
 
 def test_a_logger_may_be_told_to_raise(capsys):
