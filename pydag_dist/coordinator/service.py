@@ -74,8 +74,11 @@ class Coordinator:
         if not self._meet():
             return
         webhooks = Webhooks(self._connect("coordinator"), self._settings.webhooks, self._stopping)
-        threads = [self._start("tick", self._tick), self._start("history", self._record)]
-        self._start("webhooks", webhooks.run)
+        threads = [
+            self._start("tick", self._tick),
+            self._start("history", self._record),
+            self._start("webhooks", webhooks.run),
+        ]
         log.info("coordinator %s is ready", self._name)
         while not self._stopping.is_set():
             try:

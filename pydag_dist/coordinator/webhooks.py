@@ -1,21 +1,26 @@
-"""Webhooks: whoever a DAG names is told how its runs ended."""
+"""Webhooks: whoever a DAG names is told how its runs ended.
+
+One thread decides who is called next; each call has a thread of its own and a hard end. So that
+no author's receivers hold up those of others, a receiver (a host) has few calls at a time and few
+that wait, and what was never tried comes before what is tried again.
+"""
 
 from __future__ import annotations
 
-import http.client
 import json
 import logging
 import queue
 import threading
-import urllib.error
-import urllib.request
+import time
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import redis
 
-from pydag_dist.dag.fields import MAX_HOOKS
+from pydag_dist.coordinator.posting import Post
 from pydag_dist.engine import ENDED_RUN_STATES, Engine
 from pydag_dist.engine.snapshot import seconds
 from pydag_dist.errors import UnknownRun
@@ -24,12 +29,45 @@ log = logging.getLogger(__name__)
 
 TRIES: Final = 10
 FIRST_DELAY: Final = 1.0  # seconds after the first try; doubled after each
-TIMEOUT: Final = 10.0  # seconds in which a receiver has to answer
-LEASE: Final = MAX_HOOKS * TIMEOUT + 10  # seconds after which another coordinator tells it
-PARALLEL: Final = 4  # runs told at a time: a slow receiver must not hold up the others
+TIMEOUT: Final = 5.0  # seconds of a call, from the look-up of the name to the end of the answer
+LEASE: Final = 60.0  # seconds after which another coordinator tells what this one has taken
+PARALLEL: Final = 16  # calls at a time
+THREADS: Final = 64  # with those that are late and still wait for their host's address
+OF_RECEIVER: Final = 2  # calls to one receiver at a time
+WAITING: Final = 20  # calls to one receiver that wait; further runs are put off
+MOST_RUNS: Final = 500  # that are told at a time
+TAKEN: Final = 200  # runs of one look
+PUT_OFF: Final = 30.0  # seconds
 EVERY: Final = 1.0  # seconds between two looks
 UNTIL_ENDED: Final = 60.0  # seconds until a resumed run is looked at again
 FAILED_SHOWN: Final = 20  # failed tasks in a message
+ERROR_SHOWN: Final = 1_000  # characters of each one's error
+
+_REMEMBERED: Final = 10_000  # runs of which it is known who was told
+
+
+@dataclass(eq=False)
+class _Run:
+    """A run that is told."""
+
+    run_id: str
+    tries: int  # before this one
+    ended_at: str
+    told: set[str]  # hooks that need not be told of this end again
+    hooks: list[str]
+    leased_until: float
+    left: int = 0  # calls that have not ended
+    body: bytes | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass(eq=False)
+class _Call:
+    run: _Run
+    hook: str
+    url: str
+    receiver: str
+    post: Post | None = None
 
 
 class Webhooks:
@@ -43,62 +81,177 @@ class Webhooks:
         self._engine = engine
         self._named = named
         self._stopping = stopping
-        self._free = threading.Semaphore(PARALLEL)
+        self._runs: dict[str, _Run] = {}
+        self._waiting: list[_Call] = []
+        self._running: list[_Call] = []
+        self._late: list[Post] = []  # given up, and not gone yet
+        self._served: OrderedDict[str, float] = OrderedDict()  # receiver -> when it was called last
+        self._woken: queue.SimpleQueue[None] = queue.SimpleQueue()
         # Run -> when it ended, and the hooks that need not be told of that again.
-        self._told: dict[str, tuple[str, set[str]]] = {}
+        self._told: OrderedDict[str, tuple[str, set[str]]] = OrderedDict()
 
     def run(self) -> None:
-        """Tell hooks until stopped."""
-        while not self._stopping.is_set():
-            self._free.acquire()
+        """Tell hooks until stopped; calls that have begun may end."""
+        looked = 0.0
+        while not self._stopping.is_set() or self._running:
             try:
-                taken = self._engine.take_webhook(LEASE)
+                if not self._stopping.is_set() and time.monotonic() - looked >= EVERY:
+                    looked = time.monotonic()
+                    self._take()
+                self._call()
+                self._settle()
             except redis.RedisError as error:
                 log.warning("no webhooks: %s", error)
-                taken = None
-            if taken:
-                threading.Thread(target=self._tell, args=taken, daemon=True).start()
-            else:
-                self._free.release()
                 self._stopping.wait(EVERY)
+            except Exception:
+                log.exception("no webhooks for a while")
+                self._stopping.wait(EVERY)
+            self._sleep()
+        for run in self._runs.values():
+            self._put_off(run.run_id, 0)
 
-    def _tell(self, run_id: str, tries: int) -> None:
+    def _sleep(self) -> None:
         try:
-            self._tell_all(run_id, tries)
-        except UnknownRun:
-            self._engine.webhook_done(run_id)
-        except redis.RedisError as error:
-            log.warning("%s: its webhooks come later: %s", run_id, error)
-        except Exception:
-            log.exception("%s: its webhooks come later", run_id)
-        finally:
-            self._free.release()
+            self._woken.get(timeout=min(EVERY, 0.2))
+            while True:
+                self._woken.get_nowait()
+        except queue.Empty:
+            return
 
-    def _tell_all(self, run_id: str, tries: int) -> None:
+    def _take(self) -> None:
+        now = time.monotonic()
+        for run in self._runs.values():
+            if run.leased_until - now < LEASE / 2:
+                self._engine.webhook_later(run.run_id, LEASE)
+                run.leased_until = now + LEASE
+        for _ in range(TAKEN):
+            if len(self._runs) >= MOST_RUNS or not (taken := self._engine.take_webhook(LEASE)):
+                return
+            run_id, tries = taken
+            try:
+                self._begin(run_id, tries)
+            except UnknownRun:
+                self._engine.webhook_done(run_id)
+            except (ValueError, TypeError, KeyError) as error:
+                log.error("%s: its webhooks can't be told: %s", run_id, error)  # noqa: TRY400
+
+    def _begin(self, run_id: str, tries: int) -> None:
+        if run_id in self._runs:
+            return  # it took longer than its lease
         head = self._engine.run_head(run_id)
         if head["state"] not in ENDED_RUN_STATES:
             self._engine.webhook_later(run_id, UNTIL_ENDED)
             return
         dag = json.loads(self._engine.submitted_dag(run_id))
         hooks = dag.get("on_success" if head["state"] == "success" else "on_failure", [])
-        body = json.dumps(self._message(run_id, head)).encode()
         ended_at, told = self._told.get(run_id, ("", set()))
         if ended_at != head["ended_at"]:
             told = set()
             self._told[run_id] = head["ended_at"], told
-        told.update(
-            hook for hook in hooks if hook not in told and self._is_told(run_id, hook, body)
-        )
-        missing = [_shown(hook) for hook in hooks if hook not in told]
-        if missing and tries + 1 < TRIES:
-            self._engine.webhook_later(run_id, FIRST_DELAY * 2**tries)
+            if len(self._told) > _REMEMBERED:
+                self._told.popitem(last=False)
+        until = time.monotonic() + LEASE
+        run = _Run(run_id, tries, head["ended_at"], told, hooks, until)
+        calls = [call for hook in hooks if hook not in told and (call := self._called(run, hook))]
+        waiting = Counter(call.receiver for call in self._waiting)
+        if any(waiting[call.receiver] >= WAITING for call in calls):
+            self._put_off(run_id, PUT_OFF)
             return
-        if missing:
-            log.error("%s: gave up %s after %d tries", run_id, ", ".join(missing), TRIES)
-        self._told.pop(run_id, None)
-        # A run that was resumed and has ended again meanwhile is due again.
-        if self._engine.run_head(run_id).get("ended_at") == head["ended_at"]:
-            self._engine.webhook_done(run_id)
+        run.left = len(calls)
+        self._runs[run_id] = run
+        self._waiting += calls
+        if not calls:
+            self._end(run)
+
+    def _called(self, run: _Run, hook: str) -> _Call | None:
+        url = hook if "://" in hook else self._named.get(hook)
+        if url is None:
+            log.error(
+                "%s: no webhook is named %s: add it to PYDAG_WEBHOOKS of the coordinators",
+                run.run_id,
+                hook,
+            )
+            run.told.add(hook)
+            return None
+        return _Call(run, hook, url, (urlsplit(url).hostname or "").rstrip("."))
+
+    def _put_off(self, run_id: str, delay: float) -> None:
+        """A try that was none."""
+        try:
+            self._engine.webhook_put_off(run_id, delay)
+        except redis.RedisError as error:
+            log.warning("%s: its webhooks come later: %s", run_id, error)
+
+    def _call(self) -> None:
+        """Begin calls: first tries first, of these to the receiver that was served longest ago."""
+        self._late = [post for post in self._late if not post.has_ended]
+        busy = Counter(call.receiver for call in self._running)
+        while (
+            not self._stopping.is_set()
+            and len(self._running) < PARALLEL
+            and len(self._running) + len(self._late) < THREADS
+        ):
+            free = [call for call in self._waiting if busy[call.receiver] < OF_RECEIVER]
+            if not free:
+                return
+            call = min(free, key=lambda c: (c.run.tries > 0, self._served.get(c.receiver, 0.0)))
+            self._waiting.remove(call)
+            self._served.pop(call.receiver, None)
+            self._served[call.receiver] = time.monotonic()
+            if len(self._served) > _REMEMBERED:
+                self._served.popitem(last=False)
+            busy[call.receiver] += 1
+            call.post = Post(call.url, lambda run=call.run: self._body(run), self._wake)  # type: ignore[misc]
+            self._running.append(call)
+            call.post.start(TIMEOUT)
+
+    def _wake(self) -> None:
+        self._woken.put(None)
+
+    def _settle(self) -> None:
+        """Hear of calls that have ended, or whose time is over."""
+        for call in list(self._running):
+            post = call.post
+            assert post is not None  # noqa: S101  it was begun
+            reason = post.error
+            if not post.has_ended:
+                if not post.is_late:
+                    continue
+                reason = f"no answer in {TIMEOUT:g} s"
+                post.stop()
+                self._late.append(post)
+            self._running.remove(call)
+            if reason:
+                shown = _shown(call.hook)
+                log.warning("%s: webhook %s: %s", call.run.run_id, shown, reason)
+            else:
+                log.info("%s: told webhook %s", call.run.run_id, _shown(call.hook))
+                call.run.told.add(call.hook)
+            call.run.left -= 1
+        for run in [run for run in self._runs.values() if not run.left]:
+            self._end(run)
+
+    def _end(self, run: _Run) -> None:
+        missing = [_shown(hook) for hook in run.hooks if hook not in run.told]
+        if missing and run.tries + 1 < TRIES:
+            self._engine.webhook_later(run.run_id, FIRST_DELAY * 2**run.tries)
+        else:
+            # A run that was resumed and has ended again meanwhile is due again.
+            if self._engine.run_state(run.run_id) is None or (
+                self._engine.run_head(run.run_id).get("ended_at") == run.ended_at
+            ):
+                self._engine.webhook_done(run.run_id)
+            if missing:
+                log.error("%s: gave up %s after %d tries", run.run_id, ", ".join(missing), TRIES)
+            self._told.pop(run.run_id, None)
+        self._runs.pop(run.run_id, None)
+
+    def _body(self, run: _Run) -> bytes:
+        with run.lock:
+            if run.body is None:
+                head = self._engine.run_head(run.run_id)
+                run.body = json.dumps(self._message(run.run_id, head)).encode()
+            return run.body
 
     def _message(self, run_id: str, head: Mapping[str, str]) -> dict[str, Any]:
         message: dict[str, Any] = {
@@ -111,7 +264,11 @@ class Webhooks:
         if head["state"] != "success":
             tasks = self._engine.snapshot(run_id).tasks
             failed = [
-                {"task_id": task_id, "try_number": task.try_number, "error": task.error}
+                {
+                    "task_id": task_id,
+                    "try_number": task.try_number,
+                    "error": task.error and task.error[:ERROR_SHOWN],
+                }
                 for task_id, task in tasks.items()
                 if task.state == "failed"
             ]
@@ -121,63 +278,6 @@ class Webhooks:
                 "failed_tasks": failed[:FAILED_SHOWN],
             }
         return message
-
-    def _is_told(self, run_id: str, hook: str, body: bytes) -> bool:
-        """Whether the hook took the message, or never will."""
-        url = hook if "://" in hook else self._named.get(hook)
-        if url is None:
-            log.error(
-                "%s: no webhook is named %s: add it to PYDAG_WEBHOOKS of the coordinators",
-                run_id,
-                hook,
-            )
-            return True
-        if reason := _post_in_time(url, body):
-            log.warning("%s: webhook %s: %s", run_id, _shown(hook), reason)
-            return False
-        log.info("%s: told webhook %s", run_id, _shown(hook))
-        return True
-
-
-def _post_in_time(url: str, body: bytes) -> str | None:
-    """`_post`, but neither the look-up of a name nor an answer in drips takes longer."""
-    answer: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    threading.Thread(target=lambda: answer.put(_post(url, body)), daemon=True).start()
-    try:
-        return answer.get(timeout=TIMEOUT)
-    except queue.Empty:
-        return f"no answer in {TIMEOUT:g} s"
-
-
-def _post(url: str, body: bytes) -> str | None:
-    """Post JSON; None if it was taken, else why not. Never follows a redirect."""
-    headers = {"Content-Type": "application/json", "User-Agent": "pydag_dist"}
-    request = urllib.request.Request(url, body, headers, method="POST")  # noqa: S310  see _opener
-    try:
-        with _opener().open(request, timeout=TIMEOUT):
-            return None
-    except urllib.error.HTTPError as error:
-        error.close()
-        return f"status {error.code}"
-    except urllib.error.URLError as error:
-        return str(error.reason)
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        return type(error).__name__  # their texts may have the URL in them
-
-
-def _opener() -> urllib.request.OpenerDirector:
-    """Opens http and https only, through the proxy of the environment if it names one."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.UnknownHandler(),
-    ):
-        opener.add_handler(handler)
-    return opener
 
 
 def _shown(hook: str) -> str:

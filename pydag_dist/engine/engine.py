@@ -232,6 +232,11 @@ class Engine:
         """Try the run's webhooks again in `delay` seconds."""
         self._call("webhook_later", run_id, round(delay * 1e6))
 
+    def webhook_put_off(self, run_id: str, delay: float) -> None:
+        """Likewise, of webhooks that were taken and not called: that was no try."""
+        self.webhook_later(run_id, delay)
+        self._call("webhook_not_tried", run_id)
+
     def webhook_done(self, run_id: str) -> None:
         """The run's webhooks were called, or given up."""
         self.redis.zrem(self.key("webhooks"), run_id)

@@ -19,7 +19,7 @@ from pydag_dist.local import seed
 from pydag_dist.local.keyfile import write_key_file
 from tests.local_bigquery import LocalBigQuery
 from tests.local_google import PROJECT, REGION, SCOPE, LocalDataproc, cloud_storage, storage_client
-from workers.scripts.fill import fill
+from workers.scripts.fill import fill, marked
 
 EXAMPLE = seed.example_dir()
 PIPELINE = Dag.load(EXAMPLE / "pipeline.json")
@@ -149,7 +149,7 @@ def test_the_scripts_fill_the_tables_and_the_report_knows_right_from_wrong(
 def test_the_cluster_script_reaches_the_local_dataproc_and_runs_twice(dataproc, tmp_path):
     task = PIPELINE.tasks["startup_dataproc_1"]
     text = (EXAMPLE / "iac" / "startup_dataproc.iac").read_text()
-    text = fill(text, task.params, script=task.script.path)
+    text = marked(text, task.params, script=task.script.path)
     for said in ("cluster is ready", "cluster is there already"):
         answer = run_iac(dataproc, task.script.name, text)
         assert answer.returncode == 0, answer.stdout
@@ -189,7 +189,7 @@ def run_iac(dataproc, name, text):
     """An iac script in its child process, as a worker runs it."""
     return subprocess.run(
         [sys.executable, "-m", "workers.scripts.iac_child"],
-        input=json.dumps({"text": text, "name": name, "parent": os.getpid()}),
+        input=json.dumps({**vars(text), "name": name, "parent": os.getpid()}),
         env={"PATH": os.environ["PATH"], "DATAPROC_EMULATOR_HOST": dataproc.address},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -261,3 +261,69 @@ def test_a_redis_that_is_away_is_asked_again(
         wait_settled(installation)
 
     assert len(receiver.taken) == 1
+
+
+def test_receivers_that_drip_hold_up_no_other_and_are_called_few_at_a_time(
+    installation: Installation, told: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "FIRST_DELAY", 60)  # what is tried again is not of interest here
+    with Receiver(statuses=(0,) * 1_000) as dripping, Receiver() as good:
+        told["good"] = good.url.replace("127.0.0.1", "localhost")
+        hooks = [f"{dripping.url}/{number}" for number in range(5)]
+        for _ in range(40):
+            ended(installation, on_success=hooks)
+        run_id = ended(installation, on_success="good")
+        [message] = wait_until(lambda: good.taken, "the good one was told")
+        threads = [thread for thread in threading.enumerate() if thread.name == "pydag-webhook"]
+
+    assert message["run_id"] == run_id
+    assert len(threads) <= webhooks.OF_RECEIVER + 1
+    assert len(dripping.paths) <= 10 * webhooks.OF_RECEIVER
+
+
+def test_what_was_never_tried_comes_before_what_is_tried_again(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "OF_RECEIVER", 1)
+    with Receiver(statuses=(500,) * 5) as receiver:
+        failed = [ended(installation, on_success=f"{receiver.url}/{n}") for n in range(5)]
+        monkeypatch.setattr(webhooks, "FIRST_DELAY", 0)
+        with telling(installation, {}):
+            wait_until(lambda: len(receiver.paths) >= 5, "the first tries were made")
+        for run_id in failed:
+            installation.engine.webhook_later(run_id, -1)
+        new = ended(installation, on_success=f"{receiver.url}/new")
+        with telling(installation, {}):
+            wait_settled(installation)
+
+    assert receiver.taken[0]["run_id"] == new
+    assert {message["run_id"] for message in receiver.taken} == {*failed, new}
+
+
+def test_runs_that_wait_for_a_busy_receiver_are_put_off_without_losing_a_try(
+    installation: Installation, told: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "WAITING", 1)
+    monkeypatch.setattr(webhooks, "PUT_OFF", 0.01)
+    with Receiver() as receiver:
+        runs = [ended(installation, on_success=[f"{receiver.url}/{n}"]) for n in range(20)]
+        wait_settled(installation)
+
+    assert sorted(message["run_id"] for message in receiver.taken) == sorted(runs)
+
+
+def test_what_was_taken_and_not_begun_is_given_back_at_a_stop(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "TIMEOUT", 0.5)
+    with Receiver(statuses=(0,) * 9) as receiver:
+        for _ in range(5):
+            ended(installation, on_success=receiver.url)
+        with telling(installation, {}):
+            wait_until(lambda: receiver.paths, "a call has begun")
+    due = installation.connection.zrange(
+        installation.engine.key("webhooks"), 0, -1, withscores=True
+    )
+    now = installation.connection.time()[0]
+    assert len(due) == 5
+    assert sum(score / 1e6 <= now + 1 for _, score in due) >= 5 - 2 * webhooks.OF_RECEIVER

@@ -250,6 +250,13 @@ function OPERATIONS.webhook_later(run, delay)
   call('ZADD', key('webhooks'), 'XX', text(STEADY + delay), run)
 end
 
+-- The webhooks of a run were taken, and nobody was called.
+function OPERATIONS.webhook_not_tried(run)
+  if known(run) and tonumber(call('HGET', run_key(run), 'hook_tries') or 0) > 0 then
+    call('HINCRBY', run_key(run), 'hook_tries', -1)
+  end
+end
+
 -- Goes on with what was too long for one script. Returns 1 while more is left.
 function OPERATIONS.work(run)
   if not known(run) then
