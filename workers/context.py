@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,6 +16,8 @@ from workers.process import engine, settings, until_redis_can, worker_settings
 from workers.templates import rendered
 
 _OF_PARAMS = ("template", "expand")  # what only rendering needs
+
+_LARGE: dict[str, dict[str, Any]] = {}  # the run of the last task -> its large params
 
 
 @contextlib.contextmanager
@@ -43,4 +46,15 @@ def with_params(held: Held, spec: dict[str, Any], context: TaskContext) -> TaskC
     def results(tasks: Any) -> dict[str, Any]:
         return until_redis_can(partial(engine().results, held.run, tasks))
 
-    return replace(context, params=rendered(held, spec, results))
+    return replace(context, params=rendered(held, spec, results, partial(_large, held.run)))
+
+
+def _large(run: str, names: Sequence[str]) -> dict[str, Any]:
+    """Large params of a run, which other tasks of the run in this process have asked for, too."""
+    known = _LARGE.get(run, {})
+    if missing := [name for name in names if name not in known]:
+        texts = until_redis_can(partial(engine().planned_params, run, missing))
+        known = known | {name: json.loads(text) for name, text in texts.items()}
+        _LARGE.clear()
+        _LARGE[run] = known
+    return {name: known[name] for name in names if name in known}

@@ -103,7 +103,7 @@ def _context(dag: Dag, task: Task, run: RunParams) -> TaskContext:
         try_number=1,
         operator=task.operator,
         script=spec["script"],
-        params=rendered(held, spec, results),
+        params=rendered(held, spec, results, lambda _: {**dag.params, **run.params}),
         script_cache=False,
         expire_cache=0,
         log=logging.getLogger(__name__),

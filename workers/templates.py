@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 Results = Callable[[Sequence[str]], dict[str, Any]]
 
 
-def rendered(held: Held, spec: Mapping[str, Any], results: Results) -> dict[str, Any]:
+def rendered(
+    held: Held, spec: Mapping[str, Any], results: Results, large: Results
+) -> dict[str, Any]:
     """The params of a task's spec, with values in the place of templates.
 
-    `results` is asked once for the results of tasks by their ids. What is rendered is not looked
+    `results` is asked once for the results of tasks by their ids, `large` for params of the run
+    by their names that the spec does not have. What is rendered is not looked
     at again: no value of a run becomes a template. Raises `TaskFailed` if a value is missing, or if
     all templates together take too much.
     """
@@ -30,20 +33,21 @@ def rendered(held: Held, spec: Mapping[str, Any], results: Results) -> dict[str,
         return params
     from pydag_dist.dag.rendering import Rendering  # noqa: PLC0415  imported by few tasks
 
-    names, rendering = _names(held, spec, results), Rendering()
+    names, rendering = _names(held, spec, results, large), Rendering()
     return {key: _render(value, names, rendering, (key,)) for key, value in params.items()}
 
 
-def _names(held: Held, spec: Mapping[str, Any], results: Results) -> dict[str, Any]:
+def _names(held: Held, spec: Mapping[str, Any], results: Results, large: Results) -> dict[str, Any]:
     from pydag_dist.dag.rendering import Params  # noqa: PLC0415  imported by few tasks
 
     template = spec["template"]
+    kept = template.get("large")
     expand = spec.get("expand")
     wanted = [*template["tasks"], expand["over"]] if expand else template["tasks"]
     known = results(wanted) if wanted else {}
     names = {
         "tasks": {task: {"result": known[task]} for task in template["tasks"]},
-        "params": Params(template["params"]),
+        "params": Params(template["params"] | (large(kept) if kept else {})),
         "run_id": held.run,
         "dag_id": spec["dag_id"],
         "task_id": held.task,

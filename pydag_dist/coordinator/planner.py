@@ -117,10 +117,11 @@ def plan_of(
     children = past.children(dag)
     ended = _ended(dag, past, children)
     chosen_from = choices(dag)
+    large = run.large(dag)
     rows = []
     for task_id in walk:
         task = dag.tasks[task_id]
-        spec = spec_of(dag, task, chosen_from.get(task_id), run)
+        spec = spec_of(dag, task, chosen_from.get(task_id), run, large)
         row = _row(dag, task, past, ended, rank=ranks[task_id], spec=spec)
         rows.append(row)
         rows += [_child(row, child, past, ended) for child in children.get(task_id, ())]
@@ -270,7 +271,7 @@ def plan(
     for at in range(0, len(made.rows), CHUNK):
         if not engine.plan_chunk(run_id, token, made.rows[at : at + CHUNK]):
             return False
-    if not engine.plan_first(run_id, token, made.first):
+    if not engine.plan_first(run_id, token, made.first, run.large(dag)):
         return False
     queues = sorted({task.queue for task in dag.tasks.values()})
     return engine.plan_commit(

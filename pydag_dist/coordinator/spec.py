@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from pydag_dist.coordinator.branches import Choice
 from pydag_dist.dag import Dag, Task
 from pydag_dist.dag.references import to_render
 from pydag_dist.dag.templates import parsed, templates
+
+LARGE: Final = 1_000  # bytes of a param as JSON
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,22 @@ class RunParams:
     params: Mapping[str, Any] = field(default_factory=dict)
     logical_date: str = ""
 
+    def large(self, dag: Dag) -> dict[str, str]:
+        """Those that a run keeps once, as JSON, instead of in the spec of each task."""
+        packed = (
+            (name, json.dumps(value)) for name, value in {**dag.params, **self.params}.items()
+        )
+        return {name: text for name, text in packed if len(text) > LARGE}
 
-def spec_of(dag: Dag, task: Task, choice: Choice | None, run: RunParams) -> str:
-    """The spec as JSON; `choice`: of a branch.
+
+def spec_of(
+    dag: Dag,
+    task: Task,
+    choice: Choice | None,
+    run: RunParams,
+    large: Collection[str] | None = None,
+) -> str:
+    """The spec as JSON; `choice`: of a branch; `large`: the names of `run.large(dag)`, if known.
 
     Beside what operators get there may be: ``template``, what the params' templates name;
     ``expand``, of an expanded task, where its items are; ``expanded_by``, for each task that is
@@ -46,7 +61,7 @@ def spec_of(dag: Dag, task: Task, choice: Choice | None, run: RunParams) -> str:
         spec["cache_seconds"] = task.cache_seconds
     if choice is not None:
         spec["branch"] = choice
-    if template := _template(params, dag, run):
+    if template := _template(params, dag, run, run.large(dag) if large is None else large):
         spec["template"] = template
     if task.expand:
         over, path = task.expand.path
@@ -56,7 +71,9 @@ def spec_of(dag: Dag, task: Task, choice: Choice | None, run: RunParams) -> str:
     return json.dumps(spec)
 
 
-def _template(params: Any, dag: Dag, run: RunParams) -> dict[str, Any] | None:
+def _template(
+    params: Any, dag: Dag, run: RunParams, large: Collection[str]
+) -> dict[str, Any] | None:
     """What the templates name of the run, and the tasks whose results they name."""
     found = [parsed(text) for _, text in templates(params)]
     if not found:
@@ -66,11 +83,14 @@ def _template(params: Any, dag: Dag, run: RunParams) -> dict[str, Any] | None:
         # Not all params of the run in each of 100,000 specs.
         named = {name for template in found for name in template.params or ()}
         given = {name: value for name, value in given.items() if name in named}
-    return {
-        "params": given,
+    template: dict[str, Any] = {
+        "params": {name: value for name, value in given.items() if name not in large},
         "logical_date": run.logical_date,
         "tasks": sorted({task for template in found for task in template.tasks}),
     }
+    if kept := [name for name in given if name in large]:
+        template["large"] = kept
+    return template
 
 
 def _expanded_by(dag: Dag, task: Task) -> dict[str, tuple[str | int, ...]]:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Literal, Self
 
 import redis
@@ -161,9 +162,19 @@ class Engine:
         rows = json.dumps([task.row() for task in tasks])
         return bool(self._call("plan_chunk", run_id, token, rows))
 
-    def plan_first(self, run_id: str, token: str, tasks: Sequence[str]) -> bool:
-        """Writes which tasks are to be decided at the start; False if another planner took over."""
-        rows = json.dumps([{"task": "", "downstream": chunked(tasks)}])
+    def plan_first(
+        self,
+        run_id: str,
+        token: str,
+        tasks: Sequence[str],
+        params: Mapping[str, str] = MappingProxyType({}),
+    ) -> bool:
+        """Writes which tasks are to be decided at the start, and params of the run, as JSON.
+
+        False if another planner took over.
+        """
+        flat = [part for pair in params.items() for part in pair]
+        rows = json.dumps([{"task": "", "downstream": chunked(tasks), "params": flat}])
         return bool(self._call("plan_chunk", run_id, token, rows))
 
     def plan_commit(
@@ -410,6 +421,11 @@ class Engine:
             task: found[task][0] if number is None else found[task]
             for task, number in zip(tasks, numbers, strict=True)
         }
+
+    def planned_params(self, run_id: str, names: Sequence[str]) -> dict[str, str]:
+        """Those of a run's params, as JSON, that its plan keeps once."""
+        found = self.redis.hmget(self.run_key(run_id, "specs"), [f"/{name}" for name in names])
+        return {name: text for name, text in zip(names, found, strict=True) if text is not None}
 
     def renew(
         self,

@@ -128,7 +128,8 @@ end
 -- Rows are objects with the fields of a plan and of a new record, and task, downstream (chunks of
 -- ids), spec, lists_for (ids of the tasks that expand over its result), child (it shares another
 -- task's plan), keep (the record stays as it was) and again (it does not, as the history has to
--- know). The row of task "" has the chunks of those to decide at the start, and nothing else.
+-- know). The row of task "" has the chunks of those to decide at the start, and params of the
+-- run, name and JSON in turn, that specs name; and nothing else.
 function OPERATIONS.plan_chunk(run, token, rows)
   rows = cjson.decode(rows)
   if not planner_is(run, token) then return 0 end
@@ -161,6 +162,10 @@ function OPERATIONS.plan_chunk(run, token, rows)
         call('HSET', run_key(run, 'plan'), task, pack_plan(row))
         call('HSET', run_key(run, 'specs'), task, row.spec)
       end
+    end
+    local params = row.params or {}
+    for i = 1, #params, 2 do
+      call('HSET', run_key(run, 'specs'), '/' .. params[i], params[i + 1])
     end
     for k, ids in ipairs(row.downstream) do
       call('HSET', run_key(run, 'plan'), task .. '/' .. (k - 1), ids)

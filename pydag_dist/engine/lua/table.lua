@@ -99,7 +99,8 @@
 --                            they were
 --   run:ID:plan      hash    task -> what the plan says of it (record.lua); "task/k" -> chunk k of
 --                            its downstream tasks; "/k" -> chunk k of those to decide at the start
---   run:ID:specs     hash    task -> JSON that its operator gets
+--   run:ID:specs     hash    task -> JSON that its operator gets; "/NAME" -> a large param of the
+--                            run as JSON, which specs name
 --   run:ID:out       hash    "r/task" -> result as JSON, "e/task" -> error, "s/task" -> the
 --                            downstream tasks that a branch skips, "n/task" -> into how many it
 --                            expands, "x/task" -> how far it has (expansion.lua), "d/task" -> its

@@ -44,6 +44,16 @@ def test_a_plain_task_is_what_the_file_says():
     }
 
 
+def test_a_large_param_is_named_and_not_copied():
+    params = {"big": "x" * 2_000, "small": 1, "other": "y" * 2_000}
+    tasks = [call("a", "{{ params.big }} {{ params.small }}"), call("b", "{{ params }}")]
+    found = specs(*tasks, params=params)
+    assert found["a"]["template"]["large"] == ["big"]
+    assert found["a"]["template"]["params"] == {"small": 1}
+    assert found["b"]["template"]["large"] == ["big", "other"]
+    assert all(len(json.dumps(spec)) < 1_000 for spec in found.values())
+
+
 def test_a_budget_goes_to_every_task():
     found = specs(call("a"), call("b"), budget_bytes=10**12)
     assert {spec["budget_bytes"] for spec in found.values()} == {10**12}

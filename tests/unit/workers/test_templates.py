@@ -29,7 +29,7 @@ def render(params, /, *, task="t", expand=None, **template):
     spec = {"dag_id": "nightly", "params": params, "template": known | template}
     if expand:
         spec["expand"] = expand
-    found = rendered(Held("run", task, 2, "token"), spec, results)
+    found = rendered(Held("run", task, 2, "token"), spec, results, None)
     assert len(asked) <= 1
     return found
 
@@ -37,7 +37,7 @@ def render(params, /, *, task="t", expand=None, **template):
 def test_params_without_templates_are_what_they_were():
     params = {"sql": "SELECT 1", "n": [1, {"a": None}]}
 
-    assert rendered(Held("run", "t", 1, ""), {"params": params}, results=None) is params
+    assert rendered(Held("run", "t", 1, ""), {"params": params}, None, None) is params
 
 
 def test_templates_are_rendered_wherever_they_stand():
@@ -141,7 +141,13 @@ def test_params_come_through_as_they_were_given(defaults, given_params):
         ],
     }
     spec = planned(Dag.parse(raw), "t", RunParams(given_params, "2026-01-31T00:00:00+00:00"))
-    found = rendered(Held("r", "t", 1, ""), spec, None)["args"]
+    large = RunParams({**raw["params"], **given_params}).large(Dag.parse(raw))
+    found = rendered(
+        Held("r", "t", 1, ""),
+        spec,
+        None,
+        lambda names: {name: json.loads(large[name]) for name in names},
+    )["args"]
 
     merged = raw["params"] | given_params
     assert json.dumps(found) == json.dumps([merged["a"], merged["b"]])
@@ -154,7 +160,7 @@ def test_any_dag_that_is_right_can_be_rendered(raw, result):
         spec = planned(dag, task_id, RunParams({"day": 1, "n": 2}, "2026-01-31T00:00:00+00:00"))
         held = Held("r", f"{task_id}.0" if task.expand else task_id, 1, "")
         try:
-            found = rendered(held, spec, lambda tasks: dict.fromkeys(tasks, result))
+            found = rendered(held, spec, lambda tasks: dict.fromkeys(tasks, result), None)
         except TaskFailed as error:
             assert task.expand or "template" in str(error)  # noqa: PT017
         else:
