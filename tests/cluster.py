@@ -25,6 +25,7 @@ from pydag_dist.history import History
 from pydag_dist.local.process import Child
 from tests.callables import Journal, Line
 from tests.support import is_alive, wait_until
+from workers import keeper
 
 ROOT = Path(__file__).parents[1]
 QUEUES = ("python",)
@@ -60,7 +61,7 @@ class Part(Child):
         assert self._process is not None
         if self._process.poll() is not None:
             return
-        family = self.children()
+        family = [child.pid for child in psutil.Process(self.pid).children(recursive=True)]
         self.signal(signal.SIGKILL)
         self.wait()
         wait_until(lambda: not any(map(is_alive, family)), f"the children of {self.name} are gone")
@@ -80,7 +81,9 @@ class Part(Child):
             os.kill(pid, signal.SIGCONT)
 
     def children(self) -> list[int]:
-        return [child.pid for child in psutil.Process(self.pid).children(recursive=True)]
+        """Its pool, and what that started."""
+        family = psutil.Process(self.pid).children(recursive=True)
+        return [child.pid for child in family if child.name() != keeper.NAME]
 
 
 class Cluster:
@@ -145,11 +148,13 @@ class Cluster:
         slots: int = 2,
         queues: Sequence[str] = QUEUES,
         wait: bool = True,
+        imports: Sequence[str] = ("tests.callables",),
         **env: str,
     ) -> Part:
         """Start a worker, and wait until Redis knows its slots."""
         command = ["-P", "-m", "pydag_dist", "worker", "-n", f"{name}@test", "-c", str(slots)]
-        command += ["-Q", ",".join(queues), "--import", "tests.callables", "--log-level", "WARNING"]
+        command += ["-Q", ",".join(queues), "--log-level", "WARNING"]
+        command += [word for module in imports for word in ("--import", module)]
         part = self.start(name, command, **env)
         if wait:
             self.wait_registered(part, queues[0])

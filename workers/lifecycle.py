@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import queue
-import signal
 import sys
 import threading
 import time
@@ -21,9 +20,13 @@ from celery.worker import state as worker_state
 
 from pydag_dist.engine import Engine, Held, check_redis, connect, is_passing, is_refusal
 from pydag_dist.errors import PydagError
-from workers import modules  # noqa: F401  its processes load them
+from workers import (
+    keeper,
+    modules,  # noqa: F401  its processes load them
+)
+from workers.deaths import DEATHS, Call, WatchedPool
 from workers.membership import Member, choose_queues, own_queue
-from workers.outcome import Ended
+from workers.orphans import adopt_orphans
 from workers.polls import POLLS
 from workers.process import (
     FAREWELL,
@@ -34,7 +37,7 @@ from workers.process import (
     until_redis_can,
     worker_settings,
 )
-from workers.stopping import STOP, grace
+from workers.stopping import GRACE, STOP, grace
 from workers.task import Execute, Release, held_by
 
 log = logging.getLogger(__name__)
@@ -65,7 +68,8 @@ class Renewal(threading.Thread):
         self._due = 0.0
         self._stopped = False
         self._reached = True  # by the last call
-        self._dead: deque[tuple[Held, Ended]] = deque()  # tries that the engine has to hear of
+        self._calls: deque[tuple[Held | None, Call]] = deque()  # what has to be told of the dead
+        self._told: dict[Held, float] = {}  # tries whose end is told, and when
         client = connect(settings().redis_url)
         self._engine = Engine(client, settings().key_prefix, source="tick")
 
@@ -85,34 +89,43 @@ class Renewal(threading.Thread):
         }
         self._held, self._beat = list(requests), beat
         for held, since in self._to_stop.items():
-            if (request := requests.get(held)) and request.worker_pid:
-                late = time.monotonic() - since > grace(request.worker_pid)
-                os.kill(request.worker_pid, signal.SIGKILL if late else STOP)
+            if (request := requests.get(held)) and (pid := request.worker_pid):
+                if time.monotonic() - since > (patience := grace(pid)):
+                    self._kill(pid, patience)
+                else:
+                    os.kill(pid, STOP)
+        for request in requests.values():
+            if (since := request.told_to_end) and time.monotonic() - since > GRACE:
+                self._kill(request.worker_pid, GRACE)
+        keeper.restart_if_gone()
+
+    def _kill(self, pid: int, patience: float) -> None:
+        DEATHS.kill(pid, f"was killed: told to stop, it did not end within {patience:g} s")
 
     def leave(self, *_: Any, **__: Any) -> None:
         """No new tasks from now on; leases are renewed until the last one has ended."""
         leave()
         self._leaving = True
         self._due = 0.0  # give the slots back at once
-        Release.for_parent.put(None)
+        DEATHS.calls.put(None)
 
     def stop(self, *_: Any, **__: Any) -> None:
         """End the thread, after a last call that gives the slots back."""
         self._leaving = True
         self._stopped = True
-        Release.for_parent.put(None)
+        DEATHS.calls.put(None)
         self.join(FAREWELL)
 
     def run(self) -> None:
         """Renew until stopped."""
         while not self._stopped:
             until_due = max(0.0, self._due - time.monotonic())
-            self._release_dead_tries(min(PAUSE, until_due) if self._dead else until_due)
+            self._tell(min(PAUSE, until_due) if self._calls else until_due)
             if time.monotonic() >= self._due:
                 self._due = time.monotonic() + RENEW_EVERY
                 self._attempt(self._renew)
         if self._reached:
-            self._release_dead_tries(0)
+            self._tell(0)
             self._attempt(self._renew)
 
     def _renew(self) -> None:
@@ -121,6 +134,10 @@ class Renewal(threading.Thread):
         if looked_ago > HUB_STUCK and not self._leaving:
             log.error("the worker's loop has been stuck for %s s: leases lapse", HUB_STUCK)
             return
+        # The loop did not know of these ends when it last looked: named, they would be taken back.
+        self._told = {one: at for one, at in self._told.items() if at >= beat}
+        # But those that wait for what their tries left running are held.
+        held = [one for one in {*held, *DEATHS.reported} if one not in self._told]
         slots = 0 if self._leaving else self._slots
         answers = self._engine.renew(self._worker, slots, self._queues, held, looked_ago=looked_ago)
         to_stop = {}
@@ -136,20 +153,22 @@ class Renewal(threading.Thread):
             self._member.renew(self._engine, len(held))
         self._engine.tick()
 
-    def _release_dead_tries(self, wait: float) -> None:
-        """Those that the hub reports within `wait` seconds, and those that could not be yet."""
+    def _tell(self, wait: float) -> None:
+        """What the hub has to tell within `wait` seconds, and what could not be told yet."""
         with contextlib.suppress(queue.Empty):
-            told = Release.for_parent.get(timeout=wait)
+            item = DEATHS.calls.get(timeout=wait)
             while True:
-                if told is not None:
-                    self._dead.append(told)
-                told = Release.for_parent.get_nowait()
-        while self._dead:
-            held, ended = self._dead[0]
-            release = partial(self._engine.release, held, ended.outcome, error=ended.error)
-            if not self._attempt(release):
+                if item is not None:
+                    self._calls.append(item)
+                item = DEATHS.calls.get_nowait()
+        while self._calls:
+            held, call = self._calls[0]
+            if not self._attempt(partial(call, self._engine)):
                 return
-            self._dead.popleft()
+            self._calls.popleft()
+            if held is not None:
+                self._told[held] = time.monotonic()
+                DEATHS.reported.discard(held)
 
     def _attempt(self, call: Any) -> bool:
         try:
@@ -180,6 +199,9 @@ class WorkerLease(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has 
                 f"pydag workers run with Celery's prefork pool only, not {pool}: with another a "
                 "busy task stops the worker's loop, and leases could not be kept. Leave out -P."
             )
+        worker.pool_cls.Pool = WatchedPool
+        keeper.start()
+        adopt_orphans()
         try:
             worker_settings()
             until_redis_can(lambda: check_redis(engine().redis))
@@ -215,6 +237,8 @@ class HubBeat(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no t
         renewal: Renewal = consumer.controller.pydag_renewal
         renewal.beat()
         consumer.timer.call_repeatedly(BEAT_EVERY, renewal.beat)
+        # Celery hears of a death by a pipe, which what a task has forked may hold.
+        consumer.timer.call_repeatedly(BEAT_EVERY, consumer.pool.maintain_pool)
 
 
 class EventBatches(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types

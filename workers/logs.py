@@ -10,8 +10,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import redis
+
+from workers.last_words import unsent
 
 MAX_LINES = 10_000  # that a stream keeps; the newest win
 MAX_LINE = 16_384  # characters
@@ -64,15 +67,15 @@ class _Sender:
         self._handlers: set[RedisStreamHandler] = set()
         self._mutex = threading.Lock()
         self._is_needed = threading.Event()
-        self._thread: threading.Thread | None = None
+        self.thread: threading.Thread | None = None
 
     def add(self, handler: RedisStreamHandler) -> None:
         with self._mutex:
             self._handlers.add(handler)
             self._is_needed.set()
-            if self._thread is None or not self._thread.is_alive():  # it does not cross a fork
-                self._thread = threading.Thread(target=self._run, name="task-log", daemon=True)
-                self._thread.start()
+            if self.thread is None or not self.thread.is_alive():  # it does not cross a fork
+                self.thread = threading.Thread(target=self._run, name="task-log", daemon=True)
+                self.thread.start()
 
     def remove(self, handler: RedisStreamHandler) -> None:
         with self._mutex:
@@ -90,6 +93,11 @@ class _Sender:
 
 
 _SENDER = _Sender()
+
+
+def sender() -> threading.Thread | None:
+    """The thread that sends this process's lines, if it was needed yet."""
+    return _SENDER.thread
 
 
 class RedisStreamHandler(logging.Handler):
@@ -116,11 +124,13 @@ class RedisStreamHandler(logging.Handler):
             self.handleError(record)
             return
         with self._mutex:
-            for line in text.splitlines() or [""]:
-                self._waiting.append((record.created, record.levelname, _shortened(line)))
+            for line in map(_shortened, text.splitlines() or [""]):
+                self._waiting.append((record.created, record.levelname, line))
+                unsent.add(record.name, record.created, record.levelname, line)
             while len(self._waiting) > MAX_LINES:
                 self._waiting.popleft()
                 self._dropped += 1
+                unsent.remove(1)
             first, self._is_known = not self._is_known, True
         if first:
             _SENDER.add(self)
@@ -150,6 +160,7 @@ class RedisStreamHandler(logging.Handler):
                 with self._mutex:
                     self._waiting.extendleft(reversed(batch))
                 return False
+            unsent.remove(len(batch))
         return True
 
     def _take(self) -> list[Line]:
@@ -212,6 +223,16 @@ def _shortened(line: str) -> str:
     if len(line) <= MAX_LINE:
         return line
     return f"{line[:MAX_LINE]}… ({len(line) - MAX_LINE} characters more)"
+
+
+def send_missing(client: redis.Redis, key: str, retention: int, lines: list[Line]) -> None:
+    """Send those lines that the stream does not have."""
+    last = client.xrevrange(key, count=len(lines) + _BATCH)
+    entries = cast("list[tuple[str, dict[str, str]]]", last)
+    known = {(fields["t"], fields["line"]) for _, fields in entries}
+    missing = [one for one in lines if (f"{one[0]:.6f}", one[2]) not in known]
+    for start in range(0, len(missing), _BATCH):
+        _send(client, key, retention, missing[start : start + _BATCH])
 
 
 def _send(client: redis.Redis, key: str, retention: int, lines: list[Line]) -> None:

@@ -10,18 +10,18 @@ import contextlib
 import mmap
 import os
 import signal
-from collections.abc import Iterator
-from typing import Any
+import time
+from collections.abc import Callable, Iterator
 
 import redis
-from celery.signals import worker_process_init
 
 from pydag_dist.engine import Engine, Held, connect
-from workers.orphans import die_with_parent
+from workers.orphans import descendants, send
 from workers.process import settings
 
 STOP = signal.SIGUSR2  # Celery's prefork pool leaves it alone
 GRACE = 10.0  # seconds that a child gets to stop
+_ALONE = 3.0  # seconds after which it no longer has to wait for what the try started
 CANCEL_GRACE = 120.0  # seconds that it gets when it has a remote job to cancel
 
 # Of each process that the parent forks whether it cancels a remote job just now. Shared: the
@@ -29,22 +29,28 @@ CANCEL_GRACE = 120.0  # seconds that it gets when it has a remote job to cancel
 _cancelling = mmap.mmap(-1, 1 << 22)
 
 
-class Stopped(BaseException):
-    """The try that runs is to stop; not an Exception, so that operators let it through."""
+class Stopped(KeyboardInterrupt):
+    """The try that runs is to stop.
+
+    Libraries know how to end at Ctrl-C: they kill what they wait for, an event loop cancels its
+    tasks. Not an Exception, so that operators let it through.
+    """
 
 
 _running: Held | None = None
+_stopped_at: float | None = None  # when the try that runs was stopped
+_otherwise: Callable[[], bool] | None = None
 
 
 @contextlib.contextmanager
 def stoppable(held: Held) -> Iterator[None]:
     """Let `Stopped` be raised in here once the engine wants the try to stop."""
-    global _running  # noqa: PLW0603  a signal handler has no other way to know
-    _running = held
+    global _running, _stopped_at  # noqa: PLW0603  a signal handler has no other way to know
+    _running, _stopped_at = held, None
     try:
         yield
     finally:
-        _running = None
+        _running = _stopped_at = None
 
 
 @contextlib.contextmanager
@@ -56,6 +62,17 @@ def not_now() -> Iterator[None]:
         yield
     finally:
         _running = held
+
+
+@contextlib.contextmanager
+def stopped_by(stop: Callable[[], bool]) -> Iterator[None]:
+    """In here `stop` is called, again and again, instead of raising; unless it returns False."""
+    global _otherwise  # noqa: PLW0603
+    _otherwise = stop
+    try:
+        yield
+    finally:
+        _otherwise = None
 
 
 @contextlib.contextmanager
@@ -74,10 +91,15 @@ def grace(pid: int) -> float:
     return CANCEL_GRACE if _cancelling[pid % len(_cancelling)] else GRACE
 
 
-def _on_signal(*_: Any) -> None:
-    global _running  # noqa: PLW0603
+def stop_if_wanted(*_: object) -> None:
+    """The handler of `STOP`."""
+    global _running, _stopped_at  # noqa: PLW0603
     held = _running
     if held is None:
+        if _stopped_at is not None and time.monotonic() - _stopped_at > _ALONE:
+            _stopped_at = None
+            for pid in descendants(os.getpid()):
+                send(pid, signal.SIGTERM)
         return
     # Its own connection: the interrupted code may be in the middle of a call on another.
     with connect(settings().redis_url) as client:
@@ -85,17 +107,13 @@ def _on_signal(*_: Any) -> None:
             (answer,) = Engine(client, settings().key_prefix).renew("", 0, [], [held])
         except redis.RedisError:
             return  # the parent will signal again
-    if answer == "cancel":
-        _running = None
-        raise Stopped
+    if answer != "cancel" or (_otherwise is not None and _otherwise()):
+        return
+    _running, _stopped_at = None, time.monotonic()
+    raise Stopped
 
 
-@worker_process_init.connect  # type: ignore[untyped-decorator]  # Celery has no types
-def _prepare_child(**_: Any) -> None:
-    # Celery's children end when a pipe from their parent does, but one that was forked later holds
-    # that pipe, too: a parent that is killed while it starts would leave them for ever.
-    die_with_parent()
+def begin_process() -> None:
+    """In a new process of the pool."""
     _cancelling[os.getpid() % len(_cancelling)] = 0  # as another of that id may have left it
-    signal.signal(STOP, _on_signal)
-    # A system call that a signal interrupts goes on when the handler returns.
-    signal.siginterrupt(STOP, False)
+    signal.signal(STOP, stop_if_wanted)

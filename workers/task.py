@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import os
-import queue
+import signal as signals
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
 from billiard.common import terminate_handler_fired
 from celery import Task, states
 from celery.exceptions import Ignore, Retry, Terminated, WorkerLostError
-from celery.worker.request import Request
+from celery.worker.request import Request, task_ready
 
 from pydag_dist.dag.operators import is_sensor
 from pydag_dist.engine import Claim, Held, Outcome
 from pydag_dist.engine.messages import EXECUTE, RELEASE
-from workers import cache, earlier, operators
+from workers import cache, earlier, last_words, operators, pool_process
 from workers.context import task_context, with_params
+from workers.deaths import DEATHS
 from workers.errors import HostLacks, TaskFailed
 from workers.operators import Done, TaskContext, Wait
 from workers.outcome import Ended, cancelled, failed, report, storable, succeeded
@@ -26,6 +27,7 @@ from workers.polls import POLLS, cancel, defer, params_to_keep, poll
 from workers.process import GivenUp, engine, until_redis_can
 from workers.stopping import Stopped, not_now, stoppable
 
+_REPLACED = 155  # the exit status by which billiard's pool knows a process that ends as it should
 INLINE = 5.0  # seconds that a remote job may hold a slot which nobody else waits for
 
 
@@ -43,6 +45,41 @@ class UnacknowledgedRequest(Request):  # type: ignore[misc]  # Celery has no typ
     def reject(self, requeue: bool = False) -> None:  # noqa: ARG002  Celery's signature
         """Note that it is settled."""
         self.acknowledged = True
+
+    # In the worker's parent:
+
+    told_to_end: float | None = None  # since when its process is, by Flower
+
+    def terminate(self, pool: Any, signal: Any = None) -> None:
+        """End the process. Celery would say at once that it has, before it is so."""
+        if not self.time_start:
+            super().terminate(pool, signal)
+        elif self.told_to_end is None:
+            self.told_to_end = time.monotonic()
+            number = signals.Signals[signal] if isinstance(signal, str) else signal
+            pool.terminate_job(self.worker_pid, number or signals.SIGTERM)
+
+    def on_failure(
+        self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False
+    ) -> None:
+        """The try failed, or its process died: what that one left to say comes first."""
+        death = DEATHS.of(self.worker_pid)
+        held = held_by(self._context)
+        if death is None or return_ok:
+            super().on_failure(exc_info, send_failed_event, return_ok)
+        elif death.held == held:  # it is told to the engine already
+            task_ready(self)
+            error = death.ended.error if death.ended else death.how
+            if error:
+                self.send_event("task-failed", exception=error, traceback="")
+            else:
+                self.send_event("task-succeeded", result="None", runtime=0)
+        else:
+            if held.run != POLLS:
+                DEATHS.note(held, f"the process of this try {death.how}")
+            if self.told_to_end is None:
+                self._context.pydag_ended = Ended("dead", error=death.how)
+            super().on_failure(exc_info, send_failed_event, return_ok)
 
 
 def held_by(request: Any) -> Held:
@@ -82,18 +119,41 @@ class Execute(Task):  # type: ignore[misc]  # Celery has no types
         )
         if isinstance(answer, str):
             raise Ignore(f"{held.run}/{held.task}: {answer}")
-        with task_context(held, answer.spec) as context:
-            # Of the second message of a try on, its id has the message's number, too.
-            repeated = "." in request.id.rpartition("/")[2]
-            try:
-                ended = _obey(held, answer, replace(context, is_repeated=repeated), queue)
-            except HostLacks as error:
-                ended = _give_back(held, context, error, request.hostname)
+        process = pool_process.own()
+        try:
+            with task_context(held, answer.spec) as context:
+                # Of the second message of a try on, its id has the message's number, too.
+                repeated = "." in request.id.rpartition("/")[2]
+                try:
+                    ended = _obey(held, answer, replace(context, is_repeated=repeated), queue)
+                except HostLacks as error:
+                    ended = _give_back(held, context, error, request.hostname)
+                finally:
+                    lost = process.tidy(context.log, keep_threads=_is_remote(context))
+        except SystemExit:
+            last_words.bequeath({"how": "ended at SIGTERM"})
+            raise
+        if (lost or terminate_handler_fired()) and last_words.file() is not None:
+            _end_process(held, ended)
         if isinstance(ended, Retry | Ignore):
             raise ended  # here: Celery's record of an error takes time for each frame
         request.pydag_ended = ended
         if ended.outcome != "success":
             raise TaskFailed(ended.error)  # so that Flower shows a failure
+
+
+def _is_remote(context: TaskContext) -> bool:
+    try:
+        return isinstance(operators.find(context.operator), operators.RemoteOperator)
+    except TaskFailed:
+        return False
+
+
+def _end_process(held: Held, ended: Ended | Retry | Ignore) -> None:
+    """End this process; then the parent tells the engine how its try ended."""
+    kept = asdict(ended) if isinstance(ended, Ended) else None
+    last_words.bequeath({"held": asdict(held), "ended": kept})
+    os._exit(_REPLACED)
 
 
 def _obey(held: Held, claim: Claim, context: TaskContext, queue: str) -> Ended | Retry | Ignore:
@@ -180,7 +240,6 @@ class Release(Task):  # type: ignore[misc]  # Celery has no types
 
     # Set in the worker's parent only, whose loop must not wait for Redis. None: look up.
     parent_pid: int | None = None
-    for_parent: queue.SimpleQueue[tuple[Held, Ended] | None] = queue.SimpleQueue()
 
     def run(
         self, run: str, task: str, try_number: int, *, token: str, outcome: Outcome, error: str = ""
@@ -195,7 +254,7 @@ class Release(Task):  # type: ignore[misc]  # Celery has no types
             return  # what a poll found is reported already, and what it didn't is due again
         ended = getattr(request, "pydag_ended", None) or _ended(state, result)
         if os.getpid() == self.parent_pid:
-            self.for_parent.put((held, ended))
+            DEATHS.report(held, ended)
         else:
             report(held, ended)
 

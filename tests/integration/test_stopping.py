@@ -142,9 +142,9 @@ def test_what_flower_revokes_is_cancelled(
     busy_cluster.assert_nothing_left([run])
 
 
-def test_the_kernel_ends_a_worker_s_processes_with_it(busy_cluster: Cluster) -> None:
+def test_the_kernel_tells_a_worker_s_processes_of_its_end(busy_cluster: Cluster) -> None:
     run = busy_cluster.submit([call("t", "signal_at_death_of_parent")])
-    assert busy_cluster.wait_ended(run).tasks["t"].result == signal.SIGKILL
+    assert busy_cluster.wait_ended(run).tasks["t"].result == signal.SIGTERM
 
 
 @pytest.fixture

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextvars
 import functools
+import inspect
+import os
+import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
 from pydag_dist.dag.operators import PythonCall as PythonCallParams
+from workers import coroutines, pool_process
 from workers.errors import HostLacks, TaskFailed
 from workers.logs import captured_output
 from workers.modules import modules
@@ -24,8 +30,41 @@ class PythonCall(Operator):
         """The function's result, which must be JSON-able; what it raises goes through."""
         params = parsed_params(context, PythonCallParams)
         function = resolve(params.callable, context.settings.imports)
+        pool_process.own().surroundings.renew()
+        call = functools.partial(_called, params.callable, function, params.args, params.kwargs)
         with captured_output(context.log):
-            return function(*params.args, **params.kwargs)
+            # A copy, so that no decimal context or other context variable is there for the next.
+            return contextvars.copy_context().run(call)
+
+
+def _called(name: str, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    process = os.getpid()
+    try:
+        result = function(*args, **kwargs)
+        if inspect.iscoroutinefunction(function):
+            return coroutines.run(result)
+    except BaseException:
+        if os.getpid() != process:
+            _end_fork(failed=True)
+        raise
+    if os.getpid() != process:
+        _end_fork(failed=False)
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise TaskFailed(
+            f"callable {name!r} returned a {type(result).__name__} that nobody awaits: make it "
+            "`async def`, or let it run its coroutine with asyncio.run"
+        )
+    return result
+
+
+def _end_fork(failed: bool) -> None:
+    """End a process that the function forked, and that came back here beside the worker's own."""
+    if failed:
+        traceback.print_exc()
+    sys.stdout.flush()
+    os._exit(failed)
 
 
 def resolve(name: str, imports: tuple[str, ...]) -> Callable[..., Any]:
@@ -50,6 +89,11 @@ def _resolve(name: str, imports: tuple[str, ...], _generation: int) -> Callable[
     home = str(getattr(function, "__module__", None))
     if not _is_allowed(home, imports):
         raise TaskFailed(_forbidden(name, home, imports))
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TaskFailed(
+            f"callable {name!r} is a generator function, and calling it runs nothing: return a "
+            "list, or what `yield` would yield in some other way"
+        )
     return function  # type: ignore[no-any-return]
 
 

@@ -64,7 +64,7 @@ end
 
 local POISON = {
   deaths = 'poison: %d times the worker process died while it ran this task, or could not tell '
-        .. 'how its remote job was; '
+        .. 'how its remote job was (%s); '
         .. 'look for memory limits (OOM) and crashes of native libraries on the worker host',
   losses = 'poison: the lease of this task was lost %d times; '
         .. 'its workers died, were paused, or could not reach Redis',
@@ -77,17 +77,26 @@ local function fail_unknown(run, task, record, err)
   end_task(run, task, record, 'failed', load_plan(run, task), 'error', err)
 end
 
-local function fail_poisoned(run, task, record, counter, last)
-  local reason = string.format(POISON[counter], record[counter])
-  if last and last ~= '' then reason = reason .. '. The last time: ' .. last end
+-- How the processes of this try died, one after the other.
+local function note_death(run, task, record, how)
+  local field, before = 'k/' .. task, nil
+  if record.deaths > 1 then before = call('HGET', run_key(run, 'out'), field) end
+  how = how ~= '' and how or 'nobody knows how'
+  call('HSET', run_key(run, 'out'), field, before and (before .. '; ' .. how) or how)
+end
+
+local function fail_poisoned(run, task, record, counter)
+  local deaths = call('HGET', run_key(run, 'out'), 'k/' .. task)
+  local reason = string.format(POISON[counter], record[counter], deaths)
   fail_unknown(run, task, record, reason)
 end
 
 -- Nobody runs the try any more, and nobody knows how its work is.
-local function abandon(run, task, record, counter, limit, last)
+local function abandon(run, task, record, counter, limit, how)
   record[counter] = record[counter] + 1
+  if counter == 'deaths' then note_death(run, task, record, how) end
   if record[counter] >= limit then
-    fail_poisoned(run, task, record, counter, last)
+    fail_poisoned(run, task, record, counter)
   elseif record.state == 'cancelling' then
     ask_to_cancel(run, task, record)
   else

@@ -106,7 +106,8 @@
 --                            expands, "x/task" -> how far it has (expansion.lua), "d/task" -> its
 --                            group and handle since it was deferred last, "b/task" -> the last of its
 --                            tries whose success, if any, does not count: it is to run again,
---                            "w/task" -> who refused it last, and why
+--                            "w/task" -> who refused it last, and why, "k/task" -> how the
+--                            processes of its try died, those that did
 --   run:ID:ready     zset    "queue/rank/task", all of score 0: lexical order is priority order
 --   run:ID:active    set     tasks that count against `processors`
 --   run:ID:work      list    "task/k state": chunks that still have to hear of an ended upstream;

@@ -10,8 +10,9 @@ import redis
 from pydag_dist.engine import Held
 from tests.support import wait_until
 from workers import lifecycle
+from workers.deaths import DEATHS
 from workers.outcome import Ended
-from workers.task import Execute, Release
+from workers.task import Execute
 
 HELD = Held("run", "t", 1, "push")
 
@@ -70,7 +71,7 @@ def renewal(engine):
 
 
 def test_what_the_hub_tells_goes_to_the_engine_long_before_the_next_renewal(engine, renewal):
-    Release.for_parent.put((HELD, Ended("dead")))
+    DEATHS.report(HELD, Ended("dead"))
     wait_until(lambda: engine.released == [(HELD, "dead")], "it is told")
     assert len(engine.renewed) == 1
 
@@ -78,8 +79,8 @@ def test_what_the_hub_tells_goes_to_the_engine_long_before_the_next_renewal(engi
 def test_what_redis_could_not_take_is_told_again_in_its_order(engine, renewal):
     engine.failures = 3
     other = Held("run", "u", 1, "push")
-    Release.for_parent.put((HELD, Ended("dead")))
-    Release.for_parent.put((other, Ended("failed")))
+    DEATHS.report(HELD, Ended("dead"))
+    DEATHS.report(other, Ended("failed"))
     wait_until(lambda: len(engine.released) == 2, "both are told")
     assert engine.released == [(HELD, "dead"), (other, "failed")]
 
@@ -93,7 +94,7 @@ def test_a_worker_that_leaves_gives_its_slots_back_at_once(engine, renewal):
 def test_what_is_told_last_is_told_before_the_end(engine):
     renewal = lifecycle.Renewal("w1@host", 2, ["python"], Unregistered())
     renewal.start()
-    Release.for_parent.put((HELD, Ended("dead")))
+    DEATHS.report(HELD, Ended("dead"))
     renewal.stop()
     assert engine.released == [(HELD, "dead")]
     assert engine.renewed[-1] == (0, [])
@@ -102,7 +103,8 @@ def test_what_is_told_last_is_told_before_the_end(engine):
 def test_polls_hold_nothing_that_could_be_renewed(engine, monkeypatch):
     def request(run):
         header = {"run": run, "task": "t", "try": "1", "push": "push"}
-        return SimpleNamespace(task=Execute(), _context=SimpleNamespace(pydag=header))
+        context = SimpleNamespace(pydag=header)
+        return SimpleNamespace(task=Execute(), _context=context, told_to_end=None)
 
     requests = [request("*"), request("run")]
     monkeypatch.setattr(lifecycle.worker_state, "reserved_requests", requests)
