@@ -27,7 +27,7 @@ _LINK: Final = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": 10_000, 
 # Of a session: what a writer whose host is lost leaves there must not lock rows for hours.
 _SESSION: Final = {
     "idle_in_transaction_session_timeout": "5s",
-    "lock_timeout": "5s",
+    "lock_timeout": "2s",
     "tcp_user_timeout": "10s",
     **{f"tcp_{name}": str(value) for name, value in _PROBES.items()},
 }

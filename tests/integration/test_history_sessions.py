@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from typing import Any
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 from pydag_dist.coordinator import recorder as module
 from pydag_dist.coordinator.recorder import Recorder
 from pydag_dist.engine import Engine
-from pydag_dist.history import History
+from pydag_dist.history import LOST, History
 from tests.cluster import call, dag
 from tests.link import Link
 from tests.postgres_server import PostgresServer
@@ -26,34 +27,44 @@ def test_what_a_lost_writer_left_in_postgresql_holds_up_the_next_one_for_seconds
     monkeypatch.setattr(module, "LEASE", 1.0)
     client: Any = redis.Redis.from_url(redis_url, decode_responses=True)
     engine, stopping = Engine(client), threading.Event()
-    with PostgresServer() as postgres, Link(postgres.port) as link, client:
+    with PostgresServer() as postgres, client:
         url = postgres.new_database()
-        lost = History(url.replace(str(postgres.port), str(link.port)))
-        found = History(url)
-        first, second = Recorder(engine, lost), Recorder(engine, found)
-        first.open()
-        second.open()
-        while first.step():
-            pass
-        graph = dag([call("t", "note")])
-        engine.submit("r", graph.to_json(), graph.dag_id)
-        # So that its COMMIT is the first thing that does not arrive.
-        sa.event.listen(lost._db, "commit", lambda _: link.cut())
-        threading.Thread(target=first.step, daemon=True).start()
-        with found._db.connect() as connection:
-            orphans = sa.text(
-                "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' "
-                "AND pid <> pg_backend_pid() AND query LIKE 'INSERT%'"
-            )
-            wait_until(lambda: connection.scalar(orphans), "the INSERT is there, the COMMIT not")
-        with caplog.at_level(logging.WARNING):
-            writing = threading.Thread(target=second.run, args=(stopping,))
-            writing.start()
-            wait_until(lambda: client.xlen("pydag:history") == 0, "the next one has written", 60)
-            stopping.set()
-            writing.join()
-        assert found.unfinished() == ["r"]
-        assert "canceling statement due to lock timeout" in caplog.text
+        with Link(postgres.port) as link:
+            lost = History(url.replace(str(postgres.port), str(link.port)))
+            found = History(url)
+            first, second = Recorder(engine, lost), Recorder(engine, found)
+            first.open()
+            second.open()
+            while first.step():
+                pass
+            graph = dag([call("t", "note")])
+            engine.submit("r", graph.to_json(), graph.dag_id)
+            # So that its COMMIT is the first thing that does not arrive.
+            sa.event.listen(lost._db, "commit", lambda _: link.cut())
+
+            def step() -> None:
+                with contextlib.suppress(*LOST):
+                    first.step()
+
+            hangs = threading.Thread(target=step)
+            hangs.start()
+            autocommit = found._db.execution_options(isolation_level="AUTOCOMMIT")
+            with autocommit.connect() as connection:
+                orphans = sa.text(
+                    "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' "
+                    "AND pid <> pg_backend_pid() AND query LIKE 'INSERT%'"
+                )
+                wait_until(lambda: connection.scalar(orphans), "the INSERT is there")
+            with caplog.at_level(logging.WARNING):
+                writing = threading.Thread(target=second.run, args=(stopping,))
+                writing.start()
+                wait_until(lambda: client.xlen("pydag:history") == 0, "the next has written", 60)
+                stopping.set()
+                writing.join()
+            assert found.unfinished() == ["r"]
+            assert "canceling statement due to lock timeout" in caplog.text
+        hangs.join(30)
+        lost.close()
         found.close()
 
 
@@ -68,9 +79,9 @@ def test_a_session_ends_by_itself_when_its_client_is_gone() -> None:
                 name: connection.scalar(sa.text(f"SHOW {name}"))
                 for name in ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_user_timeout")
             }
-        assert settings == {"idle_in_transaction_session_timeout": "5s", "lock_timeout": "5s"}
+        assert settings == {"idle_in_transaction_session_timeout": "5s", "lock_timeout": "2s"}
         assert tcp == {
             "tcp_keepalives_idle": "4",
             "tcp_keepalives_interval": "2",
-            "tcp_user_timeout": "10s",
+            "tcp_user_timeout": "10000",
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import signal
 import time
@@ -186,7 +187,7 @@ def test_commands_that_wait_are_patient_and_say_so(
         file.write_text(json.dumps({"dag_id": "d", "tasks": [task]}))
         submit = pydag(cluster, "submit", str(file), "--wait", url=link.url)
         wait_until(lambda: "t: running" in submit.text(), "it runs", 60)
-        run_id = submit.text().split()[0]
+        run_id = re.findall(r"^d-\S+$", submit.text(), re.MULTILINE)[0]
         logs = pydag(cluster, "logs", run_id, "-f", url=link.url)
 
         def waiting() -> bool:
@@ -216,10 +217,10 @@ def test_a_command_that_gives_up_names_the_run_that_goes_on(
         file.write_text(json.dumps({"dag_id": "d", "tasks": [cluster.task("t", "note")]}))
         arguments = ("submit", str(file), "--wait", "--timeout", "12")
         submit = pydag(cluster, *arguments, url=link.url)
-        wait_until(lambda: submit.text().strip(), "the run's id", 60)
+        wait_until(lambda: re.search(r"^d-\S+$", submit.text(), re.MULTILINE), "its id", 60)
         link.cut()
         assert submit.wait(60) == 3
-        run_id = submit.text().split()[0]
+        run_id = re.findall(r"^d-\S+$", submit.text(), re.MULTILINE)[0]
         assert f"Run {run_id} goes on" in submit.text()
         assert f"pydag status {run_id}" in submit.text()
         assert "Traceback" not in submit.text()
