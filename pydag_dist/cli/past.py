@@ -47,7 +47,10 @@ def newest_runs(limit: int) -> list[RunSummary]:
 
 def _is_here(settings: Settings) -> bool:
     """Whether a database is named, or the one that coordinators of this host use is there."""
-    return settings.database_url is not None or (settings.home / "history.sqlite").is_file()
+    try:
+        return settings.database_url is not None or (settings.home / "history.sqlite").is_file()
+    except OSError:  # another user's home
+        return False
 
 
 @contextlib.contextmanager

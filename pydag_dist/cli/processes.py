@@ -100,13 +100,13 @@ def flower(address: str, port: int, arguments: tuple[str, ...]) -> None:
     """Run Flower: workers and tasks in the browser.
 
     Whoever reaches Flower sees all tasks: it listens on this host only unless told otherwise. Its
-    buttons that stop workers work with --basic-auth (or --auth) only. Options that are not listed
-    here are handed on to Flower.
+    buttons that stop workers work with a password only, from FLOWER_BASIC_AUTH: on the command line
+    others of this host would read it. Options that are not listed here are handed on to Flower.
 
     \b
     Examples:
         pydag flower
-        pydag flower --address 0.0.0.0 --basic-auth=me:secret
+        FLOWER_BASIC_AUTH=me:SECRET pydag flower --address 0.0.0.0
     """
     if find_spec("flower") is None:
         raise PydagError("Flower is not installed: pip install 'pydag-dist[flower]'")

@@ -39,19 +39,20 @@ def connect(url: str) -> sa.Engine:
     """An SQLAlchemy engine; nothing is opened yet. `InvalidSettings` if `url` can't be used."""
     try:
         parsed = sa.make_url(url)
-    except sa.exc.ArgumentError:
+    except (sa.exc.ArgumentError, ValueError):  # ValueError: of a port
         raise InvalidSettings(f"PYDAG_DATABASE_URL: {_KINDS}") from None
     backend = parsed.get_backend_name()
     if backend == "sqlite" and parsed.database:
         # As a URI, which makes no file where there is none: readers must not.
-        parsed = parsed.set(database=f"file:{quote(parsed.database)}")
+        parsed = parsed.set(drivername="sqlite", database=f"file:{quote(parsed.database)}")
         parsed = parsed.update_query_dict({"mode": "rw", "uri": "true"})
         engine = sa.create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
         sa.event.listen(engine, "connect", _prepare_sqlite)
         return engine
-    if backend not in {"postgresql", "postgres"}:
+    if backend not in {"postgresql", "postgres"} or not 0 < (parsed.port or 5432) < 1 << 16:
         raise InvalidSettings(f"PYDAG_DATABASE_URL: {_KINDS}")
     try:
+        _check_options(parsed)
         # Which driver "postgresql" alone means depends on SQLAlchemy's version.
         engine = sa.create_engine(
             parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=_LINK
@@ -64,6 +65,20 @@ def connect(url: str) -> sa.Engine:
     return engine
 
 
+def _check_options(url: sa.URL) -> None:
+    """Raises `InvalidSettings` for what PostgreSQL would refuse, which looks as if it were away."""
+    from psycopg import ProgrammingError  # noqa: PLC0415  an extra
+    from psycopg.conninfo import make_conninfo  # noqa: PLC0415
+
+    try:
+        make_conninfo(**url.query)  # type: ignore[arg-type]
+    except ProgrammingError as error:
+        raise InvalidSettings(f"PYDAG_DATABASE_URL: {str(error).strip()}") from None
+    if url.query.get("sslmode", "prefer") not in _SSL_MODES:
+        raise InvalidSettings(f"PYDAG_DATABASE_URL: sslmode must be one of {', '.join(_SSL_MODES)}")
+
+
+_SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _KINDS: Final = "give sqlite:////path/to/history.sqlite or postgresql://user:password@host/database"
 
 

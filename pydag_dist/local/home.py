@@ -16,6 +16,8 @@ from typing import IO, Any
 
 from pydag_dist.errors import LocalServiceError
 
+PARTS = ("redis", "gcs", "bigquery", "dataproc", "logs")
+
 
 class Home:
     """A directory for each service, `logs/`, `history.sqlite`; while something runs also `up.json`.
@@ -53,7 +55,7 @@ class Home:
 
     def clear(self) -> None:
         """Remove the data of all parts; for who has locked the home."""
-        for name in ("redis", "gcs", "bigquery", "dataproc", "logs"):
+        for name in PARTS:
             with contextlib.suppress(FileNotFoundError):
                 shutil.rmtree(self.path / name)
         for file in (self.path / "seeded", *self.path.glob("history.sqlite*")):
@@ -62,9 +64,7 @@ class Home:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Own the home; `LocalServiceError` if another process does."""
-        # Keys and data of the user: nobody else's business.
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (self.path / "lock").open("a") as lock:
+        with self._opened_lock() as lock:
             if not _lock(lock.fileno(), attempts=10):
                 raise LocalServiceError(
                     f"{self._running()} runs with the home {self.path} already: stop it, or give "
@@ -75,6 +75,19 @@ class Home:
                 yield
             finally:
                 self._state.unlink(missing_ok=True)
+
+    def _opened_lock(self) -> IO[str]:
+        try:
+            # Keys and data of the user: nobody else's business.
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for name in PARTS:
+                self.directory(name)
+            return (self.path / "lock").open("a")
+        except OSError as error:
+            raise LocalServiceError(
+                f"{error.filename or self.path} can't be written ({error.strerror}): set "
+                "PYDAG_HOME to a directory of yours"
+            ) from None
 
     def write_state(self, state: dict[str, Any]) -> None:
         """Say what runs here; readers see the old state or the new one, never a part."""
@@ -88,7 +101,7 @@ class Home:
             with (self.path / "lock").open("a") as lock:
                 free = _lock(lock.fileno())
             state: dict[str, Any] = json.loads(self._state.read_text())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
             raise LocalServiceError(
                 f"Nothing runs with the home {self.path}: start it with `pydag up`"
             ) from None

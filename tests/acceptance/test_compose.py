@@ -33,7 +33,8 @@ def interpolated(value):
     if isinstance(value, list):
         return [interpolated(each) for each in value]
     if isinstance(value, str):
-        return re.sub(r"\$\{(\w+):\?[^}]+\}", lambda found: SECRET[found[1]], value)
+        value = re.sub(r"\$\{(\w+):\?[^}]+\}", lambda found: SECRET[found[1]], value)
+        return value.replace("$$", "$")
     return value
 
 
@@ -78,11 +79,11 @@ def test_the_services_run_a_dag(services, start, tmp_path):
 
     # What the image has by itself: the port, and a volume for its working directory.
     server = services["redis"]
-    program, *options = server["command"]
-    assert program == "valkey-server"
+    *shell, script = server["command"]
+    assert "s3cret" not in script
     assert server["volumes"] == ["redis:/data"]
-    command = [valkey_binary(), *options, "--port", str(redis_port), "--dir", tmp_path]
-    start("redis", command, server["environment"])
+    program = f"{valkey_binary()} - --port {redis_port} --dir {tmp_path}"
+    start("redis", [*shell, script.replace("valkey-server -", program)], server["environment"])
     url = here(services["coordinator"]["environment"]["PYDAG_REDIS_URL"])
     with redis.Redis.from_url(url, decode_responses=True) as connection:
         wait_until(lambda: pings(connection), "Valkey answers to its password")

@@ -408,3 +408,14 @@ def test_it_goes_on_after_its_database_was_away() -> None:
         server.start()
         write(history, run("2-0", "success"))
         assert history.snapshot("r").state == "success"
+
+
+@pytest.mark.parametrize(
+    "end",
+    ["h:port/d", "h:99999/d", "h/d?sslmode=S3CRET", "h/d?no_such_option=1"],
+)
+def test_a_url_that_postgresql_would_refuse_is_told_before_it_is_asked(end: str) -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        connect(f"postgresql://u:S3CRET@{end}")
+    assert str(caught.value).startswith("PYDAG_DATABASE_URL: ")
+    assert "S3CRET" not in str(caught.value)

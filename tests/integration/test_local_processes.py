@@ -140,3 +140,24 @@ def test_ports_that_were_not_given_are_all_different():
     assert ports.redis == given
     assert len({*chosen}) == 5
     assert all(chosen)
+
+
+def test_a_home_that_cannot_be_one_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    for home in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(LocalServiceError, match=r"can't be written .*: set PYDAG_HOME"):
+            Home(home).locked().__enter__()
+        with pytest.raises(LocalServiceError, match="Nothing runs with the home"):
+            Home(home).read_state()
+
+
+def test_the_password_of_a_home_is_kept_and_made_anew_if_it_is_broken(tmp_path):
+    home = Home(tmp_path)
+    path, password = home.redis_config()
+    path.chmod(0o644)
+    assert home.redis_config() == (path, password)
+    assert path.stat().st_mode & 0o077 == 0
+    path.write_text("requirepass \n")
+    assert len(home.redis_config()[1]) == 64
+    assert home.redis_config()[1] != password
+    assert path.read_text() == f"requirepass {home.redis_config()[1]}\n"
