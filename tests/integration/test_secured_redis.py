@@ -193,7 +193,7 @@ def test_what_a_user_must_not_do_is_refused(secured):
     evaluate = [["EVAL", "return 1", "0"]]
     refused = {
         "coordinator": [],
-        "worker": load + lease,
+        "worker": load,
         "client": load + lease + channel + evaluate,
         "reader": load + lease + writes + call + push + channel + evaluate,
         "flower": load + lease + writes + call + push + evaluate,
