@@ -18,6 +18,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from pydag_dist.dag import limits
 from pydag_dist.errors import InvalidSettings
 from pydag_dist.redis_url import RedisUrl
 
@@ -47,7 +48,10 @@ class Settings(BaseSettings):
     home: Path = Field(default=Path("~/.pydag"), description="where embedded data lives")
     key_prefix: str = Field(default="pydag", pattern=r"^[A-Za-z0-9_.-]+$")
     retention: int = Field(
-        default=7 * 86400, gt=0, description="seconds that an ended run stays in Redis"
+        default=7 * 86400,
+        ge=limits.RETENTION[0],
+        le=limits.RETENTION[1],
+        description="seconds that an ended run stays in Redis",
     )
     webhooks: dict[str, Webhook] = Field(
         default={}, description="URLs that DAGs name in on_success and on_failure", repr=False

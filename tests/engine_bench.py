@@ -36,7 +36,7 @@ class Bench:
         self.client = client
         self.engine = Engine(client, "p", "tick")
         template = '{"headers": {"pydag": ' + MARKS + "}}"
-        self.engine.set_templates(dict.fromkeys(QUEUES, template))
+        self.engine.set_template(template)
 
     def slots(self, count: int, queue: str = "python") -> None:
         self.engine.renew("w", count, [queue])

@@ -95,7 +95,7 @@ class EngineMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.client.flushall()
-        self.engine.set_templates(dict.fromkeys(QUEUES, TEMPLATE))
+        self.engine.set_template(TEMPLATE)
         self.reference = ReferenceEngine()
         self.dags: dict[str, Dag] = {}
         self.planners: dict[str, list[str]] = {}
@@ -177,7 +177,7 @@ class EngineMachine(RuleBasedStateMachine):
         for step in steps[:stop_after]:
             assert step() is may
         if stop_after == len(steps):
-            queues = self.reference.runs[run].queues
+            queues = [q for q in self.reference.runs[run].queues if "!" not in q]
             started = self.engine.plan_commit(
                 run,
                 token,
@@ -234,7 +234,7 @@ class EngineMachine(RuleBasedStateMachine):
         events = [fields for _, fields in self.client.xrange("p:history")]
         heads = {run: self.engine.run_head(run) for run in self.dags}
         self.client.flushall()
-        self.engine.set_templates(dict.fromkeys(QUEUES, TEMPLATE))
+        self.engine.set_template(TEMPLATE)
         for run, head in heads.items():
             state = [e["state"] for e in events if e["kind"] == "run" and e["run"] == run][-1]
             if state in ENDED_RUN:
@@ -540,6 +540,15 @@ class EngineMachine(RuleBasedStateMachine):
         timers = [self.timer(*of) for of in self.tasks_that(has_timer)]
         assert sorted(self.client.zrange("p:timers", 0, -1)) == sorted(timers)
         assert not self.client.exists("p:working")
+
+    @invariant()
+    def only_queues_in_use_are_known(self) -> None:
+        known = self.reference.known_queues
+        assert {q for q in self.client.smembers("p:queues") if "!" not in q} == known
+        runs = [r for r in self.reference.runs.values() if r.state in ("running", "cancelling")]
+        for queue in QUEUES:
+            counted = int(self.client.hget("p:windows", f"runs/{queue}") or 0)
+            assert counted == sum(queue in run.queues for run in runs)
 
     @invariant()
     def polls_are_what_is_due(self) -> None:

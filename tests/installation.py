@@ -20,7 +20,7 @@ class Installation:
 
     def __init__(self, connection, prefix="pydag", worker="worker@host", queue="python"):
         self.engine = Engine(connection, prefix)
-        self.engine.set_templates({queue: TEMPLATE})
+        self.engine.set_template(TEMPLATE)
         self.connection = connection
         self.worker = worker
         self.queue = queue

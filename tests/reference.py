@@ -609,6 +609,7 @@ class ReferenceEngine:
         for run_id, name in overdue:
             task = self.runs[run_id].tasks[name]
             if task.waits and not self._is_well_placed(task):
+                self.known_queues.add(task.queue)
                 self._push_again(run_id, name)
         for run_id, name in timers:
             task = self.runs[run_id].tasks[name]
@@ -622,8 +623,10 @@ class ReferenceEngine:
             others = [
                 q for run in self.runs.values() for q in run.queues if q.startswith(f"{queue}!")
             ]
+            self.lists.setdefault(queue, [])
             if self.slots(queue) == 0:
                 self._take_messages_back(queue)
+                self._forget_if_unused(queue)
             else:
                 self._top_up(queue)
             for other in sorted(set(others)):
@@ -684,6 +687,16 @@ class ReferenceEngine:
                 task.state, task.waits = "ready", False
                 self._refile(message.run)
         self.lists[queue] = kept
+
+    def _forget_if_unused(self, queue: str) -> None:
+        """No worker listens to the queue; maybe no run has it either."""
+        runs = [r for r in self.runs.values() if r.state in ("running", "cancelling")]
+        if any(queue in run.queues for run in runs):
+            return
+        if not self.lists[queue] and not self.polls.get(queue):
+            self.known_queues.discard(queue)
+            self.timed.discard(queue)
+            self.clock.pop(queue, None)
 
     # Cascade
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from pydag_dist.dag import limits
+from pydag_dist.dag.jsontext import dotted, faults
 from pydag_dist.engine import Held, Outcome
 from workers import cache, operators, patience
 from workers.earlier import until_known
@@ -20,8 +22,6 @@ from workers.process import PAUSE, engine, until_redis_can
 from workers.stopping import cancelling
 from workers.templates import children
 
-MAX_ERROR = 8_000  # characters of an error that the engine keeps
-MAX_RESULT = 65_536  # bytes of a result as JSON: results are for facts, not for data
 UNKNOWN_FOR = 15.0  # seconds; a lost run is given back in two or three
 # Seconds for all calls of a cancel, which waits until the job is over, and for one of them.
 CANCEL_PATIENCE, CANCEL_CALL = 90.0, 60.0
@@ -141,14 +141,17 @@ def packed(operator: str, result: Any) -> str:
             f"{operator} returned a {type(result).__name__} that is not JSON ({error}): "
             "return None, or text, numbers, booleans, lists and objects of these"
         ) from None
-    if len(text) > MAX_RESULT:  # json.dumps writes ASCII only
+    if len(text) > limits.RESULT_BYTES:  # json.dumps writes ASCII only
         raise TaskFailed(
-            f"{operator} returned {len(text):,} bytes of JSON, and at most {MAX_RESULT:,} are "
-            "kept: write data to a table or a file, and return its name"
+            f"{operator} returned {len(text):,} bytes of JSON, and at most "
+            f"{limits.RESULT_BYTES:,} are kept: write data to a table or a file, and return "
+            "its name"
         )
+    if wrong := [f"{dotted(('result', *path))} {fault}" for path, fault in faults(result)]:
+        raise TaskFailed(f"{operator} returned what JSON can't say: {'; '.join(wrong[:5])}")
     return text
 
 
 def storable(error: str) -> str:
     """An error's text as Redis takes it: not too long, and without halves of characters."""
-    return error[:MAX_ERROR].encode(errors="replace").decode()
+    return error[: limits.ERROR].encode(errors="replace").decode()

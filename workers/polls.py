@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -16,6 +15,7 @@ from typing import Any
 
 from celery.exceptions import Ignore
 
+from pydag_dist.dag.ids import group_name
 from pydag_dist.engine import Claim, Deferral, Due, Held
 from workers import operators, patience
 from workers.context import task_context, with_params
@@ -34,8 +34,6 @@ MAX_PARAMS = 1_000_000  # bytes of the params of a deferred try, as JSON
 _TIME = 18.0  # seconds of all calls of a poll
 _FIRST = 0.5  # seconds until the first poll at least
 _SOON = 1.0  # seconds until those are polled for whom there was no time
-
-_NOT_IN_GROUPS = re.compile(r"[^A-Za-z0-9_.:-]")
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +75,7 @@ def _as_it_was(context: TaskContext, wait: Wait) -> TaskContext:
 def defer(held: Held, context: TaskContext, wait: Wait) -> str:
     """Give a try back for the first time; answers as `Engine.defer` does."""
     wait.interval = max(wait.interval, _FIRST)
-    group = _NOT_IN_GROUPS.sub("-", remote(context).group(context, wait.handle))
+    group = group_name(remote(context).group(context, wait.handle))
     given = Deferral(held, group, wait.interval, json.dumps(vars(wait)))
     (answer,) = until_redis_can(partial(engine().defer, [given]))
     return answer

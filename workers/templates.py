@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pydag_dist.dag.fields import MAX_CHILDREN
+from pydag_dist.dag import limits
 from pydag_dist.dag.jsontext import dotted
 from pydag_dist.dag.script import quote
 from pydag_dist.dag.templates import MARK, at_path, parsed
@@ -101,9 +101,9 @@ def children(result: Any, expanded_by: Mapping[str, Sequence[str | int]]) -> dic
             raise TaskFailed(
                 f"task {task} is expanded over {place}, which must be a list, not {quote(found)}"
             )
-        if len(found) > MAX_CHILDREN:
+        if len(found) > limits.CHILDREN:
             raise TaskFailed(
-                f"task {task} is expanded over {place}, of at most {MAX_CHILDREN:,} items, "
+                f"task {task} is expanded over {place}, of at most {limits.CHILDREN:,} items, "
                 f"not {len(found):,}: give each task a slice of the list"
             )
         counts[task] = len(found)

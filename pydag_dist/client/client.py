@@ -10,7 +10,9 @@ from typing import Any
 from pydag_dist.client.patience import PATIENCE, Patience
 from pydag_dist.client.run import BLOCK_SECONDS, Run
 from pydag_dist.dag import Dag
+from pydag_dist.dag.ids import check_id
 from pydag_dist.dag.jsontext import dotted, faults
+from pydag_dist.dag.reading import params_problem
 from pydag_dist.engine import Engine, Member, RunSummary, Unserved, connect, unserved
 from pydag_dist.errors import PydagError
 from pydag_dist.settings import load_settings
@@ -48,16 +50,18 @@ class Client:
 
         The `logical_date` is the time that the run is for, a datetime or ISO 8601 (without an
         offset: in UTC); by default the time of the submission. Raises `PydagError` for params
-        that JSON can't say, and for what is no date.
+        that JSON can't say or that are too long, and for what is no date or no id.
 
         The run's id is made here, so sending it again after a lost answer is safe: give the
         `run_id` of a run to be sure that it was submitted, once.
         """
-        run_id = run_id or new_run_id(dag.dag_id)
+        run_id = check_id("run id", new_run_id(dag.dag_id) if run_id is None else run_id)
         text = dag.to_json()
         given = dict(params or {})
         if wrong := [f"{dotted(path)} {problem}" for path, problem in faults(given)]:
             raise PydagError(f"params of the run: {'; '.join(wrong)}")
+        if problem := params_problem(given):
+            raise PydagError(f"params of the run: {problem}")
         date = utc(logical_date)
 
         engine = self._patience.of(

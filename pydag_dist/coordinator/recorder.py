@@ -14,7 +14,7 @@ import redis
 from pydag_dist.coordinator.copying import copy_runs
 from pydag_dist.coordinator.rebuild import restore
 from pydag_dist.engine import Engine
-from pydag_dist.errors import HistoryError
+from pydag_dist.errors import EngineError, HistoryError
 from pydag_dist.history import (
     LOST,
     Entry,
@@ -209,8 +209,11 @@ class Recorder:
         return {}
 
     def _restore(self, run_id: str) -> None:
-        if restore(self._engine, self._history, run_id):
-            log.warning("%s: Redis had lost it; it goes on from its history", run_id)
+        try:
+            if restore(self._engine, self._history, run_id):
+                log.warning("%s: Redis had lost it; it goes on from its history", run_id)
+        except EngineError as error:  # an older version may have let it in
+            log.error("%s: Redis had lost it, and can't take it back: %s", run_id, error)  # noqa: TRY400
 
     def _is_ours(self, epoch: str | None) -> bool:
         """Whether the database belongs to this Redis; False while that is to be found out.

@@ -22,7 +22,7 @@ from pydag_dist.coordinator.recorder import Recorder
 from pydag_dist.coordinator.webhooks import Webhooks
 from pydag_dist.dag import Dag
 from pydag_dist.engine import Engine, address, check_redis, connect, is_passing, is_refusal
-from pydag_dist.engine.messages import celery_config, templates
+from pydag_dist.engine.messages import celery_config, template
 from pydag_dist.errors import HistoryError, PydagError, SchemaMismatch, UnknownRun
 from pydag_dist.history import History
 from pydag_dist.settings import Settings
@@ -210,8 +210,7 @@ class Coordinator:
     def _plan(self, run_id: str) -> None:
         try:
             dag = Dag.parse(self._engine.submitted_dag(run_id), source=run_id)
-            queues = {task.queue for task in dag.tasks.values()}
-            self._engine.set_templates(templates(self._celery, queues))
+            self._engine.set_template(template(self._celery))
             self._recorder.give_back(run_id)
             if plan(self._engine, run_id, dag, self._recorder.durations(dag.dag_id)):
                 log.info("%s: planned, %d tasks", run_id, len(dag.tasks))

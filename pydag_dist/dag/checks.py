@@ -9,6 +9,7 @@ from typing import Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from pydag_dist.dag import limits
 from pydag_dist.dag.fields import CACHE_SECONDS, Task
 from pydag_dist.dag.graph import cycles
 from pydag_dist.dag.jsontext import dotted
@@ -27,8 +28,6 @@ from pydag_dist.dag.references import check_expand, check_references
 from pydag_dist.dag.report import Report
 from pydag_dist.dag.script import quote
 from pydag_dist.dag.templates import MARK, is_templated
-
-MAX_EDGES: Final = 1_000_000
 
 _COMPARED: Final = 50_000  # names, in search of those that unknown ones could mean: a second
 _ALIKE: Final = 0.9  # dataproc.delete_cluster doesn't mean dataproc.create_cluster
@@ -108,9 +107,10 @@ def check_edges(tasks: Sequence[Task | None], report: Report) -> None:
     """Ids and dependencies; `tasks` has None where there's no task to speak of."""
     numbers = _ids(tasks, report)
     edges = sum(len(task.dependencies) for task in tasks if task)
-    if edges > MAX_EDGES:
-        report.add(f"a DAG has at most {MAX_EDGES:,} dependencies, not {edges:,}", "tasks")
+    if edges > limits.EDGES:
+        report.add(f"a DAG has at most {limits.EDGES:,} dependencies, not {edges:,}", "tasks")
         return
+    _check_queues(tasks, report)
     unknown: list[tuple[int, str]] = []
     graph: dict[str, list[str]] = {}
     for number, task in enumerate(tasks):
@@ -134,6 +134,12 @@ def check_edges(tasks: Sequence[Task | None], report: Report) -> None:
     _check_branches(tasks, graph, report)
     _check_clusters(tasks, report)
     check_references(tasks, numbers, graph, report)
+
+
+def _check_queues(tasks: Sequence[Task | None], report: Report) -> None:
+    queues = {task.queue for task in tasks if task}
+    if len(queues) > limits.QUEUES:
+        report.add(f"a DAG has at most {limits.QUEUES} queues, not {len(queues):,}", "tasks")
 
 
 def _check_branches(

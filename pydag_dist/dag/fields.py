@@ -8,23 +8,27 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, Strict, WithJsonSchema
 
-from pydag_dist.dag import patterns
+from pydag_dist.dag import limits, patterns
 from pydag_dist.dag.operators import family
 from pydag_dist.dag.params import read_params
 from pydag_dist.dag.script import PATTERN, ScriptPath, quote
 from pydag_dist.dag.templates import list_path
 
-SECONDS_PER_YEAR: Final = 365 * 86400
-ID_LENGTH: Final = 200
-MAX_HOOKS: Final = 5
-MAX_CHILDREN: Final = 10_000  # of an expanded task
 CACHE_SECONDS: Final = 7 * 86400.0
 
 Text = Annotated[str, Strict()]
 Flag = Annotated[bool, Strict()]
-Id = Annotated[str, Strict(), Field(pattern=patterns.ID, max_length=ID_LENGTH)]
-Seconds = Annotated[float, Strict(), Field(gt=0, le=SECONDS_PER_YEAR, allow_inf_nan=False)]
-Retries = Annotated[int, Strict(), Field(ge=0, le=100)]
+Id = Annotated[str, Strict(), Field(pattern=patterns.ID, max_length=limits.ID)]
+
+
+def _between(bounds: tuple[float, float]) -> Any:
+    least, most = bounds
+    return Field(ge=least, le=most, allow_inf_nan=False)
+
+
+Delay = Annotated[float, Strict(), _between(limits.DELAY)]
+Timeout = Annotated[float, Strict(), _between(limits.TIMEOUT)]
+Retries = Annotated[int, Strict(), Field(ge=0, le=limits.RETRIES)]
 Bytes = Annotated[int, Strict(), Field(gt=0, le=2**60)]
 Params = Annotated[dict[str, Any], BeforeValidator(read_params, json_schema_input_type=dict | str)]
 
@@ -62,7 +66,7 @@ Hook = Annotated[str, Strict(), Field(pattern=patterns.HOOK, max_length=2000)]
 Hooks = Annotated[
     list[Hook],
     BeforeValidator(_hooks, json_schema_input_type=Hook | list[Hook]),
-    Field(max_length=MAX_HOOKS),
+    Field(max_length=limits.HOOKS),
 ]
 
 
@@ -116,16 +120,18 @@ class Task:
         TriggerRule.ALL_SUCCESS
     )
     retries: Annotated[Retries, _doc("more tries after a failure; default: the DAG's")] = 0
-    retry_delay: Annotated[Seconds, _doc("seconds before another try")] = 60.0
+    retry_delay: Annotated[Delay, _doc("seconds before another try")] = 60.0
     retry_backoff: Annotated[Flag, _doc("double the delay after every failure")] = False
-    max_retry_delay: Annotated[Seconds, _doc("seconds that a doubled delay may reach")] = 3600.0
-    timeout: Annotated[Seconds | None, _doc("seconds that a try may take; default: a day")] = None
-    priority: Annotated[int, Strict(), Field(ge=-1000, le=1000), _doc("higher runs first")] = 0
+    max_retry_delay: Annotated[Delay, _doc("seconds that a doubled delay may reach")] = 3600.0
+    timeout: Annotated[Timeout | None, _doc("seconds that a try may take; default: a day")] = None
+    priority: Annotated[
+        int, Strict(), Field(ge=-limits.PRIORITY, le=limits.PRIORITY), _doc("higher runs first")
+    ] = 0
     allow_failure: Annotated[Flag, _doc("the run may succeed though this task fails")] = False
     cache: Annotated[
         Literal["inputs"] | None, _doc("don't run again what would read and write the same")
     ] = None
-    cache_seconds: Annotated[Seconds, _doc("seconds that a cached result is kept")] = CACHE_SECONDS
+    cache_seconds: Annotated[Delay, _doc("seconds that a cached result is kept")] = CACHE_SECONDS
 
     def __post_init__(self) -> None:
         if self.script and not self.operator:
@@ -151,12 +157,10 @@ class DagFields:
     schedule_interval: Annotated[Text, _doc("information: nothing schedules it yet")] = ""
     start_date: Annotated[Text, _doc("information: nothing schedules it yet")] = ""
     processors: Annotated[
-        int, Strict(), Field(ge=0, le=100_000), _doc("tasks active at once; 0: no cap")
+        int, Strict(), Field(ge=0, le=limits.PROCESSORS), _doc("tasks active at once; 0: no cap")
     ] = 0
-    weight: Annotated[
-        float, Strict(), Field(gt=0, le=1000, allow_inf_nan=False), _doc("share of the workers")
-    ] = 1.0
-    timeout: Annotated[Seconds | None, _doc("seconds that a run may take")] = None
+    weight: Annotated[float, Strict(), _between(limits.WEIGHT), _doc("share of the workers")] = 1.0
+    timeout: Annotated[Timeout | None, _doc("seconds that a run may take")] = None
     params: Annotated[dict[str, Any], _doc("defaults of a run's params")] = field(
         default_factory=dict
     )
@@ -174,7 +178,7 @@ class DagFields:
     expire_cache: Annotated[
         int,
         Strict(),
-        Field(ge=0, le=10 * SECONDS_PER_YEAR),
+        Field(ge=0, le=10 * limits.YEAR),
         _doc("seconds that a script's text is kept; 0: for ever"),
     ] = 0
 

@@ -7,11 +7,10 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
+from pydag_dist.dag.limits import DEPTH
 from pydag_dist.dag.script import quote
-
-DEPTH: Final = 100  # levels of objects and lists
 
 Path = tuple[str | int, ...]
 

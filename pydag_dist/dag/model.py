@@ -9,11 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from pydag_dist.dag import limits
 from pydag_dist.dag.fields import DagFields, Task
 from pydag_dist.dag.graph import Graph
 from pydag_dist.dag.messages import field_names
 from pydag_dist.dag.operators import family
-from pydag_dist.dag.reading import read, read_task
+from pydag_dist.dag.reading import read, read_task, too_long
 from pydag_dist.errors import InvalidDag, Problem, PydagError
 
 
@@ -44,7 +45,8 @@ class Dag(DagFields):
     def load(cls, path: str | Path) -> Self:
         """The DAG of a JSON file; raises `InvalidDag` with all its problems."""
         try:
-            data = Path(path).read_bytes()
+            with Path(path).open("rb") as file:
+                data = file.read(limits.DAG_BYTES + 1)
         except OSError as error:
             reason = f"can't be read: {error.strerror or error}"
             raise InvalidDag([Problem(str(path), None, None, reason)]) from None
@@ -71,12 +73,15 @@ class Dag(DagFields):
         return content
 
     def to_json(self) -> str:
-        """`to_dict` as text: what a run keeps."""
+        """`to_dict` as text: what a run keeps. `InvalidDag` if it is too long."""
         if not self._finished:
             self.check()
-        return json.dumps(
+        text = json.dumps(
             self.to_dict(), ensure_ascii=False, allow_nan=False, separators=(",", ":")
         )
+        if (size := len(text.encode())) > limits.DAG_BYTES:
+            raise InvalidDag([Problem(f"Dag({self.dag_id!r})", None, None, too_long(size))])
+        return text
 
     @property
     def downstream(self) -> dict[str, tuple[str, ...]]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from pydag_dist.dag import limits
 from pydag_dist.dag.checks import check_edges, check_task
 from pydag_dist.dag.fields import DagFields, Task
 from pydag_dist.dag.jsontext import Loaded, NotJson, Path, dotted, faults
@@ -14,8 +16,6 @@ from pydag_dist.dag.messages import field_names, message
 from pydag_dist.dag.references import TemplateChecker
 from pydag_dist.dag.report import Report
 from pydag_dist.dag.script import quote
-
-MAX_TASKS: Final = 100_000
 
 _FIELDS: Final = TypeAdapter(DagFields)
 _TASKS: Final = TypeAdapter(list[Task])
@@ -26,8 +26,12 @@ _TASK_NAMES: Final = tuple(field_names(Task))
 def read(data: Any, source: str) -> tuple[DagFields, list[Task]]:
     """The fields and tasks of a DAG given as text, bytes or dict; raises `InvalidDag`."""
     report = Report(source)
+    if isinstance(data, str | bytes | bytearray) and len(data) > limits.DAG_BYTES:
+        report.stop(too_long(len(data)))
     content = _content(data, report)
     raw_tasks = _raw_tasks(content, report)
+    if not isinstance(data, str | bytes | bytearray) or len(data) > limits.PARAMS_BYTES:
+        _check_params_sizes(content, raw_tasks, report)
     fields = _fields({k: v for k, v in content.items() if k != "tasks"}, report)
     tasks = _tasks(raw_tasks, report, fields.retries if fields else 0)
     check_edges(tasks, report)
@@ -42,6 +46,7 @@ def read_task(data: dict[str, Any], source: str, retries: int) -> Task:
     report.name_tasks([data])
     for path, text in faults(data):
         report.add(text, dotted(path), 0)
+    _check_params_sizes({}, [data], report)
     [task] = _tasks([data], report, retries)
     assert task is not None  # noqa: S101  it is an object
     TemplateChecker(report).check(task, 0)
@@ -78,6 +83,36 @@ def _content(data: Any, report: Report) -> dict[str, Any]:
     return content
 
 
+def too_long(size: int) -> str:
+    """The problem of a DAG of so many bytes."""
+    return (
+        f"a DAG has at most {limits.DAG_BYTES:,} bytes of JSON, not {size:,}: "
+        "keep data in files or tables, and name them"
+    )
+
+
+def params_problem(params: Any) -> str | None:
+    """What is wrong with the size of params, if anything is."""
+    try:
+        size = len(json.dumps(params))
+    except (TypeError, ValueError, RecursionError):
+        return None  # no JSON, which is told elsewhere
+    if size <= limits.PARAMS_BYTES:
+        return None
+    return (
+        f"must have at most {limits.PARAMS_BYTES:,} bytes as JSON, not {size:,}: "
+        "keep data in a file or a table, and name it"
+    )
+
+
+def _check_params_sizes(content: dict[str, Any], raw_tasks: list[Any], report: Report) -> None:
+    if problem := params_problem(content.get("params")):
+        report.add(problem, "params")
+    for number, task in enumerate(raw_tasks):
+        if isinstance(task, dict) and (problem := params_problem(task.get("params"))):
+            report.add(problem, "params", number)
+
+
 def _add_faults(
     wrong: list[tuple[Path, str]], wrapped: bool, content: dict[str, Any], report: Report
 ) -> None:
@@ -102,8 +137,8 @@ def _raw_tasks(content: dict[str, Any], report: Report) -> list[Any]:
         report.add(f"must be a list, not {quote(tasks)}", "tasks")
     elif not tasks:
         report.add("is empty: a DAG has at least one task", "tasks")
-    elif len(tasks) > MAX_TASKS:
-        report.add(f"a DAG has at most {MAX_TASKS:,} tasks, not {len(tasks):,}", "tasks")
+    elif len(tasks) > limits.TASKS:
+        report.add(f"a DAG has at most {limits.TASKS:,} tasks, not {len(tasks):,}", "tasks")
     else:
         report.name_tasks(tasks)
         return tasks

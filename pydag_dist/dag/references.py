@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
-from pydag_dist.dag.fields import ID_LENGTH, MAX_CHILDREN, Task
+from pydag_dist.dag import limits
+from pydag_dist.dag.fields import Task
 from pydag_dist.dag.graph import Graph, cycles
 from pydag_dist.dag.jsontext import dotted
 from pydag_dist.dag.messages import did_you_mean
@@ -18,7 +19,7 @@ from pydag_dist.dag.templates import MARK, as_template, parsed, templates
 MAX_TASK_PARTS: Final = 20_000  # of the templates of a task: what a worker reads in half a second
 MAX_PARTS: Final = 500_000  # of the templates of a DAG: what a coordinator reads in ten seconds
 
-_LONGEST_CHILD: Final = len(f".{MAX_CHILDREN - 1}")
+_LONGEST_CHILD: Final = len(f".{limits.CHILDREN - 1}")
 _COMPARED: Final = 50_000  # names, in search of those that unknown ones could mean: a second
 _BITS: Final = 2048  # tasks searched for at once: 256 bytes for each task of the DAG
 
@@ -83,8 +84,8 @@ def check_expand(task: Task, number: int, report: Report) -> None:
         return
     if task.operator == BRANCH:
         report.add("a branch can't be expanded", "expand", number)
-    if len(task.task_id) > ID_LENGTH - _LONGEST_CHILD:
-        most = ID_LENGTH - _LONGEST_CHILD
+    if len(task.task_id) > limits.ID - _LONGEST_CHILD:
+        most = limits.ID - _LONGEST_CHILD
         report.add(f"must have at most {most} characters with expand", "task_id", number)
     try:
         _ = task.expand.path

@@ -7,10 +7,10 @@ from typing import Any, Final
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
+from pydag_dist.dag import limits
 from pydag_dist.dag.fields import DagFields, Task
 from pydag_dist.dag.operators import OPERATORS, SCRIPTS, operator_names, params_model
 from pydag_dist.dag.patterns import FILLED
-from pydag_dist.dag.reading import MAX_TASKS
 
 _DIALECT: Final = GenerateJsonSchema.schema_dialect
 _TEMPLATE: Final = {"type": "string", "pattern": r"\{\{", "description": "a text with {{ … }}"}
@@ -83,7 +83,7 @@ def _narrow(fields: dict[str, Any], task: dict[str, Any]) -> None:
         "type": "array",
         "items": {"$ref": "#/$defs/Task"},
         "minItems": 1,
-        "maxItems": MAX_TASKS,
+        "maxItems": limits.TASKS,
     }
     fields["required"] = [*fields["required"], "tasks"]
     task["properties"]["operator"]["enum"] = list(operator_names())

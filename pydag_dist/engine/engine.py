@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 
 import redis
 
+from pydag_dist.dag.ids import check_group, check_id, is_id, worker_name
 from pydag_dist.engine.connection import connect
 from pydag_dist.engine.members import Member, Refusal, read_members, read_refusals
 from pydag_dist.engine.script import Script
@@ -39,7 +40,6 @@ from pydag_dist.engine.values import (
 from pydag_dist.engine.why import explain
 from pydag_dist.errors import EngineError, SchemaMismatch, UnknownRun
 
-GROUP = re.compile(r"[A-Za-z0-9_.:-]+")
 MAX_NEED, MAX_REASON = 100, 500  # characters
 
 Kind = Literal["workers", "coordinators"]
@@ -77,7 +77,9 @@ class Engine:
         return f"{self.prefix}:{name}"
 
     def run_key(self, run_id: str, part: str | None = None) -> str:
-        """The full name of one of a run's keys."""
+        """The full name of one of a run's keys; `UnknownRun` for what can't be a run's id."""
+        if not is_id(run_id):
+            raise self.unknown(run_id)
         return self.key(f"run:{run_id}" + (f":{part}" if part else ""))
 
     # Submission and planning
@@ -99,8 +101,9 @@ class Engine:
         """Stores a DAG (as JSON) as a run to be planned; False if that run was there already.
 
         `logical_date` is an ISO 8601 time, else that of the submission; `hooks`: whether the DAG
-        has webhooks.
+        has webhooks. `EngineError` for what is no id, or beyond the limits of dag/limits.py.
         """
+        check_id("run id", run_id)
         head: dict[str, str | float] = {
             "dag_id": dag_id,
             "processors": processors,
@@ -120,9 +123,9 @@ class Engine:
             raise self.unknown(run_id)
         return head
 
-    def set_templates(self, templates: dict[str, str]) -> None:
-        """Registers each queue's Celery message, in which ``<<marks>>`` stand for ids."""
-        self.redis.hset(self.key("templates"), mapping=templates)
+    def set_template(self, template: str) -> None:
+        """Says how a Celery message looks; ``<<marks>>`` stand for its queue and ids."""
+        self.redis.set(self.key("template"), template)
 
     def submitted_dag(self, run_id: str) -> str:
         """The DAG of a run, as JSON."""
@@ -312,8 +315,8 @@ class Engine:
 
         The worker's process of that id, which runs nothing else meanwhile, may ask again.
         """
-        worker = worker.replace("|", "_")  # what separates the fields of a record
-        verdict, value, *settled = self._call("claim", run, task, try_number, push, worker, process)
+        name = worker_name(worker)
+        verdict, value, *settled = self._call("claim", run, task, try_number, push, name, process)
         if verdict == "no":
             return str(value)
         return Claim(verdict, json.loads(value), *map(int, settled))
@@ -358,11 +361,9 @@ class Engine:
         """
         items: list[str | int] = []
         for d in deferrals:
-            if not GROUP.fullmatch(d.group):
-                raise EngineError(f"group of polls {d.group!r}: only letters, digits and _.:- here")
             h = d.held
             items += [h.run, h.task, h.try_number, h.token]
-            items += [d.group, round(d.delay * 1e6), d.handle]
+            items += [check_group(d.group), round(d.delay * 1e6), d.handle]
         answers: list[str] = self._call("defer", *items)
         return answers
 
@@ -378,7 +379,7 @@ class Engine:
             items += [h.run, h.task, h.try_number, h.token]
         need = _NOT_IN_NEEDS.sub("-", need)[:MAX_NEED]
         told = " ".join(reason.split())[:MAX_REASON]
-        answers: list[str] = self._call("refuse", worker, need, told, *items)
+        answers: list[str] = self._call("refuse", worker_name(worker), need, told, *items)
         return answers
 
     def claim_polls(self, queue: str, group: str, push: str, worker: str) -> list[Due]:
@@ -386,8 +387,7 @@ class Engine:
 
         The worker has 30 s to `release` or `defer` each of them, with the token that it gets.
         """
-        worker = worker.replace("|", "_")
-        flat = self._call("claim_polls", queue, group, push, worker)
+        flat = self._call("claim_polls", queue, group, push, worker_name(worker))
         return [
             Due(Held(run, task, int(number), push), json.loads(spec), handle)
             for run, task, number, spec, handle in zip(*[iter(flat)] * 5, strict=True)
@@ -443,11 +443,15 @@ class Engine:
         Answers: ``yours``, ``cancel`` (stop it), ``ended``, ``lost``, ``waiting`` (not claimed
         yet), ``unknown``.
         """
-        items: list[str | int] = []
-        for h in held:
-            items += [h.run, h.task, h.try_number, h.token]
-        looked = "" if looked_ago is None else round(looked_ago * 1e6)
-        answers: list[str] = self._call("renew", worker, slots, " ".join(queues), looked, *items)
+        name, listens = worker_name(worker), " ".join(queues)
+        # Of a part of what it holds the script can't tell what the worker does not hold any more.
+        looked = "" if looked_ago is None or len(held) > CHUNK else round(looked_ago * 1e6)
+        answers: list[str] = []
+        for at in range(0, max(1, len(held)), CHUNK):
+            items: list[str | int] = []
+            for h in held[at : at + CHUNK]:
+                items += [h.run, h.task, h.try_number, h.token]
+            answers += self._call("renew", name, slots, listens, looked, *items)
         return answers
 
     def register(
@@ -459,12 +463,12 @@ class Engine:
         another live process has that name: when that one was heard of last, in seconds of steady
         time; unless it is known to be dead (`force`).
         """
-        answer = self._call("register", kind, name, process, busy, info, int(force))
+        answer = self._call("register", kind, worker_name(name), process, busy, info, int(force))
         return None if answer == "ok" else int(answer) / 1e6
 
     def unregister(self, kind: Kind, name: str, process: str) -> None:
         """The process of that name ends."""
-        self._call("unregister", kind, name, process)
+        self._call("unregister", kind, worker_name(name), process)
 
     def members(self, kind: Kind) -> dict[str, Member]:
         """The workers or coordinators that are alive, by name, with what they say they can do."""

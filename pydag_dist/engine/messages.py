@@ -1,4 +1,4 @@
-"""The Celery side of the contract: names, queues, settings, and each queue's message template."""
+"""The Celery side of the contract: names, queues, settings, and the template of messages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RELEASE = "pydag.release"
 # The families of operators; a worker without -Q listens to all of them.
 QUEUES = ("bigquery", "dataproc", "gcs", "python")
 
-_MARKS = {name: f"<<{name}>>" for name in ("id", "run", "task", "try", "push", "dag")}
+_MARKS = {name: f"<<{name}>>" for name in ("queue", "id", "run", "task", "try", "push", "dag")}
 
 # Values of headers that mean the same to Celery as no header.
 _EMPTY: tuple[Any, ...] = (None, "", 0, {}, [None, None])
@@ -83,15 +83,15 @@ def celery_config(settings: Settings, queues: Iterable[str] = QUEUES) -> dict[st
     }
 
 
-def templates(app: Celery, queues: Iterable[str]) -> dict[str, str]:
-    """Queue -> the message of a task as Celery and kombu build it, with marks for its ids.
+def template(app: Celery) -> str:
+    """The message of a task as Celery and kombu build it, with marks for its queue and ids.
 
     The body is plain JSON instead of base64, so that the engine's script can fill in ids there.
     """
-    return {q: json.dumps(_message(app, q), separators=(",", ":")) for q in queues}
+    return json.dumps(_message(app), separators=(",", ":"))
 
 
-def _message(app: Celery, queue: str) -> dict[str, Any]:
+def _message(app: Celery) -> dict[str, Any]:
     captured: list[dict[str, Any]] = []
     options = {"body_encoding": None}
     with Connection("memory://", transport_options=options) as connection:  # type: ignore[no-untyped-call]
@@ -105,7 +105,7 @@ def _message(app: Celery, queue: str) -> dict[str, Any]:
             producer=app.amqp.Producer(channel),
             # Declared nowhere: the engine pushes onto the list itself.
             exchange="",
-            routing_key=queue,
+            routing_key=_MARKS["queue"],
             task_id=_MARKS["id"],
             root_id=_MARKS["id"],
             shadow=f"{_MARKS['dag']}.{_MARKS['task']}",
@@ -116,7 +116,7 @@ def _message(app: Celery, queue: str) -> dict[str, Any]:
             headers={"pydag": {name: _MARKS[name] for name in ("run", "task", "try", "push")}},
         )
     (message,) = captured
-    return message | {"headers": _headers(message), "properties": _properties(queue)}
+    return message | {"headers": _headers(message), "properties": _properties()}
 
 
 def _headers(message: dict[str, Any]) -> dict[str, Any]:
@@ -126,8 +126,8 @@ def _headers(message: dict[str, Any]) -> dict[str, Any]:
     return told | {"origin": "pydag", "headers": {}}
 
 
-def _properties(queue: str) -> dict[str, Any]:
+def _properties() -> dict[str, Any]:
     """Those that are no copies of headers, and not about an answer, which nobody waits for."""
     # Not Celery's own: it takes the default queue's key, since it can't route by no exchange.
-    delivery_info = {"exchange": "", "routing_key": queue}
+    delivery_info = {"exchange": "", "routing_key": _MARKS["queue"]}
     return {"delivery_info": delivery_info, "delivery_tag": _MARKS["push"]}

@@ -11,9 +11,13 @@ from typing import Any
 
 import redis
 
+from pydag_dist.dag.limits import LUA
+from pydag_dist.errors import EngineError
+
 # The order matters: each file uses what those before it define.
 PARTS = (
     "table",
+    "checks",
     "record",
     "queue",
     "outcome",
@@ -22,6 +26,7 @@ PARTS = (
     "lease",
     "poll",
     "tick",
+    "aside",
     "dispatch",
 )
 
@@ -33,7 +38,9 @@ WHEN_FULL = frozenset({"release", "defer", "renew", "tick", "work", "cancel", "l
 def source() -> str:
     """The text that defines the engine: `dispatch` does an operation."""
     folder = files("pydag_dist.engine").joinpath("lua")
-    return "\n".join(folder.joinpath(f"{part}.lua").read_text("utf-8") for part in PARTS)
+    limits = ", ".join(f"{name} = {value}" for name, value in LUA.items())
+    parts = [folder.joinpath(f"{part}.lua").read_text("utf-8") for part in PARTS]
+    return "\n".join([f"local LIMITS = {{ {limits} }}", *parts])
 
 
 @cache
@@ -84,7 +91,7 @@ class Script:
         weakref.finalize(self, _give_back, client.connection_pool, self._kept, self._pid)
 
     def __call__(self, prefix: str, operation: str, *arguments: str | float) -> Any:
-        """Do an operation; its answer."""
+        """Do an operation; its answer. `EngineError` for arguments that it refuses."""
         name = self._name + ("_when_full" if operation in WHEN_FULL else "")
         command = ("FCALL", name, 0, prefix, operation, *arguments)
         try:
@@ -119,9 +126,9 @@ class Script:
         try:
             connection.send_command(*command)
             answer = connection.read_response()
-        except redis.ResponseError:  # a whole answer: the connection can be used again
+        except redis.ResponseError as error:  # a whole answer: the connection can be used again
             self._kept.append(connection)
-            raise
+            raise _told(error) from None
         except redis.TimeoutError:
             self._drop(connection)
             while other := self._take_kept():  # they lead where this one does
@@ -137,6 +144,12 @@ class Script:
     def _drop(self, connection: Any) -> None:
         connection.disconnect()
         self._client.connection_pool.release(connection)
+
+
+def _told(error: redis.ResponseError) -> Exception:
+    """What the engine refused is the caller's fault, and not Redis's."""
+    code, _, why = str(error).partition(" ")
+    return EngineError(why) if code == "REFUSED" else error
 
 
 def _give_back(pool: redis.ConnectionPool, kept: list[Any], pid: int) -> None:

@@ -10,6 +10,8 @@ import pytest
 import redis
 
 from pydag_dist.engine import Engine, Held
+from pydag_dist.errors import EngineError
+from tests.bad_arguments import Scene, written_in_spite
 from tests.redis_server import RedisServer
 
 
@@ -58,7 +60,7 @@ def test_a_call_over_a_connection_that_the_server_has_closed_is_sent_again(clien
 def test_an_error_of_the_engine_leaves_the_connection_usable(client, engine):
     asks(engine, "r")
     before = connections(client)
-    with pytest.raises(redis.ResponseError):
+    with pytest.raises(EngineError, match="no operation"):
         engine._call("no such operation")
     assert engine.submit("r", "{}", "dag") is True
     assert connections(client) == before
@@ -103,6 +105,10 @@ def test_a_forked_process_does_not_use_its_parent_s_connection(client, engine):
     engine._script._pid -= 1  # as if another process had made it
     asks(engine, "r")
     assert connections(client) == before + 1
+
+
+def test_nothing_is_written_before_the_last_check(client):
+    assert written_in_spite(Scene(client)) == []
 
 
 class TestOnAFullServer:

@@ -56,7 +56,7 @@ class Parts:
 
     def lose(self) -> None:
         self.redis.flushall()
-        self.engine.set_templates({"python": TEMPLATE})
+        self.engine.set_template(TEMPLATE)
 
     def close(self) -> None:
         for history in self.made:

@@ -143,7 +143,7 @@ def test_a_remote_job_that_is_being_cancelled(bench: Bench) -> None:
 
 def test_timeouts(bench: Bench) -> None:
     bench.slots(2)
-    bench.start(task("a", timeout=0.001), task("b"), task("c", "b"), timeout=90.0)
+    bench.start(task("a", timeout=0.1), task("b"), task("c", "b"), timeout=90.0)
     b, a = bench.take(), bench.take()  # b first: it has more downstream of it
     renew = lambda: bench.engine.renew("w", 2, ["python"], [a])  # noqa: E731
     wait_until(lambda: renew() == ["cancel"], "the try is overdue")

@@ -5,10 +5,23 @@ local function enter(prefix, source)
   NOW, NOW_TEXT = time[1] * 1e6 + time[2], nil
   GAP = clock[1] and NOW - clock[1] or nil
   STEADY = (clock[2] or NOW) + math.max(0, math.min(GAP or 0, MAX_GAP))
-  PUSHES, TODO, TEMPLATES, HEADS = 0, { first = 1 }, {}, {}
+  PUSHES, TODO, TEMPLATE, HEADS = 0, { first = 1 }, nil, {}
+end
+
+local function perform(arguments)
+  check_call(arguments[2], arguments, 4)
+  return OPERATIONS[arguments[2]](unpack(arguments, 4))
 end
 
 local function dispatch(arguments)
   enter(arguments[1], arguments[3])
-  return OPERATIONS[arguments[2]](unpack(arguments, 4))
+  local fine, answer = pcall(perform, arguments)
+  if fine then return answer end
+  if type(answer) == 'table' and answer.refused then
+    return redis.error_reply('REFUSED ' .. answer.refused)
+  end
+  local signature = SIGNATURES[arguments[2]]
+  if signature.aside == nil or is_servers(answer) then error(answer, 0) end
+  set_aside(arguments[4], answer)
+  return signature.aside
 end

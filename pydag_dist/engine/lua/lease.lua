@@ -116,6 +116,13 @@ local function lose_lease(member, worker)
   end
 end
 
+-- Likewise, whatever is wrong with the run.
+local function take_lease(member, worker)
+  if not guarded((split_member(member)), lose_lease, member, worker) then
+    call('ZREM', key('leases'), member)
+  end
+end
+
 -- run, task, try, token, outcome (success | failed | stopped | dead | lost | revoked), result as JSON
 -- or '', error or '', downstream tasks that a branch skips (space separated), into how many children tasks
 -- expand over the result
@@ -196,49 +203,52 @@ local function note_refusal(queue, need, worker, reason)
   call('EXPIRE', key('refused:' .. queue), math.ceil(REFUSED_FOR / 1e6))
 end
 
+-- Gives a try back that the worker's host can't run. The answer of `refuse` for it.
+local function refuse_try(worker, need, reason, run, task, try, token)
+  local record = planned(run) and load_record(run, task)
+  local whose = record and holder(record, try, token) or 'unknown'
+  if whose ~= 'yours' then return whose end
+  local plan = load_plan(run, task)
+  if need ~= '' then note_refusal(plan.queue, need, worker, reason) end
+  if record.state == 'deferred' then
+    record.token = ''
+    save_record(run, task, record)
+    call('ZREM', key('timers'), 'poll/' .. run .. '/' .. task)
+    make_due(plan.queue, group_of(run, task), run, task)
+    top_up(plan.queue)
+    return 'ok'
+  end
+  call('ZREM', key('leases'), run .. '/' .. task)
+  if record.state == 'running' then settle(run, queue_of(plan, record), record) end
+  if need ~= '' then
+    record.needs = with_need(run, plan.queue, record.needs, need)
+    if record.needs == 'other:many' then
+      note_refusal(plan.queue, record.needs, worker, reason)
+    end
+    call('HSET', run_key(run, 'out'), 'w/' .. task, worker .. ': ' .. reason)
+    add_queue(run, queue_of(plan, record))
+  end
+  if record.state == 'cancelling' then
+    record.token = ''
+    push_cancel(run, task, record, plan)
+  else
+    record.token = 'refused'   -- a renewal must not take it back
+    if record.deaths + record.losses == 0 then record.started_at, record.began = '', '' end
+    call('SREM', run_key(run, 'active'), task)
+    make_ready(run, task, record, plan)
+    event(run, 'kind', 'task', 'task', task, 'state', 'ready', 'try', try, 'worker', worker)
+  end
+  reschedule(run)
+  return 'ok'
+end
+
 -- worker, what its host lacks ("kind:name"; '' if only this process can't), why in words, then run,
 -- task, try, token of each try that it gives back. Returns one answer each: ok, or what it is.
 function OPERATIONS.refuse(worker, need, reason, ...)
   local items, answers = { ... }, {}
   for i = 1, #items, 4 do
-    local run, task, try, token = items[i], items[i + 1], items[i + 2], items[i + 3]
-    local record = planned(run) and load_record(run, task)
-    local whose = record and holder(record, try, token) or 'unknown'
-    if whose == 'yours' then
-      local plan = load_plan(run, task)
-      if need ~= '' then note_refusal(plan.queue, need, worker, reason) end
-      if record.state == 'deferred' then
-        record.token = ''
-        save_record(run, task, record)
-        call('ZREM', key('timers'), 'poll/' .. run .. '/' .. task)
-        make_due(plan.queue, group_of(run, task), run, task)
-        top_up(plan.queue)
-      else
-        call('ZREM', key('leases'), run .. '/' .. task)
-        if record.state == 'running' then settle(run, queue_of(plan, record), record) end
-        if need ~= '' then
-          record.needs = with_need(run, plan.queue, record.needs, need)
-          if record.needs == 'other:many' then
-            note_refusal(plan.queue, record.needs, worker, reason)
-          end
-          call('HSET', run_key(run, 'out'), 'w/' .. task, worker .. ': ' .. reason)
-          add_queue(run, queue_of(plan, record))
-        end
-        if record.state == 'cancelling' then
-          record.token = ''
-          push_cancel(run, task, record, plan)
-        else
-          record.token = 'refused'   -- a renewal must not take it back
-          if record.deaths + record.losses == 0 then record.started_at, record.began = '', '' end
-          call('SREM', run_key(run, 'active'), task)
-          make_ready(run, task, record, plan)
-          event(run, 'kind', 'task', 'task', task, 'state', 'ready', 'try', try, 'worker', worker)
-        end
-        reschedule(run)
-      end
-      whose = 'ok'
-    end
-    answers[#answers + 1] = whose
+    local fine, whose = guarded(items[i], refuse_try, worker, need, reason, unpack(items, i, i + 3))
+    answers[#answers + 1] = fine and whose or 'unknown'
   end
   return answers
 end
@@ -289,8 +299,34 @@ local function drop_unnamed(worker, looked_ago, named)
   local given = STEADY - looked_ago - UNNAMED_GRACE
   local old = call('ZRANGEBYSCORE', key('leases'), '-inf', text(given + LEASE), 'LIMIT', 0, TICK_ITEMS)
   for _, member in ipairs(old) do
-    if not named[member] then lose_lease(member, worker) end
+    if not named[member] then take_lease(member, worker) end
   end
+end
+
+-- A try that a worker holds: its lease goes on. The answer of `renew` for it.
+local function renew_try(worker, run, task, try, token)
+  local state, why = planned(run)
+  if why == 'broken' then return 'cancel' end
+  local record = state and load_record(run, task)
+  local whose = record and holder(record, try, token) or 'unknown'
+  if whose == 'back' then
+    take_back(run, task, record, token)
+    record.worker = worker
+    save_record(run, task, record)
+    refile(run)
+    whose = 'yours'
+  end
+  if whose == 'yours' and record.state ~= 'deferred' then
+    call('ZADD', key('leases'), text(STEADY + LEASE), run .. '/' .. task)
+    local timeout = load_plan(run, task).timeout
+    if record.state == 'running' and timeout > 0 and age(record) > timeout then
+      record.state = 'cancelling'
+      record.reason = 'timeout'
+      save_record(run, task, record)
+    end
+    if record.state == 'cancelling' then whose = 'cancel' end
+  end
+  return whose
 end
 
 -- worker, slots (0: it is leaving), queues, how many µs ago it looked what it holds ('': it may hold
@@ -299,28 +335,9 @@ end
 function OPERATIONS.renew(worker, slots, queues, looked_ago, ...)
   local items, answers, named = { ... }, {}, {}
   for i = 1, #items, 4 do
-    local run, task, try, token = items[i], items[i + 1], items[i + 2], items[i + 3]
-    named[run .. '/' .. task] = true
-    local record = planned(run) and load_record(run, task)
-    local whose = record and holder(record, try, token) or 'unknown'
-    if whose == 'back' then
-      take_back(run, task, record, token)
-      record.worker = worker
-      save_record(run, task, record)
-      refile(run)
-      whose = 'yours'
-    end
-    if whose == 'yours' and record.state ~= 'deferred' then
-      call('ZADD', key('leases'), text(STEADY + LEASE), run .. '/' .. task)
-      local timeout = load_plan(run, task).timeout
-      if record.state == 'running' and timeout > 0 and age(record) > timeout then
-        record.state = 'cancelling'
-        record.reason = 'timeout'
-        save_record(run, task, record)
-      end
-      if record.state == 'cancelling' then whose = 'cancel' end
-    end
-    answers[#answers + 1] = whose
+    named[items[i] .. '/' .. items[i + 1]] = true
+    local fine, whose = guarded(items[i], renew_try, worker, unpack(items, i, i + 3))
+    answers[#answers + 1] = fine and whose or 'cancel'
   end
   if looked_ago ~= '' then drop_unnamed(worker, tonumber(looked_ago), named) end
   for queue in string.gmatch(queues, '%S+') do

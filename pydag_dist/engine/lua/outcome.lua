@@ -2,8 +2,6 @@
 
 -- The state in which a task with upstream tasks leaves `none`, nil while that can't be decided.
 -- As in Airflow, where a cancelled upstream counts as failed.
-local RULES = {}
-
 function RULES.all_success(r, failed)
   if failed > 0 then return 'upstream_failed' end
   if r.skips > 0 then return 'skipped' end
@@ -68,13 +66,20 @@ local function finish_run(run, state)
   end
 end
 
--- Ends a run whose tasks have all ended.
-local function end_run(run, failed, reason)
-  if reason then
-    finish_run(run, reason == 'timeout' and 'failed' or 'cancelled')
-  else
-    finish_run(run, failed and 'failed' or 'success')
+local function count_run(run, change)
+  for _, queue in ipairs(head_of(run).queues) do
+    if not parts_of_queue(queue) then call('HINCRBY', key('windows'), 'runs/' .. queue, change) end
   end
+end
+
+-- Ends a planned run: its tasks have all ended, or it is set aside.
+local function end_run(run, failed, reason)
+  if reason == 'cancel' then
+    finish_run(run, 'cancelled')
+  else
+    finish_run(run, (reason or failed) and 'failed' or 'success')
+  end
+  count_run(run, -1)
 end
 
 local function count_ended(run, ended, failures)

@@ -40,10 +40,19 @@ local function is_lost(run)
   return not head[1] or head[1] == 'queued' and not (head[2] or head[3] or head[4])
 end
 
+local LOST_ROW = {
+  task = 'id', state = 'state', try = 'try', last_try = 'try', pushes = 'count', push = 'short',
+  token = 'short', rule = 'short', upstream = 'count', ok = 'count', bad = 'count', dead_up = 'count',
+  skips = 'count', deaths = 'count', losses = 'count', reason = 'short', ready_at = 'time',
+  queued_at = 'time', started_at = 'time', ended_at = 'time', worker = 'short', process = 'short',
+  charged = 'time', began = 'time', needs = 'short', result = 'result', error = 'error', branch_skips = 'ids',
+  expansions = 'expansions' }
+
 -- Gives back what the newest tries of a run were that Redis has lost; before `restore_run`. Rows
 -- are objects with the fields of a record, and result, error, branch_skips, expansions.
 function OPERATIONS.restore(run, rows)
-  rows = cjson.decode(rows)
+  rows = decoded_rows('restore', rows)
+  for _, row in ipairs(rows) do check_row('restore', row, LOST_ROW) end
   if not is_lost(run) then return 0 end
   for _, row in ipairs(rows) do
     local task = row.task
@@ -125,14 +134,36 @@ local function planner_is(run, token)
   return state == 'queued' and call('HGET', run_key(run), 'planner') == token
 end
 
+local PLANNED_ROW = {
+  task = 'id', state = 'state', try = 'try', last_try = 'try', pushes = 'count', rule = 'rule',
+  upstream = 'upstream', ok = 'upstream', bad = 'upstream', dead_up = 'upstream', skips = 'upstream',
+  queue = 'id', rank = 'rank', retries = 'retries', delay = 'span', longest = 'span',
+  timeout = 'limit', backoff = 'bit', may_fail = 'bit', remote = 'bit', sensor = 'bit', expand = 'bit',
+  spec = 'spec', downstream = 'chunks', lists_for = 'names', child = 'boolean', keep = 'boolean',
+  again = 'boolean' }
+local FIRST_ROW = { downstream = 'chunks', params = 'pairs' }
+
+local function check_plan(run, rows)
+  for _, row in ipairs(rows) do
+    check_row('plan_chunk', row, row.task == '' and FIRST_ROW or PLANNED_ROW)
+    if row.ok and row.ok + row.bad + row.dead_up + row.skips > row.upstream then
+      refuse('plan_chunk: task ' .. shown(row.task) .. ' has heard of more upstream tasks than it has')
+    end
+    if row.keep and call('HEXISTS', run_key(run, 'kept'), row.task) == 0 then
+      refuse('plan_chunk: task ' .. shown(row.task) .. ' has no record that could be kept')
+    end
+  end
+end
+
 -- Rows are objects with the fields of a plan and of a new record, and task, downstream (chunks of
 -- ids), spec, lists_for (ids of the tasks that expand over its result), child (it shares another
 -- task's plan), keep (the record stays as it was) and again (it does not, as the history has to
 -- know). The row of task "" has the chunks of those to decide at the start, and params of the
 -- run, name and JSON in turn, that specs name; and nothing else.
 function OPERATIONS.plan_chunk(run, token, rows)
-  rows = cjson.decode(rows)
+  rows = decoded_rows('plan_chunk', rows)
   if not planner_is(run, token) then return 0 end
+  check_plan(run, rows)
   for _, row in ipairs(rows) do
     local task = row.task
     if task ~= '' then
@@ -185,6 +216,13 @@ end
 function OPERATIONS.plan_commit(run, token, total, ended, failures, queues, chunks)
   if not planner_is(run, token) then return { 'no', 0 } end
   if call('HLEN', run_key(run, 'tasks')) ~= tonumber(total) then return { 'incomplete', 0 } end
+  if tonumber(ended) > tonumber(total) or tonumber(failures) > tonumber(ended) then
+    refuse('plan_commit: of ' .. total .. ' tasks ' .. ended .. ' have ended and ' .. failures .. ' failed')
+  end
+  if not template() then refuse('plan_commit: there is no template of messages') end
+  for k = 0, tonumber(chunks) - 1 do
+    if call('HEXISTS', run_key(run, 'plan'), '/' .. k) == 0 then return { 'incomplete', 0 } end
+  end
   local left = tonumber(total) - tonumber(ended)
   call('HSET', run_key(run), 'state', 'running', 'total', total, 'left', left, 'queues', queues)
   if failures ~= '0' then call('HSET', run_key(run), 'failures', failures) end
@@ -192,6 +230,7 @@ function OPERATIONS.plan_commit(run, token, total, ended, failures, queues, chun
   call('HDEL', run_key(run), 'planner')
   call('DEL', run_key(run, 'kept'))
   for queue in string.gmatch(queues, '%S+') do call('SADD', key('queues'), queue) end
+  count_run(run, 1)
   run_event(run, 'running')
   local head = call('HMGET', run_key(run), 'timeout', 'reason', 'restored', 'started_at')
   local timeout, reason = tonumber(head[1]), head[2]

@@ -1,41 +1,56 @@
 -- Deferral: a task that waits for its remote job holds no slot; workers poll many at a time.
 
+-- Gives a try up until it is polled. Returns the answer of `defer` for it, and a queue to top up.
+local function defer_try(i, topped, run, task, try, token, group, delay, handle)
+  local state, why = planned(run)
+  if why == 'broken' then return 'cancel' end
+  local record = state and load_record(run, task)
+  local whose = record and holder(record, try, token) or 'unknown'
+  if whose ~= 'back' and whose ~= 'yours' then return whose end
+  if whose == 'back' then take_back(run, task, record, token) end
+  if record.state == 'cancelling' then return 'cancel' end
+  local plan = load_plan(run, task)
+  call('ZREM', key('leases'), run .. '/' .. task)
+  if record.state == 'running' then
+    settle(run, queue_of(plan, record), record, age(record))
+    event(run, 'kind', 'task', 'task', task, 'state', 'deferred', 'try', try,
+          'worker', record.worker)
+  end
+  record.state, record.token = 'deferred', ''
+  save_record(run, task, record)
+  local due = STEADY + delay * (0.8 + 0.4 * ((NOW + 61 * i) % 1000) / 1000)
+  if plan.timeout > 0 then due = math.min(due, record.began + plan.timeout) end
+  call('HSET', run_key(run, 'out'), 'd/' .. task, group .. ' ' .. handle)
+  call('ZADD', key('timers'), text(due), 'poll/' .. run .. '/' .. task)
+  if plan.sensor == '1' then call('SREM', run_key(run, 'active'), task) end
+  refile(run)
+  topped[plan.queue] = true
+  return 'ok'
+end
+
 -- run, task, try, token, group, µs until the next poll, handle; of each try that is given up.
 -- Returns one answer each: ok; cancel (still held: to be stopped); else what it is instead.
 function OPERATIONS.defer(...)
   local items, answers, topped = { ... }, {}, {}
   for i = 1, #items, 7 do
-    local run, task, try, token, group, delay, handle = unpack(items, i, i + 6)
-    local record = planned(run) and load_record(run, task)
-    local whose = record and holder(record, try, token) or 'unknown'
-    if whose == 'back' then take_back(run, task, record, token) end
-    if whose == 'back' or whose == 'yours' then
-      if record.state == 'cancelling' then
-        whose = 'cancel'
-      else
-        local plan = load_plan(run, task)
-        call('ZREM', key('leases'), run .. '/' .. task)
-        if record.state == 'running' then
-          settle(run, queue_of(plan, record), record, age(record))
-          event(run, 'kind', 'task', 'task', task, 'state', 'deferred', 'try', try,
-                'worker', record.worker)
-        end
-        record.state, record.token = 'deferred', ''
-        save_record(run, task, record)
-        local due = STEADY + delay * (0.8 + 0.4 * ((NOW + 61 * i) % 1000) / 1000)
-        if plan.timeout > 0 then due = math.min(due, record.began + plan.timeout) end
-        call('HSET', run_key(run, 'out'), 'd/' .. task, group .. ' ' .. handle)
-        call('ZADD', key('timers'), text(due), 'poll/' .. run .. '/' .. task)
-        if plan.sensor == '1' then call('SREM', run_key(run, 'active'), task) end
-        refile(run)
-        topped[plan.queue] = true
-        whose = 'ok'
-      end
-    end
-    answers[#answers + 1] = whose
+    local fine, whose = guarded(items[i], defer_try, i, topped, unpack(items, i, i + 6))
+    answers[#answers + 1] = fine and whose or 'cancel'
   end
   for queue in pairs(topped) do top_up(queue) end
   return answers
+end
+
+-- Adds what a deferred task's poller gets to `claimed`.
+local function claim_poll(claimed, push_number, worker, run, task)
+  local record = planned(run) and load_record(run, task)
+  if not record or record.state ~= 'deferred' then return end
+  local kept, spec = call('HGET', run_key(run, 'out'), 'd/' .. task), load_spec(run, task)
+  local values = { run, task, record.try, assert(spec, 'a deferred task without its spec'),
+                   (assert(string.match(kept, '^%S+ (.*)$'), 'a deferred task without its handle')) }
+  record.token, record.worker = push_number, worker
+  save_record(run, task, record)
+  call('ZADD', key('timers'), text(STEADY + POLL_LEASE), 'poll/' .. run .. '/' .. task)
+  for _, value in ipairs(values) do claimed[#claimed + 1] = value end
 end
 
 -- queue, group, push, worker -> run, task, try, spec, handle of each task that is to be polled now
@@ -46,17 +61,7 @@ function OPERATIONS.claim_polls(queue, group, push_number, worker)
   for _, member in ipairs(call('ZRANGEBYLEX', due, first, last, 'LIMIT', 0, POLL_BATCH)) do
     call('ZREM', due, member)
     local run, task = string.match(member, '^[^/]*/([^/]*)/(.*)$')
-    local record = planned(run) and load_record(run, task)
-    if record and record.state == 'deferred' then
-      record.token, record.worker = push_number, worker
-      save_record(run, task, record)
-      call('ZADD', key('timers'), text(STEADY + POLL_LEASE), 'poll/' .. run .. '/' .. task)
-      local kept = call('HGET', run_key(run, 'out'), 'd/' .. task)
-      local handle = string.match(kept, '^%S+ (.*)$')
-      for _, value in ipairs({ run, task, record.try, load_spec(run, task), handle }) do
-        claimed[#claimed + 1] = value
-      end
-    end
+    guarded(run, claim_poll, claimed, push_number, worker, run, task)
   end
   tidy_due(queue, group)
   top_up(queue)

@@ -132,13 +132,16 @@ local function parts_of(template)
   return parts
 end
 
+local function template()
+  TEMPLATE = TEMPLATE or call('GET', key('template'))
+  return TEMPLATE
+end
+
 -- Puts a message of the queue onto its list, or another one: its template with these ids.
 local function enqueue(queue, ids, list)
-  if not TEMPLATES[queue] then
-    TEMPLATES[queue] = parts_of(call('HGET', key('templates'), queue))
-  end
+  ids.queue = queue
   local filled = {}
-  for i, part in ipairs(TEMPLATES[queue]) do filled[i] = i % 2 == 1 and part or ids[part] end
+  for i, part in ipairs(parts_of(template())) do filled[i] = i % 2 == 1 and part or ids[part] end
   call('LPUSH', key('q:' .. (list or queue)), table.concat(filled))
 end
 
@@ -268,25 +271,32 @@ local function push_polls(queue, window, room)
   return pushed
 end
 
--- Pushes a message of the run that is next in a queue's `fair` set; false if there is none.
-local function serve(queue, base, list)
-  local served = call('ZRANGE', key('fair:' .. queue), 0, 0, 'WITHSCORES')
-  if not served[1] then return false end
-  local run = string.match(served[1], '^%d+/(.*)$')
+-- The run's most urgent ready task becomes a message. The run's charge was `before`.
+local function serve_run(run, queue, base, list, before)
   local member = first_ready(run, queue)
   local task = string.match(member, '^[^/]*/[^/]*/(.*)$')
   call('ZREM', run_key(run, 'ready'), member)
   call('SADD', run_key(run, 'active'), task)
   local record = load_record(run, task)
   record.state = 'queued'
-  record.charged = text(refile(run, queue, served[2]))
+  record.charged = text(refile(run, queue, before))
   push(base, run, task, record, list)
+end
+
+-- Serves the run that is next in a queue's `fair` set; false if there is none.
+local function serve(queue, base, list)
+  local served = call('ZRANGE', key('fair:' .. queue), 0, 0, 'WITHSCORES')
+  if not served[1] then return false end
+  local run = string.match(served[1], '^%d+/(.*)$')
+  if not guarded(run, serve_run, run, queue, base, list, served[2]) then
+    call('ZREM', key('fair:' .. queue), served[1])
+  end
   return true
 end
 
 -- The same of what some workers refused, for those that have not.
 local function top_up_others(queue, base, needs)
-  if call('EXISTS', key('fair:' .. queue)) == 0 then return end
+  if call('EXISTS', key('fair:' .. queue)) == 0 or not template() then return end
   local able = able_workers(base, needs)
   for _ = 1, MAX_PUSHES do
     local open = {}
@@ -305,7 +315,7 @@ local function top_up(queue)
   if base then return top_up_others(queue, base, needs) end
   local said = call('HMGET', key('windows'), queue, 'due/' .. queue)
   local window = tonumber(said[1] or 0)
-  if window == 0 then return end
+  if window == 0 or not template() then return end
   local room = math.min(window - call('LLEN', key('q:' .. queue)), MAX_PUSHES)
   if said[2] and room > 0 then room = room - push_polls(queue, window, room) end
   while room > 0 and serve(queue, queue) do room = room - 1 end

@@ -26,6 +26,7 @@ local NUMERIC = { 'try', 'last_try', 'pushes', 'upstream', 'ok', 'bad', 'dead_up
 
 local function unpack_record(packed)
   local values = { string.match(packed, RECORD_PATTERN) }
+  if not values[1] then error("a task's record is damaged", 0) end
   local record = {}
   for i = 1, #FIELDS do record[FIELDS[i]] = values[i] end
   for i = 1, #NUMERIC do record[NUMERIC[i]] = tonumber(record[NUMERIC[i]]) end

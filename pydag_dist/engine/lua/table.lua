@@ -1,6 +1,7 @@
 -- The engine's table: states, transitions, keys and their invariants.
--- Every other .lua file of this folder is appended to this one; together they are one function of
--- the server (see script.py), called with prefix, operation, source, the operation's arguments.
+-- Every other .lua file of this folder is appended to this one, and before it stands the table of
+-- dag/limits.py; together they are one function of the server (see script.py), called with prefix,
+-- operation, source, the operation's arguments.
 --
 -- STATES OF A TASK                              in `active`   in `ready`   lease
 --   none             waits for upstream tasks        no           no        no
@@ -48,17 +49,19 @@
 --   release failed | stopped:            cancelling -> cancelled; by timeout as `failed` above
 --   release dead, lease expired:         cancelling -> cancelling: a message asks some worker to
 --                                        cancel the remote job; without one as `stopped`
+--   (an error of a script):              none of them changes any more: the run fails at once, with
+--                                        the reason `broken`, and its tasks stay as they were
 --   resume (plan_begin..plan_commit):    what did not succeed -> none, next try; after poison and
 --                                        `lost` the same try, since nobody knows how its job is
 --   restore (likewise):                  what had not ended when Redis lost it -> none, same try
 --
 -- KEYS                            all under the prefix; a run has a constant number of them
---   templates        hash    queue -> the Celery message, with <<marks>> for ids
+--   template         string  the Celery message of a task, with <<marks>> for queue and ids
 --   submissions      stream  run ids to be planned, consumer group `coordinators`
 --   runs             zset    run -> submission time
 --   working          set     runs with a `work` list that is not empty
---   queues           set     every queue that a plan or a worker named, and each "QUEUE!needs" in
---                            which a run waits
+--   queues           set     every queue that has workers, messages, or runs that have not ended,
+--                            and each "QUEUE!needs" in which a run waits
 --   slots:QUEUE      hash    worker -> "slots expiry"
 --   workers          hash    worker -> "process's id, expiry, busy slots, what it can do as JSON"
 --   coordinators     hash    likewise
@@ -67,7 +70,8 @@
 --   windows          hash    queue -> how many messages its list may hold: twice the live slots;
 --                            "due/QUEUE" -> 1 if and only if `due:QUEUE` holds anything;
 --                            "clock/QUEUE" -> the charge of the run that it served last;
---                            "mean/QUEUE" -> what a task of it takes, about
+--                            "mean/QUEUE" -> what a task of it takes, about;
+--                            "runs/QUEUE" -> how many runs have it that are planned and not ended
 --   fair:QUEUE       zset    "since/run" -> its charge: slot time per weight; holds a run if and
 --                            only if it has a ready task on that queue and is below its
 --                            `processors`
@@ -120,7 +124,8 @@
 -- and by MAX_GAP at most, so that it stands while Redis is away, and a step of the server's clock is
 -- no more than such a gap. Scores and expiries of zsets and hashes above are in it.
 --
--- A script checks everything before its first write: an error half way is not rolled back.
+-- A script checks everything before its first write (checks.lua): an error half way is not rolled
+-- back. A run that an operation can't go on with is set aside (aside.lua).
 
 local SCHEMA = '2'
 local LEASE = 15e6              -- µs; renewed every 3 s
@@ -157,7 +162,7 @@ local STEADY      -- µs of steady time
 local GAP         -- µs since the last tick by the server's clock, nil before the first one
 local PUSHES      -- how many pushes the call has numbered
 local TODO        -- what the call still has to do for its run, as in `work`, from TODO.first on
-local TEMPLATES   -- queue -> message template, as far as read
+local TEMPLATE    -- of messages, once it is read
 local HEADS       -- run -> what its plan fixed, as far as read
 
 local function key(name) return PREFIX .. ':' .. name end
@@ -191,17 +196,41 @@ local function run_event(run, state, ...)
   call('XADD', key('history'), '*', 'kind', 'run', 'run', run, 'at', text(NOW), 'state', state, ...)
 end
 
--- Of a run that this engine may touch: its state; else nil and why.
+-- Of a run that this engine may touch: its state, and the reason if it has one; else nil and why.
 local function known(run)
-  local head = call('HMGET', run_key(run), 'schema', 'state')
+  local head = call('HMGET', run_key(run), 'schema', 'state', 'reason')
   if not head[1] then return nil, 'unknown' end
   if head[1] ~= SCHEMA then return nil, 'schema' end
-  return head[2]
+  return head[2], head[3]
 end
 
--- Likewise of a run that is planned: until then its tasks' records may be incomplete.
+-- Likewise of a run that is planned: until then its tasks' records may be incomplete. What has been
+-- set aside is not touched again.
 local function planned(run)
   local state, why = known(run)
   if state == 'queued' then return nil, 'unknown' end
+  if state and why == 'broken' then return nil, 'broken' end
   return state, why
+end
+
+-- A server that can't do now what it is asked, or whose user may not: no fault of a run.
+local function is_servers(problem)
+  local text = type(problem) == 'table' and problem.err or tostring(problem)
+  for _, pattern in ipairs({ 'OOM command', 'MISCONF', 'READONLY', 'NOREPLICAS', 'NOPERM',
+                             'not enough memory', "can't run this command" }) do
+    if string.find(text, pattern, 1, true) then return true end
+  end
+  return false
+end
+
+local set_aside   -- aside.lua
+
+-- Does something for one run among others: whether it could, and the answer. If it could not, the
+-- run is set aside.
+local function guarded(run, action, ...)
+  local fine, answer = pcall(action, ...)
+  if fine then return true, answer end
+  if is_servers(answer) then error(answer, 0) end
+  set_aside(run, answer)
+  return false
 end

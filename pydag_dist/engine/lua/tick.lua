@@ -14,7 +14,7 @@ end
 
 local function expire_leases()
   local expired = call('ZRANGEBYSCORE', key('leases'), '-inf', text(STEADY), 'LIMIT', 0, TICK_ITEMS)
-  for _, member in ipairs(expired) do lose_lease(member) end
+  for _, member in ipairs(expired) do take_lease(member) end
   return #expired
 end
 
@@ -33,37 +33,61 @@ local function listed_pushes()
   end
 end
 
+-- Whether the message of a task queued for a while had to be pushed again.
+local function push_lost_message(listed, member, run, task)
+  local record = planned(run) and load_record(run, task)
+  if not record or record.state ~= 'queued' and record.state ~= 'cancelling' then
+    call('ZREM', key('queued'), member)
+    return false
+  end
+  local plan = load_plan(run, task)
+  local better = record.needs ~= '' and best_of(able_workers(plan.queue, record.needs))
+  -- One of those that may take it has time, and its message is for another one.
+  better = better and better.free > 0 and not listed(own_list(better.name))[record.push]
+  if is_listed(plan.queue, listed, record.push) and not better then
+    call('ZADD', key('queued'), text(STEADY), member)
+    return false
+  end
+  call('SADD', key('queues'), plan.queue)   -- it may have been forgotten
+  if record.state == 'cancelling' then
+    push_cancel(run, task, record, plan)
+  elseif record.needs == '' then
+    push(plan.queue, run, task, record)
+  else
+    back_to_ready(run, task, record)
+    reschedule(run)
+  end
+  return true
+end
+
 -- Tasks queued for a while whose message is not in its list: a worker popped it and died.
 local function push_lost_messages(listed)
+  if not template() then return 0 end
   local waiting = call('ZRANGEBYSCORE', key('queued'), '-inf', text(STEADY - QUEUED_GRACE),
                        'LIMIT', 0, TICK_ITEMS)
   local pushed = 0
   for _, member in ipairs(waiting) do
     local run, task = split_member(member)
-    local record = planned(run) and load_record(run, task)
-    if not record then
-      call('ZREM', key('queued'), member)
-    else
-      local plan = load_plan(run, task)
-      local better = record.needs ~= '' and best_of(able_workers(plan.queue, record.needs))
-      -- One of those that may take it has time, and its message is for another one.
-      better = better and better.free > 0 and not listed(own_list(better.name))[record.push]
-      if is_listed(plan.queue, listed, record.push) and not better then
-        call('ZADD', key('queued'), text(STEADY), member)
-      else
-        if record.state == 'cancelling' then
-          push_cancel(run, task, record, plan)
-        elseif record.needs == '' then
-          push(plan.queue, run, task, record)
-        else
-          back_to_ready(run, task, record)
-          reschedule(run)
-        end
-        pushed = pushed + 1
-      end
-    end
+    local fine, again = guarded(run, push_lost_message, listed, member, run, task)
+    if not fine then call('ZREM', key('queued'), member) end
+    if again then pushed = pushed + 1 end
   end
   return pushed
+end
+
+-- Starts a task's next try, or polls what is deferred.
+local function fire_timer(run, task)
+  local record = planned(run) and load_record(run, task)
+  if record and record.state == 'deferred' then
+    poll_or_stop(run, task, record)
+  elseif record and record.state == 'up_for_retry' then
+    record.try = record.try + 1
+    record.pushes, record.deaths, record.losses = 0, 0, 0
+    record.token, record.started_at, record.began = '', '', ''
+    record.ended_at, record.reason = '', ''
+    make_ready(run, task, record, load_plan(run, task))
+    reschedule(run)
+  end
 end
 
 -- Starts the tries, polls what is deferred and stops the runs whose time has come.
@@ -73,22 +97,24 @@ local function fire_timers()
     call('ZREM', key('timers'), member)
     local kind, rest = split_member(member)
     if kind == 'timeout' then
-      OPERATIONS.cancel(rest, 'timeout')
+      guarded(rest, OPERATIONS.cancel, rest, 'timeout')
     else
       local run, task = split_member(rest)
-      local record = planned(run) and load_record(run, task)
-      if record and record.state == 'deferred' then
-        poll_or_stop(run, task, record)
-      elseif record and record.state == 'up_for_retry' then
-        record.try = record.try + 1
-        record.pushes, record.deaths, record.losses = 0, 0, 0
-        record.token, record.started_at, record.began = '', '', ''
-        record.ended_at, record.reason = '', ''
-        make_ready(run, task, record, load_plan(run, task))
-        reschedule(run)
-      end
+      guarded(run, fire_timer, run, task)
     end
   end
+end
+
+-- Whether the message has to stay: it asks somebody to cancel.
+local function take_message_back(run, task, number)
+  local record = planned(run) and load_record(run, task)
+  if not record then return false end
+  if record.state == 'queued' and record.push == number then
+    record.pushes = record.pushes - 1
+    back_to_ready(run, task, record)
+    refile(run)
+  end
+  return record.state == 'cancelling'
 end
 
 -- Without a live worker a message binds its task to nothing: back to `ready` with it.
@@ -99,15 +125,13 @@ local function take_messages_back(queue)
     if not packed then break end
     local run, task, number = string.match(packed,
       '"run": ?"([^"]+)", ?"task": ?"([^"]+)", ?"try": ?"[^"]+", ?"push": ?"([%d-]+)"')
-    local record = run and planned(run) and load_record(run, task)
     if run == '*' then
       call('HDEL', key('polls:' .. queue), number)   -- what is due stays so
-    elseif not run or (record and record.state == 'cancelling') then
-      kept[#kept + 1] = packed   -- somebody else's Celery task, or a cancel message
-    elseif record and record.state == 'queued' and record.push == number then
-      record.pushes = record.pushes - 1
-      back_to_ready(run, task, record)
-      refile(run)
+    elseif not run then
+      kept[#kept + 1] = packed   -- somebody else's Celery task
+    else
+      local _, keep = guarded(run, take_message_back, run, task, number)
+      if keep then kept[#kept + 1] = packed end
     end
   end
   for i = #kept, 1, -1 do call('RPUSH', list, kept[i]) end
@@ -121,6 +145,14 @@ local function forget_others(queue)
   end
 end
 
+-- A queue without workers that no run has is only a name.
+local function forget_if_unused(queue)
+  local runs = tonumber(call('HGET', key('windows'), 'runs/' .. queue) or 0)
+  if runs > 0 or call('EXISTS', key('q:' .. queue), key('polls:' .. queue)) > 0 then return end
+  call('SREM', key('queues'), queue)
+  call('HDEL', key('windows'), queue, 'clock/' .. queue, 'mean/' .. queue, 'runs/' .. queue)
+end
+
 -- epoch: the server's run id. Returns {0} if another tick was just done, else
 -- {1, expired leases, messages pushed again}.
 function OPERATIONS.tick(epoch)
@@ -131,7 +163,9 @@ function OPERATIONS.tick(epoch)
   local listed = listed_pushes()
   local pushed = push_lost_messages(listed)
   fire_timers()
-  for _, run in ipairs(call('SRANDMEMBER', key('working'), 1)) do OPERATIONS.work(run) end
+  for _, run in ipairs(call('SRANDMEMBER', key('working'), 1)) do
+    if not guarded(run, OPERATIONS.work, run) then call('SREM', key('working'), run) end
+  end
   local queues = call('SMEMBERS', key('queues'))
   table.sort(queues)
   for _, queue in ipairs(queues) do
@@ -140,7 +174,12 @@ function OPERATIONS.tick(epoch)
       forget_others(queue)
     else
       forget_lost_polls(queue, listed)
-      if measure(queue) == 0 then take_messages_back(queue) else top_up(queue) end
+      if measure(queue) > 0 then
+        top_up(queue)
+      else
+        take_messages_back(queue)
+        forget_if_unused(queue)
+      end
     end
   end
   return { 1, expired, pushed }

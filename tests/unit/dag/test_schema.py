@@ -24,6 +24,7 @@ BEYOND_A_SCHEMA = {
     "duplicate_keys",
     "delays",
     "half_a_character",
+    "many_queues",
     "nested_too_deeply",
     "not_a_number",
     "self_dependency",

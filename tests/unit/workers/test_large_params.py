@@ -29,7 +29,7 @@ def run(installation, monkeypatch):
     dag = Dag.parse(raw)
     engine = installation.engine
     engine.submit("run", dag.to_json(), "d", {"big": "x" * 200_000})
-    installation.engine.set_templates({"python": "<<id>>"})
+    installation.engine.set_template("<<id>>")
     assert plan(engine, "run", dag)
     monkeypatch.setattr(contexts, "engine", lambda: engine)
     contexts._LARGE.clear()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from pydag_dist.dag.limits import RESULT_BYTES
 from tests.unit.workers.support import context
 from workers.errors import TaskFailed
-from workers.outcome import MAX_RESULT, packed, succeeded
+from workers.outcome import packed, succeeded
 
 
 def test_a_result_is_packed_as_json():
@@ -24,7 +25,7 @@ def test_a_result_that_is_not_json_fails_the_task(result):
 
 
 def test_a_result_has_its_limit():
-    longest = "x" * (MAX_RESULT - 2)
+    longest = "x" * (RESULT_BYTES - 2)
     assert len(packed("python.call", longest)) == 65_536
 
     with pytest.raises(TaskFailed, match=r"returned 65,537 bytes of JSON, and at most 65,536 are"):

@@ -1,0 +1,57 @@
+"""Every limit of what comes in. docs/limits.md tells users, `LUA` the engine's script."""
+
+from __future__ import annotations
+
+from typing import Final
+
+YEAR: Final = 365 * 86400  # seconds
+
+ID: Final = 200  # characters of the id of a DAG, a task, a queue or a run
+GROUP: Final = 200  # characters of the name of tries that are polled together
+WORKER: Final = 255  # characters of a worker's name
+
+TASKS: Final = 100_000  # of a DAG
+EDGES: Final = 1_000_000  # dependencies of all tasks of a DAG together
+QUEUES: Final = 64  # of a DAG, and of a worker
+CHILDREN: Final = 10_000  # of an expanded task
+RUN_CHILDREN: Final = 100_000  # of all expanded tasks of a run together
+HOOKS: Final = 5  # of `on_success`, and of `on_failure`
+
+DAG_BYTES: Final = 64 * 2**20  # of a DAG's file, and of the DAG as its run keeps it
+PARAMS_BYTES: Final = 2**20  # of the params of a task, of a DAG or of a run, as JSON
+RESULT_BYTES: Final = 65_536  # of a task's result as JSON
+HANDLE_BYTES: Final = 65_536  # of what is kept of a remote job while its task is deferred, as JSON
+ERROR: Final = 8_000  # characters of a try's error
+DEPTH: Final = 100  # levels of objects and lists
+
+WEIGHT: Final = (0.001, 1000.0)
+TIMEOUT: Final = (0.1, float(YEAR))  # seconds
+DELAY: Final = (0.001, float(YEAR))  # seconds before another try
+RETENTION: Final = (1, 10 * YEAR)  # seconds
+RETRIES: Final = 100
+PRIORITY: Final = 1000  # and as much below 0
+PROCESSORS: Final = 100_000
+
+# What the engine's script checks for itself, under the names that it has there.
+LUA: Final = {
+    "id": ID,
+    "group": GROUP,
+    "worker": WORKER,
+    "tasks": TASKS,
+    "queues": QUEUES,
+    "children": CHILDREN,
+    "run_children": RUN_CHILDREN,
+    "dag_bytes": DAG_BYTES,
+    "params_bytes": PARAMS_BYTES,
+    "result_bytes": RESULT_BYTES,
+    "handle_bytes": HANDLE_BYTES,
+    "error_bytes": 5 * ERROR,  # as UTF-8, with what the script says of a poisoned task
+    "depth": DEPTH,
+    "least_weight": WEIGHT[0],
+    "weight": WEIGHT[1],
+    "least_timeout": TIMEOUT[0],
+    "year": YEAR,
+    "retention": RETENTION[1],
+    "retries": RETRIES,
+    "processors": PROCESSORS,
+}

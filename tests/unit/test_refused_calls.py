@@ -1,0 +1,29 @@
+"""What the engine's script refuses it has not begun to write, on fakeredis."""
+
+from __future__ import annotations
+
+import fakeredis
+import pytest
+
+from pydag_dist.engine.script import source
+from tests.bad_arguments import ARGUMENTS, Scene, written_in_spite
+
+
+@pytest.fixture
+def scene():
+    return Scene(fakeredis.FakeRedis(decode_responses=True))
+
+
+def test_nothing_is_written_before_the_last_check(scene):
+    assert written_in_spite(scene) == []
+
+
+def test_every_operation_is_tried():
+    defined = {line.split("(")[0] for line in source().split("function OPERATIONS.")[1:]}
+    assert defined == set(ARGUMENTS)
+
+
+@pytest.mark.parametrize("operation", sorted(ARGUMENTS))
+def test_what_is_fine_is_not_refused(scene, operation):
+    """So that the test above does not pass by arguments that nobody would take."""
+    scene.engine._call(operation, *scene.good(operation))
