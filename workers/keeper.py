@@ -16,6 +16,7 @@ import resource
 import signal
 import sys
 import time
+import traceback
 
 from workers import orphans
 
@@ -85,7 +86,10 @@ def _keep(read: int) -> None:
     os.read(read, 1)  # until the parent has ended
     at = -1
     while (at := _pool.find(b"\1", at + 1)) >= 0:
-        _end(at)
+        try:
+            _end(at)
+        except Exception:  # noqa: BLE001  the others have to end, too
+            traceback.print_exc()
 
 
 def _end(process: int) -> None:

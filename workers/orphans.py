@@ -46,7 +46,7 @@ def is_zombie(pid: int) -> bool:
         stat = Path("/proc", str(pid), "stat").read_bytes()
     except OSError:
         return _IS_LINUX
-    return stat[stat.rindex(b")") + 2 :].startswith((b"Z", b"X"))
+    return stat.rpartition(b") ")[2].startswith((b"Z", b"X"))
 
 
 def has_children() -> bool:
@@ -82,7 +82,7 @@ def _processes() -> Iterator[tuple[int, int, int]]:
     if _IS_LINUX:
         for name in os.listdir("/proc"):  # noqa: PTH208  a Path for each takes longer than the rest
             if name.isdigit():
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError, ValueError):  # it ended just now
                     stat = Path("/proc", name, "stat").read_bytes()
                     # After the name of its program, which may hold anything: state, parent, …
                     fields = stat[stat.rindex(b")") + 2 :].split()

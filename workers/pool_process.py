@@ -62,6 +62,16 @@ class PoolProcess:
         Then another process has to take the place of this one. Threads are kept for operators
         whose clients start some for themselves.
         """
+        try:
+            reasons = self._tidy(keep_threads)
+        except Exception as error:  # noqa: BLE001  such as a MemoryError below a limit that was set
+            reasons = [f"it left a process in which nothing works: {error!r}"]
+        if not reasons:
+            return ""
+        log.warning("the worker replaces the process that ran this: %s", ", ".join(reasons))
+        return ", ".join(reasons)
+
+    def _tidy(self, keep_threads: bool) -> list[str]:
         reasons = []
         if keep_threads:
             self._keep_threads()
@@ -70,14 +80,10 @@ class PoolProcess:
             reasons.append(f"its thread {left[0]} still runs")
         if has_children() and (pids := self._end_processes()):
             reasons.append(f"its process {pids[0]} could not be ended")
-        if (
-            not terminate_handler_fired()
-        ):  # else this process ends, and its signals are as they must
+        # Else this process is about to end, and its signals are as they have to be for that.
+        if not terminate_handler_fired():
             reasons += [f"it changed {what} for good" for what in self.surroundings.restore()]
-        if not reasons:
-            return ""
-        log.warning("the worker replaces the process that ran this: %s", ", ".join(reasons))
-        return ", ".join(reasons)
+        return reasons
 
     def _threads_left(self) -> list[str]:
         """The names of the try's threads that go on."""
