@@ -10,6 +10,8 @@ from functools import partial
 from typing import Any
 
 from pydag_dist.engine import Held
+from pydag_dist.errors import EngineError
+from workers.errors import TaskFailed
 from workers.logs import log_key, task_log
 from workers.operators.base import TaskContext
 from workers.process import engine, settings, until_redis_can, worker_settings
@@ -44,7 +46,10 @@ def with_params(held: Held, spec: dict[str, Any], context: TaskContext) -> TaskC
         return context
 
     def results(tasks: Any) -> dict[str, Any]:
-        return until_redis_can(partial(engine().results, held.run, tasks))
+        try:
+            return until_redis_can(partial(engine().results, held.run, tasks))
+        except EngineError as error:
+            raise TaskFailed(str(error)) from None
 
     return replace(context, params=rendered(held, spec, results, partial(_large, held.run)))
 

@@ -132,8 +132,9 @@ class Webhooks:
                 self._begin(run_id, tries)
             except UnknownRun:
                 self._engine.webhook_done(run_id)
-            except (ValueError, TypeError, KeyError) as error:
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
                 log.error("%s: its webhooks can't be told: %s", run_id, error)  # noqa: TRY400
+                self._engine.webhook_done(run_id)
 
     def _begin(self, run_id: str, tries: int) -> None:
         if run_id in self._runs:
@@ -173,7 +174,14 @@ class Webhooks:
             )
             run.told.add(hook)
             return None
-        return _Call(run, hook, url, (urlsplit(url).hostname or "").rstrip("."))
+        try:
+            receiver = (urlsplit(url).hostname or "").rstrip(".")
+        except ValueError:
+            shown = "with a URL" if "://" in hook else hook
+            log.error("%s: webhook %s: its URL is none", run.run_id, shown)  # noqa: TRY400
+            run.told.add(hook)
+            return None
+        return _Call(run, hook, url, receiver)
 
     def _put_off(self, run_id: str, delay: float) -> None:
         """A try that was none."""

@@ -40,6 +40,9 @@ from pydag_dist.engine.values import (
 from pydag_dist.engine.why import explain
 from pydag_dist.errors import EngineError, SchemaMismatch, UnknownRun
 
+MAX_RESULTS = 10_000_000  # bytes of results that one task is given
+_SLICE = 200  # results that are read at once
+
 MAX_NEED, MAX_REASON = 100, 500  # characters
 
 Kind = Literal["workers", "coordinators"]
@@ -407,7 +410,10 @@ class Engine:
             return any(pipe.execute())
 
     def results(self, run_id: str, tasks: Sequence[str]) -> dict[str, Any]:
-        """The results of tasks; of an expanded one the list of its children's, None without."""
+        """The results of tasks; of an expanded one the list of its children's, None without.
+
+        `EngineError` if they are more than `MAX_RESULTS` together.
+        """
         out, kept = self.run_key(run_id, "out"), self.redis
         numbers = kept.hmget(out, [f"n/{task}" for task in tasks]) if tasks else []
         wanted = {
@@ -415,7 +421,18 @@ class Engine:
             for task, number in zip(tasks, numbers, strict=True)
         }
         names = [f"r/{name}" for group in wanted.values() for name in group]
-        packed = iter(kept.hmget(out, names) if names else [])
+        read: list[str | None] = []
+        length = 0
+        for at in range(0, len(names), _SLICE):
+            some = kept.hmget(out, names[at : at + _SLICE])
+            length += sum(len(text) for text in some if text)
+            if length > MAX_RESULTS:
+                raise EngineError(
+                    f"the results of {', '.join(tasks)} have more than {MAX_RESULTS:,} bytes "
+                    "together: return less, or write data to tables or files"
+                )
+            read += some
+        packed = iter(read)
         found = {task: [_decoded(next(packed)) for _ in group] for task, group in wanted.items()}
         return {
             task: found[task][0] if number is None else found[task]

@@ -327,3 +327,14 @@ def test_what_was_taken_and_not_begun_is_given_back_at_a_stop(
     now = installation.connection.time()[0]
     assert len(due) == 5
     assert sum(score / 1e6 <= now + 1 for _, score in due) >= 5 - 2 * webhooks.OF_RECEIVER
+
+
+def test_a_url_that_is_none_harms_no_other(
+    installation: Installation, told: dict[str, str]
+) -> None:
+    with Receiver() as receiver:
+        told["broken"] = "http://[::1"
+        run_id = ended(installation, on_success=["broken", receiver.url])
+        wait_settled(installation)
+
+    assert [message["run_id"] for message in receiver.taken] == [run_id]

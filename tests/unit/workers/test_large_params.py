@@ -12,6 +12,7 @@ from pydag_dist.dag import Dag
 from pydag_dist.engine import Held
 from tests.unit.workers.support import context
 from workers import context as contexts
+from workers.errors import TaskFailed
 
 
 @pytest.fixture
@@ -39,6 +40,17 @@ def run(installation, monkeypatch):
 def test_a_param_that_a_thousand_tasks_name_is_kept_once(run):
     specs = run.redis.hgetall(run.run_key("run", "specs"))
     assert sum(map(len, specs.values())) < 1_000_000
+
+
+def test_the_results_that_one_task_names_have_a_limit(run):
+    out = run.run_key("run", "out")
+    run.redis.hset(out, "n/t1", 1_000)
+    run.redis.hset(out, mapping={f"r/t1.{child}": '"' + "x" * 20_000 + '"' for child in range(600)})
+    spec = {"template": {"tasks": ["t1"], "params": {}, "logical_date": ""}}
+    with pytest.raises(TaskFailed, match="the results of t1 have more than 10,000,000 bytes"):
+        contexts.with_params(Held("run", "t2", 1, ""), spec | {"params": {}}, context())
+    run.redis.hset(out, "n/t1", 400)
+    assert len(run.results("run", ["t1"])["t1"]) == 400
 
 
 def test_a_process_reads_it_once_for_all_tasks_of_a_run(run, monkeypatch):
