@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import pytest
@@ -20,9 +20,11 @@ from pydag_dist.coordinator.planner import past_of, plan_of
 from pydag_dist.dag import Dag
 from pydag_dist.dag.fields import TriggerRule
 from pydag_dist.engine import Claim, Deferral, Engine, Held, LostTask
-from pydag_dist.engine.script import Script, source
+from pydag_dist.engine.script import source
+from pydag_dist.engine.situation import steady_time
 from pydag_dist.engine.snapshot import parse_record, seconds
 from pydag_dist.errors import EngineError
+from tests.engine_bench import with_own_clock
 from tests.reference import (
     ENDED,
     ENDED_RUN,
@@ -52,6 +54,13 @@ GROUPS = ("bigquery.query:a", "bigquery.query:b")
 WORKERS = ("worker", "other")
 NEEDS = ("module:a", "module:b", "connection:a", "")
 RULES = sorted(TriggerRule)
+
+# ms that pass until a tick, or that the server's clock steps by. No sum of these and of gaps that
+# are cut off is near a lease's or another length.
+SHORT = 717
+STEPS = (SHORT, SHORT, 2_903, 2_903, 60_000, 3_600_000, -1_303, -7_200_000)
+BEGIN = 1_800_000_000_000_000  # µs
+SLACK = 100_000  # µs: each call of the engine takes one
 
 # A run that was ended keeps its keys for so long; far above the length of a test.
 RETENTION = 3600
@@ -95,6 +104,7 @@ class EngineMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.client.flushall()
+        self.client.set("p:now", BEGIN)
         self.engine.set_template(TEMPLATE)
         self.reference = ReferenceEngine()
         self.dags: dict[str, Dag] = {}
@@ -113,6 +123,8 @@ class EngineMachine(RuleBasedStateMachine):
         self, slots: int, data: st.DataObject, tasks: dict[str, Any], processors: int
     ) -> None:
         """Two queues with workers, and a first run that is planned well."""
+        for worker in WORKERS:
+            self.heard_of(worker, 0)
         for queue in QUEUES:
             self.worker_slots(queue, slots)
         self.submit(tasks, processors, 1)
@@ -177,7 +189,7 @@ class EngineMachine(RuleBasedStateMachine):
         for step in steps[:stop_after]:
             assert step() is may
         if stop_after == len(steps):
-            queues = [q for q in self.reference.runs[run].queues if "!" not in q]
+            queues = sorted({task.queue for task in self.reference.runs[run].tasks.values()})
             started = self.engine.plan_commit(
                 run,
                 token,
@@ -203,12 +215,18 @@ class EngineMachine(RuleBasedStateMachine):
     def run_out_of_time(self, data: st.DataObject) -> None:
         """A run's timeout, as its timer would find it."""
         run = data.draw(st.sampled_from(self.runs_that_are("running")), label="run")
+        self.tick_after(SHORT)
+        if self.reference.runs[run].state != "running":
+            return
+        # In a tick of its own at the same time, so that nothing else happens in it.
         self.client.zadd("p:timers", {f"timeout/{run}": 0})
         self.client.hdel("p:clock", "ticked")
         order = self.order_of(run)
         assert self.engine.tick()
+        self.reference.ticked = None
+        self.reference.now -= 1
         self.reference.cancel(run, "timeout", order)
-        self.reference.tick([], [], [])
+        self.reference.tick([])
 
     @precondition(lambda self: self.runs_that_are("success", "failed", "cancelled"))
     @rule(data=st.data(), whole=st.booleans())
@@ -233,7 +251,9 @@ class EngineMachine(RuleBasedStateMachine):
         """Redis loses everything, and gets back what the history has."""
         events = [fields for _, fields in self.client.xrange("p:history")]
         heads = {run: self.engine.run_head(run) for run in self.dags}
+        now = self.client.get("p:now")
         self.client.flushall()
+        self.client.set("p:now", now)
         self.engine.set_template(TEMPLATE)
         for run, head in heads.items():
             state = [e["state"] for e in events if e["kind"] == "run" and e["run"] == run][-1]
@@ -250,6 +270,8 @@ class EngineMachine(RuleBasedStateMachine):
         self.tried = [m for m in self.tried if m.run in self.dags]
         self.polled = []
         self.reference.wipe()
+        for worker in WORKERS:
+            self.heard_of(worker, 0)
 
     def restore_run(self, run: str, head: dict[str, str], state: str) -> None:
         names = ["dag_id", "processors", "weight", "timeout", "retention", "params"]
@@ -312,11 +334,11 @@ class EngineMachine(RuleBasedStateMachine):
         number = self.numbers[message.number]
         return Held(message.run, message.task, message.try_number, number)
 
-    def claimed(self, message: Message, process: int = 1) -> None:
+    def claimed(self, message: Message, process: int = 1, worker: str = "worker") -> None:
         h = self.held(message)
-        answer = self.engine.claim(h.run, h.task, h.try_number, h.token, "worker", process=process)
+        answer = self.engine.claim(h.run, h.task, h.try_number, h.token, worker, process=process)
         order = answer.order if isinstance(answer, Claim) else None
-        assert order == self.reference.claim(message, process)
+        assert order == self.reference.claim(message, process, worker)
         if isinstance(answer, Claim):
             task = self.reference.task_of(message)
             assert answer.settled == (task.settled if task.try_number > 1 else 0)
@@ -399,11 +421,11 @@ class EngineMachine(RuleBasedStateMachine):
         self.released(data, data.draw(st.sampled_from(self.polled), label="message"), outcome)
 
     @precondition(lambda self: self.tried)
-    @rule(data=st.data(), process=st.integers(1, 2))
-    def claim(self, data: st.DataObject, process: int) -> None:
+    @rule(data=st.data(), process=st.integers(1, 2), worker=st.sampled_from(WORKERS))
+    def claim(self, data: st.DataObject, process: int, worker: str) -> None:
         """The first claim of a message, or the same process's again, or a duplicate delivery."""
         message = data.draw(st.sampled_from(self.current() + self.tried), label="message")
-        self.claimed(message, process)
+        self.claimed(message, process, worker)
 
     def current(self) -> list[Message]:
         """Messages whose try is theirs, or would be if they claimed it now."""
@@ -421,41 +443,83 @@ class EngineMachine(RuleBasedStateMachine):
         self.released(data, data.draw(st.sampled_from(messages), label="message"), outcome)
 
     @precondition(lambda self: self.tried)
-    @rule(data=st.data(), overdue=st.booleans())
-    def renew(self, data: st.DataObject, overdue: bool) -> None:
-        message = data.draw(st.sampled_from(self.current() + self.tried), label="message")
-        task = self.reference.task_of(message)
-        overdue = overdue and task.state == "running"
-        if overdue:
-            self.edit_record(message.run, message.task, began="1")
-        expected = self.reference.renew(message, overdue)
-        answers = self.engine.renew("worker", 0, [], [self.held(message)])
-        assert answers == [expected]
+    @rule(data=st.data(), overdue=st.booleans(), looked_ago=st.sampled_from([None, 0, 3_000]))
+    def renew(self, data: st.DataObject, overdue: bool, looked_ago: int | None) -> None:
+        """Of all that a worker holds, or of some of that, or of what it does not hold any more."""
+        worker = data.draw(st.sampled_from(WORKERS), label="worker")
+        some = st.lists(st.sampled_from(self.current() + self.tried), max_size=3)
+        messages = data.draw(some, label="messages")
+        late = None
+        if overdue and messages and self.is_running(messages[0]):
+            late = messages[0]
+            self.edit_record(late.run, late.task, began="1")
+        expected = self.reference.renew(worker, messages, overdue=late, looked_ago=looked_ago)
+        answers = self.engine.renew(
+            worker,
+            0,
+            [],
+            [self.held(message) for message in messages],
+            looked_ago=None if looked_ago is None else looked_ago / 1000,
+        )
+        assert answers == expected
+
+    def is_running(self, message: Message) -> bool:
+        running = self.reference.task_of(message).state == "running"
+        return running and self.reference.holder(message) == "yours"
 
     # What time does
 
     @precondition(lambda self: self.tasks_that(lambda t: t.held() or t.waits or has_timer(t)))
     @rule(data=st.data())
     def tick(self, data: st.DataObject) -> None:
-        """Time passes for some leases, messages and timers, whatever happened to them."""
+        """Time is over for some leases, messages and timers, whatever happened to them."""
         held = self.tasks_that(RefTask.held)
         waiting = self.tasks_that(lambda t: t.waits)
         waits = self.tasks_that(has_timer)
         expired = data.draw(st.permutations(held), label="expired")[: len(held) // 2 + 1]
         overdue = data.draw(st.permutations(waiting), label="overdue")
         timers = data.draw(st.permutations(waits), label="timers")[: len(waits) // 2 + 1]
-        for zset, due in (("leases", expired), ("queued", overdue)):
-            for at, (run, task) in enumerate(due):
-                self.client.zadd(f"p:{zset}", {f"{run}/{task}": at})
+        for at, (run, task) in enumerate(expired):
+            self.client.zadd("p:leases", {f"{run}/{task}": at})
+            self.task(run, task).lease_until = (-BEGIN, at)
+        for at, (run, task) in enumerate(overdue):
+            self.client.zadd("p:queued", {f"{run}/{task}": at})
+            self.task(run, task).waits_since = (-BEGIN, at)
         for at, (run, task) in enumerate(timers):
             self.client.zadd("p:timers", {self.timer(run, task): at})
         polls = [of for of in timers if self.task(*of).state == "deferred"]
         late = data.draw(st.sets(st.sampled_from(polls)), label="late") if polls else set()
         for run, task in late:
             self.edit_record(run, task, began="1")
-        self.client.hdel("p:clock", "ticked")
+        self.tick_after(SHORT, late)
+
+    @rule(step=st.sampled_from(STEPS))
+    def time_passes(self, step: int) -> None:
+        """Time passes, or nobody ticks for long, or the server's clock steps; then a tick."""
+        if step < 0:  # of the time since the last tick the engine knows nothing then
+            self.tick_after(SHORT)
+        self.tick_after(step)
+
+    def keep_workers(self) -> None:
+        """Workers come and go by rules of their own, and so do refusals: not by time."""
+        for at, name in ((1, "slots:{}"), (0, "refused:{}"), (1, "workers")):
+            for queue in QUEUES:
+                key = "p:" + name.format(queue)
+                for field, packed in self.client.hgetall(key).items():
+                    parts = packed.split(" ")
+                    parts[at] = str(2 * BEGIN)
+                    self.client.hset(key, field, " ".join(parts))
+
+    def tick_after(self, step: int, late: Collection[tuple[str, str]] = ()) -> None:
+        self.reference.server += step
+        self.keep_workers()
+        self.client.incrby("p:now", step * 1_000)
+        now = int(self.client.get("p:now")) + 1
+        steady = steady_time(now, *self.client.hmget("p:clock", "ticked", "steady"))
+        timers = self.client.zrangebyscore("p:timers", "-inf", steady)
+        due = [tuple(timer.split("/")[1:]) for timer in timers]
         assert self.engine.tick()
-        self.reference.tick(expired, overdue, timers, late)
+        self.reference.tick(due, late)
 
     def task(self, run: str, task: str) -> RefTask:
         return self.reference.runs[run].tasks[task]
@@ -537,6 +601,8 @@ class EngineMachine(RuleBasedStateMachine):
             assert [member.split("/", 1)[1] for member in fair] == self.reference.fair(queue)
         assert self.members("queued") == self.tasks_that(lambda t: t.waits)
         assert self.members("leases") == self.tasks_that(RefTask.held)
+        assert self.are_near("leases", lambda task: task.lease_until[0])
+        assert self.are_near("queued", lambda task: task.waits_since[0])
         timers = [self.timer(*of) for of in self.tasks_that(has_timer)]
         assert sorted(self.client.zrange("p:timers", 0, -1)) == sorted(timers)
         assert not self.client.exists("p:working")
@@ -565,6 +631,13 @@ class EngineMachine(RuleBasedStateMachine):
             unclaimed = self.reference.polls.get(queue, {}).values()
             assert sorted(self.client.hvals(f"p:polls:{queue}")) == sorted(unclaimed)
 
+    def are_near(self, zset: str, time: Callable[[RefTask], int]) -> bool:
+        """Whether the times in the set are those of the reference."""
+        scores = self.client.zrange(f"p:{zset}", 0, -1, withscores=True)
+        times = [time(self.task(*member.split("/"))) for member, _ in scores]
+        pairs = zip(scores, times, strict=True)
+        return all(abs(score - BEGIN - at * 1_000) < SLACK for (_, score), at in pairs)
+
     def members(self, zset: str) -> list[tuple[str, str]]:
         return sorted(tuple(m.split("/")) for m in self.client.zrange(f"p:{zset}", 0, -1))
 
@@ -578,12 +651,10 @@ def machine_on(client: Any) -> type[EngineMachine]:
     Machine.client = client
     Machine.engine = Engine(client, "p", "coordinator")
     # A task takes one unit of slot time, whatever time it is.
-    code = source().replace(
-        "settle(run, queue_of(plan, record), record, age(record))",
-        "settle(run, queue_of(plan, record), record, 1)",
-    )
-    assert code != source()
-    Machine.engine._script = Script(client, code)
+    slot_time = "settle(run, queue_of(plan, record), record, age(record))"
+    assert slot_time in source()
+    code = source().replace(slot_time, "settle(run, queue_of(plan, record), record, 1)")
+    with_own_clock(Machine.engine, code)
     return Machine
 
 

@@ -2,18 +2,23 @@
 
 It keeps only what the table calls state and derives the rest (`ready`, `active`, leases), so
 that comparing it with the engine's keys also checks the invariants of those keys. Everything
-happens at once and in memory; `now` is a counter.
+happens at once and in memory. `now` counts what happened; times are in ms, and only the machine
+lets time pass.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 MAX_DEATHS = 3
 MAX_LOSSES = 20
+LEASE = 15_000  # ms, as all that follow
+QUEUED_GRACE = 5_000
+UNNAMED_GRACE = 6_000
+MAX_GAP = 4_000
 REFUSED = -1  # the token of a try that was given back
 ENDED = {"success", "failed", "upstream_failed", "skipped", "cancelled"}
 ENDED_RUN = {"success", "failed", "cancelled"}
@@ -98,6 +103,9 @@ class RefTask:
     group: str = ""  # of a deferred task
     due: bool = False  # a deferred task is to be polled
     waits: bool = False  # a message of it is to be claimed
+    waits_since: tuple[int, int] = (0, 0)  # steady time of that push, and `now`
+    lease_until: tuple[int, int] = (0, 0)  # likewise, while somebody holds it
+    worker: str = ""
     deaths: int = 0
     losses: int = 0
     known: bool = False  # of a child: whether history has heard of it
@@ -178,10 +186,20 @@ class ReferenceEngine:
         self.clock: dict[str, float] = {}  # queue -> charge of the run that it served last
         self.timed: set[str] = set()  # queues on which any task left its slot
         self.polls: dict[str, dict[int, str]] = {}  # queue -> push -> group, not yet claimed
+        self.polled_at: dict[int, int] = {}  # push of a poll message -> when
         self.groups: dict[str, dict[str, int]] = {}  # queue -> group -> since when it waits
         self.known_queues: set[str] = set()
         self.now = 0
+        self.server = 0  # the time by the server's clock
+        self.ticked: int | None = None  # likewise at the last tick
+        self.steady_at_tick: int | None = None
         self._pushes = 0
+
+    @property
+    def steady(self) -> int:
+        """Steady time: it stands from the 4th second after a tick on, and never goes back."""
+        gap = 0 if self.ticked is None else max(0, min(self.server - self.ticked, MAX_GAP))
+        return (self.server if self.steady_at_tick is None else self.steady_at_tick) + gap
 
     # Planning
 
@@ -219,6 +237,7 @@ class ReferenceEngine:
     def wipe(self) -> None:
         """Redis loses everything; what history knows of unfinished runs is given back."""
         self.now += 1
+        self.ticked = self.steady_at_tick = None
         self.lists, self.known_queues = {}, set()
         self.workers, self.busy, self.refused = {}, {}, set()
         self.polls, self.groups, self.clock, self.timed = {}, {}, {}, set()
@@ -304,7 +323,7 @@ class ReferenceEngine:
     def task_of(self, message: Message) -> RefTask:
         return self.runs[message.run].tasks[message.task]
 
-    def claim(self, message: Message, process: int) -> str | None:
+    def claim(self, message: Message, process: int, worker: str) -> str | None:
         """The order that the claim answers, None if it is refused."""
         self.now += 1
         task = self.task_of(message)
@@ -312,14 +331,18 @@ class ReferenceEngine:
             return None
         if task.state == "running":
             same = task.token == message.number and task.process in (process, None)
-            return "run" if same else None
+            return "run" if same and task.worker == worker else None
         if not task.waits:
             return None
         order = "cancel" if task.state == "cancelling" else "run"
         if order == "run":
             task.state, task.began = "running", True
         task.token, task.process, task.waits = message.number, process, False
+        task.worker, task.lease_until = worker, self._in(LEASE)
         return order
+
+    def _in(self, milliseconds: int) -> tuple[int, int]:
+        return self.steady + milliseconds, self.now
 
     def holder(self, message: Message) -> str:
         task = self.task_of(message)
@@ -384,14 +407,36 @@ class ReferenceEngine:
         self._reschedule(message.run)
         return "ok"
 
-    def renew(self, message: Message, overdue: bool = False) -> str:
-        """`overdue`: the try runs for longer than its timeout."""
+    def renew(
+        self,
+        worker: str,
+        messages: Sequence[Message],
+        *,
+        overdue: Message | None = None,
+        looked_ago: int | None = None,
+    ) -> list[str]:
+        """`overdue`: this try runs for longer than its timeout. What the worker holds by an older
+        lease than its look, and does not name, it has lost."""
         self.now += 1
+        answers = [self._renewed(worker, message, message is overdue) for message in messages]
+        if looked_ago is not None:
+            named = {(message.run, message.task) for message in messages}
+            oldest = self.steady + LEASE - UNNAMED_GRACE - looked_ago
+            for run_id, name in self._leases_until(oldest):
+                mine = self.runs[run_id].tasks[name].worker == worker
+                if mine and (run_id, name) not in named:
+                    self._lose_lease(run_id, name)
+        return answers
+
+    def _renewed(self, worker: str, message: Message, overdue: bool) -> str:
         whose, task = self.holder(message), self.task_of(message)
         if whose == "back":
             self._take_back(task, message)
+            task.worker = worker
             self._refile(message.run)
             whose = "yours"
+        if whose == "yours":
+            task.lease_until = self._in(LEASE)
         if whose == "yours" and task.state == "running" and overdue:
             task.state, task.reason = "cancelling", "timeout"
         return "cancel" if whose == "yours" and task.state == "cancelling" else whose
@@ -451,6 +496,7 @@ class ReferenceEngine:
         for run_id, name in due:
             task = self.runs[run_id].tasks[name]
             task.token, task.due = message.number, False
+            task.worker = "worker"
         self._tidy(queue)
         self._top_up(queue)
         return [
@@ -523,7 +569,7 @@ class ReferenceEngine:
         elif able:
             self._push(run_id, name, f"@{able[0][2]}")
         else:
-            task.push, task.waits = None, True
+            task.push, task.waits, task.waits_since = None, True, self._in(0)
 
     def _stopped(self, run: RefRun, name: str) -> None:
         if run.tasks[name].reason == "timeout":
@@ -592,25 +638,17 @@ class ReferenceEngine:
 
     def tick(
         self,
-        expired: Sequence[tuple[str, str]],
-        overdue: Sequence[tuple[str, str]],
         timers: Sequence[tuple[str, str]],
         late: Collection[tuple[str, str]] = (),
     ) -> None:
-        """`expired`: tasks whose lease ended; `overdue`: tasks whose message is old; `timers`:
-        tasks whose next try or poll is due; all in that order. `late` ones of these are deferred
-        for longer than their timeout."""
-        self.now += 1
-        for run_id, name in expired:
-            run, task = self.runs[run_id], self.runs[run_id].tasks[name]
-            task.losses += 1
-            self._abandon(run, run_id, name, poison=task.losses == MAX_LOSSES)
-            self._reschedule(run_id)
-        for run_id, name in overdue:
-            task = self.runs[run_id].tasks[name]
-            if task.waits and not self._is_well_placed(task):
-                self.known_queues.add(task.queue)
-                self._push_again(run_id, name)
+        """`timers`: tasks whose next try or poll is due, in that order. `late` ones of these are
+        deferred for longer than their timeout."""
+        steady = self.steady
+        self.now += steady != self.steady_at_tick
+        self.ticked, self.steady_at_tick = self.server, steady
+        for run_id, name in self._leases_until(steady):
+            self._lose_lease(run_id, name)
+        self._push_lost_messages()
         for run_id, name in timers:
             task = self.runs[run_id].tasks[name]
             if task.state == "deferred":
@@ -623,6 +661,7 @@ class ReferenceEngine:
             others = [
                 q for run in self.runs.values() for q in run.queues if q.startswith(f"{queue}!")
             ]
+            self._forget_lost_polls(queue)
             self.lists.setdefault(queue, [])
             if self.slots(queue) == 0:
                 self._take_messages_back(queue)
@@ -655,6 +694,49 @@ class ReferenceEngine:
             self._settle(run, task, spent=0)
             task.state, task.waits = "ready", False
             self._reschedule(run_id)
+
+    def _push_lost_messages(self) -> None:
+        old = self.steady - QUEUED_GRACE
+        for run_id, name in self._by(
+            lambda task: task.waits and task.waits_since[0] <= old, lambda task: task.waits_since
+        ):
+            task = self.runs[run_id].tasks[name]
+            if self._is_well_placed(task):
+                task.waits_since = self._in(0)
+            else:
+                self.known_queues.add(task.queue)
+                self._push_again(run_id, name)
+
+    def _by(
+        self, which: Callable[[RefTask], bool], order: Callable[[RefTask], tuple[int, int]]
+    ) -> list[tuple[str, str]]:
+        found = [
+            (order(task), f"{r}/{t}", (r, t))
+            for r, run in self.runs.items()
+            if run.state in ("running", "cancelling")
+            for t, task in run.tasks.items()
+            if which(task)
+        ]
+        return [of for _, _, of in sorted(found)]
+
+    def _leases_until(self, until: int) -> list[tuple[str, str]]:
+        return self._by(
+            lambda task: task.held() and task.lease_until[0] <= until,
+            lambda task: task.lease_until,
+        )
+
+    def _lose_lease(self, run_id: str, name: str) -> None:
+        run, task = self.runs[run_id], self.runs[run_id].tasks[name]
+        task.losses += 1
+        self._abandon(run, run_id, name, poison=task.losses == MAX_LOSSES)
+        self._reschedule(run_id)
+
+    def _forget_lost_polls(self, queue: str) -> None:
+        lists = [queue, *(f"@{worker}" for worker in self.workers.get(queue, {}))]
+        listed = {m.number for name in lists for m in self.lists.get(name, [])}
+        for number in list(self.polls.get(queue, {})):
+            if self.steady - self.polled_at[number] > QUEUED_GRACE and number not in listed:
+                del self.polls[queue][number]
 
     def _poll_or_stop(self, run_id: str, name: str, late: bool) -> None:
         run, task = self.runs[run_id], self.runs[run_id].tasks[name]
@@ -889,6 +971,7 @@ class ReferenceEngine:
             if free > 0 and group not in unclaimed.values():  # one message polls up to 100
                 self._pushes += 1
                 unclaimed[self._pushes] = group
+                self.polled_at[self._pushes] = self.steady
                 groups[group] = self.now
                 message = Message("*", group, 0, self._pushes, f"*/{group}", queue)
                 self.lists.setdefault(where, []).append(message)
@@ -898,6 +981,7 @@ class ReferenceEngine:
         task = self.runs[run_id].tasks[name]
         self._pushes += 1
         task.push, task.waits = self._pushes, True
+        task.waits_since = self._in(0)
         task.pushes += 1
         suffix = f".{task.pushes}" if task.pushes > 1 else ""
         celery_id = f"{run_id}/{name}/{task.try_number}{suffix}"

@@ -168,7 +168,7 @@ class History:
         found = defaultdict(list)
         with self._db.connect() as connection:
             for task, seconds in connection.execute(query):
-                found[task].append(seconds)
+                found[task].append(max(0.0, seconds))  # the server's clock may have gone back
         return {task: median(seconds) for task, seconds in found.items()}
 
     def knows(self, run_id: str) -> bool:
