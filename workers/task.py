@@ -29,6 +29,7 @@ from workers.stopping import Stopped, not_now, stoppable
 
 _REPLACED = 155  # the exit status by which billiard's pool knows a process that ends as it should
 INLINE = 5.0  # seconds that a remote job may hold a slot which nobody else waits for
+REPEATED = 60.0  # seconds in which a try that was begun before asks again after a refusal
 
 
 class UnacknowledgedRequest(Request):  # type: ignore[misc]  # Celery has no types
@@ -123,9 +124,10 @@ class Execute(Task):  # type: ignore[misc]  # Celery has no types
         try:
             with task_context(held, answer.spec) as context:
                 # Of the second message of a try on, its id has the message's number, too.
-                repeated = "." in request.id.rpartition("/")[2]
+                if "." in request.id.rpartition("/")[2]:
+                    context = replace(context, is_repeated=True)  # noqa: PLW2901  it is the same one
                 try:
-                    ended = _obey(held, answer, replace(context, is_repeated=repeated), queue)
+                    ended = _obey(held, answer, context, queue)
                 except HostLacks as error:
                     ended = _give_back(held, context, error, request.hostname)
                 finally:
@@ -204,7 +206,8 @@ def _execute(held: Held, claim: Claim, context: TaskContext, queue: str) -> Done
         return not wanted and time.monotonic() < until
 
     start = partial(operator.start, context, is_patient)
-    return earlier.until_known(context, start) if context.is_repeated else start()
+    # It may have been given back before it began: then a refusal should not take long to be told.
+    return earlier.until_known(context, start, REPEATED) if context.is_repeated else start()
 
 
 def _give_back(held: Held, context: TaskContext, error: HostLacks, worker: str) -> Retry | Ignore:
