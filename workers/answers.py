@@ -173,7 +173,7 @@ def transient(error: BaseException) -> bool:
     if code == _TIMEOUT or (of_server and code != _UNIMPLEMENTED):
         return True
     first = error.errors[0] if error.errors else None
-    return isinstance(first, dict) and first.get("reason") in TRANSIENT_REASONS
+    return isinstance(first, dict) and str(first.get("reason")) in TRANSIENT_REASONS
 
 
 def about_credentials(error: BaseException) -> bool:
@@ -194,14 +194,20 @@ def _token_may_come(error: GoogleAuthError) -> bool:
             return transient(part)
         if (found := _as_object(part)) is None:
             continue
-        said = found.get("error")
-        if isinstance(said, dict):  # of an API, as when an account is impersonated
-            code = int(said.get("code") or 0)
-            return code in (_TIMEOUT, 429) or code >= _SERVER
-        return said is None or said in _PASSING_CODES
+        return _passes(found.get("error"))
     text = " ".join(map(str, error.args))
     # Else what came back is not from the token service, but from something on the way to it.
     return len(error.args) > 1 or "<" in text
+
+
+def _passes(said: object) -> bool:
+    """Whether what a token service says of an error means that it may pass."""
+    if not isinstance(said, dict):
+        return said is None or str(said) in _PASSING_CODES
+    code = said.get("code")  # of an API, as when an account is impersonated
+    if isinstance(code, int):
+        return code in (_TIMEOUT, 429) or code >= _SERVER
+    return not any(lasting in str(said) for lasting in _LASTING_CODES)
 
 
 def _as_object(part: object) -> dict[str, Any] | None:

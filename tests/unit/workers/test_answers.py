@@ -36,6 +36,7 @@ PAGE = "<html><title>502 Bad Gateway</title></html>"
         RefreshError("Unable to acquire impersonated credentials", PAGE),
         RefreshError("Unable to acquire impersonated credentials", '{"error": {"code": 503}}'),
         RefreshError("Unable to acquire impersonated credentials", '{"error": {"code": 429}}'),
+        RefreshError("no number", '{"error": {"code": "UNAVAILABLE"}}'),
     ],
 )
 def test_what_may_pass(error):
@@ -53,6 +54,13 @@ def test_what_may_pass(error):
         REVOKED,
         RefreshError("The credentials do not contain the necessary fields"),
         RefreshError("Unable to acquire impersonated credentials", '{"error": {"code": 403}}'),
+        RefreshError("no number", '{"error": {"code": "PERMISSION_DENIED"}}'),
+        RefreshError("a list", {"error": ["x"]}),
+        RefreshError(),
+        RefreshError(None),
+        exceptions.GoogleAPICallError(None),
+        exceptions.Forbidden("no text", errors=[{"reason": ["a"]}]),
+        exceptions.Forbidden("no object", errors=["x"]),
         DefaultCredentialsError("none"),
         KeyError("ours"),
     ],
