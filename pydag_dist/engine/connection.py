@@ -43,14 +43,23 @@ class Link:
     taken over its address.
     """
 
+    _is_refused = False
+
     def read_response(self, *args: Any, **options: Any) -> Any:
-        """The answer; the link is closed if it is an error that passes."""
+        """The answer; after an error that passes the next call makes a new link."""
         try:
             return super().read_response(*args, **options)  # type: ignore[misc]
         except redis.ResponseError as error:
-            if is_passing(error):
-                self.disconnect()  # type: ignore[attr-defined]
+            # Not closed here: a pipeline has yet to read its other answers.
+            self._is_refused = self._is_refused or is_passing(error)
             raise advised(error) from None
+
+    def send_packed_command(self, *args: Any, **options: Any) -> None:
+        """Send, over a new link if the last answer was that Redis can't do it."""
+        if self._is_refused:
+            self._is_refused = False
+            self.disconnect()  # type: ignore[attr-defined]
+        super().send_packed_command(*args, **options)  # type: ignore[misc]
 
 
 class _Plain(Link, redis.Connection):

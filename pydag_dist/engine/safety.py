@@ -54,8 +54,10 @@ _REFUSALS = (
     redis.exceptions.AuthorizationError,
     redis.exceptions.NoPermissionError,
 )
-# A transaction that could not be executed tells why by the text of another error.
+# A transaction that could not be executed tells why by the text of another error, and a pipeline
+# puts the number of its command before it.
 _DISCARDED = "Transaction discarded because of: "
+_IN_PIPELINE = " of pipeline caused error: "
 
 
 def is_passing(error: redis.RedisError) -> bool:
@@ -64,7 +66,7 @@ def is_passing(error: redis.RedisError) -> bool:
         return False
     if isinstance(error, _PASSING_ERRORS):
         return True
-    text = str(error)
+    text = str(error).rpartition(_IN_PIPELINE)[2]
     if text.startswith(_DISCARDED):
         text = text.removeprefix(_DISCARDED)
         return text.startswith((*_PASSING, "READONLY ", "OOM ", "MASTERDOWN ", "CLUSTERDOWN "))

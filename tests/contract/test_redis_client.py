@@ -8,6 +8,8 @@ import pytest
 import redis
 from packaging.requirements import Requirement
 
+from pydag_dist.engine import connect, is_passing
+
 
 def test_a_client_waits_five_seconds_for_an_answer_unless_told_otherwise(redis_url):
     with redis.Redis.from_url(redis_url) as client:
@@ -68,3 +70,23 @@ def test_packaging_is_only_required_by_the_redis_extra_of_celery():
     assert "packaging" in names("kombu", "redis")
     ours = [Requirement(line) for line in importlib.metadata.requires("pydag-dist") or []]
     assert "redis" in next(r.extras for r in ours if r.name == "celery")
+
+
+@pytest.mark.parametrize("transaction", [True, False])
+def test_a_pipeline_that_redis_refuses_for_now_says_so_and_the_next_call_has_a_new_link(
+    redis_server, redis_url, transaction
+):
+    """What answers that it can't do it now may be no more what its address leads to."""
+    with connect(redis_url) as client, redis.Redis.from_url(redis_url) as operator:
+        before = client.client_id()
+        operator.config_set("min-replicas-to-write", 1)
+        try:
+            with client.pipeline(transaction=transaction) as pipe:
+                pipe.incr("a").incr("b").get("a")
+                with pytest.raises(redis.ResponseError, match="NOREPLICAS") as told:
+                    pipe.execute()
+        finally:
+            operator.config_set("min-replicas-to-write", 0)
+        assert is_passing(told.value)
+        assert client.client_id() != before
+        assert client.incr("a") == 1

@@ -20,6 +20,9 @@ from pydag_dist.engine import is_passing
         redis.ResponseError("BUSY Redis is busy running a script."),
         redis.ResponseError("MISCONF Errors writing to the AOF file: No space left on device"),
         redis.ResponseError("NOREPLICAS Not enough good replicas to write."),
+        redis.ResponseError(
+            "Command # 1 (INCR a) of pipeline caused error: MISCONF Errors writing"
+        ),
         redis.ResponseError("UNBLOCKED force unblock from blocking operation"),
         redis.ResponseError("INPROG Failover already in progress."),
         redis.exceptions.ExecAbortError("Transaction discarded because of: READONLY You can't"),
