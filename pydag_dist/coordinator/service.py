@@ -181,10 +181,10 @@ class Coordinator:
         for entry_id, fields in entries:
             self._planning = entry_id
             try:
-                self._plan(fields["run"])
+                waits = self._plan(fields.get("run", ""))
             finally:
                 self._planning = None
-            if self._engine.run_state(fields["run"]) == "queued":
+            if waits:
                 continue  # another coordinator plans it now, and may die before it is done
             with self._redis.pipeline(transaction=True) as pipe:
                 pipe.xack(self._stream, GROUP, entry_id)
@@ -207,7 +207,20 @@ class Coordinator:
         )
         return [entry for _, entries in _streams(reply) for entry in entries]
 
-    def _plan(self, run_id: str) -> None:
+    def _plan(self, run_id: str) -> bool:
+        """Plan a run, or end it; whether it waits for a planner nevertheless."""
+        try:
+            self._plan_or_refuse(run_id)
+            return self._engine.run_state(run_id) == "queued"
+        except UnknownRun:
+            log.warning("%s: gone before it could be planned", run_id)
+        except redis.ResponseError as error:
+            if not str(error).startswith("WRONGTYPE"):
+                raise
+            log.error("%s: left alone, since its keys are damaged: %s", run_id, error)  # noqa: TRY400
+        return False
+
+    def _plan_or_refuse(self, run_id: str) -> None:
         try:
             dag = Dag.parse(self._engine.submitted_dag(run_id), source=run_id)
             self._engine.set_template(template(self._celery))
@@ -215,12 +228,18 @@ class Coordinator:
             if plan(self._engine, run_id, dag, self._recorder.durations(dag.dag_id)):
                 log.info("%s: planned, %d tasks", run_id, len(dag.tasks))
         except UnknownRun:
-            log.warning("%s: gone before it could be planned", run_id)
+            raise
         except SchemaMismatch as error:
             log.error("%s: left alone: %s", run_id, error)  # noqa: TRY400
         except PydagError as error:
             self._engine.plan_refuse(run_id, str(error))
             log.error("%s: refused: %s", run_id, error)  # noqa: TRY400
+        except redis.RedisError:
+            raise
+        except Exception as error:  # of one run: all others go on
+            why = f"it could not be planned: {type(error).__name__}: {error}"
+            self._engine.plan_refuse(run_id, why)
+            log.exception("%s: refused", run_id)
 
 
 def _streams(reply: Any) -> list[Any]:

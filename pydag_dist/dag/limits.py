@@ -1,4 +1,4 @@
-"""Every limit of what comes in. docs/limits.md tells users, `LUA` the engine's script."""
+"""Every limit of what comes in. docs/dag-files.md tells users, `LUA` the engine's script."""
 
 from __future__ import annotations
 

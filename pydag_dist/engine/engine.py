@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 
 import redis
 
+from pydag_dist.dag import limits
 from pydag_dist.dag.ids import check_group, check_id, is_id, worker_name
 from pydag_dist.engine.connection import connect
 from pydag_dist.engine.members import Member, Refusal, read_members, read_refusals
@@ -303,7 +304,8 @@ class Engine:
 
     def plan_refuse(self, run_id: str, error: str) -> bool:
         """Ends a submitted run that can't be planned as failed; False if it isn't queued."""
-        return bool(self._call("plan_refuse", run_id, error))
+        told = error[: limits.ERROR].encode(errors="replace").decode()
+        return bool(self._call("plan_refuse", run_id, told))
 
     def _finish(self, run_id: str, more: int) -> None:
         while more:
@@ -539,6 +541,9 @@ class Engine:
 
     def why(self, run_id: str, task: str) -> str:
         """Why a task is not running, or where it runs, or how it ended; in one sentence."""
+        reason, error = self.redis.hmget(self.run_key(run_id), ["reason", "error"])
+        if reason == "broken":
+            return f"{task} does not go on, since its run was set aside: {error}"
         return explain(read_situation(self, run_id, task))
 
     def runs(self, limit: int = 50) -> list[RunSummary]:

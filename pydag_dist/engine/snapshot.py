@@ -212,6 +212,10 @@ def parse_run(
     tasks = {}
     for task, packed in records.items():
         record = parse_record(packed)
+        if len(record) < len(RECORD_FIELDS):
+            error = "its record in Redis is damaged"
+            tasks[task] = TaskSnapshot("unknown", 0, None, None, None, None, None, error=error)
+            continue
         tasks[task] = TaskSnapshot(
             state=record["state"],
             try_number=int(record["try"]),

@@ -102,7 +102,7 @@ def test_a_resumed_run_forgets_what_its_tasks_had_yet_to_hear(bench: Bench) -> N
     start_big(bench, 4_000)
     first = bench.take()
     bench.engine.cancel("r")
-    assert bench.engine._call("release", *vars(first).values(), "stopped", "", "", "")[1] == 1
+    assert bench.engine._call("release", *vars(first).values(), "stopped", "", "", "", "")[1] == 1
     assert bench.engine.run_state("r") == "cancelled"
     bench.engine.resume("r")
     bench.tick()

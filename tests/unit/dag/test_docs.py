@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from pydag_dist.dag import Dag, InvalidDag, TriggerRule, draw
+from pydag_dist.dag import Dag, InvalidDag, TriggerRule, draw, limits
 from pydag_dist.dag.fields import DagFields, Task
 from pydag_dist.dag.messages import field_names
 from pydag_dist.dag.operators import OPERATORS
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "examples" / "semantics"
+NUMBER = re.compile(r"-?[\d,]*\d(?:\.\d+)?")
 TEXT = (ROOT / "docs" / "dag-files.md").read_text(encoding="utf-8")
 
 
@@ -89,3 +90,34 @@ def test_the_errors_read_as_shown():
 
     shown = re.search(r"^```\n(pipeline\.json.*?)^```", TEXT, re.DOTALL | re.MULTILINE)[1]
     assert sorted(shown.splitlines()) == sorted(str(p) for p in caught.value.problems)
+
+
+def test_the_limits_are_those_of_the_code():
+    rows = dict(re.findall(r"^\| (.*?) \| (.*?) \|$", section("Limits"), re.MULTILINE))
+    shown = {
+        what: [float(n.replace(",", "")) for n in NUMBER.findall(text)]
+        for what, text in rows.items()
+    }
+    expected = {
+        "a DAG: its file, and as a run keeps it": [limits.DAG_BYTES],
+        "params of a task, of a DAG or of a run, as JSON": [limits.PARAMS_BYTES],
+        "tasks": [limits.TASKS],
+        "dependencies, all tasks together": [limits.EDGES],
+        "queues of a DAG, and of a worker": [limits.QUEUES],
+        "characters of an id": [limits.ID],
+        "characters of a worker's name": [limits.WORKER],
+        "levels of nested objects and lists, in files and results": [limits.DEPTH],
+        "children of an expanded task": [limits.CHILDREN],
+        "a result, as JSON": [limits.RESULT_BYTES],
+        "what is kept of a remote job while its task is deferred, as JSON": [limits.HANDLE_BYTES],
+        "an error": [limits.ERROR],
+        "`processors`": [limits.PROCESSORS],
+        "`weight`": [limits.WEIGHT[1], limits.WEIGHT[0]],
+        "`retries`": [limits.RETRIES],
+        "`priority`": [limits.PRIORITY, -limits.PRIORITY],
+        "timeouts": [limits.TIMEOUT[1], limits.TIMEOUT[0]],
+        "delays": [limits.DELAY[1], limits.DELAY[0]],
+        "`PYDAG_RETENTION`": [limits.RETENTION[1]],
+        "webhooks of `on_success`, of `on_failure`": [limits.HOOKS],
+    }
+    assert {what: numbers for what, numbers in shown.items() if what in expected} == expected
