@@ -64,7 +64,7 @@ ARGUMENTS: dict[str, list[tuple[str, list[str]]]] = {
         ("", ["x", "{", DEEP, BIG]),
         ("", ["x" * 40_001]),
         ("", ["a/b", "a  b"]),
-        ("", ["a", "a b", "a/b 1", "a 10001", "a -1"]),
+        ("", ["a", "a b", "a/b 1", "a 10001", "a -1", " ".join(["a 10000"] * 11)]),
     ],
     "webhook_not_tried": [("ended", ID)],
     "webhook_later": [("ended", ID), ("1000", INTEGER)],

@@ -107,4 +107,9 @@ def children(result: Any, expanded_by: Mapping[str, Sequence[str | int]]) -> dic
                 f"not {len(found):,}: give each task a slice of the list"
             )
         counts[task] = len(found)
+    if (total := sum(counts.values())) > limits.RUN_CHILDREN:
+        raise TaskFailed(
+            f"{len(counts)} tasks are expanded over the result, into {total:,} together, and at "
+            f"most {limits.RUN_CHILDREN:,} are made: let fewer tasks do more with each item"
+        )
     return counts

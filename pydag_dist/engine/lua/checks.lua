@@ -91,10 +91,12 @@ end
 -- "task number task number ..."
 local function are_expansions(value)
   if not is_text(value, LIMITS.dag_bytes) then return false end
+  local total = 0
   local rest = string.gsub(value, '([^ ]+) (%d+) ?', function(task, number)
+    total = total + number
     return is_id(task) and is_integer(number, 0, LIMITS.children) and '' or nil
   end)
-  return rest == ''
+  return rest == '' and total <= LIMITS.run_children
 end
 
 local function are_params(value) return is_text(value, LIMITS.params_bytes) end
@@ -130,7 +132,8 @@ local KINDS = {
   error = { function(v) return is_text(v, LIMITS.error_bytes) end,
             'a text of at most ' .. LIMITS.error_bytes .. ' bytes' },
   outcome = { function(v) return OUTCOMES[v] end, 'success, failed, stopped, dead, lost or revoked' },
-  expansions = { are_expansions, 'tasks and numbers up to ' .. LIMITS.children .. ' in turn' },
+  expansions = { are_expansions, 'tasks and numbers up to ' .. LIMITS.children .. ' in turn, together up to '
+                 .. LIMITS.run_children },
   reason = { function(v) return v == 'cancel' or v == 'timeout' end, 'cancel or timeout' },
   weight = { function(v) return is_between(v, LIMITS.least_weight, LIMITS.weight) end,
              LIMITS.least_weight .. ' to ' .. LIMITS.weight },

@@ -166,3 +166,11 @@ def test_any_dag_that_is_right_can_be_rendered(raw, result):
         else:
             assert found.keys() == task.params.keys()
             json.dumps(found)
+
+
+def test_a_result_makes_a_limited_number_of_children():
+    paths = {f"t{i}": () for i in range(40)}
+
+    with pytest.raises(TaskFailed, match="into 400,000 together, and at most 100,000 are made"):
+        children([0] * 10_000, paths)
+    assert sum(children([0] * 2_500, paths).values()) == 100_000
