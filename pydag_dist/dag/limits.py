@@ -14,7 +14,7 @@ TASKS: Final = 100_000  # of a DAG
 EDGES: Final = 1_000_000  # dependencies of all tasks of a DAG together
 QUEUES: Final = 64  # of a DAG, and of a worker
 CHILDREN: Final = 10_000  # of an expanded task
-RUN_CHILDREN: Final = 100_000  # of all tasks together that expand over one result
+RUN_CHILDREN: Final = 100_000  # of all expanded tasks of a run together
 HOOKS: Final = 5  # of `on_success`, and of `on_failure`
 
 DAG_BYTES: Final = 64 * 2**20  # of a DAG's file, and of the DAG as its run keeps it

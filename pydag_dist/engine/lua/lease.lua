@@ -146,6 +146,14 @@ function OPERATIONS.release(run, task, try, token, outcome, result, err, skips, 
     call('ZREM', key('timers'), 'poll/' .. run .. '/' .. task)
     call('HDEL', run_key(run, 'out'), 'd/' .. task)
   end
+  if outcome == 'success' and expansions ~= '' then
+    local children = children_with(run, expansions)
+    if children > LIMITS.run_children then
+      outcome = 'failed'
+      err = string.format('the tasks of this run that expand over results would become %d, and at '
+        .. 'most %d are made: let fewer tasks do more with each item', children, LIMITS.run_children)
+    end
+  end
   if outcome == 'success' then
     if result ~= '' then call('HSET', run_key(run, 'out'), 'r/' .. task, result) end
     if skips ~= '' then call('HSET', run_key(run, 'out'), 's/' .. task, skips) end

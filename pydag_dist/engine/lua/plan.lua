@@ -27,10 +27,22 @@ function OPERATIONS.submit(run, dag, ...)
   return 1
 end
 
--- Into how many children tasks expand: "task number task number ...".
-local function note_expansions(run, expansions)
+-- How many children the expanded tasks of a run have together, with these: "task number task ...".
+local function children_with(run, expansions)
+  local out = run_key(run, 'out')
+  local total = tonumber(call('HGET', out, 'n/') or 0)
   for name, number in string.gmatch(expansions, '(%S+) (%d+)') do
-    call('HSET', run_key(run, 'out'), 'n/' .. name, number)
+    total = total + number - (call('HGET', out, 'n/' .. name) or 0)
+  end
+  return total
+end
+
+local function note_expansions(run, expansions)
+  if expansions == '' then return end
+  local out = run_key(run, 'out')
+  call('HSET', out, 'n/', children_with(run, expansions))
+  for name, number in string.gmatch(expansions, '(%S+) (%d+)') do
+    call('HSET', out, 'n/' .. name, number)
   end
 end
 
@@ -186,6 +198,7 @@ function OPERATIONS.plan_chunk(run, token, rows)
         call('HDEL', run_key(run, 'out'), 'r/' .. task, 'e/' .. task, 's/' .. task, 'x/' .. task,
              'w/' .. task)
         for _, expanded in ipairs(row.lists_for) do
+          note_expansions(run, expanded .. ' 0')
           call('HDEL', run_key(run, 'out'), 'n/' .. expanded)
         end
       end

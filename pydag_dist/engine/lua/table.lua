@@ -107,9 +107,10 @@
 --                            run as JSON, which specs name
 --   run:ID:out       hash    "r/task" -> result as JSON, "e/task" -> error, "s/task" -> the
 --                            downstream tasks that a branch skips, "n/task" -> into how many it
---                            expands, "x/task" -> how far it has (expansion.lua), "d/task" -> its
---                            group and handle since it was deferred last, "b/task" -> the last of its
---                            tries whose success, if any, does not count: it is to run again,
+--                            expands, "n/" -> into how many all of them do together, "x/task" ->
+--                            how far it has (expansion.lua), "d/task" -> its group and handle
+--                            since it was deferred last, "b/task" -> the last of its tries whose
+--                            success, if any, does not count: it is to run again,
 --                            "w/task" -> who refused it last, and why, "k/task" -> how the
 --                            processes of its try died, those that did
 --   run:ID:ready     zset    "queue/rank/task", all of score 0: lexical order is priority order

@@ -108,7 +108,7 @@ def test_the_limits_are_those_of_the_code():
         "characters of a worker's name": [limits.WORKER],
         "levels of nested objects and lists, in files and results": [limits.DEPTH],
         "children of an expanded task": [limits.CHILDREN],
-        "children of all tasks that expand over one result": [limits.RUN_CHILDREN],
+        "children of all expanded tasks of a run together": [limits.RUN_CHILDREN],
         "a result, as JSON": [limits.RESULT_BYTES],
         "what is kept of a remote job while its task is deferred, as JSON": [limits.HANDLE_BYTES],
         "an error": [limits.ERROR],
