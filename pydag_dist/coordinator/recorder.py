@@ -13,7 +13,7 @@ import redis
 
 from pydag_dist.coordinator.copying import copy_runs
 from pydag_dist.coordinator.rebuild import restore
-from pydag_dist.engine import Engine
+from pydag_dist.engine import Engine, is_passing
 from pydag_dist.errors import EngineError, HistoryError
 from pydag_dist.history import (
     LOST,
@@ -249,6 +249,9 @@ class Recorder:
         heads, dags = self._heads(runs_in(entries))
         batch = batch_of(entries, heads, dags)
         self._history.write(batch)
+        for row in batch.runs:
+            if row["reason"] == "broken":
+                log.error("%s: set aside, all others go on: %s", row["run_id"], row["error"])
         for run_id in batch.ended:
             self._engine.let_expire(run_id)
         # Only now: whoever comes after a writer that died in between writes the same again.
@@ -261,11 +264,15 @@ class Recorder:
             for run_id in run_ids:
                 pipe.hgetall(self._engine.run_key(run_id))
                 pipe.get(self._engine.run_key(run_id, "dag"))
-            replies = pipe.execute()
+            # A damaged run must not keep the others from being written.
+            replies = pipe.execute(raise_on_error=False)
+        for reply in replies:
+            if isinstance(reply, redis.RedisError) and is_passing(reply):
+                raise reply
         found = {
             run_id: (head, dag)
             for run_id, head, dag in zip(run_ids, replies[::2], replies[1::2], strict=True)
-            if head and dag
+            if isinstance(head, dict) and head and isinstance(dag, str) and dag
         }
         heads = {run_id: head for run_id, (head, _) in found.items()}
         return heads, {run_id: dag for run_id, (_, dag) in found.items()}

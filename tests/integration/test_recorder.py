@@ -199,6 +199,27 @@ def test_an_event_that_nobody_understands_stops_no_other(parts: Parts) -> None:
     assert parts.history.unfinished() == ["r"]
 
 
+def test_a_damaged_run_keeps_no_other_from_being_written_and_the_log_says_which_was_set_aside(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder = parts.recorder()
+    for run_id in ("gone", "broken", "good"):
+        parts.submit(run_id)
+        parts.plan(run_id)
+    held = {h.run: h for h in (parts.installation.claim() for _ in range(3))}
+    parts.redis.delete("pydag:run:gone")
+    parts.redis.set("pydag:run:gone", "no hash")
+    parts.redis.hset("pydag:run:broken:tasks", "t", "no record")
+    assert parts.engine.release(held["broken"], "success") == "broken"
+    parts.installation.end(held["good"])
+    write_all(recorder)
+    assert parts.left() == 0
+    states = {run.run_id: run.state for run in parts.history.runs()}
+    assert states == {"broken": "failed", "good": "success"}
+    (told,) = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
+    assert told.startswith("broken: set aside, all others go on: the engine could not go on")
+
+
 def test_a_run_that_is_lost_twice_before_it_is_planned_stays_as_it_was(parts: Parts) -> None:
     recorder = parts.recorder()
     parts.submit("r", call("a", "note") | {"priority": 1}, call("b", "note"), call("c", "note"))

@@ -46,6 +46,13 @@ def test_a_submitted_run_is_queued(client, dag):
     assert run.tasks == {}
 
 
+@pytest.mark.parametrize("run_id", ['q"uote', "a/b", "Q:tasks", "", "..", "r" * 256, "ü"])
+def test_what_is_no_run_id_is_refused_before_anything_is_sent(client, connection, dag, run_id):
+    with pytest.raises(PydagError, match=r"run id .*: must be 1 to \d+ of the characters"):
+        client.submit(dag, run_id=run_id)
+    assert connection.keys() == []
+
+
 def test_submitting_again_under_the_same_id_changes_nothing(client, installation, dag):
     run = client.submit(dag)
     installation.work_off(run.id)

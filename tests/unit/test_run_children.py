@@ -26,7 +26,7 @@ def bench():
 
 
 def children(bench) -> int:
-    return int(bench.client.hget("p:run:r:out", "n/") or 0)
+    return int(bench.client.hget("p:run:r:out", "children") or 0)
 
 
 def work_off(bench) -> None:
@@ -49,7 +49,7 @@ def test_the_children_of_a_run_are_counted_as_its_lists_come_and_go(bench):
 
 def test_a_list_that_would_make_too_many_fails_its_task_and_says_why(bench):
     bench.end(bench.take(), expand={"x": 3})
-    bench.client.hset("p:run:r:out", "n/", limits.RUN_CHILDREN - 1)  # of other lists
+    bench.client.hset("p:run:r:out", "children", limits.RUN_CHILDREN - 1)  # of other lists
     held = bench.take()
     while held.task != "second":
         bench.end(held)

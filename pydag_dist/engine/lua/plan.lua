@@ -30,7 +30,7 @@ end
 -- How many children the expanded tasks of a run have together, with these: "task number task ...".
 local function children_with(run, expansions)
   local out = run_key(run, 'out')
-  local total = tonumber(call('HGET', out, 'n/') or 0)
+  local total = tonumber(call('HGET', out, 'children') or 0)
   for name, number in string.gmatch(expansions, '(%S+) (%d+)') do
     total = total + number - (call('HGET', out, 'n/' .. name) or 0)
   end
@@ -40,7 +40,7 @@ end
 local function note_expansions(run, expansions)
   if expansions == '' then return end
   local out = run_key(run, 'out')
-  call('HSET', out, 'n/', children_with(run, expansions))
+  call('HSET', out, 'children', children_with(run, expansions))
   for name, number in string.gmatch(expansions, '(%S+) (%d+)') do
     call('HSET', out, 'n/' .. name, number)
   end

@@ -107,7 +107,7 @@
 --                            run as JSON, which specs name
 --   run:ID:out       hash    "r/task" -> result as JSON, "e/task" -> error, "s/task" -> the
 --                            downstream tasks that a branch skips, "n/task" -> into how many it
---                            expands, "n/" -> into how many all of them do together, "x/task" ->
+--                            expands, "children" -> into how many all of them do, "x/task" ->
 --                            how far it has (expansion.lua), "d/task" -> its group and handle
 --                            since it was deferred last, "b/task" -> the last of its tries whose
 --                            success, if any, does not count: it is to run again,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pydag_dist.dag.limits import RESULT_BYTES
+from pydag_dist.dag.limits import DEPTH, RESULT_BYTES
 from tests.unit.workers.support import context
 from workers.errors import TaskFailed
 from workers.outcome import packed, succeeded
@@ -21,6 +21,26 @@ def test_no_result_is_an_empty_text():
 @pytest.mark.parametrize("result", [{1}, float("nan"), object()])
 def test_a_result_that_is_not_json_fails_the_task(result):
     with pytest.raises(TaskFailed, match=r"python\.call returned a .* that is not JSON"):
+        packed("python.call", result)
+
+
+def test_a_result_as_deep_as_a_file_may_be_is_kept_and_a_deeper_one_fails_the_task():
+    def nested(levels: int) -> list:
+        return [] if levels == 1 else [nested(levels - 1)]
+
+    assert packed("python.call", nested(DEPTH))
+    with pytest.raises(TaskFailed, match=r"python\.call returned what JSON can't say: .*levels"):
+        packed("python.call", nested(DEPTH + 1))
+    deep: list = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(TaskFailed, match="returned a list that is not JSON"):
+        packed("python.call", deep)
+
+
+@pytest.mark.parametrize("result", [{1: "int", "1": "text"}, [{None: 1}], {"a": {(1,): 2}}])
+def test_a_key_that_json_would_make_a_text_fails_the_task(result):
+    with pytest.raises(TaskFailed, match=r"python\.call returned"):
         packed("python.call", result)
 
 
