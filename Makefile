@@ -1,7 +1,8 @@
 # One command each: every target makes the virtual environment that it needs by itself.
 PYTHON ?= python3
 VENV := .venv
-# Files of tests that run at a time: most of them wait for processes that they started.
+# Files of tests that run at a time: most of them wait for processes that they started. In the order
+# of their folders, which has the longest ones first.
 PARALLEL ?= 3
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
@@ -25,7 +26,7 @@ up: $(VENV)/.local
 	$(BIN)/pydag up
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest --numprocesses $(PARALLEL) --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest --numprocesses $(PARALLEL) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check

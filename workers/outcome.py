@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from pydag_dist.dag import limits
-from pydag_dist.dag.jsontext import dotted, faults
+from pydag_dist.dag.jsontext import HALVES, dotted, faults
 from pydag_dist.engine import Held, Outcome
 from workers import cache, operators, patience
 from workers.earlier import until_known
@@ -147,7 +147,9 @@ def packed(operator: str, result: Any) -> str:
             f"{limits.RESULT_BYTES:,} are kept: write data to a table or a file, and return "
             "its name"
         )
-    if wrong := [f"{dotted(('result', *path))} {fault}" for path, fault in faults(result)]:
+    # Halves of characters, of a file's name for instance, are escaped in JSON.
+    found = [(path, fault) for path, fault in faults(result) if fault not in HALVES]
+    if wrong := [f"{dotted(('result', *path))} {fault}" for path, fault in found]:
         raise TaskFailed(f"{operator} returned what JSON can't say: {'; '.join(wrong[:5])}")
     return text
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from billiard.common import terminate_handler_fired
 from celery import Task, states
-from celery.exceptions import Ignore, Retry, Terminated, WorkerLostError
+from celery.exceptions import Ignore, InvalidTaskError, Retry, Terminated, WorkerLostError
 from celery.worker.request import Request, task_ready
 
 from pydag_dist.dag.operators import is_sensor
@@ -38,6 +38,10 @@ class UnacknowledgedRequest(Request):  # type: ignore[misc]  # Celery has no typ
     def __init__(self, message: Any, **options: Any) -> None:
         # The body as the parent has decoded it, so that the child need not do it again.
         super().__init__(message, **(options | {"body": message.payload, "decoded": True}))
+        try:
+            held_by(self._context)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise InvalidTaskError("it has no header of a try") from None
 
     def acknowledge(self) -> None:
         """Note that it is settled."""

@@ -15,6 +15,9 @@ from pydag_dist.dag.script import quote
 Path = tuple[str | int, ...]
 
 Repeated = Mapping[int, tuple[Any, list[str]]]
+# Faults of texts that hold half of a surrogate pair: Python's JSON escapes them.
+HALVES = ("has half a character", "has a key with half a character")
+
 _Trail = tuple["_Trail", Any, int] | None  # container before, key in it, depth
 
 
@@ -96,7 +99,7 @@ def _fault(value: Any) -> str | None:
     match value:
         case str():
             # Half of a surrogate pair can't be sent anywhere.
-            return None if value.isascii() or _encodable(value) else "has half a character"
+            return None if value.isascii() or _encodable(value) else HALVES[0]
         case float():
             return None if math.isfinite(value) else f"must be a number, not {value}"
         case None | int() | dict() | list() | tuple():
@@ -113,7 +116,7 @@ def _key_faults(value: dict[Any, Any], repeated: Repeated) -> Iterator[tuple[Pat
         if not isinstance(key, str):
             yield (), f"has a key that is not text: {quote(key)}"
         elif not key.isascii() and not _encodable(key):
-            yield (), "has a key with half a character"
+            yield (), HALVES[1]
 
 
 def _encodable(text: str) -> bool:

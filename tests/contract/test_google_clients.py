@@ -18,7 +18,7 @@ from tests.support import wait_until
 from tests.unit.workers.support import Log, context
 from workers import google
 from workers.errors import TaskFailed
-from workers.operators import Pending, find
+from workers.operators import Pending, dataproc_clusters, find
 from workers.scripts import store
 
 BUCKET = "project-pydag"
@@ -118,16 +118,8 @@ def test_a_cancelled_cluster_is_deleted():
     task = context({"region": REGION, "cluster_name": "cancelled"}, run_id="cancelled")
     handle = make.submit(task)
     make.cancel(task, handle)
-    wait_until(lambda: gone(make, task, handle), "the end of the cluster")
+    wait_until(lambda: dataproc_clusters.get(task, handle) is None, "the end of the cluster")
     make.cancel(task, handle)
-
-
-def gone(make, task, handle):
-    try:
-        make.poll(task, handle)
-    except TaskFailed:
-        return True
-    return False
 
 
 def test_a_spark_script_gets_its_params_and_its_output_is_logged(cluster):
@@ -373,3 +365,11 @@ def test_a_bq_script_is_filled_and_run(dataset, bucket):
     table = client.get_table("atomic-key-348214.datasettest.mytable1")
     assert [field.name for field in table.schema] == ["id", "category", "lastdate"]
     assert dataset.dataset_id == "ds"
+
+
+def gone(operator, task, handle):
+    try:
+        operator.poll(task, handle)
+    except TaskFailed:
+        return True
+    return False

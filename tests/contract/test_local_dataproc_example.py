@@ -19,7 +19,7 @@ from pydag_dist.local import seed
 from pydag_dist.local.keyfile import write_key_file
 from tests.local_bigquery import LocalBigQuery
 from tests.local_google import PROJECT, REGION, SCOPE, LocalDataproc, cloud_storage, storage_client
-from workers.scripts.fill import fill, marked
+from workers.scripts.fill import Marked, fill, marked
 
 EXAMPLE = seed.example_dir()
 PIPELINE = Dag.load(EXAMPLE / "pipeline.json")
@@ -180,7 +180,7 @@ class with_key:
         )
         self.logger.info(20, [operation.result().cluster_name])
 """
-    answer = run_iac(dataproc, "with_key", text)
+    answer = run_iac(dataproc, "with_key", Marked(text, text, {}))
     assert answer.returncode == 0, answer.stdout
     assert dataproc.clusters.get_cluster(**SCOPE, cluster_name="keyed")
 

@@ -291,7 +291,7 @@ def test_what_was_never_tried_comes_before_what_is_tried_again(
         with telling(installation, {}):
             wait_until(lambda: len(receiver.paths) >= 5, "the first tries were made")
         for run_id in failed:
-            installation.engine.webhook_later(run_id, -1)
+            installation.engine.webhook_later(run_id, 0)
         new = ended(installation, on_success=f"{receiver.url}/new")
         with telling(installation, {}):
             wait_settled(installation)

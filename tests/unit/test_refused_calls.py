@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import fakeredis
 import pytest
 
 from pydag_dist.engine.script import source
 from tests.bad_arguments import ARGUMENTS, Scene, written_in_spite
+from tests.engine_bench import Bench, task
 
 
 @pytest.fixture
@@ -27,3 +30,14 @@ def test_every_operation_is_tried():
 def test_what_is_fine_is_not_refused(scene, operation):
     """So that the test above does not pass by arguments that nobody would take."""
     scene.engine._call(operation, *scene.good(operation))
+
+
+@pytest.mark.parametrize(
+    "result", ['"\\ud83d"', '["\\\\ud83d", "\\udc00\\ud83d\\ude00"]', '{"\\uDFFF": "\\\\"}']
+)
+def test_a_result_with_half_a_character_is_json(result):
+    bench = Bench(fakeredis.FakeRedis(decode_responses=True))
+    bench.slots(1)
+    bench.start(task("a"))
+    bench.end(bench.take(), result=result)
+    assert bench.engine.results("r", ["a"]) == {"a": json.loads(result)}

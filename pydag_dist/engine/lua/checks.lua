@@ -83,6 +83,10 @@ end
 local function is_json(value, most)
   if not is_text(value, most) then return false end
   local fine, decoded = pcall(cjson.decode, value)
+  if not fine then   -- halves of characters are none to it
+    local whole = string.gsub(string.gsub(value, '\\\\', ''), '\\u[dD][89a-fA-F]%x%x', '')
+    fine, decoded = pcall(cjson.decode, whole)
+  end
   if not fine then return false end
   local _, levels = string.gsub(value, '[%[{]', '')   -- no more than so many
   return levels <= LIMITS.depth or not is_deep(decoded, LIMITS.depth)

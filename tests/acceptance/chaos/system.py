@@ -16,10 +16,11 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from pydag_dist import Client
 from pydag_dist.client.client import new_run_id
 from pydag_dist.engine import ENDED_RUN_STATES, ENDED_TASK_STATES, Engine, is_passing
 from pydag_dist.engine.snapshot import RunSnapshot, parse_record
-from pydag_dist.errors import UnknownRun
+from pydag_dist.errors import RedisAway, UnknownRun
 from pydag_dist.history import History
 from tests.acceptance.chaos import work
 from tests.acceptance.chaos.dags import DATASET, RandomDag
@@ -108,6 +109,8 @@ class System:
             self._stack.enter_context(self.bigquery)
             self._prepare_bigquery()
             self.cluster = self._stack.enter_context(Cluster(self.server.url, self.directory))
+            # Whoever waits for Redis can't start it.
+            self._client = Client(self.server.url, prefix=self.cluster.prefix, patience=0)
             self.store: Any = redis.Redis.from_url(
                 self.server.url, decode_responses=True, retry=Retry(NoBackoff(), 1)
             )
@@ -256,6 +259,8 @@ class System:
         """Leave the block where Redis can't do it now."""
         try:
             yield
+        except RedisAway:
+            pass
         except redis.RedisError as error:
             if not is_passing(error):
                 raise
@@ -270,7 +275,7 @@ class System:
 
     def _send(self, run: Submitted) -> None:
         with self.if_redis_can():
-            self.cluster.client.submit(run.dag.dag(str(self.journal)), run_id=run.run_id)
+            self._client.submit(run.dag.dag(str(self.journal)), run_id=run.run_id)
 
     def look(self) -> None:
         """What Redis says of all runs that have not ended long ago; sends lost ones again."""
