@@ -5,6 +5,7 @@ All values are compared after each try, which takes some ten microseconds; what 
 
 from __future__ import annotations
 
+import _locale
 import _signal  # type: ignore[import-not-found]  # `signal` makes enums: twenty times slower
 import gc
 import locale
@@ -51,9 +52,30 @@ def _put_environment(saved: dict[bytes, bytes]) -> None:
 
 
 def _put_signals(saved: list[Any]) -> None:
+    # Whose signals would end the process now.
+    _signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    _signal.setitimer(signal.ITIMER_PROF, 0)
     for number, handler in zip(_SIGNALS, saved, strict=True):
         if handler is not None and handler is not _signal.getsignal(number):
             signal.signal(number, handler)
+
+
+# How often any limit was set: to ask for all of them takes longer than all the rest.
+_limits_set = 0
+_known_limits: tuple[int, list[tuple[int, int]]] = (-1, [])
+
+
+def _watch_limits(event: str, _: Any) -> None:
+    global _limits_set  # noqa: PLW0603
+    if event in {"resource.setrlimit", "resource.prlimit"}:
+        _limits_set += 1
+
+
+def _limits() -> list[tuple[int, int]]:
+    global _known_limits  # noqa: PLW0603
+    if _known_limits[0] != _limits_set:
+        _known_limits = _limits_set, [*map(resource.getrlimit, _LIMITS)]
+    return _known_limits[1]
 
 
 def _put_limits(saved: list[tuple[int, int]]) -> None:
@@ -91,6 +113,10 @@ def _put_path(saved: tuple[str, ...]) -> None:
     sys.path[:] = saved
 
 
+def _locale_name() -> str:
+    return _locale.setlocale(locale.LC_ALL, None)
+
+
 def _put_locale(saved: str) -> None:
     locale.setlocale(locale.LC_ALL, saved)
 
@@ -108,12 +134,18 @@ def _put_directory(saved: str) -> None:
         _for_good(saved)
 
 
+def _user() -> tuple[Any, ...]:
+    if sys.platform == "linux":
+        return os.getresuid(), os.getresgid()
+    return os.getuid(), os.geteuid(), os.getgid(), os.getegid()
+
+
 def _priority() -> int:
     return os.getpriority(os.PRIO_PROCESS, 0)
 
 
 def _hooks() -> list[Any]:
-    return [getattr(owner, name) for owner, name in _HOOKS]
+    return [values[name] for values, name in _NAMED]
 
 
 def _put_hooks(saved: list[Any]) -> None:
@@ -129,23 +161,25 @@ _HOOKS = (
     (warnings, "showwarning"),
     (logging, "raiseExceptions"),
 )
+_NAMED = tuple((vars(owner), name) for owner, name in _HOOKS)
+sys.addaudithook(_watch_limits)
 _KEPT: tuple[_Kept, ...] = (
     _Kept("the current directory", _directory, _put_directory),
     _Kept("the environment", _environment, _put_environment),
     _Kept("the signal handlers", lambda: [*map(_signal.getsignal, _SIGNALS)], _put_signals),
-    _Kept("the resource limits", lambda: [*map(resource.getrlimit, _LIMITS)], _put_limits),
+    _Kept("the resource limits", _limits, _put_limits),
     _Kept("the root logger", _root_logger, _put_root_logger),
     _Kept("the loggers", lambda: _OUR_LOGGER.disabled, _put_loggers),
     _Kept("the warnings filters", lambda: tuple(warnings.filters), _put_filters),
     _Kept("sys.path", lambda: tuple(sys.path), _put_path),
-    _Kept("the locale", lambda: locale.setlocale(locale.LC_ALL), _put_locale),
+    _Kept("the locale", _locale_name, _put_locale),
     _Kept("the streams and hooks", _hooks, _put_hooks),
     _Kept("the socket timeout", socket.getdefaulttimeout, socket.setdefaulttimeout),
     _Kept("the recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
     _Kept("the garbage collector", gc.isenabled, lambda on: gc.enable() if on else gc.disable()),
     _Kept("the trace function", sys.gettrace, sys.settrace),
     _Kept("the profiler", sys.getprofile, sys.setprofile),
-    _Kept("the user", lambda: (os.getuid(), os.geteuid(), os.getgid(), os.getegid()), _for_good),
+    _Kept("the user", _user, _for_good),
     _Kept("the priority", _priority, lambda n: os.setpriority(os.PRIO_PROCESS, 0, n)),
 )
 if _directory() == "/":  # elsewhere the current directory tells
@@ -153,7 +187,6 @@ if _directory() == "/":  # elsewhere the current directory tells
 # Setting these tells what they were.
 _UMASK = os.umask(0o022)
 os.umask(_UMASK)
-_ITIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 _ROOT = os.stat("/").st_ino  # noqa: PTH116
 _MASK = signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
@@ -177,8 +210,7 @@ class Surroundings:
         """After a try: put back what it changed; names what can't be."""
         os.umask(_UMASK)
         _signal.pthread_sigmask(signal.SIG_SETMASK, _MASK)
-        for timer in _ITIMERS:
-            _signal.setitimer(timer, 0)
+        _signal.alarm(0)
         lost = []
         for kept, value in zip(_KEPT, self._values, strict=True):
             if kept.get() != value:

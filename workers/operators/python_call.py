@@ -41,7 +41,7 @@ def _called(name: str, function: Callable[..., Any], args: Any, kwargs: Any) -> 
     process = os.getpid()
     try:
         result = function(*args, **kwargs)
-        if inspect.iscoroutinefunction(function):
+        if result is not None and inspect.iscoroutinefunction(function):
             return coroutines.run(result)
     except BaseException:
         if os.getpid() != process:
@@ -49,7 +49,7 @@ def _called(name: str, function: Callable[..., Any], args: Any, kwargs: Any) -> 
         raise
     if os.getpid() != process:
         _end_fork(failed=False)
-    if inspect.isawaitable(result):
+    if result is not None and inspect.isawaitable(result):
         if inspect.iscoroutine(result):
             result.close()
         raise TaskFailed(
