@@ -2,8 +2,8 @@
 
 The parent can't do it then, and what the processes of its pool had started would be nobody's. So it
 is this one that kills the pool: each process of it is halted, what is below it is killed, and then
-it is killed itself. The kernel tells a process of the pool of its parent's death as well, by
-SIGTERM, in case that this one is gone, too.
+it is killed itself. The kernel halts them, too, at the parent's death: a process that ended before
+this one has looked below it would leave what it started to nobody.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def enter() -> None:
         orphans.die_with_parent()
         return
     os.close(_lifeline)
-    orphans.die_with_parent(signal.SIGTERM)
+    orphans.die_with_parent(signal.SIGSTOP)
 
 
 def left(process: int) -> None:

@@ -52,9 +52,6 @@ def _put_environment(saved: dict[bytes, bytes]) -> None:
 
 
 def _put_signals(saved: list[Any]) -> None:
-    # Whose signals would end the process now.
-    _signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-    _signal.setitimer(signal.ITIMER_PROF, 0)
     for number, handler in zip(_SIGNALS, saved, strict=True):
         if handler is not None and handler is not _signal.getsignal(number):
             signal.signal(number, handler)
@@ -187,6 +184,7 @@ if _directory() == "/":  # elsewhere the current directory tells
 # Setting these tells what they were.
 _UMASK = os.umask(0o022)
 os.umask(_UMASK)
+_ITIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 _ROOT = os.stat("/").st_ino  # noqa: PTH116
 _MASK = signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
@@ -210,7 +208,8 @@ class Surroundings:
         """After a try: put back what it changed; names what can't be."""
         os.umask(_UMASK)
         _signal.pthread_sigmask(signal.SIG_SETMASK, _MASK)
-        _signal.alarm(0)
+        for timer in _ITIMERS:
+            _signal.setitimer(timer, 0)
         lost = []
         for kept, value in zip(_KEPT, self._values, strict=True):
             if kept.get() != value:
