@@ -54,6 +54,7 @@ class Fault:
     processes: frozenset[int] = frozenset()  # whose tries may run again
     until: float = 0  # when paused processes went on, or Redis with its lost writes
     lost_writes_since: float | None = None
+    refused_until: float = 0  # from when on Redis took writes again
     over: bool = False
 
     def __str__(self) -> str:
@@ -328,6 +329,7 @@ def _refusing(scene: Scene, begin: Callable[[], object], end: Callable[[], objec
     yield REFUSES
     end()
     scene.system.redis_refuses(False)
+    scene.fault.refused_until = time.time()
     give_back()
 
 

@@ -107,10 +107,17 @@ class Judge:
                         )
                         yield Violation(text, run.run_id, name)
 
+    def _told(self, done: float) -> float:
+        """When Redis could be told of an end."""
+        for fault in self._faults:
+            if fault.at <= done < fault.refused_until:
+                done = fault.refused_until
+        return done
+
     def _reason(self, before: Execution, again: Execution) -> str:
         """The kind of a fault that excuses that a try ran again; "" for none."""
         start = before.start.at
-        done = before.end.at if before.end else float("inf")
+        done = self._told(before.end.at) if before.end else float("inf")
         for fault in self._faults:
             if fault.at > again.start.at:
                 continue

@@ -218,3 +218,13 @@ def test_each_kind_of_fault_is_drawn_and_the_same_for_a_seed() -> None:
     assert clock_step not in order(60, random.Random(7), without=["clock_step"])
     assert order(3, random.Random(7), ["clock_step"]) == [clock_step] * 3
     assert all(len(order(n, random.Random(1))) == n for n in itertools.chain(range(20), [200]))
+
+
+@pytest.mark.parametrize(("refused_until", "excused"), [(19, True), (17, False)])
+def test_an_end_that_redis_could_not_be_told_of_for_a_while_is_lost_with_what_came_after(
+    refused_until: float, excused: bool
+) -> None:
+    refusing = Fault(1, "demoted", 10.5, refused_until=refused_until)
+    wiped = Fault(2, "wipe", 22, lost_writes_since=20, until=23)
+    assert violations(TWICE, wiped)
+    assert (not violations(TWICE, refusing, wiped)) is excused
