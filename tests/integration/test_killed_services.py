@@ -79,7 +79,9 @@ class Mortal:
         while snapshot is None:
             with suppress(redis.ConnectionError):  # it was killed
                 snapshot = cluster.wait_ended(submitted, timeout=150)
-        assert snapshot.state == "success"
+        assert snapshot.state == "success", {
+            name: one.error for name, one in snapshot.tasks.items()
+        }
         assert [(self._deaths / name).read_text() for name in names] == [""] * len(names)
         wait_until(lambda: self.kills == len(names), "the last that were killed are back")
         assert {one.try_number for one in snapshot.tasks.values()} == {1}
