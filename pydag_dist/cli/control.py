@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from pydag_dist.cli.screen import echo
 from pydag_dist.cli.waiting import NOT_SUCCESSFUL, wait_for
 from pydag_dist.client import Client
 
@@ -31,9 +32,9 @@ def cancel(run_id: str, wait: bool, timeout: float | None) -> None:
     """
     run = Client().run(run_id)
     state = run.cancel()
-    click.echo(state)
+    echo(state)
     if state in {"success", "failed"}:
-        click.echo(f"Error: run {run_id} had ended before: {state}", err=True)
+        echo(f"Error: run {run_id} had ended before: {state}", err=True)
         raise SystemExit(NOT_SUCCESSFUL)
     if wait:
         wait_for(run, timeout, wanted="cancelled")
@@ -76,4 +77,4 @@ def why(run_id: str, task: str) -> None:
     Example:
         pydag why nightly-20240501t020000-0123456789abcdef load
     """
-    click.echo(Client().run(run_id).why(task))
+    echo(Client().run(run_id).why(task))

@@ -10,6 +10,7 @@ import click
 from pydag_dist import dag as model
 from pydag_dist.cli.group import MISUSE
 from pydag_dist.cli.members import warn_of_unserved
+from pydag_dist.cli.screen import echo
 from pydag_dist.client import Client
 from pydag_dist.dag import draw
 from pydag_dist.errors import InvalidDag
@@ -38,9 +39,9 @@ def validate(files: tuple[Path, ...], live: bool) -> None:
         except InvalidDag as error:
             wrong = True
             for problem in error.problems:
-                click.echo(str(problem), err=True)
+                echo(str(problem), err=True)
         else:
-            click.echo(f"{file}: DAG {dag.dag_id} with {len(dag.tasks)} tasks is right")
+            echo(f"{file}: DAG {dag.dag_id} with {len(dag.tasks)} tasks is right")
             if live:
                 warn_of_unserved(Client(), dag)
     if wrong:
@@ -55,7 +56,7 @@ def schema() -> None:
     Example:
         pydag schema > dag.schema.json
     """
-    click.echo(json.dumps(model.schema(), indent=2))
+    echo(json.dumps(model.schema(), indent=2))
 
 
 @click.command()
@@ -67,4 +68,4 @@ def graph(file: Path) -> None:
     Example:
         pydag graph pipeline.json
     """
-    click.echo(draw.text(model.Dag.load(file)))
+    echo(draw.text(model.Dag.load(file)))

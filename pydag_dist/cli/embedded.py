@@ -12,6 +12,7 @@ import click
 
 from pydag_dist.cli.live import output, plain_table
 from pydag_dist.cli.processes import FURTHER_IMPORTS
+from pydag_dist.cli.screen import echo
 from pydag_dist.errors import PydagError
 from pydag_dist.settings import load_settings
 
@@ -80,17 +81,17 @@ def up(modules: tuple[str, ...], **ports: int | None) -> None:
 
     home = Home(load_settings().home)
     with stop_request() as request:
-        click.echo(f"Starting with the home {home.path} …")
+        echo(f"Starting with the home {home.path} …")
         try:
             with running(home, Ports(**ports), request) as stack:
                 seed_once(stack)
                 if stack.java_problem:
-                    click.echo(f"Warning: Dataproc is not there. {stack.java_problem}", err=True)
+                    echo(f"Warning: Dataproc is not there. {stack.java_problem}", err=True)
                 table = plain_table("part", "address")
                 for name, address in stack.addresses.items():
                     table.add_row(name, address)
                 output().print(table)
-                click.echo(
+                echo(
                     "\nIn another terminal:\n"
                     '    eval "$(pydag env)"\n'
                     f"    pydag submit {example_dir() / 'pipeline.json'} --wait\n"
@@ -98,7 +99,7 @@ def up(modules: tuple[str, ...], **ports: int | None) -> None:
                 )
                 supervise(stack, request)
         except Stopped:
-            click.echo("Stopped.")
+            echo("Stopped.")
 
 
 @click.command()
@@ -114,7 +115,7 @@ def env() -> None:
 
     state = Home(load_settings().home).read_state()
     for name, value in state["environment"].items():
-        click.echo(f"export {name}={shlex.quote(value)}")
+        echo(f"export {name}={shlex.quote(value)}")
 
 
 @click.command()

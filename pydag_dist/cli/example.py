@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator
 
 from rich.console import Console
 
 from pydag_dist.cli import live
+from pydag_dist.cli.screen import echo
 from pydag_dist.cli.timeline import timeline
 from pydag_dist.client import Client
 from pydag_dist.client.run import failure_text
@@ -18,6 +18,7 @@ from pydag_dist.local.ports import Ports
 from pydag_dist.local.seed import Report, example_dir, report, seed
 from pydag_dist.local.stack import Stack
 from pydag_dist.local.up import StopRequest, running
+from pydag_dist.visible import visible
 
 
 def run_demo(home: Home, rows: int, request: StopRequest) -> bool:
@@ -40,7 +41,7 @@ def run_demo(home: Home, rows: int, request: StopRequest) -> bool:
             right = show(console, report(stack.bigquery_url, stack.gcs_url))
         else:
             right = False
-            sys.stderr.write(f"Error: {failure_text(snapshot)}\n")
+            echo(f"Error: {failure_text(snapshot)}", err=True)
         _say(console, f"Logs are in {home.path / 'logs'}; stopping everything …")
     return right
 
@@ -69,11 +70,11 @@ def show(console: Console, found: Report) -> bool:
             sample.add_row(*map(str, row.values()))
         console.print(sample)
     for problem in found.problems:
-        sys.stderr.write(f"Error: {problem}\n")
+        echo(f"Error: {problem}", err=True)
     if not found.problems:
         _say(console, "\nEvery table has exactly the rows that it should have.")
     return not found.problems
 
 
 def _say(console: Console, text: str) -> None:
-    console.print(text, soft_wrap=True, highlight=False, markup=False)
+    console.print(visible(text), soft_wrap=True, highlight=False, markup=False)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 import redis
 
+from pydag_dist.cli.screen import echo
 from pydag_dist.errors import PydagError
 from pydag_dist.redis_url import RedisUrl
 from pydag_dist.settings import load_settings, unknown_variables
@@ -26,7 +27,7 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an expected error becomes its message and exit code 2."""
         for told in unknown_variables():
-            click.echo(f"Warning: {told}", err=True)
+            echo(f"Warning: {told}", err=True)
         try:
             return super().invoke(ctx)
         except PydagError as error:
@@ -53,7 +54,7 @@ class Commands(click.Group):
             self._fail(f"Redis at {_address()} refused: {error}")
 
     def _fail(self, message: str) -> None:
-        click.echo(f"Error: {message}", err=True)
+        echo(f"Error: {message}", err=True)
         raise SystemExit(MISUSE)
 
 

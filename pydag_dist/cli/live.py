@@ -13,7 +13,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from pydag_dist.cli.screen import cell
 from pydag_dist.engine import ENDED_TASK_STATES, RunSnapshot, TaskSnapshot
+from pydag_dist.visible import one_line
 
 COLOURS = {
     "success": "green",
@@ -54,7 +56,8 @@ def _watch_lines(snapshots: Iterable[RunSnapshot], console: Console) -> RunSnaps
                 counted = counts
             continue
         for line in _changes(told, snapshot.tasks):
-            console.print(f"{_now()} {line}", highlight=False, soft_wrap=True, markup=False)
+            told_line = f"{_now()} {one_line(line)}"
+            console.print(told_line, highlight=False, soft_wrap=True, markup=False)
     state = f"run {snapshot.run_id}: {snapshot.state}"
     console.print(f"{_now()} {state}", highlight=False, soft_wrap=True)
     return snapshot
@@ -111,14 +114,14 @@ def render(snapshot: RunSnapshot, rows: float) -> RenderableType:
     for name, *more in zip(order, *seldom.values(), strict=True):
         task = chosen[name]
         table.add_row(
-            Text(name),
+            cell(name),
             coloured(task.state),
             str(task.try_number) if task.try_number > 1 else "",
             duration(task.started_at, task.ended_at),
-            Text(task.worker or ""),
-            *map(Text, more),
+            cell(task.worker),
+            *map(cell, more),
         )
-    title = Text(snapshot.run_id, "bold")
+    title = cell(snapshot.run_id, "bold")
     if total <= rows:
         return Group(title, head, table)
     return Group(title, head, Text(counts_text(snapshot)), table)

@@ -9,6 +9,7 @@ from dataclasses import asdict
 import click
 
 from pydag_dist.cli import live
+from pydag_dist.cli.screen import cell, echo
 from pydag_dist.client import Client
 from pydag_dist.dag import Dag
 
@@ -34,40 +35,41 @@ def workers(as_json: bool) -> None:
             "workers": [asdict(m) | {"running": running.get(m.name, [])} for m in members],
             "coordinators": [asdict(member) for member in coordinators],
         }
-        click.echo(json.dumps(told, indent=2))
+        echo(json.dumps(told, indent=2))
         return
     table = live.plain_table("worker", "host", "slots", "queues", "imports", "version", "running")
     for m in members:
         tasks = running.get(m.name, [])
         more = f" and {len(tasks) - 2} more" if len(tasks) > 2 else ""
         table.add_row(
-            m.name,
-            str(m.info.get("host", "")),
+            cell(m.name),
+            cell(str(m.info.get("host", ""))),
             f"{m.busy}/{m.info.get('slots', '?')}",
-            " ".join(m.names("queues")),
-            " ".join(m.names("imports")),
-            str(m.info.get("version", "")),
-            ", ".join(tasks[:2]) + more,
+            cell(" ".join(m.names("queues"))),
+            cell(" ".join(m.names("imports"))),
+            cell(str(m.info.get("version", ""))),
+            cell(", ".join(tasks[:2]) + more),
         )
     live.output().print(table)
     if not members:
-        click.echo("No worker is alive: start one with `pydag worker`.")
+        echo("No worker is alive: start one with `pydag worker`.")
     table = live.plain_table("coordinator", "host", "since", "version", "history")
     for m in coordinators:
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(m.info.get("started_at", 0)))
         writes = "writes it" if m.info.get("writes_history") else ""
-        table.add_row(m.name, str(m.info.get("host")), since, str(m.info.get("version")), writes)
-    click.echo()
+        version = str(m.info.get("version"))
+        table.add_row(*map(cell, (m.name, str(m.info.get("host")), since, version, writes)))
+    echo()
     live.output().print(table)
     if not coordinators:
-        click.echo("No coordinator is alive: start one with `pydag coordinator`.")
+        echo("No coordinator is alive: start one with `pydag coordinator`.")
 
 
 def warn_of_unserved(client: Client, dag: Dag) -> bool:
     """Say on stderr which tasks no live worker can run; whether there are any."""
     found = client.unserved(dag)
     for one in found[:NAMED]:
-        click.echo(f"Warning: {one}", err=True)
+        echo(f"Warning: {one}", err=True)
     if len(found) > NAMED:
-        click.echo(f"Warning: likewise {len(found) - NAMED} more tasks", err=True)
+        echo(f"Warning: likewise {len(found) - NAMED} more tasks", err=True)
     return bool(found)

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 
 import click
 
+from pydag_dist.cli.screen import echo
 from pydag_dist.dag.operators import FAMILIES
 from pydag_dist.errors import PydagError
 from pydag_dist.settings import load_settings
@@ -23,7 +24,7 @@ def warn_of_names(queues: Iterable[str]) -> None:
     """Say which queues have nearly the name of an operator family."""
     for queue in queues:
         if queue not in FAMILIES and (near := get_close_matches(queue, FAMILIES, 1, 0.7)):
-            click.echo(
+            echo(
                 f"Warning: queue {queue}: is {near[0]} meant? No operator's tasks go to {queue} "
                 "unless their DAG names it",
                 err=True,

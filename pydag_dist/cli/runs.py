@@ -14,6 +14,7 @@ import click
 
 from pydag_dist.cli import live, past
 from pydag_dist.cli.members import warn_of_unserved
+from pydag_dist.cli.screen import cell, echo
 from pydag_dist.cli.waiting import wait_for
 from pydag_dist.client import Client
 from pydag_dist.dag import Dag
@@ -100,10 +101,10 @@ def submit(
     run = client.submit(dag, params, logical_date=logical_date)
     warn_of_unserved(client, dag)
     if not wait:
-        click.echo(json.dumps({"run_id": run.id}) if as_json else run.id)
+        echo(json.dumps({"run_id": run.id}) if as_json else run.id)
         return
     if not as_json:
-        click.echo(run.id)
+        echo(run.id)
     wait_for(run, timeout, as_json=as_json)
 
 
@@ -122,7 +123,7 @@ def status(run_id: str, as_json: bool) -> None:
     """
     snapshot = past.snapshot_of(run_id)
     if as_json:
-        click.echo(json.dumps(snapshot.to_dict(), indent=2))
+        echo(json.dumps(snapshot.to_dict(), indent=2))
     else:
         live.output().print(live.render(snapshot, rows=math.inf))
 
@@ -139,13 +140,13 @@ def runs(limit: int, as_json: bool) -> None:
     """
     found = past.newest_runs(limit)
     if as_json:
-        click.echo(json.dumps({"runs": [asdict(run) for run in found]}, indent=2))
+        echo(json.dumps({"runs": [asdict(run) for run in found]}, indent=2))
         return
     table = live.plain_table("run", "state", "submitted", "took", "tasks", "failed")
     for run in found:
         counts = run.counts
         table.add_row(
-            run.run_id,
+            cell(run.run_id),
             live.coloured(run.state),
             _clock(run.submitted_at),
             live.duration(run.started_at, run.ended_at),
@@ -168,7 +169,7 @@ def _clock(at: float | None) -> str:
 def logs(run_id: str, task: str | None, follow: bool) -> None:
     """Print what a run's tasks logged: all of them by time, or one task's.
 
-    Each line has the time, the task and its try, and the level.
+    Each line has the time in UTC, the task and its try, and the level.
 
     \b
     Examples:
@@ -177,4 +178,4 @@ def logs(run_id: str, task: str | None, follow: bool) -> None:
     """
     run = Client().run(run_id)
     for line in run.follow_logs(task) if follow else run.logs(task):
-        click.echo(str(line))
+        echo(str(line))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-import click
 from rich.console import Console
 
 from pydag_dist.cli import live
+from pydag_dist.cli.screen import echo
 from pydag_dist.client import Run
 from pydag_dist.client.run import failure_text
 from pydag_dist.errors import RedisAway
@@ -24,22 +24,22 @@ def wait_for(
     try:
         snapshot = live.watch(run.follow(timeout), Console(stderr=True))
     except KeyboardInterrupt:
-        click.echo(f"The run goes on: pydag status {run.id}", err=True)
+        echo(f"The run goes on: pydag status {run.id}", err=True)
         raise SystemExit(INTERRUPTED) from None
     except TimeoutError as error:
-        click.echo(f"Error: {error}", err=True)
+        echo(f"Error: {error}", err=True)
         if as_json and not isinstance(error.__cause__, RedisAway):
-            click.echo(json.dumps(run.snapshot().to_dict()))
+            echo(json.dumps(run.snapshot().to_dict()))
         raise SystemExit(TIMED_OUT) from None
     except RedisAway as error:
-        click.echo(f"Error: {error}", err=True)
+        echo(f"Error: {error}", err=True)
         raise SystemExit(TIMED_OUT) from None
     if as_json:
-        click.echo(json.dumps(snapshot.to_dict()))
+        echo(json.dumps(snapshot.to_dict()))
     if snapshot.state == wanted:
         return
     if snapshot.state == "success":
-        click.echo(f"Error: run {run.id} succeeded before it was {wanted}", err=True)
+        echo(f"Error: run {run.id} succeeded before it was {wanted}", err=True)
     else:
-        click.echo(f"Error: {failure_text(snapshot)}", err=True)
+        echo(f"Error: {failure_text(snapshot)}", err=True)
     raise SystemExit(NOT_SUCCESSFUL)

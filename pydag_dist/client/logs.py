@@ -12,6 +12,7 @@ import redis
 
 from pydag_dist.engine import ENDED_TASK_STATES, Engine, RunSnapshot
 from pydag_dist.errors import PydagError
+from pydag_dist.visible import one_line
 
 PAGE = 1000
 POLL_SECONDS = 0.5
@@ -19,7 +20,10 @@ POLL_SECONDS = 0.5
 
 @dataclass(frozen=True, order=True)
 class LogLine:
-    """One line that a task logged: when (epoch seconds), which try, and what."""
+    """One line that a task logged: when (epoch seconds), which try, and what.
+
+    As text it has the time in UTC, as ISO 8601 has it, and control characters are shown.
+    """
 
     at: float
     task: str
@@ -28,8 +32,9 @@ class LogLine:
     line: str
 
     def __str__(self) -> str:
-        when = datetime.fromtimestamp(self.at, UTC).astimezone().strftime("%H:%M:%S.%f")[:-3]
-        return f"{when} {self.task}#{self.try_number} {self.level:<7} {self.line}"
+        when = datetime.fromtimestamp(self.at, UTC).isoformat(timespec="milliseconds")
+        when = when.removesuffix("+00:00") + "Z"
+        return one_line(f"{when} {self.task}#{self.try_number} {self.level:<7} {self.line}")
 
 
 class LogReader:

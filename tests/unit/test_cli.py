@@ -276,9 +276,9 @@ def test_logs_prints_the_lines(installation, dag_file):
     installation.plan(run_id)
     installation.log(installation.claim(), "hello", "world")
     result = pydag_cli("logs", run_id, "first")
-    assert [line[13:] for line in result.stdout.splitlines()] == [
-        "first#1 INFO    hello",
-        "first#1 INFO    world",
+    assert result.stdout.splitlines() == [
+        "1970-01-01T00:16:40.000Z first#1 INFO    hello",
+        "1970-01-01T00:16:41.000Z first#1 INFO    world",
     ]
 
 

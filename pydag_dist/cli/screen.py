@@ -1,0 +1,18 @@
+"""Where commands print: the one way for texts to reach a terminal, but for rich's tables."""
+
+from __future__ import annotations
+
+import click
+from rich.text import Text
+
+from pydag_dist.visible import one_line, visible
+
+
+def echo(text: str = "", *, err: bool = False) -> None:
+    """Print a text of one or more lines, to stderr with `err`; control characters are shown."""
+    click.echo(visible(text), err=err)
+
+
+def cell(text: str | None, style: str = "") -> Text:
+    """A text from outside as a cell of a table, on one line; control characters are shown."""
+    return Text(one_line(text or ""), style)
