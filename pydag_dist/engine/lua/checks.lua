@@ -22,7 +22,8 @@ end
 local function is_text(value, most) return type(value) == 'string' and #value <= most end
 
 local function is_id(value)
-  return is_text(value, LIMITS.id) and string.find(value, '^[%w_.%-]+$') and string.find(value, '[^.]')
+  return is_text(value, LIMITS.id) and string.find(value, '^[%w_.%-]+$')
+         and (string.byte(value) ~= 46 or string.find(value, '[^.]'))
 end
 
 -- A number, or the text of one; NaN is in no range.
@@ -240,6 +241,14 @@ local function check_head(operation, values, from)
   end
 end
 
+-- The functions that test the arguments, looked up once: every call needs them.
+local function tests_of(signature)
+  local tests = {}
+  for i, argument in ipairs(signature) do tests[i] = KINDS[argument[1]][1] end
+  signature.tests = tests
+  return tests
+end
+
 -- Refuses what the operation can't be given; its arguments are `values` from `from` on.
 function check_call(operation, values, from)
   local signature = SIGNATURES[operation]
@@ -249,8 +258,10 @@ function check_call(operation, values, from)
   if each then fits = count >= 0 and count % #each == 0 and count <= MAX_ITEMS * #each end
   if signature.head then fits = count > 0 and count % 2 == 0 and count <= MAX_ITEMS end
   if not fits then refuse(operation .. ': ' .. (#values - from + 1) .. ' is a wrong number of arguments') end
-  for i = 1, #signature do
-    check_value(operation, signature[i][1], signature[i][2], values[from + i - 1])
+  local tests = signature.tests or tests_of(signature)
+  for i = 1, #tests do
+    local value = values[from + i - 1]
+    if not tests[i](value) then check_value(operation, signature[i][1], signature[i][2], value) end
   end
   from = from + #signature
   if signature.head then return check_head(operation, values, from) end

@@ -2,10 +2,10 @@ local function enter(prefix, source)
   call = redis.call
   PREFIX, SOURCE = prefix, source
   local time, clock = call('TIME'), call('HMGET', key('clock'), 'ticked', 'steady')
-  NOW, NOW_TEXT = time[1] * 1e6 + time[2], nil
+  NOW = time[1] * 1e6 + time[2]
   GAP = clock[1] and NOW - clock[1] or nil
   STEADY = (clock[2] or NOW) + math.max(0, math.min(GAP or 0, MAX_GAP))
-  PUSHES, TODO, TEMPLATE, HEADS = 0, { first = 1 }, nil, {}
+  PUSHES, TODO, TEMPLATE, HEADS, TEXTS = 0, { first = 1 }, nil, {}, {}
 end
 
 local function perform(arguments)

@@ -286,23 +286,29 @@ local function cancel_slice(run, budget)
 end
 
 -- Does the next thing that a run has left to do; how many tasks it looked at, nil if nothing is.
-local function step(run, budget)
+-- An earlier script has left something only if it `was_left` in `working`.
+local function step(run, budget, was_left)
   local item = TODO[TODO.first]
-  if item then TODO.first = TODO.first + 1 else item = call('LPOP', run_key(run, 'work')) end
+  if item then
+    TODO.first = TODO.first + 1
+  elseif was_left then
+    item = call('LPOP', run_key(run, 'work'))
+  end
   if item then
     local what, state = string.match(item, '^(%S+) (%S*)$')
     if state == '*' then return expand_slice(run, what) end
     return tell_chunk(run, what, state)
   end
-  if call('HEXISTS', run_key(run), 'scan') == 1 then return cancel_slice(run, budget) end
+  if was_left and call('HEXISTS', run_key(run), 'scan') == 1 then return cancel_slice(run, budget) end
 end
 
 -- Tells downstream tasks, within this script's budget; the rest stays in `work`.
 -- Returns 1 while something is left there.
 local function spread(run)
   local budget, work = MAX_TRANSITIONS, run_key(run, 'work')
+  local was_left = call('SISMEMBER', key('working'), run) == 1
   while budget > 0 do
-    local seen = step(run, budget)
+    local seen = step(run, budget, was_left)
     if not seen then break end
     budget = budget - seen
   end
@@ -313,6 +319,6 @@ local function spread(run)
     call('SADD', key('working'), run)
     return 1
   end
-  call('SREM', key('working'), run)
+  if was_left then call('SREM', key('working'), run) end
   return 0
 end

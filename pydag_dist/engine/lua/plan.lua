@@ -220,6 +220,7 @@ end
 
 local function begin_cancel(run, reason)
   call('HSET', run_key(run), 'state', 'cancelling', 'reason', reason, 'scan', '0')
+  call('SADD', key('working'), run)
   call('ZREM', key('timers'), 'timeout/' .. run)
   run_event(run, 'cancelling', 'reason', reason)
 end

@@ -59,7 +59,7 @@
 --   template         string  the Celery message of a task, with <<marks>> for queue and ids
 --   submissions      stream  run ids to be planned, consumer group `coordinators`
 --   runs             zset    run -> submission time
---   working          set     runs with a `work` list that is not empty
+--   working          set     exactly the runs with a `work` list that is not empty, or a `scan`
 --   queues           set     every queue that has workers, messages, or runs that have not ended,
 --                            and each "QUEUE!needs" in which a run waits
 --   slots:QUEUE      hash    worker -> "slots expiry"
@@ -158,8 +158,8 @@ local COUNTS_AS = { success = 'ok', failed = 'bad', cancelled = 'bad', upstream_
 -- Of one call; set by `enter` (dispatch.lua), since a library's code outlives its calls.
 local call, PREFIX, SOURCE
 local NOW         -- µs by the server's clock
-local NOW_TEXT    -- the same as text, once it was needed
 local STEADY      -- µs of steady time
+local TEXTS       -- number -> its text, as far as needed: most numbers are one of these two
 local GAP         -- µs since the last tick by the server's clock, nil before the first one
 local PUSHES      -- how many pushes the call has numbered
 local TODO        -- what the call still has to do for its run, as in `work`, from TODO.first on
@@ -170,11 +170,13 @@ local function key(name) return PREFIX .. ':' .. name end
 local function run_key(run, part)
   return PREFIX .. ':run:' .. run .. (part and (':' .. part) or '')
 end
--- Most numbers are the call's time, which is written once.
 local function text(number)
-  if number ~= NOW then return string.format('%.0f', number) end
-  NOW_TEXT = NOW_TEXT or string.format('%.0f', number)
-  return NOW_TEXT
+  local known = TEXTS[number]
+  if not known then
+    known = string.format('%.0f', number)
+    TEXTS[number] = known
+  end
+  return known
 end
 local function split_member(member) return string.match(member, '^([^/]*)/(.*)$') end
 
