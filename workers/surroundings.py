@@ -181,6 +181,7 @@ _KEPT: tuple[_Kept, ...] = (
 )
 if _directory() == "/":  # elsewhere the current directory tells
     _KEPT += (_Kept("the root directory", lambda: os.stat("/").st_ino, _for_good),)  # noqa: PTH116
+_GETTERS = tuple(kept.get for kept in _KEPT)
 # Setting these tells what they were.
 _UMASK = os.umask(0o022)
 os.umask(_UMASK)
@@ -197,7 +198,7 @@ class Surroundings:
 
     def _take(self) -> None:
         self._modules = len(sys.modules)
-        self._values = [kept.get() for kept in _KEPT]
+        self._values = [get() for get in _GETTERS]
 
     def renew(self) -> None:
         """Before a try: what imports have changed since is how the process is now."""
@@ -210,9 +211,12 @@ class Surroundings:
         _signal.pthread_sigmask(signal.SIG_SETMASK, _MASK)
         for timer in _ITIMERS:
             _signal.setitimer(timer, 0)
+        now = [get() for get in _GETTERS]
+        if now == self._values:
+            return []
         lost = []
-        for kept, value in zip(_KEPT, self._values, strict=True):
-            if kept.get() != value:
+        for kept, value, found in zip(_KEPT, self._values, now, strict=True):
+            if found != value:
                 try:
                     kept.put(value)
                 except (OSError, ValueError, locale.Error):
