@@ -42,9 +42,6 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         default=None, description="history: sqlite:////file or postgresql://…", repr=False
     )
-    log_store: str | None = Field(
-        default=None, description="directory or gs://bucket/prefix of old logs"
-    )
     home: Path = Field(default=Path("~/.pydag"), description="where embedded data lives")
     key_prefix: str = Field(default="pydag", pattern=r"^[A-Za-z0-9_.-]+$")
     retention: int = Field(

@@ -5,26 +5,27 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shlex
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.documents import all_blocks
 from tests.support import is_alive, wait_until
 
 PROJECT = Path(__file__).parents[2]
-README = PROJECT / "README.md"
 EXAMPLE = PROJECT / "examples" / "pipeline" / "pipeline.json"
 PYDAG = str(Path(sys.executable).with_name("pydag"))
 # What a terminal of the user has; nothing of this process's installation.
 PLAIN = {name: value for name, value in os.environ.items() if not name.startswith("PYDAG_")}
 START_SECONDS = 120.0
+UP = ("--import", "etl")  # as README says
 
 
 class Up:
@@ -96,20 +97,23 @@ def running_up(home: Path, *options: str, **env: str) -> Iterator[Up]:
         wait_until(lambda: not any(map(is_alive, pids)), f"all of {pids} are gone")
 
 
-def readme_block(language: str, text: str) -> str:
-    """The README's code block of that language in which the text occurs."""
-    blocks = re.findall(rf"^```{language}\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
-    (block,) = [block for block in blocks if text in block]
-    return block
-
-
 @pytest.fixture(scope="session")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """One `pydag up` for tests that only use it, in a directory with the README's files."""
+    """One `pydag up` for tests that only use it, in a directory with the documents' files."""
     directory = tmp_path_factory.mktemp("up")
-    (directory / "etl.py").write_text(readme_block("python", "def report"))
-    (directory / "sales.json").write_text(readme_block("json", '"sales"'))
-    with running_up(directory / "home", PYDAG_WORKER_IMPORTS="etl") as running:
+    for block in all_blocks("python FILE") + all_blocks("json FILE"):
+        (directory / block.file).write_text(block.text)
+    for name in ("examples", "Makefile", ".ci", "docker-compose.yaml"):
+        (directory / name).symlink_to(PROJECT / name)
+    (directory / ".venv").symlink_to(sys.prefix)
+    # What pip makes of it.
+    (directory / "acme_pydag-1.dist-info").mkdir()
+    [block] = all_blocks("toml pyproject.toml")
+    points = tomllib.loads(block.text)["project"]["entry-points"]["pydag.operators"]
+    lines = [f"{name} = {place}\n" for name, place in points.items()]
+    installed = directory / "acme_pydag-1.dist-info" / "entry_points.txt"
+    installed.write_text("".join(["[pydag.operators]\n", *lines]))
+    with running_up(directory / "home", *UP) as running:
         yield running
 
 

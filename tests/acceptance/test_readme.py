@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from tests.acceptance.conftest import readme_block
+from tests.documents import all_blocks
 
 
 def test_the_dag_of_the_readme_is_right(up):
@@ -24,7 +24,7 @@ def test_the_dag_of_the_readme_runs(up, terminal):
 
 
 def test_the_python_of_the_readme_runs(up, terminal):
-    code = readme_block("python", "Client(")
+    [code] = [block.text for block in all_blocks("python") if block.page.name == "README.md"]
     result = subprocess.run(
         [sys.executable, "-c", code],
         cwd=up.home.parent,

@@ -14,7 +14,6 @@ from tests.local_bigquery import PROJECT, LocalBigQuery
 from tests.support import wait_until
 
 EXAMPLE = ROOT / "examples" / "warehouse" / "orders.json"
-EXAMPLE_PROJECT = "atomic-key-348214"
 
 
 @pytest.fixture
@@ -32,7 +31,7 @@ def test_the_example_ends_as_it_should_again_and_again(
     cluster: Cluster, bigquery: LocalBigQuery
 ) -> None:
     (bigquery.gcs_root / "project-pydag").mkdir()
-    client = bigquery.client(EXAMPLE_PROJECT)
+    client = bigquery.client()
     client.create_dataset("datasettest")
     for count in (1, 2):
         run = cluster.client.submit(Dag.load(EXAMPLE), {"day": f"2026-01-0{count}"})

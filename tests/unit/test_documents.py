@@ -1,0 +1,242 @@
+"""What README, docs and examples say: every block is of a known kind, every command is one."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shlex
+import tomllib
+from types import SimpleNamespace
+
+import pytest
+from ruamel.yaml import YAML
+
+from pydag_dist.coordinator.webhooks import Webhooks
+from pydag_dist.dag import Dag
+from pydag_dist.settings import WORKER_SETTINGS, Settings, load_settings
+from tests import documents
+from tests.acceptance.chaos import faults
+from tests.documents import HELP, KINDS, PAGES, ROOT, all_blocks
+from workers.settings import load_worker_settings
+
+SOURCES = [
+    *(path for package in ("pydag_dist", "workers") for path in (ROOT / package).rglob("*.py")),
+    *(ROOT / "pydag_dist").rglob("*.lua"),
+]
+COMPOSE = YAML(typ="safe").load(ROOT / "docker-compose.yaml")
+PIPELINE = Dag.load(ROOT / "examples" / "pipeline" / "pipeline.json")
+TASK = {"operator": "python.call", "params": {"callable": "m:f"}}
+# What `pydag worker` tells the Celery app.
+INTERNAL = {"PYDAG_WORKER_QUEUES", "PYDAG_WORKER_FURTHER_IMPORTS"}
+ELSEWHERE = {"PYDAG_CONFIG", "PYDAG_REDIS_PASSWORD", "PYDAG_TEST_EXAMPLES"}
+
+
+def of_kind(*kinds):
+    """A test for each block of these kinds."""
+    found = [block for block in all_blocks() if block.kind in kinds]
+    return pytest.mark.parametrize("block", found, ids=lambda block: block.where)
+
+
+def names(text):
+    return set(re.findall(r"\bPYDAG_[A-Z_]+[A-Z]\b", text))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_block_is_of_a_known_kind(page):
+    strange = [f"{b.where}: ```{b.info}" for b in documents.blocks(page) if b.kind not in KINDS]
+    assert strange == [], HELP
+    fences = [line for line in page.read_text().splitlines() if line.lstrip().startswith("```")]
+    assert len(fences) == 2 * len(documents.blocks(page)), "a block is not closed"
+
+
+def test_every_kind_is_used():
+    assert {block.kind for block in all_blocks()} == set(KINDS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_of_a_page_is_one(page):
+    for block in documents.blocks(page):
+        if block.kind.startswith(("console", "sh")):
+            for arguments in documents.pydag_commands(block.text.replace("\n$ ", "\n")):
+                documents.check_arguments(arguments)
+    for text in documents.inline(page):
+        for arguments in documents.pydag_commands(text):
+            documents.check_arguments(arguments, whole=False)
+
+
+def test_every_command_that_the_program_names_is_one():
+    told = [(path, line) for path in SOURCES for text in texts(path) for line in named(text)]
+    assert len(told) > 60
+    for path, line in told:
+        for arguments in documents.pydag_commands(line):
+            documents.check_arguments(arguments, whole=False, where=str(path))
+
+
+def named(text):
+    """The commands that a text tells people to type: in backticks, or in a line of examples."""
+    found = re.findall(r"`((?:\w+=\S+ )*pydag [^`]+)`", text)
+    return found + re.findall(
+        r"(?:^ {4,}|goes on: |, or )((?:\w+=\S+ )*pydag [a-z].*)", text, re.MULTILINE
+    )
+
+
+def texts(path):
+    """The texts in a file's code; what is filled in is an X."""
+    content = path.read_text(encoding="utf-8")
+    if "pydag " not in content:
+        return []
+    if path.suffix != ".py":
+        return [content]
+    tree = ast.parse(content)
+    inner = {
+        id(part)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.JoinedStr)
+        for part in node.values
+    }
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            parts = [p.value if isinstance(p, ast.Constant) else "X" for p in node.values]
+            found.append("".join(parts))
+        elif (
+            isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inner
+        ):
+            found.append(node.value)
+    return found
+
+
+@of_kind("console docker")
+def test_a_block_for_docker_names_services_that_there_are(block):
+    for command in documents.commands(block.text):
+        program, *words = documents.split(command.text)
+        if program == "export":
+            assert names(command.text) <= names((ROOT / "docker-compose.yaml").read_text())
+            continue
+        assert (program, words[0]) == ("docker", "compose"), block.where
+        scaled = [word.partition("=")[0] for word in words if re.fullmatch(r"\w+=\d+", word)]
+        assert scaled
+        assert set(scaled) <= set(COMPOSE["services"])
+
+
+def test_the_commands_of_the_compose_file_are_some():
+    for service in COMPOSE["services"].values():
+        if service["command"][0] == "pydag":
+            documents.check_arguments(service["command"][1:])
+    head = re.findall(r"^# {3}(.*)$", (ROOT / "docker-compose.yaml").read_text(), re.MULTILINE)
+    assert head
+    for line in head:
+        for arguments in documents.pydag_commands(line):
+            documents.check_arguments(arguments)
+        if " exec " in line:
+            assert shlex.split(line)[3] in COMPOSE["services"]
+
+
+@of_kind("json FILE")
+def test_a_dag_is_right(block):
+    assert Dag.parse(block.text, block.file).tasks
+
+
+@of_kind("json task")
+def test_a_task_is_right(block):
+    task = json.loads(block.text)
+    others = [{"task_id": name, **TASK} for name in task.get("dependencies", ())]
+    dag = Dag.parse({"dag_id": "x", "tasks": [*others, task]}, block.where)
+    assert task["task_id"] in dag.tasks
+
+
+@of_kind("json webhook")
+def test_a_webhook_is_told_so(block):
+    shown = json.loads(block.text)
+    failed = {
+        one["task_id"]: SimpleNamespace(state="failed", **one) for one in shown["failed_tasks"]
+    }
+    engine = SimpleNamespace(snapshot=lambda _run: SimpleNamespace(tasks=failed))
+    head = {"dag_id": shown["dag_id"], "state": shown["state"]}
+    head |= {name: str(round(shown[name] * 1_000_000)) for name in ("started_at", "ended_at")}
+    told = Webhooks._message(SimpleNamespace(_engine=engine), shown["run_id"], head)
+    assert told == shown
+
+
+@of_kind("toml pydag.toml")
+def test_settings_are_some(block, monkeypatch, tmp_path):
+    for name in filter(names, list(os.environ)):
+        monkeypatch.delenv(name)
+    file = tmp_path / "pydag.toml"
+    (key_file := tmp_path / "key.json").write_text("{}")
+    text = block.text.replace("/etc/pydag/service-account.json", str(key_file))
+    file.write_text(text, encoding="utf-8")
+    monkeypatch.setenv("PYDAG_CONFIG", str(file))
+    load_settings()
+    assert load_worker_settings().model_fields_set == {*tomllib.loads(block.text)["worker"]}
+
+
+@of_kind("toml pyproject.toml")
+def test_an_entry_point_is_that_of_a_block(block):
+    [(group, points)] = tomllib.loads(block.text)["project"]["entry-points"].items()
+    assert group == "pydag.operators"
+    files = {one.file: one.text for one in all_blocks("python FILE")}
+    for name, place in points.items():
+        module, _, attribute = place.partition(":")
+        assert re.fullmatch(r"\w+\.\w+", name)
+        assert f"class {attribute}(" in files[f"{module}.py"]
+
+
+@of_kind("text diagram")
+def test_a_diagram_is_one(block):
+    assert re.search("[─│▶▼]", block.text)
+    assert max(map(len, block.text.splitlines())) <= 100
+    assert not re.search(r"^\s*(\$|pydag) ", block.text, re.MULTILINE)
+    assert set(re.findall(r"\w+_\w+", block.text)) <= set(PIPELINE.tasks)
+
+
+@of_kind("text faults")
+def test_the_faults_of_a_session_are_those_that_there_are(block):
+    head, *rows = block.text.splitlines()
+    assert head.split() == ["fault", "count", "measured", "median", "worst"]
+    known = {kind.__name__ for kind in faults.KINDS}
+    assert {re.split(r",| {2}", row)[0] for row in rows} == known
+
+
+@of_kind("text timeline")
+def test_the_timeline_is_that_of_the_example(block):
+    shape = r"(\w+) +\|[ ·█]{60}\| +\d+\.\d s  worker-[12]@host"
+    found = [re.fullmatch(shape, line) for line in block.text.splitlines()]
+    assert all(found), block.text
+    assert {match[1] for match in found} == set(PIPELINE.tasks)
+
+
+@of_kind("text acl")
+def test_a_user_is_a_line(block):
+    assert all(line.startswith("user ") for line in block.text.splitlines())
+    assert block.page.name == "security.md"  # test_secured_redis.py takes them from there
+
+
+def test_settings_in_the_documents_are_those_of_the_program():
+    settings = {f"PYDAG_{name}".upper() for name in Settings.model_fields}
+    settings |= {f"PYDAG_WORKER_{name}".upper() for name in WORKER_SETTINGS}
+    told = set().union(*(names(page.read_text(encoding="utf-8")) for page in PAGES))
+    assert told == (settings - INTERNAL) | ELSEWHERE
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        path, _, anchor = target.partition("#")
+        if path.startswith(("http:", "https:")):
+            continue
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), target
+        if anchor:
+            assert anchor in anchors(file), target
+
+
+def anchors(page):
+    """Those of a page's headings, as GitHub makes them."""
+    text = re.sub(
+        r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
+    )
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
