@@ -141,7 +141,7 @@ PLANNED: dict[str, list[Any]] = {
     **dict.fromkeys(("try", "last_try", "pushes", "retries", "delay", "longest"), NUMBERS),
     **dict.fromkeys(("upstream", "ok", "bad", "dead_up", "skips"), NUMBERS),
     **{n: [*NUMBERS, 2] for n in ("backoff", "may_fail", "remote", "sensor", "expand")},
-    **{n: [None, 1, ""] for n in ("child", "again")},
+    **{n: [None, 1, ""] for n in ("child", "again", "anew")},
     "keep": [None, 1, "", True],  # there is no record that could be kept
 }
 LOST: dict[str, list[Any]] = {

@@ -128,8 +128,8 @@ class RefTask:
 
     def renew_again(self, anew: bool) -> None:
         """Begin the try with which a resumed run goes on."""
-        poisoned = self.state == "failed" and self.reason == "poison"
-        over, pushes = self.began and not poisoned, self.pushes
+        unknown = self.state == "failed" and self.reason == "poison" and not anew
+        over, pushes = self.began and not unknown, self.pushes
         if anew or self.state == "success":
             self.settled = self.try_number
         self.renew_try(self.try_number + over)
@@ -279,44 +279,45 @@ class ReferenceEngine:
         task.known = True
 
     def _prepare_again(self, run: RefRun) -> None:
-        """Keep what succeeded, and what was skipped for reasons that still hold."""
-        below: set[str] = set()
-        again: set[str] = set()
-        for name, task in run.tasks.items():
-            if task.parent:
-                continue
-            if name == run.from_task or below & set(task.upstream):
-                below.add(name)
-            skipped_again = task.state == "skipped" and again & set(task.upstream)
-            if name in below or task.state not in ("success", "skipped") or skipped_again:
-                again.add(name)
-        for name in [t for t in run.tasks if t in again]:
-            task = run.tasks[name]
+        """Whatever is downstream of what runs again runs again; the rest is kept."""
+        tasks = {t: task for t, task in run.tasks.items() if not task.parent}
+        child = run.tasks[run.from_task].parent if run.from_task else ""
+        again = {
+            t
+            for t, task in tasks.items()
+            if task.state not in ("success", "skipped") or t in (run.from_task, child)
+        }
+        anew = {run.from_task} & set(tasks)
+        grows = True
+        while grows:
+            below = {t for t, task in tasks.items() if again & set(task.upstream)}
+            grows = not below <= again
+            anew |= below
+            again |= below
+        for name in again:
+            self._prepare_children(run, name, anew=name in anew)
+            task = tasks[name]
             for expanded in [t for t, k in run.tasks.items() if k.expands_over == name]:
                 run.counts.pop(expanded, None)
-            not_taken = name != run.from_task and any(
-                name in run.tasks[up].skips for up in task.upstream if up not in again
-            )
-            task.renew_again(bool(run.from_task))
-            task.state = "skipped" if not_taken else "none"
+            task.renew_again(name in anew)
+            task.state, task.push = "none", None
             task.last_try = task.try_number + task.retries
-            task.skips = ()
-            task.push = None
-            if not_taken:
-                again.discard(name)
+            kept = [up for up in task.upstream if up not in again]
+            if name != run.from_task and any(name in tasks[up].skips for up in kept):
+                task.state = "skipped"  # by a branch that is kept
         for name in again:
-            task = run.tasks[name]
-            same_list = name not in below and task.expands_over not in again
-            self._prepare_children(run, name, same_list)
-            task.heard = {up: run.tasks[up].state for up in task.upstream if up not in again}
+            tasks[name].skips = ()
+            ended = {up: tasks[up].state for up in tasks[name].upstream}
+            tasks[name].heard = {up: state for up, state in ended.items() if state in ENDED}
 
-    def _prepare_children(self, run: RefRun, name: str, same_list: bool) -> None:
-        for child in map(run.tasks.__getitem__, run.children(name)):
-            child.known = True
-            if not (same_list and child.state in ("success", "skipped")):
-                child.renew_again(bool(run.from_task))
-                child.state, child.push = "none", None
-                child.last_try = child.try_number + child.retries
+    def _prepare_children(self, run: RefRun, name: str, *, anew: bool) -> None:
+        for child in run.children(name):
+            task = run.tasks[child]
+            task.known = True
+            if anew or task.state not in ("success", "skipped") or child == run.from_task:
+                task.renew_again(anew or child == run.from_task)
+                task.state, task.push = "none", None
+                task.last_try = task.try_number + task.retries
 
     # A try's life
 

@@ -50,7 +50,8 @@ def cancel(run_id: str, wait: bool, timeout: float | None) -> None:
 def resume(run_id: str, from_task: str | None, wait: bool, timeout: float | None) -> None:
     """Go on with a run that failed or was cancelled, keeping what succeeded.
 
-    Every task that did not succeed runs again, under the same run id. Exit code with
+    Every task that did not succeed runs again, under the same run id, and everything downstream of
+    it, also what ran because of the failure. Exit code with
     --wait: 0 the run succeeded, 1 it did not, 3 it goes on after --timeout.
 
     \b

@@ -113,8 +113,9 @@ class Run:
         return self._engine.cancel(self.id)
 
     def resume(self, from_task: str | None = None) -> None:
-        """Start the ended run again from what did not succeed, under the same id.
+        """Start the ended run again, under the same id, from what did not succeed on.
 
+        Everything downstream of a task that runs again runs again, however it ended before.
         With `from_task`, that task and all that is downstream of it run again, too, whether they
         succeeded or not. `EngineError` if the run has not ended, or if there is nothing to do.
         """

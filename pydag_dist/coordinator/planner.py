@@ -12,10 +12,10 @@ from pydag_dist.coordinator.branches import choices
 from pydag_dist.coordinator.spec import RunParams, spec_of
 from pydag_dist.dag import Dag, Task
 from pydag_dist.dag.operators import LOCAL, is_sensor
+from pydag_dist.dag.resuming import Again, again, kept_children
 from pydag_dist.engine import CHUNK, Engine, PlannedTask
 
 DEFAULT_TIMEOUT: Final = 24 * 3600.0  # seconds of a try
-_KEPT: Final = frozenset({"success", "skipped"})
 # Ended state of an upstream task -> the count of a row.
 _COUNTS_AS: Final = {
     "success": "ok",
@@ -47,8 +47,8 @@ class Past:
         """The task's state; `none` if nothing is known of it."""
         return self.records[task_id]["state"] if task_id in self.records else "none"
 
-    def next_try(self, task_id: str) -> int:
-        """The try with which the task goes on."""
+    def next_try(self, task_id: str, *, anew: bool = False) -> int:
+        """The try with which the task goes on, for its own sake or `anew`."""
         record = self.records.get(task_id)
         if record is None:
             return 1
@@ -56,14 +56,14 @@ class Past:
             over = record["state"] == "up_for_retry"
         else:
             # A try that never began is still to come; of a poisoned one nobody knows how its
-            # remote job is, so the same try finds out.
-            over = bool(record["started_at"]) and not self._is_poisoned(record)
+            # remote job is, so the same try finds out, if that is still wanted.
+            over = bool(record["started_at"]) and (anew or not self._is_poisoned(record))
         return int(record["try"]) + over
 
-    def pushes(self, task_id: str) -> int:
+    def pushes(self, task_id: str, try_number: int) -> int:
         """How many messages of that try may be around."""
         record = self.records.get(task_id)
-        same = record is not None and self.next_try(task_id) == int(record["try"])
+        same = record is not None and try_number == int(record["try"])
         # Of what Redis has lost, one more than history has heard of.
         return (int(record["pushes"]) if record and same else 0) + int(self.restored)
 
@@ -115,14 +115,17 @@ def plan_of(
     by_urgency = sorted(walk, key=lambda t: (-dag.tasks[t].priority, -path[t]))
     ranks = {task_id: rank for rank, task_id in enumerate(by_urgency)}
     children = past.children(dag)
-    ended = _ended(dag, past, children)
+    states = {} if past.restored else {t: past.state_of(t) for t in past.records}
+    repeated = again(dag, states, past.from_task) if states else {}
+    ended = _ended(dag, past, repeated, children)
     chosen_from = choices(dag)
     large = run.large(dag)
     rows = []
     for task_id in walk:
         task = dag.tasks[task_id]
         spec = spec_of(dag, task, chosen_from.get(task_id), run, large)
-        row = _row(dag, task, past, ended, rank=ranks[task_id], spec=spec)
+        anew = task_id in repeated and repeated[task_id].anew
+        row = _row(dag, task, past, ended, rank=ranks[task_id], spec=spec, anew=anew)
         rows.append(row)
         rows += [_child(row, child, past, ended) for child in children.get(task_id, ())]
     first = [
@@ -143,53 +146,46 @@ def plan_of(
     return Plan(rows, first, len(ended), failures)
 
 
-def _ended(dag: Dag, past: Past, children: Mapping[str, Sequence[str]]) -> dict[str, str]:
+def _ended(
+    dag: Dag,
+    past: Past,
+    repeated: Mapping[str, Again],
+    children: Mapping[str, Sequence[str]],
+) -> dict[str, str]:
     """Tasks that don't run again, and the states in which they stay or begin."""
-    ended: dict[str, str] = {}
+    states = {task_id: past.state_of(task_id) for task_id in past.records}
     if past.restored:
-        states = {task_id: past.state_of(task_id) for task_id in past.records}
         return {task_id: state for task_id, state in states.items() if state in _COUNTS_AS}
+    ended: dict[str, str] = {}
     if not past.records:
         return ended
-    below = {past.from_task}  # the task to go on from, and everything downstream of it
-    # Of a child its siblings need not run again.
-    parent = "" if past.from_task in dag.tasks else past.from_task.rpartition(".")[0]
     for task_id in dag.walk():
-        upstream = dag.tasks[task_id].dependencies
-        if any(up in below or up == parent for up in upstream):
-            below.add(task_id)
-        state = past.state_of(task_id)
-        kept = state in _KEPT and task_id not in below and task_id != parent
-        if kept and (state == "success" or all(up in ended for up in upstream)):
-            ended[task_id] = state
+        if task_id not in repeated:
+            ended[task_id] = states[task_id]
         elif task_id != past.from_task and any(
-            ended.get(up) == "success" and task_id in past.skips.get(up, ()) for up in upstream
+            up not in repeated and task_id in past.skips.get(up, ())
+            for up in dag.tasks[task_id].dependencies
         ):
-            ended[task_id] = "skipped"
-        if task_id in ended:
-            ended.update((child, past.state_of(child)) for child in children.get(task_id, ()))
-        elif task_id not in below:
-            ended.update(_kept_children(dag.tasks[task_id], past, ended, children))
+            ended[task_id] = "skipped"  # a branch that is kept did not choose it
+        if task_id in children:
+            kept = kept_children(repeated.get(task_id), children[task_id], states, past.from_task)
+            ended.update((child, states[child]) for child in kept)
     return ended
 
 
-def _kept_children(
-    task: Task, past: Past, ended: Mapping[str, str], children: Mapping[str, Sequence[str]]
-) -> dict[str, str]:
-    """The children of an expanded task that need not run again, if its list is the same."""
-    if task.expand is None or task.expand.path[0] not in ended:
-        return {}
-    states = {child: past.state_of(child) for child in children[task.task_id]}
-    again = past.from_task
-    return {child: state for child, state in states.items() if state in _KEPT and child != again}
-
-
 def _row(
-    dag: Dag, task: Task, past: Past, ended: Mapping[str, str], *, rank: int, spec: str
+    dag: Dag,
+    task: Task,
+    past: Past,
+    ended: Mapping[str, str],
+    *,
+    rank: int,
+    spec: str,
+    anew: bool,
 ) -> PlannedTask:
     state = ended.get(task.task_id)
     heard = Counter(_COUNTS_AS[ended[up]] for up in task.dependencies if up in ended)
-    try_number = past.next_try(task.task_id)
+    try_number = past.next_try(task.task_id, anew=anew)
     last_try = try_number + task.retries
     if past.restored:  # the tries before this one count
         last_try = max(try_number, 1 + task.retries)
@@ -217,10 +213,11 @@ def _row(
         ],
         keep=past.state_of(task.task_id) == state,
         again=past.resumed,
+        anew=anew,
         state=state or "none",
         try_number=try_number,
         last_try=last_try,
-        pushes=past.pushes(task.task_id),
+        pushes=past.pushes(task.task_id, try_number),
         ok=heard["ok"],
         bad=heard["bad"],
         dead_up=heard["dead_up"],
@@ -230,6 +227,8 @@ def _row(
 
 def _child(row: PlannedTask, child: str, past: Past, ended: Mapping[str, str]) -> PlannedTask:
     """The row of a child that an expanded task had, from the row of that one."""
+    anew = row.anew or child == past.from_task
+    try_number = past.next_try(child, anew=anew)
     return PlannedTask(
         task=child,
         queue=row.queue,
@@ -239,8 +238,9 @@ def _child(row: PlannedTask, child: str, past: Past, ended: Mapping[str, str]) -
         child=True,
         keep=child in ended,
         again=past.resumed,
-        pushes=past.pushes(child),
-        try_number=(try_number := past.next_try(child)),
+        anew=anew,
+        pushes=past.pushes(child, try_number),
+        try_number=try_number,
         last_try=max(try_number, 1 + row.retries) if past.restored else try_number + row.retries,
         allow_failure=row.allow_failure,
     )

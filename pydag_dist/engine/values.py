@@ -25,7 +25,8 @@ class PlannedTask:
     `skips` upstream tasks that have ended before. `lists_for` are the tasks that expand over its
     result; a `child` is one of the tasks that another one has become. `last_try` is the try after
     which a failure is final, else that of the last of `retries`; `pushes` messages of the try may
-    be around already; `again`: it was another one before. Times are in seconds.
+    be around already; `again`: it was another one before, `anew`: and what its tries did then does
+    not count. Times are in seconds.
     """
 
     task: str
@@ -48,6 +49,7 @@ class PlannedTask:
     child: bool = False
     keep: bool = False
     again: bool = False
+    anew: bool = False
     state: str = "none"
     try_number: int = 1
     last_try: int | None = None
@@ -80,6 +82,7 @@ class PlannedTask:
             "child": self.child,
             "keep": self.keep,
             "again": self.again,
+            "anew": self.anew,
             "state": self.state,
             "try": self.try_number,
             "pushes": self.pushes,

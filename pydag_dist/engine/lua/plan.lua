@@ -152,7 +152,7 @@ local PLANNED_ROW = {
   queue = 'id', rank = 'rank', retries = 'retries', delay = 'span', longest = 'span',
   timeout = 'limit', backoff = 'bit', may_fail = 'bit', remote = 'bit', sensor = 'bit', expand = 'bit',
   spec = 'spec', downstream = 'chunks', lists_for = 'names', child = 'boolean', keep = 'boolean',
-  again = 'boolean' }
+  again = 'boolean', anew = 'boolean' }
 local FIRST_ROW = { downstream = 'chunks', params = 'pairs' }
 
 local function check_plan(run, rows)
@@ -169,8 +169,8 @@ end
 
 -- Rows are objects with the fields of a plan and of a new record, and task, downstream (chunks of
 -- ids), spec, lists_for (ids of the tasks that expand over its result), child (it shares another
--- task's plan), keep (the record stays as it was) and again (it does not, as the history has to
--- know). The row of task "" has the chunks of those to decide at the start, and params of the
+-- task's plan), keep (the record stays as it was), again (it does not, as the history has to
+-- know) and anew (no success of its tries before counts). The row of task "" has the chunks of those to decide at the start, and params of the
 -- run, name and JSON in turn, that specs name; and nothing else.
 function OPERATIONS.plan_chunk(run, token, rows)
   rows = decoded_rows('plan_chunk', rows)
@@ -187,8 +187,7 @@ function OPERATIONS.plan_chunk(run, token, rows)
         if row.again then
           local before = call('HGET', run_key(run, 'kept'), task)
           before = before and unpack_record(before)
-          local from = call('HGET', run_key(run), 'from') or ''
-          if before and (before.state == 'success' or from ~= '') then
+          if before and (before.state == 'success' or row.anew) then
             call('HSET', run_key(run, 'out'), 'b/' .. task, before.try)
           end
           note(run, task, record, row.state)

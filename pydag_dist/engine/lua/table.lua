@@ -51,8 +51,9 @@
 --                                        cancel the remote job; without one as `stopped`
 --   (an error of a script):              none of them changes any more: the run fails at once, with
 --                                        the reason `broken`, and its tasks stay as they were
---   resume (plan_begin..plan_commit):    what did not succeed -> none, next try; after poison and
---                                        `lost` the same try, since nobody knows how its job is
+--   resume (plan_begin..plan_commit):    what did not succeed, and all downstream of it -> none, next
+--                                        try; after poison and `lost` the same try if all upstream of
+--                                        it is kept, since nobody knows how its job is
 --   restore (likewise):                  what had not ended when Redis lost it -> none, same try
 --
 -- KEYS                            all under the prefix; a run has a constant number of them
