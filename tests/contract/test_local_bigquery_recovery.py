@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,8 @@ from requests.exceptions import RequestException
 
 from tests.local_bigquery import LocalBigQuery
 from tests.support import wait_until
+
+KILLS = 6
 
 
 @pytest.fixture
@@ -80,9 +84,13 @@ def test_a_lost_answer_is_answered_by_a_conflict(service, client):
 
 def test_a_job_that_ran_when_the_service_was_killed_runs_again(service, client):
     client.query_and_wait("CREATE TABLE ds.t (a INT64)")
-    slow = f"INSERT ds.t {busy(6000)}"
+    slow = "INSERT ds.t VALUES (1)"
+    service.fault(method="run", job_id="^slow$", delay=600)  # until the service is killed
     client.query(slow, job_id="slow", job_retry=None)
-    wait_until(lambda: client.get_job("slow").state == "RUNNING", "the job runs")
+    hours = f"INSERT ds.t {busy(100_000)}"
+    client.query(hours, job_id="hours", job_retry=None)
+    for job_id in ("slow", "hours"):
+        wait_until(lambda j=job_id: client.get_job(j).state == "RUNNING", f"{job_id} runs")
     service.kill()
     assert "slow" not in Path(service.data, "journal.jsonl").read_text()
     service.start()
@@ -91,52 +99,61 @@ def test_a_job_that_ran_when_the_service_was_killed_runs_again(service, client):
         client.query(slow, job_id="slow", job_retry=None)
     job = client.get_job("slow")
     job.result()
+    wait_until(lambda: client.get_job("hours").state == "RUNNING", "it runs again")
+    client.cancel_job("hours")
+    wait_until(lambda: client.get_job("hours").done(), "it ends")
     assert count(client, "ds.t") == job.num_dml_affected_rows == 1
     assert [entry["id"] for entry in service.journal()].count("slow") == 1
 
 
 def test_kills_at_random_moments_neither_lose_nor_double_an_insert(service, client):
+    """Four clients insert until the last kill, so that each kill meets jobs under way."""
     client.query_and_wait("CREATE TABLE ds.t (name STRING)")
-    jobs = [f"job-{number}" for number in range(60)]
-    left = list(jobs)
-    lock = threading.Lock()
+    names = map("job-{}".format, itertools.count())
+    done: list[str] = []
+    over = threading.Event()
 
     def work() -> None:
         own = service.client()
-        while True:
-            with lock:
-                if not left:
-                    return
-                name = left.pop()
+        while not over.is_set():
+            name = next(names)
             sql = f"INSERT ds.t VALUES ('{name}')"
             while insert_until_there(own, sql, name).state != "DONE":
                 time.sleep(0.01)
+            done.append(name)
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
     chance = random.Random(7)
-    kills = 0
-    while any(thread.is_alive() for thread in threads) and kills < 12:
-        time.sleep(chance.uniform(0.05, 0.5))
-        service.kill()
-        kills += 1
-        service.start()
-    for thread in threads:
-        thread.join()
-    assert kills > 3
+    with ThreadPoolExecutor(4) as pool:
+        working = [pool.submit(work) for _ in range(4)]
+        try:
+            for _ in range(KILLS):
+                before = len(done)
+                wait_until(lambda before=before: len(done) > before, "jobs are done again", 120)
+                time.sleep(chance.uniform(0, 0.1))  # where in the next ones, not a wait
+                service.kill()
+                service.start()
+        finally:
+            over.set()
+        for each in working:
+            each.result()
     rows = Counter(row[0] for row in service.client().query_and_wait("SELECT name FROM ds.t"))
-    assert rows == dict.fromkeys(jobs, 1)
+    assert rows == dict.fromkeys(done, 1)
     ran = Counter(entry["id"] for entry in service.journal() if entry["id"].startswith("job-"))
-    assert ran == dict.fromkeys(jobs, 1)
+    assert ran == dict.fromkeys(done, 1)
 
 
 def test_a_killed_script_goes_on_after_its_last_finished_statement(service, client):
     client.query_and_wait("CREATE TABLE ds.t (a INT64)")
-    heavy = busy(20_000)  # seconds, also on a quick machine: the kill must come before its end
+    client.query_and_wait("CREATE TABLE ds.size AS SELECT 100000 AS n")
+    numbers = "UNNEST(GENERATE_ARRAY(1, n))"
+    heavy = f"SELECT COUNTIF(MOD(a * b, 7) = 1) FROM ds.size, {numbers} a, {numbers} b"
     script = f"INSERT ds.t VALUES (1); {heavy}; INSERT ds.t VALUES (2);"
     job = client.query(script, job_id="script", job_retry=None)
-    wait_until(lambda: count(client, "ds.t") == 1, "the first statement is done")
+    wait_until(
+        lambda: [child.state for child in client.list_jobs(parent_job=job)] == ["RUNNING", "DONE"],
+        "the second statement runs",
+    )
+    client.query_and_wait("UPDATE ds.size SET n = 10 WHERE TRUE")  # when it runs again
     service.kill()
     service.start()
     client = service.client()
