@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[1]
 QUEUES = ("python",)
 LEASE = 15  # seconds
 # Starting takes a second or two; much longer where many tests run at once.
-START_TIMEOUT = 60
+START_TIMEOUT = 120
 
 
 class Part(Child):
@@ -47,7 +47,7 @@ class Part(Child):
     def signal(self, number: int) -> None:
         os.kill(self.pid, number)
 
-    def wait(self, timeout: float = 30) -> int:
+    def wait(self, timeout: float = 120) -> int:
         """Its exit status, as soon as it ends; negative if it is a signal's number."""
         assert self._process is not None
         try:
@@ -208,11 +208,11 @@ class Cluster:
     def submit(self, tasks: list[dict[str, Any]], **fields: Any) -> Run:
         return self.client.submit(dag(tasks, **fields))
 
-    def wait_ended(self, run: Run, timeout: float = 60) -> RunSnapshot:
+    def wait_ended(self, run: Run, timeout: float = 120) -> RunSnapshot:
         """The run's last snapshot, whether it succeeded or not."""
         return self.wait_all_ended([run], timeout)[0]
 
-    def wait_all_ended(self, runs: Iterable[Run], timeout: float = 60) -> list[RunSnapshot]:
+    def wait_all_ended(self, runs: Iterable[Run], timeout: float = 120) -> list[RunSnapshot]:
         """The last snapshots of runs, `timeout` seconds for all of them."""
         deadline = time.monotonic() + timeout
         snapshots = []
@@ -241,7 +241,7 @@ class Cluster:
                 lambda last=last: self.store.hget(self.key("clock"), "ticked") != last, "a tick"
             )
 
-    def wait_lines(self, what: str, run: Run, count: int, timeout: float = 30) -> list[Line]:
+    def wait_lines(self, what: str, run: Run, count: int, timeout: float = 120) -> list[Line]:
         """The run's journal lines of that kind, as soon as there are so many."""
         return wait_until(
             lambda: len(lines := self.journal.lines(what, run.id)) >= count and lines,

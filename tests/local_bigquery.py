@@ -64,7 +64,7 @@ class LocalBigQuery:
         process, self._process = self._process, None
         assert process is not None
         process.send_signal(number)
-        return process.wait(30)
+        return process.wait(120)
 
     def kill(self) -> None:
         self._signal(signal.SIGKILL)

@@ -94,7 +94,7 @@ def started(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
 
 
 def storage_client(url: str) -> StorageClient:
@@ -182,7 +182,7 @@ class LocalDataproc:
     def stop(self) -> None:
         if self._process:
             self._process.terminate()
-            self._process.wait(30)
+            self._process.wait(120)
             self._process = None
 
     def close(self) -> None:

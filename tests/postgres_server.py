@@ -81,7 +81,7 @@ class PostgresServer:
         """End it at once, as a crash would, with all of its processes."""
         if self._process is not None:
             self._process.send_signal(3)  # SIGQUIT: without any clean-up, but for its children
-            self._process.wait(30)
+            self._process.wait(120)
             self._process = None
 
     def new_database(self) -> str:

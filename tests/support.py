@@ -16,7 +16,7 @@ __all__ = ["free_port", "is_alive", "wait_until"]
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], T], what: str, timeout: float = 30) -> T:
+def wait_until(condition: Callable[[], T], what: str, timeout: float = 120) -> T:
     """The first true value of `condition`; an AssertionError naming `what` after `timeout` s."""
     deadline = time.monotonic() + timeout
     while not (value := condition()):

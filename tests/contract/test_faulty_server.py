@@ -54,10 +54,10 @@ def test_the_clock_steps_back_and_on(server: FaultyServer, client: Any) -> None:
     for offset in (-7200, 3600, 0):
         server.set_clock(offset)
         # It is looked at again within a second.
-        wait_until(lambda: abs(client.time()[0] - time.time() - offset) < 5, f"{offset} s")  # noqa: B023
+        wait_until(lambda: abs(client.time()[0] - time.time() - offset) < 30, f"{offset} s")  # noqa: B023
     server.set_clock(-60)
     server.restart()
-    assert client.time()[0] - time.time() == pytest.approx(-60, abs=5)
+    assert client.time()[0] - time.time() == pytest.approx(-60, abs=30)
 
 
 def test_a_cut_link_closes_nothing_and_what_was_sent_arrives(
@@ -65,7 +65,7 @@ def test_a_cut_link_closes_nothing_and_what_was_sent_arrives(
 ) -> None:
     with (
         Link(server.port) as link,
-        redis.Redis.from_url(link.url, socket_timeout=0.2, retry=None) as linked,
+        redis.Redis.from_url(link.url, socket_timeout=2, retry=None) as linked,
     ):
         assert linked.ping()
         link.cut()

@@ -128,7 +128,7 @@ def test_kills_at_random_moments_neither_lose_nor_double_an_insert(service, clie
         try:
             for _ in range(KILLS):
                 before = len(done)
-                wait_until(lambda before=before: len(done) > before, "jobs are done again", 120)
+                wait_until(lambda before=before: len(done) > before, "jobs are done again")
                 time.sleep(chance.uniform(0, 0.1))  # where in the next ones, not a wait
                 service.kill()
                 service.start()

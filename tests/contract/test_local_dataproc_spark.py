@@ -164,7 +164,7 @@ def test_cancelling_a_spark_job_leaves_no_process(dataproc):
         + "print('session', flush=True)\n"
         + "spark.range(10**12).rdd.map(lambda row: row).count()\n"
     )
-    wait_until(lambda: "session" in dataproc.output(job_id), "a Spark session", timeout=120)
+    wait_until(lambda: "session" in dataproc.output(job_id), "a Spark session")
     directory = str(dataproc.data / "jobs" / dataproc.get(job_id).job_uuid)
 
     def of_the_job():
@@ -178,7 +178,7 @@ def test_cancelling_a_spark_job_leaves_no_process(dataproc):
         return found
 
     # The JVM, the driver and PySpark's daemon with a worker.
-    wait_until(lambda: len(of_the_job()) >= 4, "Python workers", timeout=60)
+    wait_until(lambda: len(of_the_job()) >= 4, "Python workers")
     dataproc.jobs.cancel_job(**SCOPE, job_id=job_id)
     assert dataproc.wait_for(job_id).status.state.name == "CANCELLED"
     wait_until(lambda: not of_the_job(), "all processes of the job to be gone")

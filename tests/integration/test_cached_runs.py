@@ -41,7 +41,7 @@ def warehouse(
 
 def run(cluster: Cluster) -> RunSnapshot:
     submitted = cluster.client.submit(DAILY)
-    snapshot = cluster.wait_ended(submitted, timeout=120)
+    snapshot = cluster.wait_ended(submitted)
     assert snapshot.state == "success", snapshot
     cluster.assert_nothing_left([submitted])
     return snapshot

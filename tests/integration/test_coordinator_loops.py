@@ -116,7 +116,7 @@ def test_a_submission_that_is_gone_from_the_stream_holds_up_nothing(
 def test_nobody_takes_over_a_run_whose_plan_takes_long(
     redis_url: str, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "ABANDONED_MS", 1_500)
+    monkeypatch.setattr(service, "ABANDONED_MS", 4_000)
     plan_of, begun, enough = planner.plan_of, [], threading.Event()
 
     def slow(*arguments: Any) -> Any:

@@ -64,7 +64,7 @@ def test_a_coordinator_takes_over_what_another_one_was_planning(cluster: Cluster
     assert 0 < cluster.store.hlen(tasks) < BIG
     assert cluster.engine.run_state(run.id) == "queued"
     victim.kill()
-    snapshot = cluster.wait_ended(run, timeout=120)
+    snapshot = cluster.wait_ended(run)
     assert snapshot.state == "failed"
     assert snapshot.counts == {"failed": 1, "upstream_failed": BIG - 1}
     assert cluster.journal.tasks("ran") == ["t0"]
@@ -115,7 +115,7 @@ def test_without_coordinators_a_big_run_ends_though_tries_fail_jobs_wait_and_a_w
             coordinator.kill()
         cluster.wait_lines("ran", run, 200)
         workers[0].kill()
-        snapshot = cluster.wait_ended(run, timeout=120)
+        snapshot = cluster.wait_ended(run)
         jobs = [job["id"] for job in bigquery.journal()]
     assert snapshot.counts == {"success": 500}
     assert {name: task.try_number for name, task in snapshot.tasks.items()} == tries

@@ -45,7 +45,7 @@ class Played:
         self.bystanders = [cluster.submit([cluster.task("t", "note", ms=50)]) for _ in range(100)]
         self.runs: dict[str, RunSnapshot] = {}
         for how, run in runs.items():
-            self.runs[how] = cluster.wait_ended(run, timeout=120)
+            self.runs[how] = cluster.wait_ended(run)
         cluster.wait_all_ended(self.bystanders)
         self.all = [*runs.values(), *self.bystanders]
 

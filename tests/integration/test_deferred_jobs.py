@@ -70,12 +70,12 @@ def test_many_remote_jobs_hold_no_slot(cluster: Cluster, bigquery: LocalBigQuery
     part = worker(cluster)
     run = cluster.submit([query(f"q{i}") for i in range(200)])
     counts = lambda: cluster.engine.snapshot(run.id).counts  # noqa: E731
-    wait_until(lambda: counts().get("deferred", 0) >= 100, "many are deferred", 60)
+    wait_until(lambda: counts().get("deferred", 0) >= 100, "many are deferred")
     tasks = [cluster.task(f"t{i}", "note") | {"queue": "bigquery"} for i in range(50)]
     quick = cluster.wait_ended(cluster.submit(tasks))
     assert quick.state == "success"
     assert counts()["deferred"] > 0
-    snapshot = cluster.wait_ended(run, timeout=120)
+    snapshot = cluster.wait_ended(run)
     assert snapshot.state == "success"
     assert all(task.result["rows"] == 1 for task in snapshot.tasks.values())
     assert ended(bigquery) == {t.result["job_id"]: "done" for t in snapshot.tasks.values()}
@@ -111,7 +111,7 @@ def test_a_deferred_task_is_cancelled_with_its_job(
     snapshot = cluster.wait_ended(cancelled)
     assert (snapshot.state, snapshot.counts) == ("cancelled", {"cancelled": 5})
     assert list(ended(bigquery).values()) == ["stopped"] * 5  # before the run's end, not after
-    failed = cluster.wait_ended(late, timeout=90).tasks["late"]
+    failed = cluster.wait_ended(late).tasks["late"]
     assert (failed.state, failed.try_number) == ("failed", 2)
     assert failed.error == "timed out after 8 s"
     assert list(ended(bigquery).values()) == ["stopped"] * 7
@@ -130,7 +130,7 @@ def test_who_cancels_a_job_is_given_the_time_that_it_takes(
     wait_until(lambda: list(client.list_jobs(state_filter="running")), "the job runs")
     bigquery.fault(method="jobs.cancel", delay=20)
     cluster.engine.cancel(run.id)
-    assert cluster.wait_ended(run, timeout=90).state == "cancelled"
+    assert cluster.wait_ended(run).state == "cancelled"
     assert cluster.record(run.id, "q")["deaths"] == "0"
     assert list(ended(bigquery).values()) == ["stopped"]
     cluster.assert_nothing_left([run])
@@ -160,7 +160,7 @@ def test_a_worker_that_dies_at_any_moment_leaves_one_job(
         assert part.wait(60) == -9
     substitute = ["-m", "pydag_dist", "worker", "-n", "substitute@test", "-c", "2"]
     part = cluster.start("substitute", [*substitute, "-Q", ",".join(queues.values())])
-    snapshots = cluster.wait_all_ended(runs.values(), timeout=120)
+    snapshots = cluster.wait_all_ended(runs.values())
     assert [snapshot.state for snapshot in snapshots] == ["success"] * len(MOMENTS)
     assert {task.try_number for one in snapshots for task in one.tasks.values()} == {1}
     ids = {task.result["job_id"] for one in snapshots for task in one.tasks.values()}
@@ -247,7 +247,7 @@ def test_redis_and_bigquery_may_be_killed_while_tasks_are_deferred(
         bigquery.kill()
         wait_until(lambda: "BigQuery jobs can't be listed" in part.text(), "polls get no answer")
         bigquery.start()  # what was not over runs again, and now at once
-        snapshot = cluster.wait_ended(run, timeout=120)
+        snapshot = cluster.wait_ended(run)
         assert snapshot.state == "success"
         assert {task.try_number for task in snapshot.tasks.values()} == {1}
         ids = {task.result["job_id"] for task in snapshot.tasks.values()}

@@ -163,7 +163,7 @@ def played(
             name: cluster.client.submit(Dag.load(EXAMPLES / f"{name}.json"), **GIVEN.get(name, {}))
             for name in ENDS
         }
-        yield {name: cluster.wait_ended(run, timeout=120) for name, run in runs.items()}
+        yield {name: cluster.wait_ended(run) for name, run in runs.items()}
         cluster.assert_nothing_left(runs.values())
 
 

@@ -83,7 +83,7 @@ def test_history_is_what_the_engine_says(cluster: Cluster) -> None:
         )
         cluster.wait_lines("start", stopped, 1)
         stopped.cancel()
-        cluster.wait_all_ended([*runs, stopped], timeout=120)
+        cluster.wait_all_ended([*runs, stopped])
         gate.touch()
         stopped.resume()
         cluster.wait_all_ended([stopped])
@@ -110,7 +110,7 @@ def test_the_history_s_writer_is_killed_and_another_takes_over(cluster: Cluster)
     runs = [submit(cluster, random_dag(chance), chance, most_ms=5) for _ in range(DAGS)]
     cluster.wait_lines("ran", runs[0], 1)
     victim.kill()
-    cluster.wait_all_ended(runs, timeout=120)
+    cluster.wait_all_ended(runs)
     cluster.wait_written()
     assert writers() == both
     with cluster.history() as history:
@@ -169,9 +169,9 @@ def test_a_run_goes_on_when_redis_has_lost_it(
         cluster.wait_written()
         before = cluster.engine.snapshot(run.id)
         lose(cluster, server)
-        wait_until(lambda: cluster.engine.run_state(run.id) == "running", "it is there again", 60)
+        wait_until(lambda: cluster.engine.run_state(run.id) == "running", "it is there again")
         gate.touch()
-        snapshot = cluster.wait_ended(run, timeout=120)
+        snapshot = cluster.wait_ended(run)
         assert snapshot.state == "failed"
         assert snapshot.counts == {"success": 42, "failed": 1}
         for task in [*first, "failed"]:
@@ -207,7 +207,7 @@ def test_random_runs_survive_losses_of_redis(server: RedisServer, tmp_path: Path
         written: dict[tuple[str, str], int] = {}  # how often it had been executed by then
         for _ in range(3):
             more = len(cluster.journal.lines()) + 20
-            wait_until(lambda more=more: len(cluster.journal.lines()) >= more, "tasks run", 60)
+            wait_until(lambda more=more: len(cluster.journal.lines()) >= more, "tasks run")
             with cluster.history() as history:
                 for run, _ in runs:
                     past = history.past(run.id)
@@ -252,7 +252,7 @@ def test_a_resumed_run_goes_on_as_it_was_resumed(server: RedisServer, tmp_path: 
         wait_counts(cluster, run, {"success": 3})
         cluster.wait_written()
         cluster.store.flushall()
-        wait_until(lambda: cluster.engine.run_state(run.id) == "running", "it is there again", 60)
+        wait_until(lambda: cluster.engine.run_state(run.id) == "running", "it is there again")
         gate.touch()
         snapshot = cluster.wait_ended(run)
         assert snapshot.state == "success"
@@ -277,7 +277,7 @@ def test_what_ends_while_its_run_is_lost_does_not_run_again(
         gate.touch()
         cluster.wait_lines("end", run, 1)
         coordinator.resume()
-        wait_until(lambda: cluster.engine.run_state(run.id) == "success", "it has ended", 60)
+        wait_until(lambda: cluster.engine.run_state(run.id) == "success", "it has ended")
         assert len(cluster.journal.lines("start")) == 1
 
 

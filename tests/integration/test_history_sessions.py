@@ -58,7 +58,7 @@ def test_what_a_lost_writer_left_in_postgresql_holds_up_the_next_one_for_seconds
             with caplog.at_level(logging.WARNING):
                 writing = threading.Thread(target=second.run, args=(stopping,))
                 writing.start()
-                wait_until(lambda: client.xlen("pydag:history") == 0, "the next has written", 60)
+                wait_until(lambda: client.xlen("pydag:history") == 0, "the next has written")
                 stopping.set()
                 writing.join()
             assert found.unfinished() == ["r"]

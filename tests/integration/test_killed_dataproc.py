@@ -116,7 +116,7 @@ def test_each_object_is_made_once(cluster: Cluster, gcs_url: str) -> None:
             ),
         ]
     )
-    snapshot = cluster.wait_ended(run, timeout=90)
+    snapshot = cluster.wait_ended(run)
     assert snapshot.state == "success"
     assert deaths(cluster, *tasks) == dict.fromkeys(tasks, "")
     assert [blob.name for blob in bucket.list_blobs()] == ["all", "in/2", "in/3"]

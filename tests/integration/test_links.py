@@ -186,7 +186,7 @@ def test_commands_that_wait_are_patient_and_say_so(
         task = cluster.task("t", "hold", gate=str(gate))
         file.write_text(json.dumps({"dag_id": "d", "tasks": [task]}))
         submit = pydag(cluster, "submit", str(file), "--wait", url=link.url)
-        wait_until(lambda: "t: running" in submit.text(), "it runs", 60)
+        wait_until(lambda: "t: running" in submit.text(), "it runs")
         run_id = re.findall(r"^d-\S+$", submit.text(), re.MULTILINE)[0]
         logs = pydag(cluster, "logs", run_id, "-f", url=link.url)
 
@@ -194,11 +194,11 @@ def test_commands_that_wait_are_patient_and_say_so(
             commands = [client["cmd"] for client in cluster.store.client_list()]
             return commands.count("xread") == 2
 
-        wait_until(waiting, "both wait for events", 60)
+        wait_until(waiting, "both wait for events")
         waits = [submit, logs]
         link.cut()
         for part in waits:
-            wait_until(lambda part=part: "waiting for it" in part.text(), "it says so", 60)
+            wait_until(lambda part=part: "waiting for it" in part.text(), "it says so")
         gate.touch()
         link.heal()
         for part in waits:
@@ -217,7 +217,7 @@ def test_a_command_that_gives_up_names_the_run_that_goes_on(
         file.write_text(json.dumps({"dag_id": "d", "tasks": [cluster.task("t", "note")]}))
         arguments = ("submit", str(file), "--wait", "--timeout", "12")
         submit = pydag(cluster, *arguments, url=link.url)
-        wait_until(lambda: re.search(r"^d-\S+$", submit.text(), re.MULTILINE), "its id", 60)
+        wait_until(lambda: re.search(r"^d-\S+$", submit.text(), re.MULTILINE), "its id")
         link.cut()
         assert submit.wait(60) == 3
         run_id = re.findall(r"^d-\S+$", submit.text(), re.MULTILINE)[0]

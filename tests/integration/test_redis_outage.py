@@ -41,7 +41,7 @@ def test_a_run_survives_redis_being_killed_and_away(
         server.kill()
         time.sleep(seconds)  # the length of the fault, not a wait for anything
         server.start()
-        assert cluster.wait_ended(run, timeout=120).state == "success"
+        assert cluster.wait_ended(run).state == "success"
         ran = Counter(cluster.journal.tasks("ran", run.id))
         assert len(ran) == TASKS
         for task, count in ran.items():
@@ -65,7 +65,7 @@ def test_a_claim_whose_answer_came_too_late_is_the_process_s_own(
         wait_until(lambda: "Redis can't do it now (Timeout" in worker.text(), "the claim's timeout")
         os.kill(server.pid, signal.SIGCONT)
         # Else it would wait for its lease.
-        assert cluster.wait_ended(run, timeout=30).state == "success"
+        assert cluster.wait_ended(run).state == "success"
         assert cluster.journal.tasks("ran") == ["t", "u"]
         assert cluster.record(run.id, "u")["losses"] == "0"
 

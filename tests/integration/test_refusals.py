@@ -28,13 +28,13 @@ def test_all_parts_wait_for_a_redis_that_is_not_there_yet(cluster: Cluster, tmp_
     stopped, *parts = [start(cluster, *each, **url) for each in (COORDINATOR, COORDINATOR, WORKER)]
     for part in (stopped, parts[0]):
         told = f"waiting for Redis at {server.url}"
-        wait_until(lambda part=part, told=told: told in part.text(), "it says so", 60)
-    wait_until(lambda: "Redis can't do it now" in parts[1].text(), "the worker says so", 60)
+        wait_until(lambda part=part, told=told: told in part.text(), "it says so")
+    wait_until(lambda: "Redis can't do it now" in parts[1].text(), "the worker says so")
     stopped.signal(signal.SIGTERM)
     assert stopped.wait() == 0
     with server:
         for part in parts:
-            wait_until(lambda part=part: " ready" in part.text(), "it is ready", 60)
+            wait_until(lambda part=part: " ready" in part.text(), "it is ready")
             part.check()
 
 
@@ -97,11 +97,11 @@ def test_a_password_that_is_changed_while_it_runs_is_waited_for(
             *COORDINATOR,
             PYDAG_DATABASE_URL=f"postgresql://poor:right@127.0.0.1:{postgres.port}/history",
         )
-        wait_until(lambda: "writing the history" in part.text(), "it writes", 60)
+        wait_until(lambda: "writing the history" in part.text(), "it writes")
         connection.execute("ALTER ROLE poor PASSWORD 'other'")
         end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'poor'"
         connection.execute(end)
-        wait_until(lambda: "password authentication failed" in part.text(), "it says so", 60)
+        wait_until(lambda: "password authentication failed" in part.text(), "it says so")
         connection.execute("ALTER ROLE poor PASSWORD 'right'")
-        wait_until(lambda: "history goes on" in part.text(), "it goes on", 60)
+        wait_until(lambda: "history goes on" in part.text(), "it goes on")
         part.check()

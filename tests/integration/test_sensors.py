@@ -71,15 +71,15 @@ def test_they_hold_no_slot_while_they_wait(
         tasks = cluster.engine.snapshot(waiting.id).tasks
         return Counter(one.state for one in tasks.values())
 
-    wait_until(lambda: states()["deferred"] >= SENSORS, "the sensors wait", timeout=120)
+    wait_until(lambda: states()["deferred"] >= SENSORS, "the sensors wait")
     quick = cluster.submit([cluster.task(f"quick-{n}", "note") for n in range(20)])
     assert cluster.wait_ended(quick).state == "success"
     assert states()["success"] == 0
-    wait_until(lambda: states()["deferred"] == SENSORS + JOBS, "all wait", timeout=120)
+    wait_until(lambda: states()["deferred"] == SENSORS + JOBS, "all wait")
     for number in range(SENSORS):
         bucket.blob(f"in/{number:04}").upload_from_string(str(number))
     go.touch()
-    snapshot = cluster.wait_ended(waiting, timeout=120)
+    snapshot = cluster.wait_ended(waiting)
     assert snapshot.state == "success"
     assert snapshot.tasks["object-7"].result["objects"] == ["gs://inbox/in/0007"]
     assert Counter(line["kind"] for line in dataproc.journal()) == {"pyspark": JOBS}

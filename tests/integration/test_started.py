@@ -100,7 +100,7 @@ def test_a_function_that_waits_for_anything_is_stopped_and_cleans_up(
     ]
     run = wide.submit(tasks)
     everybody = set(folders.tasks)
-    wait_until(lambda: folders.have("began") == everybody, "all wait", 60)
+    wait_until(lambda: folders.have("began") == everybody, "all wait")
     wide.engine.cancel(run.id)
     snapshot = wide.wait_ended(run)
     assert folders.alive() == {}
@@ -131,7 +131,7 @@ def test_no_process_outlives_the_try_that_started_it(wide: Cluster, folders: Fol
             one = name(f"{what} {then or 'returns'}")
             tasks.append(task(one, "leave", folder=folders.make(one), what=what, then=then))
     run = wide.submit(tasks)
-    snapshot = wide.wait_ended(run, timeout=120)
+    snapshot = wide.wait_ended(run)
     assert folders.alive() == {}
     for one, ended in snapshot.tasks.items():
         how = one.rsplit("-", 1)[1]
@@ -233,7 +233,7 @@ def test_what_tasks_started_is_gone_with_the_worker_that_is_killed(
         for one in [name(what)]
     ]
     run = cluster.submit([*tasks, task("t", "never_ends", folder=folders.make("t"))])
-    wait_until(lambda: folders.have("began") == set(folders.tasks), "all run", 60)
+    wait_until(lambda: folders.have("began") == set(folders.tasks), "all run")
     assert set(folders.alive()) == set(folders.tasks)
     family = worker.children()
     worker.signal(signal.SIGKILL)
@@ -256,6 +256,6 @@ def test_what_flower_terminates_is_cancelled_when_nothing_of_it_is_left(
     wait_until(lambda: folders.have("began"), "it runs")
     app = Celery("flower", set_as_current=False)
     app.config_from_object(celery_config(Settings(redis_url=wide.url, key_prefix=wide.prefix)))
-    app.control.revoke(f"{run.id}/t/1", terminate=True, reply=True, timeout=5)
+    app.control.revoke(f"{run.id}/t/1", terminate=True, reply=True, timeout=60, limit=1)
     assert wide.wait_ended(run).tasks["t"].state == "cancelled"
     assert folders.alive() == {}

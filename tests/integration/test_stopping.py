@@ -64,12 +64,12 @@ def test_a_try_over_its_timeout_fails_and_is_tried_again(
     busy_cluster: Cluster, tmp_path: Path
 ) -> None:
     slow = busy_cluster.task("slow", "hold", gate=str(tmp_path / "never"))
-    slow |= {"timeout": 1, "retries": 1, "retry_delay": 0.1}
+    slow |= {"timeout": 3, "retries": 1, "retry_delay": 0.1}
     run = busy_cluster.submit([slow, busy_cluster.task("after", "note", after=["slow"])])
     snapshot = busy_cluster.wait_ended(run)
     assert snapshot.state == "failed"
     assert (snapshot.tasks["slow"].state, snapshot.tasks["slow"].try_number) == ("failed", 2)
-    assert snapshot.tasks["slow"].error == "timed out after 1 s"
+    assert snapshot.tasks["slow"].error == "timed out after 3 s"
     assert snapshot.tasks["after"].state == "upstream_failed"
     tries = [line.try_number for line in busy_cluster.journal.lines("start", run.id)]
     assert tries == [1, 2]
@@ -131,7 +131,7 @@ def test_what_flower_revokes_is_cancelled(
         celery_config(Settings(redis_url=busy_cluster.url, key_prefix=busy_cluster.prefix))
     )
     # As Flower's buttons do: terminate for one that runs, revoke for one that waits.
-    app.control.revoke(f"{run.id}/{victim}/1", terminate=running, reply=True, timeout=5)
+    app.control.revoke(f"{run.id}/{victim}/1", terminate=running, reply=True, timeout=60, limit=1)
     if running:
         wait_until(lambda: states(busy_cluster, run)[victim] == "cancelled", "it is cancelled")
     gate.touch()
@@ -179,7 +179,7 @@ def test_the_remote_job_of_a_cancelled_task_is_cancelled(
         worker.kill()
         cluster.worker("w2", queues=["bigquery"], wait=False)
     cluster.engine.cancel(run.id)
-    snapshot = cluster.wait_ended(run, timeout=90)
+    snapshot = cluster.wait_ended(run)
     assert (snapshot.state, snapshot.tasks["q"].state) == ("cancelled", "cancelled")
     wait_until(jobs(client, "done"), "the query has ended")
     ended = client.get_job(job.job_id, location=job.location)

@@ -53,7 +53,7 @@ def test_no_job_runs_twice_or_beside_another(cluster: Cluster, tmp_path: Path) -
                 "retry_delay": 0.1,
             }
             run = cluster.submit([*map(load, REFUSED), slow])
-            snapshot = cluster.wait_ended(run, timeout=90)
+            snapshot = cluster.wait_ended(run)
             assert snapshot.state == "success"
             tries = {name: task.try_number for name, task in snapshot.tasks.items()}
             assert tries == {"load-404": 1, "load-401": 1, "load-403": 1, "slow": 2}

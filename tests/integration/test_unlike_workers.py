@@ -131,7 +131,7 @@ def test_two_workers_do_not_share_a_name(cluster: Cluster) -> None:
     unnamed = ["-P", "-m", "pydag_dist", "worker", "-c", "1", "-Q", "python"]
     for number in (1, 2):
         cluster.start(f"unnamed-{number}", unnamed)
-    wait_until(lambda: len(cluster.engine.members("workers")) == 3, "all have names", 60)
+    wait_until(lambda: len(cluster.engine.members("workers")) == 3, "all have names")
 
 
 def test_a_folder_of_the_users_own_hides_no_package(cluster: Cluster, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_the_example_ends_as_it_should_again_and_again(
     client.create_dataset("datasettest")
     for count in (1, 2):
         run = cluster.client.submit(Dag.load(EXAMPLE), {"day": f"2026-01-0{count}"})
-        snapshot = cluster.wait_ended(run, timeout=90)
+        snapshot = cluster.wait_ended(run)
         assert {name: task.state for name, task in snapshot.tasks.items()} == dict.fromkeys(
             ("orders", "wait_for_day", "enough", "sound", "extract", "load"), "success"
         )

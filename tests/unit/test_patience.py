@@ -58,13 +58,10 @@ def test_a_redis_that_never_was_there_is_not_waited_for(server, dag):
         Client(URL).submit(dag)
 
 
-def test_one_that_was_there_is_waited_for_and_that_is_said_once(server, dag, caplog):
+def test_one_that_was_there_is_waited_for_and_that_is_said_once(server, dag, caplog, monkeypatch):
     run = Client(URL).submit(dag)
-    server.connected = False
-    timer = threading.Timer(0.3, lambda: setattr(server, "connected", True))
-    timer.start()
+    Away(monkeypatch, redis.ConnectionError("away"))
     assert run.state == "queued"
-    timer.join()
     first, last = [record.message for record in caplog.records]
     assert "waiting for it up to 600 s" in first
     assert last == "Redis is there again"
