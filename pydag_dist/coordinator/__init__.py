@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 def main(settings: Settings) -> int:
     """Run a coordinator in the foreground until SIGTERM or SIGINT; the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # the history says what it has done
     coordinator = Coordinator(settings)
     # The handler interrupts the main thread anywhere, maybe where it holds the lock of what `stop`
     # sets, and then would wait for itself. This queue may be put into at any time.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import secrets
 import socket
 from pathlib import Path
@@ -15,6 +16,8 @@ from sqlalchemy.sql.dml import Insert
 
 from pydag_dist.errors import HistoryError, InvalidSettings
 from pydag_dist.history.tables import SCHEMA, meta
+
+log = logging.getLogger(__name__)
 
 # What SQLAlchemy raises while a database is away, full, locked or read-only.
 LOST: Final = (sa.exc.DBAPIError, sa.exc.TimeoutError)
@@ -127,7 +130,10 @@ def create(engine: sa.Engine) -> None:
                 f"this version writes {SCHEMA}): run that version, or give this one a database of "
                 "its own with PYDAG_DATABASE_URL"
             )
-        upgrade(connection, meta)
+        # Whoever has nothing to do needs no right to create tables.
+        if found != SCHEMA:
+            upgrade(connection, meta)
+            log.info("the tables of schema %s are in %s", SCHEMA, where(engine))
         if connection.scalar(sa.select(sa.func.count()).select_from(meta)) == 0:
             row = {"schema": SCHEMA, "id": secrets.token_hex(8), "beat": 0}
             connection.execute(sa.insert(meta), row)

@@ -14,7 +14,6 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
 VERSION_TABLE: Final = "pydag_version"
 # What databases have that were made before there was a version table.
@@ -30,10 +29,6 @@ def upgrade(connection: sa.Connection, marker: sa.Table) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.attributes["connection"] = connection
     context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-    # Whoever has nothing to do needs no right to create tables.
-    current = context.get_current_revision()
-    if current == ScriptDirectory.from_config(config).get_current_head():
-        return
-    if current is None and sa.inspect(connection).has_table(marker.name):
+    if context.get_current_revision() is None and sa.inspect(connection).has_table(marker.name):
         command.stamp(config, _FIRST)
     command.upgrade(config, "head")
