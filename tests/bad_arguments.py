@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pydag_dist.engine import Deferral, Engine, Held, PlannedTask
+from pydag_dist.engine.engine import dag_hash
 from pydag_dist.engine.values import LostTask
 from pydag_dist.errors import EngineError
 from tests.engine_bench import MARKS
@@ -28,6 +29,13 @@ ARGUMENTS: dict[str, list[tuple[str, list[str]]]] = {
     "restore": [("lost", ID), ("rows", ["", "x", "1", '{"a": 1}', "[1]", "[{}]"])],
     "restore_run": [("lost", ID), ("{}", [""]), ("1", ["", "2", "yes"])],
     "resume": [("ended", ID), ("", ID[1:])],
+    "resume_with": [
+        ("ended", ID),
+        ("", ID[1:]),
+        ("hash", ["a|b", "x" * 256]),
+        ("", ["a/b", "a  b"]),
+        ("{}", ["", "x" * (64 * 2**20 + 1)]),
+    ],
     "plan_begin": [("queued", ID)],
     "plan_refuse": [("queued", ID), ("wrong", ["x" * 40_001])],
     "plan_chunk": [
@@ -114,6 +122,7 @@ ARGUMENTS: dict[str, list[tuple[str, list[str]]]] = {
     "tick": [("epoch", TOKEN)],
 }
 
+WITH_HEAD = ("submit", "restore_run", "resume_with")
 HEAD = {
     "dag_id": ("d", ID),
     "processors": ("0", [*INTEGER, "100001"]),
@@ -215,7 +224,9 @@ class Scene:
             given[given.index("rows")] = rows or json.dumps([row.row()])
         token = self.token if operation.startswith("plan") else self.held.token
         given = [str(token) if value == "token" else value for value in given]
-        if operation in {"submit", "restore_run"}:
+        if "hash" in given:
+            given[given.index("hash")] = dag_hash("{}")
+        if operation in WITH_HEAD:
             given += [part for name, (value, _) in HEAD.items() for part in (name, value)]
         return given
 
@@ -238,7 +249,7 @@ def calls(scene: Scene) -> Iterator[tuple[str, list[str]]]:
 
 
 def calls_with_heads(scene: Scene) -> Iterator[tuple[str, list[str]]]:
-    for operation in ("submit", "restore_run"):
+    for operation in WITH_HEAD:
         good = scene.good(operation)
         for name, (_, bad) in HEAD.items():
             place = good.index(name) + 1

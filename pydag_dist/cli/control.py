@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-import click
+from pathlib import Path
+from typing import Final
 
-from pydag_dist.cli.screen import echo
+import click
+from rich.console import Console
+
+from pydag_dist.cli import live
+from pydag_dist.cli.screen import cell, echo
 from pydag_dist.cli.waiting import NOT_SUCCESSFUL, wait_for
-from pydag_dist.client import Client
+from pydag_dist.client import Client, Resumption
+from pydag_dist.dag import Dag
+
+SHOWN: Final = 20  # tasks of a table
+NAMED: Final = 5  # tasks of a line
 
 WAIT = click.option("--wait", is_flag=True, help="Show the run's progress until it ends.")
 TIMEOUT = click.option(
@@ -45,24 +54,73 @@ def cancel(run_id: str, wait: bool, timeout: float | None) -> None:
 @click.option(
     "--from", "from_task", metavar="TASK", help="Run this task and all downstream of it again."
 )
+@click.option(
+    "--with",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Go on with this corrected file of the same DAG.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would run and why, and change nothing.")
 @WAIT
 @TIMEOUT
-def resume(run_id: str, from_task: str | None, wait: bool, timeout: float | None) -> None:
+def resume(
+    run_id: str,
+    *,
+    from_task: str | None,
+    file: Path | None,
+    dry_run: bool,
+    wait: bool,
+    timeout: float | None,
+) -> None:
     """Go on with a run that failed or was cancelled, keeping what succeeded.
 
     Every task that did not succeed runs again, under the same run id, and everything downstream of
-    it, also what ran because of the failure. Exit code with
+    it, also what ran because of the failure. With --with FILE the run goes on with a corrected
+    DAG: what succeeded is kept if its definition (operator, params, dependencies, …) and everything
+    upstream of it is unchanged. What will run, and why, is said before, on stderr. Exit code with
     --wait: 0 the run succeeded, 1 it did not, 3 it goes on after --timeout.
 
     \b
     Examples:
         pydag resume nightly-20240501t020000-0123456789abcdef
         pydag resume RUN --from load --wait
+        pydag resume RUN --with pipeline.json --dry-run
     """
     run = Client().run(run_id)
-    run.resume(from_task)
+    dag = Dag.load(file) if file else None
+    found = run.resumption(from_task, dag)
+    if file is None:
+        echo("with the DAG as it is stored; --with FILE goes on with a corrected one", err=True)
+    if file or dry_run:
+        _show(found)
+    if dry_run:
+        return
+    run.resume(from_task, dag)
     if wait:
         wait_for(run, timeout)
+
+
+def _show(found: Resumption) -> None:
+    """What will run and why, at most `SHOWN` tasks."""
+    rows = list(found.again.items())
+    if rows:
+        table = live.plain_table("runs again", "why")
+        for name, why in rows[:SHOWN]:
+            table.add_row(cell(name), cell(why))
+        if len(rows) > SHOWN:
+            table.add_row(f"and {len(rows) - SHOWN:,} more", "")
+        Console(stderr=True).print(table)
+    told = [f"{len(rows):,} of {len(rows) + found.kept:,} tasks run, {found.kept:,} are kept"]
+    if found.removed:
+        more = f" and {len(found.removed) - NAMED:,} more" if len(found.removed) > NAMED else ""
+        told.append(f"gone: {', '.join(found.removed[:NAMED])}{more}")
+    if found.unseen:
+        told.append(
+            f"the texts of scripts are not compared: name what has a new one by --from "
+            f"(kept: {', '.join(found.unseen[:NAMED])})"
+        )
+    echo("; ".join(told), err=True)
 
 
 @click.command()

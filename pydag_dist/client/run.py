@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 from pydag_dist.client.logs import LogLine, LogReader, follow
 from pydag_dist.client.patience import Patience
+from pydag_dist.client.resuming import Resumption, compare, head_of, preview
+from pydag_dist.dag import Dag
 from pydag_dist.engine import ENDED_RUN_STATES, Engine, Event, RunSnapshot, TaskSnapshot
 from pydag_dist.errors import EngineError, RedisAway, RunFailed, UnknownRun
 
@@ -112,21 +114,41 @@ class Run:
         self._resubmit = None  # were Redis to lose the run now, nobody would want it back
         return self._engine.cancel(self.id)
 
-    def resume(self, from_task: str | None = None) -> None:
+    def resumption(self, from_task: str | None = None, dag: Dag | None = None) -> Resumption:
+        """What `resume` would run again, and why; nothing is changed."""
+        return preview(self._engine, self.id, from_task or "", dag)
+
+    def resume(self, from_task: str | None = None, dag: Dag | None = None) -> None:
         """Start the ended run again, under the same id, from what did not succeed on.
 
         Everything downstream of a task that runs again runs again, however it ended before.
         With `from_task`, that task and all that is downstream of it run again, too, whether they
         succeeded or not. `EngineError` if the run has not ended, or if there is nothing to do.
+
+        With `dag`, a corrected DAG of the same id, the run goes on with that one: what succeeded is
+        kept if its definition and everything upstream of it is unchanged; new tasks run, and those
+        that are not in it any more are gone. `resumption` says before what that means.
         """
         before = self._patience.interruptions
         try:
-            self._engine.resume(self.id, from_task or "")
+            self._resume(from_task or "", dag)
         except EngineError:
             # Done already, if it was the answer that was lost.
             repeated = self._patience.interruptions > before
             if not (repeated and self.state in {"queued", "running"}):
                 raise
+
+    def _resume(self, from_task: str, dag: Dag | None) -> None:
+        if dag is None:
+            self._engine.resume(self.id, from_task)
+            return
+        stored = Dag.parse(self._engine.submitted_dag(self.id), source=self.id)
+        found = compare(self._engine, self.id, stored, dag)
+        text = dag.to_json()
+        if not preview(self._engine, self.id, from_task, dag).again:
+            raise EngineError(f"run {self.id} has nothing to do: all of its tasks are kept")
+        arguments = (self.id, from_task, found.before, sorted(found.changed), text)
+        self._engine.resume_with(*arguments, **head_of(dag))
 
     def why(self, task: str) -> str:
         """Why that task is not running, or where it runs, or how it ended; in one sentence."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Final
@@ -12,7 +12,7 @@ from pydag_dist.coordinator.branches import choices
 from pydag_dist.coordinator.spec import RunParams, spec_of
 from pydag_dist.dag import Dag, Task
 from pydag_dist.dag.operators import LOCAL, is_sensor
-from pydag_dist.dag.resuming import Again, again, kept_children
+from pydag_dist.dag.resuming import Again, Wish, again, kept_children
 from pydag_dist.engine import CHUNK, Engine, PlannedTask
 
 DEFAULT_TIMEOUT: Final = 24 * 3600.0  # seconds of a try
@@ -35,8 +35,9 @@ class Past:
 
     records: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     skips: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    from_task: str = ""
+    wish: Wish = field(default_factory=Wish)
     restored: bool = False
+    gone: Mapping[str, int] = field(default_factory=dict)  # of earlier DAGs -> its last try
 
     @property
     def resumed(self) -> bool:
@@ -51,7 +52,7 @@ class Past:
         """The try with which the task goes on, for its own sake or `anew`."""
         record = self.records.get(task_id)
         if record is None:
-            return 1
+            return 1 + self.gone.get(task_id, 0)
         if self.restored:
             over = record["state"] == "up_for_retry"
         else:
@@ -92,6 +93,7 @@ class Plan:
     first: list[str]
     ended: int
     failures: int
+    gone: Mapping[str, int] = field(default_factory=dict)
 
 
 def plan_of(
@@ -116,7 +118,7 @@ def plan_of(
     ranks = {task_id: rank for rank, task_id in enumerate(by_urgency)}
     children = past.children(dag)
     states = {} if past.restored else {t: past.state_of(t) for t in past.records}
-    repeated = again(dag, states, past.from_task) if states else {}
+    repeated = again(dag, states, past.wish) if states else {}
     ended = _ended(dag, past, repeated, children)
     chosen_from = choices(dag)
     large = run.large(dag)
@@ -143,7 +145,17 @@ def plan_of(
         for row in rows
         if row.task in ended
     )
-    return Plan(rows, first, len(ended), failures)
+    return Plan(rows, first, len(ended), failures, _gone(past, {row.task for row in rows}))
+
+
+def _gone(past: Past, planned: Collection[str]) -> dict[str, int]:
+    """Tasks that the DAG has no longer, and their last tries, should they ever come again."""
+    gone = {t: int(record["try"]) for t, record in past.records.items() if t not in planned}
+    for task_id in list(gone):
+        parent, _, number = task_id.rpartition(".")
+        if parent in gone and number.isdecimal():
+            gone[parent] = max(gone[parent], gone.pop(task_id))
+    return gone
 
 
 def _ended(
@@ -162,13 +174,14 @@ def _ended(
     for task_id in dag.walk():
         if task_id not in repeated:
             ended[task_id] = states[task_id]
-        elif task_id != past.from_task and any(
+        elif task_id != past.wish.from_task and any(
             up not in repeated and task_id in past.skips.get(up, ())
             for up in dag.tasks[task_id].dependencies
         ):
             ended[task_id] = "skipped"  # a branch that is kept did not choose it
         if task_id in children:
-            kept = kept_children(repeated.get(task_id), children[task_id], states, past.from_task)
+            named = past.wish.from_task
+            kept = kept_children(repeated.get(task_id), children[task_id], states, named)
             ended.update((child, states[child]) for child in kept)
     return ended
 
@@ -227,7 +240,7 @@ def _row(
 
 def _child(row: PlannedTask, child: str, past: Past, ended: Mapping[str, str]) -> PlannedTask:
     """The row of a child that an expanded task had, from the row of that one."""
-    anew = row.anew or child == past.from_task
+    anew = row.anew or child == past.wish.from_task
     try_number = past.next_try(child, anew=anew)
     return PlannedTask(
         task=child,
@@ -248,11 +261,13 @@ def _child(row: PlannedTask, child: str, past: Past, ended: Mapping[str, str]) -
 
 def past_of(engine: Engine, run_id: str) -> Past:
     """What a resumed run left, as the engine kept it."""
+    out = engine.outcomes(run_id)
     return Past(
         engine.kept(run_id),
-        engine.skipped_by_branches(run_id),
-        engine.resumed_from(run_id),
+        {name[2:]: skips.split() for name, skips in out.items() if name.startswith("s/")},
+        Wish(*engine.resumed_because(run_id)),
         engine.is_restored(run_id),
+        {name[2:]: int(last) for name, last in out.items() if name.startswith("t/")},
     )
 
 
@@ -271,7 +286,7 @@ def plan(
     for at in range(0, len(made.rows), CHUNK):
         if not engine.plan_chunk(run_id, token, made.rows[at : at + CHUNK]):
             return False
-    if not engine.plan_first(run_id, token, made.first, run.large(dag)):
+    if not engine.plan_first(run_id, token, made.first, run.large(dag), made.gone):
         return False
     queues = sorted({task.queue for task in dag.tasks.values()})
     return engine.plan_commit(

@@ -22,6 +22,11 @@ _FIELDS: Final = frozenset(
         "submitted_at",
         "started_at",
         "from",
+        "dag_hash",
+        "changed",
+        "marked",
+        "round_at",
+        "spent",
     }
 )
 

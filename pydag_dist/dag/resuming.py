@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+from pydag_dist.dag.fields import Task
 from pydag_dist.dag.model import Dag
+from pydag_dist.dag.operators import BRANCH
+from pydag_dist.dag.references import to_render
+from pydag_dist.dag.templates import parsed, templates
 
 KEPT: Final = frozenset({"success", "skipped"})  # states that need not be come by again
 
@@ -19,35 +23,103 @@ class Again:
     anew: bool
 
 
-def again(dag: Dag, states: Mapping[str, str], from_task: str = "") -> dict[str, Again]:
+@dataclass(frozen=True)
+class Wish:
+    """What is wanted beside what follows from the tasks' states.
+
+    A task to go on from, or its child; the tasks that a new DAG has changed; the tasks that
+    somebody marked after the run's end.
+    """
+
+    from_task: str = ""
+    changed: Collection[str] = ()
+    marked: Collection[str] = ()
+
+
+def again(dag: Dag, states: Mapping[str, str], wish: Wish = Wish()) -> dict[str, Again]:
     """The tasks that run again when a run goes on whose tasks ended in these states.
 
-    These are what did not succeed and was not skipped, the task `from_task` (or whose child that
-    is), and everything downstream of one that runs again, however it ended.
+    These are what did not succeed and was not skipped, what is wished, and everything downstream
+    of one that runs again or that was marked, however it ended.
     """
-    parent = "" if from_task in dag.tasks else from_task.rpartition(".")[0]
+    changed, marked = set(wish.changed), set(wish.marked)
+    parents = {
+        child.rpartition(".")[0]: child
+        for child in (*marked, wish.from_task)
+        if child not in dag.tasks
+    }
     found: dict[str, Again] = {}
     roots: dict[str, str] = {}  # a task that runs again -> the one because of which
     for task_id in dag.walk():
-        above = next((up for up in dag.tasks[task_id].dependencies if up in found), None)
-        why = _own_reason(task_id, states, from_task, parent)
-        if above is not None and why in {None, "upstream_failed"}:
-            why = f"downstream of {roots[above]}"
-            roots[task_id] = roots[above]
-        if why is not None:
-            found[task_id] = Again(why, anew=above is not None or task_id == from_task)
-            roots.setdefault(task_id, task_id)
+        upstream = dag.tasks[task_id].dependencies
+        above = next((up for up in upstream if up in found or up in marked), None)
+        own = _own_reason(task_id, states, wish.from_task, changed)
+        if own is None and task_id in parents:
+            own = f"its child {parents[task_id]}"
+        if above is not None and own in {None, "upstream_failed"}:
+            root = roots.get(above, above)
+            found[task_id] = Again(f"downstream of {root}", anew=True)
+            roots[task_id] = root
+        elif own is not None:
+            anew = above is not None or task_id in changed or task_id == wish.from_task
+            found[task_id] = Again(own, anew)
+            roots[task_id] = task_id
     return found
 
 
-def _own_reason(task_id: str, states: Mapping[str, str], from_task: str, parent: str) -> str | None:
+def _own_reason(
+    task_id: str, states: Mapping[str, str], from_task: str, changed: Collection[str]
+) -> str | None:
     if task_id == from_task:
         return "named"
-    if task_id == parent:
-        return f"its child {from_task} was named"
     if task_id not in states:
         return "new"
+    if task_id in changed:
+        return "changed"
     return None if states[task_id] in KEPT else states[task_id]
+
+
+def changes(old: Dag, new: Dag, params: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The tasks of both DAGs whose definition differs, and in what: fields, and `params.NAME`.
+
+    `params` are those that the run was submitted with. What decides how, when and where a task
+    runs is no part of its definition: retries, timeouts, queue, priority, caching.
+    """
+    found = {}
+    for task_id in new.walk():
+        if task_id in old.tasks:
+            before, now = _definition(old, task_id, params), _definition(new, task_id, params)
+            names = sorted(n for n in {*before, *now} if before.get(n) != now.get(n))
+            if names:
+                found[task_id] = names
+    return found
+
+
+def _definition(dag: Dag, task_id: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that decides what a task does, by the names of fields."""
+    task = dag.tasks[task_id]
+    script = task.script.path if task.script else None
+    parts: dict[str, Any] = {"script": script} if script else {"operator": task.operator}
+    parts |= {
+        "params": task.params,
+        "dependencies": sorted(task.dependencies),
+        "trigger_rule": task.trigger_rule,
+        "expand": task.expand,
+    }
+    below = dag.downstream[task_id]
+    if task.operator == BRANCH:
+        parts["downstream tasks"] = sorted(below)
+    for name in below:
+        if (expand := dag.tasks[name].expand) and expand.path[0] == task_id:
+            parts[f"expansion of {name}"] = expand.over
+    return parts | _named_params(task, {**dag.params, **params})
+
+
+def _named_params(task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The params of the run that the task's templates name."""
+    found = [parsed(text).params for _, text in templates(to_render(task))]
+    names = given if None in found else {name for some in found for name in some or ()}
+    return {f"params.{name}": given[name] for name in names if name in given}
 
 
 def kept_children(

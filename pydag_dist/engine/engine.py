@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -117,6 +118,7 @@ class Engine:
             "params": json.dumps(params or {}),
             "logical_date": logical_date,
             "hooks": int(hooks),
+            "dag_hash": dag_hash(dag),
         }
         return bool(self._call("submit", run_id, dag, *_flat(head)))
 
@@ -175,13 +177,16 @@ class Engine:
         token: str,
         tasks: Sequence[str],
         params: Mapping[str, str] = MappingProxyType({}),
+        gone: Mapping[str, int] = MappingProxyType({}),
     ) -> bool:
         """Writes which tasks are to be decided at the start, and params of the run, as JSON.
 
-        False if another planner took over.
+        `gone` are tasks that the DAG has no longer, with their last tries. False if another planner
+        took over.
         """
-        flat = [part for pair in params.items() for part in pair]
-        rows = json.dumps([{"task": "", "downstream": chunked(tasks), "params": flat}])
+        row = {"task": "", "downstream": chunked(tasks), "params": _flat(params)}
+        row["gone"] = [str(part) for part in _flat(gone)]
+        rows = json.dumps([row])
         return bool(self._call("plan_chunk", run_id, token, rows))
 
     def plan_commit(
@@ -264,14 +269,19 @@ class Engine:
         kept = self.redis.hgetall(self.run_key(run_id, "kept"))
         return {task: parse_record(packed) for task, packed in kept.items()}
 
-    def skipped_by_branches(self, run_id: str) -> dict[str, list[str]]:
-        """Branch task -> the downstream tasks that it does not follow."""
-        out = self.redis.hgetall(self.run_key(run_id, "out"))
-        return {k[2:]: v.split() for k, v in out.items() if k.startswith("s/")}
+    def outcomes(self, run_id: str) -> dict[str, str]:
+        """What tasks of the run have left: see the key `run:ID:out`."""
+        out: dict[str, str] = self.redis.hgetall(self.run_key(run_id, "out"))
+        return out
 
-    def resumed_from(self, run_id: str) -> str:
-        """The task from which the run was resumed; empty for all that did not succeed."""
-        return self.redis.hget(self.run_key(run_id), "from") or ""
+    def resumed_because(self, run_id: str) -> tuple[str, list[str], list[str]]:
+        """The task from which the run was resumed, if one was named; what its new DAG has changed.
+
+        And what was marked since it ended.
+        """
+        names = ("from", "changed", "marked")
+        from_task, changed, marked = self.redis.hmget(self.run_key(run_id), names)
+        return from_task or "", (changed or "").split(), (marked or "").split()
 
     # Stopping and going on
 
@@ -293,10 +303,39 @@ class Engine:
         `EngineError` if the run has not ended, or has nothing to do.
         """
         verdict = self._call("resume", run_id, from_task)
+        self._check_resumed(run_id, verdict, from_task)
+
+    def resume_with(
+        self,
+        run_id: str,
+        from_task: str,
+        before: str,
+        changed: Iterable[str],
+        dag: str,
+        **head: Any,
+    ) -> None:
+        """Likewise with another DAG, as JSON; `head`: what `submit` was given of the DAG.
+
+        `changed` are the tasks that are not what they were in the DAG of which `before` is the
+        hash (`dag_hash` in the run's hash); `EngineError` if the run has another one by now.
+        """
+        now = self.run_head(run_id)
+        fields = {"params": now["params"], "retention": now["retention"], **head}
+        fields["dag_hash"] = dag_hash(dag)
+        arguments = (from_task, before, " ".join(changed), dag, *_flat(fields))
+        self._check_resumed(run_id, self._call("resume_with", run_id, *arguments), from_task)
+
+    def _check_resumed(self, run_id: str, verdict: str, from_task: str) -> None:
         if verdict == "unknown":
             raise self.unknown(run_id)
         if verdict == "no task":
             raise EngineError(f"run {run_id} has no task {from_task}")
+        if verdict == "another dag":
+            raise EngineError(f"run {run_id} is of another DAG: its dag_id must stay as it is")
+        if verdict == "another":
+            raise EngineError(
+                f"run {run_id} was resumed with another DAG meanwhile: look at it again"
+            )
         if verdict == "success":
             raise EngineError(f"run {run_id} succeeded: name a task to run again from")
         if verdict != "ok":
@@ -579,7 +618,12 @@ class Engine:
         )
 
 
-def _flat(fields: Mapping[str, str | float]) -> list[str | float]:
+def dag_hash(dag: str) -> str:
+    """By which the history knows a DAG's text."""
+    return hashlib.sha256(dag.encode()).hexdigest()
+
+
+def _flat(fields: Mapping[str, Any]) -> list[Any]:
     """Names and values in turn."""
     return [part for pair in fields.items() for part in pair]
 

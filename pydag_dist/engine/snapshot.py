@@ -89,7 +89,11 @@ class TaskSnapshot:
 
 @dataclass(frozen=True)
 class RunHead:
-    """What a run is, without its tasks."""
+    """What a run is, without its tasks.
+
+    `round_at` is when it was planned last, after it was submitted or resumed; the rounds before
+    that one took `spent` seconds.
+    """
 
     run_id: str
     dag_id: str
@@ -97,6 +101,18 @@ class RunHead:
     submitted_at: float | None
     started_at: float | None
     ended_at: float | None
+    round_at: float | None = field(default=None, kw_only=True)
+    spent: float = field(default=0, kw_only=True)
+
+    def took(self, now: float) -> float | None:
+        """Seconds that the run was at work until `now`: not those between its end and a resume.
+
+        None before it was planned.
+        """
+        since = self.round_at if self.round_at is not None else self.started_at
+        if since is None:
+            return self.spent or None
+        return self.spent + max(0.0, (self.ended_at or now) - since)
 
 
 @dataclass(frozen=True)
@@ -174,6 +190,11 @@ def parse_event(event_id: str, fields: Mapping[str, str]) -> Event:
     )
 
 
+def work_of(head: Mapping[str, str]) -> dict[str, Any]:
+    """The fields of a `RunHead` that say how long it was at work, from a run's hash."""
+    return {"round_at": seconds(head.get("round_at")), "spent": int(head.get("spent", 0)) / 1e6}
+
+
 def _head(run_id: str, head: Mapping[str, str]) -> dict[str, Any]:
     """The fields of a `RunHead` from a run's hash."""
     times = ("submitted_at", "started_at", "ended_at")
@@ -182,6 +203,7 @@ def _head(run_id: str, head: Mapping[str, str]) -> dict[str, Any]:
         "dag_id": head["dag_id"],
         "state": head["state"],
         **{time: seconds(head.get(time)) for time in times},
+        **work_of(head),
     }
 
 

@@ -28,6 +28,7 @@ class Batch:
 
     dags: list[Row] = field(default_factory=list)
     runs: list[Row] = field(default_factory=list)
+    rounds: list[Row] = field(default_factory=list)
     tries: list[Row] = field(default_factory=list)
 
     @property
@@ -71,7 +72,9 @@ def batch_of(
     that Redis lost in the meantime have none, and are left out.
     """
     batch = Batch()
-    hashes = {text: hashlib.sha256(text.encode()).hexdigest() for text in set(dags.values())}
+    texts = {*dags.values(), *(f["dag"] for _, f in entries if f.get("kind") == "dag")}
+    hashes = {text: hashlib.sha256(text.encode()).hexdigest() for text in texts}
+    ids: dict[str, str] = {}
     tries: dict[tuple[str, str, str], Row] = {}
     for event, fields in entries:
         kind, run_id = fields.get("kind"), fields.get("run", "")
@@ -81,11 +84,16 @@ def batch_of(
                 tries[run_id, fields["task"], fields["try"]] = row  # the last event wins
             elif kind == "run" and run_id in heads and run_id in dags:
                 dag_hash = hashes[dags[run_id]]
-                batch.runs.append(_run(event_number(event), fields, heads[run_id], dag_hash))
+                row = _run(event_number(event), fields, heads[run_id], dag_hash)
+                batch.runs.append(row)
+                ids[dag_hash] = row["dag_id"]
+                if fields.get("dag_hash"):
+                    batch.rounds.append(_round(event_number(event), fields))
+            elif kind == "dag":  # that of a run's earlier rounds
+                ids[hashes[fields["dag"]]] = fields["dag_id"]
         except (KeyError, ValueError):  # of another version's engine, or forged
             log.warning("event %s can't be understood, and is left out: %s", event, fields)
     batch.tries.extend(tries.values())
-    ids = {row["dag_hash"]: row["dag_id"] for row in batch.runs}
     batch.dags.extend(
         {"hash": found, "dag_id": ids[found], "dag": _text(text)}
         for text, found in hashes.items()
@@ -94,8 +102,21 @@ def batch_of(
     return batch
 
 
+def _round(event: int, fields: Mapping[str, str]) -> Row:
+    return {
+        "run_id": fields["run"],
+        "event": event,
+        "at": _seconds(fields["at"]),
+        "dag_hash": fields["dag_hash"],
+        "from_task": fields.get("from") or None,
+        "changed": fields.get("changed") or None,
+    }
+
+
 def _run(event: int, fields: Mapping[str, str], head: Mapping[str, str], dag_hash: str) -> Row:
     ended = fields["state"] in ENDED_RUN_STATES
+    # Once the run is planned, its hash has them no longer.
+    told = {name: fields[name] for name in ("changed", "marked") if fields.get(name)}
     return {
         "run_id": fields["run"],
         "dag_id": head["dag_id"],
@@ -108,7 +129,7 @@ def _run(event: int, fields: Mapping[str, str], head: Mapping[str, str], dag_has
         "ended_at": _seconds(fields["at"]) if ended else None,
         "logical_date": head.get("logical_date") or None,
         "params": _text(head.get("params")),
-        "head": json.dumps(dict(head)),  # escapes what a database may not take
+        "head": json.dumps({**head, **told}),  # escapes what a database may not take
         "event": event,
         "planned": int(fields["state"] != "queued"),
     }

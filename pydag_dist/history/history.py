@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Self
@@ -12,9 +12,10 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from pydag_dist.engine import ENDED_RUN_STATES, RunSnapshot, RunSummary, TaskSnapshot
+from pydag_dist.engine.snapshot import work_of
 from pydag_dist.history import database
 from pydag_dist.history.batch import Batch
-from pydag_dist.history.tables import dags, meta, runs, tries
+from pydag_dist.history.tables import dags, meta, rounds, runs, tries
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class History:
                 ),
             ),
             dags: database.insert(self._db, dags).on_conflict_do_nothing(),
+            rounds: database.insert(self._db, rounds).on_conflict_do_nothing(),
         }
 
     def __enter__(self) -> Self:
@@ -110,8 +112,8 @@ class History:
     def write(self, batch: Batch) -> None:
         """Write a batch in one transaction. Older events change nothing, nor do the same again."""
         with self._db.begin() as connection:
-            for table, rows in ((dags, batch.dags), (runs, batch.runs), (tries, batch.tries)):
-                if rows:
+            for table in (dags, runs, rounds, tries):
+                if rows := getattr(batch, table.name.removeprefix("pydag_")):
                     connection.execute(self._upserts[table], rows)
 
     def epoch(self) -> str | None:
@@ -207,6 +209,8 @@ class History:
             if found is None:
                 return None
             newest = {t.task: t for t in self._newest_tries(connection, run_id)}
+            if gone := self._gone(connection, found, newest):
+                newest = {name: t for name, t in newest.items() if name not in gone}
         children: dict[str, int] = {}
         for each in newest.values():
             words = (each.expansions or "").split()
@@ -230,6 +234,15 @@ class History:
             found = connection.execute(query).all()
         return [_summary(row) for row in found]
 
+    def _gone(self, connection: sa.Connection, run: Any, tasks: Collection[str]) -> set[str]:
+        """The tasks of those that the run's DAG has no longer."""
+        hashes = sa.select(rounds.c.dag_hash).where(rounds.c.run_id == run.run_id).distinct()
+        if len(connection.scalars(hashes).all()) < 2:
+            return set()
+        text = connection.scalar(sa.select(dags.c.dag).where(dags.c.hash == run.dag_hash))
+        known = {task["task_id"] for task in json.loads(str(text))["tasks"]}
+        return {t for t in tasks if t not in known and t.rpartition(".")[0] not in known}
+
     def _run(self, connection: sa.Connection, run_id: str) -> Any:
         return connection.execute(sa.select(runs).where(runs.c.run_id == run_id)).one_or_none()
 
@@ -248,7 +261,7 @@ class History:
 
 def _times(row: Any) -> dict[str, Any]:
     names = ("run_id", "dag_id", "state", "submitted_at", "started_at", "ended_at")
-    return {name: getattr(row, name) for name in names}
+    return {**{name: getattr(row, name) for name in names}, **work_of(json.loads(row.head))}
 
 
 def _summary(row: Any) -> RunSummary:

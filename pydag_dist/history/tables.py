@@ -57,6 +57,19 @@ runs = sa.Table(
     sa.Index("pydag_runs_ended", "ended_at"),
 )
 
+# A row for each time that a run was submitted or resumed: with which DAG, from which task if one
+# was named, and which tasks that DAG had changed, separated by spaces.
+rounds = sa.Table(
+    "pydag_rounds",
+    metadata,
+    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("event", sa.BigInteger, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("dag_hash", sa.Text, nullable=False),
+    sa.Column("from_task", sa.Text),
+    sa.Column("changed", sa.Text),
+)
+
 # A row for each try that has ended, that was expanded, or that a resumed run has yet to begin: of
 # a task's rows the one with the newest event is what the task is. `result` is JSON, `skips`
 # are the downstream tasks that a branch did not follow, `expansions` those that expand over its

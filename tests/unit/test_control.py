@@ -182,11 +182,14 @@ def test_cancel_of_a_run_that_succeeded(client, installation, options):
     assert result.stderr == f"Error: run {run.id} had ended before: success\n"
 
 
-def test_resume_says_nothing_and_submits(started, installation):
+def test_resume_says_which_dag_it_uses_and_submits(started, installation):
     run, first = started
     installation.end(first, "failed", error="no such table")
     result = pydag_cli("resume", run.id)
-    assert (result.exit_code, result.output) == (0, "")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == (
+        "with the DAG as it is stored; --with FILE goes on with a corrected one\n"
+    )
     assert run.state == "queued"
 
 

@@ -183,7 +183,8 @@ local KINDS = {
 local HEAD = { dag_id = 'id', processors = 'processors', weight = 'weight', timeout = 'seconds',
                retention = 'retention', params = 'params', logical_date = 'date', hooks = 'flag',
                submitted_at = 'time', started_at = 'time', from = 'id_or_none', reason = 'reason',
-               total = 'count' }
+               total = 'count', dag_hash = 'short', changed = 'ids', marked = 'ids', round_at = 'time',
+               spent = 'count' }
 local HEAD_NEEDED = { 'dag_id', 'processors', 'weight', 'timeout', 'retention', 'params' }
 
 -- Operation -> the kinds and names of its arguments; `each`: those of items, as many as there are;
@@ -194,6 +195,8 @@ SIGNATURES = {
   restore = { { 'id', 'run' }, { 'rows', 'rows' }, aside = 0 },
   restore_run = { { 'id', 'run' }, { 'dag', 'dag' }, { 'flag', 'was_planned' }, head = true, aside = 0 },
   resume = { { 'id', 'run' }, { 'id_or_none', 'from' }, aside = 'broken' },
+  resume_with = { { 'id', 'run' }, { 'id_or_none', 'from' }, { 'short', 'before' }, { 'ids', 'changed' },
+                  { 'dag', 'dag' }, head = true, aside = 'broken' },
   plan_begin = { { 'id', 'run' }, aside = { 'no', 'broken' } },
   plan_refuse = { { 'id', 'run' }, { 'error', 'error' }, aside = 0 },
   plan_chunk = { { 'id', 'run' }, { 'token', 'planner' }, { 'rows', 'rows' }, aside = 0 },

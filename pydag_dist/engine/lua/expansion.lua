@@ -65,15 +65,19 @@ function expand_slice(run, task)
   if record.state ~= 'expanding' or known(run) ~= 'running' then return 1 end
   local x, plan, new = load_expansion(run, task), load_plan(run, task), 0
   local first, last = x.created, math.min(x.created + EXPAND_SLICE, x.total) - 1
+  local before = tonumber(call('HGET', run_key(run, 'out'), 't/' .. task) or 0)
   for i = first, last do
     local child = task .. '.' .. i
     local found = load_record(run, child)   -- of a resumed run
     if found and ENDED[found.state] then
       count_child(x, found.state)
     else
-      if not found then new = new + 1 end
+      if not found then
+        new = new + 1
+        if before > 0 then call('HSET', run_key(run, 'out'), 'b/' .. child, before) end
+      end
       make_ready(run, child, found or new_record({
-        state = 'none', try = 1, last_try = 1 + plan.retries, pushes = 0, rule = 'all_success', upstream = 0,
+        state = 'none', try = 1 + before, last_try = 1 + before + plan.retries, pushes = 0, rule = 'all_success', upstream = 0,
         ok = 0, bad = 0, dead_up = 0, skips = 0 }), plan)
     end
   end

@@ -23,7 +23,7 @@ function OPERATIONS.submit(run, dag, ...)
   if call('EXISTS', run_key(run)) == 1 then return 0 end
   call('HSET', run_key(run), 'submitted_at', text(NOW), ...)
   make_run(run, dag)
-  run_event(run, 'queued')
+  run_event(run, 'queued', 'dag_hash', call('HGET', run_key(run), 'dag_hash') or '')
   return 1
 end
 
@@ -90,26 +90,60 @@ function OPERATIONS.restore_run(run, dag, was_planned, ...)
   return 1
 end
 
--- Submits an ended run again, to go on from what did not succeed, or from one task.
-function OPERATIONS.resume(run, from)
-  local state, why = known(run)
-  if not state then return why end
-  if not ENDED_RUN[state] then return state end
-  if state == 'success' and from == '' then return state end
-  if from ~= '' and call('HEXISTS', run_key(run, 'tasks'), from) == 0 then return 'no task' end
+-- The next round of an ended run begins: it is to be planned again.
+local function go_on(run, from)
   if call('EXISTS', run_key(run, 'tasks')) == 1 then
     call('RENAME', run_key(run, 'tasks'), run_key(run, 'kept'))
   end
   -- What an ended run's tasks had yet to hear, their new plan tells them.
   call('UNLINK', run_key(run, 'work'))
   call('SREM', key('working'), run)
-  call('HDEL', run_key(run), 'ended_at', 'error', 'failures', 'reason', 'scan', 'restored')
+  local head = call('HMGET', run_key(run), 'round_at', 'ended_at', 'changed', 'marked', 'dag_hash')
+  if head[1] then
+    call('HINCRBY', run_key(run), 'spent', text(math.max(0, head[2] - head[1])))
+  end
+  call('HDEL', run_key(run), 'ended_at', 'error', 'failures', 'reason', 'scan', 'restored', 'round_at')
   call('HSET', run_key(run), 'state', 'queued', 'from', from)
   call('PERSIST', run_key(run))
   for _, part in ipairs(RUN_PARTS) do call('PERSIST', run_key(run, part)) end
   submit_to_planners(run)
-  run_event(run, 'queued', 'from', from)
+  run_event(run, 'queued', 'from', from, 'changed', head[3] or '', 'marked', head[4] or '',
+            'dag_hash', head[5] or '')
   return 'ok'
+end
+
+-- Submits an ended run again, to go on from what did not succeed, or from one task.
+function OPERATIONS.resume(run, from)
+  local state, why = known(run)
+  if not state then return why end
+  if not ENDED_RUN[state] then return state end
+  local marked = call('HEXISTS', run_key(run), 'marked') == 1
+  if state == 'success' and from == '' and not marked then return state end
+  if from ~= '' and call('HEXISTS', run_key(run, 'tasks'), from) == 0 then return 'no task' end
+  return go_on(run, from)
+end
+
+-- Likewise with another DAG, whose tasks `changed` are not what they were in the one of the hash
+-- `before`; then names and values of the run's hash.
+function OPERATIONS.resume_with(run, from, before, changed, dag, ...)
+  local state, why = known(run)
+  if not state then return why end
+  if not ENDED_RUN[state] then return state end
+  local head, given = call('HMGET', run_key(run), 'dag_hash', 'dag_id', 'changed'), { ... }
+  if (head[1] or '') ~= before then return 'another' end
+  for i = 1, #given, 2 do
+    if given[i] == 'dag_id' and given[i + 1] ~= head[2] then return 'another dag' end
+  end
+  if call('TTL', run_key(run)) < 0 then   -- else the history has all of it
+    call('XADD', key('history'), '*', 'kind', 'dag', 'run', run, 'dag_id', head[2], 'dag',
+         call('GET', run_key(run, 'dag')))
+  end
+  call('SET', run_key(run, 'dag'), dag)
+  call('HSET', run_key(run), ...)
+  if changed ~= '' then
+    call('HSET', run_key(run), 'changed', head[3] and (head[3] .. ' ' .. changed) or changed)
+  end
+  return go_on(run, from)
 end
 
 -- Makes the caller the run's planner. Returns its token, or what forbids it.
@@ -153,7 +187,7 @@ local PLANNED_ROW = {
   timeout = 'limit', backoff = 'bit', may_fail = 'bit', remote = 'bit', sensor = 'bit', expand = 'bit',
   spec = 'spec', downstream = 'chunks', lists_for = 'names', child = 'boolean', keep = 'boolean',
   again = 'boolean', anew = 'boolean' }
-local FIRST_ROW = { downstream = 'chunks', params = 'pairs' }
+local FIRST_ROW = { downstream = 'chunks', params = 'pairs', gone = 'pairs' }
 
 local function check_plan(run, rows)
   for _, row in ipairs(rows) do
@@ -170,8 +204,9 @@ end
 -- Rows are objects with the fields of a plan and of a new record, and task, downstream (chunks of
 -- ids), spec, lists_for (ids of the tasks that expand over its result), child (it shares another
 -- task's plan), keep (the record stays as it was), again (it does not, as the history has to
--- know) and anew (no success of its tries before counts). The row of task "" has the chunks of those to decide at the start, and params of the
--- run, name and JSON in turn, that specs name; and nothing else.
+-- know) and anew (no success of its tries before counts). The row of task "" has the chunks of those
+-- to decide at the start, params of the run, name and JSON in turn, that specs name, and `gone`, tasks
+-- that the DAG has no longer and their last tries in turn; and nothing else.
 function OPERATIONS.plan_chunk(run, token, rows)
   rows = decoded_rows('plan_chunk', rows)
   if not planner_is(run, token) then return 0 end
@@ -189,6 +224,8 @@ function OPERATIONS.plan_chunk(run, token, rows)
           before = before and unpack_record(before)
           if before and (before.state == 'success' or row.anew) then
             call('HSET', run_key(run, 'out'), 'b/' .. task, before.try)
+          elseif not before and row.try > 1 then   -- it was gone for a while
+            call('HSET', run_key(run, 'out'), 'b/' .. task, row.try - 1)
           end
           note(run, task, record, row.state)
         else
@@ -210,6 +247,8 @@ function OPERATIONS.plan_chunk(run, token, rows)
     for i = 1, #params, 2 do
       call('HSET', run_key(run, 'specs'), '/' .. params[i], params[i + 1])
     end
+    local gone = row.gone or {}
+    for i = 1, #gone, 2 do call('HSET', run_key(run, 'out'), 't/' .. gone[i], gone[i + 1]) end
     for k, ids in ipairs(row.downstream) do
       call('HSET', run_key(run, 'plan'), task .. '/' .. (k - 1), ids)
     end
@@ -240,7 +279,8 @@ function OPERATIONS.plan_commit(run, token, total, ended, failures, queues, chun
   call('HSET', run_key(run), 'state', 'running', 'total', total, 'left', left, 'queues', queues)
   if failures ~= '0' then call('HSET', run_key(run), 'failures', failures) end
   call('HSETNX', run_key(run), 'started_at', text(NOW))
-  call('HDEL', run_key(run), 'planner')
+  call('HSETNX', run_key(run), 'round_at', text(NOW))
+  call('HDEL', run_key(run), 'planner', 'changed', 'marked')
   call('DEL', run_key(run, 'kept'))
   for queue in string.gmatch(queues, '%S+') do call('SADD', key('queues'), queue) end
   count_run(run, 1)

@@ -54,6 +54,7 @@
 --   resume (plan_begin..plan_commit):    what did not succeed, and all downstream of it -> none, next
 --                                        try; after poison and `lost` the same try if all upstream of
 --                                        it is kept, since nobody knows how its job is
+--   resume_with (likewise): what the new DAG has changed, too; what it has no more is gone
 --   restore (likewise):                  what had not ended when Redis lost it -> none, same try
 --
 -- KEYS                            all under the prefix; a run has a constant number of them
@@ -96,9 +97,13 @@
 --   q:@WORKER        list    what is for that worker alone
 --   run:ID           hash    schema, state, dag_id, processors, weight, timeout, times, planner,
 --                            total, left (tasks not ended), failures, error, queues, since/QUEUE,
---                            share/QUEUE ("slot time used, a task's mean"), enqueued/SOURCE; reason and scan while it is cancelling; from if it
---                            was resumed from a task; restored if Redis had lost it
---   run:ID:dag       string  the DAG as it was submitted
+--                            share/QUEUE ("slot time used, a task's mean"), enqueued/SOURCE; reason
+--                            and scan while it is cancelling; from if it was resumed from a task;
+--                            restored if Redis had lost it; dag_hash (SHA-256 of its DAG); changed and
+--                            marked from a resume with another DAG, and from `mark` of an ended run's
+--                            task, until it is planned; round_at, when it was planned, and spent, µs
+--                            of the rounds before that one
+--   run:ID:dag       string  the DAG as it was submitted, or as it was resumed with
 --   run:ID:tasks     hash    task -> record (record.lua)
 --   run:ID:kept      hash    of a resumed or restored run until it is planned: the records as
 --                            they were
@@ -110,7 +115,8 @@
 --                            downstream tasks that a branch skips, "n/task" -> into how many it
 --                            expands, "children" -> into how many all of them do, "x/task" ->
 --                            how far it has (expansion.lua), "d/task" -> its group and handle
---                            since it was deferred last, "b/task" -> the last of its tries whose
+--                            since it was deferred last, "t/task" -> the last try of a task, or of
+--                            its children, that a later DAG of the run did not have, "b/task" -> the last of its tries whose
 --                            success, if any, does not count: it is to run again,
 --                            "w/task" -> who refused it last, and why, "k/task" -> how the
 --                            processes of its try died, those that did

@@ -4,6 +4,7 @@ import json
 
 from pydag_dist.coordinator.planner import DEFAULT_TIMEOUT, Past, plan_of
 from pydag_dist.dag import Dag
+from pydag_dist.dag.resuming import Wish
 
 CALL = {"callable": "steps:run"}
 
@@ -45,7 +46,7 @@ def past(skips=None, from_task="", **states):
         }
         for task_id, state in states.items()
     }
-    return Past(records, skips or {}, from_task)
+    return Past(records, skips or {}, Wish(from_task))
 
 
 def rows(plan):
