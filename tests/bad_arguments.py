@@ -119,6 +119,17 @@ ARGUMENTS: dict[str, list[tuple[str, list[str]]]] = {
         ("process", ["", "a b"]),
     ],
     "claim_polls": [("python", ID), ("g", ["", "a/b"]), ("token", TOKEN), ("w", ["", "a|b"])],
+    "log": [
+        ("running", ID),
+        ("b", ID),
+        ("1", [*INTEGER, "0"]),
+        ("token", ["", "a b", "a/b", "x" * 101]),
+        ("7", INTEGER),
+        ("0", INTEGER),
+        ("0", INTEGER),
+        ("60", [*INTEGER, "0"]),
+        ('[[1, "INFO", "text"]]', ["x" * (2**18 + 1)]),
+    ],
     "tick": [("epoch", TOKEN)],
 }
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from pydag_dist.engine import Held
 from pydag_dist.errors import EngineError
+from workers.capture import log_of_try, quiet_log
 from workers.errors import TaskFailed
-from workers.logs import log_key, task_log
 from workers.operators.base import TaskContext
 from workers.process import engine, settings, until_redis_can, worker_settings
 from workers.templates import rendered
@@ -23,18 +23,21 @@ _LARGE: dict[str, dict[str, Any]] = {}  # the run of the last task -> its large 
 
 
 @contextlib.contextmanager
-def task_context(held: Held, spec: dict[str, Any]) -> Iterator[TaskContext]:
-    """The context of a try, whose log is sent when it ends; its params are not rendered."""
-    redis_client = engine().redis
-    key = log_key(settings().key_prefix, held.run, held.task, held.try_number)
-    with task_log(redis_client, key, settings().retention) as log:
+def task_context(
+    held: Held, spec: dict[str, Any], *, polled: bool = False
+) -> Iterator[TaskContext]:
+    """The context of a try, whose log is sent when it ends; its params are not rendered.
+
+    All that this process writes in here is the log of the try, unless it is `polled` only.
+    """
+    with (quiet_log if polled else log_of_try)(held) as log:
         yield TaskContext(
             run_id=held.run,
             task_id=held.task,
             try_number=held.try_number,
             log=log,
             settings=worker_settings(),
-            redis=redis_client,
+            redis=engine().redis,
             key_prefix=settings().key_prefix,
             **{name: value for name, value in spec.items() if name not in _OF_PARAMS},
         )

@@ -8,6 +8,7 @@ parent and not of its pool has been left behind.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import queue
@@ -22,11 +23,11 @@ import billiard.process
 from celery.concurrency.asynpool import AsynPool
 from kombu.asynchronous import get_event_loop
 
-from pydag_dist.engine import Engine, Held
-from workers import keeper, last_words, orphans
-from workers.logs import Line, log_key, send_missing
+from pydag_dist.engine import Engine, Held, LogPart
+from workers import capture, keeper, last_words, orphans
+from workers.logs import Log, write
 from workers.outcome import Ended
-from workers.process import settings
+from workers.spool import Parser, Spool
 
 log = logging.getLogger(__name__)
 
@@ -78,11 +79,8 @@ class Deaths:
         self._of[pid] = death
         self._sweeping_since = time.monotonic()
         self._told.clear()
-        for key in dict.fromkeys(line[0] for line in words.lines):
-            self._say(key, [line[1:] for line in words.lines if line[0] == key])
-        if words.more and words.lines:
-            now = time.time()
-            self._say(words.lines[-1][0], [(now, "ERROR", line) for line in words.more])
+        if spool := capture.of(pid):
+            self.calls.put((None, _Rest(spool, words.more)))
         if death.held and death.ended:
             self.report(death.held, death.ended)
         self._sweep()
@@ -104,11 +102,9 @@ class Deaths:
 
     def note(self, held: Held, text: str) -> None:
         """Write a line into a try's log."""
-        key = log_key(settings().key_prefix, held.run, held.task, held.try_number)
-        self._say(key, [(time.time(), "ERROR", text)])
-
-    def _say(self, key: str, lines: list[Line]) -> None:
-        self.calls.put((None, partial(_send, key, lines)))
+        lines = json.dumps([[time.time(), "ERROR", text]])
+        part = LogPart(f"note.{time.time_ns()}", 1, 0, 0, lines)
+        self.calls.put((None, partial(write, held=held, part=part)))
 
     def _sweep(self) -> None:
         """End what the dead have left behind; again soon, until it is gone."""
@@ -147,8 +143,35 @@ def _release(held: Held, ended: Ended, engine: Engine) -> None:
     )
 
 
-def _send(key: str, lines: list[Line], engine: Engine) -> None:
-    send_missing(engine.redis, key, settings().retention, lines)
+class _Rest:
+    """The call that sends what a dead process had written and not sent; it may be repeated."""
+
+    def __init__(self, spool: Spool, more: list[str]) -> None:
+        self._spool = spool
+        self._more = more
+        self._log: Log | None = None
+
+    def __call__(self, engine: Engine) -> None:
+        """Send it."""
+        if self._log is None:
+            self._spool.take_over()
+            if (held := self._spool.held()) is not None:
+                self._log = self._read(held, engine)
+            self._spool.close()
+        if self._log is not None:
+            self._log.send_waiting(at_once=True)
+
+    def _read(self, held: Held, engine: Engine) -> Log:
+        parser = Parser(engine.log_end(held.run, held.task, held.try_number, held.token))
+        log = Log(partial(write, engine, held), f"{held.token}.end")
+        while data := self._spool.text(parser.position):
+            for said in parser.feed(data):
+                log.add(said.at, said.level, said.text, said.position)
+        for said in parser.finish():
+            log.add(said.at, said.level, said.text, said.position)
+        for number, text in enumerate(self._more, parser.position + 1):
+            log.add(time.time(), "ERROR", text, number)
+        return log
 
 
 def _how(status: int) -> str:
@@ -168,8 +191,10 @@ class WatchedPool(AsynPool):  # type: ignore[misc]  # Celery has no types
 
     def _create_worker_process(self, i: int) -> Any:
         last_words.prepare()
+        capture.prepare()
         process = super()._create_worker_process(i)
         last_words.made(process.pid)
+        capture.made(process.pid)
         DEATHS.born(process.pid)
         return process
 

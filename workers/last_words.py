@@ -1,7 +1,7 @@
-"""What a process of the pool leaves behind if it dies: lines not sent yet, and how its try ended.
+"""What a process of the pool leaves behind if it dies: how its try ended, and where it crashed.
 
-A file in memory that the parent makes before it forks the process, and reads after its death. A
-line costs one write there; the file is emptied whenever all lines have reached Redis.
+A file in memory that the parent makes before it forks the process, and reads after its death. What
+the process had printed is in its spool.
 """
 
 from __future__ import annotations
@@ -11,11 +11,8 @@ import fcntl
 import json
 import os
 import tempfile
-import threading
 from dataclasses import dataclass, field
 from typing import Any
-
-MAX_BYTES = 4 << 20  # further lines are in the memory of the process only
 
 _file: int | None = None  # of this process; in the parent that of the process forked next
 _files: dict[int, int] = {}  # in the parent: process -> its file
@@ -23,39 +20,10 @@ _files: dict[int, int] = {}  # in the parent: process -> its file
 
 @dataclass
 class LastWords:
-    """Lines as (key of their stream, epoch seconds, level, text), and what else was written."""
+    """What was written."""
 
-    lines: list[tuple[str, float, str, str]] = field(default_factory=list)
     ended: dict[str, Any] = field(default_factory=dict)
     more: list[str] = field(default_factory=list)  # faulthandler's
-
-
-class _Unsent:
-    """Counts the lines that are in the file and not in Redis."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._count = 0
-
-    def add(self, key: str, at: float, level: str, text: str) -> None:
-        if _file is None:
-            return
-        with self._lock:
-            self._count += 1
-            if os.lseek(_file, 0, os.SEEK_END) < MAX_BYTES:
-                _write(["line", key, at, level, text])
-
-    def remove(self, count: int) -> None:
-        if _file is None:
-            return
-        with self._lock:
-            self._count -= count
-            if self._count <= 0:
-                self._count = 0
-                os.ftruncate(_file, 0)
-
-
-unsent = _Unsent()
 
 
 def _write(record: list[Any]) -> None:
@@ -113,8 +81,6 @@ def of(pid: int) -> LastWords:
         except ValueError:
             words.more.append(line)
         else:
-            if kind == "line":
-                words.lines.append(tuple(values))
-            else:
+            if kind == "ended":
                 words.ended = values[0]
     return words

@@ -1,244 +1,259 @@
-"""A task's log: lines go to one capped Redis stream per try, without ever holding up the task."""
+"""A try's log: its lines go to Redis a few times a second, in numbered parts.
+
+The try does not wait for that, until it ends.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import io
+import json
 import logging
-import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import cast
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
 import redis
 
-from workers.last_words import unsent
+from pydag_dist.dag import limits
+from pydag_dist.engine import Engine, Held, LogPart, is_passing
+from workers.process import FAREWELL as WORKERS_FAREWELL
+from workers.process import engine, settings, told_to_end
 
-MAX_LINES = 10_000  # that a stream keeps; the newest win
-MAX_LINE = 16_384  # characters
-_BATCH = 500
 _PAUSE = 0.2  # seconds in which lines gather for one call
-_FAREWELL = 2.0  # seconds that a task's end waits for its last lines
-
-Line = tuple[float, str, str]  # epoch seconds, level, text
-
-
-def log_key(prefix: str, run_id: str, task_id: str, try_number: int) -> str:
-    """The key of the stream of one try; its entries have the fields t, level and line."""
-    return f"{prefix}:log:{run_id}:{task_id}:{try_number}"
+_CALM = 1.0  # the same, for a log that is past its head
+_LOOK = 0.5  # seconds after which a sender looks for what did not wake it
+_FAREWELL = 2.0  # seconds that a try's end waits for a Redis that refuses its last lines
+_TOLD = 64  # bytes of the words that tell of the rest of a line
+_OVERHEAD = 40  # bytes that a line takes beside its text, about
 
 
-@contextlib.contextmanager
-def task_log(client: redis.Redis, key: str, retention: int) -> Iterator[logging.Logger]:
-    """A logger whose lines go to the stream `key`, which lives for `retention` s after the last.
+class Line(NamedTuple):
+    """A line with its numbers: see `LogPart`."""
 
-    If Redis is away, lines wait in memory, and at most two seconds more at the end of the task.
+    line: int
+    byte: int
+    position: int
+    at: float
+    level: str
+    text: str
+
+
+class Log:
+    """The lines of one writer of a try's log, until they are in Redis.
+
+    Beyond the head of a log lines that can't be sent in time make way for newer ones: readers see
+    by the numbers of lines how many. Threads may share it.
     """
-    logger = _TaskLogger(key, lambda lines: _send(client, key, retention, lines))
-    try:
-        yield logger
-    finally:
-        logger.close()
+
+    def __init__(self, send: Callable[[LogPart], str], writer: str) -> None:
+        self._send = send
+        self._writer = writer
+        self._head: deque[Line] = deque()
+        self._tail: deque[Line] = deque()
+        self._tail_bytes = 0
+        self._line = self._byte = 0
+        self._part: tuple[LogPart, int] | None = None  # that is being sent, and its size
+        self._mutex = threading.Lock()
+        self._sending = threading.Lock()
+        self._not_before = 0.0
+
+    @property
+    def is_past_head(self) -> bool:
+        """Whether lines may be left out from now on."""
+        return self._byte + _OVERHEAD * self._line > limits.LOG_HEAD
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it has had no line yet."""
+        return self._line == 0
+
+    def add(self, at: float, level: str, text: str, position: int | None = None) -> None:
+        """Add one line; `position` is where it ends in the writer's output, else its number."""
+        text, size = _shortened(text)
+        with self._mutex:
+            number, start, past = self._line, self._byte, self.is_past_head
+            self._line, self._byte = number + 1, start + size
+            at_end = self._line if position is None else position
+            line = Line(number, start, at_end, at, level, text)
+            if not past:
+                self._head.append(line)
+                return
+            self._tail.append(line)
+            self._tail_bytes += len(text.encode()) + _OVERHEAD
+            while self._tail_bytes > limits.LOG_TAIL:
+                self._tail_bytes -= len(self._tail.popleft().text.encode()) + _OVERHEAD
+
+    def skip(self, lines: int, size: int) -> None:
+        """So many lines are left out here."""
+        with self._mutex:
+            self._line += lines
+            self._byte += size
+
+    def send_waiting(self, *, at_once: bool = False) -> None:
+        """Send what waits; raises what Redis says."""
+        if not at_once and self.is_past_head:
+            if time.monotonic() < self._not_before:
+                return
+            self._not_before = time.monotonic() + _CALM
+        with self._sending:
+            while part := self._part or self._take():
+                self._part = part
+                if self._send(part[0]) == "later":
+                    raise redis.exceptions.OutOfMemoryError("no room for logs now")
+                self._part = None
+
+    def close(self) -> None:
+        """Send the last lines, for as long as Redis is away.
+
+        Of a Redis that refuses them only for two seconds; of one that is away until this worker
+        has to end.
+        """
+        until = time.monotonic() + _FAREWELL
+        while True:
+            try:
+                self.send_waiting(at_once=True)
+            except redis.RedisError as error:
+                is_full = isinstance(error, redis.exceptions.OutOfMemoryError)
+                end = told_to_end()
+                if end and time.monotonic() - end > WORKERS_FAREWELL:
+                    return
+                if (is_full or not is_passing(error)) and time.monotonic() > until:
+                    return
+                time.sleep(_PAUSE)
+            else:
+                return
+
+    def _take(self) -> tuple[LogPart, int] | None:
+        with self._mutex:
+            lines = self._head or self._tail
+            if not lines:
+                return None
+            first = last = lines[0]
+            texts: list[str] = []
+            size = 2
+            while lines and (not texts or lines[0].line == last.line + 1):
+                text = json.dumps([round(lines[0].at, 3), *lines[0][4:]], ensure_ascii=False)
+                size += len(text.encode()) + 1
+                if size > limits.LOG_PART:
+                    break
+                texts.append(text)
+                last = lines.popleft()
+                if lines is self._tail:
+                    self._tail_bytes -= len(last.text.encode()) + _OVERHEAD
+            packed = f"[{','.join(texts)}]"
+            return LogPart(self._writer, last.position, first.line, first.byte, packed), size
 
 
-@contextlib.contextmanager
-def captured_output(logger: logging.Logger) -> Iterator[None]:
-    """Let what is printed become lines of `logger`: stdout as INFO, stderr as WARNING."""
-    out, err = _LineWriter(logger, logging.INFO), _LineWriter(logger, logging.WARNING)
-    before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = out, err
-    try:
-        yield
-    finally:
-        sys.stdout, sys.stderr = before
-        out.finish()
-        err.finish()
+def _shortened(text: str) -> tuple[str, int]:
+    """The line as Redis takes it, and its bytes."""
+    raw = text.encode(errors="backslashreplace")  # halves of characters
+    if len(raw) > limits.LOG_LINE + _TOLD:
+        rest = len(raw) - limits.LOG_LINE
+        kept = raw[: limits.LOG_LINE].decode(errors="ignore")
+        return shortened(kept, rest), len(raw)
+    return raw.decode(), len(raw)
 
 
-class _Sender:
-    """The thread that sends the lines of this process's tasks, a few times a second.
+def shortened(kept: str, rest: int) -> str:
+    """The beginning of a line of which so many bytes are left out."""
+    return f"{kept}… ({rest:,} bytes more)"
 
-    One for all: to start one for each task that writes a line is a seventh of a short task's time.
+
+def log_of(held: Held, writer: str = "") -> Log:
+    """The log of a try for this process; a token is another one in each process that runs it."""
+    return Log(partial(_write, held), writer or held.token)
+
+
+def _write(held: Held, part: LogPart) -> str:
+    return write(engine(), held, part)
+
+
+def write(to: Engine, held: Held, part: LogPart) -> str:
+    """Add a part to the log of a try; answers as `Engine.write_log` does."""
+    return to.write_log(held.run, held.task, held.try_number, part, settings().retention)
+
+
+class Source(Protocol):
+    """What has lines for Redis now and then."""
+
+    def send_waiting(self) -> None:
+        """Send them; may raise what Redis says."""
+
+
+class Sender:
+    """The thread that sends the lines of this process's tries, a few times a second.
+
+    One for all: to start one for each try that writes a line is a seventh of a short task's time.
     """
 
     def __init__(self) -> None:
-        self._handlers: set[RedisStreamHandler] = set()
+        self._sources: set[Source] = set()
         self._mutex = threading.Lock()
-        self._is_needed = threading.Event()
-        self.thread: threading.Thread | None = None
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
 
-    def add(self, handler: RedisStreamHandler) -> None:
+    def add(self, source: Source) -> None:
+        """Send its lines from now on."""
         with self._mutex:
-            self._handlers.add(handler)
-            self._is_needed.set()
-            if self.thread is None or not self.thread.is_alive():  # it does not cross a fork
-                self.thread = threading.Thread(target=self._run, name="task-log", daemon=True)
-                self.thread.start()
+            self._sources.add(source)
+            if self._thread is None or not self._thread.is_alive():  # it does not cross a fork
+                self._thread = threading.Thread(target=self._run, name="task-log", daemon=True)
+                self._thread.start()
 
-    def remove(self, handler: RedisStreamHandler) -> None:
+    def remove(self, source: Source) -> None:
+        """Leave its lines alone from now on."""
         with self._mutex:
-            self._handlers.discard(handler)
-            if not self._handlers:
-                self._is_needed.clear()
+            self._sources.discard(source)
+
+    def wake(self) -> None:
+        """There are lines."""
+        if not self._wake.is_set():
+            self._wake.set()
 
     def _run(self) -> None:
-        while self._is_needed.wait():
-            time.sleep(_PAUSE)
+        while True:
+            if self._wake.wait(_LOOK):
+                self._wake.clear()
+                time.sleep(_PAUSE)
             with self._mutex:
-                handlers = list(self._handlers)
-            for handler in handlers:
-                handler.send_waiting()
+                sources = list(self._sources)
+            for source in sources:
+                try:
+                    source.send_waiting()
+                except (redis.RedisError, OSError):
+                    self._wake.set()  # again
+                except Exception:
+                    logging.getLogger(__name__).exception("lines of a try can't be sent")
 
 
-_SENDER = _Sender()
+SENDER = Sender()
 
 
-def sender() -> threading.Thread | None:
-    """The thread that sends this process's lines, if it was needed yet."""
-    return _SENDER.thread
-
-
-class RedisStreamHandler(logging.Handler):
-    """Hands batches of lines to `send`, from the process's sender and at the end of the task.
-
-    `send` may fail with a `redis.RedisError`: its lines are kept and sent again. Beyond
-    `MAX_LINES` waiting lines the oldest are dropped, and a line says how many.
-    """
-
-    def __init__(self, send: Callable[[list[Line]], None]) -> None:
-        super().__init__()
-        self._send = send
-        self._waiting: deque[Line] = deque()
-        self._dropped = 0
-        self._mutex = threading.Lock()
-        self._sending = threading.Lock()
-        self._is_known = False
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Queue the record's lines; never waits for Redis."""
-        try:
-            text = self.format(record)
-        except Exception:  # noqa: BLE001  a bad log call must not fail the task
-            self.handleError(record)
-            return
-        with self._mutex:
-            for line in map(_shortened, text.splitlines() or [""]):
-                self._waiting.append((record.created, record.levelname, line))
-                unsent.add(record.name, record.created, record.levelname, line)
-            while len(self._waiting) > MAX_LINES:
-                self._waiting.popleft()
-                self._dropped += 1
-                unsent.remove(1)
-            first, self._is_known = not self._is_known, True
-        if first:
-            _SENDER.add(self)
-
-    def close(self) -> None:
-        """Send what waits, for two seconds at most."""
-        _SENDER.remove(self)
-        deadline = time.monotonic() + _FAREWELL
-        while not self.send_waiting() and time.monotonic() < deadline:
-            time.sleep(_PAUSE)
-        super().close()
-
-    def send_waiting(self) -> bool:
-        """Whether nothing waits any more."""
-        if not self._sending.acquire(timeout=_FAREWELL):
-            return False
-        try:
-            return self._send_batches()
-        finally:
-            self._sending.release()
-
-    def _send_batches(self) -> bool:
-        while batch := self._take():
-            try:
-                self._send(batch)
-            except (redis.RedisError, OSError):
-                with self._mutex:
-                    self._waiting.extendleft(reversed(batch))
-                return False
-            unsent.remove(len(batch))
-        return True
-
-    def _take(self) -> list[Line]:
-        with self._mutex:
-            if self._dropped:
-                lost = f"({self._dropped} lines were lost: Redis could not take them in time)"
-                self._waiting.appendleft((time.time(), "WARNING", lost))
-                self._dropped = 0
-            return [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
-
-
-class _TaskLogger(logging.Logger):
+class TaskLogger(logging.Logger):
     """A logger of one try; made directly, since `getLogger` would keep it for ever.
 
-    Its handler with the locks of its thread comes with the first line: most tasks write none.
+    What it takes goes to `add` line by line.
     """
 
-    _first_line = threading.Lock()
-
-    def __init__(self, name: str, send: Callable[[list[Line]], None]) -> None:
-        super().__init__(name, logging.INFO)
-        self._send = send
+    def __init__(self, add: Callable[[float, str, str], Any]) -> None:
+        super().__init__("task", logging.INFO)
+        self._add = add
 
     def callHandlers(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's name
-        with self._first_line:
-            if not self.handlers:
-                self.addHandler(RedisStreamHandler(self._send))
-        super().callHandlers(record)
-
-    def close(self) -> None:
-        for handler in self.handlers:
-            handler.close()
+        """Add the record's lines; never waits for Redis."""
+        for text in lines_of(record):
+            self._add(record.created, record.levelname, text)
 
 
-class _LineWriter(io.TextIOBase):
-    """A text stream whose complete lines go to a logger."""
-
-    def __init__(self, logger: logging.Logger, level: int) -> None:
-        self._logger = logger
-        self._level = level
-        self._partial = ""
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, text: str) -> int:
-        *lines, self._partial = (self._partial + text).split("\n")
-        for line in lines:
-            self._logger.log(self._level, "%s", line)
-        return len(text)
-
-    def finish(self) -> None:
-        if self._partial:
-            self._logger.log(self._level, "%s", self._partial)
-            self._partial = ""
+_FORMAT = logging.Formatter()
 
 
-def _shortened(line: str) -> str:
-    line = line.encode(errors="replace").decode()  # Redis takes no lone surrogates
-    if len(line) <= MAX_LINE:
-        return line
-    return f"{line[:MAX_LINE]}… ({len(line) - MAX_LINE} characters more)"
-
-
-def send_missing(client: redis.Redis, key: str, retention: int, lines: list[Line]) -> None:
-    """Send those lines that the stream does not have."""
-    last = client.xrevrange(key, count=len(lines) + _BATCH)
-    entries = cast("list[tuple[str, dict[str, str]]]", last)
-    known = {(fields["t"], fields["line"]) for _, fields in entries}
-    missing = [one for one in lines if (f"{one[0]:.6f}", one[2]) not in known]
-    for start in range(0, len(missing), _BATCH):
-        _send(client, key, retention, missing[start : start + _BATCH])
-
-
-def _send(client: redis.Redis, key: str, retention: int, lines: list[Line]) -> None:
-    with client.pipeline(transaction=False) as pipe:
-        for at, level, line in lines:
-            fields = {"t": f"{at:.6f}", "level": level, "line": line}
-            pipe.xadd(key, fields, maxlen=MAX_LINES, approximate=True)  # type: ignore[arg-type]
-        pipe.expire(key, retention)
-        pipe.execute()
+def lines_of(record: logging.LogRecord) -> list[str]:
+    """The text of a record, with its traceback if it has one."""
+    try:
+        text = _FORMAT.format(record)
+    except Exception as error:  # noqa: BLE001  a bad log call must not fail the task
+        text = f"{record.msg!r} % {record.args!r}: {type(error).__name__}: {error}"
+    return text.removesuffix("\n").split("\n")

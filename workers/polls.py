@@ -89,7 +89,7 @@ class _Try:
         self.wait = Wait(**json.loads(due.handle))
         self.delay = _SOON
         self._open = ExitStack()
-        self.context = self._open.enter_context(task_context(due.held, due.spec))
+        self.context = self._open.enter_context(task_context(due.held, due.spec, polled=True))
         self.context = _as_it_was(self.context, self.wait)
         self.asked = Asked(self.context, self.wait.handle)
 

@@ -23,7 +23,7 @@ from typing import Any
 from billiard.common import terminate_handler_fired
 from celery.signals import worker_process_init
 
-from workers import keeper, last_words, logs, stopping
+from workers import capture, keeper, last_words, stopping
 from workers.orphans import adopt_orphans, descendants, end_descendants, has_children
 from workers.surroundings import Surroundings
 
@@ -90,7 +90,7 @@ class PoolProcess:
         deadline = time.monotonic() + _THREADS_END
         while True:
             threads = threading.enumerate()
-            known = [one for one in threads if one in self._threads or one is logs.sender()]
+            known = [one for one in threads if one in self._threads]
             if _thread._count() < len(known):  # the main thread isn't counted
                 self._keep_threads()
                 return []
@@ -171,6 +171,7 @@ def begin(**_: Any) -> None:
     if (file := last_words.file()) is not None:
         faulthandler.enable(file, all_threads=False)
     stopping.begin_process()
+    capture.start()
 
 
 def _begin_fork() -> None:

@@ -60,6 +60,12 @@ def leave() -> None:
     _told_to_end[:] = struct.pack("d", time.monotonic())
 
 
+def told_to_end() -> float:
+    """When this worker was told to end, by the monotonic clock; 0 if it was not."""
+    (since,) = struct.unpack("d", _told_to_end)
+    return float(since)
+
+
 def until_redis_can(call: Callable[[], T]) -> T:
     """The answer of an idempotent call, repeated for as long as Redis can't do it.
 
@@ -72,7 +78,7 @@ def until_redis_can(call: Callable[[], T]) -> T:
         except redis.RedisError as error:
             if not (is_passing(error) or is_refusal(error)):
                 raise
-            (since,) = struct.unpack("d", _told_to_end)
+            since = told_to_end()
             if since and time.monotonic() - since > FAREWELL:
                 raise GivenUp(f"this worker ends, and Redis can't be reached: {error}") from error
             log.warning("Redis can't do it now (%s); asking again", error)

@@ -17,7 +17,7 @@ from celery.worker.request import Request, task_ready
 from pydag_dist.dag.operators import is_sensor
 from pydag_dist.engine import Claim, Held, Outcome
 from pydag_dist.engine.messages import EXECUTE, RELEASE
-from workers import cache, earlier, last_words, operators, pool_process
+from workers import cache, capture, earlier, last_words, operators, pool_process
 from workers.context import task_context, with_params
 from workers.deaths import DEATHS
 from workers.errors import HostLacks, TaskFailed
@@ -139,7 +139,8 @@ class Execute(Task):  # type: ignore[misc]  # Celery has no types
         except SystemExit:
             last_words.bequeath({"how": "ended at SIGTERM"})
             raise
-        if (lost or terminate_handler_fired()) and last_words.file() is not None:
+        is_whole = (output := capture.own()) is None or output.is_whole
+        if (lost or not is_whole or terminate_handler_fired()) and last_words.file() is not None:
             _end_process(held, ended)
         if isinstance(ended, Retry | Ignore):
             raise ended  # here: Celery's record of an error takes time for each frame

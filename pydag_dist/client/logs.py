@@ -1,9 +1,10 @@
-"""Reading the log lines of tasks: one capped Redis stream for each try."""
+"""Reading the logs of tasks: a stream of parts for each try, see the engine's log.lua."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from heapq import merge
 from typing import Any
@@ -14,7 +15,7 @@ from pydag_dist.engine import ENDED_TASK_STATES, Engine, RunSnapshot
 from pydag_dist.errors import PydagError
 from pydag_dist.visible import one_line
 
-PAGE = 1000
+PAGE = 100  # parts
 POLL_SECONDS = 0.5
 
 
@@ -47,9 +48,8 @@ class LogReader:
         self._prefix = f"{prefix}:log:{run_id}"
         self._run_id = run_id
         self._task = task
-        # The last entry read of each try, by task and try number; a try that ended and was read
-        # to its end is not asked for again.
-        self._open: dict[tuple[str, int], str] = {}
+        # By task and try number. A try that ended and was read to its end is not asked for again.
+        self._open: dict[tuple[str, int], _Cursor] = {}
         self._done: set[tuple[str, int]] = set()
 
     def read(self, run: RunSnapshot) -> Iterator[LogLine]:
@@ -73,20 +73,39 @@ class LogReader:
 
     def _read_try(self, task: str, number: int) -> Iterator[LogLine]:
         key = f"{self._prefix}:{task}:{number}"
+        cursor = self._open.setdefault((task, number), _Cursor())
         while True:
-            start = self._open.get((task, number), "-")
-            page: Any = self._connection.xrange(key, min=start, count=PAGE)
+            page: Any = self._connection.xrange(key, min=cursor.start, count=PAGE)
             for entry, fields in page:
-                self._open[task, number] = f"({entry}"
-                yield LogLine(
-                    at=float(fields["t"]),
-                    task=task,
-                    try_number=number,
-                    level=fields["level"],
-                    line=fields["line"],
-                )
+                cursor.start = f"({entry}"
+                yield from cursor.lines(task, number, fields)
             if len(page) < PAGE:
                 return
+
+
+@dataclass
+class _Cursor:
+    """How far the log of a try was read."""
+
+    start: str = "-"
+    read: dict[str, tuple[int, int]] = field(default_factory=dict)  # writer -> lines and bytes
+
+    def lines(self, task: str, number: int, fields: dict[str, str]) -> Iterator[LogLine]:
+        """The lines of a part, after one that says what was left out before it."""
+        writer, first, offset = fields["w"], int(fields["n"]), int(fields["o"])
+        lines = [
+            (float(at), str(level), str(text)) for at, level, text in json.loads(fields["lines"])
+        ]
+        known, known_bytes = self.read.get(writer, (0, 0))
+        if first > known:
+            told = (
+                f"({first - known:,} lines of {offset - known_bytes:,} bytes are left out here: of "
+                "a long log its beginning and its end are kept)"
+            )
+            yield LogLine(lines[0][0], task, number, "WARNING", told)
+        self.read[writer] = first + len(lines), offset + sum(len(x[2].encode()) for x in lines)
+        for at, level, text in lines:
+            yield LogLine(at, task, number, level, text)
 
 
 def follow(reader: LogReader, engine: Engine, run_id: str, task: str | None) -> Iterator[LogLine]:

@@ -24,6 +24,13 @@ HANDLE_BYTES: Final = 65_536  # of what is kept of a remote job while its task i
 ERROR: Final = 8_000  # characters of a try's error
 DEPTH: Final = 100  # levels of objects and lists
 
+LOG_LINE: Final = 16_384  # bytes of a line of a log; the rest of a longer one is left out
+LOG_PART: Final = 2**18  # bytes of one piece of a log, as JSON
+LOG_HEAD: Final = 2**20  # bytes that are kept of the beginning of a try's log
+LOG_TAIL: Final = 2**20  # and of its end
+LOGS: Final = 2**28  # bytes of all logs together: beyond them the oldest make way
+LOGS_MEMORY: Final = 0.85  # of Redis's `maxmemory`; beyond it the oldest logs make way
+
 WEIGHT: Final = (0.001, 1000.0)
 TIMEOUT: Final = (0.1, float(YEAR))  # seconds
 DELAY: Final = (0.001, float(YEAR))  # seconds before another try
@@ -54,4 +61,9 @@ LUA: Final = {
     "retention": RETENTION[1],
     "retries": RETRIES,
     "processors": PROCESSORS,
+    "log_part": LOG_PART,
+    "log_head": LOG_HEAD,
+    "log_tail": LOG_TAIL,
+    "logs": LOGS,
+    "logs_memory": LOGS_MEMORY,
 }

@@ -33,6 +33,7 @@ from pydag_dist.engine.values import (
     Deferral,
     Due,
     Held,
+    LogPart,
     LostTask,
     Outcome,
     PlannedTask,
@@ -553,6 +554,38 @@ class Engine:
     def leave(self, worker: str, queues: Iterable[str]) -> None:
         """Takes a worker's slots off the queues at once, instead of when they expire."""
         self.renew(worker, 0, queues)
+
+    def write_log(
+        self,
+        run: str,
+        task: str,
+        try_number: int,
+        part: LogPart,
+        retention: int,
+    ) -> Literal["ok", "known", "later"]:
+        """Adds to the log of a try, which is kept for so many seconds after.
+
+        "known" if that part was added before; "later" if there is no room for it now.
+        """
+        answer: Literal["ok", "known", "later"] = self._call(
+            "log",
+            run,
+            task,
+            try_number,
+            part.writer,
+            part.position,
+            part.line,
+            part.byte,
+            retention,
+            part.lines,
+        )
+        return answer
+
+    def log_end(self, run: str, task: str, try_number: int, writer: str) -> int:
+        """Up to which position a log has what that writer wrote."""
+        state = self.key(f"log:{run}:{task}:{try_number}:state")
+        last, position = self.redis.hmget(state, "writer", "position")
+        return int(position) if last == writer else 0
 
     def tick(self) -> bool:
         """Does what time does; False if another tick ran less than 0.5 s ago."""

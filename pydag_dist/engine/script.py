@@ -25,6 +25,7 @@ PARTS = (
     "plan",
     "lease",
     "poll",
+    "log",
     "tick",
     "aside",
     "dispatch",

@@ -141,6 +141,22 @@ class Due:
 
 
 @dataclass(frozen=True)
+class LogPart:
+    """A piece of a try's log, by a writer that sends its pieces in order.
+
+    `position` is how far the writer has come with it, and grows from part to part. `line` and
+    `byte` number its first line and byte among all that the writer wrote, also what it left out.
+    `lines` is JSON: a list of [epoch seconds, level, text].
+    """
+
+    writer: str
+    position: int
+    line: int
+    byte: int
+    lines: str
+
+
+@dataclass(frozen=True)
 class LostTask:
     """What is known of the newest try of a task that Redis has lost. Times are epoch seconds."""
 

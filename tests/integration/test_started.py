@@ -155,7 +155,7 @@ def test_multiprocessing_works_again_and_again(narrow: Cluster, method: str) -> 
         run = narrow.submit([task("t", "compute", method=method)])
         snapshot = narrow.wait_ended(run)
         assert snapshot.tasks["t"].error is None
-        assert logged(run, "t") == []
+        assert "squaring" in logged(run, "t")  # by those processes
         results.append(snapshot.tasks["t"].result)
     assert [result[:-1] for result in results] == [squares, squares]
     assert results[0][-1] == results[1][-1]  # the same process

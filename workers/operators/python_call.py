@@ -14,7 +14,6 @@ from typing import Any
 from pydag_dist.dag.operators import PythonCall as PythonCallParams
 from workers import coroutines, pool_process
 from workers.errors import HostLacks, TaskFailed
-from workers.logs import captured_output
 from workers.modules import modules
 from workers.operators.base import Operator, TaskContext, parsed_params
 
@@ -32,9 +31,8 @@ class PythonCall(Operator):
         function = resolve(params.callable, context.settings.imports)
         pool_process.own().surroundings.renew()
         call = functools.partial(_called, params.callable, function, params.args, params.kwargs)
-        with captured_output(context.log):
-            # A copy, so that no decimal context or other context variable is there for the next.
-            return contextvars.copy_context().run(call)
+        # A copy, so that no decimal context or other context variable is there for the next.
+        return contextvars.copy_context().run(call)
 
 
 def _called(name: str, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:

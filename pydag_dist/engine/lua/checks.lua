@@ -177,6 +177,9 @@ local KINDS = {
               'of the characters A-Z a-z 0-9 _ . -' },
   ago = { function(v) return v == '' or is_integer(v, 0, 1e12) end, 'µs, or empty' },
   rows = { function(v) return type(v) == 'string' end, 'JSON' },
+  position = { function(v) return is_integer(v, 0, 1e15) end, 'an integer, 0 to 1e15' },
+  log_part = { function(v) return is_text(v, LIMITS.log_part) end,
+               'a text of at most ' .. LIMITS.log_part .. ' bytes' },
 }
 
 -- The fields of a run's hash that come from outside; those without a default must be there.
@@ -222,6 +225,8 @@ SIGNATURES = {
                { 'handle', 'info' }, { 'flag', 'force' } },
   unregister = { { 'member', 'kind' }, { 'worker', 'name' }, { 'process', 'process' } },
   claim_polls = { { 'id', 'queue' }, { 'group', 'group' }, { 'token', 'push' }, { 'worker', 'worker' } },
+  log = { { 'id', 'run' }, { 'id', 'task' }, { 'try', 'try' }, { 'process', 'writer' }, { 'position', 'position' },
+          { 'position', 'line' }, { 'position', 'byte' }, { 'retention', 'retention' }, { 'log_part', 'lines' } },
   tick = { { 'token', 'epoch' } },
 }
 

@@ -93,6 +93,14 @@
 --   webhooks         zset    ended runs whose webhooks are to be called -> due time
 --   clock            hash    the server's time and the steady time of the last tick, and the
 --                            server's run id
+--   log:R:T:N        stream  what try N of task T of run R wrote: parts of `lines` as JSON, each
+--                            with its writer `w`, and the numbers `n` of its first line and `o`
+--                            of its first byte among all that this writer wrote
+--   log:R:T:N:state  hash    writer, position (up to which that writer's output is there, so that a
+--                            part that is sent again is known); bytes; head, head_bytes: of
+--                            the parts that stay when the middle is cut out
+--   logs             hash    "R:T:N" -> bytes of that log; "" -> of all of them, at most LIMITS.logs
+--   logs:expiry      zset    "R:T:N" -> when it is forgotten, in µs by the server's clock
 --   q:QUEUE          list    the queue itself, as kombu knows it
 --   q:@WORKER        list    what is for that worker alone
 --   run:ID           hash    schema, state, dag_id, processors, weight, timeout, times, planner,

@@ -163,6 +163,7 @@ function OPERATIONS.tick(epoch)
   local listed = listed_pushes()
   local pushed = push_lost_messages(listed)
   fire_timers()
+  forget_old_logs()
   for _, run in ipairs(call('SRANDMEMBER', key('working'), 1)) do
     if not guarded(run, OPERATIONS.work, run) then call('SREM', key('working'), run) end
   end

@@ -1,149 +1,222 @@
+"""The log of a try: its parts, what is left out, and a Redis that is away or full."""
+
 from __future__ import annotations
 
+import json
 import logging
-import sys
 import threading
+import time
 
 import fakeredis
 import pytest
 import redis
 
+from pydag_dist.client.logs import LogReader
+from pydag_dist.dag import limits
+from pydag_dist.engine import Engine, Held, LogPart
+from pydag_dist.engine.snapshot import TaskSnapshot
 from tests.support import wait_until
-from workers import logs
-from workers.logs import RedisStreamHandler, captured_output, log_key, task_log
+from workers import capture, logs, process
+from workers.logs import Log, TaskLogger, lines_of, log_of
 
-KEY = log_key("pydag", "run", "task", 1)
+HELD = Held("run", "task", 1, "token")
 
 
 @pytest.fixture
-def client():
-    return fakeredis.FakeRedis(decode_responses=True)
+def engine(monkeypatch):
+    engine = Engine(fakeredis.FakeRedis(decode_responses=True))
+    monkeypatch.setattr(process, "_engine_of", lambda _pid: engine)
+    return engine
 
 
-def logger_of(handler):
-    logger = logging.Logger("test", logging.INFO)  # noqa: LOG001  one per test
-    logger.addHandler(handler)
-    return logger
+class Ended:
+    """A run whose task has ended."""
+
+    def __init__(self, *tasks, tries=1):
+        self.tasks = {
+            name: TaskSnapshot("success", tries, None, None, None, None, None) for name in tasks
+        }
 
 
-def lines(client):
-    return [fields["line"] for _, fields in client.xrange(KEY)]
+def shown(engine, task="task"):
+    reader = LogReader(engine.redis, engine.prefix, "run", task)
+    return [line.line for line in reader.read(Ended(task))]
 
 
-def test_lines_go_to_the_stream_of_the_try(client):
-    with task_log(client, KEY, 60) as log:
+def sent():
+    parts: list[LogPart] = []
+
+    def send(part):
+        parts.append(part)
+        return "ok"
+
+    return parts, send
+
+
+def test_records_become_lines(engine):
+    with capture.quiet_log(HELD) as log:
         log.info("rows: %d", 3)
-        log.warning("one\ntwo")
+        log.warning("one\ntwo\n")
         log.debug("not shown")
-    assert KEY == "pydag:log:run:task:1"
-    entries = [fields for _, fields in client.xrange(KEY)]
-    assert [(e["level"], e["line"]) for e in entries] == [
-        ("INFO", "rows: 3"),
-        ("WARNING", "one"),
-        ("WARNING", "two"),
-    ]
-    assert float(entries[0]["t"]) > 1e9
-    assert 0 < client.ttl(KEY) <= 60
-
-
-def test_a_task_that_logs_nothing_costs_nothing(client):
-    before = threading.active_count()
-    with task_log(client, KEY, 60):
-        assert threading.active_count() == before
-    assert not client.exists(KEY)
-
-
-def test_all_tasks_share_one_thread(client):
-    for _ in range(3):
-        with task_log(client, KEY, 60) as log:
-            log.info("a line")
-    names = [thread.name for thread in threading.enumerate()]
-    assert names.count("task-log") == 1
-
-
-def test_lines_appear_while_the_task_runs(client):
-    with task_log(client, KEY, 60) as log:
-        log.info("begun")
-        wait_until(lambda: lines(client) == ["begun"], "the line in the stream")
-
-
-def test_the_stream_is_capped(client, monkeypatch):
-    monkeypatch.setattr(logs, "MAX_LINES", 50)
-    with task_log(client, KEY, 60) as log:
-        for number in range(300):
-            log.info("%d", number)
-    kept = lines(client)
-    assert len(kept) <= 102  # the cap is approximate: whole nodes of a stream are dropped
-    assert kept[-1] == "299"
-
-
-def test_an_exception_is_logged_with_its_traceback(client):
-    with task_log(client, KEY, 60) as log:
+        log.info("%d", "bad")
         try:
             1 / 0  # noqa: B018
         except ZeroDivisionError:
             log.exception("failed")
-    assert lines(client)[0] == "failed"
-    assert lines(client)[-1] == "ZeroDivisionError: division by zero"
+    lines = shown(engine)
+    assert lines[:3] == ["rows: 3", "one", "two"]
+    assert lines[3].startswith("'%d' % ('bad',): TypeError")
+    assert lines[4] == "failed"
+    assert lines[-1] == "ZeroDivisionError: division by zero"
+    assert 0 < engine.redis.ttl("pydag:log:run:task:1") <= 7 * 86400
 
 
-def test_what_cannot_be_sent_waits_until_redis_is_back():
+def test_lines_appear_while_the_task_runs(engine):
+    with capture.quiet_log(HELD) as log:
+        log.info("begun")
+        wait_until(lambda: shown(engine) == ["begun"], "the line is in the log")
+    names = [thread.name for thread in threading.enumerate()]
+    assert names.count("task-log") == 1
+
+
+def test_a_part_that_is_sent_again_is_there_once(engine):
+    answers = iter([redis.ConnectionError("cut"), None])
+
+    def send(part):
+        logs.write(engine, HELD, part)
+        if error := next(answers, None):
+            raise error
+        return "ok"
+
+    log = Log(send, "w")
+    log.add(1, "INFO", "first")
+    with pytest.raises(redis.ConnectionError):
+        log.send_waiting()
+    log.add(2, "INFO", "second")
+    log.send_waiting()
+    assert shown(engine) == ["first", "second"]
+
+
+def test_the_end_of_a_try_waits_for_a_redis_that_is_away():
     away = threading.Event()
     away.set()
-    sent: list[str] = []
+    parts, keep = sent()
 
-    def send(batch):
+    def send(part):
         if away.is_set():
             raise redis.ConnectionError("gone")
-        sent.extend(line for _, _, line in batch)
+        return keep(part)
 
-    handler = RedisStreamHandler(send)
-    logger = logger_of(handler)
-    for number in range(3):
-        logger.info("%d", number)
-    away.clear()
-    handler.close()
-    assert sent == ["0", "1", "2"]
+    log = Log(send, "w")
+    log.add(1, "INFO", "a line")
+    timer = threading.Timer(0.3, away.clear)
+    timer.start()
+    log.close()
+    assert [part.line for part in parts] == [0]
 
 
-def test_redis_away_for_good_fails_nothing(monkeypatch):
+def test_a_redis_that_has_no_room_fails_nothing(monkeypatch):
     monkeypatch.setattr(logs, "_FAREWELL", 0.1)
-    attempted = threading.Event()
+    log = Log(lambda _: "later", "w")
+    log.add(1, "INFO", "a line")
+    log.close()
 
-    def send(_batch):
-        attempted.set()
+
+def test_a_worker_that_has_to_end_does_not_wait(monkeypatch):
+    monkeypatch.setattr(logs, "told_to_end", lambda: time.monotonic() - 60)
+
+    def send(_):
         raise redis.ConnectionError("gone")
 
-    handler = RedisStreamHandler(send)
-    logger = logger_of(handler)
-    logger.info("lost")
-    handler.close()
-    assert attempted.is_set()
+    log = Log(send, "w")
+    log.add(1, "INFO", "a line")
+    log.close()
 
 
-def test_too_many_waiting_lines_are_dropped_and_counted(client, monkeypatch):
-    monkeypatch.setattr(logs, "MAX_LINES", 10)
-    monkeypatch.setattr(logs._SENDER, "add", lambda _: None)  # nothing is sent before the end
-    with task_log(client, KEY, 60) as log:
-        for number in range(15):
-            log.info("%d", number)
-    assert lines(client)[0].startswith("(5 lines were lost")
-    assert lines(client)[1:] == [str(number) for number in range(5, 15)]
+def test_of_too_much_the_beginning_and_the_end_are_kept_and_the_rest_counted(engine, monkeypatch):
+    monkeypatch.setattr(limits, "LOG_HEAD", 1000)
+    monkeypatch.setattr(limits, "LOG_TAIL", 1000)
+    log = log_of(HELD)
+    for number in range(1000):
+        log.add(1, "INFO", str(number))
+    log.close()
+    lines = shown(engine)
+    told = next(line for line in lines if "left out" in line)
+    at = lines.index(told)
+    first, last = lines[:at], lines[at + 1 :]
+    assert first == [str(n) for n in range(len(first))]
+    assert last == [str(n) for n in range(1000 - len(last), 1000)]
+    size = sum(len(str(n)) for n in range(len(first), 1000 - len(last)))
+    assert told.startswith(f"({1000 - len(first) - len(last):,} lines of {size:,} bytes are left")
+    assert first
+    assert last
 
 
-def test_odd_text_is_no_error(client):
-    with task_log(client, KEY, 60) as log:
-        log.info("\udc80")
+def test_a_long_line_is_cut_and_odd_text_is_no_error(engine):
+    with capture.quiet_log(HELD) as log:
+        log.info("half \udc80")
         log.info("")
-        log.info("x" * 20_000)
-    assert lines(client)[:2] == ["?", ""]
-    assert lines(client)[2].endswith("… (3616 characters more)")
+        log.info("é" * 20_000)
+    lines = shown(engine)
+    assert lines[:2] == ["half \\udc80", ""]
+    assert lines[2] == "é" * 8192 + "… (23,616 bytes more)"
 
 
-def test_printed_lines_are_logged(client):
-    with task_log(client, KEY, 60) as log, captured_output(log):
-        sys.stdout.write("to ")
-        sys.stdout.write("stdout\n")
-        sys.stderr.write("to stderr\n")
-        sys.stdout.write("no newline")
-    assert sorted(lines(client)) == ["no newline", "to stderr", "to stdout"]
+def test_the_text_of_a_record():
+    record = logging.LogRecord("x", logging.INFO, "f", 1, "a\nb", (), None)
+    assert lines_of(record) == ["a", "b"]
+    logger = TaskLogger(lambda *_: None)
+    assert not logger.isEnabledFor(logging.DEBUG)
+
+
+# What the engine's script holds to
+
+
+def part(number, size=60_000, writer="w"):
+    return LogPart(writer, number, number, number, json.dumps([[number, "INFO", "x" * size]]))
+
+
+def write(engine, number, run="run", size=60_000, writer="w"):
+    return engine.write_log(run, "task", 1, part(number, size, writer), 60)
+
+
+def test_no_log_grows_beyond_its_bounds(engine):
+    most = limits.LOG_HEAD + limits.LOG_TAIL
+    for number in range(1, 101):
+        assert write(engine, number) == "ok"
+        assert int(engine.redis.hget("pydag:logs", "")) <= most
+    kept = [int(fields["n"]) for _, fields in engine.redis.xrange("pydag:log:run:task:1")]
+    gap = next(i for i in range(1, len(kept)) if kept[i] != kept[i - 1] + 1)
+    assert kept == [*range(1, gap + 1), *range(101 - (len(kept) - gap), 101)]
+    assert 15 <= gap <= 17
+    assert 15 <= len(kept) - gap <= 17
+    assert write(engine, 100) == "known"
+    assert write(engine, 100, writer="another") == "ok"
+
+
+def test_all_logs_together_make_the_oldest_make_way(engine, monkeypatch):
+    monkeypatch.setitem(limits.LUA, "logs", 1_000_000)
+    from pydag_dist.engine import script
+
+    script.source.cache_clear()
+    small = Engine(engine.redis)
+    for number in range(40):
+        assert write(small, 1, run=f"run{number:02}") == "ok"
+        assert int(engine.redis.hget("pydag:logs", "")) <= 1_000_000
+    script.source.cache_clear()
+    kept = sorted(key for key in engine.redis.scan_iter("pydag:log:*:task:1"))
+    assert kept == [f"pydag:log:run{number}:task:1" for number in range(24, 40)]
+    sizes = engine.redis.hgetall("pydag:logs")
+    total = int(sizes.pop(""))
+    assert total == sum(map(int, sizes.values()))
+    assert len(sizes) == len(kept) == engine.redis.zcard("pydag:logs:expiry")
+
+
+def test_the_ticks_forget_what_is_past_its_time(engine):
+    write(engine, 1, run="old")
+    write(engine, 1, run="new")
+    engine.redis.zadd("pydag:logs:expiry", {"old:task:1": 1})
+    engine._call("tick", "epoch")
+    assert engine.redis.exists("pydag:log:old:task:1", "pydag:log:old:task:1:state") == 0
+    assert engine.redis.exists("pydag:log:new:task:1") == 1
+    assert set(engine.redis.hkeys("pydag:logs")) == {"", "new:task:1"}

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from tests.unit.workers.support import Log, context
+from tests.unit.workers.support import context
 from workers.errors import TaskFailed
 from workers.operators import find
 
@@ -51,12 +51,6 @@ def call(name, *args, imports=("etl_of_test",), log=None, **kwargs):
 def test_a_function_of_an_allowed_module_or_below_it():
     assert call("etl_of_test.jobs:add", 1, b=2) == 3
     assert call("etl_of_test2:add", 1, imports=("etl_of_test2",)) == 2
-
-
-def test_what_is_printed_is_logged():
-    log = Log()
-    call("etl_of_test.jobs:talk", log=log)
-    assert log.lines == ["one", "two"]
 
 
 def test_what_the_function_raises_goes_through():

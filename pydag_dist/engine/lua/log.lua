@@ -1,0 +1,87 @@
+-- What tries write: a stream of parts for each. Of one that grows beyond its bounds the first and the
+-- last parts stay; readers find what was left out by the numbers of lines.
+
+local make_way, forget_old_logs
+
+do
+local OVERHEAD = 200        -- bytes that a part takes beside its lines, about
+local AT_ONCE = 2000        -- logs that one call forgets
+
+local function forget(name)
+  local bytes = tonumber(call('HGET', key('logs'), name) or 0)
+  call('UNLINK', key('log:' .. name), key('log:' .. name .. ':state'))
+  call('ZREM', key('logs:expiry'), name)
+  call('HDEL', key('logs'), name)
+  call('HINCRBY', key('logs'), '', -bytes)
+  return bytes
+end
+
+-- Forgets the oldest logs, but for `spared`, until so many bytes are free; whether they are.
+function make_way(bytes, spared)
+  local from, done = 0, 0
+  while bytes > 0 and done < AT_ONCE do
+    local names = call('ZRANGE', key('logs:expiry'), from, from + 99)
+    if not names[1] then break end
+    for _, name in ipairs(names) do
+      if bytes <= 0 then break end
+      if name == spared then from = from + 1 else bytes = bytes - forget(name) end
+      done = done + 1
+    end
+  end
+  return bytes <= 0
+end
+
+local function written() return tonumber(call('HGET', key('logs'), '') or 0) end
+
+-- Those past their time; and the oldest ones before Redis is so full that it refuses runs.
+function forget_old_logs()
+  local past = call('ZRANGEBYSCORE', key('logs:expiry'), '-inf', text(NOW), 'LIMIT', 0, AT_ONCE)
+  for _, name in ipairs(past) do forget(name) end
+  if written() <= 0 then return end
+  local info = redis.pcall('INFO', 'memory')
+  if type(info) ~= 'string' then return end   -- this user may not
+  local used = tonumber(string.match(info, 'used_memory:(%d+)'))
+  local most = tonumber(string.match(info, 'maxmemory:(%d+)'))
+  if most and most > 0 then make_way(used - LIMITS.logs_memory * most) end
+end
+
+-- Takes parts out of the middle until the log is within its bounds; how many bytes that freed.
+local function cut(name, head, bytes)
+  local freed = 0
+  local rest = call('XRANGE', key('log:' .. name), head == '' and '-' or '(' .. head, '+', 'COUNT', 100)
+  for i = 1, #rest - 1 do   -- never the last
+    if bytes - freed <= LIMITS.log_head + LIMITS.log_tail then break end
+    local fields = rest[i][2]
+    freed = freed + #fields[#fields] + OVERHEAD
+    call('XDEL', key('log:' .. name), rest[i][1])
+  end
+  return freed
+end
+
+-- Adds a part to the log of a try: what `writer` wrote up to `position`, from its line number `line`
+-- and its byte number `byte` on. "ok"; "known" if it is there already; "later" if there is no room.
+function OPERATIONS.log(run, task, try, writer, position, line, byte, retention, lines)
+  local name = run .. ':' .. task .. ':' .. try
+  local stream, state = key('log:' .. name), key('log:' .. name .. ':state')
+  local known = call('HMGET', state, 'writer', 'position', 'bytes', 'head', 'head_bytes')
+  if known[1] == writer and tonumber(position) <= tonumber(known[2]) then return 'known' end
+  local size = #lines + OVERHEAD
+  if written() + size > LIMITS.logs and not make_way(written() + size - LIMITS.logs, name) then
+    return 'later'
+  end
+  local bytes, head, head_bytes = tonumber(known[3] or 0) + size, known[4] or '', tonumber(known[5] or 0)
+  local id = call('XADD', stream, '*', 'w', writer, 'n', line, 'o', byte, 'lines', lines)
+  if bytes == head_bytes + size and head_bytes + size <= LIMITS.log_head then
+    head, head_bytes = id, head_bytes + size
+  end
+  local freed = cut(name, head, bytes)
+  call('HSET', state, 'writer', writer, 'position', position, 'bytes', text(bytes - freed),
+       'head', head, 'head_bytes', text(head_bytes))
+  call('EXPIRE', stream, retention)
+  call('EXPIRE', state, retention)
+  call('ZADD', key('logs:expiry'), text(NOW + retention * 1e6), name)
+  call('HSET', key('logs'), name, text(bytes - freed))
+  call('HINCRBY', key('logs'), '', text(size - freed))
+  return 'ok'
+end
+end
