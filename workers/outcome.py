@@ -13,7 +13,7 @@ from typing import Any
 from pydag_dist.dag import limits
 from pydag_dist.dag.jsontext import HALVES, dotted, faults
 from pydag_dist.engine import Held, Outcome
-from workers import cache, operators, patience
+from workers import cache, operators, patience, tracebacks
 from workers.earlier import until_known
 from workers.errors import HostLacks, RemoteJobLost, RemoteStateUnknown, TaskFailed
 from workers.operators.base import Answer, Done, Handle, TaskContext
@@ -29,13 +29,17 @@ CANCEL_PATIENCE, CANCEL_CALL = 90.0, 60.0
 
 @dataclass(frozen=True)
 class Ended:
-    """How a try ended: the outcome, the result as JSON or "", the error or ""."""
+    """How a try ended: the outcome, the result as JSON or "", the error or "".
+
+    `trace` is the traceback that Flower shows.
+    """
 
     outcome: Outcome
     result: str = ""
     error: str = ""
     skips: tuple[str, ...] = ()
     expand: Mapping[str, int] = field(default_factory=dict)
+    trace: str = ""
 
 
 def report(held: Held, ended: Ended, *, patience_if_unknown: float = UNKNOWN_FOR) -> str:
@@ -84,9 +88,10 @@ def failed(context: TaskContext, error: BaseException) -> Ended:
         # Failing the try would make a new one, and with it a second remote job.
         context.log.warning("%s", error)
         return Ended("dead", error=storable(str(error)))
-    context.log.error("%s", type(error).__name__, exc_info=error)
+    trace = tracebacks.cut(error)
+    context.log.error("%s", trace)
     lines = traceback.format_exception_only(error)
-    return Ended("failed", error=storable("".join(lines).strip()))
+    return Ended("failed", error=storable("".join(lines).strip()), trace=storable(trace))
 
 
 def cancelled(

@@ -104,6 +104,12 @@ class Execute(Task):  # type: ignore[misc]  # Celery has no types
     max_retries = None
     throws = (TaskFailed,)  # logged in one line: the traceback is in the task's own log
 
+    def on_failure(self, exc: Exception, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        """Let Flower show the traceback of the task, without what called it."""
+        del task_id, args, kwargs
+        ended = getattr(self.request, "pydag_ended", None)
+        einfo.traceback = (ended and ended.trace) or str(exc)
+
     def run(self) -> None:
         """Claim the try, execute its operator, and leave the outcome for the chord's hook."""
         request = self.request  # looked up on a stack every time

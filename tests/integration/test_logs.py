@@ -125,6 +125,22 @@ def test_a_process_that_crashes_with_its_own_faulthandler_has_said_its_last_word
     assert len([line for line in lines if "in enables_faulthandler_and_dies" in line]) == 3
 
 
+def test_tracebacks_begin_with_the_authors_frame(cluster: Cluster) -> None:
+    tasks = [task("own", "fails", how=""), task("package", "fails", how="package")]
+    tasks += [task("awaited", "fails_async"), task("missing", "not_there")]
+    run = cluster.submit(tasks)
+    cluster.wait_ended(run)
+    for name in ("own", "package", "awaited"):
+        lines = lines_of(run, name)
+        frames = [line for line in lines if line.startswith("  File ")]
+        assert lines[0] == "Traceback (most recent call last):"
+        assert "tests/writes.py" in frames[0]
+        assert len(frames) == 1 or name == "package"
+        assert lines[-1] == (run.tasks[name].error or "").splitlines()[-1]
+    assert any("pydag_dist" in line for line in lines_of(run, "package"))
+    assert lines_of(run, "missing") == ["module tests.writes has no function not_there"]
+
+
 def test_the_oldest_logs_make_way_before_runs_are_refused(cluster: Cluster) -> None:
     store = cluster.store
     older = int(store.hget(cluster.key("logs"), "") or 0)

@@ -7,12 +7,11 @@ import functools
 import inspect
 import os
 import sys
-import traceback
 from collections.abc import Callable
 from typing import Any
 
 from pydag_dist.dag.operators import PythonCall as PythonCallParams
-from workers import coroutines, pool_process
+from workers import coroutines, pool_process, tracebacks
 from workers.errors import HostLacks, TaskFailed
 from workers.modules import modules
 from workers.operators.base import Operator, TaskContext, parsed_params
@@ -41,12 +40,12 @@ def _called(name: str, function: Callable[..., Any], args: Any, kwargs: Any) -> 
         result = function(*args, **kwargs)
         if result is not None and inspect.iscoroutinefunction(function):
             return coroutines.run(result)
-    except BaseException:
+    except BaseException as error:
         if os.getpid() != process:
-            _end_fork(failed=True)
+            _end_fork(error)
         raise
     if os.getpid() != process:
-        _end_fork(failed=False)
+        _end_fork()
     if result is not None and inspect.isawaitable(result):
         if inspect.iscoroutine(result):
             result.close()
@@ -57,12 +56,12 @@ def _called(name: str, function: Callable[..., Any], args: Any, kwargs: Any) -> 
     return result
 
 
-def _end_fork(failed: bool) -> None:
+def _end_fork(error: BaseException | None = None) -> None:
     """End a process that the function forked, and that came back here beside the worker's own."""
-    if failed:
-        traceback.print_exc()
+    if error is not None:
+        sys.stderr.write(tracebacks.cut(error))
     sys.stdout.flush()
-    os._exit(failed)
+    os._exit(error is not None)
 
 
 def resolve(name: str, imports: tuple[str, ...]) -> Callable[..., Any]:
