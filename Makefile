@@ -5,7 +5,10 @@ VENV := .venv
 # of their folders, which has the longest ones first.
 PARALLEL ?= 3
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+# In a terminal pip shows what it downloads and how far it is; elsewhere, as in CI, it is quiet.
+QUIET := $(shell test -t 2 || echo --quiet)
+PIP := $(BIN)/python -m pip --disable-pip-version-check install $(QUIET) --constraint constraints.txt
+BIG := half a gigabyte to download, a minute or two, once.
 
 .PHONY: help demo up test check format bench chaos clean
 
@@ -54,11 +57,13 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.local: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "Installing pydag_dist with its local services into $(VENV): a minute or two, once."
+	@echo "Installing pydag_dist with its local services into $(VENV): $(BIG)"
 	$(PIP) --editable '.[local]'
+	@du -sh $(VENV)
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "Installing pydag_dist with its development tools into $(VENV): a minute or two, once."
+	@echo "Installing pydag_dist with its development tools into $(VENV): $(BIG)"
 	$(PIP) --editable '.[dev]'
+	@du -sh $(VENV)
 	@touch $@ $(VENV)/.local

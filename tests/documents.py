@@ -22,8 +22,8 @@ PAGES = (
 # What follows ``` -> what tests make of the block. FILE stands for any file's name.
 KINDS = {
     "console": "what follows `$ ` is typed on a fresh `pydag up`; the lines below it are in its "
-    "output, and one that begins with `Error:` says that it fails. RUN is the run that was "
-    "submitted last, DIR an empty directory",
+    "output (… is any text), and one that begins with `Error:` says that it fails. RUN is the run "
+    "that was submitted last, DIR an empty directory",
     "console remote": "typed on other hosts: each command is one that the program has",
     "console docker": "typed where Docker is: services and files are those of docker-compose.yaml",
     "sh google": "typed with a project in Google Cloud: run with stand-ins of gcloud, bq and pydag",

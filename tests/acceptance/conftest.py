@@ -97,23 +97,32 @@ def running_up(home: Path, *options: str, **env: str) -> Iterator[Up]:
         wait_until(lambda: not any(map(is_alive, pids)), f"all of {pids} are gone")
 
 
+def install_operators(directory: Path) -> None:
+    """What pip makes of the documents' package of operators."""
+    [block] = all_blocks("toml pyproject.toml")
+    points = tomllib.loads(block.text)["project"]["entry-points"]["pydag.operators"]
+    lines = [f"{name} = {place}\n" for name, place in points.items()]
+    information = directory / "acme_pydag-1.dist-info"
+    information.mkdir(parents=True)
+    (information / "entry_points.txt").write_text("".join(["[pydag.operators]\n", *lines]))
+    modules = {place.partition(":")[0] for place in points.values()}
+    for block in all_blocks("python FILE"):
+        if block.file.removesuffix(".py") in modules:
+            (directory / block.file).write_text(block.text)
+
+
 @pytest.fixture(scope="session")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """One `pydag up` for tests that only use it, in a directory with the documents' files."""
     directory = tmp_path_factory.mktemp("up")
     for block in all_blocks("python FILE") + all_blocks("json FILE"):
         (directory / block.file).write_text(block.text)
-    for name in ("examples", "Makefile", ".ci", "docker-compose.yaml"):
+    installed = directory / "installed"
+    install_operators(installed)
+    for name in ("examples", "Makefile", ".ci", "pyproject.toml", "constraints.txt"):
         (directory / name).symlink_to(PROJECT / name)
     (directory / ".venv").symlink_to(sys.prefix)
-    # What pip makes of it.
-    (directory / "acme_pydag-1.dist-info").mkdir()
-    [block] = all_blocks("toml pyproject.toml")
-    points = tomllib.loads(block.text)["project"]["entry-points"]["pydag.operators"]
-    lines = [f"{name} = {place}\n" for name, place in points.items()]
-    installed = directory / "acme_pydag-1.dist-info" / "entry_points.txt"
-    installed.write_text("".join(["[pydag.operators]\n", *lines]))
-    with running_up(directory / "home", *UP) as running:
+    with running_up(directory / "home", *UP, PYTHONPATH=str(installed)) as running:
         yield running
 
 
@@ -126,6 +135,6 @@ def terminal(up: Up) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def example_run(up: Up, terminal: dict[str, str]) -> dict:
     """The final status of the example pipeline, submitted from the second terminal."""
-    result = up.run("submit", str(EXAMPLE), "--wait", "--json", **terminal)
+    result = up.run("submit", "examples/pipeline/pipeline.json", "--wait", "--json", **terminal)
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)

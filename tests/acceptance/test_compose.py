@@ -1,12 +1,19 @@
-"""The compose file without Docker: each service's very command, with its very environment."""
+"""The compose file without Docker: each service's very command, with its very environment.
+
+They run from what the Dockerfile copies and installs; dependencies are those of this Python.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import re
+import shlex
+import shutil
 import signal
 import subprocess
+import sys
 import urllib.request
+from pathlib import Path, PurePath
 
 import pytest
 import redis
@@ -14,9 +21,10 @@ from ruamel.yaml import YAML
 
 from pydag_dist import Client, Dag
 from pydag_dist.local.redis_server import valkey_binary
-from tests.acceptance.conftest import PLAIN, PROJECT, PYDAG
+from tests.acceptance.conftest import PLAIN, PROJECT
 from tests.support import free_port, wait_until
 
+DOCKERFILE = (PROJECT / "compose" / "Dockerfile").read_text()
 SECRET = {"PYDAG_REDIS_PASSWORD": "s3cret"}
 
 
@@ -38,8 +46,27 @@ def interpolated(value):
     return value
 
 
+@pytest.fixture(scope="module")
+def image(tmp_path_factory):
+    """The directory of a package that was installed from nothing but what the Dockerfile copies."""
+    context, place = tmp_path_factory.mktemp("context"), tmp_path_factory.mktemp("image")
+    ignored = (PROJECT / ".dockerignore").read_text().split()
+    for line in re.findall(r"^COPY (.*)$", DOCKERFILE, re.MULTILINE):
+        *sources, target = line.split()
+        for source in sources:
+            assert not any(PurePath(source).match(pattern) for pattern in ignored)
+            if (PROJECT / source).is_dir():
+                shutil.copytree(PROJECT / source, context / target)
+            else:
+                shutil.copy(PROJECT / source, context / target)
+    [options] = re.findall(r"^RUN pip install (.*)$", DOCKERFILE, re.MULTILINE)
+    pip = [sys.executable, "-m", "pip", "install", *shlex.split(options)]
+    subprocess.run([*pip, "--quiet", "--no-deps", "--target", place], cwd=context, check=True)
+    return place
+
+
 @pytest.fixture
-def start(tmp_path):
+def start(tmp_path, image):
     """Starts services as processes; ends them in the reverse order, as compose does."""
     with contextlib.ExitStack() as stack:
 
@@ -50,7 +77,11 @@ def start(tmp_path):
         def start(name, command, environment):
             log = stack.enter_context((tmp_path / f"{name}.log").open("wb"))
             process = subprocess.Popen(
-                command, env={**PLAIN, **environment}, cwd=tmp_path, stdout=log, stderr=log
+                command,
+                env={**PLAIN, "PYTHONPATH": str(image), **environment},
+                cwd=tmp_path,
+                stdout=log,
+                stderr=log,
             )
             stack.callback(ended, process)
 
@@ -70,7 +101,7 @@ def pings(connection):
 
 
 @pytest.mark.timeout(180)
-def test_the_services_run_a_dag(services, start, tmp_path):
+def test_the_services_run_a_dag(services, image, start, tmp_path):
     redis_port, flower_port = free_port(), free_port()
 
     def here(value):
@@ -97,7 +128,7 @@ def test_the_services_run_a_dag(services, start, tmp_path):
         options = [str(flower_port) if option == "5555" else option for option in options]
         environment = {key: here(each) for key, each in services[name]["environment"].items()}
         environment["PYDAG_HOME"] = str(tmp_path / "home")  # the image has a home of its own
-        start(name, [PYDAG, *options], environment | given.get(name, {}))
+        start(name, [image / "bin" / "pydag", *options], environment | given.get(name, {}))
 
     with Dag("means") as dag:
         params = {"callable": "statistics:mean", "args": [[1, 2, 6]]}
@@ -109,10 +140,26 @@ def test_the_services_run_a_dag(services, start, tmp_path):
     wait_until(lambda: answers(f"http://127.0.0.1:{flower_port}/healthcheck"), "Flower answers")
 
 
+def test_the_image_has_the_example_and_its_command(image):
+    code = "from pydag_dist.local.seed import example_dir; print(example_dir())"
+    environment = {**PLAIN, "PYTHONPATH": str(image)}
+    example, told = (
+        subprocess.run(
+            command, env=environment, cwd="/", capture_output=True, text=True, check=True
+        ).stdout
+        for command in ([sys.executable, "-c", code], [image / "bin" / "pydag", "--help"])
+    )
+    assert Path(example.strip()) == image / "pydag_dist" / "local" / "example"
+    assert (Path(example.strip()) / "pipeline.json").is_file()
+    assert "pydag demo" in told
+
+
 def test_every_part_but_valkey_is_one_image(services):
     images = {name: service["image"] for name, service in services.items()}
     assert images.pop("redis").startswith("valkey/valkey:")
     assert set(images.values()) == {"pydag-dist"}
+    builds = [service["build"] for service in services.values() if "build" in service]
+    assert builds == [{"context": ".", "dockerfile": "compose/Dockerfile"}] * 3
 
 
 def test_workers_can_be_scaled(services):

@@ -20,6 +20,7 @@ from pydag_dist.history.batch import entry_id
 from pydag_dist.history.database import connect
 from pydag_dist.history.tables import dags, meta
 from pydag_dist.settings import Settings
+from tests.documents import all_blocks
 from tests.postgres_server import PostgresServer
 
 HEAD = {
@@ -419,3 +420,29 @@ def test_a_url_that_postgresql_would_refuse_is_told_before_it_is_asked(end: str)
         connect(f"postgresql://u:S3CRET@{end}")
     assert str(caught.value).startswith("PYDAG_DATABASE_URL: ")
     assert "S3CRET" not in str(caught.value)
+
+
+def test_the_statements_of_the_documents_work(history: History, url: str) -> None:
+    year = 366 * 86_400_000_000
+    for number, run_id in enumerate(("old", "new")):
+        at = {"at": str(number * year)}
+        head = {**HEAD, "dag_id": "sales", "submitted_at": at["at"]}
+        times = {"started_at": "1000000", "ended_at": "3000000"}
+        entries = [
+            (f"{number + 1}-0", run(f"{number + 1}-0", "queued", run_id)[1] | at),
+            task(f"{number + 1}-1", "load", 1, "success", run_id, **times),
+            (f"{number + 1}-2", run(f"{number + 1}-2", "success", run_id)[1] | at),
+        ]
+        write(history, *entries, head=head, runs=(run_id,))
+    found = []
+    engine = connect(url)
+    with engine.begin() as connection:
+        for block in all_blocks("sql"):
+            for statement in filter(str.strip, block.text.split(";\n")):
+                result = connection.exec_driver_sql(statement)
+                found += result.all() if result.returns_rows else []
+        tries = connection.exec_driver_sql("SELECT run_id FROM pydag_tries").all()
+    engine.dispose()
+    assert found == [("load", 2, 2.0)]
+    assert tries == [("new",)]
+    assert [one.run_id for one in history.runs()] == ["new"]

@@ -12,7 +12,7 @@ from google.cloud.storage import Bucket
 from pydag_dist import Dag
 from tests.cluster import ROOT, Cluster
 from tests.local_bigquery import LocalBigQuery
-from tests.local_google import LocalDataproc, cloud_storage, storage_client
+from tests.local_google import cloud_storage, storage_client
 from tests.support import wait_until
 
 EXAMPLES = ROOT / "examples"
@@ -45,48 +45,6 @@ def run(cluster: Cluster, file: str, *queues: str) -> dict[str, Any]:
     assert snapshot.state == "success"
     cluster.assert_nothing_left([submitted])
     return {name: one.result for name, one in snapshot.tasks.items()}
-
-
-def test_the_files_of_a_day(cluster: Cluster, bucket: Bucket, warehouse: Any) -> None:
-    for name, text in (("a", "s1,1.5\ns2,2\n"), ("b", "s1,3\n"), ("c", "s3,4\n")):
-        bucket.blob(f"inbox/{DAY}/{name}.csv").upload_from_string(text, content_type="text/csv")
-    results = run(cluster, "files/inbox.json", "gcs", "bigquery")
-    assert results["arrived"]["count"] == 3
-    assert results["whole"]["sources"] == 3
-    assert results["load"]["rows"] == 4
-    assert results["empty"] == {"deleted": 3, "missing": 0}
-    assert [blob.name for blob in bucket.list_blobs()] == [
-        *(f"kept/{DAY}/{name}.csv" for name in "abc"),
-        f"whole/{DAY}.csv",
-    ]
-    client, _ = warehouse
-    rows = client.query_and_wait("SELECT sensor, SUM(value) FROM datasettest.readings GROUP BY 1")
-    assert sorted(tuple(row) for row in rows) == [("s1", 4.5), ("s2", 2.0), ("s3", 4.0)]
-
-
-def test_spark_without_a_cluster(
-    cluster: Cluster,
-    bucket: Bucket,
-    warehouse: Any,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    client, bigquery_url = warehouse
-    bucket.blob("jobs/totals.py").upload_from_filename(str(EXAMPLES / "batch" / "totals.py"))
-    for name, text in (("a", "shop,amount\nn,1\ns,2\n"), ("b", "shop,amount\nn,10\n")):
-        bucket.blob(f"sales/{DAY}/{name}.csv").upload_from_string(text)
-    gcs_url = bucket.client._connection.API_BASE_URL
-    service = LocalDataproc(tmp_path, gcs_url, bigquery_url=bigquery_url, with_spark=True)
-    try:
-        service.start()
-        monkeypatch.setenv("DATAPROC_EMULATOR_HOST", service.address)
-        results = run(cluster, "batch/totals.json", "dataproc", "bigquery")
-    finally:
-        service.close()
-    assert results["load"]["rows"] == 2
-    assert [line["id"] for line in service.journal()] == [results["sum"]["batch_id"]]
-    rows = client.query_and_wait("SELECT shop, amount FROM datasettest.totals")
-    assert sorted(tuple(row) for row in rows) == [("n", 11), ("s", 2)]
 
 
 def test_checks_and_one_that_may_fail(cluster: Cluster, warehouse: Any) -> None:

@@ -8,12 +8,9 @@ from typing import Any
 
 import pytest
 
-from pydag_dist import Dag
-from tests.cluster import ROOT, Cluster
+from tests.cluster import Cluster
 from tests.local_bigquery import PROJECT, LocalBigQuery
 from tests.support import wait_until
-
-EXAMPLE = ROOT / "examples" / "warehouse" / "orders.json"
 
 
 @pytest.fixture
@@ -25,29 +22,6 @@ def bigquery(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         cluster.coordinator()
         cluster.worker("w1", slots=2, queues=["bigquery"])
         yield service
-
-
-def test_the_example_ends_as_it_should_again_and_again(
-    cluster: Cluster, bigquery: LocalBigQuery
-) -> None:
-    (bigquery.gcs_root / "project-pydag").mkdir()
-    client = bigquery.client()
-    client.create_dataset("datasettest")
-    for count in (1, 2):
-        run = cluster.client.submit(Dag.load(EXAMPLE), {"day": f"2026-01-0{count}"})
-        snapshot = cluster.wait_ended(run)
-        assert {name: task.state for name, task in snapshot.tasks.items()} == dict.fromkeys(
-            ("orders", "wait_for_day", "enough", "sound", "extract", "load"), "success"
-        )
-        tasks = snapshot.tasks
-        assert tasks["wait_for_day"].result["partition"] == f"2026010{count}"
-        assert (tasks["enough"].result["row"], tasks["load"].result["rows"]) == (
-            {"row_count": 1000},
-            1000,
-        )
-        assert client.get_table("datasettest.orders").num_rows == 1000
-        assert client.get_table("datasettest.orders_history").num_rows == 1000 * count
-        cluster.assert_nothing_left([run])
 
 
 def test_a_budget_stops_a_run(cluster: Cluster, bigquery: LocalBigQuery) -> None:
