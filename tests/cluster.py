@@ -23,6 +23,7 @@ from pydag_dist.engine.situation import steady_time
 from pydag_dist.engine.snapshot import parse_record
 from pydag_dist.history import History
 from pydag_dist.local.process import Child
+from tests import warm
 from tests.callables import Journal, Line
 from tests.support import is_alive, wait_until
 from workers import keeper
@@ -39,6 +40,13 @@ class Part(Child):
 
     started_at = 0.0  # epoch seconds
     steady_at = 0  # when it started, in µs of the engine's steady time
+
+    def start(self) -> None:
+        """Start it, from a process that has imported what it will import if that can be."""
+        if warm.can_fork(self._command, self._env):
+            self._process = warm.start(self._command, self._env, self.log)
+        else:
+            super().start()
 
     def text(self) -> str:
         """What it has written until now."""

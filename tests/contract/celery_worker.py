@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import subprocess
 import sys
 import uuid
 from pathlib import Path
@@ -17,6 +16,7 @@ import redis
 from celery import Celery, signature
 from kombu import Connection, Queue
 
+from tests import warm
 from tests.support import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -41,19 +41,8 @@ class Worker:
         command = [sys.executable, "-m", "celery", "-A", "tests.contract.celery_app", "worker"]
         command += ["-n", self.name, "-c", str(concurrency), "-Q", queues, "-l", "INFO"]
         command += ["--without-gossip", "--without-mingle", *options]
-        with log.open("wb") as output:
-            self.process = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                env={
-                    **os.environ,
-                    "CONTRACT_REDIS_URL": url,
-                    "CONTRACT_KEYPREFIX": keyprefix,
-                },
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
+        env = {**os.environ, "CONTRACT_REDIS_URL": url, "CONTRACT_KEYPREFIX": keyprefix}
+        self.process = warm.start(command, env, log, cwd=ROOT)
 
     def wait_ready(self) -> Self:
         wait_until(
