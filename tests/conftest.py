@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import redis
@@ -13,6 +16,27 @@ from tests.redis_server import RedisServer, server_binary
 # An example that takes long on a busy machine isn't wrong.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+# A test of the acceptance tests that shares a `pydag up` with others.
+SHARES_UP = re.compile(r"^def test_\w+\([^)]*\b(up|terminal|example_run)\b", re.MULTILINE)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """For `--dist loadfile`: the files that share a `pydag up` count as one."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            acceptance = file.startswith("tests/acceptance/")
+            return "pydag up" if acceptance and SHARES_UP.search(_text(file)) else file
+
+    @functools.cache
+    def _text(file: str) -> str:
+        return (config.rootpath / file).read_text()
+
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

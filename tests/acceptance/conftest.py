@@ -25,6 +25,16 @@ PYDAG = str(Path(sys.executable).with_name("pydag"))
 # What a terminal of the user has; nothing of this process's installation.
 PLAIN = {name: value for name, value in os.environ.items() if not name.startswith("PYDAG_")}
 START_SECONDS = 120.0
+PARTS = {
+    "Redis",
+    "Cloud Storage",
+    "BigQuery",
+    "Dataproc",
+    "coordinator",
+    "worker-1",
+    "worker-2",
+    "Flower",
+}
 UP = ("--import", "etl")  # as README says
 
 
@@ -81,7 +91,7 @@ class Up:
     def stop(self, how: signal.Signals = signal.SIGINT) -> int:
         if self.process.poll() is None:
             self.process.send_signal(how)
-        return self.process.wait(60)
+        return self.process.wait(120)
 
 
 @contextlib.contextmanager
@@ -111,7 +121,7 @@ def install_operators(directory: Path) -> None:
             (directory / block.file).write_text(block.text)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """One `pydag up` for tests that only use it, in a directory with the documents' files."""
     directory = tmp_path_factory.mktemp("up")
@@ -126,13 +136,13 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def terminal(up: Up) -> dict[str, str]:
     """The environment of a second terminal after `eval "$(pydag env)"`."""
     return up.exports()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def example_run(up: Up, terminal: dict[str, str]) -> dict:
     """The final status of the example pipeline, submitted from the second terminal."""
     result = up.run("submit", "examples/pipeline/pipeline.json", "--wait", "--json", **terminal)
