@@ -14,8 +14,19 @@ from tests.dies_at import MOMENTS
 from tests.dies_in_google import AFTER_A_CALL
 from tests.local_google import REGION, SCOPE, LocalDataproc, cloud_storage, storage_client
 
-NAP = "import time\nprint('begun', flush=True)\ntime.sleep(2)\nprint('over')\n"
 TASKS = ("startup", "job", "batch", "delete")
+
+
+def seconds(moment: str) -> float:
+    """What each takes: so long that it is met while it waits, if it is to be killed then."""
+    return 6.0 if moment == "while it waits" else 1.5
+
+
+def nap(moment: str) -> str:
+    """A job's script."""
+    return (
+        f"import time\nprint('begun', flush=True)\ntime.sleep({seconds(moment)})\nprint('over')\n"
+    )
 
 
 @pytest.fixture
@@ -25,8 +36,8 @@ def gcs_url(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def dataproc(tmp_path: Path, gcs_url: str) -> Iterator[LocalDataproc]:
-    service = LocalDataproc(tmp_path, gcs_url, delay=1.5).start()
+def dataproc(tmp_path: Path, gcs_url: str, moment: str) -> Iterator[LocalDataproc]:
+    service = LocalDataproc(tmp_path, gcs_url, delay=seconds(moment)).start()
     yield service
     service.close()
 
@@ -55,7 +66,7 @@ def task(task_id: str, operator: str, *after: str, **params: Any) -> dict[str, A
 def test_each_cluster_job_and_batch_is_there_once(
     cluster: Cluster, dataproc: LocalDataproc, gcs_url: str, moment: str
 ) -> None:
-    script = dataproc.upload("nap.py", NAP)
+    script = dataproc.upload("nap.py", nap(moment))
     place = {"region": REGION, "cluster_name": "etl"}
     cluster.coordinator()
     worker(

@@ -16,7 +16,7 @@ from pydag_dist.engine import RunSnapshot
 from tests.cluster import Cluster
 from tests.dies_at import MOMENTS
 from tests.dies_in_google import AFTER_A_CALL
-from tests.integration.test_killed_dataproc import NAP, task
+from tests.integration.test_killed_dataproc import nap, seconds, task
 from tests.integration.test_killed_jobs import EXTRACT, LOAD, PEOPLE, QUERY, jobs, rows
 from tests.local_bigquery import PROJECT, LocalBigQuery
 from tests.local_google import REGION, SCOPE, LocalDataproc, cloud_storage, storage_client
@@ -131,9 +131,9 @@ def test_dataproc_has_each_cluster_job_and_batch_once(
     mortal: Mortal, tmp_path: Path, moment: str
 ) -> None:
     with cloud_storage(tmp_path) as url:
-        dataproc = LocalDataproc(tmp_path, url, delay=1.5).start()
+        dataproc = LocalDataproc(tmp_path, url, delay=seconds(moment)).start()
         try:
-            script = dataproc.upload("nap.py", NAP)
+            script = dataproc.upload("nap.py", nap(moment))
             place = {"region": REGION, "cluster_name": "etl"}
             job = {**place, "main_python_file_uri": script}
             snapshot = mortal.run(
