@@ -1,4 +1,4 @@
-"""A fan-out and a fan-in of 20,000 tasks through the engine alone, on a real server.
+"""A fan-out and a fan-in of 8,000 tasks through the engine alone, on a real server.
 
 More than 2,000 transitions are no longer one script: who began goes on, else a tick does.
 """
@@ -17,7 +17,7 @@ from pydag_dist.engine import CHUNK, Held
 from tests.engine_bench import Bench as ByHand
 from tests.engine_bench import task
 
-BIG = 20_000
+BIG = 8_000
 SLICE = 2_000
 SLOTS = 200
 RUN = "r"
