@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 # Files of tests that run at a time: most of them wait for processes that they started. In the order
 # of their folders, which has the longest ones first.
-PARALLEL ?= 3
+PARALLEL ?= 4
 BIN := $(VENV)/bin
 # In a terminal pip shows what it downloads and how far it is; elsewhere, as in CI, it is quiet.
 QUIET := $(shell test -t 2 || echo --quiet)
