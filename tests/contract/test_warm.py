@@ -1,0 +1,88 @@
+"""What tests fork is as Python would have started it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import warm
+from tests.support import wait_until
+
+LOOK = """
+import json, os, signal, sys, threading
+print(json.dumps({
+    "name": [__name__, __spec__.name, sys.modules["__main__"].__spec__.name],
+    "arguments": sys.argv,
+    "path": sys.path,
+    "directory": os.getcwd(),
+    "environment": {name: os.environ.get(name) for name in ("PYTHONPATH", "GIVEN", "HOME")},
+    "files": [os.readlink(f"/proc/self/fd/{n}") for n in (0, 1, 2)],
+    "others": sorted(set(os.listdir("/proc/self/fd")) - {"0", "1", "2", "3"}),
+    "signals": [str(signal.getsignal(s)) for s in (1, 2, 10, 13, 15, 17)],
+    "mask": len(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
+    "threads": len(os.listdir("/proc/self/task")),
+    "log level": __import__("logging").getLogger().level,
+}))
+sys.exit(3)
+"""
+WAIT = "import time\nprint('begun', flush=True)\ntime.sleep(600)\n"
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    for name, text in (("look", LOOK), ("wait", WAIT)):
+        (tmp_path / f"{name}_{os.getpid()}.py").write_text(text)
+    return {**os.environ, "PYTHONPATH": str(tmp_path), "GIVEN": "1"}
+
+
+def command(name: str, *flags: str) -> list[str]:
+    return [sys.executable, *flags, "-m", f"{name}_{os.getpid()}", "one", "--two"]
+
+
+@pytest.mark.parametrize("flags", [(), ("-P",)])
+def test_a_module_sees_and_answers_the_same(
+    tmp_path: Path, env: dict[str, str], flags: tuple[str, ...]
+) -> None:
+    log, look = tmp_path / "log", command("look", *flags)
+    assert warm.can_fork(look, env)
+    forked = warm.start(look, env, log, cwd=tmp_path)
+    assert os.getpgid(forked.pid) == forked.pid
+    assert forked.wait(60) == forked.poll() == 3
+    seen = json.loads(log.read_text())
+    with log.open("w") as out:
+        cold = subprocess.run(
+            look,
+            env=env,
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            check=False,
+        )
+    assert cold.returncode == 3
+    assert seen == json.loads(log.read_text())
+
+
+def test_its_end_is_told_by_signals_and_time(tmp_path: Path, env: dict[str, str]) -> None:
+    log = tmp_path / "log"
+    forked = warm.start(command("wait"), env, log)
+    wait_until(lambda: log.read_text() == "begun\n", "it runs")
+    assert forked.poll() is None
+    with pytest.raises(subprocess.TimeoutExpired):
+        forked.wait(0.01)
+    forked.terminate()
+    assert forked.wait(60) == -signal.SIGTERM
+    forked.kill()  # nobody is there any more
+
+
+def test_what_python_reads_at_its_start_is_started_by_itself(env: dict[str, str]) -> None:
+    for name, value in (("PYTHONHASHSEED", "0"), ("LD_PRELOAD", ""), ("PYDAG_TEST_COLD", "1")):
+        assert not warm.can_fork(command("look"), env | {name: value})
+    assert not warm.can_fork([sys.executable, "-c", "pass"], env)
+    assert not warm.can_fork(["/bin/true", "-m", "look"], env)
