@@ -6,6 +6,7 @@ PydagError
 ├── InvalidSettings     a setting is missing or wrong
 ├── EngineError
 │   ├── UnknownRun      no such run in Redis
+│   ├── AmbiguousRun    several runs have ids that begin as the name that was given
 │   ├── SchemaMismatch  the run was written by another version's engine
 │   └── UnsafeRedis     the Redis server could lose the engine's keys
 ├── RedisAway           no Redis could be reached in time
@@ -18,8 +19,10 @@ PydagError
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 
 class PydagError(Exception):
@@ -63,6 +66,18 @@ class EngineError(PydagError):
 
 class UnknownRun(EngineError):
     """No run of that id is in Redis: never submitted, or past its retention."""
+
+
+class AmbiguousRun(EngineError):
+    """A name means several runs; `candidates` are their ids, in lexical order."""
+
+    def __init__(self, name: str, candidates: Sequence[str], *, more: bool = False) -> None:
+        self.name, self.candidates, self.more = name, list(candidates), more
+        listed = "".join(f"\n  {run_id}" for run_id in candidates) + ("\n  …" if more else "")
+        super().__init__(f"{name} is the beginning of several runs' ids:{listed}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), more=self.more), (self.name, self.candidates)
 
 
 class SchemaMismatch(EngineError):

@@ -276,7 +276,11 @@ class EngineMachine(RuleBasedStateMachine):
     def restore_run(self, run: str, head: dict[str, str], state: str) -> None:
         names = ["dag_id", "processors", "weight", "timeout", "retention", "params"]
         names += ["submitted_at", "logical_date", "hooks"]
-        names += [name for name in ("from", "started_at", "total") if name in head]
+        names += [
+            name
+            for name in ("from", "started_at", "total", "rounds", "round_at", "spent")
+            if name in head
+        ]
         if state == "cancelling":
             names.append("reason")
         kept = {name: head[name] for name in names}
@@ -569,6 +573,14 @@ class EngineMachine(RuleBasedStateMachine):
                 counted = (record["deaths"], record["losses"], record["needs"])
                 needs = "+".join(sorted(task.needs))
                 assert counted == (str(task.deaths), str(task.losses), needs), (run_id, name)
+
+    @invariant()
+    def same_runs(self) -> None:
+        assert sorted(self.client.zrange("p:runs", 0, -1)) == sorted(self.dags)
+        assert self.client.zrange("p:names", 0, -1) == sorted(self.dags)
+        for run_id, run in self.reference.runs.items():
+            head = self.client.hgetall(f"p:run:{run_id}")
+            assert int(head.get("rounds", 1)) == run.rounds
 
     @invariant()
     def same_queues(self) -> None:

@@ -153,6 +153,7 @@ class RefRun:
     reason: str = ""
     from_task: str = ""
     restored: bool = False
+    rounds: int = 1
     counts: dict[str, int] = field(default_factory=dict)  # expanded task -> items of its list
     since: dict[str, int] = field(default_factory=dict)
     used: dict[str, int] = field(default_factory=dict)  # queue -> slot time, 1 for each task
@@ -633,6 +634,7 @@ class ReferenceEngine:
         if from_task and not run.planned:
             return False
         run.state, run.reason, run.from_task = "queued", "", from_task
+        run.rounds += 1
         return True
 
     # Time

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import secrets
+import socket
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -10,12 +13,24 @@ from typing import Any
 from pydag_dist.client.patience import PATIENCE, Patience
 from pydag_dist.client.run import BLOCK_SECONDS, Run
 from pydag_dist.dag import Dag
-from pydag_dist.dag.ids import check_id
+from pydag_dist.dag.ids import check_id, is_id, worker_name
 from pydag_dist.dag.jsontext import dotted, faults
 from pydag_dist.dag.reading import params_problem
-from pydag_dist.engine import Engine, Member, RunSummary, Unserved, connect, unserved
-from pydag_dist.errors import PydagError
+from pydag_dist.engine import (
+    Engine,
+    Listing,
+    Member,
+    RunSummary,
+    Unserved,
+    Wanted,
+    connect,
+    find_run,
+    unserved,
+)
+from pydag_dist.errors import PydagError, UnknownRun
 from pydag_dist.settings import load_settings
+
+WHO = 100  # characters of who submitted a run
 
 
 class Client:
@@ -62,7 +77,7 @@ class Client:
             raise PydagError(f"params of the run: {'; '.join(wrong)}")
         if problem := params_problem(given):
             raise PydagError(f"params of the run: {problem}")
-        date = utc(logical_date)
+        date, who = utc(logical_date), who_submits()
 
         engine = self._patience.of(
             self._engine,
@@ -82,13 +97,26 @@ class Client:
                 retention=self._retention,
                 logical_date=date,
                 hooks=bool(dag.on_success or dag.on_failure),
+                tags=dag.tags,
+                submitted_by=who,
             )
 
         send()
         return Run(run_id, self._engine, self._patience, resubmit=send)
 
-    def run(self, run_id: str) -> Run:
-        """The run of that id; whether it exists shows at its first use."""
+    def run(self, name: str) -> Run:
+        """The run of that name: its id, the beginning of it, ``DAG@last``, ``DAG@2026-01-31``.
+
+        The last is the DAG's last run that was submitted on that day, by the clock and the zone of
+        this host. `AmbiguousRun` lists those whose ids begin so. Whether there is a run of that id
+        shows at its first use; `UnknownRun` if a DAG has none.
+        """
+        try:
+            run_id = find_run(name, [self._patience.of(self._engine, "")])
+        except UnknownRun:
+            if not is_id(name):
+                raise
+            run_id = name
         return Run(run_id, self._engine, self._patience)
 
     def workers(self) -> list[Member]:
@@ -107,9 +135,16 @@ class Client:
         """The tasks of a DAG that no live worker can run, as far as they say, and why."""
         return unserved(dag, self.workers())
 
-    def runs(self, limit: int = 50) -> list[RunSummary]:
-        """The newest runs first: id, DAG, state, times and the number of tasks in each state."""
-        return self._patience.of(self._engine, "").runs(limit)
+    def runs(self, limit: int = 50, wanted: Wanted | None = None) -> list[RunSummary]:
+        """The newest runs first: id, DAG, state, times and the number of tasks in each state.
+
+        Of those in Redis that are `wanted`, by default all.
+        """
+        return self.listing(limit, wanted or Wanted()).runs
+
+    def listing(self, limit: int, wanted: Wanted) -> Listing:
+        """Likewise, and how far back runs were looked at: 20,000 at most."""
+        return self._patience.of(self._engine, "").listing(limit, wanted)
 
 
 def utc(date: datetime | str | None) -> str:
@@ -123,6 +158,15 @@ def utc(date: datetime | str | None) -> str:
         raise PydagError(
             f"logical date {date!r}: must be ISO 8601, such as 2026-01-31 or 2026-01-31T06:00:00Z"
         ) from None
+
+
+def who_submits() -> str:
+    """The user and the host of this process, as a run keeps them: ``user@host``."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        user = f"uid-{os.getuid()}"
+    return worker_name(f"{user}@{socket.gethostname()}")[:WHO]
 
 
 def new_run_id(dag_id: str) -> str:

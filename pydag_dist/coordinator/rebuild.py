@@ -27,6 +27,9 @@ _FIELDS: Final = frozenset(
         "marked",
         "round_at",
         "spent",
+        "submitted_by",
+        "tags",
+        "rounds",
     }
 )
 

@@ -30,6 +30,9 @@ Delay = Annotated[float, Strict(), _between(limits.DELAY)]
 Timeout = Annotated[float, Strict(), _between(limits.TIMEOUT)]
 Retries = Annotated[int, Strict(), Field(ge=0, le=limits.RETRIES)]
 Bytes = Annotated[int, Strict(), Field(gt=0, le=2**60)]
+Tags = Annotated[
+    list[Annotated[str, Strict(), Field(max_length=limits.TAG)]], Field(max_length=limits.TAGS)
+]
 Params = Annotated[dict[str, Any], BeforeValidator(read_params, json_schema_input_type=dict | str)]
 
 
@@ -153,7 +156,7 @@ class DagFields:
     _: KW_ONLY
     description: Annotated[Text, _doc("for people")] = ""
     owner: Annotated[Text, _doc("for people")] = ""
-    tags: Annotated[list[Text], _doc("for people")] = field(default_factory=list)
+    tags: Annotated[Tags, _doc("for people, who find runs by them")] = field(default_factory=list)
     schedule_interval: Annotated[Text, _doc("information: nothing schedules it yet")] = ""
     start_date: Annotated[Text, _doc("information: nothing schedules it yet")] = ""
     processors: Annotated[

@@ -15,6 +15,8 @@ EDGES: Final = 1_000_000  # dependencies of all tasks of a DAG together
 QUEUES: Final = 64  # of a DAG, and of a worker
 CHILDREN: Final = 10_000  # of an expanded task
 RUN_CHILDREN: Final = 100_000  # of all expanded tasks of a run together
+TAGS: Final = 32  # of a DAG
+TAG: Final = 100  # characters
 HOOKS: Final = 5  # of `on_success`, and of `on_failure`
 
 DAG_BYTES: Final = 64 * 2**20  # of a DAG's file, and of the DAG as its run keeps it
@@ -54,6 +56,7 @@ LUA: Final = {
     "handle_bytes": HANDLE_BYTES,
     "error_bytes": 5 * ERROR,  # as UTF-8, with what the script says of a poisoned task
     "depth": DEPTH,
+    "tags_bytes": TAGS * (4 * TAG + 10),  # as JSON
     "least_weight": WEIGHT[0],
     "weight": WEIGHT[1],
     "least_timeout": TIMEOUT[0],

@@ -5,7 +5,9 @@ Start reading at ``lua/table.lua``: states, transitions, keys and their invarian
 
 from pydag_dist.engine.connection import connect
 from pydag_dist.engine.engine import Engine
+from pydag_dist.engine.listing import LOOK, Listing, Wanted
 from pydag_dist.engine.members import Member, Refusal, Unserved, unserved
+from pydag_dist.engine.naming import find_run, local_day, shortest_name
 from pydag_dist.engine.safety import address, check_redis, is_passing, is_refusal, refusal
 from pydag_dist.engine.snapshot import (
     ENDED_RUN_STATES,
@@ -31,12 +33,14 @@ __all__ = [
     "CHUNK",
     "ENDED_RUN_STATES",
     "ENDED_TASK_STATES",
+    "LOOK",
     "Claim",
     "Deferral",
     "Due",
     "Engine",
     "Event",
     "Held",
+    "Listing",
     "LogPart",
     "LostTask",
     "Member",
@@ -47,11 +51,15 @@ __all__ = [
     "RunSummary",
     "TaskSnapshot",
     "Unserved",
+    "Wanted",
     "address",
     "check_redis",
     "connect",
+    "find_run",
     "is_passing",
     "is_refusal",
+    "local_day",
     "refusal",
+    "shortest_name",
     "unserved",
 ]

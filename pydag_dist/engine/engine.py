@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Literal, Self
@@ -15,6 +15,7 @@ import redis
 from pydag_dist.dag import limits
 from pydag_dist.dag.ids import check_group, check_id, is_id, worker_name
 from pydag_dist.engine.connection import connect
+from pydag_dist.engine.listing import LOOK, Listing, Wanted
 from pydag_dist.engine.members import Member, Refusal, read_members, read_refusals
 from pydag_dist.engine.script import Script
 from pydag_dist.engine.situation import read_situation
@@ -26,6 +27,7 @@ from pydag_dist.engine.snapshot import (
     parse_record,
     parse_run,
     parse_summary,
+    seconds,
 )
 from pydag_dist.engine.values import (
     CHUNK,
@@ -45,6 +47,7 @@ from pydag_dist.errors import EngineError, SchemaMismatch, UnknownRun
 
 MAX_RESULTS = 10_000_000  # bytes of results that one task is given
 _SLICE = 200  # results that are read at once
+_PAGE = 500  # runs that are read at once
 
 MAX_NEED, MAX_REASON = 100, 500  # characters
 
@@ -103,11 +106,14 @@ class Engine:
         retention: int = 7 * 86400,
         logical_date: str = "",
         hooks: bool = False,
+        tags: Sequence[str] = (),
+        submitted_by: str = "",
     ) -> bool:
         """Stores a DAG (as JSON) as a run to be planned; False if that run was there already.
 
         `logical_date` is an ISO 8601 time, else that of the submission; `hooks`: whether the DAG
-        has webhooks. `EngineError` for what is no id, or beyond the limits of dag/limits.py.
+        has webhooks; `submitted_by` is a short text without spaces. `EngineError` for what is no
+        id, or beyond the limits of dag/limits.py.
         """
         check_id("run id", run_id)
         head: dict[str, str | float] = {
@@ -121,6 +127,10 @@ class Engine:
             "hooks": int(hooks),
             "dag_hash": dag_hash(dag),
         }
+        if tags:
+            head["tags"] = json.dumps(list(tags), ensure_ascii=False)
+        if submitted_by:
+            head["submitted_by"] = submitted_by
         return bool(self._call("submit", run_id, dag, *_flat(head)))
 
     def run_head(self, run_id: str) -> dict[str, str]:
@@ -620,7 +630,20 @@ class Engine:
 
     def runs(self, limit: int = 50) -> list[RunSummary]:
         """The newest runs, newest first."""
-        ids = self.redis.zrevrange(self.key("runs"), 0, limit - 1)
+        return self.listing(limit, Wanted()).runs
+
+    def listing(self, limit: int, wanted: Wanted) -> Listing:
+        """The newest runs of those that are wanted; at most `LOOK`, or `limit`, are looked at."""
+        found: list[str] = []
+        for at, heads in self._pages(wanted, _PAGE if wanted.is_narrow else min(limit, _PAGE)):
+            found += [run_id for run_id, head in heads if wanted.has(head)]
+            if len(found) >= limit:
+                break
+            if at >= max(LOOK, limit) and heads:
+                return Listing(self._summaries(found), seconds(heads[-1][1]["submitted_at"]))
+        return Listing(self._summaries(found[:limit]))
+
+    def _summaries(self, ids: Sequence[str]) -> list[RunSummary]:
         with self.redis.pipeline(transaction=False) as pipe:
             for run_id in ids:
                 pipe.hgetall(self.run_key(run_id))
@@ -628,6 +651,73 @@ class Engine:
             replies = pipe.execute()
         pairs = zip(ids, replies[::2], replies[1::2], strict=True)
         return [parse_summary(run_id, head, active) for run_id, head, active in pairs if head]
+
+    def _pages(
+        self, wanted: Wanted, size: int
+    ) -> Iterator[tuple[int, list[tuple[str, dict[str, str]]]]]:
+        """Runs submitted in the wanted time, newest first, a page at a time.
+
+        How many were looked at, and of each that is there what `Wanted.has` asks for.
+        """
+        newest = "+inf" if wanted.until is None else f"({wanted.until * 1e6:.0f}"
+        oldest = "-inf" if wanted.since is None else f"{wanted.since * 1e6:.0f}"
+        at = 0
+        while ids := self.redis.zrevrangebyscore(
+            self.key("runs"), newest, oldest, start=at, num=size
+        ):
+            with self.redis.pipeline(transaction=False) as pipe:
+                for run_id in ids:
+                    pipe.hmget(self.run_key(run_id), wanted.fields)
+                heads = [dict(zip(wanted.fields, reply, strict=True)) for reply in pipe.execute()]
+            at += len(ids)
+            yield at, [(i, head) for i, head in zip(ids, heads, strict=True) if head["dag_id"]]
+            if len(ids) < size:
+                return
+
+    # As `naming.Runs`
+
+    def has(self, run_id: str) -> bool:
+        """Whether Redis has the run."""
+        return bool(self.redis.exists(self.run_key(run_id)))
+
+    def beginning_with(self, prefix: str, limit: int) -> list[str]:
+        """At most so many runs whose ids begin so, in lexical order."""
+        found: list[str] = []
+        least = f"[{prefix}"
+        while len(found) < limit and (
+            # No id has a character above the tilde.
+            ids := self.redis.zrangebylex(self.key("names"), least, f"({prefix}~", 0, _PAGE)
+        ):
+            found += self.those_there(ids)
+            least = f"({ids[-1]}"
+        return found[:limit]
+
+    def neighbours(self, run_ids: Sequence[str]) -> dict[str, list[str]]:
+        """Of each run those before and after it in lexical order."""
+        names = self.key("names")
+        with self.redis.pipeline(transaction=False) as pipe:
+            for run_id in run_ids:
+                pipe.zrevrangebylex(names, f"({run_id}", "-", 0, 1)
+                pipe.zrangebylex(names, f"({run_id}", "+", 0, 1)
+            replies = pipe.execute()
+        pairs = zip(run_ids, replies[::2], replies[1::2], strict=True)
+        return {run_id: [*before, *after] for run_id, before, after in pairs}
+
+    def newest(self, dag_id: str, since: float | None, until: float | None) -> str | None:
+        """The run of a DAG that was submitted last in that time."""
+        for _, heads in self._pages(Wanted(dag_id, since=since, until=until), _PAGE):
+            for run_id, head in heads:
+                if head["dag_id"] == dag_id:
+                    return run_id
+        return None
+
+    def those_there(self, run_ids: Sequence[str]) -> list[str]:
+        """Those of the runs that Redis has."""
+        with self.redis.pipeline(transaction=False) as pipe:
+            for run_id in run_ids:
+                pipe.exists(self.run_key(run_id))
+            is_there = pipe.execute()
+        return [run_id for run_id, found in zip(run_ids, is_there, strict=True) if found]
 
     def events(self, run_id: str, after: str = "0", block_ms: int | None = None) -> list[Event]:
         """The run's events after the one of id `after`; waits up to `block_ms` for the first.

@@ -87,12 +87,13 @@ class TaskSnapshot:
         return self.result.get(name) if isinstance(self.result, dict) else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunHead:
     """What a run is, without its tasks.
 
     `round_at` is when it was planned last, after it was submitted or resumed; the rounds before
-    that one took `spent` seconds.
+    that one took `spent` seconds. `rounds` is 1, and one more each
+    time that it was resumed.
     """
 
     run_id: str
@@ -101,28 +102,32 @@ class RunHead:
     submitted_at: float | None
     started_at: float | None
     ended_at: float | None
-    round_at: float | None = field(default=None, kw_only=True)
-    spent: float = field(default=0, kw_only=True)
+    round_at: float | None = None
+    spent: float = 0
+    rounds: int = 1
+    submitted_by: str | None = None
 
     def took(self, now: float) -> float | None:
         """Seconds that the run was at work until `now`: not those between its end and a resume.
 
         None before it was planned.
         """
-        since = self.round_at if self.round_at is not None else self.started_at
+        since = self.round_at
+        if since is None and self.rounds == 1:
+            since = self.started_at
         if since is None:
             return self.spent or None
         return self.spent + max(0.0, (self.ended_at or now) - since)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunSummary(RunHead):
     """A run in a list of runs; `counts` has the keys total, ended, active and failed."""
 
     counts: dict[str, int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunSnapshot(RunHead):
     """A run and all its tasks at one moment.
 
@@ -191,8 +196,13 @@ def parse_event(event_id: str, fields: Mapping[str, str]) -> Event:
 
 
 def work_of(head: Mapping[str, str]) -> dict[str, Any]:
-    """The fields of a `RunHead` that say how long it was at work, from a run's hash."""
-    return {"round_at": seconds(head.get("round_at")), "spent": int(head.get("spent", 0)) / 1e6}
+    """The fields of a `RunHead` about who submitted it and its rounds, from a run's hash."""
+    return {
+        "submitted_by": head.get("submitted_by") or None,
+        "rounds": int(head.get("rounds", 1)),
+        "round_at": seconds(head.get("round_at")),
+        "spent": int(head.get("spent", 0)) / 1e6,
+    }
 
 
 def _head(run_id: str, head: Mapping[str, str]) -> dict[str, Any]:

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Self
 
 import sqlalchemy as sa
 
-from pydag_dist.engine import ENDED_RUN_STATES, RunSnapshot, RunSummary, TaskSnapshot
+from pydag_dist.engine import (
+    ENDED_RUN_STATES,
+    LOOK,
+    Listing,
+    RunSnapshot,
+    RunSummary,
+    TaskSnapshot,
+    Wanted,
+)
 from pydag_dist.engine.snapshot import work_of
 from pydag_dist.history import database
 from pydag_dist.history.batch import Batch
 from pydag_dist.history.tables import dags, meta, rounds, runs, tries
+
+_PAGE = 500  # runs that are read at once
 
 
 @dataclass(frozen=True)
@@ -229,10 +239,60 @@ class History:
 
     def runs(self, limit: int = 50) -> list[RunSummary]:
         """The newest runs, newest first."""
-        query = sa.select(runs).order_by(runs.c.submitted_at.desc()).limit(limit)
+        return self.listing(limit, Wanted()).runs
+
+    def listing(
+        self,
+        limit: int,
+        wanted: Wanted,
+        but: Callable[[Sequence[str]], Collection[str]] | None = None,
+    ) -> Listing:
+        """The newest runs of those that are wanted, without those that `but` names of some.
+
+        At most `LOOK`, or `limit`, are looked at, newest first.
+        """
+        look = max(LOOK, limit)
+        newest = _submitted(wanted).order_by(runs.c.submitted_at.desc())
+        some = newest.limit(look).subquery()
+        query = sa.select(some).order_by(some.c.submitted_at.desc())
+        if wanted.states:
+            query = query.where(some.c.state.in_(wanted.states))
+        found: list[RunSummary] = []
         with self._db.connect() as connection:
-            found = connection.execute(query).all()
-        return [_summary(row) for row in found]
+            streamed = connection.execution_options(yield_per=_PAGE)
+            with streamed.execute(query) as rows:
+                for page in rows.partitions():
+                    fits = [row for row in page if wanted.has_details(json.loads(row.head))]
+                    others = set(but([row.run_id for row in fits]) if but else ())
+                    found += [_summary(row) for row in fits if row.run_id not in others]
+                    if len(found) >= limit:
+                        return Listing(found[:limit])
+        last = newest.with_only_columns(runs.c.submitted_at).offset(look - 1).limit(1)
+        with self._db.connect() as connection:
+            return Listing(found, connection.scalar(last))
+
+    # As `naming.Runs` of the engine
+
+    def has(self, run_id: str) -> bool:
+        """Whether the run is here."""
+        return self.beginning_with(run_id, 1) == [run_id]
+
+    def beginning_with(self, prefix: str, limit: int) -> list[str]:
+        """At most so many runs whose ids begin so, in lexical order."""
+        begins = runs.c.run_id.startswith(prefix, autoescape=True)
+        if self._db.dialect.name == "sqlite":  # whose LIKE takes capitals for small letters
+            begins = runs.c.run_id.between(prefix, f"{prefix}~")
+        query = sa.select(runs.c.run_id).where(begins).order_by(runs.c.run_id).limit(limit)
+        with self._db.connect() as connection:
+            return list(connection.scalars(query))
+
+    def newest(self, dag_id: str, since: float | None, until: float | None) -> str | None:
+        """The run of a DAG that was submitted last in that time."""
+        query = _submitted(Wanted(dag_id, since=since, until=until)).with_only_columns(
+            runs.c.run_id
+        )
+        with self._db.connect() as connection:
+            return connection.scalar(query.order_by(runs.c.submitted_at.desc()).limit(1))
 
     def _gone(self, connection: sa.Connection, run: Any, tasks: Collection[str]) -> set[str]:
         """The tasks of those that the run's DAG has no longer."""
@@ -257,6 +317,18 @@ class History:
             PastTry(task=task, **{name: row[name] for name in row if name not in renamed})
             for task, row in newest.items()
         ]
+
+
+def _submitted(wanted: Wanted) -> sa.Select[Any]:
+    """The runs of a DAG and of a time, which the indexes find."""
+    query = sa.select(runs)
+    if wanted.dag_id:
+        query = query.where(runs.c.dag_id == wanted.dag_id)
+    if wanted.since is not None:
+        query = query.where(runs.c.submitted_at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(runs.c.submitted_at < wanted.until)
+    return query
 
 
 def _times(row: Any) -> dict[str, Any]:

@@ -55,6 +55,8 @@ runs = sa.Table(
     sa.Index("pydag_runs_submitted", "submitted_at"),
     sa.Index("pydag_runs_dag", "dag_id", "submitted_at"),
     sa.Index("pydag_runs_ended", "ended_at"),
+    # For how an id begins, where the database's own order of texts is of no use.
+    sa.Index("pydag_runs_name", "run_id", postgresql_ops={"run_id": "text_pattern_ops"}),
 )
 
 # A row for each time that a run was submitted or resumed: with which DAG, from which task if one

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from pydag_dist.engine import RunSnapshot, RunSummary, TaskSnapshot
+from pydag_dist.engine import RunSnapshot, RunSummary, TaskSnapshot, Wanted
 from pydag_dist.errors import HistoryError, InvalidSettings
 from pydag_dist.history import LOST, History, batch_of
 from pydag_dist.history.batch import entry_id
@@ -126,7 +127,17 @@ def test_a_run_and_its_tries_come_back_as_they_were(history: History) -> None:
         reason="timeout",
     )
     counts = {"total": 2, "ended": 2, "active": 0, "failed": 1}
-    assert history.runs() == [RunSummary("r", "d", "failed", 1.0, 2.5, 9.0, counts)]
+    assert history.runs() == [
+        RunSummary(
+            run_id="r",
+            dag_id="d",
+            state="failed",
+            submitted_at=1.0,
+            started_at=2.5,
+            ended_at=9.0,
+            counts=counts,
+        )
+    ]
     past = history.past("r")
     assert past is not None
     assert (past.dag, past.head, past.planned) == (DAG, HEAD, True)
@@ -446,3 +457,54 @@ def test_the_statements_of_the_documents_work(history: History, url: str) -> Non
     assert found == [("load", 2, 2.0)]
     assert tries == [("new",)]
     assert [one.run_id for one in history.runs()] == ["new"]
+
+
+@pytest.fixture
+def listed(history: History) -> History:
+    """With five runs, whose ids begin alike."""
+    heads = {
+        run_id: {
+            "dag_id": "d" if number % 2 else "e",
+            "submitted_at": str(number * 10**6),
+            "params": f'{{"n": {number}}}',
+            "tags": '["x"]' if number else "[]",
+        }
+        for number, run_id in enumerate(("a", "A", "ab_c", "abxc", "b"))
+    }
+    states = ["success"] * 3 + ["failed"] * 2
+    entries = [run(f"{n}-1", states[n], run_id) for n, run_id in enumerate(heads)]
+    history.write(batch_of(entries, heads, dict.fromkeys(heads, DAG)))
+    return history
+
+
+def test_the_history_finds_the_same_ways(listed: History) -> None:
+    assert listed.has("a")
+    assert not listed.has("ab")
+    assert listed.beginning_with("ab_", 9) == ["ab_c"]
+    assert listed.beginning_with("A", 9) == ["A"]
+    assert listed.beginning_with("ab", 1) == ["ab_c"]
+    assert listed.newest("d", None, None) == "abxc"
+    assert listed.newest("d", 0.0, 2.0) == "A"
+    assert listed.newest("d", 5.0, None) is None
+
+    def found(limit: int = 9, **wanted: Any) -> list[str]:
+        return [run.run_id for run in listed.listing(limit, Wanted(**wanted)).runs]
+
+    assert found() == ["b", "abxc", "ab_c", "A", "a"]
+    assert found(dag_id="e", states=["failed"]) == ["b"]
+    assert found(since=1.0, until=3.0) == ["ab_c", "A"]
+    assert found(tags=["x"], params={"n": 3}) == ["abxc"]
+    assert found(2, tags=["x"]) == ["b", "abxc"]
+    assert [run.run_id for run in listed.listing(2, Wanted(), lambda _: {"b"}).runs] == [
+        "abxc",
+        "ab_c",
+    ]
+
+
+def test_the_history_looks_at_so_many_runs_and_says_so(
+    listed: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pydag_dist.history.history.LOOK", 3)
+    listing = listed.listing(2, Wanted(tags=["y"]))
+    assert (listing.runs, listing.looked_back_to) == ([], 2.0)
+    assert listed.listing(9, Wanted(tags=["y"])).looked_back_to is None

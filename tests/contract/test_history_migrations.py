@@ -52,14 +52,14 @@ def first(url: str) -> str:
     return url
 
 
-def differences(url: str) -> list[object]:
+def differences(url: str) -> list[str]:
     """What a database has otherwise than `tables.py` says."""
     engine = connect(url)
     with engine.connect() as connection:
         context = MigrationContext.configure(
             connection, opts={"version_table": VERSION_TABLE, "compare_type": True}
         )
-        found = compare_metadata(context, metadata)
+        found = [repr(each) for each in compare_metadata(context, metadata)]
     engine.dispose()
     return found
 

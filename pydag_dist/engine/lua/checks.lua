@@ -149,6 +149,8 @@ local KINDS = {
                 'an integer, 1 to ' .. LIMITS.retention },
   date = { function(v) return is_text(v, 64) and string.find(v, '^[%w:.+%-]*$') end, 'ISO 8601' },
   time = { is_time, 'µs, or empty' },
+  tags = { function(v) return is_text(v, LIMITS.tags_bytes) end,
+           'a text of at most ' .. LIMITS.tags_bytes .. ' bytes' },
   short = { function(v) return is_text(v, LIMITS.worker) and not string.find(v, '[|%c]') end,
             'a short text without |' },
   state = { function(v) return STATES[v] end, 'the state of a task' },
@@ -185,6 +187,7 @@ local KINDS = {
 -- The fields of a run's hash that come from outside; those without a default must be there.
 local HEAD = { dag_id = 'id', processors = 'processors', weight = 'weight', timeout = 'seconds',
                retention = 'retention', params = 'params', logical_date = 'date', hooks = 'flag',
+               tags = 'tags', submitted_by = 'short', rounds = 'count',
                submitted_at = 'time', started_at = 'time', from = 'id_or_none', reason = 'reason',
                total = 'count', dag_hash = 'short', changed = 'ids', marked = 'ids', round_at = 'time',
                spent = 'count' }

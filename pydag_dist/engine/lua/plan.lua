@@ -11,8 +11,12 @@ local function make_run(run, dag)
   call('HSET', run_key(run), 'schema', SCHEMA, 'state', 'queued')
   call('SET', run_key(run, 'dag'), dag)
   call('ZADD', key('runs'), text(NOW), run)
+  call('ZADD', key('names'), 0, run)
   for _, oldest in ipairs(call('ZRANGE', key('runs'), 0, 1)) do
-    if call('EXISTS', run_key(oldest)) == 0 then call('ZREM', key('runs'), oldest) end
+    if call('EXISTS', run_key(oldest)) == 0 then
+      call('ZREM', key('runs'), oldest)
+      call('ZREM', key('names'), oldest)
+    end
   end
   submit_to_planners(run)
 end
@@ -98,11 +102,12 @@ local function go_on(run, from)
   -- What an ended run's tasks had yet to hear, their new plan tells them.
   call('UNLINK', run_key(run, 'work'))
   call('SREM', key('working'), run)
-  local head = call('HMGET', run_key(run), 'round_at', 'ended_at', 'changed', 'marked', 'dag_hash')
+  local head = call('HMGET', run_key(run), 'round_at', 'ended_at', 'changed', 'marked', 'dag_hash', 'rounds')
   if head[1] then
     call('HINCRBY', run_key(run), 'spent', text(math.max(0, head[2] - head[1])))
   end
   call('HDEL', run_key(run), 'ended_at', 'error', 'failures', 'reason', 'scan', 'restored', 'round_at')
+  call('HSET', run_key(run), 'rounds', (head[6] or 1) + 1)
   call('HSET', run_key(run), 'state', 'queued', 'from', from)
   call('PERSIST', run_key(run))
   for _, part in ipairs(RUN_PARTS) do call('PERSIST', run_key(run, part)) end

@@ -61,6 +61,7 @@
 --   template         string  the Celery message of a task, with <<marks>> for queue and ids
 --   submissions      stream  run ids to be planned, consumer group `coordinators`
 --   runs             zset    run -> submission time
+--   names            zset    the same runs, all of score 0: lexical order finds what begins alike
 --   working          set     exactly the runs with a `work` list that is not empty, or a `scan`
 --   queues           set     every queue that has workers, messages, or runs that have not ended,
 --                            and each "QUEUE!needs" in which a run waits
@@ -103,7 +104,8 @@
 --   logs:expiry      zset    "R:T:N" -> when it is forgotten, in µs by the server's clock
 --   q:QUEUE          list    the queue itself, as kombu knows it
 --   q:@WORKER        list    what is for that worker alone
---   run:ID           hash    schema, state, dag_id, processors, weight, timeout, times, planner,
+--   run:ID           hash    schema, state, dag_id, processors, weight, timeout, tags, submitted_by,
+--                            times, rounds (one more than it was resumed, if it was), planner,
 --                            total, left (tasks not ended), failures, error, queues, since/QUEUE,
 --                            share/QUEUE ("slot time used, a task's mean"), enqueued/SOURCE; reason
 --                            and scan while it is cancelling; from if it was resumed from a task;

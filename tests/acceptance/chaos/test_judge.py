@@ -43,7 +43,17 @@ def snapshot(state: str, **tasks: Any) -> RunSnapshot:
         name: TaskSnapshot(given[0], given[1], None, None, None, None, None, given[3], given[2])
         for name, given in tasks.items()
     }
-    return RunSnapshot("r", "d", state, None, None, None, None, {}, made)
+    return RunSnapshot(
+        run_id="r",
+        dag_id="d",
+        state=state,
+        submitted_at=None,
+        started_at=None,
+        ended_at=None,
+        error=None,
+        enqueued={},
+        tasks=made,
+    )
 
 
 A, B = drawn("a", fails=1, retries=1), drawn("b", "a")

@@ -110,6 +110,7 @@ def test_the_limits_are_those_of_the_code():
         "timeouts": [limits.TIMEOUT[1], limits.TIMEOUT[0]],
         "delays": [limits.DELAY[1], limits.DELAY[0]],
         "`PYDAG_RETENTION`": [limits.RETENTION[1]],
+        "tags of a DAG": [limits.TAGS, limits.TAG],
         "webhooks of `on_success`, of `on_failure`": [limits.HOOKS],
     }
     assert {what: numbers for what, numbers in shown.items() if what in expected} == expected

@@ -1,4 +1,4 @@
-"""Why a try was cancelled or failed, and how many messages of it there were.
+"""Why a try was cancelled or failed, and how many messages of it there were; runs by their names.
 
 And with which DAG a run was submitted and resumed.
 
@@ -26,5 +26,8 @@ def upgrade() -> None:
         sa.Column("dag_hash", sa.Text, nullable=False),
         sa.Column("from_task", sa.Text),
         sa.Column("changed", sa.Text),
+    )
+    op.create_index(
+        "pydag_runs_name", "pydag_runs", ["run_id"], postgresql_ops={"run_id": "text_pattern_ops"}
     )
     op.execute("UPDATE pydag_meta SET schema = 2")
