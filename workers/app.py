@@ -11,6 +11,7 @@ from pydag_dist.engine.broker import SteadyConnection
 from pydag_dist.engine.messages import QUEUES, celery_config
 from pydag_dist.errors import InvalidSettings
 from pydag_dist.settings import load_settings
+from workers.events import TryEvents
 from workers.lifecycle import EventBatches, HubBeat, WorkerLease
 from workers.task import Execute, Release
 
@@ -31,6 +32,7 @@ try:
 except InvalidSettings as error:
     sys.exit(f"Error: {error}")
 app.amqp.Connection = SteadyConnection
+app.events.dispatcher_cls = TryEvents
 app.register_task(Execute())
 app.register_task(Release())
 app.steps["worker"].add(WorkerLease)

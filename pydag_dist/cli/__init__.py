@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 from pydag_dist.cli.control import cancel, resume, why
 from pydag_dist.cli.dags import graph, schema, validate
 from pydag_dist.cli.embedded import demo, env, up
@@ -38,4 +41,7 @@ for command in (
 
 def main() -> None:
     """Run the command line of this process."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # of a terminal that does not have each character
     pydag(prog_name="pydag")

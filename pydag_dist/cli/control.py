@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
 import click
 from rich.console import Console
 
-from pydag_dist.cli import live
+from pydag_dist.cli import past
 from pydag_dist.cli.screen import cell, echo
+from pydag_dist.cli.tables import plain_table
 from pydag_dist.cli.waiting import NOT_SUCCESSFUL, wait_for
 from pydag_dist.client import Client, Resumption
 from pydag_dist.dag import Dag
@@ -105,7 +108,7 @@ def _show(found: Resumption) -> None:
     """What will run and why, at most `SHOWN` tasks."""
     rows = list(found.again.items())
     if rows:
-        table = live.plain_table("runs again", "why")
+        table = plain_table("runs again", "why")
         for name, why in rows[:SHOWN]:
             table.add_row(cell(name), cell(why))
         if len(rows) > SHOWN:
@@ -124,16 +127,26 @@ def _show(found: Resumption) -> None:
 
 
 @click.command()
-@click.argument("run_id", metavar="RUN")
-@click.argument("task")
-def why(run_id: str, task: str) -> None:
-    """Say in one sentence why a task is not running.
+@click.argument("name", metavar="RUN")
+@click.argument("task", required=False)
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def why(name: str, task: str | None, *, as_json: bool) -> None:
+    """Say why a run is not further, or in one sentence why a task is not running.
 
-    It waits for upstream tasks, a slot, its run's processors, a worker, a retry or a coordinator;
-    or where it runs and since when, or how it ended and because of what.
+    A task waits for upstream tasks, a slot, its run's processors, a worker, a retry or a
+    coordinator; or where it runs and since when, or how it ended and because of what. Of a run, a
+    sentence on each line: the run, what failed, what nobody can run, what waits, what runs. RUN as
+    of `pydag status`.
 
     \b
-    Example:
+    Examples:
+        pydag why nightly@last
         pydag why nightly-20240501t020000-0123456789abcdef load
     """
-    echo(Client().run(run_id).why(task))
+    run_id, reasons = past.reasons_of(name, task)
+    if as_json:
+        told = {"run_id": run_id, "reasons": [asdict(reason) for reason in reasons]}
+        echo(json.dumps(told, indent=2))
+        return
+    for reason in reasons:
+        echo(reason.why)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,7 +15,7 @@ from pydag_dist.cli.members import warn_of_unserved
 from pydag_dist.cli.screen import echo
 from pydag_dist.client import Client
 from pydag_dist.dag import draw
-from pydag_dist.errors import InvalidDag
+from pydag_dist.errors import InvalidDag, Problem
 
 DAG_FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -21,7 +23,8 @@ DAG_FILE = click.Path(path_type=Path, dir_okay=False)
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=DAG_FILE, metavar="FILE...")
 @click.option("--live", is_flag=True, help="Say, too, which tasks no live worker can run.")
-def validate(files: tuple[Path, ...], live: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def validate(files: tuple[Path, ...], *, live: bool, as_json: bool) -> None:
     """Check DAG files without running anything.
 
     Exit code 0 if all are right; else 2, and every problem of every file on its own line. What no
@@ -32,20 +35,40 @@ def validate(files: tuple[Path, ...], live: bool) -> None:
         pydag validate dags/*.json
         pydag validate --live dags/nightly.json
     """
-    wrong = False
-    for file in files:
-        try:
-            dag = model.Dag.load(file)
-        except InvalidDag as error:
-            wrong = True
-            for problem in error.problems:
+    found = [_validated(file) for file in files]
+    if as_json:
+        echo(json.dumps({"files": [_as_json(*each, live=live) for each in found]}, indent=2))
+    else:
+        for file, dag, problems in found:
+            for problem in problems:
                 echo(str(problem), err=True)
-        else:
-            echo(f"{file}: DAG {dag.dag_id} with {len(dag.tasks)} tasks is right")
-            if live:
-                warn_of_unserved(Client(), dag)
-    if wrong:
+            if dag is not None:
+                echo(f"{file}: DAG {dag.dag_id} with {len(dag.tasks)} tasks is right")
+                if live:
+                    warn_of_unserved(Client(), dag)
+    if any(problems for _, _, problems in found):
         raise SystemExit(MISUSE)
+
+
+def _validated(file: Path) -> tuple[Path, model.Dag | None, list[Problem]]:
+    try:
+        return file, model.Dag.load(file), []
+    except InvalidDag as error:
+        return file, None, error.problems
+
+
+def _as_json(
+    file: Path, dag: model.Dag | None, problems: list[Problem], *, live: bool
+) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "file": str(file),
+        "dag_id": dag.dag_id if dag else None,
+        "tasks": len(dag.tasks) if dag else None,
+        "problems": [asdict(problem) for problem in problems],
+    }
+    if live:
+        told["unserved"] = [asdict(one) for one in Client().unserved(dag)] if dag else []
+    return told
 
 
 @click.command()
@@ -61,11 +84,17 @@ def schema() -> None:
 
 @click.command()
 @click.argument("file", type=DAG_FILE)
-def graph(file: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object: task -> its upstream.")
+def graph(file: Path, *, as_json: bool) -> None:
     """Draw a DAG as text: what waits for what.
 
     \b
     Example:
         pydag graph pipeline.json
     """
-    echo(draw.text(model.Dag.load(file)))
+    dag = model.Dag.load(file)
+    if as_json:
+        upstream = {name: dag.tasks[name].dependencies for name in dag.walk()}
+        echo(json.dumps({"dag_id": dag.dag_id, "upstream": upstream}, indent=2))
+    else:
+        echo(draw.text(dag))

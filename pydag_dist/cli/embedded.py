@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 from collections.abc import Callable
@@ -10,9 +11,9 @@ from typing import Any
 
 import click
 
-from pydag_dist.cli.live import output, plain_table
 from pydag_dist.cli.processes import FURTHER_IMPORTS
 from pydag_dist.cli.screen import echo
+from pydag_dist.cli.tables import plain_table, wide_output
 from pydag_dist.errors import PydagError
 from pydag_dist.settings import load_settings
 
@@ -90,7 +91,7 @@ def up(modules: tuple[str, ...], **ports: int | None) -> None:
                 table = plain_table("part", "address")
                 for name, address in stack.addresses.items():
                     table.add_row(name, address)
-                output().print(table)
+                wide_output().print(table)
                 echo(
                     "\nIn another terminal:\n"
                     '    eval "$(pydag env)"\n'
@@ -103,7 +104,8 @@ def up(modules: tuple[str, ...], **ports: int | None) -> None:
 
 
 @click.command()
-def env() -> None:
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def env(*, as_json: bool) -> None:
     """Print shell exports that point pydag and Google's clients at a running `pydag up`.
 
     \b
@@ -114,6 +116,9 @@ def env() -> None:
     from pydag_dist.local.home import Home
 
     state = Home(load_settings().home).read_state()
+    if as_json:
+        echo(json.dumps(state["environment"], indent=2))
+        return
     for name, value in state["environment"].items():
         echo(f"export {name}={shlex.quote(value)}")
 

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from pydag_dist.cli import live
 from pydag_dist.cli.screen import echo
+from pydag_dist.cli.tables import plain_table, wide_output
 from pydag_dist.cli.timeline import timeline
 from pydag_dist.client import Client
 from pydag_dist.client.run import failure_text
@@ -26,7 +27,7 @@ def run_demo(home: Home, rows: int, request: StopRequest) -> bool:
 
     Raises `Stopped` when asked to stop, `LocalServiceError` when a part does not start or dies.
     """
-    console = live.output()
+    console = wide_output()
     _say(console, "Starting Redis, Cloud Storage, BigQuery, Dataproc, a coordinator, two workers …")
     with running(home, Ports(), request, fresh=True) as stack:
         _say(console, f"Flower shows workers and tasks at {stack.flower_url} while this runs.")
@@ -58,14 +59,14 @@ def _watched(
 
 def show(console: Console, found: Report) -> bool:
     """Print what the tables have; whether that is what they should have."""
-    counts = live.plain_table("table", "rows", "expected")
+    counts = plain_table("table", "rows", "expected")
     for name, facts in found.expected.items():
         there = found.tables.get(name)
         counts.add_row(name, f"{there.rows:,}" if there else "missing", f"{facts.rows:,}")
     console.print(counts)
     if found.sample:
         _say(console, "\nThe first rows of mytable3:")
-        sample = live.plain_table(*found.sample[0])
+        sample = plain_table(*found.sample[0])
         for row in found.sample:
             sample.add_row(*map(str, row.values()))
         console.print(sample)

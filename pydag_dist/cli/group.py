@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from importlib.metadata import version
 from typing import Any
 
@@ -52,6 +53,16 @@ class Commands(click.Group):
             )
         except redis.RedisError as error:
             self._fail(f"Redis at {_address()} refused: {error}")
+        except UnicodeError:
+            self._fail(
+                "An argument or a setting has bytes that are no text: write it in the encoding of "
+                "this terminal (LANG)."
+            )
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever reads this has seen enough
+                raise
+            what = f"{error.filename}: " if error.filename else ""
+            self._fail(f"{what}{error.strerror or error}")
 
     def _fail(self, message: str) -> None:
         echo(f"Error: {message}", err=True)

@@ -8,8 +8,8 @@ from dataclasses import asdict
 
 import click
 
-from pydag_dist.cli import live
 from pydag_dist.cli.screen import cell, echo
+from pydag_dist.cli.tables import plain_table, wide_output
 from pydag_dist.client import Client
 from pydag_dist.dag import Dag
 
@@ -37,7 +37,7 @@ def workers(as_json: bool) -> None:
         }
         echo(json.dumps(told, indent=2))
         return
-    table = live.plain_table("worker", "host", "slots", "queues", "imports", "version", "running")
+    table = plain_table("worker", "host", "slots", "queues", "imports", "version", "running")
     for m in members:
         tasks = running.get(m.name, [])
         more = f" and {len(tasks) - 2} more" if len(tasks) > 2 else ""
@@ -50,17 +50,17 @@ def workers(as_json: bool) -> None:
             cell(str(m.info.get("version", ""))),
             cell(", ".join(tasks[:2]) + more),
         )
-    live.output().print(table)
+    wide_output().print(table)
     if not members:
         echo("No worker is alive: start one with `pydag worker`.")
-    table = live.plain_table("coordinator", "host", "since", "version", "history")
+    table = plain_table("coordinator", "host", "since", "version", "history")
     for m in coordinators:
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(m.info.get("started_at", 0)))
         writes = "writes it" if m.info.get("writes_history") else ""
         version = str(m.info.get("version"))
         table.add_row(*map(cell, (m.name, str(m.info.get("host")), since, version, writes)))
     echo()
-    live.output().print(table)
+    wide_output().print(table)
     if not coordinators:
         echo("No coordinator is alive: start one with `pydag coordinator`.")
 

@@ -1,13 +1,22 @@
-"""Runs that Redis has no longer, from the history, as far as this host can read it."""
+"""Runs by their names: those that Redis has, and else the history, if this host can read it."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from pydag_dist.client import Client
-from pydag_dist.engine import Engine, RunSnapshot, RunSummary
+from pydag_dist.client import Client, Run
+from pydag_dist.engine import (
+    Engine,
+    Listing,
+    Reason,
+    RunSnapshot,
+    RunSummary,
+    Wanted,
+    find_run,
+    shortest_name,
+)
 from pydag_dist.errors import HistoryError, UnknownRun
 from pydag_dist.settings import Settings, load_settings
 
@@ -15,34 +24,90 @@ if TYPE_CHECKING:
     from pydag_dist.history import History
 
 
-def snapshot_of(run_id: str) -> RunSnapshot:
-    """The run as Redis has it, or else the history."""
+def run_named(name: str) -> Run:
+    """The run of that name (see `find_run`), which the history alone may have."""
+    client = Client()
     try:
-        return Client().run(run_id).snapshot()
-    except UnknownRun:
-        settings = load_settings()
-        if not _is_here(settings):
-            raise
-        with _history(settings) as history:
-            found = history.snapshot(run_id)
+        run = client.run(name)
+        _ = run.state
+    except UnknownRun as unknown:
+        with _history_or(unknown) as history:
+            try:
+                return client.run(find_run(name, [history]))
+            except UnknownRun:
+                raise unknown from None
+    return run
+
+
+def snapshot_of(name: str) -> RunSnapshot:
+    """The run as Redis has it, or else the history."""
+    run = run_named(name)
+    try:
+        return run.snapshot()
+    except UnknownRun as unknown:
+        with _history_or(unknown) as history:
+            found = history.snapshot(run.id)
         if found is None:
             raise
         return found
 
 
-def newest_runs(limit: int) -> list[RunSummary]:
-    """The newest runs first: those that Redis has, and then older ones of the history."""
-    live, settings = Client().runs(limit), load_settings()
-    if len(live) == limit or not _is_here(settings):
+def reasons_of(name: str, task: str | None) -> tuple[str, list[Reason]]:
+    """Why the run of that name, or a task of it, is where it is; with the run's id."""
+    run = run_named(name)
+    try:
+        if task is None:
+            return run.id, run.reasons()
+        tasks, why = run.tasks, run.why(task)
+        state = tasks[task].state if task in tasks else "none"
+        return run.id, [Reason(state, why, task)]
+    except UnknownRun as unknown:
+        from pydag_dist.history import explain_past
+
+        with _history_or(unknown) as history:
+            found = history.snapshot(run.id)
+            if found is None:
+                raise
+            return run.id, explain_past(history, found, task)
+
+
+def listing(limit: int, wanted: Wanted) -> Listing:
+    """The newest runs that are wanted: those that Redis has, and then older ones of the history."""
+    live, settings = Client().listing(limit, wanted), load_settings()
+    if len(live.runs) == limit or not _is_here(settings):
         return live
     engine = Engine.from_url(settings.redis_url, settings.key_prefix)
     with _history(settings) as history:
         # A home may have had another installation's runs.
-        ours = history.epoch() == engine.redis.get(engine.key("epoch"))
-        past = history.runs(limit) if ours else []
-    known = {run.run_id for run in live}
-    older = [run for run in past if run.run_id not in known]
-    return sorted(live + older, key=lambda run: -(run.submitted_at or 0))[:limit]
+        if history.epoch() != engine.redis.get(engine.key("epoch")):
+            return live
+        past = history.listing(limit, wanted, engine.those_there)
+    both = sorted(live.runs + past.runs, key=lambda run: -(run.submitted_at or 0))[:limit]
+    ends = [at for at in (live.looked_back_to, past.looked_back_to) if at is not None]
+    return Listing(both, max(ends) if ends and len(both) < limit else None)
+
+
+def shortest_names(runs: Sequence[RunSummary]) -> dict[str, str]:
+    """Of each run the shortest beginning of its id that names it, at least eight characters."""
+    settings = load_settings()
+    engine = Engine.from_url(settings.redis_url, settings.key_prefix)
+    ids = [run.run_id for run in runs]
+    near, there = engine.neighbours(ids), set(engine.those_there(ids))
+    # One that only the history has is named by its whole id: others there may begin alike.
+    return {
+        run_id: shortest_name(run_id, near[run_id], 8) if run_id in there else run_id
+        for run_id in ids
+    }
+
+
+@contextlib.contextmanager
+def _history_or(unknown: UnknownRun) -> Iterator[History]:
+    """The history of this host, or the error that says that Redis has no such run."""
+    settings = load_settings()
+    if not _is_here(settings):
+        raise unknown
+    with _history(settings) as history:
+        yield history
 
 
 def _is_here(settings: Settings) -> bool:

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from pydag_dist.cli import live, past
+from pydag_dist.cli import past
 from pydag_dist.cli.members import warn_of_unserved
-from pydag_dist.cli.screen import cell, echo
+from pydag_dist.cli.moment import Moment
+from pydag_dist.cli.run_list import runs_screen
+from pydag_dist.cli.run_table import status_screen
+from pydag_dist.cli.screen import echo
+from pydag_dist.cli.tables import clock, print_fitted
 from pydag_dist.cli.waiting import wait_for
 from pydag_dist.client import Client
 from pydag_dist.dag import Dag
+from pydag_dist.dag.ids import check_id
 from pydag_dist.dag.references import to_render
 from pydag_dist.dag.templates import parsed, templates
+from pydag_dist.engine import LOOK, Wanted
 from pydag_dist.errors import PydagError
+
+RUN_STATES = ("queued", "running", "cancelling", "success", "failed", "cancelled")
 
 
 def parameters(
@@ -103,79 +112,129 @@ def submit(
     if not wait:
         echo(json.dumps({"run_id": run.id}) if as_json else run.id)
         return
-    if not as_json:
+    # In a terminal the id is the title of what is shown.
+    if not as_json and not (sys.stdout.isatty() and sys.stderr.isatty()):
         echo(run.id)
     wait_for(run, timeout, as_json=as_json)
 
 
 @click.command()
-@click.argument("run_id", metavar="RUN")
-@click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
-def status(run_id: str, as_json: bool) -> None:
-    """Show a run and its tasks: states, tries, times, workers.
+@click.argument("name", metavar="RUN")
+@click.option("--wait", is_flag=True, help="Show the run's progress until it ends.")
+@click.option(
+    "--timeout", type=click.FloatRange(0), metavar="S", help="Stop waiting after S seconds."
+)
+@click.option("--json", "as_json", is_flag=True, help="Everything, as one JSON object.")
+def status(name: str, *, wait: bool, timeout: float | None, as_json: bool) -> None:
+    """Show a run and its tasks: states, tries, times, workers, errors.
 
-    A run that Redis has no longer is looked for in the history (PYDAG_DATABASE_URL).
+    RUN is a run's id or how only one id begins, DAG@last, or DAG@2026-01-31: the DAG's last run
+    that was submitted on that day, by the clock of this host. A run that Redis has no longer is
+    looked for in the history (PYDAG_DATABASE_URL). Exit code with --wait as of `pydag submit`.
 
     \b
     Examples:
-        pydag status nightly-20240501t020000-0123456789abcdef
+        pydag status nightly@last
+        pydag status nightly-20240501t02 --wait
         pydag status RUN --json | jq '.tasks.ingest.state'
     """
-    snapshot = past.snapshot_of(run_id)
+    if wait:
+        wait_for(past.run_named(name), timeout, as_json=as_json)
+        return
+    snapshot = past.snapshot_of(name)
     if as_json:
         echo(json.dumps(snapshot.to_dict(), indent=2))
     else:
-        live.output().print(live.render(snapshot, rows=math.inf))
+        print_fitted(partial(status_screen, snapshot))
 
 
 @click.command()
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(1, 100_000), default=20, show_default=True, metavar="N"
+)
+@click.option("--dag", "dag_id", default="", metavar="DAG", help="Of this DAG.")
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice(RUN_STATES),
+    help="In this state; repeatable: in any of them.",
+)
+@click.option(
+    "--since",
+    type=Moment(),
+    metavar="T",
+    help="Submitted then or later: 2026-01-31, 2h, yesterday.",
+)
+@click.option("--until", type=Moment(), metavar="T", help="Submitted before then.")
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="With this tag; repeatable.")
+@click.option(
+    "--param",
+    "params",
+    multiple=True,
+    callback=parameters,
+    metavar="K=V",
+    help="Submitted with this param; repeatable.",
+)
 @click.option("--json", "as_json", is_flag=True, help="As JSON, one object.")
-def runs(limit: int, as_json: bool) -> None:
+def runs(
+    *,
+    limit: int,
+    dag_id: str,
+    states: tuple[str, ...],
+    since: float | None,
+    until: float | None,
+    tags: tuple[str, ...],
+    params: dict[str, Any],
+    as_json: bool,
+) -> None:
     """List the newest runs first: those in Redis, then older ones of the history.
 
+    Only those that fit all options. T is a day or a time, ISO 8601, by the clock of this host;
+    today or yesterday, which begin at midnight; or how long ago: 90s, 30m, 2h, 7d. Where the screen
+    is narrow an id is shortened, as far as it still names the run, and ends with an ellipsis.
+
     \b
-    Example:
+    Examples:
         pydag runs --limit 5
+        pydag runs --dag nightly --state failed --since yesterday
+        pydag runs --tag finance --param country=pe --json
     """
-    found = past.newest_runs(limit)
+    if dag_id:
+        check_id("DAG", dag_id)
+    wanted = Wanted(dag_id, states, since, until, tags, params)
+    found = past.listing(limit, wanted)
     if as_json:
-        echo(json.dumps({"runs": [asdict(run) for run in found]}, indent=2))
-        return
-    table = live.plain_table("run", "state", "submitted", "took", "tasks", "failed")
-    for run in found:
-        counts = run.counts
-        table.add_row(
-            cell(run.run_id),
-            live.coloured(run.state),
-            _clock(run.submitted_at),
-            live.duration(run.started_at, run.ended_at),
-            f"{counts['ended']}/{counts['total']}",
-            str(counts["failed"] or ""),
+        now = time.time()
+        listed = [asdict(run) | {"took": run.took(now)} for run in found.runs]
+        told = {"runs": listed, "looked_back_to": found.looked_back_to}
+        echo(json.dumps(told, indent=2))
+    else:
+        print_fitted(partial(runs_screen, found.runs, past.shortest_names(found.runs)))
+    if found.looked_back_to is not None:
+        echo(
+            f"Warning: only runs submitted since {clock(found.looked_back_to)} were looked at, "
+            f"{LOOK:,} or more: --dag makes it fewer, --until looks further back",
+            err=True,
         )
-    live.output().print(table)
-
-
-def _clock(at: float | None) -> str:
-    if at is None:
-        return ""
-    return datetime.fromtimestamp(at, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 @click.command()
-@click.argument("run_id", metavar="RUN")
+@click.argument("name", metavar="RUN")
 @click.argument("task", required=False)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run (or the task) ends.")
-def logs(run_id: str, task: str | None, follow: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="As JSON, one object a line.")
+def logs(name: str, task: str | None, *, follow: bool, as_json: bool) -> None:
     """Print what a run's tasks logged: all of them by time, or one task's.
 
-    Each line has the time in UTC, the task and its try, and the level.
+    Each line has the time in UTC, the task and its try, and the level; as JSON `at` in epoch
+    seconds, `task`, `try_number`, `level` and `line`. RUN as of `pydag status`.
 
     \b
     Examples:
         pydag logs RUN ingest
-        pydag logs RUN -f
+        pydag logs nightly@last -f
     """
-    run = Client().run(run_id)
+    run = past.run_named(name)
     for line in run.follow_logs(task) if follow else run.logs(task):
-        echo(str(line))
+        echo(json.dumps(asdict(line)) if as_json else str(line))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 from rich.console import Console
 
@@ -10,7 +11,8 @@ from pydag_dist.cli import live
 from pydag_dist.cli.screen import echo
 from pydag_dist.client import Run
 from pydag_dist.client.run import failure_text
-from pydag_dist.errors import RedisAway
+from pydag_dist.engine import RunSnapshot
+from pydag_dist.errors import EngineError, RedisAway
 
 NOT_SUCCESSFUL = 1
 TIMED_OUT = 3
@@ -22,9 +24,13 @@ def wait_for(
 ) -> None:
     """Show the run's progress until it ends; exits unless it ends in the state that is wanted."""
     try:
-        snapshot = live.watch(run.follow(timeout), Console(stderr=True))
+        snapshot = live.watch(run.follow(timeout), Console(stderr=True), partial(_why, run))
     except KeyboardInterrupt:
-        echo(f"The run goes on: pydag status {run.id}", err=True)
+        echo(
+            f"The run goes on: `pydag status {run.id} --wait` shows its progress again, "
+            f"`pydag cancel {run.id}` stops it",
+            err=True,
+        )
         raise SystemExit(INTERRUPTED) from None
     except TimeoutError as error:
         echo(f"Error: {error}", err=True)
@@ -43,3 +49,15 @@ def wait_for(
     else:
         echo(f"Error: {failure_text(snapshot)}", err=True)
     raise SystemExit(NOT_SUCCESSFUL)
+
+
+def _why(run: Run, snapshot: RunSnapshot) -> str:
+    """What keeps the run from going on, beside what its table shows."""
+    try:
+        reasons = run.reasons()
+    except EngineError:  # it is not there just now
+        return ""
+    ofs = [reason for reason in reasons if reason.task is not None and reason.state != "failed"]
+    if snapshot.state == "queued" or not ofs:
+        ofs = reasons[:1]
+    return "\n".join(reason.why for reason in ofs)

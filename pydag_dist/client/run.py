@@ -11,7 +11,7 @@ from pydag_dist.client.logs import LogLine, LogReader, follow
 from pydag_dist.client.patience import Patience
 from pydag_dist.client.resuming import Resumption, compare, head_of, preview
 from pydag_dist.dag import Dag
-from pydag_dist.engine import ENDED_RUN_STATES, Engine, Event, RunSnapshot, TaskSnapshot
+from pydag_dist.engine import ENDED_RUN_STATES, Engine, Event, Reason, RunSnapshot, TaskSnapshot
 from pydag_dist.errors import EngineError, RedisAway, RunFailed, UnknownRun
 
 # A blocking read is cut into pieces, so that a stream that was trimmed or restored to an earlier
@@ -150,9 +150,19 @@ class Run:
         arguments = (self.id, from_task, found.before, sorted(found.changed), text)
         self._engine.resume_with(*arguments, **head_of(dag))
 
-    def why(self, task: str) -> str:
-        """Why that task is not running, or where it runs, or how it ended; in one sentence."""
+    def why(self, task: str | None = None) -> str:
+        """Why that task is not running, or where it runs, or how it ended; in one sentence.
+
+        Without a task what keeps the run from its success, a sentence on each line: first the run
+        itself, then what failed, what nobody can run, what waits and what runs.
+        """
+        if task is None:
+            return "\n".join(reason.why for reason in self.reasons())
         return self._engine.why(self.id, task)
+
+    def reasons(self) -> list[Reason]:
+        """The sentences of `why` without a task, with the tasks that they are about."""
+        return self._engine.why_run(self.id)
 
     def wait(self, timeout: float | None = None) -> str:
         """Block until the run ends and return "success".
@@ -229,7 +239,7 @@ def _verdict(run: RunSnapshot, failed: int) -> str:
     if run.state == "failed" and run.reason != "timeout":
         return f"run {run.run_id} failed: {failed} of {total} tasks failed"
     how = "was cancelled" if run.state == "cancelled" else "failed: it reached its timeout"
-    if not total:
+    if run.started_at is None:
         return f"run {run.run_id} {how}, before it was planned"
     ended = ", ".join(f"{counts[state]} {state}" for state in sorted(counts))
     return f"run {run.run_id} {how}; of its {total} tasks: {ended}"

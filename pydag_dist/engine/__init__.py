@@ -9,6 +9,7 @@ from pydag_dist.engine.listing import LOOK, Listing, Wanted
 from pydag_dist.engine.members import Member, Refusal, Unserved, unserved
 from pydag_dist.engine.naming import find_run, local_day, shortest_name
 from pydag_dist.engine.safety import address, check_redis, is_passing, is_refusal, refusal
+from pydag_dist.engine.situation import Situation, upstream_of
 from pydag_dist.engine.snapshot import (
     ENDED_RUN_STATES,
     ENDED_TASK_STATES,
@@ -16,6 +17,8 @@ from pydag_dist.engine.snapshot import (
     RunSnapshot,
     RunSummary,
     TaskSnapshot,
+    task_ids,
+    unplanned,
 )
 from pydag_dist.engine.values import (
     CHUNK,
@@ -28,6 +31,8 @@ from pydag_dist.engine.values import (
     Outcome,
     PlannedTask,
 )
+from pydag_dist.engine.why import explain
+from pydag_dist.engine.why_run import Reason, explain_ended, record_of
 
 __all__ = [
     "CHUNK",
@@ -46,20 +51,28 @@ __all__ = [
     "Member",
     "Outcome",
     "PlannedTask",
+    "Reason",
     "Refusal",
     "RunSnapshot",
     "RunSummary",
+    "Situation",
     "TaskSnapshot",
     "Unserved",
     "Wanted",
     "address",
     "check_redis",
     "connect",
+    "explain",
+    "explain_ended",
     "find_run",
     "is_passing",
     "is_refusal",
     "local_day",
+    "record_of",
     "refusal",
     "shortest_name",
+    "task_ids",
+    "unplanned",
     "unserved",
+    "upstream_of",
 ]

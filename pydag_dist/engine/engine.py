@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -28,6 +29,8 @@ from pydag_dist.engine.snapshot import (
     parse_run,
     parse_summary,
     seconds,
+    task_ids,
+    unplanned,
 )
 from pydag_dist.engine.values import (
     CHUNK,
@@ -43,6 +46,7 @@ from pydag_dist.engine.values import (
     chunked,
 )
 from pydag_dist.engine.why import explain
+from pydag_dist.engine.why_run import Reason, explain_run
 from pydag_dist.errors import EngineError, SchemaMismatch, UnknownRun
 
 MAX_RESULTS = 10_000_000  # bytes of results that one task is given
@@ -616,10 +620,28 @@ class Engine:
             pipe.hgetall(self.run_key(run_id))
             pipe.hgetall(self.run_key(run_id, "tasks"))
             pipe.hgetall(self.run_key(run_id, "out"))
-            head, records, out = pipe.execute()
-        if not head:
+            pipe.hgetall(self.run_key(run_id, "kept"))
+            replies = pipe.execute(raise_on_error=False)
+        head, records, out, kept = _whole(replies)
+        if replies[0] == {}:
             raise self.unknown(run_id)
-        return parse_run(run_id, head, records, out)
+        try:
+            if head["state"] == "queued" or not records:
+                # Not planned, maybe again: the tasks are the DAG's, as the rounds before left them.
+                task = unplanned(head["state"])
+                known = dict.fromkeys(task_ids(self.submitted_dag(run_id)), task)
+                return parse_run(run_id, head, kept | records, out, known)
+            return parse_run(run_id, head, records, out)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise EngineError(
+                f"run {run_id}: its keys in Redis are damaged, since something else wrote there "
+                f"({type(error).__name__}): submit it again under another id"
+            ) from error
+
+    def why_run(self, run_id: str) -> list[Reason]:
+        """What keeps a run from its success: a sentence for it, and for what matters most in it."""
+        seconds_, microseconds_ = self.redis.time()
+        return explain_run(self, self.snapshot(run_id), seconds_ + microseconds_ / 1e6)
 
     def why(self, run_id: str, task: str) -> str:
         """Why a task is not running, or where it runs, or how it ended; in one sentence."""
@@ -648,9 +670,13 @@ class Engine:
             for run_id in ids:
                 pipe.hgetall(self.run_key(run_id))
                 pipe.scard(self.run_key(run_id, "active"))
-            replies = pipe.execute()
-        pairs = zip(ids, replies[::2], replies[1::2], strict=True)
-        return [parse_summary(run_id, head, active) for run_id, head, active in pairs if head]
+            replies = _whole(pipe.execute(raise_on_error=False))
+        found = []
+        for run_id, head, active in zip(ids, replies[::2], replies[1::2], strict=True):
+            # What damaged keys say is no reason to list no run.
+            with contextlib.suppress(KeyError, ValueError, TypeError):
+                found.append(parse_summary(run_id, head or {}, active or 0))
+        return found
 
     def _pages(
         self, wanted: Wanted, size: int
@@ -668,9 +694,10 @@ class Engine:
             with self.redis.pipeline(transaction=False) as pipe:
                 for run_id in ids:
                     pipe.hmget(self.run_key(run_id), wanted.fields)
-                heads = [dict(zip(wanted.fields, reply, strict=True)) for reply in pipe.execute()]
+                replies = _whole(pipe.execute(raise_on_error=False))
             at += len(ids)
-            yield at, [(i, head) for i, head in zip(ids, heads, strict=True) if head["dag_id"]]
+            heads = [dict(zip(wanted.fields, reply or (), strict=False)) for reply in replies]
+            yield at, [(i, head) for i, head in zip(ids, heads, strict=True) if head.get("dag_id")]
             if len(ids) < size:
                 return
 
@@ -744,6 +771,14 @@ class Engine:
 def dag_hash(dag: str) -> str:
     """By which the history knows a DAG's text."""
     return hashlib.sha256(dag.encode()).hexdigest()
+
+
+def _whole(replies: list[Any]) -> list[Any]:
+    """Answers of a pipeline, None for what a key of a wrong type could not say."""
+    for reply in replies:
+        if isinstance(reply, redis.RedisError) and "WRONGTYPE" not in str(reply):
+            raise reply
+    return [None if isinstance(reply, redis.RedisError) else reply for reply in replies]
 
 
 def _flat(fields: Mapping[str, Any]) -> list[Any]:

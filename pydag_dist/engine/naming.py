@@ -12,6 +12,7 @@ from pydag_dist.errors import AmbiguousRun, PydagError, UnknownRun
 
 CANDIDATES: Final = 8  # that an ambiguous name lists
 LAST: Final = "last"
+CUT: Final = "…"  # what an id that a list has shortened ends with
 
 
 class Runs(Protocol):
@@ -37,7 +38,7 @@ def find_run(name: str, places: Sequence[Runs]) -> str:
     last run of that DAG that was submitted on that day, by the clock and the zone of this host.
     Raises `AmbiguousRun` with the candidates, `UnknownRun`, and `PydagError` for what is no name.
     """
-    dag_id, at, when = name.partition("@")
+    dag_id, at, when = name.removesuffix(CUT).partition("@")
     if not is_id(dag_id):
         raise PydagError(
             f"run {quote(name)}: must be a run's id or its beginning, or DAG@last, or a DAG and a "
@@ -51,9 +52,9 @@ def find_run(name: str, places: Sequence[Runs]) -> str:
         on = "" if when == LAST else f" that was submitted on {when}"
         raise UnknownRun(f"there is no run of DAG {dag_id}{on}: `pydag runs` lists those there are")
     for place in places:
-        if place.has(name):
-            return name
-        found_ids = place.beginning_with(name, CANDIDATES + 1)
+        if place.has(dag_id):
+            return dag_id
+        found_ids = place.beginning_with(dag_id, CANDIDATES + 1)
         if len(found_ids) > 1:
             raise AmbiguousRun(name, found_ids[:CANDIDATES], more=len(found_ids) > CANDIDATES)
         if found_ids:

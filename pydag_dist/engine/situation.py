@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pydag_dist.dag import Dag
+from pydag_dist.dag.ids import is_id
 from pydag_dist.engine.snapshot import parse_record
 from pydag_dist.errors import EngineError
 
@@ -56,20 +57,22 @@ class Situation:
         return self.records[task]["state"]
 
 
-def read_situation(engine: Engine, run_id: str, task: str) -> Situation:
-    """The situation of a task; `UnknownRun`, or `EngineError` if the run has no such task."""
-    dag = Dag.parse(engine.submitted_dag(run_id), source=run_id)
-    known = engine.redis.hexists(engine.run_key(run_id, "tasks"), task)
-    if task not in dag.tasks and not known:
+def read_situation(engine: Engine, run_id: str, task: str, dag: Dag | None = None) -> Situation:
+    """The situation of a task; `UnknownRun`, or `EngineError` if the run has no such task.
+
+    The run's `dag` is read if it isn't given.
+    """
+    if dag is None:
+        dag = Dag.parse(engine.submitted_dag(run_id), source=run_id)
+    tasks = engine.run_key(run_id, "tasks")
+    if task not in dag.tasks and not (is_id(task) and engine.redis.hexists(tasks, task)):
         raise EngineError(
             f"run {run_id} has no task {task!r}: `pydag status {run_id}` lists its tasks"
         )
     # A child of an expanded task is planned and queued as that one.
     planned = task if task in dag.tasks else task.rpartition(".")[0]
     queue = dag.tasks[planned].queue
-    upstream = _above(dag, planned)
-    if planned != task:
-        upstream = {task: dag.tasks[planned].dependencies, **upstream}
+    upstream = upstream_of(dag, task)
     names = list(upstream)
     record = engine.redis.hget(engine.run_key(run_id, "tasks"), task)
     needs = parse_record(record)["needs"] if record else ""
@@ -158,9 +161,12 @@ def steady_time(now: int, ticked: str | None, steady: str | None) -> int:
     return int(steady) + max(0, min(now - int(ticked), MAX_GAP))
 
 
-def _above(dag: Dag, task: str) -> dict[str, list[str]]:
+def upstream_of(dag: Dag, task: str) -> dict[str, list[str]]:
     """The task and everything upstream of it, nearest first, with their upstream tasks."""
     found: dict[str, list[str]] = {}
+    if task not in dag.tasks:  # a child of an expanded task
+        planned = task.rpartition(".")[0]
+        return {task: dag.tasks[planned].dependencies} | upstream_of(dag, planned)
     todo = deque([task])
     while todo:
         name = todo.popleft()

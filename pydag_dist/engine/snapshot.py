@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 ENDED_TASK_STATES = frozenset({"success", "failed", "upstream_failed", "skipped", "cancelled"})
@@ -237,11 +238,26 @@ def _result(task: str, out: Mapping[str, str]) -> Any:
     return None if packed is None else json.loads(packed)
 
 
+def task_ids(dag: str) -> list[str]:
+    """The ids of a run's DAG, which is JSON, in its order."""
+    return [task["task_id"] for task in json.loads(dag)["tasks"]]
+
+
+def unplanned(state: str) -> TaskSnapshot:
+    """A task of a run of that state that has not been planned."""
+    ended = "cancelled" if state == "cancelled" else "none"
+    return TaskSnapshot(ended, 1, None, None, None, None, None)
+
+
 def parse_run(
-    run_id: str, head: Mapping[str, str], records: Mapping[str, str], out: Mapping[str, str]
+    run_id: str,
+    head: Mapping[str, str],
+    records: Mapping[str, str],
+    out: Mapping[str, str],
+    known: Mapping[str, TaskSnapshot] = MappingProxyType({}),
 ) -> RunSnapshot:
-    """A run's snapshot from its hashes."""
-    tasks = {}
+    """A run's snapshot from its hashes; the `known` tasks come first, if they have no records."""
+    tasks = dict(known)
     for task, packed in records.items():
         record = parse_record(packed)
         if len(record) < len(RECORD_FIELDS):

@@ -23,7 +23,7 @@ _SKIPS_CASCADE: Final = frozenset(
 def explain(s: Situation) -> str:
     """Why the task is not running, or where it runs, or how it ended; one sentence."""
     if s.task not in s.records:
-        return f"{s.task} {_not_planned(s)}"
+        return f"{s.task} {not_planned(s)}"
     state = s.record["state"]
     if s.run["state"] == "cancelling" and state in _TO_BE_CANCELLED:
         return f"{s.task} is about to be cancelled with its run"
@@ -31,7 +31,8 @@ def explain(s: Situation) -> str:
     return f"{s.task} {sentence(s) if sentence else f'is {state}'}"
 
 
-def _not_planned(s: Situation) -> str:
+def not_planned(s: Situation) -> str:
+    """What a run waits for that is not planned, or why it never was."""
     if error := s.run.get("error"):
         return f"never ran: its run could not be planned: {error}"
     if s.run["state"] == "cancelled":
@@ -113,7 +114,7 @@ def _running(s: Situation) -> str:
     text = f"is running on {s.record['worker']} {_for(s, s.record)}{_try(s.record)}"
     if s.lease_until is not None and s.lease_until < s.now:
         text += (
-            f", but that worker's lease ran out {_span(s.now - s.lease_until)} ago: "
+            f", but that worker's lease ran out {span(s.now - s.lease_until)} ago: "
             "it goes to another worker unless this one is heard of"
         )
     return text
@@ -129,7 +130,7 @@ def _deferred(s: Situation) -> str:
         return f"{text}{s.record['worker']} is asking for it"
     if s.poll_at is None or s.poll_at <= s.now:
         return f"{text}the next free slot on queue {s.queue} asks for it"
-    return f"{text}it is asked for in {_span(s.poll_at - s.now)}"
+    return f"{text}it is asked for in {span(s.poll_at - s.now)}"
 
 
 def _expanding(s: Situation) -> str:
@@ -146,7 +147,7 @@ def _up_for_retry(s: Situation) -> str:
     number = int(s.record["try"])
     when = "now"
     if s.retry_at is not None and s.retry_at > s.now:
-        when = f"in {_span(s.retry_at - s.now)}, at {_clock(s.retry_at, s.now)}"
+        when = f"in {span(s.retry_at - s.now)}, at {clock(s.retry_at, s.now)}"
     error = _error(s, s.task)
     return f"waits for try {number + 1}, which starts {when}: try {number} failed{error}"
 
@@ -177,7 +178,7 @@ def _cancelled(s: Situation) -> str:
     why = {
         None: "it was revoked, as Flower can do",
         "cancel": "its run was cancelled",
-        "timeout": f"its run took longer than its timeout of {_span(float(s.run['timeout']))}",
+        "timeout": f"its run took longer than its timeout of {span(float(s.run['timeout']))}",
     }[s.run.get("reason")]
     if not s.record["started_at"]:
         return f"was cancelled before it started: {why}"
@@ -268,20 +269,20 @@ def _for(s: Situation, record: Mapping[str, str]) -> str:
     started = seconds(record["started_at"])
     if started is None:
         return ""
-    return f"since {_clock(started, s.now)}, for {_span(s.now - started)}"
+    return f"since {clock(started, s.now)}, for {span(s.now - started)}"
 
 
 def _end(s: Situation) -> str:
     """When a task ended, where, and after how long; as far as it ever started."""
     started, ended = seconds(s.record["started_at"]), seconds(s.record["ended_at"])
-    at = f"at {_clock(ended, s.now)}" if ended is not None else ""
+    at = f"at {clock(ended, s.now)}" if ended is not None else ""
     if started is None or ended is None:
         return at
-    return f"{at} after {_span(ended - started)} on {s.record['worker']}"
+    return f"{at} after {span(ended - started)} on {s.record['worker']}"
 
 
 def _since(at: float | None, now: float) -> str:
-    return "just now" if at is None or now - at < 1 else f"{_span(now - at)} ago"
+    return "just now" if at is None or now - at < 1 else f"{span(now - at)} ago"
 
 
 def _counted(number: int, noun: str) -> str:
@@ -292,16 +293,16 @@ def _is(number: int) -> str:
     return "is" if number == 1 else "are"
 
 
-def _span(length: float) -> str:
+def span(length: float) -> str:
     """A time in words: the two largest units that it needs."""
     if length < 60:
-        return f"{max(length, 0):.3g} s"
+        return f"{length:.3g} s" if length >= 0.1 else "0 s"
     minutes, rest = divmod(round(length), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
-def _clock(at: float, now: float) -> str:
+def clock(at: float, now: float) -> str:
     """A time of day where the reader is, with its date if that isn't today's."""
     local, today = (datetime.fromtimestamp(t, UTC).astimezone() for t in (at, now))
     return local.strftime("%H:%M:%S" if local.date() == today.date() else "%Y-%m-%d %H:%M:%S")

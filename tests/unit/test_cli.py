@@ -221,7 +221,8 @@ def test_ctrl_c_while_waiting_ends_the_waiting_only(monkeypatch, installation, d
     result = pydag_cli("submit", dag_file, "--wait")
     assert result.exit_code == 130
     run_id = result.stdout.strip()
-    assert f"The run goes on: pydag status {run_id}" in result.stderr
+    assert f"pydag status {run_id} --wait" in result.stderr
+    assert f"pydag cancel {run_id}" in result.stderr
     assert installation.engine.run_state(run_id) == "queued"
 
 

@@ -43,7 +43,12 @@ def test_a_submitted_run_is_queued(client, dag):
     run = client.submit(dag)
     assert run.state == "queued"
     assert run.id.startswith("nightly-")
-    assert run.tasks == {}
+    # Its tasks are known before anybody has planned it.
+    assert {name: task.state for name, task in run.tasks.items()} == {
+        "first": "none",
+        "second": "none",
+    }
+    assert run.logs("second") == []
 
 
 @pytest.mark.parametrize("run_id", ['q"uote', "a/b", "Q:tasks", "", "..", "r" * 256, "ü"])

@@ -1,0 +1,69 @@
+"""A list of runs, one a line, that fits the screen: ids are cut as far as they still name."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from rich.table import Table
+from rich.text import Text
+
+from pydag_dist.cli.screen import cell
+from pydag_dist.cli.tables import GAP, clock, coloured, fitted_table, span
+from pydag_dist.engine import RunSummary
+
+DAY, MINUTE = "submitted", "when"
+# The columns that are tried, the most telling first; the first two with whole ids.
+_COLUMNS: Final = (
+    ("state", DAY, "took", "tasks", "failed", "by"),
+    ("state", DAY, "took", "tasks", "failed"),
+    ("state", MINUTE, "took", "tasks", "failed"),
+    ("state", MINUTE, "tasks", "failed"),
+    ("state", "tasks"),
+    ("state",),
+)
+_WHOLE: Final = 3  # of them are tried with whole ids before any is shortened
+
+
+def runs_screen(runs: Sequence[RunSummary], names: Mapping[str, str], width: int) -> Table:
+    """The runs as a table that fits the width; `names` are the shortest that ids may become."""
+    now = time.time()
+    cells = {column: [form(run, now) for run in runs] for column, form in _FORMS.items()}
+    widths = {
+        column: max(len(column), *(text.cell_len for text in texts), 0)
+        for column, texts in cells.items()
+        if column == "state" or any(texts)
+    }
+
+    def left(columns: Sequence[str]) -> int:
+        return width - sum(widths[column] + GAP for column in columns)
+
+    ids = max(3, *(len(run.run_id) for run in runs), 0)
+    least = max(3, *(len(_ended(run.run_id, names)) for run in runs), 0)
+    chosen = [[column for column in columns if column in widths] for columns in _COLUMNS]
+    fits = [(columns, ids) for columns in chosen[:_WHOLE] if left(columns) >= ids]
+    fits += [(columns, left(columns)) for columns in chosen[1:] if left(columns) >= least]
+    columns, room = fits[0] if fits else (chosen[-1], ids)
+    table = fitted_table(("run", min(room, ids)), *((column, widths[column]) for column in columns))
+    for number, run in enumerate(runs):
+        told = run.run_id if len(run.run_id) <= room else f"{run.run_id[: room - 1]}…"
+        table.add_row(cell(told), *(cells[column][number] for column in columns))
+    return table
+
+
+def _ended(run_id: str, names: Mapping[str, str]) -> str:
+    """The shortest form of an id, with its ellipsis if that is any shorter."""
+    short = f"{names.get(run_id, run_id)}…"
+    return short if len(short) < len(run_id) else run_id
+
+
+_FORMS: Final[Mapping[str, Callable[[RunSummary, float], Text]]] = {
+    "state": lambda run, _: coloured(run.state),
+    DAY: lambda run, _: Text(clock(run.submitted_at)),
+    MINUTE: lambda run, _: Text(clock(run.submitted_at, "%m-%d %H:%M")),
+    "took": lambda run, now: Text(span(run.took(now))),
+    "tasks": lambda run, _: Text(f"{run.counts['ended']}/{run.counts['total']}"),
+    "failed": lambda run, _: Text(str(run.counts["failed"] or "")),
+    "by": lambda run, _: cell(run.submitted_by),
+}

@@ -1,0 +1,230 @@
+"""A run and its tasks as a table: as much as fits while one watches, and all of it afterwards."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from textwrap import wrap
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from pydag_dist.cli.screen import cell
+from pydag_dist.cli.tables import (
+    GAP,
+    billed,
+    clock,
+    coloured,
+    duration,
+    fitted_table,
+    shortened,
+    span,
+)
+from pydag_dist.engine import ENDED_TASK_STATES, RunSnapshot, TaskSnapshot
+from pydag_dist.visible import one_line
+
+# What one looks for first; any other state is under way.
+FAILED: Final = ("failed",)
+WAITING: Final = ("queued", "ready", "none")
+DONE: Final = ("success", "skipped", "upstream_failed", "cancelled")
+
+SMALL: Final = 16  # lines of a screen that has no room for long texts
+NOTE_LINES: Final = 3
+ERROR_LENGTH: Final = 300  # characters of an error on one line
+ERRORS: Final = 20  # tasks whose errors `status` shows
+BAR: Final = 30
+DETAILS: Final = "worker, or error"
+LEAST: Final = 10  # columns of the last column, or there is none
+
+Tasks = Mapping[str, TaskSnapshot]
+
+
+def live_screen(run: RunSnapshot, width: int, height: int, note: str = "") -> RenderableType:
+    """The run on a screen of that size: failed, running and waiting tasks first.
+
+    What is done is folded into one line, and what there is no room for is counted. The `note` is
+    shown below.
+    """
+    small = height < SMALL
+    title = Text(shortened(run.run_id, width) if small else run.run_id, "bold", overflow="fold")
+    parts: list[RenderableType] = [title, _head(run, width)]
+    done = {name: task for name, task in run.tasks.items() if task.state in DONE}
+    if done:
+        parts.append(Text(f"done: {counts_text(done.values())}", no_wrap=True, overflow="ellipsis"))
+    notes = _note_lines(note, width, 1 if small else NOTE_LINES)
+    # One line is the cursor's, one the table's head.
+    taken = math.ceil(len(title) / width) + len(parts) - 1 + len(notes) + 2
+    names, hidden = _chosen(run.tasks, max(1, height - taken))
+    if names:
+        parts.append(_table({name: run.tasks[name] for name in names}, width))
+    if hidden:
+        more = counts_text(run.tasks[name] for name in hidden)
+        parts.append(Text(f"not shown: {more}", no_wrap=True, overflow="ellipsis"))
+    return Group(*parts, *notes)
+
+
+def status_screen(run: RunSnapshot, width: int) -> RenderableType:
+    """All of the run: when and by whom, every task by its start, and what failed."""
+    parts: list[RenderableType] = [
+        Text(run.run_id, "bold", overflow="fold"),
+        _head(run, width),
+        *(cell(line) for line in _times(run)),
+    ]
+    if run.error:
+        parts.append(cell(f"error: {error_line(run.error)}", "red"))
+    order = sorted(run.tasks, key=lambda name: run.tasks[name].started_at or math.inf)
+    if order:
+        parts.append(_table({name: run.tasks[name] for name in order}, width, cut_names=False))
+    failed = [name for name in order if run.tasks[name].state == "failed"]
+    for name in failed[:ERRORS]:
+        task = run.tasks[name]
+        what = f"{name}, try {task.try_number}: {error_line(task.error) or 'no error was told'}"
+        parts.append(cell(what, "red"))
+    if len(failed) > ERRORS:
+        more = f"{len(failed) - ERRORS} more have failed: pydag status {run.run_id} --json"
+        parts.append(Text(more))
+    return Group(*parts)
+
+
+def counts_text(tasks: Iterable[TaskSnapshot]) -> str:
+    """The number of tasks in each state, in words."""
+    counts = Counter(task.state for task in tasks)
+    return ", ".join(f"{counts[state]} {state}" for state in sorted(counts))
+
+
+def error_line(error: str | None) -> str:
+    """An error on one line, with controls shown: its last line, after what the first one says."""
+    first, *others = (error or "").strip().splitlines() or [""]
+    last = others[-1].strip() if others else ""
+    parts = [first.strip()] if not first.startswith("Traceback (most recent") else []
+    parts = [part for part in (*parts, last) if part]
+    if sum(map(len, parts)) > ERROR_LENGTH - 3:
+        length = (ERROR_LENGTH - 3) // len(parts)
+        parts = [part if len(part) <= length else f"{part[: length - 1]}…" for part in parts]
+    return one_line(" … ".join(parts))
+
+
+def _head(run: RunSnapshot, width: int) -> RenderableType:
+    """The run's state, how far it is, and what it took; on one line."""
+    total = len(run.tasks)
+    ended = sum(task.state in ENDED_TASK_STATES for task in run.tasks.values())
+    told = [f"{ended}/{total} tasks", span(run.took(time.time()))]
+    told += [f"round {run.rounds}"] * (run.rounds > 1)
+    told += [f"{billed(run.bytes_billed)} billed"] * bool(run.bytes_billed)
+    text = "  ".join(filter(None, told))
+    bar = min(BAR, width - len(run.state) - len(text) - 2 * GAP)
+    if bar < LEAST:
+        line = Text.assemble(coloured(run.state), "  ", text)
+        line.no_wrap, line.overflow = True, "ellipsis"
+        return line
+    head = Table.grid(padding=(0, GAP, 0, 0), pad_edge=False)
+    progress = ProgressBar(total=max(total, 1), completed=ended, width=bar)
+    head.add_row(coloured(run.state), progress, text)
+    return head
+
+
+def _times(run: RunSnapshot) -> list[str]:
+    form = "%Y-%m-%d %H:%M:%S %Z"
+    by = f" by {run.submitted_by}" if run.submitted_by else ""
+    lines = [f"submitted {clock(run.submitted_at, form)}{by}"]
+    if run.started_at is not None:
+        lines.append(f"started   {clock(run.started_at, form)}")
+    if run.rounds > 1:
+        since = f", which started {clock(run.round_at, form)}" * bool(run.round_at)
+        lines.append(
+            f"resumed   {run.rounds - 1} {'time' if run.rounds == 2 else 'times'}: this "
+            f"is round {run.rounds}{since}"
+        )
+    if run.ended_at is not None:
+        why = f", by its {run.reason}" if run.reason in {"timeout", "cancel"} else ""
+        lines.append(f"ended     {clock(run.ended_at, form)}{why}")
+    return lines
+
+
+def _chosen(tasks: Tasks, rows: int) -> tuple[list[str], list[str]]:
+    """The tasks to show in so many rows, in order, and those that are not done and have none."""
+    failed, under_way, waiting, done = _grouped(tasks)
+    unfinished = len(failed) + len(under_way) + len(waiting)
+    if unfinished <= rows:
+        return failed + under_way + waiting + done[: rows - unfinished], []
+    room = rows - 1  # a line counts the others
+    # Many failures must not hide all that runs, nor the other way round.
+    few = failed[: max(room // 2, room - len(under_way))]
+    some = under_way[: room - len(few)]
+    shown = few + some + waiting[: room - len(few) - len(some)]
+    known = set(shown)
+    return shown, [name for name in failed + under_way + waiting if name not in known]
+
+
+def _grouped(tasks: Tasks) -> tuple[list[str], list[str], list[str], list[str]]:
+    """The failed tasks, those under way, those that wait, and what is done, the newest first."""
+    groups: tuple[list[str], ...] = ([], [], [], [])
+    for name, task in tasks.items():
+        kinds = (FAILED, (), WAITING, DONE)
+        groups[next((i for i, kind in enumerate(kinds) if task.state in kind), 1)].append(name)
+    failed, under_way, waiting, done = groups
+    failed.sort(key=lambda name: tasks[name].ended_at or 0)
+    under_way.sort(key=lambda name: tasks[name].started_at or math.inf)
+    waiting.sort(key=lambda name: (WAITING.index(tasks[name].state), name))
+    done.sort(key=lambda name: -(tasks[name].ended_at or 0))
+    return failed, under_way, waiting, done
+
+
+def _table(tasks: Tasks, width: int, *, cut_names: bool = True) -> Table:
+    """A row for each task, which fits the width; names are cut only if they may be."""
+    cells = {
+        "state": [coloured(task.state) for task in tasks.values()],
+        "try": [Text(str(t.try_number) * (t.try_number > 1)) for t in tasks.values()],
+        "took": [Text(duration(task.started_at, task.ended_at)) for task in tasks.values()],
+        DETAILS: [cell(_details(task)) for task in tasks.values()],
+    }
+    widths = {
+        heading: max(len(heading), *map(len, texts))
+        for heading, texts in cells.items()
+        if heading != "try" or any(texts)
+    }
+    details = widths.pop(DETAILS) if any(cells[DETAILS]) else 0
+    longest = max(4, *map(len, tasks))
+
+    def names_and_rest() -> tuple[int, int]:
+        """Columns for the names, and those that are left for the last column."""
+        rest = width - sum(GAP + length for length in widths.values())
+        # At least a third of it is for the last column, if that says anything.
+        names = min(longest, max(LEAST, rest - rest // 3 * bool(details))) if cut_names else longest
+        return names, rest - names - GAP
+
+    for seldom in ("try", "took"):  # what went wrong is told rather than these
+        if details and names_and_rest()[1] < LEAST:
+            widths.pop(seldom, None)
+    names, rest = names_and_rest()
+    # Where names may not be cut, a long one makes its line longer.
+    if details and (rest >= LEAST or not cut_names):
+        widths[DETAILS] = max(LEAST, min(rest, details))
+    table = fitted_table(("task", names), *widths.items())
+    for number, name in enumerate(tasks):
+        row = [cells[heading][number] for heading in widths]
+        table.add_row(cell(shortened(name, names)), *row)
+    return table
+
+
+def _details(task: TaskSnapshot) -> str:
+    """Where a task runs or ran, or what is the matter with it."""
+    if task.state in {"failed", "up_for_retry"} and task.error:
+        return error_line(task.error)
+    told = [task.worker or ""]
+    told += [f"{billed(task.bytes_billed)} billed"] * bool(task.bytes_billed)
+    told += [f"cached from {task.cached_from}"] * bool(task.cached_from)
+    told += [f"given back by {task.refused}"] * bool(task.refused)
+    return one_line(", ".join(filter(None, told)))
+
+
+def _note_lines(note: str, width: int, most: int) -> Sequence[Text]:
+    lines = [line for told in note.splitlines() for line in wrap(one_line(told), max(width, 20))]
+    if len(lines) > most:
+        lines = [*lines[: most - 1], f"{lines[most - 1][: width - 2]} …"]
+    return [Text(line, "yellow", no_wrap=True, overflow="ellipsis") for line in lines]

@@ -1,0 +1,162 @@
+"""Why a run is not further: a sentence for the run, and one for each task that matters most."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pydag_dist.dag import Dag
+from pydag_dist.engine.situation import Situation, read_situation
+from pydag_dist.engine.snapshot import RunSnapshot, TaskSnapshot, microseconds
+from pydag_dist.engine.why import clock, explain, not_planned, span
+
+if TYPE_CHECKING:
+    from pydag_dist.engine.engine import Engine
+
+NAMED: Final = 5  # tasks of one kind
+# States in the order in which they matter, after `failed` and after what nobody can run.
+_END: Final = {"success": "succeeded", "failed": "failed", "cancelled": "was cancelled"}
+_ORDER: Final = (
+    "cancelling",
+    "up_for_retry",
+    "ready",
+    "queued",
+    "deferred",
+    "running",
+    "expanding",
+)
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A sentence about a run (`task` is None) or one of its tasks, and that one's state."""
+
+    state: str
+    why: str
+    task: str | None = None
+
+
+def explain_run(engine: Engine, run: RunSnapshot, now: float) -> list[Reason]:
+    """What keeps a run from its success, the most important first; `now` by Redis's clock.
+
+    Of many tasks that are alike some are named, and the others are counted.
+    """
+    reasons = [Reason(run.state, _of_run(engine, run, now))]
+    if run.reason == "broken" or run.state in {"queued", "success"}:
+        return reasons
+    dag = Dag.parse(engine.submitted_dag(run.run_id), source=run.run_id)
+
+    def situation(task: str) -> Situation:
+        return read_situation(engine, run.run_id, task, dag)
+
+    return reasons + list(_of_tasks(run, situation, dag))
+
+
+def explain_ended(
+    run: RunSnapshot, situation: Callable[[str], Situation], now: float
+) -> list[Reason]:
+    """Likewise of a run that has ended, with what is known of its tasks."""
+    reasons = [Reason(run.state, _verdict(run, now))]
+    return (
+        reasons
+        + [_reason(run, situation(name)) for name in _in(run, "failed")[:NAMED]]
+        + _more(run, "failed", NAMED)
+    )
+
+
+def _of_run(engine: Engine, run: RunSnapshot, now: float) -> str:
+    if run.state == "queued":
+        head = engine.run_head(run.run_id)
+        return f"run {run.run_id} {not_planned(Situation(run.run_id, now, head, {}))}"
+    return _verdict(run, now)
+
+
+def _verdict(run: RunSnapshot, now: float) -> str:
+    """One sentence about the run as a whole."""
+    name, total = f"run {run.run_id}", len(run.tasks)
+    if run.reason == "broken":
+        return f"{name} was set aside: {run.error}"
+    took = run.took(now)
+    after = f" after {span(took)}" if took is not None else ""
+    if run.ended_at is not None:
+        return f"{name} {_END[run.state]} at {clock(run.ended_at, now)}{after}{_because(run)}"
+    over = total - sum(len(_in(run, state)) for state in (*_ORDER, "none"))
+    what = "is being cancelled" if run.state == "cancelling" else f"is {run.state}"
+    return f"{name} {what}{after.replace('after', 'for')}: {over} of {total} tasks have ended"
+
+
+def _because(run: RunSnapshot) -> str:
+    if run.error:
+        return f": it could not be planned: {run.error}"
+    if run.state == "failed" and run.reason == "timeout":
+        return ": it reached its timeout"
+    if run.state == "failed":
+        return f": {len(_in(run, 'failed'))} of {len(run.tasks)} tasks failed"
+    return ""
+
+
+def _of_tasks(
+    run: RunSnapshot, situation: Callable[[str], Situation], dag: Dag
+) -> Iterator[Reason]:
+    for name in _in(run, "failed")[:NAMED]:
+        yield _reason(run, situation(name))
+    yield from _more(run, "failed", NAMED)
+    if run.ended:
+        return
+    found: list[tuple[bool, Reason]] = []
+    for state in _ORDER:
+        named: set[str] = set()
+        for name in _in(run, state):
+            known = name if name in dag.tasks else name.rpartition(".")[0]
+            # Of those that wait for the same one tells of all.
+            kind = dag.tasks[known].queue if state in {"ready", "queued", "deferred"} else name
+            if kind not in named and len(named) < NAMED:
+                named.add(kind)
+                found.append(_with_stuck(run, situation(name)))
+        found += [(False, reason) for reason in _more(run, state, len(named))]
+    # What nobody can run is there until somebody does something about it.
+    yield from (reason for is_stuck, reason in found if is_stuck)
+    yield from (reason for is_stuck, reason in found if not is_stuck)
+    if waiting := len(_in(run, "none")):
+        yield Reason("none", f"{_tasks(waiting)} upstream tasks", None)
+
+
+def _with_stuck(run: RunSnapshot, s: Situation) -> tuple[bool, Reason]:
+    is_stuck = s.slots == 0 or bool(s.refusals and not s.able)
+    waits = s.task in s.records and s.record["state"] in {"ready", "queued", "deferred"}
+    return is_stuck and waits, _reason(run, s)
+
+
+def _reason(run: RunSnapshot, s: Situation) -> Reason:
+    return Reason(run.tasks[s.task].state, explain(s), s.task)
+
+
+def _more(run: RunSnapshot, state: str, named: int) -> list[Reason]:
+    more = len(_in(run, state)) - named
+    if more <= 0:
+        return []
+    are = "task is" if more == 1 else "tasks are"
+    return [Reason(state, f"{more} more {are} {state}")]
+
+
+def _tasks(number: int) -> str:
+    return "1 task waits for its" if number == 1 else f"{number} tasks wait for their"
+
+
+def _in(run: RunSnapshot, state: str) -> list[str]:
+    return [name for name, task in run.tasks.items() if task.state == state]
+
+
+def record_of(task: TaskSnapshot, rule: str) -> dict[str, str]:
+    """What `explain` reads of a task's record, from its snapshot."""
+    return {
+        "state": task.state,
+        "try": str(task.try_number),
+        "rule": rule,
+        "started_at": microseconds(task.started_at),
+        "ended_at": microseconds(task.ended_at),
+        "worker": task.worker or "",
+        "reason": "",
+        "token": "",
+    }

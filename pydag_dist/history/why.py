@@ -1,0 +1,55 @@
+"""Why a run that only the history has ended as it did."""
+
+from __future__ import annotations
+
+import time
+
+from pydag_dist.dag import Dag
+from pydag_dist.engine import (
+    Reason,
+    RunSnapshot,
+    Situation,
+    explain,
+    explain_ended,
+    record_of,
+    upstream_of,
+)
+from pydag_dist.errors import EngineError
+from pydag_dist.history.history import History
+
+
+def explain_past(history: History, run: RunSnapshot, task: str | None) -> list[Reason]:
+    """How a run ended and because of which tasks, or one task of it; as of a run in Redis.
+
+    `EngineError` if the run has no such task.
+    """
+    past = history.past(run.run_id)
+    if past is None:
+        raise EngineError(f"the history has run {run.run_id} no longer")
+    dag, now = Dag.parse(past.dag, source=run.run_id), time.time()
+    skips = {each.task: each.skips.split() for each in past.tries if each.skips}
+
+    def situation(name: str) -> Situation:
+        upstream = upstream_of(dag, name)
+        rules = {up: str(dag.tasks[up].trigger_rule) for up in upstream if up in dag.tasks}
+        there = {up: run.tasks[up] for up in upstream if up in run.tasks}
+        return Situation(
+            name,
+            now,
+            {**past.head, "state": run.state} | ({"reason": run.reason} if run.reason else {}),
+            upstream,
+            records={up: record_of(each, rules.get(up, "")) for up, each in there.items()},
+            errors={up: each.error for up, each in there.items() if each.error},
+            skips=skips,
+        )
+
+    if task is None:
+        return explain_ended(run, situation, now)
+    if task not in run.tasks:
+        raise EngineError(
+            f"run {run.run_id} has no task {task!r}: `pydag status {run.run_id}` lists its tasks"
+        )
+    state = run.tasks[task].state
+    if not run.ended or state == "none":
+        return [Reason(state, f"{task} is {state}, as far as the history knows", task)]
+    return [Reason(state, explain(situation(task)), task)]
