@@ -14,7 +14,7 @@ from pydag_dist.cli import past
 from pydag_dist.cli.screen import cell, echo
 from pydag_dist.cli.tables import plain_table
 from pydag_dist.cli.waiting import NOT_SUCCESSFUL, wait_for
-from pydag_dist.client import Client, Resumption
+from pydag_dist.client import Client, Resumption, Run
 from pydag_dist.dag import Dag
 
 SHOWN: Final = 20  # tasks of a table
@@ -26,30 +26,43 @@ TIMEOUT = click.option(
 )
 
 
+def named(name: str) -> Run:
+    """The run of that name in Redis; says which one it is if that isn't its id."""
+    run = Client().run(name)
+    if run.id != name:
+        echo(f"run {run.id}", err=True)
+    return run
+
+
 @click.command()
-@click.argument("run_id", metavar="RUN")
+@click.argument("name", metavar="RUN")
 @WAIT
 @TIMEOUT
-def cancel(run_id: str, wait: bool, timeout: float | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def cancel(name: str, *, wait: bool, timeout: float | None, as_json: bool) -> None:
     """Stop a run, and print what it is now: cancelling, or cancelled.
 
     What has not started never will; what runs is told to stop, remote jobs included. Exit code 0
     if the run is stopped (with --wait: its last task is gone), 1 if it had ended by itself before,
-    3 if it is still cancelling after --timeout.
+    3 if it is still cancelling after --timeout. RUN as of `pydag status`; which run it is that was
+    named otherwise than by its id is told on stderr.
 
     \b
     Examples:
         pydag cancel nightly-20240501t020000-0123456789abcdef
         pydag cancel RUN --wait --timeout 60
     """
-    run = Client().run(run_id)
+    run = named(name)
     state = run.cancel()
-    echo(state)
+    if as_json and not wait:
+        echo(json.dumps({"run_id": run.id, "state": state}))
+    elif not as_json:
+        echo(state)
     if state in {"success", "failed"}:
-        echo(f"Error: run {run_id} had ended before: {state}", err=True)
+        echo(f"Error: run {run.id} had ended before: {state}", err=True)
         raise SystemExit(NOT_SUCCESSFUL)
     if wait:
-        wait_for(run, timeout, wanted="cancelled")
+        wait_for(run, timeout, as_json=as_json, wanted="cancelled")
 
 
 @click.command()
@@ -90,7 +103,7 @@ def resume(
         pydag resume RUN --from load --wait
         pydag resume RUN --with pipeline.json --dry-run
     """
-    run = Client().run(run_id)
+    run = named(run_id)
     dag = Dag.load(file) if file else None
     found = run.resumption(from_task, dag)
     if file is None:

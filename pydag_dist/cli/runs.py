@@ -20,7 +20,7 @@ from pydag_dist.cli.run_list import runs_screen
 from pydag_dist.cli.run_table import status_screen
 from pydag_dist.cli.screen import echo
 from pydag_dist.cli.tables import clock, print_fitted
-from pydag_dist.cli.waiting import wait_for
+from pydag_dist.cli.waiting import NOT_SUCCESSFUL, wait_for
 from pydag_dist.client import Client
 from pydag_dist.dag import Dag
 from pydag_dist.dag.ids import check_id
@@ -138,14 +138,16 @@ def status(name: str, *, wait: bool, timeout: float | None, as_json: bool) -> No
         pydag status nightly-20240501t02 --wait
         pydag status RUN --json | jq '.tasks.ingest.state'
     """
-    if wait:
-        wait_for(past.run_named(name), timeout, as_json=as_json)
-        return
     snapshot = past.snapshot_of(name)
+    if wait and not snapshot.ended:
+        wait_for(Client().run(snapshot.run_id), timeout, as_json=as_json)
+        return
     if as_json:
         echo(json.dumps(snapshot.to_dict(), indent=2))
     else:
         print_fitted(partial(status_screen, snapshot))
+    if wait and snapshot.state != "success":
+        raise SystemExit(NOT_SUCCESSFUL)
 
 
 @click.command()

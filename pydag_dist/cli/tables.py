@@ -57,10 +57,11 @@ def print_fitted(made: Callable[[int], RenderableType]) -> None:
     """
     console = Console()
     if console.is_terminal:
-        console.print(made(console.width))
+        # What does not fit nevertheless, such as a long id, is wrapped and not cut.
+        Console(width=UNCUT).print(made(console.width))
         return
     width = console.width if os.environ.get("COLUMNS", "").isdigit() else UNCUT
-    piped = Console(width=width, no_color=True)
+    piped = Console(width=UNCUT, no_color=True)
     with piped.capture() as captured:
         piped.print(made(width))
     echo("\n".join(line.rstrip() for line in captured.get().splitlines()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import partial
 
+import redis
 from rich.console import Console
 
 from pydag_dist.cli import live
@@ -12,7 +13,7 @@ from pydag_dist.cli.screen import echo
 from pydag_dist.client import Run
 from pydag_dist.client.run import failure_text
 from pydag_dist.engine import RunSnapshot
-from pydag_dist.errors import EngineError, RedisAway
+from pydag_dist.errors import PydagError, RedisAway
 
 NOT_SUCCESSFUL = 1
 TIMED_OUT = 3
@@ -55,7 +56,9 @@ def _why(run: Run, snapshot: RunSnapshot) -> str:
     """What keeps the run from going on, beside what its table shows."""
     try:
         reasons = run.reasons()
-    except EngineError:  # it is not there just now
+    except RedisAway:
+        raise
+    except (PydagError, redis.ResponseError):  # it is not there just now, or is damaged
         return ""
     ofs = [reason for reason in reasons if reason.task is not None and reason.state != "failed"]
     if snapshot.state == "queued" or not ofs:

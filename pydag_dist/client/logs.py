@@ -46,6 +46,7 @@ class LogReader:
     ) -> None:
         self._connection = connection
         self._prefix = f"{prefix}:log:{run_id}"
+        self._out = f"{prefix}:run:{run_id}:out"
         self._run_id = run_id
         self._task = task
         # By task and try number. A try that ended and was read to its end is not asked for again.
@@ -61,7 +62,7 @@ class LogReader:
             )
         tries = [
             (name, number)
-            for name in (run.tasks if self._task is None else [self._task])
+            for name in (run.tasks if self._task is None else self._with_children(run))
             for number in range(1, run.tasks[name].try_number + 1)
             if (name, number) not in self._done
         ]
@@ -70,6 +71,15 @@ class LogReader:
             task = run.tasks[name]
             if number < task.try_number or task.state in ENDED_TASK_STATES:
                 self._done.add((name, number))
+
+    def _with_children(self, run: RunSnapshot) -> list[str]:
+        """The task, and those that it has become if it was expanded."""
+        task = str(self._task)
+        children = 0
+        if f"{task}.0" in run.tasks:  # maybe another task of the DAG
+            children = int(self._connection.hget(self._out, f"n/{task}") or 0)
+        names = (f"{task}.{number}" for number in range(children))
+        return [task, *(name for name in names if name in run.tasks)]
 
     def _read_try(self, task: str, number: int) -> Iterator[LogLine]:
         key = f"{self._prefix}:{task}:{number}"

@@ -64,13 +64,14 @@ def read_situation(engine: Engine, run_id: str, task: str, dag: Dag | None = Non
     """
     if dag is None:
         dag = Dag.parse(engine.submitted_dag(run_id), source=run_id)
+    # A child of an expanded task is planned and queued as that one.
+    planned = task if task in dag.tasks else task.rpartition(".")[0]
     tasks = engine.run_key(run_id, "tasks")
-    if task not in dag.tasks and not (is_id(task) and engine.redis.hexists(tasks, task)):
+    known = planned in dag.tasks and is_id(task)
+    if not known or (planned != task and not engine.redis.hexists(tasks, task)):
         raise EngineError(
             f"run {run_id} has no task {task!r}: `pydag status {run_id}` lists its tasks"
         )
-    # A child of an expanded task is planned and queued as that one.
-    planned = task if task in dag.tasks else task.rpartition(".")[0]
     queue = dag.tasks[planned].queue
     upstream = upstream_of(dag, task)
     names = list(upstream)

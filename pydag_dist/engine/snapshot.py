@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -161,7 +162,12 @@ class RunSnapshot(RunHead):
 
     def to_dict(self) -> dict[str, Any]:
         """The form of ``pydag status --json``."""
-        told = {**asdict(self), "counts": self.counts, "bytes_billed": self.bytes_billed}
+        told = {
+            **asdict(self),
+            "took": self.took(time.time()),
+            "counts": self.counts,
+            "bytes_billed": self.bytes_billed,
+        }
         for name, task in self.tasks.items():
             told["tasks"][name] |= {
                 "bytes_billed": task.bytes_billed,

@@ -100,7 +100,8 @@ def _of_tasks(
     run: RunSnapshot, situation: Callable[[str], Situation], dag: Dag
 ) -> Iterator[Reason]:
     for name in _in(run, "failed")[:NAMED]:
-        yield _reason(run, situation(name))
+        if _planned(dag, name):  # the DAG may have been corrected since
+            yield _reason(run, situation(name))
     yield from _more(run, "failed", NAMED)
     if run.ended:
         return
@@ -108,7 +109,8 @@ def _of_tasks(
     for state in _ORDER:
         named: set[str] = set()
         for name in _in(run, state):
-            known = name if name in dag.tasks else name.rpartition(".")[0]
+            if not (known := _planned(dag, name)):
+                continue
             # Of those that wait for the same one tells of all.
             kind = dag.tasks[known].queue if state in {"ready", "queued", "deferred"} else name
             if kind not in named and len(named) < NAMED:
@@ -140,6 +142,12 @@ def _more(run: RunSnapshot, state: str, named: int) -> list[Reason]:
     return [Reason(state, f"{more} more {are} {state}")]
 
 
+def _planned(dag: Dag, name: str) -> str:
+    """The task of the DAG that a task is, or whose child it is; empty if the DAG has none."""
+    known = name if name in dag.tasks else name.rpartition(".")[0]
+    return known if known in dag.tasks else ""
+
+
 def _tasks(number: int) -> str:
     return "1 task waits for its" if number == 1 else f"{number} tasks wait for their"
 
@@ -153,6 +161,7 @@ def record_of(task: TaskSnapshot, rule: str) -> dict[str, str]:
     return {
         "state": task.state,
         "try": str(task.try_number),
+        "last_try": str(task.try_number),
         "rule": rule,
         "started_at": microseconds(task.started_at),
         "ended_at": microseconds(task.ended_at),

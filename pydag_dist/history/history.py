@@ -19,6 +19,8 @@ from pydag_dist.engine import (
     RunSummary,
     TaskSnapshot,
     Wanted,
+    task_ids,
+    unplanned,
 )
 from pydag_dist.engine.snapshot import work_of
 from pydag_dist.history import database
@@ -212,7 +214,7 @@ class History:
     def snapshot(self, run_id: str) -> RunSnapshot | None:
         """The run as the engine would show it if it still had it; None if it isn't here.
 
-        Of a run that has not ended it has the tasks that have.
+        What has not ended, as far as the history knows, is as it was before the run was planned.
         """
         with self._db.connect() as connection:
             found = self._run(connection, run_id)
@@ -221,6 +223,7 @@ class History:
             newest = {t.task: t for t in self._newest_tries(connection, run_id)}
             if gone := self._gone(connection, found, newest):
                 newest = {name: t for name, t in newest.items() if name not in gone}
+            text = connection.scalar(sa.select(dags.c.dag).where(dags.c.hash == found.dag_hash))
         children: dict[str, int] = {}
         for each in newest.values():
             words = (each.expansions or "").split()
@@ -233,7 +236,8 @@ class History:
                 source: int(head.get(f"enqueued/{source}", 0))
                 for source in ("coordinator", "chord", "tick")
             },
-            tasks={name: _task(t, _result(name, newest, children)) for name, t in newest.items()},
+            tasks=dict.fromkeys(task_ids(text or '{"tasks": []}'), unplanned(found.state))
+            | {name: _task(t, _result(name, newest, children)) for name, t in newest.items()},
             reason=found.reason,
         )
 

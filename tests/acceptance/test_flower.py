@@ -33,6 +33,10 @@ def test_tasks_are_shown_under_their_own_names(page, up, example_run):
     row = page.locator("tr", has_text="TEST_DAG.insert_to_fact")
     expect(row.first).to_contain_text("SUCCESS", timeout=30_000)
 
+    # Its remote jobs were polled many times.
+    page.locator("input[type=search]").fill("polls")
+    expect(page.locator("#tasks-table tbody")).to_contain_text("No matching records")
+
     page.goto(f"{flower}/task/{example_run['run_id']}/insert_to_fact/1")
     expect(page.locator("body")).to_contain_text("TEST_DAG.insert_to_fact", timeout=30_000)
     expect(page.locator("body")).to_contain_text("SUCCESS")

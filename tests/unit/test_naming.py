@@ -62,6 +62,29 @@ def test_a_run_is_named_by_how_its_id_begins(client, submitted):
     assert str(error.value) == ("d- is the beginning of several runs' ids:\n  d-1\n  d-10\n  d-2")
 
 
+def test_a_run_that_is_given_back_keeps_its_place(client, connection, installation, submitted):
+    submitted("new")
+    head = {
+        "dag_id": "d",
+        "processors": 0,
+        "weight": 1,
+        "timeout": 0,
+        "retention": 9,
+        "params": "{}",
+    }
+    head |= {
+        "submitted_at": round(NOON * 1e6),
+        "submitted_by": "ann@h",
+        "tags": '["x"]',
+        "rounds": 2,
+    }
+    installation.engine.restore_run("old", DAG.to_json(), head, planned=False)
+    assert [run.run_id for run in client.runs()] == ["new", "old"]
+    [old] = client.runs(wanted=Wanted(tags=["x"], until=NOON + 1))
+    assert (old.run_id, old.submitted_by, old.rounds, old.submitted_at) == ("old", "ann@h", 2, NOON)
+    assert client.run("ol").id == "old"
+
+
 def test_many_candidates_are_cut(client, submitted):
     for number in range(12):
         submitted(f"d-{number:02}")

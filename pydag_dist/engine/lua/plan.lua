@@ -10,7 +10,7 @@ end
 local function make_run(run, dag)
   call('HSET', run_key(run), 'schema', SCHEMA, 'state', 'queued')
   call('SET', run_key(run, 'dag'), dag)
-  call('ZADD', key('runs'), text(NOW), run)
+  call('ZADD', key('runs'), call('HGET', run_key(run), 'submitted_at') or text(NOW), run)
   call('ZADD', key('names'), 0, run)
   for _, oldest in ipairs(call('ZRANGE', key('runs'), 0, 1)) do
     if call('EXISTS', run_key(oldest)) == 0 then
