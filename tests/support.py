@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import os
+import random
+import socket
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 import psutil
 
-from pydag_dist.local.ports import free_port
-
-__all__ = ["free_port", "is_alive", "wait_until"]
-
 T = TypeVar("T")
+
+# Ports below those that the kernel gives to connections and to servers that ask for any; each of
+# the processes that pytest-xdist starts has its own.
+PORTS = 1_400
+FIRST_PORT = 10_000 + PORTS * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 16)
+_ports = itertools.count(random.randrange(PORTS))
+
+
+def free_port() -> int:
+    """A port that nobody has, and that nobody is given before a test's server has it."""
+    while True:
+        port = FIRST_PORT + next(_ports) % PORTS
+        with contextlib.suppress(OSError), socket.socket() as sock:
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(condition: Callable[[], T], what: str, timeout: float = 120) -> T:
