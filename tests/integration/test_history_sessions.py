@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from pydag_dist.coordinator import recorder as module
 from pydag_dist.coordinator.recorder import Recorder
 from pydag_dist.engine import Engine
-from pydag_dist.history import LOST, History
+from pydag_dist.history import LOST, History, database
 from tests.cluster import call, dag
 from tests.link import Link
 from tests.postgres_server import PostgresServer
@@ -25,6 +25,8 @@ def test_what_a_lost_writer_left_in_postgresql_holds_up_the_next_one_for_seconds
     redis_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "LEASE", 1.0)
+    # Twice as long, so that the next writer surely meets the lock.
+    monkeypatch.setitem(database._SESSION, "idle_in_transaction_session_timeout", "10s")
     client: Any = redis.Redis.from_url(redis_url, decode_responses=True)
     engine, stopping = Engine(client), threading.Event()
     with PostgresServer() as postgres, client:
@@ -63,7 +65,7 @@ def test_what_a_lost_writer_left_in_postgresql_holds_up_the_next_one_for_seconds
                 writing.join()
             assert found.unfinished() == ["r"]
             assert "canceling statement due to lock timeout" in caplog.text
-        hangs.join(30)
+        hangs.join(120)
         lost.close()
         found.close()
 
