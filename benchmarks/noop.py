@@ -1,7 +1,21 @@
-"""The task that is measured: nothing, so that what remains is the cost of running a task."""
+"""The tasks that are measured: what remains is the cost of running a task, or of its output."""
 
 from __future__ import annotations
+
+import logging
 
 
 def noop() -> None:
     """Do nothing."""
+
+
+def says(lines: int) -> None:
+    """Print so many lines."""
+    for number in range(lines):
+        print("a line that has sixty characters, and that is number", number)
+
+
+def logs(lines: int) -> None:
+    """Log so many lines."""
+    for number in range(lines):
+        logging.info("a line that has sixty characters, and that is number %d", number)  # noqa: LOG015

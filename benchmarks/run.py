@@ -11,6 +11,7 @@ from collections import defaultdict
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks.output import measure_output
 from benchmarks.remote import measure_remote
 from benchmarks.report import Goal, comparison
 from benchmarks.scale import measure_fan_out
@@ -64,6 +65,9 @@ def main() -> int:
         metavar="N",
         help="instead: N remote jobs of ten seconds on two slots, and quick tasks beside them",
     )
+    parser.add_argument(
+        "--output", action="store_true", help="instead: what it costs a task to write"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement, too")
     arguments = parser.parse_args()
     print(f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} CPUs")
@@ -71,6 +75,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="pydag-bench-") as temporary:
         if arguments.tasks:
             measure_fan_out(arguments.tasks, Path(temporary))
+            return 0
+        if arguments.output:
+            measure_output(Path(temporary))
             return 0
         if arguments.remote:
             measure_remote(arguments.remote, Path(temporary))

@@ -180,8 +180,12 @@ class Pydag:
 
     def fan_out(self, tasks: int) -> Measured:
         """From the moment that the run is planned, as Celery's queue is filled before."""
+        return self.measure(fan_out(tasks), tasks)
+
+    def measure(self, dag: Dag, tasks: int) -> Measured:
+        """Any DAG, from the moment that it is planned."""
         meter = self._meter()
-        run = self.finish(self.submit(fan_out(tasks)))
+        run = self.finish(self.submit(dag))
         return Measured(run.ended_at - run.started_at, tasks, meter.used())
 
     def fan_in(self, tasks: int) -> Measured:

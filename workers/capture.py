@@ -24,6 +24,8 @@ from pydag_dist.engine import Held
 from workers.logs import SENDER, Log, TaskLogger, lines_of, log_of
 from workers.spool import Parser, Spool
 
+log = logging.getLogger(__name__)
+
 _GATHER = 0.02  # seconds in which output gathers in the pipe
 _MUCH = 1 << 15  # bytes of it after which that is looked at again at once
 _PARTIAL = 0.5  # seconds after which a line without its end is shown
@@ -269,6 +271,13 @@ def made(pid: int) -> None:
     if _prepared is not None:
         _spools[pid] = _prepared
     _prepared = None
+
+
+def relieve() -> None:
+    """In the parent, once a second: let no process wait for a pipe that it can't read itself."""
+    for pid, spool in _spools.items():
+        if lost := spool.relieve():
+            log.warning("process %d can't read what it writes: %d bytes are lost", pid, lost)
 
 
 def of(pid: int) -> Spool | None:

@@ -21,6 +21,7 @@ from celery.worker import state as worker_state
 from pydag_dist.engine import Engine, Held, check_redis, connect, is_passing, is_refusal
 from pydag_dist.errors import PydagError
 from workers import (
+    capture,
     keeper,
     modules,  # noqa: F401  its processes load them
 )
@@ -98,6 +99,7 @@ class Renewal(threading.Thread):
             if (since := request.told_to_end) and time.monotonic() - since > GRACE:
                 self._kill(request.worker_pid, GRACE)
         keeper.restart_if_gone()
+        capture.relieve()
 
     def _kill(self, pid: int, patience: float) -> None:
         DEATHS.kill(pid, f"was killed: told to stop, it did not end within {patience:g} s")

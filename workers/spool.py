@@ -28,7 +28,9 @@ from workers.logs import shortened
 
 _MARK = b"\0" + os.urandom(12).hex().encode()  # begins what is no output
 _TIME, _RECORD = b"t", b"r"
+STUCK = 10.0  # seconds in which a process has to have read a full pipe
 _PIPE = 1 << 18  # bytes
+_FULL = 1 << 15  # bytes that wait in a pipe, of whatever size, which nobody reads
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ of linux/fcntl.h
 _PUNCH_HOLE = 3  # FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE of linux/falloc.h
 _PAGE = mmap.PAGESIZE
@@ -52,6 +54,7 @@ class Spool:
                 self.file = os.dup(made.fileno())
         self.size = 0  # of the file
         self._stamped = 0.0
+        self._seen = (-1, 0.0)  # by the parent: the size, and since when
         self._label = mmap.mmap(-1, _PAGE)
         self._waiting = bytearray(4)
 
@@ -142,6 +145,18 @@ class Spool:
         self._stamped = 0.0
         self.move()
 
+    def relieve(self) -> int:
+        """In the parent, now and then: read a full pipe that its process has not read for long.
+
+        Native code that holds Python's lock while it writes would wait for ever else. Returns how
+        many bytes are lost.
+        """
+        moved, now = os.fstat(self.file).st_size, time.monotonic()
+        is_full = self.is_waiting() and int.from_bytes(self._waiting, sys.byteorder) >= _FULL
+        if not is_full or moved != self._seen[0]:
+            self._seen = moved, now
+        return len(self.discard()) if now - self._seen[1] > STUCK else 0
+
     def close(self) -> None:
         """Close what is open of it."""
         for number in (self.read, self.write, self.file):
@@ -215,13 +230,14 @@ class Parser:
     def _marked(self, raw: bytes, position: int) -> Iterator[Said]:
         printed, _, record = raw.partition(_MARK)
         self._extend(printed)
-        if record.startswith(_TIME):  # what was printed goes on behind it
-            self._at = float(record[1:])
-            return
-        if self._open:
-            yield self._said(position)
-        at, level, text = json.loads(record[1:])
-        yield Said(at, level, text, position)
+        with contextlib.suppress(ValueError):  # the file could not be written to its end
+            if record.startswith(_TIME):  # what was printed goes on behind it
+                self._at = float(record[1:])
+                return
+            at, level, text = json.loads(record[1:])
+            if self._open:
+                yield self._said(position - 1 - len(raw) + len(printed))
+            yield Said(at, level, text, position)
 
     def _extend(self, printed: bytes) -> None:
         """More of the line that has not ended; of a long one no more is kept than is shown."""

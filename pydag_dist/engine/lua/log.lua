@@ -48,12 +48,15 @@ end
 -- Takes parts out of the middle until the log is within its bounds; how many bytes that freed.
 local function cut(name, head, bytes)
   local freed = 0
-  local rest = call('XRANGE', key('log:' .. name), head == '' and '-' or '(' .. head, '+', 'COUNT', 100)
-  for i = 1, #rest - 1 do   -- never the last
-    if bytes - freed <= LIMITS.log_head + LIMITS.log_tail then break end
-    local fields = rest[i][2]
-    freed = freed + #fields[#fields] + OVERHEAD
-    call('XDEL', key('log:' .. name), rest[i][1])
+  while bytes - freed > LIMITS.log_head + LIMITS.log_tail do
+    local rest = call('XRANGE', key('log:' .. name), head == '' and '-' or '(' .. head, '+', 'COUNT', 20)
+    if #rest < 2 then break end   -- never the last
+    for i = 1, #rest - 1 do
+      if bytes - freed <= LIMITS.log_head + LIMITS.log_tail then break end
+      local fields = rest[i][2]
+      freed = freed + #fields[#fields] + OVERHEAD
+      call('XDEL', key('log:' .. name), rest[i][1])
+    end
   end
   return freed
 end

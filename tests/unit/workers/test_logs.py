@@ -194,6 +194,13 @@ def test_no_log_grows_beyond_its_bounds(engine):
     assert write(engine, 100, writer="another") == "ok"
 
 
+def test_nor_does_one_of_many_small_parts(engine):
+    for number in range(1, 4000):
+        write(engine, number, size=500)
+    write(engine, 4000, size=250_000)
+    assert int(engine.redis.hget("pydag:logs", "")) <= limits.LOG_HEAD + limits.LOG_TAIL
+
+
 def test_all_logs_together_make_the_oldest_make_way(engine, monkeypatch):
     monkeypatch.setitem(limits.LUA, "logs", 1_000_000)
     from pydag_dist.engine import script
