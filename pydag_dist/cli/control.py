@@ -14,7 +14,7 @@ from pydag_dist.cli import past
 from pydag_dist.cli.screen import cell, echo
 from pydag_dist.cli.tables import plain_table
 from pydag_dist.cli.waiting import NOT_SUCCESSFUL, wait_for
-from pydag_dist.client import Client, Resumption, Run
+from pydag_dist.client import Resumption, Run
 from pydag_dist.dag import Dag
 
 SHOWN: Final = 20  # tasks of a table
@@ -27,8 +27,8 @@ TIMEOUT = click.option(
 
 
 def named(name: str) -> Run:
-    """The run of that name in Redis; says which one it is if that isn't its id."""
-    run = Client().run(name)
+    """The run of that name; says which one it is if that isn't its id."""
+    run = past.run_named(name)
     if run.id != name:
         echo(f"run {run.id}", err=True)
     return run

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pydag_dist.client import Client, Run
+from pydag_dist.dag.ids import is_id
 from pydag_dist.engine import (
     Engine,
     Listing,
@@ -26,16 +27,18 @@ if TYPE_CHECKING:
 
 def run_named(name: str) -> Run:
     """The run of that name (see `find_run`), which the history alone may have."""
-    client = Client()
+    client, settings = Client(), load_settings()
     try:
         run = client.run(name)
         _ = run.state
     except UnknownRun as unknown:
         with _history_or(unknown) as history:
-            try:
-                return client.run(find_run(name, [history]))
-            except UnknownRun:
-                raise unknown from None
+            return client.by_id(find_run(name, [history]))
+    if is_id(name) and run.id != name and _is_here(settings):
+        # One whose id begins so; a whole id of the history comes first.
+        with contextlib.suppress(HistoryError), _history(settings) as history:
+            if history.has(name):
+                return client.by_id(name)
     return run
 
 

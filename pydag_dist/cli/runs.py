@@ -140,7 +140,7 @@ def status(name: str, *, wait: bool, timeout: float | None, as_json: bool) -> No
     """
     snapshot = past.snapshot_of(name)
     if wait and not snapshot.ended:
-        wait_for(Client().run(snapshot.run_id), timeout, as_json=as_json)
+        wait_for(Client().by_id(snapshot.run_id), timeout, as_json=as_json)
         return
     if as_json:
         echo(json.dumps(snapshot.to_dict(), indent=2))

@@ -117,6 +117,10 @@ class Client:
             if not is_id(name):
                 raise
             run_id = name
+        return self.by_id(run_id)
+
+    def by_id(self, run_id: str) -> Run:
+        """The run of exactly that id; whether there is one shows at its first use."""
         return Run(run_id, self._engine, self._patience)
 
     def workers(self) -> list[Member]:

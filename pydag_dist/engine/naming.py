@@ -36,6 +36,7 @@ def find_run(name: str, places: Sequence[Runs]) -> str:
 
     A name is a run's id, or how exactly one id begins; ``DAG@last``; or ``DAG@2026-01-31``, the
     last run of that DAG that was submitted on that day, by the clock and the zone of this host.
+    A whole id, wherever it is, comes before the beginning of another.
     Raises `AmbiguousRun` with the candidates, `UnknownRun`, and `PydagError` for what is no name.
     """
     dag_id, at, when = name.removesuffix(CUT).partition("@")
@@ -51,9 +52,9 @@ def find_run(name: str, places: Sequence[Runs]) -> str:
                 return found
         on = "" if when == LAST else f" that was submitted on {when}"
         raise UnknownRun(f"there is no run of DAG {dag_id}{on}: `pydag runs` lists those there are")
+    if any(place.has(dag_id) for place in places):
+        return dag_id
     for place in places:
-        if place.has(dag_id):
-            return dag_id
         found_ids = place.beginning_with(dag_id, CANDIDATES + 1)
         if len(found_ids) > 1:
             raise AmbiguousRun(name, found_ids[:CANDIDATES], more=len(found_ids) > CANDIDATES)

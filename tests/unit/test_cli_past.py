@@ -46,7 +46,7 @@ def test_status_finds_a_run_in_the_history():
     assert status["tasks"]["t"]["result"] == [1]
     result = pydag_cli("status", "other")
     assert result.exit_code == 2
-    assert "Redis has no run other" in result.stderr
+    assert "there is no run other" in result.stderr
 
 
 @pytest.mark.usefixtures("history")
@@ -58,6 +58,22 @@ def test_runs_lists_those_of_redis_and_then_those_of_the_history(installation):
     assert listed[-1]["counts"] == {"total": 1, "ended": 1, "active": 0, "failed": 0}
     listed = json.loads(pydag_cli("runs", "--limit", "2", "--json").stdout)["runs"]
     assert [run["run_id"] for run in listed] == ["old2", "new"]
+
+
+@pytest.mark.usefixtures("history")
+def test_a_whole_id_of_the_history_is_no_beginning_of_another(installation):
+    installation.engine.submit("old-2", DAG, "d")
+    assert json.loads(pydag_cli("status", "old", "--json").stdout)["run_id"] == "old"
+    assert json.loads(pydag_cli("status", "old-", "--json").stdout)["run_id"] == "old-2"
+    assert json.loads(pydag_cli("status", "ol", "--json").stdout)["run_id"] == "old-2"
+    result = pydag_cli("cancel", "old")
+    assert (result.exit_code, "Redis has no run old" in result.stderr) == (2, True)
+    assert installation.engine.run_state("old-2") == "queued"
+    result = pydag_cli("cancel", "old-", "--json")
+    assert json.loads(result.stdout) == {"run_id": "old-2", "state": "cancelled"}
+    assert result.stderr == "run old-2\n"
+    waited = pydag_cli("status", "old", "--wait")
+    assert (waited.exit_code, waited.stdout.splitlines()[0]) == (0, "old")
 
 
 def test_runs_leaves_out_another_installation_s(history):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
@@ -211,6 +212,26 @@ def test_logs_longer_than_a_page_are_read_whole(client, installation, dag):
     installation.plan(run.id)
     installation.log(installation.claim(), *map(str, range(2500)))
     assert [line.line for line in run.logs("first")] == [str(i) for i in range(2500)]
+
+
+def test_logs_of_an_expanded_task_are_those_of_its_children_too(
+    client, installation, connection, dag
+):
+    run = client.submit(dag)
+    installation.plan(run.id)
+    first = installation.claim()
+    tasks, out = (f"pydag:run:{run.id}:{part}" for part in ("tasks", "out"))
+    for child in ("first.0", "first.1", "first.2"):
+        connection.hset(tasks, child, connection.hget(tasks, "first"))
+    installation.log(first, "list", at=1000.0)
+    installation.log(replace(first, task="first.1"), "item", at=1001.0)
+    installation.log(replace(first, task="first.2"), "other", at=1002.0)
+    assert [line.line for line in run.logs("first")] == ["list"]  # not expanded
+    connection.hset(out, "n/first", 2)
+    assert [(line.task, line.line) for line in run.logs("first")] == [
+        ("first", "list"),
+        ("first.1", "item"),
+    ]
 
 
 def test_logs_of_a_task_that_is_not_there(client, installation, dag):
