@@ -64,6 +64,7 @@ class _Pause:
         self._now = now
         self._seen: object = None
         self._since = self._asked = 0.0
+        self._rest = AGAIN
         self._told = ""
 
     def note(self, run: RunSnapshot, *, is_asked: bool = True) -> str:
@@ -74,8 +75,10 @@ class _Pause:
             self._seen, self._since, self._asked, self._told = seen, now, 0.0, ""
         if run.ended or now - self._since < STILL or not is_asked:
             return ""
-        if not self._asked or now - self._asked >= AGAIN:
+        if not self._asked or now - self._asked >= self._rest:
+            began = time.monotonic()
             self._asked, self._told = now, self._explain(run)
+            self._rest = max(AGAIN, 20 * (time.monotonic() - began))  # a big DAG takes a while
         return self._told
 
 

@@ -101,8 +101,11 @@ def span(seconds: float | None) -> str:
 
 
 def clock(at: float | None, form: str = "%Y-%m-%d %H:%M:%S") -> str:
-    """A time by the clock of this host; empty for none."""
-    return "" if at is None else datetime.fromtimestamp(at, UTC).astimezone().strftime(form)
+    """A time by the clock of this host; empty for none, ``?`` for what no clock shows."""
+    try:
+        return "" if at is None else datetime.fromtimestamp(at, UTC).astimezone().strftime(form)
+    except (ValueError, OverflowError, OSError):  # a damaged key
+        return "?"
 
 
 def shortened(text: str, width: int) -> str:

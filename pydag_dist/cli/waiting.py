@@ -55,7 +55,7 @@ def wait_for(
 def _why(run: Run, snapshot: RunSnapshot) -> str:
     """What keeps the run from going on, beside what its table shows."""
     try:
-        reasons = run.reasons()
+        reasons = run.reasons(snapshot)
     except RedisAway:
         raise
     except (PydagError, redis.ResponseError):  # it is not there just now, or is damaged

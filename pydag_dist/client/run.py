@@ -160,9 +160,12 @@ class Run:
             return "\n".join(reason.why for reason in self.reasons())
         return self._engine.why(self.id, task)
 
-    def reasons(self) -> list[Reason]:
-        """The sentences of `why` without a task, with the tasks that they are about."""
-        return self._engine.why_run(self.id)
+    def reasons(self, seen: RunSnapshot | None = None) -> list[Reason]:
+        """The sentences of `why` without a task, with the tasks that they are about.
+
+        Of the run as it was `seen`, if that is given, else as it is now.
+        """
+        return self._engine.why_run(self.id, seen)
 
     def wait(self, timeout: float | None = None) -> str:
         """Block until the run ends and return "success".

@@ -638,10 +638,13 @@ class Engine:
                 f"({type(error).__name__}): submit it again under another id"
             ) from error
 
-    def why_run(self, run_id: str) -> list[Reason]:
-        """What keeps a run from its success: a sentence for it, and for what matters most in it."""
-        seconds_, microseconds_ = self.redis.time()
-        return explain_run(self, self.snapshot(run_id), seconds_ + microseconds_ / 1e6)
+    def why_run(self, run_id: str, seen: RunSnapshot | None = None) -> list[Reason]:
+        """What keeps a run from its success: a sentence for it, and for what matters most in it.
+
+        Of the run as it was `seen`, else as it is.
+        """
+        whole, micro = self.redis.time()
+        return explain_run(self, seen or self.snapshot(run_id), whole + micro / 1e6)
 
     def why(self, run_id: str, task: str) -> str:
         """Why a task is not running, or where it runs, or how it ended; in one sentence."""

@@ -35,7 +35,7 @@ def test_tasks_are_shown_under_their_own_names(page, up, example_run):
 
     # Its remote jobs were polled many times.
     page.locator("input[type=search]").fill("polls")
-    expect(page.locator("#tasks-table tbody")).to_contain_text("No matching records")
+    expect(page.locator("#tasks-table tbody")).to_contain_text("No tasks match")
 
     page.goto(f"{flower}/task/{example_run['run_id']}/insert_to_fact/1")
     expect(page.locator("body")).to_contain_text("TEST_DAG.insert_to_fact", timeout=30_000)

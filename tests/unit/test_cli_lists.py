@@ -137,6 +137,7 @@ def test_damaged_runs_do_not_hide_the_others(connection, submitted):  # noqa: F8
     connection.delete("pydag:run:b")
     connection.set("pydag:run:b", "no hash")
     connection.hset("pydag:run:c", "total", "many")
+    connection.hset("pydag:run:a", "submitted_at", "9" * 30)
     assert [run.run_id for run in Engine(connection).runs()] == ["d", "a"]
     assert pydag_cli("runs").exit_code == 0
     for run_id in ("b", "c"):
