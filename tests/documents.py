@@ -14,9 +14,8 @@ from pydag_dist.cli import pydag
 
 ROOT = Path(__file__).parents[1]
 PAGES = (
-    ROOT / "README.md",
-    *sorted((ROOT / "docs").glob("*.md")),
-    *sorted((ROOT / "examples").rglob("*.md")),
+    *sorted(ROOT.glob("*.md")),
+    *sorted(ROOT.glob("[a-z]*/**/*.md")),
 )
 
 # What follows ``` -> what tests make of the block. FILE stands for any file's name.
@@ -119,9 +118,14 @@ def commands(text: str) -> list[Command]:
     return [Command(first, tuple(filter(str.strip, shown))) for first, *shown in found]
 
 
+def running_text(page: Path) -> str:
+    """What is in no block."""
+    return _FENCE.sub("", page.read_text(encoding="utf-8"))
+
+
 def inline(page: Path) -> list[str]:
     """The commands in the running text of a page."""
-    text = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    text = running_text(page)
     spans = [re.sub(r"\s+", " ", span) for span in re.findall(r"(?<!`)`([^`]+)`(?!`)", text)]
     return [span for span in spans if re.match(r"(\w+=\S+ )*pydag [a-z-]", span)]
 

@@ -19,7 +19,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import requests
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
@@ -169,22 +168,7 @@ def played(up: Up, terminal, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     third.end()
 
 
-def slow(up: Up, terminal: Terminal) -> None:
-    """The next query of a task sum_up takes as long as a real one can."""
-    url = f"{up.state['addresses']['BigQuery']}/-/faults"
-    fault = {"method": "run", "job_id": "sum_up", "delay": 600}
-    assert requests.post(url, json=fault, timeout=30).ok
-
-
-def under_way(up: Up, terminal: Terminal) -> None:
-    run = Client(terminal.env["PYDAG_REDIS_URL"]).run(terminal.run)
-    going = {"running", "deferred"}
-    wait_until(lambda: "sum_up" in run.tasks and run.tasks["sum_up"].state in going, "sum_up runs")
-
-
-# What must be so when a command is typed.
 EXAMPLE_RUN = "pydag submit examples/pipeline/pipeline.json --wait"
-BEFORE = {"pydag submit sales.json": slow, "pydag why RUN report": under_way}
 
 
 def made(up: Up, terminal: Terminal) -> None:
@@ -230,7 +214,6 @@ def test_a_page_works_when_it_is_typed(
     for block in documents.blocks(page):
         if block.kind == "console":
             for command in documents.commands(block.text):
-                BEFORE.get(command.text, lambda *_: None)(up, second)
                 if command.text == EXAMPLE_RUN:  # that was typed for all files
                     second.run = example_run["run_id"]
                 else:

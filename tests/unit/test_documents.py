@@ -19,7 +19,7 @@ from pydag_dist.settings import WORKER_SETTINGS, Settings, load_settings
 from tests import documents
 from tests.acceptance.chaos import faults
 from tests.documents import HELP, KINDS, PAGES, ROOT, all_blocks
-from workers.settings import load_worker_settings
+from workers.settings import WorkerSettings, load_worker_settings
 
 SOURCES = [
     *(path for package in ("pydag_dist", "workers") for path in (ROOT / package).rglob("*.py")),
@@ -47,8 +47,10 @@ def names(text):
 def test_every_block_is_of_a_known_kind(page):
     strange = [f"{b.where}: ```{b.info}" for b in documents.blocks(page) if b.kind not in KINDS]
     assert strange == [], HELP
-    fences = [line for line in page.read_text().splitlines() if line.lstrip().startswith("```")]
-    assert len(fences) == 2 * len(documents.blocks(page)), "a block is not closed"
+    text = documents.running_text(page)
+    assert not re.search(r"```|~~~|<pre|^(\t| {4,})(\$|pydag|make) ", text, re.MULTILINE), (
+        "a block that is not closed, or not between lines of three backticks"
+    )
 
 
 def test_every_kind_is_used():
@@ -106,6 +108,27 @@ def texts(path):
         ):
             found.append(node.value)
     return found
+
+
+@of_kind("console remote")
+def test_other_hosts_need_nothing_but_pydag(block):
+    programs = {documents.split(command.text)[0] for command in documents.commands(block.text)}
+    assert programs <= {"export", "pydag"}
+
+
+def test_what_is_to_be_installed_is_there():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    everywhere = [*PAGES, *SOURCES, ROOT / "compose" / "Dockerfile", ROOT / "Makefile"]
+    told = {
+        extra
+        for path in everywhere
+        for found in re.findall(r"(?:pydag-dist|\.)\[([a-z0-9,]+)\]'", path.read_text("utf-8"))
+        for extra in found.split(",")
+    }
+    assert {"local", "worker", "flower", "postgres", "dev"} <= told
+    assert told <= set(extras)
 
 
 @of_kind("console docker")
@@ -219,6 +242,12 @@ def test_settings_in_the_documents_are_those_of_the_program():
     settings |= {f"PYDAG_WORKER_{name}".upper() for name in WORKER_SETTINGS}
     told = set().union(*(names(page.read_text(encoding="utf-8")) for page in PAGES))
     assert told == (settings - INTERNAL) | ELSEWHERE
+
+
+def test_every_setting_is_read():
+    code = "\n".join(path.read_text("utf-8") for path in SOURCES if path.suffix == ".py")
+    fields = [*Settings.model_fields, *WorkerSettings.model_fields]
+    assert [name for name in fields if not re.search(rf"(settings|self)\.{name}\b", code)] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
