@@ -15,6 +15,8 @@ import time
 import warnings
 from pathlib import Path
 
+from celery.utils.log import get_task_logger
+
 KEPT = sys.stdout  # as libraries keep it
 log = logging.getLogger("acme.etl")
 
@@ -90,6 +92,7 @@ def _logging(told: Told) -> None:
     other.addHandler(handler)
     other.error(told.next("a handler"))
     other.removeHandler(handler)
+    get_task_logger("acme.celery").info(told.next("Celery's logger of a task"))
 
 
 def _processes(told: Told) -> None:

@@ -66,19 +66,22 @@ class Capture:
         stream = os.fdopen(self._worker, "w", encoding="utf-8", errors="backslashreplace")
         root = logging.root
         level = root.level
-        for logger in (root, *map(logging.getLogger, ("celery", "celery.task", "multiprocessing"))):
+        # Above all of a task's loggers: Celery's `get_task_logger` makes them below its own.
+        tops = (root, logging.getLogger("celery.task"))
+        for logger in (*tops, *map(logging.getLogger, ("celery", "multiprocessing"))):
             for handler in logger.handlers:
                 if isinstance(handler, logging.StreamHandler) and not isinstance(
                     handler, logging.FileHandler
                 ):
                     handler.setStream(stream)
-                if logger is root:
+                if logger in tops:
                     handler.addFilter(lambda record: self._log is None or _is_ours(record))
         for name in _OURS:
             if logging.getLogger(name).level == logging.NOTSET:
                 logging.getLogger(name).setLevel(level)
-        root.addHandler(_Handler(self))
-        root.setLevel(min(level, logging.INFO))
+        for top in tops:
+            top.addHandler(_Handler(self))
+            top.setLevel(min(level, logging.INFO))
 
     # The try's main thread:
 
@@ -269,6 +272,7 @@ def made(pid: int) -> None:
     """In the parent, after the fork."""
     global _prepared  # noqa: PLW0603
     if _prepared is not None:
+        _prepared.close_write()
         _spools[pid] = _prepared
     _prepared = None
 

@@ -157,11 +157,17 @@ class Spool:
             self._seen = moved, now
         return len(self.discard()) if now - self._seen[1] > STUCK else 0
 
+    def close_write(self) -> None:
+        """In the parent, which writes nothing there."""
+        if self.write >= 0:
+            os.close(self.write)
+            self.write = -1
+
     def close(self) -> None:
         """Close what is open of it."""
-        for number in (self.read, self.write, self.file):
-            with contextlib.suppress(OSError):
-                os.close(number)
+        for number in (self.read, self.file):
+            os.close(number)
+        self.close_write()
 
 
 def _fallocate(file: int, mode: int, start: int, length: int) -> None:
