@@ -26,6 +26,7 @@ _CALM = 1.0  # the same, for a log that is past its head
 _LOOK = 0.5  # seconds after which a sender looks for what did not wake it
 _FAREWELL = 2.0  # seconds that a try's end waits for a Redis that refuses its last lines
 _TOLD = 64  # bytes of the words that tell of the rest of a line
+_LEVEL = 20  # characters of a level's name
 _OVERHEAD = 40  # bytes that a line takes beside its text, about
 
 
@@ -72,6 +73,7 @@ class Log:
     def add(self, at: float, level: str, text: str, position: int | None = None) -> None:
         """Add one line; `position` is where it ends in the writer's output, else its number."""
         text, size = _shortened(text)
+        level = _shortened(level)[0][:_LEVEL]
         with self._mutex:
             number, start, past = self._line, self._byte, self.is_past_head
             self._line, self._byte = number + 1, start + size

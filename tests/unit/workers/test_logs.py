@@ -162,6 +162,14 @@ def test_a_long_line_is_cut_and_odd_text_is_no_error(engine):
     assert lines[2] == "é" * 8192 + "… (23,616 bytes more)"
 
 
+def test_a_level_of_the_authors_own_is_no_error(engine):
+    log = log_of(HELD)
+    log.add(1, "\udc80" + "x" * 1_000_000, "text")
+    log.close()
+    (line,) = LogReader(engine.redis, engine.prefix, "run", "task").read(Ended("task"))
+    assert (line.level, line.line) == ("\\udc80" + "x" * 14, "text")
+
+
 def test_the_text_of_a_record():
     record = logging.LogRecord("x", logging.INFO, "f", 1, "a\nb", (), None)
     assert lines_of(record) == ["a", "b"]
