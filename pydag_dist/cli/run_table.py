@@ -194,8 +194,9 @@ def _table(tasks: Tasks, width: int, *, cut_names: bool = True) -> Table:
     def names_and_rest() -> tuple[int, int]:
         """Columns for the names, and those that are left for the last column."""
         rest = width - sum(GAP + length for length in widths.values())
-        # At least a third of it is for the last column, if that says anything.
-        names = min(longest, max(LEAST, rest - rest // 3 * bool(details))) if cut_names else longest
+        # Half of it is for the last column, if that has so much to say.
+        told = min(details, max(rest // 2, LEAST)) + GAP if details else 0
+        names = min(longest, max(LEAST, rest - told)) if cut_names else longest
         return names, rest - names - GAP
 
     for seldom in ("try", "took"):  # what went wrong is told rather than these

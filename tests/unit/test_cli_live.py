@@ -145,6 +145,15 @@ def test_a_big_screen_is_used():
     assert "done: 60 success" in lines
 
 
+@pytest.mark.parametrize("width", [40, 80])
+def test_on_a_narrow_screen_it_is_still_told_what_went_wrong(width):
+    tasks = {"load_all_orders_of_all_countries.17": task("failed", 1.0, 2.0, error="Boom: 403")}
+    tasks |= {"b": task("up_for_retry", 1.0, 2.0, try_number=2, error="Boom: 404")}
+    lines = screen(run("running", tasks), width)
+    assert [line.rstrip().rpartition("  ")[2] for line in lines[-2:]] == ["Boom: 403", "Boom: 404"]
+    assert lines[-2].split()[0].endswith(".17")
+
+
 def test_what_is_shown_below_is_wrapped_and_cut():
     lines = screen(run("running", {"a": task("queued")}), note="one two three " * 40)
     assert [line.startswith("one two") or "three" in line for line in lines[-3:]] == [True] * 3
