@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from tests.documents import all_blocks
-from tests.support import is_alive, wait_until
+from tests.support import free_port, is_alive, wait_until
 
 PROJECT = Path(__file__).parents[2]
 EXAMPLE = PROJECT / "examples" / "pipeline" / "pipeline.json"
@@ -39,15 +39,20 @@ UP = ("--import", "etl")  # as README says
 
 
 class Up:
-    """A `pydag up` in one terminal; `run` is a second terminal."""
+    """A `pydag up` in one terminal; `run` is a second terminal.
+
+    Its ports are its own: of two that start at a time, both might choose the usual ones.
+    """
 
     def __init__(self, home: Path, *options: str, **env: str) -> None:
         self.home = home
         self.output = home.with_name(f"{home.name}.out")
         self.env = {**PLAIN, "PYDAG_HOME": str(home)}
+        services = ("redis", "gcs", "bigquery", "dataproc", "flower")
+        ports = [f"--{name}-port={free_port()}" for name in services]
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                [PYDAG, "up", *options],
+                [PYDAG, "up", *ports, *options],
                 cwd=home.parent,
                 env=self.env | env,
                 stdout=output,
