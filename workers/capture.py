@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import io
 import logging
 import os
 import select
@@ -31,6 +32,7 @@ _MUCH = 1 << 15  # bytes of it after which that is looked at again at once
 _PARTIAL = 0.5  # seconds after which a line without its end is shown
 _FREE_EVERY = 1 << 20  # bytes
 _TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "backslashreplace"}
+_LINES = {**_TEXT, "line_buffering": True, "write_through": False}
 _OURS = ("celery", "workers", "pydag_dist", "kombu", "amqp", "billiard", "multiprocessing")
 
 
@@ -48,11 +50,13 @@ class Capture:
         self.is_whole = True  # else this process can't take another try
         self._worker = os.dup(2)  # where the worker writes
         self._libc = ctypes.CDLL(None)
-        os.dup2(spool.write, 1)
-        os.dup2(spool.write, 2)
+        kept = [one for one in (sys.__stdout__, sys.__stderr__) if one is not None]
         sys.stdout = sys.__stdout__ = _stream(sys.__stdout__, 1)  # type: ignore[misc]
         sys.stderr = sys.__stderr__ = _stream(sys.__stderr__, 2)  # type: ignore[misc]
-        self._streams = [sys.stdout, sys.stderr]
+        self._own_streams = [sys.stdout, sys.stderr]
+        self._streams: list[Any] = list({*self._own_streams, *kept})
+        os.dup2(spool.write, 1)
+        os.dup2(spool.write, 2)
         self._set_up_logging()
         threading.Thread(target=self._keep_moving, name="task-output", daemon=True).start()
         SENDER.add(self)
@@ -119,10 +123,11 @@ class Capture:
         try:
             os.dup2(self._spool.write, 1)
             os.dup2(self._spool.write, 2)
-            for stream in self._streams:
-                if not (stream.line_buffering and stream.encoding == "utf-8"):
-                    stream.reconfigure(line_buffering=True, **_TEXT)
-            return not any(stream.closed for stream in self._streams)
+            for stream in self._own_streams:
+                is_utf8 = stream.encoding == "utf-8"
+                if stream.write_through or not (stream.line_buffering and is_utf8):
+                    stream.reconfigure(**_LINES)
+            return not any(stream.closed for stream in self._own_streams)
         except (OSError, ValueError):  # something was closed
             return False
 
@@ -244,13 +249,17 @@ def _is_ours(record: logging.LogRecord) -> bool:
 
 
 def _stream(kept: TextIO | None, number: int) -> Any:
-    """Python's stream over a descriptor: that which modules may have kept, if it is there."""
-    try:
-        kept.reconfigure(line_buffering=True, **_TEXT)  # type: ignore[union-attr]
-        if kept.fileno() == number:  # type: ignore[union-attr]
+    """Python's stream over a descriptor, which is about to become the pipe.
+
+    That which modules may have kept, if it is as it should be: one over a file that can be sought
+    can't be reconfigured any more over a pipe, and PYTHONUNBUFFERED makes one that writes the parts
+    of a line one by one.
+    """
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        kept.reconfigure(**_LINES)  # type: ignore[union-attr]
+        is_fit = isinstance(kept.buffer, io.BufferedWriter)  # type: ignore[union-attr]
+        if is_fit and kept.fileno() == number and not kept.seekable():  # type: ignore[union-attr]
             return kept
-    except (AttributeError, OSError, ValueError):
-        pass
     return open(number, "w", buffering=1, closefd=False, **_TEXT)
 
 

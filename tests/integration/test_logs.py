@@ -26,7 +26,7 @@ def cluster(
 ) -> Iterator[Cluster]:
     with Cluster(redis_server.url, tmp_path_factory.mktemp("logs")) as cluster:
         cluster.coordinator()
-        cluster.worker(slots=4, imports=["tests.writes"])
+        cluster.worker(slots=4, imports=["tests.writes"], PYTHONUNBUFFERED="")
         yield cluster
 
 
