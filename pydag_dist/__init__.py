@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pydag_dist.client import Client, LogLine, Run
     from pydag_dist.dag import Dag, InvalidDag, Task
+    from pydag_dist.errors import Fail, Skip
 
-__all__ = ["Client", "Dag", "InvalidDag", "LogLine", "Run", "Task"]
+__all__ = ["Client", "Dag", "Fail", "InvalidDag", "LogLine", "Run", "Skip", "Task"]
 
 _HOMES = {
     "Client": "pydag_dist.client",
     "Dag": "pydag_dist.dag",
+    "Fail": "pydag_dist.errors",
     "InvalidDag": "pydag_dist.dag",
     "LogLine": "pydag_dist.client",
     "Run": "pydag_dist.client",
+    "Skip": "pydag_dist.errors",
     "Task": "pydag_dist.dag",
 }
 

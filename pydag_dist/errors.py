@@ -106,3 +106,15 @@ class RunFailed(PydagError):
 
 class LocalServiceError(PydagError):
     """A service of the embedded default is missing or did not start; the message shows its log."""
+
+
+# What a task's own function raises to say how it ends. No `PydagError`: nothing is wrong with the
+# installation. Code that catches every `Exception` catches these, too.
+
+
+class Skip(Exception):
+    """Raised in a task's function: the task ends as `skipped`, and the text says why."""
+
+
+class Fail(Exception):
+    """Raised in a task's function: the task fails at once, whatever retries are left."""

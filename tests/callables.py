@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 from celery import current_task
 
+from pydag_dist import Fail, Skip
+
 
 class Line(NamedTuple):
     """What one process did for a try of a task."""
@@ -109,6 +111,26 @@ def succeed_at(journal: str, number: int) -> int:
     _write(journal, "ran")
     if current_task.request.pydag["try"] != str(number):
         raise ValueError("not yet")
+    return number
+
+
+def skip(journal: str, why: str) -> None:
+    """Skip the task."""
+    _write(journal, "ran")
+    raise Skip(why)
+
+
+def fail_for_good(journal: str, why: str) -> None:
+    """Fail the task, whatever retries are left."""
+    _write(journal, "ran")
+    raise Fail(why)
+
+
+async def skip_odd(journal: str, number: int) -> int:
+    """Skip the task if the number is odd."""
+    _write(journal, "ran")
+    if number % 2:
+        raise Skip(f"{number} is odd")
     return number
 
 

@@ -42,7 +42,10 @@ TEMPLATE = (
 )
 
 OUTCOMES = st.sampled_from(
-    ["success", "success", "success", "failed", "failed", "dead", "stopped", "lost", "revoked"]
+    [
+        *("success", "success", "success", "failed", "failed"),
+        *("skipped", "final", "dead", "stopped", "lost", "revoked"),
+    ]
 )
 PROCESSORS = st.integers(0, 3)
 OPERATORS = (
@@ -75,12 +78,14 @@ def dags(draw: st.DrawFn, max_tasks: int = 10) -> dict[str, dict[str, Any]]:
         plain = draw(st.booleans())
         lists = sorted(t for t in parents if "expand" not in tasks[t])
         expands = bool(lists) and draw(st.integers(0, 3)) == 0
+        known = not expands and draw(st.integers(0, 5)) == 0
         tasks[f"t{i:02}"] = {
             **(
                 {"expand": {"over": f"tasks.{draw(st.sampled_from(lists))}.result"}}
                 if expands
                 else {}
             ),
+            **({"expand": {"over": list(range(draw(st.integers(0, 3))))}} if known else {}),
             "task_id": f"t{i:02}",
             **draw(st.sampled_from(OPERATORS)),
             "dependencies": sorted(parents),
@@ -91,6 +96,10 @@ def dags(draw: st.DrawFn, max_tasks: int = 10) -> dict[str, dict[str, Any]]:
             "allow_failure": draw(st.integers(0, 4)) == 0,
             "timeout": 3600,
         }
+    above = {parent for task in tasks.values() for parent in task["dependencies"]}
+    for name, task in tasks.items():
+        if name in above and "expand" not in task and draw(st.integers(0, 3)) == 0:
+            task |= {"operator": "branch", "params": {"callable": "m:f"}}
     return tasks
 
 
@@ -154,7 +163,9 @@ class EngineMachine(RuleBasedStateMachine):
                 may_fail=tasks[t]["allow_failure"],
                 remote=rows[t].remote,
                 sensor=rows[t].sensor,
-                expands_over=dag.tasks[t].expand.path[0] if dag.tasks[t].expand else "",
+                branch=rows[t].branch,
+                items=rows[t].items,
+                expands_over=rows[t].list_task,
             )
             for t in dag.walk()
         }
@@ -270,6 +281,7 @@ class EngineMachine(RuleBasedStateMachine):
         self.tried = [m for m in self.tried if m.run in self.dags]
         self.polled = []
         self.reference.wipe()
+        self.tried = [m for m in self.tried if m.task in self.reference.runs[m.run].tasks]
         for worker in WORKERS:
             self.heard_of(worker, 0)
 
@@ -348,9 +360,10 @@ class EngineMachine(RuleBasedStateMachine):
             assert answer.settled == (task.settled if task.try_number > 1 else 0)
 
     def released(self, data: st.DataObject, message: Message, outcome: Any) -> None:
-        downstream = self.reference.task_of(message).downstream
+        task = self.reference.task_of(message)
+        downstream = task.downstream
         skips: tuple[str, ...] = ()
-        if outcome == "success" and downstream and data.draw(st.booleans(), label="branches"):
+        if outcome == "success" and task.branch:
             skips = tuple(data.draw(st.sets(st.sampled_from(downstream)), label="skips"))
         run = self.reference.runs[message.run]
         expand = {}

@@ -26,8 +26,11 @@ ACTIVE = {"queued", "running", "cancelling"}
 FAILED = {"failed", "upstream_failed", "cancelled"}
 
 
-def decide(rule: str, heard: Collection[str], upstream: int) -> str | None:
-    """What becomes of a task that has heard of these ends of its upstream tasks."""
+def decide(rule: str, heard: Collection[str], upstream: int, asks: bool = False) -> str | None:
+    """What becomes of a task that has heard of these ends of its upstream tasks.
+
+    `asks`: whether a branch among these has not ended, which may skip the task.
+    """
     done = len(heard) == upstream
     some_failed = any(state in FAILED for state in heard)
     some_ok = "success" in heard
@@ -36,7 +39,7 @@ def decide(rule: str, heard: Collection[str], upstream: int) -> str | None:
     verdicts: dict[str, list[tuple[bool, str]]] = {
         "all_success": [
             (some_failed, "upstream_failed"),
-            (some_skipped, "skipped"),
+            (done and some_skipped, "skipped"),
             (done, "ready"),
         ],
         "all_done": [(done, "ready")],
@@ -45,6 +48,16 @@ def decide(rule: str, heard: Collection[str], upstream: int) -> str | None:
             (some_ok, "ready"),
             (all_skipped, "skipped"),
             (done, "upstream_failed"),
+        ],
+        "all_skipped": [(some_ok or some_failed, "skipped"), (done, "ready")],
+        "all_done_min_one_success": [
+            (some_skipped, "skipped"),
+            (done and some_ok, "ready"),
+            (done, "upstream_failed"),
+        ],
+        "one_done": [
+            (bool({"success", "failed", "cancelled"}.intersection(heard)), "ready"),
+            (done, "skipped"),
         ],
         "one_failed": [(some_failed, "ready"), (done, "skipped")],
         "none_failed": [(some_failed, "upstream_failed"), (done, "ready")],
@@ -56,8 +69,10 @@ def decide(rule: str, heard: Collection[str], upstream: int) -> str | None:
         "none_skipped": [(some_skipped, "skipped"), (done, "ready")],
         "always": [(True, "ready")],
     }
-    if upstream == 0:
+    if upstream == 0 or rule == "always":
         return "ready"
+    if asks:
+        return None
     return next((state for holds, state in verdicts[rule] if holds), None)
 
 
@@ -83,7 +98,9 @@ class RefTask:
     may_fail: bool = False
     remote: bool = False
     sensor: bool = False
+    branch: bool = False
     expands_over: str = ""  # the task whose result lists its children
+    items: int | None = None  # of a task that expands over another list: how many
     parent: str = ""  # of a child: the expanded task
     downstream: list[str] = field(default_factory=list)
     state: str = "none"
@@ -110,6 +127,11 @@ class RefTask:
     losses: int = 0
     known: bool = False  # of a child: whether history has heard of it
     settled: int = 0  # the last of its tries whose success, if any, does not count
+
+    @property
+    def expands(self) -> bool:
+        """Whether it becomes many tasks."""
+        return bool(self.expands_over) or self.items is not None
 
     @property
     def waits_in(self) -> str:
@@ -213,7 +235,8 @@ class ReferenceEngine:
             for parent in task.upstream:
                 tasks[parent].downstream.append(name)
         queues = sorted({task.queue for task in tasks.values()})
-        self.runs[run_id] = RefRun(processors, weight, tasks, queues)
+        counts = {name: task.items for name, task in tasks.items() if task.items is not None}
+        self.runs[run_id] = RefRun(processors, weight, tasks, queues, counts=counts)
 
     def start(self, run_id: str) -> None:
         """What the commit of a plan does."""
@@ -225,8 +248,8 @@ class ReferenceEngine:
         run.queues = sorted({task.queue for task in run.tasks.values()})
         self.known_queues.update(run.queues)
         for name, task in list(run.tasks.items()):
-            if task.state == "none" and not task.parent:
-                task.state = self._decided(task)
+            if task.state == "none" and not task.parent and not run.reason:
+                task.state = self._decided(run, task)
                 self._entered(run, name)
         reason, run.reason = run.reason, ""
         if reason and not self._is_over(run):
@@ -370,7 +393,7 @@ class ReferenceEngine:
             task.token, task.process = message.number, None
         task.state, task.waits, task.began = "running", False, True
 
-    def release(
+    def release(  # noqa: C901  one case for each outcome
         self,
         message: Message,
         outcome: str,
@@ -404,6 +427,8 @@ class ReferenceEngine:
             self._abandon(run, message.run, message.task, poison=poison)
         elif task.state == "cancelling":
             self._stopped(run, message.task)
+        elif outcome in ("skipped", "final"):
+            self._leave(run, message.task, "skipped" if outcome == "skipped" else "failed")
         else:
             self._fail_try(run, message.task)
         self._reschedule(message.run)
@@ -818,20 +843,28 @@ class ReferenceEngine:
             elif child in ended.skips and ended.state == "success":
                 task.state = "skipped"
             else:
-                task.state = self._decided(task)
+                task.state = self._decided(run, task)
             self._entered(run, child)
 
-    def _decided(self, task: RefTask) -> str:
-        return decide(task.rule, list(task.heard.values()), len(task.upstream)) or "none"
+    def _decided(self, run: RefRun, task: RefTask) -> str:
+        heard, upstream = task.heard, task.upstream
+        asks = any(run.tasks[up].branch for up in upstream if up not in heard)
+        verdict = decide(task.rule, list(heard.values()), len(upstream), asks) or "none"
+        if verdict != "ready" or not task.expands_over:
+            return verdict
+        of_list = run.tasks[task.expands_over].state
+        if of_list not in ENDED:
+            return "none"
+        return {"success": "ready", "skipped": "skipped"}.get(of_list, "upstream_failed")
 
     # Expansion
 
     def _entered(self, run: RefRun, name: str) -> None:
         """A task may have left `none`."""
         task = run.tasks[name]
-        if task.expands_over and task.state == "ready":
-            task.state = "expanding"
-        if task.expands_over and task.state in ENDED:
+        if task.expands and task.state == "ready":
+            task.state, task.told = "expanding", task.pushes
+        if task.expands and task.state in ENDED:
             for child in run.children(name):
                 if run.tasks[child].state == "none":
                     run.tasks[child].state = task.state

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,6 +45,17 @@ TRANSIENT_REASONS = frozenset(
         "jobBackendError", "jobInternalError", "jobRateLimitExceeded",
     }
 )  # fmt: skip
+
+# BigQuery's errors that another try of the same job would meet again. No others: rights may have
+# been given a minute ago, quotas pass, and Dataproc says both with INVALID_ARGUMENT.
+_FINAL_REASONS = frozenset(
+    {"bytesBilledLimitExceeded", "duplicate", "invalidQuery", "notFound", "responseTooLarge"}
+)
+_MISSING = re.compile("Not found: (Dataset|Model|Project|Routine|Table) ")  # no file, no job
+# Of `invalidQuery` only what is wrong with the text itself, of which BigQuery tells the place. What
+# a query meets while it runs (a division by zero, a concurrent update) depends on the data.
+_OF_TEXT = re.compile(r"^(Syntax error|Unrecognized name)| at \[\d+:\d+\]\s*$")
+_AT_RUN_TIME = ("Query error:", "concurrent update", "streaming buffer", "Assertion failed")
 
 # What gRPC says when there was no token for a call; the error itself is in the text.
 _NO_TOKEN = "Getting metadata from plugin failed with error"  # noqa: S105  no password
@@ -110,7 +122,9 @@ def explained(what: str) -> Iterator[None]:
         yield
     except exceptions.GoogleAPICallError as error:
         refused = error.code in _REFUSED or about_credentials(error)
-        raise (Refused if refused else TaskFailed)(f"{what}: {explain(error)}") from None
+        kind = Refused if refused else TaskFailed
+        first = error.errors[0] if error.errors else None
+        raise kind(f"{what}: {explain(error)}", final=is_final(first)) from None
     except GoogleAuthError as error:
         raise Refused(f"{what}: {explain_credentials(error)}") from None
 
@@ -239,6 +253,22 @@ def explain_details(details: dict[str, Any]) -> str:
     if reason == "notFound" and " in location " in message:
         advice = " (if it is elsewhere, set location in the task, the connection or the worker)"
     return f"{reason}{location}: {message}{advice}"
+
+
+def is_final(details: object) -> bool:
+    """Whether another try of a BigQuery job would meet that error again.
+
+    `details` is the error as the REST API writes one. A missing table is final, since a task that
+    waits for one is `bigquery.wait_table`; a missing object of Cloud Storage is not.
+    """
+    if not isinstance(details, dict) or str(details.get("reason")) not in _FINAL_REASONS:
+        return False
+    message = str(details.get("message", ""))
+    if details["reason"] == "notFound":
+        return bool(_MISSING.match(message))
+    if details["reason"] != "invalidQuery":
+        return True
+    return bool(_OF_TEXT.search(message)) and not any(text in message for text in _AT_RUN_TIME)
 
 
 def explain_credentials(error: Exception) -> str:

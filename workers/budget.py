@@ -44,7 +44,8 @@ def take(context: TaskContext, estimate: Callable[[], int]) -> None:
     if others >= 0:
         raise TaskFailed(
             f"budget_bytes of DAG {context.dag_id} is {context.budget_bytes:,}: its run has billed "
-            f"or started {others:,}, and this query would bill {wanted:,}"
+            f"or started {others:,}, and this query would bill {wanted:,}",
+            final=True,
         )
 
 

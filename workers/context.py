@@ -52,7 +52,7 @@ def with_params(held: Held, spec: dict[str, Any], context: TaskContext) -> TaskC
         try:
             return until_redis_can(partial(engine().results, held.run, tasks))
         except EngineError as error:
-            raise TaskFailed(str(error)) from None
+            raise TaskFailed(str(error), final=True) from None
 
     return replace(context, params=rendered(held, spec, results, partial(_large, held.run)))
 

@@ -2,7 +2,7 @@
 
 ```
 PydagError
-├── TaskFailed          the work itself failed, and running it again as it is won't help
+├── TaskFailed          the work itself failed; if it is `final`, repeating it would change nothing
 │   └── HostLacks       it could not begin: this worker's host lacks what another one may have
 │   └── Refused         the service did not look at it: no rights, no credentials, no such place
 └── RemoteStateUnknown  a remote service could not be asked how its job is
@@ -18,7 +18,15 @@ from pydag_dist.errors import PydagError
 
 
 class TaskFailed(PydagError):
-    """The task's own failure; the message says what, where and what to do, without a traceback."""
+    """The task's own failure; the message says what, where and what to do, without a traceback.
+
+    `final`: another try of the same task would fail alike, so none is made. docs/dag-files.md lists
+    what is; a service's errors are judged by `answers`. In doubt a failure is not.
+    """
+
+    def __init__(self, message: str, *, final: bool = False) -> None:
+        super().__init__(message)
+        self.final = final
 
 
 class Refused(TaskFailed):

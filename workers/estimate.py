@@ -16,6 +16,7 @@ from google.api_core.exceptions import GoogleAPICallError, NotFound
 
 from pydag_dist.coordinator.spec import RunParams, spec_of
 from pydag_dist.dag import Dag, Task
+from pydag_dist.dag.script import quote
 from pydag_dist.engine import Held, connect
 from pydag_dist.errors import PydagError
 from workers import answers, operators, patience
@@ -70,7 +71,7 @@ def _estimate(dag: Dag, task: Task, run: RunParams) -> Estimate:
     if query is None:
         return Estimate(0, 0, "free")
     if task.expand:
-        return Estimate(None, None, f"once for each item of {task.expand.over}")
+        return Estimate(None, None, f"once for each item of {quote(task.expand.over)}")
     try:
         job = query.dry_run(_context(dag, task, run))
     except (_NotBefore, GoogleAPICallError, TaskFailed) as error:

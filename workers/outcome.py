@@ -13,6 +13,7 @@ from typing import Any
 from pydag_dist.dag import limits
 from pydag_dist.dag.jsontext import HALVES, dotted, faults
 from pydag_dist.engine import Held, Outcome
+from pydag_dist.errors import Fail, Skip
 from workers import cache, operators, patience, tracebacks
 from workers.earlier import until_known
 from workers.errors import HostLacks, RemoteJobLost, RemoteStateUnknown, TaskFailed
@@ -78,9 +79,13 @@ def succeeded(context: TaskContext, result: Any) -> Ended:
 
 def failed(context: TaskContext, error: BaseException) -> Ended:
     """The end of a try by an error, which is logged, too."""
+    if (skip := _only(error, Skip)) is not None:
+        why = storable(_reason(skip))
+        context.log.info("skips itself: %s", why)
+        return Ended("skipped", error=why)
     if isinstance(error, TaskFailed):
         context.log.error("%s", error)
-        return Ended("failed", error=storable(str(error)))
+        return Ended("final" if error.final else "failed", error=storable(str(error)))
     if isinstance(error, RemoteJobLost):
         context.log.error("%s", error)
         return Ended("lost", error=storable(str(error)))
@@ -90,8 +95,34 @@ def failed(context: TaskContext, error: BaseException) -> Ended:
         return Ended("dead", error=storable(str(error)))
     trace = tracebacks.cut(error)
     context.log.error("%s", trace)
+    if (fail := _any(error, Fail)) is not None:
+        return Ended("final", error=storable(_reason(fail)), trace=storable(trace))
     lines = traceback.format_exception_only(error)
     return Ended("failed", error=storable("".join(lines).strip()), trace=storable(trace))
+
+
+def _any(error: BaseException, kind: type[Exception]) -> BaseException | None:
+    """The error, or one of a group (what `asyncio.TaskGroup` raises), if it is of that kind."""
+    if isinstance(error, BaseExceptionGroup):
+        return next((found for one in error.exceptions if (found := _any(one, kind))), None)
+    return error if isinstance(error, kind) else None
+
+
+def _only(error: BaseException, kind: type[Exception]) -> BaseException | None:
+    """Likewise, if all of a group are."""
+    if isinstance(error, BaseExceptionGroup):
+        found = [_only(one, kind) for one in error.exceptions]
+        return None if None in found else found[0]
+    return error if isinstance(error, kind) else None
+
+
+def _reason(error: BaseException) -> str:
+    """The text with which a function raised `Skip` or `Fail`."""
+    try:
+        text = str(error).strip()
+    except Exception:  # noqa: BLE001  of a user's subclass
+        text = ""
+    return text or "no reason was given"
 
 
 def cancelled(
@@ -144,18 +175,21 @@ def packed(operator: str, result: Any) -> str:
     except (TypeError, ValueError, RecursionError) as error:
         raise TaskFailed(
             f"{operator} returned a {type(result).__name__} that is not JSON ({error}): "
-            "return None, or text, numbers, booleans, lists and objects of these"
+            "return None, or text, numbers, booleans, lists and objects of these",
+            final=True,
         ) from None
     if len(text) > limits.RESULT_BYTES:  # json.dumps writes ASCII only
         raise TaskFailed(
             f"{operator} returned {len(text):,} bytes of JSON, and at most "
             f"{limits.RESULT_BYTES:,} are kept: write data to a table or a file, and return "
-            "its name"
+            "its name",
+            final=True,
         )
     # Halves of characters, of a file's name for instance, are escaped in JSON.
     found = [(path, fault) for path, fault in faults(result) if fault not in HALVES]
     if wrong := [f"{dotted(('result', *path))} {fault}" for path, fault in found]:
-        raise TaskFailed(f"{operator} returned what JSON can't say: {'; '.join(wrong[:5])}")
+        told = f"{operator} returned what JSON can't say: {'; '.join(wrong[:5])}"
+        raise TaskFailed(told, final=True)
     return text
 
 

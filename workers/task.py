@@ -28,6 +28,7 @@ from workers.process import GivenUp, engine, until_redis_can
 from workers.stopping import Stopped, not_now, stoppable
 
 _REPLACED = 155  # the exit status by which billiard's pool knows a process that ends as it should
+_WELL = ("success", "skipped")  # outcomes that Flower shows as a success
 INLINE = 5.0  # seconds that a remote job may hold a slot which nobody else waits for
 REPEATED = 60.0  # seconds in which a try that was begun before asks again after a refusal
 
@@ -75,7 +76,7 @@ class UnacknowledgedRequest(Request):  # type: ignore[misc]  # Celery has no typ
         elif death.held == held:  # it is told to the engine already
             task_ready(self)
             error = death.ended.error if death.ended else death.how
-            if error:
+            if error and not (death.ended and death.ended.outcome in _WELL):
                 self.send_event("task-failed", exception=error, traceback="")
             else:
                 self.send_event("task-succeeded", result="None", runtime=0)
@@ -151,7 +152,7 @@ class Execute(Task):  # type: ignore[misc]  # Celery has no types
         if isinstance(ended, Retry | Ignore):
             raise ended  # here: Celery's record of an error takes time for each frame
         request.pydag_ended = ended
-        if ended.outcome != "success":
+        if ended.outcome not in _WELL:
             raise TaskFailed(ended.error)  # so that Flower shows a failure
 
 

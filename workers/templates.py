@@ -43,11 +43,13 @@ def _names(held: Held, spec: Mapping[str, Any], results: Results, large: Results
     template = spec["template"]
     kept = template.get("large")
     expand = spec.get("expand")
-    wanted = [*template["tasks"], expand["over"]] if expand else template["tasks"]
+    listed = [expand["over"]] if expand and "over" in expand else []
+    wanted = [*template["tasks"], *listed]
     known = results(wanted) if wanted else {}
+    params = template["params"] | (large(kept) if kept else {})
     names = {
         "tasks": {task: {"result": known[task]} for task in template["tasks"]},
-        "params": Params(template["params"] | (large(kept) if kept else {})),
+        "params": Params(params),
         "run_id": held.run,
         "dag_id": spec["dag_id"],
         "task_id": held.task,
@@ -57,15 +59,25 @@ def _names(held: Held, spec: Mapping[str, Any], results: Results, large: Results
     }
     if expand:
         index = int(held.task.rpartition(".")[2])
-        try:
-            item = at_path(known[expand["over"]], [*expand["path"], index])
-        except LookupError:
-            raise TaskFailed(
-                f"the result of {expand['over']} has no item {index} any more: "
-                f"resume the run from {expand['over']}"
-            ) from None
-        names |= {"item": item, "index": index}
+        names |= {"item": _item(expand, known, params, index), "index": index}
     return names
+
+
+def _item(
+    expand: Mapping[str, Any], results: Mapping[str, Any], params: Mapping[str, Any], index: int
+) -> Any:
+    if "items" in expand:
+        return expand["items"][index]
+    if "param" in expand:
+        return at_path(params[expand["param"]], [*expand["path"], index])
+    try:
+        return at_path(results[expand["over"]], [*expand["path"], index])
+    except LookupError:
+        raise TaskFailed(
+            f"the result of {expand['over']} has no item {index} any more: "
+            f"resume the run from {expand['over']}",
+            final=True,
+        ) from None
 
 
 def _render(
@@ -75,7 +87,9 @@ def _render(
         try:
             return parsed(value).render(names, rendering)
         except ValueError as error:
-            raise TaskFailed(f"{dotted(('params', *path))}: template {error}") from None
+            # With the number of the try in it, the next one may be another text.
+            told = f"{dotted(('params', *path))}: template {error}"
+            raise TaskFailed(told, final="try_number" not in value) from None
     if isinstance(value, dict):
         return {key: _render(item, names, rendering, (*path, key)) for key, item in value.items()}
     if isinstance(value, list):
@@ -95,21 +109,25 @@ def children(result: Any, expanded_by: Mapping[str, Sequence[str | int]]) -> dic
             found = at_path(result, path)
         except LookupError:
             raise TaskFailed(
-                f"task {task} is expanded over {place}, which is not there: {quote(result)}"
+                f"task {task} is expanded over {place}, which is not there: {quote(result)}",
+                final=True,
             ) from None
         if not isinstance(found, list):
             raise TaskFailed(
-                f"task {task} is expanded over {place}, which must be a list, not {quote(found)}"
+                f"task {task} is expanded over {place}, which must be a list, not {quote(found)}",
+                final=True,
             )
         if len(found) > limits.CHILDREN:
             raise TaskFailed(
                 f"task {task} is expanded over {place}, of at most {limits.CHILDREN:,} items, "
-                f"not {len(found):,}: give each task a slice of the list"
+                f"not {len(found):,}: give each task a slice of the list",
+                final=True,
             )
         counts[task] = len(found)
     if (total := sum(counts.values())) > limits.RUN_CHILDREN:
         raise TaskFailed(
             f"{len(counts)} tasks are expanded over the result, into {total:,} together, and at "
-            f"most {limits.RUN_CHILDREN:,} are made: let fewer tasks do more with each item"
+            f"most {limits.RUN_CHILDREN:,} are made: let fewer tasks do more with each item",
+            final=True,
         )
     return counts

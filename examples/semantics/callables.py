@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from pydag_dist import Fail, Skip
+
 
 def work(seconds: float = 0) -> str:
     """Take that long."""
@@ -18,7 +20,17 @@ def fail() -> None:
     raise RuntimeError("fails on purpose")
 
 
-def choose(tasks: str | list[str]) -> str | list[str]:
+def skip(why: str) -> None:
+    """Skip its own task."""
+    raise Skip(why)
+
+
+def fail_for_good(why: str) -> None:
+    """Fail its task, whatever retries are left."""
+    raise Fail(why)
+
+
+def choose(tasks: str | list[str] | bool) -> str | list[str] | bool:
     """What a branch follows. A real one looks at data, a date, or the size of a table."""
     return tasks
 

@@ -15,6 +15,7 @@ from pydag_dist.client.run import BLOCK_SECONDS, Run
 from pydag_dist.dag import Dag
 from pydag_dist.dag.ids import check_id, is_id, worker_name
 from pydag_dist.dag.jsontext import dotted, faults
+from pydag_dist.dag.lists import known_lengths
 from pydag_dist.dag.reading import params_problem
 from pydag_dist.engine import (
     Engine,
@@ -65,7 +66,8 @@ class Client:
 
         The `logical_date` is the time that the run is for, a datetime or ISO 8601 (without an
         offset: in UTC); by default the time of the submission. Raises `PydagError` for params
-        that JSON can't say or that are too long, and for what is no date or no id.
+        that JSON can't say or that are too long, or that lack a list which a task expands over,
+        and for what is no date or no id.
 
         The run's id is made here, so sending it again after a lost answer is safe: give the
         `run_id` of a run to be sure that it was submitted, once.
@@ -77,6 +79,7 @@ class Client:
             raise PydagError(f"params of the run: {'; '.join(wrong)}")
         if problem := params_problem(given):
             raise PydagError(f"params of the run: {problem}")
+        known_lengths(dag.dag_id, list(dag.tasks.values()), {**dag.params, **given})
         date, who = utc(logical_date), who_submits()
 
         engine = self._patience.of(

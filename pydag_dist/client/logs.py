@@ -46,7 +46,6 @@ class LogReader:
     ) -> None:
         self._connection = connection
         self._prefix = f"{prefix}:log:{run_id}"
-        self._out = f"{prefix}:run:{run_id}:out"
         self._run_id = run_id
         self._task = task
         # By task and try number. A try that ended and was read to its end is not asked for again.
@@ -75,10 +74,7 @@ class LogReader:
     def _with_children(self, run: RunSnapshot) -> list[str]:
         """The task, and those that it has become if it was expanded."""
         task = str(self._task)
-        children = 0
-        if f"{task}.0" in run.tasks:  # maybe another task of the DAG
-            children = int(self._connection.hget(self._out, f"n/{task}") or 0)
-        names = (f"{task}.{number}" for number in range(children))
+        names = (f"{task}.{number}" for number in range(run.tasks[task].children or 0))
         return [task, *(name for name in names if name in run.tasks)]
 
     def _read_try(self, task: str, number: int) -> Iterator[LogLine]:

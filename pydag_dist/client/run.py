@@ -68,7 +68,7 @@ class Run:
         return self._engine.snapshot(self.id)
 
     def logs(self, task: str | None = None) -> list[LogLine]:
-        """The log lines of one task, or of all in the order of their times, all tries."""
+        """The log lines of one task and its children, or of all by their times, all tries."""
         return list(self._reader(task).read(self.snapshot()))
 
     def follow_logs(self, task: str | None = None) -> Iterator[LogLine]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Final
 
 from pydag_dist.coordinator.branches import choices
 from pydag_dist.coordinator.spec import RunParams, spec_of
 from pydag_dist.dag import Dag, Task
-from pydag_dist.dag.operators import LOCAL, is_sensor
+from pydag_dist.dag.lists import known_lengths
+from pydag_dist.dag.operators import BRANCH, LOCAL, is_sensor
 from pydag_dist.dag.resuming import Again, Wish, again, kept_children
 from pydag_dist.engine import CHUNK, Engine, PlannedTask
 
@@ -121,6 +122,7 @@ def plan_of(
     repeated = again(dag, states, past.wish) if states else {}
     ended = _ended(dag, past, repeated, children)
     chosen_from = choices(dag)
+    lengths = known_lengths(dag.dag_id, list(dag.tasks.values()), {**dag.params, **run.params})
     large = run.large(dag)
     rows = []
     for task_id in walk:
@@ -128,6 +130,7 @@ def plan_of(
         spec = spec_of(dag, task, chosen_from.get(task_id), run, large)
         anew = task_id in repeated and repeated[task_id].anew
         row = _row(dag, task, past, ended, rank=ranks[task_id], spec=spec, anew=anew)
+        row = replace(row, items=lengths.get(task_id))
         rows.append(row)
         rows += [_child(row, child, past, ended) for child in children.get(task_id, ())]
     first = [
@@ -167,7 +170,8 @@ def _ended(
     """Tasks that don't run again, and the states in which they stay or begin."""
     states = {task_id: past.state_of(task_id) for task_id in past.records}
     if past.restored:
-        return {task_id: state for task_id, state in states.items() if state in _COUNTS_AS}
+        known = {task_id: state for task_id, state in states.items() if state in _COUNTS_AS}
+        return known | _not_followed(dag, past, known)
     ended: dict[str, str] = {}
     if not past.records:
         return ended
@@ -184,6 +188,17 @@ def _ended(
             kept = kept_children(repeated.get(task_id), children[task_id], states, named)
             ended.update((child, states[child]) for child in kept)
     return ended
+
+
+def _not_followed(dag: Dag, past: Past, known: Mapping[str, str]) -> dict[str, str]:
+    """Tasks that a branch has skipped, of whose end history had not heard yet."""
+    return {
+        task_id: "skipped"
+        for branch, skips in past.skips.items()
+        if known.get(branch) == "success"
+        for task_id in skips
+        if task_id not in known and dag.tasks[task_id].trigger_rule != "always"
+    }
 
 
 def _row(
@@ -218,14 +233,16 @@ def _row(
         allow_failure=task.allow_failure,
         remote=task.operator not in LOCAL and not is_sensor(task.operator),
         sensor=is_sensor(task.operator),
+        branch=task.operator == BRANCH,
         expand=task.expand is not None,
+        list_task=task.expand.task if task.expand else "",
         lists_for=[
             name
             for name in dag.downstream[task.task_id]
-            if (expand := dag.tasks[name].expand) and expand.path[0] == task.task_id
+            if (expand := dag.tasks[name].expand) and expand.task == task.task_id
         ],
-        keep=past.state_of(task.task_id) == state,
-        again=past.resumed,
+        keep=(keep := past.state_of(task.task_id) == state),
+        again=past.resumed or (state is not None and not keep),
         anew=anew,
         state=state or "none",
         try_number=try_number,
@@ -235,6 +252,7 @@ def _row(
         bad=heard["bad"],
         dead_up=heard["dead_up"],
         skips=heard["skips"],
+        asks=sum(dag.tasks[up].operator == BRANCH for up in task.dependencies if up not in ended),
     )
 
 

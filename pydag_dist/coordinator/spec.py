@@ -43,8 +43,8 @@ def spec_of(
     """The spec as JSON; `choice`: of a branch; `large`: the names of `run.large(dag)`, if known.
 
     Beside what operators get there may be: ``template``, what the params' templates name;
-    ``expand``, of an expanded task, where its items are; ``expanded_by``, for each task that is
-    expanded over this one's result, where in it its list is.
+    ``expand``, of an expanded task, its items or where they are; ``expanded_by``, for each task
+    that is expanded over this one's result, where in it its list is.
     """
     params = to_render(task)
     spec: dict[str, Any] = {
@@ -61,27 +61,35 @@ def spec_of(
         spec["cache_seconds"] = task.cache_seconds
     if choice is not None:
         spec["branch"] = choice
-    if template := _template(params, dag, run, run.large(dag) if large is None else large):
+    place = task.expand.place if task.expand else None
+    listed = {place.name} if place and place.root == "params" else set()
+    names = run.large(dag) if large is None else large
+    if template := _template(params, dag, run, names, listed):
         spec["template"] = template
     if task.expand:
-        over, path = task.expand.path
-        spec["expand"] = {"over": over, "path": path}
+        spec["expand"] = {"items": task.expand.over}
+        if place:
+            key = "over" if place.root == "tasks" else "param"
+            spec["expand"] = {key: place.name, "path": place.path}
     if expanded_by := _expanded_by(dag, task):
         spec["expanded_by"] = expanded_by
     return json.dumps(spec)
 
 
 def _template(
-    params: Any, dag: Dag, run: RunParams, large: Collection[str]
+    params: Any, dag: Dag, run: RunParams, large: Collection[str], listed: set[str]
 ) -> dict[str, Any] | None:
-    """What the templates name of the run, and the tasks whose results they name."""
+    """What the templates name of the run, and the tasks whose results they name.
+
+    `listed`: the param, if any, in which the items of the task are.
+    """
     found = [parsed(text) for _, text in templates(params)]
     if not found:
         return None
     given = {**dag.params, **run.params}
     if all(template.params is not None for template in found):
         # Not all params of the run in each of 100,000 specs.
-        named = {name for template in found for name in template.params or ()}
+        named = listed | {name for template in found for name in template.params or ()}
         given = {name: value for name, value in given.items() if name in named}
     template: dict[str, Any] = {
         "params": {name: value for name, value in given.items() if name not in large},
@@ -94,9 +102,10 @@ def _template(
 
 
 def _expanded_by(dag: Dag, task: Task) -> dict[str, tuple[str | int, ...]]:
+    mine = ("tasks", task.task_id)
     expansions = (
-        (name, expand.path)
+        (name, expand.place)
         for name in dag.downstream[task.task_id]
         if (expand := dag.tasks[name].expand)
     )
-    return {name: path for name, (over, path) in expansions if over == task.task_id}
+    return {name: place.path for name, place in expansions if place and place[:2] == mine}

@@ -32,13 +32,13 @@ class Branch(Params):
     )
 
     callable: Annotated[str, StringConstraints(pattern=patterns.CALLABLE)] | None = Field(
-        None, description="module:function that returns the id, or a list of ids, to follow"
+        None, description="module:function that returns an id, a list of ids, or true or false"
     )
     args: list[Any] = Field([])
     kwargs: dict[str, Any] = Field({})
     # An expression in a DAG file; its value when a worker reads it.
     when: Annotated[Any, WithJsonSchema({"type": "string"})] = Field(
-        None, description="an expression, instead of a callable"
+        None, description="an expression, instead of a callable; alone: follow all, or none"
     )
     then: Ids = Field([], description="what is followed if it is true")
     else_: Ids = Field([], alias="else", description="what is followed if it is not")
@@ -53,6 +53,4 @@ class Branch(Params):
                 raise ValueError('"then" and "else" belong to "when", not to a callable')
         elif given & {"callable", "args", "kwargs"}:
             raise ValueError('either "callable" with "args" and "kwargs", or "when"')
-        elif not (self.then or self.else_):
-            raise ValueError('"when" needs "then" or "else"')
         return self

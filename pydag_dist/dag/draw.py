@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pydag_dist.dag.fields import Task, TriggerRule
+from pydag_dist.dag.fields import Expand, Task, TriggerRule
 from pydag_dist.dag.model import Dag
 from pydag_dist.dag.operators import BRANCH
 
@@ -67,9 +67,16 @@ def _arrow(dag: Dag, task: Task) -> str:
     names = [f"{t} (branch)" if dag.tasks[t].operator == BRANCH else t for t in shown]
     if more > 1:
         names.append(f"and {more:,} more")
-    marks = [f"each of {task.expand.path[0]}"] if task.expand else []
+    marks = [f"each of {_list(task.expand)}"] if task.expand else []
     marks += [rule] if (rule := _rule(task)) else []
     return f"  <- {', '.join(names)}" + (f"  [{', '.join(marks)}]" if marks else "")
+
+
+def _list(expand: Expand) -> str:
+    place = expand.place
+    if place is None:
+        return _count(len(expand.over), "item")
+    return place.name if place.root == "tasks" else f"params.{place.name}"
 
 
 def _rule(task: Task) -> str:

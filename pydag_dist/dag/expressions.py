@@ -21,7 +21,7 @@ from pydag_dist.dag.evaluation import ALLOWED, Evaluation
 from pydag_dist.dag.messages import did_you_mean
 from pydag_dist.dag.rendering import MAX_BITS, MAX_TEXT, Rendering
 from pydag_dist.dag.script import quote
-from pydag_dist.dag.templates import as_template
+from pydag_dist.dag.templates import Place, as_template
 
 NAMES: Final = (
     "tasks",
@@ -145,23 +145,28 @@ def _check_size(text: str) -> None:
                 raise BadTemplate(f"has more than {MAX_BRACKETS} brackets in each other")
 
 
-def list_path(over: str) -> tuple[str, tuple[str | int, ...]]:
-    """``tasks.LIST.result.files`` as the task and the path in its result.
+def list_place(over: str) -> Place:
+    """``tasks.LIST.result.files`` or ``params.LIST.files`` as a place.
 
     Raises `BadTemplate` for anything else.
     """
-    wrong = BadTemplate(f'must be "tasks.LIST.result" or a path below it, not {quote(over)}')
+    wrong = BadTemplate(
+        'must be "tasks.LIST.result" or "params.LIST", or a path below it, or a list, '
+        f"not {quote(over)}"
+    )
     try:
         [part] = parse(as_template(over)).parts
     except ValueError:
         raise wrong from None
     root, keys = _chain(part) if isinstance(part, nodes.Node) else (None, [])
-    if not isinstance(root, nodes.Name) or root.name != "tasks":
+    if not isinstance(root, nodes.Name) or root.name not in {"tasks", "params"} or not keys:
         raise wrong
-    task, _, *path = map(_constant, keys)
-    if not all(isinstance(key, str | int) for key in path):
+    name, *path = map(_constant, keys)
+    if root.name == "tasks":
+        del path[0]  # "result"
+    if not isinstance(name, str) or not all(isinstance(key, str | int) for key in path):
         raise wrong
-    return task, tuple(path)
+    return Place(root.name, name, tuple(path))
 
 
 class _Seen:

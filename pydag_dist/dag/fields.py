@@ -12,7 +12,7 @@ from pydag_dist.dag import limits, patterns
 from pydag_dist.dag.operators import family
 from pydag_dist.dag.params import read_params
 from pydag_dist.dag.script import PATTERN, ScriptPath, quote
-from pydag_dist.dag.templates import list_path
+from pydag_dist.dag.templates import Place, list_place
 
 CACHE_SECONDS: Final = 7 * 86400.0
 
@@ -41,9 +41,12 @@ class TriggerRule(StrEnum):
 
     ALL_SUCCESS = "all_success"
     ALL_DONE = "all_done"
+    ALL_DONE_MIN_ONE_SUCCESS = "all_done_min_one_success"
     ALL_FAILED = "all_failed"
+    ALL_SKIPPED = "all_skipped"
     ONE_SUCCESS = "one_success"
     ONE_FAILED = "one_failed"
+    ONE_DONE = "one_done"
     NONE_FAILED = "none_failed"
     NONE_FAILED_MIN_ONE_SUCCESS = "none_failed_min_one_success"
     NONE_SKIPPED = "none_skipped"
@@ -73,20 +76,34 @@ Hooks = Annotated[
 ]
 
 
+def _over(value: Any) -> Any:
+    if not isinstance(value, str | list):
+        raise ValueError(f"must be a text or a list, not {quote(value)}")  # noqa: TRY004  see above
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Expand:
-    """One task for each item of a list that an upstream task returns."""
+    """One task for each item of a list: of one that an upstream task returns, or that is known."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     over: Annotated[
-        Text, Field(description='"tasks.LIST.result", or a path below it, of an upstream task')
+        Any,
+        BeforeValidator(_over, json_schema_input_type=str | list[Any]),
+        Field(description='"tasks.LIST.result", "params.LIST", a path below these, or a list'),
     ]
 
     @property
-    def path(self) -> tuple[str, tuple[str | int, ...]]:
-        """The upstream task, and where the list is in its result; raises ValueError."""
-        return list_path(self.over)
+    def place(self) -> Place | None:
+        """Where the list is, None if it is `over` itself; raises ValueError."""
+        return list_place(self.over) if isinstance(self.over, str) else None
+
+    @property
+    def task(self) -> str:
+        """The upstream task that returns the list; empty if the list is known before."""
+        place = self.place
+        return place.name if place and place.root == "tasks" else ""
 
 
 def _doc(text: str) -> Any:

@@ -12,6 +12,7 @@ from pydag_dist.dag import limits
 from pydag_dist.dag.checks import check_edges, check_task
 from pydag_dist.dag.fields import DagFields, Task
 from pydag_dist.dag.jsontext import Loaded, NotJson, Path, dotted, faults
+from pydag_dist.dag.lists import check_lists
 from pydag_dist.dag.messages import field_names, message
 from pydag_dist.dag.references import TemplateChecker
 from pydag_dist.dag.report import Report
@@ -35,6 +36,7 @@ def read(data: Any, source: str) -> tuple[DagFields, list[Task]]:
     fields = _fields({k: v for k, v in content.items() if k != "tasks"}, report)
     tasks = _tasks(raw_tasks, report, fields.retries if fields else 0)
     check_edges(tasks, report)
+    check_lists(tasks, fields.params if fields else {}, report)
     report.raise_if_any()
     assert fields is not None  # noqa: S101  else there was a problem
     return fields, [task for task in tasks if task]

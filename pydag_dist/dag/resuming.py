@@ -110,15 +110,17 @@ def _definition(dag: Dag, task_id: str, params: Mapping[str, Any]) -> dict[str, 
     if task.operator == BRANCH:
         parts["downstream tasks"] = sorted(below)
     for name in below:
-        if (expand := dag.tasks[name].expand) and expand.path[0] == task_id:
+        if (expand := dag.tasks[name].expand) and expand.task == task_id:
             parts[f"expansion of {name}"] = expand.over
     return parts | _named_params(task, {**dag.params, **params})
 
 
 def _named_params(task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The params of the run that the task's templates name."""
+    """The params of the run that the task's templates name, or its `expand`."""
     found = [parsed(text).params for _, text in templates(to_render(task))]
-    names = given if None in found else {name for some in found for name in some or ()}
+    names = set(given) if None in found else {name for some in found for name in some or ()}
+    if task.expand and (place := task.expand.place) and place.root == "params":
+        names = names | {place.name}
     return {f"params.{name}": given[name] for name in names if name in given}
 
 

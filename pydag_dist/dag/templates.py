@@ -6,7 +6,7 @@ Jinja2 is imported when there is one: most hosts read DAGs, and most workers run
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydag_dist.dag.jsontext import Path
 
@@ -48,14 +48,22 @@ def parsed(text: str) -> Template:
     return expressions.parse(text)
 
 
-def list_path(over: str) -> tuple[str, tuple[str | int, ...]]:
-    """``tasks.LIST.result.files`` as the task and the path in its result.
+class Place(NamedTuple):
+    """Where a list is: below the result of a task, or below a param of the run."""
+
+    root: str  # "tasks" or "params"
+    name: str
+    path: tuple[str | int, ...]
+
+
+def list_place(over: str) -> Place:
+    """The place that ``tasks.LIST.result.files``, or ``params.LIST``, names.
 
     Raises `BadTemplate` for anything else.
     """
     from pydag_dist.dag import expressions  # noqa: PLC0415  see above
 
-    return expressions.list_path(over)
+    return expressions.list_place(over)
 
 
 def at_path(value: Any, path: Sequence[str | int]) -> Any:

@@ -24,6 +24,7 @@ from pydag_dist.engine.snapshot import (
     Event,
     RunSnapshot,
     RunSummary,
+    children_of,
     parse_event,
     parse_record,
     parse_run,
@@ -466,15 +467,24 @@ class Engine:
             return any(pipe.execute())
 
     def results(self, run_id: str, tasks: Sequence[str]) -> dict[str, Any]:
-        """The results of tasks; of an expanded one the list of its children's, None without.
+        """The results of tasks, None without; of a task that was expanded those of its children.
 
         `EngineError` if they are more than `MAX_RESULTS` together.
         """
         out, kept = self.run_key(run_id, "out"), self.redis
         numbers = kept.hmget(out, [f"n/{task}" for task in tasks]) if tasks else []
-        wanted = {
-            task: [task] if number is None else [f"{task}.{i}" for i in range(int(number))]
+        counts = {
+            task: int(number)
             for task, number in zip(tasks, numbers, strict=True)
+            if number is not None
+        }
+        if counts:
+            records = kept.hmget(self.run_key(run_id, "tasks"), list(counts))
+            ready_at = [parse_record(record)["ready_at"] if record else "" for record in records]
+            pairs = zip(counts.items(), ready_at, strict=True)
+            counts = {task: children_of(at, number) or 0 for (task, number), at in pairs}
+        wanted = {
+            task: [f"{task}.{i}" for i in range(counts.get(task, 0))] or [task] for task in tasks
         }
         names = [f"r/{name}" for group in wanted.values() for name in group]
         read: list[str | None] = []
@@ -490,10 +500,7 @@ class Engine:
             read += some
         packed = iter(read)
         found = {task: [_decoded(next(packed)) for _ in group] for task, group in wanted.items()}
-        return {
-            task: found[task][0] if number is None else found[task]
-            for task, number in zip(tasks, numbers, strict=True)
-        }
+        return {task: found[task] if counts.get(task) else found[task][0] for task in tasks}
 
     def planned_params(self, run_id: str, names: Sequence[str]) -> dict[str, str]:
         """Those of a run's params, as JSON, that its plan keeps once."""

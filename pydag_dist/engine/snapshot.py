@@ -27,6 +27,7 @@ RECORD_FIELDS = (
     "bad",
     "dead_up",
     "skips",
+    "asks",
     "deaths",
     "losses",
     "reason",
@@ -70,6 +71,7 @@ class TaskSnapshot:
     worker: str | None
     result: Any = None
     error: str | None = None
+    children: int | None = None  # of a task that was expanded: into how many
     refused: str | None = None  # by which worker, whose host can't run it, and why; while it waits
 
     @property
@@ -236,10 +238,18 @@ def parse_summary(run_id: str, head: Mapping[str, str], active: int) -> RunSumma
     return RunSummary(**_head(run_id, head), counts=counts)
 
 
-def _result(task: str, out: Mapping[str, str]) -> Any:
+def children_of(ready_at: object, number: int | str | None) -> int | None:
+    """Into how many tasks one was expanded that expands over a list of so many items.
+
+    None if it never was: such a task has no result.
+    """
+    return int(number) if ready_at and number and int(number) else None
+
+
+def _result(task: str, out: Mapping[str, str], children: int | None = None) -> Any:
     """A task's result; an expanded task's is the list of its children's."""
-    if number := out.get(f"n/{task}"):
-        return [_result(f"{task}.{index}", out) for index in range(int(number))]
+    if children is not None:
+        return [_result(f"{task}.{index}", out) for index in range(children)]
     packed = out.get(f"r/{task}")
     return None if packed is None else json.loads(packed)
 
@@ -270,6 +280,7 @@ def parse_run(
             error = "its record in Redis is damaged"
             tasks[task] = TaskSnapshot("unknown", 0, None, None, None, None, None, error=error)
             continue
+        children = children_of(record["ready_at"], out.get(f"n/{task}"))
         tasks[task] = TaskSnapshot(
             state=record["state"],
             try_number=int(record["try"]),
@@ -278,7 +289,8 @@ def parse_run(
             started_at=seconds(record["started_at"]),
             ended_at=seconds(record["ended_at"]),
             worker=record["worker"] or None,
-            result=_result(task, out),
+            result=_result(task, out, children),
+            children=children,
             error=out.get(f"e/{task}"),
             refused=out.get(f"w/{task}") if record["state"] not in ENDED_TASK_STATES else None,
         )

@@ -9,7 +9,8 @@ from typing import Any, Final, Literal
 from pydag_dist.engine.snapshot import RECORD_FIELDS, microseconds
 
 Source = Literal["coordinator", "chord", "tick"]
-Outcome = Literal["success", "failed", "stopped", "dead", "lost", "revoked"]
+# Those of a try: `skipped` by itself; `final`: failed, and another try would end alike.
+Outcome = Literal["success", "skipped", "failed", "final", "stopped", "dead", "lost", "revoked"]
 
 # Tasks of one `plan_chunk`, and task ids of one chunk of downstream tasks: small enough that a
 # script blocks Redis for milliseconds only.
@@ -22,11 +23,13 @@ class PlannedTask:
 
     `keep` leaves the record of a resumed run's task as it was. Else the record is new: in `state`
     (``none``, or ``skipped``), for the try `try_number`, and with `ok`, `bad`, `dead_up` and
-    `skips` upstream tasks that have ended before. `lists_for` are the tasks that expand over its
-    result; a `child` is one of the tasks that another one has become. `last_try` is the try after
-    which a failure is final, else that of the last of `retries`; `pushes` messages of the try may
-    be around already; `again`: it was another one before, `anew`: and what its tries did then does
-    not count. Times are in seconds.
+    `skips` upstream tasks that have ended before; `asks` are those of its upstream tasks that are
+    branches and have not. `lists_for` are the tasks that expand over its result. It expands itself
+    over the result of `list_task`, or over a list of so many `items`, if it does. A `child` is one
+    of the tasks that another one has become. `last_try` is the try after which a failure is final,
+    else that of the last of `retries`; `pushes` messages of the try may be around already; `again`:
+    it was another one before, `anew`: and what its tries did then does not count. Times are in
+    seconds.
     """
 
     task: str
@@ -44,7 +47,10 @@ class PlannedTask:
     allow_failure: bool = False
     remote: bool = False
     sensor: bool = False
+    branch: bool = False
     expand: bool = False
+    list_task: str = ""
+    items: int | None = None
     lists_for: Sequence[str] = ()
     child: bool = False
     keep: bool = False
@@ -58,6 +64,7 @@ class PlannedTask:
     bad: int = 0
     dead_up: int = 0
     skips: int = 0
+    asks: int = 0
 
     def row(self) -> dict[str, Any]:
         """As `plan_chunk` of the script takes it."""
@@ -77,7 +84,10 @@ class PlannedTask:
             "may_fail": int(self.allow_failure),
             "remote": int(self.remote),
             "sensor": int(self.sensor),
+            "branch": int(self.branch),
             "expand": int(self.expand),
+            "list": self.list_task,
+            "expansions": "" if self.items is None else f"{self.task} {self.items}",
             "lists_for": list(self.lists_for),
             "child": self.child,
             "keep": self.keep,
@@ -91,6 +101,7 @@ class PlannedTask:
             "bad": self.bad,
             "dead_up": self.dead_up,
             "skips": self.skips,
+            "asks": self.asks,
         }
 
 
@@ -180,7 +191,7 @@ class LostTask:
         times = ("ready_at", "queued_at", "started_at", "ended_at")
         return {
             **dict.fromkeys(RECORD_FIELDS, ""),
-            **dict.fromkeys(("upstream", "ok", "bad", "dead_up", "skips"), 0),
+            **dict.fromkeys(("upstream", "ok", "bad", "dead_up", "skips", "asks"), 0),
             **dict.fromkeys(("deaths", "losses"), 0),
             "task": self.task,
             "state": self.state,

@@ -16,7 +16,14 @@ NAMED: Final = 3  # tasks in one sentence
 _TO_BE_CANCELLED: Final = frozenset({"none", "ready", "queued", "up_for_retry"})
 # Rules by which a skipped upstream task can make a task skipped.
 _SKIPS_CASCADE: Final = frozenset(
-    {"all_success", "all_failed", "one_success", "none_failed_min_one_success", "none_skipped"}
+    {
+        "all_success",
+        "all_failed",
+        "one_success",
+        "none_failed_min_one_success",
+        "none_skipped",
+        "all_done_min_one_success",
+    }
 )
 
 
@@ -206,6 +213,8 @@ def _skipped(s: Situation) -> str:
     todo, seen = deque([s.task]), {s.task}
     while todo:
         name = todo.popleft()
+        if s.records[name]["ready_at"]:
+            return _skipped_itself(s, name)
         whom = "it" if name == s.task else f"{name} upstream of it"
         for up in s.upstream[name]:
             if name in s.skips.get(up, ()):
@@ -218,6 +227,16 @@ def _skipped(s: Situation) -> str:
         todo.extend(up for up in skipped if up not in seen)
         seen.update(skipped)
     raise AssertionError("a DAG has no cycle")
+
+
+def _skipped_itself(s: Situation, name: str) -> str:
+    """A task that could run, and had nothing to do."""
+    why = _error(s, name)
+    if not s.records[name]["started_at"]:
+        why = ": there was nothing to expand over, or all its children were skipped"
+    if name != s.task:
+        return f"was skipped with {name} upstream of it, which skipped itself{why}"
+    return f"skipped itself {_end(s)}{why}"
 
 
 _SENTENCES: Final[Mapping[str, Callable[[Situation], str]]] = {

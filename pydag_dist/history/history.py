@@ -22,7 +22,7 @@ from pydag_dist.engine import (
     task_ids,
     unplanned,
 )
-from pydag_dist.engine.snapshot import work_of
+from pydag_dist.engine.snapshot import children_of, work_of
 from pydag_dist.history import database
 from pydag_dist.history.batch import Batch
 from pydag_dist.history.tables import dags, meta, rounds, runs, tries
@@ -237,7 +237,7 @@ class History:
                 for source in ("coordinator", "chord", "tick")
             },
             tasks=dict.fromkeys(task_ids(text or '{"tasks": []}'), unplanned(found.state))
-            | {name: _task(t, _result(name, newest, children)) for name, t in newest.items()},
+            | {name: _task(t, newest, children) for name, t in newest.items()},
             reason=found.reason,
         )
 
@@ -352,15 +352,18 @@ def _summary(row: Any) -> RunSummary:
     return RunSummary(**_times(row), counts=counts)
 
 
-def _result(task: str, newest: Mapping[str, PastTry], children: Mapping[str, int]) -> Any:
+def _result(task: str, newest: Mapping[str, PastTry], children: int | None = None) -> Any:
     """A task's result; an expanded task's is the list of its children's."""
-    if task in children:
-        return [_result(f"{task}.{i}", newest, children) for i in range(children[task])]
+    if children is not None:
+        return [_result(f"{task}.{i}", newest) for i in range(children)]
     packed = newest[task].result if task in newest else None
     return None if packed is None else json.loads(packed)
 
 
-def _task(found: PastTry, result: Any) -> TaskSnapshot:
+def _task(
+    found: PastTry, newest: Mapping[str, PastTry], expansions: Mapping[str, int]
+) -> TaskSnapshot:
+    children = children_of(found.ready_at, expansions.get(found.task))
     return TaskSnapshot(
         state=found.state,
         try_number=found.try_number,
@@ -369,6 +372,7 @@ def _task(found: PastTry, result: Any) -> TaskSnapshot:
         started_at=found.started_at,
         ended_at=found.ended_at,
         worker=found.worker,
-        result=result,
+        result=_result(found.task, newest, children),
         error=found.error,
+        children=children,
     )

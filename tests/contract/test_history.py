@@ -151,16 +151,27 @@ def test_the_result_of_an_expanded_task_is_the_list_of_its_children_s(history: H
     write(
         history,
         run("1-0", "queued"),
-        task("2-0", "names", 1, "success", result='["x", "y"]', expansions="each 2 other 0"),
+        task(
+            "2-0", "names", 1, "success", result='["x", "y"]', expansions="each 2 other 0 third 2"
+        ),
         task("3-0", "each", 1, "expanding"),
         task("4-0", "each.0", 1, "failed"),
         task("4-1", "each.1", 1, "success", result='"Y"'),
-        task("5-0", "each", 1, "failed"),
+        task("5-0", "each", 1, "failed", ready_at="1000000"),
+        task("5-1", "other", 1, "skipped", ready_at="1000000"),
+        task("5-2", "third", 1, "upstream_failed"),
     )
     snapshot = history.snapshot("r")
     assert snapshot is not None
     results = {name: found.result for name, found in snapshot.tasks.items()}
-    assert results == {"names": ["x", "y"], "each": [None, "Y"], "each.0": None, "each.1": "Y"}
+    assert results == {
+        "names": ["x", "y"],
+        "each": [None, "Y"],
+        "each.0": None,
+        "each.1": "Y",
+        "other": None,  # there was nothing to expand over
+        "third": None,  # it never ran
+    }
 
 
 def test_what_it_does_not_have_is_none(history: History) -> None:

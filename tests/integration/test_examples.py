@@ -36,9 +36,12 @@ ENDS = {
             "fails": "failed",
             "all_success": "upstream_failed",
             "all_done": "success",
+            "all_done_min_one_success": "success",
             "all_failed": "skipped",
+            "all_skipped": "skipped",
             "one_success": "success",
             "one_failed": "success",
+            "one_done": "success",
             "none_failed": "upstream_failed",
             "none_failed_min_one_success": "upstream_failed",
             "none_skipped": "success",
@@ -126,6 +129,24 @@ ENDS = {
             "load_none": "skipped",
             "find_wrong": "failed",
             "load_wrong": "upstream_failed",
+            "of_params": "success",
+            "of_params.0": "success",
+            "of_params.1": "success",
+            "of_file": "success",
+            "of_file.0": "success",
+            "of_file.1": "success",
+            "none": "success",
+        },
+    ),
+    "skip_and_fail": (
+        "success",
+        {
+            "skips": "skipped",
+            "below": "skipped",
+            "fails": "failed",
+            "mistaken": "failed",
+            "is_weekday": "success",
+            "on_weekdays": "skipped",
         },
     ),
     "webhooks": ("failed", {"publish": "failed"}),
@@ -133,6 +154,7 @@ ENDS = {
 # Example -> what its run is submitted with.
 GIVEN: dict[str, dict[str, Any]] = {
     "templates": {"params": {"country": "cl"}, "logical_date": "2026-01-31"},
+    "skip_and_fail": {"logical_date": "2026-01-31"},
 }
 
 
@@ -183,6 +205,13 @@ def test_tries_and_reasons_are_told(played: dict[str, RunSnapshot]) -> None:
     flaky, hopeless = (played["retries"].tasks[task] for task in ("flaky", "hopeless"))
     assert (flaky.try_number, flaky.result, flaky.error) == (3, 3, None)
     assert (hopeless.try_number, hopeless.error) == (2, "RuntimeError: fails on purpose")
+    ended = played["skip_and_fail"].tasks
+    assert {name: task.error for name, task in ended.items() if task.error} == {
+        "skips": "no files of 2026-01-31",
+        "fails": "not repeated: nobody knows that country",
+        "mistaken": "not repeated: callable 'callables:work' can't be called so: "
+        "work() takes from 0 to 1 positional arguments but 2 were given",
+    }
     too_slow = played["task_timeout"].tasks["too_slow"]
     assert (too_slow.try_number, too_slow.error) == (1, "timed out after 1 s")
     assert played["branches"].tasks["choose"].result == ["load_changes"]
@@ -209,6 +238,9 @@ def test_a_child_has_its_item_and_the_task_below_all_results(
     file = tasks["find"].result["files"][2]
     assert tasks["load.2"].result == {"file": file, "rows": 30}
     assert tasks["total"].result == {"rows": 60}
+    assert tasks["of_params"].result == [{"country": "pe"}, {"country": "cl"}]
+    assert tasks["of_file.1"].result == {"file": "b.csv", "rows": 20}
+    assert (tasks["load_none"].result, tasks["none"].result) == (None, {"rows": 0})
     assert tasks["find_wrong"].error == (
         'task load_wrong is expanded over result, which must be a list, not "done"'
     )

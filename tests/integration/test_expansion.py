@@ -115,12 +115,60 @@ def test_results_have_their_limit_and_lists_theirs(busy_cluster: Cluster) -> Non
     assert long_tasks["each"].state == many_tasks["each"].state == "upstream_failed"
 
 
-def test_a_template_that_can_not_be_rendered_fails_each_try(busy_cluster: Cluster) -> None:
+def test_functions_skip_and_fail_their_own_tasks(busy_cluster: Cluster) -> None:
+    retried = {"retries": 3, "retry_delay": 0.1}
+    run = busy_cluster.submit(
+        [
+            busy_cluster.task("skips", "skip", why="no files") | retried,
+            given("below", 1, after=["skips"]),
+            busy_cluster.task("fails", "fail_for_good", why="unknown day") | retried,
+            call("wrong", "choose", tusks=1) | retried,
+            busy_cluster.task("each", "skip_odd", number="{{ item }}")
+            | {"expand": {"over": "params.of.numbers"}},
+            given("all", "{{ tasks.each.result }}", after=["each"]),
+            busy_cluster.task("none", "skip_odd", number="{{ item }}")
+            | {"expand": {"over": [1, 3]}},
+            given("last", "{{ [tasks.none.result, tasks.empty.result] }}", after=["none", "empty"])
+            | {"trigger_rule": "all_done"},
+            given("empty", 1) | {"expand": {"over": []}},
+        ],
+        params={"of": {"numbers": [0, 1, 2]}},
+    )
+    snapshot = busy_cluster.wait_ended(run)
+
+    ends = {name: (t.state, t.try_number, t.error) for name, t in snapshot.tasks.items() if t.error}
+    assert ends == {
+        "skips": ("skipped", 1, "no files"),
+        "fails": ("failed", 1, "not repeated: unknown day"),
+        "wrong": ("failed", 1, snapshot.tasks["wrong"].error),
+        "each.1": ("skipped", 1, "1 is odd"),
+        "none.0": ("skipped", 1, "1 is odd"),
+        "none.1": ("skipped", 1, "3 is odd"),
+    }
+    assert str(snapshot.tasks["wrong"].error).startswith(
+        "not repeated: callable 'tests.callables:choose' can't be called so: choose() got an unexp"
+    )
+    states = {
+        name: snapshot.tasks[name].state for name in ("below", "each", "all", "none", "empty")
+    }
+    assert list(states.values()) == ["skipped", "success", "success", "skipped", "skipped"]
+    assert snapshot.tasks["all"].result == snapshot.tasks["each"].result == [0, None, 2]
+    assert snapshot.tasks["last"].result == [[None, None], None]
+    assert (snapshot.tasks["none"].result, snapshot.tasks["empty"].result) == ([None, None], None)
+    assert run.why("skips").endswith(": no files")
+    assert run.why("below") == (
+        "below was skipped with skips upstream of it, which skipped itself: no files"
+    )
+    busy_cluster.assert_nothing_left([run])
+
+
+def test_a_template_that_can_not_be_rendered_fails_without_retries(busy_cluster: Cluster) -> None:
     broken = given("broken", "{{ params.day }}") | {"retries": 1, "retry_delay": 0.1}
     run = busy_cluster.submit([broken])
     task = busy_cluster.wait_ended(run).tasks["broken"]
 
-    assert (task.state, task.try_number) == ("failed", 2)
-    assert task.error == 'params.kwargs.tasks: template "{{ params.day }}": params has no "day"'
+    why = 'params.kwargs.tasks: template "{{ params.day }}": params has no "day"'
+    assert (task.state, task.try_number) == ("failed", 1)
+    assert task.error == f"not repeated: {why}"
     lines = wait_until(lambda: run.logs("broken"), "its log")
-    assert {(line.try_number, line.line) for line in lines} == {(1, task.error), (2, task.error)}
+    assert {(line.try_number, line.line) for line in lines} == {(1, why)}

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pydag_dist import Fail, Skip
 from tests.support import wait_until
 from tests.unit.workers.support import Log, context
 from workers.errors import TaskFailed
@@ -82,6 +83,15 @@ def test_a_failure_shows_the_line_and_the_exception(task):
     assert 'File "task.iac", line 9, in run_script' in said
     assert 'raise KeyError("mine")' in said
     assert said.endswith("KeyError: 'mine'")
+
+
+def test_it_can_skip_its_task_and_fail_it_for_good(task):
+    with pytest.raises(Skip, match=r"^no files$"):
+        execute(task('from pydag_dist import Skip\nraise Skip("no files")'))
+    with pytest.raises(Fail, match=r"^unknown day$"):
+        execute(task('from pydag_dist import Fail\nraise Fail("unknown day")'))
+    with pytest.raises(TaskFailed, match="Skip: mine"):  # a class of its own of that name
+        execute(task('class Skip(Exception): pass\nraise Skip("mine")'))
 
 
 def test_it_sees_a_minimal_environment_and_its_connections_key(task, tmp_path, monkeypatch):

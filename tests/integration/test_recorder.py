@@ -102,6 +102,61 @@ def test_a_writer_that_dies_before_it_trims_loses_nothing(
     assert parts.history.snapshot("r") == parts.engine.snapshot("r")
 
 
+def test_history_shows_skips_and_expansions_as_redis_does_and_gives_them_back(
+    parts: Parts,
+) -> None:
+    recorder = parts.recorder()
+    over = {"expand": {"over": "tasks.list.result"}}
+    tasks = [
+        call("list", "note"),
+        call("bad", "note"),
+        call("over", "note", after=["list"]) | over,
+        call("never", "note", after=["list", "bad"]) | over,
+        call("empty", "note") | {"expand": {"over": []}},
+        call("each", "note") | {"expand": {"over": ["a", "b"]}},
+        call("open", "note"),
+    ]
+    parts.submit("r", *tasks)
+    parts.plan("r")
+    end, take = parts.installation.end, parts.installation.claim
+    held = {one.task: one for one in (take() for _ in range(5))}
+    expand = {"over": 2, "never": 2}
+    assert parts.engine.release(held["list"], "success", "[1, 2]", expand=expand) == "ok"
+    held |= {one.task: one for one in (take() for _ in range(2))}
+    end(held["bad"], "final", error="unknown day")
+    end(held["over.0"], "skipped", error="no files")
+    end(held["over.1"], "success", "3")
+    end(held["each.0"], "skipped", error="no a")
+    end(held["each.1"], "success", '"B"')
+    before = parts.engine.snapshot("r")
+    shown = {name: (task.state, task.result, task.error) for name, task in before.tasks.items()}
+    assert shown == {
+        "list": ("success", [1, 2], None),
+        "bad": ("failed", None, "unknown day"),
+        "over": ("success", [None, 3], None),
+        "over.0": ("skipped", None, "no files"),
+        "over.1": ("success", 3, None),
+        "never": ("upstream_failed", None, None),
+        "empty": ("skipped", None, None),
+        "each": ("success", [None, "B"], None),
+        "each.0": ("skipped", None, "no a"),
+        "each.1": ("success", "B", None),
+        "open": ("running", None, None),
+    }
+    write_all(recorder)
+    known = parts.history.snapshot("r")
+    assert known is not None
+    ended = {name: task for name, task in before.tasks.items() if name != "open"}
+    assert {name: task for name, task in known.tasks.items() if name != "open"} == ended
+    parts.lose()
+    write_all(recorder)
+    parts.plan("r")
+    after = parts.engine.snapshot("r").tasks
+    assert {name: task for name, task in after.items() if name != "open"} == ended
+    end(take())
+    assert parts.engine.run_state("r") == "failed"
+
+
 def test_two_writers_at_once_do_no_harm(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each loses its lease now and then without noticing, and both read the same batches."""
     monkeypatch.setattr(module, "BATCH", 3)

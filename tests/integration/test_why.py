@@ -178,7 +178,7 @@ def test_ended(bench: Bench) -> None:
 def test_skipped(bench: Bench) -> None:
     bench.slots(2)
     bench.start(
-        task("a"),
+        task("a", operator="branch"),
         task("b", "a"),
         task("c", "b"),
         task("d", "a"),

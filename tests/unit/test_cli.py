@@ -253,6 +253,7 @@ def test_status_as_json_has_what_is_promised(installation, dag_file):
         "refused",
         "bytes_billed",
         "cached_from",
+        "children",
     }
 
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from pydag_dist import Client, Dag
 from pydag_dist.cli import pydag
 from pydag_dist.coordinator.planner import plan
-from pydag_dist.errors import EngineError, RunFailed, UnknownRun
+from pydag_dist.errors import EngineError, InvalidDag, RunFailed, UnknownRun
 
 CALL = {"operator": "python.call", "params": {"callable": "etl:step"}}
 NOBODY = "nightly-20240501t020000-0123456789abcdef"
@@ -242,3 +242,28 @@ def test_status_tells_why_a_run_was_stopped(started):
     run, _ = started
     run.cancel()
     assert json.loads(pydag_cli("status", run.id, "--json").stdout)["reason"] == "cancel"
+
+
+def test_a_list_that_a_task_expands_over_is_looked_for_before_the_run_is_sent(client):
+    each = {"task_id": "each", **CALL, "expand": {"over": "params.files"}}
+    dag = Dag.parse({"dag_id": "nightly", "tasks": [each]})
+    with pytest.raises(InvalidDag, match=r"expand\.over: params\.files is not there"):
+        client.submit(dag)
+    with pytest.raises(InvalidDag, match="must be a list, not 3"):
+        client.submit(dag, params={"files": 3})
+    assert client.runs() == []
+    assert client.submit(dag, params={"files": ["a"]}).state == "queued"
+
+
+def test_the_log_of_an_expanded_task_is_that_of_its_children(client, installation):
+    each = {"task_id": "each", **CALL, "expand": {"over": ["a", "b"]}}
+    dag = Dag.parse({"dag_id": "nightly", "tasks": [each, {"task_id": "other", **CALL}]})
+    run = client.submit(dag)
+    plan_it = Dag.parse(installation.engine.submitted_dag(run.id))
+    installation.engine.renew(installation.worker, 1000, [installation.queue])
+    assert plan(installation.engine, run.id, plan_it)
+    for _ in range(3):
+        held = installation.claim()
+        installation.log(held, f"of {held.task}")
+    assert {line.line for line in run.logs("each")} == {"of each.0", "of each.1"}
+    assert [line.line for line in run.logs("each.1")] == ["of each.1"]

@@ -77,7 +77,7 @@ class Rounds:
         over = [
             name
             for name in self.dag.downstream.get(held.task, ())
-            if (expand := self.dag.tasks[name].expand) and expand.path[0] == held.task
+            if (expand := self.dag.tasks[name].expand) and expand.task == held.task
         ]
         counts = dict.fromkeys(over, CHILDREN) if what == "success" else {}
         assert self.engine.release(held, what, expand=counts) == "ok"

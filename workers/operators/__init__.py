@@ -85,7 +85,8 @@ def find(name: str) -> Operator:
             raise _missing(name, str(error)) from None
     operator = found() if isinstance(found, type) else found
     if not isinstance(operator, Operator):
-        raise TaskFailed(f"operator {name!r} is a {type(operator).__name__}, not an Operator")
+        found_instead = type(operator).__name__
+        raise TaskFailed(f"operator {name!r} is a {found_instead}, not an Operator", final=True)
     return operator
 
 

@@ -56,14 +56,14 @@ class TaskContext:
 
 
 def parsed_params(context: TaskContext, model: type[Model]) -> Model:
-    """The task's params as `model`; `TaskFailed` with every problem."""
+    """The task's params as `model`; a final `TaskFailed` with every problem."""
     try:
         return model.model_validate(context.params)
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, p['loc'])) or 'params'}: {p['msg']}" for p in error.errors()
         )
-        raise TaskFailed(f"params of {context.operator}: {problems}") from None
+        raise TaskFailed(f"params of {context.operator}: {problems}", final=True) from None
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,10 @@ class Operator(ABC):
 
     @abstractmethod
     def execute(self, context: TaskContext) -> Any:
-        """Do the work; the JSON-able result. An expected failure raises `TaskFailed`."""
+        """Do the work; the JSON-able result.
+
+        An expected failure raises `TaskFailed`; `Skip` and `Fail` of `pydag_dist` work here, too.
+        """
 
 
 @dataclass

@@ -189,7 +189,8 @@ def _parameter(name: str | None, value: Any) -> Parameter:
         shown = f"@{name}" if name else "?"
         raise TaskFailed(
             f"query parameter {shown}: no type for {value!r}: write "
-            '{"type": "STRING", "value": …} with the BigQuery type'
+            '{"type": "STRING", "value": …} with the BigQuery type',
+            final=True,
         )
     if isinstance(value, list):
         return bigquery.ArrayQueryParameter(name, kind, value)

@@ -119,7 +119,8 @@ class Job(ListedOperator):
         if state != "DONE":
             return self.progress(context, handle, state)
         if job.error_result:
-            raise TaskFailed(f"BigQuery job {_name(handle)}: {_why_failed(job)}")
+            why = f"BigQuery job {_name(handle)}: {_why_failed(job)}"
+            raise TaskFailed(why, final=answers.is_final(job.error_result))
         told = self.result(context, client, job)
         said = (f"{name} {told[name]}" for name in _TOLD if told.get(name) is not None)
         context.log.info("BigQuery job done: %s", ", ".join(said))

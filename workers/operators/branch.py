@@ -11,22 +11,31 @@ from workers.operators.python_call import PythonCall
 
 
 class Branch(PythonCall):
-    """Params like those of ``python.call``, whose function returns an id or a list of ids.
+    """Params like those of ``python.call``, whose function returns an id, a list of ids or a bool.
 
-    Or ``when``, ``then`` and ``else``: the value of an expression, and ids.
+    Or ``when``, ``then`` and ``else``: the value of an expression, and ids; without these a bool.
     """
 
     def execute(self, context: TaskContext) -> list[str]:
         """The ids of the tasks to follow."""
         params = parsed_params(context, BranchParams)
-        if "when" in params.model_fields_set:
-            return params.then if params.when else params.else_
-        chosen = super().execute(context)
+        if "when" not in params.model_fields_set:
+            chosen = super().execute(context)
+        elif params.model_fields_set & {"then", "else_"}:
+            chosen = params.then if params.when else params.else_
+        else:
+            chosen = bool(params.when)
+        if isinstance(chosen, bool):
+            return list((context.branch or {})["downstream"]) if chosen else []
         if chosen is None:
             return []
         ids = [chosen] if isinstance(chosen, str) else chosen
-        if not isinstance(ids, list | tuple):
-            raise TaskFailed(f"a branch returns an id or a list of ids, not {chosen!r}")
+        if not isinstance(ids, list | tuple) or not all(isinstance(name, str) for name in ids):
+            raise TaskFailed(
+                "a branch returns the id of a task, a list of ids, True (follow all), or False or "
+                f"None (follow none), not {chosen!r}",
+                final=True,
+            )
         return list(ids)
 
 
@@ -39,7 +48,8 @@ def skipped(chosen: list[str], branch: dict[str, Any]) -> list[str]:
     if unknown := [task for task in chosen if task not in downstream]:
         raise TaskFailed(
             f"the branch chose {', '.join(map(str, unknown))}, which is not among its direct "
-            f"downstream tasks: {', '.join(downstream)}"
+            f"downstream tasks: {', '.join(downstream)}",
+            final=True,
         )
     followed = set(chosen)
     for task in chosen:

@@ -43,6 +43,8 @@ def _called(name: str, function: Callable[..., Any], args: Any, kwargs: Any) -> 
     except BaseException as error:
         if os.getpid() != process:
             _end_fork(error)
+        if isinstance(error, TypeError) and _is_of_the_call(error):
+            raise TaskFailed(f"callable {name!r} can't be called so: {error}", final=True) from None
         raise
     if os.getpid() != process:
         _end_fork()
@@ -51,9 +53,15 @@ def _called(name: str, function: Callable[..., Any], args: Any, kwargs: Any) -> 
             result.close()
         raise TaskFailed(
             f"callable {name!r} returned a {type(result).__name__} that nobody awaits: make it "
-            "`async def`, or let it run its coroutine with asyncio.run"
+            "`async def`, or let it run its coroutine with asyncio.run",
+            final=True,
         )
     return result
+
+
+def _is_of_the_call(error: TypeError) -> bool:
+    """Whether the function can't take such arguments: then no line of it has run."""
+    return error.__traceback__ is not None and error.__traceback__.tb_next is None
 
 
 def _end_fork(error: BaseException | None = None) -> None:
@@ -82,14 +90,15 @@ def _resolve(name: str, imports: tuple[str, ...], _generation: int) -> Callable[
     module = modules(imports).get(module_name)
     function = getattr(module, function_name, None)
     if not callable(function):
-        raise TaskFailed(f"module {module_name} has no function {function_name}")
+        raise TaskFailed(f"module {module_name} has no function {function_name}", final=True)
     home = str(getattr(function, "__module__", None))
     if not _is_allowed(home, imports):
-        raise TaskFailed(_forbidden(name, home, imports))
+        raise TaskFailed(_forbidden(name, home, imports), final=True)
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TaskFailed(
             f"callable {name!r} is a generator function, and calling it runs nothing: return a "
-            "list, or what `yield` would yield in some other way"
+            "list, or what `yield` would yield in some other way",
+            final=True,
         )
     return function  # type: ignore[no-any-return]
 

@@ -81,7 +81,7 @@ def script_path(context: TaskContext) -> ScriptPath:
     try:
         return ScriptPath.parse(context.script or "")
     except ValueError as error:
-        raise TaskFailed(f"script of task {context.task_id}: {error}") from None
+        raise TaskFailed(f"script of task {context.task_id}: {error}", final=True) from None
 
 
 def _text(context: TaskContext, path: ScriptPath, params: ScriptParams) -> str:

@@ -78,7 +78,7 @@ def _filled(
         given = ", ".join(sorted(values)) or "none"
         problems.append(f"missing parameters: {', '.join(missing)} (given: {given})")
     if problems:
-        raise TaskFailed(f"script {script}: {'; '.join(problems)}")
+        raise TaskFailed(f"script {script}: {'; '.join(problems)}", final=True)
     return filled
 
 
@@ -91,5 +91,6 @@ def check_safe_in_python(values: Mapping[str, Any], *, script: str) -> None:
     if unsafe:
         raise TaskFailed(
             f"script {script}: parameters {', '.join(unsafe)} would be filled into Python text, so "
-            "they may have letters, digits, spaces and .,:/@=+~_- only"
+            "they may have letters, digits, spaces and .,:/@=+~_- only",
+            final=True,
         )

@@ -12,8 +12,10 @@ import tempfile
 import threading
 from collections import deque
 from contextlib import suppress
+from pathlib import Path
 from typing import IO, cast
 
+from pydag_dist.errors import Fail, Skip
 from workers.errors import TaskFailed
 from workers.operators.base import TaskContext
 from workers.scripts.fill import Marked
@@ -32,6 +34,7 @@ _PLAIN = ("-X", "no_debug_ranges")
 # Isolated: neither the script's directory nor PYTHON* variables decide what is imported.
 _COMMAND = (sys.executable, "-I", "-u", "-X", "utf8", *_PLAIN, "-m", "workers.scripts.iac_child")
 _CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
+_VERDICT = ".pydag-verdict"  # what the script raised to say how its task ends
 _LAST_LINES = 20
 _DRAIN = 5.0  # seconds for output after the process has ended
 
@@ -39,10 +42,14 @@ _DRAIN = 5.0  # seconds for output after the process has ended
 def run(context: TaskContext, name: str, text: Marked, connection: str | None) -> None:
     """Execute `text`, whose class `name` does the work; `TaskFailed` unless it exits with 0.
 
+    `Skip` and `Fail` if that is what the script raised.
+
     However this call ends, no process of the script is left behind.
     """
-    request = json.dumps({**vars(text), "name": name, "parent": os.getpid()})
     with tempfile.TemporaryDirectory(prefix="pydag-iac-") as directory:
+        verdict = Path(directory) / _VERDICT
+        told = {"name": name, "parent": os.getpid(), "verdict": str(verdict)}
+        request = json.dumps({**vars(text), **told})
         process = subprocess.Popen(
             _COMMAND,
             stdin=subprocess.PIPE,
@@ -69,6 +76,9 @@ def run(context: TaskContext, name: str, text: Marked, connection: str | None) -
                 os.killpg(process.pid, signal.SIGKILL)
             status = process.wait()
             reader.join(_DRAIN)
+        if status and verdict.is_file():
+            kind, why = json.loads(verdict.read_text(encoding="utf-8"))
+            raise (Skip if kind == Skip.__name__ else Fail)(why)
     if status:
         how = f"signal {-status}" if status < 0 else f"exit status {status}"
         raise TaskFailed("\n".join([f"iac script {name} failed with {how}:", *last]))

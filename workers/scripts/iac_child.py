@@ -12,8 +12,10 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from pydag_dist.errors import Fail, Skip
 from workers.orphans import die_with_parent
 from workers.scripts.python_text import CodeRefused, parsed
 
@@ -61,6 +63,11 @@ def main() -> None:
         run(request["name"], request["text"], request["shown"], request["marks"])
     except CodeRefused as error:
         sys.exit(str(error))
+    except (Skip, Fail) as error:
+        kind = Skip if isinstance(error, Skip) else Fail
+        verdict = json.dumps([kind.__name__, str(error)])
+        Path(request["verdict"]).write_text(verdict, encoding="utf-8")
+        sys.exit(f"{kind.__name__}: {error}")
     except Exception:  # noqa: BLE001  the script's own, whatever it is
         # The interpreter would not find the lines of a text that is no file.
         traceback.print_exc()

@@ -46,7 +46,8 @@ def _key_file(group: str, key: str, settings: WorkerSettings) -> str:
     if key not in _KEY_FILE:
         raise TaskFailed(
             f"connection parameter **{group}_{key}: a connection has a {_KEY_FILE[0]}, "
-            f"so write **{group}_{_KEY_FILE[0]}"
+            f"so write **{group}_{_KEY_FILE[0]}",
+            final=True,
         )
     if (connection := settings.connections.get(group)) is None:
         defined = ", ".join(sorted(settings.connections)) or "none"

@@ -106,7 +106,7 @@ end
 
 local function are_params(value) return is_text(value, LIMITS.params_bytes) end
 
-local OUTCOMES = { success = true, failed = true, stopped = true, dead = true, lost = true,
+local OUTCOMES = { success = true, skipped = true, failed = true, final = true, stopped = true, dead = true, lost = true,
                    revoked = true }
 
 -- Kind of an argument -> whether a value is of it, and what it must be.
@@ -136,7 +136,7 @@ local KINDS = {
              'JSON of at most ' .. LIMITS.handle_bytes .. ' bytes' },
   error = { function(v) return is_text(v, LIMITS.error_bytes) end,
             'a text of at most ' .. LIMITS.error_bytes .. ' bytes' },
-  outcome = { function(v) return OUTCOMES[v] end, 'success, failed, stopped, dead, lost or revoked' },
+  outcome = { function(v) return OUTCOMES[v] end, 'success, skipped, failed, final, stopped, dead, lost or revoked' },
   expansions = { are_expansions, 'tasks and numbers up to ' .. LIMITS.children .. ' in turn, together up to '
                  .. LIMITS.run_children },
   reason = { function(v) return v == 'cancel' or v == 'timeout' end, 'cancel or timeout' },

@@ -1,5 +1,6 @@
 -- Expansion: a task that is ready becomes as many tasks as its list has items, and ends with the
--- last of them. Its children "task.0", "task.1", … share its plan and spec.
+-- last of them. It has a result once it has children: the list of theirs. Its children "task.0",
+-- "task.1", … share its plan and spec.
 
 -- How far an expansion is: of `total` children so many are `created`, `ended`, and ended badly,
 -- cancelled or well.
@@ -30,11 +31,21 @@ end
 local function end_expansion(run, task, record, x)
   if record.state ~= 'expanding' or x.created < x.total or x.ended < x.total then return end
   local state = 'success'
+  if known(run) == 'cancelling' then record.reason = 'cancel' end
   if record.reason == 'cancel' then state = 'cancelled'
   elseif x.bad > 0 then state = 'failed'
   elseif x.cancelled > 0 then state = 'cancelled'
   elseif x.ok == 0 then state = 'skipped' end
-  end_task(run, task, record, state, load_plan(run, task))
+  local total = call('HGET', run_key(run, 'out'), 'n/' .. task) or 0
+  end_task(run, task, record, state, load_plan(run, task), 'expansions', task .. ' ' .. total)
+end
+
+-- What becomes of a task whose rule is met and that expands over the result of `list`.
+function by_list(run, list)
+  local state = load_record(run, list).state
+  if state == 'success' then return 'ready' end
+  if state == 'skipped' then return 'skipped' end
+  return ENDED[state] and 'upstream_failed' or nil
 end
 
 function expand(run, task, record)
@@ -78,7 +89,7 @@ function expand_slice(run, task)
       end
       make_ready(run, child, found or new_record({
         state = 'none', try = 1 + before, last_try = 1 + before + plan.retries, pushes = 0, rule = 'all_success', upstream = 0,
-        ok = 0, bad = 0, dead_up = 0, skips = 0 }), plan)
+        ok = 0, bad = 0, dead_up = 0, skips = 0, asks = 0 }), plan)
     end
   end
   x.created = last + 1
@@ -105,9 +116,10 @@ function child_ended(run, child, state)
   end_expansion(run, task, load_record(run, task), x)
 end
 
--- No more children: the run is being cancelled.
-function stop_expanding(run, task, record)
-  local x = load_expansion(run, task)
+-- No more children: the run is being cancelled. The end of the last one may have ended it already.
+function stop_expanding(run, task)
+  local record, x = load_record(run, task), load_expansion(run, task)
+  if record.state ~= 'expanding' then return end
   x.total = x.created
   save_expansion(run, task, x)
   record.reason = 'cancel'

@@ -123,8 +123,8 @@ local function take_lease(member, worker)
   end
 end
 
--- run, task, try, token, outcome (success | failed | stopped | dead | lost | revoked), result as JSON
--- or '', error or '', downstream tasks that a branch skips (space separated), into how many children tasks
+-- run, task, try, token, outcome (success | skipped | failed | final: failed, and not to be repeated |
+-- stopped | dead | lost | revoked), result as JSON or '', error or '', downstream tasks that a branch skips (space separated), into how many children tasks
 -- expand over the result
 function OPERATIONS.release(run, task, try, token, outcome, result, err, skips, expansions)
   local state, why = planned(run)
@@ -149,7 +149,7 @@ function OPERATIONS.release(run, task, try, token, outcome, result, err, skips, 
   if outcome == 'success' and expansions ~= '' then
     local children = children_with(run, expansions)
     if children > LIMITS.run_children then
-      outcome = 'failed'
+      outcome = 'final'
       err = string.format('the tasks of this run that expand over results would become %d, and at '
         .. 'most %d are made: let fewer tasks do more with each item', children, LIMITS.run_children)
     end
@@ -171,8 +171,11 @@ function OPERATIONS.release(run, task, try, token, outcome, result, err, skips, 
     abandon(run, task, record, 'deaths', MAX_DEATHS, err)
   elseif record.state == 'cancelling' then
     stopped(run, task, record)
+  elseif outcome == 'skipped' then
+    call('HSET', run_key(run, 'out'), 'e/' .. task, err)
+    end_task(run, task, record, 'skipped', plan, 'error', err)
   else
-    fail_try(run, task, record, err)
+    fail_try(run, task, record, err, outcome == 'final')
   end
   return { 'ok', spread(run) }
 end

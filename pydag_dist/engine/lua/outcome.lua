@@ -1,11 +1,13 @@
 -- What the end of a task does: to its downstream tasks, and to its run.
 
 -- The state in which a task with upstream tasks leaves `none`, nil while that can't be decided.
--- As in Airflow, where a cancelled upstream counts as failed.
-function RULES.all_success(r, failed)
+-- As in Airflow; a cancelled upstream counts as failed. What a rule says must not depend on the
+-- order in which upstream tasks end: it says something before the last one only if whatever is
+-- still to come could not change it.
+function RULES.all_success(r, failed, done)
   if failed > 0 then return 'upstream_failed' end
-  if r.skips > 0 then return 'skipped' end
-  return r.ok == r.upstream and 'ready' or nil
+  if not done then return nil end
+  return r.skips > 0 and 'skipped' or 'ready'
 end
 
 function RULES.all_done(_, _, done) return done and 'ready' or nil end
@@ -13,6 +15,17 @@ function RULES.all_done(_, _, done) return done and 'ready' or nil end
 function RULES.all_failed(r, failed)
   if r.ok + r.skips > 0 then return 'skipped' end
   return failed == r.upstream and 'ready' or nil
+end
+
+function RULES.all_skipped(r, failed)
+  if r.ok + failed > 0 then return 'skipped' end
+  return r.skips == r.upstream and 'ready' or nil
+end
+
+function RULES.all_done_min_one_success(r, _, done)
+  if r.skips > 0 then return 'skipped' end
+  if not done then return nil end
+  return r.ok > 0 and 'ready' or 'upstream_failed'
 end
 
 function RULES.one_success(r, _, done)
@@ -23,6 +36,11 @@ end
 
 function RULES.one_failed(_, failed, done)
   if failed > 0 then return 'ready' end
+  return done and 'skipped' or nil
+end
+
+function RULES.one_done(r, _, done)
+  if r.ok + r.bad > 0 then return 'ready' end
   return done and 'skipped' or nil
 end
 
@@ -46,6 +64,7 @@ function RULES.always() return 'ready' end
 
 local function decide(record)
   if record.upstream == 0 then return 'ready' end
+  if record.asks > 0 and record.rule ~= 'always' then return nil end
   local failed = record.bad + record.dead_up
   return RULES[record.rule](record, failed, record.ok + failed + record.skips == record.upstream)
 end
@@ -129,10 +148,12 @@ local function retry_delay(record, plan)
 end
 
 -- Ends an active task's try as failed: another try later, or the task's end.
-local function fail_try(run, task, record, err)
-  if err ~= '' then call('HSET', run_key(run, 'out'), 'e/' .. task, err) end
+local function fail_try(run, task, record, err, is_final)
   local plan = load_plan(run, task)
-  if record.try < record.last_try and known(run) == 'running' then
+  local again = record.try < record.last_try and known(run) == 'running'
+  if again and is_final then again, err = false, 'not repeated: ' .. err end
+  if err ~= '' then call('HSET', run_key(run, 'out'), 'e/' .. task, err) end
+  if again then
     note_end(run, task, record, 'up_for_retry', 'error', err)
     call('SREM', run_key(run, 'active'), task)
     call('ZADD', key('timers'), text(STEADY + retry_delay(record, plan)),
@@ -201,36 +222,38 @@ local function skipped_by(run, task)
   return skips
 end
 
-local expand, expand_slice, stop_expanding
+local expand, expand_slice, stop_expanding, by_list
 local end_rest   -- ends the children, from a number on, that an earlier list left to run again
 
 -- Tells one chunk of tasks that their upstream ended; returns how many it looked at.
 local function tell_chunk(run, chunk, state)
   local counter = COUNTS_AS[state]
-  local skips = state == 'success' and skipped_by(run, string.match(chunk, '^[^/]*')) or {}
+  local ids = call('HGET', run_key(run, 'plan'), chunk)
+  local is_branch = string.sub(ids, 1, 1) == '?'
+  local skips = is_branch and state == 'success' and skipped_by(run, string.match(chunk, '^[^/]*'))
+                or {}
   local cancelling = known(run) == 'cancelling'
   local tasks = {}
-  for task in string.gmatch(call('HGET', run_key(run, 'plan'), chunk), '%S+') do
-    tasks[#tasks + 1] = task
-  end
+  for task in string.gmatch(ids, '[^ ?]+') do tasks[#tasks + 1] = task end
   local packed = call('HMGET', run_key(run, 'tasks'), unpack(tasks))
   local ended = 0
   for i, task in ipairs(tasks) do
     local record = unpack_record(packed[i])
     if counter then record[counter] = record[counter] + 1 end
+    if is_branch then record.asks = record.asks - 1 end
     local next_state
     if record.state == 'none' then
       next_state = cancelling and 'cancelled' or skips[task] and 'skipped' or decide(record)
     end
+    local plan = next_state and load_plan(run, task)
+    if next_state == 'ready' and plan.list ~= '' then next_state = by_list(run, plan.list) end
     if next_state == 'ready' then
-      local plan = load_plan(run, task)
       if plan.expand == '1' then
         expand(run, task, record)
       else
         make_ready(run, task, record, plan)
       end
     elseif next_state then
-      local plan = load_plan(run, task)
       note_end(run, task, record, next_state)
       tell_downstream(task, plan.chunks, next_state)
       ended = ended + 1
@@ -260,7 +283,7 @@ local function cancel_slice(run, budget)
       elseif record.state == 'deferred' then
         stop_deferred(run, task, record, 'cancel')
       elseif record.state == 'expanding' then
-        stop_expanding(run, task, record)
+        stop_expanding(run, task)
       elseif record.state ~= 'cancelling' and not ENDED[record.state] then
         if record.state == 'ready' then
           call('ZREM', run_key(run, 'ready'), ready_member(load_plan(run, task), task, record))

@@ -59,7 +59,7 @@ end
 local LOST_ROW = {
   task = 'id', state = 'state', try = 'try', last_try = 'try', pushes = 'count', push = 'short',
   token = 'short', rule = 'short', upstream = 'count', ok = 'count', bad = 'count', dead_up = 'count',
-  skips = 'count', deaths = 'count', losses = 'count', reason = 'short', ready_at = 'time',
+  skips = 'count', asks = 'count', deaths = 'count', losses = 'count', reason = 'short', ready_at = 'time',
   queued_at = 'time', started_at = 'time', ended_at = 'time', worker = 'short', process = 'short',
   charged = 'time', began = 'time', needs = 'short', result = 'result', error = 'error', branch_skips = 'ids',
   expansions = 'expansions' }
@@ -188,8 +188,10 @@ end
 local PLANNED_ROW = {
   task = 'id', state = 'state', try = 'try', last_try = 'try', pushes = 'count', rule = 'rule',
   upstream = 'upstream', ok = 'upstream', bad = 'upstream', dead_up = 'upstream', skips = 'upstream',
+  asks = 'upstream', branch = 'bit',
   queue = 'id', rank = 'rank', retries = 'retries', delay = 'span', longest = 'span',
   timeout = 'limit', backoff = 'bit', may_fail = 'bit', remote = 'bit', sensor = 'bit', expand = 'bit',
+  list = 'id_or_none', expansions = 'expansions',
   spec = 'spec', downstream = 'chunks', lists_for = 'names', child = 'boolean', keep = 'boolean',
   again = 'boolean', anew = 'boolean' }
 local FIRST_ROW = { downstream = 'chunks', params = 'pairs', gone = 'pairs' }
@@ -207,11 +209,12 @@ local function check_plan(run, rows)
 end
 
 -- Rows are objects with the fields of a plan and of a new record, and task, downstream (chunks of
--- ids), spec, lists_for (ids of the tasks that expand over its result), child (it shares another
--- task's plan), keep (the record stays as it was), again (it does not, as the history has to
--- know) and anew (no success of its tries before counts). The row of task "" has the chunks of those
--- to decide at the start, params of the run, name and JSON in turn, that specs name, and `gone`, tasks
--- that the DAG has no longer and their last tries in turn; and nothing else.
+-- ids), spec, lists_for (ids of the tasks that expand over its result), expansions (of itself, over
+-- a list that the plan knows), branch, child (it shares another task's plan), keep (the record stays
+-- as it was), again (it does not, as the history has to know) and anew (no success of its tries
+-- before counts). The row of task "" has the chunks of those to decide at the start, params of the
+-- run, name and JSON in turn, that specs name, and `gone`, tasks that the DAG has no longer and their
+-- last tries in turn; and nothing else.
 function OPERATIONS.plan_chunk(run, token, rows)
   rows = decoded_rows('plan_chunk', rows)
   if not planner_is(run, token) then return 0 end
@@ -243,6 +246,7 @@ function OPERATIONS.plan_chunk(run, token, rows)
           call('HDEL', run_key(run, 'out'), 'n/' .. expanded)
         end
       end
+      note_expansions(run, row.expansions)
       if not row.child then
         call('HSET', run_key(run, 'plan'), task, pack_plan(row))
         call('HSET', run_key(run, 'specs'), task, row.spec)
@@ -255,7 +259,7 @@ function OPERATIONS.plan_chunk(run, token, rows)
     local gone = row.gone or {}
     for i = 1, #gone, 2 do call('HSET', run_key(run, 'out'), 't/' .. gone[i], gone[i + 1]) end
     for k, ids in ipairs(row.downstream) do
-      call('HSET', run_key(run, 'plan'), task .. '/' .. (k - 1), ids)
+      call('HSET', run_key(run, 'plan'), task .. '/' .. (k - 1), (row.branch == 1 and '?' or '') .. ids)
     end
   end
   return 1

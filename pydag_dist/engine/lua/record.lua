@@ -10,6 +10,7 @@ local FIELDS = {
   'rule',        -- trigger rule
   'upstream',    -- how many upstream tasks it has
   'ok', 'bad', 'dead_up', 'skips',  -- how many of these ended so: their sum is never above it
+  'asks',        -- how many of these are branches that it has not heard of: each may skip it
   'deaths',      -- children that died while they ran this try
   'losses',      -- leases of this try that expired
   'reason',      -- why it is cancelling: cancel or timeout; or of its failure: poison (and `lost`)
@@ -21,7 +22,7 @@ local FIELDS = {
   'needs',       -- what workers that refused it lack, as "need+need", or empty
 }
 local NUMERIC = { try = true, last_try = true, pushes = true, upstream = true, ok = true, bad = true,
-                  dead_up = true, skips = true, deaths = true, losses = true }
+                  dead_up = true, skips = true, asks = true, deaths = true, losses = true }
 
 -- Of such fields the functions that read and write the string; read as nil if it is damaged. Made
 -- from text, so that each names every field: going through lists takes twice as long, and this is
@@ -59,7 +60,7 @@ end
 local function new_record(row)
   return { state = row.state, try = row.try, last_try = row.last_try, pushes = row.pushes,
            push = '', token = '', rule = row.rule, upstream = row.upstream, ok = row.ok,
-           bad = row.bad, dead_up = row.dead_up, skips = row.skips, deaths = 0, losses = 0,
+           bad = row.bad, dead_up = row.dead_up, skips = row.skips, asks = row.asks, deaths = 0, losses = 0,
            reason = '', ready_at = '', queued_at = '', started_at = '', ended_at = '',
            worker = '', process = '', charged = '', began = '', needs = '' }
 end
@@ -92,6 +93,7 @@ local PLAN_FIELDS = {
   'remote',      -- 1: what it started elsewhere has to be cancelled
   'sensor',      -- 1: it does not count as active while it is deferred
   'expand',      -- 1: it becomes many tasks, its children
+  'list',        -- of such a task: the upstream task whose result is its list, or empty
 }
 local PLAN_NUMERIC = { chunks = true, retries = true, delay = true, longest = true, timeout = true }
 

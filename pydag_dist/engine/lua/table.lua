@@ -18,13 +18,17 @@
 -- STATES OF A RUN: queued (not planned), running, cancelling, success, failed, cancelled.
 --
 -- TRANSITIONS OF A TASK (operation: from -> to)
---   plan_commit, end of an upstream task: none -> ready | upstream_failed | skipped, by its rule;
---                                        expanding instead of ready, for a task with `expand`
---   branch not taken:                    none -> skipped
+--   plan_commit, end of an upstream task: none -> ready | upstream_failed | skipped, by its rule, once
+--                                        it has heard of all branches directly upstream;
+--                                        expanding instead of ready, for a task with `expand`,
+--                                        once its list has ended, and if that succeeded
+--   branch not taken:                    none -> skipped, whatever its rule
 --   top-up (part of most operations):    ready -> queued
 --   claim:                               queued -> running (the message's push is its token)
 --   release success:                     running | cancelling -> success
+--   release skipped:                     running | deferred -> skipped: it says so itself, and why
 --   release failed:                      running -> up_for_retry while tries are left, else failed
+--   release final:                       running -> failed: another try would end as this one
 --   release dead (a child died):         running -> ready, same try; the 3rd time -> failed
 --   release lost:                        running | deferred -> failed, since nobody could tell for
 --                                        long how its remote job is; cancelling: as if dead
@@ -46,7 +50,7 @@
 --                                        cancelled
 --   renew | tick, task's timeout:        running | deferred -> cancelling
 --   release revoked (Flower):            queued | running -> cancelling, and on as if dead
---   release failed | stopped:            cancelling -> cancelled; by timeout as `failed` above
+--   release failed | skipped | final | stopped: cancelling -> cancelled; by timeout as `failed` above
 --   release dead, lease expired:         cancelling -> cancelling: a message asks some worker to
 --                                        cancel the remote job; without one as `stopped`
 --   (an error of a script):              none of them changes any more: the run fails at once, with
@@ -118,18 +122,19 @@
 --   run:ID:kept      hash    of a resumed or restored run until it is planned: the records as
 --                            they were
 --   run:ID:plan      hash    task -> what the plan says of it (record.lua); "task/k" -> chunk k of
---                            its downstream tasks; "/k" -> chunk k of those to decide at the start
+--                            its downstream tasks, after a "?" if it is a branch; "/k" -> chunk k
+--                            of those to decide at the start
 --   run:ID:specs     hash    task -> JSON that its operator gets; "/NAME" -> a large param of the
 --                            run as JSON, which specs name
---   run:ID:out       hash    "r/task" -> result as JSON, "e/task" -> error, "s/task" -> the
---                            downstream tasks that a branch skips, "n/task" -> into how many it
---                            expands, "children" -> into how many all of them do, "x/task" ->
---                            how far it has (expansion.lua), "d/task" -> its group and handle
---                            since it was deferred last, "t/task" -> the last try of a task, or of
---                            its children, that a later DAG of the run did not have, "b/task" -> the last of its tries whose
---                            success, if any, does not count: it is to run again,
---                            "w/task" -> who refused it last, and why, "k/task" -> how the
---                            processes of its try died, those that did
+--   run:ID:out       hash    "r/task" -> result as JSON, "e/task" -> error, or why it skipped
+--                            itself, "s/task" -> the downstream tasks that a branch skips,
+--                            "n/task" -> into how many it expands, "children" -> into how many all
+--                            of them do, "x/task" -> how far it has (expansion.lua), "d/task" ->
+--                            its group and handle since it was deferred last, "t/task" -> the last
+--                            try of a task, or of its children, that a later DAG of the run did
+--                            not have, "b/task" -> the last of its tries whose success, if any,
+--                            does not count: it is to run again, "w/task" -> who refused it last,
+--                            and why, "k/task" -> how the processes of its try died, those that did
 --   run:ID:ready     zset    "queue/rank/task", all of score 0: lexical order is priority order
 --   run:ID:active    set     tasks that count against `processors`
 --   run:ID:work      list    "task/k state": chunks that still have to hear of an ended upstream;

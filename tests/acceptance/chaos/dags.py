@@ -14,9 +14,12 @@ from tests.reference import decide
 RULES = (
     *["all_success"] * 8,
     "all_done",
+    "all_done_min_one_success",
     "all_failed",
+    "all_skipped",
     "one_success",
     "one_failed",
+    "one_done",
     "none_failed",
     "none_failed_min_one_success",
     "none_skipped",
@@ -168,10 +171,13 @@ class RandomDag:
     def allowed(self, name: str, states: Mapping[str, str]) -> set[str]:
         """The states in which that task may have ended, its upstream tasks having ended so.
 
-        More than one if it depends on which of them ended first.
+        It is one, in whatever order these ended.
         """
         task = self.tasks[name]
         return {self._ends(task, order, states) for order in itertools.permutations(task.upstream)}
+
+    def _is_branch(self, name: str) -> bool:
+        return self.tasks[name].kind == "branch"
 
     def _ends(self, task: RandomTask, order: tuple[str, ...], states: Mapping[str, str]) -> str:
         heard: list[str] = []
@@ -180,11 +186,12 @@ class RandomDag:
             if verdict is not None:
                 break
             heard.append(states[parent])
-            chose = self.tasks[parent].kind == "branch" and states[parent] == "success"
+            chose = self._is_branch(parent) and states[parent] == "success"
             if chose and task.name in self.skipped(parent):
                 verdict = "skipped"
             else:
-                verdict = decide(task.rule, heard, len(order))
+                asks = any(map(self._is_branch, order[len(heard) :]))
+                verdict = decide(task.rule, heard, len(order), asks)
         assert verdict is not None, f"{task} after {heard}"
         return self._end(task) if verdict == "ready" else verdict
 

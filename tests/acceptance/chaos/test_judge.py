@@ -182,9 +182,8 @@ def test_an_expanded_task_ends_as_its_children_do() -> None:
     ]
 
 
-def test_random_dags_have_an_end_and_rules_differ_in_it() -> None:
+def test_random_dags_have_one_end_whatever_ends_first() -> None:
     chance = random.Random(1)
-    several = total = 0
     seen: set[str] = set()
     for i in range(100):
         dag = random_dag(chance, f"d{i}")
@@ -192,12 +191,9 @@ def test_random_dags_have_an_end_and_rules_differ_in_it() -> None:
         states: dict[str, str] = {}
         for name in dag.tasks:
             allowed = dag.allowed(name, states)
-            several += len(allowed) > 1
-            total += 1
-            states[name] = min(allowed)
+            [states[name]] = allowed
             seen.add(states[name])
     assert seen == {"success", "failed", "skipped", "upstream_failed"}
-    assert several < total / 10
 
 
 def test_what_a_branch_does_not_follow_is_skipped_but_for_what_it_leads_to() -> None:

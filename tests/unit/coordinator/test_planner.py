@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from pydag_dist.coordinator.planner import DEFAULT_TIMEOUT, Past, plan_of
 from pydag_dist.dag import Dag
@@ -258,3 +259,29 @@ def test_tasks_are_ranked_by_what_they_and_those_below_took_in_earlier_runs():
     # What is new counts as much as the median: 0.65 s.
     took = {"a": 0.2, "b": 1.0, "c": 0.3, "long": 60.0}
     assert by_rank(took) == ["long", "a", "b", "new", "c"]
+
+
+def test_what_a_branch_had_skipped_stays_so_though_history_heard_of_the_branch_only():
+    dag = dag_of(
+        ("choose", "", BRANCH),
+        ("x", "choose"),
+        ("y", "choose", {"trigger_rule": "none_failed"}),
+        ("z", "choose", {"trigger_rule": "always"}),
+        ("end", "y"),
+    )
+    before = past({"choose": ["y", "z"]}, choose="success")
+    plan = plan_of(dag, replace(before, restored=True))
+    found = rows(plan)
+    assert [found[t].state for t in ("choose", "x", "y", "z")] == [
+        *("success", "none", "skipped", "none")
+    ]
+    assert (found["y"].again, found["choose"].keep, plan.ended) == (True, True, 2)
+    assert plan.first == ["x", "z", "end"]
+
+
+def test_a_task_below_a_branch_asks_it():
+    found = rows(plan_of(FORK))
+    assert [found[t].asks for t in ("choose", "x", "y", "end")] == [0, 1, 1, 0]
+    assert [row.branch for row in found.values()] == [True, False, False, False]
+    known = plan_of(FORK, past({"choose": ["y"]}, choose="success", x="failed", y="skipped"))
+    assert rows(known)["x"].asks == 0

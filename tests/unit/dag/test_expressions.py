@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pydag_dist.dag import rendering
-from pydag_dist.dag.expressions import BadTemplate, list_path, parse
+from pydag_dist.dag.expressions import BadTemplate, list_place, parse
 from pydag_dist.dag.filters import FILTERS, OF_MAP
 from pydag_dist.dag.rendering import MAX_TEXT, Params, Rendering
 from tests.unit.dag.strategies import json_values
@@ -259,8 +259,11 @@ def test_what_a_template_names_is_known_before_it_is_rendered():
 
 
 def test_a_list_is_named_by_its_path():
-    assert list_path("tasks.list.result") == ("list", ())
-    assert list_path("tasks['a.b'].result.files[0].names") == ("a.b", ("files", 0, "names"))
+    assert list_place("tasks.list.result") == ("tasks", "list", ())
+    place = ("tasks", "a.b", ("files", 0, "names"))
+    assert list_place("tasks['a.b'].result.files[0].names") == place
+    assert list_place("params.files") == ("params", "files", ())
+    assert list_place("params['a.b'].c[0]") == ("params", "a.b", ("c", 0))
 
 
 @pytest.mark.parametrize(
@@ -269,7 +272,9 @@ def test_a_list_is_named_by_its_path():
         "",
         "list",
         "tasks.list",
-        "params.files",
+        "params",
+        "params[0]",
+        "params[params.k]",
         "tasks.list.result | list",
         "tasks.list.result[params.k]",
         "tasks.list.result[1:]",
@@ -279,8 +284,8 @@ def test_a_list_is_named_by_its_path():
     ],
 )
 def test_anything_else_names_no_list(over):
-    with pytest.raises(BadTemplate, match=r'must be "tasks\.LIST\.result" or a path'):
-        list_path(over)
+    with pytest.raises(BadTemplate, match=r'must be "tasks\.LIST\.result" or "params'):
+        list_place(over)
 
 
 @given(json_values)

@@ -25,7 +25,8 @@ def test_an_id_or_a_list_of_ids_or_nothing_is_followed():
 
 def answer(chosen):
     params = {"callable": f"{__name__}:follow", "args": [chosen]}
-    return find("branch").execute(context(params, settings={"imports": (__name__,)}))
+    task = context(params, settings={"imports": (__name__,)}, branch=BRANCH)
+    return find("branch").execute(task)
 
 
 @pytest.mark.parametrize(
@@ -43,11 +44,18 @@ def test_a_condition_chooses_by_its_value(value, chosen):
     params = {"when": value, "then": ["x", "y"], "else": "z"}
     assert find("branch").execute(context(params)) == chosen
     assert find("branch").execute(context({"when": value, "then": ["x", "y"]})) in (chosen, [])
+    followed = ["x", "y", "z"] if value else []
+    assert find("branch").execute(context({"when": value}, branch=BRANCH)) == followed
 
 
-@pytest.mark.parametrize("chosen", [3, {"x": 1}, True])
+def test_true_follows_all_and_false_none():
+    assert answer(True) == ["x", "y", "z"]
+    assert answer(False) == []
+
+
+@pytest.mark.parametrize("chosen", [3, {"x": 1}, [True], ["x", 3], 1.0])
 def test_anything_else_fails_the_task(chosen):
-    with pytest.raises(TaskFailed, match="an id or a list of ids"):
+    with pytest.raises(TaskFailed, match="a branch returns the id of a task, a list of ids, True"):
         answer(chosen)
 
 

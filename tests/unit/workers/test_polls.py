@@ -201,7 +201,7 @@ def test_a_result_that_is_too_big_fails_the_try(engine):
     due(engine, "big")
     poll()
     outcome, result, error, *_ = engine.released["big"]
-    assert (outcome, result) == ("failed", "")
+    assert (outcome, result) == ("final", "")
     assert error.startswith("acme.x returned 70,002 bytes of JSON, and at most 65,536")
 
 
