@@ -53,7 +53,8 @@ def test_the_compose_file_fits_its_schema():
 
 
 def test_the_public_names():
-    assert pydag_dist.__all__ == ["Client", "Dag", "InvalidDag", "LogLine", "Run", "Task"]
+    names = ["Client", "Dag", "Fail", "InvalidDag", "LogLine", "Run", "Skip", "Task"]
+    assert pydag_dist.__all__ == names
     for name in pydag_dist.__all__:
         assert getattr(pydag_dist, name).__name__ == name
 
