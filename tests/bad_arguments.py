@@ -53,6 +53,14 @@ ARGUMENTS: dict[str, list[tuple[str, list[str]]]] = {
         ("1", INTEGER),
     ],
     "cancel": [("running", ID), ("cancel", ["", "x"])],
+    "mark": [
+        ("running", ID),
+        ("b", ID),
+        ("success", ["", "cancelled", "none"]),
+        ("ana@host", ["", "a b", "a|b", "x" * 256]),
+        ("1", ["x", "{", DEEP, BIG]),
+        ("a 1", ["a", "a b", "a 10001"]),
+    ],
     "let_expire": [("ended", ID)],
     "work": [("running", ID)],
     "claim": [

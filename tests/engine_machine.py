@@ -252,6 +252,21 @@ class EngineMachine(RuleBasedStateMachine):
             with pytest.raises(EngineError):
                 self.engine.resume(run, task)
 
+    @precondition(lambda self: any(run.planned for run in self.reference.runs.values()))
+    @rule(data=st.data(), state=st.sampled_from(["success", "skipped", "failed"]))
+    def mark(self, data: st.DataObject, state: Any) -> None:
+        planned = sorted(r for r, run in self.reference.runs.items() if run.planned)
+        run = data.draw(st.sampled_from(planned), label="run")
+        tasks = self.reference.runs[run].tasks
+        name = data.draw(st.sampled_from(sorted(tasks)), label="task")
+        over = [t for t, task in tasks.items() if task.expands_over == name]
+        expand = {t: data.draw(st.integers(0, 2)) if state == "success" else 0 for t in over}
+        if self.reference.mark(run, name, state, expand):
+            self.engine.mark(run, name, state, "ana@host", expand=expand)
+        else:
+            with pytest.raises(EngineError):
+                self.engine.mark(run, name, state, "ana@host", expand=expand)
+
     def order_of(self, run: str) -> list[str]:
         """The order in which a scan meets the run's tasks."""
         return [task for task, _ in self.client.hscan_iter(f"p:run:{run}:tasks", count=500)]
@@ -290,7 +305,7 @@ class EngineMachine(RuleBasedStateMachine):
         names += ["submitted_at", "logical_date", "hooks"]
         names += [
             name
-            for name in ("from", "started_at", "total", "rounds", "round_at", "spent")
+            for name in ("from", "started_at", "total", "marked", "rounds", "round_at", "spent")
             if name in head
         ]
         if state == "cancelling":

@@ -174,6 +174,7 @@ class RefRun:
     planned: bool = False
     reason: str = ""
     from_task: str = ""
+    marked: set[str] = field(default_factory=set)  # since it ended
     restored: bool = False
     rounds: int = 1
     counts: dict[str, int] = field(default_factory=dict)  # expanded task -> items of its list
@@ -244,6 +245,7 @@ class ReferenceEngine:
         run = self.runs[run_id]
         if run.planned and not run.restored:
             self._prepare_again(run)
+        run.marked = set()
         run.state, run.planned, run.restored = "running", True, False
         run.queues = sorted({task.queue for task in run.tasks.values()})
         self.known_queues.update(run.queues)
@@ -305,16 +307,17 @@ class ReferenceEngine:
     def _prepare_again(self, run: RefRun) -> None:
         """Whatever is downstream of what runs again runs again; the rest is kept."""
         tasks = {t: task for t, task in run.tasks.items() if not task.parent}
-        child = run.tasks[run.from_task].parent if run.from_task else ""
+        parents = {run.tasks[t].parent for t in {run.from_task, *run.marked} if t}
         again = {
             t
             for t, task in tasks.items()
-            if task.state not in ("success", "skipped") or t in (run.from_task, child)
+            if task.state not in ("success", "skipped") or t in {run.from_task, *parents}
         }
         anew = {run.from_task} & set(tasks)
         grows = True
         while grows:
-            below = {t for t, task in tasks.items() if again & set(task.upstream)}
+            changed = again | run.marked
+            below = {t for t, task in tasks.items() if changed & set(task.upstream)}
             grows = not below <= again
             anew |= below
             again |= below
@@ -402,9 +405,7 @@ class ReferenceEngine:
     ) -> str:
         self.now += 1
         run, task = self.runs[message.run], self.task_of(message)
-        whose = self.holder(message)
-        if task.waits and task.push == message.number and run.state != "queued":
-            whose = "back" if task.state == "queued" else "yours"
+        whose = self._releaser(message)
         if whose not in ("yours", "back"):
             return whose
         task.waits = task.due = False
@@ -412,6 +413,8 @@ class ReferenceEngine:
             self._take_back(task, message)
         if task.state == "running":
             self._settle(run, task, spent=1)
+        if task.reason.startswith("mark ") and outcome in ("success", "failed"):
+            outcome = "stopped"
         if outcome == "success":
             task.skips = skips
             run.counts.update(expand or {})
@@ -433,6 +436,12 @@ class ReferenceEngine:
             self._fail_try(run, message.task)
         self._reschedule(message.run)
         return "ok"
+
+    def _releaser(self, message: Message) -> str:
+        run, task = self.runs[message.run], self.task_of(message)
+        if task.waits and task.push == message.number and run.state != "queued":
+            return "back" if task.state == "queued" else "yours"
+        return self.holder(message)
 
     def renew(
         self,
@@ -571,7 +580,9 @@ class ReferenceEngine:
 
     def _abandon(self, run: RefRun, run_id: str, name: str, poison: bool) -> None:
         task = run.tasks[name]
-        if poison:
+        if poison and task.reason.startswith("mark "):
+            self._stopped(run, name)
+        elif poison:
             task.reason = "poison"
             self._leave(run, name, "failed")
         elif task.state != "cancelling":
@@ -599,6 +610,10 @@ class ReferenceEngine:
             task.push, task.waits, task.waits_since = None, True, self._in(0)
 
     def _stopped(self, run: RefRun, name: str) -> None:
+        word, _, state = run.tasks[name].reason.partition(" ")
+        if word == "mark":
+            self._end_marked(run, name, state)
+            return
         if run.tasks[name].reason == "timeout":
             self._fail_try(run, name)
         else:
@@ -654,13 +669,50 @@ class ReferenceEngine:
     def resume(self, run_id: str, from_task: str) -> bool:
         """Whether it may."""
         run = self.runs[run_id]
-        if run.state not in ("failed", "cancelled") and not (run.state == "success" and from_task):
+        if run.state not in ENDED_RUN:
+            return False
+        if run.state == "success" and not (from_task or run.marked):
             return False
         if from_task and not run.planned:
             return False
         run.state, run.reason, run.from_task = "queued", "", from_task
         run.rounds += 1
         return True
+
+    def mark(self, run_id: str, name: str, state: str, expand: Mapping[str, int]) -> bool:
+        """Somebody says how a task ended; whether that can be so."""
+        self.now += 1
+        run = self.runs[run_id]
+        task = run.tasks[name]
+        over = run.state in ENDED_RUN
+        if run.state == "queued" or not run.planned or (not over and task.state in ENDED):
+            return False
+        if task.state == "expanding" or (over and run.children(name)):
+            return False
+        task.skips = ()
+        run.counts.update(expand)
+        if over:
+            run.marked.add(name)
+            task.state, task.reason, task.known = state, "marked", True
+            return True
+        reason = f"mark {state}"
+        if task.state == "deferred":
+            self._stop_deferred(run_id, name, reason)
+        elif task.state in ("running", "cancelling"):
+            task.state, task.reason = "cancelling", reason
+        else:
+            self._settle(run, task, spent=0)
+            task.waits = False
+            self._end_marked(run, name, state)
+        self._reschedule(run_id)
+        return True
+
+    def _end_marked(self, run: RefRun, name: str, state: str) -> None:
+        run.tasks[name].reason = "marked"
+        for child in run.children(name):
+            if run.tasks[child].state == "none":
+                run.tasks[child].state = state
+        self._leave(run, name, state)
 
     # Time
 

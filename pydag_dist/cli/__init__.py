@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 
-from pydag_dist.cli.control import cancel, resume, why
+from pydag_dist.cli.control import cancel, mark, resume, why
 from pydag_dist.cli.dags import graph, schema, validate
 from pydag_dist.cli.embedded import demo, env, up
 from pydag_dist.cli.estimates import estimate
@@ -34,6 +34,7 @@ for command in (
     logs,
     cancel,
     resume,
+    mark,
     why,
 ):
     pydag.add_command(command)

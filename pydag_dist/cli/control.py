@@ -1,4 +1,4 @@
-"""Commands that stop a run, go on with it, and ask why a task waits: cancel, resume, why."""
+"""Commands that stop a run, go on with it, end a task by hand: cancel, resume, mark; and why."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from pydag_dist.cli.screen import cell, echo
 from pydag_dist.cli.tables import plain_table
 from pydag_dist.cli.waiting import NOT_SUCCESSFUL, wait_for
 from pydag_dist.client import Resumption, Run
+from pydag_dist.client.marking import STATES
+from pydag_dist.client.run import MarkedState
 from pydag_dist.dag import Dag
+from pydag_dist.errors import PydagError
 
 SHOWN: Final = 20  # tasks of a table
 NAMED: Final = 5  # tasks of a line
@@ -137,6 +140,35 @@ def _show(found: Resumption) -> None:
             f"(kept: {', '.join(found.unseen[:NAMED])})"
         )
     echo("; ".join(told), err=True)
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@click.argument("task")
+@click.argument("state", type=click.Choice(STATES))
+@click.option("--result", metavar="JSON", help="The task's result, with success; else null.")
+def mark(run_id: str, task: str, state: MarkedState, result: str | None) -> None:
+    """Say how a task ended whose work somebody did by hand.
+
+    A task that waits, also for its next try, ends at once. One that runs is stopped first, its
+    remote job is cancelled, and how its try ends does not count. What is downstream is decided as
+    by an end of its own. In a run that has ended, `pydag resume` goes on from the mark: the task is
+    kept unless it is marked failed, and everything downstream of it runs again. Of a run that goes
+    on, a task that has ended can't be marked: others were decided by its end.
+
+    \b
+    Examples:
+        pydag mark RUN load success --result '{"rows": 10}'
+        pydag mark RUN load success && pydag resume RUN
+        pydag mark RUN wait_for_partner skipped
+    """
+    value = None
+    if result is not None:
+        try:
+            value = json.loads(result)
+        except ValueError as error:
+            raise PydagError(f"--result: is not JSON: {error}") from None
+    named(run_id).mark(task, state, value)
 
 
 @click.command()

@@ -6,8 +6,10 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, Literal
 
 from pydag_dist.client.logs import LogLine, LogReader, follow
+from pydag_dist.client.marking import expansions, packed, who
 from pydag_dist.client.patience import Patience
 from pydag_dist.client.resuming import Resumption, compare, head_of, preview
 from pydag_dist.dag import Dag
@@ -20,6 +22,7 @@ BLOCK_SECONDS = 5.0
 # A busy run has thousands of events a second; waking up for each of them would take its CPU.
 GATHER_SECONDS = 0.05
 LOOK_SECONDS = 0.5
+MarkedState = Literal["success", "skipped", "failed"]
 FAILED_TASKS_NAMED = 20
 
 
@@ -149,6 +152,27 @@ class Run:
             raise EngineError(f"run {self.id} has nothing to do: all of its tasks are kept")
         arguments = (self.id, from_task, found.before, sorted(found.changed), text)
         self._engine.resume_with(*arguments, **head_of(dag))
+
+    def mark(self, task: str, state: MarkedState, result: Any = None) -> None:
+        """Say how a task ended, since somebody did its work, or knows that it need not be done.
+
+        A task that waits ends at once, one that runs is stopped first (its remote job is
+        cancelled), and what is downstream of it is decided as by an end of its own. In a run that
+        has ended, `resume` goes on from there: the marked task is kept unless it is ``failed``, and
+        everything downstream of it runs again. A success may have a `result`, else that is null.
+        `EngineError` if the task has ended and its run goes on; `PydagError` for what is no result.
+        """
+        text = packed(task, state, result)
+        dag = Dag.parse(self._engine.submitted_dag(self.id), source=self.id)
+        expand = expansions(dag, task, state, result)
+        before = self._patience.interruptions
+        try:
+            self._engine.mark(self.id, task, state, who(), result=text, expand=expand)
+        except EngineError:
+            # Done already, if it was the answer that was lost.
+            repeated = self._patience.interruptions > before
+            if not (repeated and self.tasks[task].state in {state, "cancelling"}):
+                raise
 
     def why(self, task: str | None = None) -> str:
         """Why that task is not running, or where it runs, or how it ended; in one sentence.

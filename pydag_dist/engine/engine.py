@@ -58,6 +58,18 @@ MAX_NEED, MAX_REASON = 100, 500  # characters
 
 Kind = Literal["workers", "coordinators"]
 
+# Why a task can't be marked, by the answer of `mark`; `ended` for the state in which it is.
+_UNMARKED = {
+    "no task": "the run has no such task",
+    "queued": "the run is not planned yet",
+    "broken": "its record is damaged; `pydag resume` plans the run anew",
+    "schema": "another version of the engine wrote the run",
+    "expanding": "it has become many tasks; mark those of them that want it, such as TASK.0",
+    "children": "the tasks that expand over its result would become too many",
+    "ended": "it has ended as {state}, and what is downstream of it was decided by that; let the "
+    "run end or cancel it, then mark the task and resume the run",
+}
+
 _NOT_IN_NEEDS = re.compile(r"[^A-Za-z0-9_.:-]")
 
 
@@ -356,6 +368,31 @@ class Engine:
             raise EngineError(f"run {run_id} succeeded: name a task to run again from")
         if verdict != "ok":
             raise EngineError(f"run {run_id} is {verdict}: only a run that has ended can resume")
+
+    def mark(
+        self,
+        run_id: str,
+        task: str,
+        state: Literal["success", "skipped", "failed"],
+        by: str,
+        *,
+        result: str = "",
+        expand: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        """Ends a task as `by` says; a try of it that runs is stopped first.
+
+        In a run that has ended, a resume goes on from there. `result` is JSON or empty; `expand`
+        says into how many each task expands that does so over the result.
+        """
+        expansions = " ".join(f"{name} {number}" for name, number in expand.items())
+        who = worker_name(by)
+        verdict, more = self._call("mark", run_id, task, state, who, result, expansions)
+        if verdict == "unknown":
+            raise self.unknown(run_id)
+        if verdict != "ok":
+            why = _UNMARKED.get(verdict, _UNMARKED["ended"]).format(state=verdict)
+            raise EngineError(f"{task} of run {run_id} can't be marked: {why}")
+        self._finish(run_id, more)
 
     def plan_refuse(self, run_id: str, error: str) -> bool:
         """Ends a submitted run that can't be planned as failed; False if it isn't queued."""

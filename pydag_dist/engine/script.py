@@ -24,6 +24,7 @@ PARTS = (
     "expansion",
     "plan",
     "lease",
+    "mark",
     "poll",
     "log",
     "tick",
@@ -32,7 +33,7 @@ PARTS = (
 )
 
 # What a Redis at its `maxmemory` does nevertheless: it lets tasks end and keeps leases.
-WHEN_FULL = frozenset({"release", "defer", "renew", "tick", "work", "cancel", "let_expire"})
+WHEN_FULL = frozenset({"release", "defer", "renew", "tick", "work", "cancel", "mark", "let_expire"})
 
 
 @cache

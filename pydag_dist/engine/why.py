@@ -34,6 +34,8 @@ def explain(s: Situation) -> str:
     state = s.record["state"]
     if s.run["state"] == "cancelling" and state in _TO_BE_CANCELLED:
         return f"{s.task} is about to be cancelled with its run"
+    if s.record["reason"] == "marked" and state in ENDED_TASK_STATES:
+        return f"{s.task} was marked {state} by {s.record['worker']} {_end(s)}"
     sentence = _SENTENCES.get(state)
     return f"{s.task} {sentence(s) if sentence else f'is {state}'}"
 
@@ -162,6 +164,8 @@ def _up_for_retry(s: Situation) -> str:
 def _cancelling(s: Situation) -> str:
     if s.record["reason"] == "timeout":
         why = "because it timed out"
+    elif s.record["reason"].startswith("mark "):
+        why = f"because it was marked {s.record['reason'].removeprefix('mark ')}"
     else:
         why = "with its run" if s.run["state"] == "cancelling" else "because it was revoked"
     if s.record["token"]:
@@ -295,7 +299,7 @@ def _end(s: Situation) -> str:
     """When a task ended, where, and after how long; as far as it ever started."""
     started, ended = seconds(s.record["started_at"]), seconds(s.record["ended_at"])
     at = f"at {clock(ended, s.now)}" if ended is not None else ""
-    if started is None or ended is None:
+    if started is None or ended is None or s.record["reason"] == "marked":
         return at
     return f"{at} after {span(ended - started)} on {s.record['worker']}"
 

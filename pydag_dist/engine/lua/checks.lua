@@ -140,6 +140,8 @@ local KINDS = {
   expansions = { are_expansions, 'tasks and numbers up to ' .. LIMITS.children .. ' in turn, together up to '
                  .. LIMITS.run_children },
   reason = { function(v) return v == 'cancel' or v == 'timeout' end, 'cancel or timeout' },
+  mark = { function(v) return v == 'success' or v == 'skipped' or v == 'failed' end,
+           'success, skipped or failed' },
   weight = { function(v) return is_between(v, LIMITS.least_weight, LIMITS.weight) end,
              LIMITS.least_weight .. ' to ' .. LIMITS.weight },
   processors = { function(v) return is_integer(v, 0, LIMITS.processors) end,
@@ -209,6 +211,8 @@ SIGNATURES = {
   plan_commit = { { 'id', 'run' }, { 'token', 'planner' }, { 'count', 'total' }, { 'count', 'ended' }, { 'count', 'failures' },
                   { 'queues', 'queues' }, { 'count', 'chunks' }, aside = { 'no', 0 } },
   cancel = { { 'id', 'run' }, { 'reason', 'reason' }, aside = { 'broken', 0 } },
+  mark = { { 'id', 'run' }, { 'id', 'task' }, { 'mark', 'state' }, { 'worker', 'by' }, { 'result', 'result' },
+           { 'expansions', 'expansions' }, aside = { 'broken', 0 } },
   let_expire = { { 'id', 'run' }, aside = 0 },
   work = { { 'id', 'run' }, aside = 0 },
   claim = { { 'id', 'run' }, { 'id', 'task' }, { 'try', 'try' }, { 'token', 'push' }, { 'worker', 'worker' }, { 'count', 'process' },

@@ -95,7 +95,9 @@ end
 local function abandon(run, task, record, counter, limit, how)
   record[counter] = record[counter] + 1
   if counter == 'deaths' then note_death(run, task, record, how) end
-  if record[counter] >= limit then
+  if record[counter] >= limit and is_marked(record) then
+    stopped(run, task, record)
+  elseif record[counter] >= limit then
     fail_poisoned(run, task, record, counter)
   elseif record.state == 'cancelling' then
     ask_to_cancel(run, task, record)
@@ -146,6 +148,7 @@ function OPERATIONS.release(run, task, try, token, outcome, result, err, skips, 
     call('ZREM', key('timers'), 'poll/' .. run .. '/' .. task)
     call('HDEL', run_key(run, 'out'), 'd/' .. task)
   end
+  if is_marked(record) and (outcome == 'success' or outcome == 'failed') then outcome = 'stopped' end
   if outcome == 'success' and expansions ~= '' then
     local children = children_with(run, expansions)
     if children > LIMITS.run_children then

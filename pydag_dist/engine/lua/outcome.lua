@@ -163,8 +163,30 @@ local function fail_try(run, task, record, err, is_final)
   end
 end
 
+local expand, expand_slice, stop_expanding, by_list
+local end_rest   -- ends the children, from a number on, that an earlier list left to run again
+
+-- Puts down who has marked the task. Its result as JSON, and what expands over that.
+local function marked_by(run, task, record)
+  local told, result = unpack(call('HMGET', run_key(run, 'out'), 'm/' .. task, 'r/' .. task))
+  local by, expansions = string.match(told, '^(%S+) (.*)$')
+  record.reason, record.worker = 'marked', by
+  return result or '', expansions
+end
+
+-- Whether the task is to end as somebody has marked it.
+local function is_marked(record) return string.match(record.reason, '^mark (%l+)$') end
+
+local function end_marked(run, task, record, state)
+  local plan = load_plan(run, task)
+  local result, expansions = marked_by(run, task, record)
+  end_task(run, task, record, state, plan, 'result', result, 'expansions', expansions)
+  if plan.expand == '1' then end_rest(run, task, 0, state) end
+end
+
 -- The work of a cancelling task is known to be over.
 local function stopped(run, task, record)
+  if is_marked(record) then return end_marked(run, task, record, is_marked(record)) end
   if record.reason == 'timeout' then
     local seconds = load_plan(run, task).timeout / 1e6
     fail_try(run, task, record, string.format('timed out after %g s', seconds))
@@ -222,9 +244,6 @@ local function skipped_by(run, task)
   return skips
 end
 
-local expand, expand_slice, stop_expanding, by_list
-local end_rest   -- ends the children, from a number on, that an earlier list left to run again
-
 -- Tells one chunk of tasks that their upstream ended; returns how many it looked at.
 local function tell_chunk(run, chunk, state)
   local counter = COUNTS_AS[state]
@@ -266,6 +285,18 @@ local function tell_chunk(run, chunk, state)
   return #tasks
 end
 
+-- Takes a task that nobody holds from where it waits.
+local function withdraw_waiting(run, task, record)
+  if record.state == 'ready' then
+    call('ZREM', run_key(run, 'ready'), ready_member(load_plan(run, task), task, record))
+  elseif record.state == 'queued' then
+    call('SREM', run_key(run, 'active'), task)
+    call('ZREM', key('queued'), run .. '/' .. task)
+  elseif record.state == 'up_for_retry' then
+    call('ZREM', key('timers'), 'retry/' .. run .. '/' .. task)
+  end
+end
+
 -- Cancels what has not started, and tells what has, from where the last script stopped.
 -- Returns how many tasks it looked at.
 local function cancel_slice(run, budget)
@@ -285,14 +316,7 @@ local function cancel_slice(run, budget)
       elseif record.state == 'expanding' then
         stop_expanding(run, task)
       elseif record.state ~= 'cancelling' and not ENDED[record.state] then
-        if record.state == 'ready' then
-          call('ZREM', run_key(run, 'ready'), ready_member(load_plan(run, task), task, record))
-        elseif record.state == 'queued' then
-          call('SREM', run_key(run, 'active'), task)
-          call('ZREM', key('queued'), run .. '/' .. task)
-        elseif record.state == 'up_for_retry' then
-          call('ZREM', key('timers'), 'retry/' .. run .. '/' .. task)
-        end
+        withdraw_waiting(run, task, record)
         note_end(run, task, record, 'cancelled')
         ended = ended + 1
         if is_child(run, task) then child_ended(run, task, 'cancelled') end

@@ -13,7 +13,8 @@ local FIELDS = {
   'asks',        -- how many of these are branches that it has not heard of: each may skip it
   'deaths',      -- children that died while they ran this try
   'losses',      -- leases of this try that expired
-  'reason',      -- why it is cancelling: cancel or timeout; or of its failure: poison (and `lost`)
+  'reason',      -- why it is cancelling: cancel, timeout or "mark STATE"; or of its failure:
+                 -- poison (and `lost`); marked, if somebody said how it ended
   'ready_at', 'queued_at', 'started_at', 'ended_at',  -- µs, or empty
   'worker',
   'process',     -- of that worker, which claimed it: it may ask again if the answer got lost

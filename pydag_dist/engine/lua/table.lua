@@ -53,6 +53,10 @@
 --   release failed | skipped | final | stopped: cancelling -> cancelled; by timeout as `failed` above
 --   release dead, lease expired:         cancelling -> cancelling: a message asks some worker to
 --                                        cancel the remote job; without one as `stopped`
+--   mark:                                none | ready | queued | up_for_retry -> success | skipped |
+--                                        failed; running | deferred | cancelling -> cancelling, and
+--                                        then that, however the try ends; of a run that has ended:
+--                                        any state, and downstream is decided by a resume
 --   (an error of a script):              none of them changes any more: the run fails at once, with
 --                                        the reason `broken`, and its tasks stay as they were
 --   resume (plan_begin..plan_commit):    what did not succeed, and all downstream of it -> none, next
@@ -132,7 +136,8 @@
 --                            of them do, "x/task" -> how far it has (expansion.lua), "d/task" ->
 --                            its group and handle since it was deferred last, "t/task" -> the last
 --                            try of a task, or of its children, that a later DAG of the run did
---                            not have, "b/task" -> the last of its tries whose success, if any,
+--                            not have, "m/task" -> who has marked it, and what expands over its
+--                            result, "b/task" -> the last of its tries whose success, if any,
 --                            does not count: it is to run again, "w/task" -> who refused it last,
 --                            and why, "k/task" -> how the processes of its try died, those that did
 --   run:ID:ready     zset    "queue/rank/task", all of score 0: lexical order is priority order

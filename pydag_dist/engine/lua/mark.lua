@@ -1,0 +1,62 @@
+-- What somebody did by hand: a task ends as they say. How a try of it that runs ends, does not count.
+
+-- What the task leaves is what the mark says, nothing of its tries.
+local function note_mark(run, task, by, result, expansions)
+  local out = run_key(run, 'out')
+  call('HDEL', out, 'r/' .. task, 'e/' .. task, 's/' .. task, 'w/' .. task)
+  call('HSET', out, 'm/' .. task, by .. ' ' .. expansions)
+  if result ~= '' then call('HSET', out, 'r/' .. task, result) end
+  note_expansions(run, expansions)
+end
+
+-- Of a run that has ended: what is downstream of the task is decided when the run is resumed.
+local function mark_later(run, task, record, state)
+  local marked = call('HGET', run_key(run), 'marked')
+  call('HSET', run_key(run), 'marked', marked and (marked .. ' ' .. task) or task)
+  local result, expansions = marked_by(run, task, record)
+  note_end(run, task, record, state, 'result', result, 'expansions', expansions)
+  -- Its keys may live for a while only; what is new among them, too.
+  if call('TTL', run_key(run)) >= 0 then OPERATIONS.let_expire(run) end
+end
+
+local function mark_now(run, task, record, state)
+  local reason = 'mark ' .. state
+  if record.state == 'deferred' then
+    stop_deferred(run, task, record, reason)
+  elseif record.state == 'running' or record.state == 'cancelling' then
+    record.state, record.reason = 'cancelling', reason
+    save_record(run, task, record)
+  else
+    if record.state == 'queued' then
+      settle(run, queue_of(load_plan(run, task), record), record)
+    end
+    withdraw_waiting(run, task, record)
+    end_marked(run, task, record, state)
+  end
+end
+
+-- run, task, state (success | skipped | failed), who says so, result as JSON or '', into how many
+-- children tasks expand over the result. Returns ok, or what forbids it, and 1 while more is left
+-- to do.
+function OPERATIONS.mark(run, task, state, by, result, expansions)
+  local run_state, why = known(run)
+  if not run_state then return { why, 0 } end
+  if run_state == 'queued' then return { 'queued', 0 } end
+  local record = load_record(run, task)
+  if not record then return { 'no task', 0 } end
+  local over = ENDED_RUN[run_state]
+  if not over and ENDED[record.state] then return { record.state, 0 } end
+  local child = task .. '.0'
+  if record.state == 'expanding' or over and call('HEXISTS', run_key(run, 'tasks'), child) == 1
+     and call('HEXISTS', run_key(run, 'plan'), child) == 0 then
+    return { 'expanding', 0 }
+  end
+  if children_with(run, expansions) > LIMITS.run_children then return { 'children', 0 } end
+  note_mark(run, task, by, result, expansions)
+  if over then
+    mark_later(run, task, record, state)
+    return { 'ok', 0 }
+  end
+  mark_now(run, task, record, state)
+  return { 'ok', spread(run) }
+end
