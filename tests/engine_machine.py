@@ -76,7 +76,8 @@ def dags(draw: st.DrawFn, max_tasks: int = 10) -> dict[str, dict[str, Any]]:
     for i in range(draw(st.integers(1, max_tasks))):
         parents = draw(st.sets(st.sampled_from(sorted(tasks)), max_size=3)) if tasks else set()
         plain = draw(st.booleans())
-        lists = sorted(t for t in parents if "expand" not in tasks[t])
+        setups = {task.get("teardown_of") for task in tasks.values()}
+        lists = sorted(t for t in parents if "expand" not in tasks[t] and t not in setups)
         expands = bool(lists) and draw(st.integers(0, 3)) == 0
         known = not expands and draw(st.integers(0, 5)) == 0
         tasks[f"t{i:02}"] = {
@@ -96,11 +97,23 @@ def dags(draw: st.DrawFn, max_tasks: int = 10) -> dict[str, dict[str, Any]]:
             "allow_failure": draw(st.integers(0, 4)) == 0,
             "timeout": 3600,
         }
+        setups = sorted(t for t in parents if may_be_setup(tasks, t))
+        if setups and not expands and not known and draw(st.integers(0, 2)) == 0:
+            tasks[f"t{i:02}"]["teardown_of"] = draw(st.sampled_from(setups))
+            tasks[f"t{i:02}"]["trigger_rule"] = "all_success"
     above = {parent for task in tasks.values() for parent in task["dependencies"]}
     for name, task in tasks.items():
-        if name in above and "expand" not in task and draw(st.integers(0, 3)) == 0:
+        setups = {other.get("teardown_of") for other in tasks.values()}
+        is_free = name not in setups and "teardown_of" not in task and "expand" not in task
+        if name in above and is_free and draw(st.integers(0, 3)) == 0:
             task |= {"operator": "branch", "params": {"callable": "m:f"}}
     return tasks
+
+
+def may_be_setup(tasks: dict[str, dict[str, Any]], name: str) -> bool:
+    over = [task["expand"]["over"] for task in tasks.values() if "expand" in task]
+    task = tasks[name]
+    return not ("expand" in task or "teardown_of" in task or f"tasks.{name}.result" in over)
 
 
 class EngineMachine(RuleBasedStateMachine):
@@ -153,12 +166,14 @@ class EngineMachine(RuleBasedStateMachine):
             )
             assert stored is first
         rows = {row.task: row for row in plan_of(dag).rows}
+        waits_for = dag.waits_for()
         reference = {
             t: RefTask(
                 queue=tasks[t]["queue"],
                 rank=rows[t].rank,
-                upstream=tuple(tasks[t]["dependencies"]),
-                rule=tasks[t]["trigger_rule"],
+                upstream=tuple(waits_for[t]),
+                rule="teardown" if "teardown_of" in tasks[t] else tasks[t]["trigger_rule"],
+                setup=tasks[t].get("teardown_of", ""),
                 retries=tasks[t]["retries"],
                 may_fail=tasks[t]["allow_failure"],
                 remote=rows[t].remote,

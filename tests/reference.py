@@ -68,6 +68,7 @@ def decide(rule: str, heard: Collection[str], upstream: int, asks: bool = False)
         ],
         "none_skipped": [(some_skipped, "skipped"), (done, "ready")],
         "always": [(True, "ready")],
+        "teardown": [(done, "ready")],
     }
     if upstream == 0 or rule == "always":
         return "ready"
@@ -99,6 +100,7 @@ class RefTask:
     remote: bool = False
     sensor: bool = False
     branch: bool = False
+    setup: str = ""  # of a teardown: whose work it undoes
     expands_over: str = ""  # the task whose result lists its children
     items: int | None = None  # of a task that expands over another list: how many
     parent: str = ""  # of a child: the expanded task
@@ -187,6 +189,20 @@ class RefRun:
     def active(self) -> set[str]:
         return {t for t, task in self.tasks.items() if task.is_active()}
 
+    def between(self, teardown: str) -> set[str]:
+        """The tasks that are downstream of a teardown's setup and upstream of it."""
+        setup, found = self.tasks[teardown].setup, set[str]()
+        grows = True
+        while grows:
+            more = {
+                t
+                for t, task in self.tasks.items()
+                if {setup, *found} & set(task.upstream) and t in self.tasks[teardown].upstream
+            }
+            grows = not more <= found
+            found |= more
+        return found - {setup}
+
     def children(self, name: str) -> list[str]:
         """The children that an expanded task has ever had, in their order."""
         found = [t for t, task in self.tasks.items() if task.parent == name]
@@ -250,8 +266,10 @@ class ReferenceEngine:
         run.queues = sorted({task.queue for task in run.tasks.values()})
         self.known_queues.update(run.queues)
         for name, task in list(run.tasks.items()):
-            if task.state == "none" and not task.parent and not run.reason:
-                task.state = self._decided(run, task)
+            if task.state == "none" and not task.parent and (task.setup or not run.reason):
+                task.state = (
+                    self._decided_teardown(run, task) if task.setup else self._decided(run, task)
+                )
                 self._entered(run, name)
         reason, run.reason = run.reason, ""
         if reason and not self._is_over(run):
@@ -321,6 +339,15 @@ class ReferenceEngine:
             grows = not below <= again
             anew |= below
             again |= below
+        # A setup and its teardown are for those between them; others have had theirs.
+        grows = True
+        while grows:
+            needed = {
+                task.setup for t, task in tasks.items() if task.setup and again & run.between(t)
+            }
+            grows = not needed <= again
+            anew |= needed - again
+            again |= needed
         for name in again:
             self._prepare_children(run, name, anew=name in anew)
             task = tasks[name]
@@ -330,7 +357,11 @@ class ReferenceEngine:
             task.state, task.push = "none", None
             task.last_try = task.try_number + task.retries
             kept = [up for up in task.upstream if up not in again]
-            if name != run.from_task and any(name in tasks[up].skips for up in kept):
+            if (
+                name != run.from_task
+                and not task.setup
+                and any(name in tasks[up].skips for up in kept)
+            ):
                 task.state = "skipped"  # by a branch that is kept
         for name in again:
             tasks[name].skips = ()
@@ -621,7 +652,7 @@ class ReferenceEngine:
 
     def _fail_try(self, run: RefRun, name: str) -> None:
         task = run.tasks[name]
-        if task.try_number < task.last_try and run.state == "running":
+        if task.try_number < task.last_try and (run.state == "running" or task.setup):
             task.state, task.known = "up_for_retry", True
         else:
             self._leave(run, name, "failed")
@@ -647,6 +678,8 @@ class ReferenceEngine:
         run.state, run.reason = "cancelling", reason
         for name in order or list(run.tasks):
             task = run.tasks[name]
+            if task.setup:
+                continue
             if task.state == "running":
                 task.state, task.reason = "cancelling", "cancel"
             elif task.state == "deferred":
@@ -655,6 +688,7 @@ class ReferenceEngine:
                 task.reason = "cancel"
             elif task.state != "cancelling" and task.state not in ENDED:
                 task.state, task.waits = "cancelled", False
+                run.todo.append(name)
         for name in [t for t, task in run.tasks.items() if task.state == "expanding"]:
             self._end_expansion(run, name)
         self._spread(run)
@@ -890,13 +924,24 @@ class ReferenceEngine:
             task.heard[parent] = ended.state
             if task.state != "none":
                 continue
-            if run.state == "cancelling":
+            if task.setup:
+                task.state = self._decided_teardown(run, task)
+            elif run.state == "cancelling":
                 task.state = "cancelled"
             elif child in ended.skips and ended.state == "success":
                 task.state = "skipped"
             else:
                 task.state = self._decided(run, task)
             self._entered(run, child)
+
+    def _decided_teardown(self, run: RefRun, task: RefTask) -> str:
+        """It waits for all between, and has nothing to do if its setup never began."""
+        setup = run.tasks[task.setup]
+        retried = setup.state == "cancelled" and (setup.try_number > setup.last_try - setup.retries)
+        decided = self._decided(run, task)
+        if decided == "ready" and not (setup.state == "success" or setup.began or retried):
+            return "skipped"
+        return decided
 
     def _decided(self, run: RefRun, task: RefTask) -> str:
         heard, upstream = task.heard, task.upstream

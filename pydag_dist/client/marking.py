@@ -46,8 +46,9 @@ def expansions(dag: Dag, task: str, state: str, result: Any) -> dict[str, int]:
     """Into how many each task expands that does so over the marked one's result."""
     found = {}
     for name in dag.downstream.get(task, ()):
-        if (expand := dag.tasks[name].expand) and expand.path[0] == task:
-            found[name] = _length(task, name, expand.path[1], result) if state == "success" else 0
+        expand = dag.tasks[name].expand
+        if expand and expand.task == task and (place := expand.place):
+            found[name] = _length(task, name, place.path, result) if state == "success" else 0
     return found
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
 from pydag_dist.coordinator.branches import choices
 from pydag_dist.coordinator.spec import RunParams, spec_of
@@ -123,6 +123,8 @@ def plan_of(
     ended = _ended(dag, past, repeated, children)
     chosen_from = choices(dag)
     lengths = known_lengths(dag.dag_id, list(dag.tasks.values()), {**dag.params, **run.params})
+    waits_for = dag.waits_for()
+    downstream = _downstream(dag, waits_for)
     large = run.large(dag)
     rows = []
     for task_id in walk:
@@ -130,7 +132,19 @@ def plan_of(
         spec = spec_of(dag, task, chosen_from.get(task_id), run, large)
         anew = task_id in repeated and repeated[task_id].anew
         row = _row(dag, task, past, ended, rank=ranks[task_id], spec=spec, anew=anew)
-        row = replace(row, items=lengths.get(task_id))
+        heard: dict[str, Any] = Counter(
+            _COUNTS_AS[ended[up]] for up in waits_for[task_id] if up in ended
+        )
+        row = replace(
+            row,
+            items=lengths.get(task_id),
+            downstream=downstream[task_id],
+            upstream=len(waits_for[task_id]),
+            asks=sum(
+                dag.tasks[up].operator == BRANCH for up in waits_for[task_id] if up not in ended
+            ),
+            **heard,
+        )
         rows.append(row)
         rows += [_child(row, child, past, ended) for child in children.get(task_id, ())]
     first = [
@@ -140,7 +154,7 @@ def plan_of(
         and (
             not dag.tasks[t].dependencies
             or dag.tasks[t].trigger_rule == "always"
-            or any(up in ended for up in dag.tasks[t].dependencies)
+            or any(up in ended for up in waits_for[t])
         )
     ]
     failures = sum(
@@ -149,6 +163,15 @@ def plan_of(
         if row.task in ended
     )
     return Plan(rows, first, len(ended), failures, _gone(past, {row.task for row in rows}))
+
+
+def _downstream(dag: Dag, waits_for: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
+    """Task -> those that wait for it."""
+    found = dict(dag.downstream)
+    for task_id, names in waits_for.items():
+        for up in names[len(dag.tasks[task_id].dependencies) :]:  # beside its dependencies
+            found[up] = (*found[up], task_id)
+    return found
 
 
 def _gone(past: Past, planned: Collection[str]) -> dict[str, int]:
@@ -178,9 +201,13 @@ def _ended(
     for task_id in dag.walk():
         if task_id not in repeated:
             ended[task_id] = states[task_id]
-        elif task_id != past.wish.from_task and any(
-            up not in repeated and task_id in past.skips.get(up, ())
-            for up in dag.tasks[task_id].dependencies
+        elif (
+            dag.tasks[task_id].teardown_of is None
+            and task_id != past.wish.from_task
+            and any(
+                up not in repeated and task_id in past.skips.get(up, ())
+                for up in dag.tasks[task_id].dependencies
+            )
         ):
             ended[task_id] = "skipped"  # a branch that is kept did not choose it
         if task_id in children:
@@ -212,7 +239,6 @@ def _row(
     anew: bool,
 ) -> PlannedTask:
     state = ended.get(task.task_id)
-    heard = Counter(_COUNTS_AS[ended[up]] for up in task.dependencies if up in ended)
     try_number = past.next_try(task.task_id, anew=anew)
     last_try = try_number + task.retries
     if past.restored:  # the tries before this one count
@@ -223,8 +249,8 @@ def _row(
         rank=rank,
         downstream=dag.downstream[task.task_id],
         spec=spec,
-        upstream=len(task.dependencies),
-        rule=task.trigger_rule,
+        rule=task.trigger_rule if task.teardown_of is None else "teardown",
+        setup=task.teardown_of or "",
         retries=task.retries,
         retry_delay=task.retry_delay,
         retry_backoff=task.retry_backoff,
@@ -248,11 +274,6 @@ def _row(
         try_number=try_number,
         last_try=last_try,
         pushes=past.pushes(task.task_id, try_number),
-        ok=heard["ok"],
-        bad=heard["bad"],
-        dead_up=heard["dead_up"],
-        skips=heard["skips"],
-        asks=sum(dag.tasks[up].operator == BRANCH for up in task.dependencies if up not in ended),
     )
 
 

@@ -27,6 +27,7 @@ from pydag_dist.dag.operators import (
 from pydag_dist.dag.references import check_expand, check_references
 from pydag_dist.dag.report import Report
 from pydag_dist.dag.script import quote
+from pydag_dist.dag.teardowns import check_teardowns
 from pydag_dist.dag.templates import MARK, is_templated
 
 _COMPARED: Final = 50_000  # names, in search of those that unknown ones could mean: a second
@@ -129,8 +130,10 @@ def check_edges(tasks: Sequence[Task | None], report: Report) -> None:
     for count, (number, name) in enumerate(unknown, start=1):
         hint = did_you_mean(name, numbers) if count * len(numbers) <= _COMPARED else ""
         report.add(f"unknown task {quote(name)}{hint}", "dependencies", number)
-    for cycle in cycles(graph):
+    knots = cycles(graph)
+    for cycle in knots:
         report.add(_cycle(cycle), "dependencies", numbers[cycle[0]])
+    check_teardowns(tasks, numbers, None if knots else graph, report)
     _check_branches(tasks, graph, report)
     _check_clusters(tasks, report)
     check_references(tasks, numbers, graph, report)

@@ -16,8 +16,8 @@ def text(dag: Dag) -> str:
     """The tasks level by level: each with its operator and, after the arrow, what it waits for.
 
     All tasks of a level can run at the same time; a task waits for those of levels above only.
-    A branch is marked where it is waited for, a trigger rule that is not the default, and a task
-    that is expanded.
+    A branch is marked where it is waited for, a trigger rule that is not the default, a task that
+    is expanded, and a teardown.
     """
     levels = dag.levels()
     edges = sum(len(task.dependencies) for task in dag.tasks.values())
@@ -54,6 +54,8 @@ def mermaid(dag: Dag) -> str:
 def _box(task: Task) -> str:
     rule = _rule(task)
     label = f"{task.task_id}<br>{rule}" if rule else task.task_id
+    if task.teardown_of is not None:
+        label += f"<br>teardown of {task.teardown_of}"
     if task.expand:
         return f'[["{label}"]]'
     return f'{{"{label}"}}' if task.operator == BRANCH else f'["{label}"]'
@@ -69,6 +71,7 @@ def _arrow(dag: Dag, task: Task) -> str:
         names.append(f"and {more:,} more")
     marks = [f"each of {_list(task.expand)}"] if task.expand else []
     marks += [rule] if (rule := _rule(task)) else []
+    marks += [f"teardown of {task.teardown_of}"] if task.teardown_of is not None else []
     return f"  <- {', '.join(names)}" + (f"  [{', '.join(marks)}]" if marks else "")
 
 

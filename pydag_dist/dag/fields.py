@@ -147,7 +147,12 @@ class Task:
     priority: Annotated[
         int, Strict(), Field(ge=-limits.PRIORITY, le=limits.PRIORITY), _doc("higher runs first")
     ] = 0
-    allow_failure: Annotated[Flag, _doc("the run may succeed though this task fails")] = False
+    teardown_of: Annotated[
+        Text | None, _doc("the task whose work this one undoes, once all between them has ended")
+    ] = None
+    allow_failure: Annotated[
+        Flag, _doc("the run may succeed though this task fails; default: if it is a teardown")
+    ] = None  # type: ignore[assignment]
     cache: Annotated[
         Literal["inputs"] | None, _doc("don't run again what would read and write the same")
     ] = None
@@ -156,6 +161,8 @@ class Task:
     def __post_init__(self) -> None:
         if self.script and not self.operator:
             object.__setattr__(self, "operator", f"script.{self.script.engine}")
+        if self.allow_failure is None:
+            object.__setattr__(self, "allow_failure", self.teardown_of is not None)
         if not self.queue:
             object.__setattr__(self, "queue", family(self.operator))
 

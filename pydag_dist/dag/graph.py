@@ -73,6 +73,33 @@ class Graph:
         return (remaining[path[0]] if path else 0.0), path
 
 
+def between(graph: Graph, pairs: Sequence[tuple[str, str]]) -> list[list[str] | None]:
+    """For each pair the tasks on the ways from one to the other, parents first.
+
+    Without these two; None if no way leads there. Linear for up to some hundred pairs.
+    """
+    below, above = dict.fromkeys(graph.order, 0), dict.fromkeys(graph.order, 0)
+    for number, (first, last) in enumerate(pairs):
+        below[first] |= 1 << number
+        above[last] |= 1 << number
+    for task in graph.order:
+        for up in graph.dependencies[task]:
+            below[task] |= below[up]
+    for task in reversed(graph.order):
+        for down in graph.downstream[task]:
+            above[task] |= above[down]
+    leads = [below[last] >> number & 1 for number, (_, last) in enumerate(pairs)]
+    found: list[list[str]] = [[] for _ in pairs]
+    for task in graph.order:
+        common = below[task] & above[task]
+        while common:
+            number = (common & -common).bit_length() - 1
+            common &= common - 1
+            if task not in pairs[number]:
+                found[number].append(task)
+    return [tasks if there else None for there, tasks in zip(leads, found, strict=True)]
+
+
 def cycles(dependencies: Edges) -> list[list[str]]:
     """One cycle of each knot of tasks that wait for each other, upstream first.
 

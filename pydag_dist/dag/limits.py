@@ -13,6 +13,7 @@ WORKER: Final = 255  # characters of a worker's name
 TASKS: Final = 100_000  # of a DAG
 EDGES: Final = 1_000_000  # dependencies of all tasks of a DAG together
 QUEUES: Final = 64  # of a DAG, and of a worker
+TEARDOWNS: Final = 1_000  # of a DAG
 CHILDREN: Final = 10_000  # of an expanded task
 RUN_CHILDREN: Final = 100_000  # of all expanded tasks of a run together
 TAGS: Final = 32  # of a DAG

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 
 from pydag_dist.dag import limits
 from pydag_dist.dag.fields import DagFields, Task
-from pydag_dist.dag.graph import Graph
+from pydag_dist.dag.graph import Graph, between
 from pydag_dist.dag.messages import field_names
 from pydag_dist.dag.operators import family
 from pydag_dist.dag.reading import read, read_task, too_long
@@ -87,6 +87,20 @@ class Dag(DagFields):
     def downstream(self) -> dict[str, tuple[str, ...]]:
         """For each task the ids of those that depend on it directly, in file order."""
         return self._graph.downstream
+
+    @property
+    def teardowns(self) -> dict[str, list[str]]:
+        """For each teardown the tasks between its setup and it, parents first."""
+        pairs = [(t.teardown_of, t.task_id) for t in self.tasks.values() if t.teardown_of]
+        found = between(self._graph, pairs) if pairs else []
+        return {name: tasks or [] for (_, name), tasks in zip(pairs, found, strict=True)}
+
+    def waits_for(self) -> dict[str, list[str]]:
+        """What each task waits for: its dependencies; a teardown also for all after its setup."""
+        found = {task_id: task.dependencies for task_id, task in self.tasks.items()}
+        for task_id, tasks in self.teardowns.items():
+            found[task_id] = list(dict.fromkeys([*found[task_id], *tasks]))
+        return found
 
     def walk(self) -> tuple[str, ...]:
         """The ids, parents first, else in file order."""
@@ -215,7 +229,7 @@ _TASK_DEFAULTS = [
     (name, default)
     for name, default in _defaults(Task(""))
     # These depend on another field, or are no JSON as they are.
-    if name not in {"task_id", "operator", "script", "queue", "retries", "expand"}
+    if name not in {"task_id", "operator", "script", "queue", "retries", "expand", "allow_failure"}
 ]
 
 
@@ -234,6 +248,8 @@ def _task_dict(task: Task, retries: int) -> dict[str, Any]:
         content["expand"] = {"over": task.expand.over}
     if task.queue != family(task.operator):
         content["queue"] = task.queue
+    if task.allow_failure != (task.teardown_of is not None):
+        content["allow_failure"] = task.allow_failure
     if task.retries != retries:
         content["retries"] = task.retries
     return content

@@ -64,7 +64,24 @@ def again(dag: Dag, states: Mapping[str, str], wish: Wish = Wish()) -> dict[str,
             anew = above is not None or task_id in changed or task_id == wish.from_task
             found[task_id] = Again(own, anew)
             roots[task_id] = task_id
+    _add_setups(dag, found)
     return found
+
+
+def _add_setups(dag: Dag, found: dict[str, Again]) -> None:
+    """What is to run again between a setup and its teardown, needs both.
+
+    What succeeded downstream of a setup that runs again for that only, is kept: it had one.
+    """
+    order = {task_id: at for at, task_id in enumerate(dag.walk())}
+    pairs = [
+        (str(dag.tasks[teardown].teardown_of), tasks) for teardown, tasks in dag.teardowns.items()
+    ]
+    # A setup may be between another one and its teardown.
+    for setup, tasks in sorted(pairs, key=lambda pair: -order[pair[0]]):
+        because = next((task_id for task_id in tasks if task_id in found), None)
+        if because is not None and setup not in found:
+            found[setup] = Again(f"setup of {because}", anew=True)
 
 
 def _own_reason(
@@ -104,6 +121,7 @@ def _definition(dag: Dag, task_id: str, params: Mapping[str, Any]) -> dict[str, 
         "params": task.params,
         "dependencies": sorted(task.dependencies),
         "trigger_rule": task.trigger_rule,
+        "teardown_of": task.teardown_of,
         "expand": task.expand,
     }
     below = dag.downstream[task_id]

@@ -168,11 +168,12 @@ def upstream_of(dag: Dag, task: str) -> dict[str, list[str]]:
     if task not in dag.tasks:  # a child of an expanded task
         planned = task.rpartition(".")[0]
         return {task: dag.tasks[planned].dependencies} | upstream_of(dag, planned)
+    waits_for = dag.waits_for()
     todo = deque([task])
     while todo:
         name = todo.popleft()
         if name not in found:
-            found[name] = dag.tasks[name].dependencies
+            found[name] = waits_for[name]
             todo.extend(found[name])
     return found
 

@@ -25,8 +25,9 @@ class PlannedTask:
     (``none``, or ``skipped``), for the try `try_number`, and with `ok`, `bad`, `dead_up` and
     `skips` upstream tasks that have ended before; `asks` are those of its upstream tasks that are
     branches and have not. `lists_for` are the tasks that expand over its result. It expands itself
-    over the result of `list_task`, or over a list of so many `items`, if it does. A `child` is one
-    of the tasks that another one has become. `last_try` is the try after which a failure is final,
+    over the result of `list_task`, or over a list of so many `items`, if it does. `setup` is the
+    task whose teardown it is. A `child` is one of the tasks that another one has become.
+    `last_try` is the try after which a failure is final,
     else that of the last of `retries`; `pushes` messages of the try may be around already; `again`:
     it was another one before, `anew`: and what its tries did then does not count. Times are in
     seconds.
@@ -39,6 +40,7 @@ class PlannedTask:
     spec: str
     upstream: int = 0
     rule: str = "all_success"
+    setup: str = ""
     retries: int = 0
     retry_delay: float = 0
     retry_backoff: bool = False
@@ -76,6 +78,7 @@ class PlannedTask:
             "spec": self.spec,
             "upstream": self.upstream,
             "rule": self.rule,
+            "setup": self.setup,
             "retries": self.retries,
             "delay": round(self.retry_delay * 1e6),
             "backoff": int(self.retry_backoff),

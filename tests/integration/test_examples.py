@@ -89,6 +89,16 @@ ENDS = {
             "summary": "success",
         },
     ),
+    "teardown": (
+        "failed",
+        {
+            "create": "success",
+            "job_1": "failed",
+            "job_2": "success",
+            "join": "upstream_failed",
+            "delete": "success",
+        },
+    ),
     "task_timeout": (
         "failed",
         {

@@ -62,11 +62,23 @@ end
 
 function RULES.always() return 'ready' end
 
+-- No rule of a file's: of a task with `teardown_of`.
+function RULES.teardown(_, _, done) return done and 'ready' or nil end
+
 local function decide(record)
   if record.upstream == 0 then return 'ready' end
   if record.asks > 0 and record.rule ~= 'always' then return nil end
   local failed = record.bad + record.dead_up
   return RULES[record.rule](record, failed, record.ok + failed + record.skips == record.upstream)
+end
+
+-- Whether the task whose work a teardown undoes has begun with it.
+local function has_setup(run, teardown)
+  local setup = load_plan(run, teardown).setup
+  local record = load_record(run, setup)
+  if record.state == 'success' or record.started_at ~= '' then return true end
+  -- It was tried before.
+  return record.state == 'cancelled' and record.try > record.last_try - load_plan(run, setup).retries
 end
 
 local function tell_downstream(task, chunks, state)
@@ -150,7 +162,8 @@ end
 -- Ends an active task's try as failed: another try later, or the task's end.
 local function fail_try(run, task, record, err, is_final)
   local plan = load_plan(run, task)
-  local again = record.try < record.last_try and known(run) == 'running'
+  local goes_on = record.rule == 'teardown' or known(run) == 'running'
+  local again = record.try < record.last_try and goes_on
   if again and is_final then again, err = false, 'not repeated: ' .. err end
   if err ~= '' then call('HSET', run_key(run, 'out'), 'e/' .. task, err) end
   if again then
@@ -262,7 +275,11 @@ local function tell_chunk(run, chunk, state)
     if is_branch then record.asks = record.asks - 1 end
     local next_state
     if record.state == 'none' then
-      next_state = cancelling and 'cancelled' or skips[task] and 'skipped' or decide(record)
+      if record.rule ~= 'teardown' then
+        next_state = cancelling and 'cancelled' or skips[task] and 'skipped' or decide(record)
+      elseif decide(record) then
+        next_state = has_setup(run, task) and 'ready' or 'skipped'
+      end
     end
     local plan = next_state and load_plan(run, task)
     if next_state == 'ready' and plan.list ~= '' then next_state = by_list(run, plan.list) end
@@ -300,14 +317,16 @@ end
 -- Cancels what has not started, and tells what has, from where the last script stopped.
 -- Returns how many tasks it looked at.
 local function cancel_slice(run, budget)
-  local cursor, seen, ended = call('HGET', run_key(run), 'scan'), 0, 0
+  local head = call('HMGET', run_key(run), 'scan', 'teardowns')
+  local cursor, seen, ended = head[1], 0, 0
   repeat
     local reply = call('HSCAN', run_key(run, 'tasks'), cursor, 'COUNT', 500)
     cursor = reply[1]
     for i = 1, #reply[2], 2 do
       local task, record = reply[2][i], unpack_record(reply[2][i + 1])
       seen = seen + 1
-      if record.state == 'running' then
+      if record.rule == 'teardown' then   -- it runs nevertheless
+      elseif record.state == 'running' then
         record.state = 'cancelling'
         record.reason = 'cancel'
         save_record(run, task, record)
@@ -319,6 +338,7 @@ local function cancel_slice(run, budget)
         withdraw_waiting(run, task, record)
         note_end(run, task, record, 'cancelled')
         ended = ended + 1
+        if head[2] then tell_downstream(task, load_plan(run, task).chunks, 'cancelled') end
         if is_child(run, task) then child_ended(run, task, 'cancelled') end
       end
     end

@@ -159,6 +159,7 @@ function OPERATIONS.plan_begin(run)
   local token = next_push()
   call('UNLINK', run_key(run, 'tasks'), run_key(run, 'plan'), run_key(run, 'specs'))
   call('HSET', run_key(run), 'planner', token)
+  call('HDEL', run_key(run), 'teardowns')
   return { 'plan', token }
 end
 
@@ -191,7 +192,7 @@ local PLANNED_ROW = {
   asks = 'upstream', branch = 'bit',
   queue = 'id', rank = 'rank', retries = 'retries', delay = 'span', longest = 'span',
   timeout = 'limit', backoff = 'bit', may_fail = 'bit', remote = 'bit', sensor = 'bit', expand = 'bit',
-  list = 'id_or_none', expansions = 'expansions',
+  list = 'id_or_none', expansions = 'expansions', setup = 'id_or_none',
   spec = 'spec', downstream = 'chunks', lists_for = 'names', child = 'boolean', keep = 'boolean',
   again = 'boolean', anew = 'boolean' }
 local FIRST_ROW = { downstream = 'chunks', params = 'pairs', gone = 'pairs' }
@@ -249,6 +250,7 @@ function OPERATIONS.plan_chunk(run, token, rows)
       note_expansions(run, row.expansions)
       if not row.child then
         call('HSET', run_key(run, 'plan'), task, pack_plan(row))
+        if row.setup ~= '' then call('HSET', run_key(run), 'teardowns', 1) end
         call('HSET', run_key(run, 'specs'), task, row.spec)
       end
     end

@@ -33,6 +33,7 @@ local function head_of(run)
       head.marks[#head.marks + 1] = 'share/' .. queue
     end
     head.marks[#head.marks + 1] = 'state'
+    head.marks[#head.marks + 1] = 'scan'
     HEADS[run] = head
   end
   return head
@@ -80,7 +81,9 @@ local function refile(run, served, before)
   local active = call('SCARD', run_key(run, 'active'))
   local open = head.processors == 0 or active < head.processors
   local marks = call('HMGET', run_key(run), unpack(head.marks))
-  open = open and marks[#marks] == 'running'   -- one that is being cancelled gets no more slots
+  -- One that is being cancelled has only its teardowns ready, once all else was looked at.
+  local state, scan = marks[2 * #head.queues + 1], marks[2 * #head.queues + 2]
+  open = open and (state == 'running' or state == 'cancelling' and not scan)
   for i, queue in ipairs(head.queues) do
     local since, used, mean = marks[2 * i - 1], parse_share(marks[2 * i])
     local waits = open and first_ready(run, queue)

@@ -95,6 +95,7 @@ local PLAN_FIELDS = {
   'sensor',      -- 1: it does not count as active while it is deferred
   'expand',      -- 1: it becomes many tasks, its children
   'list',        -- of such a task: the upstream task whose result is its list, or empty
+  'setup',       -- of a teardown: the task whose work it undoes
 }
 local PLAN_NUMERIC = { chunks = true, retries = true, delay = true, longest = true, timeout = true }
 

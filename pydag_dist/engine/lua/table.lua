@@ -57,6 +57,8 @@
 --                                        failed; running | deferred | cancelling -> cancelling, and
 --                                        then that, however the try ends; of a run that has ended:
 --                                        any state, and downstream is decided by a resume
+--   (a teardown, a task with the rule `teardown`, is none of those that cancel and a run's timeout
+--   stop: it runs once all between its setup and it has ended, and is skipped if that never began)
 --   (an error of a script):              none of them changes any more: the run fails at once, with
 --                                        the reason `broken`, and its tasks stay as they were
 --   resume (plan_begin..plan_commit):    what did not succeed, and all downstream of it -> none, next
@@ -120,7 +122,7 @@
 --                            restored if Redis had lost it; dag_hash (SHA-256 of its DAG); changed and
 --                            marked from a resume with another DAG, and from `mark` of an ended run's
 --                            task, until it is planned; round_at, when it was planned, and spent, µs
---                            of the rounds before that one
+--                            of the rounds before that one; teardowns if it has any
 --   run:ID:dag       string  the DAG as it was submitted, or as it was resumed with
 --   run:ID:tasks     hash    task -> record (record.lua)
 --   run:ID:kept      hash    of a resumed or restored run until it is planned: the records as
