@@ -61,7 +61,8 @@ def preview(engine: Engine, run_id: str, from_task: str, dag: Dag | None) -> Res
     _, changed, marked = engine.resumed_because(run_id)
     wish = Wish(from_task, {*changed, *found}, marked)
     why = {name: one.why for name, one in again(used, states, wish).items()}
-    why |= {name: f"changed: {', '.join(fields)}" for name, fields in found.items()}
+    told = {name: f"changed: {', '.join(fields)}" for name, fields in found.items() if fields}
+    why |= {name: text for name, text in told.items() if why[name] == "changed"}
     kept = [name for name in used.tasks if name not in why]
     return Resumption(
         {name: why[name] for name in used.walk() if name in why},

@@ -97,14 +97,17 @@ def _own_reason(
 
 
 def changes(old: Dag, new: Dag, params: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The tasks of both DAGs whose definition differs, and in what: fields, and `params.NAME`.
+    """The tasks of the new DAG whose definition differs, and in what: fields, and `params.NAME`.
 
+    Of one that the old DAG does not have, in nothing that could be named.
     `params` are those that the run was submitted with. What decides how, when and where a task
     runs is no part of its definition: retries, timeouts, queue, priority, caching.
     """
-    found = {}
+    found: dict[str, list[str]] = {}
     for task_id in new.walk():
-        if task_id in old.tasks:
+        if task_id not in old.tasks:
+            found[task_id] = []
+        else:
             before, now = _definition(old, task_id, params), _definition(new, task_id, params)
             names = sorted(n for n in {*before, *now} if before.get(n) != now.get(n))
             if names:

@@ -224,6 +224,12 @@ def _skipped(s: Situation) -> str:
             if name in s.skips.get(up, ()):
                 return f"was skipped because the branch {up} did not choose {whom}"
         rule = s.records[name]["rule"]
+        if s.records[name]["reason"] == "marked":
+            who = s.records[name]["worker"]
+            return f"was skipped because {name} upstream of it was marked skipped by {who}"
+        if rule == "teardown":
+            undoes = "that one" if name != s.task else "it"
+            return f"was skipped because the task whose work {undoes} undoes never began"
         skipped = [up for up in s.upstream[name] if s.state_of(up) == "skipped"]
         if not skipped or rule not in _SKIPS_CASCADE:
             with_whom = "by its" if name == s.task else f"with {name} upstream of it, by that one's"

@@ -221,3 +221,12 @@ def test_the_command_says_what_will_run(ends, tmp_path):
     done = CliRunner().invoke(pydag, ["resume", run.run.id, "--with", str(file)])
     assert (done.exit_code, done.stdout, done.stderr) == (0, "", dry.stderr)
     assert run.go() == {"b": 2, "c": 2}
+
+
+def test_a_task_that_was_left_out_and_comes_again_changed_runs_again(ends):
+    run = ends(OLD, "c")
+    run.run.resume(dag=dag(("a", ""), ("b", "a"), ("c", "b")))
+    run.run.cancel()  # before it was planned, so that the records of all tasks are there again
+    again = dag(("a", ""), ("b", "a"), ("c", "b"), ("old", "a", calls("other")))
+    run.run.resume(dag=again)
+    assert run.go() == {"old": 2, "c": 2}
