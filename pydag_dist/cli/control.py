@@ -108,15 +108,14 @@ def resume(
     """
     run = named(run_id)
     dag = Dag.load(file) if file else None
-    found = run.resumption(from_task, dag)
+    found = run.resumption(from_task, dag) if file or dry_run else None
+    if found:
+        _show(found)
+    if not dry_run:
+        run.resume(from_task, dag)
     if file is None:
         echo("with the DAG as it is stored; --with FILE goes on with a corrected one", err=True)
-    if file or dry_run:
-        _show(found)
-    if dry_run:
-        return
-    run.resume(from_task, dag)
-    if wait:
+    if wait and not dry_run:
         wait_for(run, timeout)
 
 

@@ -32,7 +32,8 @@ def explain(s: Situation) -> str:
     if s.task not in s.records:
         return f"{s.task} {not_planned(s)}"
     state = s.record["state"]
-    if s.run["state"] == "cancelling" and state in _TO_BE_CANCELLED:
+    goes_on = s.record["rule"] == "teardown"  # whatever becomes of its run
+    if s.run["state"] == "cancelling" and state in _TO_BE_CANCELLED and not goes_on:
         return f"{s.task} is about to be cancelled with its run"
     if s.record["reason"] == "marked" and state in ENDED_TASK_STATES:
         return f"{s.task} was marked {state} by {s.record['worker']} {_end(s)}"

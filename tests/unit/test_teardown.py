@@ -62,6 +62,7 @@ def test_a_teardown_runs_when_its_run_is_stopped(bench, reason):
         bench.client.zadd("p:timers", {"timeout/r": 0})
         bench.tick()
     take(bench)
+    assert bench.engine.why("r", "delete").startswith("delete waits for 1 upstream task: job_2")
     bench.end(job_2, "stopped")
     assert states(bench) == {
         "create": "success",
