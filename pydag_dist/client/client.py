@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import secrets
-import socket
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from pydag_dist.client.patience import PATIENCE, Patience
 from pydag_dist.client.run import BLOCK_SECONDS, Run
+from pydag_dist.client.who import who
 from pydag_dist.dag import Dag
-from pydag_dist.dag.ids import check_id, is_id, worker_name
+from pydag_dist.dag.ids import check_id, is_id
 from pydag_dist.dag.jsontext import dotted, faults
 from pydag_dist.dag.lists import known_lengths
 from pydag_dist.dag.reading import params_problem
@@ -30,8 +28,6 @@ from pydag_dist.engine import (
 )
 from pydag_dist.errors import PydagError, UnknownRun
 from pydag_dist.settings import load_settings
-
-WHO = 100  # characters of who submitted a run
 
 
 class Client:
@@ -80,7 +76,7 @@ class Client:
         if problem := params_problem(given):
             raise PydagError(f"params of the run: {problem}")
         known_lengths(dag.dag_id, list(dag.tasks.values()), {**dag.params, **given})
-        date, who = utc(logical_date), who_submits()
+        date, by = utc(logical_date), who()
 
         engine = self._patience.of(
             self._engine,
@@ -101,7 +97,7 @@ class Client:
                 logical_date=date,
                 hooks=bool(dag.on_success or dag.on_failure),
                 tags=dag.tags,
-                submitted_by=who,
+                submitted_by=by,
             )
 
         send()
@@ -165,15 +161,6 @@ def utc(date: datetime | str | None) -> str:
         raise PydagError(
             f"logical date {date!r}: must be ISO 8601, such as 2026-01-31 or 2026-01-31T06:00:00Z"
         ) from None
-
-
-def who_submits() -> str:
-    """The user and the host of this process, as a run keeps them: ``user@host``."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        user = f"uid-{os.getuid()}"
-    return worker_name(f"{user}@{socket.gethostname()}")[:WHO]
 
 
 def new_run_id(dag_id: str) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import socket
 from typing import Any
 
 from pydag_dist.dag import Dag, limits
@@ -12,15 +10,6 @@ from pydag_dist.dag.jsontext import dotted, faults
 from pydag_dist.errors import PydagError
 
 STATES = ("success", "skipped", "failed")
-
-
-def who() -> str:
-    """Who is at this host: user@host."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user has no name
-        user = "nobody"
-    return f"{user}@{socket.gethostname()}"
 
 
 def packed(task: str, state: str, result: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -80,4 +81,5 @@ def head_of(dag: Dag) -> dict[str, Any]:
         "weight": dag.weight,
         "timeout": dag.timeout or 0,
         "hooks": int(bool(dag.on_success or dag.on_failure)),
+        "tags": json.dumps(dag.tags, ensure_ascii=False),
     }

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 from pydag_dist.client.logs import LogLine, LogReader, follow
-from pydag_dist.client.marking import expansions, packed, who
+from pydag_dist.client.marking import expansions, packed
 from pydag_dist.client.patience import Patience
 from pydag_dist.client.resuming import Resumption, compare, head_of, preview
+from pydag_dist.client.who import who
 from pydag_dist.dag import Dag
 from pydag_dist.engine import ENDED_RUN_STATES, Engine, Event, Reason, RunSnapshot, TaskSnapshot
 from pydag_dist.errors import EngineError, RedisAway, RunFailed, UnknownRun

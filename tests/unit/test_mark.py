@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from pydag_dist.cli import pydag
-from pydag_dist.client.marking import who
+from pydag_dist.client.who import who
 from pydag_dist.errors import EngineError, PydagError
 from tests.unit.test_resume_with import LIST, Ends, dag
 

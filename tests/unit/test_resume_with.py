@@ -230,3 +230,16 @@ def test_a_task_that_was_left_out_and_comes_again_changed_runs_again(ends):
     again = dag(("a", ""), ("b", "a"), ("c", "b"), ("old", "a", calls("other")))
     run.run.resume(dag=again)
     assert run.go() == {"old": 2, "c": 2}
+
+
+def test_a_run_has_the_fields_of_its_new_dag(ends):
+    run = ends(OLD, "c")
+    new = dag(("a", ""), ("c", "a"), processors=3, weight=2, tags=["mended"], timeout=90)
+    run.run.resume(dag=new)
+    head = run.engine.run_head(run.run.id)
+    assert {name: head[name] for name in ("processors", "weight", "tags", "timeout")} == {
+        "processors": "3",
+        "weight": "2.0",
+        "tags": '["mended"]',
+        "timeout": "90.0",
+    }
