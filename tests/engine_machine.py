@@ -65,6 +65,10 @@ STEPS = (SHORT, SHORT, 2_903, 2_903, 60_000, 3_600_000, -1_303, -7_200_000)
 BEGIN = 1_800_000_000_000_000  # µs
 SLACK = 100_000  # µs: each call of the engine takes one
 
+# s of a try. Only a rule that says so lets one time out: a try may last for the longest step, since
+# before the first tick nothing is cut off, and for many short ones.
+TIMEOUT = 86_400
+
 # A run that was ended keeps its keys for so long; far above the length of a test.
 RETENTION = 3600
 
@@ -95,7 +99,7 @@ def dags(draw: st.DrawFn, max_tasks: int = 10) -> dict[str, dict[str, Any]]:
             "retries": draw(st.sampled_from([0, 0, 1, 2])),
             "retry_backoff": draw(st.booleans()),
             "allow_failure": draw(st.integers(0, 4)) == 0,
-            "timeout": 3600,
+            "timeout": TIMEOUT,
         }
         setups = sorted(t for t in parents if may_be_setup(tasks, t))
         if setups and not expands and not known and draw(st.integers(0, 2)) == 0:
