@@ -24,6 +24,7 @@ def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[redis.Red
         yield client
 
 
+@pytest.mark.timeout(900)  # hypothesis makes what it found smaller for up to 300 s
 def test_engine_equals_the_reference_model(client: redis.Redis) -> None:
     run_state_machine_as_test(
         machine_on(client),
