@@ -55,8 +55,8 @@ class Commands(click.Group):
             self._fail(f"Redis at {_address()} refused: {error}")
         except UnicodeError:
             self._fail(
-                "An argument or a setting has bytes that are no text: write it in the encoding of "
-                "this terminal (LANG)."
+                "An argument, a setting or a value in Redis has bytes that are no text: write it "
+                "in the encoding of this terminal (LANG)."
             )
         except OSError as error:
             if error.errno == errno.EPIPE:  # whoever reads this has seen enough

@@ -17,6 +17,7 @@ from pydag_dist.visible import one_line
 
 PAGE = 100  # parts
 POLL_SECONDS = 0.5
+_LATEST = datetime.max.replace(tzinfo=UTC).timestamp()
 
 
 @dataclass(frozen=True, order=True)
@@ -84,7 +85,13 @@ class LogReader:
             page: Any = self._connection.xrange(key, min=cursor.start, count=PAGE)
             for entry, fields in page:
                 cursor.start = f"({entry}"
-                yield from cursor.lines(task, number, fields)
+                try:
+                    lines = list(cursor.lines(task, number, fields))
+                except (LookupError, TypeError, ValueError):  # somebody else wrote it
+                    at = int(entry.partition("-")[0]) / 1000
+                    damaged = "(a part of this log is damaged)"
+                    lines = [LogLine(at, task, number, "WARNING", damaged)]
+                yield from lines
             if len(page) < PAGE:
                 return
 
@@ -102,6 +109,8 @@ class _Cursor:
         lines = [
             (float(at), str(level), str(text)) for at, level, text in json.loads(fields["lines"])
         ]
+        if not all(0 <= at < _LATEST for at, _, _ in lines):
+            raise ValueError("a time that is none")
         known, known_bytes = self.read.get(writer, (0, 0))
         if first > known:
             told = (

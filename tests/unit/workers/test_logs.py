@@ -97,6 +97,23 @@ def test_a_part_that_is_sent_again_is_there_once(engine):
     assert shown(engine) == ["first", "second"]
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"x": "y"},
+        {"w": "w", "n": "x", "o": "0", "lines": "[]"},
+        {"w": "w", "n": "0", "o": "0", "lines": "[[1e999, 'INFO', 'x']]"},
+        {"w": "w", "n": "0", "o": "0", "lines": '[[1e999, "INFO", "x"]]'},
+        {"w": "w", "n": "0", "o": "0", "lines": '[["INFO", "x"]]'},
+        {"w": "w", "n": "5", "o": "0", "lines": "[]"},
+    ],
+)
+def test_a_part_that_is_none_hides_no_other(engine, part):
+    logs.write(engine, HELD, LogPart("w", 1, 0, 0, '[[1, "INFO", "first"]]'))
+    engine.redis.xadd("pydag:log:run:task:1", part)
+    assert shown(engine) == ["first", "(a part of this log is damaged)"]
+
+
 def test_the_end_of_a_try_waits_for_a_redis_that_is_away():
     away = threading.Event()
     away.set()
