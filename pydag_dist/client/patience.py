@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 import redis
 
 from pydag_dist.engine import address, is_passing, is_refusal, refusal
+from pydag_dist.engine.script import NotLoaded
 from pydag_dist.errors import RedisAway
 
 T = TypeVar("T")
@@ -79,7 +80,7 @@ class Patience:
             raise refusal(error, self._client) from None
         if not (is_passing(error) or is_refusal(error)):
             raise error
-        answered = isinstance(error, redis.ResponseError | redis.BusyLoadingError)
+        answered = isinstance(error, redis.ResponseError | redis.BusyLoadingError | NotLoaded)
         where = address(self._client)
         if not (self._has_met or answered):
             raise RedisAway(

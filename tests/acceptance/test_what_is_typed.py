@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+import runpy
 import shutil
 import signal
 import sqlite3
@@ -22,7 +23,7 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-from pydag_dist import Client, Dag
+from pydag_dist import Client, Dag, Fail, Skip
 from tests import documents
 from tests.acceptance.conftest import PROJECT, UP, Up
 from tests.documents import PAGES, Command, all_blocks
@@ -256,8 +257,14 @@ def test_the_files_of_a_python_block_are_used(up: Up, terminal: dict[str, str]) 
     result = up.run("submit", str(file), "--wait", "--json", **environment)
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["tasks"]["send"]["result"] == {"sent": 1}
+    loaded = runpy.run_path(str(up.home.parent / "arrivals.py"))
+    assert loaded["load"]("2026-01-31", ["a.csv"]) == 1
+    for day, ends_by in (("2026-01-31", Skip), ("2019-12-31", Fail)):
+        with pytest.raises(ends_by):
+            loaded["load"](day, ["a.csv"] if ends_by is Fail else [])
     files = {block.file for block in all_blocks("python FILE")}
-    assert files == {"etl.py", "acme_pydag.py"}, "say in which test a new one is used"
+    shown = {"etl.py", "acme_pydag.py", "arrivals.py"}
+    assert files == shown, "say in which test a new one is used"
 
 
 # Stand-ins that note how they were called. `gcloud storage cp` needs its files.

@@ -100,6 +100,10 @@ class Faults:
 KINDS = [name for name in vars(Faults) if not name.startswith("_")]
 
 
+def _wait(client: Client, run_id: str) -> str:
+    return client.run(run_id).wait()
+
+
 def test_nobody_ends_when_redis_says_not_now(server: RedisServer, tmp_path: Path) -> None:
     faults = Faults(server)
     with Cluster(server.url, tmp_path) as cluster:
@@ -115,7 +119,7 @@ def test_nobody_ends_when_redis_says_not_now(server: RedisServer, tmp_path: Path
             with ThreadPoolExecutor(1) as pool:
                 client = Client(server.url, prefix=cluster.prefix)
                 client._patience._has_met = True
-                waiting = pool.submit(client.run(run.id).wait)
+                waiting = pool.submit(_wait, client, run.id)
                 time.sleep(FAULT_SECONDS)
                 next(fault, None)
                 assert waiting.result(60) == "success", kind

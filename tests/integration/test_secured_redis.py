@@ -16,7 +16,7 @@ import requests
 from pydag_dist import Client
 from pydag_dist.engine import Engine, connect
 from tests.certificates import make_certificates
-from tests.cluster import ROOT, Cluster
+from tests.cluster import ROOT, Cluster, dag
 from tests.local_google import cloud_storage, storage_client
 from tests.redis_server import RedisServer, server_binary
 from tests.support import free_port, wait_until
@@ -214,7 +214,8 @@ def test_what_a_user_must_not_do_is_refused(secured):
 def test_a_refusal_is_a_sentence_with_the_command_and_the_page(secured):
     server, cluster = secured
     example = str(ROOT / "examples" / "pipeline" / "pipeline.json")
-    for arguments in (["submit", example], ["cancel", "run"]):
+    run = Client(server.url, prefix=cluster.prefix).submit(dag([cluster.task("t", "note")]))
+    for arguments in (["submit", example], ["cancel", run.id]):
         result = pydag(server, cluster, "reader", *arguments)
         assert result.returncode == 2
         assert "fcall" in result.stderr

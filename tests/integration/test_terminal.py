@@ -19,7 +19,7 @@ CODES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
 class Terminal:
-    """A process with a terminal of its own."""
+    """A process with a terminal of its own; as a context it ends with it."""
 
     def __init__(self, arguments, columns, lines, **env):
         self.screen, inside = os.openpty()
@@ -28,15 +28,28 @@ class Terminal:
             name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}
         }
         command = [sys.executable, "-m", "pydag_dist", *arguments]
-        self.process = subprocess.Popen(
-            command,
-            stdin=inside,
-            stdout=inside,
-            stderr=inside,
-            env=given | {"TERM": "xterm-256color"} | env,
-        )
+        # A shell lets what it starts in the background ignore Ctrl-C, and that is inherited.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            self.process = subprocess.Popen(
+                command,
+                stdin=inside,
+                stdout=inside,
+                stderr=inside,
+                env=given | {"TERM": "xterm-256color"} | env,
+            )
+        finally:
+            signal.signal(signal.SIGINT, before)
         os.close(inside)
         self.text = ""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        os.close(self.screen)
 
     def until(self, text, timeout=60):
         """Read until it shows that text; all since the last call."""
@@ -57,17 +70,17 @@ def test_a_run_that_nobody_plans_is_watched_and_left(redis_url):
         for i in range(500)
     ]
     run = Client(redis_url).submit(Dag.parse({"dag_id": "d", "tasks": tasks}))
-    terminal = Terminal(["status", "d@last", "--wait"], 80, 24, PYDAG_REDIS_URL=redis_url)
-    shown = terminal.until("not shown: 481 none").splitlines()
-    assert max(map(len, shown)) <= 80
-    assert sum(bool(line.strip()) for line in shown) <= 23
-    assert "0/500 tasks" in shown[1]
-    shown = terminal.until("start one with `pydag coordinator`")
-    assert f"run {run.id} waits for a coordinator" in " ".join(shown.split())
-    terminal.process.send_signal(signal.SIGINT)
-    told = terminal.until("stops it")
-    assert f"`pydag status {run.id} --wait`" in "".join(told.split("\r\n"))
-    assert terminal.process.wait(30) == 130
-    # The cursor is there again, below what was shown.
-    assert terminal.text.rindex("\x1b[?25h") > terminal.text.rindex("\x1b[?25l")
-    assert run.state == "queued"
+    with Terminal(["status", "d@last", "--wait"], 80, 24, PYDAG_REDIS_URL=redis_url) as terminal:
+        shown = terminal.until("not shown: 481 none").splitlines()
+        assert max(map(len, shown)) <= 80
+        assert sum(bool(line.strip()) for line in shown) <= 23
+        assert "0/500 tasks" in shown[1]
+        shown = terminal.until("start one with `pydag coordinator`")
+        assert f"run {run.id} waits for a coordinator" in " ".join(shown.split())
+        terminal.process.send_signal(signal.SIGINT)
+        told = terminal.until("stops it")
+        assert f"`pydag status {run.id} --wait`" in "".join(told.split("\r\n"))
+        assert terminal.process.wait(30) == 130
+        # The cursor is there again, below what was shown.
+        assert terminal.text.rindex("\x1b[?25h") > terminal.text.rindex("\x1b[?25l")
+        assert run.state == "queued"

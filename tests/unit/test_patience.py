@@ -10,6 +10,7 @@ import redis
 
 from pydag_dist import Client, Dag
 from pydag_dist.client import patience
+from pydag_dist.engine.script import NotLoaded
 from pydag_dist.errors import EngineError, RedisAway, RedisRefused
 from tests.installation import Installation
 
@@ -50,6 +51,11 @@ class Away:
             return execute(client, *args, **options)
 
         monkeypatch.setattr(fakeredis.FakeRedis, "execute_command", failing)
+
+
+def test_a_redis_without_the_functions_is_there(server, dag, monkeypatch):
+    Away(monkeypatch, NotLoaded())
+    assert Client(URL).submit(dag).state == "queued"
 
 
 def test_a_redis_that_never_was_there_is_not_waited_for(server, dag):
