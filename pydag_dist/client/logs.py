@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from heapq import merge
@@ -123,11 +123,17 @@ class _Cursor:
             yield LogLine(at, task, number, level, text)
 
 
-def follow(reader: LogReader, engine: Engine, run_id: str, task: str | None) -> Iterator[LogLine]:
+def follow(
+    reader: LogReader,
+    look: Callable[[], RunSnapshot],
+    engine: Engine,
+    run_id: str,
+    task: str | None,
+) -> Iterator[LogLine]:
     """Lines as they come; ends when the run, or the given task, has ended and all was read."""
     cursor = "0"
     while True:
-        run = engine.snapshot(run_id)
+        run = look()
         yield from reader.read(run)
         if run.ended or (task is not None and run.tasks[task].state in ENDED_TASK_STATES):
             return

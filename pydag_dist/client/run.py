@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydag_dist.client.logs import LogLine, LogReader, follow
 from pydag_dist.client.marking import expansions, packed
@@ -23,6 +23,7 @@ BLOCK_SECONDS = 5.0
 # A busy run has thousands of events a second; waking up for each of them would take its CPU.
 GATHER_SECONDS = 0.05
 LOOK_SECONDS = 0.5
+T = TypeVar("T")
 MarkedState = Literal["success", "skipped", "failed"]
 FAILED_TASKS_NAMED = 20
 
@@ -39,7 +40,7 @@ class Run:
         run_id: str,
         engine: Engine,
         patience: Patience,
-        resubmit: Callable[[], object] | None = None,
+        resubmit: Callable[[], bool] | None = None,
     ) -> None:
         self.id = run_id
         self._patience = patience
@@ -76,8 +77,12 @@ class Run:
         return list(self._reader(task).read(self.snapshot()))
 
     def follow_logs(self, task: str | None = None) -> Iterator[LogLine]:
-        """The log lines that are there and, as they come, those written until the run's end."""
-        return follow(self._reader(task), self._engine, self.id, task)
+        """The log lines that are there and, as they come, those written until the run's end.
+
+        A run that Redis has lost meanwhile is submitted again as by `wait`.
+        """
+        reader = self._reader(task)
+        return follow(reader, lambda: self._wanted(self.snapshot), self._engine, self.id, task)
 
     def events(self, after: str = "0", *, timeout: float | None = None) -> list[Event]:
         """What happened after that event; waits `timeout` seconds for something if need be."""
@@ -88,15 +93,15 @@ class Run:
         """Snapshots of the run after changes, and every so many seconds; the last one has ended.
 
         `TimeoutError` after `timeout` seconds. Reading a big run's tasks takes a while, so it gets
-        its snapshots less often: at most a twentieth of Redis's and this process's time.
+        its snapshots less often: at most a twentieth of Redis's and this process's time. A run that
+        Redis has lost meanwhile is submitted again as by `wait`.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         cursor = "0"
         while True:
             began = time.monotonic()
             with self._until(deadline, timeout):
-                self._state_or_resubmit()
-                snapshot = self.snapshot()
+                snapshot = self._wanted(self.snapshot)
             cost = time.monotonic() - began
             yield snapshot
             if snapshot.ended:
@@ -202,7 +207,12 @@ class Run:
         deadline = None if timeout is None else time.monotonic() + timeout
         cursor = "0"
         with self._until(deadline, timeout):
-            while (state := self._state_or_resubmit()) not in ENDED_RUN_STATES:
+            while (state := self._wanted(lambda: self.state)) != "success":
+                if state in ENDED_RUN_STATES:
+                    ended = self._wanted(self.snapshot)
+                    if ended.ended and ended.state != "success":
+                        raise RunFailed(failure_text(ended))
+                    continue  # it was lost since, or resumed
                 rest = BLOCK_SECONDS if deadline is None else deadline - time.monotonic()
                 if rest <= 0:
                     raise self._timed_out(state, timeout)
@@ -210,8 +220,6 @@ class Run:
                 if events:
                     cursor = events[-1].id
                     time.sleep(min(rest, GATHER_SECONDS))
-        if state != "success":
-            raise RunFailed(failure_text(self.snapshot()))
         return state
 
     @contextmanager
@@ -239,14 +247,20 @@ class Run:
     def _reader(self, task: str | None) -> LogReader:
         return LogReader(self._connection, self._engine.prefix, self.id, task)
 
-    def _state_or_resubmit(self) -> str:
-        try:
-            return self.state
-        except UnknownRun:
-            if self._resubmit is None:
-                raise
-            self._resubmit()
-            return self.state
+    def _wanted(self, ask: Callable[[], T]) -> T:
+        """What is asked of the run, which is submitted again as often as Redis has lost it.
+
+        Redis may lose it before any call, also before the one that follows the submission.
+        """
+        is_there = False
+        while True:
+            try:
+                return ask()
+            except UnknownRun:
+                # What is there and has no state, or no DAG, no submission makes whole.
+                if self._resubmit is None or is_there:
+                    raise
+                is_there = not self._resubmit()
 
 
 def failure_text(run: RunSnapshot) -> str:

@@ -13,6 +13,7 @@ import redis
 
 from pydag_dist import Client, Dag
 from pydag_dist.client.client import new_run_id
+from pydag_dist.engine import Engine
 from pydag_dist.errors import PydagError, RunFailed, UnknownRun
 from tests.installation import Installation
 from tests.support import wait_until
@@ -170,6 +171,72 @@ def test_wait_submits_a_lost_run_again(client, connection, installation, dag):
         wait_until(client.runs, "the run is there again")
         installation.work_off(run.id)
         assert waiting.result(30) == "success"
+
+
+class Losing:
+    """Redis is wiped before one call, and before the one that follows when all is there again.
+
+    What is still there when it is waited for runs to its end.
+    """
+
+    CALLS = ("submit", "run_state", "snapshot", "events")
+
+    def __init__(self, monkeypatch, connection, first):
+        self.connection = connection
+        self.first = first
+        self.outcome = "success"
+        self.count = 0
+        self.inside = False
+        for name in self.CALLS:
+            monkeypatch.setattr(Engine, name, self._losing(name, getattr(Engine, name)))
+
+    def _losing(self, name, ask):
+        def call(engine, run_id, *args, **options):
+            if not self.inside:
+                self.count += 1
+                self.inside = True
+                if self.count in (self.first, self.first + 2):
+                    self.connection.flushall()
+                elif name == "events" and engine.run_state(run_id) == "queued":
+                    installation = Installation(self.connection)
+                    installation.plan(run_id)
+                    while engine.run_state(run_id) == "running":
+                        installation.end(installation.claim(), self.outcome)
+                self.inside = False
+            return ask(engine, run_id, *args, **options)
+
+        return call
+
+
+@pytest.fixture(params=[1, 2, 3, 4])
+def losing(request, monkeypatch, connection, client, dag):
+    monkeypatch.setattr("pydag_dist.client.run.BLOCK_SECONDS", 0.05)
+    run = client.submit(dag)
+    return run, Losing(monkeypatch, connection, request.param)
+
+
+@pytest.mark.parametrize("outcome", ["success", "failed"])
+@pytest.mark.parametrize("way", ["wait", "follow", "follow_logs"])
+def test_whoever_waits_gets_to_the_end_whenever_redis_loses_the_run(losing, way, outcome):
+    run, wipes = losing
+    wipes.outcome = outcome
+    if way == "wait" and outcome == "failed":
+        with pytest.raises(RunFailed, match="failed: 1 of 2 tasks failed"):
+            run.wait(30)
+    elif way == "wait":
+        assert run.wait(30) == "success"
+    else:
+        list(getattr(run, way)())
+    assert wipes.count >= min(wipes.first, 3)
+    wipes.inside = True
+    assert run.state == outcome
+
+
+def test_a_run_whose_keys_are_damaged_is_not_submitted_for_ever(client, connection, dag):
+    run = client.submit(dag)
+    connection.hdel(f"pydag:run:{run.id}", "state")
+    with pytest.raises(UnknownRun):
+        run.wait(30)
 
 
 def test_a_run_that_nobody_submitted_is_unknown(client):
