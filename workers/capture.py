@@ -133,9 +133,10 @@ class Capture:
 
     def _flush(self) -> None:
         for stream in self._streams:
-            # Closed, or its descriptor is; or this is a signal's handler in the midst of a write.
-            with contextlib.suppress(OSError, ValueError, RuntimeError):
+            try:
                 stream.flush()
+            except (OSError, ValueError, RuntimeError):
+                continue  # closed; or this is a signal's handler in the midst of a write
 
     def record(self, at: float, level: str, text: str) -> None:
         """A line of `logging`, behind what was printed before it."""

@@ -42,7 +42,7 @@ def _for_good(_: Any) -> None:
 
 
 def _environment() -> dict[bytes, bytes]:
-    return os.environ._data.copy()  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001
+    return os.environ._data  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001
 
 
 def _put_environment(saved: dict[bytes, bytes]) -> None:
@@ -198,7 +198,8 @@ class Surroundings:
 
     def _take(self) -> None:
         self._modules = len(sys.modules)
-        self._values = [get() for get in _GETTERS]
+        found = [get() for get in _GETTERS]
+        self._values = [value.copy() if value is _environment() else value for value in found]
 
     def renew(self) -> None:
         """Before a try: what imports have changed since is how the process is now."""
