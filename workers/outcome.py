@@ -142,7 +142,8 @@ def cancelled(
     try:
         operator = operators.find(context.operator)
         if isinstance(operator, operators.RemoteOperator):
-            with cancelling(), patience.limited(CANCEL_PATIENCE, call=CANCEL_CALL):
+            cancelling()
+            with patience.limited(CANCEL_PATIENCE, call=CANCEL_CALL):
                 before(operator)
                 handle = operator.handle(context) if handle is None else handle
                 found = until_known(

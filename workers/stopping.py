@@ -24,7 +24,7 @@ GRACE = 10.0  # seconds that a child gets to stop
 _ALONE = 3.0  # seconds after which it no longer has to wait for what the try started
 CANCEL_GRACE = 120.0  # seconds that it gets when it has a remote job to cancel
 
-# Of each process that the parent forks whether it cancels a remote job just now. Shared: the
+# Of each process that the parent forks whether its try has to cancel a remote job. Shared: the
 # parent wrote it before it forked. (Linux gives process ids up to 2^22; untouched pages cost none.)
 _cancelling = mmap.mmap(-1, 1 << 22)
 
@@ -47,6 +47,7 @@ def stoppable(held: Held) -> Iterator[None]:
     """Let `Stopped` be raised in here once the engine wants the try to stop."""
     global _running, _stopped_at  # noqa: PLW0603  a signal handler has no other way to know
     _running, _stopped_at = held, None
+    _cancelling[os.getpid() % len(_cancelling)] = 0
     try:
         yield
     finally:
@@ -75,15 +76,12 @@ def stopped_by(stop: Callable[[], bool]) -> Iterator[None]:
         _otherwise = None
 
 
-@contextlib.contextmanager
-def cancelling() -> Iterator[None]:
-    """In here the parent is more patient: stopping a remote job takes as long as it takes."""
-    at = os.getpid() % len(_cancelling)
-    _cancelling[at] = 1
-    try:
-        yield
-    finally:
-        _cancelling[at] = 0
+def cancelling() -> None:
+    """The try cancels a remote job, which takes as long as it takes: its parent is more patient.
+
+    Until another try begins: one that has cancelled its job has yet to say so.
+    """
+    _cancelling[os.getpid() % len(_cancelling)] = 1
 
 
 def grace(pid: int) -> float:
