@@ -21,7 +21,7 @@ from benchmarks.processes import CpuMeter, Program, wait_until
 from benchmarks.systems import NOOP, SLOTS, TIMEOUT
 from pydag_dist import Client, Dag
 from pydag_dist.local.redis_server import RedisServer, valkey_binary
-from tests.local_bigquery import PROJECT, LocalBigQuery
+from tests.support.local_bigquery import PROJECT, LocalBigQuery
 
 JOB_SECONDS = 10
 SQL = "DROP TABLE IF EXISTS remote.nothing"  # what costs the local BigQuery least

@@ -11,7 +11,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck, settings
 
-from tests.redis_server import RedisServer, server_binary
+from tests.support.redis_server import RedisServer, server_binary
 
 # An example that takes long on a busy machine isn't wrong.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -7,8 +7,8 @@ import sys
 
 from celery import Celery
 
-from pydag_dist.engine.broker import SteadyConnection
-from pydag_dist.engine.messages import QUEUES, celery_config
+from pydag_dist.engine.celery.broker import SteadyConnection
+from pydag_dist.engine.celery.messages import QUEUES, celery_config
 from pydag_dist.errors import InvalidSettings
 from pydag_dist.settings import load_settings
 from workers.events import TryEvents

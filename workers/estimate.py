@@ -14,17 +14,18 @@ from typing import Any
 
 from google.api_core.exceptions import GoogleAPICallError, NotFound
 
-from pydag_dist.coordinator.spec import RunParams, spec_of
 from pydag_dist.dag import Dag, Task
 from pydag_dist.dag.script import quote
+from pydag_dist.dag.spec import RunParams, spec_of
 from pydag_dist.engine import Held, connect
 from pydag_dist.errors import PydagError
-from workers import answers, operators, patience
+from workers import operators
 from workers.errors import TaskFailed
+from workers.google import answers, time_limit
 from workers.operators.base import TaskContext
-from workers.operators.bigquery import Query, will_bill
+from workers.operators.bigquery.query import Query, will_bill
 from workers.process import worker_settings
-from workers.templates import rendered
+from workers.tries.templates import rendered
 
 _AT_ONCE = 8  # dry runs
 _PATIENCE = 120.0  # seconds
@@ -124,7 +125,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         dag = Dag.load(arguments.file)
-        with patience.limited(_PATIENCE):
+        with time_limit.limited(_PATIENCE):
             found = estimates(dag, RunParams(arguments.params, arguments.logical_date))
     except PydagError as error:
         sys.stderr.write(f"Error: {error}\n")

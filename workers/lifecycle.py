@@ -20,15 +20,11 @@ from celery.worker import state as worker_state
 
 from pydag_dist.engine import Engine, Held, check_redis, connect, is_passing, is_refusal
 from pydag_dist.errors import PydagError
-from workers import (
-    capture,
-    keeper,
-    modules,  # noqa: F401  its processes load them
-)
-from workers.deaths import DEATHS, Call, WatchedPool
 from workers.membership import Member, choose_queues, own_queue
-from workers.orphans import adopt_orphans
-from workers.polls import POLLS
+from workers.pool import capture, keeper
+from workers.pool.deaths import DEATHS, Call, WatchedPool
+from workers.pool.orphans import adopt_orphans
+from workers.pool.stopping import GRACE, STOP, grace
 from workers.process import (
     FAREWELL,
     PAUSE,
@@ -38,8 +34,8 @@ from workers.process import (
     until_redis_can,
     worker_settings,
 )
-from workers.stopping import GRACE, STOP, grace
 from workers.task import Execute, Release, held_by
+from workers.tries.deferral import POLLS
 
 log = logging.getLogger(__name__)
 

@@ -16,16 +16,19 @@ from celery.worker.request import Request, task_ready
 
 from pydag_dist.dag.operators import is_sensor
 from pydag_dist.engine import Claim, Held, Outcome
-from pydag_dist.engine.messages import EXECUTE, RELEASE
-from workers import cache, capture, earlier, last_words, operators, pool_process
-from workers.context import task_context, with_params
-from workers.deaths import DEATHS
+from pydag_dist.engine.celery.messages import EXECUTE, RELEASE
+from workers import operators
 from workers.errors import HostLacks, TaskFailed
 from workers.operators import Done, TaskContext, Wait
-from workers.outcome import Ended, cancelled, failed, report, storable, succeeded
-from workers.polls import POLLS, cancel, defer, params_to_keep, poll
+from workers.pool import capture, last_words, pool_process
+from workers.pool.deaths import DEATHS
+from workers.pool.stopping import Stopped, not_now, stoppable
 from workers.process import GivenUp, engine, until_redis_can
-from workers.stopping import Stopped, not_now, stoppable
+from workers.result_cache import entries
+from workers.tries import earlier
+from workers.tries.context import task_context, with_params
+from workers.tries.deferral import POLLS, cancel, defer, params_to_keep, poll
+from workers.tries.outcome import Ended, cancelled, failed, report, storable, succeeded
 
 _REPLACED = 155  # the exit status by which billiard's pool knows a process that ends as it should
 _WELL = ("success", "skipped")  # outcomes that Flower shows as a success
@@ -202,7 +205,7 @@ def _execute(held: Held, claim: Claim, context: TaskContext, queue: str) -> Done
         done = earlier.settled(held, claim, context, operator)
         if done is not None:
             return done
-    if (result := cache.found(context)) is not None:
+    if (result := entries.found(context)) is not None:
         return Done(result)
     if not isinstance(operator, operators.RemoteOperator):
         return Done(operator.execute(context))

@@ -25,7 +25,7 @@ from pydag_dist.client import Client
 from pydag_dist.dag import Dag
 from pydag_dist.dag.ids import check_id
 from pydag_dist.dag.references import to_render
-from pydag_dist.dag.templates import parsed, templates
+from pydag_dist.dag.templates.texts import parsed, templates
 from pydag_dist.engine import LOOK, Wanted
 from pydag_dist.errors import PydagError
 

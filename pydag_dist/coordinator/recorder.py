@@ -11,8 +11,8 @@ from typing import Any
 
 import redis
 
-from pydag_dist.coordinator.copying import copy_runs
-from pydag_dist.coordinator.rebuild import restore
+from pydag_dist.coordinator.new_database import copy_runs
+from pydag_dist.coordinator.restore import restore
 from pydag_dist.engine import Engine, is_passing
 from pydag_dist.errors import EngineError, HistoryError
 from pydag_dist.history import (

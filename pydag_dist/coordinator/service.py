@@ -22,7 +22,7 @@ from pydag_dist.coordinator.recorder import Recorder
 from pydag_dist.coordinator.webhooks import Webhooks
 from pydag_dist.dag import Dag
 from pydag_dist.engine import Engine, address, check_redis, connect, is_passing, is_refusal
-from pydag_dist.engine.messages import celery_config, template
+from pydag_dist.engine.celery.messages import celery_config, template
 from pydag_dist.errors import HistoryError, PydagError, SchemaMismatch, UnknownRun
 from pydag_dist.history import History
 from pydag_dist.settings import Settings

@@ -8,11 +8,12 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, Strict, WithJsonSchema
 
-from pydag_dist.dag import limits, patterns
+from pydag_dist.dag import limits
 from pydag_dist.dag.operators import family
-from pydag_dist.dag.params import read_params
+from pydag_dist.dag.params.text import read_params
 from pydag_dist.dag.script import PATTERN, ScriptPath, quote
-from pydag_dist.dag.templates import Place, list_place
+from pydag_dist.dag.templates.texts import Place, list_place
+from pydag_dist.dag.text import patterns
 
 CACHE_SECONDS: Final = 7 * 86400.0
 

@@ -15,23 +15,23 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from pydag_dist.dag import patterns
-from pydag_dist.dag.bigquery_params import (
+from pydag_dist.dag.params.bigquery import (
     BigQueryCheck,
     BigQueryExtract,
     BigQueryLoad,
     BigQueryQuery,
     BigQueryWaitTable,
 )
-from pydag_dist.dag.branch_params import Branch
-from pydag_dist.dag.dataproc_params import (
+from pydag_dist.dag.params.branch import Branch
+from pydag_dist.dag.params.dataproc import (
     DataprocCreateCluster,
     DataprocDeleteCluster,
     DataprocSubmitBatch,
     DataprocSubmitJob,
 )
-from pydag_dist.dag.gcs_params import GcsCompose, GcsCopy, GcsDelete, GcsWaitObject
-from pydag_dist.dag.param_types import Filled, Params
+from pydag_dist.dag.params.gcs import GcsCompose, GcsCopy, GcsDelete, GcsWaitObject
+from pydag_dist.dag.params.types import Filled, Params
+from pydag_dist.dag.text import patterns
 
 FAMILIES: Final = ("bigquery", "dataproc", "gcs", "python")
 ENTRY_POINTS: Final = "pydag.operators"

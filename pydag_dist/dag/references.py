@@ -9,12 +9,12 @@ from typing import Any, Final
 from pydag_dist.dag import limits
 from pydag_dist.dag.fields import Task
 from pydag_dist.dag.graph import Graph, cycles
-from pydag_dist.dag.jsontext import dotted
-from pydag_dist.dag.messages import did_you_mean
 from pydag_dist.dag.operators import BRANCH
-from pydag_dist.dag.report import Report
+from pydag_dist.dag.reading.report import Report
 from pydag_dist.dag.script import quote
-from pydag_dist.dag.templates import MARK, as_template, parsed, templates
+from pydag_dist.dag.templates.texts import MARK, as_template, parsed, templates
+from pydag_dist.dag.text.jsontext import dotted
+from pydag_dist.dag.text.messages import did_you_mean
 
 MAX_TASK_PARTS: Final = 20_000  # of the templates of a task: what a worker reads in half a second
 MAX_PARTS: Final = 500_000  # of the templates of a DAG: what a coordinator reads in ten seconds

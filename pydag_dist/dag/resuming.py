@@ -10,7 +10,7 @@ from pydag_dist.dag.fields import Task
 from pydag_dist.dag.model import Dag
 from pydag_dist.dag.operators import BRANCH
 from pydag_dist.dag.references import to_render
-from pydag_dist.dag.templates import parsed, templates
+from pydag_dist.dag.templates.texts import parsed, templates
 
 KEPT: Final = frozenset({"success", "skipped"})  # states that need not be come by again
 

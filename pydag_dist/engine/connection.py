@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import redis
 
-from pydag_dist.engine.safety import advised, is_passing
+from pydag_dist.engine.redis_check import advised, is_passing
 from pydag_dist.errors import InvalidSettings
 from pydag_dist.redis_url import RedisUrl
 

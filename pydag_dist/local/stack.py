@@ -16,13 +16,13 @@ import redis
 
 from pydag_dist.engine import connect
 from pydag_dist.errors import LocalServiceError
-from pydag_dist.local import gcs
 from pydag_dist.local.home import Home
 from pydag_dist.local.java import java_home
 from pydag_dist.local.keyfile import write_key_file
 from pydag_dist.local.ports import HOST, Ports
 from pydag_dist.local.process import Child
 from pydag_dist.local.redis_server import redis_command, valkey_binary
+from pydag_emulators import gcs
 
 PROJECT = "local-project"
 # What the example's scripts are trusted from, and the connection that they name.
@@ -137,7 +137,7 @@ temporaryGcsBucket = "{BUCKET}"
         warehouse = self._child(
             "BigQuery",
             _module(
-                "pydag_dist.local.bigquery",
+                "pydag_emulators.bigquery",
                 port=ports.bigquery,
                 data=directory("bigquery"),
                 **common,
@@ -146,7 +146,7 @@ temporaryGcsBucket = "{BUCKET}"
         services = [warehouse]
         if not self.java_problem:
             command = _module(
-                "pydag_dist.local.dataproc",
+                "pydag_emulators.dataproc",
                 port=ports.dataproc,
                 data=directory("dataproc"),
                 gcs_url=self.gcs_url,

@@ -16,8 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.documents import all_blocks
 from tests.support import free_port, is_alive, wait_until
+from tests.support.documents import all_blocks
 
 PROJECT = Path(__file__).parents[2]
 EXAMPLE = PROJECT / "examples" / "pipeline" / "pipeline.json"

@@ -10,8 +10,8 @@ import requests
 from playwright.sync_api import sync_playwright
 
 from tests.acceptance.test_flower import CHROMIUM, QUIET
-from tests.local_bigquery import LocalBigQuery
-from tests.local_google import storage_client, storage_process
+from tests.support.local_bigquery import LocalBigQuery
+from tests.support.local_google import storage_client, storage_process
 
 # What a page may send without asking the service first, and the link of an image.
 ATTACK = """

@@ -1,7 +1,7 @@
 """What README, docs and examples say is typed: on one fresh `pydag up`, page by page.
 
-What a new block must say of itself is in `tests/documents.py`. The file's name is the last of those
-that share a `pydag up`: others look for what they did themselves.
+What a new block must say of itself is in `tests/support/documents.py`. The file's name is the last
+of those that share a `pydag up`: others look for what they did themselves.
 """
 
 from __future__ import annotations
@@ -24,11 +24,10 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 from pydag_dist import Client, Dag, Fail, Skip
-from tests import documents
 from tests.acceptance.conftest import PROJECT, UP, Up
-from tests.documents import PAGES, Command, all_blocks
 from tests.integration.test_examples import ENDS
-from tests.support import wait_until
+from tests.support import documents, wait_until
+from tests.support.documents import PAGES, Command, all_blocks
 
 # How a command that goes on for ever begins, and what it says when it is ready.
 SERVERS = {

@@ -16,8 +16,7 @@ import redis
 from celery import Celery, signature
 from kombu import Connection, Queue
 
-from tests import warm
-from tests.support import wait_until
+from tests.support import wait_until, warm
 
 ROOT = Path(__file__).parents[2]
 QUEUES = ("one", "two", "three")

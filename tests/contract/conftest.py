@@ -10,8 +10,8 @@ import pytest
 import redis
 
 from tests.contract.celery_worker import Sender, Worker
-from tests.local_bigquery import LocalBigQuery
-from tests.redis_server import SERVER_KINDS, RedisServer, server_binary
+from tests.support.local_bigquery import LocalBigQuery
+from tests.support.redis_server import SERVER_KINDS, RedisServer, server_binary
 
 
 @pytest.fixture(scope="session", params=SERVER_KINDS)
@@ -58,6 +58,6 @@ def local_bigquery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBi
 def _own_clients() -> Iterator[None]:
     """Workers keep clients for as long as they live; each module has local services of its own."""
     yield
-    if google := sys.modules.get("workers.google"):
+    if google := sys.modules.get("workers.google.clients"):
         for make in ("bigquery", "storage", "cluster", "job", "batch"):
             getattr(google, f"{make}_client").cache_clear()

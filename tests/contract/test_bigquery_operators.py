@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from tests.local_bigquery import PROJECT, LocalBigQuery
+from tests.support.local_bigquery import PROJECT, LocalBigQuery
 from tests.unit.workers.support import Log, context
 from workers.errors import TaskFailed
 from workers.operators import Done, Pending, find

@@ -13,8 +13,8 @@ from celery.app.amqp import AMQP
 from kombu import Connection
 
 from tests.contract.celery_worker import Sender, Worker, is_alive
-from tests.redis_server import RedisServer, server_binary
 from tests.support import wait_until
+from tests.support.redis_server import RedisServer, server_binary
 
 
 def test_killing_the_parent_takes_its_children_along_but_not_theirs(broker_url, sender, tmp_path):

@@ -7,12 +7,12 @@ import json
 import pytest
 from google.cloud.dataproc_v1 import ClusterConfig
 
-from pydag_dist.dag.dataproc_config import check
-from tests.dataproc_fields import FILE, fields
+from pydag_dist.dag.params.dataproc_config import check
+from tests.support.dataproc_fields import FILE, fields
 
 
 def test_the_fields_are_those_of_the_library():
-    assert json.loads(FILE.read_text()) == fields(), "run python -m tests.dataproc_fields"
+    assert json.loads(FILE.read_text()) == fields(), "run python -m tests.support.dataproc_fields"
 
 
 @pytest.mark.parametrize(

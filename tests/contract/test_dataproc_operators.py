@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from google.api_core.exceptions import NotFound
 
-from tests.local_google import REGION, SCOPE, LocalDataproc, cloud_storage
+from tests.support.local_google import REGION, SCOPE, LocalDataproc, cloud_storage
 from tests.unit.workers.support import Log, context
-from workers import google
 from workers.errors import TaskFailed
+from workers.google import clients
 from workers.operators import Done, Pending, find
 from workers.operators.base import Asked
 
@@ -113,8 +113,8 @@ class TestBatch:
         dataproc.wait_for_batch(asked[3].handle["batch_id"])
         for one in asked[:3]:
             dataproc.wait_for_batch(one.handle["batch_id"], "RUNNING")
-        client = google.batch_client(
-            google.access(context().settings, None, "local-project"), REGION
+        client = clients.batch_client(
+            clients.access(context().settings, None, "local-project"), REGION
         )
         calls = []
         for name in ("get_batch", "list_batches"):

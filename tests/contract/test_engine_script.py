@@ -11,8 +11,8 @@ import redis
 
 from pydag_dist.engine import Engine, Held
 from pydag_dist.errors import EngineError
-from tests.bad_arguments import Scene, written_in_spite
-from tests.redis_server import RedisServer
+from tests.model.bad_arguments import Scene, written_in_spite
+from tests.support.redis_server import RedisServer
 
 
 @pytest.fixture

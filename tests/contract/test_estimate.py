@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from pydag_dist.local.seed import example_dir, seed
-from tests.local_bigquery import PROJECT, LocalBigQuery
-from tests.local_google import cloud_storage
+from tests.support.local_bigquery import PROJECT, LocalBigQuery
+from tests.support.local_google import cloud_storage
 
 DATASET = f"{PROJECT}.estimates"
 QUERY = "bigquery.query"

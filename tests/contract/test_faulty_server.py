@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from tests.acceptance.chaos.links import Link
-from tests.faulty_server import FaultyServer, needs_faketime
+from tests.faults.faulty_server import FaultyServer, needs_faketime
 from tests.support import wait_until
 
 

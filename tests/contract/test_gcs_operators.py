@@ -10,10 +10,10 @@ import uuid
 import pytest
 from google.cloud.storage import Blob
 
-from tests.local_google import cloud_storage, storage_client
+from tests.support.local_google import cloud_storage, storage_client
 from tests.unit.workers.support import Log, context
-from workers import google
 from workers.errors import RemoteStateUnknown, TaskFailed
+from workers.google import clients
 from workers.operators import Done, Pending, find
 from workers.operators.base import Asked
 
@@ -359,7 +359,7 @@ class TestWait:
     def test_many_tasks_share_lists(self, bucket, monkeypatch):
         fill(bucket, "in/3", "in/5", "z/a")
         lists = []
-        client = google.storage_client(google.access(context().settings))
+        client = clients.storage_client(clients.access(context().settings))
         list_blobs = type(client).list_blobs
 
         def counted(self, *args, **options):
@@ -380,14 +380,14 @@ class TestWait:
         assert len(lists) == 3
 
     def test_in_a_crowded_folder_the_last_ones_are_looked_for_by_name(self, bucket, monkeypatch):
-        monkeypatch.setattr("workers.operators.gcs_wait._MOST_LISTED", 3)
+        monkeypatch.setattr("workers.operators.gcs.wait._MOST_LISTED", 3)
         fill(bucket, *(f"in/{number}" for number in range(1, 8)))
         tasks = [self.task(object=uri(bucket, f"in/{n}")) for n in ("0", "1", "3", "6", "8")]
         found = [isinstance(answer, Done) for answer in asked(tasks)]
         assert found == [False, True, True, True, False]
 
     def test_a_list_too_long_for_a_result_is_left_out(self, bucket, monkeypatch):
-        monkeypatch.setattr("workers.operators.gcs_wait._MOST_JSON", 100)
+        monkeypatch.setattr("workers.operators.gcs.wait._MOST_JSON", 100)
         fill(bucket, "in/1", "in/2", "in/3")
         result = self.ask(prefix=uri(bucket, "in/")).result
         assert (result["count"], result["objects"]) == (3, None)

@@ -12,13 +12,14 @@ import requests
 
 from pydag_dist.dag.script import ScriptPath
 from pydag_dist.local.keyfile import write_key_file
-from tests.local_bigquery import LocalBigQuery
-from tests.local_google import CLUSTER, REGION, LocalDataproc, cloud_storage, storage_client
 from tests.support import wait_until
+from tests.support.local_bigquery import LocalBigQuery
+from tests.support.local_google import CLUSTER, REGION, LocalDataproc, cloud_storage, storage_client
 from tests.unit.workers.support import Log, context
-from workers import google
 from workers.errors import TaskFailed
-from workers.operators import Pending, dataproc_clusters, find
+from workers.google import clients
+from workers.operators import Pending, find
+from workers.operators.dataproc import clusters
 from workers.scripts import store
 
 BUCKET = "project-pydag"
@@ -118,7 +119,7 @@ def test_a_cancelled_cluster_is_deleted():
     task = context({"region": REGION, "cluster_name": "cancelled"}, run_id="cancelled")
     handle = make.submit(task)
     make.cancel(task, handle)
-    wait_until(lambda: dataproc_clusters.get(task, handle) is None, "the end of the cluster")
+    wait_until(lambda: clusters.get(task, handle) is None, "the end of the cluster")
     make.cancel(task, handle)
 
 
@@ -289,7 +290,7 @@ def test_a_query_is_run_once_by_its_try_and_tells_what_it_did(tmp_path):
 
 def test_an_insert_whose_answer_got_lost_is_not_run_twice(dataset, monkeypatch):
     run(f"CREATE TABLE {dataset.dataset_id}.lost (id INT64)", "create_lost")
-    client = google.bigquery_client(google.access(context().settings, None, dataset.project))
+    client = clients.bigquery_client(clients.access(context().settings, None, dataset.project))
     send, lost = client._http.request, []
 
     def losing(method, url, *args, **options):
@@ -359,7 +360,7 @@ def test_a_bq_script_is_filled_and_run(dataset, bucket):
         task_id="script",
         settings={"stores": [f"gcs:{BUCKET}"]},
     )
-    client = google.bigquery_client(google.access(task.settings))
+    client = clients.bigquery_client(clients.access(task.settings))
     client.create_dataset("atomic-key-348214.datasettest")
     find("script.bq").execute(task)
     table = client.get_table("atomic-key-348214.datasettest.mytable1")

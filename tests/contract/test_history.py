@@ -21,8 +21,8 @@ from pydag_dist.history.batch import entry_id
 from pydag_dist.history.database import connect
 from pydag_dist.history.tables import dags, meta
 from pydag_dist.settings import Settings
-from tests.documents import all_blocks
-from tests.postgres_server import PostgresServer
+from tests.support.documents import all_blocks
+from tests.support.postgres_server import PostgresServer
 
 HEAD = {
     "dag_id": "d",

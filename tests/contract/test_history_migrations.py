@@ -17,7 +17,7 @@ from pydag_dist.history.database import connect
 from pydag_dist.history.migrations import VERSION_TABLE
 from pydag_dist.history.tables import metadata
 from tests.contract.test_history import task, write
-from tests.postgres_server import PostgresServer
+from tests.support.postgres_server import PostgresServer
 
 FIRST = Path(__file__).with_name("first_history.sql").read_text()
 

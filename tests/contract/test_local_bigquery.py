@@ -16,8 +16,8 @@ from google.api_core.exceptions import (
 from google.cloud import bigquery
 from google.cloud.bigquery import Dataset, LoadJobConfig, SchemaField, Table
 
-from tests.local_bigquery import PROJECT, LocalBigQuery
 from tests.support import wait_until
+from tests.support.local_bigquery import PROJECT, LocalBigQuery
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 from google.api_core.exceptions import BadRequest, GoogleAPICallError, NotFound
 from google.cloud.bigquery import ExtractJobConfig, LoadJobConfig, SchemaField
 
-from tests.local_bigquery import LocalBigQuery
+from tests.support.local_bigquery import LocalBigQuery
 
 BUCKET = "gs://extracts"
 SCALARS = """

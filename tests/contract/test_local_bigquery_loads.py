@@ -14,7 +14,7 @@ from google.api_core.exceptions import BadRequest, Conflict, NotFound
 from google.cloud import bigquery
 from google.cloud.bigquery import LoadJobConfig, SchemaField
 
-from tests.local_bigquery import LocalBigQuery
+from tests.support.local_bigquery import LocalBigQuery
 
 BUCKET = "gs://loads"
 

@@ -19,8 +19,8 @@ from google.cloud.bigquery import (
     StructQueryParameter,
 )
 
-from tests.local_bigquery import PROJECT, LocalBigQuery
 from tests.support import wait_until
+from tests.support.local_bigquery import PROJECT, LocalBigQuery
 
 
 @pytest.fixture(scope="module")

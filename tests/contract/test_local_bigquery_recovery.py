@@ -15,8 +15,8 @@ from google.api_core.exceptions import BadRequest, Conflict, GoogleAPICallError,
 from google.cloud import bigquery
 from requests.exceptions import RequestException
 
-from tests.local_bigquery import LocalBigQuery
 from tests.support import wait_until
+from tests.support.local_bigquery import LocalBigQuery
 
 KILLS = 6
 

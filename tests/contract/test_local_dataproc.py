@@ -23,7 +23,8 @@ from google.api_core.exceptions import (
     NotFound,
 )
 
-from tests.local_google import (
+from tests.support import is_alive, wait_until
+from tests.support.local_google import (
     CLUSTER,
     LOCATION,
     PROJECT,
@@ -33,7 +34,6 @@ from tests.local_google import (
     LocalDataproc,
     cloud_storage,
 )
-from tests.support import is_alive, wait_until
 
 SLEEP = "import time; print('started', flush=True); time.sleep(600)"
 

@@ -17,8 +17,15 @@ from google.cloud import bigquery
 from pydag_dist import Dag
 from pydag_dist.local import seed
 from pydag_dist.local.keyfile import write_key_file
-from tests.local_bigquery import LocalBigQuery
-from tests.local_google import PROJECT, REGION, SCOPE, LocalDataproc, cloud_storage, storage_client
+from tests.support.local_bigquery import LocalBigQuery
+from tests.support.local_google import (
+    PROJECT,
+    REGION,
+    SCOPE,
+    LocalDataproc,
+    cloud_storage,
+    storage_client,
+)
 from workers.scripts.fill import Marked, fill, marked
 
 EXAMPLE = seed.example_dir()

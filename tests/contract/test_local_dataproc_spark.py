@@ -7,8 +7,9 @@ import json
 import psutil
 import pytest
 
-from tests.local_bigquery import LocalBigQuery
-from tests.local_google import (
+from tests.support import wait_until
+from tests.support.local_bigquery import LocalBigQuery
+from tests.support.local_google import (
     CLUSTER,
     LOCATION,
     QUICK,
@@ -17,7 +18,6 @@ from tests.local_google import (
     cloud_storage,
     storage_client,
 )
-from tests.support import wait_until
 
 BUCKET = "data-1"
 # As in pyDag's scripts: a master of the cluster's own, and no word of where BigQuery is.
@@ -32,7 +32,7 @@ spark.conf.set("temporaryGcsBucket", "data-1")
 SCRIPT = (
     HEAD
     + """
-from pydag_dist.local.dataproc import spark_load
+from pydag_emulators.dataproc import spark_load
 from pyspark.sql.functions import udf
 
 answers = {"master": spark.sparkContext.master}

@@ -22,10 +22,10 @@ from google.api_core.exceptions import (
 from google.cloud.exceptions import NotModified
 
 from pydag_dist.errors import LocalServiceError
-from pydag_dist.local import gcs
-from pydag_dist.local.gcs.globs import compiled
-from tests.local_google import cloud_storage, storage_client, storage_process
+from pydag_emulators import gcs
+from pydag_emulators.gcs.globs import compiled
 from tests.support import wait_until
+from tests.support.local_google import cloud_storage, storage_client, storage_process
 
 MIB = 1 << 20
 

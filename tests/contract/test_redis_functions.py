@@ -8,7 +8,7 @@ import fakeredis
 import pytest
 import redis
 
-from tests.redis_server import RedisServer
+from tests.support.redis_server import RedisServer
 
 LIBRARY = """#!lua name={name}
 local calls = 0

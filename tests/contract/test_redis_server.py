@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from pydag_dist.errors import LocalServiceError
-from tests.redis_server import SERVER_KINDS, RedisServer, server_binary
+from tests.support.redis_server import SERVER_KINDS, RedisServer, server_binary
 
 
 @pytest.mark.parametrize("kind", SERVER_KINDS)

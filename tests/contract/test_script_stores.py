@@ -11,7 +11,7 @@ from google.cloud.storage import Blob
 from moto.server import ThreadedMotoServer
 
 from pydag_dist.dag.script import ScriptPath
-from tests.local_google import cloud_storage, storage_client
+from tests.support.local_google import cloud_storage, storage_client
 from tests.unit.workers.support import Log, context
 from workers.errors import TaskFailed
 from workers.scripts import store, stores

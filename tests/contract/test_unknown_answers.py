@@ -19,12 +19,13 @@ from google.oauth2 import service_account
 
 from pydag_dist.engine import Claim, Held
 from pydag_dist.local.keyfile import write_key_file
-from tests.local_bigquery import PROJECT, LocalBigQuery
+from tests.support.local_bigquery import PROJECT, LocalBigQuery
 from tests.unit.workers.support import Log, context
-from workers import earlier, google
 from workers.errors import RemoteStateUnknown, TaskFailed
+from workers.google import clients
 from workers.operators import Asked, Done, Pending, Wait, find
 from workers.operators.base import as_unknown
+from workers.tries import earlier
 
 DATASET = f"{PROJECT}.unknown"
 REFUSED = [(404, "notFound"), (401, "authError"), (403, "accessDenied")]
@@ -121,7 +122,7 @@ def test_before_it_was_accepted_a_refusal_is_a_failure(local_bigquery, table):
 def test_a_conflict_about_a_job_that_nobody_finds_is_not_a_failure(
     local_bigquery, client, table, monkeypatch
 ):
-    monkeypatch.setattr("workers.operators.bigquery_job._FIND_AFTER_CONFLICT", 0.5)
+    monkeypatch.setattr("workers.operators.bigquery.job._FIND_AFTER_CONFLICT", 0.5)
     task = load(table)
     operator = find(task.operator)
     operator.submit(task)
@@ -265,8 +266,8 @@ def tokens(local_bigquery, monkeypatch, tmp_path):
             credentials=found.with_scopes(["https://www.googleapis.com/auth/bigquery"]),
             client_options={"api_endpoint": local_bigquery.url},
         )
-        monkeypatch.setattr(google, "bigquery_client", lambda _access: client)
-        monkeypatch.setattr(google, "_forget_clients", lambda: None)
+        monkeypatch.setattr(clients, "bigquery_client", lambda _access: client)
+        monkeypatch.setattr(clients, "_forget_clients", lambda: None)
         yield tokens
         client.close()
 

@@ -12,11 +12,12 @@ from google.oauth2 import service_account
 from pydag_dist.engine import Claim, Held
 from pydag_dist.local.keyfile import write_key_file
 from tests.contract.test_unknown_answers import PAGE, REVOKED, token_service
-from tests.local_google import CLUSTER, PROJECT, REGION, SCOPE, LocalDataproc, cloud_storage
+from tests.support.local_google import CLUSTER, PROJECT, REGION, SCOPE, LocalDataproc, cloud_storage
 from tests.unit.workers.support import Log, context
-from workers import earlier, google
 from workers.errors import RemoteStateUnknown, TaskFailed
+from workers.google import clients
 from workers.operators import Asked, Done, Pending, find
+from workers.tries import earlier
 
 HELLO = "print('hello')\n"
 SLEEP = "import time\nprint('begun', flush=True)\ntime.sleep(600)\n"
@@ -175,10 +176,10 @@ def tokens(dataproc, tmp_path, monkeypatch):
         channel = grpc.secure_channel(
             dataproc.address, grpc.composite_channel_credentials(local, plugin)
         )
-        transport = google.JobClient.get_transport_class("grpc")
-        client = google.JobClient(transport=transport(channel=channel))
-        monkeypatch.setattr(google, "job_client", lambda _access, _region: client)
-        monkeypatch.setattr(google, "_forget_clients", lambda: None)
+        transport = clients.JobClient.get_transport_class("grpc")
+        client = clients.JobClient(transport=transport(channel=channel))
+        monkeypatch.setattr(clients, "job_client", lambda _access, _region: client)
+        monkeypatch.setattr(clients, "_forget_clients", lambda: None)
         yield tokens
         channel.close()
 

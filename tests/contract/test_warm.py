@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import warm
-from tests.support import wait_until
+from tests.support import wait_until, warm
 
 LOOK = """
 import json, os, signal, sys, threading

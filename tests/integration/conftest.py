@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import Cluster
-from tests.redis_server import RedisServer
+from tests.support.cluster import Cluster
+from tests.support.redis_server import RedisServer
 
 
 @pytest.hookimpl(wrapper=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from tests.engine_bench import QUERY, Bench, task
+from tests.support.engine_bench import QUERY, Bench, task
 
 HALF = 25_000
 # Transitions of one script: HSCAN hands out whole buckets, so the last ones of a slice are a few

@@ -14,8 +14,8 @@ import redis
 from pydag_dist.coordinator.planner import plan_of
 from pydag_dist.dag import Dag
 from pydag_dist.engine import CHUNK, Held
-from tests.engine_bench import Bench as ByHand
-from tests.engine_bench import task
+from tests.support.engine_bench import Bench as ByHand
+from tests.support.engine_bench import task
 
 BIG = 8_000
 SLICE = 2_000

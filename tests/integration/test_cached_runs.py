@@ -10,10 +10,10 @@ from google.cloud.storage import Bucket
 
 from pydag_dist import Dag
 from pydag_dist.engine import RunSnapshot
-from tests.cluster import ROOT, Cluster
-from tests.dies_at import MOMENTS
-from tests.local_bigquery import LocalBigQuery
-from tests.local_google import cloud_storage, storage_client
+from tests.faults.dies_at import MOMENTS
+from tests.support.cluster import ROOT, Cluster
+from tests.support.local_bigquery import LocalBigQuery
+from tests.support.local_google import cloud_storage, storage_client
 
 DAILY = Dag.load(ROOT / "examples" / "cached" / "daily.json")
 MB = 2**20
@@ -133,7 +133,9 @@ def test_what_a_killed_worker_began_is_kept_by_the_next(
     (deaths / "sales").write_text("x")
     (deaths / "pieces").write_text("xx")
     env = {"PYDAG_TEST_DIE_AT": moment, "PYDAG_TEST_DEATHS": str(deaths)}
-    part = cluster.celery_worker("-Q", "bigquery,gcs", "-I", "tests.dies_at", wait=False, **env)
+    part = cluster.celery_worker(
+        "-Q", "bigquery,gcs", "-I", "tests.faults.dies_at", wait=False, **env
+    )
     cluster.wait_registered(part, "bigquery")
     first = run(cluster)
     assert {(deaths / name).read_text() for name in ("sales", "pieces")} == {""}

@@ -11,9 +11,9 @@ import pytest
 import redis
 
 from pydag_dist.engine import Deferral, Held
-from tests.engine_bench import QUERY, Bench, task, with_own_clock
-from tests.faulty_server import FaultyServer, needs_faketime
+from tests.faults.faulty_server import FaultyServer, needs_faketime
 from tests.support import wait_until
+from tests.support.engine_bench import QUERY, Bench, task, with_own_clock
 
 HOUR = 3600.0
 GAP = 3.0  # seconds between two ticks that count in full

@@ -17,8 +17,8 @@ from pydag_dist.coordinator.recorder import Recorder
 from pydag_dist.coordinator.webhooks import Webhooks
 from pydag_dist.engine import Engine
 from pydag_dist.settings import Settings
-from tests.cluster import call, dag
 from tests.support import wait_until
+from tests.support.cluster import call, dag
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from pydag_dist.coordinator import Coordinator
 from pydag_dist.coordinator.service import GROUP
 from pydag_dist.engine import Engine
 from pydag_dist.settings import Settings
-from tests.cluster import Cluster, Part, call, dag
-from tests.local_bigquery import LocalBigQuery
 from tests.support import wait_until
+from tests.support.cluster import Cluster, Part, call, dag
+from tests.support.local_bigquery import LocalBigQuery
 
 BIG = 20_000
 

@@ -10,21 +10,21 @@ from pathlib import Path
 import pytest
 
 from pydag_dist.engine import RunSnapshot
-from tests.callables import Line
-from tests.cluster import Cluster
-from tests.redis_server import RedisServer
 from tests.support import wait_until
+from tests.support.cluster import Cluster
+from tests.support.redis_server import RedisServer
+from tests.tasks.callables import Line
 
 # How the function ends -> what the engine keeps of it, to the letter or its beginning (…).
 RETURNS = "python.call returned a "
 FAILURES = {
     "sys.exit": "SystemExit: 3",
     "KeyboardInterrupt": "KeyboardInterrupt",
-    "BaseException": "tests.callables.Rude: and more",
+    "BaseException": "tests.tasks.callables.Rude: and more",
     "MemoryError": "MemoryError: out of it",
     "RecursionError": "RecursionError: maximum recursion depth exceeded",
-    "unpicklable": "tests.callables.CannotTravel: with a function in it",
-    "no text": "tests.callables.NoText: <exception str() failed>",
+    "unpicklable": "tests.tasks.callables.CannotTravel: with a function in it",
+    "no text": "tests.tasks.callables.NoText: <exception str() failed>",
     "long text": "ValueError: " + "x" * 7_988,
     "surrogate": "ValueError: half a ? character\0",
     "not JSON": f"{RETURNS}set that is not JSON (Object of type set is not JSON serializable): ",
@@ -123,7 +123,7 @@ def test_a_process_that_dies_before_its_claim_costs_a_death_and_runs_nothing(
     flag = tmp_path / "flag"
     flag.touch()
     cluster.coordinator()
-    cluster.celery_worker("-I", "tests.dies_before_claim", PYDAG_TEST_DIE_ONCE=str(flag))
+    cluster.celery_worker("-I", "tests.faults.dies_before_claim", PYDAG_TEST_DIE_ONCE=str(flag))
     run = cluster.submit([cluster.task("t", "note")])
     assert cluster.wait_ended(run).state == "success"
     assert not flag.exists()

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from pydag_dist.engine import Claim, Deferral, Due, Held
-from tests.engine_bench import QUERY, Bench, task
+from tests.support.engine_bench import QUERY, Bench, task
 
 GROUP = "bigquery.query:test"
 POLL_BATCH = 100

@@ -13,13 +13,13 @@ from celery import Celery
 from celery.events import EventReceiver
 
 from pydag_dist.client import Run
-from pydag_dist.engine.messages import celery_config
+from pydag_dist.engine.celery.messages import celery_config
 from pydag_dist.settings import Settings
-from tests.cluster import Cluster, Part
-from tests.dies_with_its_worker import MOMENTS
-from tests.local_bigquery import PROJECT, LocalBigQuery
-from tests.redis_server import RedisServer, server_binary
+from tests.faults.dies_with_its_worker import MOMENTS
 from tests.support import wait_until
+from tests.support.cluster import Cluster, Part
+from tests.support.local_bigquery import PROJECT, LocalBigQuery
+from tests.support.redis_server import RedisServer, server_binary
 
 CELERY = ("-m", "celery", "-A", "workers", "worker", "-c", "2", "-l", "WARNING")
 POLLED = re.compile(r"bigquery\.query:GCP: polled (\d+), of which (\d+) have ended")
@@ -45,7 +45,7 @@ def query(task_id: str, **fields: Any) -> dict[str, Any]:
 def worker(cluster: Cluster, name: str = "w1", queue: str = "bigquery") -> Part:
     """A worker of two slots that tells in its log what it polled."""
     command = ["-m", "pydag_dist", "worker", "-n", f"{name}@test", "-c", "2", "-Q", queue]
-    part = cluster.start(name, [*command, "--import", "tests.callables"])
+    part = cluster.start(name, [*command, "--import", "tests.tasks.callables"])
     cluster.wait_registered(part, queue)
     return part
 
@@ -146,7 +146,15 @@ def test_a_worker_that_dies_at_any_moment_leaves_one_job(
     doomed = {
         moment: cluster.start(
             queue,
-            [*CELERY, "-n", f"{queue}@test", "-Q", queue, "-I", "tests.dies_with_its_worker"],
+            [
+                *CELERY,
+                "-n",
+                f"{queue}@test",
+                "-Q",
+                queue,
+                "-I",
+                "tests.faults.dies_with_its_worker",
+            ],
             PYDAG_WORKER_QUEUES=queue,
             PYDAG_TEST_DIE_AT=moment,
         )

@@ -11,8 +11,8 @@ import redis
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.engine_machine import machine_on
-from tests.redis_server import SERVER_KINDS, RedisServer, server_binary
+from tests.model.engine_machine import machine_on
+from tests.support.redis_server import SERVER_KINDS, RedisServer, server_binary
 
 
 @pytest.fixture(params=SERVER_KINDS)

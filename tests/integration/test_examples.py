@@ -11,10 +11,10 @@ import pytest
 
 from pydag_dist import Dag
 from pydag_dist.engine import RunSnapshot
-from tests.cluster import ROOT, Cluster
-from tests.receiver import Receiver
-from tests.redis_server import RedisServer
 from tests.support import wait_until
+from tests.support.cluster import ROOT, Cluster
+from tests.support.receiver import Receiver
+from tests.support.redis_server import RedisServer
 
 EXAMPLES = ROOT / "examples" / "semantics"
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.cluster import Cluster, call
 from tests.support import wait_until
+from tests.support.cluster import Cluster, call
 
 OVER = {"over": "tasks.list.result"}
 
@@ -146,7 +146,8 @@ def test_functions_skip_and_fail_their_own_tasks(busy_cluster: Cluster) -> None:
         "none.1": ("skipped", 1, "3 is odd"),
     }
     assert str(snapshot.tasks["wrong"].error).startswith(
-        "not repeated: callable 'tests.callables:choose' can't be called so: choose() got an unexp"
+        "not repeated: callable 'tests.tasks.callables:choose' can't be called so: "
+        "choose() got an unexp"
     )
     states = {
         name: snapshot.tasks[name].state for name in ("below", "each", "all", "none", "empty")

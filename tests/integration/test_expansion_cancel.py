@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import redis
 
-from tests.engine_bench import Bench, task
+from tests.support.engine_bench import Bench, task
 
 
 def test_an_expanded_task_ends_once_if_its_children_are_met_first(redis_url: str) -> None:

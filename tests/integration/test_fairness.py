@@ -13,8 +13,8 @@ import redis
 from pydag_dist.coordinator.planner import plan
 from pydag_dist.dag import Dag
 from pydag_dist.engine import Held
-from tests.cluster import dag
-from tests.engine_bench import Bench, task
+from tests.support.cluster import dag
+from tests.support.engine_bench import Bench, task
 
 SLOTS = 4
 WINDOW = 2 * SLOTS

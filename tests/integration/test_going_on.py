@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydag_dist.client.run import Run
 from pydag_dist.history import History
-from tests.cluster import ROOT, Cluster, dag
+from tests.support.cluster import ROOT, Cluster, dag
 
 
 def pydag(cluster: Cluster, *arguments: str) -> subprocess.CompletedProcess[str]:

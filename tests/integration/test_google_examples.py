@@ -10,10 +10,10 @@ import pytest
 from google.cloud.storage import Bucket
 
 from pydag_dist import Dag
-from tests.cluster import ROOT, Cluster
-from tests.local_bigquery import LocalBigQuery
-from tests.local_google import cloud_storage, storage_client
 from tests.support import wait_until
+from tests.support.cluster import ROOT, Cluster
+from tests.support.local_bigquery import LocalBigQuery
+from tests.support.local_google import cloud_storage, storage_client
 
 EXAMPLES = ROOT / "examples"
 DAY = "2026-01-31"

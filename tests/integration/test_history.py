@@ -15,11 +15,11 @@ import pytest
 
 from pydag_dist.client import Run
 from pydag_dist.history import History
-from tests.cluster import Cluster, Part, call
 from tests.integration.test_random_dags import expected_states, random_dag, submit
-from tests.postgres_server import PostgresServer
-from tests.redis_server import RedisServer, server_binary
 from tests.support import wait_until
+from tests.support.cluster import Cluster, Part, call
+from tests.support.postgres_server import PostgresServer
+from tests.support.redis_server import RedisServer, server_binary
 
 SEED = 7
 DAGS = 8

@@ -15,10 +15,10 @@ from pydag_dist.coordinator import recorder as module
 from pydag_dist.coordinator.recorder import Recorder
 from pydag_dist.engine import Engine
 from pydag_dist.history import LOST, History, database
-from tests.cluster import call, dag
-from tests.link import Link
-from tests.postgres_server import PostgresServer
+from tests.faults.link import Link
 from tests.support import wait_until
+from tests.support.cluster import call, dag
+from tests.support.postgres_server import PostgresServer
 
 
 def test_what_a_lost_writer_left_in_postgresql_holds_up_the_next_one_for_seconds_only(

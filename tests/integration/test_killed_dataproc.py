@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from google.api_core.exceptions import NotFound
 
-from tests.cluster import Cluster, Part
-from tests.dies_at import MOMENTS
-from tests.dies_in_google import AFTER_A_CALL
-from tests.local_google import REGION, SCOPE, LocalDataproc, cloud_storage, storage_client
+from tests.faults.dies_at import MOMENTS
+from tests.faults.dies_in_google import AFTER_A_CALL
+from tests.support.cluster import Cluster, Part
+from tests.support.local_google import REGION, SCOPE, LocalDataproc, cloud_storage, storage_client
 
 TASKS = ("startup", "job", "batch", "delete")
 
@@ -49,7 +49,9 @@ def worker(cluster: Cluster, queue: str, moment: str, *tasks: str, **services: s
     for task in tasks:
         (directory / task).write_text("x")
     env = {"PYDAG_TEST_DIE_AT": moment, "PYDAG_TEST_DEATHS": str(directory), **services}
-    part = cluster.celery_worker("-Q", queue, "-I", "tests.dies_in_google", wait=False, **env)
+    part = cluster.celery_worker(
+        "-Q", queue, "-I", "tests.faults.dies_in_google", wait=False, **env
+    )
     cluster.wait_registered(part, queue)
     return part
 

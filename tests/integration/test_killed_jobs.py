@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.cluster import Cluster, Part
-from tests.dies_at import MOMENTS
-from tests.local_bigquery import PROJECT, LocalBigQuery
-from tests.local_google import cloud_storage, storage_client
+from tests.faults.dies_at import MOMENTS
 from tests.support import wait_until
+from tests.support.cluster import Cluster, Part
+from tests.support.local_bigquery import PROJECT, LocalBigQuery
+from tests.support.local_google import cloud_storage, storage_client
 
 DATASET = f"{PROJECT}.killed"
 PEOPLE = [(1, "ann"), (2, "bob"), (3, "eve")]
@@ -43,7 +43,7 @@ def worker(cluster: Cluster, bigquery: LocalBigQuery, moment: str, **deaths: str
         "PYDAG_TEST_DIE_AT": moment,
         "PYDAG_TEST_DEATHS": str(directory),
     }
-    options = ("-Q", "bigquery", "-I", "tests.dies_at")
+    options = ("-Q", "bigquery", "-I", "tests.faults.dies_at")
     part = cluster.celery_worker(*options, wait=False, **env)
     cluster.wait_registered(part, "bigquery")
     return part

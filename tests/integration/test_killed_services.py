@@ -13,15 +13,15 @@ import redis
 from google.api_core.exceptions import NotFound
 
 from pydag_dist.engine import RunSnapshot
-from tests.cluster import Cluster
-from tests.dies_at import MOMENTS
-from tests.dies_in_google import AFTER_A_CALL
+from tests.faults.dies_at import MOMENTS
+from tests.faults.dies_in_google import AFTER_A_CALL
 from tests.integration.test_killed_dataproc import nap, seconds, task
 from tests.integration.test_killed_jobs import EXTRACT, LOAD, PEOPLE, QUERY, jobs, rows
-from tests.local_bigquery import PROJECT, LocalBigQuery
-from tests.local_google import REGION, SCOPE, LocalDataproc, cloud_storage, storage_client
-from tests.redis_server import RedisServer, server_binary
 from tests.support import wait_until
+from tests.support.cluster import Cluster
+from tests.support.local_bigquery import PROJECT, LocalBigQuery
+from tests.support.local_google import REGION, SCOPE, LocalDataproc, cloud_storage, storage_client
+from tests.support.redis_server import RedisServer, server_binary
 
 
 class Mortal:
@@ -66,7 +66,7 @@ class Mortal:
             (self._deaths / name).write_text("x")
         cluster = self.cluster
         part = cluster.celery_worker(
-            *("-Q", queue, "-I", "tests.dies_in_google"),
+            *("-Q", queue, "-I", "tests.faults.dies_in_google"),
             wait=False,
             PYDAG_TEST_DIE_AT=moment,
             PYDAG_TEST_DEATHS=str(self._deaths),

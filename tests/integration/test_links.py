@@ -16,10 +16,10 @@ import pytest
 import redis
 
 from pydag_dist import Client
-from tests.cluster import Cluster, Part
-from tests.link import Link
-from tests.redis_server import RedisServer, server_binary
+from tests.faults.link import Link
 from tests.support import wait_until
+from tests.support.cluster import Cluster, Part
+from tests.support.redis_server import RedisServer, server_binary
 
 FAULT_SECONDS = 2  # the length of a fault, not a wait for anything
 

@@ -10,13 +10,13 @@ import pytest
 
 from pydag_dist.client import Run
 from pydag_dist.dag import limits
-from tests.cluster import Cluster
-from tests.redis_server import RedisServer
 from tests.support import wait_until
+from tests.support.cluster import Cluster
+from tests.support.redis_server import RedisServer
 
 
 def task(task_id: str, function: str, **kwargs: Any) -> dict[str, Any]:
-    params = {"callable": f"tests.writes:{function}", "kwargs": kwargs}
+    params = {"callable": f"tests.tasks.writes:{function}", "kwargs": kwargs}
     return {"task_id": task_id, "operator": "python.call", "params": params}
 
 
@@ -26,7 +26,7 @@ def cluster(
 ) -> Iterator[Cluster]:
     with Cluster(redis_server.url, tmp_path_factory.mktemp("logs")) as cluster:
         cluster.coordinator()
-        cluster.worker(slots=4, imports=["tests.writes"], PYTHONUNBUFFERED="")
+        cluster.worker(slots=4, imports=["tests.tasks.writes"], PYTHONUNBUFFERED="")
         yield cluster
 
 
@@ -134,11 +134,11 @@ def test_tracebacks_begin_with_the_authors_frame(cluster: Cluster) -> None:
         lines = lines_of(run, name)
         frames = [line for line in lines if line.startswith("  File ")]
         assert lines[0] == "Traceback (most recent call last):"
-        assert "tests/writes.py" in frames[0]
+        assert "tests/tasks/writes.py" in frames[0]
         assert len(frames) == 1 or name == "package"
         assert lines[-1] == (run.tasks[name].error or "").splitlines()[-1]
     assert any("pydag_dist" in line for line in lines_of(run, "package"))
-    assert lines_of(run, "missing") == ["module tests.writes has no function not_there"]
+    assert lines_of(run, "missing") == ["module tests.tasks.writes has no function not_there"]
 
 
 def test_the_oldest_logs_make_way_before_runs_are_refused(cluster: Cluster) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from pydag_dist.dag import Dag
 from pydag_dist.engine import ENDED_RUN_STATES, ENDED_TASK_STATES, Held, RunSnapshot
-from tests.cluster import call, dag
 from tests.integration.test_recorder import Parts, write_all
+from tests.support.cluster import call, dag
 
 SEEDS = range(25)
 RULES = ["all_success"] * 4 + ["all_done", "none_failed", "one_success", "one_failed", "always"]

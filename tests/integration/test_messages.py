@@ -10,11 +10,11 @@ import pytest
 from celery import Celery
 
 from pydag_dist.client import Run
-from pydag_dist.engine.messages import celery_config
+from pydag_dist.engine.celery.messages import celery_config
 from pydag_dist.settings import Settings
-from tests.cluster import Cluster
-from tests.redis_server import RedisServer
 from tests.support import wait_until
+from tests.support.cluster import Cluster
+from tests.support.redis_server import RedisServer
 
 QUEUE = "q:python"
 

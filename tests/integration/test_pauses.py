@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from pydag_dist.client import Run
-from tests.callables import Line
-from tests.cluster import Cluster, Part
 from tests.support import wait_until
+from tests.support.cluster import Cluster, Part
+from tests.tasks.callables import Line
 
 
 def open_gate(cluster: Cluster, line: Line) -> None:

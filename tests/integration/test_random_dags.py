@@ -7,8 +7,8 @@ import random
 from collections import Counter
 
 from pydag_dist.client import Run
-from tests.cluster import Cluster
 from tests.support import wait_until
+from tests.support.cluster import Cluster
 
 DAGS = int(os.environ.get("PYDAG_TEST_DAGS", "50"))
 KILLS = int(os.environ.get("PYDAG_TEST_KILLS", "4"))

@@ -23,8 +23,8 @@ from pydag_dist.engine.snapshot import parse_record
 from pydag_dist.errors import HistoryError
 from pydag_dist.history import History, batch_of
 from pydag_dist.settings import Settings
-from tests.cluster import call, dag
-from tests.installation import TEMPLATE, Installation
+from tests.support.cluster import call, dag
+from tests.support.installation import TEMPLATE, Installation
 
 
 class Parts:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import Cluster
-from tests.redis_server import RedisServer, server_binary
 from tests.support import wait_until
+from tests.support.cluster import Cluster
+from tests.support.redis_server import RedisServer, server_binary
 
 TASKS = 200
 
@@ -59,7 +59,7 @@ def test_a_claim_whose_answer_came_too_late_is_the_process_s_own(
 ) -> None:
     with Cluster(server.url, tmp_path) as cluster:
         cluster.coordinator()
-        options = ("-c", "1", "-I", "tests.stalls_redis")
+        options = ("-c", "1", "-I", "tests.faults.stalls_redis")
         worker = cluster.celery_worker(*options, PYDAG_TEST_STALLS=str(server.pid))
         run = cluster.submit([cluster.task("t", "note"), cluster.task("u", "note", after=["t"])])
         wait_until(lambda: "Redis can't do it now (Timeout" in worker.text(), "the claim's timeout")

@@ -10,10 +10,10 @@ import psycopg
 import pytest
 import redis
 
-from tests.cluster import Cluster, Part
-from tests.postgres_server import PostgresServer
-from tests.redis_server import RedisServer, server_binary
 from tests.support import free_port, wait_until
+from tests.support.cluster import Cluster, Part
+from tests.support.postgres_server import PostgresServer
+from tests.support.redis_server import RedisServer, server_binary
 
 COORDINATOR, WORKER = ("coordinator",), ("worker", "-c", "1", "-n", "w")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import accumulate
 from pathlib import Path
 
-from tests.cluster import Cluster, Part
 from tests.support import wait_until
+from tests.support.cluster import Cluster, Part
 
 QUEUE = "q:python"
 

@@ -15,11 +15,11 @@ import requests
 
 from pydag_dist import Client
 from pydag_dist.engine import Engine, connect
-from tests.certificates import make_certificates
-from tests.cluster import ROOT, Cluster, dag
-from tests.local_google import cloud_storage, storage_client
-from tests.redis_server import RedisServer, server_binary
 from tests.support import free_port, wait_until
+from tests.support.certificates import make_certificates
+from tests.support.cluster import ROOT, Cluster, dag
+from tests.support.local_google import cloud_storage, storage_client
+from tests.support.redis_server import RedisServer, server_binary
 
 PASSWORD = "S3cr#t/?@;of%41"  # hard to write in a URL
 QUOTED = "S3cr%23t%2F%3F%40;of%2541"
@@ -100,7 +100,7 @@ def test_every_part_does_its_work_as_its_own_user(secured, tmp_path):
         worker = cluster.start(
             "w1",
             ["-m", "pydag_dist", "worker", "-n", "w1@test", "-c", "2", "-Q", "python,gcs"],
-            PYDAG_WORKER_IMPORTS="tests.callables",
+            PYDAG_WORKER_IMPORTS="tests.tasks.callables",
             STORAGE_EMULATOR_HOST=storage,
         )
         # Nobody has loaded the function yet, and a worker may not.

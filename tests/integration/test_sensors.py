@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.cluster import Cluster
-from tests.local_google import CLUSTER, REGION, LocalDataproc, cloud_storage, storage_client
 from tests.support import wait_until
+from tests.support.cluster import Cluster
+from tests.support.local_google import CLUSTER, REGION, LocalDataproc, cloud_storage, storage_client
 
 SENSORS = 200
 JOBS = 20

@@ -13,23 +13,23 @@ from typing import Any
 import pytest
 
 from pydag_dist.client import Run
-from pydag_dist.engine.messages import celery_config
+from pydag_dist.engine.celery.messages import celery_config
 from pydag_dist.settings import Settings
-from tests import started
-from tests.cluster import Cluster
-from tests.redis_server import RedisServer
 from tests.support import is_alive, wait_until
+from tests.support.cluster import Cluster
+from tests.support.redis_server import RedisServer
+from tests.tasks import started
 
 
 def task(task_id: str, function: str, **kwargs: Any) -> dict[str, Any]:
-    params = {"callable": f"tests.started:{function}", "kwargs": kwargs}
+    params = {"callable": f"tests.tasks.started:{function}", "kwargs": kwargs}
     return {"task_id": task_id, "operator": "python.call", "params": params}
 
 
 def start(redis_server: RedisServer, directory: Path, slots: int) -> Iterator[Cluster]:
     with Cluster(redis_server.url, directory) as cluster:
         cluster.coordinator()
-        cluster.worker(slots=slots, imports=["tests.started"])
+        cluster.worker(slots=slots, imports=["tests.tasks.started"])
         yield cluster
 
 
@@ -225,7 +225,7 @@ def test_what_tasks_started_is_gone_with_the_worker_that_is_killed(
     cluster: Cluster, folders: Folders
 ) -> None:
     cluster.coordinator()
-    worker = cluster.worker(slots=7, imports=["tests.started"])
+    worker = cluster.worker(slots=7, imports=["tests.tasks.started"])
     kinds = ["session", "stubborn", "daemon", "shell's child", "fork", "forkserver"]
     tasks = [
         task(one, "leave", folder=folders.make(one), what=what, then="wait")

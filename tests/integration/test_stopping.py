@@ -11,11 +11,11 @@ import pytest
 from google.cloud import bigquery
 
 from pydag_dist.client import Run
-from pydag_dist.engine.messages import celery_config
+from pydag_dist.engine.celery.messages import celery_config
 from pydag_dist.settings import Settings
-from tests.cluster import Cluster, call
-from tests.local_bigquery import LocalBigQuery
 from tests.support import wait_until
+from tests.support.cluster import Cluster, call
+from tests.support.local_bigquery import LocalBigQuery
 
 # Rows of a cross join that no machine counts in a minute.
 ENDLESS = """

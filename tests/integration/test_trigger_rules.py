@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import redis
 
-from tests.rules_table import MAIN, check, sequences
+from tests.model.rules_table import MAIN, check, sequences
 
 
 def test_a_rule_decides_alike_in_every_order_below_three_or_four_tasks(redis_url: str) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.cluster import Cluster
-from tests.local_bigquery import PROJECT, LocalBigQuery
+from tests.support.cluster import Cluster
+from tests.support.local_bigquery import PROJECT, LocalBigQuery
 
 DATASET = f"{PROJECT}.unknown"
 REFUSED = {"404": "notFound", "401": "authError", "403": "accessDenied"}

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.cluster import ROOT, Cluster, Part, call
-from tests.local_bigquery import PROJECT, LocalBigQuery
 from tests.support import wait_until
+from tests.support.cluster import ROOT, Cluster, Part, call
+from tests.support.local_bigquery import PROJECT, LocalBigQuery
 
 
 def start_worker(
@@ -42,7 +42,7 @@ def test_what_one_worker_cannot_run_the_other_does(cluster: Cluster) -> None:
     """One without --import, one with: nothing fails, and no try is used up."""
     cluster.coordinator()
     start_worker(cluster, "without")
-    start_worker(cluster, "with", "--import", "tests.callables")
+    start_worker(cluster, "with", "--import", "tests.tasks.callables")
     run = cluster.submit([cluster.task(f"t{i}", "note", after=[]) for i in range(30)])
     snapshot = cluster.wait_ended(run)
     assert snapshot.counts == {"success": 30}
@@ -52,7 +52,9 @@ def test_what_one_worker_cannot_run_the_other_does(cluster: Cluster) -> None:
     assert {(r["deaths"], r["losses"]) for r in records} == {("0", "0")}
     assert sorted(cluster.journal.tasks("ran")) == sorted(f"t{i}" for i in range(30))
     refusals = cluster.engine.refusals("python")
-    assert {(r.worker, r.need) for r in refusals} <= {("without@test", "module:tests.callables")}
+    assert {(r.worker, r.need) for r in refusals} <= {
+        ("without@test", "module:tests.tasks.callables")
+    }
     cluster.assert_nothing_left([run])
 
 
@@ -69,17 +71,19 @@ def test_what_nobody_can_run_waits_and_says_who_refused(cluster: Cluster, tmp_pa
     told = wait_until(reason, "the refusal is told")
     assert "without@test" in told
     assert "which this worker may not call (allowed: none)" in told
-    assert "start the worker with --import tests.callables" in told
+    assert "start the worker with --import tests.tasks.callables" in told
     task = cluster.engine.snapshot(run.id).tasks["t"]
     assert (task.state, task.try_number) == ("ready", 1)
     assert task.refused is not None
-    assert task.refused.startswith("without@test: callable 'tests.callables:note'")
-    start_worker(cluster, "with", "--import", "tests.callables")
+    assert task.refused.startswith("without@test: callable 'tests.tasks.callables:note'")
+    start_worker(cluster, "with", "--import", "tests.tasks.callables")
     assert cluster.wait_ended(run).state == "success"
     absent = cluster.submit([call("t", "no_such_function")])
     ended = cluster.wait_ended(absent)
     assert ended.state == "failed"
-    assert "module tests.callables has no function no_such_function" in str(ended.tasks["t"].error)
+    assert "module tests.tasks.callables has no function no_such_function" in str(
+        ended.tasks["t"].error
+    )
 
 
 def test_a_changed_module_is_loaded_anew_and_a_broken_one_answers_nothing(

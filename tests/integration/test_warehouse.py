@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.cluster import Cluster
-from tests.local_bigquery import PROJECT, LocalBigQuery
 from tests.support import wait_until
+from tests.support.cluster import Cluster
+from tests.support.local_bigquery import PROJECT, LocalBigQuery
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ import redis
 
 from pydag_dist.coordinator import webhooks
 from pydag_dist.coordinator.webhooks import TRIES, Webhooks
-from tests.cluster import Cluster, call, dag
-from tests.installation import Installation
-from tests.receiver import Receiver
-from tests.redis_server import RedisServer
 from tests.support import wait_until
+from tests.support.cluster import Cluster, call, dag
+from tests.support.installation import Installation
+from tests.support.receiver import Receiver
+from tests.support.redis_server import RedisServer
 
 SECRET = "hook/T0KEN?key=T0KEN"
 

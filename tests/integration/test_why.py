@@ -7,8 +7,8 @@ import re
 import pytest
 import redis
 
-from tests.engine_bench import QUERY, Bench, task
 from tests.support import wait_until
+from tests.support.engine_bench import QUERY, Bench, task
 
 
 def why(bench: Bench, name: str) -> str:

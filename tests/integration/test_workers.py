@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cluster import Cluster
 from tests.support import wait_until
+from tests.support.cluster import Cluster
 
 
 @pytest.mark.parametrize("pool", ["threads", "solo"])

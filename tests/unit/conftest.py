@@ -6,7 +6,7 @@ import fakeredis
 import pytest
 import redis
 
-from tests.installation import Installation
+from tests.support.installation import Installation
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from pydag_dist import Client, Dag
 from pydag_dist.client.client import new_run_id
 from pydag_dist.engine import Engine
 from pydag_dist.errors import PydagError, RunFailed, UnknownRun
-from tests.installation import Installation
 from tests.support import wait_until
+from tests.support.installation import Installation
 
 URL = "redis://broker.example:6379/0"
 

@@ -10,8 +10,8 @@ import pytest
 import redis
 
 from pydag_dist.engine import connect
+from pydag_dist.engine.celery.messages import celery_config
 from pydag_dist.engine.connection import ANSWER_SECONDS, CONNECT_SECONDS
-from pydag_dist.engine.messages import celery_config
 from pydag_dist.settings import Settings
 
 ROOT = Path(__file__).parents[2]

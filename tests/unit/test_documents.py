@@ -16,9 +16,9 @@ from ruamel.yaml import YAML
 from pydag_dist.coordinator.webhooks import Webhooks
 from pydag_dist.dag import Dag
 from pydag_dist.settings import WORKER_SETTINGS, Settings, load_settings
-from tests import documents
 from tests.acceptance.chaos import faults
-from tests.documents import HELP, KINDS, PAGES, ROOT, all_blocks
+from tests.support import documents
+from tests.support.documents import HELP, KINDS, PAGES, ROOT, all_blocks
 from workers.settings import WorkerSettings, load_worker_settings
 
 SOURCES = [

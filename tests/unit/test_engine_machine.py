@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.engine_machine import (
+from tests.model.engine_machine import (
     GROUPS,
     QUEUES,
     STEPS,

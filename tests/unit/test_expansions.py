@@ -5,7 +5,7 @@ from __future__ import annotations
 import fakeredis
 import pytest
 
-from tests.engine_bench import Bench, task
+from tests.support.engine_bench import Bench, task
 
 OVER = {"over": "tasks.list.result"}
 

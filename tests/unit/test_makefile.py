@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.documents import ROOT
+from tests.support.documents import ROOT
 
 
 @pytest.mark.parametrize("target", ["demo", "test"])

@@ -6,7 +6,7 @@ import json
 
 from celery import Celery
 
-from pydag_dist.engine.messages import celery_config, template
+from pydag_dist.engine.celery.messages import celery_config, template
 from pydag_dist.settings import Settings
 
 

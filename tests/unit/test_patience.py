@@ -12,7 +12,7 @@ from pydag_dist import Client, Dag
 from pydag_dist.client import patience
 from pydag_dist.engine.script import NotLoaded
 from pydag_dist.errors import EngineError, RedisAway, RedisRefused
-from tests.installation import Installation
+from tests.support.installation import Installation
 
 URL = "redis://broker.example:6379/0"
 

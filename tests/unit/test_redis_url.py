@@ -9,7 +9,7 @@ from kombu.utils.url import url_to_parts
 
 from pydag_dist import Client
 from pydag_dist.engine import connect
-from pydag_dist.engine.messages import celery_config
+from pydag_dist.engine.celery.messages import celery_config
 from pydag_dist.errors import InvalidSettings
 from pydag_dist.redis_url import RedisUrl
 from pydag_dist.settings import Settings, load_settings

@@ -8,8 +8,8 @@ import fakeredis
 import pytest
 
 from pydag_dist.engine.script import source
-from tests.bad_arguments import ARGUMENTS, Scene, written_in_spite
-from tests.engine_bench import Bench, task
+from tests.model.bad_arguments import ARGUMENTS, Scene, written_in_spite
+from tests.support.engine_bench import Bench, task
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from pydag_dist.dag import Dag, TriggerRule
 from pydag_dist.engine import ENDED_RUN_STATES
-from tests.engine_bench import CALL, QUERY, Bench
+from tests.support.engine_bench import CALL, QUERY, Bench
 
 CHILDREN = 3
 OUTCOMES = ("success", "success", "success", "failed", "dead")

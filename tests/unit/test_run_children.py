@@ -6,7 +6,7 @@ import fakeredis
 import pytest
 
 from pydag_dist.dag import limits
-from tests.engine_bench import Bench, task
+from tests.support.engine_bench import Bench, task
 
 
 def expanded(name: str, over: str) -> dict:

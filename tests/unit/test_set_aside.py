@@ -6,7 +6,7 @@ import fakeredis
 import pytest
 
 from pydag_dist.errors import EngineError
-from tests.engine_bench import Bench, task
+from tests.support.engine_bench import Bench, task
 
 
 @pytest.fixture

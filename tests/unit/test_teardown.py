@@ -6,7 +6,7 @@ import fakeredis
 import pytest
 
 from pydag_dist.dag import Dag, draw
-from tests.engine_bench import Bench, task
+from tests.support.engine_bench import Bench, task
 
 CREATE = task("create")
 DELETE = task("delete", "join", teardown_of="create")

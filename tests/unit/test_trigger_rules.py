@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fakeredis
 
-from tests.rules_table import check, sequences
+from tests.model.rules_table import check, sequences
 
 
 def test_a_rule_decides_alike_in_every_order_below_one_or_two_tasks() -> None:

@@ -18,7 +18,7 @@ from workers.operators.base import (
     TaskContext,
     Wait,
 )
-from workers.operators.cached import CachedOperator, Inputs, NotCached, Version
+from workers.result_cache.inputs import CachedOperator, Inputs, NotCached, Version
 
 __all__ = [
     "Answer",
@@ -41,20 +41,20 @@ ENTRY_POINTS = "pydag.operators"
 
 # Not imported here: a worker that serves the queue python only needs no google package.
 _OPERATORS = {
-    "bigquery.check": "workers.operators.bigquery_check:Check",
-    "bigquery.extract": "workers.operators.bigquery_extract:Extract",
-    "bigquery.load": "workers.operators.bigquery_load:Load",
-    "bigquery.query": "workers.operators.bigquery:Query",
-    "bigquery.wait_table": "workers.operators.bigquery_wait:WaitTable",
+    "bigquery.check": "workers.operators.bigquery.check:Check",
+    "bigquery.extract": "workers.operators.bigquery.extract:Extract",
+    "bigquery.load": "workers.operators.bigquery.load:Load",
+    "bigquery.query": "workers.operators.bigquery.query:Query",
+    "bigquery.wait_table": "workers.operators.bigquery.wait:WaitTable",
     "branch": "workers.operators.branch:Branch",
-    "dataproc.create_cluster": "workers.operators.dataproc_cluster:CreateCluster",
-    "dataproc.delete_cluster": "workers.operators.dataproc_delete:DeleteCluster",
-    "dataproc.submit_batch": "workers.operators.dataproc_batch:SubmitBatch",
-    "dataproc.submit_job": "workers.operators.dataproc_job:SubmitJob",
-    "gcs.compose": "workers.operators.gcs_compose:Compose",
-    "gcs.copy": "workers.operators.gcs_copy:Copy",
-    "gcs.delete": "workers.operators.gcs_delete:Delete",
-    "gcs.wait_object": "workers.operators.gcs_wait:WaitObject",
+    "dataproc.create_cluster": "workers.operators.dataproc.create:CreateCluster",
+    "dataproc.delete_cluster": "workers.operators.dataproc.delete:DeleteCluster",
+    "dataproc.submit_batch": "workers.operators.dataproc.batch:SubmitBatch",
+    "dataproc.submit_job": "workers.operators.dataproc.job:SubmitJob",
+    "gcs.compose": "workers.operators.gcs.compose:Compose",
+    "gcs.copy": "workers.operators.gcs.copy:Copy",
+    "gcs.delete": "workers.operators.gcs.delete:Delete",
+    "gcs.wait_object": "workers.operators.gcs.wait:WaitObject",
     "python.call": "workers.operators.python_call:PythonCall",
     "script.bq": "workers.operators.script:BigQueryScript",
     "script.iac": "workers.operators.script:IacScript",

@@ -14,8 +14,8 @@ import redis
 from pydantic import BaseModel, ValidationError
 
 from pydag_dist.dag.operators import is_sensor
-from workers import patience
 from workers.errors import Refused, RemoteJobLost, RemoteStateUnknown, TaskFailed
+from workers.google import time_limit
 from workers.settings import WorkerSettings
 
 CANCEL_WITHIN = 60.0  # seconds that a cancelled job gets to end
@@ -201,7 +201,7 @@ class RemoteOperator(Operator):
         Here one after the other. An operator whose service can tell of many jobs at once does so.
         """
         for one in asked:
-            if patience.is_out():
+            if time_limit.is_out():
                 return
             yield one, self.answer(one)
 
@@ -236,7 +236,7 @@ class RemoteOperator(Operator):
         while is_patient():
             # The jitter keeps many tasks that began together from asking together.
             pause = wait.interval * random.uniform(0.8, 1.2)  # noqa: S311  no secret
-            with patience.limited(_POLL, call=_POLL_CALL):
+            with time_limit.limited(_POLL, call=_POLL_CALL):
                 answer = self.answer(Asked(context, wait.handle))
             match answer:
                 case Done():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydag_dist.dag.branch_params import Branch as BranchParams
+from pydag_dist.dag.params.branch import Branch as BranchParams
 from workers.errors import TaskFailed
 from workers.operators.base import TaskContext, parsed_params
 from workers.operators.python_call import PythonCall

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 from pydag_dist.dag.operators import PythonCall as PythonCallParams
-from workers import coroutines, pool_process, tracebacks
 from workers.errors import HostLacks, TaskFailed
 from workers.modules import modules
+from workers.operators import coroutines
 from workers.operators.base import Operator, TaskContext, parsed_params
+from workers.pool import pool_process, tracebacks
 
 
 class PythonCall(Operator):

@@ -11,9 +11,9 @@ from pydag_dist.dag.operators import SparkScriptParams
 from pydag_dist.dag.script import ScriptPath
 from workers.errors import TaskFailed
 from workers.operators.base import Operator, TaskContext, parsed_params
-from workers.operators.bigquery import Query, Statement, query_parameters
-from workers.operators.bigquery_job import Place
-from workers.operators.dataproc_job import JobSpec, SubmitJob
+from workers.operators.bigquery.job import Place
+from workers.operators.bigquery.query import Query, Statement, query_parameters
+from workers.operators.dataproc.job import JobSpec, SubmitJob
 from workers.scripts import iac, store
 from workers.scripts.fill import check_safe_in_python, fill, marked
 from workers.scripts.params import ScriptParams, resolve

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pydag_dist.errors import Fail, Skip
-from workers.orphans import die_with_parent
+from workers.pool.orphans import die_with_parent
 from workers.scripts.python_text import CodeRefused, parsed
 
 # pyDag's loggers take the number of a message; its scripts use these.
@@ -56,7 +56,7 @@ def main() -> None:
     if os.getppid() != request["parent"]:
         sys.exit("the worker's process is gone")  # before this one could ask to be told
     if os.environ.get("DATAPROC_EMULATOR_HOST"):
-        from workers.scripts import local_transport  # noqa: PLC0415  imports Google's clients
+        from workers.google import local_transport  # noqa: PLC0415  imports Google's clients
 
         local_transport.redirect()
     try:

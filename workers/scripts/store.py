@@ -7,7 +7,7 @@ from pathlib import Path
 from pydag_dist.dag.script import ScriptPath
 from workers.errors import HostLacks, TaskFailed
 from workers.operators.base import TaskContext
-from workers.scripts.cache import cached
+from workers.scripts.script_cache import cached
 from workers.scripts.stores import S3, Database, Files, Gcs, Script, Store
 
 

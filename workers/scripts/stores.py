@@ -15,8 +15,8 @@ from google.cloud.storage import Blob
 from pydantic import SecretStr
 
 from pydag_dist.dag.script import ScriptPath
-from workers import answers, google
 from workers.errors import HostLacks, TaskFailed
+from workers.google import answers, clients
 from workers.operators.base import TaskContext
 
 _READS = 3  # of a script that is written just then
@@ -62,7 +62,7 @@ class Gcs(Store):
             blob = self._blob()
             with answers.explained(self._what):
                 try:
-                    data = google.call(self.context.log, blob.download_as_bytes, retry=None)
+                    data = clients.call(self.context.log, blob.download_as_bytes, retry=None)
                 except NotFound:  # another generation took its place
                     continue
             return Script(data, str(blob.generation))
@@ -74,9 +74,11 @@ class Gcs(Store):
 
     def _blob(self) -> Blob:
         with answers.explained(self._what):
-            access = google.access(self.context.settings, self.connection)
-            bucket = google.storage_client(access).bucket(self.path.bucket)
-            blob = google.call(self.context.log, bucket.get_blob, self.path.object_name, retry=None)
+            access = clients.access(self.context.settings, self.connection)
+            bucket = clients.storage_client(access).bucket(self.path.bucket)
+            blob = clients.call(
+                self.context.log, bucket.get_blob, self.path.object_name, retry=None
+            )
         if blob is None:
             raise TaskFailed(f"{self._what} does not exist: neither it nor, perhaps, its bucket")
         return blob

@@ -13,7 +13,7 @@ from tests.acceptance.chaos.dags import random_dag
 from tests.acceptance.chaos.faults import Fault, NotNow, Scene, Steps, left_out, order
 from tests.acceptance.chaos.judge import Judge, Violation, left_behind
 from tests.acceptance.chaos.system import SLOTS, System
-from tests.cluster import dag
+from tests.support.cluster import dag
 
 STEP = 0.2  # seconds
 PROGRESS_EVERY = 15.0  # seconds

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pydag_dist import Dag
-from tests.reference import decide
+from tests.model.reference import decide
 
 RULES = (
     *["all_success"] * 8,

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 from tests.acceptance.chaos.dags import random_dag
 from tests.acceptance.chaos.system import System, Try, try_of
-from tests.cluster import Part
-from tests.faulty_server import NO_LIBRARY, faketime
+from tests.faults.faulty_server import NO_LIBRARY, faketime
+from tests.support.cluster import Part
 
 Steps = Iterator[float]
 

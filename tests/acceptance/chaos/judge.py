@@ -12,7 +12,7 @@ from tests.acceptance.chaos import work
 from tests.acceptance.chaos.dags import DATASET, EXECUTED, RandomTask
 from tests.acceptance.chaos.faults import Fault
 from tests.acceptance.chaos.system import Submitted, System
-from workers import remote_ids
+from workers.google import remote_ids
 
 # Between what a process writes into the journal and what it tells Redis.
 MARGIN = 2.0  # seconds

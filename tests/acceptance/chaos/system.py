@@ -25,10 +25,10 @@ from pydag_dist.history import History
 from tests.acceptance.chaos import work
 from tests.acceptance.chaos.dags import DATASET, RandomDag
 from tests.acceptance.chaos.links import Link
-from tests.cluster import Cluster, Part
-from tests.faulty_server import FaultyServer
-from tests.local_bigquery import PROJECT, LocalBigQuery
+from tests.faults.faulty_server import FaultyServer
 from tests.support import is_alive
+from tests.support.cluster import Cluster, Part
+from tests.support.local_bigquery import PROJECT, LocalBigQuery
 
 WORKERS = ("w1", "w2", "w3")
 SLOTS = 3

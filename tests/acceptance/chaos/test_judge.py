@@ -17,7 +17,7 @@ from tests.acceptance.chaos.faults import KINDS, Fault, clock_step, order
 from tests.acceptance.chaos.judge import Judge, _ends, executions
 from tests.acceptance.chaos.system import Submitted
 from tests.acceptance.chaos.work import Line
-from workers import remote_ids
+from workers.google import remote_ids
 
 
 def drawn(name: str, *upstream: str, **fields: Any) -> RandomTask:

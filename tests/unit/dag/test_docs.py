@@ -9,8 +9,8 @@ import pytest
 
 from pydag_dist.dag import Dag, InvalidDag, TriggerRule, limits
 from pydag_dist.dag.fields import DagFields, Task
-from pydag_dist.dag.messages import field_names
 from pydag_dist.dag.operators import OPERATORS
+from pydag_dist.dag.text.messages import field_names
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "examples" / "semantics"

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pydag_dist.dag import rendering
-from pydag_dist.dag.expressions import BadTemplate, list_place, parse
-from pydag_dist.dag.filters import FILTERS, OF_MAP
-from pydag_dist.dag.rendering import MAX_TEXT, Params, Rendering
+from pydag_dist.dag.templates import rendering
+from pydag_dist.dag.templates.expressions import BadTemplate, list_place, parse
+from pydag_dist.dag.templates.filters import FILTERS, OF_MAP
+from pydag_dist.dag.templates.rendering import MAX_TEXT, Params, Rendering
 from tests.unit.dag.strategies import json_values
 
 LONG = "x" * 60_000

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pydag_dist.coordinator.planner import plan_of
-from pydag_dist.coordinator.spec import RunParams
 from pydag_dist.dag import Dag, InvalidDag, limits
 from pydag_dist.dag.draw import text
+from pydag_dist.dag.spec import RunParams
 
 CALL = {"operator": "python.call", "params": {"callable": "steps:run", "args": ["{{ item }}"]}}
 

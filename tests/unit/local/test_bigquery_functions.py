@@ -14,12 +14,12 @@ from typing import Any
 import duckdb
 import pytest
 
-from pydag_dist.local.bigquery.duck_errors import api_error
-from pydag_dist.local.bigquery.errors import ApiError
-from pydag_dist.local.bigquery.schema import field_of, sql_type
-from pydag_dist.local.bigquery.sql.lower import to_duckdb
-from pydag_dist.local.bigquery.sql.macros import MACROS
-from pydag_dist.local.bigquery.sql.parse import parse_script
+from pydag_emulators.bigquery.duck_errors import api_error
+from pydag_emulators.bigquery.errors import ApiError
+from pydag_emulators.bigquery.schema import field_of, sql_type
+from pydag_emulators.bigquery.sql.lower import to_duckdb
+from pydag_emulators.bigquery.sql.macros import MACROS
+from pydag_emulators.bigquery.sql.parse import parse_script
 
 
 @pytest.fixture(scope="module")

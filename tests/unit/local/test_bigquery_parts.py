@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from pydag_dist.local.bigquery.errors import ApiError
-from pydag_dist.local.bigquery.faults import Faults, fault_of, operation_of
-from pydag_dist.local.bigquery.jobs import Control, Job, JobKey, Outcome
-from pydag_dist.local.bigquery.journal import Journal
-from pydag_dist.local.bigquery.loads.gcs import files_of
-from pydag_dist.local.bigquery.loads.values import BadValue, record
-from pydag_dist.local.bigquery.locks import Locks
-from pydag_dist.local.bigquery.names import TableRef
-from pydag_dist.local.bigquery.schema import check_schema, duck_type, sql_type
-from pydag_dist.local.bigquery.sql.parse import parse_script
+from pydag_emulators.bigquery.errors import ApiError
+from pydag_emulators.bigquery.faults import Faults, fault_of, operation_of
+from pydag_emulators.bigquery.jobs import Control, Job, JobKey, Outcome
+from pydag_emulators.bigquery.journal import Journal
+from pydag_emulators.bigquery.loads.gcs import files_of
+from pydag_emulators.bigquery.loads.values import BadValue, record
+from pydag_emulators.bigquery.locks import Locks
+from pydag_emulators.bigquery.names import TableRef
+from pydag_emulators.bigquery.schema import check_schema, duck_type, sql_type
+from pydag_emulators.bigquery.sql.parse import parse_script
 from tests.support import wait_until
 
 

@@ -7,9 +7,9 @@ import time
 import pytest
 from google.cloud.dataproc_v1 import CreateClusterRequest, Job, JobStatus
 
-from pydag_dist.local.dataproc.clusters import Clusters
-from pydag_dist.local.dataproc.jobs import enter
-from pydag_dist.local.dataproc.store import JobKey, Scope, Store
+from pydag_emulators.dataproc.clusters import Clusters
+from pydag_emulators.dataproc.jobs import enter
+from pydag_emulators.dataproc.store import JobKey, Scope, Store
 
 SCOPE = Scope("p", "r")
 HOUR = 3600

@@ -9,8 +9,8 @@ import requests
 from google.api_core import exceptions
 from google.auth.exceptions import DefaultCredentialsError, RefreshError, TransportError
 
-from workers.answers import about_credentials, asking, explained, transient
 from workers.errors import RemoteStateUnknown, TaskFailed
+from workers.google.answers import about_credentials, asking, explained, transient
 
 NO_TOKEN = "Getting metadata from plugin failed with error: "
 REVOKED = RefreshError("invalid_grant: Invalid JWT Signature.", {"error": "invalid_grant"})

@@ -15,10 +15,11 @@ from google.api_core.exceptions import (
 )
 
 from tests.unit.workers.support import Log, context
-from workers import google, patience
 from workers.errors import RemoteStateUnknown, TaskFailed
-from workers.operators import Done, Pending, bigquery_job, find
-from workers.operators.bigquery import query_parameters
+from workers.google import clients, time_limit
+from workers.operators import Done, Pending, find
+from workers.operators.bigquery import job
+from workers.operators.bigquery.query import query_parameters
 
 CREATED = datetime(2026, 1, 1, 12, 0, 0, 123_000, tzinfo=UTC)
 
@@ -86,7 +87,7 @@ class Client:
 def client(monkeypatch):
     client = Client()
     monkeypatch.delenv("BIGQUERY_EMULATOR_HOST", raising=False)
-    monkeypatch.setattr(google, "bigquery_client", lambda _access: client)
+    monkeypatch.setattr(clients, "bigquery_client", lambda _access: client)
     return client
 
 
@@ -148,7 +149,7 @@ def test_the_same_try_again_finds_its_job(client):
 
 
 def test_a_conflict_about_something_else_is_no_job_of_ours(client, monkeypatch):
-    monkeypatch.setattr(bigquery_job, "_FIND_AFTER_CONFLICT", 0.0)
+    monkeypatch.setattr(job, "_FIND_AFTER_CONFLICT", 0.0)
     client.raised = Conflict("Already Exists: Table p:d.t")
     with pytest.raises(TaskFailed, match=r"Already Exists: Table p:d\.t"):
         query.submit(task())
@@ -305,7 +306,7 @@ def test_a_job_that_cannot_be_asked_for_after_a_conflict_is_not_a_failed_one(cli
     assert query.submit(task()) == handle
     assert not away
     away.extend([True] * 3)
-    monkeypatch.setattr(patience, "CALL", 0.0)
+    monkeypatch.setattr(time_limit, "CALL", 0.0)
     assert query.submit(task()) == handle | {"created": None}  # the polls ask for it
     client.raised = Conflict("Already Exists: something")
     with pytest.raises(RemoteStateUnknown):

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.workers.support import context
-from workers import budget
 from workers.errors import TaskFailed
+from workers.operators.bigquery import budget
 
 
 @pytest.fixture

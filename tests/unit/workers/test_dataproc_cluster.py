@@ -10,8 +10,8 @@ from google.cloud.dataproc_v1 import Cluster, DiagnoseClusterResults
 from google.longrunning import operations_pb2
 
 from tests.unit.workers.support import Log, context
-from workers import google
 from workers.errors import TaskFailed
+from workers.google import clients
 from workers.operators import Done, Pending, find
 
 NAME = "cluster-1"
@@ -82,8 +82,8 @@ class Clusters:
 def clusters(monkeypatch):
     clusters = Clusters()
     monkeypatch.setenv("DATAPROC_EMULATOR_HOST", "127.0.0.1:1")
-    monkeypatch.setattr(google, "cluster_client", lambda _access, _region: clusters)
-    monkeypatch.setattr("workers.operators.dataproc_clusters._SURE", 0.0)
+    monkeypatch.setattr(clients, "cluster_client", lambda _access, _region: clusters)
+    monkeypatch.setattr("workers.operators.dataproc.clusters._SURE", 0.0)
     return clusters
 
 
@@ -163,7 +163,7 @@ def test_one_that_cannot_be_diagnosed_is_deleted_all_the_same(clusters):
 
 
 def test_a_diagnosis_that_takes_too_long_is_not_waited_for(clusters, monkeypatch):
-    monkeypatch.setattr("workers.operators.dataproc_cluster._DIAGNOSIS", 0.0)
+    monkeypatch.setattr("workers.operators.dataproc.create._DIAGNOSIS", 0.0)
     handle = create.submit(task())
     clusters.settle("ERROR")
     with pytest.raises(TaskFailed, match="no diagnosis could be saved"):
@@ -230,7 +230,7 @@ def test_a_cluster_that_vanishes_for_a_minute_fails_the_task(clusters, monkeypat
     assert handle["missing_since"] is None
     clusters.vanish()
     create.poll(task(), handle)
-    monkeypatch.setattr("workers.operators.dataproc_cluster._MISSING", 0.0)
+    monkeypatch.setattr("workers.operators.dataproc.create._MISSING", 0.0)
     with pytest.raises(TaskFailed, match="was deleted while it was waited for"):
         create.poll(task(), handle)
 

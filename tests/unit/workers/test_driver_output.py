@@ -7,9 +7,9 @@ import requests
 from google.api_core.exceptions import Forbidden, NotFound, RequestRangeNotSatisfiable
 
 from tests.unit.workers.support import Log, context
-from workers import google
-from workers.operators import driver_output
-from workers.operators.driver_output import follow, last_lines, new_cursor
+from workers.google import clients
+from workers.operators.dataproc import driver_output
+from workers.operators.dataproc.driver_output import follow, last_lines, new_cursor
 
 URI = "gs://staging/jobs/1/driveroutput"
 
@@ -52,7 +52,7 @@ class Reader:
 
     def read(self, *, over=False):
         self.log.lines.clear()
-        access = google.Access(None, None, "US")
+        access = clients.Access(None, None, "US")
         follow(context(log=self.log), access, URI, self.cursor, over=over)
         return list(self.log.lines)
 
@@ -60,7 +60,7 @@ class Reader:
 @pytest.fixture
 def storage(monkeypatch):
     storage = Storage()
-    monkeypatch.setattr(google, "storage_client", lambda _access: storage)
+    monkeypatch.setattr(clients, "storage_client", lambda _access: storage)
     return storage
 
 

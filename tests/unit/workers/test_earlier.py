@@ -8,10 +8,10 @@ import pytest
 
 from pydag_dist.engine import Claim, Held
 from tests.unit.workers.support import Log, context
-from workers import earlier
 from workers.errors import RemoteStateUnknown, TaskFailed
 from workers.operators import Asked, Done, Pending, RemoteOperator, Wait
-from workers.outcome import cancelled
+from workers.tries import earlier
+from workers.tries.outcome import cancelled
 
 SPEC = {"params": {}}
 
@@ -160,7 +160,7 @@ def test_cancelling_a_try_sees_to_those_before_it(monkeypatch):
     assert jobs.cancelled == [1, 2]
     jobs.errors = [RemoteStateUnknown("403", lasting=True)]
     monkeypatch.setattr(earlier, "_PATIENCE", -1.0)
-    monkeypatch.setattr("workers.outcome.CANCEL_PATIENCE", -1.0)
+    monkeypatch.setattr("workers.tries.outcome.CANCEL_PATIENCE", -1.0)
     assert cancelled(task, before=before).outcome == "dead"
 
 

@@ -9,10 +9,10 @@ from google.auth import impersonated_credentials
 from google.auth.exceptions import DefaultCredentialsError
 
 from tests.unit.workers.support import Log
-from workers import google, patience
-from workers.answers import explained
 from workers.errors import RemoteStateUnknown, TaskFailed
-from workers.google import Access, access, call
+from workers.google import clients, time_limit
+from workers.google.answers import explained
+from workers.google.clients import Access, access, call
 from workers.settings import WorkerSettings
 
 
@@ -56,7 +56,7 @@ class Flaky:
         self.calls = 0
 
     def __call__(self, timeout):
-        assert timeout == google.TIMEOUT
+        assert timeout == clients.TIMEOUT
         self.calls += 1
         if self.errors:
             raise self.errors.pop(0)
@@ -116,7 +116,7 @@ def test_an_error_that_does_not_pass_leaves_the_state_unknown():
     def be_away(timeout):
         raise exceptions.ServiceUnavailable("away")
 
-    with patience.limited(0), pytest.raises(RemoteStateUnknown, match=said):
+    with time_limit.limited(0), pytest.raises(RemoteStateUnknown, match=said):
         call(Log().logger, be_away)
 
 
@@ -127,14 +127,14 @@ def test_calls_that_share_their_time_have_less_each():
         given.append(timeout)
 
     for seconds in (1_000, 5, 0):
-        with patience.limited(seconds):
+        with time_limit.limited(seconds):
             call(Log().logger, answer)
-            assert patience.is_out() == (seconds == 0)
+            assert time_limit.is_out() == (seconds == 0)
     call(Log().logger, answer)
     assert given[0] == 5
     assert 1 < given[1] <= 2.5
-    assert given[2:] == [1, google.TIMEOUT]
-    assert not patience.is_out()
+    assert given[2:] == [1, clients.TIMEOUT]
+    assert not time_limit.is_out()
 
 
 @pytest.mark.parametrize(
@@ -178,24 +178,27 @@ def test_an_unknown_connection_is_explained():
 
 def test_a_key_file_decides_credentials_and_project(key_file):
     found = Access(None, str(key_file), "US")
-    assert google.project_of(found, local=False) == "project-of-the-key"
-    client = google.bigquery_client(found)
+    assert clients.project_of(found, local=False) == "project-of-the-key"
+    client = clients.bigquery_client(found)
     assert client.project == "project-of-the-key"
     assert client._credentials.service_account_email.startswith("worker@")
-    assert google.storage_client(found).project == "project-of-the-key"
-    assert google.bigquery_client(found) is client
+    assert clients.storage_client(found).project == "project-of-the-key"
+    assert clients.bigquery_client(found) is client
 
 
 def test_a_key_file_that_is_none_is_explained(tmp_path):
     path = tmp_path / "key.json"
     path.write_text("{}")
     with pytest.raises(TaskFailed, match=r"key\.json can't be used: .*fields"):
-        google.project_of(Access(None, str(path), "US"), local=False)
+        clients.project_of(Access(None, str(path), "US"), local=False)
 
 
 def test_dataproc_clients_are_regional(key_file):
     found = Access(None, str(key_file), "US")
-    for client in (google.cluster_client(found, "eu-west1"), google.job_client(found, "eu-west1")):
+    for client in (
+        clients.cluster_client(found, "eu-west1"),
+        clients.job_client(found, "eu-west1"),
+    ):
         assert client.transport.host == "eu-west1-dataproc.googleapis.com:443"
 
 
@@ -204,10 +207,10 @@ def test_local_services_need_no_credentials(monkeypatch):
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:2")
     monkeypatch.setenv("DATAPROC_EMULATOR_HOST", "127.0.0.1:3")
     found = Access(None, "/nowhere/key.json", "local-test")
-    assert google.project_of(found, local=True) == "local-project"
-    assert google.bigquery_client(found)._connection.API_BASE_URL == "http://127.0.0.1:1"
-    assert google.storage_client(found)._connection.API_BASE_URL == "http://127.0.0.1:2"
-    assert google.job_client(found, "r").transport.grpc_channel is not None
+    assert clients.project_of(found, local=True) == "local-project"
+    assert clients.bigquery_client(found)._connection.API_BASE_URL == "http://127.0.0.1:1"
+    assert clients.storage_client(found)._connection.API_BASE_URL == "http://127.0.0.1:2"
+    assert clients.job_client(found, "r").transport.grpc_channel is not None
 
 
 def test_a_connection_may_act_as_another_account(key_file):
@@ -221,7 +224,7 @@ def test_a_connection_may_act_as_another_account(key_file):
             }
         }
     )
-    client = google.bigquery_client(access(settings, "LOAD"))
+    client = clients.bigquery_client(access(settings, "LOAD"))
     credentials = client._credentials
     assert isinstance(credentials, impersonated_credentials.Credentials)
     assert credentials.service_account_email == account

@@ -11,8 +11,8 @@ from pydag_dist.coordinator.planner import plan
 from pydag_dist.dag import Dag
 from pydag_dist.engine import Held
 from tests.unit.workers.support import context
-from workers import context as contexts
 from workers.errors import TaskFailed
+from workers.tries import context as contexts
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import redis
 from pydag_dist.engine import Held
 from tests.support import wait_until
 from workers import lifecycle
-from workers.deaths import DEATHS
-from workers.outcome import Ended
+from workers.pool.deaths import DEATHS
 from workers.task import Execute
+from workers.tries.outcome import Ended
 
 HELD = Held("run", "t", 1, "push")
 

@@ -16,8 +16,9 @@ from pydag_dist.dag import limits
 from pydag_dist.engine import Engine, Held, LogPart
 from pydag_dist.engine.snapshot import TaskSnapshot
 from tests.support import wait_until
-from workers import capture, logs, process
-from workers.logs import Log, TaskLogger, lines_of, log_of
+from workers import process
+from workers.pool import capture, logs
+from workers.pool.logs import Log, TaskLogger, lines_of, log_of
 
 HELD = Held("run", "task", 1, "token")
 

@@ -8,7 +8,7 @@ import pytest
 from celery.app.amqp import Queues
 from kombu.entity import Queue
 
-from pydag_dist.engine.messages import QUEUES
+from pydag_dist.engine.celery.messages import QUEUES
 from workers import membership
 from workers.settings import WorkerSettings
 

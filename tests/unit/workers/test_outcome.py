@@ -7,7 +7,7 @@ import pytest
 from pydag_dist.dag.limits import DEPTH, RESULT_BYTES
 from tests.unit.workers.support import context
 from workers.errors import TaskFailed
-from workers.outcome import packed, succeeded
+from workers.tries.outcome import packed, succeeded
 
 
 def test_a_result_is_packed_as_json():

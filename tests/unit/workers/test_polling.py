@@ -10,10 +10,10 @@ from google.api_core.exceptions import BadRequest, Forbidden, NotFound, ServiceU
 from google.cloud.dataproc_v1 import Job
 
 from tests.unit.workers.support import Log, context
-from workers import google, patience
 from workers.errors import RemoteStateUnknown, TaskFailed
+from workers.google import clients, time_limit
 from workers.operators import Asked, Done, Pending, RemoteOperator, find
-from workers.operators.polling import answers_at_once, by_place
+from workers.operators.listed import answers_at_once, by_place
 
 
 class BigQuery:
@@ -73,7 +73,7 @@ class BigQuery:
 @pytest.fixture
 def jobs(monkeypatch):
     jobs = BigQuery()
-    monkeypatch.setattr(google, "bigquery_client", lambda _access: jobs)
+    monkeypatch.setattr(clients, "bigquery_client", lambda _access: jobs)
     return jobs
 
 
@@ -119,7 +119,7 @@ def test_who_may_not_list_asks_one_by_one(jobs):
 def test_without_an_answer_nobody_knows_anything(jobs):
     jobs.error = ServiceUnavailable("away")
     asked = jobs.asked("RUNNING", "DONE", "RUNNING")
-    with patience.limited(0.0):
+    with time_limit.limited(0.0):
         assert answers(query, asked) == {}
 
 
@@ -157,7 +157,7 @@ def test_a_list_that_nobody_can_read_harms_no_poll(jobs):
 
 
 def test_what_there_is_no_time_for_gets_no_answer(jobs):
-    with patience.limited(0.0):
+    with time_limit.limited(0.0):
         assert list(answers_at_once(query, jobs.asked("DONE", "DONE"))) == []
     assert jobs.fetched == []
 
@@ -206,7 +206,7 @@ class Dataproc:
 @pytest.fixture
 def spark(monkeypatch):
     spark = Dataproc()
-    monkeypatch.setattr(google, "job_client", lambda _access, _region: spark)
+    monkeypatch.setattr(clients, "job_client", lambda _access, _region: spark)
     return spark
 
 
@@ -230,7 +230,7 @@ def test_one_list_has_a_clusters_active_jobs(spark):
 def test_the_output_of_each_job_is_followed(spark, monkeypatch):
     followed = []
     monkeypatch.setattr(
-        "workers.operators.driver_output.follow",
+        "workers.operators.dataproc.driver_output.follow",
         lambda _context, _access, uri, _cursor, *, over: followed.append((uri, over)),
     )
     job = spark.job
@@ -245,11 +245,11 @@ def test_the_output_of_each_job_is_followed(spark, monkeypatch):
 
 
 def test_an_end_whose_output_there_was_no_time_to_read_is_no_end_yet(spark, monkeypatch):
-    monkeypatch.setattr("workers.operators.driver_output.follow", lambda *_, **__: None)
+    monkeypatch.setattr("workers.operators.dataproc.driver_output.follow", lambda *_, **__: None)
     (one,) = spark.asked("DONE")
     job = Job(spark.job("j0"), driver_output_resource_uri="gs://b/x")
     monkeypatch.setattr(spark, "job", lambda _name: job)
-    with patience.limited(0.0):
+    with time_limit.limited(0.0):
         assert submit_job.answer(one) == Pending("Dataproc job DONE, its output is being read")
 
 
@@ -296,7 +296,7 @@ def test_an_operator_without_a_list_asks_one_after_the_other():
     assert (pending, done) == (Pending("a"), Done(1))
     assert isinstance(error, BadRequest)
     assert [one.handle["seen"] for one in asked] == [1, 2, 3]
-    with patience.limited(0.0):
+    with time_limit.limited(0.0):
         assert answers(Counting(), asked) == {}
 
 

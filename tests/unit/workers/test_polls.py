@@ -11,10 +11,12 @@ from celery.exceptions import Ignore
 
 from pydag_dist.engine import Claim, Due, Held
 from tests.unit.workers.support import context
-from workers import operators, patience, polls
+from workers import operators
 from workers.errors import RemoteStateUnknown, TaskFailed
+from workers.google import time_limit
 from workers.operators import Done, Pending, RemoteOperator, Wait
 from workers.settings import WorkerSettings
+from workers.tries import deferral
 
 HELD = Held("run", "t", 1, "push")
 
@@ -93,7 +95,7 @@ class Scripted(RemoteOperator):
 def engine(monkeypatch):
     engine = Engine()
     monkeypatch.setattr("workers.process._engine_of", lambda _pid: engine)
-    monkeypatch.setattr("workers.context.worker_settings", WorkerSettings)
+    monkeypatch.setattr("workers.tries.context.worker_settings", WorkerSettings)
     find = operators.find
     monkeypatch.setattr(
         operators, "find", lambda name: Scripted() if name == "acme.x" else find(name)
@@ -117,7 +119,7 @@ def due(engine, *states, **spec):
 
 
 def poll():
-    polls.poll("bigquery", "acme.x:GCP", "push", "w1@host")
+    deferral.poll("bigquery", "acme.x:GCP", "push", "w1@host")
 
 
 def lines(engine, task):
@@ -218,7 +220,7 @@ TEMPLATED = {
 
 
 def test_a_poll_renders_nothing_but_has_the_params_of_its_try(engine, monkeypatch):
-    monkeypatch.setattr("workers.context.rendered", None)
+    monkeypatch.setattr("workers.tries.context.rendered", None)
     due(engine, "pending", **TEMPLATED)
     wait = json.loads(engine.due[0].handle) | {"params": {"is": "done"}}
     engine.due = [Due(HELD, engine.due[0].spec, json.dumps(wait))]
@@ -252,20 +254,20 @@ def test_a_try_that_breaks_the_polling_of_many_harms_no_other(engine, monkeypatc
 
 
 def test_what_polls_need_of_params_has_a_limit(engine):
-    assert polls.params_to_keep(context({"a": 1}, operator="acme.x")) == {"a": 1}
-    assert polls.params_to_keep(context({"a": 1})) is None
+    assert deferral.params_to_keep(context({"a": 1}, operator="acme.x")) == {"a": 1}
+    assert deferral.params_to_keep(context({"a": 1})) is None
     with pytest.raises(TaskFailed, match=r"become 1,000,\d+ bytes, and at most 1,000,000 are kept"):
-        polls.params_to_keep(context({"a": "x" * 1_000_000}, operator="acme.x"))
+        deferral.params_to_keep(context({"a": "x" * 1_000_000}, operator="acme.x"))
 
 
 def test_a_deferred_try_is_cancelled_by_its_handle_and_renders_nothing(engine, monkeypatch):
     stopped = []
     monkeypatch.setattr(Scripted, "cancel", lambda _, c, handle: stopped.append((c.params, handle)))
-    monkeypatch.setattr("workers.context.rendered", None)
+    monkeypatch.setattr("workers.tries.context.rendered", None)
     kept = {"handle": {"job": 7}, "interval": 1.0, "params": {"is": "done"}, "try_number": 1}
     engine.handle = json.dumps(kept)
     task = context(TEMPLATED["params"], operator="acme.x")
-    assert polls.cancel(HELD, Claim("cancel", TEMPLATED), task).outcome == "stopped"
+    assert deferral.cancel(HELD, Claim("cancel", TEMPLATED), task).outcome == "stopped"
     assert stopped == [({"is": "done"}, {"job": 7})]
 
 
@@ -278,19 +280,19 @@ def test_a_try_that_was_not_deferred_is_cancelled_by_what_its_params_say(
     engine.handle = handle
     templated = TEMPLATED | {"params": {"is": "{{ tasks.up.result.rows }}"}, "dag_id": "d"}
     task = context(templated["params"], operator="acme.x")
-    assert polls.cancel(HELD, Claim("cancel", templated), task).outcome == "stopped"
+    assert deferral.cancel(HELD, Claim("cancel", templated), task).outcome == "stopped"
     assert stopped == [({"is": 3}, {})]
 
 
 def test_those_for_whom_there_was_no_time_are_polled_soon(engine, monkeypatch):
-    monkeypatch.setattr(polls, "_TIME", 0.0)
+    monkeypatch.setattr(deferral, "_TIME", 0.0)
     due(engine, "pending", "done")
     poll()
     assert engine.released == {}
     (given,) = engine.deferred
     assert [one.delay for one in given] == [1.0, 1.0]
     assert json.loads(given[0].handle)["interval"] == 2.0
-    assert not patience.is_out()
+    assert not time_limit.is_out()
 
 
 def test_what_this_worker_has_no_operator_for_is_given_back(engine):
@@ -312,7 +314,7 @@ def test_a_copy_of_a_poll_is_ignored(engine):
 def test_a_group_has_only_characters_that_the_engine_takes(engine):
     wait = Wait({"connection": "my conn/é"}, 0.1, "RUNNING")
     task = context(operator="acme.x")
-    assert polls.defer(HELD, task, wait) == "ok"
+    assert deferral.defer(HELD, task, wait) == "ok"
     ((given,),) = engine.deferred
     assert given.group == "acme.x:my-conn--"
     assert given.delay == 0.5  # even if it asked more often while it waited in its slot

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.remote_ids import job_id, label
+from workers.google.remote_ids import job_id, label
 
 RULES = {
     "bigquery": r"[A-Za-z0-9_-]{1,1024}",

@@ -10,8 +10,8 @@ from pydag_dist.dag.script import ScriptPath
 from tests.unit.workers.support import Log, context
 from workers.errors import TaskFailed
 from workers.scripts import store
-from workers.scripts.cache import cache_key, cached
 from workers.scripts.params import resolve
+from workers.scripts.script_cache import cache_key, cached
 from workers.settings import WorkerSettings
 
 PATH = "local.bucket.folder.bq.create_table"

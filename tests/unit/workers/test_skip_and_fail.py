@@ -12,10 +12,10 @@ import pytest
 import pydag_dist
 from pydag_dist import Fail, Skip
 from tests.unit.workers.support import Log, context
-from workers import answers
 from workers.errors import HostLacks, TaskFailed
+from workers.google import answers
 from workers.operators import find
-from workers.outcome import failed
+from workers.tries.outcome import failed
 
 
 def ended(error, log=None):

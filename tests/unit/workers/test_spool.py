@@ -10,8 +10,8 @@ import pytest
 
 from pydag_dist.dag import limits
 from pydag_dist.engine import Held
-from workers import spool as spool_module
-from workers.spool import Parser, Spool
+from workers.pool import spool as spool_module
+from workers.pool.spool import Parser, Spool
 
 HELD = Held("run", "task", 2, "12-3")
 
@@ -134,13 +134,13 @@ def test_the_parent_finds_what_a_process_left(spool):
 
 
 def test_a_pipe_that_its_process_cannot_read_is_read_by_the_parent(spool, monkeypatch):
-    monkeypatch.setattr("workers.spool.STUCK", -1)
+    monkeypatch.setattr("workers.pool.spool.STUCK", -1)
     os.set_blocking(spool.write, False)
     with contextlib.suppress(BlockingIOError):
         while True:
             os.write(spool.write, b"x" * 4096)
-    monkeypatch.setattr("workers.spool.STUCK", 60)
+    monkeypatch.setattr("workers.pool.spool.STUCK", 60)
     assert spool.relieve() == 0  # it may read it yet
-    monkeypatch.setattr("workers.spool.STUCK", -1)
+    monkeypatch.setattr("workers.pool.spool.STUCK", -1)
     assert spool.relieve() > 30_000
     assert not spool.is_waiting()

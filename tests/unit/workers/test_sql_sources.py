@@ -6,8 +6,8 @@ import pytest
 
 from pydag_dist.dag.operators import CACHED
 from workers import operators
-from workers.operators.cached import CachedOperator, NotCached
-from workers.operators.sql_sources import check_sources
+from workers.result_cache.inputs import CachedOperator, NotCached
+from workers.result_cache.sql_sources import check_sources
 
 TABLES = ("p.d.a", "p.d.b")
 

@@ -9,7 +9,7 @@ import sys
 SCRIPT = """
 import os
 from pydag_dist.engine import Held
-from workers.stopping import CANCEL_GRACE, GRACE, cancelling, grace, stoppable
+from workers.pool.stopping import CANCEL_GRACE, GRACE, cancelling, grace, stoppable
 
 told, said = os.pipe()
 go, gone = os.pipe()

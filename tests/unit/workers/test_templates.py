@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pydag_dist.coordinator.spec import RunParams, spec_of
 from pydag_dist.dag import Dag
+from pydag_dist.dag.spec import RunParams, spec_of
 from pydag_dist.engine import Held
 from tests.unit.dag.strategies import dags, json_values
 from workers.errors import TaskFailed
-from workers.templates import children, rendered
+from workers.tries.templates import children, rendered
 
 RESULTS = {"list": {"files": ["a", {"name": "b"}]}, "count": 3, "nothing": None}
 

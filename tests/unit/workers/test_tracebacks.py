@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from workers import tracebacks
 from workers.operators import python_call
-from workers.outcome import Ended
+from workers.pool import tracebacks
 from workers.task import Execute
+from workers.tries.outcome import Ended
 
 
 def raises():

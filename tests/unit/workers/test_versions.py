@@ -9,8 +9,8 @@ import pytest
 from google.api_core.exceptions import NotFound
 
 from tests.unit.workers.support import context
-from workers.operators.cached import NotCached
-from workers.operators.versions import read_tables, table_version
+from workers.result_cache.inputs import NotCached
+from workers.result_cache.versions import read_tables, table_version
 
 AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

@@ -1,0 +1,1 @@
+"""The params of operators, by service, and what they are made of."""

@@ -1,0 +1,275 @@
+"""The params of BigQuery's operators, named as BigQuery's API names them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, model_validator
+
+from pydag_dist.dag.params.types import (
+    Dataset,
+    FilesUri,
+    Filled,
+    GoogleParams,
+    Location,
+    Params,
+    Partition,
+    Table,
+    WholeTable,
+)
+from pydag_dist.dag.script import quote
+from pydag_dist.dag.templates.texts import MARK
+
+# Of a parameter or a column; https://cloud.google.com/bigquery/docs/reference/rest/v2/tables
+_TYPES = frozenset(
+    {
+        "BIGNUMERIC", "BOOL", "BOOLEAN", "BYTES", "DATE", "DATETIME", "FLOAT", "FLOAT64",
+        "GEOGRAPHY", "INT64", "INTEGER", "INTERVAL", "JSON", "NUMERIC", "STRING", "TIME",
+        "TIMESTAMP",
+    }
+)  # fmt: skip
+# https://cloud.google.com/bigquery/docs/exporting-data#export_formats_and_compression_types
+_COMPRESSIONS = {
+    "CSV": ("GZIP",),
+    "NEWLINE_DELIMITED_JSON": ("GZIP",),
+    "PARQUET": ("GZIP", "SNAPPY", "ZSTD"),
+    "AVRO": ("DEFLATE", "SNAPPY"),
+}
+_NESTED = frozenset({"RECORD", "STRUCT"})
+_MODES = frozenset({"NULLABLE", "REPEATED", "REQUIRED"})
+_MOST_PARTITIONS = 10_000
+_LEAST_EXPIRATION = 1 / 86_400_000  # days: a millisecond
+
+
+def _columns(fields: list[dict[str, Any]], path: str = "") -> list[dict[str, Any]]:
+    """Refuse columns that BigQuery would refuse, or whose name or type is missing."""
+    wrong = []
+    for number, field in enumerate(fields):
+        at = f"{path}[{number}]"
+        name, kind = field.get("name"), str(field.get("type", "")).upper()
+        if not isinstance(name, str) or not name:
+            wrong.append(f'{at} needs a "name"')
+        if kind not in _TYPES | _NESTED | {"RANGE"} and MARK not in kind:
+            wrong.append(f"{at}: {quote(field.get('type'))} is no type of a column")
+        mode = field.get("mode")
+        if mode is not None and str(mode).upper() not in _MODES and MARK not in str(mode):
+            wrong.append(f"{at}: mode must be one of {', '.join(sorted(_MODES))}")
+        inner = field.get("fields")
+        if kind in _NESTED and not (isinstance(inner, list) and inner):
+            wrong.append(f'{at} needs "fields"')
+        elif isinstance(inner, list) and all(isinstance(one, dict) for one in inner):
+            try:
+                _columns(inner, f"{at}.fields")
+            except ValueError as error:
+                wrong.append(str(error))
+    if wrong:
+        raise ValueError("; ".join(wrong))
+    return fields
+
+
+Columns = Annotated[list[dict[str, Any]], AfterValidator(_columns)]
+
+
+def _typed(value: Any) -> Any:
+    """Refuse query parameters whose BigQuery type can't be told from their JSON value."""
+    if not isinstance(value, dict | list):
+        raise ValueError(f"must be an object (of @name) or a list (of ?), not {quote(value)}")  # noqa: TRY004
+    named = value.items() if isinstance(value, dict) else enumerate(value)
+    wrong = [f"{name}: {quote(given)}" for name, given in named if not _has_type(given)]
+    if wrong:
+        raise ValueError(
+            f'no BigQuery type for {", ".join(wrong)}: give an object of "type" and "value"'
+        )
+    return value
+
+
+def _has_type(value: Any) -> bool:
+    if isinstance(value, list):
+        return len({type(item) for item in value}) == 1 and not isinstance(value[0], dict | list)
+    if isinstance(value, dict):
+        return set(value) == {"type", "value"} and str(value["type"]).upper() in _TYPES
+    return value is not None
+
+
+QueryParameters = Annotated[dict[str, Any] | list[Any], BeforeValidator(_typed)]
+
+
+class BigQueryParams(GoogleParams):
+    """What every task in BigQuery may say."""
+
+    location: Location | None = Field(None, description="where the job runs")
+
+
+class Partitioning(Params):
+    """How a new table is partitioned: by time, or by ranges of a whole number."""
+
+    field: Filled = Field(description="the column")
+    type: Literal["HOUR", "DAY", "MONTH", "YEAR"] | None = Field(None, description="of time")
+    expiration_days: float | None = Field(
+        None, ge=_LEAST_EXPIRATION, description="how long a partition lives"
+    )
+    start: int | None = Field(None, description="of ranges")
+    end: int | None = Field(None, description="of ranges, exclusive")
+    interval: int | None = Field(None, gt=0, description="the width of a range")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        ranges = (self.start, self.end, self.interval)
+        if any(value is not None for value in ranges):
+            if None in ranges or self.type or self.expiration_days:
+                raise ValueError("ranges have start, end and interval, and nothing of time")
+            self._check_ranges()
+        elif self.type is None:
+            raise ValueError('give "type" (HOUR, DAY, MONTH, YEAR), or start, end and interval')
+        return self
+
+    def _check_ranges(self) -> None:
+        start, end, interval = self.start or 0, self.end or 0, self.interval or 1
+        if start >= end:
+            raise ValueError(f'"start" must be less than "end", {end:,}, not {start:,}')
+        count = -(-(end - start) // interval)
+        if count > _MOST_PARTITIONS:
+            raise ValueError(f"at most {_MOST_PARTITIONS:,} ranges, not {count:,}")
+
+
+class DestinationParams(BigQueryParams):
+    """What a job that writes a table may say about it."""
+
+    write_disposition: Literal["WRITE_TRUNCATE", "WRITE_APPEND", "WRITE_EMPTY"] | None = None
+    create_disposition: Literal["CREATE_IF_NEEDED", "CREATE_NEVER"] | None = None
+    partition_by: Partitioning | None = Field(None, description="of a table that is made")
+    cluster_by: list[Filled] = Field([], max_length=4, description="columns, of a table made")
+    schema_update_options: list[Literal["ALLOW_FIELD_ADDITION", "ALLOW_FIELD_RELAXATION"]] = Field(
+        [], description="how the table's schema may change, when it is appended to"
+    )
+    _appends_by_default: ClassVar[bool] = False
+
+    @model_validator(mode="after")
+    def _about_the_destination(self) -> Self:
+        destination = getattr(self, "destination", None)
+        if destination is None:
+            given = ("partition_by", "cluster_by", "schema_update_options")
+            if lost := [name for name in given if getattr(self, name)]:
+                raise ValueError(f'{", ".join(lost)}: only with a "destination"')
+        if self.schema_update_options:
+            appends = self.write_disposition == "WRITE_APPEND" or (
+                self._appends_by_default and self.write_disposition is None
+            )
+            # Of a single partition BigQuery allows it, too.
+            if not (appends or "$" in str(destination) or MARK in str(destination)):
+                raise ValueError(
+                    '"schema_update_options" are for "write_disposition": "WRITE_APPEND", or for '
+                    "one partition of a table"
+                )
+        return self
+
+
+class BigQueryQuery(DestinationParams):
+    """``bigquery.query``: run GoogleSQL, a script of several statements too."""
+
+    sql: Filled = Field(description="the text; values go into `parameters`, not into the text")
+    parameters: QueryParameters = Field(
+        {}, description="of @name by name, of ? by position; {type, value} where JSON has no type"
+    )
+    default_dataset: Dataset | None = Field(None, description="project.dataset of bare tables")
+    destination: Table | None = Field(None, description="project.dataset.table of the rows")
+    job_priority: Literal["INTERACTIVE", "BATCH"] = "INTERACTIVE"
+    maximum_bytes_billed: int | None = Field(None, gt=0, description="fail rather than bill more")
+    use_query_cache: bool = True
+
+
+class BigQueryLoad(DestinationParams):
+    """``bigquery.load``: files of Cloud Storage into a table."""
+
+    source_uris: list[FilesUri] = Field(min_length=1, description="each with one * at most")
+    destination: Table = Field(description="project.dataset.table")
+    source_format: Literal["CSV", "NEWLINE_DELIMITED_JSON", "PARQUET", "AVRO", "ORC"] = "CSV"
+    table_schema: Columns | None = Field(
+        None, description="fields as in BigQuery's REST API: name, type, mode, fields"
+    )
+    autodetect: bool = Field(False, description="find the columns out, of CSV and JSON")
+    max_bad_records: int = Field(0, ge=0, description="so many are passed over")
+    ignore_unknown_values: bool = False
+    skip_leading_rows: int | None = Field(None, ge=0, description="CSV")
+    field_delimiter: Filled | Literal["\t"] | None = Field(None, description="CSV")
+    quote_character: str | None = Field(None, description="CSV")
+    null_marker: str | None = Field(None, description="CSV")
+    allow_quoted_newlines: bool = Field(False, description="CSV")
+    allow_jagged_rows: bool = Field(False, description="CSV")
+    encoding: Filled | None = Field(None, description="CSV and JSON")
+    enable_list_inference: bool = Field(False, description="Parquet")
+    use_avro_logical_types: bool = Field(True, description="Avro")
+    _appends_by_default: ClassVar[bool] = True
+
+    @model_validator(mode="after")
+    def _one_schema(self) -> Self:
+        if self.autodetect and self.table_schema:
+            raise ValueError('either "table_schema" or "autodetect"')
+        return self
+
+
+class BigQueryExtract(BigQueryParams):
+    """``bigquery.extract``: a table into files of Cloud Storage."""
+
+    source: Table = Field(description="project.dataset.table")
+    destination_uris: list[FilesUri] = Field(
+        min_length=1, description="one * in a name: as many files as are needed"
+    )
+    destination_format: Literal["CSV", "NEWLINE_DELIMITED_JSON", "PARQUET", "AVRO"] = "CSV"
+    compression: Literal["NONE", "GZIP", "DEFLATE", "SNAPPY", "ZSTD"] = "NONE"
+    field_delimiter: Filled | Literal["\t"] | None = Field(None, description="CSV")
+    print_header: bool = Field(True, description="CSV")
+    use_avro_logical_types: bool = Field(True, description="Avro")
+
+    @model_validator(mode="after")
+    def _fitting_compression(self) -> Self:
+        fitting = _COMPRESSIONS[self.destination_format]
+        if self.compression not in ("NONE", *fitting):
+            known = ", ".join(("NONE", *fitting))
+            raise ValueError(
+                f'"compression" of {self.destination_format} must be one of {known}, not '
+                f"{self.compression}"
+            )
+        return self
+
+
+class BigQueryCheck(BigQueryParams):
+    """``bigquery.check``: fail unless data are as they should be.
+
+    Either `sql`, whose only row must be true in every column, or `table`, which must have so many
+    rows, or be so fresh, or both.
+    """
+
+    sql: Filled | None = Field(None, description="its only row must be true in every column")
+    parameters: QueryParameters = Field({}, description="of `sql` and `where`")
+    default_dataset: Dataset | None = Field(None, description="project.dataset of bare tables")
+    maximum_bytes_billed: int | None = Field(None, gt=0, description="fail rather than bill more")
+    table: Table | None = Field(None, description="project.dataset.table")
+    where: Filled | None = Field(None, description="which rows of `table`, in SQL")
+    min_rows: int | None = Field(None, ge=0, description="of `table`")
+    max_rows: int | None = Field(None, ge=0, description="of `table`")
+    column: Filled | None = Field(None, description="time or date of a row, for `max_age`")
+    max_age: float | None = Field(None, gt=0, description="seconds since the newest `column`")
+
+    @model_validator(mode="after")
+    def _one_check(self) -> Self:
+        of_table = (self.where, self.min_rows, self.max_rows, self.column, self.max_age)
+        if (self.sql is None) == (self.table is None):
+            raise ValueError('either "sql" or "table"')
+        if self.sql and any(value is not None for value in of_table):
+            raise ValueError("where, min_rows, max_rows, column and max_age are for a table")
+        if (self.column is None) != (self.max_age is None):
+            raise ValueError("column and max_age belong together")
+        if self.table and (self.min_rows, self.max_rows, self.max_age) == (None, None, None):
+            raise ValueError("a table needs min_rows, max_rows or max_age")
+        return self
+
+
+class BigQueryWaitTable(BigQueryParams):
+    """``bigquery.wait_table``: wait until a table, or a partition of it, is there, and new."""
+
+    table: WholeTable = Field(description="project.dataset.table")
+    partition: Partition | None = Field(None, description="its id: 20260131, 202601, 2026013123, …")
+    newer_than: AwareDatetime | None = Field(
+        None, description="changed after this moment: 2026-01-31T06:00:00Z", strict=False
+    )

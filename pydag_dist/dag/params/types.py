@@ -1,0 +1,52 @@
+"""What the params of operators are made of."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from pydag_dist.dag.text import patterns
+
+Filled = Annotated[str, StringConstraints(pattern=patterns.FILLED)]
+GcsUri = Annotated[str, StringConstraints(pattern=patterns.GCS_URI)]
+ObjectUri = Annotated[str, StringConstraints(pattern=patterns.OBJECT)]
+FolderUri = Annotated[str, StringConstraints(pattern=patterns.FOLDER)]
+FilesUri = Annotated[str, StringConstraints(pattern=patterns.ONE_STAR)]
+Project = Annotated[str, StringConstraints(pattern=patterns.PROJECT)]
+Region = Annotated[str, StringConstraints(pattern=patterns.REGION)]
+Location = Annotated[str, StringConstraints(pattern=patterns.LOCATION)]
+Table = Annotated[str, StringConstraints(pattern=patterns.TABLE)]
+WholeTable = Annotated[str, StringConstraints(pattern=patterns.WHOLE_TABLE)]
+Partition = Annotated[str, StringConstraints(pattern=patterns.PARTITION)]
+Dataset = Annotated[str, StringConstraints(pattern=patterns.DATASET)]
+ClusterName = Annotated[str, StringConstraints(pattern=patterns.CLUSTER)]
+
+
+_OURS = frozenset({"pydag-dag", "pydag-run", "pydag-task", "pydag-try"})
+
+
+def _not_ours(key: str) -> str:
+    if key in _OURS:
+        raise ValueError("is set by pydag_dist itself: give your label another name")
+    return key
+
+
+LabelKey = Annotated[str, StringConstraints(pattern=patterns.LABEL_KEY), AfterValidator(_not_ours)]
+LabelValue = Annotated[str, StringConstraints(pattern=patterns.LABEL_VALUE)]
+# Dataproc takes 32, of which four are ours.
+Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=28)]
+
+
+class Params(BaseModel):
+    """Params of an operator: exactly these, of exactly these types."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class GoogleParams(Params):
+    """What every task in Google Cloud may say."""
+
+    connection: Filled | None = Field(None, description="a connection of the worker's settings")
+    project: Project | None = Field(None, description="default: the connection's")
+    labels: Labels = Field({}, description="put on the remote job or cluster")

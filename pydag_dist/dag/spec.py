@@ -1,0 +1,111 @@
+"""The spec of a task: what its worker gets to know, besides run, task and try."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pydag_dist.dag import Dag, Task
+from pydag_dist.dag.branches import Choice
+from pydag_dist.dag.references import to_render
+from pydag_dist.dag.templates.texts import parsed, templates
+
+LARGE: Final = 1_000  # bytes of a param as JSON
+
+
+@dataclass(frozen=True)
+class RunParams:
+    """What a run was submitted with: params over the DAG's own, and its logical date.
+
+    The logical date is ISO 8601 in UTC, such as ``2026-11-22T18:00:00+00:00``.
+    """
+
+    params: Mapping[str, Any] = field(default_factory=dict)
+    logical_date: str = ""
+
+    def large(self, dag: Dag) -> dict[str, str]:
+        """Those that a run keeps once, as JSON, instead of in the spec of each task."""
+        packed = (
+            (name, json.dumps(value)) for name, value in {**dag.params, **self.params}.items()
+        )
+        return {name: text for name, text in packed if len(text) > LARGE}
+
+
+def spec_of(
+    dag: Dag,
+    task: Task,
+    choice: Choice | None,
+    run: RunParams,
+    large: Collection[str] | None = None,
+) -> str:
+    """The spec as JSON; `choice`: of a branch; `large`: the names of `run.large(dag)`, if known.
+
+    Beside what operators get there may be: ``template``, what the params' templates name;
+    ``expand``, of an expanded task, its items or where they are; ``expanded_by``, for each task
+    that is expanded over this one's result, where in it its list is.
+    """
+    params = to_render(task)
+    spec: dict[str, Any] = {
+        "dag_id": dag.dag_id,
+        "operator": task.operator,
+        "script": task.script.path if task.script else None,
+        "params": params,
+        "script_cache": dag.script_cache,
+        "expire_cache": dag.expire_cache,
+    }
+    if dag.budget_bytes is not None:
+        spec["budget_bytes"] = dag.budget_bytes
+    if task.cache:
+        spec["cache_seconds"] = task.cache_seconds
+    if choice is not None:
+        spec["branch"] = choice
+    place = task.expand.place if task.expand else None
+    listed = {place.name} if place and place.root == "params" else set()
+    names = run.large(dag) if large is None else large
+    if template := _template(params, dag, run, names, listed):
+        spec["template"] = template
+    if task.expand:
+        spec["expand"] = {"items": task.expand.over}
+        if place:
+            key = "over" if place.root == "tasks" else "param"
+            spec["expand"] = {key: place.name, "path": place.path}
+    if expanded_by := _expanded_by(dag, task):
+        spec["expanded_by"] = expanded_by
+    return json.dumps(spec)
+
+
+def _template(
+    params: Any, dag: Dag, run: RunParams, large: Collection[str], listed: set[str]
+) -> dict[str, Any] | None:
+    """What the templates name of the run, and the tasks whose results they name.
+
+    `listed`: the param, if any, in which the items of the task are.
+    """
+    found = [parsed(text) for _, text in templates(params)]
+    if not found:
+        return None
+    given = {**dag.params, **run.params}
+    if all(template.params is not None for template in found):
+        # Not all params of the run in each of 100,000 specs.
+        named = listed | {name for template in found for name in template.params or ()}
+        given = {name: value for name, value in given.items() if name in named}
+    template: dict[str, Any] = {
+        "params": {name: value for name, value in given.items() if name not in large},
+        "logical_date": run.logical_date,
+        "tasks": sorted({task for template in found for task in template.tasks}),
+    }
+    if kept := [name for name in given if name in large]:
+        template["large"] = kept
+    return template
+
+
+def _expanded_by(dag: Dag, task: Task) -> dict[str, tuple[str | int, ...]]:
+    mine = ("tasks", task.task_id)
+    expansions = (
+        (name, expand.place)
+        for name in dag.downstream[task.task_id]
+        if (expand := dag.tasks[name].expand)
+    )
+    return {name: place.path for name, place in expansions if place and place[:2] == mine}

@@ -1,0 +1,1 @@
+"""Templates: texts with ``{{ … }}``, their language, and what rendering them may cost."""

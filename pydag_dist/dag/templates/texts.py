@@ -1,0 +1,76 @@
+"""Texts with ``{{ … }}`` in params: where they stand, and what they name.
+
+Jinja2 is imported when there is one: most hosts read DAGs, and most workers run tasks, without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pydag_dist.dag.text.jsontext import Path
+
+if TYPE_CHECKING:
+    from pydag_dist.dag.templates.expressions import Template
+
+MARK: Final = "{{"
+
+
+def templates(value: Any) -> Iterator[tuple[Path, str]]:
+    """The templates in a value of JSON, each with its path; keys are none."""
+    seen = set()
+    todo: list[tuple[Path, Any]] = [((), value)]
+    while todo:
+        path, item = todo.pop()
+        if isinstance(item, str):
+            if MARK in item:
+                yield path, item
+        elif isinstance(item, dict | list) and id(item) not in seen:
+            seen.add(id(item))  # a Python value may contain itself
+            items = item.items() if isinstance(item, dict) else enumerate(item)
+            todo += [((*path, key), inner) for key, inner in reversed(list(items))]
+
+
+def is_templated(value: Any) -> bool:
+    """Whether a template is in the value, so that only a worker gets to know it."""
+    return next(templates(value), None) is not None
+
+
+def as_template(expression: str) -> str:
+    """The template that is nothing but this expression: it renders as the expression's value."""
+    return f"{MARK} {expression} }}}}"
+
+
+def parsed(text: str) -> Template:
+    """The template; raises `BadTemplate`, a ValueError that says what is wrong with it."""
+    from pydag_dist.dag.templates import expressions  # noqa: PLC0415  see above
+
+    return expressions.parse(text)
+
+
+class Place(NamedTuple):
+    """Where a list is: below the result of a task, or below a param of the run."""
+
+    root: str  # "tasks" or "params"
+    name: str
+    path: tuple[str | int, ...]
+
+
+def list_place(over: str) -> Place:
+    """The place that ``tasks.LIST.result.files``, or ``params.LIST``, names.
+
+    Raises `BadTemplate` for anything else.
+    """
+    from pydag_dist.dag.templates import expressions  # noqa: PLC0415  see above
+
+    return expressions.list_place(over)
+
+
+def at_path(value: Any, path: Sequence[str | int]) -> Any:
+    """What stands at that place of a value of JSON; raises LookupError if nothing does."""
+    for key in path:
+        try:
+            value = value[key]
+        except TypeError:
+            raise LookupError(key) from None
+    return value

@@ -1,0 +1,1 @@
+"""The Celery side of the engine: the broker, the messages, and the chord that ends tasks."""

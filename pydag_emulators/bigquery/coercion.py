@@ -1,0 +1,119 @@
+"""Which values may be stored in which columns without a cast.
+
+Rules: https://cloud.google.com/bigquery/docs/reference/standard-sql/conversion_rules
+"""
+
+from __future__ import annotations
+
+from duckdb.sqltypes import DuckDBPyType
+from sqlglot import exp
+
+from pydag_emulators.bigquery.names import literal, quote
+from pydag_emulators.bigquery.schema import Field, duck_type, element_of, field_of, sql_type
+
+_WIDER = {
+    "INTEGER": {"NUMERIC", "FLOAT"},
+    "NUMERIC": {"FLOAT"},
+    "DATE": {"DATETIME"},
+}
+_LITERALS = {
+    "STRING": {"DATE", "DATETIME", "TIME", "TIMESTAMP"},
+    "FLOAT": {"NUMERIC"},
+}
+
+
+def fits(type_: DuckDBPyType, column: Field, literals: list[exp.Expression] | None = None) -> bool:
+    """Whether a value of that DuckDB type may be stored in the column.
+
+    `literals` are the expressions that give the values, where they are known: literals and
+    parameters fit more columns than other expressions of their type.
+    """
+    if _is_null(type_):
+        return True
+    given = field_of(column["name"], type_)
+    if _coerces(given, column):
+        return True
+    wider = _LITERALS.get(given["type"], set())
+    return (
+        bool(literals)
+        and given["mode"] != "REPEATED"
+        and column["mode"] != "REPEATED"
+        and column["type"] in wider
+        and all(_is_literal(node) for node in literals or [])
+    )
+
+
+def converted(value: str, given: Field, column: Field, depth: int = 0) -> str:
+    """DuckDB SQL of `value`, which has the type of `given`, as `column` stores it.
+
+    DuckDB casts structs by the names of their members, BigQuery by their positions.
+    """
+    type_ = duck_type(column)
+    if column.get("mode") == "REPEATED":
+        # There is no NULL array in a BigQuery table: it is stored as an empty one.
+        if not _is_renamed(given, column):
+            return f"coalesce(CAST({value} AS {type_}), [])"
+        item = f"x{depth}"
+        each = converted(item, _item(given), _item(column), depth + 1)
+        return f"coalesce(list_transform({value}, lambda {item}: {each}), [])"
+    if not _is_renamed(given, column):
+        return f"CAST({value} AS {type_})"
+    members = []
+    for of, to in zip(given["fields"], column["fields"], strict=True):
+        member = converted(f"({value}).{quote(of['name'])}", of, to, depth)
+        members.append(f"{quote(to['name'])}: {member}")
+    struct = "{" + ", ".join(members) + "}"
+    return f"CASE WHEN {value} IS NOT NULL THEN CAST({struct} AS {type_}) END"
+
+
+def _item(field: Field) -> Field:
+    return {**field, "mode": "NULLABLE"}
+
+
+def _is_renamed(given: Field, column: Field) -> bool:
+    """Whether some member has another name than the one that it goes to."""
+    if given["type"] != "RECORD" or column["type"] != "RECORD":
+        return False
+    pairs = list(zip(given["fields"], column["fields"], strict=True))
+    return any(of["name"].lower() != to["name"].lower() or _is_renamed(of, to) for of, to in pairs)
+
+
+def as_literal(node: exp.Expression, value: str, column: Field) -> str:
+    """`value`, the DuckDB SQL of `node`; of the column's type, if `node` is a literal that fits."""
+    if isinstance(node, exp.Paren):
+        return as_literal(node.this, value, column)
+    if not isinstance(node, exp.Literal) or column.get("mode") == "REPEATED":
+        return value
+    if node.is_string and column["type"] in _LITERALS["STRING"]:
+        return f"bq_{column['type'].lower()}({value})"
+    if not node.is_string and column["type"] == "NUMERIC":
+        return f"CAST({literal(node.name)} AS {duck_type(column)})"
+    return value
+
+
+def type_name(type_: DuckDBPyType) -> str:
+    """The type as BigQuery's messages name it."""
+    return sql_type(field_of("", type_))
+
+
+def _is_null(type_: DuckDBPyType) -> bool:
+    return type_.id == "null" or (type_.id == "list" and element_of(type_).id == "null")
+
+
+def _coerces(given: Field, column: Field) -> bool:
+    if (given["mode"] == "REPEATED") != (column["mode"] == "REPEATED"):
+        return False
+    if given["type"] == "RECORD" and column["type"] == "RECORD":
+        pairs = list(zip(given["fields"], column["fields"], strict=False))
+        return len(given["fields"]) == len(column["fields"]) and all(
+            _coerces(one, other) for one, other in pairs
+        )
+    if given["type"] == column["type"]:
+        return True
+    return given["mode"] != "REPEATED" and column["type"] in _WIDER.get(given["type"], set())
+
+
+def _is_literal(node: exp.Expression) -> bool:
+    if isinstance(node, exp.Neg | exp.Paren):
+        return _is_literal(node.this)
+    return isinstance(node, exp.Literal | exp.Null)

@@ -1,0 +1,127 @@
+"""Faults that tests order: slow, refused and lost requests, and slow or failing jobs.
+
+A fault is a JSON object posted to `/-/faults`. It meets the next `count` requests (default 1;
+null: all) whose operation is `method` (jobs.insert, tables.get, …; left out: any) and whose job
+id contains the regular expression `job_id` (left out: any, even none). Then, in this order:
+
+- `delay`: wait so many seconds first
+- `drop`: close the connection without an answer, "before" doing anything, or "after" doing it
+- `status`, `reason`, `message`: answer with that error instead of doing anything
+
+With the method "run", it meets jobs as they start: `delay` makes the job take so much longer (no
+thread waits), and `reason` and `message` make it fail.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from pydag_emulators.bigquery.errors import ApiError, invalid
+
+RUN = "run"
+_OPERATIONS = [
+    (method, re.compile(rf"(?:/upload)?/bigquery/v2/projects/[^/]+{path}"), name)
+    for method, path, name in [
+        ("POST", "/jobs", "jobs.insert"),
+        ("PUT", "/jobs", "jobs.insert"),
+        ("GET", "/jobs", "jobs.list"),
+        ("GET", "/jobs/(?P<job>[^/]+)", "jobs.get"),
+        ("POST", "/jobs/(?P<job>[^/]+)/cancel", "jobs.cancel"),
+        ("POST", "/queries", "jobs.query"),
+        ("GET", "/queries/(?P<job>[^/]+)", "jobs.getQueryResults"),
+        ("POST", "/datasets", "datasets.insert"),
+        ("GET", "/datasets", "datasets.list"),
+        ("GET", "/datasets/[^/]+", "datasets.get"),
+        ("PATCH", "/datasets/[^/]+", "datasets.patch"),
+        ("DELETE", "/datasets/[^/]+", "datasets.delete"),
+        ("POST", "/datasets/[^/]+/tables", "tables.insert"),
+        ("GET", "/datasets/[^/]+/tables", "tables.list"),
+        ("GET", "/datasets/[^/]+/tables/[^/]+", "tables.get"),
+        ("PATCH", "/datasets/[^/]+/tables/[^/]+", "tables.patch"),
+        ("DELETE", "/datasets/[^/]+/tables/[^/]+", "tables.delete"),
+        ("GET", "/datasets/[^/]+/tables/[^/]+/data", "tabledata.list"),
+    ]
+]
+_METHODS = frozenset({RUN, *(name for _, _, name in _OPERATIONS)})
+
+
+@dataclass
+class Fault:
+    """See the module."""
+
+    method: str | None = None
+    job_id: str | None = None
+    count: int | None = 1
+    delay: float = 0
+    drop: str | None = None
+    status: int | None = None
+    reason: str | None = None
+    message: str = "a fault that was ordered"
+
+    def error(self) -> ApiError | None:
+        """The error that the request or job ends with."""
+        if self.status is None and self.reason is None:
+            return None
+        return ApiError(self.reason or "backendError", self.message, status=self.status)
+
+
+def fault_of(body: dict[str, Any]) -> Fault:
+    """The fault of a JSON object.
+
+    Raises:
+        ApiError: `invalid`, for a field or value that would have no effect.
+    """
+    unknown = set(body) - {field.name for field in fields(Fault)}
+    if unknown:
+        raise invalid(f"Unknown fields of a fault: {', '.join(sorted(unknown))}")
+    fault = Fault(**body)
+    if fault.method not in {None, *_METHODS}:
+        raise invalid(f"Unknown method {fault.method}: one of {', '.join(sorted(_METHODS))}")
+    if fault.drop not in (None, "before", "after") or (fault.drop and fault.method == RUN):
+        raise invalid('drop is "before" or "after", and for requests')
+    return fault
+
+
+class Faults:
+    """The faults that are still to come. Used in the event loop only."""
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+
+    def add(self, fault: Fault) -> None:
+        """Order one more."""
+        self._faults.append(fault)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._faults.clear()
+
+    def left(self) -> list[dict[str, Any]]:
+        """Those that are still to come, as they were posted."""
+        return [asdict(fault) for fault in self._faults]
+
+    def take(self, method: str | None, job_id: str | None) -> Fault | None:
+        """The first fault for this request or job, used up once more."""
+        for fault in self._faults:
+            # A job's start is met only by faults that say so.
+            if fault.method != method and (fault.method is not None or method == RUN):
+                continue
+            if fault.job_id is not None and not re.search(fault.job_id, job_id or ""):
+                continue
+            if fault.count is not None:
+                fault.count -= 1
+                if fault.count <= 0:
+                    self._faults.remove(fault)
+            return fault
+        return None
+
+
+def operation_of(method: str, path: str) -> tuple[str | None, str | None]:
+    """The name of a request's operation, and the job id in its path."""
+    for known, pattern, name in _OPERATIONS:
+        match = pattern.fullmatch(path) if method == known else None
+        if match is not None:
+            return name, match.groupdict().get("job")
+    return None, None

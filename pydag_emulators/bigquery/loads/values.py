@@ -1,0 +1,210 @@
+"""JSON values as values of columns, by BigQuery's rules.
+
+https://cloud.google.com/bigquery/docs/loading-data-cloud-storage-json#data_types
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import pyarrow as pa
+
+from pydag_emulators.bigquery.schema import Field
+
+_SMALLEST, _LARGEST = -(2**63), 2**63 - 1
+_NUMERIC_DIGITS = Decimal("1e29")
+_DATE = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})")
+_TIME = re.compile(r"(\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.(\d{1,6}))?")
+_DATETIME = re.compile(r"(\S+?)(?:[ Tt](\d{1,2}:\d{1,2}:\d{1,2}(?:\.\d{1,6})?))?")
+_ZONED = re.compile(r"(.*?)(?: ?([Zz]|[+-]\d{1,2}(?::?\d{2})?)| (UTC|[A-Za-z_]+(?:/[A-Za-z_]+)+))?")
+_OFFSET = re.compile(r"[+-](\d{1,2}):?(\d{2})?")
+
+_BAD = (TypeError, ValueError, OverflowError, InvalidOperation, ZoneInfoNotFoundError)
+
+
+class BadValue(ValueError):
+    """A value that its column cannot hold; the message says why."""
+
+
+class NoSuchField(BadValue):
+    """A field that the schema lacks."""
+
+
+def arrow_type(field: Field) -> pa.DataType:
+    """The Arrow type of the column's values."""
+    if field["type"] == "RECORD":
+        base = pa.struct([pa.field(sub["name"], arrow_type(sub)) for sub in field["fields"]])
+    else:
+        base = _ARROW[field["type"]]
+    return pa.list_(base) if field["mode"] == "REPEATED" else base
+
+
+def record(given: dict[str, Any], fields: list[Field], *, ignore_unknown: bool) -> dict[str, Any]:
+    """The members of a JSON object as values of the columns.
+
+    Raises:
+        BadValue: for the first one that is wrong, missing or unknown.
+    """
+    by_name = {name.lower(): value for name, value in given.items()}
+    result = {}
+    for field in fields:
+        value = by_name.pop(field["name"].lower(), None)
+        result[field["name"]] = _value(value, field, ignore_unknown)
+    if by_name and not ignore_unknown:
+        raise NoSuchField(f"No such field: {next(iter(by_name))}.")
+    return result
+
+
+def _value(value: Any, field: Field, ignore_unknown: bool) -> Any:
+    name = field["name"]
+    if field["mode"] == "REPEATED":
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            raise BadValue(f"Value for repeated field {name} is not an array")
+        item = {**field, "mode": "NULLABLE"}
+        if any(element is None for element in value):
+            raise BadValue(f"Only optional fields can be set to NULL. Field: {name}; Value: NULL")
+        return [_value(element, item, ignore_unknown) for element in value]
+    if value is None:
+        if field["mode"] == "REQUIRED":
+            raise BadValue(f"Missing required field: {name}.")
+        return None
+    if field["type"] == "RECORD":
+        if not isinstance(value, dict):
+            raise BadValue(f"Could not convert value to a record. Field: {name}")
+        return record(value, field["fields"], ignore_unknown=ignore_unknown)
+    try:
+        return _CONVERT[field["type"]](value)
+    except _BAD as error:
+        shown = value if isinstance(value, str) else json.dumps(value)
+        message = f"Could not convert value to {field['type'].lower()}"
+        raise BadValue(f"{message}. Field: {name}; Value: {shown}") from error
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | str | float):
+        raise TypeError
+    number = int(value)
+    if (isinstance(value, float) and number != value) or not _SMALLEST <= number <= _LARGEST:
+        raise ValueError
+    return number
+
+
+def _float(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise TypeError
+    return float(value)
+
+
+def _boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    raise ValueError
+
+
+def _string(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict | list):
+        raise TypeError
+    return json.dumps(value)
+
+
+def _numeric(value: Any) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise TypeError
+    number = Decimal(str(value)).quantize(Decimal("1e-9"), ROUND_HALF_UP)
+    if abs(number) >= _NUMERIC_DIGITS:
+        raise ValueError
+    return number
+
+
+def _bytes(value: Any) -> bytes:
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, TypeError) as error:
+        raise ValueError from error
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value.strip()
+
+
+def _date(value: Any) -> date:
+    match = _DATE.fullmatch(_text(value))
+    if match is None:
+        raise ValueError
+    return date(*(int(part) for part in match.groups()))
+
+
+def _time(value: Any) -> time:
+    match = _TIME.fullmatch(_text(value))
+    if match is None:
+        raise ValueError
+    hour, minute, second, fraction = match.groups()
+    return time(int(hour), int(minute), int(second), int((fraction or "0").ljust(6, "0")))
+
+
+def _datetime(value: Any) -> datetime:
+    match = _DATETIME.fullmatch(_text(value))
+    if match is None:
+        raise ValueError
+    return datetime.combine(_date(match[1]), _time(match[2]) if match[2] else time())
+
+
+def _timestamp(value: Any) -> datetime:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return datetime.fromtimestamp(value, UTC)
+    match = _ZONED.fullmatch(_text(value))
+    if match is None:
+        raise ValueError
+    civil, offset, zone = match.groups()
+    at = _datetime(civil)
+    if zone:
+        return at.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    if offset and offset not in "Zz":
+        hours, minutes = _OFFSET.fullmatch(offset).groups("0")  # type: ignore[union-attr]
+        shift = timedelta(hours=int(hours), minutes=int(minutes))
+        return (at - shift if offset[0] == "+" else at + shift).replace(tzinfo=UTC)
+    return at.replace(tzinfo=UTC)
+
+
+_CONVERT: dict[str, Callable[[Any], Any]] = {
+    "INTEGER": _integer,
+    "FLOAT": _float,
+    "BOOLEAN": _boolean,
+    "STRING": _string,
+    "NUMERIC": _numeric,
+    "BYTES": _bytes,
+    "DATE": _date,
+    "TIME": _time,
+    "DATETIME": _datetime,
+    "TIMESTAMP": _timestamp,
+    "JSON": lambda value: json.dumps(value, separators=(",", ":"), ensure_ascii=False),
+}
+_ARROW: dict[str, pa.DataType] = {
+    "INTEGER": pa.int64(),
+    "FLOAT": pa.float64(),
+    "BOOLEAN": pa.bool_(),
+    "STRING": pa.string(),
+    "NUMERIC": pa.decimal128(38, 9),
+    "BYTES": pa.binary(),
+    "DATE": pa.date32(),
+    "TIME": pa.time64("us"),
+    "DATETIME": pa.timestamp("us"),
+    "TIMESTAMP": pa.timestamp("us", "UTC"),
+    "JSON": pa.string(),
+}

@@ -1,0 +1,118 @@
+"""https://cloud.google.com/bigquery/docs/reference/rest/v2/datasets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from pydag_emulators.bigquery.catalog import (
+    Resource,
+    create_dataset,
+    drop_dataset,
+    etag,
+    get_dataset,
+    list_datasets,
+    save_dataset,
+)
+from pydag_emulators.bigquery.errors import ApiError
+from pydag_emulators.bigquery.names import DatasetRef, dataset_ref
+from pydag_emulators.bigquery.rest.http import (
+    answer,
+    body_of,
+    flag,
+    page_of,
+    transact,
+)
+
+_SETTABLE = (
+    "friendlyName", "description", "labels", "location", "defaultTableExpirationMs",
+    "defaultPartitionExpirationMs", "access", "isCaseInsensitive", "defaultCollation",
+    "maxTimeTravelHours", "storageBillingModel", "resourceTags",
+)  # fmt: skip
+
+
+def shown(resource: Resource) -> dict[str, Any]:
+    """The resource as the API shows it, with its etag."""
+    return {**resource, "etag": etag(resource)}
+
+
+def changed(resource: Resource, body: Resource, settable: tuple[str, ...]) -> Resource:
+    """`resource` with the fields of a patch; null removes one."""
+    result = {**resource, **{key: body[key] for key in settable if key in body}}
+    if body.get("labels"):
+        labels = {**resource.get("labels", {}), **body["labels"]}
+        result["labels"] = {key: value for key, value in labels.items() if value is not None}
+    return {key: value for key, value in result.items() if value is not None}
+
+
+def check_etag(request: Request, resource: Resource) -> None:
+    """Raise `conditionNotMet` unless If-Match, where given, is the resource's etag."""
+    expected = request.headers.get("if-match")
+    if expected not in (None, "*", etag(resource)):
+        raise ApiError("conditionNotMet", "Precondition Failed: the resource has changed")
+
+
+def _ref(request: Request) -> DatasetRef:
+    return dataset_ref(
+        {"datasetId": request.path_params["dataset"]}, request.path_params["project"]
+    )
+
+
+async def insert(request: Request) -> Response:
+    """datasets.insert."""
+    body = await body_of(request)
+    ref = dataset_ref(body.get("datasetReference"), request.path_params["project"])
+    given = {key: body[key] for key in _SETTABLE if body.get(key) is not None}
+    resource = await transact(request, lambda cursor: create_dataset(cursor, ref, given), lock=ref)
+    return answer(shown(resource))
+
+
+async def get(request: Request) -> Response:
+    """datasets.get."""
+    ref = _ref(request)
+    return answer(shown(await transact(request, lambda cursor: get_dataset(cursor, ref))))
+
+
+async def patch(request: Request) -> Response:
+    """datasets.patch, and update: the client sends what it means to change."""
+    ref, body = _ref(request), await body_of(request)
+
+    def change(cursor: Any) -> Resource:
+        resource = get_dataset(cursor, ref)
+        check_etag(request, resource)
+        return save_dataset(cursor, ref, changed(resource, body, _SETTABLE))
+
+    return answer(shown(await transact(request, change, lock=ref)))
+
+
+async def delete(request: Request) -> Response:
+    """datasets.delete."""
+    ref, contents = _ref(request), flag(request, "deleteContents")
+    await transact(request, lambda cursor: drop_dataset(cursor, ref, contents=contents), lock=ref)
+    return Response(status_code=204)
+
+
+async def list_(request: Request) -> Response:
+    """datasets.list."""
+    project = request.path_params["project"]
+    resources = await transact(request, lambda cursor: list_datasets(cursor, project))
+    keys = ("kind", "id", "datasetReference", "labels", "friendlyName", "location")
+    items = [
+        {key: resource[key] for key in keys if key in resource}
+        for resource in resources
+        if flag(request, "all") or not resource["datasetReference"]["datasetId"].startswith("_")
+    ]
+    return page_of(request, items, "bigquery#datasetList", "datasets", total=False)
+
+
+_BASE = "/bigquery/v2/projects/{project}/datasets"
+ROUTES = [
+    Route(_BASE, insert, methods=["POST"]),
+    Route(_BASE, list_, methods=["GET"]),
+    Route(_BASE + "/{dataset}", get, methods=["GET"]),
+    Route(_BASE + "/{dataset}", patch, methods=["PATCH", "PUT"]),
+    Route(_BASE + "/{dataset}", delete, methods=["DELETE"]),
+]

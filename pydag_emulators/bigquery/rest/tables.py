@@ -1,0 +1,214 @@
+"""https://cloud.google.com/bigquery/docs/reference/rest/v2/tables, and tabledata.list."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from pydag_emulators.bigquery.catalog import (
+    Resource,
+    create_table,
+    delete_table,
+    etag,
+    get_dataset,
+    get_table,
+    list_tables,
+    save_table,
+    table_fields,
+    writes,
+)
+from pydag_emulators.bigquery.errors import ApiError, invalid, unimplemented
+from pydag_emulators.bigquery.evolution import change_schema
+from pydag_emulators.bigquery.names import TableRef, dataset_ref, table_ref
+from pydag_emulators.bigquery.rest.datasets import changed
+from pydag_emulators.bigquery.rest.http import (
+    answer,
+    body_of,
+    flag,
+    number,
+    offset_of,
+    page_of,
+    service_of,
+    token_of,
+    transact,
+)
+from pydag_emulators.bigquery.results import read_page
+from pydag_emulators.bigquery.schema import check_schema
+from pydag_emulators.bigquery.service import Service
+from pydag_emulators.bigquery.store import Cursor
+from pydag_emulators.bigquery.views import view_fields
+
+_SETTABLE = (
+    "friendlyName", "description", "labels", "expirationTime", "schema", "timePartitioning",
+    "rangePartitioning", "clustering", "view", "requirePartitionFilter", "resourceTags",
+)  # fmt: skip
+_UNSUPPORTED = (
+    "externalDataConfiguration", "materializedView", "cloneDefinition", "snapshotDefinition",
+    "encryptionConfiguration", "biglakeConfiguration", "tableConstraints",
+)  # fmt: skip
+
+
+def shown(service: Service, cursor: Cursor, ref: TableRef, resource: Resource) -> dict[str, Any]:
+    """The resource as tables.get shows it: with its size and the time of its last change."""
+    result = dict(resource)
+    if resource["type"] == "TABLE":
+        contents = service.sizes.of(cursor, ref, resource)
+        _, written = writes(cursor, ref)
+        result |= {
+            "numRows": str(contents.rows),
+            "numBytes": str(contents.bytes),
+            "numLongTermBytes": "0",
+            "lastModifiedTime": str(max(int(resource["lastModifiedTime"]), written)),
+        }
+    return {**result, "etag": etag(result)}
+
+
+def _ref(request: Request) -> TableRef:
+    path = request.path_params
+    return table_ref({"datasetId": path["dataset"], "tableId": path["table"]}, path["project"])
+
+
+def _given(body: dict[str, Any]) -> Resource:
+    for name in _UNSUPPORTED:
+        if body.get(name):
+            raise unimplemented(f"the table property {name}")
+    if body.get("requirePartitionFilter"):
+        raise unimplemented("requirePartitionFilter")
+    given = {key: body[key] for key in _SETTABLE if body.get(key) is not None}
+    if "schema" in given:
+        given["schema"] = {"fields": check_schema(given["schema"].get("fields") or [])}
+    _check_layout(given)
+    return given
+
+
+def _check_layout(given: Resource) -> None:
+    columns = {field["name"] for field in table_fields(given)}
+    time = given.get("timePartitioning") or {}
+    if time and not time.get("field"):
+        raise unimplemented("partitioning by time of ingestion")
+    layout = [time.get("field"), (given.get("rangePartitioning") or {}).get("field")]
+    for name in [*layout, *((given.get("clustering") or {}).get("fields") or [])]:
+        if name is not None and columns and name not in columns:
+            raise invalid(f"The field specified for partitioning or clustering is unknown: {name}")
+
+
+async def insert(request: Request) -> Response:
+    """tables.insert."""
+    service, body = service_of(request), await body_of(request)
+    path = request.path_params
+    reference = {**(body.get("tableReference") or {}), "datasetId": path["dataset"]}
+    ref = table_ref(reference, path["project"])
+    given = _given(body)
+
+    def create(cursor: Cursor) -> dict[str, Any]:
+        resource = given
+        if "view" in given:
+            view = {"useLegacySql": False, **given["view"]}
+            fields = view_fields(service, cursor, ref, view)
+            resource = {**given, "type": "VIEW", "view": view, "schema": {"fields": fields}}
+        return shown(service, cursor, ref, create_table(cursor, ref, resource))
+
+    return answer(await transact(request, create, lock=ref))
+
+
+async def get(request: Request) -> Response:
+    """tables.get."""
+    service, ref = service_of(request), _ref(request)
+    return answer(
+        await transact(request, lambda cursor: shown(service, cursor, ref, get_table(cursor, ref)))
+    )
+
+
+async def change(request: Request) -> Response:
+    """PATCH changes what is given; PUT also, as the client sends what it means to keep."""
+    service, ref, body = service_of(request), _ref(request), await body_of(request)
+    _given({key: value for key, value in body.items() if key != "schema"})
+
+    def save(cursor: Cursor) -> dict[str, Any]:
+        resource = get_table(cursor, ref)
+        expected = request.headers.get("if-match")
+        if expected not in (None, "*", shown(service, cursor, ref, resource)["etag"]):
+            raise ApiError("conditionNotMet", "Precondition Failed: the table has changed")
+        result = changed(resource, body, _SETTABLE)
+        if resource["type"] == "VIEW":
+            fields = view_fields(service, cursor, ref, result["view"])
+            result["schema"] = {"fields": fields}
+        elif body.get("schema"):
+            fields = check_schema(body["schema"].get("fields") or [])
+            result["schema"] = {"fields": change_schema(cursor, ref, resource, fields)}
+        return shown(service, cursor, ref, save_table(cursor, ref, result))
+
+    return answer(await transact(request, save, lock=ref))
+
+
+async def delete(request: Request) -> Response:
+    """tables.delete."""
+    ref = _ref(request)
+
+    def drop(cursor: Cursor) -> None:
+        get_table(cursor, ref)
+        delete_table(cursor, ref)
+
+    await transact(request, drop, lock=ref)
+    return Response(status_code=204)
+
+
+async def list_(request: Request) -> Response:
+    """tables.list."""
+    path = request.path_params
+    ref = dataset_ref({"datasetId": path["dataset"]}, path["project"])
+
+    def read(cursor: Cursor) -> list[Resource]:
+        get_dataset(cursor, ref)
+        return list_tables(cursor, ref)
+
+    keys = (
+        "kind", "id", "tableReference", "friendlyName", "type", "timePartitioning",
+        "rangePartitioning", "clustering", "labels", "view", "creationTime", "expirationTime",
+    )  # fmt: skip
+    items = [
+        {key: resource[key] for key in keys if key in resource}
+        for resource in await transact(request, read)
+    ]
+    return page_of(request, items, "bigquery#tableList", "tables")
+
+
+async def rows(request: Request) -> Response:
+    """tabledata.list."""
+    ref = _ref(request)
+    selected = request.query_params.get("selectedFields")
+    start = offset_of(request.query_params.get("pageToken")) or number(request, "startIndex") or 0
+    size = number(request, "maxResults")
+    timestamps = flag(request, "formatOptions.useInt64Timestamp")
+
+    def read(cursor: Cursor) -> dict[str, Any]:
+        resource = get_table(cursor, ref)
+        if resource["type"] != "TABLE":
+            raise invalid(f"Cannot list a table of type {resource['type']}.")
+        fields = table_fields(resource)
+        if selected:
+            names = {name.strip().lower() for name in selected.split(",")}
+            fields = [field for field in fields if field["name"].lower() in names]
+        page = read_page(cursor, ref, fields, start, size, int64_timestamps=timestamps)
+        content: dict[str, Any] = {"kind": "bigquery#tableDataList", "totalRows": str(page.total)}
+        if page.rows:
+            content["rows"] = page.rows
+        if page.next_row is not None:
+            content["pageToken"] = token_of(page.next_row)
+        return content
+
+    return answer(await transact(request, read))
+
+
+_BASE = "/bigquery/v2/projects/{project}/datasets/{dataset}/tables"
+ROUTES = [
+    Route(_BASE, insert, methods=["POST"]),
+    Route(_BASE, list_, methods=["GET"]),
+    Route(_BASE + "/{table}", get, methods=["GET"]),
+    Route(_BASE + "/{table}", change, methods=["PATCH", "PUT"]),
+    Route(_BASE + "/{table}", delete, methods=["DELETE"]),
+    Route(_BASE + "/{table}/data", rows, methods=["GET"]),
+]

@@ -1,0 +1,179 @@
+"""Table schemas: BigQuery's fields, checked, and their DuckDB types both ways."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, cast
+
+from duckdb.sqltypes import DuckDBPyType
+
+from pydag_emulators.bigquery.errors import invalid, unimplemented
+from pydag_emulators.bigquery.names import quote
+
+Field = dict[str, Any]
+"""A REST `TableFieldSchema`: name, type, mode, fields, description, …"""
+
+NUMERIC = "DECIMAL(38, 9)"
+_DUCK = {
+    "STRING": "VARCHAR",
+    "BYTES": "BLOB",
+    "INTEGER": "BIGINT",
+    "FLOAT": "DOUBLE",
+    "NUMERIC": NUMERIC,
+    "BOOLEAN": "BOOLEAN",
+    "TIMESTAMP": "TIMESTAMP WITH TIME ZONE",
+    "DATE": "DATE",
+    "TIME": "TIME",
+    "DATETIME": "TIMESTAMP",
+    "JSON": "JSON",
+}
+_SYNONYMS = {
+    "INT64": "INTEGER",
+    "INT": "INTEGER",
+    "SMALLINT": "INTEGER",
+    "BIGINT": "INTEGER",
+    "TINYINT": "INTEGER",
+    "BYTEINT": "INTEGER",
+    "FLOAT64": "FLOAT",
+    "BOOL": "BOOLEAN",
+    "STRUCT": "RECORD",
+    "DECIMAL": "NUMERIC",
+    "BIGDECIMAL": "BIGNUMERIC",
+}
+_FROM_DUCK = {
+    "bigint": "INTEGER",
+    "integer": "INTEGER",
+    "smallint": "INTEGER",
+    "tinyint": "INTEGER",
+    "ubigint": "INTEGER",
+    "uinteger": "INTEGER",
+    "usmallint": "INTEGER",
+    "utinyint": "INTEGER",
+    "hugeint": "INTEGER",
+    "uhugeint": "INTEGER",
+    "null": "INTEGER",
+    "double": "FLOAT",
+    "float": "FLOAT",
+    "decimal": "NUMERIC",
+    "boolean": "BOOLEAN",
+    "varchar": "STRING",
+    "enum": "STRING",
+    "blob": "BYTES",
+    "date": "DATE",
+    "time": "TIME",
+    "timestamp": "DATETIME",
+    "timestamp_s": "DATETIME",
+    "timestamp_ms": "DATETIME",
+    "timestamp_ns": "DATETIME",
+    "timestamp with time zone": "TIMESTAMP",
+    "timestamp_tz": "TIMESTAMP",
+    "timestamptz": "TIMESTAMP",
+}
+SQL_NAMES = {
+    "INTEGER": "INT64",
+    "FLOAT": "FLOAT64",
+    "BOOLEAN": "BOOL",
+    "RECORD": "STRUCT",
+}
+_COLUMN_NAME = re.compile(r"[^\W\d][\w&%=+:'<>#| \-]{0,299}")
+_MODES = ("NULLABLE", "REQUIRED", "REPEATED")
+_KEPT = (
+    "name", "type", "mode", "fields", "description", "maxLength", "precision", "scale",
+    "policyTags", "roundingMode",
+)  # fmt: skip
+
+
+def check_schema(fields: list[Field]) -> list[Field]:
+    """The fields in their canonical form.
+
+    Raises:
+        ApiError: `invalid` for a wrong or duplicate name, type or mode; `notImplemented` for a
+            type that DuckDB has no equal of.
+    """
+    seen: set[str] = set()
+    checked = []
+    for field in fields:
+        name = str(field.get("name") or "")
+        if not _COLUMN_NAME.fullmatch(name):
+            raise invalid(
+                f'Invalid field name "{name}". Fields must contain the allowed characters, and '
+                "be at most 300 characters long."
+            )
+        if name.lower() in seen:
+            raise invalid(f'Duplicate field name "{name}" in schema.')
+        seen.add(name.lower())
+        checked.append(_check_field(name, field))
+    return checked
+
+
+def _check_field(name: str, field: Field) -> Field:
+    given = str(field.get("type") or "").upper()
+    type_ = _SYNONYMS.get(given, given)
+    mode = str(field.get("mode") or "NULLABLE").upper()
+    if mode not in _MODES:
+        raise invalid(f"Invalid mode {mode!r} for field {name}")
+    if field.get("defaultValueExpression"):
+        raise unimplemented(f"default values (column {name})")
+    if any(field.get(key) for key in ("maxLength", "precision", "scale", "collation")):
+        raise unimplemented(f"parameterized types and collations (column {name})")
+    result = {key: value for key, value in field.items() if key in _KEPT and value is not None}
+    result |= {"name": name, "type": type_, "mode": mode}
+    if type_ == "RECORD":
+        if not field.get("fields"):
+            raise invalid(f"Field {name} is type RECORD but has no schema")
+        result["fields"] = check_schema(field["fields"])
+    elif type_ in ("BIGNUMERIC", "GEOGRAPHY", "INTERVAL", "RANGE"):
+        raise unimplemented(f"the type {type_} (column {name})")
+    elif type_ not in _DUCK:
+        raise invalid(f"Invalid value for type: {given} is not a valid value")
+    else:
+        result.pop("fields", None)
+    return result
+
+
+def duck_type(field: Field) -> str:
+    """The DuckDB type that stores `field`."""
+    if field["type"] == "RECORD":
+        members = ", ".join(f"{quote(sub['name'])} {duck_type(sub)}" for sub in field["fields"])
+        base = f"STRUCT({members})"
+    else:
+        base = _DUCK[field["type"]]
+    return base + "[]" if field.get("mode") == "REPEATED" else base
+
+
+def element_of(type_: DuckDBPyType) -> DuckDBPyType:
+    """The type of the items of a list type."""
+    return cast("DuckDBPyType", type_.children[0][1])
+
+
+def field_of(name: str, type_: DuckDBPyType) -> Field:
+    """The BigQuery field that a DuckDB result column is shown as.
+
+    Raises:
+        ApiError: `notImplemented` for a type without an equal in BigQuery.
+    """
+    kind = type_.id
+    if kind == "list":
+        inner = field_of(name, element_of(type_))
+        if inner["mode"] == "REPEATED":
+            raise invalid(f"Cannot create an array of arrays (column {name})")
+        return {**inner, "mode": "REPEATED"}
+    field: Field = {"name": name, "mode": "NULLABLE"}
+    if str(type_) == "JSON":
+        return {**field, "type": "JSON"}
+    if kind == "struct":
+        members = [field_of(sub, cast("DuckDBPyType", child)) for sub, child in type_.children]
+        return {**field, "type": "RECORD", "fields": members}
+    if kind not in _FROM_DUCK:
+        raise unimplemented(f"results of the type {type_} (column {name})")
+    return {**field, "type": _FROM_DUCK[kind]}
+
+
+def sql_type(field: Field) -> str:
+    """The type as GoogleSQL writes it: INT64, ARRAY<STRING>, STRUCT<a INT64>."""
+    if field["type"] == "RECORD":
+        members = ", ".join(f"{sub['name']} {sql_type(sub)}" for sub in field["fields"])
+        base = f"STRUCT<{members}>"
+    else:
+        base = SQL_NAMES.get(field["type"], str(field["type"]))
+    return f"ARRAY<{base}>" if field.get("mode") == "REPEATED" else base

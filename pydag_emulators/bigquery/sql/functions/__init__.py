@@ -1,0 +1,25 @@
+"""The GoogleSQL that is supported: node types kept as they are, and node types lowered."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from pydag_emulators.bigquery.sql.functions import (
+    aggregates,
+    arrays,
+    casts,
+    formats,
+    numbers,
+    strings,
+    structs,
+    structure,
+    times,
+)
+from pydag_emulators.bigquery.sql.functions.build import Lowering
+
+_MODULES = (structure, structs, casts, numbers, strings, times, formats, arrays, aggregates)
+
+KEEP: frozenset[type[exp.Expression]] = frozenset(
+    kind for module in _MODULES for kind in module.KEEP
+)
+LOWER: Lowering = {kind: lower for module in _MODULES for kind, lower in module.LOWER.items()}

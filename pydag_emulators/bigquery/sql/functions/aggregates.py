@@ -1,0 +1,157 @@
+"""Aggregate and window functions."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from pydag_emulators.bigquery.sql.functions.build import (
+    Kinds,
+    Lowering,
+    Node,
+    call,
+    macro,
+    only,
+    refused,
+    text,
+)
+
+KEEP: Kinds = (
+    exp.AnyValue, exp.BitwiseAndAgg, exp.BitwiseOrAgg, exp.BitwiseXorAgg, exp.Count,
+    exp.CumeDist, exp.DenseRank, exp.FirstValue, exp.Lag,
+    exp.LastValue, exp.Lead, exp.Max, exp.Min, exp.NthValue,
+    exp.Ntile, exp.PercentRank, exp.PercentileCont, exp.PercentileDisc, exp.Rank, exp.RowNumber,
+    exp.Stddev, exp.StddevPop, exp.StddevSamp, exp.Sum, exp.Variance, exp.VariancePop,
+    exp.WindowSpec,
+)  # fmt: skip
+
+
+def _avg(node: exp.Avg) -> Node:
+    """DuckDB's own makes a DOUBLE of decimals."""
+    if isinstance(node.parent, exp.Window):
+        return node  # see _window
+    return _quotient(exp.Sum(this=node.this.copy()), exp.Count(this=node.this.copy()))
+
+
+def _quotient(total: Node, count: Node) -> Node:
+    # No rows: no division by zero, but NULL.
+    return macro("safe_divide", total, count)
+
+
+def _window(node: exp.Window) -> Node:
+    if not isinstance(node.this, exp.Avg):
+        return node
+    parts = []
+    for kind in (exp.Sum, exp.Count):
+        part = node.copy()
+        part.set("this", kind(this=node.this.this.copy()))
+        parts.append(part)
+    return _quotient(*parts)
+
+
+def _countif(node: exp.CountIf) -> Node:
+    if isinstance(node.this, exp.Distinct):
+        raise refused(node)
+    return exp.Count(this=exp.Case(ifs=[exp.If(this=node.this.copy(), true=exp.true())]))
+
+
+def _logical(node: exp.LogicalAnd | exp.LogicalOr) -> Node:
+    if isinstance(node.this, exp.Distinct):
+        node.set("this", node.this.expressions[0])
+    return node
+
+
+def _count_distinct(node: exp.ApproxDistinct) -> Node:
+    # Exact is approximate enough.
+    only(node, "this")
+    return exp.Count(this=exp.Distinct(expressions=[node.this.copy()]))
+
+
+def _parts(node: Node) -> tuple[Node, list[Node], bool, exp.Order | None, Node | None]:
+    """The parts of `[DISTINCT] x[, separator] [ORDER BY …] [LIMIT n]`."""
+    order: exp.Order | None = None
+    limit: Node | None = None
+    distinct = False
+    if isinstance(node, exp.Limit):
+        limit, node = node.expression, node.this
+    if isinstance(node, exp.Order):
+        order, node = node, node.this
+    arguments = [node]
+    if isinstance(node, exp.Distinct):
+        distinct, arguments = True, list(node.expressions)
+    return arguments[0], arguments[1:], distinct, order, limit
+
+
+def _collect(name: str, node: Node, value: Node, more: list[Node], *, skip_nulls: bool) -> Node:
+    """`name(…)` with DISTINCT, ORDER BY and a filter, as DuckDB writes them."""
+    _, _, distinct, order, _ = _parts(node)
+    first: Node = value.copy()
+    if distinct:
+        first = exp.Distinct(expressions=[first])
+    arguments = [first, *[argument.copy() for argument in more]]
+    if order is not None:
+        ordered = exp.Order(
+            this=arguments[-1], expressions=[key.copy() for key in order.expressions]
+        )
+        arguments[-1] = ordered
+    result: Node = exp.Anonymous(this=name, expressions=arguments)
+    if skip_nulls:
+        is_there = exp.Not(this=exp.Is(this=value.copy(), expression=exp.Null()))
+        result = exp.Filter(this=result, expression=exp.Where(this=is_there))
+    return result
+
+
+def _array_agg(node: exp.ArrayAgg) -> Node:
+    # IGNORE NULLS stands above this node.
+    if isinstance(node.parent, exp.IgnoreNulls | exp.RespectNulls | exp.Window):
+        return node
+    return _list(node, skip_nulls=False)
+
+
+def _list(node: exp.ArrayAgg, *, skip_nulls: bool) -> Node:
+    only(node, "this", "nulls_excluded")
+    value, more, _, _, limit = _parts(node.this)
+    if more:
+        raise refused(node)
+    result = _collect("list", node.this, value, [], skip_nulls=skip_nulls)
+    if limit is None:
+        return result
+    return call("list_slice", result, exp.Literal.number(1), limit)
+
+
+def _nulls(node: exp.IgnoreNulls | exp.RespectNulls) -> Node:
+    inner = node.this
+    if isinstance(inner, exp.ArrayAgg) and not isinstance(node.parent, exp.Window):
+        return _list(inner, skip_nulls=isinstance(node, exp.IgnoreNulls))
+    if isinstance(inner, exp.FirstValue | exp.LastValue | exp.NthValue | exp.Lag | exp.Lead):
+        return node
+    raise refused(node)
+
+
+def _string_agg(node: exp.GroupConcat) -> Node:
+    if isinstance(node.parent, exp.Window):
+        raise refused(node)
+    value, more, _, order, limit = _parts(node.this)
+    if limit is not None:
+        raise refused(node)
+    separator = node.args.get("separator") or (more[0] if more else text(","))
+    # `x, separator ORDER BY y` has the order around the separator.
+    if isinstance(separator, exp.Order):
+        order, separator = separator, separator.this
+    inner: Node = node.this
+    if order is not None and not isinstance(inner, exp.Order):
+        inner = exp.Order(this=inner.copy(), expressions=[k.copy() for k in order.expressions])
+    return _collect("string_agg", inner, value, [separator], skip_nulls=False)
+
+
+LOWER: Lowering = {
+    exp.ApproxDistinct: _count_distinct,
+    exp.ArrayAgg: _array_agg,
+    exp.Avg: _avg,
+    exp.CountIf: _countif,
+    exp.GroupConcat: _string_agg,
+    exp.IgnoreNulls: _nulls,
+    exp.LogicalAnd: _logical,
+    exp.LogicalOr: _logical,
+    exp.RespectNulls: _nulls,
+    exp.Window: _window,
+}

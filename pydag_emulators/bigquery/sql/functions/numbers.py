@@ -1,0 +1,70 @@
+"""Arithmetic and numeric functions."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from pydag_emulators.bigquery.sql.functions.build import (
+    Kinds,
+    Lowering,
+    Node,
+    binary,
+    call,
+    macro,
+    only,
+    refused,
+    unary,
+)
+
+KEEP: Kinds = (
+    exp.Abs, exp.BitwiseAnd, exp.BitwiseLeftShift, exp.BitwiseNot, exp.BitwiseOr,
+    exp.BitwiseRightShift, exp.Coalesce, exp.Greatest, exp.If, exp.IsInf, exp.IsNan,
+    exp.Least, exp.Rand,
+)  # fmt: skip
+
+
+def _round(node: exp.Round) -> Node:
+    only(node, "this", "decimals")
+    digits = node.args.get("decimals")
+    return macro("round", node.this) if digits is None else macro("round_to", node.this, digits)
+
+
+def _trunc(node: exp.Trunc) -> Node:
+    only(node, "this")
+    return macro("trunc", node.this)
+
+
+def _log(node: exp.Log) -> Node:
+    # sqlglot puts the base first.
+    if node.expression is None:
+        return macro("ln", node.this)
+    return macro("log", node.expression, node.this)
+
+
+def _generate_array(node: exp.GenerateSeries) -> Node:
+    bounds = [node.args.get(name) for name in ("start", "end", "step")]
+    if any(isinstance(bound, exp.Interval) for bound in bounds):
+        raise refused(node)
+    return call("generate_series", *[bound for bound in bounds if bound is not None])
+
+
+LOWER: Lowering = {
+    exp.Add: binary("add"),
+    exp.Sub: binary("subtract"),
+    exp.Mul: binary("multiply"),
+    exp.Div: binary("divide"),
+    exp.IntDiv: binary("div"),
+    exp.Mod: binary("mod"),
+    exp.SafeDivide: binary("safe_divide"),
+    exp.Pow: binary("pow"),
+    exp.Round: _round,
+    exp.Trunc: _trunc,
+    exp.Ceil: unary("ceil"),
+    exp.Floor: unary("floor"),
+    exp.Sign: unary("sign"),
+    exp.Sqrt: unary("sqrt"),
+    exp.Exp: unary("exp"),
+    exp.Ln: unary("ln"),
+    exp.Log: _log,
+    exp.GenerateSeries: _generate_array,
+}

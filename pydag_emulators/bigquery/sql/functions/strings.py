@@ -1,0 +1,195 @@
+"""Functions of strings, bytes and JSON texts."""
+
+from __future__ import annotations
+
+import re
+
+from sqlglot import exp
+
+from pydag_emulators.bigquery.errors import invalid_query, unimplemented
+from pydag_emulators.bigquery.sql.functions.build import (
+    Kinds,
+    Lowering,
+    Node,
+    binary,
+    call,
+    cast,
+    macro,
+    only,
+    refused,
+    text,
+    unary,
+)
+
+KEEP: Kinds = ()
+
+
+def _substring(node: exp.Substring) -> Node:
+    only(node, "this", "start", "length")
+    length = node.args.get("length")
+    if length is None:
+        return macro("substr", node.this, node.args["start"])
+    return macro("substr_of", node.this, node.args["start"], length)
+
+
+_TRIMS = {None: "trim", "LEADING": "ltrim", "TRAILING": "rtrim"}
+
+
+def _trim(node: exp.Trim) -> Node:
+    only(node, "this", "expression", "position")
+    name = _TRIMS[node.args.get("position") or None]
+    if node.expression is None:
+        return macro(name, node.this)
+    return macro(f"{name}_of", node.this, node.expression)
+
+
+def _pad(node: exp.Pad) -> Node:
+    pattern = node.args.get("fill_pattern") or text(" ")
+    return macro("lpad" if node.args["is_left"] else "rpad", node.this, node.expression, pattern)
+
+
+def _replace(node: exp.Replace) -> Node:
+    return macro("replace", node.this, node.expression, node.args.get("replacement") or text(""))
+
+
+def _repeat(node: exp.Repeat) -> Node:
+    return macro("repeat", node.this, node.args["times"])
+
+
+def _position(node: exp.StrPosition) -> Node:
+    only(node, "this", "substr")
+    return macro("strpos", node.this, node.args["substr"])
+
+
+def _concat(node: exp.Concat) -> Node:
+    only(node, "expressions", "safe", "coalesce")
+    first, *rest = node.expressions
+    result: Node = first if rest else macro("concat_one", first)
+    for part in rest:
+        result = macro("concat", result, part)
+    return result
+
+
+def _length(node: exp.Length) -> Node:
+    only(node, "this", "binary")
+    return macro("length", node.this)
+
+
+def _groups(node: exp.Expression) -> tuple[Node, Node]:
+    """The pattern, and which group to extract: the only one, or the whole match."""
+    pattern = node.expression
+    if not isinstance(pattern, exp.Literal):
+        raise unimplemented("regular expressions that are not literals, in REGEXP_EXTRACT")
+    try:
+        groups = re.compile(pattern.name).groups
+    except re.error as error:
+        raise unimplemented(f"the regular expression {pattern.name!r}: {error}") from error
+    if groups > 1:
+        raise invalid_query("Regular expression has more than 1 capturing group")
+    return pattern, exp.Literal.number(groups)
+
+
+def _extract(node: exp.RegexpExtract) -> Node:
+    # A parsed call always carries a group; it is BigQuery's rule that counts.
+    only(
+        node, "this", "expression", "group", "null_if_pos_overflow", "null_if_no_match",
+        "empty_if_group_missing",
+    )  # fmt: skip
+    pattern, group = _groups(node)
+    matches = macro("regexp_contains", node.this, pattern)
+    found = call("regexp_extract", node.this, pattern, group)
+    return exp.Case(ifs=[exp.If(this=matches, true=found)])
+
+
+def _extract_all(node: exp.RegexpExtractAll) -> Node:
+    only(node, "this", "expression", "group")
+    pattern, group = _groups(node)
+    return call("regexp_extract_all", node.this, pattern, group)
+
+
+def _regexp_replace(node: exp.RegexpReplace) -> Node:
+    only(node, "this", "expression", "replacement", "modifiers", "single_replace")
+    return macro("regexp_replace", node.this, node.expression, node.args["replacement"])
+
+
+def _like_regexp(node: exp.RegexpLike) -> Node:
+    only(node, "this", "expression", "full_match")
+    return macro("regexp_contains", node.this, node.expression)
+
+
+_FORMATS = re.compile(r"%%|%[-0+ #]*\d*(?:\.\d+)?([a-zA-Z])")
+
+
+def _format(node: exp.Format) -> Node:
+    """FORMAT with the conversions that printf has, too."""
+    if not isinstance(node.this, exp.Literal) or "%" in _FORMATS.sub("", node.this.name):
+        raise refused(node)
+    kinds = [match[1] for match in _FORMATS.finditer(node.this.name) if match[1]]
+    if set(kinds) - set("dixXofeEgGs") or len(kinds) != len(node.expressions):
+        raise refused(node)
+    arguments = [
+        # A text where a number belongs would be printed as one.
+        cast(argument, "BIGINT") if kind in "dixXo" else argument
+        for kind, argument in zip(kinds, node.expressions, strict=True)
+    ]
+    return call("printf", node.this, *arguments)
+
+
+def _split(node: exp.Split) -> Node:
+    only(node, "this", "expression", "null_returns_null", "empty_delimiter_returns_whole")
+    return macro("split", node.this, node.expression or text(","))
+
+
+def _chr(node: exp.Chr) -> Node:
+    if len(node.expressions) != 1:
+        raise refused(node)
+    return macro("chr", node.expressions[0])
+
+
+def _sha2(node: exp.SHA2Digest) -> Node:
+    if node.args["length"].find(exp.Literal).name != "256":
+        raise refused(node)
+    return macro("sha256", node.this)
+
+
+def _md5_hex(node: exp.MD5) -> Node:
+    # sqlglot's reading of TO_HEX(MD5(x))
+    return macro("to_hex", macro("md5", node.this))
+
+
+LOWER: Lowering = {
+    exp.Ascii: unary("ascii"),
+    exp.ByteLength: unary("byte_length"),
+    exp.Chr: _chr,
+    exp.Concat: _concat,
+    exp.DPipe: binary("concat"),
+    exp.EndsWith: binary("ends_with"),
+    exp.Format: _format,
+    exp.FromBase64: unary("from_base64"),
+    exp.Left: binary("left"),
+    exp.Length: _length,
+    exp.Lower: unary("lower"),
+    exp.LowerHex: unary("to_hex"),
+    exp.MD5: _md5_hex,
+    exp.MD5Digest: unary("md5"),
+    exp.Pad: _pad,
+    exp.RegexpExtract: _extract,
+    exp.RegexpExtractAll: _extract_all,
+    exp.RegexpLike: _like_regexp,
+    exp.RegexpReplace: _regexp_replace,
+    exp.Repeat: _repeat,
+    exp.Replace: _replace,
+    exp.Reverse: unary("reverse"),
+    exp.Right: binary("right"),
+    exp.SHA1Digest: unary("sha1"),
+    exp.SHA2Digest: _sha2,
+    exp.Split: _split,
+    exp.StartsWith: binary("starts_with"),
+    exp.StrPosition: _position,
+    exp.Substring: _substring,
+    exp.ToBase64: unary("to_base64"),
+    exp.Trim: _trim,
+    exp.Unhex: unary("from_hex"),
+    exp.Unicode: unary("unicode"),
+    exp.Upper: unary("upper"),
+}

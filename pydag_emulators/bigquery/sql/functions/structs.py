@@ -1,0 +1,123 @@
+"""Structs where their members' names would decide for DuckDB, but positions do for GoogleSQL."""
+
+from __future__ import annotations
+
+from functools import reduce
+
+from sqlglot import exp
+
+from pydag_emulators.bigquery.errors import invalid_query, unimplemented
+from pydag_emulators.bigquery.sql.functions.build import Kinds, Lowering, Node
+
+KEEP: Kinds = ()
+
+
+def members(node: Node) -> list[Node] | None:
+    """The values of a struct that is written out, `STRUCT(a, b)` or `(a, b)`."""
+    if isinstance(node, exp.Paren):
+        return members(node.this)
+    if isinstance(node, exp.Struct):
+        return [member.expression for member in node.expressions]
+    return list(node.expressions) if isinstance(node, exp.Tuple) else None
+
+
+def _equal(one: list[Node], other: list[Node]) -> Node:
+    if len(one) != len(other):
+        raise invalid_query("Structs with different numbers of fields cannot be compared")
+    pairs = [_pair(a, b) for a, b in zip(one, other, strict=True)]
+    return exp.Paren(this=reduce(lambda a, b: exp.And(this=a, expression=b), pairs))
+
+
+def _pair(one: Node, other: Node) -> Node:
+    first, second = members(one), members(other)
+    if first is not None and second is not None:
+        return _equal(first, second)
+    if first is not None or second is not None:
+        raise _refused(one)
+    return exp.EQ(this=one.copy(), expression=other.copy())
+
+
+def _refused(node: Node) -> Exception:
+    return unimplemented(f"comparisons of structs here: {node.sql(dialect='bigquery')[:100]}")
+
+
+def _compared(node: exp.EQ | exp.NEQ) -> Node:
+    one, other = members(node.this), members(node.expression)
+    if one is None and other is None:
+        return node
+    if one is None or other is None:
+        raise _refused(node)
+    equal = _equal(one, other)
+    return exp.Not(this=equal) if isinstance(node, exp.NEQ) else equal
+
+
+def _not_ordered(node: Node) -> Node:
+    if any(members(part) is not None for part in (node.this, node.expression)):
+        raise _refused(node)
+    return node
+
+
+def _in(node: exp.In) -> Node:
+    """`(a, b) IN ((1, 2), (3, 4))`, member by member: NULL counts as GoogleSQL says."""
+    value = members(node.this)
+    listed = [members(item) for item in node.expressions]
+    if value is None and not any(item is not None for item in listed):
+        return node
+    if value is None or not listed or any(item is None for item in listed):
+        raise _refused(node)
+    options = [_equal(value, item) for item in listed if item is not None]
+    return exp.Paren(this=reduce(lambda a, b: exp.Or(this=a, expression=b), options))
+
+
+def _case(node: exp.Case) -> Node:
+    compared = [node.this, *[branch.this for branch in node.args["ifs"]]] if node.this else []
+    if any(members(part) is not None for part in compared):
+        raise _refused(node)
+    return node
+
+
+def _nullif(node: exp.Nullif) -> Node:
+    return _not_ordered(node)
+
+
+def _union(node: exp.SetOperation) -> Node:
+    """The first query names the members of structs that are written out."""
+    if node.args.get("by_name") or node.args.get("match") or node.args.get("on"):
+        raise unimplemented("set operations by name")
+    first, second = _leaf(node.this), _leaf(node.expression)
+    for one, other in zip(first.expressions, second.expressions, strict=False):
+        left, right = _value(one), _value(other)
+        if isinstance(left, exp.Struct) and isinstance(right, exp.Struct):
+            for name, member in zip(left.expressions, right.expressions, strict=False):
+                member.set("this", name.this.copy())
+        elif isinstance(right, exp.Struct):
+            raise unimplemented("a struct in a set operation whose first query has no such struct")
+    return node
+
+
+def _leaf(node: Node) -> Node:
+    while not isinstance(node, exp.Select):
+        node = node.this
+    return node
+
+
+def _value(column: Node) -> Node:
+    return column.this if isinstance(column, exp.Alias) else column
+
+
+LOWER: Lowering = {
+    exp.Case: _case,
+    exp.EQ: _compared,
+    exp.Except: _union,
+    exp.GT: _not_ordered,
+    exp.GTE: _not_ordered,
+    exp.In: _in,
+    exp.Intersect: _union,
+    exp.LT: _not_ordered,
+    exp.LTE: _not_ordered,
+    exp.NEQ: _compared,
+    exp.NullSafeEQ: _not_ordered,
+    exp.NullSafeNEQ: _not_ordered,
+    exp.Nullif: _nullif,
+    exp.Union: _union,
+}

@@ -1,0 +1,272 @@
+"""Dates, times and timestamps."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from pydag_emulators.bigquery.errors import unimplemented
+from pydag_emulators.bigquery.sql.functions.build import (
+    Kinds,
+    Lower,
+    Lowering,
+    Node,
+    call,
+    cast,
+    macro,
+    number,
+    only,
+    refused,
+    text,
+    unary,
+)
+from pydag_emulators.bigquery.sql.functions.structure import interval, whole
+
+KEEP: Kinds = (exp.CurrentTimestamp, exp.WeekStart)
+
+_DAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
+_PARTS = frozenset(
+    {
+        "MICROSECOND", "MILLISECOND", "SECOND", "MINUTE", "HOUR", "DAY", "MONTH", "QUARTER",
+        "YEAR", "ISOYEAR",
+    }
+)  # fmt: skip
+_MICROS = {
+    "MICROSECOND": 1,
+    "MILLISECOND": 1000,
+    "SECOND": 1_000_000,
+    "MINUTE": 60_000_000,
+    "HOUR": 3_600_000_000,
+    "DAY": 86_400_000_000,
+}
+
+
+def _part(unit: Node) -> tuple[Node, Node]:
+    """DuckDB's part, and by how many days a week's first day comes before a Monday."""
+    if isinstance(unit, exp.WeekStart):
+        day = unit.this.name.upper()
+        return text("week"), number((7 - _DAYS.index(day)) % 7)
+    name = unit.name.upper()
+    if name == "WEEK":
+        return text("week"), number(1)
+    if name == "ISOWEEK":
+        return text("week"), number(0)
+    if name not in _PARTS:
+        raise unimplemented(f"the date part {name}")
+    return text(name.lower()), number(0)
+
+
+def coerced(value: Node, type_: str) -> Node:
+    """A string literal as the date or time that GoogleSQL takes it for."""
+    return macro(type_, value) if isinstance(value, exp.Literal) and value.is_string else value
+
+
+def _moved(name: str, type_: str) -> Lower:
+    def lower(node: Node) -> Node:
+        only(node, "this", "expression", "unit")
+        amount = node.expression
+        if isinstance(amount, exp.Literal) and amount.is_string:
+            amount = whole(amount)
+        by = interval(amount, node.args["unit"].name)
+        return macro(name, coerced(node.this, type_), by)
+
+    return lower
+
+
+def _diff(type_: str) -> Lower:
+    def lower(node: Node) -> Node:
+        only(node, "this", "expression", "unit", "date_part_boundary")
+        part, shift = _part(node.args["unit"])
+        first, second = coerced(node.this, type_), coerced(node.expression, type_)
+        return macro("diff", first, second, part, shift)
+
+    return lower
+
+
+def _timestamp_diff(node: exp.TimestampDiff) -> Node:
+    unit = node.args["unit"].name.upper()
+    if unit not in _MICROS:
+        raise unimplemented(f"TIMESTAMP_DIFF in {unit}")
+    first, second = coerced(node.this, "timestamp"), coerced(node.expression, "timestamp")
+    return macro("timestamp_diff", first, second, number(_MICROS[unit]))
+
+
+def _time_diff(node: exp.TimeDiff) -> Node:
+    part, _ = _part(node.args["unit"])
+    return macro("time_diff", coerced(node.this, "time"), coerced(node.expression, "time"), part)
+
+
+def _trunc(type_: str) -> Lower:
+    def lower(node: Node) -> Node:
+        only(node, "this", "unit", "zone")
+        part, shift = _part(node.args["unit"])
+        value, zone = coerced(node.this, type_), node.args.get("zone")
+        if zone is None:
+            return macro("trunc_time", value, part, shift)
+        # In another time zone: there, and back.
+        civil = macro("trunc_time", macro("at_zone", value, zone), part, shift)
+        return macro("at_zone", civil, zone)
+
+    return lower
+
+
+_EXTRACT_DATE = {
+    "YEAR": "year",
+    "QUARTER": "quarter",
+    "MONTH": "month",
+    "DAY": "day",
+    "DAYOFYEAR": "doy",
+    "ISOWEEK": "week",
+    "ISOYEAR": "isoyear",
+}
+_EXTRACT_TIME = {
+    "HOUR": 24,
+    "MINUTE": 60,
+    "SECOND": 60,
+    "MILLISECOND": 1000,
+    "MICROSECOND": 1_000_000,
+}
+_WHOLE = {"DATE": "date", "TIME": "time", "DATETIME": "datetime"}
+_WEEK_FORMATS = {"SUNDAY": "%U", "MONDAY": "%W"}
+
+
+def _extract(node: exp.Extract) -> Node:
+    part, value = node.this, node.expression
+    if isinstance(part, exp.WeekStart):
+        return _week(value, part.this.name.upper())
+    name = part.name.upper()
+    if name == "WEEK":
+        return _week(value, "SUNDAY")
+    if name == "DAYOFWEEK":
+        monday0 = macro("extract_date", value, text("dow"))
+        return exp.Paren(this=exp.Add(this=monday0, expression=exp.Literal.number(1)))
+    if name in _EXTRACT_DATE:
+        return macro("extract_date", value, text(_EXTRACT_DATE[name]))
+    if name in _EXTRACT_TIME:
+        return macro("extract_time", value, text(name.lower()), number(_EXTRACT_TIME[name]))
+    if name in _WHOLE:
+        return macro(_WHOLE[name], value)
+    raise unimplemented(f"EXTRACT({name})")
+
+
+def _week(value: Node, first_day: str) -> Node:
+    if first_day not in _WEEK_FORMATS:
+        raise unimplemented(f"EXTRACT(WEEK({first_day}))")
+    return cast(call("strftime", macro("civil", value), text(_WEEK_FORMATS[first_day])), "BIGINT")
+
+
+def _at_zone(node: exp.AtTimeZone) -> Node:
+    return macro("at_zone", node.this, node.args["zone"])
+
+
+def _date(node: exp.Date) -> Node:
+    only(node, "this", "zone", "expressions")
+    zone = node.args.get("zone")
+    if node.args.get("expressions"):
+        raise refused(node)
+    return macro("date", node.this if zone is None else macro("at_zone", node.this, zone))
+
+
+def _datetime(node: exp.Datetime) -> Node:
+    more = node.expression
+    if more is None:
+        return macro("datetime", node.this)
+    if isinstance(more, exp.Literal):
+        return macro("at_zone", node.this, more)
+    return macro("datetime_of", node.this, more)
+
+
+def _timestamp(node: exp.Timestamp) -> Node:
+    only(node, "this", "zone", "with_tz")
+    zone = node.args.get("zone")
+    if zone is None:
+        return macro("timestamp", node.this)
+    return macro("at_zone", macro("datetime", node.this), zone)
+
+
+def _from_parts(name: str, *parts: str) -> Lower:
+    def lower(node: Node) -> Node:
+        only(node, *parts)
+        return macro(name, *[node.args[part] for part in parts])
+
+    return lower
+
+
+def _current_date(node: exp.CurrentDate) -> Node:
+    now: Node = exp.CurrentTimestamp()
+    return macro("date", now if node.this is None else macro("at_zone", now, node.this))
+
+
+def _current_datetime(node: exp.CurrentDatetime) -> Node:
+    zone = node.this if node.this is not None else text("UTC")
+    return macro("at_zone", exp.CurrentTimestamp(), zone)
+
+
+def _to_unix(micros: int) -> Lower:
+    return lambda node: macro("unix_micros", coerced(node.this, "timestamp"), number(micros))
+
+
+def _from_unix(node: exp.UnixToTime) -> Node:
+    scale = node.args.get("scale")
+    places = 0 if scale is None else int(scale.find(exp.Literal).name)
+    return macro("from_micros", node.this, number(10 ** (6 - places)))
+
+
+def _last_day(node: exp.LastDay) -> Node:
+    unit = node.args.get("unit")
+    if unit is not None and unit.name.upper() != "MONTH":
+        raise refused(node)
+    return macro("last_day", coerced(node.this, "date"))
+
+
+def _date_array(node: exp.GenerateDateArray) -> Node:
+    bounds = [coerced(node.args[name], "date") for name in ("start", "end")]
+    return cast(call("generate_series", *bounds, node.args["step"]), "DATE[]")
+
+
+def _timestamp_array(node: exp.GenerateTimestampArray) -> Node:
+    bounds = [coerced(node.args[name], "timestamp") for name in ("start", "end")]
+    return call("generate_series", *bounds, node.args["step"])
+
+
+LOWER: Lowering = {
+    exp.AtTimeZone: _at_zone,
+    exp.CurrentDate: _current_date,
+    exp.CurrentDatetime: _current_datetime,
+    exp.Date: _date,
+    exp.DateAdd: _moved("date_add", "date"),
+    exp.DateDiff: _diff("date"),
+    exp.DateFromParts: _from_parts("make_date", "year", "month", "day"),
+    exp.DateFromUnixDate: unary("date_from_unix_date"),
+    exp.DateSub: _moved("date_sub", "date"),
+    exp.DateTrunc: _trunc("date"),
+    exp.Datetime: _datetime,
+    exp.DatetimeAdd: _moved("datetime_add", "datetime"),
+    exp.DatetimeDiff: _diff("datetime"),
+    exp.DatetimeSub: _moved("datetime_sub", "datetime"),
+    exp.DatetimeTrunc: _trunc("datetime"),
+    exp.Extract: _extract,
+    exp.GenerateDateArray: _date_array,
+    exp.GenerateTimestampArray: _timestamp_array,
+    exp.LastDay: _last_day,
+    exp.TimeAdd: _moved("time_add", "time"),
+    exp.TimeDiff: _time_diff,
+    exp.TimeFromParts: _from_parts("make_time", "hour", "min", "sec"),
+    exp.TimeSub: _moved("time_sub", "time"),
+    exp.Timestamp: _timestamp,
+    exp.TimestampAdd: _moved("timestamp_add", "timestamp"),
+    exp.TimestampDiff: _timestamp_diff,
+    exp.TimestampFromParts: _from_parts(
+        "make_datetime", "year", "month", "day", "hour", "min", "sec"
+    ),
+    exp.TimestampSub: _moved("timestamp_sub", "timestamp"),
+    exp.TimestampTrunc: _trunc("timestamp"),
+    exp.TsOrDsToDate: unary("date"),
+    exp.TsOrDsToDatetime: unary("datetime"),
+    exp.TsOrDsToTime: unary("time"),
+    exp.TsOrDsToTimestamp: unary("timestamp"),
+    exp.UnixDate: unary("unix_date"),
+    exp.UnixMicros: _to_unix(1),
+    exp.UnixMillis: _to_unix(1000),
+    exp.UnixSeconds: _to_unix(1_000_000),
+    exp.UnixToTime: _from_unix,
+}

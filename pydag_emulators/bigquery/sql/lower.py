@@ -1,0 +1,62 @@
+"""GoogleSQL trees to DuckDB trees: only what is known to mean the same is let through.
+
+`KEEP` are the node types that sqlglot writes for DuckDB with GoogleSQL's meaning; `LOWER` are
+those that need another tree. Anything else is `notImplemented`: a function that is only spelled
+alike must not give another answer.
+"""
+
+from __future__ import annotations
+
+from sqlglot import exp
+from sqlglot.errors import ErrorLevel, UnsupportedError
+
+from pydag_emulators.bigquery.errors import unimplemented
+from pydag_emulators.bigquery.sql.functions import KEEP, LOWER
+from pydag_emulators.bigquery.sql.nan import check_nan
+from pydag_emulators.bigquery.sql.shapes import settle_names
+
+
+def to_duckdb(tree: exp.Expression, nan_names: frozenset[str] = frozenset()) -> str:
+    """The DuckDB SQL of a bound GoogleSQL tree (which is changed).
+
+    `nan_names` are the columns, in lower case, that hold NaN in the tables it names.
+
+    Raises:
+        ApiError: `notImplemented`.
+    """
+    holder = exp.Paren(this=tree)
+    _check_safe(tree)
+    settle_names(tree)
+    check_nan(tree, nan_names)
+    for node in reversed(list(tree.walk())):  # children before their parents
+        kind = type(node)
+        if kind in LOWER:
+            lowered = LOWER[kind](node)
+            if lowered is not node:
+                node.replace(lowered)
+        elif kind not in KEEP:
+            raise unimplemented(f"{_what(node)} in queries")
+    try:
+        return str(
+            holder.this.sql(
+                dialect="duckdb", identify=True, unsupported_level=ErrorLevel.RAISE, comments=False
+            )
+        )
+    except UnsupportedError as error:
+        raise unimplemented(f"this query: {error}") from error
+
+
+def _check_safe(tree: exp.Expression) -> None:
+    """`SAFE.f(x)` is NULL for an error of f, but not for one of x: x must not have any."""
+    for safe in tree.find_all(exp.SafeFunc):
+        for argument in safe.this.iter_expressions():
+            if argument.find(exp.Func, exp.Binary) is not None:
+                raise unimplemented("SAFE. with arguments that are computed")
+
+
+def _what(node: exp.Expr) -> str:
+    if isinstance(node, exp.Anonymous):
+        return f"the function {node.name.upper()}"
+    if isinstance(node, exp.Func):
+        return f"the function {node.sql_name()}"
+    return f"{type(node).__name__} ({node.sql(dialect='bigquery')[:80]})"

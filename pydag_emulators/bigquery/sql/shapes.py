@@ -1,0 +1,102 @@
+"""What a SELECT's names mean, where DuckDB would take them for something else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlglot import exp
+
+from pydag_emulators.bigquery.errors import invalid_query
+
+
+def settle_names(tree: exp.Expression) -> None:
+    """Name the columns of every SELECT, and replace its aliases where DuckDB sees columns."""
+    for select in list(tree.find_all(exp.Select)):
+        _resolve_aliases(select)
+        _name_columns(select)
+
+
+def _name_columns(select: exp.Select) -> None:
+    """Give unnamed columns the names that BigQuery gives: f0_, f1_ and so on.
+
+    In SELECT AS STRUCT they are members, and named by their position.
+    """
+    unnamed = 0
+    named = []
+    for position, column in enumerate(select.expressions, 1):
+        if _has_name(column):
+            named.append(column)
+            continue
+        if isinstance(column, exp.Column | exp.Dot):
+            # `s.a` may be a member of a struct, and is called `a` from here on.
+            named.append(exp.alias_(column, column.name, quoted=True))
+            continue
+        name = f"_field_{position}" if select.args.get("kind") else f"f{unnamed}_"
+        named.append(exp.alias_(column, name, quoted=True))
+        unnamed += 1
+    select.set("expressions", named)
+
+
+def _has_name(column: exp.Expression) -> bool:
+    if isinstance(column, exp.Column | exp.Dot):
+        is_path = isinstance(column, exp.Dot) or bool(column.table)
+        return not is_path or column.find(exp.Star) is not None
+    return isinstance(column, exp.Alias | exp.Star | exp.Aliases)
+
+
+def _resolve_aliases(select: exp.Select) -> None:
+    """In GROUP BY, HAVING and QUALIFY an alias hides a column of that name; not so in DuckDB.
+
+    So does it within an expression of ORDER BY.
+    """
+    aliases: dict[str, list[int]] = {}
+    for position, column in enumerate(select.expressions):
+        if isinstance(column, exp.Alias):
+            aliases.setdefault(column.alias.lower(), []).append(position)
+    if not aliases:
+        return
+    group = select.args.get("group")
+    if group is not None:
+        _resolve_group(select, group, aliases)
+    for clause in ("having", "qualify", "order"):
+        holder = select.args.get(clause)
+        if holder is not None:
+            for column in list(_bare_columns(holder)):
+                if not isinstance(column.parent, exp.Ordered):
+                    _replace(select, column, aliases)
+
+
+def _resolve_group(select: exp.Select, group: exp.Group, aliases: dict[str, list[int]]) -> None:
+    for key in list(group.expressions):
+        if isinstance(key, exp.Column):
+            position = None if key.table else _position(key, aliases)
+            if position is not None:
+                key.replace(exp.Literal.number(position + 1))
+        elif isinstance(key, exp.Rollup | exp.Cube | exp.GroupingSets):
+            for column in list(key.find_all(exp.Column)):
+                if not column.table:
+                    _replace(select, column, aliases)
+
+
+def _replace(select: exp.Select, column: exp.Column, aliases: dict[str, list[int]]) -> None:
+    position = _position(column, aliases)
+    if position is not None:
+        value = select.expressions[position].this
+        column.replace(exp.Paren(this=value.copy()))
+
+
+def _position(column: exp.Column, aliases: dict[str, list[int]]) -> int | None:
+    positions = aliases.get(column.name.lower(), [])
+    if len(positions) > 1:
+        raise invalid_query(f"Name {column.name} is ambiguous")
+    return positions[0] if positions else None
+
+
+def _bare_columns(node: exp.Expression) -> Iterator[exp.Column]:
+    """Columns without a table's name, but not those in aggregates, which see the tables only."""
+    for child in node.iter_expressions():
+        if isinstance(child, exp.Column):
+            if not child.table:
+                yield child
+        elif not isinstance(child, exp.AggFunc | exp.Query):
+            yield from _bare_columns(child)

@@ -1,0 +1,63 @@
+"""The driver's output as Dataproc publishes it: objects `driveroutput.000000000` and so on."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from google.api_core.exceptions import GoogleAPIError
+from requests.exceptions import RequestException
+
+from pydag_emulators.dataproc.storage import Storage
+
+CHUNK = 8 << 20
+TAIL = 64 << 10
+
+# The last line of a Python traceback, `pyspark.errors.AnalysisException: …`, or a JVM's.
+_EXCEPTION = re.compile(
+    rb"^(?:Exception in thread \"[^\"]*\" )?"
+    rb"([A-Za-z_][\w.$]*(?:Error|Exception|Exit|Interrupt)\b.*)",
+    re.MULTILINE,
+)
+
+
+class DriverOutput:
+    """Publishes a growing file. An object is whole or not there: its last one is replaced."""
+
+    def __init__(self, file: Path, uri: str, storage: Storage) -> None:
+        self._file = file
+        self._uri = uri
+        self._storage = storage
+        self._published = -1
+
+    def publish(self, *, patience: float = 0) -> None:
+        """Bring the objects up to what the file has now; try again for `patience` seconds."""
+        size = self._file.stat().st_size if self._file.exists() else 0
+        if size == self._published:
+            return
+        first = max(self._published, 0) // CHUNK
+        with self._file.open("rb") if size else contextlib.nullcontext() as file:
+            for index in range(first, max(size - 1, 0) // CHUNK + 1):
+                content = b""
+                if file:
+                    file.seek(index * CHUNK)
+                    content = file.read(min(CHUNK, size - index * CHUNK))
+                self._storage.upload(f"{self._uri}.{index:09d}", content, patience=patience)
+        self._published = size
+
+    def try_to_publish(self, *, patience: float = 0) -> None:
+        """`publish`, unless Cloud Storage is away: a later call makes up for it."""
+        with contextlib.suppress(GoogleAPIError, RequestException):
+            self.publish(patience=patience)
+
+    def last_exception(self) -> str | None:
+        """The exception that a failed driver reported last."""
+        if not self._file.exists():
+            return None
+        with self._file.open("rb") as file:
+            file.seek(max(0, self._file.stat().st_size - TAIL))
+            found: Iterable[bytes] = _EXCEPTION.findall(file.read())
+        lines = list(found)
+        return lines[-1].decode(errors="replace").strip() if lines else None

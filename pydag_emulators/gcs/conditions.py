@@ -1,0 +1,43 @@
+"""Preconditions: https://cloud.google.com/storage/docs/request-preconditions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydag_emulators.gcs.errors import Refused, condition_not_met, invalid
+from pydag_emulators.gcs.objects import Check, Object
+
+_NAMES = (
+    "GenerationMatch",
+    "GenerationNotMatch",
+    "MetagenerationMatch",
+    "MetagenerationNotMatch",
+)
+
+
+def check_of(query: Mapping[str, str], *, start: str = "if", read: bool = False) -> Check:
+    """What raises unless the conditions of a request hold; `start` is "ifSource" of a source's.
+
+    A generation of 0 stands for "not there". For a `read`, what was not to match is a 304.
+    """
+    wanted = {name: _number(query[key]) for name in _NAMES if (key := f"{start}{name}") in query}
+
+    def check(found: Object | None) -> None:
+        for name, number in wanted.items():
+            if name.startswith("Meta"):
+                actual = found.metageneration if found else None
+            else:
+                actual = found.generation if found else 0
+            if (actual == number) == ("Not" in name):
+                if read and "Not" in name:
+                    raise Refused(304, "notModified", "")
+                raise condition_not_met(f"{start}{name}={number}, it is {actual}")
+
+    return check
+
+
+def _number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise invalid(f"Invalid value '{text}': a generation is a number") from None

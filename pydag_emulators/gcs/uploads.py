@@ -1,0 +1,139 @@
+"""Uploads in one request or in many: https://cloud.google.com/storage/docs/uploads-downloads."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.message import Message
+from pathlib import Path
+from typing import Any
+
+from pydag_emulators.gcs.conditions import check_of
+from pydag_emulators.gcs.errors import Refused, invalid
+from pydag_emulators.gcs.objects import Content, Object, Objects
+from pydag_emulators.gcs.resources import settable
+
+_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The object that an upload is to make."""
+
+    bucket: str
+    name: str
+    known: dict[str, Any]
+    hashes: dict[str, str]  # what the client says of the content
+    query: dict[str, str]  # with its preconditions
+
+    @classmethod
+    def of(
+        cls, bucket: str, query: Mapping[str, str], body: Mapping[str, Any], content_type: str
+    ) -> Wanted:
+        """As a request says it."""
+        known = settable(body)
+        if content_type:
+            known.setdefault("contentType", content_type)
+        name = query.get("name") or body.get("name")
+        if not name:
+            raise invalid("Required: name")
+        hashes = {key: body[key] for key in ("crc32c", "md5Hash") if body.get(key)}
+        return cls(bucket, str(name), known, hashes, dict(query))
+
+    def put(self, objects: Objects, content: Content) -> Object:
+        """Make it of `content`."""
+        check = check_of(self.query)
+        return objects.put(self.bucket, self.name, content, self.known, check, hashes=self.hashes)
+
+
+def two_parts(body: bytes, content_type: str) -> tuple[dict[str, Any], str, bytes]:
+    """Metadata, content type and content of a multipart upload."""
+    header = Message()
+    header["content-type"] = content_type
+    boundary = header.get_param("boundary")
+    if not isinstance(boundary, str):
+        raise invalid("A multipart upload needs a boundary in its Content-Type")
+    mark = b"--" + boundary.encode()
+    # The content may contain anything, the mark too: only the first two and the last one count.
+    head, _, rest = body.partition(mark + b"\r\n")
+    first, _, second = rest.partition(b"\r\n" + mark + b"\r\n")
+    second, end, _ = second.rpartition(b"\r\n" + mark + b"--")
+    if head.strip() or not end:
+        raise invalid("A multipart upload has two parts: the object's metadata and its content")
+    fields, _, content = second.partition(b"\r\n\r\n")
+    media = re.search(rb"(?im)^content-type:\s*([^\r\n]+)", fields)
+    return (
+        json_object(first.partition(b"\r\n\r\n")[2]),
+        media[1].decode().strip() if media else "",
+        content,
+    )
+
+
+def json_object(text: bytes) -> dict[str, Any]:
+    """The JSON object of a body; an empty one of no body."""
+    try:
+        body = json.loads(text) if text.strip() else {}
+    except ValueError as error:
+        raise invalid(f"Parse Error: {error}") from None
+    if not isinstance(body, dict):
+        raise invalid("Parse Error: not an object")
+    return body
+
+
+class Session:
+    """A resumable upload: its bytes so far and what they are for, as files that survive a kill."""
+
+    def __init__(self, objects: Objects, upload_id: str) -> None:
+        self._objects = objects
+        if not re.fullmatch(r"[0-9a-f]{32}", upload_id):
+            raise Refused(404, "notFound", "No such upload")
+        self._bytes = objects.unfinished / f"upload-{upload_id}"
+        self._about = objects.unfinished / f"upload-{upload_id}.json"
+
+    @classmethod
+    def begin(cls, objects: Objects, wanted: Wanted) -> str:
+        """A new one; its id."""
+        objects.path(wanted.bucket, wanted.name)
+        check_of(wanted.query)(objects.find(wanted.bucket, wanted.name))
+        upload_id = uuid.uuid4().hex
+        session = cls(objects, upload_id)
+        session._bytes.touch()
+        _write(session._about, vars(wanted))
+        return upload_id
+
+    def add(self, content_range: str, data: bytes) -> Object | int:
+        """The next bytes, or none: the object if it is complete, else the number of bytes."""
+        about = self._read()
+        if "made" in about:  # the client did not hear the answer
+            return self._objects.get(about["bucket"], about["name"])
+        match = _RANGE.fullmatch(content_range)
+        start, _, total = match.groups() if match else ("0", None, "*")
+        content = Content(self._bytes, append=True)
+        size = self._bytes.stat().st_size
+        if start is not None:
+            if int(start) > size:
+                content.close()
+                raise invalid(f"The upload has {size} bytes; {content_range} leaves a gap")
+            content.write(data[size - int(start) :])
+        size = content.close()
+        if match is not None and total != str(size):
+            return size
+        made = Wanted(**about).put(self._objects, content)
+        _write(self._about, {"made": made.generation, **about})
+        return made
+
+    def _read(self) -> dict[str, Any]:
+        with contextlib.suppress(FileNotFoundError):
+            about: dict[str, Any] = json.loads(self._about.read_text())
+            return about
+        raise Refused(404, "notFound", "No such upload")
+
+
+def _write(path: Path, value: dict[str, Any]) -> None:
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(value))
+    new.replace(path)

@@ -1,0 +1,309 @@
+"""Every operation of the engine with every kind of argument that is none: nothing is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pydag_dist.engine import Deferral, Engine, Held, PlannedTask
+from pydag_dist.engine.engine import dag_hash
+from pydag_dist.engine.values import LostTask
+from pydag_dist.errors import EngineError
+from tests.support.engine_bench import MARKS
+
+TEMPLATE = '{"headers": {"pydag": ' + MARKS + "}}"
+HANDLE = json.dumps({"job": "j"})
+DEEP = "[" * 101 + "]" * 101
+QUEUES_65 = " ".join(f"q{i}" for i in range(65))
+
+ID = ["", "a/b", 'q"uote', "Q:tasks", "a b", "*", "..", "ä", "a|b", "x" * 201, "a\n"]
+TOKEN = ["", "a/b", "a b", "x" * 65]
+INTEGER = ["", "-1", "1.5", "nan", "inf", "0x10", "x", "1e400"]
+SECONDS = ["", "-1", "nan", "inf", "1e-7", "31536001", "x"]
+BIG = '"' + "x" * 70_000 + '"'
+
+# Operation -> for each argument a good value and bad ones.
+ARGUMENTS: dict[str, list[tuple[str, list[str]]]] = {
+    "submit": [("new", ID), ("{}", ["", "x" * (64 * 2**20 + 1)])],
+    "restore": [("lost", ID), ("rows", ["", "x", "1", '{"a": 1}', "[1]", "[{}]"])],
+    "restore_run": [("lost", ID), ("{}", [""]), ("1", ["", "2", "yes"])],
+    "resume": [("ended", ID), ("", ID[1:])],
+    "resume_with": [
+        ("ended", ID),
+        ("", ID[1:]),
+        ("hash", ["a|b", "x" * 256]),
+        ("", ["a/b", "a  b"]),
+        ("{}", ["", "x" * (64 * 2**20 + 1)]),
+    ],
+    "plan_begin": [("queued", ID)],
+    "plan_refuse": [("queued", ID), ("wrong", ["x" * 40_001])],
+    "plan_chunk": [
+        ("queued", ID),
+        ("token", TOKEN),
+        ("rows", ["", "x", "1", '{"a": 1}', "[1]", "[{}]", json.dumps([{}] * 501)]),
+    ],
+    "plan_commit": [
+        ("queued", ID),
+        ("token", TOKEN),
+        ("1", INTEGER),
+        ("0", [*INTEGER, "2"]),
+        ("0", [*INTEGER, "1"]),
+        ("python", ["a/b", QUEUES_65, "a  b"]),
+        ("1", INTEGER),
+    ],
+    "cancel": [("running", ID), ("cancel", ["", "x"])],
+    "mark": [
+        ("running", ID),
+        ("b", ID),
+        ("success", ["", "cancelled", "none"]),
+        ("ana@host", ["", "a b", "a|b", "x" * 256]),
+        ("1", ["x", "{", DEEP, BIG]),
+        ("a 1", ["a", "a b", "a 10001"]),
+    ],
+    "let_expire": [("ended", ID)],
+    "work": [("running", ID)],
+    "claim": [
+        ("running", ID),
+        ("a", ID),
+        ("1", [*INTEGER, "0"]),
+        ("token", TOKEN),
+        ("w", ["", "a|b", "a/b", "a b", "x" * 256]),
+        ("1", INTEGER),
+    ],
+    "release": [
+        ("running", ID),
+        ("b", ID),
+        ("1", [*INTEGER, "0"]),
+        ("token", TOKEN),
+        ("success", ["", "x"]),
+        ("", ["x", "{", DEEP, BIG]),
+        ("", ["x" * 40_001]),
+        ("", ["a/b", "a  b"]),
+        ("", ["a", "a b", "a/b 1", "a 10001", "a -1", " ".join(["a 10000"] * 11)]),
+    ],
+    "webhook_not_tried": [("ended", ID)],
+    "webhook_later": [("ended", ID), ("1000", INTEGER)],
+    "take_webhook": [("1000", INTEGER)],
+    "renew": [
+        ("w", ["", "a|b", "a/b", "a b", "x" * 256]),
+        ("1", [*INTEGER, "100001"]),
+        ("python", ["a/b", QUEUES_65, "a  b"]),
+        ("", ["-1", "x", "nan", "1.5"]),
+        ("running", ID),
+        ("b", ID),
+        ("1", [*INTEGER, "0"]),
+        ("token", TOKEN),
+    ],
+    "defer": [
+        ("running", ID),
+        ("b", ID),
+        ("1", [*INTEGER, "0"]),
+        ("token", TOKEN),
+        ("g", ["", "a/b", "a b", "x" * 201]),
+        ("1000", [*INTEGER, "31536000000001"]),
+        (HANDLE, ["", "x", "{", DEEP, BIG]),
+    ],
+    "refuse": [
+        ("w", ["", "a|b", "a/b", "a b", "x" * 256]),
+        ("module:m", ["a b", "a/b", "x" * 101]),
+        ("no such module", ["x" * 2_001]),
+        ("running", ID),
+        ("b", ID),
+        ("1", [*INTEGER, "0"]),
+        ("token", TOKEN),
+    ],
+    "register": [
+        ("workers", ["", "others"]),
+        ("w", ["", "a|b", "a/b", "a b", "x" * 256]),
+        ("process", ["", "a b", "x" * 101]),
+        ("0", INTEGER),
+        ("{}", ["", "x", BIG, DEEP]),
+        ("0", ["", "2"]),
+    ],
+    "unregister": [
+        ("workers", ["", "others"]),
+        ("w", ["", "a|b", "a/b", "a b"]),
+        ("process", ["", "a b"]),
+    ],
+    "claim_polls": [("python", ID), ("g", ["", "a/b"]), ("token", TOKEN), ("w", ["", "a|b"])],
+    "log": [
+        ("running", ID),
+        ("b", ID),
+        ("1", [*INTEGER, "0"]),
+        ("token", ["", "a b", "a/b", "x" * 101]),
+        ("7", INTEGER),
+        ("0", INTEGER),
+        ("0", INTEGER),
+        ("60", [*INTEGER, "0"]),
+        ('[[1, "INFO", "text"]]', ["x" * (2**18 + 1)]),
+    ],
+    "tick": [("epoch", TOKEN)],
+}
+
+WITH_HEAD = ("submit", "restore_run", "resume_with")
+HEAD = {
+    "dag_id": ("d", ID),
+    "processors": ("0", [*INTEGER, "100001"]),
+    "weight": ("1", ["", "0", "1e-300", "-1", "nan", "inf", "1000.1", "x"]),
+    "timeout": ("0", SECONDS),
+    "retention": ("60", [*INTEGER, "0", "315360001"]),
+    "params": ("{}", ["", "x", "{", '{"a": ' + DEEP + "}", '"' + "x" * 2**20 + '"']),
+    "logical_date": ("", ["a b", "x" * 65]),
+    "hooks": ("0", ["", "2"]),
+}
+
+# Field of a row -> values that are none.
+WORDS: list[Any] = [None, 1, [], {}, ""]
+NUMBERS: list[Any] = [None, "", "x", -1, 1.5, 1e30, [], {}]
+PLANNED: dict[str, list[Any]] = {
+    "task": [*ID[1:], None, 1, [], {}],
+    "state": [*WORDS, "up"],
+    "queue": [*ID, None, 1],
+    "rank": [*WORDS, "x", "1/2"],
+    "rule": [*WORDS, "some"],
+    "spec": [None, 1, [], {}],
+    "downstream": [None, "a", {"a": 1}, [1], [""], ["a/b"], [" ".join(["a"] * 501)]],
+    "lists_for": [None, "a", [1], ["a/b"]],
+    "timeout": [*NUMBERS, 1],
+    **dict.fromkeys(("try", "last_try", "pushes", "retries", "delay", "longest"), NUMBERS),
+    **dict.fromkeys(("upstream", "ok", "bad", "dead_up", "skips"), NUMBERS),
+    **{n: [*NUMBERS, 2] for n in ("backoff", "may_fail", "remote", "sensor", "expand")},
+    **{n: [None, 1, ""] for n in ("child", "again", "anew")},
+    "keep": [None, 1, "", True],  # there is no record that could be kept
+}
+LOST: dict[str, list[Any]] = {
+    "task": [*ID, None, 1],
+    "state": [*WORDS, "up"],
+    "worker": [None, 1, "a|b", "x" * 256],
+    "result": [None, 1, "x", DEEP, BIG],
+    "error": [None, 1, "x" * 40_001],
+    "branch_skips": [None, 1, "a/b"],
+    "expansions": [None, 1, "a", "a 10001"],
+    **dict.fromkeys(("try", "last_try", "pushes", "upstream", "ok", "deaths", "losses"), NUMBERS),
+    **{n: [None, -1, "x", "nan", []] for n in ("ready_at", "queued_at", "started_at", "ended_at")},
+}
+
+
+class Scene:
+    """A Redis with a run in each state, and a task in most; a worker `w` and its tries."""
+
+    def __init__(self, client: Any) -> None:
+        client.flushall()
+        self.client = client
+        self.engine = Engine(client, "p", "tick")
+        self.engine.set_template(TEMPLATE)
+        self.engine.renew("w", 2, ["python"])
+        self._plan("ended")
+        self.engine.cancel("ended")
+        self._plan("running")
+        self.held = self._take()  # of "running": a runs, b is deferred and due, c is queued
+        deferred = self._take()
+        self.engine.defer([Deferral(deferred, "g", 0, HANDLE)])
+        self.engine.submit("queued", "{}", "d")
+        self.token = self.engine.plan_begin("queued")
+        assert self.token
+        self.engine.plan_chunk("queued", self.token, [self._row("a")])
+        self.engine.plan_first("queued", self.token, ["a"])
+
+    def _row(self, task: str) -> PlannedTask:
+        return PlannedTask(task, "python", 0, [], "{}")
+
+    def _plan(self, run: str) -> None:
+        self.engine.submit(run, "{}", "d", hooks=True)
+        token = self.engine.plan_begin(run)
+        assert token
+        self.engine.plan_chunk(run, token, [self._row(task) for task in "abc"])
+        self.engine.plan_first(run, token, list("abc"))
+        self.engine.plan_commit(run, token, 3, ["python"], first=3)
+
+    def _take(self) -> Held:
+        header = json.loads(self.client.rpop("p:q:python"))["headers"]["pydag"]
+        held = Held(header["run"], header["task"], int(header["try"]), header["push"])
+        self.engine.claim(held.run, held.task, held.try_number, held.token, "w", process=1)
+        return held
+
+    def dump(self) -> dict[str, Any]:
+        """All that is in Redis."""
+        kinds = {
+            "string": self.client.get,
+            "hash": self.client.hgetall,
+            "set": self.client.smembers,
+            "list": lambda key: self.client.lrange(key, 0, -1),
+            "zset": lambda key: self.client.zrange(key, 0, -1, withscores=True),
+            "stream": self.client.xrange,
+        }
+        return {key: kinds[self.client.type(key)](key) for key in self.client.scan_iter()}
+
+    def good(self, operation: str, rows: str | None = None) -> list[str]:
+        """Arguments of an operation that are fine, and would change something."""
+        given = [good for good, _ in ARGUMENTS[operation]]
+        if "rows" in given:
+            row = self._row("z") if operation == "plan_chunk" else LostTask("z", "success", 1)
+            given[given.index("rows")] = rows or json.dumps([row.row()])
+        token = self.token if operation.startswith("plan") else self.held.token
+        given = [str(token) if value == "token" else value for value in given]
+        if "hash" in given:
+            given[given.index("hash")] = dag_hash("{}")
+        if operation in WITH_HEAD:
+            given += [part for name, (value, _) in HEAD.items() for part in (name, value)]
+        return given
+
+
+def calls(scene: Scene) -> Iterator[tuple[str, list[str]]]:
+    """Operations with arguments of which one is wrong, or one too many or few."""
+    yield "no_such_operation", ["running"]
+    yield "defer", scene.good("defer") * 501
+    for operation, arguments in ARGUMENTS.items():
+        good = scene.good(operation)
+        for place, (_, bad) in enumerate(arguments):
+            for value in bad:
+                yield operation, [*good[:place], value, *good[place + 1 :]]
+        yield operation, good[:-1]
+        yield operation, [*good, "more"]
+        if operation != "defer":  # of no tries it does nothing
+            yield operation, []
+    yield from calls_with_heads(scene)
+    yield from calls_with_rows(scene)
+
+
+def calls_with_heads(scene: Scene) -> Iterator[tuple[str, list[str]]]:
+    for operation in WITH_HEAD:
+        good = scene.good(operation)
+        for name, (_, bad) in HEAD.items():
+            place = good.index(name) + 1
+            for value in bad:
+                yield operation, [*good[:place], value, *good[place + 1 :]]
+        yield operation, [*good, "state", "success"]
+        yield operation, good[: -2 * len(HEAD)]
+        yield operation, good[: -2 * len(HEAD) + 4]
+
+
+def calls_with_rows(scene: Scene) -> Iterator[tuple[str, list[str]]]:
+    for operation, fields, row in (
+        ("plan_chunk", PLANNED, scene._row("z").row()),
+        ("restore", LOST, LostTask("z", "success", 1).row()),
+    ):
+        for name, bad in fields.items():
+            for value in bad:
+                # The row before it is fine, and not written all the same.
+                rows = [row, row | {"task": "y", name: value}]
+                yield operation, scene.good(operation, json.dumps(rows))
+        yield operation, scene.good(operation, json.dumps([row, {}]))
+
+
+def written_in_spite(scene: Scene) -> list[tuple[str, list[str], str]]:
+    """The calls that were not refused, or that have changed anything."""
+    wrong = []
+    before = scene.dump()
+    for operation, arguments in calls(scene):
+        told = "not refused"
+        try:
+            scene.engine._call(operation, *arguments)
+        except EngineError as error:
+            told = str(error)
+        after = scene.dump()
+        if (not told.startswith(operation) and operation not in told) or after != before:
+            wrong.append((operation, [value[:60] for value in arguments], told))
+            before = after
+    return wrong

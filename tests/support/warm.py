@@ -1,0 +1,219 @@
+"""A process that has imported the product's libraries, and forks those that clusters start.
+
+A coordinator or a worker imports for about a second of a core, and clusters start hundreds of them.
+What is forked runs the same module as `python -m` would, as a process and a group of its own that
+never outlives us. `PYDAG_TEST_COLD=1` starts every one by itself.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import functools
+import gc
+import importlib
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+# None of `workers`: a worker shares memory with its pool, which it makes at the import. And none
+# that starts a thread, as the client of BigQuery does.
+LIBRARIES = (
+    "celery.__main__",
+    "celery.apps.worker",
+    "celery.bin.celery",
+    "celery.concurrency.prefork",
+    "celery.fixups.django",
+    "celery.worker.autoscale",
+    "celery.worker.components",
+    "celery.worker.consumer",
+    "google.auth.impersonated_credentials",
+    "google.cloud.dataproc_v1",
+    "google.cloud.storage",
+    "kombu.transport.redis",
+    "psutil",
+    "pydag_dist.cli",
+    "pydag_dist.coordinator",
+    "pydag_dist.engine.celery.broker",
+)
+SIZE = 1 << 20  # of a request
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def can_fork(command: Sequence[str], env: Mapping[str, str]) -> bool:
+    """Whether the command is a module for this Python, with nothing that it reads at its start."""
+    return (
+        sys.platform == "linux"
+        and env.get("PYDAG_TEST_COLD") != "1"
+        and command[0] == sys.executable
+        and command[1] in ("-m", "-P")
+        and "LD_PRELOAD" not in env
+        and all(
+            env[name] == os.environ.get(name)
+            for name in env
+            if name.startswith("PYTHON") and name != "PYTHONPATH"
+        )
+    )
+
+
+def start(
+    command: Sequence[str], env: Mapping[str, str], log: Path, cwd: Path | None = None
+) -> Any:
+    """Start the command, forked if it can be; its output goes to a fresh log file."""
+    log.unlink(missing_ok=True)
+    with log.open("ab") as out:
+        if can_fork(command, env):
+            return _nursery().start(command[1:], env, out.fileno(), cwd or Path.cwd())
+        return subprocess.Popen(
+            command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, stderr=out
+        )
+
+
+@functools.cache
+def _nursery() -> Nursery:
+    return Nursery()
+
+
+class Forked:
+    """What `subprocess.Popen` is to a process that we started ourselves."""
+
+    def __init__(self, nursery: Nursery, pid: int) -> None:
+        self._nursery = nursery
+        self.pid = pid
+        self._ends = os.pidfd_open(pid)
+        self._code: int | None = None
+        self._lock = threading.Lock()
+
+    def poll(self) -> int | None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self._code
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self._code is None:
+            if not select.select([self._ends], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
+            with self._lock:
+                if self._code is None:
+                    self._code = self._nursery.ask({"ended": self.pid})
+                    os.close(self._ends)
+        return self._code
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+class Nursery:
+    """The process that forks; one for each process of pytest."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", __file__, str(theirs.fileno())],
+                env=env,
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+            )
+        atexit.register(self._close)
+
+    def start(
+        self, arguments: Sequence[str], env: Mapping[str, str], out: int, cwd: Path
+    ) -> Forked:
+        request = {"arguments": arguments, "env": dict(env), "cwd": str(cwd)}
+        return Forked(self, self.ask(request, out))
+
+    def ask(self, request: Mapping[str, Any], *descriptors: int) -> int:
+        with self._lock:
+            socket.send_fds(self._ours, [json.dumps(request).encode()], list(descriptors))
+            return int(self._ours.recv(SIZE))
+
+    def _close(self) -> None:
+        self._ours.close()
+        self._process.wait()
+
+
+def main() -> None:
+    """Import, and then fork and tell how what was forked has ended, until nobody asks."""
+    for library in LIBRARIES:
+        importlib.import_module(library)
+    assert len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208
+    gc.collect()
+    gc.freeze()
+    with socket.socket(fileno=int(sys.argv[1])) as ours:
+        while True:
+            text, descriptors, _, _ = socket.recv_fds(ours, SIZE, 1)
+            if not text:
+                return
+            request = json.loads(text)
+            if pid := request.get("ended"):
+                answer = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            elif not (answer := os.fork()):
+                ours.close()
+                _become(request, descriptors[0])
+            else:
+                with contextlib.suppress(PermissionError, ProcessLookupError):
+                    os.setpgid(answer, answer)  # whoever of both is first
+            for each in descriptors:
+                os.close(each)
+            ours.send(str(answer).encode())
+
+
+def _become(request: dict[str, Any], out: int) -> NoReturn:
+    os.setpgid(0, 0)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    for standard in (1, 2):
+        os.dup2(out, standard)
+    os.close(out)
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["env"])
+    time.tzset()
+    os.execv = _run_instead
+    _run(request["arguments"])
+
+
+def _run_instead(program: str, command: list[str]) -> NoReturn:
+    """For `pydag worker`, which becomes Celery; whoever comes then gets the real one."""
+    assert program == sys.executable
+    os.execv = EXECV
+    _run(command[1:])
+
+
+def _run(arguments: list[str]) -> NoReturn:
+    """As Python would, from its ``-m`` on; what it answers is the end of this process."""
+    safe = arguments[0] == "-P"
+    _, module, *rest = arguments[safe:]
+    given = os.environ.get("PYTHONPATH", "")
+    before = [*([] if safe else [os.getcwd()]), *filter(None, given.split(os.pathsep))]  # noqa: PTH109
+    sys.path[:] = [*before, *LIBRARIES_PATH]
+    sys.argv[:] = [module, *rest]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    sys.exit(0)
+
+
+EXECV = os.execv
+LIBRARIES_PATH = list(sys.path)
+
+if __name__ == "__main__":
+    main()

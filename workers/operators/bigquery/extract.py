@@ -1,0 +1,75 @@
+"""``bigquery.extract``: a table into files of Cloud Storage, under the id of the try."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from google.cloud import bigquery
+
+from pydag_dist.dag.params.bigquery import BigQueryExtract
+from workers.google import answers, clients
+from workers.operators.base import TaskContext, parsed_params
+from workers.operators.bigquery.job import Job, Place, client_of, configured, slot_ms
+from workers.operators.gcs.objects import client_of as storage_client_of
+from workers.result_cache.inputs import CachedOperator, Inputs, Version
+from workers.result_cache.versions import object_version, read_tables, there
+
+
+class Extract(Job, CachedOperator):
+    """Extracts a table; its result tells the files."""
+
+    def place(self, context: TaskContext) -> Place:
+        """Where a task's extract runs."""
+        params = parsed_params(context, BigQueryExtract)
+        return Place(params.connection, params.project, params.location)
+
+    def insert(
+        self, context: TaskContext, client: bigquery.Client, options: Mapping[str, Any]
+    ) -> Any:
+        """Insert the extract's job."""
+        params = parsed_params(context, BigQueryExtract)
+        config: dict[str, Any] = {
+            "destination_format": params.destination_format,
+            "compression": params.compression,
+            "labels": params.labels,
+        }
+        if params.destination_format == "CSV":
+            config["field_delimiter"] = params.field_delimiter
+            config["print_header"] = params.print_header
+        elif params.destination_format == "AVRO":
+            config["use_avro_logical_types"] = params.use_avro_logical_types
+        made = bigquery.ExtractJobConfig()  # type: ignore[no-untyped-call]
+        return clients.call(
+            context.log,
+            client.extract_table,
+            params.source,
+            params.destination_uris,
+            job_config=configured(made, config, context),
+            **options,
+        )
+
+    def inputs(self, context: TaskContext) -> Inputs:
+        """The table."""
+        params = parsed_params(context, BigQueryExtract)
+        with answers.explained("what is extracted"):
+            client = client_of(context, self.handle(context))
+            reads = read_tables(context, client, [params.source])
+        return Inputs(self.about(context), reads, params.destination_uris)
+
+    def written(self, context: TaskContext, names: Sequence[str]) -> dict[str, Version]:
+        """The files."""
+        params = parsed_params(context, BigQueryExtract)
+        client = storage_client_of(context, params.connection)
+        with answers.explained("what was extracted"):
+            return there((name, object_version(context, client, name)) for name in names)
+
+    def result(self, context: TaskContext, client: bigquery.Client, job: Any) -> dict[str, Any]:  # noqa: ARG002
+        """What was written, and where: as many files for each URI."""
+        return {
+            "source": str(job.source),
+            "uris": list(job.destination_uris),
+            "files": list(job.destination_uri_file_counts or ()),
+            "bytes_billed": 0,
+            "slot_ms": slot_ms(job),
+        }

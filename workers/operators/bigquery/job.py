@@ -1,0 +1,286 @@
+"""BigQuery jobs under the id of their try: insert, find, poll one or many, cancel."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, TypeVar
+
+from google.api_core.exceptions import Conflict, NotFound, RetryError
+from google.api_core.retry import Retry, if_exception_type
+from google.cloud import bigquery
+
+from pydag_dist.dag.params.bigquery import DestinationParams
+from workers.errors import RemoteStateUnknown, TaskFailed
+from workers.google import answers, clients, remote_ids
+from workers.operators.base import Asked, Done, Handle, Pending, TaskContext, wait_until_over
+from workers.operators.listed import ListedOperator, is_there
+
+_PAGE = 1000  # jobs of one answer of BigQuery's
+
+# After a Conflict, BigQuery sometimes doesn't find the job at first:
+# https://github.com/googleapis/python-bigquery/issues/2134
+_FIND_AFTER_CONFLICT = 10.0  # seconds
+
+_DAY = 24 * 3600 * 1000  # milliseconds
+_ERRORS = 5  # of a job, beside the one that ended it
+
+# What a task's log says of a job's result.
+_TOLD = ("statement_type", "rows", "bytes_processed", "slot_ms")
+
+Config = TypeVar(
+    "Config", bigquery.QueryJobConfig, bigquery.LoadJobConfig, bigquery.ExtractJobConfig
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a job runs and with which connection; None is what the worker's settings say."""
+
+    connection: str | None = None
+    project: str | None = None
+    location: str | None = None
+
+
+class Job(ListedOperator):
+    """Any BigQuery job, under the id of its try: what a kind of job adds is its insert call.
+
+    Result: job_id, project, location, link, slot time, and what the kind of job tells.
+    """
+
+    kind = "BigQuery jobs"
+    place_names = ("connection", "project")
+
+    @abstractmethod
+    def place(self, context: TaskContext) -> Place:
+        """Where a task's job runs."""
+
+    @abstractmethod
+    def insert(
+        self, context: TaskContext, client: bigquery.Client, options: Mapping[str, Any]
+    ) -> Any:
+        """Insert the job, by one call of the client with `options`: id, project, no retry."""
+
+    @abstractmethod
+    def result(self, context: TaskContext, client: bigquery.Client, job: Any) -> dict[str, Any]:
+        """What a job that succeeded tells besides who it is."""
+
+    def local(self) -> bool:
+        """Whether jobs go to a BigQuery on this machine."""
+        return clients.local_bigquery()
+
+    def handle(self, context: TaskContext) -> Handle:
+        """Project, location and id of this try's job."""
+        place = self.place(context)
+        access = clients.access(context.settings, place.connection, place.project)
+        job_id = remote_ids.job_id(
+            "bigquery", context.dag_id, context.run_id, context.task_id, context.try_number
+        )
+        with answers.explained(f"BigQuery job {job_id}"):
+            project = clients.project_of(access, local=self.local())
+        # Ids are unique within a location, so one that BigQuery chose by the tables of the query
+        # could differ when the same try inserts the job again.
+        return {
+            "connection": place.connection,
+            "project": project,
+            "location": place.location or access.location,
+            "job_id": job_id,
+            "created": None,  # when, by BigQuery's clock; known once the job is there
+        }
+
+    def params_of_polls(self, context: TaskContext) -> dict[str, Any]:
+        """What was written and read is looked at again when a result is kept for other runs."""
+        return {} if context.cache_seconds is None else context.params
+
+    def submit(self, context: TaskContext) -> Handle:
+        """Insert the job; if the insert says that its id is there, it is this try's own."""
+        handle = self.handle(context)
+        options = {name: handle[name] for name in ("job_id", "project", "location")}
+        with answers.explained(f"BigQuery job {_name(handle)}"):
+            client = client_of(context, handle)
+            try:
+                job = self.insert(context, client, {**options, "retry": None})
+                context.log.info("started BigQuery job %s", _name(handle))
+            except Conflict as conflict:
+                job = _find(context, client, handle, conflict)
+                context.log.info("found BigQuery job %s, which this try started", _name(handle))
+        return {**handle, "created": job and job.created and job.created.timestamp()}
+
+    def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
+        """Ask for the job; its own error is reason, location and message."""
+        with answers.asking(f"BigQuery job {_name(handle)}"):
+            client = client_of(context, handle)
+            job = _get(context, client, handle)
+            state = job.state
+        if state != "DONE":
+            return self.progress(context, handle, state)
+        if job.error_result:
+            why = f"BigQuery job {_name(handle)}: {_why_failed(job)}"
+            raise TaskFailed(why, final=answers.is_final(job.error_result))
+        told = self.result(context, client, job)
+        said = (f"{name} {told[name]}" for name in _TOLD if told.get(name) is not None)
+        context.log.info("BigQuery job done: %s", ", ".join(said))
+        return Done({**_identity(handle), **told})
+
+    def about(self, context: TaskContext, **what: Any) -> dict[str, Any]:
+        """What decides the effect of a job, besides what it reads; for `Inputs`."""
+        handle = self.handle(context)
+        places = {name: handle[name] for name in ("connection", "project", "location")}
+        return {**places, "params": context.params, **what}
+
+    def ended_at(self, context: TaskContext) -> float | None:
+        """When BigQuery was done with the try's job."""
+        handle = self.handle(context)
+        job = _get(context, client_of(context, handle), handle)
+        return float(job.ended.timestamp())
+
+    def active(self, asked: Sequence[Asked], timeout: float) -> dict[Hashable, str]:
+        """Location and id -> state of jobs that have not ended.
+
+        All that the worker's account has in the project from the first of the tries' jobs to the
+        last: everybody may list the jobs that they created.
+        """
+        first, *_ = asked
+        created = [at for one in asked if (at := one.handle["created"])]
+        if not created:  # of each all that is known is that it is there
+            return {}
+        which: dict[str, Any] = {
+            "state_filter": ["pending", "running"],
+            "min_creation_time": datetime.fromtimestamp(min(created), UTC),
+            "max_creation_time": datetime.fromtimestamp(max(created), UTC),
+            "page_size": _PAGE,
+            "retry": None,
+        }
+        client = client_of(first.context, first.handle)
+        jobs = client.list_jobs(first.handle["project"], timeout=timeout, **which)
+        return {(job.location, job.job_id): job.state for job in jobs}
+
+    def id_of(self, handle: Handle) -> Hashable:
+        """Ids are unique within a location."""
+        return handle["location"], handle["job_id"]
+
+    def progress(self, context: TaskContext, handle: Handle, job: str) -> Pending:  # noqa: ARG002
+        """What to say of a job in a state that is no end."""
+        return Pending(f"BigQuery job {job}")
+
+    def job(self, context: TaskContext, handle: Handle) -> Any:
+        """The job as BigQuery has it now."""
+        return _get(context, client_of(context, handle), handle)
+
+    def ended(self, job: Any) -> bool | None:
+        """Whether a job has ended well; None if it has not ended."""
+        return not job.error_result if job.state == "DONE" else None
+
+    def cancel(self, context: TaskContext, handle: Handle) -> None:
+        """Tell BigQuery to stop the job, and wait until it has."""
+        name = f"BigQuery job {_name(handle)}"
+        with answers.asking(f"cancelling {name}"):
+            where = {field: handle[field] for field in ("project", "location")}
+            cancel_job = partial(client_of(context, handle).cancel_job, handle["job_id"], **where)
+            if not is_there(context, partial(cancel_job, retry=None)):
+                context.log.info("%s was never there", name)
+                return
+        wait_until_over(context, name, lambda: self.is_over(context, handle))
+
+
+def configured(config: Config, values: Mapping[str, Any], context: TaskContext) -> Config:
+    """`config` with these values, and with the labels of the try."""
+    for name, value in values.items():
+        if value is not None:
+            setattr(config, name, value)
+    config.labels = config.labels | clients.labels(context)
+    return config
+
+
+def layout(params: DestinationParams) -> dict[str, Any]:
+    """How a job treats the table that it writes, as values of its configuration."""
+    config: dict[str, Any] = {
+        "write_disposition": params.write_disposition,
+        "create_disposition": params.create_disposition,
+        "clustering_fields": params.cluster_by or None,
+        "schema_update_options": params.schema_update_options or None,
+    }
+    by = params.partition_by
+    if by and by.type:
+        expires = by.expiration_days and int(by.expiration_days * _DAY)
+        config["time_partitioning"] = bigquery.TimePartitioning(by.type, by.field, expires)
+    elif by:
+        width = bigquery.PartitionRange(start=by.start, end=by.end, interval=by.interval)
+        config["range_partitioning"] = bigquery.RangePartitioning(width, by.field)
+    return config
+
+
+def _get(context: TaskContext, client: bigquery.Client, handle: Handle) -> Any:
+    return clients.call(
+        context.log,
+        client.get_job,
+        handle["job_id"],
+        project=handle["project"],
+        location=handle["location"],
+        retry=None,
+    )
+
+
+def _find(context: TaskContext, client: bigquery.Client, handle: Handle, conflict: Conflict) -> Any:
+    """The job of that id, None if only its being there is known.
+
+    Raises `conflict` if it wasn't about the job but the query's own error.
+    """
+    retry = Retry(predicate=if_exception_type(NotFound), initial=0.2, timeout=_FIND_AFTER_CONFLICT)
+    try:
+        with answers.asking("it"):
+            return retry(_get)(context, client, handle)
+    except RemoteStateUnknown as error:
+        if handle["job_id"] in str(conflict.message):
+            context.log.warning("it is there, says the insert; asked for it: %s", error)
+            return None
+        if isinstance(error.__cause__, RetryError):
+            raise conflict from None
+        raise
+
+
+def client_of(context: TaskContext, handle: Handle) -> bigquery.Client:
+    """The client that a handle's job is asked for with."""
+    return clients.bigquery_client(clients.access_of(context, handle))
+
+
+def slot_ms(job: Any) -> int | None:
+    """The slot time of a job that isn't a query: the client reads it of queries only."""
+    spent = job._properties["statistics"].get("totalSlotMs")  # noqa: SLF001
+    return None if spent is None else int(spent)
+
+
+def _why_failed(job: Any) -> str:
+    """The error that ended a job, and the first that led to it, as of bad records."""
+    others = [error for error in job.errors or () if error != job.error_result]
+    told = [answers.explain_details(error) for error in (job.error_result, *others[:_ERRORS])]
+    if len(others) > _ERRORS:
+        told.append(f"and {len(others) - _ERRORS} more")
+    if job.error_result.get("reason") in answers.TRANSIENT_REASONS:
+        told.append("this passes as a rule: with retries, the task's next try has a new job")
+    return "; ".join(told)
+
+
+def _identity(handle: Handle) -> dict[str, Any]:
+    return {
+        **{name: handle[name] for name in ("job_id", "project", "location")},
+        "link": _link(handle),
+    }
+
+
+def _link(handle: Handle) -> str:
+    project, location, job_id = handle["project"], handle["location"], handle["job_id"]
+    if host := os.environ.get("BIGQUERY_EMULATOR_HOST"):
+        return f"{host}/bigquery/v2/projects/{project}/jobs/{job_id}?location={location}"
+    return (
+        "https://console.cloud.google.com/bigquery"
+        f"?project={project}&j=bq:{location}:{job_id}&page=queryresults"
+    )
+
+
+def _name(handle: Handle) -> str:
+    return f"{handle['project']}:{handle['location']}.{handle['job_id']}"

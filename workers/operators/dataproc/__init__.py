@@ -1,0 +1,1 @@
+"""Dataproc's operators."""

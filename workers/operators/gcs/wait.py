@@ -1,0 +1,192 @@
+"""``gcs.wait_object``: wait until objects are there, and new enough."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
+
+from google.api_core.exceptions import NotFound
+from google.cloud.storage import Blob, Client
+
+from pydag_dist.dag.params.gcs import GcsWaitObject
+from workers.errors import TaskFailed
+from workers.google import answers, clients, time_limit
+from workers.operators.base import (
+    Answer,
+    Asked,
+    Done,
+    Handle,
+    Pending,
+    RemoteOperator,
+    TaskContext,
+    parsed_params,
+)
+from workers.operators.gcs.objects import Uri, blob_at, blobs, client_of, files
+from workers.operators.listed import by_place
+
+_MOST_JSON = 60_000  # bytes of names in a result
+_MOST_LISTED = 20_000  # objects of a folder that are listed to find some; then each is looked for
+_FIELDS = "items(name,generation,size,timeCreated),nextPageToken"
+
+
+class Search(NamedTuple):
+    """A list that answers for some tasks: of an object, of a prefix, or of a glob."""
+
+    kind: str
+    bucket: str
+    text: str
+
+    @classmethod
+    def of(cls, params: GcsWaitObject) -> Search:
+        """What a task waits for."""
+        for kind in ("object", "prefix", "glob"):
+            if uri := getattr(params, kind):
+                return cls(kind, *Uri.of(uri))
+        raise AssertionError(params)  # the params have one
+
+    @property
+    def folder(self) -> tuple[str, str]:
+        """Bucket and folder of an object."""
+        return self.bucket, self.text.rpartition("/")[0]
+
+    def __str__(self) -> str:
+        return f"{self.kind} gs://{self.bucket}/{self.text}"
+
+
+class WaitObject(RemoteOperator):
+    """A sensor: it starts nothing, and asks. One list answers for all tasks that it can.
+
+    Result: count, bytes, newest, objects.
+    """
+
+    first_interval = 2.0
+    longest_interval = 30.0
+
+    def local(self) -> bool:
+        """Whether objects are in a Cloud Storage on this machine."""
+        return clients.local_storage()
+
+    def handle(self, context: TaskContext) -> Handle:
+        """Nothing is started, so there is nothing to name."""
+        connection = parsed_params(context, GcsWaitObject).connection
+        clients.access(context.settings, connection)  # fails here, before it makes a group of polls
+        return {"connection": connection}
+
+    def submit(self, context: TaskContext) -> Handle:
+        """Start nothing."""
+        return self.handle(context)
+
+    def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
+        """Ask for one."""
+        params = parsed_params(context, GcsWaitObject)
+        search = Search.of(params)
+        with answers.looking(f"looking for {search}", handle):
+            lister = _Lister(context, client_of(context, handle["connection"]))
+            found = lister.found([search])[search]
+        return _answer(params, search, found)
+
+    def poll_many(self, asked: Sequence[Asked]) -> Iterator[tuple[Asked, Answer]]:
+        """Ask for what many tasks wait for, with as few lists as it takes."""
+        for some in by_place(asked, "connection"):
+            wanted: dict[Search, list[Asked]] = defaultdict(list)
+            for one in some:
+                wanted[Search.of(parsed_params(one.context, GcsWaitObject))].append(one)
+            yield from _answers(some[0], wanted)
+
+    def cancel(self, context: TaskContext, handle: Handle) -> None:
+        """Nothing is there to cancel."""
+
+
+def _answers(first: Asked, wanted: dict[Search, list[Asked]]) -> Iterator[tuple[Asked, Answer]]:
+    for together in _together(wanted):
+        if time_limit.is_out():
+            return
+        try:
+            client = client_of(first.context, first.handle["connection"])
+            lister = _Lister(first.context, client)
+            found = lister.found(together)
+        except Exception as error:  # noqa: BLE001  the answer of this list, and of no other
+            what = f"looking for {together[0]}"
+            for search in together:
+                for one in wanted[search]:
+                    yield one, answers.of_look(error, what, one.handle)
+            continue
+        for search in together:
+            for one in wanted[search]:
+                one.handle["answered"] = True
+                params = parsed_params(one.context, GcsWaitObject)
+                yield one, _answer(params, search, found[search])
+
+
+@dataclass(frozen=True)
+class _Lister:
+    context: TaskContext
+    client: Client
+
+    def found(self, together: list[Search]) -> dict[Search, list[Blob]]:
+        """What there is for each; `together` are objects of one folder, or one of another kind."""
+        first = together[0]
+        try:
+            if first.kind == "object":
+                return self._objects(first.bucket, together)
+            option = {"prefix": "prefix", "glob": "match_glob"}[first.kind]
+            return {first: list(self._blobs(first.bucket, **{option: first.text}))}
+        except NotFound:
+            raise TaskFailed(
+                f"bucket {first.bucket} does not exist, so nothing can come into it: make it, or "
+                "name another one"
+            ) from None
+
+    def _objects(self, bucket: str, some: list[Search]) -> dict[Search, list[Blob]]:
+        """Objects of one folder: they are in its list, between the first and the last of them."""
+        names = sorted(search.text for search in some)
+        # What follows a name in order comes after it, so the end is just behind the last one.
+        span = {"start_offset": names[0], "end_offset": f"{names[-1]}!"}
+        listed = islice(self._blobs(bucket, **span), _MOST_LISTED)
+        found: dict[str, Blob | None] = {blob.name: blob for blob in listed}
+        if len(found) == _MOST_LISTED:
+            for name in names[bisect(names, max(found)) :]:
+                found[name] = blob_at(self.context, self.client, Uri(bucket, name))
+        return {one: [blob] if (blob := found.get(one.text)) else [] for one in some}
+
+    def _blobs(self, bucket: str, **options: object) -> Iterator[Blob]:
+        return files(blobs(self.context, self.client, bucket, fields=_FIELDS, **options))
+
+
+def _together(searches: Iterable[Search]) -> list[list[Search]]:
+    """Searches that one list answers: objects of a folder, else each its own."""
+    folders: dict[tuple[str, str], list[Search]] = defaultdict(list)
+    alone = []
+    for search in sorted(searches):
+        if search.kind == "object":
+            folders[search.folder].append(search)
+        else:
+            alone.append([search])
+    return [*folders.values(), *alone]
+
+
+def _answer(params: GcsWaitObject, search: Search, found: list[Blob]) -> Pending | Done:
+    if params.newer_than:
+        new = [blob for blob in found if blob.time_created > params.newer_than]
+    else:
+        new = found
+    if len(new) < params.min_objects:
+        if found and params.newer_than:
+            newest = max(blob.time_created for blob in found).isoformat()
+            return Pending(f"{search}: {len(new)} new of {len(found)}, the newest of {newest}")
+        return Pending(f"{search}: {len(new)} of {params.min_objects}")
+    uris = [f"gs://{search.bucket}/{blob.name}" for blob in new]
+    return Done(
+        {
+            "count": len(new),
+            "bytes": sum(blob.size for blob in new),
+            "newest": max(blob.time_created for blob in new).isoformat(),
+            # A list that lacks some would silently expand to too few tasks.
+            "objects": uris if len(json.dumps(uris)) <= _MOST_JSON else None,
+        }
+    )

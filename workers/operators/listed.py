@@ -1,0 +1,149 @@
+"""What operators share that ask for many jobs at once."""
+
+from __future__ import annotations
+
+import logging
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, ClassVar
+
+from google.api_core.exceptions import NotFound
+
+from workers.errors import RemoteStateUnknown, TaskFailed
+from workers.google import answers, clients, time_limit
+from workers.operators.base import (
+    Answer,
+    Asked,
+    Done,
+    Handle,
+    Pending,
+    RemoteOperator,
+    TaskContext,
+    answer_of,
+)
+
+_AT_ONCE = 8  # calls; Google's clients are safe to share among threads
+_WORTH_A_LIST = 3  # jobs
+_SURE = 0.5  # seconds until what was not found is asked for again
+
+log = logging.getLogger(__name__)
+
+
+def by_place(asked: Sequence[Asked], *names: str) -> list[list[Asked]]:
+    """Those whose handles have the same values of `names` together."""
+    places: dict[tuple[object, ...], list[Asked]] = {}
+    for one in asked:
+        places.setdefault(tuple(one.handle[name] for name in names), []).append(one)
+    return list(places.values())
+
+
+def answers_at_once(
+    operator: RemoteOperator, asked: Sequence[Asked]
+) -> Iterator[tuple[Asked, Answer]]:
+    """The answers of `poll`, several calls at a time, as far as there is time."""
+
+    def answer(one: Asked) -> Answer | None:
+        return None if time_limit.is_out() else operator.answer(one)
+
+    if not asked:
+        return
+    with ThreadPoolExecutor(min(_AT_ONCE, len(asked)), "poll") as pool:
+        for one, answered in zip(asked, pool.map(answer, asked), strict=True):
+            if answered is not None:
+                yield one, answered
+
+
+def is_there(context: TaskContext, call: Callable[..., Any]) -> bool:
+    """Whether Google knows what a call names: `NotFound` is believed when it is said twice."""
+    for pause in (_SURE, 0.0):
+        try:
+            clients.call(context.log, call)
+        except NotFound as error:
+            context.log.info("%s", error.message)
+            time.sleep(pause)
+        else:
+            return True
+    return False
+
+
+class ListedOperator(RemoteOperator):
+    """A remote job of a service that lists those that have not ended: only the others are polled.
+
+    `kind` is what the log calls the jobs; `place_names` are the fields of the handle that are the
+    same for all jobs of one list.
+    """
+
+    kind: ClassVar[str]
+    place_names: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def active(self, asked: Sequence[Asked], timeout: float) -> Mapping[Hashable, Any]:
+        """Id -> job of those in the tries' place that have not ended; maybe not of all."""
+
+    @abstractmethod
+    def id_of(self, handle: Handle) -> Hashable:
+        """The id that `active` has for a try's job."""
+
+    @abstractmethod
+    def progress(self, context: TaskContext, handle: Handle, job: Any) -> Pending | Done:
+        """What `poll` says of such a job."""
+
+    @abstractmethod
+    def job(self, context: TaskContext, handle: Handle) -> Any:
+        """The try's job as it is now; Google's own `NotFound` if there is none."""
+
+    @abstractmethod
+    def ended(self, job: Any) -> bool | None:
+        """Whether a job has ended well; None if it has not ended."""
+
+    def is_over(self, context: TaskContext, handle: Handle) -> bool:
+        """Whether the try's job has ended; `RemoteStateUnknown` if the service can't tell."""
+        with answers.asking(f"{self.kind}: whether one has stopped"):
+            return self.ended(self.job(context, handle)) is not None
+
+    def look(self, context: TaskContext, handle: Handle) -> Answer | None:
+        """How a job is that was told to stop."""
+        with answers.asking(f"{self.kind}: what an earlier try left"):
+            try:
+                job = self.job(context, handle)
+            except NotFound:
+                return None
+        match self.ended(job):
+            case None:
+                return Pending(f"{self.kind}: what an earlier try left runs on")
+            case False:
+                return TaskFailed("it has ended, and not well")
+        return self.answer(Asked(context, handle))
+
+    def poll_many(self, asked: Sequence[Asked]) -> Iterator[tuple[Asked, Answer]]:
+        """One list a place has the jobs that still run; only the others are asked for."""
+        for some in by_place(asked, *self.place_names):
+            try:
+                active = self._active(some)
+            except RemoteStateUnknown as error:
+                log.warning("%s can't be listed: %s", self.kind, error)
+                continue
+            others = []
+            for one in some:
+                if time_limit.is_out():
+                    return
+                job = active.get(self.id_of(one.handle))
+                if job is None:
+                    others.append(one)
+                else:
+                    yield one, answer_of(partial(self.progress, one.context, one.handle, job))
+            yield from answers_at_once(self, others)
+
+    def _active(self, asked: Sequence[Asked]) -> Mapping[Hashable, Any]:
+        if len(asked) < _WORTH_A_LIST:
+            return {}
+        try:
+            return clients.call(log, partial(self.active, asked))
+        except RemoteStateUnknown:
+            raise
+        except Exception as error:  # noqa: BLE001  whoever may not list, or can't read the list
+            log.warning("%s can't be listed, they are asked for one by one: %s", self.kind, error)
+            return {}

@@ -1,0 +1,205 @@
+"""What a worker's parent does when a process of its pool has died.
+
+First it ends what that process had started, which is the parent's now (see `orphans`). Then it
+sends the last lines of the try, and tells the engine how the try ended, or how its process died.
+All but the telling is done in the worker's loop, which alone forks: so whatever is a child of the
+parent and not of its pool has been left behind.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import queue
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import billiard.process
+from celery.concurrency.asynpool import AsynPool
+from kombu.asynchronous import get_event_loop
+
+from pydag_dist.engine import Engine, Held, LogPart
+from workers.pool import capture, keeper, last_words, orphans
+from workers.pool.logs import Log, write
+from workers.pool.spool import Parser, Spool
+from workers.tries.outcome import Ended
+
+log = logging.getLogger(__name__)
+
+_SWEEP_EVERY = 0.05  # seconds
+
+Call = Callable[[Engine], object]
+
+
+@dataclass(frozen=True)
+class Death:
+    """How a process of the pool died, and what it left to say of its try."""
+
+    how: str
+    held: Held | None = None
+    ended: Ended | None = None
+
+
+class Deaths:
+    """The dead processes of a worker's pool, and what its parent has to tell after them.
+
+    `calls` are for the thread that talks to the engine.
+    """
+
+    def __init__(self) -> None:
+        self.calls: queue.SimpleQueue[tuple[Held | None, Call] | None] = queue.SimpleQueue()
+        self._of: dict[int, Death] = {}
+        self._why: dict[int, str] = {}  # processes that were killed
+        self.reported: set[Held] = set()  # tries whose end is still to be told
+        self._waiting: list[tuple[Held, Call]] = []
+        self._sweeping_since: float | None = None
+        self._told: set[int] = set()
+
+    def kill(self, pid: int, why: str) -> None:
+        """Kill a process of the pool."""
+        self._why[pid] = why
+        orphans.send(pid, signal.SIGKILL)
+
+    def died(self, pid: int, status: int) -> None:
+        """A process of the pool has ended, with that exit status or by a signal (negative)."""
+        if pid in self._of:
+            return
+        keeper.left(pid)
+        words = last_words.of(pid)
+        how = self._why.pop(pid, None) or words.ended.get("how") or _how(status)
+        death = Death(how)
+        if "held" in words.ended:
+            ended = words.ended["ended"]
+            death = Death(how, Held(**words.ended["held"]), Ended(**ended) if ended else None)
+        self._of[pid] = death
+        self._sweeping_since = time.monotonic()
+        self._told.clear()
+        if spool := capture.of(pid):
+            self.calls.put((None, _Rest(spool, words.more)))
+        if death.held and death.ended:
+            self.report(death.held, death.ended)
+        self._sweep()
+
+    def born(self, pid: int) -> None:
+        """A process of the pool has that id from now on."""
+        self._of.pop(pid, None)
+
+    def of(self, pid: int | None) -> Death | None:
+        """How that process died, if it did; once."""
+        return None if pid is None else self._of.pop(pid, None)
+
+    def report(self, held: Held, ended: Ended) -> None:
+        """Tell the engine how a try ended, once nothing is left of what it started."""
+        self.reported.add(held)
+        self._waiting.append((held, partial(_release, held, ended)))
+        if self._sweeping_since is None:
+            self._tell()
+
+    def note(self, held: Held, text: str) -> None:
+        """Write a line into a try's log."""
+        lines = json.dumps([[time.time(), "ERROR", text]])
+        part = LogPart(f"note.{time.time_ns()}", 1, 0, 0, lines)
+        self.calls.put((None, partial(write, held=held, part=part)))
+
+    def _sweep(self) -> None:
+        """End what the dead have left behind; again soon, until it is gone."""
+        if self._sweeping_since is None:
+            return
+        left = self._left()
+        late = time.monotonic() - self._sweeping_since
+        if not left or late > orphans.POLITE + orphans.DEADLY:
+            if left:
+                log.error("processes that a task started could not be ended: %s", left)
+            self._sweeping_since = None
+            self._tell()
+            return
+        orphans.end(left, self._told, deadly=late > orphans.POLITE)
+        loop: Any = get_event_loop()
+        loop.call_later(_SWEEP_EVERY, self._sweep)
+
+    def _left(self) -> list[int]:
+        pool = {process.pid for process in billiard.process._children}  # noqa: SLF001
+        return orphans.descendants(os.getpid(), spared={*pool, keeper.pid() or 0})
+
+    def _tell(self) -> None:
+        for item in self._waiting:
+            self.calls.put(item)
+        self._waiting.clear()
+
+
+def _release(held: Held, ended: Ended, engine: Engine) -> None:
+    engine.release(
+        held,
+        ended.outcome,
+        result=ended.result,
+        error=ended.error,
+        skips=ended.skips,
+        expand=ended.expand,
+    )
+
+
+class _Rest:
+    """The call that sends what a dead process had written and not sent; it may be repeated."""
+
+    def __init__(self, spool: Spool, more: list[str]) -> None:
+        self._spool = spool
+        self._more = more
+        self._log: Log | None = None
+
+    def __call__(self, engine: Engine) -> None:
+        """Send it."""
+        if self._log is None:
+            self._spool.take_over()
+            if (held := self._spool.held()) is not None:
+                self._log = self._read(held, engine)
+            self._spool.close()
+        if self._log is not None:
+            self._log.send_waiting(at_once=True)
+
+    def _read(self, held: Held, engine: Engine) -> Log:
+        parser = Parser(engine.log_end(held.run, held.task, held.try_number, held.token))
+        log = Log(partial(write, engine, held), f"{held.token}.end")
+        while data := self._spool.text(parser.position):
+            for said in parser.feed(data):
+                log.add(said.at, said.level, said.text, said.position)
+        for said in parser.finish():
+            log.add(said.at, said.level, said.text, said.position)
+        for number, text in enumerate(self._more, parser.position + 1):
+            log.add(time.time(), "ERROR", text, number)
+        return log
+
+
+def _how(status: int) -> str:
+    if status < 0:
+        try:
+            return f"died of {signal.Signals(-status).name}"
+        except ValueError:
+            return f"died of signal {-status}"
+    return f"ended with exit status {status}"
+
+
+DEATHS = Deaths()
+
+
+class WatchedPool(AsynPool):  # type: ignore[misc]  # Celery has no types
+    """Celery's pool, which tells `DEATHS` of each process that has died."""
+
+    def _create_worker_process(self, i: int) -> Any:
+        last_words.prepare()
+        capture.prepare()
+        process = super()._create_worker_process(i)
+        last_words.made(process.pid)
+        capture.made(process.pid)
+        DEATHS.born(process.pid)
+        return process
+
+    def process_flush_queues(self, proc: Any) -> None:
+        """Read what a process had sent, which has ended or is about to."""
+        super().process_flush_queues(proc)
+        if proc.exitcode is not None:
+            DEATHS.died(proc.pid, proc.exitcode)

@@ -1,0 +1,105 @@
+"""A small process beside a worker that ends what tasks started when the worker's parent is killed.
+
+The parent can't do it then, and what the processes of its pool had started would be nobody's. So it
+is this one that kills the pool: each process of it is halted, what is below it is killed, and then
+it is killed itself. The kernel halts them, too, at the parent's death: a process that ended before
+this one has looked below it would leave what it started to nobody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import mmap
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+
+from workers.pool import orphans
+
+NAME = "pydag-keeper"
+_PR_SET_NAME = 15  # linux/prctl.h
+_PAUSE = 0.005
+
+# Of each process whether it is one of the pool. Shared by all that the parent forks; Linux gives
+# process ids up to 2^22, and pages that nobody touches cost nothing.
+_pool = mmap.mmap(-1, 1 << 22)
+
+_lifeline: int | None = None  # the parent's end of a pipe, which closes when it ends
+_keeper: int | None = None
+
+
+def start() -> None:
+    """In the parent: start the keeper."""
+    global _lifeline, _keeper  # noqa: PLW0603  of this process
+    read, _lifeline = os.pipe()
+    _keeper = os.fork()
+    if _keeper == 0:
+        try:
+            _keep(read)
+        finally:
+            os._exit(0)
+    os.close(read)
+
+
+def restart_if_gone() -> None:
+    """In the parent, now and then."""
+    if _keeper is None or _lifeline is None or not os.waitpid(_keeper, os.WNOHANG)[0]:
+        return
+    os.close(_lifeline)
+    start()
+
+
+def pid() -> int | None:
+    """The keeper's process."""
+    return _keeper
+
+
+def enter() -> None:
+    """In a process of the pool, before it does anything else."""
+    _pool[os.getpid() % len(_pool)] = 1
+    if _lifeline is None:
+        orphans.die_with_parent()
+        return
+    os.close(_lifeline)
+    orphans.die_with_parent(signal.SIGSTOP)
+
+
+def left(process: int) -> None:
+    """In the parent: a process of the pool has ended."""
+    _pool[process % len(_pool)] = 0
+
+
+def _keep(read: int) -> None:
+    with contextlib.suppress(PermissionError):
+        os.setsid()  # what is sent to the worker's group is not for this one
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_NAME, NAME.encode())
+    highest = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    os.closerange(3, read)
+    os.closerange(read + 1, min(highest, 1 << 16))
+    os.read(read, 1)  # until the parent has ended
+    at = -1
+    while (at := _pool.find(b"\1", at + 1)) >= 0:
+        try:
+            _end(at)
+        except Exception:  # noqa: BLE001  the others have to end, too
+            traceback.print_exc()
+
+
+def _end(process: int) -> None:
+    """Kill a process of the pool with all that is below it."""
+    orphans.send(process, signal.SIGSTOP)
+    deadline = time.monotonic() + orphans.DEADLY
+    while below := [one for one in orphans.descendants(process) if not orphans.is_zombie(one)]:
+        if time.monotonic() > deadline:
+            break
+        for one in below:
+            orphans.send(one, signal.SIGKILL)
+        time.sleep(_PAUSE)
+    orphans.send(process, signal.SIGKILL)

@@ -1,0 +1,281 @@
+"""What a process of the pool writes, between its file descriptors and its try's log.
+
+Descriptors 1 and 2 are a pipe, as programs expect that open /dev/stderr. What is in the pipe is
+moved into the spool, a file in memory; by `splice` on Linux, so that at no moment it is in the
+memory of the process alone. Records of `logging` are written there between what was printed, so
+that all is in order. The parent made both before it forked the process: when that dies, it finds in
+them all that is not in Redis yet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import json
+import mmap
+import os
+import sys
+import tempfile
+import termios
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from pydag_dist.dag import limits
+from pydag_dist.engine import Held
+from workers.pool.logs import shortened
+
+_MARK = b"\0" + os.urandom(12).hex().encode()  # begins what is no output
+_TIME, _RECORD = b"t", b"r"
+STUCK = 10.0  # seconds in which a process has to have read a full pipe
+_PIPE = 1 << 18  # bytes
+_FULL = 1 << 15  # bytes that wait in a pipe, of whatever size, which nobody reads
+_SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ of linux/fcntl.h
+_PUNCH_HOLE = 3  # FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE of linux/falloc.h
+_PAGE = mmap.PAGESIZE
+_CHUNK = 1 << 20
+_CAN_SPLICE = hasattr(os, "splice") and hasattr(os, "memfd_create")
+
+
+class Spool:
+    """The pipe, the file, and the try that writes, of one process of the pool."""
+
+    def __init__(self) -> None:
+        self.read, self.write = os.pipe()
+        os.set_blocking(self.read, False)
+        if sys.platform == "linux":
+            with contextlib.suppress(OSError):  # the user has many pipes
+                fcntl.fcntl(self.write, _SET_PIPE_SIZE, _PIPE)
+        if _CAN_SPLICE:
+            self.file = os.memfd_create("pydag-output")
+        else:
+            with tempfile.TemporaryFile() as made:
+                self.file = os.dup(made.fileno())
+        self.size = 0  # of the file
+        self._stamped = 0.0
+        self._seen = (-1, 0.0)  # by the parent: the size, and since when
+        self._label = mmap.mmap(-1, _PAGE)
+        self._waiting = bytearray(4)
+
+    # In the process:
+
+    def begin(self, held: Held) -> None:
+        """From now on it is this try that writes."""
+        text = f"{held.run}\n{held.task}\n{held.try_number}\n{held.token}\n".encode()
+        self._label[: len(text)] = text
+
+    def end(self) -> None:
+        """Nothing of that try is to be looked for any more."""
+        self._label[0] = 0
+        if self.size:
+            os.ftruncate(self.file, 0)
+            self.size = 0
+
+    def is_waiting(self) -> bool:
+        """Whether anything is in the pipe."""
+        fcntl.ioctl(self.read, termios.FIONREAD, self._waiting)
+        return any(self._waiting)
+
+    def move(self) -> int:
+        """Move what is in the pipe into the file; how many bytes."""
+        if not self.is_waiting():
+            return 0
+        now = time.time()
+        if abs(now - self._stamped) > 0.001:
+            self._stamped = now
+            self._append(_MARK + _TIME + b"%.3f\n" % now)
+        moved = -self.size
+        with contextlib.suppress(BlockingIOError):
+            while self._move():
+                pass
+        return moved + self.size
+
+    def _move(self) -> int:
+        if _CAN_SPLICE:
+            count = os.splice(
+                self.read, self.file, _CHUNK, offset_dst=self.size, flags=os.SPLICE_F_NONBLOCK
+            )
+            self.size += count
+            return count
+        data = os.read(self.read, _CHUNK)
+        self._append(data)
+        return len(data)
+
+    def record(self, at: float, level: str, text: str) -> None:
+        """Put a line of `logging` behind what was written before it."""
+        self.move()
+        self._append(_MARK + _RECORD + json.dumps([at, level, text]).encode() + b"\n")
+
+    def _append(self, data: bytes) -> None:
+        self.size += os.pwrite(self.file, data, self.size)
+
+    def discard(self) -> bytes:
+        """Take what is in the pipe, at most a chunk."""
+        try:
+            return os.read(self.read, _CHUNK)
+        except BlockingIOError:
+            return b""
+
+    def free(self, position: int) -> None:
+        """Give the memory of what comes before back."""
+        if _CAN_SPLICE:
+            whole = position - position % _PAGE
+            with contextlib.suppress(AttributeError):
+                _fallocate(self.file, _PUNCH_HOLE, 0, whole)
+
+    # In either:
+
+    def held(self) -> Held | None:
+        """The try that writes, or wrote when the process died."""
+        run, task, number, token, _ = bytes(self._label).split(b"\n", 4)
+        if self._label[0] == 0:
+            return None
+        return Held(run.decode(), task.decode(), int(number), token.decode())
+
+    def text(self, start: int) -> bytes:
+        """At most a chunk of the file."""
+        return os.pread(self.file, _CHUNK, start)
+
+    # In the parent, after the process has died:
+
+    def take_over(self) -> None:
+        """Find what it left."""
+        self.size = os.fstat(self.file).st_size
+        self._stamped = 0.0
+        self.move()
+
+    def relieve(self) -> int:
+        """In the parent, now and then: read a full pipe that its process has not read for long.
+
+        Native code that holds Python's lock while it writes would wait for ever else. Returns how
+        many bytes are lost.
+        """
+        moved, now = os.fstat(self.file).st_size, time.monotonic()
+        is_full = self.is_waiting() and int.from_bytes(self._waiting, sys.byteorder) >= _FULL
+        if not is_full or moved != self._seen[0]:
+            self._seen = moved, now
+        return len(self.discard()) if now - self._seen[1] > STUCK else 0
+
+    def close_write(self) -> None:
+        """In the parent, which writes nothing there."""
+        if self.write >= 0:
+            os.close(self.write)
+            self.write = -1
+
+    def close(self) -> None:
+        """Close what is open of it."""
+        for number in (self.read, self.file):
+            os.close(number)
+        self.close_write()
+
+
+def _fallocate(file: int, mode: int, start: int, length: int) -> None:
+    if length:
+        call = ctypes.CDLL(None).fallocate
+        call(file, mode, ctypes.c_int64(start), ctypes.c_int64(length))
+
+
+class Said(NamedTuple):
+    """A line of the spool, and where it ends there."""
+
+    at: float
+    level: str
+    text: str
+    position: int
+
+
+class Parser:
+    """Makes lines of what is in a spool, piece by piece."""
+
+    def __init__(self, position: int = 0) -> None:
+        self.position = position  # up to which the spool has been read
+        self._at = 0.0
+        self._rest = b""  # of the last piece: what may become a mark
+        self._open = b""  # what was printed since the last line: its beginning,
+        self._left_out = 0  # how many bytes follow that,
+        self._since = 0.0  # and when it began
+
+    def feed(self, data: bytes) -> Iterator[Said]:
+        """The lines that end in the next piece."""
+        position = self.position - len(self._rest)
+        self.position += len(data)
+        *lines, rest = (self._rest + data).split(b"\n")
+        for raw in lines:
+            position += len(raw) + 1
+            if _MARK in raw:
+                yield from self._marked(raw, position)
+            else:
+                if raw or not self._open:
+                    self._extend(raw)
+                yield self._said(position)
+        end = _end_of_text(rest)
+        self._extend(rest[:end])
+        self._rest = rest[end:]
+
+    def finish(self, older_than: float = 0) -> Iterator[Said]:
+        """The last line, though nothing has ended it, if it began so many seconds ago.
+
+        Of one that is too long to be shown whole nothing more would be seen before its end.
+        """
+        if older_than and self._left_out:
+            return
+        if self._open and time.monotonic() - self._since >= older_than:
+            yield self._said(self.position - len(self._rest))
+
+    def skip(self, data: bytes) -> tuple[int, int]:
+        """Leave the next piece out: how many lines and bytes of output that are, about."""
+        marks = data.count(_MARK + _TIME)
+        lines = data.count(b"\n") - marks + bool(self._open)
+        size = len(data) - marks * (len(_MARK) + 16) + len(self._open) + self._left_out
+        self.position += len(data)
+        self._rest = self._open = b""
+        self._left_out = 0
+        return lines, max(0, size)
+
+    def _marked(self, raw: bytes, position: int) -> Iterator[Said]:
+        printed, _, record = raw.partition(_MARK)
+        self._extend(printed)
+        with contextlib.suppress(ValueError):  # the file could not be written to its end
+            if record.startswith(_TIME):  # what was printed goes on behind it
+                self._at = float(record[1:])
+                return
+            at, level, text = json.loads(record[1:])
+            if self._open:
+                yield self._said(position - 1 - len(raw) + len(printed))
+            yield Said(at, level, text, position)
+
+    def _extend(self, printed: bytes) -> None:
+        """More of the line that has not ended; of a long one no more is kept than is shown."""
+        if not self._open:
+            self._since = time.monotonic()
+        self._open += printed
+        if len(self._open) > 2 * limits.LOG_LINE:
+            if b"\r" in (whole := self._open.rstrip(b"\r")):
+                self._open, self._left_out = _last_state(whole), 0
+            self._left_out += max(0, len(self._open) - limits.LOG_LINE)
+            self._open = self._open[: limits.LOG_LINE]
+
+    def _said(self, position: int) -> Said:
+        raw, self._open = self._open, b""
+        raw = _last_state(raw.rstrip(b"\r"))
+        self._left_out += max(0, len(raw) - limits.LOG_LINE)
+        text = raw[: limits.LOG_LINE].decode(errors="backslashreplace")
+        if self._left_out:
+            text, self._left_out = shortened(text, self._left_out), 0
+        return Said(self._at or time.time(), "INFO", text, position)
+
+
+def _last_state(raw: bytes) -> bytes:
+    r"""What a line has become that `\r` has overwritten."""
+    return raw[raw.rfind(b"\r") + 1 :]
+
+
+def _end_of_text(raw: bytes) -> int:
+    """Where a mark begins that may be complete with the next piece; else the end."""
+    if (at := raw.find(_MARK)) >= 0:
+        return at
+    for length in range(min(len(_MARK), len(raw)), 0, -1):
+        if raw.endswith(_MARK[:length]):
+            return len(raw) - length
+    return len(raw)

@@ -1,0 +1,68 @@
+"""The context of a try: what its message's spec says, and what this worker lends to it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from pydag_dist.engine import Held
+from pydag_dist.errors import EngineError
+from workers.errors import TaskFailed
+from workers.operators.base import TaskContext
+from workers.pool.capture import log_of_try, quiet_log
+from workers.process import engine, settings, until_redis_can, worker_settings
+from workers.tries.templates import rendered
+
+_OF_PARAMS = ("template", "expand")  # what only rendering needs
+
+_LARGE: dict[str, dict[str, Any]] = {}  # the run of the last task -> its large params
+
+
+@contextlib.contextmanager
+def task_context(
+    held: Held, spec: dict[str, Any], *, polled: bool = False
+) -> Iterator[TaskContext]:
+    """The context of a try, whose log is sent when it ends; its params are not rendered.
+
+    All that this process writes in here is the log of the try, unless it is `polled` only.
+    """
+    with (quiet_log if polled else log_of_try)(held) as log:
+        yield TaskContext(
+            run_id=held.run,
+            task_id=held.task,
+            try_number=held.try_number,
+            log=log,
+            settings=worker_settings(),
+            redis=engine().redis,
+            key_prefix=settings().key_prefix,
+            **{name: value for name, value in spec.items() if name not in _OF_PARAMS},
+        )
+
+
+def with_params(held: Held, spec: dict[str, Any], context: TaskContext) -> TaskContext:
+    """The context with its params rendered; raises `TaskFailed` if a value is missing."""
+    if "template" not in spec:
+        return context
+
+    def results(tasks: Any) -> dict[str, Any]:
+        try:
+            return until_redis_can(partial(engine().results, held.run, tasks))
+        except EngineError as error:
+            raise TaskFailed(str(error), final=True) from None
+
+    return replace(context, params=rendered(held, spec, results, partial(_large, held.run)))
+
+
+def _large(run: str, names: Sequence[str]) -> dict[str, Any]:
+    """Large params of a run, which other tasks of the run in this process have asked for, too."""
+    known = _LARGE.get(run, {})
+    if missing := [name for name in names if name not in known]:
+        texts = until_redis_can(partial(engine().planned_params, run, missing))
+        known = known | {name: json.loads(text) for name, text in texts.items()}
+        _LARGE.clear()
+        _LARGE[run] = known
+    return {name: known[name] for name in names if name in known}

@@ -1,0 +1,105 @@
+"""What earlier tries of a task left running is over before a new try starts its own job.
+
+So no two jobs of one task ever run side by side, whatever became of the worker that knew the first.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+
+from pydag_dist.dag.operators import is_sensor
+from pydag_dist.engine import Claim, Held
+from workers.errors import HostLacks, RemoteJobLost, RemoteStateUnknown, TaskFailed
+from workers.google import time_limit
+from workers.operators import Answer, Done, Pending, RemoteOperator, TaskContext, Wait
+from workers.operators.base import as_unknown
+from workers.process import engine, until_redis_can
+from workers.tries.context import with_params
+
+_PATIENCE = 300.0  # seconds, as of any call in a slot
+_PAUSES = (0.5, 10.0)  # seconds between two questions, the first and the longest
+
+T = TypeVar("T")
+
+
+def settled(
+    held: Held, claim: Claim, context: TaskContext, operator: RemoteOperator
+) -> Done | None:
+    """The result of an earlier try's job, if that has succeeded: then it must not run again.
+
+    Otherwise, or if the task is to run again all the same, that job is stopped, and over. Raises
+    `RemoteStateUnknown` while that can't be told.
+    """
+    if is_sensor(context.operator):
+        return None
+    # Whoever started a job had seen to it that those before it were over.
+    for number in range(held.try_number - 1, 0, -1):
+        found = until_known(context, _settle(held, claim, context, operator, number))
+        if isinstance(found, Done) and number > claim.settled:
+            context.log.info("the job of try %d has succeeded: its result is taken", number)
+            return found
+        if found is not None:
+            break
+    return None
+
+
+def left_of(held: Held) -> Wait | None:
+    """What is kept of how a try waited for its job, if it was deferred, and no later one was."""
+    try:
+        text = until_redis_can(partial(engine().deferred_handle, held.run, held.task))
+        wait = Wait(**json.loads(text))
+    except (TypeError, ValueError):
+        return None
+    return wait if wait.try_number == held.try_number else None
+
+
+def _settle(
+    held: Held, claim: Claim, context: TaskContext, operator: RemoteOperator, number: int
+) -> Callable[[], Answer | None]:
+    before = replace(held, try_number=number)
+    try:  # a template may have the number of the try
+        earlier = with_params(before, claim.spec, context)
+    except TaskFailed:
+        earlier = context
+    earlier = replace(earlier, try_number=number)
+    wait = left_of(before)
+    if wait and wait.params is not None:
+        earlier = replace(earlier, params=wait.params)
+    handle = wait.handle if wait else operator.handle(earlier)
+
+    def settle() -> Answer | None:
+        try:
+            found = operator.settle(earlier, handle)
+        except HostLacks:
+            raise
+        except Exception as error:
+            raise as_unknown(earlier, error) from error
+        if isinstance(found, Pending):
+            raise RemoteStateUnknown(f"the job of try {number} was told to stop: {found.state}")
+        if isinstance(found, RemoteStateUnknown):
+            raise found
+        return found
+
+    return settle
+
+
+def until_known(context: TaskContext, ask: Callable[[], T], seconds: float | None = None) -> T:
+    """What `ask` returns, which is asked again for so long while nobody knows."""
+    until = time.monotonic() + (_PATIENCE if seconds is None else seconds)
+    pause, longest = _PAUSES
+    while True:
+        try:
+            return ask()
+        except RemoteJobLost:
+            raise
+        except RemoteStateUnknown as error:
+            if time.monotonic() + pause > until or time_limit.is_out():
+                raise
+            context.log.warning("%s; asking again", error)
+        time.sleep(pause)
+        pause = min(pause * 2, longest)

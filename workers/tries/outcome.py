@@ -1,0 +1,202 @@
+"""How a try ends: what the engine keeps of what an operator returned or raised."""
+
+from __future__ import annotations
+
+import json
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from pydag_dist.dag import limits
+from pydag_dist.dag.text.jsontext import HALVES, dotted, faults
+from pydag_dist.engine import Held, Outcome
+from pydag_dist.errors import Fail, Skip
+from workers import operators
+from workers.errors import HostLacks, RemoteJobLost, RemoteStateUnknown, TaskFailed
+from workers.google import time_limit
+from workers.operators.base import Answer, Done, Handle, TaskContext
+from workers.operators.branch import skipped
+from workers.pool import tracebacks
+from workers.pool.stopping import cancelling
+from workers.process import PAUSE, engine, until_redis_can
+from workers.result_cache import entries
+from workers.tries.earlier import until_known
+from workers.tries.templates import children
+
+UNKNOWN_FOR = 15.0  # seconds; a lost run is given back in two or three
+# Seconds for all calls of a cancel, which waits until the job is over, and for one of them.
+CANCEL_PATIENCE, CANCEL_CALL = 90.0, 60.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a try ended: the outcome, the result as JSON or "", the error or "".
+
+    `trace` is the traceback that Flower shows.
+    """
+
+    outcome: Outcome
+    result: str = ""
+    error: str = ""
+    skips: tuple[str, ...] = ()
+    expand: Mapping[str, int] = field(default_factory=dict)
+    trace: str = ""
+
+
+def report(held: Held, ended: Ended, *, patience_if_unknown: float = UNKNOWN_FOR) -> str:
+    """Tell the engine, for as long as it takes; answers as `Engine.release` does.
+
+    A run that Redis does not know is asked for again for some seconds: a coordinator may be giving
+    it back, and without its outcome the try would run again.
+    """
+    release = partial(
+        engine().release,
+        held,
+        ended.outcome,
+        ended.result,
+        ended.error,
+        skips=ended.skips,
+        expand=ended.expand,
+    )
+    until = time.monotonic() + patience_if_unknown
+    while (answer := until_redis_can(release)) == "unknown" and time.monotonic() < until:
+        time.sleep(PAUSE)
+    return answer
+
+
+def succeeded(context: TaskContext, result: Any) -> Ended:
+    """The end of a try with a result; raises `TaskFailed` if it can't be kept."""
+    skips: tuple[str, ...] = ()
+    if context.branch is not None:
+        skips = tuple(skipped(result, context.branch))
+    text = packed(context.operator, result)
+    expand: Mapping[str, int] = {}
+    if context.expanded_by:
+        expand = children(json.loads(text or "null"), context.expanded_by)
+    entries.keep(context, text)
+    return Ended("success", text, skips=skips, expand=expand)
+
+
+def failed(context: TaskContext, error: BaseException) -> Ended:
+    """The end of a try by an error, which is logged, too."""
+    if (skip := _only(error, Skip)) is not None:
+        why = storable(_reason(skip))
+        context.log.info("skips itself: %s", why)
+        return Ended("skipped", error=why)
+    if isinstance(error, TaskFailed):
+        context.log.error("%s", error)
+        return Ended("final" if error.final else "failed", error=storable(str(error)))
+    if isinstance(error, RemoteJobLost):
+        context.log.error("%s", error)
+        return Ended("lost", error=storable(str(error)))
+    if isinstance(error, RemoteStateUnknown):
+        # Failing the try would make a new one, and with it a second remote job.
+        context.log.warning("%s", error)
+        return Ended("dead", error=storable(str(error)))
+    trace = tracebacks.cut(error)
+    context.log.error("%s", trace)
+    if (fail := _any(error, Fail)) is not None:
+        return Ended("final", error=storable(_reason(fail)), trace=storable(trace))
+    lines = traceback.format_exception_only(error)
+    return Ended("failed", error=storable("".join(lines).strip()), trace=storable(trace))
+
+
+def _any(error: BaseException, kind: type[Exception]) -> BaseException | None:
+    """The error, or one of a group (what `asyncio.TaskGroup` raises), if it is of that kind."""
+    if isinstance(error, BaseExceptionGroup):
+        return next((found for one in error.exceptions if (found := _any(one, kind))), None)
+    return error if isinstance(error, kind) else None
+
+
+def _only(error: BaseException, kind: type[Exception]) -> BaseException | None:
+    """Likewise, if all of a group are."""
+    if isinstance(error, BaseExceptionGroup):
+        found = [_only(one, kind) for one in error.exceptions]
+        return None if None in found else found[0]
+    return error if isinstance(error, kind) else None
+
+
+def _reason(error: BaseException) -> str:
+    """The text with which a function raised `Skip` or `Fail`."""
+    try:
+        text = str(error).strip()
+    except Exception:  # noqa: BLE001  of a user's subclass
+        text = ""
+    return text or "no reason was given"
+
+
+def cancelled(
+    context: TaskContext,
+    handle: Handle | None = None,
+    *,
+    before: Callable[[operators.RemoteOperator], object] = lambda _: None,
+) -> Ended:
+    """Cancel what the try left running elsewhere; nothing there is success.
+
+    Without a `handle` it is computed. `before` sees to the tries before it, which it may not have
+    come to itself.
+
+    A job that has succeeded before it could be stopped is the try's success. Raises `HostLacks` if
+    another worker has to do it.
+    """
+    try:
+        operator = operators.find(context.operator)
+        if isinstance(operator, operators.RemoteOperator):
+            cancelling()
+            with time_limit.limited(CANCEL_PATIENCE, call=CANCEL_CALL):
+                before(operator)
+                handle = operator.handle(context) if handle is None else handle
+                found = until_known(
+                    context, partial(_stopped, operator, context, handle), CANCEL_PATIENCE
+                )
+            if isinstance(found, Done):
+                context.log.info("its job had succeeded before it could be stopped")
+                return succeeded(context, found.result)
+    except HostLacks:
+        raise
+    except Exception as error:
+        context.log.exception("could not cancel it; it will be asked for again")
+        return Ended("dead", error=storable(str(error)))
+    return Ended("stopped", error="stopped")
+
+
+def _stopped(
+    operator: operators.RemoteOperator, context: TaskContext, handle: Handle
+) -> Answer | None:
+    operator.cancel(context, handle)
+    return operator.look(context, handle)
+
+
+def packed(operator: str, result: Any) -> str:
+    """What an operator returned as JSON, None as an empty text."""
+    if result is None:
+        return ""
+    try:
+        text = json.dumps(result, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TaskFailed(
+            f"{operator} returned a {type(result).__name__} that is not JSON ({error}): "
+            "return None, or text, numbers, booleans, lists and objects of these",
+            final=True,
+        ) from None
+    if len(text) > limits.RESULT_BYTES:  # json.dumps writes ASCII only
+        raise TaskFailed(
+            f"{operator} returned {len(text):,} bytes of JSON, and at most "
+            f"{limits.RESULT_BYTES:,} are kept: write data to a table or a file, and return "
+            "its name",
+            final=True,
+        )
+    # Halves of characters, of a file's name for instance, are escaped in JSON.
+    found = [(path, fault) for path, fault in faults(result) if fault not in HALVES]
+    if wrong := [f"{dotted(('result', *path))} {fault}" for path, fault in found]:
+        told = f"{operator} returned what JSON can't say: {'; '.join(wrong[:5])}"
+        raise TaskFailed(told, final=True)
+    return text
+
+
+def storable(error: str) -> str:
+    """An error's text as Redis takes it: not too long, and without halves of characters."""
+    return error[: limits.ERROR].encode(errors="replace").decode()
