@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 import sys
 
-from pydag_dist.cli.control import cancel, mark, resume, why
-from pydag_dist.cli.dags import graph, schema, validate
-from pydag_dist.cli.embedded import demo, env, up
-from pydag_dist.cli.estimates import estimate
+from pydag_dist.cli.commands.control import cancel, mark, resume, why
+from pydag_dist.cli.commands.dags import graph, schema, validate
+from pydag_dist.cli.commands.embedded import demo, env, up
+from pydag_dist.cli.commands.estimate import estimate
+from pydag_dist.cli.commands.processes import coordinator, flower, worker
+from pydag_dist.cli.commands.runs import logs, runs, status, submit
+from pydag_dist.cli.commands.workers import workers
 from pydag_dist.cli.group import pydag
-from pydag_dist.cli.members import workers
-from pydag_dist.cli.processes import coordinator, flower, worker
-from pydag_dist.cli.runs import logs, runs, status, submit
 
 __all__ = ["main", "pydag"]
 

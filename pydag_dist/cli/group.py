@@ -9,7 +9,7 @@ from typing import Any
 import click
 import redis
 
-from pydag_dist.cli.screen import echo
+from pydag_dist.cli.display.output import echo
 from pydag_dist.errors import PydagError
 from pydag_dist.redis_url import RedisUrl
 from pydag_dist.settings import load_settings, unknown_variables

@@ -8,8 +8,8 @@ from functools import partial
 import redis
 from rich.console import Console
 
-from pydag_dist.cli import live
-from pydag_dist.cli.screen import echo
+from pydag_dist.cli.display import progress
+from pydag_dist.cli.display.output import echo
 from pydag_dist.client import Run
 from pydag_dist.client.run import failure_text
 from pydag_dist.engine import RunSnapshot
@@ -25,7 +25,7 @@ def wait_for(
 ) -> None:
     """Show the run's progress until it ends; exits unless it ends in the state that is wanted."""
     try:
-        snapshot = live.watch(run.follow(timeout), Console(stderr=True), partial(_why, run))
+        snapshot = progress.watch(run.follow(timeout), Console(stderr=True), partial(_why, run))
     except KeyboardInterrupt:
         echo(
             f"The run goes on: `pydag status {run.id} --wait` shows its progress again, "

@@ -217,7 +217,7 @@ def test_ctrl_c_while_waiting_ends_the_waiting_only(monkeypatch, installation, d
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pydag_dist.cli.live.watch", interrupted)
+    monkeypatch.setattr("pydag_dist.cli.display.progress.watch", interrupted)
     result = pydag_cli("submit", dag_file, "--wait")
     assert result.exit_code == 130
     run_id = result.stdout.strip()
@@ -360,7 +360,7 @@ def test_flower_hands_on_its_own_options(executed):
 
 
 def test_flower_that_is_not_installed(executed, monkeypatch):
-    monkeypatch.setattr("pydag_dist.cli.processes.find_spec", lambda _: None)
+    monkeypatch.setattr("pydag_dist.cli.commands.processes.find_spec", lambda _: None)
     result = pydag_cli("flower")
     assert result.exit_code == 2
     assert "pip install 'pydag-dist[flower]'" in result.stderr

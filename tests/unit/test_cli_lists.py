@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 import click
 import pytest
 
-from pydag_dist.cli.moment import Moment, moment
-from pydag_dist.cli.run_list import runs_screen
+from pydag_dist.cli.display.runs_table import runs_screen
+from pydag_dist.cli.options import Moment, moment
 from pydag_dist.engine import Engine, RunSummary, shortest_name
 from tests.unit.test_cli import pydag_cli
 from tests.unit.test_cli_live import printed

@@ -9,10 +9,10 @@ import re
 import pytest
 from rich.console import Console
 
-from pydag_dist.cli import live
-from pydag_dist.cli.run_table import live_screen, status_screen
-from pydag_dist.cli.tables import duration, shortened, span
-from pydag_dist.cli.timeline import timeline
+from pydag_dist.cli.display import progress
+from pydag_dist.cli.display.run_status import live_screen, status_screen
+from pydag_dist.cli.display.tables import duration, shortened, span
+from pydag_dist.cli.display.timeline import timeline
 from pydag_dist.engine import RunSnapshot, TaskSnapshot
 
 RUN_ID = "customer_orders-20260131t060000-0123456789abcdef"
@@ -78,7 +78,7 @@ def names(lines):
 
 def watched(*snapshots, **options):
     console = Console(file=io.StringIO(), width=40)
-    assert live.watch(snapshots, console, **options) is snapshots[-1]
+    assert progress.watch(snapshots, console, **options) is snapshots[-1]
     # Every line begins with the time of day.
     return [line[9:] for line in console.file.getvalue().splitlines()]
 
@@ -191,7 +191,7 @@ def stalled(clock, *snapshots):
             console.file.truncate()
 
     reasons = (f"reason {number}" for number in itertools.count(1))
-    live.watch(each(), console, lambda _: next(reasons), lambda: next(times))
+    progress.watch(each(), console, lambda _: next(reasons), lambda: next(times))
     return [re.findall(r"reason \d", text) for text in told]
 
 
@@ -228,7 +228,7 @@ def test_a_terminal_that_is_resized_is_drawn_anew(monkeypatch):
         yield snapshot
         console.text = console.file.getvalue()
 
-    live.watch(each(), console)
+    progress.watch(each(), console)
     drawn = console.text.rpartition("\x1b[H")[2]
     assert drawn != console.text
     lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", drawn).splitlines()
@@ -245,7 +245,7 @@ def test_the_cursor_is_there_again_however_watching_ends(raised):
         raise raised
 
     with pytest.raises(raised):
-        live.watch(each(), console)
+        progress.watch(each(), console)
     shown = console.file.getvalue()
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
     assert shown.endswith("\x1b[?25h") or shown.rstrip("\x1b[?25h").endswith("\n")
@@ -254,7 +254,7 @@ def test_the_cursor_is_there_again_however_watching_ends(raised):
 def test_a_dumb_terminal_gets_lines(monkeypatch):
     monkeypatch.setenv("TERM", "dumb")
     console = Console(file=io.StringIO(), force_terminal=True, width=80)
-    live.watch([run("success", {"a": task("success", 100.0, 102.5)})], console)
+    progress.watch([run("success", {"a": task("success", 100.0, 102.5)})], console)
     assert [line[9:] for line in console.file.getvalue().splitlines()] == [
         "a: success after 2.5 s",
         f"run {RUN_ID}: success",
@@ -264,7 +264,7 @@ def test_a_dumb_terminal_gets_lines(monkeypatch):
 def test_without_colours_there_are_none(monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     console = Console(file=io.StringIO(), force_terminal=True, width=80, height=24)
-    live.watch([run("running", {"a": task("failed", 1.0)})], console, lambda _: "why")
+    progress.watch([run("running", {"a": task("failed", 1.0)})], console, lambda _: "why")
     codes = re.findall(r"\x1b\[([0-9;]*)m", console.file.getvalue())
     assert not {code for text in codes for code in text.split(";")} - {"", "0", "1", "2"}
 

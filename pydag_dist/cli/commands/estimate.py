@@ -12,8 +12,7 @@ from typing import Any
 
 import click
 
-from pydag_dist.cli.dags import DAG_FILE
-from pydag_dist.cli.runs import parameters
+from pydag_dist.cli.options import DAG_FILE, PARAM
 from pydag_dist.client.client import utc
 from pydag_dist.dag import Dag
 from pydag_dist.errors import PydagError
@@ -32,14 +31,7 @@ PRICE = 6.25
     metavar="USD",
     help="What a TiB costs where the queries run.",
 )
-@click.option(
-    "--param",
-    "params",
-    multiple=True,
-    callback=parameters,
-    metavar="K=V",
-    help="A param of the run, over the DAG's own; repeatable.",
-)
+@PARAM
 @click.option("--logical-date", metavar="DATE", help="As of `pydag submit`; default: now.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def estimate(

@@ -8,8 +8,8 @@ from dataclasses import asdict
 
 import click
 
-from pydag_dist.cli.screen import cell, echo
-from pydag_dist.cli.tables import plain_table, wide_output
+from pydag_dist.cli.display.output import cell, echo
+from pydag_dist.cli.display.tables import plain_table, wide_output
 from pydag_dist.client import Client
 from pydag_dist.dag import Dag
 

@@ -14,8 +14,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from pydag_dist.cli.screen import cell
-from pydag_dist.cli.tables import (
+from pydag_dist.cli.display.output import cell
+from pydag_dist.cli.display.tables import (
     GAP,
     billed,
     clock,

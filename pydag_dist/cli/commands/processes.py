@@ -11,7 +11,8 @@ from importlib.util import find_spec
 
 import click
 
-from pydag_dist.cli.screen import echo
+from pydag_dist.cli.display.output import echo
+from pydag_dist.cli.options import IMPORT
 from pydag_dist.dag.operators import FAMILIES
 from pydag_dist.errors import PydagError
 from pydag_dist.settings import load_settings
@@ -51,13 +52,7 @@ def coordinator() -> None:
 @click.option("-c", "--concurrency", type=click.IntRange(1), help="Tasks at a time. [one per CPU]")
 @click.option("-Q", "--queues", metavar="A,B", help="Queues to serve. [all operator families]")
 @click.option("-n", "--hostname", metavar="NAME", help="This worker's name. [worker-…, a new one]")
-@click.option(
-    "--import",
-    "modules",
-    multiple=True,
-    metavar="MODULE",
-    help="A module whose functions `python.call` may call; repeatable.",
-)
+@IMPORT
 @click.option("--log-level", default="INFO", show_default=True, metavar="LEVEL")
 def worker(
     concurrency: int | None,

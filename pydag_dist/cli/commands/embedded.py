@@ -11,9 +11,10 @@ from typing import Any
 
 import click
 
-from pydag_dist.cli.processes import FURTHER_IMPORTS
-from pydag_dist.cli.screen import echo
-from pydag_dist.cli.tables import plain_table, wide_output
+from pydag_dist.cli.commands.processes import FURTHER_IMPORTS
+from pydag_dist.cli.display.output import echo
+from pydag_dist.cli.display.tables import plain_table, wide_output
+from pydag_dist.cli.options import IMPORT
 from pydag_dist.errors import PydagError
 from pydag_dist.settings import load_settings
 
@@ -49,13 +50,7 @@ def _port_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @_port_options
-@click.option(
-    "--import",
-    "modules",
-    multiple=True,
-    metavar="MODULE",
-    help="A module whose functions `python.call` may call; repeatable.",
-)
+@IMPORT
 def up(modules: tuple[str, ...], **ports: int | None) -> None:
     """Start everything on this machine and keep it running; Ctrl-C stops it.
 
@@ -145,7 +140,7 @@ def demo(rows: int) -> None:
         pydag demo --rows 1000000
     """
     _require_local()
-    from pydag_dist.cli.example import run_demo
+    from pydag_dist.cli.commands.run_demo import run_demo
     from pydag_dist.local.home import Home
     from pydag_dist.local.up import Stopped, stop_request
 

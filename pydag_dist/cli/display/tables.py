@@ -13,7 +13,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pydag_dist.cli.screen import echo
+from pydag_dist.cli.display.output import echo
 
 COLOURS: Final = {
     "success": "green",

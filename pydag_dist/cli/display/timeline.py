@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydag_dist.cli.tables import duration
+from pydag_dist.cli.display.tables import duration
 from pydag_dist.engine import RunSnapshot, TaskSnapshot
 
 WAITING, RUNNING = "·", "█"

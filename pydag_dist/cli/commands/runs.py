@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -13,13 +13,13 @@ from typing import Any
 
 import click
 
-from pydag_dist.cli import past
-from pydag_dist.cli.members import warn_of_unserved
-from pydag_dist.cli.moment import Moment
-from pydag_dist.cli.run_list import runs_screen
-from pydag_dist.cli.run_table import status_screen
-from pydag_dist.cli.screen import echo
-from pydag_dist.cli.tables import clock, print_fitted
+from pydag_dist.cli import run_lookup
+from pydag_dist.cli.commands.workers import warn_of_unserved
+from pydag_dist.cli.display.output import echo
+from pydag_dist.cli.display.run_status import status_screen
+from pydag_dist.cli.display.runs_table import runs_screen
+from pydag_dist.cli.display.tables import clock, print_fitted
+from pydag_dist.cli.options import DAG_FILE, PARAM, TIMEOUT, WAIT, Moment, params_option
 from pydag_dist.cli.waiting import NOT_SUCCESSFUL, wait_for
 from pydag_dist.client import Client
 from pydag_dist.dag import Dag
@@ -30,22 +30,6 @@ from pydag_dist.engine import LOOK, Wanted
 from pydag_dist.errors import PydagError
 
 RUN_STATES = ("queued", "running", "cancelling", "success", "failed", "cancelled")
-
-
-def parameters(
-    context: click.Context, parameter: click.Parameter, values: Iterable[str]
-) -> dict[str, Any]:
-    """`k=v` options as a dict: values that are JSON are JSON, others are text."""
-    params: dict[str, Any] = {}
-    for value in values:
-        name, equals, text = value.partition("=")
-        if not (name and equals):
-            raise click.BadParameter(f"{value!r} is not NAME=VALUE", context, parameter)
-        try:
-            params[name] = json.loads(text)
-        except ValueError:
-            params[name] = text
-    return params
 
 
 def check_names(dag: Dag, params: Mapping[str, Any]) -> None:
@@ -65,19 +49,10 @@ def check_names(dag: Dag, params: Mapping[str, Any]) -> None:
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--wait", is_flag=True, help="Show the run's progress until it ends.")
-@click.option(
-    "--timeout", type=click.FloatRange(0), metavar="S", help="Stop waiting after S seconds."
-)
-@click.option(
-    "--param",
-    "params",
-    multiple=True,
-    callback=parameters,
-    metavar="K=V",
-    help="A param of the run, over the DAG's own; repeatable.",
-)
+@click.argument("file", type=DAG_FILE)
+@WAIT
+@TIMEOUT
+@PARAM
 @click.option(
     "--logical-date",
     metavar="DATE",
@@ -120,10 +95,8 @@ def submit(
 
 @click.command()
 @click.argument("name", metavar="RUN")
-@click.option("--wait", is_flag=True, help="Show the run's progress until it ends.")
-@click.option(
-    "--timeout", type=click.FloatRange(0), metavar="S", help="Stop waiting after S seconds."
-)
+@WAIT
+@TIMEOUT
 @click.option("--json", "as_json", is_flag=True, help="Everything, as one JSON object.")
 def status(name: str, *, wait: bool, timeout: float | None, as_json: bool) -> None:
     """Show a run and its tasks: states, tries, times, workers, errors.
@@ -138,7 +111,7 @@ def status(name: str, *, wait: bool, timeout: float | None, as_json: bool) -> No
         pydag status nightly-20240501t02 --wait
         pydag status RUN --json | jq '.tasks.ingest.state'
     """
-    snapshot = past.snapshot_of(name)
+    snapshot = run_lookup.snapshot_of(name)
     if wait and not snapshot.ended:
         wait_for(Client().by_id(snapshot.run_id), timeout, as_json=as_json)
         return
@@ -170,14 +143,7 @@ def status(name: str, *, wait: bool, timeout: float | None, as_json: bool) -> No
 )
 @click.option("--until", type=Moment(), metavar="T", help="Submitted before then.")
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="With this tag; repeatable.")
-@click.option(
-    "--param",
-    "params",
-    multiple=True,
-    callback=parameters,
-    metavar="K=V",
-    help="Submitted with this param; repeatable.",
-)
+@params_option("Submitted with this param")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, one object.")
 def runs(
     *,
@@ -205,14 +171,14 @@ def runs(
     if dag_id:
         check_id("DAG", dag_id)
     wanted = Wanted(dag_id, states, since, until, tags, params)
-    found = past.listing(limit, wanted)
+    found = run_lookup.listing(limit, wanted)
     if as_json:
         now = time.time()
         listed = [asdict(run) | {"took": run.took(now)} for run in found.runs]
         told = {"runs": listed, "looked_back_to": found.looked_back_to}
         echo(json.dumps(told, indent=2))
     else:
-        print_fitted(partial(runs_screen, found.runs, past.shortest_names(found.runs)))
+        print_fitted(partial(runs_screen, found.runs, run_lookup.shortest_names(found.runs)))
     if found.looked_back_to is not None:
         echo(
             f"Warning: only runs submitted since {clock(found.looked_back_to)} were looked at, "
@@ -237,6 +203,6 @@ def logs(name: str, task: str | None, *, follow: bool, as_json: bool) -> None:
         pydag logs RUN ingest
         pydag logs nightly@last -f
     """
-    run = past.run_named(name)
+    run = run_lookup.run_named(name)
     for line in run.follow_logs(task) if follow else run.logs(task):
         echo(json.dumps(asdict(line)) if as_json else str(line))

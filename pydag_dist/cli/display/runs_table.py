@@ -9,8 +9,8 @@ from typing import Final
 from rich.table import Table
 from rich.text import Text
 
-from pydag_dist.cli.screen import cell
-from pydag_dist.cli.tables import GAP, clock, coloured, fitted_table, span
+from pydag_dist.cli.display.output import cell
+from pydag_dist.cli.display.tables import GAP, clock, coloured, fitted_table, span
 from pydag_dist.engine import RunSummary
 
 DAY, MINUTE = "submitted", "when"

@@ -10,9 +10,10 @@ from typing import Final
 import click
 from rich.console import Console
 
-from pydag_dist.cli import past
-from pydag_dist.cli.screen import cell, echo
-from pydag_dist.cli.tables import plain_table
+from pydag_dist.cli import run_lookup
+from pydag_dist.cli.display.output import cell, echo
+from pydag_dist.cli.display.tables import plain_table
+from pydag_dist.cli.options import DAG_FILE, TIMEOUT, WAIT
 from pydag_dist.cli.waiting import NOT_SUCCESSFUL, wait_for
 from pydag_dist.client import Resumption, Run
 from pydag_dist.client.marking import STATES
@@ -23,15 +24,10 @@ from pydag_dist.errors import PydagError
 SHOWN: Final = 20  # tasks of a table
 NAMED: Final = 5  # tasks of a line
 
-WAIT = click.option("--wait", is_flag=True, help="Show the run's progress until it ends.")
-TIMEOUT = click.option(
-    "--timeout", type=click.FloatRange(0), metavar="S", help="Stop waiting after S seconds."
-)
-
 
 def named(name: str) -> Run:
     """The run of that name; says which one it is if that isn't its id."""
-    run = past.run_named(name)
+    run = run_lookup.run_named(name)
     if run.id != name:
         echo(f"run {run.id}", err=True)
     return run
@@ -76,7 +72,7 @@ def cancel(name: str, *, wait: bool, timeout: float | None, as_json: bool) -> No
 @click.option(
     "--with",
     "file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=DAG_FILE,
     metavar="FILE",
     help="Go on with this corrected file of the same DAG.",
 )
@@ -187,7 +183,7 @@ def why(name: str, task: str | None, *, as_json: bool) -> None:
         pydag why nightly@last
         pydag why nightly-20240501t020000-0123456789abcdef load
     """
-    run_id, reasons = past.reasons_of(name, task)
+    run_id, reasons = run_lookup.reasons_of(name, task)
     if as_json:
         told = {"run_id": run_id, "reasons": [asdict(reason) for reason in reasons]}
         echo(json.dumps(told, indent=2))

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 
 from rich.console import Console
 
-from pydag_dist.cli import live
-from pydag_dist.cli.screen import echo
-from pydag_dist.cli.tables import plain_table, wide_output
-from pydag_dist.cli.timeline import timeline
+from pydag_dist.cli.display import progress
+from pydag_dist.cli.display.output import echo
+from pydag_dist.cli.display.tables import plain_table, wide_output
+from pydag_dist.cli.display.timeline import timeline
 from pydag_dist.client import Client
 from pydag_dist.client.run import failure_text
 from pydag_dist.dag import Dag
@@ -36,7 +36,7 @@ def run_demo(home: Home, rows: int, request: StopRequest) -> bool:
         dag = Dag.load(example_dir() / "pipeline.json")
         run = Client(stack.redis_url).submit(dag)
         _say(console, f"Submitted {dag.dag_id} as run {run.id}")
-        snapshot = live.watch(_watched(run.follow(), stack, request), Console())
+        snapshot = progress.watch(_watched(run.follow(), stack, request), Console())
         _say(console, "\n".join(["", *timeline(snapshot), ""]))
         if snapshot.state == "success":
             right = show(console, report(stack.bigquery_url, stack.gcs_url))

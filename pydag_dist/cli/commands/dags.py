@@ -10,14 +10,13 @@ from typing import Any
 import click
 
 from pydag_dist import dag as model
+from pydag_dist.cli.commands.workers import warn_of_unserved
+from pydag_dist.cli.display.output import echo
 from pydag_dist.cli.group import MISUSE
-from pydag_dist.cli.members import warn_of_unserved
-from pydag_dist.cli.screen import echo
+from pydag_dist.cli.options import DAG_FILE
 from pydag_dist.client import Client
 from pydag_dist.dag import draw
 from pydag_dist.errors import InvalidDag, Problem
-
-DAG_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()

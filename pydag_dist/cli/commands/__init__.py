@@ -1,0 +1,1 @@
+"""Every command of `pydag`, by what it is about."""

@@ -1,0 +1,1 @@
+"""What commands print with: tables, a run that is watched, the one way to a terminal."""
