@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from pydag_dist.engine import ENDED_TASK_STATES, Engine
-from pydag_dist.engine.snapshot import parse_record
+from pydag_dist.engine.protocol import unpack_record
 from pydag_dist.errors import UnknownRun
 from pydag_dist.history import Entry, History, batch_of
 
@@ -39,7 +39,7 @@ def _tasks(run_id: str, records: Mapping[str, str], out: Mapping[str, str]) -> I
     numbers = [(name[2:], number) for name, number in out.items() if name.startswith("n/")]
     expansions = " ".join(f"{task} {number}" for task, number in numbers)
     for task, packed in records.items():
-        record = parse_record(packed)
+        record = unpack_record(packed)
         written = record["state"] in _WRITTEN
         if not written and record["try"] == "1":
             continue

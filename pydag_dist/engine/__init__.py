@@ -8,11 +8,10 @@ from pydag_dist.engine.engine import Engine
 from pydag_dist.engine.listing import LOOK, Listing, Wanted
 from pydag_dist.engine.members import Member, Refusal, Unserved, unserved
 from pydag_dist.engine.naming import find_run, local_day, shortest_name
+from pydag_dist.engine.protocol import ENDED_RUN_STATES, ENDED_TASK_STATES, Outcome
 from pydag_dist.engine.redis_check import address, check_redis, is_passing, is_refusal, refusal
 from pydag_dist.engine.situation import Situation, upstream_of
 from pydag_dist.engine.snapshot import (
-    ENDED_RUN_STATES,
-    ENDED_TASK_STATES,
     Event,
     RunSnapshot,
     RunSummary,
@@ -28,7 +27,6 @@ from pydag_dist.engine.values import (
     Held,
     LogPart,
     LostTask,
-    Outcome,
     PlannedTask,
 )
 from pydag_dist.engine.why import explain

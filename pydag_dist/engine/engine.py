@@ -18,6 +18,7 @@ from pydag_dist.dag.ids import check_group, check_id, is_id, worker_name
 from pydag_dist.engine.connection import connect
 from pydag_dist.engine.listing import LOOK, Listing, Wanted
 from pydag_dist.engine.members import Member, Refusal, read_members, read_refusals
+from pydag_dist.engine.protocol import Kind, MarkState, Outcome, Source, unpack_record
 from pydag_dist.engine.script import Script
 from pydag_dist.engine.situation import read_situation
 from pydag_dist.engine.snapshot import (
@@ -26,7 +27,6 @@ from pydag_dist.engine.snapshot import (
     RunSummary,
     children_of,
     parse_event,
-    parse_record,
     parse_run,
     parse_summary,
     seconds,
@@ -41,9 +41,7 @@ from pydag_dist.engine.values import (
     Held,
     LogPart,
     LostTask,
-    Outcome,
     PlannedTask,
-    Source,
     chunked,
 )
 from pydag_dist.engine.why import explain
@@ -55,8 +53,6 @@ _SLICE = 200  # results that are read at once
 _PAGE = 500  # runs that are read at once
 
 MAX_NEED, MAX_REASON = 100, 500  # characters
-
-Kind = Literal["workers", "coordinators"]
 
 # Why a task can't be marked, by the answer of `mark`; `ended` for the state in which it is.
 _UNMARKED = {
@@ -295,7 +291,7 @@ class Engine:
     def kept(self, run_id: str) -> dict[str, dict[str, str]]:
         """The records of a resumed run's tasks as they were; empty for a run that is new."""
         kept = self.redis.hgetall(self.run_key(run_id, "kept"))
-        return {task: parse_record(packed) for task, packed in kept.items()}
+        return {task: unpack_record(packed) for task, packed in kept.items()}
 
     def outcomes(self, run_id: str) -> dict[str, str]:
         """What tasks of the run have left: see the key `run:ID:out`."""
@@ -373,7 +369,7 @@ class Engine:
         self,
         run_id: str,
         task: str,
-        state: Literal["success", "skipped", "failed"],
+        state: MarkState,
         by: str,
         *,
         result: str = "",
@@ -517,7 +513,7 @@ class Engine:
         }
         if counts:
             records = kept.hmget(self.run_key(run_id, "tasks"), list(counts))
-            ready_at = [parse_record(record)["ready_at"] if record else "" for record in records]
+            ready_at = [unpack_record(record)["ready_at"] if record else "" for record in records]
             pairs = zip(counts.items(), ready_at, strict=True)
             counts = {task: children_of(at, number) or 0 for (task, number), at in pairs}
         wanted = {
@@ -606,7 +602,7 @@ class Engine:
         found: dict[str, list[str]] = {}
         for member, record in zip(held, packed, strict=True):
             if record:
-                found.setdefault(parse_record(record)["worker"], []).append(member)
+                found.setdefault(unpack_record(record)["worker"], []).append(member)
         return found
 
     def leave(self, worker: str, queues: Iterable[str]) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import weakref
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
 import redis
 
-from pydag_dist.dag.limits import LUA
+from pydag_dist.dag import limits
+from pydag_dist.engine import protocol
 from pydag_dist.errors import EngineError
 
 # The order matters: each file uses what those before it define.
@@ -32,6 +36,10 @@ PARTS = (
     "dispatch",
 )
 
+# What stands in front of them: a local table of each name. One table may hold much, while a chunk
+# of Lua has 200 local variables at most.
+TABLES: Final[Mapping[str, Mapping[str, Any]]] = {"LIMITS": limits.LUA, "PROTOCOL": protocol.LUA}
+
 # What a Redis at its `maxmemory` does nevertheless: it lets tasks end and keeps leases.
 WHEN_FULL = frozenset({"release", "defer", "renew", "tick", "work", "cancel", "mark", "let_expire"})
 
@@ -40,9 +48,21 @@ WHEN_FULL = frozenset({"release", "defer", "renew", "tick", "work", "cancel", "m
 def source() -> str:
     """The text that defines the engine: `dispatch` does an operation."""
     folder = files("pydag_dist.engine").joinpath("lua")
-    limits = ", ".join(f"{name} = {value}" for name, value in LUA.items())
+    tables = [f"local {name} = {as_lua(table)}" for name, table in TABLES.items()]
     parts = [folder.joinpath(f"{part}.lua").read_text("utf-8") for part in PARTS]
-    return "\n".join([f"local LIMITS = {{ {limits} }}", *parts])
+    return "\n".join([*tables, *parts])
+
+
+def as_lua(value: Any) -> str:
+    """The value as Lua writes it: tables of mappings, of lists, and of sets (member -> true)."""
+    if isinstance(value, AbstractSet):
+        value = dict.fromkeys(sorted(value), True)
+    if isinstance(value, Mapping):
+        fields = (f"[{as_lua(name)}] = {as_lua(item)}" for name, item in value.items())
+        return f"{{ {', '.join(fields)} }}"
+    if isinstance(value, (list, tuple)):
+        return f"{{ {', '.join(map(as_lua, value))} }}"
+    return json.dumps(value)  # its numbers, booleans and plain texts are Lua's, too
 
 
 @cache

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydag_dist.dag import Dag
 from pydag_dist.dag.ids import is_id
-from pydag_dist.engine.snapshot import parse_record
+from pydag_dist.engine.protocol import unpack_plan, unpack_record
 from pydag_dist.errors import EngineError
 
 if TYPE_CHECKING:
@@ -76,11 +76,11 @@ def read_situation(engine: Engine, run_id: str, task: str, dag: Dag | None = Non
     upstream = upstream_of(dag, task)
     names = list(upstream)
     record = engine.redis.hget(engine.run_key(run_id, "tasks"), task)
-    needs = parse_record(record)["needs"] if record else ""
+    needs = unpack_record(record)["needs"] if record else ""
     waits_in = f"{queue}!{needs}" if needs else queue
     # The DAG and a task's rank don't change while a run is; all the rest is read at one moment.
     plan = engine.redis.hget(engine.run_key(run_id, "plan"), planned)
-    rank = plan.split("|")[1] if plan else ""
+    rank = unpack_plan(plan)["rank"] if plan else ""
     with engine.redis.pipeline(transaction=True) as pipe:
         pipe.time()
         pipe.hmget(engine.key("clock"), "ticked", "steady")
@@ -123,7 +123,7 @@ def read_situation(engine: Engine, run_id: str, task: str, dag: Dag | None = Non
         now=now / 1e6,
         run=run,
         upstream=upstream,
-        records={name: parse_record(record) for name, record in pairs if record},
+        records={name: unpack_record(record) for name, record in pairs if record},
         errors={name: error for name, error in zip(names, errors, strict=True) if error},
         skips={name: s.split() for name, s in zip(names, skips, strict=True) if s},
         queue=queue,

@@ -10,42 +10,13 @@ from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-ENDED_TASK_STATES = frozenset({"success", "failed", "upstream_failed", "skipped", "cancelled"})
-ENDED_RUN_STATES = frozenset({"success", "failed", "cancelled"})
-
-# The fields of a task's record, in the order of record.lua.
-RECORD_FIELDS = (
-    "state",
-    "try",
-    "last_try",
-    "pushes",
-    "push",
-    "token",
-    "rule",
-    "upstream",
-    "ok",
-    "bad",
-    "dead_up",
-    "skips",
-    "asks",
-    "deaths",
-    "losses",
-    "reason",
-    "ready_at",
-    "queued_at",
-    "started_at",
-    "ended_at",
-    "worker",
-    "process",
-    "charged",
-    "began",
-    "needs",
+from pydag_dist.engine.protocol import (
+    ENDED_RUN_STATES,
+    ENDED_TASK_STATES,
+    RECORD_FIELDS,
+    SOURCES,
+    unpack_record,
 )
-
-
-def parse_record(packed: str) -> dict[str, str]:
-    """A task's record as the engine keeps it, field by field."""
-    return dict(zip(RECORD_FIELDS, packed.split("|"), strict=False))
 
 
 def seconds(microseconds: str | None) -> float | None:
@@ -275,7 +246,7 @@ def parse_run(
     """A run's snapshot from its hashes; the `known` tasks come first, if they have no records."""
     tasks = dict(known)
     for task, packed in records.items():
-        record = parse_record(packed)
+        record = unpack_record(packed)
         if len(record) < len(RECORD_FIELDS):
             error = "its record in Redis is damaged"
             tasks[task] = TaskSnapshot("unknown", 0, None, None, None, None, None, error=error)
@@ -297,10 +268,7 @@ def parse_run(
     return RunSnapshot(
         **_head(run_id, head),
         error=head.get("error"),
-        enqueued={
-            source: int(head.get(f"enqueued/{source}", 0))
-            for source in ("coordinator", "chord", "tick")
-        },
+        enqueued={source: int(head.get(f"enqueued/{source}", 0)) for source in SOURCES},
         tasks=tasks,
         reason=head.get("reason"),
     )

@@ -6,11 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from pydag_dist.engine.snapshot import RECORD_FIELDS, microseconds
-
-Source = Literal["coordinator", "chord", "tick"]
-# Those of a try: `skipped` by itself; `final`: failed, and another try would end alike.
-Outcome = Literal["success", "skipped", "failed", "final", "stopped", "dead", "lost", "revoked"]
+from pydag_dist.engine.protocol import RECORD_FIELDS
+from pydag_dist.engine.snapshot import microseconds
 
 # Tasks of one `plan_chunk`, and task ids of one chunk of downstream tasks: small enough that a
 # script blocks Redis for milliseconds only.

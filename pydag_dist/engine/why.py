@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from pydag_dist.engine.protocol import ENDED_TASK_STATES
 from pydag_dist.engine.situation import Situation
-from pydag_dist.engine.snapshot import ENDED_TASK_STATES, seconds
+from pydag_dist.engine.snapshot import seconds
 
 NAMED: Final = 3  # tasks in one sentence
 

@@ -19,7 +19,7 @@ from pydag_dist.coordinator.planner import past_of, plan, plan_of
 from pydag_dist.coordinator.recorder import Recorder
 from pydag_dist.dag import Dag
 from pydag_dist.engine import Engine
-from pydag_dist.engine.snapshot import parse_record
+from pydag_dist.engine.protocol import unpack_record
 from pydag_dist.errors import HistoryError
 from pydag_dist.history import History, batch_of
 from pydag_dist.settings import Settings
@@ -327,13 +327,13 @@ def test_a_poisoned_task_of_a_lost_run_is_resumed_with_the_same_try(parts: Parts
     for _ in range(3):
         last = parts.installation.claim()
         parts.installation.end(last, "dead")
-    record = parse_record(parts.redis.hget("pydag:run:r:tasks", "poisoned"))
+    record = unpack_record(parts.redis.hget("pydag:run:r:tasks", "poisoned"))
     assert (record["state"], record["reason"], record["pushes"]) == ("failed", "poison", "3")
     write_all(recorder)
     parts.lose()
     write_all(recorder)
     parts.plan("r")
-    restored = parse_record(parts.redis.hget("pydag:run:r:tasks", "poisoned"))
+    restored = unpack_record(parts.redis.hget("pydag:run:r:tasks", "poisoned"))
     kept = ("state", "try", "reason", "pushes", "ended_at")
     assert [restored[name] for name in kept] == [record[name] for name in kept]
     parts.installation.end(parts.installation.claim())

@@ -20,9 +20,10 @@ from pydag_dist.coordinator.planner import past_of, plan_of
 from pydag_dist.dag import Dag
 from pydag_dist.dag.fields import TriggerRule
 from pydag_dist.engine import Claim, Deferral, Engine, Held, LostTask
+from pydag_dist.engine.protocol import unpack_record
 from pydag_dist.engine.script import source
 from pydag_dist.engine.situation import steady_time
-from pydag_dist.engine.snapshot import parse_record, seconds
+from pydag_dist.engine.snapshot import seconds
 from pydag_dist.errors import EngineError
 from tests.model.reference import (
     ENDED,
@@ -590,7 +591,7 @@ class EngineMachine(RuleBasedStateMachine):
         self.edit_record(run, name, deaths=str(task.deaths), losses=str(task.losses))
 
     def edit_record(self, run: str, task: str, **fields: str) -> None:
-        record = parse_record(self.client.hget(f"p:run:{run}:tasks", task)) | fields
+        record = unpack_record(self.client.hget(f"p:run:{run}:tasks", task)) | fields
         self.client.hset(f"p:run:{run}:tasks", task, "|".join(record.values()) + "|")
 
     def tasks_that(self, do: Callable[[RefTask], bool]) -> list[tuple[str, str]]:
@@ -613,7 +614,7 @@ class EngineMachine(RuleBasedStateMachine):
             records = self.client.hgetall(f"p:run:{run_id}:tasks")
             assert set(records) == set(run.tasks)
             for name, task in run.tasks.items():
-                record = parse_record(records[name])
+                record = unpack_record(records[name])
                 seen = [record[f] for f in ("state", "try", "last_try", "pushes", "reason")]
                 wanted = [task.state, task.try_number, task.last_try, task.pushes, task.reason]
                 assert seen == [str(value) for value in wanted], (run_id, name)

@@ -19,8 +19,8 @@ import redis
 from pydag_dist import Client, Dag
 from pydag_dist.client import Run
 from pydag_dist.engine import ENDED_RUN_STATES, Engine, RunSnapshot
+from pydag_dist.engine.protocol import unpack_record
 from pydag_dist.engine.situation import steady_time
-from pydag_dist.engine.snapshot import parse_record
 from pydag_dist.history import History
 from pydag_dist.local.process import Child
 from tests.support import is_alive, wait_until, warm
@@ -210,7 +210,7 @@ class Cluster:
 
     def record(self, run_id: str, task: str) -> dict[str, str]:
         """All that the engine keeps of a task."""
-        return parse_record(self.store.hget(self.engine.run_key(run_id, "tasks"), task))
+        return unpack_record(self.store.hget(self.engine.run_key(run_id, "tasks"), task))
 
     def submit(self, tasks: list[dict[str, Any]], **fields: Any) -> Run:
         return self.client.submit(dag(tasks, **fields))

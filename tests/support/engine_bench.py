@@ -8,8 +8,8 @@ from typing import Any
 from pydag_dist.coordinator.planner import plan
 from pydag_dist.dag import Dag
 from pydag_dist.engine import Claim, Engine, Held
+from pydag_dist.engine.protocol import unpack_record
 from pydag_dist.engine.script import Script, source
-from pydag_dist.engine.snapshot import parse_record
 from tests.support.cluster import dag
 
 MARKS = '{"run": "<<run>>", "task": "<<task>>", "try": "<<try>>", "push": "<<push>>"}'
@@ -72,7 +72,7 @@ class Bench:
     def began(self, held: Held, ago: float) -> None:
         """The try began so many seconds ago."""
         key = f"p:run:{held.run}:tasks"
-        record = parse_record(self.client.hget(key, held.task))
+        record = unpack_record(self.client.hget(key, held.task))
         record["began"] = str(int(record["began"]) - round(ago * 1e6))
         self.client.hset(key, held.task, "|".join(record.values()) + "|")
 

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
+from pydag_dist.engine.protocol import RECORD_FIELDS
 from pydag_dist.engine.situation import Situation
-from pydag_dist.engine.snapshot import RECORD_FIELDS
 from pydag_dist.engine.why import explain
 
 NOW = 1_700_000_000.0  # 22:13:20 UTC

@@ -7,10 +7,6 @@ local SIGNATURES, refuse, shown, check_call, decoded_rows, check_row
 do   -- a function has 200 local variables at most
 local MAX_ITEMS = 500   -- of one call: a script blocks everyone, and Lua's stack is small
 
-local STATES = { none = true, ready = true, queued = true, running = true, up_for_retry = true,
-                 deferred = true, cancelling = true, expanding = true, success = true, failed = true,
-                 upstream_failed = true, skipped = true, cancelled = true }
-
 -- Ends an operation that has not written anything yet; whoever called it gets to know why.
 function refuse(why) error({ refused = why }, 0) end
 
@@ -106,8 +102,15 @@ end
 
 local function are_params(value) return is_text(value, LIMITS.params_bytes) end
 
-local OUTCOMES = { success = true, skipped = true, failed = true, final = true, stopped = true, dead = true, lost = true,
-                   revoked = true }
+-- The kind of an argument that is one of these words. (A library has no globals while it is loaded.)
+local function word_of(words)
+  local known, listed = { [words[1]] = true }, words[1]
+  for i = 2, #words do
+    known[words[i]] = true
+    listed = listed .. ', ' .. words[i]
+  end
+  return { function(v) return known[v] end, 'one of ' .. listed }
+end
 
 -- Kind of an argument -> whether a value is of it, and what it must be.
 local KINDS = {
@@ -136,12 +139,11 @@ local KINDS = {
              'JSON of at most ' .. LIMITS.handle_bytes .. ' bytes' },
   error = { function(v) return is_text(v, LIMITS.error_bytes) end,
             'a text of at most ' .. LIMITS.error_bytes .. ' bytes' },
-  outcome = { function(v) return OUTCOMES[v] end, 'success, skipped, failed, final, stopped, dead, lost or revoked' },
+  outcome = word_of(PROTOCOL.outcomes),
   expansions = { are_expansions, 'tasks and numbers up to ' .. LIMITS.children .. ' in turn, together up to '
                  .. LIMITS.run_children },
   reason = { function(v) return v == 'cancel' or v == 'timeout' end, 'cancel or timeout' },
-  mark = { function(v) return v == 'success' or v == 'skipped' or v == 'failed' end,
-           'success, skipped or failed' },
+  mark = word_of(PROTOCOL.marks),
   weight = { function(v) return is_between(v, LIMITS.least_weight, LIMITS.weight) end,
              LIMITS.least_weight .. ' to ' .. LIMITS.weight },
   processors = { function(v) return is_integer(v, 0, LIMITS.processors) end,
@@ -155,7 +157,7 @@ local KINDS = {
            'a text of at most ' .. LIMITS.tags_bytes .. ' bytes' },
   short = { function(v) return is_text(v, LIMITS.worker) and not string.find(v, '[|%c]') end,
             'a short text without |' },
-  state = { function(v) return STATES[v] end, 'the state of a task' },
+  state = word_of(PROTOCOL.task_states),
   rule = { function(v) return RULES[v] end, 'a trigger rule' },
   rank = { function(v) return is_text(v, 20) and string.find(v, '^%d+$') end, 'digits' },
   retries = { function(v) return is_integer(v, 0, LIMITS.retries) end,
@@ -176,7 +178,7 @@ local KINDS = {
   need = { function(v) return v == '' or is_text(v, 100) and string.find(v, '^[%w_.:%-]+$') end,
            'of the characters A-Z a-z 0-9 _ . : -, or empty' },
   reason_text = { function(v) return is_text(v, 2000) end, 'a text of at most 2,000 bytes' },
-  member = { function(v) return v == 'workers' or v == 'coordinators' end, 'workers or coordinators' },
+  member = word_of(PROTOCOL.kinds),
   process = { function(v) return is_text(v, 100) and string.find(v, '^[%w_.%-]+$') end,
               'of the characters A-Z a-z 0-9 _ . -' },
   ago = { function(v) return v == '' or is_integer(v, 0, 1e12) end, 'µs, or empty' },

@@ -1,7 +1,8 @@
 -- The engine's table: states, transitions, keys and their invariants.
--- Every other .lua file of this folder is appended to this one, and before it stands the table of
--- dag/limits.py; together they are one function of the server (see script.py), called with prefix,
--- operation, source, the operation's arguments.
+-- Every other .lua file of this folder is appended to this one. Before it stand two tables: LIMITS, of
+-- dag/limits.py, and PROTOCOL, of protocol.py: all that Python writes and reads, too. Together they are
+-- one function of the server (see script.py), called with prefix, operation, source, the operation's
+-- arguments.
 --
 -- STATES OF A TASK                              in `active`   in `ready`   lease
 --   none             waits for upstream tasks        no           no        no
@@ -124,10 +125,10 @@
 --                            task, until it is planned; round_at, when it was planned, and spent, µs
 --                            of the rounds before that one; teardowns if it has any
 --   run:ID:dag       string  the DAG as it was submitted, or as it was resumed with
---   run:ID:tasks     hash    task -> record (record.lua)
+--   run:ID:tasks     hash    task -> record (RECORD_FIELDS in protocol.py)
 --   run:ID:kept      hash    of a resumed or restored run until it is planned: the records as
 --                            they were
---   run:ID:plan      hash    task -> what the plan says of it (record.lua); "task/k" -> chunk k of
+--   run:ID:plan      hash    task -> what the plan says of it (PLAN_FIELDS in protocol.py); "task/k" -> chunk k of
 --                            its downstream tasks, after a "?" if it is a branch; "/k" -> chunk k
 --                            of those to decide at the start
 --   run:ID:specs     hash    task -> JSON that its operator gets; "/NAME" -> a large param of the
@@ -177,12 +178,7 @@ local MAX_TRANSITIONS = 2000    -- per script, since a script blocks everyone
 local MAX_PUSHES = 500          -- per script and queue
 local EVENTS = 10000            -- entries of a run's stream, about
 
-local ENDED = { success = true, failed = true, upstream_failed = true, skipped = true,
-                cancelled = true }
-local ENDED_RUN = { success = true, failed = true, cancelled = true }
--- Ended state of an upstream task -> the counter of its downstream tasks' records.
-local COUNTS_AS = { success = 'ok', failed = 'bad', cancelled = 'bad', upstream_failed = 'dead_up',
-                    skipped = 'skips' }
+local ENDED, ENDED_RUN, COUNTS_AS = PROTOCOL.ended, PROTOCOL.ended_run, PROTOCOL.counts_as
 
 -- Of one call; set by `enter` (dispatch.lua), since a library's code outlives its calls.
 local call, PREFIX, SOURCE

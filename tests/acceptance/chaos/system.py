@@ -19,7 +19,8 @@ from redis.retry import Retry
 from pydag_dist import Client
 from pydag_dist.client.client import new_run_id
 from pydag_dist.engine import ENDED_RUN_STATES, ENDED_TASK_STATES, Engine, is_passing
-from pydag_dist.engine.snapshot import RunSnapshot, parse_record
+from pydag_dist.engine.protocol import unpack_record
+from pydag_dist.engine.snapshot import RunSnapshot
 from pydag_dist.errors import RedisAway, UnknownRun
 from pydag_dist.history import History
 from tests.acceptance.chaos import work
@@ -343,7 +344,7 @@ class System:
         with self.store.pipeline(transaction=False) as pipe:
             for run, task in pairs:
                 pipe.hget(self.engine.run_key(run, "tasks"), task)
-            return [packed and parse_record(packed) for packed in pipe.execute()]
+            return [packed and unpack_record(packed) for packed in pipe.execute()]
 
     def still(self, tries: Iterable[Try]) -> list[Try]:
         """Those that have neither ended nor been claimed anew; all while Redis can't say."""

@@ -1,0 +1,132 @@
+"""What the engine's two languages write for each other, declared once: names, fields, forms.
+
+`script.py` puts `LUA` in front of the Lua files, which know it as PROTOCOL, so that Lua and Python
+can't differ. What each key holds, and which state follows which, is said in lua/table.lua.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal, get_args
+
+# States
+
+TaskState = Literal[
+    "none",
+    "ready",
+    "queued",
+    "running",
+    "up_for_retry",
+    "deferred",
+    "cancelling",
+    "expanding",
+    "success",
+    "failed",
+    "upstream_failed",
+    "skipped",
+    "cancelled",
+]
+RunState = Literal["queued", "running", "cancelling", "success", "failed", "cancelled"]
+
+TASK_STATES: Final[tuple[TaskState, ...]] = get_args(TaskState)
+# Ended state of an upstream task -> the field of its downstream tasks' records that counts it.
+COUNTS_AS: Final[Mapping[str, str]] = {
+    "success": "ok",
+    "failed": "bad",
+    "cancelled": "bad",
+    "upstream_failed": "dead_up",
+    "skipped": "skips",
+}
+ENDED_TASK_STATES: Final = frozenset(COUNTS_AS)
+ENDED_RUN_STATES: Final = frozenset({"success", "failed", "cancelled"})
+
+# What operations are given
+
+Source = Literal["coordinator", "chord", "tick"]  # who puts messages on the queues
+Kind = Literal["workers", "coordinators"]
+MarkState = Literal["success", "skipped", "failed"]
+# Of a try: `skipped` by itself; `final`: failed, and another try would end alike.
+Outcome = Literal["success", "skipped", "failed", "final", "stopped", "dead", "lost", "revoked"]
+
+SOURCES: Final[tuple[Source, ...]] = get_args(Source)
+
+# A task's record and its plan: the values of their fields, each with a "|" after it
+
+RECORD_FIELDS: Final = (
+    "state",
+    "try",  # 1 for the first
+    "last_try",  # the try after which a failure is final
+    "pushes",  # messages pushed for this try; more than one makes its Celery id differ
+    "push",  # number of the last push
+    "token",  # push that was claimed last: the fencing token
+    "rule",  # trigger rule
+    "upstream",  # how many upstream tasks it has
+    *("ok", "bad", "dead_up", "skips"),  # how many of these ended so
+    "asks",  # how many of these are branches that it has not heard of: each may skip it
+    "deaths",  # children that died while they ran this try
+    "losses",  # leases of this try that expired
+    "reason",  # why it is cancelling: cancel, timeout or "mark STATE"; or of its failure: poison
+    # (and `lost`); marked, if somebody said how it ended
+    *("ready_at", "queued_at", "started_at", "ended_at"),  # µs, or empty
+    "worker",
+    "process",  # of that worker, which claimed it: it may ask again if the answer got lost
+    "charged",  # µs of slot time that its run was charged for it in advance, or empty
+    "began",  # µs of steady time of the try's first claim, as `started_at` by the server's
+    "needs",  # what workers that refused it lack, as "need+need", or empty
+)
+RECORD_NUMBERS: Final = frozenset(
+    {
+        *("try", "last_try", "pushes", "upstream", "ok", "bad", "dead_up", "skips", "asks"),
+        *("deaths", "losses"),
+    }
+)
+
+# What a plan says of a task besides its rule. Times are in µs; of a flag 1 is yes.
+PLAN_FIELDS: Final = (
+    "queue",
+    "rank",  # ready tasks of a run are pushed in its order
+    "chunks",  # of downstream tasks
+    "retries",
+    "delay",  # before the next try
+    "backoff",  # flag: the delay doubles, up to `longest`
+    "longest",
+    "timeout",  # of a try, from its first claim
+    "may_fail",  # flag: the run does not fail with it
+    "remote",  # flag: what it started elsewhere has to be cancelled
+    "sensor",  # flag: it does not count as active while it is deferred
+    "expand",  # flag: it becomes many tasks, its children
+    "list",  # of such a task: the upstream task whose result is its list, or empty
+    "setup",  # of a teardown: the task whose work it undoes
+)
+PLAN_NUMBERS: Final = frozenset({"chunks", "retries", "delay", "longest", "timeout"})
+
+
+def unpack_record(packed: str) -> dict[str, str]:
+    """A task's record, field by field; fewer than `RECORD_FIELDS` if it is damaged."""
+    return dict(zip(RECORD_FIELDS, packed.split("|"), strict=False))
+
+
+def pack_record(record: Mapping[str, str]) -> str:
+    """The record as it is kept."""
+    return "".join(f"{record[name]}|" for name in RECORD_FIELDS)
+
+
+def unpack_plan(packed: str) -> dict[str, str]:
+    """What a run's plan says of a task, field by field."""
+    return dict(zip(PLAN_FIELDS, packed.split("|"), strict=False))
+
+
+# What the Lua files know as PROTOCOL; of a set its members are `true` there.
+LUA: Final = {
+    "task_states": TASK_STATES,
+    "ended": ENDED_TASK_STATES,
+    "ended_run": ENDED_RUN_STATES,
+    "counts_as": COUNTS_AS,
+    "outcomes": get_args(Outcome),
+    "marks": get_args(MarkState),
+    "kinds": get_args(Kind),
+    "record": RECORD_FIELDS,
+    "record_numbers": RECORD_NUMBERS,
+    "plan": PLAN_FIELDS,
+    "plan_numbers": PLAN_NUMBERS,
+}
