@@ -1,13 +1,17 @@
 """A local BigQuery: the REST API v2 as the official client uses it, on DuckDB and sqlglot.
 
 ```
-rest/        HTTP: one module per resource, errors in Google's shape, faults for tests
-jobs.py      what a job is; runner.py runs them, each in a thread with a cursor of its own
-query.py     a query job: scripts, SELECT, DML, DDL      load.py, extract.py   files
-sql/         GoogleSQL to DuckDB: tables, parameters, functions, DDL
-catalog.py   datasets and tables        schema.py, rows.py   types and cells
-store.py     the DuckDB file: transactions, and the record of jobs in the same transaction
+rest/         HTTP: one module per resource, errors in Google's shape, faults for tests
+service.py    what lives as long as the process
+work/         what a job of each kind does: query, load, extract
+statements/   what each kind of SQL statement does in its transaction
+files/        the files that are loaded and extracted, by format
+jobs/         what a job is; how jobs are run, each in a thread with a cursor of its own
+storage/      the DuckDB file: datasets, tables, rows; a job's end is written with its effect
+sql/          GoogleSQL to DuckDB: parameters, functions, macros
+names.py, schema.py, errors.py   names of tables, types of columns, Google's errors
 ```
 
-What it cannot do is an error 501 (`notImplemented`), never a wrong answer.
+Each uses those below it. What the service cannot do is an error 501 (`notImplemented`), never a
+wrong answer.
 """

@@ -8,24 +8,24 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from pydag_emulators.bigquery.catalog import drop_expired
 from pydag_emulators.bigquery.errors import duplicate, not_found, unimplemented
-from pydag_emulators.bigquery.extract import run_extract
 from pydag_emulators.bigquery.faults import Faults
-from pydag_emulators.bigquery.inserts import Inserts
-from pydag_emulators.bigquery.jobs import (
+from pydag_emulators.bigquery.jobs.inserts import Inserts
+from pydag_emulators.bigquery.jobs.job import (
     Job,
     JobKey,
     ended_jobs,
     find_job,
     unfinished_jobs,
 )
-from pydag_emulators.bigquery.journal import Journal
-from pydag_emulators.bigquery.load import run_load
-from pydag_emulators.bigquery.query import run_query
-from pydag_emulators.bigquery.runner import Runner, Work
-from pydag_emulators.bigquery.storage import Sizes
-from pydag_emulators.bigquery.store import Store
+from pydag_emulators.bigquery.jobs.journal import Journal
+from pydag_emulators.bigquery.jobs.runner import Runner, Work
+from pydag_emulators.bigquery.storage.catalog import drop_expired
+from pydag_emulators.bigquery.storage.contents import Sizes
+from pydag_emulators.bigquery.storage.store import Store
+from pydag_emulators.bigquery.work.extract import run_extract
+from pydag_emulators.bigquery.work.load import run_load
+from pydag_emulators.bigquery.work.query import run_query
 
 _TIDY_SECONDS = 3600
 

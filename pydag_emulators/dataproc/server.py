@@ -24,12 +24,12 @@ from requests.exceptions import RequestException
 
 from pydag_dist.errors import LocalServiceError
 from pydag_dist.local.java import java_home
-from pydag_emulators.dataproc.batches import Batches
-from pydag_emulators.dataproc.clusters import Clusters
-from pydag_emulators.dataproc.jobs import Jobs
-from pydag_emulators.dataproc.refused import Refused, not_found, unimplemented
-from pydag_emulators.dataproc.runner import Runner
-from pydag_emulators.dataproc.spark import SparkSettings, spark_home
+from pydag_emulators.dataproc.calls.batches import Batches
+from pydag_emulators.dataproc.calls.clusters import Clusters
+from pydag_emulators.dataproc.calls.jobs import Jobs
+from pydag_emulators.dataproc.calls.refused import Refused, not_found, unimplemented
+from pydag_emulators.dataproc.running.runner import Runner
+from pydag_emulators.dataproc.spark.submit import SparkSettings, spark_home
 from pydag_emulators.dataproc.storage import Storage
 from pydag_emulators.dataproc.store import Store
 

@@ -32,7 +32,7 @@ spark.conf.set("temporaryGcsBucket", "data-1")
 SCRIPT = (
     HEAD
     + """
-from pydag_emulators.dataproc import spark_load
+from pydag_emulators.dataproc.spark import load
 from pyspark.sql.functions import udf
 
 answers = {"master": spark.sparkContext.master}
@@ -56,7 +56,7 @@ save("ignore")
 answers["written"] = count()
 save("append")
 answers["appended"] = count()
-spark_load._writes["local-project.ds.people"] -= 1  # as a driver that is run again
+load._writes["local-project.ds.people"] -= 1  # as a driver that is run again
 save("append")
 answers["appended again by the same driver"] = count()
 save("overwrite")

@@ -37,7 +37,8 @@ WITHOUT_SPARK = """
 import json, sys, threading
 from pathlib import Path
 import grpc
-from pydag_emulators.dataproc import server, spark
+from pydag_emulators.dataproc import server
+from pydag_emulators.dataproc.spark import submit
 from pydag_emulators.dataproc.__main__ import main
 
 lock, answer = threading.Lock(), server._answer
@@ -55,7 +56,7 @@ def faulty(call, request, context):
     return answer(call, request, context)
 
 server._answer = faulty
-spark.command = lambda settings, job, files, directory: [
+submit.command = lambda settings, job, files, directory: [
     sys.executable, files.main, *job.pyspark_job.args
 ]
 sys.exit(main())

@@ -8,15 +8,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pydag_emulators.bigquery.catalog import (
-    Resource,
-    create_dataset,
-    drop_dataset,
-    etag,
-    get_dataset,
-    list_datasets,
-    save_dataset,
-)
 from pydag_emulators.bigquery.errors import ApiError
 from pydag_emulators.bigquery.names import DatasetRef, dataset_ref
 from pydag_emulators.bigquery.rest.http import (
@@ -25,6 +16,15 @@ from pydag_emulators.bigquery.rest.http import (
     flag,
     page_of,
     transact,
+)
+from pydag_emulators.bigquery.storage.catalog import (
+    Resource,
+    create_dataset,
+    drop_dataset,
+    etag,
+    get_dataset,
+    list_datasets,
+    save_dataset,
 )
 
 _SETTABLE = (

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 from pydag_emulators.bigquery.errors import ApiError, invalid
 from pydag_emulators.bigquery.names import DatasetRef, TableRef
 from pydag_emulators.bigquery.service import Service
-from pydag_emulators.bigquery.store import Cursor
+from pydag_emulators.bigquery.storage.store import Cursor
 
 T = TypeVar("T")
 _PAGE = 50

@@ -11,13 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pydag_emulators.bigquery.catalog import now_ms
 from pydag_emulators.bigquery.errors import ApiError, error_of, invalid, unimplemented
-from pydag_emulators.bigquery.extract import check_extract
-from pydag_emulators.bigquery.jobs import Job, JobKey, ended_jobs
-from pydag_emulators.bigquery.load import check_load
-from pydag_emulators.bigquery.locations import location_of, normal
-from pydag_emulators.bigquery.query import check_query, plan_query
+from pydag_emulators.bigquery.jobs.job import Job, JobKey, ended_jobs
 from pydag_emulators.bigquery.rest.http import (
     answer,
     body_of,
@@ -29,9 +24,14 @@ from pydag_emulators.bigquery.rest.http import (
     token_of,
     transact,
 )
-from pydag_emulators.bigquery.results import Page, read_page
 from pydag_emulators.bigquery.service import Service
-from pydag_emulators.bigquery.store import Cursor
+from pydag_emulators.bigquery.storage.catalog import now_ms
+from pydag_emulators.bigquery.storage.pages import Page, read_page
+from pydag_emulators.bigquery.storage.store import Cursor
+from pydag_emulators.bigquery.work.extract import check_extract
+from pydag_emulators.bigquery.work.load import check_load
+from pydag_emulators.bigquery.work.locations import location_of, normal
+from pydag_emulators.bigquery.work.query import check_query, plan_query
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,1024}")
 _CHECKS = {"query": check_query, "load": check_load, "extract": check_extract}

@@ -8,20 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pydag_emulators.bigquery.catalog import (
-    Resource,
-    create_table,
-    delete_table,
-    etag,
-    get_dataset,
-    get_table,
-    list_tables,
-    save_table,
-    table_fields,
-    writes,
-)
 from pydag_emulators.bigquery.errors import ApiError, invalid, unimplemented
-from pydag_emulators.bigquery.evolution import change_schema
 from pydag_emulators.bigquery.names import TableRef, dataset_ref, table_ref
 from pydag_emulators.bigquery.rest.datasets import changed
 from pydag_emulators.bigquery.rest.http import (
@@ -35,11 +22,24 @@ from pydag_emulators.bigquery.rest.http import (
     token_of,
     transact,
 )
-from pydag_emulators.bigquery.results import read_page
 from pydag_emulators.bigquery.schema import check_schema
 from pydag_emulators.bigquery.service import Service
-from pydag_emulators.bigquery.store import Cursor
-from pydag_emulators.bigquery.views import view_fields
+from pydag_emulators.bigquery.statements.views import view_fields
+from pydag_emulators.bigquery.storage.catalog import (
+    Resource,
+    create_table,
+    delete_table,
+    etag,
+    get_dataset,
+    get_table,
+    list_tables,
+    save_table,
+    table_fields,
+    writes,
+)
+from pydag_emulators.bigquery.storage.pages import read_page
+from pydag_emulators.bigquery.storage.schema_changes import change_schema
+from pydag_emulators.bigquery.storage.store import Cursor
 
 _SETTABLE = (
     "friendlyName", "description", "labels", "expirationTime", "schema", "timePartitioning",

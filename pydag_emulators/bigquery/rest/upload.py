@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pydag_emulators.bigquery.errors import invalid, not_found
-from pydag_emulators.bigquery.jobs import Job
+from pydag_emulators.bigquery.jobs.job import Job
 from pydag_emulators.bigquery.rest.http import answer, body_of, service_of
 from pydag_emulators.bigquery.rest.jobs import job_of
 from pydag_emulators.bigquery.service import Service

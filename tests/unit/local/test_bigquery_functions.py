@@ -14,12 +14,12 @@ from typing import Any
 import duckdb
 import pytest
 
-from pydag_emulators.bigquery.duck_errors import api_error
 from pydag_emulators.bigquery.errors import ApiError
 from pydag_emulators.bigquery.schema import field_of, sql_type
 from pydag_emulators.bigquery.sql.lower import to_duckdb
 from pydag_emulators.bigquery.sql.macros import MACROS
 from pydag_emulators.bigquery.sql.parse import parse_script
+from pydag_emulators.bigquery.storage.duck_errors import api_error
 
 
 @pytest.fixture(scope="module")

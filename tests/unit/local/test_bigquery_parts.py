@@ -13,11 +13,11 @@ import pytest
 
 from pydag_emulators.bigquery.errors import ApiError
 from pydag_emulators.bigquery.faults import Faults, fault_of, operation_of
-from pydag_emulators.bigquery.jobs import Control, Job, JobKey, Outcome
-from pydag_emulators.bigquery.journal import Journal
-from pydag_emulators.bigquery.loads.gcs import files_of
-from pydag_emulators.bigquery.loads.values import BadValue, record
-from pydag_emulators.bigquery.locks import Locks
+from pydag_emulators.bigquery.files.gcs import files_of
+from pydag_emulators.bigquery.files.values import BadValue, record
+from pydag_emulators.bigquery.jobs.job import Control, Job, JobKey, Outcome
+from pydag_emulators.bigquery.jobs.journal import Journal
+from pydag_emulators.bigquery.jobs.locks import Locks
 from pydag_emulators.bigquery.names import TableRef
 from pydag_emulators.bigquery.schema import check_schema, duck_type, sql_type
 from pydag_emulators.bigquery.sql.parse import parse_script

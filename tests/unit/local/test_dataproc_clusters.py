@@ -7,8 +7,8 @@ import time
 import pytest
 from google.cloud.dataproc_v1 import CreateClusterRequest, Job, JobStatus
 
-from pydag_emulators.dataproc.clusters import Clusters
-from pydag_emulators.dataproc.jobs import enter
+from pydag_emulators.dataproc.calls.clusters import Clusters
+from pydag_emulators.dataproc.calls.jobs import enter
 from pydag_emulators.dataproc.store import JobKey, Scope, Store
 
 SCOPE = Scope("p", "r")

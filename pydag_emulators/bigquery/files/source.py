@@ -1,0 +1,92 @@
+"""What a reader of a load job gets and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydag_emulators.bigquery.errors import ApiError, invalid
+from pydag_emulators.bigquery.schema import Field
+from pydag_emulators.bigquery.storage.store import Cursor
+
+_REPORTED = 20
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files of a load job, with the names the user knows them by."""
+
+    cursor: Cursor
+    files: list[tuple[Path, str]]
+    config: dict[str, Any]
+    columns: list[Field]
+    """The job's schema, else the table's; empty if it is to be found out."""
+    check: Callable[[], None]
+    """Raises when the job is to stop."""
+
+    def wants_autodetect(self) -> bool:
+        """Whether the columns are to be found out.
+
+        Raises:
+            ApiError: `invalid` when nothing says what they are.
+        """
+        if self.columns:
+            return False
+        if not self.config.get("autodetect"):
+            raise invalid("No schema specified on job or table.")
+        return True
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The rows, as DuckDB SQL with exactly the columns of `fields`."""
+
+    sql: str
+    fields: list[Field]
+    errors: list[dict[str, str]] = field(default_factory=list)
+    """Bad records that were passed over, within `maxBadRecords`."""
+
+
+class BadRecords:
+    """The records that cannot be loaded; more than `maxBadRecords` fail the job."""
+
+    def __init__(self, source: Source, format_: str) -> None:
+        self._allowed = int(source.config.get("maxBadRecords") or 0)
+        self._format = format_
+        self._count = 0
+        self.errors: list[dict[str, str]] = []
+
+    def add(self, uri: str, message: str) -> None:
+        """Note a bad record of the file `uri`."""
+        self._count += 1
+        if len(self.errors) < _REPORTED:
+            self.errors.append(
+                {
+                    "reason": "invalid",
+                    "location": uri,
+                    "message": f"Error while reading data, error message: {message} File: {uri}",
+                }
+            )
+
+    def check(self, rows: int) -> None:
+        """Fail, with what went wrong, if there are too many among `rows` records.
+
+        Raises:
+            ApiError: `invalid`, with the first errors in its details.
+        """
+        if self._count > self._allowed:
+            raise ApiError(
+                "invalid",
+                f"Error while reading data, error message: {self._format} table encountered too "
+                f"many errors, giving up. Rows: {rows}; errors: {self._count}. Please look into "
+                "the errors[] collection for more details.",
+                location=self.errors[0]["location"],
+                details=self.errors,
+            )
+
+    @property
+    def count(self) -> int:
+        """How many bad records there are."""
+        return self._count

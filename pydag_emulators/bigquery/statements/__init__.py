@@ -1,0 +1,1 @@
+"""What each kind of SQL statement does in its transaction."""

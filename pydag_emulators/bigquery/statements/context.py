@@ -1,0 +1,63 @@
+"""What a statement runs in: its transaction, its job's configuration, the tables it names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from sqlglot import exp
+
+from pydag_emulators.bigquery.jobs.job import JobKey
+from pydag_emulators.bigquery.names import DatasetRef
+from pydag_emulators.bigquery.sql.lower import to_duckdb
+from pydag_emulators.bigquery.sql.unions import check_literals
+from pydag_emulators.bigquery.statements.tables import Tables
+from pydag_emulators.bigquery.storage.contents import Contents, Sizes
+from pydag_emulators.bigquery.storage.information_schema import relation
+from pydag_emulators.bigquery.storage.store import Cursor
+
+
+@dataclass
+class Context:
+    """One statement in one transaction; `check` raises when the job is to stop."""
+
+    cursor: Cursor
+    sizes: Sizes
+    key: JobKey
+    config: dict[str, Any]
+    default: DatasetRef | None
+    check: Callable[[], None]
+
+    @cached_property
+    def tables(self) -> Tables:
+        """The resolver of the statement's table names."""
+        return Tables(
+            self.cursor,
+            self.key.project,
+            self.default,
+            self.key.location,
+            lambda view, dataset: relation(self.cursor, view, dataset),
+        )
+
+    def translate(self, tree: exp.Expression) -> str:
+        """The DuckDB SQL of a part of the statement; its tables count as read from now on.
+
+        Raises:
+            ApiError: `notFound`, `invalidQuery`, `notImplemented`.
+        """
+        bound = self.tables.bind(tree)
+        check_literals(bound, lambda query: self.cursor.sql(to_duckdb(query)).types)
+        nan_names = [name for contents in self._contents() for name in contents.nan_names]
+        return to_duckdb(bound, frozenset(nan_names))
+
+    def bytes_of_tables(self) -> list[int]:
+        """The logical bytes of each table that the statement reads."""
+        return [contents.bytes for contents in self._contents()]
+
+    def _contents(self) -> list[Contents]:
+        return [
+            self.sizes.of(self.cursor, ref, resource)
+            for ref, resource in self.tables.referenced.items()
+        ]

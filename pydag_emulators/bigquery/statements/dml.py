@@ -1,0 +1,179 @@
+"""INSERT, UPDATE, DELETE, MERGE and TRUNCATE TABLE.
+
+Reference: https://cloud.google.com/bigquery/docs/reference/standard-sql/dml-syntax
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sqlglot import exp
+
+from pydag_emulators.bigquery.errors import invalid_query, unimplemented
+from pydag_emulators.bigquery.jobs.job import Outcome
+from pydag_emulators.bigquery.names import TableRef, quote
+from pydag_emulators.bigquery.schema import Field, field_of, sql_type
+from pydag_emulators.bigquery.sql.lower import to_duckdb
+from pydag_emulators.bigquery.statements.coercion import as_literal, converted, fits, type_name
+from pydag_emulators.bigquery.statements.context import Context
+from pydag_emulators.bigquery.statements.insert import (
+    default_is_null,
+    target_columns,
+    values_or_query,
+)
+from pydag_emulators.bigquery.statements.merge import merge_sql
+from pydag_emulators.bigquery.storage.catalog import Resource, table_fields
+from pydag_emulators.bigquery.storage.store import fetch_one
+
+_COUNTS = {
+    "INSERT": "insertedRowCount",
+    "UPDATE": "updatedRowCount",
+    "DELETE": "deletedRowCount",
+    "MERGE": "",
+    "TRUNCATE_TABLE": "deletedRowCount",
+}
+
+
+@dataclass(frozen=True)
+class Dml:
+    """A DML statement ready to run; a row that `conflict` finds is an error."""
+
+    kind: str
+    target: TableRef
+    sql: str
+    conflict: str | None = field(default=None)
+
+
+def plan_dml(context: Context, kind: str, tree: exp.Expression) -> Dml:
+    """Translate a DML statement and check its types.
+
+    Raises:
+        ApiError: `invalidQuery`, `notFound`, `notImplemented`.
+    """
+    plan: Dml = {
+        "INSERT": _insert,
+        "UPDATE": _update,
+        "DELETE": _delete,
+        "MERGE": _merge,
+        "TRUNCATE_TABLE": _truncate,
+    }[kind](context, tree)
+    return plan
+
+
+def check_dml(context: Context, plan: Dml) -> None:
+    """Find wrong names and types without running the statement."""
+    context.cursor.execute(f"EXPLAIN {plan.sql}").fetchall()
+
+
+def run_dml(context: Context, plan: Dml) -> Outcome:
+    """Run the statement; the outcome has BigQuery's counts of rows."""
+    cursor = context.cursor
+    if plan.conflict and fetch_one(cursor, plan.conflict, []) is not None:
+        raise invalid_query("UPDATE/MERGE must match at most one source row for each target row")
+    if plan.kind == "MERGE":
+        table = cursor.sql(f"{plan.sql} RETURNING merge_action").to_arrow_table()
+        actions = {
+            entry["values"]: entry["counts"] for entry in table.column(0).value_counts().to_pylist()
+        }
+        counts = {_COUNTS[action]: count for action, count in actions.items()}
+    else:
+        row = fetch_one(cursor, plan.sql, [])
+        counts = {_COUNTS[plan.kind]: int(row[0]) if row else 0}
+    total = sum(counts.values())
+    stats = dict.fromkeys(("insertedRowCount", "updatedRowCount", "deletedRowCount"), 0) | counts
+    query: Resource = {"numDmlAffectedRows": str(total)}
+    if plan.kind != "TRUNCATE_TABLE":
+        query["dmlStats"] = {name: str(count) for name, count in stats.items()}
+    return Outcome(statistics={"query": query}, wrote=plan.target, rows=total)
+
+
+def _insert(context: Context, tree: exp.Expression) -> Dml:
+    schema = tree.this
+    table = schema.this if isinstance(schema, exp.Schema) else schema
+    ref, resource = context.tables.bind_target(table, reads=False)
+    columns = target_columns(
+        resource, schema.expressions if isinstance(schema, exp.Schema) else None
+    )
+    source = values_or_query(context, tree.expression, columns)
+    names = ", ".join(quote(column["name"]) for column in columns)
+    return Dml("INSERT", ref, f"INSERT INTO {ref.sql} ({names}) {source}")
+
+
+def _update(context: Context, tree: exp.Expression) -> Dml:
+    if tree.args.get("where") is None:
+        raise invalid_query("UPDATE must have a WHERE clause")
+    ref, resource = context.tables.bind_target(tree.this, reads=True)
+    target = to_duckdb(tree.this)
+    from_ = tree.args.get("from_")
+    source = None if from_ is None else context.translate(from_.this)
+    tables = target if source is None else f"{target}, {source}"
+    assignments = assignment_sql(context, resource, tree.expressions, tables)
+    where = context.translate(tree.args["where"].this)
+    sql = f"UPDATE {target} SET {assignments}"
+    if source is None:
+        return Dml("UPDATE", ref, f"{sql} WHERE {where}")
+    alias = quote(tree.this.alias)
+    conflict = (
+        f"SELECT 1 FROM {tables} WHERE {where} GROUP BY {alias}.rowid HAVING count(*) > 1 LIMIT 1"
+    )
+    return Dml("UPDATE", ref, f"{sql} FROM {source} WHERE {where}", conflict)
+
+
+def assignment_sql(
+    context: Context, resource: Resource, nodes: list[exp.Expression], tables: str
+) -> str:
+    """The SET list of an UPDATE, cast to the columns' types, which the values must fit.
+
+    `tables` is what a FROM needs for the values' names to be known.
+    """
+    columns = {column["name"].lower(): column for column in table_fields(resource)}
+    parts = []
+    for node in nodes:
+        left = node.this
+        if not isinstance(node, exp.EQ) or not isinstance(left, exp.Column):
+            raise unimplemented(f"the assignment {node.sql(dialect='bigquery')}")
+        column = columns.get(left.name.lower())
+        if column is None:
+            if left.table:
+                raise unimplemented(f"assignments to members ({left.sql(dialect='bigquery')})")
+            raise invalid_query(f"Column {left.name} is not present in table {resource['id']}")
+        value = context.translate(default_is_null(node.expression))
+        fitting = fitted(context, column, node.expression, value, tables)
+        parts.append(f"{quote(column['name'])} = {fitting}")
+    return ", ".join(parts)
+
+
+def fitted(context: Context, column: Field, node: exp.Expression, value: str, tables: str) -> str:
+    """`value`, the DuckDB SQL of `node`, as `column` stores it; names in it are of `tables`.
+
+    Raises:
+        ApiError: `invalidQuery` unless it may be stored there.
+    """
+    value = as_literal(node, value, column)
+    type_ = context.cursor.sql(f"SELECT {value} FROM {tables}").types[0]
+    if not fits(type_, column, [node]):
+        raise invalid_query(
+            f"Value of type {type_name(type_)} cannot be assigned to {column['name']}, "
+            f"which has type {sql_type(column)}"
+        )
+    return converted(value, field_of(column["name"], type_), column)
+
+
+def _delete(context: Context, tree: exp.Expression) -> Dml:
+    if tree.args.get("where") is None:
+        raise invalid_query("DELETE must have a WHERE clause")
+    table = tree.this or tree.args["tables"][0]
+    ref, _ = context.tables.bind_target(table, reads=True)
+    table = tree.this or tree.args["tables"][0]
+    where = context.translate(tree.args["where"].this)
+    return Dml("DELETE", ref, f"DELETE FROM {to_duckdb(table)} WHERE {where}")
+
+
+def _truncate(context: Context, tree: exp.Expression) -> Dml:
+    ref, _ = context.tables.bind_target(tree.expressions[0], reads=False)
+    return Dml("TRUNCATE_TABLE", ref, f"DELETE FROM {ref.sql}")
+
+
+def _merge(context: Context, tree: exp.Expression) -> Dml:
+    ref, resource = context.tables.bind_target(tree.this, reads=True)
+    return Dml("MERGE", ref, merge_sql(context, tree, resource, assignment_sql, fitted))

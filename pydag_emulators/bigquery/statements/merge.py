@@ -1,0 +1,72 @@
+"""MERGE, clause by clause."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlglot import exp
+
+from pydag_emulators.bigquery.errors import invalid_query
+from pydag_emulators.bigquery.names import quote
+from pydag_emulators.bigquery.schema import Field
+from pydag_emulators.bigquery.sql.lower import to_duckdb
+from pydag_emulators.bigquery.statements.context import Context
+from pydag_emulators.bigquery.statements.insert import default_is_null, target_columns
+from pydag_emulators.bigquery.storage.catalog import Resource
+
+Assignments = Callable[[Context, Resource, list[exp.Expression], str], str]
+Fitted = Callable[[Context, Field, exp.Expression, str, str], str]
+
+
+def merge_sql(
+    context: Context, tree: exp.Expression, resource: Resource, assign: Assignments, fitted: Fitted
+) -> str:
+    """DuckDB's MERGE INTO for a MERGE whose target is bound already."""
+    target = to_duckdb(tree.this)
+    source = context.translate(tree.args["using"])
+    on = context.translate(tree.args["on"])
+    clauses = []
+    for when in tree.args["whens"].expressions:
+        head = "WHEN MATCHED" if when.args.get("matched") else "WHEN NOT MATCHED"
+        by_source = bool(when.args.get("source"))
+        if by_source:
+            head += " BY SOURCE"
+        condition = when.args.get("condition")
+        if condition is not None:
+            head += f" AND {context.translate(condition)}"
+        then = when.args["then"]
+        if isinstance(then, exp.Update):
+            tables = target if by_source else f"{target}, {source}"
+            action = f"UPDATE SET {assign(context, resource, then.expressions, tables)}"
+        elif isinstance(then, exp.Insert):
+            action = _insert(context, then, resource, source, fitted)
+        else:
+            action = "DELETE"
+        clauses.append(f"{head} THEN {action}")
+    return f"MERGE INTO {target} USING {source} ON {on} {' '.join(clauses)}"
+
+
+def _insert(
+    context: Context, then: exp.Insert, resource: Resource, source: str, fitted: Fitted
+) -> str:
+    if then.expression:
+        given = then.this.expressions if isinstance(then.this, exp.Tuple) else None
+        nodes = [default_is_null(node) for node in then.expression.expressions]
+    elif isinstance(then.this, exp.Var) and then.this.name.upper() == "ROW":
+        given = None
+        names = context.cursor.sql(f"SELECT * FROM {source}").columns
+        nodes = [exp.column(name, quoted=True) for name in names]
+    else:
+        # `INSERT VALUES (…)`, without names of columns
+        given, nodes = None, [default_is_null(node) for node in then.this.expressions]
+    columns = target_columns(resource, given)
+    if len(columns) != len(nodes):
+        raise invalid_query(
+            f"Inserted row has wrong column count; Has {len(nodes)}, expected {len(columns)}"
+        )
+    values = []
+    for column, node in zip(columns, nodes, strict=True):
+        value = context.translate(node.copy())
+        values.append(fitted(context, column, node, value, source))
+    columns_sql = ", ".join(quote(column["name"]) for column in columns)
+    return f"INSERT ({columns_sql}) VALUES ({', '.join(values)})"

@@ -1,0 +1,214 @@
+"""Which tables a statement names, and their DuckDB names in its tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlglot import exp
+
+from pydag_emulators.bigquery.errors import ApiError, invalid_query, not_found, unimplemented
+from pydag_emulators.bigquery.names import DatasetRef, TableRef, dataset_ref, table_ref
+from pydag_emulators.bigquery.sql.parse import parse_one
+from pydag_emulators.bigquery.storage.catalog import Resource, find_dataset, get_table
+from pydag_emulators.bigquery.storage.store import Cursor
+
+_TABLE_ARGS = frozenset({"this", "db", "catalog", "alias", "joins"})
+_PATH = ("catalog", "db", "this")
+_MAX_VIEW_DEPTH = 16
+Names = frozenset[str]
+InformationSchema = Callable[[str, DatasetRef], str]
+
+
+class Tables:
+    """Resolves the table names of one statement, and remembers what they referred to.
+
+    `default` is the dataset of names without one; `information_schema` makes a DuckDB relation
+    of a view of `INFORMATION_SCHEMA` and returns its name.
+    """
+
+    def __init__(
+        self,
+        cursor: Cursor,
+        project: str,
+        default: DatasetRef | None,
+        location: str,
+        information_schema: InformationSchema,
+    ) -> None:
+        self._cursor = cursor
+        self._project = project
+        self._default = default
+        self._location = location
+        self._information_schema = information_schema
+        self.referenced: dict[TableRef, Resource] = {}
+
+    def ref(self, table: exp.Table) -> TableRef:
+        """The table that the path `project.dataset.table`, or a shorter one, names."""
+        parts = [part.name for part in table.parts]
+        if len(parts) == 1 and self._default is None:
+            raise invalid_query(
+                f'Table "{parts[0]}" must be qualified with a dataset (e.g. dataset.table).'
+            )
+        if len(parts) == 1 and self._default is not None:
+            parts = [*self._default, parts[0]]
+        elif len(parts) == 2:
+            parts = [self._project, *parts]
+        if len(parts) != 3:
+            raise invalid_query(f'Invalid table name "{".".join(parts)}"')
+        project, dataset, name = parts
+        try:
+            return table_ref(
+                {"projectId": project, "datasetId": dataset, "tableId": name}, self._project
+            )
+        except ApiError as error:
+            if name.endswith("*"):
+                raise unimplemented(f"wildcard tables ({'.'.join(parts)})") from error
+            raise
+
+    def dataset(self, table: exp.Table) -> DatasetRef:
+        """The dataset that the path `project.dataset`, or `dataset`, names."""
+        parts = [part.name for part in (table.args.get(key) for key in _PATH) if part]
+        if len(parts) == 1:
+            parts = [self._project, *parts]
+        if len(parts) != 2:
+            raise invalid_query(f'Invalid dataset name "{".".join(parts)}"')
+        return dataset_ref({"projectId": parts[0], "datasetId": parts[1]}, self._project)
+
+    def bind(self, tree: exp.Expression) -> exp.Expression:
+        """Replace every table name in a query, or in the sources of a DML statement."""
+        holder = exp.Paren(this=tree)
+        self._visit(tree, frozenset(), frozenset(), 0)
+        bound: exp.Expression = holder.this
+        bound.pop()
+        return bound
+
+    def bind_target(self, table: exp.Table, *, reads: bool) -> tuple[TableRef, Resource]:
+        """Replace the table name that a DML statement writes to; returns what it is.
+
+        `reads` says whether the statement looks at the table's rows, too.
+
+        Raises:
+            ApiError: `notFound`, or `invalidQuery` for a view.
+        """
+        ref = self.ref(table)
+        resource = self._get(ref)
+        if resource["type"] != "TABLE":
+            raise invalid_query(f"Cannot modify {ref}: it is a {resource['type']}, not a table.")
+        if reads:
+            self.referenced[ref] = resource
+        table.replace(_physical(ref, table.alias or ref.table))
+        return ref, resource
+
+    def _get(self, ref: TableRef) -> Resource:
+        resource = get_table(self._cursor, ref, self._location)
+        if resource["location"].upper() != self._location.upper():
+            raise not_found("Dataset", str(ref.in_dataset), self._location)
+        return resource
+
+    def _visit(self, node: exp.Expression, ctes: Names, ranges: Names, depth: int) -> None:
+        with_ = node.args.get("with_")
+        if with_ is not None:
+            ctes = self._visit_ctes(with_, ctes, ranges, depth)
+        if isinstance(node, exp.Table):
+            self._visit_table(node, ctes, ranges, depth)
+            return
+        sources = []
+        if isinstance(node, exp.Select):
+            from_ = node.args.get("from_")
+            sources = [from_.this] if from_ is not None else []
+            sources += [join.this for join in node.args.get("joins") or []]
+        for source in sources:
+            name = source.alias_or_name.lower()  # before it is replaced
+            self._visit(source, ctes, ranges, depth)
+            ranges |= {name}
+        done = {id(source) for source in sources}
+        for child in list(node.iter_expressions()):
+            if child is with_ or id(child) in done:
+                continue
+            if isinstance(child, exp.From | exp.Join) and sources:
+                for part in list(child.iter_expressions()):
+                    if part.arg_key != "this":
+                        self._visit(part, ctes, ranges, depth)
+                continue
+            self._visit(child, ctes, ranges, depth)
+
+    def _visit_ctes(self, with_: exp.With, ctes: Names, ranges: Names, depth: int) -> Names:
+        names = {cte.alias.lower() for cte in with_.expressions}
+        for cte in with_.expressions:
+            visible = ctes | names if with_.args.get("recursive") else ctes
+            self._visit(cte.this, visible, ranges, depth)
+            ctes |= {cte.alias.lower()}
+        return ctes
+
+    def _visit_table(self, node: exp.Table, ctes: Names, ranges: Names, depth: int) -> None:
+        if isinstance(node.this, exp.Func):
+            raise unimplemented(f"table functions ({node.this.sql()})")
+        extra = {key for key, value in node.args.items() if value} - _TABLE_ARGS
+        if extra:
+            raise unimplemented(f"{', '.join(sorted(extra))} on the table {node.name}")
+        for join in node.args.get("joins") or []:
+            self._visit(join, ctes, ranges, depth)
+        parts = [part.name for part in node.parts]
+        if len(parts) == 1 and parts[0].lower() in ctes:
+            return
+        if len(parts) > 1 and parts[0].lower() in ranges:
+            # `FROM t, t.items` is `FROM t, UNNEST(t.items)`
+            column = exp.column(*[exp.to_identifier(part, quoted=True) for part in parts[::-1]][:3])
+            alias = node.args.get("alias") or exp.TableAlias(
+                this=exp.to_identifier(parts[-1], quoted=True)
+            )
+            node.replace(exp.Unnest(expressions=[column], alias=alias))
+            return
+        node.replace(self._source(node, depth))
+
+    def _source(self, node: exp.Table, depth: int) -> exp.Expression:
+        parts = [part.name for part in node.parts]
+        head, _, view = parts[-1].upper().partition(".")
+        if head == "INFORMATION_SCHEMA":
+            relation = self._information_schema(view, self._dataset_of(parts[:-1]))
+            return exp.Table(
+                this=exp.to_identifier(relation, quoted=True), alias=_alias(node.alias or view)
+            )
+        ref = self.ref(node)
+        resource = self._get(ref)
+        alias = node.alias or ref.table
+        if resource["type"] == "VIEW":
+            return self._view(ref, resource, alias, depth)
+        self.referenced[ref] = resource
+        source = _physical(ref, alias)
+        if node.args.get("joins"):
+            source.set("joins", node.args["joins"])
+        return source
+
+    def _dataset_of(self, parts: list[str]) -> DatasetRef:
+        if not parts:
+            raise unimplemented("INFORMATION_SCHEMA without a dataset")
+        ref = DatasetRef(*parts) if len(parts) == 2 else DatasetRef(self._project, parts[0])
+        if find_dataset(self._cursor, ref) is None:
+            if parts[-1].lower().startswith("region-"):
+                raise unimplemented("INFORMATION_SCHEMA of a region")
+            raise not_found("Dataset", str(ref), self._location)
+        return ref
+
+    def _view(self, ref: TableRef, resource: Resource, alias: str, depth: int) -> exp.Expression:
+        if depth >= _MAX_VIEW_DEPTH:
+            raise invalid_query(f"View nesting is too deep at {ref}")
+        query = exp.Subquery(this=parse_one(resource["view"]["query"]), alias=_alias(alias))
+        project, default = self._project, self._default
+        self._project, self._default = ref.project, None
+        try:
+            self._visit(query, frozenset(), frozenset(), depth + 1)
+        finally:
+            self._project, self._default = project, default
+        return query
+
+
+def _alias(name: str) -> exp.TableAlias:
+    return exp.TableAlias(this=exp.to_identifier(name, quoted=True))
+
+
+def _physical(ref: TableRef, alias: str) -> exp.Table:
+    return exp.Table(
+        this=exp.to_identifier(ref.name, quoted=True),
+        db=exp.to_identifier(ref.in_dataset.schema, quoted=True),
+        alias=_alias(alias),
+    )

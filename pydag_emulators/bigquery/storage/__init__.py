@@ -1,0 +1,1 @@
+"""What is in the DuckDB file: datasets, tables, rows."""

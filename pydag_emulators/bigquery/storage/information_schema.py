@@ -1,0 +1,168 @@
+"""`dataset.INFORMATION_SCHEMA.TABLES`, `.COLUMNS` and `.PARTITIONS`, from the catalog.
+
+Columns: https://cloud.google.com/bigquery/docs/information-schema-tables
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from pydag_emulators.bigquery.errors import unimplemented
+from pydag_emulators.bigquery.names import DatasetRef, quote, table_ref
+from pydag_emulators.bigquery.schema import sql_type
+from pydag_emulators.bigquery.storage.catalog import Resource, list_tables, table_fields, writes
+from pydag_emulators.bigquery.storage.contents import bytes_of
+from pydag_emulators.bigquery.storage.store import Cursor
+
+_TABLES = pa.schema(
+    [
+        ("table_catalog", pa.string()),
+        ("table_schema", pa.string()),
+        ("table_name", pa.string()),
+        ("table_type", pa.string()),
+        ("is_insertable_into", pa.string()),
+        ("is_typed", pa.string()),
+        ("creation_time", pa.timestamp("us", "UTC")),
+    ]
+)
+_COLUMNS = pa.schema(
+    [
+        ("table_catalog", pa.string()),
+        ("table_schema", pa.string()),
+        ("table_name", pa.string()),
+        ("column_name", pa.string()),
+        ("ordinal_position", pa.int64()),
+        ("is_nullable", pa.string()),
+        ("data_type", pa.string()),
+        ("is_hidden", pa.string()),
+        ("is_partitioning_column", pa.string()),
+        ("clustering_ordinal_position", pa.int64()),
+    ]
+)
+_PARTITIONS = pa.schema(
+    [
+        ("table_catalog", pa.string()),
+        ("table_schema", pa.string()),
+        ("table_name", pa.string()),
+        ("partition_id", pa.string()),
+        ("total_rows", pa.int64()),
+        ("total_logical_bytes", pa.int64()),
+        ("last_modified_time", pa.timestamp("us", "UTC")),
+        ("storage_tier", pa.string()),
+    ]
+)
+_PARTITION_IDS = {"HOUR": "%Y%m%d%H", "DAY": "%Y%m%d", "MONTH": "%Y%m", "YEAR": "%Y"}
+_TYPES = {"TABLE": "BASE TABLE", "VIEW": "VIEW"}
+
+
+def _yes(value: object) -> str:
+    return "YES" if value else "NO"
+
+
+def _tables(_cursor: Cursor, resource: Resource) -> list[dict[str, Any]]:
+    is_table = resource["type"] == "TABLE"
+    created = datetime.fromtimestamp(int(resource["creationTime"]) / 1000, UTC)
+    return [
+        {
+            "table_type": _TYPES[resource["type"]],
+            "is_insertable_into": _yes(is_table),
+            "is_typed": "NO",
+            "creation_time": created,
+        }
+    ]
+
+
+def _columns(_cursor: Cursor, resource: Resource) -> list[dict[str, Any]]:
+    partitioning = (
+        resource.get("timePartitioning") or resource.get("rangePartitioning") or {}
+    ).get("field")
+    clustering = (resource.get("clustering") or {}).get("fields") or []
+    return [
+        {
+            "column_name": field["name"],
+            "ordinal_position": position,
+            "is_nullable": _yes(field["mode"] == "NULLABLE"),
+            "data_type": sql_type(field),
+            "is_hidden": "NO",
+            "is_partitioning_column": _yes(field["name"] == partitioning),
+            "clustering_ordinal_position": clustering.index(field["name"]) + 1
+            if field["name"] in clustering
+            else None,
+        }
+        for position, field in enumerate(table_fields(resource), 1)
+    ]
+
+
+def _partitions(cursor: Cursor, resource: Resource) -> list[dict[str, Any]]:
+    """What is not known of each partition, when it was last changed, is the table's."""
+    fields = table_fields(resource)
+    if resource["type"] != "TABLE" or not fields:
+        return []
+    ref = table_ref(resource["tableReference"], "")
+    modified = max(int(resource["lastModifiedTime"]), writes(cursor, ref)[1])
+    rows = cursor.execute(
+        f"SELECT {_partition_id(resource)} AS id, count(*), {bytes_of(fields)} FROM {ref.sql} "
+        "GROUP BY 1 ORDER BY 1"
+    ).fetchall()
+    return [
+        {
+            "partition_id": partition,
+            "total_rows": count,
+            "total_logical_bytes": size,
+            "last_modified_time": datetime.fromtimestamp(modified / 1000, UTC),
+            "storage_tier": "ACTIVE",
+        }
+        for partition, count, size in rows
+    ]
+
+
+def _partition_id(resource: Resource) -> str:
+    """A DuckDB expression; partitions: https://cloud.google.com/bigquery/docs/partitioned-tables."""
+    if time := resource.get("timePartitioning"):
+        column = f"CAST({quote(time['field'])} AS TIMESTAMP)"
+        form = _PARTITION_IDS[time.get("type") or "DAY"]
+        return f"coalesce(strftime({column}, '{form}'), '__NULL__')"
+    if by := resource.get("rangePartitioning"):
+        column, of = quote(by["field"]), by["range"]
+        start, end, width = (int(of[name]) for name in ("start", "end", "interval"))
+        return (
+            f"CASE WHEN {column} IS NULL THEN '__NULL__' "
+            f"WHEN {column} < {start} OR {column} >= {end} THEN '__UNPARTITIONED__' "
+            f"ELSE CAST({column} - ({column} - {start}) % {width} AS VARCHAR) END"
+        )
+    return "CAST(NULL AS VARCHAR)"
+
+
+_VIEWS: dict[str, tuple[pa.Schema, Callable[[Cursor, Resource], list[dict[str, Any]]]]] = {
+    "TABLES": (_TABLES, _tables),
+    "COLUMNS": (_COLUMNS, _columns),
+    "PARTITIONS": (_PARTITIONS, _partitions),
+}
+
+
+def relation(cursor: Cursor, view: str, dataset: DatasetRef) -> str:
+    """The name of a DuckDB relation, known to the cursor only, with the view's rows.
+
+    Raises:
+        ApiError: `notImplemented` for other views.
+    """
+    if view not in _VIEWS:
+        raise unimplemented(f"INFORMATION_SCHEMA.{view}")
+    schema, rows_of = _VIEWS[view]
+    rows = [
+        {
+            "table_catalog": dataset.project,
+            "table_schema": dataset.dataset,
+            "table_name": resource["tableReference"]["tableId"],
+            **row,
+        }
+        for resource in list_tables(cursor, dataset)
+        for row in rows_of(cursor, resource)
+    ]
+    name = f"information_schema {view} {dataset}"
+    cursor.register(name, pa.Table.from_pylist(rows, schema))
+    return name

@@ -1,0 +1,104 @@
+"""Extract jobs: a table into a file of Cloud Storage.
+
+A file appears as a whole, by a rename. A job that runs again after a crash writes the same file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydag_emulators.bigquery.errors import invalid, not_found, unimplemented
+from pydag_emulators.bigquery.files.exports import export
+from pydag_emulators.bigquery.jobs.job import Outcome
+from pydag_emulators.bigquery.jobs.runner import Run
+from pydag_emulators.bigquery.names import table_ref
+from pydag_emulators.bigquery.storage.catalog import get_table, table_fields
+from pydag_emulators.bigquery.storage.store import Cursor
+
+if TYPE_CHECKING:
+    from pydag_emulators.bigquery.service import Service
+
+_SUPPORTED = frozenset(
+    {
+        "sourceTable", "destinationUri", "destinationUris", "destinationFormat", "compression",
+        "fieldDelimiter", "printHeader", "useAvroLogicalTypes",
+    }
+)  # fmt: skip
+_DEFAULTS = {
+    "destinationFormat": "CSV",
+    "compression": "NONE",
+    "fieldDelimiter": ",",
+    "printHeader": True,
+}
+_URI = re.compile(r"gs://(?P<bucket>[^/*]+)/(?P<object>.+)")
+_FIRST = "000000000000"  # of the files that a * stands for
+
+
+def check_extract(configuration: dict[str, Any]) -> None:
+    """Refuse a configuration that would not do what it says.
+
+    Raises:
+        ApiError: `invalid`, `notImplemented`.
+    """
+    config = configuration["extract"]
+    if not isinstance(config, dict) or not config.get("sourceTable"):
+        raise invalid("Required parameter is missing: sourceTable")
+    for name, value in config.items():
+        if name not in _SUPPORTED and value not in (None, [], {}, False, ""):
+            raise unimplemented(f"configuration.extract.{name}")
+    uris = _uris(config)
+    if not uris:
+        raise invalid("Required parameter is missing: destinationUris")
+    if len(uris) > 1:
+        raise unimplemented("extracts to several destinationUris")
+    match = _URI.fullmatch(uris[0])
+    if match is None or match["object"].count("*") > 1 or ".." in match["object"].split("/"):
+        raise invalid(f"Invalid extract destination URI '{uris[0]}': gs://bucket/object")
+
+
+def _uris(config: dict[str, Any]) -> list[str]:
+    return list(config.get("destinationUris") or filter(None, [config.get("destinationUri")]))
+
+
+def run_extract(service: Service, run: Run) -> None:
+    """The work of an extract job."""
+    job = run.job
+    given = job.configuration["extract"]
+    config = {**_DEFAULTS, **{key: value for key, value in given.items() if value is not None}}
+    config["destinationFormat"] = str(config["destinationFormat"]).upper()
+    ref = table_ref(config["sourceTable"], job.key.project)
+    path = _path(service.gcs_root, _uris(config)[0])
+    # Beside the buckets, whose names don't begin with a dot: on one file system with them.
+    name = hashlib.md5(str(job.key).encode()).hexdigest()  # noqa: S324
+    unfinished = service.gcs_root / f".extract-{name}"
+
+    def body(cursor: Cursor) -> Outcome:
+        table = get_table(cursor, ref, job.key.location)
+        if table["location"].upper() != job.key.location.upper():
+            raise not_found("Table", str(ref), job.key.location)
+        if table["type"] != "TABLE":
+            raise invalid(f"{ref} is not allowed for this operation: it is a {table['type']}.")
+        contents = service.sizes.of(cursor, ref, table)
+        try:
+            export(cursor, ref.sql, table_fields(table), config, unfinished)
+            job.control.check()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished.rename(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+        statistics = {"destinationUriFileCounts": ["1"], "inputBytes": str(contents.bytes)}
+        return Outcome(statistics={"extract": statistics}, rows=contents.rows)
+
+    run.finish(body, writes=None)
+
+
+def _path(root: Path, uri: str) -> Path:
+    match = _URI.fullmatch(uri)
+    assert match is not None, uri  # noqa: S101  check_extract has seen it
+    bucket = root / match["bucket"]
+    if not bucket.is_dir():
+        raise not_found("Bucket", match["bucket"])
+    return bucket / match["object"].replace("*", _FIRST)

@@ -1,0 +1,132 @@
+"""Load jobs: CSV, JSON lines, Parquet and Avro, from gs:// or an upload, into one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydag_emulators.bigquery.errors import invalid, unimplemented
+from pydag_emulators.bigquery.files.avro import read_avro
+from pydag_emulators.bigquery.files.csv import read_csv
+from pydag_emulators.bigquery.files.gcs import files_of
+from pydag_emulators.bigquery.files.gzipped import unzipped
+from pydag_emulators.bigquery.files.ndjson import read_ndjson
+from pydag_emulators.bigquery.files.parquet import read_parquet
+from pydag_emulators.bigquery.files.source import Source
+from pydag_emulators.bigquery.jobs.job import Outcome
+from pydag_emulators.bigquery.jobs.runner import Run
+from pydag_emulators.bigquery.names import table_ref
+from pydag_emulators.bigquery.schema import check_schema
+from pydag_emulators.bigquery.statements.context import Context
+from pydag_emulators.bigquery.statements.select import write_rows
+from pydag_emulators.bigquery.storage.catalog import Resource, find_table, table_fields
+from pydag_emulators.bigquery.storage.contents import rows_and_bytes
+from pydag_emulators.bigquery.storage.store import Cursor
+
+if TYPE_CHECKING:
+    from pydag_emulators.bigquery.service import Service
+
+_READERS = {
+    "CSV": read_csv,
+    "NEWLINE_DELIMITED_JSON": read_ndjson,
+    "PARQUET": read_parquet,
+    "AVRO": read_avro,
+}
+_SUPPORTED = frozenset(
+    {
+        "sourceUris", "destinationTable", "sourceFormat", "schema", "autodetect",
+        "writeDisposition", "createDisposition", "maxBadRecords", "skipLeadingRows",
+        "fieldDelimiter", "quote", "allowQuotedNewlines", "allowJaggedRows", "nullMarker",
+        "ignoreUnknownValues", "encoding", "timePartitioning", "rangePartitioning", "clustering",
+        "parquetOptions", "destinationTableProperties", "useAvroLogicalTypes",
+        "schemaUpdateOptions",
+    }
+)  # fmt: skip
+
+
+def check_load(configuration: dict[str, Any]) -> None:
+    """Refuse a configuration that would not do what it says.
+
+    Raises:
+        ApiError: `invalid`, `notImplemented`.
+    """
+    config = configuration["load"]
+    if not isinstance(config, dict) or not config.get("destinationTable"):
+        raise invalid("Required parameter is missing: destinationTable")
+    for name, value in config.items():
+        if name not in _SUPPORTED and value not in (None, [], {}, False, ""):
+            raise unimplemented(f"configuration.load.{name}")
+    if _format(config) not in _READERS:
+        raise unimplemented(f"loads of the format {_format(config)}")
+
+
+def _format(config: dict[str, Any]) -> str:
+    return str(config.get("sourceFormat") or "CSV").upper()
+
+
+def run_load(service: Service, run: Run) -> None:
+    """The work of a load job."""
+    job = run.job
+    if job.upload:
+        files = [(service.uploads / job.upload, "upload")]
+    else:
+        files = files_of(service.gcs_root, job.configuration["load"].get("sourceUris") or [])
+    if _format(job.configuration["load"]) in ("CSV", "NEWLINE_DELIMITED_JSON"):
+        with unzipped(files, service.data) as plain:
+            _load(service, run, files, plain)
+    else:
+        _load(service, run, files, files)
+    if job.upload:
+        (service.uploads / job.upload).unlink(missing_ok=True)
+
+
+def _load(
+    service: Service, run: Run, given_files: list[tuple[Path, str]], files: list[tuple[Path, str]]
+) -> None:
+    job = run.job
+    config = job.configuration["load"]
+    ref = table_ref(config["destinationTable"], job.key.project)
+    write = config.get("writeDisposition") or "WRITE_APPEND"
+    size = sum(path.stat().st_size for path, _ in given_files)
+
+    def body(cursor: Cursor) -> Outcome:
+        existing = find_table(cursor, ref)
+        given = check_schema((config.get("schema") or {}).get("fields") or [])
+        columns = given or (table_fields(existing) if existing else [])
+        may_grow = "ALLOW_FIELD_ADDITION" in (config.get("schemaUpdateOptions") or [])
+        if not given and (write == "WRITE_TRUNCATE" or (may_grow and config.get("autodetect"))):
+            columns = []
+        source = Source(cursor, files, config, columns, job.control.check)
+        loaded = _READERS[_format(config)](source)
+        context = Context(
+            cursor, service.sizes, job.key, config, default=None, check=job.control.check
+        )
+        write_rows(
+            context,
+            ref,
+            loaded.sql,
+            loaded.fields,
+            layout=_layout(config),
+            create=config.get("createDisposition") or "CREATE_IF_NEEDED",
+            write=write,
+        )
+        rows, written = rows_and_bytes(cursor, loaded.sql, loaded.fields)
+        statistics = {
+            "inputFiles": str(len(files)),
+            "inputFileBytes": str(size),
+            "outputRows": str(rows),
+            "outputBytes": str(written),
+            "badRecords": str(len(loaded.errors)),
+        }
+        return Outcome(statistics={"load": statistics}, wrote=ref, rows=rows, errors=loaded.errors)
+
+    run.finish(body, writes=ref, exclusive=write != "WRITE_APPEND")
+
+
+def _layout(config: dict[str, Any]) -> Resource:
+    layout = {
+        key: config[key]
+        for key in ("timePartitioning", "rangePartitioning", "clustering")
+        if config.get(key)
+    }
+    return {**layout, **(config.get("destinationTableProperties") or {})}

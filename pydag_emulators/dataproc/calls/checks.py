@@ -1,0 +1,75 @@
+"""Google's rules for names and labels, so that what is refused there is refused here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from google.cloud.dataproc_v1 import LifecycleConfig
+
+from pydag_emulators.dataproc.calls.refused import invalid, unimplemented
+
+# From the field descriptions of google.cloud.dataproc.v1: clusters, jobs and batches.proto.
+CLUSTER_NAME = re.compile(r"[a-z]([a-z0-9-]{0,50}[a-z0-9])?")
+JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
+REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{0,40}")
+BATCH_ID = re.compile(r"[a-z0-9-]{4,63}")
+LABEL_KEY = re.compile(r"[^\W\d_A-Z][\w-]{0,62}")
+LABEL_VALUE = re.compile(r"[\w-]{0,63}")
+MOST_LABELS = 32
+IDLE_LEAST, IDLE_MOST = 300, 14 * 24 * 3600  # seconds
+
+
+def check_cluster_name(name: str) -> None:
+    """Refuse a name that Google would refuse."""
+    if not CLUSTER_NAME.fullmatch(name):
+        raise invalid(
+            f"Invalid cluster name {name!r}: it must begin with a lower-case letter, followed by "
+            "up to 51 lower-case letters, digits and hyphens, and cannot end with a hyphen"
+        )
+
+
+def check_job_id(job_id: str) -> None:
+    """Refuse an id that Google would refuse."""
+    if not JOB_ID.fullmatch(job_id):
+        raise invalid(f"Invalid job id {job_id!r}: up to 100 letters, digits, _ and -")
+
+
+def check_batch_id(batch_id: str) -> None:
+    """Refuse an id that Google would refuse."""
+    if not BATCH_ID.fullmatch(batch_id):
+        raise invalid(f"Invalid batch id {batch_id!r}: 4 to 63 lower-case letters, digits and -")
+
+
+def check_request_id(request_id: str) -> None:
+    """Refuse an id that Google would refuse; none at all is fine."""
+    if not REQUEST_ID.fullmatch(request_id):
+        raise invalid(f"Invalid request_id {request_id!r}: up to 40 letters, digits, _ and -")
+
+
+def check_lifecycle(lifecycle: LifecycleConfig) -> None:
+    """Refuse what Google would refuse, and what only Google does."""
+    for name in ("auto_delete_time", "auto_delete_ttl", "idle_stop_ttl", "auto_stop_time"):
+        if name in lifecycle:
+            raise unimplemented(f"A cluster with {name}")
+    if "idle_delete_ttl" in lifecycle:
+        seconds = lifecycle.idle_delete_ttl.total_seconds()
+        if not IDLE_LEAST <= seconds <= IDLE_MOST:
+            raise invalid(f"Invalid idle_delete_ttl of {seconds:g} s: 5 minutes to 14 days")
+
+
+def check_labels(labels: Mapping[str, str]) -> None:
+    """Refuse labels that Google would refuse."""
+    if len(labels) > MOST_LABELS:
+        raise invalid(f"Too many labels: {len(labels)}; a resource has at most {MOST_LABELS}")
+    for key, value in labels.items():
+        if not LABEL_KEY.fullmatch(key) or key != key.lower():
+            raise invalid(
+                f"Invalid label key {key!r}: it must begin with a lower-case letter, followed by "
+                "up to 62 lower-case letters, digits, _ and -"
+            )
+        if not LABEL_VALUE.fullmatch(value) or value != value.lower():
+            raise invalid(
+                f"Invalid value {value!r} of label {key}: up to 63 lower-case letters, digits, _ "
+                "and -"
+            )

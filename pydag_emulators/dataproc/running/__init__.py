@@ -1,0 +1,1 @@
+"""Running jobs: their processes, their output, and the journal of those that ran."""
