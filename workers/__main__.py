@@ -12,7 +12,7 @@ from pathlib import Path
 from celery.__main__ import main as celery
 
 from pydag_dist.errors import InvalidSettings
-from workers.modules import problems
+from workers.operators.python.modules import problems
 from workers.process import worker_settings
 
 MISUSE = 2  # exit code

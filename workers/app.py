@@ -11,8 +11,8 @@ from pydag_dist.engine.celery.broker import SteadyConnection
 from pydag_dist.engine.celery.messages import QUEUES, celery_config
 from pydag_dist.errors import InvalidSettings
 from pydag_dist.settings import load_settings
-from workers.events import TryEvents
-from workers.lifecycle import EventBatches, HubBeat, WorkerLease
+from workers.parent.events import EventBatches, TryEvents
+from workers.parent.steps import HubBeat, WorkerLease
 from workers.task import Execute, Release
 
 # Queues beyond the operators' families have to be known before Celery reads its -Q.

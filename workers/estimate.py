@@ -19,10 +19,10 @@ from pydag_dist.dag.script import quote
 from pydag_dist.dag.spec import RunParams, spec_of
 from pydag_dist.engine import Held, connect
 from pydag_dist.errors import PydagError
-from workers import operators
+from workers import operators, time_limit
+from workers.contract.context import TaskContext
 from workers.errors import TaskFailed
-from workers.google import answers, time_limit
-from workers.operators.base import TaskContext
+from workers.google import errors
 from workers.operators.bigquery.query import Query, will_bill
 from workers.process import worker_settings
 from workers.tries.templates import rendered
@@ -84,7 +84,7 @@ def _estimate(dag: Dag, task: Task, run: RunParams) -> Estimate:
 def _unknown(task: Task, error: Exception) -> Estimate:
     if isinstance(error, _NotBefore):
         return Estimate(None, None, f"needs the result of {error}")
-    reason = answers.explain(error) if isinstance(error, GoogleAPICallError) else str(error)
+    reason = errors.explain(error) if isinstance(error, GoogleAPICallError) else str(error)
     if isinstance(error, NotFound) and task.dependencies:
         return Estimate(None, None, f"{reason}; perhaps an upstream task makes it")
     return Estimate(None, None, reason, wrong=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal as signals
 import time
 from dataclasses import asdict, replace
 from functools import partial
@@ -11,8 +10,7 @@ from typing import Any
 
 from billiard.common import terminate_handler_fired
 from celery import Task, states
-from celery.exceptions import Ignore, InvalidTaskError, Retry, Terminated, WorkerLostError
-from celery.worker.request import Request, task_ready
+from celery.exceptions import Ignore, Retry, Terminated, WorkerLostError
 
 from pydag_dist.dag.operators import is_sensor
 from pydag_dist.engine import Claim, Held, Outcome
@@ -20,88 +18,36 @@ from pydag_dist.engine.celery.messages import EXECUTE, RELEASE
 from workers import operators
 from workers.errors import HostLacks, TaskFailed
 from workers.operators import Done, TaskContext, Wait
-from workers.pool import capture, last_words, pool_process
-from workers.pool.deaths import DEATHS
+from workers.parent.deaths import DEATHS
+from workers.pool import child, last_words
+from workers.pool.output import capture
 from workers.pool.stopping import Stopped, not_now, stoppable
 from workers.process import GivenUp, engine, until_redis_can
-from workers.result_cache import entries
+from workers.result_cache.entries import cached_result
 from workers.tries import earlier
 from workers.tries.context import task_context, with_params
-from workers.tries.deferral import POLLS, cancel, defer, params_to_keep, poll
-from workers.tries.outcome import Ended, cancelled, failed, report, storable, succeeded
+from workers.tries.deferral import cancel, defer, params_to_keep, poll
+from workers.tries.message import POLLS, held_by
+from workers.tries.outcome import (
+    GOOD_OUTCOMES,
+    Ended,
+    cancelled,
+    failed,
+    report,
+    storable,
+    succeeded,
+)
 
 _REPLACED = 155  # the exit status by which billiard's pool knows a process that ends as it should
-_WELL = ("success", "skipped")  # outcomes that Flower shows as a success
 INLINE = 5.0  # seconds that a remote job may hold a slot which nobody else waits for
 REPEATED = 60.0  # seconds in which a try that was begun before asks again after a refusal
-
-
-class UnacknowledgedRequest(Request):  # type: ignore[misc]  # Celery has no types
-    """A request of a queue without acknowledgement: there is nothing to tell the broker."""
-
-    def __init__(self, message: Any, **options: Any) -> None:
-        # The body as the parent has decoded it, so that the child need not do it again.
-        super().__init__(message, **(options | {"body": message.payload, "decoded": True}))
-        try:
-            held_by(self._context)
-        except (AttributeError, KeyError, TypeError, ValueError):
-            raise InvalidTaskError("it has no header of a try") from None
-
-    def acknowledge(self) -> None:
-        """Note that it is settled."""
-        self.acknowledged = True
-
-    def reject(self, requeue: bool = False) -> None:  # noqa: ARG002  Celery's signature
-        """Note that it is settled."""
-        self.acknowledged = True
-
-    # In the worker's parent:
-
-    told_to_end: float | None = None  # since when its process is, by Flower
-
-    def terminate(self, pool: Any, signal: Any = None) -> None:
-        """End the process. Celery would say at once that it has, before it is so."""
-        if not self.time_start:
-            super().terminate(pool, signal)
-        elif self.told_to_end is None:
-            self.told_to_end = time.monotonic()
-            number = signals.Signals[signal] if isinstance(signal, str) else signal
-            pool.terminate_job(self.worker_pid, number or signals.SIGTERM)
-
-    def on_failure(
-        self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False
-    ) -> None:
-        """The try failed, or its process died: what that one left to say comes first."""
-        death = DEATHS.of(self.worker_pid)
-        held = held_by(self._context)
-        if death is None or return_ok:
-            super().on_failure(exc_info, send_failed_event, return_ok)
-        elif death.held == held:  # it is told to the engine already
-            task_ready(self)
-            error = death.ended.error if death.ended else death.how
-            if error and not (death.ended and death.ended.outcome in _WELL):
-                self.send_event("task-failed", exception=error, traceback="")
-            else:
-                self.send_event("task-succeeded", result="None", runtime=0)
-        else:
-            if held.run != POLLS:
-                DEATHS.note(held, f"the process of this try {death.how}")
-            if self.told_to_end is None:
-                self._context.pydag_ended = Ended("dead", error=death.how)
-            super().on_failure(exc_info, send_failed_event, return_ok)
-
-
-def held_by(request: Any) -> Held:
-    """The try that a message is about; the message's push is the fencing token."""
-    header = request.pydag
-    return Held(header["run"], header["task"], int(header["try"]), header["push"])
 
 
 class Execute(Task):  # type: ignore[misc]  # Celery has no types
     """Execute one try of one task of a DAG."""
 
     name = EXECUTE
-    Request = "workers.task:UnacknowledgedRequest"
+    Request = "workers.parent.request:TryRequest"
     acks_late = False
     reject_on_worker_lost = False
     ignore_result = True
@@ -134,7 +80,7 @@ class Execute(Task):  # type: ignore[misc]  # Celery has no types
         )
         if isinstance(answer, str):
             raise Ignore(f"{held.run}/{held.task}: {answer}")
-        process = pool_process.own()
+        process = child.own()
         try:
             with task_context(held, answer.spec) as context:
                 # Of the second message of a try on, its id has the message's number, too.
@@ -155,7 +101,7 @@ class Execute(Task):  # type: ignore[misc]  # Celery has no types
         if isinstance(ended, Retry | Ignore):
             raise ended  # here: Celery's record of an error takes time for each frame
         request.pydag_ended = ended
-        if ended.outcome not in _WELL:
+        if ended.outcome not in GOOD_OUTCOMES:
             raise TaskFailed(ended.error)  # so that Flower shows a failure
 
 
@@ -205,7 +151,7 @@ def _execute(held: Held, claim: Claim, context: TaskContext, queue: str) -> Done
         done = earlier.settled(held, claim, context, operator)
         if done is not None:
             return done
-    if (result := entries.found(context)) is not None:
+    if (result := cached_result(context, operator)) is not None:
         return Done(result)
     if not isinstance(operator, operators.RemoteOperator):
         return Done(operator.execute(context))
@@ -256,9 +202,6 @@ class Release(Task):  # type: ignore[misc]  # Celery has no types
     acks_late = False
     reject_on_worker_lost = False
 
-    # Set in the worker's parent only, whose loop must not wait for Redis. None: look up.
-    parent_pid: int | None = None
-
     def run(
         self, run: str, task: str, try_number: int, *, token: str, outcome: Outcome, error: str = ""
     ) -> str:
@@ -271,7 +214,7 @@ class Release(Task):  # type: ignore[misc]  # Celery has no types
         if held.run == POLLS or isinstance(result, GivenUp):
             return  # what a poll found is reported already, and what it didn't is due again
         ended = getattr(request, "pydag_ended", None) or _ended(state, result)
-        if os.getpid() == self.parent_pid:
+        if os.getpid() == DEATHS.parent_pid:
             DEATHS.report(held, ended)
         else:
             report(held, ended)

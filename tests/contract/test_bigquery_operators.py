@@ -10,9 +10,9 @@ import pytest
 
 from tests.support.local_bigquery import PROJECT, LocalBigQuery
 from tests.unit.workers.support import Log, context
+from workers.contract.answer import Asked
 from workers.errors import TaskFailed
 from workers.operators import Done, Pending, find
-from workers.operators.base import Asked
 
 DATASET = f"{PROJECT}.operators"
 PEOPLE = [{"name": "id", "type": "INT64", "mode": "REQUIRED"}, {"name": "name", "type": "STRING"}]

@@ -15,7 +15,7 @@ from tests.support.local_bigquery import PROJECT, LocalBigQuery
 from tests.support.local_google import cloud_storage, storage_client
 from tests.unit.workers.support import Log, context
 from workers.operators import find
-from workers.result_cache import entries
+from workers.result_cache.entries import cached_result
 from workers.tries.outcome import succeeded
 
 
@@ -74,7 +74,7 @@ class Task:
         return self.run_in(self.context())
 
     def run_in(self, task):
-        result = entries.found(task)
+        result = cached_result(task, find(task.operator))
         if result is None:
             self.runs += 1
             result = find(self.operator).execute(task)
@@ -178,11 +178,11 @@ def test_children_of_a_cached_list_are_counted(dataset):
     task = query(dataset)
     task.fields = {"expanded_by": {"children": ["files"]}}
     first = task.context()
-    assert entries.found(first) is None
+    assert cached_result(first, find(first.operator)) is None
     find("bigquery.query").execute(first)
     assert succeeded(first, {"files": [1, 2, 3]}).expand == {"children": 3}
     again = task.context()
-    assert succeeded(again, entries.found(again)).expand == {"children": 3}
+    assert succeeded(again, cached_result(again, find(again.operator))).expand == {"children": 3}
 
 
 WHY = {
@@ -241,7 +241,7 @@ def test_a_try_that_is_executed_again_goes_on(client, dataset):
     task.run()
     client.query_and_wait(f"INSERT INTO {dataset}.source VALUES (2)")
     tried = task.context()
-    assert entries.found(tried) is None
+    assert cached_result(tried, find(tried.operator)) is None
     find("bigquery.query").execute(tried)
     client.query_and_wait(f"INSERT INTO {dataset}.source VALUES (3)")
     assert "cached_from" not in task.run_in(tried)
@@ -251,10 +251,10 @@ def test_a_try_that_is_executed_again_goes_on(client, dataset):
 def test_what_others_wrote_since_the_job_is_not_kept(client, dataset, monkeypatch):
     task = query(dataset)
     tried = task.context()
-    entries.found(tried)
+    cached_result(tried, find(tried.operator))
     result = find("bigquery.query").execute(tried)
     client.query_and_wait(f"UPDATE {dataset}.made SET id = 5 WHERE TRUE")
-    monkeypatch.setattr(entries, "_SLACK", 0.0)
+    monkeypatch.setattr("workers.result_cache.entries._SLACK", 0.0)
     succeeded(tried, result)
     assert task.log.lines[-1].endswith(f"{dataset}.made was changed by others since")
     task.run()
@@ -329,7 +329,7 @@ def test_a_composed_object_is_of_its_sources(bucket):
 
 def test_a_task_without_cache_asks_nothing(dataset):
     task = replace(query(dataset).context(), cache_seconds=None)
-    assert entries.found(task) is None
+    assert cached_result(task, find(task.operator)) is None
     assert task.redis.keys() == []
 
 
@@ -348,5 +348,5 @@ def test_what_goes_wrong_with_the_cache_does_no_harm(client, dataset, monkeypatc
 
 def test_an_operator_that_tells_nothing_is_run():
     task = Task("python.call", callable="m:f")
-    assert entries.found(task.context()) is None
+    assert cached_result(task.context(), find(task.context().operator)) is None
     assert task.log.lines == ["not cached: operator python.call does not tell what it reads"]

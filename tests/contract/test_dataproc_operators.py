@@ -7,10 +7,11 @@ from google.api_core.exceptions import NotFound
 
 from tests.support.local_google import REGION, SCOPE, LocalDataproc, cloud_storage
 from tests.unit.workers.support import Log, context
+from workers.contract.answer import Asked
 from workers.errors import TaskFailed
 from workers.google import clients
+from workers.google.access import access_to
 from workers.operators import Done, Pending, find
-from workers.operators.base import Asked
 
 create, delete = find("dataproc.create_cluster"), find("dataproc.delete_cluster")
 batch, job = find("dataproc.submit_batch"), find("dataproc.submit_job")
@@ -113,9 +114,7 @@ class TestBatch:
         dataproc.wait_for_batch(asked[3].handle["batch_id"])
         for one in asked[:3]:
             dataproc.wait_for_batch(one.handle["batch_id"], "RUNNING")
-        client = clients.batch_client(
-            clients.access(context().settings, None, "local-project"), REGION
-        )
+        client = clients.batch_client(access_to(context().settings, None, "local-project"), REGION)
         calls = []
         for name in ("get_batch", "list_batches"):
             real = getattr(type(client), name)

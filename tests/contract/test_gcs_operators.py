@@ -12,10 +12,11 @@ from google.cloud.storage import Blob
 
 from tests.support.local_google import cloud_storage, storage_client
 from tests.unit.workers.support import Log, context
+from workers.contract.answer import Asked
 from workers.errors import RemoteStateUnknown, TaskFailed
 from workers.google import clients
+from workers.google.access import access_to
 from workers.operators import Done, Pending, find
-from workers.operators.base import Asked
 
 copy, delete, compose = (find(f"gcs.{name}") for name in ("copy", "delete", "compose"))
 wait = find("gcs.wait_object")
@@ -359,7 +360,7 @@ class TestWait:
     def test_many_tasks_share_lists(self, bucket, monkeypatch):
         fill(bucket, "in/3", "in/5", "z/a")
         lists = []
-        client = clients.storage_client(clients.access(context().settings))
+        client = clients.storage_client(access_to(context().settings))
         list_blobs = type(client).list_blobs
 
         def counted(self, *args, **options):

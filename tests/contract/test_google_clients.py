@@ -18,9 +18,10 @@ from tests.support.local_google import CLUSTER, REGION, LocalDataproc, cloud_sto
 from tests.unit.workers.support import Log, context
 from workers.errors import TaskFailed
 from workers.google import clients
+from workers.google.access import access_to
 from workers.operators import Pending, find
 from workers.operators.dataproc import clusters
-from workers.scripts import store
+from workers.operators.script.stores import read_script
 
 BUCKET = "project-pydag"
 
@@ -78,14 +79,14 @@ def test_a_script_is_read_from_its_bucket(bucket):
     bucket.blob("module_name/create_table.sql").upload_from_string("SELECT 'é'")
     task = context(settings={"stores": [f"gcs:{BUCKET}"]})
     path = ScriptPath.parse(f"gcs.{BUCKET}.module_name.bq.create_table")
-    assert store.read(task, path, None) == "SELECT 'é'"
+    assert read_script(task, path, None) == "SELECT 'é'"
 
 
 @pytest.mark.usefixtures("bucket")
 def test_a_script_that_is_not_in_its_bucket_is_named():
     path = ScriptPath.parse(f"gcs.{BUCKET}.module_name.bq.missing")
     with pytest.raises(TaskFailed, match=f"gs://{BUCKET}/module_name/missing.sql"):
-        store.read(context(), path, None)
+        read_script(context(), path, None)
 
 
 SPARK = {"region": REGION, "cluster_name": CLUSTER}
@@ -290,7 +291,7 @@ def test_a_query_is_run_once_by_its_try_and_tells_what_it_did(tmp_path):
 
 def test_an_insert_whose_answer_got_lost_is_not_run_twice(dataset, monkeypatch):
     run(f"CREATE TABLE {dataset.dataset_id}.lost (id INT64)", "create_lost")
-    client = clients.bigquery_client(clients.access(context().settings, None, dataset.project))
+    client = clients.bigquery_client(access_to(context().settings, None, dataset.project))
     send, lost = client._http.request, []
 
     def losing(method, url, *args, **options):
@@ -360,7 +361,7 @@ def test_a_bq_script_is_filled_and_run(dataset, bucket):
         task_id="script",
         settings={"stores": [f"gcs:{BUCKET}"]},
     )
-    client = clients.bigquery_client(clients.access(task.settings))
+    client = clients.bigquery_client(access_to(task.settings))
     client.create_dataset("atomic-key-348214.datasettest")
     find("script.bq").execute(task)
     table = client.get_table("atomic-key-348214.datasettest.mytable1")

@@ -26,7 +26,7 @@ from tests.support.local_google import (
     cloud_storage,
     storage_client,
 )
-from workers.scripts.fill import Marked, fill, marked
+from workers.operators.script.fill import Marked, fill, marked
 
 EXAMPLE = seed.example_dir()
 PIPELINE = Dag.load(EXAMPLE / "pipeline.json")
@@ -195,7 +195,7 @@ class with_key:
 def run_iac(dataproc, name, text):
     """An iac script in its child process, as a worker runs it."""
     return subprocess.run(
-        [sys.executable, "-m", "workers.scripts.iac_child"],
+        [sys.executable, "-m", "workers.operators.script.iac_child"],
         input=json.dumps({**vars(text), "name": name, "parent": os.getpid()}),
         env={"PATH": os.environ["PATH"], "DATAPROC_EMULATOR_HOST": dataproc.address},
         stdout=subprocess.PIPE,

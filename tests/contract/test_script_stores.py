@@ -14,7 +14,8 @@ from pydag_dist.dag.script import ScriptPath
 from tests.support.local_google import cloud_storage, storage_client
 from tests.unit.workers.support import Log, context
 from workers.errors import TaskFailed
-from workers.scripts import store, stores
+from workers.operators.script import sources
+from workers.operators.script.stores import script_text
 
 NAME = "module/create.sql"
 
@@ -61,7 +62,7 @@ class TestGcs:
         for expected in ("SELECT 1", "SELECT 1", "SELECT 2", "SELECT 2"):
             if expected == "SELECT 2" and len(reads) == 1:
                 blob.upload_from_string("SELECT 2")
-            assert store.text(task, self.PATH, None) == expected
+            assert script_text(task, self.PATH, None) == expected
         assert len(reads) == 2
 
     def test_a_script_that_is_written_while_it_is_read_is_whole(self, blob, monkeypatch):
@@ -75,7 +76,7 @@ class TestGcs:
             return download(self, *args, **options)
 
         monkeypatch.setattr(Blob, "download_as_bytes", late)
-        script = stores.Gcs(self.task(), self.PATH, None).read()
+        script = sources.Gcs(self.task(), self.PATH, None).read()
         blob.reload()
         assert script == (b"SELECT 3", str(blob.generation))
 
@@ -85,14 +86,14 @@ class TestGcs:
         request = urllib.request.Request(f"{gcs_url}/_internal/faults", fault)
         urllib.request.urlopen(request, timeout=30).close()
         log = Log()
-        assert store.text(self.task(log=log), self.PATH, None) == "SELECT 1"
+        assert script_text(self.task(log=log), self.PATH, None) == "SELECT 1"
         assert sum("trying again" in line for line in log.lines) == 2
 
     @pytest.mark.usefixtures("blob")
     def test_one_that_is_not_there_is_named(self):
         path = ScriptPath.parse("gcs.scripts.module.bq.none")
         with pytest.raises(TaskFailed, match=r"gs://scripts/module/none\.sql\) does not exist"):
-            store.text(self.task(), path, None)
+            script_text(self.task(), path, None)
 
 
 class TestS3:
@@ -107,14 +108,14 @@ class TestS3:
             "AWS_DEFAULT_REGION": "us-east-1",
         }.items():
             monkeypatch.setenv(name, value)
-        stores._s3.cache_clear()
+        sources._s3.cache_clear()
         client = boto3.client("s3")
         client.create_bucket(Bucket="scripts")
         client.put_object(Bucket="scripts", Key=NAME, Body="SELECT 'é'".encode())
         yield client
         client.close()
-        stores._s3()[0].close()
-        stores._s3.cache_clear()
+        sources._s3()[0].close()
+        sources._s3.cache_clear()
 
     def task(self, **fields):
         return context(settings={"stores": ["s3:scripts"]}, **fields)
@@ -122,14 +123,14 @@ class TestS3:
     def test_a_changed_script_is_never_served_stale(self, s3):
         log = Log()
         task = self.task(script_cache=True, log=log)
-        assert store.text(task, self.PATH, None) == "SELECT 'é'"
-        assert store.text(task, self.PATH, None) == "SELECT 'é'"
+        assert script_text(task, self.PATH, None) == "SELECT 'é'"
+        assert script_text(task, self.PATH, None) == "SELECT 'é'"
         assert log.lines == [f"script {self.PATH} from the cache"]
         s3.put_object(Bucket="scripts", Key=NAME, Body=b"SELECT 2")
-        assert store.text(task, self.PATH, None) == "SELECT 2"
+        assert script_text(task, self.PATH, None) == "SELECT 2"
 
     @pytest.mark.usefixtures("s3")
     def test_what_is_not_there_is_named(self):
         path = ScriptPath.parse("s3.scripts.module.bq.none")
         with pytest.raises(TaskFailed, match=r"s3://scripts/module/none\.sql\): .*NoSuchKey"):
-            store.text(self.task(), path, None)
+            script_text(self.task(), path, None)

@@ -21,10 +21,10 @@ from pydag_dist.engine import Claim, Held
 from pydag_dist.local.keyfile import write_key_file
 from tests.support.local_bigquery import PROJECT, LocalBigQuery
 from tests.unit.workers.support import Log, context
+from workers.contract.answer import as_unknown
 from workers.errors import RemoteStateUnknown, TaskFailed
 from workers.google import clients
 from workers.operators import Asked, Done, Pending, Wait, find
-from workers.operators.base import as_unknown
 from workers.tries import earlier
 
 DATASET = f"{PROJECT}.unknown"

@@ -6,19 +6,12 @@ import functools
 import importlib
 from importlib.metadata import entry_points
 
+from workers.contract.answer import Answer, Asked, Done, Handle, Pending
+from workers.contract.context import TaskContext
+from workers.contract.operator import Operator, RemoteOperator
+from workers.contract.wait import Wait
 from workers.errors import HostLacks, TaskFailed
-from workers.operators.base import (
-    Answer,
-    Asked,
-    Done,
-    Handle,
-    Operator,
-    Pending,
-    RemoteOperator,
-    TaskContext,
-    Wait,
-)
-from workers.result_cache.inputs import CachedOperator, Inputs, NotCached, Version
+from workers.result_cache.cached_operator import CachedOperator, Inputs, NotCached, Version
 
 __all__ = [
     "Answer",
@@ -46,7 +39,7 @@ _OPERATORS = {
     "bigquery.load": "workers.operators.bigquery.load:Load",
     "bigquery.query": "workers.operators.bigquery.query:Query",
     "bigquery.wait_table": "workers.operators.bigquery.wait:WaitTable",
-    "branch": "workers.operators.branch:Branch",
+    "branch": "workers.operators.python.branch:Branch",
     "dataproc.create_cluster": "workers.operators.dataproc.create:CreateCluster",
     "dataproc.delete_cluster": "workers.operators.dataproc.delete:DeleteCluster",
     "dataproc.submit_batch": "workers.operators.dataproc.batch:SubmitBatch",
@@ -55,10 +48,10 @@ _OPERATORS = {
     "gcs.copy": "workers.operators.gcs.copy:Copy",
     "gcs.delete": "workers.operators.gcs.delete:Delete",
     "gcs.wait_object": "workers.operators.gcs.wait:WaitObject",
-    "python.call": "workers.operators.python_call:PythonCall",
-    "script.bq": "workers.operators.script:BigQueryScript",
-    "script.iac": "workers.operators.script:IacScript",
-    "script.spark": "workers.operators.script:SparkScript",
+    "python.call": "workers.operators.python.call:PythonCall",
+    "script.bq": "workers.operators.script.operators:BigQueryScript",
+    "script.iac": "workers.operators.script.operators:IacScript",
+    "script.spark": "workers.operators.script.operators:SparkScript",
 }
 
 

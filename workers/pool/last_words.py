@@ -53,7 +53,7 @@ def prepare() -> None:
     fcntl.fcntl(_file, fcntl.F_SETFL, fcntl.fcntl(_file, fcntl.F_GETFL) | os.O_APPEND)
 
 
-def made(pid: int) -> None:
+def forked(pid: int) -> None:
     """In the parent, after the fork."""
     global _file  # noqa: PLW0603
     if _file is not None:

@@ -10,7 +10,7 @@ from types import TracebackType
 _WORKERS = Path(__file__).parents[1]
 _ASYNCIO = Path(asyncio.__file__).parent
 # Operators of this package are the code that has failed, if they are on the way.
-_CALLERS = {_WORKERS / "operators" / name for name in ("base.py", "python_call.py")}
+_CALLERS = {_WORKERS / "contract" / "operator.py", _WORKERS / "operators" / "python" / "call.py"}
 
 
 def cut(error: BaseException) -> str:

@@ -16,12 +16,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from workers import operators
+from workers import time_limit
+from workers.contract.context import TaskContext
+from workers.contract.operator import Operator
 from workers.errors import TaskFailed
-from workers.google import time_limit
-from workers.operators.base import TaskContext
 from workers.process import until_redis_can
-from workers.result_cache.inputs import CachedOperator, NotCached, Version
+from workers.result_cache.cached_operator import CachedOperator, NotCached, Version
 
 _FORMAT = 1  # of entries: those of another one are not found
 _LARGEST = 60_000  # bytes of a result as JSON: what is added must find room
@@ -33,7 +33,7 @@ _SLACK = 1.0  # seconds between a job's end and the last change that it made
 _SHOWN = 5  # names
 
 
-def found(context: TaskContext) -> dict[str, Any] | None:
+def cached_result(context: TaskContext, operator: Operator) -> dict[str, Any] | None:
     """The result of the run that can be had again; None: the task has to run."""
     if context.cache_seconds is None:
         return None
@@ -42,13 +42,13 @@ def found(context: TaskContext) -> dict[str, Any] | None:
         return None  # executed again: this try has begun its work
     note: dict[str, Any] = {}
     try:
-        inputs = _operator(context).inputs(context)
+        inputs = _cached_operator(context, operator).inputs(context)
         note = {
             "key": _key(context, inputs.about),
             "reads": _states(inputs.reads),
             "writes": list(inputs.writes),
         }
-        if result := _unchanged(context, note):
+        if result := _unchanged(context, operator, note):
             return result
     except (NotCached, TaskFailed) as why:
         context.log.info("not cached: %s", why)
@@ -63,7 +63,7 @@ def found(context: TaskContext) -> dict[str, Any] | None:
     return None
 
 
-def keep(context: TaskContext, result: str) -> None:
+def keep_result(context: TaskContext, operator: Operator, result: str) -> None:
     """Keep the result of a try that ran, JSON; what goes wrong is only logged."""
     if context.cache_seconds is None:
         return
@@ -76,7 +76,7 @@ def keep(context: TaskContext, result: str) -> None:
     try:
         # Who polls many has less time, and others wait for it.
         with time_limit.limited(min(_PATIENCE, time_limit.of_call())):
-            written = _written(context, note["writes"], result)
+            written = _written(context, operator, note["writes"], result)
     except Exception as why:  # noqa: BLE001  the task has succeeded, whatever comes
         context.log.warning("its result is not kept: %s", why)
         return
@@ -89,13 +89,15 @@ def keep(context: TaskContext, result: str) -> None:
     until_redis_can(partial(context.redis.set, note["key"], json.dumps(entry), ex=seconds))
 
 
-def _unchanged(context: TaskContext, note: Mapping[str, Any]) -> dict[str, Any] | None:
+def _unchanged(
+    context: TaskContext, operator: Operator, note: Mapping[str, Any]
+) -> dict[str, Any] | None:
     text: Any = until_redis_can(partial(context.redis.get, note["key"]))
     if text is None:
         context.log.info("nothing is cached of it")
         return None
     entry = json.loads(text)
-    written = _operator(context).written(context, note["writes"])
+    written = _cached_operator(context, operator).written(context, note["writes"])
     now, then = note["reads"] | _states(written), entry["versions"]
     changed = sorted(name for name in now.keys() | then if now.get(name) != then.get(name))
     if changed:
@@ -110,12 +112,14 @@ def _unchanged(context: TaskContext, note: Mapping[str, Any]) -> dict[str, Any] 
     return result
 
 
-def _written(context: TaskContext, names: list[str], result: str) -> dict[str, Version]:
+def _written(
+    context: TaskContext, operator: Operator, names: list[str], result: str
+) -> dict[str, Version]:
     if len(result) > _LARGEST or not isinstance(json.loads(result or "null"), dict):
         raise NotCached("it is too long, or no object")
-    operator = _operator(context)
-    ended = operator.ended_at(context)
-    written = operator.written(context, names)
+    cached = _cached_operator(context, operator)
+    ended = cached.ended_at(context)
+    written = cached.written(context, names)
     for name in names:
         if name not in written:
             raise NotCached(f"{name} is not there")
@@ -124,8 +128,7 @@ def _written(context: TaskContext, names: list[str], result: str) -> dict[str, V
     return written
 
 
-def _operator(context: TaskContext) -> CachedOperator:
-    operator = operators.find(context.operator)
+def _cached_operator(context: TaskContext, operator: Operator) -> CachedOperator:
     if not isinstance(operator, CachedOperator):
         raise NotCached(f"operator {context.operator} does not tell what it reads")
     return operator

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from workers.result_cache.inputs import NotCached
+from workers.result_cache.cached_operator import NotCached
 
 # https://cloud.google.com/bigquery/docs/cached-results#cache-exceptions, and what reads the past
 _VOLATILE = re.compile(

@@ -11,9 +11,9 @@ from typing import Any
 
 from pydag_dist.engine import Held
 from pydag_dist.errors import EngineError
+from workers.contract.context import TaskContext
 from workers.errors import TaskFailed
-from workers.operators.base import TaskContext
-from workers.pool.capture import log_of_try, quiet_log
+from workers.pool.output.try_log import log_of_try, quiet_log
 from workers.process import engine, settings, until_redis_can, worker_settings
 from workers.tries.templates import rendered
 

@@ -17,17 +17,14 @@ from celery.exceptions import Ignore
 
 from pydag_dist.dag.ids import group_name
 from pydag_dist.engine import Claim, Deferral, Due, Held
-from workers import operators
+from workers import operators, time_limit
+from workers.contract.answer import as_unknown
 from workers.errors import HostLacks, TaskFailed
-from workers.google import time_limit
 from workers.operators import Answer, Asked, Done, Pending, RemoteOperator, TaskContext, Wait
-from workers.operators.base import as_unknown
 from workers.process import engine, until_redis_can
 from workers.tries.context import task_context, with_params
 from workers.tries.earlier import left_of, settled
 from workers.tries.outcome import Ended, cancelled, failed, report, storable, succeeded
-
-POLLS = "*"  # the run in a poll message's header
 
 MAX_PARAMS = 1_000_000  # bytes of the params of a deferred try, as JSON
 

@@ -14,10 +14,10 @@ from typing import TypeVar
 
 from pydag_dist.dag.operators import is_sensor
 from pydag_dist.engine import Claim, Held
+from workers import time_limit
+from workers.contract.answer import as_unknown
 from workers.errors import HostLacks, RemoteJobLost, RemoteStateUnknown, TaskFailed
-from workers.google import time_limit
 from workers.operators import Answer, Done, Pending, RemoteOperator, TaskContext, Wait
-from workers.operators.base import as_unknown
 from workers.process import engine, until_redis_can
 from workers.tries.context import with_params
 

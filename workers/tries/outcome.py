@@ -8,27 +8,29 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from pydag_dist.dag import limits
 from pydag_dist.dag.text.jsontext import HALVES, dotted, faults
 from pydag_dist.engine import Held, Outcome
 from pydag_dist.errors import Fail, Skip
-from workers import operators
+from workers import operators, time_limit
+from workers.contract.answer import Answer, Done, Handle
+from workers.contract.context import TaskContext
 from workers.errors import HostLacks, RemoteJobLost, RemoteStateUnknown, TaskFailed
-from workers.google import time_limit
-from workers.operators.base import Answer, Done, Handle, TaskContext
-from workers.operators.branch import skipped
+from workers.operators.python.branch import skipped
 from workers.pool import tracebacks
 from workers.pool.stopping import cancelling
 from workers.process import PAUSE, engine, until_redis_can
-from workers.result_cache import entries
+from workers.result_cache.entries import keep_result
 from workers.tries.earlier import until_known
 from workers.tries.templates import children
 
 UNKNOWN_FOR = 15.0  # seconds; a lost run is given back in two or three
 # Seconds for all calls of a cancel, which waits until the job is over, and for one of them.
 CANCEL_PATIENCE, CANCEL_CALL = 90.0, 60.0
+
+GOOD_OUTCOMES: Final = ("success", "skipped")  # those that Flower shows as a success
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ def succeeded(context: TaskContext, result: Any) -> Ended:
     expand: Mapping[str, int] = {}
     if context.expanded_by:
         expand = children(json.loads(text or "null"), context.expanded_by)
-    entries.keep(context, text)
+    if context.cache_seconds is not None:
+        keep_result(context, operators.find(context.operator), text)
     return Ended("success", text, skips=skips, expand=expand)
 
 

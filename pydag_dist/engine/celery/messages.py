@@ -78,7 +78,7 @@ def celery_config(settings: Settings, queues: Iterable[str] = QUEUES) -> dict[st
         # A process of the pool loads the modules that python.call may call before it is ready.
         "worker_proc_alive_timeout": 120,
         "worker_prefetch_multiplier": 1,
-        # What tasks print goes to their logs: workers/pool/capture.py.
+        # What tasks print goes to their logs: workers/pool/output/capture.py.
         "worker_redirect_stdouts": False,
         "worker_send_task_events": True,
         "worker_cancel_long_running_tasks_on_connection_loss": False,

@@ -10,7 +10,8 @@ from google.api_core import exceptions
 from google.auth.exceptions import DefaultCredentialsError, RefreshError, TransportError
 
 from workers.errors import RemoteStateUnknown, TaskFailed
-from workers.google.answers import about_credentials, asking, explained, transient
+from workers.google.answers import asking, explained
+from workers.google.errors import about_credentials, transient
 
 NO_TOKEN = "Getting metadata from plugin failed with error: "
 REVOKED = RefreshError("invalid_grant: Invalid JWT Signature.", {"error": "invalid_grant"})

@@ -15,8 +15,9 @@ from google.api_core.exceptions import (
 )
 
 from tests.unit.workers.support import Log, context
+from workers import time_limit
 from workers.errors import RemoteStateUnknown, TaskFailed
-from workers.google import clients, time_limit
+from workers.google import clients
 from workers.operators import Done, Pending, find
 from workers.operators.bigquery import job
 from workers.operators.bigquery.query import query_parameters
@@ -219,7 +220,7 @@ def test_cancel_waits_until_the_job_has_stopped(client, monkeypatch):
             client.end()
 
     monkeypatch.setattr(client, "cancel_job", lambda *_, **__: None)
-    monkeypatch.setattr("workers.operators.base.time.sleep", sleep)
+    monkeypatch.setattr("workers.contract.operator.time.sleep", sleep)
     log = Log()
     query.cancel(task(log), handle)
     assert len(waits) == 3
@@ -229,7 +230,7 @@ def test_cancel_waits_until_the_job_has_stopped(client, monkeypatch):
 def test_a_job_that_does_not_stop_in_time_is_left_alone(client, monkeypatch):
     handle = query.submit(task())
     monkeypatch.setattr(client, "cancel_job", lambda *_, **__: None)
-    monkeypatch.setattr("workers.operators.base.CANCEL_WITHIN", 0.0)
+    monkeypatch.setattr("workers.contract.wait.CANCEL_WITHIN", 0.0)
     log = Log()
     query.cancel(task(log), handle)
     assert "was told to stop 0 s ago, and runs" in log.lines[-1]
@@ -249,7 +250,7 @@ def test_waiting_asks_until_the_job_is_over(client, monkeypatch):
         if len(waits) == 4:
             client.end(num_dml_affected_rows=1)
 
-    monkeypatch.setattr("workers.operators.base.time.sleep", sleep)
+    monkeypatch.setattr("workers.contract.operator.time.sleep", sleep)
     log = Log()
     assert query.execute(task(log))["rows"] == 1
     assert 0.8 <= waits[0] <= 1.2

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.workers.support import context
 from workers.errors import TaskFailed
 from workers.operators import find
-from workers.operators.branch import skipped
+from workers.operators.python.branch import skipped
 
 # b -> x, y, z; x -> y
 BRANCH = {"downstream": ["x", "y", "z"], "reaches": {"x": ["y"], "y": [], "z": []}}

@@ -8,6 +8,7 @@ from google.api_core.exceptions import Forbidden, NotFound, RequestRangeNotSatis
 
 from tests.unit.workers.support import Log, context
 from workers.google import clients
+from workers.google.access import Access
 from workers.operators.dataproc import driver_output
 from workers.operators.dataproc.driver_output import follow, last_lines, new_cursor
 
@@ -52,7 +53,7 @@ class Reader:
 
     def read(self, *, over=False):
         self.log.lines.clear()
-        access = clients.Access(None, None, "US")
+        access = Access(None, None, "US")
         follow(context(log=self.log), access, URI, self.cursor, over=over)
         return list(self.log.lines)
 

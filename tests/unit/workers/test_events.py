@@ -9,7 +9,7 @@ from celery.events.dispatcher import EventDispatcher
 
 from pydag_dist.engine import Deferral
 from workers.app import app
-from workers.events import POLL, TryEvents
+from workers.parent.events import POLL, TryEvents
 
 
 @pytest.fixture

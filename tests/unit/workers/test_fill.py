@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.errors import TaskFailed
-from workers.scripts.fill import check_safe_in_python, fill
+from workers.operators.script.fill import check_safe_in_python, fill
 
 VALUES = {"table": "t1", "GCP_service-account": "/keys/k.json", "*year": 2022, "text": "{table}"}
 

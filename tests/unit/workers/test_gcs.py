@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from workers.operators.gcs.objects import Uri, each, sliced
+from workers.google.storage import Uri, each, sliced
 
 
 def test_each_result_is_told_in_the_order_of_the_things():

@@ -9,10 +9,12 @@ from google.auth import impersonated_credentials
 from google.auth.exceptions import DefaultCredentialsError
 
 from tests.unit.workers.support import Log
+from workers import time_limit
 from workers.errors import RemoteStateUnknown, TaskFailed
-from workers.google import clients, time_limit
+from workers.google import clients
+from workers.google.access import Access, access_to, project_of
 from workers.google.answers import explained
-from workers.google.clients import Access, access, call
+from workers.google.clients import call
 from workers.settings import WorkerSettings
 
 
@@ -163,22 +165,22 @@ def settings(**connections):
 
 def test_a_task_that_names_no_connection_has_the_workers_default():
     gcp = {"project": "p", "location": "EU"}
-    assert access(settings(GCP=gcp)) == Access("p", None, "EU")
-    assert access(settings()) == Access("fallback", None, "US")
+    assert access_to(settings(GCP=gcp)) == Access("p", None, "EU")
+    assert access_to(settings()) == Access("fallback", None, "US")
 
 
 def test_a_tasks_own_project_wins():
-    assert access(settings(GCP={"project": "p"}), None, "mine").project == "mine"
+    assert access_to(settings(GCP={"project": "p"}), None, "mine").project == "mine"
 
 
 def test_an_unknown_connection_is_explained():
     with pytest.raises(TaskFailed, match=r"connection OTHER is not defined .*\(defined: GCP\)"):
-        access(settings(GCP={}), "OTHER")
+        access_to(settings(GCP={}), "OTHER")
 
 
 def test_a_key_file_decides_credentials_and_project(key_file):
     found = Access(None, str(key_file), "US")
-    assert clients.project_of(found, local=False) == "project-of-the-key"
+    assert project_of(found, local=False) == "project-of-the-key"
     client = clients.bigquery_client(found)
     assert client.project == "project-of-the-key"
     assert client._credentials.service_account_email.startswith("worker@")
@@ -190,7 +192,7 @@ def test_a_key_file_that_is_none_is_explained(tmp_path):
     path = tmp_path / "key.json"
     path.write_text("{}")
     with pytest.raises(TaskFailed, match=r"key\.json can't be used: .*fields"):
-        clients.project_of(Access(None, str(path), "US"), local=False)
+        project_of(Access(None, str(path), "US"), local=False)
 
 
 def test_dataproc_clients_are_regional(key_file):
@@ -207,7 +209,7 @@ def test_local_services_need_no_credentials(monkeypatch):
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:2")
     monkeypatch.setenv("DATAPROC_EMULATOR_HOST", "127.0.0.1:3")
     found = Access(None, "/nowhere/key.json", "local-test")
-    assert clients.project_of(found, local=True) == "local-project"
+    assert project_of(found, local=True) == "local-project"
     assert clients.bigquery_client(found)._connection.API_BASE_URL == "http://127.0.0.1:1"
     assert clients.storage_client(found)._connection.API_BASE_URL == "http://127.0.0.1:2"
     assert clients.job_client(found, "r").transport.grpc_channel is not None
@@ -224,7 +226,7 @@ def test_a_connection_may_act_as_another_account(key_file):
             }
         }
     )
-    client = clients.bigquery_client(access(settings, "LOAD"))
+    client = clients.bigquery_client(access_to(settings, "LOAD"))
     credentials = client._credentials
     assert isinstance(credentials, impersonated_credentials.Credentials)
     assert credentials.service_account_email == account

@@ -9,8 +9,8 @@ import redis
 
 from pydag_dist.engine import Held
 from tests.support import wait_until
-from workers import lifecycle
-from workers.pool.deaths import DEATHS
+from workers.parent import renewal as module
+from workers.parent.deaths import DEATHS
 from workers.task import Execute
 from workers.tries.outcome import Ended
 
@@ -54,15 +54,15 @@ class Engine:
 @pytest.fixture
 def engine(monkeypatch):
     engine = Engine()
-    monkeypatch.setattr(lifecycle, "Engine", lambda *_, **__: engine)
-    monkeypatch.setattr(lifecycle, "PAUSE", 0.01)
-    monkeypatch.setattr(lifecycle, "RENEW_EVERY", 300.0)
+    monkeypatch.setattr(module, "Engine", lambda *_, **__: engine)
+    monkeypatch.setattr(module, "PAUSE", 0.01)
+    monkeypatch.setattr(module, "RENEW_EVERY", 300.0)
     return engine
 
 
 @pytest.fixture
 def renewal(engine):
-    renewal = lifecycle.Renewal("w1@host", 2, ["python"], Unregistered())
+    renewal = module.Renewal("w1@host", 2, ["python"], Unregistered())
     renewal.start()
     wait_until(lambda: engine.renewed, "the first renewal")
     yield renewal
@@ -92,7 +92,7 @@ def test_a_worker_that_leaves_gives_its_slots_back_at_once(engine, renewal):
 
 
 def test_what_is_told_last_is_told_before_the_end(engine):
-    renewal = lifecycle.Renewal("w1@host", 2, ["python"], Unregistered())
+    renewal = module.Renewal("w1@host", 2, ["python"], Unregistered())
     renewal.start()
     DEATHS.report(HELD, Ended("dead"))
     renewal.stop()
@@ -107,8 +107,8 @@ def test_polls_hold_nothing_that_could_be_renewed(engine, monkeypatch):
         return SimpleNamespace(task=Execute(), _context=context, told_to_end=None)
 
     requests = [request("*"), request("run")]
-    monkeypatch.setattr(lifecycle.worker_state, "reserved_requests", requests)
-    renewal = lifecycle.Renewal("w1@host", 2, ["python"], Unregistered())
+    monkeypatch.setattr(module.worker_state, "reserved_requests", requests)
+    renewal = module.Renewal("w1@host", 2, ["python"], Unregistered())
     renewal.beat()
     renewal.start()
     wait_until(lambda: engine.renewed, "it renews")

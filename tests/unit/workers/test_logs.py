@@ -17,8 +17,9 @@ from pydag_dist.engine import Engine, Held, LogPart
 from pydag_dist.engine.snapshot import TaskSnapshot
 from tests.support import wait_until
 from workers import process
-from workers.pool import capture, logs
-from workers.pool.logs import Log, TaskLogger, lines_of, log_of
+from workers.pool.output import logs
+from workers.pool.output.logs import Log, TaskLogger, lines_of, log_of
+from workers.pool.output.try_log import quiet_log
 
 HELD = Held("run", "task", 1, "token")
 
@@ -55,7 +56,7 @@ def sent():
 
 
 def test_records_become_lines(engine):
-    with capture.quiet_log(HELD) as log:
+    with quiet_log(HELD) as log:
         log.info("rows: %d", 3)
         log.warning("one\ntwo\n")
         log.debug("not shown")
@@ -73,7 +74,7 @@ def test_records_become_lines(engine):
 
 
 def test_lines_appear_while_the_task_runs(engine):
-    with capture.quiet_log(HELD) as log:
+    with quiet_log(HELD) as log:
         log.info("begun")
         wait_until(lambda: shown(engine) == ["begun"], "the line is in the log")
     names = [thread.name for thread in threading.enumerate()]
@@ -171,7 +172,7 @@ def test_of_too_much_the_beginning_and_the_end_are_kept_and_the_rest_counted(eng
 
 
 def test_a_long_line_is_cut_and_odd_text_is_no_error(engine):
-    with capture.quiet_log(HELD) as log:
+    with quiet_log(HELD) as log:
         log.info("half \udc80")
         log.info("")
         log.info("é" * 20_000)

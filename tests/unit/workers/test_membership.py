@@ -9,7 +9,7 @@ from celery.app.amqp import Queues
 from kombu.entity import Queue
 
 from pydag_dist.engine.celery.messages import QUEUES
-from workers import membership
+from workers.parent import membership
 from workers.settings import WorkerSettings
 
 

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from workers import modules as made
 from workers.errors import HostLacks
-from workers.modules import Modules
+from workers.operators.python import modules as made
+from workers.operators.python.modules import Modules
 
 
 @pytest.fixture

@@ -10,10 +10,12 @@ from google.api_core.exceptions import BadRequest, Forbidden, NotFound, ServiceU
 from google.cloud.dataproc_v1 import Job
 
 from tests.unit.workers.support import Log, context
+from workers import time_limit
+from workers.contract.answer import by_place
 from workers.errors import RemoteStateUnknown, TaskFailed
-from workers.google import clients, time_limit
+from workers.google import clients
+from workers.google.job import answers_at_once
 from workers.operators import Asked, Done, Pending, RemoteOperator, find
-from workers.operators.listed import answers_at_once, by_place
 
 
 class BigQuery:
@@ -259,7 +261,7 @@ def test_cancelling_a_dataproc_job_waits_until_it_has_stopped(spark, monkeypatch
     def sleep(_seconds):
         spark.states["j0"] = "CANCELLED"
 
-    monkeypatch.setattr("workers.operators.base.time.sleep", sleep)
+    monkeypatch.setattr("workers.contract.operator.time.sleep", sleep)
     submit_job.cancel(one.context, one.handle)
     assert spark.cancelled == ["j0"]
     assert spark.fetched == ["j0", "j0"]
@@ -301,7 +303,7 @@ def test_an_operator_without_a_list_asks_one_after_the_other():
 
 
 def test_waiting_goes_on_for_as_long_as_there_is_patience(monkeypatch):
-    monkeypatch.setattr("workers.operators.base.time.sleep", lambda _seconds: None)
+    monkeypatch.setattr("workers.contract.operator.time.sleep", lambda _seconds: None)
     log = Log()
     patient = iter([True, True, False])
     wait = Counting(Pending("a"), Pending("a")).start(context(log=log), lambda: next(patient))

@@ -11,9 +11,8 @@ from celery.exceptions import Ignore
 
 from pydag_dist.engine import Claim, Due, Held
 from tests.unit.workers.support import context
-from workers import operators
+from workers import operators, time_limit
 from workers.errors import RemoteStateUnknown, TaskFailed
-from workers.google import time_limit
 from workers.operators import Done, Pending, RemoteOperator, Wait
 from workers.settings import WorkerSettings
 from workers.tries import deferral
@@ -172,8 +171,8 @@ def test_a_job_that_nobody_can_tell_of_for_long_ends_its_task_with_its_try(
     due(engine, answer)
     poll()
     ((given,),) = engine.deferred
-    monkeypatch.setattr("workers.operators.base.LOST_AFTER", 0.0)
-    monkeypatch.setattr("workers.operators.base.LOST_ANSWERS", 2)
+    monkeypatch.setattr("workers.contract.wait.LOST_AFTER", 0.0)
+    monkeypatch.setattr("workers.contract.wait.LOST_ANSWERS", 2)
     engine.due = [Due(given.held, engine.due[0].spec, given.handle)]
     poll()
     outcome, _, error, *_ = engine.released[answer]
@@ -189,7 +188,7 @@ def test_an_answer_of_the_service_begins_the_time_anew_and_a_passing_error_has_n
     poll()
     wait = json.loads(engine.deferred[0][0].handle)
     assert wait["unknown_since"] is not None
-    monkeypatch.setattr("workers.operators.base.LOST_AFTER", 0.0)
+    monkeypatch.setattr("workers.contract.wait.LOST_AFTER", 0.0)
     spec = engine.due[0].spec | {"params": {"is": "pending"}}
     engine.due = [Due(HELD, spec, json.dumps(wait)), engine.due[1]]
     poll()

@@ -9,9 +9,9 @@ from sqlalchemy.pool import NullPool
 from pydag_dist.dag.script import ScriptPath
 from tests.unit.workers.support import Log, context
 from workers.errors import TaskFailed
-from workers.scripts import store
-from workers.scripts.params import resolve
-from workers.scripts.script_cache import cache_key, cached
+from workers.operators.script.params import resolve
+from workers.operators.script.stores import check_trusted, read_script, script_text
+from workers.operators.script.text_cache import cache_key, cached
 from workers.settings import WorkerSettings
 
 PATH = "local.bucket.folder.bq.create_table"
@@ -27,7 +27,7 @@ def script(tmp_path):
 
 def read(root, path=PATH):
     task = context(settings={"stores": [f"local:{root}"]})
-    return store.read(task, ScriptPath.parse(path), None)
+    return read_script(task, ScriptPath.parse(path), None)
 
 
 @pytest.mark.usefixtures("script")
@@ -76,10 +76,10 @@ def test_a_script_must_be_text(script, tmp_path):
 )
 def test_only_stores_of_the_workers_settings_are_trusted(path, stores, trusted):
     if trusted:
-        store.check_trusted(ScriptPath.parse(path), stores)
+        check_trusted(ScriptPath.parse(path), stores)
     else:
         with pytest.raises(TaskFailed, match="in a store that this worker does not trust"):
-            store.check_trusted(ScriptPath.parse(path), stores)
+            check_trusted(ScriptPath.parse(path), stores)
 
 
 class Reads:
@@ -189,27 +189,27 @@ class TestDatabase:
 
     def test_a_script_is_a_row(self, url):
         path = ScriptPath.parse("database.scripts.etl.bq.a")
-        assert store.text(self.task(url), path, None) == "SELECT é"
+        assert script_text(self.task(url), path, None) == "SELECT é"
 
     def test_a_changed_row_is_never_served_stale(self, url):
         path = ScriptPath.parse("database.scripts.etl.bq.a")
         task = self.task(url, script_cache=True)
-        store.text(task, path, None)
+        script_text(task, path, None)
         self.execute(url, "UPDATE pydag_scripts SET body = 'SELECT 2'")
-        assert store.text(task, path, None) == "SELECT 2"
+        assert script_text(task, path, None) == "SELECT 2"
 
     def test_what_is_not_there_is_said(self, url):
         with pytest.raises(TaskFailed, match=r"no row etl/b\.sql in pydag_scripts of database"):
-            store.text(self.task(url), ScriptPath.parse("database.scripts.etl.bq.b"), None)
+            script_text(self.task(url), ScriptPath.parse("database.scripts.etl.bq.b"), None)
         path = ScriptPath.parse("database.other.etl.bq.a")
         with pytest.raises(TaskFailed, match=r"other is not defined on this worker .* scripts\)"):
-            store.read(self.task(url), path, None)
+            read_script(self.task(url), path, None)
 
     def test_an_error_of_the_database_shows_no_password(self):
         url = "sqlite:////nowhere/secret.sqlite"
         path = ScriptPath.parse("database.scripts.etl.bq.a")
         with pytest.raises(TaskFailed) as failed:
-            store.text(self.task(url), path, None)
+            script_text(self.task(url), path, None)
         assert "unable to open database file" in str(failed.value)
         assert "secret" not in str(failed.value)
 

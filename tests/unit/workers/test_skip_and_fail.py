@@ -13,7 +13,7 @@ import pydag_dist
 from pydag_dist import Fail, Skip
 from tests.unit.workers.support import Log, context
 from workers.errors import HostLacks, TaskFailed
-from workers.google import answers
+from workers.google import errors
 from workers.operators import find
 from workers.tries.outcome import failed
 
@@ -168,12 +168,12 @@ def test_a_callable_that_is_refused_is_not_tried_again(call):
     ],
 )
 def test_which_errors_of_bigquery_are_not_tried_again(reason, message, final):
-    assert answers.is_final({"reason": reason, "message": message}) is final
+    assert errors.is_final({"reason": reason, "message": message}) is final
 
 
 @pytest.mark.parametrize("details", [None, "", {}, {"reason": None}, {"reason": ["notFound"]}])
 def test_an_error_that_can_not_be_read_is_tried_again(details):
-    assert answers.is_final(details) is False
+    assert errors.is_final(details) is False
 
 
 def test_a_failure_is_tried_again_unless_it_says_otherwise():

@@ -10,8 +10,8 @@ import pytest
 
 from pydag_dist.dag import limits
 from pydag_dist.engine import Held
-from workers.pool import spool as spool_module
-from workers.pool.spool import Parser, Spool
+from workers.pool.output.spool import MARK, Spool
+from workers.pool.output.spool_lines import SpoolParser
 
 HELD = Held("run", "task", 2, "12-3")
 
@@ -24,7 +24,7 @@ def spool():
 
 
 def lines(spool, sizes=(1 << 20,)):
-    parser, found, number = Parser(), [], 0
+    parser, found, number = SpoolParser(), [], 0
     while data := spool.text(parser.position)[: sizes[number % len(sizes)]]:
         found += parser.feed(data)
         number += 1
@@ -79,7 +79,7 @@ def test_reading_on_from_any_line_finds_the_rest(spool):
         spool.record(number, "INFO", f"record {number}")
     found = lines(spool)
     for index, said in enumerate(found):
-        parser = Parser(said.position)
+        parser = SpoolParser(said.position)
         rest = [one.text for one in parser.feed(spool.text(said.position))]
         assert rest == [one.text for one in found[index + 1 :]]
 
@@ -107,7 +107,7 @@ def test_odd_output(spool, raw, expected):
 def test_a_record_that_could_not_be_written_whole_harms_no_other(spool):
     for kind in (b'r[1.0, "IN', b"t17"):
         spool.record(1.0, "INFO", "before")
-        spool._append(spool_module._MARK + kind + b"x")
+        spool._append(MARK + kind + b"x")
         os.write(spool.write, b"\n")
         spool.record(1.0, "INFO", "after")
     assert [text for text in texts(spool) if text] == ["before", "after"] * 2
@@ -116,7 +116,7 @@ def test_a_record_that_could_not_be_written_whole_harms_no_other(spool):
 def test_of_what_is_left_out_lines_and_bytes_are_counted(spool):
     os.write(spool.write, b"one\ntwo\nthree")
     spool.move()
-    assert Parser().skip(spool.text(0)) == (2, 13)
+    assert SpoolParser().skip(spool.text(0)) == (2, 13)
 
 
 def test_the_parent_finds_what_a_process_left(spool):
@@ -134,13 +134,13 @@ def test_the_parent_finds_what_a_process_left(spool):
 
 
 def test_a_pipe_that_its_process_cannot_read_is_read_by_the_parent(spool, monkeypatch):
-    monkeypatch.setattr("workers.pool.spool.STUCK", -1)
+    monkeypatch.setattr("workers.pool.output.spool.STUCK", -1)
     os.set_blocking(spool.write, False)
     with contextlib.suppress(BlockingIOError):
         while True:
             os.write(spool.write, b"x" * 4096)
-    monkeypatch.setattr("workers.pool.spool.STUCK", 60)
+    monkeypatch.setattr("workers.pool.output.spool.STUCK", 60)
     assert spool.relieve() == 0  # it may read it yet
-    monkeypatch.setattr("workers.pool.spool.STUCK", -1)
+    monkeypatch.setattr("workers.pool.output.spool.STUCK", -1)
     assert spool.relieve() > 30_000
     assert not spool.is_waiting()

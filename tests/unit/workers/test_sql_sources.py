@@ -6,7 +6,7 @@ import pytest
 
 from pydag_dist.dag.operators import CACHED
 from workers import operators
-from workers.result_cache.inputs import CachedOperator, NotCached
+from workers.result_cache.cached_operator import CachedOperator, NotCached
 from workers.result_cache.sql_sources import check_sources
 
 TABLES = ("p.d.a", "p.d.b")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from workers.operators import python_call
+from workers.operators.python import call
 from workers.pool import tracebacks
 from workers.task import Execute
 from workers.tries.outcome import Ended
@@ -19,7 +19,7 @@ def raises():
 
 def text_of(function):
     try:
-        python_call._called("x:y", function, (), {})
+        call._called("x:y", function, (), {})
     except BaseException as error:  # noqa: BLE001
         return tracebacks.cut(error.with_traceback(error.__traceback__.tb_next))
     raise AssertionError
@@ -27,14 +27,14 @@ def text_of(function):
 
 def test_callers_are_left_out():
     text = text_of(raises)
-    assert "python_call" not in text
+    assert "python/call.py" not in text
     assert text.count("in raises") == 2
     assert text.endswith("KeyError: 'mine'\n")
 
 
 def test_an_error_without_a_frame_of_the_author_keeps_all():
     text = text_of(None)
-    assert "python_call" in text
+    assert "python/call.py" in text
     assert "'NoneType' object is not callable" in text
 
 

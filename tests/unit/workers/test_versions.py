@@ -9,8 +9,8 @@ import pytest
 from google.api_core.exceptions import NotFound
 
 from tests.unit.workers.support import context
-from workers.result_cache.inputs import NotCached
-from workers.result_cache.versions import read_tables, table_version
+from workers.google.versions import read_tables, table_version
+from workers.result_cache.cached_operator import NotCached
 
 AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from workers.contract.context import TaskContext
 from workers.errors import TaskFailed
-from workers.operators.base import TaskContext
 from workers.process import settings, until_redis_can
 
 # task, try, bytes, budget or 0, seconds to live -> what others have taken, or -1: taken

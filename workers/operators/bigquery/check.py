@@ -10,12 +10,13 @@ from typing import Any
 from google.cloud import bigquery
 
 from pydag_dist.dag.params.bigquery import BigQueryCheck
+from workers.contract.answer import Answer, Done, Handle
+from workers.contract.context import TaskContext, parsed_params
 from workers.errors import TaskFailed
 from workers.google import answers, clients
-from workers.operators.base import Answer, Done, Handle, TaskContext, parsed_params
 from workers.operators.bigquery.job import Place
 from workers.operators.bigquery.query import Query, Statement, query_parameters
-from workers.result_cache.inputs import Inputs, NotCached
+from workers.result_cache.cached_operator import Inputs, NotCached
 
 
 class Check(Query):

@@ -8,12 +8,12 @@ from typing import Any
 from google.cloud import bigquery
 
 from pydag_dist.dag.params.bigquery import BigQueryExtract
+from workers.contract.context import TaskContext, parsed_params
 from workers.google import answers, clients
-from workers.operators.base import TaskContext, parsed_params
+from workers.google.storage import client_of as storage_client_of
+from workers.google.versions import object_version, read_tables, there
 from workers.operators.bigquery.job import Job, Place, client_of, configured, slot_ms
-from workers.operators.gcs.objects import client_of as storage_client_of
-from workers.result_cache.inputs import CachedOperator, Inputs, Version
-from workers.result_cache.versions import object_version, read_tables, there
+from workers.result_cache.cached_operator import CachedOperator, Inputs, Version
 
 
 class Extract(Job, CachedOperator):

@@ -15,10 +15,14 @@ from google.api_core.retry import Retry, if_exception_type
 from google.cloud import bigquery
 
 from pydag_dist.dag.params.bigquery import DestinationParams
+from workers.contract.answer import Asked, Done, Handle, Pending
+from workers.contract.context import TaskContext
+from workers.contract.wait import wait_until_over
 from workers.errors import RemoteStateUnknown, TaskFailed
-from workers.google import answers, clients, remote_ids
-from workers.operators.base import Asked, Done, Handle, Pending, TaskContext, wait_until_over
-from workers.operators.listed import ListedOperator, is_there
+from workers.google import answers, clients, errors, remote_ids
+from workers.google.access import access_of, access_to, project_of
+from workers.google.clients import is_there
+from workers.google.job import GoogleJob
 
 _PAGE = 1000  # jobs of one answer of BigQuery's
 
@@ -46,7 +50,7 @@ class Place:
     location: str | None = None
 
 
-class Job(ListedOperator):
+class Job(GoogleJob):
     """Any BigQuery job, under the id of its try: what a kind of job adds is its insert call.
 
     Result: job_id, project, location, link, slot time, and what the kind of job tells.
@@ -76,12 +80,12 @@ class Job(ListedOperator):
     def handle(self, context: TaskContext) -> Handle:
         """Project, location and id of this try's job."""
         place = self.place(context)
-        access = clients.access(context.settings, place.connection, place.project)
+        access = access_to(context.settings, place.connection, place.project)
         job_id = remote_ids.job_id(
             "bigquery", context.dag_id, context.run_id, context.task_id, context.try_number
         )
         with answers.explained(f"BigQuery job {job_id}"):
-            project = clients.project_of(access, local=self.local())
+            project = project_of(access, local=self.local())
         # Ids are unique within a location, so one that BigQuery chose by the tables of the query
         # could differ when the same try inserts the job again.
         return {
@@ -120,7 +124,7 @@ class Job(ListedOperator):
             return self.progress(context, handle, state)
         if job.error_result:
             why = f"BigQuery job {_name(handle)}: {_why_failed(job)}"
-            raise TaskFailed(why, final=answers.is_final(job.error_result))
+            raise TaskFailed(why, final=errors.is_final(job.error_result))
         told = self.result(context, client, job)
         said = (f"{name} {told[name]}" for name in _TOLD if told.get(name) is not None)
         context.log.info("BigQuery job done: %s", ", ".join(said))
@@ -245,7 +249,7 @@ def _find(context: TaskContext, client: bigquery.Client, handle: Handle, conflic
 
 def client_of(context: TaskContext, handle: Handle) -> bigquery.Client:
     """The client that a handle's job is asked for with."""
-    return clients.bigquery_client(clients.access_of(context, handle))
+    return clients.bigquery_client(access_of(context, handle))
 
 
 def slot_ms(job: Any) -> int | None:
@@ -257,10 +261,10 @@ def slot_ms(job: Any) -> int | None:
 def _why_failed(job: Any) -> str:
     """The error that ended a job, and the first that led to it, as of bad records."""
     others = [error for error in job.errors or () if error != job.error_result]
-    told = [answers.explain_details(error) for error in (job.error_result, *others[:_ERRORS])]
+    told = [errors.explain_details(error) for error in (job.error_result, *others[:_ERRORS])]
     if len(others) > _ERRORS:
         told.append(f"and {len(others) - _ERRORS} more")
-    if job.error_result.get("reason") in answers.TRANSIENT_REASONS:
+    if job.error_result.get("reason") in errors.TRANSIENT_REASONS:
         told.append("this passes as a rule: with retries, the task's next try has a new job")
     return "; ".join(told)
 

@@ -11,12 +11,12 @@ from typing import Any
 from google.cloud import bigquery
 
 from pydag_dist.dag.params.bigquery import BigQueryLoad
-from workers.google import answers, clients
-from workers.operators.base import TaskContext, parsed_params
+from workers.contract.context import TaskContext, parsed_params
+from workers.google import answers, clients, errors
+from workers.google.storage import client_of as storage_client_of
+from workers.google.versions import object_version, table_version, there
 from workers.operators.bigquery.job import Job, Place, client_of, configured, layout, slot_ms
-from workers.operators.gcs.objects import client_of as storage_client_of
-from workers.result_cache.inputs import CachedOperator, Inputs, Version
-from workers.result_cache.versions import object_version, table_version, there
+from workers.result_cache.cached_operator import CachedOperator, Inputs, Version
 
 _FOR_CSV = (
     "skip_leading_rows", "field_delimiter", "quote_character", "null_marker",
@@ -63,7 +63,7 @@ class Load(Job, CachedOperator):
     def result(self, context: TaskContext, client: bigquery.Client, job: Any) -> dict[str, Any]:  # noqa: ARG002
         """What was loaded."""
         for error in job.errors or ():  # of records within max_bad_records
-            context.log.warning("passed over: %s", answers.explain_details(error))
+            context.log.warning("passed over: %s", errors.explain_details(error))
         return {
             "destination": str(job.destination),
             "rows": job.output_rows,

@@ -12,14 +12,14 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 
 from pydag_dist.dag.params.bigquery import BigQueryQuery
+from workers.contract.context import TaskContext, parsed_params
 from workers.errors import TaskFailed
-from workers.google import answers, clients
-from workers.operators.base import TaskContext, parsed_params
+from workers.google import answers, clients, errors
+from workers.google.versions import read_tables, table_version, there
 from workers.operators.bigquery import budget
 from workers.operators.bigquery.job import Job, Place, client_of, configured, layout
-from workers.result_cache.inputs import CachedOperator, Inputs, NotCached, Version
+from workers.result_cache.cached_operator import CachedOperator, Inputs, NotCached, Version
 from workers.result_cache.sql_sources import check_sources
-from workers.result_cache.versions import read_tables, table_version, there
 
 # BigQuery's type of a JSON value: https://cloud.google.com/bigquery/docs/parameterized-queries
 _TYPES: Mapping[type, str] = {bool: "BOOL", int: "INT64", float: "FLOAT64", str: "STRING"}
@@ -90,7 +90,7 @@ class Query(Job, CachedOperator):
             return will_bill(self.dry_run(context))
         except GoogleAPICallError as error:
             # Maybe it names a table that it makes itself; what it bills will count.
-            context.log.warning("not known before what it bills: %s", answers.explain(error))
+            context.log.warning("not known before what it bills: %s", errors.explain(error))
             return 0
 
     def dry_run(self, context: TaskContext) -> bigquery.QueryJob:
@@ -212,10 +212,10 @@ def _if_allowed(context: TaskContext, function: Callable[..., Any], **options: A
     try:
         return clients.call(context.log, function, **options)
     except GoogleAPICallError as error:
-        context.log.warning("the result is not complete: %s", answers.explain(error))
+        context.log.warning("the result is not complete: %s", errors.explain(error))
         return None
     except GoogleAuthError as error:
-        context.log.warning("the result is not complete: %s", answers.explain_credentials(error))
+        context.log.warning("the result is not complete: %s", errors.explain_credentials(error))
         return None
 
 

@@ -13,18 +13,12 @@ from google.api_core.exceptions import Forbidden, NotFound
 from google.cloud import bigquery
 
 from pydag_dist.dag.params.bigquery import BigQueryWaitTable
-from workers.google import answers, clients, time_limit
-from workers.operators.base import (
-    Answer,
-    Asked,
-    Done,
-    Handle,
-    Pending,
-    RemoteOperator,
-    TaskContext,
-    parsed_params,
-)
-from workers.operators.listed import by_place
+from workers import time_limit
+from workers.contract.answer import Answer, Asked, Done, Handle, Pending, by_place
+from workers.contract.context import TaskContext, parsed_params
+from workers.contract.operator import RemoteOperator
+from workers.google import answers, clients
+from workers.google.access import access_of, access_to
 
 _LIST_FROM = 5  # tables of one dataset that are cheaper to look for in its list
 _AT_ONCE = 8  # calls
@@ -92,7 +86,7 @@ class WaitTable(RemoteOperator):
     def handle(self, context: TaskContext) -> Handle:
         """Where to ask: nothing is started, so there is nothing else to name."""
         params = parsed_params(context, BigQueryWaitTable)
-        access = clients.access(context.settings, params.connection, params.project)
+        access = access_to(context.settings, params.connection, params.project)
         return {
             "connection": params.connection,
             "project": params.project,
@@ -142,7 +136,7 @@ def _found(
     context: TaskContext, handle: Handle, dataset: str, wanted: Sequence[Wanted]
 ) -> dict[Wanted, Found]:
     """What is there of what is wanted in a dataset."""
-    client = clients.bigquery_client(clients.access_of(context, handle))
+    client = clients.bigquery_client(access_of(context, handle))
     asker = _Asker(context.log, client, dataset, handle["location"])
     tables = [one for one in wanted if one.partition is None]
     partitions = [one for one in wanted if one.partition is not None]

@@ -9,26 +9,22 @@ from google.api_core.exceptions import AlreadyExists, FailedPrecondition
 from google.cloud.dataproc_v1 import Batch
 
 from pydag_dist.dag.params.dataproc import DataprocSubmitBatch
+from workers.contract.answer import Asked, Done, Handle, Pending
+from workers.contract.context import TaskContext, parsed_params
+from workers.contract.wait import wait_until_over
 from workers.errors import TaskFailed
 from workers.google import answers, clients, remote_ids
-from workers.operators.base import (
-    Asked,
-    Done,
-    Handle,
-    Pending,
-    TaskContext,
-    parsed_params,
-    wait_until_over,
-)
+from workers.google.access import access_of, access_to, project_of
+from workers.google.clients import is_there
+from workers.google.job import GoogleJob
 from workers.operators.dataproc import driver_output, spark_work
-from workers.operators.listed import ListedOperator, is_there
 
 State = Batch.State
 FINAL = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 _ACTIVE = "state = PENDING or state = RUNNING"
 
 
-class SubmitBatch(ListedOperator):
+class SubmitBatch(GoogleJob):
     """Result: batch_id, project, region, link, driver_output."""
 
     kind = "Dataproc batches"
@@ -43,12 +39,12 @@ class SubmitBatch(ListedOperator):
     def handle(self, context: TaskContext) -> Handle:
         """Project, region and id of this try's batch, and how far its output was read."""
         params = parsed_params(context, DataprocSubmitBatch)
-        access = clients.access(context.settings, params.connection, params.project)
+        access = access_to(context.settings, params.connection, params.project)
         batch_id = remote_ids.job_id(
             "batch", context.dag_id, context.run_id, context.task_id, context.try_number
         )
         with answers.explained(f"Dataproc batch {batch_id}"):
-            project = clients.project_of(access, local=self.local())
+            project = project_of(access, local=self.local())
         return {
             "connection": params.connection,
             "project": project,
@@ -150,7 +146,7 @@ class SubmitBatch(ListedOperator):
 
 
 def _client(context: TaskContext, handle: Handle) -> clients.BatchClient:
-    return clients.batch_client(clients.access_of(context, handle), handle["region"])
+    return clients.batch_client(access_of(context, handle), handle["region"])
 
 
 def _get(context: TaskContext, handle: Handle) -> Batch:

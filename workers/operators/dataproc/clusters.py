@@ -10,8 +10,10 @@ from google.api_core.exceptions import FailedPrecondition, NotFound
 from google.cloud.dataproc_v1 import Cluster
 
 from pydag_dist.dag.params.dataproc import ClusterParams
+from workers.contract.answer import Handle
+from workers.contract.context import TaskContext
 from workers.google import answers, clients, remote_ids
-from workers.operators.base import Handle, TaskContext
+from workers.google.access import access_of, access_to, project_of
 from workers.process import until_redis_can
 
 _REMEMBERED = 7 * 86400  # seconds
@@ -20,9 +22,9 @@ _SURE = 0.5  # seconds until a cluster that was not found is asked for again
 
 def handle_of(context: TaskContext, params: ClusterParams) -> Handle:
     """What names the cluster."""
-    access = clients.access(context.settings, params.connection, params.project)
+    access = access_to(context.settings, params.connection, params.project)
     with answers.explained(f"Dataproc cluster {params.cluster_name}"):
-        project = clients.project_of(access, local=clients.local_dataproc() is not None)
+        project = project_of(access, local=clients.local_dataproc() is not None)
     return {
         "connection": params.connection,
         "project": project,
@@ -42,7 +44,7 @@ def name_of(handle: Handle) -> dict[str, str]:
 
 def client_of(context: TaskContext, handle: Handle) -> clients.ClusterClient:
     """The client of its region."""
-    return clients.cluster_client(clients.access_of(context, handle), handle["region"])
+    return clients.cluster_client(access_of(context, handle), handle["region"])
 
 
 def request_id(context: TaskContext) -> str:

@@ -14,16 +14,11 @@ from google.api_core.exceptions import (
 from google.cloud.dataproc_v1 import Cluster, ClusterStatus, DiagnoseClusterResults
 
 from pydag_dist.dag.params.dataproc import DataprocCreateCluster
+from workers.contract.answer import Done, Handle, Pending
+from workers.contract.context import TaskContext, parsed_params
+from workers.contract.operator import RemoteOperator
 from workers.errors import TaskFailed
-from workers.google import answers, clients
-from workers.operators.base import (
-    Done,
-    Handle,
-    Pending,
-    RemoteOperator,
-    TaskContext,
-    parsed_params,
-)
+from workers.google import answers, clients, errors
 from workers.operators.dataproc import clusters
 
 State = ClusterStatus.State
@@ -206,7 +201,7 @@ class CreateCluster(RemoteOperator):
         try:
             begun = clients.call(context.log, client.diagnose_cluster, request=request, retry=None)
         except GoogleAPICallError as error:  # of no machine that runs, for instance
-            context.log.warning("it can't be diagnosed: %s", answers.explain(error))
+            context.log.warning("it can't be diagnosed: %s", errors.explain(error))
             return None
         return str(begun.operation.name)
 

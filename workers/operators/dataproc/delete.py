@@ -5,16 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from pydag_dist.dag.params.dataproc import DataprocDeleteCluster
+from workers.contract.answer import Done, Handle, Pending
+from workers.contract.context import TaskContext, parsed_params
+from workers.contract.operator import RemoteOperator
 from workers.errors import TaskFailed
 from workers.google import answers, clients
-from workers.operators.base import (
-    Done,
-    Handle,
-    Pending,
-    RemoteOperator,
-    TaskContext,
-    parsed_params,
-)
 from workers.operators.dataproc import clusters
 
 

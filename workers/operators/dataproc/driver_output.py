@@ -15,8 +15,10 @@ from google.api_core.exceptions import GoogleAPIError, NotFound, RequestRangeNot
 from google.api_core.retry import Retry
 from google.auth.exceptions import GoogleAuthError
 
-from workers.google import answers, clients, time_limit
-from workers.operators.base import TaskContext
+from workers import time_limit
+from workers.contract.context import TaskContext
+from workers.google import clients, errors
+from workers.google.access import Access
 
 _CHUNK = 1 << 20  # bytes of one read
 _TAIL = 30  # lines
@@ -32,9 +34,7 @@ def new_cursor() -> Cursor:
     return {"part": 0, "offset": 0, "tail": [], "warned": False}
 
 
-def follow(
-    context: TaskContext, access: clients.Access, uri: str, cursor: Cursor, *, over: bool
-) -> None:
+def follow(context: TaskContext, access: Access, uri: str, cursor: Cursor, *, over: bool) -> None:
     """Log the lines that are new at `uri`, and keep the last ones in the cursor's tail.
 
     A last line without its end is waited for, unless the job is `over`. If there is no time for
@@ -77,7 +77,7 @@ def last_lines(cursor: Cursor) -> str:
 def _read(bucket: Any, name: str, offset: int) -> bytes | None:
     """At most a chunk from `offset`, nothing if there is no more; None if there is no object."""
     retry = Retry(
-        predicate=answers.transient, initial=0.1, timeout=min(_PATIENCE, time_limit.of_call())
+        predicate=errors.transient, initial=0.1, timeout=min(_PATIENCE, time_limit.of_call())
     )
     try:
         data: bytes = retry(bucket.blob(name).download_as_bytes)(

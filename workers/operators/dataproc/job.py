@@ -11,18 +11,14 @@ from google.api_core.exceptions import AlreadyExists, FailedPrecondition
 from google.cloud.dataproc_v1 import Job, JobStatus, ListJobsRequest
 
 from pydag_dist.dag.params.dataproc import DataprocSubmitJob
+from workers.contract.answer import Asked, Done, Handle, Pending
+from workers.contract.context import TaskContext, parsed_params
+from workers.contract.wait import wait_until_over
 from workers.google import answers, clients, remote_ids
-from workers.operators.base import (
-    Asked,
-    Done,
-    Handle,
-    Pending,
-    TaskContext,
-    parsed_params,
-    wait_until_over,
-)
+from workers.google.access import access_of, access_to, project_of
+from workers.google.clients import is_there
+from workers.google.job import GoogleJob
 from workers.operators.dataproc import driver_output, spark_work
-from workers.operators.listed import ListedOperator, is_there
 
 State = JobStatus.State
 FINAL = (State.DONE, State.ERROR, State.CANCELLED)
@@ -41,7 +37,7 @@ class JobSpec:
     labels: dict[str, str] = field(default_factory=dict)
 
 
-class SubmitJob(ListedOperator):
+class SubmitJob(GoogleJob):
     """Runs `spec`; result: job_id, project, region, cluster_name, link, driver_output."""
 
     kind = "Dataproc jobs"
@@ -66,12 +62,12 @@ class SubmitJob(ListedOperator):
     def handle(self, context: TaskContext) -> Handle:
         """Project, region and id of this try's job, and how far its output was read."""
         spec = self.spec(context)
-        access = clients.access(context.settings, spec.connection, spec.project)
+        access = access_to(context.settings, spec.connection, spec.project)
         job_id = remote_ids.job_id(
             "dataproc", context.dag_id, context.run_id, context.task_id, context.try_number
         )
         with answers.explained(f"Dataproc job {job_id}"):
-            project = clients.project_of(access, local=self.local())
+            project = project_of(access, local=self.local())
         return {
             "connection": spec.connection,
             "project": project,
@@ -173,7 +169,7 @@ class SubmitJob(ListedOperator):
 
 
 def _client(context: TaskContext, handle: Handle) -> clients.JobClient:
-    return clients.job_client(clients.access_of(context, handle), handle["region"])
+    return clients.job_client(access_of(context, handle), handle["region"])
 
 
 def _get(context: TaskContext, handle: Handle) -> Job:

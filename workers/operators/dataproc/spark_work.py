@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydag_dist.dag.params.dataproc import DataprocSubmitBatch, DataprocSubmitJob, SparkParams
+from workers import time_limit
+from workers.contract.answer import Handle, Pending
+from workers.contract.context import TaskContext
 from workers.errors import TaskFailed
-from workers.google import clients, time_limit
-from workers.operators.base import Handle, Pending, TaskContext
+from workers.google.access import access_of
 from workers.operators.dataproc import driver_output
 
 _FIELDS = (
@@ -64,7 +66,7 @@ def pending(context: TaskContext, handle: Handle, run: Run) -> Pending | None:
     """Log what its driver has printed since the last time; None if it is done and all is read."""
     kind = run.name.rpartition(" ")[0]
     if run.output_uri:
-        access = clients.access_of(context, handle)
+        access = access_of(context, handle)
         driver_output.follow(context, access, run.output_uri, handle["output"], over=run.over)
         if run.over and time_limit.is_out():
             return Pending(f"{kind} {run.state}, its output is being read")

@@ -10,12 +10,12 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud.storage import Blob, Client
 
 from pydag_dist.dag.params.gcs import GcsCompose
+from workers.contract.context import TaskContext, parsed_params
 from workers.errors import TaskFailed
 from workers.google import answers, clients, remote_ids
-from workers.operators.base import TaskContext, parsed_params
-from workers.operators.gcs.objects import Uri, blob_at, blobs, client_of, files, sliced
-from workers.result_cache.inputs import CachedOperator, Inputs, Version
-from workers.result_cache.versions import object_version, there
+from workers.google.storage import Uri, blob_at, blobs, client_of, files, sliced
+from workers.google.versions import object_version, there
+from workers.result_cache.cached_operator import CachedOperator, Inputs, Version
 
 _MOST = 32  # sources of one call
 _TRY, _SOURCES = "pydag-try", "pydag-sources"  # metadata of what a try made

@@ -12,12 +12,12 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud.storage import Blob, Client
 
 from pydag_dist.dag.params.gcs import GcsCopy
+from workers.contract.context import TaskContext, parsed_params
 from workers.errors import TaskFailed
 from workers.google import answers, clients
-from workers.operators.base import TaskContext, parsed_params
-from workers.operators.gcs.objects import Uri, blob_at, blobs, client_of, each, files
-from workers.result_cache.inputs import CachedOperator, Inputs, Version
-from workers.result_cache.versions import version_of
+from workers.google.storage import Uri, blob_at, blobs, client_of, each, files
+from workers.google.versions import version_of
+from workers.result_cache.cached_operator import CachedOperator, Inputs, Version
 
 _WILDCARD = re.compile(r"[*?\[\]{}\\]")
 

@@ -12,9 +12,10 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud.storage import Blob, Client
 
 from pydag_dist.dag.params.gcs import GcsDelete
+from workers.contract.context import TaskContext, parsed_params
+from workers.contract.operator import Operator
 from workers.google import answers, clients
-from workers.operators.base import Operator, TaskContext, parsed_params
-from workers.operators.gcs.objects import Uri, blob_at, blobs, client_of, each
+from workers.google.storage import Uri, blob_at, blobs, client_of, each
 
 
 class Delete(Operator):

@@ -14,20 +14,14 @@ from google.api_core.exceptions import NotFound
 from google.cloud.storage import Blob, Client
 
 from pydag_dist.dag.params.gcs import GcsWaitObject
+from workers import time_limit
+from workers.contract.answer import Answer, Asked, Done, Handle, Pending, by_place
+from workers.contract.context import TaskContext, parsed_params
+from workers.contract.operator import RemoteOperator
 from workers.errors import TaskFailed
-from workers.google import answers, clients, time_limit
-from workers.operators.base import (
-    Answer,
-    Asked,
-    Done,
-    Handle,
-    Pending,
-    RemoteOperator,
-    TaskContext,
-    parsed_params,
-)
-from workers.operators.gcs.objects import Uri, blob_at, blobs, client_of, files
-from workers.operators.listed import by_place
+from workers.google import answers, clients
+from workers.google.access import access_to
+from workers.google.storage import Uri, blob_at, blobs, client_of, files
 
 _MOST_JSON = 60_000  # bytes of names in a result
 _MOST_LISTED = 20_000  # objects of a folder that are listed to find some; then each is looked for
@@ -74,7 +68,7 @@ class WaitObject(RemoteOperator):
     def handle(self, context: TaskContext) -> Handle:
         """Nothing is started, so there is nothing to name."""
         connection = parsed_params(context, GcsWaitObject).connection
-        clients.access(context.settings, connection)  # fails here, before it makes a group of polls
+        access_to(context.settings, connection)  # fails here, before it makes a group of polls
         return {"connection": connection}
 
     def submit(self, context: TaskContext) -> Handle:

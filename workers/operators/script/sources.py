@@ -15,9 +15,10 @@ from google.cloud.storage import Blob
 from pydantic import SecretStr
 
 from pydag_dist.dag.script import ScriptPath
+from workers.contract.context import TaskContext
 from workers.errors import HostLacks, TaskFailed
 from workers.google import answers, clients
-from workers.operators.base import TaskContext
+from workers.google.access import access_to
 
 _READS = 3  # of a script that is written just then
 
@@ -74,7 +75,7 @@ class Gcs(Store):
 
     def _blob(self) -> Blob:
         with answers.explained(self._what):
-            access = clients.access(self.context.settings, self.connection)
+            access = access_to(self.context.settings, self.connection)
             bucket = clients.storage_client(access).bucket(self.path.bucket)
             blob = clients.call(
                 self.context.log, bucket.get_blob, self.path.object_name, retry=None

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydag_dist.dag.script import ScriptPath
+from workers.contract.context import TaskContext
 from workers.errors import HostLacks, TaskFailed
-from workers.operators.base import TaskContext
-from workers.scripts.script_cache import cached
-from workers.scripts.stores import S3, Database, Files, Gcs, Script, Store
+from workers.operators.script.sources import S3, Database, Files, Gcs, Script, Store
+from workers.operators.script.text_cache import cached
 
 
 def check_trusted(path: ScriptPath, stores: tuple[str, ...]) -> None:
@@ -40,7 +40,7 @@ def _covers(store: str, path: ScriptPath) -> bool:
     )
 
 
-def text(context: TaskContext, path: ScriptPath, connection: str | None) -> str:
+def script_text(context: TaskContext, path: ScriptPath, connection: str | None) -> str:
     """The script's text: from the cache if the DAG wants one and the script has not changed."""
     # The cache is no way around trust: a store may have been trusted yesterday.
     check_trusted(path, context.settings.stores)
@@ -48,7 +48,7 @@ def text(context: TaskContext, path: ScriptPath, connection: str | None) -> str:
     return cached(context, path.path, store.generation, lambda: _read(store, path))
 
 
-def read(context: TaskContext, path: ScriptPath, connection: str | None) -> str:
+def read_script(context: TaskContext, path: ScriptPath, connection: str | None) -> str:
     """The script's text as it is now; `TaskFailed` if it can't be had."""
     return _read(_store(context, path, connection), path)[0]
 

@@ -9,14 +9,16 @@ from typing import Any
 
 from pydag_dist.dag.operators import SparkScriptParams
 from pydag_dist.dag.script import ScriptPath
+from workers.contract.context import TaskContext, parsed_params
+from workers.contract.operator import Operator
 from workers.errors import TaskFailed
-from workers.operators.base import Operator, TaskContext, parsed_params
 from workers.operators.bigquery.job import Place
 from workers.operators.bigquery.query import Query, Statement, query_parameters
 from workers.operators.dataproc.job import JobSpec, SubmitJob
-from workers.scripts import iac, store
-from workers.scripts.fill import check_safe_in_python, fill, marked
-from workers.scripts.params import ScriptParams, resolve
+from workers.operators.script import iac
+from workers.operators.script.fill import check_safe_in_python, fill, marked
+from workers.operators.script.params import ScriptParams, resolve
+from workers.operators.script.stores import check_trusted, script_text
 
 _QUERY_PARAMETER = re.compile(r"(?<!@)@([A-Za-z_]\w*)")
 
@@ -43,7 +45,7 @@ class SparkScript(SubmitJob):
     def spec(self, context: TaskContext) -> JobSpec:
         """The job of a task."""
         path = script_path(context)
-        store.check_trusted(path, context.settings.stores)
+        check_trusted(path, context.settings.stores)
         cluster = parsed_params(context, SparkScriptParams)
         params = resolve(context.params, context.settings)
         settings = context.settings.spark
@@ -85,7 +87,7 @@ def script_path(context: TaskContext) -> ScriptPath:
 
 
 def _text(context: TaskContext, path: ScriptPath, params: ScriptParams) -> str:
-    text = store.text(context, path, params.connection)
+    text = script_text(context, path, params.connection)
     for name, key_file in params.key_files.items():
         if not key_file and f"{{{name}}}" in text:
             raise TaskFailed(

@@ -8,7 +8,7 @@ from typing import Any
 
 import redis
 
-from workers.operators.base import TaskContext
+from workers.contract.context import TaskContext
 
 
 def cached(

@@ -1,4 +1,4 @@
-"""A worker's place in the engine: its slots, the leases of its tasks, and its leaving."""
+"""The thread of a worker's parent that renews its slots and the leases of its tries."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import queue
-import sys
 import threading
 import time
 from collections import deque
@@ -14,35 +13,26 @@ from functools import partial
 from typing import Any
 
 import redis
-from celery import bootsteps
-from celery.signals import worker_shutdown, worker_shutting_down
 from celery.worker import state as worker_state
 
-from pydag_dist.engine import Engine, Held, check_redis, connect, is_passing, is_refusal
-from pydag_dist.errors import PydagError
-from workers.membership import Member, choose_queues, own_queue
-from workers.pool import capture, keeper
-from workers.pool.deaths import DEATHS, Call, WatchedPool
-from workers.pool.orphans import adopt_orphans
+from pydag_dist.engine import Engine, Held, connect, is_passing, is_refusal
+from pydag_dist.engine.celery.messages import EXECUTE
+from workers.parent.deaths import DEATHS, Call
+from workers.parent.membership import Member
+from workers.pool import keeper
+from workers.pool.output import spools
 from workers.pool.stopping import GRACE, STOP, grace
 from workers.process import (
     FAREWELL,
     PAUSE,
-    engine,
     leave,
     settings,
-    until_redis_can,
-    worker_settings,
 )
-from workers.task import Execute, Release, held_by
-from workers.tries.deferral import POLLS
+from workers.tries.message import POLLS, held_by
 
 log = logging.getLogger(__name__)
 
 RENEW_EVERY = 3.0  # seconds; a lease lasts 15
-BEAT_EVERY = 1.0  # seconds
-EVENTS_EVERY = 0.2  # seconds
-EVENTS_A_BATCH = 500
 HUB_STUCK = 20.0  # seconds without a beat after which the parent must not pretend to be well
 
 
@@ -80,7 +70,7 @@ class Renewal(threading.Thread):
         requests = {
             held: request
             for request in worker_state.reserved_requests
-            if request.task.name == Execute.name
+            if request.task.name == EXECUTE
             # Where Celery keeps headers. Polls hold nothing that could be renewed.
             and (held := held_by(request._context)).run != POLLS  # noqa: SLF001
         }
@@ -95,7 +85,7 @@ class Renewal(threading.Thread):
             if (since := request.told_to_end) and time.monotonic() - since > GRACE:
                 self._kill(request.worker_pid, GRACE)
         keeper.restart_if_gone()
-        capture.relieve()
+        spools.relieve()
 
     def _kill(self, pid: int, patience: float) -> None:
         DEATHS.kill(pid, f"was killed: told to stop, it did not end within {patience:g} s")
@@ -182,79 +172,3 @@ class Renewal(threading.Thread):
             log.exception("this worker's call to the engine failed")
         self._reached = True
         return True
-
-
-class WorkerLease(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
-    """Starts the renewal with the worker; refuses what it could not work with."""
-
-    requires = ("celery.worker.components:Pool",)
-
-    def create(self, worker: Any) -> None:
-        """Check the pool and Redis before anything starts."""
-        pool = worker.pool_cls.__module__
-        if not pool.endswith(".prefork"):
-            sys.exit(
-                f"pydag workers run with Celery's prefork pool only, not {pool}: with another a "
-                "busy task stops the worker's loop, and leases could not be kept. Leave out -P."
-            )
-        worker.pool_cls.Pool = WatchedPool
-        keeper.start()
-        adopt_orphans()
-        try:
-            worker_settings()
-            until_redis_can(lambda: check_redis(engine().redis))
-        except PydagError as error:
-            sys.exit(f"Error: {error}")
-        queues = worker.app.amqp.queues
-        choose_queues(queues, named=len(queues.consume_from) < len(queues))
-        worker.pydag_queues = list(queues.consume_from)
-        worker.pydag_member = Member(worker.hostname, worker.concurrency, worker.pydag_queues)
-        worker.pydag_member.join(engine())
-        queues.select_add(own_queue(worker.hostname))
-
-    def start(self, worker: Any) -> None:
-        """Register this worker's slots."""
-        renewal = Renewal(
-            worker.hostname, worker.concurrency, worker.pydag_queues, worker.pydag_member
-        )
-        Release.parent_pid = os.getpid()
-        worker.pydag_renewal = renewal
-        renewal.start()
-        # Not this step's stop(): it runs before the pool has waited for its last tasks.
-        worker_shutting_down.connect(renewal.leave, weak=False)
-        worker_shutdown.connect(renewal.stop, weak=False)
-
-
-class HubBeat(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
-    """Beats in the worker's loop, again after every reconnection."""
-
-    requires = ("celery.worker.consumer.tasks:Tasks",)
-
-    def start(self, consumer: Any) -> None:
-        """Beat every second from now on."""
-        renewal: Renewal = consumer.controller.pydag_renewal
-        renewal.beat()
-        consumer.timer.call_repeatedly(BEAT_EVERY, renewal.beat)
-        # Celery hears of a death by a pipe, which what a task has forked may hold.
-        consumer.timer.call_repeatedly(BEAT_EVERY, consumer.pool.maintain_pool)
-
-
-class EventBatches(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
-    """Publishes events a few times a second instead of in every turn of the worker's loop.
-
-    One publish an event is half of a busy parent's CPU time.
-    """
-
-    requires = ("celery.worker.consumer.events:Events",)
-
-    def start(self, consumer: Any) -> None:
-        """Replace the dispatcher's flush at every event by a timer."""
-        dispatcher = consumer.event_dispatcher
-        dispatcher.on_send_buffered = None
-        dispatcher.buffer_limit = EVENTS_A_BATCH
-        consumer.timer.call_repeatedly(EVENTS_EVERY, dispatcher.flush)
-
-    def stop(self, consumer: Any) -> None:
-        """Publish what is left."""
-        if consumer.event_dispatcher:
-            consumer.event_dispatcher.flush()

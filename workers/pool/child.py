@@ -23,8 +23,9 @@ from typing import Any
 from billiard.common import terminate_handler_fired
 from celery.signals import worker_process_init
 
-from workers.pool import capture, keeper, last_words, stopping
+from workers.pool import keeper, last_words, stopping
 from workers.pool.orphans import adopt_orphans, descendants, end_descendants, has_children
+from workers.pool.output import capture
 from workers.pool.surroundings import Surroundings
 
 _THREADS_END = 0.5  # seconds in which a try's threads may end after it

@@ -17,13 +17,14 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator
 from typing import Any, TextIO
 
 from pydag_dist.dag import limits
 from pydag_dist.engine import Held
-from workers.pool.logs import SENDER, Log, TaskLogger, lines_of, log_of
-from workers.pool.spool import Parser, Spool
+from workers.pool.output import spools
+from workers.pool.output.logs import SENDER, Log, lines_of, log_of
+from workers.pool.output.spool import Spool
+from workers.pool.output.spool_lines import SpoolParser
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class Capture:
         self._lock = threading.RLock()  # of the spool; a signal's handler may log, too
         self._flushing = threading.Lock()
         self._log: Log | None = None
-        self._parser = Parser()
+        self._parser = SpoolParser()
         self._freed = 0
         self.is_whole = True  # else this process can't take another try
         self._worker = os.dup(2)  # where the worker writes
@@ -110,7 +111,7 @@ class Capture:
                 for said in self._parser.finish():
                     log.add(said.at, said.level, said.text, said.position)
             self._log = None
-            self._parser, self._freed = Parser(), 0
+            self._parser, self._freed = SpoolParser(), 0
         if log is not None and not log.is_new:
             log.close()
         with self._lock:
@@ -264,97 +265,16 @@ def _stream(kept: TextIO | None, number: int) -> Any:
     return open(number, "w", buffering=1, closefd=False, **_TEXT)
 
 
-_prepared: Spool | None = None  # in the parent: of the process forked next
-_spools: dict[int, Spool] = {}  # in the parent: process -> its spool
 _own: Capture | None = None
 
 
-def prepare() -> None:
-    """In the parent, before it forks a process: make that one's spool."""
-    global _prepared  # noqa: PLW0603  a fork takes nothing else along
-    for stream in (sys.__stdout__, sys.__stderr__):
-        with contextlib.suppress(AttributeError, OSError, ValueError):
-            stream.flush()  # type: ignore[union-attr]
-    _prepared = Spool()
-
-
-def made(pid: int) -> None:
-    """In the parent, after the fork."""
-    global _prepared  # noqa: PLW0603
-    if _prepared is not None:
-        _prepared.close_write()
-        _spools[pid] = _prepared
-    _prepared = None
-
-
-def relieve() -> None:
-    """In the parent, once a second: let no process wait for a pipe that it can't read itself."""
-    for pid, spool in _spools.items():
-        if lost := spool.relieve():
-            log.warning("process %d can't read what it writes: %d bytes are lost", pid, lost)
-
-
-def of(pid: int) -> Spool | None:
-    """In the parent: what a process left that has ended; once."""
-    return _spools.pop(pid, None)
-
-
 def start() -> None:
-    """In a new process of the pool."""
-    global _own, _prepared
-    for other in _spools.values():
-        other.close()
-    _spools.clear()
-    if _prepared is not None:
-        _own, _prepared = Capture(_prepared), None
+    """In a new process of the pool: everything that it writes goes to its spool from now on."""
+    global _own  # noqa: PLW0603  one a process
+    if (spool := spools.of_this_process()) is not None:
+        _own = Capture(spool)
 
 
 def own() -> Capture | None:
-    """That of this process, if it is one of a pool."""
+    """The capture of this process, if it is one of a pool."""
     return _own
-
-
-@contextlib.contextmanager
-def log_of_try(held: Held) -> Iterator[logging.Logger]:
-    """The logger of the try that runs in this process, and the end of its log."""
-    if _own is None:
-        with quiet_log(held) as logger:
-            yield logger
-        return
-    _own.begin(held)
-    try:
-        yield TaskLogger(_own.record)
-    finally:
-        _own.end()
-
-
-@contextlib.contextmanager
-def quiet_log(held: Held) -> Iterator[logging.Logger]:
-    """A logger of a try that does not run in this process, as that of a poll."""
-    source: _Lines | None = None
-
-    def add(at: float, level: str, text: str) -> None:
-        nonlocal source
-        if source is None:
-            source = _Lines(log_of(held))
-            SENDER.add(source)
-        source.log.add(at, level, text)
-        SENDER.wake()
-
-    try:
-        yield TaskLogger(add)
-    finally:
-        if source is not None:
-            SENDER.remove(source)
-            source.log.close()
-
-
-class _Lines:
-    """What a `Sender` sends of a log."""
-
-    def __init__(self, log: Log) -> None:
-        self.log = log
-
-    def send_waiting(self) -> None:
-        """Send what waits."""
-        self.log.send_waiting()

@@ -9,10 +9,10 @@ from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 from google.cloud.storage import Blob, Client
 
+from workers.contract.context import TaskContext
 from workers.google import clients
-from workers.operators.base import TaskContext
-from workers.operators.gcs.objects import Uri, blob_at, blobs, files
-from workers.result_cache.inputs import NotCached, Version
+from workers.google.storage import Uri, blob_at, blobs, files
+from workers.result_cache.cached_operator import NotCached, Version
 
 # Views change with their tables, external tables with files that nobody looks at here.
 _STORED = frozenset({"TABLE", "SNAPSHOT"})

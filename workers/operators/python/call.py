@@ -11,11 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 from pydag_dist.dag.operators import PythonCall as PythonCallParams
+from workers.contract.context import TaskContext, parsed_params
+from workers.contract.operator import Operator
 from workers.errors import HostLacks, TaskFailed
-from workers.modules import modules
-from workers.operators import coroutines
-from workers.operators.base import Operator, TaskContext, parsed_params
-from workers.pool import pool_process, tracebacks
+from workers.operators.python import coroutines
+from workers.operators.python.modules import modules
+from workers.pool import child, tracebacks
 
 
 class PythonCall(Operator):
@@ -29,7 +30,7 @@ class PythonCall(Operator):
         """The function's result, which must be JSON-able; what it raises goes through."""
         params = parsed_params(context, PythonCallParams)
         function = resolve(params.callable, context.settings.imports)
-        pool_process.own().surroundings.renew()
+        child.own().surroundings.renew()
         call = functools.partial(_called, params.callable, function, params.args, params.kwargs)
         # A copy, so that no decimal context or other context variable is there for the next.
         return contextvars.copy_context().run(call)

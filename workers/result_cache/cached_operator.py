@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workers.operators.base import Operator, TaskContext
+from workers.contract.context import TaskContext
+from workers.contract.operator import Operator
 
 
 class NotCached(Exception):

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from google.cloud.storage import Blob, Client
 
+from workers.contract.context import TaskContext
 from workers.google import clients
-from workers.operators.base import TaskContext
+from workers.google.access import access_to
 
 _AT_A_TIME = 8  # calls of one task; the client keeps ten connections
 _PAGE = 1000
@@ -43,7 +44,7 @@ class Uri(NamedTuple):
 
 def client_of(context: TaskContext, connection: str | None) -> Client:
     """The client of a connection."""
-    return clients.storage_client(clients.access(context.settings, connection))
+    return clients.storage_client(access_to(context.settings, connection))
 
 
 def blobs(context: TaskContext, client: Client, bucket: str, **options: Any) -> Iterator[Blob]:

@@ -24,9 +24,11 @@ from celery.concurrency.asynpool import AsynPool
 from kombu.asynchronous import get_event_loop
 
 from pydag_dist.engine import Engine, Held, LogPart
-from workers.pool import capture, keeper, last_words, orphans
-from workers.pool.logs import Log, write
-from workers.pool.spool import Parser, Spool
+from workers.pool import keeper, last_words, orphans
+from workers.pool.output import spools
+from workers.pool.output.logs import Log, write
+from workers.pool.output.spool import Spool
+from workers.pool.output.spool_lines import SpoolParser
 from workers.tries.outcome import Ended
 
 log = logging.getLogger(__name__)
@@ -53,6 +55,7 @@ class Deaths:
 
     def __init__(self) -> None:
         self.calls: queue.SimpleQueue[tuple[Held | None, Call] | None] = queue.SimpleQueue()
+        self.parent_pid: int | None = None  # the worker's parent, while its pool may have deaths
         self._of: dict[int, Death] = {}
         self._why: dict[int, str] = {}  # processes that were killed
         self.reported: set[Held] = set()  # tries whose end is still to be told
@@ -79,7 +82,7 @@ class Deaths:
         self._of[pid] = death
         self._sweeping_since = time.monotonic()
         self._told.clear()
-        if spool := capture.of(pid):
+        if spool := spools.take(pid):
             self.calls.put((None, _Rest(spool, words.more)))
         if death.held and death.ended:
             self.report(death.held, death.ended)
@@ -162,7 +165,7 @@ class _Rest:
             self._log.send_waiting(at_once=True)
 
     def _read(self, held: Held, engine: Engine) -> Log:
-        parser = Parser(engine.log_end(held.run, held.task, held.try_number, held.token))
+        parser = SpoolParser(engine.log_end(held.run, held.task, held.try_number, held.token))
         log = Log(partial(write, engine, held), f"{held.token}.end")
         while data := self._spool.text(parser.position):
             for said in parser.feed(data):
@@ -191,10 +194,10 @@ class WatchedPool(AsynPool):  # type: ignore[misc]  # Celery has no types
 
     def _create_worker_process(self, i: int) -> Any:
         last_words.prepare()
-        capture.prepare()
+        spools.prepare()
         process = super()._create_worker_process(i)
-        last_words.made(process.pid)
-        capture.made(process.pid)
+        last_words.forked(process.pid)
+        spools.forked(process.pid)
         DEATHS.born(process.pid)
         return process
 

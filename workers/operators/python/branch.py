@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pydag_dist.dag.params.branch import Branch as BranchParams
+from workers.contract.context import TaskContext, parsed_params
 from workers.errors import TaskFailed
-from workers.operators.base import TaskContext, parsed_params
-from workers.operators.python_call import PythonCall
+from workers.operators.python.call import PythonCall
 
 
 class Branch(PythonCall):

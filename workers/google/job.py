@@ -3,41 +3,25 @@
 from __future__ import annotations
 
 import logging
-import time
 from abc import abstractmethod
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, ClassVar
 
 from google.api_core.exceptions import NotFound
 
+from workers import time_limit
+from workers.contract.answer import Answer, Asked, Done, Handle, Pending, answer_of, by_place
+from workers.contract.context import TaskContext
+from workers.contract.operator import RemoteOperator
 from workers.errors import RemoteStateUnknown, TaskFailed
-from workers.google import answers, clients, time_limit
-from workers.operators.base import (
-    Answer,
-    Asked,
-    Done,
-    Handle,
-    Pending,
-    RemoteOperator,
-    TaskContext,
-    answer_of,
-)
+from workers.google import answers, clients
 
 _AT_ONCE = 8  # calls; Google's clients are safe to share among threads
 _WORTH_A_LIST = 3  # jobs
-_SURE = 0.5  # seconds until what was not found is asked for again
 
 log = logging.getLogger(__name__)
-
-
-def by_place(asked: Sequence[Asked], *names: str) -> list[list[Asked]]:
-    """Those whose handles have the same values of `names` together."""
-    places: dict[tuple[object, ...], list[Asked]] = {}
-    for one in asked:
-        places.setdefault(tuple(one.handle[name] for name in names), []).append(one)
-    return list(places.values())
 
 
 def answers_at_once(
@@ -56,20 +40,7 @@ def answers_at_once(
                 yield one, answered
 
 
-def is_there(context: TaskContext, call: Callable[..., Any]) -> bool:
-    """Whether Google knows what a call names: `NotFound` is believed when it is said twice."""
-    for pause in (_SURE, 0.0):
-        try:
-            clients.call(context.log, call)
-        except NotFound as error:
-            context.log.info("%s", error.message)
-            time.sleep(pause)
-        else:
-            return True
-    return False
-
-
-class ListedOperator(RemoteOperator):
+class GoogleJob(RemoteOperator):
     """A remote job of a service that lists those that have not ended: only the others are polled.
 
     `kind` is what the log calls the jobs; `place_names` are the fields of the handle that are the

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import IO, cast
 
 from pydag_dist.errors import Fail, Skip
+from workers.contract.context import TaskContext
 from workers.errors import TaskFailed
-from workers.operators.base import TaskContext
-from workers.scripts.fill import Marked
+from workers.operators.script.fill import Marked
 
 # What a script may know of the worker: no variable with a secret is among these.
 _PASSED_ON = (
@@ -32,7 +32,16 @@ _PASSED_ON = (
 # The text that is run has marks in it, so that columns differ from the script's.
 _PLAIN = ("-X", "no_debug_ranges")
 # Isolated: neither the script's directory nor PYTHON* variables decide what is imported.
-_COMMAND = (sys.executable, "-I", "-u", "-X", "utf8", *_PLAIN, "-m", "workers.scripts.iac_child")
+_COMMAND = (
+    sys.executable,
+    "-I",
+    "-u",
+    "-X",
+    "utf8",
+    *_PLAIN,
+    "-m",
+    "workers.operators.script.iac_child",
+)
 _CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
 _VERDICT = ".pydag-verdict"  # what the script raised to say how its task ends
 _LAST_LINES = 20

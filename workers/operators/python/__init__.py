@@ -1,0 +1,1 @@
+"""``python.call`` and ``branch``: functions of modules that the worker may call."""
