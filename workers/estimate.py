@@ -15,8 +15,8 @@ from typing import Any
 from google.api_core.exceptions import GoogleAPICallError, NotFound
 
 from pydag_dist.dag import Dag, Task
-from pydag_dist.dag.script import quote
-from pydag_dist.dag.spec import RunParams, spec_of
+from pydag_dist.dag.planning.task_spec import RunParams, spec_of
+from pydag_dist.dag.text.quote import quote
 from pydag_dist.engine import Held, connect
 from pydag_dist.errors import PydagError
 from workers import operators, time_limit

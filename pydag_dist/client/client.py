@@ -11,10 +11,10 @@ from pydag_dist.client.patience import PATIENCE, Patience
 from pydag_dist.client.run import BLOCK_SECONDS, Run
 from pydag_dist.client.who import who
 from pydag_dist.dag import Dag
+from pydag_dist.dag.expansion import known_lengths
 from pydag_dist.dag.ids import check_id, is_id
-from pydag_dist.dag.reading.file import params_problem
-from pydag_dist.dag.reading.lists import known_lengths
-from pydag_dist.dag.text.jsontext import dotted, faults
+from pydag_dist.dag.reading.dag_file import params_problem
+from pydag_dist.dag.text.strict_json import dotted, faults
 from pydag_dist.engine import (
     Engine,
     Listing,

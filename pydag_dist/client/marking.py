@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from pydag_dist.dag import Dag, limits
-from pydag_dist.dag.text.jsontext import dotted, faults
+from pydag_dist.dag.text.strict_json import dotted, faults
 from pydag_dist.errors import PydagError
 
 STATES = ("success", "skipped", "failed")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydag_dist.dag import Dag
-from pydag_dist.dag.resuming import Wish, again, changes
+from pydag_dist.dag.planning.resuming import Wish, again, changes
 from pydag_dist.engine import Engine
 from pydag_dist.errors import EngineError
 

@@ -9,11 +9,11 @@ from statistics import median
 from typing import Any, Final
 
 from pydag_dist.dag import Dag, Task
-from pydag_dist.dag.branches import choices
+from pydag_dist.dag.expansion import known_lengths
 from pydag_dist.dag.operators import BRANCH, LOCAL, is_sensor
-from pydag_dist.dag.reading.lists import known_lengths
-from pydag_dist.dag.resuming import Again, Wish, again, kept_children
-from pydag_dist.dag.spec import RunParams, spec_of
+from pydag_dist.dag.planning.branches import choices
+from pydag_dist.dag.planning.resuming import Again, Wish, again, kept_children
+from pydag_dist.dag.planning.task_spec import RunParams, spec_of
 from pydag_dist.engine import CHUNK, Engine, PlannedTask
 
 DEFAULT_TIMEOUT: Final = 24 * 3600.0  # seconds of a try

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydag_dist.dag.fields import Task, TriggerRule
 from pydag_dist.dag.model import Dag
-from pydag_dist.dag.reading.schema import schema
+from pydag_dist.dag.reading.json_schema import schema
 from pydag_dist.dag.script import ScriptPath
 from pydag_dist.errors import InvalidDag, Problem
 

@@ -9,11 +9,13 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, Strict, WithJsonSchema
 
 from pydag_dist.dag import limits
-from pydag_dist.dag.operators import family
-from pydag_dist.dag.params.text import read_params
-from pydag_dist.dag.script import PATTERN, ScriptPath, quote
-from pydag_dist.dag.templates.texts import Place, list_place
+from pydag_dist.dag.operators import BRANCH, family
+from pydag_dist.dag.params.single_quoted import read_params
+from pydag_dist.dag.script import PATTERN, ScriptPath
+from pydag_dist.dag.templates.parsing import list_place
+from pydag_dist.dag.templates.texts import Place, as_template
 from pydag_dist.dag.text import patterns
+from pydag_dist.dag.text.quote import quote
 
 CACHE_SECONDS: Final = 7 * 86400.0
 
@@ -169,6 +171,13 @@ class Task:
 
     def __hash__(self) -> int:
         return hash(self.task_id)
+
+    @property
+    def params_to_render(self) -> dict[str, Any]:
+        """The params with all their templates: a branch's `when` is one without its braces."""
+        if self.operator == BRANCH and isinstance(when := self.params.get("when"), str):
+            return self.params | {"when": as_template(when)}
+        return self.params
 
 
 @dataclass

@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import Final
 
 from pydag_dist.dag import limits
-from pydag_dist.dag.script import quote
 from pydag_dist.dag.text import patterns
+from pydag_dist.dag.text.quote import quote
 from pydag_dist.errors import EngineError
 
 _ID: Final = re.compile(patterns.ID.replace("$", r"\Z"))

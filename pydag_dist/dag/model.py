@@ -13,7 +13,7 @@ from pydag_dist.dag import limits
 from pydag_dist.dag.fields import DagFields, Task
 from pydag_dist.dag.graph import Graph, between
 from pydag_dist.dag.operators import family
-from pydag_dist.dag.reading.file import read, read_task, too_long
+from pydag_dist.dag.reading.dag_file import read, read_task, too_long
 from pydag_dist.dag.text.messages import field_names
 from pydag_dist.errors import InvalidDag, Problem, PydagError
 

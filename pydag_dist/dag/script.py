@@ -1,12 +1,12 @@
-"""pyDag's scripts: the five-part path that names one, and its params in single quotes."""
+"""pyDag's scripts: the five-part path that names one."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
+
+from pydag_dist.dag.text.quote import quote
 
 ENGINES: Final = {"bq": ".sql", "spark": ".py", "iac": ".iac"}
 # Dataproc reads its scripts from Cloud Storage.
@@ -83,47 +83,6 @@ class ScriptPath:
 
     def __str__(self) -> str:
         return self.path
-
-
-# What stands in quotes, and the words that Python and JSON spell differently.
-_TOKEN = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\b(?:True|False|None)\b""", re.DOTALL)
-_WORDS: Final = {"True": "true", "False": "false", "None": "null"}
-_HEX: Final = "[0-9a-fA-F]"
-_ESCAPE = re.compile(
-    rf'\\(?:x(?P<x>{_HEX}{{2}})|U(?P<U>00(?:0{_HEX}|10){_HEX}{{4}})|.)|"', re.DOTALL
-)
-_ESCAPES: Final = {"\\'": "'", '"': '\\"'}
-
-
-def single_quoted(text: str) -> Iterator[str]:
-    """The JSON texts that pyDag's params could mean, the likeliest first.
-
-    pyDag reads its params after replacing each ``'`` by ``"``. A text that is JSON already is
-    taken as such, and one with both kinds of quotes as Python writes a dict.
-    """
-    yield text
-    yield text.replace("'", '"')
-    yield _TOKEN.sub(_to_json, text)
-
-
-def _to_json(match: re.Match[str]) -> str:
-    token = match[0]
-    return _WORDS.get(token) or f'"{_ESCAPE.sub(_escape_as_json, token[1:-1])}"'
-
-
-def _escape_as_json(match: re.Match[str]) -> str:
-    if code := match["x"] or match["U"]:
-        return json.dumps(chr(int(code, 16)))[1:-1]
-    return _ESCAPES.get(match[0], match[0])
-
-
-def quote(value: Any, limit: int = 60) -> str:
-    """A value as a message shows it: JSON on one line, cut when long."""
-    try:
-        text = json.dumps(value, ensure_ascii=False, default=str)
-    except (TypeError, ValueError, RecursionError):
-        text = f"a Python {type(value).__name__}"
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def _or(names: Any) -> str:

@@ -7,7 +7,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Final, Protocol
 
 from pydag_dist.dag.ids import is_id
-from pydag_dist.dag.script import quote
+from pydag_dist.dag.text.quote import quote
 from pydag_dist.errors import AmbiguousRun, PydagError, UnknownRun
 
 CANDIDATES: Final = 8  # that an ambiguous name lists

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Final
 
 from pydag_dist.dag import limits
-from pydag_dist.dag.text.jsontext import HALVES, dotted, faults
+from pydag_dist.dag.text.strict_json import HALVES, dotted, faults
 from pydag_dist.engine import Held, Outcome
 from pydag_dist.errors import Fail, Skip
 from workers import operators, time_limit

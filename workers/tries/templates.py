@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydag_dist.dag import limits
-from pydag_dist.dag.script import quote
-from pydag_dist.dag.templates.texts import MARK, at_path, parsed
-from pydag_dist.dag.text.jsontext import dotted
+from pydag_dist.dag.templates.parsing import parsed
+from pydag_dist.dag.templates.texts import MARK, at_path
+from pydag_dist.dag.text.quote import quote
+from pydag_dist.dag.text.strict_json import dotted
 from pydag_dist.engine import Held
 from workers.errors import TaskFailed
 

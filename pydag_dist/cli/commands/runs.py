@@ -24,8 +24,7 @@ from pydag_dist.cli.waiting import NOT_SUCCESSFUL, wait_for
 from pydag_dist.client import Client
 from pydag_dist.dag import Dag
 from pydag_dist.dag.ids import check_id
-from pydag_dist.dag.references import to_render
-from pydag_dist.dag.templates.texts import parsed, templates
+from pydag_dist.dag.templates.parsing import parsed_all
 from pydag_dist.engine import LOOK, Wanted
 from pydag_dist.errors import PydagError
 
@@ -35,7 +34,9 @@ RUN_STATES = ("queued", "running", "cancelling", "success", "failed", "cancelled
 def check_names(dag: Dag, params: Mapping[str, Any]) -> None:
     """`PydagError` if the DAG neither declares one of these params nor names it in a template."""
     used = [
-        parsed(text).params for task in dag.tasks.values() for _, text in templates(to_render(task))
+        template.params
+        for task in dag.tasks.values()
+        for template in parsed_all(task.params_to_render)
     ]
     if None in used:  # of such a template only rendering it tells
         return

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pydag_dist.dag.script import quote
 from pydag_dist.dag.templates.texts import MARK
-from pydag_dist.dag.text.jsontext import dotted
 from pydag_dist.dag.text.messages import did_you_mean
+from pydag_dist.dag.text.quote import quote
+from pydag_dist.dag.text.strict_json import dotted
 
 _Kinds = dict[str, tuple[tuple[type, ...], str]]
 _SCALARS: _Kinds = {

@@ -22,13 +22,13 @@ from pydag_dist.dag.operators import (
     operator_names,
     params_model,
 )
+from pydag_dist.dag.reading.references import check_expand, check_references
 from pydag_dist.dag.reading.report import Report
 from pydag_dist.dag.reading.teardowns import check_teardowns
-from pydag_dist.dag.references import check_expand, check_references
-from pydag_dist.dag.script import quote
 from pydag_dist.dag.templates.texts import MARK, is_templated
-from pydag_dist.dag.text.jsontext import dotted
 from pydag_dist.dag.text.messages import did_you_mean, field_names, message
+from pydag_dist.dag.text.quote import quote
+from pydag_dist.dag.text.strict_json import dotted
 
 _COMPARED: Final = 50_000  # names, in search of those that unknown ones could mean: a second
 _ALIKE: Final = 0.9  # dataproc.delete_cluster doesn't mean dataproc.create_cluster

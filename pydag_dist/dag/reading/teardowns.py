@@ -9,8 +9,8 @@ from pydag_dist.dag.fields import Expand, Task, TriggerRule
 from pydag_dist.dag.graph import Edges, Graph, between
 from pydag_dist.dag.operators import BRANCH
 from pydag_dist.dag.reading.report import Report
-from pydag_dist.dag.script import quote
 from pydag_dist.dag.text.messages import did_you_mean
+from pydag_dist.dag.text.quote import quote
 
 
 def check_teardowns(

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from jinja2 import nodes
 
-from pydag_dist.dag.templates import filters
+from pydag_dist.dag.templates import filters, operations
 from pydag_dist.dag.templates.rendering import Missing, Rendering, known
 
 
@@ -44,16 +44,16 @@ def _dict(e: Evaluation, node: nodes.Dict) -> dict[str, Any]:
 def _item(e: Evaluation, node: nodes.Getattr | nodes.Getitem) -> Any:
     value = e.known(node.node)
     if isinstance(node, nodes.Getattr):
-        return filters.item(value, node.attr)
+        return operations.item(value, node.attr)
     if isinstance(node.arg, nodes.Slice):
         ends = (node.arg.start, node.arg.stop, node.arg.step)
         found = [None if end is None else e.known(end) for end in ends]
-        return filters.part(e.rendering, value, slice(*found))
-    return filters.item(value, e.known(node.arg))
+        return operations.part(e.rendering, value, slice(*found))
+    return operations.item(value, e.known(node.arg))
 
 
 def _binary(e: Evaluation, node: nodes.BinExpr) -> Any:
-    compute = filters.BINARY[type(node).__name__.lower()]
+    compute = operations.BINARY[type(node).__name__.lower()]
     return compute(e.rendering, e.known(node.left), e.known(node.right))
 
 
@@ -82,7 +82,7 @@ def _compare(e: Evaluation, node: nodes.Compare) -> bool:
     left = e.known(node.expr)
     for operand in node.ops:
         right = e.known(operand.expr)
-        if not filters.COMPARE[operand.op](e.rendering, left, right):
+        if not operations.COMPARE[operand.op](e.rendering, left, right):
             return False
         left = right
     return True
@@ -102,11 +102,11 @@ def _filter(e: Evaluation, node: nodes.Filter) -> Any:
 
 
 def _test(e: Evaluation, node: nodes.Test) -> bool:
-    return bool(_called(e, filters.TESTS[node.name], e.value(node.node), node))
+    return bool(_called(e, operations.TESTS[node.name], e.value(node.node), node))
 
 
 def _called(
-    e: Evaluation, function: filters.Function, value: Any, node: nodes.Filter | nodes.Test
+    e: Evaluation, function: operations.Function, value: Any, node: nodes.Filter | nodes.Test
 ) -> Any:
     arguments = [e.known(argument) for argument in node.args]
     named: dict[Any, Any] = {pair.key: e.known(pair.value) for pair in node.kwargs}

@@ -16,12 +16,13 @@ from typing import Any, Final
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
 
-from pydag_dist.dag.script import quote
 from pydag_dist.dag.templates import filters
 from pydag_dist.dag.templates.evaluation import ALLOWED, Evaluation
+from pydag_dist.dag.templates.operations import TESTS
 from pydag_dist.dag.templates.rendering import MAX_BITS, MAX_TEXT, Rendering
 from pydag_dist.dag.templates.texts import Place, as_template
 from pydag_dist.dag.text.messages import did_you_mean
+from pydag_dist.dag.text.quote import quote
 
 NAMES: Final = (
     "tasks",
@@ -48,7 +49,7 @@ _TOO_MUCH: Final = (
     f"has more than {MAX_LEVELS} levels or {MAX_NODES:,} parts: "
     "compute it in a task, and take the task's result"
 )
-_FUNCTIONS: Final = {"filter": filters.FILTERS, "test": filters.TESTS}
+_FUNCTIONS: Final = {"filter": filters.FILTERS, "test": TESTS}
 # The place of the name of a test among a filter's arguments.
 _TESTING: Final = {"select": 0, "reject": 0, "selectattr": 1, "rejectattr": 1}
 
@@ -239,8 +240,8 @@ def _check_function(node: nodes.Filter | nodes.Test) -> None:
     if node.name == "map" and constants and constants[0] not in filters.OF_MAP:
         raise BadTemplate(f"map takes an attribute or one of {', '.join(filters.OF_MAP)}")
     place = _TESTING.get(node.name, len(constants))
-    if place < len(constants) and constants[place] not in filters.TESTS:
-        raise BadTemplate(f"{node.name} takes one of the tests {', '.join(sorted(filters.TESTS))}")
+    if place < len(constants) and constants[place] not in TESTS:
+        raise BadTemplate(f"{node.name} takes one of the tests {', '.join(sorted(TESTS))}")
 
 
 _signature = cache(inspect.signature)

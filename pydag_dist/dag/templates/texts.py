@@ -1,17 +1,11 @@
-"""Texts with ``{{ … }}`` in params: where they stand, and what they name.
-
-Jinja2 is imported when there is one: most hosts read DAGs, and most workers run tasks, without.
-"""
+"""Texts with ``{{ … }}`` in params, and places of values: found without reading expressions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from pydag_dist.dag.text.jsontext import Path
-
-if TYPE_CHECKING:
-    from pydag_dist.dag.templates.expressions import Template
+from pydag_dist.dag.text.strict_json import Path
 
 MARK: Final = "{{"
 
@@ -41,29 +35,12 @@ def as_template(expression: str) -> str:
     return f"{MARK} {expression} }}}}"
 
 
-def parsed(text: str) -> Template:
-    """The template; raises `BadTemplate`, a ValueError that says what is wrong with it."""
-    from pydag_dist.dag.templates import expressions  # noqa: PLC0415  see above
-
-    return expressions.parse(text)
-
-
 class Place(NamedTuple):
     """Where a list is: below the result of a task, or below a param of the run."""
 
     root: str  # "tasks" or "params"
     name: str
     path: tuple[str | int, ...]
-
-
-def list_place(over: str) -> Place:
-    """The place that ``tasks.LIST.result.files``, or ``params.LIST``, names.
-
-    Raises `BadTemplate` for anything else.
-    """
-    from pydag_dist.dag.templates import expressions  # noqa: PLC0415  see above
-
-    return expressions.list_place(over)
 
 
 def at_path(value: Any, path: Sequence[str | int]) -> Any:

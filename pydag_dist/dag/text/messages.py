@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from pydag_dist.dag.script import quote
 from pydag_dist.dag.text.patterns import WORDS
+from pydag_dist.dag.text.quote import quote
 
 _MUST_BE = {
     "bool_type": "true or false",

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from pydag_dist.coordinator.planner import DEFAULT_TIMEOUT, Past, plan_of
 from pydag_dist.dag import Dag
-from pydag_dist.dag.resuming import Wish
+from pydag_dist.dag.planning.resuming import Wish
 
 CALL = {"callable": "steps:run"}
 

@@ -7,7 +7,7 @@ import pytest
 from pydag_dist.coordinator.planner import plan_of
 from pydag_dist.dag import Dag, InvalidDag, limits
 from pydag_dist.dag.draw import text
-from pydag_dist.dag.spec import RunParams
+from pydag_dist.dag.planning.task_spec import RunParams
 
 CALL = {"operator": "python.call", "params": {"callable": "steps:run", "args": ["{{ item }}"]}}
 

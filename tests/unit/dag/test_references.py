@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pydag_dist.dag import Dag, InvalidDag, references
+from pydag_dist.dag import Dag, InvalidDag
+from pydag_dist.dag.reading import references
 from tests.unit.dag.strategies import edges
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pydag_dist.dag.params.text import read_params
+from pydag_dist.dag.params.single_quoted import read_params
 from pydag_dist.dag.script import PATTERN, ScriptPath
 from tests.unit.dag.strategies import json_values, scripts, texts
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pydag_dist.dag import Dag
-from pydag_dist.dag.spec import RunParams, spec_of
+from pydag_dist.dag.planning.task_spec import RunParams, spec_of
 from pydag_dist.engine import Held
 from tests.unit.dag.strategies import dags, json_values
 from workers.errors import TaskFailed

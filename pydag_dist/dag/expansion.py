@@ -8,9 +8,8 @@ from typing import Any
 
 from pydag_dist.dag import limits
 from pydag_dist.dag.fields import Expand, Task
-from pydag_dist.dag.reading.report import Report
-from pydag_dist.dag.script import quote
 from pydag_dist.dag.templates.texts import at_path, is_templated
+from pydag_dist.dag.text.quote import quote
 from pydag_dist.errors import InvalidDag, Problem
 
 
@@ -79,12 +78,6 @@ def lengths(
         )
         problems.append((max(found, key=found.__getitem__), text))
     return found, problems
-
-
-def check_lists(tasks: Sequence[Task | None], params: Mapping[str, Any], report: Report) -> None:
-    """Lists of a file; `params` are the defaults of its runs."""
-    for number, text in lengths(tasks, params, complete=False)[1]:
-        report.add(text, "expand.over", number)
 
 
 def known_lengths(source: str, tasks: Sequence[Task], params: Mapping[str, Any]) -> dict[str, int]:

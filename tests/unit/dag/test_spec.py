@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from pydag_dist.dag import Dag
-from pydag_dist.dag.spec import RunParams, spec_of
+from pydag_dist.dag.planning.task_spec import RunParams, spec_of
 
 RUN = RunParams({"day": "Monday", "n": 2}, "2026-11-22T18:00:00+00:00")
 CALL = {"operator": "python.call", "params": {"callable": "steps:run"}}

@@ -9,8 +9,7 @@ from typing import Any, Final
 from pydag_dist.dag.fields import Task
 from pydag_dist.dag.model import Dag
 from pydag_dist.dag.operators import BRANCH
-from pydag_dist.dag.references import to_render
-from pydag_dist.dag.templates.texts import parsed, templates
+from pydag_dist.dag.templates.parsing import parsed_all
 
 KEPT: Final = frozenset({"success", "skipped"})  # states that need not be come by again
 
@@ -138,7 +137,7 @@ def _definition(dag: Dag, task_id: str, params: Mapping[str, Any]) -> dict[str, 
 
 def _named_params(task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
     """The params of the run that the task's templates name, or its `expand`."""
-    found = [parsed(text).params for _, text in templates(to_render(task))]
+    found = [template.params for template in parsed_all(task.params_to_render)]
     names = set(given) if None in found else {name for some in found for name in some or ()}
     if task.expand and (place := task.expand.place) and place.root == "params":
         names = names | {place.name}

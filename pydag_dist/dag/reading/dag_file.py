@@ -11,12 +11,11 @@ from pydantic import TypeAdapter, ValidationError
 from pydag_dist.dag import limits
 from pydag_dist.dag.fields import DagFields, Task
 from pydag_dist.dag.reading.checks import check_edges, check_task
-from pydag_dist.dag.reading.lists import check_lists
+from pydag_dist.dag.reading.references import TemplateChecker, check_lists
 from pydag_dist.dag.reading.report import Report
-from pydag_dist.dag.references import TemplateChecker
-from pydag_dist.dag.script import quote
-from pydag_dist.dag.text.jsontext import Loaded, NotJson, Path, dotted, faults
 from pydag_dist.dag.text.messages import field_names, message
+from pydag_dist.dag.text.quote import quote
+from pydag_dist.dag.text.strict_json import Loaded, NotJson, Path, dotted, faults
 
 _FIELDS: Final = TypeAdapter(DagFields)
 _TASKS: Final = TypeAdapter(list[Task])

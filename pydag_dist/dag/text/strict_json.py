@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pydag_dist.dag.limits import DEPTH
-from pydag_dist.dag.script import quote
+from pydag_dist.dag.text.quote import quote
 
 Path = tuple[str | int, ...]
 

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pydag_dist.dag import Dag, InvalidDag, branches
-from pydag_dist.dag.branches import choices
+from pydag_dist.dag import Dag, InvalidDag
+from pydag_dist.dag.planning import branches
+from pydag_dist.dag.planning.branches import choices
 from tests.unit.dag.strategies import edges
 
 CALL = {"callable": "steps:run"}

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pydag_dist.dag import Dag, Task
-from pydag_dist.dag.branches import Choice
-from pydag_dist.dag.references import to_render
-from pydag_dist.dag.templates.texts import parsed, templates
+from pydag_dist.dag.planning.branches import Choice
+from pydag_dist.dag.templates.parsing import parsed_all
 
 LARGE: Final = 1_000  # bytes of a param as JSON
 
@@ -46,7 +45,7 @@ def spec_of(
     ``expand``, of an expanded task, its items or where they are; ``expanded_by``, for each task
     that is expanded over this one's result, where in it its list is.
     """
-    params = to_render(task)
+    params = task.params_to_render
     spec: dict[str, Any] = {
         "dag_id": dag.dag_id,
         "operator": task.operator,
@@ -83,7 +82,7 @@ def _template(
 
     `listed`: the param, if any, in which the items of the task are.
     """
-    found = [parsed(text) for _, text in templates(params)]
+    found = parsed_all(params)
     if not found:
         return None
     given = {**dag.params, **run.params}

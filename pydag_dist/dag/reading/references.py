@@ -7,14 +7,16 @@ from itertools import islice
 from typing import Any, Final
 
 from pydag_dist.dag import limits
+from pydag_dist.dag.expansion import lengths
 from pydag_dist.dag.fields import Task
 from pydag_dist.dag.graph import Graph, cycles
 from pydag_dist.dag.operators import BRANCH
 from pydag_dist.dag.reading.report import Report
-from pydag_dist.dag.script import quote
-from pydag_dist.dag.templates.texts import MARK, as_template, parsed, templates
-from pydag_dist.dag.text.jsontext import dotted
+from pydag_dist.dag.templates.parsing import parsed
+from pydag_dist.dag.templates.texts import MARK, templates
 from pydag_dist.dag.text.messages import did_you_mean
+from pydag_dist.dag.text.quote import quote
+from pydag_dist.dag.text.strict_json import dotted
 
 MAX_TASK_PARTS: Final = 20_000  # of the templates of a task: what a worker reads in half a second
 MAX_PARTS: Final = 500_000  # of the templates of a DAG: what a coordinator reads in ten seconds
@@ -25,13 +27,6 @@ _BITS: Final = 2048  # tasks searched for at once: 256 bytes for each task of th
 
 Graphlike = Mapping[str, Sequence[str]]
 Reference = tuple[int, str, str]  # number of the task, field, the task that it names
-
-
-def to_render(task: Task) -> dict[str, Any]:
-    """The task's params as a worker renders them: a branch's `when` is an expression as it is."""
-    if task.operator == BRANCH and isinstance(when := task.params.get("when"), str):
-        return task.params | {"when": as_template(when)}
-    return task.params
 
 
 class TemplateChecker:
@@ -52,7 +47,7 @@ class TemplateChecker:
             return []
         named: list[Reference] = []
         parts = 0
-        for path, text in templates(to_render(task)):
+        for path, text in templates(task.params_to_render):
             if parts > MAX_TASK_PARTS or self._left < 0:
                 most = f"{MAX_TASK_PARTS:,} in a task and {MAX_PARTS:,} in a DAG"
                 self._report.add(f"too many parts of templates: at most {most}", "params", number)
@@ -212,3 +207,9 @@ def _check_followed(tasks: Sequence[Task | None], dependencies: Graphlike, repor
                         f"{did_you_mean(name, known)}: a branch chooses among those that are"
                     )
                     report.add(message, f"params.{field}", number)
+
+
+def check_lists(tasks: Sequence[Task | None], params: Mapping[str, Any], report: Report) -> None:
+    """Lists of a file; `params` are the defaults of its runs."""
+    for number, text in lengths(tasks, params, complete=False)[1]:
+        report.add(text, "expand.over", number)
