@@ -87,18 +87,18 @@ PLAN_FIELDS: Final = (
     "rank",  # ready tasks of a run are pushed in its order
     "chunks",  # of downstream tasks
     "retries",
-    "delay",  # before the next try
-    "backoff",  # flag: the delay doubles, up to `longest`
-    "longest",
+    "retry_delay",  # before the next try
+    "retry_backoff",  # flag: the delay doubles, up to `max_retry_delay`
+    "max_retry_delay",
     "timeout",  # of a try, from its first claim
-    "may_fail",  # flag: the run does not fail with it
+    "allow_failure",  # flag: the run does not fail with it
     "remote",  # flag: what it started elsewhere has to be cancelled
     "sensor",  # flag: it does not count as active while it is deferred
     "expand",  # flag: it becomes many tasks, its children
-    "list",  # of such a task: the upstream task whose result is its list, or empty
+    "list_task",  # of such a task: the upstream task whose result is its list, or empty
     "setup",  # of a teardown: the task whose work it undoes
 )
-PLAN_NUMBERS: Final = frozenset({"chunks", "retries", "delay", "longest", "timeout"})
+PLAN_NUMBERS: Final = frozenset({"chunks", "retries", "retry_delay", "max_retry_delay", "timeout"})
 
 
 def unpack_record(packed: str) -> dict[str, str]:

@@ -29,7 +29,7 @@ PARTS = (
     "plan",
     "lease",
     "mark",
-    "poll",
+    "deferral",
     "log",
     "tick",
     "aside",

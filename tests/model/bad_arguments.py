@@ -166,9 +166,11 @@ PLANNED: dict[str, list[Any]] = {
     "downstream": [None, "a", {"a": 1}, [1], [""], ["a/b"], [" ".join(["a"] * 501)]],
     "lists_for": [None, "a", [1], ["a/b"]],
     "timeout": [*NUMBERS, 1],
-    **dict.fromkeys(("try", "last_try", "pushes", "retries", "delay", "longest"), NUMBERS),
+    **dict.fromkeys(
+        ("try", "last_try", "pushes", "retries", "retry_delay", "max_retry_delay"), NUMBERS
+    ),
     **dict.fromkeys(("upstream", "ok", "bad", "dead_up", "skips"), NUMBERS),
-    **{n: [*NUMBERS, 2] for n in ("backoff", "may_fail", "remote", "sensor", "expand")},
+    **{n: [*NUMBERS, 2] for n in ("retry_backoff", "allow_failure", "remote", "sensor", "expand")},
     **{n: [None, 1, ""] for n in ("child", "again", "anew")},
     "keep": [None, 1, "", True],  # there is no record that could be kept
 }

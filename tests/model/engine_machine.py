@@ -180,7 +180,7 @@ class EngineMachine(RuleBasedStateMachine):
                 rule="teardown" if "teardown_of" in tasks[t] else tasks[t]["trigger_rule"],
                 setup=tasks[t].get("teardown_of", ""),
                 retries=tasks[t]["retries"],
-                may_fail=tasks[t]["allow_failure"],
+                allow_failure=tasks[t]["allow_failure"],
                 remote=rows[t].remote,
                 sensor=rows[t].sensor,
                 branch=rows[t].branch,

@@ -96,7 +96,7 @@ class RefTask:
     upstream: tuple[str, ...]
     rule: str = "all_success"
     retries: int = 0
-    may_fail: bool = False
+    allow_failure: bool = False
     remote: bool = False
     sensor: bool = False
     branch: bool = False
@@ -982,7 +982,7 @@ class ReferenceEngine:
                     task.rank,
                     (),
                     retries=task.retries,
-                    may_fail=task.may_fail,
+                    allow_failure=task.allow_failure,
                     remote=task.remote,
                     sensor=task.sensor,
                     parent=name,
@@ -1015,7 +1015,7 @@ class ReferenceEngine:
     def _end_if_over(self, run: RefRun) -> None:
         if self._is_over(run):
             bad = [t for t in run.tasks.values() if t.state in ("failed", "cancelled")]
-            failed = not all(task.may_fail for task in bad)
+            failed = not all(task.allow_failure for task in bad)
             if run.reason:
                 run.state = "failed" if run.reason == "timeout" else "cancelled"
             else:

@@ -5,7 +5,7 @@ local function enter(prefix, source)
   NOW = time[1] * 1e6 + time[2]
   GAP = clock[1] and NOW - clock[1] or nil
   STEADY = (clock[2] or NOW) + math.max(0, math.min(GAP or 0, MAX_GAP))
-  PUSHES, TODO, TEMPLATE, HEADS, TEXTS = 0, { first = 1 }, nil, {}, {}
+  PUSHES, AHEAD, TEMPLATE, HEADS, TEXTS = 0, { first = 1 }, nil, {}, {}
 end
 
 local function perform(arguments)

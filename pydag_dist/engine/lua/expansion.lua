@@ -53,7 +53,7 @@ function expand(run, task, record)
   record.ready_at = text(NOW)
   note(run, task, record, 'expanding')
   save_expansion(run, task, { total = total, created = 0, ended = 0, bad = 0, cancelled = 0, ok = 0 })
-  TODO[#TODO + 1] = task .. ' *'
+  AHEAD[#AHEAD + 1] = task .. ' *'
 end
 
 function end_rest(run, task, first, state)
@@ -99,7 +99,7 @@ function expand_slice(run, task)
   end
   save_expansion(run, task, x)
   if x.created < x.total then
-    TODO[#TODO + 1] = task .. ' *'
+    AHEAD[#AHEAD + 1] = task .. ' *'
   else
     end_rest(run, task, x.total, 'skipped')
     end_expansion(run, task, record, x)

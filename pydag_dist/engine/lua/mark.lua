@@ -1,5 +1,6 @@
 -- What somebody did by hand: a task ends as they say. How a try of it that runs ends, does not count.
 
+do   -- nothing here is used by other files, and a chunk has 200 local variables at most
 -- What the task leaves is what the mark says, nothing of its tries.
 local function note_mark(run, task, by, result, expansions)
   local out = run_key(run, 'out')
@@ -59,4 +60,6 @@ function OPERATIONS.mark(run, task, state, by, result, expansions)
   end
   mark_now(run, task, record, state)
   return { 'ok', spread(run) }
+end
+
 end

@@ -82,7 +82,7 @@ local function has_setup(run, teardown)
 end
 
 local function tell_downstream(task, chunks, state)
-  for k = 0, chunks - 1 do TODO[#TODO + 1] = task .. '/' .. k .. ' ' .. state end
+  for k = 0, chunks - 1 do AHEAD[#AHEAD + 1] = task .. '/' .. k .. ' ' .. state end
 end
 
 -- Its keys live until the history has it (`let_expire`).
@@ -147,15 +147,15 @@ local function end_task(run, task, record, state, plan, ...)
   call('SREM', run_key(run, 'active'), task)
   tell_downstream(task, plan.chunks, state)
   local bad = state == 'failed' or state == 'cancelled'
-  count_ended(run, 1, bad and plan.may_fail ~= '1' and 1 or 0)
+  count_ended(run, 1, bad and plan.allow_failure ~= '1' and 1 or 0)
   if plan.parent then child_ended(run, task, state) end
 end
 
 -- µs until the next try; doubling delays get 20 % of jitter.
 local function retry_delay(record, plan)
-  if plan.backoff ~= '1' then return plan.delay end
+  if plan.retry_backoff ~= '1' then return plan.retry_delay end
   local failures = plan.retries - (record.last_try - record.try)
-  local delay = math.min(plan.delay * 2 ^ math.min(failures, 30), plan.longest)
+  local delay = math.min(plan.retry_delay * 2 ^ math.min(failures, 30), plan.max_retry_delay)
   return delay * (0.8 + 0.4 * (NOW % 1000) / 1000)
 end
 
@@ -282,7 +282,7 @@ local function tell_chunk(run, chunk, state)
       end
     end
     local plan = next_state and load_plan(run, task)
-    if next_state == 'ready' and plan.list ~= '' then next_state = by_list(run, plan.list) end
+    if next_state == 'ready' and plan.list_task ~= '' then next_state = by_list(run, plan.list_task) end
     if next_state == 'ready' then
       if plan.expand == '1' then
         expand(run, task, record)
@@ -355,9 +355,9 @@ end
 -- Does the next thing that a run has left to do; how many tasks it looked at, nil if nothing is.
 -- An earlier script has left something only if it `was_left` in `working`.
 local function step(run, budget, was_left)
-  local item = TODO[TODO.first]
+  local item = AHEAD[AHEAD.first]
   if item then
-    TODO.first = TODO.first + 1
+    AHEAD.first = AHEAD.first + 1
   elseif was_left then
     item = call('LPOP', run_key(run, 'work'))
   end
@@ -379,8 +379,8 @@ local function spread(run)
     if not seen then break end
     budget = budget - seen
   end
-  for i = TODO.first, #TODO do call('RPUSH', work, TODO[i]) end
-  TODO = { first = 1 }
+  for i = AHEAD.first, #AHEAD do call('RPUSH', work, AHEAD[i]) end
+  AHEAD = { first = 1 }
   reschedule(run)
   if budget <= 0 and (call('EXISTS', work) == 1 or call('HEXISTS', run_key(run), 'scan') == 1) then
     call('SADD', key('working'), run)

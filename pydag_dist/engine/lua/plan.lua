@@ -190,9 +190,9 @@ local PLANNED_ROW = {
   task = 'id', state = 'state', try = 'try', last_try = 'try', pushes = 'count', rule = 'rule',
   upstream = 'upstream', ok = 'upstream', bad = 'upstream', dead_up = 'upstream', skips = 'upstream',
   asks = 'upstream', branch = 'bit',
-  queue = 'id', rank = 'rank', retries = 'retries', delay = 'span', longest = 'span',
-  timeout = 'limit', backoff = 'bit', may_fail = 'bit', remote = 'bit', sensor = 'bit', expand = 'bit',
-  list = 'id_or_none', expansions = 'expansions', setup = 'id_or_none',
+  queue = 'id', rank = 'rank', retries = 'retries', retry_delay = 'span', max_retry_delay = 'span',
+  timeout = 'limit', retry_backoff = 'bit', allow_failure = 'bit', remote = 'bit', sensor = 'bit', expand = 'bit',
+  list_task = 'id_or_none', expansions = 'expansions', setup = 'id_or_none',
   spec = 'spec', downstream = 'chunks', lists_for = 'names', child = 'boolean', keep = 'boolean',
   again = 'boolean', anew = 'boolean' }
 local FIRST_ROW = { downstream = 'chunks', params = 'pairs', gone = 'pairs' }

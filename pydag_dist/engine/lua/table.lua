@@ -187,7 +187,7 @@ local STEADY      -- µs of steady time
 local TEXTS       -- number -> its text, as far as needed: most numbers are one of these two
 local GAP         -- µs since the last tick by the server's clock, nil before the first one
 local PUSHES      -- how many pushes the call has numbered
-local TODO        -- what the call still has to do for its run, as in `work`, from TODO.first on
+local AHEAD       -- what the call still has to do for its run, as in `work`, from AHEAD.first on
 local TEMPLATE    -- of messages, once it is read
 local HEADS       -- run -> what its plan fixed, as far as read
 

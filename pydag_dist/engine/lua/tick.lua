@@ -1,5 +1,6 @@
 -- What time does: leases that expired, messages that got lost, workers that left, long cascades.
 
+do   -- nothing here is used by other files, and a chunk has 200 local variables at most
 -- What else the server dates ahead of its clock, which went back: a lease of theirs would last for
 -- as long as that. Planners get their time anew, the history another writer.
 local function after_step_back()
@@ -184,4 +185,6 @@ function OPERATIONS.tick(epoch)
     end
   end
   return { 1, expired, pushed }
+end
+
 end
