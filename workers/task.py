@@ -69,7 +69,7 @@ class Execute(Task):  # type: ignore[misc]  # Celery has no types
             return
         answer = until_redis_can(
             partial(
-                engine().claim,
+                engine().working.claim,
                 held.run,
                 held.task,
                 held.try_number,
@@ -163,7 +163,7 @@ def _execute(held: Held, claim: Claim, context: TaskContext, queue: str) -> Done
 
     def is_patient() -> bool:
         with not_now():
-            wanted = until_redis_can(partial(engine().wanted, queue))
+            wanted = until_redis_can(partial(engine().working.wanted, queue))
         return not wanted and time.monotonic() < until
 
     start = partial(operator.start, context, is_patient)
@@ -175,7 +175,7 @@ def _give_back(held: Held, context: TaskContext, error: HostLacks, worker: str) 
     """Let another worker run the try."""
     context.log.warning("given back by %s: %s", worker, error)
     need, why = error.need or "other:unnamed", storable(str(error))
-    (answer,) = until_redis_can(partial(engine().refuse, [held], worker, need, why))
+    (answer,) = until_redis_can(partial(engine().working.refuse, [held], worker, need, why))
     if answer == "ok":
         return Retry(f"given back: {error}")
     return Ignore(f"{held.run}/{held.task}: {answer}")
@@ -205,7 +205,7 @@ class Release(Task):  # type: ignore[misc]  # Celery has no types
     def run(
         self, run: str, task: str, try_number: int, *, token: str, outcome: Outcome, error: str = ""
     ) -> str:
-        """Release a try; answers as `Engine.release` does."""
+        """Release a try; answers as `Working.release` does."""
         return report(Held(run, task, int(try_number), token), Ended(outcome, error=error))
 
     def in_place(self, request: Any, state: str, result: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import click
 
-from pydag_dist.engine import local_day
+from pydag_dist.client.naming import local_day
 
 _AGO: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)\s?([smhdw])")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}

@@ -7,19 +7,18 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pydag_dist.client import Client, Run
+from pydag_dist.client.naming import find_run, shortest_name
 from pydag_dist.dag.ids import is_id
 from pydag_dist.engine import (
     Engine,
     Listing,
-    Reason,
     RunSnapshot,
     RunSummary,
     Wanted,
-    find_run,
-    shortest_name,
 )
 from pydag_dist.errors import HistoryError, UnknownRun
 from pydag_dist.settings import Settings, load_settings
+from pydag_dist.why import Reason
 
 if TYPE_CHECKING:
     from pydag_dist.history import History
@@ -65,7 +64,7 @@ def reasons_of(name: str, task: str | None) -> tuple[str, list[Reason]]:
         state = tasks[task].state if task in tasks else "none"
         return run.id, [Reason(state, why, task)]
     except UnknownRun as unknown:
-        from pydag_dist.history import explain_past
+        from pydag_dist.why.past import explain_past
 
         with _history_or(unknown) as history:
             found = history.snapshot(run.id)
@@ -82,9 +81,9 @@ def listing(limit: int, wanted: Wanted) -> Listing:
     engine = Engine.from_url(settings.redis_url, settings.key_prefix)
     with _history(settings) as history:
         # A home may have had another installation's runs.
-        if history.epoch() != engine.redis.get(engine.key("epoch")):
+        if history.epoch() != engine.store.redis.get(engine.store.key("epoch")):
             return live
-        past = history.listing(limit, wanted, engine.those_there)
+        past = history.listing(limit, wanted, engine.runs.those_there)
     both = sorted(live.runs + past.runs, key=lambda run: -(run.submitted_at or 0))[:limit]
     ends = [at for at in (live.looked_back_to, past.looked_back_to) if at is not None]
     return Listing(both, max(ends) if ends and len(both) < limit else None)
@@ -95,7 +94,7 @@ def shortest_names(runs: Sequence[RunSummary]) -> dict[str, str]:
     settings = load_settings()
     engine = Engine.from_url(settings.redis_url, settings.key_prefix)
     ids = [run.run_id for run in runs]
-    near, there = engine.neighbours(ids), set(engine.those_there(ids))
+    near, there = engine.runs.neighbours(ids), set(engine.runs.those_there(ids))
     # One that only the history has is named by its whole id: others there may begin alike.
     return {
         run_id: shortest_name(run_id, near[run_id], 8) if run_id in there else run_id

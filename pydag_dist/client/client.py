@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from pydag_dist.client.naming import find_run
 from pydag_dist.client.patience import PATIENCE, Patience
 from pydag_dist.client.run import BLOCK_SECONDS, Run
 from pydag_dist.client.who import who
@@ -23,7 +24,6 @@ from pydag_dist.engine import (
     Unserved,
     Wanted,
     connect,
-    find_run,
     unserved,
 )
 from pydag_dist.errors import PydagError, UnknownRun
@@ -78,14 +78,14 @@ class Client:
         known_lengths(dag.dag_id, list(dag.tasks.values()), {**dag.params, **given})
         date, by = utc(logical_date), who()
 
-        engine = self._patience.of(
-            self._engine,
+        steering = self._patience.of(
+            self._engine.steering,
             f"Whether run {run_id} was submitted is not known: `pydag status {run_id}` tells, as "
             "soon as Redis is there",
         )
 
         def send() -> bool:
-            return engine.submit(
+            return steering.submit(
                 run_id,
                 text,
                 dag.dag_id,
@@ -111,7 +111,7 @@ class Client:
         shows at its first use; `UnknownRun` if a DAG has none.
         """
         try:
-            run_id = find_run(name, [self._patience.of(self._engine, "")])
+            run_id = find_run(name, [self._patience.of(self._engine.runs, "")])
         except UnknownRun:
             if not is_id(name):
                 raise
@@ -124,15 +124,15 @@ class Client:
 
     def workers(self) -> list[Member]:
         """The live workers by name, with what they say they can do."""
-        return list(self._engine.members("workers").values())
+        return list(self._engine.reading.members("workers").values())
 
     def coordinators(self) -> list[Member]:
         """The live coordinators by name; `info` says which one writes the history."""
-        return list(self._engine.members("coordinators").values())
+        return list(self._engine.reading.members("coordinators").values())
 
     def running(self) -> dict[str, list[str]]:
         """Worker -> the tasks that it holds, as "run/task"."""
-        return self._engine.held_by_worker()
+        return self._engine.reading.held_by_worker()
 
     def unserved(self, dag: Dag) -> list[Unserved]:
         """The tasks of a DAG that no live worker can run, as far as they say, and why."""
@@ -147,7 +147,7 @@ class Client:
 
     def listing(self, limit: int, wanted: Wanted) -> Listing:
         """Likewise, and how far back runs were looked at: 20,000 at most."""
-        return self._patience.of(self._engine, "").listing(limit, wanted)
+        return self._patience.of(self._engine.runs, "").listing(limit, wanted)
 
 
 def utc(date: datetime | str | None) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import redis
 
-from pydag_dist.engine import ENDED_TASK_STATES, Engine, RunSnapshot
+from pydag_dist.engine import ENDED_TASK_STATES, Reading, RunSnapshot
 from pydag_dist.errors import PydagError
 from pydag_dist.visible import one_line
 
@@ -126,7 +126,7 @@ class _Cursor:
 def follow(
     reader: LogReader,
     look: Callable[[], RunSnapshot],
-    engine: Engine,
+    reading: Reading,
     run_id: str,
     task: str | None,
 ) -> Iterator[LogLine]:
@@ -137,5 +137,5 @@ def follow(
         yield from reader.read(run)
         if run.ended or (task is not None and run.tasks[task].state in ENDED_TASK_STATES):
             return
-        events = engine.events(run_id, cursor, round(POLL_SECONDS * 1000))
+        events = reading.events(run_id, cursor, round(POLL_SECONDS * 1000))
         cursor = events[-1].id if events else cursor

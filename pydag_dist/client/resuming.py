@@ -9,7 +9,7 @@ from typing import Any
 
 from pydag_dist.dag import Dag
 from pydag_dist.dag.planning.resuming import Wish, again, changes
-from pydag_dist.engine import Engine
+from pydag_dist.engine import Reading
 from pydag_dist.errors import EngineError
 
 
@@ -36,30 +36,30 @@ class Comparison:
     changed: Mapping[str, list[str]]  # task -> in what
 
 
-def compare(engine: Engine, run_id: str, stored: Dag, dag: Dag) -> Comparison:
+def compare(reading: Reading, run_id: str, stored: Dag, dag: Dag) -> Comparison:
     """How the DAGs differ; `EngineError` if they are two DAGs."""
     if dag.dag_id != stored.dag_id:
         raise EngineError(
             f"run {run_id} is one of DAG {stored.dag_id}, and the file's dag_id is {dag.dag_id}: "
             "a run goes on with a corrected file of its own DAG only"
         )
-    params, _ = engine.run_params(run_id)
-    before = engine.run_head(run_id).get("dag_hash", "")
+    params, _ = reading.run_params(run_id)
+    before = reading.run_head(run_id).get("dag_hash", "")
     return Comparison(before, changes(stored, dag, params))
 
 
-def preview(engine: Engine, run_id: str, from_task: str, dag: Dag | None) -> Resumption:
+def preview(reading: Reading, run_id: str, from_task: str, dag: Dag | None) -> Resumption:
     """What `resume` would do now; `EngineError` if the run has not ended, or has no such task."""
-    stored = Dag.parse(engine.submitted_dag(run_id), source=run_id)
-    found = compare(engine, run_id, stored, dag).changed if dag else {}
+    stored = Dag.parse(reading.submitted_dag(run_id), source=run_id)
+    found = compare(reading, run_id, stored, dag).changed if dag else {}
     used = dag or stored
-    snapshot = engine.snapshot(run_id)
+    snapshot = reading.snapshot(run_id)
     if not snapshot.ended:
         raise EngineError(f"run {run_id} is {snapshot.state}: only a run that has ended can resume")
     states = {name: task.state for name, task in snapshot.tasks.items()}
     if from_task and from_task not in used.tasks and from_task not in states:
         raise EngineError(f"run {run_id} has no task {from_task}")
-    _, changed, marked = engine.resumed_because(run_id)
+    _, changed, marked = reading.resumed_because(run_id)
     wish = Wish(from_task, {*changed, *found}, marked)
     why = {name: one.why for name, one in again(used, states, wish).items()}
     told = {name: f"changed: {', '.join(fields)}" for name, fields in found.items() if fields}

@@ -14,8 +14,16 @@ from pydag_dist.client.patience import Patience
 from pydag_dist.client.resuming import Resumption, compare, head_of, preview
 from pydag_dist.client.who import who
 from pydag_dist.dag import Dag
-from pydag_dist.engine import ENDED_RUN_STATES, Engine, Event, Reason, RunSnapshot, TaskSnapshot
+from pydag_dist.engine import (
+    ENDED_RUN_STATES,
+    Engine,
+    Event,
+    RunSnapshot,
+    TaskSnapshot,
+    unknown_run,
+)
 from pydag_dist.errors import EngineError, RedisAway, RunFailed, UnknownRun
+from pydag_dist.why import Reason, why_run, why_task
 
 # A blocking read is cut into pieces, so that a stream that was trimmed or restored to an earlier
 # time costs a look at the state now and then, and never a wait for ever.
@@ -44,12 +52,14 @@ class Run:
     ) -> None:
         self.id = run_id
         self._patience = patience
-        goes_on = (
+        self._goes_on = (
             f"Run {run_id} goes on without being watched; as soon as Redis is there: "
             f"pydag status {run_id}, or pydag logs {run_id} -f"
         )
-        self._engine = patience.of(engine, goes_on)
-        self._connection = patience.of(engine.redis, goes_on)
+        self._engine = engine
+        self._steering = patience.of(engine.steering, self._goes_on)
+        self._reading = patience.of(engine.reading, self._goes_on)
+        self._connection = patience.of(engine.store.redis, self._goes_on)
         self._resubmit = resubmit
 
     def __repr__(self) -> str:
@@ -58,9 +68,9 @@ class Run:
     @property
     def state(self) -> str:
         """One of queued, running, cancelling, success, failed, cancelled."""
-        state = self._engine.run_state(self.id)
+        state = self._reading.run_state(self.id)
         if state is None:
-            raise self._engine.unknown(self.id)
+            raise unknown_run(self.id)
         return state
 
     @property
@@ -70,7 +80,7 @@ class Run:
 
     def snapshot(self) -> RunSnapshot:
         """The run and all of its tasks at one moment."""
-        return self._engine.snapshot(self.id)
+        return self._reading.snapshot(self.id)
 
     def logs(self, task: str | None = None) -> list[LogLine]:
         """The log lines of one task and its children, or of all by their times, all tries."""
@@ -82,12 +92,12 @@ class Run:
         A run that Redis has lost meanwhile is submitted again as by `wait`.
         """
         reader = self._reader(task)
-        return follow(reader, lambda: self._wanted(self.snapshot), self._engine, self.id, task)
+        return follow(reader, lambda: self._wanted(self.snapshot), self._reading, self.id, task)
 
     def events(self, after: str = "0", *, timeout: float | None = None) -> list[Event]:
         """What happened after that event; waits `timeout` seconds for something if need be."""
         block = None if timeout is None else max(1, round(timeout * 1000))
-        return self._engine.events(self.id, after, block)
+        return self._reading.events(self.id, after, block)
 
     def follow(self, timeout: float | None = None, *, every: float = 1.0) -> Iterator[RunSnapshot]:
         """Snapshots of the run after changes, and every so many seconds; the last one has ended.
@@ -121,11 +131,11 @@ class Run:
         what the run had ended as before. `resume` goes on from there.
         """
         self._resubmit = None  # were Redis to lose the run now, nobody would want it back
-        return self._engine.cancel(self.id)
+        return self._steering.cancel(self.id)
 
     def resumption(self, from_task: str | None = None, dag: Dag | None = None) -> Resumption:
         """What `resume` would run again, and why; nothing is changed."""
-        return preview(self._engine, self.id, from_task or "", dag)
+        return preview(self._reading, self.id, from_task or "", dag)
 
     def resume(self, from_task: str | None = None, dag: Dag | None = None) -> None:
         """Start the ended run again, under the same id, from what did not succeed on.
@@ -149,15 +159,15 @@ class Run:
 
     def _resume(self, from_task: str, dag: Dag | None) -> None:
         if dag is None:
-            self._engine.resume(self.id, from_task)
+            self._steering.resume(self.id, from_task)
             return
-        stored = Dag.parse(self._engine.submitted_dag(self.id), source=self.id)
-        found = compare(self._engine, self.id, stored, dag)
+        stored = Dag.parse(self._reading.submitted_dag(self.id), source=self.id)
+        found = compare(self._reading, self.id, stored, dag)
         text = dag.to_json()
-        if not preview(self._engine, self.id, from_task, dag).again:
+        if not preview(self._reading, self.id, from_task, dag).again:
             raise EngineError(f"run {self.id} has nothing to do: all of its tasks are kept")
         arguments = (self.id, from_task, found.before, sorted(found.changed), text)
-        self._engine.resume_with(*arguments, **head_of(dag))
+        self._steering.resume_with(*arguments, **head_of(dag))
 
     def mark(self, task: str, state: MarkedState, result: Any = None) -> None:
         """Say how a task ended, since somebody did its work, or knows that it need not be done.
@@ -169,11 +179,11 @@ class Run:
         `EngineError` if the task has ended and its run goes on; `PydagError` for what is no result.
         """
         text = packed(task, state, result)
-        dag = Dag.parse(self._engine.submitted_dag(self.id), source=self.id)
+        dag = Dag.parse(self._reading.submitted_dag(self.id), source=self.id)
         expand = expansions(dag, task, state, result)
         before = self._patience.interruptions
         try:
-            self._engine.mark(self.id, task, state, who(), result=text, expand=expand)
+            self._steering.mark(self.id, task, state, who(), result=text, expand=expand)
         except EngineError:
             # Done already, if it was the answer that was lost.
             repeated = self._patience.interruptions > before
@@ -188,14 +198,18 @@ class Run:
         """
         if task is None:
             return "\n".join(reason.why for reason in self.reasons())
-        return self._engine.why(self.id, task)
+        return self._patience.call(
+            lambda: why_task(self._engine.reading, self.id, task), self._goes_on
+        )
 
     def reasons(self, seen: RunSnapshot | None = None) -> list[Reason]:
         """The sentences of `why` without a task, with the tasks that they are about.
 
         Of the run as it was `seen`, if that is given, else as it is now.
         """
-        return self._engine.why_run(self.id, seen)
+        return self._patience.call(
+            lambda: why_run(self._engine.reading, self.id, seen), self._goes_on
+        )
 
     def wait(self, timeout: float | None = None) -> str:
         """Block until the run ends and return "success".
@@ -241,11 +255,11 @@ class Run:
         until = time.monotonic() + seconds
         while (rest := until - time.monotonic()) > 0:
             time.sleep(min(rest, LOOK_SECONDS))
-            if rest > LOOK_SECONDS and self._engine.run_state(self.id) in ENDED_RUN_STATES:
+            if rest > LOOK_SECONDS and self._reading.run_state(self.id) in ENDED_RUN_STATES:
                 return
 
     def _reader(self, task: str | None) -> LogReader:
-        return LogReader(self._connection, self._engine.prefix, self.id, task)
+        return LogReader(self._connection, self._engine.store.prefix, self.id, task)
 
     def _wanted(self, ask: Callable[[], T]) -> T:
         """What is asked of the run, which is submitted again as often as Redis has lost it.

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from pydag_dist.engine import ENDED_TASK_STATES, Engine
+from pydag_dist.engine import ENDED_TASK_STATES, Reading
 from pydag_dist.engine.protocol import unpack_record
 from pydag_dist.errors import UnknownRun
 from pydag_dist.history import Entry, History, batch_of
@@ -17,14 +17,15 @@ _WRITTEN: Final = ENDED_TASK_STATES | {"up_for_retry", "expanding"}
 _OUT: Final = {"result": "r/", "error": "e/", "skips": "s/"}
 
 
-def copy_runs(engine: Engine, history: History) -> None:
+def copy_runs(reading: Reading, history: History) -> None:
     """Write every run that Redis has, as far as history would have it."""
-    for run_id in engine.redis.zrange(engine.key("runs"), 0, -1):
+    store = reading.store
+    for run_id in store.redis.zrange(store.key("runs"), 0, -1):
         with contextlib.suppress(UnknownRun):  # it is past its retention
-            head, dag = engine.run_head(run_id), engine.submitted_dag(run_id)
-            records = engine.redis.hgetall(engine.run_key(run_id, "tasks"))
-            kept = engine.redis.hgetall(engine.run_key(run_id, "kept"))  # if it was just resumed
-            out = engine.redis.hgetall(engine.run_key(run_id, "out"))
+            head, dag = reading.run_head(run_id), reading.submitted_dag(run_id)
+            records = store.redis.hgetall(store.run_key(run_id, "tasks"))
+            kept = store.redis.hgetall(store.run_key(run_id, "kept"))  # if it was just resumed
+            out = store.redis.hgetall(store.run_key(run_id, "out"))
             entries = [_run(run_id, head), *_tasks(run_id, records or kept, out)]
             history.write(batch_of(entries, {run_id: head}, {run_id: dag}))
 

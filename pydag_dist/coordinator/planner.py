@@ -300,12 +300,12 @@ def _child(row: PlannedTask, child: str, past: Past, ended: Mapping[str, str]) -
 
 def past_of(engine: Engine, run_id: str) -> Past:
     """What a resumed run left, as the engine kept it."""
-    out = engine.outcomes(run_id)
+    out = engine.planning.outcomes(run_id)
     return Past(
-        engine.kept(run_id),
+        engine.planning.kept(run_id),
         {name[2:]: skips.split() for name, skips in out.items() if name.startswith("s/")},
-        Wish(*engine.resumed_because(run_id)),
-        engine.is_restored(run_id),
+        Wish(*engine.reading.resumed_because(run_id)),
+        engine.planning.is_restored(run_id),
         {name[2:]: int(last) for name, last in out.items() if name.startswith("t/")},
     )
 
@@ -317,18 +317,18 @@ def plan(
     durations: Mapping[str, float] | None = None,
 ) -> bool:
     """Plan a submitted run and start it. False if it is planned already or by a newer planner."""
-    token = engine.plan_begin(run_id)
+    token = engine.planning.plan_begin(run_id)
     if token is None:
         return False
-    run = RunParams(*engine.run_params(run_id))
+    run = RunParams(*engine.reading.run_params(run_id))
     made = plan_of(dag, past_of(engine, run_id), run, durations)
     for at in range(0, len(made.rows), CHUNK):
-        if not engine.plan_chunk(run_id, token, made.rows[at : at + CHUNK]):
+        if not engine.planning.plan_chunk(run_id, token, made.rows[at : at + CHUNK]):
             return False
-    if not engine.plan_first(run_id, token, made.first, run.large(dag), made.gone):
+    if not engine.planning.plan_first(run_id, token, made.first, run.large(dag), made.gone):
         return False
     queues = sorted({task.queue for task in dag.tasks.values()})
-    return engine.plan_commit(
+    return engine.planning.plan_commit(
         run_id,
         token,
         len(made.rows),

@@ -47,11 +47,11 @@ class Recorder:
 
     def __init__(self, engine: Engine, history: History) -> None:
         self._engine = engine
-        self._redis: Any = engine.redis
+        self._redis: Any = engine.store.redis
         self._history = history
-        self._stream = engine.key("history")
+        self._stream = engine.store.key("history")
         self._lease = self._redis.lock(
-            engine.key("history:writer"), timeout=LEASE, blocking=False, thread_local=False
+            engine.store.key("history:writer"), timeout=LEASE, blocking=False, thread_local=False
         )
         self._database = ""  # its id and place, once it is open
         self._writes = False
@@ -112,8 +112,8 @@ class Recorder:
         if not self._database:
             self._open()
         marks = (
-            self._redis.get(self._engine.key("epoch")),
-            self._redis.hget(self._engine.key("clock"), "epoch"),
+            self._redis.get(self._engine.store.key("epoch")),
+            self._redis.hget(self._engine.store.key("clock"), "epoch"),
         )
         if marks != self._marks or time.monotonic() >= self._renew_at:
             self._renew(marks[0])
@@ -144,7 +144,7 @@ class Recorder:
 
     def _register(self) -> None:
         """Tell other coordinators which database it is; `HistoryError` if they have another."""
-        key = self._engine.key("database")
+        key = self._engine.store.key("database")
         other = self._redis.get(key)
         if other is None:
             with contextlib.suppress(redis.OutOfMemoryError):
@@ -168,16 +168,16 @@ class Recorder:
         if not self._is_ours(epoch):
             return False
         if epoch and self._history.epoch() is None:
-            copy_runs(self._engine, self._history)
+            copy_runs(self._engine.reading, self._history)
         # Should the new server's clock be behind, its events are newer nevertheless.
         with contextlib.suppress(redis.ResponseError):
             floor = next_entry_id(entry_id(self._history.last_event()))
             self._redis.xadd(self._stream, {"kind": "floor"}, id=floor)
         for run_id in self._history.unfinished():
-            if self._engine.run_state(run_id) is None:
+            if self._engine.reading.run_state(run_id) is None:
                 self._restore(run_id)
         if epoch is None:
-            key = self._engine.key("epoch")
+            key = self._engine.store.key("epoch")
             self._redis.set(key, secrets.token_hex(8), nx=True)
             epoch = self._redis.get(key)
             if epoch is None:  # lost again already
@@ -194,7 +194,7 @@ class Recorder:
 
         A client that waits for a run that Redis has lost submits it again, as if it were new.
         """
-        key = self._engine.run_key(run_id)
+        key = self._engine.store.run_key(run_id)
         if self._trouble or any(self._redis.hmget(key, ("planner", "restored"))):
             return  # planned before, and maybe resumed
         with contextlib.suppress(*LOST):  # the writer's thread will tell
@@ -210,7 +210,7 @@ class Recorder:
 
     def _restore(self, run_id: str) -> None:
         try:
-            if restore(self._engine, self._history, run_id):
+            if restore(self._engine.planning, self._history, run_id):
                 log.warning("%s: Redis had lost it; it goes on from its history", run_id)
         except EngineError as error:  # an older version may have let it in
             log.error("%s: Redis had lost it, and can't take it back: %s", run_id, error)  # noqa: TRY400
@@ -253,7 +253,7 @@ class Recorder:
             if row["reason"] == "broken":
                 log.error("%s: set aside, all others go on: %s", row["run_id"], row["error"])
         for run_id in batch.ended:
-            self._engine.let_expire(run_id)
+            self._engine.planning.let_expire(run_id)
         # Only now: whoever comes after a writer that died in between writes the same again.
         self._redis.xtrim(self._stream, minid=next_entry_id(entries[-1][0]), approximate=False)
         return len(entries) == BATCH
@@ -262,8 +262,8 @@ class Recorder:
         """The hashes and DAGs of those runs that Redis has."""
         with self._redis.pipeline(transaction=False) as pipe:
             for run_id in run_ids:
-                pipe.hgetall(self._engine.run_key(run_id))
-                pipe.get(self._engine.run_key(run_id, "dag"))
+                pipe.hgetall(self._engine.store.run_key(run_id))
+                pipe.get(self._engine.store.run_key(run_id, "dag"))
             # A damaged run must not keep the others from being written.
             replies = pipe.execute(raise_on_error=False)
         for reply in replies:
@@ -283,7 +283,7 @@ class Recorder:
         away = self._history.where
         if isinstance(error, redis.RedisError):
             away = "Redis"
-            self._engine.disconnect()
+            self._engine.store.disconnect()
         if away != self._trouble:
             what = str(getattr(error, "orig", error)).partition("\n")[0]
             log.warning("history waits for %s: %s", away, what)

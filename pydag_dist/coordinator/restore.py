@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pydag_dist.engine import CHUNK, Engine, LostTask
+from pydag_dist.engine import CHUNK, LostTask, Planning
 from pydag_dist.history import History, PastTry
 
 # Of the run's hash; what else is there follows from its plan.
@@ -34,19 +34,19 @@ _FIELDS: Final = frozenset(
 )
 
 
-def restore(engine: Engine, history: History, run_id: str) -> bool:
+def restore(planning: Planning, history: History, run_id: str) -> bool:
     """Give a lost run back to the planners; False if it isn't lost. Safe to be called again."""
     past = history.past(run_id)
     if past is None:
         return False
     for at in range(0, len(past.tries), CHUNK):
         tasks = [_lost(each, past.planned) for each in past.tries[at : at + CHUNK]]
-        if not engine.restore(run_id, tasks):
+        if not planning.restore(run_id, tasks):
             return False
     head = {name: value for name, value in past.head.items() if name in _FIELDS}
     if reason := past.reason or past.head.get("reason"):
         head["reason"] = reason  # it is cancelled as soon as it is planned
-    return engine.restore_run(run_id, past.dag, head, planned=past.planned)
+    return planning.restore_run(run_id, past.dag, head, planned=past.planned)
 
 
 def _lost(each: PastTry, planned: bool) -> LostTask:

@@ -46,8 +46,8 @@ class Coordinator:
         self._process = secrets.token_hex(8)
         self._started_at = time.time()
         self._engine = self._connect("coordinator")
-        self._redis: Any = self._engine.redis
-        self._stream = self._engine.key("submissions")
+        self._redis: Any = self._engine.store.redis
+        self._stream = self._engine.store.key("submissions")
         self._stopping = threading.Event()
         self._planning: str | None = None  # the stream's entry
         self._seen: str | None = "0"  # up to where it has read its own entries again
@@ -85,7 +85,7 @@ class Coordinator:
                 self._plan_next()
             except redis.RedisError as error:
                 self._seen = "0"  # whatever it had read when it was interrupted
-                self._engine.disconnect()
+                self._engine.store.disconnect()
                 if str(error).startswith("NOGROUP"):
                     self._create_group()
                 elif is_passing(error) or is_refusal(error):
@@ -137,16 +137,18 @@ class Coordinator:
             try:
                 if entry := self._planning:
                     # So that no other coordinator takes a long planning for abandoned.
-                    engine.redis.xclaim(self._stream, GROUP, self._name, 0, [entry], justid=True)
+                    engine.store.redis.xclaim(
+                        self._stream, GROUP, self._name, 0, [entry], justid=True
+                    )
                 engine.tick()
                 if time.monotonic() - told_at > REGISTER_EVERY:
                     told_at = time.monotonic()
                     self._register(engine)
             except redis.RedisError as error:
-                engine.disconnect()
+                engine.store.disconnect()
                 log.warning("no tick: %s", error)
         with contextlib.suppress(redis.RedisError):
-            engine.unregister("coordinators", self._name, self._process)
+            engine.membership.unregister("coordinators", self._name, self._process)
 
     def _register(self, engine: Engine) -> None:
         info = {
@@ -156,7 +158,7 @@ class Coordinator:
             "started_at": self._started_at,
             "writes_history": self._recorder.writes,
         }
-        engine.register("coordinators", self._name, self._process, json.dumps(info))
+        engine.membership.register("coordinators", self._name, self._process, json.dumps(info))
 
     def _record(self) -> None:
         try:
@@ -211,7 +213,7 @@ class Coordinator:
         """Plan a run, or end it; whether it waits for a planner nevertheless."""
         try:
             self._plan_or_refuse(run_id)
-            return self._engine.run_state(run_id) == "queued"
+            return self._engine.reading.run_state(run_id) == "queued"
         except UnknownRun:
             log.warning("%s: gone before it could be planned", run_id)
         except redis.ResponseError as error:
@@ -222,8 +224,8 @@ class Coordinator:
 
     def _plan_or_refuse(self, run_id: str) -> None:
         try:
-            dag = Dag.parse(self._engine.submitted_dag(run_id), source=run_id)
-            self._engine.set_template(template(self._celery))
+            dag = Dag.parse(self._engine.reading.submitted_dag(run_id), source=run_id)
+            self._engine.planning.set_template(template(self._celery))
             self._recorder.give_back(run_id)
             if plan(self._engine, run_id, dag, self._recorder.durations(dag.dag_id)):
                 log.info("%s: planned, %d tasks", run_id, len(dag.tasks))
@@ -232,13 +234,13 @@ class Coordinator:
         except SchemaMismatch as error:
             log.error("%s: left alone: %s", run_id, error)  # noqa: TRY400
         except PydagError as error:
-            self._engine.plan_refuse(run_id, str(error))
+            self._engine.planning.plan_refuse(run_id, str(error))
             log.error("%s: refused: %s", run_id, error)  # noqa: TRY400
         except redis.RedisError:
             raise
         except Exception as error:  # of one run: all others go on
             why = f"it could not be planned: {type(error).__name__}: {error}"
-            self._engine.plan_refuse(run_id, why)
+            self._engine.planning.plan_refuse(run_id, why)
             log.exception("%s: refused", run_id)
 
 

@@ -122,28 +122,28 @@ class Webhooks:
         now = time.monotonic()
         for run in self._runs.values():
             if run.leased_until - now < LEASE / 2:
-                self._engine.webhook_later(run.run_id, LEASE)
+                self._engine.webhooks.later(run.run_id, LEASE)
                 run.leased_until = now + LEASE
         for _ in range(TAKEN):
-            if len(self._runs) >= MOST_RUNS or not (taken := self._engine.take_webhook(LEASE)):
+            if len(self._runs) >= MOST_RUNS or not (taken := self._engine.webhooks.take(LEASE)):
                 return
             run_id, tries = taken
             try:
                 self._begin(run_id, tries)
             except UnknownRun:
-                self._engine.webhook_done(run_id)
+                self._engine.webhooks.done(run_id)
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 log.error("%s: its webhooks can't be told: %s", run_id, error)  # noqa: TRY400
-                self._engine.webhook_done(run_id)
+                self._engine.webhooks.done(run_id)
 
     def _begin(self, run_id: str, tries: int) -> None:
         if run_id in self._runs:
             return  # it took longer than its lease
-        head = self._engine.run_head(run_id)
+        head = self._engine.reading.run_head(run_id)
         if head["state"] not in ENDED_RUN_STATES:
-            self._engine.webhook_later(run_id, UNTIL_ENDED)
+            self._engine.webhooks.later(run_id, UNTIL_ENDED)
             return
-        dag = json.loads(self._engine.submitted_dag(run_id))
+        dag = json.loads(self._engine.reading.submitted_dag(run_id))
         hooks = dag.get("on_success" if head["state"] == "success" else "on_failure", [])
         ended_at, told = self._told.get(run_id, ("", set()))
         if ended_at != head["ended_at"]:
@@ -186,7 +186,7 @@ class Webhooks:
     def _put_off(self, run_id: str, delay: float) -> None:
         """A try that was none."""
         try:
-            self._engine.webhook_put_off(run_id, delay)
+            self._engine.webhooks.put_off(run_id, delay)
         except redis.RedisError as error:
             log.warning("%s: its webhooks come later: %s", run_id, error)
 
@@ -242,13 +242,13 @@ class Webhooks:
     def _end(self, run: _Run) -> None:
         missing = [_shown(hook) for hook in run.hooks if hook not in run.told]
         if missing and run.tries + 1 < TRIES:
-            self._engine.webhook_later(run.run_id, FIRST_DELAY * 2**run.tries)
+            self._engine.webhooks.later(run.run_id, FIRST_DELAY * 2**run.tries)
         else:
             # A run that was resumed and has ended again meanwhile is due again.
-            if self._engine.run_state(run.run_id) is None or (
-                self._engine.run_head(run.run_id).get("ended_at") == run.ended_at
+            if self._engine.reading.run_state(run.run_id) is None or (
+                self._engine.reading.run_head(run.run_id).get("ended_at") == run.ended_at
             ):
-                self._engine.webhook_done(run.run_id)
+                self._engine.webhooks.done(run.run_id)
             if missing:
                 log.error("%s: gave up %s after %d tries", run.run_id, ", ".join(missing), TRIES)
             self._told.pop(run.run_id, None)
@@ -257,7 +257,7 @@ class Webhooks:
     def _body(self, run: _Run) -> bytes:
         with run.lock:
             if run.body is None:
-                head = self._engine.run_head(run.run_id)
+                head = self._engine.reading.run_head(run.run_id)
                 run.body = json.dumps(self._message(run.run_id, head)).encode()
             return run.body
 
@@ -270,7 +270,7 @@ class Webhooks:
             "ended_at": seconds(head["ended_at"]),
         }
         if head["state"] != "success":
-            tasks = self._engine.snapshot(run_id).tasks
+            tasks = self._engine.reading.snapshot(run_id).tasks
             failed = [
                 {
                     "task_id": task_id,

@@ -5,12 +5,16 @@ Start reading at ``lua/table.lua``: states, transitions, keys and their invarian
 
 from pydag_dist.engine.connection import connect
 from pydag_dist.engine.engine import Engine
-from pydag_dist.engine.listing import LOOK, Listing, Wanted
+from pydag_dist.engine.listing import LOOK, Listing, RunIndex, Wanted
 from pydag_dist.engine.members import Member, Refusal, Unserved, unserved
-from pydag_dist.engine.naming import find_run, local_day, shortest_name
 from pydag_dist.engine.protocol import ENDED_RUN_STATES, ENDED_TASK_STATES, Outcome
 from pydag_dist.engine.redis_check import address, check_redis, is_passing, is_refusal, refusal
-from pydag_dist.engine.situation import Situation, upstream_of
+from pydag_dist.engine.roles.membership import Membership
+from pydag_dist.engine.roles.planning import Planning
+from pydag_dist.engine.roles.reading import Reading
+from pydag_dist.engine.roles.steering import Steering
+from pydag_dist.engine.roles.webhooks import DueWebhooks
+from pydag_dist.engine.roles.working import Working
 from pydag_dist.engine.snapshot import (
     Event,
     RunSnapshot,
@@ -19,6 +23,7 @@ from pydag_dist.engine.snapshot import (
     task_ids,
     unplanned,
 )
+from pydag_dist.engine.store import Store, unknown_run
 from pydag_dist.engine.values import (
     CHUNK,
     Claim,
@@ -29,8 +34,6 @@ from pydag_dist.engine.values import (
     LostTask,
     PlannedTask,
 )
-from pydag_dist.engine.why import explain
-from pydag_dist.engine.why_run import Reason, explain_ended, record_of
 
 __all__ = [
     "CHUNK",
@@ -40,6 +43,7 @@ __all__ = [
     "Claim",
     "Deferral",
     "Due",
+    "DueWebhooks",
     "Engine",
     "Event",
     "Held",
@@ -47,30 +51,29 @@ __all__ = [
     "LogPart",
     "LostTask",
     "Member",
+    "Membership",
     "Outcome",
     "PlannedTask",
-    "Reason",
+    "Planning",
+    "Reading",
     "Refusal",
+    "RunIndex",
     "RunSnapshot",
     "RunSummary",
-    "Situation",
+    "Steering",
+    "Store",
     "TaskSnapshot",
     "Unserved",
     "Wanted",
+    "Working",
     "address",
     "check_redis",
     "connect",
-    "explain",
-    "explain_ended",
-    "find_run",
     "is_passing",
     "is_refusal",
-    "local_day",
-    "record_of",
     "refusal",
-    "shortest_name",
     "task_ids",
+    "unknown_run",
     "unplanned",
     "unserved",
-    "upstream_of",
 ]

@@ -1,15 +1,18 @@
-"""Which runs a list of runs is to have."""
+"""Finding runs: which a list is to have, and what the indexes of all runs know."""
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pydag_dist.engine.snapshot import RunSummary, seconds
+from pydag_dist.engine.snapshot import RunSummary, parse_summary, seconds
+from pydag_dist.engine.store import Role, whole_answers
 
 LOOK: Final = 20_000  # runs that are looked at for one list
+_PAGE = 500  # runs that are read at once
 
 
 @dataclass(frozen=True)
@@ -68,3 +71,100 @@ class Listing:
 
     runs: list[RunSummary]
     looked_back_to: float | None = None
+
+
+_ALL: Final = Wanted()
+
+
+class RunIndex(Role):
+    """The runs that Redis has, by when they were submitted and by how their ids begin."""
+
+    def listing(self, limit: int = 50, wanted: Wanted = _ALL) -> Listing:
+        """The newest runs of those that are wanted; at most `LOOK`, or `limit`, are looked at."""
+        found: list[str] = []
+        for at, heads in self._pages(wanted, _PAGE if wanted.is_narrow else min(limit, _PAGE)):
+            found += [run_id for run_id, head in heads if wanted.has(head)]
+            if len(found) >= limit:
+                break
+            if at >= max(LOOK, limit) and heads:
+                return Listing(self._summaries(found), seconds(heads[-1][1]["submitted_at"]))
+        return Listing(self._summaries(found[:limit]))
+
+    def has(self, run_id: str) -> bool:
+        """Whether Redis has the run."""
+        return bool(self._redis.exists(self._run_key(run_id)))
+
+    def beginning_with(self, prefix: str, limit: int) -> list[str]:
+        """At most so many runs whose ids begin so, in lexical order."""
+        found: list[str] = []
+        least = f"[{prefix}"
+        while len(found) < limit and (
+            # No id has a character above the tilde.
+            ids := self._redis.zrangebylex(self._key("names"), least, f"({prefix}~", 0, _PAGE)
+        ):
+            found += self.those_there(ids)
+            least = f"({ids[-1]}"
+        return found[:limit]
+
+    def neighbours(self, run_ids: Sequence[str]) -> dict[str, list[str]]:
+        """Of each run those before and after it in lexical order."""
+        names = self._key("names")
+        with self._redis.pipeline(transaction=False) as pipe:
+            for run_id in run_ids:
+                pipe.zrevrangebylex(names, f"({run_id}", "-", 0, 1)
+                pipe.zrangebylex(names, f"({run_id}", "+", 0, 1)
+            replies = pipe.execute()
+        pairs = zip(run_ids, replies[::2], replies[1::2], strict=True)
+        return {run_id: [*before, *after] for run_id, before, after in pairs}
+
+    def newest(self, dag_id: str, since: float | None, until: float | None) -> str | None:
+        """The run of a DAG that was submitted last in that time."""
+        for _, heads in self._pages(Wanted(dag_id, since=since, until=until), _PAGE):
+            for run_id, head in heads:
+                if head["dag_id"] == dag_id:
+                    return run_id
+        return None
+
+    def those_there(self, run_ids: Sequence[str]) -> list[str]:
+        """Those of the runs that Redis has."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for run_id in run_ids:
+                pipe.exists(self._run_key(run_id))
+            is_there = pipe.execute()
+        return [run_id for run_id, found in zip(run_ids, is_there, strict=True) if found]
+
+    def _summaries(self, ids: Sequence[str]) -> list[RunSummary]:
+        with self._redis.pipeline(transaction=False) as pipe:
+            for run_id in ids:
+                pipe.hgetall(self._run_key(run_id))
+                pipe.scard(self._run_key(run_id, "active"))
+            replies = whole_answers(pipe.execute(raise_on_error=False))
+        found = []
+        for run_id, head, active in zip(ids, replies[::2], replies[1::2], strict=True):
+            # What damaged keys say is no reason to list no run.
+            with contextlib.suppress(KeyError, ValueError, TypeError):
+                found.append(parse_summary(run_id, head or {}, active or 0))
+        return found
+
+    def _pages(
+        self, wanted: Wanted, size: int
+    ) -> Iterator[tuple[int, list[tuple[str, dict[str, str]]]]]:
+        """Runs submitted in the wanted time, newest first, a page at a time.
+
+        How many were looked at, and of each that is there what `Wanted.has` asks for.
+        """
+        newest = "+inf" if wanted.until is None else f"({wanted.until * 1e6:.0f}"
+        oldest = "-inf" if wanted.since is None else f"{wanted.since * 1e6:.0f}"
+        at = 0
+        while ids := self._redis.zrevrangebyscore(
+            self._key("runs"), newest, oldest, start=at, num=size
+        ):
+            with self._redis.pipeline(transaction=False) as pipe:
+                for run_id in ids:
+                    pipe.hmget(self._run_key(run_id), wanted.fields)
+                replies = whole_answers(pipe.execute(raise_on_error=False))
+            at += len(ids)
+            heads = [dict(zip(wanted.fields, reply or (), strict=False)) for reply in replies]
+            yield at, [(i, head) for i, head in zip(ids, heads, strict=True) if head.get("dag_id")]
+            if len(ids) < size:
+                return

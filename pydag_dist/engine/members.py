@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from pydag_dist.dag import Dag, Task
 from pydag_dist.dag.operators import OPERATORS, family
-from pydag_dist.engine.situation import steady_time
-
-if TYPE_CHECKING:
-    from pydag_dist.engine.engine import Engine
+from pydag_dist.engine.clock import read_times
+from pydag_dist.engine.store import Store
 
 LEASE: Final = 15.0  # seconds
 _CALLING: Final = frozenset({"python.call", "branch"})
@@ -57,11 +55,11 @@ class Unserved:
         return f"task {self.task}: no live worker can run it: {self.reason}"
 
 
-def read_members(engine: Engine, kind: str) -> dict[str, Member]:
+def read_members(store: Store, kind: str) -> dict[str, Member]:
     """The live ones of a kind, by name."""
-    now, steady = _times(engine)
+    now, steady = read_times(store)
     found = {}
-    for name, kept in sorted(engine.redis.hgetall(engine.key(kind)).items()):
+    for name, kept in sorted(store.redis.hgetall(store.key(kind)).items()):
         process, expiry, busy, info = kept.split(" ", 3)
         if int(expiry) > steady:
             heard_at = (now + int(expiry) - steady) / 1e6 - LEASE
@@ -69,11 +67,11 @@ def read_members(engine: Engine, kind: str) -> dict[str, Member]:
     return found
 
 
-def read_refusals(engine: Engine, queue: str) -> list[Refusal]:
+def read_refusals(store: Store, queue: str) -> list[Refusal]:
     """The refusals of a queue's workers that still count."""
-    _, steady = _times(engine)
-    members, found = read_members(engine, "workers"), []
-    packed: Mapping[str, str] = engine.redis.hgetall(engine.key(f"refused:{queue}"))
+    _, steady = read_times(store)
+    members, found = read_members(store, "workers"), []
+    packed: Mapping[str, str] = store.redis.hgetall(store.key(f"refused:{queue}"))
     for what, kept in sorted(packed.items()):
         need, worker = what.split(" ", 1)
         expiry, process, reason = kept.split(" ", 2)
@@ -81,16 +79,6 @@ def read_refusals(engine: Engine, queue: str) -> list[Refusal]:
         if int(expiry) > steady and process == now_there:
             found.append(Refusal(worker, need, reason))
     return found
-
-
-def _times(engine: Engine) -> tuple[int, int]:
-    """The server's time and the engine's steady time, in µs."""
-    (seconds, microseconds), clock = (
-        engine.redis.time(),
-        engine.redis.hmget(engine.key("clock"), "ticked", "steady"),
-    )
-    now = seconds * 1_000_000 + microseconds
-    return now, steady_time(now, *clock)
 
 
 def unserved(dag: Dag, workers: Iterable[Member]) -> list[Unserved]:

@@ -8,7 +8,6 @@ from pydag_dist.history.batch import Batch, Entry, batch_of, entry_id, next_entr
 from pydag_dist.history.database import LOST
 from pydag_dist.history.history import History, PastRun, PastTry
 from pydag_dist.history.refusal import refusal
-from pydag_dist.history.why import explain_past
 
 __all__ = [
     "LOST",
@@ -19,7 +18,6 @@ __all__ = [
     "PastTry",
     "batch_of",
     "entry_id",
-    "explain_past",
     "next_entry_id",
     "refusal",
     "runs_in",

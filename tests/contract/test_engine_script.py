@@ -30,7 +30,7 @@ def engine(client: Any) -> Engine:
 
 def asks(engine: Engine, run: str) -> Any:
     """An answer that a submission does not get."""
-    return engine.claim(run, "task", 1, "push", "worker", process=1)
+    return engine.working.claim(run, "task", 1, "push", "worker", process=1)
 
 
 def connections(client: Any) -> int:
@@ -38,9 +38,9 @@ def connections(client: Any) -> int:
 
 
 def test_the_library_is_loaded_when_it_is_missing_and_again_after_it_was_flushed(client, engine):
-    assert engine.submit("r", "{}", "dag") is True
+    assert engine.steering.submit("r", "{}", "dag") is True
     client.function_flush()
-    assert engine.submit("r", "{}", "dag") is False
+    assert engine.steering.submit("r", "{}", "dag") is False
 
 
 def test_calls_share_one_connection(client, engine):
@@ -54,26 +54,26 @@ def test_calls_share_one_connection(client, engine):
 def test_a_call_over_a_connection_that_the_server_has_closed_is_sent_again(client, engine):
     asks(engine, "r")
     client.client_kill_filter(_type="normal", skipme=True)
-    assert engine.submit("r", "{}", "dag") is True
+    assert engine.steering.submit("r", "{}", "dag") is True
 
 
 def test_an_error_of_the_engine_leaves_the_connection_usable(client, engine):
     asks(engine, "r")
     before = connections(client)
     with pytest.raises(EngineError, match="no operation"):
-        engine._call("no such operation")
-    assert engine.submit("r", "{}", "dag") is True
+        engine.store.call("no such operation")
+    assert engine.steering.submit("r", "{}", "dag") is True
     assert connections(client) == before
 
 
 def test_an_answer_that_nobody_waited_for_answers_no_other_call(engine, monkeypatch):
     """A signal's handler may raise anywhere, also between a call and its answer."""
-    engine.submit("r", "{}", "dag")
-    (kept,) = engine._script._kept
+    engine.steering.submit("r", "{}", "dag")
+    (kept,) = engine.store.script._kept
     with monkeypatch.context() as patch:
         patch.setattr(kept, "read_response", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            engine.submit("r", "{}", "dag")
+            engine.steering.submit("r", "{}", "dag")
     assert asks(engine, "r2") == "unknown"
 
 
@@ -87,7 +87,11 @@ def test_threads_get_their_own_answers(engine):
     def work(number: int) -> None:
         for at in range(50):
             run = f"r{number}-{at}"
-            answers = (asks(engine, run), engine.submit(run, "{}", "dag"), asks(engine, "r"))
+            answers = (
+                asks(engine, run),
+                engine.steering.submit(run, "{}", "dag"),
+                asks(engine, "r"),
+            )
             if answers != ("unknown", True, "unknown"):
                 wrong.append(answers)
 
@@ -102,7 +106,7 @@ def test_threads_get_their_own_answers(engine):
 def test_a_forked_process_does_not_use_its_parent_s_connection(client, engine):
     asks(engine, "r")
     before = connections(client)
-    engine._script._pid -= 1  # as if another process had made it
+    engine.store.script._pid -= 1  # as if another process had made it
     asks(engine, "r")
     assert connections(client) == before + 1
 
@@ -116,21 +120,21 @@ class TestOnAFullServer:
 
     @pytest.fixture(autouse=True)
     def _full(self, client: Any, engine: Engine) -> Iterator[None]:
-        engine.submit("r", "{}", "dag")
+        engine.steering.submit("r", "{}", "dag")
         client.config_set("maxmemory", 1)
         yield
         client.config_set("maxmemory", 0)
 
     def test_nothing_new_is_taken(self, engine):
         with pytest.raises(redis.OutOfMemoryError, match="maxmemory"):
-            engine.submit("new", "{}", "dag")
+            engine.steering.submit("new", "{}", "dag")
         with pytest.raises(redis.OutOfMemoryError):
-            engine.plan_begin("r")
+            engine.planning.plan_begin("r")
         with pytest.raises(redis.OutOfMemoryError):
             asks(engine, "r")
 
     def test_what_lets_tasks_end_is_done(self, engine):
         held = Held("r", "task", 1, "push")
-        assert engine.release(held, "success") == "unknown"
-        assert engine.renew("worker", 2, ["python"], [held]) == ["unknown"]
+        assert engine.working.release(held, "success") == "unknown"
+        assert engine.working.renew("worker", 2, ["python"], [held]) == ["unknown"]
         assert engine.tick() is True

@@ -49,27 +49,27 @@ def test_a_run_of_50_000_waiting_tasks(bench: Bench, somebody_else: Bench) -> No
     start_big(bench, HALF)
     first = bench.take()
     before = left(bench)
-    _, more = bench.engine._call("cancel", "r", "cancel")
+    _, more = bench.engine.store.call("cancel", "r", "cancel")
     slices = [before - left(bench)]
     while more:
         somebody_else.end(somebody_else.take("bigquery"))
         before = left(bench)
-        more = bench.engine._call("work", "r")
+        more = bench.engine.store.call("work", "r")
         slices.append(before - left(bench))
     assert max(slices) <= SLICE
     assert sum(slices) == 2 * HALF
-    assert somebody_else.engine.snapshot("other").counts["success"] == len(slices) - 1
+    assert somebody_else.engine.reading.snapshot("other").counts["success"] == len(slices) - 1
 
-    assert bench.engine.run_state("r") == "cancelling"
-    assert bench.engine.snapshot("r").counts == {"cancelling": 1, "cancelled": 2 * HALF}
+    assert bench.engine.reading.run_state("r") == "cancelling"
+    assert bench.engine.reading.snapshot("r").counts == {"cancelling": 1, "cancelled": 2 * HALF}
     bench.end(first, "stopped")
-    assert bench.engine.run_state("r") == "cancelled"
-    assert bench.engine.snapshot("r").counts == {"cancelled": 2 * HALF + 1}
+    assert bench.engine.reading.run_state("r") == "cancelled"
+    assert bench.engine.reading.snapshot("r").counts == {"cancelled": 2 * HALF + 1}
     assert not bench.client.exists("p:working", "p:run:r:ready", "p:run:r:active", "p:run:r:work")
 
-    bench.engine.resume("r")
+    bench.engine.steering.resume("r")
     bench.plan()
-    tasks = bench.engine.snapshot("r").tasks
+    tasks = bench.engine.reading.snapshot("r").tasks
     # What never began is still at its first try.
     assert {name: t.try_number for name, t in tasks.items() if t.try_number > 1} == {"first": 2}
     waiting = Counter("none" if t.state == "none" else "ready" for t in tasks.values())
@@ -78,38 +78,41 @@ def test_a_run_of_50_000_waiting_tasks(bench: Bench, somebody_else: Bench) -> No
 
 def test_a_cancel_whose_caller_died_is_finished_by_ticks(bench: Bench) -> None:
     start_big(bench, 4_000)
-    _, more = bench.engine._call("cancel", "r", "cancel")
+    _, more = bench.engine.store.call("cancel", "r", "cancel")
     assert more == 1
-    assert bench.engine.run_state("r") == "cancelling"
+    assert bench.engine.reading.run_state("r") == "cancelling"
     for _ in range(8_001 // 2_000):
         bench.tick()
-    assert bench.engine.run_state("r") == "cancelled"
-    assert bench.engine.snapshot("r").counts == {"cancelled": 8_001}
+    assert bench.engine.reading.run_state("r") == "cancelled"
+    assert bench.engine.reading.snapshot("r").counts == {"cancelled": 8_001}
     assert not bench.client.exists("p:working", "p:run:r:ready", "p:run:r:active")
 
 
 def test_a_run_that_is_being_cancelled_gets_no_more_slots(bench: Bench) -> None:
     start_big(bench, 4_000)
     bench.take()
-    before = bench.engine.snapshot("r").enqueued
+    before = bench.engine.reading.snapshot("r").enqueued
     bench.client.delete("p:q:python")  # room for others
-    bench.engine.cancel("r")
-    assert bench.engine.snapshot("r").enqueued == before
+    bench.engine.steering.cancel("r")
+    assert bench.engine.reading.snapshot("r").enqueued == before
 
 
 def test_a_resumed_run_forgets_what_its_tasks_had_yet_to_hear(bench: Bench) -> None:
     """Whoever released the run's last task died before it had told all its downstream tasks."""
     start_big(bench, 4_000)
     first = bench.take()
-    bench.engine.cancel("r")
-    assert bench.engine._call("release", *vars(first).values(), "stopped", "", "", "", "")[1] == 1
-    assert bench.engine.run_state("r") == "cancelled"
-    bench.engine.resume("r")
+    bench.engine.steering.cancel("r")
+    assert (
+        bench.engine.store.call("release", *vars(first).values(), "stopped", "", "", "", "")[1] == 1
+    )
+    assert bench.engine.reading.run_state("r") == "cancelled"
+    bench.engine.steering.resume("r")
     bench.tick()
     bench.plan()
     bench.tick()
     states = Counter(
-        "none" if t.state == "none" else "ready" for t in bench.engine.snapshot("r").tasks.values()
+        "none" if t.state == "none" else "ready"
+        for t in bench.engine.reading.snapshot("r").tasks.values()
     )
     assert states == {"none": 4_000, "ready": 4_001}
-    assert "upstream_failed" not in bench.engine.snapshot("r").counts
+    assert "upstream_failed" not in bench.engine.reading.snapshot("r").counts

@@ -37,25 +37,25 @@ class Bench(ByHand):
 
     def release_and_die(self, held: Held, outcome: str) -> None:
         """The first script of a release, after which its caller is gone."""
-        answer = self.engine._call("release", *vars(held).values(), outcome, "", "", "", "")
+        answer = self.engine.store.call("release", *vars(held).values(), outcome, "", "", "", "")
         assert answer == ["ok", 1]
 
     def plan_and_die(self) -> None:
         """Everything up to the first script of the commit, after which the planner is gone."""
-        made = plan_of(Dag.parse(self.engine.submitted_dag(RUN)))
-        token = self.engine.plan_begin(RUN)
+        made = plan_of(Dag.parse(self.engine.reading.submitted_dag(RUN)))
+        token = self.engine.planning.plan_begin(RUN)
         assert token is not None
         for at in range(0, len(made.rows), CHUNK):
-            assert self.engine.plan_chunk(RUN, token, made.rows[at : at + CHUNK])
-        assert self.engine.plan_first(RUN, token, made.first)
+            assert self.engine.planning.plan_chunk(RUN, token, made.rows[at : at + CHUNK])
+        assert self.engine.planning.plan_first(RUN, token, made.first)
         chunks = -(-len(made.first) // CHUNK)
-        answer = self.engine._call(
+        answer = self.engine.store.call(
             "plan_commit", RUN, token, len(made.rows), 0, 0, "python", chunks
         )
         assert answer == ["ok", 1]
 
     def counts(self) -> dict[str, int]:
-        return self.engine.snapshot(RUN).counts
+        return self.engine.reading.snapshot(RUN).counts
 
     def assert_at_rest(self) -> None:
         """Nothing of a cascade is left, and the keys say what the records say."""
@@ -86,11 +86,11 @@ def diamond() -> list[dict[str, Any]]:
 def test_every_task_of_a_big_diamond_runs_once(bench: Bench) -> None:
     bench.start(*diamond())
     ran = []
-    while bench.engine.run_state(RUN) == "running":
+    while bench.engine.reading.run_state(RUN) == "running":
         held = bench.take()
         ran.append(held.task)
-        assert bench.engine.release(held, "success") == "ok"
-    assert bench.engine.run_state(RUN) == "success"
+        assert bench.engine.working.release(held, "success") == "ok"
+    assert bench.engine.reading.run_state(RUN) == "success"
     assert (ran[0], ran[-1]) == ("root", "join")
     assert len(ran) == len(set(ran)) == BIG + 2
     bench.assert_at_rest()
@@ -118,10 +118,10 @@ def test_the_failure_of_a_big_fan_out_s_root_ends_the_run_after_its_caller_died(
 ) -> None:
     bench.start(*diamond())
     bench.release_and_die(bench.take(), "failed")
-    assert bench.engine.run_state(RUN) == "running"
+    assert bench.engine.reading.run_state(RUN) == "running"
     for _ in range(2 * BIG // SLICE + 1):  # the join hears of every one of its upstream tasks
         bench.tick()
-    assert bench.engine.run_state(RUN) == "failed"
+    assert bench.engine.reading.run_state(RUN) == "failed"
     assert bench.counts() == {"failed": 1, "upstream_failed": BIG + 1}
     bench.assert_at_rest()
 
@@ -129,7 +129,7 @@ def test_the_failure_of_a_big_fan_out_s_root_ends_the_run_after_its_caller_died(
 def test_two_who_go_on_with_the_same_cascade_tell_each_task_once(bench: Bench) -> None:
     bench.start(*diamond())
     bench.release_and_die(bench.take(), "failed")
-    while bench.engine._call("work", RUN):
+    while bench.engine.store.call("work", RUN):
         bench.tick()
     assert bench.counts() == {"failed": 1, "upstream_failed": BIG + 1}
     bench.assert_at_rest()
@@ -149,8 +149,8 @@ def test_tasks_run_while_a_cascade_goes_on(bench: Bench) -> None:
     """Those that are ready already need not wait for the rest, and may even fail meanwhile."""
     bench.start(*diamond())
     bench.release_and_die(bench.take(), "success")
-    assert bench.engine.release(bench.take(), "failed") == "ok"
-    assert bench.engine.release(bench.take(), "success") == "ok"
+    assert bench.engine.working.release(bench.take(), "failed") == "ok"
+    assert bench.engine.working.release(bench.take(), "success") == "ok"
     for _ in range(BIG // SLICE + 1):
         bench.tick()
     bench.assert_at_rest()

@@ -46,13 +46,13 @@ class Clock(Bench):
         assert self.engine.tick()
 
     def state(self, name: str, run: str = "r") -> str:
-        return self.engine.snapshot(run).tasks[name].state
+        return self.engine.reading.snapshot(run).tasks[name].state
 
     def steady(self) -> float:
         return int(self.client.hget("p:clock", "steady")) / 1e6
 
     def renew(self, *held: Held, looked_ago: float | None = 0.0, worker: str = "w") -> list[str]:
-        return self.engine.renew(worker, 2, ["python"], held, looked_ago=looked_ago)
+        return self.engine.working.renew(worker, 2, ["python"], held, looked_ago=looked_ago)
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_timeouts_are_of_time_that_passed(clock: Clock, step: float) -> None:
     clock.slots(4, "bigquery")
     clock.start(task("a", timeout=6), task("b", timeout=6, **QUERY), timeout=12)
     a, b = clock.take(), clock.take("bigquery")
-    assert clock.engine.defer([Deferral(b, "g", 500, "{}")]) == ["ok"]
+    assert clock.engine.working.defer([Deferral(b, "g", 500, "{}")]) == ["ok"]
     clock.away(step)
     assert clock.renew(a) == ["yours"]
     clock.pass_time(1)
@@ -101,16 +101,16 @@ def test_timeouts_are_of_time_that_passed(clock: Clock, step: float) -> None:
     clock.pass_time(6)
     assert clock.renew(a) == ["cancel"]
     assert clock.state("b") == "cancelling"
-    assert clock.engine.run_state("r") == "running"
+    assert clock.engine.reading.run_state("r") == "running"
     clock.pass_time(6)
-    assert clock.engine.run_state("r") == "cancelling"
+    assert clock.engine.reading.run_state("r") == "cancelling"
 
 
 def test_what_people_are_told_is_the_server_s_time(clock: Clock) -> None:
     clock.away(-2 * HOUR)
     clock.start(task("a"))
     clock.end(clock.take())
-    run = clock.engine.snapshot("r")
+    run = clock.engine.reading.snapshot("r")
     for at in (run.submitted_at, run.started_at, run.ended_at, run.tasks["a"].started_at):
         assert at == pytest.approx(BEGIN - 2 * HOUR, abs=1)
 
@@ -136,8 +136,8 @@ def test_calls_before_the_first_tick_after_an_outage_find_time_that_stands(clock
     assert lease == clock.steady() + MAX_GAP + LEASE
     assert clock.renew(held, other) == ["yours", "yours"]
     for i in range(50):
-        clock.engine.submit(f"q{i}", "{}", "test")
-    assert len({clock.engine.plan_begin(f"q{i}") for i in range(50)}) == 50
+        clock.engine.steering.submit(f"q{i}", "{}", "test")
+    assert len({clock.engine.planning.plan_begin(f"q{i}") for i in range(50)}) == 50
 
 
 def test_slot_time_is_neither_negative_nor_of_a_step(clock: Clock) -> None:
@@ -153,18 +153,18 @@ def test_slot_time_is_neither_negative_nor_of_a_step(clock: Clock) -> None:
 
 
 def test_a_webhook_is_due_after_its_delay_whatever_the_clock_does(clock: Clock) -> None:
-    clock.engine.submit("r", "{}", "test", hooks=True)
-    clock.engine.plan_refuse("r", "no")
+    clock.engine.steering.submit("r", "{}", "test", hooks=True)
+    clock.engine.planning.plan_refuse("r", "no")
     clock.away(-2 * HOUR)
     clock.pass_time(1)
-    assert clock.engine.take_webhook(30) == ("r", 0)
-    clock.engine.webhook_later("r", 5)
+    assert clock.engine.webhooks.take(30) == ("r", 0)
+    clock.engine.webhooks.later("r", 5)
     clock.away(HOUR)
-    assert clock.engine.take_webhook() is None
+    assert clock.engine.webhooks.take() is None
     clock.pass_time(2)
-    assert clock.engine.take_webhook() == ("r", 1)
-    clock.engine.webhook_done("r")
-    clock.engine.webhook_later("r", 5)
+    assert clock.engine.webhooks.take() == ("r", 1)
+    clock.engine.webhooks.done("r")
+    clock.engine.webhooks.later("r", 5)
     assert not clock.client.exists("p:webhooks")
 
 
@@ -212,7 +212,7 @@ def test_a_worker_started_again_under_its_name_lets_go_what_it_held(clock: Clock
     clock.start(task("a"), task("b", **QUERY))
     clock.take()
     b = clock.take("bigquery")
-    assert clock.engine.cancel("r") == "cancelling"
+    assert clock.engine.steering.cancel("r") == "cancelling"
     assert clock.renew(b) == ["cancel"]
     clock.pass_time(UNNAMED)
     clock.renew()
@@ -223,12 +223,12 @@ def test_a_worker_started_again_under_its_name_lets_go_what_it_held(clock: Clock
 def test_an_older_redis_makes_no_push_number_twice(clock: Clock) -> None:
     """Restored to before, steady time comes again, up to the same microsecond."""
     for run in ("q0", "q1"):
-        clock.engine.submit(run, "{}", "test")
-    first = clock.engine.plan_begin("q0")
+        clock.engine.steering.submit(run, "{}", "test")
+    first = clock.engine.planning.plan_begin("q0")
     later = 777_123_456  # µs
     clock.client.hincrby("p:clock", "ticked", later)
     clock.client.incrby("p:now", later - 1)
-    again = clock.engine.plan_begin("q1")
+    again = clock.engine.planning.plan_begin("q1")
     assert first is not None
     assert again is not None
     assert first.partition("-")[0] == again.partition("-")[0]
@@ -242,7 +242,7 @@ def test_what_redis_itself_dates_is_dated_anew_when_its_clock_went_back(tmp_path
         redis.Redis.from_url(server.url, decode_responses=True) as client,
     ):
         bench: Any = Bench(client)
-        bench.engine.submit("r", "{}", "test")
+        bench.engine.steering.submit("r", "{}", "test")
         client.xgroup_create("p:submissions", "coordinators", id="0")
         client.xreadgroup("coordinators", "dead", {"p:submissions": ">"})
         client.set("p:history:writer", "dead", ex=15)

@@ -49,11 +49,11 @@ def running(redis_url: str, home: Path, count: int = 1) -> Iterator[list[Coordin
 
 def submit(engine: Engine, run_id: str) -> None:
     graph = dag([call("t", "note")])
-    engine.submit(run_id, graph.to_json(), graph.dag_id)
+    engine.steering.submit(run_id, graph.to_json(), graph.dag_id)
 
 
 def wait_planned(engine: Engine, run_id: str) -> None:
-    wait_until(lambda: engine.run_state(run_id) == "running", f"{run_id} is planned")
+    wait_until(lambda: engine.reading.run_state(run_id) == "running", f"{run_id} is planned")
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_what_was_read_when_redis_went_away_is_read_again(
         submit(engine, "r2")
         wait_planned(engine, "r1")
         wait_planned(engine, "r2")
-        wait_until(lambda: engine.redis.xlen("p:submissions") == 0, "both are acknowledged")
+        wait_until(lambda: engine.store.redis.xlen("p:submissions") == 0, "both are acknowledged")
 
 
 def test_what_a_namesake_left_is_read_at_the_start(
@@ -95,8 +95,8 @@ def test_what_a_namesake_left_is_read_at_the_start(
 ) -> None:
     monkeypatch.setattr(service, "ABANDONED_MS", 1_000_000)
     submit(engine, "r")
-    engine.redis.xgroup_create("p:submissions", service.GROUP, id="0")
-    engine.redis.xreadgroup(service.GROUP, "c0", {"p:submissions": ">"})
+    engine.store.redis.xgroup_create("p:submissions", service.GROUP, id="0")
+    engine.store.redis.xreadgroup(service.GROUP, "c0", {"p:submissions": ">"})
     with running(redis_url, tmp_path):
         wait_planned(engine, "r")
 
@@ -105,9 +105,9 @@ def test_a_submission_that_is_gone_from_the_stream_holds_up_nothing(
     redis_url: str, engine: Engine, tmp_path: Path
 ) -> None:
     submit(engine, "gone")
-    engine.redis.xgroup_create("p:submissions", service.GROUP, id="0")
-    engine.redis.xreadgroup(service.GROUP, "c0", {"p:submissions": ">"})
-    engine.redis.xtrim("p:submissions", maxlen=0)
+    engine.store.redis.xgroup_create("p:submissions", service.GROUP, id="0")
+    engine.store.redis.xreadgroup(service.GROUP, "c0", {"p:submissions": ">"})
+    engine.store.redis.xtrim("p:submissions", maxlen=0)
     with running(redis_url, tmp_path):
         submit(engine, "r")
         wait_planned(engine, "r")
@@ -159,8 +159,8 @@ def test_a_loop_that_meets_a_bug_is_started_again(
     with running(redis_url, tmp_path), caplog.at_level(logging.ERROR):
         submit(engine, "r")
         wait_planned(engine, "r")
-        wait_until(lambda: engine.redis.hget("p:clock", "ticked"), "it ticks")
-        wait_until(lambda: engine.redis.xlen("p:history") == 0, "history is written")
+        wait_until(lambda: engine.store.redis.hget("p:clock", "ticked"), "it ticks")
+        wait_until(lambda: engine.store.redis.xlen("p:history") == 0, "history is written")
     told = [record for record in caplog.records if record.exc_info]
     assert sorted(str(record.exc_info[1]) for record in told if record.exc_info) == [
         "a bug in run",

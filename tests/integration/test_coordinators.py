@@ -35,7 +35,8 @@ def test_two_coordinators_share_submissions_and_plan_each_once(cluster: Cluster)
 
     wait_until(both_planned, "both have planned a run")
     wait_until(
-        lambda: all(cluster.engine.run_state(run.id) == "running" for run in runs), "all planned"
+        lambda: all(cluster.engine.reading.run_state(run.id) == "running" for run in runs),
+        "all planned",
     )
     for part in both:
         part.terminate()
@@ -54,7 +55,7 @@ def test_a_coordinator_takes_over_what_another_one_was_planning(cluster: Cluster
             *(cluster.task(f"t{i}", "note", after=["t0"]) for i in range(1, BIG)),
         ]
     )
-    tasks = cluster.engine.run_key(run.id, "tasks")
+    tasks = cluster.engine.store.run_key(run.id, "tasks")
     wait_until(lambda: cluster.store.hlen(tasks), "the first chunk is planned")
     (planner,) = cluster.store.xpending_range(
         cluster.key("submissions"), "coordinators", "-", "+", 10
@@ -62,7 +63,7 @@ def test_a_coordinator_takes_over_what_another_one_was_planning(cluster: Cluster
     (victim,) = [part for part in both if planner["consumer"].endswith(f"-{part.pid}")]
     victim.signal(signal.SIGSTOP)
     assert 0 < cluster.store.hlen(tasks) < BIG
-    assert cluster.engine.run_state(run.id) == "queued"
+    assert cluster.engine.reading.run_state(run.id) == "queued"
     victim.kill()
     snapshot = cluster.wait_ended(run)
     assert snapshot.state == "failed"
@@ -85,7 +86,11 @@ def test_killing_all_coordinators_stops_no_run(cluster: Cluster) -> None:
     coordinator.kill()
     gate.touch()
     assert cluster.wait_ended(run).state == "success"
-    assert cluster.engine.snapshot(run.id).enqueued == {"coordinator": 1, "chord": 19, "tick": 0}
+    assert cluster.engine.reading.snapshot(run.id).enqueued == {
+        "coordinator": 1,
+        "chord": 19,
+        "tick": 0,
+    }
 
 
 def test_without_coordinators_a_big_run_ends_though_tries_fail_jobs_wait_and_a_worker_dies(
@@ -131,14 +136,16 @@ def test_a_planner_that_was_overtaken_leaves_the_submission_to_the_newer_one(
 ) -> None:
     coordinator = Coordinator(Settings(redis_url=redis_url, key_prefix="p", home=tmp_path))
     engine = coordinator._engine
-    engine.redis.xgroup_create("p:submissions", GROUP, id="0", mkstream=True)
+    engine.store.redis.xgroup_create("p:submissions", GROUP, id="0", mkstream=True)
     graph = dag([call("t", "note")])
-    engine.submit("r", graph.to_json(), graph.dag_id)
-    chunk, newer = engine.plan_chunk, Engine(engine.redis, "p")
+    engine.steering.submit("r", graph.to_json(), graph.dag_id)
+    chunk, newer = engine.planning.plan_chunk, Engine(engine.store.redis, "p")
     monkeypatch.setattr(
-        engine, "plan_chunk", lambda *arguments: newer.plan_begin("r") and chunk(*arguments)
+        engine.planning,
+        "plan_chunk",
+        lambda *arguments: newer.planning.plan_begin("r") and chunk(*arguments),
     )
     coordinator._plan_next()
-    assert engine.run_state("r") == "queued"
-    assert engine.redis.xlen("p:submissions") == 1
-    assert engine.redis.xpending("p:submissions", GROUP)["pending"] == 1
+    assert engine.reading.run_state("r") == "queued"
+    assert engine.store.redis.xlen("p:submissions") == 1
+    assert engine.store.redis.xpending("p:submissions", GROUP)["pending"] == 1

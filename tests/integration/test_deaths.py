@@ -146,7 +146,7 @@ def test_processes_that_die_before_they_took_their_task_run_nothing(cluster: Clu
     queue = cluster.key("q:python")
     wait_until(
         lambda: (
-            cluster.engine.snapshot(run.id).counts == {"queued": 4}
+            cluster.engine.reading.snapshot(run.id).counts == {"queued": 4}
             and cluster.store.llen(queue) == 2
         ),
         "the worker holds two messages, and two wait",

@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from pydag_dist.engine import Claim, Deferral, Due, Held
+from pydag_dist.why import why_task
 from tests.support.engine_bench import QUERY, Bench, task
 
 GROUP = "bigquery.query:test"
@@ -26,7 +27,7 @@ class Polls(Bench):
 
     def defer(self, *held: Held, delay: float = 5) -> None:
         deferrals = [Deferral(h, GROUP, delay, json.dumps({"job": h.task})) for h in held]
-        assert self.engine.defer(deferrals) == ["ok"] * len(held)
+        assert self.engine.working.defer(deferrals) == ["ok"] * len(held)
 
     def defer_all(self, count: int) -> None:
         for _ in range(count):
@@ -46,10 +47,10 @@ class Polls(Bench):
     def claim_poll(self) -> list[Due]:
         header = json.loads(self.client.rpop("p:q:bigquery"))["headers"]["pydag"]
         assert (header["run"], header["task"]) == ("*", GROUP)
-        return self.engine.claim_polls("bigquery", GROUP, header["push"], "w")
+        return self.engine.working.claim_polls("bigquery", GROUP, header["push"], "w")
 
     def state(self, task: str = "a") -> str:
-        return self.engine.snapshot("r").tasks[task].state
+        return self.engine.reading.snapshot("r").tasks[task].state
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def test_a_deferred_task_is_polled_until_its_job_is_over(polls: Polls) -> None:
     assert polls.state() == "success"
     assert polls.state("b") == "ready"
     assert polls.client.exists("p:timers", "p:due:bigquery", "p:groups:bigquery") == 0
-    assert polls.engine.results("r", ["a"]) == {"a": {"rows": 7}}
+    assert polls.engine.working.results("r", ["a"]) == {"a": {"rows": 7}}
 
 
 def test_one_message_polls_a_hundred_and_polls_take_half_of_a_window(polls: Polls) -> None:
@@ -103,11 +104,11 @@ def test_a_poll_whose_message_is_lost_or_whose_worker_dies_is_made_again(polls: 
     polls.client.delete("p:polls:bigquery")
     polls.client.hset("p:polls:bigquery", "1-1", GROUP)  # pushed long ago
     polls.tick()
-    assert polls.engine.claim_polls("bigquery", GROUP, number, "w") == []
+    assert polls.engine.working.claim_polls("bigquery", GROUP, number, "w") == []
     (first,) = polls.claim_poll()
     polls.due_now()  # it was never reported
     (second,) = polls.claim_poll()
-    assert polls.engine.release(first.held, "failed") == "ended"
+    assert polls.engine.working.release(first.held, "failed") == "ended"
     polls.end(second.held)
     assert polls.state() == "success"
 
@@ -117,8 +118,8 @@ def test_nobody_else_gets_what_is_polled_twice(polls: Polls) -> None:
     polls.defer(polls.take("bigquery"))
     polls.due_now()
     (header,) = polls.poll_messages()
-    assert len(polls.engine.claim_polls("bigquery", GROUP, header["push"], "w")) == 1
-    assert polls.engine.claim_polls("bigquery", GROUP, header["push"], "w") == []
+    assert len(polls.engine.working.claim_polls("bigquery", GROUP, header["push"], "w")) == 1
+    assert polls.engine.working.claim_polls("bigquery", GROUP, header["push"], "w") == []
 
 
 def test_a_sensor_does_not_count_while_it_waits(polls: Polls) -> None:
@@ -138,35 +139,35 @@ def test_a_deferred_job_counts(polls: Polls) -> None:
 def test_a_cancelled_run_asks_a_worker_to_cancel_deferred_jobs(polls: Polls) -> None:
     polls.start(task("a", **QUERY))
     polls.defer(polls.take("bigquery"))
-    assert polls.engine.cancel("r") == "cancelling"
+    assert polls.engine.steering.cancel("r") == "cancelling"
     held = polls.pop("bigquery")
-    claim = polls.engine.claim(*vars(held).values(), "w", process=1)
+    claim = polls.engine.working.claim(*vars(held).values(), "w", process=1)
     assert claim.order == "cancel"
     polls.end(held, "stopped")
-    assert polls.engine.run_state("r") == "cancelled"
+    assert polls.engine.reading.run_state("r") == "cancelled"
 
 
 def test_the_timeout_of_a_deferred_task_is_its_last_timer(polls: Polls) -> None:
     polls.start(task("a", timeout=100, **QUERY))
     held = polls.take("bigquery")
     polls.defer(held, delay=500)
-    started = polls.engine.snapshot("r").tasks["a"].started_at
+    started = polls.engine.reading.snapshot("r").tasks["a"].started_at
     assert started is not None
     due = polls.client.zscore("p:timers", "poll/r/a") / 1e6
     assert abs(due - started - 100) < 0.001
 
 
 def test_wanted_says_whether_anything_waits_for_a_slot(polls: Polls) -> None:
-    assert not polls.engine.wanted("bigquery")
+    assert not polls.engine.working.wanted("bigquery")
     polls.start(task("a", **QUERY), task("b", **QUERY))
     first = polls.take("bigquery")
-    assert polls.engine.wanted("bigquery")
+    assert polls.engine.working.wanted("bigquery")
     second = polls.take("bigquery")
-    assert not polls.engine.wanted("bigquery")
+    assert not polls.engine.working.wanted("bigquery")
     polls.defer(first)
-    assert not polls.engine.wanted("bigquery")
+    assert not polls.engine.working.wanted("bigquery")
     polls.due_now()
-    assert polls.engine.wanted("bigquery")
+    assert polls.engine.working.wanted("bigquery")
     polls.end(second)
 
 
@@ -174,8 +175,8 @@ def test_a_resumed_run_looks_for_the_job_of_a_poisoned_try(polls: Polls) -> None
     polls.start(task("a", **QUERY))
     for _ in range(3):
         polls.end(polls.take("bigquery"), "dead")
-    assert polls.engine.run_state("r") == "failed"
-    polls.engine.resume("r")
+    assert polls.engine.reading.run_state("r") == "failed"
+    polls.engine.steering.resume("r")
     polls.plan()
     assert polls.pop("bigquery").try_number == 1
 
@@ -187,21 +188,21 @@ def test_a_lost_job_ends_its_task_without_another_try_and_a_resumed_run_asks_for
     polls.defer(polls.take("bigquery"))
     polls.due_now()
     (due,) = polls.claim_poll()
-    polls.engine.release(due.held, "lost", error="nobody knows")
-    assert polls.engine.run_state("r") == "failed"
-    assert polls.engine.why("r", "a").endswith("(try 1 of 4): nobody knows")
-    polls.engine.resume("r")
+    polls.engine.working.release(due.held, "lost", error="nobody knows")
+    assert polls.engine.reading.run_state("r") == "failed"
+    assert why_task(polls.engine.reading, "r", "a").endswith("(try 1 of 4): nobody knows")
+    polls.engine.steering.resume("r")
     polls.plan()
     held = polls.take("bigquery")
     assert held.try_number == 1
     polls.end(held)
-    assert polls.engine.run_state("r") == "success"
+    assert polls.engine.reading.run_state("r") == "success"
 
 
 def test_a_claim_says_which_tries_succeeded_and_are_to_run_again(polls: Polls) -> None:
     def settled() -> int:
         held = polls.pop("bigquery")
-        claim = polls.engine.claim(*vars(held).values(), "w", process=1)
+        claim = polls.engine.working.claim(*vars(held).values(), "w", process=1)
         assert isinstance(claim, Claim)
         polls.end(held, "success" if held.try_number in (1, 2) else "failed")
         return claim.settled
@@ -209,12 +210,12 @@ def test_a_claim_says_which_tries_succeeded_and_are_to_run_again(polls: Polls) -
     polls.start(task("a", **QUERY))
     assert settled() == 0
     for expected in (1, 2):
-        polls.engine.resume("r", from_task="a")
+        polls.engine.steering.resume("r", from_task="a")
         polls.plan()
         assert settled() == expected
-    polls.engine.resume("r")  # what failed is no success that is to be had again
+    polls.engine.steering.resume("r")  # what failed is no success that is to be had again
     polls.plan()
     assert settled() == 2
-    polls.engine.resume("r", from_task="a")
+    polls.engine.steering.resume("r", from_task="a")
     polls.plan()
     assert settled() == 4

@@ -52,7 +52,9 @@ def worker(cluster: Cluster, name: str = "w1", queue: str = "bigquery") -> Part:
 
 def wait_counts(cluster: Cluster, run: Run, **counts: int) -> None:
     wait_until(
-        lambda: cluster.engine.snapshot(run.id).counts == counts, f"{run.id} is {counts}", 60
+        lambda: cluster.engine.reading.snapshot(run.id).counts == counts,
+        f"{run.id} is {counts}",
+        60,
     )
 
 
@@ -69,7 +71,7 @@ def test_many_remote_jobs_hold_no_slot(cluster: Cluster, bigquery: LocalBigQuery
     cluster.coordinator()
     part = worker(cluster)
     run = cluster.submit([query(f"q{i}") for i in range(200)])
-    counts = lambda: cluster.engine.snapshot(run.id).counts  # noqa: E731
+    counts = lambda: cluster.engine.reading.snapshot(run.id).counts  # noqa: E731
     wait_until(lambda: counts().get("deferred", 0) >= 100, "many are deferred")
     tasks = [cluster.task(f"t{i}", "note") | {"queue": "bigquery"} for i in range(50)]
     quick = cluster.wait_ended(cluster.submit(tasks))
@@ -107,7 +109,7 @@ def test_a_deferred_task_is_cancelled_with_its_job(
     cancelled = cluster.submit([query(f"q{i}") for i in range(5)])
     late = cluster.submit([query("late", timeout=8, retries=1, retry_delay=0.1)])
     wait_counts(cluster, cancelled, deferred=5)
-    cluster.engine.cancel(cancelled.id)
+    cluster.engine.steering.cancel(cancelled.id)
     snapshot = cluster.wait_ended(cancelled)
     assert (snapshot.state, snapshot.counts) == ("cancelled", {"cancelled": 5})
     assert list(ended(bigquery).values()) == ["stopped"] * 5  # before the run's end, not after
@@ -129,7 +131,7 @@ def test_who_cancels_a_job_is_given_the_time_that_it_takes(
     client = bigquery.client()
     wait_until(lambda: list(client.list_jobs(state_filter="running")), "the job runs")
     bigquery.fault(method="jobs.cancel", delay=20)
-    cluster.engine.cancel(run.id)
+    cluster.engine.steering.cancel(run.id)
     assert cluster.wait_ended(run).state == "cancelled"
     assert cluster.record(run.id, "q")["deaths"] == "0"
     assert list(ended(bigquery).values()) == ["stopped"]

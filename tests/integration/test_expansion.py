@@ -63,7 +63,7 @@ def test_a_resumed_run_repeats_the_failed_child_only(busy_cluster: Cluster) -> N
     assert {task.state for task in resumed.tasks.values()} == {"success"}
     ran = Counter(line.task for line in busy_cluster.journal.lines("ran", run.id))
     assert ran == {"each.0": 1, "each.1": 1, "each.2": 1, "each.3": 2, "each.4": 1}
-    _, logical_date = busy_cluster.engine.run_params(run.id)
+    _, logical_date = busy_cluster.engine.reading.run_params(run.id)
     assert resumed.tasks["date"].result == logical_date
 
     run.resume(from_task="each.2")

@@ -15,8 +15,8 @@ def test_an_expanded_task_ends_once_if_its_children_are_met_first(redis_url: str
         bench.start(task("runs", priority=1), *expanded)
         held = bench.take()
         assert held.task == "runs"
-        assert bench.engine.cancel("r") == "cancelling"
+        assert bench.engine.steering.cancel("r") == "cancelling"
         assert client.hget("p:run:r", "left") == "1"
         bench.end(held, "stopped")
-        snapshot = bench.engine.snapshot("r")
+        snapshot = bench.engine.reading.snapshot("r")
         assert (snapshot.state, snapshot.counts) == ("cancelled", {"cancelled": 81})

@@ -30,8 +30,8 @@ def bench(redis_url: str) -> Iterator[Bench]:
 def start(bench: Bench, run: str, weight: int) -> None:
     """A run of many tasks that are all ready."""
     graph = dag([task(f"t{i}") for i in range(400)], weight=weight)
-    bench.engine.submit(run, graph.to_json(), "test", weight=weight)
-    assert plan(bench.engine, run, Dag.parse(bench.engine.submitted_dag(run)))
+    bench.engine.steering.submit(run, graph.to_json(), "test", weight=weight)
+    assert plan(bench.engine, run, Dag.parse(bench.engine.reading.submitted_dag(run)))
 
 
 class Worker:

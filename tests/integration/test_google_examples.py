@@ -71,7 +71,7 @@ def test_sensors_wait_side_by_side_for_what_comes_later(
     dag = Dag.load(EXAMPLES / "sensors/arrivals.json")
     submitted = cluster.client.submit(dag, logical_date=f"{DAY}T00:00:00+00:00")
     # Both wait, though the run may have one active task only.
-    tasks = lambda: cluster.engine.snapshot(submitted.id).tasks  # noqa: E731
+    tasks = lambda: cluster.engine.reading.snapshot(submitted.id).tasks  # noqa: E731
     wait_until(
         lambda: {tasks()[name].state for name in ("file", "table") if tasks()} == {"deferred"},
         "both sensors wait",

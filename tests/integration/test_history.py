@@ -39,17 +39,18 @@ def assert_same(cluster: Cluster, history: History, run: Run) -> None:
     """What history says of an ended run is what the engine says of it."""
     kept = history.snapshot(run.id)
     assert kept is not None, run.id
-    live = cluster.engine.snapshot(run.id)
+    live = cluster.engine.reading.snapshot(run.id)
     assert kept.tasks == live.tasks
     assert replace(kept, enqueued={}, tasks={}) == replace(live, enqueued={}, tasks={})
     (summary,) = [each for each in history.runs(1000) if each.run_id == run.id]
-    assert summary in cluster.engine.runs(1000)
+    assert summary in cluster.engine.runs.listing(1000).runs
 
 
 def wait_counts(cluster: Cluster, run: Run, wanted: dict[str, int]) -> None:
     """Wait until so many tasks are in those states."""
     wait_until(
-        lambda: wanted.items() <= cluster.engine.snapshot(run.id).counts.items(), f"{wanted}"
+        lambda: wanted.items() <= cluster.engine.reading.snapshot(run.id).counts.items(),
+        f"{wanted}",
     )
 
 
@@ -126,7 +127,7 @@ def test_a_database_that_is_away_stops_no_run(cluster: Cluster) -> None:
         cluster.worker()
         first = cluster.submit([cluster.task("t", "note")])
         assert cluster.wait_ended(first).state == "success"
-        assert cluster.store.ttl(cluster.engine.run_key(first.id)) == -1
+        assert cluster.store.ttl(cluster.engine.store.run_key(first.id)) == -1
         postgres.start()
         cluster.wait_written()
         postgres.kill()
@@ -167,9 +168,11 @@ def test_a_run_goes_on_when_redis_has_lost_it(
         cluster.wait_lines("start", run, 1)
         wait_counts(cluster, run, {"success": 20, "failed": 1})
         cluster.wait_written()
-        before = cluster.engine.snapshot(run.id)
+        before = cluster.engine.reading.snapshot(run.id)
         lose(cluster, server)
-        wait_until(lambda: cluster.engine.run_state(run.id) == "running", "it is there again")
+        wait_until(
+            lambda: cluster.engine.reading.run_state(run.id) == "running", "it is there again"
+        )
         gate.touch()
         snapshot = cluster.wait_ended(run)
         assert snapshot.state == "failed"
@@ -226,7 +229,7 @@ def test_random_runs_survive_losses_of_redis(server: RedisServer, tmp_path: Path
         cluster.wait_written()
         with cluster.history() as history:
             for run, tasks in runs:
-                snapshot = cluster.engine.snapshot(run.id)
+                snapshot = cluster.engine.reading.snapshot(run.id)
                 states = {name: task.state for name, task in snapshot.tasks.items()}
                 assert states == expected_states(tasks)
                 assert_same(cluster, history, run)
@@ -256,7 +259,9 @@ def test_a_resumed_run_goes_on_as_it_was_resumed(server: RedisServer, tmp_path: 
         wait_counts(cluster, run, {"success": 3})
         cluster.wait_written()
         cluster.store.flushall()
-        wait_until(lambda: cluster.engine.run_state(run.id) == "running", "it is there again")
+        wait_until(
+            lambda: cluster.engine.reading.run_state(run.id) == "running", "it is there again"
+        )
         gate.touch()
         snapshot = cluster.wait_ended(run)
         assert snapshot.state == "success"
@@ -281,7 +286,7 @@ def test_what_ends_while_its_run_is_lost_does_not_run_again(
         gate.touch()
         cluster.wait_lines("end", run, 1)
         coordinator.resume()
-        wait_until(lambda: cluster.engine.run_state(run.id) == "success", "it has ended")
+        wait_until(lambda: cluster.engine.reading.run_state(run.id) == "success", "it has ended")
         assert len(cluster.journal.lines("start")) == 1
 
 

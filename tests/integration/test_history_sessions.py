@@ -40,7 +40,7 @@ def test_what_a_lost_writer_left_in_postgresql_holds_up_the_next_one_for_seconds
             while first.step():
                 pass
             graph = dag([call("t", "note")])
-            engine.submit("r", graph.to_json(), graph.dag_id)
+            engine.steering.submit("r", graph.to_json(), graph.dag_id)
             # So that its COMMIT is the first thing that does not arrive.
             sa.event.listen(lost._db, "commit", lambda _: link.cut())
 

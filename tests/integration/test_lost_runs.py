@@ -68,7 +68,7 @@ class Worker:
         sent = json.loads(packed)["headers"]["pydag"]
         number = int(sent["try"])
         worker = parts.installation.worker
-        claim = parts.engine.claim(
+        claim = parts.engine.working.claim(
             sent["run"], sent["task"], number, sent["push"], worker, process=len(self.claimed)
         )
         assert not isinstance(claim, str), claim
@@ -80,7 +80,7 @@ class Worker:
         chance = random.Random(f"{self.seed} {held.task} {held.try_number}")
         self.held.remove(held)
         if chance.random() < 0.3:
-            assert self.parts.engine.release(held, "failed", error="no") == "ok"
+            assert self.parts.engine.working.release(held, "failed", error="no") == "ok"
             return
         task = self.graph.tasks.get(held.task)
         below = self.graph.downstream[held.task] if task else ()
@@ -89,7 +89,9 @@ class Worker:
         each = f"{held.task}-each"
         expand = {each: chance.randint(0, 3)} if each in below else {}
         result = json.dumps(held.task)
-        answer = self.parts.engine.release(held, "success", result, skips=skips, expand=expand)
+        answer = self.parts.engine.working.release(
+            held, "success", result, skips=skips, expand=expand
+        )
         assert answer == "ok"
 
 
@@ -97,14 +99,14 @@ def run_to_the_end(worker: Worker, lose: Any) -> RunSnapshot:
     """Claim and end in a random order; `lose` is called now and then."""
     chance = random.Random(worker.seed)
     engine, run_id = worker.parts.engine, worker.run_id
-    while engine.run_state(run_id) not in ENDED_RUN_STATES:
+    while engine.reading.run_state(run_id) not in ENDED_RUN_STATES:
         if worker.held and chance.random() < 0.5:
             worker.end(chance.choice(worker.held))
         else:
             worker.claim()
         if chance.random() < 0.2:
             lose()
-    return engine.snapshot(run_id)
+    return engine.reading.snapshot(run_id)
 
 
 @pytest.fixture
@@ -124,7 +126,7 @@ def test_a_run_ends_as_it_would_have(parts: Parts, seed: int) -> None:
     graph = random_dag(random.Random(seed))
     recorder = parts.recorder()
     for run_id in ("calm", "lost"):
-        parts.engine.submit(run_id, graph.to_json(), graph.dag_id)
+        parts.engine.steering.submit(run_id, graph.to_json(), graph.dag_id)
     parts.plan("calm")
     wanted = run_to_the_end(Worker(parts, "calm", graph, seed), lambda: None)
     parts.plan("lost")
@@ -132,15 +134,15 @@ def test_a_run_ends_as_it_would_have(parts: Parts, seed: int) -> None:
 
     def lose() -> None:
         write_all(recorder)
-        tasks = parts.engine.snapshot("lost").tasks
+        tasks = parts.engine.reading.snapshot("lost").tasks
         ended.update(name for name, task in tasks.items() if task.state in ENDED_TASK_STATES)
-        if parts.engine.run_state("lost") in ENDED_RUN_STATES:
+        if parts.engine.reading.run_state("lost") in ENDED_RUN_STATES:
             return
         parts.lose()
         write_all(recorder)
         worker.held.clear()
         parts.plan("lost")
-        after = parts.engine.snapshot("lost").tasks
+        after = parts.engine.reading.snapshot("lost").tasks
         assert {name: after[name] for name in ended} == {name: tasks[name] for name in ended}
         losses.append(len(worker.claimed))
 

@@ -74,7 +74,7 @@ def test_lost_messages_are_pushed_again(two_of_a_hundred: Held) -> None:
     gate.touch()
     assert_each_ran_once(cluster, run)
     assert {cluster.record(run.id, task)["pushes"] for task in lost} == {"2"}
-    assert cluster.engine.snapshot(run.id).enqueued["tick"] >= len(lost)
+    assert cluster.engine.reading.snapshot(run.id).enqueued["tick"] >= len(lost)
 
 
 @pytest.mark.parametrize("stranger", [{"run": "ghost-run"}, {"task": "ghost-task"}, {"try": "7"}])

@@ -50,7 +50,7 @@ def test_an_outcome_counts_for_nothing_once_somebody_else_has_claimed_the_try(
     assert (record["state"], record["token"]) == ("running", second.push)
     worker.resume()
     cluster.wait_ticks(2)
-    assert cluster.engine.snapshot(run.id).counts == {"running": 1, "none": 1}
+    assert cluster.engine.reading.snapshot(run.id).counts == {"running": 1, "none": 1}
     open_gate(cluster, second)
     snapshot = cluster.wait_ended(run)
     assert (snapshot.state, snapshot.tasks["t"].try_number) == ("success", 1)
@@ -65,11 +65,13 @@ def test_an_outcome_counts_though_its_lease_was_lost_if_nobody_has_claimed_the_t
 ) -> None:
     worker, run, line = paused
     wait_until(
-        lambda: cluster.engine.snapshot(run.id).counts == {"ready": 1, "none": 1}, "it is lost"
+        lambda: cluster.engine.reading.snapshot(run.id).counts == {"ready": 1, "none": 1},
+        "it is lost",
     )
     end_while_paused(cluster, worker, line)
     wait_until(
-        lambda: cluster.engine.snapshot(run.id).tasks["t"].state == "success", "its outcome counts"
+        lambda: cluster.engine.reading.snapshot(run.id).tasks["t"].state == "success",
+        "its outcome counts",
     )
     worker.resume()
     snapshot = cluster.wait_ended(run)

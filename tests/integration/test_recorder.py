@@ -23,6 +23,7 @@ from pydag_dist.engine.protocol import unpack_record
 from pydag_dist.errors import HistoryError
 from pydag_dist.history import History, batch_of
 from pydag_dist.settings import Settings
+from pydag_dist.why import why_task
 from tests.support.cluster import call, dag
 from tests.support.installation import TEMPLATE, Installation
 
@@ -47,16 +48,16 @@ class Parts:
 
     def submit(self, run_id: str, *tasks: dict[str, Any], **fields: Any) -> None:
         graph = dag(list(tasks) or [call("t", "note")], **fields)
-        self.engine.submit(run_id, graph.to_json(), graph.dag_id, {"k": run_id})
+        self.engine.steering.submit(run_id, graph.to_json(), graph.dag_id, {"k": run_id})
 
     def plan(self, run_id: str) -> None:
-        graph = Dag.parse(self.engine.submitted_dag(run_id))
-        self.engine.renew(self.installation.worker, 1000, ["python"])
+        graph = Dag.parse(self.engine.reading.submitted_dag(run_id))
+        self.engine.working.renew(self.installation.worker, 1000, ["python"])
         assert plan(self.engine, run_id, graph)
 
     def lose(self) -> None:
         self.redis.flushall()
-        self.engine.set_template(TEMPLATE)
+        self.engine.planning.set_template(TEMPLATE)
 
     def close(self) -> None:
         for history in self.made:
@@ -90,7 +91,7 @@ def test_a_writer_that_dies_before_it_trims_loses_nothing(
     def die(*_: Any, **__: Any) -> None:
         raise redis.ConnectionError
 
-    monkeypatch.setattr(first._engine, "let_expire", die)
+    monkeypatch.setattr(first._engine.planning, "let_expire", die)
     with pytest.raises(redis.ConnectionError):
         first.step()
     assert parts.redis.ttl("pydag:run:r") == -1
@@ -99,7 +100,7 @@ def test_a_writer_that_dies_before_it_trims_loses_nothing(
     write_all(parts.recorder())
     assert parts.left() == 0
     assert parts.redis.ttl("pydag:run:r") > 0
-    assert parts.history.snapshot("r") == parts.engine.snapshot("r")
+    assert parts.history.snapshot("r") == parts.engine.reading.snapshot("r")
 
 
 def test_history_shows_skips_and_expansions_as_redis_does_and_gives_them_back(
@@ -121,14 +122,14 @@ def test_history_shows_skips_and_expansions_as_redis_does_and_gives_them_back(
     end, take = parts.installation.end, parts.installation.claim
     held = {one.task: one for one in (take() for _ in range(5))}
     expand = {"over": 2, "never": 2}
-    assert parts.engine.release(held["list"], "success", "[1, 2]", expand=expand) == "ok"
+    assert parts.engine.working.release(held["list"], "success", "[1, 2]", expand=expand) == "ok"
     held |= {one.task: one for one in (take() for _ in range(2))}
     end(held["bad"], "final", error="unknown day")
     end(held["over.0"], "skipped", error="no files")
     end(held["over.1"], "success", "3")
     end(held["each.0"], "skipped", error="no a")
     end(held["each.1"], "success", '"B"')
-    before = parts.engine.snapshot("r")
+    before = parts.engine.reading.snapshot("r")
     shown = {name: (task.state, task.result, task.error) for name, task in before.tasks.items()}
     assert shown == {
         "list": ("success", [1, 2], None),
@@ -151,10 +152,10 @@ def test_history_shows_skips_and_expansions_as_redis_does_and_gives_them_back(
     parts.lose()
     write_all(recorder)
     parts.plan("r")
-    after = parts.engine.snapshot("r").tasks
+    after = parts.engine.reading.snapshot("r").tasks
     assert {name: task for name, task in after.items() if name != "open"} == ended
     end(take())
-    assert parts.engine.run_state("r") == "failed"
+    assert parts.engine.reading.run_state("r") == "failed"
 
 
 def test_two_writers_at_once_do_no_harm(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +188,7 @@ def test_two_writers_at_once_do_no_harm(parts: Parts, monkeypatch: pytest.Monkey
     write_all(both[0])
     assert parts.left() == 0
     for run_id in runs:
-        assert parts.history.snapshot(run_id) == parts.engine.snapshot(run_id)
+        assert parts.history.snapshot(run_id) == parts.engine.reading.snapshot(run_id)
         assert parts.redis.ttl(f"pydag:run:{run_id}") > 0
 
 
@@ -207,8 +208,10 @@ def test_a_server_whose_clock_is_behind_still_has_the_newer_events(parts: Parts)
     parts.plan("r")
     write_all(recorder)
     late = ("7258118400000-7", {"kind": "run", "run": "r", "state": "running", "at": "1"})
-    head = parts.engine.run_head("r")
-    parts.history.write(batch_of([late], {"r": head}, {"r": parts.engine.submitted_dag("r")}))
+    head = parts.engine.reading.run_head("r")
+    parts.history.write(
+        batch_of([late], {"r": head}, {"r": parts.engine.reading.submitted_dag("r")})
+    )
     parts.lose()
     write_all(recorder)
     parts.plan("r")
@@ -216,7 +219,7 @@ def test_a_server_whose_clock_is_behind_still_has_the_newer_events(parts: Parts)
     write_all(recorder)
     snapshot = parts.history.snapshot("r")
     assert snapshot is not None
-    assert snapshot == parts.engine.snapshot("r")
+    assert snapshot == parts.engine.reading.snapshot("r")
     assert snapshot.state == "failed"
 
 
@@ -265,7 +268,7 @@ def test_a_damaged_run_keeps_no_other_from_being_written_and_the_log_says_which_
     parts.redis.delete("pydag:run:gone")
     parts.redis.set("pydag:run:gone", "no hash")
     parts.redis.hset("pydag:run:broken:tasks", "t", "no record")
-    assert parts.engine.release(held["broken"], "success") == "broken"
+    assert parts.engine.working.release(held["broken"], "success") == "broken"
     parts.installation.end(held["good"])
     write_all(recorder)
     assert parts.left() == 0
@@ -281,20 +284,20 @@ def test_a_run_that_is_lost_twice_before_it_is_planned_stays_as_it_was(parts: Pa
     parts.plan("r")
     parts.installation.end(parts.installation.claim(), "failed", error="no")
     write_all(recorder)
-    before = parts.engine.snapshot("r")
+    before = parts.engine.reading.snapshot("r")
     for _ in range(2):
         parts.lose()
         write_all(recorder)
-        assert parts.engine.run_state("r") == "queued"
+        assert parts.engine.reading.run_state("r") == "queued"
     parts.plan("r")
-    after = parts.engine.snapshot("r")
+    after = parts.engine.reading.snapshot("r")
     assert before.tasks["a"].state == "failed"
     assert after.tasks["a"] == before.tasks["a"]
     assert after.tasks["b"].try_number == 1
     parts.installation.end(parts.installation.claim())
     parts.installation.end(parts.installation.claim())
-    assert parts.engine.snapshot("r").counts == {"failed": 1, "success": 2}
-    assert parts.engine.run_state("r") == "failed"
+    assert parts.engine.reading.snapshot("r").counts == {"failed": 1, "success": 2}
+    assert parts.engine.reading.run_state("r") == "failed"
 
 
 def test_a_lost_run_still_says_why_its_tasks_ended_as_they_did(parts: Parts) -> None:
@@ -303,11 +306,13 @@ def test_a_lost_run_still_says_why_its_tasks_ended_as_they_did(parts: Parts) -> 
     left, right = (call(name, "note", after=["branch"]) for name in ("left", "right"))
     parts.submit("r", branch, left, right, call("below", "note", after=["left"]))
     parts.plan("r")
-    assert parts.engine.release(parts.installation.claim(), "success", skips=["right"]) == "ok"
+    assert (
+        parts.engine.working.release(parts.installation.claim(), "success", skips=["right"]) == "ok"
+    )
     parts.installation.end(parts.installation.claim(), "failed", error="told to")
     write_all(recorder)
     tasks = ("branch", "left", "right", "below")
-    before = [parts.engine.why("r", task) for task in tasks]
+    before = [why_task(parts.engine.reading, "r", task) for task in tasks]
     assert "the branch branch did not choose it" in before[2]
     assert "told to" in before[3]
     parts.lose()
@@ -315,7 +320,7 @@ def test_a_lost_run_still_says_why_its_tasks_ended_as_they_did(parts: Parts) -> 
     parts.submit("r", branch, left, right, call("below", "note", after=["left"]))
     recorder.give_back("r")
     parts.plan("r")
-    assert [parts.engine.why("r", task) for task in tasks] == before
+    assert [why_task(parts.engine.reading, "r", task) for task in tasks] == before
 
 
 def test_a_poisoned_task_of_a_lost_run_is_resumed_with_the_same_try(parts: Parts) -> None:
@@ -337,8 +342,8 @@ def test_a_poisoned_task_of_a_lost_run_is_resumed_with_the_same_try(parts: Parts
     kept = ("state", "try", "reason", "pushes", "ended_at")
     assert [restored[name] for name in kept] == [record[name] for name in kept]
     parts.installation.end(parts.installation.claim())
-    assert parts.engine.run_state("r") == "failed"
-    parts.engine.resume("r")
+    assert parts.engine.reading.run_state("r") == "failed"
+    parts.engine.steering.resume("r")
     parts.plan("r")
     assert parts.installation.claim() == replace(last, token=ANY)
 
@@ -348,29 +353,31 @@ def test_a_run_that_is_lost_while_it_is_resumed_can_be_cancelled_and_resumed(par
     parts.submit("r", call("a", "note"), call("b", "note", after=["a"]))
     parts.plan("r")
     parts.installation.end(parts.installation.claim(), "failed", error="told to")
-    parts.engine.resume("r")
-    token = parts.engine.plan_begin("r")
-    rows = plan_of(Dag.parse(parts.engine.submitted_dag("r")), past_of(parts.engine, "r")).rows
-    assert parts.engine.plan_chunk("r", token, rows[:1])  # and its planner dies
+    parts.engine.steering.resume("r")
+    token = parts.engine.planning.plan_begin("r")
+    rows = plan_of(
+        Dag.parse(parts.engine.reading.submitted_dag("r")), past_of(parts.engine, "r")
+    ).rows
+    assert parts.engine.planning.plan_chunk("r", token, rows[:1])  # and its planner dies
     write_all(recorder)
     parts.lose()
     write_all(recorder)
-    assert parts.engine.cancel("r") == "cancelled"
-    found = parts.engine.snapshot("r")
+    assert parts.engine.steering.cancel("r") == "cancelled"
+    found = parts.engine.reading.snapshot("r")
     assert {name: task.state for name, task in found.tasks.items()} == {
         "a": "cancelled",
         "b": "upstream_failed",
     }
     assert found.counts == {"cancelled": 1, "upstream_failed": 1}
-    (summary,) = parts.engine.runs()
+    (summary,) = parts.engine.runs.listing().runs
     assert (summary.counts["total"], summary.counts["ended"]) == (2, 2)
-    parts.engine.resume("r")
+    parts.engine.steering.resume("r")
     parts.plan("r")
     held = parts.installation.claim()
     assert (held.task, held.try_number) == ("a", 2)
     parts.installation.end(held)
     parts.installation.end(parts.installation.claim())
-    assert parts.engine.run_state("r") == "success"
+    assert parts.engine.reading.run_state("r") == "success"
 
 
 def test_a_run_that_was_being_cancelled_is_cancelled(parts: Parts) -> None:
@@ -378,12 +385,12 @@ def test_a_run_that_was_being_cancelled_is_cancelled(parts: Parts) -> None:
     parts.submit("r", call("a", "note"), call("b", "note", after=["a"]))
     parts.plan("r")
     parts.installation.claim()
-    assert parts.engine.cancel("r") == "cancelling"
+    assert parts.engine.steering.cancel("r") == "cancelling"
     write_all(recorder)
     parts.lose()
     write_all(recorder)
     parts.plan("r")
-    assert parts.engine.run_state("r") == "cancelled"
+    assert parts.engine.reading.run_state("r") == "cancelled"
 
 
 def test_an_ended_run_that_its_client_submits_again_has_ended(parts: Parts) -> None:
@@ -391,14 +398,14 @@ def test_an_ended_run_that_its_client_submits_again_has_ended(parts: Parts) -> N
     parts.submit("r", call("a", "note"), call("b", "note", after=["a"]))
     parts.installation.work_off("r")
     write_all(recorder)
-    before = parts.engine.snapshot("r")
+    before = parts.engine.reading.snapshot("r")
     parts.lose()
     write_all(recorder)
-    assert parts.engine.run_state("r") is None
+    assert parts.engine.reading.run_state("r") is None
     parts.submit("r", call("a", "note"), call("b", "note", after=["a"]))
     recorder.give_back("r")
     parts.plan("r")
-    after = parts.engine.snapshot("r")
+    after = parts.engine.reading.snapshot("r")
     assert (after.state, after.tasks) == ("success", before.tasks)
 
 
@@ -409,10 +416,10 @@ def test_a_run_that_is_new_or_resumed_is_left_alone(parts: Parts) -> None:
     parts.plan("resumed")
     parts.installation.end(parts.installation.claim(), "failed")
     write_all(recorder)
-    parts.engine.resume("resumed")
+    parts.engine.steering.resume("resumed")
     for run_id in ("new", "resumed"):
         recorder.give_back(run_id)
-        assert not parts.engine.is_restored(run_id)
+        assert not parts.engine.planning.is_restored(run_id)
 
 
 def test_runs_are_planned_by_what_tasks_took_in_earlier_ones(parts: Parts, redis_url: str) -> None:
@@ -431,12 +438,12 @@ def test_runs_are_planned_by_what_tasks_took_in_earlier_ones(parts: Parts, redis
     coordinator = Coordinator(settings)
     parts.made.append(coordinator._recorder._history)
     coordinator._recorder.open()
-    text = parts.engine.submitted_dag("before")
-    heads = {"before": parts.engine.run_head("before")}
+    text = parts.engine.reading.submitted_dag("before")
+    heads = {"before": parts.engine.reading.run_head("before")}
     parts.history.write(batch_of(entries, heads, {"before": text}))
     parts.lose()
     parts.submit("r", *tasks)
-    parts.engine.renew(parts.installation.worker, 1, ["python"])
+    parts.engine.working.renew(parts.installation.worker, 1, ["python"])
     coordinator._create_group()
     coordinator._plan_next()
     first = json.loads(parts.redis.rpop("pydag:q:python"))["headers"]["pydag"]["task"]
@@ -453,13 +460,13 @@ def test_a_new_database_gets_the_runs_that_redis_has(parts: Parts, tmp_path: Pat
         parts.submit(run_id, *tasks)
         parts.plan(run_id)
         held = parts.installation.claim()
-        answer = parts.engine.release(held, "success", '["x"]', expand={"each": 1})
+        answer = parts.engine.working.release(held, "success", '["x"]', expand={"each": 1})
         assert answer == "ok"
         parts.installation.end(parts.installation.claim(), result='"X"')
         if run_id == "ended":
             parts.installation.end(parts.installation.claim(), "failed", error="no")
     held = parts.installation.claim()
-    before = {run_id: parts.engine.snapshot(run_id) for run_id in ("ended", "going")}
+    before = {run_id: parts.engine.reading.snapshot(run_id) for run_id in ("ended", "going")}
     parts.redis.delete("pydag:database", "pydag:history:writer", "pydag:history")
     url = f"sqlite:///{tmp_path}/new.sqlite"
     recorder = parts.recorder(url)
@@ -474,7 +481,7 @@ def test_a_new_database_gets_the_runs_that_redis_has(parts: Parts, tmp_path: Pat
         write_all(recorder)
         parts.plan("going")
         parts.plan("queued")
-        after = parts.engine.snapshot("going").tasks
+        after = parts.engine.reading.snapshot("going").tasks
         assert after["last"].state == "queued"
         for task in ("list", "each", "each.0"):
             assert after[task] == before["going"].tasks[task]
@@ -482,7 +489,7 @@ def test_a_new_database_gets_the_runs_that_redis_has(parts: Parts, tmp_path: Pat
             parts.installation.end(parts.installation.claim(), "failed", error="later")
         write_all(recorder)
         for run_id in ("going", "queued"):
-            assert history.snapshot(run_id) == parts.engine.snapshot(run_id)
+            assert history.snapshot(run_id) == parts.engine.reading.snapshot(run_id)
 
 
 def test_a_database_whose_installation_is_gone_is_taken_over(
@@ -494,10 +501,10 @@ def test_a_database_whose_installation_is_gone_is_taken_over(
     parts.lose()
     second = parts.recorder()  # started anew: it can't know whose the database is
     write_all(second)
-    assert parts.engine.run_state("r") is None
+    assert parts.engine.reading.run_state("r") is None
     monkeypatch.setattr(module.time, "monotonic", lambda now=module.time.monotonic: now() + 60)
     write_all(second)
-    assert parts.engine.run_state("r") == "queued"
+    assert parts.engine.reading.run_state("r") == "queued"
 
 
 def test_a_writer_that_slept_while_another_died_over_a_lost_redis_goes_on(
@@ -520,7 +527,7 @@ def test_a_writer_that_slept_while_another_died_over_a_lost_redis_goes_on(
     parts.redis.delete("pydag:history:writer")
     write_all(asleep)
     assert parts.history.epoch() == parts.redis.get("pydag:epoch")
-    assert parts.engine.run_state("r") == "queued"
+    assert parts.engine.reading.run_state("r") == "queued"
 
 
 def test_a_database_that_another_installation_takes_is_written_no_more(

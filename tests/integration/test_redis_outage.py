@@ -86,7 +86,8 @@ def test_a_full_redis_lets_tasks_end_and_goes_on_when_it_has_room(
         coordinator.signal(signal.SIGCONT)
         gate.touch()
         wait_until(
-            lambda: cluster.engine.snapshot(run.id).counts.get("success") == 2, "both have ended"
+            lambda: cluster.engine.reading.snapshot(run.id).counts.get("success") == 2,
+            "both have ended",
         )
         for part in (coordinator, worker):
             wait_until(lambda part=part: "Redis can't do it now" in part.text(), "it is refused")

@@ -19,9 +19,9 @@ def one_slot(cluster: Cluster) -> Part:
 def test_without_a_worker_tasks_stay_ready_and_with_the_first_they_run(cluster: Cluster) -> None:
     cluster.coordinator()
     run = cluster.submit([cluster.task(f"t{i}", "note") for i in range(10)])
-    wait_until(lambda: cluster.engine.run_state(run.id) == "running", "it is planned")
+    wait_until(lambda: cluster.engine.reading.run_state(run.id) == "running", "it is planned")
     cluster.wait_ticks(2)
-    assert cluster.engine.snapshot(run.id).counts == {"ready": 10}
+    assert cluster.engine.reading.snapshot(run.id).counts == {"ready": 10}
     assert cluster.store.llen(cluster.key(QUEUE)) == 0
     cluster.worker()
     assert cluster.wait_ended(run).state == "success"
@@ -34,10 +34,10 @@ def test_what_the_last_worker_leaves_is_ready_again(cluster: Cluster, tmp_path: 
     run = cluster.submit([held, *(cluster.task(f"t{i}", "note") for i in range(10))])
     cluster.wait_lines("start", run, 1)
     wait_until(lambda: cluster.store.llen(cluster.key(QUEUE)) == 2, "the window is full")
-    assert cluster.engine.snapshot(run.id).counts == {"running": 1, "queued": 2, "ready": 8}
+    assert cluster.engine.reading.snapshot(run.id).counts == {"running": 1, "queued": 2, "ready": 8}
     worker.terminate()
     wait_until(
-        lambda: cluster.engine.snapshot(run.id).counts == {"running": 1, "ready": 10},
+        lambda: cluster.engine.reading.snapshot(run.id).counts == {"running": 1, "ready": 10},
         "the messages are taken back",
     )
     assert cluster.store.llen(cluster.key(QUEUE)) == 0
@@ -59,7 +59,7 @@ def test_a_small_run_behind_a_big_one_gets_slots_at_once(cluster: Cluster, tmp_p
     big = cluster.submit([*held, *(task(f"t{i}", "note") for i in range(2_000))])
     cluster.wait_lines("start", big, 2)
     small = cluster.submit([task(f"t{i}", "note") for i in range(5)])
-    wait_until(lambda: cluster.engine.run_state(small.id) == "running", "it is planned")
+    wait_until(lambda: cluster.engine.reading.run_state(small.id) == "running", "it is planned")
     Path(gate).touch()
     assert cluster.wait_ended(small).state == "success"
     runs = [line.run for line in cluster.journal.lines("ran")]
@@ -72,13 +72,13 @@ def test_a_cap_on_processors_holds(busy_cluster: Cluster) -> None:
     run = busy_cluster.submit(
         [busy_cluster.task(f"t{i}", "work", ms=10) for i in range(40)], processors=2
     )
-    active = busy_cluster.engine.run_key(run.id, "active")
+    active = busy_cluster.engine.store.run_key(run.id, "active")
     most = 0
 
     def ended() -> bool:
         nonlocal most
         most = max(most, busy_cluster.store.scard(active))
-        return busy_cluster.engine.run_state(run.id) == "success"
+        return busy_cluster.engine.reading.run_state(run.id) == "success"
 
     wait_until(ended, "the run succeeds")
     assert most == 2

@@ -68,7 +68,7 @@ def test_they_hold_no_slot_while_they_wait(
     )
 
     def states() -> Counter[str]:
-        tasks = cluster.engine.snapshot(waiting.id).tasks
+        tasks = cluster.engine.reading.snapshot(waiting.id).tasks
         return Counter(one.state for one in tasks.values())
 
     wait_until(lambda: states()["deferred"] >= SENSORS, "the sensors wait")

@@ -101,7 +101,7 @@ def test_a_function_that_waits_for_anything_is_stopped_and_cleans_up(
     run = wide.submit(tasks)
     everybody = set(folders.tasks)
     wait_until(lambda: folders.have("began") == everybody, "all wait")
-    wide.engine.cancel(run.id)
+    wide.engine.steering.cancel(run.id)
     snapshot = wide.wait_ended(run)
     assert folders.alive() == {}
     assert {one for one, t in snapshot.tasks.items() if t.state != "cancelled"} == set()
@@ -117,7 +117,7 @@ def test_who_does_not_end_is_killed_with_all_that_it_started_and_its_log_says_so
 ) -> None:
     run = wide.submit([task("t", "never_ends", folder=folders.make("t"))])
     wait_until(lambda: folders.have("began"), "it runs")
-    wide.engine.cancel(run.id)
+    wide.engine.steering.cancel(run.id)
     assert wide.wait_ended(run).tasks["t"].state == "cancelled"
     assert folders.alive() == {}
     said = "the process of this try was killed: told to stop, it did not end within 10 s"
@@ -239,7 +239,7 @@ def test_what_tasks_started_is_gone_with_the_worker_that_is_killed(
     worker.signal(signal.SIGKILL)
     wait_until(lambda: folders.alive() == {}, "what they started is gone")
     wait_until(lambda: not any(map(is_alive, family)), "the pool is gone")
-    cluster.engine.cancel(run.id)
+    cluster.engine.steering.cancel(run.id)
 
 
 @pytest.mark.parametrize("how", ["swallows", "leaves"])

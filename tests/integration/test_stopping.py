@@ -25,7 +25,9 @@ CROSS JOIN UNNEST(GENERATE_ARRAY(1, 1000000)) AS b WHERE MOD(a * b, 7) = 3
 
 
 def states(cluster: Cluster, run: Run) -> dict[str, str]:
-    return {name: task.state for name, task in cluster.engine.snapshot(run.id).tasks.items()}
+    return {
+        name: task.state for name, task in cluster.engine.reading.snapshot(run.id).tasks.items()
+    }
 
 
 def test_a_cancelled_run_stops_what_runs_and_starts_nothing_more(
@@ -36,7 +38,7 @@ def test_a_cancelled_run_stops_what_runs_and_starts_nothing_more(
     tasks = [task(f"t{i}", "hold", gate=gate) for i in range(10)]
     run = busy_cluster.submit([*tasks, task("after", "note", after=["t0"])])
     started = busy_cluster.wait_lines("start", run, 4)
-    assert busy_cluster.engine.cancel(run.id) == "cancelling"
+    assert busy_cluster.engine.steering.cancel(run.id) == "cancelling"
     snapshot = busy_cluster.wait_ended(run)
     assert snapshot.state == "cancelled"
     assert {t.state for t in snapshot.tasks.values()} == {"cancelled"}
@@ -53,7 +55,7 @@ def test_a_cancelled_run_stops_what_runs_and_starts_nothing_more(
 def test_a_child_that_ignores_being_told_is_killed(busy_cluster: Cluster) -> None:
     run = busy_cluster.submit([busy_cluster.task("t", "stubborn")])
     busy_cluster.wait_lines("start", run, 1)
-    busy_cluster.engine.cancel(run.id)
+    busy_cluster.engine.steering.cancel(run.id)
     assert busy_cluster.wait_ended(run).state == "cancelled"
     assert states(busy_cluster, run) == {"t": "cancelled"}
     assert len(busy_cluster.journal.lines("start", run.id)) == 1
@@ -104,10 +106,10 @@ def test_a_resumed_run_keeps_what_succeeded(busy_cluster: Cluster) -> None:
     ]
     run = busy_cluster.submit(tasks)
     assert busy_cluster.wait_ended(run).state == "failed"
-    busy_cluster.engine.resume(run.id)
+    busy_cluster.engine.steering.resume(run.id)
     assert busy_cluster.wait_ended(run).state == "success"
     assert busy_cluster.journal.tasks("ran", run.id) == ["a", "b", "b", "c"]
-    busy_cluster.engine.resume(run.id, "b")
+    busy_cluster.engine.steering.resume(run.id, "b")
     # The third try of b is not the one that succeeds.
     assert busy_cluster.wait_ended(run).state == "failed"
     assert states(busy_cluster, run) == {"a": "success", "b": "failed", "c": "upstream_failed"}
@@ -178,7 +180,7 @@ def test_the_remote_job_of_a_cancelled_task_is_cancelled(
     if worker_dies:
         worker.kill()
         cluster.worker("w2", queues=["bigquery"], wait=False)
-    cluster.engine.cancel(run.id)
+    cluster.engine.steering.cancel(run.id)
     snapshot = cluster.wait_ended(run)
     assert (snapshot.state, snapshot.tasks["q"].state) == ("cancelled", "cancelled")
     wait_until(jobs(client, "done"), "the query has ended")

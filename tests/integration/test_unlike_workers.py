@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pydag_dist.why import why_task
 from tests.support import wait_until
 from tests.support.cluster import ROOT, Cluster, Part, call
 from tests.support.local_bigquery import PROJECT, LocalBigQuery
@@ -51,7 +52,7 @@ def test_what_one_worker_cannot_run_the_other_does(cluster: Cluster) -> None:
     records = [cluster.record(run.id, f"t{i}") for i in range(30)]
     assert {(r["deaths"], r["losses"]) for r in records} == {("0", "0")}
     assert sorted(cluster.journal.tasks("ran")) == sorted(f"t{i}" for i in range(30))
-    refusals = cluster.engine.refusals("python")
+    refusals = cluster.engine.reading.refusals("python")
     assert {(r.worker, r.need) for r in refusals} <= {
         ("without@test", "module:tests.tasks.callables")
     }
@@ -65,14 +66,14 @@ def test_what_nobody_can_run_waits_and_says_who_refused(cluster: Cluster, tmp_pa
     run = cluster.submit([cluster.task("t", "note")])
 
     def reason() -> str:
-        told = cluster.engine.why(run.id, "t")
+        told = why_task(cluster.engine.reading, run.id, "t")
         return told if "no live worker of queue python can run it" in told else ""
 
     told = wait_until(reason, "the refusal is told")
     assert "without@test" in told
     assert "which this worker may not call (allowed: none)" in told
     assert "start the worker with --import tests.tasks.callables" in told
-    task = cluster.engine.snapshot(run.id).tasks["t"]
+    task = cluster.engine.reading.snapshot(run.id).tasks["t"]
     assert (task.state, task.try_number) == ("ready", 1)
     assert task.refused is not None
     assert task.refused.startswith("without@test: callable 'tests.tasks.callables:note'")
@@ -112,7 +113,8 @@ def test_a_changed_module_is_loaded_anew_and_a_broken_one_answers_nothing(
     time.sleep(1.1)
     run = cluster.submit([python_call("t", "etl_changing:value")])
     told = wait_until(
-        lambda: "SyntaxError" in (said := cluster.engine.why(run.id, "t")) and said, "it is told"
+        lambda: "SyntaxError" in (said := why_task(cluster.engine.reading, run.id, "t")) and said,
+        "it is told",
     )
     assert "module etl_changing can't be loaded on this worker" in told
     change(module, "import its_helper\ndef value():\n    return its_helper.VALUE + 1\n")
@@ -131,11 +133,11 @@ def test_two_workers_do_not_share_a_name(cluster: Cluster) -> None:
     assert "Traceback" not in second.text()
     first.kill()
     start_worker(cluster, "w")
-    assert list(cluster.engine.members("workers")) == ["w@test"]
+    assert list(cluster.engine.reading.members("workers")) == ["w@test"]
     unnamed = ["-P", "-m", "pydag_dist", "worker", "-c", "1", "-Q", "python"]
     for number in (1, 2):
         cluster.start(f"unnamed-{number}", unnamed)
-    wait_until(lambda: len(cluster.engine.members("workers")) == 3, "all have names")
+    wait_until(lambda: len(cluster.engine.reading.members("workers")) == 3, "all have names")
 
 
 def test_a_folder_of_the_users_own_hides_no_package(cluster: Cluster, tmp_path: Path) -> None:
@@ -182,13 +184,16 @@ def test_polls_and_cancels_go_to_a_worker_that_knows_the_connection(
         bigquery.fault(method="run", count=None, delay=300)
         stays = cluster.submit([query | {"task_id": f"q{i}"} for i in range(4)])
         wait_until(
-            lambda: cluster.engine.snapshot(stays.id).counts == {"deferred": 4}, "all wait", 60
+            lambda: cluster.engine.reading.snapshot(stays.id).counts == {"deferred": 4},
+            "all wait",
+            60,
         )
         refused = {"polls:bigquery.query:LAKE", "connection:LAKE"}
         wait_until(
-            lambda: {r.need for r in cluster.engine.refusals("bigquery")} & refused, "it refuses"
+            lambda: {r.need for r in cluster.engine.reading.refusals("bigquery")} & refused,
+            "it refuses",
         )
-        cluster.engine.cancel(stays.id)
+        cluster.engine.steering.cancel(stays.id)
         assert cluster.wait_ended(stays).counts == {"cancelled": 4}
         for run in (ends, stays):
             records = [cluster.record(run.id, f"q{i}") for i in range(4)]

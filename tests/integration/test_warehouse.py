@@ -58,7 +58,7 @@ def test_sensors_wait_without_a_slot(cluster: Cluster, bigquery: LocalBigQuery) 
     )
 
     def states() -> dict[str, int]:
-        return cluster.engine.snapshot(sensors.id).counts
+        return cluster.engine.reading.snapshot(sensors.id).counts
 
     wait_until(lambda: states() == {"deferred": 40}, "all sensors are deferred")
     # Another DAG's tasks make what they wait for, with the slots that nobody holds.

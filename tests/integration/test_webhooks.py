@@ -62,9 +62,9 @@ def ended(
 ) -> str:
     """A run of tasks that all ended like that; its id."""
     made = dag([call(f"t{number:02}", "work") for number in range(tasks)], **fields)
-    run_id = f"run-{len(installation.engine.runs())}"
+    run_id = f"run-{len(installation.engine.runs.listing().runs)}"
     hooks = bool(made.on_success or made.on_failure)
-    installation.engine.submit(run_id, made.to_json(), made.dag_id, hooks=hooks)
+    installation.engine.steering.submit(run_id, made.to_json(), made.dag_id, hooks=hooks)
     installation.plan(run_id)
     for _ in range(tasks):
         installation.end(installation.claim(), outcome, error="no such table")
@@ -73,7 +73,7 @@ def ended(
 
 def wait_settled(installation: Installation) -> None:
     """Wait until no webhook is to be told."""
-    waiting = installation.engine.key("webhooks")
+    waiting = installation.engine.store.key("webhooks")
     wait_until(lambda: not installation.connection.exists(waiting), "all webhooks are settled")
 
 
@@ -116,9 +116,9 @@ def test_only_the_hooks_of_its_end_are_told(
 def test_a_cancelled_run_is_a_failure(installation: Installation, told: dict[str, str]) -> None:
     with Receiver() as receiver:
         made = dag([call("t", "work")], on_failure=receiver.url)
-        installation.engine.submit("run", made.to_json(), made.dag_id, hooks=True)
+        installation.engine.steering.submit("run", made.to_json(), made.dag_id, hooks=True)
         installation.plan("run")
-        installation.engine.cancel("run")
+        installation.engine.steering.cancel("run")
         wait_settled(installation)
 
     assert [message["state"] for message in receiver.taken] == ["cancelled"]
@@ -171,11 +171,11 @@ def test_a_run_that_was_resumed_is_told_of_when_it_ends_again(
     monkeypatch.setattr(webhooks, "EVERY", 0.01)
     engine = installation.engine
     looked_at = threading.Event()
-    later = engine.webhook_later
-    monkeypatch.setattr(engine, "webhook_later", lambda *a: (later(*a), looked_at.set()))
+    later = engine.webhooks.later
+    monkeypatch.setattr(engine.webhooks, "later", lambda *a: (later(*a), looked_at.set()))
     with Receiver() as receiver:
         run_id = ended(installation, "failed", on_success=receiver.url, on_failure=receiver.url)
-        engine.resume(run_id)
+        engine.steering.resume(run_id)
         with telling(installation, {}):
             assert looked_at.wait(30)
             assert receiver.paths == []
@@ -190,7 +190,7 @@ def test_each_end_of_a_run_is_told_of(installation: Installation) -> None:
     with Receiver() as good, Receiver(statuses=(500,) * TRIES) as bad, telling(installation, {}):
         run_id = ended(installation, "failed", on_failure=[good.url, bad.url], on_success=good.url)
         wait_until(lambda: bad.paths, "one hook was told and one was not")
-        installation.engine.resume(run_id)
+        installation.engine.steering.resume(run_id)
         installation.plan(run_id)
         installation.end(installation.claim())
         wait_settled(installation)
@@ -227,7 +227,7 @@ def test_what_a_dead_coordinator_took_is_told_by_another(
     monkeypatch.setattr(webhooks, "EVERY", 0.01)
     with Receiver() as receiver:
         run_id = ended(installation, on_success=receiver.url)
-        assert installation.engine.take_webhook(0.3) == (run_id, 0)
+        assert installation.engine.webhooks.take(0.3) == (run_id, 0)
         with telling(installation, {}):
             wait_settled(installation)
 
@@ -237,7 +237,7 @@ def test_what_a_dead_coordinator_took_is_told_by_another(
 def test_a_run_that_is_gone_is_forgotten(
     installation: Installation, told: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    installation.connection.zadd(installation.engine.key("webhooks"), {"gone": 0})
+    installation.connection.zadd(installation.engine.store.key("webhooks"), {"gone": 0})
     wait_settled(installation)
 
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
@@ -247,14 +247,14 @@ def test_a_redis_that_is_away_is_asked_again(
     installation: Installation, told: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = threading.Event()
-    take = installation.engine.take_webhook
+    take = installation.engine.webhooks.take
 
     def away(lease: float) -> None:
-        monkeypatch.setattr(installation.engine, "take_webhook", take)
+        monkeypatch.setattr(installation.engine.webhooks, "take", take)
         asked.set()
         raise redis.ConnectionError("away")
 
-    monkeypatch.setattr(installation.engine, "take_webhook", away)
+    monkeypatch.setattr(installation.engine.webhooks, "take", away)
     with Receiver() as receiver:
         assert asked.wait(30)
         ended(installation, on_success=receiver.url)
@@ -291,7 +291,7 @@ def test_what_was_never_tried_comes_before_what_is_tried_again(
         with telling(installation, {}):
             wait_until(lambda: len(receiver.paths) >= 5, "the first tries were made")
         for run_id in failed:
-            installation.engine.webhook_later(run_id, 0)
+            installation.engine.webhooks.later(run_id, 0)
         new = ended(installation, on_success=f"{receiver.url}/new")
         with telling(installation, {}):
             wait_settled(installation)
@@ -322,7 +322,7 @@ def test_what_was_taken_and_not_begun_is_given_back_at_a_stop(
         with telling(installation, {}):
             wait_until(lambda: receiver.paths, "a call has begun")
     due = installation.connection.zrange(
-        installation.engine.key("webhooks"), 0, -1, withscores=True
+        installation.engine.store.key("webhooks"), 0, -1, withscores=True
     )
     now = installation.connection.time()[0]
     assert len(due) == 5

@@ -7,13 +7,14 @@ import re
 import pytest
 import redis
 
+from pydag_dist.why import why_task
 from tests.support import wait_until
 from tests.support.engine_bench import QUERY, Bench, task
 
 
 def why(bench: Bench, name: str) -> str:
     """The sentence, with every time of day as 0:00 and every length of time as 0 s."""
-    sentence = bench.engine.why("r", name)
+    sentence = why_task(bench.engine.reading, "r", name)
     sentence = re.sub(r"\d\d:\d\d:\d\d", "0:00", sentence)
     return re.sub(r"[\d.e-]+ s\b", "0 s", sentence)
 
@@ -27,15 +28,15 @@ def bench(redis_url: str):
 def test_before_the_run_is_planned(bench: Bench) -> None:
     bench.submit(task("a"))
     assert why(bench, "a").startswith("a waits for a coordinator to plan its run, which was submi")
-    bench.engine.plan_begin("r")
+    bench.engine.planning.plan_begin("r")
     assert why(bench, "a") == "a waits for a coordinator that is planning its run"
-    bench.engine.plan_refuse("r", "too big")
+    bench.engine.planning.plan_refuse("r", "too big")
     assert why(bench, "a") == "a never ran: its run could not be planned: too big"
 
 
 def test_a_run_that_is_cancelled_before_it_is_planned(bench: Bench) -> None:
     bench.submit(task("a"))
-    bench.engine.cancel("r")
+    bench.engine.steering.cancel("r")
     assert why(bench, "a").startswith("a never ran: its run was cancelled before")
 
 
@@ -54,9 +55,9 @@ def test_waiting_for_a_worker(bench: Bench) -> None:
     nobody = "a waits for a worker: none listens to its queue python; start one with"
     assert why(bench, "a").startswith(nobody)
     bench.slots(1)
-    assert bench.engine.snapshot("r").tasks["a"].state == "queued"
+    assert bench.engine.reading.snapshot("r").tasks["a"].state == "queued"
     bench.slots(0)
-    assert bench.engine.snapshot("r").tasks["a"].state == "queued"
+    assert bench.engine.reading.snapshot("r").tasks["a"].state == "queued"
     assert why(bench, "a").startswith(nobody)
 
 
@@ -120,7 +121,7 @@ def test_being_cancelled(bench: Bench) -> None:
     bench.slots(1)
     bench.start(task("a"), task("b", "a"))
     held = bench.take()
-    bench.engine.cancel("r")
+    bench.engine.steering.cancel("r")
     assert why(bench, "a") == (
         "a is being cancelled with its run: w still holds it and was told to stop"
     )
@@ -133,7 +134,7 @@ def test_a_remote_job_that_is_being_cancelled(bench: Bench) -> None:
     bench.slots(1, "bigquery")
     bench.start(task("a", **QUERY))
     held = bench.take("bigquery")
-    bench.engine.cancel("r")
+    bench.engine.steering.cancel("r")
     bench.end(held, "dead")
     waits = "a is being cancelled with its run: it waits for a worker of queue bigquery to end its "
     assert why(bench, "a") == waits + "remote job"
@@ -145,7 +146,7 @@ def test_timeouts(bench: Bench) -> None:
     bench.slots(2)
     bench.start(task("a", timeout=0.1), task("b"), task("c", "b"), timeout=90.0)
     b, a = bench.take(), bench.take()  # b first: it has more downstream of it
-    renew = lambda: bench.engine.renew("w", 2, ["python"], [a])  # noqa: E731
+    renew = lambda: bench.engine.working.renew("w", 2, ["python"], [a])  # noqa: E731
     wait_until(lambda: renew() == ["cancel"], "the try is overdue")
     assert why(bench, "a") == (
         "a is being cancelled because it timed out: w still holds it and was told to stop"
@@ -200,13 +201,13 @@ def test_a_long_list_of_those_to_be_told(bench: Bench) -> None:
     bench.start(task("a"), *(task(f"t{i:04}", "a") for i in range(2600)))
     held = bench.take()
     # The release alone, as of a worker that dies before it goes on.
-    script = bench.engine._call
+    script = bench.engine.store.call
     assert script("release", *vars(held).values(), "success", "", "", "", "")[1] == 1
     assert why(bench, "t2599").startswith("t2599 is about to be decided: its upstream tasks have")
     # And likewise with a cancel of the run.
     assert script("work", "r") == 0
     assert script("cancel", "r", "cancel")[1] == 1
-    left = [n for n, t in bench.engine.snapshot("r").tasks.items() if t.state == "ready"]
+    left = [n for n, t in bench.engine.reading.snapshot("r").tasks.items() if t.state == "ready"]
     assert why(bench, left[0]) == f"{left[0]} is about to be cancelled with its run"
 
 
@@ -216,10 +217,10 @@ def test_times_to_wait_for_are_told_by_the_server_s_clock(bench: Bench) -> None:
     bench.start(task("a", retries=1, retry_delay=5_000.0), task("b"))
     bench.end(bench.take(), "failed")
     bench.take()
-    before = bench.engine.why("r", "a").partition(", at ")[2]
+    before = why_task(bench.engine.reading, "r", "a").partition(", at ")[2]
     bench.client.hincrby("p:clock", "steady", -3_600_000_000)  # an hour in which Redis was away
     bench.client.zincrby("p:timers", -3_600_000_000, "retry/r/a")
     bench.client.zincrby("p:leases", -3_600_000_000, "r/b")
-    assert "starts in 1 h 23 min, at " in bench.engine.why("r", "a")
-    assert bench.engine.why("r", "a").partition(", at ")[2] == before
-    assert "ran out" not in bench.engine.why("r", "b")
+    assert "starts in 1 h 23 min, at " in why_task(bench.engine.reading, "r", "a")
+    assert why_task(bench.engine.reading, "r", "a").partition(", at ")[2] == before
+    assert "ran out" not in why_task(bench.engine.reading, "r", "b")

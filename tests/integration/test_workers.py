@@ -58,7 +58,7 @@ def test_a_worker_that_is_told_to_end_finishes_its_tasks_first(cluster: Cluster)
     gate.touch()
     assert worker.wait() == 0
     assert sorted(cluster.journal.tasks("end")) == ["t0", "t1"]
-    counts = cluster.engine.snapshot(run.id).counts
+    counts = cluster.engine.reading.snapshot(run.id).counts
     assert counts == {"success": 2, "ready": 5}
     cluster.worker("w2")
     assert cluster.wait_ended(run).state == "success"
@@ -90,12 +90,13 @@ def test_paused_workers_lose_their_leases_and_take_back_what_nobody_else_has(
     first, second = cluster.wait_lines("start", shared, 2)
     assert first.push != second.push
     wait_until(
-        lambda: cluster.engine.snapshot(alone.id).counts == {"ready": 1, "none": 1}, "it is lost"
+        lambda: cluster.engine.reading.snapshot(alone.id).counts == {"ready": 1, "none": 1},
+        "it is lost",
     )
     for worker in paused:
         worker.resume()
     wait_until(
-        lambda: cluster.engine.snapshot(alone.id).counts == {"running": 1, "none": 1},
+        lambda: cluster.engine.reading.snapshot(alone.id).counts == {"running": 1, "none": 1},
         "it is taken back",
     )
     wait_until(lambda: "lease was lost" in paused[0].text(), "the other one is told")
@@ -110,4 +111,4 @@ def test_paused_workers_lose_their_leases_and_take_back_what_nobody_else_has(
         record = cluster.record(run.id, "t")
         assert (record["try"], record["losses"]) == ("1", "1")
     cluster.assert_nothing_left(runs)
-    assert cluster.engine.snapshot(shared.id).tasks["t"].worker == "substitute@test"
+    assert cluster.engine.reading.snapshot(shared.id).tasks["t"].worker == "substitute@test"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pydag_dist.engine import Deferral, Engine, Held, PlannedTask
-from pydag_dist.engine.engine import dag_hash
+from pydag_dist.engine.roles.steering import dag_hash
 from pydag_dist.engine.values import LostTask
 from pydag_dist.errors import EngineError
 from tests.support.engine_bench import MARKS
@@ -194,35 +194,35 @@ class Scene:
         client.flushall()
         self.client = client
         self.engine = Engine(client, "p", "tick")
-        self.engine.set_template(TEMPLATE)
-        self.engine.renew("w", 2, ["python"])
+        self.engine.planning.set_template(TEMPLATE)
+        self.engine.working.renew("w", 2, ["python"])
         self._plan("ended")
-        self.engine.cancel("ended")
+        self.engine.steering.cancel("ended")
         self._plan("running")
         self.held = self._take()  # of "running": a runs, b is deferred and due, c is queued
         deferred = self._take()
-        self.engine.defer([Deferral(deferred, "g", 0, HANDLE)])
-        self.engine.submit("queued", "{}", "d")
-        self.token = self.engine.plan_begin("queued")
+        self.engine.working.defer([Deferral(deferred, "g", 0, HANDLE)])
+        self.engine.steering.submit("queued", "{}", "d")
+        self.token = self.engine.planning.plan_begin("queued")
         assert self.token
-        self.engine.plan_chunk("queued", self.token, [self._row("a")])
-        self.engine.plan_first("queued", self.token, ["a"])
+        self.engine.planning.plan_chunk("queued", self.token, [self._row("a")])
+        self.engine.planning.plan_first("queued", self.token, ["a"])
 
     def _row(self, task: str) -> PlannedTask:
         return PlannedTask(task, "python", 0, [], "{}")
 
     def _plan(self, run: str) -> None:
-        self.engine.submit(run, "{}", "d", hooks=True)
-        token = self.engine.plan_begin(run)
+        self.engine.steering.submit(run, "{}", "d", hooks=True)
+        token = self.engine.planning.plan_begin(run)
         assert token
-        self.engine.plan_chunk(run, token, [self._row(task) for task in "abc"])
-        self.engine.plan_first(run, token, list("abc"))
-        self.engine.plan_commit(run, token, 3, ["python"], first=3)
+        self.engine.planning.plan_chunk(run, token, [self._row(task) for task in "abc"])
+        self.engine.planning.plan_first(run, token, list("abc"))
+        self.engine.planning.plan_commit(run, token, 3, ["python"], first=3)
 
     def _take(self) -> Held:
         header = json.loads(self.client.rpop("p:q:python"))["headers"]["pydag"]
         held = Held(header["run"], header["task"], int(header["try"]), header["push"])
-        self.engine.claim(held.run, held.task, held.try_number, held.token, "w", process=1)
+        self.engine.working.claim(held.run, held.task, held.try_number, held.token, "w", process=1)
         return held
 
     def dump(self) -> dict[str, Any]:
@@ -301,7 +301,7 @@ def written_in_spite(scene: Scene) -> list[tuple[str, list[str], str]]:
     for operation, arguments in calls(scene):
         told = "not refused"
         try:
-            scene.engine._call(operation, *arguments)
+            scene.engine.store.call(operation, *arguments)
         except EngineError as error:
             told = str(error)
         after = scene.dump()

@@ -20,9 +20,9 @@ from pydag_dist.coordinator.planner import past_of, plan_of
 from pydag_dist.dag import Dag
 from pydag_dist.dag.fields import TriggerRule
 from pydag_dist.engine import Claim, Deferral, Engine, Held, LostTask
+from pydag_dist.engine.clock import steady_time
 from pydag_dist.engine.protocol import unpack_record
 from pydag_dist.engine.script import source
-from pydag_dist.engine.situation import steady_time
 from pydag_dist.engine.snapshot import seconds
 from pydag_dist.errors import EngineError
 from tests.model.reference import (
@@ -132,7 +132,7 @@ class EngineMachine(RuleBasedStateMachine):
         super().__init__()
         self.client.flushall()
         self.client.set("p:now", BEGIN)
-        self.engine.set_template(TEMPLATE)
+        self.engine.planning.set_template(TEMPLATE)
         self.reference = ReferenceEngine()
         self.dags: dict[str, Dag] = {}
         self.planners: dict[str, list[str]] = {}
@@ -166,7 +166,7 @@ class EngineMachine(RuleBasedStateMachine):
         self.dags[run] = dag
         self.planners[run] = []
         for first in (True, False):  # a client that got no answer sends it again
-            stored = self.engine.submit(
+            stored = self.engine.steering.submit(
                 run, "{}", "dag", processors=processors, weight=weight, retention=RETENTION
             )
             assert stored is first
@@ -198,7 +198,7 @@ class EngineMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def begin_planning(self, data: st.DataObject) -> None:
         run = data.draw(st.sampled_from(self.runs_that_are("queued")), label="run")
-        token = self.engine.plan_begin(run)
+        token = self.engine.planning.plan_begin(run)
         assert token is not None
         self.planners[run].append(token)
         self.newest[run] = token
@@ -213,15 +213,15 @@ class EngineMachine(RuleBasedStateMachine):
         made = plan_of(self.dags[run], past_of(self.engine, run))
         half = len(made.rows) // 2
         steps = [
-            lambda: self.engine.plan_chunk(run, token, made.rows[:half]),
-            lambda: self.engine.plan_chunk(run, token, made.rows[half:]),
-            lambda: self.engine.plan_first(run, token, made.first),
+            lambda: self.engine.planning.plan_chunk(run, token, made.rows[:half]),
+            lambda: self.engine.planning.plan_chunk(run, token, made.rows[half:]),
+            lambda: self.engine.planning.plan_first(run, token, made.first),
         ]
         for step in steps[:stop_after]:
             assert step() is may
         if stop_after == len(steps):
             queues = sorted({task.queue for task in self.reference.runs[run].tasks.values()})
-            started = self.engine.plan_commit(
+            started = self.engine.planning.plan_commit(
                 run,
                 token,
                 len(made.rows),
@@ -239,7 +239,7 @@ class EngineMachine(RuleBasedStateMachine):
     def cancel(self, data: st.DataObject) -> None:
         run = data.draw(st.sampled_from(sorted(self.dags)), label="run")
         self.reference.cancel(run, order=self.order_of(run))
-        assert self.engine.cancel(run) == self.reference.runs[run].state
+        assert self.engine.steering.cancel(run) == self.reference.runs[run].state
 
     @precondition(lambda self: self.runs_that_are("running"))
     @rule(data=st.data())
@@ -267,10 +267,10 @@ class EngineMachine(RuleBasedStateMachine):
         names = sorted(self.reference.runs[run].tasks)
         task = "" if whole else data.draw(st.sampled_from(names), label="task")
         if self.reference.resume(run, task):
-            self.engine.resume(run, task)
+            self.engine.steering.resume(run, task)
         else:
             with pytest.raises(EngineError):
-                self.engine.resume(run, task)
+                self.engine.steering.resume(run, task)
 
     @precondition(lambda self: any(run.planned for run in self.reference.runs.values()))
     @rule(data=st.data(), state=st.sampled_from(["success", "skipped", "failed"]))
@@ -282,10 +282,10 @@ class EngineMachine(RuleBasedStateMachine):
         over = [t for t, task in tasks.items() if task.expands_over == name]
         expand = {t: data.draw(st.integers(0, 2)) if state == "success" else 0 for t in over}
         if self.reference.mark(run, name, state, expand):
-            self.engine.mark(run, name, state, "ana@host", expand=expand)
+            self.engine.steering.mark(run, name, state, "ana@host", expand=expand)
         else:
             with pytest.raises(EngineError):
-                self.engine.mark(run, name, state, "ana@host", expand=expand)
+                self.engine.steering.mark(run, name, state, "ana@host", expand=expand)
 
     def order_of(self, run: str) -> list[str]:
         """The order in which a scan meets the run's tasks."""
@@ -296,11 +296,11 @@ class EngineMachine(RuleBasedStateMachine):
     def wipe(self) -> None:
         """Redis loses everything, and gets back what the history has."""
         events = [fields for _, fields in self.client.xrange("p:history")]
-        heads = {run: self.engine.run_head(run) for run in self.dags}
+        heads = {run: self.engine.reading.run_head(run) for run in self.dags}
         now = self.client.get("p:now")
         self.client.flushall()
         self.client.set("p:now", now)
-        self.engine.set_template(TEMPLATE)
+        self.engine.planning.set_template(TEMPLATE)
         for run, head in heads.items():
             state = [e["state"] for e in events if e["kind"] == "run" and e["run"] == run][-1]
             if state in ENDED_RUN:
@@ -308,7 +308,9 @@ class EngineMachine(RuleBasedStateMachine):
                 self.lost_runs.add(run)
                 continue
             newest = {e["task"]: e for e in events if e["kind"] == "task" and e["run"] == run}
-            assert self.engine.restore(run, [lost_task(event) for event in newest.values()])
+            assert self.engine.planning.restore(
+                run, [lost_task(event) for event in newest.values()]
+            )
             self.restore_run(run, head, state)
             self.planners[run] = []
         for event in events:  # they are in the database for ever
@@ -332,21 +334,21 @@ class EngineMachine(RuleBasedStateMachine):
             names.append("reason")
         kept = {name: head[name] for name in names}
         planned = state != "queued"
-        assert self.engine.restore_run(run, "{}", kept, planned=planned)
+        assert self.engine.planning.restore_run(run, "{}", kept, planned=planned)
         if planned:
-            assert not self.engine.restore_run(run, "{}", kept)
+            assert not self.engine.planning.restore_run(run, "{}", kept)
 
     # What workers do
 
     @rule(queue=st.sampled_from(QUEUES), slots=st.integers(0, 3), worker=st.sampled_from(WORKERS))
     def worker_slots(self, queue: str, slots: int, worker: str = "worker") -> None:
         """A worker comes, changes or leaves; without one only a tick changes the queue."""
-        self.engine.renew(worker, slots, [queue])
+        self.engine.working.renew(worker, slots, [queue])
         self.reference.register(queue, slots, worker)
 
     @rule(worker=st.sampled_from(WORKERS), busy=st.integers(0, 3))
     def heard_of(self, worker: str, busy: int) -> None:
-        assert self.engine.register("workers", worker, "id", "{}", busy=busy) is None
+        assert self.engine.membership.register("workers", worker, "id", "{}", busy=busy) is None
         self.reference.busy[worker] = busy
 
     @precondition(lambda self: self.reference.refused)
@@ -365,7 +367,9 @@ class EngineMachine(RuleBasedStateMachine):
 
     def refused(self, message: Message, worker: str, need: str) -> None:
         expected = self.reference.refuse(message, worker, need)
-        assert self.engine.refuse([self.held(message)], worker, need, "no such") == [expected]
+        assert self.engine.working.refuse([self.held(message)], worker, need, "no such") == [
+            expected
+        ]
 
     @precondition(lambda self: any(self.reference.lists.values()))
     @rule(data=st.data(), lost=st.booleans())
@@ -387,7 +391,9 @@ class EngineMachine(RuleBasedStateMachine):
 
     def claimed(self, message: Message, process: int = 1, worker: str = "worker") -> None:
         h = self.held(message)
-        answer = self.engine.claim(h.run, h.task, h.try_number, h.token, worker, process=process)
+        answer = self.engine.working.claim(
+            h.run, h.task, h.try_number, h.token, worker, process=process
+        )
         order = answer.order if isinstance(answer, Claim) else None
         assert order == self.reference.claim(message, process, worker)
         if isinstance(answer, Claim):
@@ -406,7 +412,9 @@ class EngineMachine(RuleBasedStateMachine):
             over = [t for t in downstream if run.tasks[t].expands_over == message.task]
             expand = {t: data.draw(st.integers(0, 3), label=f"children of {t}") for t in over}
         expected = self.reference.release(message, outcome, skips, expand)
-        answer = self.engine.release(self.held(message), outcome, skips=skips, expand=expand)
+        answer = self.engine.working.release(
+            self.held(message), outcome, skips=skips, expand=expand
+        )
         assert answer == expected
 
     @precondition(lambda self: any(self.reference.lists.values()))
@@ -435,13 +443,15 @@ class EngineMachine(RuleBasedStateMachine):
         group = data.draw(st.sampled_from(GROUPS), label="group")
         expected = self.reference.defer(message, group)
         deferral = Deferral(self.held(message), group, 5, json.dumps({"job": message.task}))
-        assert self.engine.defer([deferral]) == [expected]
+        assert self.engine.working.defer([deferral]) == [expected]
 
     def poll(self, data: st.DataObject, message: Message, outcomes: list[Any]) -> None:
         """A worker claims a poll, and reports some of what it was given."""
         queue = message.queue
         expected = self.reference.claim_polls(queue, message)
-        due = self.engine.claim_polls(queue, message.task, self.numbers[message.number], "worker")
+        due = self.engine.working.claim_polls(
+            queue, message.task, self.numbers[message.number], "worker"
+        )
         assert sorted((d.held.run, d.held.task) for d in due) == [(m.run, m.task) for m in expected]
         assert all(json.loads(d.handle) == {"job": d.held.task} for d in due)
         self.polled += expected
@@ -506,7 +516,7 @@ class EngineMachine(RuleBasedStateMachine):
             late = messages[0]
             self.edit_record(late.run, late.task, began="1")
         expected = self.reference.renew(worker, messages, overdue=late, looked_ago=looked_ago)
-        answers = self.engine.renew(
+        answers = self.engine.working.renew(
             worker,
             0,
             [],
@@ -608,7 +618,7 @@ class EngineMachine(RuleBasedStateMachine):
     @invariant()
     def same_tasks(self) -> None:
         for run_id, run in self.reference.runs.items():
-            assert self.engine.run_state(run_id) == run.state
+            assert self.engine.reading.run_state(run_id) == run.state
             if run.state == "queued" or not run.planned:
                 continue
             records = self.client.hgetall(f"p:run:{run_id}:tasks")

@@ -98,7 +98,7 @@ def check(client: Any, groups: Iterable[Ends]) -> None:
             name = f"g{number}-{place}" + ("-above" if end == "upstream_failed" else "")
             bench.end(held[name], OUTCOMES[end])
 
-    found = bench.engine.snapshot("r").tasks
+    found = bench.engine.reading.snapshot("r").tasks
     for number, ends in enumerate(groups):
         for place, end in enumerate(ends):
             state = "failed" if end == "poisoned" else end

@@ -19,8 +19,8 @@ import redis
 from pydag_dist import Client, Dag
 from pydag_dist.client import Run
 from pydag_dist.engine import ENDED_RUN_STATES, Engine, RunSnapshot
+from pydag_dist.engine.clock import steady_time
 from pydag_dist.engine.protocol import unpack_record
-from pydag_dist.engine.situation import steady_time
 from pydag_dist.history import History
 from pydag_dist.local.process import Child
 from tests.support import is_alive, wait_until, warm
@@ -210,7 +210,7 @@ class Cluster:
 
     def record(self, run_id: str, task: str) -> dict[str, str]:
         """All that the engine keeps of a task."""
-        return unpack_record(self.store.hget(self.engine.run_key(run_id, "tasks"), task))
+        return unpack_record(self.store.hget(self.engine.store.run_key(run_id, "tasks"), task))
 
     def submit(self, tasks: list[dict[str, Any]], **fields: Any) -> Run:
         return self.client.submit(dag(tasks, **fields))
@@ -224,12 +224,12 @@ class Cluster:
         deadline = time.monotonic() + timeout
         snapshots = []
         for run in runs:
-            while self.engine.run_state(run.id) not in ENDED_RUN_STATES:
-                snapshot = self.engine.snapshot(run.id)
+            while self.engine.reading.run_state(run.id) not in ENDED_RUN_STATES:
+                snapshot = self.engine.reading.snapshot(run.id)
                 left = {n: t for n, t in snapshot.tasks.items() if t.ended_at is None}
                 assert time.monotonic() < deadline, f"{snapshot}: {dict(list(left.items())[:5])}"
-                self.engine.events(run.id, after="$", block_ms=500)
-            snapshots.append(self.engine.snapshot(run.id))
+                self.engine.reading.events(run.id, after="$", block_ms=500)
+            snapshots.append(self.engine.reading.snapshot(run.id))
         return snapshots
 
     def history(self) -> History:
@@ -260,7 +260,7 @@ class Cluster:
         """No key says that anything is ready, active, leased or queued after runs have ended."""
         store, key = self.store, self.key
         for run in runs:
-            run_key = self.engine.run_key
+            run_key = self.engine.store.run_key
             parts = ("ready", "active", "work")
             assert store.exists(*(run_key(run.id, part) for part in parts)) == 0, run.id
             assert store.hget(run_key(run.id), "left") == "0"

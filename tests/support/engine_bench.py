@@ -27,7 +27,7 @@ def with_own_clock(engine: Engine, code: str | None = None) -> None:
     code = code or source()
     own = code.replace("call('TIME')", "{ 0, call('INCR', key('now')) }")
     assert own != code
-    engine._script = Script(engine.redis, own)
+    engine.store.script = Script(engine.store.redis, own)
 
 
 class Bench:
@@ -37,20 +37,20 @@ class Bench:
         self.client = client
         self.engine = Engine(client, "p", "tick")
         template = '{"headers": {"pydag": ' + MARKS + "}}"
-        self.engine.set_template(template)
+        self.engine.planning.set_template(template)
 
     def slots(self, count: int, queue: str = "python") -> None:
-        self.engine.renew("w", count, [queue])
+        self.engine.working.renew("w", count, [queue])
 
     def submit(self, *tasks: dict[str, Any], run: str = "r", **fields: Any) -> None:
         graph = dag(list(tasks), **fields)
         timeout = graph.timeout or 0
-        self.engine.submit(
+        self.engine.steering.submit(
             run, graph.to_json(), "test", processors=graph.processors, timeout=timeout
         )
 
     def plan(self, run: str = "r") -> None:
-        assert plan(self.engine, run, Dag.parse(self.engine.submitted_dag(run)))
+        assert plan(self.engine, run, Dag.parse(self.engine.reading.submitted_dag(run)))
 
     def start(self, *tasks: dict[str, Any], run: str = "r", **fields: Any) -> None:
         self.submit(*tasks, run=run, **fields)
@@ -62,12 +62,12 @@ class Bench:
 
     def take(self, queue: str = "python") -> Held:
         held = self.pop(queue)
-        answer = self.engine.claim(*vars(held).values(), "w", process=1)
+        answer = self.engine.working.claim(*vars(held).values(), "w", process=1)
         assert isinstance(answer, Claim), answer
         return held
 
     def end(self, held: Held, outcome: Any = "success", **what: Any) -> None:
-        assert self.engine.release(held, outcome, **what) == "ok"
+        assert self.engine.working.release(held, outcome, **what) == "ok"
 
     def began(self, held: Held, ago: float) -> None:
         """The try began so many seconds ago."""

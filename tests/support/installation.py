@@ -20,7 +20,7 @@ class Installation:
 
     def __init__(self, connection, prefix="pydag", worker="worker@host", queue="python"):
         self.engine = Engine(connection, prefix)
-        self.engine.set_template(TEMPLATE)
+        self.engine.planning.set_template(TEMPLATE)
         self.connection = connection
         self.worker = worker
         self.queue = queue
@@ -28,36 +28,40 @@ class Installation:
 
     def plan(self, run_id):
         """Plan a submitted run and start it."""
-        dag = Dag.parse(self.engine.submitted_dag(run_id))
+        dag = Dag.parse(self.engine.reading.submitted_dag(run_id))
         rows = plan_of(dag).rows
-        token = self.engine.plan_begin(run_id)
+        token = self.engine.planning.plan_begin(run_id)
         first = [name for name, t in dag.tasks.items() if not t.dependencies]
-        self.engine.renew(self.worker, 1000, [self.queue])
-        self.engine.plan_chunk(run_id, token, [replace(row, queue=self.queue) for row in rows])
-        self.engine.plan_first(run_id, token, first)
-        self.engine.plan_commit(run_id, token, len(rows), [self.queue], first=len(first))
+        self.engine.working.renew(self.worker, 1000, [self.queue])
+        self.engine.planning.plan_chunk(
+            run_id, token, [replace(row, queue=self.queue) for row in rows]
+        )
+        self.engine.planning.plan_first(run_id, token, first)
+        self.engine.planning.plan_commit(run_id, token, len(rows), [self.queue], first=len(first))
 
     def claim(self):
         """Take the next message and start its task."""
-        packed = self.connection.rpop(self.engine.key(f"q:{self.queue}"))
+        packed = self.connection.rpop(self.engine.store.key(f"q:{self.queue}"))
         sent = json.loads(packed)["headers"]["pydag"]
         number = int(sent["try"])
-        self.engine.claim(sent["run"], sent["task"], number, sent["push"], self.worker, process=1)
+        self.engine.working.claim(
+            sent["run"], sent["task"], number, sent["push"], self.worker, process=1
+        )
         return Held(sent["run"], sent["task"], number, sent["push"])
 
     def end(self, held, outcome="success", result="", error=""):
         """End a task."""
-        assert self.engine.release(held, outcome, result, error) == "ok"
+        assert self.engine.working.release(held, outcome, result, error) == "ok"
 
     def log(self, held, *lines, at=1000.0, level="INFO"):
         """Write log lines of a task, a second apart."""
         number = self.written[held] = self.written.get(held, 0) + 1
         texts = json.dumps([[at + i, level, line] for i, line in enumerate(lines)])
         part = LogPart(f"test{number}", number, 0, 0, texts)
-        self.engine.write_log(held.run, held.task, held.try_number, part, 60)
+        self.engine.working.write_log(held.run, held.task, held.try_number, part, 60)
 
     def work_off(self, run_id):
         """Plan the run and end every task well."""
         self.plan(run_id)
-        while self.engine.run_state(run_id) == "running":
+        while self.engine.reading.run_state(run_id) == "running":
             self.end(self.claim())

@@ -93,12 +93,12 @@ def test_schema_is_json():
 def test_submit_prints_the_run_id(installation, dag_file):
     result = pydag_cli("submit", dag_file)
     assert result.exit_code == 0
-    assert installation.engine.run_state(result.stdout.strip()) == "queued"
+    assert installation.engine.reading.run_state(result.stdout.strip()) == "queued"
 
 
 def test_submit_as_json(installation, dag_file):
     result = pydag_cli("submit", dag_file, "--json")
-    assert installation.engine.run_state(json.loads(result.stdout)["run_id"]) == "queued"
+    assert installation.engine.reading.run_state(json.loads(result.stdout)["run_id"]) == "queued"
 
 
 def test_submit_hands_on_parameters(installation, tmp_path):
@@ -106,7 +106,7 @@ def test_submit_hands_on_parameters(installation, tmp_path):
     declared = {"params": {"day": "", "limit": 1}}
     Path(dag_file).write_text(json.dumps({"dag": GOOD["dag"] | declared}))
     result = pydag_cli("submit", dag_file, "--param", "day=2024-05-01", "--param", "limit=10")
-    head = installation.connection.hgetall(installation.engine.run_key(result.stdout.strip()))
+    head = installation.connection.hgetall(installation.engine.store.run_key(result.stdout.strip()))
     assert json.loads(head["params"]) == {"day": "2024-05-01", "limit": 10}
 
 
@@ -121,7 +121,7 @@ def test_submit_warns_of_what_no_live_worker_can_run(installation, dag_file):
     result = pydag_cli("submit", dag_file)
     assert result.exit_code == 0
     assert "Warning: task first: no live worker can run it" in result.stderr
-    assert installation.engine.run_state(result.stdout.strip()) == "queued"
+    assert installation.engine.reading.run_state(result.stdout.strip()) == "queued"
     told = pydag_cli("validate", "--live", dag_file)
     assert told.exit_code == 0
     assert "Warning: task first: no live worker can run it" in told.stderr
@@ -130,8 +130,10 @@ def test_submit_warns_of_what_no_live_worker_can_run(installation, dag_file):
 def test_workers_lists_workers_and_coordinators(installation):
     engine = installation.engine
     info = {"host": "h", "slots": 2, "queues": ["python"], "imports": ["etl"], "version": "1.0"}
-    engine.register("workers", "w@h", "a", json.dumps(info), busy=1)
-    engine.register("coordinators", "c-1", "b", json.dumps({"host": "h", "writes_history": True}))
+    engine.membership.register("workers", "w@h", "a", json.dumps(info), busy=1)
+    engine.membership.register(
+        "coordinators", "c-1", "b", json.dumps({"host": "h", "writes_history": True})
+    )
     shown = pydag_cli("workers").stdout
     assert [line.split() for line in shown.splitlines() if line.startswith("w@h")] == [
         ["w@h", "h", "1/2", "python", "etl", "1.0"]
@@ -144,7 +146,7 @@ def test_workers_lists_workers_and_coordinators(installation):
 
 def test_submit_hands_on_the_logical_date(installation, dag_file):
     result = pydag_cli("submit", dag_file, "--logical-date", "2026-01-31T06:00+02:00")
-    _, logical_date = installation.engine.run_params(result.stdout.strip())
+    _, logical_date = installation.engine.reading.run_params(result.stdout.strip())
     assert logical_date == "2026-01-31T04:00:00+00:00"
 
 
@@ -170,23 +172,23 @@ def test_submit_of_a_broken_dag_names_every_problem(connection, broken_file):
 
 def ended_by(monkeypatch, installation, outcome):
     """Let every submitted run be executed at once, each task ending that way."""
-    submit = type(installation.engine).submit
+    submit = type(installation.engine.steering).submit
 
-    def submit_and_execute(engine, run_id, *arguments, **options):
-        answer = submit(engine, run_id, *arguments, **options)
+    def submit_and_execute(steering, run_id, *arguments, **options):
+        answer = submit(steering, run_id, *arguments, **options)
         installation.plan(run_id)
-        while installation.engine.run_state(run_id) == "running":
+        while installation.engine.reading.run_state(run_id) == "running":
             installation.end(installation.claim(), outcome, error="no such table")
         return answer
 
-    monkeypatch.setattr(type(installation.engine), "submit", submit_and_execute)
+    monkeypatch.setattr(type(installation.engine.steering), "submit", submit_and_execute)
 
 
 def test_waiting_for_a_run_that_succeeds(monkeypatch, installation, dag_file):
     ended_by(monkeypatch, installation, "success")
     result = pydag_cli("submit", dag_file, "--wait")
     assert result.exit_code == 0
-    assert installation.engine.run_state(result.stdout.strip()) == "success"
+    assert installation.engine.reading.run_state(result.stdout.strip()) == "success"
     assert "second: success" in result.stderr
 
 
@@ -210,7 +212,7 @@ def test_waiting_too_long(installation, dag_file):
     result = pydag_cli("submit", dag_file, "--wait", "--timeout", "0.01")
     assert result.exit_code == 3
     assert "and goes on" in result.stderr
-    assert installation.engine.run_state(result.stdout.strip()) == "queued"
+    assert installation.engine.reading.run_state(result.stdout.strip()) == "queued"
 
 
 def test_ctrl_c_while_waiting_ends_the_waiting_only(monkeypatch, installation, dag_file):
@@ -223,7 +225,7 @@ def test_ctrl_c_while_waiting_ends_the_waiting_only(monkeypatch, installation, d
     run_id = result.stdout.strip()
     assert f"pydag status {run_id} --wait" in result.stderr
     assert f"pydag cancel {run_id}" in result.stderr
-    assert installation.engine.run_state(run_id) == "queued"
+    assert installation.engine.reading.run_state(run_id) == "queued"
 
 
 def test_status_shows_the_tasks(installation, dag_file):

@@ -12,7 +12,8 @@ import pytest
 
 from pydag_dist.cli.display.runs_table import runs_screen
 from pydag_dist.cli.options import Moment, moment
-from pydag_dist.engine import Engine, RunSummary, shortest_name
+from pydag_dist.client.naming import shortest_name
+from pydag_dist.engine import Engine, RunSummary
 from tests.unit.test_cli import pydag_cli
 from tests.unit.test_cli_live import printed
 from tests.unit.test_naming import NOON, client, submitted  # noqa: F401  fixtures
@@ -97,8 +98,8 @@ def test_what_is_no_filter_is_told(option):
 def test_a_list_that_was_not_looked_at_to_its_end_says_so(connection, monkeypatch, submitted):  # noqa: F811
     for number in range(5):
         submitted(f"d-{number}", NOON + number)
-    monkeypatch.setattr("pydag_dist.engine.engine.LOOK", 2)
-    monkeypatch.setattr("pydag_dist.engine.engine._PAGE", 2)
+    monkeypatch.setattr("pydag_dist.engine.listing.LOOK", 2)
+    monkeypatch.setattr("pydag_dist.engine.listing._PAGE", 2)
     result = pydag_cli("runs", "--dag", "e", "--limit", "1")
     assert result.exit_code == 0
     assert re.search(r"Warning: only runs submitted since 20\d\d-.* were looked at", result.stderr)
@@ -138,7 +139,7 @@ def test_damaged_runs_do_not_hide_the_others(connection, submitted):  # noqa: F8
     connection.set("pydag:run:b", "no hash")
     connection.hset("pydag:run:c", "total", "many")
     connection.hset("pydag:run:a", "submitted_at", "9" * 30)
-    assert [run.run_id for run in Engine(connection).runs()] == ["d", "a"]
+    assert [run.run_id for run in Engine(connection).runs.listing().runs] == ["d", "a"]
     assert pydag_cli("runs").exit_code == 0
     for run_id in ("b", "c"):
         result = pydag_cli("status", run_id)

@@ -51,8 +51,8 @@ def test_status_finds_a_run_in_the_history():
 
 @pytest.mark.usefixtures("history")
 def test_runs_lists_those_of_redis_and_then_those_of_the_history(installation):
-    installation.engine.submit("new", DAG, "d")
-    installation.engine.submit("old2", DAG, "d")
+    installation.engine.steering.submit("new", DAG, "d")
+    installation.engine.steering.submit("old2", DAG, "d")
     listed = json.loads(pydag_cli("runs", "--json").stdout)["runs"]
     assert [run["run_id"] for run in listed] == ["old2", "new", "old"]
     assert listed[-1]["counts"] == {"total": 1, "ended": 1, "active": 0, "failed": 0}
@@ -62,13 +62,13 @@ def test_runs_lists_those_of_redis_and_then_those_of_the_history(installation):
 
 @pytest.mark.usefixtures("history")
 def test_a_whole_id_of_the_history_is_no_beginning_of_another(installation):
-    installation.engine.submit("old-2", DAG, "d")
+    installation.engine.steering.submit("old-2", DAG, "d")
     assert json.loads(pydag_cli("status", "old", "--json").stdout)["run_id"] == "old"
     assert json.loads(pydag_cli("status", "old-", "--json").stdout)["run_id"] == "old-2"
     assert json.loads(pydag_cli("status", "ol", "--json").stdout)["run_id"] == "old-2"
     result = pydag_cli("cancel", "old")
     assert (result.exit_code, "Redis has no run old" in result.stderr) == (2, True)
-    assert installation.engine.run_state("old-2") == "queued"
+    assert installation.engine.reading.run_state("old-2") == "queued"
     result = pydag_cli("cancel", "old-", "--json")
     assert json.loads(result.stdout) == {"run_id": "old-2", "state": "cancelled"}
     assert result.stderr == "run old-2\n"

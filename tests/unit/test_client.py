@@ -7,13 +7,14 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
+from typing import ClassVar
 
 import pytest
 import redis
 
 from pydag_dist import Client, Dag
 from pydag_dist.client.client import new_run_id
-from pydag_dist.engine import Engine
+from pydag_dist.engine import Reading, Steering
 from pydag_dist.errors import PydagError, RunFailed, UnknownRun
 from tests.support import wait_until
 from tests.support.installation import Installation
@@ -79,13 +80,13 @@ def test_submitting_again_under_the_same_id_changes_nothing(client, installation
 )
 def test_a_logical_date_is_kept_in_utc(client, installation, dag, given, kept):
     run = client.submit(dag, logical_date=given)
-    assert installation.engine.run_params(run.id) == ({}, kept)
+    assert installation.engine.reading.run_params(run.id) == ({}, kept)
 
 
 def test_without_a_logical_date_it_is_the_submission(client, installation, dag):
     run = client.submit(dag, {"day": "Monday"})
     submitted = datetime.fromtimestamp(client.runs()[0].submitted_at, UTC)
-    assert installation.engine.run_params(run.id) == (
+    assert installation.engine.reading.run_params(run.id) == (
         {"day": "Monday"},
         submitted.isoformat(timespec="seconds"),
     )
@@ -107,7 +108,7 @@ def test_params_that_json_cannot_say_are_refused(client, connection, dag):
 
 
 def test_only_a_dag_with_webhooks_has_them_called(client, installation, connection, dag):
-    waiting = installation.engine.key("webhooks")
+    waiting = installation.engine.store.key("webhooks")
     installation.work_off(client.submit(dag).id)
     assert not connection.exists(waiting)
 
@@ -179,7 +180,7 @@ class Losing:
     What is still there when it is waited for runs to its end.
     """
 
-    CALLS = ("submit", "run_state", "snapshot", "events")
+    CALLS: ClassVar = {Steering: ["submit"], Reading: ["run_state", "snapshot", "events"]}
 
     def __init__(self, monkeypatch, connection, first):
         self.connection = connection
@@ -187,23 +188,24 @@ class Losing:
         self.outcome = "success"
         self.count = 0
         self.inside = False
-        for name in self.CALLS:
-            monkeypatch.setattr(Engine, name, self._losing(name, getattr(Engine, name)))
+        for role, names in self.CALLS.items():
+            for name in names:
+                monkeypatch.setattr(role, name, self._losing(name, getattr(role, name)))
 
     def _losing(self, name, ask):
-        def call(engine, run_id, *args, **options):
+        def call(role, run_id, *args, **options):
             if not self.inside:
                 self.count += 1
                 self.inside = True
                 if self.count in (self.first, self.first + 2):
                     self.connection.flushall()
-                elif name == "events" and engine.run_state(run_id) == "queued":
+                elif name == "events" and role.run_state(run_id) == "queued":
                     installation = Installation(self.connection)
                     installation.plan(run_id)
-                    while engine.run_state(run_id) == "running":
+                    while role.run_state(run_id) == "running":
                         installation.end(installation.claim(), self.outcome)
                 self.inside = False
-            return ask(engine, run_id, *args, **options)
+            return ask(role, run_id, *args, **options)
 
         return call
 

@@ -40,9 +40,9 @@ def started(client, installation):
 def go_on(installation, run):
     """What a coordinator and a worker do with a resumed run."""
     engine = installation.engine
-    engine.renew(installation.worker, 1000, [installation.queue])
-    assert plan(engine, run.id, Dag.parse(engine.submitted_dag(run.id)))
-    while engine.run_state(run.id) == "running":
+    engine.working.renew(installation.worker, 1000, [installation.queue])
+    assert plan(engine, run.id, Dag.parse(engine.reading.submitted_dag(run.id)))
+    while engine.reading.run_state(run.id) == "running":
         installation.end(installation.claim())
 
 
@@ -55,7 +55,7 @@ def pydag_cli(*arguments):
 
 def test_a_dags_timeout_is_its_runs(client, installation):
     run = client.submit(dag(timeout=90.5))
-    head = installation.connection.hgetall(installation.engine.run_key(run.id))
+    head = installation.connection.hgetall(installation.engine.store.run_key(run.id))
     assert float(head["timeout"]) == 90.5
 
 
@@ -90,8 +90,8 @@ def test_a_cancelled_run_that_redis_lost_is_not_submitted_again(started, connect
 def test_a_run_past_its_timeout_says_so(started, installation):
     run, first = started
     engine = installation.engine
-    engine.redis.zadd(engine.key("timers"), {f"timeout/{run.id}": 0})
-    engine.redis.info = lambda *_: {"run_id": "fake"}  # fakeredis has no INFO
+    engine.store.redis.zadd(engine.store.key("timers"), {f"timeout/{run.id}": 0})
+    engine.store.redis.info = lambda *_: {"run_id": "fake"}  # fakeredis has no INFO
     assert engine.tick()
     installation.end(first, "stopped")
     with pytest.raises(RunFailed, match="failed: it reached its timeout; of its 2 tasks: 2 canc"):
@@ -153,14 +153,14 @@ def test_cancel_prints_the_state(started):
 
 def test_cancel_waits_for_the_last_task(started, installation, monkeypatch):
     run, first = started
-    cancel = type(installation.engine).cancel
+    cancel = type(installation.engine.steering).cancel
 
-    def cancel_and_stop(engine, run_id):
-        state = cancel(engine, run_id)
+    def cancel_and_stop(steering, run_id):
+        state = cancel(steering, run_id)
         installation.end(first, "stopped")
         return state
 
-    monkeypatch.setattr(type(installation.engine), "cancel", cancel_and_stop)
+    monkeypatch.setattr(type(installation.engine.steering), "cancel", cancel_and_stop)
     result = pydag_cli("cancel", run.id, "--wait")
     assert result.exit_code == 0
     assert "first: cancelled" in result.stderr
@@ -197,15 +197,16 @@ def test_resume_says_which_dag_it_uses_and_submits(started, installation):
 def test_resume_waits_for_the_end(started, installation, monkeypatch, outcome, code):
     run, first = started
     installation.end(first, "failed", error="no such table")
-    resume = type(installation.engine).resume
+    resume = type(installation.engine.steering).resume
 
-    def resume_and_execute(engine, run_id, from_task):
-        resume(engine, run_id, from_task)
+    def resume_and_execute(steering, run_id, from_task):
+        engine = installation.engine
+        resume(steering, run_id, from_task)
         assert plan(engine, run_id, dag())
-        while engine.run_state(run_id) == "running":
+        while engine.reading.run_state(run_id) == "running":
             installation.end(installation.claim(), outcome, error="still not there")
 
-    monkeypatch.setattr(type(installation.engine), "resume", resume_and_execute)
+    monkeypatch.setattr(type(installation.engine.steering), "resume", resume_and_execute)
     result = pydag_cli("resume", run.id, "--from", "first", "--wait")
     assert result.exit_code == code
     assert ("first (try 2): still not there" in result.stderr) is (outcome == "failed")
@@ -259,8 +260,8 @@ def test_the_log_of_an_expanded_task_is_that_of_its_children(client, installatio
     each = {"task_id": "each", **CALL, "expand": {"over": ["a", "b"]}}
     dag = Dag.parse({"dag_id": "nightly", "tasks": [each, {"task_id": "other", **CALL}]})
     run = client.submit(dag)
-    plan_it = Dag.parse(installation.engine.submitted_dag(run.id))
-    installation.engine.renew(installation.worker, 1000, [installation.queue])
+    plan_it = Dag.parse(installation.engine.reading.submitted_dag(run.id))
+    installation.engine.working.renew(installation.worker, 1000, [installation.queue])
     assert plan(installation.engine, run.id, plan_it)
     for _ in range(3):
         held = installation.claim()

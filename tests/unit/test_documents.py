@@ -176,7 +176,8 @@ def test_a_webhook_is_told_so(block):
     failed = {
         one["task_id"]: SimpleNamespace(state="failed", **one) for one in shown["failed_tasks"]
     }
-    engine = SimpleNamespace(snapshot=lambda _run: SimpleNamespace(tasks=failed))
+    reading = SimpleNamespace(snapshot=lambda _run: SimpleNamespace(tasks=failed))
+    engine = SimpleNamespace(reading=reading)
     head = {"dag_id": shown["dag_id"], "state": shown["state"]}
     head |= {name: str(round(shown[name] * 1_000_000)) for name in ("started_at", "ended_at")}
     told = Webhooks._message(SimpleNamespace(_engine=engine), shown["run_id"], head)

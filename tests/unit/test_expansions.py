@@ -26,13 +26,13 @@ def take_all(bench):
 
 
 def states(bench):
-    return {name: found.state for name, found in bench.engine.snapshot("r").tasks.items()}
+    return {name: found.state for name, found in bench.engine.reading.snapshot("r").tasks.items()}
 
 
 def result(bench, name):
     """The result, which is the same wherever it is read."""
-    shown = bench.engine.snapshot("r").tasks[name].result
-    assert bench.engine.results("r", [name]) == {name: shown}
+    shown = bench.engine.reading.snapshot("r").tasks[name].result
+    assert bench.engine.working.results("r", [name]) == {name: shown}
     return shown
 
 
@@ -86,14 +86,14 @@ def test_the_result_is_a_list_with_null_for_what_did_not_succeed(bench):
     bench.end(held["each.2"], "failed", error="no c")
     assert states(bench)["each"] == "failed"
     assert result(bench, "each") == ["A", None, None]
-    tasks = bench.engine.snapshot("r").tasks
+    tasks = bench.engine.reading.snapshot("r").tasks
     assert (tasks["each.1"].error, tasks["each"].children) == ("no b", 3)
 
 
 def test_a_run_that_is_cancelled_before_leaves_no_result(bench):
     bench.start(task("list"), task("each", "list", expand=OVER))
     held = take_all(bench)
-    bench.engine.cancel("r")
+    bench.engine.steering.cancel("r")
     bench.end(held["list"], result="[1]", expand={"each": 1})
     assert states(bench)["each"] == "cancelled"
     assert result(bench, "each") is None
@@ -104,7 +104,7 @@ def test_a_failure_that_is_final_leaves_retries_unused_and_says_so(bench):
     held = take_all(bench)
     for name in "abc":
         bench.end(held[name], "failed" if name == "c" else "final", error="no such table")
-    tasks = bench.engine.snapshot("r").tasks
+    tasks = bench.engine.reading.snapshot("r").tasks
     assert [(tasks[n].state, tasks[n].try_number, tasks[n].error) for n in "abc"] == [
         ("failed", 1, "not repeated: no such table"),
         ("failed", 1, "no such table"),  # it had no retries
@@ -125,7 +125,7 @@ def test_a_branch_skips_what_it_does_not_follow_whoever_ends_first(bench, rule, 
         ]
         for step in steps if branch_first else reversed(steps):
             step()
-        assert bench.engine.snapshot(run).tasks["below"].state == "skipped"
+        assert bench.engine.reading.snapshot(run).tasks["below"].state == "skipped"
 
 
 def test_what_a_branch_follows_goes_by_its_rule_once_the_branch_has_ended(bench):

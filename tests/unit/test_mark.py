@@ -55,12 +55,12 @@ def test_a_task_that_runs_is_stopped_first_and_its_outcome_does_not_count(start,
     run.run.mark("a", "success")
     assert run.states()["a"] == "cancelling"
     assert "because it was marked success" in run.why("a")
-    [answer] = run.engine.renew(installation.worker, 1, [installation.queue], [held])
+    [answer] = run.engine.working.renew(installation.worker, 1, [installation.queue], [held])
     assert answer == "cancel"
-    assert run.engine.release(held, "failed", error="it says") == "ok"
+    assert run.engine.working.release(held, "failed", error="it says") == "ok"
     assert run.states() == {"a": "success", "b": "queued", "c": "none"}
     assert run.run.tasks["a"].error is None
-    assert run.engine.release(held, "success", result="1") == "ended"
+    assert run.engine.working.release(held, "success", result="1") == "ended"
     assert run.run.tasks["a"].result is None
 
 
@@ -70,7 +70,7 @@ def test_a_mark_replaces_the_next_try(start, installation):
     assert run.states()["a"] == "up_for_retry"
     run.run.mark("a", "success")
     assert run.states() == {"a": "success", "b": "queued"}
-    assert not run.engine.redis.zrange(run.engine.key("timers"), 0, -1)
+    assert not run.engine.store.redis.zrange(run.engine.store.key("timers"), 0, -1)
     assert run.run.tasks["a"].error is None
 
 
@@ -149,9 +149,9 @@ def test_marks_are_in_the_history(start, connection):
 def test_keys_that_expire_still_do_after_a_mark(start, connection):
     run = start(CHAIN)
     run.run.cancel()
-    assert run.engine.let_expire(run.run.id)
+    assert run.engine.planning.let_expire(run.run.id)
     run.run.mark("a", "success", 1)
-    assert connection.ttl(run.engine.run_key(run.run.id, "out")) > 0
+    assert connection.ttl(run.engine.store.run_key(run.run.id, "out")) > 0
 
 
 def test_the_command(start):

@@ -77,12 +77,14 @@ def test_what_only_rendering_tells_is_left_to_the_worker():
 def test_members_come_and_go(installation):
     engine = installation.engine
     info = json.dumps({"host": "h"})
-    assert engine.register("workers", "w@h", "one.0", info, busy=1) is None
-    assert engine.register("workers", "w@h", "one.1", info) is None  # itself, modules anew
-    assert engine.register("workers", "w@h", "two.0", info) is not None
-    assert engine.register("workers", "w@h", "two.0", info, force=True) is None
-    assert [m.process for m in engine.members("workers").values()] == ["two.0"]
-    engine.unregister("workers", "w@h", "one.1")
-    assert list(engine.members("workers")) == ["w@h"]
-    engine.unregister("workers", "w@h", "two.0")
-    assert engine.members("workers") == {}
+    assert engine.membership.register("workers", "w@h", "one.0", info, busy=1) is None
+    assert (
+        engine.membership.register("workers", "w@h", "one.1", info) is None
+    )  # itself, modules anew
+    assert engine.membership.register("workers", "w@h", "two.0", info) is not None
+    assert engine.membership.register("workers", "w@h", "two.0", info, force=True) is None
+    assert [m.process for m in engine.reading.members("workers").values()] == ["two.0"]
+    engine.membership.unregister("workers", "w@h", "one.1")
+    assert list(engine.reading.members("workers")) == ["w@h"]
+    engine.membership.unregister("workers", "w@h", "two.0")
+    assert engine.reading.members("workers") == {}

@@ -8,7 +8,8 @@ import time
 import pytest
 
 from pydag_dist import Client, Dag
-from pydag_dist.engine import Engine, Wanted, engine, shortest_name
+from pydag_dist.client.naming import shortest_name
+from pydag_dist.engine import Engine, Wanted
 from pydag_dist.errors import AmbiguousRun, PydagError, UnknownRun
 
 URL = "redis://broker.example:6379/0"
@@ -78,7 +79,7 @@ def test_a_run_that_is_given_back_keeps_its_place(client, connection, installati
         "tags": '["x"]',
         "rounds": 2,
     }
-    installation.engine.restore_run("old", DAG.to_json(), head, planned=False)
+    installation.engine.planning.restore_run("old", DAG.to_json(), head, planned=False)
     assert [run.run_id for run in client.runs()] == ["new", "old"]
     [old] = client.runs(wanted=Wanted(tags=["x"], until=NOON + 1))
     assert (old.run_id, old.submitted_by, old.rounds, old.submitted_at) == ("old", "ann@h", 2, NOON)
@@ -136,7 +137,7 @@ def test_the_shortest_name_names_the_run(client, connection, submitted):
     ids = ["d-1", "d-10", "d-11", "dd", "e-20260131t120000-0123456789abcdef"]
     for run_id in ids:
         submitted(run_id)
-    near = Engine(connection).neighbours(ids)
+    near = Engine(connection).runs.neighbours(ids)
     for run_id in ids:
         short = shortest_name(run_id, near[run_id], 1)
         assert client.run(short).id == run_id
@@ -176,8 +177,8 @@ def test_runs_are_found_by_what_they_are(client, submitted):
 
 
 def test_a_list_looks_at_so_many_runs_and_says_so(client, monkeypatch, submitted):
-    monkeypatch.setattr(engine, "LOOK", 4)
-    monkeypatch.setattr(engine, "_PAGE", 2)
+    monkeypatch.setattr("pydag_dist.engine.listing.LOOK", 4)
+    monkeypatch.setattr("pydag_dist.engine.listing._PAGE", 2)
     submitted("first", NOON, dag_id="e")
     for number in range(5):
         submitted(f"d-{number}", NOON + 1 + number)

@@ -162,14 +162,14 @@ def test_a_resume_whose_answer_was_lost_is_a_resume(server, dag, monkeypatch):
     installation.plan(run.id)
     run.cancel()
     assert run.state == "cancelled"
-    resume = run._engine._target.resume
+    resume = run._steering._target.resume
     answers = iter([redis.ConnectionError("lost")])
 
     def lost(*args):
         resume(*args)
         raise next(answers)
 
-    monkeypatch.setattr(run._engine._target, "resume", lost)
+    monkeypatch.setattr(run._steering._target, "resume", lost)
     run.resume()
     assert run.state == "queued"
     with pytest.raises(EngineError, match="only a run that has ended"):

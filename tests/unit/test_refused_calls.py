@@ -29,7 +29,7 @@ def test_every_operation_is_tried():
 @pytest.mark.parametrize("operation", sorted(ARGUMENTS))
 def test_what_is_fine_is_not_refused(scene, operation):
     """So that the test above does not pass by arguments that nobody would take."""
-    scene.engine._call(operation, *scene.good(operation))
+    scene.engine.store.call(operation, *scene.good(operation))
 
 
 @pytest.mark.parametrize(
@@ -40,4 +40,4 @@ def test_a_result_with_half_a_character_is_json(result):
     bench.slots(1)
     bench.start(task("a"))
     bench.end(bench.take(), result=result)
-    assert bench.engine.results("r", ["a"]) == {"a": json.loads(result)}
+    assert bench.engine.working.results("r", ["a"]) == {"a": json.loads(result)}

@@ -48,10 +48,12 @@ class Ends:
 
     def go(self, *failing):
         """What runs in this round: task -> try."""
-        self.engine.renew(self.installation.worker, 1000, [self.installation.queue])
-        assert plan(self.engine, self.run.id, Dag.parse(self.engine.submitted_dag(self.run.id)))
+        self.engine.working.renew(self.installation.worker, 1000, [self.installation.queue])
+        assert plan(
+            self.engine, self.run.id, Dag.parse(self.engine.reading.submitted_dag(self.run.id))
+        )
         ran = {}
-        while self.engine.run_state(self.run.id) == "running":
+        while self.engine.reading.run_state(self.run.id) == "running":
             held = self.installation.claim()
             ran[held.task] = held.try_number
             bad = held.task in failing
@@ -138,12 +140,12 @@ def test_a_task_that_comes_again_does_not_take_an_old_job_for_its_own(ends):
     run.go()
     run.run.resume("a", dag=dag(("a", "", calls("third"))))
     assert run.go() == {"a": 3}
-    assert run.engine.outcomes(run.run.id)["t/old"] == "3"
+    assert run.engine.planning.outcomes(run.run.id)["t/old"] == "3"
 
 
 def test_another_dag_and_nothing_to_do_are_refused_and_change_nothing(ends, connection):
     run = ends(OLD)
-    before = connection.hgetall(run.engine.run_key(run.run.id))
+    before = connection.hgetall(run.engine.store.run_key(run.run.id))
     with pytest.raises(EngineError, match="is one of DAG nightly, and the file's dag_id is other"):
         run.run.resume(dag=dag(("a", ""), dag_id="other"))
     with pytest.raises(EngineError, match="nothing to do"):
@@ -151,10 +153,14 @@ def test_another_dag_and_nothing_to_do_are_refused_and_change_nothing(ends, conn
     with pytest.raises(EngineError, match="has no task nobody"):
         run.run.resume("nobody", OLD)
     with pytest.raises(EngineError, match="resumed with another DAG meanwhile"):
-        run.engine.resume_with(run.run.id, "", "old hash", ["a"], "{}", **head(dag_id="nightly"))
+        run.engine.steering.resume_with(
+            run.run.id, "", "old hash", ["a"], "{}", **head(dag_id="nightly")
+        )
     with pytest.raises(EngineError, match="is of another DAG"):
-        run.engine.resume_with(run.run.id, "", before["dag_hash"], ["a"], "{}", **head(dag_id="x"))
-    assert connection.hgetall(run.engine.run_key(run.run.id)) == before
+        run.engine.steering.resume_with(
+            run.run.id, "", before["dag_hash"], ["a"], "{}", **head(dag_id="x")
+        )
+    assert connection.hgetall(run.engine.store.run_key(run.run.id)) == before
 
 
 def head(**fields):
@@ -179,8 +185,8 @@ def test_history_knows_which_dag_each_round_used(ends, connection):
     run.go()
     entries = connection.xrange("pydag:history")
     ids = runs_in(entries)
-    heads = {name: run.engine.run_head(name) for name in ids}
-    batch = batch_of(entries, heads, {name: run.engine.submitted_dag(name) for name in ids})
+    heads = {name: run.engine.reading.run_head(name) for name in ids}
+    batch = batch_of(entries, heads, {name: run.engine.reading.submitted_dag(name) for name in ids})
     texts = {row["hash"]: row["dag"] for row in batch.dags}
     assert [(texts[row["dag_hash"]], row["from_task"], row["changed"]) for row in batch.rounds] == [
         (OLD.to_json(), None, None),
@@ -193,7 +199,7 @@ def test_history_knows_which_dag_each_round_used(ends, connection):
 
 def test_a_resumed_runs_time_does_not_count_the_night_between(ends, connection):
     run = ends(OLD, "c")
-    key = run.engine.run_key(run.run.id)
+    key = run.engine.store.run_key(run.run.id)
     now = float(run.run.snapshot().ended_at)
     connection.hset(key, mapping={"round_at": round((now - 30) * 1e6)})
     run.run.resume()
@@ -236,7 +242,7 @@ def test_a_run_has_the_fields_of_its_new_dag(ends):
     run = ends(OLD, "c")
     new = dag(("a", ""), ("c", "a"), processors=3, weight=2, tags=["mended"], timeout=90)
     run.run.resume(dag=new)
-    head = run.engine.run_head(run.run.id)
+    head = run.engine.reading.run_head(run.run.id)
     assert {name: head[name] for name in ("processors", "weight", "tags", "timeout")} == {
         "processors": "3",
         "weight": "2.0",

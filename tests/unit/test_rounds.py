@@ -43,7 +43,7 @@ class Rounds:
         self.bench.slots(2)
         self.bench.slots(2, "bigquery")
         self.dag = Dag.parse({"dag_id": "dag", "tasks": tasks})
-        self.bench.engine.submit("r", self.dag.to_json(), "dag")
+        self.bench.engine.steering.submit("r", self.dag.to_json(), "dag")
         self.at = dict.fromkeys(self.dag.tasks, 0)
         self.ends = 0
 
@@ -54,9 +54,9 @@ class Rounds:
     def go(self, outcome, stop_after=None):
         """To the end of a round, which is cancelled after so many ends of tries."""
         self.bench.plan()
-        while self.engine.run_state("r") not in ENDED_RUN_STATES:
+        while self.engine.reading.run_state("r") not in ENDED_RUN_STATES:
             if stop_after == 0:
-                self.engine.cancel("r")
+                self.engine.steering.cancel("r")
             stop_after = None if stop_after is None else stop_after - 1
             queue = next((q for q in ("python", "bigquery") if self.has(q)), None)
             if queue:
@@ -69,7 +69,7 @@ class Rounds:
 
     def end(self, held, outcome):
         what = outcome()
-        order = self.engine.claim(*vars(held).values(), "w", process=1)
+        order = self.engine.working.claim(*vars(held).values(), "w", process=1)
         if isinstance(order, str):
             return
         if order.order == "cancel":
@@ -80,7 +80,7 @@ class Rounds:
             if (expand := self.dag.tasks[name].expand) and expand.task == held.task
         ]
         counts = dict.fromkeys(over, CHILDREN) if what == "success" else {}
-        assert self.engine.release(held, what, expand=counts) == "ok"
+        assert self.engine.working.release(held, what, expand=counts) == "ok"
         if what == "success":
             self.ends += 1
             name = held.task if held.task in self.dag.tasks else held.task.rpartition(".")[0]
@@ -88,7 +88,7 @@ class Rounds:
             self.at[held.task] = self.ends
 
     def states(self):
-        return {name: task.state for name, task in self.engine.snapshot("r").tasks.items()}
+        return {name: task.state for name, task in self.engine.reading.snapshot("r").tasks.items()}
 
     def stale(self):
         """Tasks and children that are done and older than something above them that is done."""
@@ -119,8 +119,8 @@ def test_no_result_is_older_than_what_it_was_made_of(seed):
     for _ in range(3):
         rounds.go(lambda: dice.choice(OUTCOMES), dice.choice((None, None, *range(6))))
         assert not rounds.stale()
-        named = "" if rounds.engine.run_state("r") != "success" else "t0"
-        rounds.engine.resume("r", dice.choice([named, *sorted(rounds.states())]))
+        named = "" if rounds.engine.reading.run_state("r") != "success" else "t0"
+        rounds.engine.steering.resume("r", dice.choice([named, *sorted(rounds.states())]))
     rounds.go(lambda: "success")
     assert not rounds.stale()
     # What a run that never failed looks like.

@@ -30,7 +30,7 @@ def children(bench) -> int:
 
 
 def work_off(bench) -> None:
-    while bench.engine.run_state("r") == "running":
+    while bench.engine.reading.run_state("r") == "running":
         held = bench.take()
         bench.end(held, **({"expand": {"y": 2}} if held.task == "second" else {}))
 
@@ -40,11 +40,11 @@ def test_the_children_of_a_run_are_counted_as_its_lists_come_and_go(bench):
     assert children(bench) == 3
     work_off(bench)
     assert children(bench) == 5
-    bench.engine.resume("r", "second")
+    bench.engine.steering.resume("r", "second")
     bench.plan()
     assert children(bench) == 3
     work_off(bench)
-    assert (children(bench), bench.engine.run_state("r")) == (5, "success")
+    assert (children(bench), bench.engine.reading.run_state("r")) == (5, "success")
 
 
 def test_a_list_that_would_make_too_many_fails_its_task_and_says_why(bench):
@@ -55,10 +55,10 @@ def test_a_list_that_would_make_too_many_fails_its_task_and_says_why(bench):
         bench.end(held)
         held = bench.take()
     bench.end(held, result="[1, 2]", expand={"y": 2})
-    found = bench.engine.snapshot("r").tasks
+    found = bench.engine.reading.snapshot("r").tasks
     assert (found["second"].state, found["second"].result) == ("failed", None)
     assert "would become 100001, and at most 100000 are made" in found["second"].error
     assert found["y"].state == "upstream_failed"
     assert children(bench) == limits.RUN_CHILDREN - 1
     work_off(bench)
-    assert bench.engine.run_state("r") == "failed"
+    assert bench.engine.reading.run_state("r") == "failed"

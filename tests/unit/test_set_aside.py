@@ -6,6 +6,7 @@ import fakeredis
 import pytest
 
 from pydag_dist.errors import EngineError
+from pydag_dist.why import why_task
 from tests.support.engine_bench import Bench, task
 
 
@@ -39,21 +40,26 @@ def test_a_damaged_run_fails_and_the_others_go_on(bench, damage):
     damage(bench)
 
     both = [held["bad"], held["good"]]
-    assert bench.engine.renew("w", 1, ["python"], both) == ["cancel", "yours"]
-    assert bench.engine.release(held["bad"], "success") == "broken"
+    assert bench.engine.working.renew("w", 1, ["python"], both) == ["cancel", "yours"]
+    assert bench.engine.working.release(held["bad"], "success") == "broken"
     bench.end(held["good"])
     bench.end(bench.take())
 
-    assert bench.engine.run_state("good") == "success"
-    assert bench.engine.run_state("bad") == "failed"
-    head = bench.engine.run_head("bad")
+    assert bench.engine.reading.run_state("good") == "success"
+    assert bench.engine.reading.run_state("bad") == "failed"
+    head = bench.engine.reading.run_head("bad")
     assert head["reason"] == "broken"
     assert "could not go on with this run" in head["error"]
-    assert "its run was set aside: the engine could not go on" in bench.engine.why("bad", "a")
+    assert "its run was set aside: the engine could not go on" in why_task(
+        bench.engine.reading, "bad", "a"
+    )
     if damage is break_records:
-        assert bench.engine.snapshot("bad").tasks["a"].error == "its record in Redis is damaged"
-    assert bench.engine.cancel("bad") == "failed"
-    assert bench.engine.claim("bad", "b", 1, "1-1", "w", process=1) == "broken"
+        assert (
+            bench.engine.reading.snapshot("bad").tasks["a"].error
+            == "its record in Redis is damaged"
+        )
+    assert bench.engine.steering.cancel("bad") == "failed"
+    assert bench.engine.working.claim("bad", "b", 1, "1-1", "w", process=1) == "broken"
 
 
 @pytest.mark.parametrize("damage", [break_records, break_key, lose_plan])
@@ -68,7 +74,7 @@ def test_time_goes_on_past_a_damaged_run(bench, damage):
     bench.client.sadd("p:working", "bad")
     bench.tick()
     bench.tick()
-    assert bench.engine.run_state("bad") == "failed"
+    assert bench.engine.reading.run_state("bad") == "failed"
     assert bench.take().run == "good"
     assert not bench.client.exists("p:timers", "p:working")
 
@@ -76,8 +82,8 @@ def test_time_goes_on_past_a_damaged_run(bench, damage):
 def test_a_damaged_run_is_planned_anew_when_it_is_resumed(bench):
     held = {h.run: h for h in (bench.take(), bench.take())}
     lose_plan(bench)
-    bench.engine.release(held["bad"], "success")
-    bench.engine.resume("bad")
+    bench.engine.working.release(held["bad"], "success")
+    bench.engine.steering.resume("bad")
     bench.plan("bad")
     bench.end(held["good"])
     runs = set()
@@ -86,13 +92,13 @@ def test_a_damaged_run_is_planned_anew_when_it_is_resumed(bench):
         runs.add(taken.run)
         bench.end(taken)
     assert runs == {"bad", "good"}
-    assert {bench.engine.run_state(run) for run in runs} == {"success"}
+    assert {bench.engine.reading.run_state(run) for run in runs} == {"success"}
 
 
 def test_what_is_no_run_at_all_is_told():
     bench = Bench(fakeredis.FakeRedis(decode_responses=True))
     for run in ('q"uote', "a/b", "Q:tasks"):
         with pytest.raises(EngineError, match="run id"):
-            bench.engine.submit(run, "{}", "d")
+            bench.engine.steering.submit(run, "{}", "d")
         with pytest.raises(EngineError):
-            bench.engine.snapshot(run)
+            bench.engine.reading.snapshot(run)

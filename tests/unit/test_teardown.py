@@ -6,6 +6,7 @@ import fakeredis
 import pytest
 
 from pydag_dist.dag import Dag, draw
+from pydag_dist.why import why_task
 from tests.support.engine_bench import Bench, task
 
 CREATE = task("create")
@@ -34,7 +35,7 @@ def take(bench, *names):
 
 
 def states(bench):
-    return {name: one.state for name, one in bench.engine.snapshot("r").tasks.items()}
+    return {name: one.state for name, one in bench.engine.reading.snapshot("r").tasks.items()}
 
 
 def test_a_teardown_waits_for_all_between_and_runs_however_they_ended(bench):
@@ -43,11 +44,13 @@ def test_a_teardown_waits_for_all_between_and_runs_however_they_ended(bench):
     job_1, job_2 = take(bench, "job_1", "job_2")
     bench.end(job_1, "failed")
     assert states(bench)["join"] == "upstream_failed"
-    assert bench.engine.why("r", "delete") == ("delete waits for 1 upstream task: job_2 (running)")
+    assert why_task(bench.engine.reading, "r", "delete") == (
+        "delete waits for 1 upstream task: job_2 (running)"
+    )
     take(bench)
     bench.end(job_2)
     bench.end(*take(bench, "delete"))
-    assert bench.engine.run_state("r") == "failed"
+    assert bench.engine.reading.run_state("r") == "failed"
 
 
 @pytest.mark.parametrize("reason", ["cancel", "timeout"])
@@ -57,12 +60,14 @@ def test_a_teardown_runs_when_its_run_is_stopped(bench, reason):
     job_1, job_2 = take(bench, "job_1", "job_2")
     bench.end(job_1)
     if reason == "cancel":
-        assert bench.engine.cancel("r") == "cancelling"
+        assert bench.engine.steering.cancel("r") == "cancelling"
     else:
         bench.client.zadd("p:timers", {"timeout/r": 0})
         bench.tick()
     take(bench)
-    assert bench.engine.why("r", "delete").startswith("delete waits for 1 upstream task: job_2")
+    assert why_task(bench.engine.reading, "r", "delete").startswith(
+        "delete waits for 1 upstream task: job_2"
+    )
     bench.end(job_2, "stopped")
     assert states(bench) == {
         "create": "success",
@@ -76,7 +81,9 @@ def test_a_teardown_runs_when_its_run_is_stopped(bench, reason):
     bench.client.zadd("p:timers", {"retry/r/delete": 0})
     bench.tick()
     bench.end(*take(bench, "delete"))
-    assert bench.engine.run_state("r") == {"cancel": "cancelled", "timeout": "failed"}[reason]
+    assert (
+        bench.engine.reading.run_state("r") == {"cancel": "cancelled", "timeout": "failed"}[reason]
+    )
 
 
 def test_a_teardown_that_runs_is_not_cancelled_with_its_run(bench):
@@ -84,48 +91,48 @@ def test_a_teardown_that_runs_is_not_cancelled_with_its_run(bench):
     create, other = take(bench, "create", "other")
     bench.end(create)
     [delete] = take(bench, "delete")
-    bench.engine.cancel("r")
-    assert bench.engine.renew("w", 20, ["python"], [delete, other]) == ["yours", "cancel"]
+    bench.engine.steering.cancel("r")
+    assert bench.engine.working.renew("w", 20, ["python"], [delete, other]) == ["yours", "cancel"]
     bench.end(other, "stopped")
     bench.end(delete)
     assert states(bench) == {"create": "success", "delete": "success", "other": "cancelled"}
-    assert bench.engine.run_state("r") == "cancelled"
+    assert bench.engine.reading.run_state("r") == "cancelled"
 
 
 def test_a_cancelled_run_does_without_a_teardown_that_is_marked(bench):
     bench.start(*JOBS, DELETE)
     bench.end(*take(bench, "create"))
     jobs = take(bench, "job_1", "job_2")
-    bench.engine.cancel("r")
+    bench.engine.steering.cancel("r")
     for held in jobs:
         bench.end(held, "stopped")
     take(bench, "delete")
-    bench.engine.mark("r", "delete", "skipped", "ana@host")
-    assert bench.engine.run_state("r") == "cancelling"
+    bench.engine.steering.mark("r", "delete", "skipped", "ana@host")
+    assert bench.engine.reading.run_state("r") == "cancelling"
     bench.client.zadd("p:leases", {"r/delete": 0})
     bench.tick()
     assert states(bench)["delete"] == "skipped"
-    assert bench.engine.run_state("r") == "cancelled"
+    assert bench.engine.reading.run_state("r") == "cancelled"
 
 
 def test_it_has_nothing_to_do_if_its_setup_never_began(bench):
     bench.start(task("a"), task("create", "a"), task("job", "create"), task("b"))
     run = [task("a"), task("create", "a"), task("delete", "create", teardown_of="create")]
-    bench.engine.cancel("r")
+    bench.engine.steering.cancel("r")
     bench.start(*run, run="upstream_failed")
     bench.start(*run, run="never_began")
-    bench.engine.cancel("never_began")
+    bench.engine.steering.cancel("never_began")
     bench.end(next(h for h in all_held(bench) if h.run == "upstream_failed"), "failed")
     for name in ("upstream_failed", "never_began"):
-        assert bench.engine.snapshot(name).tasks["delete"].state == "skipped"
-    assert bench.engine.run_state("upstream_failed") == "failed"
-    assert bench.engine.run_state("never_began") == "cancelled"
+        assert bench.engine.reading.snapshot(name).tasks["delete"].state == "skipped"
+    assert bench.engine.reading.run_state("upstream_failed") == "failed"
+    assert bench.engine.reading.run_state("never_began") == "cancelled"
 
 
 def all_held(bench):
     while bench.client.llen("p:q:python"):
         held = bench.pop()
-        if not isinstance(bench.engine.claim(*vars(held).values(), "w", process=1), str):
+        if not isinstance(bench.engine.working.claim(*vars(held).values(), "w", process=1), str):
             yield held
 
 
@@ -133,7 +140,7 @@ def test_a_setup_that_failed_has_its_teardown(bench):
     bench.start(*JOBS, DELETE)
     bench.end(*take(bench, "create"), "failed")
     bench.end(*take(bench, "delete"))
-    assert bench.engine.run_state("r") == "failed"
+    assert bench.engine.reading.run_state("r") == "failed"
 
 
 @pytest.mark.parametrize(
@@ -143,7 +150,7 @@ def test_its_failure_does_not_fail_the_run_unless_asked(bench, asked, state):
     bench.start(CREATE, task("delete", "create", teardown_of="create", **asked))
     bench.end(*take(bench, "create"))
     bench.end(*take(bench, "delete"), "failed")
-    assert bench.engine.run_state("r") == state
+    assert bench.engine.reading.run_state("r") == state
 
 
 def test_a_resume_of_something_between_repeats_both_and_keeps_the_rest(bench):
@@ -155,7 +162,7 @@ def test_a_resume_of_something_between_repeats_both_and_keeps_the_rest(bench):
     bench.end(job_2)
     bench.end(*take(bench, "delete"))
     bench.end(*take(bench, "last"))
-    bench.engine.resume("r")
+    bench.engine.steering.resume("r")
     bench.plan()
     [create] = take(bench, "create")
     assert create.try_number == 2
@@ -164,8 +171,8 @@ def test_a_resume_of_something_between_repeats_both_and_keeps_the_rest(bench):
     bench.end(*take(bench, "join"))
     bench.end(*take(bench, "delete"))
     bench.end(*take(bench, "last"))
-    assert bench.engine.run_state("r") == "success"
-    assert bench.engine.snapshot("r").tasks["job_2"].try_number == 1
+    assert bench.engine.reading.run_state("r") == "success"
+    assert bench.engine.reading.snapshot("r").tasks["job_2"].try_number == 1
 
 
 def test_a_resume_after_all_between_succeeded_repeats_neither(bench):
@@ -177,7 +184,7 @@ def test_a_resume_after_all_between_succeeded_repeats_neither(bench):
     delete, report = take(bench, "delete", "report")
     bench.end(delete)
     bench.end(report, "failed")
-    bench.engine.resume("r")
+    bench.engine.steering.resume("r")
     bench.plan()
     take(bench, "report")
 
@@ -196,11 +203,11 @@ def test_setups_within_setups_are_both_repeated(bench):
     bench.end(*take(bench, "job"), "failed")
     bench.end(*take(bench, "delete"))
     bench.end(*take(bench, "remove"))
-    bench.engine.resume("r")
+    bench.engine.steering.resume("r")
     bench.plan()
     for name in ("net", "create", "job", "delete", "remove"):
         bench.end(*take(bench, name))
-    assert bench.engine.run_state("r") == "success"
+    assert bench.engine.reading.run_state("r") == "success"
 
 
 def test_a_branch_does_not_skip_a_teardown(bench):

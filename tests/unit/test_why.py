@@ -7,8 +7,8 @@ import time
 import pytest
 
 from pydag_dist.engine.protocol import RECORD_FIELDS
-from pydag_dist.engine.situation import Situation
-from pydag_dist.engine.why import explain
+from pydag_dist.why.facts import Facts
+from pydag_dist.why.task import explain
 
 NOW = 1_700_000_000.0  # 22:13:20 UTC
 
@@ -41,7 +41,7 @@ RUN = {
 
 def situation(task, *, upstream=None, run=None, records=None, slots=4, **fields):
     """Of the task `load`, whose own record is `task`."""
-    return Situation(
+    return Facts(
         task="load",
         now=NOW,
         run=RUN | (run or {}),

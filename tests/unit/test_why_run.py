@@ -44,7 +44,7 @@ def test_a_run_that_nobody_plans(client):
 
 def test_a_run_that_could_not_be_planned(client, installation):
     run = submit(client, call("a"))
-    installation.engine.plan_refuse("r", "no such expansion")
+    installation.engine.planning.plan_refuse("r", "no such expansion")
     assert run.why().endswith("could not be planned: no such expansion")
     assert run.tasks["a"].state == "none"
     run.resume()
@@ -66,9 +66,11 @@ def test_what_failed_and_what_nobody_can_run_come_first(client, installation):
     installation.plan("r")
     held = {one.task: one for one in (installation.claim() for _ in range(12))}
     installation.end(held["bad"], "failed", error="Traceback (most\nValueError: no luck")
-    installation.engine.defer([Deferral(held["job"], "g", 60.0, '{"state": "PENDING"}')])
+    installation.engine.working.defer([Deferral(held["job"], "g", 60.0, '{"state": "PENDING"}')])
     refused = [one for name, one in held.items() if name.startswith("more_")]
-    installation.engine.refuse(refused, "worker@host", "module:etl", "module etl is not allowed")
+    installation.engine.working.refuse(
+        refused, "worker@host", "module:etl", "module etl is not allowed"
+    )
     lines = run.why().splitlines()
     assert lines[0].startswith("run r is running for ")
     assert lines[0].endswith(": 1 of 14 tasks have ended")

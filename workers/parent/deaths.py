@@ -23,7 +23,7 @@ import billiard.process
 from celery.concurrency.asynpool import AsynPool
 from kombu.asynchronous import get_event_loop
 
-from pydag_dist.engine import Engine, Held, LogPart
+from pydag_dist.engine import Held, LogPart, Working
 from workers.pool import keeper, last_words, orphans
 from workers.pool.output import spools
 from workers.pool.output.logs import Log, write
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 _SWEEP_EVERY = 0.05  # seconds
 
-Call = Callable[[Engine], object]
+Call = Callable[[Working], object]
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Deaths:
         self._waiting.clear()
 
 
-def _release(held: Held, ended: Ended, engine: Engine) -> None:
+def _release(held: Held, ended: Ended, engine: Working) -> None:
     engine.release(
         held,
         ended.outcome,
@@ -154,7 +154,7 @@ class _Rest:
         self._more = more
         self._log: Log | None = None
 
-    def __call__(self, engine: Engine) -> None:
+    def __call__(self, engine: Working) -> None:
         """Send it."""
         if self._log is None:
             self._spool.take_over()
@@ -164,7 +164,7 @@ class _Rest:
         if self._log is not None:
             self._log.send_waiting(at_once=True)
 
-    def _read(self, held: Held, engine: Engine) -> Log:
+    def _read(self, held: Held, engine: Working) -> Log:
         parser = SpoolParser(engine.log_end(held.run, held.task, held.try_number, held.token))
         log = Log(partial(write, engine, held), f"{held.token}.end")
         while data := self._spool.text(parser.position):

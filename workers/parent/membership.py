@@ -20,7 +20,7 @@ from typing import Any
 from kombu.entity import Queue
 
 from pydag_dist.dag.operators import ENTRY_POINTS, OPERATORS, SCRIPTS, family
-from pydag_dist.engine import Engine
+from pydag_dist.engine import Engine, Membership
 from workers.process import until_redis_can, worker_settings
 
 log = logging.getLogger(__name__)
@@ -80,10 +80,10 @@ class Member:
         first: float | None = None
         force = False
         while True:
-            heard = until_redis_can(partial(self._register, engine, 0, force=force))
+            heard = until_redis_can(partial(self._register, engine.membership, 0, force=force))
             if heard is None:
                 return
-            other = engine.members("workers").get(self.name)
+            other = engine.reading.members("workers").get(self.name)
             force = other is not None and _is_dead(other.info)
             if force:
                 continue
@@ -101,9 +101,9 @@ class Member:
                 )
             time.sleep(_LOOK_AGAIN)
 
-    def renew(self, engine: Engine, busy: int) -> None:
+    def renew(self, membership: Membership, busy: int) -> None:
         """Still here, with so many busy slots."""
-        shared = self._register(engine, busy, force=False) is not None
+        shared = self._register(membership, busy, force=False) is not None
         if shared and not self._shared:
             log.error(
                 "another worker took the name %s while this one could not be heard of: end one of "
@@ -112,12 +112,12 @@ class Member:
             )
         self._shared = shared
 
-    def leave(self, engine: Engine) -> None:
+    def leave(self, membership: Membership) -> None:
         """Gone."""
-        engine.unregister("workers", self.name, self._process)
+        membership.unregister("workers", self.name, self._process)
 
-    def _register(self, engine: Engine, busy: int, *, force: bool) -> float | None:
-        return engine.register(
+    def _register(self, membership: Membership, busy: int, *, force: bool) -> float | None:
+        return membership.register(
             "workers", self.name, self._process, self._info, busy=busy, force=force
         )
 

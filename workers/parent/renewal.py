@@ -127,7 +127,9 @@ class Renewal(threading.Thread):
         # But those that wait for what their tries left running are held.
         held = [one for one in {*held, *DEATHS.reported} if one not in self._told]
         slots = 0 if self._leaving else self._slots
-        answers = self._engine.renew(self._worker, slots, self._queues, held, looked_ago=looked_ago)
+        answers = self._engine.working.renew(
+            self._worker, slots, self._queues, held, looked_ago=looked_ago
+        )
         to_stop = {}
         for h, answer in zip(held, answers, strict=True):
             if answer == "lost":
@@ -136,9 +138,9 @@ class Renewal(threading.Thread):
                 to_stop[h] = self._to_stop.get(h, time.monotonic())
         self._to_stop = to_stop
         if self._stopped:
-            self._member.leave(self._engine)
+            self._member.leave(self._engine.membership)
         else:
-            self._member.renew(self._engine, len(held))
+            self._member.renew(self._engine.membership, len(held))
         self._engine.tick()
 
     def _tell(self, wait: float) -> None:
@@ -151,7 +153,7 @@ class Renewal(threading.Thread):
                 item = DEATHS.calls.get_nowait()
         while self._calls:
             held, call = self._calls[0]
-            if not self._attempt(partial(call, self._engine)):
+            if not self._attempt(partial(call, self._engine.working)):
                 return
             self._calls.popleft()
             if held is not None:

@@ -39,7 +39,7 @@ class WorkerLease(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has 
         adopt_orphans()
         try:
             worker_settings()
-            until_redis_can(lambda: check_redis(engine().redis))
+            until_redis_can(lambda: check_redis(engine().store.redis))
         except PydagError as error:
             sys.exit(f"Error: {error}")
         queues = worker.app.amqp.queues

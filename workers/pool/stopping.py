@@ -102,7 +102,7 @@ def stop_if_wanted(*_: object) -> None:
     # Its own connection: the interrupted code may be in the middle of a call on another.
     with connect(settings().redis_url) as client:
         try:
-            (answer,) = Engine(client, settings().key_prefix).renew("", 0, [], [held])
+            (answer,) = Engine(client, settings().key_prefix).working.renew("", 0, [], [held])
         except redis.RedisError:
             return  # the parent will signal again
     if answer != "cancel" or (_otherwise is not None and _otherwise()):

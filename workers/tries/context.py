@@ -37,7 +37,7 @@ def task_context(
             try_number=held.try_number,
             log=log,
             settings=worker_settings(),
-            redis=engine().redis,
+            redis=engine().store.redis,
             key_prefix=settings().key_prefix,
             **{name: value for name, value in spec.items() if name not in _OF_PARAMS},
         )
@@ -50,7 +50,7 @@ def with_params(held: Held, spec: dict[str, Any], context: TaskContext) -> TaskC
 
     def results(tasks: Any) -> dict[str, Any]:
         try:
-            return until_redis_can(partial(engine().results, held.run, tasks))
+            return until_redis_can(partial(engine().working.results, held.run, tasks))
         except EngineError as error:
             raise TaskFailed(str(error), final=True) from None
 
@@ -61,7 +61,7 @@ def _large(run: str, names: Sequence[str]) -> dict[str, Any]:
     """Large params of a run, which other tasks of the run in this process have asked for, too."""
     known = _LARGE.get(run, {})
     if missing := [name for name in names if name not in known]:
-        texts = until_redis_can(partial(engine().planned_params, run, missing))
+        texts = until_redis_can(partial(engine().working.planned_params, run, missing))
         known = known | {name: json.loads(text) for name, text in texts.items()}
         _LARGE.clear()
         _LARGE[run] = known

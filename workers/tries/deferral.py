@@ -71,11 +71,11 @@ def _as_it_was(context: TaskContext, wait: Wait) -> TaskContext:
 
 
 def defer(held: Held, context: TaskContext, wait: Wait) -> str:
-    """Give a try back for the first time; answers as `Engine.defer` does."""
+    """Give a try back for the first time; answers as `Working.defer` does."""
     wait.interval = max(wait.interval, _FIRST)
     group = group_name(remote(context).group(context, wait.handle))
     given = Deferral(held, group, wait.interval, json.dumps(vars(wait)))
-    (answer,) = until_redis_can(partial(engine().defer, [given]))
+    (answer,) = until_redis_can(partial(engine().working.defer, [given]))
     return answer
 
 
@@ -122,7 +122,7 @@ class _Try:
 
 def poll(queue: str, group: str, push: str, worker: str) -> None:
     """Ask for the remote jobs of what is due; report what has ended, and give the rest back."""
-    due = until_redis_can(partial(engine().claim_polls, queue, group, push, worker))
+    due = until_redis_can(partial(engine().working.claim_polls, queue, group, push, worker))
     if not due:
         raise Ignore(f"polls of {group}: nothing is due")
     tries: dict[Held, _Try] = {}
@@ -147,7 +147,7 @@ def poll(queue: str, group: str, push: str, worker: str) -> None:
                 report(held, ended, patience_if_unknown=0)  # others wait; it is polled again
     if tries:
         rest = [one.deferral(group) for one in tries.values()]
-        until_redis_can(partial(engine().defer, rest))
+        until_redis_can(partial(engine().working.defer, rest))
     for one in tries.values():
         one.close()
     log.info("%s: polled %d, of which %d have ended", group, len(due), len(due) - len(tries))
@@ -155,7 +155,7 @@ def poll(queue: str, group: str, push: str, worker: str) -> None:
 
 def _give_back(group: str, held: list[Held], error: HostLacks, worker: str) -> None:
     log.warning("polls of %s are given back: %s", group, error)
-    refuse = partial(engine().refuse, held, worker, f"polls:{group}", storable(str(error)))
+    refuse = partial(engine().working.refuse, held, worker, f"polls:{group}", storable(str(error)))
     until_redis_can(refuse)
 
 

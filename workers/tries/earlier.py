@@ -51,7 +51,7 @@ def settled(
 def left_of(held: Held) -> Wait | None:
     """What is kept of how a try waited for its job, if it was deferred, and no later one was."""
     try:
-        text = until_redis_can(partial(engine().deferred_handle, held.run, held.task))
+        text = until_redis_can(partial(engine().working.deferred_handle, held.run, held.task))
         wait = Wait(**json.loads(text))
     except (TypeError, ValueError):
         return None

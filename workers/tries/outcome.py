@@ -49,13 +49,13 @@ class Ended:
 
 
 def report(held: Held, ended: Ended, *, patience_if_unknown: float = UNKNOWN_FOR) -> str:
-    """Tell the engine, for as long as it takes; answers as `Engine.release` does.
+    """Tell the engine, for as long as it takes; answers as `Working.release` does.
 
     A run that Redis does not know is asked for again for some seconds: a coordinator may be giving
     it back, and without its outcome the try would run again.
     """
     release = partial(
-        engine().release,
+        engine().working.release,
         held,
         ended.outcome,
         ended.result,

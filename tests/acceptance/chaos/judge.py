@@ -205,7 +205,7 @@ def _end(task: RandomTask, seen: TaskSnapshot, allowed: set[str]) -> Iterator[st
 
 def left_behind(system: System) -> Iterator[Violation]:
     """Keys that say that anything is ready, active, held or to be done."""
-    store, key = system.store, system.engine.key
+    store, key = system.store, system.engine.store.key
     readers = {
         "zset": lambda name: store.zrange(name, 0, -1),
         "set": store.smembers,
@@ -227,7 +227,7 @@ def left_behind(system: System) -> Iterator[Violation]:
                 yield Violation(f"{name} is not empty: {found}")
     for run in system.runs.values():
         for part in ("ready", "active", "work", "kept"):
-            if store.exists(system.engine.run_key(run.run_id, part)):
+            if store.exists(system.engine.store.run_key(run.run_id, part)):
                 yield Violation(f"its key {part} is still there", run.run_id)
-        if store.hget(system.engine.run_key(run.run_id), "left") not in ("0", None):
+        if store.hget(system.engine.store.run_key(run.run_id), "left") not in ("0", None):
             yield Violation("it counts tasks that have not ended", run.run_id)

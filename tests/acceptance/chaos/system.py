@@ -251,7 +251,7 @@ class System:
 
     def written_until(self) -> float:
         """The time of the oldest event that the history may not have."""
-        events = self.store.xrange(self.engine.key("history"))
+        events = self.store.xrange(self.engine.store.key("history"))
         times = [int(fields["at"]) / 1e6 for _, fields in events if "at" in fields]
         return min([t - self.server.offset for t in times], default=time.time())
 
@@ -284,7 +284,7 @@ class System:
         with self.if_redis_can():
             with self.store.pipeline(transaction=False) as pipe:
                 for run in recent:
-                    pipe.hget(self.engine.run_key(run.run_id), "state")
+                    pipe.hget(self.engine.store.run_key(run.run_id), "state")
                 states = pipe.execute()
             for run, state in zip(recent, states, strict=True):
                 run.state = state
@@ -316,7 +316,7 @@ class System:
     def snapshot(self, run_id: str) -> RunSnapshot:
         """The run as Redis has it, else as the history does."""
         try:
-            return self.engine.snapshot(run_id)
+            return self.engine.reading.snapshot(run_id)
         except UnknownRun:
             past = self.history.snapshot(run_id)
             if past is None:
@@ -330,7 +330,7 @@ class System:
         """Every try that somebody holds; None while Redis can't say."""
         tries: list[Try] = []
         with self.if_redis_can():
-            members = self.store.zrange(self.engine.key("leases"), 0, -1)
+            members = self.store.zrange(self.engine.store.key("leases"), 0, -1)
             pairs = [member.split("/", 1) for member in members]
             for (run, task), record in zip(pairs, self._records(pairs), strict=True):
                 if record is not None and record["state"] == "running":
@@ -343,7 +343,7 @@ class System:
     def _records(self, pairs: list[list[str]]) -> list[dict[str, str] | None]:
         with self.store.pipeline(transaction=False) as pipe:
             for run, task in pairs:
-                pipe.hget(self.engine.run_key(run, "tasks"), task)
+                pipe.hget(self.engine.store.run_key(run, "tasks"), task)
             return [packed and unpack_record(packed) for packed in pipe.execute()]
 
     def still(self, tries: Iterable[Try]) -> list[Try]:
@@ -358,7 +358,7 @@ class System:
 
     def told(self, run_id: str) -> list[str]:
         """What Redis has of a run: its head, its tasks' records and its events."""
-        key = self.engine.run_key
+        key = self.engine.store.run_key
         events = self.store.xrange(key(run_id, "events"))
         return [
             str(self.store.hgetall(key(run_id))),
@@ -377,7 +377,7 @@ class System:
         return [(queue, message) for queue, found in lists.items() for message in found]
 
     def queue(self, name: str) -> str:
-        return self.engine.key(f"q:{name}")
+        return self.engine.store.key(f"q:{name}")
 
     def _remember_messages(self) -> None:
         waiting = self.messages()

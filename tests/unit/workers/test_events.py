@@ -34,14 +34,14 @@ def test_the_app_makes_such_a_dispatcher():
 
 def test_poll_messages_have_ids_that_begin_so(installation, connection):
     engine = installation.engine
-    engine.set_template('{"id": "<<id>>", ' + json.dumps(MESSAGE)[1:])
+    engine.planning.set_template('{"id": "<<id>>", ' + json.dumps(MESSAGE)[1:])
     dag = {"task_id": "t", "operator": "python.call", "params": {"callable": "a:b"}}
-    engine.submit("r", json.dumps({"dag_id": "d", "tasks": [dag]}), "d")
+    engine.steering.submit("r", json.dumps({"dag_id": "d", "tasks": [dag]}), "d")
     installation.plan("r")
     held = installation.claim()
-    assert engine.defer([Deferral(held, "g", 0.0, "{}")]) == ["ok"]
-    engine._call("tick", "1")
-    pushed = json.loads(connection.lindex(engine.key("q:python"), 0))
+    assert engine.working.defer([Deferral(held, "g", 0.0, "{}")]) == ["ok"]
+    engine.store.call("tick", "1")
+    pushed = json.loads(connection.lindex(engine.store.key("q:python"), 0))
     assert pushed["id"].startswith(POLL)
     assert not held.run.startswith(POLL)
 

@@ -29,8 +29,8 @@ def run(installation, monkeypatch):
     raw = {"dag_id": "d", "params": {"big": "?", "small": 7}, "tasks": tasks}
     dag = Dag.parse(raw)
     engine = installation.engine
-    engine.submit("run", dag.to_json(), "d", {"big": "x" * 200_000})
-    installation.engine.set_template("<<id>>")
+    engine.steering.submit("run", dag.to_json(), "d", {"big": "x" * 200_000})
+    installation.engine.planning.set_template("<<id>>")
     assert plan(engine, "run", dag)
     monkeypatch.setattr(contexts, "engine", lambda: engine)
     contexts._LARGE.clear()
@@ -38,26 +38,30 @@ def run(installation, monkeypatch):
 
 
 def test_a_param_that_a_thousand_tasks_name_is_kept_once(run):
-    specs = run.redis.hgetall(run.run_key("run", "specs"))
+    specs = run.store.redis.hgetall(run.store.run_key("run", "specs"))
     assert sum(map(len, specs.values())) < 1_000_000
 
 
 def test_the_results_that_one_task_names_have_a_limit(run):
-    out = run.run_key("run", "out")
-    run.redis.hset(out, "n/t1", 1_000)
-    run.redis.hset(out, mapping={f"r/t1.{child}": '"' + "x" * 20_000 + '"' for child in range(600)})
+    out = run.store.run_key("run", "out")
+    run.store.redis.hset(out, "n/t1", 1_000)
+    run.store.redis.hset(
+        out, mapping={f"r/t1.{child}": '"' + "x" * 20_000 + '"' for child in range(600)}
+    )
     spec = {"template": {"tasks": ["t1"], "params": {}, "logical_date": ""}}
     with pytest.raises(TaskFailed, match="the results of t1 have more than 10,000,000 bytes"):
         contexts.with_params(Held("run", "t2", 1, ""), spec | {"params": {}}, context())
-    run.redis.hset(out, "n/t1", 400)
-    assert len(run.results("run", ["t1"])["t1"]) == 400
+    run.store.redis.hset(out, "n/t1", 400)
+    assert len(run.working.results("run", ["t1"])["t1"]) == 400
 
 
 def test_a_process_reads_it_once_for_all_tasks_of_a_run(run, monkeypatch):
     read = []
-    planned = run.planned_params
-    monkeypatch.setattr(run, "planned_params", lambda *asked: read.append(asked) or planned(*asked))
-    specs = run.redis.hgetall(run.run_key("run", "specs"))
+    planned = run.working.planned_params
+    monkeypatch.setattr(
+        run.working, "planned_params", lambda *asked: read.append(asked) or planned(*asked)
+    )
+    specs = run.store.redis.hgetall(run.store.run_key("run", "specs"))
     for number in range(3):
         spec = json.loads(specs[f"t{number}"])
         task = replace(context(), params=spec["params"])

@@ -20,10 +20,10 @@ HELD = Held("run", "t", 1, "push")
 class Unregistered:
     """A member that tells nobody of itself."""
 
-    def renew(self, engine, busy):
+    def renew(self, membership, busy):
         pass
 
-    def leave(self, engine):
+    def leave(self, membership):
         pass
 
 
@@ -31,6 +31,7 @@ class Engine:
     """Remembers its calls; fails as often as it is told to."""
 
     def __init__(self):
+        self.working = self.membership = self  # its roles
         self.released: list[tuple[Held, str]] = []
         self.renewed: list[tuple[int, list[Held]]] = []
         self.failures = 0

@@ -41,7 +41,7 @@ class Ended:
 
 
 def shown(engine, task="task"):
-    reader = LogReader(engine.redis, engine.prefix, "run", task)
+    reader = LogReader(engine.store.redis, engine.store.prefix, "run", task)
     return [line.line for line in reader.read(Ended(task))]
 
 
@@ -70,7 +70,7 @@ def test_records_become_lines(engine):
     assert lines[3].startswith("'%d' % ('bad',): TypeError")
     assert lines[4] == "failed"
     assert lines[-1] == "ZeroDivisionError: division by zero"
-    assert 0 < engine.redis.ttl("pydag:log:run:task:1") <= 7 * 86400
+    assert 0 < engine.store.redis.ttl("pydag:log:run:task:1") <= 7 * 86400
 
 
 def test_lines_appear_while_the_task_runs(engine):
@@ -85,7 +85,7 @@ def test_a_part_that_is_sent_again_is_there_once(engine):
     answers = iter([redis.ConnectionError("cut"), None])
 
     def send(part):
-        logs.write(engine, HELD, part)
+        logs.write(engine.working, HELD, part)
         if error := next(answers, None):
             raise error
         return "ok"
@@ -111,8 +111,8 @@ def test_a_part_that_is_sent_again_is_there_once(engine):
     ],
 )
 def test_a_part_that_is_none_hides_no_other(engine, part):
-    logs.write(engine, HELD, LogPart("w", 1, 0, 0, '[[1, "INFO", "first"]]'))
-    engine.redis.xadd("pydag:log:run:task:1", part)
+    logs.write(engine.working, HELD, LogPart("w", 1, 0, 0, '[[1, "INFO", "first"]]'))
+    engine.store.redis.xadd("pydag:log:run:task:1", part)
     assert shown(engine) == ["first", "(a part of this log is damaged)"]
 
 
@@ -185,7 +185,7 @@ def test_a_level_of_the_authors_own_is_no_error(engine):
     log = log_of(HELD)
     log.add(1, "\udc80" + "x" * 1_000_000, "text")
     log.close()
-    (line,) = LogReader(engine.redis, engine.prefix, "run", "task").read(Ended("task"))
+    (line,) = LogReader(engine.store.redis, engine.store.prefix, "run", "task").read(Ended("task"))
     assert (line.level, line.line) == ("\\udc80" + "x" * 14, "text")
 
 
@@ -204,15 +204,15 @@ def part(number, size=60_000, writer="w"):
 
 
 def write(engine, number, run="run", size=60_000, writer="w"):
-    return engine.write_log(run, "task", 1, part(number, size, writer), 60)
+    return engine.working.write_log(run, "task", 1, part(number, size, writer), 60)
 
 
 def test_no_log_grows_beyond_its_bounds(engine):
     most = limits.LOG_HEAD + limits.LOG_TAIL
     for number in range(1, 101):
         assert write(engine, number) == "ok"
-        assert int(engine.redis.hget("pydag:logs", "")) <= most
-    kept = [int(fields["n"]) for _, fields in engine.redis.xrange("pydag:log:run:task:1")]
+        assert int(engine.store.redis.hget("pydag:logs", "")) <= most
+    kept = [int(fields["n"]) for _, fields in engine.store.redis.xrange("pydag:log:run:task:1")]
     gap = next(i for i in range(1, len(kept)) if kept[i] != kept[i - 1] + 1)
     assert kept == [*range(1, gap + 1), *range(101 - (len(kept) - gap), 101)]
     assert 15 <= gap <= 17
@@ -225,7 +225,7 @@ def test_nor_does_one_of_many_small_parts(engine):
     for number in range(1, 4000):
         write(engine, number, size=500)
     write(engine, 4000, size=250_000)
-    assert int(engine.redis.hget("pydag:logs", "")) <= limits.LOG_HEAD + limits.LOG_TAIL
+    assert int(engine.store.redis.hget("pydag:logs", "")) <= limits.LOG_HEAD + limits.LOG_TAIL
 
 
 def test_all_logs_together_make_the_oldest_make_way(engine, monkeypatch):
@@ -233,24 +233,24 @@ def test_all_logs_together_make_the_oldest_make_way(engine, monkeypatch):
     from pydag_dist.engine import script
 
     script.source.cache_clear()
-    small = Engine(engine.redis)
+    small = Engine(engine.store.redis)
     for number in range(40):
         assert write(small, 1, run=f"run{number:02}") == "ok"
-        assert int(engine.redis.hget("pydag:logs", "")) <= 1_000_000
+        assert int(engine.store.redis.hget("pydag:logs", "")) <= 1_000_000
     script.source.cache_clear()
-    kept = sorted(key for key in engine.redis.scan_iter("pydag:log:*:task:1"))
+    kept = sorted(key for key in engine.store.redis.scan_iter("pydag:log:*:task:1"))
     assert kept == [f"pydag:log:run{number}:task:1" for number in range(24, 40)]
-    sizes = engine.redis.hgetall("pydag:logs")
+    sizes = engine.store.redis.hgetall("pydag:logs")
     total = int(sizes.pop(""))
     assert total == sum(map(int, sizes.values()))
-    assert len(sizes) == len(kept) == engine.redis.zcard("pydag:logs:expiry")
+    assert len(sizes) == len(kept) == engine.store.redis.zcard("pydag:logs:expiry")
 
 
 def test_the_ticks_forget_what_is_past_its_time(engine):
     write(engine, 1, run="old")
     write(engine, 1, run="new")
-    engine.redis.zadd("pydag:logs:expiry", {"old:task:1": 1})
-    engine._call("tick", "epoch")
-    assert engine.redis.exists("pydag:log:old:task:1", "pydag:log:old:task:1:state") == 0
-    assert engine.redis.exists("pydag:log:new:task:1") == 1
-    assert set(engine.redis.hkeys("pydag:logs")) == {"", "new:task:1"}
+    engine.store.redis.zadd("pydag:logs:expiry", {"old:task:1": 1})
+    engine.store.call("tick", "epoch")
+    assert engine.store.redis.exists("pydag:log:old:task:1", "pydag:log:old:task:1:state") == 0
+    assert engine.store.redis.exists("pydag:log:new:task:1") == 1
+    assert set(engine.store.redis.hkeys("pydag:logs")) == {"", "new:task:1"}

@@ -24,6 +24,7 @@ class Engine:
     """Hands out what is due, and remembers what it is told."""
 
     def __init__(self):
+        self.working = self.store = self  # its roles
         self.redis = fakeredis.FakeRedis(decode_responses=True)
         self.logged: dict[str, list[str]] = {}
         self.due: list[Due] = []
@@ -128,7 +129,7 @@ def lines(engine, task):
 def test_what_has_ended_is_released_and_the_rest_given_back_in_one_call(engine):
     due(engine, "pending", "done", "failed", "unknown")
     poll()
-    assert engine.claim == ("bigquery", "acme.x:GCP", "push", "w1@host")
+    assert engine.working.claim == ("bigquery", "acme.x:GCP", "push", "w1@host")
     assert engine.released == {
         "done": ("success", '{"rows": 7}', "", (), {}),
         "failed": ("failed", "", "the job failed", (), {}),

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 import redis
 
 from pydag_dist.dag import limits
-from pydag_dist.engine import Engine, Held, LogPart, is_passing
+from pydag_dist.engine import Held, LogPart, Working, is_passing
 from workers.process import FAREWELL as WORKERS_FAREWELL
 from workers.process import engine, settings, told_to_end
 
@@ -169,11 +169,11 @@ def log_of(held: Held, writer: str = "") -> Log:
 
 
 def _write(held: Held, part: LogPart) -> str:
-    return write(engine(), held, part)
+    return write(engine().working, held, part)
 
 
-def write(to: Engine, held: Held, part: LogPart) -> str:
-    """Add a part to the log of a try; answers as `Engine.write_log` does."""
+def write(to: Working, held: Held, part: LogPart) -> str:
+    """Add a part to the log of a try; answers as `Working.write_log` does."""
     return to.write_log(held.run, held.task, held.try_number, part, settings().retention)
 
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from pydag_dist.dag import Dag
-from pydag_dist.engine.situation import Situation, read_situation
-from pydag_dist.engine.snapshot import RunSnapshot, TaskSnapshot, microseconds
-from pydag_dist.engine.why import clock, explain, not_planned, span
-
-if TYPE_CHECKING:
-    from pydag_dist.engine.engine import Engine
+from pydag_dist.engine import Reading, RunSnapshot, TaskSnapshot
+from pydag_dist.engine.snapshot import microseconds
+from pydag_dist.why.facts import Facts, read_facts
+from pydag_dist.why.task import clock, explain, not_planned, span
 
 NAMED: Final = 5  # tasks of one kind
 # States in the order in which they matter, after `failed` and after what nobody can run.
@@ -37,38 +35,40 @@ class Reason:
     task: str | None = None
 
 
-def explain_run(engine: Engine, run: RunSnapshot, now: float) -> list[Reason]:
-    """What keeps a run from its success, the most important first; `now` by Redis's clock.
+def why_run(reading: Reading, run_id: str, seen: RunSnapshot | None = None) -> list[Reason]:
+    """What keeps a run from its success: the run's own sentence, then the most important first.
 
-    Of many tasks that are alike some are named, and the others are counted.
+    Of the run as it was `seen`, else as it is. Of many tasks that are alike some are named, and
+    the others are counted. `UnknownRun` if Redis doesn't have it.
     """
-    reasons = [Reason(run.state, _of_run(engine, run, now))]
+    run = seen or reading.snapshot(run_id)
+    whole, micro = reading.store.redis.time()
+    now = whole + micro / 1e6  # the times that a run has are Redis's
+    reasons = [Reason(run.state, _of_run(reading, run, now))]
     if run.reason == "broken" or run.state in {"queued", "success"}:
         return reasons
-    dag = Dag.parse(engine.submitted_dag(run.run_id), source=run.run_id)
+    dag = Dag.parse(reading.submitted_dag(run.run_id), source=run.run_id)
 
-    def situation(task: str) -> Situation:
-        return read_situation(engine, run.run_id, task, dag)
+    def facts_of(task: str) -> Facts:
+        return read_facts(reading, run.run_id, task, dag)
 
-    return reasons + list(_of_tasks(run, situation, dag))
+    return reasons + list(_of_tasks(run, facts_of, dag))
 
 
-def explain_ended(
-    run: RunSnapshot, situation: Callable[[str], Situation], now: float
-) -> list[Reason]:
+def explain_ended(run: RunSnapshot, facts_of: Callable[[str], Facts], now: float) -> list[Reason]:
     """Likewise of a run that has ended, with what is known of its tasks."""
     reasons = [Reason(run.state, _verdict(run, now))]
     return (
         reasons
-        + [_reason(run, situation(name)) for name in _in(run, "failed")[:NAMED]]
+        + [_reason(run, facts_of(name)) for name in _in(run, "failed")[:NAMED]]
         + _more(run, "failed", NAMED)
     )
 
 
-def _of_run(engine: Engine, run: RunSnapshot, now: float) -> str:
+def _of_run(reading: Reading, run: RunSnapshot, now: float) -> str:
     if run.state == "queued":
-        head = engine.run_head(run.run_id)
-        return f"run {run.run_id} {not_planned(Situation(run.run_id, now, head, {}))}"
+        head = reading.run_head(run.run_id)
+        return f"run {run.run_id} {not_planned(Facts(run.run_id, now, head, {}))}"
     return _verdict(run, now)
 
 
@@ -96,12 +96,10 @@ def _because(run: RunSnapshot) -> str:
     return ""
 
 
-def _of_tasks(
-    run: RunSnapshot, situation: Callable[[str], Situation], dag: Dag
-) -> Iterator[Reason]:
+def _of_tasks(run: RunSnapshot, facts_of: Callable[[str], Facts], dag: Dag) -> Iterator[Reason]:
     for name in _in(run, "failed")[:NAMED]:
         if _planned(dag, name):  # the DAG may have been corrected since
-            yield _reason(run, situation(name))
+            yield _reason(run, facts_of(name))
     yield from _more(run, "failed", NAMED)
     if run.ended:
         return
@@ -115,7 +113,7 @@ def _of_tasks(
             kind = dag.tasks[known].queue if state in {"ready", "queued", "deferred"} else name
             if kind not in named and len(named) < NAMED:
                 named.add(kind)
-                found.append(_with_stuck(run, situation(name)))
+                found.append(_with_stuck(run, facts_of(name)))
         found += [(False, reason) for reason in _more(run, state, len(named))]
     # What nobody can run is there until somebody does something about it.
     yield from (reason for is_stuck, reason in found if is_stuck)
@@ -124,13 +122,13 @@ def _of_tasks(
         yield Reason("none", f"{_tasks(waiting)} upstream tasks", None)
 
 
-def _with_stuck(run: RunSnapshot, s: Situation) -> tuple[bool, Reason]:
+def _with_stuck(run: RunSnapshot, s: Facts) -> tuple[bool, Reason]:
     is_stuck = s.slots == 0 or bool(s.refusals and not s.able)
     waits = s.task in s.records and s.record["state"] in {"ready", "queued", "deferred"}
     return is_stuck and waits, _reason(run, s)
 
 
-def _reason(run: RunSnapshot, s: Situation) -> Reason:
+def _reason(run: RunSnapshot, s: Facts) -> Reason:
     return Reason(run.tasks[s.task].state, explain(s), s.task)
 
 

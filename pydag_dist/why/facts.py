@@ -6,23 +6,17 @@ import json
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from pydag_dist.dag import Dag
 from pydag_dist.dag.ids import is_id
+from pydag_dist.engine import Reading, Refusal, unknown_run
+from pydag_dist.engine.clock import steady_time
 from pydag_dist.engine.protocol import unpack_plan, unpack_record
 from pydag_dist.errors import EngineError
 
-if TYPE_CHECKING:
-    from pydag_dist.engine.engine import Engine
-    from pydag_dist.engine.members import Refusal
-
-
-MAX_GAP = 4_000_000  # µs; as in table.lua
-
 
 @dataclass(frozen=True)
-class Situation:
+class Facts:
     """A task at one moment, with what it can be waiting for. Times are epoch seconds of Redis."""
 
     task: str
@@ -57,52 +51,53 @@ class Situation:
         return self.records[task]["state"]
 
 
-def read_situation(engine: Engine, run_id: str, task: str, dag: Dag | None = None) -> Situation:
-    """The situation of a task; `UnknownRun`, or `EngineError` if the run has no such task.
+def read_facts(reading: Reading, run_id: str, task: str, dag: Dag | None = None) -> Facts:
+    """The facts of a task; `UnknownRun`, or `EngineError` if the run has no such task.
 
     The run's `dag` is read if it isn't given.
     """
+    store = reading.store
     if dag is None:
-        dag = Dag.parse(engine.submitted_dag(run_id), source=run_id)
+        dag = Dag.parse(reading.submitted_dag(run_id), source=run_id)
     # A child of an expanded task is planned and queued as that one.
     planned = task if task in dag.tasks else task.rpartition(".")[0]
-    tasks = engine.run_key(run_id, "tasks")
+    tasks = store.run_key(run_id, "tasks")
     known = planned in dag.tasks and is_id(task)
-    if not known or (planned != task and not engine.redis.hexists(tasks, task)):
+    if not known or (planned != task and not store.redis.hexists(tasks, task)):
         raise EngineError(
             f"run {run_id} has no task {task!r}: `pydag status {run_id}` lists its tasks"
         )
     queue = dag.tasks[planned].queue
     upstream = upstream_of(dag, task)
     names = list(upstream)
-    record = engine.redis.hget(engine.run_key(run_id, "tasks"), task)
+    record = store.redis.hget(store.run_key(run_id, "tasks"), task)
     needs = unpack_record(record)["needs"] if record else ""
     waits_in = f"{queue}!{needs}" if needs else queue
     # The DAG and a task's rank don't change while a run is; all the rest is read at one moment.
-    plan = engine.redis.hget(engine.run_key(run_id, "plan"), planned)
+    plan = store.redis.hget(store.run_key(run_id, "plan"), planned)
     rank = unpack_plan(plan)["rank"] if plan else ""
-    with engine.redis.pipeline(transaction=True) as pipe:
+    with store.redis.pipeline(transaction=True) as pipe:
         pipe.time()
-        pipe.hmget(engine.key("clock"), "ticked", "steady")
-        pipe.hgetall(engine.run_key(run_id))
-        pipe.hmget(engine.run_key(run_id, "tasks"), names)
-        pipe.hmget(engine.run_key(run_id, "out"), [f"e/{name}" for name in names])
-        pipe.hmget(engine.run_key(run_id, "out"), [f"s/{name}" for name in names])
-        pipe.scard(engine.run_key(run_id, "active"))
+        pipe.hmget(store.key("clock"), "ticked", "steady")
+        pipe.hgetall(store.run_key(run_id))
+        pipe.hmget(store.run_key(run_id, "tasks"), names)
+        pipe.hmget(store.run_key(run_id, "out"), [f"e/{name}" for name in names])
+        pipe.hmget(store.run_key(run_id, "out"), [f"s/{name}" for name in names])
+        pipe.scard(store.run_key(run_id, "active"))
         pipe.zlexcount(
-            engine.run_key(run_id, "ready"), f"[{waits_in}/", f"({waits_in}/{rank}/{task}"
+            store.run_key(run_id, "ready"), f"[{waits_in}/", f"({waits_in}/{rank}/{task}"
         )
-        pipe.hgetall(engine.key(f"slots:{queue}"))
-        pipe.llen(engine.key(f"q:{queue}"))
-        pipe.zcard(engine.key(f"fair:{waits_in}"))
-        pipe.zscore(engine.key("timers"), f"retry/{run_id}/{task}")
-        pipe.zscore(engine.key("timers"), f"poll/{run_id}/{task}")
-        pipe.hget(engine.run_key(run_id, "out"), f"x/{task}")
-        pipe.zscore(engine.key("leases"), f"{run_id}/{task}")
-        pipe.hget(engine.run_key(run_id, "out"), f"d/{task}")
+        pipe.hgetall(store.key(f"slots:{queue}"))
+        pipe.llen(store.key(f"q:{queue}"))
+        pipe.zcard(store.key(f"fair:{waits_in}"))
+        pipe.zscore(store.key("timers"), f"retry/{run_id}/{task}")
+        pipe.zscore(store.key("timers"), f"poll/{run_id}/{task}")
+        pipe.hget(store.run_key(run_id, "out"), f"x/{task}")
+        pipe.zscore(store.key("leases"), f"{run_id}/{task}")
+        pipe.hget(store.run_key(run_id, "out"), f"d/{task}")
         time, clock, run, packed, errors, skips, active, ahead, workers, *rest = pipe.execute()
     if not run:
-        raise engine.unknown(run_id)
+        raise unknown_run(run_id)
     now = time[0] * 1_000_000 + time[1]
     messages, sharing, due, poll, expansion, lease, deferred = rest
     steady = steady_time(now, *clock)
@@ -114,11 +109,11 @@ def read_situation(engine: Engine, run_id: str, task: str, dag: Dag | None = Non
     parts = needs.split("+") if needs else []
     refusals = [
         refusal
-        for refusal in (engine.refusals(queue) if parts else [])
+        for refusal in (reading.refusals(queue) if parts else [])
         if refusal.need in parts and refusal.worker in live
     ]
     refusers = {refusal.worker for refusal in refusals}
-    return Situation(
+    return Facts(
         task=task,
         now=now / 1e6,
         run=run,
@@ -150,16 +145,6 @@ def _heard(deferred: str | None) -> str:
     except ValueError:
         return ""
     return str(wait.get("state", "")) if isinstance(wait, dict) else ""
-
-
-def steady_time(now: int, ticked: str | None, steady: str | None) -> int:
-    """The engine's steady time (table.lua) when the server's clock is `now`; both in µs.
-
-    The others are the fields of the hash `clock`.
-    """
-    if ticked is None or steady is None:
-        return now
-    return int(steady) + max(0, min(now - int(ticked), MAX_GAP))
 
 
 def upstream_of(dag: Dag, task: str) -> dict[str, list[str]]:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from pydag_dist.engine.protocol import ENDED_TASK_STATES
-from pydag_dist.engine.situation import Situation
+from pydag_dist.engine import ENDED_TASK_STATES, Reading
 from pydag_dist.engine.snapshot import seconds
+from pydag_dist.why.facts import Facts, read_facts
 
 NAMED: Final = 3  # tasks in one sentence
 
@@ -28,7 +28,19 @@ _SKIPS_CASCADE: Final = frozenset(
 )
 
 
-def explain(s: Situation) -> str:
+def why_task(reading: Reading, run_id: str, task: str) -> str:
+    """Why a task is not running, or where it runs, or how it ended; one sentence.
+
+    `UnknownRun` if Redis doesn't have the run, `EngineError` if the run has no such task.
+    """
+    store = reading.store
+    reason, error = store.redis.hmget(store.run_key(run_id), ["reason", "error"])
+    if reason == "broken":
+        return f"{task} does not go on, since its run was set aside: {error}"
+    return explain(read_facts(reading, run_id, task))
+
+
+def explain(s: Facts) -> str:
     """Why the task is not running, or where it runs, or how it ended; one sentence."""
     if s.task not in s.records:
         return f"{s.task} {not_planned(s)}"
@@ -42,7 +54,7 @@ def explain(s: Situation) -> str:
     return f"{s.task} {sentence(s) if sentence else f'is {state}'}"
 
 
-def not_planned(s: Situation) -> str:
+def not_planned(s: Facts) -> str:
     """What a run waits for that is not planned, or why it never was."""
     if error := s.run.get("error"):
         return f"never ran: its run could not be planned: {error}"
@@ -57,7 +69,7 @@ def not_planned(s: Situation) -> str:
     )
 
 
-def _none(s: Situation) -> str:
+def _none(s: Facts) -> str:
     waited = [up for up in s.upstream[s.task] if s.state_of(up) not in ENDED_TASK_STATES]
     if not waited:
         return (
@@ -68,7 +80,7 @@ def _none(s: Situation) -> str:
     return f"waits for {_counted(len(waited), 'upstream task')}: {_named(s, waited)}"
 
 
-def _ready(s: Situation) -> str:
+def _ready(s: Facts) -> str:
     processors = int(s.run["processors"])
     if s.slots == 0:
         return _no_worker(s)
@@ -84,7 +96,7 @@ def _ready(s: Situation) -> str:
     ) + (f"; {_refused(s)}, {_listed(s.able[:NAMED])} may be able to" if s.refusals else "")
 
 
-def _queued(s: Situation) -> str:
+def _queued(s: Facts) -> str:
     if s.slots == 0:
         return _no_worker(s)
     if s.messages == 0:
@@ -100,28 +112,28 @@ def _queued(s: Situation) -> str:
     )
 
 
-def _nobody_able(s: Situation) -> str:
+def _nobody_able(s: Facts) -> str:
     return (
         f"is ready, but no live worker of queue {s.queue} can run it: {_refused(s)}; it waits for "
         "one that can, and they are asked again now and then"
     )
 
 
-def _refused(s: Situation) -> str:
+def _refused(s: Facts) -> str:
     named = [f"{r.worker} gave it back ({r.reason})" for r in s.refusals[:NAMED]]
     if len(s.refusals) > NAMED:
         named.append(f"{len(s.refusals) - NAMED} more did")
     return _listed(named)
 
 
-def _no_worker(s: Situation) -> str:
+def _no_worker(s: Facts) -> str:
     return (
         f"waits for a worker: none listens to its queue {s.queue}; "
         f"start one with `pydag worker -Q {s.queue}`"
     )
 
 
-def _running(s: Situation) -> str:
+def _running(s: Facts) -> str:
     text = f"is running on {s.record['worker']} {_for(s, s.record)}{_try(s.record)}"
     if s.lease_until is not None and s.lease_until < s.now:
         text += (
@@ -131,7 +143,7 @@ def _running(s: Situation) -> str:
     return text
 
 
-def _deferred(s: Situation) -> str:
+def _deferred(s: Facts) -> str:
     heard = f" (last heard: {s.heard})" if s.heard else ""
     since = f"{_for(s, s.record)}{_try(s.record)}"
     text = f"waits for its remote job {since}{heard}, and holds no slot; "
@@ -144,7 +156,7 @@ def _deferred(s: Situation) -> str:
     return f"{text}it is asked for in {span(s.poll_at - s.now)}"
 
 
-def _expanding(s: Situation) -> str:
+def _expanding(s: Facts) -> str:
     total, created, ended = s.expansion
     first, last = f"{s.task}.0", f"{s.task}.{total - 1}"
     named = f"{first} to {last}" if total > 1 else first
@@ -154,7 +166,7 @@ def _expanding(s: Situation) -> str:
     return f"became {_counted(total, 'task')}, {named}, of which {ended} {have} ended"
 
 
-def _up_for_retry(s: Situation) -> str:
+def _up_for_retry(s: Facts) -> str:
     number = int(s.record["try"])
     when = "now"
     if s.retry_at is not None and s.retry_at > s.now:
@@ -163,7 +175,7 @@ def _up_for_retry(s: Situation) -> str:
     return f"waits for try {number + 1}, which starts {when}: try {number} failed{error}"
 
 
-def _cancelling(s: Situation) -> str:
+def _cancelling(s: Facts) -> str:
     if s.record["reason"] == "timeout":
         why = "because it timed out"
     elif s.record["reason"].startswith("mark "):
@@ -179,15 +191,15 @@ def _cancelling(s: Situation) -> str:
     ) + (f"; {_refused(s)}" if s.refusals else "")
 
 
-def _success(s: Situation) -> str:
+def _success(s: Facts) -> str:
     return f"succeeded {_end(s)}{_try(s.record)}"
 
 
-def _failed(s: Situation) -> str:
+def _failed(s: Facts) -> str:
     return f"failed {_end(s)}{_try(s.record)}{_error(s, s.task)}"
 
 
-def _cancelled(s: Situation) -> str:
+def _cancelled(s: Facts) -> str:
     why = {
         None: "it was revoked, as Flower can do",
         "cancel": "its run was cancelled",
@@ -198,7 +210,7 @@ def _cancelled(s: Situation) -> str:
     return f"was cancelled {_end(s)}: {why}"
 
 
-def _upstream_failed(s: Situation) -> str:
+def _upstream_failed(s: Facts) -> str:
     """The nearest task that failed or was cancelled, on a way of tasks that it took with it."""
     todo, seen = deque([(up, up) for up in s.upstream[s.task]]), {s.task}
     while todo:
@@ -214,7 +226,7 @@ def _upstream_failed(s: Situation) -> str:
     return f"does not run by its trigger rule {s.record['rule']}: {_rule_facts(s, s.task)}"
 
 
-def _skipped(s: Situation) -> str:
+def _skipped(s: Facts) -> str:
     """The nearest branch that did not choose the task, or one that it was skipped with."""
     todo, seen = deque([s.task]), {s.task}
     while todo:
@@ -241,7 +253,7 @@ def _skipped(s: Situation) -> str:
     raise AssertionError("a DAG has no cycle")
 
 
-def _skipped_itself(s: Situation, name: str) -> str:
+def _skipped_itself(s: Facts, name: str) -> str:
     """A task that could run, and had nothing to do."""
     why = _error(s, name)
     if not s.records[name]["started_at"]:
@@ -251,7 +263,7 @@ def _skipped_itself(s: Situation, name: str) -> str:
     return f"skipped itself {_end(s)}{why}"
 
 
-_SENTENCES: Final[Mapping[str, Callable[[Situation], str]]] = {
+_SENTENCES: Final[Mapping[str, Callable[[Facts], str]]] = {
     "none": _none,
     "ready": _ready,
     "queued": _queued,
@@ -268,12 +280,12 @@ _SENTENCES: Final[Mapping[str, Callable[[Situation], str]]] = {
 }
 
 
-def _rule_facts(s: Situation, task: str) -> str:
+def _rule_facts(s: Facts, task: str) -> str:
     upstream = s.upstream[task]
     return f"upstream of {task} {_is(len(upstream))} {_named(s, upstream)}"
 
 
-def _named(s: Situation, tasks: Sequence[str]) -> str:
+def _named(s: Facts, tasks: Sequence[str]) -> str:
     named = [f"{task} ({s.state_of(task)})" for task in tasks[:NAMED]]
     if len(tasks) > NAMED:
         named.append(f"{len(tasks) - NAMED} more")
@@ -285,7 +297,7 @@ def _listed(parts: Iterable[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def _error(s: Situation, task: str) -> str:
+def _error(s: Facts, task: str) -> str:
     """The first line of a task's error, to end a sentence with."""
     error = s.errors.get(task, "").strip()
     return f": {error.splitlines()[0]}" if error else ""
@@ -296,14 +308,14 @@ def _try(record: Mapping[str, str]) -> str:
     return f" (try {number} of {last})" if last > 1 else ""
 
 
-def _for(s: Situation, record: Mapping[str, str]) -> str:
+def _for(s: Facts, record: Mapping[str, str]) -> str:
     started = seconds(record["started_at"])
     if started is None:
         return ""
     return f"since {clock(started, s.now)}, for {span(s.now - started)}"
 
 
-def _end(s: Situation) -> str:
+def _end(s: Facts) -> str:
     """When a task ended, where, and after how long; as far as it ever started."""
     started, ended = seconds(s.record["started_at"]), seconds(s.record["ended_at"])
     at = f"at {clock(ended, s.now)}" if ended is not None else ""

@@ -5,17 +5,12 @@ from __future__ import annotations
 import time
 
 from pydag_dist.dag import Dag
-from pydag_dist.engine import (
-    Reason,
-    RunSnapshot,
-    Situation,
-    explain,
-    explain_ended,
-    record_of,
-    upstream_of,
-)
+from pydag_dist.engine import RunSnapshot
 from pydag_dist.errors import EngineError
-from pydag_dist.history.history import History
+from pydag_dist.history import History
+from pydag_dist.why.facts import Facts, upstream_of
+from pydag_dist.why.run import Reason, explain_ended, record_of
+from pydag_dist.why.task import explain
 
 
 def explain_past(history: History, run: RunSnapshot, task: str | None) -> list[Reason]:
@@ -29,11 +24,11 @@ def explain_past(history: History, run: RunSnapshot, task: str | None) -> list[R
     dag, now = Dag.parse(past.dag, source=run.run_id), time.time()
     skips = {each.task: each.skips.split() for each in past.tries if each.skips}
 
-    def situation(name: str) -> Situation:
+    def facts_of(name: str) -> Facts:
         upstream = upstream_of(dag, name)
         rules = {up: str(dag.tasks[up].trigger_rule) for up in upstream if up in dag.tasks}
         there = {up: run.tasks[up] for up in upstream if up in run.tasks}
-        return Situation(
+        return Facts(
             name,
             now,
             {**past.head, "state": run.state} | ({"reason": run.reason} if run.reason else {}),
@@ -44,7 +39,7 @@ def explain_past(history: History, run: RunSnapshot, task: str | None) -> list[R
         )
 
     if task is None:
-        return explain_ended(run, situation, now)
+        return explain_ended(run, facts_of, now)
     if task not in run.tasks:
         raise EngineError(
             f"run {run.run_id} has no task {task!r}: `pydag status {run.run_id}` lists its tasks"
@@ -52,4 +47,4 @@ def explain_past(history: History, run: RunSnapshot, task: str | None) -> list[R
     state = run.tasks[task].state
     if not run.ended or state == "none":
         return [Reason(state, f"{task} is {state}, as far as the history knows", task)]
-    return [Reason(state, explain(situation(task)), task)]
+    return [Reason(state, explain(facts_of(task)), task)]

@@ -1,0 +1,124 @@
+"""What everybody reads: runs and their tasks, and who is there to run them."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from pydag_dist.engine.members import Member, Refusal, read_members, read_refusals
+from pydag_dist.engine.protocol import Kind, unpack_record
+from pydag_dist.engine.snapshot import (
+    Event,
+    RunSnapshot,
+    parse_event,
+    parse_run,
+    task_ids,
+    unplanned,
+)
+from pydag_dist.engine.store import Role, unknown_run, whole_answers
+from pydag_dist.errors import EngineError
+
+
+class Reading(Role):
+    """Runs, tasks and members as they are now; nothing here changes anything."""
+
+    def run_state(self, run_id: str) -> str | None:
+        """The run's state, None if Redis doesn't know the run."""
+        state: str | None = self._redis.hget(self._run_key(run_id), "state")
+        return state
+
+    def run_head(self, run_id: str) -> dict[str, str]:
+        """The run's hash as it is: see the table of keys."""
+        head: dict[str, str] = self._redis.hgetall(self._run_key(run_id))
+        if not head:
+            raise unknown_run(run_id)
+        return head
+
+    def submitted_dag(self, run_id: str) -> str:
+        """The DAG of a run, as JSON."""
+        dag: str | None = self._redis.get(self._run_key(run_id, "dag"))
+        if dag is None:
+            raise unknown_run(run_id)
+        return dag
+
+    def run_params(self, run_id: str) -> tuple[dict[str, Any], str]:
+        """What a run was submitted with: its params, and its logical date (ISO 8601, UTC).
+
+        The logical date is the time of the submission if none was given.
+        """
+        names = ("params", "logical_date", "submitted_at")
+        params, logical_date, submitted_at = self._redis.hmget(self._run_key(run_id), names)
+        if submitted_at is None:
+            raise unknown_run(run_id)
+        submitted = datetime.fromtimestamp(int(submitted_at) / 1e6, UTC)
+        return json.loads(params), logical_date or submitted.isoformat(timespec="seconds")
+
+    def resumed_because(self, run_id: str) -> tuple[str, list[str], list[str]]:
+        """The task from which the run was resumed, if one was named; what its new DAG has changed.
+
+        And what was marked since it ended.
+        """
+        names = ("from", "changed", "marked")
+        from_task, changed, marked = self._redis.hmget(self._run_key(run_id), names)
+        return from_task or "", (changed or "").split(), (marked or "").split()
+
+    def snapshot(self, run_id: str) -> RunSnapshot:
+        """The run and all its tasks at one moment."""
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hgetall(self._run_key(run_id))
+            pipe.hgetall(self._run_key(run_id, "tasks"))
+            pipe.hgetall(self._run_key(run_id, "out"))
+            pipe.hgetall(self._run_key(run_id, "kept"))
+            replies = pipe.execute(raise_on_error=False)
+        head, records, out, kept = whole_answers(replies)
+        if replies[0] == {}:
+            raise unknown_run(run_id)
+        try:
+            if head["state"] == "queued" or not records:
+                # Not planned, maybe again: the tasks are the DAG's, as the rounds before left them.
+                task = unplanned(head["state"])
+                known = dict.fromkeys(task_ids(self.submitted_dag(run_id)), task)
+                return parse_run(run_id, head, kept | records, out, known)
+            return parse_run(run_id, head, records, out)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise EngineError(
+                f"run {run_id}: its keys in Redis are damaged, since something else wrote there "
+                f"({type(error).__name__}): submit it again under another id"
+            ) from error
+
+    def events(self, run_id: str, after: str = "0", block_ms: int | None = None) -> list[Event]:
+        """The run's events after the one of id `after`; waits up to `block_ms` for the first.
+
+        The stream is capped: who falls behind by thousands of events takes a snapshot.
+        """
+        streams = {self._run_key(run_id, "events"): after}
+        reply = self._redis.xread(streams, block=block_ms)
+        entries = (
+            next(iter(reply.values()))[0]
+            if isinstance(reply, dict) and reply
+            else (reply[0][1] if reply else [])
+        )
+        return [parse_event(event_id, fields) for event_id, fields in entries]
+
+    def members(self, kind: Kind) -> dict[str, Member]:
+        """The workers or coordinators that are alive, by name, with what they say they can do."""
+        return read_members(self.store, kind)
+
+    def refusals(self, queue: str) -> list[Refusal]:
+        """Which workers of a queue lately gave tasks back that their host can't run, and why."""
+        return read_refusals(self.store, queue)
+
+    def held_by_worker(self) -> dict[str, list[str]]:
+        """Worker -> the tasks that it holds, as "run/task"."""
+        held = self._redis.zrange(self._key("leases"), 0, -1)
+        with self._redis.pipeline(transaction=False) as pipe:
+            for member in held:
+                run_id, _, task = member.partition("/")
+                pipe.hget(self._run_key(run_id, "tasks"), task)
+            packed = pipe.execute()
+        found: dict[str, list[str]] = {}
+        for member, record in zip(held, packed, strict=True):
+            if record:
+                found.setdefault(unpack_record(record)["worker"], []).append(member)
+        return found

@@ -1,0 +1,231 @@
+"""What workers do: claim tries, end them or give them back, renew leases, and write logs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from pydag_dist.dag.ids import check_group, worker_name
+from pydag_dist.engine.protocol import Outcome, unpack_record
+from pydag_dist.engine.snapshot import children_of
+from pydag_dist.engine.store import Role
+from pydag_dist.engine.values import CHUNK, Claim, Deferral, Due, Held, LogPart
+from pydag_dist.errors import EngineError
+
+MAX_RESULTS = 10_000_000  # bytes of results that one task is given
+_SLICE = 200  # results that are read at once
+
+MAX_NEED, MAX_REASON = 100, 500  # characters
+_NOT_IN_NEEDS = re.compile(r"[^A-Za-z0-9_.:-]")
+
+
+class Working(Role):
+    """A try's life with its worker."""
+
+    def claim(
+        self, run: str, task: str, try_number: int, push: str, worker: str, *, process: int
+    ) -> Claim | str:
+        """What to do, if this message is the first of its try; else why to ignore it.
+
+        The worker's process of that id, which runs nothing else meanwhile, may ask again.
+        """
+        name = worker_name(worker)
+        verdict, value, *settled = self._call("claim", run, task, try_number, push, name, process)
+        if verdict == "no":
+            return str(value)
+        return Claim(verdict, json.loads(value), *map(int, settled))
+
+    def release(
+        self,
+        held: Held,
+        outcome: Outcome,
+        result: str = "",
+        error: str = "",
+        *,
+        skips: Iterable[str] = (),
+        expand: Mapping[str, int] | None = None,
+    ) -> str:
+        """Records how a try ended and releases what became ready: the chord callback.
+
+        `result` is JSON or empty; `skips` are the downstream tasks that a branch does not follow;
+        `expand` says into how many each task expands that does so over the result.
+        Answers ``ok``, or what forbade it: ``ended`` (again),
+        ``lost`` (another claim holds it), ``waiting`` (not claimed), ``unknown``, ``schema``.
+        """
+        verdict, more = self._call(
+            "release",
+            held.run,
+            held.task,
+            held.try_number,
+            held.token,
+            outcome,
+            result,
+            error,
+            " ".join(skips),
+            " ".join(f"{task} {number}" for task, number in (expand or {}).items()),
+        )
+        self._finish(held.run, more)
+        return str(verdict)
+
+    def defer(self, deferrals: Sequence[Deferral]) -> list[str]:
+        """Gives tries back whose remote jobs run; one answer each.
+
+        Answers: ``ok``; ``cancel`` (still held: cancel its job and release it as stopped); else
+        what the try is instead (``lost``, ``ended``, ``waiting``, ``unknown``): forget it.
+        """
+        items: list[str | int] = []
+        for d in deferrals:
+            h = d.held
+            items += [h.run, h.task, h.try_number, h.token]
+            items += [check_group(d.group), round(d.delay * 1e6), d.handle]
+        answers: list[str] = self._call("defer", *items)
+        return answers
+
+    def refuse(self, held: Sequence[Held], worker: str, need: str, reason: str) -> list[str]:
+        """Gives tries back that `worker` can't run, for a reason of its host; one answer each.
+
+        `need` is what the host lacks, as "kind:name": tasks that need the same go to other workers
+        for a while. Empty, if only this process of the worker can't. Answers: ``ok``, or what the
+        try is instead.
+        """
+        items: list[str | int] = []
+        for h in held:
+            items += [h.run, h.task, h.try_number, h.token]
+        need = _NOT_IN_NEEDS.sub("-", need)[:MAX_NEED]
+        told = " ".join(reason.split())[:MAX_REASON]
+        answers: list[str] = self._call("refuse", worker_name(worker), need, told, *items)
+        return answers
+
+    def claim_polls(self, queue: str, group: str, push: str, worker: str) -> list[Due]:
+        """The deferred tries that a poll message is for: at most 100, none if it's a copy.
+
+        The worker has 30 s to `release` or `defer` each of them, with the token that it gets.
+        """
+        flat = self._call("claim_polls", queue, group, push, worker_name(worker))
+        return [
+            Due(Held(run, task, int(number), push), json.loads(spec), handle)
+            for run, task, number, spec, handle in zip(*[iter(flat)] * 5, strict=True)
+        ]
+
+    def deferred_handle(self, run: str, task: str) -> str:
+        """The handle of the task's last deferral, maybe of an earlier try; empty without one."""
+        kept: str | None = self._redis.hget(self._run_key(run, "out"), f"d/{task}")
+        return (kept or "").partition(" ")[2]
+
+    def wanted(self, queue: str) -> bool:
+        """Whether anything waits for a slot of the queue: a message, a ready task, a due poll."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.llen(self._key(f"q:{queue}"))
+            pipe.zcard(self._key(f"fair:{queue}"))
+            pipe.hexists(self._key("windows"), f"due/{queue}")
+            return any(pipe.execute())
+
+    def results(self, run_id: str, tasks: Sequence[str]) -> dict[str, Any]:
+        """The results of tasks, None without; of a task that was expanded those of its children.
+
+        `EngineError` if they are more than `MAX_RESULTS` together.
+        """
+        out, kept = self._run_key(run_id, "out"), self._redis
+        numbers = kept.hmget(out, [f"n/{task}" for task in tasks]) if tasks else []
+        counts = {
+            task: int(number)
+            for task, number in zip(tasks, numbers, strict=True)
+            if number is not None
+        }
+        if counts:
+            records = kept.hmget(self._run_key(run_id, "tasks"), list(counts))
+            ready_at = [unpack_record(record)["ready_at"] if record else "" for record in records]
+            pairs = zip(counts.items(), ready_at, strict=True)
+            counts = {task: children_of(at, number) or 0 for (task, number), at in pairs}
+        wanted = {
+            task: [f"{task}.{i}" for i in range(counts.get(task, 0))] or [task] for task in tasks
+        }
+        names = [f"r/{name}" for group in wanted.values() for name in group]
+        read: list[str | None] = []
+        length = 0
+        for at in range(0, len(names), _SLICE):
+            some = kept.hmget(out, names[at : at + _SLICE])
+            length += sum(len(text) for text in some if text)
+            if length > MAX_RESULTS:
+                raise EngineError(
+                    f"the results of {', '.join(tasks)} have more than {MAX_RESULTS:,} bytes "
+                    "together: return less, or write data to tables or files"
+                )
+            read += some
+        packed = iter(read)
+        found = {task: [_decoded(next(packed)) for _ in group] for task, group in wanted.items()}
+        return {task: found[task] if counts.get(task) else found[task][0] for task in tasks}
+
+    def planned_params(self, run_id: str, names: Sequence[str]) -> dict[str, str]:
+        """Those of a run's params, as JSON, that its plan keeps once."""
+        found = self._redis.hmget(self._run_key(run_id, "specs"), [f"/{name}" for name in names])
+        return {name: text for name, text in zip(names, found, strict=True) if text is not None}
+
+    def renew(
+        self,
+        worker: str,
+        slots: int,
+        queues: Iterable[str],
+        held: Sequence[Held] = (),
+        *,
+        looked_ago: float | None = None,
+    ) -> list[str]:
+        """Renews a worker's slots and leases; one answer a task.
+
+        `looked_ago` seconds before this call the worker held nothing but `held`: what Redis knows
+        it to hold for longer is given to others. None if it may hold more.
+        Answers: ``yours``, ``cancel`` (stop it), ``ended``, ``lost``, ``waiting`` (not claimed
+        yet), ``unknown``.
+        """
+        name, listens = worker_name(worker), " ".join(queues)
+        # Of a part of what it holds the script can't tell what the worker does not hold any more.
+        looked = "" if looked_ago is None or len(held) > CHUNK else round(looked_ago * 1e6)
+        answers: list[str] = []
+        for at in range(0, max(1, len(held)), CHUNK):
+            items: list[str | int] = []
+            for h in held[at : at + CHUNK]:
+                items += [h.run, h.task, h.try_number, h.token]
+            answers += self._call("renew", name, slots, listens, looked, *items)
+        return answers
+
+    def leave(self, worker: str, queues: Iterable[str]) -> None:
+        """Takes a worker's slots off the queues at once, instead of when they expire."""
+        self.renew(worker, 0, queues)
+
+    def write_log(
+        self,
+        run: str,
+        task: str,
+        try_number: int,
+        part: LogPart,
+        retention: int,
+    ) -> Literal["ok", "known", "later"]:
+        """Adds to the log of a try, which is kept for so many seconds after.
+
+        "known" if that part was added before; "later" if there is no room for it now.
+        """
+        answer: Literal["ok", "known", "later"] = self._call(
+            "log",
+            run,
+            task,
+            try_number,
+            part.writer,
+            part.position,
+            part.line,
+            part.byte,
+            retention,
+            part.lines,
+        )
+        return answer
+
+    def log_end(self, run: str, task: str, try_number: int, writer: str) -> int:
+        """Up to which position a log has what that writer wrote."""
+        state = self._key(f"log:{run}:{task}:{try_number}:state")
+        last, position = self._redis.hmget(state, "writer", "position")
+        return int(position) if last == writer else 0
+
+
+def _decoded(packed: str | None) -> Any:
+    return None if packed is None else json.loads(packed)
