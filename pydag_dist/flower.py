@@ -36,7 +36,7 @@ class FencedFlower(Flower):  # type: ignore[misc]  # Flower has no types
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
         """Who answers the request."""
         headers = request.headers.get_all()
-        if reason := refusal(headers, own_pages=True, any_host=not self._on_this_machine()):
+        if reason := refusal(headers, any_host=not self._on_this_machine()):
             return self.get_handler_delegate(request, _Refused, path_args=[reason.encode()])
         return super().find_handler(request, **kwargs)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import sys
 import time
 import urllib.error
@@ -15,14 +16,11 @@ from typing import Any
 import redis
 
 from pydag_dist.engine import connect
-from pydag_dist.errors import LocalServiceError
 from pydag_dist.local.home import Home
-from pydag_dist.local.java import java_home
 from pydag_dist.local.keyfile import write_key_file
 from pydag_dist.local.ports import HOST, Ports
 from pydag_dist.local.process import Child
 from pydag_dist.local.redis_server import redis_command, valkey_binary
-from pydag_emulators import gcs
 
 PROJECT = "local-project"
 # What the example's scripts are trusted from, and the connection that they name.
@@ -31,6 +29,7 @@ CONNECTION = "GCP"
 WORKERS = 2
 CONCURRENCY = 2
 START_SECONDS = 60.0
+_FIND_JAVA = (sys.executable, "-P", "-m", "pydag_emulators.dataproc.java")
 
 Check = Callable[[], None]
 
@@ -107,7 +106,6 @@ class Stack:
             self._children.pop().stop()
 
     def _prepare(self) -> None:
-        gcs.check_root(self.home.directory("gcs"))
         write_key_file(self._key_file, PROJECT, f"{self.bigquery_url}/token")
         self._config.write_text(
             f"""\
@@ -132,33 +130,27 @@ temporaryGcsBucket = "{BUCKET}"
             valkey_binary(), directory("redis"), ports.redis or 0, config=self._redis_config
         )
         server = self._child("Redis", command)
-        storage = self._child("Cloud Storage", gcs.gcs_command(directory("gcs"), ports.gcs or 0))
-        common = {"host": HOST, "gcs_root": directory("gcs")}
-        warehouse = self._child(
-            "BigQuery",
-            _module(
-                "pydag_emulators.bigquery",
-                port=ports.bigquery,
-                data=directory("bigquery"),
-                **common,
+        buckets = directory("gcs")
+        emulators = [
+            self._child("Cloud Storage", _emulator("gcs", ports.gcs, buckets)),
+            self._child(
+                "BigQuery",
+                _emulator("bigquery", ports.bigquery, directory("bigquery"), gcs_root=buckets),
             ),
-        )
-        services = [warehouse]
+        ]
         if not self.java_problem:
-            command = _module(
-                "pydag_emulators.dataproc",
-                port=ports.dataproc,
-                data=directory("dataproc"),
+            command = _emulator(
+                "dataproc",
+                ports.dataproc,
+                directory("dataproc"),
+                gcs_root=buckets,
                 gcs_url=self.gcs_url,
                 bigquery_url=self.bigquery_url,
-                **common,
             )
             # It ends its jobs first.
-            services.append(self._child("Dataproc", command, grace=20))
+            emulators.append(self._child("Dataproc", command, grace=20))
         server.wait_until(lambda: _pings(self.redis_url), START_SECONDS, check)
-        health = f"{self.gcs_url}/_internal/healthcheck"
-        storage.wait_until(lambda: _answers(health), START_SECONDS, check)
-        for child in services:
+        for child in emulators:
             child.wait_until(_says(child, b"listening on "), START_SECONDS, check)
 
     def _start_pydag(self, check: Check) -> None:
@@ -205,16 +197,15 @@ temporaryGcsBucket = "{BUCKET}"
 
 def _java_problem(home: Home) -> str:
     """Why Spark can't run here; empty if it can."""
-    try:
-        java_home(home.directory("dataproc") / "java")
-    except LocalServiceError as error:
-        return str(error)
-    return ""
+    command = [*_FIND_JAVA, str(home.directory("dataproc"))]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return found.stderr.strip() if found.returncode else ""
 
 
-def _module(name: str, **options: object) -> list[str]:
-    command = [sys.executable, "-P", "-m", name]
-    for option, value in options.items():
+def _emulator(name: str, port: int | None, data: Path, **options: object) -> list[str]:
+    """The command line that starts a stand-in for a service of Google."""
+    command = [sys.executable, "-P", "-m", f"pydag_emulators.{name}"]
+    for option, value in {"host": HOST, "port": port, "data": data, **options}.items():
         command += [f"--{option.replace('_', '-')}", str(value)]
     return command
 

@@ -12,18 +12,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
-from pydag_dist.fence import Fence
 from pydag_emulators.bigquery.errors import ApiError
-from pydag_emulators.bigquery.faults import Faults
+from pydag_emulators.bigquery.faults import Fault
 from pydag_emulators.bigquery.rest import datasets, jobs, meta, tables, upload
 from pydag_emulators.bigquery.rest.fault_middleware import FaultMiddleware
 from pydag_emulators.bigquery.service import Service
 from pydag_emulators.bigquery.storage.duck_errors import api_error
+from pydag_emulators.faults import Faults
+from pydag_emulators.fence import Fence
 
 
 def create_app(data: Path, gcs_root: Path) -> ASGIApp:
     """The service over the data directory `data`; gs://bucket/object is a file in `gcs_root`."""
-    faults = Faults()
+    faults = Faults[Fault]()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydag_dist.errors import PydagError
-
 _STATUS = {
     "accessDenied": 403,
     "backendError": 503,
@@ -40,7 +38,7 @@ _CANONICAL = {
 }
 
 
-class ApiError(PydagError):
+class ApiError(Exception):
     """An error that the client sees: as an HTTP answer, or as the `errorResult` of a job."""
 
     def __init__(

@@ -15,7 +15,7 @@ thread waits), and `reason` and `message` make it fail.
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from pydag_emulators.bigquery.errors import ApiError, invalid
@@ -66,6 +66,13 @@ class Fault:
             return None
         return ApiError(self.reason or "backendError", self.message, status=self.status)
 
+    def meets(self, operation: str | None, name: str | None) -> bool:
+        """Whether it is for a request of that operation, or a job's start, with that job id."""
+        # A job's start is met only by faults that say so.
+        if self.method != operation and (self.method is not None or operation == RUN):
+            return False
+        return self.job_id is None or bool(re.search(self.job_id, name or ""))
+
 
 def fault_of(body: dict[str, Any]) -> Fault:
     """The fault of a JSON object.
@@ -82,40 +89,6 @@ def fault_of(body: dict[str, Any]) -> Fault:
     if fault.drop not in (None, "before", "after") or (fault.drop and fault.method == RUN):
         raise invalid('drop is "before" or "after", and for requests')
     return fault
-
-
-class Faults:
-    """The faults that are still to come. Used in the event loop only."""
-
-    def __init__(self) -> None:
-        self._faults: list[Fault] = []
-
-    def add(self, fault: Fault) -> None:
-        """Order one more."""
-        self._faults.append(fault)
-
-    def clear(self) -> None:
-        """Forget all."""
-        self._faults.clear()
-
-    def left(self) -> list[dict[str, Any]]:
-        """Those that are still to come, as they were posted."""
-        return [asdict(fault) for fault in self._faults]
-
-    def take(self, method: str | None, job_id: str | None) -> Fault | None:
-        """The first fault for this request or job, used up once more."""
-        for fault in self._faults:
-            # A job's start is met only by faults that say so.
-            if fault.method != method and (fault.method is not None or method == RUN):
-                continue
-            if fault.job_id is not None and not re.search(fault.job_id, job_id or ""):
-                continue
-            if fault.count is not None:
-                fault.count -= 1
-                if fault.count <= 0:
-                    self._faults.remove(fault)
-            return fault
-        return None
 
 
 def operation_of(method: str, path: str) -> tuple[str | None, str | None]:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from pydag_emulators.bigquery.errors import duplicate, not_found, unimplemented
-from pydag_emulators.bigquery.faults import Faults
+from pydag_emulators.bigquery.faults import Fault
 from pydag_emulators.bigquery.jobs.inserts import Inserts
 from pydag_emulators.bigquery.jobs.job import (
     Job,
@@ -26,6 +26,7 @@ from pydag_emulators.bigquery.storage.store import Store
 from pydag_emulators.bigquery.work.extract import run_extract
 from pydag_emulators.bigquery.work.load import run_load
 from pydag_emulators.bigquery.work.query import run_query
+from pydag_emulators.faults import Faults
 
 _TIDY_SECONDS = 3600
 
@@ -39,7 +40,7 @@ class Service:
     store: Store
     sizes: Sizes
     journal: Journal
-    faults: Faults
+    faults: Faults[Fault]
     runner: Runner
     writers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(32, "writer"))
     """For requests that change tables, and may have to wait for a job that does."""
@@ -50,7 +51,7 @@ class Service:
         self._inserts = Inserts(self.store)
 
     @classmethod
-    def open(cls, data: Path, gcs_root: Path, faults: Faults) -> Service:
+    def open(cls, data: Path, gcs_root: Path, faults: Faults[Fault]) -> Service:
         """Open the data directory, complete the journal, and run unfinished jobs again."""
         data.mkdir(parents=True, exist_ok=True)
         store = Store(data / "bigquery.duckdb")

@@ -7,7 +7,6 @@ import logging
 import os
 import queue
 import signal
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -22,16 +21,17 @@ from google.protobuf import empty_pb2
 from google.protobuf.message import Message
 from requests.exceptions import RequestException
 
-from pydag_dist.errors import LocalServiceError
-from pydag_dist.local.java import java_home
 from pydag_emulators.dataproc.calls.batches import Batches
 from pydag_emulators.dataproc.calls.clusters import Clusters
 from pydag_emulators.dataproc.calls.jobs import Jobs
 from pydag_emulators.dataproc.calls.refused import Refused, not_found, unimplemented
+from pydag_emulators.dataproc.java import java_home
 from pydag_emulators.dataproc.running.runner import Runner
 from pydag_emulators.dataproc.spark.submit import SparkSettings, spark_home
 from pydag_emulators.dataproc.storage import Storage
 from pydag_emulators.dataproc.store import Store
+from pydag_emulators.errors import CannotStart
+from pydag_emulators.serving import announce
 
 log = logging.getLogger(__name__)
 THREADS = 16
@@ -58,7 +58,7 @@ class Service:
         self._claim(data)
         spark_home()  # fail now rather than in the first job
         settings = SparkSettings(
-            java_home=java_home(data / "java"),
+            java_home=java_home(data),
             gcs_root=gcs_root.resolve(),
             gcs_url=gcs_url,
             bigquery_url=bigquery_url,
@@ -100,11 +100,10 @@ class Service:
         try:
             port = server.add_insecure_port(self._address)
         except RuntimeError as error:
-            raise LocalServiceError(f"the local Dataproc can't listen: {error}") from None
+            raise CannotStart(f"the local Dataproc can't listen: {error}") from None
         self._runner.resume()
         server.start()
-        sys.stdout.write(f"listening on {self._host}:{port}\n")
-        sys.stdout.flush()
+        announce(self._host, port)
         over.get()
         server.stop(grace=1.0).wait()
         self._runner.stop()
@@ -116,7 +115,7 @@ class Service:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             message = f"another local Dataproc uses {data}: end it, or choose another directory"
-            raise LocalServiceError(message) from None
+            raise CannotStart(message) from None
 
     def _methods(self) -> dict[str, tuple[Any, Callable[[Any], Any]]]:
         """Path of each call: its request's type, and who answers it."""

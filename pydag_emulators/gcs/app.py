@@ -14,11 +14,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pydag_dist.fence import Fence
+from pydag_emulators.faults import Faults
+from pydag_emulators.fence import Fence
 from pydag_emulators.gcs import calls, resources
 from pydag_emulators.gcs.conditions import check_of
 from pydag_emulators.gcs.errors import Refused, invalid, unimplemented
-from pydag_emulators.gcs.faults import Faults
+from pydag_emulators.gcs.faults import Fault, fault_of
 from pydag_emulators.gcs.objects import Object, Objects
 from pydag_emulators.gcs.uploads import Session, Wanted, json_object, two_parts
 
@@ -44,15 +45,15 @@ def create_app(root: Path) -> ASGIApp:
 class _Service:
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
-        self._faults = Faults()
+        self._faults = Faults[Fault]()
 
     async def answer(self, request: Request) -> Response:
         # An object's name may have slashes, which are quoted in the path.
         raw = request.scope["raw_path"].partition(b"?")[0].decode()
         path = [unquote(part) for part in raw.strip("/").split("/")]
         try:
-            if path[0] == "_internal":
-                return await self._internal(request, path[1:])
+            if path[0] == "-":
+                return await self._of_emulator(request, path[1:])
             if (fault := self._faults.take(request.method, raw)) is not None:
                 await asyncio.sleep(fault.delay)
                 raise fault.error()
@@ -62,13 +63,16 @@ class _Service:
                 return Response(status_code=304)
             return JSONResponse(refused.body(), refused.status)
 
-    async def _internal(self, request: Request, path: list[str]) -> Response:
-        if path == ["healthcheck"]:
-            return Response()
-        if path == ["faults"] and request.method == "POST":
-            self._faults.add(json_object(await request.body()))
-            return Response()
-        raise unimplemented(request.url.path)
+    async def _of_emulator(self, request: Request, path: list[str]) -> Response:
+        if path == ["health"]:
+            return JSONResponse({"status": "ok"})
+        if path != ["faults"]:
+            raise unimplemented(request.url.path)
+        if request.method == "POST":
+            self._faults.add(fault_of(json_object(await request.body())))
+        elif request.method == "DELETE":
+            self._faults.clear()
+        return JSONResponse({"faults": self._faults.left()})
 
     async def _of_api(self, request: Request, path: list[str]) -> Response:
         method = request.method

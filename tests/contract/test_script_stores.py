@@ -83,7 +83,7 @@ class TestGcs:
     @pytest.mark.usefixtures("blob")
     def test_an_error_that_passes_costs_nothing(self, gcs_url):
         fault = json.dumps({"status": 503, "path": "create.sql", "count": 2}).encode()
-        request = urllib.request.Request(f"{gcs_url}/_internal/faults", fault)
+        request = urllib.request.Request(f"{gcs_url}/-/faults", fault)
         urllib.request.urlopen(request, timeout=30).close()
         log = Log()
         assert script_text(self.task(log=log), self.PATH, None) == "SELECT 1"

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import grpc
+import requests
 from google.api_core.exceptions import NotFound
 from google.api_core.retry import Retry
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import dataproc_v1
 from google.cloud.storage import Client as StorageClient
 
-from pydag_emulators import gcs
 from tests.support import free_port, wait_until
 
 PROJECT = "local-project"
@@ -75,15 +75,23 @@ def storage_process(
     directory: Path, port: int | None = None, *, wait: bool = True
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """The URL and the process of a server over `directory`/gcs."""
-    gcs.check_root(directory / "gcs")
     port = port or free_port()
     url = f"http://127.0.0.1:{port}"
-    command = gcs.gcs_command(directory / "gcs", port)
+    command = [sys.executable, "-m", "pydag_emulators.gcs", "--port", str(port)]
+    command += ["--data", str(directory / "gcs")]
     with started(command, directory / "gcs.log") as server:
         if wait:
-            wait_until(lambda: gcs.healthy(url) or server.poll() is not None, "Cloud Storage")
+            wait_until(lambda: healthy(url) or server.poll() is not None, "Cloud Storage")
             assert server.poll() is None, (directory / "gcs.log").read_text()
         yield url, server
+
+
+def healthy(url: str) -> bool:
+    """Whether the server at `url` answers."""
+    try:
+        return requests.get(f"{url}/-/health", timeout=5).ok
+    except requests.ConnectionError:
+        return False
 
 
 @contextmanager

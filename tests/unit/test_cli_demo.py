@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from pydag_dist.cli.commands import run_demo
 from pydag_dist.cli.display.tables import wide_output
-from pydag_dist.errors import LocalServiceError
 from pydag_dist.local import stack
 from pydag_dist.local.home import Home
 from pydag_dist.local.ports import Ports
@@ -34,8 +35,7 @@ def test_a_wrong_table_is_named(capsys, found):
 
 
 def test_without_java_only_dataproc_is_missing(monkeypatch, tmp_path):
-    def none(directory):
-        raise LocalServiceError(f"no Java for {directory.name}")
-
-    monkeypatch.setattr(stack, "java_home", none)
-    assert "no Java" in stack.Stack(Home(tmp_path), Ports()).java_problem
+    no_java = "import sys; sys.exit('no Java for ' + sys.argv[1])"
+    monkeypatch.setattr(stack, "_FIND_JAVA", (sys.executable, "-c", no_java))
+    problem = stack.Stack(Home(tmp_path), Ports()).java_problem
+    assert problem == f"no Java for {tmp_path / 'dataproc'}"

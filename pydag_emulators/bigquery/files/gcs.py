@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from pydag_emulators.bigquery.errors import invalid, not_found
-from pydag_emulators.gcs.attributes import MARKER
+from pydag_emulators.buckets import FOLDER
 
 _URI = re.compile(r"gs://(?P<bucket>[^/*]+)/(?P<object>.+)")
 
@@ -40,7 +40,7 @@ def _files(root: Path, uri: str) -> list[tuple[Path, str]]:
         (path, f"gs://{match['bucket']}/{name}")
         for path in sorted(bucket.rglob("*"))
         if path.is_file()
-        and path.name != MARKER
+        and path.name != FOLDER
         and pattern.fullmatch(name := path.relative_to(bucket).as_posix())
     ]
     if not found:

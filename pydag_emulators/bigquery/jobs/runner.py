@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 
 from pydag_emulators.bigquery.errors import ApiError
-from pydag_emulators.bigquery.faults import RUN, Fault, Faults
+from pydag_emulators.bigquery.faults import RUN, Fault
 from pydag_emulators.bigquery.jobs.job import Job, JobKey, Outcome, Stopping, insert_end, insert_job
 from pydag_emulators.bigquery.jobs.journal import Journal
 from pydag_emulators.bigquery.jobs.locks import Locks
@@ -21,6 +21,7 @@ from pydag_emulators.bigquery.names import DatasetRef, TableRef
 from pydag_emulators.bigquery.storage.catalog import now_ms
 from pydag_emulators.bigquery.storage.duck_errors import api_error
 from pydag_emulators.bigquery.storage.store import Cursor, Store, transaction
+from pydag_emulators.faults import Faults
 
 _LOG = logging.getLogger(__name__)
 _CONCURRENT_JOBS = 100
@@ -103,7 +104,7 @@ Work = Callable[[Run], None]
 class Runner:
     """Runs jobs, and knows those that have not ended."""
 
-    def __init__(self, store: Store, journal: Journal, faults: Faults) -> None:
+    def __init__(self, store: Store, journal: Journal, faults: Faults[Fault]) -> None:
         self.store = store
         self.live: dict[JobKey, Job] = {}
         self._recent: dict[JobKey, Job] = {}

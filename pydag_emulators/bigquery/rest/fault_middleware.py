@@ -9,7 +9,8 @@ from typing import Any
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pydag_emulators.bigquery.faults import Fault, Faults, operation_of
+from pydag_emulators.bigquery.faults import Fault, operation_of
+from pydag_emulators.faults import Faults
 
 _JOB_ID = re.compile(rb'"jobId"\s*:\s*"([^"]+)"')
 
@@ -17,7 +18,7 @@ _JOB_ID = re.compile(rb'"jobId"\s*:\s*"([^"]+)"')
 class FaultMiddleware:
     """Outermost, so that it talks to the server itself."""
 
-    def __init__(self, app: ASGIApp, faults: Faults) -> None:
+    def __init__(self, app: ASGIApp, faults: Faults[Fault]) -> None:
         self._app = app
         self._faults = faults
 

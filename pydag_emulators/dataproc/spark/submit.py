@@ -11,9 +11,9 @@ from pathlib import Path
 
 from google.cloud.dataproc_v1 import Job, LoggingConfig
 
-from pydag_dist.errors import LocalServiceError
-from pydag_emulators import gcs
+from pydag_emulators.buckets import buckets
 from pydag_emulators.dataproc.calls.kinds import kind_of, work_of
+from pydag_emulators.errors import CannotStart
 
 DRIVER = Path(__file__).with_name("driver.py")
 
@@ -64,7 +64,7 @@ def spark_home() -> Path:
     """Where the package pyspark keeps its Spark."""
     found = importlib.util.find_spec("pyspark")
     if found is None or found.origin is None:
-        raise LocalServiceError("local Dataproc needs Spark: pip install 'pydag-dist[local]'")
+        raise CannotStart("local Dataproc needs Spark: pip install 'pydag-dist[local]'")
     return Path(found.origin).parent
 
 
@@ -161,7 +161,7 @@ def _gcs_properties(root: Path) -> Mapping[str, str]:
     """
     mounts = {
         f"spark.hadoop.fs.viewfs.mounttable.{bucket.name}.linkFallback": bucket.as_uri()
-        for bucket in gcs.buckets(root)
+        for bucket in buckets(root)
     }
     return {
         "spark.hadoop.fs.gs.impl": "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme",

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pydag_emulators.bigquery.errors import ApiError
-from pydag_emulators.bigquery.faults import Faults, fault_of, operation_of
+from pydag_emulators.bigquery.faults import Fault, fault_of, operation_of
 from pydag_emulators.bigquery.files.gcs import files_of
 from pydag_emulators.bigquery.files.values import BadValue, record
 from pydag_emulators.bigquery.jobs.job import Control, Job, JobKey, Outcome
@@ -21,6 +21,7 @@ from pydag_emulators.bigquery.jobs.locks import Locks
 from pydag_emulators.bigquery.names import TableRef
 from pydag_emulators.bigquery.schema import check_schema, duck_type, sql_type
 from pydag_emulators.bigquery.sql.parse import parse_script
+from pydag_emulators.faults import Faults
 from tests.support import wait_until
 
 
@@ -135,7 +136,7 @@ def test_waiting_for_a_stop():
 
 
 def test_faults_meet_what_they_name_and_are_used_up():
-    faults = Faults()
+    faults = Faults[Fault]()
     faults.add(fault_of({"method": "jobs.insert", "job_id": "^a", "status": 503, "count": 2}))
     faults.add(fault_of({"drop": "after"}))
     faults.add(fault_of({"method": "run", "delay": 1, "count": None}))

