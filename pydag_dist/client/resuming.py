@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydag_dist.dag import Dag
-from pydag_dist.dag.planning.resuming import Wish, again, changes
+from pydag_dist.dag.planning.resuming import ResumeRequest, changes, to_run_again
 from pydag_dist.engine import Reading
 from pydag_dist.errors import EngineError
 
@@ -60,8 +60,8 @@ def preview(reading: Reading, run_id: str, from_task: str, dag: Dag | None) -> R
     if from_task and from_task not in used.tasks and from_task not in states:
         raise EngineError(f"run {run_id} has no task {from_task}")
     _, changed, marked = reading.resumed_because(run_id)
-    wish = Wish(from_task, {*changed, *found}, marked)
-    why = {name: one.why for name, one in again(used, states, wish).items()}
+    request = ResumeRequest(from_task, {*changed, *found}, marked)
+    why = {name: task.why for name, task in to_run_again(used, states, request).items()}
     told = {name: f"changed: {', '.join(fields)}" for name, fields in found.items() if fields}
     why |= {name: text for name, text in told.items() if why[name] == "changed"}
     kept = [name for name in used.tasks if name not in why]

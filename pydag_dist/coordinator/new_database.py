@@ -1,4 +1,4 @@
-"""Writes the runs that Redis has into a database that is new."""
+"""Fills a new database with the runs that Redis has."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pydag_dist.engine.protocol import unpack_record
 from pydag_dist.errors import UnknownRun
 from pydag_dist.history import Entry, History, batch_of
 
-# Older than any event of the stream, which tells whatever happens from now on.
+# Older than any event of the stream: what happens from now on overwrites it.
 _EVENT: Final = "0-1"
 _WRITTEN: Final = ENDED_TASK_STATES | {"up_for_retry", "expanding"}
 _OUT: Final = {"result": "r/", "error": "e/", "skips": "s/"}
 
 
 def copy_runs(reading: Reading, history: History) -> None:
-    """Write every run that Redis has, as far as history would have it."""
+    """Write every run that Redis has, as if the history had been there from the beginning."""
     store = reading.store
     for run_id in store.redis.zrange(store.key("runs"), 0, -1):
         with contextlib.suppress(UnknownRun):  # it is past its retention
@@ -36,7 +36,8 @@ def _run(run_id: str, head: Mapping[str, str]) -> Entry:
 
 
 def _tasks(run_id: str, records: Mapping[str, str], out: Mapping[str, str]) -> Iterator[Entry]:
-    # A task's row has them where its result is; of a run as a whole they mean the same.
+    # The history has them in the row of the task whose list they are of; for the run as a whole
+    # it does not matter which row that is, so the first one gets all of them.
     numbers = [(name[2:], number) for name, number in out.items() if name.startswith("n/")]
     expansions = " ".join(f"{task} {number}" for task, number in numbers)
     for task, packed in records.items():

@@ -12,6 +12,7 @@ from typing import Any
 import redis
 
 from pydag_dist.coordinator.new_database import copy_runs
+from pydag_dist.coordinator.ownership import RENEW, Ownership
 from pydag_dist.coordinator.restore import restore
 from pydag_dist.engine import Engine, is_passing
 from pydag_dist.errors import EngineError, HistoryError
@@ -30,25 +31,23 @@ log = logging.getLogger(__name__)
 
 BATCH = 500  # entries of one transaction; each may hold a result of 64 kB
 EVERY = 0.5  # seconds between two looks at a stream that was empty
-RENEW = 3.0  # seconds
 LEASE = 15.0  # seconds after which another coordinator writes
-REGISTERED = 30  # seconds that Redis remembers the database after its last coordinator
-WATCHED = 4 * RENEW  # seconds in which an installation that writes shows it
 PAUSE = 1.0  # seconds before what failed is tried again
 
 
 class Recorder:
     """One coordinator's writer.
 
-    The lease only spares work: rows never go back to an older event, and the stream loses nothing
-    that its reader has not committed, so two writers at once do no harm as long as they have the
-    same database. That is what `database` in Redis is for.
+    The lease is there to spare work, not for safety. Two writers at once do no harm, as long as
+    they have the same database: a row is never set back to an older event, and nothing leaves the
+    stream before it is committed. That they have the same one `Ownership` makes sure.
     """
 
     def __init__(self, engine: Engine, history: History) -> None:
         self._engine = engine
         self._redis: Any = engine.store.redis
         self._history = history
+        self._ownership = Ownership(engine.store, history)
         self._stream = engine.store.key("history")
         self._lease = self._redis.lock(
             engine.store.key("history:writer"), timeout=LEASE, blocking=False, thread_local=False
@@ -57,8 +56,6 @@ class Recorder:
         self._writes = False
         self._renew_at = 0.0
         self._marks: tuple[str | None, str | None] | None = None  # of the Redis that is known
-        self._epochs: set[str] = set()  # that this coordinator has seen in Redis
-        self._watch: tuple[int, float] | None = None
         self._trouble = ""
 
     @property
@@ -85,7 +82,7 @@ class Recorder:
                 ) from None
             raise
         self._database = f"{database} {self._history.where}"
-        self._register()
+        self._ownership.register(self._database)
 
     def run(self, stopping: threading.Event) -> None:
         """Write until stopped; Redis and the database may come and go."""
@@ -118,19 +115,19 @@ class Recorder:
         if marks != self._marks or time.monotonic() >= self._renew_at:
             self._renew(marks[0])
         if marks[0]:
-            self._epochs.add(marks[0])
+            self._ownership.has_epoch(marks[0])
         if not self._writes or (marks != self._marks and not self._check(marks)):
             return False
         return self._write()
 
     def _renew(self, epoch: str | None) -> None:
-        self._register()
+        self._ownership.register(self._database)
         wrote, self._writes = self._writes, self._take_lease()
         if self._writes and not wrote:
-            self._marks = None  # what Redis lost, its last writer may not have given back
+            self._marks = None  # its last writer may not have given back all that Redis had lost
         known = self._marks is not None and self._marks[0] == epoch
-        if self._writes and known and epoch and not self._history.beat(epoch):
-            raise self._shared()
+        if self._writes and known and epoch:
+            self._ownership.beat(epoch)
         self._renew_at = time.monotonic() + RENEW
 
     def _take_lease(self) -> bool:
@@ -140,32 +137,14 @@ class Recorder:
         try:
             return bool(self._lease.acquire())
         except redis.OutOfMemoryError:
-            return True  # what fills Redis may be what is waiting to be written
+            return True  # Redis may be full of what waits to be written
 
-    def _register(self) -> None:
-        """Tell other coordinators which database it is; `HistoryError` if they have another."""
-        key = self._engine.store.key("database")
-        other = self._redis.get(key)
-        if other is None:
-            with contextlib.suppress(redis.OutOfMemoryError):
-                other = self._redis.set(key, self._database, nx=True, get=True, ex=REGISTERED)
-        if other is None:
-            return
-        if other.split()[0] != self._database.split()[0]:
-            raise HistoryError(
-                f"another coordinator of this Redis writes its history to {other.split(' ', 1)[1]}"
-                f", this one would write to {self._history.where}: give all of them the same "
-                "PostgreSQL by PYDAG_DATABASE_URL, or run coordinators on one host only; if the "
-                f"other is gone for good, start this one {REGISTERED} s after its end"
-            )
-        self._redis.expire(key, REGISTERED)
-
-    # A Redis that isn't the one whose history this is
+    # Runs that Redis has lost
 
     def _check(self, marks: tuple[str | None, str | None]) -> bool:
         """Give a Redis that has lost runs back what it lost. False while that has to wait."""
         epoch = marks[0]
-        if not self._is_ours(epoch):
+        if not self._ownership.is_certain(epoch):
             return False
         if epoch and self._history.epoch() is None:
             copy_runs(self._engine.reading, self._history)
@@ -180,29 +159,29 @@ class Recorder:
             key = self._engine.store.key("epoch")
             self._redis.set(key, secrets.token_hex(8), nx=True)
             epoch = self._redis.get(key)
-            if epoch is None:  # lost again already
+            if epoch is None:  # Redis was lost again in between
                 return False
         self._history.set_epoch(epoch)
-        self._epochs.add(epoch)
+        self._ownership.has_epoch(epoch)
         if self._marks is None:
             log.info("writing the history, to %s", self._history.where)
         self._marks = (epoch, marks[1])
         return True
 
     def give_back(self, run_id: str) -> None:
-        """What history knows of a submitted run, before it is planned, if it knows anything.
+        """Give a submitted run what the history knows of it, if anything, before it is planned.
 
         A client that waits for a run that Redis has lost submits it again, as if it were new.
         """
         key = self._engine.store.run_key(run_id)
         if self._trouble or any(self._redis.hmget(key, ("planner", "restored"))):
             return  # planned before, and maybe resumed
-        with contextlib.suppress(*LOST):  # the writer's thread will tell
+        with contextlib.suppress(*LOST):  # the writer's thread reports it
             if self._history.knows(run_id):
                 self._restore(run_id)
 
     def durations(self, dag_id: str) -> dict[str, float]:
-        """What the DAG's tasks took in earlier runs, in seconds; empty if that can't be known."""
+        """The seconds that the DAG's tasks took in earlier runs; empty if the database is away."""
         if not self._trouble:
             with contextlib.suppress(*LOST):
                 return self._history.durations(dag_id)
@@ -214,31 +193,6 @@ class Recorder:
                 log.warning("%s: Redis had lost it; it goes on from its history", run_id)
         except EngineError as error:  # an older version may have let it in
             log.error("%s: Redis had lost it, and can't take it back: %s", run_id, error)  # noqa: TRY400
-
-    def _is_ours(self, epoch: str | None) -> bool:
-        """Whether the database belongs to this Redis; False while that is to be found out.
-
-        `HistoryError` if another installation writes there: its runs would be taken for lost.
-        """
-        stored, now = self._history.epoch(), time.monotonic()
-        if stored is None or stored == epoch or stored in self._epochs:
-            return True
-        if self._watch is None:
-            log.info("%s is of another Redis: making sure that it's gone", self._history.where)
-            self._watch = self._history.beats(), now + WATCHED
-        beats, until = self._watch
-        if self._history.beats() > beats + 1:  # the first may be its last
-            raise self._shared()
-        if now < until:
-            return False
-        self._watch = None
-        return True
-
-    def _shared(self) -> HistoryError:
-        return HistoryError(
-            f"another installation writes its history to {self._history.where}: give this one a "
-            "database of its own by PYDAG_DATABASE_URL"
-        )
 
     # Batches
 

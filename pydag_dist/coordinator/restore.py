@@ -1,4 +1,4 @@
-"""Gives a Redis that has lost a run what history knows of it."""
+"""Gives a run that Redis has lost back to it, as the history knows it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 from pydag_dist.engine import CHUNK, LostTask, Planning
 from pydag_dist.history import History, PastTry
 
-# Of the run's hash; what else is there follows from its plan.
+# The fields of the run's hash that no plan can find out again.
 _FIELDS: Final = frozenset(
     {
         "dag_id",
@@ -35,7 +35,7 @@ _FIELDS: Final = frozenset(
 
 
 def restore(planning: Planning, history: History, run_id: str) -> bool:
-    """Give a lost run back to the planners; False if it isn't lost. Safe to be called again."""
+    """Give a lost run back to the planners; False if it isn't lost. May be called again."""
     past = history.past(run_id)
     if past is None:
         return False
@@ -50,7 +50,8 @@ def restore(planning: Planning, history: History, run_id: str) -> bool:
 
 
 def _lost(each: PastTry, planned: bool) -> LostTask:
-    # Of an ended run's new plan that was not done yet a task may be there that is to run again.
+    # The run had ended and was resumed, and its new plan was not complete: of a task that was to
+    # run again it is not known how it had ended.
     state = "cancelled" if each.state == "none" and not planned else each.state
     return LostTask(
         each.task,

@@ -32,9 +32,9 @@ log = logging.getLogger(__name__)
 GROUP = "coordinators"
 READ_MS = 500  # a blocking read is this short, so that a stop is prompt
 TICK_EVERY = 0.5  # seconds
-REGISTER_EVERY = 3.0  # seconds; who is not heard of for 15 is gone
+REGISTER_EVERY = 3.0  # seconds; without it for 15 s a coordinator counts as gone
 ABANDONED_MS = 10_000  # after which another coordinator takes a submission over
-PAUSE = 1.0  # seconds before Redis is asked again
+PAUSE = 1.0  # seconds before Redis is tried again
 
 
 class Coordinator:
@@ -71,7 +71,7 @@ class Coordinator:
         this coordinator must not write into that database.
         """
         self._recorder.open()
-        if not self._meet():
+        if not self._wait_for_redis():
             return
         webhooks = Webhooks(self._connect("coordinator"), self._settings.webhooks, self._stopping)
         threads = [
@@ -84,7 +84,7 @@ class Coordinator:
             try:
                 self._plan_next()
             except redis.RedisError as error:
-                self._seen = "0"  # whatever it had read when it was interrupted
+                self._seen = "0"  # it may have read an entry and not heard of it
                 self._engine.store.disconnect()
                 if str(error).startswith("NOGROUP"):
                     self._create_group()
@@ -98,25 +98,25 @@ class Coordinator:
         if self._refused:
             raise self._refused
 
-    def _meet(self) -> bool:
+    def _wait_for_redis(self) -> bool:
         """Wait for Redis; False if this coordinator was stopped before it came."""
-        told = ""
+        last_warning = ""
         while not self._stopping.is_set():
             try:
                 check_redis(self._redis)
             except redis.RedisError as error:
                 if not is_passing(error):
                     raise
-                if str(error) != told:
+                if str(error) != last_warning:
                     log.warning("waiting for Redis at %s: %s", address(self._redis), error)
-                told = str(error)
+                last_warning = str(error)
                 self._stopping.wait(PAUSE)
             else:
                 return True
         return False
 
     def _start(self, name: str, loop: Callable[[], None]) -> threading.Thread:
-        """A thread that runs a loop until stopped, whatever it meets: none ends in silence."""
+        """A thread that runs a loop until stopped; after an error the loop begins again."""
 
         def keep() -> None:
             while not self._stopping.is_set():
@@ -132,7 +132,7 @@ class Coordinator:
 
     def _tick(self) -> None:
         engine = self._connect("tick")
-        told_at = 0.0
+        registered_at = 0.0
         while not self._stopping.wait(TICK_EVERY):
             try:
                 if entry := self._planning:
@@ -141,8 +141,8 @@ class Coordinator:
                         self._stream, GROUP, self._name, 0, [entry], justid=True
                     )
                 engine.tick()
-                if time.monotonic() - told_at > REGISTER_EVERY:
-                    told_at = time.monotonic()
+                if time.monotonic() - registered_at > REGISTER_EVERY:
+                    registered_at = time.monotonic()
                     self._register(engine)
             except redis.RedisError as error:
                 engine.store.disconnect()
@@ -195,8 +195,8 @@ class Coordinator:
 
     def _read(self) -> list[tuple[str, dict[str, str]]]:
         if self._seen is not None:
-            # What was read when Redis went away, or before a restart under the same name, is this
-            # coordinator's, and nobody else looks at it before it counts as abandoned.
+            # An entry that was read when Redis went away, or before a restart under the same name,
+            # still belongs to this coordinator. Others take it over only when it is abandoned.
             mine = self._entries(self._seen)
             self._seen = mine[-1][0] if mine else None
             if mine:  # without fields if it is not in the stream any more
@@ -210,7 +210,7 @@ class Coordinator:
         return [entry for _, entries in _streams(reply) for entry in entries]
 
     def _plan(self, run_id: str) -> bool:
-        """Plan a run, or end it; whether it waits for a planner nevertheless."""
+        """Plan a run, or end it as failed; whether it waits for a planner all the same."""
         try:
             self._plan_or_refuse(run_id)
             return self._engine.reading.run_state(run_id) == "queued"

@@ -1,8 +1,8 @@
-"""Webhooks: whoever a DAG names is told how its runs ended.
+"""Webhooks: the URLs that a DAG names are called when its runs end.
 
-One thread decides who is called next; each call has a thread of its own and a hard end. So that
-no author's receivers hold up those of others, a receiver (a host) has few calls at a time and few
-that wait, and what was never tried comes before what is tried again.
+One thread decides which call is next. Each call has a thread of its own and a hard time limit.
+The receivers of one DAG must not hold up those of others: so a receiver (a host) has few calls at
+a time and few that wait, and first tries come before repeated ones.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import redis
 
-from pydag_dist.coordinator.posting import Post
+from pydag_dist.coordinator.http_post import Post
 from pydag_dist.engine import ENDED_RUN_STATES, Engine
 from pydag_dist.engine.snapshot import seconds
 from pydag_dist.errors import UnknownRun
@@ -30,12 +30,12 @@ log = logging.getLogger(__name__)
 TRIES: Final = 10
 FIRST_DELAY: Final = 1.0  # seconds after the first try; doubled after each
 TIMEOUT: Final = 5.0  # seconds of a call, from the look-up of the name to the end of the answer
-LEASE: Final = 60.0  # seconds after which another coordinator tells what this one has taken
+LEASE: Final = 60.0  # seconds after which another coordinator takes over what this one has taken
 PARALLEL: Final = 16  # calls at a time
 THREADS: Final = 64  # with those that are late and still wait for their host's address
-OF_RECEIVER: Final = 2  # calls to one receiver at a time
-WAITING: Final = 20  # calls to one receiver that wait; further runs are put off
-MOST_RUNS: Final = 500  # that are told at a time
+PER_RECEIVER: Final = 2  # calls to one receiver at a time
+WAITING: Final = 20  # calls to one receiver that may wait; further runs are put off
+MOST_RUNS: Final = 500  # whose calls are under way at a time
 TAKEN: Final = 200  # runs of one look
 PUT_OFF: Final = 30.0  # seconds
 EVERY: Final = 1.0  # seconds between two looks
@@ -43,17 +43,17 @@ UNTIL_ENDED: Final = 60.0  # seconds until a resumed run is looked at again
 FAILED_SHOWN: Final = 20  # failed tasks in a message
 ERROR_SHOWN: Final = 1_000  # characters of each one's error
 
-_REMEMBERED: Final = 10_000  # runs of which it is known who was told
+_REMEMBERED: Final = 10_000  # runs of which it is known which hooks were delivered
 
 
 @dataclass(eq=False)
 class _Run:
-    """A run that is told."""
+    """An ended run whose webhooks are being called."""
 
     run_id: str
     tries: int  # before this one
     ended_at: str
-    told: set[str]  # hooks that need not be told of this end again
+    delivered: set[str]  # hooks that need no call for this end any more
     hooks: list[str]
     leased_until: float
     left: int = 0  # calls that have not ended
@@ -71,9 +71,9 @@ class _Call:
 
 
 class Webhooks:
-    """Tells webhooks of ended runs, together with all other coordinators of this Redis.
+    """Calls the webhooks of ended runs, together with all other coordinators of this Redis.
 
-    `named` are the URLs that DAGs may name. Each hook is told at least once, or given up after
+    `named` are the URLs that DAGs may name. Each hook is delivered at least once, or given up after
     `TRIES` tries.
     """
 
@@ -87,19 +87,19 @@ class Webhooks:
         self._late: list[Post] = []  # given up, and not gone yet
         self._served: OrderedDict[str, float] = OrderedDict()  # receiver -> when it was called last
         self._woken: queue.SimpleQueue[None] = queue.SimpleQueue()
-        # Run -> when it ended, and the hooks that need not be told of that again.
-        self._told: OrderedDict[str, tuple[str, set[str]]] = OrderedDict()
+        # Run -> when it ended, and the hooks that need no call for that end any more.
+        self._delivered: OrderedDict[str, tuple[str, set[str]]] = OrderedDict()
 
     def run(self) -> None:
-        """Tell hooks until stopped; calls that have begun may end."""
+        """Call hooks until stopped; calls that have begun may end."""
         looked = 0.0
         while not self._stopping.is_set() or self._running:
             try:
                 if not self._stopping.is_set() and time.monotonic() - looked >= EVERY:
                     looked = time.monotonic()
                     self._take()
-                self._call()
-                self._settle()
+                self._begin_calls()
+                self._end_calls()
             except redis.RedisError as error:
                 log.warning("no webhooks: %s", error)
                 self._stopping.wait(EVERY)
@@ -129,14 +129,14 @@ class Webhooks:
                 return
             run_id, tries = taken
             try:
-                self._begin(run_id, tries)
+                self._begin_run(run_id, tries)
             except UnknownRun:
                 self._engine.webhooks.done(run_id)
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 log.error("%s: its webhooks can't be told: %s", run_id, error)  # noqa: TRY400
                 self._engine.webhooks.done(run_id)
 
-    def _begin(self, run_id: str, tries: int) -> None:
+    def _begin_run(self, run_id: str, tries: int) -> None:
         if run_id in self._runs:
             return  # it took longer than its lease
         head = self._engine.reading.run_head(run_id)
@@ -145,15 +145,17 @@ class Webhooks:
             return
         dag = json.loads(self._engine.reading.submitted_dag(run_id))
         hooks = dag.get("on_success" if head["state"] == "success" else "on_failure", [])
-        ended_at, told = self._told.get(run_id, ("", set()))
+        ended_at, delivered = self._delivered.get(run_id, ("", set()))
         if ended_at != head["ended_at"]:
-            told = set()
-            self._told[run_id] = head["ended_at"], told
-            if len(self._told) > _REMEMBERED:
-                self._told.popitem(last=False)
+            delivered = set()
+            self._delivered[run_id] = head["ended_at"], delivered
+            if len(self._delivered) > _REMEMBERED:
+                self._delivered.popitem(last=False)
         until = time.monotonic() + LEASE
-        run = _Run(run_id, tries, head["ended_at"], told, hooks, until)
-        calls = [call for hook in hooks if hook not in told and (call := self._called(run, hook))]
+        run = _Run(run_id, tries, head["ended_at"], delivered, hooks, until)
+        calls = [
+            call for hook in hooks if hook not in delivered and (call := self._call_of(run, hook))
+        ]
         waiting = Counter(call.receiver for call in self._waiting)
         if any(waiting[call.receiver] >= WAITING for call in calls):
             self._put_off(run_id, PUT_OFF)
@@ -162,9 +164,9 @@ class Webhooks:
         self._runs[run_id] = run
         self._waiting += calls
         if not calls:
-            self._end(run)
+            self._end_run(run)
 
-    def _called(self, run: _Run, hook: str) -> _Call | None:
+    def _call_of(self, run: _Run, hook: str) -> _Call | None:
         url = hook if "://" in hook else self._named.get(hook)
         if url is None:
             log.error(
@@ -172,26 +174,26 @@ class Webhooks:
                 run.run_id,
                 hook,
             )
-            run.told.add(hook)
+            run.delivered.add(hook)
             return None
         try:
             receiver = (urlsplit(url).hostname or "").rstrip(".")
         except ValueError:
             shown = "with a URL" if "://" in hook else hook
             log.error("%s: webhook %s: its URL is none", run.run_id, shown)  # noqa: TRY400
-            run.told.add(hook)
+            run.delivered.add(hook)
             return None
         return _Call(run, hook, url, receiver)
 
     def _put_off(self, run_id: str, delay: float) -> None:
-        """A try that was none."""
+        """Have the run come again later, without counting this as a try."""
         try:
             self._engine.webhooks.put_off(run_id, delay)
         except redis.RedisError as error:
             log.warning("%s: its webhooks come later: %s", run_id, error)
 
-    def _call(self) -> None:
-        """Begin calls: first tries first, of these to the receiver that was served longest ago."""
+    def _begin_calls(self) -> None:
+        """Begin calls: first tries come first, and among them the receiver served longest ago."""
         self._late = [post for post in self._late if not post.has_ended]
         busy = Counter(call.receiver for call in self._running)
         while (
@@ -199,7 +201,7 @@ class Webhooks:
             and len(self._running) < PARALLEL
             and len(self._running) + len(self._late) < THREADS
         ):
-            free = [call for call in self._waiting if busy[call.receiver] < OF_RECEIVER]
+            free = [call for call in self._waiting if busy[call.receiver] < PER_RECEIVER]
             if not free:
                 return
             call = min(free, key=lambda c: (c.run.tries > 0, self._served.get(c.receiver, 0.0)))
@@ -216,8 +218,8 @@ class Webhooks:
     def _wake(self) -> None:
         self._woken.put(None)
 
-    def _settle(self) -> None:
-        """Hear of calls that have ended, or whose time is over."""
+    def _end_calls(self) -> None:
+        """Take note of calls that have ended, and end those whose time is over."""
         for call in list(self._running):
             post = call.post
             assert post is not None  # noqa: S101  it was begun
@@ -234,13 +236,13 @@ class Webhooks:
                 log.warning("%s: webhook %s: %s", call.run.run_id, shown, reason)
             else:
                 log.info("%s: told webhook %s", call.run.run_id, _shown(call.hook))
-                call.run.told.add(call.hook)
+                call.run.delivered.add(call.hook)
             call.run.left -= 1
         for run in [run for run in self._runs.values() if not run.left]:
-            self._end(run)
+            self._end_run(run)
 
-    def _end(self, run: _Run) -> None:
-        missing = [_shown(hook) for hook in run.hooks if hook not in run.told]
+    def _end_run(self, run: _Run) -> None:
+        missing = [_shown(hook) for hook in run.hooks if hook not in run.delivered]
         if missing and run.tries + 1 < TRIES:
             self._engine.webhooks.later(run.run_id, FIRST_DELAY * 2**run.tries)
         else:
@@ -251,7 +253,7 @@ class Webhooks:
                 self._engine.webhooks.done(run.run_id)
             if missing:
                 log.error("%s: gave up %s after %d tries", run.run_id, ", ".join(missing), TRIES)
-            self._told.pop(run.run_id, None)
+            self._delivered.pop(run.run_id, None)
         self._runs.pop(run.run_id, None)
 
     def _body(self, run: _Run) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import redis
 
-from pydag_dist.coordinator.planner import plan_of
+from pydag_dist.coordinator.plan import plan_of
 from pydag_dist.dag import Dag
 from pydag_dist.engine import CHUNK, Held
 from tests.support.engine_bench import Bench as ByHand

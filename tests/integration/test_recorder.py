@@ -15,7 +15,9 @@ import redis
 
 from pydag_dist.coordinator import Coordinator
 from pydag_dist.coordinator import recorder as module
-from pydag_dist.coordinator.planner import past_of, plan, plan_of
+from pydag_dist.coordinator.plan import plan_of
+from pydag_dist.coordinator.planner import plan
+from pydag_dist.coordinator.prior_run import prior_run
 from pydag_dist.coordinator.recorder import Recorder
 from pydag_dist.dag import Dag
 from pydag_dist.engine import Engine
@@ -356,7 +358,7 @@ def test_a_run_that_is_lost_while_it_is_resumed_can_be_cancelled_and_resumed(par
     parts.engine.steering.resume("r")
     token = parts.engine.planning.plan_begin("r")
     rows = plan_of(
-        Dag.parse(parts.engine.reading.submitted_dag("r")), past_of(parts.engine, "r")
+        Dag.parse(parts.engine.reading.submitted_dag("r")), prior_run(parts.engine, "r")
     ).rows
     assert parts.engine.planning.plan_chunk("r", token, rows[:1])  # and its planner dies
     write_all(recorder)

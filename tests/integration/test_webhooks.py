@@ -277,8 +277,8 @@ def test_receivers_that_drip_hold_up_no_other_and_are_called_few_at_a_time(
         threads = [thread for thread in threading.enumerate() if thread.name == "pydag-webhook"]
 
     assert message["run_id"] == run_id
-    assert len(threads) <= webhooks.OF_RECEIVER + 1
-    assert len(dripping.paths) <= 10 * webhooks.OF_RECEIVER
+    assert len(threads) <= webhooks.PER_RECEIVER + 1
+    assert len(dripping.paths) <= 10 * webhooks.PER_RECEIVER
 
 
 def test_what_was_never_tried_comes_before_what_is_tried_again(
@@ -326,7 +326,7 @@ def test_what_was_taken_and_not_begun_is_given_back_at_a_stop(
     )
     now = installation.connection.time()[0]
     assert len(due) == 5
-    assert sum(score / 1e6 <= now + 1 for _, score in due) >= 5 - 2 * webhooks.OF_RECEIVER
+    assert sum(score / 1e6 <= now + 1 for _, score in due) >= 5 - 2 * webhooks.PER_RECEIVER
 
 
 def test_a_url_that_is_none_harms_no_other(

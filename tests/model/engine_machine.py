@@ -16,7 +16,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from pydag_dist.coordinator.planner import past_of, plan_of
+from pydag_dist.coordinator.plan import plan_of
+from pydag_dist.coordinator.prior_run import prior_run
 from pydag_dist.dag import Dag
 from pydag_dist.dag.fields import TriggerRule
 from pydag_dist.engine import Claim, Deferral, Engine, Held, LostTask
@@ -210,7 +211,7 @@ class EngineMachine(RuleBasedStateMachine):
         run = data.draw(st.sampled_from([r for r, t in self.planners.items() if t]), label="run")
         token = data.draw(st.sampled_from(self.planners[run]), label="planner")
         may = token == self.newest.get(run) and self.reference.runs[run].state == "queued"
-        made = plan_of(self.dags[run], past_of(self.engine, run))
+        made = plan_of(self.dags[run], prior_run(self.engine, run))
         half = len(made.rows) // 2
         steps = [
             lambda: self.engine.planning.plan_chunk(run, token, made.rows[:half]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from pydag_dist.coordinator.planner import plan_of
+from pydag_dist.coordinator.plan import plan_of
 from pydag_dist.dag import Dag
 from pydag_dist.engine import Engine, Held, LogPart
 

@@ -11,11 +11,11 @@ from pydag_dist.dag.model import Dag
 from pydag_dist.dag.operators import BRANCH
 from pydag_dist.dag.templates.parsing import parsed_all
 
-KEPT: Final = frozenset({"success", "skipped"})  # states that need not be come by again
+KEPT: Final = frozenset({"success", "skipped"})  # tasks in these states do not run again
 
 
 @dataclass(frozen=True)
-class Again:
+class RunsAgain:
     """Why a task runs again; `anew`: what its tries did before does not count any more."""
 
     why: str
@@ -23,11 +23,11 @@ class Again:
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What is wanted beside what follows from the tasks' states.
+class ResumeRequest:
+    """What a resume was asked for, beside what follows from the states of tasks.
 
-    A task to go on from, or its child; the tasks that a new DAG has changed; the tasks that
-    somebody marked after the run's end.
+    It has the task to go on from (or a child of it), the tasks that a corrected DAG has changed,
+    and the tasks that somebody marked after the run's end.
     """
 
     from_task: str = ""
@@ -35,42 +35,44 @@ class Wish:
     marked: Collection[str] = ()
 
 
-def again(dag: Dag, states: Mapping[str, str], wish: Wish = Wish()) -> dict[str, Again]:
+def to_run_again(
+    dag: Dag, states: Mapping[str, str], request: ResumeRequest = ResumeRequest()
+) -> dict[str, RunsAgain]:
     """The tasks that run again when a run goes on whose tasks ended in these states.
 
-    These are what did not succeed and was not skipped, what is wished, and everything downstream
-    of one that runs again or that was marked, however it ended.
+    These are the tasks that neither succeeded nor were skipped, those that the request names or
+    that are changed, and every task downstream of one that runs again or that was marked.
     """
-    changed, marked = set(wish.changed), set(wish.marked)
+    changed, marked = set(request.changed), set(request.marked)
     parents = {
         child.rpartition(".")[0]: child
-        for child in (*marked, wish.from_task)
+        for child in (*marked, request.from_task)
         if child not in dag.tasks
     }
-    found: dict[str, Again] = {}
+    found: dict[str, RunsAgain] = {}
     roots: dict[str, str] = {}  # a task that runs again -> the one because of which
     for task_id in dag.walk():
         upstream = dag.tasks[task_id].dependencies
         above = next((up for up in upstream if up in found or up in marked), None)
-        own = _own_reason(task_id, states, wish.from_task, changed)
+        own = _own_reason(task_id, states, request.from_task, changed)
         if own is None and task_id in parents:
             own = f"its child {parents[task_id]}"
         if above is not None and own in {None, "upstream_failed"}:
             root = roots.get(above, above)
-            found[task_id] = Again(f"downstream of {root}", anew=True)
+            found[task_id] = RunsAgain(f"downstream of {root}", anew=True)
             roots[task_id] = root
         elif own is not None:
-            anew = above is not None or task_id in changed or task_id == wish.from_task
-            found[task_id] = Again(own, anew)
+            anew = above is not None or task_id in changed or task_id == request.from_task
+            found[task_id] = RunsAgain(own, anew)
             roots[task_id] = task_id
     _add_setups(dag, found)
     return found
 
 
-def _add_setups(dag: Dag, found: dict[str, Again]) -> None:
-    """What is to run again between a setup and its teardown, needs both.
+def _add_setups(dag: Dag, found: dict[str, RunsAgain]) -> None:
+    """A setup runs again if a task between it and its teardown does, since that task needs it.
 
-    What succeeded downstream of a setup that runs again for that only, is kept: it had one.
+    Other tasks downstream of such a setup that succeeded are kept: for them the setup was done.
     """
     order = {task_id: at for at, task_id in enumerate(dag.walk())}
     pairs = [
@@ -80,7 +82,7 @@ def _add_setups(dag: Dag, found: dict[str, Again]) -> None:
     for setup, tasks in sorted(pairs, key=lambda pair: -order[pair[0]]):
         because = next((task_id for task_id in tasks if task_id in found), None)
         if because is not None and setup not in found:
-            found[setup] = Again(f"setup of {because}", anew=True)
+            found[setup] = RunsAgain(f"setup of {because}", anew=True)
 
 
 def _own_reason(
@@ -96,11 +98,11 @@ def _own_reason(
 
 
 def changes(old: Dag, new: Dag, params: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The tasks of the new DAG whose definition differs, and in what: fields, and `params.NAME`.
+    """The tasks of the new DAG whose definition differs, each with the fields that do.
 
-    Of one that the old DAG does not have, in nothing that could be named.
-    `params` are those that the run was submitted with. What decides how, when and where a task
-    runs is no part of its definition: retries, timeouts, queue, priority, caching.
+    A param of the run that the task uses is named `params.NAME`. For a task that the old DAG does
+    not have the list is empty. `params` are those that the run was submitted with. How, when and
+    where a task runs is no part of its definition: retries, timeouts, queue, priority, caching.
     """
     found: dict[str, list[str]] = {}
     for task_id in new.walk():
@@ -138,14 +140,17 @@ def _definition(dag: Dag, task_id: str, params: Mapping[str, Any]) -> dict[str, 
 def _named_params(task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
     """The params of the run that the task's templates name, or its `expand`."""
     found = [template.params for template in parsed_all(task.params_to_render)]
-    names = set(given) if None in found else {name for some in found for name in some or ()}
+    names = set(given) if None in found else {name for used in found for name in used or ()}
     if task.expand and (place := task.expand.place) and place.root == "params":
         names = names | {place.name}
     return {f"params.{name}": given[name] for name in names if name in given}
 
 
 def kept_children(
-    again: Again | None, children: Collection[str], states: Mapping[str, str], from_task: str = ""
+    again: RunsAgain | None,
+    children: Collection[str],
+    states: Mapping[str, str],
+    from_task: str = "",
 ) -> Collection[str]:
     """The children of an expanded task that do not run again with it: they stay as they are."""
     if again is None:

@@ -3,9 +3,10 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from pydag_dist.coordinator.planner import DEFAULT_TIMEOUT, Past, plan_of
+from pydag_dist.coordinator.plan import DEFAULT_TIMEOUT, plan_of
+from pydag_dist.coordinator.prior_run import PriorRun
 from pydag_dist.dag import Dag
-from pydag_dist.dag.planning.resuming import Wish
+from pydag_dist.dag.planning.resuming import ResumeRequest
 
 CALL = {"callable": "steps:run"}
 
@@ -47,7 +48,7 @@ def past(skips=None, from_task="", **states):
         }
         for task_id, state in states.items()
     }
-    return Past(records, skips or {}, Wish(from_task))
+    return PriorRun(records, skips or {}, ResumeRequest(from_task))
 
 
 def rows(plan):

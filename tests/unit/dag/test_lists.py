@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pydag_dist.coordinator.planner import plan_of
+from pydag_dist.coordinator.plan import plan_of
 from pydag_dist.dag import Dag, InvalidDag, limits
 from pydag_dist.dag.draw import text
 from pydag_dist.dag.planning.task_spec import RunParams

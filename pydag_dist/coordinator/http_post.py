@@ -1,4 +1,4 @@
-"""One POST to a webhook, which has an end whatever the receiver does."""
+"""One POST to a webhook, which ends in time whatever the receiver does."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from typing import Any
 
 
 class Post:
-    """A POST in a thread of its own, until `stop` at the latest.
+    """A POST in a thread of its own, which `stop` ends.
 
-    Only the look-up of a name goes on after that, for as long as the host's resolver takes.
+    Only the look-up of a host's name goes on after that, for as long as the resolver takes.
     """
 
     def __init__(self, url: str, body: Callable[[], bytes], done: Callable[[], None]) -> None:
@@ -32,7 +32,7 @@ class Post:
         self._thread = threading.Thread(target=self._run, name="pydag-webhook", daemon=True)
 
     def start(self, seconds: float) -> None:
-        """Begin; once the body is known it may take so long, with everything."""
+        """Begin. From when the body is known, all of the call may take so many seconds."""
         self._seconds = seconds
         self._thread.start()
 
@@ -67,7 +67,7 @@ class Post:
         except urllib.error.URLError as error:
             return str(error.reason)
         except Exception as error:  # noqa: BLE001  whatever a cut connection raises
-            return type(error).__name__  # their texts may have the URL in them
+            return type(error).__name__  # the texts of these errors may contain the URL
 
     def _left(self) -> float:
         left = (self._until or 0.0) - time.monotonic()
@@ -109,7 +109,7 @@ class Post:
 Connect = Callable[..., socket.socket]
 
 
-def _made(
+def _connection(
     kind: type[http.client.HTTPConnection], connect: Connect, *args: Any, **options: Any
 ) -> Any:
     connection: Any = kind(*args, **options)
@@ -123,8 +123,8 @@ class _Http(urllib.request.HTTPHandler):
         self._connect = connect
 
     def http_open(self, req: Any) -> Any:
-        made: Any = partial(_made, http.client.HTTPConnection, self._connect)
-        return self.do_open(made, req)
+        connection: Any = partial(_connection, http.client.HTTPConnection, self._connect)
+        return self.do_open(connection, req)
 
 
 class _Https(urllib.request.HTTPSHandler):
@@ -133,5 +133,5 @@ class _Https(urllib.request.HTTPSHandler):
         self._connect = connect
 
     def https_open(self, req: Any) -> Any:
-        made: Any = partial(_made, http.client.HTTPSConnection, self._connect)
-        return self.do_open(made, req)
+        connection: Any = partial(_connection, http.client.HTTPSConnection, self._connect)
+        return self.do_open(connection, req)
