@@ -50,8 +50,8 @@ def restore(planning: Planning, history: History, run_id: str) -> bool:
 
 
 def _lost(each: PastTry, planned: bool) -> LostTask:
-    # The run had ended and was resumed, and its new plan was not complete: of a task that was to
-    # run again it is not known how it had ended.
+    # The run had ended and was resumed, and its new plan was not complete: a task that it would
+    # have run again counts as one that did not get to its end.
     state = "cancelled" if each.state == "none" and not planned else each.state
     return LostTask(
         each.task,

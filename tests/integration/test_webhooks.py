@@ -284,7 +284,7 @@ def test_receivers_that_drip_hold_up_no_other_and_are_called_few_at_a_time(
 def test_what_was_never_tried_comes_before_what_is_tried_again(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhooks, "OF_RECEIVER", 1)
+    monkeypatch.setattr(webhooks, "PER_RECEIVER", 1)
     with Receiver(statuses=(500,) * 5) as receiver:
         failed = [ended(installation, on_success=f"{receiver.url}/{n}") for n in range(5)]
         monkeypatch.setattr(webhooks, "FIRST_DELAY", 0)

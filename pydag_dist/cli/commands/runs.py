@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -26,9 +26,10 @@ from pydag_dist.dag import Dag
 from pydag_dist.dag.ids import check_id
 from pydag_dist.dag.templates.parsing import parsed_all
 from pydag_dist.engine import LOOK, Wanted
+from pydag_dist.engine.protocol import RunState
 from pydag_dist.errors import PydagError
 
-RUN_STATES = ("queued", "running", "cancelling", "success", "failed", "cancelled")
+RUN_STATES = get_args(RunState)
 
 
 def check_names(dag: Dag, params: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.live import Live
 
 from pydag_dist.cli.display.run_status import counts_text, error_line, live_screen
+from pydag_dist.cli.display.states import AT_WORK
 from pydag_dist.cli.display.tables import duration
 from pydag_dist.engine import ENDED_TASK_STATES, RunSnapshot, TaskSnapshot
 from pydag_dist.visible import one_line
@@ -16,9 +17,6 @@ from pydag_dist.visible import one_line
 LINES = 200  # a DAG with more tasks is told in counts where there is no terminal
 STILL = 5.0  # seconds without a change after which one is told why
 AGAIN = 2.0  # seconds after which that is asked again
-
-# States in which somebody works on a task, or asks for its remote job.
-_AT_WORK = frozenset({"running", "deferred"})
 
 Explain = Callable[[RunSnapshot], str]
 
@@ -99,7 +97,7 @@ def _watch_lines(snapshots: Iterable[RunSnapshot], console: Console, pause: _Pau
                 lines.append(counts)
                 counted = counts
         # Of what runs one was told.
-        still = all(task.state not in _AT_WORK for task in snapshot.tasks.values())
+        still = all(task.state not in AT_WORK for task in snapshot.tasks.values())
         note = pause.note(snapshot, is_asked=still)
         if note and not noted:
             lines += note.splitlines()

@@ -15,11 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from pydag_dist.cli.display.output import cell
+from pydag_dist.cli.display.states import DONE, FAILED, WAITING, coloured
 from pydag_dist.cli.display.tables import (
     GAP,
     billed,
     clock,
-    coloured,
     duration,
     fitted_table,
     shortened,
@@ -27,11 +27,6 @@ from pydag_dist.cli.display.tables import (
 )
 from pydag_dist.engine import ENDED_TASK_STATES, RunSnapshot, TaskSnapshot
 from pydag_dist.visible import one_line
-
-# What one looks for first; any other state is under way.
-FAILED: Final = ("failed",)
-WAITING: Final = ("queued", "ready", "none")
-DONE: Final = ("success", "skipped", "upstream_failed", "cancelled")
 
 SMALL: Final = 16  # lines of a screen that has no room for long texts
 NOTE_LINES: Final = 3

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pydag_dist.cli.display.output import cell
-from pydag_dist.cli.display.tables import GAP, clock, coloured, fitted_table, span
+from pydag_dist.cli.display.states import coloured
+from pydag_dist.cli.display.tables import GAP, clock, fitted_table, span
 from pydag_dist.engine import RunSummary
 
 DAY, MINUTE = "submitted", "when"

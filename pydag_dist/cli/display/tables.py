@@ -1,4 +1,4 @@
-"""What tables are made of: columns that fit, states in their colours, times and sizes as text."""
+"""What tables are made of: columns that fit, times and sizes as text."""
 
 from __future__ import annotations
 
@@ -11,24 +11,9 @@ from typing import Final
 from rich import filesize
 from rich.console import Console, RenderableType
 from rich.table import Table
-from rich.text import Text
 
 from pydag_dist.cli.display.output import echo
 
-COLOURS: Final = {
-    "success": "green",
-    "running": "cyan",
-    "queued": "yellow",
-    "ready": "yellow",
-    "deferred": "blue",
-    "expanding": "blue",
-    "up_for_retry": "magenta",
-    "cancelling": "magenta",
-    "failed": "bold red",
-    "upstream_failed": "red",
-    "cancelled": "red",
-    "skipped": "dim",
-}
 UNCUT: Final = 10_000  # columns of what is piped: nothing is cut
 GAP: Final = 2  # columns between two of a table
 
@@ -70,11 +55,6 @@ def print_fitted(made: Callable[[int], RenderableType]) -> None:
 def wide_output() -> Console:
     """Likewise, for tables that are not made to fit: a narrow terminal wraps their lines."""
     return Console(width=max(Console().width, 200))
-
-
-def coloured(state: str) -> Text:
-    """A state in its colour."""
-    return Text(state, COLOURS.get(state, ""))
 
 
 def billed(count: int | None) -> str:
