@@ -6,7 +6,7 @@ import os
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Self
 from urllib.parse import quote
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
@@ -31,10 +31,38 @@ def _redis_url(text: str) -> str:
 Webhook = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+([/?#]\S*)?$")]
 
 
-class Settings(BaseSettings):
+class FileSettings(BaseSettings):
+    """Settings that come from variables, and from a table of the file that PYDAG_CONFIG names."""
+
+    table: ClassVar[str]  # "" for the file itself, without its tables that are others' settings
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  the base class's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """A variable first, then the file."""
+        values = config_table(cls.table)
+        return (init_settings, env_settings, InitSettingsSource(settings_cls, values))
+
+    @classmethod
+    def load(cls) -> Self:
+        """The settings of this process; `InvalidSettings` names every wrong one."""
+        try:
+            return cls()
+        except ValidationError as error:
+            raise _wrong_settings(error, cls) from None
+
+
+class Settings(FileSettings):
     """What every part of an installation must agree on. A variable beats the file."""
 
     model_config = SettingsConfigDict(env_prefix="PYDAG_", extra="forbid")
+    table = ""
 
     redis_url: Annotated[str, AfterValidator(_redis_url)] = Field(
         default="redis://127.0.0.1:6379/0", description="the one Redis of all parts", repr=False
@@ -60,20 +88,8 @@ class Settings(BaseSettings):
         file = self.home.expanduser() / "history.sqlite"
         return self.database_url or f"sqlite:///{quote(str(file))}"
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  the base class's signature
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """A variable first, then the file."""
-        table = {name: value for name, value in config_table().items() if name != "worker"}
-        return (init_settings, env_settings, InitSettingsSource(settings_cls, table))
 
-
+WORKER_TABLE = "worker"  # of the file
 # Those of a worker (workers/settings.py), and what the parts tell each other.
 WORKER_SETTINGS = (
     "connections", "connection", "project", "location", "spark", "stores", "databases", "imports",
@@ -98,10 +114,8 @@ def unknown_variables() -> list[str]:
 def load_settings() -> Settings:
     """The settings of this process; `InvalidSettings` names every wrong one."""
     try:
-        settings = Settings()
+        settings = Settings.load()
         settings.home = settings.home.expanduser()
-    except ValidationError as error:
-        raise wrong_settings(error, Settings, "PYDAG_", "") from None
     except SettingsError as error:
         # The only variable that is not a plain value.
         raise InvalidSettings(
@@ -114,8 +128,21 @@ def load_settings() -> Settings:
     return settings
 
 
-def config_table() -> dict[str, Any]:
-    """What is in the file that PYDAG_CONFIG names; `InvalidSettings` if it can't be read."""
+def config_table(table: str) -> dict[str, Any]:
+    """A table of the file that PYDAG_CONFIG names; `InvalidSettings` if it can't be read.
+
+    "" is the file itself, without the table of workers.
+    """
+    values = _config_file()
+    if not table:
+        return {name: value for name, value in values.items() if name != WORKER_TABLE}
+    found = values.get(table, {})
+    if not isinstance(found, dict):
+        raise InvalidSettings(f"[{table}] in {os.environ['PYDAG_CONFIG']} must be a table")
+    return found
+
+
+def _config_file() -> dict[str, Any]:
     config = os.environ.get("PYDAG_CONFIG")
     if not config:
         return {}
@@ -132,15 +159,11 @@ def config_table() -> dict[str, Any]:
         ) from None
 
 
-def wrong_settings(
-    error: ValidationError, settings: type[BaseSettings], prefix: str, table: str
-) -> InvalidSettings:
-    """Every problem of settings whose variables begin with `prefix`, and where each comes from.
-
-    `table` is their table in the file, "" for the file itself.
-    """
+def _wrong_settings(error: ValidationError, settings: type[FileSettings]) -> InvalidSettings:
+    """Every problem of settings, and where each comes from: a variable, or a line of the file."""
+    prefix, table = settings.model_config["env_prefix"], settings.table
     variables = {name.upper() for name in os.environ}
-    written = config_table().get(table, {}) if table else config_table()
+    written = config_table(table)
     told = []
     for problem in error.errors(include_url=False, include_input=False):
         path = [str(part) for part in problem["loc"]] or [""]

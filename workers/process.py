@@ -16,7 +16,7 @@ from celery.exceptions import Ignore
 
 from pydag_dist.engine import Engine, is_passing, is_refusal
 from pydag_dist.settings import Settings, load_settings
-from workers.settings import WorkerSettings, load_worker_settings
+from workers.settings import WorkerSettings
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ def settings() -> Settings:
 @functools.cache
 def worker_settings() -> WorkerSettings:
     """The settings of this worker, read once."""
-    return load_worker_settings()
+    return WorkerSettings.load()
 
 
 def engine() -> Engine:

@@ -13,20 +13,12 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
-    ValidationError,
     field_validator,
     model_validator,
 )
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic_settings import NoDecode, SettingsConfigDict
 
-from pydag_dist.errors import InvalidSettings
-from pydag_dist.settings import config_table, wrong_settings
+from pydag_dist.settings import WORKER_TABLE, FileSettings
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _ACCOUNT = re.compile(r"[^@\s]+@[^@\s]+")
@@ -81,13 +73,14 @@ class Connection(BaseModel):
         return path
 
 
-class WorkerSettings(BaseSettings):
+class WorkerSettings(FileSettings):
     """What this worker may do and with which credentials; a variable beats the file.
 
     None of it travels: messages and DAGs name connections, the worker alone resolves them.
     """
 
     model_config = SettingsConfigDict(env_prefix="PYDAG_WORKER_", extra="forbid", frozen=True)
+    table = WORKER_TABLE
 
     connections: Annotated[dict[str, Connection], NoDecode] = Field(default_factory=dict)
     connection: str = Field(
@@ -145,35 +138,8 @@ class WorkerSettings(BaseSettings):
                 )
         return value
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  the names are pydantic's
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Variables first, then the table ``[worker]``."""
-        return (init_settings, env_settings, InitSettingsSource(settings_cls, _worker_table()))
-
-
-def load_worker_settings() -> WorkerSettings:
-    """The settings of this worker process; `InvalidSettings` names every wrong one."""
-    try:
-        return WorkerSettings()
-    except ValidationError as error:
-        raise wrong_settings(error, WorkerSettings, "PYDAG_WORKER_", "worker") from None
-
 
 def _names(value: Any) -> Any:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
-
-
-def _worker_table() -> dict[str, Any]:
-    table = config_table().get("worker", {})
-    if not isinstance(table, dict):
-        raise InvalidSettings(f"[worker] in {os.environ['PYDAG_CONFIG']} must be a table")
-    return table

@@ -19,7 +19,7 @@ from pydag_dist.settings import WORKER_SETTINGS, Settings, load_settings
 from tests.acceptance.chaos import faults
 from tests.support import documents
 from tests.support.documents import HELP, KINDS, PAGES, ROOT, all_blocks
-from workers.settings import WorkerSettings, load_worker_settings
+from workers.settings import WorkerSettings
 
 SOURCES = [
     *(path for package in ("pydag_dist", "workers") for path in (ROOT / package).rglob("*.py")),
@@ -194,7 +194,7 @@ def test_settings_are_some(block, monkeypatch, tmp_path):
     file.write_text(text, encoding="utf-8")
     monkeypatch.setenv("PYDAG_CONFIG", str(file))
     load_settings()
-    assert load_worker_settings().model_fields_set == {*tomllib.loads(block.text)["worker"]}
+    assert WorkerSettings.load().model_fields_set == {*tomllib.loads(block.text)["worker"]}
 
 
 @of_kind("toml pyproject.toml")

@@ -15,6 +15,7 @@ from google.oauth2 import service_account
 
 from workers.contract.context import TaskContext
 from workers.errors import HostLacks, TaskFailed
+from workers.google.answers import explained
 from workers.google.errors import one_line
 from workers.settings import WorkerSettings
 
@@ -64,6 +65,15 @@ def project_of(access: Access, *, local: bool) -> str:
     if access.project or local:
         return access.project or LOCAL_PROJECT
     return credentials(access)[1]
+
+
+def connection_and_project(
+    context: TaskContext, what: str, connection: str | None, project: str | None, *, local: bool
+) -> dict[str, Any]:
+    """The fields of a handle by which `access_of` finds the access; errors begin with `what`."""
+    access = access_to(context.settings, connection, project)
+    with explained(what):
+        return {"connection": connection, "project": project_of(access, local=local)}
 
 
 @functools.cache

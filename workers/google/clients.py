@@ -35,6 +35,7 @@ ClusterClient = dataproc_v1.ClusterControllerClient
 JobClient = dataproc_v1.JobControllerClient
 BatchClient = dataproc_v1.BatchControllerClient
 T = TypeVar("T")
+DataprocClient = TypeVar("DataprocClient", ClusterClient, JobClient, BatchClient)
 
 
 # One client per process and access: making one costs a connection and a token. Clients must not
@@ -77,28 +78,27 @@ def local_storage() -> bool:
 @functools.cache
 def cluster_client(access: Access, region: str) -> ClusterClient:
     """A client of Dataproc's clusters in a region."""
-    if local := local_dataproc():
-        transport = ClusterClient.get_transport_class("grpc")
-        return ClusterClient(transport=transport(channel=grpc.insecure_channel(local)))
-    return ClusterClient(credentials=credentials(access)[0], client_options=_regional(region))
+    return _dataproc_client(ClusterClient, access, region)
 
 
 @functools.cache
 def job_client(access: Access, region: str) -> JobClient:
     """A client of Dataproc's jobs in a region."""
-    if local := local_dataproc():
-        transport = JobClient.get_transport_class("grpc")
-        return JobClient(transport=transport(channel=grpc.insecure_channel(local)))
-    return JobClient(credentials=credentials(access)[0], client_options=_regional(region))
+    return _dataproc_client(JobClient, access, region)
 
 
 @functools.cache
 def batch_client(access: Access, region: str) -> BatchClient:
     """A client of Dataproc's batches in a region."""
+    return _dataproc_client(BatchClient, access, region)
+
+
+def _dataproc_client(kind: type[DataprocClient], access: Access, region: str) -> DataprocClient:
     if local := local_dataproc():
-        transport = BatchClient.get_transport_class("grpc")
-        return BatchClient(transport=transport(channel=grpc.insecure_channel(local)))
-    return BatchClient(credentials=credentials(access)[0], client_options=_regional(region))
+        transport = kind.get_transport_class("grpc")
+        return kind(transport=transport(channel=grpc.insecure_channel(local)))
+    endpoint = f"{region}-dataproc.googleapis.com:443"
+    return kind(credentials=credentials(access)[0], client_options={"api_endpoint": endpoint})
 
 
 def local_dataproc() -> str | None:
@@ -175,7 +175,3 @@ def _forget_clients() -> None:
     for make in (bigquery_client, storage_client, cluster_client, job_client, batch_client):
         make.cache_clear()
     credentials.cache_clear()
-
-
-def _regional(region: str) -> dict[str, str]:
-    return {"api_endpoint": f"{region}-dataproc.googleapis.com:443"}

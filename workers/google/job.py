@@ -15,6 +15,7 @@ from workers import time_limit
 from workers.contract.answer import Answer, Asked, Done, Handle, Pending, answer_of, by_place
 from workers.contract.context import TaskContext
 from workers.contract.operator import RemoteOperator
+from workers.contract.wait import wait_until_over
 from workers.errors import RemoteStateUnknown, TaskFailed
 from workers.google import answers, clients
 
@@ -51,6 +52,14 @@ class GoogleJob(RemoteOperator):
     place_names: ClassVar[tuple[str, ...]]
 
     @abstractmethod
+    def name(self, handle: Handle) -> str:
+        """What logs and errors call the try's job."""
+
+    @abstractmethod
+    def stop(self, context: TaskContext, handle: Handle) -> bool:
+        """Tell the service to stop the job; False if there is no job whose end can be awaited."""
+
+    @abstractmethod
     def active(self, asked: Sequence[Asked], timeout: float) -> Mapping[Hashable, Any]:
         """Id -> job of those in the tries' place that have not ended; maybe not of all."""
 
@@ -69,6 +78,14 @@ class GoogleJob(RemoteOperator):
     @abstractmethod
     def ended(self, job: Any) -> bool | None:
         """Whether a job has ended well; None if it has not ended."""
+
+    def cancel(self, context: TaskContext, handle: Handle) -> None:
+        """Tell the service to stop the job, and wait until it has."""
+        name = self.name(handle)
+        with answers.asking(f"cancelling {name}"):
+            if not self.stop(context, handle):
+                return
+        wait_until_over(context, name, lambda: self.is_over(context, handle))
 
     def is_over(self, context: TaskContext, handle: Handle) -> bool:
         """Whether the try's job has ended; `RemoteStateUnknown` if the service can't tell."""

@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from workers.contract.context import TaskContext
+
 Service = Literal["bigquery", "dataproc", "request", "batch"]
 
 _HASH = 32  # hexadecimal digits: 128 bits
@@ -50,6 +52,11 @@ def job_id(service: Service, dag_id: str, run_id: str, task_id: str, try_number:
     readable = rules.forbidden.sub("-", readable)[:room]
     digest = _digest(dag_id, run_id, task_id, str(try_number))
     return f"pydag-{readable}-{digest}" if room >= _WORTH_READING else f"pydag-{digest}"
+
+
+def of_try(service: Service, context: TaskContext) -> str:
+    """The id of the job that the try of `context` has in a service."""
+    return job_id(service, context.dag_id, context.run_id, context.task_id, context.try_number)
 
 
 def label(text: str) -> str:

@@ -49,9 +49,18 @@ def read_tables(
     return found
 
 
-def there(found: Iterable[tuple[str, Version | None]]) -> dict[str, Version]:
-    """Those that are there."""
+def written_tables(
+    context: TaskContext, client: bigquery.Client, names: Iterable[str]
+) -> dict[str, Version]:
+    """The tables that were written, as far as they are there."""
+    found = ((name, table_version(context, client, name)) for name in names)
     return {name: version for name, version in found if version is not None}
+
+
+def objects_at(context: TaskContext, client: Client, uris: Iterable[str]) -> dict[str, Version]:
+    """The objects of each URI, as far as they are there; see `object_version`."""
+    found = ((uri, object_version(context, client, uri)) for uri in uris)
+    return {uri: version for uri, version in found if version is not None}
 
 
 def object_version(context: TaskContext, client: Client, text: str) -> Version | None:

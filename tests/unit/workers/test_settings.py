@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pydag_dist.errors import InvalidSettings
-from workers.settings import load_worker_settings
+from workers.settings import WorkerSettings
 
 CONFIG = """
 redis_url = "redis://other:6379/0"
@@ -30,7 +30,7 @@ def _no_variables(monkeypatch):
 
 
 def test_nothing_is_trusted_and_nothing_may_be_imported_unless_said():
-    settings = load_worker_settings()
+    settings = WorkerSettings.load()
     assert settings.stores == ()
     assert settings.imports == ()
     assert settings.connections == {}
@@ -42,7 +42,7 @@ def test_the_table_worker_of_the_file(tmp_path, monkeypatch):
     config = tmp_path / "pydag.toml"
     config.write_text(CONFIG.replace("KEY", str(key)))
     monkeypatch.setenv("PYDAG_CONFIG", str(config))
-    settings = load_worker_settings()
+    settings = WorkerSettings.load()
     assert settings.stores == ("gcs:project-pydag", "local:/srv/scripts")
     assert settings.spark["temporaryGcsBucket"] == "pydag-temporary-bucket"
     assert settings.connections["GCP"].key_file == key
@@ -54,7 +54,7 @@ def test_a_variable_beats_the_file(tmp_path, monkeypatch):
     monkeypatch.setenv("PYDAG_CONFIG", str(config))
     monkeypatch.setenv("PYDAG_WORKER_IMPORTS", "warehouse, billing.jobs")
     monkeypatch.setenv("PYDAG_WORKER_CONNECTIONS", '{"GCP": {"project": "p"}}')
-    settings = load_worker_settings()
+    settings = WorkerSettings.load()
     assert settings.imports == ("warehouse", "billing.jobs")
     assert settings.connections["GCP"].project == "p"
 
@@ -69,7 +69,7 @@ def test_modules_of_the_command_line_are_added(tmp_path, monkeypatch, variable, 
     monkeypatch.setenv("PYDAG_WORKER_FURTHER_IMPORTS", "billing")
     if variable:
         monkeypatch.setenv("PYDAG_WORKER_IMPORTS", variable)
-    assert load_worker_settings().imports == imports
+    assert WorkerSettings.load().imports == imports
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_modules_of_the_command_line_are_added(tmp_path, monkeypatch, variable, 
 def test_a_wrong_variable_is_named(monkeypatch, name, value, said):
     monkeypatch.setenv(f"PYDAG_WORKER_{name}", value)
     with pytest.raises(InvalidSettings, match=said):
-        load_worker_settings()
+        WorkerSettings.load()
 
 
 @pytest.mark.parametrize(
@@ -113,20 +113,20 @@ def test_a_wrong_file_is_named(tmp_path, monkeypatch, text, said):
     config.write_text(text)
     monkeypatch.setenv("PYDAG_CONFIG", str(config))
     with pytest.raises(InvalidSettings, match=said):
-        load_worker_settings()
+        WorkerSettings.load()
 
 
 def test_a_missing_file_is_named(monkeypatch):
     monkeypatch.setenv("PYDAG_CONFIG", "/nowhere/pydag.toml")
     with pytest.raises(InvalidSettings, match=r"/nowhere/pydag\.toml"):
-        load_worker_settings()
+        WorkerSettings.load()
 
 
 def test_a_connection_may_impersonate_by_way_of_others(monkeypatch):
     account = "loader@p.iam.gserviceaccount.com"
     connections = {"LOAD": {"impersonate": account, "delegates": ["between@p.example"]}}
     monkeypatch.setenv("PYDAG_WORKER_CONNECTIONS", json.dumps(connections))
-    found = load_worker_settings().connections["LOAD"]
+    found = WorkerSettings.load().connections["LOAD"]
     assert (found.impersonate, found.delegates) == (account, ("between@p.example",))
 
 
@@ -139,7 +139,7 @@ def test_a_connection_may_impersonate_by_way_of_others(monkeypatch):
 )
 def test_stores_of_all_kinds_may_be_trusted(monkeypatch, store):
     monkeypatch.setenv("PYDAG_WORKER_STORES", store)
-    assert load_worker_settings().stores == (store,)
+    assert WorkerSettings.load().stores == (store,)
 
 
 @pytest.mark.parametrize(
@@ -148,11 +148,11 @@ def test_stores_of_all_kinds_may_be_trusted(monkeypatch, store):
 def test_stores_that_would_cover_nothing_are_refused(monkeypatch, store):
     monkeypatch.setenv("PYDAG_WORKER_STORES", store)
     with pytest.raises(InvalidSettings, match="is none of gcs:BUCKET"):
-        load_worker_settings()
+        WorkerSettings.load()
 
 
 def test_the_url_of_a_database_shows_in_no_text(monkeypatch):
     monkeypatch.setenv("PYDAG_WORKER_DATABASES", '{"scripts": "postgresql://u:secret@h/d"}')
-    settings = load_worker_settings()
+    settings = WorkerSettings.load()
     assert "secret" not in repr(settings)
     assert settings.databases["scripts"].get_secret_value().endswith("secret@h/d")

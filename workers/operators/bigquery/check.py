@@ -14,7 +14,6 @@ from workers.contract.answer import Answer, Done, Handle
 from workers.contract.context import TaskContext, parsed_params
 from workers.errors import TaskFailed
 from workers.google import answers, clients
-from workers.operators.bigquery.job import Place
 from workers.operators.bigquery.query import Query, Statement, query_parameters
 from workers.result_cache.cached_operator import Inputs, NotCached
 
@@ -22,10 +21,7 @@ from workers.result_cache.cached_operator import Inputs, NotCached
 class Check(Query):
     """Runs the query; its result is that of a query, and the row. Fails if the row isn't true."""
 
-    def place(self, context: TaskContext) -> Place:
-        """Where a task's check runs."""
-        params = parsed_params(context, BigQueryCheck)
-        return Place(params.connection, params.project, params.location)
+    params_model = BigQueryCheck
 
     def statement(self, context: TaskContext) -> Statement:
         """A task's query: its own, or the one that looks at its table."""

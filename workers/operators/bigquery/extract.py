@@ -11,18 +11,15 @@ from pydag_dist.dag.params.bigquery import BigQueryExtract
 from workers.contract.context import TaskContext, parsed_params
 from workers.google import answers, clients
 from workers.google.storage import client_of as storage_client_of
-from workers.google.versions import object_version, read_tables, there
-from workers.operators.bigquery.job import Job, Place, client_of, configured, slot_ms
+from workers.google.versions import objects_at, read_tables
+from workers.operators.bigquery.job import Job, client_of, configured, slot_ms
 from workers.result_cache.cached_operator import CachedOperator, Inputs, Version
 
 
 class Extract(Job, CachedOperator):
     """Extracts a table; its result tells the files."""
 
-    def place(self, context: TaskContext) -> Place:
-        """Where a task's extract runs."""
-        params = parsed_params(context, BigQueryExtract)
-        return Place(params.connection, params.project, params.location)
+    params_model = BigQueryExtract
 
     def insert(
         self, context: TaskContext, client: bigquery.Client, options: Mapping[str, Any]
@@ -62,7 +59,7 @@ class Extract(Job, CachedOperator):
         params = parsed_params(context, BigQueryExtract)
         client = storage_client_of(context, params.connection)
         with answers.explained("what was extracted"):
-            return there((name, object_version(context, client, name)) for name in names)
+            return objects_at(context, client, names)
 
     def result(self, context: TaskContext, client: bigquery.Client, job: Any) -> dict[str, Any]:  # noqa: ARG002
         """What was written, and where: as many files for each URI."""

@@ -8,20 +8,18 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from google.api_core.exceptions import Conflict, NotFound, RetryError
 from google.api_core.retry import Retry, if_exception_type
 from google.cloud import bigquery
 
-from pydag_dist.dag.params.bigquery import DestinationParams
+from pydag_dist.dag.params.bigquery import BigQueryParams, DestinationParams
 from workers.contract.answer import Asked, Done, Handle, Pending
-from workers.contract.context import TaskContext
-from workers.contract.wait import wait_until_over
+from workers.contract.context import TaskContext, parsed_params
 from workers.errors import RemoteStateUnknown, TaskFailed
 from workers.google import answers, clients, errors, remote_ids
-from workers.google.access import access_of, access_to, project_of
-from workers.google.clients import is_there
+from workers.google.access import access_of, access_to, connection_and_project
 from workers.google.job import GoogleJob
 
 _PAGE = 1000  # jobs of one answer of BigQuery's
@@ -56,12 +54,14 @@ class Job(GoogleJob):
     Result: job_id, project, location, link, slot time, and what the kind of job tells.
     """
 
+    params_model: ClassVar[type[BigQueryParams]]
     kind = "BigQuery jobs"
     place_names = ("connection", "project")
 
-    @abstractmethod
     def place(self, context: TaskContext) -> Place:
         """Where a task's job runs."""
+        params = parsed_params(context, self.params_model)
+        return Place(params.connection, params.project, params.location)
 
     @abstractmethod
     def insert(
@@ -80,18 +80,19 @@ class Job(GoogleJob):
     def handle(self, context: TaskContext) -> Handle:
         """Project, location and id of this try's job."""
         place = self.place(context)
-        access = access_to(context.settings, place.connection, place.project)
-        job_id = remote_ids.job_id(
-            "bigquery", context.dag_id, context.run_id, context.task_id, context.try_number
-        )
-        with answers.explained(f"BigQuery job {job_id}"):
-            project = project_of(access, local=self.local())
+        job_id = remote_ids.of_try("bigquery", context)
+        location = access_to(context.settings, place.connection, place.project).location
         # Ids are unique within a location, so one that BigQuery chose by the tables of the query
         # could differ when the same try inserts the job again.
         return {
-            "connection": place.connection,
-            "project": project,
-            "location": place.location or access.location,
+            **connection_and_project(
+                context,
+                f"BigQuery job {job_id}",
+                place.connection,
+                place.project,
+                local=self.local(),
+            ),
+            "location": place.location or location,
             "job_id": job_id,
             "created": None,  # when, by BigQuery's clock; known once the job is there
         }
@@ -104,26 +105,26 @@ class Job(GoogleJob):
         """Insert the job; if the insert says that its id is there, it is this try's own."""
         handle = self.handle(context)
         options = {name: handle[name] for name in ("job_id", "project", "location")}
-        with answers.explained(f"BigQuery job {_name(handle)}"):
+        with answers.explained(self.name(handle)):
             client = client_of(context, handle)
             try:
                 job = self.insert(context, client, {**options, "retry": None})
-                context.log.info("started BigQuery job %s", _name(handle))
+                context.log.info("started %s", self.name(handle))
             except Conflict as conflict:
                 job = _find(context, client, handle, conflict)
-                context.log.info("found BigQuery job %s, which this try started", _name(handle))
+                context.log.info("found %s, which this try started", self.name(handle))
         return {**handle, "created": job and job.created and job.created.timestamp()}
 
     def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
         """Ask for the job; its own error is reason, location and message."""
-        with answers.asking(f"BigQuery job {_name(handle)}"):
+        with answers.asking(self.name(handle)):
             client = client_of(context, handle)
             job = _get(context, client, handle)
             state = job.state
         if state != "DONE":
             return self.progress(context, handle, state)
         if job.error_result:
-            why = f"BigQuery job {_name(handle)}: {_why_failed(job)}"
+            why = f"{self.name(handle)}: {_why_failed(job)}"
             raise TaskFailed(why, final=errors.is_final(job.error_result))
         told = self.result(context, client, job)
         said = (f"{name} {told[name]}" for name in _TOLD if told.get(name) is not None)
@@ -179,16 +180,18 @@ class Job(GoogleJob):
         """Whether a job has ended well; None if it has not ended."""
         return not job.error_result if job.state == "DONE" else None
 
-    def cancel(self, context: TaskContext, handle: Handle) -> None:
-        """Tell BigQuery to stop the job, and wait until it has."""
-        name = f"BigQuery job {_name(handle)}"
-        with answers.asking(f"cancelling {name}"):
-            where = {field: handle[field] for field in ("project", "location")}
-            cancel_job = partial(client_of(context, handle).cancel_job, handle["job_id"], **where)
-            if not is_there(context, partial(cancel_job, retry=None)):
-                context.log.info("%s was never there", name)
-                return
-        wait_until_over(context, name, lambda: self.is_over(context, handle))
+    def name(self, handle: Handle) -> str:
+        """The job with its project and location, as BigQuery writes it."""
+        return f"BigQuery job {handle['project']}:{handle['location']}.{handle['job_id']}"
+
+    def stop(self, context: TaskContext, handle: Handle) -> bool:
+        """Tell BigQuery to stop the job."""
+        where = {field: handle[field] for field in ("project", "location")}
+        cancel_job = partial(client_of(context, handle).cancel_job, handle["job_id"], **where)
+        is_there = clients.is_there(context, partial(cancel_job, retry=None))
+        if not is_there:
+            context.log.info("%s was never there", self.name(handle))
+        return is_there
 
 
 def configured(config: Config, values: Mapping[str, Any], context: TaskContext) -> Config:
@@ -284,7 +287,3 @@ def _link(handle: Handle) -> str:
         "https://console.cloud.google.com/bigquery"
         f"?project={project}&j=bq:{location}:{job_id}&page=queryresults"
     )
-
-
-def _name(handle: Handle) -> str:
-    return f"{handle['project']}:{handle['location']}.{handle['job_id']}"

@@ -14,8 +14,8 @@ from pydag_dist.dag.params.bigquery import BigQueryLoad
 from workers.contract.context import TaskContext, parsed_params
 from workers.google import answers, clients, errors
 from workers.google.storage import client_of as storage_client_of
-from workers.google.versions import object_version, table_version, there
-from workers.operators.bigquery.job import Job, Place, client_of, configured, layout, slot_ms
+from workers.google.versions import objects_at, written_tables
+from workers.operators.bigquery.job import Job, client_of, configured, layout, slot_ms
 from workers.result_cache.cached_operator import CachedOperator, Inputs, Version
 
 _FOR_CSV = (
@@ -27,10 +27,7 @@ _FOR_CSV = (
 class Load(Job, CachedOperator):
     """Loads files; its result tells rows, bytes and files."""
 
-    def place(self, context: TaskContext) -> Place:
-        """Where a task's load runs."""
-        params = parsed_params(context, BigQueryLoad)
-        return Place(params.connection, params.project, params.location)
+    params_model = BigQueryLoad
 
     def insert(
         self, context: TaskContext, client: bigquery.Client, options: Mapping[str, Any]
@@ -51,14 +48,14 @@ class Load(Job, CachedOperator):
         params = parsed_params(context, BigQueryLoad)
         client = storage_client_of(context, params.connection)
         with answers.explained("what is loaded"):
-            reads = there((uri, object_version(context, client, uri)) for uri in params.source_uris)
+            reads = objects_at(context, client, params.source_uris)
         return Inputs(self.about(context), reads, [params.destination])
 
     def written(self, context: TaskContext, names: Sequence[str]) -> dict[str, Version]:
         """The table."""
         with answers.explained("what was loaded"):
             client = client_of(context, self.handle(context))
-            return there((name, table_version(context, client, name)) for name in names)
+            return written_tables(context, client, names)
 
     def result(self, context: TaskContext, client: bigquery.Client, job: Any) -> dict[str, Any]:  # noqa: ARG002
         """What was loaded."""

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 from google.api_core.exceptions import GoogleAPICallError
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 
-from pydag_dist.dag.params.bigquery import BigQueryQuery
+from pydag_dist.dag.params.bigquery import BigQueryParams, BigQueryQuery
 from workers.contract.context import TaskContext, parsed_params
 from workers.errors import TaskFailed
 from workers.google import answers, clients, errors
-from workers.google.versions import read_tables, table_version, there
+from workers.google.versions import read_tables, table_version, written_tables
 from workers.operators.bigquery import budget
-from workers.operators.bigquery.job import Job, Place, client_of, configured, layout
+from workers.operators.bigquery.job import Job, client_of, configured, layout
 from workers.result_cache.cached_operator import CachedOperator, Inputs, NotCached, Version
 from workers.result_cache.sql_sources import check_sources
 
@@ -50,10 +50,7 @@ class Statement:
 class Query(Job, CachedOperator):
     """Runs `statement`; its result tells rows and bytes, too."""
 
-    def place(self, context: TaskContext) -> Place:
-        """Where a task's query runs."""
-        params = parsed_params(context, BigQueryQuery)
-        return Place(params.connection, params.project, params.location)
+    params_model: ClassVar[type[BigQueryParams]] = BigQueryQuery
 
     def statement(self, context: TaskContext) -> Statement:
         """A task's query."""
@@ -141,7 +138,7 @@ class Query(Job, CachedOperator):
         """The destination."""
         with answers.explained("what the query wrote"):
             client = client_of(context, self.handle(context))
-            return there((name, table_version(context, client, name)) for name in names)
+            return written_tables(context, client, names)
 
     def result(self, context: TaskContext, client: bigquery.Client, job: Any) -> dict[str, Any]:
         """Statistics of the query; of a script, of its statements, too."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,12 +13,12 @@ from google.api_core.exceptions import Forbidden, NotFound
 from google.cloud import bigquery
 
 from pydag_dist.dag.params.bigquery import BigQueryWaitTable
-from workers import time_limit
-from workers.contract.answer import Answer, Asked, Done, Handle, Pending, by_place
+from workers.contract.answer import Done, Handle, Pending
 from workers.contract.context import TaskContext, parsed_params
-from workers.contract.operator import RemoteOperator
-from workers.google import answers, clients
-from workers.google.access import access_of, access_to
+from workers.google import clients
+from workers.google.access import access_to
+from workers.google.sensor import GoogleSensor
+from workers.operators.bigquery.job import client_of
 
 _LIST_FROM = 5  # tables of one dataset that are cheaper to look for in its list
 _AT_ONCE = 8  # calls
@@ -52,30 +52,14 @@ class Wanted:
         """The table's."""
         return f"{self.dataset}.{self.table}"
 
-    @classmethod
-    def by(cls, context: TaskContext) -> Wanted:
-        """What the task of `context` waits for."""
-        params = parsed_params(context, BigQueryWaitTable)
-        dataset, _, table = params.table.rpartition(".")
-        return cls(dataset, table, params.partition, params.newer_than)
-
-    def answer(self, found: Found | None) -> Pending | Done:
-        """What was found, as an answer to the task."""
-        shown = f"table {self.name}"
-        if self.partition:
-            shown = f"partition {self.partition} of {shown}"
-        if found is None:
-            return Pending(f"{shown} is not there")
-        modified = found.modified.isoformat()
-        if self.newer_than and found.modified <= self.newer_than:
-            return Pending(f"{shown} was last changed {modified}")
-        told = {"partition": self.partition, "modified": modified, "rows": found.rows}
-        return Done({"table": self.name, **told})
+    def __str__(self) -> str:
+        return f"table {self.name}"
 
 
-class WaitTable(RemoteOperator):
-    """A sensor: it starts nothing, and asks. Many tasks ask together."""
+class WaitTable(GoogleSensor[Wanted, Found]):
+    """Waits for a table or a partition. Many tasks ask together."""
 
+    place_names = ("connection", "project", "location")
     first_interval = 1.0
     longest_interval = 60.0
 
@@ -93,54 +77,39 @@ class WaitTable(RemoteOperator):
             "location": params.location or access.location,
         }
 
-    def submit(self, context: TaskContext) -> Handle:
-        """Start nothing."""
-        return self.handle(context)
+    def wanted(self, context: TaskContext) -> Wanted:
+        """The task's table, or partition of it."""
+        params = parsed_params(context, BigQueryWaitTable)
+        dataset, _, table = params.table.rpartition(".")
+        return Wanted(dataset, table, params.partition, params.newer_than)
 
-    def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
-        """Ask for one."""
-        wanted = Wanted.by(context)
-        with answers.looking(f"looking for table {wanted.name}", handle):
-            return wanted.answer(_found(context, handle, wanted.dataset, [wanted]).get(wanted))
+    def together(self, wanted: Iterable[Wanted]) -> Iterable[tuple[str, list[Wanted]]]:
+        """All of a dataset."""
+        datasets: dict[str, list[Wanted]] = defaultdict(list)
+        for want in wanted:
+            datasets[want.dataset].append(want)
+        return [(f"tables of {dataset}", these) for dataset, these in datasets.items()]
 
-    def poll_many(self, asked: Sequence[Asked]) -> Iterator[tuple[Asked, Answer]]:
-        """Ask for the tables and partitions of a dataset with as few calls as it takes."""
-        for some in by_place(asked, "connection", "project", "location"):
-            for dataset, wanted in _by_dataset(some).items():
-                if time_limit.is_out():
-                    return
-                first, *_ = wanted
-                try:
-                    found = _found(first.context, first.handle, dataset, list(wanted.values()))
-                except Exception as error:  # noqa: BLE001  it is the answer to each
-                    what = f"looking for tables of {dataset}"
-                    yield from ((one, answers.of_look(error, what, one.handle)) for one in wanted)
-                    continue
-                for one in wanted:
-                    one.handle["answered"] = True
-                yield from ((one, want.answer(found.get(want))) for one, want in wanted.items())
+    def find(
+        self, context: TaskContext, handle: Handle, wanted: Sequence[Wanted]
+    ) -> dict[Wanted, Found]:
+        """What is there of what is wanted in one dataset."""
+        client = client_of(context, handle)
+        asker = _Asker(context.log, client, wanted[0].dataset, handle["location"])
+        tables = [want for want in wanted if want.partition is None]
+        partitions = [want for want in wanted if want.partition is not None]
+        return asker.tables(tables) | asker.partitions(partitions)
 
-    def cancel(self, context: TaskContext, handle: Handle) -> None:
-        """Nothing is there to cancel."""
-
-
-def _by_dataset(asked: Sequence[Asked]) -> Mapping[str, dict[Asked, Wanted]]:
-    groups: dict[str, dict[Asked, Wanted]] = defaultdict(dict)
-    for one in asked:
-        wanted = Wanted.by(one.context)
-        groups[wanted.dataset][one] = wanted
-    return groups
-
-
-def _found(
-    context: TaskContext, handle: Handle, dataset: str, wanted: Sequence[Wanted]
-) -> dict[Wanted, Found]:
-    """What is there of what is wanted in a dataset."""
-    client = clients.bigquery_client(access_of(context, handle))
-    asker = _Asker(context.log, client, dataset, handle["location"])
-    tables = [one for one in wanted if one.partition is None]
-    partitions = [one for one in wanted if one.partition is not None]
-    return asker.tables(tables) | asker.partitions(partitions)
+    def judge(self, context: TaskContext, wanted: Wanted, found: Found | None) -> Pending | Done:  # noqa: ARG002
+        """Whether it is there, and new enough."""
+        shown = f"partition {wanted.partition} of {wanted}" if wanted.partition else str(wanted)
+        if found is None:
+            return Pending(f"{shown} is not there")
+        modified = found.modified.isoformat()
+        if wanted.newer_than and found.modified <= wanted.newer_than:
+            return Pending(f"{shown} was last changed {modified}")
+        facts = {"partition": wanted.partition, "modified": modified, "rows": found.rows}
+        return Done({"table": wanted.name, **facts})
 
 
 @dataclass(frozen=True)
@@ -152,14 +121,14 @@ class _Asker:
 
     def tables(self, wanted: list[Wanted]) -> dict[Wanted, Found]:
         """Those that are there: of many, the list of the dataset tells whom to ask about."""
-        names = {one.table for one in wanted}
+        names = {want.table for want in wanted}
         if len(names) >= _LIST_FROM:
             names = self._listed(names)
         if not names:
             return {}
         with ThreadPoolExecutor(min(_AT_ONCE, len(names)), "table") as pool:
             found = dict(zip(names, pool.map(self._table, names), strict=True))
-        return {one: there for one in wanted if (there := found.get(one.table))}
+        return {want: there for want in wanted if (there := found.get(want.table))}
 
     def _listed(self, names: set[str]) -> set[str]:
         """Those among the dataset's tables; all, if these may not be listed."""
@@ -207,5 +176,5 @@ class _Asker:
         except NotFound:
             return {}  # the dataset isn't there yet
         found = {(row[0], row[1]): Found(row[2], row[3]) for row in rows}
-        pairs = ((one, found.get((one.table, one.partition))) for one in wanted)
-        return {one: there for one, there in pairs if there}
+        pairs = ((want, found.get((want.table, want.partition))) for want in wanted)
+        return {want: there for want, there in pairs if there}

@@ -12,8 +12,8 @@ from google.cloud.dataproc_v1 import Cluster
 from pydag_dist.dag.params.dataproc import ClusterParams
 from workers.contract.answer import Handle
 from workers.contract.context import TaskContext
-from workers.google import answers, clients, remote_ids
-from workers.google.access import access_of, access_to, project_of
+from workers.google import clients, remote_ids
+from workers.google.access import access_of, connection_and_project
 from workers.process import until_redis_can
 
 _REMEMBERED = 7 * 86400  # seconds
@@ -22,12 +22,14 @@ _SURE = 0.5  # seconds until a cluster that was not found is asked for again
 
 def handle_of(context: TaskContext, params: ClusterParams) -> Handle:
     """What names the cluster."""
-    access = access_to(context.settings, params.connection, params.project)
-    with answers.explained(f"Dataproc cluster {params.cluster_name}"):
-        project = project_of(access, local=clients.local_dataproc() is not None)
     return {
-        "connection": params.connection,
-        "project": project,
+        **connection_and_project(
+            context,
+            f"Dataproc cluster {params.cluster_name}",
+            params.connection,
+            params.project,
+            local=clients.local_dataproc() is not None,
+        ),
         "region": params.region,
         "cluster_name": params.cluster_name,
     }
@@ -49,9 +51,7 @@ def client_of(context: TaskContext, handle: Handle) -> clients.ClusterClient:
 
 def request_id(context: TaskContext) -> str:
     """By which Dataproc tells a request that is repeated from another one."""
-    return remote_ids.job_id(
-        "request", context.dag_id, context.run_id, context.task_id, context.try_number
-    )
+    return remote_ids.of_try("request", context)
 
 
 def note_place(context: TaskContext, handle: Handle) -> None:

@@ -14,7 +14,7 @@ from workers.contract.context import TaskContext, parsed_params
 from workers.errors import TaskFailed
 from workers.google import answers, clients, remote_ids
 from workers.google.storage import Uri, blob_at, blobs, client_of, files, sliced
-from workers.google.versions import object_version, there
+from workers.google.versions import objects_at
 from workers.result_cache.cached_operator import CachedOperator, Inputs, Version
 
 _MOST = 32  # sources of one call
@@ -45,7 +45,7 @@ class Compose(CachedOperator):
         params = parsed_params(context, GcsCompose)
         with answers.explained("what is composed"):
             client = client_of(context, params.connection)
-            reads = there((uri, object_version(context, client, uri)) for uri in params.sources)
+            reads = objects_at(context, client, params.sources)
         return Inputs({"params": context.params}, reads, [params.destination])
 
     def written(self, context: TaskContext, names: Sequence[str]) -> dict[str, Version]:
@@ -53,7 +53,7 @@ class Compose(CachedOperator):
         params = parsed_params(context, GcsCompose)
         with answers.explained(f"what is at {params.destination}"):
             client = client_of(context, params.connection)
-            return there((name, object_version(context, client, name)) for name in names)
+            return objects_at(context, client, names)
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,7 @@ class _Composer:
 
     @property
     def _id(self) -> str:
-        c = self.context
-        return remote_ids.job_id("request", c.dag_id, c.run_id, c.task_id, c.try_number)
+        return remote_ids.of_try("request", self.context)
 
     def made(self, params: GcsCompose) -> Blob:
         there = blob_at(self.context, self.client, self.destination)

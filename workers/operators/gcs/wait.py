@@ -14,13 +14,12 @@ from google.api_core.exceptions import NotFound
 from google.cloud.storage import Blob, Client
 
 from pydag_dist.dag.params.gcs import GcsWaitObject
-from workers import time_limit
-from workers.contract.answer import Answer, Asked, Done, Handle, Pending, by_place
+from workers.contract.answer import Done, Handle, Pending
 from workers.contract.context import TaskContext, parsed_params
-from workers.contract.operator import RemoteOperator
 from workers.errors import TaskFailed
-from workers.google import answers, clients
+from workers.google import clients
 from workers.google.access import access_to
+from workers.google.sensor import GoogleSensor
 from workers.google.storage import Uri, blob_at, blobs, client_of, files
 
 _MOST_JSON = 60_000  # bytes of names in a result
@@ -52,12 +51,13 @@ class Search(NamedTuple):
         return f"{self.kind} gs://{self.bucket}/{self.text}"
 
 
-class WaitObject(RemoteOperator):
-    """A sensor: it starts nothing, and asks. One list answers for all tasks that it can.
+class WaitObject(GoogleSensor[Search, list[Blob]]):
+    """Waits for objects. One list answers for all tasks that it can.
 
     Result: count, bytes, newest, objects.
     """
 
+    place_names = ("connection",)
     first_interval = 2.0
     longest_interval = 30.0
 
@@ -71,50 +71,51 @@ class WaitObject(RemoteOperator):
         access_to(context.settings, connection)  # fails here, before it makes a group of polls
         return {"connection": connection}
 
-    def submit(self, context: TaskContext) -> Handle:
-        """Start nothing."""
-        return self.handle(context)
+    def wanted(self, context: TaskContext) -> Search:
+        """The list that answers for the task."""
+        return Search.of(parsed_params(context, GcsWaitObject))
 
-    def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
-        """Ask for one."""
-        params = parsed_params(context, GcsWaitObject)
-        search = Search.of(params)
-        with answers.looking(f"looking for {search}", handle):
-            lister = _Lister(context, client_of(context, handle["connection"]))
-            found = lister.found([search])[search]
-        return _answer(params, search, found)
+    def together(self, wanted: Iterable[Search]) -> Iterable[tuple[str, list[Search]]]:
+        """Objects of a folder, which one list has; else each search its own."""
+        folders: dict[tuple[str, str], list[Search]] = defaultdict(list)
+        alone = []
+        for search in sorted(wanted):
+            if search.kind == "object":
+                folders[search.folder].append(search)
+            else:
+                alone.append([search])
+        return [(str(searches[0]), searches) for searches in (*folders.values(), *alone)]
 
-    def poll_many(self, asked: Sequence[Asked]) -> Iterator[tuple[Asked, Answer]]:
-        """Ask for what many tasks wait for, with as few lists as it takes."""
-        for some in by_place(asked, "connection"):
-            wanted: dict[Search, list[Asked]] = defaultdict(list)
-            for one in some:
-                wanted[Search.of(parsed_params(one.context, GcsWaitObject))].append(one)
-            yield from _answers(some[0], wanted)
+    def find(
+        self, context: TaskContext, handle: Handle, wanted: Sequence[Search]
+    ) -> dict[Search, list[Blob]]:
+        """What there is for each of the searches that `together` put together."""
+        return _Lister(context, client_of(context, handle["connection"])).found(wanted)
 
-    def cancel(self, context: TaskContext, handle: Handle) -> None:
-        """Nothing is there to cancel."""
-
-
-def _answers(first: Asked, wanted: dict[Search, list[Asked]]) -> Iterator[tuple[Asked, Answer]]:
-    for together in _together(wanted):
-        if time_limit.is_out():
-            return
-        try:
-            client = client_of(first.context, first.handle["connection"])
-            lister = _Lister(first.context, client)
-            found = lister.found(together)
-        except Exception as error:  # noqa: BLE001  the answer of this list, and of no other
-            what = f"looking for {together[0]}"
-            for search in together:
-                for one in wanted[search]:
-                    yield one, answers.of_look(error, what, one.handle)
-            continue
-        for search in together:
-            for one in wanted[search]:
-                one.handle["answered"] = True
-                params = parsed_params(one.context, GcsWaitObject)
-                yield one, _answer(params, search, found[search])
+    def judge(
+        self, context: TaskContext, wanted: Search, found: list[Blob] | None
+    ) -> Pending | Done:
+        """Whether there are enough, and new ones."""
+        params, found = parsed_params(context, GcsWaitObject), found or []
+        if params.newer_than:
+            new = [blob for blob in found if blob.time_created > params.newer_than]
+        else:
+            new = found
+        if len(new) < params.min_objects:
+            if found and params.newer_than:
+                newest = max(blob.time_created for blob in found).isoformat()
+                return Pending(f"{wanted}: {len(new)} new of {len(found)}, the newest of {newest}")
+            return Pending(f"{wanted}: {len(new)} of {params.min_objects}")
+        uris = [f"gs://{wanted.bucket}/{blob.name}" for blob in new]
+        return Done(
+            {
+                "count": len(new),
+                "bytes": sum(blob.size for blob in new),
+                "newest": max(blob.time_created for blob in new).isoformat(),
+                # A list that lacks some would silently expand to too few tasks.
+                "objects": uris if len(json.dumps(uris)) <= _MOST_JSON else None,
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ class _Lister:
     context: TaskContext
     client: Client
 
-    def found(self, together: list[Search]) -> dict[Search, list[Blob]]:
+    def found(self, together: Sequence[Search]) -> dict[Search, list[Blob]]:
         """What there is for each; `together` are objects of one folder, or one of another kind."""
         first = together[0]
         try:
@@ -136,9 +137,9 @@ class _Lister:
                 "name another one"
             ) from None
 
-    def _objects(self, bucket: str, some: list[Search]) -> dict[Search, list[Blob]]:
+    def _objects(self, bucket: str, searches: Sequence[Search]) -> dict[Search, list[Blob]]:
         """Objects of one folder: they are in its list, between the first and the last of them."""
-        names = sorted(search.text for search in some)
+        names = sorted(search.text for search in searches)
         # What follows a name in order comes after it, so the end is just behind the last one.
         span = {"start_offset": names[0], "end_offset": f"{names[-1]}!"}
         listed = islice(self._blobs(bucket, **span), _MOST_LISTED)
@@ -146,41 +147,7 @@ class _Lister:
         if len(found) == _MOST_LISTED:
             for name in names[bisect(names, max(found)) :]:
                 found[name] = blob_at(self.context, self.client, Uri(bucket, name))
-        return {one: [blob] if (blob := found.get(one.text)) else [] for one in some}
+        return {search: [blob] if (blob := found.get(search.text)) else [] for search in searches}
 
     def _blobs(self, bucket: str, **options: object) -> Iterator[Blob]:
         return files(blobs(self.context, self.client, bucket, fields=_FIELDS, **options))
-
-
-def _together(searches: Iterable[Search]) -> list[list[Search]]:
-    """Searches that one list answers: objects of a folder, else each its own."""
-    folders: dict[tuple[str, str], list[Search]] = defaultdict(list)
-    alone = []
-    for search in sorted(searches):
-        if search.kind == "object":
-            folders[search.folder].append(search)
-        else:
-            alone.append([search])
-    return [*folders.values(), *alone]
-
-
-def _answer(params: GcsWaitObject, search: Search, found: list[Blob]) -> Pending | Done:
-    if params.newer_than:
-        new = [blob for blob in found if blob.time_created > params.newer_than]
-    else:
-        new = found
-    if len(new) < params.min_objects:
-        if found and params.newer_than:
-            newest = max(blob.time_created for blob in found).isoformat()
-            return Pending(f"{search}: {len(new)} new of {len(found)}, the newest of {newest}")
-        return Pending(f"{search}: {len(new)} of {params.min_objects}")
-    uris = [f"gs://{search.bucket}/{blob.name}" for blob in new]
-    return Done(
-        {
-            "count": len(new),
-            "bytes": sum(blob.size for blob in new),
-            "newest": max(blob.time_created for blob in new).isoformat(),
-            # A list that lacks some would silently expand to too few tasks.
-            "objects": uris if len(json.dumps(uris)) <= _MOST_JSON else None,
-        }
-    )
