@@ -28,8 +28,8 @@ def main() -> None:
             allowed = worker_settings().imports
         except InvalidSettings as error:
             _refuse(str(error))
-        if allowed and (told := problems(allowed)):
-            _refuse(f"{told}. Looked in {', '.join(filter(None, sys.path))}")
+        if allowed and (found := problems(allowed)):
+            _refuse(f"{found}. Looked in {', '.join(filter(None, sys.path))}")
     celery()
 
 

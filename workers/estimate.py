@@ -8,11 +8,9 @@ import logging
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-from google.api_core.exceptions import GoogleAPICallError, NotFound
 
 from pydag_dist.dag import Dag, Task
 from pydag_dist.dag.planning.task_spec import RunParams, spec_of
@@ -22,29 +20,18 @@ from pydag_dist.errors import PydagError
 from workers import operators, time_limit
 from workers.contract.context import TaskContext
 from workers.errors import TaskFailed
-from workers.google import errors
-from workers.operators.bigquery.query import Query, will_bill
+from workers.operators.bigquery.estimate import Estimate, estimate_query
+from workers.operators.bigquery.query import Query
 from workers.process import worker_settings
 from workers.tries.templates import rendered
 
 _AT_ONCE = 8  # dry runs
-_PATIENCE = 120.0  # seconds
+_SECONDS = 120.0  # of all dry runs
 _TIB = 1 << 40
 
 # What costs nothing: https://cloud.google.com/bigquery/pricing#free
 _FREE = frozenset({"bigquery.load", "bigquery.extract"})
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What is known of a task: `bytes` it reads, `billed` of them; None: not known before."""
-
-    bytes: int | None
-    billed: int | None
-    note: str = ""
-    wrong: bool = False
-    """The task would fail now."""
 
 
 class _NotBefore(Exception):
@@ -74,20 +61,12 @@ def _estimate(dag: Dag, task: Task, run: RunParams) -> Estimate:
     if task.expand:
         return Estimate(None, None, f"once for each item of {quote(task.expand.over)}")
     try:
-        job = query.dry_run(_context(dag, task, run))
-    except (_NotBefore, GoogleAPICallError, TaskFailed) as error:
-        return _unknown(task, error)
-    note = "at least: a script" if job.statement_type == "SCRIPT" else ""
-    return Estimate(job.total_bytes_processed or 0, will_bill(job), note)
-
-
-def _unknown(task: Task, error: Exception) -> Estimate:
-    if isinstance(error, _NotBefore):
+        context = _context(dag, task, run)
+    except _NotBefore as error:
         return Estimate(None, None, f"needs the result of {error}")
-    reason = errors.explain(error) if isinstance(error, GoogleAPICallError) else str(error)
-    if isinstance(error, NotFound) and task.dependencies:
-        return Estimate(None, None, f"{reason}; perhaps an upstream task makes it")
-    return Estimate(None, None, reason, wrong=True)
+    except TaskFailed as error:
+        return Estimate(None, None, str(error), wrong=True)
+    return estimate_query(query, context, has_upstream=bool(task.dependencies))
 
 
 def _context(dag: Dag, task: Task, run: RunParams) -> TaskContext:
@@ -125,45 +104,45 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         dag = Dag.load(arguments.file)
-        with time_limit.limited(_PATIENCE):
+        with time_limit.limited(_SECONDS):
             found = estimates(dag, RunParams(arguments.params, arguments.logical_date))
     except PydagError as error:
         sys.stderr.write(f"Error: {error}\n")
         return 2
     print_as = _as_json if arguments.json else _as_text
     sys.stdout.write(print_as(dag, found, arguments.price) + "\n")
-    return 1 if any(one.wrong for one in found.values()) else 0
+    return 1 if any(each.wrong for each in found.values()) else 0
 
 
 def _as_json(dag: Dag, found: Mapping[str, Estimate], price: float) -> str:
     tasks = {
-        name: {**asdict(one), "price": None if one.billed is None else one.billed / _TIB * price}
-        for name, one in found.items()
+        name: {**asdict(each), "price": None if each.billed is None else each.billed / _TIB * price}
+        for name, each in found.items()
     }
-    billed = sum(one.billed or 0 for one in found.values())
-    told = {
+    billed = sum(each.billed or 0 for each in found.values())
+    document = {
         "dag_id": dag.dag_id,
-        "bytes": sum(one.bytes or 0 for one in found.values()),
+        "bytes": sum(each.bytes or 0 for each in found.values()),
         "billed": billed,
         "budget": dag.budget_bytes,
         "price": billed / _TIB * price,
-        "unknown": [name for name, one in found.items() if one.billed is None],
+        "unknown": [name for name, each in found.items() if each.billed is None],
         "tasks": tasks,
     }
-    return json.dumps(told, indent=2)
+    return json.dumps(document, indent=2)
 
 
 def _as_text(dag: Dag, found: Mapping[str, Estimate], price: float) -> str:
     rows = [("task", "reads", "billed", "USD", "")]
-    for name, one in found.items():
-        if one.bytes is None or one.billed is None:
-            rows.append((name, "?", "?", "?", one.note))
+    for name, each in found.items():
+        if each.bytes is None or each.billed is None:
+            rows.append((name, "?", "?", "?", each.note))
         else:
-            usd = f"{one.billed / _TIB * price:.4f}"
-            rows.append((name, _size(one.bytes), _size(one.billed), usd, one.note))
-    billed = sum(one.billed or 0 for one in found.values())
-    read = sum(one.bytes or 0 for one in found.values())
-    unknown = sum(one.billed is None for one in found.values())
+            usd = f"{each.billed / _TIB * price:.4f}"
+            rows.append((name, _size(each.bytes), _size(each.billed), usd, each.note))
+    billed = sum(each.billed or 0 for each in found.values())
+    read = sum(each.bytes or 0 for each in found.values())
+    unknown = sum(each.billed is None for each in found.values())
     note = f"and what {unknown} of {len(found)} tasks read" if unknown else ""
     rows.append(("in all", _size(read), _size(billed), f"{billed / _TIB * price:.4f}", note))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]

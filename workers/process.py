@@ -1,4 +1,4 @@
-"""What one process of a worker keeps: its settings and its own connection to the engine."""
+"""What each process of a worker has: the settings, and a connection of its own to the engine."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 PAUSE = 0.5  # seconds between two tries while Redis can't do a call
-FAREWELL = 10.0  # seconds that a worker which was told to end still waits for Redis
+SHUTDOWN_WAIT = 10.0  # seconds that a worker which shuts down still waits for Redis
 
-# When this worker was told to end, by the monotonic clock; 0 before. Shared: the parent made it
-# before it forked.
-_told_to_end = mmap.mmap(-1, 8)
+# When this worker began to shut down, by the monotonic clock; 0 before. The parent makes this
+# memory before it forks, so all processes of the worker share it.
+_shutdown = mmap.mmap(-1, 8)
 
 
 @functools.cache
@@ -52,25 +52,25 @@ def _engine_of(_pid: int) -> Engine:
 
 
 class GivenUp(Ignore):  # type: ignore[misc]  # Celery has no types
-    """Redis could not be told of a try any more: it runs again elsewhere, by its lease."""
+    """Redis can't be reached before this worker ends; the try's lease lapses, so it runs again."""
 
 
-def leave() -> None:
-    """From the parent: this worker was told to end."""
-    _told_to_end[:] = struct.pack("d", time.monotonic())
+def begin_shutdown() -> None:
+    """In the parent: this worker shuts down from now on."""
+    _shutdown[:] = struct.pack("d", time.monotonic())
 
 
-def told_to_end() -> float:
-    """When this worker was told to end, by the monotonic clock; 0 if it was not."""
-    (since,) = struct.unpack("d", _told_to_end)
+def shutdown_since() -> float:
+    """When this worker began to shut down, by the monotonic clock; 0 if it did not."""
+    (since,) = struct.unpack("d", _shutdown)
     return float(since)
 
 
 def until_redis_can(call: Callable[[], T]) -> T:
     """The answer of an idempotent call, repeated for as long as Redis can't do it.
 
-    Only what the call itself did wrong is raised; and `GivenUp` if the worker was told to end, and
-    this has been waiting for longer than `FAREWELL`.
+    Raises the error of a call that is wrong itself, and `GivenUp` if Redis could not do it until
+    `SHUTDOWN_WAIT` after the worker began to shut down.
     """
     while True:
         try:
@@ -78,8 +78,8 @@ def until_redis_can(call: Callable[[], T]) -> T:
         except redis.RedisError as error:
             if not (is_passing(error) or is_refusal(error)):
                 raise
-            since = told_to_end()
-            if since and time.monotonic() - since > FAREWELL:
+            since = shutdown_since()
+            if since and time.monotonic() - since > SHUTDOWN_WAIT:
                 raise GivenUp(f"this worker ends, and Redis can't be reached: {error}") from error
             log.warning("Redis can't do it now (%s); asking again", error)
             time.sleep(PAUSE)

@@ -40,7 +40,7 @@ from workers.tries.outcome import (
 
 _REPLACED = 155  # the exit status by which billiard's pool knows a process that ends as it should
 INLINE = 5.0  # seconds that a remote job may hold a slot which nobody else waits for
-REPEATED = 60.0  # seconds in which a try that was begun before asks again after a refusal
+REPEATED = 60.0  # seconds for which a try that is executed again asks again after a refusal
 
 
 class Execute(Task):  # type: ignore[misc]  # Celery has no types
@@ -87,13 +87,13 @@ class Execute(Task):  # type: ignore[misc]  # Celery has no types
                 if "." in request.id.rpartition("/")[2]:
                     context = replace(context, is_repeated=True)  # noqa: PLW2901  it is the same one
                 try:
-                    ended = _obey(held, answer, context, queue)
+                    ended = _run_or_cancel(held, answer, context, queue)
                 except HostLacks as error:
                     ended = _give_back(held, context, error, request.hostname)
                 finally:
-                    lost = process.tidy(context.log, keep_threads=_is_remote(context))
+                    lost = process.clean_up(context.log, keep_threads=_is_remote(context))
         except SystemExit:
-            last_words.bequeath({"how": "ended at SIGTERM"})
+            last_words.leave({"how": "ended at SIGTERM"})
             raise
         is_whole = (output := capture.own()) is None or output.is_whole
         if (lost or not is_whole or terminate_handler_fired()) and last_words.file() is not None:
@@ -115,12 +115,17 @@ def _is_remote(context: TaskContext) -> bool:
 def _end_process(held: Held, ended: Ended | Retry | Ignore) -> None:
     """End this process; then the parent tells the engine how its try ended."""
     kept = asdict(ended) if isinstance(ended, Ended) else None
-    last_words.bequeath({"held": asdict(held), "ended": kept})
+    last_words.leave({"held": asdict(held), "ended": kept})
     os._exit(_REPLACED)
 
 
-def _obey(held: Held, claim: Claim, context: TaskContext, queue: str) -> Ended | Retry | Ignore:
-    """Run the try, or cancel what it left running; how it ended, or what Celery is told else."""
+def _run_or_cancel(
+    held: Held, claim: Claim, context: TaskContext, queue: str
+) -> Ended | Retry | Ignore:
+    """Run the try, or cancel what it left running, as the claim orders.
+
+    The answer is how the try ended, or what Celery hears if it has not.
+    """
     try:
         if claim.order == "cancel":
             return cancel(held, claim, context)
@@ -132,7 +137,7 @@ def _obey(held: Held, claim: Claim, context: TaskContext, queue: str) -> Ended |
             return succeeded(context, answer.result)
     except Stopped:
         context.log.warning("told to stop")
-        return cancelled(context, before=partial(earlier.settled, held, claim, context))
+        return cancelled(context, before=partial(earlier.end_earlier_jobs, held, claim, context))
     except HostLacks:
         raise
     except BaseException as error:
@@ -145,10 +150,10 @@ def _obey(held: Held, claim: Claim, context: TaskContext, queue: str) -> Ended |
 
 
 def _execute(held: Held, claim: Claim, context: TaskContext, queue: str) -> Done | Wait:
-    """The result, or the wait for a remote job that others should not have to wait for."""
+    """The result; or the wait for a remote job, if the slot should not be held for that."""
     operator = operators.find(context.operator)
     if held.try_number > 1 and isinstance(operator, operators.RemoteOperator):
-        done = earlier.settled(held, claim, context, operator)
+        done = earlier.end_earlier_jobs(held, claim, context, operator)
         if done is not None:
             return done
     if (result := cached_result(context, operator)) is not None:
@@ -156,18 +161,18 @@ def _execute(held: Held, claim: Claim, context: TaskContext, queue: str) -> Done
     if not isinstance(operator, operators.RemoteOperator):
         return Done(operator.execute(context))
     if is_sensor(context.operator):
-        # Only deferred it doesn't count against its run's `processors`: what it waits for may be
-        # a task that could not start else.
+        # A sensor that holds a slot counts against its run's `processors`. It may wait for a task
+        # of the same run, which could not start then, so it is deferred at once.
         return operator.start(context, lambda: False)
     until = time.monotonic() + INLINE
 
-    def is_patient() -> bool:
+    def may_wait() -> bool:
         with not_now():
             wanted = until_redis_can(partial(engine().working.wanted, queue))
         return not wanted and time.monotonic() < until
 
-    start = partial(operator.start, context, is_patient)
-    # It may have been given back before it began: then a refusal should not take long to be told.
+    start = partial(operator.start, context, may_wait)
+    # A try that never began before may be repeated, too: its refusal should be known before long.
     return earlier.until_known(context, start, REPEATED) if context.is_repeated else start()
 
 
@@ -212,7 +217,7 @@ class Release(Task):  # type: ignore[misc]  # Celery has no types
         """What Celery's tracer (in a child) or request (in the parent) reports of a try."""
         held = held_by(request)
         if held.run == POLLS or isinstance(result, GivenUp):
-            return  # what a poll found is reported already, and what it didn't is due again
+            return  # a poll has reported what it found; the rest is due again
         ended = getattr(request, "pydag_ended", None) or _ended(state, result)
         if os.getpid() == DEATHS.parent_pid:
             DEATHS.report(held, ended)

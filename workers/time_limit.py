@@ -1,7 +1,7 @@
-"""How long a remote service is asked again while it does not answer.
+"""The time limit of calls of remote services, with all their repetitions.
 
-A try that runs has minutes. Who asks for many tries at once, or cancels a job, has less: it says so
-around its calls, and they all share that time.
+One call of a try that holds a slot may be repeated for minutes. A poll of many tries and the
+cancelling of a job have less time: they put `limited` around their calls, which share that time.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from collections.abc import Iterator
 
 CALL = 300.0  # seconds in which one call is tried again
 
-# Until when, and how long a call; of the process, which does one thing at a time. Threads share it.
+# When the time ends, by the monotonic clock, and the seconds of one call at most. There is one
+# limit in a process, which does one thing at a time; its threads share it.
 _limit: tuple[float, float] | None = None
 
 
 @contextlib.contextmanager
 def limited(seconds: float, *, call: float = 10.0) -> Iterator[None]:
-    """All calls in here have `seconds` together, each of them `call` seconds at most."""
+    """In this block all calls have `seconds` together, and each of them `call` seconds at most."""
     global _limit  # noqa: PLW0603  calls are made far below, by operators of other packages, too
     before, _limit = _limit, (time.monotonic() + seconds, call)
     try:
@@ -28,7 +29,7 @@ def limited(seconds: float, *, call: float = 10.0) -> Iterator[None]:
 
 
 def is_out() -> bool:
-    """Whether the time is over, so that no further call should begin."""
+    """Whether the time is over: no further call should begin then."""
     return _limit is not None and time.monotonic() >= _limit[0]
 
 
@@ -41,5 +42,5 @@ def of_call() -> float:
 
 
 def of_attempt(longest: float) -> float:
-    """Seconds of one attempt at it, `longest` at most: there must be time for another."""
+    """Seconds of one attempt at a call, at most `longest`: there must be time for a second one."""
     return max(1.0, min(longest, of_call() / 2))

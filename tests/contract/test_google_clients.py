@@ -21,7 +21,7 @@ from workers.google import clients
 from workers.google.access import access_to
 from workers.operators import Pending, find
 from workers.operators.dataproc import clusters
-from workers.operators.script.stores import read_script
+from workers.operators.script.stores import script_text
 
 BUCKET = "project-pydag"
 
@@ -79,14 +79,14 @@ def test_a_script_is_read_from_its_bucket(bucket):
     bucket.blob("module_name/create_table.sql").upload_from_string("SELECT 'é'")
     task = context(settings={"stores": [f"gcs:{BUCKET}"]})
     path = ScriptPath.parse(f"gcs.{BUCKET}.module_name.bq.create_table")
-    assert read_script(task, path, None) == "SELECT 'é'"
+    assert script_text(task, path, None) == "SELECT 'é'"
 
 
 @pytest.mark.usefixtures("bucket")
 def test_a_script_that_is_not_in_its_bucket_is_named():
     path = ScriptPath.parse(f"gcs.{BUCKET}.module_name.bq.missing")
     with pytest.raises(TaskFailed, match=f"gs://{BUCKET}/module_name/missing.sql"):
-        read_script(context(), path, None)
+        script_text(context(settings={"stores": [f"gcs:{BUCKET}"]}), path, None)
 
 
 SPARK = {"region": REGION, "cluster_name": CLUSTER}

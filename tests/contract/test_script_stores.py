@@ -76,7 +76,7 @@ class TestGcs:
             return download(self, *args, **options)
 
         monkeypatch.setattr(Blob, "download_as_bytes", late)
-        script = sources.Gcs(self.task(), self.PATH, None).read()
+        script = sources.GcsSource(self.task(), self.PATH, None).read()
         blob.reload()
         assert script == (b"SELECT 3", str(blob.generation))
 

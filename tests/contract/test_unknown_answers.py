@@ -44,7 +44,7 @@ def client(local_bigquery: LocalBigQuery):
 @pytest.fixture(autouse=True)
 def _environment(local_bigquery: LocalBigQuery, client, monkeypatch):
     monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", local_bigquery.url)
-    monkeypatch.setattr(earlier, "left_of", lambda _held: None)  # no try was deferred
+    monkeypatch.setattr(earlier, "kept_wait", lambda _held: None)  # no try was deferred
     yield
     local_bigquery.call("DELETE", "/-/faults")
 
@@ -77,7 +77,7 @@ def execute(task):
     operator = find(task.operator)
     held = Held(task.run_id, task.task_id, task.try_number, "push")
     claim = Claim("run", {"params": task.params})
-    done = earlier.settled(held, claim, task, operator)
+    done = earlier.end_earlier_jobs(held, claim, task, operator)
     return done.result if done else operator.execute(task)
 
 
@@ -192,7 +192,7 @@ def test_a_check_looks_again_instead_of_taking_what_was_found(local_bigquery, cl
 def test_an_earlier_try_of_which_nobody_can_tell_holds_the_next_one_back(
     local_bigquery, client, table, monkeypatch
 ):
-    monkeypatch.setattr(earlier, "_PATIENCE", 0.0)
+    monkeypatch.setattr(earlier, "_ASK_FOR", 0.0)
     first = load(table)
     execute(first)
     local_bigquery.fault(method="jobs.cancel", status=403, reason="accessDenied")

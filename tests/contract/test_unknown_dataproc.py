@@ -44,7 +44,7 @@ def service(tmp_path_factory, gcs_url):
 def dataproc(service, gcs_url, monkeypatch):
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_url)
     monkeypatch.setenv("DATAPROC_EMULATOR_HOST", service.address)
-    monkeypatch.setattr(earlier, "left_of", lambda _held: None)  # no try was deferred
+    monkeypatch.setattr(earlier, "kept_wait", lambda _held: None)  # no try was deferred
     service.faults()
     return service
 
@@ -61,7 +61,7 @@ def task(dataproc, operator, name, text=HELLO, *, try_number=1, log=None):
 def execute(task):
     operator = find(task.operator)
     held = Held(task.run_id, task.task_id, task.try_number, "push")
-    done = earlier.settled(held, Claim("run", {"params": task.params}), task, operator)
+    done = earlier.end_earlier_jobs(held, Claim("run", {"params": task.params}), task, operator)
     return done.result if done else operator.execute(task)
 
 

@@ -38,7 +38,7 @@ Answer = Pending | Done | Exception
 
 
 def answer_of(ask: Callable[[], Pending | Done]) -> Answer:
-    """What it returns or raises: the error of one job harms no other."""
+    """What `ask` returns or raises, so that the error of one job harms no other."""
     try:
         return ask()
     except Exception as error:  # noqa: BLE001  it is the answer
@@ -46,17 +46,19 @@ def answer_of(ask: Callable[[], Pending | Done]) -> Answer:
 
 
 def as_unknown(context: TaskContext, error: Exception) -> RemoteStateUnknown:
-    """What an operator raised while it asked: of the job itself that says nothing."""
+    """An error of an operator that asked for a job: it says nothing about the job itself."""
     if isinstance(error, RemoteStateUnknown):
         return error
     context.log.error("%s", type(error).__name__, exc_info=error)
-    said = " ".join(f"{type(error).__name__}: {error}".split())
-    return RemoteStateUnknown(f"{context.operator} can't tell how its job is: {said}", lasting=True)
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    return RemoteStateUnknown(
+        f"{context.operator} can't tell how its job is: {reason}", lasting=True
+    )
 
 
 def by_place(asked: Sequence[Asked], *names: str) -> list[list[Asked]]:
-    """Those whose handles have the same values of `names` together."""
+    """The tries in groups whose handles have the same values of `names`."""
     places: dict[tuple[object, ...], list[Asked]] = {}
-    for one in asked:
-        places.setdefault(tuple(one.handle[name] for name in names), []).append(one)
+    for each in asked:
+        places.setdefault(tuple(each.handle[name] for name in names), []).append(each)
     return list(places.values())

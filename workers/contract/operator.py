@@ -1,4 +1,4 @@
-"""What an operator is: an object with `execute`; one for remote jobs with submit, poll, cancel."""
+"""What an operator is: an object with `execute`; for remote jobs also submit, poll and cancel."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Operator(ABC):
 
 
 class RemoteOperator(Operator):
-    """A job that runs elsewhere, under an id that only the run, the task and the try decide.
+    """A job that runs elsewhere, under an id that follows from the run, the task and the try.
 
-    So whoever executes the same try again, after whatever crash, finds the job that is there. And
-    a job that takes longer needs no slot meanwhile: workers poll many at a time.
+    So a worker that executes the same try again after a crash finds the job that is there. While a
+    job runs, its try needs no slot: workers poll many jobs at a time.
     """
 
     first_interval = 1.0  # seconds between the first two polls
@@ -48,7 +48,7 @@ class RemoteOperator(Operator):
 
     @abstractmethod
     def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
-        """Ask once; may note in `handle` how far it has read.
+        """Ask once how the job is; `handle` may be changed, for instance to note what was read.
 
         Raises `TaskFailed` only if the service says that the job has ended badly. Anything else
         that is raised means that nobody knows how it is.
@@ -59,10 +59,10 @@ class RemoteOperator(Operator):
         """Stop the job, and wait until it is over; one that never was there is success."""
 
     def look(self, context: TaskContext, handle: Handle) -> Answer | None:  # noqa: ARG002
-        """How a job is that was told to stop: it may have succeeded before it could.
+        """How a job is that was told to stop: it may have succeeded before that.
 
-        As `answer`, but None if there is no such job, or the operator does not tell. Then what the
-        job did counts for nothing.
+        As `answer`, but None if there is no such job, or if the operator can't tell. Then the try
+        counts as one that did nothing.
         """
         return None
 
@@ -72,21 +72,21 @@ class RemoteOperator(Operator):
         return self.look(context, handle)
 
     def params_of_polls(self, context: TaskContext) -> dict[str, Any]:
-        """The params that are needed after `submit`, beside the handle: here all of them.
+        """The params that are needed after `submit`, beside the handle: all, if not overridden.
 
-        Those of tasks with templates are kept with the handle, so that no poll renders anything.
+        Of a task with templates they are kept with the handle, so that no poll renders anything.
         """
         return context.params
 
     def poll_many(self, asked: Sequence[Asked]) -> Iterator[tuple[Asked, Answer]]:
-        """Ask for the jobs of many tries; who gets no answer in time is asked again later.
+        """Ask for the jobs of many tries; those without an answer in time are asked again.
 
-        Here one after the other. An operator whose service can tell of many jobs at once does so.
+        This one asks one after the other. Operators override it if their service can list jobs.
         """
-        for one in asked:
+        for each in asked:
             if time_limit.is_out():
                 return
-            yield one, self.answer(one)
+            yield each, self.answer(each)
 
     def answer(self, asked: Asked) -> Answer:
         """What `poll` returns or raises."""
@@ -107,8 +107,8 @@ class RemoteOperator(Operator):
         """Seconds between the first two polls, and at most."""
         return (0.1, 2.0) if self.local() else (self.first_interval, self.longest_interval)
 
-    def start(self, context: TaskContext, is_patient: Callable[[], bool]) -> Done | Wait:
-        """Submit, and wait here for as long as `is_patient` says before each poll."""
+    def start(self, context: TaskContext, may_wait: Callable[[], bool]) -> Done | Wait:
+        """Submit the job, and wait in this slot while `may_wait` says so before each poll."""
         interval, longest = self.intervals
         try:
             wait = Wait(self.submit(context), interval)
@@ -116,7 +116,7 @@ class RemoteOperator(Operator):
             if context.is_repeated:
                 raise RemoteStateUnknown(str(error), lasting=True) from None
             raise
-        while is_patient():
+        while may_wait():
             # The jitter keeps many tasks that began together from asking together.
             pause = wait.interval * random.uniform(0.8, 1.2)  # noqa: S311  no secret
             with time_limit.limited(_POLL, call=_POLL_CALL):
@@ -136,5 +136,5 @@ class RemoteOperator(Operator):
     def execute(self, context: TaskContext) -> Any:
         """Submit and wait here until the job is over."""
         answer = self.start(context, lambda: True)
-        assert isinstance(answer, Done)  # noqa: S101  its patience is endless
+        assert isinstance(answer, Done)  # noqa: S101  it may wait for ever
         return answer.result

@@ -14,34 +14,34 @@ from workers.contract.context import TaskContext
 from workers.errors import RemoteJobLost, RemoteStateUnknown, TaskFailed
 
 CANCEL_WITHIN = 60.0  # seconds that a cancelled job gets to end
-LOST_AFTER = 900.0  # seconds of nothing but answers that say nothing of a job
-LOST_ANSWERS = 10  # at least so many of them
+LOST_AFTER = 900.0  # seconds in which no answer says how a job is, until it counts as lost
+LOST_ANSWERS = 10  # such answers at least
 _SHOWN = 500  # characters of an answer that says nothing, in the wait that is kept in Redis
 _CANCEL_INTERVALS = (0.1, 3.0)  # seconds between two looks at it, the first and the longest
 
 
 @dataclass
 class Wait:
-    """How far the wait for a try's remote job has come; JSON-able, as the handle is."""
+    """The state of the wait for a try's remote job; JSON-able, as the handle is."""
 
     handle: Handle
     interval: float  # seconds until the next poll
     state: str = ""  # what the task's log said last
-    unknown_since: float | None = None  # epoch seconds; of answers that are lasting
+    unknown_since: float | None = None  # epoch seconds of the first answer that was `lasting`
     # Of a task with templates: the rendered params that polls and a cancel of this try need.
     params: dict[str, Any] | None = None
     try_number: int = 0
-    unknowns: int = 0  # how many of these there were: a clock can step, too
+    unknowns: int = 0  # how many such answers there were: the clock alone may have stepped
 
     def goes_on(self, context: TaskContext, pending: Pending, longest: float) -> None:
-        """Log a state that is new, and ask less often from now on."""
-        self._say(context, logging.INFO, pending.state)
+        """Log the job's state if it is new, and ask less often from now on."""
+        self._log_state(context, logging.INFO, pending.state)
         self.unknown_since, self.unknowns = None, 0
         self.interval = min(self.interval * 1.5, longest)
 
     def is_unknown(self, context: TaskContext, error: RemoteStateUnknown) -> None:
-        """Log an answer that says nothing; `RemoteJobLost` if there was no other for too long."""
-        self._say(context, logging.WARNING, str(error)[:_SHOWN])
+        """Log an answer that does not say how the job is; `RemoteJobLost` after too many."""
+        self._log_state(context, logging.WARNING, str(error)[:_SHOWN])
         if not error.lasting:
             return
         now = time.time()
@@ -57,16 +57,16 @@ class Wait:
                 "the same job again, and starts it if its service has never heard of it"
             )
 
-    def _say(self, context: TaskContext, level: int, text: str) -> None:
+    def _log_state(self, context: TaskContext, level: int, text: str) -> None:
         if text != self.state:
             self.state = text
             context.log.log(level, "%s", text)
 
 
 def wait_until_over(context: TaskContext, job: str, is_over: Callable[[], bool]) -> None:
-    """Wait until a cancelled job has ended; for a minute, then the service's word has to do.
+    """Wait until a cancelled job has ended, for a minute at most; then it is left to its service.
 
-    `RemoteStateUnknown` if nobody could tell in that minute.
+    Raises `RemoteStateUnknown` if at the end of that minute nobody could tell how it is.
     """
     until = time.monotonic() + CANCEL_WITHIN
     interval, longest = _CANCEL_INTERVALS

@@ -1,8 +1,9 @@
-"""What an answer of Google's services means: over well, over badly, or nothing at all.
+"""What an error of Google's services means for a try; that depends on what the call was for.
 
-Before a service has accepted a piece of work, an error that does not pass fails the try: see
-`explained`. Once it has, only its own word that the work has ended badly does. Whatever else comes
-back when it is asked for means that nobody knows: see `asking`.
+`explained` is for calls before a service has accepted any work: an error that does not pass fails
+the try. `asking` is for calls about work that a service has accepted: the try fails only if the
+service says that the work has failed, and after any other error nobody knows how the work is.
+`looking` is for sensors, which start no work.
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ def explained(what: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def asking(what: str) -> Iterator[None]:
-    """Turn whatever is raised into a `RemoteStateUnknown` that begins with `what`.
+    """Turn any error into a `RemoteStateUnknown` that begins with `what`.
 
-    For calls that ask how something is that a service has accepted: an error says nothing of it.
+    For calls that ask for work which a service has accepted: an error says nothing about the work.
     """
     try:
         yield
@@ -60,24 +61,24 @@ def asking(what: str) -> Iterator[None]:
     except TaskFailed as error:  # of the worker's settings, or of the task's params
         raise RemoteStateUnknown(f"{what}: {error}", lasting=True) from None
     except Exception as error:
-        said = f"{what}: no answer that can be read: {one_line(error)}"
-        raise RemoteStateUnknown(said, lasting=True) from error
+        message = f"{what}: no answer that can be read: {one_line(error)}"
+        raise RemoteStateUnknown(message, lasting=True) from error
 
 
 @contextlib.contextmanager
 def looking(what: str, handle: dict[str, Any]) -> Iterator[None]:
-    """For a sensor, which starts nothing: as `explained` until it was answered once.
+    """For a sensor: as `explained` until it was answered once, which its `handle` notes.
 
-    From then on as `asking`: what was allowed and there is not refused for good by one answer.
-    Notes that in its `handle`.
+    From then on as `asking`: what could be asked for once is not out of reach for good because of
+    one error.
     """
     with asking(what) if handle.get("answered") else explained(what):
         yield
     handle["answered"] = True
 
 
-def of_look(error: Exception, what: str, handle: dict[str, Any]) -> Exception:
-    """What an error is to a sensor of that handle, if one look was for several."""
+def answer_of_look(error: Exception, what: str, handle: dict[str, Any]) -> Exception:
+    """What an error means for the sensor of that handle, if one request was for several sensors."""
     try:
         with looking(what, handle):
             raise error  # noqa: TRY301

@@ -148,10 +148,10 @@ def call(log: logging.Logger, function: Callable[..., T], *args: Any, **kwargs: 
         return retry(function)(*args, **kwargs)
     except exceptions.RetryError as error:
         last = error.cause or error
-        said = errors.one_line(last)
+        why = errors.one_line(last)
         if errors.about_credentials(last):
-            said = errors.explain_credentials(last)
-        raise RemoteStateUnknown(f"no answer in {seconds:.0f} s; the last error: {said}") from None
+            why = errors.explain_credentials(last)
+        raise RemoteStateUnknown(f"no answer in {seconds:.0f} s; the last error: {why}") from None
     except (exceptions.GoogleAPICallError, GoogleAuthError) as error:
         if errors.about_credentials(error):
             _forget_clients()  # a key file may have been replaced

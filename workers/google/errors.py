@@ -145,14 +145,14 @@ def _token_may_come(error: GoogleAuthError) -> bool:
     return len(error.args) > 1 or "<" in text
 
 
-def _passes(said: object) -> bool:
-    """Whether what a token service says of an error means that it may pass."""
-    if not isinstance(said, dict):
-        return said is None or str(said) in _PASSING_CODES
-    code = said.get("code")  # of an API, as when an account is impersonated
+def _passes(answer: object) -> bool:
+    """Whether the answer of a token service means that its error may pass."""
+    if not isinstance(answer, dict):
+        return answer is None or str(answer) in _PASSING_CODES
+    code = answer.get("code")  # of an API, as when an account is impersonated
     if isinstance(code, int):
         return code in (_TIMEOUT, 429) or code >= _SERVER
-    return not any(lasting in str(said) for lasting in _LASTING_CODES)
+    return not any(lasting in str(answer) for lasting in _LASTING_CODES)
 
 
 def _as_object(part: object) -> dict[str, Any] | None:
@@ -204,11 +204,11 @@ def is_final(details: object) -> bool:
 
 def explain_credentials(error: Exception) -> str:
     """Why there is no token, and what to do about it."""
-    said = one_line(error)
+    text = one_line(error)
     if isinstance(error, DefaultCredentialsError):
-        return f"no credentials ({said}): {_NO_CREDENTIALS}"
-    advice = next((do for text, do in _CREDENTIALS.items() if text in said), _NO_CREDENTIALS)
-    return f"the credentials do not work ({said}): {advice}"
+        return f"no credentials ({text}): {_NO_CREDENTIALS}"
+    advice = next((do for mark, do in _CREDENTIALS.items() if mark in text), _NO_CREDENTIALS)
+    return f"the credentials do not work ({text}): {advice}"
 
 
 def _advice(reason: str) -> str:

@@ -1,4 +1,4 @@
-"""What operators share that ask for many jobs at once."""
+"""Jobs of Google's services that are polled many at a time: one list tells which of them run."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ def answers_at_once(
 ) -> Iterator[tuple[Asked, Answer]]:
     """The answers of `poll`, several calls at a time, as far as there is time."""
 
-    def answer(one: Asked) -> Answer | None:
-        return None if time_limit.is_out() else operator.answer(one)
+    def answer(each: Asked) -> Answer | None:
+        return None if time_limit.is_out() else operator.answer(each)
 
     if not asked:
         return
     with ThreadPoolExecutor(min(_AT_ONCE, len(asked)), "poll") as pool:
-        for one, answered in zip(asked, pool.map(answer, asked), strict=True):
+        for each, answered in zip(asked, pool.map(answer, asked), strict=True):
             if answered is not None:
-                yield one, answered
+                yield each, answered
 
 
 class GoogleJob(RemoteOperator):
-    """A remote job of a service that lists those that have not ended: only the others are polled.
+    """A job of a service that lists the jobs which have not ended: only the others are asked for.
 
-    `kind` is what the log calls the jobs; `place_names` are the fields of the handle that are the
-    same for all jobs of one list.
+    `kind` is what the log calls the jobs; `place_names` are the fields of the handle that all jobs
+    of one list have in common.
     """
 
     kind: ClassVar[str]
@@ -61,7 +61,7 @@ class GoogleJob(RemoteOperator):
 
     @abstractmethod
     def active(self, asked: Sequence[Asked], timeout: float) -> Mapping[Hashable, Any]:
-        """Id -> job of those in the tries' place that have not ended; maybe not of all."""
+        """The jobs in the tries' place that have not ended, by id; some may be missing."""
 
     @abstractmethod
     def id_of(self, handle: Handle) -> Hashable:
@@ -107,22 +107,22 @@ class GoogleJob(RemoteOperator):
         return self.answer(Asked(context, handle))
 
     def poll_many(self, asked: Sequence[Asked]) -> Iterator[tuple[Asked, Answer]]:
-        """One list a place has the jobs that still run; only the others are asked for."""
-        for some in by_place(asked, *self.place_names):
+        """List the jobs of each place that still run; only the others are asked for."""
+        for in_one_place in by_place(asked, *self.place_names):
             try:
-                active = self._active(some)
+                active = self._active(in_one_place)
             except RemoteStateUnknown as error:
                 log.warning("%s can't be listed: %s", self.kind, error)
                 continue
             others = []
-            for one in some:
+            for each in in_one_place:
                 if time_limit.is_out():
                     return
-                job = active.get(self.id_of(one.handle))
+                job = active.get(self.id_of(each.handle))
                 if job is None:
-                    others.append(one)
+                    others.append(each)
                 else:
-                    yield one, answer_of(partial(self.progress, one.context, one.handle, job))
+                    yield each, answer_of(partial(self.progress, each.context, each.handle, job))
             yield from answers_at_once(self, others)
 
     def _active(self, asked: Sequence[Asked]) -> Mapping[Hashable, Any]:
@@ -132,6 +132,6 @@ class GoogleJob(RemoteOperator):
             return clients.call(log, partial(self.active, asked))
         except RemoteStateUnknown:
             raise
-        except Exception as error:  # noqa: BLE001  whoever may not list, or can't read the list
+        except Exception as error:  # noqa: BLE001  it may not list jobs, or can't read the list
             log.warning("%s can't be listed, they are asked for one by one: %s", self.kind, error)
             return {}

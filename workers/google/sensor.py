@@ -77,7 +77,7 @@ class GoogleSensor(RemoteOperator, Generic[Wanted, Found]):
         except Exception as error:  # noqa: BLE001  it is the answer to each of these, and to no other
             for asked in tries.values():
                 for each in asked:
-                    yield each, answers.of_look(error, f"looking for {name}", each.handle)
+                    yield each, answers.answer_of_look(error, f"looking for {name}", each.handle)
             return
         for want, asked in tries.items():
             for each in asked:

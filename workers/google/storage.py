@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
+from google.api_core.exceptions import NotFound
 from google.cloud.storage import Blob, Client
 
 from workers.contract.context import TaskContext
@@ -63,8 +64,8 @@ def blobs(context: TaskContext, client: Client, bucket: str, **options: Any) -> 
         return list(next(found.pages, ())), found.next_page_token
 
     while token is not None:
-        some, token = clients.call(context.log, page)
-        yield from some
+        found, token = clients.call(context.log, page)
+        yield from found
 
 
 def files(found: Iterable[Blob]) -> Iterator[Blob]:
@@ -77,19 +78,29 @@ def blob_at(context: TaskContext, client: Client, uri: Uri) -> Blob | None:
     return clients.call(context.log, client.bucket(uri.bucket).get_blob, uri.name, retry=None)
 
 
-def each(
-    things: Iterable[T], do: Callable[[T, threading.Event], R], tell: Callable[[R], object]
-) -> None:
-    """`do` for all things, some at a time, and `tell` each result in this thread.
+def content(context: TaskContext, blob: Blob) -> bytes | None:
+    """What the object had in it when it was found; None if it was replaced since."""
+    try:
+        data: bytes = clients.call(context.log, blob.download_as_bytes, retry=None)
+    except NotFound:
+        return None
+    return data
 
-    The first error ends the rest, as does whatever stops this thread: then the event is set.
+
+def each(
+    things: Iterable[T], do: Callable[[T, threading.Event], R], take: Callable[[R], object]
+) -> None:
+    """Call `do` for all things, several at a time, and `take` with each result in this thread.
+
+    The first error ends the rest, as does an exception that stops this thread: then the event that
+    `do` gets is set.
     """
     stop = threading.Event()
     with ThreadPoolExecutor(_AT_A_TIME, "pydag-gcs") as pool:
         try:
-            for some in sliced(things, _PAGE):
-                for result in pool.map(lambda thing: do(thing, stop), some):
-                    tell(result)
+            for page in sliced(things, _PAGE):
+                for result in pool.map(lambda thing: do(thing, stop), page):
+                    take(result)
         except BaseException:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
@@ -99,5 +110,5 @@ def each(
 def sliced(things: Iterable[T], size: int) -> Iterator[list[T]]:
     """Lists of at most `size` of the things."""
     iterator = iter(things)
-    while some := list(islice(iterator, size)):
-        yield some
+    while part := list(islice(iterator, size)):
+        yield part

@@ -1,9 +1,9 @@
 """What a worker's parent does when a process of its pool has died.
 
-First it ends what that process had started, which is the parent's now (see `orphans`). Then it
-sends the last lines of the try, and tells the engine how the try ended, or how its process died.
-All but the telling is done in the worker's loop, which alone forks: so whatever is a child of the
-parent and not of its pool has been left behind.
+First it ends the processes that the dead one had started, which are the parent's children now (see
+`orphans`). Then it sends the last lines of the try, and reports to the engine how the try ended, or
+how its process died. All but the reporting is done in the worker's loop, the only place that forks:
+so any child of the parent that is not of its pool was left behind by a dead process.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Call = Callable[[Working], object]
 
 @dataclass(frozen=True)
 class Death:
-    """How a process of the pool died, and what it left to say of its try."""
+    """How a process of the pool died, and how its try had ended, if it left word of that."""
 
     how: str
     held: Held | None = None
@@ -48,9 +48,9 @@ class Death:
 
 
 class Deaths:
-    """The dead processes of a worker's pool, and what its parent has to tell after them.
+    """The dead processes of a worker's pool, and what the engine has to hear of them.
 
-    `calls` are for the thread that talks to the engine.
+    `calls` are made by the thread that talks to the engine.
     """
 
     def __init__(self) -> None:
@@ -58,10 +58,10 @@ class Deaths:
         self.parent_pid: int | None = None  # the worker's parent, while its pool may have deaths
         self._of: dict[int, Death] = {}
         self._why: dict[int, str] = {}  # processes that were killed
-        self.reported: set[Held] = set()  # tries whose end is still to be told
+        self.unreported: set[Held] = set()  # tries whose end the engine does not know yet
         self._waiting: list[tuple[Held, Call]] = []
         self._sweeping_since: float | None = None
-        self._told: set[int] = set()
+        self._terminated: set[int] = set()  # processes that have got SIGTERM
 
     def kill(self, pid: int, why: str) -> None:
         """Kill a process of the pool."""
@@ -72,7 +72,7 @@ class Deaths:
         """A process of the pool has ended, with that exit status or by a signal (negative)."""
         if pid in self._of:
             return
-        keeper.left(pid)
+        keeper.ended(pid)
         words = last_words.of(pid)
         how = self._why.pop(pid, None) or words.ended.get("how") or _how(status)
         death = Death(how)
@@ -81,9 +81,9 @@ class Deaths:
             death = Death(how, Held(**words.ended["held"]), Ended(**ended) if ended else None)
         self._of[pid] = death
         self._sweeping_since = time.monotonic()
-        self._told.clear()
+        self._terminated.clear()
         if spool := spools.take(pid):
-            self.calls.put((None, _Rest(spool, words.more)))
+            self.calls.put((None, _RestOfLog(spool, words.more)))
         if death.held and death.ended:
             self.report(death.held, death.ended)
         self._sweep()
@@ -97,11 +97,11 @@ class Deaths:
         return None if pid is None else self._of.pop(pid, None)
 
     def report(self, held: Held, ended: Ended) -> None:
-        """Tell the engine how a try ended, once nothing is left of what it started."""
-        self.reported.add(held)
+        """Report how a try ended, once nothing that it started is left."""
+        self.unreported.add(held)
         self._waiting.append((held, partial(_release, held, ended)))
         if self._sweeping_since is None:
-            self._tell()
+            self._hand_over()
 
     def note(self, held: Held, text: str) -> None:
         """Write a line into a try's log."""
@@ -119,9 +119,9 @@ class Deaths:
             if left:
                 log.error("processes that a task started could not be ended: %s", left)
             self._sweeping_since = None
-            self._tell()
+            self._hand_over()
             return
-        orphans.end(left, self._told, deadly=late > orphans.POLITE)
+        orphans.end(left, self._terminated, deadly=late > orphans.POLITE)
         loop: Any = get_event_loop()
         loop.call_later(_SWEEP_EVERY, self._sweep)
 
@@ -129,7 +129,8 @@ class Deaths:
         pool = {process.pid for process in billiard.process._children}  # noqa: SLF001
         return orphans.descendants(os.getpid(), spared={*pool, keeper.pid() or 0})
 
-    def _tell(self) -> None:
+    def _hand_over(self) -> None:
+        """Let the thread that talks to the engine report the tries that waited for the sweep."""
         for item in self._waiting:
             self.calls.put(item)
         self._waiting.clear()
@@ -146,7 +147,7 @@ def _release(held: Held, ended: Ended, engine: Working) -> None:
     )
 
 
-class _Rest:
+class _RestOfLog:
     """The call that sends what a dead process had written and not sent; it may be repeated."""
 
     def __init__(self, spool: Spool, more: list[str]) -> None:
@@ -168,10 +169,10 @@ class _Rest:
         parser = SpoolParser(engine.log_end(held.run, held.task, held.try_number, held.token))
         log = Log(partial(write, engine, held), f"{held.token}.end")
         while data := self._spool.text(parser.position):
-            for said in parser.feed(data):
-                log.add(said.at, said.level, said.text, said.position)
-        for said in parser.finish():
-            log.add(said.at, said.level, said.text, said.position)
+            for line in parser.feed(data):
+                log.add(*line)
+        for line in parser.finish():
+            log.add(*line)
         for number, text in enumerate(self._more, parser.position + 1):
             log.add(time.time(), "ERROR", text, number)
         return log

@@ -52,13 +52,13 @@ def choose_queues(queues: Any, *, named: bool) -> None:
     unserved = [name for name in list(queues.consume_from) if name in _GOOGLE_FAMILIES and missing]
     if not unserved:
         return
-    told = (
+    message = (
         f"this worker does not listen to {', '.join(unserved)}: {', '.join(missing)} "
         "is not installed here (pip install 'pydag-dist[worker]')"
     )
     if len(unserved) == len(queues.consume_from):
-        sys.exit(told)
-    log.log(logging.ERROR if named else logging.WARNING, "%s", told)
+        sys.exit(message)
+    log.log(logging.ERROR if named else logging.WARNING, "%s", message)
     queues.deselect(unserved)
 
 

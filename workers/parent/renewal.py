@@ -23,9 +23,9 @@ from workers.pool import keeper
 from workers.pool.output import spools
 from workers.pool.stopping import GRACE, STOP, grace
 from workers.process import (
-    FAREWELL,
     PAUSE,
-    leave,
+    SHUTDOWN_WAIT,
+    begin_shutdown,
     settings,
 )
 from workers.tries.message import POLLS, held_by
@@ -33,13 +33,14 @@ from workers.tries.message import POLLS, held_by
 log = logging.getLogger(__name__)
 
 RENEW_EVERY = 3.0  # seconds; a lease lasts 15
-HUB_STUCK = 20.0  # seconds without a beat after which the parent must not pretend to be well
+HUB_STUCK = 20.0  # seconds without a beat after which the leases are not renewed any more
 
 
 class Renewal(threading.Thread):
-    """Renews a worker's slots and leases, and hands over what its parent has to tell the engine.
+    """Renews a worker's slots and leases, and makes the parent's other calls of the engine.
 
-    A thread with its own connection, so that neither a busy loop nor a slow Redis stops it.
+    It is a thread with its own connection, so that a busy loop does not stop it, and a slow Redis
+    does not stop the loop.
     """
 
     def __init__(self, worker: str, slots: int, queues: list[str], member: Member) -> None:
@@ -54,17 +55,17 @@ class Renewal(threading.Thread):
         self._leaving = False
         self._due = 0.0
         self._stopped = False
-        self._reached = True  # by the last call
-        self._calls: deque[tuple[Held | None, Call]] = deque()  # what has to be told of the dead
-        self._told: dict[Held, float] = {}  # tries whose end is told, and when
+        self._reached = True  # whether the last call reached Redis
+        self._calls: deque[tuple[Held | None, Call]] = deque()  # that `DEATHS` wants to be made
+        self._reported: dict[Held, float] = {}  # tries whose end was reported, and when
         client = connect(settings().redis_url)
         self._engine = Engine(client, settings().key_prefix, source="tick")
 
     def beat(self) -> None:
-        """From the hub, which alone may read Celery's requests: what this worker holds.
+        """In the worker's loop, which alone may read Celery's requests: note what is held.
 
-        The hub also stops children: until it has read a child's result, that child gets no other
-        task, so the process is still the one that holds the try.
+        Children are stopped here, too: until the loop has read a child's result, that child gets no
+        other task, so its process is still the one that runs the try.
         """
         beat = time.monotonic()
         requests = {
@@ -77,22 +78,22 @@ class Renewal(threading.Thread):
         self._held, self._beat = list(requests), beat
         for held, since in self._to_stop.items():
             if (request := requests.get(held)) and (pid := request.worker_pid):
-                if time.monotonic() - since > (patience := grace(pid)):
-                    self._kill(pid, patience)
+                if time.monotonic() - since > (seconds := grace(pid)):
+                    self._kill(pid, seconds)
                 else:
                     os.kill(pid, STOP)
         for request in requests.values():
-            if (since := request.told_to_end) and time.monotonic() - since > GRACE:
+            if (since := request.terminated_at) and time.monotonic() - since > GRACE:
                 self._kill(request.worker_pid, GRACE)
         keeper.restart_if_gone()
         spools.relieve()
 
-    def _kill(self, pid: int, patience: float) -> None:
-        DEATHS.kill(pid, f"was killed: told to stop, it did not end within {patience:g} s")
+    def _kill(self, pid: int, seconds: float) -> None:
+        DEATHS.kill(pid, f"was killed: told to stop, it did not end within {seconds:g} s")
 
     def leave(self, *_: Any, **__: Any) -> None:
         """No new tasks from now on; leases are renewed until the last one has ended."""
-        leave()
+        begin_shutdown()
         self._leaving = True
         self._due = 0.0  # give the slots back at once
         DEATHS.calls.put(None)
@@ -102,18 +103,18 @@ class Renewal(threading.Thread):
         self._leaving = True
         self._stopped = True
         DEATHS.calls.put(None)
-        self.join(FAREWELL)
+        self.join(SHUTDOWN_WAIT)
 
     def run(self) -> None:
         """Renew until stopped."""
         while not self._stopped:
             until_due = max(0.0, self._due - time.monotonic())
-            self._tell(min(PAUSE, until_due) if self._calls else until_due)
+            self._make_calls(min(PAUSE, until_due) if self._calls else until_due)
             if time.monotonic() >= self._due:
                 self._due = time.monotonic() + RENEW_EVERY
                 self._attempt(self._renew)
         if self._reached:
-            self._tell(0)
+            self._make_calls(0)
             self._attempt(self._renew)
 
     def _renew(self) -> None:
@@ -122,10 +123,11 @@ class Renewal(threading.Thread):
         if looked_ago > HUB_STUCK and not self._leaving:
             log.error("the worker's loop has been stuck for %s s: leases lapse", HUB_STUCK)
             return
-        # The loop did not know of these ends when it last looked: named, they would be taken back.
-        self._told = {one: at for one, at in self._told.items() if at >= beat}
-        # But those that wait for what their tries left running are held.
-        held = [one for one in {*held, *DEATHS.reported} if one not in self._told]
+        # Tries whose end was reported after the last beat are not held any more, though the loop
+        # did not know that: if they were named here, the engine would take them for running.
+        self._reported = {held: at for held, at in self._reported.items() if at >= beat}
+        # Tries whose end is not reported yet, since something that they started still runs, are.
+        held = [held for held in {*held, *DEATHS.unreported} if held not in self._reported]
         slots = 0 if self._leaving else self._slots
         answers = self._engine.working.renew(
             self._worker, slots, self._queues, held, looked_ago=looked_ago
@@ -143,8 +145,8 @@ class Renewal(threading.Thread):
             self._member.renew(self._engine.membership, len(held))
         self._engine.tick()
 
-    def _tell(self, wait: float) -> None:
-        """What the hub has to tell within `wait` seconds, and what could not be told yet."""
+    def _make_calls(self, wait: float) -> None:
+        """Make the calls that `DEATHS` has within `wait` seconds, and those that failed before."""
         with contextlib.suppress(queue.Empty):
             item = DEATHS.calls.get(timeout=wait)
             while True:
@@ -157,8 +159,8 @@ class Renewal(threading.Thread):
                 return
             self._calls.popleft()
             if held is not None:
-                self._told[held] = time.monotonic()
-                DEATHS.reported.discard(held)
+                self._reported[held] = time.monotonic()
+                DEATHS.unreported.discard(held)
 
     def _attempt(self, call: Any) -> bool:
         try:

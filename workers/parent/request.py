@@ -1,4 +1,4 @@
-"""A worker's message as Celery's parent keeps it: one that nobody acknowledges."""
+"""The request that Celery's parent keeps for each message: nobody acknowledges it."""
 
 from __future__ import annotations
 
@@ -35,26 +35,26 @@ class TryRequest(Request):  # type: ignore[misc]  # Celery has no types
 
     # In the worker's parent:
 
-    told_to_end: float | None = None  # since when its process is, by Flower
+    terminated_at: float | None = None  # when Flower wanted its process to end
 
     def terminate(self, pool: Any, signal: Any = None) -> None:
         """End the process. Celery would say at once that it has, before it is so."""
         if not self.time_start:
             super().terminate(pool, signal)
-        elif self.told_to_end is None:
-            self.told_to_end = time.monotonic()
+        elif self.terminated_at is None:
+            self.terminated_at = time.monotonic()
             number = signals.Signals[signal] if isinstance(signal, str) else signal
             pool.terminate_job(self.worker_pid, number or signals.SIGTERM)
 
     def on_failure(
         self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False
     ) -> None:
-        """The try failed, or its process died: what that one left to say comes first."""
+        """The try failed, or its process died: then what that process left word of counts."""
         death = DEATHS.of(self.worker_pid)
         held = held_by(self._context)
         if death is None or return_ok:
             super().on_failure(exc_info, send_failed_event, return_ok)
-        elif death.held == held:  # it is told to the engine already
+        elif death.held == held:  # that is reported already
             task_ready(self)
             error = death.ended.error if death.ended else death.how
             if error and not (death.ended and death.ended.outcome in GOOD_OUTCOMES):
@@ -64,6 +64,6 @@ class TryRequest(Request):  # type: ignore[misc]  # Celery has no types
         else:
             if held.run != POLLS:
                 DEATHS.note(held, f"the process of this try {death.how}")
-            if self.told_to_end is None:
+            if self.terminated_at is None:
                 self._context.pydag_ended = Ended("dead", error=death.how)
             super().on_failure(exc_info, send_failed_event, return_ok)

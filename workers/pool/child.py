@@ -1,7 +1,7 @@
-"""One process of a worker's pool: what it sets up for itself, and how it is again after each try.
+"""A child of the worker, a process of its pool: how it begins, and what is undone after a try.
 
-At the end of a try nothing that it started goes on. What can't be undone, such as a thread that
-goes on or a user that was changed, takes the process along.
+Nothing that a try started goes on after its end. If something can't be undone, such as a thread
+that goes on or a change of the user, the process ends, and another one takes its place.
 """
 
 # ruff: noqa: SLF001  multiprocessing and threading have no public way to any of this
@@ -44,7 +44,7 @@ _MAIN_PROCESS = multiprocessing.process.current_process()
 
 
 class PoolProcess:
-    """What a process of the pool is between its tries."""
+    """A process of the pool, and how it was before its first try."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -57,14 +57,14 @@ class PoolProcess:
         self._threads = {*threading.enumerate()}
         self._count = _thread._count()  # counts all, and costs nothing
 
-    def tidy(self, log: logging.Logger, *, keep_threads: bool) -> str:
-        """End what the try started and put back what it changed; "", or what could not be.
+    def clean_up(self, log: logging.Logger, *, keep_threads: bool) -> str:
+        """End what the try started, and put back what it changed; "", or what could not be undone.
 
-        Then another process has to take the place of this one. Threads are kept for operators
-        whose clients start some for themselves.
+        If anything could not be undone, another process has to take the place of this one. Threads
+        are kept for operators whose clients start threads of their own.
         """
         try:
-            reasons = self._tidy(keep_threads)
+            reasons = self._clean_up(keep_threads)
         except Exception as error:  # noqa: BLE001  such as a MemoryError below a limit that was set
             reasons = [f"it left a process in which nothing works: {error!r}"]
         if not reasons:
@@ -72,7 +72,7 @@ class PoolProcess:
         log.warning("the worker replaces the process that ran this: %s", ", ".join(reasons))
         return ", ".join(reasons)
 
-    def _tidy(self, keep_threads: bool) -> list[str]:
+    def _clean_up(self, keep_threads: bool) -> list[str]:
         reasons = []
         if keep_threads:
             self._keep_threads()
@@ -91,12 +91,12 @@ class PoolProcess:
         deadline = time.monotonic() + _THREADS_END
         while True:
             threads = threading.enumerate()
-            known = [one for one in threads if one in self._threads]
+            known = [thread for thread in threads if thread in self._threads]
             if _thread._count() < len(known):  # the main thread isn't counted
                 self._keep_threads()
                 return []
             if time.monotonic() > deadline:
-                return [one.name for one in threads if one not in known] or ["(without a name)"]
+                return [t.name for t in threads if t not in known] or ["(without a name)"]
             time.sleep(_PAUSE)
 
     def _keep_from_starting_processes(self) -> None:

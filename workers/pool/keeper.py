@@ -1,9 +1,9 @@
 """A small process beside a worker that ends what tasks started when the worker's parent is killed.
 
-The parent can't do it then, and what the processes of its pool had started would be nobody's. So it
-is this one that kills the pool: each process of it is halted, what is below it is killed, and then
-it is killed itself. The kernel halts them, too, at the parent's death: a process that ended before
-this one has looked below it would leave what it started to nobody.
+The parent can't do that when it is killed, and nothing would be left that knows what the processes
+of its pool had started. So the keeper kills the pool: it stops each process, kills what is below
+it, and then the process itself. The kernel stops these processes at the parent's death, too: if one
+of them ended before the keeper has looked, nobody would know any more what it had started.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def enter() -> None:
     orphans.die_with_parent(signal.SIGSTOP)
 
 
-def left(process: int) -> None:
+def ended(process: int) -> None:
     """In the parent: a process of the pool has ended."""
     _pool[process % len(_pool)] = 0
 
@@ -96,10 +96,10 @@ def _end(process: int) -> None:
     """Kill a process of the pool with all that is below it."""
     orphans.send(process, signal.SIGSTOP)
     deadline = time.monotonic() + orphans.DEADLY
-    while below := [one for one in orphans.descendants(process) if not orphans.is_zombie(one)]:
+    while below := [pid for pid in orphans.descendants(process) if not orphans.is_zombie(pid)]:
         if time.monotonic() > deadline:
             break
-        for one in below:
-            orphans.send(one, signal.SIGKILL)
+        for pid in below:
+            orphans.send(pid, signal.SIGKILL)
         time.sleep(_PAUSE)
     orphans.send(process, signal.SIGKILL)

@@ -1,7 +1,7 @@
-"""What a process of the pool leaves behind if it dies: how its try ended, and where it crashed.
+"""The last words of a process of the pool: how its try ended, and where it crashed.
 
-A file in memory that the parent makes before it forks the process, and reads after its death. What
-the process had printed is in its spool.
+They are in a file in memory, which the parent makes before it forks the process, and reads after
+its death. What the process had printed is in its spool.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _files: dict[int, int] = {}  # in the parent: process -> its file
 
 @dataclass
 class LastWords:
-    """What was written."""
+    """What a process has written there."""
 
     ended: dict[str, Any] = field(default_factory=dict)
     more: list[str] = field(default_factory=list)  # faulthandler's
@@ -32,7 +32,7 @@ def _write(record: list[Any]) -> None:
             os.write(_file, json.dumps(record).encode() + b"\n")
 
 
-def bequeath(ended: dict[str, Any]) -> None:
+def leave(ended: dict[str, Any]) -> None:
     """Leave to the parent how the try, or this process, has ended; it tells the engine."""
     _write(["ended", ended])
 

@@ -73,7 +73,7 @@ def descendants(root: int, spared: Collection[int] = ()) -> list[int]:
             below[root].append(pid)
     found = [root]
     for pid in found:  # grows while it is walked
-        found += [one for one in below[pid] if one not in found and one not in spared]
+        found += [child for child in below[pid] if child not in found and child not in spared]
     return found[1:]
 
 
@@ -101,23 +101,26 @@ def end_descendants(spared: Collection[int] = ()) -> list[int]:
 
     SIGTERM first, SIGKILL two seconds later. What they start meanwhile is ended, too.
     """
-    began, told = time.monotonic(), set[int]()
+    began, terminated = time.monotonic(), set[int]()
     while left := descendants(os.getpid(), spared):
         late = time.monotonic() - began
         if late > POLITE + DEADLY:
             return left
-        end(left, told, deadly=late > POLITE)
+        end(left, terminated, deadly=late > POLITE)
         time.sleep(_PAUSE)
     return []
 
 
-def end(pids: Collection[int], told: set[int], *, deadly: bool) -> None:
-    """Ask processes to end, once each, or kill them; and forget those that have ended."""
+def end(pids: Collection[int], terminated: set[int], *, deadly: bool) -> None:
+    """Ask processes to end, each once, or kill them; reap those that have ended.
+
+    `terminated` are those that were asked already.
+    """
     for pid in pids:
         if deadly:
             send(pid, signal.SIGKILL)
-        elif pid not in told:
-            told.add(pid)
+        elif pid not in terminated:
+            terminated.add(pid)
             send(pid, signal.SIGTERM)
             send(pid, signal.SIGCONT)  # a stopped one does not hear the other
         with contextlib.suppress(ChildProcessError):

@@ -21,11 +21,12 @@ from workers.process import settings
 
 STOP = signal.SIGUSR2  # Celery's prefork pool leaves it alone
 GRACE = 10.0  # seconds that a child gets to stop
-_ALONE = 3.0  # seconds after which it no longer has to wait for what the try started
+_ALONE = 3.0  # seconds after `Stopped` in which the try itself can end what it started
 CANCEL_GRACE = 120.0  # seconds that it gets when it has a remote job to cancel
 
-# Of each process that the parent forks whether its try has to cancel a remote job. Shared: the
-# parent wrote it before it forked. (Linux gives process ids up to 2^22; untouched pages cost none.)
+# For each process id whether the try there cancels a remote job. The parent makes this memory
+# before it forks, so all share it. (Linux has process ids up to 2^22; pages that nobody touches
+# cost nothing.)
 _cancelling = mmap.mmap(-1, 1 << 22)
 
 
@@ -39,12 +40,12 @@ class Stopped(KeyboardInterrupt):
 
 _running: Held | None = None
 _stopped_at: float | None = None  # when the try that runs was stopped
-_otherwise: Callable[[], bool] | None = None
+_instead: Callable[[], bool] | None = None
 
 
 @contextlib.contextmanager
 def stoppable(held: Held) -> Iterator[None]:
-    """Let `Stopped` be raised in here once the engine wants the try to stop."""
+    """In this block `Stopped` is raised once the engine wants the try to stop."""
     global _running, _stopped_at  # noqa: PLW0603  a signal handler has no other way to know
     _running, _stopped_at = held, None
     _cancelling[os.getpid() % len(_cancelling)] = 0
@@ -56,7 +57,10 @@ def stoppable(held: Held) -> Iterator[None]:
 
 @contextlib.contextmanager
 def not_now() -> Iterator[None]:
-    """In here nothing is stopped: calls of Redis must not be broken off. The parent asks again."""
+    """In this block nothing is stopped, since a call of Redis must not be broken off.
+
+    The parent signals again later.
+    """
     global _running  # noqa: PLW0603
     held, _running = _running, None
     try:
@@ -67,19 +71,23 @@ def not_now() -> Iterator[None]:
 
 @contextlib.contextmanager
 def stopped_by(stop: Callable[[], bool]) -> Iterator[None]:
-    """In here `stop` is called, again and again, instead of raising; unless it returns False."""
-    global _otherwise  # noqa: PLW0603
-    _otherwise = stop
+    """In this block `stop` is called, perhaps several times, instead of raising `Stopped`.
+
+    If it returns False, `Stopped` is raised all the same.
+    """
+    global _instead  # noqa: PLW0603
+    _instead = stop
     try:
         yield
     finally:
-        _otherwise = None
+        _instead = None
 
 
-def cancelling() -> None:
-    """The try cancels a remote job, which takes as long as it takes: its parent is more patient.
+def begin_cancelling() -> None:
+    """The try cancels a remote job: from now on its parent waits `CANCEL_GRACE` before it kills.
 
-    Until another try begins: one that has cancelled its job has yet to say so.
+    This holds until the next try begins, since a try that has cancelled its job has yet to report
+    it.
     """
     _cancelling[os.getpid() % len(_cancelling)] = 1
 
@@ -105,7 +113,7 @@ def stop_if_wanted(*_: object) -> None:
             (answer,) = Engine(client, settings().key_prefix).working.renew("", 0, [], [held])
         except redis.RedisError:
             return  # the parent will signal again
-    if answer != "cancel" or (_otherwise is not None and _otherwise()):
+    if answer != "cancel" or (_instead is not None and _instead()):
         return
     _running, _stopped_at = None, time.monotonic()
     raise Stopped

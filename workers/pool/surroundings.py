@@ -1,6 +1,6 @@
-"""What a function may change of its process, beyond its own variables; put back after each try.
+"""What a task's function may change in its process: it is put back after each try.
 
-All values are compared after each try, which takes some ten microseconds; what differs is put back.
+All of it is compared after each try, which takes some ten microseconds; what differs is put back.
 """
 
 from __future__ import annotations
@@ -90,8 +90,8 @@ def _put_root_logger(saved: tuple[Any, ...]) -> None:
     root.setLevel(saved[0])
     root.disabled = saved[1]
     logging.disable(saved[2])
-    root.handlers[:] = [one for one in saved[3:] if isinstance(one, logging.Handler)]
-    root.filters[:] = [one for one in saved[3:] if not isinstance(one, logging.Handler)]
+    root.handlers[:] = [entry for entry in saved[3:] if isinstance(entry, logging.Handler)]
+    root.filters[:] = [entry for entry in saved[3:] if not isinstance(entry, logging.Handler)]
 
 
 def _put_loggers(saved: bool) -> None:

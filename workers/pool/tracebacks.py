@@ -1,4 +1,4 @@
-"""Tracebacks that begin where the author's code does: with no frame of what called it."""
+"""Tracebacks that begin in the code of the task's author, without the frames that called it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _CALLERS = {_WORKERS / "contract" / "operator.py", _WORKERS / "operators" / "pyt
 def cut(error: BaseException) -> str:
     """Leave out of an error's tracebacks what called the task's own code; the rest as text."""
     seen: set[int] = set()
-    one: BaseException | None = error
-    while one is not None and id(one) not in seen:
-        seen.add(id(one))
-        one.__traceback__ = _own_part(one.__traceback__)
-        one = one.__cause__ or one.__context__
+    next_error: BaseException | None = error
+    while next_error is not None and id(next_error) not in seen:
+        seen.add(id(next_error))
+        next_error.__traceback__ = _own_part(next_error.__traceback__)
+        next_error = next_error.__cause__ or next_error.__context__
     return "".join(traceback.format_exception(error))
 
 
 def _own_part(trace: TracebackType | None) -> TracebackType | None:
-    """The whole, if all of it called."""
+    """The part behind the callers; all of it, if it has nothing else."""
     found = trace
     while found is not None and _calls(Path(found.tb_frame.f_code.co_filename)):
         found = found.tb_next

@@ -1,4 +1,4 @@
-"""What an operator says of its tasks so that they need not run again while nothing changed."""
+"""What an operator tells about a task, so that it need not run again while nothing has changed."""
 
 from __future__ import annotations
 

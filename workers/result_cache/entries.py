@@ -1,4 +1,4 @@
-"""`cache: "inputs"`: the result of an earlier run, while what led to it has not changed.
+"""`cache: "inputs"`: the result of an earlier run is used again while its inputs are the same.
 
 `<prefix>:cache:<digest>` keeps an entry for each operator, text and params: the versions of what
 was read before the run, and of what was written after it. All of them must still be the same.
@@ -25,16 +25,16 @@ from workers.result_cache.cached_operator import CachedOperator, NotCached, Vers
 
 _FORMAT = 1  # of entries: those of another one are not found
 _LARGEST = 60_000  # bytes of a result as JSON: what is added must find room
-_STARTED = 7 * 86400  # seconds that is known what a try has read
-_KNOWN = 3600  # seconds that the same is known of a try that has ended
-_PATIENCE = 10.0  # seconds for looking at what was written
+_STARTED = 7 * 86400  # seconds that it is known what a try has read
+_KNOWN = 3600  # seconds that it is still known after the try has ended
+_LOOK = 10.0  # seconds for looking at what was written
 _SLACK = 1.0  # seconds between a job's end and the last change that it made
 
 _SHOWN = 5  # names
 
 
 def cached_result(context: TaskContext, operator: Operator) -> dict[str, Any] | None:
-    """The result of the run that can be had again; None: the task has to run."""
+    """The result of an earlier run that can be used again; None if the task has to run."""
     if context.cache_seconds is None:
         return None
     started = _key_of_try(context)
@@ -75,7 +75,7 @@ def keep_result(context: TaskContext, operator: Operator, result: str) -> None:
         return
     try:
         # Who polls many has less time, and others wait for it.
-        with time_limit.limited(min(_PATIENCE, time_limit.of_call())):
+        with time_limit.limited(min(_LOOK, time_limit.of_call())):
             written = _written(context, operator, note["writes"], result)
     except Exception as why:  # noqa: BLE001  the task has succeeded, whatever comes
         context.log.warning("its result is not kept: %s", why)

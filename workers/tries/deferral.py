@@ -23,15 +23,15 @@ from workers.errors import HostLacks, TaskFailed
 from workers.operators import Answer, Asked, Done, Pending, RemoteOperator, TaskContext, Wait
 from workers.process import engine, until_redis_can
 from workers.tries.context import task_context, with_params
-from workers.tries.earlier import left_of, settled
+from workers.tries.earlier import end_earlier_jobs, kept_wait
 from workers.tries.outcome import Ended, cancelled, failed, report, storable, succeeded
 
 MAX_PARAMS = 1_000_000  # bytes of the params of a deferred try, as JSON
 
-# The engine gives a poll 30 s; the rest is for telling it what was found.
+# The engine gives a poll message 30 s; what is left of them is for the reports of what was found.
 _TIME = 18.0  # seconds of all calls of a poll
 _FIRST = 0.5  # seconds until the first poll at least
-_SOON = 1.0  # seconds until those are polled for whom there was no time
+_SOON = 1.0  # seconds until tries are polled for which there was no time now
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +59,9 @@ def params_to_keep(context: TaskContext) -> dict[str, Any] | None:
 
 
 def cancel(held: Held, claim: Claim, context: TaskContext) -> Ended:
-    """Cancel what the try left running: by its handle if it was deferred, else computed again."""
-    before = partial(settled, held, claim, context)
-    if (wait := left_of(held)) is None:
+    """Cancel the job that the try left running, by its handle: the kept one, or computed."""
+    before = partial(end_earlier_jobs, held, claim, context)
+    if (wait := kept_wait(held)) is None:
         return cancelled(with_params(held, claim.spec, context), before=before)
     return cancelled(_as_it_was(context, wait), wait.handle, before=before)
 
@@ -79,7 +79,7 @@ def defer(held: Held, context: TaskContext, wait: Wait) -> str:
     return answer
 
 
-class _Try:
+class _PolledTry:
     """A try that is polled."""
 
     def __init__(self, due: Due) -> None:
@@ -91,8 +91,8 @@ class _Try:
         self.context = _as_it_was(self.context, self.wait)
         self.asked = Asked(self.context, self.wait.handle)
 
-    def hear(self, answer: Answer) -> Ended | None:
-        """How it ended, if it did."""
+    def take(self, answer: Answer) -> Ended | None:
+        """Note an answer about its job; how the try ended, if it did."""
         try:
             match answer:
                 case Done(result):
@@ -125,31 +125,31 @@ def poll(queue: str, group: str, push: str, worker: str) -> None:
     due = until_redis_can(partial(engine().working.claim_polls, queue, group, push, worker))
     if not due:
         raise Ignore(f"polls of {group}: nothing is due")
-    tries: dict[Held, _Try] = {}
+    tries: dict[Held, _PolledTry] = {}
     for given in due:
         try:
-            tries[given.held] = _Try(given)
+            tries[given.held] = _PolledTry(given)
         except (TypeError, ValueError) as error:  # this worker can't read its handle
             why = storable(f"the handle of its remote job can't be read: {error}")
             log.error("%s/%s: %s", given.held.run, given.held.task, why)  # noqa: TRY400
-            report(given.held, Ended("dead", error=why), patience_if_unknown=0)
+            report(given.held, Ended("dead", error=why), wait_if_unknown=0)
     with time_limit.limited(_TIME):
         for held, answer in _answers(list(tries.values())):
-            if isinstance(answer, HostLacks):  # what one of the group needs, all of it do
+            if isinstance(answer, HostLacks):  # all tries of a group need the same of a worker
                 _give_back(group, list(tries), answer, worker)
                 given_back = list(tries.values())
                 tries.clear()
-                for one in given_back:
-                    one.close()
+                for polled in given_back:
+                    polled.close()
                 break
-            if ended := tries[held].hear(answer):
+            if ended := tries[held].take(answer):
                 tries.pop(held).close()
-                report(held, ended, patience_if_unknown=0)  # others wait; it is polled again
+                report(held, ended, wait_if_unknown=0)  # others wait; it is polled again
     if tries:
-        rest = [one.deferral(group) for one in tries.values()]
+        rest = [polled.deferral(group) for polled in tries.values()]
         until_redis_can(partial(engine().working.defer, rest))
-    for one in tries.values():
-        one.close()
+    for polled in tries.values():
+        polled.close()
     log.info("%s: polled %d, of which %d have ended", group, len(due), len(due) - len(tries))
 
 
@@ -159,9 +159,9 @@ def _give_back(group: str, held: list[Held], error: HostLacks, worker: str) -> N
     until_redis_can(refuse)
 
 
-def _answers(tries: list[_Try]) -> Iterator[tuple[Held, Answer]]:
+def _answers(tries: list[_PolledTry]) -> Iterator[tuple[Held, Answer]]:
     """The answers that there was time for, as they come."""
-    asked = {one.asked: one.due.held for one in tries}
+    asked = {polled.asked: polled.due.held for polled in tries}
     if not asked:
         return
     try:

@@ -1,6 +1,7 @@
-"""What earlier tries of a task left running is over before a new try starts its own job.
+"""Before a new try starts its job, the jobs that earlier tries of its task left running end.
 
-So no two jobs of one task ever run side by side, whatever became of the worker that knew the first.
+So two jobs of one task never run side by side, whatever became of the worker that started the
+first.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from workers.operators import Answer, Done, Pending, RemoteOperator, TaskContext
 from workers.process import engine, until_redis_can
 from workers.tries.context import with_params
 
-_PATIENCE = 300.0  # seconds, as of any call in a slot
+_ASK_FOR = 300.0  # seconds for which an earlier try's job is asked for while nobody knows
 _PAUSES = (0.5, 10.0)  # seconds between two questions, the first and the longest
 
 T = TypeVar("T")
 
 
-def settled(
+def end_earlier_jobs(
     held: Held, claim: Claim, context: TaskContext, operator: RemoteOperator
 ) -> Done | None:
     """The result of an earlier try's job, if that has succeeded: then it must not run again.
@@ -37,9 +38,9 @@ def settled(
     """
     if is_sensor(context.operator):
         return None
-    # Whoever started a job had seen to it that those before it were over.
+    # The try that started a job has seen to it that the jobs before its own were over.
     for number in range(held.try_number - 1, 0, -1):
-        found = until_known(context, _settle(held, claim, context, operator, number))
+        found = until_known(context, _settling(held, claim, context, operator, number))
         if isinstance(found, Done) and number > claim.settled:
             context.log.info("the job of try %d has succeeded: its result is taken", number)
             return found
@@ -48,8 +49,8 @@ def settled(
     return None
 
 
-def left_of(held: Held) -> Wait | None:
-    """What is kept of how a try waited for its job, if it was deferred, and no later one was."""
+def kept_wait(held: Held) -> Wait | None:
+    """The wait of a try that was deferred, if no later try of its task was; it is kept in Redis."""
     try:
         text = until_redis_can(partial(engine().working.deferred_handle, held.run, held.task))
         wait = Wait(**json.loads(text))
@@ -58,7 +59,7 @@ def left_of(held: Held) -> Wait | None:
     return wait if wait.try_number == held.try_number else None
 
 
-def _settle(
+def _settling(
     held: Held, claim: Claim, context: TaskContext, operator: RemoteOperator, number: int
 ) -> Callable[[], Answer | None]:
     before = replace(held, try_number=number)
@@ -67,7 +68,7 @@ def _settle(
     except TaskFailed:
         earlier = context
     earlier = replace(earlier, try_number=number)
-    wait = left_of(before)
+    wait = kept_wait(before)
     if wait and wait.params is not None:
         earlier = replace(earlier, params=wait.params)
     handle = wait.handle if wait else operator.handle(earlier)
@@ -89,8 +90,8 @@ def _settle(
 
 
 def until_known(context: TaskContext, ask: Callable[[], T], seconds: float | None = None) -> T:
-    """What `ask` returns, which is asked again for so long while nobody knows."""
-    until = time.monotonic() + (_PATIENCE if seconds is None else seconds)
+    """What `ask` returns; while it raises `RemoteStateUnknown`, it is asked again for `seconds`."""
+    until = time.monotonic() + (_ASK_FOR if seconds is None else seconds)
     pause, longest = _PAUSES
     while True:
         try:

@@ -20,15 +20,15 @@ from workers.contract.context import TaskContext
 from workers.errors import HostLacks, RemoteJobLost, RemoteStateUnknown, TaskFailed
 from workers.operators.python.branch import skipped
 from workers.pool import tracebacks
-from workers.pool.stopping import cancelling
+from workers.pool.stopping import begin_cancelling
 from workers.process import PAUSE, engine, until_redis_can
 from workers.result_cache.entries import keep_result
 from workers.tries.earlier import until_known
-from workers.tries.templates import children
+from workers.tries.templates import expansion_counts
 
-UNKNOWN_FOR = 15.0  # seconds; a lost run is given back in two or three
+UNKNOWN_FOR = 15.0  # seconds; a coordinator gives a lost run back within two or three
 # Seconds for all calls of a cancel, which waits until the job is over, and for one of them.
-CANCEL_PATIENCE, CANCEL_CALL = 90.0, 60.0
+CANCEL_SECONDS, CANCEL_CALL = 90.0, 60.0
 
 GOOD_OUTCOMES: Final = ("success", "skipped")  # those that Flower shows as a success
 
@@ -48,11 +48,11 @@ class Ended:
     trace: str = ""
 
 
-def report(held: Held, ended: Ended, *, patience_if_unknown: float = UNKNOWN_FOR) -> str:
-    """Tell the engine, for as long as it takes; answers as `Working.release` does.
+def report(held: Held, ended: Ended, *, wait_if_unknown: float = UNKNOWN_FOR) -> str:
+    """Report the end of a try, repeated until Redis can do it; answers as `Working.release` does.
 
-    A run that Redis does not know is asked for again for some seconds: a coordinator may be giving
-    it back, and without its outcome the try would run again.
+    If Redis does not know the run, that is repeated for `wait_if_unknown` seconds: a coordinator
+    may be restoring the run, and without its outcome the try would run again.
     """
     release = partial(
         engine().working.release,
@@ -63,7 +63,7 @@ def report(held: Held, ended: Ended, *, patience_if_unknown: float = UNKNOWN_FOR
         skips=ended.skips,
         expand=ended.expand,
     )
-    until = time.monotonic() + patience_if_unknown
+    until = time.monotonic() + wait_if_unknown
     while (answer := until_redis_can(release)) == "unknown" and time.monotonic() < until:
         time.sleep(PAUSE)
     return answer
@@ -77,7 +77,7 @@ def succeeded(context: TaskContext, result: Any) -> Ended:
     text = packed(context.operator, result)
     expand: Mapping[str, int] = {}
     if context.expanded_by:
-        expand = children(json.loads(text or "null"), context.expanded_by)
+        expand = expansion_counts(json.loads(text or "null"), context.expanded_by)
     if context.cache_seconds is not None:
         keep_result(context, operators.find(context.operator), text)
     return Ended("success", text, skips=skips, expand=expand)
@@ -85,7 +85,7 @@ def succeeded(context: TaskContext, result: Any) -> Ended:
 
 def failed(context: TaskContext, error: BaseException) -> Ended:
     """The end of a try by an error, which is logged, too."""
-    if (skip := _only(error, Skip)) is not None:
+    if (skip := _all_of_kind(error, Skip)) is not None:
         why = storable(_reason(skip))
         context.log.info("skips itself: %s", why)
         return Ended("skipped", error=why)
@@ -101,23 +101,25 @@ def failed(context: TaskContext, error: BaseException) -> Ended:
         return Ended("dead", error=storable(str(error)))
     trace = tracebacks.cut(error)
     context.log.error("%s", trace)
-    if (fail := _any(error, Fail)) is not None:
+    if (fail := _first_of_kind(error, Fail)) is not None:
         return Ended("final", error=storable(_reason(fail)), trace=storable(trace))
     lines = traceback.format_exception_only(error)
     return Ended("failed", error=storable("".join(lines).strip()), trace=storable(trace))
 
 
-def _any(error: BaseException, kind: type[Exception]) -> BaseException | None:
+def _first_of_kind(error: BaseException, kind: type[Exception]) -> BaseException | None:
     """The error, or one of a group (what `asyncio.TaskGroup` raises), if it is of that kind."""
     if isinstance(error, BaseExceptionGroup):
-        return next((found for one in error.exceptions if (found := _any(one, kind))), None)
+        return next(
+            (found for inner in error.exceptions if (found := _first_of_kind(inner, kind))), None
+        )
     return error if isinstance(error, kind) else None
 
 
-def _only(error: BaseException, kind: type[Exception]) -> BaseException | None:
-    """Likewise, if all of a group are."""
+def _all_of_kind(error: BaseException, kind: type[Exception]) -> BaseException | None:
+    """The error, or the first of a group if all of the group are of that kind."""
     if isinstance(error, BaseExceptionGroup):
-        found = [_only(one, kind) for one in error.exceptions]
+        found = [_all_of_kind(inner, kind) for inner in error.exceptions]
         return None if None in found else found[0]
     return error if isinstance(error, kind) else None
 
@@ -137,23 +139,23 @@ def cancelled(
     *,
     before: Callable[[operators.RemoteOperator], object] = lambda _: None,
 ) -> Ended:
-    """Cancel what the try left running elsewhere; nothing there is success.
+    """Cancel the job that the try left running elsewhere; that there is none is success, too.
 
-    Without a `handle` it is computed. `before` sees to the tries before it, which it may not have
-    come to itself.
+    Without a `handle` that is computed. `before` ends the jobs of earlier tries, which this try may
+    not have done itself yet.
 
-    A job that has succeeded before it could be stopped is the try's success. Raises `HostLacks` if
+    If the job has succeeded before it could be stopped, so has the try. Raises `HostLacks` if
     another worker has to do it.
     """
     try:
         operator = operators.find(context.operator)
         if isinstance(operator, operators.RemoteOperator):
-            cancelling()
-            with time_limit.limited(CANCEL_PATIENCE, call=CANCEL_CALL):
+            begin_cancelling()
+            with time_limit.limited(CANCEL_SECONDS, call=CANCEL_CALL):
                 before(operator)
                 handle = operator.handle(context) if handle is None else handle
                 found = until_known(
-                    context, partial(_stopped, operator, context, handle), CANCEL_PATIENCE
+                    context, partial(_stopped, operator, context, handle), CANCEL_SECONDS
                 )
             if isinstance(found, Done):
                 context.log.info("its job had succeeded before it could be stopped")
@@ -195,8 +197,8 @@ def packed(operator: str, result: Any) -> str:
     # Halves of characters, of a file's name for instance, are escaped in JSON.
     found = [(path, fault) for path, fault in faults(result) if fault not in HALVES]
     if wrong := [f"{dotted(('result', *path))} {fault}" for path, fault in found]:
-        told = f"{operator} returned what JSON can't say: {'; '.join(wrong[:5])}"
-        raise TaskFailed(told, final=True)
+        message = f"{operator} returned what JSON can't say: {'; '.join(wrong[:5])}"
+        raise TaskFailed(message, final=True)
     return text
 
 

@@ -89,8 +89,8 @@ def _render(
             return parsed(value).render(names, rendering)
         except ValueError as error:
             # With the number of the try in it, the next one may be another text.
-            told = f"{dotted(('params', *path))}: template {error}"
-            raise TaskFailed(told, final="try_number" not in value) from None
+            message = f"{dotted(('params', *path))}: template {error}"
+            raise TaskFailed(message, final="try_number" not in value) from None
     if isinstance(value, dict):
         return {key: _render(item, names, rendering, (*path, key)) for key, item in value.items()}
     if isinstance(value, list):
@@ -98,8 +98,8 @@ def _render(
     return value
 
 
-def children(result: Any, expanded_by: Mapping[str, Sequence[str | int]]) -> dict[str, int]:
-    """Into how many each task expands that does so over this result.
+def expansion_counts(result: Any, expanded_by: Mapping[str, Sequence[str | int]]) -> dict[str, int]:
+    """Into how many tasks each task expands that is expanded over this result.
 
     Raises `TaskFailed` if there is no list for one of them, or too long a one.
     """

@@ -55,13 +55,13 @@ class Jobs(RemoteOperator):
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch):
     monkeypatch.setattr(earlier, "_PAUSES", (0.0, 0.0))
-    monkeypatch.setattr(earlier, "left_of", lambda _held: None)
+    monkeypatch.setattr(earlier, "kept_wait", lambda _held: None)
 
 
 def settled(jobs, try_number, settled=0, *, log=None, operator="acme.x", spec=SPEC):
     held = Held("run", "t", try_number, "push")
     task = context(operator=operator, try_number=try_number, log=log)
-    return earlier.settled(held, Claim("run", spec, settled), task, jobs)
+    return earlier.end_earlier_jobs(held, Claim("run", spec, settled), task, jobs)
 
 
 def test_a_first_try_costs_nothing():
@@ -116,7 +116,7 @@ def test_what_is_unknown_is_asked_again():
 
 
 def test_an_operator_that_raises_says_nothing_of_the_job(monkeypatch):
-    monkeypatch.setattr(earlier, "_PATIENCE", -1.0)
+    monkeypatch.setattr(earlier, "_ASK_FOR", -1.0)
     for error in (TaskFailed("not now"), KeyError("mine")):
         jobs = Jobs(t1="runs")
         jobs.errors = [error]
@@ -126,7 +126,7 @@ def test_an_operator_that_raises_says_nothing_of_the_job(monkeypatch):
 
 @pytest.mark.parametrize("state", ["deaf", "unknown"])
 def test_a_new_try_does_not_begin_beside_an_earlier_one(monkeypatch, state):
-    monkeypatch.setattr(earlier, "_PATIENCE", -1.0)
+    monkeypatch.setattr(earlier, "_ASK_FOR", -1.0)
     jobs = Jobs(t1=state)
     if state == "unknown":
         jobs.errors = [RemoteStateUnknown("403", lasting=True)]
@@ -137,7 +137,7 @@ def test_a_new_try_does_not_begin_beside_an_earlier_one(monkeypatch, state):
 def test_a_try_that_was_deferred_is_found_by_what_was_kept_of_it(monkeypatch):
     """Its params may have come from results that are others by now."""
     kept = {2: Wait({"try": 1, "region": "r1"}, 1.0, params={"region": "r1"}, try_number=2)}
-    monkeypatch.setattr(earlier, "left_of", lambda held: kept.get(held.try_number))
+    monkeypatch.setattr(earlier, "kept_wait", lambda held: kept.get(held.try_number))
 
     class Regional(Jobs):
         def settle(self, context, handle):
@@ -155,12 +155,14 @@ def test_cancelling_a_try_sees_to_those_before_it(monkeypatch):
     jobs = Jobs(t1="runs")
     monkeypatch.setattr("workers.operators.find", lambda _name: jobs)
     task = context(operator="acme.x", try_number=2)
-    before = partial(earlier.settled, Held("run", "t", 2, "push"), Claim("run", SPEC), task)
+    before = partial(
+        earlier.end_earlier_jobs, Held("run", "t", 2, "push"), Claim("run", SPEC), task
+    )
     assert cancelled(task, before=before).outcome == "stopped"
     assert jobs.cancelled == [1, 2]
     jobs.errors = [RemoteStateUnknown("403", lasting=True)]
-    monkeypatch.setattr(earlier, "_PATIENCE", -1.0)
-    monkeypatch.setattr("workers.tries.outcome.CANCEL_PATIENCE", -1.0)
+    monkeypatch.setattr(earlier, "_ASK_FOR", -1.0)
+    monkeypatch.setattr("workers.tries.outcome.CANCEL_SECONDS", -1.0)
     assert cancelled(task, before=before).outcome == "dead"
 
 

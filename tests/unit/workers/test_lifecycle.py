@@ -105,7 +105,7 @@ def test_polls_hold_nothing_that_could_be_renewed(engine, monkeypatch):
     def request(run):
         header = {"run": run, "task": "t", "try": "1", "push": "push"}
         context = SimpleNamespace(pydag=header)
-        return SimpleNamespace(task=Execute(), _context=context, told_to_end=None)
+        return SimpleNamespace(task=Execute(), _context=context, terminated_at=None)
 
     requests = [request("*"), request("run")]
     monkeypatch.setattr(module.worker_state, "reserved_requests", requests)

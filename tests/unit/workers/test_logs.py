@@ -135,14 +135,14 @@ def test_the_end_of_a_try_waits_for_a_redis_that_is_away():
 
 
 def test_a_redis_that_has_no_room_fails_nothing(monkeypatch):
-    monkeypatch.setattr(logs, "_FAREWELL", 0.1)
+    monkeypatch.setattr(logs, "_LAST_LINES", 0.1)
     log = Log(lambda _: "later", "w")
     log.add(1, "INFO", "a line")
     log.close()
 
 
 def test_a_worker_that_has_to_end_does_not_wait(monkeypatch):
-    monkeypatch.setattr(logs, "told_to_end", lambda: time.monotonic() - 60)
+    monkeypatch.setattr(logs, "shutdown_since", lambda: time.monotonic() - 60)
 
     def send(_):
         raise redis.ConnectionError("gone")

@@ -10,8 +10,8 @@ from pydag_dist.dag.script import ScriptPath
 from tests.unit.workers.support import Log, context
 from workers.errors import TaskFailed
 from workers.operators.script.params import resolve
-from workers.operators.script.stores import check_trusted, read_script, script_text
-from workers.operators.script.text_cache import cache_key, cached
+from workers.operators.script.stores import check_trusted, script_text
+from workers.operators.script.text_cache import cached_text, key_of_text
 from workers.settings import WorkerSettings
 
 PATH = "local.bucket.folder.bq.create_table"
@@ -27,7 +27,7 @@ def script(tmp_path):
 
 def read(root, path=PATH):
     task = context(settings={"stores": [f"local:{root}"]})
-    return read_script(task, ScriptPath.parse(path), None)
+    return script_text(task, ScriptPath.parse(path), None)
 
 
 @pytest.mark.usefixtures("script")
@@ -98,15 +98,15 @@ class Reads:
         self.changed = False
         return f"text {self.count}", f"g{self.count}"
 
-    def cached(self, task):
-        return cached(task, PATH, self.generation, self.read)
+    def cached_text(self, task):
+        return cached_text(task, PATH, self.generation, self.read)
 
 
 def test_without_a_script_cache_every_try_reads():
     task, reads = context(script_cache=False), Reads()
-    assert reads.cached(task) == "text 1"
+    assert reads.cached_text(task) == "text 1"
     reads.changed = True
-    assert reads.cached(task) == "text 2"
+    assert reads.cached_text(task) == "text 2"
     assert reads.asked == 0
     assert task.redis.keys() == []
 
@@ -114,30 +114,30 @@ def test_without_a_script_cache_every_try_reads():
 @pytest.mark.parametrize(("expire", "ttl"), [(7200, 7200), (0, -1)])
 def test_the_cache_keeps_a_script_for_the_time_that_the_dag_says(expire, ttl):
     task, reads, log = context(script_cache=True, expire_cache=expire), Reads(), Log()
-    assert reads.cached(task) == "text 1"
-    assert cache_key(task, PATH) == f"pydag:script:nightly/t/{PATH}"
-    assert task.redis.ttl(cache_key(task, PATH)) == ttl
+    assert reads.cached_text(task) == "text 1"
+    assert key_of_text(task, PATH) == f"pydag:script:nightly/t/{PATH}"
+    assert task.redis.ttl(key_of_text(task, PATH)) == ttl
     again = context(script_cache=True, log=log, redis=task.redis)
-    assert reads.cached(again) == "text 1"
+    assert reads.cached_text(again) == "text 1"
     assert log.lines == [f"script {PATH} from the cache"]
     assert (reads.count, reads.asked) == (1, 1)
 
 
 def test_a_script_that_has_changed_is_read_again():
     task, reads, log = context(script_cache=True, expire_cache=60), Reads(), Log()
-    reads.cached(task)
+    reads.cached_text(task)
     reads.changed = True
     again = context(script_cache=True, expire_cache=60, log=log, redis=task.redis)
-    assert reads.cached(again) == "text 2"
+    assert reads.cached_text(again) == "text 2"
     assert log.lines == [f"script {PATH} has changed since it was cached"]
-    assert reads.cached(task) == "text 2"
+    assert reads.cached_text(task) == "text 2"
 
 
 def test_the_cache_is_of_one_dag_and_task():
     task, reads = context(script_cache=True), Reads()
-    reads.cached(task)
-    reads.cached(context(script_cache=True, redis=task.redis, task_id="u"))
-    reads.cached(context(script_cache=True, redis=task.redis, dag_id="other"))
+    reads.cached_text(task)
+    reads.cached_text(context(script_cache=True, redis=task.redis, task_id="u"))
+    reads.cached_text(context(script_cache=True, redis=task.redis, dag_id="other"))
     assert reads.asked == 0
     assert len(task.redis.keys()) == 3
 
@@ -145,8 +145,8 @@ def test_the_cache_is_of_one_dag_and_task():
 @pytest.mark.parametrize("kept", ["SELECT 1", "1", "[]", '{"text": "SELECT 1"}'])
 def test_what_is_no_copy_of_ours_is_not_used(kept):
     task = context(script_cache=True)
-    task.redis.set(cache_key(task, PATH), kept)
-    assert Reads().cached(task) == "text 1"
+    task.redis.set(key_of_text(task, PATH), kept)
+    assert Reads().cached_text(task) == "text 1"
 
 
 def test_without_redis_the_script_is_read():
@@ -156,7 +156,7 @@ def test_without_redis_the_script_is_read():
     task = context(
         script_cache=True, redis=fakeredis.FakeRedis(server=server, decode_responses=True), log=log
     )
-    assert Reads().cached(task) == "text 1"
+    assert Reads().cached_text(task) == "text 1"
     assert "the script cache can't be read" in log.lines[0]
 
 
@@ -166,7 +166,7 @@ def test_a_full_redis_fails_no_task(monkeypatch):
 
     task, log = context(script_cache=True), Log()
     monkeypatch.setattr(task.redis, "set", full)
-    assert Reads().cached(context(script_cache=True, redis=task.redis, log=log)) == "text 1"
+    assert Reads().cached_text(context(script_cache=True, redis=task.redis, log=log)) == "text 1"
     assert "the script cache can't be written" in log.lines[0]
 
 
@@ -184,7 +184,10 @@ class TestDatabase:
             connection.execute(text(statement))
 
     def task(self, url, **fields):
-        settings = {"databases": {"scripts": url}, "stores": ["database:scripts/etl"]}
+        settings = {
+            "databases": {"scripts": url},
+            "stores": ["database:scripts/etl", "database:other"],
+        }
         return context(settings=settings, **fields)
 
     def test_a_script_is_a_row(self, url):
@@ -203,7 +206,7 @@ class TestDatabase:
             script_text(self.task(url), ScriptPath.parse("database.scripts.etl.bq.b"), None)
         path = ScriptPath.parse("database.other.etl.bq.a")
         with pytest.raises(TaskFailed, match=r"other is not defined on this worker .* scripts\)"):
-            read_script(self.task(url), path, None)
+            script_text(self.task(url), path, None)
 
     def test_an_error_of_the_database_shows_no_password(self):
         url = "sqlite:////nowhere/secret.sqlite"

@@ -9,12 +9,12 @@ import sys
 SCRIPT = """
 import os
 from pydag_dist.engine import Held
-from workers.pool.stopping import CANCEL_GRACE, GRACE, cancelling, grace, stoppable
+from workers.pool.stopping import CANCEL_GRACE, GRACE, begin_cancelling, grace, stoppable
 
 told, said = os.pipe()
 go, gone = os.pipe()
 if (child := os.fork()) == 0:
-    cancelling()
+    begin_cancelling()
     os.write(said, b".")
     os.read(go, 1)
     with stoppable(Held("run", "next", 1, "token")):

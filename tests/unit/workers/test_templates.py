@@ -13,7 +13,7 @@ from pydag_dist.dag.planning.task_spec import RunParams, spec_of
 from pydag_dist.engine import Held
 from tests.unit.dag.strategies import dags, json_values
 from workers.errors import TaskFailed
-from workers.tries.templates import children, rendered
+from workers.tries.templates import expansion_counts, rendered
 
 RESULTS = {"list": {"files": ["a", {"name": "b"}]}, "count": 3, "nothing": None}
 
@@ -96,8 +96,8 @@ def test_an_item_that_is_gone_fails_the_try(path):
 def test_lists_are_counted_where_they_are():
     result = {"files": ["a", "b"], "deep": [{"names": []}]}
 
-    assert children(["a"], {"each": []}) == {"each": 1}
-    assert children(result, {"each": ["files"], "none": ["deep", 0, "names"]}) == {
+    assert expansion_counts(["a"], {"each": []}) == {"each": 1}
+    assert expansion_counts(result, {"each": ["files"], "none": ["deep", 0, "names"]}) == {
         "each": 2,
         "none": 0,
     }
@@ -117,7 +117,7 @@ def test_lists_are_counted_where_they_are():
 )
 def test_no_list_to_expand_over_fails_the_try(result, path, message):
     with pytest.raises(TaskFailed, match=message):
-        children(result, {"each": path})
+        expansion_counts(result, {"each": path})
 
 
 def planned(dag, task_id, run):
@@ -168,9 +168,9 @@ def test_any_dag_that_is_right_can_be_rendered(raw, result):
             json.dumps(found)
 
 
-def test_a_result_makes_a_limited_number_of_children():
+def test_a_result_makes_a_limited_number_of_expansion_counts():
     paths = {f"t{i}": () for i in range(40)}
 
     with pytest.raises(TaskFailed, match="into 400,000 together, and at most 100,000 are made"):
-        children([0] * 10_000, paths)
-    assert sum(children([0] * 2_500, paths).values()) == 100_000
+        expansion_counts([0] * 10_000, paths)
+    assert sum(expansion_counts([0] * 2_500, paths).values()) == 100_000

@@ -49,14 +49,14 @@ class Check(Query):
         return TaskFailed("its check is no longer of now") if isinstance(found, Done) else found
 
     def result(self, context: TaskContext, client: bigquery.Client, job: Any) -> dict[str, Any]:
-        """Judge the row; what the query tells, and the row."""
-        told = super().result(context, client, job)
+        """Judge the row; the facts about the query, and the row."""
+        facts = super().result(context, client, job)
         if job.statement_type != "SELECT":
             raise TaskFailed(f"the check is a {job.statement_type}, not a SELECT")
         with answers.asking("reading the row of the check"):
             rows: Any = clients.call(context.log, _rows, job=job)
         if len(rows) != 1:
-            count = "no row" if not rows else f"{told['rows']} rows"
+            count = "no row" if not rows else f"{facts['rows']} rows"
             raise TaskFailed(f"the check must return one row, not {count}")
         row = dict(rows[0].items())
         if context.params.get("table"):
@@ -65,7 +65,7 @@ class Check(Query):
             wrong = _wrong(row)
         if wrong:
             raise TaskFailed(f"check failed: {'; '.join(wrong)}")
-        return {**told, "row": _json(row)}
+        return {**facts, "row": _json(row)}
 
 
 def _rows(*, job: bigquery.QueryJob, timeout: float) -> list[bigquery.Row]:

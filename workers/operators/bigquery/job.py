@@ -31,8 +31,8 @@ _FIND_AFTER_CONFLICT = 10.0  # seconds
 _DAY = 24 * 3600 * 1000  # milliseconds
 _ERRORS = 5  # of a job, beside the one that ended it
 
-# What a task's log says of a job's result.
-_TOLD = ("statement_type", "rows", "bytes_processed", "slot_ms")
+# What of a job's result is in the task's log.
+_LOGGED = ("statement_type", "rows", "bytes_processed", "slot_ms")
 
 Config = TypeVar(
     "Config", bigquery.QueryJobConfig, bigquery.LoadJobConfig, bigquery.ExtractJobConfig
@@ -126,10 +126,10 @@ class Job(GoogleJob):
         if job.error_result:
             why = f"{self.name(handle)}: {_why_failed(job)}"
             raise TaskFailed(why, final=errors.is_final(job.error_result))
-        told = self.result(context, client, job)
-        said = (f"{name} {told[name]}" for name in _TOLD if told.get(name) is not None)
-        context.log.info("BigQuery job done: %s", ", ".join(said))
-        return Done({**_identity(handle), **told})
+        facts = self.result(context, client, job)
+        logged = (f"{name} {facts[name]}" for name in _LOGGED if facts.get(name) is not None)
+        context.log.info("BigQuery job done: %s", ", ".join(logged))
+        return Done({**_identity(handle), **facts})
 
     def about(self, context: TaskContext, **what: Any) -> dict[str, Any]:
         """What decides the effect of a job, besides what it reads; for `Inputs`."""
@@ -150,8 +150,8 @@ class Job(GoogleJob):
         last: everybody may list the jobs that they created.
         """
         first, *_ = asked
-        created = [at for one in asked if (at := one.handle["created"])]
-        if not created:  # of each all that is known is that it is there
+        created = [at for each in asked if (at := each.handle["created"])]
+        if not created:  # nothing is known of any of them but that it is there
             return {}
         which: dict[str, Any] = {
             "state_filter": ["pending", "running"],
@@ -233,7 +233,7 @@ def _get(context: TaskContext, client: bigquery.Client, handle: Handle) -> Any:
 
 
 def _find(context: TaskContext, client: bigquery.Client, handle: Handle, conflict: Conflict) -> Any:
-    """The job of that id, None if only its being there is known.
+    """The job of that id; None if nothing is known of it but that it is there.
 
     Raises `conflict` if it wasn't about the job but the query's own error.
     """
@@ -264,12 +264,12 @@ def slot_ms(job: Any) -> int | None:
 def _why_failed(job: Any) -> str:
     """The error that ended a job, and the first that led to it, as of bad records."""
     others = [error for error in job.errors or () if error != job.error_result]
-    told = [errors.explain_details(error) for error in (job.error_result, *others[:_ERRORS])]
+    why = [errors.explain_details(error) for error in (job.error_result, *others[:_ERRORS])]
     if len(others) > _ERRORS:
-        told.append(f"and {len(others) - _ERRORS} more")
+        why.append(f"and {len(others) - _ERRORS} more")
     if job.error_result.get("reason") in errors.TRANSIENT_REASONS:
-        told.append("this passes as a rule: with retries, the task's next try has a new job")
-    return "; ".join(told)
+        why.append("this passes as a rule: with retries, the task's next try has a new job")
+    return "; ".join(why)
 
 
 def _identity(handle: Handle) -> dict[str, Any]:

@@ -143,7 +143,7 @@ class Query(Job, CachedOperator):
     def result(self, context: TaskContext, client: bigquery.Client, job: Any) -> dict[str, Any]:
         """Statistics of the query; of a script, of its statements, too."""
         budget.settle(context, job.total_bytes_billed or 0)
-        told = {
+        facts = {
             "statement_type": job.statement_type,
             "rows": _rows(context, job),
             "bytes_processed": job.total_bytes_processed,
@@ -152,12 +152,12 @@ class Query(Job, CachedOperator):
             "slot_ms": job.slot_millis,
         }
         if counts := job.dml_stats:
-            told["inserted"] = counts.inserted_row_count
-            told["updated"] = counts.updated_row_count
-            told["deleted"] = counts.deleted_row_count
+            facts["inserted"] = counts.inserted_row_count
+            facts["updated"] = counts.updated_row_count
+            facts["deleted"] = counts.deleted_row_count
         if job.num_child_jobs:
-            told["statements"] = _children(context, client, job)
-        return told
+            facts["statements"] = _children(context, client, job)
+        return facts
 
 
 def will_bill(job: bigquery.QueryJob) -> int:

@@ -183,17 +183,17 @@ class CreateCluster(RemoteOperator):
             operation = self._diagnose(context, handle)
             handle["diagnosis"] = {"operation": operation, "until": time.time() + _DIAGNOSIS}
         diagnosis = handle["diagnosis"]
-        told = "no diagnosis could be saved"
+        where = "no diagnosis could be saved"
         if diagnosis["operation"]:
             with answers.asking(f"the diagnosis of Dataproc cluster {name}"):
                 found = clusters.operation(context, handle, diagnosis["operation"])
             if not found.done and time.time() < diagnosis["until"]:
                 return Pending(f"Dataproc cluster {name} ERROR, its diagnosis is being saved")
             if found.done and not found.error.code:
-                told = f"its diagnosis is at {_output_uri(found)}"
-        with answers.explained(f"{what}; {told}; it could not be deleted"):
+                where = f"its diagnosis is at {_output_uri(found)}"
+        with answers.explained(f"{what}; {where}; it could not be deleted"):
             clusters.delete(context, handle, cluster)
-        raise TaskFailed(f"{what}; {told}; it is being deleted")
+        raise TaskFailed(f"{what}; {where}; it is being deleted")
 
     def _diagnose(self, context: TaskContext, handle: Handle) -> str | None:
         client = clusters.client_of(context, handle)

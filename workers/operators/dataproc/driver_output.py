@@ -23,7 +23,7 @@ from workers.google.access import Access
 _CHUNK = 1 << 20  # bytes of one read
 _TAIL = 30  # lines
 _TAIL_LINE = 500  # characters of each: the cursor is kept in Redis
-_PATIENCE = 5.0  # seconds in which a read is tried again: the job's state is more urgent
+_READ = 5.0  # seconds in which a read is tried again: the job's state is more urgent
 _NOISE = re.compile(r"^\d\d/\d\d/\d\d \d\d:\d\d:\d\d (DEBUG|INFO|WARN) ")
 
 Cursor = dict[str, Any]
@@ -76,9 +76,7 @@ def last_lines(cursor: Cursor) -> str:
 
 def _read(bucket: Any, name: str, offset: int) -> bytes | None:
     """At most a chunk from `offset`, nothing if there is no more; None if there is no object."""
-    retry = Retry(
-        predicate=errors.transient, initial=0.1, timeout=min(_PATIENCE, time_limit.of_call())
-    )
+    retry = Retry(predicate=errors.transient, initial=0.1, timeout=min(_READ, time_limit.of_call()))
     try:
         data: bytes = retry(bucket.blob(name).download_as_bytes)(
             start=offset,

@@ -83,8 +83,8 @@ class _Composer:
         parts, level = sources, 0
         while len(parts) > _MOST:
             parts = [
-                self._composed(f"{self._temporary}{level}-{index}", some, content_type)
-                for index, some in enumerate(sliced(parts, _MOST))
+                self._composed(f"{self._temporary}{level}-{index}", few, content_type)
+                for index, few in enumerate(sliced(parts, _MOST))
             ]
             level += 1
         try:
@@ -113,10 +113,10 @@ class _Composer:
         for uri in map(Uri.of, params.sources):
             if uri.is_folder:
                 below = blobs(self.context, self.client, uri.bucket, prefix=uri.name)
-                some = list(files(below))
-                if not some:
+                inside = list(files(below))
+                if not inside:
                     raise TaskFailed(f"there is no object below {uri}")
-                found += some
+                found += inside
                 continue
             blob = blob_at(self.context, self.client, uri)
             if blob is None:

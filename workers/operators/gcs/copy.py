@@ -43,7 +43,7 @@ class Copy(CachedOperator):
                     f"there is no object{which} below {params.source}, so nothing was copied: see "
                     "whether it is the right folder, or set allow_empty"
                 )
-        context.log.info("%s", copier.told())
+        context.log.info("%s", copier.summary())
         return {
             "source": params.source,
             "destination": params.destination,
@@ -109,9 +109,9 @@ class _Copier:
         self.unchanged += size is None
         self.bytes += size or 0
         if (self.copied + self.unchanged) % 1000 == 0:
-            self.context.log.info("%s so far", self.told())
+            self.context.log.info("%s so far", self.summary())
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """The counts in words."""
         return f"{self.copied} objects copied ({self.bytes} bytes), {self.unchanged} unchanged"
 

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY = 1.0  # seconds
 
-_NOT_THEIRS = frozenset({"pydag_dist", "workers", "__main__", "__mp_main__"})
+_OUR_OWN = frozenset({"pydag_dist", "workers", "__main__", "__mp_main__"})
 _LIBRARIES = tuple(
     Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib")
 )
@@ -117,7 +117,7 @@ class Modules:
         for name, file in loaded:
             top = name.partition(".")[0]
             path = Path(file)
-            if top in _NOT_THEIRS:
+            if top in _OUR_OWN:
                 continue
             if top in self._tops or (
                 not _is_library(path) and any(path.is_relative_to(root) for root in roots)
@@ -170,13 +170,13 @@ def problems(allowed: tuple[str, ...]) -> str:
     pid = os.fork()
     if pid == 0:
         found = Modules(allowed).load()
-        told = "; ".join(f"module {name} can't be imported: {why}" for name, why in found.items())
-        os.write(writer, told.encode(errors="replace")[:4000])
+        text = "; ".join(f"module {name} can't be imported: {why}" for name, why in found.items())
+        os.write(writer, text.encode(errors="replace")[:4000])
         os._exit(0)
     os.close(writer)
     with os.fdopen(reader, "rb") as stream:
-        told = stream.read().decode(errors="replace")
+        text = stream.read().decode(errors="replace")
     _, status = os.waitpid(pid, 0)
     if status:
         return f"the process that imported {', '.join(allowed)} ended with status {status}"
-    return told
+    return text

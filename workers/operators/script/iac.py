@@ -57,8 +57,8 @@ def run(context: TaskContext, name: str, text: Marked, connection: str | None) -
     """
     with tempfile.TemporaryDirectory(prefix="pydag-iac-") as directory:
         verdict = Path(directory) / _VERDICT
-        told = {"name": name, "parent": os.getpid(), "verdict": str(verdict)}
-        request = json.dumps({**vars(text), **told})
+        about = {"name": name, "parent": os.getpid(), "verdict": str(verdict)}
+        request = json.dumps({**vars(text), **about})
         process = subprocess.Popen(
             _COMMAND,
             stdin=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""One script in each kind of store: its generation by one cheap call, and its text."""
+"""Where a script's text comes from: one class for each kind of store."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from google.api_core.exceptions import NotFound
-from google.cloud.storage import Blob
 from pydantic import SecretStr
 
 from pydag_dist.dag.script import ScriptPath
 from workers.contract.context import TaskContext
 from workers.errors import HostLacks, TaskFailed
-from workers.google import answers, clients
-from workers.google.access import access_to
+from workers.google import answers
+from workers.google.storage import Uri, blob_at, client_of, content
 
 _READS = 3  # of a script that is written just then
 
@@ -33,8 +31,8 @@ class Script(NamedTuple):
     generation: str
 
 
-class Store(ABC):
-    """Where one script is."""
+class ScriptSource(ABC):
+    """One script in its store."""
 
     @abstractmethod
     def generation(self) -> str:
@@ -46,7 +44,7 @@ class Store(ABC):
 
 
 @dataclass(frozen=True)
-class Gcs(Store):
+class GcsSource(ScriptSource):
     """An object in Cloud Storage."""
 
     context: TaskContext
@@ -62,31 +60,27 @@ class Gcs(Store):
         for _ in range(_READS):
             blob = self._blob()
             with answers.explained(self._what):
-                try:
-                    data = clients.call(self.context.log, blob.download_as_bytes, retry=None)
-                except NotFound:  # another generation took its place
-                    continue
-            return Script(data, str(blob.generation))
+                data = content(self.context, blob)
+            if data is not None:
+                return Script(data, str(blob.generation))
         raise TaskFailed(f"{self._what} changes faster than it can be read")
 
     @property
     def _what(self) -> str:
         return f"script {self.path} (gs://{self.path.bucket}/{self.path.object_name})"
 
-    def _blob(self) -> Blob:
+    def _blob(self) -> Any:
         with answers.explained(self._what):
-            access = access_to(self.context.settings, self.connection)
-            bucket = clients.storage_client(access).bucket(self.path.bucket)
-            blob = clients.call(
-                self.context.log, bucket.get_blob, self.path.object_name, retry=None
-            )
+            client = client_of(self.context, self.connection)
+            uri = Uri(self.path.bucket, self.path.object_name)
+            blob = blob_at(self.context, client, uri)
         if blob is None:
             raise TaskFailed(f"{self._what} does not exist: neither it nor, perhaps, its bucket")
         return blob
 
 
 @dataclass(frozen=True)
-class Files(Store):
+class FileSource(ScriptSource):
     """A file below one of the worker's directories."""
 
     path: ScriptPath
@@ -109,7 +103,7 @@ class Files(Store):
 
 
 @dataclass(frozen=True)
-class S3(Store):
+class S3Source(ScriptSource):
     """An object in S3, or in what AWS_ENDPOINT_URL_S3 names; with the host's own credentials."""
 
     path: ScriptPath
@@ -134,7 +128,7 @@ class S3(Store):
 
 
 @dataclass(frozen=True)
-class Database(Store):
+class DatabaseSource(ScriptSource):
     """A row of the table pydag_scripts in a database of the worker's settings."""
 
     path: ScriptPath

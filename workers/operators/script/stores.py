@@ -1,4 +1,4 @@
-"""Script stores: which of them this worker trusts, and reading a script from its store."""
+"""Script stores: which of them this worker trusts, and the text of a script in one of them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ from pathlib import Path
 from pydag_dist.dag.script import ScriptPath
 from workers.contract.context import TaskContext
 from workers.errors import HostLacks, TaskFailed
-from workers.operators.script.sources import S3, Database, Files, Gcs, Script, Store
-from workers.operators.script.text_cache import cached
+from workers.operators.script.sources import (
+    DatabaseSource,
+    FileSource,
+    GcsSource,
+    S3Source,
+    ScriptSource,
+)
+from workers.operators.script.text_cache import cached_text
 
 
 def check_trusted(path: ScriptPath, stores: tuple[str, ...]) -> None:
@@ -41,34 +47,32 @@ def _covers(store: str, path: ScriptPath) -> bool:
 
 
 def script_text(context: TaskContext, path: ScriptPath, connection: str | None) -> str:
-    """The script's text: from the cache if the DAG wants one and the script has not changed."""
+    """The script's text, from the cache if the DAG wants one and the script has not changed.
+
+    Raises `TaskFailed` if it can't be had, `HostLacks` if its store is not trusted here.
+    """
     # The cache is no way around trust: a store may have been trusted yesterday.
     check_trusted(path, context.settings.stores)
-    store = _store(context, path, connection)
-    return cached(context, path.path, store.generation, lambda: _read(store, path))
+    source = _source(context, path, connection)
+    return cached_text(context, path.path, source.generation, lambda: _read(source, path))
 
 
-def read_script(context: TaskContext, path: ScriptPath, connection: str | None) -> str:
-    """The script's text as it is now; `TaskFailed` if it can't be had."""
-    return _read(_store(context, path, connection), path)[0]
-
-
-def _read(store: Store, path: ScriptPath) -> tuple[str, str]:
-    script: Script = store.read()
+def _read(source: ScriptSource, path: ScriptPath) -> tuple[str, str]:
+    script = source.read()
     try:
         return script.data.decode(), script.generation
     except UnicodeDecodeError as error:
         raise TaskFailed(f"script {path} is not UTF-8 text: {error}") from None
 
 
-def _store(context: TaskContext, path: ScriptPath, connection: str | None) -> Store:
+def _source(context: TaskContext, path: ScriptPath, connection: str | None) -> ScriptSource:
     if path.storage == "gcs":
-        return Gcs(context, path, connection)
+        return GcsSource(context, path, connection)
     if path.storage == "s3":
-        return S3(path)
+        return S3Source(path)
     if path.storage == "database":
-        return Database(path, context.settings.databases)
-    return Files(path, _local_roots(context.settings.stores))
+        return DatabaseSource(path, context.settings.databases)
+    return FileSource(path, _local_roots(context.settings.stores))
 
 
 def _local_roots(stores: tuple[str, ...]) -> list[Path]:

@@ -11,7 +11,7 @@ import redis
 from workers.contract.context import TaskContext
 
 
-def cached(
+def cached_text(
     context: TaskContext,
     path: str,
     generation: Callable[[], str],
@@ -25,7 +25,7 @@ def cached(
     """
     if not context.script_cache:
         return read()[0]
-    key = cache_key(context, path)
+    key = key_of_text(context, path)
     try:
         kept = context.redis.get(key)
     except redis.RedisError as error:
@@ -54,6 +54,6 @@ def _copy(kept: Any) -> dict[str, str] | None:
     return copy if isinstance(copy, dict) and copy.keys() == {"generation", "text"} else None
 
 
-def cache_key(context: TaskContext, path: str) -> str:
+def key_of_text(context: TaskContext, path: str) -> str:
     """The key of a task's copy; `/` is in no id."""
     return f"{context.key_prefix}:script:{context.dag_id}/{context.task_id}/{path}"

@@ -1,4 +1,4 @@
-"""Everything that a try writes becomes its log: set up once a process, not once a try.
+"""Everything that a try writes becomes its log. This is set up once in a process, not for each try.
 
 Descriptors 1 and 2, Python's streams above them and the root logger lead to the process's spool,
 from which the lines go to the log of the try that runs. What is written while none runs, and what
@@ -29,7 +29,7 @@ from workers.pool.output.spool_lines import SpoolParser
 log = logging.getLogger(__name__)
 
 _GATHER = 0.02  # seconds in which output gathers in the pipe
-_MUCH = 1 << 15  # bytes of it after which that is looked at again at once
+_MUCH = 1 << 15  # bytes: if so much was in the pipe, it is looked at again at once
 _PARTIAL = 0.5  # seconds after which a line without its end is shown
 _FREE_EVERY = 1 << 20  # bytes
 _TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "backslashreplace"}
@@ -51,7 +51,7 @@ class Capture:
         self.is_whole = True  # else this process can't take another try
         self._worker = os.dup(2)  # where the worker writes
         self._libc = ctypes.CDLL(None)
-        kept = [one for one in (sys.__stdout__, sys.__stderr__) if one is not None]
+        kept = [stream for stream in (sys.__stdout__, sys.__stderr__) if stream is not None]
         sys.stdout = sys.__stdout__ = _stream(sys.__stdout__, 1)  # type: ignore[misc]
         sys.stderr = sys.__stderr__ = _stream(sys.__stderr__, 2)  # type: ignore[misc]
         self._own_streams = [sys.stdout, sys.stderr]
@@ -108,8 +108,8 @@ class Capture:
             self._move()
             if log is not None and self._spool.size:
                 self._read(log)
-                for said in self._parser.finish():
-                    log.add(said.at, said.level, said.text, said.position)
+                for line in self._parser.finish():
+                    log.add(*line)
             self._log = None
             self._parser, self._freed = SpoolParser(), 0
         if log is not None and not log.is_new:
@@ -156,7 +156,7 @@ class Capture:
     # The thread that sends:
 
     def send_waiting(self) -> None:
-        """Make lines of what was written, and send them."""
+        """Make lines of what was written since the last time, and send them."""
         if self._log is None:
             return
         with self._flushing:
@@ -166,12 +166,12 @@ class Capture:
                 return
             self._move()
             self._read(log)
-            for said in self._parser.finish(_PARTIAL):
-                log.add(said.at, said.level, said.text, said.position)
+            for line in self._parser.finish(_PARTIAL):
+                log.add(*line)
         log.send_waiting()
 
     def _read(self, log: Log) -> None:
-        """Take lines out of the spool; where a flood is, count what nobody will see."""
+        """Take lines out of the spool; in a flood of output only count what nobody will see."""
         parser, spool = self._parser, self._spool
         while parser.position < spool.size:
             data = spool.text(parser.position)[: spool.size - parser.position]
@@ -181,8 +181,8 @@ class Capture:
             if rest > 2 * limits.LOG_TAIL and log.is_past_head:
                 log.skip(*parser.skip(data))
             else:
-                for said in parser.feed(data):
-                    log.add(said.at, said.level, said.text, said.position)
+                for line in parser.feed(data):
+                    log.add(*line)
         if parser.position - self._freed > _FREE_EVERY:
             self._freed = parser.position
             spool.free(self._freed)
@@ -243,7 +243,7 @@ class _Handler(logging.Handler):
             os.write(2, f"{record.levelname}: {text}\n".encode(errors="backslashreplace"))
 
     def close(self) -> None:
-        """It is never closed: what `logging.config` does is put back after the try."""
+        """Do nothing: what `logging.config` closes is needed again after the try."""
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
@@ -253,9 +253,9 @@ def _is_ours(record: logging.LogRecord) -> bool:
 def _stream(kept: TextIO | None, number: int) -> Any:
     """Python's stream over a descriptor, which is about to become the pipe.
 
-    That which modules may have kept, if it is as it should be: one over a file that can be sought
-    can't be reconfigured any more over a pipe, and PYTHONUNBUFFERED makes one that writes the parts
-    of a line one by one.
+    That is the stream which modules may have kept, if it is fit. It is not if it was made over a
+    file that can be sought, since it can't be reconfigured over a pipe; nor if PYTHONUNBUFFERED
+    made it, since such a stream writes the parts of a line one by one.
     """
     with contextlib.suppress(AttributeError, OSError, ValueError):
         kept.reconfigure(**_LINES)  # type: ignore[union-attr]

@@ -18,14 +18,13 @@ import redis
 
 from pydag_dist.dag import limits
 from pydag_dist.engine import Held, LogPart, Working, is_passing
-from workers.process import FAREWELL as WORKERS_FAREWELL
-from workers.process import engine, settings, told_to_end
+from workers.process import SHUTDOWN_WAIT, engine, settings, shutdown_since
 
 _PAUSE = 0.2  # seconds in which lines gather for one call
 _CALM = 1.0  # the same, for a log that is past its head
-_LOOK = 0.5  # seconds after which a sender looks for what did not wake it
-_FAREWELL = 2.0  # seconds that a try's end waits for a Redis that refuses its last lines
-_TOLD = 64  # bytes of the words that tell of the rest of a line
+_LOOK = 0.5  # seconds after which the sender looks for lines though nothing woke it
+_LAST_LINES = 2.0  # seconds that a try's end waits for a Redis that refuses its last lines
+_REST = 64  # bytes of the words that say how much of a line is left out
 _LEVEL = 20  # characters of a level's name
 _OVERHEAD = 40  # bytes that a line takes beside its text, about
 
@@ -44,8 +43,8 @@ class Line(NamedTuple):
 class Log:
     """The lines of one writer of a try's log, until they are in Redis.
 
-    Beyond the head of a log lines that can't be sent in time make way for newer ones: readers see
-    by the numbers of lines how many. Threads may share it.
+    Behind the head of a log, lines that can't be sent in time are dropped for newer ones; readers
+    see by the numbers of the lines how many are missing. Threads may share it.
     """
 
     def __init__(self, send: Callable[[LogPart], str], writer: str) -> None:
@@ -88,13 +87,13 @@ class Log:
                 self._tail_bytes -= len(self._tail.popleft().text.encode()) + _OVERHEAD
 
     def skip(self, lines: int, size: int) -> None:
-        """So many lines are left out here."""
+        """Count so many lines and bytes as left out here."""
         with self._mutex:
             self._line += lines
             self._byte += size
 
     def send_waiting(self, *, at_once: bool = False) -> None:
-        """Send what waits; raises what Redis says."""
+        """Send the lines that wait; raises the error of Redis."""
         if not at_once and self.is_past_head:
             if time.monotonic() < self._not_before:
                 return
@@ -107,19 +106,19 @@ class Log:
                 self._part = None
 
     def close(self) -> None:
-        """Send the last lines, for as long as Redis is away.
+        """Send the last lines, and wait for Redis if it can't take them now.
 
-        Of a Redis that refuses them only for two seconds; of one that is away until this worker
-        has to end.
+        A Redis that refuses them is asked again for two seconds; one that is away, until this
+        worker has to end.
         """
-        until = time.monotonic() + _FAREWELL
+        until = time.monotonic() + _LAST_LINES
         while True:
             try:
                 self.send_waiting(at_once=True)
             except redis.RedisError as error:
                 is_full = isinstance(error, redis.exceptions.OutOfMemoryError)
-                end = told_to_end()
-                if end and time.monotonic() - end > WORKERS_FAREWELL:
+                shutdown = shutdown_since()
+                if shutdown and time.monotonic() - shutdown > SHUTDOWN_WAIT:
                     return
                 if (is_full or not is_passing(error)) and time.monotonic() > until:
                     return
@@ -151,7 +150,7 @@ class Log:
 def _shortened(text: str) -> tuple[str, int]:
     """The line as Redis takes it, and its bytes."""
     raw = text.encode(errors="backslashreplace")  # halves of characters
-    if len(raw) > limits.LOG_LINE + _TOLD:
+    if len(raw) > limits.LOG_LINE + _REST:
         rest = len(raw) - limits.LOG_LINE
         kept = raw[: limits.LOG_LINE].decode(errors="ignore")
         return shortened(kept, rest), len(raw)
@@ -164,7 +163,7 @@ def shortened(kept: str, rest: int) -> str:
 
 
 def log_of(held: Held, writer: str = "") -> Log:
-    """The log of a try for this process; a token is another one in each process that runs it."""
+    """The log of a try as this process writes it: its token is that of no other process."""
     return Log(partial(_write, held), writer or held.token)
 
 
@@ -178,16 +177,16 @@ def write(to: Working, held: Held, part: LogPart) -> str:
 
 
 class Source(Protocol):
-    """What has lines for Redis now and then."""
+    """Something that has lines for Redis now and then."""
 
     def send_waiting(self) -> None:
-        """Send them; may raise what Redis says."""
+        """Send them; may raise an error of Redis."""
 
 
 class Sender:
     """The thread that sends the lines of this process's tries, a few times a second.
 
-    One for all: to start one for each try that writes a line is a seventh of a short task's time.
+    There is one for all tries: starting one for each took a seventh of a short task's time.
     """
 
     def __init__(self) -> None:

@@ -22,11 +22,11 @@ import time
 
 from pydag_dist.engine import Held
 
-MARK = b"\0" + os.urandom(12).hex().encode()  # begins what is no output
+MARK = b"\0" + os.urandom(12).hex().encode()  # stands before what is not output
 TIME, _RECORD = b"t", b"r"
-STUCK = 10.0  # seconds in which a process has to have read a full pipe
+STUCK = 10.0  # seconds after which the parent reads a full pipe that its process does not read
 _PIPE = 1 << 18  # bytes
-_FULL = 1 << 15  # bytes that wait in a pipe, of whatever size, which nobody reads
+_FULL = 1 << 15  # bytes that wait in a pipe which nobody reads; some systems' pipes hold no more
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ of linux/fcntl.h
 _PUNCH_HOLE = 3  # FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE of linux/falloc.h
 _PAGE = mmap.PAGESIZE
@@ -144,8 +144,8 @@ class Spool:
     def relieve(self) -> int:
         """In the parent, now and then: read a full pipe that its process has not read for long.
 
-        Native code that holds Python's lock while it writes would wait for ever else. Returns how
-        many bytes are lost.
+        Otherwise native code that holds Python's lock while it writes would wait for ever. Returns
+        how many bytes are lost.
         """
         moved, now = os.fstat(self.file).st_size, time.monotonic()
         is_full = self.is_waiting() and int.from_bytes(self._waiting, sys.byteorder) >= _FULL
