@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, Strict, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Strict, WithJsonSchema
 
 from pydag_dist.dag import limits
 from pydag_dist.dag.operators import BRANCH, family
 from pydag_dist.dag.params.single_quoted import read_params
+from pydag_dist.dag.schedules import cron, dates
+from pydag_dist.dag.schedules.schedule import EPOCH, Every, Schedule
 from pydag_dist.dag.script import PATTERN, ScriptPath
 from pydag_dist.dag.templates.parsing import list_place
 from pydag_dist.dag.templates.texts import Place, as_template
@@ -109,6 +112,58 @@ class Expand:
         return place.name if place and place.root == "tasks" else ""
 
 
+def _interval(value: Any) -> Any:
+    if isinstance(value, str):
+        problem = cron.problem_of(value) if value else None
+    elif isinstance(value, bool) or not isinstance(value, int | float):
+        problem = f"must be a text or a number, not {quote(value)}"
+    elif value != value:  # noqa: PLR0124  not a number
+        problem = "must be a number, not nan"
+    else:
+        least, most = limits.INTERVAL
+        problem = None
+        if not least <= value <= most:
+            problem = f"must be {least} to {most:,} seconds, not {quote(value)}"
+    if problem:
+        raise ValueError(problem)
+    return value
+
+
+Interval = Annotated[
+    Any,
+    BeforeValidator(_interval),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": patterns.CRON, "maxLength": cron.LONGEST},
+                {"type": "number", "minimum": limits.INTERVAL[0], "maximum": limits.INTERVAL[1]},
+            ]
+        }
+    ),
+]
+
+
+def _date(value: str) -> str:
+    if value:
+        dates.begin_of(value, dates.zone_of("UTC"))
+    return value
+
+
+Date = Annotated[
+    Text,
+    AfterValidator(_date),
+    WithJsonSchema({"anyOf": [{"const": ""}, {"type": "string", "pattern": patterns.DAY_OR_TIME}]}),
+]
+
+
+def _zone(value: str) -> str:
+    dates.zone_of(value)
+    return value
+
+
+Zone = Annotated[Text, AfterValidator(_zone), Field(pattern=patterns.FILLED)]
+
+
 def _doc(text: str) -> Any:
     return Field(description=text)
 
@@ -191,8 +246,21 @@ class DagFields:
     description: Annotated[Text, _doc("for people")] = ""
     owner: Annotated[Text, _doc("for people")] = ""
     tags: Annotated[Tags, _doc("for people, who find runs by them")] = field(default_factory=list)
-    schedule_interval: Annotated[Text, _doc("information: nothing schedules it yet")] = ""
-    start_date: Annotated[Text, _doc("information: nothing schedules it yet")] = ""
+    schedule_interval: Annotated[
+        Interval, _doc('when it is due once it is published: cron fields, "@daily" or seconds')
+    ] = ""
+    timezone: Annotated[Zone, _doc("of cron fields, of dates without an offset, and of `ds`")] = (
+        "UTC"
+    )
+    start_date: Annotated[Date, _doc("a day or a time: it is not due before")] = ""
+    end_date: Annotated[Date, _doc("a day or a time: it is not due after")] = ""
+    catchup: Annotated[Flag, _doc("run every date that was missed, not only the newest")] = False
+    max_active_runs: Annotated[
+        int,
+        Strict(),
+        Field(ge=1, le=limits.ACTIVE_RUNS),
+        _doc("scheduled runs that are active at once; the next one waits"),
+    ] = 1
     processors: Annotated[
         int, Strict(), Field(ge=0, le=limits.PROCESSORS), _doc("tasks active at once; 0: no cap")
     ] = 0
@@ -222,3 +290,18 @@ class DagFields:
     def __post_init__(self) -> None:
         self.on_success = _hooks(self.on_success)
         self.on_failure = _hooks(self.on_failure)
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """When it is due; None without a `schedule_interval`. The fields must be valid."""
+        if self.schedule_interval == "":
+            return None
+        zone = dates.zone_of(self.timezone)
+        start = dates.begin_of(self.start_date, zone) if self.start_date else None
+        end = dates.end_of(self.end_date, zone) if self.end_date else None
+        when: cron.Cron | Every
+        if isinstance(self.schedule_interval, str):
+            when = cron.Cron(self.schedule_interval, zone)
+        else:
+            when = Every(start or EPOCH, timedelta(seconds=self.schedule_interval))
+        return Schedule(when, zone, start, end, self.catchup)

@@ -13,6 +13,7 @@ from pydag_dist.dag.fields import DagFields, Task
 from pydag_dist.dag.reading.checks import check_edges, check_task
 from pydag_dist.dag.reading.references import TemplateChecker, check_lists
 from pydag_dist.dag.reading.report import Report
+from pydag_dist.dag.reading.schedules import check_schedule
 from pydag_dist.dag.text.messages import field_names, message
 from pydag_dist.dag.text.quote import quote
 from pydag_dist.dag.text.strict_json import Loaded, NotJson, Path, dotted, faults
@@ -147,12 +148,18 @@ def _raw_tasks(content: dict[str, Any], report: Report) -> list[Any]:
 
 
 def _fields(raw: dict[str, Any], report: Report) -> DagFields | None:
+    """The DAG's own fields; None if one of them is bad, and then the others are checked, too."""
+    bad: set[Any] = set()
     try:
-        return _FIELDS.validate_python(raw)
+        fields = _FIELDS.validate_python(raw)
     except ValidationError as error:
         for found in error.errors(include_url=False):
+            bad.update(found["loc"][:1])
             report.add(message(found, _FIELD_NAMES), dotted(found["loc"]))
-        return None
+        good = {name: value for name, value in raw.items() if name not in bad}
+        fields = _FIELDS.validate_python({"dag_id": "unknown"} | good)
+    check_schedule(fields, bad, report)
+    return None if bad else fields
 
 
 def _tasks(raw: list[Any], report: Report, retries: int) -> list[Task | None]:

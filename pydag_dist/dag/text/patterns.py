@@ -31,6 +31,13 @@ REGION: Final = r"^(global|[a-z]+(-[a-z]+)+[0-9]+)$"
 CLUSTER: Final = r"^[a-z]([a-z0-9-]{0,50}[a-z0-9])?$"
 # The URL of a webhook, or its name in the coordinator's settings.
 HOOK: Final = r"^(https?://[^\s/?#@]+([/?#]\S*)?|[A-Za-z0-9_-][A-Za-z0-9_.-]*)$"
+# Five fields, or a name for them. What may be in a field, cronsim knows.
+CRON: Final = r"^(|@(hourly|daily|midnight|weekly|monthly|yearly|annually)|\s*(\S+\s+){4}\S+\s*)$"
+# A day, or a time with or without its offset from UTC.
+DAY_OR_TIME: Final = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?$"
+)
 
 WORDS: Final = {
     ID: "must be of the characters A-Z a-z 0-9 _ . - and not of dots only",

@@ -67,8 +67,14 @@ dag_fields = _given(
         "description": texts,
         "owner": texts,
         "tags": st.lists(texts, max_size=3),
-        "schedule_interval": texts,
-        "start_date": texts,
+        "schedule_interval": st.sampled_from(["", "@daily", "*/5 2-4 * JAN,7 MON#1"])
+        | st.floats(1, 10**7)
+        | st.integers(1, 10**7),
+        "timezone": st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kolkata"]),
+        "start_date": st.sampled_from(["", "2026-01-31"]),
+        "end_date": st.sampled_from(["", "2199-01-31T06:30", "2030-01-31 06:30:15.5Z"]),
+        "catchup": st.booleans(),
+        "max_active_runs": st.integers(1, 1000),
         "processors": st.integers(0, 100_000),
         "weight": st.floats(0.001, 1000),
         "timeout": st.none() | st.floats(0.1, 10**7),

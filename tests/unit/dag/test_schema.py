@@ -28,6 +28,8 @@ BEYOND_A_SCHEMA = {
     "many_queues",
     "nested_too_deeply",
     "not_a_number",
+    "schedule_no_such_day",
+    "schedule_not_between",
     "self_dependency",
     "two_cycles",
     "unknown_dependency",

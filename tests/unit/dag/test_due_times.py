@@ -1,0 +1,98 @@
+"""Due times against those of Debian's cron, minute by minute, where and when clocks change.
+
+`PYDAG_TEST_EXAMPLES=1000` compares as many random expressions in every zone whose offset changes in
+ten years, at each of its changes.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left, bisect_right
+from datetime import UTC, datetime, timedelta
+from random import Random
+from zoneinfo import ZoneInfo, available_timezones
+
+import pytest
+
+from pydag_dist.dag.schedules.cron import Cron, problem_of
+from tests.model.debian_cron import MINUTE, changes, expression, plan
+
+EXAMPLES = int(os.environ.get("PYDAG_TEST_EXAMPLES", "0"))
+YEARS = 2016, 2025
+AROUND = timedelta(hours=30)
+STEPS = 4  # due times that are looked at from a moment on, and back
+MOST = 2_000
+# By an hour at night; by half an hour; at midnight; by two and three hours; rules that ended.
+SOME = [
+    "Europe/Berlin",
+    "Australia/Lord_Howe",
+    "America/Sao_Paulo",
+    "America/Havana",
+    "Africa/Cairo",
+    "Africa/Casablanca",
+    "Antarctica/Troll",
+    "Antarctica/Casey",
+    "America/Caracas",
+    "Asia/Pyongyang",
+]
+
+
+def zones():
+    """Those whose offset changes, of several that change alike one."""
+    alike = {}
+    for name in sorted(available_timezones() if EXAMPLES else SOME):
+        zone = ZoneInfo(name)
+        if found := changes(zone, *YEARS):
+            offsets = (at.astimezone(zone).utcoffset() for at in found)
+            alike.setdefault((*found, *offsets), name)
+    return list(alike.values())
+
+
+@pytest.mark.timeout(86400 if EXAMPLES else 60)
+@pytest.mark.parametrize("name", zones())
+def test_due_times_are_those_of_debians_cron_where_clocks_change(name):
+    zone, random = ZoneInfo(name), Random(name)
+    found = changes(zone, *YEARS)
+    expressions = [expression(Random(number)) for number in range(EXAMPLES or 40)]
+    expressions = [one for one in expressions if problem_of(one.text) is None]
+    assert len(expressions) > (EXAMPLES or 40) * 0.9
+    for change in found if EXAMPLES else random.sample(found, min(len(found), 3)):
+        first, last = change - AROUND, change + AROUND
+        looked_at = plan(zone, first, last)
+        for one in expressions:
+            due, cron = one.due(looked_at), Cron(one.text, zone)
+            for start in (change, change + random.randint(-300, 300) * MINUTE):
+                told = f"{one.text!r} in {name} at {start}"
+                assert forwards(cron, start, last) == due[bisect_right(due, start) :][:STEPS], told
+                earlier = due[: bisect_left(due, start)][-STEPS:]
+                assert backwards(cron, start, first) == earlier, told
+
+
+def forwards(cron, moment, last):
+    found = []
+    while len(found) < STEPS and (moment := cron.after(moment)) and moment <= last:
+        found.append(moment)
+    return found
+
+
+def backwards(cron, moment, first):
+    found = []
+    while len(found) < STEPS and (moment := cron.before(moment)) and moment >= first:
+        found.insert(0, moment)
+    return found
+
+
+@pytest.mark.timeout(86400 if EXAMPLES else 60)
+def test_due_times_of_years_are_those_of_debians_cron():
+    for number in range(EXAMPLES or 4):
+        random = Random(number)
+        one, zone = expression(random), ZoneInfo(random.choice(SOME))
+        if problem_of(one.text):
+            continue
+        days = random.choice([30, 400, 3650]) if EXAMPLES else 20
+        first = datetime(YEARS[0], 1, 2, tzinfo=UTC) + random.randrange(3650) * timedelta(days=1)
+        last = first + timedelta(days=days)
+        due, cron, at = one.due(plan(zone, first, last)), Cron(one.text, zone), first - MINUTE
+        for expected in due[:MOST]:
+            at = cron.after(at)
+            assert at == expected, f"{one.text!r} in {zone}"
