@@ -26,6 +26,7 @@ KINDS = {
     "console remote": "typed on other hosts: each command is one that the program has",
     "console docker": "typed where Docker is: services and files are those of docker-compose.yaml",
     "sh google": "typed with a project in Google Cloud: run with stand-ins of gcloud, bq and pydag",
+    "mermaid": "a diagram of states, drawn from table.lua by tests/support/states.py",
     "python": "run in a terminal of `pydag up`",
     "python FILE": "a module, which is there when `pydag up` starts",
     "json FILE": "a DAG, which is there when `pydag up` starts, and is run",

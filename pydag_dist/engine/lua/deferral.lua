@@ -12,11 +12,12 @@ local function defer_try(i, topped, run, task, try, token, group, delay, handle)
   local plan = load_plan(run, task)
   call('ZREM', key('leases'), run .. '/' .. task)
   if record.state == 'running' then
+    set_state(run, task, record, 'deferred')
     settle(run, queue_of(plan, record), record, age(record))
     event(run, 'kind', 'task', 'task', task, 'state', 'deferred', 'try', try,
           'worker', record.worker)
   end
-  record.state, record.token = 'deferred', ''
+  record.token = ''
   save_record(run, task, record)
   local due = STEADY + delay * (0.8 + 0.4 * ((NOW + 61 * i) % 1000) / 1000)
   if plan.timeout > 0 then due = math.min(due, record.began + plan.timeout) end

@@ -51,7 +51,8 @@ end
 function expand(run, task, record)
   local total = tonumber(call('HGET', run_key(run, 'out'), 'n/' .. task) or 0)
   record.ready_at = text(NOW)
-  note(run, task, record, 'expanding')
+  set_state(run, task, record, 'expanding')
+  note(run, task, record)
   save_expansion(run, task, { total = total, created = 0, ended = 0, bad = 0, cancelled = 0, ok = 0 })
   AHEAD[#AHEAD + 1] = task .. ' *'
 end

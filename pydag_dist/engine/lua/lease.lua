@@ -16,7 +16,7 @@ function OPERATIONS.claim(run, task, try, push_number, worker, process)
   elseif record.state == 'cancelling' and record.token == '' then
     order = 'cancel'
   elseif record.state == 'queued' then
-    record.state = 'running'
+    set_state(run, task, record, 'running')
     begin(record)
   else
     return { 'no', record.state }
@@ -57,7 +57,7 @@ local function take_back(run, task, record, token)
   else
     call('ZREM', key('queued'), run .. '/' .. task)
   end
-  record.state = 'running'
+  set_state(run, task, record, 'running')
   if record.token ~= token then record.token, record.process = token, '' end
   begin(record)
 end
@@ -165,7 +165,10 @@ function OPERATIONS.release(run, task, try, token, outcome, result, err, skips, 
     end_task(run, task, record, 'success', plan, 'result', result, 'skips', skips,
              'expansions', expansions)
   elseif outcome == 'revoked' then
-    if record.state ~= 'cancelling' then record.state, record.reason = 'cancelling', 'cancel' end
+    if record.state ~= 'cancelling' then
+      set_state(run, task, record, 'cancelling')
+      record.reason = 'cancel'
+    end
     ask_to_cancel(run, task, record)
   elseif outcome == 'lost' and record.state ~= 'cancelling' then
     fail_unknown(run, task, record, err)
@@ -334,7 +337,7 @@ local function renew_try(worker, run, task, try, token)
     call('ZADD', key('leases'), text(STEADY + LEASE), run .. '/' .. task)
     local timeout = load_plan(run, task).timeout
     if record.state == 'running' and timeout > 0 and age(record) > timeout then
-      record.state = 'cancelling'
+      set_state(run, task, record, 'cancelling')
       record.reason = 'timeout'
       save_record(run, task, record)
     end

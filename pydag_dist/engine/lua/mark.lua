@@ -15,6 +15,7 @@ local function mark_later(run, task, record, state)
   local marked = call('HGET', run_key(run), 'marked')
   call('HSET', run_key(run), 'marked', marked and (marked .. ' ' .. task) or task)
   local result, expansions = marked_by(run, task, record)
+  record.state = '*'   -- whatever it was
   note_end(run, task, record, state, 'result', result, 'expansions', expansions)
   -- Its keys may live for a while only; what is new among them, too.
   if call('TTL', run_key(run)) >= 0 then OPERATIONS.let_expire(run) end
@@ -25,7 +26,8 @@ local function mark_now(run, task, record, state)
   if record.state == 'deferred' then
     stop_deferred(run, task, record, reason)
   elseif record.state == 'running' or record.state == 'cancelling' then
-    record.state, record.reason = 'cancelling', reason
+    set_state(run, task, record, 'cancelling')
+    record.reason = reason
     save_record(run, task, record)
   else
     if record.state == 'queued' then

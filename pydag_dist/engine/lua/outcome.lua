@@ -87,9 +87,9 @@ end
 
 -- Its keys live until the history has it (`let_expire`).
 local function finish_run(run, state)
-  call('HSET', run_key(run), 'state', state, 'ended_at', text(NOW))
+  local head = call('HMGET', run_key(run), 'hooks', 'reason', 'error', 'state')
+  set_run_state(run, head[2] == 'broken' and '*' or head[4], state, 'ended_at', text(NOW))
   call('ZREM', key('timers'), 'timeout/' .. run)
-  local head = call('HMGET', run_key(run), 'hooks', 'reason', 'error')
   run_event(run, state, 'reason', head[2] or '', 'error', head[3] or '')
   if head[1] == '1' then
     call('HDEL', run_key(run), 'hook_tries')
@@ -121,10 +121,10 @@ local function count_ended(run, ended, failures)
   end
 end
 
--- Gives a try its state, for those who watch the run and for the history; `...`: what else the
--- history has to know.
-local function note(run, task, record, state, ...)
-  record.state = state
+-- Tells those who watch the run, and the history, of a try's state; `...`: what else the history has
+-- to know.
+local function note(run, task, record, ...)
+  local state = record.state
   save_record(run, task, record)
   event(run, 'kind', 'task', 'task', task, 'state', state, 'try', record.try,
         'worker', record.worker)
@@ -135,8 +135,9 @@ local function note(run, task, record, state, ...)
 end
 
 local function note_end(run, task, record, state, ...)
+  set_state(run, task, record, state)
   record.ended_at = text(NOW)
-  note(run, task, record, state, ...)
+  note(run, task, record, ...)
 end
 
 local child_ended   -- expansion.lua, as what is declared below
@@ -243,7 +244,8 @@ local function stop_deferred(run, task, record, reason)
   call('ZREM', key('due:' .. queue), group .. '/' .. run .. '/' .. task)
   tidy_due(queue, group)
   call('SADD', run_key(run, 'active'), task)
-  record.state, record.reason = 'cancelling', reason
+  set_state(run, task, record, 'cancelling')
+  record.reason = reason
   save_record(run, task, record)
   ask_to_cancel(run, task, record)
 end
@@ -327,7 +329,7 @@ local function cancel_slice(run, budget)
       seen = seen + 1
       if record.rule == 'teardown' then   -- it runs nevertheless
       elseif record.state == 'running' then
-        record.state = 'cancelling'
+        set_state(run, task, record, 'cancelling')
         record.reason = 'cancel'
         save_record(run, task, record)
       elseif record.state == 'deferred' then

@@ -95,7 +95,7 @@ function OPERATIONS.restore_run(run, dag, was_planned, ...)
 end
 
 -- The next round of an ended run begins: it is to be planned again.
-local function go_on(run, from)
+local function go_on(run, state, from)
   if call('EXISTS', run_key(run, 'tasks')) == 1 then
     call('RENAME', run_key(run, 'tasks'), run_key(run, 'kept'))
   end
@@ -108,7 +108,7 @@ local function go_on(run, from)
   end
   call('HDEL', run_key(run), 'ended_at', 'error', 'failures', 'reason', 'scan', 'restored', 'round_at')
   call('HSET', run_key(run), 'rounds', (head[6] or 1) + 1)
-  call('HSET', run_key(run), 'state', 'queued', 'from', from)
+  set_run_state(run, state, 'queued', 'from', from)
   call('PERSIST', run_key(run))
   for _, part in ipairs(RUN_PARTS) do call('PERSIST', run_key(run, part)) end
   submit_to_planners(run)
@@ -125,7 +125,7 @@ function OPERATIONS.resume(run, from)
   local marked = call('HEXISTS', run_key(run), 'marked') == 1
   if state == 'success' and from == '' and not marked then return state end
   if from ~= '' and call('HEXISTS', run_key(run, 'tasks'), from) == 0 then return 'no task' end
-  return go_on(run, from)
+  return go_on(run, state, from)
 end
 
 -- Likewise with another DAG, whose tasks `changed` are not what they were in the one of the hash
@@ -148,7 +148,7 @@ function OPERATIONS.resume_with(run, from, before, changed, dag, ...)
   if changed ~= '' then
     call('HSET', run_key(run), 'changed', head[3] and (head[3] .. ' ' .. changed) or changed)
   end
-  return go_on(run, from)
+  return go_on(run, state, from)
 end
 
 -- Makes the caller the run's planner. Returns its token, or what forbids it.
@@ -236,7 +236,7 @@ function OPERATIONS.plan_chunk(run, token, rows)
           elseif not before and row.try > 1 then   -- it was gone for a while
             call('HSET', run_key(run, 'out'), 'b/' .. task, row.try - 1)
           end
-          note(run, task, record, row.state)
+          note(run, task, record)
         else
           save_record(run, task, record)
         end
@@ -268,7 +268,7 @@ function OPERATIONS.plan_chunk(run, token, rows)
 end
 
 local function begin_cancel(run, reason)
-  call('HSET', run_key(run), 'state', 'cancelling', 'reason', reason, 'scan', '0')
+  set_run_state(run, 'running', 'cancelling', 'reason', reason, 'scan', '0')
   call('SADD', key('working'), run)
   call('ZREM', key('timers'), 'timeout/' .. run)
   run_event(run, 'cancelling', 'reason', reason)
@@ -287,7 +287,7 @@ function OPERATIONS.plan_commit(run, token, total, ended, failures, queues, chun
     if call('HEXISTS', run_key(run, 'plan'), '/' .. k) == 0 then return { 'incomplete', 0 } end
   end
   local left = tonumber(total) - tonumber(ended)
-  call('HSET', run_key(run), 'state', 'running', 'total', total, 'left', left, 'queues', queues)
+  set_run_state(run, 'queued', 'running', 'total', total, 'left', left, 'queues', queues)
   if failures ~= '0' then call('HSET', run_key(run), 'failures', failures) end
   call('HSETNX', run_key(run), 'started_at', text(NOW))
   call('HSETNX', run_key(run), 'round_at', text(NOW))

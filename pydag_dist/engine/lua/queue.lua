@@ -281,7 +281,7 @@ local function serve_run(run, queue, base, list, before)
   call('ZREM', run_key(run, 'ready'), member)
   call('SADD', run_key(run, 'active'), task)
   local record = load_record(run, task)
-  record.state = 'queued'
+  set_state(run, task, record, 'queued')
   record.charged = text(refile(run, queue, before))
   push(base, run, task, record, list)
 end
@@ -331,7 +331,7 @@ local function reschedule(run)
 end
 
 local function make_ready(run, task, record, plan)
-  record.state = 'ready'
+  set_state(run, task, record, 'ready')
   record.ready_at = text(NOW)
   save_record(run, task, record)
   call('ZADD', run_key(run, 'ready'), 0, ready_member(plan, task, record))

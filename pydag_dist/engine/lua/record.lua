@@ -49,6 +49,42 @@ end
 -- µs since then.
 local function age(record) return math.max(0, STEADY - record.began) end
 
+local ALLOWED   -- task or run -> from -> to -> true, of TRANSITIONS (here, too: no globals before)
+
+local function check_transition(of, from, to)
+  if not ALLOWED then
+    ALLOWED = {}
+    for kind, rows in pairs(TRANSITIONS) do
+      ALLOWED[kind] = {}
+      for _, row in ipairs(rows) do
+        for from_state in string.gmatch(row[2], '%S+') do
+          local allowed = ALLOWED[kind][from_state] or {}
+          ALLOWED[kind][from_state] = allowed
+          for to_state in string.gmatch(row[3], '%S+') do allowed[to_state] = true end
+        end
+      end
+    end
+  end
+  local allowed = ALLOWED[of][from]
+  return allowed and allowed[to]
+end
+
+-- The task's next state, which the caller saves.
+local function set_state(run, task, record, state)
+  if not check_transition('task', record.state, state) then
+    error('task ' .. task .. ' of run ' .. run .. ' must not go from ' .. record.state .. ' to ' .. state, 0)
+  end
+  record.state = state
+end
+
+-- The run's next state, and other fields of its hash.
+local function set_run_state(run, from, state, ...)
+  if not check_transition('run', from, state) then
+    error('run ' .. run .. ' must not go from ' .. tostring(from) .. ' to ' .. state, 0)
+  end
+  call('HSET', run_key(run), 'state', state, ...)
+end
+
 local function load_record(run, task)
   local packed = call('HGET', run_key(run, 'tasks'), task)
   return packed and unpack_record(packed) or nil

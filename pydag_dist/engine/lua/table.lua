@@ -18,56 +18,6 @@
 --   success, failed, upstream_failed, skipped, cancelled: ended
 -- STATES OF A RUN: queued (not planned), running, cancelling, success, failed, cancelled.
 --
--- TRANSITIONS OF A TASK (operation: from -> to)
---   plan_commit, end of an upstream task: none -> ready | upstream_failed | skipped, by its rule, once
---                                        it has heard of all branches directly upstream;
---                                        expanding instead of ready, for a task with `expand`,
---                                        once its list has ended, and if that succeeded
---   branch not taken:                    none -> skipped, whatever its rule
---   top-up (part of most operations):    ready -> queued
---   claim:                               queued -> running (the message's push is its token)
---   release success:                     running | cancelling -> success
---   release skipped:                     running | deferred -> skipped: it says so itself, and why
---   release failed:                      running -> up_for_retry while tries are left, else failed
---   release final:                       running -> failed: another try would end as this one
---   release dead (a child died):         running -> ready, same try; the 3rd time -> failed
---   release lost:                        running | deferred -> failed, since nobody could tell for
---                                        long how its remote job is; cancelling: as if dead
---   tick, lease expired:                 running -> ready, same try; the 20th time -> failed
---   renew that does not name it:         likewise, if its worker has known for a while what it holds
---   tick, message gone:                  queued -> queued, pushed again
---   tick, no worker for the queue:       queued -> ready
---   tick, retry due:                     up_for_retry -> ready, next try
---   refuse (the worker's host lacks something): running -> ready, same try, for another worker;
---                                        cancelling, deferred: likewise another one is asked
---   defer:                               running -> deferred; a worker polls it now and then
---   release of a poll:                   deferred -> success | up_for_retry | failed
---   renew | release with the last token: ready | queued -> running | success | ...: taken back,
---                                        since nobody else has claimed the try in between; also
---                                        with another one if Redis knows of no claim (it lost it)
---   expansion, slice by slice:           its children come to be, ready
---   end of the last child:               expanding -> failed | cancelled | skipped | success
---   cancel, run's timeout:               running | deferred -> cancelling, what has not started ->
---                                        cancelled
---   renew | tick, task's timeout:        running | deferred -> cancelling
---   release revoked (Flower):            queued | running -> cancelling, and on as if dead
---   release failed | skipped | final | stopped: cancelling -> cancelled; by timeout as `failed` above
---   release dead, lease expired:         cancelling -> cancelling: a message asks some worker to
---                                        cancel the remote job; without one as `stopped`
---   mark:                                none | ready | queued | up_for_retry -> success | skipped |
---                                        failed; running | deferred | cancelling -> cancelling, and
---                                        then that, however the try ends; of a run that has ended:
---                                        any state, and downstream is decided by a resume
---   (a teardown, a task with the rule `teardown`, is none of those that cancel and a run's timeout
---   stop: it runs once all between its setup and it has ended, and is skipped if that never began)
---   (an error of a script):              none of them changes any more: the run fails at once, with
---                                        the reason `broken`, and its tasks stay as they were
---   resume (plan_begin..plan_commit):    what did not succeed, and all downstream of it -> none, next
---                                        try; after poison and `lost` the same try if all upstream of
---                                        it is kept, since nobody knows how its job is
---   resume_with (likewise): what the new DAG has changed, too; what it has no more is gone
---   restore (likewise):                  what had not ended when Redis lost it -> none, same try
---
 -- KEYS                            all under the prefix; a run has a constant number of them
 --   template         string  the Celery message of a task, with <<marks>> for queue and ids
 --   submissions      stream  run ids to be planned, consumer group `coordinators`
@@ -157,6 +107,82 @@
 --
 -- A script checks everything before its first write (checks.lua): an error half way is not rolled
 -- back. A run that an operation can't go on with is set aside (aside.lua).
+
+-- TRANSITIONS. No others happen: set_state and set_run_state (record.lua) refuse them. "*" is any state.
+local TRANSITIONS = {}
+
+TRANSITIONS.task = {
+  -- what happens                      from                          to
+  { 'upstream tasks ended',            'none',                       'ready upstream_failed skipped expanding' },
+    -- at the run's start, too; by its rule, once it has heard of all branches directly upstream;
+    -- expanding instead of ready, for a task with `expand`, once its list has ended and succeeded
+  { 'branch not taken',                'none',                       'skipped' },   -- whatever its rule
+  { 'top-up',                          'ready',                      'queued' },    -- part of most operations
+  { 'claim',                           'queued',                     'running' },   -- the push is its token
+  { 'release success',                 'running cancelling deferred', 'success' },
+  { 'release skipped',                 'running deferred',           'skipped' },   -- it says so itself, and why
+  { 'release failed',                  'running deferred',           'up_for_retry failed' },
+    -- up_for_retry while tries are left, and likewise when a task's timeout has stopped it:
+  { 'release failed after a timeout',  'cancelling',                 'up_for_retry failed' },
+  { 'release final',                   'running deferred',           'failed' },    -- another try would end as this one
+  { 'release dead',                    'running deferred',           'ready failed' },
+    -- a child died: the same try, the 3rd time failed
+  { 'release lost',                    'running deferred',           'failed' },
+    -- nobody could tell for long how its remote job is; cancelling: as if dead
+  { 'lease lost',                      'running',                    'ready failed' },
+    -- found by a tick, or by a renew of the worker that does not name what it held for a while;
+    -- the same try, the 20th time failed
+  { 'poll lost',                       'deferred',                   'failed' },    -- likewise, the 20th time
+  { 'message lost',                    'queued',                     'ready' },
+    -- if it was for one worker's own list, or no worker is left; else it is pushed again
+  { 'retry due',                       'up_for_retry',               'ready' },     -- next try
+  { 'refuse',                          'running',                    'ready' },
+    -- the worker's host lacks something: same try, for another worker; likewise another one is
+    -- asked for what is cancelling or deferred
+  { 'defer',                           'running',                    'deferred' },  -- a worker polls it now and then
+  { 'taken back',                      'ready queued',               'running' },
+    -- renew, release or defer with the last token: nobody else has claimed the try in between; also
+    -- with another token if Redis knows of no claim (it lost it)
+  { 'last child ended',                'expanding',                  'success failed skipped cancelled' },
+    -- its children came to be, slice by slice, ready
+  { 'list of a resumed run is shorter', 'none',                      'success failed upstream_failed skipped cancelled' },
+    -- a child that was to run again ends as what it was expanded from, or skipped
+  { 'run is stopped',                  'none ready queued up_for_retry', 'cancelled' },
+  { 'run is stopped',                  'running deferred',           'cancelling' },
+    -- by a cancel or its timeout; but not a teardown, a task with the rule `teardown`: it runs once
+    -- all between its setup and it has ended, and is skipped if that never began
+  { 'timeout of the task',             'running deferred',           'cancelling' },
+  { 'release revoked',                 'running deferred',           'cancelling' },  -- by Flower; and on as if dead
+  { 'stopped',                         'cancelling',                 'cancelled' },
+    -- release failed, skipped, final or stopped; also when nobody holds it any more (dead, lost, the
+    -- lease) and it has no remote job: else a message asks some worker to cancel that
+  { 'poisoned while it was stopped',   'cancelling',                 'failed' },
+  { 'mark',                            'none ready queued up_for_retry', 'success failed skipped' },
+  { 'mark',                            'running deferred cancelling', 'cancelling' },
+  { 'stopped, once marked',            'cancelling',                 'success failed skipped' },
+    -- however the try ends
+  { 'mark in an ended run',            '*',                          'success failed skipped' },
+    -- what is downstream is decided by a resume
+}
+-- A new record begins as none, or as skipped below a branch that is kept, by these:
+--   resume (plan_begin..plan_commit): what did not succeed, and all downstream of it, for the next
+--     try; after poison and `lost` for the same one if all upstream of it is kept, since nobody knows
+--     how its job is
+--   resume_with (likewise): what the new DAG has changed, too; what it has no more is gone
+--   restore (likewise): what had not ended when Redis lost it, for the same try
+
+TRANSITIONS.run = {
+  { 'planned',                         'queued',                     'running' },
+  { 'plan refused',                    'queued',                     'failed' },
+  { 'cancel',                          'queued',                     'cancelled' },
+  { 'cancel, timeout',                 'running',                    'cancelling' },
+  { 'last task ended',                 'running',                    'success failed cancelled' },
+    -- cancelled if it was being cancelled when Redis lost it
+  { 'last task ended',                 'cancelling',                 'failed cancelled' },   -- failed by a timeout
+  { 'set aside (an error of a script)', '*',                         'failed' },
+    -- at once, with the reason `broken`; its tasks stay as they were
+  { 'resume',                          'success failed cancelled',   'queued' },
+}
 
 local SCHEMA = '2'
 local LEASE = 15e6              -- µs; renewed every 3 s
