@@ -18,6 +18,7 @@ from pydag_emulators.bigquery.rest import datasets, jobs, meta, tables, upload
 from pydag_emulators.bigquery.rest.fault_middleware import FaultMiddleware
 from pydag_emulators.bigquery.service import Service
 from pydag_emulators.bigquery.storage.duck_errors import api_error
+from pydag_emulators.bigquery.work.kinds import KINDS
 from pydag_emulators.faults import Faults
 from pydag_emulators.fence import Fence
 
@@ -28,7 +29,7 @@ def create_app(data: Path, gcs_root: Path) -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        service = Service.open(data, gcs_root, faults)
+        service = Service.open(data, gcs_root, faults, KINDS)
         app.state.service = service
         app.state.uploads = {}
         yield

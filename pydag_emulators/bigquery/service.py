@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,16 +20,16 @@ from pydag_emulators.bigquery.jobs.job import (
     unfinished_jobs,
 )
 from pydag_emulators.bigquery.jobs.journal import Journal
-from pydag_emulators.bigquery.jobs.runner import Runner, Work
+from pydag_emulators.bigquery.jobs.runner import Run, Runner, Work
 from pydag_emulators.bigquery.storage.catalog import drop_expired
 from pydag_emulators.bigquery.storage.contents import Sizes
 from pydag_emulators.bigquery.storage.store import Store
-from pydag_emulators.bigquery.work.extract import run_extract
-from pydag_emulators.bigquery.work.load import run_load
-from pydag_emulators.bigquery.work.query import run_query
 from pydag_emulators.faults import Faults
 
 _TIDY_SECONDS = 3600
+
+Kinds = Mapping[str, Callable[["Service", Run], None]]
+"""What does the work of each kind of jobs."""
 
 
 @dataclass
@@ -42,6 +43,7 @@ class Service:
     journal: Journal
     faults: Faults[Fault]
     runner: Runner
+    kinds: Kinds
     writers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(32, "writer"))
     """For requests that change tables, and may have to wait for a job that does."""
     _inserts: Inserts = field(init=False)
@@ -51,7 +53,7 @@ class Service:
         self._inserts = Inserts(self.store)
 
     @classmethod
-    def open(cls, data: Path, gcs_root: Path, faults: Faults[Fault]) -> Service:
+    def open(cls, data: Path, gcs_root: Path, faults: Faults[Fault], kinds: Kinds) -> Service:
         """Open the data directory, complete the journal, and run unfinished jobs again."""
         data.mkdir(parents=True, exist_ok=True)
         store = Store(data / "bigquery.duckdb")
@@ -59,7 +61,7 @@ class Service:
         for job in reversed(store.transact(ended_jobs)):
             journal.write(job)
         runner = Runner(store, journal, faults)
-        service = cls(data, gcs_root, store, Sizes(), journal, faults, runner)
+        service = cls(data, gcs_root, store, Sizes(), journal, faults, runner, kinds)
         service._inserts.open()
         service._tidying = asyncio.create_task(service._tidy())
         unfinished = store.transact(unfinished_jobs)
@@ -134,7 +136,7 @@ class Service:
         return job.finished.is_set()
 
     def _work(self, job: Job) -> Work:
-        work = {"query": run_query, "load": run_load, "extract": run_extract}.get(job.kind)
+        work = self.kinds.get(job.kind)
         if work is None:
             raise unimplemented(f"{job.kind or 'unknown'} jobs")
         return partial(work, self)

@@ -28,13 +28,11 @@ from pydag_emulators.bigquery.service import Service
 from pydag_emulators.bigquery.storage.catalog import now_ms
 from pydag_emulators.bigquery.storage.pages import Page, read_page
 from pydag_emulators.bigquery.storage.store import Cursor
-from pydag_emulators.bigquery.work.extract import check_extract
-from pydag_emulators.bigquery.work.load import check_load
+from pydag_emulators.bigquery.work.kinds import CHECKS
 from pydag_emulators.bigquery.work.locations import location_of, normal
-from pydag_emulators.bigquery.work.query import check_query, plan_query
+from pydag_emulators.bigquery.work.query import plan_query
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,1024}")
-_CHECKS = {"query": check_query, "load": check_load, "extract": check_extract}
 _COMMON = frozenset({"dryRun", "labels", "jobTimeoutMs", "jobType", "reservation"})
 _DEFAULT_WAIT_MS = 10_000
 _LONGEST_WAIT_MS = 200_000
@@ -51,12 +49,12 @@ def job_of(service: Service, project: str, body: dict[str, Any], upload: str | N
     if len(kinds) != 1:
         raise invalid("Required parameter is missing: one of query, load, copy and extract")
     kind = kinds[0]
-    if kind not in _CHECKS:
+    if kind not in CHECKS:
         raise unimplemented(f"{kind} jobs")
     for name, value in configuration.items():
         if name not in _COMMON and name != kind and value not in (None, [], {}, False):
             raise unimplemented(f"configuration.{name}")
-    _CHECKS[kind](configuration)
+    CHECKS[kind](configuration)
     reference = body.get("jobReference") or {}
     job_id = str(reference.get("jobId") or f"job_{uuid.uuid4().hex}")
     if not _JOB_ID.fullmatch(job_id):

@@ -107,7 +107,7 @@ async def insert(request: Request) -> Response:
         resource = given
         if "view" in given:
             view = {"useLegacySql": False, **given["view"]}
-            fields = view_fields(service, cursor, ref, view)
+            fields = view_fields(service.sizes, cursor, ref, view)
             resource = {**given, "type": "VIEW", "view": view, "schema": {"fields": fields}}
         return shown(service, cursor, ref, create_table(cursor, ref, resource))
 
@@ -134,7 +134,7 @@ async def change(request: Request) -> Response:
             raise ApiError("conditionNotMet", "Precondition Failed: the table has changed")
         result = changed(resource, body, _SETTABLE)
         if resource["type"] == "VIEW":
-            fields = view_fields(service, cursor, ref, result["view"])
+            fields = view_fields(service.sizes, cursor, ref, result["view"])
             result["schema"] = {"fields": fields}
         elif body.get("schema"):
             fields = check_schema(body["schema"].get("fields") or [])

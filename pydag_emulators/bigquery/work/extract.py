@@ -8,18 +8,16 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydag_emulators.bigquery.errors import invalid, not_found, unimplemented
 from pydag_emulators.bigquery.files.exports import export
 from pydag_emulators.bigquery.jobs.job import Outcome
 from pydag_emulators.bigquery.jobs.runner import Run
 from pydag_emulators.bigquery.names import table_ref
+from pydag_emulators.bigquery.service import Service
 from pydag_emulators.bigquery.storage.catalog import get_table, table_fields
 from pydag_emulators.bigquery.storage.store import Cursor
-
-if TYPE_CHECKING:
-    from pydag_emulators.bigquery.service import Service
 
 _SUPPORTED = frozenset(
     {

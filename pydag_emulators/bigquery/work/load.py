@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydag_emulators.bigquery.errors import invalid, unimplemented
 from pydag_emulators.bigquery.files.avro import read_avro
@@ -17,14 +17,12 @@ from pydag_emulators.bigquery.jobs.job import Outcome
 from pydag_emulators.bigquery.jobs.runner import Run
 from pydag_emulators.bigquery.names import table_ref
 from pydag_emulators.bigquery.schema import check_schema
+from pydag_emulators.bigquery.service import Service
 from pydag_emulators.bigquery.statements.context import Context
 from pydag_emulators.bigquery.statements.select import write_rows
 from pydag_emulators.bigquery.storage.catalog import Resource, find_table, table_fields
 from pydag_emulators.bigquery.storage.contents import rows_and_bytes
 from pydag_emulators.bigquery.storage.store import Cursor
-
-if TYPE_CHECKING:
-    from pydag_emulators.bigquery.service import Service
 
 _READERS = {
     "CSV": read_csv,

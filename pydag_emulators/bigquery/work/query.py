@@ -5,21 +5,18 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 from pydag_emulators.bigquery.errors import error_of, invalid, unimplemented
 from pydag_emulators.bigquery.jobs.job import Job, JobKey, Outcome, find_job
 from pydag_emulators.bigquery.jobs.runner import Run
 from pydag_emulators.bigquery.names import dataset_ref
+from pydag_emulators.bigquery.service import Service
 from pydag_emulators.bigquery.sql.params import Parameters
 from pydag_emulators.bigquery.sql.parse import Statement, parse_script
 from pydag_emulators.bigquery.statements.context import Context
 from pydag_emulators.bigquery.statements.select import anonymous_table, create_results_dataset
 from pydag_emulators.bigquery.statements.statement import dry_run, execute, target_of
 from pydag_emulators.bigquery.storage.store import Cursor
-
-if TYPE_CHECKING:
-    from pydag_emulators.bigquery.service import Service
 
 _SUPPORTED = frozenset(
     {

@@ -1,0 +1,18 @@
+"""The kinds of jobs that there are: how each is checked before it is taken, and how it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydag_emulators.bigquery.service import Kinds
+from pydag_emulators.bigquery.work.extract import check_extract, run_extract
+from pydag_emulators.bigquery.work.load import check_load, run_load
+from pydag_emulators.bigquery.work.query import check_query, run_query
+
+KINDS: Kinds = {"query": run_query, "load": run_load, "extract": run_extract}
+CHECKS: Mapping[str, Callable[[dict[str, Any]], None]] = {
+    "query": check_query,
+    "load": check_load,
+    "extract": check_extract,
+}
