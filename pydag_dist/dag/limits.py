@@ -18,6 +18,7 @@ CHILDREN: Final = 10_000  # of an expanded task
 RUN_CHILDREN: Final = 100_000  # of all expanded tasks of a run together
 TAGS: Final = 32  # of a DAG
 TAG: Final = 100  # characters
+SCHEDULE_BYTES: Final = 4_096  # of a schedule as JSON
 HOOKS: Final = 5  # of `on_success`, and of `on_failure`
 
 DAG_BYTES: Final = 64 * 2**20  # of a DAG's file, and of the DAG as its run keeps it
@@ -67,6 +68,8 @@ LUA: Final = {
     "retention": RETENTION[1],
     "retries": RETRIES,
     "processors": PROCESSORS,
+    "active_runs": ACTIVE_RUNS,
+    "schedule_bytes": SCHEDULE_BYTES,
     "log_part": LOG_PART,
     "log_head": LOG_HEAD,
     "log_tail": LOG_TAIL,

@@ -11,6 +11,7 @@ from pydag_dist.engine.listing import RunIndex
 from pydag_dist.engine.protocol import Source
 from pydag_dist.engine.roles.membership import Membership
 from pydag_dist.engine.roles.planning import Planning
+from pydag_dist.engine.roles.publishing import Publishing
 from pydag_dist.engine.roles.reading import Reading
 from pydag_dist.engine.roles.steering import Steering
 from pydag_dist.engine.roles.webhooks import DueWebhooks
@@ -30,6 +31,7 @@ class Engine:
         self.steering = Steering(self.store)
         self.planning = Planning(self.store)
         self.working = Working(self.store)
+        self.publishing = Publishing(self.store)
         self.reading = Reading(self.store)
         self.runs = RunIndex(self.store)
         self.membership = Membership(self.store)

@@ -44,6 +44,7 @@ ENDED_RUN_STATES: Final = frozenset({"success", "failed", "cancelled"})
 
 Source = Literal["coordinator", "chord", "tick"]  # who puts messages on the queues
 Kind = Literal["workers", "coordinators"]
+RunType = Literal["scheduled", "manual"]  # what has started a run of a published DAG
 MarkState = Literal["success", "skipped", "failed"]
 # Of a try: `skipped` by itself; `final`: failed, and another try would end alike.
 Outcome = Literal["success", "skipped", "failed", "final", "stopped", "dead", "lost", "revoked"]
@@ -125,6 +126,7 @@ LUA: Final = {
     "outcomes": get_args(Outcome),
     "marks": get_args(MarkState),
     "kinds": get_args(Kind),
+    "run_types": get_args(RunType),
     "record": RECORD_FIELDS,
     "record_numbers": RECORD_NUMBERS,
     "plan": PLAN_FIELDS,

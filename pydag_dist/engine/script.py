@@ -27,6 +27,7 @@ PARTS = (
     "outcome",
     "expansion",
     "plan",
+    "published",
     "lease",
     "mark",
     "deferral",

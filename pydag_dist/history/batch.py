@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 Entry = tuple[str, Mapping[str, str]]
 Row = dict[str, Any]
 
+DAG_EVENTS = frozenset({"published", "paused", "unpaused", "unpublished", "missed"})
+
 _SEQUENCE_BITS = 20
 _TIMES = ("ready_at", "queued_at", "started_at", "ended_at")
 _TEXTS = ("worker", "reason", "result", "error", "skips", "expansions")
@@ -30,6 +32,7 @@ class Batch:
     runs: list[Row] = field(default_factory=list)
     rounds: list[Row] = field(default_factory=list)
     tries: list[Row] = field(default_factory=list)
+    dag_events: list[Row] = field(default_factory=list)
 
     @property
     def ended(self) -> list[str]:
@@ -72,7 +75,7 @@ def batch_of(
     that Redis lost in the meantime have none, and are left out.
     """
     batch = Batch()
-    texts = {*dags.values(), *(f["dag"] for _, f in entries if f.get("kind") == "dag")}
+    texts = {*dags.values(), *(f["dag"] for _, f in entries if f.get("dag"))}
     hashes = {text: hashlib.sha256(text.encode()).hexdigest() for text in texts}
     ids: dict[str, str] = {}
     tries: dict[tuple[str, str, str], Row] = {}
@@ -91,6 +94,11 @@ def batch_of(
                     batch.rounds.append(_round(event_number(event), fields))
             elif kind == "dag":  # that of a run's earlier rounds
                 ids[hashes[fields["dag"]]] = fields["dag_id"]
+            elif kind in DAG_EVENTS:
+                published = hashes[fields["dag"]] if kind == "published" else None
+                batch.dag_events.append(_dag_event(event_number(event), fields, published))
+                if published:
+                    ids[published] = fields["dag_id"]
         except (KeyError, ValueError):  # of another version's engine, or forged
             log.warning("event %s can't be understood, and is left out: %s", event, fields)
     batch.tries.extend(tries.values())
@@ -113,6 +121,20 @@ def _round(event: int, fields: Mapping[str, str]) -> Row:
     }
 
 
+def _dag_event(event: int, fields: Mapping[str, str], dag_hash: str | None) -> Row:
+    told = ("kind", "dag_id", "at", "by", "version", "dag")
+    return {
+        "dag_id": fields["dag_id"],
+        "event": event,
+        "at": _seconds(fields["at"]),
+        "kind": fields["kind"],
+        "who": fields.get("by") or None,
+        "version": int(fields["version"]) if dag_hash else None,
+        "dag_hash": dag_hash,
+        "detail": json.dumps({name: text for name, text in fields.items() if name not in told}),
+    }
+
+
 def _run(event: int, fields: Mapping[str, str], head: Mapping[str, str], dag_hash: str) -> Row:
     ended = fields["state"] in ENDED_RUN_STATES
     # Once the run is planned, its hash has them no longer.
@@ -132,6 +154,8 @@ def _run(event: int, fields: Mapping[str, str], head: Mapping[str, str], dag_has
         "head": json.dumps({**head, **told}),  # escapes what a database may not take
         "event": event,
         "planned": int(fields["state"] != "queued"),
+        "version": int(head["version"]) if head.get("version") else None,
+        "run_type": head.get("run_type") or None,
     }
 
 

@@ -25,7 +25,8 @@ from pydag_dist.engine import (
 from pydag_dist.engine.snapshot import children_of, work_of
 from pydag_dist.history import database
 from pydag_dist.history.batch import Batch
-from pydag_dist.history.tables import dags, meta, rounds, runs, tries
+from pydag_dist.history.published import PastDag, past_dags
+from pydag_dist.history.tables import dag_events, dags, meta, rounds, runs, tries
 
 _PAGE = 500  # runs that are read at once
 
@@ -89,6 +90,7 @@ class History:
             ),
             dags: database.insert(self._db, dags).on_conflict_do_nothing(),
             rounds: database.insert(self._db, rounds).on_conflict_do_nothing(),
+            dag_events: database.insert(self._db, dag_events).on_conflict_do_nothing(),
         }
 
     def __enter__(self) -> Self:
@@ -124,7 +126,7 @@ class History:
     def write(self, batch: Batch) -> None:
         """Write a batch in one transaction. Older events change nothing, nor do the same again."""
         with self._db.begin() as connection:
-            for table in (dags, runs, rounds, tries):
+            for table in (dags, dag_events, runs, rounds, tries):
                 if rows := getattr(batch, table.name.removeprefix("pydag_")):
                     connection.execute(self._upserts[table], rows)
 
@@ -154,7 +156,8 @@ class History:
     def last_event(self) -> int:
         """The number of the newest event that is written; 0 if there is none."""
         with self._db.connect() as connection:
-            newest = [connection.scalar(sa.select(sa.func.max(t.c.event))) for t in (runs, tries)]
+            tables = (runs, tries, dag_events)
+            newest = [connection.scalar(sa.select(sa.func.max(t.c.event))) for t in tables]
         return max(int(number or 0) for number in newest)
 
     def unfinished(self) -> list[str]:
@@ -274,6 +277,11 @@ class History:
         last = newest.with_only_columns(runs.c.submitted_at).offset(look - 1).limit(1)
         with self._db.connect() as connection:
             return Listing(found, connection.scalar(last))
+
+    def published(self, dag_id: str | None = None) -> list[PastDag]:
+        """What is known of all DAGs that were ever published, or of one."""
+        with self._db.connect() as connection:
+            return past_dags(connection, dag_id)
 
     # As `naming.Runs` of the engine
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 # What is written into a database by another version is read only if this number is the same: that
 # of the newest step of `migrations`.
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 
 metadata = sa.MetaData()
 
@@ -32,9 +32,26 @@ dags = sa.Table(
     sa.Column("dag", sa.Text, nullable=False),
 )
 
+# Who published, paused, unpaused and unpublished a DAG (`kind`), and which of its due times were
+# `missed`; of `published` the version and the hash of its text. `detail` is JSON: what else the
+# engine's event tells.
+dag_events = sa.Table(
+    "pydag_dag_events",
+    metadata,
+    sa.Column("dag_id", sa.Text, primary_key=True),
+    sa.Column("event", sa.BigInteger, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("who", sa.Text),
+    sa.Column("version", sa.Integer),
+    sa.Column("dag_hash", sa.Text),
+    sa.Column("detail", sa.Text, nullable=False),
+)
+
 # `head` is the run's hash in Redis, as JSON. `event` is the number of the event that the row is
 # from (`batch.event_number`); `planned` is 0 while a run that is new or was resumed waits for a
-# planner, else 1.
+# planner, else 1. `run_type` is `scheduled` or `manual` of a run of a published DAG, `version`
+# which version it is of.
 runs = sa.Table(
     "pydag_runs",
     metadata,
@@ -52,8 +69,11 @@ runs = sa.Table(
     sa.Column("head", sa.Text, nullable=False),
     sa.Column("event", sa.BigInteger, nullable=False),
     sa.Column("planned", sa.Integer, nullable=False),
+    sa.Column("version", sa.Integer),
+    sa.Column("run_type", sa.Text),
     sa.Index("pydag_runs_submitted", "submitted_at"),
     sa.Index("pydag_runs_dag", "dag_id", "submitted_at"),
+    sa.Index("pydag_runs_date", "dag_id", "logical_date"),
     sa.Index("pydag_runs_ended", "ended_at"),
     # For how an id begins, where the database's own order of texts is of no use.
     sa.Index("pydag_runs_name", "run_id", postgresql_ops={"run_id": "text_pattern_ops"}),

@@ -356,9 +356,9 @@ def test_a_newer_version_s_database_is_refused(history: History, url: str) -> No
     with engine.begin() as connection:
         connection.execute(sa.update(meta).values(schema=99))
     engine.dispose()
-    with pytest.raises(HistoryError, match="schema 99, this version writes 2"):
+    with pytest.raises(HistoryError, match="schema 99, this version writes 3"):
         history.open()
-    with pytest.raises(HistoryError, match="schema 99, this version reads 2"):
+    with pytest.raises(HistoryError, match="schema 99, this version reads 3"):
         history.check()
 
 

@@ -23,6 +23,39 @@ INTEGER = ["", "-1", "1.5", "nan", "inf", "0x10", "x", "1e400"]
 SECONDS = ["", "-1", "nan", "inf", "1e-7", "31536001", "x"]
 BIG = '"' + "x" * 70_000 + '"'
 
+TIME = ["-1", "1.5", "nan", "x", "1e400"]
+BY = ("ana@host", ["", "a b", "a|b", "x" * 256])
+SEEN = [("1", INTEGER), ("1000", TIME)]
+TEXT = [
+    ('{"new": 1}', ["", "x" * (64 * 2**20 + 1)]),
+    ('{"schedule_interval": "@daily"}', ["x", "{", '"' + "x" * 4_096 + '"']),
+    ("1", [*INTEGER, "0", "1001"]),
+    ("folder/d.json", ["a|b", "a\n", "x" * 256]),
+    BY,
+]
+# Up to 500 all is settled.
+MISSED = [("2", INTEGER), ("600", ["", *TIME, "500", "701"]), ("700", ["", *TIME, "599"])]
+MOVE = [("2000", [*TIME, "700", "500"]), *MISSED]
+LOST_DAG = json.dumps(
+    [
+        {
+            "version": 7,
+            "settled": "",
+            "missed": 0,
+            "missed_last": "",
+            "schedule": "{}",
+            "max_active": 1,
+            "source": "",
+            "due": "1000",
+            "published_at": "5",
+            "published_by": "ana@host",
+            "paused_at": "",
+            "paused_by": "",
+            "last_run": "",
+        }
+    ]
+)
+
 # Operation -> for each argument a good value and bad ones.
 ARGUMENTS: dict[str, list[tuple[str, list[str]]]] = {
     "submit": [("new", ID), ("{}", ["", "x" * (64 * 2**20 + 1)])],
@@ -139,9 +172,28 @@ ARGUMENTS: dict[str, list[tuple[str, list[str]]]] = {
         ('[[1, "INFO", "text"]]', ["x" * (2**18 + 1)]),
     ],
     "tick": [("epoch", TOKEN)],
+    "publish": [("d", ID), *SEEN, *TEXT, *MOVE],
+    "pause": [("d", ID), BY],
+    "unpause": [("paused", ID), *SEEN, BY, *MOVE],
+    "unpublish": [("d", ID), *SEEN, BY, *MISSED],
+    "fire": [
+        ("d", ID),
+        *SEEN,
+        ("d-1", ID),
+        ("1000", [*INTEGER, "0", "999", "2000"]),
+        ("2026-01-31T00:00:00+00:00", ["a b", "x" * 65]),
+        ("2000", [*TIME, "1000", "600"]),
+        *MISSED,
+    ],
+    "start": [("d", ID), ("by-hand", ID), ("{}", ["", "x", "{"]), ("", ["a b"]), BY],
+    "restore_dag": [
+        ("lost", ID),
+        ("{}", ["x" * (64 * 2**20 + 1)]),
+        (LOST_DAG, ["", "x", "{}", "[{}]", "[]", "[1]"]),
+    ],
 }
 
-WITH_HEAD = ("submit", "restore_run", "resume_with")
+WITH_HEAD = ("submit", "restore_run", "resume_with", "publish", "restore_dag")
 HEAD = {
     "dag_id": ("d", ID),
     "processors": ("0", [*INTEGER, "100001"]),
@@ -196,6 +248,12 @@ class Scene:
         self.engine = Engine(client, "p", "tick")
         self.engine.planning.set_template(TEMPLATE)
         self.engine.working.renew("w", 2, ["python"])
+        for name in ("d", "paused"):
+            head = {field: value for field, (value, _) in HEAD.items()} | {"dag_id": name}
+            move = (1000, 1, 500, 500)
+            publish = ("publish", name, 0, "", "{}", "", 1, "", "ana@host", *move)
+            self.engine.store.call(*publish, *(part for pair in head.items() for part in pair))
+        self.engine.store.call("pause", "paused", "ana@host")
         self._plan("ended")
         self.engine.steering.cancel("ended")
         self._plan("running")

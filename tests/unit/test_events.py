@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from datetime import timedelta
 from pathlib import Path
 
 from pydag_dist import Client
 from pydag_dist.engine import Deferral
+from pydag_dist.engine.published import Move
 from tests.unit.test_resume_with import LIST, Ends, calls, dag
 
 ROOT = Path(__file__).parents[2]
@@ -50,9 +52,23 @@ def test_events_and_their_fields_are_those_of_the_page(installation):
     for outcome, result in (("success", "[1]"), ("skipped", "")):
         installation.end(installation.claim(), outcome, result)
 
+    publish_and_pause(installation.engine.publishing, old)
+
     promised = documented()
     assert promised.pop(FLOOR) == set()
     assert written(installation, [run.run.id, other.id]) == promised
+
+
+def publish_and_pause(publishing, dag):
+    first, now = publishing.dag(dag.dag_id), publishing.now()
+    head = {"dag_id": dag.dag_id, "retention": 60, "params": "{}"}
+    head |= {"processors": 0, "weight": 1, "timeout": 0}
+    move = Move(now, 1, now - timedelta(1), now - timedelta(1))
+    options = {"schedule": None, "max_active": 1, "source": "", "by": "ana"}
+    assert publishing.publish(first, "{}", head, move, **options) == ("published", 1)
+    assert publishing.pause(dag.dag_id, "ana") == "ok"
+    assert publishing.unpause(publishing.dag(dag.dag_id), "ana", Move(now)) == "ok"
+    assert publishing.unpublish(publishing.dag(dag.dag_id), "ana", Move(None)) == "ok"
 
 
 def test_every_kind_of_event_is_on_the_page():

@@ -131,6 +131,8 @@ local KINDS = {
   flag = { function(v) return v == '0' or v == '1' end, '0 or 1' },
   dag = { function(v) return v ~= '' and is_text(v, LIMITS.dag_bytes) end,
           'a text of at most ' .. LIMITS.dag_bytes .. ' bytes' },
+  dag_or_none = { function(v) return is_text(v, LIMITS.dag_bytes) end,
+                  'a text of at most ' .. LIMITS.dag_bytes .. ' bytes' },
   params = { function(v) return is_json(v, LIMITS.params_bytes) end,
              'JSON of at most ' .. LIMITS.params_bytes .. ' bytes' },
   result = { function(v) return v == '' or is_json(v, LIMITS.result_bytes) end,
@@ -184,6 +186,12 @@ local KINDS = {
   ago = { function(v) return v == '' or is_integer(v, 0, 1e12) end, 'µs, or empty' },
   rows = { function(v) return type(v) == 'string' end, 'JSON' },
   position = { function(v) return is_integer(v, 0, 1e15) end, 'an integer, 0 to 1e15' },
+  run_type = word_of(PROTOCOL.run_types),
+  schedule = { function(v) return v == '' or is_json(v, LIMITS.schedule_bytes) end,
+               'JSON of at most ' .. LIMITS.schedule_bytes .. ' bytes, or empty' },
+  moment = { function(v) return is_integer(v, 1, 1e17) end, 'µs' },
+  active = { function(v) return is_integer(v, 1, LIMITS.active_runs) end,
+             'an integer, 1 to ' .. LIMITS.active_runs },
   log_part = { function(v) return is_text(v, LIMITS.log_part) end,
                'a text of at most ' .. LIMITS.log_part .. ' bytes' },
 }
@@ -194,7 +202,7 @@ local HEAD = { dag_id = 'id', processors = 'processors', weight = 'weight', time
                tags = 'tags', submitted_by = 'short', rounds = 'count',
                submitted_at = 'time', started_at = 'time', from = 'id_or_none', reason = 'reason',
                total = 'count', dag_hash = 'short', changed = 'ids', marked = 'ids', round_at = 'time',
-               spent = 'count' }
+               spent = 'count', version = 'count', run_type = 'run_type' }
 local HEAD_NEEDED = { 'dag_id', 'processors', 'weight', 'timeout', 'retention', 'params' }
 
 -- Operation -> the kinds and names of its arguments; `each`: those of items, as many as there are;
@@ -237,6 +245,18 @@ SIGNATURES = {
   log = { { 'id', 'run' }, { 'id', 'task' }, { 'try', 'try' }, { 'process', 'writer' }, { 'position', 'position' },
           { 'position', 'line' }, { 'position', 'byte' }, { 'retention', 'retention' }, { 'log_part', 'lines' } },
   tick = { { 'token', 'epoch' } },
+  publish = { { 'id', 'dag' }, { 'count', 'seen_version' }, { 'time', 'seen_due' }, { 'dag', 'text' },
+              { 'schedule', 'schedule' }, { 'active', 'max_active' }, { 'short', 'source' }, { 'worker', 'by' },
+              { 'time', 'due' }, { 'count', 'missed' }, { 'time', 'first' }, { 'time', 'last' }, head = true },
+  pause = { { 'id', 'dag' }, { 'worker', 'by' } },
+  unpause = { { 'id', 'dag' }, { 'count', 'seen_version' }, { 'time', 'seen_due' }, { 'worker', 'by' },
+              { 'time', 'due' }, { 'count', 'missed' }, { 'time', 'first' }, { 'time', 'last' } },
+  unpublish = { { 'id', 'dag' }, { 'count', 'seen_version' }, { 'time', 'seen_due' }, { 'worker', 'by' },
+                { 'count', 'missed' }, { 'time', 'first' }, { 'time', 'last' } },
+  fire = { { 'id', 'dag' }, { 'count', 'seen_version' }, { 'time', 'seen_due' }, { 'id', 'run' }, { 'moment', 'at' },
+           { 'date', 'logical_date' }, { 'time', 'due' }, { 'count', 'missed' }, { 'time', 'first' }, { 'time', 'last' } },
+  start = { { 'id', 'dag' }, { 'id', 'run' }, { 'params', 'params' }, { 'date', 'logical_date' }, { 'worker', 'by' } },
+  restore_dag = { { 'id', 'dag' }, { 'dag_or_none', 'text' }, { 'rows', 'row' }, head = true },
 }
 
 local function check_value(where, kind, name, value)

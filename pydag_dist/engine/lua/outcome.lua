@@ -87,10 +87,11 @@ end
 
 -- Its keys live until the history has it (`let_expire`).
 local function finish_run(run, state)
-  local head = call('HMGET', run_key(run), 'hooks', 'reason', 'error', 'state')
+  local head = call('HMGET', run_key(run), 'hooks', 'reason', 'error', 'state', 'run_type', 'dag_id')
   set_run_state(run, head[2] == 'broken' and '*' or head[4], state, 'ended_at', text(NOW))
   call('ZREM', key('timers'), 'timeout/' .. run)
   run_event(run, state, 'reason', head[2] or '', 'error', head[3] or '')
+  if head[5] then SCHEDULES.ended(run, head[5], head[6], state) end
   if head[1] == '1' then
     call('HDEL', run_key(run), 'hook_tries')
     call('ZADD', key('webhooks'), text(STEADY), run)

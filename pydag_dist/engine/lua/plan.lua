@@ -18,6 +18,7 @@ local function make_run(run, dag)
       call('ZREM', key('names'), oldest)
     end
   end
+  SCHEDULES.began(run)
   submit_to_planners(run)
 end
 
@@ -111,6 +112,7 @@ local function go_on(run, state, from)
   set_run_state(run, state, 'queued', 'from', from)
   call('PERSIST', run_key(run))
   for _, part in ipairs(RUN_PARTS) do call('PERSIST', run_key(run, part)) end
+  SCHEDULES.began(run)
   submit_to_planners(run)
   run_event(run, 'queued', 'from', from, 'changed', head[3] or '', 'marked', head[4] or '',
             'dag_hash', head[5] or '')

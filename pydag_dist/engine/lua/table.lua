@@ -18,6 +18,22 @@
 --   success, failed, upstream_failed, skipped, cancelled: ended
 -- STATES OF A RUN: queued (not planned), running, cancelling, success, failed, cancelled.
 --
+-- OPERATIONS ON PUBLISHED DAGS (published.lua). A due time of a schedule is either still to come, or it
+-- is settled: a run was made for it, or it was missed, and that was said. No due time is settled twice.
+--   publish                              a text becomes the newest version of its DAG; due as the
+--                                        caller computed it
+--   fire                                 a due time that has come gets its run, those before it are
+--                                        missed without `catchup`, and the DAG is due next later; only
+--                                        if version and due time are those that the caller saw, the
+--                                        DAG is not paused, and less than `max_active` of its
+--                                        scheduled runs go on; else it is held back until one ends
+--   pause, unpause                       nothing is fired in between; what was due then is missed,
+--                                        unless the schedule says `catchup`
+--   unpublish                            never due again; its runs go on
+--   start                                a run of the newest version by hand: the schedule does not
+--                                        notice
+--   restore_dag                          what the history knows of a DAG that Redis has lost
+--
 -- KEYS                            all under the prefix; a run has a constant number of them
 --   template         string  the Celery message of a task, with <<marks>> for queue and ids
 --   submissions      stream  run ids to be planned, consumer group `coordinators`
@@ -63,6 +79,21 @@
 --                            the parts that stay when the middle is cut out
 --   logs             hash    "R:T:N" -> bytes of that log; "" -> of all of them, at most LIMITS.logs
 --   logs:expiry      zset    "R:T:N" -> when it is forgotten, in µs by the server's clock
+--   dags             zset    exactly the published DAGs, all of score 0
+--   schedules        zset    published DAG -> its due time by the server's clock, for exactly those
+--                            that have one and are not paused; of one that is held back, when it is
+--                            looked at again unless one of its runs ends before
+--   dag:ID           hash    version (number of the newest one), settled (the newest due time that is),
+--                            known if no lost versions can come back from the history; and while it is
+--                            published: hash (SHA-256 of the newest version's text), schedule (JSON, for
+--                            callers), max_active, source (its file, of a folder), published_at,
+--                            published_by, due (its next due time, if there is one), held (while it is
+--                            due and too many of its runs go on), paused_at and paused_by, missed (how
+--                            many due times were), missed_last, last_run, last_state, last_ended
+--   dag:ID:run       hash    the fields of a run's hash with which each run of it begins
+--   dag:ID:texts     hash    version -> the DAG as JSON, of the newest versions
+--   dag:ID:versions  hash    version -> "when hash who" of the same versions
+--   dag:ID:active    set     its scheduled runs that have not ended
 --   q:QUEUE          list    the queue itself, as kombu knows it
 --   q:@WORKER        list    what is for that worker alone
 --   run:ID           hash    schema, state, dag_id, processors, weight, timeout, tags, submitted_by,
@@ -73,7 +104,8 @@
 --                            restored if Redis had lost it; dag_hash (SHA-256 of its DAG); changed and
 --                            marked from a resume with another DAG, and from `mark` of an ended run's
 --                            task, until it is planned; round_at, when it was planned, and spent, µs
---                            of the rounds before that one; teardowns if it has any
+--                            of the rounds before that one; teardowns if it has any; of a run of a
+--                            published DAG version, and run_type (scheduled, or manual)
 --   run:ID:dag       string  the DAG as it was submitted, or as it was resumed with
 --   run:ID:tasks     hash    task -> record (RECORD_FIELDS in protocol.py)
 --   run:ID:kept      hash    of a resumed or restored run until it is planned: the records as
@@ -184,7 +216,9 @@ TRANSITIONS.run = {
   { 'resume',                          'success failed cancelled',   'queued' },
 }
 
-local SCHEMA = '2'
+-- Runs of schema 2 are like those of 3, but that no schedule can have started them: they go on. A
+-- version that knows 2 only leaves those of 3 alone, since it would not tell a schedule of their end.
+local SCHEMA, SCHEMA_BEFORE = '3', '2'
 local LEASE = 15e6              -- µs; renewed every 3 s
 local QUEUED_GRACE = 5e6        -- µs that a message may be missing before it is pushed again
 local MAX_GAP = 4e6             -- µs between two ticks that count; workers alone tick every 3 s
@@ -254,7 +288,7 @@ end
 local function known(run)
   local head = call('HMGET', run_key(run), 'schema', 'state', 'reason')
   if not head[1] then return nil, 'unknown' end
-  if head[1] ~= SCHEMA then return nil, 'schema' end
+  if head[1] ~= SCHEMA and head[1] ~= SCHEMA_BEFORE then return nil, 'schema' end
   return head[2], head[3]
 end
 
@@ -278,6 +312,7 @@ local function is_servers(problem)
 end
 
 local set_aside   -- aside.lua
+local SCHEDULES = {}   -- what runs tell the schedules of their DAGs (published.lua)
 
 -- Does something for one run among others: whether it could, and the answer. If it could not, the
 -- run is set aside.

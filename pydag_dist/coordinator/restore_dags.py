@@ -1,0 +1,42 @@
+"""Gives a Redis that has lost published DAGs what history knows of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pydag_dist.engine.due import Times
+from pydag_dist.engine.published import to_micro
+from pydag_dist.engine.roles.publishing import Publishing
+from pydag_dist.engine.snapshot import microseconds
+from pydag_dist.history.published import PastDag
+
+
+def restore_dag(
+    publishing: Publishing, past: PastDag, times_of: Callable[[str], Times | None]
+) -> bool:
+    """Give back a DAG that is lost; False if it is there. `times_of` reads a schedule's JSON.
+
+    It is due when it was, or after what is settled.
+    """
+    due = past.due
+    if due and past.settled and due <= past.settled:
+        times = times_of(past.schedule)
+        due = times.after(past.settled) if times else None
+    newest = past.versions[0]
+    row: dict[str, str | int] = {
+        "version": newest.number,
+        "settled": to_micro(past.settled),
+        "missed": past.missed,
+        "missed_last": to_micro(past.missed_last),
+        "schedule": past.schedule,
+        "max_active": past.max_active,
+        "source": past.source,
+        "due": to_micro(due),
+        "published_at": microseconds(newest.at),
+        "published_by": newest.by,
+        "paused_at": microseconds(past.paused_at),
+        "paused_by": past.paused_by,
+        "last_run": past.last_run or "",
+    }
+    text = newest.text if past.is_published else ""
+    return publishing.restore(past.dag_id, text, row, past.head)
