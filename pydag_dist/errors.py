@@ -7,6 +7,7 @@ PydagError
 ├── EngineError
 │   ├── UnknownRun      no such run in Redis
 │   ├── AmbiguousRun    several runs have ids that begin as the name that was given
+│   ├── LeaseMismatch   a worker or coordinator has another lease than its installation
 │   ├── SchemaMismatch  the run was written by another version's engine
 │   └── UnsafeRedis     the Redis server could lose the engine's keys
 ├── RedisAway           no Redis could be reached in time
@@ -82,6 +83,10 @@ class AmbiguousRun(EngineError):
 
 class SchemaMismatch(EngineError):
     """The run's keys were written by an engine of another schema."""
+
+
+class LeaseMismatch(EngineError):
+    """A worker or coordinator has another lease than the installation that it comes to."""
 
 
 class UnsafeRedis(EngineError):

@@ -78,6 +78,12 @@ class Settings(FileSettings):
         le=limits.RETENTION[1],
         description="seconds that an ended run stays in Redis",
     )
+    lease: float = Field(
+        default=15.0,
+        ge=limits.LEASE[0],
+        le=limits.LEASE[1],
+        description="seconds after which a worker that is not heard of counts as dead",
+    )
     webhooks: dict[str, Webhook] = Field(
         default={}, description="URLs that DAGs name in on_success and on_failure", repr=False
     )

@@ -18,15 +18,15 @@ from pydag_dist.history import History
 
 log = logging.getLogger(__name__)
 
-REGISTERED = 30  # seconds that Redis remembers the database after its last coordinator
-RENEW = 3.0  # seconds
-WATCHED = 4 * RENEW  # seconds in which an installation that writes shows it
+RENEWALS = 5  # in a lease
 
 
 class Ownership:
     """Makes sure that this Redis has one database, and this database no other Redis."""
 
-    def __init__(self, store: Store, history: History) -> None:
+    def __init__(self, store: Store, history: History, lease: float) -> None:
+        self._registered = round(2 * lease)  # s that Redis keeps the database after its last writer
+        self._watched = 4 * lease / RENEWALS  # s in which an installation that writes shows it
         self._redis: Any = store.redis
         self._database_key = store.key("database")
         self._history = history
@@ -46,7 +46,7 @@ class Ownership:
         if other is None:
             with contextlib.suppress(redis.OutOfMemoryError):
                 other = self._redis.set(
-                    self._database_key, database, nx=True, get=True, ex=REGISTERED
+                    self._database_key, database, nx=True, get=True, ex=self._registered
                 )
         if other is None:
             return
@@ -55,9 +55,9 @@ class Ownership:
                 f"another coordinator of this Redis writes its history to {other.split(' ', 1)[1]}"
                 f", this one would write to {self._history.where}: give all of them the same "
                 "PostgreSQL by PYDAG_DATABASE_URL, or run coordinators on one host only; if the "
-                f"other is gone for good, start this one {REGISTERED} s after its end"
+                f"other is gone for good, start this one {self._registered} s after its end"
             )
-        self._redis.expire(self._database_key, REGISTERED)
+        self._redis.expire(self._database_key, self._registered)
 
     def beat(self, epoch: str) -> None:
         """Show others that this Redis writes; `HistoryError` if another one has taken over."""
@@ -74,7 +74,7 @@ class Ownership:
             return True
         if self._watch is None:
             log.info("%s is of another Redis: making sure that it's gone", self._history.where)
-            self._watch = self._history.beats(), now + WATCHED
+            self._watch = self._history.beats(), now + self._watched
         beats, until = self._watch
         if self._history.beats() > beats + 1:  # the first may be its last
             raise self._shared()

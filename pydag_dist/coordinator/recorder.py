@@ -12,7 +12,7 @@ from typing import Any
 import redis
 
 from pydag_dist.coordinator.new_database import copy_runs
-from pydag_dist.coordinator.ownership import RENEW, Ownership
+from pydag_dist.coordinator.ownership import RENEWALS, Ownership
 from pydag_dist.coordinator.restore import restore
 from pydag_dist.engine import Engine, is_passing
 from pydag_dist.errors import EngineError, HistoryError
@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 
 BATCH = 500  # entries of one transaction; each may hold a result of 64 kB
 EVERY = 0.5  # seconds between two looks at a stream that was empty
-LEASE = 15.0  # seconds after which another coordinator writes
 PAUSE = 1.0  # seconds before what failed is tried again
 
 
@@ -40,17 +39,19 @@ class Recorder:
 
     The lease is there to spare work, not for safety. Two writers at once do no harm, as long as
     they have the same database: a row is never set back to an older event, and nothing leaves the
-    stream before it is committed. That they have the same one `Ownership` makes sure.
+    stream before it is committed. That they have the same one `Ownership` makes sure. After `lease`
+    seconds without a renewal by the writer another coordinator writes.
     """
 
-    def __init__(self, engine: Engine, history: History) -> None:
+    def __init__(self, engine: Engine, history: History, lease: float = 15.0) -> None:
         self._engine = engine
         self._redis: Any = engine.store.redis
         self._history = history
-        self._ownership = Ownership(engine.store, history)
+        self._ownership = Ownership(engine.store, history, lease)
         self._stream = engine.store.key("history")
+        self._seconds = lease
         self._lease = self._redis.lock(
-            engine.store.key("history:writer"), timeout=LEASE, blocking=False, thread_local=False
+            engine.store.key("history:writer"), timeout=lease, blocking=False, thread_local=False
         )
         self._database = ""  # its id and place, once it is open
         self._writes = False
@@ -128,11 +129,11 @@ class Recorder:
         known = self._marks is not None and self._marks[0] == epoch
         if self._writes and known and epoch:
             self._ownership.beat(epoch)
-        self._renew_at = time.monotonic() + RENEW
+        self._renew_at = time.monotonic() + self._seconds / RENEWALS
 
     def _take_lease(self) -> bool:
         with contextlib.suppress(redis.exceptions.LockError):
-            self._lease.extend(LEASE, replace_ttl=True)
+            self._lease.extend(self._seconds, replace_ttl=True)
             return True
         try:
             return bool(self._lease.acquire())

@@ -17,13 +17,14 @@ from typing import Any
 import redis
 from celery import Celery
 
+from pydag_dist.coordinator.ownership import RENEWALS
 from pydag_dist.coordinator.planner import plan
 from pydag_dist.coordinator.recorder import Recorder
 from pydag_dist.coordinator.webhooks import Webhooks
 from pydag_dist.dag import Dag
 from pydag_dist.engine import Engine, address, check_redis, connect, is_passing, is_refusal
 from pydag_dist.engine.celery.messages import celery_config, template
-from pydag_dist.errors import HistoryError, PydagError, SchemaMismatch, UnknownRun
+from pydag_dist.errors import HistoryError, LeaseMismatch, PydagError, SchemaMismatch, UnknownRun
 from pydag_dist.history import History
 from pydag_dist.settings import Settings
 
@@ -32,8 +33,6 @@ log = logging.getLogger(__name__)
 GROUP = "coordinators"
 READ_MS = 500  # a blocking read is this short, so that a stop is prompt
 TICK_EVERY = 0.5  # seconds
-REGISTER_EVERY = 3.0  # seconds; without it for 15 s a coordinator counts as gone
-ABANDONED_MS = 10_000  # after which another coordinator takes a submission over
 PAUSE = 1.0  # seconds before Redis is tried again
 
 
@@ -50,9 +49,13 @@ class Coordinator:
         self._stream = self._engine.store.key("submissions")
         self._stopping = threading.Event()
         self._planning: str | None = None  # the stream's entry
+        # Without a word for so long, another coordinator takes its submission over.
+        self._abandoned_ms = round(settings.lease * 2 / 3 * 1000)
         self._seen: str | None = "0"  # up to where it has read its own entries again
-        self._recorder = Recorder(self._connect("coordinator"), History(settings.history_url))
-        self._refused: HistoryError | None = None
+        self._recorder = Recorder(
+            self._connect("coordinator"), History(settings.history_url), settings.lease
+        )
+        self._refused: HistoryError | LeaseMismatch | None = None
         self._celery = Celery("coordinator", set_as_current=False)
         self._celery.config_from_object(celery_config(settings))
 
@@ -67,8 +70,9 @@ class Coordinator:
     def run(self) -> None:
         """Plan, tick and write history until stopped.
 
-        Redis and the database may come and go, also at first. `RedisRefused`, and `HistoryError` if
-        this coordinator must not write into that database.
+        Redis and the database may come and go, also at first. `RedisRefused`; `HistoryError` if
+        this coordinator must not write into that database, `LeaseMismatch` if the installation has
+        another lease.
         """
         self._recorder.open()
         if not self._wait_for_redis():
@@ -141,9 +145,12 @@ class Coordinator:
                         self._stream, GROUP, self._name, 0, [entry], justid=True
                     )
                 engine.tick()
-                if time.monotonic() - registered_at > REGISTER_EVERY:
+                if time.monotonic() - registered_at > self._settings.lease / RENEWALS:
                     registered_at = time.monotonic()
                     self._register(engine)
+            except LeaseMismatch as error:
+                self._refused = error
+                self.stop()
             except redis.RedisError as error:
                 engine.store.disconnect()
                 log.warning("no tick: %s", error)
@@ -158,7 +165,13 @@ class Coordinator:
             "started_at": self._started_at,
             "writes_history": self._recorder.writes,
         }
-        engine.membership.register("coordinators", self._name, self._process, json.dumps(info))
+        engine.membership.register(
+            "coordinators",
+            self._name,
+            self._process,
+            json.dumps(info),
+            lease=self._settings.lease,
+        )
 
     def _record(self) -> None:
         try:
@@ -177,7 +190,7 @@ class Coordinator:
 
     def _plan_next(self) -> None:
         abandoned = self._redis.xautoclaim(
-            self._stream, GROUP, self._name, min_idle_time=ABANDONED_MS, count=1
+            self._stream, GROUP, self._name, min_idle_time=self._abandoned_ms, count=1
         )[1]
         entries = abandoned or self._read()
         for entry_id, fields in entries:

@@ -44,6 +44,7 @@ RETENTION: Final = (1, 10 * YEAR)  # seconds
 RETRIES: Final = 100
 PRIORITY: Final = 1000  # and as much below 0
 PROCESSORS: Final = 100_000
+LEASE: Final = (3.0, 600.0)  # seconds that Redis waits for a worker which it does not hear of
 
 # What the engine's script checks for itself, under the names that it has there.
 LUA: Final = {
@@ -68,6 +69,8 @@ LUA: Final = {
     "retention": RETENTION[1],
     "retries": RETRIES,
     "processors": PROCESSORS,
+    "least_lease": LEASE[0],
+    "lease": LEASE[1],
     "active_runs": ACTIVE_RUNS,
     "schedule_bytes": SCHEDULE_BYTES,
     "log_part": LOG_PART,

@@ -12,13 +12,12 @@ from pydag_dist.dag.operators import OPERATORS, family
 from pydag_dist.engine.clock import read_times
 from pydag_dist.engine.store import Store
 
-LEASE: Final = 15.0  # seconds
 _CALLING: Final = frozenset({"python.call", "branch"})
 
 
 @dataclass(frozen=True)
 class Member:
-    """A worker or coordinator that was heard of within the last 15 s. Times are epoch seconds.
+    """A worker or coordinator that was heard of within the last lease. Times are epoch seconds.
 
     `info` is what it says of itself: of a worker its host, pid, slots, queues, imports,
     connections, stores, operators, version and started_at.
@@ -57,19 +56,19 @@ class Unserved:
 
 def read_members(store: Store, kind: str) -> dict[str, Member]:
     """The live ones of a kind, by name."""
-    now, steady = read_times(store)
+    now, steady, lease = read_times(store)
     found = {}
     for name, kept in sorted(store.redis.hgetall(store.key(kind)).items()):
         process, expiry, busy, info = kept.split(" ", 3)
         if int(expiry) > steady:
-            heard_at = (now + int(expiry) - steady) / 1e6 - LEASE
+            heard_at = (now + int(expiry) - steady - lease) / 1e6
             found[name] = Member(name, process, int(busy), heard_at, json.loads(info))
     return found
 
 
 def read_refusals(store: Store, queue: str) -> list[Refusal]:
     """The refusals of a queue's workers that still count."""
-    _, steady = read_times(store)
+    _, steady, _ = read_times(store)
     members, found = read_members(store, "workers"), []
     packed: Mapping[str, str] = store.redis.hgetall(store.key(f"refused:{queue}"))
     for what, kept in sorted(packed.items()):

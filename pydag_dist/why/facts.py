@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pydag_dist.dag import Dag
 from pydag_dist.dag.ids import is_id
 from pydag_dist.engine import Reading, Refusal, unknown_run
-from pydag_dist.engine.clock import steady_time
+from pydag_dist.engine.clock import CLOCK, steady_time
 from pydag_dist.engine.protocol import unpack_plan, unpack_record
 from pydag_dist.errors import EngineError
 
@@ -78,7 +78,7 @@ def read_facts(reading: Reading, run_id: str, task: str, dag: Dag | None = None)
     rank = unpack_plan(plan)["rank"] if plan else ""
     with store.redis.pipeline(transaction=True) as pipe:
         pipe.time()
-        pipe.hmget(store.key("clock"), "ticked", "steady")
+        pipe.hmget(store.key("clock"), *CLOCK)
         pipe.hgetall(store.run_key(run_id))
         pipe.hmget(store.run_key(run_id, "tasks"), names)
         pipe.hmget(store.run_key(run_id, "out"), [f"e/{name}" for name in names])

@@ -15,10 +15,13 @@ import redis
 from pydag_dist.coordinator import Coordinator, planner, service
 from pydag_dist.coordinator.recorder import Recorder
 from pydag_dist.coordinator.webhooks import Webhooks
+from pydag_dist.dag import limits
 from pydag_dist.engine import Engine
 from pydag_dist.settings import Settings
 from tests.support import wait_until
 from tests.support.cluster import call, dag
+
+NEVER = limits.LEASE[1]  # a submission is taken over after two thirds of it
 
 
 @pytest.fixture
@@ -28,9 +31,11 @@ def engine(redis_url: str) -> Iterator[Engine]:
 
 
 @contextmanager
-def running(redis_url: str, home: Path, count: int = 1) -> Iterator[list[Coordinator]]:
+def running(
+    redis_url: str, home: Path, count: int = 1, lease: float = 15.0
+) -> Iterator[list[Coordinator]]:
     """Coordinators in threads of this process; they have one name unless they get others."""
-    settings = Settings(redis_url=redis_url, key_prefix="p", home=home)
+    settings = Settings(redis_url=redis_url, key_prefix="p", home=home, lease=lease)
     all_of_them = [Coordinator(settings) for _ in range(count)]
     for number, each in enumerate(all_of_them):
         each._name = f"c{number}"
@@ -72,7 +77,6 @@ def test_what_was_read_when_redis_went_away_is_read_again(
     monkeypatch: pytest.MonkeyPatch,
     error: redis.RedisError,
 ) -> None:
-    monkeypatch.setattr(service, "ABANDONED_MS", 1_000_000)
     monkeypatch.setattr(service, "PAUSE", 0.01)
     plan, errors = service.plan, iter([error, error])
 
@@ -82,7 +86,7 @@ def test_what_was_read_when_redis_went_away_is_read_again(
         return plan(*arguments)
 
     monkeypatch.setattr(service, "plan", failing)
-    with running(redis_url, tmp_path):
+    with running(redis_url, tmp_path, lease=NEVER):
         submit(engine, "r1")
         submit(engine, "r2")
         wait_planned(engine, "r1")
@@ -91,13 +95,12 @@ def test_what_was_read_when_redis_went_away_is_read_again(
 
 
 def test_what_a_namesake_left_is_read_at_the_start(
-    redis_url: str, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    redis_url: str, engine: Engine, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(service, "ABANDONED_MS", 1_000_000)
     submit(engine, "r")
     engine.store.redis.xgroup_create("p:submissions", service.GROUP, id="0")
     engine.store.redis.xreadgroup(service.GROUP, "c0", {"p:submissions": ">"})
-    with running(redis_url, tmp_path):
+    with running(redis_url, tmp_path, lease=NEVER):
         wait_planned(engine, "r")
 
 
@@ -116,7 +119,6 @@ def test_a_submission_that_is_gone_from_the_stream_holds_up_nothing(
 def test_nobody_takes_over_a_run_whose_plan_takes_long(
     redis_url: str, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "ABANDONED_MS", 4_000)
     plan_of, begun, enough = planner.plan_of, [], threading.Event()
 
     def slow(*arguments: Any) -> Any:
@@ -125,7 +127,7 @@ def test_nobody_takes_over_a_run_whose_plan_takes_long(
         return plan_of(*arguments)
 
     monkeypatch.setattr(planner, "plan_of", slow)
-    with running(redis_url, tmp_path, count=2) as both:
+    with running(redis_url, tmp_path, count=2, lease=6.0) as both:  # taken over after 4 s
         looks = []
         for each in both:
             look = each._plan_next

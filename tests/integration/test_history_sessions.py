@@ -11,7 +11,6 @@ import pytest
 import redis
 import sqlalchemy as sa
 
-from pydag_dist.coordinator import recorder as module
 from pydag_dist.coordinator.recorder import Recorder
 from pydag_dist.engine import Engine
 from pydag_dist.history import LOST, History, database
@@ -24,7 +23,6 @@ from tests.support.postgres_server import PostgresServer
 def test_what_a_lost_writer_left_in_postgresql_holds_up_the_next_one_for_seconds_only(
     redis_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(module, "LEASE", 1.0)
     # Twice as long, so that the next writer surely meets the lock.
     monkeypatch.setitem(database._SESSION, "idle_in_transaction_session_timeout", "10s")
     client: Any = redis.Redis.from_url(redis_url, decode_responses=True)
@@ -34,7 +32,7 @@ def test_what_a_lost_writer_left_in_postgresql_holds_up_the_next_one_for_seconds
         with Link(postgres.port) as link:
             lost = History(url.replace(str(postgres.port), str(link.port)))
             found = History(url)
-            first, second = Recorder(engine, lost), Recorder(engine, found)
+            first, second = Recorder(engine, lost, 1.0), Recorder(engine, found, 1.0)
             first.open()
             second.open()
             while first.step():

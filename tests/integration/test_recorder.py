@@ -535,7 +535,7 @@ def test_a_writer_that_slept_while_another_died_over_a_lost_redis_goes_on(
 def test_a_database_that_another_installation_takes_is_written_no_more(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "RENEW", 0)
+    monkeypatch.setattr(module, "RENEWALS", 1e9)
     first = parts.recorder()
     write_all(first)
     parts.history.set_epoch("another")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support import wait_until
+from tests.support import is_alive, wait_until
 from tests.support.cluster import Cluster
 
 
@@ -32,6 +32,18 @@ def test_a_redis_that_evicts_keys_is_refused_by_every_part(cluster: Cluster) -> 
         assert "Redis evicts keys by allkeys-lru" in part.text()
         assert "set maxmemory-policy noeviction" in part.text()
         assert "Traceback" not in part.text()
+
+
+def test_another_lease_than_the_installations_is_refused_by_every_part(cluster: Cluster) -> None:
+    first = cluster.coordinator()
+    wait_until(lambda: cluster.engine.reading.members("coordinators"), "it is known")
+    worker = cluster.worker(wait=False, PYDAG_LEASE="5")
+    second = cluster.start("coordinator", ["-m", "pydag_dist", "coordinator"], PYDAG_LEASE="5")
+    for part in (worker, second):
+        assert part.wait() != 0
+        assert "the lease is 5 s here (PYDAG_LEASE), and 15 s for" in " ".join(part.text().split())
+        assert "Traceback" not in part.text()
+    assert is_alive(first.pid)
 
 
 def test_a_worker_that_is_told_to_end_finishes_its_tasks_first(cluster: Cluster) -> None:

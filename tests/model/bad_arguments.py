@@ -152,6 +152,7 @@ ARGUMENTS: dict[str, list[tuple[str, list[str]]]] = {
         ("process", ["", "a b", "x" * 101]),
         ("0", INTEGER),
         ("{}", ["", "x", BIG, DEEP]),
+        ("15000000", [*INTEGER, "2999999", "600000001"]),
         ("0", ["", "2"]),
     ],
     "unregister": [

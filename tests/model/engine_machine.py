@@ -21,7 +21,7 @@ from pydag_dist.coordinator.prior_run import prior_run
 from pydag_dist.dag import Dag
 from pydag_dist.dag.fields import TriggerRule
 from pydag_dist.engine import Claim, Deferral, Engine, Held, LostTask
-from pydag_dist.engine.clock import steady_time
+from pydag_dist.engine.clock import CLOCK, steady_time
 from pydag_dist.engine.protocol import unpack_record
 from pydag_dist.engine.script import source
 from pydag_dist.engine.snapshot import seconds
@@ -578,7 +578,7 @@ class EngineMachine(RuleBasedStateMachine):
         self.keep_workers()
         self.client.incrby("p:now", step * 1_000)
         now = int(self.client.get("p:now")) + 1
-        steady = steady_time(now, *self.client.hmget("p:clock", "ticked", "steady"))
+        steady = steady_time(now, *self.client.hmget("p:clock", *CLOCK))
         timers = self.client.zrangebyscore("p:timers", "-inf", steady)
         due = [tuple(timer.split("/")[1:]) for timer in timers]
         assert self.engine.tick()

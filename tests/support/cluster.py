@@ -19,7 +19,7 @@ import redis
 from pydag_dist import Client, Dag
 from pydag_dist.client import Run
 from pydag_dist.engine import ENDED_RUN_STATES, Engine, RunSnapshot
-from pydag_dist.engine.clock import steady_time
+from pydag_dist.engine.clock import CLOCK, steady_time
 from pydag_dist.engine.protocol import unpack_record
 from pydag_dist.history import History
 from pydag_dist.local.process import Child
@@ -197,7 +197,7 @@ class Cluster:
     def steady_time(self) -> int:
         """The engine's steady time, in µs."""
         seconds, microseconds = self.store.time()
-        clock = self.store.hmget(self.key("clock"), "ticked", "steady")
+        clock = self.store.hmget(self.key("clock"), *CLOCK)
         return steady_time(seconds * 1_000_000 + microseconds, *clock)
 
     def slots(self, queue: str = QUEUES[0]) -> dict[str, str]:

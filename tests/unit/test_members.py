@@ -8,6 +8,7 @@ import pytest
 
 from pydag_dist.dag import Dag
 from pydag_dist.engine.members import Member, unserved
+from pydag_dist.errors import LeaseMismatch
 
 CALL = {"task_id": "t", "operator": "python.call", "params": {"callable": "etl.jobs:load"}}
 QUERY = {"task_id": "q", "operator": "bigquery.query", "params": {"sql": "SELECT 1"}}
@@ -88,3 +89,32 @@ def test_members_come_and_go(installation):
     assert list(engine.reading.members("workers")) == ["w@h"]
     engine.membership.unregister("workers", "w@h", "two.0")
     assert engine.reading.members("workers") == {}
+
+
+def test_who_comes_first_decides_on_the_lease(installation):
+    engine, clock = installation.engine, installation.engine.store.key("clock")
+    assert engine.membership.register("workers", "w@h", "one", "{}", lease=6) is None
+    assert engine.membership.register("workers", "w2@h", "two", "{}", lease=6) is None
+    with pytest.raises(LeaseMismatch, match=r"15 s here \(PYDAG_LEASE\), and 6 s for the workers"):
+        engine.membership.register("coordinators", "c", "three", "{}")
+    assert list(engine.reading.members("coordinators")) == []
+    engine.membership.unregister("workers", "w@h", "one")
+    # Alone again: all the others have ended.
+    assert engine.membership.register("workers", "w2@h", "two", "{}", lease=7.5) is None
+    assert installation.connection.hget(clock, "lease") == "7500000"
+    [w2] = engine.reading.members("workers").values()
+    seconds, microseconds = installation.connection.time()
+    assert w2.heard_at == pytest.approx(seconds + microseconds / 1e6, abs=5)
+
+
+def test_a_try_is_held_for_the_lease_of_the_installation(installation):
+    engine = installation.engine
+    engine.membership.register("workers", installation.worker, "one", "{}", lease=6)
+    engine.steering.submit("r", dag(CALL).to_json(), "d")
+    installation.plan("r")
+    installation.claim()
+    [(_, until)] = installation.connection.zrange(
+        engine.store.key("leases"), 0, -1, withscores=True
+    )
+    seconds, microseconds = installation.connection.time()
+    assert until / 1e6 - seconds - microseconds / 1e6 == pytest.approx(6, abs=2)

@@ -21,7 +21,7 @@ from kombu.entity import Queue
 
 from pydag_dist.dag.operators import ENTRY_POINTS, OPERATORS, SCRIPTS, family
 from pydag_dist.engine import Engine, Membership
-from workers.process import until_redis_can, worker_settings
+from workers.process import settings, until_redis_can, worker_settings
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +74,8 @@ class Member:
     def join(self, engine: Engine) -> None:
         """Take the name; ends this process if a live worker has it.
 
+        `LeaseMismatch` if the installation has another lease.
+
         One that was killed keeps its name until its lease is over, but for a namesake on the same
         host, which sees that it is dead.
         """
@@ -118,7 +120,13 @@ class Member:
 
     def _register(self, membership: Membership, busy: int, *, force: bool) -> float | None:
         return membership.register(
-            "workers", self.name, self._process, self._info, busy=busy, force=force
+            "workers",
+            self.name,
+            self._process,
+            self._info,
+            busy=busy,
+            lease=settings().lease,
+            force=force,
         )
 
 

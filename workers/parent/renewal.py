@@ -32,7 +32,7 @@ from workers.tries.message import POLLS, held_by
 
 log = logging.getLogger(__name__)
 
-RENEW_EVERY = 3.0  # seconds; a lease lasts 15
+RENEWALS = 5  # in a lease
 HUB_STUCK = 20.0  # seconds without a beat after which the leases are not renewed any more
 
 
@@ -111,7 +111,7 @@ class Renewal(threading.Thread):
             until_due = max(0.0, self._due - time.monotonic())
             self._make_calls(min(PAUSE, until_due) if self._calls else until_due)
             if time.monotonic() >= self._due:
-                self._due = time.monotonic() + RENEW_EVERY
+                self._due = time.monotonic() + settings().lease / RENEWALS
                 self._attempt(self._renew)
         if self._reached:
             self._make_calls(0)

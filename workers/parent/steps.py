@@ -40,13 +40,13 @@ class WorkerLease(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has 
         try:
             worker_settings()
             until_redis_can(lambda: check_redis(engine().store.redis))
+            queues = worker.app.amqp.queues
+            choose_queues(queues, named=len(queues.consume_from) < len(queues))
+            worker.pydag_queues = list(queues.consume_from)
+            worker.pydag_member = Member(worker.hostname, worker.concurrency, worker.pydag_queues)
+            worker.pydag_member.join(engine())
         except PydagError as error:
             sys.exit(f"Error: {error}")
-        queues = worker.app.amqp.queues
-        choose_queues(queues, named=len(queues.consume_from) < len(queues))
-        worker.pydag_queues = list(queues.consume_from)
-        worker.pydag_member = Member(worker.hostname, worker.concurrency, worker.pydag_queues)
-        worker.pydag_member.join(engine())
         queues.select_add(own_queue(worker.hostname))
 
     def start(self, worker: Any) -> None:

@@ -50,7 +50,7 @@ local function claim_poll(claimed, push_number, worker, run, task)
                    (assert(string.match(kept, '^%S+ (.*)$'), 'a deferred task without its handle')) }
   record.token, record.worker = push_number, worker
   save_record(run, task, record)
-  call('ZADD', key('timers'), text(STEADY + POLL_LEASE), 'poll/' .. run .. '/' .. task)
+  call('ZADD', key('timers'), text(STEADY + TIMES.poll_lease), 'poll/' .. run .. '/' .. task)
   for _, value in ipairs(values) do claimed[#claimed + 1] = value end
 end
 
@@ -101,7 +101,7 @@ local function forget_lost_polls(queue, listed)
   local polls = call('HKEYS', key('polls:' .. queue))
   for _, number in ipairs(polls) do
     local pushed = tonumber(string.match(number, '^%d+'))
-    if STEADY - pushed > QUEUED_GRACE and not is_listed(queue, listed, number) then
+    if STEADY - pushed > TIMES.queued_grace and not is_listed(queue, listed, number) then
       call('HDEL', key('polls:' .. queue), number)
     end
   end

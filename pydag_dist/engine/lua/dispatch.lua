@@ -1,10 +1,12 @@
 local function enter(prefix, source)
   call = redis.call
   PREFIX, SOURCE = prefix, source
-  local time, clock = call('TIME'), call('HMGET', key('clock'), 'ticked', 'steady')
+  local time, clock = call('TIME'), call('HMGET', key('clock'), 'ticked', 'steady', 'lease')
+  local lease = tonumber(clock[3] or 15e6)
+  if lease ~= TIMES.lease then set_lease(lease) end
   NOW = time[1] * 1e6 + time[2]
   GAP = clock[1] and NOW - clock[1] or nil
-  STEADY = (clock[2] or NOW) + math.max(0, math.min(GAP or 0, MAX_GAP))
+  STEADY = (clock[2] or NOW) + math.max(0, math.min(GAP or 0, TIMES.max_gap))
   PUSHES, AHEAD, TEMPLATE, HEADS, TEXTS = 0, { first = 1 }, nil, {}, {}
 end
 

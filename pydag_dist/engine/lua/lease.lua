@@ -27,7 +27,7 @@ function OPERATIONS.claim(run, task, try, push_number, worker, process)
   save_record(run, task, record)
   if record.needs ~= '' then call('HDEL', run_key(run, 'out'), 'w/' .. task) end
   call('ZREM', key('queued'), run .. '/' .. task)
-  call('ZADD', key('leases'), text(STEADY + LEASE), run .. '/' .. task)
+  call('ZADD', key('leases'), text(STEADY + TIMES.lease), run .. '/' .. task)
   event(run, 'kind', 'task', 'task', task, 'state', record.state, 'try', try, 'worker', worker)
   return { order, spec, before }
 end
@@ -215,9 +215,9 @@ end
 
 local function note_refusal(queue, need, worker, reason)
   local id = registered('workers', worker)
-  local told = text(STEADY + REFUSED_FOR) .. ' ' .. id .. ' ' .. reason
+  local told = text(STEADY + TIMES.refused_for) .. ' ' .. id .. ' ' .. reason
   call('HSET', key('refused:' .. queue), need .. ' ' .. worker, told)
-  call('EXPIRE', key('refused:' .. queue), math.ceil(REFUSED_FOR / 1e6))
+  call('EXPIRE', key('refused:' .. queue), math.ceil(TIMES.refused_for / 1e6))
 end
 
 -- Gives a try back that the worker's host can't run. The answer of `refuse` for it.
@@ -270,15 +270,31 @@ function OPERATIONS.refuse(worker, need, reason, ...)
   return answers
 end
 
--- 'workers' or 'coordinators', name, id of the process, busy slots, what it can do as JSON. Whoever
--- does not come back for a lease is gone. Returns ok, or since when (µs) the name is another's;
--- `force` 1: which is known to be dead.
-function OPERATIONS.register(kind, name, id, busy, info, force)
+-- Whether a worker or coordinator lives besides that one.
+local function is_in_company(kind, name)
+  for _, each in ipairs({ 'workers', 'coordinators' }) do
+    for _, other in ipairs(call('HKEYS', key(each))) do
+      if (each ~= kind or other ~= name) and registered(each, other) ~= '-' then return true end
+    end
+  end
+  return false
+end
+
+-- 'workers' or 'coordinators', name, id of the process, busy slots, what it can do as JSON, its
+-- lease in µs. Whoever does not come back for a lease is gone. Returns ok, or since when (µs) the
+-- name is another's; `force` 1: which is known to be dead. Whoever comes first decides on the
+-- installation's lease; to who comes with another one the answer is "lease" and what it is (µs).
+function OPERATIONS.register(kind, name, id, busy, info, lease, force)
   local other, expiry = registered(kind, name)
   -- "process.time": after the dot, since when it runs the modules that it has loaded.
   local same = string.match(other, '^[^.]*') == string.match(id, '^[^.]*')
-  if other ~= '-' and not same and force ~= '1' then return text(expiry - LEASE) end
-  local told = id .. ' ' .. text(STEADY + LEASE) .. ' ' .. busy .. ' ' .. info
+  if other ~= '-' and not same and force ~= '1' then return text(expiry - TIMES.lease) end
+  if tonumber(lease) ~= TIMES.lease then
+    if is_in_company(kind, name) then return 'lease ' .. text(TIMES.lease) end
+    call('HSET', key('clock'), 'lease', lease)
+    set_lease(tonumber(lease))
+  end
+  local told = id .. ' ' .. text(STEADY + TIMES.lease) .. ' ' .. busy .. ' ' .. info
   if call('HSET', key(kind), name, told) == 1 then   -- a new name: time to forget old ones
     for _, old in ipairs(call('HKEYS', key(kind))) do
       if registered(kind, old) == '-' then call('HDEL', key(kind), old) end
@@ -313,8 +329,8 @@ end
 -- and Redis lost that, or a worker of that name was killed and started again. (A try is its parent's
 -- before a child claims it, so that it names all that was claimed before it looked.)
 local function drop_unnamed(worker, looked_ago, named)
-  local given = STEADY - looked_ago - UNNAMED_GRACE
-  local old = call('ZRANGEBYSCORE', key('leases'), '-inf', text(given + LEASE), 'LIMIT', 0, TICK_ITEMS)
+  local given = STEADY - looked_ago - TIMES.unnamed_grace
+  local old = call('ZRANGEBYSCORE', key('leases'), '-inf', text(given + TIMES.lease), 'LIMIT', 0, TICK_ITEMS)
   for _, member in ipairs(old) do
     if not named[member] then take_lease(member, worker) end
   end
@@ -334,7 +350,7 @@ local function renew_try(worker, run, task, try, token)
     whose = 'yours'
   end
   if whose == 'yours' and record.state ~= 'deferred' then
-    call('ZADD', key('leases'), text(STEADY + LEASE), run .. '/' .. task)
+    call('ZADD', key('leases'), text(STEADY + TIMES.lease), run .. '/' .. task)
     local timeout = load_plan(run, task).timeout
     if record.state == 'running' and timeout > 0 and age(record) > timeout then
       set_state(run, task, record, 'cancelling')
@@ -362,7 +378,7 @@ function OPERATIONS.renew(worker, slots, queues, looked_ago, ...)
       call('HDEL', key('slots:' .. queue), worker)
       call('DEL', key('q:' .. own_list(worker)))
     else
-      call('HSET', key('slots:' .. queue), worker, slots .. ' ' .. text(STEADY + LEASE))
+      call('HSET', key('slots:' .. queue), worker, slots .. ' ' .. text(STEADY + TIMES.lease))
     end
     call('SADD', key('queues'), queue)
     measure(queue)

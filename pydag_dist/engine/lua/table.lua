@@ -70,7 +70,7 @@
 --   history:writer   string  the lease of the coordinator that does
 --   webhooks         zset    ended runs whose webhooks are to be called -> due time
 --   clock            hash    the server's time and the steady time of the last tick, and the
---                            server's run id
+--                            server's run id; `lease` in µs if it isn't the usual one
 --   log:R:T:N        stream  what try N of task T of run R wrote: parts of `lines` as JSON, each
 --                            with its writer `w`, and the numbers `n` of its first line and `o`
 --                            of its first byte among all that this writer wrote
@@ -134,7 +134,7 @@
 -- TIMES. What people are told (events, ready_at, started_at, ended_at, a run's times) is the server's
 -- time, by the clock of its host. What is waited for (leases, timers, slots and polls, messages,
 -- webhooks, the time that a try has had) is steady time: it goes on by the time between two ticks,
--- and by MAX_GAP at most, so that it stands while Redis is away, and a step of the server's clock is
+-- and by `max_gap` at most, so that it stands while Redis is away, and a step of the server's clock is
 -- no more than such a gap. Scores and expiries of zsets and hashes above are in it.
 --
 -- A script checks everything before its first write (checks.lua): an error half way is not rolled
@@ -219,17 +219,22 @@ TRANSITIONS.run = {
 -- Runs of schema 2 are like those of 3, but that no schedule can have started them: they go on. A
 -- version that knows 2 only leaves those of 3 alone, since it would not tell a schedule of their end.
 local SCHEMA, SCHEMA_BEFORE = '3', '2'
-local LEASE = 15e6              -- µs; renewed every 3 s
-local QUEUED_GRACE = 5e6        -- µs that a message may be missing before it is pushed again
-local MAX_GAP = 4e6             -- µs between two ticks that count; workers alone tick every 3 s
-local UNNAMED_GRACE = 6e6       -- µs that a holder may leave out a try: two renewals and no more
+
+-- In µs; `enter` sets them by the installation's lease. Of the usual one of 15 s they are as noted.
+local TIMES = {}
+local function set_lease(lease)
+  TIMES.lease = lease                 -- renewed every fifth of it, with a tick
+  TIMES.queued_grace = lease / 3      -- 5 s that a message may be missing before it is pushed again
+  TIMES.max_gap = lease * 4 / 15      -- 4 s between two ticks that count: more than a renewal
+  TIMES.unnamed_grace = lease * 2 / 5 -- 6 s that a holder may leave out a try: two renewals
+  TIMES.refused_for = lease * 2 / 3   -- 10 s after which a worker that has refused is asked again
+  TIMES.poll_lease = lease * 2        -- 30 s that a worker has to report what it polled
+end
+
 local TICK_EVERY = 0.5e6        -- µs
 local TICK_ITEMS = 200
-local DATABASE_KNOWN = 30       -- s; as the recorder's REGISTERED
 local TIMER_ITEMS = 1000
-local REFUSED_FOR = 10e6        -- µs after which a worker that has refused is asked again
 local MAX_NEEDS = 32            -- queues "QUEUE!needs" of a run
-local POLL_LEASE = 30e6         -- µs that a worker has to report what it polled
 local POLL_BATCH = 100          -- deferred tasks of one poll message
 local EXPAND_SLICE = 500        -- children that one step of an expansion makes
 local MAX_DEATHS = 3

@@ -10,7 +10,7 @@ local function after_step_back()
     call('XCLAIM', stream, group, entry[2], 0, entry[1], 'JUSTID')
   end
   call('DEL', key('history:writer'))
-  call('EXPIRE', key('database'), DATABASE_KNOWN)
+  call('EXPIRE', key('database'), math.ceil(2 * TIMES.lease / 1e6))   -- as the recorder does
 end
 
 local function expire_leases()
@@ -64,7 +64,7 @@ end
 -- Tasks queued for a while whose message is not in its list: a worker popped it and died.
 local function push_lost_messages(listed)
   if not template() then return 0 end
-  local waiting = call('ZRANGEBYSCORE', key('queued'), '-inf', text(STEADY - QUEUED_GRACE),
+  local waiting = call('ZRANGEBYSCORE', key('queued'), '-inf', text(STEADY - TIMES.queued_grace),
                        'LIMIT', 0, TICK_ITEMS)
   local pushed = 0
   for _, member in ipairs(waiting) do

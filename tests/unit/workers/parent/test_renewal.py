@@ -57,7 +57,7 @@ def engine(monkeypatch):
     engine = Engine()
     monkeypatch.setattr(module, "Engine", lambda *_, **__: engine)
     monkeypatch.setattr(module, "PAUSE", 0.01)
-    monkeypatch.setattr(module, "RENEW_EVERY", 300.0)
+    monkeypatch.setattr(module, "RENEWALS", 0.05)
     return engine
 
 
