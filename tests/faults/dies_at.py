@@ -7,6 +7,7 @@ file, the processes that it lists are killed instead, and the file is gone with 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -51,11 +52,13 @@ def die_at(moment: str, task_id: str) -> None:
 
 
 def _others(file: Path) -> list[int]:
-    while not file.exists():  # they were killed for another task, and are being started again
-        time.sleep(0.05)
-    victims = [int(process) for process in file.read_text().split()]
-    file.unlink()
-    return victims
+    """The processes to kill, for one caller of all: another one's are those started after them."""
+    taken = file.with_name(f"{file.name}.{os.getpid()}")
+    while True:
+        with contextlib.suppress(FileNotFoundError):
+            file.rename(taken)
+            return [int(process) for process in taken.read_text().split()]
+        time.sleep(0.05)  # they were killed for another task, and are being started again
 
 
 if MOMENT:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,8 +172,17 @@ class Chaos:
             {"task_id": f"t{i}", "operator": "python.call", "params": params} for i in range(count)
         ]
         run = self.system.cluster.client.submit(dag(tasks))
-        starts = lambda: [x for x in work.read(self.system.journal) if x.run == run.id]  # noqa: E731
-        self._wait(lambda: len(starts()) == count, 60, f"{count} tasks run at once")
+        started = lambda: Counter(  # noqa: E731
+            x.task for x in work.read(self.system.journal) if x.run == run.id and x.what == "start"
+        )
+        if not self._wait(lambda: len(started()) == count, 60, f"{count} tasks run at once"):
+            waiting = [task["task_id"] for task in tasks if task["task_id"] not in started()]
+            self.violations += [Violation(f"{task}: {run.why(task)}") for task in waiting]
+        self.violations += [
+            Violation(f"{task} was started {times} times")
+            for task, times in started().items()
+            if times > 1
+        ]
         gate.touch()
         self._wait(lambda: run.state == "success", 60, "they end")
 
