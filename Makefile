@@ -1,26 +1,27 @@
 # One command each: every target makes the virtual environment that it needs by itself.
 PYTHON ?= python3
 VENV := .venv
-# Files of tests that run at a time: most of them wait for processes that they started. In the order
-# of their folders, which has the longest ones first.
-PARALLEL ?= 4
+# Processes that run tests: most of these wait for what they started. What takes longest begins
+# first (tests/conftest.py).
+PARALLEL ?= 5
 BIN := $(VENV)/bin
 # In a terminal pip shows what it downloads and how far it is; elsewhere, as in CI, it is quiet.
 QUIET := $(shell test -t 2 || echo --quiet)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install $(QUIET) --constraint constraints.txt
 BIG := half a gigabyte to download, a minute or two, once.
 
-.PHONY: help demo up test check format bench chaos clean
+.PHONY: help demo up test test-fast check format bench chaos clean
 
 help:
-	@echo "make demo    run the example pipeline on this machine, everything embedded"
-	@echo "make up      start everything embedded and keep it running"
-	@echo "make test    run all tests"
-	@echo "make check   formatting, lint, types and import contracts"
-	@echo "make format  format the code and apply the linter's safe fixes"
-	@echo "make bench   run the benchmarks"
-	@echo "make chaos   commit random faults while random DAGs run: N=200 SEED=1"
-	@echo "make clean   remove the virtual environment and caches"
+	@echo "make demo       run the example pipeline on this machine, everything embedded"
+	@echo "make up         start everything embedded and keep it running"
+	@echo "make test       run all tests"
+	@echo "make test-fast  run the tests that are neither big nor slow, in about two minutes"
+	@echo "make check      formatting, lint, types and import contracts"
+	@echo "make format     format the code and apply the linter's safe fixes"
+	@echo "make bench      run the benchmarks"
+	@echo "make chaos      commit random faults while random DAGs run: N=200 SEED=1"
+	@echo "make clean      remove the virtual environment and caches"
 
 demo: $(VENV)/.local
 	$(BIN)/pydag demo
@@ -28,8 +29,13 @@ demo: $(VENV)/.local
 up: $(VENV)/.local
 	$(BIN)/pydag up
 
+PYTEST := $(BIN)/python -m pytest --numprocesses $(PARALLEL) --dist loadfile --no-loadscope-reorder
+
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest --numprocesses $(PARALLEL) --dist loadfile --no-loadscope-reorder $(TESTS)
+	$(PYTEST) $(TESTS)
+
+test-fast: $(VENV)/.dev
+	$(PYTEST) -m "not big and not slow" $(TESTS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check

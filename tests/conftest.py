@@ -20,17 +20,34 @@ settings.load_profile("patient")
 # A test of the acceptance tests that shares a `pydag up` with others.
 SHARES_UP = re.compile(r"^def test_\w+\([^)]*\b(up|terminal|example_run)\b", re.MULTILINE)
 
+# What starts something for more than one test of its file.
+SHARES = re.compile(r'scope="|\bbusy_cluster\b')
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes share the tests, what takes longest comes first."""
+    if hasattr(config, "workerinput"):
+        marks = {item: {mark.name for mark in item.iter_markers()} for item in items}
+        items.sort(key=lambda item: ("big" not in marks[item], "slow" not in marks[item]))
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """For `--dist loadfile`: the files that share a `pydag up` count as one."""
+    """For `--dist loadfile`: what one process does at a stretch.
+
+    A file; the files that share a `pydag up`; or a single test of those integration tests whose
+    file shares nothing that it starts.
+    """
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = super()._split_scope(nodeid)
-            acceptance = file.startswith("tests/acceptance/")
-            return "pydag up" if acceptance and SHARES_UP.search(_text(file)) else file
+            if file.startswith("tests/acceptance/") and SHARES_UP.search(_text(file)):
+                return "pydag up"
+            alone = file.startswith("tests/integration/") and not SHARES.search(_text(file))
+            return nodeid if alone else file
 
     @functools.cache
     def _text(file: str) -> str:

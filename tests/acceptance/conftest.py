@@ -18,6 +18,7 @@ import pytest
 
 from tests.support import free_port, is_alive, wait_until
 from tests.support.documents import all_blocks
+from tests.support.process import Process
 
 PROJECT = Path(__file__).parents[2]
 EXAMPLE = PROJECT / "examples" / "pipeline" / "pipeline.json"
@@ -38,6 +39,13 @@ PARTS = {
 UP = ("--import", "etl")  # as README says
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever starts processes of the product takes seconds; the judge of chaos starts none."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent) and item.path.name != "test_judge.py":
+            item.add_marker("slow")
+
+
 class Up:
     """A `pydag up` in one terminal; `run` is a second terminal.
 
@@ -50,21 +58,14 @@ class Up:
         self.env = {**PLAIN, "PYDAG_HOME": str(home)}
         services = ("redis", "gcs", "bigquery", "dataproc", "flower")
         ports = [f"--{name}-port={free_port()}" for name in services]
-        with self.output.open("wb") as output:
-            self.process = subprocess.Popen(
-                [PYDAG, "up", *ports, *options],
-                cwd=home.parent,
-                env=self.env | env,
-                stdout=output,
-                stderr=output,
-            )
+        command = [PYDAG, "up", *ports, *options]
+        self.output.unlink(missing_ok=True)
+        self.process = Process(command, self.output, cwd=home.parent, env=self.env | env).start()
 
     def wait_healthy(self) -> None:
-        def healthy() -> bool:
-            assert self.process.poll() is None, self.output.read_text()
-            return "Ctrl-C stops everything" in self.output.read_text()
-
-        wait_until(healthy, f"pydag up is healthy, see {self.output}", START_SECONDS)
+        self.process.wait_until(
+            lambda: "Ctrl-C stops everything" in self.process.text(), "it is healthy", START_SECONDS
+        )
 
     @property
     def state(self) -> dict:
@@ -94,9 +95,7 @@ class Up:
         return [self.process.pid, *(process.pid for process in family)]
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(how)
-        return self.process.wait(120)
+        return self.process.end(how)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,8 @@ import pytest
 
 from tests.acceptance.conftest import PLAIN, PROJECT
 
+pytestmark = pytest.mark.big
+
 
 def demo(*command, home):
     return subprocess.run(

@@ -13,6 +13,8 @@ from tests.acceptance.test_flower import CHROMIUM, QUIET
 from tests.support.local_bigquery import LocalBigQuery
 from tests.support.local_google import storage_client, storage_process
 
+pytestmark = pytest.mark.big
+
 # What a page may send without asking the service first, and the link of an image.
 ATTACK = """
 async ([urls, body]) => {

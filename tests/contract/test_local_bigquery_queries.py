@@ -717,6 +717,7 @@ def test_faults(local_bigquery, client):
     assert local_bigquery.call("GET", "/-/faults") == {"faults": []}
 
 
+@pytest.mark.slow
 def test_many_delayed_jobs_take_no_threads(local_bigquery, client):
     local_bigquery.fault(method="run", job_id="^many-", delay=1, count=None)
     jobs = [

@@ -19,6 +19,8 @@ from tests.support.local_google import (
     storage_client,
 )
 
+pytestmark = pytest.mark.big
+
 BUCKET = "data-1"
 # As in pyDag's scripts: a master of the cluster's own, and no word of where BigQuery is.
 HEAD = """

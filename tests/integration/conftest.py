@@ -7,8 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cluster import Cluster
+from tests.support.cluster import LEASE, SHORT_LEASE, Cluster
 from tests.support.redis_server import RedisServer
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever starts processes of the product takes seconds."""
+    for item in items:
+        if item.path.is_relative_to(HERE) and hasattr(getattr(item, "module", None), "Cluster"):
+            item.add_marker("slow")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -21,9 +30,15 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 @pytest.fixture
-def cluster(redis_server: RedisServer, tmp_path: Path) -> Iterator[Cluster]:
+def lease(request: pytest.FixtureRequest) -> float:
+    """Seconds: the usual lease, or a short one where a test waits for its end."""
+    return SHORT_LEASE if request.node.get_closest_marker("short_lease") else LEASE
+
+
+@pytest.fixture
+def cluster(redis_server: RedisServer, tmp_path: Path, lease: float) -> Iterator[Cluster]:
     """An installation without any process yet."""
-    with Cluster(redis_server.url, tmp_path) as cluster:
+    with Cluster(redis_server.url, tmp_path, lease) as cluster:
         yield cluster
 
 

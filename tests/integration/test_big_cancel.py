@@ -10,6 +10,8 @@ import redis
 
 from tests.support.engine_bench import QUERY, Bench, task
 
+pytestmark = pytest.mark.big
+
 HALF = 25_000
 # Transitions of one script: HSCAN hands out whole buckets, so the last ones of a slice are a few
 # more than its limit of 2,000.

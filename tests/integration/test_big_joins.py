@@ -17,6 +17,8 @@ from pydag_dist.engine import CHUNK, Held
 from tests.support.engine_bench import Bench as ByHand
 from tests.support.engine_bench import task
 
+pytestmark = pytest.mark.big
+
 BIG = 8_000
 SLICE = 2_000
 SLOTS = 200

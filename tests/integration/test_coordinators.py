@@ -45,6 +45,7 @@ def test_two_coordinators_share_submissions_and_plan_each_once(cluster: Cluster)
     assert cluster.store.xlen(cluster.key("submissions")) == 0
 
 
+@pytest.mark.short_lease
 def test_a_coordinator_takes_over_what_another_one_was_planning(cluster: Cluster) -> None:
     """A big fan-out from a task that fails, so that it ends by one cascade."""
     both = [cluster.coordinator() for _ in range(2)]
@@ -93,6 +94,7 @@ def test_killing_all_coordinators_stops_no_run(cluster: Cluster) -> None:
     }
 
 
+@pytest.mark.short_lease
 def test_without_coordinators_a_big_run_ends_though_tries_fail_jobs_wait_and_a_worker_dies(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,8 @@ from tests.support.cluster import Cluster, Part
 from tests.support.local_bigquery import PROJECT, LocalBigQuery
 from tests.support.redis_server import RedisServer, server_binary
 
+pytestmark = pytest.mark.short_lease
+
 CELERY = ("-m", "celery", "-A", "workers", "worker", "-c", "2", "-l", "WARNING")
 POLLED = re.compile(r"bigquery\.query:GCP: polled (\d+), of which (\d+) have ended")
 
@@ -236,12 +238,12 @@ def test_what_one_worker_deferred_another_polls(cluster: Cluster, bigquery: Loca
 
 
 def test_redis_and_bigquery_may_be_killed_while_tasks_are_deferred(
-    tmp_path: Path, bigquery: LocalBigQuery
+    tmp_path: Path, bigquery: LocalBigQuery, lease: float
 ) -> None:
     bigquery.fault(method="run", count=None, delay=300)
     with (
         RedisServer(server_binary("valkey"), tmp_path / "redis") as server,
-        Cluster(server.url, tmp_path) as cluster,
+        Cluster(server.url, tmp_path, lease) as cluster,
     ):
         cluster.coordinator()
         part = worker(cluster)

@@ -14,6 +14,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.model.engine_machine import machine_on
 from tests.support.redis_server import SERVER_KINDS, RedisServer, server_binary
 
+pytestmark = pytest.mark.big
+
 
 @pytest.fixture(params=SERVER_KINDS)
 def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[redis.Redis]:

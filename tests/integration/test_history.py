@@ -99,6 +99,7 @@ def test_history_is_what_the_engine_says(cluster: Cluster) -> None:
         cluster.assert_nothing_left([*runs, stopped])
 
 
+@pytest.mark.short_lease
 def test_the_history_s_writer_is_killed_and_another_takes_over(cluster: Cluster) -> None:
     chance = random.Random(SEED)
     both = [cluster.coordinator() for _ in range(2)]

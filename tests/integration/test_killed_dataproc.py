@@ -14,6 +14,8 @@ from tests.faults.dies_in_google import AFTER_A_CALL
 from tests.support.cluster import Cluster, Part
 from tests.support.local_google import REGION, SCOPE, LocalDataproc, cloud_storage, storage_client
 
+pytestmark = pytest.mark.short_lease
+
 TASKS = ("startup", "job", "batch", "delete")
 
 

@@ -14,6 +14,8 @@ from tests.support.cluster import Cluster, Part
 from tests.support.local_bigquery import PROJECT, LocalBigQuery
 from tests.support.local_google import cloud_storage, storage_client
 
+pytestmark = pytest.mark.short_lease
+
 DATASET = f"{PROJECT}.killed"
 PEOPLE = [(1, "ann"), (2, "bob"), (3, "eve")]
 
@@ -83,7 +85,7 @@ def test_a_job_runs_once_whenever_its_worker_is_killed(
     waits = moment == "while it waits"
     bigquery.fault(method="run", delay=10 if waits else 1, count=3)  # so that they are waited for
     cluster.coordinator()
-    # A poll that died is noticed after 30 s: the job is done then.
+    # A poll that died is noticed after two leases, 12 s: the job is done then.
     worker(cluster, bigquery, moment, load="x" if waits else "xx", query="x", extract="x")
     run = cluster.submit([LOAD, QUERY, EXTRACT])
     snapshot = cluster.wait_ended(run, timeout=150)

@@ -23,6 +23,8 @@ from tests.support.local_bigquery import PROJECT, LocalBigQuery
 from tests.support.local_google import REGION, SCOPE, LocalDataproc, cloud_storage, storage_client
 from tests.support.redis_server import RedisServer, server_binary
 
+pytestmark = pytest.mark.short_lease
+
 
 class Mortal:
     """An installation whose Redis and coordinator are killed together, and started again."""
@@ -89,11 +91,11 @@ class Mortal:
 
 
 @pytest.fixture
-def mortal(tmp_path: Path) -> Iterator[Mortal]:
+def mortal(tmp_path: Path, lease: float) -> Iterator[Mortal]:
     binary = server_binary("valkey")
     with (
         RedisServer(binary, tmp_path / "redis") as server,
-        Cluster(server.url, tmp_path) as cluster,
+        Cluster(server.url, tmp_path, lease) as cluster,
     ):
         mortal = Mortal(cluster, server)
         try:

@@ -11,6 +11,8 @@ from tests.support import wait_until
 from tests.support.cluster import Cluster, Part
 from tests.tasks.callables import Line
 
+pytestmark = pytest.mark.short_lease
+
 
 def open_gate(cluster: Cluster, line: Line) -> None:
     """Let that process end its task."""

@@ -6,6 +6,8 @@ import os
 import random
 from collections import Counter
 
+import pytest
+
 from pydag_dist.client import Run
 from tests.support import wait_until
 from tests.support.cluster import Cluster
@@ -97,6 +99,7 @@ def test_every_state_is_the_models_and_every_task_runs_once(busy_cluster: Cluste
     assert set(executed.values()) == {1}
 
 
+@pytest.mark.short_lease
 def test_killed_workers_change_no_state_and_repeat_only_what_lost_its_lease(
     cluster: Cluster,
 ) -> None:

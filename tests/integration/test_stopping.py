@@ -163,6 +163,7 @@ def jobs(client: bigquery.Client, state: str) -> Callable[[], list[Any]]:
     return lambda: list(client.list_jobs(state_filter=state))
 
 
+@pytest.mark.short_lease
 @pytest.mark.parametrize("worker_dies", [False, True], ids=["worker lives", "worker dies"])
 def test_the_remote_job_of_a_cancelled_task_is_cancelled(
     cluster: Cluster,

@@ -29,7 +29,7 @@ from workers.pool import keeper
 
 ROOT = Path(__file__).parents[2]
 QUEUES = ("python",)
-LEASE = 15  # seconds
+LEASE, SHORT_LEASE = 15.0, 6.0  # seconds
 # Starting takes a second or two; much longer where many tests run at once.
 START_TIMEOUT = 120
 
@@ -98,7 +98,8 @@ class Cluster:
 
     running: ClassVar[list[Cluster]] = []
 
-    def __init__(self, url: str, directory: Path) -> None:
+    def __init__(self, url: str, directory: Path, lease: float = LEASE) -> None:
+        self.lease = lease
         self.prefix = f"test{uuid.uuid4().hex[:8]}"
         self.url = url
         self.directory = directory
@@ -137,6 +138,8 @@ class Cluster:
             "PYDAG_HOME": str(self.home),
             "PYTHONPATH": str(ROOT),  # for tests.tasks.callables
         }
+        if self.lease != LEASE:
+            settings["PYDAG_LEASE"] = str(self.lease)
         part = Part(name, [sys.executable, *arguments], log, {**os.environ, **settings, **env})
         part.started_at, part.steady_at = time.time(), self.steady_time()
         part.start()
@@ -181,7 +184,7 @@ class Cluster:
 
         def registered() -> bool:
             known = self.slots(queue).get(f"{worker.name}@test", "0 0")
-            return int(known.split()[1]) - LEASE * 1_000_000 > worker.steady_at
+            return int(known.split()[1]) - self.lease * 1e6 > worker.steady_at
 
         worker.wait_until(registered, START_TIMEOUT, lambda: None)
 

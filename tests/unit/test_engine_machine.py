@@ -19,6 +19,8 @@ from tests.model.engine_machine import (
     machine_on,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def machine() -> type[EngineMachine]:
     client = fakeredis.FakeRedis(decode_responses=True)

@@ -11,6 +11,8 @@ from pydag_dist.engine.script import source
 from tests.model.bad_arguments import ARGUMENTS, Scene, written_in_spite
 from tests.support.engine_bench import Bench, task
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def scene():
