@@ -62,7 +62,7 @@ def test_stopping_while_it_starts_leaves_no_process(tmp_path):
 def test_killing_it_takes_every_part_along_and_is_noticed(tmp_path):
     with running_up(tmp_path / "home") as up:
         pids = up.processes()
-        up.process.kill()
+        up.process.signal(signal.SIGKILL)
         wait_until(lambda: not any(map(is_alive, pids[1:])), f"all of {pids} are gone")
         result = up.run("env")
         assert result.returncode == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import sys
 import uuid
 from pathlib import Path
@@ -17,13 +18,14 @@ from celery import Celery, signature
 from kombu import Connection, Queue
 
 from tests.support import wait_until, warm
+from tests.support.process import Process
 
 ROOT = Path(__file__).parents[2]
 QUEUES = ("one", "two", "three")
 
 
-class Worker:
-    """A prefork worker of the contract app, its output in `log`."""
+class Worker(Process):
+    """A prefork worker of the contract app."""
 
     def __init__(
         self,
@@ -35,20 +37,19 @@ class Worker:
         keyprefix: str = "",
     ) -> None:
         self.name = f"{uuid.uuid4().hex[:8]}@contract"
-        self.log = log
         self.store = redis.Redis.from_url(url, decode_responses=True)
         command = [sys.executable, "-m", "celery", "-A", "tests.contract.celery_app", "worker"]
         command += ["-n", self.name, "-c", str(concurrency), "-Q", queues, "-l", "INFO"]
         command += ["--without-gossip", "--without-mingle", *options]
         env = {**os.environ, "CONTRACT_REDIS_URL": url, "CONTRACT_KEYPREFIX": keyprefix}
-        self.process = warm.start(command, env, log, cwd=ROOT)
+        super().__init__(command, log, cwd=ROOT, env=env)
+        self.start()
+
+    def _open(self, _: Any) -> Any:
+        return warm.start(self.command, self._env, self.log, cwd=ROOT)
 
     def wait_ready(self) -> Self:
-        wait_until(
-            lambda: self.store.llen(f"ready:{self.name}") or self.process.poll() is not None,
-            f"the worker is ready, see {self.log}",
-        )
-        assert self.process.poll() is None, self.text()
+        self.wait_until(lambda: self.store.llen(f"ready:{self.name}"), "it is ready")
         # Its loop subscribes to remote control a moment after Celery calls it ready.
         wait_until(
             lambda: any(client["psub"] != "0" for client in self.clients()),
@@ -58,15 +59,12 @@ class Worker:
 
     def clients(self) -> list[dict[str, str]]:
         """Redis's view of the connections of the worker's parent."""
-        sockets = psutil.Process(self.process.pid).net_connections("tcp")
+        sockets = psutil.Process(self.pid).net_connections("tcp")
         ours = {f"{socket.laddr.ip}:{socket.laddr.port}" for socket in sockets}
         return [client for client in self.store.client_list() if client["addr"] in ours]
 
-    def text(self) -> str:
-        return self.log.read_text(errors="replace")
-
     def children(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children()
+        return psutil.Process(self.pid).children()
 
     def cut_connections(self) -> None:
         """Let Redis close every connection of the worker's parent, and of nobody else."""
@@ -88,9 +86,8 @@ class Worker:
         """End it at once: no test here is about an orderly shutdown."""
         family: list[psutil.Process] = []
         with contextlib.suppress(psutil.NoSuchProcess):
-            family = psutil.Process(self.process.pid).children(recursive=True)
-        self.process.kill()
-        self.process.wait()
+            family = psutil.Process(self.pid).children(recursive=True)
+        self.end(signal.SIGKILL)
         for process in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()

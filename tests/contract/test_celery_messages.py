@@ -91,7 +91,7 @@ def test_a_message_without_body_or_content_type_ends_the_worker(
 ):
     with Worker(broker_url, tmp_path / "log", queues="two", concurrency=1) as victim:
         push(sender, without(sender.template("succeed", "two"), field), "two")
-        assert victim.process.wait(timeout=30) == 1
+        assert victim.wait(30) == 1
         assert "Unrecoverable error" in victim.text()
 
 
@@ -141,7 +141,7 @@ def test_a_global_keyprefix_stands_before_the_list_s_name(broker_url, tmp_path):
         assert not was_run(sender, message)
         sender.store.rename("two", "pre:two")
         sender.wait_hooks(message["headers"]["id"])
-        assert worker.process.poll() is None
+        assert worker.poll() is None
 
 
 def test_one_delivery_tag_for_several_messages_loses_them_on_a_queue_with_acks(

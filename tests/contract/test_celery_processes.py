@@ -25,8 +25,7 @@ def test_killing_the_parent_takes_its_children_along_but_not_theirs(broker_url, 
         psutil.Process(int(sender.store.blpop(f"child:{i}", 30)[1])) for i in (plain, bound)
     )
 
-    worker.process.kill()
-    worker.process.wait()
+    worker.end(signal.SIGKILL)
     wait_until(lambda: not any(map(is_alive, children)), "the prefork children are gone")
     # PR_SET_PDEATHSIG: the kernel kills it when the prefork child ends.
     wait_until(lambda: not is_alive(with_signal), "the child with a death signal is gone")
@@ -51,12 +50,12 @@ def test_a_stopped_child_leaves_the_parent_s_loop_going(sender, worker):
 def test_a_stopped_parent_leaves_the_child_to_finish_and_record(sender, worker):
     task_id = sender.send("hold")
     sender.wait_started(task_id)
-    worker.process.send_signal(signal.SIGSTOP)
+    worker.signal(signal.SIGSTOP)
     try:
         sender.let_go(task_id)
         assert sender.wait_hooks(task_id)[0]["state"] == "SUCCESS"
     finally:
-        worker.process.send_signal(signal.SIGCONT)
+        worker.signal(signal.SIGCONT)
     sender.wait_hooks(sender.send("succeed"))
 
 
@@ -78,7 +77,7 @@ def test_after_a_restart_of_redis_the_worker_and_its_running_task_go_on(own_serv
         assert sender.wait_hooks(sent_after)[0]["state"] == "SUCCESS"
         sender.let_go(running)
         assert [call["state"] for call in sender.wait_hooks(running)] == ["SUCCESS"]
-        assert worker.process.poll() is None
+        assert worker.poll() is None
 
 
 def test_inspect_raises_once_on_a_connection_that_redis_closed(own_server, tmp_path):

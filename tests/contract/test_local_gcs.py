@@ -24,7 +24,6 @@ from google.cloud.exceptions import NotModified
 from pydag_emulators.errors import CannotStart
 from pydag_emulators.gcs import attributes
 from pydag_emulators.gcs.globs import compiled
-from tests.support import wait_until
 from tests.support.local_google import cloud_storage, healthy, storage_client, storage_process
 
 MIB = 1 << 20
@@ -141,8 +140,7 @@ class TestUploads:
             half = {"Content-Range": f"bytes 0-{MIB - 1}/{2 * MIB}"}
             answer = requests.put(session, content[:MIB], headers=half, timeout=30)
             assert (answer.status_code, answer.headers["Range"]) == (308, f"bytes=0-{MIB - 1}")
-            process.send_signal(signal.SIGKILL)
-            process.wait(30)
+            process.end(signal.SIGKILL)
         port = int(url.rpartition(":")[2])
         with cloud_storage(tmp_path, port):
             rest = {"Content-Range": f"bytes {MIB}-{2 * MIB - 1}/{2 * MIB}"}
@@ -370,9 +368,7 @@ def test_a_file_system_without_attributes_is_refused_with_a_reason(tmp_path, mon
 def test_the_server_ends_well_when_it_is_told_to(tmp_path):
     with storage_process(tmp_path) as (url, process):
         assert healthy(url)
-        process.terminate()
-        wait_until(lambda: process.poll() is not None, "the server to end")
-        assert process.poll() == 0
+        assert process.end() == 0
         assert not healthy(url)
 
 

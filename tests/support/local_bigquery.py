@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -14,64 +13,49 @@ from typing import Any, Self
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
+from tests.support.process import Process
+
 PROJECT = "local-project"
 
 
-class LocalBigQuery:
+class LocalBigQuery(Process):
     """One service process over `directory`; after `kill()` or `stop()`, `start()` goes on there."""
 
     def __init__(self, directory: Path) -> None:
         self.data = directory / "bigquery"
         self.gcs_root = directory / "gcs"
         self.gcs_root.mkdir(parents=True, exist_ok=True)
-        self._log = directory / "bigquery.log"
+        super().__init__([], directory / "bigquery.log")
         self._port = 0
-        self._process: subprocess.Popen[str] | None = None
         self._clients: list[bigquery.Client] = []
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
 
     def __exit__(self, *_: object) -> None:
         for client in self._clients:
             client.close()
         if self._process is not None:
-            assert self.stop() == 0, self._log.read_text()
+            assert self.stop() == 0, self.text()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
 
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "pydag_emulators.bigquery"]
-        command += ["--host", "127.0.0.1", "--port", str(self._port)]
-        command += ["--data", str(self.data), "--gcs-root", str(self.gcs_root)]
-        with self._log.open("a") as log:
-            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-        assert self._process.stdout is not None
-        with self._process.stdout as stdout:
-            line = stdout.readline()
-        assert line.startswith("listening on "), line + self._log.read_text()
-        self._port = int(line.rpartition(":")[2])
-
-    def _signal(self, number: int) -> int:
-        process, self._process = self._process, None
-        assert process is not None
-        process.send_signal(number)
-        return process.wait(120)
+    def start(self) -> Self:
+        self.command = [sys.executable, "-m", "pydag_emulators.bigquery"]
+        self.command += ["--host", "127.0.0.1", "--port", str(self._port)]
+        self.command += ["--data", str(self.data), "--gcs-root", str(self.gcs_root)]
+        super().start()
+        self._port = int(self.wait_line("listening on ").rpartition(":")[2])
+        return self
 
     def kill(self) -> None:
-        self._signal(signal.SIGKILL)
+        self.end(signal.SIGKILL)
+        self._process = None
 
     def stop(self) -> int:
         """SIGTERM; the exit status."""
-        return self._signal(signal.SIGTERM)
+        status = self.end()
+        self._process = None
+        return status
 
     def client(self, project: str = PROJECT, **options: Any) -> bigquery.Client:
         """A client that is closed with the service."""

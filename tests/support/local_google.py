@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from google.cloud import dataproc_v1
 from google.cloud.storage import Client as StorageClient
 
 from tests.support import free_port, wait_until
+from tests.support.process import Process
 
 PROJECT = "local-project"
 REGION = "us-central1"
@@ -73,16 +73,15 @@ def cloud_storage(directory: Path, port: int | None = None) -> Iterator[str]:
 @contextmanager
 def storage_process(
     directory: Path, port: int | None = None, *, wait: bool = True
-) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+) -> Iterator[tuple[str, Process]]:
     """The URL and the process of a server over `directory`/gcs."""
     port = port or free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "pydag_emulators.gcs", "--port", str(port)]
     command += ["--data", str(directory / "gcs")]
-    with started(command, directory / "gcs.log") as server:
+    with Process(command, directory / "gcs.log") as server:
         if wait:
-            wait_until(lambda: healthy(url) or server.poll() is not None, "Cloud Storage")
-            assert server.poll() is None, (directory / "gcs.log").read_text()
+            server.wait_until(lambda: healthy(url), "Cloud Storage answers")
         yield url, server
 
 
@@ -94,18 +93,6 @@ def healthy(url: str) -> bool:
         return False
 
 
-@contextmanager
-def started(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that is stopped at the end."""
-    with log.open("ab") as out:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(120)
-
-
 def storage_client(url: str) -> StorageClient:
     return StorageClient(
         project=PROJECT,
@@ -114,7 +101,7 @@ def storage_client(url: str) -> StorageClient:
     )
 
 
-class LocalDataproc:
+class LocalDataproc(Process):
     """The service as a process, on the same port and data whenever it is started again."""
 
     def __init__(
@@ -129,9 +116,8 @@ class LocalDataproc:
     ) -> None:
         self.data = directory / "dataproc"
         self.address = f"127.0.0.1:{free_port()}"
-        self._directory = directory
-        self._run = ["-m", "pydag_emulators.dataproc"] if with_spark else ["-c", WITHOUT_SPARK]
-        self._options = {
+        run = ["-m", "pydag_emulators.dataproc"] if with_spark else ["-c", WITHOUT_SPARK]
+        options = {
             "port": self.address.rpartition(":")[2],
             "data": self.data,
             "gcs-root": directory / "gcs",
@@ -140,8 +126,10 @@ class LocalDataproc:
             "cluster-delay": delay,
             "max-jobs": jobs,
         }
+        arguments = [f"--{option}={value}" for option, value in options.items()]
+        # No `Child`: its fork and the threads of this process' own gRPC don't go together.
+        super().__init__([sys.executable, *run, *arguments], directory / "dataproc.log")
         self._storage = storage_client(gcs_url)
-        self._process: subprocess.Popen[bytes] | None = None
         clusters = dataproc_v1.ClusterControllerClient.get_transport_class("grpc")
         jobs_transport = dataproc_v1.JobControllerClient.get_transport_class("grpc")
         self._channel = grpc.insecure_channel(
@@ -158,41 +146,19 @@ class LocalDataproc:
     def channel(self) -> grpc.Channel:
         return self._channel
 
-    @property
-    def pid(self) -> int:
-        assert self._process
-        return self._process.pid
-
-    @property
-    def log(self) -> Path:
-        return self._directory / "dataproc.log"
-
     def start(self) -> Self:
         """Start the service; an AssertionError with its log if it ends instead."""
-        command = [sys.executable, *self._run]
-        command += [f"--{option}={value}" for option, value in self._options.items()]
-        # Not `Child`: its fork and the threads of this process' own gRPC don't go together.
-        with self.log.open("wb") as out:
-            self._process = subprocess.Popen(command, stdout=out, stderr=out)
-        said = f"listening on {self.address}\n".encode()
-        wait_until(
-            lambda: said in self.log.read_bytes() or self._process.poll() is not None,
-            "the local Dataproc",
-            timeout=60,
-        )
-        assert self._process.poll() is None, self.log.read_text()
+        super().start()
+        self.wait_line(f"listening on {self.address}")
         return self
 
     def kill(self) -> None:
         """Kill -9 the service alone."""
-        os.kill(self.pid, signal.SIGKILL)
-        self.stop()
+        self.end(signal.SIGKILL)
 
     def stop(self) -> None:
-        if self._process:
-            self._process.terminate()
-            self._process.wait(120)
-            self._process = None
+        if self._process is not None:
+            self.end()
 
     def close(self) -> None:
         self.stop()

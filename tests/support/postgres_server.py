@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import uuid
@@ -14,7 +15,8 @@ from typing import Self
 import psycopg
 import pytest
 
-from tests.support import free_port, wait_until
+from tests.support import free_port
+from tests.support.process import Process
 
 MISSING = "PostgreSQL is missing: apt-get install -y postgresql"
 # No superuser may run it, and whatever ends us ends it.
@@ -37,7 +39,7 @@ def _version(binary: Path) -> int:
     return int(binary.parts[-3])
 
 
-class PostgresServer:
+class PostgresServer(Process):
     """Starts empty; can be killed and started again with what it has stored."""
 
     def __init__(self) -> None:
@@ -45,26 +47,7 @@ class PostgresServer:
         # Not one of pytest's directories: those are closed to other users.
         self._directory = Path(tempfile.mkdtemp(prefix="pydag-postgres-"))
         self._data = self._directory / "data"
-        self._process: subprocess.Popen[bytes] | None = None
         self.port = free_port()
-
-    def __enter__(self) -> Self:
-        if AS_USER:
-            shutil.chown(self._directory, USER)
-        initdb = [self._bin / "initdb", "--pgdata", self._data, "--username=test", "--auth=trust"]
-        initdb += ["--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"]
-        subprocess.run([*LEASH, *initdb], check=True, capture_output=True, cwd="/")
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-        shutil.rmtree(self._directory)
-
-    def url(self, database: str = "postgres") -> str:
-        return f"postgresql://test@127.0.0.1:{self.port}/{database}"
-
-    def start(self) -> None:
         options = {
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
@@ -73,16 +56,32 @@ class PostgresServer:
         }
         command = [*LEASH, self._bin / "postgres", "-D", self._data]
         command += [f"-c{name}={value}" for name, value in options.items()]
-        with (self._directory / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/")
-        wait_until(self._answers, "PostgreSQL answers")
+        super().__init__(command, self._directory / "log", cwd=Path("/"))
+
+    def __enter__(self) -> Self:
+        if AS_USER:
+            shutil.chown(self._directory, USER)
+        initdb = [self._bin / "initdb", "--pgdata", self._data, "--username=test", "--auth=trust"]
+        initdb += ["--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"]
+        subprocess.run([*LEASH, *initdb], check=True, capture_output=True, cwd="/")
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        shutil.rmtree(self._directory)
+
+    def url(self, database: str = "postgres") -> str:
+        return f"postgresql://test@127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> Self:
+        super().start()
+        self.wait_until(self._answers, "PostgreSQL answers")
+        return self
 
     def kill(self) -> None:
         """End it at once, as a crash would, with all of its processes."""
         if self._process is not None:
-            self._process.send_signal(3)  # SIGQUIT: without any clean-up, but for its children
-            self._process.wait(120)
-            self._process = None
+            self.end(signal.SIGQUIT)  # without any clean-up, but for its children
 
     def new_database(self) -> str:
         """The URL of an empty database."""
