@@ -111,6 +111,7 @@ def test_a_forked_process_does_not_use_its_parent_s_connection(client, engine):
     assert connections(client) == before + 1
 
 
+@pytest.mark.slow
 def test_nothing_is_written_before_the_last_check(client):
     assert written_in_spite(Scene(client)) == []
 

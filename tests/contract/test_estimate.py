@@ -14,6 +14,8 @@ from pydag_dist.local.seed import example_dir, seed
 from tests.support.local_bigquery import PROJECT, LocalBigQuery
 from tests.support.local_google import cloud_storage
 
+pytestmark = pytest.mark.slow
+
 DATASET = f"{PROJECT}.estimates"
 QUERY = "bigquery.query"
 

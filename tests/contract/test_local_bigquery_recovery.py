@@ -18,6 +18,8 @@ from requests.exceptions import RequestException
 from tests.support import wait_until
 from tests.support.local_bigquery import LocalBigQuery
 
+pytestmark = pytest.mark.slow
+
 KILLS = 6
 
 

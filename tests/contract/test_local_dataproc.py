@@ -35,6 +35,8 @@ from tests.support.local_google import (
     cloud_storage,
 )
 
+pytestmark = pytest.mark.slow
+
 SLEEP = "import time; print('started', flush=True); time.sleep(600)"
 
 

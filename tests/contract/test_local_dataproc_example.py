@@ -28,6 +28,8 @@ from tests.support.local_google import (
 )
 from workers.operators.script.fill import Marked, fill, marked
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = seed.example_dir()
 PIPELINE = Dag.load(EXAMPLE / "pipeline.json")
 

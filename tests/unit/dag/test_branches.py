@@ -84,6 +84,7 @@ def test_choices_are_what_a_plain_search_finds(dependencies, data):
             assert set(others) == below(dag, task_id) & set(downstream)
 
 
+@pytest.mark.big
 def test_fifty_thousand_branches_each_with_a_way_around():
     dependencies = {"b0": []}
     for number in range(1, 49_001):
