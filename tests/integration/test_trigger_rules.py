@@ -1,4 +1,4 @@
-"""The same table as tests/unit/test_trigger_rules.py on a real server, below up to four tasks."""
+"""The table of the unit test of trigger rules on a real server, below up to four tasks."""
 
 from __future__ import annotations
 

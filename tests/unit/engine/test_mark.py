@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from pydag_dist.cli import pydag
 from pydag_dist.client.who import who
 from pydag_dist.errors import EngineError, PydagError
-from tests.unit.test_resume_with import LIST, Ends, dag
+from tests.unit.client.test_resume_with import LIST, Ends, dag
 
 CHAIN = dag(("a", ""), ("b", "a"), ("c", "b"))
 

@@ -14,7 +14,7 @@ from pydag_dist.engine.celery.messages import celery_config
 from pydag_dist.engine.connection import ANSWER_SECONDS, CONNECT_SECONDS
 from pydag_dist.settings import Settings
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("scheme", ["redis", "rediss"])

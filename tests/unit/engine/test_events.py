@@ -10,9 +10,9 @@ from pathlib import Path
 from pydag_dist import Client
 from pydag_dist.engine import Deferral
 from pydag_dist.engine.published import Move
-from tests.unit.test_resume_with import LIST, Ends, calls, dag
+from tests.unit.client.test_resume_with import LIST, Ends, calls, dag
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 # Redis was lost: only the recorder writes it, which tests/integration/test_recorder.py holds to it.
 FLOOR = ("history", "floor")
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from pydag_dist.history import History, batch_of
-from tests.unit.test_cli import pydag_cli
+from tests.unit.cli.test_commands import pydag_cli
 
 HEAD = {"dag_id": "d", "submitted_at": "1000000", "total": "1"}
 DAG = '{"dag_id": "d", "tasks": []}'

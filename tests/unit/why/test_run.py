@@ -9,7 +9,7 @@ import pytest
 from pydag_dist import Client, Dag
 from pydag_dist.engine import Deferral
 from pydag_dist.history import History, batch_of
-from tests.unit.test_cli import pydag_cli
+from tests.unit.cli.test_commands import pydag_cli
 
 URL = "redis://broker.example:6379/0"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pydag_dist
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 
 
 def canonical(name):

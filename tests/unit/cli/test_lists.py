@@ -14,9 +14,9 @@ from pydag_dist.cli.display.runs_table import runs_screen
 from pydag_dist.cli.options import Moment, moment
 from pydag_dist.client.naming import shortest_name
 from pydag_dist.engine import Engine, RunSummary
-from tests.unit.test_cli import pydag_cli
-from tests.unit.test_cli_live import printed
-from tests.unit.test_naming import NOON, client, submitted  # noqa: F401  fixtures
+from tests.unit.cli.test_commands import pydag_cli
+from tests.unit.cli.test_live import printed
+from tests.unit.client.test_naming import NOON, client, submitted  # noqa: F401  fixtures
 
 DAY = 86400
 
