@@ -12,6 +12,7 @@ from typing import Any
 import redis
 
 from pydag_dist.engine import ENDED_TASK_STATES, Reading, RunSnapshot
+from pydag_dist.engine.protocol import LOG_PART
 from pydag_dist.errors import PydagError
 from pydag_dist.visible import one_line
 
@@ -105,9 +106,11 @@ class _Cursor:
 
     def lines(self, task: str, number: int, fields: dict[str, str]) -> Iterator[LogLine]:
         """The lines of a part, after one that says what was left out before it."""
-        writer, first, offset = fields["w"], int(fields["n"]), int(fields["o"])
+        writer = fields[LOG_PART["writer"]]
+        first, offset = int(fields[LOG_PART["line"]]), int(fields[LOG_PART["byte"]])
         lines = [
-            (float(at), str(level), str(text)) for at, level, text in json.loads(fields["lines"])
+            (float(at), str(level), str(text))
+            for at, level, text in json.loads(fields[LOG_PART["lines"]])
         ]
         if not all(0 <= at < _LATEST for at, _, _ in lines):
             raise ValueError("a time that is none")

@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from pydag_dist.engine import ENDED_TASK_STATES, Reading
-from pydag_dist.engine.protocol import unpack_record
+from pydag_dist.engine.protocol import OUT, split_out, unpack_record
 from pydag_dist.errors import UnknownRun
 from pydag_dist.history import Entry, History, batch_of
 
 # Older than any event of the stream: what happens from now on overwrites it.
 _EVENT: Final = "0-1"
 _WRITTEN: Final = ENDED_TASK_STATES | {"up_for_retry", "expanding"}
-_OUT: Final = {"result": "r/", "error": "e/", "skips": "s/"}
 
 
 def copy_runs(reading: Reading, history: History) -> None:
@@ -38,8 +37,7 @@ def _run(run_id: str, head: Mapping[str, str]) -> Entry:
 def _tasks(run_id: str, records: Mapping[str, str], out: Mapping[str, str]) -> Iterator[Entry]:
     # The history has them in the row of the task whose list they are of; for the run as a whole
     # it does not matter which row that is, so the first one gets all of them.
-    numbers = [(name[2:], number) for name, number in out.items() if name.startswith("n/")]
-    expansions = " ".join(f"{task} {number}" for task, number in numbers)
+    expansions = " ".join(f"{task} {number}" for task, number in split_out(out, "number").items())
     for task, packed in records.items():
         record = unpack_record(packed)
         written = record["state"] in _WRITTEN
@@ -48,6 +46,6 @@ def _tasks(run_id: str, records: Mapping[str, str], out: Mapping[str, str]) -> I
         fields = {"kind": "task", "run": run_id, "task": task, "state": "none", "at": ""}
         if written:
             fields |= record  # whose `skips` is a number of tasks
-            fields |= {name: out.get(f"{prefix}{task}", "") for name, prefix in _OUT.items()}
+            fields |= {name: out.get(OUT[name] + task, "") for name in ("result", "error", "skips")}
             fields["expansions"], expansions = expansions, ""
         yield _EVENT, {**fields, "try": record["try"]}

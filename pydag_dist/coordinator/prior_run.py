@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pydag_dist.dag import Dag
 from pydag_dist.dag.planning.resuming import ResumeRequest
 from pydag_dist.engine import Engine
+from pydag_dist.engine.protocol import split_out
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,8 @@ def prior_run(engine: Engine, run_id: str) -> PriorRun:
     out = engine.planning.outcomes(run_id)
     return PriorRun(
         engine.planning.kept(run_id),
-        {name[2:]: skips.split() for name, skips in out.items() if name.startswith("s/")},
+        {task: skips.split() for task, skips in split_out(out, "skips").items()},
         ResumeRequest(*engine.reading.resumed_because(run_id)),
         engine.planning.is_restored(run_id),
-        {name[2:]: int(last) for name, last in out.items() if name.startswith("t/")},
+        {task: int(last) for task, last in split_out(out, "gone").items()},
     )

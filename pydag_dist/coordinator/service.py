@@ -24,13 +24,13 @@ from pydag_dist.coordinator.webhooks import Webhooks
 from pydag_dist.dag import Dag
 from pydag_dist.engine import Engine, address, check_redis, connect, is_passing, is_refusal
 from pydag_dist.engine.celery.messages import celery_config, template
+from pydag_dist.engine.protocol import PLANNERS
 from pydag_dist.errors import HistoryError, LeaseMismatch, PydagError, SchemaMismatch, UnknownRun
 from pydag_dist.history import History
 from pydag_dist.settings import Settings
 
 log = logging.getLogger(__name__)
 
-GROUP = "coordinators"
 READ_MS = 500  # a blocking read is this short, so that a stop is prompt
 TICK_EVERY = 0.5  # seconds
 PAUSE = 1.0  # seconds before Redis is tried again
@@ -142,7 +142,7 @@ class Coordinator:
                 if entry := self._planning:
                     # So that no other coordinator takes a long planning for abandoned.
                     engine.store.redis.xclaim(
-                        self._stream, GROUP, self._name, 0, [entry], justid=True
+                        self._stream, PLANNERS, self._name, 0, [entry], justid=True
                     )
                 engine.tick()
                 if time.monotonic() - registered_at > self._settings.lease / RENEWALS:
@@ -182,7 +182,7 @@ class Coordinator:
 
     def _create_group(self) -> None:
         try:
-            self._redis.xgroup_create(self._stream, GROUP, id="0", mkstream=True)
+            self._redis.xgroup_create(self._stream, PLANNERS, id="0", mkstream=True)
         except redis.RedisError as error:
             # Another coordinator was quicker; or Redis is gone again, which the loop finds out.
             if not (str(error).startswith("BUSYGROUP") or is_passing(error) or is_refusal(error)):
@@ -190,7 +190,7 @@ class Coordinator:
 
     def _plan_next(self) -> None:
         abandoned = self._redis.xautoclaim(
-            self._stream, GROUP, self._name, min_idle_time=self._abandoned_ms, count=1
+            self._stream, PLANNERS, self._name, min_idle_time=self._abandoned_ms, count=1
         )[1]
         entries = abandoned or self._read()
         for entry_id, fields in entries:
@@ -202,7 +202,7 @@ class Coordinator:
             if waits:
                 continue  # another coordinator plans it now, and may die before it is done
             with self._redis.pipeline(transaction=True) as pipe:
-                pipe.xack(self._stream, GROUP, entry_id)
+                pipe.xack(self._stream, PLANNERS, entry_id)
                 pipe.xdel(self._stream, entry_id)
                 pipe.execute()
 
@@ -218,7 +218,7 @@ class Coordinator:
 
     def _entries(self, after: str, block: int | None = None) -> list[tuple[str, dict[str, str]]]:
         reply = self._redis.xreadgroup(
-            GROUP, self._name, {self._stream: after}, count=1, block=block
+            PLANNERS, self._name, {self._stream: after}, count=1, block=block
         )
         return [entry for _, entries in _streams(reply) for entry in entries]
 

@@ -117,6 +117,107 @@ def unpack_plan(packed: str) -> dict[str, str]:
     return dict(zip(PLAN_FIELDS, packed.split("|"), strict=False))
 
 
+# What stands in keys and fields before ids
+
+RunPart = Literal[
+    "dag", "tasks", "kept", "plan", "specs", "out", "ready", "active", "work", "events"
+]
+# The fields of the hash `out` of a run, each before a task's id.
+OUT: Final = {
+    "result": "r/",
+    "error": "e/",
+    "skips": "s/",
+    "number": "n/",  # of the children that it expands into
+    "expansion": "x/",
+    "deferral": "d/",
+    "gone": "t/",
+    "mark": "m/",
+    "settled": "b/",
+    "refused": "w/",
+    "deaths": "k/",
+}
+# The members of `timers`: "retry/run/task", "poll/run/task", "timeout/run".
+TIMERS: Final = {"retry": "retry/", "poll": "poll/", "timeout": "timeout/"}
+DUE: Final = "due/"  # in `windows`, before a queue
+ENQUEUED: Final = "enqueued/"  # in a run's hash, before a `Source`
+
+
+def split_out(out: Mapping[str, str], kind: str) -> dict[str, str]:
+    """What the hash `out` of a run has of one kind, by task."""
+    prefix = OUT[kind]
+    return {name[len(prefix) :]: kept for name, kept in out.items() if name.startswith(prefix)}
+
+
+def unpack_deferral(packed: str | None) -> tuple[str, str]:
+    """The group and the handle of a deferred task, which `out` has; empty without one."""
+    group, _, handle = (packed or "").partition(" ")
+    return group, handle
+
+
+def unpack_expansion(packed: str | None) -> tuple[int, ...]:
+    """How far a task's expansion is: how many of its children are all, created, ended; or ()."""
+    return tuple(map(int, packed.split()[:3])) if packed else ()
+
+
+def unpack_numbers(expansions: str | None) -> dict[str, int]:
+    """Into how many children tasks expand, of "task number task number ..."."""
+    words = (expansions or "").split()
+    return dict(zip(words[::2], map(int, words[1::2]), strict=True))
+
+
+def pack_numbers(expansions: Mapping[str, int]) -> str:
+    """The same as the engine takes it."""
+    return " ".join(f"{task} {number}" for task, number in expansions.items())
+
+
+# Streams: the fields of an entry of each kind
+
+TIMES: Final = ("ready_at", "queued_at", "started_at", "ended_at")
+# `submissions`, which the planners read as this consumer group
+PLANNERS: Final = "coordinators"
+SUBMISSION: Final = ("run",)
+# `run:ID:events`
+EVENTS: Final = {
+    "run": ("at", "kind", "state"),
+    "task": ("at", "kind", "state", "task", "try", "worker"),
+}
+# `history`; what follows the "state" of a run is there if it has to be told
+HISTORY: Final = {
+    "run": (
+        *("kind", "run", "at", "state"),
+        *("dag_hash", "from", "changed", "marked", "reason", "error"),
+    ),
+    "task": (
+        *("kind", "run", "at", "task", "state", "try", *TIMES, "worker", "pushes", "reason"),
+        *("result", "error", "skips", "expansions"),
+    ),
+    "dag": ("kind", "run", "dag_id", "dag"),  # of a run's earlier rounds
+    "floor": ("kind",),  # older than all that comes: see the recorder
+}
+# `log:R:T:N`
+LOG_PART: Final = {"writer": "w", "line": "n", "byte": "o", "lines": "lines"}
+
+# What operations answer
+
+# Why a try is not the caller's, or why its run is left alone.
+NotHeld = Literal["ended", "lost", "waiting", "unknown", "schema", "broken"]
+Released = Literal["ok"] | NotHeld
+Renewed = Literal["yours", "cancel"] | NotHeld
+Deferred = Literal["ok", "cancel"] | NotHeld
+Refused = Literal["ok"] | NotHeld
+Order = Literal["run", "cancel"]
+NotClaimed = Literal["another try", "unknown", "schema", "broken"] | TaskState
+Resumed = (
+    Literal["ok", "no task", "another", "another dag", "unknown", "schema", "broken"] | RunState
+)
+Marked = (
+    Literal["ok", "no task", "queued", "expanding", "children", "unknown", "schema", "broken"]
+    | TaskState
+)
+Committed = Literal["ok", "no", "incomplete"]
+LogAdded = Literal["ok", "known", "later"]
+
+
 # What the Lua files know as PROTOCOL; of a set its members are `true` there.
 LUA: Final = {
     "task_states": TASK_STATES,
@@ -131,4 +232,11 @@ LUA: Final = {
     "record_numbers": RECORD_NUMBERS,
     "plan": PLAN_FIELDS,
     "plan_numbers": PLAN_NUMBERS,
+    "run_parts": get_args(RunPart),
+    "out": OUT,
+    "timers": TIMERS,
+    "due": DUE,
+    "enqueued": ENQUEUED,
+    "planners": PLANNERS,
+    "log_part": LOG_PART,
 }

@@ -13,6 +13,8 @@ from typing import Any
 from pydag_dist.engine.protocol import (
     ENDED_RUN_STATES,
     ENDED_TASK_STATES,
+    ENQUEUED,
+    OUT,
     RECORD_FIELDS,
     SOURCES,
     unpack_record,
@@ -221,7 +223,7 @@ def _result(task: str, out: Mapping[str, str], children: int | None = None) -> A
     """A task's result; an expanded task's is the list of its children's."""
     if children is not None:
         return [_result(f"{task}.{index}", out) for index in range(children)]
-    packed = out.get(f"r/{task}")
+    packed = out.get(OUT["result"] + task)
     return None if packed is None else json.loads(packed)
 
 
@@ -251,7 +253,7 @@ def parse_run(
             error = "its record in Redis is damaged"
             tasks[task] = TaskSnapshot("unknown", 0, None, None, None, None, None, error=error)
             continue
-        children = children_of(record["ready_at"], out.get(f"n/{task}"))
+        children = children_of(record["ready_at"], out.get(OUT["number"] + task))
         tasks[task] = TaskSnapshot(
             state=record["state"],
             try_number=int(record["try"]),
@@ -262,13 +264,15 @@ def parse_run(
             worker=record["worker"] or None,
             result=_result(task, out, children),
             children=children,
-            error=out.get(f"e/{task}"),
-            refused=out.get(f"w/{task}") if record["state"] not in ENDED_TASK_STATES else None,
+            error=out.get(OUT["error"] + task),
+            refused=(
+                None if record["state"] in ENDED_TASK_STATES else out.get(OUT["refused"] + task)
+            ),
         )
     return RunSnapshot(
         **_head(run_id, head),
         error=head.get("error"),
-        enqueued={source: int(head.get(f"enqueued/{source}", 0)) for source in SOURCES},
+        enqueued={source: int(head.get(f"{ENQUEUED}{source}", 0)) for source in SOURCES},
         tasks=tasks,
         reason=head.get("reason"),
     )

@@ -8,7 +8,7 @@ from typing import Any
 import redis
 
 from pydag_dist.dag.ids import is_id
-from pydag_dist.engine.protocol import Source
+from pydag_dist.engine.protocol import RunPart, Source
 from pydag_dist.engine.script import Script
 from pydag_dist.errors import UnknownRun
 
@@ -43,7 +43,7 @@ class Store:
         """The full name of one of the engine's keys."""
         return f"{self.prefix}:{name}"
 
-    def run_key(self, run_id: str, part: str | None = None) -> str:
+    def run_key(self, run_id: str, part: RunPart | None = None) -> str:
         """The full name of one of a run's keys; `UnknownRun` for what can't be a run's id."""
         if not is_id(run_id):
             raise unknown_run(run_id)

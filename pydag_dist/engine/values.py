@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from pydag_dist.engine.protocol import RECORD_FIELDS
+from pydag_dist.engine.protocol import RECORD_FIELDS, TIMES, Order
 from pydag_dist.engine.snapshot import microseconds
 
 # Tasks of one `plan_chunk`, and task ids of one chunk of downstream tasks: small enough that a
@@ -113,7 +113,7 @@ class Claim:
     again, since somebody resumed its run from here or from above.
     """
 
-    order: Literal["run", "cancel"]
+    order: Order
     spec: dict[str, Any]
     settled: int = 0
 
@@ -188,7 +188,6 @@ class LostTask:
 
     def row(self) -> dict[str, Any]:
         """As `restore` of the script takes it."""
-        times = ("ready_at", "queued_at", "started_at", "ended_at")
         return {
             **dict.fromkeys(RECORD_FIELDS, ""),
             **dict.fromkeys(("upstream", "ok", "bad", "dead_up", "skips", "asks"), 0),
@@ -200,7 +199,7 @@ class LostTask:
             "worker": self.worker,
             "pushes": self.pushes,
             "reason": self.reason,
-            **{name: microseconds(getattr(self, name)) for name in times},
+            **{name: microseconds(getattr(self, name)) for name in TIMES},
             "result": self.result,
             "error": self.error,
             "branch_skips": self.skips,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pydag_dist.engine import ENDED_RUN_STATES
+from pydag_dist.engine.protocol import TIMES
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +21,6 @@ Row = dict[str, Any]
 DAG_EVENTS = frozenset({"published", "paused", "unpaused", "unpublished", "missed"})
 
 _SEQUENCE_BITS = 20
-_TIMES = ("ready_at", "queued_at", "started_at", "ended_at")
 _TEXTS = ("worker", "reason", "result", "error", "skips", "expansions")
 
 
@@ -169,7 +169,7 @@ def _try(event: int, fields: Mapping[str, str]) -> Row:
         "pushes": int(get("pushes", 0)),
         "event": event,
     }
-    for time in _TIMES:
+    for time in TIMES:
         row[time] = _seconds(get(time))
     for name in _TEXTS:
         row[name] = _text(get(name))

@@ -22,6 +22,7 @@ from pydag_dist.engine import (
     task_ids,
     unplanned,
 )
+from pydag_dist.engine.protocol import ENQUEUED, SOURCES, unpack_numbers
 from pydag_dist.engine.snapshot import children_of, work_of
 from pydag_dist.history import database
 from pydag_dist.history.batch import Batch
@@ -229,16 +230,12 @@ class History:
             text = connection.scalar(sa.select(dags.c.dag).where(dags.c.hash == found.dag_hash))
         children: dict[str, int] = {}
         for each in newest.values():
-            words = (each.expansions or "").split()
-            children.update(zip(words[::2], map(int, words[1::2]), strict=True))
+            children.update(unpack_numbers(each.expansions))
         head = json.loads(found.head)
         return RunSnapshot(
             **_times(found),
             error=found.error,
-            enqueued={
-                source: int(head.get(f"enqueued/{source}", 0))
-                for source in ("coordinator", "chord", "tick")
-            },
+            enqueued={source: int(head.get(f"{ENQUEUED}{source}", 0)) for source in SOURCES},
             tasks=dict.fromkeys(task_ids(text or '{"tasks": []}'), unplanned(found.state))
             | {name: _task(t, newest, children) for name, t in newest.items()},
             reason=found.reason,

@@ -11,7 +11,14 @@ from pydag_dist.dag import Dag
 from pydag_dist.dag.ids import is_id
 from pydag_dist.engine import Reading, Refusal, unknown_run
 from pydag_dist.engine.clock import CLOCK, steady_time
-from pydag_dist.engine.protocol import unpack_plan, unpack_record
+from pydag_dist.engine.protocol import (
+    OUT,
+    TIMERS,
+    unpack_deferral,
+    unpack_expansion,
+    unpack_plan,
+    unpack_record,
+)
 from pydag_dist.errors import EngineError
 
 
@@ -81,8 +88,8 @@ def read_facts(reading: Reading, run_id: str, task: str, dag: Dag | None = None)
         pipe.hmget(store.key("clock"), *CLOCK)
         pipe.hgetall(store.run_key(run_id))
         pipe.hmget(store.run_key(run_id, "tasks"), names)
-        pipe.hmget(store.run_key(run_id, "out"), [f"e/{name}" for name in names])
-        pipe.hmget(store.run_key(run_id, "out"), [f"s/{name}" for name in names])
+        pipe.hmget(store.run_key(run_id, "out"), [OUT["error"] + name for name in names])
+        pipe.hmget(store.run_key(run_id, "out"), [OUT["skips"] + name for name in names])
         pipe.scard(store.run_key(run_id, "active"))
         pipe.zlexcount(
             store.run_key(run_id, "ready"), f"[{waits_in}/", f"({waits_in}/{rank}/{task}"
@@ -90,11 +97,11 @@ def read_facts(reading: Reading, run_id: str, task: str, dag: Dag | None = None)
         pipe.hgetall(store.key(f"slots:{queue}"))
         pipe.llen(store.key(f"q:{queue}"))
         pipe.zcard(store.key(f"fair:{waits_in}"))
-        pipe.zscore(store.key("timers"), f"retry/{run_id}/{task}")
-        pipe.zscore(store.key("timers"), f"poll/{run_id}/{task}")
-        pipe.hget(store.run_key(run_id, "out"), f"x/{task}")
+        pipe.zscore(store.key("timers"), f"{TIMERS['retry']}{run_id}/{task}")
+        pipe.zscore(store.key("timers"), f"{TIMERS['poll']}{run_id}/{task}")
+        pipe.hget(store.run_key(run_id, "out"), OUT["expansion"] + task)
         pipe.zscore(store.key("leases"), f"{run_id}/{task}")
-        pipe.hget(store.run_key(run_id, "out"), f"d/{task}")
+        pipe.hget(store.run_key(run_id, "out"), OUT["deferral"] + task)
         time, clock, run, packed, errors, skips, active, ahead, workers, *rest = pipe.execute()
     if not run:
         raise unknown_run(run_id)
@@ -132,16 +139,16 @@ def read_facts(reading: Reading, run_id: str, task: str, dag: Dag | None = None)
         active=active,
         retry_at=retry_at,
         poll_at=poll_at,
-        expansion=tuple(map(int, expansion.split()[:3])) if expansion else (),
+        expansion=unpack_expansion(expansion),
         lease_until=lease_until,
         heard=_heard(deferred),
     )
 
 
 def _heard(deferred: str | None) -> str:
-    """What a worker last heard, from "group handle"; a handle is JSON that only workers know."""
+    """What a worker last heard; a handle is JSON that only workers know."""
     try:
-        wait = json.loads((deferred or "").partition(" ")[2] or "{}")
+        wait = json.loads(unpack_deferral(deferred)[1] or "{}")
     except ValueError:
         return ""
     return str(wait.get("state", "")) if isinstance(wait, dict) else ""

@@ -98,8 +98,8 @@ def test_what_a_namesake_left_is_read_at_the_start(
     redis_url: str, engine: Engine, tmp_path: Path
 ) -> None:
     submit(engine, "r")
-    engine.store.redis.xgroup_create("p:submissions", service.GROUP, id="0")
-    engine.store.redis.xreadgroup(service.GROUP, "c0", {"p:submissions": ">"})
+    engine.store.redis.xgroup_create("p:submissions", service.PLANNERS, id="0")
+    engine.store.redis.xreadgroup(service.PLANNERS, "c0", {"p:submissions": ">"})
     with running(redis_url, tmp_path, lease=NEVER):
         wait_planned(engine, "r")
 
@@ -108,8 +108,8 @@ def test_a_submission_that_is_gone_from_the_stream_holds_up_nothing(
     redis_url: str, engine: Engine, tmp_path: Path
 ) -> None:
     submit(engine, "gone")
-    engine.store.redis.xgroup_create("p:submissions", service.GROUP, id="0")
-    engine.store.redis.xreadgroup(service.GROUP, "c0", {"p:submissions": ">"})
+    engine.store.redis.xgroup_create("p:submissions", service.PLANNERS, id="0")
+    engine.store.redis.xreadgroup(service.PLANNERS, "c0", {"p:submissions": ">"})
     engine.store.redis.xtrim("p:submissions", maxlen=0)
     with running(redis_url, tmp_path):
         submit(engine, "r")

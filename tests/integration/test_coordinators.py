@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pydag_dist.coordinator import Coordinator
-from pydag_dist.coordinator.service import GROUP
+from pydag_dist.coordinator.service import PLANNERS
 from pydag_dist.engine import Engine
 from pydag_dist.settings import Settings
 from tests.support import wait_until
@@ -138,7 +138,7 @@ def test_a_planner_that_was_overtaken_leaves_the_submission_to_the_newer_one(
 ) -> None:
     coordinator = Coordinator(Settings(redis_url=redis_url, key_prefix="p", home=tmp_path))
     engine = coordinator._engine
-    engine.store.redis.xgroup_create("p:submissions", GROUP, id="0", mkstream=True)
+    engine.store.redis.xgroup_create("p:submissions", PLANNERS, id="0", mkstream=True)
     graph = dag([call("t", "note")])
     engine.steering.submit("r", graph.to_json(), graph.dag_id)
     chunk, newer = engine.planning.plan_chunk, Engine(engine.store.redis, "p")
@@ -150,4 +150,4 @@ def test_a_planner_that_was_overtaken_leaves_the_submission_to_the_newer_one(
     coordinator._plan_next()
     assert engine.reading.run_state("r") == "queued"
     assert engine.store.redis.xlen("p:submissions") == 1
-    assert engine.store.redis.xpending("p:submissions", GROUP)["pending"] == 1
+    assert engine.store.redis.xpending("p:submissions", PLANNERS)["pending"] == 1

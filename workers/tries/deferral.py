@@ -17,6 +17,7 @@ from celery.exceptions import Ignore
 
 from pydag_dist.dag.ids import group_name
 from pydag_dist.engine import Claim, Deferral, Due, Held
+from pydag_dist.engine.protocol import Deferred
 from workers import operators, time_limit
 from workers.contract.answer import as_unknown
 from workers.errors import HostLacks, TaskFailed
@@ -70,7 +71,7 @@ def _as_it_was(context: TaskContext, wait: Wait) -> TaskContext:
     return context if wait.params is None else replace(context, params=wait.params)
 
 
-def defer(held: Held, context: TaskContext, wait: Wait) -> str:
+def defer(held: Held, context: TaskContext, wait: Wait) -> Deferred:
     """Give a try back for the first time; answers as `Working.defer` does."""
     wait.interval = max(wait.interval, _FIRST)
     group = group_name(remote(context).group(context, wait.handle))

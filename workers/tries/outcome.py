@@ -13,6 +13,7 @@ from typing import Any, Final
 from pydag_dist.dag import limits
 from pydag_dist.dag.text.strict_json import HALVES, dotted, faults
 from pydag_dist.engine import Held, Outcome
+from pydag_dist.engine.protocol import Released
 from pydag_dist.errors import Fail, Skip
 from workers import operators, time_limit
 from workers.contract.answer import Answer, Done, Handle
@@ -48,7 +49,7 @@ class Ended:
     trace: str = ""
 
 
-def report(held: Held, ended: Ended, *, wait_if_unknown: float = UNKNOWN_FOR) -> str:
+def report(held: Held, ended: Ended, *, wait_if_unknown: float = UNKNOWN_FOR) -> Released:
     """Report the end of a try, repeated until Redis can do it; answers as `Working.release` does.
 
     If Redis does not know the run, that is repeated for `wait_if_unknown` seconds: a coordinator

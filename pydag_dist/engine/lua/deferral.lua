@@ -21,8 +21,8 @@ local function defer_try(i, topped, run, task, try, token, group, delay, handle)
   save_record(run, task, record)
   local due = STEADY + delay * (0.8 + 0.4 * ((NOW + 61 * i) % 1000) / 1000)
   if plan.timeout > 0 then due = math.min(due, record.began + plan.timeout) end
-  call('HSET', run_key(run, 'out'), 'd/' .. task, group .. ' ' .. handle)
-  call('ZADD', key('timers'), text(due), 'poll/' .. run .. '/' .. task)
+  call('HSET', run_key(run, 'out'), OUT.deferral .. task, group .. ' ' .. handle)
+  call('ZADD', key('timers'), text(due), TIMERS.poll .. run .. '/' .. task)
   if plan.sensor == '1' then call('SREM', run_key(run, 'active'), task) end
   refile(run)
   topped[plan.queue] = true
@@ -45,12 +45,12 @@ end
 local function claim_poll(claimed, push_number, worker, run, task)
   local record = planned(run) and load_record(run, task)
   if not record or record.state ~= 'deferred' then return end
-  local kept, spec = call('HGET', run_key(run, 'out'), 'd/' .. task), load_spec(run, task)
+  local kept, spec = call('HGET', run_key(run, 'out'), OUT.deferral .. task), load_spec(run, task)
   local values = { run, task, record.try, assert(spec, 'a deferred task without its spec'),
                    (assert(string.match(kept, '^%S+ (.*)$'), 'a deferred task without its handle')) }
   record.token, record.worker = push_number, worker
   save_record(run, task, record)
-  call('ZADD', key('timers'), text(STEADY + TIMES.poll_lease), 'poll/' .. run .. '/' .. task)
+  call('ZADD', key('timers'), text(STEADY + TIMES.poll_lease), TIMERS.poll .. run .. '/' .. task)
   for _, value in ipairs(values) do claimed[#claimed + 1] = value end
 end
 

@@ -7,7 +7,7 @@
 local EXPANSION = '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$'
 
 local function load_expansion(run, task)
-  local packed = call('HGET', run_key(run, 'out'), 'x/' .. task)
+  local packed = call('HGET', run_key(run, 'out'), OUT.expansion .. task)
   if not packed then return nil end
   local x = {}
   x.total, x.created, x.ended, x.bad, x.cancelled, x.ok = string.match(packed, EXPANSION)
@@ -16,7 +16,7 @@ local function load_expansion(run, task)
 end
 
 local function save_expansion(run, task, x)
-  call('HSET', run_key(run, 'out'), 'x/' .. task,
+  call('HSET', run_key(run, 'out'), OUT.expansion .. task,
        table.concat({ x.total, x.created, x.ended, x.bad, x.cancelled, x.ok }, ' '))
 end
 
@@ -36,7 +36,7 @@ local function end_expansion(run, task, record, x)
   elseif x.bad > 0 then state = 'failed'
   elseif x.cancelled > 0 then state = 'cancelled'
   elseif x.ok == 0 then state = 'skipped' end
-  local total = call('HGET', run_key(run, 'out'), 'n/' .. task) or 0
+  local total = call('HGET', run_key(run, 'out'), OUT.number .. task) or 0
   end_task(run, task, record, state, load_plan(run, task), 'expansions', task .. ' ' .. total)
 end
 
@@ -49,7 +49,7 @@ function by_list(run, list)
 end
 
 function expand(run, task, record)
-  local total = tonumber(call('HGET', run_key(run, 'out'), 'n/' .. task) or 0)
+  local total = tonumber(call('HGET', run_key(run, 'out'), OUT.number .. task) or 0)
   record.ready_at = text(NOW)
   set_state(run, task, record, 'expanding')
   note(run, task, record)
@@ -77,7 +77,7 @@ function expand_slice(run, task)
   if record.state ~= 'expanding' or known(run) ~= 'running' then return 1 end
   local x, plan, new = load_expansion(run, task), load_plan(run, task), 0
   local first, last = x.created, math.min(x.created + EXPAND_SLICE, x.total) - 1
-  local before = tonumber(call('HGET', run_key(run, 'out'), 't/' .. task) or 0)
+  local before = tonumber(call('HGET', run_key(run, 'out'), OUT.gone .. task) or 0)
   for i = first, last do
     local child = task .. '.' .. i
     local found = load_record(run, child)   -- of a resumed run
@@ -86,7 +86,7 @@ function expand_slice(run, task)
     else
       if not found then
         new = new + 1
-        if before > 0 then call('HSET', run_key(run, 'out'), 'b/' .. child, before) end
+        if before > 0 then call('HSET', run_key(run, 'out'), OUT.settled .. child, before) end
       end
       make_ready(run, child, found or new_record({
         state = 'none', try = 1 + before, last_try = 1 + before + plan.retries, pushes = 0, rule = 'all_success', upstream = 0,

@@ -9,7 +9,7 @@ function OPERATIONS.claim(run, task, try, push_number, worker, process)
   if not record then return { 'no', 'unknown' } end
   if record.try ~= tonumber(try) then return { 'no', 'another try' } end
   local order, spec, before = 'run', load_spec(run, task), '0'
-  if record.try > 1 then before = call('HGET', run_key(run, 'out'), 'b/' .. task) or '0' end
+  if record.try > 1 then before = call('HGET', run_key(run, 'out'), OUT.settled .. task) or '0' end
   if record.state == 'running' and record.token == push_number and record.worker == worker
      and (record.process == process or record.process == '') then
     return { 'run', spec, before }   -- the answer to the first claim got lost, or a renewal took it back
@@ -25,7 +25,7 @@ function OPERATIONS.claim(run, task, try, push_number, worker, process)
   record.worker = worker
   record.process = process
   save_record(run, task, record)
-  if record.needs ~= '' then call('HDEL', run_key(run, 'out'), 'w/' .. task) end
+  if record.needs ~= '' then call('HDEL', run_key(run, 'out'), OUT.refused .. task) end
   call('ZREM', key('queued'), run .. '/' .. task)
   call('ZADD', key('leases'), text(STEADY + TIMES.lease), run .. '/' .. task)
   event(run, 'kind', 'task', 'task', task, 'state', record.state, 'try', try, 'worker', worker)
@@ -72,21 +72,21 @@ local POISON = {
 
 -- A resumed run goes on with the same try, to find out how its work is.
 local function fail_unknown(run, task, record, err)
-  call('HSET', run_key(run, 'out'), 'e/' .. task, err)
+  call('HSET', run_key(run, 'out'), OUT.error .. task, err)
   record.reason = 'poison'
   end_task(run, task, record, 'failed', load_plan(run, task), 'error', err)
 end
 
 -- How the processes of this try died, one after the other.
 local function note_death(run, task, record, how)
-  local field, before = 'k/' .. task, nil
+  local field, before = OUT.deaths .. task, nil
   if record.deaths > 1 then before = call('HGET', run_key(run, 'out'), field) end
   how = how ~= '' and how or 'nobody knows how'
   call('HSET', run_key(run, 'out'), field, before and (before .. '; ' .. how) or how)
 end
 
 local function fail_poisoned(run, task, record, counter)
-  local deaths = call('HGET', run_key(run, 'out'), 'k/' .. task)
+  local deaths = call('HGET', run_key(run, 'out'), OUT.deaths .. task)
   local reason = string.format(POISON[counter], record[counter], deaths)
   fail_unknown(run, task, record, reason)
 end
@@ -145,8 +145,8 @@ function OPERATIONS.release(run, task, try, token, outcome, result, err, skips, 
   local plan = load_plan(run, task)
   if record.state == 'running' then settle(run, queue_of(plan, record), record, age(record)) end
   if record.state == 'deferred' then
-    call('ZREM', key('timers'), 'poll/' .. run .. '/' .. task)
-    call('HDEL', run_key(run, 'out'), 'd/' .. task)
+    call('ZREM', key('timers'), TIMERS.poll .. run .. '/' .. task)
+    call('HDEL', run_key(run, 'out'), OUT.deferral .. task)
   end
   if is_marked(record) and (outcome == 'success' or outcome == 'failed') then outcome = 'stopped' end
   if outcome == 'success' and expansions ~= '' then
@@ -158,10 +158,10 @@ function OPERATIONS.release(run, task, try, token, outcome, result, err, skips, 
     end
   end
   if outcome == 'success' then
-    if result ~= '' then call('HSET', run_key(run, 'out'), 'r/' .. task, result) end
-    if skips ~= '' then call('HSET', run_key(run, 'out'), 's/' .. task, skips) end
+    if result ~= '' then call('HSET', run_key(run, 'out'), OUT.result .. task, result) end
+    if skips ~= '' then call('HSET', run_key(run, 'out'), OUT.skips .. task, skips) end
     note_expansions(run, expansions)
-    if record.try > 1 then call('HDEL', run_key(run, 'out'), 'e/' .. task) end
+    if record.try > 1 then call('HDEL', run_key(run, 'out'), OUT.error .. task) end
     end_task(run, task, record, 'success', plan, 'result', result, 'skips', skips,
              'expansions', expansions)
   elseif outcome == 'revoked' then
@@ -178,7 +178,7 @@ function OPERATIONS.release(run, task, try, token, outcome, result, err, skips, 
   elseif record.state == 'cancelling' then
     stopped(run, task, record)
   elseif outcome == 'skipped' then
-    call('HSET', run_key(run, 'out'), 'e/' .. task, err)
+    call('HSET', run_key(run, 'out'), OUT.error .. task, err)
     end_task(run, task, record, 'skipped', plan, 'error', err)
   else
     fail_try(run, task, record, err, outcome == 'final')
@@ -230,7 +230,7 @@ local function refuse_try(worker, need, reason, run, task, try, token)
   if record.state == 'deferred' then
     record.token = ''
     save_record(run, task, record)
-    call('ZREM', key('timers'), 'poll/' .. run .. '/' .. task)
+    call('ZREM', key('timers'), TIMERS.poll .. run .. '/' .. task)
     make_due(plan.queue, group_of(run, task), run, task)
     top_up(plan.queue)
     return 'ok'
@@ -242,7 +242,7 @@ local function refuse_try(worker, need, reason, run, task, try, token)
     if record.needs == 'other:many' then
       note_refusal(plan.queue, record.needs, worker, reason)
     end
-    call('HSET', run_key(run, 'out'), 'w/' .. task, worker .. ': ' .. reason)
+    call('HSET', run_key(run, 'out'), OUT.refused .. task, worker .. ': ' .. reason)
     add_queue(run, queue_of(plan, record))
   end
   if record.state == 'cancelling' then

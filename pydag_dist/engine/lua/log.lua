@@ -4,6 +4,7 @@
 local make_way, forget_old_logs
 
 do
+local PART = PROTOCOL.log_part
 local OVERHEAD = 200        -- bytes that a part takes beside its lines, about
 local AT_ONCE = 2000        -- logs that one call forgets
 
@@ -73,7 +74,7 @@ function OPERATIONS.log(run, task, try, writer, position, line, byte, retention,
     return 'later'
   end
   local bytes, head, head_bytes = tonumber(known[3] or 0) + size, known[4] or '', tonumber(known[5] or 0)
-  local id = call('XADD', stream, '*', 'w', writer, 'n', line, 'o', byte, 'lines', lines)
+  local id = call('XADD', stream, '*', PART.writer, writer, PART.line, line, PART.byte, byte, PART.lines, lines)
   if bytes == head_bytes + size and head_bytes + size <= LIMITS.log_head then
     head, head_bytes = id, head_bytes + size
   end

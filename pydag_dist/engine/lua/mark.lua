@@ -4,9 +4,9 @@ do   -- nothing here is used by other files, and a chunk has 200 local variables
 -- What the task leaves is what the mark says, nothing of its tries.
 local function note_mark(run, task, by, result, expansions)
   local out = run_key(run, 'out')
-  call('HDEL', out, 'r/' .. task, 'e/' .. task, 's/' .. task, 'w/' .. task)
-  call('HSET', out, 'm/' .. task, by .. ' ' .. expansions)
-  if result ~= '' then call('HSET', out, 'r/' .. task, result) end
+  call('HDEL', out, OUT.result .. task, OUT.error .. task, OUT.skips .. task, OUT.refused .. task)
+  call('HSET', out, OUT.mark .. task, by .. ' ' .. expansions)
+  if result ~= '' then call('HSET', out, OUT.result .. task, result) end
   note_expansions(run, expansions)
 end
 

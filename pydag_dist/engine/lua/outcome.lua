@@ -89,7 +89,7 @@ end
 local function finish_run(run, state)
   local head = call('HMGET', run_key(run), 'hooks', 'reason', 'error', 'state', 'run_type', 'dag_id')
   set_run_state(run, head[2] == 'broken' and '*' or head[4], state, 'ended_at', text(NOW))
-  call('ZREM', key('timers'), 'timeout/' .. run)
+  call('ZREM', key('timers'), TIMERS.timeout .. run)
   run_event(run, state, 'reason', head[2] or '', 'error', head[3] or '')
   if head[5] then SCHEDULES.ended(run, head[5], head[6], state) end
   if head[1] == '1' then
@@ -167,12 +167,12 @@ local function fail_try(run, task, record, err, is_final)
   local goes_on = record.rule == 'teardown' or known(run) == 'running'
   local again = record.try < record.last_try and goes_on
   if again and is_final then again, err = false, 'not repeated: ' .. err end
-  if err ~= '' then call('HSET', run_key(run, 'out'), 'e/' .. task, err) end
+  if err ~= '' then call('HSET', run_key(run, 'out'), OUT.error .. task, err) end
   if again then
     note_end(run, task, record, 'up_for_retry', 'error', err)
     call('SREM', run_key(run, 'active'), task)
     call('ZADD', key('timers'), text(STEADY + retry_delay(record, plan)),
-         'retry/' .. run .. '/' .. task)
+         TIMERS.retry .. run .. '/' .. task)
   else
     end_task(run, task, record, 'failed', plan, 'error', err)
   end
@@ -183,7 +183,7 @@ local end_rest   -- ends the children, from a number on, that an earlier list le
 
 -- Puts down who has marked the task. Its result as JSON, and what expands over that.
 local function marked_by(run, task, record)
-  local told, result = unpack(call('HMGET', run_key(run, 'out'), 'm/' .. task, 'r/' .. task))
+  local told, result = unpack(call('HMGET', run_key(run, 'out'), OUT.mark .. task, OUT.result .. task))
   local by, expansions = string.match(told, '^(%S+) (.*)$')
   record.reason, record.worker = 'marked', by
   return result or '', expansions
@@ -241,7 +241,7 @@ end
 -- Stops a deferred task, which nobody holds.
 local function stop_deferred(run, task, record, reason)
   local queue, group = load_plan(run, task).queue, group_of(run, task)
-  call('ZREM', key('timers'), 'poll/' .. run .. '/' .. task)
+  call('ZREM', key('timers'), TIMERS.poll .. run .. '/' .. task)
   call('ZREM', key('due:' .. queue), group .. '/' .. run .. '/' .. task)
   tidy_due(queue, group)
   call('SADD', run_key(run, 'active'), task)
@@ -254,7 +254,7 @@ end
 -- The downstream tasks that a branch does not follow.
 local function skipped_by(run, task)
   local skips = {}
-  for name in string.gmatch(call('HGET', run_key(run, 'out'), 's/' .. task) or '', '%S+') do
+  for name in string.gmatch(call('HGET', run_key(run, 'out'), OUT.skips .. task) or '', '%S+') do
     skips[name] = true
   end
   return skips
@@ -313,7 +313,7 @@ local function withdraw_waiting(run, task, record)
     call('SREM', run_key(run, 'active'), task)
     call('ZREM', key('queued'), run .. '/' .. task)
   elseif record.state == 'up_for_retry' then
-    call('ZREM', key('timers'), 'retry/' .. run .. '/' .. task)
+    call('ZREM', key('timers'), TIMERS.retry .. run .. '/' .. task)
   end
 end
 

@@ -37,7 +37,7 @@ local function children_with(run, expansions)
   local out = run_key(run, 'out')
   local total = tonumber(call('HGET', out, 'children') or 0)
   for name, number in string.gmatch(expansions, '(%S+) (%d+)') do
-    total = total + number - (call('HGET', out, 'n/' .. name) or 0)
+    total = total + number - (call('HGET', out, OUT.number .. name) or 0)
   end
   return total
 end
@@ -47,7 +47,7 @@ local function note_expansions(run, expansions)
   local out = run_key(run, 'out')
   call('HSET', out, 'children', children_with(run, expansions))
   for name, number in string.gmatch(expansions, '(%S+) (%d+)') do
-    call('HSET', out, 'n/' .. name, number)
+    call('HSET', out, OUT.number .. name, number)
   end
 end
 
@@ -74,8 +74,8 @@ function OPERATIONS.restore(run, rows)
   for _, row in ipairs(rows) do
     local task = row.task
     call('HSET', run_key(run, 'kept'), task, pack_record(row))
-    for letter, value in pairs({ r = row.result, e = row.error, s = row.branch_skips }) do
-      if value ~= '' then call('HSET', run_key(run, 'out'), letter .. '/' .. task, value) end
+    for kind, value in pairs({ result = row.result, error = row.error, skips = row.branch_skips }) do
+      if value ~= '' then call('HSET', run_key(run, 'out'), OUT[kind] .. task, value) end
     end
     note_expansions(run, row.expansions)
   end
@@ -111,7 +111,7 @@ local function go_on(run, state, from)
   call('HSET', run_key(run), 'rounds', (head[6] or 1) + 1)
   set_run_state(run, state, 'queued', 'from', from)
   call('PERSIST', run_key(run))
-  for _, part in ipairs(RUN_PARTS) do call('PERSIST', run_key(run, part)) end
+  for _, part in ipairs(PROTOCOL.run_parts) do call('PERSIST', run_key(run, part)) end
   SCHEDULES.began(run)
   submit_to_planners(run)
   run_event(run, 'queued', 'from', from, 'changed', head[3] or '', 'marked', head[4] or '',
@@ -234,19 +234,19 @@ function OPERATIONS.plan_chunk(run, token, rows)
           local before = call('HGET', run_key(run, 'kept'), task)
           before = before and unpack_record(before)
           if before and (before.state == 'success' or row.anew) then
-            call('HSET', run_key(run, 'out'), 'b/' .. task, before.try)
+            call('HSET', run_key(run, 'out'), OUT.settled .. task, before.try)
           elseif not before and row.try > 1 then   -- it was gone for a while
-            call('HSET', run_key(run, 'out'), 'b/' .. task, row.try - 1)
+            call('HSET', run_key(run, 'out'), OUT.settled .. task, row.try - 1)
           end
           note(run, task, record)
         else
           save_record(run, task, record)
         end
-        call('HDEL', run_key(run, 'out'), 'r/' .. task, 'e/' .. task, 's/' .. task, 'x/' .. task,
-             'w/' .. task)
+        call('HDEL', run_key(run, 'out'), OUT.result .. task, OUT.error .. task, OUT.skips .. task, OUT.expansion .. task,
+             OUT.refused .. task)
         for _, expanded in ipairs(row.lists_for) do
           note_expansions(run, expanded .. ' 0')
-          call('HDEL', run_key(run, 'out'), 'n/' .. expanded)
+          call('HDEL', run_key(run, 'out'), OUT.number .. expanded)
         end
       end
       note_expansions(run, row.expansions)
@@ -261,7 +261,7 @@ function OPERATIONS.plan_chunk(run, token, rows)
       call('HSET', run_key(run, 'specs'), '/' .. params[i], params[i + 1])
     end
     local gone = row.gone or {}
-    for i = 1, #gone, 2 do call('HSET', run_key(run, 'out'), 't/' .. gone[i], gone[i + 1]) end
+    for i = 1, #gone, 2 do call('HSET', run_key(run, 'out'), OUT.gone .. gone[i], gone[i + 1]) end
     for k, ids in ipairs(row.downstream) do
       call('HSET', run_key(run, 'plan'), task .. '/' .. (k - 1), (row.branch == 1 and '?' or '') .. ids)
     end
@@ -272,7 +272,7 @@ end
 local function begin_cancel(run, reason)
   set_run_state(run, 'running', 'cancelling', 'reason', reason, 'scan', '0')
   call('SADD', key('working'), run)
-  call('ZREM', key('timers'), 'timeout/' .. run)
+  call('ZREM', key('timers'), TIMERS.timeout .. run)
   run_event(run, 'cancelling', 'reason', reason)
 end
 
@@ -302,7 +302,7 @@ function OPERATIONS.plan_commit(run, token, total, ended, failures, queues, chun
   local timeout, reason = tonumber(head[1]), head[2]
   local had = head[3] and math.max(0, NOW - head[4]) or 0
   if timeout > 0 then
-    call('ZADD', key('timers'), text(STEADY + timeout * 1e6 - had), 'timeout/' .. run)
+    call('ZADD', key('timers'), text(STEADY + timeout * 1e6 - had), TIMERS.timeout .. run)
   end
   tell_downstream('', tonumber(chunks), '')
   if left == 0 then
@@ -338,7 +338,7 @@ function OPERATIONS.let_expire(run)
   if not ENDED_RUN[known(run)] then return 0 end
   local retention = call('HGET', run_key(run), 'retention')
   call('EXPIRE', run_key(run), retention)
-  for _, part in ipairs(RUN_PARTS) do call('EXPIRE', run_key(run, part), retention) end
+  for _, part in ipairs(PROTOCOL.run_parts) do call('EXPIRE', run_key(run, part), retention) end
   return 1
 end
 

@@ -212,7 +212,7 @@ local function push(queue, run, task, record, list)
   if record.pushes > 1 then id = id .. '.' .. record.pushes end
   enqueue(queue, { id = id, run = run, task = task, try = record.try, push = record.push,
                    dag = head_of(run).dag_id }, list)
-  call('HINCRBY', run_key(run), 'enqueued/' .. SOURCE, 1)
+  call('HINCRBY', run_key(run), PROTOCOL.enqueued .. SOURCE, 1)
 end
 
 -- The ends of the members of `due:QUEUE` that are of one group, as for first_ready.
@@ -220,14 +220,14 @@ local function of_group(group) return '[' .. group .. '/', '(' .. group .. '0' e
 
 -- Which polls a deferred task's may be made together with.
 local function group_of(run, task)
-  return string.match(call('HGET', run_key(run, 'out'), 'd/' .. task), '^%S+')
+  return string.match(call('HGET', run_key(run, 'out'), OUT.deferral .. task), '^%S+')
 end
 
 -- A deferred task is to be polled by the next worker that has time for its group.
 local function make_due(queue, group, run, task)
   call('ZADD', key('due:' .. queue), 0, group .. '/' .. run .. '/' .. task)
   call('ZADD', key('groups:' .. queue), 'NX', text(STEADY), group)
-  call('HSET', key('windows'), 'due/' .. queue, 1)
+  call('HSET', key('windows'), PROTOCOL.due .. queue, 1)
 end
 
 -- After members of a group have left `due:QUEUE`.
@@ -236,7 +236,7 @@ local function tidy_due(queue, group)
     call('ZREM', key('groups:' .. queue), group)
   end
   if call('EXISTS', key('due:' .. queue)) == 0 then
-    call('HDEL', key('windows'), 'due/' .. queue)
+    call('HDEL', key('windows'), PROTOCOL.due .. queue)
   end
 end
 
@@ -316,7 +316,7 @@ end
 local function top_up(queue)
   local base, needs = parts_of_queue(queue)
   if base then return top_up_others(queue, base, needs) end
-  local said = call('HMGET', key('windows'), queue, 'due/' .. queue)
+  local said = call('HMGET', key('windows'), queue, PROTOCOL.due .. queue)
   local window = tonumber(said[1] or 0)
   if window == 0 or not template() then return end
   local room = math.min(window - call('LLEN', key('q:' .. queue)), MAX_PUSHES)

@@ -244,6 +244,7 @@ local MAX_PUSHES = 500          -- per script and queue
 local EVENTS = 10000            -- entries of a run's stream, about
 
 local ENDED, ENDED_RUN, COUNTS_AS = PROTOCOL.ended, PROTOCOL.ended_run, PROTOCOL.counts_as
+local OUT, TIMERS = PROTOCOL.out, PROTOCOL.timers   -- what stands before ids in `out` and `timers`
 
 -- Of one call; set by `enter` (dispatch.lua), since a library's code outlives its calls.
 local call, PREFIX, SOURCE
@@ -276,8 +277,6 @@ local function next_push()
   PUSHES = PUSHES + 1
   return text(STEADY) .. '-' .. text((NOW - STEADY) % 1e6 * 1e5 + PUSHES)
 end
-
-local RUN_PARTS = { 'dag', 'tasks', 'kept', 'plan', 'specs', 'out', 'ready', 'active', 'work', 'events' }
 
 local function event(run, ...)
   call('XADD', run_key(run, 'events'), 'MAXLEN', '~', EVENTS, '*', 'at', text(NOW), ...)

@@ -4,7 +4,7 @@ do   -- nothing here is used by other files, and a chunk has 200 local variables
 -- What else the server dates ahead of its clock, which went back: a lease of theirs would last for
 -- as long as that. Planners get their time anew, the history another writer.
 local function after_step_back()
-  local stream, group = key('submissions'), 'coordinators'
+  local stream, group = key('submissions'), PROTOCOL.planners
   -- Without the group it answers with an error, which has no entries.
   for _, entry in ipairs(redis.pcall('XPENDING', stream, group, '-', '+', TICK_ITEMS)) do
     call('XCLAIM', stream, group, entry[2], 0, entry[1], 'JUSTID')

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pydag_dist.dag.ids import check_id, worker_name
-from pydag_dist.engine.protocol import MarkState
+from pydag_dist.engine.protocol import Marked, MarkState, Resumed, pack_numbers
 from pydag_dist.engine.store import Role, flat, unknown_run
 from pydag_dist.errors import EngineError
 
@@ -112,7 +112,7 @@ class Steering(Role):
         arguments = (from_task, before, " ".join(changed), dag, *flat(fields))
         self._check_resumed(run_id, self._call("resume_with", run_id, *arguments), from_task)
 
-    def _check_resumed(self, run_id: str, verdict: str, from_task: str) -> None:
+    def _check_resumed(self, run_id: str, verdict: Resumed, from_task: str) -> None:
         if verdict == "unknown":
             raise unknown_run(run_id)
         if verdict == "no task":
@@ -143,8 +143,9 @@ class Steering(Role):
         In a run that has ended, a resume goes on from there. `result` is JSON or empty; `expand`
         says into how many each task expands that does so over the result.
         """
-        expansions = " ".join(f"{name} {number}" for name, number in expand.items())
+        expansions = pack_numbers(expand)
         who = worker_name(by)
+        verdict: Marked
         verdict, more = self._call("mark", run_id, task, state, who, result, expansions)
         if verdict == "unknown":
             raise unknown_run(run_id)

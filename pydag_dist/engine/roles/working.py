@@ -8,7 +8,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from pydag_dist.dag.ids import check_group, worker_name
-from pydag_dist.engine.protocol import Outcome, unpack_record
+from pydag_dist.engine.protocol import (
+    DUE,
+    OUT,
+    Deferred,
+    LogAdded,
+    NotClaimed,
+    Order,
+    Outcome,
+    Refused,
+    Released,
+    Renewed,
+    pack_numbers,
+    unpack_deferral,
+    unpack_record,
+)
 from pydag_dist.engine.snapshot import children_of
 from pydag_dist.engine.store import Role
 from pydag_dist.engine.values import CHUNK, Claim, Deferral, Due, Held, LogPart
@@ -26,16 +40,18 @@ class Working(Role):
 
     def claim(
         self, run: str, task: str, try_number: int, push: str, worker: str, *, process: int
-    ) -> Claim | str:
+    ) -> Claim | NotClaimed:
         """What to do, if this message is the first of its try; else why to ignore it.
 
         The worker's process of that id, which runs nothing else meanwhile, may ask again.
         """
         name = worker_name(worker)
-        verdict, value, *settled = self._call("claim", run, task, try_number, push, name, process)
-        if verdict == "no":
-            return str(value)
-        return Claim(verdict, json.loads(value), *map(int, settled))
+        order: Order | Literal["no"]
+        order, value, *settled = self._call("claim", run, task, try_number, push, name, process)
+        if order == "no":
+            why: NotClaimed = value
+            return why
+        return Claim(order, json.loads(value), *map(int, settled))
 
     def release(
         self,
@@ -46,7 +62,7 @@ class Working(Role):
         *,
         skips: Iterable[str] = (),
         expand: Mapping[str, int] | None = None,
-    ) -> str:
+    ) -> Released:
         """Records how a try ended and releases what became ready: the chord callback.
 
         `result` is JSON or empty; `skips` are the downstream tasks that a branch does not follow;
@@ -54,7 +70,8 @@ class Working(Role):
         Answers ``ok``, or what forbade it: ``ended`` (again),
         ``lost`` (another claim holds it), ``waiting`` (not claimed), ``unknown``, ``schema``.
         """
-        verdict, more = self._call(
+        answer: Released
+        answer, more = self._call(
             "release",
             held.run,
             held.task,
@@ -64,12 +81,12 @@ class Working(Role):
             result,
             error,
             " ".join(skips),
-            " ".join(f"{task} {number}" for task, number in (expand or {}).items()),
+            pack_numbers(expand or {}),
         )
         self._finish(held.run, more)
-        return str(verdict)
+        return answer
 
-    def defer(self, deferrals: Sequence[Deferral]) -> list[str]:
+    def defer(self, deferrals: Sequence[Deferral]) -> list[Deferred]:
         """Gives tries back whose remote jobs run; one answer each.
 
         Answers: ``ok``; ``cancel`` (still held: cancel its job and release it as stopped); else
@@ -80,10 +97,10 @@ class Working(Role):
             h = d.held
             items += [h.run, h.task, h.try_number, h.token]
             items += [check_group(d.group), round(d.delay * 1e6), d.handle]
-        answers: list[str] = self._call("defer", *items)
+        answers: list[Deferred] = self._call("defer", *items)
         return answers
 
-    def refuse(self, held: Sequence[Held], worker: str, need: str, reason: str) -> list[str]:
+    def refuse(self, held: Sequence[Held], worker: str, need: str, reason: str) -> list[Refused]:
         """Gives tries back that `worker` can't run, for a reason of its host; one answer each.
 
         `need` is what the host lacks, as "kind:name": tasks that need the same go to other workers
@@ -95,7 +112,7 @@ class Working(Role):
             items += [h.run, h.task, h.try_number, h.token]
         need = _NOT_IN_NEEDS.sub("-", need)[:MAX_NEED]
         told = " ".join(reason.split())[:MAX_REASON]
-        answers: list[str] = self._call("refuse", worker_name(worker), need, told, *items)
+        answers: list[Refused] = self._call("refuse", worker_name(worker), need, told, *items)
         return answers
 
     def claim_polls(self, queue: str, group: str, push: str, worker: str) -> list[Due]:
@@ -111,15 +128,15 @@ class Working(Role):
 
     def deferred_handle(self, run: str, task: str) -> str:
         """The handle of the task's last deferral, maybe of an earlier try; empty without one."""
-        kept: str | None = self._redis.hget(self._run_key(run, "out"), f"d/{task}")
-        return (kept or "").partition(" ")[2]
+        kept = self._redis.hget(self._run_key(run, "out"), OUT["deferral"] + task)
+        return unpack_deferral(kept)[1]
 
     def wanted(self, queue: str) -> bool:
         """Whether anything waits for a slot of the queue: a message, a ready task, a due poll."""
         with self._redis.pipeline(transaction=False) as pipe:
             pipe.llen(self._key(f"q:{queue}"))
             pipe.zcard(self._key(f"fair:{queue}"))
-            pipe.hexists(self._key("windows"), f"due/{queue}")
+            pipe.hexists(self._key("windows"), DUE + queue)
             return any(pipe.execute())
 
     def results(self, run_id: str, tasks: Sequence[str]) -> dict[str, Any]:
@@ -128,7 +145,7 @@ class Working(Role):
         `EngineError` if they are more than `MAX_RESULTS` together.
         """
         out, kept = self._run_key(run_id, "out"), self._redis
-        numbers = kept.hmget(out, [f"n/{task}" for task in tasks]) if tasks else []
+        numbers = kept.hmget(out, [OUT["number"] + task for task in tasks]) if tasks else []
         counts = {
             task: int(number)
             for task, number in zip(tasks, numbers, strict=True)
@@ -142,7 +159,7 @@ class Working(Role):
         wanted = {
             task: [f"{task}.{i}" for i in range(counts.get(task, 0))] or [task] for task in tasks
         }
-        names = [f"r/{name}" for group in wanted.values() for name in group]
+        names = [OUT["result"] + name for group in wanted.values() for name in group]
         read: list[str | None] = []
         length = 0
         for at in range(0, len(names), _SLICE):
@@ -171,7 +188,7 @@ class Working(Role):
         held: Sequence[Held] = (),
         *,
         looked_ago: float | None = None,
-    ) -> list[str]:
+    ) -> list[Renewed]:
         """Renews a worker's slots and leases; one answer a task.
 
         `looked_ago` seconds before this call the worker held nothing but `held`: what Redis knows
@@ -182,7 +199,7 @@ class Working(Role):
         name, listens = worker_name(worker), " ".join(queues)
         # Of a part of what it holds the script can't tell what the worker does not hold any more.
         looked = "" if looked_ago is None or len(held) > CHUNK else round(looked_ago * 1e6)
-        answers: list[str] = []
+        answers: list[Renewed] = []
         for at in range(0, max(1, len(held)), CHUNK):
             items: list[str | int] = []
             for h in held[at : at + CHUNK]:
@@ -201,12 +218,12 @@ class Working(Role):
         try_number: int,
         part: LogPart,
         retention: int,
-    ) -> Literal["ok", "known", "later"]:
+    ) -> LogAdded:
         """Adds to the log of a try, which is kept for so many seconds after.
 
         "known" if that part was added before; "later" if there is no room for it now.
         """
-        answer: Literal["ok", "known", "later"] = self._call(
+        answer: LogAdded = self._call(
             "log",
             run,
             task,

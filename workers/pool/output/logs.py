@@ -18,6 +18,7 @@ import redis
 
 from pydag_dist.dag import limits
 from pydag_dist.engine import Held, LogPart, Working, is_passing
+from pydag_dist.engine.protocol import LogAdded
 from workers.process import SHUTDOWN_WAIT, engine, settings, shutdown_since
 
 _PAUSE = 0.2  # seconds in which lines gather for one call
@@ -47,7 +48,7 @@ class Log:
     see by the numbers of the lines how many are missing. Threads may share it.
     """
 
-    def __init__(self, send: Callable[[LogPart], str], writer: str) -> None:
+    def __init__(self, send: Callable[[LogPart], LogAdded], writer: str) -> None:
         self._send = send
         self._writer = writer
         self._head: deque[Line] = deque()
@@ -167,11 +168,11 @@ def log_of(held: Held, writer: str = "") -> Log:
     return Log(partial(_write, held), writer or held.token)
 
 
-def _write(held: Held, part: LogPart) -> str:
+def _write(held: Held, part: LogPart) -> LogAdded:
     return write(engine().working, held, part)
 
 
-def write(to: Working, held: Held, part: LogPart) -> str:
+def write(to: Working, held: Held, part: LogPart) -> LogAdded:
     """Add a part to the log of a try; answers as `Working.write_log` does."""
     return to.write_log(held.run, held.task, held.try_number, part, settings().retention)
 
