@@ -6,7 +6,7 @@ import io
 import sys
 
 from pydag_dist.cli.commands.control import cancel, mark, resume, why
-from pydag_dist.cli.commands.dags import graph, schema, validate
+from pydag_dist.cli.commands.dags import graph, schedule, schema, validate
 from pydag_dist.cli.commands.embedded import demo, env, up
 from pydag_dist.cli.commands.estimate import estimate
 from pydag_dist.cli.commands.processes import coordinator, flower, worker
@@ -27,6 +27,7 @@ for command in (
     validate,
     schema,
     graph,
+    schedule,
     estimate,
     submit,
     status,

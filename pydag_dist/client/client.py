@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from pydag_dist.client.naming import find_run
 from pydag_dist.client.patience import PATIENCE, Patience
@@ -61,9 +63,9 @@ class Client:
         """Start a run of `dag`, with `params` over the DAG's own ones.
 
         The `logical_date` is the time that the run is for, a datetime or ISO 8601 (without an
-        offset: in UTC); by default the time of the submission. Raises `PydagError` for params
-        that JSON can't say or that are too long, or that lack a list which a task expands over,
-        and for what is no date or no id.
+        offset: in the DAG's time zone); by default the time of the submission. Raises `PydagError`
+        for params that JSON can't say or that are too long, or that lack a list which a task
+        expands over, and for what is no date or no id.
 
         The run's id is made here, so sending it again after a lost answer is safe: give the
         `run_id` of a run to be sure that it was submitted, once.
@@ -76,7 +78,7 @@ class Client:
         if problem := params_problem(given):
             raise PydagError(f"params of the run: {problem}")
         known_lengths(dag.dag_id, list(dag.tasks.values()), {**dag.params, **given})
-        date, by = utc(logical_date), who()
+        date, by = utc(logical_date, dag.zone), who()
 
         steering = self._patience.of(
             self._engine.steering,
@@ -150,17 +152,19 @@ class Client:
         return self._patience.of(self._engine.runs, "").listing(limit, wanted)
 
 
-def utc(date: datetime | str | None) -> str:
-    """A logical date as the engine keeps it: in UTC, "" for none."""
+def utc(date: datetime | str | None, zone: ZoneInfo) -> str:
+    """A logical date as the engine keeps it: in UTC, "" for none; without an offset, in `zone`."""
     if date is None:
         return ""
-    try:
+    found = None
+    with suppress(ValueError, OverflowError):
         given = datetime.fromisoformat(date) if isinstance(date, str) else date
-        return (given if given.tzinfo else given.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
-    except (ValueError, OverflowError):
+        found = (given if given.tzinfo else given.replace(tzinfo=zone)).astimezone(UTC)
+    if found is None or found.year in {MINYEAR, MAXYEAR}:  # other zones can't say all of these
         raise PydagError(
             f"logical date {date!r}: must be ISO 8601, such as 2026-01-31 or 2026-01-31T06:00:00Z"
-        ) from None
+        )
+    return found.isoformat()
 
 
 def new_run_id(dag_id: str) -> str:

@@ -61,7 +61,7 @@ def plan_of(
     lengths = known_lengths(dag.dag_id, list(dag.tasks.values()), {**dag.params, **run.params})
     waits_for = dag.waits_for()
     downstream = _downstream(dag, waits_for)
-    large = run.large(dag)
+    shared = run.shared(dag)
     rows = []
     for task_id in walk:
         task = dag.tasks[task_id]
@@ -75,7 +75,7 @@ def plan_of(
             rank=ranks[task_id],
             downstream=downstream[task_id],
             items=lengths.get(task_id),
-            spec=spec_of(dag, task, chosen_from.get(task_id), run, large),
+            spec=spec_of(dag, task, chosen_from.get(task_id), run, shared),
         )
         rows.append(row)
         rows += [_child_row(row, child, prior, ended) for child in children.get(task_id, ())]

@@ -6,6 +6,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Strict, WithJsonSchema
 
@@ -292,11 +293,16 @@ class DagFields:
         self.on_failure = _hooks(self.on_failure)
 
     @property
+    def zone(self) -> ZoneInfo:
+        """The time zone of its dates. The field must be valid."""
+        return dates.zone_of(self.timezone)
+
+    @property
     def schedule(self) -> Schedule | None:
         """When it is due; None without a `schedule_interval`. The fields must be valid."""
         if self.schedule_interval == "":
             return None
-        zone = dates.zone_of(self.timezone)
+        zone = self.zone
         start = dates.begin_of(self.start_date, zone) if self.start_date else None
         end = dates.end_of(self.end_date, zone) if self.end_date else None
         when: cron.Cron | Every

@@ -193,6 +193,7 @@ def made(up: Up, terminal: Terminal) -> None:
             ("s1", 4.5),
             ("s2", 2.0),
         ]
+        assert rows("SELECT id FROM datasettest.orders_of_the_night") == [(1,), (2,)]
         assert rows("SELECT row_count FROM datasettest.checked") == [(300,)]
         assert rows("SELECT train, name FROM datasettest.arrivals") == [("ICE 591", "Ulm")]
         [(count,)] = rows("SELECT COUNT(*) FROM datasettest.orders_history")

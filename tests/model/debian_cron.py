@@ -16,6 +16,7 @@ from __future__ import annotations
 import calendar
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from random import Random
 from zoneinfo import ZoneInfo
 
@@ -73,6 +74,11 @@ class Expression:
         minute, hour = self.text.split()[:2]
         return minute[0] == "*" or hour[0] == "*"
 
+    @cached_property
+    def times(self) -> frozenset[int]:
+        """Minutes of a day."""
+        return frozenset(60 * hour + minute for hour in self.hours for minute in self.minutes)
+
     def matches_day(self, day: date) -> bool:
         """crontab(5): if both fields are restricted, either; one that begins with `*` is not."""
         by_number, by_name = self._by_number(day), self._by_name(day)
@@ -83,10 +89,9 @@ class Expression:
 
     def due(self, plan: Plan) -> list[datetime]:
         """The moments at which it runs, each once."""
-        times = {60 * hour + minute for hour in self.hours for minute in self.minutes}
         looked_at = plan.wildcard if self.is_wildcard else plan.fixed
         days = [looked_at[day] for day in looked_at if self.matches_day(day)]
-        return sorted({at for day in days for minute, at in day if minute in times})
+        return sorted({at for day in days for minute, at in day if minute in self.times})
 
     def _by_number(self, day: date) -> bool:
         length = calendar.monthrange(day.year, day.month)[1]

@@ -57,6 +57,8 @@ def _names(held: Held, spec: Mapping[str, Any], results: Results, large: Results
         "try_number": held.try_number,
         "logical_date": template["logical_date"],
         "ds": template["logical_date"][: len("2026-01-31")],
+        "data_interval_start": template.get("data_interval_start"),  # there if a template names it
+        "data_interval_end": template["logical_date"],
     }
     if expand:
         index = int(held.task.rpartition(".")[2])

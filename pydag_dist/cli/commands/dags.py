@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ from pydag_dist.cli.group import MISUSE
 from pydag_dist.cli.options import DAG_FILE
 from pydag_dist.client import Client
 from pydag_dist.dag import draw
-from pydag_dist.errors import InvalidDag, Problem
+from pydag_dist.dag.schedules import dates
+from pydag_dist.errors import InvalidDag, Problem, PydagError
 
 
 @click.command()
@@ -97,3 +100,54 @@ def graph(file: Path, *, as_json: bool) -> None:
         echo(json.dumps({"dag_id": dag.dag_id, "upstream": upstream}, indent=2))
     else:
         echo(draw.text(dag))
+
+
+@click.command()
+@click.argument("file", type=DAG_FILE)
+@click.option(
+    "-n", "count", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many."
+)
+@click.option(
+    "--from",
+    "first",
+    metavar="DATE",
+    help="A day or a time, without an offset in the DAG's time zone; default: now.",
+)
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object, with data intervals.")
+def schedule(file: Path, *, count: int, first: str | None, as_json: bool) -> None:
+    """Print the next times at which a DAG is due, by its schedule_interval.
+
+    They are in the DAG's time zone, each with its offset from UTC. Nothing is run and nothing is
+    asked: the file alone says when it is due.
+
+    \b
+    Example:
+        pydag schedule nightly.json
+        pydag schedule nightly.json -n 3 --from 2026-03-28
+    """
+    dag = model.Dag.load(file)
+    found = dag.schedule
+    if found is None:
+        raise PydagError(
+            f"{file}: DAG {dag.dag_id} has no schedule_interval: it is due when somebody submits it"
+        )
+    try:
+        begin = dates.begin_of(first, dag.zone) if first is not None else datetime.now(UTC)
+    except ValueError as error:
+        raise PydagError(f"--from {error}") from None
+    due = list(islice(found.between(begin, datetime.max.replace(tzinfo=UTC)), count))
+    if as_json:
+        intervals = [
+            {
+                "logical_date": found.text(one),
+                "data_interval_start": found.text(found.before(one) or one),
+                "data_interval_end": found.text(one),
+            }
+            for one in due
+        ]
+        echo(json.dumps({"dag_id": dag.dag_id, "due": intervals}, indent=2))
+        return
+    for one in due:
+        echo(found.text(one))
+    if len(due) < count:
+        echo(f"DAG {dag.dag_id} is not due again.", err=True)

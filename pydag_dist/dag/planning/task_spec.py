@@ -5,13 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, NamedTuple
 
 from pydag_dist.dag import Dag, Task
 from pydag_dist.dag.planning.branches import Choice
 from pydag_dist.dag.templates.parsing import parsed_all
 
 LARGE: Final = 1_000  # bytes of a param as JSON
+
+
+class Shared(NamedTuple):
+    """What the specs of all tasks of a run have in common."""
+
+    large: Collection[str]  # the names of `RunParams.large`
+    dates: Mapping[str, str]  # `RunParams.dates`
 
 
 @dataclass(frozen=True)
@@ -23,6 +31,27 @@ class RunParams:
 
     params: Mapping[str, Any] = field(default_factory=dict)
     logical_date: str = ""
+
+    def dates(self, dag: Dag) -> dict[str, str]:
+        """The logical date and the begin of the data interval, in the DAG's time zone.
+
+        The interval ends with the logical date, and begins with the due time before it. Of a DAG
+        without a schedule it is the logical date and nothing more.
+        """
+        if not self.logical_date:
+            return {"logical_date": "", "data_interval_start": ""}
+        end = datetime.fromisoformat(self.logical_date)
+        schedule = dag.schedule
+        start = (schedule and schedule.before(end)) or end
+        zone = dag.zone
+        return {
+            "logical_date": end.astimezone(zone).isoformat(),
+            "data_interval_start": start.astimezone(zone).isoformat(),
+        }
+
+    def shared(self, dag: Dag) -> Shared:
+        """What is worked out once for the specs of many tasks."""
+        return Shared(self.large(dag), self.dates(dag))
 
     def large(self, dag: Dag) -> dict[str, str]:
         """Those that a run keeps once, as JSON, instead of in the spec of each task."""
@@ -37,9 +66,9 @@ def spec_of(
     task: Task,
     choice: Choice | None,
     run: RunParams,
-    large: Collection[str] | None = None,
+    shared: Shared | None = None,
 ) -> str:
-    """The spec as JSON; `choice`: of a branch; `large`: the names of `run.large(dag)`, if known.
+    """The spec as JSON; `choice`: of a branch; `shared`: `run.shared(dag)`, if known.
 
     Beside what operators get there may be: ``template``, what the params' templates name;
     ``expand``, of an expanded task, its items or where they are; ``expanded_by``, for each task
@@ -62,8 +91,7 @@ def spec_of(
         spec["branch"] = choice
     place = task.expand.place if task.expand else None
     listed = {place.name} if place and place.root == "params" else set()
-    names = run.large(dag) if large is None else large
-    if template := _template(params, dag, run, names, listed):
+    if template := _template(params, dag, run, shared, listed):
         spec["template"] = template
     if task.expand:
         spec["expand"] = {"items": task.expand.over}
@@ -76,7 +104,7 @@ def spec_of(
 
 
 def _template(
-    params: Any, dag: Dag, run: RunParams, large: Collection[str], listed: set[str]
+    params: Any, dag: Dag, run: RunParams, shared: Shared | None, listed: set[str]
 ) -> dict[str, Any] | None:
     """What the templates name of the run, and the tasks whose results they name.
 
@@ -85,6 +113,7 @@ def _template(
     found = parsed_all(params)
     if not found:
         return None
+    large, dates = shared or run.shared(dag)
     given = {**dag.params, **run.params}
     if all(template.params is not None for template in found):
         # Not all params of the run in each of 100,000 specs.
@@ -92,9 +121,11 @@ def _template(
         given = {name: value for name, value in given.items() if name in named}
     template: dict[str, Any] = {
         "params": {name: value for name, value in given.items() if name not in large},
-        "logical_date": run.logical_date,
+        "logical_date": dates["logical_date"],
         "tasks": sorted({task for template in found for task in template.tasks}),
     }
+    if any("data_interval_start" in template.names for template in found):
+        template["data_interval_start"] = dates["data_interval_start"]
     if kept := [name for name in given if name in large]:
         template["large"] = kept
     return template

@@ -15,8 +15,8 @@ def check_schedule(fields: DagFields, bad: Collection[str], report: Report) -> N
     if {"timezone", "start_date", "end_date"}.intersection(bad):
         return
     if fields.start_date and fields.end_date:
-        zone = dates.zone_of(fields.timezone)
-        if dates.end_of(fields.end_date, zone) < dates.begin_of(fields.start_date, zone):
+        start = dates.begin_of(fields.start_date, fields.zone)
+        if dates.end_of(fields.end_date, fields.zone) < start:
             report.add(f"must not be before the start_date, {fields.start_date}", "end_date")
             return
     schedule = fields.schedule

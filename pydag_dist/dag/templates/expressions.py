@@ -33,6 +33,8 @@ NAMES: Final = (
     "try_number",
     "logical_date",
     "ds",
+    "data_interval_start",
+    "data_interval_end",
     "item",
     "index",
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,52 @@ def test_validate_of_a_file_that_is_not_there():
     result = pydag_cli("validate", "nowhere.json")
     assert result.exit_code == 2
     assert "nowhere.json" in result.stderr
+
+
+def scheduled(tmp_path, **fields):
+    path = tmp_path / "scheduled.json"
+    path.write_text(json.dumps({"dag": {**GOOD["dag"], **fields}}))
+    return str(path)
+
+
+def test_schedule_prints_due_times_in_the_dags_zone(tmp_path):
+    file = scheduled(tmp_path, schedule_interval="30 2 * * *", timezone="Europe/Berlin")
+    result = pydag_cli("schedule", file, "-n", "3", "--from", "2026-03-28")
+    assert (result.exit_code, result.stdout.split()) == (
+        0,
+        ["2026-03-28T02:30:00+01:00", "2026-03-29T03:00:00+02:00", "2026-03-30T02:30:00+02:00"],
+    )
+    result = pydag_cli("schedule", file, "--from", "2026-03-28T01:30:00Z", "-n", "1", "--json")
+    assert json.loads(result.stdout) == {
+        "dag_id": "nightly",
+        "due": [
+            {
+                "logical_date": "2026-03-28T02:30:00+01:00",
+                "data_interval_start": "2026-03-27T02:30:00+01:00",
+                "data_interval_end": "2026-03-28T02:30:00+01:00",
+            }
+        ],
+    }
+
+
+def test_schedule_begins_now(tmp_path):
+    begin = datetime.now(UTC)
+    found = pydag_cli("schedule", scheduled(tmp_path, schedule_interval=1.5)).stdout.split()
+    assert len(found) == 10
+    assert begin <= datetime.fromisoformat(found[0]) <= datetime.now(UTC) + timedelta(seconds=1.5)
+
+
+def test_schedule_says_that_a_dag_is_not_due_again(tmp_path, dag_file):
+    file = scheduled(tmp_path, schedule_interval="@daily", end_date="2026-01-31")
+    result = pydag_cli("schedule", file, "--from", "2026-01-31")
+    assert (result.exit_code, result.stdout) == (0, "2026-01-31T00:00:00+00:00\n")
+    assert result.stderr == "DAG nightly is not due again.\n"
+    result = pydag_cli("schedule", dag_file)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "DAG nightly has no schedule_interval" in result.stderr
+    result = pydag_cli("schedule", file, "--from", "tomorrow")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--from must be a day or a time" in result.stderr
 
 
 def test_graph_draws_the_dag(dag_file):

@@ -83,6 +83,14 @@ def test_a_logical_date_is_kept_in_utc(client, installation, dag, given, kept):
     assert installation.engine.reading.run_params(run.id) == ({}, kept)
 
 
+def test_a_logical_date_without_an_offset_is_in_the_dags_zone(client, installation, dag):
+    given = Dag.parse(dag.to_dict() | {"timezone": "Europe/Berlin"})
+    run = client.submit(given, logical_date="2026-07-31")
+    assert installation.engine.reading.run_params(run.id) == ({}, "2026-07-30T22:00:00+00:00")
+    run = client.submit(given, logical_date="2026-07-31T00:00Z")
+    assert installation.engine.reading.run_params(run.id) == ({}, "2026-07-31T00:00:00+00:00")
+
+
 def test_without_a_logical_date_it_is_the_submission(client, installation, dag):
     run = client.submit(dag, {"day": "Monday"})
     submitted = datetime.fromtimestamp(client.runs()[0].submitted_at, UTC)
@@ -92,7 +100,7 @@ def test_without_a_logical_date_it_is_the_submission(client, installation, dag):
     )
 
 
-@pytest.mark.parametrize("date", ["", "today", "2026-13-01", "0001-01-01T00:00+01:00"])
+@pytest.mark.parametrize("date", ["", "today", "2026-13-01", "0001-01-01T00:00Z", "9999-12-31"])
 def test_what_is_no_date_is_refused(client, connection, dag, date):
     with pytest.raises(
         PydagError, match=f"logical date {date!r}: must be ISO 8601".replace("+", ".")

@@ -20,7 +20,7 @@ from tests.model.debian_cron import MINUTE, changes, expression, plan
 EXAMPLES = int(os.environ.get("PYDAG_TEST_EXAMPLES", "0"))
 YEARS = 2016, 2025
 AROUND = timedelta(hours=30)
-STEPS = 4  # due times that are looked at from a moment on, and back
+STEPS = 2  # due times that are looked at from a moment on, and back
 MOST = 2_000
 # By an hour at night; by half an hour; at midnight; by two and three hours; rules that ended.
 SOME = [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from pydag_dist.dag import Dag
 from pydag_dist.dag.planning.task_spec import RunParams, spec_of
 
@@ -83,6 +85,26 @@ def test_templates_get_what_they_name_and_no_more():
         "logical_date": "2026-11-22T18:00:00+00:00",
         "tasks": ["a", "b"],
     }
+
+
+@pytest.mark.parametrize(
+    ("fields", "start"),
+    [
+        ({}, "2026-11-22T19:00:00+01:00"),
+        ({"schedule_interval": "30 2 * * *"}, "2026-11-22T02:30:00+01:00"),
+        # Also of a run that begins before the DAG is due for the first time.
+        ({"schedule_interval": "@daily", "start_date": "2030-01-01"}, "2026-11-22T00:00:00+01:00"),
+        ({"schedule_interval": "0 19 * * *"}, "2026-11-21T19:00:00+01:00"),
+        ({"schedule_interval": 3600}, "2026-11-22T18:00:00+01:00"),
+    ],
+)
+def test_dates_are_in_the_dags_zone_and_the_data_interval_begins_when_it_was_due(fields, start):
+    tasks = [call("a", "{{ data_interval_start }}"), call("b", "{{ data_interval_end }} {{ ds }}")]
+    found = specs(*tasks, timezone="Europe/Berlin", **fields)
+    assert found["a"]["template"]["data_interval_start"] == start
+    assert found["a"]["template"]["logical_date"] == "2026-11-22T19:00:00+01:00"
+    assert "data_interval_start" not in found["b"]["template"]
+    assert found["b"]["template"]["logical_date"] == "2026-11-22T19:00:00+01:00"
 
 
 def test_the_dags_params_are_defaults_of_the_runs():

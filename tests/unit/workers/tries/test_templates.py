@@ -54,6 +54,13 @@ def test_templates_are_rendered_wherever_they_stand():
     }
 
 
+def test_the_data_interval_ends_with_the_logical_date():
+    begin, end = "2026-11-21T02:30:00+01:00", "2026-11-22T02:30:00+01:00"
+    asked = {"args": ["{{ data_interval_start }} {{ data_interval_end }} {{ ds }}"]}
+    rendered = render(asked, logical_date=end, data_interval_start=begin)
+    assert rendered == {"args": [f"{begin} {end} 2026-11-22"]}
+
+
 def test_a_value_is_no_template():
     params = {"a": "{{ params.a }}", "b": "- {{ params.a }}"}
 
