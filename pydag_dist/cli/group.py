@@ -1,4 +1,4 @@
-"""The command group, and how errors are told: one paragraph on stderr, never a traceback."""
+"""The command group, and how errors are reported: one paragraph on stderr, never a traceback."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an expected error becomes its message and exit code 2."""
-        for told in unknown_variables():
-            echo(f"Warning: {told}", err=True)
+        for warning in unknown_variables():
+            echo(f"Warning: {warning}", err=True)
         try:
             return super().invoke(ctx)
         except PydagError as error:
@@ -59,7 +59,7 @@ class Commands(click.Group):
                 "in the encoding of this terminal (LANG)."
             )
         except OSError as error:
-            if error.errno == errno.EPIPE:  # whoever reads this has seen enough
+            if error.errno == errno.EPIPE:  # the reader of a pipe has closed it: click ends quietly
                 raise
             what = f"{error.filename}: " if error.filename else ""
             self._fail(f"{what}{error.strerror or error}")

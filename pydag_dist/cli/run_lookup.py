@@ -1,4 +1,4 @@
-"""Runs by their names: those that Redis has, and else the history, if this host can read it."""
+"""Finds runs by their names: in Redis, or else in the history if this host can read it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run_named(name: str) -> Run:
         with _history_or(unknown) as history:
             return client.by_id(find_run(name, [history]))
     if is_id(name) and run.id != name and _is_here(settings):
-        # One whose id begins so; a whole id of the history comes first.
+        # The id begins with the name. A run of the history whose whole id it is comes first.
         with contextlib.suppress(HistoryError), _history(settings) as history:
             if history.has(name):
                 return client.by_id(name)

@@ -60,7 +60,7 @@ def _why(run: Run, snapshot: RunSnapshot) -> str:
         raise
     except (PydagError, redis.ResponseError):  # it is not there just now, or is damaged
         return ""
-    ofs = [reason for reason in reasons if reason.task is not None and reason.state != "failed"]
-    if snapshot.state == "queued" or not ofs:
-        ofs = reasons[:1]
-    return "\n".join(reason.why for reason in ofs)
+    waiting = [r for r in reasons if r.task is not None and r.state != "failed"]
+    if snapshot.state == "queued" or not waiting:
+        waiting = reasons[:1]
+    return "\n".join(reason.why for reason in waiting)

@@ -109,8 +109,8 @@ def _first(
 ) -> list[str]:
     """The tasks that are decided when the run starts.
 
-    Beside those that wait for nothing these are the tasks below one that has ended already, whose
-    end no script will tell them again.
+    These are the tasks that wait for nothing, and those that are downstream of one that has ended
+    in an earlier round: its end will not be announced again.
     """
     return [
         t

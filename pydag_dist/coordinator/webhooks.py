@@ -133,7 +133,7 @@ class Webhooks:
             except UnknownRun:
                 self._engine.webhooks.done(run_id)
             except (ValueError, TypeError, KeyError, AttributeError) as error:
-                log.error("%s: its webhooks can't be told: %s", run_id, error)  # noqa: TRY400
+                log.error("%s: its webhooks can't be called: %s", run_id, error)  # noqa: TRY400
                 self._engine.webhooks.done(run_id)
 
     def _begin_run(self, run_id: str, tries: int) -> None:

@@ -1,4 +1,4 @@
-"""Lists that tasks are expanded over and that are known before a run begins."""
+"""Expansion over lists that are known before the run begins: in the file, or a param."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydag_dist.errors import InvalidDag, Problem
 
 
 def known_list(expand: Expand, params: Mapping[str, Any]) -> list[Any] | None:
-    """The list, None if a task returns it. ValueError if there is none, or too long a one."""
+    """The list; None if a task will return it. ValueError if it is missing, wrong or too long."""
     place = expand.place
     found: Any
     if place is None:
@@ -46,15 +46,15 @@ def _size(found: list[Any]) -> int:
     try:
         return len(json.dumps(found))
     except (TypeError, ValueError, RecursionError):
-        return 0  # no JSON, which is told elsewhere
+        return 0  # not JSON, which is reported elsewhere
 
 
 def lengths(
     tasks: Sequence[Task | None], params: Mapping[str, Any], *, complete: bool = True
 ) -> tuple[dict[int, int], list[tuple[int, str]]]:
-    """The lengths of the lists that tasks expand over, as far as they are known, and problems.
+    """The lengths of the known lists that tasks expand over, and problems, by the task's number.
 
-    Both by the task's number. Unless `complete`, a param that is not there is yet to be given.
+    Unless `complete`, a missing param is no problem: the run may be given it.
     """
     found: dict[int, int] = {}
     problems: list[tuple[int, str]] = []
@@ -81,7 +81,7 @@ def lengths(
 
 
 def known_lengths(source: str, tasks: Sequence[Task], params: Mapping[str, Any]) -> dict[str, int]:
-    """The same by the task's id, of a run with these params; raises `InvalidDag`."""
+    """The lengths of the lists in a run with these params, by task id; raises `InvalidDag`."""
     found, problems = lengths(tasks, params)
     if problems:
         raise InvalidDag(

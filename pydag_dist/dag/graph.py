@@ -1,4 +1,4 @@
-"""What the edges of a DAG say: order, levels, longest paths, cycles.
+"""What follows from the edges of a DAG: order, levels, longest paths, cycles.
 
 Everything here is linear in tasks and edges and without recursion, so that a chain of 100,000
 tasks is as good as any other DAG. Ids in, ids out: nothing here knows what a task is.
@@ -74,9 +74,9 @@ class Graph:
 
 
 def between(graph: Graph, pairs: Sequence[tuple[str, str]]) -> list[list[str] | None]:
-    """For each pair the tasks on the ways from one to the other, parents first.
+    """For each pair the tasks on all paths from its first to its second, parents first.
 
-    Without these two; None if no way leads there. Linear for up to some hundred pairs.
+    The two themselves are left out; None if there is no path. Linear for up to some hundred pairs.
     """
     below, above = dict.fromkeys(graph.order, 0), dict.fromkeys(graph.order, 0)
     for number, (first, last) in enumerate(pairs):
@@ -101,7 +101,7 @@ def between(graph: Graph, pairs: Sequence[tuple[str, str]]) -> list[list[str] | 
 
 
 def cycles(dependencies: Edges) -> list[list[str]]:
-    """One cycle of each knot of tasks that wait for each other, upstream first.
+    """One cycle of each knot (tasks that wait for each other), upstream first.
 
     Each begins with its task that stands first in the file. Dependencies on oneself or on
     unknown tasks must have been left out.
@@ -111,7 +111,7 @@ def cycles(dependencies: Edges) -> list[list[str]]:
     for knot in _knots(dependencies):
         members = set(knot)
         task = min(knot, key=position.__getitem__)
-        # Every task of a knot depends on another one of it, so this comes round.
+        # Every task of a knot depends on another one of it, so this path comes back to itself.
         seen: dict[str, int] = {}
         path: list[str] = []
         while task not in seen:

@@ -1,4 +1,4 @@
-"""What an id is: of DAGs, tasks, queues and runs. The engine's script has the same rule."""
+"""What an id of a DAG, task, queue or run is. The engine's script has the same rule."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def check_id(what: str, text: str) -> str:
 
 
 def check_group(text: str) -> str:
-    """Likewise the name of tries that one poll may ask for together."""
+    """The name of a group of tries that one poll may ask for; `EngineError` if it is none."""
     if len(text) > limits.GROUP or not _GROUP.match(text):
         raise EngineError(
             f"group of polls {quote(text)}: must be 1 to {limits.GROUP} of the characters "

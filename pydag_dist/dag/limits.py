@@ -1,4 +1,4 @@
-"""Every limit of what comes in. docs/dag-files.md tells users, `LUA` the engine's script."""
+"""All limits of what users give. docs/dag-files.md has them, `LUA` is for the engine's script."""
 
 from __future__ import annotations
 

@@ -39,12 +39,12 @@ BRANCH: Final = "branch"
 CREATE_CLUSTER: Final = "dataproc.create_cluster"
 USE_CLUSTERS: Final = frozenset({"dataproc.delete_cluster", "dataproc.submit_job"})
 
-# What these start ends with the worker's child; anything else has to be cancelled where it runs.
+# Their work ends with the worker's child. What all others start has to be cancelled where it runs.
 LOCAL: Final = frozenset(
     {"python.call", BRANCH, "script.iac", "gcs.compose", "gcs.copy", "gcs.delete"}
 )
 
-# Of these a task may say `cache`: what they read and write has versions.
+# Their tasks may have `cache`, since what they read and write has versions.
 CACHED: Final = frozenset(
     {
         "bigquery.extract", "bigquery.load", "bigquery.query", "gcs.compose", "gcs.copy",
@@ -120,7 +120,7 @@ def operator_names() -> tuple[str, ...]:
 
 
 def may_be_cached(operator: str) -> bool:
-    """Whether tasks of the operator may say `cache`; only a worker knows other packages' ones."""
+    """Whether tasks of the operator may have `cache`; other packages' only a worker knows."""
     return operator in CACHED or params_model(operator) is None
 
 

@@ -1,4 +1,4 @@
-"""Commands that stop a run, go on with it, end a task by hand: cancel, resume, mark; and why."""
+"""Commands that stop a run, go on with it, end a task by hand or explain: the last is `why`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NAMED: Final = 5  # tasks of a line
 
 
 def named(name: str) -> Run:
-    """The run of that name; says which one it is if that isn't its id."""
+    """The run of that name. Its id is printed on stderr if the name is another one."""
     run = run_lookup.run_named(name)
     if run.id != name:
         echo(f"run {run.id}", err=True)
@@ -125,16 +125,16 @@ def _show(found: Resumption) -> None:
         if len(rows) > SHOWN:
             table.add_row(f"and {len(rows) - SHOWN:,} more", "")
         Console(stderr=True).print(table)
-    told = [f"{len(rows):,} of {len(rows) + found.kept:,} tasks run, {found.kept:,} are kept"]
+    sentences = [f"{len(rows):,} of {len(rows) + found.kept:,} tasks run, {found.kept:,} are kept"]
     if found.removed:
         more = f" and {len(found.removed) - NAMED:,} more" if len(found.removed) > NAMED else ""
-        told.append(f"gone: {', '.join(found.removed[:NAMED])}{more}")
+        sentences.append(f"gone: {', '.join(found.removed[:NAMED])}{more}")
     if found.unseen:
-        told.append(
+        sentences.append(
             f"the texts of scripts are not compared: name what has a new one by --from "
             f"(kept: {', '.join(found.unseen[:NAMED])})"
         )
-    echo("; ".join(told), err=True)
+    echo("; ".join(sentences), err=True)
 
 
 @click.command()
@@ -185,8 +185,8 @@ def why(name: str, task: str | None, *, as_json: bool) -> None:
     """
     run_id, reasons = run_lookup.reasons_of(name, task)
     if as_json:
-        told = {"run_id": run_id, "reasons": [asdict(reason) for reason in reasons]}
-        echo(json.dumps(told, indent=2))
+        answer = {"run_id": run_id, "reasons": [asdict(reason) for reason in reasons]}
+        echo(json.dumps(answer, indent=2))
         return
     for reason in reasons:
         echo(reason.why)

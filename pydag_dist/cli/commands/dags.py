@@ -62,15 +62,15 @@ def _validated(file: Path) -> tuple[Path, model.Dag | None, list[Problem]]:
 def _as_json(
     file: Path, dag: model.Dag | None, problems: list[Problem], *, live: bool
 ) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    answer: dict[str, Any] = {
         "file": str(file),
         "dag_id": dag.dag_id if dag else None,
         "tasks": len(dag.tasks) if dag else None,
         "problems": [asdict(problem) for problem in problems],
     }
     if live:
-        told["unserved"] = [asdict(one) for one in Client().unserved(dag)] if dag else []
-    return told
+        answer["unserved"] = [asdict(task) for task in Client().unserved(dag)] if dag else []
+    return answer
 
 
 @click.command()

@@ -49,7 +49,7 @@ def estimate(
     """
     if find_spec("google") is None or find_spec("google.cloud.bigquery") is None:
         raise PydagError("This needs Google's clients: pip install 'pydag-dist[worker]'")
-    dag = Dag.load(file)  # what is wrong with it is told in the words of `pydag validate`
+    dag = Dag.load(file)  # so that its problems are reported as by `pydag validate`
     command = [sys.executable, "-m", "workers.estimate", str(file), f"--price={price}"]
     command += [f"--params={json.dumps(params)}"]
     command += [f"--logical-date={utc(logical_date or datetime.now(UTC), dag.zone)}"]

@@ -22,7 +22,7 @@ FURTHER_IMPORTS = "PYDAG_WORKER_FURTHER_IMPORTS"
 
 
 def warn_of_names(queues: Iterable[str]) -> None:
-    """Say which queues have nearly the name of an operator family."""
+    """Warn of queues whose names are nearly those of operator families."""
     for queue in queues:
         if queue not in FAMILIES and (near := get_close_matches(queue, FAMILIES, 1, 0.7)):
             echo(
@@ -112,7 +112,7 @@ def flower(address: str, port: int, arguments: tuple[str, ...]) -> None:
 
 def _become_celery(arguments: list[str], module: str = "workers") -> None:
     """Replace this process by `celery -A workers …`: signals and exit codes are Celery's own."""
-    load_settings()  # a wrong setting is told in one sentence here, not by a traceback there
+    load_settings()  # a wrong setting is reported in one sentence here, not by a traceback there
     # -P: a folder of the current directory must not be taken for one of these packages.
     command = [sys.executable, "-P", "-m", module, "-A", "workers", *arguments]
     os.execv(sys.executable, command)  # noqa: S606 - no shell is wanted

@@ -39,7 +39,7 @@ def check_names(dag: Dag, params: Mapping[str, Any]) -> None:
         for task in dag.tasks.values()
         for template in parsed_all(task.params_to_render)
     ]
-    if None in used:  # of such a template only rendering it tells
+    if None in used:  # only rendering such a template shows which params it uses
         return
     known = {*dag.params, *(name for names in used for name in names or ())}
     if unknown := [name for name in params if name not in known]:
@@ -177,8 +177,8 @@ def runs(
     if as_json:
         now = time.time()
         listed = [asdict(run) | {"took": run.took(now)} for run in found.runs]
-        told = {"runs": listed, "looked_back_to": found.looked_back_to}
-        echo(json.dumps(told, indent=2))
+        answer = {"runs": listed, "looked_back_to": found.looked_back_to}
+        echo(json.dumps(answer, indent=2))
     else:
         print_fitted(partial(runs_screen, found.runs, run_lookup.shortest_names(found.runs)))
     if found.looked_back_to is not None:

@@ -31,11 +31,11 @@ def workers(as_json: bool) -> None:
     members, running = client.workers(), client.running()
     coordinators = client.coordinators()
     if as_json:
-        told = {
+        answer = {
             "workers": [asdict(m) | {"running": running.get(m.name, [])} for m in members],
             "coordinators": [asdict(member) for member in coordinators],
         }
-        echo(json.dumps(told, indent=2))
+        echo(json.dumps(answer, indent=2))
         return
     table = plain_table("worker", "host", "slots", "queues", "imports", "version", "running")
     for m in members:
@@ -68,8 +68,8 @@ def workers(as_json: bool) -> None:
 def warn_of_unserved(client: Client, dag: Dag) -> bool:
     """Say on stderr which tasks no live worker can run; whether there are any."""
     found = client.unserved(dag)
-    for one in found[:NAMED]:
-        echo(f"Warning: {one}", err=True)
+    for task in found[:NAMED]:
+        echo(f"Warning: {task}", err=True)
     if len(found) > NAMED:
         echo(f"Warning: likewise {len(found) - NAMED} more tasks", err=True)
     return bool(found)

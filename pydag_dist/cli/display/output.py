@@ -1,4 +1,4 @@
-"""Where commands print: the one way for texts to reach a terminal, but for rich's tables."""
+"""The only way for texts to a terminal, besides the tables of rich: commands print by it."""
 
 from __future__ import annotations
 

@@ -14,9 +14,9 @@ from pydag_dist.cli.display.tables import duration
 from pydag_dist.engine import ENDED_TASK_STATES, RunSnapshot, TaskSnapshot
 from pydag_dist.visible import one_line
 
-LINES = 200  # a DAG with more tasks is told in counts where there is no terminal
-STILL = 5.0  # seconds without a change after which one is told why
-AGAIN = 2.0  # seconds after which that is asked again
+LINES = 200  # without a terminal, tasks of a larger DAG are shown as counts only
+STILL = 5.0  # seconds without a change after which the reason is shown
+AGAIN = 2.0  # seconds after which the reason is asked for again
 
 Explain = Callable[[RunSnapshot], str]
 
@@ -40,7 +40,7 @@ def watch(
     try:
         for snapshot in snapshots:
             if console.size != size:
-                # The lines that are there have been broken anew: where they begin is not known.
+                # The terminal has broken its lines anew, so nobody knows where the table begins.
                 screen.transient = True
                 screen.stop()
                 console.clear()
@@ -63,32 +63,32 @@ class _Pause:
         self._seen: object = None
         self._since = self._asked = 0.0
         self._rest = AGAIN
-        self._told = ""
+        self._reason = ""
 
     def note(self, run: RunSnapshot, *, is_asked: bool = True) -> str:
         """Why nothing has changed for a while; empty if something has, or if the run is over."""
         now = self._now()
         seen = run.state, [(task.state, task.try_number) for task in run.tasks.values()]
         if seen != self._seen:
-            self._seen, self._since, self._asked, self._told = seen, now, 0.0, ""
+            self._seen, self._since, self._asked, self._reason = seen, now, 0.0, ""
         if run.ended or now - self._since < STILL or not is_asked:
             return ""
         if not self._asked or now - self._asked >= self._rest:
             began = time.monotonic()
-            self._asked, self._told = now, self._explain(run)
+            self._asked, self._reason = now, self._explain(run)
             self._rest = max(AGAIN, 20 * (time.monotonic() - began))  # a big DAG takes a while
-        return self._told
+        return self._reason
 
 
 def _watch_lines(snapshots: Iterable[RunSnapshot], console: Console, pause: _Pause) -> RunSnapshot:
-    told: dict[str, tuple[str, int]] = {}
+    shown: dict[str, tuple[str, int]] = {}
     state = counted = noted = ""
     for snapshot in snapshots:
         lines = [f"run {snapshot.run_id}: {snapshot.state}"]
         if snapshot.state == state or snapshot.ended:  # its end is the last line
             lines = []
         state = snapshot.state
-        changes = _changes(told, snapshot.tasks)
+        changes = _changes(shown, snapshot.tasks)
         if len(snapshot.tasks) <= LINES:
             lines += [line for line, _ in changes]
         else:
@@ -96,7 +96,7 @@ def _watch_lines(snapshots: Iterable[RunSnapshot], console: Console, pause: _Pau
             if (counts := counts_text(snapshot.tasks.values())) != counted:
                 lines.append(counts)
                 counted = counts
-        # Of what runs one was told.
+        # A task that runs has had its line.
         still = all(task.state not in AT_WORK for task in snapshot.tasks.values())
         note = pause.note(snapshot, is_asked=still)
         if note and not noted:
@@ -114,18 +114,18 @@ def _say(console: Console, line: str) -> None:
 
 
 def _changes(
-    told: dict[str, tuple[str, int]], tasks: Mapping[str, TaskSnapshot]
+    shown: dict[str, tuple[str, int]], tasks: Mapping[str, TaskSnapshot]
 ) -> list[tuple[str, bool]]:
-    """A line for each task whose state has changed since `told`, which is brought up to date.
+    """A line for each task whose state is not as in `shown`, which is brought up to date.
 
-    With whether something went wrong there.
+    With each line stands whether something went wrong.
     """
     lines = []
     for name, task in tasks.items():
         now = (task.state, task.try_number)
-        if told.get(name) == now:
+        if shown.get(name) == now:
             continue
-        told[name] = now
+        shown[name] = now
         if line := _change(task):
             lines.append((f"{name}: {line}", task.state in {"failed", "up_for_retry"}))
     return lines

@@ -1,4 +1,4 @@
-"""A run and its tasks as a table: as much as fits while one watches, and all of it afterwards."""
+"""A run and its tasks as a table: what fits the screen while it is watched, else all of it."""
 
 from __future__ import annotations
 
@@ -108,10 +108,10 @@ def _head(run: RunSnapshot, width: int) -> RenderableType:
     """The run's state, how far it is, and what it took; on one line."""
     total = len(run.tasks)
     ended = sum(task.state in ENDED_TASK_STATES for task in run.tasks.values())
-    told = [f"{ended}/{total} tasks", span(run.took(time.time()))]
-    told += [f"round {run.rounds}"] * (run.rounds > 1)
-    told += [f"{billed(run.bytes_billed)} billed"] * bool(run.bytes_billed)
-    text = "  ".join(filter(None, told))
+    parts = [f"{ended}/{total} tasks", span(run.took(time.time()))]
+    parts += [f"round {run.rounds}"] * (run.rounds > 1)
+    parts += [f"{billed(run.bytes_billed)} billed"] * bool(run.bytes_billed)
+    text = "  ".join(filter(None, parts))
     bar = min(BAR, width - len(run.state) - len(text) - 2 * GAP)
     if bar < LEAST:
         line = Text.assemble(coloured(run.state), "  ", text)
@@ -150,8 +150,8 @@ def _chosen(tasks: Tasks, rows: int) -> tuple[list[str], list[str]]:
     room = rows - 1  # a line counts the others
     # Many failures must not hide all that runs, nor the other way round.
     few = failed[: max(room // 2, room - len(under_way))]
-    some = under_way[: room - len(few)]
-    shown = few + some + waiting[: room - len(few) - len(some)]
+    first = few + under_way[: room - len(few)]
+    shown = first + waiting[: room - len(first)]
     known = set(shown)
     return shown, [name for name in failed + under_way + waiting if name not in known]
 
@@ -190,13 +190,13 @@ def _table(tasks: Tasks, width: int, *, cut_names: bool = True) -> Table:
         """Columns for the names, and those that are left for the last column."""
         rest = width - sum(GAP + length for length in widths.values())
         # Half of it is for the last column, if that has so much to say.
-        told = min(details, max(rest // 2, LEAST)) + GAP if details else 0
-        names = min(longest, max(LEAST, rest - told)) if cut_names else longest
+        wanted = min(details, max(rest // 2, LEAST)) + GAP if details else 0
+        names = min(longest, max(LEAST, rest - wanted)) if cut_names else longest
         return names, rest - names - GAP
 
-    for seldom in ("try", "took"):  # what went wrong is told rather than these
+    for column in ("try", "took"):  # what went wrong matters more than these
         if details and names_and_rest()[1] < LEAST:
-            widths.pop(seldom, None)
+            widths.pop(column, None)
     names, rest = names_and_rest()
     # Where names may not be cut, a long one makes its line longer.
     if details and (rest >= LEAST or not cut_names):
@@ -212,15 +212,15 @@ def _details(task: TaskSnapshot) -> str:
     """Where a task runs or ran, or what is the matter with it."""
     if task.state in {"failed", "up_for_retry"} and task.error:
         return error_line(task.error)
-    told = [task.worker or ""]
-    told += [f"{billed(task.bytes_billed)} billed"] * bool(task.bytes_billed)
-    told += [f"cached from {task.cached_from}"] * bool(task.cached_from)
-    told += [f"given back by {task.refused}"] * bool(task.refused)
-    return one_line(", ".join(filter(None, told)))
+    parts = [task.worker or ""]
+    parts += [f"{billed(task.bytes_billed)} billed"] * bool(task.bytes_billed)
+    parts += [f"cached from {task.cached_from}"] * bool(task.cached_from)
+    parts += [f"given back by {task.refused}"] * bool(task.refused)
+    return one_line(", ".join(filter(None, parts)))
 
 
 def _note_lines(note: str, width: int, most: int) -> Sequence[Text]:
-    lines = [line for told in note.splitlines() for line in wrap(one_line(told), max(width, 20))]
+    lines = [part for line in note.splitlines() for part in wrap(one_line(line), max(width, 20))]
     if len(lines) > most:
         lines = [*lines[: most - 1], f"{lines[most - 1][: width - 2]} …"]
     return [Text(line, "yellow", no_wrap=True, overflow="ellipsis") for line in lines]

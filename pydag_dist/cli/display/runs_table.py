@@ -1,4 +1,4 @@
-"""A list of runs, one a line, that fits the screen: ids are cut as far as they still name."""
+"""A list of runs, each on a line that fits the screen: an id is cut only while it names its run."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def runs_screen(runs: Sequence[RunSummary], names: Mapping[str, str], width: int
     columns, room = fits[0] if fits else (chosen[-1], ids)
     table = fitted_table(("run", min(room, ids)), *((column, widths[column]) for column in columns))
     for number, run in enumerate(runs):
-        told = run.run_id if len(run.run_id) <= room else f"{run.run_id[: room - 1]}…"
-        table.add_row(cell(told), *(cells[column][number] for column in columns))
+        shown = run.run_id if len(run.run_id) <= room else f"{run.run_id[: room - 1]}…"
+        table.add_row(cell(shown), *(cells[column][number] for column in columns))
     return table
 
 

@@ -22,7 +22,7 @@ COLOURS: Final = {
     "cancelled": "red",
     "skipped": "dim",
 }
-# In this order while one watches; every state that is in none of them is under way.
+# A watched run shows them in this order. Every state that is in none of them is under way.
 FAILED: Final = ("failed",)
 WAITING: Final = ("queued", "ready", "none")
 DONE: Final = ENDED_TASK_STATES - {*FAILED}

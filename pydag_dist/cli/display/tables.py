@@ -19,7 +19,7 @@ GAP: Final = 2  # columns between two of a table
 
 
 def plain_table(first: str, *others: str) -> Table:
-    """A table without lines, whose first column is never cut: it is what one copies."""
+    """A table without lines. Its first column is never cut, since that is what people copy."""
     table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False)
     table.add_column(first, no_wrap=True, overflow="ignore")
     for name in others:
@@ -36,13 +36,13 @@ def fitted_table(*columns: tuple[str, int]) -> Table:
 
 
 def print_fitted(made: Callable[[int], RenderableType]) -> None:
-    """Print what is made for a width: the terminal's; where there is none nothing is cut.
+    """Print what `made` returns for the width of the terminal; without one nothing is cut.
 
-    COLUMNS is obeyed in both cases.
+    The variable COLUMNS, if it is set, is the width in both cases.
     """
     console = Console()
     if console.is_terminal:
-        # What does not fit nevertheless, such as a long id, is wrapped and not cut.
+        # What does not fit all the same, such as a long id, is wrapped instead of cut.
         Console(width=UNCUT).print(made(console.width))
         return
     width = console.width if os.environ.get("COLUMNS", "").isdigit() else UNCUT
@@ -53,7 +53,7 @@ def print_fitted(made: Callable[[int], RenderableType]) -> None:
 
 
 def wide_output() -> Console:
-    """Likewise, for tables that are not made to fit: a narrow terminal wraps their lines."""
+    """A console for tables that are not made to fit: a narrow terminal wraps their lines."""
     return Console(width=max(Console().width, 200))
 
 

@@ -40,7 +40,7 @@ def _columns(fields: list[dict[str, Any]], path: str = "") -> list[dict[str, Any
         inner = field.get("fields")
         if kind in _NESTED and not (isinstance(inner, list) and inner):
             wrong.append(f'{at} needs "fields"')
-        elif isinstance(inner, list) and all(isinstance(one, dict) for one in inner):
+        elif isinstance(inner, list) and all(isinstance(column, dict) for column in inner):
             try:
                 _columns(inner, f"{at}.fields")
             except ValueError as error:
@@ -54,7 +54,7 @@ Columns = Annotated[list[dict[str, Any]], AfterValidator(_columns)]
 
 
 def _typed(value: Any) -> Any:
-    """Refuse query parameters whose BigQuery type can't be told from their JSON value."""
+    """Refuse query parameters whose BigQuery type does not follow from their JSON value."""
     if not isinstance(value, dict | list):
         raise ValueError(f"must be an object (of @name) or a list (of ?), not {quote(value)}")  # noqa: TRY004
     named = value.items() if isinstance(value, dict) else enumerate(value)

@@ -9,7 +9,7 @@ from typing import Final, TypedDict
 from pydag_dist.dag import Dag, InvalidDag, Problem
 from pydag_dist.dag.operators import BRANCH
 
-# Of one DAG's branches together: some 50 MB in Redis. Other DAGs need a few, if any.
+# Of all branches of a DAG together: about 50 MB in Redis. Most DAGs have none.
 MAX_REACHES: Final = 1_000_000
 
 _BITS: Final = 2048  # tasks searched for at once: 256 bytes for each task of the DAG
@@ -18,8 +18,8 @@ _BITS: Final = 2048  # tasks searched for at once: 256 bytes for each task of th
 class Choice(TypedDict):
     """A branch's direct downstream tasks, and which of them are downstream of which others.
 
-    Those that the branch does not choose are skipped, but for what a chosen one `reaches`: such a
-    task goes by its own trigger rule, as in Airflow.
+    The branch skips those that it does not choose. An exception are tasks that a chosen one
+    `reaches`: these are decided by their own trigger rules, as in Airflow.
     """
 
     downstream: list[str]
@@ -29,8 +29,8 @@ class Choice(TypedDict):
 def choices(dag: Dag) -> dict[str, Choice]:
     """The choice of each branch of the DAG, by its task id.
 
-    Linear in tasks and edges, but where branches choose from thousands of tasks that depend on
-    each other. Raises `InvalidDag` for a DAG in which they do so in more than `MAX_REACHES` ways.
+    Linear in tasks and edges, unless branches choose from thousands of tasks that depend on each
+    other. Raises `InvalidDag` for a DAG in which they do so in more than `MAX_REACHES` ways.
     """
     found: dict[str, Choice] = {}
     for task_id, task in dag.tasks.items():
@@ -43,11 +43,12 @@ def choices(dag: Dag) -> dict[str, Choice]:
     targets = iter(sorted(branches, key=level.__getitem__))
     left = MAX_REACHES
     while batch := list(islice(targets, _BITS)):
-        some = [found[b] for b in dict.fromkeys(b for task_id in batch for b in branches[task_id])]
-        highest = min(level[task_id] for choice in some for task_id in choice["downstream"])
+        names = dict.fromkeys(branch for task_id in batch for branch in branches[task_id])
+        concerned = [found[branch] for branch in names]
+        highest = min(level[task_id] for choice in concerned for task_id in choice["downstream"])
         bits = {task_id: 1 << number for number, task_id in enumerate(batch)}
         reached = _reached(dag, levels[highest : level[batch[-1]]], bits)
-        for choice in some:
+        for choice in concerned:
             mask = sum(bits.get(task_id, 0) for task_id in choice["downstream"])
             for task_id, others in choice["reaches"].items():
                 shared = reached.get(task_id, 0) & mask

@@ -36,7 +36,7 @@ _SHOWN: Final = 20  # tasks of a cycle
 
 
 def check_task(task: Task, number: int, bad: Collection[str], report: Report) -> None:
-    """Everything about one task but its place in the DAG; `bad` fields were complained of."""
+    """Everything about a task but its place in the DAG; `bad` are fields with reported problems."""
     _check_operator(task, number, bad, report)
     if "params" not in bad:
         _check_params(task, number, report)
@@ -155,9 +155,10 @@ def _check_branches(
 
 
 def _check_clusters(tasks: Sequence[Task | None], report: Report) -> None:
-    """Who names a cluster that this DAG makes must name its region, too: names live in regions.
+    """A task that names a cluster of this DAG names the same region and project, too.
 
-    Else a deletion would find nothing there and be content, while the cluster runs on.
+    Else a deletion would look in the wrong region, find no cluster there and count as done, while
+    the cluster runs on.
     """
     made: dict[str, dict[tuple[str, str], str]] = {}
     for task in tasks:
@@ -185,8 +186,9 @@ def _cluster_of(task: Task) -> tuple[str, str, str] | None:
     params = task.params if isinstance(task.params, dict) else {}
     names = ("cluster_name", "region", "project")
     name, region, project = (params.get(field) or "" for field in names)
-    said = all(isinstance(one, str) and MARK not in one for one in (name, region, project))
-    return (name, region, project) if said and name and region and not task.expand else None
+    place = (name, region, project)
+    is_known = all(isinstance(value, str) and MARK not in value for value in place)
+    return place if is_known and name and region and not task.expand else None
 
 
 def _ids(tasks: Sequence[Task | None], report: Report) -> dict[str, int]:

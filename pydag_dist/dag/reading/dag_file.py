@@ -98,7 +98,7 @@ def params_problem(params: Any) -> str | None:
     try:
         size = len(json.dumps(params))
     except (TypeError, ValueError, RecursionError):
-        return None  # no JSON, which is told elsewhere
+        return None  # not JSON, which is reported elsewhere
     if size <= limits.PARAMS_BYTES:
         return None
     return (

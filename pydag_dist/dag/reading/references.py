@@ -30,7 +30,7 @@ Reference = tuple[int, str, str]  # number of the task, field, the task that it 
 
 
 class TemplateChecker:
-    """Checks the templates of a DAG, as long as they are not too many: reading them takes time."""
+    """Checks the templates of a DAG; of too many the rest is not read, since that takes time."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
@@ -90,7 +90,7 @@ def check_references(
     dependencies: Graphlike,
     report: Report,
 ) -> None:
-    """Whatever names a task names one that is there, and where it has to be."""
+    """Every name of a task is that of one that exists, and in the place that it must have."""
     _check_results(tasks, numbers, dependencies, report)
     _check_expansions(tasks, numbers, report)
     _check_followed(tasks, dependencies, report)
@@ -160,7 +160,7 @@ def _check_expansions(
         try:
             name = task.expand.task
         except ValueError:
-            continue  # told elsewhere
+            continue  # reported elsewhere
         if not name:
             continue
         if name not in numbers:

@@ -19,7 +19,7 @@ class Report:
         self._raw_tasks: Sequence[Any] = ()
 
     def name_tasks(self, raw_tasks: Sequence[Any]) -> None:
-        """Say what the tasks are that `add` is told by number."""
+        """Give the tasks as they stand in the file, for problems that name them by number."""
         self._raw_tasks = raw_tasks
 
     def add(self, message: str, field: str | None = None, number: int = -1) -> None:

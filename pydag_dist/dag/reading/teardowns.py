@@ -57,7 +57,7 @@ def _pairs(
 def _list_of(expand: Expand) -> str:
     try:
         return expand.task
-    except ValueError:  # which is said elsewhere
+    except ValueError:  # reported elsewhere
         return ""
 
 

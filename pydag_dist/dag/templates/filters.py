@@ -29,9 +29,9 @@ def _items(r: Rendering, value: Any) -> list[Any]:
 
 
 def _each(r: Rendering, values: Any) -> Iterator[Any]:
-    for one in _items(r, values):
+    for value in _items(r, values):
         r.spend(1)
-        yield one
+        yield value
 
 
 def _attribute(r: Rendering, path: str | int) -> Callable[[Any], Any]:

@@ -1,7 +1,8 @@
 """What rendering the templates of a task may cost, and how values of JSON are counted.
 
-Every operator and filter counts what it does before it does it, or right after what is bounded
-anyway. So neither 900 templates nor a filter over a long list take a worker's memory or time.
+Every operator and filter counts its work before it does it; what is small in any case it counts
+right after. So neither 900 templates nor a filter over a long list can use up a worker's memory
+or time.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ _INSTEAD: Final = "compute it in a task, and take the task's result"
 
 
 class Params(dict[str, Any]):
-    """A run's params; what they lack is told as such."""
+    """A run's params; messages call them so."""
 
 
 class Missing:
-    """What an expression names and isn't there: only `default` and `is defined` take it."""
+    """Stands for a value that is not there: only `default` and `is defined` accept it."""
 
     def __init__(self, why: str) -> None:
         self.why = why

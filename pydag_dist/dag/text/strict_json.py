@@ -1,4 +1,4 @@
-"""Strict JSON: what a file says twice, or only some readers understand, is an error."""
+"""Strict JSON: a key that is there twice, or what only some readers understand, is an error."""
 
 from __future__ import annotations
 

@@ -1,0 +1,46 @@
+"""The tree of files as a whole: no circles, no crowded folders, and documents that know it."""
+
+from __future__ import annotations
+
+import re
+
+import grimp
+import pytest
+
+from pydag_dist.dag.graph import cycles
+from tests.support.documents import PAGES, ROOT
+
+PACKAGES = ("pydag_dist", "workers", "pydag_emulators")
+MOST_FILES = 12  # of a folder, beside its __init__
+CROWDED = {  # folder -> why it may have more
+    "pydag_dist/engine": "what its roles share, which all are values or doors to Redis",
+}
+NAMED = re.compile(r"`((?:\w+/)+\w+(?:\.\w+)*\.(?:py|lua|sql|json|toml))`")
+# What pages call a file by: its path from the root, or from its package.
+BASES = (ROOT, ROOT / "pydag_dist", ROOT / "docs")
+
+
+def test_no_files_need_each_other_in_a_circle():
+    graph = grimp.build_graph(*PACKAGES, include_external_packages=False, cache_dir=None)
+    found = {name: sorted(graph.find_modules_directly_imported_by(name)) for name in graph.modules}
+    assert [" -> ".join([*circle, circle[0]]) for circle in cycles(found)] == []
+
+
+def test_no_folder_is_crowded():
+    folders = {file.parent for package in PACKAGES for file in (ROOT / package).rglob("*.py")}
+    crowded = {
+        str(folder.relative_to(ROOT)): count
+        for folder in folders
+        if (count := len([f for f in folder.glob("*.py") if f.name != "__init__.py"])) > MOST_FILES
+    }
+    assert crowded.keys() <= CROWDED.keys(), crowded
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_file_that_a_page_names_is_there(page):
+    names = [
+        name
+        for name in NAMED.findall(page.read_text())
+        if any((base / name.partition("/")[0]).is_dir() for base in BASES)
+    ]
+    assert [name for name in names if not any((base / name).is_file() for base in BASES)] == []
