@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -12,35 +11,27 @@ from billiard.common import terminate_handler_fired
 from celery import Task, states
 from celery.exceptions import Ignore, Retry, Terminated, WorkerLostError
 
-from pydag_dist.dag.operators import is_sensor
-from pydag_dist.engine import Claim, Held, Outcome
+from pydag_dist.engine import Held, Outcome
 from pydag_dist.engine.celery.messages import EXECUTE, RELEASE
 from workers import operators
 from workers.errors import HostLacks, TaskFailed
-from workers.operators import Done, TaskContext, Wait
+from workers.operators import TaskContext
 from workers.parent.deaths import DEATHS
 from workers.pool import child, last_words
 from workers.pool.output import capture
-from workers.pool.stopping import Stopped, not_now, stoppable
 from workers.process import GivenUp, engine, until_redis_can
-from workers.result_cache.entries import cached_result
-from workers.tries import earlier
-from workers.tries.context import task_context, with_params
-from workers.tries.deferral import cancel, defer, params_to_keep, poll
+from workers.tries.context import task_context
+from workers.tries.execution import give_back, run_or_cancel
 from workers.tries.message import POLLS, held_by
 from workers.tries.outcome import (
     GOOD_OUTCOMES,
     Ended,
-    cancelled,
-    failed,
     report,
     storable,
-    succeeded,
 )
+from workers.tries.polls import poll
 
 _REPLACED = 155  # the exit status by which billiard's pool knows a process that ends as it should
-INLINE = 5.0  # seconds that a remote job may hold a slot which nobody else waits for
-REPEATED = 60.0  # seconds for which a try that is executed again asks again after a refusal
 
 
 class Execute(Task):  # type: ignore[misc]  # Celery has no types
@@ -67,7 +58,7 @@ class Execute(Task):  # type: ignore[misc]  # Celery has no types
         if held.run == POLLS:
             poll(queue, held.task, held.token, request.hostname)
             return
-        answer = until_redis_can(
+        claim = until_redis_can(
             partial(
                 engine().working.claim,
                 held.run,
@@ -78,18 +69,18 @@ class Execute(Task):  # type: ignore[misc]  # Celery has no types
                 process=os.getpid(),
             )
         )
-        if isinstance(answer, str):
-            raise Ignore(f"{held.run}/{held.task}: {answer}")
+        if isinstance(claim, str):
+            raise Ignore(f"{held.run}/{held.task}: {claim}")
         process = child.own()
         try:
-            with task_context(held, answer.spec) as context:
-                # Of the second message of a try on, its id has the message's number, too.
+            with task_context(held, claim.spec) as context:
+                # From the second message of a try on, the id has the message's number, too.
                 if "." in request.id.rpartition("/")[2]:
                     context = replace(context, is_repeated=True)  # noqa: PLW2901  it is the same one
                 try:
-                    ended = _run_or_cancel(held, answer, context, queue)
+                    ended = run_or_cancel(held, claim, context, queue)
                 except HostLacks as error:
-                    ended = _give_back(held, context, error, request.hostname)
+                    ended = give_back(held, context, error, request.hostname)
                 finally:
                     lost = process.clean_up(context.log, keep_threads=_is_remote(context))
         except SystemExit:
@@ -117,83 +108,6 @@ def _end_process(held: Held, ended: Ended | Retry | Ignore) -> None:
     kept = asdict(ended) if isinstance(ended, Ended) else None
     last_words.leave({"held": asdict(held), "ended": kept})
     os._exit(_REPLACED)
-
-
-def _run_or_cancel(
-    held: Held, claim: Claim, context: TaskContext, queue: str
-) -> Ended | Retry | Ignore:
-    """Run the try, or cancel what it left running, as the claim orders.
-
-    The answer is how the try ended, or what Celery hears if it has not.
-    """
-    try:
-        if claim.order == "cancel":
-            return cancel(held, claim, context)
-        context = with_params(held, claim.spec, context)
-        kept = params_to_keep(context) if "template" in claim.spec else None
-        with stoppable(held):
-            answer = _execute(held, claim, context, queue)
-        if isinstance(answer, Done):
-            return succeeded(context, answer.result)
-    except Stopped:
-        context.log.warning("told to stop")
-        return cancelled(context, before=partial(earlier.end_earlier_jobs, held, claim, context))
-    except HostLacks:
-        raise
-    except BaseException as error:
-        if terminate_handler_fired() or isinstance(error, GivenUp):
-            raise  # somebody ends this process: the try isn't over, and runs elsewhere
-        # An exit would look like a dead child, MemoryError ends Celery's parent.
-        return failed(context, error)
-    answer.params, answer.try_number = kept, held.try_number
-    return _defer(held, context, answer)
-
-
-def _execute(held: Held, claim: Claim, context: TaskContext, queue: str) -> Done | Wait:
-    """The result; or the wait for a remote job, if the slot should not be held for that."""
-    operator = operators.find(context.operator)
-    if held.try_number > 1 and isinstance(operator, operators.RemoteOperator):
-        done = earlier.end_earlier_jobs(held, claim, context, operator)
-        if done is not None:
-            return done
-    if (result := cached_result(context, operator)) is not None:
-        return Done(result)
-    if not isinstance(operator, operators.RemoteOperator):
-        return Done(operator.execute(context))
-    if is_sensor(context.operator):
-        # A sensor that holds a slot counts against its run's `processors`. It may wait for a task
-        # of the same run, which could not start then, so it is deferred at once.
-        return operator.start(context, lambda: False)
-    until = time.monotonic() + INLINE
-
-    def may_wait() -> bool:
-        with not_now():
-            wanted = until_redis_can(partial(engine().working.wanted, queue))
-        return not wanted and time.monotonic() < until
-
-    start = partial(operator.start, context, may_wait)
-    # A try that never began before may be repeated, too: its refusal should be known before long.
-    return earlier.until_known(context, start, REPEATED) if context.is_repeated else start()
-
-
-def _give_back(held: Held, context: TaskContext, error: HostLacks, worker: str) -> Retry | Ignore:
-    """Let another worker run the try."""
-    context.log.warning("given back by %s: %s", worker, error)
-    need, why = error.need or "other:unnamed", storable(str(error))
-    (answer,) = until_redis_can(partial(engine().working.refuse, [held], worker, need, why))
-    if answer == "ok":
-        return Retry(f"given back: {error}")
-    return Ignore(f"{held.run}/{held.task}: {answer}")
-
-
-def _defer(held: Held, context: TaskContext, wait: Wait) -> Ended | Retry | Ignore:
-    answer = defer(held, context, wait)
-    if answer == "ok":
-        # Celery calls no hook then, and Flower shows RETRY.
-        return Retry(f"deferred: {wait.state or 'its remote job was submitted'}")
-    if answer == "cancel":
-        return cancelled(context)
-    return Ignore(f"{held.run}/{held.task}: {answer}")
 
 
 class Release(Task):  # type: ignore[misc]  # Celery has no types

@@ -29,7 +29,7 @@ from workers.pool.output import spools
 from workers.pool.output.logs import Log, write
 from workers.pool.output.spool import Spool
 from workers.pool.output.spool_lines import SpoolParser
-from workers.tries.outcome import Ended
+from workers.tries.outcome import Ended, release
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class Deaths:
     def report(self, held: Held, ended: Ended) -> None:
         """Report how a try ended, once nothing that it started is left."""
         self.unreported.add(held)
-        self._waiting.append((held, partial(_release, held, ended)))
+        self._waiting.append((held, partial(release, held, ended)))
         if self._sweeping_since is None:
             self._hand_over()
 
@@ -134,17 +134,6 @@ class Deaths:
         for item in self._waiting:
             self.calls.put(item)
         self._waiting.clear()
-
-
-def _release(held: Held, ended: Ended, engine: Working) -> None:
-    engine.release(
-        held,
-        ended.outcome,
-        result=ended.result,
-        error=ended.error,
-        skips=ended.skips,
-        expand=ended.expand,
-    )
 
 
 class _RestOfLog:

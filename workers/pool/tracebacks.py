@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 _WORKERS = Path(__file__).parents[1]
-_ASYNCIO = Path(asyncio.__file__).parent
+_CALLING_FOLDERS = {_WORKERS, _WORKERS / "tries", Path(asyncio.__file__).parent}
 # Operators of this package are the code that has failed, if they are on the way.
 _CALLERS = {_WORKERS / "contract" / "operator.py", _WORKERS / "operators" / "python" / "call.py"}
 
@@ -33,4 +33,4 @@ def _own_part(trace: TracebackType | None) -> TracebackType | None:
 
 
 def _calls(file: Path) -> bool:
-    return file.parent in (_WORKERS, _ASYNCIO) or file in _CALLERS
+    return file.parent in _CALLING_FOLDERS or file in _CALLERS

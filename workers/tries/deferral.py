@@ -1,43 +1,29 @@
-"""Deferred tries: given back while their remote jobs run, and polled many at a time.
-
-A poll message asks a worker for the state of up to 100 tries, of one operator and connection.
-"""
+"""Deferred tries, which are given back while their remote jobs run: how that begins and ends."""
 
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from celery.exceptions import Ignore
-
 from pydag_dist.dag.ids import group_name
-from pydag_dist.engine import Claim, Deferral, Due, Held
+from pydag_dist.engine import Claim, Deferral, Held
 from pydag_dist.engine.protocol import Deferred
-from workers import operators, time_limit
-from workers.contract.answer import as_unknown
-from workers.errors import HostLacks, TaskFailed
-from workers.operators import Answer, Asked, Done, Pending, RemoteOperator, TaskContext, Wait
+from workers import operators
+from workers.errors import TaskFailed
+from workers.operators import RemoteOperator, TaskContext, Wait
 from workers.process import engine, until_redis_can
-from workers.tries.context import task_context, with_params
+from workers.tries.context import with_params
 from workers.tries.earlier import end_earlier_jobs, kept_wait
-from workers.tries.outcome import Ended, cancelled, failed, report, storable, succeeded
+from workers.tries.outcome import Ended, cancelled
 
 MAX_PARAMS = 1_000_000  # bytes of the params of a deferred try, as JSON
 
-# The engine gives a poll message 30 s; what is left of them is for the reports of what was found.
-_TIME = 18.0  # seconds of all calls of a poll
 _FIRST = 0.5  # seconds until the first poll at least
-_SOON = 1.0  # seconds until tries are polled for which there was no time now
-
-log = logging.getLogger(__name__)
 
 
-def remote(context: TaskContext) -> RemoteOperator:
+def remote_operator(context: TaskContext) -> RemoteOperator:
     """The operator of a deferred try."""
     operator = operators.find(context.operator)
     if not isinstance(operator, RemoteOperator):
@@ -64,121 +50,18 @@ def cancel(held: Held, claim: Claim, context: TaskContext) -> Ended:
     before = partial(end_earlier_jobs, held, claim, context)
     if (wait := kept_wait(held)) is None:
         return cancelled(with_params(held, claim.spec, context), before=before)
-    return cancelled(_as_it_was(context, wait), wait.handle, before=before)
+    return cancelled(as_it_was(context, wait), wait.handle, before=before)
 
 
-def _as_it_was(context: TaskContext, wait: Wait) -> TaskContext:
+def as_it_was(context: TaskContext, wait: Wait) -> TaskContext:
+    """The context of a try as it was when the try was deferred, with the params that were kept."""
     return context if wait.params is None else replace(context, params=wait.params)
 
 
 def defer(held: Held, context: TaskContext, wait: Wait) -> Deferred:
     """Give a try back for the first time; answers as `Working.defer` does."""
     wait.interval = max(wait.interval, _FIRST)
-    group = group_name(remote(context).group(context, wait.handle))
+    group = group_name(remote_operator(context).group(context, wait.handle))
     given = Deferral(held, group, wait.interval, json.dumps(vars(wait)))
     (answer,) = until_redis_can(partial(engine().working.defer, [given]))
     return answer
-
-
-class _PolledTry:
-    """A try that is polled."""
-
-    def __init__(self, due: Due) -> None:
-        self.due = due
-        self.wait = Wait(**json.loads(due.handle))
-        self.delay = _SOON
-        self._open = ExitStack()
-        self.context = self._open.enter_context(task_context(due.held, due.spec, polled=True))
-        self.context = _as_it_was(self.context, self.wait)
-        self.asked = Asked(self.context, self.wait.handle)
-
-    def take(self, answer: Answer) -> Ended | None:
-        """Note an answer about its job; how the try ended, if it did."""
-        try:
-            match answer:
-                case Done(result):
-                    return succeeded(self.context, result)
-                case Pending():
-                    _, longest = remote(self.context).intervals
-                    self.delay = self.wait.interval
-                    self.wait.goes_on(self.context, answer, longest)
-                    return None
-                case TaskFailed():
-                    return failed(self.context, answer)
-                case error:
-                    self.delay = self.wait.interval
-                    self.wait.is_unknown(self.context, as_unknown(self.context, error))
-                    return None
-        except Exception as error:  # noqa: BLE001  of a lost job, or a result that can't be kept
-            return failed(self.context, error)
-
-    def deferral(self, group: str) -> Deferral:
-        """What the engine gets of it now."""
-        return Deferral(self.due.held, group, self.delay, json.dumps(vars(self.wait)))
-
-    def close(self) -> None:
-        """Send the last lines of its log."""
-        self._open.close()
-
-
-def poll(queue: str, group: str, push: str, worker: str) -> None:
-    """Ask for the remote jobs of what is due; report what has ended, and give the rest back."""
-    due = until_redis_can(partial(engine().working.claim_polls, queue, group, push, worker))
-    if not due:
-        raise Ignore(f"polls of {group}: nothing is due")
-    tries: dict[Held, _PolledTry] = {}
-    for given in due:
-        try:
-            tries[given.held] = _PolledTry(given)
-        except (TypeError, ValueError) as error:  # this worker can't read its handle
-            why = storable(f"the handle of its remote job can't be read: {error}")
-            log.error("%s/%s: %s", given.held.run, given.held.task, why)  # noqa: TRY400
-            report(given.held, Ended("dead", error=why), wait_if_unknown=0)
-    with time_limit.limited(_TIME):
-        for held, answer in _answers(list(tries.values())):
-            if isinstance(answer, HostLacks):  # all tries of a group need the same of a worker
-                _give_back(group, list(tries), answer, worker)
-                given_back = list(tries.values())
-                tries.clear()
-                for polled in given_back:
-                    polled.close()
-                break
-            if ended := tries[held].take(answer):
-                tries.pop(held).close()
-                report(held, ended, wait_if_unknown=0)  # others wait; it is polled again
-    if tries:
-        rest = [polled.deferral(group) for polled in tries.values()]
-        until_redis_can(partial(engine().working.defer, rest))
-    for polled in tries.values():
-        polled.close()
-    log.info("%s: polled %d, of which %d have ended", group, len(due), len(due) - len(tries))
-
-
-def _give_back(group: str, held: list[Held], error: HostLacks, worker: str) -> None:
-    log.warning("polls of %s are given back: %s", group, error)
-    refuse = partial(engine().working.refuse, held, worker, f"polls:{group}", storable(str(error)))
-    until_redis_can(refuse)
-
-
-def _answers(tries: list[_PolledTry]) -> Iterator[tuple[Held, Answer]]:
-    """The answers that there was time for, as they come."""
-    asked = {polled.asked: polled.due.held for polled in tries}
-    if not asked:
-        return
-    try:
-        operator = remote(tries[0].context)  # it is the same of all
-    except HostLacks as error:
-        yield tries[0].due.held, error
-        return
-    except TaskFailed as error:  # another worker may have it
-        log.error("%s", error)  # noqa: TRY400  the message is meant to be enough
-        return
-    try:
-        for question, answer in operator.poll_many(list(asked)):
-            yield asked.pop(question), answer
-    except Exception:
-        log.exception("%s can't be polled together", tries[0].context.operator)
-        for question, held in asked.items():  # so that what one raises is its own
-            if time_limit.is_out():
-                return
-            yield held, operator.answer(question)

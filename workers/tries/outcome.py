@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydag_dist.dag import limits
 from pydag_dist.dag.text.strict_json import HALVES, dotted, faults
-from pydag_dist.engine import Held, Outcome
+from pydag_dist.engine import Held, Outcome, Working
 from pydag_dist.engine.protocol import Released
 from pydag_dist.errors import Fail, Skip
 from workers import operators, time_limit
@@ -49,14 +49,9 @@ class Ended:
     trace: str = ""
 
 
-def report(held: Held, ended: Ended, *, wait_if_unknown: float = UNKNOWN_FOR) -> Released:
-    """Report the end of a try, repeated until Redis can do it; answers as `Working.release` does.
-
-    If Redis does not know the run, that is repeated for `wait_if_unknown` seconds: a coordinator
-    may be restoring the run, and without its outcome the try would run again.
-    """
-    release = partial(
-        engine().working.release,
+def release(held: Held, ended: Ended, working: Working) -> Released:
+    """Report the end of a try, once; answers as `Working.release` does."""
+    return working.release(
         held,
         ended.outcome,
         ended.result,
@@ -64,8 +59,17 @@ def report(held: Held, ended: Ended, *, wait_if_unknown: float = UNKNOWN_FOR) ->
         skips=ended.skips,
         expand=ended.expand,
     )
+
+
+def report(held: Held, ended: Ended, *, wait_if_unknown: float = UNKNOWN_FOR) -> Released:
+    """Report the end of a try, repeated until Redis can do it; answers as `Working.release` does.
+
+    If Redis does not know the run, that is repeated for `wait_if_unknown` seconds: a coordinator
+    may be restoring the run, and without its outcome the try would run again.
+    """
+    call = partial(release, held, ended, engine().working)
     until = time.monotonic() + wait_if_unknown
-    while (answer := until_redis_can(release)) == "unknown" and time.monotonic() < until:
+    while (answer := until_redis_can(call)) == "unknown" and time.monotonic() < until:
         time.sleep(PAUSE)
     return answer
 

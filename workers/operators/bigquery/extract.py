@@ -12,7 +12,8 @@ from workers.contract.context import TaskContext, parsed_params
 from workers.google import answers, clients
 from workers.google.storage import client_of as storage_client_of
 from workers.google.versions import objects_at, read_tables
-from workers.operators.bigquery.job import Job, client_of, configured, slot_ms
+from workers.operators.bigquery.job import Job, client_of, slot_ms
+from workers.operators.bigquery.job_config import configured
 from workers.result_cache.cached_operator import CachedOperator, Inputs, Version
 
 

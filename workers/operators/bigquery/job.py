@@ -8,13 +8,13 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from google.api_core.exceptions import Conflict, NotFound, RetryError
 from google.api_core.retry import Retry, if_exception_type
 from google.cloud import bigquery
 
-from pydag_dist.dag.params.bigquery import BigQueryParams, DestinationParams
+from pydag_dist.dag.params.bigquery import BigQueryParams
 from workers.contract.answer import Asked, Done, Handle, Pending
 from workers.contract.context import TaskContext, parsed_params
 from workers.errors import RemoteStateUnknown, TaskFailed
@@ -28,15 +28,10 @@ _PAGE = 1000  # jobs of one answer of BigQuery's
 # https://github.com/googleapis/python-bigquery/issues/2134
 _FIND_AFTER_CONFLICT = 10.0  # seconds
 
-_DAY = 24 * 3600 * 1000  # milliseconds
 _ERRORS = 5  # of a job, beside the one that ended it
 
 # What of a job's result is in the task's log.
 _LOGGED = ("statement_type", "rows", "bytes_processed", "slot_ms")
-
-Config = TypeVar(
-    "Config", bigquery.QueryJobConfig, bigquery.LoadJobConfig, bigquery.ExtractJobConfig
-)
 
 
 @dataclass(frozen=True)
@@ -192,33 +187,6 @@ class Job(GoogleJob):
         if not is_there:
             context.log.info("%s was never there", self.name(handle))
         return is_there
-
-
-def configured(config: Config, values: Mapping[str, Any], context: TaskContext) -> Config:
-    """`config` with these values, and with the labels of the try."""
-    for name, value in values.items():
-        if value is not None:
-            setattr(config, name, value)
-    config.labels = config.labels | clients.labels(context)
-    return config
-
-
-def layout(params: DestinationParams) -> dict[str, Any]:
-    """How a job treats the table that it writes, as values of its configuration."""
-    config: dict[str, Any] = {
-        "write_disposition": params.write_disposition,
-        "create_disposition": params.create_disposition,
-        "clustering_fields": params.cluster_by or None,
-        "schema_update_options": params.schema_update_options or None,
-    }
-    by = params.partition_by
-    if by and by.type:
-        expires = by.expiration_days and int(by.expiration_days * _DAY)
-        config["time_partitioning"] = bigquery.TimePartitioning(by.type, by.field, expires)
-    elif by:
-        width = bigquery.PartitionRange(start=by.start, end=by.end, interval=by.interval)
-        config["range_partitioning"] = bigquery.RangePartitioning(width, by.field)
-    return config
 
 
 def _get(context: TaskContext, client: bigquery.Client, handle: Handle) -> Any:

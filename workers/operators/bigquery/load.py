@@ -15,7 +15,8 @@ from workers.contract.context import TaskContext, parsed_params
 from workers.google import answers, clients, errors
 from workers.google.storage import client_of as storage_client_of
 from workers.google.versions import objects_at, written_tables
-from workers.operators.bigquery.job import Job, client_of, configured, layout, slot_ms
+from workers.operators.bigquery.job import Job, client_of, slot_ms
+from workers.operators.bigquery.job_config import configured, layout
 from workers.result_cache.cached_operator import CachedOperator, Inputs, Version
 
 _FOR_CSV = (

@@ -17,7 +17,8 @@ from workers.errors import TaskFailed
 from workers.google import answers, clients, errors
 from workers.google.versions import read_tables, table_version, written_tables
 from workers.operators.bigquery import budget
-from workers.operators.bigquery.job import Job, client_of, configured, layout
+from workers.operators.bigquery.job import Job, client_of
+from workers.operators.bigquery.job_config import configured, layout
 from workers.result_cache.cached_operator import CachedOperator, Inputs, NotCached, Version
 from workers.result_cache.sql_sources import check_sources
 

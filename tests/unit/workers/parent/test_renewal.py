@@ -36,7 +36,7 @@ class Engine:
         self.renewed: list[tuple[int, list[Held]]] = []
         self.failures = 0
 
-    def release(self, held, outcome, **_error):
+    def release(self, held, outcome, *_result, **_more):
         if self.failures:
             self.failures -= 1
             raise redis.ConnectionError("away")

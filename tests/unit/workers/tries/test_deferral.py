@@ -15,7 +15,7 @@ from workers import operators, time_limit
 from workers.errors import RemoteStateUnknown, TaskFailed
 from workers.operators import Done, Pending, RemoteOperator, Wait
 from workers.settings import WorkerSettings
-from workers.tries import deferral
+from workers.tries import deferral, polls
 
 HELD = Held("run", "t", 1, "push")
 
@@ -119,7 +119,7 @@ def due(engine, *states, **spec):
 
 
 def poll():
-    deferral.poll("bigquery", "acme.x:GCP", "push", "w1@host")
+    polls.poll("bigquery", "acme.x:GCP", "push", "w1@host")
 
 
 def lines(engine, task):
@@ -285,7 +285,7 @@ def test_a_try_that_was_not_deferred_is_cancelled_by_what_its_params_say(
 
 
 def test_those_for_whom_there_was_no_time_are_polled_soon(engine, monkeypatch):
-    monkeypatch.setattr(deferral, "_TIME", 0.0)
+    monkeypatch.setattr(polls, "_TIME", 0.0)
     due(engine, "pending", "done")
     poll()
     assert engine.released == {}

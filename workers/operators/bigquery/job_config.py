@@ -1,0 +1,45 @@
+"""The configuration of BigQuery's jobs: how they write tables, and whose they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from google.cloud import bigquery
+
+from pydag_dist.dag.params.bigquery import DestinationParams
+from workers.contract.context import TaskContext
+from workers.google import clients
+
+_DAY = 24 * 3600 * 1000  # milliseconds
+
+Config = TypeVar(
+    "Config", bigquery.QueryJobConfig, bigquery.LoadJobConfig, bigquery.ExtractJobConfig
+)
+
+
+def configured(config: Config, values: Mapping[str, Any], context: TaskContext) -> Config:
+    """`config` with these values, and with the labels of the try."""
+    for name, value in values.items():
+        if value is not None:
+            setattr(config, name, value)
+    config.labels = config.labels | clients.labels(context)
+    return config
+
+
+def layout(params: DestinationParams) -> dict[str, Any]:
+    """How a job treats the table that it writes, as values of its configuration."""
+    config: dict[str, Any] = {
+        "write_disposition": params.write_disposition,
+        "create_disposition": params.create_disposition,
+        "clustering_fields": params.cluster_by or None,
+        "schema_update_options": params.schema_update_options or None,
+    }
+    by = params.partition_by
+    if by and by.type:
+        expires = by.expiration_days and int(by.expiration_days * _DAY)
+        config["time_partitioning"] = bigquery.TimePartitioning(by.type, by.field, expires)
+    elif by:
+        width = bigquery.PartitionRange(start=by.start, end=by.end, interval=by.interval)
+        config["range_partitioning"] = bigquery.RangePartitioning(width, by.field)
+    return config
