@@ -21,7 +21,7 @@ from pydag_dist.settings import Settings, load_settings
 from pydag_dist.why import Reason
 
 if TYPE_CHECKING:
-    from pydag_dist.history import History
+    from pydag_dist.history import HistoryReader
 
 
 def run_named(name: str) -> Run:
@@ -103,7 +103,7 @@ def shortest_names(runs: Sequence[RunSummary]) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _history_or(unknown: UnknownRun) -> Iterator[History]:
+def _history_or(unknown: UnknownRun) -> Iterator[HistoryReader]:
     """The history of this host, or the error that says that Redis has no such run."""
     settings = load_settings()
     if not _is_here(settings):
@@ -121,11 +121,11 @@ def _is_here(settings: Settings) -> bool:
 
 
 @contextlib.contextmanager
-def _history(settings: Settings) -> Iterator[History]:
-    from pydag_dist.history import LOST, History
+def _history(settings: Settings) -> Iterator[HistoryReader]:
+    from pydag_dist.history import LOST, HistoryReader
 
     try:
-        with History(settings.history_url) as history:
+        with HistoryReader(settings.history_url) as history:
             history.check()
             yield history
     except LOST as error:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Final
 
 from pydag_dist.engine import CHUNK, LostTask, Planning
-from pydag_dist.history import History, PastTry
+from pydag_dist.history import HistoryReader, Row
+from pydag_dist.history.tables import tries
 
 # The fields of the run's hash that no plan can find out again.
 _FIELDS: Final = frozenset(
@@ -34,7 +36,7 @@ _FIELDS: Final = frozenset(
 )
 
 
-def restore(planning: Planning, history: History, run_id: str) -> bool:
+def restore(planning: Planning, history: HistoryReader, run_id: str) -> bool:
     """Give a lost run back to the planners; False if it isn't lost. May be called again."""
     past = history.past(run_id)
     if past is None:
@@ -49,23 +51,14 @@ def restore(planning: Planning, history: History, run_id: str) -> bool:
     return planning.restore_run(run_id, past.dag, head, planned=past.planned)
 
 
-def _lost(each: PastTry, planned: bool) -> LostTask:
+# What the engine is given of a try as the history has it.
+_KEPT: Final = tuple(f.name for f in fields(LostTask) if f.name in tries.c)
+
+
+def _lost(row: Row, planned: bool) -> LostTask:
+    kept = {name: value for name in _KEPT if (value := getattr(row, name)) is not None}
     # The run had ended and was resumed, and its new plan was not complete: a task that it would
     # have run again counts as one that did not get to its end.
-    state = "cancelled" if each.state == "none" and not planned else each.state
-    return LostTask(
-        each.task,
-        state,
-        each.try_number,
-        each.ready_at,
-        each.queued_at,
-        each.started_at,
-        each.ended_at,
-        worker=each.worker or "",
-        pushes=each.pushes or 0,
-        reason=each.reason or "",
-        result=each.result or "",
-        error=each.error or "",
-        skips=each.skips or "",
-        expansions=each.expansions or "",
-    )
+    if row.state == "none" and not planned:
+        kept["state"] = "cancelled"
+    return LostTask(row.task_id, **kept)

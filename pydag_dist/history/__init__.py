@@ -6,7 +6,8 @@ from what is written here.
 
 from pydag_dist.history.batch import Batch, Entry, batch_of, entry_id, next_entry_id, runs_in
 from pydag_dist.history.database import LOST
-from pydag_dist.history.history import History, PastRun, PastTry
+from pydag_dist.history.history import History
+from pydag_dist.history.reading import HistoryReader, PastRun, Row
 from pydag_dist.history.refusal import refusal
 
 __all__ = [
@@ -14,8 +15,9 @@ __all__ = [
     "Batch",
     "Entry",
     "History",
+    "HistoryReader",
     "PastRun",
-    "PastTry",
+    "Row",
     "batch_of",
     "entry_id",
     "next_entry_id",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import sqlalchemy as sa
+
 from pydag_dist.engine import ENDED_RUN_STATES
-from pydag_dist.engine.protocol import TIMES
+from pydag_dist.history import tables
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +23,6 @@ Row = dict[str, Any]
 DAG_EVENTS = frozenset({"published", "paused", "unpaused", "unpublished", "missed"})
 
 _SEQUENCE_BITS = 20
-_TEXTS = ("worker", "reason", "result", "error", "skips", "expansions")
 
 
 @dataclass(frozen=True)
@@ -160,19 +161,15 @@ def _run(event: int, fields: Mapping[str, str], head: Mapping[str, str], dag_has
 
 
 def _try(event: int, fields: Mapping[str, str]) -> Row:
-    get = fields.get
     row: Row = {
         "run_id": fields["run"],
         "task_id": fields["task"],
         "try_number": int(fields["try"]),
         "state": fields["state"],
-        "pushes": int(get("pushes", 0)),
         "event": event,
     }
-    for time in TIMES:
-        row[time] = _seconds(get(time))
-    for name in _TEXTS:
-        row[name] = _text(get(name))
+    for name, converted in _COLUMNS:
+        row[name] = converted(fields.get(name))
     return row
 
 
@@ -183,3 +180,17 @@ def _seconds(microseconds: str | None) -> float | None:
 def _text(value: str | None) -> str | None:
     """What PostgreSQL can store: no text of its may contain a NUL."""
     return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if value else None
+
+
+# How a column is made of what an event says: times are in microseconds there.
+_FROM_TEXT: dict[type, Callable[[str | None], Any]] = {
+    sa.Double: _seconds,
+    sa.Text: _text,
+    sa.Integer: lambda value: int(value or 0),
+}
+# The columns of a try that its event has by their names.
+_COLUMNS = [
+    (column.name, _FROM_TEXT[type(column.type)])
+    for column in tables.tries.c
+    if column.nullable and not column.primary_key
+]

@@ -92,6 +92,9 @@ rounds = sa.Table(
     sa.Column("changed", sa.Text),
 )
 
+# A column that may be empty is filled from the field of its name in the events of tasks
+# (`batch.py`), and shown if a `TaskSnapshot` has a field of its name (`reading.py`).
+#
 # A row for each try that has ended, that was expanded, or that a resumed run has yet to begin: of
 # a task's rows the one with the newest event is what the task is. `result` is JSON, `skips`
 # are the downstream tasks that a branch did not follow, `expansions` those that expand over its

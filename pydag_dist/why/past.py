@@ -7,13 +7,13 @@ import time
 from pydag_dist.dag import Dag
 from pydag_dist.engine import RunSnapshot
 from pydag_dist.errors import EngineError
-from pydag_dist.history import History
+from pydag_dist.history import HistoryReader
 from pydag_dist.why.facts import Facts, upstream_of
 from pydag_dist.why.run import Reason, explain_ended, record_of
 from pydag_dist.why.task import explain
 
 
-def explain_past(history: History, run: RunSnapshot, task: str | None) -> list[Reason]:
+def explain_past(history: HistoryReader, run: RunSnapshot, task: str | None) -> list[Reason]:
     """How a run ended and because of which tasks, or one task of it; as of a run in Redis.
 
     `EngineError` if the run has no such task.
@@ -22,7 +22,7 @@ def explain_past(history: History, run: RunSnapshot, task: str | None) -> list[R
     if past is None:
         raise EngineError(f"the history has run {run.run_id} no longer")
     dag, now = Dag.parse(past.dag, source=run.run_id), time.time()
-    skips = {each.task: each.skips.split() for each in past.tries if each.skips}
+    skips = {row.task_id: row.skips.split() for row in past.tries if row.skips}
 
     def facts_of(name: str) -> Facts:
         upstream = upstream_of(dag, name)

@@ -141,7 +141,7 @@ def test_a_run_and_its_tries_come_back_as_they_were(history: History) -> None:
     past = history.past("r")
     assert past is not None
     assert (past.dag, past.head, past.planned) == (DAG, HEAD, True)
-    assert {t.task: (t.try_number, t.skips) for t in past.tries} == {
+    assert {t.task_id: (t.try_number, t.skips) for t in past.tries} == {
         "a": (2, "c d"),
         "b": (1, None),
     }
@@ -217,7 +217,7 @@ def test_batches_written_twice_and_out_of_order_end_as_the_last_event_of_each_ro
                 write(history, *piece)
             past = history.past("r")
         assert past is not None
-        assert {t.task: (t.try_number, t.state) for t in past.tries} == {
+        assert {t.task_id: (t.try_number, t.state) for t in past.tries} == {
             name: (number, wanted[name, number]) for name, number in newest.items()
         }
 
@@ -515,7 +515,7 @@ def test_the_history_finds_the_same_ways(listed: History) -> None:
 def test_the_history_looks_at_so_many_runs_and_says_so(
     listed: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pydag_dist.history.history.LOOK", 3)
+    monkeypatch.setattr("pydag_dist.history.reading.LOOK", 3)
     listing = listed.listing(2, Wanted(tags=["y"]))
     assert (listing.runs, listing.looked_back_to) == ([], 2.0)
     assert listed.listing(9, Wanted(tags=["y"])).looked_back_to is None

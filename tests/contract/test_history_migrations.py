@@ -76,10 +76,10 @@ def test_the_first_version_s_database_becomes_this_one_s(first: str) -> None:
         assert history.open() == "its own id"
         assert (history.epoch(), history.beats(), history.unfinished()) == ("an epoch", 7, ["r"])
         (old,) = history.past("r").tries
-        assert (old.task, old.try_number, old.result) == ("a", 2, "5")
+        assert (old.task_id, old.try_number, old.result) == ("a", 2, "5")
         assert (old.pushes, old.reason) == (None, None)
         write(history, task("12-0", "b", 1, "failed", pushes="3", reason="poison"))
-        new = {each.task: each for each in history.past("r").tries}["b"]
+        new = {each.task_id: each for each in history.past("r").tries}["b"]
         assert (new.pushes, new.reason) == (3, "poison")
         assert history.open() == "its own id"  # there is nothing left to do
         history.check()

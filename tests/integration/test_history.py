@@ -95,7 +95,7 @@ def test_history_is_what_the_engine_says(cluster: Cluster) -> None:
             assert history.unfinished() == []
             past = history.past(stopped.id)
             assert past is not None
-            assert {each.task: each.try_number for each in past.tries} == {"t": 2, "u": 1}
+            assert {each.task_id: each.try_number for each in past.tries} == {"t": 2, "u": 1}
         cluster.assert_nothing_left([*runs, stopped])
 
 
@@ -218,7 +218,7 @@ def test_random_runs_survive_losses_of_redis(server: RedisServer, tmp_path: Path
                     assert past is not None
                     ran = Counter(cluster.journal.tasks("ran", run.id))
                     for each in past.tries:
-                        written.setdefault((run.id, each.task), ran[each.task])
+                        written.setdefault((run.id, each.task_id), ran[each.task_id])
             cluster.store.flushall()
         waiting.join(120)
         assert not waiting.is_alive()

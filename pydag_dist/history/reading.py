@@ -1,0 +1,307 @@
+"""Reading the history: runs that Redis has forgotten, and those that it has lost."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
+from statistics import median
+from typing import Any, Self
+
+import sqlalchemy as sa
+
+from pydag_dist.engine import (
+    ENDED_RUN_STATES,
+    LOOK,
+    Listing,
+    RunSnapshot,
+    RunSummary,
+    TaskSnapshot,
+    Wanted,
+    task_ids,
+    unplanned,
+)
+from pydag_dist.engine.protocol import ENQUEUED, SOURCES, unpack_numbers
+from pydag_dist.engine.snapshot import children_of, work_of
+from pydag_dist.history import database
+from pydag_dist.history.published import PastDag, past_dags
+from pydag_dist.history.tables import dag_events, dags, meta, rounds, runs, tries
+
+_PAGE = 500  # runs that are read at once
+
+Row = sa.Row[Any]  # of a table: its columns are said there
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """What history knows of a run: its DAG as JSON, its hash in Redis, its tasks' newest tries.
+
+    Each of `tries` is a row of that table: the one of a task whose event is the newest.
+
+    `planned` is False while the run, which is new or was just resumed, waits for a planner.
+    """
+
+    run_id: str
+    state: str
+    reason: str | None
+    dag: str
+    head: Mapping[str, str]
+    planned: bool
+    tries: list[Row]
+
+
+class HistoryReader:
+    """Runs and tries in a database, by its URL (`PYDAG_DATABASE_URL`), for those who only read.
+
+    Nothing is opened before the first call. Methods raise `LOST` errors while the database can't
+    do what they ask; calling again later is safe.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._db = database.connect(url)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections; a later call opens new ones."""
+        self._db.dispose()
+
+    @property
+    def where(self) -> str:
+        """Where the database is, without its password."""
+        return database.where(self._db)
+
+    def check(self) -> None:
+        """`HistoryError` if this version can't read what is there."""
+        database.check(self._db)
+
+    def epoch(self) -> str | None:
+        """The marker of the Redis whose runs are here; None if there was none yet."""
+        with self._db.connect() as connection:
+            return connection.scalar(sa.select(meta.c.epoch))
+
+    def beats(self) -> int:
+        """A number that grows while any coordinator writes here."""
+        with self._db.connect() as connection:
+            return int(connection.scalar(sa.select(meta.c.beat)) or 0)
+
+    def last_event(self) -> int:
+        """The number of the newest event that is written; 0 if there is none."""
+        with self._db.connect() as connection:
+            tables = (runs, tries, dag_events)
+            newest = [connection.scalar(sa.select(sa.func.max(t.c.event))) for t in tables]
+        return max(int(number or 0) for number in newest)
+
+    def unfinished(self) -> list[str]:
+        """The runs that have not ended, oldest first."""
+        query = sa.select(runs.c.run_id).where(runs.c.ended_at.is_(None))
+        with self._db.connect() as connection:
+            return list(connection.scalars(query.order_by(runs.c.submitted_at)))
+
+    def durations(self, dag_id: str, newest: int = 3) -> dict[str, float]:
+        """Task -> the median of the seconds that it took in the DAG's newest runs.
+
+        Only successful tries count; of an expanded task the time until its last child had ended.
+        """
+        ended = sa.select(runs.c.run_id).where(
+            runs.c.dag_id == dag_id, runs.c.ended_at.is_not(None)
+        )
+        latest = ended.order_by(runs.c.submitted_at.desc()).limit(newest).subquery()
+        began = sa.func.coalesce(tries.c.started_at, tries.c.ready_at)
+        query = sa.select(tries.c.task_id, tries.c.ended_at - began).where(
+            tries.c.run_id.in_(sa.select(latest)),
+            tries.c.state == "success",
+            began.is_not(None),
+            tries.c.ended_at.is_not(None),
+        )
+        found = defaultdict(list)
+        with self._db.connect() as connection:
+            for task, seconds in connection.execute(query):
+                found[task].append(max(0.0, seconds))  # the server's clock may have gone back
+        return {task: median(seconds) for task, seconds in found.items()}
+
+    def knows(self, run_id: str) -> bool:
+        """Whether more is known of a run than that it was submitted."""
+        ended = sa.select(runs.c.run_id).where(
+            runs.c.run_id == run_id, runs.c.ended_at.is_not(None)
+        )
+        tried = sa.select(tries.c.run_id).where(tries.c.run_id == run_id)
+        with self._db.connect() as connection:
+            return bool(connection.scalar(sa.select(ended.exists() | tried.exists())))
+
+    def past(self, run_id: str) -> PastRun | None:
+        """All that is known of a run; None if it isn't here."""
+        with self._db.connect() as connection:
+            found = self._run(connection, run_id)
+            if found is None:
+                return None
+            text = connection.scalar(sa.select(dags.c.dag).where(dags.c.hash == found.dag_hash))
+            return PastRun(
+                run_id=run_id,
+                state=found.state,
+                reason=found.reason,
+                dag=str(text),
+                head=json.loads(found.head),
+                planned=bool(found.planned),
+                tries=self._newest_tries(connection, run_id),
+            )
+
+    def snapshot(self, run_id: str) -> RunSnapshot | None:
+        """The run as the engine would show it if it still had it; None if it isn't here.
+
+        What has not ended, as far as the history knows, is as it was before the run was planned.
+        """
+        with self._db.connect() as connection:
+            found = self._run(connection, run_id)
+            if found is None:
+                return None
+            newest = {t.task_id: t for t in self._newest_tries(connection, run_id)}
+            if gone := self._gone(connection, found, newest):
+                newest = {name: t for name, t in newest.items() if name not in gone}
+            text = connection.scalar(sa.select(dags.c.dag).where(dags.c.hash == found.dag_hash))
+        children: dict[str, int] = {}
+        for each in newest.values():
+            children.update(unpack_numbers(each.expansions))
+        head = json.loads(found.head)
+        return RunSnapshot(
+            **_times(found),
+            error=found.error,
+            enqueued={source: int(head.get(f"{ENQUEUED}{source}", 0)) for source in SOURCES},
+            tasks=dict.fromkeys(task_ids(text or '{"tasks": []}'), unplanned(found.state))
+            | {name: _task(t, newest, children) for name, t in newest.items()},
+            reason=found.reason,
+        )
+
+    def runs(self, limit: int = 50) -> list[RunSummary]:
+        """The newest runs, newest first."""
+        return self.listing(limit, Wanted()).runs
+
+    def listing(
+        self,
+        limit: int,
+        wanted: Wanted,
+        but: Callable[[Sequence[str]], Collection[str]] | None = None,
+    ) -> Listing:
+        """The newest runs of those that are wanted, without those that `but` names of some.
+
+        At most `LOOK`, or `limit`, are looked at, newest first.
+        """
+        look = max(LOOK, limit)
+        newest = _submitted(wanted).order_by(runs.c.submitted_at.desc())
+        scanned = newest.limit(look).subquery()
+        query = sa.select(scanned).order_by(scanned.c.submitted_at.desc())
+        if wanted.states:
+            query = query.where(scanned.c.state.in_(wanted.states))
+        found: list[RunSummary] = []
+        with self._db.connect() as connection:
+            streamed = connection.execution_options(yield_per=_PAGE)
+            with streamed.execute(query) as rows:
+                for page in rows.partitions():
+                    fits = [row for row in page if wanted.has_details(json.loads(row.head))]
+                    others = set(but([row.run_id for row in fits]) if but else ())
+                    found += [_summary(row) for row in fits if row.run_id not in others]
+                    if len(found) >= limit:
+                        return Listing(found[:limit])
+        last = newest.with_only_columns(runs.c.submitted_at).offset(look - 1).limit(1)
+        with self._db.connect() as connection:
+            return Listing(found, connection.scalar(last))
+
+    def published(self, dag_id: str | None = None) -> list[PastDag]:
+        """What is known of all DAGs that were ever published, or of one."""
+        with self._db.connect() as connection:
+            return past_dags(connection, dag_id)
+
+    # What `find_run` asks of whatever knows runs
+
+    def has(self, run_id: str) -> bool:
+        """Whether the run is here."""
+        return self.beginning_with(run_id, 1) == [run_id]
+
+    def beginning_with(self, prefix: str, limit: int) -> list[str]:
+        """At most so many runs whose ids begin so, in lexical order."""
+        begins = runs.c.run_id.startswith(prefix, autoescape=True)
+        if self._db.dialect.name == "sqlite":  # whose LIKE takes capitals for small letters
+            begins = runs.c.run_id.between(prefix, f"{prefix}~")
+        query = sa.select(runs.c.run_id).where(begins).order_by(runs.c.run_id).limit(limit)
+        with self._db.connect() as connection:
+            return list(connection.scalars(query))
+
+    def newest(self, dag_id: str, since: float | None, until: float | None) -> str | None:
+        """The run of a DAG that was submitted last in that time."""
+        query = _submitted(Wanted(dag_id, since=since, until=until)).with_only_columns(
+            runs.c.run_id
+        )
+        with self._db.connect() as connection:
+            return connection.scalar(query.order_by(runs.c.submitted_at.desc()).limit(1))
+
+    def _gone(self, connection: sa.Connection, run: Row, tasks: Collection[str]) -> set[str]:
+        """The tasks of those that the run's DAG has no longer."""
+        hashes = sa.select(rounds.c.dag_hash).where(rounds.c.run_id == run.run_id).distinct()
+        if len(connection.scalars(hashes).all()) < 2:
+            return set()
+        text = connection.scalar(sa.select(dags.c.dag).where(dags.c.hash == run.dag_hash))
+        known = {task["task_id"] for task in json.loads(str(text))["tasks"]}
+        return {t for t in tasks if t not in known and t.rpartition(".")[0] not in known}
+
+    def _run(self, connection: sa.Connection, run_id: str) -> Row | None:
+        return connection.execute(sa.select(runs).where(runs.c.run_id == run_id)).one_or_none()
+
+    def _newest_tries(self, connection: sa.Connection, run_id: str) -> list[Row]:
+        query = sa.select(tries).where(tries.c.run_id == run_id).order_by(tries.c.event)
+        # A newer one replaces an older one.
+        return list({row.task_id: row for row in connection.execute(query)}.values())
+
+
+def _submitted(wanted: Wanted) -> sa.Select[Any]:
+    """The runs of a DAG and of a time, which the indexes find."""
+    query = sa.select(runs)
+    if wanted.dag_id:
+        query = query.where(runs.c.dag_id == wanted.dag_id)
+    if wanted.since is not None:
+        query = query.where(runs.c.submitted_at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(runs.c.submitted_at < wanted.until)
+    return query
+
+
+def _times(row: Row) -> dict[str, Any]:
+    names = ("run_id", "dag_id", "state", "submitted_at", "started_at", "ended_at")
+    return {**{name: getattr(row, name) for name in names}, **work_of(json.loads(row.head))}
+
+
+def _summary(row: Row) -> RunSummary:
+    head = json.loads(row.head)
+    total = int(head.get("total", 0))
+    counts = {
+        "total": total,
+        "ended": total if row.state in ENDED_RUN_STATES else 0,
+        "active": 0,
+        "failed": int(head.get("failures", 0)),
+    }
+    return RunSummary(**_times(row), counts=counts)
+
+
+def _result(task: str, newest: Mapping[str, Row], children: int | None = None) -> Any:
+    """A task's result; an expanded task's is the list of its children's."""
+    if children is not None:
+        return [_result(f"{task}.{i}", newest) for i in range(children)]
+    packed = newest[task].result if task in newest else None
+    return None if packed is None else json.loads(packed)
+
+
+# What a task's snapshot has of its row as it is.
+_SHOWN = [f.name for f in fields(TaskSnapshot) if f.name in tries.c and f.name != "result"]
+
+
+def _task(found: Row, newest: Mapping[str, Row], expansions: Mapping[str, int]) -> TaskSnapshot:
+    children = children_of(found.ready_at, expansions.get(found.task_id))
+    return TaskSnapshot(
+        **{name: getattr(found, name) for name in _SHOWN},
+        result=_result(found.task_id, newest, children),
+        children=children,
+    )
