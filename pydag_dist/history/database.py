@@ -36,6 +36,7 @@ _SESSION: Final = {
 }
 # Of the lock that lets one process at a time create the tables in PostgreSQL.
 _CREATION_LOCK: Final = 7_093_241_502
+_CREATION_SECONDS: Final = 30  # that the others wait for it
 
 
 def connect(url: str) -> sa.Engine:
@@ -120,6 +121,7 @@ def create(engine: sa.Engine) -> None:
             ) from None
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_CREATION_SECONDS}s'")
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
         else:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
