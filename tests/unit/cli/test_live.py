@@ -5,15 +5,18 @@ from __future__ import annotations
 import io
 import itertools
 import re
+from typing import get_args
 
 import pytest
 from rich.console import Console
 
 from pydag_dist.cli.display import progress
 from pydag_dist.cli.display.run_status import live_screen, status_screen
+from pydag_dist.cli.display.states import COLOURS
 from pydag_dist.cli.display.tables import duration, shortened, span
 from pydag_dist.cli.display.timeline import timeline
 from pydag_dist.engine import RunSnapshot, TaskSnapshot
+from pydag_dist.engine.protocol import TASK_STATES, RunState
 
 RUN_ID = "customer_orders-20260131t060000-0123456789abcdef"
 
@@ -447,3 +450,7 @@ def test_a_short_task_at_the_end_still_has_a_bar():
         "short": task("success", 109.999, 110.0, worker="w@h"),
     }
     assert timeline(run("success", tasks), width=10)[1].startswith("short |         █|")
+
+
+def test_every_state_has_a_colour_but_that_of_tasks_that_wait():
+    assert {*COLOURS, "none"} == {*TASK_STATES, *get_args(RunState)}
