@@ -201,7 +201,7 @@ def changes(zone: ZoneInfo, first: int, last: int) -> list[datetime]:
     """The moments of those years at which the zone's offset changes."""
     found, at = [], datetime(first, 1, 1, tzinfo=UTC)
     while at.year <= last:
-        later = at + timedelta(hours=6)
+        later = at + timedelta(days=1)
         if at.astimezone(zone).utcoffset() != later.astimezone(zone).utcoffset():
             change = at
             while change.astimezone(zone).utcoffset() == at.astimezone(zone).utcoffset():

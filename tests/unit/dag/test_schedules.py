@@ -201,6 +201,34 @@ def test_what_is_due_in_a_skipped_hour_only_is_never_due():
     assert made.before(at(NOW)) == at("1980-03-30T02:59+01:00")
 
 
+@pytest.mark.parametrize(
+    ("interval", "expected"),
+    [
+        # Set back by three hours, from 4:00 to 1:00: a fixed time is due in the first pass only.
+        ("30 2 11 3 *", ["2018-03-11T02:30:00+11:00"]),
+        (
+            "*/30 2 11 3 *",
+            [f"2018-03-11T02:{m}:00+{h}:00" for h in ("11", "08") for m in ("00", "30")],
+        ),
+        # Set forward by three hours, from 4:00 to 7:00: corrected, so nothing is caught up.
+        ("30 5 7 10 *", []),
+        ("30 7 7 10 *", ["2018-10-07T07:30:00+11:00"]),
+    ],
+)
+def test_where_a_clock_changes_by_three_hours(interval, expected):
+    made = schedule(interval, "Antarctica/Casey")
+    found = made.between(at("2018-01-01T00:00Z"), at("2019-01-01T00:00Z"))
+    assert [made.text(one) for one in found] == expected
+
+
+def test_a_day_that_a_zone_has_skipped_is_not_caught_up():
+    made = schedule("0 6 * * *", "Pacific/Apia")
+    assert due(made, "2011-12-29T06:00-10:00", 2) == [
+        "2011-12-29T06:00:00-10:00",
+        "2011-12-31T06:00:00+14:00",
+    ]
+
+
 def test_a_dag_that_is_built_has_a_schedule():
     dag = Dag("x", schedule_interval="@daily", timezone=BERLIN)
     assert due(dag.schedule, NOW, 1) == ["2026-02-02T00:00:00+01:00"]
