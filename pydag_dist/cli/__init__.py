@@ -10,6 +10,7 @@ from pydag_dist.cli.commands.dags import graph, schedule, schema, validate
 from pydag_dist.cli.commands.embedded import demo, env, up
 from pydag_dist.cli.commands.estimate import estimate
 from pydag_dist.cli.commands.processes import coordinator, flower, worker
+from pydag_dist.cli.commands.published import dags, pause, publish, run, unpause, unpublish
 from pydag_dist.cli.commands.runs import logs, runs, status, submit
 from pydag_dist.cli.commands.workers import workers
 from pydag_dist.cli.group import pydag
@@ -30,6 +31,12 @@ for command in (
     schedule,
     estimate,
     submit,
+    publish,
+    dags,
+    run,
+    pause,
+    unpause,
+    unpublish,
     status,
     runs,
     logs,

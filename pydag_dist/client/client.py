@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pydag_dist.client.naming import find_run
 from pydag_dist.client.patience import PATIENCE, Patience
+from pydag_dist.client.published import PublishedDags
 from pydag_dist.client.run import BLOCK_SECONDS, Run
 from pydag_dist.client.who import who
 from pydag_dist.dag import Dag
@@ -28,6 +29,8 @@ from pydag_dist.engine import (
     connect,
     unserved,
 )
+from pydag_dist.engine.publications import Publication
+from pydag_dist.engine.published import PublishedDag
 from pydag_dist.errors import PydagError, UnknownRun
 from pydag_dist.settings import load_settings
 
@@ -51,6 +54,7 @@ class Client:
         self._connection = connect(url or settings.redis_url, blocks=BLOCK_SECONDS)
         self._engine = Engine(self._connection, prefix=self._prefix)
         self._patience = Patience(self._connection, patience)
+        self.published = PublishedDags(self._engine.publishing, self._patience, self._retention)
 
     def submit(
         self,
@@ -72,12 +76,7 @@ class Client:
         """
         run_id = check_id("run id", new_run_id(dag.dag_id) if run_id is None else run_id)
         text = dag.to_json()
-        given = dict(params or {})
-        if wrong := [f"{dotted(path)} {problem}" for path, problem in faults(given)]:
-            raise PydagError(f"params of the run: {'; '.join(wrong)}")
-        if problem := params_problem(given):
-            raise PydagError(f"params of the run: {problem}")
-        known_lengths(dag.dag_id, list(dag.tasks.values()), {**dag.params, **given})
+        given = _checked_params(dag, params)
         date, by = utc(logical_date, dag.zone), who()
 
         steering = self._patience.of(
@@ -104,6 +103,52 @@ class Client:
 
         send()
         return Run(run_id, self._engine, self._patience, resubmit=send)
+
+    def publish(self, *dags: Dag) -> list[Publication]:
+        """Make each DAG the newest version of its id; what has not changed keeps its version.
+
+        From now on its schedule starts it, and `start` and people know it by its id. Its version,
+        and whether that is a new one.
+        """
+        return [self.published.publish(dag) for dag in dags]
+
+    def dags(self) -> list[PublishedDag]:
+        """The published DAGs: version, when each is due, its last run, whether it is paused."""
+        return self.published.all()
+
+    def start(
+        self,
+        dag_id: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        logical_date: datetime | str | None = None,
+        run_id: str | None = None,
+    ) -> Run:
+        """Start a run of the newest version of a published DAG, whatever its schedule says.
+
+        Params, date and id are as of `submit`. `EngineError` if the DAG is not published.
+        """
+        dag = self.published.newest(dag_id)
+        given, date, by = _checked_params(dag, params), utc(logical_date, dag.zone), who()
+        run_id = check_id("run id", new_run_id(dag_id) if run_id is None else run_id)
+
+        def send() -> bool:
+            return self.published.start(dag_id, run_id, given, date, by)
+
+        send()
+        return Run(run_id, self._engine, self._patience, resubmit=send)
+
+    def pause(self, dag_id: str) -> bool:
+        """Let the schedule of a published DAG start nothing; False if it is paused already."""
+        return self.published.pause(dag_id)
+
+    def unpause(self, dag_id: str) -> bool:
+        """Let it go on; False if it is not paused. With `catchup` it makes up for the pause."""
+        return self.published.unpause(dag_id)
+
+    def unpublish(self, dag_id: str) -> None:
+        """Take a DAG's name back: it is never due again, and its runs go on."""
+        self.published.unpublish(dag_id)
 
     def run(self, name: str) -> Run:
         """The run of that name: its id, the beginning of it, ``DAG@last``, ``DAG@2026-01-31``.
@@ -150,6 +195,16 @@ class Client:
     def listing(self, limit: int, wanted: Wanted) -> Listing:
         """Likewise, and how far back runs were looked at: 20,000 at most."""
         return self._patience.of(self._engine.runs, "").listing(limit, wanted)
+
+
+def _checked_params(dag: Dag, params: Mapping[str, Any] | None) -> dict[str, Any]:
+    given = dict(params or {})
+    if wrong := [f"{dotted(path)} {problem}" for path, problem in faults(given)]:
+        raise PydagError(f"params of the run: {'; '.join(wrong)}")
+    if problem := params_problem(given):
+        raise PydagError(f"params of the run: {problem}")
+    known_lengths(dag.dag_id, list(dag.tasks.values()), {**dag.params, **given})
+    return given
 
 
 def utc(date: datetime | str | None, zone: ZoneInfo) -> str:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 from pydag_dist.engine import ENDED_TASK_STATES, Reading
 from pydag_dist.engine.protocol import OUT, split_out, unpack_record
+from pydag_dist.engine.published import to_micro
+from pydag_dist.engine.roles.publishing import Publishing
+from pydag_dist.engine.store import flat
 from pydag_dist.errors import UnknownRun
 from pydag_dist.history import Entry, History, batch_of
 
@@ -27,6 +31,27 @@ def copy_runs(reading: Reading, history: History) -> None:
             out = store.redis.hgetall(store.run_key(run_id, "out"))
             entries = [_run(run_id, head), *_tasks(run_id, records or kept, out)]
             history.write(batch_of(entries, {run_id: head}, {run_id: dag}))
+
+
+def copy_dags(publishing: Publishing, history: History) -> None:
+    """Likewise every published DAG, with the versions that Redis still has."""
+    for dag in publishing.dags():
+        head = {"dag_id": dag.dag_id, "source": dag.source, "due": to_micro(dag.due)}
+        head |= {"schedule": json.dumps(dag.schedule) if dag.schedule else ""}
+        head |= {"settled": to_micro(dag.settled), "max_active": str(dag.max_active)}
+        head["run_fields"] = json.dumps(flat(publishing.run_fields(dag.dag_id)))
+        entries: list[Entry] = [
+            (
+                f"0-{version.number}",
+                {"kind": "published", "at": to_micro(version.at), "by": version.by, **head}
+                | {"version": str(version.number), "dag": version.text},
+            )
+            for version in reversed(publishing.versions(dag.dag_id))
+        ]
+        if dag.paused_at:
+            event = {"kind": "paused", "at": to_micro(dag.paused_at), "by": dag.paused_by}
+            entries.append((f"0-{dag.version + 1}", {**event, "dag_id": dag.dag_id}))
+        history.write(batch_of(entries, {}, {}))
 
 
 def _run(run_id: str, head: Mapping[str, str]) -> Entry:

@@ -11,9 +11,10 @@ from typing import Any
 
 import redis
 
-from pydag_dist.coordinator.new_database import copy_runs
+from pydag_dist.coordinator.new_database import copy_dags, copy_runs
 from pydag_dist.coordinator.ownership import RENEWALS, Ownership
 from pydag_dist.coordinator.restore import restore
+from pydag_dist.coordinator.restore_dags import restore_dags
 from pydag_dist.engine import Engine, is_passing
 from pydag_dist.errors import EngineError, HistoryError
 from pydag_dist.history import (
@@ -149,6 +150,7 @@ class Recorder:
             return False
         if epoch and self._history.epoch() is None:
             copy_runs(self._engine.reading, self._history)
+            copy_dags(self._engine.publishing, self._history)
         # Should the new server's clock be behind, its events are newer nevertheless.
         with contextlib.suppress(redis.ResponseError):
             floor = next_entry_id(entry_id(self._history.last_event()))
@@ -156,6 +158,9 @@ class Recorder:
         for run_id in self._history.unfinished():
             if self._engine.reading.run_state(run_id) is None:
                 self._restore(run_id)
+        # After their runs, which they may have to wait for.
+        if lost := restore_dags(self._engine.publishing, self._history):
+            log.warning("Redis had lost %d published DAGs; they are published again", len(lost))
         if epoch is None:
             key = self._engine.store.key("epoch")
             self._redis.set(key, secrets.token_hex(8), nx=True)

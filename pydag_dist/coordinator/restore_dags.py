@@ -1,27 +1,37 @@
-"""Gives a Redis that has lost published DAGs what history knows of them."""
+"""Gives a Redis that has lost published DAGs what the history knows of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
 
-from pydag_dist.engine.due import Times
+from pydag_dist.engine.due import schedule_of
 from pydag_dist.engine.published import to_micro
 from pydag_dist.engine.roles.publishing import Publishing
 from pydag_dist.engine.snapshot import microseconds
+from pydag_dist.history import History
 from pydag_dist.history.published import PastDag
 
 
-def restore_dag(
-    publishing: Publishing, past: PastDag, times_of: Callable[[str], Times | None]
-) -> bool:
-    """Give back a DAG that is lost; False if it is there. `times_of` reads a schedule's JSON.
+def restore_dags(publishing: Publishing, history: History) -> list[str]:
+    """Give back all DAGs that are lost; which these are."""
+    lost = publishing.not_known(history.published_names())
+    return [
+        dag_id
+        for dag_id in lost
+        for past in history.published(dag_id)
+        if restore_dag(publishing, past)
+    ]
+
+
+def restore_dag(publishing: Publishing, past: PastDag) -> bool:
+    """Give back a DAG that is lost; False if it is there.
 
     It is due when it was, or after what is settled.
     """
     due = past.due
     if due and past.settled and due <= past.settled:
-        times = times_of(past.schedule)
-        due = times.after(past.settled) if times else None
+        schedule = schedule_of(json.loads(past.schedule or "null"))
+        due = schedule.after(past.settled) if schedule else None
     newest = past.versions[0]
     row: dict[str, str | int] = {
         "version": newest.number,

@@ -20,6 +20,7 @@ from celery import Celery
 from pydag_dist.coordinator.ownership import RENEWALS
 from pydag_dist.coordinator.planner import plan
 from pydag_dist.coordinator.recorder import Recorder
+from pydag_dist.coordinator.scheduler import Scheduler
 from pydag_dist.coordinator.webhooks import Webhooks
 from pydag_dist.dag import Dag
 from pydag_dist.engine import Engine, address, check_redis, connect, is_passing, is_refusal
@@ -78,10 +79,12 @@ class Coordinator:
         if not self._wait_for_redis():
             return
         webhooks = Webhooks(self._connect("coordinator"), self._settings.webhooks, self._stopping)
+        scheduler = Scheduler(self._connect("coordinator"), self._stopping)
         threads = [
             self._start("tick", self._tick),
             self._start("history", self._record),
             self._start("webhooks", webhooks.run),
+            self._start("schedules", scheduler.run),
         ]
         log.info("coordinator %s is ready", self._name)
         while not self._stopping.is_set():

@@ -1,97 +1,88 @@
-"""When a published DAG is due next, and what that goes past; pure."""
+"""When a published DAG is due next, and which due times get no run."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Protocol
+from functools import lru_cache
+from typing import Any, Final
 
+from pydag_dist.dag.fields import DagFields
+from pydag_dist.dag.schedules.schedule import Schedule
 from pydag_dist.engine.published import Move, PublishedDag
 
-
-class Late(Protocol):
-    """The `newest` due time that has come, and how many are `older` that have come, too."""
-
-    newest: datetime
-    older: int
+# Of a DAG's fields those that its schedule is made of; a DAG is due at other times if one of the
+# first four is another one.
+_TIMES: Final = ("schedule_interval", "timezone", "start_date", "end_date")
+_FIELDS: Final = (*_TIMES, "catchup", "max_active_runs")
 
 
-class Times(Protocol):
-    """A schedule; see `pydag_dist.dag.schedule.Schedule`."""
-
-    catchup: bool
-
-    def first(self, now: datetime) -> datetime | None:
-        """For what a DAG waits that is published now."""
-        ...
-
-    def after(self, moment: datetime) -> datetime | None:
-        """The next due time, strictly later."""
-        ...
-
-    def before(self, moment: datetime) -> datetime | None:
-        """The due time strictly before."""
-        ...
-
-    def late(self, due: datetime, now: datetime) -> Late:
-        """What has come of the due times from `due` on."""
-        ...
+def schedule_fields(dag: DagFields) -> dict[str, Any] | None:
+    """What is kept of a DAG's schedule; None if it has none."""
+    if dag.schedule_interval == "":
+        return None
+    return {name: getattr(dag, name) for name in _FIELDS}
 
 
-def fired(times: Times, seen: PublishedDag, now: datetime) -> tuple[datetime, Move]:
+def schedule_of(fields: Mapping[str, Any] | None) -> Schedule | None:
+    """The schedule of what was kept."""
+    return _schedule(json.dumps(fields)) if fields else None
+
+
+@lru_cache(maxsize=20_000)
+def _schedule(fields: str) -> Schedule | None:
+    return DagFields("dag", **json.loads(fields)).schedule
+
+
+def fired(schedule: Schedule, seen: PublishedDag, now: datetime) -> tuple[datetime, Move]:
     """The due time that gets its run now, and how the DAG moves on; it must be due.
 
     That is the oldest one with `catchup`, else the newest.
     """
-    due = _due(seen)
-    if times.catchup:
-        return due, Move(_after(times, due, seen.settled))
-    late = times.late(due, now)
-    at = late.newest
-    move = Move(_after(times, at, seen.settled))
-    if late.older:
-        move = replace(move, missed=late.older, first=due, last=times.before(at))
+    due = seen.due
+    assert due is not None  # noqa: S101  else nobody finds it among those that are due
+    late = None if schedule.catchup else schedule.late(due, now)
+    at = late.newest if late else due
+    move = Move(schedule.after(max(at, seen.settled or at)))
+    if late and late.older:
+        move = replace(move, missed=late.older, first=due, last=schedule.before(at))
     return at, move
 
 
-def published(
-    times: Times | None, before: Times | None, seen: PublishedDag, now: datetime, *, unchanged: bool
-) -> Move:
-    """How the DAG moves on that gets a schedule, in the place of what it had before, if any.
+def published(fields: Mapping[str, Any] | None, seen: PublishedDag, now: datetime) -> Move:
+    """How the DAG moves on that gets a schedule of these fields.
 
-    A schedule that is due when it was is not moved; what another one has left undone is missed.
+    If it is due at the same times as before, nothing changes; else what the schedule before it has
+    left undone is missed.
     """
-    if unchanged and seen.is_published:
+    if seen.is_published and _times(fields) == _times(seen.schedule):
         return Move(seen.due)
-    left = unpublished(before, seen, now)
+    left = unpublished(seen, now)
     settled = max(filter(None, (seen.settled, left.last)), default=None)
-    due = times.first(now) if times else None
-    if times and due and settled and due <= settled:
-        due = times.after(settled)
-    return Move(due, left.missed, left.first, left.last)
+    schedule = schedule_of(fields)
+    due = schedule.first(now) if schedule else None
+    if schedule and due and settled and due <= settled:
+        due = schedule.after(settled)
+    return replace(left, due=due)
 
 
-def unpaused(times: Times | None, seen: PublishedDag, now: datetime) -> Move:
+def unpaused(seen: PublishedDag, now: datetime) -> Move:
     """How the DAG moves on that was paused: with `catchup` what was due then is still to come."""
-    if times is None or times.catchup or not seen.due or seen.due > now:
+    schedule = schedule_of(seen.schedule)
+    if schedule is None or schedule.catchup:
         return Move(seen.due)
-    late = times.late(seen.due, now)
-    due = _after(times, late.newest, seen.settled)
-    return Move(due, late.older + 1, seen.due, late.newest)
+    left = unpublished(seen, now)
+    return replace(left, due=schedule.after(left.last)) if left.last else Move(seen.due)
 
 
-def unpublished(times: Times | None, seen: PublishedDag, now: datetime) -> Move:
+def unpublished(seen: PublishedDag, now: datetime) -> Move:
     """What is missed when the DAG's schedule goes: all that was due and has no run."""
-    if times is None or not seen.is_published or not seen.due or seen.due > now:
-        return Move(None)
-    late = times.late(seen.due, now)
-    return Move(None, late.older + 1, seen.due, late.newest)
+    schedule = schedule_of(seen.schedule)
+    late = schedule.late(seen.due, now) if schedule and seen.due else None
+    return Move(None, late.older + 1, seen.due, late.newest) if late else Move(None)
 
 
-def _after(times: Times, at: datetime, settled: datetime | None) -> datetime | None:
-    return times.after(max(at, settled or at))
-
-
-def _due(seen: PublishedDag) -> datetime:
-    assert seen.due is not None  # noqa: S101  else it is never fired
-    return seen.due
+def _times(fields: Mapping[str, Any] | None) -> list[Any] | None:
+    return [fields.get(name) for name in _TIMES] if fields else None

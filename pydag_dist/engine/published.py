@@ -60,6 +60,7 @@ class PublishedDag:
     held: bool = False
     paused_at: datetime | None = None
     paused_by: str = ""
+    max_active: int = 1
     missed: int = 0
     missed_last: datetime | None = None
     last_run: str | None = None
@@ -89,7 +90,10 @@ class Version:
 
 def not_published(dag_id: str) -> EngineError:
     """The error that says so."""
-    return EngineError(f"no DAG {dag_id} is published: publish its file first")
+    return EngineError(
+        f"no DAG {dag_id} is published: `pydag dags` lists those that are, `pydag publish FILE` "
+        "publishes one"
+    )
 
 
 def scheduled_run_id(dag_id: str, at: datetime) -> str:
@@ -125,6 +129,7 @@ def parse_dag(dag_id: str, head: Mapping[str, str]) -> PublishedDag:
         **{name: get(name, "") for name in _TEXTS},  # type: ignore[arg-type]
         schedule=json.loads(head["schedule"]) if get("schedule") else None,
         held="held" in head,
+        max_active=int(get("max_active", 1)),
         missed=int(get("missed", 0)),
         last_run=get("last_run"),
         last_state=get("last_state"),

@@ -62,8 +62,8 @@ def past_dags(connection: sa.Connection, dag_id: str | None = None) -> list[Past
         events = events.where(dag_events.c.dag_id == dag_id)
         newest, last = newest.where(runs.c.dag_id == dag_id), last.where(runs.c.dag_id == dag_id)
     rows = connection.execute(events.order_by(dag_events.c.event)).mappings()
-    dates = dict(iter(connection.execute(newest.group_by(runs.c.dag_id)).tuples()))
-    last_runs = dict(iter(connection.execute(last.order_by(runs.c.submitted_at)).tuples()))
+    dates = {row[0]: row[1] for row in connection.execute(newest.group_by(runs.c.dag_id))}
+    last_runs = {row[0]: row[1] for row in connection.execute(last.order_by(runs.c.submitted_at))}
     return past_dags_of([{**row} for row in rows], dates, last_runs)
 
 
@@ -105,7 +105,7 @@ def _past_dag(
             due = row["due"]
     ends = [from_micro(row["last"]) for row in missed]
     times = [settled, from_micro(newest["settled"]), *ends]
-    flat = json.loads(newest["run"])
+    flat = json.loads(newest["run_fields"])
     return PastDag(
         dag_id,
         state[-1] == "published",

@@ -211,6 +211,12 @@ class HistoryReader:
         with self._db.connect() as connection:
             return Listing(found, connection.scalar(last))
 
+    def published_names(self) -> list[str]:
+        """The DAGs that were ever published, in lexical order."""
+        query = sa.select(dag_events.c.dag_id).distinct().order_by(dag_events.c.dag_id)
+        with self._db.connect() as connection:
+            return list(connection.scalars(query))
+
     def published(self, dag_id: str | None = None) -> list[PastDag]:
         """What is known of all DAGs that were ever published, or of one."""
         with self._db.connect() as connection:

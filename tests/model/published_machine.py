@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pydag_dist.coordinator.restore_dags import restore_dag
+from pydag_dist.dag.fields import DagFields
 from pydag_dist.engine import Engine, due
+from pydag_dist.engine.publications import fire
 from pydag_dist.engine.published import PublishedDag, scheduled_run_id
 from pydag_dist.engine.roles.steering import dag_hash
 from pydag_dist.history import batch_of
@@ -34,39 +36,21 @@ SOME = st.builds(
 SCHEDULES = st.one_of(SOME, SOME, st.none())
 
 
-@dataclass(frozen=True)
-class Late:
-    newest: datetime
-    older: int
-
-
-@dataclass(frozen=True)
-class Every:
-    """A schedule as the engine's callers know it: due every so many seconds."""
-
-    period: int
-    catchup: bool
-
-    def first(self, now: datetime) -> datetime:
-        return self.after(now)
-
-    def after(self, moment: datetime) -> datetime:
-        return at((int(moment.timestamp()) // self.period + 1) * self.period)
-
-    def before(self, moment: datetime) -> datetime:
-        return at(-(-int(moment.timestamp()) // self.period) * self.period - self.period)
-
-    def late(self, due: datetime, now: datetime) -> Late:
-        older = int((now - due).total_seconds()) // self.period
-        return Late(due + timedelta(seconds=older * self.period), older)
-
-
 def at(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def times_of(seen: PublishedDag) -> Every | None:
-    return Every(seen.schedule["period"], seen.schedule["catchup"]) if seen.schedule else None
+def fields_of(schedule: RefSchedule | None) -> dict[str, Any] | None:
+    """What the engine keeps of that schedule."""
+    if schedule is None:
+        return None
+    dag = DagFields(
+        "dag",
+        schedule_interval=schedule.period,
+        catchup=schedule.catchup,
+        max_active_runs=schedule.max_active,
+    )
+    return due.schedule_fields(dag)
 
 
 @dataclass(frozen=True)
@@ -141,15 +125,12 @@ class PublishedMachine(RuleBasedStateMachine):
             self.counter += 1
         text = model.text if same and model.published else f'{{"n": {self.counter}}}'
         seen = self.published.dag(name)
-        fields = schedule and {"period": schedule.period, "catchup": schedule.catchup}
-        new = fields and Every(**fields)
-        old = times_of(seen)
-        unchanged = (new and new.period) == (old and old.period)
+        fields = fields_of(schedule)
         answer, version = self.published.publish(
             seen,
             text,
             head_of(name, text),
-            due.published(new, old, seen, at(now), unchanged=unchanged),
+            due.published(fields, seen, at(now)),
             schedule=fields,
             max_active=schedule.max_active if schedule else 1,
             source="",
@@ -164,7 +145,7 @@ class PublishedMachine(RuleBasedStateMachine):
         if really < 3:  # else most histories have nothing to run
             return
         model, now, seen = self.model[name], self.now(), self.published.dag(name)
-        move = due.unpublished(times_of(seen), seen, at(now))
+        move = due.unpublished(seen, at(now))
         answer = self.published.unpublish(seen, "ana@host", move)
         assert answer == ("ok" if model.published else "unknown")
         if model.published:
@@ -184,7 +165,7 @@ class PublishedMachine(RuleBasedStateMachine):
     def unpause(self, name: str) -> None:
         model, now, seen = self.model[name], self.now(), self.published.dag(name)
         wanted = "unknown" if not model.published else "ok" if model.paused else "same"
-        move = due.unpaused(times_of(seen), seen, at(now))
+        move = due.unpaused(seen, at(now))
         assert self.published.unpause(seen, "ana@host", move) == wanted
         if wanted == "ok":
             model.unpause(now)
@@ -224,11 +205,11 @@ class PublishedMachine(RuleBasedStateMachine):
     def act_on(self, look: Look) -> None:
         seen, name = look.seen, look.seen.dag_id
         model = self.model[name]
-        times = times_of(seen)
-        if times is None or seen.due is None or seen.due > look.now:
+        done = fire(self.published, seen, look.now)
+        if done is None:
             return
-        when, move = due.fired(times, seen, look.now)
-        answer = self.published.fire(seen, when, move)
+        answer, when, _ = done
+        assert seen.due
         seen_due = int(seen.due.timestamp())
         if not model.published or model.seen != (seen.version, seen_due):
             assert answer == "again"
@@ -269,8 +250,8 @@ class PublishedMachine(RuleBasedStateMachine):
                 kept = {k: v for k, v in head.items() if k not in ("schema", "state")}
                 assert self.engine.planning.restore_run(run, texts[run], kept, planned=False)
         for past in lost_dags(events, self.heads):
-            assert restore_dag(self.published, past, every)
-            assert not restore_dag(self.published, past, every)
+            assert restore_dag(self.published, past)
+            assert not restore_dag(self.published, past)
         self.client.set("p:epoch", "e")
         for dag in self.model.values():
             dag.restored()
@@ -361,13 +342,6 @@ def lost_dags(events: list[tuple[str, dict[str, str]]], heads: Any) -> list[Past
             name = head["dag_id"]
             dates[name] = max(dates.get(name, ""), head["logical_date"])
     return past_dags_of(rows, dates, {})
-
-
-def every(schedule: str) -> Every | None:
-    if not schedule:
-        return None
-    fields = json.loads(schedule)
-    return Every(fields["period"], fields["catchup"])
 
 
 def machine_on(client: Any) -> type[PublishedMachine]:

@@ -137,7 +137,7 @@ function OPERATIONS.publish(dag, seen_version, seen_due, dag_text, schedule, max
   set_due(dag, due)
   dag_event(dag, by, 'kind', 'published', 'version', version, 'dag', dag_text, 'schedule', schedule,
             'max_active', max_active, 'source', source, 'due', due,
-            'settled', call('HGET', dag_key(dag), 'settled') or '', 'run', cjson.encode(run))
+            'settled', call('HGET', dag_key(dag), 'settled') or '', 'run_fields', cjson.encode(run))
   return { 'published', tonumber(version) }
 end
 

@@ -62,6 +62,17 @@ class Publishing(Role):
                 ]
         return [dag for dag in found if dag.is_published]
 
+    def not_known(self, names: Sequence[str]) -> list[str]:
+        """Those of the DAGs that Redis may have lost."""
+        found = []
+        for at in range(0, len(names), _PAGE):
+            some = names[at : at + _PAGE]
+            with self._redis.pipeline(transaction=False) as pipe:
+                for name in some:
+                    pipe.hexists(self._dag_key(name), "known")
+                found += [n for n, known in zip(some, pipe.execute(), strict=True) if not known]
+        return found
+
     def due(self, now: datetime, limit: int) -> list[str]:
         """At most so many DAGs that are due, the longest due first."""
         names: list[str] = self._redis.zrange(
@@ -69,9 +80,24 @@ class Publishing(Role):
         )
         return names
 
+    def next_due(self) -> datetime | None:
+        """When the first of all DAGs is due; None if none ever is."""
+        first = self._redis.zrange(self._key("schedules"), 0, 0, withscores=True)
+        return from_micro(f"{first[0][1]:.0f}") if first else None
+
     def text(self, dag_id: str) -> str | None:
         """The newest version of a DAG as JSON; None if it is not published."""
         return self._redis.hget(self._dag_key(dag_id, "texts"), str(self.dag(dag_id).version))  # type: ignore[no-any-return]
+
+    def problems(self) -> dict[str, str]:
+        """File of a folder that a coordinator publishes -> why it can't be."""
+        problems: dict[str, str] = self._redis.hgetall(self._key("dag_problems"))
+        return problems
+
+    def run_fields(self, dag_id: str) -> dict[str, str]:
+        """The fields of a run's hash with which the runs of a published DAG begin."""
+        fields: dict[str, str] = self._redis.hgetall(self._dag_key(dag_id, "run"))
+        return fields
 
     def versions(self, dag_id: str) -> list[Version]:
         """The newest versions of a published DAG, the newest first; the history has all."""

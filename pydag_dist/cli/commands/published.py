@@ -1,0 +1,239 @@
+"""Commands about published DAGs: publish, dags, pause, unpause, unpublish, run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pydag_dist.cli.commands.runs import check_names
+from pydag_dist.cli.commands.workers import warn_of_unserved
+from pydag_dist.cli.display.dags_table import dag_screen, dags_screen, version_lines
+from pydag_dist.cli.display.output import echo
+from pydag_dist.cli.display.tables import print_fitted
+from pydag_dist.cli.group import MISUSE
+from pydag_dist.cli.options import DAG_FILE, PARAM, TIMEOUT, WAIT
+from pydag_dist.cli.waiting import wait_for
+from pydag_dist.client import Client
+from pydag_dist.client.difference import difference
+from pydag_dist.dag import Dag
+from pydag_dist.engine.published import PublishedDag
+from pydag_dist.errors import InvalidDag, PydagError
+
+_DAGS = click.argument("names", nargs=-1, required=True, metavar="DAG...")
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=DAG_FILE, metavar="FILE...")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def publish(files: tuple[Path, ...], *, as_json: bool) -> None:
+    """Make DAG files known by their ids: all of them, or none if one has a problem.
+
+    From then on a DAG's schedule starts it, and `pydag run` does by its id. A file that has
+    changed becomes the next version; runs that go on keep theirs. What is published is said with
+    what has changed, one DAG a line.
+
+    \b
+    Examples:
+        pydag publish nightly.json
+        pydag publish dags/*.json
+    """
+    dags = _loaded(files)
+    client = Client()
+    told = []
+    for dag in dags:
+        before = client.published.kept_versions(dag.dag_id)
+        done = client.publish(dag)[0]
+        changed = difference(before[0].text, dag.to_json()) if before and done.is_new else []
+        told.append({**asdict(done), "due": _iso(done.due), "difference": changed})
+        if not as_json:
+            what = f"version {done.version}" + ("" if done.is_new else ", as it was")
+            due = f", due {_iso(done.due)}" if done.due else ""
+            echo(f"{done.dag_id}: {what}{due}")
+            for line in changed:
+                echo(f"  {line}")
+        warn_of_unserved(client, dag)
+    if as_json:
+        echo(json.dumps({"published": told}, indent=2))
+
+
+def _loaded(files: tuple[Path, ...]) -> list[Dag]:
+    """The DAGs of all files; with any problem all problems are told, and nothing is done."""
+    dags: dict[str, tuple[Path, Dag]] = {}
+    wrong = []
+    for file in files:
+        try:
+            dag = Dag.load(file)
+        except InvalidDag as error:
+            wrong += [str(problem) for problem in error.problems]
+            continue
+        if dag.dag_id in dags:
+            wrong.append(f"{file}: DAG {dag.dag_id} is in {dags[dag.dag_id][0]}, too")
+        dags[dag.dag_id] = (file, dag)
+    if wrong:
+        for line in wrong:
+            echo(line, err=True)
+        echo("Error: nothing was published", err=True)
+        raise SystemExit(MISUSE)
+    return [dag for _, dag in dags.values()]
+
+
+@click.command()
+@click.argument("name", required=False, metavar="[DAG]")
+@click.option("--versions", is_flag=True, help="The versions of DAG, and what each has changed.")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def dags(name: str | None, *, versions: bool, as_json: bool) -> None:
+    """List the published DAGs: schedule, when each is due, and its last run.
+
+    Of one DAG everything that is known, with --versions the newest versions, the newest first.
+    Files of a published folder that have problems are listed below.
+
+    \b
+    Examples:
+        pydag dags
+        pydag dags nightly --versions
+        pydag dags --json | jq -r '.dags[] | select(.paused_at) | .dag_id'
+    """
+    published = Client().published
+    if versions:
+        if name is None:
+            raise PydagError("--versions is about one DAG: name it, such as nightly --versions")
+        found = published.versions(name)
+        if as_json:
+            told = [asdict(version) | {"at": _iso(version.at)} for version in found]
+            echo(json.dumps({"dag_id": name, "versions": told}, indent=2))
+            return
+        for line in version_lines(found):
+            echo(line)
+        return
+    if name is not None:
+        dag = published.dag(name)
+        if as_json:
+            echo(json.dumps(_as_json(dag, published.newest(name)), indent=2))
+        else:
+            print_fitted(partial(dag_screen, dag, published.newest(name)))
+        return
+    listed, problems = published.all(), published.problems()
+    if as_json:
+        told = [_as_json(dag) for dag in listed]
+        echo(json.dumps({"dags": told, "problems": problems}, indent=2))
+        return
+    print_fitted(partial(dags_screen, listed))
+    for file, problem in sorted(problems.items()):
+        echo(f"Warning: {file} is not published: {problem}", err=True)
+
+
+@click.command()
+@_DAGS
+def pause(names: tuple[str, ...]) -> None:
+    """Let the schedules of DAGs start nothing, until they are unpaused.
+
+    What is due meanwhile is missed, unless the DAG says `catchup`. Runs that go on are not
+    touched, and `pydag run` starts new ones.
+
+    \b
+    Example:
+        pydag pause nightly hourly
+    """
+    _each(names, Client().pause, "paused", "was paused already")
+
+
+@click.command()
+@_DAGS
+def unpause(names: tuple[str, ...]) -> None:
+    """Let the schedules of paused DAGs go on.
+
+    \b
+    Example:
+        pydag unpause nightly
+    """
+    _each(names, Client().unpause, "unpaused", "was not paused")
+
+
+@click.command()
+@_DAGS
+def unpublish(names: tuple[str, ...]) -> None:
+    """Take the names of DAGs back: they are never due again. Their runs go on.
+
+    \b
+    Example:
+        pydag unpublish nightly
+    """
+
+    def unpublished(name: str) -> bool:
+        Client().unpublish(name)
+        return True
+
+    _each(names, unpublished, "unpublished", "")
+
+
+def _each(names: tuple[str, ...], change: Callable[[str], bool], done: str, was: str) -> None:
+    """Change every DAG, also after one that is not published."""
+    failed = False
+    for name in names:
+        try:
+            echo(f"{name}: {done if change(name) else was}")
+        except PydagError as error:
+            failed = True
+            echo(f"Error: {error}", err=True)
+    if failed:
+        raise SystemExit(MISUSE)
+
+
+@click.command()
+@click.argument("name", metavar="DAG")
+@WAIT
+@TIMEOUT
+@PARAM
+@click.option(
+    "--logical-date",
+    metavar="DATE",
+    help="The time that the run is for, ISO 8601; default: now.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; with --wait the final status.")
+def run(
+    name: str,
+    *,
+    wait: bool,
+    timeout: float | None,
+    params: dict[str, Any],
+    logical_date: str | None,
+    as_json: bool,
+) -> None:
+    """Start a run of a published DAG by hand, and print the run's id.
+
+    It is of the newest version. The schedule does not notice: what is due stays so, also while the
+    DAG is paused. Exit code with --wait as of `pydag submit`.
+
+    \b
+    Examples:
+        pydag run nightly
+        pydag run nightly --param country=pe --logical-date 2026-01-31 --wait
+    """
+    client = Client()
+    check_names(client.published.newest(name), params)
+    started = client.start(name, params, logical_date=logical_date)
+    if not wait:
+        echo(json.dumps({"run_id": started.id}) if as_json else started.id)
+        return
+    if not as_json and not (sys.stdout.isatty() and sys.stderr.isatty()):
+        echo(started.id)
+    wait_for(started, timeout, as_json=as_json)
+
+
+def _as_json(dag: PublishedDag, newest: Dag | None = None) -> dict[str, Any]:
+    told = {n: _iso(v) if isinstance(v, datetime) else v for n, v in asdict(dag).items()}
+    if newest is not None:
+        told |= {"owner": newest.owner, "description": newest.description, "tags": newest.tags}
+    return told
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None

@@ -1,0 +1,101 @@
+"""Published DAGs for people: a table of all, everything of one, and its versions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from pydag_dist.cli.display.output import cell
+from pydag_dist.cli.display.states import coloured
+from pydag_dist.cli.display.tables import clock, plain_table
+from pydag_dist.client.difference import difference
+from pydag_dist.dag import Dag
+from pydag_dist.engine.due import schedule_of
+from pydag_dist.engine.published import PublishedDag, Version
+
+
+def dags_screen(dags: Sequence[PublishedDag], _width: int) -> Table:
+    """The DAGs, one a line; times are by the clock of this host."""
+    table = plain_table("dag", "version", "schedule", "next", "last run", "ended", "missed")
+    for dag in dags:
+        table.add_row(
+            cell(dag.dag_id),
+            str(dag.version),
+            cell(schedule_text(dag)),
+            _next(dag),
+            _last(dag),
+            clock(_seconds(dag.last_ended)),
+            str(dag.missed or ""),
+        )
+    return table
+
+
+def dag_screen(dag: PublishedDag, newest: Dag, _width: int) -> Group:
+    """All that is known of one published DAG, a line for each thing."""
+    lines = {
+        "dag": dag.dag_id,
+        "description": newest.description,
+        "owner": newest.owner,
+        "version": f"{dag.version}, published {_clock(dag.published_at)} by {dag.published_by}",
+        "file": dag.source,
+        "schedule": schedule_text(dag),
+        "next": _next(dag).plain,
+        "paused": f"{_clock(dag.paused_at)} by {dag.paused_by}" if dag.paused_at else "",
+        "missed": f"{dag.missed}, the last one {_in_zone(dag, dag.missed_last)}"
+        if dag.missed
+        else "",
+        "last run": dag.last_run or "",
+        "ended": f"{dag.last_state} {_clock(dag.last_ended)}" if dag.last_state else "",
+    }
+    return Group(*(cell(f"{name + ':':<13}{text}") for name, text in lines.items() if text))
+
+
+def version_lines(versions: Sequence[Version]) -> Iterator[str]:
+    """Each version by whom and when, and below it what it has changed."""
+    for number, version in enumerate(versions):
+        yield f"version {version.number}  {_clock(version.at)}  {version.by}"
+        if number + 1 < len(versions):
+            yield from (f"  {line}" for line in difference(versions[number + 1].text, version.text))
+
+
+def schedule_text(dag: PublishedDag) -> str:
+    """A schedule as its file has it."""
+    if not dag.schedule:
+        return "none"
+    interval, zone = dag.schedule["schedule_interval"], dag.schedule["timezone"]
+    text = interval if isinstance(interval, str) else f"every {interval:g} s"
+    return f"{text} {zone}" if isinstance(interval, str) and zone != "UTC" else text
+
+
+def _next(dag: PublishedDag) -> Text:
+    if dag.paused_at:
+        return Text("paused", "yellow")
+    if dag.held:
+        return Text("waits for its runs", "yellow")
+    return Text(_in_zone(dag, dag.due))
+
+
+def _last(dag: PublishedDag) -> Text:
+    if dag.last_run is None:
+        return Text("")
+    return coloured(dag.last_state or "running")
+
+
+def _in_zone(dag: PublishedDag, at: datetime | None) -> str:
+    """A due time in the DAG's own zone."""
+    schedule = schedule_of(dag.schedule)
+    if at is None:
+        return ""
+    return schedule.text(at) if schedule else at.isoformat()
+
+
+def _clock(at: datetime | None) -> str:
+    return clock(_seconds(at))
+
+
+def _seconds(at: datetime | None) -> float | None:
+    return at.timestamp() if at else None

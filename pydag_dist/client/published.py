@@ -1,0 +1,76 @@
+"""The published DAGs of an installation, as a client sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydag_dist.client.patience import Patience
+from pydag_dist.client.who import who
+from pydag_dist.dag import Dag
+from pydag_dist.engine import publications
+from pydag_dist.engine.publications import Publication
+from pydag_dist.engine.published import PublishedDag, Version, not_published
+from pydag_dist.engine.roles.publishing import Publishing
+
+
+class PublishedDags:
+    """Publishes DAGs, pauses them and starts their runs; patient with a Redis that is away."""
+
+    def __init__(self, publishing: Publishing, patience: Patience, retention: int) -> None:
+        self._publishing = patience.of(
+            publishing, "Whether that was done is not known: `pydag dags` shows it"
+        )
+        self._retention = retention
+
+    def publish(self, dag: Dag) -> Publication:
+        """See `Client.publish`."""
+        return publications.publish(self._publishing, dag, retention=self._retention, by=who())
+
+    def all(self) -> list[PublishedDag]:
+        """Every published DAG, in lexical order."""
+        return self._publishing.dags()
+
+    def problems(self) -> dict[str, str]:
+        """File of a published folder -> why it can't be published."""
+        return self._publishing.problems()
+
+    def dag(self, dag_id: str) -> PublishedDag:
+        """One published DAG; `EngineError` if it is none."""
+        found = self._publishing.dag(dag_id)
+        if not found.is_published:
+            raise not_published(dag_id)
+        return found
+
+    def versions(self, dag_id: str) -> list[Version]:
+        """The newest versions of a published DAG that Redis has, the newest first."""
+        return self._publishing.versions(self.dag(dag_id).dag_id)
+
+    def kept_versions(self, dag_id: str) -> list[Version]:
+        """Likewise; none if it is not published."""
+        return self._publishing.versions(dag_id)
+
+    def newest(self, dag_id: str) -> Dag:
+        """The newest version of a published DAG."""
+        text = self._publishing.text(dag_id)
+        if text is None:
+            raise not_published(dag_id)
+        return Dag.parse(text, source=dag_id)
+
+    def start(
+        self, dag_id: str, run_id: str, params: Mapping[str, Any], logical_date: str, by: str
+    ) -> bool:
+        """Start a run; False if it was there already."""
+        return self._publishing.start(dag_id, run_id, params, logical_date, by)
+
+    def pause(self, dag_id: str) -> bool:
+        """See `Client.pause`."""
+        return publications.pause(self._publishing, dag_id, who())
+
+    def unpause(self, dag_id: str) -> bool:
+        """See `Client.unpause`."""
+        return publications.unpause(self._publishing, dag_id, who())
+
+    def unpublish(self, dag_id: str) -> None:
+        """See `Client.unpublish`."""
+        publications.unpublish(self._publishing, dag_id, who())

@@ -1,0 +1,87 @@
+"""Starts the runs of published DAGs when they are due, together with all other coordinators."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from datetime import datetime
+from typing import Final
+
+import redis
+
+from pydag_dist.engine import Engine
+from pydag_dist.engine.publications import fire
+from pydag_dist.engine.published import PublishedDag, scheduled_run_id
+from pydag_dist.errors import PydagError
+
+log = logging.getLogger(__name__)
+
+LONGEST: Final = 1.0  # seconds between two looks: a DAG that is published may be due at once
+SOONEST: Final = 0.005  # seconds; a due time is not fired before it has come
+TAKEN: Final = 1_000  # DAGs of one look
+
+
+class Scheduler:
+    """Fires what is due. It waits for the history to give back what Redis has lost."""
+
+    def __init__(self, engine: Engine, stopping: threading.Event) -> None:
+        self._engine = engine
+        self._publishing = engine.publishing
+        self._stopping = stopping
+        self._failed: dict[str, int] = {}  # DAG -> its version whose schedule can't be worked with
+
+    def run(self) -> None:
+        """Fire what is due until stopped."""
+        pause = 0.0
+        while not self._stopping.wait(pause):
+            try:
+                pause = self.step()
+            except redis.RedisError as error:
+                self._engine.store.disconnect()
+                log.warning("no DAG is started by its schedule now: %s", error)
+                pause = LONGEST
+
+    def step(self) -> float:
+        """Fire what is due now; the seconds after which to look again."""
+        store, publishing = self._engine.store, self._publishing
+        if not store.redis.exists(store.key("epoch")):
+            return LONGEST  # Redis is new, and may get back what it has lost
+        now = publishing.now()
+        names = publishing.due(now, TAKEN)
+        if not names:
+            return self._until_next(now)
+        random.shuffle(names)  # several coordinators look at the same time
+        for seen in publishing.dags(names):
+            self._fire(seen, now)
+        return SOONEST if len(names) > len(self._failed) else LONGEST
+
+    def _until_next(self, now: datetime) -> float:
+        at = self._publishing.next_due()
+        seconds = (at - now).total_seconds() if at else LONGEST
+        return min(max(seconds, 0.0) + SOONEST, LONGEST)
+
+    def _fire(self, seen: PublishedDag, now: datetime) -> None:
+        if self._failed.get(seen.dag_id) == seen.version:
+            return
+        try:
+            done = fire(self._publishing, seen, now)
+        except redis.RedisError:
+            raise
+        except (PydagError, ValueError, TypeError, OverflowError) as error:
+            self._failed[seen.dag_id] = seen.version
+            log.error("%s: its schedule can't be worked with: %s", seen.dag_id, error)  # noqa: TRY400
+            return
+        if done is None:
+            return
+        answer, at, move = done
+        if answer == "made":
+            log.info("%s: started %s", seen.dag_id, scheduled_run_id(seen.dag_id, at))
+            if move.missed and move.first and move.last:
+                log.warning(
+                    "%s: missed %d of its due times, from %s to %s",
+                    seen.dag_id,
+                    move.missed,
+                    move.first.isoformat(),
+                    move.last.isoformat(),
+                )

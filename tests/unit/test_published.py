@@ -1,0 +1,139 @@
+"""Published DAGs for clients and on the command line, on a Redis in memory."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from pydag_dist import Client, Dag
+from pydag_dist.cli import pydag
+from pydag_dist.errors import EngineError, PydagError
+
+CALL = {"task_id": "a", "operator": "python.call", "params": {"callable": "etl:step"}}
+
+
+def nightly(**fields):
+    return {"dag_id": "nightly", "schedule_interval": "@daily", "tasks": [CALL], **fields}
+
+
+@pytest.fixture
+def client(connection):
+    connection.set("pydag:epoch", "e")
+    return Client("redis://broker.example:6379/0")
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(name, dag):
+        file = tmp_path / name
+        file.write_text(dag if isinstance(dag, str) else json.dumps(dag))
+        return str(file)
+
+    return write
+
+
+def call(*arguments):
+    return CliRunner().invoke(pydag, arguments)
+
+
+def test_a_dag_is_published_and_what_has_not_changed_keeps_its_version(client):
+    (first,) = client.publish(Dag.parse(nightly()))
+    assert (first.dag_id, first.version, first.is_new) == ("nightly", 1, True)
+    (same,) = client.publish(Dag.parse(nightly()))
+    assert (same.version, same.is_new, same.due) == (1, False, first.due)
+    (second,) = client.publish(Dag.parse(nightly(owner="ana")))
+    assert (second.version, second.is_new) == (2, True)
+    (dag,) = client.dags()
+    assert (dag.dag_id, dag.version, dag.due) == ("nightly", 2, first.due)
+
+
+def test_a_run_is_started_by_hand_with_the_newest_version(client, installation):
+    client.publish(Dag.parse(nightly(params={"n": 1})))
+    client.pause("nightly")
+    run = client.start("nightly", {"n": 2}, logical_date="2026-01-31")
+    head = installation.engine.reading.run_head(run.id)
+    assert json.loads(head["params"]) == {"n": 2}
+    assert head["logical_date"] == "2026-01-31T00:00:00+00:00"
+    assert (head["run_type"], head["version"]) == ("manual", "1")
+    installation.work_off(run.id)
+    (dag,) = client.dags()
+    assert (dag.last_run, dag.last_state) == (run.id, "success")
+
+
+def test_what_is_not_published_can_be_neither_started_nor_paused(client):
+    for change in (client.start, client.pause, client.unpause, client.unpublish):
+        with pytest.raises(EngineError, match="no DAG nightly is published: `pydag dags` lists"):
+            change("nightly")
+
+
+def test_params_are_checked_before_a_run_is_started(client):
+    client.publish(Dag.parse(nightly()))
+    with pytest.raises(PydagError, match="params of the run"):
+        client.start("nightly", {"n": float("nan")})
+
+
+def test_publish_says_versions_and_what_has_changed(client, write):
+    file = write("a.json", nightly())
+    assert "nightly: version 1, due 20" in call("publish", file).stdout
+    assert "nightly: version 1, as it was, due" in call("publish", file).stdout
+    other = CALL | {"task_id": "b"}
+    file = write("a.json", nightly(owner="ana", tasks=[CALL | {"retries": 3}, other]))
+    lines = call("publish", file).stdout.splitlines()
+    assert lines[0].startswith("nightly: version 2, due")
+    assert lines[1:] == ['  owner: none -> "ana"', "  + task b", "  ~ task a: retries"]
+    shown = call("dags", "nightly", "--versions").stdout
+    assert [line.split()[:2] for line in shown.splitlines() if line[0] != " "] == [
+        ["version", "2"],
+        ["version", "1"],
+    ]
+    assert "+ task b" in shown
+
+
+def test_one_problem_and_nothing_is_published(client, write):
+    good, bad = write("a.json", nightly()), write("b.json", {"dag_id": "b", "tasks": []})
+    again = write("c.json", nightly())
+    result = call("publish", good, bad, again)
+    assert result.exit_code == 2
+    assert "b.json" in result.stderr
+    assert f"DAG nightly is in {good}, too" in result.stderr
+    assert client.dags() == []
+
+
+def test_dags_lists_what_there_is(client, write):
+    call("publish", write("a.json", nightly(owner="ana", timezone="Europe/Berlin")))
+    call("publish", write("b.json", {"dag_id": "by-hand", "tasks": [CALL]}))
+    assert call("pause", "nightly").stdout == "nightly: paused\n"
+    assert call("pause", "nightly").stdout == "nightly: was paused already\n"
+    lines = call("dags").stdout.splitlines()
+    assert lines[0].split()[:3] == ["dag", "version", "schedule"]
+    assert lines[1].split()[:3] == ["by-hand", "1", "none"]
+    assert lines[2].split()[:5] == ["nightly", "1", "@daily", "Europe/Berlin", "paused"]
+    told = json.loads(call("dags", "--json").stdout)
+    assert [dag["dag_id"] for dag in told["dags"]] == ["by-hand", "nightly"]
+    one = call("dags", "nightly").stdout
+    assert "owner:       ana" in one
+    assert "paused:" in one
+    assert call("unpause", "nightly").stdout == "nightly: unpaused\n"
+    assert "due" in json.loads(call("dags", "nightly", "--json").stdout)
+    result = call("unpublish", "nightly", "nowhere", "by-hand")
+    assert result.exit_code == 2
+    assert result.stdout == "nightly: unpublished\nby-hand: unpublished\n"
+    assert "no DAG nowhere is published" in result.stderr
+
+
+def test_run_starts_a_published_dag(client, write):
+    call("publish", write("a.json", nightly(params={"n": 1})))
+    result = call("run", "nightly", "--param", "n=2", "--json")
+    run_id = json.loads(result.stdout)["run_id"]
+    assert client.by_id(run_id).state == "queued"
+    result = call("run", "nightly", "--param", "m=2")
+    assert result.exit_code == 2
+    assert "DAG nightly has no param m" in result.stderr
+
+
+def test_versions_of_which_dag_is_asked(client):
+    result = call("dags", "--versions")
+    assert result.exit_code == 2
+    assert "--versions is about one DAG" in result.stderr
