@@ -14,6 +14,7 @@ local time with its virtual time, the local time up to which all jobs have run:
 from __future__ import annotations
 
 import calendar
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -92,6 +93,12 @@ class Expression:
         looked_at = plan.wildcard if self.is_wildcard else plan.fixed
         days = [looked_at[day] for day in looked_at if self.matches_day(day)]
         return sorted({at for day in days for minute, at in day if minute in self.times})
+
+    def due_of_days(self, first: datetime, days: int) -> Iterator[datetime]:
+        """Likewise, of so many days from the midnight `first` on, where no clock changes."""
+        for day in (first + number * timedelta(days=1) for number in range(days)):
+            if self.matches_day(day.date()):
+                yield from (day + minute * MINUTE for minute in sorted(self.times))
 
     def _by_number(self, day: date) -> bool:
         length = calendar.monthrange(day.year, day.month)[1]

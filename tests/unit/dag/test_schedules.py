@@ -140,6 +140,15 @@ def test_days_and_times(text, zone, begin, end):
 
 
 @pytest.mark.parametrize(
+    "name",
+    ["", "Berlin", "Europe", "../UTC", "/etc/localtime", "localtime", "right/UTC", "a\0", "ü"],
+)
+def test_other_texts_are_no_zones(name):
+    with pytest.raises(ValueError, match="must be the name of a time zone"):
+        dates.zone_of(name)
+
+
+@pytest.mark.parametrize(
     "text", ["", "today", "2026-1-31", "20260131", "2026-W05", "2026-01-31T25:00", "2026-01-31\n"]
 )
 def test_other_texts_are_no_dates(text):
