@@ -24,7 +24,7 @@ from pydag_emulators.bigquery.rest.http import (
 )
 from pydag_emulators.bigquery.schema import check_schema
 from pydag_emulators.bigquery.service import Service
-from pydag_emulators.bigquery.statements.views import view_fields
+from pydag_emulators.bigquery.statements.select import view_fields
 from pydag_emulators.bigquery.storage.catalog import (
     Resource,
     create_table,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 from sqlglot import exp
 
-from pydag_emulators.bigquery.jobs.job import JobKey
-from pydag_emulators.bigquery.names import DatasetRef
+from pydag_emulators.bigquery.jobs.job import Job, JobKey
 from pydag_emulators.bigquery.sql.lower import to_duckdb
 from pydag_emulators.bigquery.sql.unions import check_literals
+from pydag_emulators.bigquery.statements.paths import Paths
 from pydag_emulators.bigquery.statements.tables import Tables
 from pydag_emulators.bigquery.storage.contents import Contents, Sizes
 from pydag_emulators.bigquery.storage.information_schema import relation
@@ -27,16 +27,22 @@ class Context:
     sizes: Sizes
     key: JobKey
     config: dict[str, Any]
-    default: DatasetRef | None
+    paths: Paths
     check: Callable[[], None]
+
+    @classmethod
+    def of(cls, cursor: Cursor, sizes: Sizes, job: Job) -> Self:
+        """What a statement of that job runs in."""
+        config = job.configuration[job.kind]
+        paths = Paths.of(job.key.project, config)
+        return cls(cursor, sizes, job.key, config, paths, job.control.check)
 
     @cached_property
     def tables(self) -> Tables:
         """The resolver of the statement's table names."""
         return Tables(
             self.cursor,
-            self.key.project,
-            self.default,
+            self.paths,
             self.key.location,
             lambda view, dataset: relation(self.cursor, view, dataset),
         )

@@ -44,8 +44,8 @@ class Dml:
     conflict: str | None = field(default=None)
 
 
-def plan_dml(context: Context, kind: str, tree: exp.Expression) -> Dml:
-    """Translate a DML statement and check its types.
+def plan_dml(context: Context, kind: str, tree: exp.Expression, ref: TableRef) -> Dml:
+    """Translate a DML statement that changes the table `ref`, and check its types.
 
     Raises:
         ApiError: `invalidQuery`, `notFound`, `notImplemented`.
@@ -56,7 +56,7 @@ def plan_dml(context: Context, kind: str, tree: exp.Expression) -> Dml:
         "DELETE": _delete,
         "MERGE": _merge,
         "TRUNCATE_TABLE": _truncate,
-    }[kind](context, tree)
+    }[kind](context, tree, ref)
     return plan
 
 
@@ -87,10 +87,10 @@ def run_dml(context: Context, plan: Dml) -> Outcome:
     return Outcome(statistics={"query": query}, wrote=plan.target, rows=total)
 
 
-def _insert(context: Context, tree: exp.Expression) -> Dml:
+def _insert(context: Context, tree: exp.Expression, ref: TableRef) -> Dml:
     schema = tree.this
     table = schema.this if isinstance(schema, exp.Schema) else schema
-    ref, resource = context.tables.bind_target(table, reads=False)
+    resource = context.tables.bind_target(ref, table, reads=False)
     columns = target_columns(
         resource, schema.expressions if isinstance(schema, exp.Schema) else None
     )
@@ -99,10 +99,10 @@ def _insert(context: Context, tree: exp.Expression) -> Dml:
     return Dml("INSERT", ref, f"INSERT INTO {ref.sql} ({names}) {source}")
 
 
-def _update(context: Context, tree: exp.Expression) -> Dml:
+def _update(context: Context, tree: exp.Expression, ref: TableRef) -> Dml:
     if tree.args.get("where") is None:
         raise invalid_query("UPDATE must have a WHERE clause")
-    ref, resource = context.tables.bind_target(tree.this, reads=True)
+    resource = context.tables.bind_target(ref, tree.this, reads=True)
     target = to_duckdb(tree.this)
     from_ = tree.args.get("from_")
     source = None if from_ is None else context.translate(from_.this)
@@ -159,21 +159,21 @@ def fitted(context: Context, column: Field, node: exp.Expression, value: str, ta
     return converted(value, field_of(column["name"], type_), column)
 
 
-def _delete(context: Context, tree: exp.Expression) -> Dml:
+def _delete(context: Context, tree: exp.Expression, ref: TableRef) -> Dml:
     if tree.args.get("where") is None:
         raise invalid_query("DELETE must have a WHERE clause")
     table = tree.this or tree.args["tables"][0]
-    ref, _ = context.tables.bind_target(table, reads=True)
+    context.tables.bind_target(ref, table, reads=True)
     table = tree.this or tree.args["tables"][0]
     where = context.translate(tree.args["where"].this)
     return Dml("DELETE", ref, f"DELETE FROM {to_duckdb(table)} WHERE {where}")
 
 
-def _truncate(context: Context, tree: exp.Expression) -> Dml:
-    ref, _ = context.tables.bind_target(tree.expressions[0], reads=False)
+def _truncate(context: Context, tree: exp.Expression, ref: TableRef) -> Dml:
+    context.tables.bind_target(ref, tree.expressions[0], reads=False)
     return Dml("TRUNCATE_TABLE", ref, f"DELETE FROM {ref.sql}")
 
 
-def _merge(context: Context, tree: exp.Expression) -> Dml:
-    ref, resource = context.tables.bind_target(tree.this, reads=True)
+def _merge(context: Context, tree: exp.Expression, ref: TableRef) -> Dml:
+    resource = context.tables.bind_target(ref, tree.this, reads=True)
     return Dml("MERGE", ref, merge_sql(context, tree, resource, assignment_sql, fitted))

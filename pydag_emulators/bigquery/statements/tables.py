@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
-from pydag_emulators.bigquery.errors import ApiError, invalid_query, not_found, unimplemented
-from pydag_emulators.bigquery.names import DatasetRef, TableRef, dataset_ref, table_ref
+from pydag_emulators.bigquery.errors import invalid_query, not_found, unimplemented
+from pydag_emulators.bigquery.names import DatasetRef, TableRef
 from pydag_emulators.bigquery.sql.parse import parse_one
+from pydag_emulators.bigquery.statements.paths import Paths
 from pydag_emulators.bigquery.storage.catalog import Resource, find_dataset, get_table
 from pydag_emulators.bigquery.storage.store import Cursor
 
 _TABLE_ARGS = frozenset({"this", "db", "catalog", "alias", "joins"})
-_PATH = ("catalog", "db", "this")
 _MAX_VIEW_DEPTH = 16
 Names = frozenset[str]
 InformationSchema = Callable[[str, DatasetRef], str]
@@ -22,56 +22,22 @@ InformationSchema = Callable[[str, DatasetRef], str]
 class Tables:
     """Resolves the table names of one statement, and remembers what they referred to.
 
-    `default` is the dataset of names without one; `information_schema` makes a DuckDB relation
-    of a view of `INFORMATION_SCHEMA` and returns its name.
+    `information_schema` makes a DuckDB relation of a view of `INFORMATION_SCHEMA` and returns its
+    name.
     """
 
     def __init__(
         self,
         cursor: Cursor,
-        project: str,
-        default: DatasetRef | None,
+        paths: Paths,
         location: str,
         information_schema: InformationSchema,
     ) -> None:
         self._cursor = cursor
-        self._project = project
-        self._default = default
+        self._paths = paths
         self._location = location
         self._information_schema = information_schema
         self.referenced: dict[TableRef, Resource] = {}
-
-    def ref(self, table: exp.Table) -> TableRef:
-        """The table that the path `project.dataset.table`, or a shorter one, names."""
-        parts = [part.name for part in table.parts]
-        if len(parts) == 1 and self._default is None:
-            raise invalid_query(
-                f'Table "{parts[0]}" must be qualified with a dataset (e.g. dataset.table).'
-            )
-        if len(parts) == 1 and self._default is not None:
-            parts = [*self._default, parts[0]]
-        elif len(parts) == 2:
-            parts = [self._project, *parts]
-        if len(parts) != 3:
-            raise invalid_query(f'Invalid table name "{".".join(parts)}"')
-        project, dataset, name = parts
-        try:
-            return table_ref(
-                {"projectId": project, "datasetId": dataset, "tableId": name}, self._project
-            )
-        except ApiError as error:
-            if name.endswith("*"):
-                raise unimplemented(f"wildcard tables ({'.'.join(parts)})") from error
-            raise
-
-    def dataset(self, table: exp.Table) -> DatasetRef:
-        """The dataset that the path `project.dataset`, or `dataset`, names."""
-        parts = [part.name for part in (table.args.get(key) for key in _PATH) if part]
-        if len(parts) == 1:
-            parts = [self._project, *parts]
-        if len(parts) != 2:
-            raise invalid_query(f'Invalid dataset name "{".".join(parts)}"')
-        return dataset_ref({"projectId": parts[0], "datasetId": parts[1]}, self._project)
 
     def bind(self, tree: exp.Expression) -> exp.Expression:
         """Replace every table name in a query, or in the sources of a DML statement."""
@@ -81,22 +47,21 @@ class Tables:
         bound.pop()
         return bound
 
-    def bind_target(self, table: exp.Table, *, reads: bool) -> tuple[TableRef, Resource]:
-        """Replace the table name that a DML statement writes to; returns what it is.
+    def bind_target(self, ref: TableRef, table: exp.Table, *, reads: bool) -> Resource:
+        """Replace the name of the table `ref` that a DML statement writes to; returns what it is.
 
         `reads` says whether the statement looks at the table's rows, too.
 
         Raises:
             ApiError: `notFound`, or `invalidQuery` for a view.
         """
-        ref = self.ref(table)
         resource = self._get(ref)
         if resource["type"] != "TABLE":
             raise invalid_query(f"Cannot modify {ref}: it is a {resource['type']}, not a table.")
         if reads:
             self.referenced[ref] = resource
         table.replace(_physical(ref, table.alias or ref.table))
-        return ref, resource
+        return resource
 
     def _get(self, ref: TableRef) -> Resource:
         resource = get_table(self._cursor, ref, self._location)
@@ -168,7 +133,7 @@ class Tables:
             return exp.Table(
                 this=exp.to_identifier(relation, quoted=True), alias=_alias(node.alias or view)
             )
-        ref = self.ref(node)
+        ref = self._paths.table(node)
         resource = self._get(ref)
         alias = node.alias or ref.table
         if resource["type"] == "VIEW":
@@ -182,7 +147,7 @@ class Tables:
     def _dataset_of(self, parts: list[str]) -> DatasetRef:
         if not parts:
             raise unimplemented("INFORMATION_SCHEMA without a dataset")
-        ref = DatasetRef(*parts) if len(parts) == 2 else DatasetRef(self._project, parts[0])
+        ref = DatasetRef(*parts) if len(parts) == 2 else DatasetRef(self._paths.project, parts[0])
         if find_dataset(self._cursor, ref) is None:
             if parts[-1].lower().startswith("region-"):
                 raise unimplemented("INFORMATION_SCHEMA of a region")
@@ -193,12 +158,11 @@ class Tables:
         if depth >= _MAX_VIEW_DEPTH:
             raise invalid_query(f"View nesting is too deep at {ref}")
         query = exp.Subquery(this=parse_one(resource["view"]["query"]), alias=_alias(alias))
-        project, default = self._project, self._default
-        self._project, self._default = ref.project, None
+        paths, self._paths = self._paths, Paths(ref.project)
         try:
             self._visit(query, frozenset(), frozenset(), depth + 1)
         finally:
-            self._project, self._default = project, default
+            self._paths = paths
         return query
 
 

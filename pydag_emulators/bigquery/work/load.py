@@ -19,7 +19,7 @@ from pydag_emulators.bigquery.names import table_ref
 from pydag_emulators.bigquery.schema import check_schema
 from pydag_emulators.bigquery.service import Service
 from pydag_emulators.bigquery.statements.context import Context
-from pydag_emulators.bigquery.statements.select import write_rows
+from pydag_emulators.bigquery.statements.write import write_rows
 from pydag_emulators.bigquery.storage.catalog import Resource, find_table, table_fields
 from pydag_emulators.bigquery.storage.contents import rows_and_bytes
 from pydag_emulators.bigquery.storage.store import Cursor
@@ -96,9 +96,7 @@ def _load(
             columns = []
         source = Source(cursor, files, config, columns, job.control.check)
         loaded = _READERS[_format(config)](source)
-        context = Context(
-            cursor, service.sizes, job.key, config, default=None, check=job.control.check
-        )
+        context = Context.of(cursor, service.sizes, job)
         write_rows(
             context,
             ref,

@@ -1,0 +1,70 @@
+"""What a statement writes to, known before anything runs, so that it can be locked."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, cast
+
+from sqlglot import exp
+
+from pydag_emulators.bigquery.jobs.job import JobKey
+from pydag_emulators.bigquery.names import DatasetRef, TableRef, table_ref
+from pydag_emulators.bigquery.sql.parse import Statement
+from pydag_emulators.bigquery.statements.paths import Paths
+from pydag_emulators.bigquery.storage.catalog import create_dataset, find_dataset
+from pydag_emulators.bigquery.storage.store import Cursor
+
+
+@dataclass(frozen=True)
+class Target:
+    """The table or dataset that a statement writes to."""
+
+    ref: TableRef | DatasetRef
+    exclusive: bool = True
+    """Whether the statement must be alone in it."""
+    hidden: bool = False
+    """Whether it is an anonymous table, of a query that names no destination."""
+
+    @property
+    def table(self) -> TableRef:
+        """The table; for statements that write to one."""
+        return cast("TableRef", self.ref)
+
+
+def target_of(statement: Statement, key: JobKey, config: dict[str, Any]) -> Target:
+    """The target of a statement of a query job with that configuration."""
+    paths, tree = Paths.of(key.project, config), statement.tree
+    if statement.kind == "SELECT":
+        if not config.get("destinationTable"):
+            return Target(_anonymous_table(key), hidden=True)
+        append = config.get("writeDisposition") == "WRITE_APPEND"
+        return Target(table_ref(config["destinationTable"], key.project), exclusive=not append)
+    if statement.kind.endswith("_SCHEMA"):
+        return Target(paths.dataset(_named(tree)))
+    if isinstance(tree, exp.TruncateTable):
+        return Target(paths.table(tree.expressions[0]))
+    return Target(paths.table(_named(tree)), exclusive=statement.kind != "INSERT")
+
+
+def _named(tree: exp.Expression) -> exp.Table:
+    table = tree.this or tree.args["tables"][0]
+    named: exp.Table = table.this if isinstance(table, exp.Schema) else table
+    return named
+
+
+def _anonymous_table(key: JobKey) -> TableRef:
+    """Where a job's rows go that names no destination: a hidden dataset per location."""
+    dataset = f"_results_{key.location.replace('-', '_')}"
+    digest = hashlib.md5(str(key).encode()).hexdigest()  # noqa: S324
+    return TableRef(key.project, dataset, f"anon{digest}")
+
+
+def create_hidden_dataset(cursor: Cursor, ref: DatasetRef, location: str) -> None:
+    """Make the dataset of anonymous tables if it isn't there.
+
+    In a transaction of its own: within a job's, which may be long, it would be in the way of all
+    other jobs.
+    """
+    if find_dataset(cursor, ref) is None:
+        create_dataset(cursor, ref, {"location": location})

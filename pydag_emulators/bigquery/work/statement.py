@@ -1,0 +1,32 @@
+"""One statement as a job of its own: a query job, or a child job of a script."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from pydag_emulators.bigquery.jobs.job import Outcome
+from pydag_emulators.bigquery.jobs.runner import Run
+from pydag_emulators.bigquery.service import Service
+from pydag_emulators.bigquery.sql.parse import Statement
+from pydag_emulators.bigquery.statements.context import Context
+from pydag_emulators.bigquery.statements.execute import execute
+from pydag_emulators.bigquery.statements.target import create_hidden_dataset, target_of
+from pydag_emulators.bigquery.storage.store import Cursor
+
+
+def run_statement(service: Service, run: Run, statement: Statement) -> None:
+    """Do the statement, and end the job with its outcome, in one transaction."""
+    job = run.job
+    target = target_of(statement, job.key, job.configuration["query"])
+    # A failed job has it, too.
+    job.outcome.statistics = {"query": {"statementType": statement.kind}}
+    if target.hidden:
+        dataset = target.table.in_dataset
+        service.store.transact(
+            partial(create_hidden_dataset, ref=dataset, location=job.key.location)
+        )
+
+    def body(cursor: Cursor) -> Outcome:
+        return execute(Context.of(cursor, service.sizes, job), statement, target)
+
+    run.finish(body, writes=target.ref, exclusive=target.exclusive)
