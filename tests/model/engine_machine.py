@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import pytest
@@ -36,6 +36,8 @@ from tests.model.reference import (
     RefTask,
 )
 from tests.support.engine_bench import with_own_clock
+from tests.support.heads import Head, heads
+from tests.support.written import noting, table_name, written
 
 QUEUES = ("bigquery", "python")
 TEMPLATE = (
@@ -128,6 +130,8 @@ class EngineMachine(RuleBasedStateMachine):
     # Set by `machine_on`; one engine for all histories, since each keeps connections of the client.
     client: Any
     engine: Engine
+    heads: Mapping[str, Head]
+    strange: set[str]
 
     def __init__(self) -> None:
         super().__init__()
@@ -143,6 +147,17 @@ class EngineMachine(RuleBasedStateMachine):
         self.polls: list[Message] = []  # likewise, of messages that ask to poll
         self.polled: list[Message] = []  # for each task that a poll was given
         self.lost_runs: set[str] = set()  # ended before Redis lost everything
+
+    def teardown(self) -> None:
+        """All that was written, in this history or in one before, is what the table says."""
+        self.strange.update(
+            f"{operation} writes {key}"
+            for operation, key in written(self.client)
+            if not self.heads[operation].writes(key)
+        )
+        assert not self.strange
+        keys = set(self.client.scan_iter("p:*")) - {"p:now"}
+        assert [key for key in keys if not table_name(key)] == []
 
     # What clients and planners do
 
@@ -721,11 +736,12 @@ def machine_on(client: Any) -> type[EngineMachine]:
 
     Machine.client = client
     Machine.engine = Engine(client, "p", "coordinator")
+    Machine.heads, Machine.strange = heads(), set()
     # A task takes one unit of slot time, whatever time it is.
     slot_time = "settle(run, queue_of(plan, record), record, age(record))"
     assert slot_time in source()
     code = source().replace(slot_time, "settle(run, queue_of(plan, record), record, 1)")
-    with_own_clock(Machine.engine, code)
+    with_own_clock(Machine.engine, noting(code))
     return Machine
 
 

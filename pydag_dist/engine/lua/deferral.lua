@@ -29,8 +29,10 @@ local function defer_try(i, topped, run, task, try, token, group, delay, handle)
   return 'ok'
 end
 
--- run, task, try, token, group, µs until the next poll, handle; of each try that is given up.
--- Returns one answer each: ok; cancel (still held: to be stopped); else what it is instead.
+-- Gives tries up until they are polled, in `delay` µs.
+--   given    of each: run, task, try, token, group, delay, handle
+--   answers  of each: ok; cancel (still held: to be stopped); or what the try is instead
+--   writes   leases, spread()
 function OPERATIONS.defer(...)
   local items, answers, topped = { ... }, {}, {}
   for i = 1, #items, 7 do
@@ -54,7 +56,10 @@ local function claim_poll(claimed, push_number, worker, run, task)
   for _, value in ipairs(values) do claimed[#claimed + 1] = value end
 end
 
--- queue, group, push, worker -> run, task, try, spec, handle of each task that is to be polled now
+-- A worker takes deferred tasks of a group, to poll them.
+--   given    queue, group, push, worker
+--   answers  of each task: run, task, try, spec, handle
+--   writes   due:QUEUE, groups:QUEUE, polls:QUEUE, timers, top_up()
 function OPERATIONS.claim_polls(queue, group, push_number, worker)
   if call('HDEL', key('polls:' .. queue), push_number) == 0 then return {} end
   local claimed, due = {}, key('due:' .. queue)

@@ -1,7 +1,10 @@
 -- A try's life with its worker: claim, release, renew.
 
--- run, task, try, push, worker, its process -> the task's spec and whether to run or to cancel it,
--- then the last of its tries whose success does not count; or why the message is to be ignored
+-- A try begins in a process of a worker, if the message is the newest of the newest try.
+--   given    run, task, try, push, worker, process
+--   answers  run or cancel, the spec, the last of its tries whose success does not count; or no,
+--            why
+--   writes   leases, queued, run:ID:events, run:ID:out, run:ID:tasks
 function OPERATIONS.claim(run, task, try, push_number, worker, process)
   local state, why = planned(run)
   if not state then return { 'no', why } end
@@ -125,9 +128,14 @@ local function take_lease(member, worker)
   end
 end
 
--- run, task, try, token, outcome (success | skipped | failed | final: failed, and not to be repeated |
--- stopped | dead | lost | revoked), result as JSON or '', error or '', downstream tasks that a branch skips (space separated), into how many children tasks
--- expand over the result
+-- A try ends: skipped by itself; final: failed, and not to be repeated; dead: with its process;
+-- lost: nobody could tell how its remote job is; revoked by Flower. `result` is JSON or empty,
+-- `skips` the downstream tasks that a branch does not follow, `expansions` into how many children
+-- tasks expand over the result.
+--   given    run, task, try, token, outcome, result, error, skips, expansions
+--   answers  ok, or what the try is instead: ended, lost, waiting, unknown, schema or broken; 1
+--            while more is left to do, else 0
+--   writes   leases, spread()
 function OPERATIONS.release(run, task, try, token, outcome, result, err, skips, expansions)
   local state, why = planned(run)
   if not state then return { why, 0 } end
@@ -259,8 +267,11 @@ local function refuse_try(worker, need, reason, run, task, try, token)
   return 'ok'
 end
 
--- worker, what its host lacks ("kind:name"; '' if only this process can't), why in words, then run,
--- task, try, token of each try that it gives back. Returns one answer each: ok, or what it is.
+-- A worker gives tries back that its host can't run: `need` is what it lacks, as "kind:name", or
+-- empty if only this process can't; `reason` says it in words.
+--   given    worker, need, reason; of each: run, task, try, token
+--   answers  of each: ok, or what the try is instead
+--   writes   leases, refused:QUEUE, spread()
 function OPERATIONS.refuse(worker, need, reason, ...)
   local items, answers = { ... }, {}
   for i = 1, #items, 4 do
@@ -284,6 +295,9 @@ end
 -- lease in µs. Whoever does not come back for a lease is gone. Returns ok, or since when (µs) the
 -- name is another's; `force` 1: which is known to be dead. Whoever comes first decides on the
 -- installation's lease; to who comes with another one the answer is "lease" and what it is (µs).
+--   given    kind, name, process, busy, info, lease, force
+--   answers  ok; since when (µs) the name is another's; or `lease` and what it is here
+--   writes   workers, coordinators
 function OPERATIONS.register(kind, name, id, busy, info, lease, force)
   local other, expiry = registered(kind, name)
   -- "process.time": after the dot, since when it runs the modules that it has loaded.
@@ -303,6 +317,10 @@ function OPERATIONS.register(kind, name, id, busy, info, lease, force)
   return 'ok'
 end
 
+-- The process of that name ends.
+--   given    kind, name, process
+--   answers  ok
+--   writes   workers, coordinators
 function OPERATIONS.unregister(kind, name, id)
   local own = string.match(registered(kind, name), '^[^.]*')
   if own == string.match(id, '^[^.]*') then call('HDEL', key(kind), name) end
@@ -362,9 +380,11 @@ local function renew_try(worker, run, task, try, token)
   return whose
 end
 
--- worker, slots (0: it is leaving), queues, how many µs ago it looked what it holds ('': it may hold
--- more than it names), then run, task, try, token of each active task.
--- Returns one answer a task: yours, cancel, ended, lost, waiting (not claimed yet), unknown.
+-- A worker listens to queues, and its leases go on. With no slots it is leaving. It looked what it
+-- holds `looked_ago` µs ago; empty: it may hold more than it names.
+--   given    worker, slots, queues, looked_ago; of each: run, task, try, token
+--   answers  of each: yours, cancel, ended, lost, waiting (not claimed yet) or unknown
+--   writes   slots:QUEUE, leases, spread()
 function OPERATIONS.renew(worker, slots, queues, looked_ago, ...)
   local items, answers, named = { ... }, {}, {}
   for i = 1, #items, 4 do

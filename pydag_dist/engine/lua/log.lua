@@ -63,7 +63,10 @@ local function cut(name, head, bytes)
 end
 
 -- Adds a part to the log of a try: what `writer` wrote up to `position`, from its line number `line`
--- and its byte number `byte` on. "ok"; "known" if it is there already; "later" if there is no room.
+-- and its byte number `byte` on.
+--   given    run, task, try, writer, position, line, byte, retention, lines
+--   answers  ok; known if it is there already; later if there is no room
+--   writes   log:R:T:N, log:R:T:N:state, logs, logs:expiry
 function OPERATIONS.log(run, task, try, writer, position, line, byte, retention, lines)
   local name = run .. ':' .. task .. ':' .. try
   local stream, state = key('log:' .. name), key('log:' .. name .. ':state')

@@ -38,9 +38,12 @@ local function mark_now(run, task, record, state)
   end
 end
 
--- run, task, state (success | skipped | failed), who says so, result as JSON or '', into how many
--- children tasks expand over the result. Returns ok, or what forbids it, and 1 while more is left
--- to do.
+-- A task ends as somebody says, after the try of it that runs, if one does. `result` is JSON or
+-- empty, `expansions` says into how many children tasks expand over it.
+--   given    run, task, state, by, result, expansions
+--   answers  ok, or what forbids it: the state of the run or of the task, `no task`, expanding,
+--            children, unknown, schema or broken; 1 while more is left to do, else 0
+--   writes   run:ID:*, spread()
 function OPERATIONS.mark(run, task, state, by, result, expansions)
   local run_state, why = known(run)
   if not run_state then return { why, 0 } end

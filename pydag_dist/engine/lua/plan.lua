@@ -22,8 +22,10 @@ local function make_run(run, dag)
   submit_to_planners(run)
 end
 
--- run, DAG as JSON, then names and values of the run's hash; its logical date is the time of
--- submission if it is empty
+-- A new run is to be planned. Its logical date is the time of the submission if that is empty.
+--   given    run, dag; fields of the run
+--   answers  1, or 0 if there is such a run
+--   writes   history, names, run:ID, run:ID:dag, run:ID:events, runs, submissions
 function OPERATIONS.submit(run, dag, ...)
   if call('EXISTS', run_key(run)) == 1 then return 0 end
   call('HSET', run_key(run), 'submitted_at', text(NOW), ...)
@@ -65,8 +67,11 @@ local LOST_ROW = {
   charged = 'time', began = 'time', needs = 'short', result = 'result', error = 'error', branch_skips = 'ids',
   expansions = 'expansions' }
 
--- Gives back what the newest tries of a run were that Redis has lost; before `restore_run`. Rows
--- are objects with the fields of a record, and result, error, branch_skips, expansions.
+-- Gives back what the newest tries of a run were that Redis has lost; before `restore_run`. Rows are
+-- objects with the fields of a record, and result, error, branch_skips, expansions.
+--   given    run, rows
+--   answers  1, or 0 if Redis has the run
+--   writes   run:ID:kept, run:ID:out
 function OPERATIONS.restore(run, rows)
   rows = decoded_rows('restore', rows)
   for _, row in ipairs(rows) do check_row('restore', row, LOST_ROW) end
@@ -82,7 +87,11 @@ function OPERATIONS.restore(run, rows)
   return 1
 end
 
--- Likewise the run: its DAG, whether it was planned, then names and values of its hash.
+-- Likewise the run itself.
+--   given    run, dag, was_planned; fields of the run
+--   answers  1, or 0 if Redis has the run
+--   writes   history, names, run:ID, run:ID:dag, run:ID:events, runs, submissions, dag:ID,
+--            dag:ID:active
 function OPERATIONS.restore_run(run, dag, was_planned, ...)
   if not is_lost(run) then return 0 end
   local is_there = call('EXISTS', run_key(run)) == 1
@@ -120,6 +129,9 @@ local function go_on(run, state, from)
 end
 
 -- Submits an ended run again, to go on from what did not succeed, or from one task.
+--   given    run, from
+--   answers  ok, the state that forbids it, `no task`, unknown, schema or broken
+--   writes   submissions, history, working, run:ID:*, dag:ID:active
 function OPERATIONS.resume(run, from)
   local state, why = known(run)
   if not state then return why end
@@ -131,7 +143,11 @@ function OPERATIONS.resume(run, from)
 end
 
 -- Likewise with another DAG, whose tasks `changed` are not what they were in the one of the hash
--- `before`; then names and values of the run's hash.
+-- `before`.
+--   given    run, from, before, changed, dag; fields of the run
+--   answers  as resume; `another` if it has another DAG by now, `another dag` if that has another
+--            id
+--   writes   submissions, history, working, run:ID:*, dag:ID:active
 function OPERATIONS.resume_with(run, from, before, changed, dag, ...)
   local state, why = known(run)
   if not state then return why end
@@ -153,7 +169,10 @@ function OPERATIONS.resume_with(run, from, before, changed, dag, ...)
   return go_on(run, state, from)
 end
 
--- Makes the caller the run's planner. Returns its token, or what forbids it.
+-- Makes the caller the run's planner: an older one can write nothing more.
+--   given    run
+--   answers  plan, its token; or no, why
+--   writes   run:ID, run:ID:tasks, run:ID:plan, run:ID:specs
 function OPERATIONS.plan_begin(run)
   local state, why = known(run)
   if not state then return { 'no', why } end
@@ -176,6 +195,9 @@ local function end_unplanned(run, state)
 end
 
 -- Ends a run that can't be planned.
+--   given    run, error
+--   answers  1, or 0 if it is not to be planned
+--   writes   run:ID:kept, run:ID:tasks, run:ID:plan, run:ID:specs, finish_run()
 function OPERATIONS.plan_refuse(run, err)
   if known(run) ~= 'queued' then return 0 end
   call('HSET', run_key(run), 'error', err)
@@ -218,6 +240,9 @@ end
 -- before counts). The row of task "" has the chunks of those to decide at the start, params of the
 -- run, name and JSON in turn, that specs name, and `gone`, tasks that the DAG has no longer and their
 -- last tries in turn; and nothing else.
+--   given    run, planner, rows
+--   answers  1, or 0 if another planner took over
+--   writes   run:ID, run:ID:out, run:ID:events, history, run:ID:tasks, run:ID:plan, run:ID:specs
 function OPERATIONS.plan_chunk(run, token, rows)
   rows = decoded_rows('plan_chunk', rows)
   if not planner_is(run, token) then return 0 end
@@ -276,8 +301,12 @@ local function begin_cancel(run, reason)
   run_event(run, 'cancelling', 'reason', reason)
 end
 
--- run, token, number of tasks, how many of them have ended before and failed, queues (space
--- separated), chunks of tasks to decide at the start
+-- Starts the planned run. `ended` of its `total` tasks have ended before, `failures` of these
+-- failed; `queues` are those of its tasks, `chunks` the number of those of tasks to decide at the
+-- start.
+--   given    run, planner, total, ended, failures, queues, chunks
+--   answers  ok, incomplete or no; 1 while more is left to do, else 0
+--   writes   run:ID:kept, queues, spread()
 function OPERATIONS.plan_commit(run, token, total, ended, failures, queues, chunks)
   if not planner_is(run, token) then return { 'no', 0 } end
   if call('HLEN', run_key(run, 'tasks')) ~= tonumber(total) then return { 'incomplete', 0 } end
@@ -313,7 +342,10 @@ function OPERATIONS.plan_commit(run, token, total, ended, failures, queues, chun
   return { 'ok', spread(run) }
 end
 
--- Stops a run: 'cancel', or 'timeout'. Returns what it is now, and 1 while more is left to do.
+-- Stops a run: `reason` is cancel or timeout.
+--   given    run, reason
+--   answers  its state, or unknown, schema or broken; 1 while more is left to do, else 0
+--   writes   run:ID:tasks, run:ID:plan, run:ID:specs, run:ID:kept, spread()
 function OPERATIONS.cancel(run, reason)
   local state, why = known(run)
   if not state then return { why, 0 } end
@@ -334,6 +366,9 @@ function OPERATIONS.cancel(run, reason)
 end
 
 -- The history has the ended run: its keys live as long as it says, no longer.
+--   given    run
+--   answers  1, or 0 if it has not ended
+--   writes   run:ID:*
 function OPERATIONS.let_expire(run)
   if not ENDED_RUN[known(run)] then return 0 end
   local retention = call('HGET', run_key(run), 'retention')
@@ -342,8 +377,10 @@ function OPERATIONS.let_expire(run)
   return 1
 end
 
--- An ended run whose webhooks are due, and how often they were tried before; nobody else gets it
--- for `lease` µs.
+-- Takes an ended run whose webhooks are due: nobody else gets it for `lease` µs.
+--   given    lease
+--   answers  run, how often they were tried before; or nothing
+--   writes   webhooks, run:ID
 function OPERATIONS.take_webhook(lease)
   local run = call('ZRANGEBYSCORE', key('webhooks'), '-inf', text(STEADY), 'LIMIT', 0, 1)[1]
   if not run then return {} end
@@ -356,18 +393,27 @@ function OPERATIONS.take_webhook(lease)
 end
 
 -- Its webhooks are due again in `delay` µs.
+--   given    run, delay
+--   answers  nothing
+--   writes   webhooks
 function OPERATIONS.webhook_later(run, delay)
   call('ZADD', key('webhooks'), 'XX', text(STEADY + delay), run)
 end
 
 -- The webhooks of a run were taken, and nobody was called.
+--   given    run
+--   answers  nothing
+--   writes   run:ID
 function OPERATIONS.webhook_not_tried(run)
   if known(run) and tonumber(call('HGET', run_key(run), 'hook_tries') or 0) > 0 then
     call('HINCRBY', run_key(run), 'hook_tries', -1)
   end
 end
 
--- Goes on with what was too long for one script. Returns 1 while more is left.
+-- Goes on with what was too long for one script.
+--   given    run
+--   answers  1 while more is left, else 0
+--   writes   spread()
 function OPERATIONS.work(run)
   if not known(run) then
     call('SREM', key('working'), run)

@@ -111,9 +111,12 @@ local function save_version(dag, version, dag_text, at, by, run)
   forget_old_versions(dag)
 end
 
--- Makes a text the newest version of the DAG, unless it is that already. `schedule` is JSON that only
--- callers understand, or empty; `source` the file of a folder, or empty. Returns whether it was, and
--- the version.
+-- Makes a text the newest version of the DAG, unless it is that already. `schedule` is JSON that
+-- only callers understand, or empty; `source` the file of a folder, or empty.
+--   given    dag, seen_version, seen_due, text, schedule, max_active, source, by, due, missed,
+--            first, last; fields of the run
+--   answers  published or same, and the version; or again (it is not as the caller has seen it), 0
+--   writes   dags, dag:ID, dag:ID:run, dag:ID:texts, dag:ID:versions, history, schedules
 function OPERATIONS.publish(dag, seen_version, seen_due, dag_text, schedule, max_active, source, by,
                             due, missed, first, last, ...)
   local head = call('HMGET', dag_key(dag), 'published_at', 'version', 'due', 'hash', 'known')
@@ -141,6 +144,10 @@ function OPERATIONS.publish(dag, seen_version, seen_due, dag_text, schedule, max
   return { 'published', tonumber(version) }
 end
 
+-- A paused DAG's schedule starts nothing.
+--   given    dag, by
+--   answers  ok, same or unknown
+--   writes   dag:ID, history, schedules
 function OPERATIONS.pause(dag, by)
   local head = call('HMGET', dag_key(dag), 'published_at', 'paused_at')
   if not head[1] then return 'unknown' end
@@ -151,6 +158,10 @@ function OPERATIONS.pause(dag, by)
   return 'ok'
 end
 
+-- Its schedule goes on.
+--   given    dag, seen_version, seen_due, by, due, missed, first, last
+--   answers  ok, same, again or unknown
+--   writes   dag:ID, history, schedules
 function OPERATIONS.unpause(dag, seen_version, seen_due, by, due, missed, first, last)
   local head = call('HMGET', dag_key(dag), 'published_at', 'paused_at')
   if not head[1] then return 'unknown' end
@@ -167,7 +178,10 @@ end
 -- Of a DAG's hash what is kept of one that is published no longer.
 local LASTING = { 'version', 'settled', 'known', 'missed', 'missed_last' }
 
--- Its runs go on.
+-- It is published no longer; its runs go on.
+--   given    dag, seen_version, seen_due, by, missed, first, last
+--   answers  ok, again or unknown
+--   writes   dags, dag:ID, dag:ID:run, dag:ID:texts, dag:ID:versions, history, schedules
 function OPERATIONS.unpublish(dag, seen_version, seen_due, by, missed, first, last)
   if call('HEXISTS', dag_key(dag), 'published_at') == 0 then return 'unknown' end
   if not is_as_seen(dag, seen_version, seen_due) then return 'again' end
@@ -214,6 +228,11 @@ local function is_full(dag)
 end
 
 -- Starts the run of the due time `at`, and says when the DAG is due next.
+--   given    dag, seen_version, seen_due, run, at, logical_date, due, missed, first, last
+--   answers  made; there, if it was; held, if the schedule has too many runs; paused, early or
+--            again
+--   writes   dag:ID, dag:ID:active, schedules, history, names, run:ID, run:ID:dag, run:ID:events,
+--            runs, submissions
 function OPERATIONS.fire(dag, seen_version, seen_due, run, at, logical_date, due, missed, first, last)
   if not is_as_seen(dag, seen_version, seen_due) then return 'again' end
   if call('HEXISTS', dag_key(dag), 'paused_at') == 1 then return 'paused' end
@@ -238,6 +257,9 @@ function OPERATIONS.fire(dag, seen_version, seen_due, run, at, logical_date, due
 end
 
 -- Starts a run of the newest version by hand, whatever its schedule is and does.
+--   given    dag, run, params, logical_date, by
+--   answers  made, there or unknown
+--   writes   dag:ID, history, names, run:ID, run:ID:dag, run:ID:events, runs, submissions
 function OPERATIONS.start(dag, run, params, logical_date, by)
   if call('HEXISTS', dag_key(dag), 'published_at') == 0 then return 'unknown' end
   return make_published_run(dag, run, 'run_type', 'manual', 'params', params, 'logical_date', logical_date,
@@ -249,9 +271,12 @@ local PUBLISHED_ROW = { schedule = 'schedule', max_active = 'active', source = '
                         due = 'time', published_at = 'moment', published_by = 'short', paused_at = 'time',
                         paused_by = 'short', last_run = 'id_or_none' }
 
--- Gives back what the history knows of a DAG that Redis has lost: fields of its hash as JSON, and its
--- newest version's text, empty if it is published no longer. One that was published since then by
--- somebody else keeps what it is, and its versions come after the lost ones.
+-- Gives back what the history knows of a DAG that Redis has lost: fields of its hash as JSON, and
+-- its newest version's text, empty if it is published no longer. One that was published since then
+-- by somebody else keeps what it is, and its versions come after the lost ones.
+--   given    dag, text, row; fields of the run
+--   answers  1, or 0 if somebody else has published it
+--   writes   dags, dag:ID, dag:ID:run, dag:ID:texts, dag:ID:versions, schedules
 function OPERATIONS.restore_dag(dag, dag_text, row, ...)
   row = decoded_rows('restore_dag', row)[1] or {}
   check_row('restore_dag', row, DAG_ROW)

@@ -138,6 +138,15 @@
 -- and by `max_gap` at most, so that it stands while Redis is away, and a step of the server's clock is
 -- no more than such a gap. Scores and expiries of zsets and hashes above are in it.
 --
+-- WRITES. The head of each operation says which arguments it is given, what it answers, and which keys
+-- it writes; one that sets a run aside may write more. There `run:ID:*` is every key of a run, and a
+-- function stands for what it writes:
+--   top_up()     run:ID, run:ID:tasks, run:ID:ready, run:ID:active, queued, queues, fair:QUEUE, q:QUEUE,
+--                q:@WORKER, polls:QUEUE, groups:QUEUE, windows
+--   finish_run() run:ID, run:ID:events, history, timers, webhooks, windows, dag:ID, dag:ID:active,
+--                schedules
+--   spread()     run:ID:out, run:ID:work, working, due:QUEUE, top_up(), finish_run()
+--
 -- A script checks everything before its first write (checks.lua): an error half way is not rolled
 -- back. A run that an operation can't go on with is set aside (aside.lua).
 

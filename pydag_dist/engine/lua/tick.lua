@@ -154,8 +154,12 @@ local function forget_if_unused(queue)
   call('HDEL', key('windows'), queue, 'clock/' .. queue, 'mean/' .. queue, 'runs/' .. queue)
 end
 
--- epoch: the server's run id. Returns {0} if another tick was just done, else
--- {1, expired leases, messages pushed again}.
+-- Does what time does. `epoch` is the server's run id.
+--   given    epoch
+--   answers  1, or 0 if another tick was just done; how many leases were lost; how many messages
+--            were pushed again
+--   writes   clock, leases, submissions, history:writer, database, log:R:T:N, log:R:T:N:state,
+--            logs, logs:expiry, slots:QUEUE, spread()
 function OPERATIONS.tick(epoch)
   if GAP and GAP >= 0 and GAP < TICK_EVERY then return { 0, 0, 0 } end
   call('HSET', key('clock'), 'ticked', text(NOW), 'steady', text(STEADY), 'epoch', epoch)
