@@ -9,7 +9,6 @@ import contextlib
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import urllib.request
@@ -23,6 +22,7 @@ from pydag_dist import Client, Dag
 from pydag_dist.local.redis_server import valkey_binary
 from tests.acceptance.conftest import PLAIN, PROJECT
 from tests.support import free_port, wait_until
+from tests.support.process import Process
 
 DOCKERFILE = (PROJECT / "compose" / "Dockerfile").read_text()
 SECRET = {"PYDAG_REDIS_PASSWORD": "s3cret"}
@@ -71,19 +71,12 @@ def start(tmp_path, image):
     with contextlib.ExitStack() as stack:
 
         def ended(process):
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 0
+            assert process.end() == 0, process.text()
 
         def start(name, command, environment):
-            log = stack.enter_context((tmp_path / f"{name}.log").open("wb"))
-            process = subprocess.Popen(
-                command,
-                env={**PLAIN, "PYTHONPATH": str(image), **environment},
-                cwd=tmp_path,
-                stdout=log,
-                stderr=log,
-            )
-            stack.callback(ended, process)
+            env = {**PLAIN, "PYTHONPATH": str(image), **environment}
+            process = Process(command, tmp_path / f"{name}.log", cwd=tmp_path, env=env)
+            stack.callback(ended, process.start())
 
         yield start
 

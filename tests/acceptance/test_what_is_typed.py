@@ -26,8 +26,9 @@ from google.cloud import bigquery
 from pydag_dist import Client, Dag, Fail, Skip
 from tests.acceptance.conftest import PROJECT, UP, Up
 from tests.integration.test_examples import ENDS
-from tests.support import documents, wait_until
+from tests.support import documents
 from tests.support.documents import PAGES, Command, all_blocks
+from tests.support.process import Process
 
 # How a command that goes on for ever begins, and what it says when it is ready.
 SERVERS = {
@@ -49,7 +50,7 @@ class Terminal:
         self.env = up.env | up.exports()
         self.env["PATH"] = f"{Path(sys.executable).parent}:{self.env['PATH']}"
         self.run = ""
-        self._servers: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self._servers: list[tuple[str, Process]] = []
 
     def type(self, command: Command) -> None:
         """Type it; AssertionError unless it does what the page says."""
@@ -90,7 +91,7 @@ class Terminal:
     def end(self) -> None:
         """End its servers, which must end well."""
         for _, server in self._servers:
-            server.send_signal(signal.SIGTERM)
+            server.signal(signal.SIGTERM)
         for text, server in self._servers:
             assert server.wait(60) == 0, text
         self._servers.clear()
@@ -120,21 +121,10 @@ class Terminal:
     def _start(self, text: str, ready: str) -> None:
         log = self.directory / f"{len(self._servers)}.log"
         variables, program = re.fullmatch(r"((?:\w+=\S+ )*)(.*)", text).groups()
-        with log.open("wb") as output:
-            server = subprocess.Popen(
-                ["bash", "-c", f"{variables} exec {program}"],
-                cwd=self.cwd,
-                env=self.env,
-                stdout=output,
-                stderr=output,
-            )
+        command = ["bash", "-c", f"{variables} exec {program}"]
+        server = Process(command, log, cwd=self.cwd, env=self.env).start()
         self._servers.append((text, server))
-
-        def is_ready() -> bool:
-            assert server.poll() is None, log.read_text()
-            return ready in log.read_text()
-
-        wait_until(is_ready, f"{text}: {ready}, see {log}", 60)
+        server.wait_until(lambda: ready in server.text(), f"{text}: {ready}", 60)
 
 
 def _alike(text: str) -> str:

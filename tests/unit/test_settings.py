@@ -117,3 +117,11 @@ def test_every_setting_of_a_worker_is_known():
     from workers.settings import WorkerSettings
 
     assert {*WORKER_SETTINGS} == {*WorkerSettings.model_fields, "queues", "further_imports"}
+
+
+@pytest.mark.parametrize("lease", ["2.9", "601", "soon"])
+def test_a_lease_that_nobody_could_keep_is_refused(monkeypatch, lease):
+    monkeypatch.delenv("PYDAG_CONFIG", raising=False)
+    monkeypatch.setenv("PYDAG_LEASE", lease)
+    with pytest.raises(InvalidSettings, match=r"^PYDAG_LEASE: Input should be "):
+        load_settings()
