@@ -14,7 +14,7 @@ from typing import TypeVar
 import redis
 from celery.exceptions import Ignore
 
-from pydag_dist.engine import Engine, is_passing, is_refusal
+from pydag_dist.engine import Engine, is_refusal, is_transient
 from pydag_dist.settings import Settings, load_settings
 from workers.settings import WorkerSettings
 
@@ -76,7 +76,7 @@ def until_redis_can(call: Callable[[], T]) -> T:
         try:
             return call()
         except redis.RedisError as error:
-            if not (is_passing(error) or is_refusal(error)):
+            if not (is_transient(error) or is_refusal(error)):
                 raise
             since = shutdown_since()
             if since and time.monotonic() - since > SHUTDOWN_WAIT:

@@ -12,9 +12,9 @@ from pydag_dist.dag.ids import is_id
 from pydag_dist.engine import (
     Engine,
     Listing,
+    RunFilter,
     RunSnapshot,
     RunSummary,
-    Wanted,
 )
 from pydag_dist.errors import HistoryError, UnknownRun
 from pydag_dist.settings import Settings, load_settings
@@ -73,7 +73,7 @@ def reasons_of(name: str, task: str | None) -> tuple[str, list[Reason]]:
             return run.id, explain_past(history, found, task)
 
 
-def listing(limit: int, wanted: Wanted) -> Listing:
+def listing(limit: int, wanted: RunFilter) -> Listing:
     """The newest runs that are wanted: those that Redis has, and then older ones of the history."""
     live, settings = Client().listing(limit, wanted), load_settings()
     if len(live.runs) == limit or not _is_here(settings):
@@ -83,7 +83,7 @@ def listing(limit: int, wanted: Wanted) -> Listing:
         # A home may have had another installation's runs.
         if history.epoch() != engine.store.redis.get(engine.store.key("epoch")):
             return live
-        past = history.listing(limit, wanted, engine.runs.those_there)
+        past = history.listing(limit, wanted, engine.runs.existing)
     both = sorted(live.runs + past.runs, key=lambda run: -(run.submitted_at or 0))[:limit]
     ends = [at for at in (live.looked_back_to, past.looked_back_to) if at is not None]
     return Listing(both, max(ends) if ends and len(both) < limit else None)
@@ -94,7 +94,7 @@ def shortest_names(runs: Sequence[RunSummary]) -> dict[str, str]:
     settings = load_settings()
     engine = Engine.from_url(settings.redis_url, settings.key_prefix)
     ids = [run.run_id for run in runs]
-    near, there = engine.runs.neighbours(ids), set(engine.runs.those_there(ids))
+    near, there = engine.runs.neighbours(ids), set(engine.runs.existing(ids))
     # One that only the history has is named by its whole id: others there may begin alike.
     return {
         run_id: shortest_name(run_id, near[run_id], 8) if run_id in there else run_id

@@ -10,10 +10,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from pydag_dist.client.naming import find_run
-from pydag_dist.client.patience import PATIENCE, Patience
 from pydag_dist.client.published import PublishedDags
+from pydag_dist.client.retrying import RETRY_SECONDS, Retries
 from pydag_dist.client.run import BLOCK_SECONDS, Run
-from pydag_dist.client.who import who
+from pydag_dist.client.submitter import user_at_host
 from pydag_dist.dag import Dag
 from pydag_dist.dag.expansion import known_lengths
 from pydag_dist.dag.ids import check_id, is_id
@@ -23,9 +23,9 @@ from pydag_dist.engine import (
     Engine,
     Listing,
     Member,
+    RunFilter,
     RunSummary,
     Unserved,
-    Wanted,
     connect,
     unserved,
 )
@@ -41,20 +41,24 @@ class Client:
     `url` is the installation's Redis (default: the setting `PYDAG_REDIS_URL`), `prefix` what its
     keys begin with (default: `PYDAG_KEY_PREFIX`). No connection is made before the first call;
     a call raises `RedisAway` when no Redis is there. One that was there and is away is waited for,
-    `patience` seconds each time: a warning says so, and `RedisAway` that it was in vain.
+    `retry_seconds` each time: a warning says so, and `RedisAway` that it was in vain.
     `RedisRefused` if Redis doesn't take the URL's user.
     """
 
     def __init__(
-        self, url: str | None = None, *, prefix: str | None = None, patience: float = PATIENCE
+        self,
+        url: str | None = None,
+        *,
+        prefix: str | None = None,
+        retry_seconds: float = RETRY_SECONDS,
     ) -> None:
         settings = load_settings()
         self._prefix = prefix or settings.key_prefix
         self._retention = settings.retention
         self._connection = connect(url or settings.redis_url, blocks=BLOCK_SECONDS)
         self._engine = Engine(self._connection, prefix=self._prefix)
-        self._patience = Patience(self._connection, patience)
-        self.published = PublishedDags(self._engine.publishing, self._patience, self._retention)
+        self._retries = Retries(self._connection, retry_seconds)
+        self.published = PublishedDags(self._engine.publishing, self._retries, self._retention)
 
     def submit(
         self,
@@ -77,9 +81,9 @@ class Client:
         run_id = check_id("run id", new_run_id(dag.dag_id) if run_id is None else run_id)
         text = dag.to_json()
         given = _checked_params(dag, params)
-        date, by = utc(logical_date, dag.zone), who()
+        date, by = utc(logical_date, dag.zone), user_at_host()
 
-        steering = self._patience.of(
+        steering = self._retries.of(
             self._engine.steering,
             f"Whether run {run_id} was submitted is not known: `pydag status {run_id}` tells, as "
             "soon as Redis is there",
@@ -102,7 +106,7 @@ class Client:
             )
 
         send()
-        return Run(run_id, self._engine, self._patience, resubmit=send)
+        return Run(run_id, self._engine, self._retries, resubmit=send)
 
     def publish(self, *dags: Dag) -> list[Publication]:
         """Make each DAG the newest version of its id; what has not changed keeps its version.
@@ -129,14 +133,14 @@ class Client:
         Params, date and id are as of `submit`. `EngineError` if the DAG is not published.
         """
         dag = self.published.newest(dag_id)
-        given, date, by = _checked_params(dag, params), utc(logical_date, dag.zone), who()
+        given, date, by = _checked_params(dag, params), utc(logical_date, dag.zone), user_at_host()
         run_id = check_id("run id", new_run_id(dag_id) if run_id is None else run_id)
 
         def send() -> bool:
             return self.published.start(dag_id, run_id, given, date, by)
 
         send()
-        return Run(run_id, self._engine, self._patience, resubmit=send)
+        return Run(run_id, self._engine, self._retries, resubmit=send)
 
     def pause(self, dag_id: str) -> bool:
         """Let the schedule of a published DAG start nothing; False if it is paused already."""
@@ -158,7 +162,7 @@ class Client:
         shows at its first use; `UnknownRun` if a DAG has none.
         """
         try:
-            run_id = find_run(name, [self._patience.of(self._engine.runs, "")])
+            run_id = find_run(name, [self._retries.of(self._engine.runs, "")])
         except UnknownRun:
             if not is_id(name):
                 raise
@@ -167,7 +171,7 @@ class Client:
 
     def by_id(self, run_id: str) -> Run:
         """The run of exactly that id; whether there is one shows at its first use."""
-        return Run(run_id, self._engine, self._patience)
+        return Run(run_id, self._engine, self._retries)
 
     def workers(self) -> list[Member]:
         """The live workers by name, with what they say they can do."""
@@ -185,16 +189,16 @@ class Client:
         """The tasks of a DAG that no live worker can run, as far as they say, and why."""
         return unserved(dag, self.workers())
 
-    def runs(self, limit: int = 50, wanted: Wanted | None = None) -> list[RunSummary]:
+    def runs(self, limit: int = 50, wanted: RunFilter | None = None) -> list[RunSummary]:
         """The newest runs first: id, DAG, state, times and the number of tasks in each state.
 
         Of those in Redis that are `wanted`, by default all.
         """
-        return self.listing(limit, wanted or Wanted()).runs
+        return self.listing(limit, wanted or RunFilter()).runs
 
-    def listing(self, limit: int, wanted: Wanted) -> Listing:
+    def listing(self, limit: int, wanted: RunFilter) -> Listing:
         """Likewise, and how far back runs were looked at: 20,000 at most."""
-        return self._patience.of(self._engine.runs, "").listing(limit, wanted)
+        return self._retries.of(self._engine.runs, "").listing(limit, wanted)
 
 
 def _checked_params(dag: Dag, params: Mapping[str, Any] | None) -> dict[str, Any]:

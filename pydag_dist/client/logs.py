@@ -116,11 +116,11 @@ class _Cursor:
             raise ValueError("a time that is none")
         known, known_bytes = self.read.get(writer, (0, 0))
         if first > known:
-            told = (
+            gap = (
                 f"({first - known:,} lines of {offset - known_bytes:,} bytes are left out here: of "
                 "a long log its beginning and its end are kept)"
             )
-            yield LogLine(lines[0][0], task, number, "WARNING", told)
+            yield LogLine(lines[0][0], task, number, "WARNING", gap)
         self.read[writer] = first + len(lines), offset + sum(len(x[2].encode()) for x in lines)
         for at, level, text in lines:
             yield LogLine(at, task, number, level, text)

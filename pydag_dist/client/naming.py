@@ -22,7 +22,7 @@ class Runs(Protocol):
         """Whether there is a run of that id."""
         ...
 
-    def beginning_with(self, prefix: str, limit: int) -> list[str]:
+    def with_prefix(self, prefix: str, limit: int) -> list[str]:
         """At most so many ids that begin so, in lexical order."""
         ...
 
@@ -55,7 +55,7 @@ def find_run(name: str, places: Sequence[Runs]) -> str:
     if any(place.has(dag_id) for place in places):
         return dag_id
     for place in places:
-        found_ids = place.beginning_with(dag_id, CANDIDATES + 1)
+        found_ids = place.with_prefix(dag_id, CANDIDATES + 1)
         if len(found_ids) > 1:
             raise AmbiguousRun(name, found_ids[:CANDIDATES], more=len(found_ids) > CANDIDATES)
         if found_ids:
@@ -71,7 +71,7 @@ def shortest_name(run_id: str, neighbours: Sequence[str], least: int) -> str:
 
     The `neighbours` are those that come next to it in lexical order.
     """
-    alike = max((_common(run_id, other) for other in neighbours), default=0)
+    alike = max((_common_length(run_id, other) for other in neighbours), default=0)
     return run_id[: max(least, alike + 1)]
 
 
@@ -92,10 +92,10 @@ def _day(name: str, when: str) -> tuple[float | None, float | None]:
         ) from None
 
 
-def _common(one: str, other: str) -> int:
+def _common_length(first: str, second: str) -> int:
     """How many characters two ids have in common at their beginnings."""
     length = 0
-    for a, b in zip(one, other, strict=False):
+    for a, b in zip(first, second, strict=False):
         if a != b:
             break
         length += 1

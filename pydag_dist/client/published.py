@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydag_dist.client.patience import Patience
-from pydag_dist.client.who import who
+from pydag_dist.client.retrying import Retries
+from pydag_dist.client.submitter import user_at_host
 from pydag_dist.dag import Dag
 from pydag_dist.engine import publications
 from pydag_dist.engine.publications import Publication
@@ -15,17 +15,19 @@ from pydag_dist.engine.roles.publishing import Publishing
 
 
 class PublishedDags:
-    """Publishes DAGs, pauses them and starts their runs; patient with a Redis that is away."""
+    """Publishes DAGs, pauses them and starts their runs; calls again while Redis is away."""
 
-    def __init__(self, publishing: Publishing, patience: Patience, retention: int) -> None:
-        self._publishing = patience.of(
+    def __init__(self, publishing: Publishing, retries: Retries, retention: int) -> None:
+        self._publishing = retries.of(
             publishing, "Whether that was done is not known: `pydag dags` shows it"
         )
         self._retention = retention
 
     def publish(self, dag: Dag) -> Publication:
         """See `Client.publish`."""
-        return publications.publish(self._publishing, dag, retention=self._retention, by=who())
+        return publications.publish(
+            self._publishing, dag, retention=self._retention, by=user_at_host()
+        )
 
     def all(self) -> list[PublishedDag]:
         """Every published DAG, in lexical order."""
@@ -65,12 +67,12 @@ class PublishedDags:
 
     def pause(self, dag_id: str) -> bool:
         """See `Client.pause`."""
-        return publications.pause(self._publishing, dag_id, who())
+        return publications.pause(self._publishing, dag_id, user_at_host())
 
     def unpause(self, dag_id: str) -> bool:
         """See `Client.unpause`."""
-        return publications.unpause(self._publishing, dag_id, who())
+        return publications.unpause(self._publishing, dag_id, user_at_host())
 
     def unpublish(self, dag_id: str) -> None:
         """See `Client.unpublish`."""
-        publications.unpublish(self._publishing, dag_id, who())
+        publications.unpublish(self._publishing, dag_id, user_at_host())

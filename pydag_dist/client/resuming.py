@@ -62,8 +62,8 @@ def preview(reading: Reading, run_id: str, from_task: str, dag: Dag | None) -> R
     _, changed, marked = reading.resumed_because(run_id)
     request = ResumeRequest(from_task, {*changed, *found}, marked)
     why = {name: task.why for name, task in to_run_again(used, states, request).items()}
-    told = {name: f"changed: {', '.join(fields)}" for name, fields in found.items() if fields}
-    why |= {name: text for name, text in told.items() if why[name] == "changed"}
+    differing = {name: f"changed: {', '.join(fields)}" for name, fields in found.items() if fields}
+    why |= {name: text for name, text in differing.items() if why[name] == "changed"}
     kept = [name for name in used.tasks if name not in why]
     return Resumption(
         {name: why[name] for name in used.walk() if name in why},

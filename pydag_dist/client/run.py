@@ -10,9 +10,9 @@ from typing import Any, Literal, TypeVar
 
 from pydag_dist.client.logs import LogLine, LogReader, follow
 from pydag_dist.client.marking import expansions, packed
-from pydag_dist.client.patience import Patience
 from pydag_dist.client.resuming import Resumption, compare, head_of, preview
-from pydag_dist.client.who import who
+from pydag_dist.client.retrying import Retries
+from pydag_dist.client.submitter import user_at_host
 from pydag_dist.dag import Dag
 from pydag_dist.engine import (
     ENDED_RUN_STATES,
@@ -40,26 +40,26 @@ class Run:
     """A run by its id; every property asks Redis anew.
 
     Raises `UnknownRun` when Redis does not have the run (never submitted, or past its retention),
-    and `RedisAway` when there is no Redis for longer than the client is patient.
+    and `RedisAway` when there is no Redis for longer than the client retries.
     """
 
     def __init__(
         self,
         run_id: str,
         engine: Engine,
-        patience: Patience,
+        retries: Retries,
         resubmit: Callable[[], bool] | None = None,
     ) -> None:
         self.id = run_id
-        self._patience = patience
+        self._retries = retries
         self._goes_on = (
             f"Run {run_id} goes on without being watched; as soon as Redis is there: "
             f"pydag status {run_id}, or pydag logs {run_id} -f"
         )
         self._engine = engine
-        self._steering = patience.of(engine.steering, self._goes_on)
-        self._reading = patience.of(engine.reading, self._goes_on)
-        self._connection = patience.of(engine.store.redis, self._goes_on)
+        self._steering = retries.of(engine.steering, self._goes_on)
+        self._reading = retries.of(engine.reading, self._goes_on)
+        self._connection = retries.of(engine.store.redis, self._goes_on)
         self._resubmit = resubmit
 
     def __repr__(self) -> str:
@@ -92,7 +92,9 @@ class Run:
         A run that Redis has lost meanwhile is submitted again as by `wait`.
         """
         reader = self._reader(task)
-        return follow(reader, lambda: self._wanted(self.snapshot), self._reading, self.id, task)
+        return follow(
+            reader, lambda: self._resubmitting(self.snapshot), self._reading, self.id, task
+        )
 
     def events(self, after: str = "0", *, timeout: float | None = None) -> list[Event]:
         """What happened after that event; waits `timeout` seconds for something if need be."""
@@ -111,7 +113,7 @@ class Run:
         while True:
             began = time.monotonic()
             with self._until(deadline, timeout):
-                snapshot = self._wanted(self.snapshot)
+                snapshot = self._resubmitting(self.snapshot)
             cost = time.monotonic() - began
             yield snapshot
             if snapshot.ended:
@@ -148,12 +150,12 @@ class Run:
         kept if its definition and everything upstream of it is unchanged; new tasks run, and those
         that are not in it any more are gone. `resumption` says before what that means.
         """
-        before = self._patience.interruptions
+        before = self._retries.interruptions
         try:
             self._resume(from_task or "", dag)
         except EngineError:
             # Done already, if it was the answer that was lost.
-            repeated = self._patience.interruptions > before
+            repeated = self._retries.interruptions > before
             if not (repeated and self.state in {"queued", "running"}):
                 raise
 
@@ -181,12 +183,12 @@ class Run:
         text = packed(task, state, result)
         dag = Dag.parse(self._reading.submitted_dag(self.id), source=self.id)
         expand = expansions(dag, task, state, result)
-        before = self._patience.interruptions
+        before = self._retries.interruptions
         try:
-            self._steering.mark(self.id, task, state, who(), result=text, expand=expand)
+            self._steering.mark(self.id, task, state, user_at_host(), result=text, expand=expand)
         except EngineError:
             # Done already, if it was the answer that was lost.
-            repeated = self._patience.interruptions > before
+            repeated = self._retries.interruptions > before
             if not (repeated and self.tasks[task].state in {state, "cancelling"}):
                 raise
 
@@ -198,7 +200,7 @@ class Run:
         """
         if task is None:
             return "\n".join(reason.why for reason in self.reasons())
-        return self._patience.call(
+        return self._retries.call(
             lambda: why_task(self._engine.reading, self.id, task), self._goes_on
         )
 
@@ -207,7 +209,7 @@ class Run:
 
         Of the run as it was `seen`, if that is given, else as it is now.
         """
-        return self._patience.call(
+        return self._retries.call(
             lambda: why_run(self._engine.reading, self.id, seen), self._goes_on
         )
 
@@ -221,9 +223,9 @@ class Run:
         deadline = None if timeout is None else time.monotonic() + timeout
         cursor = "0"
         with self._until(deadline, timeout):
-            while (state := self._wanted(lambda: self.state)) != "success":
+            while (state := self._resubmitting(lambda: self.state)) != "success":
                 if state in ENDED_RUN_STATES:
-                    ended = self._wanted(self.snapshot)
+                    ended = self._resubmitting(self.snapshot)
                     if ended.ended and ended.state != "success":
                         raise RunFailed(failure_text(ended))
                     continue  # it was lost since, or resumed
@@ -240,7 +242,7 @@ class Run:
     def _until(self, deadline: float | None, timeout: float | None) -> Iterator[None]:
         """In here Redis is waited for until then; a `TimeoutError` says that it was in vain."""
         try:
-            with self._patience.until(deadline):
+            with self._retries.until(deadline):
                 yield
         except RedisAway as error:
             if deadline is None or time.monotonic() < deadline:
@@ -261,7 +263,7 @@ class Run:
     def _reader(self, task: str | None) -> LogReader:
         return LogReader(self._connection, self._engine.store.prefix, self.id, task)
 
-    def _wanted(self, ask: Callable[[], T]) -> T:
+    def _resubmitting(self, ask: Callable[[], T]) -> T:
         """What is asked of the run, which is submitted again as often as Redis has lost it.
 
         Redis may lose it before any call, also before the one that follows the submission.

@@ -15,7 +15,7 @@ from pydag_dist.coordinator.new_database import copy_dags, copy_runs
 from pydag_dist.coordinator.ownership import RENEWALS, Ownership
 from pydag_dist.coordinator.restore import restore
 from pydag_dist.coordinator.restore_dags import restore_dags
-from pydag_dist.engine import Engine, is_passing
+from pydag_dist.engine import Engine, is_transient
 from pydag_dist.errors import EngineError, HistoryError
 from pydag_dist.history import (
     LOST,
@@ -227,7 +227,7 @@ class Recorder:
             # A damaged run must not keep the others from being written.
             replies = pipe.execute(raise_on_error=False)
         for reply in replies:
-            if isinstance(reply, redis.RedisError) and is_passing(reply):
+            if isinstance(reply, redis.RedisError) and is_transient(reply):
                 raise reply
         found = {
             run_id: (head, dag)

@@ -23,7 +23,7 @@ from pydag_dist.coordinator.recorder import Recorder
 from pydag_dist.coordinator.scheduler import Scheduler
 from pydag_dist.coordinator.webhooks import Webhooks
 from pydag_dist.dag import Dag
-from pydag_dist.engine import Engine, address, check_redis, connect, is_passing, is_refusal
+from pydag_dist.engine import Engine, address, check_redis, connect, is_refusal, is_transient
 from pydag_dist.engine.celery.messages import celery_config, template
 from pydag_dist.engine.protocol import PLANNERS
 from pydag_dist.errors import HistoryError, LeaseMismatch, PydagError, SchemaMismatch, UnknownRun
@@ -95,7 +95,7 @@ class Coordinator:
                 self._engine.store.disconnect()
                 if str(error).startswith("NOGROUP"):
                     self._create_group()
-                elif is_passing(error) or is_refusal(error):
+                elif is_transient(error) or is_refusal(error):
                     log.warning("Redis can't do it now: %s", error)
                     self._stopping.wait(PAUSE)
                 else:
@@ -112,7 +112,7 @@ class Coordinator:
             try:
                 check_redis(self._redis)
             except redis.RedisError as error:
-                if not is_passing(error):
+                if not is_transient(error):
                     raise
                 if str(error) != last_warning:
                     log.warning("waiting for Redis at %s: %s", address(self._redis), error)
@@ -188,7 +188,7 @@ class Coordinator:
             self._redis.xgroup_create(self._stream, PLANNERS, id="0", mkstream=True)
         except redis.RedisError as error:
             # Another coordinator was quicker; or Redis is gone again, which the loop finds out.
-            if not (str(error).startswith("BUSYGROUP") or is_passing(error) or is_refusal(error)):
+            if not (str(error).startswith("BUSYGROUP") or is_transient(error) or is_refusal(error)):
                 raise
 
     def _plan_next(self) -> None:

@@ -3,12 +3,18 @@
 Start reading at ``lua/table.lua``: states, transitions, keys and their invariants.
 """
 
-from pydag_dist.engine.connection import connect
+from pydag_dist.engine.connection import (
+    address,
+    check_redis,
+    connect,
+    is_refusal,
+    is_transient,
+    refusal,
+)
 from pydag_dist.engine.engine import Engine
-from pydag_dist.engine.listing import LOOK, Listing, RunIndex, Wanted
+from pydag_dist.engine.listing import MAX_SCANNED, Listing, RunFilter, RunIndex
 from pydag_dist.engine.members import Member, Refusal, Unserved, unserved
 from pydag_dist.engine.protocol import ENDED_RUN_STATES, ENDED_TASK_STATES, Outcome
-from pydag_dist.engine.redis_check import address, check_redis, is_passing, is_refusal, refusal
 from pydag_dist.engine.roles.membership import Membership
 from pydag_dist.engine.roles.planning import Planning
 from pydag_dist.engine.roles.reading import Reading
@@ -39,7 +45,7 @@ __all__ = [
     "CHUNK",
     "ENDED_RUN_STATES",
     "ENDED_TASK_STATES",
-    "LOOK",
+    "MAX_SCANNED",
     "Claim",
     "Deferral",
     "Due",
@@ -57,6 +63,7 @@ __all__ = [
     "Planning",
     "Reading",
     "Refusal",
+    "RunFilter",
     "RunIndex",
     "RunSnapshot",
     "RunSummary",
@@ -64,13 +71,12 @@ __all__ = [
     "Store",
     "TaskSnapshot",
     "Unserved",
-    "Wanted",
     "Working",
     "address",
     "check_redis",
     "connect",
-    "is_passing",
     "is_refusal",
+    "is_transient",
     "refusal",
     "task_ids",
     "unknown_run",

@@ -11,12 +11,12 @@ from typing import Any, Final
 from pydag_dist.engine.snapshot import RunSummary, parse_summary, seconds
 from pydag_dist.engine.store import Role, whole_answers
 
-LOOK: Final = 20_000  # runs that are looked at for one list
+MAX_SCANNED: Final = 20_000  # runs that are looked at for one list
 _PAGE = 500  # runs that are read at once
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RunFilter:
     """What runs are looked for; what is empty is not asked. Times are epoch seconds.
 
     `since` and `until` are about the submission; a run must have one of the `states`, all `tags`,
@@ -33,15 +33,15 @@ class Wanted:
     @property
     def is_narrow(self) -> bool:
         """Whether it is not every run."""
-        return self != Wanted()
+        return self != RunFilter()
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """What `has` has to know of a run's hash, and no more: params are long."""
+        """What `matches` has to know of a run's hash, and no more: params are long."""
         more = ("tags",) * bool(self.tags) + ("params",) * bool(self.params)
         return ("dag_id", "state", "submitted_at", *more)
 
-    def has(self, head: Mapping[str, str | None]) -> bool:
+    def matches(self, head: Mapping[str, str | None]) -> bool:
         """Whether a run is wanted whose hash has these fields."""
         if self.dag_id and head.get("dag_id") != self.dag_id:
             return False
@@ -52,9 +52,9 @@ class Wanted:
             self.until is not None and at >= self.until
         ):
             return False
-        return self.has_details(head)
+        return self.matches_details(head)
 
-    def has_details(self, head: Mapping[str, str | None]) -> bool:
+    def matches_details(self, head: Mapping[str, str | None]) -> bool:
         """Likewise, as far as its tags and params go."""
         if not set(self.tags) <= set(json.loads(head.get("tags") or "[]")):
             return False
@@ -73,20 +73,23 @@ class Listing:
     looked_back_to: float | None = None
 
 
-_ALL: Final = Wanted()
+_ALL: Final = RunFilter()
 
 
 class RunIndex(Role):
     """The runs that Redis has, by when they were submitted and by how their ids begin."""
 
-    def listing(self, limit: int = 50, wanted: Wanted = _ALL) -> Listing:
-        """The newest runs of those that are wanted; at most `LOOK`, or `limit`, are looked at."""
+    def listing(self, limit: int = 50, wanted: RunFilter = _ALL) -> Listing:
+        """The newest runs that are wanted.
+
+        At most `MAX_SCANNED`, or `limit` if that is more, are looked at.
+        """
         found: list[str] = []
         for at, heads in self._pages(wanted, _PAGE if wanted.is_narrow else min(limit, _PAGE)):
-            found += [run_id for run_id, head in heads if wanted.has(head)]
+            found += [run_id for run_id, head in heads if wanted.matches(head)]
             if len(found) >= limit:
                 break
-            if at >= max(LOOK, limit) and heads:
+            if at >= max(MAX_SCANNED, limit) and heads:
                 return Listing(self._summaries(found), seconds(heads[-1][1]["submitted_at"]))
         return Listing(self._summaries(found[:limit]))
 
@@ -94,7 +97,7 @@ class RunIndex(Role):
         """Whether Redis has the run."""
         return bool(self._redis.exists(self._run_key(run_id)))
 
-    def beginning_with(self, prefix: str, limit: int) -> list[str]:
+    def with_prefix(self, prefix: str, limit: int) -> list[str]:
         """At most so many runs whose ids begin so, in lexical order."""
         found: list[str] = []
         least = f"[{prefix}"
@@ -102,7 +105,7 @@ class RunIndex(Role):
             # No id has a character above the tilde.
             ids := self._redis.zrangebylex(self._key("names"), least, f"({prefix}~", 0, _PAGE)
         ):
-            found += self.those_there(ids)
+            found += self.existing(ids)
             least = f"({ids[-1]}"
         return found[:limit]
 
@@ -119,13 +122,13 @@ class RunIndex(Role):
 
     def newest(self, dag_id: str, since: float | None, until: float | None) -> str | None:
         """The run of a DAG that was submitted last in that time."""
-        for _, heads in self._pages(Wanted(dag_id, since=since, until=until), _PAGE):
+        for _, heads in self._pages(RunFilter(dag_id, since=since, until=until), _PAGE):
             for run_id, head in heads:
                 if head["dag_id"] == dag_id:
                     return run_id
         return None
 
-    def those_there(self, run_ids: Sequence[str]) -> list[str]:
+    def existing(self, run_ids: Sequence[str]) -> list[str]:
         """Those of the runs that Redis has."""
         with self._redis.pipeline(transaction=False) as pipe:
             for run_id in run_ids:
@@ -147,11 +150,11 @@ class RunIndex(Role):
         return found
 
     def _pages(
-        self, wanted: Wanted, size: int
+        self, wanted: RunFilter, size: int
     ) -> Iterator[tuple[int, list[tuple[str, dict[str, str]]]]]:
         """Runs submitted in the wanted time, newest first, a page at a time.
 
-        How many were looked at, and of each that is there what `Wanted.has` asks for.
+        How many were looked at, and of each that is there what `RunFilter.has` asks for.
         """
         newest = "+inf" if wanted.until is None else f"({wanted.until * 1e6:.0f}"
         oldest = "-inf" if wanted.since is None else f"{wanted.since * 1e6:.0f}"

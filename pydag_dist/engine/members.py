@@ -90,16 +90,16 @@ def unserved(dag: Dag, workers: Iterable[Member]) -> list[Unserved]:
             could = [
                 n for n, worker in zip(lacking, workers, strict=True) if not _wants(task, worker)
             ]
-            told = f"none listens to its queue {task.queue}"
+            reason = f"none listens to its queue {task.queue}"
             if could:
-                told += f"; {_listed(could)} could run it, listening to other queues"
-            found.append(Unserved(name, told))
+                reason += f"; {_listed(could)} could run it, listening to other queues"
+            found.append(Unserved(name, reason))
         elif all(listening.values()):
-            told = "; ".join(f"{n}: {reason}" for n, reason in list(listening.items())[:3])
+            reason = "; ".join(f"{n}: {reason}" for n, reason in list(listening.items())[:3])
             could = [n for n, w in zip(lacking, workers, strict=True) if not _wants(task, w)]
             if could:
-                told += f"; {_listed(could)} could, but listens to other queues than {task.queue}"
-            found.append(Unserved(name, told))
+                reason += f"; {_listed(could)} could, but listens to other queues than {task.queue}"
+            found.append(Unserved(name, reason))
     return found
 
 

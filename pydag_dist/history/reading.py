@@ -13,12 +13,12 @@ import sqlalchemy as sa
 
 from pydag_dist.engine import (
     ENDED_RUN_STATES,
-    LOOK,
+    MAX_SCANNED,
     Listing,
+    RunFilter,
     RunSnapshot,
     RunSummary,
     TaskSnapshot,
-    Wanted,
     task_ids,
     unplanned,
 )
@@ -179,19 +179,19 @@ class HistoryReader:
 
     def runs(self, limit: int = 50) -> list[RunSummary]:
         """The newest runs, newest first."""
-        return self.listing(limit, Wanted()).runs
+        return self.listing(limit, RunFilter()).runs
 
     def listing(
         self,
         limit: int,
-        wanted: Wanted,
-        but: Callable[[Sequence[str]], Collection[str]] | None = None,
+        wanted: RunFilter,
+        excluded: Callable[[Sequence[str]], Collection[str]] | None = None,
     ) -> Listing:
-        """The newest runs of those that are wanted, without those that `but` names of some.
+        """The newest runs of those that are wanted, without those of a page that `excluded` names.
 
-        At most `LOOK`, or `limit`, are looked at, newest first.
+        At most `MAX_SCANNED`, or `limit`, are looked at, newest first.
         """
-        look = max(LOOK, limit)
+        look = max(MAX_SCANNED, limit)
         newest = _submitted(wanted).order_by(runs.c.submitted_at.desc())
         scanned = newest.limit(look).subquery()
         query = sa.select(scanned).order_by(scanned.c.submitted_at.desc())
@@ -202,8 +202,8 @@ class HistoryReader:
             streamed = connection.execution_options(yield_per=_PAGE)
             with streamed.execute(query) as rows:
                 for page in rows.partitions():
-                    fits = [row for row in page if wanted.has_details(json.loads(row.head))]
-                    others = set(but([row.run_id for row in fits]) if but else ())
+                    fits = [row for row in page if wanted.matches_details(json.loads(row.head))]
+                    others = set(excluded([row.run_id for row in fits]) if excluded else ())
                     found += [_summary(row) for row in fits if row.run_id not in others]
                     if len(found) >= limit:
                         return Listing(found[:limit])
@@ -226,9 +226,9 @@ class HistoryReader:
 
     def has(self, run_id: str) -> bool:
         """Whether the run is here."""
-        return self.beginning_with(run_id, 1) == [run_id]
+        return self.with_prefix(run_id, 1) == [run_id]
 
-    def beginning_with(self, prefix: str, limit: int) -> list[str]:
+    def with_prefix(self, prefix: str, limit: int) -> list[str]:
         """At most so many runs whose ids begin so, in lexical order."""
         begins = runs.c.run_id.startswith(prefix, autoescape=True)
         if self._db.dialect.name == "sqlite":  # whose LIKE takes capitals for small letters
@@ -239,7 +239,7 @@ class HistoryReader:
 
     def newest(self, dag_id: str, since: float | None, until: float | None) -> str | None:
         """The run of a DAG that was submitted last in that time."""
-        query = _submitted(Wanted(dag_id, since=since, until=until)).with_only_columns(
+        query = _submitted(RunFilter(dag_id, since=since, until=until)).with_only_columns(
             runs.c.run_id
         )
         with self._db.connect() as connection:
@@ -263,7 +263,7 @@ class HistoryReader:
         return list({row.task_id: row for row in connection.execute(query)}.values())
 
 
-def _submitted(wanted: Wanted) -> sa.Select[Any]:
+def _submitted(wanted: RunFilter) -> sa.Select[Any]:
     """The runs of a DAG and of a time, which the indexes find."""
     query = sa.select(runs)
     if wanted.dag_id:

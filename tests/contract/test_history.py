@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from pydag_dist.engine import RunSnapshot, RunSummary, TaskSnapshot, Wanted
+from pydag_dist.engine import RunFilter, RunSnapshot, RunSummary, TaskSnapshot
 from pydag_dist.errors import HistoryError, InvalidSettings
 from pydag_dist.history import LOST, History, batch_of
 from pydag_dist.history.batch import entry_id
@@ -491,22 +491,22 @@ def listed(history: History) -> History:
 def test_the_history_finds_the_same_ways(listed: History) -> None:
     assert listed.has("a")
     assert not listed.has("ab")
-    assert listed.beginning_with("ab_", 9) == ["ab_c"]
-    assert listed.beginning_with("A", 9) == ["A"]
-    assert listed.beginning_with("ab", 1) == ["ab_c"]
+    assert listed.with_prefix("ab_", 9) == ["ab_c"]
+    assert listed.with_prefix("A", 9) == ["A"]
+    assert listed.with_prefix("ab", 1) == ["ab_c"]
     assert listed.newest("d", None, None) == "abxc"
     assert listed.newest("d", 0.0, 2.0) == "A"
     assert listed.newest("d", 5.0, None) is None
 
     def found(limit: int = 9, **wanted: Any) -> list[str]:
-        return [run.run_id for run in listed.listing(limit, Wanted(**wanted)).runs]
+        return [run.run_id for run in listed.listing(limit, RunFilter(**wanted)).runs]
 
     assert found() == ["b", "abxc", "ab_c", "A", "a"]
     assert found(dag_id="e", states=["failed"]) == ["b"]
     assert found(since=1.0, until=3.0) == ["ab_c", "A"]
     assert found(tags=["x"], params={"n": 3}) == ["abxc"]
     assert found(2, tags=["x"]) == ["b", "abxc"]
-    assert [run.run_id for run in listed.listing(2, Wanted(), lambda _: {"b"}).runs] == [
+    assert [run.run_id for run in listed.listing(2, RunFilter(), lambda _: {"b"}).runs] == [
         "abxc",
         "ab_c",
     ]
@@ -515,7 +515,7 @@ def test_the_history_finds_the_same_ways(listed: History) -> None:
 def test_the_history_looks_at_so_many_runs_and_says_so(
     listed: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pydag_dist.history.reading.LOOK", 3)
-    listing = listed.listing(2, Wanted(tags=["y"]))
+    monkeypatch.setattr("pydag_dist.history.reading.MAX_SCANNED", 3)
+    listing = listed.listing(2, RunFilter(tags=["y"]))
     assert (listing.runs, listing.looked_back_to) == ([], 2.0)
-    assert listed.listing(9, Wanted(tags=["y"])).looked_back_to is None
+    assert listed.listing(9, RunFilter(tags=["y"])).looked_back_to is None

@@ -8,7 +8,7 @@ import pytest
 import redis
 from packaging.requirements import Requirement
 
-from pydag_dist.engine import connect, is_passing
+from pydag_dist.engine import connect, is_transient
 
 
 def test_a_client_waits_five_seconds_for_an_answer_unless_told_otherwise(redis_url):
@@ -87,6 +87,6 @@ def test_a_pipeline_that_redis_refuses_for_now_says_so_and_the_next_call_has_a_n
                     pipe.execute()
         finally:
             operator.config_set("min-replicas-to-write", 0)
-        assert is_passing(told.value)
+        assert is_transient(told.value)
         assert client.client_id() != before
         assert client.incr("a") == 1

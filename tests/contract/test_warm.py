@@ -13,7 +13,7 @@ import pytest
 
 from tests.support import wait_until, warm
 
-LOOK = """
+MAX_SCANNED = """
 import json, os, signal, sys, threading
 print(json.dumps({
     "name": [__name__, __spec__.name, sys.modules["__main__"].__spec__.name],
@@ -35,7 +35,7 @@ WAIT = "import time\nprint('begun', flush=True)\ntime.sleep(600)\n"
 
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
-    for name, text in (("look", LOOK), ("wait", WAIT)):
+    for name, text in (("look", MAX_SCANNED), ("wait", WAIT)):
         (tmp_path / f"{name}_{os.getpid()}.py").write_text(text)
     return {**os.environ, "PYTHONPATH": str(tmp_path), "GIVEN": "1"}
 

@@ -158,16 +158,16 @@ def test_the_timeout_of_a_deferred_task_is_its_last_timer(polls: Polls) -> None:
 
 
 def test_wanted_says_whether_anything_waits_for_a_slot(polls: Polls) -> None:
-    assert not polls.engine.working.wanted("bigquery")
+    assert not polls.engine.working.has_work("bigquery")
     polls.start(task("a", **QUERY), task("b", **QUERY))
     first = polls.take("bigquery")
-    assert polls.engine.working.wanted("bigquery")
+    assert polls.engine.working.has_work("bigquery")
     second = polls.take("bigquery")
-    assert not polls.engine.working.wanted("bigquery")
+    assert not polls.engine.working.has_work("bigquery")
     polls.defer(first)
-    assert not polls.engine.working.wanted("bigquery")
+    assert not polls.engine.working.has_work("bigquery")
     polls.due_now()
-    assert polls.engine.working.wanted("bigquery")
+    assert polls.engine.working.has_work("bigquery")
     polls.end(second)
 
 

@@ -118,7 +118,7 @@ def test_nobody_ends_when_redis_says_not_now(server: RedisServer, tmp_path: Path
             next(fault)
             with ThreadPoolExecutor(1) as pool:
                 client = Client(server.url, prefix=cluster.prefix)
-                client._patience._has_met = True
+                client._retries._has_answered = True
                 waiting = pool.submit(_wait, client, run.id)
                 time.sleep(FAULT_SECONDS)
                 next(fault, None)

@@ -15,7 +15,7 @@ from typing import Any
 import redis
 from celery.worker import state as worker_state
 
-from pydag_dist.engine import Engine, Held, connect, is_passing, is_refusal
+from pydag_dist.engine import Engine, Held, connect, is_refusal, is_transient
 from pydag_dist.engine.celery.messages import EXECUTE
 from workers.parent.deaths import DEATHS, Call
 from workers.parent.membership import Member
@@ -166,7 +166,7 @@ class Renewal(threading.Thread):
         try:
             call()
         except redis.RedisError as error:
-            if not (is_passing(error) or is_refusal(error)):
+            if not (is_transient(error) or is_refusal(error)):
                 log.exception("the engine refused a call of this worker")
                 return True
             log.warning("Redis can't be reached now: %s", error)

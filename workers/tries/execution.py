@@ -74,7 +74,7 @@ def _execute(held: Held, claim: Claim, context: TaskContext, queue: str) -> Done
 
     def may_wait() -> bool:
         with not_now():
-            wanted = until_redis_can(partial(engine().working.wanted, queue))
+            wanted = until_redis_can(partial(engine().working.has_work, queue))
         return not wanted and time.monotonic() < until
 
     start = partial(operator.start, context, may_wait)

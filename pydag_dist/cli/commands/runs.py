@@ -25,7 +25,7 @@ from pydag_dist.client import Client
 from pydag_dist.dag import Dag
 from pydag_dist.dag.ids import check_id
 from pydag_dist.dag.templates.parsing import parsed_all
-from pydag_dist.engine import LOOK, Wanted
+from pydag_dist.engine import MAX_SCANNED, RunFilter
 from pydag_dist.engine.protocol import RunState
 from pydag_dist.errors import PydagError
 
@@ -172,7 +172,7 @@ def runs(
     """
     if dag_id:
         check_id("DAG", dag_id)
-    wanted = Wanted(dag_id, states, since, until, tags, params)
+    wanted = RunFilter(dag_id, states, since, until, tags, params)
     found = run_lookup.listing(limit, wanted)
     if as_json:
         now = time.time()
@@ -184,7 +184,7 @@ def runs(
     if found.looked_back_to is not None:
         echo(
             f"Warning: only runs submitted since {clock(found.looked_back_to)} were looked at, "
-            f"{LOOK:,} or more: --dag makes it fewer, --until looks further back",
+            f"{MAX_SCANNED:,} or more: --dag makes it fewer, --until looks further back",
             err=True,
         )
 

@@ -12,8 +12,8 @@ import redis
 from kombu.connection import Connection
 from kombu.transport import redis as kombu_redis
 
-from pydag_dist.engine.connection import RECONNECT_SECONDS
-from pydag_dist.engine.redis_check import advised, is_passing, is_refusal
+from pydag_dist.engine.connection.client import RECONNECT_SECONDS
+from pydag_dist.engine.connection.errors import advised, is_refusal, is_transient
 
 
 class NotNow(redis.ConnectionError):
@@ -28,7 +28,7 @@ class _Link:
         try:
             return super().read_response(*args, **options)  # type: ignore[misc]
         except redis.ResponseError as error:
-            if is_passing(error) or is_refusal(error):
+            if is_transient(error) or is_refusal(error):
                 self.disconnect()  # type: ignore[attr-defined]
                 raise NotNow(str(advised(error))) from error
             raise

@@ -10,7 +10,7 @@ from celery import Celery
 from kombu.connection import Connection
 from kombu.entity import Queue
 
-from pydag_dist.engine.connection import (
+from pydag_dist.engine.connection.client import (
     ANSWER_SECONDS,
     CONNECT_SECONDS,
     HEALTH_SECONDS,
@@ -123,9 +123,9 @@ def _message(app: Celery) -> dict[str, Any]:
 
 def _headers(message: dict[str, Any]) -> dict[str, Any]:
     """What is not empty: a message is pushed, popped, read and handed to a child for each task."""
-    told = {name: value for name, value in message["headers"].items() if value not in _EMPTY}
+    headers = {name: value for name, value in message["headers"].items() if value not in _EMPTY}
     # Without "headers" Celery looks for headers that it does not know, 8 µs in every child.
-    return told | {"origin": "pydag", "headers": {}}
+    return headers | {"origin": "pydag", "headers": {}}
 
 
 def _properties() -> dict[str, Any]:

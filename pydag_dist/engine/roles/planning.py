@@ -84,8 +84,8 @@ class Planning(Role):
 
     def plan_refuse(self, run_id: str, error: str) -> bool:
         """Ends a submitted run that can't be planned as failed; False if it isn't queued."""
-        told = error[: limits.ERROR].encode(errors="replace").decode()
-        return bool(self._call("plan_refuse", run_id, told))
+        text = error[: limits.ERROR].encode(errors="replace").decode()
+        return bool(self._call("plan_refuse", run_id, text))
 
     def kept(self, run_id: str) -> dict[str, dict[str, str]]:
         """The records of a resumed run's tasks as they were; empty for a run that is new."""

@@ -111,8 +111,8 @@ class Working(Role):
         for h in held:
             items += [h.run, h.task, h.try_number, h.token]
         need = _NOT_IN_NEEDS.sub("-", need)[:MAX_NEED]
-        told = " ".join(reason.split())[:MAX_REASON]
-        answers: list[Refused] = self._call("refuse", worker_name(worker), need, told, *items)
+        line = " ".join(reason.split())[:MAX_REASON]
+        answers: list[Refused] = self._call("refuse", worker_name(worker), need, line, *items)
         return answers
 
     def claim_polls(self, queue: str, group: str, push: str, worker: str) -> list[Due]:
@@ -131,7 +131,7 @@ class Working(Role):
         kept = self._redis.hget(self._run_key(run, "out"), OUT["deferral"] + task)
         return unpack_deferral(kept)[1]
 
-    def wanted(self, queue: str) -> bool:
+    def has_work(self, queue: str) -> bool:
         """Whether anything waits for a slot of the queue: a message, a ready task, a due poll."""
         with self._redis.pipeline(transaction=False) as pipe:
             pipe.llen(self._key(f"q:{queue}"))
@@ -163,14 +163,14 @@ class Working(Role):
         read: list[str | None] = []
         length = 0
         for at in range(0, len(names), _SLICE):
-            some = kept.hmget(out, names[at : at + _SLICE])
-            length += sum(len(text) for text in some if text)
+            texts = kept.hmget(out, names[at : at + _SLICE])
+            length += sum(len(text) for text in texts if text)
             if length > MAX_RESULTS:
                 raise EngineError(
                     f"the results of {', '.join(tasks)} have more than {MAX_RESULTS:,} bytes "
                     "together: return less, or write data to tables or files"
                 )
-            read += some
+            read += texts
         packed = iter(read)
         found = {task: [_decoded(next(packed)) for _ in group] for task, group in wanted.items()}
         return {task: found[task] if counts.get(task) else found[task][0] for task in tasks}

@@ -18,7 +18,7 @@ from redis.retry import Retry
 
 from pydag_dist import Client
 from pydag_dist.client.client import new_run_id
-from pydag_dist.engine import ENDED_RUN_STATES, ENDED_TASK_STATES, Engine, is_passing
+from pydag_dist.engine import ENDED_RUN_STATES, ENDED_TASK_STATES, Engine, is_transient
 from pydag_dist.engine.protocol import unpack_record
 from pydag_dist.engine.snapshot import RunSnapshot
 from pydag_dist.errors import RedisAway, UnknownRun
@@ -111,7 +111,7 @@ class System:
             self._prepare_bigquery()
             self.cluster = self._stack.enter_context(Cluster(self.server.url, self.directory))
             # Whoever waits for Redis can't start it.
-            self._client = Client(self.server.url, prefix=self.cluster.prefix, patience=0)
+            self._client = Client(self.server.url, prefix=self.cluster.prefix, retry_seconds=0)
             self.store: Any = redis.Redis.from_url(
                 self.server.url, decode_responses=True, retry=Retry(NoBackoff(), 1)
             )
@@ -263,7 +263,7 @@ class System:
         except RedisAway:
             pass
         except redis.RedisError as error:
-            if not is_passing(error):
+            if not is_transient(error):
                 raise
 
     # Runs

@@ -98,7 +98,7 @@ def test_what_is_no_filter_is_told(option):
 def test_a_list_that_was_not_looked_at_to_its_end_says_so(connection, monkeypatch, submitted):  # noqa: F811
     for number in range(5):
         submitted(f"d-{number}", NOON + number)
-    monkeypatch.setattr("pydag_dist.engine.listing.LOOK", 2)
+    monkeypatch.setattr("pydag_dist.engine.listing.MAX_SCANNED", 2)
     monkeypatch.setattr("pydag_dist.engine.listing._PAGE", 2)
     result = pydag_cli("runs", "--dag", "e", "--limit", "1")
     assert result.exit_code == 0

@@ -9,7 +9,7 @@ import pytest
 
 from pydag_dist import Client, Dag
 from pydag_dist.client.naming import shortest_name
-from pydag_dist.engine import Engine, Wanted
+from pydag_dist.engine import Engine, RunFilter
 from pydag_dist.errors import AmbiguousRun, PydagError, UnknownRun
 
 URL = "redis://broker.example:6379/0"
@@ -81,7 +81,7 @@ def test_a_run_that_is_given_back_keeps_its_place(client, connection, installati
     }
     installation.engine.planning.restore_run("old", DAG.to_json(), head, planned=False)
     assert [run.run_id for run in client.runs()] == ["new", "old"]
-    [old] = client.runs(wanted=Wanted(tags=["x"], until=NOON + 1))
+    [old] = client.runs(wanted=RunFilter(tags=["x"], until=NOON + 1))
     assert (old.run_id, old.submitted_by, old.rounds, old.submitted_at) == ("old", "ann@h", 2, NOON)
     assert client.run("ol").id == "old"
 
@@ -162,7 +162,7 @@ def test_runs_are_found_by_what_they_are(client, submitted):
     client.run("c").cancel()
 
     def found(**wanted):
-        return [run.run_id for run in client.runs(wanted=Wanted(**wanted))]
+        return [run.run_id for run in client.runs(wanted=RunFilter(**wanted))]
 
     assert found() == ["c", "b", "a"]
     assert found(dag_id="d") == ["c", "a"]
@@ -177,15 +177,17 @@ def test_runs_are_found_by_what_they_are(client, submitted):
 
 
 def test_a_list_looks_at_so_many_runs_and_says_so(client, monkeypatch, submitted):
-    monkeypatch.setattr("pydag_dist.engine.listing.LOOK", 4)
+    monkeypatch.setattr("pydag_dist.engine.listing.MAX_SCANNED", 4)
     monkeypatch.setattr("pydag_dist.engine.listing._PAGE", 2)
     submitted("first", NOON, dag_id="e")
     for number in range(5):
         submitted(f"d-{number}", NOON + 1 + number)
-    listing = client.listing(3, Wanted("e"))
+    listing = client.listing(3, RunFilter("e"))
     assert (listing.runs, listing.looked_back_to) == ([], NOON + 2)
-    assert [run.run_id for run in client.listing(3, Wanted("e", until=NOON + 2)).runs] == ["first"]
-    whole = client.listing(20, Wanted())
+    assert [run.run_id for run in client.listing(3, RunFilter("e", until=NOON + 2)).runs] == [
+        "first"
+    ]
+    whole = client.listing(20, RunFilter())
     assert (len(whole.runs), whole.looked_back_to) == (6, None)
 
 

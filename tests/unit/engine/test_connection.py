@@ -11,7 +11,7 @@ import redis
 
 from pydag_dist.engine import connect
 from pydag_dist.engine.celery.messages import celery_config
-from pydag_dist.engine.connection import ANSWER_SECONDS, CONNECT_SECONDS
+from pydag_dist.engine.connection.client import ANSWER_SECONDS, CONNECT_SECONDS
 from pydag_dist.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -51,4 +51,4 @@ def test_nothing_else_makes_clients_of_redis():
     made = re.compile(r"\bredis\.(Redis|StrictRedis|ConnectionPool)(\.from_url)?\(")
     files = [*ROOT.glob("pydag_dist/**/*.py"), *ROOT.glob("workers/**/*.py")]
     found = [file for file in files if made.search(file.read_text())]
-    assert found == [ROOT / "pydag_dist/engine/connection.py"]
+    assert found == [ROOT / "pydag_dist/engine/connection/client.py"]

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from pydag_dist.cli import pydag
-from pydag_dist.client.who import who
+from pydag_dist.client.submitter import user_at_host
 from pydag_dist.errors import EngineError, PydagError
 from tests.unit.client.test_resume_with import LIST, Ends, dag
 
@@ -42,7 +42,7 @@ def test_a_task_that_waits_ends_at_once_and_its_downstream_is_decided(start, ins
     run.run.mark("b", "success", {"rows": 3})
     assert run.states() == {"a": "queued", "b": "success", "c": "queued", "d": "skipped"}
     assert run.run.tasks["b"].result == {"rows": 3}
-    assert run.why("b").startswith(f"b was marked success by {who()} at ")
+    assert run.why("b").startswith(f"b was marked success by {user_at_host()} at ")
     run.run.mark("a", "skipped")
     run.run.mark("c", "failed")
     assert run.states() == {"a": "skipped", "b": "success", "c": "failed", "d": "skipped"}
@@ -141,7 +141,7 @@ def test_marks_are_in_the_history(start, connection):
     assert (event["state"], event["reason"], event["worker"], event["result"]) == (
         "success",
         "marked",
-        who(),
+        user_at_host(),
         "1",
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import redis
 
-from pydag_dist.engine import is_passing
+from pydag_dist.engine import is_transient
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ from pydag_dist.engine import is_passing
     ],
 )
 def test_what_passes(error: redis.RedisError) -> None:
-    assert is_passing(error)
+    assert is_transient(error)
 
 
 @pytest.mark.parametrize(
@@ -44,4 +44,4 @@ def test_what_passes(error: redis.RedisError) -> None:
     ],
 )
 def test_what_stays(error: redis.RedisError) -> None:
-    assert not is_passing(error)
+    assert not is_transient(error)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 import redis
 
 from pydag_dist.dag import limits
-from pydag_dist.engine import Held, LogPart, Working, is_passing
+from pydag_dist.engine import Held, LogPart, Working, is_transient
 from pydag_dist.engine.protocol import LogAdded
 from workers.process import SHUTDOWN_WAIT, engine, settings, shutdown_since
 
@@ -121,7 +121,7 @@ class Log:
                 shutdown = shutdown_since()
                 if shutdown and time.monotonic() - shutdown > SHUTDOWN_WAIT:
                     return
-                if (is_full or not is_passing(error)) and time.monotonic() > until:
+                if (is_full or not is_transient(error)) and time.monotonic() > until:
                     return
                 time.sleep(_PAUSE)
             else:

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from pydag_dist import Client, Dag
-from pydag_dist.client import patience
+from pydag_dist.client import retrying
 from pydag_dist.engine.script import NotLoaded
 from pydag_dist.errors import EngineError, RedisAway, RedisRefused
 from tests.support.installation import Installation
@@ -26,7 +26,7 @@ def server(monkeypatch):
         return fakeredis.FakeRedis(server=server, decode_responses=True)
 
     monkeypatch.setattr(redis.Redis, "from_url", connect)
-    monkeypatch.setattr(patience, "PAUSE", 0.01)
+    monkeypatch.setattr(retrying, "PAUSE", 0.01)
     return server
 
 
@@ -73,8 +73,8 @@ def test_one_that_was_there_is_waited_for_and_that_is_said_once(server, dag, cap
     assert last == "Redis is there again"
 
 
-def test_patience_has_an_end_that_names_the_run(server, dag):
-    run = Client(URL, patience=0.05).submit(dag)
+def test_retrying_has_an_end_that_names_the_run(server, dag):
+    run = Client(URL, retry_seconds=0.05).submit(dag)
     server.connected = False
     with pytest.raises(RedisAway, match=rf"pydag status {run.id}.*pydag logs {run.id} -f"):
         run.wait()
@@ -87,7 +87,7 @@ def test_patience_has_an_end_that_names_the_run(server, dag):
 
 
 def test_a_submission_given_up_names_the_run_that_may_be_there(server, dag):
-    client = Client(URL, patience=0.05)
+    client = Client(URL, retry_seconds=0.05)
     client.submit(dag)
     server.connected = False
     with pytest.raises(RedisAway, match="Whether run r2 was submitted is not known"):
@@ -103,7 +103,7 @@ def test_a_timeout_ends_the_waiting_for_redis_too(server, dag, call):
 
 
 def test_two_threads_have_a_timeout_each(server, dag):
-    client = Client(URL, patience=0.5)
+    client = Client(URL, retry_seconds=0.5)
     run = client.submit(dag)
     server.connected = False
     ended = []

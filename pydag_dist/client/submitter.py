@@ -9,13 +9,13 @@ from typing import Final
 
 from pydag_dist.dag.ids import worker_name
 
-WHO: Final = 100  # characters
+MAX_LENGTH: Final = 100  # characters
 
 
-def who() -> str:
+def user_at_host() -> str:
     """The user and the host of this process, as a run keeps them: ``user@host``."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name
         user = f"uid-{os.getuid()}"
-    return worker_name(f"{user}@{socket.gethostname()}")[:WHO]
+    return worker_name(f"{user}@{socket.gethostname()}")[:MAX_LENGTH]

@@ -1,4 +1,4 @@
-"""Which Redis the engine refuses, and which of its errors pass."""
+"""Which of Redis's errors pass, which refuse a user, and what people are told of them."""
 
 from __future__ import annotations
 
@@ -6,37 +6,8 @@ from typing import Any
 
 import redis
 
-from pydag_dist.errors import RedisRefused, UnsafeRedis
+from pydag_dist.errors import RedisRefused
 from pydag_dist.redis_url import RedisUrl
-
-# https://redis.io/docs/latest/develop/reference/eviction/: policies that never evict keys without
-# an expiry; ours get one only after their run has ended.
-_SAFE = frozenset({"noeviction", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl"})
-_OLDEST = 7
-
-
-def check_redis(client: redis.Redis) -> None:
-    """Raises `UnsafeRedis` for an eviction policy or a version that the engine can't live with.
-
-    INFO is asked instead of CONFIG, which hosted Redis often forbids. `RedisRefused` if the URL's
-    user must not do it.
-    """
-    try:
-        info: Any = client.info()
-    except redis.RedisError as error:
-        if is_refusal(error):
-            raise refusal(error, client) from None
-        raise
-    policy = info.get("maxmemory_policy", "noeviction")
-    if policy not in _SAFE:
-        raise UnsafeRedis(
-            f"Redis evicts keys by {policy}, so runs could vanish when memory is short: "
-            "set maxmemory-policy noeviction"
-        )
-    version = str(info["redis_version"])
-    if int(version.split(".", maxsplit=1)[0]) < _OLDEST:
-        raise UnsafeRedis(f"Redis {version} is too old: Redis 7 or Valkey 8 is needed, or newer")
-
 
 # What Redis answers while it can't do what it is asked, and will be able to later. MISCONF: its
 # disk is full; UNBLOCKED: it became a replica while the call waited; INPROG: it becomes one.
@@ -60,7 +31,7 @@ _DISCARDED = "Transaction discarded because of: "
 _IN_PIPELINE = " of pipeline caused error: "
 
 
-def is_passing(error: redis.RedisError) -> bool:
+def is_transient(error: redis.RedisError) -> bool:
     """Whether the same call may succeed later."""
     if is_refusal(error):
         return False

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import redis
 
-from pydag_dist.engine.redis_check import advised, is_passing
+from pydag_dist.engine.connection.errors import advised, is_transient
 from pydag_dist.errors import InvalidSettings
 from pydag_dist.redis_url import RedisUrl
 
@@ -51,7 +51,7 @@ class Link:
             return super().read_response(*args, **options)  # type: ignore[misc]
         except redis.ResponseError as error:
             # Not closed here: a pipeline has yet to read its other answers.
-            self._is_refused = self._is_refused or is_passing(error)
+            self._is_refused = self._is_refused or is_transient(error)
             raise advised(error) from None
 
     def send_packed_command(self, *args: Any, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""How a client waits for a Redis that was there: as long as it is patient, and saying so once."""
+"""Repeating a client's calls while a Redis that was there is away."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from typing import Any, TypeVar, cast
 
 import redis
 
-from pydag_dist.engine import address, is_passing, is_refusal, refusal
+from pydag_dist.engine import address, is_refusal, is_transient, refusal
 from pydag_dist.engine.script import NotLoaded
 from pydag_dist.errors import RedisAway
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-PATIENCE = 600.0  # seconds that a client waits for a Redis that it has met
+RETRY_SECONDS = 600.0  # that a client goes on asking a Redis that has answered before
 PAUSE = 0.5  # seconds before Redis is asked again
 
 # Of this thread only: others may wait for other runs of the same client.
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 
-class Patience:
+class Retries:
     """Repeats the calls of one client for as long as they may still succeed.
 
     A Redis that never answered is not waited for: its address is wrong, or nobody has started it.
     """
 
-    def __init__(self, client: redis.Redis, seconds: float = PATIENCE) -> None:
+    def __init__(self, client: redis.Redis, seconds: float = RETRY_SECONDS) -> None:
         self._client = client
         self._seconds = seconds
-        self._has_met = False
+        self._has_answered = False
         self.interruptions = 0
         """How many calls had to be repeated."""
 
     def of(self, target: T, goes_on: str) -> T:
-        """`target`, whose methods are patient; `goes_on` is told to who is waiting in vain."""
-        return cast("T", _Patient(self, target, goes_on))
+        """`target`, whose methods repeat their calls; `goes_on` ends the error of the last one."""
+        return cast("T", _Retrying(self, target, goes_on))
 
     @contextmanager
     def until(self, deadline: float | None) -> Iterator[None]:
@@ -55,34 +55,34 @@ class Patience:
     def call(self, ask: Callable[[], T], goes_on: str) -> T:
         """The answer. `RedisAway` when there is none in time, `RedisRefused`."""
         began = time.monotonic()
-        told = False
+        is_warned = False
         while True:
             try:
                 answer = ask()
             except redis.RedisError as error:
                 self._check(error, began, goes_on)
                 self.interruptions += 1
-                if not told:
+                if not is_warned:
                     what = "Redis at %s can't be reached (%s); waiting for it up to %.0f s"
                     log.warning(what, address(self._client), error, self._rest(began))
-                told = True
+                is_warned = True
                 time.sleep(min(PAUSE, self._rest(began)))
             else:
-                self._has_met = True
-                if told:
+                self._has_answered = True
+                if is_warned:
                     log.warning("Redis is there again")
                 return answer
 
     def _check(self, error: redis.RedisError, began: float, goes_on: str) -> None:
         if is_refusal(error) and not (
-            self._has_met and isinstance(error, redis.AuthenticationError)
+            self._has_answered and isinstance(error, redis.AuthenticationError)
         ):
             raise refusal(error, self._client) from None
-        if not (is_passing(error) or is_refusal(error)):
+        if not (is_transient(error) or is_refusal(error)):
             raise error
         answered = isinstance(error, redis.ResponseError | redis.BusyLoadingError | NotLoaded)
         where = address(self._client)
-        if not (self._has_met or answered):
+        if not (self._has_answered or answered):
             raise RedisAway(
                 f"No Redis answers at {where} ({error}). Set PYDAG_REDIS_URL to the "
                 "installation's Redis; for one on this machine run `pydag up`, and then "
@@ -101,11 +101,11 @@ class Patience:
         return max(0.0, until - time.monotonic())
 
 
-class _Patient:
-    """Looks like another object, whose methods it calls patiently."""
+class _Retrying:
+    """Looks like another object, whose methods it calls again while they may still succeed."""
 
-    def __init__(self, patience: Patience, target: Any, goes_on: str) -> None:
-        self._patience = patience
+    def __init__(self, retries: Retries, target: Any, goes_on: str) -> None:
+        self._retries = retries
         self._target = target
         self._goes_on = goes_on
 
@@ -116,6 +116,6 @@ class _Patient:
 
         @functools.wraps(found)
         def call(*args: Any, **options: Any) -> Any:
-            return self._patience.call(lambda: found(*args, **options), self._goes_on)
+            return self._retries.call(lambda: found(*args, **options), self._goes_on)
 
         return call
