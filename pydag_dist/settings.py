@@ -84,6 +84,9 @@ class Settings(FileSettings):
         le=limits.LEASE[1],
         description="seconds after which a worker that is not heard of counts as dead",
     )
+    dags: Path | None = Field(
+        default=None, description="a folder whose DAG files coordinators publish"
+    )
     webhooks: dict[str, Webhook] = Field(
         default={}, description="URLs that DAGs name in on_success and on_failure", repr=False
     )

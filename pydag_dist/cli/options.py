@@ -23,6 +23,13 @@ WAIT: Final = click.option("--wait", is_flag=True, help="Show the run's progress
 TIMEOUT: Final = click.option(
     "--timeout", type=click.FloatRange(0), metavar="S", help="Stop waiting after S seconds."
 )
+DAGS: Final = click.option(
+    "--dags",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Publish the DAG files of this folder.",
+)
 IMPORT: Final = click.option(
     "--import",
     "modules",

@@ -19,6 +19,7 @@ from celery import Celery
 
 from pydag_dist.coordinator.ownership import RENEWALS
 from pydag_dist.coordinator.planner import plan
+from pydag_dist.coordinator.publisher import FolderPublisher
 from pydag_dist.coordinator.recorder import Recorder
 from pydag_dist.coordinator.scheduler import Scheduler
 from pydag_dist.coordinator.webhooks import Webhooks
@@ -86,6 +87,10 @@ class Coordinator:
             self._start("webhooks", webhooks.run),
             self._start("schedules", scheduler.run),
         ]
+        if folder := self._settings.dags:
+            engine = self._connect("coordinator")
+            publisher = FolderPublisher(engine, folder, self._settings.retention, self._stopping)
+            threads.append(self._start("folder", publisher.run))
         log.info("coordinator %s is ready", self._name)
         while not self._stopping.is_set():
             try:

@@ -7,6 +7,7 @@ import os
 import shlex
 from collections.abc import Callable
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,7 +15,7 @@ import click
 from pydag_dist.cli.commands.processes import FURTHER_IMPORTS
 from pydag_dist.cli.display.output import echo
 from pydag_dist.cli.display.tables import plain_table, wide_output
-from pydag_dist.cli.options import IMPORT
+from pydag_dist.cli.options import DAGS, IMPORT
 from pydag_dist.errors import PydagError
 from pydag_dist.settings import load_settings
 
@@ -51,7 +52,8 @@ def _port_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @_port_options
 @IMPORT
-def up(modules: tuple[str, ...], **ports: int | None) -> None:
+@DAGS
+def up(modules: tuple[str, ...], folder: Path | None, **ports: int | None) -> None:
     """Start everything on this machine and keep it running; Ctrl-C stops it.
 
     A Redis (Valkey), local stand-ins for Cloud Storage, BigQuery and Dataproc, a coordinator, two
@@ -62,6 +64,7 @@ def up(modules: tuple[str, ...], **ports: int | None) -> None:
         pydag up
         pydag up --flower-port 8080
         pydag up --import etl.steps      # let python.call use your module
+        pydag up --dags dags             # publish the DAG files of a folder
     \b
     Then, in a second terminal:
         eval "$(pydag env)"
@@ -70,6 +73,8 @@ def up(modules: tuple[str, ...], **ports: int | None) -> None:
     _require_local()
     if modules:
         os.environ[FURTHER_IMPORTS] = ",".join(modules)
+    if folder:
+        os.environ["PYDAG_DAGS"] = str(folder.absolute())  # for its coordinator
     from pydag_dist.local.home import Home
     from pydag_dist.local.ports import Ports
     from pydag_dist.local.seed import example_dir

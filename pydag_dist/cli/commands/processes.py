@@ -8,11 +8,12 @@ import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib.util import find_spec
+from pathlib import Path
 
 import click
 
 from pydag_dist.cli.display.output import echo
-from pydag_dist.cli.options import IMPORT
+from pydag_dist.cli.options import DAGS, IMPORT
 from pydag_dist.dag.operators import FAMILIES
 from pydag_dist.errors import PydagError
 from pydag_dist.settings import load_settings
@@ -33,19 +34,30 @@ def warn_of_names(queues: Iterable[str]) -> None:
 
 
 @click.command()
-def coordinator() -> None:
+@DAGS
+def coordinator(folder: Path | None) -> None:
     """Run a coordinator: it plans submitted DAGs and looks after their runs.
 
     One is enough; a second one, on another host, takes over at once when the first ends.
     SIGTERM or Ctrl-C ends it, and no run that has started depends on it.
 
+    With --dags it publishes the DAG files of a folder, and what changes there within ten seconds;
+    what is gone is unpublished. A file with problems leaves the version that was there.
+
     \b
-    Example:
+    Examples:
         PYDAG_REDIS_URL=redis://broker:6379/0 pydag coordinator
+        pydag coordinator --dags /srv/dags
     """
     from pydag_dist.coordinator import main
 
-    raise SystemExit(main(load_settings()))
+    settings = load_settings()
+    settings.dags = folder or settings.dags
+    if settings.dags and not settings.dags.is_dir():
+        raise PydagError(
+            f"{settings.dags} is no folder: --dags or PYDAG_DAGS names one with DAG files"
+        )
+    raise SystemExit(main(settings))
 
 
 @click.command()

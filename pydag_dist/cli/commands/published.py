@@ -52,10 +52,11 @@ def publish(files: tuple[Path, ...], *, as_json: bool) -> None:
         before = client.published.kept_versions(dag.dag_id)
         done = client.publish(dag)[0]
         changed = difference(before[0].text, dag.to_json()) if before and done.is_new else []
-        told.append({**asdict(done), "due": _iso(done.due), "difference": changed})
+        told.append({**asdict(done), "due": _epoch(done.due), "difference": changed})
         if not as_json:
             what = f"version {done.version}" + ("" if done.is_new else ", as it was")
-            due = f", due {_iso(done.due)}" if done.due else ""
+            schedule = dag.schedule
+            due = f", due {schedule.text(done.due)}" if schedule and done.due else ""
             echo(f"{done.dag_id}: {what}{due}")
             for line in changed:
                 echo(f"  {line}")
@@ -93,7 +94,7 @@ def dags(name: str | None, *, versions: bool, as_json: bool) -> None:
     """List the published DAGs: schedule, when each is due, and its last run.
 
     Of one DAG everything that is known, with --versions the newest versions, the newest first.
-    Files of a published folder that have problems are listed below.
+    Files of a published folder (`pydag coordinator --dags`) that have problems are told below.
 
     \b
     Examples:
@@ -107,7 +108,7 @@ def dags(name: str | None, *, versions: bool, as_json: bool) -> None:
             raise PydagError("--versions is about one DAG: name it, such as nightly --versions")
         found = published.versions(name)
         if as_json:
-            told = [asdict(version) | {"at": _iso(version.at)} for version in found]
+            told = [asdict(version) | {"at": _epoch(version.at)} for version in found]
             echo(json.dumps({"dag_id": name, "versions": told}, indent=2))
             return
         for line in version_lines(found):
@@ -229,11 +230,11 @@ def run(
 
 
 def _as_json(dag: PublishedDag, newest: Dag | None = None) -> dict[str, Any]:
-    told = {n: _iso(v) if isinstance(v, datetime) else v for n, v in asdict(dag).items()}
+    told = {n: _epoch(v) if isinstance(v, datetime) else v for n, v in asdict(dag).items()}
     if newest is not None:
         told |= {"owner": newest.owner, "description": newest.description, "tags": newest.tags}
     return told
 
 
-def _iso(at: datetime | None) -> str | None:
-    return at.isoformat() if at else None
+def _epoch(at: datetime | None) -> float | None:
+    return at.timestamp() if at else None

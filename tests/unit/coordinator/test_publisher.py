@@ -1,0 +1,172 @@
+"""A coordinator that publishes a folder, look by look; on fakeredis and real files."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import fakeredis
+import pytest
+
+from pydag_dist.coordinator.publisher import FolderPublisher
+from pydag_dist.dag import Dag
+from pydag_dist.engine import Engine, publications
+from tests.support.engine_bench import task
+
+
+class Folder:
+    """A folder, the installation that it is published to, and the coordinators that do it."""
+
+    def __init__(self, path):
+        self.path = path
+        self.client = fakeredis.FakeRedis(decode_responses=True)
+        self.client.set("p:epoch", "e")
+        self.engine = Engine(self.client, "p", "coordinator")
+        self.publishing = self.engine.publishing
+        self.publisher = self.coordinator()
+
+    def coordinator(self):
+        engine = Engine(self.client, "p", "coordinator")
+        return FolderPublisher(engine, self.path, 60, threading.Event())
+
+    def write(self, name, dag):
+        file = self.path / name
+        file.parent.mkdir(exist_ok=True)
+        new = file.with_suffix(".new")
+        new.write_text(dag if isinstance(dag, str) else json.dumps(dag))
+        new.replace(file)
+        return file
+
+    def look(self, times=1):
+        for _ in range(times):
+            self.publisher.step()
+
+    @property
+    def versions(self):
+        return {dag.dag_id: dag.version for dag in self.publishing.dags()}
+
+    @property
+    def problems(self):
+        return self.publishing.problems()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return Folder(tmp_path)
+
+
+def dag(name, **fields):
+    return {"dag_id": name, "schedule_interval": "@daily", "tasks": [task("a")], **fields}
+
+
+def test_what_is_in_the_folder_is_published_and_what_changes_again(folder):
+    folder.write("a.json", dag("a"))
+    folder.write("deep/b.json", dag("b"))
+    folder.write(".hidden/c.json", dag("c"))
+    folder.write("other.json", {"not": "a DAG"})
+    folder.look(2)
+    assert folder.versions == {"a": 1, "b": 1}
+    assert folder.publishing.dag("b").source == "deep/b.json"
+    folder.write("a.json", dag("a", owner="ana"))
+    folder.look()
+    assert folder.versions == {"a": 2, "b": 1}
+    assert folder.problems == {}
+
+
+def test_what_is_gone_for_two_looks_is_unpublished(folder):
+    folder.write("a.json", dag("a"))
+    file = folder.write("b.json", dag("b"))
+    folder.look()
+    file.unlink()
+    folder.look()
+    assert folder.versions == {"a": 1, "b": 1}  # it may be being replaced
+    folder.look()
+    assert folder.versions == {"a": 1}
+
+
+def test_what_somebody_published_by_hand_stays(folder):
+    by_hand = Dag.parse(dag("by-hand"))
+    publications.publish(folder.publishing, by_hand, retention=60, by="ana@host")
+    folder.write("a.json", dag("a"))
+    folder.look(3)
+    assert folder.versions == {"a": 1, "by-hand": 1}
+
+
+def test_a_file_with_problems_leaves_the_version_that_was_there(folder, caplog):
+    folder.write("a.json", dag("a"))
+    folder.look()
+    folder.write("a.json", dag("a", tasks=[task("a") | {"operator": "python.cal"}]))
+    folder.look(3)
+    assert folder.versions == {"a": 1}
+    assert "python.cal" in folder.problems["a.json"]
+    assert caplog.text.count("a.json is not published") == 1
+    folder.write("a.json", "{")
+    folder.look()
+    assert "python.cal" not in folder.problems["a.json"]
+    folder.write("a.json", dag("a", owner="ana"))
+    folder.look()
+    assert folder.versions == {"a": 2}
+    assert folder.problems == {}
+
+
+def test_of_two_files_with_one_id_the_second_is_a_problem_until_the_first_is_gone(folder):
+    first = folder.write("a.json", dag("a"))
+    folder.write("b.json", dag("a", owner="ben"))
+    folder.look(2)
+    assert folder.versions == {"a": 1}
+    assert folder.problems == {"b.json": "DAG a is in a.json, too"}
+    first.unlink()
+    folder.look(2)
+    assert folder.versions == {"a": 2}
+    assert folder.publishing.dag("a").source == "b.json"
+    assert folder.problems == {}
+    folder.look(3)
+    assert folder.versions == {"a": 2}
+
+
+def test_a_file_with_another_id_unpublishes_the_one_that_it_had(folder):
+    folder.write("a.json", dag("a"))
+    folder.look()
+    folder.write("a.json", dag("b"))
+    folder.look()
+    assert folder.versions == {"b": 1}
+
+
+def test_a_folder_that_is_empty_or_not_there_unpublishes_nothing(folder):
+    file = folder.write("a.json", dag("a"))
+    folder.look()
+    file.unlink()
+    folder.look(3)
+    assert folder.versions == {"a": 1}
+    assert "is empty" in folder.problems[str(folder.path)]
+    folder.path.rmdir()
+    folder.look(3)
+    assert folder.versions == {"a": 1}
+    assert "can't be read" in folder.problems[str(folder.path)]
+    folder.path.mkdir()
+    folder.write("a.json", dag("a"))
+    folder.look()
+    assert folder.problems == {}
+
+
+def test_one_coordinator_publishes_and_another_one_takes_over(folder):
+    folder.write("a.json", dag("a"))
+    folder.look()
+    other = folder.coordinator()
+    file = folder.write("b.json", dag("b"))
+    other.step()
+    assert folder.versions == {"a": 1}
+    folder.client.delete("p:dags:publisher")
+    other.step()
+    assert folder.versions == {"a": 1, "b": 1}
+    file.unlink()
+    other.step()
+    other.step()
+    assert folder.versions == {"a": 1}
+
+
+def test_nothing_is_published_before_the_history_has_given_back_what_redis_lost(folder):
+    folder.client.delete("p:epoch")
+    folder.write("a.json", dag("a"))
+    folder.look()
+    assert folder.versions == {}
