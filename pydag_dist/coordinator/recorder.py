@@ -13,8 +13,7 @@ import redis
 
 from pydag_dist.coordinator.new_database import copy_dags, copy_runs
 from pydag_dist.coordinator.ownership import RENEWALS, Ownership
-from pydag_dist.coordinator.restore import restore
-from pydag_dist.coordinator.restore_dags import restore_dags
+from pydag_dist.coordinator.restore import restore, restore_dags
 from pydag_dist.engine import Engine, is_transient
 from pydag_dist.errors import EngineError, HistoryError
 from pydag_dist.history import (

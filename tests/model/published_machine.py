@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pydag_dist.coordinator.restore_dags import restore_dag
+from pydag_dist.coordinator.restore import restore_dag
 from pydag_dist.dag.fields import DagFields
 from pydag_dist.engine import Engine, due
 from pydag_dist.engine.publications import fire

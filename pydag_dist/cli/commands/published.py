@@ -94,7 +94,7 @@ def dags(name: str | None, *, versions: bool, as_json: bool) -> None:
     """List the published DAGs: schedule, when each is due, and its last run.
 
     Of one DAG everything that is known, with --versions the newest versions, the newest first.
-    Files of a published folder (`pydag coordinator --dags`) that have problems are told below.
+    Files of a published folder (`pydag coordinator --dags DIR`) that have problems are told below.
 
     \b
     Examples:

@@ -10,7 +10,7 @@ import fakeredis
 import pytest
 
 from pydag_dist.coordinator.new_database import copy_dags
-from pydag_dist.coordinator.restore_dags import restore_dags
+from pydag_dist.coordinator.restore import restore, restore_dags
 from pydag_dist.coordinator.scheduler import LONGEST, Scheduler
 from pydag_dist.dag import Dag
 from pydag_dist.engine import Engine, publications
@@ -234,6 +234,23 @@ def test_a_redis_that_was_lost_gets_its_dags_back_from_the_history(here, history
     here.scheduler.step()
     assert here.runs() == run_ids("nightly", 4)
     assert here.publish("gone").version == 2
+
+
+def test_a_run_that_was_lost_holds_the_next_one_back_again(here, history):
+    here.publish()
+    here.at(BEGIN + MINUTE)
+    here.scheduler.step()
+    (run,) = here.runs()
+    write(here, history)
+    here.client.flushall()
+    here.at(BEGIN + 2 * MINUTE)
+    assert restore(here.engine.planning, history, run)
+    assert restore_dags(here.publishing, history) == ["nightly"]
+    here.client.set("p:epoch", "another")
+    here.scheduler.step()
+    assert here.publishing.dag("nightly").held
+    assert here.runs() == [run]
+    assert here.engine.reading.run_head(run)["version"] == "1"
 
 
 def test_what_was_published_before_the_history_came_back_keeps_what_it_is(here, history):
