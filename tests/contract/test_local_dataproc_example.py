@@ -197,7 +197,7 @@ class with_key:
 def run_iac(dataproc, name, text):
     """An iac script in its child process, as a worker runs it."""
     return subprocess.run(
-        [sys.executable, "-m", "workers.operators.script.iac_child"],
+        [sys.executable, "-m", "workers.iac.child"],
         input=json.dumps({**vars(text), "name": name, "parent": os.getpid()}),
         env={"PATH": os.environ["PATH"], "DATAPROC_EMULATOR_HOST": dataproc.address},
         stdout=subprocess.PIPE,

@@ -40,7 +40,7 @@ _COMMAND = (
     "utf8",
     *_PLAIN,
     "-m",
-    "workers.operators.script.iac_child",
+    "workers.iac.child",
 )
 _CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
 _VERDICT = ".pydag-verdict"  # what the script raised to say how its task ends

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from workers.operators.script.iac_child import ScriptLogger, run
+from workers.iac.child import ScriptLogger, run
 
 TEXT = """
 class create:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pydag_dist.errors import Fail, Skip
-from workers.operators.script.python_text import CodeRefused, parsed
+from workers.iac.python_text import CodeRefused, parsed
 from workers.pool.orphans import die_with_parent
 
 # pyDag's loggers take the number of a message; its scripts use these.

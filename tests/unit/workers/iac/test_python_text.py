@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workers.iac.python_text import CodeRefused, parsed
 from workers.operators.script.fill import marked
-from workers.operators.script.python_text import CodeRefused, parsed
 
 
 def value_of(expression, /, **values):
