@@ -6,6 +6,7 @@ import functools
 import importlib
 from importlib.metadata import entry_points
 
+from pydag_dist.dag.operators import ENTRY_POINTS
 from workers.contract.answer import Answer, Asked, Done, Handle, Pending
 from workers.contract.context import TaskContext
 from workers.contract.operator import Operator, RemoteOperator
@@ -29,8 +30,6 @@ __all__ = [
     "Wait",
     "find",
 ]
-
-ENTRY_POINTS = "pydag.operators"
 
 # Not imported here: a worker that serves the queue python only needs no google package.
 _OPERATORS = {

@@ -57,7 +57,7 @@ class SubmitBatch(SparkOperator):
             output_uri=job.runtime_info.output_uri,
         )
 
-    def place(self, handle: Handle) -> dict[str, Any]:
+    def identity(self, handle: Handle) -> dict[str, Any]:
         """Its region."""
         page = f"batches/{handle['region']}/{handle['batch_id']}"
         return {"region": handle["region"], "link": clients.console_link(page, handle)}

@@ -89,7 +89,7 @@ class SubmitJob(SparkOperator):
             output_uri=job.driver_output_resource_uri,
         )
 
-    def place(self, handle: Handle) -> dict[str, Any]:
+    def identity(self, handle: Handle) -> dict[str, Any]:
         """Region and cluster."""
         return {
             "region": handle["region"],
@@ -109,11 +109,13 @@ class SubmitJob(SparkOperator):
     def job(self, context: TaskContext, handle: Handle) -> Job:
         """The job as Dataproc has it now."""
         client = _client(context, handle)
-        return clients.call(context.log, client.get_job, request=_name(handle), retry=None)
+        return clients.call(context.log, client.get_job, request=_reference(handle), retry=None)
 
     def stop(self, context: TaskContext, handle: Handle) -> bool:
         """Tell Dataproc to stop the job."""
-        cancel_job = partial(_client(context, handle).cancel_job, request=_name(handle), retry=None)
+        cancel_job = partial(
+            _client(context, handle).cancel_job, request=_reference(handle), retry=None
+        )
         try:
             return clients.is_there(context, cancel_job)
         except FailedPrecondition as error:  # it has ended, or is being cancelled
@@ -135,7 +137,7 @@ def _client(context: TaskContext, handle: Handle) -> clients.JobClient:
     return clients.job_client(access_of(context, handle), handle["region"])
 
 
-def _name(handle: Handle) -> dict[str, str]:
+def _reference(handle: Handle) -> dict[str, str]:
     return {
         "project_id": handle["project"],
         "region": handle["region"],

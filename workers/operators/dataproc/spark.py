@@ -56,7 +56,7 @@ class SparkOperator(GoogleJob):
         """How a job of Dataproc's is."""
 
     @abstractmethod
-    def place(self, handle: Handle) -> dict[str, Any]:
+    def identity(self, handle: Handle) -> dict[str, Any]:
         """Where the job is, and the link to it: part of the task's result."""
 
     def local(self) -> bool:
@@ -125,7 +125,7 @@ class SparkOperator(GoogleJob):
         if not run.over:
             return Pending(f"Dataproc {self.noun} {run.state}")
         found = {f"{self.noun}_id": handle[f"{self.noun}_id"], "project": handle["project"]}
-        return Done({**found, **self.place(handle), "driver_output": run.output_uri})
+        return Done({**found, **self.identity(handle), "driver_output": run.output_uri})
 
     def ended(self, job: Any) -> bool | None:
         """Whether it has ended well; None if it has not ended."""
