@@ -10,7 +10,11 @@ from types import TracebackType
 _WORKERS = Path(__file__).parents[1]
 _CALLING_FOLDERS = {_WORKERS, _WORKERS / "tries", Path(asyncio.__file__).parent}
 # Operators of this package are the code that has failed, if they are on the way.
-_CALLERS = {_WORKERS / "contract" / "operator.py", _WORKERS / "operators" / "python" / "call.py"}
+_CALLERS = {
+    _WORKERS / "contract" / "operator.py",
+    _WORKERS / "operators" / "python" / "call.py",
+    _WORKERS / "operators" / "python" / "coroutines.py",
+}
 
 
 def cut(error: BaseException) -> str:
