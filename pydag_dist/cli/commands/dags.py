@@ -1,4 +1,4 @@
-"""Commands about DAG files; but for `validate --live` none of them needs Redis."""
+"""Commands about DAG files: Redis is asked by `validate --live` and of published DAGs only."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def graph(file: Path, *, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("file", type=DAG_FILE)
+@click.argument("name", metavar="FILE|DAG")
 @click.option(
     "-n", "count", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many."
 )
@@ -114,22 +114,25 @@ def graph(file: Path, *, as_json: bool) -> None:
     help="A day or a time, without an offset in the DAG's time zone; default: now.",
 )
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object, with data intervals.")
-def schedule(file: Path, *, count: int, first: str | None, as_json: bool) -> None:
+def schedule(name: str, *, count: int, first: str | None, as_json: bool) -> None:
     """Print the next times at which a DAG is due, by its schedule_interval.
 
-    They are in the DAG's time zone, each with its offset from UTC. Nothing is run and nothing is
-    asked: the file alone says when it is due.
+    They are in the DAG's time zone, each with its offset from UTC. A name that is no file's is that
+    of a published DAG, which Redis is asked for; whether it is paused makes no difference here.
 
     \b
     Example:
         pydag schedule nightly.json
         pydag schedule nightly.json -n 3 --from 2026-03-28
+        pydag schedule nightly
     """
-    dag = model.Dag.load(file)
+    path = Path(name)
+    is_file = path.suffix == ".json" or path.name != name or path.exists()
+    dag = model.Dag.load(path) if is_file else Client().published.newest(name)
     found = dag.schedule
     if found is None:
         raise PydagError(
-            f"{file}: DAG {dag.dag_id} has no schedule_interval: it is due when somebody submits it"
+            f"{name}: DAG {dag.dag_id} has no schedule_interval: it runs when somebody starts it"
         )
     try:
         begin = dates.begin_of(first, dag.zone) if first is not None else datetime.now(UTC)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from pydag_dist import Client, Dag
 from pydag_dist.cli import pydag
 
 GOOD = {
@@ -109,6 +110,21 @@ def test_schedule_begins_now(tmp_path):
     found = pydag_cli("schedule", scheduled(tmp_path, schedule_interval=1.5)).stdout.split()
     assert len(found) == 10
     assert begin <= datetime.fromisoformat(found[0]) <= datetime.now(UTC) + timedelta(seconds=1.5)
+
+
+def test_schedule_knows_published_dags(installation, tmp_path):
+    file = scheduled(tmp_path, schedule_interval="@daily", timezone="Asia/Tokyo")
+    Client().publish(Dag.load(file))
+    arguments = ("-n", "2", "--from", "2026-03-28T01:00")
+    published = pydag_cli("schedule", "nightly", *arguments)
+    assert published.stdout == pydag_cli("schedule", file, *arguments).stdout
+    assert published.stdout.split()[0] == "2026-03-29T00:00:00+09:00"
+    result = pydag_cli("schedule", "nightli")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "nightli" in result.stderr
+    result = pydag_cli("schedule", "missing.json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "missing.json: can't be read" in result.stderr
 
 
 def test_schedule_says_that_a_dag_is_not_due_again(tmp_path, dag_file):
