@@ -35,7 +35,7 @@ SERVERS = {
     "pydag worker": " ready.",
     "celery -A workers worker": " ready.",
     "pydag coordinator": " is ready",
-    "python -m pydag_dist.local": "listening on ",
+    "python -m pydag_emulators": "listening on ",
 }
 RUN = re.compile(r"^[\w.-]+-\d{8}t\d{6}-[0-9a-f]{16}$", re.MULTILINE)
 PLAYED = sorted((PROJECT / "examples" / "semantics").glob("*.json"))
