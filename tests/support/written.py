@@ -48,7 +48,9 @@ def patterns() -> dict[str, re.Pattern[str]]:
     rows = text.partition("\n-- KEYS ")[2].partition("\n--\n")[0]
     names = re.findall(r"^--   (\S+) +(?:string|hash|zset|set|list|stream) ", rows, re.MULTILINE)
     assert len(names) == len(set(names)) > 40
-    return {name: re.compile(re.sub(r"[A-Z]+", "[^:]+", re.escape(name))) for name in names}
+    # A queue "QUEUE!needs" and a worker may have colons in their names.
+    with_colons = {name: re.sub(r"QUEUE|WORKER", ".+", re.escape(name)) for name in names}
+    return {name: re.compile(re.sub(r"[A-Z]+", "[^:]+", p)) for name, p in with_colons.items()}
 
 
 def table_name(key: str) -> str:

@@ -57,6 +57,7 @@ def test_a_key_that_the_table_lacks_is_found() -> None:
     assert table_name("p:run:r:tasks") == "run:ID:tasks"
     assert table_name("p:run:r") == "run:ID"
     assert table_name("p:q:@w@host") == "q:@WORKER"
+    assert table_name("p:fair:python!module:a") == "fair:QUEUE"
     assert table_name("p:run:r:more") == table_name("p:more") == ""
     assert not HEADS["claim"].writes("run:ID:plan")
 
