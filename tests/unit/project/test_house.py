@@ -12,9 +12,6 @@ from tests.support.documents import PAGES, ROOT
 
 PACKAGES = ("pydag_dist", "workers", "pydag_emulators")
 MOST_FILES = 12  # of a folder, beside its __init__
-CROWDED = {  # folder -> why it may have more
-    "pydag_dist/engine": "what its roles share, which all are values or doors to Redis",
-}
 NAMED = re.compile(r"`((?:\w+/)+\w+(?:\.\w+)*\.(?:py|lua|sql|json|toml))`")
 # What pages call a file by: its path from the root, or from its package.
 BASES = (ROOT, ROOT / "pydag_dist", ROOT / "docs")
@@ -33,7 +30,7 @@ def test_no_folder_is_crowded():
         for folder in folders
         if (count := len([f for f in folder.glob("*.py") if f.name != "__init__.py"])) > MOST_FILES
     }
-    assert crowded.keys() <= CROWDED.keys(), crowded
+    assert crowded == {}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

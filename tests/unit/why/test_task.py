@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from pydag_dist.engine.protocol import RECORD_FIELDS
+from pydag_dist.engine.protocol import RECORD_FIELDS, TASK_STATES
+from pydag_dist.why import task
 from pydag_dist.why.facts import Facts
 from pydag_dist.why.task import explain
 
@@ -389,3 +390,7 @@ SENTENCES = {
 def test_why(what):
     asked, sentence = SENTENCES[what]
     assert explain(asked) == sentence
+
+
+def test_every_state_has_a_sentence():
+    assert set(task._SENTENCES) == set(TASK_STATES)
