@@ -20,7 +20,8 @@ class RunFilter:
     """What runs are looked for; what is empty is not asked. Times are epoch seconds.
 
     `since` and `until` are about the submission; a run must have one of the `states`, all `tags`,
-    and have been submitted with all `params`.
+    and have been submitted with all `params`. Its logical date, which is kept in UTC, must begin
+    with `logical_date`.
     """
 
     dag_id: str = ""
@@ -29,6 +30,7 @@ class RunFilter:
     until: float | None = None
     tags: Collection[str] = ()
     params: Mapping[str, Any] = field(default_factory=dict)
+    logical_date: str = ""
 
     @property
     def is_narrow(self) -> bool:
@@ -39,6 +41,7 @@ class RunFilter:
     def fields(self) -> tuple[str, ...]:
         """What `matches` has to know of a run's hash, and no more: params are long."""
         more = ("tags",) * bool(self.tags) + ("params",) * bool(self.params)
+        more += ("logical_date",) * bool(self.logical_date)
         return ("dag_id", "state", "submitted_at", *more)
 
     def matches(self, head: Mapping[str, str | None]) -> bool:
@@ -55,7 +58,9 @@ class RunFilter:
         return self.matches_details(head)
 
     def matches_details(self, head: Mapping[str, str | None]) -> bool:
-        """Likewise, as far as its tags and params go."""
+        """Likewise, as far as its tags, its logical date and its params go."""
+        if not (head.get("logical_date") or "").startswith(self.logical_date):
+            return False
         if not set(self.tags) <= set(json.loads(head.get("tags") or "[]")):
             return False
         given = json.loads(head.get("params") or "{}") if self.params else {}

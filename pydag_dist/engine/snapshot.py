@@ -69,8 +69,9 @@ class RunHead:
     """What a run is, without its tasks.
 
     `round_at` is when it was planned last, after it was submitted or resumed; the rounds before
-    that one took `spent` seconds. `rounds` is 1, and one more each
-    time that it was resumed.
+    that one took `spent` seconds. `rounds` is 1, and one more each time that it was resumed.
+    `logical_date` is ISO 8601 in UTC, None if the run was given none. Of a run of a published
+    DAG `version` is which version, and `run_type` is scheduled or manual.
     """
 
     run_id: str
@@ -83,6 +84,9 @@ class RunHead:
     spent: float = 0
     rounds: int = 1
     submitted_by: str | None = None
+    logical_date: str | None = None
+    run_type: str | None = None
+    version: int | None = None
 
     def took(self, now: float) -> float | None:
         """Seconds that the run was at work until `now`: not those between its end and a resume.
@@ -178,12 +182,15 @@ def parse_event(event_id: str, fields: Mapping[str, str]) -> Event:
 
 
 def work_of(head: Mapping[str, str]) -> dict[str, Any]:
-    """The fields of a `RunHead` about who submitted it and its rounds, from a run's hash."""
+    """The fields of a `RunHead` about who submitted it, for when, and its rounds."""
     return {
         "submitted_by": head.get("submitted_by") or None,
         "rounds": int(head.get("rounds", 1)),
         "round_at": seconds(head.get("round_at")),
         "spent": int(head.get("spent", 0)) / 1e6,
+        "logical_date": head.get("logical_date") or None,
+        "run_type": head.get("run_type") or None,
+        "version": int(head["version"]) if head.get("version") else None,
     }
 
 

@@ -133,6 +133,23 @@ def test_run_starts_a_published_dag(client, write):
     assert "DAG nightly has no param m" in result.stderr
 
 
+def test_runs_are_found_by_their_logical_dates(client, write):
+    call("publish", write("a.json", nightly()))
+    ids = [
+        json.loads(call("run", "nightly", "--logical-date", date, "--json").stdout)["run_id"]
+        for date in ("2026-01-30", "2026-01-31T06:00")
+    ]
+    found = call("runs", "--logical-date", "2026-01-31").stdout
+    assert ids[1] in found
+    assert ids[0] not in found
+    told = json.loads(call("runs", "--logical-date", "2026-01-30", "--json").stdout)["runs"]
+    assert [(run["run_id"], run["run_type"], run["version"]) for run in told] == [
+        (ids[0], "manual", 1)
+    ]
+    shown = call("status", ids[1]).stdout
+    assert "for       2026-01-31T06:00:00+00:00, manual, version 1" in shown
+
+
 def test_versions_of_which_dag_is_asked(client):
     result = call("dags", "--versions")
     assert result.exit_code == 2

@@ -145,6 +145,9 @@ def status(name: str, *, wait: bool, timeout: float | None, as_json: bool) -> No
 )
 @click.option("--until", type=Moment(), metavar="T", help="Submitted before then.")
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="With this tag; repeatable.")
+@click.option(
+    "--logical-date", default="", metavar="DATE", help="Whose logical date, in UTC, begins so."
+)
 @params_option("Submitted with this param")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, one object.")
 def runs(
@@ -156,6 +159,7 @@ def runs(
     until: float | None,
     tags: tuple[str, ...],
     params: dict[str, Any],
+    logical_date: str,
     as_json: bool,
 ) -> None:
     """List the newest runs first: those in Redis, then older ones of the history.
@@ -168,11 +172,12 @@ def runs(
     Examples:
         pydag runs --limit 5
         pydag runs --dag nightly --state failed --since yesterday
+        pydag runs --dag nightly --logical-date 2026-01-31
         pydag runs --tag finance --param country=pe --json
     """
     if dag_id:
         check_id("DAG", dag_id)
-    wanted = RunFilter(dag_id, states, since, until, tags, params)
+    wanted = RunFilter(dag_id, states, since, until, tags, params, logical_date)
     found = run_lookup.listing(limit, wanted)
     if as_json:
         now = time.time()

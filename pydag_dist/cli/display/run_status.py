@@ -127,6 +127,9 @@ def _times(run: RunSnapshot) -> list[str]:
     form = "%Y-%m-%d %H:%M:%S %Z"
     by = f" by {run.submitted_by}" if run.submitted_by else ""
     lines = [f"submitted {clock(run.submitted_at, form)}{by}"]
+    if run.logical_date:
+        started_by = f", {run.run_type}, version {run.version}" if run.version else ""
+        lines.append(f"for       {run.logical_date}{started_by}")
     if run.started_at is not None:
         lines.append(f"started   {clock(run.started_at, form)}")
     if run.rounds > 1:

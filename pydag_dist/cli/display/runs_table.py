@@ -17,6 +17,7 @@ from pydag_dist.engine import RunSummary
 DAY, MINUTE = "submitted", "when"
 # The columns that are tried, the most telling first; the first two with whole ids.
 _COLUMNS: Final = (
+    ("state", DAY, "for", "took", "tasks", "failed", "by"),
     ("state", DAY, "took", "tasks", "failed", "by"),
     ("state", DAY, "took", "tasks", "failed"),
     ("state", MINUTE, "took", "tasks", "failed"),
@@ -24,7 +25,7 @@ _COLUMNS: Final = (
     ("state", "tasks"),
     ("state",),
 )
-_WHOLE: Final = 3  # of them are tried with whole ids before any is shortened
+_WHOLE: Final = 4  # of them are tried with whole ids before any is shortened
 
 
 def runs_screen(runs: Sequence[RunSummary], names: Mapping[str, str], width: int) -> Table:
@@ -66,5 +67,6 @@ _FORMS: Final[Mapping[str, Callable[[RunSummary, float], Text]]] = {
     "took": lambda run, now: Text(span(run.took(now))),
     "tasks": lambda run, _: Text(f"{run.counts['ended']}/{run.counts['total']}"),
     "failed": lambda run, _: Text(str(run.counts["failed"] or "")),
+    "for": lambda run, _: cell(run.logical_date),
     "by": lambda run, _: cell(run.submitted_by),
 }
