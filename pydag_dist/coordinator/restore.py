@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import fields
 from typing import Final
 
@@ -11,9 +12,12 @@ from pydag_dist.engine.due import schedule_of
 from pydag_dist.engine.published import to_micro
 from pydag_dist.engine.roles.publishing import Publishing
 from pydag_dist.engine.snapshot import microseconds
+from pydag_dist.errors import PydagError
 from pydag_dist.history import HistoryReader, Row
 from pydag_dist.history.published import PastDag
 from pydag_dist.history.tables import tries
+
+log = logging.getLogger(__name__)
 
 # The fields of the run's hash that no plan can find out again.
 _FIELDS: Final = frozenset(
@@ -73,14 +77,18 @@ def _lost(row: Row, planned: bool) -> LostTask:
 
 
 def restore_dags(publishing: Publishing, history: HistoryReader) -> list[str]:
-    """Give back all DAGs that are lost; which these are."""
-    lost = publishing.not_known(history.published_names())
-    return [
-        dag_id
-        for dag_id in lost
-        for past in history.published(dag_id)
-        if restore_dag(publishing, past)
-    ]
+    """Give back all DAGs that are lost; which these are.
+
+    One that can't be given back keeps nothing else waiting: the log says so.
+    """
+    found = []
+    for dag_id in publishing.not_known(history.published_names()):
+        try:
+            if any(restore_dag(publishing, past) for past in history.published(dag_id)):
+                found.append(dag_id)
+        except (PydagError, ValueError, TypeError, KeyError, OverflowError) as error:
+            log.error("DAG %s: Redis can't take it back: %s", dag_id, error)  # noqa: TRY400
+    return found
 
 
 def restore_dag(publishing: Publishing, past: PastDag) -> bool:

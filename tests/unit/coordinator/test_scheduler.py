@@ -236,6 +236,21 @@ def test_a_redis_that_was_lost_gets_its_dags_back_from_the_history(here, history
     assert here.publish("gone").version == 2
 
 
+def test_a_dag_that_can_not_be_given_back_keeps_no_other_from_it(here, history, caplog):
+    for name in ("bad", "good"):
+        here.publish(name)
+    here.client.hset("p:dag:bad", "schedule", "{}")
+    here.at(BEGIN + MINUTE)
+    here.scheduler.step()
+    write(here, history)
+    with history._db.begin() as connection:
+        connection.exec_driver_sql("UPDATE pydag_dag_events SET detail = '{}' WHERE dag_id = 'bad'")
+    here.client.flushall()
+    here.at(BEGIN + MINUTE)
+    assert restore_dags(here.publishing, history) == ["good"]
+    assert "DAG bad: Redis can't take it back" in caplog.text
+
+
 def test_a_run_that_was_lost_holds_the_next_one_back_again(here, history):
     here.publish()
     here.at(BEGIN + MINUTE)
