@@ -94,9 +94,7 @@ def templates(draw, upstream, expanded):
     names = ["ds", "params.day", "params['a b'] | default(1)", "task_id ~ try_number"]
     names += [f"tasks['{name}'].result" for name in upstream]
     names += ["item.name", "index + 1"] if expanded else []
-    return f"{draw(texts)} {{{{ {draw(st.sampled_from(names))} }}}}".replace("{#", "").replace(
-        "{%", ""
-    )
+    return f"{draw(texts).replace('{', '')} {{{{ {draw(st.sampled_from(names))} }}}}"
 
 
 @st.composite
