@@ -7,17 +7,19 @@ import json
 import logging
 import os
 import socket
+import stat
 import threading
 from pathlib import Path
 from typing import Any, Final
 
 import redis
 
-from pydag_dist.dag import Dag
+from pydag_dist.dag import Dag, limits
 from pydag_dist.dag.ids import worker_name
 from pydag_dist.engine import Engine
 from pydag_dist.engine.publications import publish, unpublish
 from pydag_dist.errors import InvalidDag, PydagError
+from pydag_dist.visible import one_line
 
 log = logging.getLogger(__name__)
 
@@ -50,9 +52,10 @@ class FolderPublisher:
             store.key("dags:publisher"), timeout=LEASE, blocking=False, thread_local=False
         )
         self._has_lease = False
-        self._stamps: dict[str, Stamp] = {}  # of the files as they were read last
-        self._dags: dict[str, str] = {}  # file -> the DAG that is published from it
-        self._missing: dict[str, int] = {}  # such a file -> for how many looks it was not there
+        self._stamps: dict[str, Stamp] = {}  # of the files that are done with, until they change
+        self._holds: dict[str, str] = {}  # file -> the DAG that it had when it was read last, or ""
+        self._sources: dict[str, str] = {}  # published DAG -> its file
+        self._missing: dict[str, int] = {}  # such a DAG -> for how many looks it was in no file
         self._problems: dict[str, str] = {}
 
     def run(self) -> None:
@@ -76,24 +79,54 @@ class FolderPublisher:
         if not store.redis.exists(store.key("epoch")) or not self._take_lease():
             return
         try:
-            files = self._scan()
+            files, blocked = self._scan()
         except OSError as error:
             self._tell("", f"the folder can't be read: {error.strerror}")
             return
-        if not files and self._dags:
+        for name, why in blocked.items():
+            self._tell(name, why)
+        if not files and self._sources:
             self._tell("", "the folder is empty: what was published from it stays so")
             return
         self._settle("")
-        for file in [file for file in self._problems if file and file not in files]:
-            self._settle(file)
-        for file, stamp in sorted(files.items()):
-            if self._stamps.get(file) != stamp and self._publish(file):
-                self._stamps[file] = stamp
-        self._unpublish_missing(files)
+        for name in [name for name in self._problems if name not in files.keys() | blocked.keys()]:
+            self._settle(name)
+        for gone in self._stamps.keys() - files.keys():
+            del self._stamps[gone]
+        there = set(files)
+        for file in self._sources.values():
+            if any(file == name or file.startswith(f"{name}/") for name in blocked):
+                there.add(file)
+        self._holds = {file: dag for file, dag in self._holds.items() if file in there}
+        if self._publish_changed(files, there):
+            self._unpublish_missing(there)
+
+    def _publish_changed(self, files: dict[str, Stamp], there: set[str]) -> bool:
+        """False if it is another coordinator's turn before all are done."""
+        changed = sorted(file for file, stamp in files.items() if self._stamps.get(file) != stamp)
+        waiting: list[str] = []
+        for is_last, those in ((False, changed), (True, waiting)):
+            for file in those:
+                if self._stopping.is_set() or not self._keep_lease():
+                    return False
+                why = self._publish(file, there)
+                if why is None:
+                    self._stamps[file] = files[file]
+                elif is_last:
+                    self._tell(file, why)
+                else:
+                    waiting.append(file)  # a file that follows may make way for it
+        return True
+
+    def _keep_lease(self) -> bool:
+        try:
+            self._lease.extend(LEASE, replace_ttl=True)
+        except redis.exceptions.LockError:
+            return False
+        return True
 
     def _take_lease(self) -> bool:
-        with contextlib.suppress(redis.exceptions.LockError):
-            self._lease.extend(LEASE, replace_ttl=True)
+        if self._keep_lease():
             return True
         self._has_lease = bool(self._lease.acquire())
         if self._has_lease:
@@ -104,51 +137,76 @@ class FolderPublisher:
         """Find out what was published from folders until now."""
         store = self._engine.store
         store.redis.delete(store.key("dag_problems"))
-        self._stamps, self._missing, self._problems = {}, {}, {}
-        self._dags = {
-            dag.source: dag.dag_id for dag in self._engine.publishing.dags() if dag.source
+        self._stamps, self._holds, self._missing, self._problems = {}, {}, {}, {}
+        self._sources = {
+            dag.dag_id: dag.source for dag in self._engine.publishing.dags() if dag.source
         }
         log.info("publishing the DAGs of %s", self._folder)
 
-    def _scan(self) -> dict[str, Stamp]:
+    def _scan(self) -> tuple[dict[str, Stamp], dict[str, str]]:
+        """The files, and what can't be read there: a file or a folder, and why."""
         root = self._folder.resolve(strict=True)
         found: dict[str, Stamp] = {}
+        blocked: dict[str, str] = {}
+
+        def block(path: Path, why: str) -> None:
+            blocked[one_line(str(path.relative_to(root)))] = why
 
         def fail(error: OSError) -> None:
-            raise error
+            path = Path(error.filename)
+            if path == root:
+                raise error
+            if not isinstance(error, FileNotFoundError):
+                block(path, f"the folder can't be read: {error.strerror}")
 
         for place, folders, names in os.walk(root, onerror=fail):
             folders[:] = [name for name in folders if not name.startswith(".")]
             for name in names:
                 if name.endswith(".json") and not name.startswith("."):
                     path = Path(place, name)
-                    with contextlib.suppress(FileNotFoundError):  # it has just gone
-                        status = path.stat()
-                        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-                        found[str(path.relative_to(root))] = stamp
-        return found
+                    try:
+                        found[str(path.relative_to(root))] = _stamp(path, root)
+                    except FileNotFoundError:  # it has just gone
+                        continue
+                    except OSError as error:
+                        block(path, error.strerror or str(error))
+        return found, blocked
 
-    def _publish(self, file: str) -> bool:
-        """Whether that is done, until the file changes."""
-        path = self._folder / file
+    def _publish(self, file: str, there: set[str]) -> str | None:
+        """What is in its way for now; None if it is done with until the file changes."""
         try:
-            if not _is_dag(path):
-                self._settle(file)
-                return True
-            dag = Dag.load(path)
+            with (self._folder / file).open("rb") as opened:
+                data = opened.read(limits.DAG_BYTES + 1)
+        except OSError as error:
+            return error.strerror or str(error)
+        try:
+            return self._publish_text(file, data, there)
         except InvalidDag as error:
             told = [str(problem) for problem in error.problems]
             more = [f"and {len(told) - SHOWN} more"] if len(told) > SHOWN else []
             self._tell(file, "; ".join(told[:SHOWN] + more))
-            return True
-        except OSError as error:
-            self._tell(file, error.strerror or str(error))
-            return False
-        owners = [f for f, dag_id in self._dags.items() if dag_id == dag.dag_id and f != file]
-        if any(owner in self._stamps for owner in owners):
-            self._tell(file, f"DAG {dag.dag_id} is in {owners[0]}, too")
-            return False
-        try:
+            return None
+        except redis.RedisError:
+            raise
+        except PydagError as error:
+            self._tell(file, str(error))
+            return None
+        except Exception as error:  # of one file: all others go on
+            log.exception("%s", file)
+            self._tell(file, f"{type(error).__name__}: {error}")
+            return None
+
+    def _publish_text(self, file: str, data: bytes, there: set[str]) -> str | None:
+        if _is_dag(data):
+            dag = Dag.parse(data, source="")
+            self._holds[file] = dag.dag_id
+            owner = self._sources.get(dag.dag_id, file)
+            if (
+                owner != file
+                and owner in there
+                and self._holds.get(owner, dag.dag_id) == dag.dag_id
+            ):
+                return f"DAG {dag.dag_id} is in {owner}, too"
             done = publish(
                 self._engine.publishing,
                 dag,
@@ -156,29 +214,23 @@ class FolderPublisher:
                 by=self._by,
                 source=file,
             )
-        except PydagError as error:
-            self._tell(file, str(error))
-            return True
-        for owner in owners:  # the file has another name now
-            del self._dags[owner]
-        before = self._dags.get(file)
-        self._dags[file] = dag.dag_id
-        if before and before != dag.dag_id:
-            self._unpublish(before, file)
+            self._sources[dag.dag_id] = file
+            if done.is_new:
+                log.info("%s: published %s, version %d", file, done.dag_id, done.version)
+        else:
+            self._holds[file] = ""
         self._settle(file)
-        if done.is_new:
-            log.info("%s: published %s, version %d", file, done.dag_id, done.version)
-        return True
+        return None
 
-    def _unpublish_missing(self, files: dict[str, Stamp]) -> None:
-        missing = {file: self._missing.get(file, 0) + 1 for file in self._dags if file not in files}
-        self._missing = missing
-        for file in list(self._stamps):
-            if file not in files:
-                del self._stamps[file]
-        for file, looks in missing.items():
+    def _unpublish_missing(self, there: set[str]) -> None:
+        self._missing = {
+            dag_id: self._missing.get(dag_id, 0) + 1
+            for dag_id, file in self._sources.items()
+            if file not in there or self._holds.get(file, dag_id) != dag_id
+        }
+        for dag_id, looks in self._missing.items():
             if looks >= GONE:
-                self._unpublish(self._dags.pop(file), file)
+                self._unpublish(dag_id, self._sources.pop(dag_id))
 
     def _unpublish(self, dag_id: str, file: str) -> None:
         seen = self._engine.publishing.dag(dag_id)
@@ -190,9 +242,9 @@ class FolderPublisher:
     def _tell(self, file: str, problem: str) -> None:
         if self._problems.get(file) != problem:
             name = str(self._folder / file) if file else str(self._folder)
-            log.error("%s is not published: %s", name, problem)
-            self._problems[file] = problem
             self._redis.hset(self._key, file or str(self._folder), problem)
+            self._problems[file] = problem
+            log.error("%s is not published: %s", name, one_line(problem))
 
     def _settle(self, file: str) -> None:
         if self._problems.pop(file, None) is not None:
@@ -207,10 +259,21 @@ class FolderPublisher:
         return self._engine.store.key("dag_problems")
 
 
-def _is_dag(path: Path) -> bool:
-    """Whether the file may be meant for a DAG: other JSON has its place in a folder, too."""
+def _stamp(path: Path, root: Path) -> Stamp:
+    """What changes with a file; `OSError` if it is none that can be published."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError("it is no file")
+    file = str(path.relative_to(root))
+    if one_line(file) != file:
+        raise OSError("its name has characters that can't be shown: rename it")
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _is_dag(data: bytes) -> bool:
+    """Whether the text may be meant for a DAG: other JSON has its place in a folder, too."""
     try:
-        found = json.loads(path.read_bytes())
-    except ValueError:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
         return True  # it is said why it is none
     return isinstance(found, dict) and bool({"tasks", "dag"} & found.keys())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import threading
+from pathlib import Path
 
 import fakeredis
 import pytest
@@ -128,7 +131,7 @@ def test_a_file_with_another_id_unpublishes_the_one_that_it_had(folder):
     folder.write("a.json", dag("a"))
     folder.look()
     folder.write("a.json", dag("b"))
-    folder.look()
+    folder.look(2)
     assert folder.versions == {"b": 1}
 
 
@@ -170,3 +173,121 @@ def test_nothing_is_published_before_the_history_has_given_back_what_redis_lost(
     folder.write("a.json", dag("a"))
     folder.look()
     assert folder.versions == {}
+
+
+def nested(folder, _name):
+    folder.write("a.json", "[" * 100_000)
+
+
+def nested_tasks(folder, _name):
+    folder.write("a.json", '{"tasks":' + "[" * 100_000)
+
+
+def link_to_itself(folder, name):
+    (folder.path / name).symlink_to(folder.path / name)
+
+
+def pipe(folder, name):
+    os.mkfifo(folder.path / name)
+
+
+def not_unicode(folder, _name):
+    Path(os.fsdecode(os.fsencode(folder.path) + b"/\xff.json")).write_text("{}")
+
+
+def colours(folder, _name):
+    folder.write("\x1b[31m.json", dag("red"))
+
+
+@pytest.mark.parametrize(
+    "spoil", [nested, nested_tasks, link_to_itself, pipe, not_unicode, colours]
+)
+def test_one_strange_file_is_a_problem_and_keeps_no_other_from_being_published(
+    folder, caplog, spoil
+):
+    folder.write("z.json", dag("z"))
+    spoil(folder, "a.json")
+    folder.look(3)
+    assert folder.versions == {"z": 1}
+    assert len(folder.problems) == 1
+    assert all(name.isprintable() for name in folder.problems)
+    assert "\x1b" not in caplog.text
+
+
+def test_a_folder_within_that_can_not_be_read_is_a_problem_and_keeps_its_dags(folder, monkeypatch):
+    folder.write("a.json", dag("a"))
+    folder.write("deep/b.json", dag("b"))
+    folder.look()
+    scandir = os.scandir
+
+    def refuse(path):
+        if Path(path).name == "deep":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", refuse)
+        folder.write("a.json", dag("a", owner="ana"))
+        folder.look(3)
+        assert folder.versions == {"a": 2, "b": 1}
+        assert folder.problems == {"deep": "the folder can't be read: Permission denied"}
+    folder.look()
+    assert folder.problems == {}
+
+
+def test_the_next_coordinator_publishes_a_dag_from_the_file_that_the_last_one_did(folder):
+    folder.write("b.json", dag("a"))
+    folder.look()
+    folder.write("a.json", dag("a", owner="ana"))
+    folder.client.delete("p:dags:publisher")
+    folder.coordinator().step()
+    assert folder.versions == {"a": 1}
+    assert folder.problems == {"a.json": "DAG a is in b.json, too"}
+
+
+@pytest.mark.parametrize("files", [("a.json", "b.json"), ("b.json", "a.json")])
+def test_dags_that_change_files_stay_published_and_paused(folder, files, caplog):
+    first, second = files
+    folder.write(first, dag("x"))
+    folder.look()
+    publications.pause(folder.publishing, "x", "ana@host")
+    folder.write(first, dag("y"))
+    folder.write(second, dag("x"))
+    folder.look(4)
+    assert folder.versions == {"x": 1, "y": 1}
+    assert folder.publishing.dag("x").paused_at
+    folder.write(first, dag("x"))
+    folder.write(second, dag("y"))
+    folder.look(4)
+    assert folder.versions == {"x": 1, "y": 1}
+    assert folder.publishing.dag("x").paused_at
+    (folder.path / first).rename(folder.path / "c.json")
+    folder.look(4)
+    assert folder.publishing.dag("x").source == "c.json"
+    assert folder.publishing.dag("x").paused_at
+    assert "is not published" not in caplog.text
+
+
+def test_a_file_that_is_a_dag_no_longer_is_unpublished(folder):
+    folder.write("a.json", dag("a"))
+    folder.write("b.json", dag("b"))
+    folder.look()
+    folder.write("a.json", {"not": "a DAG"})
+    folder.look(2)
+    assert folder.versions == {"b": 1}
+
+
+def test_a_coordinator_that_loses_its_turn_stops_at_once(folder, monkeypatch):
+    for name in "abc":
+        folder.write(f"{name}.json", dag(name))
+
+    def lose(*arguments, **options):
+        folder.client.delete("p:dags:publisher")
+        return publications.publish(*arguments, **options)
+
+    monkeypatch.setattr("pydag_dist.coordinator.publisher.publish", lose)
+    folder.look()
+    assert folder.versions == {"a": 1}
+    monkeypatch.undo()
+    folder.look()
+    assert folder.versions == {"a": 1, "b": 1, "c": 1}
