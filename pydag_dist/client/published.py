@@ -10,7 +10,7 @@ from pydag_dist.client.submitter import user_at_host
 from pydag_dist.dag import Dag
 from pydag_dist.engine import publications
 from pydag_dist.engine.publications import Publication
-from pydag_dist.engine.published import PublishedDag, Version, not_published
+from pydag_dist.engine.published import PublishedDag, Version
 from pydag_dist.engine.roles.publishing import Publishing
 
 
@@ -41,7 +41,7 @@ class PublishedDags:
         """One published DAG; `EngineError` if it is none."""
         found = self._publishing.dag(dag_id)
         if not found.is_published:
-            raise not_published(dag_id)
+            raise self._publishing.not_published(dag_id)
         return found
 
     def versions(self, dag_id: str) -> list[Version]:
@@ -56,7 +56,7 @@ class PublishedDags:
         """The newest version of a published DAG."""
         text = self._publishing.text(dag_id)
         if text is None:
-            raise not_published(dag_id)
+            raise self._publishing.not_published(dag_id)
         return Dag.parse(text, source=dag_id)
 
     def start(

@@ -13,8 +13,9 @@ from datetime import datetime
 from typing import TypeVar
 
 from pydag_dist.dag import Dag
+from pydag_dist.dag.expansion import known_lengths
 from pydag_dist.engine import due
-from pydag_dist.engine.published import Move, PublishedDag, not_published
+from pydag_dist.engine.published import Move, PublishedDag
 from pydag_dist.engine.roles.publishing import Fired, Publishing
 from pydag_dist.engine.roles.steering import dag_hash
 
@@ -37,7 +38,9 @@ def publish(
     """Make a DAG the newest version of its id, unless it is that already.
 
     Its runs stay in Redis for `retention` seconds. `source` is its file in a folder.
+    `InvalidDag` if its schedule could never start it, for want of a param.
     """
+    check_scheduled(dag)
     text, fields = dag.to_json(), due.schedule_fields(dag)
     head: dict[str, str | float] = {
         "dag_id": dag.dag_id,
@@ -74,20 +77,26 @@ def publish(
     return _until(attempt)
 
 
+def check_scheduled(dag: Dag) -> None:
+    """`InvalidDag` if a task expands over a param that runs of the DAG's schedule don't have."""
+    if dag.schedule is not None:
+        known_lengths(dag.dag_id, list(dag.tasks.values()), dag.params)
+
+
 def unpause(publishing: Publishing, dag_id: str, by: str) -> bool:
     """Let the DAG's schedule go on; False if it was not paused."""
 
     def attempt() -> bool | None:
         seen = publishing.dag(dag_id)
         answer = publishing.unpause(seen, by, due.unpaused(seen, publishing.now()))
-        return _done(dag_id, answer)
+        return _done(publishing, dag_id, answer)
 
     return _until(attempt)
 
 
 def pause(publishing: Publishing, dag_id: str, by: str) -> bool:
     """Let the DAG's schedule start nothing until it is unpaused; False if it was paused."""
-    return bool(_done(dag_id, publishing.pause(dag_id, by)))
+    return bool(_done(publishing, dag_id, publishing.pause(dag_id, by)))
 
 
 def unpublish(publishing: Publishing, dag_id: str, by: str) -> None:
@@ -96,7 +105,7 @@ def unpublish(publishing: Publishing, dag_id: str, by: str) -> None:
     def attempt() -> bool | None:
         seen = publishing.dag(dag_id)
         answer = publishing.unpublish(seen, by, due.unpublished(seen, publishing.now()))
-        return _done(dag_id, answer)
+        return _done(publishing, dag_id, answer)
 
     _until(attempt)
 
@@ -115,10 +124,10 @@ def fire(
     return publishing.fire(seen, at, move), at, move
 
 
-def _done(dag_id: str, answer: str) -> bool | None:
+def _done(publishing: Publishing, dag_id: str, answer: str) -> bool | None:
     """Whether something has changed; None if it is to be tried again."""
     if answer == "unknown":
-        raise not_published(dag_id)
+        raise publishing.not_published(dag_id)
     return None if answer == "again" else answer == "ok"
 
 

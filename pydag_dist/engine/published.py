@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from pydag_dist.dag.text.messages import did_you_mean
 from pydag_dist.errors import EngineError
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -88,11 +89,11 @@ class Version:
     text: str
 
 
-def not_published(dag_id: str) -> EngineError:
-    """The error that says so."""
+def not_published(dag_id: str, known: Iterable[str]) -> EngineError:
+    """The error that says so; `known` are the DAGs that are published."""
     return EngineError(
-        f"no DAG {dag_id} is published: `pydag dags` lists those that are, `pydag publish FILE` "
-        "publishes one"
+        f"no DAG {dag_id} is published{did_you_mean(dag_id, known)}: `pydag dags` lists "
+        "those that are, `pydag publish FILE` publishes one"
     )
 
 

@@ -68,6 +68,31 @@ def test_what_is_not_published_can_be_neither_started_nor_paused(client):
             change("nightly")
 
 
+@pytest.mark.parametrize("command", ["run", "pause", "unpause", "unpublish", "dags", "schedule"])
+def test_a_name_that_is_not_published_is_told_from_one_that_is_meant(client, command):
+    client.publish(Dag.parse(nightly()))
+    result = call(command, "nigthly")
+    assert result.exit_code == 2
+    assert 'no DAG nigthly is published (did you mean "nightly"?): `pydag dags`' in result.stderr
+    result = call(command, "\x1b[31m x")
+    assert result.exit_code == 2
+    assert result.stderr.startswith('Error: DAG "\\u001b[31m x": must be 1 to 200 of')
+
+
+def test_a_dag_whose_schedule_could_never_start_it_is_not_published(client, write):
+    over = CALL | {"task_id": "b", "expand": {"over": "params.names"}}
+    bad, good = write("b.json", nightly(dag_id="b", tasks=[over])), write("a.json", nightly())
+    result = call("publish", good, bad)
+    assert result.exit_code == 2
+    assert 'task "b": expand.over: ' in result.stderr
+    assert client.dags() == []
+    by_hand = nightly(dag_id="b", tasks=[over], schedule_interval="")
+    assert call("publish", write("b.json", by_hand)).exit_code == 0
+    assert "expand.over: " in call("run", "b").stderr
+    listed = nightly(dag_id="b", tasks=[over], params={"names": ["x"]})
+    assert call("publish", write("b.json", listed)).exit_code == 0
+
+
 def test_params_are_checked_before_a_run_is_started(client):
     client.publish(Dag.parse(nightly()))
     with pytest.raises(PydagError, match="params of the run"):

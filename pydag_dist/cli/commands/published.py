@@ -24,6 +24,7 @@ from pydag_dist.cli.waiting import wait_for
 from pydag_dist.client import Client
 from pydag_dist.client.difference import difference
 from pydag_dist.dag import Dag
+from pydag_dist.engine.publications import check_scheduled
 from pydag_dist.engine.published import PublishedDag
 from pydag_dist.errors import InvalidDag, PydagError
 
@@ -72,6 +73,7 @@ def _loaded(files: tuple[Path, ...]) -> list[Dag]:
     for file in files:
         try:
             dag = Dag.load(file)
+            check_scheduled(dag)
         except InvalidDag as error:
             wrong += [str(problem) for problem in error.problems]
             continue

@@ -20,6 +20,7 @@ from pydag_dist.engine.published import (
     to_micro,
 )
 from pydag_dist.engine.store import Role
+from pydag_dist.errors import EngineError
 
 _PAGE: Final = 500  # DAGs that are read at once
 
@@ -61,6 +62,10 @@ class Publishing(Role):
                     parse_dag(name, head) for name, head in zip(some, pipe.execute(), strict=True)
                 ]
         return [dag for dag in found if dag.is_published]
+
+    def not_published(self, dag_id: str) -> EngineError:
+        """The error that says so, and which one may be meant."""
+        return not_published(dag_id, self.names())
 
     def not_known(self, names: Sequence[str]) -> list[str]:
         """Those of the DAGs that Redis may have lost."""
@@ -147,7 +152,7 @@ class Publishing(Role):
 
     def pause(self, dag_id: str, by: str) -> Answer:
         """From now on the DAG's schedule starts nothing."""
-        return self._call("pause", dag_id, worker_name(by))  # type: ignore[no-any-return]
+        return self._call("pause", check_id("DAG", dag_id), worker_name(by))  # type: ignore[no-any-return]
 
     def unpause(self, seen: PublishedDag, by: str, move: Move) -> Answer:
         """The DAG's schedule goes on."""
@@ -182,7 +187,7 @@ class Publishing(Role):
             worker_name(by),
         )
         if answer == "unknown":
-            raise not_published(dag_id)
+            raise self.not_published(dag_id)
         return bool(answer == "made")
 
     def restore(
