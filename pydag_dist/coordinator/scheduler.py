@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 LONGEST: Final = 1.0  # seconds between two looks: a DAG that is published may be due at once
 SOONEST: Final = 0.005  # seconds; a due time is not fired before it has come
 TAKEN: Final = 1_000  # DAGs of one look
+READ: Final = 20  # of them that are read at once
 
 
 class Scheduler:
@@ -52,18 +53,25 @@ class Scheduler:
         if not names:
             return self._until_next(now)
         random.shuffle(names)  # several coordinators look at the same time
-        for seen in publishing.dags(names):
-            self._fire(seen, now)
-        return SOONEST if len(names) > len(self._failed) else LONGEST
+        some_can = False
+        for at in range(0, len(names), READ):
+            # What has been missed takes time to count: meanwhile others may have fired the rest.
+            now = publishing.now()
+            for seen in publishing.dags(names[at : at + READ]):
+                if self._stopping.is_set():
+                    return LONGEST
+                some_can |= self._fire(seen, now)
+        return SOONEST if some_can else LONGEST
 
     def _until_next(self, now: datetime) -> float:
         at = self._publishing.next_due()
         seconds = (at - now).total_seconds() if at else LONGEST
         return min(max(seconds, 0.0) + SOONEST, LONGEST)
 
-    def _fire(self, seen: PublishedDag, now: datetime) -> None:
+    def _fire(self, seen: PublishedDag, now: datetime) -> bool:
+        """Whether its schedule can be worked with."""
         if self._failed.get(seen.dag_id) == seen.version:
-            return
+            return False
         try:
             done = fire(self._publishing, seen, now)
         except redis.RedisError:
@@ -71,9 +79,9 @@ class Scheduler:
         except (PydagError, ValueError, TypeError, OverflowError) as error:
             self._failed[seen.dag_id] = seen.version
             log.error("%s: its schedule can't be worked with: %s", seen.dag_id, error)  # noqa: TRY400
-            return
+            return False
         if done is None:
-            return
+            return True
         answer, at, move = done
         if answer == "made":
             log.info("%s: started %s", seen.dag_id, scheduled_run_id(seen.dag_id, at))
@@ -85,3 +93,4 @@ class Scheduler:
                     move.first.isoformat(),
                     move.last.isoformat(),
                 )
+        return True

@@ -11,7 +11,7 @@ import pytest
 
 from pydag_dist.coordinator.new_database import copy_dags
 from pydag_dist.coordinator.restore import restore, restore_dags
-from pydag_dist.coordinator.scheduler import LONGEST, Scheduler
+from pydag_dist.coordinator.scheduler import LONGEST, SOONEST, Scheduler
 from pydag_dist.dag import Dag
 from pydag_dist.engine import Engine, publications
 from pydag_dist.engine.published import from_micro, scheduled_run_id, to_micro
@@ -181,6 +181,26 @@ def test_a_schedule_that_can_not_be_read_keeps_no_other_from_starting(here, capl
         here.scheduler.step()
     assert here.runs() == run_ids("good", 1)
     assert caplog.text.count("bad: its schedule can't be worked with") == 1
+
+
+def test_a_schedule_that_can_not_be_read_slows_no_other_down(here):
+    here.publish("bad")
+    here.publish("good", catchup=True, max_active_runs=9)
+    here.client.hset("p:dag:bad", "schedule", '{"schedule_interval": 60, "timezone": "Mars/Base"}')
+    here.at(BEGIN + 2 * MINUTE)
+    assert here.scheduler.step() == SOONEST
+    here.client.zrem("p:schedules", "bad")
+    assert here.scheduler.step() == SOONEST
+    assert here.runs() == run_ids("good", 1, 2)
+
+
+def test_a_stop_does_not_wait_for_all_that_is_due(here):
+    for number in range(5):
+        here.publish(f"dag{number}")
+    here.at(BEGIN + MINUTE)
+    here.scheduler._stopping.set()
+    here.scheduler.step()
+    assert here.runs() == []
 
 
 def write(here, history):
