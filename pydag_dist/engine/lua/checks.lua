@@ -1,7 +1,7 @@
 -- What an operation may be given: checked in dispatch.lua before the operation begins, so that
 -- nothing is written for what is refused. `LIMITS` are those of dag/limits.py.
 
-local RULES = {}   -- trigger rule -> its function (outcome.lua)
+local RULES = {}   -- trigger rule -> its function (rules.lua)
 local SIGNATURES, refuse, shown, check_call, decoded_rows, check_row
 
 do   -- a function has 200 local variables at most
