@@ -53,6 +53,7 @@ SOURCES: Final[tuple[Source, ...]] = get_args(Source)
 
 # A task's record and its plan: the values of their fields, each with a "|" after it
 
+TIMES: Final = ("ready_at", "queued_at", "started_at", "ended_at")
 RECORD_FIELDS: Final = (
     "state",
     "try",  # 1 for the first
@@ -68,7 +69,7 @@ RECORD_FIELDS: Final = (
     "losses",  # leases of this try that expired
     "reason",  # why it is cancelling: cancel, timeout or "mark STATE"; or of its failure: poison
     # (and `lost`); marked, if somebody said how it ended
-    *("ready_at", "queued_at", "started_at", "ended_at"),  # µs, or empty
+    *TIMES,  # µs, or empty
     "worker",
     "process",  # of that worker, which claimed it: it may ask again if the answer got lost
     "charged",  # µs of slot time that its run was charged for it in advance, or empty
@@ -170,30 +171,10 @@ def pack_numbers(expansions: Mapping[str, int]) -> str:
     return " ".join(f"{task} {number}" for task, number in expansions.items())
 
 
-# Streams: the fields of an entry of each kind
+# Streams. docs/events.md has the fields of events; a test holds it against what is written.
 
-TIMES: Final = ("ready_at", "queued_at", "started_at", "ended_at")
-# `submissions`, which the planners read as this consumer group
+# The consumer group as which planners read `submissions`
 PLANNERS: Final = "coordinators"
-SUBMISSION: Final = ("run",)
-# `run:ID:events`
-EVENTS: Final = {
-    "run": ("at", "kind", "state"),
-    "task": ("at", "kind", "state", "task", "try", "worker"),
-}
-# `history`; what follows the "state" of a run is there if it has to be told
-HISTORY: Final = {
-    "run": (
-        *("kind", "run", "at", "state"),
-        *("dag_hash", "from", "changed", "marked", "reason", "error"),
-    ),
-    "task": (
-        *("kind", "run", "at", "task", "state", "try", *TIMES, "worker", "pushes", "reason"),
-        *("result", "error", "skips", "expansions"),
-    ),
-    "dag": ("kind", "run", "dag_id", "dag"),  # of a run's earlier rounds
-    "floor": ("kind",),  # older than all that comes: see the recorder
-}
 # `log:R:T:N`
 LOG_PART: Final = {"writer": "w", "line": "n", "byte": "o", "lines": "lines"}
 
@@ -214,7 +195,6 @@ Marked = (
     Literal["ok", "no task", "queued", "expanding", "children", "unknown", "schema", "broken"]
     | TaskState
 )
-Committed = Literal["ok", "no", "incomplete"]
 LogAdded = Literal["ok", "known", "later"]
 
 

@@ -7,21 +7,19 @@ from typing import Final
 from rich.text import Text
 
 from pydag_dist.engine import ENDED_TASK_STATES
+from pydag_dist.engine.protocol import COUNTS_AS
 
+# States that stand out. Every other one has a colour by how tasks downstream count it, if at all.
 COLOURS: Final = {
-    "success": "green",
+    "none": "",
     "running": "cyan",
-    "queued": "yellow",
-    "ready": "yellow",
     "deferred": "blue",
     "expanding": "blue",
     "up_for_retry": "magenta",
     "cancelling": "magenta",
     "failed": "bold red",
-    "upstream_failed": "red",
-    "cancelled": "red",
-    "skipped": "dim",
 }
+COUNTED: Final = {"ok": "green", "bad": "red", "dead_up": "red", "skips": "dim"}
 # A watched run shows them in this order. Every state that is in none of them is under way.
 FAILED: Final = ("failed",)
 WAITING: Final = ("queued", "ready", "none")
@@ -32,5 +30,5 @@ AT_WORK: Final = frozenset({"running", "deferred"})
 
 
 def coloured(state: str) -> Text:
-    """A state in its colour."""
-    return Text(state, COLOURS.get(state, ""))
+    """A state in its colour: yellow if it waits and has no colour of its own."""
+    return Text(state, COLOURS.get(state, COUNTED.get(COUNTS_AS.get(state, ""), "yellow")))

@@ -39,10 +39,11 @@ local function head_of(run)
   return head
 end
 
--- Fair share: a run is charged the slot time that its tasks take, and the next slot is for the one
--- with the least charge per weight. A message is charged what the run's tasks take in the mean, and
--- when its task leaves the slot, the difference. (With what was charged for active tasks alone, a run
--- of long tasks would get most of the slots: its tasks leave them late, and come to them as often.)
+-- Fair share: a run is charged the slot time that its tasks take. The next message is of the run whose
+-- charge, divided by its weight, is least. When a message is pushed, the run is charged in advance what
+-- one of its tasks takes in the mean. When the task leaves its slot, this is replaced by the time that
+-- the task has really had. (To count active tasks instead would give a run of long tasks most of the
+-- slots: its messages would come to slots as often as those of other runs, and stay there longer.)
 
 -- A run's share of a queue: slot time used, and the mean of a task's, nil if none has ended.
 local function parse_share(packed)
@@ -52,12 +53,14 @@ end
 
 local function pack_share(used, mean) return text(used) .. ' ' .. (mean and text(mean) or '') end
 
--- What a task of the queue is taken to take if its run has not ended one.
+-- What a task of the queue is expected to take as long as no task of its run has ended.
 local function mean_of(queue) return tonumber(call('HGET', key('windows'), 'mean/' .. queue) or 0) end
 
+-- The mean after one more task: newer tasks count for more.
 local function mixed(mean, spent) return mean and 0.8 * mean + 0.2 * spent or spent end
 
--- A task leaves its slot after so long; without `spent` it has not had it.
+-- Replaces what the run was charged in advance for a task by `spent`, the µs that the task has had a
+-- slot. Without `spent` it has not run, or nobody knows how long.
 local function settle(run, queue, record, spent)
   if record.charged == '' then return end
   local used, mean = parse_share(call('HGET', run_key(run), 'share/' .. queue))
@@ -71,17 +74,20 @@ local function settle(run, queue, record, spent)
   record.charged = ''
 end
 
--- Brings the run's place in every `fair` set up to date with its ready and active tasks. Whoever
--- begins to wait has no less charge than the one that was served last: time in which it had nothing
--- ready is not saved up. On a queue that has just `served` it, with the charge `before`, the run is
--- charged for that in advance (which is returned) and waits from now on: equals take turns.
+-- Brings the run's place in the `fair` set of each of its queues up to date with its ready and active
+-- tasks. A run that begins to wait in a queue is charged at least as much as the run that the queue
+-- served last: so it can't save up the time in which it had nothing ready. `served` is the queue that
+-- has just pushed a message of the run, if any, and `before` the run's charge per weight until then.
+-- There the run is charged in advance, and is taken to wait since now, so that runs with the same
+-- charge take turns. Returns what it was charged.
 local function refile(run, served, before)
   local head, charged = head_of(run), nil
   if #head.queues == 0 then return end
   local active = call('SCARD', run_key(run, 'active'))
   local open = head.processors == 0 or active < head.processors
   local marks = call('HMGET', run_key(run), unpack(head.marks))
-  -- One that is being cancelled has only its teardowns ready, once all else was looked at.
+  -- A run that is being cancelled waits only when all of its tasks have been looked at. Then those that
+  -- are ready are its teardowns.
   local state, scan = marks[2 * #head.queues + 1], marks[2 * #head.queues + 2]
   open = open and (state == 'running' or state == 'cancelling' and not scan)
   for i, queue in ipairs(head.queues) do
@@ -169,8 +175,8 @@ end
 
 local function own_list(worker) return '@' .. worker end
 
--- Of a queue's live workers those that have not refused any of the needs lately: name, `room` for
--- messages in its own list, `free` slots as far as known. And how many have.
+-- The live workers of a queue that have not lately refused any of the needs: of each its name, `room`
+-- for messages in its own list, and `free` slots as far as known. And the number of those that have.
 local function able_workers(queue, needs)
   local able, refusers, workers = {}, 0, call('HGETALL', key('slots:' .. queue))
   for i = 1, #workers, 2 do
@@ -215,10 +221,10 @@ local function push(queue, run, task, record, list)
   call('HINCRBY', run_key(run), PROTOCOL.enqueued .. SOURCE, 1)
 end
 
--- The ends of the members of `due:QUEUE` that are of one group, as for first_ready.
+-- The range of those members of `due:QUEUE` that are of one group, made as in first_ready.
 local function of_group(group) return '[' .. group .. '/', '(' .. group .. '0' end
 
--- Which polls a deferred task's may be made together with.
+-- The group of a deferred task: those of one group can be polled by one message.
 local function group_of(run, task)
   return string.match(call('HGET', run_key(run, 'out'), OUT.deferral .. task), '^%S+')
 end
@@ -251,8 +257,8 @@ local function push_polls(queue, window, room)
   free = math.min(free, room)
   if free <= 0 then return 0 end
   local any_refused = call('EXISTS', key('refused:' .. queue)) == 1
-  -- Of more groups than these none is looked at: each gets a message, or has one already; unless no
-  -- worker can poll it.
+  -- Each group that is looked at has a message already or gets one now. So not more groups are read than
+  -- there are messages. Only if workers have refused, all are, since some may have no worker left.
   local last = any_refused and -1 or free + served - 1
   for _, group in ipairs(call('ZRANGE', key('groups:' .. queue), 0, last)) do
     local due, list = call('ZLEXCOUNT', key('due:' .. queue), of_group(group)), nil
@@ -297,7 +303,7 @@ local function serve(queue, base, list)
   return true
 end
 
--- The same of what some workers refused, for those that have not.
+-- Fills the own lists of the workers that have not refused, from the tasks of "QUEUE!needs".
 local function top_up_others(queue, base, needs)
   if call('EXISTS', key('fair:' .. queue)) == 0 or not template() then return end
   local able = able_workers(base, needs)
@@ -312,7 +318,8 @@ local function top_up_others(queue, base, needs)
   end
 end
 
--- Fills the queue's list up to its window, from the run with the fewest active tasks per weight.
+-- Fills the queue's list up to its window: with due polls, and then with tasks of the runs that have the
+-- least charge per weight.
 local function top_up(queue)
   local base, needs = parts_of_queue(queue)
   if base then return top_up_others(queue, base, needs) end

@@ -1,8 +1,9 @@
--- What time does: leases that expired, messages that got lost, workers that left, long cascades.
+-- What happens as time passes: leases that expired, messages that got lost, workers that left, long cascades.
 
 do   -- nothing here is used by other files, and a chunk has 200 local variables at most
--- What else the server dates ahead of its clock, which went back: a lease of theirs would last for
--- as long as that. Planners get their time anew, the history another writer.
+-- After the server's clock went back: the server itself dates the planners' entries and the lease of the
+-- history's writer, and they would last until the clock is where it was. So planners get their time anew,
+-- and the history may get another writer.
 local function after_step_back()
   local stream, group = key('submissions'), PROTOCOL.planners
   -- Without the group it answers with an error, which has no entries.
@@ -19,7 +20,8 @@ local function expire_leases()
   return #expired
 end
 
--- A function: queue -> set of the pushes whose messages are in its list, read once.
+-- Returns a function that answers, for a queue, the set of the pushes whose messages are in its list.
+-- Each list is read once.
 local function listed_pushes()
   local listed = {}
   return function(queue)
@@ -43,7 +45,7 @@ local function push_lost_message(listed, member, run, task)
   end
   local plan = load_plan(run, task)
   local better = record.needs ~= '' and best_of(able_workers(plan.queue, record.needs))
-  -- One of those that may take it has time, and its message is for another one.
+  -- The message is in the own list of one worker, and another worker that can run the task has time.
   better = better and better.free > 0 and not listed(own_list(better.name))[record.push]
   if is_listed(plan.queue, listed, record.push) and not better then
     call('ZADD', key('queued'), text(STEADY), member)
@@ -106,7 +108,8 @@ local function fire_timers()
   end
 end
 
--- Whether the message has to stay: it asks somebody to cancel.
+-- Makes the task ready again whose message was taken from a list. Returns whether the message has to stay,
+-- since it asks a worker to cancel the task's remote job.
 local function take_message_back(run, task, number)
   local record = planned(run) and load_record(run, task)
   if not record then return false end
@@ -118,7 +121,7 @@ local function take_message_back(run, task, number)
   return record.state == 'cancelling'
 end
 
--- Without a live worker a message binds its task to nothing: back to `ready` with it.
+-- Takes the messages of a queue without a live worker out of its list: their tasks are ready again.
 local function take_messages_back(queue)
   local list, kept = key('q:' .. queue), {}
   for _ = 1, TICK_ITEMS do
@@ -146,7 +149,7 @@ local function forget_others(queue)
   end
 end
 
--- A queue without workers that no run has is only a name.
+-- Forgets a queue without workers and messages if no run has it.
 local function forget_if_unused(queue)
   local runs = tonumber(call('HGET', key('windows'), 'runs/' .. queue) or 0)
   if runs > 0 or call('EXISTS', key('q:' .. queue), key('polls:' .. queue)) > 0 then return end
@@ -154,7 +157,7 @@ local function forget_if_unused(queue)
   call('HDEL', key('windows'), queue, 'clock/' .. queue, 'mean/' .. queue, 'runs/' .. queue)
 end
 
--- Does what time does. `epoch` is the server's run id.
+-- Does what has become due. `epoch` is the server's run id.
 --   given    epoch
 --   answers  1, or 0 if another tick was just done; how many leases were lost; how many messages
 --            were pushed again

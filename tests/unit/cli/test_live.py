@@ -12,11 +12,11 @@ from rich.console import Console
 
 from pydag_dist.cli.display import progress
 from pydag_dist.cli.display.run_status import live_screen, status_screen
-from pydag_dist.cli.display.states import COLOURS
+from pydag_dist.cli.display.states import COUNTED, coloured
 from pydag_dist.cli.display.tables import duration, shortened, span
 from pydag_dist.cli.display.timeline import timeline
 from pydag_dist.engine import RunSnapshot, TaskSnapshot
-from pydag_dist.engine.protocol import TASK_STATES, RunState
+from pydag_dist.engine.protocol import COUNTS_AS, TASK_STATES, RunState
 
 RUN_ID = "customer_orders-20260131t060000-0123456789abcdef"
 
@@ -452,5 +452,34 @@ def test_a_short_task_at_the_end_still_has_a_bar():
     assert timeline(run("success", tasks), width=10)[1].startswith("short |         █|")
 
 
-def test_every_state_has_a_colour_but_that_of_tasks_that_wait():
-    assert {*COLOURS, "none"} == {*TASK_STATES, *get_args(RunState)}
+def test_every_state_has_its_colour():
+    states = {*TASK_STATES, *get_args(RunState)}
+    assert {state: coloured(state).style for state in states} == {
+        "none": "",
+        "success": "green",
+        "running": "cyan",
+        "queued": "yellow",
+        "ready": "yellow",
+        "deferred": "blue",
+        "expanding": "blue",
+        "up_for_retry": "magenta",
+        "cancelling": "magenta",
+        "failed": "bold red",
+        "upstream_failed": "red",
+        "cancelled": "red",
+        "skipped": "dim",
+    }
+
+
+@pytest.mark.parametrize(
+    ("counts_as", "colour"),
+    [("ok", "green"), ("bad", "red"), ("dead_up", "red"), ("skips", "dim"), (None, "yellow")],
+)
+def test_a_new_state_has_the_colour_of_what_it_counts_as(monkeypatch, counts_as, colour):
+    counted = {**COUNTS_AS, "new": counts_as} if counts_as else COUNTS_AS
+    monkeypatch.setattr("pydag_dist.cli.display.states.COUNTS_AS", counted)
+    assert coloured("new").style == colour
+
+
+def test_whatever_tasks_downstream_count_has_a_colour():
+    assert {*COUNTS_AS.values()} == {*COUNTED}
