@@ -1,5 +1,5 @@
--- A submitted run is planned, by its newest planner, and begins exactly once. Its end by a cancel, and
--- what is done for it after its end.
+-- A submitted run is planned by its newest planner, and begins exactly once. Later it may be cancelled; after
+-- its end its webhooks are called, and its keys expire.
 
 -- Makes the caller the run's planner: an older one can write nothing more.
 --   given    run

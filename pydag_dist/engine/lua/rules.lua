@@ -1,9 +1,12 @@
 -- Trigger rules: when a task that waits for upstream tasks is decided, and how.
 
--- The state in which a task with upstream tasks leaves `none`, nil while that can't be decided.
--- As in Airflow; a cancelled upstream counts as failed. What a rule says must not depend on the
--- order in which upstream tasks end: it says something before the last one only if whatever is
--- still to come could not change it.
+-- A rule answers the state to which a task with upstream tasks goes from `none`, or nil while that can't be
+-- decided. The rules are those of Airflow; a cancelled upstream task counts as failed. An answer must not
+-- depend on the order in which upstream tasks end: so a rule answers before the last of them has ended only
+-- if no end that is still to come could change the answer.
+--   r        the task's record, with how many upstream tasks ended in which way
+--   failed   how many failed, were cancelled, or could not run
+--   done     whether all have ended
 function RULES.all_success(r, failed, done)
   if failed > 0 then return 'upstream_failed' end
   if not done then return nil end
@@ -62,9 +65,10 @@ end
 
 function RULES.always() return 'ready' end
 
--- No rule of a file's: of a task with `teardown_of`.
+-- DAG files can't name this rule: tasks with `teardown_of` have it.
 function RULES.teardown(_, _, done) return done and 'ready' or nil end
 
+-- The state to which the task goes by its own rule now, or nil.
 local function decide(record)
   if record.upstream == 0 then return 'ready' end
   if record.asks > 0 and record.rule ~= 'always' then return nil end

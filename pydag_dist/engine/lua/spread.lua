@@ -1,4 +1,5 @@
--- What the end of a task, or of a run by a cancel, does to other tasks: decided step by step.
+-- What the end of a task, or a cancel, does to other tasks of the run. What is too much for one script stays
+-- in the run's `work`.
 
 -- The downstream tasks that a branch does not follow.
 local function skipped_by(run, task)
