@@ -121,7 +121,7 @@ local function lose_lease(member, worker)
   end
 end
 
--- Likewise, whatever is wrong with the run.
+-- As `lose_lease`; and if the run's data are damaged, the lease goes all the same.
 local function take_lease(member, worker)
   if not guarded((split_member(member)), lose_lease, member, worker) then
     call('ZREM', key('leases'), member)

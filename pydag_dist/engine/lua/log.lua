@@ -17,7 +17,7 @@ local function forget(name)
   return bytes
 end
 
--- Forgets the oldest logs, but for `spared`, until so many bytes are free; whether they are.
+-- Forgets the oldest logs, but for `spared`, until so many bytes are free. Returns whether they are.
 function make_way(bytes, spared)
   local from, done = 0, 0
   while bytes > 0 and done < AT_ONCE do
@@ -34,7 +34,7 @@ end
 
 local function written() return tonumber(call('HGET', key('logs'), '') or 0) end
 
--- Those past their time; and the oldest ones before Redis is so full that it refuses runs.
+-- Forgets the logs whose time is over, and the oldest ones before Redis is so full that it refuses runs.
 function forget_old_logs()
   local past = call('ZRANGEBYSCORE', key('logs:expiry'), '-inf', text(NOW), 'LIMIT', 0, AT_ONCE)
   for _, name in ipairs(past) do forget(name) end
@@ -46,7 +46,7 @@ function forget_old_logs()
   if most and most > 0 then make_way(used - LIMITS.logs_memory * most) end
 end
 
--- Takes parts out of the middle until the log is within its bounds; how many bytes that freed.
+-- Takes parts out of the middle until the log is within its bounds. Returns how many bytes that freed.
 local function cut(name, head, bytes)
   local freed = 0
   while bytes - freed > LIMITS.log_head + LIMITS.log_tail do

@@ -10,10 +10,11 @@ local function is_in_company(kind, name)
   return false
 end
 
--- 'workers' or 'coordinators', name, id of the process, busy slots, what it can do as JSON, its
--- lease in µs. Whoever does not come back for a lease is gone. Returns ok, or since when (µs) the
--- name is another's; `force` 1: which is known to be dead. Whoever comes first decides on the
--- installation's lease; to who comes with another one the answer is "lease" and what it is (µs).
+-- A worker or coordinator says that it is alive: with the id of its process, how many of its slots are
+-- busy, what it can do as JSON, and its lease in µs. One that does not say so again within the lease is
+-- gone. If another process has the name, it keeps it, unless `force` is 1: then that process is known to be
+-- dead. The first one to register decides what the lease of the installation is; one that comes with
+-- another lease while others are alive is refused.
 --   given    kind, name, process, busy, info, lease, force
 --   answers  ok; since when (µs) the name is another's; or `lease` and what it is here
 --   writes   workers, coordinators

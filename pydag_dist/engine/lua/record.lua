@@ -46,7 +46,7 @@ local function begin(record)
   if record.started_at == '' then record.started_at, record.began = text(NOW), text(STEADY) end
 end
 
--- µs since then.
+-- µs of steady time since the try was first claimed.
 local function age(record) return math.max(0, STEADY - record.began) end
 
 local ALLOWED   -- task or run -> from -> to -> true, of TRANSITIONS (here, too: no globals before)

@@ -87,7 +87,7 @@ function OPERATIONS.restore(run, rows)
   return 1
 end
 
--- Likewise the run itself.
+-- Gives back a run that Redis has lost; `restore` has given back its tries before.
 --   given    run, dag, was_planned; fields of the run
 --   answers  1, or 0 if Redis has the run
 --   writes   history, names, run:ID, run:ID:dag, run:ID:events, runs, submissions, dag:ID,
@@ -142,8 +142,8 @@ function OPERATIONS.resume(run, from)
   return go_on(run, state, from)
 end
 
--- Likewise with another DAG, whose tasks `changed` are not what they were in the one of the hash
--- `before`.
+-- Submits an ended run again with another DAG. Its tasks `changed` are not what they were in the DAG before,
+-- whose hash is `before`.
 --   given    run, from, before, changed, dag; fields of the run
 --   answers  as resume; `another` if it has another DAG by now, `another dag` if that has another
 --            id
