@@ -27,9 +27,21 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=10, help="runs in flight")
     kinds = [kind.__name__ for kind in KINDS]
     parser.add_argument("--only", nargs="+", default=[], choices=kinds, help="kinds of faults")
+    parser.add_argument("--schedules", type=int, default=3, help="published DAGs (N)")
+    parser.add_argument("--every", type=int, default=3, help="seconds between their due times")
+    parser.add_argument("--coordinators", type=int, default=2, help="how many (N)")
     parser.add_argument("--keep", type=Path, help="a directory to work in that is left as it is")
     given = parser.parse_args()
-    plan = Plan(given.faults, given.seed, given.gap, given.runs, tuple(given.only))
+    plan = Plan(
+        given.faults,
+        given.seed,
+        given.gap,
+        given.runs,
+        tuple(given.only),
+        schedules=given.schedules,
+        every=given.every,
+        coordinators=given.coordinators,
+    )
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="chaos-") as scratch:
         directory = given.keep or Path(scratch)

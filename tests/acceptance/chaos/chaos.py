@@ -11,8 +11,17 @@ from pathlib import Path
 
 from tests.acceptance.chaos import work
 from tests.acceptance.chaos.dags import random_dag
-from tests.acceptance.chaos.faults import Fault, NotNow, Scene, Steps, left_out, order
+from tests.acceptance.chaos.faults import (
+    Fault,
+    NotNow,
+    Scene,
+    Steps,
+    clock_step,
+    left_out,
+    order,
+)
 from tests.acceptance.chaos.judge import Judge, Violation, left_behind
+from tests.acceptance.chaos.schedules import timed_dags
 from tests.acceptance.chaos.system import SLOTS, System
 from tests.support.cluster import dag
 
@@ -21,6 +30,8 @@ PROGRESS_EVERY = 15.0  # seconds
 # After the last fault: a link may have been cut, and its worker's leases lost; then the rest of
 # the work.
 END_SECONDS = 400.0
+# Where the clock may step on by hours: what is due every few seconds could not be caught up with.
+CATCHUP_SECONDS = 60
 MORE_IF_IDLE = 4
 STOPS_AT_ONCE = 5  # faults that take a while
 
@@ -34,6 +45,9 @@ class Plan:
     gap: float = 7.0
     runs: int = 10
     kinds: tuple[str, ...] = ()  # only these
+    schedules: int = 3  # published DAGs, each due every `every` seconds
+    every: int = 3
+    coordinators: int = 2
 
 
 class Chaos:
@@ -41,7 +55,7 @@ class Chaos:
 
     def __init__(self, plan: Plan, directory: Path, say: Callable[[str], None]) -> None:
         self.plan = plan
-        self.system = System(directory)
+        self.system = System(directory, plan.coordinators)
         self.faults: list[Fault] = []
         self.violations: list[Violation] = []
         self.judge = Judge(self.system, self.faults)
@@ -61,6 +75,7 @@ class Chaos:
                 self._say(f"{kind} is left out: {why}")
         with self.system:
             self._wait(self._workers_are_there, 60, "the workers come up")
+            self._publish()
             self._feed()
             due = time.monotonic() + self._gap()
             while self._kinds or self._going:
@@ -71,7 +86,7 @@ class Chaos:
                 if self._kinds:
                     self._feed()
             self._say(f"{self._at()} all faults are committed; waiting for the runs' ends")
-            ended = self._wait(lambda: not self.system.unended(), END_SECONDS, "all runs end")
+            ended = self._wait(self._all_have_ended, END_SECONDS, "all runs end")
             if ended and self._wait(self._workers_are_there, 90, "all workers are back"):
                 self._all_slots_are_free()
             if ended:
@@ -82,6 +97,24 @@ class Chaos:
             for run_id in {violation.run for violation in self.violations if violation.run}:
                 self.told[run_id] = self.system.told(run_id)
             return self.violations
+
+    def _publish(self) -> None:
+        """Publish DAGs with schedules, and wait until the history has them: a wipe loses none."""
+        every = self.plan.every
+        steps = clock_step in self._kinds
+        catchup_every = max(every, CATCHUP_SECONDS) if steps else every
+        now = self.system.server_time()
+        for timed in timed_dags(self.plan.schedules, every, catchup_every, now):
+            self.system.publish(timed)
+        self._wait(self.system.is_history_written, 60, "the published DAGs are in the history")
+
+    def _all_have_ended(self) -> bool:
+        return (
+            self.system.are_schedules_closed()
+            and not self.system.unended()
+            and self.system.is_history_written()
+            and all(run.ended for run in self.system.started())
+        )
 
     def _gap(self) -> float:
         return self.plan.gap * self._chance.uniform(0.5, 1.5)
@@ -193,6 +226,12 @@ class Chaos:
                 self.violations.append(Violation(f"waited {seconds:.0f} s in vain: {what}"))
                 for run in self.system.unended():
                     self.violations.append(Violation(f"it is {run.state}", run.run_id))
+                for started in self.system.started():
+                    if not started.ended:
+                        self.violations.append(Violation("it has not ended", started.run_id))
+                for timed in self.system.timed.values():
+                    if timed.until is None:
+                        self.violations.append(Violation(f"{timed.dag_id} is still due"))
                 return False
             self._step()
         return True

@@ -96,6 +96,7 @@ class RandomDag:
     downstream: dict[str, list[str]] = field(init=False)
     processors: int = 0
     weight: float = 1.0
+    schedule: Mapping[str, Any] = field(default_factory=dict)  # the fields of its schedule
 
     def __post_init__(self) -> None:
         downstream: dict[str, list[str]] = {name: [] for name in self.tasks}
@@ -111,6 +112,7 @@ class RandomDag:
                 "dag_id": self.dag_id,
                 "processors": self.processors,
                 "weight": self.weight,
+                **self.schedule,
                 "params": {"journal": journal},
                 "tasks": [self._task(task) for task in self.tasks.values()],
             }

@@ -54,6 +54,7 @@ class Fault:
     processes: frozenset[int] = frozenset()  # whose tries may run again
     until: float = 0  # when paused processes went on, or Redis with its lost writes
     lost_writes_since: float | None = None
+    lost: tuple[float, float] | None = None  # from and until when, by the server's clock
     refused_until: float = 0  # from when on Redis took writes again
     over: bool = False
 
@@ -204,6 +205,15 @@ def pause_worker(scene: Scene) -> Steps:
     return _pause(scene, worker, [worker.pid, *worker.children()], "everything")
 
 
+def pause_coordinator(scene: Scene) -> Steps:
+    """Stop a coordinator for longer than what it holds is kept for it; then it goes on."""
+    coordinators = scene.system.at_hand(scene.system.coordinators)
+    if not coordinators:
+        raise NotNow
+    victim = scene.chance.choice(coordinators)
+    return _pause(scene, victim, [victim.pid], "everything", lease_is_lost=False)
+
+
 def _without_redis(scene: Scene) -> Callable[[], None]:
     """Check that no other fault has Redis in hand; what gives it back."""
     system = scene.system
@@ -247,6 +257,7 @@ def _rolled_back(scene: Scene, seconds: float) -> Steps:
     scene.fault.what = f"{seconds:.0f} s"
     scene.fault.lost_writes_since = time.time()
     scene.fault.until = float("inf")
+    lost_since = scene.system.server_time()
     copy = scene.system.copy_redis()
     yield seconds
     scene.system.kill_redis()
@@ -254,6 +265,9 @@ def _rolled_back(scene: Scene, seconds: float) -> Steps:
     scene.system.start_redis()
     scene.touch_all()  # as Redis believes it now
     scene.fault.until = time.time()
+    # Its clock may have stepped meanwhile.
+    begin, end = sorted([lost_since, scene.system.server_time()])
+    scene.fault.lost = begin, end
     give_back()
 
 
@@ -403,6 +417,7 @@ KINDS: dict[Kind, int] = {
     pause_parent: 4,
     pause_child: 4,
     pause_worker: 4,
+    pause_coordinator: 2,
     kill_redis: 1,
     redis_away: 1,
     roll_back_1: 1,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from pydag_dist.engine import RunSnapshot, TaskSnapshot
 from tests.acceptance.chaos import work
 from tests.acceptance.chaos.dags import DATASET, EXECUTED, RandomTask
 from tests.acceptance.chaos.faults import Fault
+from tests.acceptance.chaos.schedules import Tally, judge_due_times
 from tests.acceptance.chaos.system import Submitted, System
 from workers.google import remote_ids
 
@@ -66,6 +67,7 @@ class Judge:
         self._system = system
         self._faults = faults
         self.repeats: Counter[str] = Counter()  # kind of the fault that it is put down to
+        self.tally = Tally()
 
     def judge(self) -> list[Violation]:
         """All that is wrong, once all runs have ended."""
@@ -73,7 +75,10 @@ class Judge:
         found = [Violation(text) for text in self._system.surprises]
         jobs = self._jobs()
         rows = self._rows()
-        for run in self._system.runs.values():
+        scheduled = self._system.scheduled()
+        found += self._due_times()
+        found += self._unknown(tries, scheduled)
+        for run in [*self._system.runs.values(), *scheduled.values()]:
             snapshot = self._system.snapshot(run.run_id)
             found += [Violation(text, run.run_id, task) for text, task in _ends(run, snapshot)]
             found += self._executed(run, snapshot, tries)
@@ -81,6 +86,34 @@ class Judge:
         found += [Violation(f"a remote job that is no run's: {job}") for job in +jobs]
         found += [Violation(f"rows that are no run's: {row}") for row in +rows]
         return found
+
+    def _due_times(self) -> Iterator[Violation]:
+        """Each due time of each published DAG has one run, or is said to be missed."""
+        started, missed = self._system.started(), self._system.missed()
+        lost = [
+            (fault.lost[0] - MARGIN, fault.lost[1] + MARGIN) for fault in self._faults if fault.lost
+        ]
+        for dag_id, timed in self._system.timed.items():
+            runs = [run for run in started if run.dag_id == dag_id]
+            events = [event for event in missed if event.dag_id == dag_id]
+            for text in judge_due_times(timed, runs, events, lost, self.tally):
+                yield Violation(f"{dag_id}: {text}")
+
+    def _unknown(self, tries: Tries, scheduled: Container[str]) -> Iterator[Violation]:
+        """Runs of schedules that did something, and that only lost writes may have lost."""
+        for (run, task, number), these in tries.items():
+            if run in scheduled or not self._system.is_of_schedule(run):
+                continue
+            for execution in these:
+                if not self._is_lost(execution.start.at):
+                    yield Violation(f"try {number} of {task} ran, and nothing knows its run {run}")
+
+    def _is_lost(self, start: float) -> bool:
+        return any(
+            fault.lost_writes_since is not None
+            and fault.lost_writes_since - MARGIN < start < fault.until
+            for fault in self._faults
+        )
 
     def _executed(self, run: Submitted, snapshot: RunSnapshot, tries: Tries) -> Iterator[Violation]:
         """Each try ran once, or again for a reason; none was skipped, none came too much."""
@@ -211,7 +244,7 @@ def left_behind(system: System) -> Iterator[Violation]:
         "set": store.smembers,
         "stream": store.xrange,
     }
-    for name in ("leases", "queued", "timers", "working", "submissions", "webhooks"):
+    for name in ("leases", "queued", "timers", "working", "submissions", "webhooks", "schedules"):
         read = readers.get(store.type(key(name)))
         if read and (found := read(key(name))):
             yield Violation(f"{name} is not empty: {found}")
@@ -225,9 +258,26 @@ def left_behind(system: System) -> Iterator[Violation]:
         ):
             if found:
                 yield Violation(f"{name} is not empty: {found}")
-    for run in system.runs.values():
-        for part in ("ready", "active", "work", "kept"):
-            if store.exists(system.engine.store.run_key(run.run_id, part)):
-                yield Violation(f"its key {part} is still there", run.run_id)
-        if store.hget(system.engine.store.run_key(run.run_id), "left") not in ("0", None):
-            yield Violation("it counts tasks that have not ended", run.run_id)
+    scheduled = system.scheduled()
+    yield from _left_of_schedules(system, scheduled)
+    for run in [*system.runs.values(), *scheduled.values()]:
+        yield from _left_of_run(system, run)
+
+
+def _left_of_schedules(system: System, scheduled: Container[str]) -> Iterator[Violation]:
+    store, key = system.store, system.engine.store.key
+    for dag_id in system.timed:
+        if found := store.smembers(key(f"dag:{dag_id}:active")):
+            yield Violation(f"{dag_id}: runs of it count as active: {found}")
+    for run_id in store.zrange(key("runs"), 0, -1):
+        if system.is_of_schedule(run_id) and run_id not in scheduled:
+            yield Violation(f"the history does not have {run_id}")
+
+
+def _left_of_run(system: System, run: Submitted) -> Iterator[Violation]:
+    store, run_key = system.store, system.engine.store.run_key
+    for part in ("ready", "active", "work", "kept"):
+        if store.exists(run_key(run.run_id, part)):
+            yield Violation(f"its key {part} is still there", run.run_id)
+    if store.hget(run_key(run.run_id), "left") not in ("0", None):
+        yield Violation("it counts tasks that have not ended", run.run_id)

@@ -51,11 +51,14 @@ def table(faults: Sequence[Fault]) -> Iterator[str]:
 
 
 def summary(chaos: Chaos, seconds: float) -> Iterator[str]:
-    runs = list(chaos.system.runs.values())
+    scheduled = chaos.system.scheduled()
+    runs = [*chaos.system.runs.values(), *scheduled.values()]
     tasks = sum(len(run.dag.tasks) for run in runs)
     lines = work.read(chaos.system.journal)
     yield from table(chaos.faults)
     yield ""
+    if chaos.system.timed:
+        yield f"{len(chaos.system.timed)} published DAGs, {chaos.judge.tally}"
     yield (
         f"{len(chaos.faults)} faults, {len(runs)} runs of {tasks} tasks, "
         f"{sum(x.what == 'start' for x in lines)} executions, {seconds:.0f} s; "
@@ -81,7 +84,7 @@ def evidence(chaos: Chaos, violations: Sequence[Violation]) -> Iterator[str]:
 
 
 def _of_run(chaos: Chaos, run_id: str, tasks: set[str]) -> Iterator[str]:
-    run = chaos.system.runs[run_id]
+    run = (chaos.system.runs | chaos.system.scheduled())[run_id]
     yield f"--- run {run_id}"
     yield run.dag.dag(str(chaos.system.journal)).to_json()
     for line in work.read(chaos.system.journal):

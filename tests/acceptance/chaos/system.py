@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,6 +28,7 @@ from pydag_dist.history import History
 from tests.acceptance.chaos import work
 from tests.acceptance.chaos.dags import DATASET, RandomDag
 from tests.acceptance.chaos.links import Link
+from tests.acceptance.chaos.schedules import Missed, Started, Timed
 from tests.faults.faulty_server import FaultyServer
 from tests.support import is_alive
 from tests.support.cluster import Cluster, Part
@@ -34,7 +37,6 @@ from tests.support.local_bigquery import PROJECT, LocalBigQuery
 WORKERS = ("w1", "w2", "w3")
 SLOTS = 3
 QUEUES = ("python", "bigquery")
-COORDINATORS = 2
 SLOW_QUERIES = {"-t[0-9]*[37]-": 4, "-t[0-9]*[19]-": 15}  # in job ids -> seconds
 OLD_MESSAGES = 100
 START_SECONDS = 60
@@ -76,8 +78,9 @@ class System:
     Nothing here waits for Redis: what can't be known just now is None.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, coordinators: int) -> None:
         self.directory = directory
+        self._coordinators = coordinators
         self.server = FaultyServer(directory / "redis")
         self.bigquery = LocalBigQuery(directory)
         self.cluster: Cluster
@@ -91,6 +94,7 @@ class System:
         self.redis_in_hand = False
         self.redis_changes: list[float] = []  # when it went or came
         self.runs: dict[str, Submitted] = {}
+        self.timed: dict[str, Timed] = {}  # the published DAGs
         self.journal = directory / "work.jsonl"
         self.home = directory / "home"
         self.history = History(f"sqlite:///{self.home / 'history.sqlite'}")
@@ -118,9 +122,9 @@ class System:
             self._stack.callback(self.store.close)
             self.engine = Engine(self.store, self.cluster.prefix)
             self.redis_is_up = self.redis_is_there = True
-            for _ in range(COORDINATORS + len(WORKERS)):
+            for _ in range(self._coordinators + len(WORKERS)):
                 self.links.append(self._stack.enter_context(Link(self.server.port)))
-            for _ in range(COORDINATORS):
+            for _ in range(self._coordinators):
                 self.start("coordinator")
             for name in WORKERS:
                 self.start(name)
@@ -352,9 +356,18 @@ class System:
         with self.if_redis_can():
             records = self._records([[t.run, t.task] for t in tries])
             ended = {run.run_id for run in self.runs.values() if run.ended_at is not None}
-            pairs = zip(tries, records, strict=True)
+            pairs = list(zip(tries, records, strict=True))
+            # A run that Redis has lost, and that was its schedule's, may not come again.
+            lost = {t.run for t, r in pairs if r is None and self.is_of_schedule(t.run)}
+            ended |= {run_id for run_id in lost if self._is_gone(run_id)}
             return [t for t, r in pairs if t.run not in ended and not _moved_on(t, r)]
         return tries
+
+    def _is_gone(self, run_id: str) -> bool:
+        if self.store.exists(self.engine.store.run_key(run_id)) or not self._has_history():
+            return False
+        past = self.history.snapshot(run_id)
+        return past is None or past.ended
 
     def told(self, run_id: str) -> list[str]:
         """What Redis has of a run: its head, its tasks' records and its events."""
@@ -368,6 +381,76 @@ class System:
             ),
             *(f"{number} {fields}" for number, fields in events),
         ]
+
+    # Published DAGs
+
+    def server_time(self) -> float:
+        """By the server's clock, as this process knows it."""
+        return time.time() + self.server.offset
+
+    def publish(self, timed: Timed) -> None:
+        timed.asked_at = self.engine.publishing.now().timestamp()
+        self._client.publish(timed.dag.dag(str(self.journal)))
+        timed.published_at = self.engine.publishing.now().timestamp()
+        self.timed[timed.dag_id] = timed
+
+    def is_history_written(self) -> bool:
+        """Whether the history has all that has happened."""
+        with self.if_redis_can():
+            return bool(self.store.xlen(self.engine.store.key("history")) == 0)
+        return False
+
+    def are_schedules_closed(self) -> bool:
+        """Pause each published DAG that has done all that was due; whether all are paused."""
+        with self.if_redis_can():
+            publishing = self.engine.publishing
+            for timed in self.timed.values():
+                if timed.until is None:
+                    seen = publishing.dag(timed.dag_id)
+                    if seen.due and seen.due > publishing.now():
+                        self._client.pause(timed.dag_id)
+                        due = publishing.dag(timed.dag_id).due  # a run may have come before
+                        timed.until = due.timestamp() if due else None
+        return all(timed.until is not None for timed in self.timed.values())
+
+    def started(self) -> list[Started]:
+        """The runs of published DAGs that schedules have started, by the history."""
+        return [
+            Started(run, dag, datetime.fromisoformat(date).timestamp(), at, ended is not None)
+            for run, dag, date, at, ended in self._ask_history(
+                "SELECT run_id, dag_id, logical_date, submitted_at, ended_at FROM pydag_runs"
+                " WHERE run_type = 'scheduled'"
+            )
+        ]
+
+    def missed(self) -> list[Missed]:
+        """What the history says that published DAGs have missed."""
+        found = []
+        for dag, at, detail in self._ask_history(
+            "SELECT dag_id, at, detail FROM pydag_dag_events WHERE kind = 'missed'"
+        ):
+            told = {name: int(text) for name, text in json.loads(detail).items() if name != "kind"}
+            first, last = told["first"] / 1e6, told["last"] / 1e6
+            found.append(Missed(dag, told["missed"], first, last, at))
+        return found
+
+    def _ask_history(self, query: str) -> list[tuple[Any, ...]]:
+        if not self._has_history():
+            return []
+        with contextlib.closing(sqlite3.connect(self.home / "history.sqlite")) as connection:
+            return connection.execute(query).fetchall()
+
+    def scheduled(self) -> dict[str, Submitted]:
+        """The runs that schedules have started, as if they had been submitted."""
+        return {
+            run.run_id: Submitted(run.run_id, self.timed[run.dag_id].dag, run.at)
+            for run in self.started()
+            if run.dag_id in self.timed
+        }
+
+    def is_of_schedule(self, run_id: str) -> bool:
+        """Whether a run's id is one that a schedule gives."""
+        return run_id.rpartition("-")[0] in self.timed
 
     # Messages
 

@@ -15,6 +15,7 @@ from pydag_dist.engine import RunSnapshot, TaskSnapshot
 from tests.acceptance.chaos.dags import RandomDag, RandomTask, random_dag
 from tests.acceptance.chaos.faults import KINDS, Fault, clock_step, order
 from tests.acceptance.chaos.judge import Judge, _ends, executions
+from tests.acceptance.chaos.schedules import Missed, Started, Tally, Timed, judge_due_times
 from tests.acceptance.chaos.system import Submitted
 from tests.acceptance.chaos.work import Line
 from workers.google import remote_ids
@@ -234,3 +235,68 @@ def test_an_end_that_redis_could_not_be_told_of_for_a_while_is_lost_with_what_ca
     wiped = Fault(2, "wipe", 22, lost_writes_since=20, until=23)
     assert violations(TWICE, wiped)
     assert (not violations(TWICE, refusing, wiped)) is excused
+
+
+ALL = (1003, 1006, 1009, 1012)
+LOST = [(1010.0, 1020.0)]
+
+
+def due_times(
+    *runs: float, missed: Missed | None = None, lost: Any = (), **fields: Any
+) -> tuple[list[str], Tally]:
+    """What is wrong if these due times have runs: `ALL` of the DAG is settled in the end."""
+    given = {"start": 1, "asked_at": 1000.1, "published_at": 1000.2, "until": 1015, **fields}
+    timed, tally = Timed("due-0", 3, **given), Tally()
+    started = [Started(f"due-0-{due}", "due-0", due, due + 0.5, True) for due in runs]
+    return list(judge_due_times(timed, started, [missed] if missed else [], lost, tally)), tally
+
+
+def said(first: float, last: float, count: int, at: float = 1012.5) -> Missed:
+    return Missed("due-0", count, first, last, at)
+
+
+def test_due_times_that_have_runs_or_are_said_to_be_missed_are_right() -> None:
+    found, tally = due_times(*ALL)
+    assert not found
+    assert (tally.due, tally.runs, tally.missed) == (4, 4, 0)
+    found, tally = due_times(1003, 1012, missed=said(1006, 1009, 2))
+    assert not found
+    assert (tally.due, tally.runs, tally.missed) == (4, 2, 2)
+    assert not due_times(*ALL, 1015)[0]  # as it was paused the next one had its run already
+    assert not due_times(997, 1000, *ALL, catchup=True, start=997)[0]
+    many = 1003 + 3 * 1500
+    assert not due_times(many, missed=said(1003, many - 3, 1000), until=many + 3)[0]
+
+
+@pytest.mark.parametrize(
+    ("runs", "fields", "text"),
+    [
+        ((1003, 1006, 1012), {}, "1970-01-01T00:16:49+00:00 has no run, and"),
+        ((), {}, "1970-01-01T00:16:43+00:00 has no run, and"),
+        (ALL, {"catchup": True, "start": 997}, "1970-01-01T00:16:37+00:00 has no run, and"),
+        ((*ALL, 1006), {}, "1970-01-01T00:16:46+00:00 has 2 runs"),
+        ((*ALL, 1006), {"lost": [(0.0, 2000.0)]}, "1970-01-01T00:16:46+00:00 has 2 runs"),
+        ((*ALL, 1007), {}, "it was not due at 1970-01-01T00:16:47+00:00"),
+        ((1000, *ALL), {}, "it was not due at 1970-01-01T00:16:40+00:00"),
+        ((1003, 1012), {"missed": said(1006, 1009, 1)}, "1 due times were said to be missed"),
+        (ALL, {"missed": said(1006, 1006, 1)}, "1970-01-01T00:16:46+00:00 has 1 runs and was said"),
+        ((1003, 1009, 1012), {"missed": said(1006, 1006, 1), "catchup": True}, "it has catchup"),
+    ],
+)
+def test_a_due_time_that_is_settled_never_or_twice_is_wrong(
+    runs: tuple[float, ...], fields: dict[str, Any], text: str
+) -> None:
+    assert any(found.startswith(text) for found in due_times(*runs, **fields)[0])
+
+
+def test_lost_writes_excuse_that_a_due_time_is_settled_again() -> None:
+    again = said(1009, 1009, 1, at=1012.5)
+    assert due_times(*ALL, missed=again)[0]
+    assert not due_times(*ALL, missed=again, lost=LOST)[0]
+    assert due_times(*ALL, missed=said(1006, 1006, 1, at=1009), lost=LOST)[0]
+
+
+def test_a_run_that_begins_before_it_is_due_is_wrong() -> None:
+    timed = Timed("due-0", 3, published_at=1000, until=1003)
+    early = Started("due-0-x", "due-0", 1002, 1001.9, True)
+    assert list(judge_due_times(timed, [early], [], (), Tally()))
