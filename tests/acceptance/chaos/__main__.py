@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from tests.acceptance.chaos.chaos import Chaos, Plan
-from tests.acceptance.chaos.faults import KINDS
+from tests.acceptance.chaos.faults import IF_NAMED, KINDS
 from tests.acceptance.chaos.report import evidence, summary
 
 
@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of DAGs, faults and their moments")
     parser.add_argument("--gap", type=float, default=7, help="seconds between two, on average")
     parser.add_argument("--runs", type=int, default=10, help="runs in flight")
-    kinds = [kind.__name__ for kind in KINDS]
+    kinds = [kind.__name__ for kind in [*KINDS, *IF_NAMED]]
     parser.add_argument("--only", nargs="+", default=[], choices=kinds, help="kinds of faults")
     parser.add_argument("--schedules", type=int, default=3, help="published DAGs (N)")
     parser.add_argument("--every", type=int, default=3, help="seconds between their due times")

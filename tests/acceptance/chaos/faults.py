@@ -417,7 +417,6 @@ KINDS: dict[Kind, int] = {
     pause_parent: 4,
     pause_child: 4,
     pause_worker: 4,
-    pause_coordinator: 2,
     kill_redis: 1,
     redis_away: 1,
     roll_back_1: 1,
@@ -431,6 +430,8 @@ KINDS: dict[Kind, int] = {
     link_cut: 4,
     clock_step: 2,
 }
+# Drawn only if it is named.
+IF_NAMED: dict[Kind, int] = {pause_coordinator: 4}
 
 
 def left_out() -> dict[str, str]:
@@ -442,12 +443,13 @@ def order(
     count: int, chance: random.Random, only: Collection[str] = (), without: Collection[str] = ()
 ) -> list[Kind]:
     """So many kinds in random order, each as often as `KINDS` says and once if possible."""
+    known = {**KINDS, **IF_NAMED} if only else KINDS
     kinds = [
         kind
-        for kind in KINDS
+        for kind in known
         if (not only or kind.__name__ in only) and kind.__name__ not in without
     ]
-    shares = [kind for kind in kinds for _ in range(KINDS[kind])]
+    shares = [kind for kind in kinds for _ in range(known[kind])]
     drawn = kinds if count >= len(kinds) else chance.sample(kinds, count)
     rounds, rest = divmod(count - len(drawn), len(shares))
     drawn = drawn + shares * rounds + chance.sample(shares, rest)

@@ -13,7 +13,7 @@ import pytest
 
 from pydag_dist.engine import RunSnapshot, TaskSnapshot
 from tests.acceptance.chaos.dags import RandomDag, RandomTask, random_dag
-from tests.acceptance.chaos.faults import KINDS, Fault, clock_step, order
+from tests.acceptance.chaos.faults import KINDS, Fault, clock_step, order, pause_coordinator
 from tests.acceptance.chaos.judge import Judge, _ends, executions
 from tests.acceptance.chaos.schedules import Missed, Started, Tally, Timed, judge_due_times
 from tests.acceptance.chaos.system import Submitted
@@ -224,6 +224,7 @@ def test_each_kind_of_fault_is_drawn_and_the_same_for_a_seed() -> None:
     assert set(orders[0]) == set(KINDS)
     assert clock_step not in order(60, random.Random(7), without=["clock_step"])
     assert order(3, random.Random(7), ["clock_step"]) == [clock_step] * 3
+    assert order(2, random.Random(7), ["pause_coordinator"]) == [pause_coordinator] * 2
     assert all(len(order(n, random.Random(1))) == n for n in itertools.chain(range(20), [200]))
 
 
