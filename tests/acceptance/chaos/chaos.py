@@ -49,6 +49,13 @@ class Plan:
     every: int = 3
     coordinators: int = 2
 
+    def __str__(self) -> str:
+        """The command that does it."""
+        command = "python -m tests.acceptance.chaos"
+        for name in ("faults", "seed", "gap", "runs", "schedules", "every", "coordinators"):
+            command += f" --{name} {getattr(self, name)}"
+        return command + (f" --only {' '.join(self.kinds)}" if self.kinds else "")
+
 
 class Chaos:
     """One session. `say` prints a line."""

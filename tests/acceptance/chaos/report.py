@@ -71,8 +71,7 @@ def summary(chaos: Chaos, seconds: float) -> Iterator[str]:
 
 def evidence(chaos: Chaos, violations: Sequence[Violation]) -> Iterator[str]:
     """What is needed to understand a violation, and to get it again."""
-    again = f"make chaos N={chaos.plan.faults} SEED={chaos.plan.seed}"
-    yield f"{len(violations)} violations; again: {again}"
+    yield f"{len(violations)} violations; again: {chaos.plan}"
     for violation in violations:
         yield f"  {violation.run} {violation.task}: {violation.text}"
     yield from (f"  {fault.at:.2f} {fault} until {fault.until:.2f}" for fault in chaos.faults)

@@ -429,9 +429,9 @@ class System:
         for dag, at, detail in self._ask_history(
             "SELECT dag_id, at, detail FROM pydag_dag_events WHERE kind = 'missed'"
         ):
-            told = {name: int(text) for name, text in json.loads(detail).items() if name != "kind"}
-            first, last = told["first"] / 1e6, told["last"] / 1e6
-            found.append(Missed(dag, told["missed"], first, last, at))
+            told = json.loads(detail)
+            first, last = int(told["first"]) / 1e6, int(told["last"]) / 1e6
+            found.append(Missed(dag, int(told["missed"]), first, last, at))
         return found
 
     def _ask_history(self, query: str) -> list[tuple[Any, ...]]:

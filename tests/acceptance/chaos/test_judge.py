@@ -301,3 +301,14 @@ def test_a_run_that_begins_before_it_is_due_is_wrong() -> None:
     timed = Timed("due-0", 3, published_at=1000, until=1003)
     early = Started("due-0-x", "due-0", 1002, 1001.9, True)
     assert list(judge_due_times(timed, [early], [], (), Tally()))
+
+
+def test_a_run_that_nothing_knows_is_wrong_unless_redis_may_have_lost_it() -> None:
+    def unknown(*faults: Fault) -> list[Any]:
+        system = SimpleNamespace(is_of_schedule=lambda run_id: run_id == "r")
+        judge = Judge(system, list(faults))  # type: ignore[arg-type]
+        return list(judge._unknown(executions(lines((10, 100))), {"another"}))
+
+    assert unknown()
+    assert not unknown(Fault(1, "wipe", 11, lost_writes_since=9.5, until=12))
+    assert unknown(Fault(1, "wipe", 21, lost_writes_since=19.5, until=22))
