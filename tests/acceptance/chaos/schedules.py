@@ -80,8 +80,8 @@ def timed_dags(count: int, every: int, catchup_every: int, now: float) -> list[T
             start = int(now) - BEFORE * catchup_every - 1
             made.append(Timed(f"due-{i}", catchup_every, catchup=True, start=start))
         else:
-            # Each takes longer than it is until the next one is due.
-            made.append(Timed(f"due-{i}", every, max_active=2, ms=every * 1200))
+            # Where slots are short, one still runs when the next one is due.
+            made.append(Timed(f"due-{i}", every, max_active=2, ms=every * 500))
     return made
 
 
