@@ -155,11 +155,15 @@ class PublishedMachine(RuleBasedStateMachine):
     def pause(self, name: str, really: bool) -> None:
         if not really:
             return
+        self.look()
         model = self.model[name]
         wanted = "unknown" if not model.published else "same" if model.paused else "ok"
         assert self.published.pause(name, "ana@host") == wanted
         if wanted == "ok":
             model.pause()
+        for look in self.looks:  # coordinators that looked before it act on it
+            if look.seen.dag_id == name:
+                self.act_on(look)
 
     @rule(name=st.sampled_from(DAGS))
     def unpause(self, name: str) -> None:
