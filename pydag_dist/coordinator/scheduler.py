@@ -17,7 +17,10 @@ from pydag_dist.errors import PydagError
 
 log = logging.getLogger(__name__)
 
-LONGEST: Final = 1.0  # seconds between two looks: a DAG that is published may be due at once
+# Seconds between two looks, at most: a DAG is due at once when it is published late, or when the
+# run ends that held it back.
+LONGEST: Final = 0.2
+AWAY: Final = 1.0  # seconds between two looks while Redis is away
 SOONEST: Final = 0.005  # seconds; a due time is not fired before it has come
 TAKEN: Final = 1_000  # DAGs of one look
 READ: Final = 20  # of them that are read at once
@@ -41,7 +44,7 @@ class Scheduler:
             except redis.RedisError as error:
                 self._engine.store.disconnect()
                 log.warning("no DAG is started by its schedule now: %s", error)
-                pause = LONGEST
+                pause = AWAY
 
     def step(self) -> float:
         """Fire what is due now; the seconds after which to look again."""
