@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 # Processes that run tests: most of these wait for what they started. What takes longest begins
 # first (tests/conftest.py).
-PARALLEL ?= 5
+PARALLEL ?= 6
 BIN := $(VENV)/bin
 # In a terminal pip shows what it downloads and how far it is; elsewhere, as in CI, it is quiet.
 QUIET := $(shell test -t 2 || echo --quiet)

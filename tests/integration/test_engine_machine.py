@@ -31,7 +31,7 @@ def test_engine_equals_the_reference_model(client: redis.Redis) -> None:
     run_state_machine_as_test(
         machine_on(client),
         settings=settings(
-            max_examples=int(os.environ.get("PYDAG_TEST_EXAMPLES", "150")),
+            max_examples=int(os.environ.get("PYDAG_TEST_EXAMPLES", "100")),
             stateful_step_count=60,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -60,6 +60,15 @@ def executions(lines: Sequence[work.Line]) -> Tries:
     return found
 
 
+def _went_on_late(fault: Fault, before: Execution, again: Execution) -> bool:
+    """Whether a process had claimed the try first, but was paused before it began with it."""
+    return (
+        bool(fault.processes & {again.start.pid, again.start.parent})
+        and again.start.claimed_before(before.start)
+        and fault.until <= again.start.at < fault.until + MARGIN
+    )
+
+
 class Judge:
     """Judges runs that have ended, by what they were drawn as and what faults may cost."""
 
@@ -162,7 +171,7 @@ class Judge:
                 fault.processes & {before.start.pid, before.start.parent}
                 and start < (fault.until or fault.at) + MARGIN
                 and fault.at < before.next_start
-            ):
+            ) or _went_on_late(fault, before, again):
                 return fault.kind
         return ""
 

@@ -89,7 +89,7 @@ def lines(*starts: tuple[float, int], tries: int = 1) -> list[Line]:
     made = []
     for at, pid in starts:
         for what, moment in (("start", at), ("end", at + 1)):
-            made.append(Line(what, moment, "r", "a", tries, "p", pid, 1))
+            made.append(Line(what, moment, "r", "a", tries, f"{at:g}-1", pid, 1))
     return made
 
 
@@ -142,6 +142,18 @@ def test_a_second_time_is_put_down_to_what_befell_the_first(fault: Fault) -> Non
 def test_a_second_time_without_a_reason_is_wrong(fault: Fault) -> None:
     (text,) = violations(TWICE, fault)
     assert text.startswith("try 1 ran again for no reason")
+
+
+def test_a_process_that_was_paused_between_its_claim_and_its_start_goes_on_late() -> None:
+    first = [
+        Line(what, at, "r", "a", 1, "9-4", 100, 1) for what, at in (("start", 31), ("end", 32))
+    ]
+    journal = [*lines((20, 200)), *first]
+    assert not violations(journal, hit(10, 100, until=30.5))
+    assert violations(journal, hit(10, 100, until=25))  # it has claimed the try since
+    assert violations(journal, hit(10, 101, until=30.5))
+    later = [Line(x.what, x.at, x.run, x.task, 1, "21-1", x.pid, x.parent) for x in first]
+    assert violations([*lines((20, 200)), *later], hit(10, 100, until=30.5))
 
 
 def test_a_process_that_went_on_to_another_task_had_released_its_outcome() -> None:

@@ -28,6 +28,11 @@ class Line:
     pid: int
     parent: int
 
+    def claimed_before(self, other: Line) -> bool:
+        """Whether the message of this one is the older one, of the same try."""
+        mine, theirs = (tuple(map(int, line.push.split("-"))) for line in (self, other))
+        return mine < theirs
+
 
 def _write(journal: str, what: str) -> int:
     """Leave a line; the number of the try."""
