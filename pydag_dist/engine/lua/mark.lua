@@ -38,6 +38,19 @@ local function mark_now(run, task, record, state)
   end
 end
 
+-- Whether any child of an expanded task is there: of a run that Redis had lost, not all may be.
+local function has_children(run, task)
+  local cursor = '0'
+  repeat
+    local reply = call('HSCAN', run_key(run, 'tasks'), cursor, 'MATCH', task .. '.*', 'COUNT', 1000)
+    cursor = reply[1]
+    for i = 1, #reply[2], 2 do
+      if parent_of(reply[2][i]) == task and is_child(run, reply[2][i]) then return true end
+    end
+  until cursor == '0'
+  return false
+end
+
 -- A task ends as somebody says, after the try of it that runs, if one does. `result` is JSON or
 -- empty, `expansions` says into how many children tasks expand over it.
 --   given    run, task, state, by, result, expansions
@@ -52,11 +65,7 @@ function OPERATIONS.mark(run, task, state, by, result, expansions)
   if not record then return { 'no task', 0 } end
   local over = ENDED_RUN[run_state]
   if not over and ENDED[record.state] then return { record.state, 0 } end
-  local child = task .. '.0'
-  if record.state == 'expanding' or over and call('HEXISTS', run_key(run, 'tasks'), child) == 1
-     and call('HEXISTS', run_key(run, 'plan'), child) == 0 then
-    return { 'expanding', 0 }
-  end
+  if record.state == 'expanding' or over and has_children(run, task) then return { 'expanding', 0 } end
   if children_with(run, expansions) > LIMITS.run_children then return { 'children', 0 } end
   note_mark(run, task, by, result, expansions)
   if over then

@@ -98,7 +98,7 @@ def test_a_success_that_was_none_runs_again(start, installation):
     assert run.go() == {"b": 2, "c": 2}
 
 
-def test_of_an_expanded_task_children_are_marked(start, installation):
+def test_of_an_expanded_task_children_are_marked(start, installation, connection):
     run = start(dag(("a", ""), ("each", "a", LIST), ("end", "each")))
     with pytest.raises(PydagError, match="task each becomes one task for each item"):
         run.run.mark("a", "success")
@@ -112,6 +112,13 @@ def test_of_an_expanded_task_children_are_marked(start, installation):
     assert run.run.state == "failed"
     with pytest.raises(EngineError, match="it has become many tasks"):
         run.run.mark("each", "success")
+    # A run that Redis had lost may have some of its children only.
+    records = run.engine.store.run_key(run.run.id, "tasks")
+    kept = connection.hget(records, "each.0")
+    connection.hdel(records, "each.0")
+    with pytest.raises(EngineError, match="it has become many tasks"):
+        run.run.mark("each", "success")
+    connection.hset(records, "each.0", kept)
     run.run.mark("each.1", "success", 7)
     run.run.resume()
     assert run.go() == {"end": 1}
