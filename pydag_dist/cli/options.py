@@ -104,3 +104,10 @@ def moment(text: str) -> float:
         return local_day(date.fromisoformat(text))[0]
     except ValueError:
         return datetime.fromisoformat(text.upper()).astimezone().timestamp()
+
+
+LOGICAL_DATE: Final = click.option(
+    "--logical-date",
+    metavar="DATE",
+    help="The time that the run is for, ISO 8601; default: now.",
+)

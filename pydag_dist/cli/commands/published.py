@@ -19,7 +19,7 @@ from pydag_dist.cli.display.dags_table import dag_screen, dags_screen, version_l
 from pydag_dist.cli.display.output import echo
 from pydag_dist.cli.display.tables import print_fitted
 from pydag_dist.cli.group import MISUSE
-from pydag_dist.cli.options import DAG_FILE, PARAM, TIMEOUT, WAIT
+from pydag_dist.cli.options import DAG_FILE, LOGICAL_DATE, PARAM, TIMEOUT, WAIT
 from pydag_dist.cli.waiting import wait_for
 from pydag_dist.client import Client
 from pydag_dist.client.difference import difference
@@ -195,11 +195,7 @@ def _each(names: tuple[str, ...], change: Callable[[str], bool], done: str, was:
 @WAIT
 @TIMEOUT
 @PARAM
-@click.option(
-    "--logical-date",
-    metavar="DATE",
-    help="The time that the run is for, ISO 8601; default: now.",
-)
+@LOGICAL_DATE
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; with --wait the final status.")
 def run(
     name: str,

@@ -19,7 +19,15 @@ from pydag_dist.cli.display.output import echo
 from pydag_dist.cli.display.run_status import status_screen
 from pydag_dist.cli.display.runs_table import runs_screen
 from pydag_dist.cli.display.tables import clock, print_fitted
-from pydag_dist.cli.options import DAG_FILE, PARAM, TIMEOUT, WAIT, Moment, params_option
+from pydag_dist.cli.options import (
+    DAG_FILE,
+    LOGICAL_DATE,
+    PARAM,
+    TIMEOUT,
+    WAIT,
+    Moment,
+    params_option,
+)
 from pydag_dist.cli.waiting import NOT_SUCCESSFUL, wait_for
 from pydag_dist.client import Client
 from pydag_dist.dag import Dag
@@ -55,11 +63,7 @@ def check_names(dag: Dag, params: Mapping[str, Any]) -> None:
 @WAIT
 @TIMEOUT
 @PARAM
-@click.option(
-    "--logical-date",
-    metavar="DATE",
-    help="The time that the run is for, ISO 8601; default: now.",
-)
+@LOGICAL_DATE
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; with --wait the final status.")
 def submit(
     file: Path,
