@@ -1,8 +1,9 @@
 -- The engine's table: states, transitions, keys and their invariants.
--- Every other .lua file of this folder is appended to this one. Before it stand two tables: LIMITS, of
--- dag/limits.py, and PROTOCOL, of protocol.py: all that Python writes and reads, too. Together they are
--- one function of the server (see script.py), called with prefix, operation, source, the operation's
--- arguments.
+-- Every other .lua file is appended to this one: of this folder what all operations need and what time
+-- does, of `tasks/` how a task is queued, decided and ends, of `runs/` how runs and published DAGs begin
+-- and end, and of `workers/` what workers call. Before it stand two tables: LIMITS, of dag/limits.py, and
+-- PROTOCOL, of protocol.py: all that Python writes and reads, too. Together they are one function of the
+-- server (see script.py), called with prefix, operation, source, the operation's arguments.
 --
 -- STATES OF A TASK                              in `active`   in `ready`   lease
 --   none             waits for upstream tasks        no           no        no

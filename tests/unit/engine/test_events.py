@@ -72,6 +72,6 @@ def publish_and_pause(publishing, dag):
 
 
 def test_every_kind_of_event_is_on_the_page():
-    lua = "".join(file.read_text() for file in ROOT.glob("pydag_dist/engine/lua/*.lua"))
+    lua = "".join(file.read_text() for file in ROOT.glob("pydag_dist/engine/lua/**/*.lua"))
     kinds = set(re.findall(r"'kind', '(\w+)'", lua)) | {FLOOR[1]}
     assert kinds == {kind for _, kind in documented()}
