@@ -1,0 +1,154 @@
+"""What clients and planners do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from pydag_dist.coordinator.plan import plan_of
+from pydag_dist.coordinator.prior_run import prior_run
+from pydag_dist.dag import Dag
+from pydag_dist.errors import EngineError
+from tests.model.engine_machine.comparison import Comparison
+from tests.model.engine_machine.dags import dags
+from tests.model.reference import RefTask
+
+PROCESSORS = st.integers(0, 3)
+
+# A run that was ended keeps its keys for so long; far above the length of a test.
+RETENTION = 3600
+
+
+class Clients(Comparison):
+    """Runs are submitted, planned, cancelled, resumed, and tasks are marked."""
+
+    @precondition(lambda self: len(self.dags) + len(self.lost_runs) < 3)
+    @rule(tasks=dags(), processors=PROCESSORS, weight=st.sampled_from([1, 2]))
+    def submit(self, tasks: dict[str, Any], processors: int, weight: int) -> None:
+        run = f"r{len(self.dags) + len(self.lost_runs)}"
+        dag = Dag.parse({"dag_id": "dag", "tasks": list(tasks.values())})
+        self.dags[run] = dag
+        self.planners[run] = []
+        for first in (True, False):  # a client that got no answer sends it again
+            stored = self.engine.steering.submit(
+                run, "{}", "dag", processors=processors, weight=weight, retention=RETENTION
+            )
+            assert stored is first
+        rows = {row.task: row for row in plan_of(dag).rows}
+        waits_for = dag.waits_for()
+        reference = {
+            t: RefTask(
+                queue=tasks[t]["queue"],
+                rank=rows[t].rank,
+                upstream=tuple(waits_for[t]),
+                rule="teardown" if "teardown_of" in tasks[t] else tasks[t]["trigger_rule"],
+                setup=tasks[t].get("teardown_of", ""),
+                retries=tasks[t]["retries"],
+                allow_failure=tasks[t]["allow_failure"],
+                remote=rows[t].remote,
+                sensor=rows[t].sensor,
+                branch=rows[t].branch,
+                items=rows[t].items,
+                expands_over=rows[t].list_task,
+            )
+            for t in dag.walk()
+        }
+        self.reference.submit(run, reference, processors, weight)
+
+    @precondition(lambda self: self.runs_that_are("queued"))
+    @rule(data=st.data())
+    def begin_planning(self, data: st.DataObject) -> None:
+        run = data.draw(st.sampled_from(self.runs_that_are("queued")), label="run")
+        token = self.engine.planning.plan_begin(run)
+        assert token is not None
+        self.planners[run].append(token)
+        self.newest[run] = token
+
+    @precondition(lambda self: any(self.planners[run] for run in self.runs_that_are("queued")))
+    @rule(data=st.data(), stop_after=st.integers(1, 3))
+    def go_on_planning(self, data: st.DataObject, stop_after: int) -> None:
+        """Any planner goes on, the newest or one that was overtaken; it may stall half way."""
+        run = data.draw(st.sampled_from([r for r, t in self.planners.items() if t]), label="run")
+        token = data.draw(st.sampled_from(self.planners[run]), label="planner")
+        may = token == self.newest.get(run) and self.reference.runs[run].state == "queued"
+        made = plan_of(self.dags[run], prior_run(self.engine, run))
+        half = len(made.rows) // 2
+        steps = [
+            lambda: self.engine.planning.plan_chunk(run, token, made.rows[:half]),
+            lambda: self.engine.planning.plan_chunk(run, token, made.rows[half:]),
+            lambda: self.engine.planning.plan_first(run, token, made.first),
+        ]
+        for step in steps[:stop_after]:
+            assert step() is may
+        if stop_after == len(steps):
+            queues = sorted({task.queue for task in self.reference.runs[run].tasks.values()})
+            started = self.engine.planning.plan_commit(
+                run,
+                token,
+                len(made.rows),
+                queues,
+                first=len(made.first),
+                ended=made.ended,
+                failures=made.failures,
+            )
+            assert started is may
+            if may:
+                self.reference.start(run)
+                del self.newest[run]
+
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        run = data.draw(st.sampled_from(sorted(self.dags)), label="run")
+        self.reference.cancel(run, order=self.order_of(run))
+        assert self.engine.steering.cancel(run) == self.reference.runs[run].state
+
+    @precondition(lambda self: self.runs_that_are("success", "failed", "cancelled"))
+    @rule(data=st.data(), whole=st.booleans())
+    def resume(self, data: st.DataObject, whole: bool) -> None:
+        ended = self.runs_that_are("success", "failed", "cancelled")
+        run = data.draw(st.sampled_from(ended), label="run")
+        names = sorted(self.reference.runs[run].tasks)
+        task = "" if whole else data.draw(st.sampled_from(names), label="task")
+        if self.reference.resume(run, task):
+            self.engine.steering.resume(run, task)
+        else:
+            with pytest.raises(EngineError):
+                self.engine.steering.resume(run, task)
+
+    @precondition(lambda self: any(run.planned for run in self.reference.runs.values()))
+    @rule(data=st.data(), state=st.sampled_from(["success", "skipped", "failed"]))
+    def mark(self, data: st.DataObject, state: Any) -> None:
+        planned = sorted(r for r, run in self.reference.runs.items() if run.planned)
+        run = data.draw(st.sampled_from(planned), label="run")
+        tasks = self.reference.runs[run].tasks
+        name = data.draw(st.sampled_from(sorted(tasks)), label="task")
+        over = [t for t, task in tasks.items() if task.expands_over == name]
+        expand = {t: data.draw(st.integers(0, 2)) if state == "success" else 0 for t in over}
+        if self.reference.mark(run, name, state, expand):
+            self.engine.steering.mark(run, name, state, "ana@host", expand=expand)
+        else:
+            with pytest.raises(EngineError):
+                self.engine.steering.mark(run, name, state, "ana@host", expand=expand)
+
+    def order_of(self, run: str) -> list[str]:
+        """The order in which a scan meets the run's tasks."""
+        return [task for task, _ in self.client.hscan_iter(f"p:run:{run}:tasks", count=500)]
+
+    def restore_run(self, run: str, head: dict[str, str], state: str) -> None:
+        names = ["dag_id", "processors", "weight", "timeout", "retention", "params"]
+        names += ["submitted_at", "logical_date", "hooks"]
+        names += [
+            name
+            for name in ("from", "started_at", "total", "marked", "rounds", "round_at", "spent")
+            if name in head
+        ]
+        if state == "cancelling":
+            names.append("reason")
+        kept = {name: head[name] for name in names}
+        planned = state != "queued"
+        assert self.engine.planning.restore_run(run, "{}", kept, planned=planned)
+        if planned:
+            assert not self.engine.planning.restore_run(run, "{}", kept)

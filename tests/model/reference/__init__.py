@@ -1,0 +1,34 @@
+"""A reference model of the engine: the table of ``lua/table.lua`` in plain Python.
+
+It keeps only what the table calls state and derives the rest (`ready`, `active`, leases), so
+that comparing it with the engine's keys also checks the invariants of those keys. Everything
+happens at once and in memory. `now` counts what happened; times are in ms, and only the machine
+lets time pass.
+
+The files are those of the engine's Lua, and each class adds to the one before: `state` and
+`rules`, then `queue`, `spread`, `outcome`, `runs`, `workers`, and the `engine` with its tick.
+"""
+
+from __future__ import annotations
+
+from tests.model.reference.engine import ReferenceEngine
+from tests.model.reference.rules import decide
+from tests.model.reference.state import (
+    ENDED,
+    ENDED_RUN,
+    MAX_DEATHS,
+    MAX_LOSSES,
+    Message,
+    RefTask,
+)
+
+__all__ = [
+    "ENDED",
+    "ENDED_RUN",
+    "MAX_DEATHS",
+    "MAX_LOSSES",
+    "Message",
+    "RefTask",
+    "ReferenceEngine",
+    "decide",
+]

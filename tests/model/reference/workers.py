@@ -1,0 +1,242 @@
+"""What workers call, as the files of `workers/` do it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from tests.model.reference.runs import Runs
+from tests.model.reference.state import (
+    ENDED,
+    LEASE,
+    MAX_DEATHS,
+    MAX_LOSSES,
+    REFUSED,
+    UNNAMED_GRACE,
+    Message,
+    RefTask,
+)
+
+
+class Workers(Runs):
+    """A try's life with its worker."""
+
+    def register(self, queue: str, slots: int, worker: str) -> None:
+        """A worker is heard of; without slots it leaves."""
+        self.now += 1
+        workers = self.workers.setdefault(queue, {})
+        workers[worker] = slots
+        if slots == 0:
+            del workers[worker]
+            self.lists.pop(f"@{worker}", None)
+        self.known_queues.add(queue)
+        self._top_up(queue)
+
+    def claim(self, message: Message, process: int, worker: str) -> str | None:
+        """The order that the claim answers, None if it is refused."""
+        self.now += 1
+        task = self.task_of(message)
+        if self.runs[message.run].state == "queued" or task.try_number != message.try_number:
+            return None
+        if task.state == "running":
+            same = task.token == message.number and task.process in (process, None)
+            return "run" if same and task.worker == worker else None
+        if not task.waits:
+            return None
+        order = "cancel" if task.state == "cancelling" else "run"
+        if order == "run":
+            task.state, task.began = "running", True
+        task.token, task.process, task.waits = message.number, process, False
+        task.worker, task.lease_until = worker, self._in(LEASE)
+        return order
+
+    def holder(self, message: Message) -> str:
+        task = self.task_of(message)
+        state, mine = task.state, task.token == message.number
+        lost_claim = task.token is None and task.push != message.number
+        if self.runs[message.run].state == "queued":
+            return "unknown"
+        if task.try_number != message.try_number or state in ("none", "expanding"):
+            return "lost"
+        if state in ENDED or state == "up_for_retry":
+            return "ended"
+        answers = {
+            "running": ("yours", "lost"),
+            "cancelling": ("yours", "lost"),
+            "deferred": ("yours", "ended"),
+            "ready": ("back", "back" if lost_claim else "waiting"),
+            "queued": ("back", "back" if lost_claim else "waiting"),
+        }
+        return answers[state][not mine]
+
+    def _take_back(self, task: RefTask, message: Message) -> None:
+        if task.token != message.number:
+            task.token, task.process = message.number, None
+        task.state, task.waits, task.began = "running", False, True
+
+    def release(  # noqa: C901  one case for each outcome
+        self,
+        message: Message,
+        outcome: str,
+        skips: tuple[str, ...] = (),
+        expand: Mapping[str, int] | None = None,
+    ) -> str:
+        self.now += 1
+        run, task = self.runs[message.run], self.task_of(message)
+        whose = self._releaser(message)
+        if whose not in ("yours", "back"):
+            return whose
+        task.waits = task.due = False
+        if whose == "back":
+            self._take_back(task, message)
+        if task.state == "running":
+            self._settle(run, task, spent=1)
+        if task.reason.startswith("mark ") and outcome in ("success", "failed"):
+            outcome = "stopped"
+        if outcome == "success":
+            task.skips = skips
+            run.counts.update(expand or {})
+            self._leave(run, message.task, "success")
+        elif outcome == "revoked":
+            if task.state != "cancelling":
+                task.state, task.reason = "cancelling", "cancel"
+            self._cancel_elsewhere(run, message.run, message.task)
+        elif outcome in ("dead", "lost") or (outcome == "stopped" and task.state != "cancelling"):
+            lost = outcome == "lost" and task.state != "cancelling"
+            task.deaths += not lost
+            poison = lost or task.deaths == MAX_DEATHS
+            self._abandon(run, message.run, message.task, poison=poison)
+        elif task.state == "cancelling":
+            self._stopped(run, message.task)
+        elif outcome in ("skipped", "final"):
+            self._leave(run, message.task, "skipped" if outcome == "skipped" else "failed")
+        else:
+            self._fail_try(run, message.task)
+        self._reschedule(message.run)
+        return "ok"
+
+    def _releaser(self, message: Message) -> str:
+        run, task = self.runs[message.run], self.task_of(message)
+        if task.waits and task.push == message.number and run.state != "queued":
+            return "back" if task.state == "queued" else "yours"
+        return self.holder(message)
+
+    def renew(
+        self,
+        worker: str,
+        messages: Sequence[Message],
+        *,
+        overdue: Message | None = None,
+        looked_ago: int | None = None,
+    ) -> list[str]:
+        """`overdue`: this try runs for longer than its timeout. What the worker holds by an older
+        lease than its look, and does not name, it has lost."""
+        self.now += 1
+        answers = [self._renewed(worker, message, message is overdue) for message in messages]
+        if looked_ago is not None:
+            named = {(message.run, message.task) for message in messages}
+            oldest = self.steady + LEASE - UNNAMED_GRACE - looked_ago
+            for run_id, name in self._leases_until(oldest):
+                mine = self.runs[run_id].tasks[name].worker == worker
+                if mine and (run_id, name) not in named:
+                    self._lose_lease(run_id, name)
+        return answers
+
+    def _renewed(self, worker: str, message: Message, overdue: bool) -> str:
+        whose, task = self.holder(message), self.task_of(message)
+        if whose == "back":
+            self._take_back(task, message)
+            task.worker = worker
+            self._refile(message.run)
+            whose = "yours"
+        if whose == "yours":
+            task.lease_until = self._in(LEASE)
+        if whose == "yours" and task.state == "running" and overdue:
+            task.state, task.reason = "cancelling", "timeout"
+        return "cancel" if whose == "yours" and task.state == "cancelling" else whose
+
+    def _leases_until(self, until: int) -> list[tuple[str, str]]:
+        return self._by(
+            lambda task: task.held() and task.lease_until[0] <= until,
+            lambda task: task.lease_until,
+        )
+
+    def _by(
+        self, which: Callable[[RefTask], bool], order: Callable[[RefTask], tuple[int, int]]
+    ) -> list[tuple[str, str]]:
+        found = [
+            (order(task), f"{r}/{t}", (r, t))
+            for r, run in self.runs.items()
+            if run.state in ("running", "cancelling")
+            for t, task in run.tasks.items()
+            if which(task)
+        ]
+        return [of for _, _, of in sorted(found)]
+
+    def _lose_lease(self, run_id: str, name: str) -> None:
+        run, task = self.runs[run_id], self.runs[run_id].tasks[name]
+        task.losses += 1
+        self._abandon(run, run_id, name, poison=task.losses == MAX_LOSSES)
+        self._reschedule(run_id)
+
+    def defer(self, message: Message, group: str) -> str:
+        self.now += 1
+        whose, task = self.holder(message), self.task_of(message)
+        if whose == "back":
+            self._take_back(task, message)
+        elif whose != "yours":
+            return whose
+        if task.state == "cancelling":
+            return "cancel"
+        if task.state == "running":
+            self._settle(self.runs[message.run], task, spent=1)
+        task.state, task.token, task.group, task.due = "deferred", None, group, False
+        self._refile(message.run)
+        self._top_up(task.queue)
+        return "ok"
+
+    def refuse(self, message: Message, worker: str, need: str) -> str:
+        """The worker's host lacks that; nothing of the task has run."""
+        self.now += 1
+        whose, task, run = self.holder(message), self.task_of(message), self.runs[message.run]
+        if whose != "yours":
+            return whose
+        if need:
+            self.refused.add((task.queue, need, worker))
+        if task.state == "deferred":
+            task.token, task.due = None, True
+            self.groups.setdefault(task.queue, {}).setdefault(task.group, self.now)
+            self._top_up(task.queue)
+            return "ok"
+        if task.state == "running":
+            self._settle(run, task, spent=0)
+        if need:
+            kind = need.partition(":")[0]
+            others = {n for n in task.needs if n.partition(":")[0] != kind}
+            task.needs = frozenset(others | {need})
+            if task.waits_in not in run.queues:
+                run.queues.append(task.waits_in)
+        if task.state == "cancelling":
+            task.token = None
+            self._push_cancel(message.run, message.task)
+        else:
+            task.token, task.state = REFUSED, "ready"
+            task.began = task.began and task.deaths + task.losses > 0
+        self._reschedule(message.run)
+        return "ok"
+
+    def claim_polls(self, queue: str, message: Message) -> list[Message]:
+        """A message for each task that is to be polled; none if the poll was claimed before."""
+        self.now += 1
+        if self.polls.get(queue, {}).pop(message.number, None) is None:
+            return []
+        due = self._due(queue, message.task)
+        for run_id, name in due:
+            task = self.runs[run_id].tasks[name]
+            task.token, task.due = message.number, False
+            task.worker = "worker"
+        self._tidy(queue)
+        self._top_up(queue)
+        return [
+            Message(r, t, self.runs[r].tasks[t].try_number, message.number, "", queue)
+            for r, t in due
+        ]
