@@ -8,20 +8,24 @@ BIN := $(VENV)/bin
 # In a terminal pip shows what it downloads and how far it is; elsewhere, as in CI, it is quiet.
 QUIET := $(shell test -t 2 || echo --quiet)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install $(QUIET) --constraint constraints.txt
+# pip keeps to itself what the build says.
+NO_UI := test -f pydag_dist/web/static/index.html || \
+	echo "The web interface could not be built: npm's registry was not reached. 'make ui' tries again."
 BIG := half a gigabyte to download, a minute or two, once.
 
-.PHONY: help demo up test test-fast check format bench chaos clean
+.PHONY: help demo up ui test test-fast check format bench chaos clean
 
 help:
 	@echo "make demo       run the example pipeline on this machine, everything embedded"
 	@echo "make up         start everything embedded and keep it running"
+	@echo "make ui         build the web interface, if its sources have changed"
 	@echo "make test       run all tests"
 	@echo "make test-fast  run the tests that are neither big nor slow, in about two minutes"
 	@echo "make check      formatting, lint, types and import contracts"
 	@echo "make format     format the code and apply the linter's safe fixes"
 	@echo "make bench      run the benchmarks"
 	@echo "make chaos      commit random faults while random DAGs run: N=200 SEED=1"
-	@echo "make clean      remove the virtual environment and caches"
+	@echo "make clean      remove the virtual environment, the built interface and caches"
 
 demo: $(VENV)/.local
 	$(BIN)/pydag demo
@@ -29,9 +33,15 @@ demo: $(VENV)/.local
 up: $(VENV)/.local
 	$(BIN)/pydag up
 
+UI := $(BIN)/python ui/toolchain.py
+
+ui: $(VENV)/.dev
+	$(UI) build
+
 PYTEST := $(BIN)/python -m pytest --numprocesses $(PARALLEL) --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/.dev
+	$(UI) test
 	$(PYTEST) $(TESTS)
 
 test-fast: $(VENV)/.dev
@@ -42,10 +52,12 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(UI) check
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+	$(UI) format
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
@@ -56,7 +68,7 @@ chaos: $(VENV)/.dev
 	$(BIN)/python -m tests.acceptance.chaos --faults $(N) --seed $(SEED)
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) ui/node_modules pydag_dist/web/static .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # The stamps: a virtual environment with what runs the product, and the same with the tools.
 $(BIN)/python:
@@ -66,10 +78,12 @@ $(VENV)/.local: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing pydag_dist with its local services into $(VENV): $(BIG)"
 	$(PIP) --editable '.[local]'
 	@du -sh $(VENV)
+	@$(NO_UI)
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing pydag_dist with its development tools into $(VENV): $(BIG)"
 	$(PIP) --editable '.[dev]'
 	@du -sh $(VENV)
+	@$(NO_UI)
 	@touch $@ $(VENV)/.local

@@ -15,7 +15,7 @@ from pydag_dist.cli import pydag
 ROOT = Path(__file__).parents[2]
 PAGES = (
     *sorted(ROOT.glob("*.md")),
-    *sorted(ROOT.glob("[a-z]*/**/*.md")),
+    *sorted(page for page in ROOT.glob("[a-z]*/**/*.md") if "node_modules" not in page.parts),
 )
 
 # What follows ``` -> what tests make of the block. FILE stands for any file's name.
