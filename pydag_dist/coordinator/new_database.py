@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from pydag_dist.engine import ENDED_TASK_STATES, Reading
+from pydag_dist.engine.backfills.backfilling import Backfilling
 from pydag_dist.engine.protocol import OUT, split_out, unpack_record
 from pydag_dist.engine.published import to_micro
 from pydag_dist.engine.roles.publishing import Publishing
@@ -52,6 +53,16 @@ def copy_dags(publishing: Publishing, history: History) -> None:
             event = {"kind": "paused", "at": to_micro(dag.paused_at), "by": dag.paused_by}
             entries.append((f"0-{dag.version + 1}", {**event, "dag_id": dag.dag_id}))
         history.write(batch_of(entries, {}, {}))
+
+
+def copy_backfills(backfilling: Backfilling, history: History) -> None:
+    """Likewise every backfill that has not ended."""
+    for seen in backfilling.backfills():
+        if seen.is_open:
+            told = {"kind": "backfill", "backfill": seen.backfill_id, "dag_id": seen.dag_id}
+            told |= {"change": seen.state, "at": to_micro(seen.changed_at), "by": seen.changed_by}
+            told["fields"] = json.dumps(flat(backfilling.fields(seen.backfill_id)))
+            history.write(batch_of([(_EVENT, told)], {}, {}))
 
 
 def _run(run_id: str, head: Mapping[str, str]) -> Entry:

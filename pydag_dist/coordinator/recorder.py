@@ -11,7 +11,8 @@ from typing import Any
 
 import redis
 
-from pydag_dist.coordinator.new_database import copy_dags, copy_runs
+from pydag_dist.coordinator.backfills.restore import restore_backfills
+from pydag_dist.coordinator.new_database import copy_backfills, copy_dags, copy_runs
 from pydag_dist.coordinator.ownership import RENEWALS, Ownership
 from pydag_dist.coordinator.restore import restore, restore_dags
 from pydag_dist.engine import Engine, is_transient
@@ -150,6 +151,7 @@ class Recorder:
         if epoch and self._history.epoch() is None:
             copy_runs(self._engine.reading, self._history)
             copy_dags(self._engine.publishing, self._history)
+            copy_backfills(self._engine.backfilling, self._history)
         # Should the new server's clock be behind, its events are newer nevertheless.
         with contextlib.suppress(redis.ResponseError):
             floor = next_entry_id(entry_id(self._history.last_event()))
@@ -160,6 +162,8 @@ class Recorder:
         # After their runs, which they may have to wait for.
         if lost := restore_dags(self._engine.publishing, self._history):
             log.warning("Redis had lost %d published DAGs; they are published again", len(lost))
+        if lost := restore_backfills(self._engine.backfilling, self._history):
+            log.warning("Redis had lost %d backfills; they go on from the history", len(lost))
         if epoch is None:
             key = self._engine.store.key("epoch")
             self._redis.set(key, secrets.token_hex(8), nx=True)

@@ -44,6 +44,7 @@ _FIELDS: Final = frozenset(
         "rounds",
         "version",
         "run_type",
+        "backfill",
     }
 )
 

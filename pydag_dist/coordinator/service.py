@@ -17,6 +17,7 @@ from typing import Any
 import redis
 from celery import Celery
 
+from pydag_dist.coordinator.backfills.loop import Backfills
 from pydag_dist.coordinator.ownership import RENEWALS
 from pydag_dist.coordinator.planner import plan
 from pydag_dist.coordinator.publisher import FolderPublisher
@@ -54,9 +55,8 @@ class Coordinator:
         # Without a word for so long, another coordinator takes its submission over.
         self._abandoned_ms = round(settings.lease * 2 / 3 * 1000)
         self._seen: str | None = "0"  # up to where it has read its own entries again
-        self._recorder = Recorder(
-            self._connect("coordinator"), History(settings.history_url), settings.lease
-        )
+        self._history = History(settings.history_url)
+        self._recorder = Recorder(self._connect("coordinator"), self._history, settings.lease)
         self._refused: HistoryError | LeaseMismatch | None = None
         self._celery = Celery("coordinator", set_as_current=False)
         self._celery.config_from_object(celery_config(settings))
@@ -81,11 +81,13 @@ class Coordinator:
             return
         webhooks = Webhooks(self._connect("coordinator"), self._settings.webhooks, self._stopping)
         scheduler = Scheduler(self._connect("coordinator"), self._stopping)
+        backfills = Backfills(self._connect("coordinator"), self._history, self._stopping)
         threads = [
             self._start("tick", self._tick),
             self._start("history", self._record),
             self._start("webhooks", webhooks.run),
             self._start("schedules", scheduler.run),
+            self._start("backfills", backfills.run),
         ]
         if folder := self._settings.dags:
             engine = self._connect("coordinator")

@@ -39,7 +39,9 @@ WEIGHT: Final = (0.001, 1000.0)
 TIMEOUT: Final = (0.1, float(YEAR))  # seconds
 DELAY: Final = (0.001, float(YEAR))  # seconds before another try
 INTERVAL: Final = (1, YEAR)  # seconds between two due times of a DAG
-ACTIVE_RUNS: Final = 1_000  # of a DAG's schedule, at a time
+ACTIVE_RUNS: Final = 1_000  # of a DAG's schedule or of a backfill, at a time
+BACKFILL_DATES: Final = 10_000  # due times of a backfill
+BACKFILLS: Final = 10_000  # that Redis has: open ones, and ended ones for their retention
 RETENTION: Final = (1, 10 * YEAR)  # seconds
 RETRIES: Final = 100
 PRIORITY: Final = 1000  # and as much below 0
@@ -72,6 +74,8 @@ LUA: Final = {
     "least_lease": LEASE[0],
     "lease": LEASE[1],
     "active_runs": ACTIVE_RUNS,
+    "backfill_dates": BACKFILL_DATES,
+    "backfills": BACKFILLS,
     "schedule_bytes": SCHEDULE_BYTES,
     "log_part": LOG_PART,
     "log_head": LOG_HEAD,

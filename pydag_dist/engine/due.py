@@ -57,7 +57,7 @@ def published(fields: Mapping[str, Any] | None, seen: PublishedDag, now: datetim
     If it is due at the same times as before, nothing changes; else what the schedule before it has
     left undone is missed.
     """
-    if seen.is_published and _times(fields) == _times(seen.schedule):
+    if seen.is_published and have_same_times(fields, seen.schedule):
         return Move(seen.due)
     left = unpublished(seen, now)
     settled = max(filter(None, (seen.settled, left.last)), default=None)
@@ -82,6 +82,11 @@ def unpublished(seen: PublishedDag, now: datetime) -> Move:
     schedule = schedule_of(seen.schedule)
     late = schedule.late(seen.due, now) if schedule and seen.due else None
     return Move(None, late.older + 1, seen.due, late.newest) if late else Move(None)
+
+
+def have_same_times(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
+    """Whether two schedules are due at the same times."""
+    return _times(one) == _times(other)
 
 
 def _times(fields: Mapping[str, Any] | None) -> list[Any] | None:

@@ -6,6 +6,7 @@ from typing import Self
 
 import redis
 
+from pydag_dist.engine.backfills.backfilling import Backfilling
 from pydag_dist.engine.connection import connect
 from pydag_dist.engine.listing import RunIndex
 from pydag_dist.engine.protocol import Source
@@ -32,6 +33,7 @@ class Engine:
         self.planning = Planning(self.store)
         self.working = Working(self.store)
         self.publishing = Publishing(self.store)
+        self.backfilling = Backfilling(self.store)
         self.reading = Reading(self.store)
         self.runs = RunIndex(self.store)
         self.membership = Membership(self.store)

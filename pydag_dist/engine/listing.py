@@ -21,7 +21,7 @@ class RunFilter:
 
     `since` and `until` are about the submission; a run must have one of the `states`, all `tags`,
     and have been submitted with all `params`. Its logical date, which is kept in UTC, must begin
-    with `logical_date`.
+    with `logical_date`. `backfill` is the one that it must belong to.
     """
 
     dag_id: str = ""
@@ -31,6 +31,7 @@ class RunFilter:
     tags: Collection[str] = ()
     params: Mapping[str, Any] = field(default_factory=dict)
     logical_date: str = ""
+    backfill: str = ""
 
     @property
     def is_narrow(self) -> bool:
@@ -41,7 +42,7 @@ class RunFilter:
     def fields(self) -> tuple[str, ...]:
         """What `matches` has to know of a run's hash, and no more: params are long."""
         more = ("tags",) * bool(self.tags) + ("params",) * bool(self.params)
-        more += ("logical_date",) * bool(self.logical_date)
+        more += ("logical_date",) * bool(self.logical_date) + ("backfill",) * bool(self.backfill)
         return ("dag_id", "state", "submitted_at", *more)
 
     def matches(self, head: Mapping[str, str | None]) -> bool:
@@ -58,7 +59,9 @@ class RunFilter:
         return self.matches_details(head)
 
     def matches_details(self, head: Mapping[str, str | None]) -> bool:
-        """Likewise, as far as its tags, its logical date and its params go."""
+        """Likewise, as far as its backfill, its tags, its logical date and its params go."""
+        if self.backfill and head.get("backfill") != self.backfill:
+            return False
         if not (head.get("logical_date") or "").startswith(self.logical_date):
             return False
         if not set(self.tags) <= set(json.loads(head.get("tags") or "[]")):
@@ -132,6 +135,14 @@ class RunIndex(Role):
                 if head["dag_id"] == dag_id:
                     return run_id
         return None
+
+    def states(self, run_ids: Sequence[str]) -> dict[str, str]:
+        """The states of those of the runs that Redis has."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for run_id in run_ids:
+                pipe.hget(self._run_key(run_id), "state")
+            replies = whole_answers(pipe.execute(raise_on_error=False))
+        return {run_id: state for run_id, state in zip(run_ids, replies, strict=True) if state}
 
     def existing(self, run_ids: Sequence[str]) -> list[str]:
         """Those of the runs that Redis has."""

@@ -27,6 +27,7 @@ TaskState = Literal[
     "cancelled",
 ]
 RunState = Literal["queued", "running", "cancelling", "success", "failed", "cancelled"]
+BackfillState = Literal["running", "paused", "cancelling", "done", "cancelled"]
 
 TASK_STATES: Final[tuple[TaskState, ...]] = get_args(TaskState)
 # Ended state of an upstream task -> the field of its downstream tasks' records that counts it.
@@ -39,13 +40,17 @@ COUNTS_AS: Final[Mapping[str, str]] = {
 }
 ENDED_TASK_STATES: Final = frozenset(COUNTS_AS)
 ENDED_RUN_STATES: Final = frozenset({"success", "failed", "cancelled"})
+ENDED_BACKFILL_STATES: Final = frozenset({"done", "cancelled"})
 
 # What operations are given
 
 Source = Literal["coordinator", "chord", "tick"]  # who puts messages on the queues
 Kind = Literal["workers", "coordinators"]
-RunType = Literal["scheduled", "manual"]  # what has started a run of a published DAG
+RunType = Literal["scheduled", "backfill", "manual"]  # what has started a run of a published DAG
 MarkState = Literal["success", "skipped", "failed"]
+# Which due times of a backfill get a run: those without any; also those whose runs failed or were
+# cancelled; all but those with a run that goes on.
+Again = Literal["none", "failed", "all"]
 # Of a try: `skipped` by itself; `final`: failed, and another try would end alike.
 Outcome = Literal["success", "skipped", "failed", "final", "stopped", "dead", "lost", "revoked"]
 
@@ -208,6 +213,8 @@ LUA: Final = {
     "marks": get_args(MarkState),
     "kinds": get_args(Kind),
     "run_types": get_args(RunType),
+    "backfill_states": get_args(BackfillState),
+    "again": get_args(Again),
     "record": RECORD_FIELDS,
     "record_numbers": RECORD_NUMBERS,
     "plan": PLAN_FIELDS,

@@ -31,6 +31,7 @@ PARTS = (
     "runs/submission",
     "runs/plan",
     "runs/published",
+    "runs/backfills",
     "workers/members",
     "workers/lease",
     "workers/refusal",
@@ -47,7 +48,9 @@ PARTS = (
 TABLES: Final[Mapping[str, Mapping[str, Any]]] = {"LIMITS": limits.LUA, "PROTOCOL": protocol.LUA}
 
 # What a Redis at its `maxmemory` does nevertheless: it lets tasks end and keeps leases.
-WHEN_FULL = frozenset({"release", "defer", "renew", "tick", "work", "cancel", "mark", "let_expire"})
+WHEN_FULL = frozenset(
+    {"release", "defer", "renew", "tick", "work", "cancel", "cancel_backfill", "mark", "let_expire"}
+)
 
 
 @cache

@@ -71,7 +71,8 @@ class RunHead:
     `round_at` is when it was planned last, after it was submitted or resumed; the rounds before
     that one took `spent` seconds. `rounds` is 1, and one more each time that it was resumed.
     `logical_date` is ISO 8601 in UTC, None if the run was given none. Of a run of a published
-    DAG `version` is which version, and `run_type` is scheduled or manual.
+    DAG `version` is which version, and `run_type` is scheduled, backfill or manual; `backfill` is
+    the one that it belongs to.
     """
 
     run_id: str
@@ -87,6 +88,7 @@ class RunHead:
     logical_date: str | None = None
     run_type: str | None = None
     version: int | None = None
+    backfill: str | None = None
 
     def took(self, now: float) -> float | None:
         """Seconds that the run was at work until `now`: not those between its end and a resume.
@@ -191,6 +193,7 @@ def work_of(head: Mapping[str, str]) -> dict[str, Any]:
         "logical_date": head.get("logical_date") or None,
         "run_type": head.get("run_type") or None,
         "version": int(head["version"]) if head.get("version") else None,
+        "backfill": head.get("backfill") or None,
     }
 
 

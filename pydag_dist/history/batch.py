@@ -34,6 +34,7 @@ class Batch:
     rounds: list[Row] = field(default_factory=list)
     tries: list[Row] = field(default_factory=list)
     dag_events: list[Row] = field(default_factory=list)
+    backfill_events: list[Row] = field(default_factory=list)
 
     @property
     def ended(self) -> list[str]:
@@ -95,6 +96,8 @@ def batch_of(
                     batch.rounds.append(_round(event_number(event), fields))
             elif kind == "dag":  # that of a run's earlier rounds
                 ids[hashes[fields["dag"]]] = fields["dag_id"]
+            elif kind == "backfill":
+                batch.backfill_events.append(_backfill_event(event_number(event), fields))
             elif kind in DAG_EVENTS:
                 published = hashes[fields["dag"]] if kind == "published" else None
                 batch.dag_events.append(_dag_event(event_number(event), fields, published))
@@ -136,6 +139,19 @@ def _dag_event(event: int, fields: Mapping[str, str], dag_hash: str | None) -> R
     }
 
 
+def _backfill_event(event: int, fields: Mapping[str, str]) -> Row:
+    flat = json.loads(fields["fields"])
+    return {
+        "backfill": fields["backfill"],
+        "event": event,
+        "dag_id": fields["dag_id"],
+        "at": _seconds(fields["at"]),
+        "kind": fields["change"],
+        "who": fields.get("by") or None,
+        "detail": json.dumps(dict(zip(flat[::2], flat[1::2], strict=True))),
+    }
+
+
 def _run(event: int, fields: Mapping[str, str], head: Mapping[str, str], dag_hash: str) -> Row:
     ended = fields["state"] in ENDED_RUN_STATES
     # Once the run is planned, its hash has them no longer.
@@ -157,6 +173,7 @@ def _run(event: int, fields: Mapping[str, str], head: Mapping[str, str], dag_has
         "planned": int(fields["state"] != "queued"),
         "version": int(head["version"]) if head.get("version") else None,
         "run_type": head.get("run_type") or None,
+        "backfill": head.get("backfill") or None,
     }
 
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from pydag_dist.history import database
 from pydag_dist.history.batch import Batch
 from pydag_dist.history.reading import HistoryReader
-from pydag_dist.history.tables import dag_events, dags, meta, rounds, runs, tries
+from pydag_dist.history.tables import backfill_events, dag_events, dags, meta, rounds, runs, tries
 
 
 class History(HistoryReader):
@@ -28,7 +28,10 @@ class History(HistoryReader):
             ),
             dags: database.insert(self._db, dags).on_conflict_do_nothing(),
             rounds: database.insert(self._db, rounds).on_conflict_do_nothing(),
-            dag_events: database.insert(self._db, dag_events).on_conflict_do_nothing(),
+            **{
+                table: database.insert(self._db, table).on_conflict_do_nothing()
+                for table in (dag_events, backfill_events)
+            },
         }
 
     def open(self) -> str:
@@ -43,7 +46,7 @@ class History(HistoryReader):
     def write(self, batch: Batch) -> None:
         """Write a batch in one transaction. Older events change nothing, nor do the same again."""
         with self._db.begin() as connection:
-            for table in (dags, dag_events, runs, rounds, tries):
+            for table in (dags, dag_events, backfill_events, runs, rounds, tries):
                 if rows := getattr(batch, table.name.removeprefix("pydag_")):
                     connection.execute(self._upserts[table], rows)
 

@@ -57,7 +57,9 @@ def past_dags(connection: sa.Connection, dag_id: str | None = None) -> list[Past
     newest = sa.select(runs.c.dag_id, sa.func.max(runs.c.logical_date)).where(
         runs.c.run_type == "scheduled"
     )
-    last = sa.select(runs.c.dag_id, runs.c.run_id).where(runs.c.version.is_not(None))
+    last = sa.select(runs.c.dag_id, runs.c.run_id).where(
+        runs.c.version.is_not(None), runs.c.backfill.is_(None)
+    )
     if dag_id is not None:
         events = events.where(dag_events.c.dag_id == dag_id)
         newest, last = newest.where(runs.c.dag_id == dag_id), last.where(runs.c.dag_id == dag_id)

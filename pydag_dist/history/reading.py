@@ -25,8 +25,9 @@ from pydag_dist.engine import (
 from pydag_dist.engine.protocol import ENQUEUED, SOURCES, unpack_numbers
 from pydag_dist.engine.snapshot import children_of, work_of
 from pydag_dist.history import database
+from pydag_dist.history.backfills import PastBackfill, open_backfills, states_at
 from pydag_dist.history.published import PastDag, past_dags
-from pydag_dist.history.tables import dag_events, dags, meta, rounds, runs, tries
+from pydag_dist.history.tables import backfill_events, dag_events, dags, meta, rounds, runs, tries
 
 _PAGE = 500  # runs that are read at once
 
@@ -93,7 +94,7 @@ class HistoryReader:
     def last_event(self) -> int:
         """The number of the newest event that is written; 0 if there is none."""
         with self._db.connect() as connection:
-            tables = (runs, tries, dag_events)
+            tables = (runs, tries, dag_events, backfill_events)
             newest = [connection.scalar(sa.select(sa.func.max(t.c.event))) for t in tables]
         return max(int(number or 0) for number in newest)
 
@@ -222,6 +223,16 @@ class HistoryReader:
         with self._db.connect() as connection:
             return past_dags(connection, dag_id)
 
+    def open_backfills(self) -> list[PastBackfill]:
+        """The backfills that have not ended."""
+        with self._db.connect() as connection:
+            return open_backfills(connection)
+
+    def states_at(self, dag_id: str, dates: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Logical date -> the states of the DAG's runs of that date, by run; ISO 8601 in UTC."""
+        with self._db.connect() as connection:
+            return states_at(connection, dag_id, dates)
+
     # What `find_run` asks of whatever knows runs
 
     def has(self, run_id: str) -> bool:
@@ -264,10 +275,12 @@ class HistoryReader:
 
 
 def _submitted(wanted: RunFilter) -> sa.Select[Any]:
-    """The runs of a DAG and of a time, which the indexes find."""
+    """The runs of a DAG, of a backfill and of a time, which the indexes find."""
     query = sa.select(runs)
     if wanted.dag_id:
         query = query.where(runs.c.dag_id == wanted.dag_id)
+    if wanted.backfill:
+        query = query.where(runs.c.backfill == wanted.backfill)
     if wanted.since is not None:
         query = query.where(runs.c.submitted_at >= wanted.since)
     if wanted.until is not None:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 # What is written into a database by another version is read only if this number is the same: that
 # of the newest step of `migrations`.
-SCHEMA: Final = 3
+SCHEMA: Final = 4
 
 metadata = sa.MetaData()
 
@@ -48,10 +48,24 @@ dag_events = sa.Table(
     sa.Column("detail", sa.Text, nullable=False),
 )
 
+# Who began, paused, unpaused and cancelled a backfill, and its end (`kind`). `detail` is JSON: its
+# hash in Redis as it was then. Of one that has not ended the newest event and its runs tell all.
+backfill_events = sa.Table(
+    "pydag_backfill_events",
+    metadata,
+    sa.Column("backfill", sa.Text, primary_key=True),
+    sa.Column("event", sa.BigInteger, primary_key=True),
+    sa.Column("dag_id", sa.Text, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("who", sa.Text),
+    sa.Column("detail", sa.Text, nullable=False),
+)
+
 # `head` is the run's hash in Redis, as JSON. `event` is the number of the event that the row is
 # from (`batch.event_number`); `planned` is 0 while a run that is new or was resumed waits for a
-# planner, else 1. `run_type` is `scheduled` or `manual` of a run of a published DAG, `version`
-# which version it is of.
+# planner, else 1. `run_type` is `scheduled`, `backfill` or `manual` of a run of a published DAG,
+# `version` which version it is of, `backfill` to which one it belongs.
 runs = sa.Table(
     "pydag_runs",
     metadata,
@@ -71,10 +85,12 @@ runs = sa.Table(
     sa.Column("planned", sa.Integer, nullable=False),
     sa.Column("version", sa.Integer),
     sa.Column("run_type", sa.Text),
+    sa.Column("backfill", sa.Text),
     sa.Index("pydag_runs_submitted", "submitted_at"),
     sa.Index("pydag_runs_dag", "dag_id", "submitted_at"),
     sa.Index("pydag_runs_date", "dag_id", "logical_date"),
     sa.Index("pydag_runs_ended", "ended_at"),
+    sa.Index("pydag_runs_backfill", "backfill"),
     # For how an id begins, where the database's own order of texts is of no use.
     sa.Index("pydag_runs_name", "run_id", postgresql_ops={"run_id": "text_pattern_ops"}),
 )

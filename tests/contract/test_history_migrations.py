@@ -120,6 +120,6 @@ def test_a_step_that_breaks_off_leaves_the_database_as_it_was(first: str) -> Non
 def test_a_reader_says_who_brings_an_older_database_up_to_date(first: str) -> None:
     with (
         History(first) as history,
-        pytest.raises(HistoryError, match=r"schema 1, this version reads 3: a coordinator"),
+        pytest.raises(HistoryError, match=r"schema 1, this version reads 4: a coordinator"),
     ):
         history.check()

@@ -56,6 +56,28 @@ LOST_DAG = json.dumps(
     ]
 )
 
+LOST_BACKFILL = {
+    "state": "running",
+    "dag_id": "d",
+    "schedule": "{}",
+    "first": "1000",
+    "last": "3000",
+    "next": "1000",
+    "newest_first": "0",
+    "again": "none",
+    "weight": "0.5",
+    "max_active": 1,
+    **dict.fromkeys(("total", "left", "made", "success", "failed", "cancelled", "spent"), 0),
+    "retention": "60",
+    "made_at": "5",
+    "made_by": "ana@host",
+    "changed_at": "5",
+    "changed_by": "",
+    "why": "",
+}
+ENDED_BACKFILL = json.dumps([LOST_BACKFILL | {"state": "done"}])
+DATE = ("2026-01-31T00:00:00+00:00", ["a b", "x" * 65])
+
 # Operation -> for each argument a good value and bad ones.
 ARGUMENTS: dict[str, list[tuple[str, list[str]]]] = {
     "submit": [("new", ID), ("{}", ["", "x" * (64 * 2**20 + 1)])],
@@ -182,7 +204,7 @@ ARGUMENTS: dict[str, list[tuple[str, list[str]]]] = {
         *SEEN,
         ("d-1", ID),
         ("1000", [*INTEGER, "0", "999", "2000"]),
-        ("2026-01-31T00:00:00+00:00", ["a b", "x" * 65]),
+        DATE,
         ("2000", [*TIME, "1000", "600"]),
         *MISSED,
     ],
@@ -191,6 +213,45 @@ ARGUMENTS: dict[str, list[tuple[str, list[str]]]] = {
         ("lost", ID),
         ("{}", ["x" * (64 * 2**20 + 1)]),
         (LOST_DAG, ["", "x", "{}", "[{}]", "[]", "[1]"]),
+    ],
+    "backfill": [
+        ("new", ID),
+        ("d", ID),
+        *SEEN,
+        ('{"schedule_interval": "@daily"}', ["x", "{"]),
+        ("1000", [*INTEGER, "0", "3001"]),
+        ("3000", [*INTEGER, "0", "999"]),
+        ("3", [*INTEGER, "0", "10001"]),
+        ("0", ["", "2"]),
+        ("none", ["", "some"]),
+        ("0.5", ["", "0", "nan", "1000.1", "x"]),
+        ("1", [*INTEGER, "0", "1001"]),
+        BY,
+    ],
+    "advance_backfill": [
+        ("fill", ID),
+        ("1000", TIME),
+        ("1", INTEGER),
+        ("0", INTEGER),
+        ("d-1", ID[1:]),
+        DATE,
+        ("2000", [*TIME, "1000", "900", "3001"]),
+    ],
+    "pause_backfill": [("fill", ID), ("ana@host", ["a|b", "x" * 256]), ("", ["x" * 2_001])],
+    "unpause_backfill": [
+        ("still", ID),
+        ("1000", TIME),
+        ("1", INTEGER),
+        ("{}", ["x", "{"]),
+        ("2000", [*TIME, "999", "3001"]),
+        ("3", INTEGER),
+        BY,
+    ],
+    "cancel_backfill": [("fill", ID), BY],
+    "restore_backfill": [
+        ("lost", ID),
+        (json.dumps([LOST_BACKFILL]), ["", "x", "{}", "[{}]", "[]", "[1]", ENDED_BACKFILL]),
+        ("running", ["a/b", "a  b"]),
     ],
 }
 
@@ -255,6 +316,10 @@ class Scene:
             publish = ("publish", name, 0, "", "{}", "", 1, "", "ana@host", *move)
             self.engine.store.call(*publish, *(part for pair in head.items() for part in pair))
         self.engine.store.call("pause", "paused", "ana@host")
+        for name in ("fill", "still"):
+            given = ("d", 1, "1000", "{}", 1000, 3000, 3, 0, "none", 0.5, 1, "ana@host")
+            assert self.engine.store.call("backfill", name, *given) == "made"
+        self.engine.store.call("pause_backfill", "still", "ana@host", "")
         self._plan("ended")
         self.engine.steering.cancel("ended")
         self._plan("running")

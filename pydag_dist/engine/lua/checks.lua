@@ -189,6 +189,10 @@ local KINDS = {
   rows = { function(v) return type(v) == 'string' end, 'JSON' },
   position = { function(v) return is_integer(v, 0, 1e15) end, 'an integer, 0 to 1e15' },
   run_type = word_of(PROTOCOL.run_types),
+  again = word_of(PROTOCOL.again),
+  backfill_state = word_of(PROTOCOL.backfill_states),
+  dates = { function(v) return is_integer(v, 1, LIMITS.backfill_dates) end,
+            'an integer, 1 to ' .. LIMITS.backfill_dates },
   schedule = { function(v) return v == '' or is_json(v, LIMITS.schedule_bytes) end,
                'JSON of at most ' .. LIMITS.schedule_bytes .. ' bytes, or empty' },
   moment = { function(v) return is_integer(v, 1, 1e17) end, 'µs' },
@@ -204,7 +208,7 @@ local HEAD = { dag_id = 'id', processors = 'processors', weight = 'weight', time
                tags = 'tags', submitted_by = 'short', rounds = 'count',
                submitted_at = 'time', started_at = 'time', from = 'id_or_none', reason = 'reason',
                total = 'count', dag_hash = 'short', changed = 'ids', marked = 'ids', round_at = 'time',
-               spent = 'count', version = 'count', run_type = 'run_type' }
+               spent = 'count', version = 'count', run_type = 'run_type', backfill = 'id' }
 local HEAD_NEEDED = { 'dag_id', 'processors', 'weight', 'timeout', 'retention', 'params' }
 
 -- Operation -> the kinds and names of its arguments; `each`: those of items, as many as there are;
@@ -259,6 +263,17 @@ SIGNATURES = {
            { 'date', 'logical_date' }, { 'time', 'due' }, { 'count', 'missed' }, { 'time', 'first' }, { 'time', 'last' } },
   start = { { 'id', 'dag' }, { 'id', 'run' }, { 'params', 'params' }, { 'date', 'logical_date' }, { 'worker', 'by' } },
   restore_dag = { { 'id', 'dag' }, { 'dag_or_none', 'text' }, { 'rows', 'row' }, head = true },
+  backfill = { { 'id', 'backfill' }, { 'id', 'dag' }, { 'count', 'seen_version' }, { 'time', 'seen_due' },
+               { 'schedule', 'schedule' }, { 'moment', 'first' }, { 'moment', 'last' }, { 'dates', 'total' },
+               { 'flag', 'newest_first' }, { 'again', 'again' }, { 'weight', 'weight' }, { 'active', 'max_active' },
+               { 'worker', 'by' } },
+  advance_backfill = { { 'id', 'backfill' }, { 'time', 'seen_next' }, { 'count', 'seen_version' }, { 'count', 'left' },
+                       { 'id_or_none', 'run' }, { 'date', 'logical_date' }, { 'time', 'next' } },
+  pause_backfill = { { 'id', 'backfill' }, { 'short', 'by' }, { 'reason_text', 'why' } },
+  unpause_backfill = { { 'id', 'backfill' }, { 'time', 'seen_next' }, { 'count', 'seen_version' },
+                       { 'schedule', 'schedule' }, { 'time', 'next' }, { 'count', 'total' }, { 'worker', 'by' } },
+  cancel_backfill = { { 'id', 'backfill' }, { 'worker', 'by' } },
+  restore_backfill = { { 'id', 'backfill' }, { 'rows', 'row' }, { 'ids', 'active' } },
 }
 
 local function check_value(where, kind, name, value)

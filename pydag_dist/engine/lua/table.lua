@@ -35,6 +35,19 @@
 --                                        notice
 --   restore_dag                          what the history knows of a DAG that Redis has lost
 --
+-- OPERATIONS ON BACKFILLS (backfills.lua). A backfill decides on each of its due times once and in
+-- order: a run is made for it, or it is left out.
+--   backfill                             one begins; which due times it has the caller computed
+--   advance_backfill                     due times are left out, and the one after them gets its run;
+--                                        only if `next` and the DAG's version are what the caller saw,
+--                                        and less than `max_active` of its runs go on; else it is held
+--                                        back until one ends. It is done once all is decided and no run
+--                                        of it goes on
+--   pause_backfill, unpause_backfill     no runs are made in between; also by the coordinator that can't
+--                                        go on, with the reason
+--   cancel_backfill                      no more runs; coordinators cancel those that go on
+--   restore_backfill                     what the history knows of one that Redis has lost
+--
 -- KEYS                            all under the prefix; a run has a constant number of them
 --   template         string  the Celery message of a task, with <<marks>> for queue and ids
 --   submissions      stream  run ids to be planned, consumer group `coordinators`
@@ -96,6 +109,17 @@
 --   dag:ID:texts     hash    version -> the DAG as JSON, of the newest versions
 --   dag:ID:versions  hash    version -> "when hash who" of the same versions
 --   dag:ID:active    set     its scheduled runs that have not ended
+--   backfills        zset    backfill -> when it was made, in µs by the server's clock
+--   backfills:open   zset    exactly those that are running or cancelling -> when coordinators look at
+--                            it next, likewise
+--   backfill:ID      hash    state, dag_id, schedule (JSON, for callers; of the DAG's version when it was
+--                            made or unpaused last), first and last (its first and last due time), next
+--                            (the one to decide on, unless all is decided), newest_first, again, weight,
+--                            max_active, total (due times), left (those left out), made (runs), success,
+--                            failed and cancelled (runs of it that are so), spent (µs that ended runs
+--                            took), retention, made_at, made_by, changed_at and changed_by (of its
+--                            state), why (it was paused by itself), ended_at; expires after its end
+--   backfill:ID:active  set  its runs that have not ended
 --   q:QUEUE          list    the queue itself, as kombu knows it
 --   q:@WORKER        list    what is for that worker alone
 --   run:ID           hash    schema, state, dag_id, processors, weight, timeout, tags, submitted_by,
@@ -107,7 +131,8 @@
 --                            marked from a resume with another DAG, and from `mark` of an ended run's
 --                            task, until it is planned; round_at, when it was planned, and spent, µs
 --                            of the rounds before that one; teardowns if it has any; of a run of a
---                            published DAG version, and run_type (scheduled, or manual)
+--                            published DAG version, and run_type (scheduled, backfill, or manual); of
+--                            one of a backfill that, too
 --   run:ID:dag       string  the DAG as it was submitted, or as it was resumed with
 --   run:ID:tasks     hash    task -> record (RECORD_FIELDS in protocol.py)
 --   run:ID:kept      hash    of a resumed or restored run until it is planned: the records as
@@ -145,7 +170,7 @@
 --   top_up()     run:ID, run:ID:tasks, run:ID:ready, run:ID:active, queued, queues, fair:QUEUE, q:QUEUE,
 --                q:@WORKER, polls:QUEUE, groups:QUEUE, windows
 --   finish_run() run:ID, run:ID:events, history, timers, webhooks, windows, dag:ID, dag:ID:active,
---                schedules
+--                schedules, backfill:ID, backfill:ID:active, backfills:open
 --   spread()     run:ID:out, run:ID:work, working, due:QUEUE, top_up(), finish_run()
 --
 -- A script checks everything before its first write (checks.lua): an error half way is not rolled
@@ -227,9 +252,19 @@ TRANSITIONS.run = {
   { 'resume',                          'success failed cancelled',   'queued' },
 }
 
--- Runs of schema 2 are like those of 3, but that no schedule can have started them: they go on. A
--- version that knows 2 only leaves those of 3 alone, since it would not tell a schedule of their end.
-local SCHEMA, SCHEMA_BEFORE = '3', '2'
+TRANSITIONS.backfill = {
+  { 'pause',                           'running',                    'paused' },
+  { 'unpause',                         'paused',                     'running' },
+  { 'cancel',                          'running paused',             'cancelling cancelled' },
+    -- cancelled at once if no run of it goes on
+  { 'last run ended',                  'cancelling',                 'cancelled' },
+  { 'all decided, last run ended',     'running paused',             'done' },
+}
+
+-- Runs of earlier schemas are like those of this one, but that no schedule (2) and no backfill (3) can
+-- have started them: they go on. A version that knows these only leaves newer ones alone, since it
+-- would not tell a backfill of their end.
+local SCHEMA, SCHEMAS_BEFORE = '4', { ['2'] = true, ['3'] = true }
 
 -- In µs; `enter` sets them by the installation's lease. Of the usual one of 15 s they are as noted.
 local TIMES = {}
@@ -303,7 +338,7 @@ end
 local function known(run)
   local head = call('HMGET', run_key(run), 'schema', 'state', 'reason')
   if not head[1] then return nil, 'unknown' end
-  if head[1] ~= SCHEMA and head[1] ~= SCHEMA_BEFORE then return nil, 'schema' end
+  if head[1] ~= SCHEMA and not SCHEMAS_BEFORE[head[1]] then return nil, 'schema' end
   return head[2], head[3]
 end
 
@@ -327,7 +362,7 @@ local function is_servers(problem)
 end
 
 local set_aside   -- aside.lua
-local SCHEDULES = {}   -- what runs tell the schedules of their DAGs (published.lua)
+local SCHEDULES = {}   -- what runs tell the schedules of their DAGs (published.lua), and their backfills
 
 -- Does something for one run among others: whether it could, and the answer. If it could not, the
 -- run is set aside.

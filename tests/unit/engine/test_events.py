@@ -53,6 +53,7 @@ def test_events_and_their_fields_are_those_of_the_page(installation):
         installation.end(installation.claim(), outcome, result)
 
     publish_and_pause(installation.engine.publishing, old)
+    begin_backfill(installation.engine)
 
     promised = documented()
     assert promised.pop(FLOOR) == set()
@@ -69,6 +70,17 @@ def publish_and_pause(publishing, dag):
     assert publishing.pause(dag.dag_id, "ana") == "ok"
     assert publishing.unpause(publishing.dag(dag.dag_id), "ana", Move(now)) == "ok"
     assert publishing.unpublish(publishing.dag(dag.dag_id), "ana", Move(None)) == "ok"
+
+
+def begin_backfill(engine):
+    publishing = engine.publishing
+    now = publishing.now()
+    head = {"dag_id": "d", "retention": 60, "params": "{}"}
+    head |= {"processors": 0, "weight": 1, "timeout": 0}
+    options = {"schedule": {}, "max_active": 1, "source": "", "by": "ana"}
+    publishing.publish(publishing.dag("d"), "{}", head, Move(None), **options)
+    options = {"newest_first": False, "again": "none", "weight": 1, "max_active": 1, "by": "ana"}
+    assert engine.backfilling.begin("b", publishing.dag("d"), [now], **options) == "made"
 
 
 def test_every_kind_of_event_is_on_the_page():

@@ -68,14 +68,16 @@ local function set_due(dag, due)
   file_due(dag)
 end
 
--- A run that a schedule has started is under way, maybe again.
-function SCHEDULES.began(run)
-  local head = call('HMGET', run_key(run), 'run_type', 'dag_id')
+-- A run that a schedule or a backfill has started is under way: again, if it had ended as `before`.
+function SCHEDULES.began(run, before)
+  local head = call('HMGET', run_key(run), 'run_type', 'dag_id', 'backfill')
   if head[1] == 'scheduled' then call('SADD', dag_key(head[2], 'active'), run) end
+  if head[3] then SCHEDULES.backfill_began(run, head[3], before) end
 end
 
 -- A run of a published DAG has ended: the one that it held back is due at once.
 function SCHEDULES.ended(run, run_type, dag, state)
+  if run_type == 'backfill' then return SCHEDULES.backfill_ended(run, state) end
   if run_type == 'scheduled' then
     call('SREM', dag_key(dag, 'active'), run)
     if call('HEXISTS', dag_key(dag), 'held') == 1 then file_due(dag) end
@@ -199,10 +201,8 @@ function OPERATIONS.unpublish(dag, seen_version, seen_due, by, missed, first, la
 end
 
 -- Makes a run of the newest version; more fields of its hash follow. False if it was there.
-local function make_published_run(dag, run, ...)
+function SCHEDULES.make_run(dag, run, ...)
   if call('EXISTS', run_key(run)) == 1 then return false end
-  call('HSET', dag_key(dag), 'last_run', run)
-  call('HDEL', dag_key(dag), 'last_state', 'last_ended')
   local version = call('HGET', dag_key(dag), 'version')
   call('HSET', run_key(run), unpack(call('HGETALL', dag_key(dag, 'run'))))
   call('HSET', run_key(run), 'submitted_at', text(NOW), 'version', version, ...)
@@ -211,16 +211,23 @@ local function make_published_run(dag, run, ...)
   return true
 end
 
--- Whether the schedule's runs leave no room for another one; one that is gone takes none.
-local function is_full(dag)
-  local active = call('SMEMBERS', dag_key(dag, 'active'))
+-- Likewise, and it is the last one that people are told of.
+local function make_last_run(dag, run, ...)
+  if not SCHEDULES.make_run(dag, run, ...) then return 'there' end
+  call('HSET', dag_key(dag), 'last_run', run)
+  call('HDEL', dag_key(dag), 'last_state', 'last_ended')
+  return 'made'
+end
+
+-- Whether so many runs of a set of active ones go on; one that is gone does not.
+function SCHEDULES.are_active(set, most)
+  local active = call('SMEMBERS', set)
   local count = #active
-  local most = tonumber(call('HGET', dag_key(dag), 'max_active'))
   if count < most then return false end
   for _, run in ipairs(active) do
     local state = call('HGET', run_key(run), 'state')
     if not state or ENDED_RUN[state] then
-      call('SREM', dag_key(dag, 'active'), run)
+      call('SREM', set, run)
       count = count - 1
     end
   end
@@ -242,7 +249,7 @@ function OPERATIONS.fire(dag, seen_version, seen_due, run, at, logical_date, due
      or missed ~= '0' and tonumber(last) >= tonumber(at) then
     refuse('fire: due at ' .. seen_due .. ', a run for ' .. at .. ' and then ' .. due .. ' is in no order')
   end
-  if is_full(dag) then
+  if SCHEDULES.are_active(dag_key(dag, 'active'), tonumber(call('HGET', dag_key(dag), 'max_active'))) then
     call('HSET', dag_key(dag), 'held', 1)
     call('ZADD', key('schedules'), text(NOW + HELD_FOR), dag)
     return 'held'
@@ -252,8 +259,7 @@ function OPERATIONS.fire(dag, seen_version, seen_due, run, at, logical_date, due
   settle(dag, tonumber(at))
   set_due(dag, due)
   if is_settled then return 'there' end
-  return make_published_run(dag, run, 'run_type', 'scheduled', 'logical_date', logical_date)
-         and 'made' or 'there'
+  return make_last_run(dag, run, 'run_type', 'scheduled', 'logical_date', logical_date)
 end
 
 -- Starts a run of the newest version by hand, whatever its schedule is and does.
@@ -262,8 +268,8 @@ end
 --   writes   dag:ID, history, names, run:ID, run:ID:dag, run:ID:events, runs, submissions
 function OPERATIONS.start(dag, run, params, logical_date, by)
   if call('HEXISTS', dag_key(dag), 'published_at') == 0 then return 'unknown' end
-  return make_published_run(dag, run, 'run_type', 'manual', 'params', params, 'logical_date', logical_date,
-                            'submitted_by', by) and 'made' or 'there'
+  return make_last_run(dag, run, 'run_type', 'manual', 'params', params, 'logical_date', logical_date,
+                       'submitted_by', by)
 end
 
 local DAG_ROW = { version = 'count', settled = 'time', missed = 'count', missed_last = 'time' }

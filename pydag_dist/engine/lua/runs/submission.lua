@@ -18,7 +18,7 @@ local function make_run(run, dag)
       call('ZREM', key('names'), oldest)
     end
   end
-  SCHEDULES.began(run)
+  SCHEDULES.began(run, '')
   submit_to_planners(run)
 end
 
@@ -91,7 +91,7 @@ end
 --   given    run, dag, was_planned; fields of the run
 --   answers  1, or 0 if Redis has the run
 --   writes   history, names, run:ID, run:ID:dag, run:ID:events, runs, submissions, dag:ID,
---            dag:ID:active
+--            dag:ID:active, backfill:ID:active
 function OPERATIONS.restore_run(run, dag, was_planned, ...)
   if not is_lost(run) then return 0 end
   local is_there = call('EXISTS', run_key(run)) == 1
@@ -121,7 +121,7 @@ local function go_on(run, state, from)
   set_run_state(run, state, 'queued', 'from', from)
   call('PERSIST', run_key(run))
   for _, part in ipairs(PROTOCOL.run_parts) do call('PERSIST', run_key(run, part)) end
-  SCHEDULES.began(run)
+  SCHEDULES.began(run, state)
   submit_to_planners(run)
   run_event(run, 'queued', 'from', from, 'changed', head[3] or '', 'marked', head[4] or '',
             'dag_hash', head[5] or '')
@@ -131,7 +131,7 @@ end
 -- Submits an ended run again, to go on from what did not succeed, or from one task.
 --   given    run, from
 --   answers  ok, the state that forbids it, `no task`, unknown, schema or broken
---   writes   submissions, history, working, run:ID:*, dag:ID:active
+--   writes   submissions, history, working, run:ID:*, dag:ID:active, backfill:ID, backfill:ID:active
 function OPERATIONS.resume(run, from)
   local state, why = known(run)
   if not state then return why end
@@ -147,7 +147,7 @@ end
 --   given    run, from, before, changed, dag; fields of the run
 --   answers  as resume; `another` if it has another DAG by now, `another dag` if that has another
 --            id
---   writes   submissions, history, working, run:ID:*, dag:ID:active
+--   writes   submissions, history, working, run:ID:*, dag:ID:active, backfill:ID, backfill:ID:active
 function OPERATIONS.resume_with(run, from, before, changed, dag, ...)
   local state, why = known(run)
   if not state then return why end
