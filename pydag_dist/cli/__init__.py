@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 
+from pydag_dist.cli.commands.backfills import backfill, backfills
 from pydag_dist.cli.commands.control import cancel, mark, resume, why
 from pydag_dist.cli.commands.dags import graph, schedule, schema, validate
 from pydag_dist.cli.commands.embedded import demo, env, up
@@ -37,6 +38,8 @@ for command in (
     pause,
     unpause,
     unpublish,
+    backfill,
+    backfills,
     status,
     runs,
     logs,

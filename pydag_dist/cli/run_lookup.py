@@ -89,6 +89,15 @@ def listing(limit: int, wanted: RunFilter) -> Listing:
     return Listing(both, max(ends) if ends and len(both) < limit else None)
 
 
+def states_at(dag_id: str, dates: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Logical date -> the states of the DAG's runs of it, by run; nothing without a history."""
+    settings = load_settings()
+    if not _is_here(settings):
+        return {}
+    with _history(settings) as history:
+        return history.states_at(dag_id, dates)
+
+
 def shortest_names(runs: Sequence[RunSummary]) -> dict[str, str]:
     """Of each run the shortest beginning of its id that names it, at least eight characters."""
     settings = load_settings()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import MAXYEAR, MINYEAR, UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from pydag_dist.client.backfills import Backfills
 from pydag_dist.client.naming import find_run
 from pydag_dist.client.published import PublishedDags
 from pydag_dist.client.retrying import RETRY_SECONDS, Retries
@@ -29,6 +30,8 @@ from pydag_dist.engine import (
     connect,
     unserved,
 )
+from pydag_dist.engine.backfills.backfill import Backfill
+from pydag_dist.engine.protocol import Again
 from pydag_dist.engine.publications import Publication
 from pydag_dist.engine.published import PublishedDag
 from pydag_dist.errors import PydagError, UnknownRun
@@ -59,6 +62,7 @@ class Client:
         self._engine = Engine(self._connection, prefix=self._prefix)
         self._retries = Retries(self._connection, retry_seconds)
         self.published = PublishedDags(self._engine.publishing, self._retries, self._retention)
+        self.all_backfills = Backfills(self._engine, self._retries)
 
     def submit(
         self,
@@ -153,6 +157,54 @@ class Client:
     def unpublish(self, dag_id: str) -> None:
         """Take a DAG's name back: it is never due again, and its runs go on."""
         self.published.unpublish(dag_id)
+
+    def backfill(
+        self,
+        dag_id: str,
+        first: date | str,
+        last: date | str,
+        *,
+        max_active: int = 1,
+        newest_first: bool = False,
+        again: Again = "none",
+        weight: float = 0.5,
+    ) -> Backfill:
+        """Begin to run a published DAG for each of its due times from `first` to `last`.
+
+        Both are days or times, ISO 8601, without an offset in the DAG's zone. `max_active` runs go
+        on at once; `again` says which due times that have a run get another one: none, those whose
+        runs ``failed`` or were cancelled, or ``all``. `weight` is the part of the DAG's weight that
+        each run has. `EngineError` if the DAG is not published, is not due then, or too often.
+        """
+        begun, _ = self.all_backfills.begin(
+            dag_id,
+            first,
+            last,
+            max_active=max_active,
+            newest_first=newest_first,
+            again=again,
+            weight=weight,
+        )
+        return self.all_backfills.get(begun)
+
+    def backfills(self) -> list[Backfill]:
+        """The backfills, the newest first; ended ones for the retention of their DAG's runs."""
+        return self.all_backfills.all()
+
+    def pause_backfill(self, name: str) -> bool:
+        """Let a backfill, named by its id or the beginning of it, make no more runs for now.
+
+        False if it is paused already; `EngineError` if it has ended.
+        """
+        return self.all_backfills.pause(name)
+
+    def unpause_backfill(self, name: str) -> bool:
+        """Let it go on, by the schedule that its DAG has now; False if it is not paused."""
+        return self.all_backfills.unpause(name)
+
+    def cancel_backfill(self, name: str) -> str:
+        """Let it make no more runs, and cancel those that go on; its state."""
+        return self.all_backfills.cancel(name)
 
     def run(self, name: str) -> Run:
         """The run of that name: its id, the beginning of it, ``DAG@last``, ``DAG@2026-01-31``.

@@ -162,6 +162,10 @@ def check_arguments(arguments: list[str], *, whole: bool = True, where: str = ""
     else:
         command = pydag.commands.get(name)
         assert command is not None, f"{line}: there is no command {name}"
+    if isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+        name, *rest = rest
+        command = command.commands.get(name)
+        assert command is not None, f"{line}: there is no command {name}"
     try:
         command.make_context(name, rest)
     except click.exceptions.Exit:  # --help, --version

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
@@ -53,7 +53,7 @@ def publish(files: tuple[Path, ...], *, as_json: bool) -> None:
         before = client.published.kept_versions(dag.dag_id)
         done = client.publish(dag)[0]
         changed = difference(before[0].text, dag.to_json()) if before and done.is_new else []
-        told.append({**asdict(done), "due": _epoch(done.due), "difference": changed})
+        told.append({**asdict(done), "due": epoch_seconds(done.due), "difference": changed})
         if not as_json:
             what = f"version {done.version}" + ("" if done.is_new else ", as it was")
             schedule = dag.schedule
@@ -110,7 +110,7 @@ def dags(name: str | None, *, versions: bool, as_json: bool) -> None:
             raise PydagError("--versions is about one DAG: name it, such as nightly --versions")
         found = published.versions(name)
         if as_json:
-            told = [asdict(version) | {"at": _epoch(version.at)} for version in found]
+            told = [asdict(version) | {"at": epoch_seconds(version.at)} for version in found]
             echo(json.dumps({"dag_id": name, "versions": told}, indent=2))
             return
         for line in version_lines(found):
@@ -178,11 +178,15 @@ def unpublish(names: tuple[str, ...]) -> None:
 
 
 def _each(names: tuple[str, ...], change: Callable[[str], bool], done: str, was: str) -> None:
-    """Change every DAG, also after one that is not published."""
+    change_each(names, lambda name: echo(f"{name}: {done if change(name) else was}"))
+
+
+def change_each(names: Sequence[str], change: Callable[[str], None]) -> None:
+    """Change each of these, also after one that can't be."""
     failed = False
     for name in names:
         try:
-            echo(f"{name}: {done if change(name) else was}")
+            change(name)
         except PydagError as error:
             failed = True
             echo(f"Error: {error}", err=True)
@@ -228,11 +232,12 @@ def run(
 
 
 def _as_json(dag: PublishedDag, newest: Dag | None = None) -> dict[str, Any]:
-    told = {n: _epoch(v) if isinstance(v, datetime) else v for n, v in asdict(dag).items()}
+    told = {n: epoch_seconds(v) if isinstance(v, datetime) else v for n, v in asdict(dag).items()}
     if newest is not None:
         told |= {"owner": newest.owner, "description": newest.description, "tags": newest.tags}
     return told
 
 
-def _epoch(at: datetime | None) -> float | None:
+def epoch_seconds(at: datetime | None) -> float | None:
+    """A moment for JSON; None for none."""
     return at.timestamp() if at else None

@@ -152,6 +152,7 @@ def status(name: str, *, wait: bool, timeout: float | None, as_json: bool) -> No
 @click.option(
     "--logical-date", default="", metavar="DATE", help="Whose logical date, in UTC, begins so."
 )
+@click.option("--backfill", default="", metavar="ID", help="Of this backfill.")
 @params_option("Submitted with this param")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, one object.")
 def runs(
@@ -164,6 +165,7 @@ def runs(
     tags: tuple[str, ...],
     params: dict[str, Any],
     logical_date: str,
+    backfill: str,
     as_json: bool,
 ) -> None:
     """List the newest runs first: those in Redis, then older ones of the history.
@@ -181,7 +183,9 @@ def runs(
     """
     if dag_id:
         check_id("DAG", dag_id)
-    wanted = RunFilter(dag_id, states, since, until, tags, params, logical_date)
+    if backfill:
+        backfill = Client().all_backfills.named(backfill)
+    wanted = RunFilter(dag_id, states, since, until, tags, params, logical_date, backfill)
     found = run_lookup.listing(limit, wanted)
     if as_json:
         now = time.time()

@@ -68,5 +68,5 @@ _FORMS: Final[Mapping[str, Callable[[RunSummary, float], Text]]] = {
     "tasks": lambda run, _: Text(f"{run.counts['ended']}/{run.counts['total']}"),
     "failed": lambda run, _: Text(str(run.counts["failed"] or "")),
     "for": lambda run, _: cell(run.logical_date),
-    "by": lambda run, _: cell(run.submitted_by),
+    "by": lambda run, _: cell(run.submitted_by or run.backfill),
 }

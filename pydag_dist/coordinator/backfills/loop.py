@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 import redis
 
-from pydag_dist.engine import ENDED_RUN_STATES, Engine
+from pydag_dist.engine import Engine
 from pydag_dist.engine.backfills.backfill import Backfill
-from pydag_dist.engine.backfills.changes import advance, cancel_runs
+from pydag_dist.engine.backfills.changes import advance, cancel_runs, is_wanted
 from pydag_dist.engine.published import scheduled_run_id
 from pydag_dist.errors import PydagError
 from pydag_dist.history import LOST, HistoryReader
@@ -102,12 +102,3 @@ class Backfills:
             }
             found.append(is_wanted(seen.again, mine, states))
         return found
-
-
-def is_wanted(again: str, mine: str, states: Mapping[str, str]) -> bool:
-    """Whether a due time gets the run `mine`; `states` are those of its runs, by their ids."""
-    if mine in states:  # Redis has lost that it was made
-        return True
-    if not ENDED_RUN_STATES.issuperset(states.values()):
-        return False
-    return again == "all" or not states or (again == "failed" and "success" not in states.values())

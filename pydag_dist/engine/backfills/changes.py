@@ -6,7 +6,7 @@ them in between, they are looked at again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -18,7 +18,7 @@ from pydag_dist.dag.schedules.schedule import Schedule
 from pydag_dist.engine.backfills.backfill import Backfill
 from pydag_dist.engine.backfills.backfilling import Advanced, Backfilling, Changed
 from pydag_dist.engine.due import have_same_times, schedule_of
-from pydag_dist.engine.protocol import Again
+from pydag_dist.engine.protocol import ENDED_RUN_STATES, Again
 from pydag_dist.engine.published import PublishedDag
 from pydag_dist.engine.roles.publishing import Publishing
 from pydag_dist.engine.roles.steering import Steering
@@ -171,6 +171,15 @@ def advance(
     following = left + (at is not None)
     next_ = due[following] if following < len(due) else None
     return backfilling.advance(seen, dag.version, left, at, next_)
+
+
+def is_wanted(again: str, mine: str, states: Mapping[str, str]) -> bool:
+    """Whether a due time gets the run `mine`; `states` are those of its runs, by their ids."""
+    if mine in states:  # Redis has lost that it was made
+        return True
+    if not ENDED_RUN_STATES.issuperset(states.values()):
+        return False
+    return again == "all" or not states or (again == "failed" and "success" not in states.values())
 
 
 def problem(seen: Backfill, dag: PublishedDag) -> str:

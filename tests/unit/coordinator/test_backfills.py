@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from pydag_dist.coordinator.backfills.loop import EVERY, Backfills, is_wanted
+from pydag_dist.coordinator.backfills.loop import EVERY, Backfills
 from pydag_dist.coordinator.backfills.restore import restore_backfills
 from pydag_dist.coordinator.new_database import copy_backfills
 from pydag_dist.coordinator.restore import restore, restore_dags
@@ -186,8 +186,8 @@ def test_a_backfill_without_due_times_is_refused_and_one_with_too_many(
 )
 def test_which_due_times_are_left_out(again, ends, wanted):
     states = {f"r{number}": state for number, state in enumerate(ends)}
-    assert is_wanted(again, "mine", states) is wanted
-    assert is_wanted(again, "mine", states | {"mine": "success"})
+    assert changes.is_wanted(again, "mine", states) is wanted
+    assert changes.is_wanted(again, "mine", states | {"mine": "success"})
 
 
 def test_due_times_that_have_a_run_are_left_out(here):
