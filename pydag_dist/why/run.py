@@ -10,7 +10,8 @@ from pydag_dist.dag import Dag
 from pydag_dist.engine import Reading, RunSnapshot, TaskSnapshot
 from pydag_dist.engine.snapshot import microseconds
 from pydag_dist.why.facts import Facts, read_facts
-from pydag_dist.why.task import clock, explain, not_planned, span
+from pydag_dist.why.task import explain, not_planned
+from pydag_dist.why.words import clock, span
 
 NAMED: Final = 5  # tasks of one kind
 # States in the order in which they matter, after `failed` and after what nobody can run.

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from pydag_dist.engine import ENDED_TASK_STATES, Reading
 from pydag_dist.engine.snapshot import seconds
+from pydag_dist.why.ended import cancelled, failed, skipped, success, upstream_failed
 from pydag_dist.why.facts import Facts, read_facts
-
-NAMED: Final = 3  # tasks in one sentence
+from pydag_dist.why.words import (
+    NAMED,
+    ago,
+    clock,
+    counted,
+    end_of,
+    error_of,
+    is_or_are,
+    listed,
+    span,
+    which_try,
+    with_states,
+)
 
 # States that a cancelled run's task leaves without ever running again.
 _TO_BE_CANCELLED: Final = frozenset({"none", "ready", "queued", "up_for_retry"})
-# Rules by which a skipped upstream task can make a task skipped.
-_SKIPS_CASCADE: Final = frozenset(
-    {
-        "all_success",
-        "all_failed",
-        "one_success",
-        "none_failed_min_one_success",
-        "none_skipped",
-        "all_done_min_one_success",
-    }
-)
 
 
 def why_task(reading: Reading, run_id: str, task: str) -> str:
@@ -49,7 +48,7 @@ def explain(s: Facts) -> str:
     if s.run["state"] == "cancelling" and state in _TO_BE_CANCELLED and not goes_on:
         return f"{s.task} is about to be cancelled with its run"
     if s.record["reason"] == "marked" and state in ENDED_TASK_STATES:
-        return f"{s.task} was marked {state} by {s.record['worker']} {_end(s)}"
+        return f"{s.task} was marked {state} by {s.record['worker']} {end_of(s)}"
     sentence = _SENTENCES.get(state)
     return f"{s.task} {sentence(s) if sentence else f'is {state}'}"
 
@@ -62,7 +61,7 @@ def not_planned(s: Facts) -> str:
         return "never ran: its run was cancelled before a coordinator had planned it"
     if "planner" in s.run:
         return "waits for a coordinator that is planning its run"
-    since = _since(seconds(s.run.get("submitted_at")), s.now)
+    since = ago(seconds(s.run.get("submitted_at")), s.now)
     return (
         f"waits for a coordinator to plan its run, which was submitted {since}: "
         "if this lasts, start one with `pydag coordinator`"
@@ -77,7 +76,7 @@ def _none(s: Facts) -> str:
             "telling all their downstream tasks"
         )
     waited.sort(key=lambda up: s.state_of(up) == "none")  # what is under way first
-    return f"waits for {_counted(len(waited), 'upstream task')}: {_named(s, waited)}"
+    return f"waits for {counted(len(waited), 'upstream task')}: {with_states(s, waited)}"
 
 
 def _ready(s: Facts) -> str:
@@ -90,10 +89,10 @@ def _ready(s: Facts) -> str:
         return f"is ready and waits for its run's processors: {s.active} of {processors} are active"
     others = max(0, s.sharing - 1)
     return (
-        f"is ready and waits for a slot on queue {s.queue} ({_counted(s.slots, 'slot')}): "
-        f"{_counted(s.ahead, 'ready task')} of its run {_is(s.ahead)} ahead of it, and "
-        f"{_counted(others, 'other run')} {'shares' if others == 1 else 'share'} the queue"
-    ) + (f"; {_refused(s)}, {_listed(s.able[:NAMED])} may be able to" if s.refusals else "")
+        f"is ready and waits for a slot on queue {s.queue} ({counted(s.slots, 'slot')}): "
+        f"{counted(s.ahead, 'ready task')} of its run {is_or_are(s.ahead)} ahead of it, and "
+        f"{counted(others, 'other run')} {'shares' if others == 1 else 'share'} the queue"
+    ) + (f"; {_refused(s)}, {listed(s.able[:NAMED])} may be able to" if s.refusals else "")
 
 
 def _queued(s: Facts) -> str:
@@ -108,7 +107,7 @@ def _queued(s: Facts) -> str:
     among = f"{s.messages} messages wait, its own among them"
     return (
         f"is queued and waits for the next free slot on queue {s.queue} "
-        f"({_counted(s.slots, 'slot')}), where {first if s.messages == 1 else among}"
+        f"({counted(s.slots, 'slot')}), where {first if s.messages == 1 else among}"
     )
 
 
@@ -123,7 +122,7 @@ def _refused(s: Facts) -> str:
     named = [f"{r.worker} gave it back ({r.reason})" for r in s.refusals[:NAMED]]
     if len(s.refusals) > NAMED:
         named.append(f"{len(s.refusals) - NAMED} more did")
-    return _listed(named)
+    return listed(named)
 
 
 def _no_worker(s: Facts) -> str:
@@ -134,7 +133,7 @@ def _no_worker(s: Facts) -> str:
 
 
 def _running(s: Facts) -> str:
-    text = f"is running on {s.record['worker']} {_for(s, s.record)}{_try(s.record)}"
+    text = f"is running on {s.record['worker']} {_for(s, s.record)}{which_try(s.record)}"
     if s.lease_until is not None and s.lease_until < s.now:
         text += (
             f", but that worker's lease ran out {span(s.now - s.lease_until)} ago: "
@@ -145,7 +144,7 @@ def _running(s: Facts) -> str:
 
 def _deferred(s: Facts) -> str:
     heard = f" (last heard: {s.heard})" if s.heard else ""
-    since = f"{_for(s, s.record)}{_try(s.record)}"
+    since = f"{_for(s, s.record)}{which_try(s.record)}"
     text = f"waits for its remote job {since}{heard}, and holds no slot; "
     if s.slots == 0:
         return f"{text}nobody asks for it, since no worker listens to its queue {s.queue}"
@@ -163,7 +162,7 @@ def _expanding(s: Facts) -> str:
     if created < total:
         return f"is becoming {total} tasks, {named}; {created} are there"
     have = "has" if ended == 1 else "have"
-    return f"became {_counted(total, 'task')}, {named}, of which {ended} {have} ended"
+    return f"became {counted(total, 'task')}, {named}, of which {ended} {have} ended"
 
 
 def _up_for_retry(s: Facts) -> str:
@@ -171,7 +170,7 @@ def _up_for_retry(s: Facts) -> str:
     when = "now"
     if s.retry_at is not None and s.retry_at > s.now:
         when = f"in {span(s.retry_at - s.now)}, at {clock(s.retry_at, s.now)}"
-    error = _error(s, s.task)
+    error = error_of(s, s.task)
     return f"waits for try {number + 1}, which starts {when}: try {number} failed{error}"
 
 
@@ -191,78 +190,6 @@ def _cancelling(s: Facts) -> str:
     ) + (f"; {_refused(s)}" if s.refusals else "")
 
 
-def _success(s: Facts) -> str:
-    return f"succeeded {_end(s)}{_try(s.record)}"
-
-
-def _failed(s: Facts) -> str:
-    return f"failed {_end(s)}{_try(s.record)}{_error(s, s.task)}"
-
-
-def _cancelled(s: Facts) -> str:
-    why = {
-        None: "it was revoked, as Flower can do",
-        "cancel": "its run was cancelled",
-        "timeout": f"its run took longer than its timeout of {span(float(s.run['timeout']))}",
-    }[s.run.get("reason")]
-    if not s.record["started_at"]:
-        return f"was cancelled before it started: {why}"
-    return f"was cancelled {_end(s)}: {why}"
-
-
-def _upstream_failed(s: Facts) -> str:
-    """The nearest task that failed or was cancelled, on a way of tasks that it took with it."""
-    todo, seen = deque([(up, up) for up in s.upstream[s.task]]), {s.task}
-    while todo:
-        name, direct = todo.popleft()
-        state = s.state_of(name)
-        if state in {"failed", "cancelled"}:
-            way = "" if name == direct else f" (upstream of {direct})"
-            verb = "failed" if state == "failed" else "was cancelled"
-            return f"does not run because {name}{way} {verb}{_error(s, name)}"
-        if state == "upstream_failed" and name not in seen:
-            seen.add(name)
-            todo.extend((up, direct) for up in s.upstream[name])
-    return f"does not run by its trigger rule {s.record['rule']}: {_rule_facts(s, s.task)}"
-
-
-def _skipped(s: Facts) -> str:
-    """The nearest branch that did not choose the task, or one that it was skipped with."""
-    todo, seen = deque([s.task]), {s.task}
-    while todo:
-        name = todo.popleft()
-        if s.records[name]["ready_at"]:
-            return _skipped_itself(s, name)
-        whom = "it" if name == s.task else f"{name} upstream of it"
-        for up in s.upstream[name]:
-            if name in s.skips.get(up, ()):
-                return f"was skipped because the branch {up} did not choose {whom}"
-        rule = s.records[name]["rule"]
-        if s.records[name]["reason"] == "marked":
-            who = s.records[name]["worker"]
-            return f"was skipped because {name} upstream of it was marked skipped by {who}"
-        if rule == "teardown":
-            undoes = "that one" if name != s.task else "it"
-            return f"was skipped because the task whose work {undoes} undoes never began"
-        skipped = [up for up in s.upstream[name] if s.state_of(up) == "skipped"]
-        if not skipped or rule not in _SKIPS_CASCADE:
-            with_whom = "by its" if name == s.task else f"with {name} upstream of it, by that one's"
-            return f"was skipped {with_whom} trigger rule {rule}: {_rule_facts(s, name)}"
-        todo.extend(up for up in skipped if up not in seen)
-        seen.update(skipped)
-    raise AssertionError("a DAG has no cycle")
-
-
-def _skipped_itself(s: Facts, name: str) -> str:
-    """A task that could run, and had nothing to do."""
-    why = _error(s, name)
-    if not s.records[name]["started_at"]:
-        why = ": there was nothing to expand over, or all its children were skipped"
-    if name != s.task:
-        return f"was skipped with {name} upstream of it, which skipped itself{why}"
-    return f"skipped itself {_end(s)}{why}"
-
-
 _SENTENCES: Final[Mapping[str, Callable[[Facts], str]]] = {
     "none": _none,
     "ready": _ready,
@@ -272,40 +199,12 @@ _SENTENCES: Final[Mapping[str, Callable[[Facts], str]]] = {
     "expanding": _expanding,
     "up_for_retry": _up_for_retry,
     "cancelling": _cancelling,
-    "success": _success,
-    "failed": _failed,
-    "cancelled": _cancelled,
-    "upstream_failed": _upstream_failed,
-    "skipped": _skipped,
+    "success": success,
+    "failed": failed,
+    "cancelled": cancelled,
+    "upstream_failed": upstream_failed,
+    "skipped": skipped,
 }
-
-
-def _rule_facts(s: Facts, task: str) -> str:
-    upstream = s.upstream[task]
-    return f"upstream of {task} {_is(len(upstream))} {_named(s, upstream)}"
-
-
-def _named(s: Facts, tasks: Sequence[str]) -> str:
-    named = [f"{task} ({s.state_of(task)})" for task in tasks[:NAMED]]
-    if len(tasks) > NAMED:
-        named.append(f"{len(tasks) - NAMED} more")
-    return _listed(named)
-
-
-def _listed(parts: Iterable[str]) -> str:
-    *most, last = parts
-    return f"{', '.join(most)} and {last}" if most else last
-
-
-def _error(s: Facts, task: str) -> str:
-    """The first line of a task's error, to end a sentence with."""
-    error = s.errors.get(task, "").strip()
-    return f": {error.splitlines()[0]}" if error else ""
-
-
-def _try(record: Mapping[str, str]) -> str:
-    number, last = int(record["try"]), int(record["last_try"])
-    return f" (try {number} of {last})" if last > 1 else ""
 
 
 def _for(s: Facts, record: Mapping[str, str]) -> str:
@@ -313,39 +212,3 @@ def _for(s: Facts, record: Mapping[str, str]) -> str:
     if started is None:
         return ""
     return f"since {clock(started, s.now)}, for {span(s.now - started)}"
-
-
-def _end(s: Facts) -> str:
-    """When a task ended, where, and after how long; as far as it ever started."""
-    started, ended = seconds(s.record["started_at"]), seconds(s.record["ended_at"])
-    at = f"at {clock(ended, s.now)}" if ended is not None else ""
-    if started is None or ended is None or s.record["reason"] == "marked":
-        return at
-    return f"{at} after {span(ended - started)} on {s.record['worker']}"
-
-
-def _since(at: float | None, now: float) -> str:
-    return "just now" if at is None or now - at < 1 else f"{span(now - at)} ago"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
-
-
-def _is(number: int) -> str:
-    return "is" if number == 1 else "are"
-
-
-def span(length: float) -> str:
-    """A time in words: the two largest units that it needs."""
-    if length < 60:
-        return f"{length:.3g} s" if length >= 0.1 else "0 s"
-    minutes, rest = divmod(round(length), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def clock(at: float, now: float) -> str:
-    """A time of day where the reader is, with its date if that isn't today's."""
-    local, today = (datetime.fromtimestamp(t, UTC).astimezone() for t in (at, now))
-    return local.strftime("%H:%M:%S" if local.date() == today.date() else "%Y-%m-%d %H:%M:%S")

@@ -6,9 +6,10 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from tests.support.cluster import LEASE, SHORT_LEASE, Cluster
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import SERVER_KINDS, RedisServer, server_binary
 
 HERE = Path(__file__).parent
 
@@ -27,6 +28,16 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     if report.failed:
         report.sections += [(f"{cluster.prefix}", cluster.logs()) for cluster in Cluster.running]
     return report
+
+
+@pytest.fixture(params=SERVER_KINDS)
+def client_of_each_kind(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[redis.Redis]:
+    """A client of a server of its own, of each kind in turn."""
+    with (
+        RedisServer(server_binary(request.param), tmp_path) as server,
+        redis.Redis.from_url(server.url, decode_responses=True) as client,
+    ):
+        yield client
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import redis
@@ -12,22 +10,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.model.published_machine import machine_on
-from tests.support.redis_server import SERVER_KINDS, RedisServer, server_binary
-
-
-@pytest.fixture(params=SERVER_KINDS)
-def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[redis.Redis]:
-    with (
-        RedisServer(server_binary(request.param), tmp_path) as server,
-        redis.Redis.from_url(server.url, decode_responses=True) as client,
-    ):
-        yield client
 
 
 @pytest.mark.timeout(900)  # hypothesis makes what it found smaller for up to 300 s
-def test_published_dags_equal_their_reference_model(client: redis.Redis) -> None:
+def test_published_dags_equal_their_reference_model(client_of_each_kind: redis.Redis) -> None:
     run_state_machine_as_test(
-        machine_on(client),
+        machine_on(client_of_each_kind),
         settings=settings(
             max_examples=int(os.environ.get("PYDAG_TEST_EXAMPLES", "100")),
             stateful_step_count=40,

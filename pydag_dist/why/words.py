@@ -1,0 +1,77 @@
+"""The words of which sentences about a task are made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from pydag_dist.engine.snapshot import seconds
+from pydag_dist.why.facts import Facts
+
+NAMED: Final = 3  # tasks in one sentence
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: "no task", "1 task", "2 tasks"."""
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+
+
+def is_or_are(number: int) -> str:
+    """The verb for so many."""
+    return "is" if number == 1 else "are"
+
+
+def listed(parts: Iterable[str]) -> str:
+    """`a, b and c`."""
+    *most, last = parts
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def ago(at: float | None, now: float) -> str:
+    """How long ago that was."""
+    return "just now" if at is None or now - at < 1 else f"{span(now - at)} ago"
+
+
+def with_states(s: Facts, tasks: Sequence[str]) -> str:
+    """The first tasks with their states; the others are counted."""
+    named = [f"{task} ({s.state_of(task)})" for task in tasks[:NAMED]]
+    if len(tasks) > NAMED:
+        named.append(f"{len(tasks) - NAMED} more")
+    return listed(named)
+
+
+def error_of(s: Facts, task: str) -> str:
+    """The first line of a task's error, to end a sentence with."""
+    error = s.errors.get(task, "").strip()
+    return f": {error.splitlines()[0]}" if error else ""
+
+
+def which_try(record: Mapping[str, str]) -> str:
+    """The number of a try, if the task may have several."""
+    number, last = int(record["try"]), int(record["last_try"])
+    return f" (try {number} of {last})" if last > 1 else ""
+
+
+def end_of(s: Facts) -> str:
+    """When a task ended, where, and after how long; as far as it ever started."""
+    started, ended = seconds(s.record["started_at"]), seconds(s.record["ended_at"])
+    at = f"at {clock(ended, s.now)}" if ended is not None else ""
+    if started is None or ended is None or s.record["reason"] == "marked":
+        return at
+    return f"{at} after {span(ended - started)} on {s.record['worker']}"
+
+
+def span(length: float) -> str:
+    """A time in words: the two largest units that it needs."""
+    if length < 60:
+        return f"{length:.3g} s" if length >= 0.1 else "0 s"
+    minutes, rest = divmod(round(length), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def clock(at: float, now: float) -> str:
+    """A time of day where the reader is, with its date if that isn't today's."""
+    local, today = (datetime.fromtimestamp(t, UTC).astimezone() for t in (at, now))
+    return local.strftime("%H:%M:%S" if local.date() == today.date() else "%Y-%m-%d %H:%M:%S")
