@@ -1,3 +1,78 @@
-import { render } from 'preact';
+import { useSignal } from '@preact/signals';
+import { type ComponentChildren, render } from 'preact';
+import { useEffect } from 'preact/hooks';
+import { me, meet, path } from './app';
+import { ComparePage } from './pages/compare';
+import { DagPage } from './pages/dag';
+import { DagsPage } from './pages/dags';
+import { FleetPage } from './pages/fleet';
+import { RunPage } from './pages/run';
+import { RunsPage } from './pages/runs';
+import { SchedulesPage } from './pages/schedules';
+import { SettingsPage } from './pages/settings';
+import { Empty, Link, Waiting, Wrong } from './parts/basics';
+import { Shell } from './shell';
 
-render(<p>The pages come next.</p>, document.getElementById('app')!);
+const ID = '([^/]+)';
+const PAGES: [pattern: RegExp, page: (...ids: string[]) => ComponentChildren][] = [
+  [/^\/$/, () => <RunsPage />],
+  [new RegExp(`^/runs/${ID}$`), (run) => <RunPage key={run} runId={run!} />],
+  [
+    new RegExp(`^/runs/${ID}/tasks/${ID}$`),
+    (run, task) => <RunPage key={run} runId={run!} task={task!} />,
+  ],
+  [new RegExp(`^/runs/${ID}/compare/${ID}$`), (a, b) => <ComparePage a={a!} b={b!} />],
+  [/^\/dags$/, () => <DagsPage />],
+  [new RegExp(`^/dags/${ID}$`), (dag) => <DagPage key={dag} dagId={dag!} />],
+  [/^\/schedules$/, () => <SchedulesPage />],
+  [/^\/fleet$/, () => <FleetPage />],
+  [/^\/settings$/, () => <SettingsPage />],
+];
+
+function Pages() {
+  for (const [pattern, page] of PAGES) {
+    const found = pattern.exec(path.value);
+    if (found) return <>{page(...found.slice(1).map(decodeURIComponent))}</>;
+  }
+  return (
+    <Empty title="There is no such page">
+      <p>
+        <Link to="/">All runs</Link>
+      </p>
+    </Empty>
+  );
+}
+
+function App() {
+  const error = useSignal<unknown>(null);
+  const turn = useSignal(0);
+  const asked = turn.value;
+  useEffect(() => {
+    meet().then(
+      () => {
+        error.value = null;
+      },
+      (problem) => {
+        error.value = problem;
+      },
+    );
+  }, [asked]);
+  return (
+    <Shell>
+      {me.value ? (
+        <Pages />
+      ) : error.value ? (
+        <Wrong
+          error={error.value}
+          retry={() => {
+            turn.value++;
+          }}
+        />
+      ) : (
+        <Waiting what="the server" />
+      )}
+    </Shell>
+  );
+}
+
+render(<App />, document.getElementById('app')!);

@@ -1,0 +1,72 @@
+// Requests to the API. Every answer that is no success is a Problem (RFC 9457), also that none came.
+
+/** The path below which the interface stands: '' or such as '/pydag'. */
+export const PREFIX = new URL(document.baseURI).pathname.replace(/\/$/, '');
+export const API = `${PREFIX}/api/v1`;
+
+export class Problem extends Error {
+  constructor(
+    readonly status: number,
+    readonly title: string,
+    readonly detail: string,
+    readonly errors: readonly { task?: string; field?: string; detail: string }[] = [],
+  ) {
+    super(detail || title);
+  }
+}
+
+type Query = Record<string, string | number | boolean | readonly string[] | undefined>;
+
+export function query(params: Query): string {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(params)) {
+    if (value === undefined || value === '') continue;
+    for (const each of Array.isArray(value) ? value : [value]) search.append(name, String(each));
+  }
+  const text = search.toString();
+  return text && `?${text}`;
+}
+
+/** GET of what the API has at the path, such as '/runs'. */
+export const get = <T>(path: string, params: Query = {}, signal?: AbortSignal) =>
+  request<T>('GET', path + query(params), undefined, signal);
+
+/** A request that changes something. The header tells the server that it comes from its own page. */
+export async function request<T>(
+  method: string,
+  path: string,
+  body?: unknown,
+  signal?: AbortSignal,
+): Promise<T> {
+  let answer: Response;
+  try {
+    answer = await fetch(API + path, {
+      method,
+      headers: {
+        Accept: 'application/json',
+        'X-Pydag': '1',
+        ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(signal ? { signal } : {}),
+    });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new Problem(0, 'The server does not answer', 'Is `pydag web` still running?');
+  }
+  const text = await answer.text();
+  if (answer.ok) return (text ? JSON.parse(text) : null) as T;
+  throw problemOf(answer, text);
+}
+
+function problemOf(answer: Response, text: string): Problem {
+  try {
+    const { title, detail, errors } = JSON.parse(text);
+    return new Problem(answer.status, title ?? answer.statusText, detail ?? '', errors ?? []);
+  } catch {
+    return new Problem(answer.status, answer.statusText || `Answer ${answer.status}`, '');
+  }
+}
+
+/** An id within a path. */
+export const part = encodeURIComponent;

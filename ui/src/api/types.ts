@@ -1,0 +1,188 @@
+// What the API answers (docs/openapi.json), as far as the pages use it. Times are epoch seconds by
+// Redis's clock, lengths of time are seconds.
+
+export interface Page<T> {
+  items: T[];
+  next: string | null;
+}
+
+export interface RunHead {
+  run_id: string;
+  dag_id: string;
+  state: string;
+  submitted_at: number | null;
+  started_at: number | null;
+  ended_at: number | null;
+  round_at: number | null;
+  spent: number;
+  rounds: number;
+  submitted_by: string | null;
+  logical_date: string | null;
+  run_type: string | null;
+  version: number | null;
+  took: number | null;
+}
+
+export interface RunItem extends RunHead {
+  counts: { total: number; ended: number; active: number; failed: number };
+}
+
+export interface Run extends RunHead {
+  reason: string | null;
+  error: string | null;
+  total: number;
+  counts: Record<string, number>;
+  bytes_billed: number | null;
+  params: Record<string, unknown>;
+  tags: string[];
+  dag_hash: string;
+}
+
+export interface Task {
+  task: string;
+  state: string;
+  try_number: number;
+  ready_at: number | null;
+  queued_at: number | null;
+  started_at: number | null;
+  ended_at: number | null;
+  worker: string | null;
+  result: unknown;
+  error: string | null;
+  children: number | null;
+  refused: string | null;
+  bytes_billed: number | null;
+  cached_from: string | null;
+}
+
+/** Tasks by columns; `state` and `worker` are places in `states` and `workers`, -1 is none. */
+export interface Columns {
+  states: string[];
+  workers: string[];
+  task: string[];
+  state: number[];
+  try_number: number[];
+  ready_at: (number | null)[];
+  queued_at: (number | null)[];
+  started_at: (number | null)[];
+  ended_at: (number | null)[];
+  worker: number[];
+}
+
+/** A DAG by columns, in the order of a walk; `upstream` are places of tasks. */
+export interface Graph {
+  dag_id: string;
+  dag_hash: string;
+  operators: string[];
+  queues: string[];
+  task: string[];
+  operator: number[];
+  queue: number[];
+  upstream: number[][];
+  expand: number[];
+  branch: number[];
+  teardown_of: [number, number][];
+}
+
+export interface Reason {
+  task: string | null;
+  state: string;
+  why: string;
+}
+
+export interface Try {
+  try_number: number;
+  state: string;
+  ready_at: number | null;
+  queued_at: number | null;
+  started_at: number | null;
+  ended_at: number | null;
+  worker: string | null;
+  error: string | null;
+  reason: string | null;
+}
+
+export interface LogLine {
+  at: number;
+  task: string;
+  try_number: number;
+  level: string;
+  line: string;
+}
+
+export interface Logs {
+  items: LogLine[];
+  next: number;
+  ended: boolean;
+}
+
+export interface Dag {
+  dag_id: string;
+  version: number;
+  hash: string;
+  schedule: Record<string, unknown> | null;
+  schedule_text: string | null;
+  source: string;
+  published_at: number | null;
+  published_by: string;
+  due: number | null;
+  held: boolean;
+  paused_at: number | null;
+  paused_by: string;
+  max_active: number;
+  missed: number;
+  missed_last: number | null;
+  last_run: string | null;
+  last_state: string | null;
+  last_ended: number | null;
+}
+
+export interface Dags {
+  items: Dag[];
+  problems: Record<string, string>;
+}
+
+export interface DagVersion {
+  number: number;
+  at: number | null;
+  by: string;
+  hash: string;
+  difference: string[];
+}
+
+export interface Preview {
+  zone: string;
+  due: number[];
+}
+
+export interface Member {
+  name: string;
+  process: string;
+  busy: number;
+  heard_at: number;
+  info: Record<string, unknown>;
+}
+
+export interface Workers {
+  workers: (Member & { running: string[] })[];
+  coordinators: Member[];
+}
+
+export interface Queue {
+  name: string;
+  slots: number;
+  workers: string[];
+  messages: number;
+  waiting_runs: string[];
+  refusals: Record<string, string>[];
+}
+
+export interface Me {
+  user: string;
+  role: 'viewer' | 'operator' | 'editor' | 'admin';
+  mode: 'local' | 'tokens' | 'proxy';
+  version: string;
+  prefix: string;
+  history: boolean;
+  now: number;
+}

@@ -1,0 +1,60 @@
+// The live stream of a page: one connection, none while nobody looks, opened again by itself.
+
+import { signal } from '@preact/signals';
+import { API } from '../api/client';
+
+/** Whether what is shown is live: the stream is open. */
+export const live = signal<'live' | 'away' | 'closed'>('closed');
+
+type Handlers = Record<string, (data: unknown) => void>;
+
+/** Follow a stream of server-sent events until the function that it gives back is called. */
+export function follow(path: string, handlers: Handlers): () => void {
+  let source: EventSource | null = null;
+  let timer = 0;
+  let wait = 1000;
+  let ended = false;
+  const close = () => {
+    source?.close();
+    source = null;
+    clearTimeout(timer);
+  };
+  const open = () => {
+    close();
+    const mine = new EventSource(API + path);
+    source = mine;
+    mine.onopen = () => {
+      wait = 1000;
+      live.value = 'live';
+    };
+    mine.onerror = () => {
+      live.value = 'away';
+      // The browser goes on by itself, unless the server has said no.
+      if (mine.readyState !== EventSource.CLOSED) return;
+      timer = setTimeout(open, wait);
+      wait = Math.min(30_000, wait * 2);
+    };
+    for (const [kind, handle] of Object.entries(handlers)) {
+      mine.addEventListener(kind, (event: MessageEvent<string>) => {
+        live.value = 'live';
+        handle(event.data ? JSON.parse(event.data) : null);
+        if (kind === 'end') {
+          ended = true;
+          close();
+          live.value = 'closed';
+        }
+      });
+    }
+  };
+  const seen = () => {
+    if (document.hidden) close();
+    else if (source === null && !ended) open();
+  };
+  document.addEventListener('visibilitychange', seen);
+  seen();
+  return () => {
+    document.removeEventListener('visibilitychange', seen);
+    close();
+    live.value = 'closed';
+  };
+}

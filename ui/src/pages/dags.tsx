@@ -1,0 +1,93 @@
+// The published DAGs.
+
+import { get, part } from '../api/client';
+import type { Dags } from '../api/types';
+import { Empty, Link, State, Time } from '../parts/basics';
+import { Show, useLoaded } from '../parts/loaded';
+import { useTitle } from '../shell';
+
+export function DagsPage() {
+  useTitle('DAGs');
+  const dags = useLoaded('', (signal) => get<Dags>('/dags', {}, signal), 5);
+  return (
+    <div class="page">
+      <div class="head">
+        <h1>DAGs</h1>
+      </div>
+      <Show of={dags} what="the published DAGs">
+        {({ items, problems }) => (
+          <>
+            {Object.entries(problems).map(([file, problem]) => (
+              <div key={file} class="note wrong" role="alert">
+                <h2>{file} can't be published</h2>
+                <pre>{problem}</pre>
+              </div>
+            ))}
+            {items.length === 0 ? (
+              <Empty title="No published DAGs">
+                <p>
+                  Files that are submitted by hand need not be published. A DAG that shall be
+                  started by its name, or by its schedule, is made known by:
+                </p>
+                <pre>pydag publish FILE</pre>
+              </Empty>
+            ) : (
+              <div class="scroll">
+                <table class="list">
+                  <thead>
+                    <tr>
+                      <th>DAG</th>
+                      <th>Last run</th>
+                      <th>Ended</th>
+                      <th>Schedule</th>
+                      <th>Due</th>
+                      <th class="n">Version</th>
+                      <th>Published</th>
+                      <th>File</th>
+                    </tr>
+                  </thead>
+                  <tbody>
+                    {items.map((dag) => (
+                      <tr key={dag.dag_id}>
+                        <td>
+                          <Link to={`/dags/${part(dag.dag_id)}`}>{dag.dag_id}</Link>
+                        </td>
+                        <td>
+                          {dag.last_run && dag.last_state ? (
+                            <Link to={`/runs/${part(dag.last_run)}`}>
+                              <State state={dag.last_state} />
+                            </Link>
+                          ) : (
+                            <span class="faint">none yet</span>
+                          )}
+                        </td>
+                        <td>
+                          <Time at={dag.last_ended} />
+                        </td>
+                        <td>{dag.schedule_text ?? <span class="faint">by hand</span>}</td>
+                        <td>
+                          {dag.paused_at ? (
+                            'paused'
+                          ) : dag.held ? (
+                            'held back by runs that go on'
+                          ) : (
+                            <Time at={dag.due} />
+                          )}
+                        </td>
+                        <td class="n">{dag.version}</td>
+                        <td>
+                          <Time at={dag.published_at} />
+                        </td>
+                        <td class="id">{dag.source}</td>
+                      </tr>
+                    ))}
+                  </tbody>
+                </table>
+              </div>
+            )}
+          </>
+        )}
+      </Show>
+    </div>
+  );
+}

@@ -1,0 +1,119 @@
+// The graph of a run or of a DAG, with its states as they are now.
+
+import { useSignal } from '@preact/signals';
+import { useEffect, useLayoutEffect, useMemo, useRef } from 'preact/hooks';
+import type { Graph } from '../api/types';
+import { theme } from '../app';
+import { GraphCanvas } from '../graph/canvas';
+import { boxesOf } from '../graph/families';
+import { type Edge, layOut } from '../graph/layout';
+import { STATES } from '../states';
+import { number, plural } from '../text';
+
+const PLACE = new Map<string, number>(STATES.map((state, index) => [state, index]));
+const NONE = STATES.indexOf('none');
+
+interface Props {
+  graph: Graph;
+  stateOf: (task: string) => string;
+  /** Changes whenever a state has. */
+  version: number;
+  selected?: string | undefined;
+  onPick: (task: string) => void;
+}
+
+export function GraphView({ graph, stateOf, version, selected, onPick }: Props) {
+  const host = useRef<HTMLDivElement>(null);
+  const canvas = useRef<GraphCanvas | null>(null);
+  const open = useSignal<ReadonlySet<string>>(new Set());
+  const said = useSignal('');
+  const dag = useMemo(
+    () => ({
+      tasks: graph.task,
+      edges: graph.upstream.flatMap((upstream, to) => upstream.map((from): Edge => [from, to])),
+    }),
+    [graph],
+  );
+  const opened = open.value;
+  const drawing = useMemo(() => {
+    const boxes = boxesOf(dag, opened);
+    return { ...boxes, ...layOut(boxes.boxes.length, boxes.edges) };
+  }, [dag, opened]);
+  const now = useRef({ drawing, onPick });
+  now.current = { drawing, onPick };
+
+  useLayoutEffect(() => {
+    const pick = (box: number) => {
+      const found = now.current.drawing.boxes[box]!;
+      if (found.tasks.length > 1) open.value = new Set([...open.value, found.key]);
+      else now.current.onPick(graph.task[found.tasks[0]!]!);
+    };
+    const made = new GraphCanvas(host.current!, {
+      pick,
+      open: pick,
+      say: (text) => {
+        said.value = text;
+      },
+    });
+    canvas.current = made;
+    return () => made.close();
+  }, [graph, open, said]);
+
+  const shown = useRef<Graph | null>(null);
+  useLayoutEffect(() => {
+    canvas.current?.show(drawing, true);
+    shown.current = graph;
+  }, [drawing, graph]);
+  useLayoutEffect(() => {
+    const states = Uint8Array.from(graph.task, (task) => PLACE.get(stateOf(task)) ?? NONE);
+    canvas.current?.colour(states);
+  }, [drawing, version, graph]);
+  useEffect(() => {
+    const task = selected === undefined ? -1 : graph.task.indexOf(selected);
+    canvas.current?.select(task < 0 ? -1 : drawing.boxOf[task]!);
+  }, [selected, drawing, graph]);
+  useEffect(() => canvas.current?.ask(), [theme.value]);
+
+  const { boxes } = drawing;
+  return (
+    <div class="graph-view">
+      <div
+        class="graph"
+        ref={host}
+        role="application"
+        aria-label="Graph of the tasks. Arrow keys walk along its edges, Enter opens a task, plus and minus zoom, F shows all. The list has the same tasks."
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: its keys are listened to
+        tabIndex={0}
+      />
+      <div class="tools">
+        <button type="button" onClick={() => canvas.current?.zoom(1.4)} aria-label="Larger">
+          +
+        </button>
+        <button type="button" onClick={() => canvas.current?.zoom(1 / 1.4)} aria-label="Smaller">
+          −
+        </button>
+        <button type="button" onClick={() => canvas.current?.fit()}>
+          All
+        </button>
+        {opened.size > 0 && (
+          <button
+            type="button"
+            onClick={() => {
+              open.value = new Set();
+            }}
+          >
+            Close families
+          </button>
+        )}
+        <span class="faint">
+          {boxes.length === graph.task.length
+            ? plural(boxes.length, 'task')
+            : `${number(graph.task.length)} tasks in ${plural(boxes.length, 'box').replace('boxs', 'boxes')}: a click opens one`}
+        </span>
+      </div>
+      <p class="hidden" aria-live="polite">
+        {said.value}
+      </p>
+    </div>
+  );
+}

@@ -1,0 +1,150 @@
+// What is due when, of all published DAGs: the next two weeks as a calendar.
+
+import { get, part } from '../api/client';
+import type { Dags, Preview } from '../api/types';
+import { now } from '../app';
+import { Empty, Link, Time } from '../parts/basics';
+import { Show, useLoaded } from '../parts/loaded';
+import { useTitle } from '../shell';
+import { clock, exact } from '../text';
+
+const DAYS = 7;
+const MOST = 200; // due times of a DAG that are asked for
+const DAY = 86_400;
+
+interface Due {
+  dag: string;
+  at: number;
+  zone: string;
+}
+
+export function SchedulesPage() {
+  useTitle('Schedules');
+  const schedules = useLoaded(
+    '',
+    async (signal) => {
+      const { items } = await get<Dags>('/dags', {}, signal);
+      const scheduled = items.filter((dag) => dag.schedule_text);
+      const previews = await Promise.all(
+        scheduled
+          .filter((dag) => !dag.paused_at)
+          .map(async ({ dag_id }) => ({
+            dag: dag_id,
+            ...(await get<Preview>(`/dags/${part(dag_id)}/schedule/preview`, { n: MOST }, signal)),
+          })),
+      );
+      return { scheduled, previews };
+    },
+    30,
+  );
+  return (
+    <div class="page">
+      <div class="head">
+        <h1>Schedules</h1>
+        <span class="faint">
+          times in your zone, {Intl.DateTimeFormat().resolvedOptions().timeZone}
+        </span>
+      </div>
+      <Show of={schedules} what="the schedules">
+        {({ scheduled, previews }) =>
+          scheduled.length === 0 ? (
+            <Empty title="No DAG has a schedule">
+              <p>
+                A DAG whose file says <code>schedule_interval</code> is started when it is due, once
+                it is published:
+              </p>
+              <pre>pydag publish FILE</pre>
+            </Empty>
+          ) : (
+            <>
+              <Calendar
+                due={previews.flatMap(({ dag, due, zone }) => due.map((at) => ({ dag, at, zone })))}
+              />
+              <div class="scroll">
+                <table class="list">
+                  <thead>
+                    <tr>
+                      <th>DAG</th>
+                      <th>Schedule</th>
+                      <th>Due next</th>
+                      <th class="n">Missed</th>
+                      <th>Last missed</th>
+                    </tr>
+                  </thead>
+                  <tbody>
+                    {scheduled.map((dag) => (
+                      <tr key={dag.dag_id}>
+                        <td>
+                          <Link to={`/dags/${part(dag.dag_id)}`}>{dag.dag_id}</Link>
+                        </td>
+                        <td>{dag.schedule_text}</td>
+                        <td>
+                          {dag.paused_at ? (
+                            <>
+                              paused <Time at={dag.paused_at} /> by {dag.paused_by}
+                            </>
+                          ) : dag.held ? (
+                            'held back by runs that go on'
+                          ) : (
+                            <Time at={dag.due} />
+                          )}
+                        </td>
+                        <td class={`n ${dag.missed ? 'bad' : 'faint'}`}>{dag.missed}</td>
+                        <td>
+                          <Time at={dag.missed_last} />
+                        </td>
+                      </tr>
+                    ))}
+                  </tbody>
+                </table>
+              </div>
+            </>
+          )
+        }
+      </Show>
+    </div>
+  );
+}
+
+function Calendar({ due }: { due: Due[] }) {
+  const today = new Date(now.value * 1000);
+  today.setHours(0, 0, 0, 0);
+  const days = Array.from({ length: DAYS }, (_, i) => {
+    const day = new Date(today);
+    day.setDate(day.getDate() + i);
+    return day;
+  });
+  return (
+    <ol class="calendar" aria-label={`What is due in the next ${DAYS} days`}>
+      {days.map((day) => {
+        const from = day.getTime() / 1000;
+        const next = new Date(day);
+        next.setDate(next.getDate() + 1);
+        const until = next.getTime() / 1000;
+        const here = due.filter(({ at }) => at >= from && at < until).sort((a, b) => a.at - b.at);
+        const byDag = Map.groupBy(here, ({ dag }) => dag);
+        return (
+          <li key={from} class={from + DAY > now.value && from <= now.value ? 'today' : ''}>
+            <h3>
+              {day.toLocaleDateString('en', { weekday: 'short', day: 'numeric', month: 'short' })}
+            </h3>
+            {here.length === 0 && <p class="faint">nothing</p>}
+            {[...byDag].map(([dag, times]) => (
+              <Link
+                key={dag}
+                to={`/dags/${part(dag)}`}
+                title={times
+                  .map(({ at, zone }) => exact(at, zone))
+                  .slice(0, 12)
+                  .join('\n')}
+              >
+                <span class="n">{clock(times[0]!.at).slice(0, 5)}</span> {dag}
+                {times.length > 1 && <span class="faint"> ×{times.length}</span>}
+              </Link>
+            ))}
+          </li>
+        );
+      })}
+    </ol>
+  );
+}

@@ -1,0 +1,192 @@
+// A task of a run, in a drawer: why it is where it is, its tries, params, result and log.
+
+import { useEffect, useRef } from 'preact/hooks';
+import { get, part } from '../api/client';
+import type { Reason, Run, Task, Try } from '../api/types';
+import { go, now, search } from '../app';
+import type { LiveRun } from '../live/run';
+import { Action } from '../parts/action';
+import { Code, Copy, Link, State, Time } from '../parts/basics';
+import { Show, useLoaded } from '../parts/loaded';
+import { ENDED } from '../states';
+import { bytes, duration, quoted } from '../text';
+import { Log } from './log';
+
+interface Props {
+  run: Run;
+  task: string;
+  live: LiveRun;
+  usual: number | undefined;
+  url: string;
+  again: () => void;
+}
+
+export function TaskDrawer({ run, task, live, usual, url, again }: Props) {
+  live.version.value; // drawn anew when tasks change
+  const known = live.tasks.get(task);
+  const state = known?.state ?? 'none';
+  const place = `${url}/tasks/${part(task)}`;
+  const moment = `${place} ${state} ${known?.try_number} ${run.rounds}`;
+  const isOn = !ENDED.has(state);
+  const details = useLoaded(moment, (signal) => get<Task>(place, {}, signal));
+  const tries = useLoaded(moment, (signal) => get<{ items: Try[] }>(`${place}/tries`, {}, signal));
+  const why = useLoaded(
+    moment,
+    (signal) => get<{ reasons: Reason[] }>(`${place}/why`, {}, signal),
+    isOn && run.ended_at === null ? 2 : 0,
+  );
+  const here = useRef<HTMLElement>(null);
+  const close = () => go(url + (search.value.size > 0 ? `?${search.value}` : ''));
+  useEffect(() => {
+    const onEscape = (event: KeyboardEvent) => {
+      if (event.key === 'Escape') close();
+    };
+    document.addEventListener('keydown', onEscape);
+    return () => document.removeEventListener('keydown', onEscape);
+  });
+  return (
+    <aside class="drawer" aria-label={`Task ${task}`} ref={here}>
+      <header>
+        <div class="title">
+          <h2>{task}</h2>
+          <Copy text={task} what="the task's id" />
+          <button type="button" class="plain close" onClick={close} aria-label="Close the task">
+            ✕
+          </button>
+        </div>
+        <p>
+          <State state={state} />
+          {usual !== undefined && <span class="faint">usually takes {duration(usual)}</span>}
+        </p>
+      </header>
+      {why.value.value?.reasons.map((reason) => (
+        <p key={reason.why} class="sentence" data-state={reason.state}>
+          {reason.why}
+        </p>
+      ))}
+      {run.ended_at !== null && (
+        <Action
+          label="Resume from here"
+          command={`pydag resume ${quoted(run.run_id)} --from ${quoted(task)}`}
+          request={{ method: 'POST', path: `${url}/resume`, body: { from_task: task } }}
+          confirm="This task runs again, and all downstream of it, and whatever else did not succeed."
+          onDone={again}
+        />
+      )}
+      <Show of={details} what="the task">
+        {(found) => <Details found={found} />}
+      </Show>
+      <h3>Tries</h3>
+      <Show of={tries} what="its tries">
+        {({ items }) => <Tries tries={items} />}
+      </Show>
+      <Params url={url} hash={run.dag_hash} task={task} />
+      <h3>Log</h3>
+      <Log url={url} task={task} isOn={isOn} round={run.rounds} />
+    </aside>
+  );
+}
+
+function Details({ found }: { found: Task }) {
+  return (
+    <>
+      {found.error && (
+        <>
+          <h3>{found.state === 'skipped' ? 'Why it was skipped' : 'Error'}</h3>
+          <Code text={found.error} what="the error" />
+        </>
+      )}
+      {found.cached_from && (
+        <p>
+          Nothing had changed since{' '}
+          <Link to={`/runs/${part(found.cached_from)}`}>{found.cached_from}</Link>: its result was
+          taken.
+        </p>
+      )}
+      {found.result !== null && (
+        <>
+          <h3>Result{found.bytes_billed !== null && `, ${bytes(found.bytes_billed)} billed`}</h3>
+          {linksIn(found.result).map((link) => (
+            <p key={link}>
+              <a href={link} target="_blank" rel="noreferrer">
+                Open in Google Cloud
+              </a>{' '}
+              <Copy text={link} what="the link" />
+            </p>
+          ))}
+          <Code text={JSON.stringify(found.result, null, 2)} what="the result" />
+        </>
+      )}
+    </>
+  );
+}
+
+/** Links to Google's console among a result's values. */
+function linksIn(result: unknown): string[] {
+  const values = typeof result === 'object' && result !== null ? Object.values(result) : [result];
+  return values.filter(
+    (value): value is string =>
+      typeof value === 'string' && value.startsWith('https://console.cloud.google.com/'),
+  );
+}
+
+function Tries({ tries }: { tries: Try[] }) {
+  return (
+    <table class="list">
+      <thead>
+        <tr>
+          <th class="n">Try</th>
+          <th>State</th>
+          <th>Started</th>
+          <th class="n">Took</th>
+          <th>Worker</th>
+        </tr>
+      </thead>
+      <tbody>
+        {tries.map((each) => {
+          const end = each.ended_at ?? (ENDED.has(each.state) ? null : now.value);
+          return (
+            <tr key={each.try_number}>
+              <td class="n">{each.try_number}</td>
+              <td>
+                <State state={each.state} />
+              </td>
+              <td>
+                <Time at={each.started_at} />
+              </td>
+              <td class="n">
+                {each.started_at !== null && end !== null ? duration(end - each.started_at) : ''}
+              </td>
+              <td>{each.worker}</td>
+            </tr>
+          );
+        })}
+      </tbody>
+    </table>
+  );
+}
+
+interface DagText {
+  dag?: DagText;
+  tasks?: { task_id?: string; operator?: string; script?: string; params?: unknown }[];
+}
+
+function Params({ url, hash, task }: { url: string; hash: string; task: string }) {
+  const text = useLoaded(`${url} ${hash}`, (signal) => get<DagText>(`${url}/dag`, {}, signal));
+  const dag = text.value.value;
+  const tasks = (dag?.dag ?? dag)?.tasks ?? [];
+  const found =
+    tasks.find((each) => each.task_id === task) ??
+    tasks.find((each) => each.task_id === task.replace(/\.\d+$/, ''));
+  if (!found?.params) return null;
+  const { params } = found;
+  return (
+    <>
+      <h3>Params of {found.operator ?? found.script}, as the DAG has them</h3>
+      <Code
+        text={typeof params === 'string' ? params : JSON.stringify(params, null, 2)}
+        what="the params"
+      />
+    </>
+  );
+}

@@ -1,0 +1,144 @@
+// A button that does something, with a menu that tells how to do the same in a terminal.
+
+import { useSignal } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
+import { API, request } from '../api/client';
+import { may } from '../app';
+import { quoted } from '../text';
+import { Code, Wrong } from './basics';
+
+export interface Request {
+  method: string;
+  path: string;
+  body?: unknown;
+}
+
+/** The same request by curl. */
+export function curlOf({ method, path, body }: Request): string {
+  const parts = ['curl', '-X', method, '-H', quoted('Authorization: Bearer TOKEN')];
+  if (body !== undefined) {
+    parts.push('-H', quoted('Content-Type: application/json'), '-d', quoted(JSON.stringify(body)));
+  }
+  return [...parts, quoted(location.origin + API + path)].join(' ');
+}
+
+interface ActionProps {
+  label: string;
+  command: string;
+  request: Request;
+  role?: string;
+  /** What is asked before; nothing is, without it. */
+  confirm?: string;
+  disabled?: boolean;
+  onDone?: (answer: unknown) => void;
+  children?: ComponentChildren;
+}
+
+export function Action({
+  label,
+  command,
+  request: to,
+  role = 'operator',
+  confirm,
+  disabled,
+  onDone,
+  children,
+}: ActionProps) {
+  const menu = useSignal(false);
+  const asking = useSignal(false);
+  const busy = useSignal(false);
+  const error = useSignal<unknown>(null);
+  const here = useRef<HTMLDivElement>(null);
+  const close = () => {
+    menu.value = false;
+    asking.value = false;
+    error.value = null;
+  };
+  const open = menu.value || asking.value || error.value !== null;
+  useEffect(() => {
+    if (!open) return;
+    const outside = (event: Event) => {
+      if (!here.current?.contains(event.target as Node)) close();
+    };
+    const onEscape = (event: KeyboardEvent) => {
+      if (event.key !== 'Escape') return;
+      event.stopPropagation();
+      close();
+      here.current?.querySelector('button')?.focus();
+    };
+    document.addEventListener('pointerdown', outside);
+    document.addEventListener('keydown', onEscape, true);
+    return () => {
+      document.removeEventListener('pointerdown', outside);
+      document.removeEventListener('keydown', onEscape, true);
+    };
+  });
+  const act = async () => {
+    busy.value = true;
+    try {
+      const answer = await request(to.method, to.path, to.body);
+      close();
+      onDone?.(answer);
+    } catch (problem) {
+      asking.value = false;
+      error.value = problem;
+    } finally {
+      busy.value = false;
+    }
+  };
+  const allowed = may(role);
+  return (
+    <div class="action" ref={here}>
+      <button
+        type="button"
+        disabled={disabled || busy.value || !allowed}
+        title={allowed ? undefined : `This needs the role ${role}.`}
+        onClick={() => {
+          menu.value = false;
+          if (confirm) asking.value = true;
+          else act();
+        }}
+      >
+        {busy.value ? `${label}…` : label}
+      </button>
+      <button
+        type="button"
+        class="more"
+        aria-expanded={menu.value}
+        aria-label={`${label}: the same in a terminal`}
+        onClick={() => {
+          const shown = menu.value;
+          close();
+          menu.value = !shown;
+        }}
+      >
+        <span aria-hidden="true">▾</span>
+      </button>
+      {open && (
+        <div class="menu">
+          {asking.value && (
+            <>
+              <p>{confirm}</p>
+              <button type="button" onClick={act} ref={(button) => button?.focus()}>
+                {label}
+              </button>{' '}
+              <button type="button" class="plain" onClick={close}>
+                No
+              </button>
+            </>
+          )}
+          {error.value !== null && <Wrong error={error.value} />}
+          {menu.value && (
+            <>
+              {children}
+              <p class="faint">The same in a terminal:</p>
+              <Code text={command} what="the command" />
+              <Code text={curlOf(to)} what="the curl line" />
+            </>
+          )}
+        </div>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,143 @@
+// Small things that all pages show: states, times, texts to copy, and what there is instead of data.
+
+import { useSignal } from '@preact/signals';
+import type { ComponentChildren, JSX } from 'preact';
+import { Problem } from '../api/client';
+import { href, now } from '../app';
+import { byImportance, lookOf } from '../states';
+import { ago, exact, number } from '../text';
+
+export function Glyph({ state }: { state: string }) {
+  const { fill, glyph } = lookOf(state);
+  return (
+    <svg class={`glyph ${fill}`} data-state={state} viewBox="0 0 12 12" aria-hidden="true">
+      <path d={glyph} />
+    </svg>
+  );
+}
+
+export function State({ state }: { state: string }) {
+  return (
+    <span class="state">
+      <Glyph state={state} />
+      {lookOf(state).says}
+    </span>
+  );
+}
+
+/** How many tasks are in which state, as a bar; the same in words for those who don't see it. */
+export function StateBar({ counts }: { counts: ReadonlyMap<string, number> }) {
+  const parts = [...counts].filter(([, n]) => n > 0).sort(([a], [b]) => byImportance(b, a));
+  const words = parts.map(([state, n]) => `${number(n)} ${lookOf(state).says}`).join(', ');
+  return (
+    <span class="bar" role="img" aria-label={words || 'no tasks yet'} title={words}>
+      {parts.map(([state, n]) => (
+        <i key={state} class={lookOf(state).fill} data-state={state} style={{ flexGrow: n }} />
+      ))}
+    </span>
+  );
+}
+
+/** A moment as how long ago it was, the exact one on hover. */
+export function Time({ at, zone }: { at: number | null | undefined; zone?: string }) {
+  if (at === null || at === undefined) return <span class="faint">–</span>;
+  return (
+    <time dateTime={new Date(at * 1000).toISOString()} title={exact(at, zone)}>
+      {ago(at, now.value)}
+    </time>
+  );
+}
+
+export function Copy({ text, what }: { text: string; what: string }) {
+  const copied = useSignal(false);
+  const copy = async () => {
+    await navigator.clipboard.writeText(text);
+    copied.value = true;
+    setTimeout(() => {
+      copied.value = false;
+    }, 1500);
+  };
+  return (
+    <button
+      type="button"
+      class="copy"
+      onClick={copy}
+      aria-label={`Copy ${what}`}
+      title={`Copy ${what}`}
+    >
+      {copied.value ? 'copied' : 'copy'}
+    </button>
+  );
+}
+
+/** A text that is copied by one click, such as an error or a command. */
+export function Code({ text, what }: { text: string; what: string }) {
+  return (
+    <div class="code">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is reached by keyboard */}
+      <pre tabIndex={0}>{text}</pre>
+      <Copy text={text} what={what} />
+    </div>
+  );
+}
+
+type LinkProps = Omit<JSX.IntrinsicElements['a'], 'role' | 'href'> & { to: string };
+
+export function Link({ to, ...others }: LinkProps) {
+  return <a {...others} href={href(to)} />;
+}
+
+export function Waiting({ what }: { what: string }) {
+  return (
+    <p class="note" role="status">
+      Waiting for {what}…
+    </p>
+  );
+}
+
+export function Empty({ title, children }: { title: string; children?: ComponentChildren }) {
+  return (
+    <div class="note">
+      <h2>{title}</h2>
+      {children}
+    </div>
+  );
+}
+
+const DOES: Record<number, string> = {
+  0: 'Nothing is lost: runs go on by themselves. This page tries again by itself.',
+  401: 'Open the address with the key that `pydag up` or `pydag web` has printed, or sign in again.',
+  403: 'Ask whoever runs this installation for the right to do it.',
+  404: 'It may have been forgotten, or its name may be wrong.',
+  429: 'Wait a moment, then try again.',
+  503: 'Redis or the database cannot be reached. This page tries again by itself.',
+};
+
+/** What went wrong, and what to do. */
+export function Wrong({ error, retry }: { error: unknown; retry?: () => void }) {
+  const problem =
+    error instanceof Problem ? error : new Problem(-1, 'Something went wrong', String(error));
+  return (
+    <div class="note wrong" role="alert">
+      <h2>{problem.title}</h2>
+      {problem.detail && problem.detail !== problem.title && <p>{problem.detail}</p>}
+      {problem.errors.length > 0 && (
+        <ul>
+          {problem.errors.map(({ task, field, detail }) => (
+            <li key={`${task}${field}${detail}`}>
+              {[task, field].filter(Boolean).join(', ')}
+              {task || field ? ': ' : ''}
+              {detail}
+            </li>
+          ))}
+        </ul>
+      )}
+      <p>{DOES[problem.status] ?? ''}</p>
+      {retry && (
+        <button type="button" onClick={retry}>
+          Try again
+        </button>
+      )}
+    </div>
+  );
+}

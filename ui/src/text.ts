@@ -1,0 +1,65 @@
+// Times, lengths of time, sizes and counts as words.
+
+const UNITS: [seconds: number, name: Intl.RelativeTimeFormatUnit][] = [
+  [86_400, 'day'],
+  [3600, 'hour'],
+  [60, 'minute'],
+  [1, 'second'],
+];
+const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto', style: 'short' });
+
+/** Such as "3 min. ago", or "in 2 days", of epoch seconds. */
+export function ago(at: number, now: number): string {
+  const seconds = at - now;
+  if (Math.abs(seconds) < 1) return 'now';
+  const [size, unit] = UNITS.find(([size]) => Math.abs(seconds) >= size) ?? [1, 'second'];
+  return relative.format(Math.trunc(seconds / size), unit);
+}
+
+/** A moment in the zone, the viewer's own by default, which is named. */
+export function exact(at: number, timeZone?: string): string {
+  return new Date(at * 1000).toLocaleString('sv', {
+    ...(timeZone ? { timeZone } : {}),
+    year: 'numeric',
+    month: '2-digit',
+    day: '2-digit',
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit',
+    timeZoneName: 'short',
+  });
+}
+
+export function clock(at: number): string {
+  return new Date(at * 1000).toLocaleTimeString('sv');
+}
+
+/** Such as "0.4 s", "12 s", "3 min 05 s", "2 h 10 min". */
+export function duration(seconds: number): string {
+  if (seconds < 9.95) return `${Math.max(0, seconds).toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  const pad = (n: number) => String(n).padStart(2, '0');
+  if (whole < 3600) return `${Math.trunc(whole / 60)} min ${pad(whole % 60)} s`;
+  return `${Math.trunc(whole / 3600)} h ${pad(Math.trunc((whole % 3600) / 60))} min`;
+}
+
+export function bytes(count: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
+  let value = count;
+  let unit = 0;
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${unit === 0 || value >= 99.5 ? value.toFixed(0) : value.toPrecision(2)} ${units[unit]}`;
+}
+
+export const number = (count: number) => count.toLocaleString('en');
+
+export const plural = (count: number, what: string) =>
+  `${number(count)} ${what}${count === 1 ? '' : 's'}`;
+
+/** For a shell: as it is if it is plain, else in quotes. */
+export const quoted = (word: string) =>
+  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
