@@ -13,7 +13,7 @@ NO_UI := test -f pydag_dist/web/static/index.html || \
 	echo "The web interface could not be built: npm's registry was not reached. 'make ui' tries again."
 BIG := half a gigabyte to download, a minute or two, once.
 
-.PHONY: help demo up ui test test-fast check format bench chaos clean
+.PHONY: help demo up ui test test-fast check format openapi bench chaos clean
 
 help:
 	@echo "make demo       run the example pipeline on this machine, everything embedded"
@@ -23,6 +23,7 @@ help:
 	@echo "make test-fast  run the tests that are neither big nor slow, in about two minutes"
 	@echo "make check      formatting, lint, types and import contracts"
 	@echo "make format     format the code and apply the linter's safe fixes"
+	@echo "make openapi    write docs/openapi.json anew, of the code"
 	@echo "make bench      run the benchmarks"
 	@echo "make chaos      commit random faults while random DAGs run: N=200 SEED=1"
 	@echo "make clean      remove the virtual environment, the built interface and caches"
@@ -58,6 +59,9 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 	$(UI) format
+
+openapi: $(VENV)/.dev
+	$(BIN)/python -m pydag_dist.web.openapi > docs/openapi.json
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks

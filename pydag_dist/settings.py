@@ -97,12 +97,26 @@ class Settings(FileSettings):
         file = self.home.expanduser() / "history.sqlite"
         return self.database_url or f"sqlite:///{quote(str(file))}"
 
+    @property
+    def has_history(self) -> bool:
+        """Whether a database is named, or the one that coordinators of this host use is there."""
+        try:
+            return self.database_url is not None or (self.home / "history.sqlite").is_file()
+        except OSError:  # another user's home
+            return False
+
 
 WORKER_TABLE = "worker"  # of the file
+WEB_TABLE = "web"
 # Those of a worker (workers/settings.py), and what the parts tell each other.
 WORKER_SETTINGS = (
     "connections", "connection", "project", "location", "spark", "stores", "databases", "imports",
     "queues", "further_imports",
+)  # fmt: skip
+# Those of `pydag web` (web/settings.py).
+WEB_SETTINGS = (
+    "address", "port", "mode", "prefix", "proxies", "user_header", "groups_header", "groups",
+    "default_role", "requests_per_second", "streams",
 )  # fmt: skip
 _ELSEWHERE = ("PYDAG_CONFIG", "PYDAG_REDIS_PASSWORD")  # the file; docker-compose.yaml
 _ANYTHING = ("PYDAG_TEST_", "PYDAG_SECRET_")
@@ -112,6 +126,7 @@ def unknown_variables() -> list[str]:
     """A sentence for each ``PYDAG_*`` variable of this process that no part reads."""
     known = {f"PYDAG_{name}".upper() for name in Settings.model_fields}
     known |= {f"PYDAG_WORKER_{name}".upper() for name in WORKER_SETTINGS} | {*_ELSEWHERE}
+    known |= {f"PYDAG_WEB_{name}".upper() for name in WEB_SETTINGS}
     told = []
     for name in sorted(os.environ):
         if name.startswith("PYDAG_") and not name.startswith(_ANYTHING) and name not in known:
@@ -140,11 +155,11 @@ def load_settings() -> Settings:
 def config_table(table: str) -> dict[str, Any]:
     """A table of the file that PYDAG_CONFIG names; `InvalidSettings` if it can't be read.
 
-    "" is the file itself, without the table of workers.
+    "" is the file itself, without the tables of workers and of `pydag web`.
     """
     values = _config_file()
     if not table:
-        return {name: value for name, value in values.items() if name != WORKER_TABLE}
+        return {k: value for k, value in values.items() if k not in {WORKER_TABLE, WEB_TABLE}}
     found = values.get(table, {})
     if not isinstance(found, dict):
         raise InvalidSettings(f"[{table}] in {os.environ['PYDAG_CONFIG']} must be a table")

@@ -13,6 +13,7 @@ from pydag_dist.cli.commands.estimate import estimate
 from pydag_dist.cli.commands.processes import coordinator, flower, worker
 from pydag_dist.cli.commands.published import dags, pause, publish, run, unpause, unpublish
 from pydag_dist.cli.commands.runs import logs, runs, status, submit
+from pydag_dist.cli.commands.web import web
 from pydag_dist.cli.commands.workers import workers
 from pydag_dist.cli.group import pydag
 
@@ -25,6 +26,7 @@ for command in (
     coordinator,
     worker,
     workers,
+    web,
     flower,
     validate,
     schema,

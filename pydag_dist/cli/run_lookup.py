@@ -33,7 +33,7 @@ def run_named(name: str) -> Run:
     except UnknownRun as unknown:
         with _history_or(unknown) as history:
             return client.by_id(find_run(name, [history]))
-    if is_id(name) and run.id != name and _is_here(settings):
+    if is_id(name) and run.id != name and settings.has_history:
         # The id begins with the name. A run of the history whose whole id it is comes first.
         with contextlib.suppress(HistoryError), _history(settings) as history:
             if history.has(name):
@@ -76,7 +76,7 @@ def reasons_of(name: str, task: str | None) -> tuple[str, list[Reason]]:
 def listing(limit: int, wanted: RunFilter) -> Listing:
     """The newest runs that are wanted: those that Redis has, and then older ones of the history."""
     live, settings = Client().listing(limit, wanted), load_settings()
-    if len(live.runs) == limit or not _is_here(settings):
+    if len(live.runs) == limit or not settings.has_history:
         return live
     engine = Engine.from_url(settings.redis_url, settings.key_prefix)
     with _history(settings) as history:
@@ -92,7 +92,7 @@ def listing(limit: int, wanted: RunFilter) -> Listing:
 def states_at(dag_id: str, dates: Sequence[str]) -> dict[str, dict[str, str]]:
     """Logical date -> the states of the DAG's runs of it, by run; nothing without a history."""
     settings = load_settings()
-    if not _is_here(settings):
+    if not settings.has_history:
         return {}
     with _history(settings) as history:
         return history.states_at(dag_id, dates)
@@ -115,18 +115,10 @@ def shortest_names(runs: Sequence[RunSummary]) -> dict[str, str]:
 def _history_or(unknown: UnknownRun) -> Iterator[HistoryReader]:
     """The history of this host, or the error that says that Redis has no such run."""
     settings = load_settings()
-    if not _is_here(settings):
+    if not settings.has_history:
         raise unknown
     with _history(settings) as history:
         yield history
-
-
-def _is_here(settings: Settings) -> bool:
-    """Whether a database is named, or the one that coordinators of this host use is there."""
-    try:
-        return settings.database_url is not None or (settings.home / "history.sqlite").is_file()
-    except OSError:  # another user's home
-        return False
 
 
 @contextlib.contextmanager

@@ -59,10 +59,11 @@ class Client:
         self._prefix = prefix or settings.key_prefix
         self._retention = settings.retention
         self._connection = connect(url or settings.redis_url, blocks=BLOCK_SECONDS)
-        self._engine = Engine(self._connection, prefix=self._prefix)
+        self.engine = Engine(self._connection, prefix=self._prefix)
+        """What it stands on, for those who read more than a client does."""
         self._retries = Retries(self._connection, retry_seconds)
-        self.published = PublishedDags(self._engine.publishing, self._retries, self._retention)
-        self.all_backfills = Backfills(self._engine, self._retries)
+        self.published = PublishedDags(self.engine.publishing, self._retries, self._retention)
+        self.all_backfills = Backfills(self.engine, self._retries)
 
     def submit(
         self,
@@ -88,7 +89,7 @@ class Client:
         date, by = utc(logical_date, dag.zone), user_at_host()
 
         steering = self._retries.of(
-            self._engine.steering,
+            self.engine.steering,
             f"Whether run {run_id} was submitted is not known: `pydag status {run_id}` tells, as "
             "soon as Redis is there",
         )
@@ -110,7 +111,7 @@ class Client:
             )
 
         send()
-        return Run(run_id, self._engine, self._retries, resubmit=send)
+        return Run(run_id, self.engine, self._retries, resubmit=send)
 
     def publish(self, *dags: Dag) -> list[Publication]:
         """Make each DAG the newest version of its id; what has not changed keeps its version.
@@ -144,7 +145,7 @@ class Client:
             return self.published.start(dag_id, run_id, given, date, by)
 
         send()
-        return Run(run_id, self._engine, self._retries, resubmit=send)
+        return Run(run_id, self.engine, self._retries, resubmit=send)
 
     def pause(self, dag_id: str) -> bool:
         """Let the schedule of a published DAG start nothing; False if it is paused already."""
@@ -214,7 +215,7 @@ class Client:
         shows at its first use; `UnknownRun` if a DAG has none.
         """
         try:
-            run_id = find_run(name, [self._retries.of(self._engine.runs, "")])
+            run_id = find_run(name, [self._retries.of(self.engine.runs, "")])
         except UnknownRun:
             if not is_id(name):
                 raise
@@ -223,19 +224,19 @@ class Client:
 
     def by_id(self, run_id: str) -> Run:
         """The run of exactly that id; whether there is one shows at its first use."""
-        return Run(run_id, self._engine, self._retries)
+        return Run(run_id, self.engine, self._retries)
 
     def workers(self) -> list[Member]:
         """The live workers by name, with what they say they can do."""
-        return list(self._engine.reading.members("workers").values())
+        return list(self.engine.reading.members("workers").values())
 
     def coordinators(self) -> list[Member]:
         """The live coordinators by name; `info` says which one writes the history."""
-        return list(self._engine.reading.members("coordinators").values())
+        return list(self.engine.reading.members("coordinators").values())
 
     def running(self) -> dict[str, list[str]]:
         """Worker -> the tasks that it holds, as "run/task"."""
-        return self._engine.reading.held_by_worker()
+        return self.engine.reading.held_by_worker()
 
     def unserved(self, dag: Dag) -> list[Unserved]:
         """The tasks of a DAG that no live worker can run, as far as they say, and why."""
@@ -250,7 +251,7 @@ class Client:
 
     def listing(self, limit: int, wanted: RunFilter) -> Listing:
         """Likewise, and how far back runs were looked at: 20,000 at most."""
-        return self._retries.of(self._engine.runs, "").listing(limit, wanted)
+        return self._retries.of(self.engine.runs, "").listing(limit, wanted)
 
 
 def _checked_params(dag: Dag, params: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pydag_dist.engine.roles.planning import Planning
 from pydag_dist.engine.roles.publishing import Publishing
 from pydag_dist.engine.roles.reading import Reading
 from pydag_dist.engine.roles.steering import Steering
+from pydag_dist.engine.roles.watching import Watching
 from pydag_dist.engine.roles.webhooks import DueWebhooks
 from pydag_dist.engine.roles.working import Working
 from pydag_dist.engine.store import Store
@@ -35,6 +36,7 @@ class Engine:
         self.publishing = Publishing(self.store)
         self.backfilling = Backfilling(self.store)
         self.reading = Reading(self.store)
+        self.watching = Watching(self.store)
         self.runs = RunIndex(self.store)
         self.membership = Membership(self.store)
         self.webhooks = DueWebhooks(self.store)

@@ -21,7 +21,9 @@ class RunFilter:
 
     `since` and `until` are about the submission; a run must have one of the `states`, all `tags`,
     and have been submitted with all `params`. Its logical date, which is kept in UTC, must begin
-    with `logical_date`. `backfill` is the one that it must belong to.
+    with `logical_date`. `backfill` is the one that it must belong to. `text` is in the run's id,
+    in small letters or capitals. It comes after `before` in a list, which is by (submission in µs,
+    id), the newest first.
     """
 
     dag_id: str = ""
@@ -32,11 +34,13 @@ class RunFilter:
     params: Mapping[str, Any] = field(default_factory=dict)
     logical_date: str = ""
     backfill: str = ""
+    text: str = ""
+    before: tuple[int, str] | None = None
 
     @property
     def is_narrow(self) -> bool:
-        """Whether it is not every run."""
-        return self != RunFilter()
+        """Whether it is not every run, from some place on."""
+        return self != RunFilter(before=self.before)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -45,8 +49,12 @@ class RunFilter:
         more += ("logical_date",) * bool(self.logical_date) + ("backfill",) * bool(self.backfill)
         return ("dag_id", "state", "submitted_at", *more)
 
-    def matches(self, head: Mapping[str, str | None]) -> bool:
+    def matches(self, run_id: str, head: Mapping[str, str | None]) -> bool:
         """Whether a run is wanted whose hash has these fields."""
+        if self.text.lower() not in run_id.lower():
+            return False
+        if self.before and (int(head.get("submitted_at") or 0), run_id) >= self.before:
+            return False
         if self.dag_id and head.get("dag_id") != self.dag_id:
             return False
         if self.states and head.get("state") not in self.states:
@@ -94,7 +102,7 @@ class RunIndex(Role):
         """
         found: list[str] = []
         for at, heads in self._pages(wanted, _PAGE if wanted.is_narrow else min(limit, _PAGE)):
-            found += [run_id for run_id, head in heads if wanted.matches(head)]
+            found += [run_id for run_id, head in heads if wanted.matches(run_id, head)]
             if len(found) >= limit:
                 break
             if at >= max(MAX_SCANNED, limit) and heads:
@@ -173,6 +181,8 @@ class RunIndex(Role):
         How many were looked at, and of each that is there what `RunFilter.has` asks for.
         """
         newest = "+inf" if wanted.until is None else f"({wanted.until * 1e6:.0f}"
+        if wanted.before and (wanted.until is None or wanted.before[0] < wanted.until * 1e6):
+            newest = str(wanted.before[0])
         oldest = "-inf" if wanted.since is None else f"{wanted.since * 1e6:.0f}"
         at = 0
         while ids := self._redis.zrevrangebyscore(

@@ -187,20 +187,32 @@ class HistoryReader:
         limit: int,
         wanted: RunFilter,
         excluded: Callable[[Sequence[str]], Collection[str]] | None = None,
+        known: Collection[str] = (),
     ) -> Listing:
         """The newest runs of those that are wanted, without those of a page that `excluded` names.
 
-        At most `MAX_SCANNED`, or `limit`, are looked at, newest first.
+        Nor those that are `known`. At most `MAX_SCANNED`, or `limit`, are looked at, newest first.
         """
         look = max(MAX_SCANNED, limit)
-        newest = _submitted(wanted).order_by(runs.c.submitted_at.desc())
+        newest = _submitted(wanted).order_by(runs.c.submitted_at.desc(), self._id.desc())
         scanned = newest.limit(look).subquery()
-        query = sa.select(scanned).order_by(scanned.c.submitted_at.desc())
+        query = sa.select(scanned).order_by(
+            scanned.c.submitted_at.desc(), self._in_order(scanned.c.run_id).desc()
+        )
+        if known:
+            query = query.where(scanned.c.run_id.not_in(known))
         if wanted.states:
             query = query.where(scanned.c.state.in_(wanted.states))
+        if wanted.text:
+            query = query.where(scanned.c.run_id.icontains(wanted.text, autoescape=True))
+        if wanted.before:
+            query = query.where(
+                (scanned.c.submitted_at < wanted.before[0] / 1e6)
+                | (self._in_order(scanned.c.run_id) < wanted.before[1])
+            )
         found: list[RunSummary] = []
         with self._db.connect() as connection:
-            streamed = connection.execution_options(yield_per=_PAGE)
+            streamed = connection.execution_options(yield_per=min(_PAGE, limit))
             with streamed.execute(query) as rows:
                 for page in rows.partitions():
                     fits = [row for row in page if wanted.matches_details(json.loads(row.head))]
@@ -233,6 +245,24 @@ class HistoryReader:
         with self._db.connect() as connection:
             return states_at(connection, dag_id, dates)
 
+    def tries(self, run_id: str, task: str) -> list[Row]:
+        """All tries of a task that are written, the first one first."""
+        query = sa.select(tries).where(tries.c.run_id == run_id, tries.c.task_id == task)
+        with self._db.connect() as connection:
+            return list(connection.execute(query.order_by(tries.c.try_number)))
+
+    def submitted_dag(self, run_id: str) -> str | None:
+        """The DAG of a run, as JSON; None if the run isn't here."""
+        of_run = runs.c.dag_hash == dags.c.hash
+        query = sa.select(dags.c.dag).join(runs, of_run).where(runs.c.run_id == run_id)
+        with self._db.connect() as connection:
+            return connection.scalar(query)
+
+    def head(self, run_id: str) -> Row | None:
+        """A run's row; None if it isn't here."""
+        with self._db.connect() as connection:
+            return self._run(connection, run_id)
+
     # What `find_run` asks of whatever knows runs
 
     def has(self, run_id: str) -> bool:
@@ -255,6 +285,14 @@ class HistoryReader:
         )
         with self._db.connect() as connection:
             return connection.scalar(query.order_by(runs.c.submitted_at.desc()).limit(1))
+
+    @property
+    def _id(self) -> sa.ColumnElement[str]:
+        return self._in_order(runs.c.run_id)
+
+    def _in_order(self, text: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+        """By code points, as Python and Redis compare texts."""
+        return text if self._db.dialect.name == "sqlite" else text.collate("C")
 
     def _gone(self, connection: sa.Connection, run: Row, tasks: Collection[str]) -> set[str]:
         """The tasks of those that the run's DAG has no longer."""
@@ -285,6 +323,8 @@ def _submitted(wanted: RunFilter) -> sa.Select[Any]:
         query = query.where(runs.c.submitted_at >= wanted.since)
     if wanted.until is not None:
         query = query.where(runs.c.submitted_at < wanted.until)
+    if wanted.before is not None:
+        query = query.where(runs.c.submitted_at <= wanted.before[0] / 1e6)
     return query
 
 

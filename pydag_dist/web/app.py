@@ -1,0 +1,60 @@
+"""The application: routes, live streams, the interface's files, behind one gate."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from pydag_dist.web import problems
+from pydag_dist.web.gate import Gate
+from pydag_dist.web.pages import Pages
+from pydag_dist.web.routes import dags, fleet, runs, tasks
+from pydag_dist.web.site import Site
+
+TITLE = "pydag"
+ROUTERS = (fleet.health_route, fleet.routes, runs.routes, tasks.routes, dags.routes)
+
+
+def create_app(site: Site) -> Gate:
+    """The ASGI application of one installation."""
+    app = FastAPI(
+        title=TITLE,
+        version=version("pydag-dist"),
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+    )
+    app.state.site = site
+    problems.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    app.mount("/", Pages(site.web.prefix))
+    return Gate(app, site)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        app.state.site.close()
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """OpenAPI 3.1, with one kind of answer for all that is refused."""
+    if app.openapi_schema is None:
+        found = get_openapi(title=app.title, version=app.version, routes=app.routes)
+        for methods in found["paths"].values():
+            for operation in methods.values():
+                operation["responses"].pop("422", None)  # FastAPI's own form: it is not used
+        for name in ("HTTPValidationError", "ValidationError"):
+            found["components"]["schemas"].pop(name, None)
+        app.openapi_schema = found
+    return app.openapi_schema

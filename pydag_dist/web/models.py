@@ -1,0 +1,348 @@
+"""What answers look like: OpenAPI is made of these. Times are epoch seconds, by Redis's clock.
+
+Routes that are asked often answer with bytes that were made without them; a test holds these bytes
+against them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pydag_dist.web.settings import Mode, Role
+
+RunStateName = Literal["queued", "running", "cancelling", "success", "failed", "cancelled"]
+Seconds = Annotated[float, Field(description="epoch seconds")]
+
+
+class Model(BaseModel):
+    """An answer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ProblemItem(Model):
+    """One thing that is wrong in a request: in which place of its body, task and field."""
+
+    pointer: str | None = None
+    task: str | None = None
+    field: str | None = None
+    detail: str
+
+
+class ProblemDetails(Model):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[ProblemItem] = []
+
+
+class Me(Model):
+    """Who asks, what that one may do, and what this installation can."""
+
+    user: str
+    role: Role
+    mode: Mode
+    version: str
+    prefix: str
+    history: bool
+    now: Seconds
+
+
+class Health(Model):
+    """Whether Redis answers, and whether this process can read the history."""
+
+    redis: bool
+    history: bool
+
+
+class RunHead(Model):
+    """What a run is, without its tasks."""
+
+    run_id: str
+    dag_id: str
+    state: str
+    submitted_at: Seconds | None
+    started_at: Seconds | None
+    ended_at: Seconds | None
+    round_at: Seconds | None
+    spent: float
+    rounds: int
+    submitted_by: str | None
+    logical_date: str | None
+    run_type: str | None
+    version: int | None
+    backfill: str | None
+    took: float | None
+
+
+class RunCounts(Model):
+    """How many tasks a run has, and how many of these have ended, are active and have failed."""
+
+    total: int
+    ended: int
+    active: int
+    failed: int
+
+
+class RunItem(RunHead):
+    """A run in a list."""
+
+    counts: RunCounts
+
+
+class RunPage(Model):
+    """The newest runs first; `next` is the cursor of the next page, null at the end."""
+
+    items: list[RunItem]
+    next: str | None
+
+
+class Run(RunHead):
+    """A run; `counts` are of its tasks by state, `place` says who has it still."""
+
+    place: Literal["redis", "history"]
+    reason: str | None
+    error: str | None
+    total: int
+    counts: dict[str, int]
+    enqueued: dict[str, int]
+    bytes_billed: int | None
+    params: dict[str, Any]
+    tags: list[str]
+    dag_hash: str
+
+
+class Task(Model):
+    """A task of a run, as of `pydag status --json`."""
+
+    task: str
+    state: str
+    try_number: int
+    ready_at: Seconds | None
+    queued_at: Seconds | None
+    started_at: Seconds | None
+    ended_at: Seconds | None
+    worker: str | None
+    result: Any
+    error: str | None
+    children: int | None
+    refused: str | None
+    bytes_billed: int | None
+    cached_from: str | None
+
+
+class TaskPage(Model):
+    """Tasks in the order of their ids; `next` is the cursor of the next page."""
+
+    items: list[Task]
+    next: str | None
+
+
+class Columns(Model):
+    """Tasks by columns: the n-th value of each column is of the n-th task.
+
+    `state` and `worker` are places in the lists `states` and `workers`; -1 is none.
+    """
+
+    states: list[str]
+    workers: list[str]
+    task: list[str]
+    state: list[int]
+    try_number: list[int]
+    ready_at: list[Seconds | None]
+    queued_at: list[Seconds | None]
+    started_at: list[Seconds | None]
+    ended_at: list[Seconds | None]
+    worker: list[int]
+
+
+class TaskColumns(Columns):
+    """All tasks of a run at one moment, in the order of its DAG where it is planned in one."""
+
+    run_id: str
+
+
+class Graph(Model):
+    """A run's DAG as it is drawn, by columns; the n-th value of each is of the n-th task.
+
+    Tasks are in the order of a walk. `upstream` are the places of the tasks that one waits for.
+    `operator` and `queue` are places in `operators` and `queues`. `expand`, `branch`, `sensor` and
+    `script` are the places of the tasks that are such. `teardown_of` is [task, its setup].
+    """
+
+    dag_id: str
+    dag_hash: str
+    operators: list[str]
+    queues: list[str]
+    task: list[str]
+    operator: list[int]
+    queue: list[int]
+    upstream: list[list[int]]
+    expand: list[int]
+    branch: list[int]
+    teardown_of: list[tuple[int, int]]
+
+
+class Reason(Model):
+    """Why a run (`task` is null) or a task is where it is, in one sentence."""
+
+    state: str
+    why: str
+    task: str | None
+
+
+class Why(Model):
+    """What matters most first."""
+
+    reasons: list[Reason]
+
+
+class Try(Model):
+    """A try of a task."""
+
+    try_number: int
+    state: str
+    ready_at: Seconds | None
+    queued_at: Seconds | None
+    started_at: Seconds | None
+    ended_at: Seconds | None
+    worker: str | None
+    error: str | None
+    reason: str | None
+
+
+class Tries(Model):
+    """All tries of a task that are known, the first one first."""
+
+    items: list[Try]
+
+
+class LogLine(Model):
+    """A line that a try wrote."""
+
+    at: Seconds
+    task: str
+    try_number: int
+    level: str
+    line: str
+
+
+class Logs(Model):
+    """Lines by their times; `next` is what `after` is given to go on, null if the end is known."""
+
+    items: list[LogLine]
+    next: int
+    ended: bool
+
+
+class Dag(Model):
+    """A published DAG, as of `pydag dags --json`."""
+
+    dag_id: str
+    version: int
+    settled: Seconds | None
+    hash: str
+    schedule: dict[str, Any] | None
+    schedule_text: str | None
+    source: str
+    published_at: Seconds | None
+    published_by: str
+    due: Seconds | None
+    held: bool
+    paused_at: Seconds | None
+    paused_by: str
+    max_active: int
+    missed: int
+    missed_last: Seconds | None
+    last_run: str | None
+    last_state: str | None
+    last_ended: Seconds | None
+
+
+class Dags(Model):
+    """The published DAGs, and why files of a published folder can't be published."""
+
+    items: list[Dag]
+    problems: dict[str, str]
+
+
+class DagVersion(Model):
+    """A version of a DAG, and what it has changed: a line for each field and task."""
+
+    number: int
+    at: Seconds | None
+    by: str
+    hash: str
+    difference: list[str]
+
+
+class DagVersions(Model):
+    """The newest first."""
+
+    items: list[DagVersion]
+
+
+class Durations(Model):
+    """Task -> the median of the seconds that it took in the DAG's newest runs."""
+
+    durations: dict[str, float]
+
+
+class Preview(Model):
+    """The next times at which a DAG is due."""
+
+    zone: str
+    due: list[Seconds]
+
+
+class Worker(Model):
+    """A live worker, as of `pydag workers --json`."""
+
+    name: str
+    process: str
+    busy: int
+    heard_at: Seconds
+    info: dict[str, Any]
+    running: list[str]
+
+
+class Coordinator(Model):
+    """A live coordinator."""
+
+    name: str
+    process: str
+    busy: int
+    heard_at: Seconds
+    info: dict[str, Any]
+
+
+class Workers(Model):
+    """Who is there."""
+
+    workers: list[Worker]
+    coordinators: list[Coordinator]
+
+
+class Queue(Model):
+    """A queue: slots of its live workers, busy ones, messages, runs that wait for it.
+
+    `refusals` are of workers that gave tasks back since their host lacks something.
+    """
+
+    name: str
+    slots: int
+    workers: list[str]
+    messages: int
+    waiting_runs: list[str]
+    refusals: list[dict[str, str]]
+
+
+class Queues(Model):
+    """The queues, in lexical order."""
+
+    items: list[Queue]

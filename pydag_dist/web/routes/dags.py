@@ -1,0 +1,126 @@
+"""Published DAGs, read: which there are, their versions, how long their tasks take."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from hashlib import sha256
+from itertools import islice, pairwise
+from typing import Annotated, Any
+
+from fastapi import Query, Request
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from pydag_dist.client.difference import difference
+from pydag_dist.engine.published import PublishedDag, Version
+from pydag_dist.errors import EngineError
+from pydag_dist.web import models
+from pydag_dist.web.problems import Refusal
+from pydag_dist.web.routes.runs import VIEWER, Text
+from pydag_dist.web.routing import answer, router, site, tagged
+from pydag_dist.web.site import Site
+
+routes = router()
+
+
+@routes.get("/dags", response_model=models.Dags, openapi_extra=VIEWER)
+def dags(request: Request) -> Response:
+    """List the published DAGs."""
+    published = site(request).client.published
+    items = [as_json(dag) for dag in published.all()]
+    return answer({"items": items, "problems": published.problems()})
+
+
+@routes.get("/dags/{dag_id}", response_model=models.Dag, openapi_extra=VIEWER)
+def dag(request: Request, dag_id: Text) -> Response:
+    """Get a published DAG."""
+    found = published_dag(site(request), dag_id)
+    return tagged(request, to_json(as_json(found)), etag_of(found))
+
+
+@routes.get("/dags/{dag_id}/dag", openapi_extra=VIEWER)
+def dag_text(request: Request, dag_id: Text) -> Response:
+    """Get the newest version of a published DAG, as JSON."""
+    found = published_dag(site(request), dag_id)
+    text = site(request).engine.publishing.text(dag_id) or ""
+    return tagged(request, text.encode(), found.hash)
+
+
+@routes.get("/dags/{dag_id}/versions", response_model=models.DagVersions, openapi_extra=VIEWER)
+def versions(request: Request, dag_id: Text) -> Response:
+    """List the versions of a DAG, the newest first, and what each has changed."""
+    found = _versions(site(request), dag_id)
+    changed = [difference(before.text, new.text) for new, before in pairwise(found)]
+    items = [
+        {"number": v.number, "at": _epoch(v.at), "by": v.by, "hash": v.hash, "difference": lines}
+        for v, lines in zip(found, [*changed, []], strict=True)
+    ]
+    return answer({"items": items})
+
+
+@routes.get("/dags/{dag_id}/durations", response_model=models.Durations, openapi_extra=VIEWER)
+def durations(
+    request: Request, dag_id: Text, runs: Annotated[int, Query(ge=1, le=100)] = 10
+) -> Response:
+    """Say how long each task usually takes: the median of the newest runs of the DAG."""
+    history = site(request).history
+    return answer({"durations": history.durations(dag_id, runs) if history else {}})
+
+
+@routes.get("/dags/{dag_id}/schedule/preview", response_model=models.Preview, openapi_extra=VIEWER)
+def preview(
+    request: Request, dag_id: Text, n: Annotated[int, Query(ge=1, le=1000)] = 10
+) -> Response:
+    """Say when a DAG is due next, whether it is paused or not."""
+    published_dag(site(request), dag_id)
+    newest = site(request).client.published.newest(dag_id)
+    due: list[float] = []
+    if newest.schedule:
+        times = newest.schedule.between(datetime.now(UTC), datetime.max.replace(tzinfo=UTC))
+        due = [at.timestamp() for at in islice(times, n)]
+    return answer({"zone": str(newest.zone), "due": due})
+
+
+def published_dag(here: Site, dag_id: str) -> PublishedDag:
+    """The DAG, if it is published."""
+    try:
+        return here.client.published.dag(dag_id)
+    except EngineError as error:
+        raise Refusal(404, str(error)) from None
+
+
+def etag_of(dag: PublishedDag) -> str:
+    """What changes whenever the DAG, or what is known of it, does."""
+    return f"{dag.version}-{hash_of(dag)}"
+
+
+def as_json(dag: PublishedDag) -> dict[str, Any]:
+    """A published DAG: see `models.Dag`."""
+    told = {n: _epoch(v) if isinstance(v, datetime) else v for n, v in asdict(dag).items()}
+    told["schedule_text"] = _schedule_text(dag)
+    return told
+
+
+def _schedule_text(dag: PublishedDag) -> str | None:
+    interval = (dag.schedule or {}).get("schedule_interval")
+    return None if interval is None else str(interval)
+
+
+def hash_of(dag: PublishedDag) -> str:
+    """A hash of all that is known of the DAG."""
+    return sha256(to_json(as_json(dag))).hexdigest()[:16]
+
+
+def _versions(here: Site, dag_id: str) -> list[Version]:
+    published_dag(here, dag_id)
+    found = {v.number: v for v in here.client.published.kept_versions(dag_id)}
+    history = here.history
+    for past in (p for d in (history.published(dag_id) if history else []) for p in d.versions):
+        at = datetime.fromtimestamp(past.at, UTC)
+        found.setdefault(past.number, Version(past.number, at, past.by, past.hash, past.text))
+    return [found[number] for number in sorted(found, reverse=True) if found[number].text]
+
+
+def _epoch(at: datetime | None) -> float | None:
+    return at.timestamp() if at else None

@@ -1,0 +1,62 @@
+"""Who asks, and who is there to run tasks: workers, coordinators, queues."""
+
+from __future__ import annotations
+
+import time
+from importlib.metadata import version
+
+import redis
+from fastapi import Request
+from starlette.responses import Response
+
+from pydag_dist.errors import PydagError
+from pydag_dist.web import models
+from pydag_dist.web.routes.runs import VIEWER
+from pydag_dist.web.routing import NOBODY, answer, needs, role, router, site
+
+routes = router()
+health_route = router("")
+
+
+@health_route.get("/health", response_model=models.Health, openapi_extra=role(NOBODY))
+def health(request: Request) -> Response:
+    """Say whether Redis answers; 503 if it doesn't."""
+    here = site(request)
+    try:
+        answers = bool(here.engine.store.redis.ping())
+        history = here.history is not None
+    except (redis.RedisError, PydagError):
+        return answer({"redis": False, "history": False}, 503, Retry_After="2")
+    return answer({"redis": answers, "history": history})
+
+
+@routes.get("/me", response_model=models.Me, openapi_extra=VIEWER)
+def me(request: Request) -> Response:
+    """Say who asks, and what that one may do."""
+    here, principal = site(request), needs(request, "viewer")
+    told = {
+        "user": principal.name,
+        "role": principal.role,
+        "mode": here.web.mode,
+        "version": version("pydag-dist"),
+        "prefix": here.web.prefix,
+        "history": here.history is not None,
+        "now": time.time(),
+    }
+    return answer(told)
+
+
+@routes.get("/workers", response_model=models.Workers, openapi_extra=VIEWER)
+def workers(request: Request) -> Response:
+    """List the live workers and coordinators."""
+    client = site(request).client
+    running = client.running()
+    members = [{**vars(m), "running": running.get(m.name, [])} for m in client.workers()]
+    return answer({"workers": members, "coordinators": [vars(m) for m in client.coordinators()]})
+
+
+@routes.get("/queues", response_model=models.Queues, openapi_extra=VIEWER)
+def queues(request: Request) -> Response:
+    """List the queues: their slots, their messages, and the runs that wait for them."""
+    reading = site(request).engine.reading
+    return answer({"items": [vars(queue) for queue in reading.queues()]})

@@ -1,0 +1,150 @@
+"""Tasks of a run, read: all as columns or objects, one, its tries, its log, and why."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import Query, Request
+from starlette.responses import Response
+
+from pydag_dist.client.logs import LogReader
+from pydag_dist.engine import TaskSnapshot
+from pydag_dist.engine.protocol import TaskState
+from pydag_dist.errors import EngineError, UnknownRun
+from pydag_dist.web import models
+from pydag_dist.web.columns import columns
+from pydag_dist.web.problems import Refusal
+from pydag_dist.web.routes.runs import VIEWER, Text
+from pydag_dist.web.routing import answer, router, site
+from pydag_dist.why import why_task
+from pydag_dist.why.past import explain_past
+
+MOST: Final = 1_000  # tasks of a page
+MOST_LINES: Final = 10_000
+LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+
+routes = router("/api/v1/runs/{run_id}")
+
+
+@routes.get("/tasks", response_model=models.TaskColumns | models.TaskPage, openapi_extra=VIEWER)
+def tasks(
+    request: Request,
+    run_id: Text,
+    *,
+    state: Annotated[list[TaskState], Query()] = [],  # noqa: B006
+    q: Annotated[Text, Query(description="in the task's id")] = "",
+    limit: Annotated[int, Query(ge=1, le=MOST)] = 100,
+    cursor: Text = "",
+    as_: Annotated[Literal["columns", "objects"], Query(alias="as")] = "objects",
+) -> Response:
+    """List tasks by their ids, a page at a time; `as=columns`: all of them at once."""
+    here = site(request)
+
+    def fits(name: str, its_state: str) -> bool:
+        return (not state or its_state in state) and q.lower() in name.lower()
+
+    if as_ == "columns":
+        rows = here.rows(run_id)
+        if state or q:
+            rows = {name: row for name, row in rows.items() if fits(name, row.state)}
+        return answer({"run_id": run_id, **columns(rows)})
+    found = here.snapshot(run_id).tasks
+    names = sorted(n for n, task in found.items() if n > cursor and fits(n, task.state))
+    following = names[limit - 1] if len(names) > limit else None
+    items = [_item(name, found[name]) for name in names[:limit]]
+    return answer({"items": items, "next": following})
+
+
+@routes.get("/tasks/{task}", response_model=models.Task, openapi_extra=VIEWER)
+def task(request: Request, run_id: Text, task: Text) -> Response:
+    """Get a task: its state, its result or its error."""
+    found = site(request).snapshot(run_id).tasks
+    if task not in found:
+        raise _no_task(run_id, task)
+    return answer(_item(task, found[task]))
+
+
+@routes.get("/tasks/{task}/tries", response_model=models.Tries, openapi_extra=VIEWER)
+def tries(request: Request, run_id: Text, task: Text) -> Response:
+    """List the tries of a task: those that have ended, of the history, and the newest."""
+    here = site(request)
+    row = here.rows(run_id).get(task)
+    if row is None:
+        raise _no_task(run_id, task)
+    names = list(models.Try.model_fields)
+    history = here.history
+    past = history.tries(run_id, task) if history else []
+    found = {one.try_number: {name: getattr(one, name) for name in names} for one in past}
+    if row.try_number not in found or found[row.try_number]["state"] != row.state:
+        newest = here.snapshot(run_id).tasks[task]
+        found[row.try_number] = {**row._asdict(), "error": newest.error, "reason": None}
+    return answer({"items": [found[number] for number in sorted(found)]})
+
+
+@routes.get("/tasks/{task}/why", response_model=models.Why, openapi_extra=VIEWER)
+def why(request: Request, run_id: Text, task: Text) -> Response:
+    """Say why a task is not running, or where it runs, or how it ended."""
+    here = site(request)
+    try:
+        dag = here.dag_of(run_id)
+        sentence = why_task(here.engine.reading, run_id, task, dag)
+        row = here.engine.watching.row(run_id, task)
+        reasons = [{"state": row.state if row else "none", "why": sentence, "task": task}]
+    except UnknownRun:
+        if (history := here.history) is None or (past := history.snapshot(run_id)) is None:
+            raise
+        if task not in past.tasks:
+            raise _no_task(run_id, task) from None
+        reasons = [vars(reason) for reason in explain_past(history, past, task)]
+    except EngineError as error:
+        raise Refusal(404, str(error)) from None
+    return answer({"reasons": reasons})
+
+
+@routes.get("/logs", response_model=models.Logs, openapi_extra=VIEWER)
+def logs(
+    request: Request,
+    run_id: Text,
+    *,
+    task: Text = "",
+    try_: Annotated[int | None, Query(alias="try", ge=1)] = None,
+    level: Annotated[Level, Query(description="this one and those above it")] = "DEBUG",
+    after: Annotated[int, Query(ge=0, description="the `next` of an earlier answer")] = 0,
+    limit: Annotated[int, Query(ge=1, le=MOST_LINES)] = 1_000,
+    as_: Annotated[Literal["json", "text"], Query(alias="as")] = "json",
+) -> Response:
+    """Get what a run's tasks wrote, by time: all of them, or one and its children."""
+    here = site(request)
+    found = here.snapshot(run_id)
+    if task and task not in found.tasks:
+        raise _no_task(run_id, task)
+    reader = LogReader(here.engine.store.redis, here.engine.store.prefix, run_id, task or None)
+    least = LEVELS.index(level)
+    lines = []
+    number = 0
+    for number, line in enumerate(reader.read(found), 1):
+        if number <= after:
+            continue
+        if (try_ is None or line.try_number == try_) and _rank(line.level) >= least:
+            lines.append(line)
+        if len(lines) == limit:
+            break
+    if as_ == "text":
+        text = "".join(f"{line}\n" for line in lines)
+        return Response(text, media_type="text/plain")
+    items = [vars(line) for line in lines]
+    return answer({"items": items, "next": max(number, after), "ended": found.ended})
+
+
+def _rank(level: str) -> int:
+    return LEVELS.index(level) if level in LEVELS else 1
+
+
+def _item(name: str, task: TaskSnapshot) -> dict[str, Any]:
+    told = {"bytes_billed": task.bytes_billed, "cached_from": task.cached_from}
+    return {"task": name, **vars(task), **told}
+
+
+def _no_task(run_id: str, task: str) -> Refusal:
+    return Refusal(404, f"run {run_id} has no task {task!r}")

@@ -1,0 +1,138 @@
+"""What can be read of an installation is what the engine has, in the documented form."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pydag_dist import Client, Dag
+from pydag_dist.web import models
+from tests.support.documents import ROOT
+from tests.support.web import Web
+
+
+@pytest.fixture
+def web(connection, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYDAG_HOME", str(tmp_path))
+    return Web()
+
+
+def chain(dag_id="d", **fields):
+    with Dag(dag_id, **fields) as dag:
+        first = dag.task("a", "python.call", params={"callable": "m:f"})
+        first >> dag.task("b", "python.call", params={"callable": "m:f"})
+    return dag
+
+
+@pytest.fixture
+def run_id(installation):
+    """A run whose first task has ended, with a log."""
+    run = Client().submit(chain(tags=["t"]), {"x": 1})
+    installation.plan(run.id)
+    held = installation.claim()
+    installation.log(held, "one", "two")
+    installation.end(held, result='{"bytes_billed": 7}')
+    Client().publish(chain(schedule_interval="0 3 * * *", timezone="Europe/Berlin"))
+    return run.id
+
+
+READ = {
+    "/health": models.Health,
+    "/api/v1/me": models.Me,
+    "/api/v1/runs": models.RunPage,
+    "/api/v1/runs/RUN": models.Run,
+    "/api/v1/runs/RUN/graph": models.Graph,
+    "/api/v1/runs/RUN/why": models.Why,
+    "/api/v1/runs/RUN/tasks": models.TaskPage,
+    "/api/v1/runs/RUN/tasks?as=columns": models.TaskColumns,
+    "/api/v1/runs/RUN/tasks/a": models.Task,
+    "/api/v1/runs/RUN/tasks/a/tries": models.Tries,
+    "/api/v1/runs/RUN/tasks/b/why": models.Why,
+    "/api/v1/runs/RUN/logs": models.Logs,
+    "/api/v1/dags": models.Dags,
+    "/api/v1/dags/d": models.Dag,
+    "/api/v1/dags/d/versions": models.DagVersions,
+    "/api/v1/dags/d/durations": models.Durations,
+    "/api/v1/dags/d/schedule/preview": models.Preview,
+    "/api/v1/workers": models.Workers,
+    "/api/v1/queues": models.Queues,
+}
+
+
+@pytest.mark.parametrize("path", READ)
+def test_an_answer_has_the_form_that_is_documented(web, run_id, path):
+    answer = web.get(path.replace("RUN", run_id))
+    assert answer.status_code == 200, answer.text
+    READ[path].model_validate_json(answer.content)
+
+
+def test_openapi_is_kept_in_the_docs(web):
+    kept = json.loads((ROOT / "docs/openapi.json").read_text())
+    assert web.get("/api/v1/openapi.json").json() == kept, "write it: make openapi"
+
+
+def test_a_run_is_told_as_status_does(web, run_id):
+    told, known = web.get(f"/api/v1/runs/{run_id}").json(), Client().by_id(run_id).snapshot()
+    assert told["counts"] == known.counts == {"success": 1, "queued": 1}
+    assert (told["bytes_billed"], told["params"], told["tags"]) == (7, {"x": 1}, ["t"])
+    columns = web.get(f"/api/v1/runs/{run_id}/tasks?as=columns").json()
+    states = [columns["states"][place] for place in columns["state"]]
+    assert dict(zip(columns["task"], states, strict=True)) == {"a": "success", "b": "queued"}
+    assert columns["workers"][columns["worker"][0]] == known.tasks["a"].worker
+    assert web.get(f"/api/v1/runs/{run_id}/graph").json()["upstream"] == [[], [0]]
+
+
+def test_lines_can_be_read_on_from_where_one_stopped(web, run_id):
+    first = web.get(f"/api/v1/runs/{run_id}/logs?task=a&limit=1").json()
+    assert [line["line"] for line in first["items"]] == ["one"]
+    rest = web.get(f"/api/v1/runs/{run_id}/logs?task=a&after={first['next']}").json()
+    assert [line["line"] for line in rest["items"]] == ["two"]
+    text = web.get(f"/api/v1/runs/{run_id}/logs?as=text").text
+    assert text.count("\n") == 2
+
+
+def test_pages_of_runs_have_each_run_once(web, connection):
+    ids = {Client().submit(chain()).id for _ in range(7)}
+    found, cursor = [], ""
+    while cursor is not None:
+        page = web.get("/api/v1/runs", params={"limit": 3, "cursor": cursor}).json()
+        found += [item["run_id"] for item in page["items"]]
+        cursor = page["next"]
+    assert sorted(found) == sorted(ids)
+    assert len(page["items"]) == 1
+    assert web.get("/api/v1/runs?cursor=x").status_code == 422
+    assert web.get(f"/api/v1/runs?q={found[0][-8:]}").json()["items"][0]["run_id"] == found[0]
+
+
+def test_what_the_browser_has_is_not_sent_again(web, run_id):
+    for path in (f"/api/v1/runs/{run_id}/graph", "/api/v1/dags/d", "/"):
+        tag = web.get(path).headers["ETag"]
+        assert web.get(path, headers={"If-None-Match": tag}).status_code == 304
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/v1/runs/zzz", 404),
+        ("/api/v1/runs/zzz/tasks?as=columns", 404),
+        ("/api/v1/runs/RUN/tasks/zzz", 404),
+        ("/api/v1/runs/RUN/tasks/zzz/why", 404),
+        ("/api/v1/runs/RUN/tasks/zzz/tries", 404),
+        ("/api/v1/runs/RUN/logs?task=zzz", 404),
+        ("/api/v1/dags/zzz", 404),
+        ("/api/v1/zzz", 404),
+        ("/static/..%2fgate.py", 404),
+        ("/api/v1/runs?limit=0", 422),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_form(web, run_id, path, status):
+    answer = web.get(path.replace("RUN", run_id))
+    assert answer.status_code == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    models.ProblemDetails.model_validate_json(answer.content)
+
+
+def test_without_the_interface_its_page_says_what_to_do(web, monkeypatch, tmp_path):
+    monkeypatch.setattr("pydag_dist.web.pages.STATIC", tmp_path)
+    assert "npm" in Web().get("/runs/x").text or (ROOT / "pydag_dist/web/static").exists()
