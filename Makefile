@@ -5,6 +5,9 @@ VENV := .venv
 # first (tests/conftest.py).
 PARALLEL ?= 6
 BIN := $(VENV)/bin
+# Python keeps what it has compiled, whatever the caller's environment says: without that each of the
+# several hundred processes that the tests start compiles the package again.
+unexport PYTHONDONTWRITEBYTECODE
 # In a terminal pip shows what it downloads and how far it is; elsewhere, as in CI, it is quiet.
 QUIET := $(shell test -t 2 || echo --quiet)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install $(QUIET) --constraint constraints.txt
