@@ -18,16 +18,20 @@ CHUNK: Final = 500
 class PlannedTask:
     """A row of a plan: everything that the engine has to know of a task.
 
-    `keep` leaves the record of a resumed run's task as it was. Else the record is new: in `state`
-    (``none``, or ``skipped``), for the try `try_number`, and with `ok`, `bad`, `dead_up` and
-    `skips` upstream tasks that have ended before; `asks` are those of its upstream tasks that are
-    branches and have not. `lists_for` are the tasks that expand over its result. It expands itself
-    over the result of `list_task`, or over a list of so many `items`, if it does. `setup` is the
-    task whose teardown it is. A `child` is one of the tasks that another one has become.
-    `last_try` is the try after which a failure is final,
-    else that of the last of `retries`; `pushes` messages of the try may be around already; `again`:
-    it was another one before, `anew`: and what its tries did then does not count. Times are in
-    seconds.
+    Times are in seconds. With `keep`, the task of a resumed run keeps its record. Otherwise it gets
+    a new record:
+
+    - It begins in `state` (``none`` or ``skipped``) with the try `try_number`. A failure of the try
+      `last_try` is final; None is the last one that `retries` allow. Of that try, messages up to
+      the number `pushes` may have been sent before.
+    - `ok`, `bad`, `dead_up` and `skips` count its upstream tasks that have ended before, by how they
+      ended. `asks` counts its upstream tasks that are branches and have not ended.
+    - It expands over the result of `list_task`, or over a list of `items` items, or not at all.
+      `lists_for` are the tasks that expand over its own result. A `child` is one of the tasks that
+      an expanded task has become.
+    - `setup` is the task whose work it undoes, if it is a teardown.
+    - `again`: the run was resumed, or the task has another record now; the new one replaces it.
+      `anew`: what the task did before does not count.
     """
 
     task: str
@@ -109,8 +113,8 @@ class PlannedTask:
 class Claim:
     """What a claimed message asks for: to `run` the try, or to `cancel` what it left running.
 
-    If the job of a try up to `settled` has succeeded, that does not count: the task is to run
-    again, since somebody resumed its run from here or from above.
+    A success of the remote job of a try up to `settled` does not count: somebody resumed the run
+    from this task or from one upstream of it, so the task has to run again.
     """
 
     order: Order
@@ -132,8 +136,8 @@ class Held:
 class Deferral:
     """A try that a worker gives back until its remote job is to be asked for again.
 
-    `group` says which tries one poll may ask for together: operator and connection. `handle` is
-    JSON that the poll gets; `delay` is in seconds.
+    Tries of one `group` (operator and connection) can be asked for by one poll. The poll is given
+    `handle`, which is JSON. `delay` is in seconds.
     """
 
     held: Held
@@ -155,8 +159,9 @@ class Due:
 class LogPart:
     """A piece of a try's log, by a writer that sends its pieces in order.
 
-    `position` is how far the writer has come with it, and grows from part to part. `line` and
-    `byte` number its first line and byte among all that the writer wrote, also what it left out.
+    `position` says how far the writer has come with this part, and grows from part to part. `line`
+    and `byte` are the numbers of its first line and byte among all that the writer wrote, also what
+    it left out.
     `lines` is JSON: a list of [epoch seconds, level, text].
     """
 
