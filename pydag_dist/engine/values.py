@@ -24,8 +24,8 @@ class PlannedTask:
     - It begins in `state` (``none`` or ``skipped``) with the try `try_number`. A failure of the try
       `last_try` is final; None is the last one that `retries` allow. Of that try, messages up to
       the number `pushes` may have been sent before.
-    - `ok`, `bad`, `dead_up` and `skips` count its upstream tasks that have ended before, by how they
-      ended. `asks` counts its upstream tasks that are branches and have not ended.
+    - `ok`, `bad`, `dead_up` and `skips` count its upstream tasks that have ended before, by how
+      they ended. `asks` counts its upstream tasks that are branches and have not ended.
     - It expands over the result of `list_task`, or over a list of `items` items, or not at all.
       `lists_for` are the tasks that expand over its own result. A `child` is one of the tasks that
       an expanded task has become.
