@@ -111,7 +111,7 @@ WEB_TABLE = "web"
 # Those of a worker (workers/settings.py), and what the parts tell each other.
 WORKER_SETTINGS = (
     "connections", "connection", "project", "location", "spark", "stores", "databases", "imports",
-    "queues", "further_imports",
+    "run_on",    "queues", "further_imports",
 )  # fmt: skip
 # Those of `pydag web` (web/settings.py).
 WEB_SETTINGS = (

@@ -11,6 +11,7 @@ from pydag_dist.engine.celery.broker import SteadyConnection
 from pydag_dist.engine.celery.messages import QUEUES, celery_config
 from pydag_dist.errors import InvalidSettings
 from pydag_dist.settings import load_settings
+from workers.parent import revoking  # noqa: F401  it takes the place of Celery's command
 from workers.parent.events import EventBatches, TryEvents
 from workers.parent.steps import HubBeat, WorkerLease
 from workers.task import Execute, Release

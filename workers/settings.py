@@ -97,6 +97,12 @@ class WorkerSettings(FileSettings):
     databases: Annotated[dict[str, SecretStr], NoDecode] = Field(
         default_factory=dict, description="of scripts: the URL of each, by its name"
     )
+    run_on: float = Field(
+        default=0.1,
+        ge=0,
+        le=10,
+        description="seconds that a process goes on with short tasks before it takes a message",
+    )
     imports: Names = Field(default=(), description="modules whose functions python.call may call")
 
     @model_validator(mode="before")

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, replace
+import time
 from functools import partial
 from typing import Any
 
-from billiard.common import terminate_handler_fired
 from celery import Task, states
 from celery.exceptions import Ignore, Retry, Terminated, WorkerLostError
 
 from pydag_dist.engine import Held, Outcome
 from pydag_dist.engine.celery.messages import EXECUTE, RELEASE
-from workers import operators
-from workers.errors import HostLacks, TaskFailed
-from workers.operators import TaskContext
+from workers.errors import TaskFailed
 from workers.parent.deaths import DEATHS
-from workers.pool import child, last_words
-from workers.pool.output import capture
+from workers.pool import going_on
 from workers.process import GivenUp, engine, until_redis_can
-from workers.tries.context import task_context
-from workers.tries.execution import give_back, run_or_cancel
+from workers.tries.claimed import run_claimed
 from workers.tries.message import POLLS, held_by
 from workers.tries.outcome import (
     GOOD_OUTCOMES,
@@ -30,8 +25,7 @@ from workers.tries.outcome import (
     storable,
 )
 from workers.tries.polls import poll
-
-_REPLACED = 155  # the exit status by which billiard's pool knows a process that ends as it should
+from workers.tries.run_on import release_and_go_on
 
 
 class Execute(Task):  # type: ignore[misc]  # Celery has no types
@@ -55,6 +49,8 @@ class Execute(Task):  # type: ignore[misc]  # Celery has no types
         """Claim the try, execute its operator, and leave the outcome for the chord's hook."""
         request = self.request  # looked up on a stack every time
         held, queue = held_by(request), request.delivery_info["routing_key"]
+        going_on.begin_message()
+        request.pydag_began = time.monotonic()
         if held.run == POLLS:
             poll(queue, held.task, held.token, request.hostname)
             return
@@ -71,43 +67,19 @@ class Execute(Task):  # type: ignore[misc]  # Celery has no types
         )
         if isinstance(claim, str):
             raise Ignore(f"{held.run}/{held.task}: {claim}")
-        process = child.own()
-        try:
-            with task_context(held, claim.spec) as context:
-                # From the second message of a try on, the id has the message's number, too.
-                if "." in request.id.rpartition("/")[2]:
-                    context = replace(context, is_repeated=True)  # noqa: PLW2901  it is the same one
-                try:
-                    ended = run_or_cancel(held, claim, context, queue)
-                except HostLacks as error:
-                    ended = give_back(held, context, error, request.hostname)
-                finally:
-                    lost = process.clean_up(context.log, keep_threads=_is_remote(context))
-        except SystemExit:
-            last_words.leave({"how": "ended at SIGTERM"})
-            raise
-        is_whole = (output := capture.own()) is None or output.is_whole
-        if (lost or not is_whole or terminate_handler_fired()) and last_words.file() is not None:
-            _end_process(held, ended)
+        ended = run_claimed(
+            held,
+            claim,
+            queue=queue,
+            worker=request.hostname,
+            # From the second message of a try on, the id has the message's number, too.
+            is_repeated="." in request.id.rpartition("/")[2],
+        )
         if isinstance(ended, Retry | Ignore):
             raise ended  # here: Celery's record of an error takes time for each frame
         request.pydag_ended = ended
         if ended.outcome not in GOOD_OUTCOMES:
             raise TaskFailed(ended.error)  # so that Flower shows a failure
-
-
-def _is_remote(context: TaskContext) -> bool:
-    try:
-        return isinstance(operators.find(context.operator), operators.RemoteOperator)
-    except TaskFailed:
-        return False
-
-
-def _end_process(held: Held, ended: Ended | Retry | Ignore) -> None:
-    """End this process; then the parent tells the engine how its try ended."""
-    kept = asdict(ended) if isinstance(ended, Ended) else None
-    last_words.leave({"held": asdict(held), "ended": kept})
-    os._exit(_REPLACED)
 
 
 class Release(Task):  # type: ignore[misc]  # Celery has no types
@@ -135,7 +107,9 @@ class Release(Task):  # type: ignore[misc]  # Celery has no types
         ended = getattr(request, "pydag_ended", None) or _ended(state, result)
         if os.getpid() == DEATHS.parent_pid:
             DEATHS.report(held, ended)
-        else:
+        elif ended.outcome in GOOD_OUTCOMES:
+            release_and_go_on(self.app, request, held, ended)
+        else:  # Celery handles an error now, which errors of other tries must not stand beside
             report(held, ended)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from pydag_dist.coordinator.prior_run import PriorRun
 from pydag_dist.dag import Dag, Task
 from pydag_dist.dag.expansion import known_lengths
+from pydag_dist.dag.limits import SHORT
 from pydag_dist.dag.operators import BRANCH, LOCAL, is_sensor
 from pydag_dist.dag.planning.branches import choices
 from pydag_dist.dag.planning.resuming import RunsAgain, kept_children, to_run_again
@@ -50,6 +51,7 @@ def plan_of(
     `durations` are the seconds that tasks took in earlier runs. A task that is not among them
     counts as much as the median of the others.
     """
+    long = _long(dag, durations or {})
     prior, run = prior or PriorRun(), run or RunParams()
     walk = dag.walk()
     ranks = _ranks(dag, walk, durations)
@@ -73,6 +75,7 @@ def plan_of(
             waits_for[task_id],
             anew=task_id in repeated and repeated[task_id].anew,
             rank=ranks[task_id],
+            long=task_id in long,
             downstream=downstream[task_id],
             items=lengths.get(task_id),
             spec=spec_of(dag, task, chosen_from.get(task_id), run, shared),
@@ -99,6 +102,13 @@ def _ranks(dag: Dag, walk: Sequence[str], durations: Mapping[str, float] | None)
     path = dag.remaining_path(durations)
     by_urgency = sorted(walk, key=lambda t: (-dag.tasks[t].priority, -path[t]))
     return {task_id: rank for rank, task_id in enumerate(by_urgency)}
+
+
+def _long(dag: Dag, durations: Mapping[str, float]) -> set[str]:
+    """The tasks that took long in earlier runs, and those of which any child did."""
+    long = {task_id for task_id, seconds in durations.items() if seconds > SHORT}
+    of_children = {task_id.rpartition(".")[0] for task_id in long}
+    return {t for t, task in dag.tasks.items() if t in (of_children if task.expand else long)}
 
 
 def _first(
@@ -249,6 +259,7 @@ def _child_row(
         task=child,
         queue=row.queue,
         rank=row.rank,
+        long=row.long,
         downstream=(),
         spec="",
         child=True,

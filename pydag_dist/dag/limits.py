@@ -46,6 +46,7 @@ RETENTION: Final = (1, 10 * YEAR)  # seconds
 RETRIES: Final = 100
 PRIORITY: Final = 1000  # and as much below 0
 PROCESSORS: Final = 100_000
+SHORT: Final = 0.1  # seconds; a worker's process never goes on with a task that takes longer
 LEASE: Final = (3.0, 600.0)  # seconds that Redis waits for a worker which it does not hear of
 
 # What the engine's script checks for itself, under the names that it has there.
@@ -71,6 +72,7 @@ LUA: Final = {
     "retention": RETENTION[1],
     "retries": RETRIES,
     "processors": PROCESSORS,
+    "short": round(SHORT * 1e6),  # µs
     "least_lease": LEASE[0],
     "lease": LEASE[1],
     "active_runs": ACTIVE_RUNS,

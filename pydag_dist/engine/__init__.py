@@ -38,6 +38,7 @@ from pydag_dist.engine.values import (
     Held,
     LogPart,
     LostTask,
+    Next,
     PlannedTask,
 )
 
@@ -58,6 +59,7 @@ __all__ = [
     "LostTask",
     "Member",
     "Membership",
+    "Next",
     "Outcome",
     "PlannedTask",
     "Planning",

@@ -55,6 +55,8 @@ Again = Literal["none", "failed", "all"]
 Outcome = Literal["success", "skipped", "failed", "final", "stopped", "dead", "lost", "revoked"]
 
 SOURCES: Final[tuple[Source, ...]] = get_args(Source)
+# After these a process can go on with another try; after others something may be left.
+GOES_ON_AFTER: Final[frozenset[Outcome]] = frozenset({"success", "skipped", "failed", "final"})
 
 # A task's record and its plan: the values of their fields, each with a "|" after it
 
@@ -91,7 +93,7 @@ RECORD_NUMBERS: Final = frozenset(
 # What a plan says of a task besides its rule. Times are in µs; of a flag 1 is yes.
 PLAN_FIELDS: Final = (
     "queue",
-    "rank",  # ready tasks of a run are pushed in its order
+    "rank",  # ready tasks of a run are pushed in its order; ends with "s" if the task takes long
     "chunks",  # of downstream tasks
     "retries",
     "retry_delay",  # before the next try
@@ -210,6 +212,7 @@ LUA: Final = {
     "ended_run": ENDED_RUN_STATES,
     "counts_as": COUNTS_AS,
     "outcomes": get_args(Outcome),
+    "goes_on_after": GOES_ON_AFTER,
     "marks": get_args(MarkState),
     "kinds": get_args(Kind),
     "run_types": get_args(RunType),

@@ -34,6 +34,7 @@ PARTS = (
     "runs/backfills",
     "workers/members",
     "workers/lease",
+    "workers/run_on",
     "workers/refusal",
     "tasks/mark",
     "workers/deferral",
@@ -49,7 +50,10 @@ TABLES: Final[Mapping[str, Mapping[str, Any]]] = {"LIMITS": limits.LUA, "PROTOCO
 
 # What a Redis at its `maxmemory` does nevertheless: it lets tasks end and keeps leases.
 WHEN_FULL = frozenset(
-    {"release", "defer", "renew", "tick", "work", "cancel", "cancel_backfill", "mark", "let_expire"}
+    {
+        *("release", "run_on", "died", "defer", "renew", "tick", "work"),
+        *("cancel", "cancel_backfill", "mark", "let_expire"),
+    }
 )
 
 

@@ -114,7 +114,7 @@ class RunSummary(RunHead):
 class RunSnapshot(RunHead):
     """A run and all its tasks at one moment.
 
-    `counts` is the number of tasks per state; `enqueued` says who put messages on the queues:
+    `counts` is the number of tasks per state; `enqueued` says who gave tasks to workers:
     the coordinator at the start, chord callbacks, or a tick. `error` is set if the run could not
     be planned; `reason` if it was stopped: ``cancel``, or ``timeout`` of the run.
     """

@@ -18,8 +18,8 @@ CHUNK: Final = 500
 class PlannedTask:
     """A row of a plan: everything that the engine has to know of a task.
 
-    Times are in seconds. With `keep`, the task of a resumed run keeps its record. Otherwise it gets
-    a new record:
+    Times are in seconds. A `long` task took longer than `limits.SHORT` in earlier runs. With
+    `keep`, the task of a resumed run keeps its record. Otherwise it gets a new record:
 
     - It begins in `state` (``none`` or ``skipped``) with the try `try_number`. A failure of the try
       `last_try` is final; None is the last one that `retries` allow. Of that try, messages up to
@@ -39,6 +39,7 @@ class PlannedTask:
     rank: int
     downstream: Sequence[str]
     spec: str
+    long: bool = False
     upstream: int = 0
     rule: str = "all_success"
     setup: str = ""
@@ -74,7 +75,7 @@ class PlannedTask:
         return {
             "task": self.task,
             "queue": self.queue,
-            "rank": f"{self.rank:06}",
+            "rank": f"{self.rank:06}{'s' if self.long else ''}",
             "downstream": chunked(self.downstream),
             "spec": self.spec,
             "upstream": self.upstream,
@@ -130,6 +131,26 @@ class Held:
     task: str
     try_number: int
     token: str
+
+
+@dataclass(frozen=True)
+class Next:
+    """A claimed try that a process goes on with: what it would else have had a message for.
+
+    `pushes` is the number that this message would have among those of its try.
+    """
+
+    held: Held
+    claim: Claim
+    pushes: int
+    dag_id: str
+
+    @property
+    def celery_id(self) -> str:
+        """The id that its message would have: no two of a try have the same."""
+        held = self.held
+        again = f".{self.pushes}" if self.pushes > 1 else ""
+        return f"{held.run}/{held.task}/{held.try_number}{again}"
 
 
 @dataclass(frozen=True)

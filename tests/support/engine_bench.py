@@ -46,7 +46,12 @@ class Bench:
         graph = dag(list(tasks), **fields)
         timeout = graph.timeout or 0
         self.engine.steering.submit(
-            run, graph.to_json(), "test", processors=graph.processors, timeout=timeout
+            run,
+            graph.to_json(),
+            "test",
+            processors=graph.processors,
+            weight=graph.weight,
+            timeout=timeout,
         )
 
     def plan(self, run: str = "r") -> None:

@@ -17,13 +17,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import billiard.process
 from celery.concurrency.asynpool import AsynPool
 from kombu.asynchronous import get_event_loop
 
-from pydag_dist.engine import Held, LogPart, Working
+from pydag_dist.engine import Held, LogPart, Outcome, Working
 from workers.pool import keeper, last_words, orphans
 from workers.pool.output import spools
 from workers.pool.output.logs import Log, write
@@ -45,6 +45,14 @@ class Death:
     how: str
     held: Held | None = None
     ended: Ended | None = None
+    running: Held | None = None  # the try that ran there, if one did
+
+
+class Process(NamedTuple):
+    """A process of a worker's pool."""
+
+    worker: str
+    pid: int
 
 
 class Deaths:
@@ -59,6 +67,7 @@ class Deaths:
         self._of: dict[int, Death] = {}
         self._why: dict[int, str] = {}  # processes that were killed
         self.unreported: set[Held] = set()  # tries whose end the engine does not know yet
+        self.processes: set[int] = set()  # likewise, that had gone on
         self._waiting: list[tuple[Held, Call]] = []
         self._sweeping_since: float | None = None
         self._terminated: set[int] = set()  # processes that have got SIGTERM
@@ -75,7 +84,7 @@ class Deaths:
         keeper.ended(pid)
         words = last_words.of(pid)
         how = self._why.pop(pid, None) or words.ended.get("how") or _how(status)
-        death = Death(how)
+        death = Death(how, running=spools.running(pid))
         if "held" in words.ended:
             ended = words.ended["ended"]
             death = Death(how, Held(**words.ended["held"]), Ended(**ended) if ended else None)
@@ -100,6 +109,22 @@ class Deaths:
         """Report how a try ended, once nothing that it started is left."""
         self.unreported.add(held)
         self._waiting.append((held, partial(release, held, ended)))
+        if self._sweeping_since is None:
+            self._hand_over()
+
+    def report_further_on(self, held: Held, outcome: Outcome, death: Death, who: Process) -> None:
+        """Report that a process is gone which had gone on after the try `held` of its message."""
+        last = death.running or held
+
+        def died(working: Working) -> None:
+            answer, concerned = working.died(last, outcome, death.how, who.worker, process=who.pid)
+            self.processes.discard(who.pid)
+            if answer == "ok":
+                self.note(concerned, f"the process of this try {death.how}")
+
+        self.unreported.add(last)
+        self.processes.add(who.pid)
+        self._waiting.append((last, died))
         if self._sweeping_since is None:
             self._hand_over()
 

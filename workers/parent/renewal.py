@@ -19,7 +19,7 @@ from pydag_dist.engine import Engine, Held, connect, is_refusal, is_transient
 from pydag_dist.engine.celery.messages import EXECUTE
 from workers.parent.deaths import DEATHS, Call
 from workers.parent.membership import Member
-from workers.pool import keeper
+from workers.pool import going_on, keeper
 from workers.pool.output import spools
 from workers.pool.stopping import GRACE, STOP, grace
 from workers.process import (
@@ -50,6 +50,7 @@ class Renewal(threading.Thread):
         self._queues = queues
         self._member = member
         self._held: list[Held] = []
+        self._processes: list[int] = []  # that are at work
         self._to_stop: dict[Held, float] = {}  # since when
         self._beat = time.monotonic()
         self._leaving = False
@@ -68,21 +69,21 @@ class Renewal(threading.Thread):
         other task, so its process is still the one that runs the try.
         """
         beat = time.monotonic()
-        requests = {
-            held: request
+        ours = [
+            request
             for request in worker_state.reserved_requests
-            if request.task.name == EXECUTE
-            # Where Celery keeps headers. Polls hold nothing that could be renewed.
-            and (held := held_by(request._context)).run != POLLS  # noqa: SLF001
-        }
-        self._held, self._beat = list(requests), beat
+            if request.task.name == EXECUTE and _of_message(request).run != POLLS
+        ]
+        requests = {held: request for request in ours if (held := _held_now(request)) is not None}
+        processes = [request.worker_pid for request in ours if request.worker_pid]
+        self._held, self._processes, self._beat = list(requests), processes, beat
         for held, since in self._to_stop.items():
             if (request := requests.get(held)) and (pid := request.worker_pid):
                 if time.monotonic() - since > (seconds := grace(pid)):
                     self._kill(pid, seconds)
                 else:
                     os.kill(pid, STOP)
-        for request in requests.values():
+        for request in ours:
             if (since := request.terminated_at) and time.monotonic() - since > GRACE:
                 self._kill(request.worker_pid, GRACE)
         keeper.restart_if_gone()
@@ -118,7 +119,8 @@ class Renewal(threading.Thread):
             self._attempt(self._renew)
 
     def _renew(self) -> None:
-        beat, held = self._beat, self._held  # in this order: what is held may be newer
+        # In this order: what is held may be newer.
+        beat, held, processes = self._beat, self._held, self._processes
         looked_ago = time.monotonic() - beat
         if looked_ago > HUB_STUCK and not self._leaving:
             log.error("the worker's loop has been stuck for %s s: leases lapse", HUB_STUCK)
@@ -130,7 +132,12 @@ class Renewal(threading.Thread):
         held = [held for held in {*held, *DEATHS.unreported} if held not in self._reported]
         slots = 0 if self._leaving else self._slots
         answers = self._engine.working.renew(
-            self._worker, slots, self._queues, held, looked_ago=looked_ago
+            self._worker,
+            slots,
+            self._queues,
+            held,
+            looked_ago=looked_ago,
+            processes={*processes, *DEATHS.processes},
         )
         to_stop = {}
         for h, answer in zip(held, answers, strict=True):
@@ -176,3 +183,13 @@ class Renewal(threading.Thread):
             log.exception("this worker's call to the engine failed")
         self._reached = True
         return True
+
+
+def _of_message(request: Any) -> Held:
+    return held_by(request._context)  # noqa: SLF001  where Celery keeps headers
+
+
+def _held_now(request: Any) -> Held | None:
+    """The try that is held for a message: its own, or what the process has gone on with."""
+    pid = request.worker_pid
+    return spools.running(pid) if going_on.has_gone_on(pid) else _of_message(request)

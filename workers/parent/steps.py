@@ -17,6 +17,7 @@ from workers.parent.renewal import Renewal
 from workers.pool import keeper
 from workers.pool.orphans import adopt_orphans
 from workers.process import engine, until_redis_can, worker_settings
+from workers.tries import run_on
 
 BEAT_EVERY = 1.0  # seconds
 
@@ -35,6 +36,9 @@ class WorkerLease(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has 
                 "busy task stops the worker's loop, and leases could not be kept. Leave out -P."
             )
         worker.pool_cls.Pool = WatchedPool
+        run_on.begin_pool(
+            max_tasks=worker.max_tasks_per_child, max_memory=worker.max_memory_per_child
+        )
         keeper.start()
         adopt_orphans()
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 from pydag_dist.dag import limits
 from pydag_dist.dag.text.strict_json import HALVES, dotted, faults
-from pydag_dist.engine import Held, Outcome, Working
+from pydag_dist.engine import Held, Next, Outcome, Working
 from pydag_dist.engine.protocol import Released
 from pydag_dist.errors import Fail, Skip
 from workers import operators, time_limit
@@ -67,9 +68,32 @@ def report(held: Held, ended: Ended, *, wait_if_unknown: float = UNKNOWN_FOR) ->
     If Redis does not know the run, that is repeated for `wait_if_unknown` seconds: a coordinator
     may be restoring the run, and without its outcome the try would run again.
     """
-    call = partial(release, held, ended, engine().working)
+    working = engine().working
+    return _reported(lambda: (release(held, ended, working), None), wait_if_unknown)[0]
+
+
+def report_and_go_on(held: Held, ended: Ended, queue: str, worker: str) -> Next | None:
+    """Likewise; and what this process, which has run the try, goes on with, if anything."""
+    call = partial(
+        engine().working.run_on,
+        held,
+        ended.outcome,
+        ended.result,
+        ended.error,
+        skips=ended.skips,
+        expand=ended.expand,
+        queue=queue,
+        worker=worker,
+        process=os.getpid(),
+    )
+    return _reported(call, UNKNOWN_FOR)[1]
+
+
+def _reported(
+    call: Callable[[], tuple[Released, Next | None]], wait_if_unknown: float
+) -> tuple[Released, Next | None]:
     until = time.monotonic() + wait_if_unknown
-    while (answer := until_redis_can(call)) == "unknown" and time.monotonic() < until:
+    while (answer := until_redis_can(call))[0] == "unknown" and time.monotonic() < until:
         time.sleep(PAUSE)
     return answer
 

@@ -72,6 +72,8 @@
 --   queued           zset    "run/task" -> time of its last push; exactly the queued tasks, and
 --                            the cancelling ones that wait for a worker to confirm
 --   leases           zset    "run/task" -> expiry; exactly the tasks that somebody holds
+--   holds            hash    "worker/process" -> "token run/task": what the process has gone on with since
+--                            it released the try of that token, and holds by a lease; see run_on.lua
 --   timers           zset    "retry/run/task" of exactly the tasks up for retry, "poll/run/task" of
 --                            the deferred tasks that are not in `due`, "timeout/run" of running
 --                            runs with a timeout -> due time
@@ -152,7 +154,8 @@
 --                            result, "b/task" -> the last of its tries whose success, if any,
 --                            does not count: it is to run again, "w/task" -> who refused it last,
 --                            and why, "k/task" -> how the processes of its try died, those that did
---   run:ID:ready     zset    "queue/rank/task", all of score 0: lexical order is priority order
+--   run:ID:ready     zset    "queue/rank/task", all of score 0: lexical order is priority order; the
+--                            rank of a task that took long in earlier runs ends with "s"
 --   run:ID:active    set     tasks that count against `processors`
 --   run:ID:work      list    "task/k state": chunks that still have to hear of an ended upstream;
 --                            "task *": an expansion to go on with
@@ -187,6 +190,8 @@ TRANSITIONS.task = {
   { 'branch not taken',                'none',                       'skipped' },   -- whatever its rule
   { 'top-up',                          'ready',                      'queued' },    -- part of most operations
   { 'claim',                           'queued',                     'running' },   -- the push is its token
+  { 'run-on',                          'ready',                      'running' },
+    -- the process that has released a try goes on with it, without a message: run_on.lua
   { 'release success',                 'running cancelling deferred', 'success' },
   { 'release skipped',                 'running deferred',           'skipped' },   -- it says so itself, and why
   { 'release failed',                  'running deferred',           'up_for_retry failed' },
@@ -262,8 +267,9 @@ TRANSITIONS.backfill = {
 }
 
 -- Runs of earlier schemas are like those of this one, but that no schedule (2) and no backfill (3) can
--- have started them: they go on. A version that knows these only leaves newer ones alone, since it
--- would not tell a backfill of their end.
+-- have started them, and none of their ranks says that a task takes long (3): they go on. A version that
+-- knows these only leaves newer ones alone, since it would not tell a backfill of their end, nor what a
+-- process has gone on with.
 local SCHEMA, SCHEMAS_BEFORE = '4', { ['2'] = true, ['3'] = true }
 
 -- In µs; `enter` sets them by the installation's lease. Of the usual one of 15 s they are as noted.

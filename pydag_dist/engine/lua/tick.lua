@@ -161,7 +161,7 @@ end
 --   given    epoch
 --   answers  1, or 0 if another tick was just done; how many leases were lost; how many messages
 --            were pushed again
---   writes   clock, leases, submissions, history:writer, database, log:R:T:N, log:R:T:N:state,
+--   writes   clock, leases, holds, submissions, history:writer, database, log:R:T:N, log:R:T:N:state,
 --            logs, logs:expiry, slots:QUEUE, spread()
 function OPERATIONS.tick(epoch)
   if GAP and GAP >= 0 and GAP < TICK_EVERY then return { 0, 0, 0 } end

@@ -25,7 +25,7 @@ from pydag_dist.engine.protocol import (
 )
 from pydag_dist.engine.snapshot import children_of
 from pydag_dist.engine.store import Role
-from pydag_dist.engine.values import CHUNK, Claim, Deferral, Due, Held, LogPart
+from pydag_dist.engine.values import CHUNK, Claim, Deferral, Due, Held, LogPart, Next
 from pydag_dist.errors import EngineError
 
 MAX_RESULTS = 10_000_000  # bytes of results that one task is given
@@ -70,21 +70,55 @@ class Working(Role):
         Answers ``ok``, or what forbade it: ``ended`` (again),
         ``lost`` (another claim holds it), ``waiting`` (not claimed), ``unknown``, ``schema``.
         """
+        ended = (outcome, result, error, " ".join(skips), pack_numbers(expand or {}))
         answer: Released
-        answer, more = self._call(
-            "release",
-            held.run,
-            held.task,
-            held.try_number,
-            held.token,
-            outcome,
-            result,
-            error,
-            " ".join(skips),
-            pack_numbers(expand or {}),
-        )
+        answer, more = self._call("release", *vars(held).values(), *ended)
         self._finish(held.run, more)
         return answer
+
+    def run_on(
+        self,
+        held: Held,
+        outcome: Outcome,
+        result: str = "",
+        error: str = "",
+        *,
+        skips: Iterable[str] = (),
+        expand: Mapping[str, int] | None = None,
+        queue: str,
+        worker: str,
+        process: int,
+    ) -> tuple[Released, Next | None]:
+        """Releases a try, as `release` does, and claims the next one of the queue at once.
+
+        That is for the worker's process of that id, which has run the try. Asked again by it,
+        answers the same. None if there is nothing that it may go on with.
+        """
+        ended = (outcome, result, error, " ".join(skips), pack_numbers(expand or {}))
+        taker = (queue, worker_name(worker), process)
+        answer: Released
+        answer, more, *found = self._call("run_on", *vars(held).values(), *ended, *taker)
+        self._finish(held.run, more)
+        if not found:
+            return answer, None
+        run, task, number, token, pushes, dag, order, spec, settled = found
+        claim = Claim(order, json.loads(spec), int(settled))
+        return answer, Next(Held(run, task, int(number), token), claim, int(pushes), dag)
+
+    def died(
+        self, held: Held, outcome: Outcome, error: str, worker: str, *, process: int
+    ) -> tuple[Released, Held]:
+        """A process of a worker is gone, that had taken the message of the try `held`.
+
+        Releases what it has gone on with since, else that try; answers as `release`, and which.
+        """
+        answer: Released
+        answer, more, *concerned = self._call(
+            "died", *vars(held).values(), outcome, error, worker_name(worker), process
+        )
+        run, task, number, token = concerned or vars(held).values()
+        self._finish(run, more)
+        return answer, Held(run, task, int(number), token)
 
     def defer(self, deferrals: Sequence[Deferral]) -> list[Deferred]:
         """Gives tries back whose remote jobs run; one answer each.
@@ -188,8 +222,11 @@ class Working(Role):
         held: Sequence[Held] = (),
         *,
         looked_ago: float | None = None,
+        processes: Iterable[int] = (),
     ) -> list[Renewed]:
         """Renews a worker's slots and leases; one answer a task.
+
+        `processes` of the worker are at work: what they have gone on with they still hold.
 
         `looked_ago` seconds before this call the worker held nothing but `held`: what Redis knows
         it to hold for longer is given to others. None if it may hold more.
@@ -197,6 +234,7 @@ class Working(Role):
         yet), ``unknown``.
         """
         name, listens = worker_name(worker), " ".join(queues)
+        busy = " ".join(map(str, processes))
         # Of a part of what it holds the script can't tell what the worker does not hold any more.
         looked = "" if looked_ago is None or len(held) > CHUNK else round(looked_ago * 1e6)
         answers: list[Renewed] = []
@@ -204,7 +242,7 @@ class Working(Role):
             items: list[str | int] = []
             for h in held[at : at + CHUNK]:
                 items += [h.run, h.task, h.try_number, h.token]
-            answers += self._call("renew", name, slots, listens, looked, *items)
+            answers += self._call("renew", name, slots, listens, looked, busy, *items)
         return answers
 
     def leave(self, worker: str, queues: Iterable[str]) -> None:

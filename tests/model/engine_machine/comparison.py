@@ -42,6 +42,7 @@ class Comparison(RuleBasedStateMachine):
         self.engine.planning.set_template(TEMPLATE)
         self.reference = ReferenceEngine()
         self.dags: dict[str, Dag] = {}
+        self.durations: dict[str, dict[str, float]] = {}  # run -> what its tasks took before
         self.planners: dict[str, list[str]] = {}
         self.newest: dict[str, str] = {}  # run -> the planner that may write its plan
         self.numbers: dict[int, str] = {}  # the reference's push number -> the engine's
@@ -124,7 +125,7 @@ class Comparison(RuleBasedStateMachine):
                 continue
             assert self.client.smembers(f"p:run:{run_id}:active") == run.active()
             ready = [
-                f"{task.waits_in}/{task.rank:06}/{name}"
+                f"{task.waits_in}/{task.rank:06}{'s' if task.long else ''}/{name}"
                 for name, task in run.tasks.items()
                 if task.state == "ready"
             ]
@@ -142,6 +143,11 @@ class Comparison(RuleBasedStateMachine):
         assert self.members("leases") == self.tasks_that(RefTask.held)
         assert self.are_near("leases", lambda task: task.lease_until[0])
         assert self.are_near("queued", lambda task: task.waits_since[0])
+        holds = {
+            f"{worker}/{process}": f"{self.numbers[after]} {run}/{task}"
+            for (worker, process), (after, run, task) in self.reference.holds.items()
+        }
+        assert self.client.hgetall("p:holds") == holds
         timers = [self.timer(*of) for of in self.tasks_that(has_timer)]
         assert sorted(self.client.zrange("p:timers", 0, -1)) == sorted(timers)
         assert not self.client.exists("p:working")

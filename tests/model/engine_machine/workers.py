@@ -21,6 +21,7 @@ OUTCOMES = st.sampled_from(
     ]
 )
 GROUPS = ("bigquery.query:a", "bigquery.query:b")
+PROCESSES = (1, 2)
 NEEDS = ("module:a", "module:b", "connection:a", "")
 
 
@@ -80,7 +81,14 @@ class Workers(Clients):
             task = self.reference.task_of(message)
             assert answer.settled == (task.settled if task.try_number > 1 else 0)
 
-    def released(self, data: st.DataObject, message: Message, outcome: Any) -> None:
+    def released(
+        self,
+        data: st.DataObject,
+        message: Message,
+        outcome: Any,
+        taker: tuple[str, str, int] | None = None,
+    ) -> None:
+        """A release; by a process that goes on, if a `taker` is given."""
         task = self.reference.task_of(message)
         downstream = task.downstream
         skips: tuple[str, ...] = ()
@@ -91,11 +99,78 @@ class Workers(Clients):
         if outcome == "success":
             over = [t for t in downstream if run.tasks[t].expands_over == message.task]
             expand = {t: data.draw(st.integers(0, 3), label=f"children of {t}") for t in over}
-        expected = self.reference.release(message, outcome, skips, expand)
-        answer = self.engine.working.release(
-            self.held(message), outcome, skips=skips, expand=expand
+        if taker is None:
+            expected = self.reference.release(message, outcome, skips, expand)
+            answer = self.engine.working.release(
+                self.held(message), outcome, skips=skips, expand=expand
+            )
+            assert answer == expected
+            return
+        again = data.draw(st.booleans(), label="the answer is lost")
+        for _ in range(1 + again):
+            self.gone_on(message, outcome, skips, expand, taker)
+
+    def gone_on(
+        self,
+        message: Message,
+        outcome: Any,
+        skips: tuple[str, ...],
+        expand: dict[str, int],
+        taker: tuple[str, str, int],
+    ) -> None:
+        expected, following = self.reference.run_on(message, outcome, skips, expand, taker)
+        queue, worker, process = taker
+        answer, found = self.engine.working.run_on(
+            self.held(message),
+            outcome,
+            skips=skips,
+            expand=expand,
+            queue=queue,
+            worker=worker,
+            process=process,
         )
         assert answer == expected
+        assert (found is None) is (following is None)
+        if found is None or following is None:
+            return
+        self.numbers[following.number] = found.held.token
+        assert found.held == self.held(following)
+        task = self.reference.task_of(following)
+        assert found.claim.order == ("cancel" if task.state == "cancelling" else "run")
+        assert found.pushes == task.pushes
+        if following not in self.tried:
+            self.tried.append(following)
+
+    @precondition(lambda self: self.tried)
+    @rule(
+        data=st.data(),
+        outcome=OUTCOMES,
+        queue=st.sampled_from(QUEUES),
+        worker=st.sampled_from(WORKERS),
+        process=st.sampled_from(PROCESSES),
+    )
+    def run_on(
+        self, data: st.DataObject, outcome: Any, queue: str, worker: str, process: int
+    ) -> None:
+        """A process releases what it holds, or once held, and goes on."""
+        message = data.draw(st.sampled_from(self.current() + self.tried), label="message")
+        self.released(data, message, outcome, (queue, worker, process))
+
+    @precondition(lambda self: self.tried)
+    @rule(
+        data=st.data(),
+        outcome=st.sampled_from(["dead", "revoked"]),
+        worker=st.sampled_from(WORKERS),
+        process=st.sampled_from(PROCESSES),
+    )
+    def die(self, data: st.DataObject, outcome: Any, worker: str, process: int) -> None:
+        """A process is gone, whatever it has gone on with since its message."""
+        message = data.draw(st.sampled_from(self.current() + self.tried), label="message")
+        answer, concerned = self.engine.working.died(
+            self.held(message), outcome, "how", worker, process=process
+        )
+        expected = self.reference.died(message, outcome, worker, process)
+        assert (answer, f"{concerned.run}/{concerned.task}") == expected
 
     @precondition(lambda self: any(self.reference.lists.values()))
     @rule(data=st.data(), outcomes=st.lists(OUTCOMES, max_size=5))
@@ -110,14 +185,25 @@ class Workers(Clients):
                 self.poll(data, self.polls[-1], [outcome])
                 continue
             self.claimed(self.tried[-1])
-            does = data.draw(st.integers(0, 5), label="does")
+            does = data.draw(st.integers(0, 8), label="does")
             if does == 0:
                 self.deferred(data, self.tried[-1])
             elif does == 1:
                 worker = data.draw(st.sampled_from(WORKERS), label="worker")
                 self.refused(self.tried[-1], worker, data.draw(st.sampled_from(NEEDS)))
+            elif does <= 4:
+                self.go_on_for_a_while(data, self.tried[-1], outcome)
             else:
                 self.released(data, self.tried[-1], outcome)
+
+    def go_on_for_a_while(self, data: st.DataObject, message: Message, outcome: Any) -> None:
+        for _ in range(3):
+            self.released(data, message, outcome, (message.queue, "worker", 1))
+            held = self.reference.holds.get(("worker", 1))
+            if held is None or held[0] != message.number:
+                return
+            message, outcome = self.tried[-1], "success"
+        self.released(data, message, "success")
 
     def deferred(self, data: st.DataObject, message: Message) -> None:
         group = data.draw(st.sampled_from(GROUPS), label="group")
@@ -163,7 +249,7 @@ class Workers(Clients):
         self.released(data, data.draw(st.sampled_from(self.polled), label="message"), outcome)
 
     @precondition(lambda self: self.tried)
-    @rule(data=st.data(), process=st.integers(1, 2), worker=st.sampled_from(WORKERS))
+    @rule(data=st.data(), process=st.sampled_from(PROCESSES), worker=st.sampled_from(WORKERS))
     def claim(self, data: st.DataObject, process: int, worker: str) -> None:
         """The first claim of a message, or the same process's again, or a duplicate delivery."""
         message = data.draw(st.sampled_from(self.current() + self.tried), label="message")
@@ -195,13 +281,17 @@ class Workers(Clients):
         if overdue and messages and self.is_running(messages[0]):
             late = messages[0]
             self.edit_record(late.run, late.task, began="1")
-        expected = self.reference.renew(worker, messages, overdue=late, looked_ago=looked_ago)
+        processes = data.draw(st.sets(st.sampled_from(PROCESSES)), label="processes")
+        expected = self.reference.renew(
+            worker, messages, overdue=late, looked_ago=looked_ago, processes=processes
+        )
         answers = self.engine.working.renew(
             worker,
             0,
             [],
             [self.held(message) for message in messages],
             looked_ago=None if looked_ago is None else looked_ago / 1000,
+            processes=sorted(processes),
         )
         assert answers == expected
 

@@ -23,6 +23,8 @@ class Queues:
         self.polled_at: dict[int, int] = {}  # push of a poll message -> when
         self.groups: dict[str, dict[str, int]] = {}  # queue -> group -> since when it waits
         self.known_queues: set[str] = set()
+        # worker, process -> the push of the try that it released last, and what it has gone on with
+        self.holds: dict[tuple[str, int], tuple[int, str, str]] = {}
         self.now = 0
         self.server = 0  # the time by the server's clock
         self.ticked: int | None = None  # likewise at the last tick
@@ -100,15 +102,20 @@ class Queues:
 
     def _serve(self, queue: str, where: str = "") -> None:
         run_id = self.fair(queue)[0]
+        self._push(run_id, self._activate(queue, "queued"), where)
+
+    def _activate(self, queue: str, state: str) -> str:
+        """The next task of the queue gets a slot, or a message that waits for one."""
+        run_id = self.fair(queue)[0]
         run = self.runs[run_id]
         name = run.ready(queue)[0]
-        run.tasks[name].state = "queued"
-        self._push(run_id, name, where)
+        run.tasks[name].state = state
         self.clock[queue] = run.used.get(queue, 0) / run.weight
         run.tasks[name].charged = self._mean(run, queue)
         run.used[queue] = run.used.get(queue, 0) + run.tasks[name].charged
         run.since[queue] = self.now
         self._refile(run_id)
+        return name
 
     def _mean(self, run: RefRun, queue: str) -> int:
         """What a task of the run is taken to take."""

@@ -53,6 +53,7 @@ class Runs(Outcomes):
         self.lists, self.known_queues = {}, set()
         self.workers, self.busy, self.refused = {}, {}, set()
         self.polls, self.groups, self.clock, self.timed = {}, {}, {}, set()
+        self.holds = {}
         self.runs = {r: run for r, run in self.runs.items() if run.state not in ENDED_RUN}
         for run in self.runs.values():
             run.since, run.used, run.timed = {}, {}, set()

@@ -97,6 +97,7 @@ class Spread(Queues):
                     allow_failure=task.allow_failure,
                     remote=task.remote,
                     sensor=task.sensor,
+                    long=task.long,
                     parent=name,
                     last_try=1 + task.retries,
                 )

@@ -13,6 +13,7 @@ QUEUED_GRACE = 5_000
 UNNAMED_GRACE = 6_000
 MAX_GAP = 4_000
 REFUSED = -1  # the token of a try that was given back
+GOES_ON_AFTER = {"success", "skipped", "failed", "final"}
 ENDED = {"success", "failed", "upstream_failed", "skipped", "cancelled"}
 ENDED_RUN = {"success", "failed", "cancelled"}
 ACTIVE = {"queued", "running", "cancelling"}
@@ -41,6 +42,7 @@ class RefTask:
     remote: bool = False
     sensor: bool = False
     branch: bool = False
+    long: bool = False  # it took long in earlier runs
     setup: str = ""  # of a teardown: whose work it undoes
     expands_over: str = ""  # the task whose result lists its children
     items: int | None = None  # of a task that expands over another list: how many

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from tests.model.reference.runs import Runs
 from tests.model.reference.state import (
     ENDED,
+    GOES_ON_AFTER,
     LEASE,
     MAX_DEATHS,
     MAX_LOSSES,
@@ -45,9 +46,19 @@ class Workers(Runs):
         order = "cancel" if task.state == "cancelling" else "run"
         if order == "run":
             task.state, task.began = "running", True
-        task.token, task.process, task.waits = message.number, process, False
-        task.worker, task.lease_until = worker, self._in(LEASE)
+        self.holds.pop((worker, process), None)
+        task.waits = False
+        self._hold(task, message.number, worker, process)
         return order
+
+    def _hold(self, task: RefTask, number: int, worker: str, process: int) -> None:
+        task.token, task.process = number, process
+        task.worker, task.lease_until = worker, self._in(LEASE)
+
+    def _let_go(self, task: RefTask) -> None:
+        """The process that holds the try, if one does, holds nothing any more."""
+        if task.held() and task.process is not None:
+            self.holds.pop((task.worker, task.process), None)
 
     def holder(self, message: Message) -> str:
         task = self.task_of(message)
@@ -79,15 +90,19 @@ class Workers(Runs):
         outcome: str,
         skips: tuple[str, ...] = (),
         expand: Mapping[str, int] | None = None,
+        go_on: Callable[[], None] = lambda: None,
     ) -> str:
+        """`go_on` is called if the try has left nothing behind in its process."""
         self.now += 1
         run, task = self.runs[message.run], self.task_of(message)
         whose = self._releaser(message)
         if whose not in ("yours", "back"):
             return whose
+        self._let_go(task)
         task.waits = task.due = False
         if whose == "back":
             self._take_back(task, message)
+        fit = task.state == "running" and outcome in GOES_ON_AFTER
         if task.state == "running":
             self._settle(run, task, spent=1)
         if task.reason.startswith("mark ") and outcome in ("success", "failed"):
@@ -111,8 +126,66 @@ class Workers(Runs):
             self._leave(run, message.task, "skipped" if outcome == "skipped" else "failed")
         else:
             self._fail_try(run, message.task)
+        self._refile(message.run)
+        if fit:
+            go_on()
         self._reschedule(message.run)
         return "ok"
+
+    def run_on(
+        self,
+        message: Message,
+        outcome: str,
+        skips: tuple[str, ...],
+        expand: Mapping[str, int],
+        taker: tuple[str, str, int],
+    ) -> tuple[str, Message | None]:
+        """A release, and what the process of a worker goes on with, as if it had claimed it.
+
+        `taker` is the queue, the worker and the process.
+        """
+        queue, *who = taker
+        worker, process = who
+        found: list[Message] = []
+
+        def go_on() -> None:
+            if worker in self.workers.get(queue, {}) and self.fair(queue):
+                run_id = self.fair(queue)[0]
+                run = self.runs[run_id]
+                task = run.tasks[run.ready(queue)[0]]
+                if not task.long:
+                    name = self._activate(queue, "running")
+                    self._pushes += 1
+                    task.push, task.pushes, task.began = self._pushes, task.pushes + 1, True
+                    self._hold(task, self._pushes, worker, process)
+                    self.holds[worker, process] = message.number, run_id, name
+                    found.append(self._gone_on(run_id, name))
+
+        answer = self.release(message, outcome, skips, expand, go_on)
+        if answer != "ok" and not found and (held := self._held(worker, process)):
+            after, run_id, name = held
+            if after == message.number:
+                return "ok", self._gone_on(run_id, name)
+        return answer, found[0] if found else None
+
+    def _gone_on(self, run_id: str, name: str) -> Message:
+        task = self.runs[run_id].tasks[name]
+        assert task.token is not None
+        return Message(run_id, name, task.try_number, task.token, "", task.queue)
+
+    def _held(self, worker: str, process: int) -> tuple[int, str, str] | None:
+        """What the process has gone on with, if it still holds that."""
+        found = self.holds.get((worker, process))
+        if found is None or self.runs[found[1]].state == "queued":
+            return None
+        return found
+
+    def died(self, message: Message, outcome: str, worker: str, process: int) -> tuple[str, str]:
+        """The process that had taken that message is gone: the answer, and whose try that was."""
+        if held := self._held(worker, process):
+            _, run_id, name = held
+            message = self._gone_on(run_id, name)
+        return self.release(message, outcome), f"{message.run}/{message.task}"
 
     def _releaser(self, message: Message) -> str:
         run, task = self.runs[message.run], self.task_of(message)
@@ -127,13 +200,19 @@ class Workers(Runs):
         *,
         overdue: Message | None = None,
         looked_ago: int | None = None,
+        processes: Collection[int] = (),
     ) -> list[str]:
         """`overdue`: this try runs for longer than its timeout. What the worker holds by an older
         lease than its look, and does not name, it has lost."""
         self.now += 1
         answers = [self._renewed(worker, message, message is overdue) for message in messages]
+        named = {(message.run, message.task) for message in messages}
+        for process in processes:
+            if held := self._held(worker, process):
+                _, run_id, name = held
+                self.runs[run_id].tasks[name].lease_until = self._in(LEASE)
+                named.add((run_id, name))
         if looked_ago is not None:
-            named = {(message.run, message.task) for message in messages}
             oldest = self.steady + LEASE - UNNAMED_GRACE - looked_ago
             for run_id, name in self._leases_until(oldest):
                 mine = self.runs[run_id].tasks[name].worker == worker
@@ -174,6 +253,7 @@ class Workers(Runs):
 
     def _lose_lease(self, run_id: str, name: str) -> None:
         run, task = self.runs[run_id], self.runs[run_id].tasks[name]
+        self._let_go(task)
         task.losses += 1
         self._abandon(run, run_id, name, poison=task.losses == MAX_LOSSES)
         self._reschedule(run_id)
@@ -187,6 +267,7 @@ class Workers(Runs):
             return whose
         if task.state == "cancelling":
             return "cancel"
+        self._let_go(task)
         if task.state == "running":
             self._settle(self.runs[message.run], task, spent=1)
         task.state, task.token, task.group, task.due = "deferred", None, group, False
@@ -207,6 +288,7 @@ class Workers(Runs):
             self.groups.setdefault(task.queue, {}).setdefault(task.group, self.now)
             self._top_up(task.queue)
             return "ok"
+        self._let_go(task)
         if task.state == "running":
             self._settle(run, task, spent=0)
         if need:

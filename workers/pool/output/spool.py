@@ -124,9 +124,10 @@ class Spool:
 
     def held(self) -> Held | None:
         """The try that writes, or wrote when the process died."""
-        run, task, number, token, _ = bytes(self._label).split(b"\n", 4)
-        if self._label[0] == 0:
+        label = bytes(self._label)
+        if label[0] == 0:
             return None
+        run, task, number, token, _ = label.split(b"\n", 4)
         return Held(run.decode(), task.decode(), int(number), token.decode())
 
     def text(self, start: int) -> bytes:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import sys
 
+from pydag_dist.engine import Held
 from workers.pool.output.spool import Spool
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,15 @@ def relieve() -> None:
     for pid, spool in _spools.items():
         if lost := spool.relieve():
             log.warning("process %d can't read what it writes: %d bytes are lost", pid, lost)
+
+
+def running(pid: int) -> Held | None:
+    """In the parent: the try that runs in a process now, as far as it has begun and not ended."""
+    spool = _spools.get(pid)
+    try:
+        return spool.held() if spool else None
+    except ValueError:  # just being written
+        return None
 
 
 def take(pid: int) -> Spool | None:

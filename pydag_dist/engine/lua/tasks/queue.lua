@@ -53,8 +53,10 @@ end
 
 local function pack_share(used, mean) return text(used) .. ' ' .. (mean and text(mean) or '') end
 
--- What a task of the queue is expected to take as long as no task of its run has ended.
-local function mean_of(queue) return tonumber(call('HGET', key('windows'), 'mean/' .. queue) or 0) end
+-- What a task of the queue is expected to take: the mean of its run's, once any of them has ended there.
+local function expected(queue, mean)
+  return mean or tonumber(call('HGET', key('windows'), 'mean/' .. queue) or 0)
+end
 
 -- The mean after one more task: newer tasks count for more.
 local function mixed(mean, spent) return mean and 0.8 * mean + 0.2 * spent or spent end
@@ -99,7 +101,7 @@ local function refile(run, served, before)
       if not waits then call('HDEL', run_key(run), 'since/' .. queue) end
     end
     if queue == served then
-      charged = mean or mean_of(queue)
+      charged = expected(queue, mean)
       used, changed = used + charged, true
       call('HSET', key('windows'), 'clock/' .. queue, before)
     elseif waits and not since then
@@ -207,18 +209,23 @@ local function best_of(able)
   return best
 end
 
--- Pushes a message of the task's current try. The caller has made the task active.
-local function push(queue, run, task, record, list)
+-- The try gets another message, or is begun without one.
+local function number_push(run, record)
   record.pushes = record.pushes + 1
   record.push = next_push()
   record.queued_at = text(NOW)
+  call('HINCRBY', run_key(run), PROTOCOL.enqueued .. SOURCE, 1)
+end
+
+-- Pushes a message of the task's current try. The caller has made the task active.
+local function push(queue, run, task, record, list)
+  number_push(run, record)
   save_record(run, task, record)
   call('ZADD', key('queued'), text(STEADY), run .. '/' .. task)
   local id = run .. '/' .. task .. '/' .. record.try
   if record.pushes > 1 then id = id .. '.' .. record.pushes end
   enqueue(queue, { id = id, run = run, task = task, try = record.try, push = record.push,
                    dag = head_of(run).dag_id }, list)
-  call('HINCRBY', run_key(run), PROTOCOL.enqueued .. SOURCE, 1)
 end
 
 -- The range of those members of `due:QUEUE` that are of one group, made as in first_ready.
@@ -280,24 +287,31 @@ local function push_polls(queue, window, room)
   return pushed
 end
 
--- The run's most urgent ready task becomes a message. The run's charge was `before`.
-local function serve_run(run, queue, base, list, before)
-  local member = first_ready(run, queue)
+-- A ready task gets a slot of the queue, or a message that waits for one: its record in that state. The run's
+-- charge was `before`.
+local function activate(run, queue, member, before, state)
   local task = string.match(member, '^[^/]*/[^/]*/(.*)$')
   call('ZREM', run_key(run, 'ready'), member)
   call('SADD', run_key(run, 'active'), task)
   local record = load_record(run, task)
-  set_state(run, task, record, 'queued')
+  set_state(run, task, record, state)
   record.charged = text(refile(run, queue, before))
+  return task, record
+end
+
+-- The run's most urgent ready task becomes a message.
+local function push_next(run, queue, before, base, list)
+  local task, record = activate(run, queue, first_ready(run, queue), before, 'queued')
   push(base, run, task, record, list)
 end
 
--- Serves the run that is next in a queue's `fair` set; false if there is none.
-local function serve(queue, base, list)
+-- Does `action` for the run that is next in a queue's `fair` set: with the run, the queue, what the run was
+-- charged until now, and what else is given. False if there is none.
+local function serve(action, queue, ...)
   local served = call('ZRANGE', key('fair:' .. queue), 0, 0, 'WITHSCORES')
   if not served[1] then return false end
   local run = string.match(served[1], '^%d+/(.*)$')
-  if not guarded(run, serve_run, run, queue, base, list, served[2]) then
+  if not guarded(run, action, run, queue, served[2], ...) then
     call('ZREM', key('fair:' .. queue), served[1])
   end
   return true
@@ -313,7 +327,7 @@ local function top_up_others(queue, base, needs)
       if w.room > 0 then open[#open + 1] = w end
     end
     local best = best_of(open)
-    if not best or not serve(queue, base, own_list(best.name)) then return end
+    if not best or not serve(push_next, queue, base, own_list(best.name)) then return end
     best.room, best.free = best.room - 1, best.free - 1
   end
 end
@@ -328,12 +342,13 @@ local function top_up(queue)
   if window == 0 or not template() then return end
   local room = math.min(window - call('LLEN', key('q:' .. queue)), MAX_PUSHES)
   if said[2] and room > 0 then room = room - push_polls(queue, window, room) end
-  while room > 0 and serve(queue, queue) do room = room - 1 end
+  while room > 0 and serve(push_next, queue, queue) do room = room - 1 end
 end
 
--- After a run's ready or active tasks changed.
-local function reschedule(run)
+-- After a run's ready or active tasks changed. `first` is done before the queues are topped up.
+local function reschedule(run, first)
   refile(run)
+  if first then first() end
   for _, queue in ipairs(head_of(run).queues) do top_up(queue) end
 end
 

@@ -123,8 +123,8 @@ local function step(run, budget, was_left)
 end
 
 -- Tells downstream tasks, within this script's budget; the rest stays in `work`.
--- Returns 1 while something is left there.
-local function spread(run)
+-- Returns 1 while something is left there. `first` is done before the queues are topped up.
+local function spread(run, first)
   local budget, work = MAX_TRANSITIONS, run_key(run, 'work')
   local was_left = call('SISMEMBER', key('working'), run) == 1
   while budget > 0 do
@@ -134,7 +134,7 @@ local function spread(run)
   end
   for i = AHEAD.first, #AHEAD do call('RPUSH', work, AHEAD[i]) end
   AHEAD = { first = 1 }
-  reschedule(run)
+  reschedule(run, first)
   if budget <= 0 and (call('EXISTS', work) == 1 or call('HEXISTS', run_key(run), 'scan') == 1) then
     call('SADD', key('working'), run)
     return 1

@@ -10,7 +10,7 @@ local function defer_try(i, topped, run, task, try, token, group, delay, handle)
   if whose == 'back' then take_back(run, task, record, token) end
   if record.state == 'cancelling' then return 'cancel' end
   local plan = load_plan(run, task)
-  call('ZREM', key('leases'), run .. '/' .. task)
+  let_go(run, task, record)
   if record.state == 'running' then
     set_state(run, task, record, 'deferred')
     settle(run, queue_of(plan, record), record, age(record))
@@ -32,7 +32,7 @@ end
 -- Gives tries up until they are polled, in `delay` µs.
 --   given    of each: run, task, try, token, group, delay, handle
 --   answers  of each: ok; cancel (still held: to be stopped); or what the try is instead
---   writes   leases, spread()
+--   writes   leases, holds, spread()
 function OPERATIONS.defer(...)
   local items, answers, topped = { ... }, {}, {}
   for i = 1, #items, 7 do

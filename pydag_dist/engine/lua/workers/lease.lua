@@ -1,18 +1,37 @@
 -- A try's life with its worker: claim, release, renew.
 
+-- From now on that process holds the try.
+local function hold(run, task, record, token, worker, process)
+  record.token, record.worker, record.process = token, worker, process
+  save_record(run, task, record)
+  call('ZADD', key('leases'), text(STEADY + TIMES.lease), run .. '/' .. task)
+  event(run, 'kind', 'task', 'task', task, 'state', record.state, 'try', record.try, 'worker', worker)
+end
+
+-- Nobody holds the try any more. A process runs one try at a time: so it holds no other one.
+local function let_go(run, task, record)
+  if call('ZREM', key('leases'), run .. '/' .. task) == 1 then
+    call('HDEL', key('holds'), record.worker .. '/' .. record.process)
+  end
+end
+
+-- The last of the task's tries whose success does not count.
+local function settled(run, task, record)
+  return record.try > 1 and call('HGET', run_key(run, 'out'), OUT.settled .. task) or '0'
+end
+
 -- A try begins in a process of a worker, if the message is the newest of the newest try.
 --   given    run, task, try, push, worker, process
 --   answers  run or cancel, the spec, the last of its tries whose success does not count; or no,
 --            why
---   writes   leases, queued, run:ID:events, run:ID:out, run:ID:tasks
+--   writes   leases, holds, queued, run:ID:events, run:ID:out, run:ID:tasks
 function OPERATIONS.claim(run, task, try, push_number, worker, process)
   local state, why = planned(run)
   if not state then return { 'no', why } end
   local record = load_record(run, task)
   if not record then return { 'no', 'unknown' } end
   if record.try ~= tonumber(try) then return { 'no', 'another try' } end
-  local order, spec, before = 'run', load_spec(run, task), '0'
-  if record.try > 1 then before = call('HGET', run_key(run, 'out'), OUT.settled .. task) or '0' end
+  local order, spec, before = 'run', load_spec(run, task), settled(run, task, record)
   if record.state == 'running' and record.token == push_number and record.worker == worker
      and (record.process == process or record.process == '') then
     return { 'run', spec, before }   -- the answer to the first claim got lost, or a renewal took it back
@@ -24,14 +43,10 @@ function OPERATIONS.claim(run, task, try, push_number, worker, process)
   else
     return { 'no', record.state }
   end
-  record.token = push_number
-  record.worker = worker
-  record.process = process
-  save_record(run, task, record)
   if record.needs ~= '' then call('HDEL', run_key(run, 'out'), OUT.refused .. task) end
   call('ZREM', key('queued'), run .. '/' .. task)
-  call('ZADD', key('leases'), text(STEADY + TIMES.lease), run .. '/' .. task)
-  event(run, 'kind', 'task', 'task', task, 'state', record.state, 'try', try, 'worker', worker)
+  call('HDEL', key('holds'), worker .. '/' .. process)   -- it takes a message: it has not gone on
+  hold(run, task, record, push_number, worker, process)
   return { order, spec, before }
 end
 
@@ -114,7 +129,7 @@ local function lose_lease(member, worker)
   local run, task = split_member(member)
   local record = planned(run) and load_record(run, task)
   if worker and not (record and record.worker == worker) then return end
-  call('ZREM', key('leases'), member)
+  if record then let_go(run, task, record) else call('ZREM', key('leases'), member) end
   if record and (record.state == 'running' or record.state == 'cancelling') then
     abandon(run, task, record, 'losses', MAX_LOSSES)
     spread(run)
@@ -128,15 +143,9 @@ local function take_lease(member, worker)
   end
 end
 
--- A try ends: skipped by itself; final: failed, and not to be repeated; dead: with its process;
--- lost: nobody could tell how its remote job is; revoked by Flower. `result` is JSON or empty,
--- `skips` the downstream tasks that a branch does not follow, `expansions` into how many children
--- tasks expand over the result.
---   given    run, task, try, token, outcome, result, error, skips, expansions
---   answers  ok, or what the try is instead: ended, lost, waiting, unknown, schema or broken; 1
---            while more is left to do, else 0
---   writes   leases, spread()
-function OPERATIONS.release(run, task, try, token, outcome, result, err, skips, expansions)
+-- Ends a try: see `release`. `go_on` is called before queues are topped up, if the process that ran the try is
+-- fit to go on with another one.
+local function end_try(go_on, run, task, try, token, outcome, result, err, skips, expansions)
   local state, why = planned(run)
   if not state then return { why, 0 } end
   local record = load_record(run, task)
@@ -148,9 +157,11 @@ function OPERATIONS.release(run, task, try, token, outcome, result, err, skips, 
     whose = record.state == 'queued' and 'back' or 'yours'
   end
   if whose ~= 'yours' and whose ~= 'back' then return { whose, 0 } end
-  call('ZREM', key('leases'), run .. '/' .. task)
+  let_go(run, task, record)
   if whose == 'back' then take_back(run, task, record, token) end
   local plan = load_plan(run, task)
+  -- One that was told to stop may have to be killed yet.
+  if record.state ~= 'running' or not PROTOCOL.goes_on_after[outcome] then go_on = nil end
   if record.state == 'running' then settle(run, queue_of(plan, record), record, age(record)) end
   if record.state == 'deferred' then
     call('ZREM', key('timers'), TIMERS.poll .. run .. '/' .. task)
@@ -191,9 +202,33 @@ function OPERATIONS.release(run, task, try, token, outcome, result, err, skips, 
   else
     fail_try(run, task, record, err, outcome == 'final')
   end
-  return { 'ok', spread(run) }
+  return { 'ok', spread(run, go_on) }
 end
 
+-- A try ends: skipped by itself; final: failed, and not to be repeated; dead: with its process;
+-- lost: nobody could tell how its remote job is; revoked by Flower. `result` is JSON or empty,
+-- `skips` the downstream tasks that a branch does not follow, `expansions` into how many children
+-- tasks expand over the result.
+--   given    run, task, try, token, outcome, result, error, skips, expansions
+--   answers  ok, or what the try is instead: ended, lost, waiting, unknown, schema or broken; 1
+--            while more is left to do, else 0
+--   writes   leases, holds, spread()
+function OPERATIONS.release(...) return end_try(nil, ...) end
+
+-- What the process has gone on with, and still holds: run, task, its record, and the token of the try that it
+-- released before.
+local function gone_on_with(worker, process)
+  local after, member = string.match(call('HGET', key('holds'), worker .. '/' .. process) or '', '^(%S+) (.*)$')
+  if not member then return end
+  local run, task = split_member(member)
+  local fine, record = guarded(run, function() return planned(run) and load_record(run, task) end)
+  if fine and record and record.worker == worker and record.process == process
+     and (record.state == 'running' or record.state == 'cancelling') then
+    return run, task, record, after
+  end
+end
+
+do
 -- What the worker holds by its leases, and has not named for so long that it would have: it ended
 -- and Redis lost that, or a worker of that name was killed and started again. (A try is its parent's
 -- before a child claims it, so that it names all that was claimed before it looked.)
@@ -203,6 +238,18 @@ local function drop_unnamed(worker, looked_ago, named)
   for _, member in ipairs(old) do
     if not named[member] then take_lease(member, worker) end
   end
+end
+
+-- The lease of a held try goes on. Returns whether the try is to be stopped.
+local function keep(run, task, record)
+  call('ZADD', key('leases'), text(STEADY + TIMES.lease), run .. '/' .. task)
+  local timeout = load_plan(run, task).timeout
+  if record.state == 'running' and timeout > 0 and age(record) > timeout then
+    set_state(run, task, record, 'cancelling')
+    record.reason = 'timeout'
+    save_record(run, task, record)
+  end
+  return record.state == 'cancelling'
 end
 
 -- A try that a worker holds: its lease goes on. The answer of `renew` for it.
@@ -218,30 +265,29 @@ local function renew_try(worker, run, task, try, token)
     refile(run)
     whose = 'yours'
   end
-  if whose == 'yours' and record.state ~= 'deferred' then
-    call('ZADD', key('leases'), text(STEADY + TIMES.lease), run .. '/' .. task)
-    local timeout = load_plan(run, task).timeout
-    if record.state == 'running' and timeout > 0 and age(record) > timeout then
-      set_state(run, task, record, 'cancelling')
-      record.reason = 'timeout'
-      save_record(run, task, record)
-    end
-    if record.state == 'cancelling' then whose = 'cancel' end
-  end
+  if whose == 'yours' and record.state ~= 'deferred' and keep(run, task, record) then return 'cancel' end
   return whose
 end
 
--- A worker listens to queues, and its leases go on. With no slots it is leaving. It looked what it
--- holds `looked_ago` µs ago; empty: it may hold more than it names.
---   given    worker, slots, queues, looked_ago; of each: run, task, try, token
+-- A worker listens to queues, and its leases go on: of the tries that it names, and of what the processes
+-- have gone on with that are at work. With no slots it is leaving. It looked what it holds `looked_ago` µs
+-- ago; empty: it may hold more than it names.
+--   given    worker, slots, queues, looked_ago, processes; of each: run, task, try, token
 --   answers  of each: yours, cancel, ended, lost, waiting (not claimed yet) or unknown
---   writes   slots:QUEUE, leases, spread()
-function OPERATIONS.renew(worker, slots, queues, looked_ago, ...)
+--   writes   slots:QUEUE, leases, holds, spread()
+function OPERATIONS.renew(worker, slots, queues, looked_ago, processes, ...)
   local items, answers, named = { ... }, {}, {}
   for i = 1, #items, 4 do
     named[items[i] .. '/' .. items[i + 1]] = true
     local fine, whose = guarded(items[i], renew_try, worker, unpack(items, i, i + 3))
     answers[#answers + 1] = fine and whose or 'cancel'
+  end
+  for process in string.gmatch(processes, '%d+') do
+    local run, task, record = gone_on_with(worker, process)
+    if run then
+      named[run .. '/' .. task] = true
+      guarded(run, keep, run, task, record)
+    end
   end
   if looked_ago ~= '' then drop_unnamed(worker, tonumber(looked_ago), named) end
   for queue in string.gmatch(queues, '%S+') do
@@ -256,4 +302,6 @@ function OPERATIONS.renew(worker, slots, queues, looked_ago, ...)
     top_up(queue)
   end
   return answers
+end
+
 end

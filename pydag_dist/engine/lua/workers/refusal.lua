@@ -1,5 +1,6 @@
 -- A worker gives back tries for which its host lacks something.
 
+do
 -- The needs with one more, of each kind ("kind:name") the newest. A run waits in a limited number of
 -- queues; what is beyond shares one.
 local function with_need(run, queue, needs, need)
@@ -49,7 +50,7 @@ local function refuse_try(worker, need, reason, run, task, try, token)
     top_up(plan.queue)
     return 'ok'
   end
-  call('ZREM', key('leases'), run .. '/' .. task)
+  let_go(run, task, record)
   if record.state == 'running' then settle(run, queue_of(plan, record), record) end
   if need ~= '' then
     record.needs = with_need(run, plan.queue, record.needs, need)
@@ -77,7 +78,7 @@ end
 -- empty if only this process can't; `reason` says it in words.
 --   given    worker, need, reason; of each: run, task, try, token
 --   answers  of each: ok, or what the try is instead
---   writes   leases, refused:QUEUE, spread()
+--   writes   leases, holds, refused:QUEUE, spread()
 function OPERATIONS.refuse(worker, need, reason, ...)
   local items, answers = { ... }, {}
   for i = 1, #items, 4 do
@@ -85,4 +86,6 @@ function OPERATIONS.refuse(worker, need, reason, ...)
     answers[#answers + 1] = fine and whose or 'unknown'
   end
   return answers
+end
+
 end

@@ -43,8 +43,9 @@ class Engine:
         self.released.append((held, outcome))
         return "ok"
 
-    def renew(self, _worker, slots, _queues, held, *, looked_ago):
+    def renew(self, _worker, slots, _queues, held, *, looked_ago, processes):
         assert looked_ago >= 0
+        assert not processes
         self.renewed.append((slots, held))
         return ["yours"] * len(held)
 
@@ -105,7 +106,9 @@ def test_polls_hold_nothing_that_could_be_renewed(engine, monkeypatch):
     def request(run):
         header = {"run": run, "task": "t", "try": "1", "push": "push"}
         context = SimpleNamespace(pydag=header)
-        return SimpleNamespace(task=Execute(), _context=context, terminated_at=None)
+        return SimpleNamespace(
+            task=Execute(), _context=context, worker_pid=None, terminated_at=None
+        )
 
     requests = [request("*"), request("run")]
     monkeypatch.setattr(module.worker_state, "reserved_requests", requests)

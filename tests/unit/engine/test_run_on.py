@@ -1,0 +1,210 @@
+"""A process that releases a try goes on with another one; on an in-memory Redis.
+
+Random histories (tests/model) have more; here stands what they can't show.
+"""
+
+from __future__ import annotations
+
+import fakeredis
+import pytest
+
+from pydag_dist.coordinator.plan import plan_of
+from pydag_dist.engine import Held, Next
+from tests.support.cluster import dag
+from tests.support.engine_bench import Bench, task, with_own_clock
+
+
+def new_bench():
+    client = fakeredis.FakeRedis(decode_responses=True)
+    client.info = lambda *_: {"run_id": "fake"}  # fakeredis has no INFO
+    made = Bench(client)
+    client.set("p:now", 1_800_000_000_000_000)
+    with_own_clock(made.engine)  # however long the calls take: a slow host is none of the tasks'
+    made.slots(1)
+    return made
+
+
+@pytest.fixture
+def bench():
+    return new_bench()
+
+
+def run_on(
+    bench: Bench, held: Held, outcome="success", *, queue="python", worker="w", process=1, **what
+) -> Next | None:
+    answer, following = bench.engine.working.run_on(
+        held, outcome, queue=queue, worker=worker, process=process, **what
+    )
+    assert answer == "ok"
+    return following
+
+
+def state(bench, name, run="r"):
+    return bench.engine.reading.snapshot(run).tasks[name].state
+
+
+def renew(bench, *held, **what):
+    return bench.engine.working.renew("w", 1, ["python"], held, looked_ago=0, **what)
+
+
+def lapse(bench):
+    """Every lease is as old as it may be."""
+    for member in bench.client.zrange("p:leases", 0, -1):
+        bench.client.zadd("p:leases", {member: 1})
+
+
+def test_it_goes_on_with_what_it_has_just_released(bench):
+    bench.start(task("a"), task("b", "a"))
+    following = run_on(bench, bench.take())
+    assert following is not None
+    assert (following.held.task, following.celery_id, following.dag_id) == ("b", "r/b/1", "test")
+    assert (following.claim.order, following.claim.spec["operator"]) == ("run", "python.call")
+    assert bench.client.llen("p:q:python") == 0
+    assert state(bench, "b") == "running"
+    assert run_on(bench, following.held) is None
+    assert bench.engine.reading.run_state("r") == "success"
+    assert not bench.client.exists("p:holds", "p:leases")
+
+
+def test_an_answer_that_got_lost_is_the_same_again(bench):
+    bench.start(*(task(f"t{i}") for i in range(5)))
+    held = bench.take()
+    following = run_on(bench, held)
+    assert following is not None
+    assert run_on(bench, held) == following
+    running = [name for name, pushed in bench.client.hgetall("p:holds").items()]
+    assert running == ["w/1"]
+    # Another process gets nothing for it.
+    answer = bench.engine.working.run_on(held, "success", queue="python", worker="w", process=2)
+    assert answer == ("ended", None)
+    # Nor does the same one, once it has released what it got.
+    bench.end(following.held)
+    answer = bench.engine.working.run_on(held, "success", queue="python", worker="w", process=1)
+    assert answer == ("ended", None)
+
+
+@pytest.mark.parametrize("weight", [0.1, 1, 20])
+def test_it_takes_what_a_top_up_would_take(weight):
+    benches = new_bench(), new_bench()
+    held = []
+    for each in benches:
+        each.client.hset("p:windows", "mean/python", 50_000)  # µs
+        each.start(*(task(f"t{i}") for i in range(5)), task("high", priority=5))
+        held.append(each.take())
+        more = [task(f"p{i}", priority=i) for i in range(5)]
+        each.start(*more, run="other", weight=weight)
+        each.pop()  # so that there is room for one message
+    following = run_on(benches[0], held[0])
+    benches[1].end(held[1])
+    pushed = [benches[1].pop() for _ in range(2)][-1]
+    assert following is not None
+    assert (following.held.run, following.held.task) == (pushed.run, pushed.task)
+
+
+def test_it_takes_no_more_than_the_processors_of_a_run(bench):
+    bench.slots(2)
+    bench.start(*(task(f"t{i}") for i in range(4)), processors=1)
+    following = run_on(bench, bench.take())
+    assert following is not None
+    assert bench.engine.reading.snapshot("r").counts == {"success": 1, "running": 1, "ready": 2}
+
+
+@pytest.mark.parametrize(("seconds", "goes_on"), [(0.05, True), (0.2, False)])
+def test_a_task_that_takes_long_gets_a_message(bench, seconds, goes_on):
+    bench.slots(4)
+    bench.start(*(task(f"t{i}") for i in range(20)))
+    for _ in range(8):
+        held = bench.take()
+        bench.began(held, seconds)
+        bench.end(held)
+    assert (run_on(bench, bench.take()) is not None) is goes_on
+
+
+def test_a_task_that_took_long_in_earlier_runs_gets_a_message():
+    tasks = [task("long"), task("short"), task("new"), task("each", expand={"over": [1]})]
+    durations = {"long": 0.2, "short": 0.1, "each": 0.05, "each.0": 0.3}
+    rows = plan_of(dag(tasks), durations=durations).rows
+    assert {row.task for row in rows if row.long} == {"long", "each"}
+    assert {row.task for row in rows if row.row()["rank"].endswith("s")} == {"long", "each"}
+
+
+@pytest.mark.parametrize("outcome", ["dead", "lost", "stopped", "revoked"])
+def test_nothing_follows_an_end_that_may_have_left_something(bench, outcome):
+    bench.start(task("a"), task("b"), task("c"), task("d"))
+    assert run_on(bench, bench.take(), outcome, error="how") is None
+
+
+def test_nothing_follows_a_try_that_was_told_to_stop(bench):
+    bench.start(task("a", timeout=1), *(task(f"t{i}") for i in range(4)))
+    held = bench.take()
+    bench.began(held, 2)
+    assert renew(bench, held) == ["cancel"]
+    assert run_on(bench, held) is None
+
+
+def test_a_worker_without_slots_takes_nothing(bench):
+    bench.start(*(task(f"t{i}") for i in range(4)))
+    held = bench.take()
+    assert run_on(bench, held, worker="other") is None
+    held = bench.take()
+    bench.engine.working.leave("w", ["python"])
+    assert run_on(bench, held) is None
+
+
+def test_what_a_process_holds_is_kept_as_long_as_the_process_is_named(bench):
+    bench.start(task("a"), task("b", "a"))
+    run_on(bench, bench.take())
+    lapse(bench)
+    renew(bench, processes=[1])
+    bench.tick()
+    assert state(bench, "b") == "running"
+    lapse(bench)
+    renew(bench, processes=[2])
+    assert state(bench, "b") in ("ready", "queued")
+    assert not bench.client.exists("p:holds")
+
+
+def test_a_death_is_charged_to_what_the_process_has_gone_on_with(bench):
+    bench.start(task("a"), task("b", "a"))
+    held = bench.take()
+    following = run_on(bench, held)
+    assert following is not None
+    died = bench.engine.working.died
+    assert died(held, "dead", "of SIGKILL", "w", process=1) == ("ok", following.held)
+    assert state(bench, "a") == "success"
+    record = bench.client.hget("p:run:r:tasks", "b").split("|")
+    assert record[0] in ("ready", "queued")
+    assert bench.client.hget("p:run:r:out", "k/b") == "of SIGKILL"
+    assert died(held, "dead", "of SIGKILL", "w", process=1) == ("ended", held)
+
+
+def test_a_process_that_has_not_gone_on_dies_in_the_try_of_its_message(bench):
+    bench.start(task("a"))
+    held = bench.take()
+    assert bench.engine.working.died(held, "dead", "", "w", process=1) == ("ok", held)
+    assert bench.client.hget("p:run:r:out", "k/a") == "nobody knows how"
+
+
+def test_a_message_ends_what_its_process_had_not_heard_of(bench):
+    bench.start(task("a"), task("b", "a"), task("c"))
+    held, other = bench.take(), bench.pop()
+    run_on(bench, held if held.task == "a" else other)
+    assert bench.client.exists("p:holds")
+    bench.engine.working.claim(*vars(other).values(), "w", process=1)
+    assert not bench.client.exists("p:holds")
+
+
+def test_an_error_of_its_own_run_does_not_hide_what_it_has_gone_on_with(bench):
+    """The release fails after the claim: the run is set aside, and the other's task goes on."""
+    bench.start(task("a"), task("b"), task("c"), task("d"), run="bad")
+    bench.start(task("e"), run="good")
+    held = bench.take()
+    bench.client.delete("p:q:python")
+    bench.client.set("p:q:python", "not a list")
+    answer, following = bench.engine.working.run_on(
+        held, "success", queue="python", worker="w", process=1
+    )
+    assert answer == "broken"
+    assert following is not None
+    assert following.held.run == "good"
+    assert state(bench, "e", "good") == "running"

@@ -1,0 +1,45 @@
+"""Which processes of the pool have gone on from their message's try to others.
+
+The parent knows a process by the message that it gave to it. The try of that message may be over,
+and the process may run another one. So before the parent ends a process for the sake of a try, it
+keeps the process from going on, and then looks which try runs there.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+
+# For each process id. The parent makes this memory before it forks, so all share it. (Linux has
+# process ids up to 2^22; pages that nobody touches cost nothing.)
+_IDS = 1 << 22
+_gone_on = mmap.mmap(-1, _IDS)
+_kept_back = mmap.mmap(-1, _IDS)
+
+
+def begin_message() -> None:
+    """In the process: it begins with the try of a message."""
+    at = os.getpid() % _IDS
+    _gone_on[at] = _kept_back[at] = 0
+
+
+def go_on() -> bool:
+    """In the process, before it releases a try: it may go on with another one, unless kept back."""
+    at = os.getpid() % _IDS
+    before = _gone_on[at]
+    # In this order: either the parent sees that it has gone on, or it sees that it is kept back.
+    _gone_on[at] = 1
+    if _kept_back[at]:
+        _gone_on[at] = before
+        return False
+    return True
+
+
+def has_gone_on(pid: int | None) -> bool:
+    """In the parent: whether the try of the process's message is over, or about to be released."""
+    return pid is not None and _gone_on[pid % _IDS] == 1
+
+
+def keep_back(pid: int) -> None:
+    """In the parent: the process takes nothing more before its next message."""
+    _kept_back[pid % _IDS] = 1
