@@ -106,6 +106,16 @@ def stubborn(journal: str) -> None:
             _write(journal, "caught")
 
 
+def leave_traces(journal: str) -> str:
+    """Change the process and write who did; whether it was as it should be."""
+    is_clean = "TRACES" not in os.environ and Path.cwd() != Path("/")
+    os.environ["TRACES"] = "left"
+    os.chdir("/")
+    _write(journal, "ran")
+    os.write(1, f"traces of {current_task.request.pydag['task']}\n".encode())
+    return "clean" if is_clean else "not clean"
+
+
 def succeed_at(journal: str, number: int) -> int:
     """Fail in every try before that one."""
     _write(journal, "ran")

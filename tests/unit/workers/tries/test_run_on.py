@@ -1,0 +1,169 @@
+"""How long a process goes on, and after what: the loop of the child, without a worker."""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from celery.exceptions import Ignore, Retry
+
+from pydag_dist.engine import Claim, Held, Next
+from workers.pool import going_on
+from workers.settings import WorkerSettings
+from workers.tries import run_on
+from workers.tries.message import header_of
+from workers.tries.outcome import Ended
+
+FIRST = Held("r", "t0", 1, "push-0")
+DONE = Ended("success")
+
+
+class Play:
+    """The tries t1, t2, … follow each other as long as the process goes on."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.takes = 0.03  # seconds, each try
+        self.ends: dict[str, Any] = {}  # task -> how its try leaves the process, else it is done
+        self.released: list[str] = []
+        self.last: list[str] = []  # released without going on
+        self.seen: list[tuple[str, str]] = []
+        self.request = SimpleNamespace(
+            id="r/t0/1",
+            pydag=header_of(FIRST),
+            pydag_began=99.0,
+            hostname="w",
+            delivery_info={"routing_key": "python"},
+        )
+
+    def report_and_go_on(self, held: Held, _: Ended, queue: str, worker: str) -> Next:
+        assert (queue, worker) == ("python", "w")
+        self.released.append(held.task)
+        number = int(held.task[1:]) + 1
+        return Next(Held("r", f"t{number}", 1, f"push-{number}"), Claim("run", {}), 1, "dag")
+
+    def report(self, held: Held, _: Ended) -> None:
+        self.last.append(held.task)
+
+    def run_claimed(self, held: Held, _: Claim, **__: Any) -> Any:
+        self.seen.append((held.task, self.request.pydag["task"]))
+        self.now += self.takes
+        end = self.ends.get(held.task, DONE)
+        if isinstance(end, SystemExit):
+            raise end
+        return end
+
+    def go_on(self, ended: Ended = DONE) -> None:
+        run_on.release_and_go_on(None, self.request, FIRST, ended)
+
+
+@pytest.fixture
+def play(monkeypatch: pytest.MonkeyPatch) -> Play:
+    made = Play()
+    for name in ("report_and_go_on", "report", "run_claimed"):
+        monkeypatch.setattr(run_on, name, getattr(made, name))
+    monkeypatch.setattr(run_on, "time", SimpleNamespace(monotonic=lambda: made.now))
+    silent = SimpleNamespace(began=lambda *_: None, ended=lambda *_: None)
+    monkeypatch.setattr(run_on, "events", SimpleNamespace(of_this_process=lambda *_: silent))
+    monkeypatch.setattr(run_on, "worker_settings", WorkerSettings)
+    monkeypatch.setattr(run_on, "shutdown_since", lambda: 0.0)
+    going_on.begin_message()
+    return made
+
+
+def test_it_goes_on_for_a_tenth_of_a_second(play: Play) -> None:
+    play.go_on()
+    assert play.released == ["t0", "t1", "t2", "t3"]
+    assert play.last == ["t4"]  # at 0.12 s
+
+
+def test_the_time_is_a_setting(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYDAG_WORKER_RUN_ON", "0")
+    play.go_on()
+    assert (play.released, play.last) == ([], ["t0"])
+    assert not going_on.has_gone_on(os.getpid())
+    monkeypatch.setenv("PYDAG_WORKER_RUN_ON", "1")
+    play.last.clear()
+    play.go_on()
+    assert play.last == ["t34"]
+
+
+def test_a_long_try_is_the_last_one(play: Play) -> None:
+    play.takes = 60
+    play.go_on()
+    assert (play.released, play.last) == (["t0"], ["t1"])
+
+
+def test_it_goes_on_after_a_failure(play: Play) -> None:
+    play.ends["t1"] = Ended("failed", error="no")
+    play.go_on()
+    assert play.released == ["t0", "t1", "t2", "t3"]
+
+
+@pytest.mark.parametrize("outcome", ["dead", "lost", "stopped"])
+def test_it_does_not_go_on_after_an_end_that_may_have_left_something(
+    play: Play, outcome: Any
+) -> None:
+    play.ends["t1"] = Ended(outcome, error="no")
+    play.go_on()
+    assert (play.released, play.last) == (["t0"], ["t1"])
+
+
+@pytest.mark.parametrize("given_back", [Retry("deferred"), Ignore("lost")])
+def test_what_is_given_back_is_not_released(play: Play, given_back: Any) -> None:
+    play.ends["t1"] = given_back
+    play.go_on()
+    assert (play.released, play.last) == (["t0"], [])
+
+
+def test_a_process_whose_worker_ends_takes_nothing(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_on, "shutdown_since", lambda: 1.0)
+    play.go_on()
+    assert (play.released, play.last) == ([], ["t0"])
+
+
+@pytest.mark.parametrize(
+    ("limits", "goes_on"),
+    [
+        ({"max_tasks": None, "max_memory": None}, True),
+        ({"max_tasks": 100, "max_memory": None}, False),
+        ({"max_tasks": None, "max_memory": 1}, False),
+        ({"max_tasks": None, "max_memory": 1 << 30}, True),  # KiB
+    ],
+)
+def test_a_process_that_celery_is_to_replace_takes_nothing(
+    play: Play, limits: dict[str, Any], goes_on: bool
+) -> None:
+    run_on.begin_pool(**limits)
+    try:
+        play.go_on()
+    finally:
+        run_on.begin_pool(max_tasks=None, max_memory=None)
+    assert bool(play.released) is goes_on
+
+
+def test_a_function_sees_its_own_try_as_celery_s_task(play: Play) -> None:
+    play.ends["t3"] = SystemExit()
+    with pytest.raises(SystemExit):
+        play.go_on()
+    assert play.seen == [(f"t{i}", f"t{i}") for i in (1, 2, 3)]
+    assert (play.request.id, play.request.pydag["task"]) == ("r/t0/1", "t0")
+
+
+def test_either_the_process_is_kept_back_or_its_parent_sees_that_it_has_gone_on() -> None:
+    pid = os.getpid()
+    going_on.begin_message()
+    going_on.keep_back(pid)
+    assert not going_on.go_on()
+    assert not going_on.has_gone_on(pid)
+    going_on.begin_message()
+    assert going_on.go_on()
+    going_on.keep_back(pid)
+    assert not going_on.go_on()
+    assert going_on.has_gone_on(pid)
+    going_on.begin_message()
+    assert not going_on.has_gone_on(pid)
