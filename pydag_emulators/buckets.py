@@ -1,6 +1,6 @@
-"""How buckets lie in a directory, which all emulators share: `<root>/<bucket>/<object>`.
+"""The directory of all buckets, which the emulators share: `<root>/<bucket>/<object>`.
 
-Names that begin with a dot are no buckets and no objects, but for the one below.
+Files and directories whose names begin with a dot are no objects and no buckets, except `FOLDER`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 FOLDER = ".pydag-folder"
-"""The file of an object whose name ends in a slash, in that folder."""
+"""An object whose name ends in a slash is the file of this name in that folder."""
 
 
 def buckets(root: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Faults that tests order: each meets the next requests that it is for, and is used up by them."""
+"""Faults that tests order. A fault happens to the next requests that it is meant for."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ class Fault(Protocol):
     """What an emulator's own class of faults needs to have."""
 
     count: int | None
-    """How many more requests it meets; None: all."""
+    """To how many more requests it happens; None means to all."""
 
     def meets(self, operation: str | None, name: str | None) -> bool:
-        """Whether it is for a request of that operation, about what has that name."""
+        """Whether it is meant for a request of that operation, about the thing of that name."""
 
 
 F = TypeVar("F", bound=Fault)
 
 
 class Faults(Generic[F]):
-    """The faults that are still to come. Used in the event loop only."""
+    """The faults that are still to happen. Use it in the event loop only."""
 
     def __init__(self) -> None:
         self._faults: list[F] = []
 
     def add(self, fault: F) -> None:
-        """Order one more."""
+        """Order a fault."""
         self._faults.append(fault)
 
     def clear(self) -> None:
@@ -33,11 +33,11 @@ class Faults(Generic[F]):
         self._faults.clear()
 
     def left(self) -> list[dict[str, Any]]:
-        """Those that are still to come, as they were posted."""
+        """The faults that are still to happen, in the form in which they were posted."""
         return [dict(vars(fault)) for fault in self._faults]
 
     def take(self, operation: str | None, name: str | None) -> F | None:
-        """The first fault that meets this request, used up once more."""
+        """The first fault that is meant for this request; it is counted down."""
         for fault in self._faults:
             if fault.meets(operation, name):
                 if fault.count is not None:

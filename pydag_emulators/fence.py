@@ -1,9 +1,10 @@
 """Keeps web pages out of services on this machine that ask nobody for a password.
 
-A page of any site can make the user's browser send requests to 127.0.0.1. A POST of plain text is
-sent without asking the service first, so it would be carried out, whatever the page may read of
-the answer. Browsers tell of such a page in `Origin` and `Sec-Fetch-Site`, which no client library
-of Google sends. A page whose own name was made to mean 127.0.0.1 ("DNS rebinding") is in `Host`.
+A page of any site can make the user's browser send requests to 127.0.0.1. A browser sends a POST of
+plain text without asking the service first, so it would be carried out, even if the page can't read
+the answer. The headers `Origin` and `Sec-Fetch-Site` show such a request; no client library of
+Google sends them. If the page's own name was made to mean 127.0.0.1 ("DNS rebinding"), `Host` shows
+it.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def refusal(headers: Iterable[tuple[str, str]]) -> str | None:
 
 
 class Fence:
-    """The ASGI layer around a service: hands on what `refusal` lets through."""
+    """The ASGI layer around a service: it hands on the requests that `refusal` accepts."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""What all emulators share as processes: how they are started, say that they answer, and end."""
+"""The process of an emulator: its options, how it says that it answers, and how it ends."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def run(serve: Callable[[], None]) -> int:
 
 
 def announce(host: str, port: int) -> None:
-    """Tell on stdout that requests are answered from now on."""
+    """Say on stdout that requests are answered from now on."""
     sys.stdout.write(f"listening on {host}:{port}\n")
     sys.stdout.flush()
 
@@ -55,8 +55,8 @@ def serve_http(app: ASGIApp, host: str, port: int) -> None:
 
 async def _serve_http(app: ASGIApp, host: str, port: int) -> None:
     listener = socket.create_server((host, port), backlog=2048)
-    # asyncio sets it only on sockets that name their protocol; without it every answer waits
-    # 40 ms for the client's acknowledgement of its first packet.
+    # Without this, every answer waits 40 ms for the client's acknowledgement of its first packet.
+    # asyncio sets it only on sockets that name their protocol.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     config = uvicorn.Config(
         app,

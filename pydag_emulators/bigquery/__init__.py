@@ -12,6 +12,6 @@ sql/          GoogleSQL to DuckDB: parameters, functions, macros
 names.py, schema.py, errors.py   names of tables, types of columns, Google's errors
 ```
 
-Each uses those below it. What the service cannot do is an error 501 (`notImplemented`), never a
-wrong answer.
+Each part uses those below it. What the service cannot do, it refuses with an error 501
+(`notImplemented`); it never gives a wrong answer.
 """

@@ -1,15 +1,16 @@
 """Faults that tests order: slow, refused and lost requests, and slow or failing jobs.
 
-A fault is a JSON object posted to `/-/faults`. It meets the next `count` requests (default 1;
-null: all) whose operation is `method` (jobs.insert, tables.get, …; left out: any) and whose job
-id contains the regular expression `job_id` (left out: any, even none). Then, in this order:
+A fault is a JSON object posted to `/-/faults`. It happens to the next `count` requests (by default
+1; null means all) whose operation is `method` (jobs.insert, tables.get, …) and whose job id matches
+the regular expression `job_id`. Without `method` or `job_id` it happens to any request. It has
+these effects, in this order:
 
-- `delay`: wait so many seconds first
-- `drop`: close the connection without an answer, "before" doing anything, or "after" doing it
-- `status`, `reason`, `message`: answer with that error instead of doing anything
+- `delay`: the request waits this many seconds
+- `drop`: the connection is closed without an answer, "before" or "after" the request is carried out
+- `status`, `reason`, `message`: the answer is that error, and nothing is carried out
 
-With the method "run", it meets jobs as they start: `delay` makes the job take so much longer (no
-thread waits), and `reason` and `message` make it fail.
+With the method "run", it happens to jobs when they start: `delay` makes the job take this many
+seconds longer (no thread waits), and `reason` and `message` make it fail.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class Fault:
 
     def meets(self, operation: str | None, name: str | None) -> bool:
         """Whether it is for a request of that operation, or a job's start, with that job id."""
-        # A job's start is met only by faults that say so.
+        # At a job's start only faults with the method "run" happen.
         if self.method != operation and (self.method is not None or operation == RUN):
             return False
         return self.job_id is None or bool(re.search(self.job_id, name or ""))

@@ -29,7 +29,7 @@ from pydag_emulators.faults import Faults
 _TIDY_SECONDS = 3600
 
 Kinds = Mapping[str, Callable[["Service", Run], None]]
-"""What does the work of each kind of jobs."""
+"""Kind of jobs -> the function that does their work."""
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Service:
     runner: Runner
     kinds: Kinds
     writers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(32, "writer"))
-    """For requests that change tables, and may have to wait for a job that does."""
+    """Threads for requests that change tables; they may have to wait for a job that does."""
     _inserts: Inserts = field(init=False)
     _tidying: asyncio.Task[None] | None = None
 
@@ -126,7 +126,7 @@ class Service:
         raise not_found("Job", str(JobKey(project, location or "US", job_id)))
 
     async def ended_within(self, job: Job, seconds: float) -> bool:
-        """Wait for the job's end, no longer than that; not at all once the service stops."""
+        """Wait for the job's end for at most this many seconds, or until the service stops."""
         waits = [
             asyncio.ensure_future(event.wait()) for event in (job.finished, self.runner.stopping)
         ]

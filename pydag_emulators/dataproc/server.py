@@ -56,7 +56,7 @@ class Service:
         data = data.resolve()
         data.mkdir(parents=True, exist_ok=True)
         self._claim(data)
-        spark_home()  # fail now rather than in the first job
+        spark_home()  # so that it fails now, and not in the first job
         settings = SparkSettings(
             java_home=java_home(data),
             gcs_root=gcs_root.resolve(),
@@ -88,7 +88,7 @@ class Service:
 
     def serve(self) -> None:
         """Answer until SIGTERM or SIGINT."""
-        # A handler may interrupt the wait where an Event holds its lock, and then hang.
+        # A signal handler may come while `Event.wait` holds the lock that `Event.set` needs.
         over: queue.SimpleQueue[int] = queue.SimpleQueue()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda number, _: over.put(number))

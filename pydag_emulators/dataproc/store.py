@@ -60,7 +60,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """On disk when the block is left; undone when it raises. Not to be nested."""
+        """What the block does is on disk at its end, or undone if it raises. Don't nest it."""
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -163,7 +163,7 @@ class Store:
         )
 
     def mark_journaled(self, key: JobKey) -> None:
-        """Note that the journal has all it will get of this job."""
+        """Note that the journal has this job's line, or is to have none."""
         self._run(
             "UPDATE jobs SET journaled = 1 WHERE project = ? AND region = ? AND id = ?",
             *key.scope,
@@ -256,7 +256,7 @@ class Store:
         )
 
     def request(self, kind: str, scope: Scope, request_id: str) -> str | None:
-        """What an earlier request with this id led to; an empty id never did."""
+        """What an earlier request with this id made; None for an empty id."""
         if not request_id:
             return None
         row = self._one(
@@ -268,7 +268,7 @@ class Store:
         return str(row[0]) if row else None
 
     def put_request(self, kind: str, scope: Scope, request_id: str, target: str) -> None:
-        """Remember what a request led to."""
+        """Remember what a request made."""
         if request_id:
             self._run(
                 "INSERT INTO requests VALUES (?, ?, ?, ?, ?)", kind, *scope, request_id, target

@@ -1,4 +1,4 @@
-"""The ASGI application: which request is answered by what.
+"""The ASGI application: it chooses the function that answers a request.
 
 https://cloud.google.com/storage/docs/json_api/v1
 """

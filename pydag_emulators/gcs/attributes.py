@@ -1,4 +1,4 @@
-"""Extended file attributes: what the server knows about an object stays with its file."""
+"""Extended file attributes: they keep the metadata of an object with its file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TOO_LARGE = (errno.ENOSPC, errno.E2BIG, errno.ERANGE)
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The JSON object that `path` carries, empty if none; `FileNotFoundError`."""
+    """The JSON object in the attribute of `path`, empty if there is none; `FileNotFoundError`."""
     # Only Linux's os module knows extended attributes; on macOS the xattr command does.
     if hasattr(os, "getxattr"):
         try:
@@ -37,7 +37,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def write(path: Path, value: dict[str, Any]) -> None:
-    """Let `path` carry `value`; a 501 if the file system has no room for it."""
+    """Write `value` to the attribute of `path`; a 501 if the file system has no room for it."""
     text = json.dumps(value, separators=(",", ":"))
     try:
         _set(path, text)

@@ -1,4 +1,4 @@
-"""The calls about buckets, and about objects but for their content."""
+"""The calls about buckets, and about objects without their content."""
 
 from __future__ import annotations
 

@@ -16,9 +16,11 @@ _NAMES = (
 
 
 def check_of(query: Mapping[str, str], *, start: str = "if", read: bool = False) -> Check:
-    """What raises unless the conditions of a request hold; `start` is "ifSource" of a source's.
+    """A function that raises unless the conditions of a request hold.
 
-    A generation of 0 stands for "not there". For a `read`, what was not to match is a 304.
+    `start` is "ifSource" for the conditions of a source. A generation of 0 means that there is no
+    such object. For a `read`, the answer is a 304 if a condition such as ifGenerationNotMatch
+    fails.
     """
     wanted = {name: _number(query[key]) for name in _NAMES if (key := f"{start}{name}") in query}
 

@@ -1,4 +1,4 @@
-"""Copying and composing: rewriteTo with its tokens, copyTo, and compose."""
+"""The calls that copy and compose: rewriteTo with its tokens, copyTo, and compose."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Rewrite:
         self._known = _known(self._source, body)
         self._check = check_of(query)
         self._check(objects.find(*self._target))
-        # A token is good for the same call only.
+        # A token is valid for a call with the same arguments only.
         self._purpose = json.dumps([*names, self._source.generation])
         self._token = query.get("rewriteToken", "")
         self._copied = 0
@@ -91,7 +91,7 @@ def copy(
 def compose(
     objects: Objects, bucket: str, name: str, query: Mapping[str, str], body: Mapping[str, Any]
 ) -> Object:
-    """Concatenate up to 32 objects of a bucket into one of it."""
+    """Concatenate up to 32 objects of a bucket into an object of the same bucket."""
     given = body.get("sourceObjects") or []
     if not 1 <= len(given) <= MOST_SOURCES:
         raise invalid(

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Refused(Exception):
-    """An answer other than the one that was wanted."""
+    """An error as the answer to a request."""
 
     def __init__(self, status: int, reason: str, message: str) -> None:
         super().__init__(message)

@@ -1,8 +1,8 @@
 """Faults that tests order by a POST of JSON to `/-/faults`.
 
-Each meets the next `count` requests (1; null: all) whose method is `method` (left out: any) and
-whose path matches the regular expression `path`: they wait `delay` seconds and get `status` as an
-error.
+A fault happens to the next `count` requests (by default 1; null means all) whose method is `method`
+(by default any) and whose path matches the regular expression `path`. They wait `delay` seconds and
+get `status` as an error.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Fault:
         return Refused(self.status, self.reason, self.message)
 
     def meets(self, operation: str | None, name: str | None) -> bool:
-        """Whether it is for a request of that method and path."""
+        """Whether it is meant for a request of that method and path."""
         return self.method in (None, operation) and bool(re.search(self.path, name or ""))
 
 

@@ -1,8 +1,8 @@
-"""Objects as files: an object is `<root>/<bucket>/<object>`, what is known of it an attribute.
+"""Objects as files `<root>/<bucket>/<object>`, whose metadata are extended attributes.
 
-Files that something else wrote, such as Spark or the local BigQuery, are objects, too: they get
-their attribute when somebody first asks for them, and a new one when they were written again. All
-changes are atomic renames under one lock, which is what makes preconditions hold.
+Files that other programs wrote, such as Spark or the local BigQuery, are objects, too. They get
+their attribute when somebody first asks for them, and a new one when they have been written again.
+All changes are atomic renames under one lock, so that preconditions hold.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Object:
 
     @property
     def metageneration(self) -> int:
-        """How often the metadata of this generation was written."""
+        """How many times the metadata of this generation were written."""
         return int(self.known["metageneration"])
 
     @property
@@ -74,7 +74,7 @@ class Object:
 
 
 class Content:
-    """Bytes on their way to becoming an object: a file beside the buckets."""
+    """Bytes that are to become an object: a file beside the buckets."""
 
     def __init__(self, path: Path, *, append: bool = False) -> None:
         self.path = path
@@ -93,7 +93,7 @@ class Content:
                 length -= len(block)
 
     def close(self) -> int:
-        """The size so far; what was written is on disk when a kill -9 comes."""
+        """Close the file; its size. What was written survives a kill -9."""
         self._file.close()
         return self.path.stat().st_size
 
@@ -220,9 +220,9 @@ class Objects:
         *,
         hashes: Mapping[str, str] = MappingProxyType({}),
     ) -> Object:
-        """Make `content` the object of that name, if `check` of what is there does not raise.
+        """Make `content` the object of that name, unless `check` of the present object raises.
 
-        `hashes` is what the client says of the content.
+        `hashes` are those that the client gives for the content.
         """
         try:
             content.close()
@@ -284,7 +284,7 @@ class Objects:
         return self._last_generation
 
     def _is_strange(self, path: Path) -> bool:
-        """Whether a file is somebody's unfinished business rather than an object."""
+        """Whether a file is not an object, such as one that a program has not finished."""
         try:
             return path.name.startswith(".") and not attributes.read(path)
         except FileNotFoundError:

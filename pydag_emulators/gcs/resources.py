@@ -17,7 +17,7 @@ from pydag_emulators.gcs.errors import invalid, unimplemented
 from pydag_emulators.gcs.objects import SETTABLE, Object, Objects
 
 _PAGE = 1000
-# Clients send back what they have of an object; of these, Google takes no notice either.
+# Clients send back whole resources; Google ignores these fields, too.
 _OUTPUT_ONLY = (
     *("name", "bucket", "size", "kind", "id", "etag", "selfLink", "mediaLink", "componentCount"),
     *("crc32c", "md5Hash", "generation", "metageneration"),
@@ -63,7 +63,7 @@ def of_bucket(known: Mapping[str, Any], base: str) -> dict[str, Any]:
 
 
 def settable(body: Mapping[str, Any]) -> dict[str, Any]:
-    """What a request says of an object; a 501 for what would have no effect."""
+    """The metadata that a request sets; a 501 for a field that would have no effect."""
     unknown = [key for key in body if key not in (*SETTABLE, *_OUTPUT_ONLY) and body[key]]
     if unknown:
         raise unimplemented(f"{', '.join(sorted(unknown))} of an object")
@@ -71,7 +71,7 @@ def settable(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def settable_of_bucket(body: Mapping[str, Any]) -> dict[str, Any]:
-    """What a request says of a bucket; a 501 for what would have no effect."""
+    """The metadata of a bucket that a request sets; a 501 for a field that would have no effect."""
     unknown = [key for key in body if key not in ("name", *_OF_BUCKET) and body[key]]
     if unknown:
         raise unimplemented(f"{', '.join(sorted(unknown))} of a bucket")
@@ -93,7 +93,7 @@ def listing(objects: Objects, bucket: str, query: Mapping[str, str], base: str) 
     found = [objects.find(bucket, name) for name, folder in page if not folder]
     answer: dict[str, Any] = {
         "kind": "storage#objects",
-        # One that was deleted meanwhile is not there.
+        # It may have been deleted meanwhile.
         "items": [of_object(one, base) for one in found if one is not None],
     }
     if prefixes := [name for name, folder in page if folder]:
@@ -122,7 +122,7 @@ def _matching(objects: Objects, bucket: str, query: Mapping[str, str]) -> list[s
 
 
 def _up_to(name: str, prefix: str, delimiter: str) -> tuple[str, bool]:
-    """The name, or the folder that stands for it; whether it is one."""
+    """The name, or the folder that stands for it in a list; and whether it is a folder."""
     if not delimiter:
         return name, False
     rest = name.removeprefix(prefix)

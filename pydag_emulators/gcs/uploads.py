@@ -58,7 +58,7 @@ def two_parts(body: bytes, content_type: str) -> tuple[dict[str, Any], str, byte
     if not isinstance(boundary, str):
         raise invalid("A multipart upload needs a boundary in its Content-Type")
     mark = b"--" + boundary.encode()
-    # The content may contain anything, the mark too: only the first two and the last one count.
+    # The content may contain the boundary: only the first two and the last one are boundaries.
     head, _, rest = body.partition(mark + b"\r\n")
     first, _, second = rest.partition(b"\r\n" + mark + b"\r\n")
     second, end, _ = second.rpartition(b"\r\n" + mark + b"--")
@@ -85,7 +85,7 @@ def json_object(text: bytes) -> dict[str, Any]:
 
 
 class Session:
-    """A resumable upload: its bytes so far and what they are for, as files that survive a kill."""
+    """A resumable upload: its bytes so far and its request, as files that survive a kill."""
 
     def __init__(self, objects: Objects, upload_id: str) -> None:
         self._objects = objects
@@ -106,9 +106,9 @@ class Session:
         return upload_id
 
     def add(self, content_range: str, data: bytes) -> Object | int:
-        """The next bytes, or none: the object if it is complete, else the number of bytes."""
+        """Add bytes, or none; returns the object if it is complete, else the number of bytes."""
         about = self._read()
-        if "made" in about:  # the client did not hear the answer
+        if "made" in about:  # the client did not get the answer
             return self._objects.get(about["bucket"], about["name"])
         match = _RANGE.fullmatch(content_range)
         start, _, total = match.groups() if match else ("0", None, "*")

@@ -74,7 +74,7 @@ def _opened(file: IO[bytes], uri: str) -> Any:
 
 
 def _chunks(rows: Iterable[Any], uri: str) -> Iterator[list[Any]]:
-    """At least one, even of no rows."""
+    """Chunks of rows; at least one, which may be empty."""
     left = iter(rows)
     while True:
         try:

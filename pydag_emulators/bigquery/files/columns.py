@@ -1,4 +1,4 @@
-"""Columns of files that name and type them, as columns of the table."""
+"""Loads files that say names and types of their columns into the columns of the table."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def loaded_by_name(source: Source, table: str, inferred: list[Field], what: str)
 
 
 def _fields(source: Source, inferred: list[Field]) -> list[Field]:
-    """The given columns that the files have, else what the files say."""
+    """Those columns of the schema that the files have; without a schema, the files' own columns."""
     if not source.columns:
         return inferred
     given = {field["name"].lower(): field for field in source.columns}

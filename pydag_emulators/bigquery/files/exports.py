@@ -104,7 +104,7 @@ def _json(
 
 
 def _plain(value: Any) -> Any:
-    """A value in JSON: whole numbers as texts, and nothing where there is NULL."""
+    """A value for JSON: whole numbers become texts, and members that are NULL are left out."""
     if isinstance(value, dict):
         return {name: _plain(inner) for name, inner in value.items() if inner is not None}
     if isinstance(value, list):
@@ -196,7 +196,7 @@ def _avro_type(path: str, field: Field) -> Any:
 
 
 def _civil(value: Any) -> Any:
-    """The same value, where moments without a time zone are texts."""
+    """The same value, but with texts for times without a time zone."""
     if isinstance(value, dict):
         return {name: _civil(inner) for name, inner in value.items()}
     if isinstance(value, list):

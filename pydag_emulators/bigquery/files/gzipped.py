@@ -1,4 +1,4 @@
-"""Files that are compressed by gzip: CSV and JSON may be."""
+"""CSV and JSON files that are compressed by gzip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reader of a load job gets and gives."""
+"""What the reader of a file format is given, and what it returns."""
 
 from __future__ import annotations
 

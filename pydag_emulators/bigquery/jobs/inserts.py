@@ -1,6 +1,6 @@
-"""New jobs made durable, all that wait for it in one transaction.
+"""Writes new jobs to the disk; one transaction writes all jobs that are waiting.
 
-A commit waits for the disk; with many clients their jobs share one.
+A commit waits for the disk. If many clients insert jobs, their jobs share a commit.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pydag_emulators.bigquery.storage.store import Cursor, Store
 
 
 class Inserts:
-    """The queue of jobs on their way into `pydag.jobs`. Used in the event loop only."""
+    """The queue of jobs to be written to `pydag.jobs`. Use it in the event loop only."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -25,7 +25,7 @@ class Inserts:
         self._task = asyncio.create_task(self._work())
 
     def close(self) -> None:
-        """Stop; who still waits gets no answer."""
+        """Stop; whoever still waits gets no answer."""
         if self._task is not None:
             self._task.cancel()
 

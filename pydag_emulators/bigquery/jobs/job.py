@@ -32,13 +32,13 @@ class JobKey(NamedTuple):
 
 
 class Stopping(BaseException):
-    """The service ends: the job is given up without a trace and runs again at the next start."""
+    """The service ends: nothing of the job is recorded, and it runs again at the next start."""
 
 
 class Control:
-    """What stops a running job; shared by a script and its child jobs.
+    """Stops a running job; a script shares it with its child jobs.
 
-    A job can be stopped until its commit begins. From then on it succeeds or fails by itself.
+    A job can be stopped until its commit begins. After that it succeeds or fails by itself.
     """
 
     def __init__(self) -> None:
@@ -48,12 +48,12 @@ class Control:
         self._told = asyncio.Event()
 
     def running_on(self, cursor: Cursor | None) -> None:
-        """From now on an interrupt goes to that cursor; None: to nothing."""
+        """Set the cursor that an interrupt goes to; None means no cursor."""
         with self._lock:
             self._cursor = cursor
 
     async def wait_for_stop(self, seconds: float) -> None:
-        """Wait so long, but no longer than until the job is told to stop."""
+        """Wait this many seconds, or until the job is told to stop."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._told.wait(), seconds)
 
@@ -74,8 +74,8 @@ class Control:
     def interrupt(self) -> None:
         """Break off the statement that runs, once the job is told to stop.
 
-        To be repeated until the job has ended: DuckDB forgets an interrupt that meets no
-        statement.
+        Repeat it until the job has ended: DuckDB forgets an interrupt that comes when no statement
+        runs.
         """
         with self._lock:
             if self._stop is not None and self._cursor is not None:
@@ -88,7 +88,7 @@ class Control:
                 raise self._stop
 
     def enter_commit(self) -> None:
-        """The last check; after it nothing is interrupted."""
+        """Check for the last time; after this nothing is interrupted."""
         with self._lock:
             if self._stop is not None:
                 raise self._stop
@@ -97,10 +97,10 @@ class Control:
 
 @dataclass
 class Outcome:
-    """What a job's work came to, besides its effect on tables."""
+    """What is recorded of a job's work, besides its effect on tables."""
 
     statistics: Resource = field(default_factory=dict)
-    """The job's `statistics` besides times."""
+    """The job's `statistics` without its times."""
     wrote: TableRef | None = None
     """The table whose rows it changed."""
     rows: int | None = None
@@ -152,7 +152,7 @@ class Job:
         if self.parent:
             statistics["parentJobId"] = self.parent
         if self.started is not None and self.ended is not None:
-            slots = str(max(self.ended - self.started, 1))  # one slot, as long as it took
+            slots = str(max(self.ended - self.started, 1))  # as if one slot had worked all the time
             statistics["totalSlotMs"] = slots
             if "query" in statistics:
                 statistics["query"] = {**statistics["query"], "totalSlotMs": slots}
@@ -173,7 +173,7 @@ class Job:
         return {**resource, "etag": etag(resource)}
 
     def _shown_configuration(self) -> Resource:
-        """With the table that holds the rows of a query that names no destination."""
+        """The configuration; a query without a destination gets the table that holds its rows."""
         query = self.configuration.get("query")
         if query is None or self.outcome.result is None or query.get("destinationTable"):
             return self.configuration

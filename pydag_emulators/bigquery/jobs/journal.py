@@ -1,7 +1,7 @@
-"""The journal: one JSON line for every job that really ran, once each.
+"""The journal: exactly one JSON line for every job that really ran.
 
-Tests of "exactly once" read it. The truth is `pydag.job_ends`; a line is written right after a
-job's commit, and those that a crash in between kept away are added at the next start.
+Tests that a job runs exactly once read it. A line is written right after the job's commit. If a
+crash comes between the two, the line is written at the next start, from `pydag.job_ends`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Journal:
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, job: Job) -> None:
-        """Add the job, which has ended, unless it is there."""
+        """Add the line of a job that has ended, unless it is there."""
         entry = _entry(job)
         with self._lock:
             if _key(entry) in self._known:

@@ -1,7 +1,8 @@
 """Locks on tables, so that jobs that write to one table take turns instead of conflicting.
 
-Appends share a table; everything else that writes (UPDATE, DELETE, MERGE, TRUNCATE, DDL,
-WRITE_TRUNCATE) has it alone. Readers take no lock: they see the snapshot at their start.
+Appends can run together. Whatever else writes (UPDATE, DELETE, MERGE, TRUNCATE, DDL,
+WRITE_TRUNCATE) has the table alone. Readers take no lock: they see the table as it was when they
+started.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Locks:
     def hold(
         self, key: str, *, exclusive: bool, check: Callable[[], None] | None = None
     ) -> Iterator[None]:
-        """Wait for the lock, hold it within the block; `check` may raise to give up waiting.
+        """Wait for the lock, and hold it within the block. `check` may raise to give up waiting.
 
         After a change that `check` would notice, call `wake()`.
         """

@@ -1,4 +1,7 @@
-"""Running jobs: each in a thread with a cursor of its own, its end recorded with its effect."""
+"""Runs jobs, each in a thread with a cursor of its own, and records their ends.
+
+The end of a job is recorded in the same transaction as its effect.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ Body = Callable[[Cursor], Outcome]
 
 
 class Run:
-    """One run of one job, as its work sees it."""
+    """One run of one job: what the work of its kind needs."""
 
     def __init__(self, runner: Runner, job: Job, cursor: Cursor, *, is_new: bool) -> None:
         self._runner = runner
@@ -64,7 +67,7 @@ class Run:
         self._runner.ended(job)
 
     def end_with(self, error: BaseException) -> ApiError | None:
-        """What follows from an error of the job's work: recorded, unless the service ends."""
+        """End the job with an error of its work; if the service is ending, record nothing."""
         if isinstance(error, duckdb.InterruptException):
             error = self.job.control.reason() or error
         if isinstance(error, Stopping):
@@ -102,7 +105,7 @@ Work = Callable[[Run], None]
 
 
 class Runner:
-    """Runs jobs, and knows those that have not ended."""
+    """Runs jobs, and has those that have not ended."""
 
     def __init__(self, store: Store, journal: Journal, faults: Faults[Fault]) -> None:
         self.store = store
@@ -155,7 +158,7 @@ class Runner:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Give up all jobs that run, and wait until they have let go."""
+        """Give up all jobs that run, and wait until their threads have stopped."""
         self.stopping.set()
         for job in list(self.live.values()):
             self.cancel(job, Stopping())
@@ -164,7 +167,7 @@ class Runner:
             task.cancel()
 
     def ended(self, job: Job) -> None:
-        """Tell everyone that the job's end is committed."""
+        """Tell all that wait that the job's end is committed."""
         self._journal.write(job)
         job.state = "DONE"
         self._remember(job)

@@ -77,7 +77,7 @@ async def get(request: Request) -> Response:
 
 
 async def patch(request: Request) -> Response:
-    """datasets.patch, and update: the client sends what it means to change."""
+    """datasets.patch and datasets.update. Both change the fields that are given."""
     ref, body = _ref(request), await body_of(request)
 
     def change(cursor: Any) -> Resource:

@@ -1,4 +1,4 @@
-"""The ASGI layer that lets requests meet the faults that were ordered for them."""
+"""The ASGI layer in which the ordered faults happen to requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _JOB_ID = re.compile(rb'"jobId"\s*:\s*"([^"]+)"')
 
 
 class FaultMiddleware:
-    """Outermost, so that it talks to the server itself."""
+    """Must be right inside the fence, since it closes connections of the server itself."""
 
     def __init__(self, app: ASGIApp, faults: Faults[Fault]) -> None:
         self._app = app
@@ -77,6 +77,6 @@ async def _unheard(_message: Message) -> None:
 
 def _drop(send: Send) -> None:
     """Close the connection without another byte."""
-    # uvicorn hands out a bound method of its request cycle; ASGI itself has no word for this.
+    # ASGI can't close a connection. uvicorn's `send` is a method of an object that can.
     cycle: Any = getattr(send, "__self__")  # noqa: B009
     cycle.transport.abort()

@@ -43,7 +43,7 @@ async def body_of(request: Request) -> dict[str, Any]:
 async def transact(
     request: Request, body: Callable[[Cursor], T], *, lock: TableRef | DatasetRef | None = None
 ) -> T:
-    """`body` in one transaction, in a thread; alone in the table or dataset `lock`."""
+    """Do `body` in one transaction in a thread, with the table or dataset `lock` locked."""
     service = service_of(request)
     if lock is None:
         return await asyncio.to_thread(service.store.transact, body)
@@ -52,7 +52,7 @@ async def transact(
         with service.runner.locked(lock, exclusive=True):
             return service.store.transact(body)
 
-    # Threads of their own: they may wait long for a job, and reading must go on.
+    # Writers may wait long for a job. With threads of their own, they don't hold up readers.
     return await asyncio.get_running_loop().run_in_executor(service.writers, locked)
 
 

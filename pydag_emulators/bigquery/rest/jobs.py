@@ -114,7 +114,7 @@ async def cancel(request: Request) -> Response:
 
 
 async def list_(request: Request) -> Response:
-    """jobs.list, newest first; child jobs only when asked for their parent's."""
+    """jobs.list, newest first; child jobs only with the query parameter parentJobId."""
     service, project = service_of(request), request.path_params["project"]
     wanted = {state.upper() for state in request.query_params.getlist("stateFilter")}
     parent = request.query_params.get("parentJobId")

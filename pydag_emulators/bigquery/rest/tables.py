@@ -123,7 +123,7 @@ async def get(request: Request) -> Response:
 
 
 async def change(request: Request) -> Response:
-    """PATCH changes what is given; PUT also, as the client sends what it means to keep."""
+    """tables.patch and tables.update; the client gives an update all fields that it keeps."""
     service, ref, body = service_of(request), _ref(request), await body_of(request)
     _given({key: value for key, value in body.items() if key != "schema"})
 

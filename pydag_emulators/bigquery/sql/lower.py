@@ -1,8 +1,8 @@
-"""GoogleSQL trees to DuckDB trees: only what is known to mean the same is let through.
+"""Turns GoogleSQL trees into DuckDB trees.
 
-`KEEP` are the node types that sqlglot writes for DuckDB with GoogleSQL's meaning; `LOWER` are
-those that need another tree. Anything else is `notImplemented`: a function that is only spelled
-alike must not give another answer.
+`KEEP` are the node types that have the same meaning in DuckDB as sqlglot writes them; `LOWER` are
+those that need another tree. Anything else is refused as `notImplemented`, since a DuckDB function
+of the same name could give another answer.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def to_duckdb(tree: exp.Expression, nan_names: frozenset[str] = frozenset()) -> 
 
 
 def _check_safe(tree: exp.Expression) -> None:
-    """`SAFE.f(x)` is NULL for an error of f, but not for one of x: x must not have any."""
+    """Refuse `SAFE.f(x)` if x can fail: only an error of f makes it NULL, not one of x."""
     for safe in tree.find_all(exp.SafeFunc):
         for argument in safe.this.iter_expressions():
             if argument.find(exp.Func, exp.Binary) is not None:

@@ -1,8 +1,8 @@
 """NaN: GoogleSQL compares and orders it differently, so such queries are refused.
 
-For GoogleSQL every comparison with NaN is false, and in an order it comes before all numbers; for
-DuckDB it equals itself and is the largest number. What holds NaN is followed by name: columns of
-tables that do, and aliases of what is made of them.
+In GoogleSQL every comparison with NaN is false, and in an order it comes before all numbers. In
+DuckDB it equals itself and is the largest number. Which expressions may be NaN is found by names:
+those of columns that hold NaN, and aliases of expressions that contain such a name.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _makes_nan(node: exp.Expr) -> bool:
 
 
 def _spread(tree: exp.Expression, tainted: set[str]) -> set[str]:
-    """The names, and those of everything that is made of what has them."""
+    """These names, and all aliases of expressions that contain one of them."""
     before = -1
     while len(tainted) != before:
         before = len(tainted)

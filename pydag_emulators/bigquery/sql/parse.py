@@ -1,4 +1,4 @@
-"""Splitting a script into statements, and naming what each of them is."""
+"""Splits a script into statements, and says of which type each of them is."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _statement(sql: str, tokens: list[Token]) -> Statement:
     if word in _PROCEDURAL and first.token_type != TokenType.IDENTIFIER:
         raise unimplemented(f"the statement {word} (at [{first.line}:{_column(first)}])")
     text = sql[first.start : last.end + 1]
-    # Blanks in front keep line and column of errors those of the whole script.
+    # With blanks in front, errors have the line and the column that are right for the whole script.
     padded = re.sub(r"[^\n]", " ", sql[: first.start]) + text
     tree = parse_one(padded)
     return Statement(text, tree, _kind(tree, text))

@@ -1,4 +1,4 @@
-"""What a SELECT's names mean, where DuckDB would take them for something else."""
+"""Makes names in a SELECT clear where DuckDB would understand them in another way."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def _has_name(column: exp.Expression) -> bool:
 
 
 def _resolve_aliases(select: exp.Select) -> None:
-    """In GROUP BY, HAVING and QUALIFY an alias hides a column of that name; not so in DuckDB.
+    """Replace aliases in GROUP BY, HAVING, QUALIFY and in expressions of ORDER BY.
 
-    So does it within an expression of ORDER BY.
+    There an alias hides a column of the same name in GoogleSQL, but not in DuckDB.
     """
     aliases: dict[str, list[int]] = {}
     for position, column in enumerate(select.expressions):
@@ -93,7 +93,7 @@ def _position(column: exp.Column, aliases: dict[str, list[int]]) -> int | None:
 
 
 def _bare_columns(node: exp.Expression) -> Iterator[exp.Column]:
-    """Columns without a table's name, but not those in aggregates, which see the tables only."""
+    """Columns without a table's name, except in aggregates, where no alias is known."""
     for child in node.iter_expressions():
         if isinstance(child, exp.Column):
             if not child.table:

@@ -1,7 +1,7 @@
-"""String literals in set operations, which take the type of the other queries' column.
+"""Refuses string literals in set operations whose other queries have another type there.
 
-`SELECT d FROM t UNION ALL SELECT '2024-01-01'` has a column of dates in GoogleSQL, of texts in
-DuckDB: refused.
+`SELECT d FROM t UNION ALL SELECT '2024-01-01'` has a column of dates in GoogleSQL, but one of texts
+in DuckDB.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _FINE = ("varchar", "null")
 
 
 def check_literals(tree: exp.Expression, types_of: Types) -> None:
-    """Refuse what the module's text describes; `types_of` gives the types of a query's columns.
+    """Refuse such literals; `types_of` gives the types of a query's columns.
 
     Raises:
         ApiError: `notImplemented`.

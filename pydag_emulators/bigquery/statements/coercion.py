@@ -44,7 +44,7 @@ def fits(type_: DuckDBPyType, column: Field, literals: list[exp.Expression] | No
 
 
 def converted(value: str, given: Field, column: Field, depth: int = 0) -> str:
-    """DuckDB SQL of `value`, which has the type of `given`, as `column` stores it.
+    """DuckDB SQL that converts `value` from the type of `given` to that of `column`.
 
     DuckDB casts structs by the names of their members, BigQuery by their positions.
     """
@@ -79,7 +79,7 @@ def _is_renamed(given: Field, column: Field) -> bool:
 
 
 def as_literal(node: exp.Expression, value: str, column: Field) -> str:
-    """`value`, the DuckDB SQL of `node`; of the column's type, if `node` is a literal that fits."""
+    """`value`, the DuckDB SQL of `node`; cast for the column if `node` is a fitting literal."""
     if isinstance(node, exp.Paren):
         return as_literal(node.this, value, column)
     if not isinstance(node, exp.Literal) or column.get("mode") == "REPEATED":

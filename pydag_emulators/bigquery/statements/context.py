@@ -1,4 +1,4 @@
-"""What a statement runs in: its transaction, its job's configuration, the tables it names."""
+"""What a statement needs to run: its transaction, its job's configuration, its tables."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Context:
 
     @classmethod
     def of(cls, cursor: Cursor, sizes: Sizes, job: Job) -> Self:
-        """What a statement of that job runs in."""
+        """The context of a statement of that job."""
         config = job.configuration[job.kind]
         paths = Paths.of(job.key.project, config)
         return cls(cursor, sizes, job.key, config, paths, job.control.check)

@@ -36,7 +36,7 @@ _CLAUSES = frozenset({"this", "kind", "replace", "exists", "expression", "proper
 def run_ddl(
     context: Context, kind: str, tree: exp.Expression, ref: TableRef | DatasetRef
 ) -> Outcome:
-    """Do a DDL statement about `ref`; the outcome says what it did to what."""
+    """Execute a DDL statement about `ref`; the outcome says what was created or dropped."""
     _check_form(kind, tree)
     if isinstance(ref, DatasetRef):
         operation = _change_dataset(context, kind, tree, ref)
@@ -49,7 +49,7 @@ def run_ddl(
 
 
 def _check_form(kind: str, tree: exp.Expression) -> None:
-    """Refuse what would be passed over: further names after DROP, clauses of CREATE."""
+    """Refuse what would have no effect: further names after DROP, and clauses of CREATE."""
     if kind.startswith("DROP_"):
         tables = tree.args.get("tables") or [tree.this]
         if len(tables) != 1 or not isinstance(tables[0], exp.Table):
@@ -67,7 +67,7 @@ def _check_form(kind: str, tree: exp.Expression) -> None:
 def _is_settled(
     context: Context, kind: str, tree: exp.Expression, ref: TableRef | DatasetRef, *, exists: bool
 ) -> bool:
-    """Whether nothing is to be done: IF EXISTS of what does not exist, IF NOT EXISTS of what does.
+    """Whether there is nothing to do because of IF EXISTS or IF NOT EXISTS.
 
     Raises:
         ApiError: `notFound`, `duplicate` without such a clause.

@@ -122,9 +122,9 @@ def _update(context: Context, tree: exp.Expression, ref: TableRef) -> Dml:
 def assignment_sql(
     context: Context, resource: Resource, nodes: list[exp.Expression], tables: str
 ) -> str:
-    """The SET list of an UPDATE, cast to the columns' types, which the values must fit.
+    """The SET list of an UPDATE. Values must fit the columns' types, and are cast to them.
 
-    `tables` is what a FROM needs for the values' names to be known.
+    `tables` is the FROM clause in which the names in the values are known.
     """
     columns = {column["name"].lower(): column for column in table_fields(resource)}
     parts = []
@@ -144,7 +144,7 @@ def assignment_sql(
 
 
 def fitted(context: Context, column: Field, node: exp.Expression, value: str, tables: str) -> str:
-    """`value`, the DuckDB SQL of `node`, as `column` stores it; names in it are of `tables`.
+    """`value`, the DuckDB SQL of `node`, cast for `column`; its names are those of `tables`.
 
     Raises:
         ApiError: `invalidQuery` unless it may be stored there.

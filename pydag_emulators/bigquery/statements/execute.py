@@ -1,4 +1,4 @@
-"""One SQL statement in its transaction: doing it, or a dry run of it, and its statistics."""
+"""Executes one SQL statement in its transaction, or dry-runs it, with its statistics."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MINIMUM_BILLED = 10 * _MEGABYTE
 
 
 def execute(context: Context, statement: Statement, target: Target) -> Outcome:
-    """Do what the statement says, in the context's transaction.
+    """Execute the statement in the context's transaction.
 
     Raises:
         ApiError: `bytesBilledLimitExceeded` before anything is done.
@@ -53,7 +53,7 @@ def dry_run(context: Context, statement: Statement, target: Target) -> Outcome:
 
 
 def _plan(context: Context, statement: Statement, target: Target) -> Select | Dml | None:
-    """The statement as DuckDB SQL with checked types; None for DDL, which has no such plan."""
+    """The statement as DuckDB SQL with checked types; None for DDL, which needs no plan."""
     tree = statement.tree.copy()
     if statement.kind == "SELECT":
         return plan_select(context, tree)

@@ -82,7 +82,7 @@ def _values(context: Context, source: exp.Values, columns: list[Field]) -> str:
     types = []
     for index, column in enumerate(columns):
         cells = [row[index] for row in bound]
-        # A column at a time: one cell's type must not bend another column's.
+        # Column by column, so that the type of one value can't change the types of other columns.
         one = ", ".join(f"({cell})" for cell in cells)
         type_ = context.cursor.sql(f"SELECT * FROM (VALUES {one})").types[0]
         if not fits(type_, column, [row[index] for row in rows]):

@@ -21,7 +21,7 @@ Fitted = Callable[[Context, Field, exp.Expression, str, str], str]
 def merge_sql(
     context: Context, tree: exp.Expression, resource: Resource, assign: Assignments, fitted: Fitted
 ) -> str:
-    """DuckDB's MERGE INTO for a MERGE whose target is bound already."""
+    """DuckDB's MERGE INTO for a MERGE whose target's name has been replaced already."""
     target = to_duckdb(tree.this)
     source = context.translate(tree.args["using"])
     on = context.translate(tree.args["on"])

@@ -1,4 +1,4 @@
-"""How statements name tables and datasets: by paths, whose first parts may be left out."""
+"""Statements name tables and datasets by paths; the first parts of a path may be left out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PARTS = ("catalog", "db", "this")
 
 @dataclass(frozen=True)
 class Paths:
-    """What the paths of one job mean: what they leave out is the project or the default dataset."""
+    """What the paths of one job mean: they get a project or the default dataset if they lack it."""
 
     project: str
     default: DatasetRef | None = None

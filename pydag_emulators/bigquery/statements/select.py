@@ -1,4 +1,4 @@
-"""SELECT: its rows go to the destination table, or to an anonymous one that lives a day."""
+"""SELECT: its rows go to the destination, or to an anonymous table that is kept for a day."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _RESULTS_LIVE_MS = 24 * 3600 * 1000
 
 @dataclass(frozen=True)
 class Select:
-    """A query ready to run: DuckDB SQL whose columns have the types that `fields` are stored as."""
+    """A query that is ready to run: DuckDB SQL whose columns have the stored types of `fields`."""
 
     sql: str
     fields: list[Field]
@@ -64,9 +64,9 @@ def view_fields(sizes: Sizes, cursor: Cursor, ref: TableRef, view: dict[str, Any
 
 
 def stored(query: str, fields: list[Field], given: list[Field] | None = None) -> str:
-    """A query with the columns of `query`, as `fields` are stored.
+    """A query with the columns of `query`, cast to the stored types of `fields`.
 
-    `given` are the columns as `query` has them, where they are not `fields`.
+    `given` are the columns of `query`, if they are not `fields`.
     """
     names = [f"c{index}" for index in range(len(fields))]
     values = ", ".join(

@@ -20,7 +20,7 @@ InformationSchema = Callable[[str, DatasetRef], str]
 
 
 class Tables:
-    """Resolves the table names of one statement, and remembers what they referred to.
+    """Finds the tables that one statement names, and remembers them.
 
     `information_schema` makes a DuckDB relation of a view of `INFORMATION_SCHEMA` and returns its
     name.

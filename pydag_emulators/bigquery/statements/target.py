@@ -1,4 +1,4 @@
-"""What a statement writes to, known before anything runs, so that it can be locked."""
+"""Finds what a statement writes to before it runs, so that it can be locked."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _named(tree: exp.Expression) -> exp.Table:
 
 
 def _anonymous_table(key: JobKey) -> TableRef:
-    """Where a job's rows go that names no destination: a hidden dataset per location."""
+    """The table for the rows of a job without a destination, in a hidden dataset per location."""
     dataset = f"_results_{key.location.replace('-', '_')}"
     digest = hashlib.md5(str(key).encode()).hexdigest()  # noqa: S324
     return TableRef(key.project, dataset, f"anon{digest}")
@@ -63,8 +63,8 @@ def _anonymous_table(key: JobKey) -> TableRef:
 def create_hidden_dataset(cursor: Cursor, ref: DatasetRef, location: str) -> None:
     """Make the dataset of anonymous tables if it isn't there.
 
-    In a transaction of its own: within a job's, which may be long, it would be in the way of all
-    other jobs.
+    It has a transaction of its own, since the transaction of a job may be long, and other jobs
+    would conflict with it.
     """
     if find_dataset(cursor, ref) is None:
         create_dataset(cursor, ref, {"location": location})

@@ -1,4 +1,4 @@
-"""The rows of a query on their way into a table that may be there, and have rows, already."""
+"""Writes the rows of a query into a table, which may exist and have rows already."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def write_rows(
 
 
 def replace_table(context: Context, ref: TableRef, given: Resource, sql: str | None) -> None:
-    """Make a table anew, of a query's rows, which may be some of the table as it was."""
+    """Replace a table by the rows of a query, which may read the old table."""
     cursor = context.cursor
     reads_itself = sql is not None and ref in context.tables.referenced
     if reads_itself:

@@ -235,7 +235,7 @@ def delete_table(cursor: Cursor, ref: TableRef) -> None:
 
 
 def drop_expired(cursor: Cursor) -> None:
-    """Free what tables past their expiration time hold; nobody sees them any more."""
+    """Delete the tables whose expiration time is over; nobody sees them any more."""
     rows = cursor.execute(
         "SELECT project, dataset, table_id FROM pydag.tables "
         "WHERE CAST(resource ->> 'expirationTime' AS BIGINT) <= ?",

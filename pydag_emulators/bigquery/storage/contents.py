@@ -1,4 +1,4 @@
-"""How many rows a table has, how many bytes BigQuery would say they are, and where NaN is.
+"""How many rows a table has, how many bytes they are for BigQuery, and which columns hold NaN.
 
 Sizes of types: https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types#data_type_sizes
 """

@@ -1,4 +1,4 @@
-"""DuckDB's errors as BigQuery's: whose fault it is, in words that name what the user wrote."""
+"""Turns DuckDB's errors into BigQuery's, whose messages name what the user wrote."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def api_error(error: BaseException) -> ApiError:
         if known is not None:
             return known
     _LOG.exception("a job or request broke", exc_info=error)
-    # As internalError the client would send it again and again, for ten minutes.
+    # After an internalError the client would repeat the request for ten minutes.
     return unimplemented(f"this, which is a mistake in it: {type(error).__name__}: {error}")
 
 

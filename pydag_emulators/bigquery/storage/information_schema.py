@@ -98,7 +98,7 @@ def _columns(_cursor: Cursor, resource: Resource) -> list[dict[str, Any]]:
 
 
 def _partitions(cursor: Cursor, resource: Resource) -> list[dict[str, Any]]:
-    """What is not known of each partition, when it was last changed, is the table's."""
+    """The rows of `.PARTITIONS`; the time of the last change is that of the whole table."""
     fields = table_fields(resource)
     if resource["type"] != "TABLE" or not fields:
         return []

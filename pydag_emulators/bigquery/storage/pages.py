@@ -46,7 +46,9 @@ def read_page(
     ).to_arrow_table()
     while table.num_rows > 1 and table.nbytes > _MAX_BYTES:
         table = table.slice(0, max(table.num_rows * _MAX_BYTES // table.nbytes, 1))
-        table = table.take(list(range(table.num_rows)))  # a slice reports the bytes of the whole
+        table = table.take(
+            list(range(table.num_rows))
+        )  # a slice of an Arrow table reports the bytes of the whole table
     rows = rows_json(table, fields, int64_timestamps=int64_timestamps)
     end = start + len(rows)
     return Page(rows, total, end if end < total else None)

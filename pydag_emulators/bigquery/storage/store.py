@@ -7,8 +7,8 @@ pydag.jobs       one row per job, written before jobs.insert is answered; never 
 pydag.job_ends   one row per ended job, written in the transaction of the job's effect
 ```
 
-So a job without a row in `job_ends` has had no effect, whatever killed the process.
-Both job tables are only ever inserted into: concurrent transactions cannot conflict on them.
+So a job without a row in `job_ends` has had no effect, whatever killed the process. Rows of both
+job tables are only inserted, never changed, so that transactions can't conflict on them.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Store:
             return self._connection.cursor()
 
     def transact(self, body: Callable[[Cursor], T], *, undo: bool = False) -> T:
-        """`body` in one transaction on a cursor of its own; with `undo`, of no effect."""
+        """Do `body` in one transaction on a cursor of its own; with `undo` it is rolled back."""
         try:
             cursor = self._idle.pop()
         except IndexError:
@@ -95,9 +95,9 @@ def transaction(
 ) -> T:
     """`body` in one transaction, tried again when DuckDB finds a conflict with another one.
 
-    DuckDB is optimistic: of two transactions that change one thing, the later fails, at the
-    statement or at its commit. Either way nothing of it remains, so it is run again on a fresh
-    snapshot; the user never sees the conflict. `before_commit` may raise to give it up.
+    If two transactions change the same thing, DuckDB lets the later one fail, at a statement or at
+    its commit. Nothing of it remains then, so it is run again on a new snapshot, and the user never
+    sees the conflict. `before_commit` may raise to give the transaction up.
     """
     for left in reversed(range(_CONFLICT_TRIES)):
         cursor.execute("BEGIN TRANSACTION")

@@ -1,6 +1,6 @@
 """Extract jobs: a table into a file of Cloud Storage.
 
-A file appears as a whole, by a rename. A job that runs again after a crash writes the same file.
+A rename makes the whole file appear at once. A job that runs again after a crash writes it again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _FIRST = "000000000000"  # of the files that a * stands for
 
 
 def check_extract(configuration: dict[str, Any]) -> None:
-    """Refuse a configuration that would not do what it says.
+    """Refuse a configuration that is wrong, or that can't be carried out here.
 
     Raises:
         ApiError: `invalid`, `notImplemented`.

@@ -1,4 +1,4 @@
-"""The kinds of jobs that there are: how each is checked before it is taken, and how it is done."""
+"""The kinds of jobs: which function checks a job before it is accepted, and which one runs it."""
 
 from __future__ import annotations
 

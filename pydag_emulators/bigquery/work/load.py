@@ -43,7 +43,7 @@ _SUPPORTED = frozenset(
 
 
 def check_load(configuration: dict[str, Any]) -> None:
-    """Refuse a configuration that would not do what it says.
+    """Refuse a configuration that is wrong, or that can't be carried out here.
 
     Raises:
         ApiError: `invalid`, `notImplemented`.

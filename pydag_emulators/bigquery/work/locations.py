@@ -1,4 +1,4 @@
-"""Where a job runs: as asked, else where its tables are, else the multi-region US."""
+"""Where a job runs: where the request says, else where its tables are, else in the US."""
 
 from __future__ import annotations
 

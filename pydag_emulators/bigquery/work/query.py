@@ -1,8 +1,8 @@
-"""Query jobs: a statement, or a script of them with a child job each.
+"""Query jobs: a statement, or a script of statements with a child job each.
 
-The stages of a statement, each of which hands one value to the next: its text becomes a
-`Statement` (`parse`), that has a `Target` (`target_of`), which is locked; in a transaction it is
-planned, executed and counted (`execute`), and the `Outcome` is recorded with the job's end.
+A statement goes through these stages. `parse` makes its text a `Statement`. `target_of` finds the
+`Target` that it writes to, which is locked. `execute` plans and executes it in a transaction. The
+`Outcome` is recorded with the job's end in the same transaction.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def run_query(service: Service, run: Run) -> None:
 
 
 def check_query(configuration: dict[str, object]) -> None:
-    """Refuse a configuration that would not do what it says.
+    """Refuse a configuration that is wrong, or that can't be carried out here.
 
     Raises:
         ApiError: `invalid`, `notImplemented`.
@@ -76,7 +76,7 @@ def _dry_run(service: Service, cursor: Cursor, job: Job, statement: Statement) -
 
 
 def _parse(job: Job) -> list[Statement]:
-    """The job's statements, with values in place of parameters."""
+    """The job's statements, in which the values of parameters have been put in."""
     config = job.configuration["query"]
     parameters = Parameters(config.get("queryParameters") or [], config.get("parameterMode"))
     return [

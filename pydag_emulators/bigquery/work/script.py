@@ -19,9 +19,9 @@ _FORBIDDEN = (
 
 
 def run_script(service: Service, run: Run, statements: list[Statement]) -> None:
-    """One child job after the other, each with a transaction of its own.
+    """Run one child job after the other, each with a transaction of its own.
 
-    After a crash the script runs again and passes over the children that have ended.
+    After a crash the script runs again, and leaves out the child jobs that have ended.
     """
     job = run.job
     config = job.configuration["query"]

@@ -15,7 +15,7 @@ from pydag_emulators.bigquery.storage.store import Cursor
 
 
 def run_statement(service: Service, run: Run, statement: Statement) -> None:
-    """Do the statement, and end the job with its outcome, in one transaction."""
+    """Execute the statement and record the end of its job, in one transaction."""
     job = run.job
     target = target_of(statement, job.key, job.configuration["query"])
     # A failed job has it, too.

@@ -79,7 +79,7 @@ class Batches:
         self._cancel = cancel
 
     def create(self, request: CreateBatchRequest) -> operations_pb2.Operation:
-        """Take a batch; a request_id that was there before answers with the batch of then."""
+        """Accept a batch; a request_id that was used before answers with the batch of then."""
         match = _PARENT.fullmatch(request.parent)
         if not match:
             raise invalid(f"Invalid parent {request.parent!r}: projects/PROJECT/locations/REGION")

@@ -1,4 +1,4 @@
-"""Google's rules for names and labels, so that what is refused there is refused here."""
+"""Checks names and labels by Google's rules, so that we refuse what Google refuses."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def check_request_id(request_id: str) -> None:
 
 
 def check_lifecycle(lifecycle: LifecycleConfig) -> None:
-    """Refuse what Google would refuse, and what only Google does."""
+    """Refuse what Google would refuse, and what this service can't do."""
     for name in ("auto_delete_time", "auto_delete_ttl", "idle_stop_ttl", "auto_stop_time"):
         if name in lifecycle:
             raise unimplemented(f"A cluster with {name}")

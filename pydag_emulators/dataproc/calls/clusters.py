@@ -1,4 +1,4 @@
-"""Clusters: records whose state follows from the time that has passed."""
+"""Clusters: records whose state depends on how much time has passed since the last call."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Clusters:
         self._end_jobs = end_jobs
 
     def create(self, request: CreateClusterRequest) -> operations_pb2.Operation:
-        """Begin to create a cluster; a request_id that was there before does nothing again."""
+        """Begin to create a cluster; a request_id that was used before changes nothing."""
         scope, cluster = Scope(request.project_id, request.region), request.cluster
         check_cluster_name(cluster.cluster_name)
         check_labels(cluster.labels)
@@ -201,7 +201,7 @@ class Clusters:
             return self._operations.get(operation)
 
     def diagnose(self, request: DiagnoseClusterRequest) -> operations_pb2.Operation:
-        """Save what there is to know of a cluster, which here is no more than its record."""
+        """Save what is known of a cluster, which is only its record."""
         scope, name = Scope(request.project_id, request.region), request.cluster_name
         cluster = self.require(scope, name)
         folder = request.tarball_gcs_dir or (

@@ -39,7 +39,7 @@ from pydag_emulators.dataproc.store import JobKey, Scope, Store
 
 State = JobStatus.State
 FINAL = (State.DONE, State.ERROR, State.CANCELLED)
-# Google refuses SETUP_DONE, too; there it is a state of seconds, here of none that one could see.
+# Google can't cancel a job in SETUP_DONE either. There it lasts for seconds, here nobody sees it.
 CANCELLABLE = (State.PENDING, State.SETUP_DONE, State.RUNNING)
 
 
@@ -63,7 +63,7 @@ class Jobs:
         self._cancel = cancel
 
     def submit(self, request: SubmitJobRequest) -> Job:
-        """Take a job; a request_id that was there before answers with the job of then."""
+        """Accept a job; a request_id that was used before answers with the job of then."""
         return self.require(self._submit(request))
 
     def submit_as_operation(self, request: SubmitJobRequest) -> operations_pb2.Operation:
@@ -127,7 +127,7 @@ class Jobs:
     def require(self, key: JobKey) -> Job:
         """The job as it is now; NOT_FOUND if there is none."""
         job = self._store.job(key)
-        if job is None or not job.placement.cluster_name:  # a batch's is nobody's business
+        if job is None or not job.placement.cluster_name:  # the job of a batch can't be asked for
             raise not_found(str(key))
         return job
 

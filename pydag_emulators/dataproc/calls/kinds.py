@@ -1,4 +1,4 @@
-"""The kinds of work that the service can carry out: PySpark, Spark and SparkSQL."""
+"""The kinds of work that the service can do: PySpark, Spark and SparkSQL."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def work_of_batch(batch: Batch) -> dict[str, Any]:
         fields["script_variables"] = fields.pop("query_variables")
     fields = {name: value for name, value in fields.items() if value}
     properties = dict(batch.runtime_config.properties)
-    # Google's own settings are of its runtime; here they would only be unknown to Spark.
+    # These are settings of Google's runtime, which Spark does not know.
     fields["properties"] = {k: v for k, v in properties.items() if k.startswith("spark.")}
     return {f"{kind}_job": fields}
 

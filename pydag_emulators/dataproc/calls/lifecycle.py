@@ -1,4 +1,4 @@
-"""How a cluster's state follows from what was asked for last and from the time since."""
+"""A cluster's state, by what was asked for last and how long ago that was."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def as_of_now(cluster: Cluster, settles: float) -> Cluster | None:
 
 
 def settled(cluster: Cluster, at: float) -> Cluster:
-    """The cluster when what was asked for last is complete."""
+    """The cluster as it is when what was asked for last has been done."""
     after: Cluster = Cluster.deserialize(Cluster.serialize(cluster))
     state = after.status.state
     if state == State.CREATING and (reason := error_of(cluster)):

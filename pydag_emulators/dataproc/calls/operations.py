@@ -1,4 +1,4 @@
-"""The long-running operations of clusters: each is over at a time that is known at its start."""
+"""The long-running operations of clusters; it is known at the start when each will be done."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pydag_emulators.dataproc.store import Scope, Store
 
 
 class ClusterOperations:
-    """Adds them, and tells how they are."""
+    """Adds operations, and says how they are."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

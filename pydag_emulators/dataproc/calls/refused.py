@@ -1,4 +1,4 @@
-"""The answer to a call that the service doesn't carry out."""
+"""The answers to calls that the service refuses."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def failed_precondition(message: str) -> Refused:
 
 
 def unimplemented(what: str) -> Refused:
-    """Nothing is wrong, but only Google does it."""
+    """The call is right, but this service can't do it."""
     return Refused(
         grpc.StatusCode.UNIMPLEMENTED,
         f"{what} is not implemented by the local Dataproc: run it against Google's",

@@ -24,7 +24,7 @@ _EXCEPTION = re.compile(
 
 
 class DriverOutput:
-    """Publishes a growing file. An object is whole or not there: its last one is replaced."""
+    """Publishes a growing file as objects. The last object is replaced when the file has grown."""
 
     def __init__(self, file: Path, uri: str, storage: Storage) -> None:
         self._file = file
@@ -33,7 +33,7 @@ class DriverOutput:
         self._published = -1
 
     def publish(self, *, patience: float = 0) -> None:
-        """Bring the objects up to what the file has now; try again for `patience` seconds."""
+        """Write what the file has now to the objects; try again for `patience` seconds."""
         size = self._file.stat().st_size if self._file.exists() else 0
         if size == self._published:
             return
@@ -48,7 +48,7 @@ class DriverOutput:
         self._published = size
 
     def try_to_publish(self, *, patience: float = 0) -> None:
-        """`publish`, unless Cloud Storage is away: a later call makes up for it."""
+        """Call `publish`; if Cloud Storage can't be reached, a later call does it."""
         with contextlib.suppress(GoogleAPIError, RequestException):
             self.publish(patience=patience)
 

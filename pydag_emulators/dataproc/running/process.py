@@ -1,8 +1,8 @@
 """The process of one job: it outlives the service, and the next service finds it again.
 
-A shell leads a session of its own, runs the command and writes its exit status into a file. It
-holds a lock on another file for as long as it lives: this is how a later service tells a process
-that lives from a process id that somebody else has now.
+A shell leads a session of its own, runs the command and writes its exit status into a file. As long
+as it lives, it holds a lock on another file. So a later service knows whether it lives, even if its
+process id has been given to another process.
 
 | `lock` is held | `exit` is there | `pid` is there | meaning |
 |---|---|---|---|
@@ -44,7 +44,7 @@ class JobProcess:
         self._child: subprocess.Popen[bytes] | None = None
 
     def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Begin; from here on the process needs nobody."""
+        """Start the process; it goes on without us."""
         lock = os.open(self.directory / "lock", os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -80,7 +80,7 @@ class JobProcess:
         finally:
             os.close(lock)
             if self._child is not None:
-                self._child.poll()  # no zombie stays behind
+                self._child.poll()  # so that no zombie stays
 
     def exit_status(self) -> int | None:
         """None for a process that was killed, by us or by somebody else."""
@@ -93,7 +93,7 @@ class JobProcess:
         """Kill the process and all that it started, and wait until they are gone."""
         deadline = time.monotonic() + KILL_GRACE
         while self.alive():
-            # The leader may not have come to writing its id yet.
+            # The leader may not have written its id yet.
             with contextlib.suppress(FileNotFoundError, ValueError, ProcessLookupError):
                 leader = int((self.directory / "pid").read_text())
                 # PySpark's worker daemon makes a process group of its own within the session.

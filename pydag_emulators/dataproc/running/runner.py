@@ -1,4 +1,4 @@
-"""Carries jobs out: one thread per running job, from PENDING to a final state."""
+"""Runs jobs from PENDING to a final state, with one thread for each running job."""
 
 from __future__ import annotations
 
@@ -78,14 +78,14 @@ class Runner:
                 self._end(key, f"Cluster '{cluster}' was deleted before the job ended.")
 
     def cancel(self, key: JobKey) -> None:
-        """Act on a cancellation that the store has, for a job that has no thread yet."""
+        """Cancel a job that has no thread yet, and whose cancellation the store has."""
         job = self._store.job(key)
         with self._gate:
             if job and not self._process(job).began():
                 self._finish(key, State.CANCELLED, NEVER_STARTED)
 
     def stop(self) -> None:
-        """End every job: nothing that the service started is left when this returns."""
+        """End every job; when this returns, no process that the service started is left."""
         self._stopped.set()
         self._pool.shutdown(cancel_futures=True)
         for key in self._store.active_jobs():
@@ -151,7 +151,7 @@ class Runner:
         return True
 
     def _watch(self, key: JobKey, process: JobProcess, output: DriverOutput) -> None:
-        """Until the process has ended, or the service stops; cancels it when that is asked for."""
+        """Wait for the end of the process or of the service; kill a process that is cancelled."""
         publish_at = 0.0
         while process.alive() and not self._stopped.wait(LOOK):
             if self._is_cancelled(key):
@@ -189,7 +189,7 @@ class Runner:
         self._wrap_up(key, job, repeated=False)
 
     def _wrap_up(self, key: JobKey, job: Job, *, repeated: bool) -> None:
-        """Leave of an ended job nothing but its line in the journal."""
+        """Write the journal's line of an ended job, and delete its files."""
         process = self._process(job)
         process.kill()
         if process.began() and not (repeated and self._journal.has(job.job_uuid)):
@@ -226,7 +226,7 @@ class Runner:
 
 
 def _failure(job: Job, output: DriverOutput, status: int | None) -> str:
-    """Worded as Google's, which pyDag reads the address of the driver output from."""
+    """The message in Google's words: pyDag finds the address of the driver output in it."""
     reference, uri = job.reference, job.driver_output_resource_uri
     exception = output.last_exception()
     if status is None:

@@ -27,7 +27,7 @@ def install() -> None:
 
 
 class _KnowsBigQuery:
-    """Remembers the format and the options that go to Spark's own reader or writer, too."""
+    """Remembers the format and the options, and also hands them to Spark's reader or writer."""
 
     _bigquery: Options
     _is_bigquery = False

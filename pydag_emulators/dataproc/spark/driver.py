@@ -1,4 +1,4 @@
-"""Runs inside `spark-submit`: makes a Dataproc script feel at home, then runs it."""
+"""Runs inside `spark-submit`: makes ready what a Dataproc script needs, then runs it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import runpy
 import sys
 from pathlib import Path
 
-# Executed as a file: its directory would come before every package of the same name.
+# This file is executed as a script, so its directory would hide packages of the same names.
 sys.path.pop(0)
 
 from pyspark import SparkConf
@@ -16,7 +16,7 @@ from pydag_emulators.dataproc.spark import bigquery
 
 
 def forget_master() -> None:
-    """Ignore the master that a script names, such as yarn: it beats `--master`."""
+    """Ignore the master that a script names, such as yarn: it would override `--master`."""
     set_option = SparkConf.set
     get_or_create = SparkSession.Builder.getOrCreate
 

@@ -34,7 +34,7 @@ def write(frame: DataFrame, options: Options, path: str | None, mode: str) -> No
             "to add data to the table by setting the SaveMode to Append?"
         )
     config = _load_config(frame, options, replace=mode == "overwrite", exists=exists)
-    # What a driver that runs again would choose again, so that nothing is appended twice.
+    # A driver that runs again must choose the same id, so that nothing is appended twice.
     _writes[table] += 1
     digest = hashlib.sha256(table.encode()).hexdigest()[:16]
     job_id = f"dataproc-{os.environ['PYDAG_JOB_UUID']}-{digest}-{_writes[table]}"
@@ -53,8 +53,8 @@ def write(frame: DataFrame, options: Options, path: str | None, mode: str) -> No
 def _upload(frame: DataFrame, folder: str, storage: Storage) -> None:
     """Write the frame as objects.
 
-    Not by Spark itself: it would write files that the Cloud Storage server doesn't know, and a
-    listing of the bucket would fail as long as they are there.
+    Spark itself would write files that the Cloud Storage server doesn't know, and lists of the
+    bucket would fail as long as they are there.
     """
     directory = Path(os.environ["PYDAG_JOB_DIRECTORY"], f"parquet-{uuid.uuid4()}")
     # Not INT96, which has no time zone.

@@ -10,7 +10,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from pyspark.sql import SparkSession
 
-# They would change the result, and nothing here carries them out.
+# These options would change the result, and are not implemented here.
 REFUSED = (
     "datePartition",
     "partitionExpirationMs",
@@ -23,7 +23,7 @@ REFUSED = (
 
 
 class Options:
-    """Options of one read or write: case does not matter, the session's settings come last."""
+    """Options of one read or write, in any case; the session's settings are their defaults."""
 
     def __init__(self, spark: SparkSession) -> None:
         self._spark = spark
@@ -44,18 +44,18 @@ class Options:
         return None
 
     def with_prefix(self, prefix: str) -> dict[str, str]:
-        """Given options whose key begins so, without that part."""
+        """The given options whose keys begin like this, by the rest of the key."""
         start = prefix.lower()
         return {k[len(start) :]: v for k, v in self._given.items() if k.startswith(start)}
 
     def check(self) -> None:
-        """Refuse what would be carried out wrongly."""
+        """Refuse the options that would have no effect here."""
         for key in REFUSED:
             if self.get(key) is not None:
                 raise ValueError(f"option {key} of the BigQuery connector is not carried out here")
 
     def table(self, path: str | None) -> str:
-        """`project.dataset.table`, whatever is left out or said by other options."""
+        """`project.dataset.table`; what is left out comes from other options."""
         name = path or self.get("table")
         if not name:
             raise ValueError("no table was given: .option('table', 'dataset.table')")

@@ -22,7 +22,7 @@ DRIVER = Path(__file__).with_name("driver.py")
 JVM_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
 SQL_DRIVER = "org.apache.spark.sql.hive.thriftserver.SparkSQLCLIDriver"
-NO_JAR = "spark-internal"  # spark-submit's own word for a class of its jars
+NO_JAR = "spark-internal"  # spark-submit's own name for a class in its jars
 
 # Properties that decide where a job runs; here that is this machine.
 OURS = ("spark.master", "spark.submit.deployMode")
@@ -69,7 +69,7 @@ def spark_home() -> Path:
 
 
 def wanted_jars(uris: list[str]) -> list[str]:
-    """Without Google's BigQuery connector, whose part `driver` plays here."""
+    """The jars without Google's BigQuery connector, since `driver` replaces it."""
     return [uri for uri in uris if not Path(uri).name.startswith("spark-bigquery")]
 
 
@@ -118,7 +118,7 @@ def _program(job: Job, files: LocalFiles) -> list[str]:
 
 
 def environment(settings: SparkSettings, job: Job, directory: Path) -> dict[str, str]:
-    """All that the job's processes see of their environment."""
+    """The whole environment of the job's processes."""
     jvm = [*JVM_OPTIONS, f"-Dlog4j2.configurationFile=file:{directory / 'log4j2.properties'}"]
     inherited = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ")
     return {
@@ -155,9 +155,9 @@ def write_log_settings(job: Job, directory: Path) -> None:
 
 
 def _gcs_properties(root: Path) -> Mapping[str, str]:
-    """gs:// without Google's connector: each bucket is a view of its directory.
+    """Properties for gs:// without Google's connector: each bucket is a view of its directory.
 
-    Only buckets that are there when the job begins.
+    They are for the buckets that are there when the job begins.
     """
     mounts = {
         f"spark.hadoop.fs.viewfs.mounttable.{bucket.name}.linkFallback": bucket.as_uri()

@@ -26,14 +26,14 @@ KEEP: Kinds = (
 
 
 def _avg(node: exp.Avg) -> Node:
-    """DuckDB's own makes a DOUBLE of decimals."""
+    """AVG by a macro, since DuckDB's own returns a DOUBLE for decimals."""
     if isinstance(node.parent, exp.Window):
         return node  # see _window
     return _quotient(exp.Sum(this=node.this.copy()), exp.Count(this=node.this.copy()))
 
 
 def _quotient(total: Node, count: Node) -> Node:
-    # No rows: no division by zero, but NULL.
+    # Without rows it is NULL, and no division by zero.
     return macro("safe_divide", total, count)
 
 
@@ -61,7 +61,7 @@ def _logical(node: exp.LogicalAnd | exp.LogicalOr) -> Node:
 
 
 def _count_distinct(node: exp.ApproxDistinct) -> Node:
-    # Exact is approximate enough.
+    # An exact result is a good approximation.
     only(node, "this")
     return exp.Count(this=exp.Distinct(expressions=[node.this.copy()]))
 

@@ -55,7 +55,7 @@ def _json(name: str) -> Lower:
 
 
 def _to_json_string(node: exp.JSONFormat) -> Node:
-    # As a macro's argument JSON is a text, and every type is JSON: it is told apart here.
+    # A macro can't tell JSON from a text: the type of the argument is looked at here.
     only(node, "this", "is_json", "to_json")
     is_json = exp.EQ(this=call("typeof", node.this), expression=text("JSON"))
     return exp.Case(
@@ -77,7 +77,7 @@ def _try(name: str) -> Lower:
 
 
 def _safe(node: exp.SafeFunc) -> Node:
-    """`SAFE.f(x)`: NULL for an error of f, but not for one of x, so x must not have any."""
+    """`SAFE.f(x)`: an error of f makes it NULL. x can't fail: see `lower`."""
     return call("try", node.this)
 
 

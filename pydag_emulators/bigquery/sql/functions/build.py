@@ -75,7 +75,7 @@ def number(value: int) -> Node:
 
 
 def only(node: Node, *known: str) -> None:
-    """Raise `notImplemented` when the node has arguments that would be passed over."""
+    """Raise `notImplemented` if the node has arguments that would be ignored."""
     for name, value in node.args.items():
         if name not in known and value not in (None, False, []):
             raise refused(node)
@@ -87,7 +87,7 @@ def refused(node: exp.Expr) -> ApiError:
 
 
 def unary(name: str) -> Lower:
-    """A macro of the node's `this`."""
+    """Call a macro with the node's `this`."""
 
     def lower(node: Node) -> Node:
         only(node, "this", "expressions")
@@ -99,7 +99,7 @@ def unary(name: str) -> Lower:
 
 
 def binary(name: str) -> Lower:
-    """A macro of the node's `this` and `expression`."""
+    """Call a macro with the node's `this` and `expression`."""
 
     def lower(node: Node) -> Node:
         only(node, "this", "expression", "typed", "safe")

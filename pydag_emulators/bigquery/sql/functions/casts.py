@@ -86,7 +86,7 @@ def _cast(node: exp.Cast | exp.TryCast) -> Node:
     written = _of_struct(type_, node.this)
     if written is not None:
         return written
-    # Of literals the members have the right types, but for their width.
+    # The members of literals have the right types already, apart from their width.
     if is_null:
         return node
     if type_.this in _NESTED and isinstance(node.this, exp.Array | exp.Struct):

@@ -90,7 +90,7 @@ def _groups(node: exp.Expression) -> tuple[Node, Node]:
 
 
 def _extract(node: exp.RegexpExtract) -> Node:
-    # A parsed call always carries a group; it is BigQuery's rule that counts.
+    # sqlglot always adds a group, but BigQuery's rule decides which one is meant.
     only(
         node, "this", "expression", "group", "null_if_pos_overflow", "null_if_no_match",
         "empty_if_group_missing",
@@ -128,7 +128,7 @@ def _format(node: exp.Format) -> Node:
     if set(kinds) - set("dixXofeEgGs") or len(kinds) != len(node.expressions):
         raise refused(node)
     arguments = [
-        # A text where a number belongs would be printed as one.
+        # Otherwise a text would be printed where a number is expected.
         cast(argument, "BIGINT") if kind in "dixXo" else argument
         for kind, argument in zip(kinds, node.expressions, strict=True)
     ]

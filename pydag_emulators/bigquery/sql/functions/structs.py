@@ -1,4 +1,4 @@
-"""Structs where their members' names would decide for DuckDB, but positions do for GoogleSQL."""
+"""Structs: GoogleSQL matches their members by positions, DuckDB by names."""
 
 from __future__ import annotations
 

@@ -32,8 +32,8 @@ def _literal(node: exp.Literal) -> Node:
         return node
     if not node.is_int:
         return cast(exp.Literal.string(node.name), "DOUBLE")
-    # A bare number is INT32 for DuckDB, and overflows where INT64 would not; but a cast one
-    # is no position in ORDER BY 1, and no LIMIT.
+    # DuckDB takes a number for INT32, which overflows before INT64 does, so it is cast. But a cast
+    # number can't be a position as in ORDER BY 1, nor a LIMIT.
     if isinstance(node.parent, exp.Ordered | exp.Group | exp.Limit | exp.Offset):
         return node
     return cast(node, "BIGINT")
@@ -88,7 +88,7 @@ _TAKES_TUPLES = (
 
 
 def _tuple(node: exp.Tuple) -> Node:
-    """`(a, b)` is a struct, but for rows of VALUES and both sides of IN."""
+    """`(a, b)` is a struct, except in rows of VALUES and on both sides of IN."""
     if isinstance(node.parent, _TAKES_TUPLES):
         return node
     return _struct(exp.Struct(expressions=[item.copy() for item in node.expressions]))

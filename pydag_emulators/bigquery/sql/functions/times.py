@@ -41,7 +41,7 @@ _MICROS = {
 
 
 def _part(unit: Node) -> tuple[Node, Node]:
-    """DuckDB's part, and by how many days a week's first day comes before a Monday."""
+    """DuckDB's date part, and how many days before a Monday the week begins."""
     if isinstance(unit, exp.WeekStart):
         day = unit.this.name.upper()
         return text("week"), number((7 - _DAYS.index(day)) % 7)
@@ -102,7 +102,7 @@ def _trunc(type_: str) -> Lower:
         value, zone = coerced(node.this, type_), node.args.get("zone")
         if zone is None:
             return macro("trunc_time", value, part, shift)
-        # In another time zone: there, and back.
+        # It is converted to that time zone, truncated, and converted back.
         civil = macro("trunc_time", macro("at_zone", value, zone), part, shift)
         return macro("at_zone", civil, zone)
 
