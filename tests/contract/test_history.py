@@ -19,7 +19,7 @@ from pydag_dist.errors import HistoryError, InvalidSettings
 from pydag_dist.history import LOST, History, batch_of
 from pydag_dist.history.batch import entry_id
 from pydag_dist.history.database import connect
-from pydag_dist.history.tables import dags, meta
+from pydag_dist.history.tables import SCHEMA, dags, meta
 from pydag_dist.settings import Settings
 from tests.support.documents import all_blocks
 from tests.support.postgres_server import PostgresServer
@@ -358,9 +358,9 @@ def test_a_newer_version_s_database_is_refused(history: History, url: str) -> No
     with engine.begin() as connection:
         connection.execute(sa.update(meta).values(schema=99))
     engine.dispose()
-    with pytest.raises(HistoryError, match="schema 99, this version writes 3"):
+    with pytest.raises(HistoryError, match=f"schema 99, this version writes {SCHEMA}"):
         history.open()
-    with pytest.raises(HistoryError, match="schema 99, this version reads 3"):
+    with pytest.raises(HistoryError, match=f"schema 99, this version reads {SCHEMA}"):
         history.check()
 
 

@@ -15,7 +15,7 @@ from pydag_dist.errors import HistoryError
 from pydag_dist.history import History
 from pydag_dist.history.database import connect
 from pydag_dist.history.migrations import VERSION_TABLE
-from pydag_dist.history.tables import metadata
+from pydag_dist.history.tables import SCHEMA, metadata
 from tests.contract.test_history import task, write
 from tests.support.postgres_server import PostgresServer
 
@@ -120,6 +120,6 @@ def test_a_step_that_breaks_off_leaves_the_database_as_it_was(first: str) -> Non
 def test_a_reader_says_who_brings_an_older_database_up_to_date(first: str) -> None:
     with (
         History(first) as history,
-        pytest.raises(HistoryError, match=r"schema 1, this version reads 4: a coordinator"),
+        pytest.raises(HistoryError, match=f"schema 1, this version reads {SCHEMA}: a coordinator"),
     ):
         history.check()

@@ -256,10 +256,14 @@ class PublishedMachine(RuleBasedStateMachine):
         for past in lost_dags(events, self.heads):
             assert restore_dag(self.published, past)
             assert not restore_dag(self.published, past)
+        self.restored_more(events)
         self.client.set("p:epoch", "e")
         for dag in self.model.values():
             dag.restored()
         self.events = [fields for _, fields in events]
+
+    def restored_more(self, events: list[tuple[str, dict[str, str]]]) -> None:
+        """What else a machine that has more gives back."""
 
     def history(self) -> list[tuple[str, dict[str, str]]]:
         return [("", e) for e in self.events] + self.client.xrange("p:history")

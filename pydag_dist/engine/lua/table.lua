@@ -113,7 +113,7 @@
 --   dag:ID:active    set     its scheduled runs that have not ended
 --   backfills        zset    backfill -> when it was made, in µs by the server's clock
 --   backfills:open   zset    exactly those that are running or cancelling -> when coordinators look at
---                            it next, likewise
+--                            it next, likewise; 0 for at once
 --   backfill:ID      hash    state, dag_id, schedule (JSON, for callers; of the DAG's version when it was
 --                            made or unpaused last), first and last (its first and last due time), next
 --                            (the one to decide on, unless all is decided), newest_first, again, weight,

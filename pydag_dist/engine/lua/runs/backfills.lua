@@ -11,6 +11,7 @@ local OPEN = { running = true, paused = true, cancelling = true }
 
 local function backfill_key(backfill, part) return key('backfill:' .. backfill) .. (part and (':' .. part) or '') end
 
+-- Coordinators look at it then: 0 is at once, also for a clock that was set back.
 local function look_at(backfill, at) call('ZADD', key('backfills:open'), text(at), backfill) end
 
 local function goes_on(backfill) return SCHEDULES.are_active(backfill_key(backfill, 'active'), 1) end
@@ -30,7 +31,7 @@ local function set_backfill_state(backfill, state, by)
   end
   call('HSET', backfill_key(backfill), 'state', state, 'changed_at', text(NOW), 'changed_by', by)
   if state == 'running' or state == 'cancelling' then
-    look_at(backfill, NOW)
+    look_at(backfill, 0)
   else
     call('ZREM', key('backfills:open'), backfill)
   end
@@ -76,7 +77,7 @@ function SCHEDULES.backfill_ended(run, ended)
   call('HINCRBY', backfill_key(backfill), 'spent', text(math.max(0, NOW - (head[2] or head[3]))))
   if not OPEN[state] then return end
   call('SREM', backfill_key(backfill, 'active'), run)
-  if not end_if_idle(backfill, state) and state == 'running' then look_at(backfill, NOW) end
+  if not end_if_idle(backfill, state) and state == 'running' then look_at(backfill, 0) end
 end
 
 -- Begins a backfill of `total` due times, of which `first` and `last` are the first and the last in
@@ -103,7 +104,7 @@ function OPERATIONS.backfill(backfill, dag, seen_version, seen_due, schedule, fi
        'weight', weight, 'max_active', max_active, 'total', total, 'left', 0, 'made', 0, 'made_at', text(NOW),
        'made_by', by, 'changed_at', text(NOW), 'changed_by', by,
        'retention', call('HGET', key('dag:' .. dag .. ':run'), 'retention'))
-  look_at(backfill, NOW)
+  look_at(backfill, 0)
   tell(backfill, 'made', by)
   return 'made'
 end
@@ -143,13 +144,13 @@ function OPERATIONS.advance_backfill(backfill, seen_next, seen_version, left, ru
     look_at(backfill, NOW + HELD_FOR)
     return head.state
   end
-  local dag = call('HMGET', key('dag:' .. head.dag_id), 'published_at', 'version')
-  if head.next ~= seen_next or not dag[1] or dag[2] ~= seen_version then return 'again' end
-  check_advance(head, seen_next, left, run, next)
   if SCHEDULES.are_active(backfill_key(backfill, 'active'), tonumber(head.max_active)) then
     look_at(backfill, NOW + HELD_FOR)
     return 'held'
   end
+  local dag = call('HMGET', key('dag:' .. head.dag_id), 'published_at', 'version')
+  if head.next ~= seen_next or not dag[1] or dag[2] ~= seen_version then return 'again' end
+  check_advance(head, seen_next, left, run, next)
   if left == '0' and run == '' then return 'again' end
   call('HINCRBY', backfill_key(backfill), 'left', left)
   set_next(backfill, next)
@@ -242,7 +243,7 @@ function OPERATIONS.restore_backfill(backfill, row, active)
     end
   end
   call('ZADD', key('backfills'), row.made_at, backfill)
-  if row.state ~= 'paused' then look_at(backfill, NOW) end
+  if row.state ~= 'paused' then look_at(backfill, 0) end
   return 1
 end
 

@@ -1,0 +1,23 @@
+"""Backfills equal their reference model under random histories, on fakeredis."""
+
+from __future__ import annotations
+
+import fakeredis
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.model.backfills_machine import backfill_machine_on
+
+
+@pytest.mark.timeout(900)  # hypothesis makes what it found smaller for up to 300 s
+def test_backfills_equal_their_reference_model() -> None:
+    run_state_machine_as_test(
+        backfill_machine_on(fakeredis.FakeRedis(decode_responses=True)),
+        settings=settings(
+            max_examples=40,
+            stateful_step_count=30,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
