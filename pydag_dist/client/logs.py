@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from heapq import merge
-from typing import Any
+from typing import Any, Protocol
 
 import redis
 
@@ -40,6 +40,30 @@ class LogLine:
         return one_line(f"{when} {self.task}#{self.try_number} {self.level:<7} {self.line}")
 
 
+class HasTry(Protocol):
+    """A task, as far as its log goes."""
+
+    @property
+    def state(self) -> str:
+        """The task's state."""
+
+    @property
+    def try_number(self) -> int:
+        """The newest try."""
+
+    @property
+    def children(self) -> int | None:
+        """Into how many tasks it was expanded."""
+
+
+class HasTasks(Protocol):
+    """A run, as far as its logs go."""
+
+    @property
+    def tasks(self) -> Mapping[str, HasTry]:
+        """The tasks by their ids."""
+
+
 class LogReader:
     """Reads the streams of a run's tries, each from where it stopped the last time."""
 
@@ -54,7 +78,7 @@ class LogReader:
         self._open: dict[tuple[str, int], _Cursor] = {}
         self._done: set[tuple[str, int]] = set()
 
-    def read(self, run: RunSnapshot) -> Iterator[LogLine]:
+    def read(self, run: HasTasks) -> Iterator[LogLine]:
         """The lines that came since the last call, by time."""
         if self._task is not None and self._task not in run.tasks:
             raise PydagError(
@@ -73,7 +97,7 @@ class LogReader:
             if number < task.try_number or task.state in ENDED_TASK_STATES:
                 self._done.add((name, number))
 
-    def _with_children(self, run: RunSnapshot) -> list[str]:
+    def _with_children(self, run: HasTasks) -> list[str]:
         """The task, and those that it has become if it was expanded."""
         task = str(self._task)
         names = (f"{task}.{number}" for number in range(run.tasks[task].children or 0))

@@ -197,7 +197,7 @@ def work_of(head: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _head(run_id: str, head: Mapping[str, str]) -> dict[str, Any]:
+def head_fields(run_id: str, head: Mapping[str, str]) -> dict[str, Any]:
     """The fields of a `RunHead` from a run's hash."""
     times = ("submitted_at", "started_at", "ended_at")
     return {
@@ -218,7 +218,7 @@ def parse_summary(run_id: str, head: Mapping[str, str], active: int) -> RunSumma
         "active": active,
         "failed": int(head.get("failures", 0)),
     }
-    return RunSummary(**_head(run_id, head), counts=counts)
+    return RunSummary(**head_fields(run_id, head), counts=counts)
 
 
 def children_of(ready_at: object, number: int | str | None) -> int | None:
@@ -280,7 +280,7 @@ def parse_run(
             ),
         )
     return RunSnapshot(
-        **_head(run_id, head),
+        **head_fields(run_id, head),
         error=head.get("error"),
         enqueued={source: int(head.get(f"{ENQUEUED}{source}", 0)) for source in SOURCES},
         tasks=tasks,

@@ -11,13 +11,14 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from pydag_dist.web import problems
-from pydag_dist.web.gate import Gate
-from pydag_dist.web.pages import Pages
-from pydag_dist.web.routes import dags, fleet, runs, tasks
+from pydag_dist.web.entry.gate import Gate
+from pydag_dist.web.entry.pages import Pages
+from pydag_dist.web.live.hub import Hub
+from pydag_dist.web.routes import dags, fleet, live, runs, tasks
 from pydag_dist.web.site import Site
 
 TITLE = "pydag"
-ROUTERS = (fleet.health_route, fleet.routes, runs.routes, tasks.routes, dags.routes)
+ROUTERS = (fleet.health_route, fleet.routes, runs.routes, tasks.routes, dags.routes, live.routes)
 
 
 def create_app(site: Site) -> Gate:
@@ -30,7 +31,7 @@ def create_app(site: Site) -> Gate:
         redoc_url=None,
         lifespan=_lifespan,
     )
-    app.state.site = site
+    app.state.site, app.state.hub = site, Hub(site)
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
@@ -44,6 +45,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        app.state.hub.close()
         app.state.site.close()
 
 

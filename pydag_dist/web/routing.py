@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from pydag_dist.web.access import Principal
+from pydag_dist.web.entry.access import Principal
 from pydag_dist.web.models import ProblemDetails
 from pydag_dist.web.problems import MEDIA_TYPE, Refusal
 from pydag_dist.web.settings import Role

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import Query, Request
 from pydantic import StringConstraints
@@ -13,14 +12,15 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from pydag_dist.dag import limits
-from pydag_dist.engine import RunFilter, RunSnapshot, RunSummary
+from pydag_dist.engine import RunFilter
 from pydag_dist.engine.protocol import RunState
 from pydag_dist.errors import UnknownRun
 from pydag_dist.web import models
 from pydag_dist.web.columns import graph
 from pydag_dist.web.problems import Refusal
 from pydag_dist.web.routing import answer, role, router, site, tagged
-from pydag_dist.web.site import Site, place_of
+from pydag_dist.web.site import place_of
+from pydag_dist.web.views import run_item, run_view
 from pydag_dist.why import why_run
 from pydag_dist.why.past import explain_past
 
@@ -53,13 +53,13 @@ def runs(
     elif found.looked_back_to is not None:
         following = _cursor(round(found.looked_back_to * 1e6), "")
     now = time.time()
-    return answer({"items": [item(run, now) for run in found.runs], "next": following})
+    return answer({"items": [run_item(run, now) for run in found.runs], "next": following})
 
 
 @routes.get("/runs/{run_id}", response_model=models.Run, openapi_extra=VIEWER)
 def run(request: Request, run_id: Text) -> Response:
     """Get a run: its state, its times, its tasks by state, and what BigQuery billed."""
-    return tagged(request, to_json(detail(site(request), run_id)))
+    return tagged(request, to_json(run_view(site(request), run_id)))
 
 
 @routes.get("/runs/{run_id}/dag", openapi_extra=VIEWER)
@@ -91,38 +91,6 @@ def run_why(request: Request, run_id: Text) -> Response:
             raise
         reasons = explain_past(history, past, None)
     return answer({"reasons": [asdict(reason) for reason in reasons]})
-
-
-def item(run: RunSummary, now: float) -> dict[str, Any]:
-    """A run in a list."""
-    return {**run.__dict__, "took": run.took(now)}
-
-
-def detail(here: Site, run_id: str) -> dict[str, Any]:
-    """A run: see `models.Run`."""
-    place = "redis"
-    try:
-        found: RunSnapshot = here.engine.reading.snapshot(run_id)
-        head = here.engine.reading.run_head(run_id)
-    except UnknownRun:
-        history = here.history
-        past, row = (history.snapshot(run_id), history.head(run_id)) if history else (None, None)
-        if past is None or row is None:
-            raise
-        place, found = "history", past
-        head = {**json.loads(row.head), "dag_hash": row.dag_hash}
-    told = {k: v for k, v in found.__dict__.items() if k != "tasks"}
-    return {
-        **told,
-        "took": found.took(time.time()),
-        "place": place,
-        "total": len(found.tasks),
-        "counts": found.counts,
-        "bytes_billed": found.bytes_billed,
-        "params": json.loads(head.get("params") or "{}"),
-        "tags": json.loads(head.get("tags") or "[]"),
-        "dag_hash": head.get("dag_hash", ""),
-    }
 
 
 def _cursor(micro: int, run_id: str) -> str:

@@ -134,5 +134,5 @@ def test_what_is_wrong_is_told_in_one_form(web, run_id, path, status):
 
 
 def test_without_the_interface_its_page_says_what_to_do(web, monkeypatch, tmp_path):
-    monkeypatch.setattr("pydag_dist.web.pages.STATIC", tmp_path)
+    monkeypatch.setattr("pydag_dist.web.entry.pages.STATIC", tmp_path)
     assert "npm" in Web().get("/runs/x").text or (ROOT / "pydag_dist/web/static").exists()

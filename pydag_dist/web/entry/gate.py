@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pydag_dist.fence import refusal
-from pydag_dist.web.access import Principal
+from pydag_dist.web.entry.access import Principal
 from pydag_dist.web.problems import Refusal
 from pydag_dist.web.site import Site
 

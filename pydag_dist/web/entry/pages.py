@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from pydag_dist.web.problems import Refusal
 
-STATIC: Final = Path(__file__).with_name("static")
+STATIC: Final = Path(__file__).parent.with_name("static")
 _MISSING: Final = """\
 <!doctype html>
 <html lang="en">

@@ -1,0 +1,1 @@
+"""Live streams: one hub reads, however many look on."""

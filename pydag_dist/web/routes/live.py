@@ -1,0 +1,73 @@
+"""Live streams: server-sent events of one run, or of the newest runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Final
+
+from fastapi import Header, Query, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import StreamingResponse
+
+from pydag_dist.web.live.hub import Hub, follow
+from pydag_dist.web.live.run_topic import LogTopic
+from pydag_dist.web.live.topic import Topic
+from pydag_dist.web.routes.runs import VIEWER, Text
+from pydag_dist.web.routing import needs, router
+
+routes = router()
+
+LastEventId = Annotated[str, Header(alias="Last-Event-ID", max_length=200)]
+_STREAM: Final = {
+    "responses": {200: {"content": {"text/event-stream": {}}, "description": "Frames"}},
+    "response_class": StreamingResponse,
+    "openapi_extra": VIEWER,
+}
+
+
+@routes.get("/runs/{run_id}/events", **_STREAM)  # type: ignore[arg-type]
+async def run_events(
+    request: Request,
+    run_id: Text,
+    log: Annotated[Text, Query(description="the task whose log is told, too")] = "",
+    last_event_id: LastEventId = "",
+) -> StreamingResponse:
+    """Follow a run: frames `snapshot`, `changes`, `run`, `log`, `reset`, and `end` at last."""
+    topic, lines = await run_in_threadpool(_hub(request).run, run_id, log)
+    return _streamed(request, topic, lines, last_event_id)
+
+
+@routes.get("/events", **_STREAM)  # type: ignore[arg-type]
+async def events(
+    request: Request, dag_id: Text = "", last_event_id: LastEventId = ""
+) -> StreamingResponse:
+    """Follow the newest runs, of all DAGs or of one: frames `snapshot`, `changes`, `reset`."""
+    topic = await run_in_threadpool(_hub(request).newest, dag_id)
+    return _streamed(request, topic, None, last_event_id)
+
+
+def _hub(request: Request) -> Hub:
+    hub: Hub = request.app.state.hub
+    return hub
+
+
+def _streamed(
+    request: Request, topic: Topic, lines: LogTopic | None, last_id: str
+) -> StreamingResponse:
+    hub, who = _hub(request), needs(request, "viewer").name
+    hub.admit(who)
+
+    async def frames() -> AsyncIterator[bytes]:
+        topics = [topic, lines] if lines else [topic]
+        for each in topics:
+            each.come()
+        try:
+            async for each_frame in follow(topic, lines, last_id):
+                yield each_frame
+        finally:
+            for each in topics:
+                each.go()
+            hub.leave(who)
+
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(frames(), media_type="text/event-stream", headers=headers)
