@@ -30,6 +30,8 @@ def main() -> int:
     parser.add_argument("--schedules", type=int, default=3, help="published DAGs (N)")
     parser.add_argument("--every", type=int, default=3, help="seconds between their due times")
     parser.add_argument("--coordinators", type=int, default=2, help="how many (N)")
+    short = "share of the DAGs whose tasks all take less than 5 ms (0 to 1)"
+    parser.add_argument("--short", type=float, default=0, help=short)
     parser.add_argument("--keep", type=Path, help="a directory to work in that is left as it is")
     given = parser.parse_args()
     plan = Plan(
@@ -41,6 +43,7 @@ def main() -> int:
         schedules=given.schedules,
         every=given.every,
         coordinators=given.coordinators,
+        short=given.short,
     )
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="chaos-") as scratch:

@@ -48,11 +48,13 @@ class Plan:
     schedules: int = 3  # published DAGs, each due every `every` seconds
     every: int = 3
     coordinators: int = 2
+    short: float = 0.0  # share of the DAGs whose tasks all take less than 5 ms
 
     def __str__(self) -> str:
         """The command that does it."""
         command = "python -m tests.acceptance.chaos"
-        for name in ("faults", "seed", "gap", "runs", "schedules", "every", "coordinators"):
+        names = "faults seed gap runs schedules every coordinators short"
+        for name in names.split():
             command += f" --{name} {getattr(self, name)}"
         return command + (f" --only {' '.join(self.kinds)}" if self.kinds else "")
 
@@ -130,7 +132,8 @@ class Chaos:
         """Keep runs in flight; more of them if all wait for what was lost and nothing is queued."""
         most = self.plan.runs * (MORE_IF_IDLE if self.system.queues_are_empty else 1)
         while self.system.redis_is_up and len(self.system.unended()) < most:
-            self.system.submit(random_dag(self._dags, f"dag-{len(self.system.runs)}"))
+            dag_id = f"dag-{len(self.system.runs)}"
+            self.system.submit(random_dag(self._dags, dag_id, self.plan.short))
             if len(self.system.unended()) > self.plan.runs:
                 break  # one at a time
 

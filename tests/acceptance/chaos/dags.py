@@ -209,22 +209,26 @@ class RandomDag:
         return "success" if all(task.allow_failure for task in failed) else "failed"
 
 
-def random_dag(chance: random.Random, dag_id: str) -> RandomDag:
-    """From chains to wide DAGs, a few seconds of work each."""
+def random_dag(chance: random.Random, dag_id: str, short: float = 0) -> RandomDag:
+    """From chains to wide DAGs, a few seconds of work each.
+
+    A share of `short` of them has tasks of less than 5 ms only: processes go on with these.
+    """
+    is_short = short > 0 and chance.random() < short
     return RandomDag(
         dag_id,
-        _random_tasks(chance),
+        _random_tasks(chance, most_ms=4 if is_short else 4000),
         processors=chance.choice([0, 0, 0, 1, 4]),
         weight=chance.choice([1.0, 1.0, 3.0]),
     )
 
 
-def _random_tasks(chance: random.Random) -> dict[str, RandomTask]:
+def _random_tasks(chance: random.Random, most_ms: int) -> dict[str, RandomTask]:
     count = chance.choice([chance.randint(1, 8), chance.randint(8, 25), chance.randint(25, 60)])
     reach = chance.choice([1, 3, 10, count])
     most = chance.choice([1, 2, 4])
     failing = chance.choice([0, 0.05, 0.3])
-    longest = chance.choice([200, 1000, 4000])
+    longest = min(most_ms, chance.choice([200, 1000, 4000]))
     upstream: dict[str, tuple[str, ...]] = {}
     for i in range(count):
         near = list(upstream)[-reach:]

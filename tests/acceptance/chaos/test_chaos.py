@@ -30,7 +30,7 @@ SEED = int(os.environ.get("PYDAG_TEST_SEED", "1"))
 @pytest.mark.timeout(900)
 @pytest.mark.big
 def test_random_faults_change_no_end_and_repeat_nothing_without_a_reason(tmp_path: Path) -> None:
-    chaos = Chaos(Plan(FAULTS, SEED, gap=5, kinds=KINDS), tmp_path, print)
+    chaos = Chaos(Plan(FAULTS, SEED, gap=5, kinds=KINDS, short=0.2), tmp_path, print)
     violations = chaos.run()
     assert not violations, "\n".join(evidence(chaos, violations))
     assert len(chaos.faults) == FAULTS

@@ -85,8 +85,7 @@ end
 local function refile(run, served, before)
   local head, charged = head_of(run), nil
   if #head.queues == 0 then return end
-  local active = call('SCARD', run_key(run, 'active'))
-  local open = head.processors == 0 or active < head.processors
+  local open = head.processors == 0 or call('SCARD', run_key(run, 'active')) < head.processors
   local marks = call('HMGET', run_key(run), unpack(head.marks))
   -- A run that is being cancelled waits only when all of its tasks have been looked at. Then those that
   -- are ready are its teardowns.
@@ -339,9 +338,10 @@ local function top_up(queue)
   if base then return top_up_others(queue, base, needs) end
   local said = call('HMGET', key('windows'), queue, PROTOCOL.due .. queue)
   local window = tonumber(said[1] or 0)
-  if window == 0 or not template() then return end
+  if window == 0 then return end
   local room = math.min(window - call('LLEN', key('q:' .. queue)), MAX_PUSHES)
-  if said[2] and room > 0 then room = room - push_polls(queue, window, room) end
+  if room <= 0 or not template() then return end
+  if said[2] then room = room - push_polls(queue, window, room) end
   while room > 0 and serve(push_next, queue, queue) do room = room - 1 end
 end
 
