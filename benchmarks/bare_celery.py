@@ -1,6 +1,6 @@
-"""The Celery app to compare with: as its documentation shows it, on Redis, results ignored.
+"""The Celery app to compare with. It is written as Celery's documentation shows, for Redis.
 
-A chord needs its header's results, so they are not ignored there.
+Results are ignored, except those of a chord's header, which the chord needs.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class Program:
         return self._process.pid
 
     def wait_for(self, text: str) -> None:
-        """Until the program says so; its output if it ends before."""
+        """Wait until the program has written this; an error with its output if it ends before."""
 
         def said() -> bool:
             output = self.log.read_text(errors="replace")

@@ -1,4 +1,4 @@
-"""Remote jobs on few slots: how long they take, and what quick tasks of the same queue wait.
+"""Remote jobs on few slots: how long they take, and how long quick tasks of the same queue wait.
 
 The jobs are queries on the local BigQuery, each made to take some seconds without using a
 processor; the worker has two slots, and listens to one queue.

@@ -14,7 +14,7 @@ CPU_KINDS = ("parent", "children", "redis", "coordinator", "all")
 
 @dataclass(frozen=True)
 class Goal:
-    """The ratio of one shape of work that is aimed at."""
+    """The ratio that is the goal for one shape of work."""
 
     shape: str
     what: str
@@ -32,7 +32,7 @@ def _word(reached: bool) -> str:
     return "reached" if reached else "MISSED"
 
 
-# What a shape is measured in, and which system's value is divided by the other's for its goal.
+# The unit of a shape, and which system's value is divided by the other's.
 VALUES: dict[str, tuple[str, Callable[[Measured], float], tuple[str, str]]] = {
     "fan-out": ("tasks/s", lambda one: one.rate, ("pydag", "Celery")),
     "fan-in": ("s", lambda one: one.seconds, ("Celery", "pydag")),

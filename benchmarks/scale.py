@@ -20,7 +20,7 @@ HEADER = (
 
 
 def measure_fan_out(sizes: Iterable[int], directory: Path) -> None:
-    """One line a size; memory is Redis's used_memory above what it was before, per task."""
+    """Print a line for each size; memory is how much Redis's used_memory grew for each task."""
     print(HEADER)
     for tasks in sizes:
         place = directory / str(tasks)

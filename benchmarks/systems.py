@@ -179,17 +179,17 @@ class Pydag:
         return run.snapshot()
 
     def fan_out(self, tasks: int) -> Measured:
-        """From the moment that the run is planned, as Celery's queue is filled before."""
+        """Measure from when the run is planned, since Celery's queue is filled before."""
         return self.measure(fan_out(tasks), tasks)
 
     def measure(self, dag: Dag, tasks: int) -> Measured:
-        """Any DAG, from the moment that it is planned."""
+        """Measure a DAG from the moment when it is planned."""
         meter = self._meter()
         run = self.finish(self.submit(dag))
         return Measured(run.ended_at - run.started_at, tasks, meter.used())
 
     def fan_in(self, tasks: int) -> Measured:
-        """From submitting, as Celery's includes sending."""
+        """Measure from the submission, since Celery's time includes sending."""
         dag = fan_in(tasks)
         meter = self._meter()
         began = redis_time(self.redis)

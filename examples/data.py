@@ -1,7 +1,7 @@
 """Puts what the examples read into the services of `pydag up`: files, and tables.
 
-In a terminal with `eval "$(pydag env)"`: `python examples/data.py`. Everything is of the day
-2026-01-31; called again, it puts everything as it was.
+In a terminal with `eval "$(pydag env)"`: `python examples/data.py`. All data are of the day
+2026-01-31. Called again, it makes everything as it was.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from pydag_dist import Fail, Skip
 
 
 def work(seconds: float = 0) -> str:
-    """Take that long."""
+    """Take this long."""
     time.sleep(seconds)
     return "done"
 
@@ -31,12 +31,12 @@ def fail_for_good(why: str) -> None:
 
 
 def choose(tasks: str | list[str] | bool) -> str | list[str] | bool:
-    """What a branch follows. A real one looks at data, a date, or the size of a table."""
+    """The task that a branch follows. A real branch looks at data, a date, or a table's size."""
     return tasks
 
 
 def succeed_after(failures: int, name: str) -> int:
-    """Fail so many times, then succeed; the tries are counted in a file of this host."""
+    """Fail this many times, then succeed; the tries are counted in a file on this host."""
     counter = Path(tempfile.gettempdir()) / f"pydag-example-{name}"
     with counter.open("a") as file:
         file.write("x")
@@ -48,7 +48,7 @@ def succeed_after(failures: int, name: str) -> int:
 
 
 def find_files(country: str, day: str, count: int) -> dict[str, Any]:
-    """What a real one would list in a bucket."""
+    """Names of files, which a real function would find in a bucket."""
     files = [f"{country}-{day}-{number}.csv" for number in range(count)]
     return {"files": files, "count": len(files)}
 
@@ -59,5 +59,5 @@ def load(file: str, number: int) -> dict[str, Any]:
 
 
 def echo(**given: Any) -> dict[str, Any]:
-    """What it was given is its result."""
+    """Return what it was given."""
     return given

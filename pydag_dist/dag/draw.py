@@ -15,9 +15,9 @@ _WIDEST: Final = 48  # columns of an id that others are aligned with
 def text(dag: Dag) -> str:
     """The tasks level by level: each with its operator and, after the arrow, what it waits for.
 
-    All tasks of a level can run at the same time; a task waits for those of levels above only.
-    A branch is marked where it is waited for, a trigger rule that is not the default, a task that
-    is expanded, and a teardown.
+    All tasks of a level can run at the same time; a task waits only for tasks of the levels above.
+    Marks show branches (at the tasks that wait for them), trigger rules other than the default,
+    expanded tasks and teardowns.
     """
     levels = dag.levels()
     edges = sum(len(task.dependencies) for task in dag.tasks.values())
@@ -83,7 +83,7 @@ def _list(expand: Expand) -> str:
 
 
 def _rule(task: Task) -> str:
-    """The trigger rule if it matters and is not what everybody expects."""
+    """The trigger rule, if it has an effect and is not the default."""
     default = task.trigger_rule is TriggerRule.ALL_SUCCESS or not task.dependencies
     return "" if default else task.trigger_rule.value
 

@@ -1,4 +1,4 @@
-"""Expansion over lists that are known before the run begins: in the file, or a param."""
+"""Expansion over lists that are known before the run begins: of the file, or of a param."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fields of a DAG and of a task: the one list of them, with types, ranges and defaults."""
+"""All fields of a DAG and of a task, with types, ranges and defaults."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _over(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Expand:
-    """One task for each item of a list: of one that an upstream task returns, or that is known."""
+    """One task for each item of a list, which an upstream task returns or which is known before."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -174,7 +174,7 @@ class Task:
     """One task of a DAG, as its file says it, with what the file left out filled in.
 
     A task of a script has the operator ``script.bq``, ``script.spark`` or ``script.iac``. Times
-    are in seconds. Tasks are equal when all fields are, and not to be changed.
+    are in seconds. Tasks are equal if all their fields are; they must not be changed.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -230,7 +230,7 @@ class Task:
 
     @property
     def params_to_render(self) -> dict[str, Any]:
-        """The params with all their templates: a branch's `when` is one without its braces."""
+        """The params with all templates; a branch's `when`, which has no braces, becomes one."""
         if self.operator == BRANCH and isinstance(when := self.params.get("when"), str):
             return self.params | {"when": as_template(when)}
         return self.params
@@ -238,7 +238,7 @@ class Task:
 
 @dataclass
 class DagFields:
-    """What a DAG says of itself, beside its tasks. Times are in seconds."""
+    """The fields of a DAG beside its tasks. Times are in seconds."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 

@@ -1,7 +1,7 @@
 """What follows from the edges of a DAG: order, levels, longest paths, cycles.
 
-Everything here is linear in tasks and edges and without recursion, so that a chain of 100,000
-tasks is as good as any other DAG. Ids in, ids out: nothing here knows what a task is.
+Everything here takes time linear in tasks and edges, and no recursion, so that a chain of 100,000
+tasks works like any other DAG. It works with ids only, and knows nothing of tasks.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ class Graph:
 
     @cached_property
     def order(self) -> tuple[str, ...]:
-        """The tasks, parents first: file order, but for a parent that stands below its child.
+        """The tasks in file order, but each after its upstream tasks.
 
-        Such a parent is moved up to just before the first task that needs it.
+        An upstream task that stands further down is moved up to just before the first task that
+        needs it.
         """
         seen: set[str] = set()
         return tuple(
@@ -74,7 +75,7 @@ class Graph:
 
 
 def between(graph: Graph, pairs: Sequence[tuple[str, str]]) -> list[list[str] | None]:
-    """For each pair the tasks on all paths from its first to its second, parents first.
+    """For each pair the tasks on all paths from the first to the second, upstream tasks first.
 
     The two themselves are left out; None if there is no path. Linear for up to some hundred pairs.
     """

@@ -1,4 +1,4 @@
-"""What an id of a DAG, task, queue or run is. The engine's script has the same rule."""
+"""The rules for ids of DAGs, tasks, queues and runs. The engine's script has the same ones."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def check_group(text: str) -> str:
 
 
 def group_name(text: str) -> str:
-    """A text as the name of a group: what can't be in one becomes a dash."""
+    """A text as the name of a group: characters that it can't have become dashes."""
     return _NOT_IN_GROUPS.sub("-", text)[: limits.GROUP]
 
 
 @lru_cache(maxsize=1024)
 def worker_name(text: str) -> str:
-    """A worker's name as the engine keeps it: what can't be in one becomes an underscore."""
+    """A worker's name as the engine keeps it: characters that it can't have become underscores."""
     return _NOT_IN_WORKERS.sub("_", text)[: limits.WORKER] or "_"

@@ -67,7 +67,7 @@ class Dag(DagFields):
         return self
 
     def to_dict(self) -> dict[str, Any]:
-        """The DAG in our own form, JSON-able, without what is default: `parse` gives it back."""
+        """The DAG in our own form, as values of JSON without defaults; `parse` reads it again."""
         content = _changed(self, _DAG_DEFAULTS)
         content["tasks"] = [_task_dict(task, self.retries) for task in self.tasks.values()]
         return content
@@ -96,14 +96,14 @@ class Dag(DagFields):
         return {name: tasks or [] for (_, name), tasks in zip(pairs, found, strict=True)}
 
     def waits_for(self) -> dict[str, list[str]]:
-        """What each task waits for: its dependencies; a teardown also for all after its setup."""
+        """What each task waits for: dependencies, and for a teardown all tasks after its setup."""
         found = {task_id: task.dependencies for task_id, task in self.tasks.items()}
         for task_id, tasks in self.teardowns.items():
             found[task_id] = list(dict.fromkeys([*found[task_id], *tasks]))
         return found
 
     def walk(self) -> tuple[str, ...]:
-        """The ids, parents first, else in file order."""
+        """The ids in file order, except that upstream tasks come first."""
         return self._graph.order
 
     def levels(self) -> list[list[str]]:

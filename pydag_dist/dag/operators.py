@@ -1,8 +1,8 @@
 """The operators that a task may name, and the params of each.
 
-Workers read params with the same models. Packages add operators by registering them in the
-entry point group ``pydag.operators``; of these only the names are known here, since a host that
-submits a DAG need not be able to run it.
+Workers read params with the same models. Packages add operators by the entry point group
+``pydag.operators``. Only the names of these are known here, since a host that submits a DAG need
+not be able to run it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ BRANCH: Final = "branch"
 CREATE_CLUSTER: Final = "dataproc.create_cluster"
 USE_CLUSTERS: Final = frozenset({"dataproc.delete_cluster", "dataproc.submit_job"})
 
-# Their work ends with the worker's child. What all others start has to be cancelled where it runs.
+# Their work ends with the worker's child. Jobs of all others must be cancelled where they run.
 LOCAL: Final = frozenset(
     {"python.call", BRANCH, "script.iac", "gcs.compose", "gcs.copy", "gcs.delete"}
 )
@@ -66,7 +66,7 @@ class PythonCall(Params):
 
 
 class ScriptParams(BaseModel):
-    """Params of a pyDag script: whatever fills its ``{name}``s; ``*name`` and ``**GROUP_key``."""
+    """Params of a pyDag script: those for its ``{name}``s, ``*name`` and ``**GROUP_key``."""
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
@@ -120,7 +120,7 @@ def operator_names() -> tuple[str, ...]:
 
 
 def may_be_cached(operator: str) -> bool:
-    """Whether tasks of the operator may have `cache`; other packages' only a worker knows."""
+    """Whether tasks of the operator may have `cache`; for another package's, a worker decides."""
     return operator in CACHED or params_model(operator) is None
 
 

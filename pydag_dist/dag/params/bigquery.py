@@ -29,13 +29,13 @@ _COMPRESSIONS = {
 
 
 class BigQueryParams(GoogleParams):
-    """What every task in BigQuery may say."""
+    """The params that all operators of BigQuery have."""
 
     location: Location | None = Field(None, description="where the job runs")
 
 
 class DestinationParams(BigQueryParams):
-    """What a job that writes a table may say about it."""
+    """The params of operators that write a table."""
 
     write_disposition: Literal["WRITE_TRUNCATE", "WRITE_APPEND", "WRITE_EMPTY"] | None = None
     create_disposition: Literal["CREATE_IF_NEEDED", "CREATE_NEVER"] | None = None
@@ -138,8 +138,8 @@ class BigQueryExtract(BigQueryParams):
 class BigQueryCheck(BigQueryParams):
     """``bigquery.check``: fail unless data are as they should be.
 
-    Either `sql`, whose only row must be true in every column, or `table`, which must have so many
-    rows, or be so fresh, or both.
+    Either `sql`, whose only row must be true in every column; or `table`, of which the number of
+    rows, the age of the newest row, or both are checked.
     """
 
     sql: Filled | None = Field(None, description="its only row must be true in every column")

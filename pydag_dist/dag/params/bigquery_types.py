@@ -1,4 +1,4 @@
-"""What the params of BigQuery's operators are made of: columns, query parameters, partitions."""
+"""Types of the params of BigQuery's operators: columns, query parameters, partitions."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ Columns = Annotated[list[dict[str, Any]], AfterValidator(_columns)]
 
 
 def _typed(value: Any) -> Any:
-    """Refuse query parameters whose BigQuery type does not follow from their JSON value."""
+    """Refuse query parameters whose BigQuery type can't be known from their JSON value."""
     if not isinstance(value, dict | list):
         raise ValueError(f"must be an object (of @name) or a list (of ?), not {quote(value)}")  # noqa: TRY004
     named = value.items() if isinstance(value, dict) else enumerate(value)

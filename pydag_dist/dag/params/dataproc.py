@@ -12,7 +12,7 @@ from pydag_dist.dag.params.types import ClusterName, Filled, GcsUri, GoogleParam
 
 
 class RegionParams(GoogleParams):
-    """What every task in Dataproc must say."""
+    """The params that all operators of Dataproc have."""
 
     region: Region
 
@@ -38,13 +38,13 @@ class DataprocCreateCluster(ClusterParams):
 
 
 class DataprocDeleteCluster(ClusterParams):
-    """``dataproc.delete_cluster``: delete it; gone already is success."""
+    """``dataproc.delete_cluster``: delete it; it is no error if it is gone already."""
 
     only_own: bool = Field(False, description="not one that this run did not make")
 
 
 class SparkParams(RegionParams):
-    """What to run: PySpark, Spark or SparkSQL, by the one field that names it."""
+    """What to run: PySpark, Spark or SparkSQL. The field that names it decides which."""
 
     main_python_file_uri: GcsUri | None = Field(None, description="PySpark: the script")
     main_class: Filled | None = Field(None, description="Spark: a class of the jars")

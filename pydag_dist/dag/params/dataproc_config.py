@@ -1,4 +1,4 @@
-"""What Dataproc's client library would refuse of a configuration, on hosts that have none.
+"""Refuses what Dataproc's client library would refuse, on hosts without that library.
 
 `dataproc_config.json` has the fields of its messages, and the values of its enums: "any" is any
 value, "[kind]" a list, "{kind}" an object of such values by any names.

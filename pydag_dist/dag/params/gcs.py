@@ -10,7 +10,7 @@ from pydag_dist.dag.params.types import Filled, FolderUri, GcsUri, ObjectUri, Pa
 
 
 class GcsParams(Params):
-    """What every task in Cloud Storage may say."""
+    """The params that all operators of Cloud Storage have."""
 
     connection: Filled | None = Field(None, description="a connection of the worker's settings")
 
@@ -39,7 +39,7 @@ class GcsCopy(GcsParams):
 
 
 class GcsDelete(GcsParams):
-    """``gcs.delete``: objects, and all objects below folders; gone already is success."""
+    """``gcs.delete``: delete objects, and all objects below folders; some may be gone already."""
 
     uris: list[ObjectUri] = Field([], description="of objects, one each")
     folders: list[FolderUri] = Field([], description="all objects below them, now and newer ones")

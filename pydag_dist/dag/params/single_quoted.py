@@ -1,4 +1,4 @@
-"""Params as a file gives them: an object, or pyDag's text of one in single quotes."""
+"""Params of a file: an object, or an object that pyDag wrote as a text in single quotes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the params of operators are made of."""
+"""The types of which the params of operators are made."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Params(BaseModel):
 
 
 class GoogleParams(Params):
-    """What every task in Google Cloud may say."""
+    """The params that all operators in Google Cloud have."""
 
     connection: Filled | None = Field(None, description="a connection of the worker's settings")
     project: Project | None = Field(None, description="default: the connection's")

@@ -1,4 +1,4 @@
-"""What a worker has to know of a branch: which tasks it chooses from, and their connections."""
+"""What a worker has to know of a branch: the tasks it chooses from, and their dependencies."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ KEPT: Final = frozenset({"success", "skipped"})  # tasks in these states do not 
 
 @dataclass(frozen=True)
 class RunsAgain:
-    """Why a task runs again; `anew`: what its tries did before does not count any more."""
+    """Why a task runs again; with `anew`, what its earlier tries did does not count."""
 
     why: str
     anew: bool
@@ -24,7 +24,7 @@ class RunsAgain:
 
 @dataclass(frozen=True)
 class ResumeRequest:
-    """What a resume was asked for, beside what follows from the states of tasks.
+    """What a resume asks for; the states of the tasks decide the rest.
 
     It has the task to go on from (or a child of it), the tasks that a corrected DAG has changed,
     and the tasks that somebody marked after the run's end.
@@ -152,7 +152,7 @@ def kept_children(
     states: Mapping[str, str],
     from_task: str = "",
 ) -> Collection[str]:
-    """The children of an expanded task that do not run again with it: they stay as they are."""
+    """The children of an expanded task that stay as they are when it runs again."""
     if again is None:
         return children
     if again.anew:

@@ -1,4 +1,4 @@
-"""The spec of a task: what its worker gets to know, besides run, task and try."""
+"""The spec of a task: what its worker is told, besides run, task and try."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Shared(NamedTuple):
 
 @dataclass(frozen=True)
 class RunParams:
-    """What a run was submitted with: params over the DAG's own, and its logical date.
+    """What a run was submitted with: params, which replace the DAG's own, and a logical date.
 
     The logical date is ISO 8601 in UTC, such as ``2026-11-22T18:00:00+00:00``.
     """
@@ -54,7 +54,7 @@ class RunParams:
         return Shared(self.large(dag), self.dates(dag))
 
     def large(self, dag: Dag) -> dict[str, str]:
-        """Those that a run keeps once, as JSON, instead of in the spec of each task."""
+        """The large params, as JSON: a run keeps them once, and not in the spec of each task."""
         packed = (
             (name, json.dumps(value)) for name, value in {**dag.params, **self.params}.items()
         )
@@ -106,7 +106,7 @@ def spec_of(
 def _template(
     params: Any, dag: Dag, run: RunParams, shared: Shared | None, listed: set[str]
 ) -> dict[str, Any] | None:
-    """What the templates name of the run, and the tasks whose results they name.
+    """The params and dates that the templates name, and the tasks whose results they name.
 
     `listed`: the param, if any, in which the items of the task are.
     """

@@ -1,4 +1,4 @@
-"""What types alone can't say of a DAG: operators, params, delays, dependencies, branches."""
+"""Checks what types can't say: operators, params, delays, dependencies, branches."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SHOWN: Final = 20  # tasks of a cycle
 
 
 def check_task(task: Task, number: int, bad: Collection[str], report: Report) -> None:
-    """Everything about a task but its place in the DAG; `bad` are fields with reported problems."""
+    """Check a task apart from its place in the DAG; `bad` fields have reported problems."""
     _check_operator(task, number, bad, report)
     if "params" not in bad:
         _check_params(task, number, report)
@@ -105,7 +105,7 @@ def _is_reference(name: str) -> bool:
 
 
 def check_edges(tasks: Sequence[Task | None], report: Report) -> None:
-    """Ids and dependencies; `tasks` has None where there's no task to speak of."""
+    """Check ids and dependencies; `tasks` has None where the file has no object."""
     numbers = _ids(tasks, report)
     edges = sum(len(task.dependencies) for task in tasks if task)
     if edges > limits.EDGES:
@@ -157,8 +157,8 @@ def _check_branches(
 def _check_clusters(tasks: Sequence[Task | None], report: Report) -> None:
     """A task that names a cluster of this DAG names the same region and project, too.
 
-    Else a deletion would look in the wrong region, find no cluster there and count as done, while
-    the cluster runs on.
+    Otherwise a deletion would look in the wrong region, find no cluster and succeed, and the
+    cluster would go on running.
     """
     made: dict[str, dict[tuple[str, str], str]] = {}
     for task in tasks:

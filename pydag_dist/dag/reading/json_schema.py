@@ -66,7 +66,7 @@ def _templated(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _or_template(schema: dict[str, Any]) -> dict[str, Any]:
-    """What the value says of itself stays where editors look for it."""
+    """The description and default of the value stay where editors look for them."""
     about = {key: schema[key] for key in ("title", "description", "default") if key in schema}
     if schema.keys() - about.keys() <= {"type", "pattern"}:
         if not schema.get("type"):
@@ -78,7 +78,7 @@ def _or_template(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _narrow(fields: dict[str, Any], task: dict[str, Any]) -> None:
-    """Say what types alone don't."""
+    """Add the rules that types alone don't have."""
     fields["properties"]["tasks"] = {
         "type": "array",
         "items": {"$ref": "#/$defs/Task"},
@@ -101,7 +101,7 @@ def _is_valid(model: type[BaseModel], params: dict[str, Any]) -> bool:
 
 
 def _params_rule(operator: str) -> dict[str, Any]:
-    """If a task has that operator, or a script of that engine, then its params look like so."""
+    """The rule: if a task has this operator, or a script of this engine, it has these params."""
     model = params_model(operator)
     assert model is not None  # noqa: S101  the catalogue's own names
     schema: dict[str, Any] = {

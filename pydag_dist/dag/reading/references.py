@@ -1,4 +1,4 @@
-"""What tasks say of other tasks beside their dependencies: templates, expansion, `then`, `else`."""
+"""Checks where tasks name other tasks: templates, expansion, `then` and `else`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Reference = tuple[int, str, str]  # number of the task, field, the task that it 
 
 
 class TemplateChecker:
-    """Checks the templates of a DAG; of too many the rest is not read, since that takes time."""
+    """Checks the templates of a DAG. After too many it stops, since reading them takes time."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
@@ -74,7 +74,7 @@ class TemplateChecker:
 
 
 def check_expand(task: Task, number: int, report: Report) -> None:
-    """What a task's `expand` says, but for the list that it names."""
+    """Check a task's `expand`, apart from the list that it names."""
     if not task.expand:
         return
     if task.operator == BRANCH:
@@ -90,7 +90,7 @@ def check_references(
     dependencies: Graphlike,
     report: Report,
 ) -> None:
-    """Every name of a task is that of one that exists, and in the place that it must have."""
+    """Each task that is named must exist, and stand where it has to stand in the DAG."""
     _check_results(tasks, numbers, dependencies, report)
     _check_expansions(tasks, numbers, report)
     _check_followed(tasks, dependencies, report)

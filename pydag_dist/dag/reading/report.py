@@ -41,7 +41,7 @@ class Report:
         raise AssertionError
 
     def raise_if_any(self) -> None:
-        """Raise `InvalidDag` with what was noted, each once: the DAG's own, then task by task."""
+        """Raise `InvalidDag` with all problems, each once: the DAG's own, then task by task."""
         if self._found:
             in_order = sorted(self._found, key=lambda found: found[0])
             raise InvalidDag(dict.fromkeys(problem for _, problem in in_order))

@@ -1,4 +1,4 @@
-"""What is wrong with a DAG's schedule as a whole, each of its fields being right."""
+"""Checks a DAG's schedule as a whole, after each of its fields was found right."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydag_dist.dag.schedules.schedule import EPOCH
 
 
 def check_schedule(fields: DagFields, bad: Collection[str], report: Report) -> None:
-    """The order of its dates, and that it is due at all; `bad` fields were complained of."""
+    """Check the order of its dates, and that it is ever due; `bad` fields are wrong already."""
     if {"timezone", "start_date", "end_date"}.intersection(bad):
         return
     if fields.start_date and fields.end_date:

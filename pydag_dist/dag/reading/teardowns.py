@@ -1,4 +1,4 @@
-"""What is checked of setups and their teardowns."""
+"""Checks setups and their teardowns."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _list_of(expand: Expand) -> str:
 
 
 def _check_between(teardowns: Sequence[tuple[int, str, str]], graph: Graph, report: Report) -> None:
-    """A teardown is downstream of its setup, and waits for all that is between them."""
+    """A teardown must be downstream of its setup, and waits for all tasks between the two."""
     waits = 0
     pairs = [(setup, teardown) for _, setup, teardown in teardowns]
     for (number, setup, _), found in zip(teardowns, between(graph, pairs), strict=True):

@@ -4,10 +4,11 @@
 moments these are is decided here: with a zone, cronsim goes wrong where a search begins in an hour
 that comes twice, and where clocks change by half an hour or at midnight.
 
-Debian's rules, from cron(8) and the main loop of cron.c: a job whose minute or hour begins with
-``*`` goes by the clock on the wall, so it runs in both passes of an hour that comes twice, and not
-at all in one that is skipped. Any other job, one at a fixed time, runs in the first pass only, and
-right after an hour that is skipped, unless the clock was set forward by three hours or more.
+Debian's rules are from cron(8) and the main loop of cron.c. If the field of minutes or hours begins
+with ``*``, the job follows the local time: it runs in both passes of an hour that comes twice, and
+not at all in an hour that is skipped. Any other job has a fixed time: it runs in the first pass
+only, and right after an hour that is skipped, unless the clock was set forward by three hours or
+more.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _FIELDS: Final = {
     "month": "1-12 or JAN-DEC",
     "day-of-week": "0-7 or SUN-SAT",
 }
-_HORIZON: Final = 50  # years; what is due at all is due within 40: on a Monday, 29 February
+_HORIZON: Final = 50  # years; the rarest due time, a Monday that is 29 February, comes within 40
 _ANY_YEAR: Final = datetime(2020, 1, 1)  # noqa: DTZ001  of local time
 _CORRECTION: Final = timedelta(hours=3)  # a larger change of the clock is not daylight saving
 _SECOND: Final = timedelta(seconds=1)

@@ -11,8 +11,8 @@ from pydag_dist.dag.text.messages import did_you_mean
 from pydag_dist.dag.text.patterns import DAY_OR_TIME
 from pydag_dist.dag.text.quote import quote
 
-_ALIKE: Final = 0.8  # Europe doesn't mean Europe/Rome
-# What some hosts have beside the zones: their own one, and in `right` zones with leap seconds.
+_ALIKE: Final = 0.8  # so that Europe is no zone, and Europe/Rome is not suggested for it
+# What some hosts have beside the zones: their own zone, and zones with leap seconds in `right`.
 _OF_HOSTS: Final = {"localtime", "posix", "posixrules", "right"}
 _YEARS: Final = range(1970, 2200)  # a double, as Redis has it, has all of their microseconds
 

@@ -96,7 +96,7 @@ class Schedule:
             due = self.after(due)
 
     def late(self, due: datetime, now: datetime) -> Late | None:
-        """What is missed of a DAG that waits for `due`; None if nothing is due up to `now`."""
+        """What a DAG that waits for `due` has missed; None if nothing is due up to `now`."""
         newest = self.latest(now)
         if newest is None or newest < due:
             return None

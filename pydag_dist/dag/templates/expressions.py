@@ -2,8 +2,8 @@
 
 There are values of JSON, operators, filters and tests; no statements, calls or methods. A dot
 reaches keys only, never an attribute of a Python object, so ``tasks.x.result.items`` is the key
-``items``. Of Jinja2 nothing but the parser is used: its compiler computes constants before anybody
-asks for them, and nothing in it counts what an expression costs (see `evaluation`).
+``items``. Of Jinja2 only the parser is used: its compiler computes constants at once, and nothing
+in it counts what an expression costs (see `evaluation`).
 """
 
 from __future__ import annotations
@@ -74,10 +74,10 @@ class Template:
     size: int  # parts of its expressions
 
     def render(self, names: Mapping[str, Any], rendering: Rendering | None = None) -> Any:
-        """A text; of a template that is nothing but one expression, the expression's value.
+        """A text; or, if the template is one expression only, the value of that expression.
 
-        In a text, values other than texts stand as JSON writes them. Raises `BadTemplate` if a
-        value is missing, or if it takes more than what is left of the `rendering`.
+        In a text, other values are written as JSON. Raises `BadTemplate` if a value is missing, or
+        if it costs more than what is left of the `rendering`.
         """
         rendering = rendering or Rendering()
         evaluation = Evaluation(names, rendering)
@@ -132,7 +132,7 @@ def _parse(text: str) -> Template:
 
 
 def _check_size(text: str) -> None:
-    """Before Jinja2's parser reads it, which takes what it gets."""
+    """Check the size before Jinja2's parser reads it, since the parser has no limits."""
     if len(text) > MAX_TEXT:
         raise BadTemplate(f"is longer than {MAX_TEXT:,} characters")
     if len(text) <= _MAX_TOKENS and sum(map(text.count, "([{")) <= MAX_BRACKETS:
@@ -260,7 +260,7 @@ def _check_constant(value: Any) -> None:
 
 
 def _chain(node: nodes.Node) -> tuple[nodes.Node, list[Any]]:
-    """``a.b[c]`` as a and its keys: texts of attributes, nodes of what stands in brackets."""
+    """``a.b[c]`` as `a` and its keys: attributes are texts, what is in brackets are nodes."""
     keys: list[Any] = []
     while isinstance(node, nodes.Getattr | nodes.Getitem):
         keys.append(node.attr if isinstance(node, nodes.Getattr) else node.arg)

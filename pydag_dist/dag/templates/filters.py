@@ -88,7 +88,7 @@ def _trim(r: Rendering, value: Any, /, chars: str | None = None) -> str:
 
 
 def _keys(r: Rendering, values: Any, case_sensitive: bool, attribute: Any) -> list[tuple[Any, Any]]:
-    """The values, each with what it is compared by; counted as often as sorting compares them."""
+    """The values with their keys; each counts as many steps as sorting compares it."""
     get = known if attribute is None else _attribute(r, attribute)
     found = []
     for value in _each(r, values):

@@ -1,8 +1,8 @@
 """What rendering the templates of a task may cost, and how values of JSON are counted.
 
-Every operator and filter counts its work before it does it; what is small in any case it counts
-right after. So neither 900 templates nor a filter over a long list can use up a worker's memory
-or time.
+Every operator and filter counts its work before it does it; if the work is small in any case, right
+after it. So neither 900 templates nor a filter over a long list can use up a worker's memory or
+time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _INSTEAD: Final = "compute it in a task, and take the task's result"
 
 
 class Params(dict[str, Any]):
-    """A run's params; messages call them so."""
+    """A run's params; messages call this object `params`."""
 
 
 class Missing:
@@ -115,7 +115,7 @@ class Rendering:
                 return self.spend(1)
 
     def plain(self, value: Any) -> Any:
-        """The value as JSON has it, as often as it stands there; ValueError if JSON can't."""
+        """A copy of the value as JSON; what is in it twice counts twice. ValueError if it can't be."""
         match value:
             case str():
                 return self.made(value)

@@ -1,4 +1,4 @@
-"""Texts with ``{{ … }}`` in params, and places of values: found without reading expressions."""
+"""Finds texts with ``{{ … }}`` in params, and places of values, without parsing expressions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MARK: Final = "{{"
 
 
 def templates(value: Any) -> Iterator[tuple[Path, str]]:
-    """The templates in a value of JSON, each with its path; keys are none."""
+    """The templates in a value of JSON, each with its path; keys of objects can't be templates."""
     seen = set()
     todo: list[tuple[Path, Any]] = [((), value)]
     while todo:
@@ -26,12 +26,12 @@ def templates(value: Any) -> Iterator[tuple[Path, str]]:
 
 
 def is_templated(value: Any) -> bool:
-    """Whether a template is in the value, so that only a worker gets to know it."""
+    """Whether a template is in the value, so that only a worker can know the value."""
     return next(templates(value), None) is not None
 
 
 def as_template(expression: str) -> str:
-    """The template that is nothing but this expression: it renders as the expression's value."""
+    """A template of this expression only: it renders as the expression's value."""
     return f"{MARK} {expression} }}}}"
 
 
@@ -44,7 +44,7 @@ class Place(NamedTuple):
 
 
 def at_path(value: Any, path: Sequence[str | int]) -> Any:
-    """What stands at that place of a value of JSON; raises LookupError if nothing does."""
+    """The part of a value of JSON at that path; raises LookupError if there is none."""
     for key in path:
         try:
             value = value[key]

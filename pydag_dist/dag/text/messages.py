@@ -1,4 +1,4 @@
-"""Pydantic's findings in our words: one line, with the value that is wrong."""
+"""Pydantic's errors in our words: one line, with the value that is wrong."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def message(error: ErrorDetails, known: Iterable[str] = ()) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str], likeness: float = 0.6) -> str:
-    """The one known name that is like `name`, ready to end a message; else nothing."""
+    """The known name that is most like `name`, as the end of a message; empty if none is."""
     matches = difflib.get_close_matches(name, known, n=1, cutoff=likeness)
     return f" (did you mean {quote(matches[0])}?)" if matches else ""
 

@@ -21,7 +21,7 @@ WHOLE_TABLE: Final = r"^[a-z0-9][a-z0-9:-]*\.[A-Za-z0-9_]+\.[^.\s$]+$"
 DATASET: Final = r"^[a-z0-9][a-z0-9:-]*\.[A-Za-z0-9_]+$"
 PARTITION: Final = r"^(-?[0-9]+|__NULL__|__UNPARTITIONED__)$"
 LOCATION: Final = r"^[A-Za-z0-9-]+$"
-# Of ASCII, a-z 0-9 _ - only: what is beyond may be a letter of another language.
+# Of ASCII only a-z 0-9 _ - are allowed; other characters may be letters of another language.
 # https://cloud.google.com/resource-manager/docs/labels-overview#requirements
 LABEL_KEY: Final = r"^[^A-Z0-9_\s!-/:-@\[-`{-~][^A-Z\s!-,./:-@\[-^`{-~]{0,62}$"
 LABEL_VALUE: Final = r"^[^A-Z\s!-,./:-@\[-^`{-~]{0,63}$"
@@ -31,7 +31,7 @@ REGION: Final = r"^(global|[a-z]+(-[a-z]+)+[0-9]+)$"
 CLUSTER: Final = r"^[a-z]([a-z0-9-]{0,50}[a-z0-9])?$"
 # The URL of a webhook, or its name in the coordinator's settings.
 HOOK: Final = r"^(https?://[^\s/?#@]+([/?#]\S*)?|[A-Za-z0-9_-][A-Za-z0-9_.-]*)$"
-# Five fields, or a name for them. What may be in a field, cronsim knows.
+# Five fields, or a name for them. cronsim checks what is in a field.
 CRON: Final = r"^(|@(hourly|daily|midnight|weekly|monthly|yearly|annually)|\s*(\S+\s+){4}\S+\s*)$"
 # A day, or a time with or without its offset from UTC.
 DAY_OR_TIME: Final = (

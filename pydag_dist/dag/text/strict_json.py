@@ -1,4 +1,4 @@
-"""Strict JSON: a key that is there twice, or what only some readers understand, is an error."""
+"""Strict JSON: keys that are there twice, and what only some readers accept, are errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class NotJson(ValueError):
 
 
 class Loaded:
-    """A JSON text's value, and the places in it that are wrong though it could be read."""
+    """The value of a JSON text, and the places in it that are wrong although it could be read."""
 
     def __init__(self, text: str) -> None:
         self._repeated: dict[int, tuple[dict[str, Any], list[str]]] = {}
