@@ -115,7 +115,7 @@ class Rendering:
                 return self.spend(1)
 
     def plain(self, value: Any) -> Any:
-        """A copy of the value as JSON; what is in it twice counts twice. ValueError if it can't be."""
+        """A copy of the value as JSON; what is in it twice counts twice. ValueError if not JSON."""
         match value:
             case str():
                 return self.made(value)
