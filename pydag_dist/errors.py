@@ -8,6 +8,7 @@ PydagError
 │   ├── UnknownRun      no such run in Redis
 │   ├── AmbiguousRun    several runs have ids that begin as the name that was given
 │   ├── LeaseMismatch   a worker or coordinator has another lease than its installation
+│   ├── SubmittedOtherwise  the run of that id was submitted with something else
 │   ├── SchemaMismatch  the run was written by another version's engine
 │   └── UnsafeRedis     the Redis server could lose the engine's keys
 ├── RedisAway           no Redis could be reached in time
@@ -79,6 +80,10 @@ class AmbiguousRun(EngineError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(type(self), more=self.more), (self.name, self.candidates)
+
+
+class SubmittedOtherwise(EngineError):
+    """A run of that id is there, of another DAG, or with other params or another logical date."""
 
 
 class SchemaMismatch(EngineError):

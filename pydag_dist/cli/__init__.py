@@ -13,7 +13,7 @@ from pydag_dist.cli.commands.estimate import estimate
 from pydag_dist.cli.commands.processes import coordinator, flower, worker
 from pydag_dist.cli.commands.published import dags, pause, publish, run, unpause, unpublish
 from pydag_dist.cli.commands.runs import logs, runs, status, submit
-from pydag_dist.cli.commands.web import web
+from pydag_dist.cli.commands.web import tokens, web
 from pydag_dist.cli.commands.workers import workers
 from pydag_dist.cli.group import pydag
 
@@ -27,6 +27,7 @@ for command in (
     worker,
     workers,
     web,
+    tokens,
     flower,
     validate,
     schema,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
@@ -34,7 +35,8 @@ from pydag_dist.engine.backfills.backfill import Backfill
 from pydag_dist.engine.protocol import Again
 from pydag_dist.engine.publications import Publication
 from pydag_dist.engine.published import PublishedDag
-from pydag_dist.errors import PydagError, UnknownRun
+from pydag_dist.engine.roles.steering import dag_hash
+from pydag_dist.errors import PydagError, SubmittedOtherwise, UnknownRun
 from pydag_dist.settings import load_settings
 
 
@@ -81,7 +83,8 @@ class Client:
         expands over, and for what is no date or no id.
 
         The run's id is made here, so sending it again after a lost answer is safe: give the
-        `run_id` of a run to be sure that it was submitted, once.
+        `run_id` of a run to be sure that it was submitted, once: `is_new` of the run tells whether
+        it was now, and `SubmittedOtherwise` that another DAG, or with other params, has that id.
         """
         run_id = check_id("run id", new_run_id(dag.dag_id) if run_id is None else run_id)
         text = dag.to_json()
@@ -110,8 +113,10 @@ class Client:
                 submitted_by=by,
             )
 
-        send()
-        return Run(run_id, self.engine, self._retries, resubmit=send)
+        is_new = send()
+        if not is_new:
+            self._check_same(run_id, dag.dag_id, given, date, text)
+        return Run(run_id, self.engine, self._retries, resubmit=send, is_new=is_new)
 
     def publish(self, *dags: Dag) -> list[Publication]:
         """Make each DAG the newest version of its id; what has not changed keeps its version.
@@ -144,8 +149,32 @@ class Client:
         def send() -> bool:
             return self.published.start(dag_id, run_id, given, date, by)
 
-        send()
-        return Run(run_id, self.engine, self._retries, resubmit=send)
+        is_new = send()
+        if not is_new:
+            self._check_same(run_id, dag_id, given, date)
+        return Run(run_id, self.engine, self._retries, resubmit=send, is_new=is_new)
+
+    def _check_same(
+        self, run_id: str, dag_id: str, params: Mapping[str, Any], date: str, text: str = ""
+    ) -> None:
+        """`SubmittedOtherwise` if the run that is there was submitted with something else."""
+        head = self._retries.of(self.engine.reading, "").run_head(run_id)
+        differing = [
+            name
+            for name, differs in (
+                ("dag_id", head.get("dag_id") != dag_id),
+                # A resume may have given it another DAG since.
+                ("dag", bool(text) and "rounds" not in head and head["dag_hash"] != dag_hash(text)),
+                ("params", json.loads(head.get("params") or "{}") != params),
+                ("logical_date", (head.get("logical_date") or "") != date),
+            )
+            if differs
+        ]
+        if differing:
+            raise SubmittedOtherwise(
+                f"run {run_id} is there already, and was submitted with another "
+                f"{', '.join(differing)}: give this one another id"
+            )
 
     def pause(self, dag_id: str) -> bool:
         """Let the schedule of a published DAG start nothing; False if it is paused already."""

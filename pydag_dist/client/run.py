@@ -49,8 +49,12 @@ class Run:
         engine: Engine,
         retries: Retries,
         resubmit: Callable[[], bool] | None = None,
+        *,
+        is_new: bool = False,
     ) -> None:
         self.id = run_id
+        self.is_new = is_new
+        """Whether this client's call has made it."""
         self._retries = retries
         self._goes_on = (
             f"Run {run_id} goes on without being watched; as soon as Redis is there: "

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from pydag_dist.web.serve import serve
+from pydag_dist.web.serve import link, serve
 
-__all__ = ["serve"]
+__all__ = ["link", "serve"]

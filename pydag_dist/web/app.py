@@ -11,18 +11,38 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from pydag_dist.web import problems
+from pydag_dist.web.entry.access import Doorkeeper, LocalKeys
 from pydag_dist.web.entry.gate import Gate
 from pydag_dist.web.entry.pages import Pages
 from pydag_dist.web.live.hub import Hub
-from pydag_dist.web.routes import dags, fleet, live, runs, tasks
+from pydag_dist.web.routes import (
+    changes,
+    dags,
+    fleet,
+    live,
+    publishing,
+    runs,
+    tasks,
+    tokens,
+)
 from pydag_dist.web.site import Site
 
 TITLE = "pydag"
-ROUTERS = (fleet.health_route, fleet.routes, runs.routes, tasks.routes, dags.routes, live.routes)
+ROUTERS = (
+    fleet.health_route,
+    fleet.routes,
+    runs.routes,
+    tasks.routes,
+    dags.routes,
+    live.routes,
+    changes.routes,
+    publishing.routes,
+    tokens.routes,
+)
 
 
-def create_app(site: Site) -> Gate:
-    """The ASGI application of one installation."""
+def create_app(site: Site, keys: LocalKeys) -> Gate:
+    """The ASGI application of one installation; `keys` let browsers of this host in."""
     app = FastAPI(
         title=TITLE,
         version=version("pydag-dist"),
@@ -31,13 +51,14 @@ def create_app(site: Site) -> Gate:
         redoc_url=None,
         lifespan=_lifespan,
     )
-    app.state.site, app.state.hub = site, Hub(site)
+    doorkeeper = Doorkeeper(site.web, site.tokens, keys)
+    app.state.site, app.state.hub, app.state.doorkeeper = site, Hub(site), doorkeeper
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     app.mount("/", Pages(site.web.prefix))
-    return Gate(app, site)
+    return Gate(app, site, doorkeeper)
 
 
 @asynccontextmanager

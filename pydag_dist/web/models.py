@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pydag_dist.dag import limits
+from pydag_dist.engine.protocol import Again
 from pydag_dist.web.settings import Mode, Role
 
 RunStateName = Literal["queued", "running", "cancelling", "success", "failed", "cancelled"]
@@ -346,3 +348,138 @@ class Queues(Model):
     """The queues, in lexical order."""
 
     items: list[Queue]
+
+
+class Submission(Model):
+    """What a run is made of: a `dag`, as in a file, or the `dag_id` of a published one."""
+
+    dag: dict[str, Any] | None = None
+    dag_id: Annotated[str, Field(max_length=limits.ID)] | None = None
+    params: dict[str, Any] = {}
+    logical_date: Annotated[str, Field(max_length=64)] | None = None
+
+
+class Submitted(Model):
+    """A run, and whether this request has made it."""
+
+    run_id: str
+    dag_id: str
+    is_new: bool
+
+
+class RunNow(Model):
+    """What has become of a run."""
+
+    run_id: str
+    state: str
+
+
+class Resume(Model):
+    """How a run goes on: from a task, with a corrected DAG."""
+
+    from_task: Annotated[str, Field(max_length=limits.ID)] | None = None
+    dag: dict[str, Any] | None = None
+
+
+class Published(Model):
+    """A published DAG, and whether that is a new version of it."""
+
+    dag_id: str
+    version: int
+    is_new: bool
+
+
+class Pause(Model):
+    """Whether to stand still."""
+
+    paused: bool
+
+
+class NewBackfill(Model):
+    """Which due times are to be run again: days or times, ISO 8601, in the DAG's zone."""
+
+    first: Annotated[str, Field(max_length=64)]
+    last: Annotated[str, Field(max_length=64)]
+    max_active: Annotated[int, Field(ge=1, le=limits.ACTIVE_RUNS)] = 1
+    newest_first: bool = False
+    again: Again = "none"
+    weight: Annotated[float, Field(ge=limits.WEIGHT[0], le=limits.WEIGHT[1])] = 0.5
+
+
+class Backfill(Model):
+    """A backfill, as of `pydag backfills --json`."""
+
+    backfill_id: str
+    dag_id: str
+    state: str
+    schedule: dict[str, Any]
+    first: Seconds
+    last: Seconds
+    next: Seconds | None
+    newest_first: bool
+    again: str
+    weight: float
+    max_active: int
+    total: int
+    left: int
+    made: int
+    success: int
+    failed: int
+    cancelled: int
+    active: int
+    spent: float
+    made_at: Seconds
+    made_by: str
+    changed_at: Seconds
+    changed_by: str
+    why: str
+    ended_at: Seconds | None
+
+
+class Backfills(Model):
+    """The newest first."""
+
+    items: list[Backfill]
+
+
+class NewToken(Model):
+    """Who is to hold a token, and may do what by it."""
+
+    name: Annotated[str, Field(max_length=limits.ID)]
+    role: Role
+
+
+class Token(Model):
+    """Who holds a token."""
+
+    name: str
+    role: Role
+    created_at: Seconds
+    created_by: str
+
+
+class MadeToken(Model):
+    """A token, which is told only once."""
+
+    name: str
+    role: Role
+    token: str
+
+
+class Tokens(Model):
+    """By their names."""
+
+    items: list[Token]
+
+
+class NewSession(Model):
+    """A token that a browser is to keep."""
+
+    token: Annotated[str, Field(max_length=200)]
+
+
+class Session(Model):
+    """Who it is."""
+
+    user: str
+    role: Role

@@ -3,31 +3,52 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
+from typing import Final
 
 import uvicorn
 
 from pydag_dist.errors import PydagError
 from pydag_dist.settings import Settings
 from pydag_dist.web.app import create_app
+from pydag_dist.web.entry.access import LocalKeys
 from pydag_dist.web.settings import WebSettings
 from pydag_dist.web.site import Site
 
-BACKLOG = 2048
+BACKLOG: Final = 2048
+LINK_FILE: Final = "web.link"
 
 
-def serve(settings: Settings, web: WebSettings) -> None:
-    """Answer requests until SIGTERM or Ctrl-C."""
+def serve(settings: Settings, web: WebSettings, on_start: Callable[[str, str], None]) -> None:
+    """Answer requests until SIGTERM or Ctrl-C.
+
+    `on_start` is told the address, and the one that lets a browser in.
+    """
     web.check()
     listening = _listen(web.address, web.port)
     port = listening.getsockname()[1]
     host = f"[{web.address}]" if ":" in web.address else web.address
-    app = create_app(Site(settings, web))
+    keys = LocalKeys(settings.home / LINK_FILE if web.mode == "local" else None)
+    app = create_app(Site(settings, web), keys)
     config = uvicorn.Config(
         app, log_config=None, proxy_headers=False, server_header=False, access_log=False,
         timeout_graceful_shutdown=3, backlog=BACKLOG,
     )  # fmt: skip
-    print(f"listening on http://{host}:{port}{web.prefix}/", flush=True)  # noqa: T201
+    address = f"http://{host}:{port}{web.prefix}/"
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    keys.listens(address)
+    on_start(address, keys.link if web.mode == "local" else address)
     uvicorn.Server(config).run(sockets=[listening])
+
+
+def link(settings: Settings) -> str:
+    """An address with a key, of the process with the same home that runs in mode local."""
+    try:
+        return (settings.home / LINK_FILE).read_text("utf-8").strip()
+    except OSError:
+        raise PydagError(
+            f"no `pydag web` in mode local has run with the home {settings.home}: start one"
+        ) from None
 
 
 def _listen(address: str, port: int) -> socket.socket:

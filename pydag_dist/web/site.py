@@ -17,6 +17,7 @@ from pydag_dist.errors import UnknownRun
 from pydag_dist.history import HistoryReader
 from pydag_dist.settings import Settings
 from pydag_dist.web.settings import WebSettings
+from pydag_dist.web.tokens import Tokens
 
 T = TypeVar("T")
 RETRY_SECONDS: Final = 2.0  # that a request waits for a Redis which is away
@@ -60,6 +61,7 @@ class Site:
             settings.redis_url, prefix=settings.key_prefix, retry_seconds=RETRY_SECONDS
         )
         self.engine: Engine = self.client.engine
+        self.tokens = Tokens(self.engine.store)
         self.dags: Kept[Dag] = Kept()
         self.graphs: Kept[bytes] = Kept()
         self._history: HistoryReader | None = None

@@ -6,30 +6,41 @@ import asyncio
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
 
 from pydag_dist.settings import load_settings
 from pydag_dist.web.app import create_app
+from pydag_dist.web.entry.access import COOKIE, LocalKeys
 from pydag_dist.web.settings import WebSettings
 from pydag_dist.web.site import Site
 
 BASE = "http://localhost"
-OURS = {"X-Pydag-Request": "1"}
+OURS = {"X-Pydag": "1"}
 
 
 class Web:
-    """Asks an application of its own, as a program on this host does."""
+    """Asks an application of its own, in mode local as a browser that was let in."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, *, cookie: str | None = None, **settings: Any) -> None:
         self.site = Site(load_settings(), WebSettings(**settings))
-        self.app = create_app(self.site)
+        self.keys = LocalKeys(self.site.settings.home / "web.link")
+        self.app = create_app(self.site, self.keys)
+        self.cookie = self.keys._cookie if cookie is None else cookie
+
+    @staticmethod
+    def application() -> FastAPI:
+        """The application behind its gate."""
+        return Web().app.app
 
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         """The whole answer."""
+        headers = {"Cookie": f"{COOKIE}={self.cookie}"} if self.cookie else {}
+        headers |= options.pop("headers", {})
 
         async def asking() -> httpx.Response:
             transport = httpx.ASGITransport(self.app)
             async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
-                return await client.request(method, path, **options)
+                return await client.request(method, path, headers=headers, **options)
 
         return asyncio.run(asking())
 

@@ -1,34 +1,99 @@
-"""The command that becomes the web part of an installation."""
+"""The commands of the web part: serve it, and make tokens for it."""
 
 from __future__ import annotations
 
+import webbrowser
 from importlib.util import find_spec
 
 import click
 
+from pydag_dist.cli.display.output import cell, echo
+from pydag_dist.cli.display.tables import clock, plain_table, wide_output
+from pydag_dist.client.submitter import user_at_host
+from pydag_dist.engine import Engine
 from pydag_dist.errors import PydagError
 from pydag_dist.settings import load_settings
+
+
+def require_web() -> None:
+    """`PydagError` unless the web part's packages are installed."""
+    if find_spec("fastapi") is None or find_spec("uvicorn") is None:
+        raise PydagError("The web part is not installed: pip install 'pydag-dist[web]'")
 
 
 @click.command()
 @click.option("--address", metavar="ADDRESS", help="Where it listens. [127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), metavar="N", help="[8080]; 0: a free one.")
-def web(address: str | None, port: int | None) -> None:
+@click.option("--open", "opens", is_flag=True, help="Open it in a browser.")
+@click.option("--link", is_flag=True, help="Print another address with a key, and end.")
+def web(address: str | None, port: int | None, *, opens: bool, link: bool) -> None:
     """Serve the interface and its REST routes: runs live, in the browser and for programs.
 
-    It listens on this host only, unless PYDAG_WEB_MODE says how others are let in.
+    It listens on this host only and lets that browser in which opens the address with the key that
+    is printed: each key works once. PYDAG_WEB_MODE says how others are let in: by tokens, or by a
+    proxy that knows them.
 
     \b
     Examples:
-        pydag web
-        pydag web --port 8090
+        pydag web --open
+        PYDAG_WEB_MODE=tokens pydag web --address 0.0.0.0
+        pydag web --link
     """
-    if find_spec("fastapi") is None or find_spec("uvicorn") is None:
-        raise PydagError("The web part is not installed: pip install 'pydag-dist[web]'")
-    from pydag_dist.web import serve
+    require_web()
+    from pydag_dist import web as part
     from pydag_dist.web.settings import WebSettings
 
+    if link:
+        echo(part.link(load_settings()))
+        return
     settings = WebSettings.load()
     settings.address = settings.address if address is None else address
     settings.port = settings.port if port is None else port
-    serve(load_settings(), settings)
+
+    def started(where: str, with_key: str) -> None:
+        echo(f"listening on {where}")
+        if with_key != where:
+            echo(f"Open {with_key}")
+        if opens:
+            webbrowser.open(with_key)
+
+    part.serve(load_settings(), settings, started)
+
+
+@click.command()
+@click.option("--add", metavar="NAME", help="Make a token for NAME, and print it: only once.")
+@click.option(
+    "--role", default="viewer", show_default=True,
+    type=click.Choice(["viewer", "operator", "editor", "admin"]),
+    help="What the new one allows.",
+)  # fmt: skip
+@click.option("--remove", metavar="NAME", help="Take the token of NAME back.")
+def tokens(add: str | None, role: str, remove: str | None) -> None:
+    """List the tokens that `pydag web` lets in; make one, or take one back.
+
+    A viewer reads, an operator starts, cancels and resumes runs, an editor brings new DAGs, an
+    admin makes tokens. Only hashes of tokens are kept.
+
+    \b
+    Examples:
+        pydag tokens
+        pydag tokens --add ci --role operator
+        pydag tokens --remove ci
+    """
+    require_web()
+    from pydag_dist.web.tokens import Tokens
+
+    settings = load_settings()
+    known = Tokens(Engine.from_url(settings.redis_url, settings.key_prefix).store)
+    if add is not None:
+        echo(known.add(add, role, user_at_host()))  # type: ignore[arg-type]
+    elif remove is not None:
+        if not known.remove(remove):
+            raise PydagError(f"there is no token {remove}: `pydag tokens` lists those there are")
+        echo(f"{remove}: taken back")
+    else:
+        table = plain_table("name", "role", "made", "by")
+        for token in known.all():
+            made = clock(token.created_at)
+            table.add_row(*map(cell, (token.name, token.role, made, token.created_by)))
+        wide_output().print(table)

@@ -100,6 +100,8 @@
 --                            that have one and are not paused; of one that is held back, when it is
 --                            looked at again unless one of its runs ends before
 --   dag_problems     hash    file of a folder that is published -> why it can't be; without a script
+--   tokens           hash    name -> role and hash of a token that `pydag web` lets in, as JSON; without
+--                            a script
 --   dag:ID           hash    version (number of the newest one), settled (the newest due time that is),
 --                            known if no lost versions can come back from the history; and while it is
 --                            published: hash (SHA-256 of the newest version's text), schedule (JSON, for

@@ -1,0 +1,118 @@
+"""What is changed by REST is changed once, whatever is sent again, and by whom is known."""
+
+from __future__ import annotations
+
+import pytest
+
+from pydag_dist import Client, Dag
+from tests.support.web import OURS, Web
+
+
+@pytest.fixture
+def web(connection, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYDAG_HOME", str(tmp_path))
+    return Web(mode="tokens")
+
+
+@pytest.fixture
+def ada(web):
+    """Asks as an editor of that name."""
+    bearer = {"Authorization": f"Bearer {web.site.tokens.add('ada', 'editor', 'test')}"}
+
+    def ask(method, path, **options):
+        headers = {**bearer, **options.pop("headers", {})}
+        return web.ask(method, f"/api/v1{path}", headers=headers, **options)
+
+    return ask
+
+
+def dag(tasks=("a",), **fields):
+    with Dag("d", **fields) as made:
+        for task in tasks:
+            made.task(task, "python.call", params={"callable": "m:f"})
+    return made.to_dict()
+
+
+def test_a_run_that_is_put_again_is_the_same_one(ada):
+    body = {"dag": dag(), "params": {"x": 1}, "logical_date": "2026-01-31"}
+    assert ada("PUT", "/runs/r1", json=body).status_code == 201
+    assert ada("PUT", "/runs/r1", json=body).status_code == 200
+    for other in ({"params": {"x": 2}}, {"dag": dag(["b"])}, {"logical_date": "2026-02-01"}):
+        answer = ada("PUT", "/runs/r1", json={**body, **other})
+        assert answer.status_code == 409, other
+    assert Client().by_id("r1").snapshot().submitted_by == "ada"
+
+
+def test_a_post_with_a_key_makes_one_run(ada):
+    ada("PUT", "/dags/d", json=dag())
+    key = {"Idempotency-Key": "k"}
+    answers = [ada("POST", "/runs", json={"dag_id": "d"}, headers=key) for _ in range(2)]
+    assert [a.status_code for a in answers] == [201, 200]
+    assert len({a.headers["Location"] for a in answers}) == 1
+    assert ada("POST", "/runs", json={"dag_id": "d"}).json()["run_id"] not in answers[0].text
+
+
+def test_the_problems_of_a_dag_are_told_with_their_tasks(ada):
+    wrong = dag()
+    wrong["tasks"][0]["operator"] = "nope"
+    answer = ada("PUT", "/runs/r", json={"dag": wrong})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["task"] == "a"
+    assert ada("PUT", "/runs/r", json={}).status_code == 422
+    assert ada("PUT", "/runs/r", json={"dag_id": "zzz"}).status_code == 404
+    assert ada("PUT", "/runs/r%20x", json={"dag": dag()}).status_code == 422
+
+
+def test_a_dag_of_ones_own_is_for_editors(web):
+    bearer = {"Authorization": f"Bearer {web.site.tokens.add('op', 'operator', 'test')}"}
+    answer = web.ask("PUT", "/api/v1/runs/r", headers=bearer, json={"dag": dag()})
+    assert answer.status_code == 403
+
+
+def test_a_run_is_cancelled_and_goes_on(ada, installation):
+    run = Client().submit(Dag.parse(dag()), run_id="r")
+    installation.plan(run.id)
+    assert ada("POST", "/runs/r/resume").status_code == 409
+    assert ada("POST", "/runs/r/cancel").json()["state"] == "cancelled"
+    assert ada("POST", "/runs/r/cancel").status_code == 200
+    assert ada("POST", "/runs/r/resume", json={"from_task": "zzz"}).status_code == 409
+    assert ada("POST", "/runs/r/resume", json={}).status_code == 202
+    assert run.state == "queued"
+    assert ada("POST", "/runs/zzz/cancel").status_code == 404
+
+
+def test_a_dag_is_published_paused_and_unpublished(ada):
+    text = dag(schedule_interval=60)
+    assert ada("PUT", "/dags/d", json=text).status_code == 201
+    assert ada("PUT", "/dags/d", json=text).status_code == 200
+    assert ada("PUT", "/dags/e", json=text).status_code == 422
+    seen = ada("GET", "/dags/d").headers["ETag"]
+    paused = ada("PATCH", "/dags/d", json={"paused": True}, headers={"If-Match": seen})
+    assert (paused.status_code, paused.json()["paused_by"]) == (200, "ada")
+    late = ada("PATCH", "/dags/d", json={"paused": False}, headers={"If-Match": seen})
+    assert late.status_code == 412
+    assert ada("PATCH", "/dags/d", json={"paused": False}).json()["paused_at"] is None
+    assert len(ada("GET", "/dags/d/schedule/preview?n=3").json()["due"]) == 3
+    assert ada("DELETE", "/dags/d").status_code == 204
+    assert ada("DELETE", "/dags/d").status_code == 404
+
+
+def test_a_backfill_is_begun_paused_and_cancelled(ada):
+    ada("PUT", "/dags/d", json=dag(schedule_interval="0 3 * * *"))
+    body = {"first": "2026-01-01", "last": "2026-01-03"}
+    begun = ada("POST", "/dags/d/backfills", json=body)
+    assert begun.status_code == 201, begun.text
+    place = begun.headers["Location"].removeprefix("/api/v1")
+    assert (begun.json()["total"], begun.json()["made_by"]) == (3, "ada")
+    assert ada("PATCH", place, json={"paused": True}).json()["state"] == "paused"
+    assert ada("GET", "/backfills?dag_id=d").json()["items"][0]["state"] == "paused"
+    assert ada("DELETE", place).status_code == 202
+    assert ada("GET", "/backfills/zzz").status_code == 404
+    assert ada("POST", "/dags/zzz/backfills", json=body).status_code == 404
+
+
+def test_programs_of_this_host_need_a_header_of_ours(connection, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYDAG_HOME", str(tmp_path))
+    web = Web()
+    assert web.ask("POST", "/api/v1/runs/x/cancel").status_code == 403
+    assert web.ask("POST", "/api/v1/runs/x/cancel", headers=OURS).status_code == 404
