@@ -14,13 +14,13 @@ __all__ = ["Client", "Dag", "Fail", "InvalidDag", "LogLine", "Run", "Skip", "Tas
 
 _HOMES = {
     "Client": "pydag_dist.client",
-    "Dag": "pydag_dist.dag",
+    "Dag": "pydag_dist.dag.model",
     "Fail": "pydag_dist.errors",
-    "InvalidDag": "pydag_dist.dag",
+    "InvalidDag": "pydag_dist.errors",
     "LogLine": "pydag_dist.client",
     "Run": "pydag_dist.client",
     "Skip": "pydag_dist.errors",
-    "Task": "pydag_dist.dag",
+    "Task": "pydag_dist.dag.fields",
 }
 
 

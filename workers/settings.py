@@ -18,7 +18,8 @@ from pydantic import (
 )
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from pydag_dist.settings import WORKER_TABLE, FileSettings
+from pydag_dist.checked_settings import FileSettings
+from pydag_dist.config_file import WORKER_TABLE
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _ACCOUNT = re.compile(r"[^@\s]+@[^@\s]+")

@@ -5,57 +5,94 @@ from __future__ import annotations
 import io
 import sys
 
-from pydag_dist.cli.commands.backfills import backfill, backfills
-from pydag_dist.cli.commands.control import cancel, mark, resume, why
-from pydag_dist.cli.commands.dags import graph, schedule, schema, validate
-from pydag_dist.cli.commands.embedded import demo, env, up
-from pydag_dist.cli.commands.estimate import estimate
-from pydag_dist.cli.commands.processes import coordinator, flower, worker
-from pydag_dist.cli.commands.published import dags, pause, publish, run, unpause, unpublish
-from pydag_dist.cli.commands.runs import logs, runs, status, submit
-from pydag_dist.cli.commands.web import tokens, web
-from pydag_dist.cli.commands.workers import workers
 from pydag_dist.cli.group import pydag
+from pydag_dist.cli.sparing import spare_asyncio
 
 __all__ = ["main", "pydag"]
 
+# Name, file in `commands`, and what `pydag --help` says of it: the first sentence of its own help.
 for command in (
-    demo,
-    up,
-    env,
-    coordinator,
-    worker,
-    workers,
-    web,
-    tokens,
-    flower,
-    validate,
-    schema,
-    graph,
-    schedule,
-    estimate,
-    submit,
-    publish,
-    dags,
-    run,
-    pause,
-    unpause,
-    unpublish,
-    backfill,
-    backfills,
-    status,
-    runs,
-    logs,
-    cancel,
-    resume,
-    mark,
-    why,
+    (
+        "demo",
+        "embedded",
+        "Run the example pipeline on this machine, everything embedded; no account, no network.",
+    ),
+    ("up", "embedded", "Start everything on this machine and keep it running; Ctrl-C stops it."),
+    (
+        "env",
+        "embedded",
+        "Print shell exports that point pydag and Google's clients at a running `pydag up`.",
+    ),
+    (
+        "coordinator",
+        "processes",
+        "Run a coordinator: it plans submitted DAGs and looks after their runs.",
+    ),
+    (
+        "worker",
+        "processes",
+        "Run a worker on this host: a Celery worker with processes that execute tasks.",
+    ),
+    (
+        "workers",
+        "workers",
+        "List the live workers: host, slots, what they run, queues, imports; and the coordinators.",
+    ),
+    (
+        "web",
+        "web",
+        "Serve the interface and its REST routes: runs live, in the browser and for programs.",
+    ),
+    ("tokens", "web", "List the tokens that `pydag web` lets in; make one, or take one back."),
+    ("flower", "processes", "Run Flower: workers and tasks in the browser."),
+    ("validate", "dags", "Check DAG files without running anything."),
+    ("schema", "dags", "Print the JSON Schema of DAG files, for editors and other programs."),
+    ("graph", "dags", "Draw a DAG as text: what waits for what."),
+    ("schedule", "dags", "Print the next times at which a DAG is due, by its schedule_interval."),
+    (
+        "estimate",
+        "estimate",
+        "Say what the BigQuery tasks of a DAG file will read, and what that costs on demand.",
+    ),
+    ("submit", "runs", "Start a run of a DAG file and print the run's id."),
+    (
+        "publish",
+        "published",
+        "Make DAG files known by their ids: all of them, or none if one has a problem.",
+    ),
+    ("dags", "published", "List the published DAGs: schedule, when each is due, and its last run."),
+    ("run", "published", "Start a run of a published DAG by hand, and print the run's id."),
+    ("pause", "published", "Let the schedules of DAGs start nothing, until they are unpaused."),
+    ("unpause", "published", "Let the schedules of paused DAGs go on."),
+    ("unpublish", "published", "Take the names of DAGs back: they are never due again."),
+    (
+        "backfill",
+        "backfills",
+        "Run a published DAG for each due time in the past, so many at a time.",
+    ),
+    (
+        "backfills",
+        "backfills",
+        "List backfills, the newest first: how far each is, and when it may end.",
+    ),
+    ("status", "runs", "Show a run and its tasks: states, tries, times, workers, errors."),
+    ("runs", "runs", "List the newest runs first: those in Redis, then older ones of the history."),
+    ("logs", "runs", "Print what a run's tasks logged: all of them by time, or one task's."),
+    ("cancel", "control", "Stop a run, and print what it is now: cancelling, or cancelled."),
+    ("resume", "control", "Go on with a run that failed or was cancelled, keeping what succeeded."),
+    ("mark", "control", "Say how a task ended whose work somebody did by hand."),
+    (
+        "why",
+        "control",
+        "Say why a run is not further, or in one sentence why a task is not running.",
+    ),
 ):
-    pydag.add_command(command)
+    pydag.commands.add(*command)
 
 
 def main() -> None:
     """Run the command line of this process."""
+    spare_asyncio()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # of a terminal that does not have each character

@@ -1,58 +1,94 @@
-"""The command group, and how errors are reported: one paragraph on stderr, never a traceback."""
+"""The command group: each command is imported when it is needed, and reports errors alike.
+
+An error is one paragraph on stderr, never a traceback.
+"""
 
 from __future__ import annotations
 
 import errno
-from importlib.metadata import version
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from typing import Any
 
 import click
-import redis
 
 from pydag_dist.cli.display.output import echo
 from pydag_dist.errors import PydagError
-from pydag_dist.redis_url import RedisUrl
-from pydag_dist.settings import load_settings, unknown_variables
 
 MISUSE = 2  # also click's exit code for wrong options
 
 
+class Lazily(Mapping[str, click.Command]):
+    """Commands by their names, in the order in which they were added."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, str] = {}
+        self.sentences: dict[str, str] = {}
+
+    def add(self, name: str, file: str, sentence: str) -> None:
+        """One that is in this file of `commands`; the sentence stands for it in lists."""
+        self._files[name], self.sentences[name] = file, sentence
+
+    def listed(self, name: str, limit: int = 45) -> str:
+        """What a list says of it in at most so many characters."""
+        return click.Command(name, help=self.sentences[name]).get_short_help_str(limit)
+
+    def __getitem__(self, name: str) -> click.Command:
+        file = import_module(f"pydag_dist.cli.commands.{self._files[name]}")
+        return getattr(file, name)  # type: ignore[no-any-return]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+
 class Commands(click.Group):
-    """Lists its commands in the order in which they are needed, and reports our errors."""
+    """Lists its commands in the order in which they are needed, and reports our errors.
+
+    Neither a list of them nor the completion of their names imports any.
+    """
+
+    commands: Lazily  # type: ignore[assignment]
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order in which they were added."""
         del ctx
         return list(self.commands)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of the commands, each with its sentence."""
+        del ctx
+        limit = formatter.width - 6 - max(map(len, self.commands))
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, self.commands.listed(name, limit)) for name in self.commands]
+            )
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        """Complete the name of a command, or an option."""
+        from click.shell_completion import CompletionItem
+
+        return [
+            *(
+                CompletionItem(name, help=self.commands.listed(name))
+                for name in self.commands
+                if name.startswith(incomplete)
+            ),
+            *click.Command.shell_complete(self, ctx, incomplete),
+        ]
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an expected error becomes its message and exit code 2."""
+        from pydag_dist.settings import unknown_variables
+
         for warning in unknown_variables():
             echo(f"Warning: {warning}", err=True)
         try:
             return super().invoke(ctx)
         except PydagError as error:
             self._fail(str(error))
-        except redis.AuthenticationError as error:
-            self._fail(
-                f"Redis at {_address()} refused the login ({error}): check the user and the "
-                "password in PYDAG_REDIS_URL; for the Redis of `pydag up`, type "
-                '`eval "$(pydag env)"` in this terminal.'
-            )
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            if "CERTIFICATE_VERIFY_FAILED" in str(error):
-                self._fail(
-                    f"The certificate of Redis at {_address()} is not trusted ({error}): name its "
-                    "authority by ?ssl_ca_certs=FILE at the end of PYDAG_REDIS_URL, and the host "
-                    "as the certificate does."
-                )
-            self._fail(
-                f"No Redis answers at {_address()} ({error}). Set PYDAG_REDIS_URL to the "
-                "installation's Redis; for one on this machine run `pydag up`, and then "
-                '`eval "$(pydag env)"` in this terminal.'
-            )
-        except redis.RedisError as error:
-            self._fail(f"Redis at {_address()} refused: {error}")
         except UnicodeError:
             self._fail(
                 "An argument, a setting or a value in Redis has bytes that are no text: write it "
@@ -63,19 +99,51 @@ class Commands(click.Group):
                 raise
             what = f"{error.filename}: " if error.filename else ""
             self._fail(f"{what}{error.strerror or error}")
+        except Exception as error:
+            if (message := _of_redis(error)) is None:
+                raise
+            self._fail(message)
 
     def _fail(self, message: str) -> None:
         echo(f"Error: {message}", err=True)
         raise SystemExit(MISUSE)
 
 
-def _address() -> str:
-    """The Redis URL without its password."""
-    return RedisUrl.parse(load_settings().redis_url).shown
+def _of_redis(error: Exception) -> str | None:
+    """What to tell of an error of redis-py; None for any other."""
+    import redis
+
+    if not isinstance(error, redis.RedisError):
+        return None
+    from pydag_dist.redis_url import RedisUrl
+    from pydag_dist.settings import load_settings
+
+    address = RedisUrl.parse(load_settings().redis_url).shown
+    if isinstance(error, redis.AuthenticationError):
+        return (
+            f"Redis at {address} refused the login ({error}): check the user and the "
+            "password in PYDAG_REDIS_URL; for the Redis of `pydag up`, type "
+            '`eval "$(pydag env)"` in this terminal.'
+        )
+    if not isinstance(error, redis.ConnectionError | redis.TimeoutError):
+        return f"Redis at {address} refused: {error}"
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return (
+            f"The certificate of Redis at {address} is not trusted ({error}): name its "
+            "authority by ?ssl_ca_certs=FILE at the end of PYDAG_REDIS_URL, and the host "
+            "as the certificate does."
+        )
+    return (
+        f"No Redis answers at {address} ({error}). Set PYDAG_REDIS_URL to the "
+        "installation's Redis; for one on this machine run `pydag up`, and then "
+        '`eval "$(pydag env)"` in this terminal.'
+    )
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("pydag-dist"), message="%(version)s")
+@click.group(
+    cls=Commands, commands=Lazily(), context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.version_option(package_name="pydag-dist", message="%(version)s")
 def pydag() -> None:
     """Run DAGs of BigQuery, Dataproc and Cloud Storage tasks on many hosts.
 

@@ -6,9 +6,7 @@ import json
 from functools import partial
 
 import redis
-from rich.console import Console
 
-from pydag_dist.cli.display import progress
 from pydag_dist.cli.display.output import echo
 from pydag_dist.client import Run
 from pydag_dist.client.run import failure_text
@@ -24,6 +22,10 @@ def wait_for(
     run: Run, timeout: float | None, *, as_json: bool = False, wanted: str = "success"
 ) -> None:
     """Show the run's progress until it ends; exits unless it ends in the state that is wanted."""
+    from rich.console import Console
+
+    from pydag_dist.cli.display import progress
+
     try:
         snapshot = progress.watch(run.follow(timeout), Console(stderr=True), partial(_why, run))
     except KeyboardInterrupt:

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import MAXYEAR, MINYEAR, UTC, date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from pydag_dist.client.backfills import Backfills
@@ -16,10 +16,7 @@ from pydag_dist.client.published import PublishedDags
 from pydag_dist.client.retrying import RETRY_SECONDS, Retries
 from pydag_dist.client.run import BLOCK_SECONDS, Run
 from pydag_dist.client.submitter import user_at_host
-from pydag_dist.dag import Dag
-from pydag_dist.dag.expansion import known_lengths
 from pydag_dist.dag.ids import check_id, is_id
-from pydag_dist.dag.reading.dag_file import params_problem
 from pydag_dist.dag.text.strict_json import dotted, faults
 from pydag_dist.engine import (
     Engine,
@@ -38,6 +35,9 @@ from pydag_dist.engine.published import PublishedDag
 from pydag_dist.engine.roles.steering import dag_hash
 from pydag_dist.errors import PydagError, SubmittedOtherwise, UnknownRun
 from pydag_dist.settings import load_settings
+
+if TYPE_CHECKING:
+    from pydag_dist.dag import Dag
 
 
 class Client:
@@ -284,6 +284,9 @@ class Client:
 
 
 def _checked_params(dag: Dag, params: Mapping[str, Any] | None) -> dict[str, Any]:
+    from pydag_dist.dag.expansion import known_lengths
+    from pydag_dist.dag.reading.dag_file import params_problem
+
     given = dict(params or {})
     if wrong := [f"{dotted(path)} {problem}" for path, problem in faults(given)]:
         raise PydagError(f"params of the run: {'; '.join(wrong)}")

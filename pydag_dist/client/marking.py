@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydag_dist.dag import Dag, limits
+from pydag_dist.dag import limits
 from pydag_dist.dag.text.strict_json import dotted, faults
 from pydag_dist.errors import PydagError
+
+if TYPE_CHECKING:
+    from pydag_dist.dag import Dag
 
 STATES = ("success", "skipped", "failed")
 

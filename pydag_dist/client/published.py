@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydag_dist.client.retrying import Retries
 from pydag_dist.client.submitter import user_at_host
-from pydag_dist.dag import Dag
 from pydag_dist.engine import publications
 from pydag_dist.engine.publications import Publication
 from pydag_dist.engine.published import PublishedDag, Version
 from pydag_dist.engine.roles.publishing import Publishing
+
+if TYPE_CHECKING:
+    from pydag_dist.dag import Dag
 
 
 class PublishedDags:
@@ -57,6 +59,8 @@ class PublishedDags:
         text = self._publishing.text(dag_id)
         if text is None:
             raise self._publishing.not_published(dag_id)
+        from pydag_dist.dag import Dag
+
         return Dag.parse(text, source=dag_id)
 
     def start(

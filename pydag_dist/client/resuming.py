@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydag_dist.dag import Dag
-from pydag_dist.dag.planning.resuming import ResumeRequest, changes, to_run_again
 from pydag_dist.engine import Reading
 from pydag_dist.errors import EngineError
+
+if TYPE_CHECKING:
+    from pydag_dist.dag import Dag
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Comparison:
 
 def compare(reading: Reading, run_id: str, stored: Dag, dag: Dag) -> Comparison:
     """How the DAGs differ; `EngineError` if they are two DAGs."""
+    from pydag_dist.dag.planning.resuming import changes
+
     if dag.dag_id != stored.dag_id:
         raise EngineError(
             f"run {run_id} is one of DAG {stored.dag_id}, and the file's dag_id is {dag.dag_id}: "
@@ -50,6 +53,9 @@ def compare(reading: Reading, run_id: str, stored: Dag, dag: Dag) -> Comparison:
 
 def preview(reading: Reading, run_id: str, from_task: str, dag: Dag | None) -> Resumption:
     """What `resume` would do now; `EngineError` if the run has not ended, or has no such task."""
+    from pydag_dist.dag import Dag
+    from pydag_dist.dag.planning.resuming import ResumeRequest, to_run_again
+
     stored = Dag.parse(reading.submitted_dag(run_id), source=run_id)
     found = compare(reading, run_id, stored, dag).changed if dag else {}
     used = dag or stored

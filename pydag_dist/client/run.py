@@ -6,14 +6,13 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydag_dist.client.logs import LogLine, LogReader, follow
 from pydag_dist.client.marking import expansions, packed
 from pydag_dist.client.resuming import Resumption, compare, head_of, preview
 from pydag_dist.client.retrying import Retries
 from pydag_dist.client.submitter import user_at_host
-from pydag_dist.dag import Dag
 from pydag_dist.engine import (
     ENDED_RUN_STATES,
     Engine,
@@ -24,6 +23,9 @@ from pydag_dist.engine import (
 )
 from pydag_dist.errors import EngineError, RedisAway, RunFailed, UnknownRun
 from pydag_dist.why import Reason, why_run, why_task
+
+if TYPE_CHECKING:
+    from pydag_dist.dag import Dag
 
 # A blocking read is cut into pieces, so that a stream that was trimmed or restored to an earlier
 # time costs a look at the state now and then, and never a wait for ever.
@@ -167,6 +169,8 @@ class Run:
         if dag is None:
             self._steering.resume(self.id, from_task)
             return
+        from pydag_dist.dag import Dag
+
         stored = Dag.parse(self._reading.submitted_dag(self.id), source=self.id)
         found = compare(self._reading, self.id, stored, dag)
         text = dag.to_json()
@@ -185,6 +189,8 @@ class Run:
         `EngineError` if the task has ended and its run goes on; `PydagError` for what is no result.
         """
         text = packed(task, state, result)
+        from pydag_dist.dag import Dag
+
         dag = Dag.parse(self._reading.submitted_dag(self.id), source=self.id)
         expand = expansions(dag, task, state, result)
         before = self._retries.interruptions

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from pydag_dist.dag.fields import DagFields
-from pydag_dist.dag.schedules.schedule import Schedule
 from pydag_dist.engine.published import Move, PublishedDag
+
+if TYPE_CHECKING:
+    from pydag_dist.dag.fields import DagFields
+    from pydag_dist.dag.schedules.schedule import Schedule
 
 # Of a DAG's fields those that its schedule is made of; a DAG is due at other times if one of the
 # first four is another one.
@@ -33,6 +35,8 @@ def schedule_of(fields: Mapping[str, Any] | None) -> Schedule | None:
 
 @lru_cache(maxsize=20_000)
 def _schedule(fields: str) -> Schedule | None:
+    from pydag_dist.dag.fields import DagFields
+
     return DagFields("dag", **json.loads(fields)).schedule
 
 

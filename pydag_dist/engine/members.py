@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from pydag_dist.dag import Dag, Task
-from pydag_dist.dag.operators import OPERATORS, family
 from pydag_dist.engine.clock import read_times
 from pydag_dist.engine.store import Store
+
+if TYPE_CHECKING:
+    from pydag_dist.dag import Dag, Task
 
 _CALLING: Final = frozenset({"python.call", "branch"})
 
@@ -116,6 +117,8 @@ def _wants(task: Task, worker: Member) -> str:
     """What a task needs that the worker says it doesn't have; empty if it has all."""
     operator = task.operator
     if operator not in worker.names("operators"):
+        from pydag_dist.dag.operators import OPERATORS, family
+
         known = operator in OPERATORS or operator.startswith("script.")
         needs = "the google packages are" if known and family(operator) != "python" else "it is"
         return f"operator {operator} is not there ({needs} not installed)"

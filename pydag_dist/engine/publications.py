@@ -10,14 +10,15 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from pydag_dist.dag import Dag
-from pydag_dist.dag.expansion import known_lengths
 from pydag_dist.engine import due
 from pydag_dist.engine.published import Move, PublishedDag
 from pydag_dist.engine.roles.publishing import Fired, Publishing
 from pydag_dist.engine.roles.steering import dag_hash
+
+if TYPE_CHECKING:
+    from pydag_dist.dag import Dag
 
 T = TypeVar("T")
 
@@ -80,6 +81,8 @@ def publish(
 def check_scheduled(dag: Dag) -> None:
     """`InvalidDag` if a task expands over a param that runs of the DAG's schedule don't have."""
     if dag.schedule is not None:
+        from pydag_dist.dag.expansion import known_lengths
+
         known_lengths(dag.dag_id, list(dag.tasks.values()), dag.params)
 
 

@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 from pydantic_settings import SettingsConfigDict
 
+from pydag_dist.checked_settings import FileSettings
+from pydag_dist.config_file import WEB_TABLE
 from pydag_dist.errors import InvalidSettings
-from pydag_dist.settings import WEB_TABLE, FileSettings
 
 Role = Literal["viewer", "operator", "editor", "admin"]
 Mode = Literal["local", "tokens", "proxy"]

@@ -6,8 +6,8 @@ import json
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from pydag_dist.dag import Dag
 from pydag_dist.dag.ids import is_id
 from pydag_dist.engine import Reading, Refusal, unknown_run
 from pydag_dist.engine.clock import CLOCK, steady_time
@@ -20,6 +20,9 @@ from pydag_dist.engine.protocol import (
     unpack_record,
 )
 from pydag_dist.errors import EngineError
+
+if TYPE_CHECKING:
+    from pydag_dist.dag import Dag
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ def read_facts(reading: Reading, run_id: str, task: str, dag: Dag | None = None)
     """
     store = reading.store
     if dag is None:
+        from pydag_dist.dag import Dag
+
         dag = Dag.parse(reading.submitted_dag(run_id), source=run_id)
     # A child of an expanded task is planned and queued as that one.
     planned = task if task in dag.tasks else task.rpartition(".")[0]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-from pydag_dist.dag import Dag
 from pydag_dist.engine import RunSnapshot
 from pydag_dist.errors import EngineError
 from pydag_dist.history import HistoryReader
@@ -21,6 +20,8 @@ def explain_past(history: HistoryReader, run: RunSnapshot, task: str | None) -> 
     past = history.past(run.run_id)
     if past is None:
         raise EngineError(f"the history has run {run.run_id} no longer")
+    from pydag_dist.dag import Dag
+
     dag, now = Dag.parse(past.dag, source=run.run_id), time.time()
     skips = {row.task_id: row.skips.split() for row in past.tries if row.skips}
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from pydag_dist.dag import Dag
 from pydag_dist.engine import Reading, RunSnapshot, TaskSnapshot
 from pydag_dist.engine.snapshot import microseconds
 from pydag_dist.why.facts import Facts, read_facts
 from pydag_dist.why.task import explain, not_planned
 from pydag_dist.why.words import clock, span
+
+if TYPE_CHECKING:
+    from pydag_dist.dag import Dag
 
 NAMED: Final = 5  # tasks of one kind
 # States in the order in which they matter, after `failed` and after what nobody can run.
@@ -54,6 +56,8 @@ def why_run(
     reasons = [Reason(run.state, _of_run(reading, run, now))]
     if run.reason == "broken" or run.state in {"queued", "success"}:
         return reasons
+    from pydag_dist.dag import Dag
+
     dag = dag_of(run_id) if dag_of else Dag.parse(reading.submitted_dag(run_id), source=run_id)
 
     def facts_of(task: str) -> Facts:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from pydag_dist.dag import Dag
 from pydag_dist.engine import ENDED_TASK_STATES, Reading
 from pydag_dist.engine.snapshot import seconds
 from pydag_dist.why.ended import cancelled, failed, skipped, success, upstream_failed
@@ -23,6 +22,9 @@ from pydag_dist.why.words import (
     which_try,
     with_states,
 )
+
+if TYPE_CHECKING:
+    from pydag_dist.dag import Dag
 
 # States that a cancelled run's task leaves without ever running again.
 _TO_BE_CANCELLED: Final = frozenset({"none", "ready", "queued", "up_for_retry"})

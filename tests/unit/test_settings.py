@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pydag_dist import checked_settings, settings
 from pydag_dist.errors import InvalidSettings
 from pydag_dist.settings import WORKER_SETTINGS, load_settings, unknown_variables
 
@@ -125,3 +126,32 @@ def test_a_lease_that_nobody_could_keep_is_refused(monkeypatch, lease):
     monkeypatch.setenv("PYDAG_LEASE", lease)
     with pytest.raises(InvalidSettings, match=r"^PYDAG_LEASE: Input should be "):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"PYDAG_REDIS_URL": "rediss://u:p@h:1/2?ssl_cert_reqs=none", "pydag_home": "/h"},
+        {"PYDAG_KEY_PREFIX": "a.b", "PYDAG_DAGS": "d", "PYDAG_DATABASE_URL": "sqlite:////f"},
+    ],
+)
+def test_what_needs_no_check_is_read_as_the_check_reads_it(monkeypatch, variables):
+    monkeypatch.delenv("PYDAG_CONFIG", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    plain, given = settings._plainly_right(), checked_settings.checked()
+    assert given.keys() >= {name.lower().removeprefix("pydag_") for name in variables}
+    assert plain == settings.Settings(**given)
+
+
+@pytest.mark.parametrize("prefix", ["", "a b", "a\n", "é"])
+def test_a_prefix_that_no_key_has_is_refused(monkeypatch, prefix):
+    monkeypatch.delenv("PYDAG_CONFIG", raising=False)
+    monkeypatch.setenv("PYDAG_KEY_PREFIX", prefix)
+    with pytest.raises(InvalidSettings, match=r"^PYDAG_KEY_PREFIX: String should match pattern"):
+        load_settings()
+
+
+def test_the_check_knows_every_setting():
+    assert {*settings.SETTINGS} == {*checked_settings.CheckedSettings.model_fields}

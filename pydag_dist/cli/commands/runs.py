@@ -9,14 +9,13 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from pydag_dist.cli import run_lookup
 from pydag_dist.cli.commands.workers import warn_of_unserved
 from pydag_dist.cli.display.output import echo
-from pydag_dist.cli.display.run_status import status_screen
 from pydag_dist.cli.display.runs_table import runs_screen
 from pydag_dist.cli.display.tables import clock, print_fitted
 from pydag_dist.cli.options import (
@@ -30,18 +29,21 @@ from pydag_dist.cli.options import (
 )
 from pydag_dist.cli.waiting import NOT_SUCCESSFUL, wait_for
 from pydag_dist.client import Client
-from pydag_dist.dag import Dag
 from pydag_dist.dag.ids import check_id
-from pydag_dist.dag.templates.parsing import parsed_all
 from pydag_dist.engine import MAX_SCANNED, RunFilter
 from pydag_dist.engine.protocol import RunState
 from pydag_dist.errors import PydagError
+
+if TYPE_CHECKING:
+    from pydag_dist.dag import Dag
 
 RUN_STATES = get_args(RunState)
 
 
 def check_names(dag: Dag, params: Mapping[str, Any]) -> None:
     """`PydagError` if the DAG neither declares one of these params nor names it in a template."""
+    from pydag_dist.dag.templates.parsing import parsed_all
+
     used = [
         template.params
         for task in dag.tasks.values()
@@ -86,6 +88,8 @@ def submit(
         pydag submit pipeline.json --param country=pe --param limit=10
         pydag submit pipeline.json --logical-date 2026-01-31
     """
+    from pydag_dist.dag import Dag
+
     client, dag = Client(), Dag.load(file)
     check_names(dag, params)
     run = client.submit(dag, params, logical_date=logical_date)
@@ -124,6 +128,8 @@ def status(name: str, *, wait: bool, timeout: float | None, as_json: bool) -> No
     if as_json:
         echo(json.dumps(snapshot.to_dict(), indent=2))
     else:
+        from pydag_dist.cli.display.run_status import status_screen
+
         print_fitted(partial(status_screen, snapshot))
     if wait and snapshot.state != "success":
         raise SystemExit(NOT_SUCCESSFUL)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from pydag_dist.cli.display.output import cell, echo
 from pydag_dist.cli.display.tables import plain_table, wide_output
 from pydag_dist.client import Client
-from pydag_dist.dag import Dag
+
+if TYPE_CHECKING:
+    from pydag_dist.dag import Dag
 
 NAMED = 10  # warnings
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
-from rich.text import Text
 
 from pydag_dist.visible import one_line, visible
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 
 def echo(text: str = "", *, err: bool = False) -> None:
@@ -15,4 +19,6 @@ def echo(text: str = "", *, err: bool = False) -> None:
 
 def cell(text: str | None, style: str = "") -> Text:
     """A text from outside as a cell of a table, on one line; control characters are shown."""
+    from rich.text import Text
+
     return Text(one_line(text or ""), style)

@@ -15,13 +15,14 @@ from rich.table import Table
 from rich.text import Text
 
 from pydag_dist.cli.display.output import cell
-from pydag_dist.cli.display.states import DONE, FAILED, WAITING, coloured
+from pydag_dist.cli.display.states import DONE, FAILED, WAITING, colour, coloured
 from pydag_dist.cli.display.tables import (
     GAP,
+    Cell,
+    Lines,
     billed,
     clock,
     duration,
-    fitted_table,
     shortened,
     span,
 )
@@ -173,20 +174,20 @@ def _grouped(tasks: Tasks) -> tuple[list[str], list[str], list[str], list[str]]:
     return failed, under_way, waiting, done
 
 
-def _table(tasks: Tasks, width: int, *, cut_names: bool = True) -> Table:
+def _table(tasks: Tasks, width: int, *, cut_names: bool = True) -> Lines:
     """A row for each task, which fits the width; names are cut only if they may be."""
     cells = {
-        "state": [coloured(task.state) for task in tasks.values()],
-        "try": [Text(str(t.try_number) * (t.try_number > 1)) for t in tasks.values()],
-        "took": [Text(duration(task.started_at, task.ended_at)) for task in tasks.values()],
-        DETAILS: [cell(_details(task)) for task in tasks.values()],
+        "state": [Cell(task.state, colour(task.state)) for task in tasks.values()],
+        "try": [Cell(str(t.try_number) * (t.try_number > 1)) for t in tasks.values()],
+        "took": [Cell(duration(task.started_at, task.ended_at)) for task in tasks.values()],
+        DETAILS: [Cell(_details(task)) for task in tasks.values()],
     }
     widths = {
-        heading: max(len(heading), *map(len, texts))
-        for heading, texts in cells.items()
-        if heading != "try" or any(texts)
+        heading: max(len(heading), *(len(cell.text) for cell in column))
+        for heading, column in cells.items()
+        if heading != "try" or any(cell.text for cell in column)
     }
-    details = widths.pop(DETAILS) if any(cells[DETAILS]) else 0
+    details = widths.pop(DETAILS) if any(cell.text for cell in cells[DETAILS]) else 0
     longest = max(4, *map(len, tasks))
 
     def names_and_rest() -> tuple[int, int]:
@@ -204,10 +205,10 @@ def _table(tasks: Tasks, width: int, *, cut_names: bool = True) -> Table:
     # Where names may not be cut, a long one makes its line longer.
     if details and (rest >= LEAST or not cut_names):
         widths[DETAILS] = max(LEAST, min(rest, details))
-    table = fitted_table(("task", names), *widths.items())
+    table = Lines(("task", names), *widths.items())
     for number, name in enumerate(tasks):
         row = [cells[heading][number] for heading in widths]
-        table.add_row(cell(shortened(name, names)), *row)
+        table.add_row(Cell(shortened(name, names)), *row)
     return table
 
 

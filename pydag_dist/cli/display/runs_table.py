@@ -6,12 +6,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from rich.table import Table
-from rich.text import Text
-
-from pydag_dist.cli.display.output import cell
-from pydag_dist.cli.display.states import coloured
-from pydag_dist.cli.display.tables import GAP, clock, fitted_table, span
+from pydag_dist.cli.display.states import colour
+from pydag_dist.cli.display.tables import GAP, Cell, Lines, clock, span
 from pydag_dist.engine import RunSummary
 
 DAY, MINUTE = "submitted", "when"
@@ -28,14 +24,14 @@ _COLUMNS: Final = (
 _WHOLE: Final = 4  # of them are tried with whole ids before any is shortened
 
 
-def runs_screen(runs: Sequence[RunSummary], names: Mapping[str, str], width: int) -> Table:
+def runs_screen(runs: Sequence[RunSummary], names: Mapping[str, str], width: int) -> Lines:
     """The runs as a table that fits the width; `names` are the shortest that ids may become."""
     now = time.time()
     cells = {column: [form(run, now) for run in runs] for column, form in _FORMS.items()}
     widths = {
-        column: max(len(column), *(text.cell_len for text in texts), 0)
-        for column, texts in cells.items()
-        if column == "state" or any(texts)
+        column: max(len(column), *(cell.width for cell in shown), 0)
+        for column, shown in cells.items()
+        if column == "state" or any(cell.text for cell in shown)
     }
 
     def left(columns: Sequence[str]) -> int:
@@ -47,10 +43,10 @@ def runs_screen(runs: Sequence[RunSummary], names: Mapping[str, str], width: int
     fits = [(columns, ids) for columns in chosen[:_WHOLE] if left(columns) >= ids]
     fits += [(columns, left(columns)) for columns in chosen[1:] if left(columns) >= least]
     columns, room = fits[0] if fits else (chosen[-1], ids)
-    table = fitted_table(("run", min(room, ids)), *((column, widths[column]) for column in columns))
+    table = Lines(("run", min(room, ids)), *((column, widths[column]) for column in columns))
     for number, run in enumerate(runs):
         shown = run.run_id if len(run.run_id) <= room else f"{run.run_id[: room - 1]}…"
-        table.add_row(cell(shown), *(cells[column][number] for column in columns))
+        table.add_row(Cell(shown), *(cells[column][number] for column in columns))
     return table
 
 
@@ -60,13 +56,13 @@ def _ended(run_id: str, names: Mapping[str, str]) -> str:
     return short if len(short) < len(run_id) else run_id
 
 
-_FORMS: Final[Mapping[str, Callable[[RunSummary, float], Text]]] = {
-    "state": lambda run, _: coloured(run.state),
-    DAY: lambda run, _: Text(clock(run.submitted_at)),
-    MINUTE: lambda run, _: Text(clock(run.submitted_at, "%m-%d %H:%M")),
-    "took": lambda run, now: Text(span(run.took(now))),
-    "tasks": lambda run, _: Text(f"{run.counts['ended']}/{run.counts['total']}"),
-    "failed": lambda run, _: Text(str(run.counts["failed"] or "")),
-    "for": lambda run, _: cell(run.logical_date),
-    "by": lambda run, _: cell(run.submitted_by or run.backfill),
+_FORMS: Final[Mapping[str, Callable[[RunSummary, float], Cell]]] = {
+    "state": lambda run, _: Cell(run.state, colour(run.state)),
+    DAY: lambda run, _: Cell(clock(run.submitted_at)),
+    MINUTE: lambda run, _: Cell(clock(run.submitted_at, "%m-%d %H:%M")),
+    "took": lambda run, now: Cell(span(run.took(now))),
+    "tasks": lambda run, _: Cell(f"{run.counts['ended']}/{run.counts['total']}"),
+    "failed": lambda run, _: Cell(str(run.counts["failed"] or "")),
+    "for": lambda run, _: Cell(run.logical_date or ""),
+    "by": lambda run, _: Cell(run.submitted_by or run.backfill or ""),
 }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-from rich.text import Text
+from typing import TYPE_CHECKING, Final
 
 from pydag_dist.engine import ENDED_TASK_STATES
 from pydag_dist.engine.protocol import COUNTS_AS
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 # States that stand out. Every other one has a colour by how tasks downstream count it, if at all.
 COLOURS: Final = {
@@ -29,6 +30,13 @@ DONE: Final = ENDED_TASK_STATES - {*FAILED}
 AT_WORK: Final = frozenset({"running", "deferred"})
 
 
+def colour(state: str) -> str:
+    """The colour of a state: yellow if it waits and has none of its own."""
+    return COLOURS.get(state, COUNTED.get(COUNTS_AS.get(state, ""), "yellow"))
+
+
 def coloured(state: str) -> Text:
-    """A state in its colour: yellow if it waits and has no colour of its own."""
-    return Text(state, COLOURS.get(state, COUNTED.get(COUNTS_AS.get(state, ""), "yellow")))
+    """A state in its colour."""
+    from rich.text import Text
+
+    return Text(state, colour(state))

@@ -3,23 +3,87 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Final
-
-from rich import filesize
-from rich.console import Console, RenderableType
-from rich.table import Table
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydag_dist.cli.display.output import echo
+from pydag_dist.visible import one_line
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
 
 UNCUT: Final = 10_000  # columns of what is piped: nothing is cut
 GAP: Final = 2  # columns between two of a table
 
 
+class Cell(NamedTuple):
+    """What stands in a table at one place, and how."""
+
+    text: str
+    style: str = ""
+
+    @property
+    def width(self) -> int:
+        """The columns that it takes on a screen."""
+        if self.text.isascii():
+            return len(self.text)
+        from rich.cells import cell_len
+
+        return cell_len(self.text)
+
+
+class Lines:
+    """A table of columns with these headings and widths: what is longer ends with an ellipsis.
+
+    rich lays out its own tables anew for each cell, which takes seconds for 10,000 rows.
+    """
+
+    def __init__(self, *columns: tuple[str, int]) -> None:
+        self._widths = [width for _, width in columns]
+        self._rows = [[Cell(heading, "bold") for heading, _ in columns]]
+
+    def add_row(self, *cells: Cell) -> None:
+        """A row, a cell for each column."""
+        self._rows.append(list(cells))
+
+    def plain(self) -> Iterator[str]:
+        """The rows as texts without colours."""
+        gap = " " * GAP
+        for row in self._rows:
+            yield gap.join(map(_fitted, row, self._widths)).rstrip()
+
+    def __rich_console__(self, console: Console, _options: Any) -> Iterator[Any]:
+        """The rows as rich prints them."""
+        from rich.segment import Segment
+
+        gap, end = Segment(" " * GAP), Segment.line()
+        for row in self._rows:
+            for number, (cell, width) in enumerate(zip(row, self._widths, strict=True)):
+                if number:
+                    yield gap
+                text = _fitted(cell, width)
+                yield Segment(text, console.get_style(cell.style) if cell.style else None)
+            yield end
+
+
+def _fitted(cell: Cell, width: int) -> str:
+    text = one_line(cell.text).expandtabs()
+    if text.isascii():
+        return text.ljust(width) if len(text) <= width else f"{text[: width - 1]}…"
+    from rich.cells import cell_len, set_cell_size
+
+    fits = cell_len(text) <= width
+    return set_cell_size(text, width) if fits else f"{set_cell_size(text, width - 1)}…"
+
+
 def plain_table(first: str, *others: str) -> Table:
     """A table without lines. Its first column is never cut, since that is what people copy."""
+    from rich.table import Table
+
     table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False)
     table.add_column(first, no_wrap=True, overflow="ignore")
     for name in others:
@@ -27,39 +91,48 @@ def plain_table(first: str, *others: str) -> Table:
     return table
 
 
-def fitted_table(*columns: tuple[str, int]) -> Table:
-    """A table of columns with these headings and widths: what is longer ends with an ellipsis."""
-    table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False)
-    for heading, width in columns:
-        table.add_column(heading, width=width, no_wrap=True, overflow="ellipsis")
-    return table
-
-
-def print_fitted(made: Callable[[int], RenderableType]) -> None:
+def print_fitted(made: Callable[[int], Lines | RenderableType]) -> None:
     """Print what `made` returns for the width of the terminal; without one nothing is cut.
 
     The variable COLUMNS, if it is set, is the width in both cases.
     """
+    columns = os.environ.get("COLUMNS", "")
+    width = int(columns) if columns.isdigit() else UNCUT
+    if not _may_be_terminal() and isinstance(shown := made(width), Lines):
+        echo("\n".join(shown.plain()))
+        return
+    from rich.console import Console
+
     console = Console()
     if console.is_terminal:
         # What does not fit all the same, such as a long id, is wrapped instead of cut.
         Console(width=UNCUT).print(made(console.width))
         return
-    width = console.width if os.environ.get("COLUMNS", "").isdigit() else UNCUT
     piped = Console(width=UNCUT, no_color=True)
     with piped.capture() as captured:
         piped.print(made(width))
     echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
+def _may_be_terminal() -> bool:
+    """Whether rich could take the output for a terminal."""
+    return sys.stdout.isatty() or any(map(os.environ.get, ("FORCE_COLOR", "TTY_COMPATIBLE")))
+
+
 def wide_output() -> Console:
     """A console for tables that are not made to fit: a narrow terminal wraps their lines."""
+    from rich.console import Console
+
     return Console(width=max(Console().width, 200))
 
 
 def billed(count: int | None) -> str:
     """Bytes in the unit that they are read in; empty for none."""
-    return filesize.decimal(count) if count else ""
+    if not count:
+        return ""
+    from rich import filesize
+
+    return filesize.decimal(count)
 
 
 def duration(started_at: float | None, ended_at: float | None) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
-
-from pydantic_core import ErrorDetails
+from typing import TYPE_CHECKING, Any
 
 from pydag_dist.dag.text.patterns import WORDS
 from pydag_dist.dag.text.quote import quote
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 _MUST_BE = {
     "bool_type": "true or false",

@@ -1,0 +1,108 @@
+"""Settings as pydantic reads them: whatever is not plainly right, and those of workers."""
+
+from __future__ import annotations
+
+import os
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from pydag_dist.config_file import KEY_PREFIX, config_table
+from pydag_dist.dag import limits
+from pydag_dist.errors import InvalidSettings
+from pydag_dist.redis_url import RedisUrl
+
+
+def _redis_url(text: str) -> str:
+    RedisUrl.parse(text)
+    return text
+
+
+Webhook = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+([/?#]\S*)?$")]
+
+
+class FileSettings(BaseSettings):
+    """Settings that come from variables, and from a table of the file that PYDAG_CONFIG names."""
+
+    table: ClassVar[str]  # "" for the file itself, without its tables that are others' settings
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  the base class's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """A variable first, then the file."""
+        values = config_table(cls.table)
+        return (init_settings, env_settings, InitSettingsSource(settings_cls, values))
+
+    @classmethod
+    def load(cls) -> Self:
+        """The settings of this process; `InvalidSettings` names every wrong one."""
+        try:
+            return cls()
+        except ValidationError as error:
+            raise _wrong_settings(error, cls) from None
+
+
+class CheckedSettings(FileSettings):
+    """The fields of `Settings`, which has their defaults, and what each may be."""
+
+    model_config = SettingsConfigDict(env_prefix="PYDAG_", extra="forbid", validate_default=False)
+    table = ""
+
+    redis_url: Annotated[str, AfterValidator(_redis_url)] = ""
+    database_url: str | None = None
+    home: Path = Path()
+    key_prefix: str = Field(default="", pattern=KEY_PREFIX)
+    retention: int = Field(default=0, ge=limits.RETENTION[0], le=limits.RETENTION[1])
+    lease: float = Field(default=0, ge=limits.LEASE[0], le=limits.LEASE[1])
+    dags: Path | None = None
+    webhooks: dict[str, Webhook] = Field(default={})
+
+
+def checked() -> dict[str, Any]:
+    """What variables and file say, by name; `InvalidSettings` names everything that is wrong."""
+    try:
+        found = CheckedSettings.load()
+    except SettingsError as error:
+        # The only variable that is not a plain value.
+        raise InvalidSettings(
+            f'PYDAG_WEBHOOKS must be JSON, such as {{"on-call": "https://…"}}: {error}'
+        ) from None
+    return {name: getattr(found, name) for name in found.model_fields_set}
+
+
+def _wrong_settings(error: ValidationError, model: type[FileSettings]) -> InvalidSettings:
+    """Every problem of settings, and where each comes from: a variable, or a line of the file."""
+    prefix, table = model.model_config["env_prefix"], model.table
+    variables = {name.upper() for name in os.environ}
+    written = config_table(table)
+    told = []
+    for problem in error.errors(include_url=False, include_input=False):
+        path = [str(part) for part in problem["loc"]] or [""]
+        name = ".".join(path)
+        if path[0] in written and f"{prefix}{path[0]}".upper() not in variables:
+            config = os.environ.get("PYDAG_CONFIG")
+            where = f"[{table}] {name} in {config}" if table else f"{name} in {config}"
+        else:
+            where = f"{prefix}{name}".upper()
+        what = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            what = "there is no such setting"
+            if len(path) == 1 and (close := get_close_matches(name, model.model_fields, n=1)):
+                what += f"; {close[0]} is meant, maybe"
+        told.append(f"{where}: {what}")
+    return InvalidSettings("; ".join(told))
