@@ -51,7 +51,7 @@ TABLES: Final[Mapping[str, Mapping[str, Any]]] = {"LIMITS": limits.LUA, "PROTOCO
 # What a Redis at its `maxmemory` does nevertheless: it lets tasks end and keeps leases.
 WHEN_FULL = frozenset(
     {
-        *("release", "run_on", "died", "defer", "renew", "tick", "work"),
+        *("release", "died", "defer", "renew", "tick", "work"),
         *("cancel", "cancel_backfill", "mark", "let_expire"),
     }
 )

@@ -60,7 +60,8 @@ def test_a_claim_whose_answer_came_too_late_is_the_process_s_own(
     with Cluster(server.url, tmp_path) as cluster:
         cluster.coordinator()
         options = ("-c", "1", "-I", "tests.faults.stalls_redis")
-        worker = cluster.celery_worker(*options, PYDAG_TEST_STALLS=str(server.pid))
+        env = {"PYDAG_TEST_STALLS": str(server.pid), "PYDAG_WORKER_RUN_ON": "0"}
+        worker = cluster.celery_worker(*options, **env)
         run = cluster.submit([cluster.task("t", "note"), cluster.task("u", "note", after=["t"])])
         wait_until(lambda: "Redis can't do it now (Timeout" in worker.text(), "the claim's timeout")
         os.kill(server.pid, signal.SIGCONT)

@@ -60,9 +60,20 @@ class TryRequest(Request):  # type: ignore[misc]  # Celery has no types
         self._end_process(pool, signal)
         return True
 
-    def _runs_next(self, ids: Collection[str]) -> bool:
+    def info(self, safe: bool = False) -> Any:
+        """What Flower's page of a worker says of it: which try runs now."""
+        told = super().info(safe)
+        if (now := self._next()) is not None:
+            told |= {"id": celery_id(now), "name": now.task, "args": f"{now.run} {now.task}"}
+        return told
+
+    def _next(self) -> Held | None:
+        """What the process has gone on with, as far as known."""
         pid = self.worker_pid
-        now = spools.running(pid) if pid and going_on.has_gone_on(pid) else None
+        return spools.running(pid) if pid and going_on.has_gone_on(pid) else None
+
+    def _runs_next(self, ids: Collection[str]) -> bool:
+        now = self._next()
         return now is not None and any(is_id_of(now, name) for name in ids)
 
     def _end_process(self, pool: Any, signal: Any) -> None:

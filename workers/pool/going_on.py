@@ -35,6 +35,11 @@ def go_on() -> bool:
     return True
 
 
+def stay() -> None:
+    """In the process: there was nothing that it could have gone on with."""
+    _gone_on[os.getpid() % _IDS] = 0
+
+
 def has_gone_on(pid: int | None) -> bool:
     """In the parent: whether the try of the process's message is over, or about to be released."""
     return pid is not None and _gone_on[pid % _IDS] == 1

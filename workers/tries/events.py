@@ -15,6 +15,7 @@ from typing import Any
 
 from celery.events.dispatcher import EventDispatcher
 from celery.exceptions import Ignore, Retry
+from celery.signals import worker_process_shutdown
 from celery.utils.time import utcoffset
 from kombu.exceptions import KombuError
 
@@ -106,7 +107,8 @@ def of_this_process(app: Any, worker: str) -> Telling:
     return _own
 
 
-def flush() -> None:
+@worker_process_shutdown.connect  # type: ignore[untyped-decorator]  # Celery has no types
+def flush(**_: Any) -> None:
     """Before this process ends: send what waits, if Redis can be reached."""
     if _own is not None and _own.pid == os.getpid():
         with contextlib.suppress(Exception):

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
+import redis
+
 from pydag_dist.dag import limits
 from pydag_dist.dag.text.strict_json import HALVES, dotted, faults
 from pydag_dist.engine import Held, Next, Outcome, Working
@@ -73,8 +75,11 @@ def report(held: Held, ended: Ended, *, wait_if_unknown: float = UNKNOWN_FOR) ->
 
 
 def report_and_go_on(held: Held, ended: Ended, queue: str, worker: str) -> Next | None:
-    """Likewise; and what this process, which has run the try, goes on with, if anything."""
-    call = partial(
+    """Likewise; and what this process, which has run the try, goes on with, if anything.
+
+    A Redis that is full lets tries end, and none begin.
+    """
+    run_on = partial(
         engine().working.run_on,
         held,
         ended.outcome,
@@ -86,6 +91,13 @@ def report_and_go_on(held: Held, ended: Ended, queue: str, worker: str) -> Next 
         worker=worker,
         process=os.getpid(),
     )
+
+    def call() -> tuple[Released, Next | None]:
+        try:
+            return run_on()
+        except redis.exceptions.OutOfMemoryError:
+            return release(held, ended, engine().working), None
+
     return _reported(call, UNKNOWN_FOR)[1]
 
 

@@ -39,6 +39,7 @@ def release_and_go_on(app: Any, request: Any, held: Held, ended: Ended) -> None:
     queue, worker = request.delivery_info["routing_key"], request.hostname
     following = _released(held, ended, queue, worker, until)
     if following is None:
+        going_on.stay()  # its parent tells Flower of this end
         return
     telling = events.of_this_process(app, worker)
     # The parent hears of its end when all that follows is over.

@@ -79,6 +79,15 @@ def test_it_goes_on_for_a_tenth_of_a_second(play: Play) -> None:
     assert play.last == ["t4"]  # at 0.12 s
 
 
+def test_a_process_that_finds_nothing_has_not_gone_on(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So its parent tells Flower how the try of its message ended."""
+    monkeypatch.setattr(run_on, "report_and_go_on", lambda *_: None)
+    play.go_on()
+    assert not going_on.has_gone_on(os.getpid())
+
+
 def test_the_time_is_a_setting(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYDAG_WORKER_RUN_ON", "0")
     play.go_on()
