@@ -38,7 +38,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
             </Link>
           ))}
         </nav>
-        <span class={`live ${live.value}`} role="status">
+        <span class={`stream ${live.value}`} role="status">
           {SAYS[live.value]}
         </span>
         <span class="who" title={me.value ? `role ${me.value.role}` : undefined}>

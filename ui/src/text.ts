@@ -34,9 +34,10 @@ export function clock(at: number): string {
   return new Date(at * 1000).toLocaleTimeString('sv');
 }
 
-/** Such as "0.4 s", "12 s", "3 min 05 s", "2 h 10 min". */
+/** Such as "8 ms", "0.4 s", "12 s", "3 min 05 s", "2 h 10 min". */
 export function duration(seconds: number): string {
-  if (seconds < 9.95) return `${Math.max(0, seconds).toFixed(1)} s`;
+  if (seconds < 0.0995) return `${Math.max(0, Math.round(seconds * 1000))} ms`;
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;
   const pad = (n: number) => String(n).padStart(2, '0');

@@ -74,11 +74,15 @@ export class GraphCanvas {
     else this.ask();
   }
 
-  /** Takes the states of all tasks, by their places in `STATES`. */
-  colour(states: Uint8Array): void {
+  /** Takes the states of all tasks by their places in `STATES`; the children of an expanded task, of
+   * which there may be many, stand for it. */
+  colour(states: Uint8Array, children: ReadonlyMap<number, Uint32Array>): void {
     this.counts.fill(0);
     this.drawing?.boxOf.forEach((box, task) => {
-      this.counts[box * STATES.length + states[task]!]!++;
+      const from = box * STATES.length;
+      const own = children.get(task);
+      if (own) for (let i = 0; i < own.length; i++) this.counts[from + i]! += own[i]!;
+      else this.counts[from + states[task]!]!++;
     });
     this.ask();
   }

@@ -2,6 +2,8 @@
 
 import { signal } from '@preact/signals';
 import { API } from '../api/client';
+import type { Columns, Run } from '../api/types';
+import type { LiveRun } from './run';
 
 /** Whether what is shown is live: the stream is open. */
 export const live = signal<'live' | 'away' | 'closed'>('closed');
@@ -57,4 +59,17 @@ export function follow(path: string, handlers: Handlers): () => void {
     close();
     live.value = 'closed';
   };
+}
+
+/** Keep a run up as its live stream tells. */
+export function followRun(url: string, run: LiveRun): () => void {
+  return follow(`${url}/events`, {
+    snapshot: (data) => {
+      const all = data as { run: Run; tasks: Columns };
+      run.snapshot(all.run, all.tasks);
+    },
+    changes: (data) => run.changes(data as Columns),
+    run: (data) => run.run(data as Partial<Run>),
+    end: () => {},
+  });
 }

@@ -42,7 +42,7 @@ export function FleetPage() {
                 <pre>pydag worker -c 8</pre>
               </Empty>
             ) : (
-              <Members members={workers} />
+              <Members members={workers} are="workers" />
             )}
             <h2>Coordinators</h2>
             {coordinators.length === 0 ? (
@@ -51,7 +51,7 @@ export function FleetPage() {
                 <pre>pydag coordinator</pre>
               </Empty>
             ) : (
-              <Members members={coordinators} />
+              <Members members={coordinators} are="coordinators" />
             )}
           </>
         )}
@@ -59,6 +59,8 @@ export function FleetPage() {
     </div>
   );
 }
+
+type Anybody = Workers['workers'][number] | Workers['coordinators'][number];
 
 function Queues({ queues }: { queues: Queue[] }) {
   return (
@@ -98,66 +100,61 @@ function Queues({ queues }: { queues: Queue[] }) {
   );
 }
 
-function Members({
-  members,
-}: {
-  members: (Workers['workers'][number] | Workers['coordinators'][number])[];
-}) {
+function Members({ members, are }: { members: Anybody[]; are: 'workers' | 'coordinators' }) {
   return (
     <div class="scroll">
       <table class="list">
         <thead>
           <tr>
             <th>Name</th>
-            <th>Slots</th>
-            <th>What it runs</th>
+            {are === 'workers' && <th>Slots</th>}
+            {are === 'workers' && <th>What it runs</th>}
             <th>Heard of</th>
             <th>Can do</th>
           </tr>
         </thead>
         <tbody>
-          {members.map((member) => {
-            const slots = Number(member.info.slots ?? member.info.concurrency ?? 0);
-            const running = 'running' in member ? member.running : [];
-            return (
-              <tr key={`${member.name} ${member.process}`}>
-                <td>{member.name}</td>
-                <td>
-                  {slots > 0 ? (
-                    <>
-                      <span class="slots" aria-hidden="true">
-                        {Array.from({ length: Math.min(slots, 32) }, (_, i) => (
-                          <i key={i} class={i < member.busy ? 'busy' : ''} />
-                        ))}
-                      </span>{' '}
-                      {member.busy} of {slots} busy
-                    </>
-                  ) : (
-                    <span class="faint">–</span>
-                  )}
-                </td>
-                <td>
-                  {running.map((each) => {
-                    const [run = '', task = ''] = each.split('/');
-                    return (
-                      <Link key={each} to={`/runs/${part(run)}/tasks/${part(task)}`} class="block">
-                        {task}
-                      </Link>
-                    );
-                  })}
-                </td>
-                <td class={now.value - member.heard_at > 10 ? 'bad' : ''}>
-                  <Time at={member.heard_at} />
-                </td>
-                <td>
-                  <Abilities info={member.info} />
-                </td>
-              </tr>
-            );
-          })}
+          {members.map((member) => (
+            <tr key={`${member.name} ${member.process}`}>
+              <td>{member.name}</td>
+              {'running' in member && <Work worker={member} />}
+              <td class={now.value - member.heard_at > 10 ? 'bad' : ''}>
+                <Time at={member.heard_at} />
+              </td>
+              <td>
+                <Abilities info={member.info} />
+              </td>
+            </tr>
+          ))}
         </tbody>
       </table>
     </div>
+  );
+}
+
+function Work({ worker }: { worker: Workers['workers'][number] }) {
+  const slots = Number(worker.info.slots ?? 0);
+  return (
+    <>
+      <td>
+        <span class="slots" aria-hidden="true">
+          {Array.from({ length: Math.min(slots, 32) }, (_, i) => (
+            <i key={i} class={i < worker.busy ? 'busy' : ''} />
+          ))}
+        </span>{' '}
+        {worker.busy} of {slots} busy
+      </td>
+      <td>
+        {worker.running.map((each) => {
+          const [run = '', task = ''] = each.split('/');
+          return (
+            <Link key={each} to={`/runs/${part(run)}/tasks/${part(task)}`} class="block">
+              {task}
+            </Link>
+          );
+        })}
+      </td>
+    </>
   );
 }
 

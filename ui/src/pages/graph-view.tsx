@@ -7,6 +7,7 @@ import { theme } from '../app';
 import { GraphCanvas } from '../graph/canvas';
 import { boxesOf } from '../graph/families';
 import { type Edge, layOut } from '../graph/layout';
+import { parentOf } from '../live/plan';
 import { STATES } from '../states';
 import { number, plural } from '../text';
 
@@ -15,14 +16,34 @@ const NONE = STATES.indexOf('none');
 
 interface Props {
   graph: Graph;
-  stateOf: (task: string) => string;
+  tasks: ReadonlyMap<string, { state: string }>;
   /** Changes whenever a state has. */
   version: number;
   selected?: string | undefined;
   onPick: (task: string) => void;
 }
 
-export function GraphView({ graph, stateOf, version, selected, onPick }: Props) {
+/** Of each expanded task that has children, how many of them are in each state. */
+function childrenOf(
+  graph: Graph,
+  tasks: Props['tasks'],
+  place: (state: string) => number,
+): Map<number, Uint32Array> {
+  const found = new Map<number, Uint32Array>();
+  const index = new Map(graph.expand.map((task) => [graph.task[task]!, task]));
+  if (index.size === 0) return found;
+  const expanded = new Set(index.keys());
+  for (const [name, { state }] of tasks) {
+    const task = index.get(parentOf(name, expanded));
+    if (task === undefined || expanded.has(name)) continue;
+    const counts = found.get(task) ?? new Uint32Array(STATES.length);
+    counts[place(state)]!++;
+    found.set(task, counts);
+  }
+  return found;
+}
+
+export function GraphView({ graph, tasks, version, selected, onPick }: Props) {
   const host = useRef<HTMLDivElement>(null);
   const canvas = useRef<GraphCanvas | null>(null);
   const open = useSignal<ReadonlySet<string>>(new Set());
@@ -65,8 +86,9 @@ export function GraphView({ graph, stateOf, version, selected, onPick }: Props) 
     shown.current = graph;
   }, [drawing, graph]);
   useLayoutEffect(() => {
-    const states = Uint8Array.from(graph.task, (task) => PLACE.get(stateOf(task)) ?? NONE);
-    canvas.current?.colour(states);
+    const place = (state: string | undefined) => PLACE.get(state ?? 'none') ?? NONE;
+    const states = Uint8Array.from(graph.task, (task) => place(tasks.get(task)?.state));
+    canvas.current?.colour(states, childrenOf(graph, tasks, place));
   }, [drawing, version, graph]);
   useEffect(() => {
     const task = selected === undefined ? -1 : graph.task.indexOf(selected);

@@ -7,7 +7,7 @@ import type { Columns, Graph, Reason, Run } from '../api/types';
 import { go, goWith, now, search } from '../app';
 import { expectedEnd } from '../live/plan';
 import { LiveRun } from '../live/run';
-import { follow } from '../live/stream';
+import { followRun, live as stream } from '../live/stream';
 import { Action } from '../parts/action';
 import { Copy, Link, State, StateBar, Time, Waiting, Wrong } from '../parts/basics';
 import { useLoaded } from '../parts/loaded';
@@ -43,19 +43,15 @@ export function RunPage({ runId, task }: { runId: string; task?: string }) {
       }
     };
     load();
-    const stop = follow(`${url}/events`, {
-      snapshot: (data) => {
-        const { run, tasks } = data as { run: Run; tasks: Columns };
-        live.snapshot(run, tasks);
-        error.value = null;
-      },
-      changes: (data) => live.changes(data as Columns),
-      run: (data) => live.run(data as Partial<Run>),
-      reset: () => {},
-      end: () => {},
-    });
+    const stop = followRun(url, live);
+    // What no stream tells: that an ended run was resumed, or all, if no stream can be had.
+    const timer = setInterval(() => {
+      const isQuiet = stream.value !== 'live' || live.head.value?.ended_at != null;
+      if (isQuiet && !document.hidden) load();
+    }, 4000);
     return () => {
       abort.abort();
+      clearInterval(timer);
       stop();
     };
   }, [url, live, asked]);
@@ -119,7 +115,7 @@ function Shown({ run, live, task, again, url }: ShownProps) {
         ) : dag ? (
           <GraphView
             graph={dag}
-            stateOf={(name) => live.tasks.get(name)?.state ?? 'none'}
+            tasks={live.tasks}
             version={version}
             selected={task}
             onPick={pick}

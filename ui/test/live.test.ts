@@ -1,0 +1,162 @@
+import { describe, expect, test } from 'vitest';
+import type { Columns, Graph, Run } from '../src/api/types';
+import { criticalPath, expectedEnd, parentOf } from '../src/live/plan';
+import { LiveRun, type TaskNow } from '../src/live/run';
+import { STATES } from '../src/states';
+import { random } from './graphs';
+
+const RUN: Run = {
+  run_id: 'r',
+  dag_id: 'd',
+  state: 'running',
+  submitted_at: 1,
+  started_at: 2,
+  ended_at: null,
+  round_at: 2,
+  spent: 0,
+  rounds: 1,
+  submitted_by: null,
+  logical_date: null,
+  run_type: null,
+  version: null,
+  took: null,
+  reason: null,
+  error: null,
+  total: 0,
+  counts: {},
+  bytes_billed: null,
+  params: {},
+  tags: [],
+  dag_hash: 'h',
+};
+
+function columns(tasks: ReadonlyMap<string, TaskNow>): Columns {
+  const rows = [...tasks.values()];
+  const workers = [...new Set(rows.flatMap((row) => row.worker ?? []))];
+  return {
+    states: [...STATES],
+    workers,
+    task: [...tasks.keys()],
+    state: rows.map((row) => (STATES as readonly string[]).indexOf(row.state)),
+    try_number: rows.map((row) => row.try_number),
+    ready_at: rows.map((row) => row.ready_at),
+    queued_at: rows.map((row) => row.queued_at),
+    started_at: rows.map((row) => row.started_at),
+    ended_at: rows.map((row) => row.ended_at),
+    worker: rows.map((row) => (row.worker === null ? -1 : workers.indexOf(row.worker))),
+  };
+}
+
+const task = (state: string, started_at: number | null = null, ended_at: number | null = null) => ({
+  state,
+  try_number: 1,
+  ready_at: null,
+  queued_at: null,
+  started_at,
+  ended_at,
+  worker: null,
+});
+
+describe.each([1, 2, 3, 4, 5])('frames of random changes, by seed %i', (seed) => {
+  const next = random(seed);
+  const pick = <T>(items: readonly T[]) => items[Math.floor(next() * items.length)]!;
+  const truth = new Map<string, TaskNow>();
+  const any = (): TaskNow => ({
+    ...task(pick(STATES), next() < 0.5 ? next() * 1e9 : null),
+    try_number: 1 + Math.floor(next() * 3),
+    worker: pick(['w1@a', 'w2@b', null]),
+  });
+  for (let i = 0; i < 200; i++) truth.set(`t${i}`, any());
+  const live = new LiveRun();
+  live.snapshot(RUN, columns(truth));
+
+  test('what is known is what a new snapshot would say', () => {
+    for (let frame = 0; frame < 50; frame++) {
+      const changed = new Map<string, TaskNow>();
+      // Children of an expansion come later.
+      for (let i = 0; i < 8; i++) changed.set(`t${Math.floor(next() * 220)}`, any());
+      for (const [name, row] of changed) truth.set(name, row);
+      const before = live.version.value;
+      live.changes(columns(changed));
+      expect(live.version.value).toBe(before + 1);
+    }
+    expect(new Map([...live.tasks].sort())).toEqual(new Map([...truth].sort()));
+    const total = [...live.counts.value.values()].reduce((sum, n) => sum + n, 0);
+    expect(total).toBe(truth.size);
+    for (const [state, n] of live.counts.value) {
+      expect([...truth.values()].filter((row) => row.state === state).length).toBe(n);
+    }
+  });
+
+  test('a snapshot forgets what is gone', () => {
+    live.snapshot(RUN, columns(new Map([['only', task('success')]])));
+    expect([...live.tasks.keys()]).toEqual(['only']);
+    expect([...live.counts.value]).toEqual([['success', 1]]);
+  });
+});
+
+test('news of the run keep what they do not name', () => {
+  const live = new LiveRun();
+  live.run({ state: 'failed' }); // before there is a snapshot
+  expect(live.head.value).toBeNull();
+  live.snapshot(RUN, columns(new Map()));
+  live.run({ state: 'success', ended_at: 9 });
+  expect(live.head.value).toEqual({ ...RUN, state: 'success', ended_at: 9 });
+});
+
+// a ─▶ b ─▶ d, a ─▶ c ─▶ d
+const GRAPH: Graph = {
+  dag_id: 'd',
+  dag_hash: 'h',
+  operators: ['python.call'],
+  queues: ['python'],
+  task: ['a', 'b', 'c', 'd'],
+  operator: [0, 0, 0, 0],
+  queue: [0, 0, 0, 0],
+  upstream: [[], [0], [0], [1, 2]],
+  expand: [],
+  branch: [],
+  teardown_of: [],
+};
+
+describe('when a run will end', () => {
+  const usual = { a: 10, b: 20, c: 5, d: 10 };
+
+  test('by the usual times of what is still to come', () => {
+    const tasks = new Map([
+      ['a', task('success', 0, 10)],
+      ['b', task('running', 10)],
+    ]);
+    expect(expectedEnd(GRAPH, tasks, usual, 15)).toBe(40);
+    expect(expectedEnd(GRAPH, tasks, usual, 50)).toBe(65); // b takes longer than usual, then c
+    expect(expectedEnd(GRAPH, new Map(), usual, 100)).toBe(140);
+  });
+
+  test('is not known of a task that never ran', () => {
+    expect(expectedEnd(GRAPH, new Map(), { a: 1 }, 0)).toBeNull();
+  });
+
+  test('is when it has', () => {
+    const all = new Map(GRAPH.task.map((name) => [name, task('success', 1, 7)]));
+    expect(expectedEnd(GRAPH, all, {}, 100)).toBe(7);
+  });
+});
+
+test('the critical path leads back from the last end over the latest upstream ends', () => {
+  const tasks = new Map([
+    ['a', task('success', 0, 10)],
+    ['b', task('success', 10, 30)],
+    ['c', task('success', 10, 12)],
+    ['d', task('success', 30, 31)],
+  ]);
+  expect([...criticalPath(GRAPH, tasks)]).toEqual(['d', 'b', 'a']);
+  expect(criticalPath(GRAPH, new Map()).size).toBe(0);
+});
+
+test('children belong to the task that was expanded', () => {
+  const expanded = new Set(['load', 'a.b']);
+  expect(parentOf('load.12', expanded)).toBe('load');
+  expect(parentOf('a.b.3', expanded)).toBe('a.b');
+  expect(parentOf('a.b', expanded)).toBe('a.b');
+  expect(parentOf('other.1', expanded)).toBe('other.1');
+});
