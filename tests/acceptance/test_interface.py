@@ -135,7 +135,7 @@ def test_a_run_is_seen_live_to_its_end_without_a_reload(interface, up, terminal)
     interface.picture("run-live")
     box.click()
     drawer = page.get_by_role("complementary", name="Task report")
-    expect(drawer.locator(".sentence")).to_contain_text("report runs", timeout=PATIENT)
+    expect(drawer.locator(".sentence")).to_contain_text("report is running", timeout=PATIENT)
 
     expect(box).to_have_attribute("data-state", "success", timeout=PATIENT)
     expect(page.locator(".run-head .title .state")).to_have_text("success", timeout=PATIENT)
