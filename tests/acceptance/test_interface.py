@@ -54,8 +54,8 @@ def web(up, terminal, tmp_path_factory):
     output = tmp_path_factory.mktemp("web") / "web.out"
     process = Process(command, output, cwd=up.home.parent, env=env).start()
     try:
-        process.wait_until(lambda: "http://" in process.text(), "it listens", 60)
-        [address] = re.findall(r"http://\S+", process.text())[:1]
+        process.wait_until(lambda: "?key=" in process.text(), "it listens", 60)
+        [address] = re.findall(r"http://\S+\?key=\S+", process.text())
         yield address
     finally:
         process.end()
@@ -77,7 +77,7 @@ class Interface:
         self.complaints: list[str] = []
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("console", self._heard)
-        page.goto(web)
+        self.open("/")
 
     def _heard(self, message) -> None:
         # A DAG that isn't published is asked for, too.
@@ -96,9 +96,15 @@ class Interface:
 
 
 @pytest.fixture(scope="module")
-def context(browser):
+def context(browser, web):
+    """A browser that the key has let in: it works once."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.goto(web)
+    expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible(timeout=PATIENT)
+    assert "key" not in page.url
+    page.close()
     yield context
     context.close()
 
@@ -191,7 +197,7 @@ def test_it_is_used_by_the_keyboard_alone(interface, failed_run):
     expect(page.get_by_role("complementary")).to_have_count(0)
 
     # The list says what the graph says.
-    tab_to(".tab:has-text('List')")
+    tab_to(".tab[aria-pressed=false]")
     page.keyboard.press("Enter")
     lines = page.locator(".tasks .line")
     expect(lines).to_have_text(
@@ -219,15 +225,14 @@ def test_each_page_has_nothing_that_axe_finds(interface, failed_run):
         "/schedules": "Schedules",
         "/fleet": "Fleet",
         "/settings": "Settings",
-        "/nowhere": None,
+        "/nowhere": "There is no such page",
     }
     found = []
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         for path, heading in pages.items():
             interface.open(path)
-            if heading:
-                expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
+            expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
             expect(page.get_by_text("Waiting for")).to_have_count(0, timeout=PATIENT)
             page.evaluate(AXE.read_text() + ";0")
             result = page.evaluate("axe.run()")
@@ -239,15 +244,26 @@ def test_each_page_has_nothing_that_axe_finds(interface, failed_run):
     assert found == []
 
 
-def test_on_a_phone_it_says_whether_it_is_red_and_why(browser, web, failed_run):
-    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark")
-    interface = Interface(context.new_page(), web)
+def test_the_example_pipeline(interface, example_run):
     page = interface.page
+    interface.open(f"/runs/{example_run['run_id']}/tasks/initial_ingestion_1")
+    boxes = page.locator(".graph .box[data-state=success]")
+    expect(boxes).to_have_count(len(example_run["tasks"]), timeout=PATIENT)
+    expect(page.locator(".run-head")).to_contain_text("billed")
+    expect(page.locator(".timeline .line")).to_have_count(len(example_run["tasks"]))
+    drawer = page.get_by_role("complementary", name="Task initial_ingestion_1")
+    expect(drawer).to_contain_text("initial_ingestion_1 succeeded", timeout=PATIENT)
+    expect(drawer).to_contain_text("destination_table")
+    interface.picture("pipeline")
+
+
+def test_on_a_phone_it_says_whether_it_is_red_and_why(interface, failed_run):
+    page = interface.page
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.emulate_media(color_scheme="dark")
     interface.open(f"/runs/{failed_run}")
     expect(page.locator(".run-head .title .state")).to_have_text("failed", timeout=PATIENT)
     expect(page.get_by_role("list", name="Why")).to_be_in_viewport()
     expect(page.get_by_role("button", name="Resume", exact=True)).to_be_in_viewport()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     interface.picture("phone")
-    context.close()
-    assert interface.complaints == []

@@ -1,6 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { type ComponentChildren, render } from 'preact';
 import { useEffect } from 'preact/hooks';
+import { Problem } from './api/client';
 import { me, meet, path } from './app';
 import { ComparePage } from './pages/compare';
 import { DagPage } from './pages/dag';
@@ -10,7 +11,8 @@ import { RunPage } from './pages/run';
 import { RunsPage } from './pages/runs';
 import { SchedulesPage } from './pages/schedules';
 import { SettingsPage } from './pages/settings';
-import { Empty, Link, Waiting, Wrong } from './parts/basics';
+import { SignIn } from './pages/sign-in';
+import { Link, Waiting, Wrong } from './parts/basics';
 import { Shell } from './shell';
 
 const ID = '([^/]+)';
@@ -35,11 +37,12 @@ function Pages() {
     if (found) return <>{page(...found.slice(1).map(decodeURIComponent))}</>;
   }
   return (
-    <Empty title="There is no such page">
+    <div class="page">
+      <h1>There is no such page</h1>
       <p>
         <Link to="/">All runs</Link>
       </p>
-    </Empty>
+    </div>
   );
 }
 
@@ -57,17 +60,17 @@ function App() {
       },
     );
   }, [asked]);
+  const again = () => {
+    turn.value++;
+  };
   return (
     <Shell>
       {me.value ? (
         <Pages />
+      ) : error.value instanceof Problem && error.value.status === 401 ? (
+        <SignIn why={error.value} onDone={again} />
       ) : error.value ? (
-        <Wrong
-          error={error.value}
-          retry={() => {
-            turn.value++;
-          }}
-        />
+        <Wrong error={error.value} retry={again} />
       ) : (
         <Waiting what="the server" />
       )}

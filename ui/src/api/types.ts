@@ -186,3 +186,23 @@ export interface Me {
   history: boolean;
   now: number;
 }
+
+export interface Backfill {
+  backfill_id: string;
+  dag_id: string;
+  state: string;
+  first: number;
+  last: number;
+  total: number;
+  left: number;
+  made: number;
+  success: number;
+  failed: number;
+  cancelled: number;
+  active: number;
+  max_active: number;
+  made_at: number;
+  made_by: string;
+  why: string;
+  ended_at: number | null;
+}

@@ -1,4 +1,4 @@
-// What is due when, of all published DAGs: the next two weeks as a calendar.
+// What is due when, of all published DAGs: the next week as a calendar; and backfills.
 
 import { get, part } from '../api/client';
 import type { Dags, Preview } from '../api/types';
@@ -7,6 +7,7 @@ import { Empty, Link, Time } from '../parts/basics';
 import { Show, useLoaded } from '../parts/loaded';
 import { useTitle } from '../shell';
 import { clock, exact } from '../text';
+import { Backfills } from './backfills';
 
 const DAYS = 7;
 const MOST = 200; // due times of a DAG that are asked for
@@ -102,6 +103,7 @@ export function SchedulesPage() {
           )
         }
       </Show>
+      <Backfills />
     </div>
   );
 }

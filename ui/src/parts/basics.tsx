@@ -106,7 +106,7 @@ export function Empty({ title, children }: { title: string; children?: Component
 
 const DOES: Record<number, string> = {
   0: 'Nothing is lost: runs go on by themselves. This page tries again by itself.',
-  401: 'Open the address with the key that `pydag up` or `pydag web` has printed, or sign in again.',
+  401: 'Load this page again to sign in.',
   403: 'Ask whoever runs this installation for the right to do it.',
   404: 'It may have been forgotten, or its name may be wrong.',
   429: 'Wait a moment, then try again.',

@@ -1,0 +1,111 @@
+// Backfills: how far each is, and its buttons.
+
+import { get, part } from '../api/client';
+import type { Backfill } from '../api/types';
+import { Action } from '../parts/action';
+import { Link, StateBar, Time } from '../parts/basics';
+import { Show, useLoaded } from '../parts/loaded';
+import { quoted } from '../text';
+
+export function Backfills() {
+  const backfills = useLoaded(
+    '',
+    (signal) => get<{ items: Backfill[] }>('/backfills', {}, signal),
+    3,
+  );
+  return (
+    <>
+      <h2>Backfills</h2>
+      <Show of={backfills} what="the backfills">
+        {({ items }) =>
+          items.length === 0 ? (
+            <p class="faint">
+              None. <code>pydag backfill DAG --from DAY --to DAY</code> makes a run for each due
+              time in the past.
+            </p>
+          ) : (
+            <div class="tall scroll">
+              <table class="list">
+                <thead>
+                  <tr>
+                    <th>DAG</th>
+                    <th>State</th>
+                    <th>For</th>
+                    <th class="wide">Runs</th>
+                    <th class="n">Left</th>
+                    <th>Begun</th>
+                    <th>
+                      <span class="hidden">Do</span>
+                    </th>
+                  </tr>
+                </thead>
+                <tbody>
+                  {items.map((each) => (
+                    <Row key={each.backfill_id} backfill={each} reload={backfills.reload} />
+                  ))}
+                </tbody>
+              </table>
+            </div>
+          )
+        }
+      </Show>
+    </>
+  );
+}
+
+const day = (at: number) => new Date(at * 1000).toISOString().slice(0, 10);
+
+function Row({ backfill, reload }: { backfill: Backfill; reload: () => void }) {
+  const { backfill_id: id, state } = backfill;
+  const url = `/backfills/${part(id)}`;
+  const isPaused = state === 'paused';
+  return (
+    <tr>
+      <td>
+        <Link to={`/dags/${part(backfill.dag_id)}`}>{backfill.dag_id}</Link>
+      </td>
+      <td title={backfill.why}>{state}</td>
+      <td>
+        {day(backfill.first)} to {day(backfill.last)}
+      </td>
+      <td class="wide">
+        <StateBar
+          counts={
+            new Map([
+              ['failed', backfill.failed],
+              ['cancelled', backfill.cancelled],
+              ['success', backfill.success],
+              ['running', backfill.active],
+              ['none', backfill.left],
+            ])
+          }
+        />
+      </td>
+      <td class="n">
+        {backfill.left}/{backfill.total}
+      </td>
+      <td>
+        <Time at={backfill.made_at} /> by {backfill.made_by}
+      </td>
+      <td>
+        {backfill.ended_at === null && (
+          <span class="actions">
+            <Action
+              label={isPaused ? 'Go on' : 'Pause'}
+              command={`pydag backfills ${isPaused ? 'unpause' : 'pause'} ${quoted(id)}`}
+              request={{ method: 'PATCH', path: url, body: { paused: !isPaused } }}
+              onDone={reload}
+            />
+            <Action
+              label="Cancel"
+              command={`pydag backfills cancel ${quoted(id)}`}
+              request={{ method: 'DELETE', path: url }}
+              confirm="It makes no more runs. Those that go on are cancelled."
+              onDone={reload}
+            />
+          </span>
+        )}
+      </td>
+    </tr>
+  );
+}

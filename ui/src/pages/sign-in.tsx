@@ -1,0 +1,47 @@
+// For whom the server doesn't know.
+
+import { useSignal } from '@preact/signals';
+import { Problem, request } from '../api/client';
+import { Wrong } from '../parts/basics';
+
+export function SignIn({ why, onDone }: { why: Problem; onDone: () => void }) {
+  const error = useSignal<unknown>(null);
+  const token = useSignal('');
+  const enter = async (event: Event) => {
+    event.preventDefault();
+    try {
+      await request('POST', '/session', { token: token.value.trim() });
+      onDone();
+    } catch (problem) {
+      error.value = problem;
+    }
+  };
+  return (
+    <div class="note">
+      <h2>Who are you?</h2>
+      <p>{why.detail}</p>
+      <p>
+        On the machine where <code>pydag web</code> or <code>pydag up</code> runs,{' '}
+        <code>pydag web --link</code> prints an address that lets this browser in. Elsewhere, enter
+        a token:
+      </p>
+      <form class="filters" onSubmit={enter}>
+        <label>
+          Token{' '}
+          <input
+            type="password"
+            autocomplete="current-password"
+            value={token.value}
+            onInput={(event) => {
+              token.value = event.currentTarget.value;
+            }}
+          />
+        </label>
+        <button type="submit" disabled={!token.value}>
+          Enter
+        </button>
+      </form>
+      {error.value !== null && error.value instanceof Problem && <Wrong error={error.value} />}
+    </div>
+  );
+}
