@@ -17,7 +17,6 @@ from pydag_dist.client.retrying import RETRY_SECONDS, Retries
 from pydag_dist.client.run import BLOCK_SECONDS, Run
 from pydag_dist.client.submitter import user_at_host
 from pydag_dist.dag.ids import check_id, is_id
-from pydag_dist.dag.text.strict_json import dotted, faults
 from pydag_dist.engine import (
     Engine,
     Listing,
@@ -284,16 +283,9 @@ class Client:
 
 
 def _checked_params(dag: Dag, params: Mapping[str, Any] | None) -> dict[str, Any]:
-    from pydag_dist.dag.expansion import known_lengths
-    from pydag_dist.dag.reading.dag_file import params_problem
+    from pydag_dist.dag.run_params import checked_params
 
-    given = dict(params or {})
-    if wrong := [f"{dotted(path)} {problem}" for path, problem in faults(given)]:
-        raise PydagError(f"params of the run: {'; '.join(wrong)}")
-    if problem := params_problem(given):
-        raise PydagError(f"params of the run: {problem}")
-    known_lengths(dag.dag_id, list(dag.tasks.values()), {**dag.params, **given})
-    return given
+    return checked_params(dag, params)
 
 
 def utc(date: datetime | str | None, zone: ZoneInfo) -> str:

@@ -30,6 +30,7 @@ from pydag_dist.history import (
 
 log = logging.getLogger(__name__)
 
+AWAITED = 200  # runs of other DAGs, for which tasks wait, that are looked for at once
 BATCH = 500  # entries of one transaction; each may hold a result of 64 kB
 EVERY = 0.5  # seconds between two looks at a stream that was empty
 PAUSE = 1.0  # seconds before what failed is tried again
@@ -120,7 +121,9 @@ class Recorder:
             self._ownership.has_epoch(marks[0])
         if not self._writes or (marks != self._marks and not self._check(marks)):
             return False
-        return self._write()
+        more = self._write()
+        self._tell_awaited()
+        return more
 
     def _renew(self, epoch: str | None) -> None:
         self._ownership.register(self._database)
@@ -220,6 +223,12 @@ class Recorder:
         # Only now: whoever comes after a writer that died in between writes the same again.
         self._redis.xtrim(self._stream, minid=next_entry_id(entries[-1][0]), approximate=False)
         return len(entries) == BATCH
+
+    def _tell_awaited(self) -> None:
+        """Tell tasks that wait for a run of another DAG what the history knows of it."""
+        publishing, run_for = self._engine.publishing, self._history.run_for
+        if asked := publishing.asked_for(AWAITED):
+            publishing.tell_awaited((*each, *(run_for(*each) or ("", ""))) for each in asked)
 
     def _heads(self, run_ids: list[str]) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
         """The hashes and DAGs of those runs that Redis has."""

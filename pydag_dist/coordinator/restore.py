@@ -45,6 +45,9 @@ _FIELDS: Final = frozenset(
         "version",
         "run_type",
         "backfill",
+        "parent_run",
+        "parent_task",
+        "ancestors",
     }
 )
 

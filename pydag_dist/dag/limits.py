@@ -14,6 +14,7 @@ TASKS: Final = 100_000  # of a DAG
 EDGES: Final = 1_000_000  # dependencies of all tasks of a DAG together
 QUEUES: Final = 64  # of a DAG, and of a worker
 TEARDOWNS: Final = 1_000  # of a DAG
+CHAIN: Final = 10  # runs of which each waits for the next one, which it has started
 CHILDREN: Final = 10_000  # of an expanded task
 RUN_CHILDREN: Final = 100_000  # of all expanded tasks of a run together
 TAGS: Final = 32  # of a DAG
@@ -56,6 +57,7 @@ LUA: Final = {
     "worker": WORKER,
     "tasks": TASKS,
     "queues": QUEUES,
+    "chain": CHAIN,
     "children": CHILDREN,
     "run_children": RUN_CHILDREN,
     "dag_bytes": DAG_BYTES,

@@ -23,6 +23,7 @@ from pydag_dist.dag.params.bigquery import (
     BigQueryWaitTable,
 )
 from pydag_dist.dag.params.branch import Branch
+from pydag_dist.dag.params.dags import DagRun, DagWait
 from pydag_dist.dag.params.dataproc import (
     DataprocCreateCluster,
     DataprocDeleteCluster,
@@ -36,6 +37,8 @@ from pydag_dist.dag.text import patterns
 FAMILIES: Final = ("bigquery", "dataproc", "gcs", "python")
 ENTRY_POINTS: Final = "pydag.operators"
 BRANCH: Final = "branch"
+RUN_DAG: Final = "dag.run"
+WAIT_FOR_DAG: Final = "dag.wait"
 CREATE_CLUSTER: Final = "dataproc.create_cluster"
 USE_CLUSTERS: Final = frozenset({"dataproc.delete_cluster", "dataproc.submit_job"})
 
@@ -87,6 +90,8 @@ OPERATORS: Final[Mapping[str, type[BaseModel]]] = MappingProxyType(
         "bigquery.query": BigQueryQuery,
         "bigquery.wait_table": BigQueryWaitTable,
         BRANCH: Branch,
+        RUN_DAG: DagRun,
+        WAIT_FOR_DAG: DagWait,
         "dataproc.create_cluster": DataprocCreateCluster,
         "dataproc.delete_cluster": DataprocDeleteCluster,
         "dataproc.submit_batch": DataprocSubmitBatch,
@@ -126,7 +131,7 @@ def may_be_cached(operator: str) -> bool:
 
 def is_sensor(operator: str) -> bool:
     """Whether tasks of the operator only wait: they don't count as active while they do."""
-    return operator.rpartition(".")[2].startswith("wait_")
+    return operator == WAIT_FOR_DAG or operator.rpartition(".")[2].startswith("wait_")
 
 
 def family(operator: str) -> str:

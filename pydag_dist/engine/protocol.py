@@ -46,7 +46,8 @@ ENDED_BACKFILL_STATES: Final = frozenset({"done", "cancelled"})
 
 Source = Literal["coordinator", "chord", "tick"]  # who puts messages on the queues
 Kind = Literal["workers", "coordinators"]
-RunType = Literal["scheduled", "backfill", "manual"]  # what has started a run of a published DAG
+# What has started a run of a published DAG: triggered, if a task of another run has.
+RunType = Literal["scheduled", "backfill", "manual", "triggered"]
 MarkState = Literal["success", "skipped", "failed"]
 # Which due times of a backfill get a run: those without any; also those whose runs failed or were
 # cancelled; all but those with a run that goes on.
@@ -143,6 +144,7 @@ OUT: Final = {
     "settled": "b/",
     "refused": "w/",
     "deaths": "k/",
+    "child": "c/",
 }
 # The members of `timers`: "retry/run/task", "poll/run/task", "timeout/run".
 TIMERS: Final = {"retry": "retry/", "poll": "poll/", "timeout": "timeout/"}

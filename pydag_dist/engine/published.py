@@ -106,6 +106,12 @@ def scheduled_run_id(dag_id: str, at: datetime) -> str:
     return f"{name}-{at.astimezone(UTC):%Y%m%dt%H%M%S}{part}"
 
 
+def child_run_id(dag_id: str, run_id: str, task: str, try_number: int) -> str:
+    """The id of the run of a DAG that a try of a task has started: it has but one."""
+    digest = hashlib.sha256(f"{run_id}/{task}/{try_number}".encode()).hexdigest()
+    return f"{dag_id[:_LONG]}-{digest[:16]}"
+
+
 def to_micro(at: datetime | None) -> str:
     """A moment as the engine keeps it; "" for none."""
     return "" if at is None else str((at - EPOCH) // _MICROSECOND)

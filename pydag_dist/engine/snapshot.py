@@ -71,8 +71,9 @@ class RunHead:
     `round_at` is when it was planned last, after it was submitted or resumed; the rounds before
     that one took `spent` seconds. `rounds` is 1, and one more each time that it was resumed.
     `logical_date` is ISO 8601 in UTC, None if the run was given none. Of a run of a published
-    DAG `version` is which version, and `run_type` is scheduled, backfill or manual; `backfill` is
-    the one that it belongs to.
+    DAG `version` is which version, and `run_type` is scheduled, backfill, manual or triggered. Of a
+    backfill's run `backfill` is the one that it belongs to; a triggered one was started by
+    `parent_task` of `parent_run`, which waits for it.
     """
 
     run_id: str
@@ -89,6 +90,8 @@ class RunHead:
     run_type: str | None = None
     version: int | None = None
     backfill: str | None = None
+    parent_run: str | None = None
+    parent_task: str | None = None
 
     def took(self, now: float) -> float | None:
         """Seconds that the run was at work until `now`: not those between its end and a resume.
@@ -194,6 +197,8 @@ def work_of(head: Mapping[str, str]) -> dict[str, Any]:
         "run_type": head.get("run_type") or None,
         "version": int(head["version"]) if head.get("version") else None,
         "backfill": head.get("backfill") or None,
+        "parent_run": head.get("parent_run") or None,
+        "parent_task": head.get("parent_task") or None,
     }
 
 

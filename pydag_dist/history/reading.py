@@ -224,6 +224,18 @@ class HistoryReader:
         with self._db.connect() as connection:
             return Listing(found, connection.scalar(last))
 
+    def run_for(self, dag_id: str, logical_date: str) -> tuple[str, str] | None:
+        """The run of a DAG for a logical date (ISO 8601, UTC), and its state.
+
+        One that has succeeded, else the one that was submitted last.
+        """
+        mine = (runs.c.dag_id == dag_id) & (runs.c.logical_date == logical_date)
+        order = ((runs.c.state == "success").desc(), runs.c.submitted_at.desc())
+        query = sa.select(runs.c.run_id, runs.c.state).where(mine).order_by(*order).limit(1)
+        with self._db.connect() as connection:
+            row = connection.execute(query).one_or_none()
+        return (row[0], row[1]) if row else None
+
     def published_names(self) -> list[str]:
         """The DAGs that were ever published, in lexical order."""
         query = sa.select(dag_events.c.dag_id).distinct().order_by(dag_events.c.dag_id)

@@ -79,6 +79,8 @@ class RunHead(Model):
     run_type: str | None
     version: int | None
     backfill: str | None
+    parent_run: str | None
+    parent_task: str | None
     took: float | None
 
 

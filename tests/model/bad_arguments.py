@@ -234,6 +234,15 @@ ARGUMENTS: dict[str, list[tuple[str, list[str]]]] = {
         *MISSED,
     ],
     "start": [("d", ID), ("by-hand", ID), ("{}", ["", "x", "{"]), ("", ["a b"]), BY],
+    "start_child": [
+        ("paused", ID),
+        ("child", ID),
+        ("{}", ["", "x", "{"]),
+        ("", ["a b"]),
+        ("running", ID),
+        ("a", ID),
+        ("1", [*INTEGER, "0"]),
+    ],
     "restore_dag": [
         ("lost", ID),
         ("{}", ["x" * (64 * 2**20 + 1)]),
@@ -331,6 +340,7 @@ class Scene:
 
     def __init__(self, client: Any) -> None:
         client.flushall()
+        client.set("p:epoch", "e")
         self.client = client
         self.engine = Engine(client, "p", "tick")
         self.engine.planning.set_template(TEMPLATE)

@@ -63,12 +63,15 @@ class Wait:
             context.log.log(level, "%s", text)
 
 
-def wait_until_over(context: TaskContext, job: str, is_over: Callable[[], bool]) -> None:
-    """Wait until a cancelled job has ended, for a minute at most; then it is left to its service.
+def wait_until_over(
+    context: TaskContext, job: str, is_over: Callable[[], bool], within: float | None = None
+) -> None:
+    """Wait until a cancelled job has ended, by default for a minute; then it is left to itself.
 
-    Raises `RemoteStateUnknown` if at the end of that minute nobody could tell how it is.
+    Raises `RemoteStateUnknown` if at their end nobody could tell how it is.
     """
-    until = time.monotonic() + CANCEL_WITHIN
+    within = CANCEL_WITHIN if within is None else within
+    until = time.monotonic() + within
     interval, longest = _CANCEL_INTERVALS
     while True:
         unknown: RemoteStateUnknown | None = None
@@ -81,7 +84,7 @@ def wait_until_over(context: TaskContext, job: str, is_over: Callable[[], bool])
         if time.monotonic() > until:
             if unknown:
                 raise unknown
-            context.log.warning("%s was told to stop %g s ago, and runs", job, CANCEL_WITHIN)
+            context.log.warning("%s was told to stop %g s ago, and runs", job, within)
             return
         time.sleep(interval)
         interval = min(interval * 1.5, longest)

@@ -38,6 +38,8 @@ _OPERATORS = {
     "bigquery.load": "workers.operators.bigquery.load:Load",
     "bigquery.query": "workers.operators.bigquery.query:Query",
     "bigquery.wait_table": "workers.operators.bigquery.wait:WaitTable",
+    "dag.run": "workers.operators.dag.run:RunDag",
+    "dag.wait": "workers.operators.dag.wait:WaitForDag",
     "branch": "workers.operators.python.branch:Branch",
     "dataproc.create_cluster": "workers.operators.dataproc.create:CreateCluster",
     "dataproc.delete_cluster": "workers.operators.dataproc.delete:DeleteCluster",

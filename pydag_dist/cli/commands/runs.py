@@ -32,7 +32,6 @@ from pydag_dist.client import Client
 from pydag_dist.dag.ids import check_id
 from pydag_dist.engine import MAX_SCANNED, RunFilter
 from pydag_dist.engine.protocol import RunState
-from pydag_dist.errors import PydagError
 
 if TYPE_CHECKING:
     from pydag_dist.dag import Dag
@@ -42,22 +41,9 @@ RUN_STATES = get_args(RunState)
 
 def check_names(dag: Dag, params: Mapping[str, Any]) -> None:
     """`PydagError` if the DAG neither declares one of these params nor names it in a template."""
-    from pydag_dist.dag.templates.parsing import parsed_all
+    from pydag_dist.dag import run_params
 
-    used = [
-        template.params
-        for task in dag.tasks.values()
-        for template in parsed_all(task.params_to_render)
-    ]
-    if None in used:  # only rendering such a template shows which params it uses
-        return
-    known = {*dag.params, *(name for names in used for name in names or ())}
-    if unknown := [name for name in params if name not in known]:
-        has = ", ".join(sorted(known)) or "none"
-        raise PydagError(
-            f"DAG {dag.dag_id} has no param {', '.join(unknown)} (it has: {has}): mend the name, "
-            "or declare it in `params` of the DAG"
-        )
+    run_params.check_names(dag, params)
 
 
 @click.command()

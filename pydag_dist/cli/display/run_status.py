@@ -127,6 +127,8 @@ def _head(run: RunSnapshot, width: int) -> RenderableType:
 def _times(run: RunSnapshot) -> list[str]:
     form = "%Y-%m-%d %H:%M:%S %Z"
     by = f" by {run.submitted_by}" if run.submitted_by else ""
+    if run.parent_run:
+        by = f" by task {run.parent_task} of run {run.parent_run}"
     lines = [f"submitted {clock(run.submitted_at, form)}{by}"]
     if run.logical_date:
         started_by = f", {run.run_type}, version {run.version}" if run.version else ""

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pydag_dist.dag import limits
 from pydag_dist.dag.fields import DagFields, Task
+from pydag_dist.dag.reading.chains import check_chains
 from pydag_dist.dag.reading.checks import check_edges, check_task
 from pydag_dist.dag.reading.references import TemplateChecker, check_lists
 from pydag_dist.dag.reading.report import Report
@@ -36,6 +37,7 @@ def read(data: Any, source: str) -> tuple[DagFields, list[Task]]:
     fields = _fields({k: v for k, v in content.items() if k != "tasks"}, report)
     tasks = _tasks(raw_tasks, report, fields.retries if fields else 0)
     check_edges(tasks, report)
+    check_chains(fields.dag_id if fields else "", tasks, report)
     check_lists(tasks, fields.params if fields else {}, report)
     report.raise_if_any()
     assert fields is not None  # noqa: S101  else there was a problem

@@ -209,7 +209,8 @@ local HEAD = { dag_id = 'id', processors = 'processors', weight = 'weight', time
                tags = 'tags', submitted_by = 'short', rounds = 'count',
                submitted_at = 'time', started_at = 'time', from = 'id_or_none', reason = 'reason',
                total = 'count', dag_hash = 'short', changed = 'ids', marked = 'ids', round_at = 'time',
-               spent = 'count', version = 'count', run_type = 'run_type', backfill = 'id' }
+               spent = 'count', version = 'count', run_type = 'run_type', backfill = 'id', parent_run = 'id',
+               parent_task = 'id', ancestors = 'ids' }
 local HEAD_NEEDED = { 'dag_id', 'processors', 'weight', 'timeout', 'retention', 'params' }
 
 -- Operation -> the kinds and names of its arguments; `each`: those of items, as many as there are;
@@ -269,6 +270,8 @@ SIGNATURES = {
   fire = { { 'id', 'dag' }, { 'count', 'seen_version' }, { 'time', 'seen_due' }, { 'id', 'run' }, { 'moment', 'at' },
            { 'date', 'logical_date' }, { 'time', 'due' }, { 'count', 'missed' }, { 'time', 'first' }, { 'time', 'last' } },
   start = { { 'id', 'dag' }, { 'id', 'run' }, { 'params', 'params' }, { 'date', 'logical_date' }, { 'worker', 'by' } },
+  start_child = { { 'id', 'dag' }, { 'id', 'run' }, { 'params', 'params' }, { 'date', 'logical_date' },
+                  { 'id', 'parent_run' }, { 'id', 'parent_task' }, { 'try', 'parent_try' } },
   restore_dag = { { 'id', 'dag' }, { 'dag_or_none', 'text' }, { 'rows', 'row' }, head = true },
   backfill = { { 'id', 'backfill' }, { 'id', 'dag' }, { 'count', 'seen_version' }, { 'time', 'seen_due' },
                { 'schedule', 'schedule' }, { 'moment', 'first' }, { 'moment', 'last' }, { 'dates', 'total' },

@@ -33,6 +33,9 @@
 --   unpublish                            never due again; its runs go on
 --   start                                a run of the newest version by hand: the schedule does not
 --                                        notice
+--   start_child                          the same by a task of another run (`dag.run`), which waits for
+--                                        it; not within a run of the same DAG, nor in a chain of more
+--                                        than LIMITS.chain runs that wait for each other
 --   restore_dag                          what the history knows of a DAG that Redis has lost
 --
 -- OPERATIONS ON BACKFILLS (backfills.lua). A backfill decides on each of its due times once and in
@@ -99,6 +102,10 @@
 --   schedules        zset    published DAG -> its due time by the server's clock, for exactly those
 --                            that have one and are not paused; of one that is held back, when it is
 --                            looked at again unless one of its runs ends before
+--   cancels          set     runs whose tasks of `dag.run` were stopped: a tick cancels them
+--   awaited          set     "DAG/logical date" of runs that `dag.wait` asks the history for; without
+--                            a script
+--   awaited:D/T      string  the history's answer: "run state", or empty; expires; without a script
 --   dag_problems     hash    file of a folder that is published -> why it can't be; without a script
 --   tokens           hash    name -> role and hash of a token that `pydag web` lets in, as JSON; without
 --                            a script
@@ -135,8 +142,10 @@
 --                            marked from a resume with another DAG, and from `mark` of an ended run's
 --                            task, until it is planned; round_at, when it was planned, and spent, µs
 --                            of the rounds before that one; teardowns if it has any; of a run of a
---                            published DAG version, and run_type (scheduled, backfill, or manual); of
---                            one of a backfill that, too
+--                            published DAG version, and run_type (scheduled, backfill, manual, or
+--                            triggered); of one of a backfill that, too; of a triggered one parent_run
+--                            and parent_task, which wait for it, and ancestors: the DAGs of the runs
+--                            around it, outermost first
 --   run:ID:dag       string  the DAG as it was submitted, or as it was resumed with
 --   run:ID:tasks     hash    task -> record (RECORD_FIELDS in protocol.py)
 --   run:ID:kept      hash    of a resumed or restored run until it is planned: the records as
@@ -155,7 +164,8 @@
 --                            not have, "m/task" -> who has marked it, and what expands over its
 --                            result, "b/task" -> the last of its tries whose success, if any,
 --                            does not count: it is to run again, "w/task" -> who refused it last,
---                            and why, "k/task" -> how the processes of its try died, those that did
+--                            and why, "k/task" -> how the processes of its try died, those that did,
+--                            "c/task" -> the run that it has started last, and waits for
 --   run:ID:ready     zset    "queue/rank/task", all of score 0: lexical order is priority order; the
 --                            rank of a task that took long in earlier runs ends with "s"
 --   run:ID:active    set     tasks that count against `processors`
@@ -176,7 +186,7 @@
 --                q:@WORKER, polls:QUEUE, groups:QUEUE, windows
 --   finish_run() run:ID, run:ID:events, history, timers, webhooks, windows, dag:ID, dag:ID:active,
 --                schedules, backfill:ID, backfill:ID:active, backfills:open
---   spread()     run:ID:out, run:ID:work, working, due:QUEUE, top_up(), finish_run()
+--   spread()     cancels, run:ID:out, run:ID:work, working, due:QUEUE, top_up(), finish_run()
 --
 -- A script checks everything before its first write (checks.lua): an error half way is not rolled
 -- back. A run that an operation can't go on with is set aside (aside.lua).
@@ -288,6 +298,7 @@ end
 local TICK_EVERY = 0.5e6        -- µs
 local TICK_ITEMS = 200
 local TIMER_ITEMS = 1000
+local CANCELS = 100             -- runs of `cancels` that a tick cancels
 local MAX_NEEDS = 32            -- queues "QUEUE!needs" of a run
 local POLL_BATCH = 100          -- deferred tasks of one poll message
 local EXPAND_SLICE = 500        -- children that one step of an expansion makes

@@ -161,7 +161,8 @@ end
 --   given    epoch
 --   answers  1, or 0 if another tick was just done; how many leases were lost; how many messages
 --            were pushed again
---   writes   clock, leases, holds, submissions, history:writer, database, log:R:T:N, log:R:T:N:state,
+--   writes   clock, leases, holds, cancels, run:ID:kept, submissions, history:writer, database,
+--            log:R:T:N, log:R:T:N:state,
 --            logs, logs:expiry, slots:QUEUE, spread()
 function OPERATIONS.tick(epoch)
   if GAP and GAP >= 0 and GAP < TICK_EVERY then return { 0, 0, 0 } end
@@ -172,6 +173,9 @@ function OPERATIONS.tick(epoch)
   local pushed = push_lost_messages(listed)
   fire_timers()
   forget_old_logs()
+  for _, run in ipairs(call('SPOP', key('cancels'), CANCELS)) do
+    guarded(run, OPERATIONS.cancel, run, 'cancel')
+  end
   for _, run in ipairs(call('SRANDMEMBER', key('working'), 1)) do
     if not guarded(run, OPERATIONS.work, run) then call('SREM', key('working'), run) end
   end

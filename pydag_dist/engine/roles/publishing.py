@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
@@ -20,12 +21,29 @@ from pydag_dist.engine.published import (
     to_micro,
 )
 from pydag_dist.engine.store import Role
+from pydag_dist.engine.values import Held
 from pydag_dist.errors import EngineError
 
 _PAGE: Final = 500  # DAGs that are read at once
+_TOLD: Final = 60  # seconds that the history's answer is kept for tasks that wait for a run
 
 Answer = Literal["ok", "same", "again", "unknown"]
 Fired = Literal["made", "there", "again", "early", "paused", "held"]
+StartedChild = Literal["made", "there", "unknown", "lost", "over", "within", "deep"]
+
+
+@dataclass(frozen=True)
+class Awaited:
+    """The run of a DAG for a logical date: one that has succeeded, else the newest; None if none.
+
+    `is_told`: the history has been asked.
+    """
+
+    is_published: bool
+    is_paused: bool
+    is_told: bool
+    run: str | None = None
+    state: str = ""
 
 
 class Publishing(Role):
@@ -116,6 +134,48 @@ class Publishing(Role):
             found.append(Version(number, from_micro(at), by, hash_, texts.get(str(number), "")))
         return found
 
+    # What tasks wait for
+
+    def awaited(self, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Awaited]:
+        """Of DAGs and logical dates the runs, as far as coordinators have told by now.
+
+        They are asked to look again.
+        """
+        names = [f"{dag_id}/{date}" for dag_id, date in wanted]
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.sadd(self._key("awaited"), *names)
+            pipe.mget([self._key(f"awaited:{name}") for name in names])
+            for dag_id, _ in wanted:
+                pipe.hmget(self._dag_key(dag_id), "published_at", "paused_at")
+            _, told, *heads = pipe.execute()
+        found = [text.split() if text else [] for text in told]
+        with self._redis.pipeline(transaction=False) as pipe:
+            for run_id, *_ in filter(None, found):
+                pipe.hget(self._run_key(run_id), "state")
+            states = iter(pipe.execute())
+        return {
+            want: Awaited(
+                bool(published),
+                bool(paused),
+                text is not None,
+                *((run[0], next(states) or run[1]) if run else ()),
+            )
+            for want, text, run, (published, paused) in zip(wanted, told, found, heads, strict=True)
+        }
+
+    def asked_for(self, limit: int) -> list[tuple[str, str]]:
+        """Take at most so many of the DAGs and logical dates that tasks ask for."""
+        names: list[str] = self._redis.spop(self._key("awaited"), limit)
+        return [(dag_id, date) for dag_id, _, date in (name.partition("/") for name in names)]
+
+    def tell_awaited(self, found: Iterable[tuple[str, str, str, str]]) -> None:
+        """Answer these: DAG, logical date, run and state, both empty if there is none."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for dag_id, date, run_id, state in found:
+                told = f"{run_id} {state}".strip()
+                pipe.set(self._key(f"awaited:{dag_id}/{date}"), told, ex=_TOLD)
+            pipe.execute()
+
     # Changing
 
     def publish(
@@ -189,6 +249,26 @@ class Publishing(Role):
         if answer == "unknown":
             raise self.not_published(dag_id)
         return bool(answer == "made")
+
+    def start_child(
+        self, dag_id: str, run_id: str, params: Mapping[str, Any], logical_date: str, parent: Held
+    ) -> StartedChild:
+        """Start a run of the newest version for a try that waits for it.
+
+        Answers: ``made``, or ``there``; ``unknown``: the DAG is not published; ``lost``: Redis may
+        have lost it, or the run of the try; ``over``: the try is not under way; ``within`` a run of
+        that DAG; too ``deep`` in a chain of runs.
+        """
+        return self._call(  # type: ignore[no-any-return]
+            "start_child",
+            check_id("DAG", dag_id),
+            run_id,
+            json.dumps(params),
+            logical_date,
+            parent.run,
+            parent.task,
+            parent.try_number,
+        )
 
     def restore(
         self, dag_id: str, text: str, row: Mapping[str, str | int], head: Mapping[str, str]

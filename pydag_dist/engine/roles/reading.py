@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -65,12 +66,28 @@ class Reading(Role):
 
         The logical date is the time of the submission if none was given.
         """
-        names = ("params", "logical_date", "submitted_at")
-        params, logical_date, submitted_at = self._redis.hmget(self._run_key(run_id), names)
+        params = self._redis.hget(self._run_key(run_id), "params")
+        return json.loads(params or "{}"), self.logical_date(run_id)
+
+    def logical_date(self, run_id: str) -> str:
+        """A run's logical date (ISO 8601, UTC): the time of the submission if none was given."""
+        names = ("logical_date", "submitted_at")
+        logical_date, submitted_at = self._redis.hmget(self._run_key(run_id), names)
         if submitted_at is None:
             raise unknown_run(run_id)
         submitted = datetime.fromtimestamp(int(submitted_at) / 1e6, UTC)
-        return json.loads(params), logical_date or submitted.isoformat(timespec="seconds")
+        return logical_date or submitted.isoformat(timespec="seconds")
+
+    def ancestors(self, run_id: str) -> list[str]:
+        """The DAGs of the runs around a run, which wait for it, outermost first."""
+        return (self._redis.hget(self._run_key(run_id), "ancestors") or "").split()
+
+    def states(self, run_ids: Sequence[str]) -> list[tuple[str | None, str]]:
+        """Of each run the state, None if Redis doesn't know it, and the error, empty without."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for run_id in run_ids:
+                pipe.hmget(self._run_key(run_id), "state", "error")
+            return [(state, error or "") for state, error in pipe.execute()]
 
     def resumed_because(self, run_id: str) -> tuple[str, list[str], list[str]]:
         """The task from which the run was resumed, if one was named; what its new DAG has changed.

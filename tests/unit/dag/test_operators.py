@@ -32,6 +32,7 @@ def registered(monkeypatch):
         ("script.spark", "dataproc"),
         ("script.iac", "dataproc"),
         ("branch", "python"),
+        ("dag.run", "python"),
         ("acme.copy", "python"),
     ],
 )
@@ -47,6 +48,8 @@ def test_every_operator_has_params_that_a_worker_reads():
         "bigquery.query",
         "bigquery.wait_table",
         "branch",
+        "dag.run",
+        "dag.wait",
         "dataproc.create_cluster",
         "dataproc.delete_cluster",
         "dataproc.submit_batch",

@@ -87,6 +87,14 @@ function SCHEDULES.ended(run, run_type, dag, state)
   end
 end
 
+-- The task that has started a run which has ended asks for it now, unless a worker does already.
+function SCHEDULES.tell_parent(run, task)
+  local record = planned(run) and load_record(run, task)
+  if record and record.state == 'deferred' and record.token == '' then
+    call('ZADD', key('timers'), 'XX', 'LT', text(STEADY), TIMERS.poll .. run .. '/' .. task)
+  end
+end
+
 local function forget_old_versions(dag)
   local kept, bytes = {}, 0
   local newest = tonumber(call('HGET', dag_key(dag), 'version'))
@@ -270,6 +278,40 @@ function OPERATIONS.start(dag, run, params, logical_date, by)
   if call('HEXISTS', dag_key(dag), 'published_at') == 0 then return 'unknown' end
   return make_last_run(dag, run, 'run_type', 'manual', 'params', params, 'logical_date', logical_date,
                        'submitted_by', by)
+end
+
+-- The DAGs whose runs are under way around a run that `parent` starts, outermost first; or nil and why
+-- it must not.
+local function chain_to(parent, dag)
+  local head = call('HMGET', run_key(parent), 'dag_id', 'ancestors')
+  local chain, length = head[2] and (head[2] .. ' ' .. head[1]) or head[1], 0
+  for name in string.gmatch(chain, '%S+') do
+    if name == dag then return nil, 'within' end
+    length = length + 1
+  end
+  if length >= LIMITS.chain then return nil, 'deep' end
+  return chain
+end
+
+-- Likewise for a try of a task, which waits for that run.
+--   given    dag, run, params, logical_date, parent_run, parent_task, parent_try
+--   answers  made, there or unknown; lost, while Redis may have lost the parent or the DAG; over, if
+--            the try is not under way; within, if a run of the DAG is under way around it; deep, if
+--            too many are
+--   writes   dag:ID, history, names, run:ID, run:ID:dag, run:ID:events, run:ID:out, runs, submissions
+function OPERATIONS.start_child(dag, run, params, logical_date, parent_run, parent_task, parent_try)
+  if call('EXISTS', run_key(run)) == 1 then return 'there' end
+  if call('EXISTS', key('epoch')) == 0 or not planned(parent_run) then return 'lost' end
+  local record = load_record(parent_run, parent_task)
+  local is_under_way = record and (record.state == 'running' or record.state == 'deferred')
+  if not is_under_way or record.try ~= tonumber(parent_try) then return 'over' end
+  local chain, why = chain_to(parent_run, dag)
+  if not chain then return why end
+  if call('HEXISTS', dag_key(dag), 'published_at') == 0 then return 'unknown' end
+  make_last_run(dag, run, 'run_type', 'triggered', 'params', params, 'logical_date', logical_date,
+                'parent_run', parent_run, 'parent_task', parent_task, 'ancestors', chain)
+  call('HSET', run_key(parent_run, 'out'), OUT.child .. parent_task, run)
+  return 'made'
 end
 
 local DAG_ROW = { version = 'count', settled = 'time', missed = 'count', missed_last = 'time' }

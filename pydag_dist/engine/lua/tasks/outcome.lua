@@ -6,11 +6,13 @@ end
 
 -- Its keys live until the history has it (`let_expire`).
 local function finish_run(run, state)
-  local head = call('HMGET', run_key(run), 'hooks', 'reason', 'error', 'state', 'run_type', 'dag_id')
+  local head = call('HMGET', run_key(run), 'hooks', 'reason', 'error', 'state', 'run_type', 'dag_id',
+                    'parent_run', 'parent_task')
   set_run_state(run, head[2] == 'broken' and '*' or head[4], state, 'ended_at', text(NOW))
   call('ZREM', key('timers'), TIMERS.timeout .. run)
   run_event(run, state, 'reason', head[2] or '', 'error', head[3] or '')
   if head[5] then SCHEDULES.ended(run, head[5], head[6], state) end
+  if head[7] then guarded(head[7], SCHEDULES.tell_parent, head[7], head[8]) end
   if head[1] == '1' then
     call('HDEL', run_key(run), 'hook_tries')
     call('ZADD', key('webhooks'), text(STEADY), run)
@@ -168,4 +170,7 @@ local function stop_deferred(run, task, record, reason)
   record.reason = reason
   save_record(run, task, record)
   ask_to_cancel(run, task, record)
+  -- Not only by that message: all slots may be taken by the very run that is to stop.
+  local child = call('HGET', run_key(run, 'out'), OUT.child .. task)
+  if child then call('SADD', key('cancels'), child) end
 end

@@ -1,0 +1,1 @@
+"""Operators that use published DAGs; they ask the engine, as everybody else does."""
