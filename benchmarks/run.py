@@ -11,6 +11,7 @@ from collections import defaultdict
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks.backfill import measure_backfill
 from benchmarks.output import measure_output
 from benchmarks.remote import measure_remote
 from benchmarks.report import Goal, comparison
@@ -68,6 +69,12 @@ def main() -> int:
     parser.add_argument(
         "--output", action="store_true", help="instead: what it costs a task to write"
     )
+    parser.add_argument(
+        "--backfill",
+        type=int,
+        metavar="SLOTS",
+        help="instead: a year of daily runs on so many slots, and a live DAG beside them",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement, too")
     arguments = parser.parse_args()
     print(f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} CPUs")
@@ -78,6 +85,9 @@ def main() -> int:
             return 0
         if arguments.output:
             measure_output(Path(temporary))
+            return 0
+        if arguments.backfill:
+            measure_backfill(arguments.backfill, Path(temporary))
             return 0
         if arguments.remote:
             measure_remote(arguments.remote, Path(temporary))

@@ -131,7 +131,8 @@ def _times(run: RunSnapshot) -> list[str]:
         by = f" by task {run.parent_task} of run {run.parent_run}"
     lines = [f"submitted {clock(run.submitted_at, form)}{by}"]
     if run.logical_date:
-        started_by = f", {run.run_type}, version {run.version}" if run.version else ""
+        what = f"backfill {run.backfill}" if run.backfill else run.run_type
+        started_by = f", {what}, version {run.version}" if run.version else ""
         lines.append(f"for       {run.logical_date}{started_by}")
     if run.started_at is not None:
         lines.append(f"started   {clock(run.started_at, form)}")
