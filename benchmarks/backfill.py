@@ -1,4 +1,4 @@
-"""What a backfill of a year of daily runs costs a DAG that is due meanwhile: how long tasks wait."""
+"""What a backfill of a year of daily runs costs a live DAG: how long its tasks wait."""
 
 from __future__ import annotations
 

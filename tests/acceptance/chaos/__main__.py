@@ -28,6 +28,7 @@ def main() -> int:
     kinds = [kind.__name__ for kind in [*KINDS, *IF_NAMED]]
     parser.add_argument("--only", nargs="+", default=[], choices=kinds, help="kinds of faults")
     parser.add_argument("--schedules", type=int, default=3, help="published DAGs (N)")
+    parser.add_argument("--backfills", type=int, default=2, help="of 40 due times each (N)")
     parser.add_argument("--every", type=int, default=3, help="seconds between their due times")
     parser.add_argument("--coordinators", type=int, default=2, help="how many (N)")
     short = "share of the DAGs whose tasks all take less than 5 ms (0 to 1)"
@@ -41,6 +42,7 @@ def main() -> int:
         given.runs,
         tuple(given.only),
         schedules=given.schedules,
+        backfills=given.backfills,
         every=given.every,
         coordinators=given.coordinators,
         short=given.short,

@@ -21,7 +21,7 @@ from tests.acceptance.chaos.faults import (
     order,
 )
 from tests.acceptance.chaos.judge import Judge, Violation, left_behind
-from tests.acceptance.chaos.schedules import timed_dags
+from tests.acceptance.chaos.schedules import filled_dags, timed_dags
 from tests.acceptance.chaos.system import SLOTS, System
 from tests.support.cluster import dag
 
@@ -32,6 +32,7 @@ PROGRESS_EVERY = 15.0  # seconds
 END_SECONDS = 400.0
 # Where the clock may step on by hours: what is due every few seconds could not be caught up with.
 CATCHUP_SECONDS = 60
+DATES = 40  # of a backfill
 MORE_IF_IDLE = 4
 STOPS_AT_ONCE = 5  # faults that take a while
 
@@ -47,13 +48,14 @@ class Plan:
     kinds: tuple[str, ...] = ()  # only these
     schedules: int = 3  # published DAGs, each due every `every` seconds
     every: int = 3
+    backfills: int = 2  # of `DATES` due times each
     coordinators: int = 2
     short: float = 0.0  # share of the DAGs whose tasks all take less than 5 ms
 
     def __str__(self) -> str:
         """The command that does it."""
         command = "python -m tests.acceptance.chaos"
-        names = "faults seed gap runs schedules every coordinators short"
+        names = "faults seed gap runs schedules every backfills coordinators short"
         for name in names.split():
             command += f" --{name} {getattr(self, name)}"
         return command + (f" --only {' '.join(self.kinds)}" if self.kinds else "")
@@ -115,14 +117,17 @@ class Chaos:
         now = self.system.server_time()
         for timed in timed_dags(self.plan.schedules, every, catchup_every, now):
             self.system.publish(timed)
+        for filled in filled_dags(self.plan.backfills, DATES, now):
+            self.system.backfill(filled)
         self._wait(self.system.is_history_written, 60, "the published DAGs are in the history")
 
     def _all_have_ended(self) -> bool:
         return (
             self.system.are_schedules_closed()
+            and self.system.are_backfills_done()
             and not self.system.unended()
             and self.system.is_history_written()
-            and all(run.ended for run in self.system.started())
+            and all(run.ended for run in self.system.started() + self.system.backfilled())
         )
 
     def _gap(self) -> float:

@@ -11,7 +11,7 @@ from pydag_dist.engine import RunSnapshot, TaskSnapshot
 from tests.acceptance.chaos import work
 from tests.acceptance.chaos.dags import DATASET, EXECUTED, RandomTask
 from tests.acceptance.chaos.faults import Fault
-from tests.acceptance.chaos.schedules import Tally, judge_due_times
+from tests.acceptance.chaos.schedules import Tally, judge_backfill, judge_due_times
 from tests.acceptance.chaos.system import Submitted, System
 from workers.google import remote_ids
 
@@ -106,6 +106,11 @@ class Judge:
             runs = [run for run in started if run.dag_id == dag_id]
             events = [event for event in missed if event.dag_id == dag_id]
             for text in judge_due_times(timed, runs, events, lost, self.tally):
+                yield Violation(f"{dag_id}: {text}")
+        backfilled = self._system.backfilled()
+        for dag_id, filled in self._system.filled.items():
+            runs = [run for run in backfilled if run.dag_id == dag_id]
+            for text in judge_backfill(filled, runs):
                 yield Violation(f"{dag_id}: {text}")
 
     def _unknown(self, tries: Tries, scheduled: Container[str]) -> Iterator[Violation]:
@@ -253,7 +258,8 @@ def left_behind(system: System) -> Iterator[Violation]:
         "set": store.smembers,
         "stream": store.xrange,
     }
-    for name in ("leases", "queued", "timers", "working", "submissions", "webhooks", "schedules"):
+    names = ("leases", "queued", "timers", "working", "submissions", "webhooks", "schedules")
+    for name in (*names, "backfills:open"):
         read = readers.get(store.type(key(name)))
         if read and (found := read(key(name))):
             yield Violation(f"{name} is not empty: {found}")
@@ -278,6 +284,9 @@ def _left_of_schedules(system: System, scheduled: Container[str]) -> Iterator[Vi
     for dag_id in system.timed:
         if found := store.smembers(key(f"dag:{dag_id}:active")):
             yield Violation(f"{dag_id}: runs of it count as active: {found}")
+    for backfill_id in store.zrange(key("backfills"), 0, -1):
+        if found := store.smembers(key(f"backfill:{backfill_id}:active")):
+            yield Violation(f"{backfill_id}: runs of it count as active: {found}")
     for run_id in store.zrange(key("runs"), 0, -1):
         if system.is_of_schedule(run_id) and run_id not in scheduled:
             yield Violation(f"the history does not have {run_id}")

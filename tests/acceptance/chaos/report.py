@@ -59,6 +59,9 @@ def summary(chaos: Chaos, seconds: float) -> Iterator[str]:
     yield ""
     if chaos.system.timed:
         yield f"{len(chaos.system.timed)} published DAGs, {chaos.judge.tally}"
+    if filled := chaos.system.filled.values():
+        due = sum(each.count for each in filled)
+        yield f"{len(filled)} backfills of {due} due times: {len(chaos.system.backfilled())} runs"
     yield (
         f"{len(chaos.faults)} faults, {len(runs)} runs of {tasks} tasks, "
         f"{sum(x.what == 'start' for x in lines)} executions, {seconds:.0f} s; "

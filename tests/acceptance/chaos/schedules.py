@@ -15,6 +15,7 @@ from statistics import median
 from tests.acceptance.chaos.dags import RandomDag, RandomTask
 
 COUNTED = 1_000  # of more due times that were missed at once only so many are counted
+DAY = 86_400  # seconds
 BEFORE = 5  # due times of a DAG with `catchup` that have passed when it is published
 
 
@@ -64,6 +65,42 @@ class Timed:
             begin = self.start
         assert self.until is not None
         return self.due_times(begin, math.ceil(self.until) - 1)
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A DAG that is due once a day, its schedule paused, and a backfill of it."""
+
+    dag_id: str
+    first: int  # seconds by the server's clock; a due time each day from there on
+    count: int
+    newest_first: bool
+
+    @property
+    def dag(self) -> RandomDag:
+        """What it is made of."""
+        tasks = {"t0": _call("t0", 50), "t1": _call("t1", 0, "t0")}
+        return RandomDag(self.dag_id, tasks, schedule={"schedule_interval": DAY})
+
+    def due_times(self) -> range:
+        """Those of the backfill."""
+        return range(self.first, self.first + self.count * DAY, DAY)
+
+
+def filled_dags(count: int, dates: int, now: float) -> list[Filled]:
+    """So many, with so many due times each; every other one begins with the newest."""
+    first = (int(now) // DAY - dates - 1) * DAY
+    return [Filled(f"fill-{i}", first, dates, i % 2 == 1) for i in range(count)]
+
+
+def judge_backfill(filled: Filled, started: Sequence[Started]) -> Iterator[str]:
+    """What is wrong if these are its runs: each due time has one, and nothing excuses another."""
+    runs = Counter(run.due for run in started)
+    for due in sorted(runs.keys() | set(filled.due_times())):
+        if due not in filled.due_times():
+            yield f"its backfill has no due time {_text(due)}, which has {runs[due]} runs"
+        elif runs[due] != 1:
+            yield f"{_text(due)} has {runs[due]} runs of its backfill"
 
 
 def _call(name: str, ms: int, *upstream: str) -> RandomTask:

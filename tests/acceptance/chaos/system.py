@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -28,7 +28,7 @@ from pydag_dist.history import History
 from tests.acceptance.chaos import work
 from tests.acceptance.chaos.dags import DATASET, RandomDag
 from tests.acceptance.chaos.links import Link
-from tests.acceptance.chaos.schedules import Missed, Started, Timed
+from tests.acceptance.chaos.schedules import Filled, Missed, Started, Timed
 from tests.faults.faulty_server import FaultyServer
 from tests.support import is_alive
 from tests.support.cluster import Cluster, Part
@@ -95,6 +95,7 @@ class System:
         self.redis_changes: list[float] = []  # when it went or came
         self.runs: dict[str, Submitted] = {}
         self.timed: dict[str, Timed] = {}  # the published DAGs
+        self.filled: dict[str, Filled] = {}  # those with a backfill
         self.journal = directory / "work.jsonl"
         self.home = directory / "home"
         self.history = History(f"sqlite:///{self.home / 'history.sqlite'}")
@@ -394,6 +395,21 @@ class System:
         timed.published_at = self.engine.publishing.now().timestamp()
         self.timed[timed.dag_id] = timed
 
+    def backfill(self, filled: Filled) -> None:
+        self._client.publish(filled.dag.dag(str(self.journal)))
+        self._client.pause(filled.dag_id)
+        due = [datetime.fromtimestamp(at, UTC) for at in filled.due_times()]
+        self._client.backfill(
+            filled.dag_id, due[0], due[-1], max_active=2, newest_first=filled.newest_first
+        )
+        self.filled[filled.dag_id] = filled
+
+    def are_backfills_done(self) -> bool:
+        with self.if_redis_can():
+            states = [seen.state for seen in self.engine.backfilling.backfills()]
+            return states == ["done"] * len(self.filled)
+        return False
+
     def is_history_written(self) -> bool:
         """Whether the history has all that has happened."""
         with self.if_redis_can():
@@ -413,15 +429,19 @@ class System:
                         timed.until = due.timestamp() if due else None
         return all(timed.until is not None for timed in self.timed.values())
 
-    def started(self) -> list[Started]:
+    def started(self, run_type: str = "scheduled") -> list[Started]:
         """The runs of published DAGs that schedules have started, by the history."""
         return [
             Started(run, dag, datetime.fromisoformat(date).timestamp(), at, ended is not None)
             for run, dag, date, at, ended in self._ask_history(
                 "SELECT run_id, dag_id, logical_date, submitted_at, ended_at FROM pydag_runs"
-                " WHERE run_type = 'scheduled'"
+                f" WHERE run_type = '{run_type}'"
             )
         ]
+
+    def backfilled(self) -> list[Started]:
+        """Likewise those of backfills."""
+        return self.started("backfill")
 
     def missed(self) -> list[Missed]:
         """What the history says that published DAGs have missed."""
@@ -441,16 +461,18 @@ class System:
             return connection.execute(query).fetchall()
 
     def scheduled(self) -> dict[str, Submitted]:
-        """The runs that schedules have started, as if they had been submitted."""
+        """The runs that schedules and backfills have started, as if they had been submitted."""
+        published = self.timed | self.filled
         return {
-            run.run_id: Submitted(run.run_id, self.timed[run.dag_id].dag, run.at)
-            for run in self.started()
-            if run.dag_id in self.timed
+            run.run_id: Submitted(run.run_id, published[run.dag_id].dag, run.at)
+            for run in self.started() + self.backfilled()
+            if run.dag_id in published
         }
 
     def is_of_schedule(self, run_id: str) -> bool:
-        """Whether a run's id is one that a schedule gives."""
-        return run_id.rpartition("-")[0] in self.timed
+        """Whether a run's id is one that a schedule or a backfill gives."""
+        name = run_id.rpartition("-")[0]
+        return name in self.timed or name.rpartition("-")[0] in self.filled
 
     # Messages
 

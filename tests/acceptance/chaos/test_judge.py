@@ -15,7 +15,16 @@ from pydag_dist.engine import RunSnapshot, TaskSnapshot
 from tests.acceptance.chaos.dags import RandomDag, RandomTask, random_dag
 from tests.acceptance.chaos.faults import KINDS, Fault, clock_step, order, pause_coordinator
 from tests.acceptance.chaos.judge import Judge, _ends, executions
-from tests.acceptance.chaos.schedules import Missed, Started, Tally, Timed, judge_due_times
+from tests.acceptance.chaos.schedules import (
+    DAY,
+    Missed,
+    Started,
+    Tally,
+    Timed,
+    filled_dags,
+    judge_backfill,
+    judge_due_times,
+)
 from tests.acceptance.chaos.system import Submitted
 from tests.acceptance.chaos.work import Line
 from workers.google import remote_ids
@@ -313,6 +322,21 @@ def test_a_run_that_begins_before_it_is_due_is_wrong() -> None:
     timed = Timed("due-0", 3, published_at=1000, until=1003)
     early = Started("due-0-x", "due-0", 1002, 1001.9, True)
     assert list(judge_due_times(timed, [early], [], (), Tally()))
+
+
+def test_a_due_time_of_a_backfill_has_one_run_and_no_other_time_has_any() -> None:
+    filled, _ = filled_dags(2, 3, 10 * DAY + 5)
+    due = list(filled.due_times())
+    assert due == [6 * DAY, 7 * DAY, 8 * DAY]
+
+    def wrong(*times: float) -> list[str]:
+        runs = [Started(f"r{i}", "fill-0", at, 0, True) for i, at in enumerate(times)]
+        return list(judge_backfill(filled, runs))
+
+    assert wrong(*due) == []
+    assert wrong(*due[1:]) == ["1970-01-07T00:00:00+00:00 has 0 runs of its backfill"]
+    assert wrong(*due, due[2]) == ["1970-01-09T00:00:00+00:00 has 2 runs of its backfill"]
+    assert len(wrong(*due, 9 * DAY)) == 1
 
 
 def test_a_run_that_nothing_knows_is_wrong_unless_redis_may_have_lost_it() -> None:
