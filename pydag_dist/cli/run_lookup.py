@@ -89,12 +89,15 @@ def listing(limit: int, wanted: RunFilter) -> Listing:
     return Listing(both, max(ends) if ends and len(both) < limit else None)
 
 
-def states_at(dag_id: str, dates: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Logical date -> the states of the DAG's runs of it, by run; nothing without a history."""
+def states_at(dag_id: str, dates: Sequence[str]) -> dict[str, dict[str, str]] | None:
+    """Logical date -> the states of the DAG's runs of it, by run; None without a history."""
     settings = load_settings()
     if not settings.has_history:
-        return {}
+        return None
+    engine = Engine.from_url(settings.redis_url, settings.key_prefix)
     with _history(settings) as history:
+        if history.epoch() != engine.store.redis.get(engine.store.key("epoch")):
+            return None  # it is another installation's
         return history.states_at(dag_id, dates)
 
 

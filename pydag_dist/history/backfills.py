@@ -24,13 +24,18 @@ class PastBackfill:
 
 def open_backfills(connection: sa.Connection) -> list[PastBackfill]:
     """The backfills that have not ended, the oldest first."""
-    newest = sa.select(sa.func.max(backfill_events.c.event)).group_by(backfill_events.c.backfill)
+    newest = (
+        sa.select(backfill_events.c.backfill, sa.func.max(backfill_events.c.event).label("event"))
+        .group_by(backfill_events.c.backfill)
+        .subquery()
+    )
+    is_newest = sa.and_(
+        backfill_events.c.backfill == newest.c.backfill, backfill_events.c.event == newest.c.event
+    )
     found = connection.execute(
         sa.select(backfill_events)
-        .where(
-            backfill_events.c.event.in_(newest),
-            backfill_events.c.kind.not_in(ENDED_BACKFILL_STATES),
-        )
+        .join(newest, is_newest)
+        .where(backfill_events.c.kind.not_in(ENDED_BACKFILL_STATES))
         .order_by(backfill_events.c.event)
     )
     events = [{**row} for row in found.mappings()]

@@ -308,7 +308,7 @@ class BackfillMachine(PublishedMachine):
         return int(self.client.get("p:now"))
 
     def is_as(self, seen: Backfill, fill: RefBackfill) -> None:
-        assert (seen.state, seen.total, seen.left) == (fill.state, fill.total, fill.left)
+        assert (seen.state, seen.total, seen.left_out) == (fill.state, fill.total, fill.left)
         assert (seen.next and int(seen.next.timestamp())) == fill.next
         assert seen.made == len(fill.runs)
         assert [seen.success, seen.failed, seen.cancelled] == [fill.counts(s) for s in ENDED]

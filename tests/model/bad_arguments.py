@@ -67,7 +67,7 @@ LOST_BACKFILL = {
     "again": "none",
     "weight": "0.5",
     "max_active": 1,
-    **dict.fromkeys(("total", "left", "made", "success", "failed", "cancelled", "spent"), 0),
+    **dict.fromkeys(("total", "left_out", "made", "success", "failed", "cancelled", "spent"), 0),
     "retention": "60",
     "made_at": "5",
     "made_by": "ana@host",

@@ -30,10 +30,12 @@ def client(connection):
 @pytest.fixture
 def history(tmp_path, monkeypatch):
     """The one that commands find, too."""
+    monkeypatch.setenv("COLUMNS", "200")
     url = f"sqlite:///{tmp_path}/history.sqlite"
     monkeypatch.setenv("PYDAG_DATABASE_URL", url)
     with History(url) as history:
         history.open()
+        history.set_epoch("e")
         yield history
 
 
@@ -75,6 +77,13 @@ def test_a_backfill_is_begun_listed_paused_and_cancelled(client, installation, h
     (told,) = json.loads(call("backfills", "--dag", "nightly", "--json").stdout)["backfills"]
     assert (told["state"], told["cancelled"], told["expected_end"]) == ("cancelled", 2, None)
     assert json.loads(call("backfills", "--dag", "other", "--json").stdout) == {"backfills": []}
+
+
+def test_a_dry_run_without_a_history_says_so(client, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYDAG_HOME", str(tmp_path))
+    result = call("backfill", "nightly", *DAYS, "--dry-run")
+    assert len(result.stdout.splitlines()) == 4
+    assert "Which of them have runs, and are left out, only the history knows" in result.stderr
 
 
 def test_backfill_prints_its_id_and_tells_the_due_times(client):

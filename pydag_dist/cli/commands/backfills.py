@@ -96,10 +96,11 @@ def backfill(
 
 
 def _list(found: Span, again: Again, newest_first: bool, as_json: bool) -> None:
-    states = run_lookup.states_at(found.seen.dag_id, [at.isoformat() for at in found.due])
+    known = run_lookup.states_at(found.seen.dag_id, [at.isoformat() for at in found.due])
+    states = known or {}
     due = sorted(found.due, reverse=newest_first)
     left = {
-        at: known for at in due if not is_wanted(again, "", known := states.get(at.isoformat(), {}))
+        at: runs for at in due if not is_wanted(again, "", runs := states.get(at.isoformat(), {}))
     }
     if as_json:
         told = [{"logical_date": found.schedule.text(at), "is_left_out": at in left} for at in due]
@@ -108,6 +109,8 @@ def _list(found: Span, again: Again, newest_first: bool, as_json: bool) -> None:
         for at in due:
             why = f"  left out: {', '.join(sorted(set(left[at].values())))}" if at in left else ""
             echo(f"{found.schedule.text(at)}{why}")
+    if known is None:
+        echo("Which of them have runs, and are left out, only the history knows", err=True)
     _tell(found)
 
 

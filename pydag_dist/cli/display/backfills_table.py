@@ -25,7 +25,7 @@ def backfills_screen(backfills: Sequence[Backfill], now: datetime, _width: int) 
             cell(each.backfill_id),
             coloured(each.state),
             f"{each.decided}/{each.total}",
-            str(each.left or ""),
+            str(each.left_out or ""),
             str(each.active or ""),
             str(each.failed + each.cancelled or ""),
             _next(each),

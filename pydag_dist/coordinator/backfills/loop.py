@@ -66,6 +66,7 @@ class Backfills:
     def _bring_on(self, backfill_id: str) -> bool:
         """Whether there may be more to do at once."""
         backfilling = self._engine.backfilling
+        is_more = False
         for _ in range(STEPS):
             seen = backfilling.backfill(backfill_id)
             if seen is None or self._stopping.is_set():
@@ -78,13 +79,14 @@ class Backfills:
                 log.error("backfill %s can't go on: %s", backfill_id, error)  # noqa: TRY400
                 backfilling.pause(backfill_id, "", f"it can't go on: {error}"[:500])
                 return False
+            is_more = done in {"made", "there", "left"}
             if done == "made":
                 log.info("backfill %s: made another run", backfill_id)
-            elif done not in {"there", "left", "again"}:
+            elif not is_more and done != "again":
                 if not seen.is_open or done != seen.state:
                     log.info("backfill %s: %s", backfill_id, done)
                 return False
-        return True
+        return is_more
 
     def _wanted(self, seen: Backfill, due: Sequence[datetime]) -> list[bool]:
         """Which of the due times get a run."""

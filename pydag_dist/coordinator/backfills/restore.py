@@ -54,7 +54,7 @@ def restore_backfill(backfilling: Backfilling, past: PastBackfill) -> bool:
     row |= {
         "next": to_micro(next_),
         "made": len(past.runs),
-        "left": max(0, seen.decided + passed - len(past.runs)),
+        "left_out": max(0, seen.decided + passed - len(past.runs)),
         "spent": max(0, round(spent * 1e6)),
         **_counts(ends),
     }

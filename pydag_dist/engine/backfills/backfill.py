@@ -19,7 +19,7 @@ class Backfill:
     """A backfill as it is now.
 
     It has `total` due times, from `first` to `last`; `next` is decided on next, None if all are.
-    `left` of them were left out; of the others `made` have their run, of which so many are
+    `left_out` of them were left out; of the others `made` have their run, of which so many are
     `success`, `failed` or `cancelled`, and `active` go on. `again` says which due times get one:
     see `protocol.Again`. The weight of its runs is that of the DAG's, multiplied by `weight`.
     `why` it has paused by itself, "" if it has not. `spent` is the seconds that its ended runs took
@@ -38,7 +38,7 @@ class Backfill:
     weight: float
     max_active: int
     total: int
-    left: int
+    left_out: int
     made: int
     success: int
     failed: int
@@ -60,7 +60,7 @@ class Backfill:
     @property
     def decided(self) -> int:
         """How many due times have their run or were left out."""
-        return self.made + self.left
+        return self.made + self.left_out
 
     @property
     def ended(self) -> int:
@@ -74,8 +74,10 @@ class Backfill:
         """
         if self.state != "running" or not self.ended:
             return None
-        left = max(0, self.total - self.decided) + self.active
-        return now + timedelta(seconds=math.ceil(left / self.max_active) * self.spent / self.ended)
+        to_come = max(0, self.total - self.decided) + self.active
+        return now + timedelta(
+            seconds=math.ceil(to_come / self.max_active) * self.spent / self.ended
+        )
 
     def run_id(self, at: datetime) -> str:
         """The id of its run of a due time: it has but one, and no other run has that id."""
@@ -87,7 +89,7 @@ def new_backfill_id(dag_id: str) -> str:
     return f"{dag_id[:80]}-backfill-{secrets.token_hex(6)}"
 
 
-_NUMBERS: Final = ("max_active", "total", "left", "made", "success", "failed", "cancelled")
+_NUMBERS: Final = ("max_active", "total", "left_out", "made", "success", "failed", "cancelled")
 _TEXTS: Final = ("dag_id", "state", "again", "made_by", "changed_by", "why")
 _TIMES: Final = ("first", "last", "next", "made_at", "changed_at", "ended_at")
 

@@ -277,7 +277,7 @@ SIGNATURES = {
                { 'schedule', 'schedule' }, { 'moment', 'first' }, { 'moment', 'last' }, { 'dates', 'total' },
                { 'flag', 'newest_first' }, { 'again', 'again' }, { 'weight', 'weight' }, { 'active', 'max_active' },
                { 'worker', 'by' } },
-  advance_backfill = { { 'id', 'backfill' }, { 'time', 'seen_next' }, { 'count', 'seen_version' }, { 'count', 'left' },
+  advance_backfill = { { 'id', 'backfill' }, { 'time', 'seen_next' }, { 'count', 'seen_version' }, { 'count', 'left_out' },
                        { 'id_or_none', 'run' }, { 'date', 'logical_date' }, { 'time', 'next' } },
   pause_backfill = { { 'id', 'backfill' }, { 'short', 'by' }, { 'reason_text', 'why' } },
   unpause_backfill = { { 'id', 'backfill' }, { 'time', 'seen_next' }, { 'count', 'seen_version' },

@@ -126,7 +126,7 @@
 --   backfill:ID      hash    state, dag_id, schedule (JSON, for callers; of the DAG's version when it was
 --                            made or unpaused last), first and last (its first and last due time), next
 --                            (the one to decide on, unless all is decided), newest_first, again, weight,
---                            max_active, total (due times), left (those left out), made (runs), success,
+--                            max_active, total (due times), left_out (of these), made (runs), success,
 --                            failed and cancelled (runs of it that are so), spent (µs that ended runs
 --                            took), retention, made_at, made_by, changed_at and changed_by (of its
 --                            state), why (it was paused by itself), ended_at; expires after its end

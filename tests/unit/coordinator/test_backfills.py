@@ -50,7 +50,7 @@ class Filled(Installation):
 
     def counts(self, name="fill-1"):
         seen = self.seen(name)
-        return seen.state, seen.made, seen.left, seen.active
+        return seen.state, seen.made, seen.left_out, seen.active
 
     def step(self):
         return self.loop.step()
@@ -398,7 +398,7 @@ def test_a_redis_that_was_lost_gets_its_backfills_back_from_the_history(here, ne
     here.backfill(1, 8, name="ended")
     changes.cancel(here.backfilling, here.engine.steering, "ended", "ana@host")
     before = here.seen()
-    assert (before.made, before.left, before.active) == (6, (not newest_first or 1), 2)
+    assert (before.made, before.left_out, before.active) == (6, (not newest_first or 1), 2)
     write(here, here.history)
     here.lose()
 
@@ -414,7 +414,7 @@ def test_a_redis_that_was_lost_gets_its_backfills_back_from_the_history(here, ne
         "state",
         "total",
         "made",
-        "left",
+        "left_out",
         "next",
         "active",
         "cancelled",
@@ -426,7 +426,7 @@ def test_a_redis_that_was_lost_gets_its_backfills_back_from_the_history(here, ne
         here.step()
         here.end_all()
     seen = here.seen()
-    assert (seen.state, seen.made, seen.left, seen.cancelled) == ("done", 7, 1, 7)
+    assert (seen.state, seen.made, seen.left_out, seen.cancelled) == ("done", 7, 1, 7)
 
 
 def test_a_new_database_gets_the_backfills_that_go_on(here):
@@ -436,6 +436,26 @@ def test_a_new_database_gets_the_backfills_that_go_on(here):
     here.lose()
     assert restore_backfills(here.backfilling, here.history) == ["fill-1"]
     assert here.counts() == ("paused", 0, 0, 0)
+
+
+def test_an_ended_backfill_of_a_new_database_does_not_come_back(here):
+    for name in ("fill-1", "fill-2"):
+        here.backfill(1, 3, name=name)
+        changes.pause(here.backfilling, name, "ana@host")
+    copy_backfills(here.backfilling, here.history)
+    here.client.delete("p:history")
+    changes.cancel(here.backfilling, here.engine.steering, "fill-1", "ana@host")
+    write(here, here.history)
+    here.lose()
+    assert restore_backfills(here.backfilling, here.history) == ["fill-2"]
+
+
+def test_a_run_that_only_says_that_it_is_of_a_backfill_ends(here):
+    head = {"dag_id": "nightly", "params": "{}", "run_type": "backfill"}
+    head |= {"processors": 0, "weight": 1, "timeout": 0, "retention": 60}
+    flat = [part for pair in head.items() for part in pair]
+    assert here.engine.store.call("submit", "forged", "{}", *flat) == 1
+    here.end("forged")
 
 
 def test_a_backfill_that_can_not_be_given_back_keeps_no_other_from_it(here, caplog):

@@ -71,6 +71,7 @@ end
 function SCHEDULES.backfill_ended(run, ended)
   local head = call('HMGET', run_key(run), 'backfill', 'round_at', 'submitted_at')
   local backfill = head[1]
+  if not backfill then return end   -- whoever submitted the run only says so
   local state = call('HGET', backfill_key(backfill), 'state')
   if not state then return end
   call('HINCRBY', backfill_key(backfill), ended, 1)
@@ -101,7 +102,7 @@ function OPERATIONS.backfill(backfill, dag, seen_version, seen_due, schedule, fi
   call('ZADD', key('backfills'), text(NOW), backfill)
   call('HSET', backfill_key(backfill), 'state', 'running', 'dag_id', dag, 'schedule', schedule, 'first', first,
        'last', last, 'next', newest_first == '1' and last or first, 'newest_first', newest_first, 'again', again,
-       'weight', weight, 'max_active', max_active, 'total', total, 'left', 0, 'made', 0, 'made_at', text(NOW),
+       'weight', weight, 'max_active', max_active, 'total', total, 'left_out', 0, 'made', 0, 'made_at', text(NOW),
        'made_by', by, 'changed_at', text(NOW), 'changed_by', by,
        'retention', call('HGET', key('dag:' .. dag .. ':run'), 'retention'))
   look_at(backfill, 0)
@@ -115,8 +116,8 @@ local function weight_of(dag, part)
   return string.format('%.17g', math.max(LIMITS.least_weight, math.min(LIMITS.weight, weight)))
 end
 
-local function check_advance(head, seen_next, left, run, next)
-  local is_nothing = left == '0' and run == ''
+local function check_advance(head, seen_next, left_out, run, next)
+  local is_nothing = left_out == '0' and run == ''
   local is_beyond = next == '' or head.newest_first == '1' and tonumber(next) < tonumber(seen_next)
                     or head.newest_first == '0' and tonumber(next) > tonumber(seen_next)
   local is_within = next == '' or tonumber(next) >= tonumber(head.first) and tonumber(next) <= tonumber(head.last)
@@ -127,12 +128,12 @@ end
 
 -- Leaves so many due times out, from `next` on, and makes the run of the one after them, unless `run` is
 -- empty; then `next` is the next one. With nothing of it to do it is only looked after.
---   given    backfill, seen_next, seen_version, left, run, logical_date, next
+--   given    backfill, seen_next, seen_version, left_out, run, logical_date, next
 --   answers  made; there, if the run was; left, if there is none; held, if too many of its runs go on;
 --            again; else its state, or unknown
 --   writes   backfill:ID, backfill:ID:active, backfills:open, history, names, run:ID, run:ID:dag,
 --            run:ID:events, runs, submissions
-function OPERATIONS.advance_backfill(backfill, seen_next, seen_version, left, run, logical_date, next)
+function OPERATIONS.advance_backfill(backfill, seen_next, seen_version, left_out, run, logical_date, next)
   local fields, head = call('HGETALL', backfill_key(backfill)), {}
   for i = 1, #fields, 2 do head[fields[i]] = fields[i + 1] end
   if not head.state then return 'unknown' end
@@ -150,9 +151,9 @@ function OPERATIONS.advance_backfill(backfill, seen_next, seen_version, left, ru
   end
   local dag = call('HMGET', key('dag:' .. head.dag_id), 'published_at', 'version')
   if head.next ~= seen_next or not dag[1] or dag[2] ~= seen_version then return 'again' end
-  check_advance(head, seen_next, left, run, next)
-  if left == '0' and run == '' then return 'again' end
-  call('HINCRBY', backfill_key(backfill), 'left', left)
+  check_advance(head, seen_next, left_out, run, next)
+  if left_out == '0' and run == '' then return 'again' end
+  call('HINCRBY', backfill_key(backfill), 'left_out', left_out)
   set_next(backfill, next)
   local answer = 'left'
   if run ~= '' then
@@ -217,7 +218,7 @@ end
 
 local BACKFILL_ROW = {
   state = 'backfill_state', dag_id = 'id', schedule = 'schedule', first = 'moment', last = 'moment', next = 'time',
-  newest_first = 'flag', again = 'again', weight = 'weight', max_active = 'active', total = 'count', left = 'count',
+  newest_first = 'flag', again = 'again', weight = 'weight', max_active = 'active', total = 'count', left_out = 'count',
   made = 'count', success = 'count', failed = 'count', cancelled = 'count', spent = 'count', retention = 'retention',
   made_at = 'moment', made_by = 'worker', changed_at = 'moment', changed_by = 'short', why = 'reason_text' }
 
