@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 from pydag_dist.dag import TriggerRule
 
 ids = st.from_regex(r"[A-Za-z0-9_.-]{0,6}[A-Za-z0-9_-]", fullmatch=True)
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+_TEMPLATES = ("{{", "{%", "{#")  # what begins so may be none that can be read
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8).filter(
+    lambda text: not any(begin in text for begin in _TEMPLATES)
+)
 json_values = st.recursive(
     st.none()
     | st.booleans()
