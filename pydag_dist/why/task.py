@@ -123,10 +123,13 @@ def _nobody_able(s: Facts) -> str:
 
 
 def _refused(s: Facts) -> str:
-    named = [f"{r.worker} gave it back ({r.reason})" for r in s.refusals[:NAMED]]
+    workers: dict[str, list[str]] = {}
+    for refusal in s.refusals[:NAMED]:
+        workers.setdefault(refusal.reason, []).append(refusal.worker)
+    told = [f"{listed(names)} gave it back ({reason})" for reason, names in workers.items()]
     if len(s.refusals) > NAMED:
-        named.append(f"{len(s.refusals) - NAMED} more did")
-    return listed(named)
+        told.append(f"{len(s.refusals) - NAMED} more did")
+    return listed(told)
 
 
 def _no_worker(s: Facts) -> str:

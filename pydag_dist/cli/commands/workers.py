@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pydag_dist.dag import Dag
 
 NAMED = 10  # warnings
+SHOWN = 3  # tasks in one of them
 
 
 @click.command()
@@ -71,8 +72,18 @@ def workers(as_json: bool) -> None:
 def warn_of_unserved(client: Client, dag: Dag) -> bool:
     """Say on stderr which tasks no live worker can run; whether there are any."""
     found = client.unserved(dag)
-    for task in found[:NAMED]:
-        echo(f"Warning: {task}", err=True)
-    if len(found) > NAMED:
-        echo(f"Warning: likewise {len(found) - NAMED} more tasks", err=True)
+    tasks: dict[str, list[str]] = {}
+    for each in found:
+        tasks.setdefault(each.reason, []).append(each.task)
+    for reason, names in list(tasks.items())[:NAMED]:
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        which, it = ("task", "it") if len(names) == 1 else ("tasks", "them")
+        echo(
+            f"Warning: {which} {', '.join(names[:SHOWN])}{more}: no live worker can run {it}: "
+            f"{reason}",
+            err=True,
+        )
+    if len(tasks) > NAMED:
+        rest = sum(len(names) for names in list(tasks.values())[NAMED:])
+        echo(f"Warning: no live worker can run {rest} more tasks, for other reasons", err=True)
     return bool(found)

@@ -11,27 +11,25 @@ from rich.text import Text
 
 from pydag_dist.cli.display.output import cell
 from pydag_dist.cli.display.states import coloured
-from pydag_dist.cli.display.tables import clock, plain_table
+from pydag_dist.cli.display.tables import clock, dropping_table
 from pydag_dist.client.difference import difference
 from pydag_dist.dag import Dag
 from pydag_dist.engine.due import schedule_of
 from pydag_dist.engine.published import PublishedDag, Version
 
 
-def dags_screen(dags: Sequence[PublishedDag], _width: int) -> Table:
-    """The DAGs, one a line; times are by the clock of this host."""
-    table = plain_table("dag", "version", "schedule", "next", "last run", "ended", "missed")
-    for dag in dags:
-        table.add_row(
-            cell(dag.dag_id),
-            str(dag.version),
-            cell(schedule_text(dag)),
-            _next(dag),
-            _last(dag),
-            clock(_seconds(dag.last_ended)),
-            str(dag.missed or ""),
-        )
-    return table
+def dags_screen(dags: Sequence[PublishedDag], width: int) -> Table:
+    """The DAGs, one a line that fits the width if it can; times are by the clock of this host."""
+    cells = {
+        "dag": [cell(dag.dag_id) for dag in dags],
+        "version": [Text(str(dag.version)) for dag in dags],
+        "schedule": [cell(schedule_text(dag)) for dag in dags],
+        "next": [_next(dag) for dag in dags],
+        "last run": [_last(dag) for dag in dags],
+        "ended": [Text(clock(_seconds(dag.last_ended))) for dag in dags],
+        "missed": [Text(str(dag.missed or "")) for dag in dags],
+    }
+    return dropping_table(cells, width, ("version", "ended", "schedule", "last run"))
 
 
 def dag_screen(dag: PublishedDag, newest: Dag, _width: int) -> Group:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -15,6 +15,7 @@ from pydag_dist.visible import one_line
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
+    from rich.text import Text
 
 UNCUT: Final = 10_000  # columns of what is piped: nothing is cut
 GAP: Final = 2  # columns between two of a table
@@ -88,6 +89,25 @@ def plain_table(first: str, *others: str) -> Table:
     table.add_column(first, no_wrap=True, overflow="ignore")
     for name in others:
         table.add_column(name)
+    return table
+
+
+def dropping_table(cells: Mapping[str, Sequence[Text]], width: int, drop: Sequence[str]) -> Table:
+    """A table of these columns that fits the width if it can.
+
+    As far as needed, columns are left out: those without any text, then those of `drop` in order.
+    """
+    kept = dict(cells)
+    for column in [*(name for name, texts in cells.items() if not any(texts)), *drop]:
+        widths = [
+            max(len(name), *(text.cell_len for text in texts), 0) for name, texts in kept.items()
+        ]
+        if sum(widths) + GAP * (len(widths) - 1) <= width:
+            break
+        kept.pop(column, None)
+    table = plain_table(*kept)
+    for row in zip(*kept.values(), strict=True):
+        table.add_row(*row)
     return table
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import re
 import time
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import click
 import pytest
 
+from pydag_dist.cli.display.dags_table import dags_screen
 from pydag_dist.cli.display.runs_table import runs_screen
 from pydag_dist.cli.options import Moment, moment
 from pydag_dist.client.naming import shortest_name
 from pydag_dist.engine import Engine, RunSummary
+from pydag_dist.engine.published import PublishedDag
 from tests.unit.cli.test_commands import pydag_cli
 from tests.unit.cli.test_live import printed
 from tests.unit.client.test_naming import NOON, client, submitted  # noqa: F401  fixtures
@@ -61,6 +64,25 @@ def test_columns_without_anything_in_them_are_left_out():
     assert lines[1].split()[0] == "d-1"
     assert lines[1].split()[-2:] == ["1:01:01", "499/500"]
     assert printed(runs_screen([], {}, 80), 80)[0].split() == ["run", "state"]
+
+
+@pytest.mark.parametrize(
+    ("width", "columns"),
+    [
+        (200, ["dag", "version", "schedule", "next", "last run", "ended", "missed"]),
+        (80, ["dag", "schedule", "next", "last run", "ended", "missed"]),
+        (60, ["dag", "schedule", "next", "last run", "missed"]),
+        (40, ["dag", "next", "missed"]),
+        (10, ["dag", "next", "missed"]),
+    ],
+)
+def test_a_list_of_dags_leaves_out_what_does_not_fit(width, columns):
+    noon = datetime.fromtimestamp(NOON, UTC)
+    due = PublishedDag("a", 1, None, published_at=noon, due=noon, missed=12)
+    over = replace(due, dag_id="b", last_run="b-1", last_state="success", last_ended=noon)
+    lines = printed(dags_screen([replace(due, paused_at=noon), over], width), 10_000)
+    assert re.split(r" {2,}", lines[0].strip()) == columns
+    assert [line.split()[0] for line in lines[1:]] == ["a", "b"]
 
 
 def test_runs_are_filtered(connection, submitted):  # noqa: F811

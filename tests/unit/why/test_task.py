@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from pydag_dist.engine import Refusal
 from pydag_dist.engine.protocol import RECORD_FIELDS, TASK_STATES
 from pydag_dist.why import task
 from pydag_dist.why.facts import Facts
@@ -394,3 +395,11 @@ def test_why(what):
 
 def test_every_state_has_a_sentence():
     assert set(task._SENTENCES) == set(TASK_STATES)
+
+
+def test_workers_that_refuse_for_one_reason_are_named_together():
+    refusals = [Refusal(f"w{i}@h", "module:etl", "no etl" if i < 2 else "no key") for i in range(5)]
+    sentence = explain(situation(record("ready"), refusals=refusals))
+    assert (
+        "w0@h and w1@h gave it back (no etl), w2@h gave it back (no key) and 2 more did" in sentence
+    )
