@@ -208,3 +208,14 @@ def test_an_error_of_its_own_run_does_not_hide_what_it_has_gone_on_with(bench):
     assert following is not None
     assert following.held.run == "good"
     assert state(bench, "e", "good") == "running"
+
+
+def test_a_run_whose_data_are_damaged_harms_no_other_run(bench):
+    bench.start(task("a"), run="good")
+    held = bench.take()
+    bench.start(task("b"), task("c"), task("d"), task("e"), run="bad")
+    bench.client.delete("p:run:bad:specs")
+    bench.client.set("p:run:bad:specs", "not a hash")
+    assert run_on(bench, held) is None
+    assert bench.engine.reading.run_state("good") == "success"
+    assert bench.engine.reading.run_head("bad")["reason"] == "broken"

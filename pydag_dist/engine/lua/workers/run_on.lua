@@ -7,7 +7,13 @@
 -- take long; anything after a try that was told to stop, that its process could not end well, or that was polled.
 
 do
--- The task that top-up would push next, if it is a short one.
+-- What the process is told of the try that it goes on with.
+local function told(run, task, record)
+  return { run, task, record.try, record.token, record.pushes, head_of(run).dag_id,
+           record.state == 'running' and 'run' or 'cancel', load_spec(run, task), settled(run, task, record) }
+end
+
+-- Begins the task that top-up would push next, if it is a short one.
 local function begin_next(run, queue, before, taker)
   local member = first_ready(run, queue)
   if string.find(member, '^[^/]*/%d+s/') then return end
@@ -18,7 +24,7 @@ local function begin_next(run, queue, before, taker)
   begin(record)
   hold(run, task, record, record.push, taker.worker, taker.process)
   call('HSET', key('holds'), taker.worker .. '/' .. taker.process, taker.after .. ' ' .. run .. '/' .. task)
-  taker.next = { run, task, record }
+  taker.next = told(run, task, record)
 end
 
 -- A worker takes something as long as the queue has slots of it.
@@ -44,15 +50,12 @@ function OPERATIONS.run_on(run, task, try, token, outcome, result, err, skips, e
   if answer[1] ~= 'ok' and not taker.next then
     local next_run, next_task, record, after = gone_on_with(worker, process)
     if after == token then
-      taker.next = { next_run, next_task, record }
-      answer = { 'ok', 0 }
+      local _, following = guarded(next_run, told, next_run, next_task, record)
+      answer, taker.next = { 'ok', 0 }, following
     end
   end
-  if not taker.next then return answer end
-  local next_run, next_task, record = unpack(taker.next)
-  return { answer[1], answer[2], next_run, next_task, record.try, record.push, record.pushes,
-           head_of(next_run).dag_id, record.state == 'running' and 'run' or 'cancel',
-           load_spec(next_run, next_task), settled(next_run, next_task, record) }
+  for _, value in ipairs(taker.next or {}) do answer[#answer + 1] = value end
+  return answer
 end
 
 -- A process of a worker's pool is gone: it is dead, or Flower has revoked what it ran. That concerns what it has

@@ -10,7 +10,7 @@ import redis
 from pydag_dist.engine import Held
 from tests.support import wait_until
 from workers.parent import renewal as module
-from workers.parent.deaths import DEATHS
+from workers.parent.deaths import DEATHS, Death, Process
 from workers.task import Execute
 from workers.tries.outcome import Ended
 
@@ -34,6 +34,8 @@ class Engine:
         self.working = self.membership = self  # its roles
         self.released: list[tuple[Held, str]] = []
         self.renewed: list[tuple[int, list[Held]]] = []
+        self.processes: list[set[int]] = []
+        self.died_of: list[tuple[Held, str, str, str, int]] = []
         self.failures = 0
 
     def release(self, held, outcome, *_result, **_more):
@@ -45,9 +47,16 @@ class Engine:
 
     def renew(self, _worker, slots, _queues, held, *, looked_ago, processes):
         assert looked_ago >= 0
-        assert not processes
+        self.processes.append(set(processes))
         self.renewed.append((slots, held))
         return ["yours"] * len(held)
+
+    def died(self, held, outcome, error, worker, *, process):
+        if self.failures:
+            self.failures -= 1
+            raise redis.ConnectionError("away")
+        self.died_of.append((held, outcome, error, worker, process))
+        return "ok", held
 
     def tick(self):
         return True
@@ -118,3 +127,42 @@ def test_polls_hold_nothing_that_could_be_renewed(engine, monkeypatch):
     wait_until(lambda: engine.renewed, "it renews")
     renewal.stop()
     assert engine.renewed[0] == (2, [HELD])
+
+
+def test_what_a_process_has_gone_on_with_is_held_in_the_place_of_its_message_s_try(
+    engine, monkeypatch
+):
+    header = {"run": "run", "task": "first", "try": "1", "push": "push"}
+    context = SimpleNamespace(pydag=header)
+    request = SimpleNamespace(task=Execute(), _context=context, worker_pid=7, terminated_at=None)
+    monkeypatch.setattr(module.worker_state, "reserved_requests", [request])
+    renewal = module.Renewal("w1@host", 2, ["python"], Unregistered())
+    monkeypatch.setattr(module.going_on, "has_gone_on", lambda pid: pid == 7)
+    for running, held in ((HELD, [HELD]), (None, [])):  # None: between two tries
+        monkeypatch.setattr(module.spools, "running", lambda _, running=running: running)
+        renewal.beat()
+        renewal._renew()
+        assert engine.renewed.pop() == (2, held)
+        assert engine.processes.pop() == {7}
+
+
+def test_a_process_that_dies_further_on_is_named_until_its_death_is_told(engine, monkeypatch):
+    message = Held("run", "first", 1, "push")
+    death = Death("died of SIGKILL", running=HELD)
+    monkeypatch.setattr(module.worker_state, "reserved_requests", [])
+    renewal = module.Renewal("w1@host", 2, ["python"], Unregistered())
+    notes = []
+    monkeypatch.setattr(DEATHS, "note", lambda held, text: notes.append((held, text)))
+    DEATHS.report_further_on(message, "dead", death, Process("w1@host", 7))
+    engine.failures = 1
+    renewal._make_calls(0)
+    renewal._renew()
+    assert engine.renewed.pop() == (2, [HELD])
+    assert engine.processes.pop() == {7}
+    renewal._make_calls(0)
+    assert engine.died_of == [(HELD, "dead", "died of SIGKILL", "w1@host", 7)]
+    assert notes == [(HELD, "the process of this try died of SIGKILL")]
+    renewal._held = [HELD]  # as the look before that had it
+    renewal._renew()
+    assert engine.renewed.pop() == (2, [])
+    assert engine.processes.pop() == set()
