@@ -423,7 +423,7 @@ class Backfill(Model):
     weight: float
     max_active: int
     total: int
-    left: int
+    left_out: int
     made: int
     success: int
     failed: int

@@ -9,6 +9,7 @@ import redis
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.model.backfills_machine import backfill_machine_on
 from tests.model.published_machine import machine_on
 
 
@@ -18,6 +19,19 @@ def test_published_dags_equal_their_reference_model(client_of_each_kind: redis.R
         machine_on(client_of_each_kind),
         settings=settings(
             max_examples=int(os.environ.get("PYDAG_TEST_EXAMPLES", "100")),
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+@pytest.mark.timeout(900)
+def test_backfills_equal_their_reference_model(client_of_each_kind: redis.Redis) -> None:
+    run_state_machine_as_test(
+        backfill_machine_on(client_of_each_kind),
+        settings=settings(
+            max_examples=int(os.environ.get("PYDAG_TEST_EXAMPLES", "40")),
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),

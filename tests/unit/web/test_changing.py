@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pydag_dist import Client, Dag
+from pydag_dist.web import models
 from tests.support.web import OURS, Web
 
 
@@ -104,6 +105,7 @@ def test_a_backfill_is_begun_paused_and_cancelled(ada):
     assert begun.status_code == 201, begun.text
     place = begun.headers["Location"].removeprefix("/api/v1")
     assert (begun.json()["total"], begun.json()["made_by"]) == (3, "ada")
+    assert begun.json().keys() == models.Backfill.model_fields.keys()
     assert ada("PATCH", place, json={"paused": True}).json()["state"] == "paused"
     assert ada("GET", "/backfills?dag_id=d").json()["items"][0]["state"] == "paused"
     assert ada("DELETE", place).status_code == 202
