@@ -35,6 +35,11 @@ class Settings:
         return self.database_url or f"sqlite:///{quote(str(file))}"
 
     @property
+    def link_file(self) -> Path:
+        """Where `pydag web` in mode local keeps the address that lets a browser in."""
+        return self.home / LINK_FILE
+
+    @property
     def has_history(self) -> bool:
         """Whether a database is named, or the one that coordinators of this host use is there."""
         try:
@@ -44,6 +49,7 @@ class Settings:
 
 
 SETTINGS: Final = tuple(each.name for each in fields(Settings))
+LINK_FILE: Final = "web.link"  # of the home
 
 # Those of a worker (workers/settings.py), and what the parts tell each other.
 WORKER_SETTINGS = (

@@ -19,10 +19,18 @@ class Ports:
     bigquery: int | None = None
     dataproc: int | None = None
     flower: int | None = None
+    web: int | None = None
 
     def chosen(self) -> Ports:
         """A port for every part; `LocalServiceError` names those asked for that are busy."""
-        usual = {"redis": 6379, "gcs": 4443, "bigquery": 9050, "dataproc": 9060, "flower": 5555}
+        usual = {
+            "redis": 6379,
+            "gcs": 4443,
+            "bigquery": 9050,
+            "dataproc": 9060,
+            "flower": 5555,
+            "web": 8080,
+        }
         busy = [
             f"port {port} (--{name}-port) is busy"
             for name in usual

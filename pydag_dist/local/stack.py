@@ -21,6 +21,7 @@ from pydag_dist.local.keyfile import write_key_file
 from pydag_dist.local.ports import HOST, Ports
 from pydag_dist.local.process import Child
 from pydag_dist.local.redis_server import redis_command, valkey_binary
+from pydag_dist.settings import LINK_FILE
 
 PROJECT = "local-project"
 # What the example's scripts are trusted from, and the connection that they name.
@@ -55,6 +56,12 @@ class Stack:
         self.bigquery_url = f"http://{HOST}:{self._ports.bigquery}"
         self.dataproc_address = f"{HOST}:{self._ports.dataproc}"
         self.flower_url = f"http://{HOST}:{self._ports.flower}"
+        self.web_url = f"http://{HOST}:{self._ports.web}"
+
+    @property
+    def web_link(self) -> str:
+        """The address that lets a browser in, once: see `pydag web --link`."""
+        return (self.home.path / LINK_FILE).read_text("utf-8").strip()
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -65,6 +72,7 @@ class Stack:
             "BigQuery": self.bigquery_url,
             "Dataproc": self.dataproc_address,
             "Flower": self.flower_url,
+            "web": self.web_url,
         }
 
     @property
@@ -97,10 +105,10 @@ class Stack:
             child.check()
 
     def stop(self) -> None:
-        """End every part: Flower, workers and coordinator, then the services, Redis last."""
+        """End every part: those of pydag, then the services, Redis last."""
         # The parts of pydag may take a few seconds: all of them at the same time.
         for child in self._children:
-            if child.name.startswith(("worker", "coordinator", "Flower")):
+            if child.name.startswith(("web", "worker", "coordinator", "Flower")):
                 child.terminate()
         while self._children:
             self._children.pop().stop()
@@ -163,11 +171,13 @@ temporaryGcsBucket = "{BUCKET}"
             for number in range(1, WORKERS + 1)
         ]
         flower = self._child("Flower", _pydag("flower", "--port", str(self._ports.flower)))
+        web = self._child("web", _pydag("web", "--port", str(self._ports.web)))
         coordinator.wait_until(_says(coordinator, b" is ready"), START_SECONDS, check)
         for worker in workers:
             worker.wait_until(_says(worker, b" ready."), START_SECONDS, check)
         health = f"{self.flower_url}/healthcheck"
         flower.wait_until(lambda: _answers(health), START_SECONDS, check)
+        web.wait_until(lambda: _answers(f"{self.web_url}/health"), START_SECONDS, check)
 
     def _child(self, name: str, command: list[str], grace: float = 10) -> Child:
         log = self.home.directory("logs") / f"{name.lower().replace(' ', '-')}.log"
@@ -178,8 +188,9 @@ temporaryGcsBucket = "{BUCKET}"
 
     def _environment(self) -> dict[str, str]:
         """What every part gets: the caller's environment, pointed at the embedded services."""
+        outside = {n: v for n, v in os.environ.items() if not n.startswith("PYDAG_WEB_")}
         return {
-            **os.environ,
+            **outside,
             **self.exports,
             "PYDAG_HOME": str(self.home.path),
             "PYTHONUNBUFFERED": "1",

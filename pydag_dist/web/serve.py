@@ -16,7 +16,6 @@ from pydag_dist.web.settings import WebSettings
 from pydag_dist.web.site import Site
 
 BACKLOG: Final = 2048
-LINK_FILE: Final = "web.link"
 
 
 def serve(settings: Settings, web: WebSettings, on_start: Callable[[str, str], None]) -> None:
@@ -28,7 +27,7 @@ def serve(settings: Settings, web: WebSettings, on_start: Callable[[str, str], N
     listening = _listen(web.address, web.port)
     port = listening.getsockname()[1]
     host = f"[{web.address}]" if ":" in web.address else web.address
-    keys = LocalKeys(settings.home / LINK_FILE if web.mode == "local" else None)
+    keys = LocalKeys(settings.link_file if web.mode == "local" else None)
     app = create_app(Site(settings, web), keys)
     config = uvicorn.Config(
         app, log_config=None, proxy_headers=False, server_header=False, access_log=False,
@@ -44,7 +43,7 @@ def serve(settings: Settings, web: WebSettings, on_start: Callable[[str, str], N
 def link(settings: Settings) -> str:
     """An address with a key, of the process with the same home that runs in mode local."""
     try:
-        return (settings.home / LINK_FILE).read_text("utf-8").strip()
+        return settings.link_file.read_text("utf-8").strip()
     except OSError:
         raise PydagError(
             f"no `pydag web` in mode local has run with the home {settings.home}: start one"

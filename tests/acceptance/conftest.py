@@ -35,6 +35,7 @@ PARTS = {
     "worker-1",
     "worker-2",
     "Flower",
+    "web",
 }
 UP = ("--import", "etl")  # as README says
 
@@ -56,7 +57,7 @@ class Up:
         self.home = home
         self.output = home.with_name(f"{home.name}.out")
         self.env = {**PLAIN, "PYDAG_HOME": str(home)}
-        services = ("redis", "gcs", "bigquery", "dataproc", "flower")
+        services = ("redis", "gcs", "bigquery", "dataproc", "flower", "web")
         ports = [f"--{name}-port={free_port()}" for name in services]
         command = [PYDAG, "up", *ports, *options]
         self.output.unlink(missing_ok=True)

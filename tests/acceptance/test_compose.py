@@ -95,7 +95,8 @@ def pings(connection):
 
 @pytest.mark.timeout(180)
 def test_the_services_run_a_dag(services, image, start, tmp_path):
-    redis_port, flower_port = free_port(), free_port()
+    redis_port, flower_port, web_port = free_port(), free_port(), free_port()
+    ports = {"5555": str(flower_port), "8080": str(web_port)}
 
     def here(value):
         """Another host's name or a container's own port become this machine's."""
@@ -115,10 +116,10 @@ def test_the_services_run_a_dag(services, image, start, tmp_path):
         assert connection.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
 
     given = {"worker": {"PYDAG_WORKER_IMPORTS": "statistics"}}  # of compose/worker.env
-    for name in ("coordinator", "worker", "flower"):
+    for name in ("coordinator", "worker", "web", "flower"):
         program, *options = services[name]["command"]
         assert program == "pydag"
-        options = [str(flower_port) if option == "5555" else option for option in options]
+        options = [ports.get(option, option) for option in options]
         environment = {key: here(each) for key, each in services[name]["environment"].items()}
         environment["PYDAG_HOME"] = str(tmp_path / "home")  # the image has a home of its own
         start(name, [image / "bin" / "pydag", *options], environment | given.get(name, {}))
@@ -131,6 +132,12 @@ def test_the_services_run_a_dag(services, image, start, tmp_path):
     assert run.wait(timeout=90) == "success"
     assert run.tasks["second"].result == 3
     wait_until(lambda: answers(f"http://127.0.0.1:{flower_port}/healthcheck"), "Flower answers")
+    *_, check = services["web"]["healthcheck"]["test"]
+    check = check.replace("127.0.0.1:8080", f"127.0.0.1:{web_port}")
+    wait_until(
+        lambda: subprocess.run([sys.executable, "-c", check], check=False).returncode == 0,
+        "the web part is healthy",
+    )
 
 
 def test_the_image_has_the_example_and_its_command(image):
@@ -152,12 +159,17 @@ def test_every_part_but_valkey_is_one_image(services):
     assert images.pop("redis").startswith("valkey/valkey:")
     assert set(images.values()) == {"pydag-dist"}
     builds = [service["build"] for service in services.values() if "build" in service]
-    assert builds == [{"context": ".", "dockerfile": "compose/Dockerfile"}] * 3
+    assert builds == [{"context": ".", "dockerfile": "compose/Dockerfile"}] * 4
 
 
 def test_workers_can_be_scaled(services):
     # A fixed name or a published port could exist once only.
     assert not {"container_name", "ports", "hostname"} & set(services["worker"])
+
+
+def test_the_web_part_is_not_published_to_the_world_and_asks_for_tokens(services):
+    assert services["web"]["ports"] == ["127.0.0.1:8080:8080"]
+    assert services["web"]["environment"]["PYDAG_WEB_MODE"] == "tokens"
 
 
 def test_flower_is_not_published_to_the_world(services):

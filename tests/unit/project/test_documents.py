@@ -15,7 +15,8 @@ from ruamel.yaml import YAML
 
 from pydag_dist.coordinator.webhooks import Webhooks
 from pydag_dist.dag import Dag
-from pydag_dist.settings import SETTINGS, WORKER_SETTINGS, load_settings
+from pydag_dist.settings import SETTINGS, WEB_SETTINGS, WORKER_SETTINGS, load_settings
+from pydag_dist.web.settings import WebSettings
 from tests.acceptance.chaos import faults
 from tests.support import documents
 from tests.support.documents import HELP, KINDS, PAGES, ROOT, all_blocks
@@ -241,12 +242,14 @@ def test_a_user_is_a_line(block):
 def test_settings_in_the_documents_are_those_of_the_program():
     settings = {f"PYDAG_{name}".upper() for name in SETTINGS}
     settings |= {f"PYDAG_WORKER_{name}".upper() for name in WORKER_SETTINGS}
+    settings |= {f"PYDAG_WEB_{name}".upper() for name in WebSettings.model_fields}
     told = set().union(*(names(page.read_text(encoding="utf-8")) for page in PAGES))
     assert told == (settings - INTERNAL) | ELSEWHERE
 
 
 def test_every_setting_is_read():
     code = "\n".join(path.read_text("utf-8") for path in SOURCES if path.suffix == ".py")
+    assert set(WEB_SETTINGS) == set(WebSettings.model_fields)
     fields = [*SETTINGS, *WorkerSettings.model_fields]
     assert [name for name in fields if not re.search(rf"(settings|self)\.{name}\b", code)] == []
 
