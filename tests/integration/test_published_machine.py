@@ -31,7 +31,7 @@ def test_backfills_equal_their_reference_model(client_of_each_kind: redis.Redis)
     run_state_machine_as_test(
         backfill_machine_on(client_of_each_kind),
         settings=settings(
-            max_examples=int(os.environ.get("PYDAG_TEST_EXAMPLES", "40")),
+            max_examples=int(os.environ.get("PYDAG_TEST_EXAMPLES", "20")),
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),
