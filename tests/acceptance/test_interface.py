@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import re
+import socket
 from pathlib import Path
 
 import pytest
@@ -17,9 +19,21 @@ from tests.support.process import Process
 pytestmark = pytest.mark.big
 
 AXE = PROJECT / "ui" / "node_modules" / "axe-core" / "axe.min.js"
-# Where README's pictures go; without it they are made and thrown away.
+# Where README's pictures go, such as docs/pictures; without it none are made.
 PICTURES = os.environ.get("PYDAG_TEST_PICTURES", "")
 PATIENT = 60_000  # ms
+NAMELESS = """
+([user, host]) => {
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+  while (walker.nextNode()) {
+    const text = walker.currentNode
+    if (text.data.includes(host)) {
+      text.data = text.data.replaceAll(`${user}@${host}`, 'you@host')
+        .replaceAll(`@${host}`, '@host')
+    }
+  }
+}
+"""
 
 # Two tasks that take a moment, and one that fails each time.
 FAILING = {
@@ -88,11 +102,11 @@ class Interface:
         self.page.goto(self.base + path)
 
     def picture(self, name: str) -> None:
-        folder = Path(PICTURES) if PICTURES else None
-        image = self.page.screenshot()
-        if folder:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"{name}.png").write_bytes(image)
+        """Keep what is seen, if pictures are wanted; no name of this machine is in them."""
+        if PICTURES:
+            self.page.evaluate(NAMELESS, [getpass.getuser(), socket.gethostname()])
+            Path(PICTURES).mkdir(parents=True, exist_ok=True)
+            self.page.screenshot(path=Path(PICTURES) / f"{name}.png")
 
 
 @pytest.fixture(scope="module")
@@ -129,26 +143,40 @@ def test_a_run_is_seen_live_to_its_end_without_a_reload(interface, up, terminal)
     page = interface.page
     expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
     page.evaluate("window.notReloaded = true")
-    submitted = up.run("submit", "sales.json", "--param", "seconds=4", "--json", **terminal)
+    submitted = up.run("submit", "sales.json", "--param", "seconds=1", "--json", **terminal)
     run = json.loads(submitted.stdout)["run_id"]
     link = page.get_by_role("link", name=run.removeprefix("sales-"))
     expect(link).to_be_visible(timeout=PATIENT)
     link.click()
-
     box = page.locator(".graph .box", has_text="report")
-    expect(box).to_have_attribute("data-state", "running", timeout=PATIENT)
-    expect(page.locator(".stream")).to_have_text("live")
-    interface.picture("run-live")
     box.click()
-    drawer = page.get_by_role("complementary", name="Task report")
-    expect(drawer.locator(".sentence")).to_contain_text("report is running", timeout=PATIENT)
-
     expect(box).to_have_attribute("data-state", "success", timeout=PATIENT)
     expect(page.locator(".run-head .title .state")).to_have_text("success", timeout=PATIENT)
+    drawer = page.get_by_role("complementary", name="Task report")
     expect(drawer.locator(".log")).to_contain_text("done: datasettest.shops", timeout=PATIENT)
     expect(page.locator(".run-head")).to_contain_text("3 of 3 tasks have ended")
     assert page.evaluate("window.notReloaded")
     assert page.url == f"{interface.base}/runs/{run}/tasks/report"
+
+
+def test_a_run_that_goes_on_is_cancelled_from_its_page(interface, up, terminal):
+    page = interface.page
+    submitted = up.run("submit", "sales.json", "--param", "seconds=300", "--json", **terminal)
+    run = json.loads(submitted.stdout)["run_id"]
+    interface.open(f"/runs/{run}/tasks/report")
+    box = page.locator(".graph .box", has_text="report")
+    expect(box).to_have_attribute("data-state", "running", timeout=PATIENT)
+    expect(page.locator(".stream")).to_have_text("live")
+    sentence = page.locator(".drawer .sentence")
+    expect(sentence).to_contain_text("report is running", timeout=PATIENT)
+    interface.picture("run-live")
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    menu = page.locator(".menu")
+    expect(menu).to_contain_text("those that run are stopped")
+    menu.get_by_role("button", name="Cancel").click()
+    expect(box).to_have_attribute("data-state", "cancelled", timeout=PATIENT)
+    expect(page.locator(".run-head .title .state")).to_have_text("cancelled", timeout=PATIENT)
+    expect(page.get_by_role("button", name="Resume", exact=True)).to_be_enabled()
 
 
 def test_a_failed_run_says_why_and_is_resumed_from_its_page(interface, failed_run):

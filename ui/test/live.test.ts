@@ -104,6 +104,22 @@ test('news of the run keep what they do not name', () => {
   expect(live.head.value).toEqual({ ...RUN, state: 'success', ended_at: 9 });
 });
 
+test('a log goes on with what was written since, and begins anew with a start', () => {
+  const live = new LiveRun();
+  const line = (text: string) => ({ at: 1, task: 't', try_number: 1, level: 'INFO', line: text });
+  const texts = () => live.log.value?.lines.map((each) => each.line);
+  live.logged({ items: [line('a')], start: true });
+  live.logged({ items: [line('b'), line('c')], start: false });
+  expect(texts()).toEqual(['a', 'b', 'c']);
+  expect(live.log.value?.leftOut).toBe(false);
+  live.logged({ items: Array.from({ length: 5000 }, () => line('x')), start: false });
+  expect(texts()?.length).toBe(5000);
+  expect(live.log.value?.leftOut).toBe(true);
+  live.logged({ items: [line('again')], start: true, left_out: false });
+  expect(texts()).toEqual(['again']);
+  expect(live.log.value?.leftOut).toBe(false);
+});
+
 // a ─▶ b ─▶ d, a ─▶ c ─▶ d
 const GRAPH: Graph = {
   dag_id: 'd',

@@ -64,14 +64,19 @@ export class GraphCanvas {
     this.near.layer.remove();
   }
 
-  /** Draws another graph; as a whole if `fit`, else what was seen stays in place. */
-  show(drawing: Drawing, fit: boolean): void {
+  /** Draws another graph: all of it, or where the viewer has moved it, with this task in its place. */
+  show(drawing: Drawing, task = -1): void {
+    const before = this.drawing;
     this.drawing = drawing;
     this.places = new Places(drawing);
     this.counts = new Uint32Array(drawing.boxes.length * STATES.length);
     this.near.clear();
-    if (fit) this.fit();
-    else this.ask();
+    if (before && task >= 0 && !this.fits) {
+      const [was, is] = [before.boxOf[task]!, drawing.boxOf[task]!];
+      this.left += (before.x[was]! - drawing.x[is]!) * this.scale;
+      this.top += (before.y[was]! - drawing.y[is]!) * this.scale;
+      this.ask();
+    } else this.fit();
   }
 
   /** Takes the states of all tasks by their places in `STATES`; the children of an expanded task, of

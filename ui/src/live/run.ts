@@ -1,7 +1,7 @@
 // One run as it is now: its tasks as objects, kept up by the frames of its live stream.
 
 import { batch, signal } from '@preact/signals';
-import type { Columns, Run } from '../api/types';
+import type { Columns, LogLine, Run } from '../api/types';
 
 /** What changes of a task while its run goes on. */
 export interface TaskNow {
@@ -14,6 +14,22 @@ export interface TaskNow {
   worker: string | null;
 }
 
+/** The newest lines of the log of the task that is looked at. */
+export interface LiveLog {
+  lines: readonly LogLine[];
+  /** Whether there are older ones that are not among them. */
+  leftOut: boolean;
+}
+
+/** What the stream tells of a log. */
+export interface LogFrame {
+  items: LogLine[];
+  start: boolean;
+  left_out?: boolean;
+}
+
+const MOST_LINES = 5000;
+
 export class LiveRun {
   /** The run without its tasks; null until it is known. */
   readonly head = signal<Run | null>(null);
@@ -22,6 +38,18 @@ export class LiveRun {
   readonly version = signal(0);
   /** How many tasks are in each state. */
   readonly counts = signal<ReadonlyMap<string, number>>(new Map());
+
+  readonly log = signal<LiveLog | null>(null);
+
+  /** Lines that were written, `start`: all that are known, and nothing of before counts. */
+  logged({ items, start, left_out }: LogFrame): void {
+    const before = start ? null : this.log.value;
+    const lines = [...(before?.lines ?? []), ...items];
+    this.log.value = {
+      lines: lines.slice(-MOST_LINES),
+      leftOut: Boolean(left_out || before?.leftOut || lines.length > MOST_LINES),
+    };
+  }
 
   /** All of the run, whatever was known before. */
   snapshot(run: Run, tasks: Columns): void {

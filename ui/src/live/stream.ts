@@ -1,9 +1,9 @@
 // The live stream of a page: one connection, none while nobody looks, opened again by itself.
 
 import { signal } from '@preact/signals';
-import { API } from '../api/client';
+import { API, query } from '../api/client';
 import type { Columns, Run } from '../api/types';
-import type { LiveRun } from './run';
+import type { LiveRun, LogFrame } from './run';
 
 /** Whether what is shown is live: the stream is open. */
 export const live = signal<'live' | 'away' | 'closed'>('closed');
@@ -61,9 +61,11 @@ export function follow(path: string, handlers: Handlers): () => void {
   };
 }
 
-/** Keep a run up as its live stream tells. */
-export function followRun(url: string, run: LiveRun): () => void {
-  return follow(`${url}/events`, {
+/** Keep a run up as its live stream tells, and the log of a task of it, if one is looked at. */
+export function followRun(url: string, run: LiveRun, task: string | undefined): () => void {
+  run.log.value = null;
+  return follow(`${url}/events${query({ log: task })}`, {
+    log: (data) => run.logged(data as LogFrame),
     snapshot: (data) => {
       const all = data as { run: Run; tasks: Columns };
       run.snapshot(all.run, all.tasks);

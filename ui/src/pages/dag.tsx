@@ -13,6 +13,7 @@ import { duration, exact, quoted } from '../text';
 const RUNS = 20;
 const MATRIX_RUNS = 12;
 const MATRIX_ROWS = 60;
+const MATRIX_TASKS = 60_000; // of all its runs together
 
 export function DagPage({ dagId }: { dagId: string }) {
   useTitle(dagId);
@@ -56,7 +57,7 @@ export function DagPage({ dagId }: { dagId: string }) {
           ) : (
             <>
               <Strip runs={items.toReversed()} />
-              <Matrix runs={items.slice(0, MATRIX_RUNS).toReversed()} />
+              <Matrix runs={readable(items).toReversed()} />
             </>
           )
         }
@@ -152,6 +153,15 @@ function Strip({ runs }: { runs: RunItem[] }) {
       <p class="faint">the longest took {duration(longest)}</p>
     </>
   );
+}
+
+/** The newest runs, not more than have so many tasks together. */
+function readable(runs: RunItem[]): RunItem[] {
+  let tasks = 0;
+  return runs.slice(0, MATRIX_RUNS).filter((run, i) => {
+    tasks += run.counts.total;
+    return i === 0 || tasks <= MATRIX_TASKS;
+  });
 }
 
 const familyOf = (task: string) => task.replace(/\d+/g, '#');

@@ -48,6 +48,7 @@ export function GraphView({ graph, tasks, version, selected, onPick }: Props) {
   const canvas = useRef<GraphCanvas | null>(null);
   const open = useSignal<ReadonlySet<string>>(new Set());
   const said = useSignal('');
+  const opener = useRef(-1); // a task of the family that was opened last
   const dag = useMemo(
     () => ({
       tasks: graph.task,
@@ -66,8 +67,10 @@ export function GraphView({ graph, tasks, version, selected, onPick }: Props) {
   useLayoutEffect(() => {
     const pick = (box: number) => {
       const found = now.current.drawing.boxes[box]!;
-      if (found.tasks.length > 1) open.value = new Set([...open.value, found.key]);
-      else now.current.onPick(graph.task[found.tasks[0]!]!);
+      if (found.tasks.length > 1) {
+        opener.current = found.tasks[0]!;
+        open.value = new Set([...open.value, found.key]);
+      } else now.current.onPick(graph.task[found.tasks[0]!]!);
     };
     const made = new GraphCanvas(host.current!, {
       pick,
@@ -80,10 +83,8 @@ export function GraphView({ graph, tasks, version, selected, onPick }: Props) {
     return () => made.close();
   }, [graph, open, said]);
 
-  const shown = useRef<Graph | null>(null);
   useLayoutEffect(() => {
-    canvas.current?.show(drawing, true);
-    shown.current = graph;
+    canvas.current?.show(drawing, opener.current);
   }, [drawing, graph]);
   useLayoutEffect(() => {
     const place = (state: string | undefined) => PLACE.get(state ?? 'none') ?? NONE;

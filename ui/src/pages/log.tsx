@@ -1,73 +1,53 @@
-// What a task wrote; its end stays in sight while it goes on, if that is wanted.
+// What a task wrote: as the stream tells it while the task goes on, and all of it afterwards.
 
 import { useSignal } from '@preact/signals';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { get } from '../api/client';
 import type { LogLine, Logs } from '../api/types';
+import type { LiveLog, LiveRun } from '../live/run';
 import { Wrong } from '../parts/basics';
-import { clock, number } from '../text';
+import { clock } from '../text';
 
 const AT_ONCE = 1000;
-const MOST = 5000; // lines that are kept
-const EVERY = 1500; // ms
+const MOST = 20_000; // lines of an ended task
 
 interface Props {
   url: string;
   task: string;
+  live: LiveRun;
   isOn: boolean;
-  round: number;
 }
 
-export function Log({ url, task, isOn, round }: Props) {
-  const lines = useSignal<LogLine[]>([]);
-  const left = useSignal(0); // lines that were too many
+export function Log({ url, task, live, isOn }: Props) {
+  const whole = useSignal<LiveLog | null>(null);
   const error = useSignal<unknown>(null);
-  const isRead = useSignal(false);
   const follows = useSignal(true);
   const wanted = useSignal('');
-  const next = useRef(0);
   const box = useRef<HTMLPreElement>(null);
 
   useEffect(() => {
+    whole.value = null;
+    if (isOn) return;
     const abort = new AbortController();
-    let timer = 0;
-    const read = async () => {
-      try {
-        const found = await get<Logs>(
-          `${url}/logs`,
-          { task, after: next.current, limit: AT_ONCE },
-          abort.signal,
-        );
-        next.current = found.next;
-        isRead.value = true;
+    readAll(url, task, abort.signal).then(
+      (log) => {
+        whole.value = log;
         error.value = null;
-        if (found.items.length > 0) {
-          const all = [...lines.value, ...found.items];
-          left.value += Math.max(0, all.length - MOST);
-          lines.value = all.slice(-MOST);
-        }
-        if (found.items.length === AT_ONCE) read();
-        else if (isOn) timer = setTimeout(read, EVERY);
-      } catch (problem) {
-        if (abort.signal.aborted) return;
-        error.value = problem;
-        if (isOn) timer = setTimeout(read, 2 * EVERY);
-      }
-    };
-    read();
-    return () => {
-      abort.abort();
-      clearTimeout(timer);
-    };
-  }, [url, task, isOn, round]);
+      },
+      (problem) => {
+        if (!abort.signal.aborted) error.value = problem;
+      },
+    );
+    return () => abort.abort();
+  }, [url, task, isOn, whole, error]);
 
-  const text = wanted.value.toLowerCase();
-  const shown = text
-    ? lines.value.filter(({ line }) => line.toLowerCase().includes(text))
-    : lines.value;
+  const log = whole.value ?? live.log.value;
   useLayoutEffect(() => {
     if (follows.value && box.current) box.current.scrollTop = box.current.scrollHeight;
-  }, [lines.value, follows.value]);
+  }, [log, follows.value]);
+  const text = wanted.value.toLowerCase();
+  const lines = log?.lines ?? [];
+  const shown = text ? lines.filter(({ line }) => line.toLowerCase().includes(text)) : lines;
   return (
     <div class="log">
       <form class="filters" onSubmit={(event) => event.preventDefault()}>
@@ -93,17 +73,12 @@ export function Log({ url, task, isOn, round }: Props) {
         </label>
       </form>
       {error.value !== null && <Wrong error={error.value} />}
-      {left.value > 0 && <p class="faint">{number(left.value)} older lines are not shown.</p>}
-      {isRead.value && shown.length === 0 && (
+      {log?.leftOut && (
         <p class="faint">
-          {text
-            ? 'No line is like that.'
-            : isOn
-              ? 'Nothing was written yet.'
-              : 'Nothing was written.'}
+          Older lines are not shown: <code>pydag logs</code> prints all of them.
         </p>
       )}
-      {shown.length > 0 && (
+      {shown.length > 0 ? (
         // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is reached by keyboard
         <pre ref={box} tabIndex={0}>
           {shown.map(({ at, level, line, try_number }, index) => (
@@ -114,7 +89,19 @@ export function Log({ url, task, isOn, round }: Props) {
             </span>
           ))}
         </pre>
+      ) : (
+        log && <p class="faint">{text ? 'No line is like that.' : 'Nothing was written.'}</p>
       )}
     </div>
   );
+}
+
+async function readAll(url: string, task: string, signal: AbortSignal): Promise<LiveLog> {
+  const lines: LogLine[] = [];
+  for (let after = 0; ; ) {
+    const { items, next } = await get<Logs>(`${url}/logs`, { task, after, limit: AT_ONCE }, signal);
+    lines.push(...items);
+    if (items.length < AT_ONCE) return { lines: lines.slice(-MOST), leftOut: lines.length > MOST };
+    after = next;
+  }
 }

@@ -43,7 +43,7 @@ export function RunPage({ runId, task }: { runId: string; task?: string }) {
       }
     };
     load();
-    const stop = followRun(url, live);
+    const stop = followRun(url, live, task);
     // What no stream tells: that an ended run was resumed, or all, if no stream can be had.
     const timer = setInterval(() => {
       const isQuiet = stream.value !== 'live' || live.head.value?.ended_at != null;
@@ -54,7 +54,7 @@ export function RunPage({ runId, task }: { runId: string; task?: string }) {
       clearInterval(timer);
       stop();
     };
-  }, [url, live, asked]);
+  }, [url, live, task, asked]);
   const again = () => {
     turn.value++;
   };
@@ -222,7 +222,9 @@ function RunHead({ run, live, graph, durations, again, url }: HeadProps) {
             expected to end {ago(due, now.value)}, at {clock(due)}
           </li>
         )}
-        {run.bytes_billed !== null && <li>{bytes(run.bytes_billed)} billed</li>}
+        {run.bytes_billed !== null && run.bytes_billed > 0 && (
+          <li>{bytes(run.bytes_billed)} billed</li>
+        )}
       </ul>
       {run.error && <pre class="error">{run.error}</pre>}
     </header>

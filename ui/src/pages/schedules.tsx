@@ -11,6 +11,7 @@ import { Backfills } from './backfills';
 
 const DAYS = 7;
 const MOST = 200; // due times of a DAG that are asked for
+const MOST_DAGS = 100; // in the calendar
 const DAY = 86_400;
 
 interface Due {
@@ -29,6 +30,7 @@ export function SchedulesPage() {
       const previews = await Promise.all(
         scheduled
           .filter((dag) => !dag.paused_at)
+          .slice(0, MOST_DAGS)
           .map(async ({ dag_id }) => ({
             dag: dag_id,
             ...(await get<Preview>(`/dags/${part(dag_id)}/schedule/preview`, { n: MOST }, signal)),
@@ -61,6 +63,9 @@ export function SchedulesPage() {
               <Calendar
                 due={previews.flatMap(({ dag, due, zone }) => due.map((at) => ({ dag, at, zone })))}
               />
+              {scheduled.length > MOST_DAGS && (
+                <p class="faint">The calendar has the first {MOST_DAGS} of them.</p>
+              )}
               <div class="scroll">
                 <table class="list">
                   <thead>

@@ -80,7 +80,7 @@ export function TaskList({ live, graph, selected, onPick }: Props) {
         label="Tasks, the most important states first"
         count={names.length}
         height={28}
-        focus={selected === undefined ? -1 : names.indexOf(selected)}
+        focus={{ name: selected, row: selected === undefined ? -1 : names.indexOf(selected) }}
       >
         {(index) => {
           const name = names[index]!;

@@ -82,7 +82,7 @@ export function TaskDrawer({ run, task, live, usual, url, again }: Props) {
       </Show>
       <Params url={url} hash={run.dag_hash} task={task} />
       <h3>Log</h3>
-      <Log url={url} task={task} isOn={isOn} round={run.rounds} />
+      <Log url={url} task={task} live={live} isOn={isOn} />
     </aside>
   );
 }

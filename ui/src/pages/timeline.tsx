@@ -61,7 +61,7 @@ export function Timeline({ live, run, graph, usual, selected, onPick }: Props) {
       count={names.length}
       height={22}
       head={head}
-      focus={selected === undefined ? -1 : names.indexOf(selected)}
+      focus={{ name: selected, row: selected === undefined ? -1 : names.indexOf(selected) }}
     >
       {(index) => {
         const name = names[index]!;

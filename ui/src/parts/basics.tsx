@@ -70,12 +70,14 @@ export function Copy({ text, what }: { text: string; what: string }) {
   );
 }
 
-/** A text that is copied by one click, such as an error or a command. */
+const MOST = 100_000; // characters that are shown
+
+/** A text that is copied by one click, such as an error or a command; all of it, however long. */
 export function Code({ text, what }: { text: string; what: string }) {
   return (
     <div class="code">
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is reached by keyboard */}
-      <pre tabIndex={0}>{text}</pre>
+      <pre tabIndex={0}>{text.length > MOST ? `${text.slice(0, MOST)}…` : text}</pre>
       <Copy text={text} what={what} />
     </div>
   );

@@ -13,20 +13,12 @@ interface RowsProps {
   class?: string;
   /** Above the rows; stays while they scroll. */
   head?: ComponentChildren;
-  /** A row that is to be seen. */
-  focus?: number;
+  /** What is to be seen: its name, and its row, or -1. It is looked for once. */
+  focus?: { name: string | undefined; row: number };
   children: (index: number) => ComponentChildren;
 }
 
-export function Rows({
-  count,
-  height,
-  label,
-  class: name = '',
-  head,
-  focus = -1,
-  children,
-}: RowsProps) {
+export function Rows({ count, height, label, class: name = '', head, focus, children }: RowsProps) {
   const box = useRef<HTMLDivElement>(null);
   const top = useSignal(0);
   const room = useSignal(0);
@@ -39,14 +31,17 @@ export function Rows({
     watch.observe(element);
     return () => watch.disconnect();
   }, [room]);
+  const row = focus?.row ?? -1;
+  const isThere = row >= 0;
   useLayoutEffect(() => {
     const element = box.current!;
-    if (focus < 0) return;
-    const at = focus * height;
+    if (!isThere) return;
+    const at = row * height;
     if (at < element.scrollTop || at > element.scrollTop + element.clientHeight - 3 * height) {
       element.scrollTop = at - element.clientHeight / 2;
     }
-  }, [focus, height]);
+    // Not when the row changes: nothing moves that the viewer didn't move.
+  }, [focus?.name, isThere, height]);
   const first = Math.max(0, Math.floor(top.value / height) - SPARE);
   const last = Math.min(count, Math.ceil((top.value + room.value) / height) + SPARE);
   const rows: ComponentChildren[] = [];
