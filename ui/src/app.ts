@@ -47,16 +47,23 @@ addEventListener('click', (event) => {
   go(link.pathname.slice(PREFIX.length) + link.search);
 });
 
-/** Epoch seconds, once a second while somebody looks. */
-export const now = signal(Date.now() / 1000);
+// By how many seconds the server's clock is ahead of this machine's.
+let ahead = 0;
+const clock = () => Date.now() / 1000 + ahead;
+
+/** Epoch seconds by the server's clock, as all times are, once a second while somebody looks. */
+export const now = signal(clock());
 setInterval(() => {
-  if (!document.hidden) now.value = Date.now() / 1000;
+  if (!document.hidden) now.value = clock();
 }, 1000);
 
 /** Who the server says that the viewer is; null until it has answered. */
 export const me = signal<Me | null>(null);
 export async function meet(): Promise<void> {
-  me.value = await get<Me>('/me');
+  const found = await get<Me>('/me');
+  ahead = found.now - Date.now() / 1000;
+  now.value = clock();
+  me.value = found;
 }
 
 const RIGHTS = ['viewer', 'operator', 'editor', 'admin'];

@@ -90,7 +90,15 @@ export function Log({ url, task, live, isOn }: Props) {
           ))}
         </pre>
       ) : (
-        log && <p class="faint">{text ? 'No line is like that.' : 'Nothing was written.'}</p>
+        log && (
+          <p class="faint">
+            {text
+              ? 'No line is like that.'
+              : isOn
+                ? 'Nothing was written yet.'
+                : 'Nothing was written.'}
+          </p>
+        )
       )}
     </div>
   );
