@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pydag_dist.coordinator.plan import plan_of
 from pydag_dist.dag import Dag
-from pydag_dist.engine import Engine, Held, LogPart
+from pydag_dist.engine import CHUNK, Engine, Held, LogPart
 
 TEMPLATE = (
     '{"headers": {"pydag": {"run": "<<run>>", "task": "<<task>>", "try": "<<try>>", '
@@ -33,9 +33,9 @@ class Installation:
         token = self.engine.planning.plan_begin(run_id)
         first = [name for name, t in dag.tasks.items() if not t.dependencies]
         self.engine.working.renew(self.worker, 1000, [self.queue])
-        self.engine.planning.plan_chunk(
-            run_id, token, [replace(row, queue=self.queue) for row in rows]
-        )
+        mine = [replace(row, queue=self.queue) for row in rows]
+        for at in range(0, len(mine), CHUNK):
+            self.engine.planning.plan_chunk(run_id, token, mine[at : at + CHUNK])
         self.engine.planning.plan_first(run_id, token, first)
         self.engine.planning.plan_commit(run_id, token, len(rows), [self.queue], first=len(first))
 
