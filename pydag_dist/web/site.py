@@ -73,8 +73,9 @@ class Site:
         if self._history is None:
             if not self.settings.has_history:
                 return None
-            self._history = HistoryReader(self.settings.history_url)
-            self._history.check()
+            found = HistoryReader(self.settings.history_url)
+            found.check()  # each time until it can be read
+            self._history = found
         asked, is_ours = self._is_ours
         if time.monotonic() - asked > EPOCH_SECONDS:
             is_ours = self._history.epoch() == self._epoch()

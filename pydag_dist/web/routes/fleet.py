@@ -10,6 +10,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from pydag_dist.errors import PydagError
+from pydag_dist.history import LOST
 from pydag_dist.web import models
 from pydag_dist.web.routes.runs import VIEWER
 from pydag_dist.web.routing import NOBODY, answer, needs, role, router, site
@@ -23,11 +24,14 @@ def health(request: Request) -> Response:
     """Say whether Redis answers; 503 if it doesn't."""
     here = site(request)
     try:
-        answers = bool(here.engine.store.redis.ping())
-        history = here.history is not None
-    except (redis.RedisError, PydagError):
+        here.engine.store.redis.ping()
+    except redis.RedisError:
         return answer({"redis": False, "history": False}, 503, Retry_After="2")
-    return answer({"redis": answers, "history": history})
+    try:
+        history = here.history is not None
+    except (PydagError, *LOST):
+        history = False
+    return answer({"redis": True, "history": history})
 
 
 @routes.get("/me", response_model=models.Me, openapi_extra=VIEWER)

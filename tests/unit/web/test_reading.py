@@ -133,6 +133,17 @@ def test_what_is_wrong_is_told_in_one_form(web, run_id, path, status):
     models.ProblemDetails.model_validate_json(answer.content)
 
 
+def test_a_history_that_cannot_be_read_is_said_and_looked_at_again(web, tmp_path):
+    file = tmp_path / "history.sqlite"
+    file.touch()  # no coordinator has made its tables yet
+    assert web.get("/health").json() == {"redis": True, "history": False}
+    for _ in range(2):
+        refused = web.get("/api/v1/runs")
+        assert (refused.status_code, "no tables yet" in refused.text) == (503, True)
+    file.unlink()
+    assert web.get("/api/v1/runs").status_code == 200
+
+
 def test_without_the_interface_its_page_says_what_to_do(web, monkeypatch, tmp_path):
     monkeypatch.setattr("pydag_dist.web.entry.pages.STATIC", tmp_path)
     assert "npm" in Web().get("/runs/x").text or (ROOT / "pydag_dist/web/static").exists()
