@@ -56,7 +56,7 @@ def preview(reading: Reading, run_id: str, from_task: str, dag: Dag | None) -> R
     from pydag_dist.dag import Dag
     from pydag_dist.dag.planning.resuming import ResumeRequest, to_run_again
 
-    stored = Dag.parse(reading.submitted_dag(run_id), source=run_id)
+    stored = Dag.stored(reading.submitted_dag(run_id), source=run_id)
     found = compare(reading, run_id, stored, dag).changed if dag else {}
     used = dag or stored
     snapshot = reading.snapshot(run_id)

@@ -171,7 +171,7 @@ class Run:
             return
         from pydag_dist.dag import Dag
 
-        stored = Dag.parse(self._reading.submitted_dag(self.id), source=self.id)
+        stored = Dag.stored(self._reading.submitted_dag(self.id), source=self.id)
         found = compare(self._reading, self.id, stored, dag)
         text = dag.to_json()
         if not preview(self._reading, self.id, from_task, dag).again:
@@ -191,7 +191,7 @@ class Run:
         text = packed(task, state, result)
         from pydag_dist.dag import Dag
 
-        dag = Dag.parse(self._reading.submitted_dag(self.id), source=self.id)
+        dag = Dag.stored(self._reading.submitted_dag(self.id), source=self.id)
         expand = expansions(dag, task, state, result)
         before = self._retries.interruptions
         try:

@@ -267,6 +267,13 @@ def _stamp(path: Path, root: Path) -> Stamp:
     file = str(path.relative_to(root))
     if one_line(file) != file:
         raise OSError("its name has characters that can't be shown: rename it")
+    if "|" in file or (length := len(os.fsencode(file))) > limits.WORKER:
+        why = (
+            'must have no "|"'
+            if "|" in file
+            else f"has {length} bytes, and at most {limits.WORKER}"
+        )
+        raise OSError(f"its path in the folder {why}: rename it")
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 

@@ -85,8 +85,11 @@ def restore_dags(publishing: Publishing, history: HistoryReader) -> list[str]:
 
     One that can't be given back keeps nothing else waiting: the log says so.
     """
+    past_names = history.published_names()
+    # Else the events of those that are published here for the first time would be taken for lost.
+    publishing.set_known(publishing.not_known(sorted({*publishing.names()} - {*past_names})))
     found = []
-    for dag_id in publishing.not_known(history.published_names()):
+    for dag_id in publishing.not_known(past_names):
         try:
             if any(restore_dag(publishing, past) for past in history.published(dag_id)):
                 found.append(dag_id)

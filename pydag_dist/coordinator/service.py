@@ -247,7 +247,8 @@ class Coordinator:
 
     def _plan_or_refuse(self, run_id: str) -> None:
         try:
-            dag = Dag.parse(self._engine.reading.submitted_dag(run_id), source=run_id)
+            text = self._engine.reading.submitted_dag(run_id)
+            dag = Dag.stored(text, run_id, log.warning)
             self._engine.planning.set_template(template(self._celery))
             self._recorder.give_back(run_id)
             if plan(self._engine, run_id, dag, self._recorder.durations(dag.dag_id)):

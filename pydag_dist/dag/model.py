@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from pydag_dist.dag import limits
 from pydag_dist.dag.fields import DagFields, Task
@@ -16,6 +16,8 @@ from pydag_dist.dag.operators import family
 from pydag_dist.dag.reading.dag_file import read, read_task, too_long
 from pydag_dist.dag.text.messages import field_names
 from pydag_dist.errors import InvalidDag, Problem, PydagError
+
+_OF_SCHEDULE: Final = frozenset({"schedule_interval", "start_date", "end_date"})
 
 
 @dataclass(eq=True, repr=False)
@@ -60,6 +62,25 @@ class Dag(DagFields):
         dag.tasks = {task.task_id: task for task in tasks}
         dag._finished = Graph({task.task_id: task.dependencies for task in tasks})
         return dag
+
+    @classmethod
+    def stored(
+        cls, text: str, source: str, ignoring: Callable[[str], object] = lambda _: None
+    ) -> Self:
+        """The DAG of a run that is there: it runs on, whatever its schedule says.
+
+        Until version 3 of the engine `schedule_interval` and `start_date` could be any texts. Where
+        only these are wrong, they are left out, and `ignoring` is told so.
+        """
+        try:
+            return cls.parse(text, source)
+        except InvalidDag as error:
+            if any(each.task or each.field not in _OF_SCHEDULE for each in error.problems):
+                raise
+            content = json.loads(text)
+            dag = cls.parse({k: v for k, v in content.items() if k not in _OF_SCHEDULE}, source)
+            ignoring(f"{error}; its schedule is ignored, the run goes on")
+            return dag
 
     def check(self) -> Self:
         """Check a DAG that is being built; raises `InvalidDag` with all its problems."""

@@ -20,10 +20,10 @@ class RunFilter:
     """What runs are looked for; what is empty is not asked. Times are epoch seconds.
 
     `since` and `until` are about the submission; a run must have one of the `states`, all `tags`,
-    and have been submitted with all `params`. Its logical date, which is kept in UTC, must begin
-    with `logical_date`. `backfill` is the one that it must belong to. `text` is in the run's id,
-    in small letters or capitals. It comes after `before` in a list, which is by (submission in µs,
-    id), the newest first.
+    and have been submitted with all `params`. Its logical date, which is kept in UTC, must be from
+    the one to the other `logical_date`, both as far as they say. `backfill` is the one that it must
+    belong to. `text` is in the run's id, in small letters or capitals. It comes after `before` in a
+    list, which is by (submission in µs, id), the newest first.
     """
 
     dag_id: str = ""
@@ -32,7 +32,7 @@ class RunFilter:
     until: float | None = None
     tags: Collection[str] = ()
     params: Mapping[str, Any] = field(default_factory=dict)
-    logical_date: str = ""
+    logical_date: tuple[str, str] | None = None
     backfill: str = ""
     text: str = ""
     before: tuple[int, str] | None = None
@@ -70,8 +70,10 @@ class RunFilter:
         """Likewise, as far as its backfill, its tags, its logical date and its params go."""
         if self.backfill and head.get("backfill") != self.backfill:
             return False
-        if not (head.get("logical_date") or "").startswith(self.logical_date):
-            return False
+        if self.logical_date:
+            first, last = self.logical_date
+            if not first <= (head.get("logical_date") or "")[: len(first)] <= last:
+                return False
         if not set(self.tags) <= set(json.loads(head.get("tags") or "[]")):
             return False
         given = json.loads(head.get("params") or "{}") if self.params else {}

@@ -143,7 +143,7 @@ class Site:
         if kept := self.dags.get(hash_):
             return kept
         text = self.dag_text(run_id)
-        return self.dags.put(hash_, len(text), Dag.parse(text, source=run_id))
+        return self.dags.put(hash_, len(text), Dag.stored(text, source=run_id))
 
     def dag_text(self, run_id: str) -> str:
         """A run's DAG as JSON."""

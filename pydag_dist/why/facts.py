@@ -70,7 +70,7 @@ def read_facts(reading: Reading, run_id: str, task: str, dag: Dag | None = None)
     if dag is None:
         from pydag_dist.dag import Dag
 
-        dag = Dag.parse(reading.submitted_dag(run_id), source=run_id)
+        dag = Dag.stored(reading.submitted_dag(run_id), source=run_id)
     # A child of an expanded task is planned and queued as that one.
     planned = task if task in dag.tasks else task.rpartition(".")[0]
     tasks = store.run_key(run_id, "tasks")

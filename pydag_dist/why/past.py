@@ -22,7 +22,7 @@ def explain_past(history: HistoryReader, run: RunSnapshot, task: str | None) -> 
         raise EngineError(f"the history has run {run.run_id} no longer")
     from pydag_dist.dag import Dag
 
-    dag, now = Dag.parse(past.dag, source=run.run_id), time.time()
+    dag, now = Dag.stored(past.dag, source=run.run_id), time.time()
     skips = {row.task_id: row.skips.split() for row in past.tries if row.skips}
 
     def facts_of(name: str) -> Facts:

@@ -58,7 +58,7 @@ def why_run(
         return reasons
     from pydag_dist.dag import Dag
 
-    dag = dag_of(run_id) if dag_of else Dag.parse(reading.submitted_dag(run_id), source=run_id)
+    dag = dag_of(run_id) if dag_of else Dag.stored(reading.submitted_dag(run_id), source=run_id)
 
     def facts_of(task: str) -> Facts:
         return read_facts(reading, run.run_id, task, dag)

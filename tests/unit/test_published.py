@@ -171,6 +171,23 @@ def test_runs_are_found_by_their_logical_dates(client, write):
     assert [(run["run_id"], run["run_type"], run["version"]) for run in told] == [
         (ids[0], "manual", 1)
     ]
+    call("publish", write("b.json", nightly(timezone="Asia/Tokyo")))
+    for date, dag, wanted in (
+        ("2026-01-31T15:00", True, [ids[1]]),  # 06:00 in UTC
+        ("2026-01-31T06:00:00Z", False, [ids[1]]),
+        ("2026-01-31T06:00:01Z", False, []),
+        ("2026-01-30", True, [ids[0]]),
+        ("2026-01-29", True, []),
+        ("2026-01-31T15:00", False, []),
+    ):
+        arguments = ["--logical-date", date, *(["--dag", "nightly"] * dag), "--json"]
+        told = json.loads(call("runs", *arguments).stdout)["runs"]
+        assert [run["run_id"] for run in told] == wanted, date
+    wrong = call("runs", "--logical-date", "yesterday")
+    assert (wrong.exit_code, wrong.stderr[:43]) == (
+        2,
+        "Error: --logical-date must be a day or a ti",
+    )
     shown = call("status", ids[1]).stdout
     assert "for       2026-01-31T06:00:00+00:00, manual, version 1" in shown
 

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,7 @@ from pydag_dist.client import Client
 from pydag_dist.dag.ids import check_id
 from pydag_dist.engine import MAX_SCANNED, RunFilter
 from pydag_dist.engine.protocol import RunState
+from pydag_dist.errors import EngineError, PydagError
 
 if TYPE_CHECKING:
     from pydag_dist.dag import Dag
@@ -121,6 +123,26 @@ def status(name: str, *, wait: bool, timeout: float | None, as_json: bool) -> No
         raise SystemExit(NOT_SUCCESSFUL)
 
 
+def dates_of(text: str, dag_id: str) -> tuple[str, str] | None:
+    """The first and the last logical date, in UTC, that a day or a time of a DAG means."""
+    if not text:
+        return None
+    from zoneinfo import ZoneInfo
+
+    from pydag_dist.dag.schedules import dates
+
+    zone = ZoneInfo("UTC")
+    if dag_id:
+        with suppress(EngineError):  # it is not published
+            zone = Client().published.newest(dag_id).zone
+    try:
+        first, last = dates.begin_of(text, zone), dates.end_of(text, zone)
+    except ValueError as error:
+        raise PydagError(f"--logical-date {error}") from None
+    length = len("2026-01-31T06:00") + 3 * (len(text) == len("2026-01-31") or text[16:17] == ":")
+    return first.isoformat()[:length], last.isoformat()[:length]
+
+
 @click.command()
 @click.option(
     "--limit", type=click.IntRange(1, 100_000), default=20, show_default=True, metavar="N"
@@ -142,7 +164,11 @@ def status(name: str, *, wait: bool, timeout: float | None, as_json: bool) -> No
 @click.option("--until", type=Moment(), metavar="T", help="Submitted before then.")
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="With this tag; repeatable.")
 @click.option(
-    "--logical-date", default="", metavar="DATE", help="Whose logical date, in UTC, begins so."
+    "--logical-date",
+    default="",
+    metavar="DATE",
+    help="Whose logical date is on that day, or then; without an offset in the time zone of the "
+    "published DAG that --dag names, else in UTC.",
 )
 @click.option("--backfill", default="", metavar="ID", help="Of this backfill.")
 @params_option("Submitted with this param")
@@ -177,7 +203,9 @@ def runs(
         check_id("DAG", dag_id)
     if backfill:
         backfill = Client().all_backfills.named(backfill)
-    wanted = RunFilter(dag_id, states, since, until, tags, params, logical_date, backfill)
+    wanted = RunFilter(
+        dag_id, states, since, until, tags, params, dates_of(logical_date, dag_id), backfill
+    )
     found = run_lookup.listing(limit, wanted)
     if as_json:
         now = time.time()

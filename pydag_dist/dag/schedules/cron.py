@@ -44,6 +44,7 @@ _FIELDS: Final = {
 _HORIZON: Final = 50  # years; the rarest due time, a Monday that is 29 February, comes within 40
 _ANY_YEAR: Final = datetime(2020, 1, 1)  # noqa: DTZ001  of local time
 _CORRECTION: Final = timedelta(hours=3)  # a larger change of the clock is not daylight saving
+_DAY: Final = timedelta(days=1)
 _SECOND: Final = timedelta(seconds=1)
 
 
@@ -100,6 +101,20 @@ class Cron:
             if best and moments and moments[0] >= best:
                 break
         return best
+
+    def count(self, first: datetime, last: datetime, most: int) -> int:
+        """How many there are from `first` to `last`: at most `most`. The expression is read once.
+
+        Local times are looked at in their order, and their moments may be in another one where
+        clocks change: so from a day before to a day after, and each moment counts once.
+        """
+        end = self._local(last)[0] + _DAY
+        found: set[datetime] = set()
+        for naive in self._matches(self._local(first)[0] - _DAY, reverse=False):
+            if naive > end or len(found) > most:
+                break
+            found.update(one for one in self._moments(naive) if first <= one <= last)
+        return min(len(found), most)
 
     def before(self, moment: datetime) -> datetime | None:
         """The last one earlier than `moment`; None if there is none within 50 years."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -29,6 +28,10 @@ class Every:
     def after(self, moment: datetime) -> datetime:
         """The first one later than `moment`."""
         return self.origin + ((moment - self.origin) // self.step + 1) * self.step
+
+    def count(self, first: datetime, last: datetime, most: int) -> int:
+        """How many there are from `first`, which is one, to `last`: at most `most`."""
+        return min((last - first) // self.step + 1, most) if first <= last else 0
 
     def before(self, moment: datetime) -> datetime:
         """The last one earlier than `moment`."""
@@ -100,8 +103,7 @@ class Schedule:
         newest = self.latest(now)
         if newest is None or newest < due:
             return None
-        older = sum(1 for _ in islice(self.between(due, newest - _TICK), self.COUNTED))
-        return Late(newest, older)
+        return Late(newest, self.when.count(due, newest - _TICK, self.COUNTED))
 
     def text(self, moment: datetime) -> str:
         """The moment for people, in the DAG's zone: ``2026-03-28T02:30:00+01:00``."""

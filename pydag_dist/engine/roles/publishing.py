@@ -96,6 +96,13 @@ class Publishing(Role):
                 found += [n for n, known in zip(some, pipe.execute(), strict=True) if not known]
         return found
 
+    def set_known(self, names: Sequence[str]) -> None:
+        """Note of DAGs that the history has nothing of them which Redis could have lost."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.hset(self._dag_key(name), "known", 1)
+            pipe.execute()
+
     def due(self, now: datetime, limit: int) -> list[str]:
         """At most so many DAGs that are due, the longest due first."""
         names: list[str] = self._redis.zrange(

@@ -7,11 +7,13 @@ import json
 import os
 import threading
 from pathlib import Path
+from typing import ClassVar
 
 import fakeredis
 import pytest
 
 from pydag_dist.coordinator.publisher import FolderPublisher
+from pydag_dist.coordinator.restore import restore_dags
 from pydag_dist.dag import Dag
 from pydag_dist.engine import Engine, publications
 from tests.support.engine_bench import task
@@ -291,3 +293,39 @@ def test_a_coordinator_that_loses_its_turn_stops_at_once(folder, monkeypatch):
     monkeypatch.undo()
     folder.look()
     assert folder.versions == {"a": 1, "b": 1, "c": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a|b.json", 'must have no "|"'),
+        ("/".join(["d" * 100] * 3) + "/n.json", "has 309 bytes, and at most 255: rename it"),
+    ],
+)
+def test_a_path_that_can_not_be_kept_is_told_and_keeps_no_other_from_being_published(
+    folder, name, said
+):
+    (folder.path / name).parent.mkdir(parents=True, exist_ok=True)
+    folder.write(name, {"dag_id": "long", "tasks": [task("a")]})
+    folder.write("other.json", {"dag_id": "other", "tasks": [task("a")]})
+    folder.look()
+    assert folder.versions == {"other": 1}
+    [(file, why)] = folder.problems.items()
+    assert file == name
+    assert said in why
+
+
+def test_a_dag_that_the_history_has_never_heard_of_is_not_lost(folder):
+    class History:
+        names: ClassVar[list[str]] = []
+
+        def published_names(self):
+            return self.names
+
+    folder.client.delete("p:epoch")
+    dag = Dag.parse({"dag_id": "first", "tasks": [task("a")]})
+    publications.publish(folder.publishing, dag, retention=60, by="ana@host")
+    assert restore_dags(folder.publishing, History()) == []
+    History.names = ["first"]  # its event is written, and another look is taken
+    assert restore_dags(folder.publishing, History()) == []
+    assert folder.versions == {"first": 1}

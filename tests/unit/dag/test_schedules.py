@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from zoneinfo import ZoneInfo
@@ -10,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pydag_dist.dag import Dag
+from pydag_dist.dag import Dag, InvalidDag
 from pydag_dist.dag.fields import DagFields
 from pydag_dist.dag.schedules import cron, dates
-from pydag_dist.dag.schedules.schedule import Schedule
+from pydag_dist.dag.schedules.cron import Cron
+from pydag_dist.dag.schedules.schedule import EPOCH, Every, Schedule
 
 BERLIN = "Europe/Berlin"
 TASK = {"task_id": "a", "operator": "python.call", "params": {"callable": "steps:run"}}
@@ -242,3 +244,37 @@ def test_a_dag_that_is_built_has_a_schedule():
     dag = Dag("x", schedule_interval="@daily", timezone=BERLIN)
     assert due(dag.schedule, NOW, 1) == ["2026-02-02T00:00:00+01:00"]
     assert DagFields("x", schedule_interval=60).schedule.after(at(NOW)) == at("2026-02-01T12:01Z")
+
+
+@pytest.mark.parametrize("interval", ["weekly, on Monday", "0 3 * *", "0 0 31 2 *"])
+def test_a_stored_dag_runs_whatever_its_schedule_says_and_is_refused_anew(interval):
+    task = {"task_id": "a", "operator": "python.call", "params": {"callable": "m:f"}}
+    text = json.dumps(
+        {"dag_id": "d", "schedule_interval": interval, "start_date": "soon", "tasks": [task]}
+    )
+    told = []
+    dag = Dag.stored(text, "run-1", told.append)
+    assert (list(dag.tasks), dag.schedule) == (["a"], None)
+    assert "run-1: schedule_interval" in told[0]
+    assert told[0].endswith("its schedule is ignored, the run goes on")
+    with pytest.raises(InvalidDag):
+        Dag.parse(text)
+    with pytest.raises(InvalidDag, match="timeout"):
+        Dag.stored(text.replace('"dag_id"', '"timeout": -1, "dag_id"'), "run-1")
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Australia/Lord_Howe", "Africa/Cairo", "UTC"])
+@pytest.mark.parametrize(
+    "text", ["30 2 * * *", "0,30 2 * * *", "30 * * * *", "*/30 2 * * *", "15 0-3 * * *"]
+)
+def test_due_times_are_counted_as_they_come_one_by_one(text, zone):
+    when = Cron(text, ZoneInfo(zone))
+    made = Schedule(when, ZoneInfo(zone))
+    for month, day in ((3, 28), (4, 4), (4, 23), (10, 3), (10, 24), (10, 29), (7, 1)):
+        first = made.after(datetime(2026, month, day, tzinfo=UTC))
+        for hours in (1, 25, 49, 70):
+            last = first + timedelta(hours=hours)
+            times = list(made.between(first, last))
+            assert when.count(first, last, 1_000) == len(times)
+            assert when.count(first, last, 2) == min(2, len(times))
+    assert Every(EPOCH, timedelta(hours=1)).count(EPOCH, EPOCH + timedelta(hours=3), 1_000) == 4
