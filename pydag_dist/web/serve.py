@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import sys
 from collections.abc import Callable
 from typing import Final
 
@@ -37,6 +39,9 @@ def serve(settings: Settings, web: WebSettings, on_start: Callable[[str, str], N
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     keys.listens(address)
     on_start(address, keys.link if web.mode == "local" else address)
+    # uvicorn raises the signal that ended it once more, for whoever handled it before.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
     uvicorn.Server(config).run(sockets=[listening])
 
 

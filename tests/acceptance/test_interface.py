@@ -64,15 +64,16 @@ FAILING = {
 def web(up, terminal, tmp_path_factory):
     """The address of a `pydag web` below a path, with the key that lets a browser in."""
     command = [PYDAG, "web", "--port", "0"]
-    env = {**up.env, **terminal, "PYDAG_WEB_PREFIX": "/below/it"}
-    output = tmp_path_factory.mktemp("web") / "web.out"
+    home = tmp_path_factory.mktemp("web")  # the file with its key is there
+    env = {**up.env, **terminal, "PYDAG_HOME": str(home), "PYDAG_WEB_PREFIX": "/below/it"}
+    output = home / "web.out"
     process = Process(command, output, cwd=up.home.parent, env=env).start()
     try:
         process.wait_until(lambda: "?key=" in process.text(), "it listens", 60)
         [address] = re.findall(r"http://\S+\?key=\S+", process.text())
         yield address
     finally:
-        process.end()
+        assert process.end() == 0
 
 
 @pytest.fixture(scope="module")

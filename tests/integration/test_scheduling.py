@@ -11,9 +11,9 @@ from tests.support.cluster import Cluster, Part
 QUEUE = "q:python"
 
 
-def one_slot(cluster: Cluster) -> Part:
+def one_slot(cluster: Cluster, **env: str) -> Part:
     cluster.coordinator()
-    return cluster.worker(slots=1)
+    return cluster.worker(slots=1, **env)
 
 
 def test_without_a_worker_tasks_stay_ready_and_with_the_first_they_run(cluster: Cluster) -> None:
@@ -88,7 +88,8 @@ def test_a_cap_on_processors_holds(busy_cluster: Cluster) -> None:
 
 
 def test_one_slot_serves_priority_and_then_the_critical_path(cluster: Cluster) -> None:
-    one_slot(cluster)
+    # Run-on begins what would become the next message, before those that are in the queue.
+    one_slot(cluster, PYDAG_WORKER_RUN_ON="0")
     roots = {"a": (0, 0), "b": (0, 3), "c": (0, 1), "d": (5, 0), "e": (-5, 4)}
     tasks = []
     for name, (priority, tail) in roots.items():

@@ -26,6 +26,7 @@ from workers.process import worker_settings
 log = logging.getLogger(__name__)
 
 LOOK_EVERY = 1.0  # seconds
+COARSE = 100_000_000  # ns by which a file's time may be before it was written
 
 _OUR_OWN = frozenset({"pydag_dist", "workers", "__main__", "__mp_main__"})
 _LIBRARIES = tuple(
@@ -45,11 +46,13 @@ class Modules:
         self._seen = 0  # modules of the process when `_files` was made
         self._problems: dict[str, str] = {}  # module -> why it can't be loaded
         self._looked = 0.0
+        self._noted = 0  # when `_note_files` was called last, by the clock, in ns
         self.generation = 0  # how often they were loaded
 
     def load(self) -> dict[str, str]:
         """Import all of them; why some can't be, by module."""
         self.generation += 1
+        self._noted = time.time_ns()
         self._problems.clear()
         importlib.invalidate_caches()
         for name in self._allowed:
@@ -98,11 +101,15 @@ class Modules:
         return module
 
     def _note_files(self) -> None:
+        before, self._noted = self._noted, time.time_ns()
         if len(sys.modules) == self._seen and self._files:
             return
         for _, file in self._theirs():
             if file not in self._files:
-                self._files[file] = _stamp(file)
+                stamp = _stamp(file)
+                # It may have been written after it was imported: then it has changed.
+                recent = stamp and before - COARSE <= stamp[0] <= self._noted
+                self._files[file] = None if recent else stamp
         self._seen = len(sys.modules)
 
     def _theirs(self) -> Iterator[tuple[str, str]]:

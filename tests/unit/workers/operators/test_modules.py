@@ -81,3 +81,15 @@ def test_a_module_that_ends_the_process_is_told(folder):
         "module no_such_d can't be imported: ModuleNotFoundError: No module named 'no_such_d'"
     )
     assert made.problems(("json",)) == ""
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_file_that_changes_while_it_is_imported_is_loaded_anew(folder):
+    file = folder / "while_c.py"
+    text = "VALUE = 2\n"
+    file.write_text(f"from pathlib import Path\nPath(__file__).write_text({text!r})\nVALUE = 1\n")
+    found = Modules(["while_c"])
+    assert found.load() == {}
+    assert found.get("while_c").VALUE == 1
+    found.refresh()
+    assert found.get("while_c").VALUE == 2
