@@ -65,7 +65,12 @@ def web(up, terminal, tmp_path_factory):
     """The address of a `pydag web` below a path, with the key that lets a browser in."""
     command = [PYDAG, "web", "--port", "0"]
     home = tmp_path_factory.mktemp("web")  # the file with its key is there
-    env = {**up.env, **terminal, "PYDAG_HOME": str(home), "PYDAG_WEB_PREFIX": "/below/it"}
+    of_web = {
+        "PYDAG_HOME": str(home),
+        "PYDAG_DATABASE_URL": f"sqlite:///{up.home / 'history.sqlite'}",
+        "PYDAG_WEB_PREFIX": "/below/it",
+    }
+    env = {**up.env, **terminal, **of_web}
     output = home / "web.out"
     process = Process(command, output, cwd=up.home.parent, env=env).start()
     try:

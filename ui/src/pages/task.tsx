@@ -29,12 +29,7 @@ export function TaskDrawer({ run, task, live, usual, url, again }: Props) {
   const moment = `${place} ${state} ${known?.try_number} ${run.rounds}`;
   const isOn = !ENDED.has(state);
   const details = useLoaded(moment, (signal) => get<Task>(place, {}, signal));
-  // The history has a try a moment after it has ended.
-  const tries = useLoaded(
-    moment,
-    (signal) => get<{ items: Try[] }>(`${place}/tries`, {}, signal),
-    3,
-  );
+  const tries = useLoaded(moment, (signal) => get<{ items: Try[] }>(`${place}/tries`, {}, signal));
   const why = useLoaded(
     moment,
     (signal) => get<{ reasons: Reason[] }>(`${place}/why`, {}, signal),
