@@ -253,6 +253,29 @@ def unplanned(state: str) -> TaskSnapshot:
     return TaskSnapshot(ended, 1, None, None, None, None, None)
 
 
+def parse_task(task: str, packed: str, out: Mapping[str, str]) -> TaskSnapshot:
+    """A task's snapshot from its record and what `out` has of it and its children."""
+    record = unpack_record(packed)
+    if len(record) < len(RECORD_FIELDS):
+        error = "its record in Redis is damaged"
+        return TaskSnapshot("unknown", 0, None, None, None, None, None, error=error)
+    children = children_of(record["ready_at"], out.get(OUT["number"] + task))
+    is_over = record["state"] in ENDED_TASK_STATES
+    return TaskSnapshot(
+        state=record["state"],
+        try_number=int(record["try"]),
+        ready_at=seconds(record["ready_at"]),
+        queued_at=seconds(record["queued_at"]),
+        started_at=seconds(record["started_at"]),
+        ended_at=seconds(record["ended_at"]),
+        worker=record["worker"] or None,
+        result=_result(task, out, children),
+        children=children,
+        error=out.get(OUT["error"] + task),
+        refused=None if is_over else out.get(OUT["refused"] + task),
+    )
+
+
 def parse_run(
     run_id: str,
     head: Mapping[str, str],
@@ -263,27 +286,7 @@ def parse_run(
     """A run's snapshot from its hashes; the `known` tasks come first, if they have no records."""
     tasks = dict(known)
     for task, packed in records.items():
-        record = unpack_record(packed)
-        if len(record) < len(RECORD_FIELDS):
-            error = "its record in Redis is damaged"
-            tasks[task] = TaskSnapshot("unknown", 0, None, None, None, None, None, error=error)
-            continue
-        children = children_of(record["ready_at"], out.get(OUT["number"] + task))
-        tasks[task] = TaskSnapshot(
-            state=record["state"],
-            try_number=int(record["try"]),
-            ready_at=seconds(record["ready_at"]),
-            queued_at=seconds(record["queued_at"]),
-            started_at=seconds(record["started_at"]),
-            ended_at=seconds(record["ended_at"]),
-            worker=record["worker"] or None,
-            result=_result(task, out, children),
-            children=children,
-            error=out.get(OUT["error"] + task),
-            refused=(
-                None if record["state"] in ENDED_TASK_STATES else out.get(OUT["refused"] + task)
-            ),
-        )
+        tasks[task] = parse_task(task, packed, out)
     return RunSnapshot(
         **head_fields(run_id, head),
         error=head.get("error"),

@@ -16,6 +16,9 @@ from pydag_dist.web.settings import Mode, Role
 
 RunStateName = Literal["queued", "running", "cancelling", "success", "failed", "cancelled"]
 Seconds = Annotated[float, Field(description="epoch seconds")]
+Missing = Annotated[
+    str | None, Field(description="why the history can't say what it has of it, if it can't")
+]
 
 
 class Model(BaseModel):
@@ -104,6 +107,7 @@ class RunPage(Model):
 
     items: list[RunItem]
     next: str | None
+    missing: Missing
 
 
 class Run(RunHead):
@@ -224,6 +228,7 @@ class Tries(Model):
     """All tries of a task that are known, the first one first."""
 
     items: list[Try]
+    missing: Missing
 
 
 class LogLine(Model):
@@ -289,6 +294,7 @@ class DagVersions(Model):
     """The newest first."""
 
     items: list[DagVersion]
+    missing: Missing
 
 
 class Durations(Model):

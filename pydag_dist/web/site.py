@@ -11,10 +11,17 @@ from typing import Final, Generic, TypeVar
 
 from pydag_dist.client import Client
 from pydag_dist.dag import Dag
-from pydag_dist.engine import Engine, Listing, RunFilter, RunSnapshot, RunSummary
+from pydag_dist.engine import (
+    Engine,
+    Listing,
+    RunFilter,
+    RunSnapshot,
+    RunSummary,
+    TaskSnapshot,
+)
 from pydag_dist.engine.roles.watching import TaskRow, rows_of
-from pydag_dist.errors import UnknownRun
-from pydag_dist.history import HistoryReader
+from pydag_dist.errors import HistoryError, UnknownRun
+from pydag_dist.history import LOST, HistoryReader
 from pydag_dist.settings import Settings
 from pydag_dist.web.settings import WebSettings
 from pydag_dist.web.tokens import Tokens
@@ -23,6 +30,7 @@ T = TypeVar("T")
 RETRY_SECONDS: Final = 2.0  # that a request waits for a Redis which is away
 KEPT_CHARACTERS: Final = 64_000_000  # of the texts of DAGs that are kept parsed
 EPOCH_SECONDS: Final = 10.0
+AWAY_SECONDS: Final = 5.0  # that a history which can't be read is not asked again
 
 
 class Kept(Generic[T]):
@@ -66,13 +74,34 @@ class Site:
         self.graphs: Kept[bytes] = Kept()
         self._history: HistoryReader | None = None
         self._is_ours = (0.0, False)
+        self._problem: tuple[float, Exception] | None = None
 
     @property
     def history(self) -> HistoryReader | None:
         """The history, if this host can read it and if it is that of this Redis."""
+        if self._history is None and not self.settings.has_history:
+            return None
+        if self._problem and time.monotonic() - self._problem[0] < AWAY_SECONDS:
+            raise self._problem[1].with_traceback(None)
+        try:
+            return self._readable()
+        except (HistoryError, *LOST) as error:
+            self._problem = time.monotonic(), error
+            raise
+
+    def past(self, ask: Callable[[HistoryReader], T], otherwise: T) -> tuple[T, str | None]:
+        """What the history says, or `otherwise`; and why it can't be asked, if it can't."""
+        try:
+            history = self.history
+            return (ask(history) if history else otherwise), None
+        except HistoryError as error:
+            return otherwise, str(error)
+        except LOST as error:
+            self._problem = time.monotonic(), error
+            return otherwise, "the history's database can't answer now"
+
+    def _readable(self) -> HistoryReader | None:
         if self._history is None:
-            if not self.settings.has_history:
-                return None
             found = HistoryReader(self.settings.history_url)
             found.check()  # each time until it can be read
             self._history = found
@@ -92,27 +121,37 @@ class Site:
         if self._history:
             self._history.close()
 
-    def listing(self, limit: int, wanted: RunFilter) -> Listing:
-        """The newest runs of Redis and of the history together, by (submitted_at, run_id)."""
+    def listing(self, limit: int, wanted: RunFilter) -> tuple[Listing, str | None]:
+        """The newest runs of Redis and of the history together, by (submitted_at, run_id).
+
+        And why those of the history are missing, if they are.
+        """
         live = self.engine.runs.listing(limit, wanted)
-        history = self.history
-        if history is None:
-            return live
         if len(live.runs) >= limit or live.looked_back_to is not None:
             # Older ones of the history belong to a later page.
             oldest = live.looked_back_to or live.runs[-1].submitted_at
             wanted = replace(wanted, since=max(filter(None, (wanted.since, oldest)), default=None))
         ids = [run.run_id for run in live.runs]
-        past = history.listing(limit, wanted, self.engine.runs.existing, ids)
+        existing = self.engine.runs.existing
+        past, missing = self.past(
+            lambda history: history.listing(limit, wanted, existing, ids), Listing([])
+        )
         both = sorted([*live.runs, *past.runs], key=place_of, reverse=True)[:limit]
         ends = [at for at in (live.looked_back_to, past.looked_back_to) if at is not None]
-        return Listing(both, max(ends) if ends and len(both) < limit else None)
+        return Listing(both, max(ends) if ends and len(both) < limit else None), missing
 
     def snapshot(self, run_id: str) -> RunSnapshot:
         """The run with all that its tasks made, as Redis has it, or else the history."""
         return self.either(
             lambda: self.engine.reading.snapshot(run_id), lambda past: past.snapshot(run_id)
         )
+
+    def task(self, run_id: str, task: str) -> TaskSnapshot | None:
+        """One task with what it made; None if the run has no such task."""
+        try:
+            return self.engine.watching.task(run_id, task)
+        except UnknownRun:
+            return self.snapshot(run_id).tasks.get(task)
 
     def either(self, live: Callable[[], T], past: Callable[[HistoryReader], T | None]) -> T:
         """What Redis has of a run, or else the history."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from typing import Any
 
-from pydag_dist.engine import RunSnapshot, RunSummary
+from pydag_dist.engine import RunSummary
+from pydag_dist.engine.protocol import ENQUEUED, SOURCES
+from pydag_dist.engine.snapshot import RunHead, head_fields
 from pydag_dist.errors import UnknownRun
 from pydag_dist.web.site import Site
 
@@ -18,25 +21,40 @@ def run_item(run: RunSummary, now: float) -> dict[str, Any]:
 
 def run_view(here: Site, run_id: str) -> dict[str, Any]:
     """A run: see `models.Run`."""
-    place = "redis"
     try:
-        found: RunSnapshot = here.engine.reading.snapshot(run_id)
-        head = here.engine.reading.run_head(run_id)
+        found = here.engine.watching.totals(run_id)
     except UnknownRun:
         history = here.history
         past, row = (history.snapshot(run_id), history.head(run_id)) if history else (None, None)
         if past is None or row is None:
             raise
-        place, found = "history", past
+        told = {k: v for k, v in past.__dict__.items() if k != "tasks"}
         head = {**json.loads(row.head), "dag_hash": row.dag_hash}
-    told = {k: v for k, v in found.__dict__.items() if k != "tasks"}
+        return {
+            **told,
+            "took": past.took(time.time()),
+            "place": "history",
+            **_totals(head, past.counts, past.bytes_billed),
+        }
+    fields = head_fields(run_id, found.head)
     return {
-        **told,
-        "took": found.took(time.time()),
-        "place": place,
-        "total": len(found.tasks),
-        "counts": found.counts,
-        "bytes_billed": found.bytes_billed,
+        **fields,
+        "error": found.head.get("error"),
+        "reason": found.head.get("reason"),
+        "enqueued": {name: int(found.head.get(f"{ENQUEUED}{name}", 0)) for name in SOURCES},
+        "took": RunHead(**fields).took(time.time()),
+        "place": "redis",
+        **_totals(found.head, found.counts, found.bytes_billed),
+    }
+
+
+def _totals(
+    head: Mapping[str, str], counts: Mapping[str, int], bytes_billed: int | None
+) -> dict[str, Any]:
+    return {
+        "total": sum(counts.values()),
+        "counts": counts,
+        "bytes_billed": bytes_billed,
         "params": json.loads(head.get("params") or "{}"),
         "tags": json.loads(head.get("tags") or "[]"),
         "dag_hash": head.get("dag_hash", ""),

@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from collections import OrderedDict
+from functools import partial
 from typing import Final
 from urllib.parse import parse_qs, quote, urlencode
 
@@ -116,6 +117,7 @@ class Gate:
             return answer
         scope["principal"] = principal = await self._who(scope, headers)
         scope["unknown"] = self.doorkeeper.unknown()
+        scope["asks_again"] = partial(self._is_still, scope, headers)
         client = scope["client"][0] if scope.get("client") else ""
         if path.startswith("/api/") and (
             wait := self._buckets.take(principal.name if principal else f"@{client}")
@@ -150,6 +152,14 @@ class Gate:
         elif not self.doorkeeper.by_cookie(self.doorkeeper.cookie_of(headers)):
             raise Refusal(401, f"that key was used already: {self.doorkeeper.unknown()}")
         return answer
+
+    async def _is_still(self, scope: Scope, headers: dict[str, str]) -> bool:
+        """Whether it is still the same one who asks; as far as is known while Redis is away."""
+        try:
+            now = await self._who(scope, headers)
+        except Refusal:
+            return True
+        return now is not None and now.name == scope["principal"].name
 
     async def _who(self, scope: Scope, headers: dict[str, str]) -> Principal | None:
         keeper = self.doorkeeper

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from pydag_dist.client.difference import difference
 from pydag_dist.engine.published import PublishedDag, Version
 from pydag_dist.errors import EngineError
+from pydag_dist.history.published import PastDag
 from pydag_dist.web import models
 from pydag_dist.web.problems import Refusal
 from pydag_dist.web.routes.runs import VIEWER, Text
@@ -50,13 +51,13 @@ def dag_text(request: Request, dag_id: Text) -> Response:
 @routes.get("/dags/{dag_id}/versions", response_model=models.DagVersions, openapi_extra=VIEWER)
 def versions(request: Request, dag_id: Text) -> Response:
     """List the versions of a DAG, the newest first, and what each has changed."""
-    found = _versions(site(request), dag_id)
+    found, missing = _versions(site(request), dag_id)
     changed = [difference(before.text, new.text) for new, before in pairwise(found)]
     items = [
         {"number": v.number, "at": _epoch(v.at), "by": v.by, "hash": v.hash, "difference": lines}
         for v, lines in zip(found, [*changed, []], strict=True)
     ]
-    return answer({"items": items})
+    return answer({"items": items, "missing": missing})
 
 
 @routes.get("/dags/{dag_id}/durations", response_model=models.Durations, openapi_extra=VIEWER)
@@ -112,14 +113,17 @@ def hash_of(dag: PublishedDag) -> str:
     return sha256(to_json(as_json(dag))).hexdigest()[:16]
 
 
-def _versions(here: Site, dag_id: str) -> list[Version]:
+def _versions(here: Site, dag_id: str) -> tuple[list[Version], str | None]:
+    """The newest first, and why older ones are missing, if they are."""
     published_dag(here, dag_id)
     found = {v.number: v for v in here.client.published.kept_versions(dag_id)}
-    history = here.history
-    for past in (p for d in (history.published(dag_id) if history else []) for p in d.versions):
+    nothing: list[PastDag] = []
+    dags, missing = here.past(lambda history: history.published(dag_id), nothing)
+    for past in (version for dag in dags for version in dag.versions):
         at = datetime.fromtimestamp(past.at, UTC)
         found.setdefault(past.number, Version(past.number, at, past.by, past.hash, past.text))
-    return [found[number] for number in sorted(found, reverse=True) if found[number].text]
+    newest = [found[number] for number in sorted(found, reverse=True)]
+    return [version for version in newest if version.text], missing
 
 
 def _epoch(at: datetime | None) -> float | None:

@@ -9,8 +9,6 @@ import redis
 from fastapi import Request
 from starlette.responses import Response
 
-from pydag_dist.errors import PydagError
-from pydag_dist.history import LOST
 from pydag_dist.web import models
 from pydag_dist.web.routes.runs import VIEWER
 from pydag_dist.web.routing import NOBODY, answer, needs, role, router, site
@@ -27,11 +25,7 @@ def health(request: Request) -> Response:
         here.engine.store.redis.ping()
     except redis.RedisError:
         return answer({"redis": False, "history": False}, 503, Retry_After="2")
-    try:
-        history = here.history is not None
-    except (PydagError, *LOST):
-        history = False
-    return answer({"redis": True, "history": history})
+    return answer({"redis": True, "history": here.past(lambda _: True, otherwise=False)[0]})
 
 
 @routes.get("/me", response_model=models.Me, openapi_extra=VIEWER)
@@ -44,7 +38,7 @@ def me(request: Request) -> Response:
         "mode": here.web.mode,
         "version": version("pydag-dist"),
         "prefix": here.web.prefix,
-        "history": here.history is not None,
+        "history": here.past(lambda _: True, otherwise=False)[0],
         "now": time.time(),
     }
     return answer(told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Final
 
@@ -9,7 +10,7 @@ from fastapi import Header, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from pydag_dist.web.live.hub import Hub, follow
+from pydag_dist.web.live.hub import HEARTBEAT, Hub, follow
 from pydag_dist.web.live.run_topic import LogTopic
 from pydag_dist.web.live.topic import Topic
 from pydag_dist.web.routes.runs import VIEWER, Text
@@ -62,7 +63,12 @@ def _streamed(
         for each in topics:
             each.come()
         try:
+            asked_at = time.monotonic()
             async for each_frame in follow(topic, lines, last_id):
+                if time.monotonic() - asked_at > HEARTBEAT:
+                    if not await request.scope["asks_again"]():
+                        return  # the token was taken back: who comes again learns so
+                    asked_at = time.monotonic()
                 yield each_frame
         finally:
             for each in topics:

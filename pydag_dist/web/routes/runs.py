@@ -54,14 +54,15 @@ def runs(
     """List the newest runs: those in Redis and older ones of the history."""
     before = _before(cursor)
     wanted = RunFilter(dag_id, state, since, until, text=q, before=before)
-    found = site(request).listing(limit, wanted)
+    found, missing = site(request).listing(limit, wanted)
     following = None
     if len(found.runs) == limit:
         following = _cursor(*place_of(found.runs[-1]))
     elif found.looked_back_to is not None:
         following = _cursor(round(found.looked_back_to * 1e6), "")
     now = time.time()
-    return answer({"items": [run_item(run, now) for run in found.runs], "next": following})
+    items = [run_item(run, now) for run in found.runs]
+    return answer({"items": items, "next": following, "missing": missing})
 
 
 @routes.get("/runs/{run_id}", response_model=models.Run, openapi_extra=VIEWER)

@@ -11,6 +11,7 @@ from pydag_dist.client.logs import LogReader
 from pydag_dist.engine import TaskSnapshot
 from pydag_dist.engine.protocol import TaskState
 from pydag_dist.errors import EngineError, UnknownRun
+from pydag_dist.history import Row
 from pydag_dist.web import models
 from pydag_dist.web.columns import columns
 from pydag_dist.web.problems import Refusal
@@ -59,27 +60,27 @@ def tasks(
 @routes.get("/tasks/{task}", response_model=models.Task, openapi_extra=VIEWER)
 def task(request: Request, run_id: Text, task: Text) -> Response:
     """Get a task: its state, its result or its error."""
-    found = site(request).snapshot(run_id).tasks
-    if task not in found:
+    found = site(request).task(run_id, task)
+    if found is None:
         raise _no_task(run_id, task)
-    return answer(_item(task, found[task]))
+    return answer(_item(task, found))
 
 
 @routes.get("/tasks/{task}/tries", response_model=models.Tries, openapi_extra=VIEWER)
 def tries(request: Request, run_id: Text, task: Text) -> Response:
     """List the tries of a task: those that have ended, of the history, and the newest."""
     here = site(request)
-    row = here.rows(run_id).get(task)
-    if row is None:
+    newest = here.task(run_id, task)
+    if newest is None:
         raise _no_task(run_id, task)
     names = list(models.Try.model_fields)
-    history = here.history
-    past = history.tries(run_id, task) if history else []
+    nothing: list[Row] = []
+    past, missing = here.past(lambda history: history.tries(run_id, task), nothing)
     found = {one.try_number: {name: getattr(one, name) for name in names} for one in past}
-    if row.try_number not in found or found[row.try_number]["state"] != row.state:
-        newest = here.snapshot(run_id).tasks[task]
-        found[row.try_number] = {**row._asdict(), "error": newest.error, "reason": None}
-    return answer({"items": [found[number] for number in sorted(found)]})
+    number = newest.try_number
+    if number not in found or found[number]["state"] != newest.state:
+        found[number] = {name: getattr(newest, name, None) for name in names}
+    return answer({"items": [found[number] for number in sorted(found)], "missing": missing})
 
 
 @routes.get("/tasks/{task}/why", response_model=models.Why, openapi_extra=VIEWER)

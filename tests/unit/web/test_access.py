@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 
@@ -11,6 +12,8 @@ from fastapi.routing import APIRoute
 from pydag_dist import Client, Dag
 from pydag_dist.errors import InvalidSettings
 from pydag_dist.web.entry.gate import Buckets
+from pydag_dist.web.live import hub
+from pydag_dist.web.routes import live
 from pydag_dist.web.routing import NOBODY, ROLES
 from pydag_dist.web.settings import WebSettings
 from tests.support.web import OURS, Web
@@ -193,6 +196,40 @@ def test_below_a_prefix():
     Client().publish(dag)
     made = web.ask("POST", "/pydag/api/v1/runs", headers=OURS, json={"dag_id": "d"})
     assert made.headers["Location"].startswith("/pydag/api/v1/runs/d-")
+
+
+def test_a_stream_ends_when_its_token_is_taken_back(monkeypatch):
+    for module in (hub, live):
+        monkeypatch.setattr(module, "HEARTBEAT", 0.05)
+    with Dag("d") as dag:
+        dag.task("a", "python.call", params={"callable": "m:f"})
+    Client().submit(dag, run_id="r")
+    web = Web(mode="tokens")
+    secret = web.site.tokens.add("me", "viewer", "me")
+    parts = []
+
+    async def streamed():
+        headers = [(b"host", b"localhost"), (b"authorization", f"Bearer {secret}".encode())]
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": "/api/v1/runs/r/events",
+            "headers": headers,
+        }
+        scope |= {"query_string": b"", "http_version": "1.1", "scheme": "http", "client": None}
+
+        async def send(message):
+            parts.append(message.get("body", b""))
+            if b": still here" in parts[-1]:
+                web.site.tokens.remove("me")
+                web.app.doorkeeper.forget()
+
+        never = asyncio.Event()
+        await web.app({**scope, "root_path": ""}, never.wait, send)
+
+    asyncio.run(asyncio.wait_for(streamed(), 20))
+    assert b"event: snapshot" in b"".join(parts)
+    assert parts.count(b": still here\n\n") == 1
 
 
 def test_every_answer_has_its_headers():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import os
 
 import httpx
 import pytest
@@ -17,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from pydag_dist import Client, Dag
+from pydag_dist.web.routing import ROLES
 from tests.support.web import BASE, Web
 
 CHECKS = [
@@ -25,7 +28,9 @@ CHECKS = [
     content_type_conformance,
     response_schema_conformance,
 ]
-QUICK = {"deadline": None, "suppress_health_check": list(HealthCheck), "max_examples": 4}
+# By each role in turn, and by nobody.
+EXAMPLES = int(os.environ.get("PYDAG_TEST_EXAMPLES", "5"))
+QUICK = {"deadline": None, "suppress_health_check": list(HealthCheck), "max_examples": EXAMPLES}
 
 
 @pytest.fixture
@@ -40,7 +45,8 @@ def web(installation, tmp_path, monkeypatch):
 
 
 def test_any_request_is_answered_as_documented(web):
-    secret = web.site.tokens.add("me", "admin", "test")
+    secrets = [web.site.tokens.add(role, role, "test") for role in ROLES]
+    asked = itertools.cycle([*secrets, "nobody's"])
     schema = schemathesis.openapi.from_dict(web.app.app.openapi())
     wrong, statuses = [], set()
     for result in schema.get_all_operations():
@@ -51,7 +57,7 @@ def test_any_request_is_answered_as_documented(web):
         @given(case=operation.as_strategy())
         @settings(phases=[Phase.generate], **QUICK)
         def each(case):
-            case.headers = {**(case.headers or {}), "Authorization": f"Bearer {secret}"}
+            case.headers = {**(case.headers or {}), "Authorization": f"Bearer {next(asked)}"}
             try:
                 statuses.add(asyncio.run(answered(web, case)))
             except AssertionError as error:
@@ -61,7 +67,7 @@ def test_any_request_is_answered_as_documented(web):
 
         each()
     assert wrong == []
-    assert {200, 404, 422} <= statuses
+    assert {200, 401, 403, 404, 422} <= statuses
 
 
 async def answered(web, case):

@@ -7,6 +7,9 @@ import json
 import pytest
 
 from pydag_dist import Client, Dag
+from pydag_dist.engine import Reading
+from pydag_dist.errors import HistoryError
+from pydag_dist.history import HistoryReader
 from pydag_dist.web import models
 from tests.support.documents import ROOT
 from tests.support.web import Web
@@ -137,11 +140,57 @@ def test_a_history_that_cannot_be_read_is_said_and_looked_at_again(web, tmp_path
     file = tmp_path / "history.sqlite"
     file.touch()  # no coordinator has made its tables yet
     assert web.get("/health").json() == {"redis": True, "history": False}
+    run = Client().submit(chain())
     for _ in range(2):
-        refused = web.get("/api/v1/runs")
-        assert (refused.status_code, "no tables yet" in refused.text) == (503, True)
+        told = web.get("/api/v1/runs").json()
+        assert [item["run_id"] for item in told["items"]] == [run.id]  # what Redis has
+        assert "no tables yet" in told["missing"]
+    tries = web.get(f"/api/v1/runs/{run.id}/tasks/a/tries").json()
+    assert (len(tries["items"]), "no tables yet" in tries["missing"]) == (1, True)
+    assert web.get("/api/v1/me").json()["history"] is False
+    refused = web.get("/api/v1/runs/old")  # only the history could say whether there was one
+    assert (refused.status_code, "no tables yet" in refused.text) == (503, True)
     file.unlink()
-    assert web.get("/api/v1/runs").status_code == 200
+    assert web.get("/api/v1/runs").json()["missing"] is None
+
+
+def test_a_history_that_is_away_is_not_asked_by_each_request(web, tmp_path, monkeypatch):
+    (tmp_path / "history.sqlite").touch()
+    asked = []
+    monkeypatch.setattr(HistoryReader, "check", lambda reader: asked.append(reader) or fail())
+    for _ in range(3):
+        assert web.get("/api/v1/runs").json()["missing"] == "it is away"
+    assert len(asked) == 1
+
+
+def fail():
+    raise HistoryError("it is away")
+
+
+def test_one_task_is_told_without_reading_the_run(web, installation, monkeypatch):
+    with Dag("many") as dag:
+        dag.task("each", "python.call", params={"callable": "m:f"}, expand={"over": ["x", "y"]})
+        dag.task("once", "python.call", params={"callable": "m:f"})
+    run = Client().submit(dag)
+    assert web.get(f"/api/v1/runs/{run.id}/tasks/once").json()["state"] == "none"
+    installation.plan(run.id)
+    for number in range(3):
+        installation.end(installation.claim(), result=f'{{"bytes_billed": {number + 1}}}')
+    known = run.snapshot()
+    head = web.get(f"/api/v1/runs/{run.id}").json()
+    assert (head["counts"], head["bytes_billed"], head["total"]) == (known.counts, 6, 4)
+    reads = []
+    monkeypatch.setattr(Reading, "snapshot", lambda *_: reads.append(1))
+    for name, task in known.tasks.items():
+        told = web.get(f"/api/v1/runs/{run.id}/tasks/{name}").json()
+        assert told == {"task": name, **vars(task), **shown(task)}
+    assert isinstance(known.tasks["each"].result, list)
+    assert web.get(f"/api/v1/runs/{run.id}").json() | {"took": 0} == head | {"took": 0}
+    assert reads == []
+
+
+def shown(task):
+    return {"bytes_billed": task.bytes_billed, "cached_from": task.cached_from}
 
 
 def test_without_the_interface_its_page_says_what_to_do(web, monkeypatch, tmp_path):
