@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { Columns, Graph, Run } from '../src/api/types';
 import { criticalPath, expectedEnd, parentOf } from '../src/live/plan';
 import { LiveRun, type TaskNow } from '../src/live/run';
@@ -136,7 +136,7 @@ const GRAPH: Graph = {
 };
 
 describe('when a run will end', () => {
-  const usual = { a: 10, b: 20, c: 5, d: 10 };
+  const usual = new Map(Object.entries({ a: 10, b: 20, c: 5, d: 10 }));
 
   test('by the usual times of what is still to come', () => {
     const tasks = new Map([
@@ -149,12 +149,12 @@ describe('when a run will end', () => {
   });
 
   test('is not known of a task that never ran', () => {
-    expect(expectedEnd(GRAPH, new Map(), { a: 1 }, 0)).toBeNull();
+    expect(expectedEnd(GRAPH, new Map(), new Map([['a', 1]]), 0)).toBeNull();
   });
 
   test('is when it has', () => {
     const all = new Map(GRAPH.task.map((name) => [name, task('success', 1, 7)]));
-    expect(expectedEnd(GRAPH, all, {}, 100)).toBe(7);
+    expect(expectedEnd(GRAPH, all, new Map(), 100)).toBe(7);
   });
 });
 
@@ -175,4 +175,50 @@ test('children belong to the task that was expanded', () => {
   expect(parentOf('a.b.3', expanded)).toBe('a.b');
   expect(parentOf('a.b', expanded)).toBe('a.b');
   expect(parentOf('other.1', expanded)).toBe('other.1');
+});
+
+test('what looks at all of many tasks is told of changes once a second', () => {
+  vi.useFakeTimers();
+  try {
+    const live = new LiveRun();
+    const names = Array.from({ length: 5000 }, (_, i) => `t${i}`);
+    live.snapshot(RUN, columns(new Map(names.map((name) => [name, task('none')]))));
+    const told: number[] = [];
+    live.calm.subscribe((version) => told.push(version));
+    let touched = 0;
+    const stop = live.watch(() => touched++);
+    touched = 0;
+    for (let frame = 0; frame < 25; frame++) {
+      vi.advanceTimersByTime(100);
+      const some = names.slice(frame * 50, frame * 50 + 50);
+      live.changes(columns(new Map(some.map((name) => [name, task('running', 1)]))));
+    }
+    vi.advanceTimersByTime(1000);
+    expect(touched).toBe(25 * 50); // as many as have changed, not as many as there are
+    expect(told.length).toBeLessThanOrEqual(5);
+    expect(told.at(-1)).toBe(live.version.value);
+    stop();
+    live.changes(columns(new Map([['t0', task('success', 1, 2)]])));
+    expect(touched).toBe(25 * 50);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test('children that a new snapshot lacks are gone, and it is told', () => {
+  const live = new LiveRun();
+  live.snapshot(
+    RUN,
+    columns(
+      new Map([
+        ['a', task('success')],
+        ['a.0', task('failed')],
+      ]),
+    ),
+  );
+  expect(live.lost.value).toBe(0);
+  live.snapshot(RUN, columns(new Map([['a', task('running')]])));
+  expect(live.lost.value).toBe(1);
+  expect([...live.tasks.keys()]).toEqual(['a']);
+  expect(new Map(live.counts.value)).toEqual(new Map([['running', 1]]));
 });

@@ -2,15 +2,17 @@
 // focused, read aloud and searched. So 50,000 tasks move at the screen's rate.
 
 import { lookOf, STATES } from '../states';
-import { type Drawing, type Part, Places, trace } from './drawing';
+import type { BoxCounts } from './counts';
+import { type Drawing, type Part, Places } from './drawing';
+import { listen } from './gestures';
 import { BOX } from './layout';
 import { NearBoxes } from './near';
+import { paintBoxes, paintEdges } from './paint';
+import { forgetColours } from './palette';
 
 const NEAREST = 2;
 const NEAR = 0.5; // from this scale on boxes are buttons,
 const MOST_BUTTONS = 250; // if they aren't more
-const LABELS = 0.3; // from this scale on boxes have their names
-const CURVES = 0.25;
 const FIT = 1.1; // at most, when all is to be seen
 const MARGIN = 24;
 
@@ -29,9 +31,8 @@ export class GraphCanvas {
   private readonly gone = new AbortController();
   private readonly sizes = new ResizeObserver(() => this.resize());
   private drawing: Drawing | null = null;
+  private counts!: BoxCounts; // of what is drawn
   private places: Places | null = null;
-  /** Of each box how many tasks it has in each state, by `STATES`; states are ordered by importance. */
-  private counts: Uint32Array = new Uint32Array();
   private selected = -1;
   private scale = 1;
   private left = 0;
@@ -64,12 +65,13 @@ export class GraphCanvas {
     this.near.layer.remove();
   }
 
-  /** Draws another graph: all of it, or where the viewer has moved it, with this task in its place. */
-  show(drawing: Drawing, task = -1): void {
+  /** Draws another graph: all of it, or where the viewer has moved it, with this task in its place.
+   * Whoever changes the counts then asks for it to be drawn. */
+  show(drawing: Drawing, counts: BoxCounts, task = -1): void {
     const before = this.drawing;
     this.drawing = drawing;
     this.places = new Places(drawing);
-    this.counts = new Uint32Array(drawing.boxes.length * STATES.length);
+    this.counts = counts;
     this.near.clear();
     if (before && task >= 0 && !this.fits) {
       const [was, is] = [before.boxOf[task]!, drawing.boxOf[task]!];
@@ -79,16 +81,9 @@ export class GraphCanvas {
     } else this.fit();
   }
 
-  /** Takes the states of all tasks by their places in `STATES`; the children of an expanded task, of
-   * which there may be many, stand for it. */
-  colour(states: Uint8Array, children: ReadonlyMap<number, Uint32Array>): void {
-    this.counts.fill(0);
-    this.drawing?.boxOf.forEach((box, task) => {
-      const from = box * STATES.length;
-      const own = children.get(task);
-      if (own) for (let i = 0; i < own.length; i++) this.counts[from + i]! += own[i]!;
-      else this.counts[from + states[task]!]!++;
-    });
+  /** Light has become dark, or dark light. */
+  recolour(): void {
+    forgetColours();
     this.ask();
   }
 
@@ -140,81 +135,27 @@ export class GraphCanvas {
   }
 
   private listen(): void {
-    const { host } = this;
+    const movable = {
+      move: (dx: number, dy: number) => {
+        this.left += dx;
+        this.top += dy;
+        this.fits = false;
+        this.ask();
+      },
+      zoom: (factor: number, x: number, y: number) => this.zoom(factor, x, y),
+      click: (event: MouseEvent) => this.onBox(event, this.handlers.pick),
+      doubleClick: (event: MouseEvent) => this.onBox(event, this.handlers.open),
+    };
     const options = { signal: this.gone.signal };
-    const fingers = new Map<number, { x: number; y: number }>();
-    let moved = false;
-    host.addEventListener(
-      'pointerdown',
-      (event) => {
-        if (fingers.size === 0) moved = false;
-        fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
-      },
-      options,
-    );
-    addEventListener(
-      'pointermove',
-      (event) => {
-        const last = fingers.get(event.pointerId);
-        if (!last) return;
-        const dx = event.clientX - last.x;
-        const dy = event.clientY - last.y;
-        if (!moved && Math.hypot(dx, dy) < 4) return;
-        moved = true;
-        const other = [...fingers].find(([id]) => id !== event.pointerId)?.[1];
-        if (other) {
-          const before = Math.hypot(last.x - other.x, last.y - other.y);
-          const after = Math.hypot(event.clientX - other.x, event.clientY - other.y);
-          const { x, y } = host.getBoundingClientRect();
-          this.zoom(after / Math.max(1, before), other.x - x, other.y - y);
-        } else {
-          this.left += dx;
-          this.top += dy;
-          this.fits = false;
-          this.ask();
-        }
-        fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
-      },
-      options,
-    );
-    for (const end of ['pointerup', 'pointercancel'] as const) {
-      addEventListener(end, (event) => fingers.delete(event.pointerId), options);
-    }
-    host.addEventListener(
-      'click',
-      (event) => {
-        // The end of a drag is no click, on a button neither.
-        if (moved) event.stopPropagation();
-        else if (event.target === this.canvas) {
-          const box = this.under(event);
-          if (box !== undefined) this.handlers.pick(box);
-        }
-      },
-      { ...options, capture: true },
-    );
-    host.addEventListener(
-      'dblclick',
-      (event) => {
-        const box = event.target === this.canvas ? this.under(event) : undefined;
-        if (box !== undefined) this.handlers.open(box);
-      },
-      options,
-    );
-    host.addEventListener(
-      'wheel',
-      (event) => {
-        event.preventDefault();
-        const { x, y } = host.getBoundingClientRect();
-        this.zoom(Math.exp(-event.deltaY / 300), event.clientX - x, event.clientY - y);
-      },
-      { ...options, passive: false },
-    );
-    host.addEventListener('keydown', (event) => this.key(event), options);
-    matchMedia('(prefers-color-scheme: dark)').addEventListener(
-      'change',
-      () => this.ask(),
-      options,
-    );
+    listen(this.host, this.canvas, movable, this.gone.signal);
+    this.host.addEventListener('keydown', (event) => this.key(event), options);
+    const dark = matchMedia('(prefers-color-scheme: dark)');
+    dark.addEventListener('change', () => this.recolour(), options);
+  }
+
+  private onBox(event: MouseEvent, act: (box: number) => void): void {
+    const box = this.under(event);
+    if (box !== undefined) act(box);
   }
 
   private under({ clientX, clientY }: MouseEvent): number | undefined {
@@ -245,7 +186,8 @@ export class GraphCanvas {
 
   private words(box: number): string {
     const { label } = this.drawing!.boxes[box]!;
-    const parts = STATES.map((state, i) => [state, this.counts[box * STATES.length + i]!] as const)
+    const counts = this.counts.of(box);
+    const parts = STATES.map((state, i) => [state, counts[i]!] as const)
       .filter(([, n]) => n > 0)
       .map(([state, n]) => (n === 1 ? lookOf(state).says : `${n} ${lookOf(state).says}`));
     return `${label}: ${parts.join(', ')}`;
@@ -283,76 +225,10 @@ export class GraphCanvas {
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
     context.setTransform(scale * ratio, 0, 0, scale * ratio, left * ratio, top * ratio);
-    const style = getComputedStyle(this.host);
-    this.drawEdges(drawing, seen, style);
-    if (!isNear) this.drawBoxes(drawing, boxes, style);
+    const view = { context, drawing, scale, seen, selected: this.selected };
+    paintEdges(view);
+    if (!isNear) paintBoxes(view, boxes, this.counts);
     this.near.show(isNear ? boxes : [], drawing, this.counts, this.selected);
     this.near.layer.style.transform = `translate(${left}px, ${top}px) scale(${scale})`;
-  }
-
-  private drawEdges(drawing: Drawing, seen: Part, style: CSSStyleDeclaration): void {
-    const { context, scale, selected } = this;
-    const { edges } = drawing;
-    const curved = scale >= CURVES;
-    context.lineWidth = Math.min(1.2, 1 / scale);
-    context.strokeStyle = style.getPropertyValue('--edge');
-    context.globalAlpha = edges.length > 3000 && !curved ? 0.35 : 1;
-    context.beginPath();
-    edges.forEach((edge, index) => {
-      trace(context, drawing, edge, index, seen, curved);
-    });
-    context.stroke();
-    context.globalAlpha = 1;
-    if (selected < 0) return;
-    context.lineWidth = 2 / scale;
-    context.strokeStyle = style.getPropertyValue('--accent');
-    context.beginPath();
-    edges.forEach((edge, index) => {
-      if (edge.includes(selected)) trace(context, drawing, edge, index, seen, curved);
-    });
-    context.stroke();
-  }
-
-  private drawBoxes(drawing: Drawing, boxes: number[], style: CSSStyleDeclaration): void {
-    const { context, scale, selected } = this;
-    const { x, y } = drawing;
-    const byState: number[][] = STATES.map(() => []);
-    for (const box of boxes) byState[this.stateOf(box)]!.push(box);
-    // The most important ones last, and never too small to be seen.
-    for (let state = STATES.length - 1; state >= 0; state--) {
-      const name = STATES[state]!;
-      const least = (name === 'failed' ? 4 : 1) / scale;
-      const w = Math.max(BOX.width, least);
-      const h = Math.max(BOX.height, least);
-      const isEmpty = lookOf(name).fill === 'empty';
-      context.fillStyle = style.getPropertyValue(isEmpty ? '--pale' : `--${name}`);
-      context.strokeStyle = style.getPropertyValue(`--${name}`);
-      context.lineWidth = Math.min(2, 1 / scale);
-      context.beginPath();
-      for (const box of byState[state]!) {
-        context.rect(x[box]! + (BOX.width - w) / 2, y[box]! + (BOX.height - h) / 2, w, h);
-      }
-      context.fill();
-      if (isEmpty && scale > 0.1) context.stroke();
-    }
-    if (scale > LABELS) {
-      context.font = '13px system-ui, sans-serif';
-      for (const box of boxes) {
-        const isDark = lookOf(STATES[this.stateOf(box)]!).fill !== 'empty';
-        context.fillStyle = style.getPropertyValue(isDark ? '--on-state' : '--text');
-        context.fillText(drawing.boxes[box]!.label.slice(0, 24), x[box]! + 8, y[box]! + 24);
-      }
-    }
-    if (selected >= 0) {
-      context.strokeStyle = style.getPropertyValue('--accent');
-      context.lineWidth = 3 / scale;
-      context.strokeRect(x[selected]!, y[selected]!, BOX.width, BOX.height);
-    }
-  }
-
-  private stateOf(box: number): number {
-    const from = box * STATES.length;
-    for (let state = 0; state < STATES.length; state++) if (this.counts[from + state]) return state;
-    return STATES.indexOf('none');
   }
 }

@@ -1,6 +1,7 @@
 // Near boxes as buttons. Those that stay in sight stay the same elements.
 
 import { lookOf, STATES } from '../states';
+import type { BoxCounts } from './counts';
 import type { Drawing } from './drawing';
 
 const SVG = 'http://www.w3.org/2000/svg';
@@ -26,7 +27,7 @@ export class NearBoxes {
     this.buttons.clear();
   }
 
-  show(boxes: number[], drawing: Drawing, counts: Uint32Array, selected: number): void {
+  show(boxes: number[], drawing: Drawing, counts: BoxCounts, selected: number): void {
     const wanted = new Set(boxes);
     for (const [box, { element }] of this.buttons) {
       if (wanted.has(box)) continue;
@@ -35,7 +36,7 @@ export class NearBoxes {
     }
     for (const box of boxes) {
       const button = this.buttons.get(box) ?? this.make(box, drawing);
-      const own = counts.subarray(box * STATES.length, (box + 1) * STATES.length);
+      const own = counts.of(box);
       const shown = own.join();
       if (button.shown !== shown) {
         button.shown = shown;

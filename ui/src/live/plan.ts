@@ -4,7 +4,8 @@ import type { Graph } from '../api/types';
 import { ENDED } from '../states';
 import type { TaskNow } from './run';
 
-export type Durations = Readonly<Record<string, number>>;
+/** Of tasks how many seconds each usually takes. */
+export type Durations = ReadonlyMap<string, number>;
 type Tasks = ReadonlyMap<string, TaskNow>;
 
 /** When the run will end if each task takes its usual time and none waits for a slot; null if one that
@@ -22,13 +23,14 @@ export function expectedEnd(
     const task = tasks.get(name);
     let end = task?.ended_at ?? 0;
     if (!task || !ENDED.has(task.state)) {
-      if (usual[name] === undefined) return null;
+      const usually = usual.get(name);
+      if (usually === undefined) return null;
       const since = task?.started_at ?? null;
       const ready = Math.max(now, ...graph.upstream[i]!.map((up) => ends[up] ?? now));
       end =
         since !== null && task?.state === 'running'
-          ? Math.max(now, since + usual[name])
-          : ready + usual[name];
+          ? Math.max(now, since + usually)
+          : ready + usually;
     }
     ends.push(end);
     last = Math.max(last, end);

@@ -5,45 +5,20 @@ import { useEffect, useLayoutEffect, useMemo, useRef } from 'preact/hooks';
 import type { Graph } from '../api/types';
 import { theme } from '../app';
 import { GraphCanvas } from '../graph/canvas';
+import { BoxCounts } from '../graph/counts';
 import { boxesOf } from '../graph/families';
 import { type Edge, layOut } from '../graph/layout';
-import { parentOf } from '../live/plan';
-import { STATES } from '../states';
+import type { LiveRun } from '../live/run';
 import { number, plural } from '../text';
-
-const PLACE = new Map<string, number>(STATES.map((state, index) => [state, index]));
-const NONE = STATES.indexOf('none');
 
 interface Props {
   graph: Graph;
-  tasks: ReadonlyMap<string, { state: string }>;
-  /** Changes whenever a state has. */
-  version: number;
+  live: LiveRun;
   selected?: string | undefined;
   onPick: (task: string) => void;
 }
 
-/** Of each expanded task that has children, how many of them are in each state. */
-function childrenOf(
-  graph: Graph,
-  tasks: Props['tasks'],
-  place: (state: string) => number,
-): Map<number, Uint32Array> {
-  const found = new Map<number, Uint32Array>();
-  const index = new Map(graph.expand.map((task) => [graph.task[task]!, task]));
-  if (index.size === 0) return found;
-  const expanded = new Set(index.keys());
-  for (const [name, { state }] of tasks) {
-    const task = index.get(parentOf(name, expanded));
-    if (task === undefined || expanded.has(name)) continue;
-    const counts = found.get(task) ?? new Uint32Array(STATES.length);
-    counts[place(state)]!++;
-    found.set(task, counts);
-  }
-  return found;
-}
-
-export function GraphView({ graph, tasks, version, selected, onPick }: Props) {
+export function GraphView({ graph, live, selected, onPick }: Props) {
   const host = useRef<HTMLDivElement>(null);
   const canvas = useRef<GraphCanvas | null>(null);
   const open = useSignal<ReadonlySet<string>>(new Set());
@@ -84,18 +59,18 @@ export function GraphView({ graph, tasks, version, selected, onPick }: Props) {
   }, [graph, open, said]);
 
   useLayoutEffect(() => {
-    canvas.current?.show(drawing, opener.current);
-  }, [drawing, graph]);
-  useLayoutEffect(() => {
-    const place = (state: string | undefined) => PLACE.get(state ?? 'none') ?? NONE;
-    const states = Uint8Array.from(graph.task, (task) => place(tasks.get(task)?.state));
-    canvas.current?.colour(states, childrenOf(graph, tasks, place));
-  }, [drawing, version, graph]);
+    const counts = new BoxCounts(graph, drawing.boxOf, drawing.boxes.length);
+    canvas.current?.show(drawing, counts, opener.current);
+    return live.watch((name, { state }) => {
+      counts.set(name, state);
+      canvas.current?.ask();
+    });
+  }, [drawing, graph, live, live.lost.value]);
   useEffect(() => {
     const task = selected === undefined ? -1 : graph.task.indexOf(selected);
     canvas.current?.select(task < 0 ? -1 : drawing.boxOf[task]!);
   }, [selected, drawing, graph]);
-  useEffect(() => canvas.current?.ask(), [theme.value]);
+  useEffect(() => canvas.current?.recolour(), [theme.value]);
 
   const { boxes } = drawing;
   return (

@@ -5,7 +5,7 @@ import { useEffect, useMemo } from 'preact/hooks';
 import { get, part } from '../api/client';
 import type { Columns, Graph, Reason, Run } from '../api/types';
 import { go, goWith, now, search } from '../app';
-import { expectedEnd } from '../live/plan';
+import { type Durations, expectedEnd } from '../live/plan';
 import { LiveRun } from '../live/run';
 import { followRun, live as stream } from '../live/stream';
 import { Action } from '../parts/action';
@@ -84,7 +84,8 @@ function Shown({ run, live, task, again, url }: ShownProps) {
   const usual = useLoaded(run.dag_id, (signal) =>
     get<{ durations: Record<string, number> }>(`/dags/${part(run.dag_id)}/durations`, {}, signal),
   );
-  const durations = usual.value.value?.durations ?? {};
+  const found = usual.value.value;
+  const durations = useMemo(() => new Map(Object.entries(found?.durations ?? {})), [found]);
   const pick = (name: string) => go(`${url}/tasks/${part(name)}${location.search}`);
   const view = search.value.get('view') ?? (NARROW.matches ? 'list' : 'graph');
   const dag = graph.value.value;
@@ -113,13 +114,7 @@ function Shown({ run, live, task, again, url }: ShownProps) {
         {view === 'list' ? (
           <TaskList live={live} graph={dag} selected={task} onPick={pick} />
         ) : dag ? (
-          <GraphView
-            graph={dag}
-            tasks={live.tasks}
-            version={version}
-            selected={task}
-            onPick={pick}
-          />
+          <GraphView graph={dag} live={live} selected={task} onPick={pick} />
         ) : graph.error.value ? (
           <Wrong error={graph.error.value} retry={graph.reload} />
         ) : (
@@ -142,7 +137,7 @@ function Shown({ run, live, task, again, url }: ShownProps) {
           run={run}
           task={task}
           live={live}
-          usual={durations[task]}
+          usual={durations.get(task)}
           url={url}
           again={again}
         />
@@ -155,7 +150,7 @@ interface HeadProps {
   run: Run;
   live: LiveRun;
   graph: Graph | null;
-  durations: Record<string, number>;
+  durations: Durations;
   again: () => void;
   url: string;
 }
@@ -164,7 +159,10 @@ function RunHead({ run, live, graph, durations, again, url }: HeadProps) {
   const isOn = run.ended_at === null;
   const since = run.round_at ?? run.started_at;
   const took = isOn && since !== null ? run.spent + Math.max(0, now.value - since) : run.took;
-  const due = isOn && graph ? expectedEnd(graph, live.tasks, durations, now.value) : null;
+  const due = useMemo(
+    () => (isOn && graph ? expectedEnd(graph, live.tasks, durations, now.value) : null),
+    [isOn, graph, live, durations, now.value, live.calm.value],
+  );
   const ended = [...live.counts.value]
     .filter(([state]) =>
       ['success', 'failed', 'skipped', 'upstream_failed', 'cancelled'].includes(state),

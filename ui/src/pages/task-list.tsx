@@ -10,6 +10,8 @@ import { Rows } from '../parts/rows';
 import { byImportance, ENDED, lookOf } from '../states';
 import { duration, plural } from '../text';
 
+const byName = new Intl.Collator('en', { numeric: true });
+
 interface Props {
   live: LiveRun;
   graph: Graph | null;
@@ -20,7 +22,8 @@ interface Props {
 export function TaskList({ live, graph, selected, onPick }: Props) {
   const text = useSignal('');
   const state = useSignal('');
-  const version = live.version.value;
+  const version = live.calm.value;
+  live.version.value; // the rows that are seen are drawn anew with each change
   const wanted = text.value.toLowerCase();
   const only = state.value;
   const names = useMemo(() => {
@@ -28,10 +31,7 @@ export function TaskList({ live, graph, selected, onPick }: Props) {
       name.toLowerCase().includes(wanted) && (!only || task.state === only);
     return [...live.tasks]
       .filter(fits)
-      .sort(
-        ([a, x], [b, y]) =>
-          byImportance(x.state, y.state) || a.localeCompare(b, 'en', { numeric: true }),
-      )
+      .sort(([a, x], [b, y]) => byImportance(x.state, y.state) || byName.compare(a, b))
       .map(([name]) => name);
   }, [live, version, wanted, only]);
   const upstream = useMemo(

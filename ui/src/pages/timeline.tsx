@@ -19,7 +19,8 @@ interface Props {
 }
 
 export function Timeline({ live, run, graph, usual, selected, onPick }: Props) {
-  const version = live.version.value;
+  const version = live.calm.value;
+  live.version.value; // the rows that are seen are drawn anew with each change
   const since = run.round_at ?? run.started_at;
   const { names, path } = useMemo(() => {
     const start = (name: string) => {
@@ -68,7 +69,7 @@ export function Timeline({ live, run, graph, usual, selected, onPick }: Props) {
         const task = live.tasks.get(name)!;
         const ended = ENDED.has(task.state) ? (task.ended_at ?? end) : end;
         const waited = task.ready_at ?? task.queued_at;
-        const usually = usual[name];
+        const usually = usual.get(name);
         const took = task.started_at === null ? null : ended - task.started_at;
         const says = [
           lookOf(task.state).says,
