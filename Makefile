@@ -16,7 +16,7 @@ NO_UI := test -f pydag_dist/web/static/index.html || \
 	echo "The web interface could not be built: npm's registry was not reached. 'make ui' tries again."
 BIG := half a gigabyte to download, a minute or two, once.
 
-.PHONY: help demo up ui test test-fast check format openapi bench chaos clean
+.PHONY: help demo up ui test test-fast check format openapi bench chaos due-times clean
 
 help:
 	@echo "make demo       run the example pipeline on this machine, everything embedded"
@@ -29,6 +29,7 @@ help:
 	@echo "make openapi    write docs/openapi.json anew, of the code"
 	@echo "make bench      run the benchmarks"
 	@echo "make chaos      commit random faults while random DAGs run: N=200 SEED=1"
+	@echo "make due-times  compare due times of ten years with Debian's cron in all time zones: an hour"
 	@echo "make clean      remove the virtual environment, the built interface and caches"
 
 demo: $(VENV)/.local
@@ -73,6 +74,9 @@ N ?= 200
 SEED ?= 1
 chaos: $(VENV)/.dev
 	$(BIN)/python -m tests.acceptance.chaos --faults $(N) --seed $(SEED)
+
+due-times: $(VENV)/.dev
+	$(BIN)/python -m tests.model.due_times
 
 clean:
 	rm -rf $(VENV) ui/node_modules pydag_dist/web/static .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

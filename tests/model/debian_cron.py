@@ -17,46 +17,57 @@ import calendar
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from random import Random
 from zoneinfo import ZoneInfo
 
-MINUTE = timedelta(minutes=1)
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 THREE_HOURS = 180
+MINUTES_OF_A_DAY = 1440
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What cron looks at: local day -> the minutes of it, each with the moment at which it does."""
+    """What cron looks at in some years, in minutes since their begin in UTC.
 
-    wildcard: dict[date, list[tuple[int, datetime]]]
-    fixed: dict[date, list[tuple[int, datetime]]]
+    Each of `wildcard` and `fixed` is a minute, the local minute that is looked at then (since the
+    same date, local), and for how many minutes both go on side by side.
+    """
+
+    first: date
+    days: int
+    wildcard: list[tuple[int, int, int]]
+    fixed: list[tuple[int, int, int]]
 
 
-def plan(zone: ZoneInfo, first: datetime, last: datetime) -> Plan:
-    """Of each minute from `first` to `last`, in UTC, for a cron that is up to date before."""
-    made = Plan({}, {})
-    virtual, at = _local(first - MINUTE, zone), first
-    while at <= last:
-        clock = _local(at, zone)
-        ahead = (clock - virtual) // MINUTE
-        if 0 < ahead <= THREE_HOURS:
-            fixed = [virtual + n * MINUTE for n in range(1, ahead + 1)]
-        elif -THREE_HOURS <= ahead <= 0:
-            fixed = []
-        else:
-            fixed = [clock]
-        virtual = fixed[-1] if fixed else virtual
-        for looked_at, times in (made.wildcard, [clock]), (made.fixed, fixed):
-            for time in times:
-                minute = 60 * time.hour + time.minute
-                looked_at.setdefault(time.date(), []).append((minute, at))
-        at += MINUTE
+def plan(zone: ZoneInfo, first: int, last: int) -> Plan:
+    """Of those years, for a cron that is up to date before."""
+    begin, end = datetime(first, 1, 1, tzinfo=UTC), datetime(last + 1, 1, 1, tzinfo=UTC)
+    made = Plan(begin.date(), (end - begin) // DAY, [], [])
+
+    def local(minute: int) -> int:
+        clock = (begin + minute * MINUTE).astimezone(zone)
+        return (clock.replace(tzinfo=UTC) - begin) // MINUTE
+
+    virtual, at = local(-1), 0
+    changed = [(one - begin) // MINUTE for one in changes(zone, first, last)]
+    for until in [*changed, made.days * MINUTES_OF_A_DAY]:
+        while at < until:
+            clock, length = local(at), 1
+            ahead = clock - virtual
+            if ahead == 1:  # and it is so in each minute until the clock is changed
+                length = until - at
+                made.fixed.append((at, clock, length))
+                virtual = clock + length - 1
+            elif 0 < ahead <= THREE_HOURS:
+                made.fixed.extend((at, minute, 1) for minute in range(virtual + 1, clock + 1))
+                virtual = clock
+            elif not -THREE_HOURS <= ahead <= 0:
+                made.fixed.append((at, clock, 1))
+                virtual = clock
+            made.wildcard.append((at, clock, length))
+            at += length
     return made
-
-
-def _local(at: datetime, zone: ZoneInfo) -> datetime:
-    return at.astimezone(zone).replace(tzinfo=None)
 
 
 @dataclass(frozen=True)
@@ -88,15 +99,21 @@ class Expression:
         fits = by_number or by_name if either else by_number and by_name
         return day.month in self.months and fits
 
-    def due(self, plan: Plan) -> list[datetime]:
-        """The moments at which it runs, each once."""
-        looked_at = plan.wildcard if self.is_wildcard else plan.fixed
-        days = [looked_at[day] for day in looked_at if self.matches_day(day)]
-        return sorted({at for day in days for minute, at in day if minute in self.times})
+    def due(self, plan: Plan) -> bytearray:
+        """For each minute of those years in UTC whether it runs: 0 or 1."""
+        local, margin = _local(self, plan.first, plan.days)
+        found = bytearray(plan.days * MINUTES_OF_A_DAY)
+        for at, minute, length in plan.wildcard if self.is_wildcard else plan.fixed:
+            place = minute + margin
+            if length > 1:
+                found[at : at + length] = local[place : place + length]
+            else:
+                found[at] |= local[place]
+        return found
 
     def due_of_days(self, first: datetime, days: int) -> Iterator[datetime]:
         """Likewise, of so many days from the midnight `first` on, where no clock changes."""
-        for day in (first + number * timedelta(days=1) for number in range(days)):
+        for day in (first + number * DAY for number in range(days)):
             if self.matches_day(day.date()):
                 yield from (day + minute * MINUTE for minute in sorted(self.times))
 
@@ -115,6 +132,16 @@ class Expression:
         same = [n for n in range(1, length + 1) if (n - day.day) % 7 == 0]
         nth, from_end = same.index(day.day) + 1, same.index(day.day) - len(same)
         return any(one in self.weekdays for one in (weekday, (weekday, nth), (weekday, from_end)))
+
+
+@lru_cache(maxsize=2)
+def _local(one: Expression, first: date, days: int) -> tuple[bytes, int]:
+    """For each local minute of these days whether it matches; it begins earlier by that margin."""
+    day = bytes(minute in one.times for minute in range(MINUTES_OF_A_DAY))
+    none = bytes(MINUTES_OF_A_DAY)
+    dates = (first + number * DAY for number in range(-2, days + 2))
+    local = b"".join(day if one.matches_day(date) else none for date in dates)
+    return local, 2 * MINUTES_OF_A_DAY
 
 
 MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
@@ -208,7 +235,7 @@ def changes(zone: ZoneInfo, first: int, last: int) -> list[datetime]:
     """The moments of those years at which the zone's offset changes."""
     found, at = [], datetime(first, 1, 1, tzinfo=UTC)
     while at.year <= last:
-        later = at + timedelta(days=1)
+        later = at + DAY
         if at.astimezone(zone).utcoffset() != later.astimezone(zone).utcoffset():
             change = at
             while change.astimezone(zone).utcoffset() == at.astimezone(zone).utcoffset():

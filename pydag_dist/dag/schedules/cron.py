@@ -13,9 +13,10 @@ more.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -45,6 +46,7 @@ _HORIZON: Final = 50  # years; the rarest due time, a Monday that is 29 February
 _ANY_YEAR: Final = datetime(2020, 1, 1)  # noqa: DTZ001  of local time
 _CORRECTION: Final = timedelta(hours=3)  # a larger change of the clock is not daylight saving
 _DAY: Final = timedelta(days=1)
+_MINUTE: Final = timedelta(minutes=1)
 _SECOND: Final = timedelta(seconds=1)
 
 
@@ -80,6 +82,10 @@ def _is_ever_due(text: str) -> bool:
         return False
 
 
+def _midnight(naive: datetime) -> datetime:
+    return naive.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 class Cron:
     """The moments at which an expression without problems is due; all are in UTC."""
 
@@ -103,18 +109,42 @@ class Cron:
         return best
 
     def count(self, first: datetime, last: datetime, most: int) -> int:
-        """How many there are from `first` to `last`: at most `most`. The expression is read once.
+        """How many there are from `first` to `last`: at most `most`.
 
-        Local times are looked at in their order, and their moments may be in another one where
-        clocks change: so from a day before to a day after, and each moment counts once.
+        Whole days are counted by their number of times. Only of a day at whose clock something
+        changes each time is looked at, and its moments count once: two may be the same one.
         """
-        end = self._local(last)[0] + _DAY
-        found: set[datetime] = set()
-        for naive in self._matches(self._local(first)[0] - _DAY, reverse=False):
-            if naive > end or len(found) > most:
-                break
-            found.update(one for one in self._moments(naive) if first <= one <= last)
-        return min(len(found), most)
+        found, one_by_one = 0, set[datetime]()
+        day = _midnight(self._local(first)[0]) - _DAY
+        end = _midnight(self._local(last)[0]) + _DAY
+        while day <= end and found + len(one_by_one) < most:
+            if day.month in self._read.months and self._read.match_day(day):
+                offset = self._offset_of_day(day)
+                if offset is None:
+                    moments = (one for at in self._times for one in self._moments(day + at))
+                    one_by_one.update(one for one in moments if first <= one <= last)
+                else:
+                    begin = (day - offset).replace(tzinfo=UTC)
+                    found += bisect_right(self._times, last - begin)
+                    found -= bisect_left(self._times, first - begin)
+            day += _DAY
+        return min(found + len(one_by_one), most)
+
+    @cached_property
+    def _read(self) -> CronSim:
+        return CronSim(self._text, _ANY_YEAR)
+
+    @cached_property
+    def _times(self) -> list[timedelta]:
+        """Those of a day, in order."""
+        hours, minutes = sorted(self._read.hours), sorted(self._read.minutes)
+        return [timedelta(hours=hour, minutes=minute) for hour in hours for minute in minutes]
+
+    def _offset_of_day(self, day: datetime) -> timedelta | None:
+        """The offset from the minute before that midnight up to the next; None if it changes."""
+        ends = day - _MINUTE, day + _DAY
+        offsets = {self._offset(naive, fold) for naive in ends for fold in (0, 1)}
+        return offsets.pop() if len(offsets) == 1 else None
 
     def before(self, moment: datetime) -> datetime | None:
         """The last one earlier than `moment`; None if there is none within 50 years."""

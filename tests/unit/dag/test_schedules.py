@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import islice, takewhile
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -78,20 +80,40 @@ def test_due_times(interval, expected):
     ],
 )
 def test_due_times_where_clocks_change(interval, spring, autumn):
-    made = schedule(interval, BERLIN)
-
-    def on(day):
-        midnight = at(f"{day}T00:00+02:00")
-        found = made.between(midnight, midnight + timedelta(hours=5))
-        return [f"{made.text(one)[11:16]}{made.text(one)[19:]}" for one in found]
-
-    assert set(spring) <= set(on("2026-03-29"))
-    assert [one for one in on("2026-03-29") if one[:2] in ("02", "03")] == [
+    found = on(interval, "2026-03-29")
+    assert set(spring) <= set(found)
+    assert [one for one in found if one[:2] in ("02", "03")] == [
         one for one in spring if one[:2] in ("02", "03")
     ]
-    assert [one for one in on("2026-10-25") if one[:2] == "02"] == [
-        one for one in autumn if one[:2] == "02"
-    ]
+    found = on(interval, "2026-10-25")
+    assert [one for one in found if one[:2] == "02"] == [one for one in autumn if one[:2] == "02"]
+
+
+def on(interval, day):
+    """The due times of five hours at night, such as 02:30+01:00."""
+    made, midnight = schedule(interval, BERLIN), at(f"{day}T00:00+02:00")
+    found = made.between(midnight, midnight + timedelta(hours=5))
+    return [f"{made.text(one)[11:16]}{made.text(one)[19:]}" for one in found]
+
+
+def test_the_documented_table_of_both_changes_is_true():
+    page = (Path(__file__).parents[3] / "docs" / "schedules.md").read_text("utf-8")
+    table = page.partition("| is due on 29 March | is due on 25 October |")[2].splitlines()[2:]
+    rows = list(takewhile(lambda line: line.startswith("|"), table))
+    assert len(rows) == 5
+    for row in rows:
+        interval, *cells = row.strip("|").split("|")
+        text = [one for one in re.findall("`(.+?)`", interval) if len(one) > 3 and "@" not in one][
+            -1
+        ]
+        for cell, day in zip(cells, ("2026-03-29", "2026-10-25"), strict=True):
+            told = re.findall("`([^`]+)`", cell)
+            found = on(int(text) if text.isdigit() else text, day)
+            assert told == [one for one in found if one in told], row
+            if told or "not at all" in cell or "four times" in cell:
+                twice = [one for one in found if one[:2] == "02"]
+                number = 4 if "four times" in cell else sum(one[:2] == "02" for one in told)
+                assert len(twice) == number, row
 
 
 def test_seconds_are_counted_from_the_start():
