@@ -23,6 +23,7 @@ PARTS = (
     "table",
     "checks",
     "record",
+    "runs/share",
     "tasks/queue",
     "tasks/rules",
     "tasks/outcome",

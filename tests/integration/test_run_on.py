@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from celery import Celery
 
 from pydag_dist.client import Run
@@ -18,6 +19,7 @@ from pydag_dist.engine.celery.messages import celery_config
 from pydag_dist.settings import Settings
 from tests.faults.loses_answers import LosesAnswers
 from tests.support.cluster import Cluster, Part
+from tests.support.engine_bench import Bench, task
 from tests.support.redis_server import RedisServer
 
 
@@ -223,3 +225,29 @@ def test_it_can_be_switched_off(redis_server: RedisServer, tmp_path: Path) -> No
         assert len(pushes) == 2
         assert "run_on" not in worker.text()
         assert not cluster.store.exists(cluster.key("holds"))
+
+
+@pytest.mark.parametrize(("shape", "most"), [("fan-out", 32), ("chain", 38)])
+def test_a_release_that_goes_on_reads_and_writes_each_thing_once(
+    redis_url: str, shape: str, most: int
+) -> None:
+    """How many commands of Redis a task costs: half of a short task's CPU time is theirs."""
+    calls = 20
+    tasks = [task(f"t{i}", *([f"t{i - 1}"] if shape == "chain" and i else [])) for i in range(40)]
+    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+        bench = Bench(client)
+        bench.slots(1)
+        bench.start(*tasks)
+        held = bench.take()
+        client.config_resetstat()
+        for _ in range(calls):
+            _, following = bench.engine.working.run_on(
+                held, "success", "null", queue="python", worker="w", process=1
+            )
+            assert following
+            held = following.held
+        stats = client.info("commandstats")
+    done = {name.removeprefix("cmdstat_"): row["calls"] for name, row in stats.items()}
+    of_the_script = sum(done.values()) - done["fcall"] - done["config|resetstat"]
+    assert done["fcall"] == calls
+    assert of_the_script / calls <= most

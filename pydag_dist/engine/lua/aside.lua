@@ -28,7 +28,9 @@ local function end_as_broken(run, problem)
 end
 
 function set_aside(run, problem)
-  AHEAD, HEADS[run] = { first = 1 }, nil
+  AHEAD = { first = 1 }
+  pcall(HEAD.write, run)
+  HEADS[run] = nil
   problem = type(problem) == 'table' and problem.err or tostring(problem)
   -- Each as far as it can be done: a key may be of a wrong type.
   for _, part in ipairs({ withdraw, end_as_broken }) do pcall(part, run, problem) end

@@ -18,6 +18,7 @@ end
 local function dispatch(arguments)
   enter(arguments[1], arguments[3])
   local fine, answer = pcall(perform, arguments)
+  HEAD.write_all()
   if fine then return answer end
   if type(answer) == 'table' and answer.refused then
     return redis.error_reply('REFUSED ' .. answer.refused)

@@ -1,4 +1,6 @@
--- A task's record: one string of fields that each end with "|", read and written in one call.
+-- A task's record, and a run's head.
+
+-- A record is one string of fields that each end with "|", read and written in one call.
 
 -- Of such fields the functions that read and write the string; read as nil if it is damaged. Made
 -- from text, so that each names every field: going through lists takes twice as long, and this is
@@ -49,6 +51,76 @@ end
 -- µs of steady time since the try was first claimed.
 local function age(record) return math.max(0, STEADY - record.began) end
 
+-- A run's head: what most operations need of its hash. A call reads it once, and writes once, at its end, what
+-- has changed of it (HEAD.write_all). A missing run has one without a schema.
+local function head_of(run)
+  local head = HEADS[run]
+  if head then return head end
+  local read = call('HMGET', run_key(run), 'schema', 'state', 'reason', 'processors', 'weight', 'queues', 'dag_id',
+                    'left', PROTOCOL.enqueued .. SOURCE)
+  head = { schema = read[1], state = read[2], reason = read[3], processors = tonumber(read[4]),
+           weight = tonumber(read[5]), queues = {}, dag_id = read[7], left = tonumber(read[8]),
+           enqueued = tonumber(read[9] or 0), upcoming = {}, changed = {} }
+  for queue in string.gmatch(read[6] or '', '%S+') do head.queues[#head.queues + 1] = queue end
+  if head.schema then HEADS[run] = head end
+  return head
+end
+
+local HEAD = {}
+
+-- Writes what has changed of the run's head. There `false` is a field that goes.
+function HEAD.write(run)
+  local head = HEADS[run]
+  if not head or not next(head.changed) then return end
+  local set, gone = {}, {}
+  for name, value in pairs(head.changed) do
+    if value then
+      set[#set + 1] = name
+      set[#set + 1] = value
+    else
+      gone[#gone + 1] = name
+    end
+  end
+  head.changed = {}
+  if set[1] then call('HSET', run_key(run), unpack(set)) end
+  if gone[1] then call('HDEL', run_key(run), unpack(gone)) end
+end
+
+function HEAD.write_all()
+  for run in pairs(HEADS) do HEAD.write(run) end
+end
+
+-- Somebody writes to the run's hash what its head has read: it is read anew.
+function HEAD.forget(run)
+  HEAD.write(run)
+  HEADS[run] = nil
+end
+
+-- Of a run that this engine may touch: its state, and the reason if it has one; else nil and why.
+local function known(run)
+  local head = head_of(run)
+  if not head.schema then return nil, 'unknown' end
+  if head.schema ~= SCHEMA and not SCHEMAS_BEFORE[head.schema] then return nil, 'schema' end
+  return head.state, head.reason
+end
+
+-- Likewise of a run that is planned: until then its tasks' records may be incomplete. What has been
+-- set aside is not touched again.
+local function planned(run)
+  local state, why = known(run)
+  if state == 'queued' then return nil, 'unknown' end
+  if state and why == 'broken' then return nil, 'broken' end
+  return state, why
+end
+
+-- So many more of the run's tasks have not ended: how many have not.
+function HEAD.count_left(run, change)
+  local head = head_of(run)
+  head.left = head.left + change
+  head.changed.left = head.left
+  return head.left
+end
+
 local ALLOWED   -- task or run -> from -> to -> true, of TRANSITIONS (here, too: no globals before)
 
 local function check_transition(of, from, to)
@@ -82,6 +154,7 @@ local function set_run_state(run, from, state, ...)
   if not check_transition('run', from, state) then
     error('run ' .. run .. ' must not go from ' .. tostring(from) .. ' to ' .. state, 0)
   end
+  HEAD.forget(run)
   call('HSET', run_key(run), 'state', state, ...)
 end
 

@@ -320,7 +320,7 @@ local GAP         -- µs since the last tick by the server's clock, nil before t
 local PUSHES      -- how many pushes the call has numbered
 local AHEAD       -- what the call still has to do for its run, as in `work`, from AHEAD.first on
 local TEMPLATE    -- of messages, once it is read
-local HEADS       -- run -> what its plan fixed, as far as read
+local HEADS       -- run -> its head, as far as read: see record.lua
 
 local function key(name) return PREFIX .. ':' .. name end
 local function run_key(run, part)
@@ -351,23 +351,6 @@ end
 local function run_event(run, state, ...)
   event(run, 'kind', 'run', 'state', state)
   call('XADD', key('history'), '*', 'kind', 'run', 'run', run, 'at', text(NOW), 'state', state, ...)
-end
-
--- Of a run that this engine may touch: its state, and the reason if it has one; else nil and why.
-local function known(run)
-  local head = call('HMGET', run_key(run), 'schema', 'state', 'reason')
-  if not head[1] then return nil, 'unknown' end
-  if head[1] ~= SCHEMA and not SCHEMAS_BEFORE[head[1]] then return nil, 'schema' end
-  return head[2], head[3]
-end
-
--- Likewise of a run that is planned: until then its tasks' records may be incomplete. What has been
--- set aside is not touched again.
-local function planned(run)
-  local state, why = known(run)
-  if state == 'queued' then return nil, 'unknown' end
-  if state and why == 'broken' then return nil, 'broken' end
-  return state, why
 end
 
 -- A server that can't do now what it is asked, or whose user may not: no fault of a run.

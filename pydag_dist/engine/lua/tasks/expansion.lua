@@ -96,7 +96,7 @@ function expand_slice(run, task)
   x.created = last + 1
   if new > 0 then
     call('HINCRBY', run_key(run), 'total', new)
-    call('HINCRBY', run_key(run), 'left', new)
+    HEAD.count_left(run, new)
   end
   save_expansion(run, task, x)
   if x.created < x.total then

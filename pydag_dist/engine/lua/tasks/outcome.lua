@@ -37,7 +37,7 @@ end
 
 local function count_ended(run, ended, failures)
   if failures > 0 then call('HINCRBY', run_key(run), 'failures', failures) end
-  if call('HINCRBY', run_key(run), 'left', -ended) == 0 then
+  if HEAD.count_left(run, -ended) == 0 then
     local head = call('HMGET', run_key(run), 'failures', 'reason')
     end_run(run, head[1], head[2])
   end

@@ -1,129 +1,4 @@
--- Late binding and fair share: which ready task becomes the next message of a queue.
-
--- A task that a worker refused, since its host lacks what the task needs, waits in "QUEUE!needs"
--- instead of in its queue. Each message of that is for one worker that has not refused.
-local function queue_of(plan, record)
-  if record.needs == '' then return plan.queue end
-  return plan.queue .. '!' .. record.needs
-end
-
--- Queue and needs of such a name; nil of a plain queue's.
-local function parts_of_queue(queue) return string.match(queue, '^([^!]*)!(.*)$') end
-
-local function ready_member(plan, task, record)
-  return queue_of(plan, record) .. '/' .. plan.rank .. '/' .. task
-end
-
--- The run's most urgent ready task on a queue, or nil. ("0" is the character after "/".)
-local function first_ready(run, queue)
-  return call('ZRANGEBYLEX', run_key(run, 'ready'), '[' .. queue .. '/', '(' .. queue .. '0',
-              'LIMIT', 0, 1)[1]
-end
-
--- What a run's plan fixed: its processors, weight and queues.
-local function head_of(run)
-  local head = HEADS[run]
-  if not head then
-    local values = call('HMGET', run_key(run), 'processors', 'weight', 'queues', 'dag_id')
-    head = { processors = tonumber(values[1]), weight = tonumber(values[2]), queues = {},
-             marks = {}, dag_id = values[4] }
-    for queue in string.gmatch(values[3] or '', '%S+') do
-      head.queues[#head.queues + 1] = queue
-      head.marks[#head.marks + 1] = 'since/' .. queue
-      head.marks[#head.marks + 1] = 'share/' .. queue
-    end
-    head.marks[#head.marks + 1] = 'state'
-    head.marks[#head.marks + 1] = 'scan'
-    HEADS[run] = head
-  end
-  return head
-end
-
--- Fair share: a run is charged the slot time that its tasks take. The next message is of the run whose
--- charge, divided by its weight, is least. When a message is pushed, the run is charged in advance what
--- one of its tasks takes in the mean. When the task leaves its slot, this is replaced by the time that
--- the task has really had. (To count active tasks instead would give a run of long tasks most of the
--- slots: its messages would come to slots as often as those of other runs, and stay there longer.)
-
--- A run's share of a queue: slot time used, and the mean of a task's, nil if none has ended.
-local function parse_share(packed)
-  local used, mean = string.match(packed or '0 ', '^(%S+) (%S*)$')
-  return tonumber(used), tonumber(mean)
-end
-
-local function pack_share(used, mean) return text(used) .. ' ' .. (mean and text(mean) or '') end
-
--- What a task of the queue is expected to take: the mean of its run's, once any of them has ended there.
-local function expected(queue, mean)
-  return mean or tonumber(call('HGET', key('windows'), 'mean/' .. queue) or 0)
-end
-
--- The mean after one more task: newer tasks count for more.
-local function mixed(mean, spent) return mean and 0.8 * mean + 0.2 * spent or spent end
-
--- Replaces what the run was charged in advance for a task by `spent`, the µs that the task has had a
--- slot. Without `spent` it has not run, or nobody knows how long.
-local function settle(run, queue, record, spent)
-  if record.charged == '' then return end
-  local used, mean = parse_share(call('HGET', run_key(run), 'share/' .. queue))
-  used = used - record.charged + (spent or 0)
-  if spent and not mean then
-    local common = tonumber(call('HGET', key('windows'), 'mean/' .. queue) or nil)
-    call('HSET', key('windows'), 'mean/' .. queue, text(mixed(common, spent)))
-  end
-  local share = pack_share(used, spent and mixed(mean, spent) or mean)
-  call('HSET', run_key(run), 'share/' .. queue, share)
-  record.charged = ''
-end
-
--- Brings the run's place in the `fair` set of each of its queues up to date with its ready and active
--- tasks. A run that begins to wait in a queue is charged at least as much as the run that the queue
--- served last: so it can't save up the time in which it had nothing ready. `served` is the queue that
--- has just pushed a message of the run, if any, and `before` the run's charge per weight until then.
--- There the run is charged in advance, and is taken to wait since now, so that runs with the same
--- charge take turns. Returns what it was charged.
-local function refile(run, served, before)
-  local head, charged = head_of(run), nil
-  if #head.queues == 0 then return end
-  local open = head.processors == 0 or call('SCARD', run_key(run, 'active')) < head.processors
-  local marks = call('HMGET', run_key(run), unpack(head.marks))
-  -- A run that is being cancelled waits only when all of its tasks have been looked at. Then those that
-  -- are ready are its teardowns.
-  local state, scan = marks[2 * #head.queues + 1], marks[2 * #head.queues + 2]
-  open = open and (state == 'running' or state == 'cancelling' and not scan)
-  for i, queue in ipairs(head.queues) do
-    local since, used, mean = marks[2 * i - 1], parse_share(marks[2 * i])
-    local waits = open and first_ready(run, queue)
-    local changed = false
-    if since and (not waits or queue == served) then
-      call('ZREM', key('fair:' .. queue), since .. '/' .. run)
-      if not waits then call('HDEL', run_key(run), 'since/' .. queue) end
-    end
-    if queue == served then
-      charged = expected(queue, mean)
-      used, changed = used + charged, true
-      call('HSET', key('windows'), 'clock/' .. queue, before)
-    elseif waits and not since then
-      local clock = call('HGET', key('windows'), 'clock/' .. queue) or 0
-      used, changed = math.max(used, math.ceil(head.weight * clock)), true
-      if parts_of_queue(queue) then call('SADD', key('queues'), queue) end
-    end
-    if changed then
-      since = text(STEADY)
-      local share = pack_share(used, mean)
-      if waits then
-        call('HSET', run_key(run), 'share/' .. queue, share, 'since/' .. queue, since)
-      else
-        call('HSET', run_key(run), 'share/' .. queue, share)
-      end
-    end
-    if waits then
-      local score = string.format('%.17g', used / head.weight)
-      call('ZADD', key('fair:' .. queue), score, since .. '/' .. run)
-    end
-  end
-  return charged
-end
+-- Late binding: how a ready task becomes a message of its queue.
 
 -- A template's parts: text at odd places, names of marks at even ones. Kept between calls: cutting
 -- it up at every push would be most of the push's time.
@@ -213,7 +88,9 @@ local function number_push(run, record)
   record.pushes = record.pushes + 1
   record.push = next_push()
   record.queued_at = text(NOW)
-  call('HINCRBY', run_key(run), PROTOCOL.enqueued .. SOURCE, 1)
+  local head = head_of(run)
+  head.enqueued = head.enqueued + 1
+  head.changed[PROTOCOL.enqueued .. SOURCE] = head.enqueued
 end
 
 -- Pushes a message of the task's current try. The caller has made the task active.
@@ -227,7 +104,7 @@ local function push(queue, run, task, record, list)
                    dag = head_of(run).dag_id }, list)
 end
 
--- The range of those members of `due:QUEUE` that are of one group, made as in first_ready.
+-- The range of those members of `due:QUEUE` that are of one group, made as in READY.first.
 local function of_group(group) return '[' .. group .. '/', '(' .. group .. '0' end
 
 -- The group of a deferred task: those of one group can be polled by one message.
@@ -290,7 +167,7 @@ end
 -- charge was `before`.
 local function activate(run, queue, member, before, state)
   local task = string.match(member, '^[^/]*/[^/]*/(.*)$')
-  call('ZREM', run_key(run, 'ready'), member)
+  READY.drop(run, queue, member)
   call('SADD', run_key(run, 'active'), task)
   local record = load_record(run, task)
   set_state(run, task, record, state)
@@ -300,7 +177,7 @@ end
 
 -- The run's most urgent ready task becomes a message.
 local function push_next(run, queue, before, base, list)
-  local task, record = activate(run, queue, first_ready(run, queue), before, 'queued')
+  local task, record = activate(run, queue, READY.first(run, queue), before, 'queued')
   push(base, run, task, record, list)
 end
 
@@ -356,7 +233,7 @@ local function make_ready(run, task, record, plan)
   set_state(run, task, record, 'ready')
   record.ready_at = text(NOW)
   save_record(run, task, record)
-  call('ZADD', run_key(run, 'ready'), 0, ready_member(plan, task, record))
+  READY.add(run, task, record, plan)
 end
 
 -- Takes a queued or running task's place back, and lets it wait for a slot again.

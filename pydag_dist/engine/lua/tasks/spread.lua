@@ -58,7 +58,7 @@ end
 -- Takes a task that nobody holds from where it waits.
 local function withdraw_waiting(run, task, record)
   if record.state == 'ready' then
-    call('ZREM', run_key(run, 'ready'), ready_member(load_plan(run, task), task, record))
+    READY.drop_task(run, task, record)
   elseif record.state == 'queued' then
     call('SREM', run_key(run, 'active'), task)
     call('ZREM', key('queued'), run .. '/' .. task)

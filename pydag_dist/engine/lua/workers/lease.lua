@@ -70,7 +70,7 @@ end
 -- Undoes what the loss of the lease or of the claim did, so that the try runs where it ran.
 local function take_back(run, task, record, token)
   if record.state == 'ready' then
-    call('ZREM', run_key(run, 'ready'), ready_member(load_plan(run, task), task, record))
+    READY.drop_task(run, task, record)
     call('SADD', run_key(run, 'active'), task)
   else
     call('ZREM', key('queued'), run .. '/' .. task)

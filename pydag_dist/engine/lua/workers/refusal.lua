@@ -24,8 +24,8 @@ local function add_queue(run, queue)
     if known_queue == queue then return end
   end
   local queues = call('HGET', run_key(run), 'queues')
+  HEAD.forget(run)
   call('HSET', run_key(run), 'queues', queues .. ' ' .. queue)
-  HEADS[run] = nil
 end
 
 local function note_refusal(queue, need, worker, reason)

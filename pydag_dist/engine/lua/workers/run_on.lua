@@ -15,10 +15,9 @@ end
 
 -- Begins the task that top-up would push next, if it is a short one.
 local function begin_next(run, queue, before, taker)
-  local member = first_ready(run, queue)
+  local member = READY.first(run, queue)
   if string.find(member, '^[^/]*/%d+s/') then return end
-  local _, mean = parse_share(call('HGET', run_key(run), 'share/' .. queue))
-  if expected(queue, mean) > LIMITS.short then return end
+  if expected(queue, share_of(run, queue).mean) > LIMITS.short then return end
   local task, record = activate(run, queue, member, before, 'running')
   number_push(run, record)
   begin(record)
