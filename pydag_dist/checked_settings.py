@@ -71,6 +71,10 @@ class CheckedSettings(FileSettings):
     lease: float = Field(default=0, ge=limits.LEASE[0], le=limits.LEASE[1])
     dags: Path | None = None
     webhooks: dict[str, Webhook] = Field(default={})
+    url: str | None = None
+    token: str | None = None
+    token_file: Path | None = None
+    ca_file: Path | None = None
 
 
 def checked() -> dict[str, Any]:

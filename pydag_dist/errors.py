@@ -12,7 +12,9 @@ PydagError
 │   ├── SchemaMismatch  the run was written by another version's engine
 │   └── UnsafeRedis     the Redis server could lose the engine's keys
 ├── RedisAway           no Redis could be reached in time
+│   └── ServiceAway     likewise `pydag web`, by a client that goes by REST
 ├── RedisRefused        Redis refused the login, or a right
+│   └── ServiceRefused  likewise `pydag web`: its certificate, the token, or its role
 ├── HistoryError        the history's database is another installation's, or another version's
 ├── LocalServiceError   a service of the embedded default did not start
 └── RunFailed           a run that was waited for ended failed or cancelled
@@ -104,6 +106,14 @@ class RedisAway(PydagError):
 
 class RedisRefused(PydagError):
     """Redis refused the user and password of the URL, or the user lacks a right."""
+
+
+class ServiceAway(RedisAway):
+    """`pydag web` could not be reached for as long as was waited."""
+
+
+class ServiceRefused(RedisRefused):
+    """`pydag web` refused the token, or its role; or its certificate isn't trusted."""
 
 
 class HistoryError(PydagError):

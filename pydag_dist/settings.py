@@ -27,12 +27,38 @@ class Settings:
     lease: float = 15.0  # seconds after which a worker that is not heard of counts as dead
     dags: Path | None = None  # a folder whose DAG files coordinators publish
     webhooks: dict[str, str] = field(default_factory=dict, repr=False)  # URLs by names for DAGs
+    # Of clients where Redis is not reachable:
+    url: str | None = field(default=None, repr=False)  # of `pydag web`
+    token: str | None = field(default=None, repr=False)  # for it
+    token_file: Path | None = None  # in which the token is
+    ca_file: Path | None = None  # the certificates that are trusted, as PEM
 
     @property
     def history_url(self) -> str:
         """The history's database; a SQLite file in the home unless a URL is set."""
         file = self.home.expanduser() / "history.sqlite"
         return self.database_url or f"sqlite:///{quote(str(file))}"
+
+    def require_redis(self) -> None:
+        """`InvalidSettings` if only the address of a service is given."""
+        if self.url and self.redis_url == Settings.redis_url:
+            raise InvalidSettings(
+                "this needs Redis itself, and can't be done by PYDAG_URL: set PYDAG_REDIS_URL"
+            )
+
+    @property
+    def web_token(self) -> str:
+        """The token for `url`, empty if there is none."""
+        if self.token is not None or self.token_file is None:
+            return self.token or ""
+        try:
+            return self.token_file.expanduser().read_text("utf-8").strip()
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "it is no text"
+            raise InvalidSettings(
+                f"PYDAG_TOKEN_FILE is {self.token_file}, which can't be read ({why}): write the "
+                "token into it, or set PYDAG_TOKEN"
+            ) from None
 
     @property
     def link_file(self) -> Path:
@@ -140,4 +166,8 @@ _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "home": _path,
     "key_prefix": _key_prefix,
     "dags": _path,
+    "url": _text,
+    "token": _text,
+    "token_file": _path,
+    "ca_file": _path,
 }

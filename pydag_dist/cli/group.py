@@ -158,5 +158,9 @@ def pydag() -> None:
         pydag worker -c 8            # on each host that shall work
         pydag submit pipeline.json --wait
     \b
+    Where Redis is not reachable, the commands for DAGs and runs go by `pydag web` and a token:
+        export PYDAG_URL=https://pydag.example PYDAG_TOKEN_FILE=~/.pydag-token
+        pydag runs
+    \b
     Settings are PYDAG_* variables, or a TOML file named by PYDAG_CONFIG.
     """

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 def run_named(name: str) -> Run:
     """The run of that name (see `find_run`), which the history alone may have."""
     client, settings = Client(), load_settings()
+    if client.knows_history:
+        return client.run(name)
     try:
         run = client.run(name)
         _ = run.state
@@ -75,8 +77,9 @@ def reasons_of(name: str, task: str | None) -> tuple[str, list[Reason]]:
 
 def listing(limit: int, wanted: RunFilter) -> Listing:
     """The newest runs that are wanted: those that Redis has, and then older ones of the history."""
-    live, settings = Client().listing(limit, wanted), load_settings()
-    if len(live.runs) == limit or not settings.has_history:
+    client, settings = Client(), load_settings()
+    live = client.listing(limit, wanted)
+    if len(live.runs) == limit or client.knows_history or not settings.has_history:
         return live
     engine = Engine.from_url(settings.redis_url, settings.key_prefix)
     with _history(settings) as history:
@@ -92,7 +95,7 @@ def listing(limit: int, wanted: RunFilter) -> Listing:
 def states_at(dag_id: str, dates: Sequence[str]) -> dict[str, dict[str, str]] | None:
     """Logical date -> the states of the DAG's runs of it, by run; None without a history."""
     settings = load_settings()
-    if not settings.has_history:
+    if settings.url or not settings.has_history:
         return None
     engine = Engine.from_url(settings.redis_url, settings.key_prefix)
     with _history(settings) as history:
@@ -104,8 +107,10 @@ def states_at(dag_id: str, dates: Sequence[str]) -> dict[str, dict[str, str]] | 
 def shortest_names(runs: Sequence[RunSummary]) -> dict[str, str]:
     """Of each run the shortest beginning of its id that names it, at least eight characters."""
     settings = load_settings()
-    engine = Engine.from_url(settings.redis_url, settings.key_prefix)
     ids = [run.run_id for run in runs]
+    if settings.url:  # whoever is far away names runs by their whole ids
+        return {run_id: run_id for run_id in ids}
+    engine = Engine.from_url(settings.redis_url, settings.key_prefix)
     near, there = engine.runs.neighbours(ids), set(engine.runs.existing(ids))
     # One that only the history has is named by its whole id: others there may begin alike.
     return {
@@ -118,7 +123,7 @@ def shortest_names(runs: Sequence[RunSummary]) -> dict[str, str]:
 def _history_or(unknown: UnknownRun) -> Iterator[HistoryReader]:
     """The history of this host, or the error that says that Redis has no such run."""
     settings = load_settings()
-    if not settings.has_history:
+    if settings.url or not settings.has_history:
         raise unknown
     with _history(settings) as history:
         yield history

@@ -28,7 +28,7 @@ class Backfills:
 
     def span(self, dag_id: str, first: date | str, last: date | str) -> Span:
         """Which due times a backfill would have: see `Client.backfill`."""
-        return changes.span(self._publishing, dag_id, _text(first), _text(last))
+        return changes.span(self._publishing, dag_id, as_text(first), as_text(last))
 
     def begin(
         self,
@@ -40,9 +40,10 @@ class Backfills:
         newest_first: bool,
         again: Again,
         weight: float,
+        number: str = "",
     ) -> tuple[str, Span]:
-        """Begin one; its id, and its due times."""
-        backfill_id = new_backfill_id(dag_id)
+        """Begin one; its id, which ends with that number if one is given, and its due times."""
+        backfill_id = new_backfill_id(dag_id, number)
         found = changes.begin(
             self._backfilling,
             backfill_id,
@@ -65,13 +66,16 @@ class Backfills:
         The name itself if Redis has none of it; `EngineError` if several begin so.
         """
         check_id("backfill", name)
-        found = [each for each in self._backfilling.ids() if each.startswith(name)]
+        found = [each for each in self._ids() if each.startswith(name)]
         if name in found or not found:
             return name
         if len(found) > 1:
             some = ", ".join(found[:_SHOWN]) + (", …" if len(found) > _SHOWN else "")
             raise EngineError(f"several backfills begin with {name}: {some}; give more of the id")
         return found[0]
+
+    def _ids(self) -> list[str]:
+        return self._backfilling.ids()
 
     def get(self, name: str) -> Backfill:
         """The backfill of that name; `EngineError` if Redis has none."""
@@ -91,7 +95,8 @@ class Backfills:
         return changes.cancel(self._backfilling, self._steering, self.named(name), user_at_host())
 
 
-def _text(moment: date | str) -> str:
+def as_text(moment: date | str) -> str:
+    """A day or a time as one types it."""
     if isinstance(moment, datetime):
         return moment.isoformat(timespec="seconds")
     return moment if isinstance(moment, str) else moment.isoformat()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import MAXYEAR, MINYEAR, UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 from zoneinfo import ZoneInfo
 
 from pydag_dist.client.backfills import Backfills
-from pydag_dist.client.naming import find_run
+from pydag_dist.client.naming import Runs, find_run
 from pydag_dist.client.published import PublishedDags
 from pydag_dist.client.retrying import RETRY_SECONDS, Retries
 from pydag_dist.client.run import BLOCK_SECONDS, Run
@@ -47,15 +49,37 @@ class Client:
     a call raises `RedisAway` when no Redis is there. One that was there and is away is waited for,
     `retry_seconds` each time: a warning says so, and `RedisAway` that it was in vain.
     `RedisRefused` if Redis doesn't take the URL's user.
+
+    Where Redis is not reachable, `url` is the address of `pydag web`, such as https://pydag.example
+    (default: `PYDAG_URL`, if that is set), and `token` one that `pydag tokens --add NAME` has
+    printed (default, for `PYDAG_URL` only: `PYDAG_TOKEN`, or what is in `PYDAG_TOKEN_FILE`).
+    `ca_file` are the certificates that are trusted (default: `PYDAG_CA_FILE`, or those of this
+    host). All calls are the same; `ServiceAway` is a `RedisAway`, `ServiceRefused` a
+    `RedisRefused`.
     """
+
+    knows_history = False
+    """Whether lists and names have the runs of the history, too."""
+
+    def __new__(cls, url: str | None = None, **_: Any) -> Self:
+        """One that goes by REST if that is an address of `pydag web`."""
+        place = url or load_settings().url or ""
+        if cls is Client and place.startswith(("https://", "http://")):
+            rest = import_module("pydag_dist.client.rest.client")  # which is one of these
+            return super().__new__(rest.RestClient)  # type: ignore[no-any-return]
+        return super().__new__(cls)
 
     def __init__(
         self,
         url: str | None = None,
         *,
         prefix: str | None = None,
+        token: str | None = None,
+        ca_file: Path | None = None,
         retry_seconds: float = RETRY_SECONDS,
     ) -> None:
+        if token or ca_file:
+            raise PydagError("a token, and ca_file, are for an address that begins with https://")
         settings = load_settings()
         self._prefix = prefix or settings.key_prefix
         self._retention = settings.retention
@@ -86,36 +110,42 @@ class Client:
         it was now, and `SubmittedOtherwise` that another DAG, or with other params, has that id.
         """
         run_id = check_id("run id", new_run_id(dag.dag_id) if run_id is None else run_id)
-        text = dag.to_json()
-        given = _checked_params(dag, params)
-        date, by = utc(logical_date, dag.zone), user_at_host()
+        given, date = _checked_params(dag, params), utc(logical_date, dag.zone)
+        send = self._submission(run_id, dag, given, date)
+        is_new = send()
+        if not is_new:
+            self._check_same(run_id, dag.dag_id, given, date, dag.to_json())
+        return self._run(run_id, send, is_new=is_new)
 
+    def _submission(
+        self, run_id: str, dag: Dag, given: dict[str, Any], date: str
+    ) -> Callable[[], bool]:
+        """What submits that run, and says whether it is new."""
+        text, by = dag.to_json(), user_at_host()
         steering = self._retries.of(
             self.engine.steering,
             f"Whether run {run_id} was submitted is not known: `pydag status {run_id}` tells, as "
             "soon as Redis is there",
         )
+        return lambda: steering.submit(
+            run_id,
+            text,
+            dag.dag_id,
+            given,
+            processors=dag.processors,
+            weight=dag.weight,
+            timeout=dag.timeout or 0,
+            retention=self._retention,
+            logical_date=date,
+            hooks=bool(dag.on_success or dag.on_failure),
+            tags=dag.tags,
+            submitted_by=by,
+        )
 
-        def send() -> bool:
-            return steering.submit(
-                run_id,
-                text,
-                dag.dag_id,
-                given,
-                processors=dag.processors,
-                weight=dag.weight,
-                timeout=dag.timeout or 0,
-                retention=self._retention,
-                logical_date=date,
-                hooks=bool(dag.on_success or dag.on_failure),
-                tags=dag.tags,
-                submitted_by=by,
-            )
-
-        is_new = send()
-        if not is_new:
-            self._check_same(run_id, dag.dag_id, given, date, text)
-        return Run(run_id, self.engine, self._retries, resubmit=send, is_new=is_new)
+    def _run(
+        self, run_id: str, resubmit: Callable[[], bool] | None = None, *, is_new: bool = False
+    ) -> Run:
+        return Run(run_id, self.engine, self._retries, resubmit, is_new=is_new)
 
     def publish(self, *dags: Dag) -> list[Publication]:
         """Make each DAG the newest version of its id; what has not changed keeps its version.
@@ -151,7 +181,7 @@ class Client:
         is_new = send()
         if not is_new:
             self._check_same(run_id, dag_id, given, date)
-        return Run(run_id, self.engine, self._retries, resubmit=send, is_new=is_new)
+        return self._run(run_id, send, is_new=is_new)
 
     def _check_same(
         self, run_id: str, dag_id: str, params: Mapping[str, Any], date: str, text: str = ""
@@ -243,7 +273,7 @@ class Client:
         shows at its first use; `UnknownRun` if a DAG has none.
         """
         try:
-            run_id = find_run(name, [self._retries.of(self.engine.runs, "")])
+            run_id = find_run(name, [self._names])
         except UnknownRun:
             if not is_id(name):
                 raise
@@ -252,7 +282,11 @@ class Client:
 
     def by_id(self, run_id: str) -> Run:
         """The run of exactly that id; whether there is one shows at its first use."""
-        return Run(run_id, self.engine, self._retries)
+        return self._run(run_id)
+
+    @property
+    def _names(self) -> Runs:
+        return self._retries.of(self.engine.runs, "")
 
     def workers(self) -> list[Member]:
         """The live workers by name, with what they say they can do."""

@@ -26,6 +26,24 @@ PAUSE = 0.5  # seconds before Redis is asked again
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 
+@contextmanager
+def until(deadline: float | None) -> Iterator[None]:
+    """In here calls are given up at that time of the monotonic clock at the latest."""
+    before = _deadline.set(deadline)
+    try:
+        yield
+    finally:
+        _deadline.reset(before)
+
+
+def rest_of(began: float, seconds: float) -> float:
+    """How long a call that began then may go on, which may take so many seconds."""
+    end = began + seconds
+    if (deadline := _deadline.get()) is not None:
+        end = min(end, deadline)
+    return max(0.0, end - time.monotonic())
+
+
 class Retries:
     """Repeats the calls of one client for as long as they may still succeed.
 
@@ -43,14 +61,7 @@ class Retries:
         """`target`, whose methods repeat their calls; `goes_on` ends the error of the last one."""
         return cast("T", _Retrying(self, target, goes_on))
 
-    @contextmanager
-    def until(self, deadline: float | None) -> Iterator[None]:
-        """In here calls are given up at that time of the monotonic clock at the latest."""
-        before = _deadline.set(deadline)
-        try:
-            yield
-        finally:
-            _deadline.reset(before)
+    until = staticmethod(until)
 
     def call(self, ask: Callable[[], T], goes_on: str) -> T:
         """The answer. `RedisAway` when there is none in time, `RedisRefused`."""
@@ -95,10 +106,7 @@ class Retries:
             ) from error
 
     def _rest(self, began: float) -> float:
-        until = began + self._seconds
-        if (deadline := _deadline.get()) is not None:
-            until = min(until, deadline)
-        return max(0.0, until - time.monotonic())
+        return rest_of(began, self._seconds)
 
 
 class _Retrying:

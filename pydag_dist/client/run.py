@@ -74,10 +74,13 @@ class Run:
     @property
     def state(self) -> str:
         """One of queued, running, cancelling, success, failed, cancelled."""
-        state = self._reading.run_state(self.id)
+        state = self._state()
         if state is None:
             raise unknown_run(self.id)
         return state
+
+    def _state(self) -> str | None:
+        return self._reading.run_state(self.id)
 
     @property
     def tasks(self) -> dict[str, TaskSnapshot]:
@@ -139,6 +142,9 @@ class Run:
         what the run had ended as before. `resume` goes on from there.
         """
         self._resubmit = None  # were Redis to lose the run now, nobody would want it back
+        return self._cancel()
+
+    def _cancel(self) -> str:
         return self._steering.cancel(self.id)
 
     def resumption(self, from_task: str | None = None, dag: Dag | None = None) -> Resumption:
@@ -267,7 +273,7 @@ class Run:
         until = time.monotonic() + seconds
         while (rest := until - time.monotonic()) > 0:
             time.sleep(min(rest, LOOK_SECONDS))
-            if rest > LOOK_SECONDS and self._reading.run_state(self.id) in ENDED_RUN_STATES:
+            if rest > LOOK_SECONDS and self._state() in ENDED_RUN_STATES:
                 return
 
     def _reader(self, task: str | None) -> LogReader:

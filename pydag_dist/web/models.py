@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from pydag_dist.dag import limits
-from pydag_dist.engine.protocol import Again
+from pydag_dist.engine.protocol import Again, MarkState
 from pydag_dist.web.settings import Mode, Role
 
 RunStateName = Literal["queued", "running", "cancelling", "success", "failed", "cancelled"]
@@ -125,10 +125,9 @@ class Run(RunHead):
     dag_hash: str
 
 
-class Task(Model):
+class TaskNow(Model):
     """A task of a run, as of `pydag status --json`."""
 
-    task: str
     state: str
     try_number: int
     ready_at: Seconds | None
@@ -142,6 +141,47 @@ class Task(Model):
     refused: str | None
     bytes_billed: int | None
     cached_from: str | None
+
+
+class Task(TaskNow):
+    """A task of a run, with its id."""
+
+    task: str
+
+
+class RunStatus(RunHead):
+    """A run and all of its tasks at one moment, as of `pydag status --json`."""
+
+    reason: str | None
+    error: str | None
+    counts: dict[str, int]
+    enqueued: dict[str, int]
+    bytes_billed: int | None
+    tasks: dict[str, TaskNow]
+
+
+class RunEvent(Model):
+    """A change of a run (`task` is null), or of one of its tasks."""
+
+    id: str
+    kind: str
+    state: str
+    at: Seconds
+    task: str | None
+    try_number: int | None
+    worker: str | None
+
+
+class RunEvents(Model):
+    """In their order; `after` is given the last one's id to go on."""
+
+    items: list[RunEvent]
+
+
+class Names(Model):
+    """Ids of runs, in lexical order."""
+
+    items: list[str]
 
 
 class TaskPage(Model):
@@ -273,6 +313,12 @@ class Dag(Model):
     last_ended: Seconds | None
 
 
+class ChangedDag(Dag):
+    """A published DAG, and whether it was not so before."""
+
+    changed: bool
+
+
 class Dags(Model):
     """The published DAGs, and why files of a published folder can't be published."""
 
@@ -288,6 +334,7 @@ class DagVersion(Model):
     by: str
     hash: str
     difference: list[str]
+    text: str | None
 
 
 class DagVersions(Model):
@@ -387,14 +434,35 @@ class Resume(Model):
 
     from_task: Annotated[str, Field(max_length=limits.ID)] | None = None
     dag: dict[str, Any] | None = None
+    dry_run: Annotated[bool, Field(description="only say what would run, and why")] = False
+
+
+class Resumption(Model):
+    """What a resume would do: each task that would run `again` and why, how many are kept.
+
+    `removed` tasks are not in the new DAG; of `unseen` ones nobody has compared the scripts.
+    """
+
+    again: dict[str, str]
+    kept: int
+    removed: list[str]
+    unseen: list[str]
+
+
+class Mark(Model):
+    """How a task ended whose work somebody did; a success may have a result."""
+
+    state: MarkState
+    result: Any = None
 
 
 class Published(Model):
-    """A published DAG, and whether that is a new version of it."""
+    """A published DAG, whether that is a new version of it, and when it is due next."""
 
     dag_id: str
     version: int
     is_new: bool
+    due: Seconds | None
 
 
 class Pause(Model):
@@ -442,6 +510,12 @@ class Backfill(Model):
     changed_by: str
     why: str
     ended_at: Seconds | None
+
+
+class ChangedBackfill(Backfill):
+    """A backfill, and whether it was not so before."""
+
+    changed: bool
 
 
 class Backfills(Model):

@@ -24,6 +24,7 @@ from pydag_dist.errors import (
     PydagError,
     RedisAway,
     RedisRefused,
+    SubmittedOtherwise,
     UnknownRun,
 )
 from pydag_dist.history import LOST
@@ -36,6 +37,8 @@ _TITLES: Final = {
     "unauthorized": "Say who you are",
     "forbidden": "You may not do this",
     "not-found": "There is no such thing",
+    "unknown-run": "There is no such run",
+    "submitted-otherwise": "Another run has that id",
     "method-not-allowed": "This can't be done here",
     "conflict": "Something else is there",
     "changed": "It has changed meanwhile",
@@ -64,11 +67,13 @@ _KINDS: Final = {
 }
 
 # The first of them that an error is.
-_STATUSES: Final[Sequence[tuple[tuple[type[PydagError], ...], int]]] = (
-    ((UnknownRun, AmbiguousRun), 404),
-    ((RedisAway, RedisRefused, HistoryError), 503),
-    ((EngineError,), 409),
-    ((PydagError,), 422),
+_STATUSES: Final[Sequence[tuple[tuple[type[PydagError], ...], int, str]]] = (
+    ((UnknownRun,), 404, "unknown-run"),
+    ((AmbiguousRun,), 404, ""),
+    ((RedisAway, RedisRefused, HistoryError), 503, ""),
+    ((SubmittedOtherwise,), 409, "submitted-otherwise"),
+    ((EngineError,), 409, ""),
+    ((PydagError,), 422, ""),
 )
 
 
@@ -110,9 +115,9 @@ def refusal_of(error: Exception) -> Refusal:
     if isinstance(error, InvalidDag):
         errors = [_item(problem) for problem in error.problems]
         return Refusal(422, str(error), kind="invalid-dag", errors=errors)
-    for kinds, status in _STATUSES:
+    for kinds, status, kind in _STATUSES:
         if isinstance(error, kinds):
-            return Refusal(status, str(error))
+            return Refusal(status, str(error), kind=kind)
     if isinstance(error, redis.RedisError) and (is_transient(error) or is_refusal(error)):
         log.warning("Redis: %s", error)
         return Refusal(503, "Redis can't answer now: try again in a moment")

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from pydag_dist.engine import RunSummary
+from pydag_dist.engine import RunSummary, TaskSnapshot
 from pydag_dist.engine.protocol import ENQUEUED, SOURCES
 from pydag_dist.engine.snapshot import RunHead, head_fields
 from pydag_dist.errors import UnknownRun
@@ -17,6 +17,11 @@ from pydag_dist.web.site import Site
 def run_item(run: RunSummary, now: float) -> dict[str, Any]:
     """A run in a list."""
     return {**run.__dict__, "took": run.took(now)}
+
+
+def task_item(task: TaskSnapshot) -> dict[str, Any]:
+    """A task with what it made: see `models.TaskNow`."""
+    return {**vars(task), "bytes_billed": task.bytes_billed, "cached_from": task.cached_from}
 
 
 def run_view(here: Site, run_id: str) -> dict[str, Any]:

@@ -28,7 +28,7 @@ SPECIAL = "in a user or a password write %23, %2F, %3F, %40"
         ("6379", NO_SCHEME),
         ("sentinel://:S3CR3T77@h:26379/0", "neither Sentinel nor a cluster"),
         ("redis+cluster://h", "neither Sentinel nor a cluster"),
-        ("https://h", NO_SCHEME),
+        ("ftp://h", NO_SCHEME),
         ("redis://:S3CR#3T77@h:6379/0", SPECIAL),
         ("redis://:S3CR/3T77@h:6379/0", SPECIAL),
         ("redis://:S3CR?3T77@h:6379/0", SPECIAL),

@@ -52,6 +52,7 @@ def coordinator(folder: Path | None) -> None:
     from pydag_dist.coordinator import main
 
     settings = load_settings()
+    settings.require_redis()
     settings.dags = folder or settings.dags
     if settings.dags and not settings.dags.is_dir():
         raise PydagError(
@@ -124,7 +125,8 @@ def flower(address: str, port: int, arguments: tuple[str, ...]) -> None:
 
 def _become_celery(arguments: list[str], module: str = "workers") -> None:
     """Replace this process by `celery -A workers …`: signals and exit codes are Celery's own."""
-    load_settings()  # a wrong setting is reported in one sentence here, not by a traceback there
+    # A wrong setting is reported in one sentence here, not by a traceback there.
+    load_settings().require_redis()
     # -P: a folder of the current directory must not be taken for one of these packages.
     command = [sys.executable, "-P", "-m", module, "-A", "workers", *arguments]
     os.execv(sys.executable, command)  # noqa: S606 - no shell is wanted

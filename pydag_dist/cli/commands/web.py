@@ -46,6 +46,7 @@ def web(address: str | None, port: int | None, *, opens: bool, link: bool) -> No
     if link:
         echo(part.link(load_settings()))
         return
+    load_settings().require_redis()
     settings = WebSettings.load()
     settings.address = settings.address if address is None else address
     settings.port = settings.port if port is None else port
@@ -84,6 +85,7 @@ def tokens(add: str | None, role: str, remove: str | None) -> None:
     from pydag_dist.web.tokens import Tokens
 
     settings = load_settings()
+    settings.require_redis()
     known = Tokens(Engine.from_url(settings.redis_url, settings.key_prefix).store)
     if add is not None:
         echo(known.add(add, role, user_at_host()))  # type: ignore[arg-type]

@@ -84,9 +84,9 @@ class Backfill:
         return f"{scheduled_run_id(self.dag_id, at)}-{self.backfill_id.rpartition('-')[2]}"
 
 
-def new_backfill_id(dag_id: str) -> str:
-    """A backfill's id: readable, and never made twice by two installations."""
-    return f"{dag_id[:80]}-backfill-{secrets.token_hex(6)}"
+def new_backfill_id(dag_id: str, number: str = "") -> str:
+    """A backfill's id: readable, and without a number never made twice by two installations."""
+    return f"{dag_id[:80]}-backfill-{number or secrets.token_hex(6)}"
 
 
 _NUMBERS: Final = ("max_active", "total", "left_out", "made", "success", "failed", "cancelled")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Final
+from typing import Final, Protocol
 
 from pydag_dist.dag import limits
 from pydag_dist.dag.schedules import dates
@@ -43,7 +43,23 @@ class Span:
     left_to_schedule: datetime | None
 
 
-def span(publishing: Publishing, dag_id: str, first: str, last: str) -> Span:
+class Known(Protocol):
+    """What knows the published DAGs, and what time it is where they are due."""
+
+    def dag(self, dag_id: str) -> PublishedDag:
+        """The DAG, published or not."""
+        ...
+
+    def not_published(self, dag_id: str) -> EngineError:
+        """The error that says so."""
+        ...
+
+    def now(self) -> datetime:
+        """The time by which DAGs are due."""
+        ...
+
+
+def span(publishing: Known, dag_id: str, first: str, last: str) -> Span:
     """The due times from a day or time to another one, both included.
 
     `EngineError` if there is none, if they are too many, or if the DAG has no schedule.

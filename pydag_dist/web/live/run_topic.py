@@ -22,6 +22,7 @@ SHARE: Final = 20  # reading a run anew takes at most this part of the time
 SOON, LATER = 0.5, 2.0  # seconds between two times, with events and without
 LOG_SECONDS: Final = 0.25
 LOG_LINES: Final = 1_000  # that a viewer gets at first
+ALL: Final = "*"  # the tasks whose log is told
 
 
 class RunTopic(Topic):
@@ -142,10 +143,10 @@ class RunTopic(Topic):
 
     def reader_of(self, task: str) -> LogReader:
         """What reads the log of a task and its children; `PydagError` if there is none."""
-        if task not in self._rows:
+        if task not in self._rows and task != ALL:
             raise PydagError(f"run {self.run_id} has no task {task!r}")
         store = self._site.engine.store
-        return LogReader(store.redis, store.prefix, self.run_id, task)
+        return LogReader(store.redis, store.prefix, self.run_id, None if task == ALL else task)
 
     def log_view(self, task: str) -> TasksView:
         """What a `LogReader` asks of a run, of a task and its children."""
@@ -154,7 +155,9 @@ class RunTopic(Topic):
                 {
                     name: row
                     for name, row in self._rows.items()
-                    if name == task or name.startswith(f"{task}.")
+                    if name == task
+                    or name.startswith(f"{task}.")
+                    or (task == ALL and (row.started_at or row.try_number > 1))
                 }
             )
 
@@ -193,8 +196,10 @@ class LogTopic(Topic):
         with self._reading:
             if time.monotonic() < self._next and not at_once:
                 return
-            self._next = time.monotonic() + LOG_SECONDS
+            began = time.monotonic()
             lines = [vars(line) for line in self._reader.read(self.run.log_view(self._task))]
+            now = time.monotonic()
+            self._next = now + max(LOG_SECONDS, SHARE * (now - began))
         if lines:
             with self.lock:
                 self.add(frame("log", {"items": lines, "start": False}))

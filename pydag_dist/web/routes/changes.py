@@ -51,8 +51,7 @@ def post_run(
     who = needs(request, "operator").name
     dag_id = body.dag_id or str((body.dag or {}).get("dag_id", "run"))
     if idempotency_key:
-        made = sha256(json.dumps([who, idempotency_key]).encode()).hexdigest()[:24]
-        run_id = f"{dag_id[:80]}-{made}"
+        run_id = f"{dag_id[:80]}-{repeatable(who, idempotency_key)[:24]}"
     else:
         run_id = new_run_id(dag_id)
     return _submitted(request, run_id, body)
@@ -73,13 +72,16 @@ def cancel(request: Request, run_id: Text) -> Response:
 
 
 @routes.post("/runs/{run_id}/resume", status_code=202, response_model=models.RunNow,
-             openapi_extra=OPERATOR)  # fmt: skip
+             openapi_extra=OPERATOR, responses={200: {"model": models.Resumption}})  # fmt: skip
 def resume(
     request: Request,
     run_id: Text,
     body: Annotated[models.Resume | None, Body()] = None,
 ) -> Response:
-    """Go on with an ended run, from a task if one is named; with another DAG: editors only."""
+    """Go on with an ended run, from a task if one is named; with another DAG: editors only.
+
+    With `dry_run` nothing is changed: 200, and what would run.
+    """
     here, who = site(request), needs(request, "operator").name
     wanted = body or models.Resume()
     dag = None
@@ -89,6 +91,8 @@ def resume(
     run = here.client.by_id(run_id)
     with acting_for(who):
         try:
+            if wanted.dry_run:
+                return answer(vars(run.resumption(wanted.from_task, dag)))
             run.resume(wanted.from_task, dag)
             state = run.state
         except UnknownRun:
@@ -98,6 +102,21 @@ def resume(
                 f"run {run_id} is in the history only: Redis has forgotten it, so it can't go on",
             ) from None
     return answer({"run_id": run_id, "state": state}, 202)
+
+
+@routes.post("/runs/{run_id}/tasks/{task}/mark", response_model=models.RunNow,
+             openapi_extra=OPERATOR)  # fmt: skip
+def mark(request: Request, run_id: Text, task: Text, body: models.Mark) -> Response:
+    """Say how a task ended whose work somebody did by hand."""
+    run = site(request).client.by_id(run_id)
+    with acting_for(needs(request, "operator").name):
+        run.mark(task, body.state, body.result)
+    return answer({"run_id": run_id, "state": run.state})
+
+
+def repeatable(who: str, key: str) -> str:
+    """What makes an id the same each time that somebody sends a request with that key."""
+    return sha256(json.dumps([who, key]).encode()).hexdigest()
 
 
 def _submitted(request: Request, run_id: str, body: models.Submission) -> Response:

@@ -49,12 +49,22 @@ def dag_text(request: Request, dag_id: Text) -> Response:
 
 
 @routes.get("/dags/{dag_id}/versions", response_model=models.DagVersions, openapi_extra=VIEWER)
-def versions(request: Request, dag_id: Text) -> Response:
-    """List the versions of a DAG, the newest first, and what each has changed."""
+def versions(request: Request, dag_id: Text, *, text: bool = False) -> Response:
+    """List the versions of a DAG, the newest first, and what each has changed.
+
+    With `text=true` also the DAGs themselves, as JSON.
+    """
     found, missing = _versions(site(request), dag_id)
     changed = [difference(before.text, new.text) for new, before in pairwise(found)]
     items = [
-        {"number": v.number, "at": _epoch(v.at), "by": v.by, "hash": v.hash, "difference": lines}
+        {
+            "number": v.number,
+            "at": _epoch(v.at),
+            "by": v.by,
+            "hash": v.hash,
+            "difference": lines,
+            "text": v.text if text else None,
+        }
         for v, lines in zip(found, [*changed, []], strict=True)
     ]
     return answer({"items": items, "missing": missing})

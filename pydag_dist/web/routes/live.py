@@ -30,7 +30,7 @@ _STREAM: Final = {
 async def run_events(
     request: Request,
     run_id: Text,
-    log: Annotated[Text, Query(description="the task whose log is told, too")] = "",
+    log: Annotated[Text, Query(description="the task whose log is told, too; *: all")] = "",
     last_event_id: LastEventId = "",
 ) -> StreamingResponse:
     """Follow a run: frames `snapshot`, `changes`, `run`, `log`, `reset`, and `end` at last."""

@@ -17,6 +17,7 @@ from pydag_dist.engine.published import PublishedDag
 from pydag_dist.errors import EngineError
 from pydag_dist.web import models
 from pydag_dist.web.problems import Refusal
+from pydag_dist.web.routes.changes import Key, repeatable
 from pydag_dist.web.routes.dags import as_json, etag_of, published_dag
 from pydag_dist.web.routes.runs import VIEWER, Text
 from pydag_dist.web.routing import answer, needs, role, router, site
@@ -48,19 +49,20 @@ def publish(
     with acting_for(who):
         done = here.client.published.publish(dag)
     told = {"dag_id": dag_id, "version": done.version, "is_new": done.is_new}
+    told["due"] = done.due.timestamp() if done.due else None
     return answer(told, 201 if done.is_new else 200)
 
 
-@routes.patch("/dags/{dag_id}", response_model=models.Dag, openapi_extra=OPERATOR)
+@routes.patch("/dags/{dag_id}", response_model=models.ChangedDag, openapi_extra=OPERATOR)
 def pause(request: Request, dag_id: Text, body: models.Pause, if_match: IfMatch = "") -> Response:
     """Pause a DAG's schedule, or let it go on."""
     here, who = site(request), needs(request, "operator").name
     _check_match(if_match, published_dag(here, dag_id))
     change = here.client.pause if body.paused else here.client.unpause
     with acting_for(who):
-        change(dag_id)
+        changed = change(dag_id)
     found = published_dag(here, dag_id)
-    return answer(as_json(found), ETag=f'"{etag_of(found)}"')
+    return answer({**as_json(found), "changed": changed}, ETag=f'"{etag_of(found)}"')
 
 
 @routes.delete("/dags/{dag_id}", status_code=204, openapi_extra=EDITOR)
@@ -75,12 +77,20 @@ def unpublish(request: Request, dag_id: Text, if_match: IfMatch = "") -> Respons
 
 @routes.post("/dags/{dag_id}/backfills", status_code=201, response_model=models.Backfill,
              openapi_extra=OPERATOR)  # fmt: skip
-def begin(request: Request, dag_id: Text, body: models.NewBackfill) -> Response:
-    """Begin to run a published DAG for each of its due times of a span."""
+def begin(
+    request: Request,
+    dag_id: Text,
+    body: models.NewBackfill,
+    idempotency_key: Annotated[Key, Header()] = "",
+) -> Response:
+    """Begin to run a published DAG for each of its due times of a span.
+
+    With an `Idempotency-Key` the same backfill each time that it is sent again.
+    """
     here, who = site(request), needs(request, "operator").name
     published_dag(here, dag_id)
     with acting_for(who):
-        made = here.client.backfill(
+        begun, _ = here.client.all_backfills.begin(
             dag_id,
             body.first,
             body.last,
@@ -88,7 +98,9 @@ def begin(request: Request, dag_id: Text, body: models.NewBackfill) -> Response:
             newest_first=body.newest_first,
             again=body.again,
             weight=body.weight,
+            number=repeatable(who, idempotency_key)[:12] if idempotency_key else "",
         )
+    made = here.client.all_backfills.get(begun)
     place = f"{here.web.prefix}/api/v1/backfills/{made.backfill_id}"
     return answer(_told(made), 201, Location=place)
 
@@ -108,15 +120,16 @@ def backfill(request: Request, backfill_id: Text) -> Response:
     return answer(_told(_backfill(site(request), backfill_id)))
 
 
-@routes.patch("/backfills/{backfill_id}", response_model=models.Backfill, openapi_extra=OPERATOR)
+@routes.patch("/backfills/{backfill_id}", response_model=models.ChangedBackfill,
+              openapi_extra=OPERATOR)  # fmt: skip
 def pause_backfill(request: Request, backfill_id: Text, body: models.Pause) -> Response:
     """Let a backfill make no more runs for now, or go on."""
     here, who = site(request), needs(request, "operator").name
     _backfill(here, backfill_id)
     change = here.client.pause_backfill if body.paused else here.client.unpause_backfill
     with acting_for(who):
-        change(backfill_id)
-    return answer(_told(_backfill(here, backfill_id)))
+        changed = change(backfill_id)
+    return answer({**_told(_backfill(here, backfill_id)), "changed": changed})
 
 
 @routes.delete("/backfills/{backfill_id}", status_code=202, response_model=models.Backfill,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import Mapping
@@ -25,7 +26,7 @@ from pydag_dist.web.columns import graph
 from pydag_dist.web.problems import Refusal
 from pydag_dist.web.routing import answer, role, router, site, tagged
 from pydag_dist.web.site import Site, place_of
-from pydag_dist.web.views import run_item, run_view
+from pydag_dist.web.views import run_item, run_view, task_item
 from pydag_dist.why import why_run
 from pydag_dist.why.past import explain_past
 
@@ -34,6 +35,8 @@ MOST_SECONDS: Final = 60.0  # that a request may wait for a run
 LOOK_SECONDS: Final = 0.25
 _WAIT: Final = re.compile(r"\bwait=(\d{1,4})\b", re.ASCII)
 Text = Annotated[str, StringConstraints(max_length=limits.ID)]
+Param = Annotated[str, StringConstraints(max_length=1_000)]
+TAGS: Final = 20  # and params, that runs are looked for by
 VIEWER: Final = role("viewer")
 
 routes = router()
@@ -48,12 +51,28 @@ def runs(
     since: Annotated[float | None, Query(description="submitted then or later")] = None,
     until: Annotated[float | None, Query(description="submitted before then")] = None,
     q: Annotated[Text, Query(description="in the run's id")] = "",
+    tag: Annotated[list[Text], Query(max_length=TAGS)] = [],  # noqa: B006
+    param: Annotated[list[Param], Query(max_length=TAGS, description="NAME=JSON")] = [],  # noqa: B006
+    logical_date: Annotated[
+        str, Query(description="FIRST/LAST in UTC, as ISO 8601 begins", max_length=100)
+    ] = "",
+    backfill: Text = "",
     limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
     cursor: Annotated[str, StringConstraints(max_length=300)] = "",
 ) -> Response:
     """List the newest runs: those in Redis and older ones of the history."""
-    before = _before(cursor)
-    wanted = RunFilter(dag_id, state, since, until, text=q, before=before)
+    wanted = RunFilter(
+        dag_id,
+        state,
+        since,
+        until,
+        tag,
+        _params(param),
+        _span(logical_date),
+        backfill,
+        q,
+        _before(cursor),
+    )
     found, missing = site(request).listing(limit, wanted)
     following = None
     if len(found.runs) == limit:
@@ -63,6 +82,53 @@ def runs(
     now = time.time()
     items = [run_item(run, now) for run in found.runs]
     return answer({"items": items, "next": following, "missing": missing})
+
+
+@routes.get("/names", response_model=models.Names, openapi_extra=VIEWER)
+def names(
+    request: Request, prefix: Text, limit: Annotated[int, Query(ge=1, le=100)] = 10
+) -> Response:
+    """List runs whose ids begin so: those of Redis, or else of the history; a whole id first."""
+    here = site(request)
+    live = here.engine.runs.with_prefix(prefix, limit)
+    if prefix in live:
+        return answer({"items": live})
+    nothing: list[str] = []
+    past, _ = here.past(lambda history: history.with_prefix(prefix, limit), nothing)
+    return answer({"items": past if prefix in past or not live else live})
+
+
+@routes.get("/runs/{run_id}/status", response_model=models.RunStatus, openapi_extra=VIEWER)
+def status(request: Request, run_id: Text) -> Response:
+    """Get a run and all of its tasks at one moment, as `pydag status --json` prints them."""
+    found = site(request).snapshot(run_id)
+    told = vars(found) | {
+        "tasks": {name: task_item(task) for name, task in found.tasks.items()},
+        "took": found.took(time.time()),
+        "counts": found.counts,
+        "bytes_billed": found.bytes_billed,
+    }
+    return answer(told)
+
+
+@routes.get("/runs/{run_id}/changes", response_model=models.RunEvents, openapi_extra=VIEWER)
+async def changes(
+    request: Request,
+    run_id: Text,
+    after: Annotated[str, Query(pattern=r"^\d{1,20}(-\d{1,20})?$")] = "0",
+    prefer: Annotated[str, Header(max_length=100)] = "",
+) -> Response:
+    """List what has happened after an event; with `Prefer: wait=5` wait so long for something.
+
+    Of a long run only the newest thousands of events are kept, and none when Redis forgets it.
+    """
+    reading, wait = site(request).engine.reading, _WAIT.search(prefer)
+    deadline = time.monotonic() + (min(float(wait[1]), MOST_SECONDS) if wait else 0)
+    while not (found := await run_in_threadpool(reading.events, run_id, after)):
+        if time.monotonic() >= deadline or await request.is_disconnected():
+            break
+        await asyncio.sleep(LOOK_SECONDS)
+    return answer({"items": [vars(event) for event in found]})
 
 
 @routes.get("/runs/{run_id}", response_model=models.Run, openapi_extra=VIEWER)
@@ -136,6 +202,26 @@ def run_why(request: Request, run_id: Text) -> Response:
             raise
         reasons = explain_past(history, past, None)
     return answer({"reasons": [asdict(reason) for reason in reasons]})
+
+
+def _params(given: list[str]) -> dict[str, Any]:
+    found = {}
+    for each in given:
+        name, equals, text = each.partition("=")
+        try:
+            found[name] = json.loads(text)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise Refusal(422, 'param: must be NAME=JSON, such as country="pe"')
+    return found
+
+
+def _span(text: str) -> tuple[str, str] | None:
+    first, slash, last = text.partition("/")
+    if text and not slash:
+        raise Refusal(422, "logical_date: must be FIRST/LAST, such as 2026-01-01/2026-01-31")
+    return (first, last) if text else None
 
 
 def _cursor(micro: int, run_id: str) -> str:

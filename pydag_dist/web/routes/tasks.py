@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import Query, Request
-from starlette.responses import Response
+from pydantic_core import to_json
+from starlette.responses import Response, StreamingResponse
 
 from pydag_dist.client.logs import LogReader
 from pydag_dist.engine import TaskSnapshot
@@ -17,6 +19,7 @@ from pydag_dist.web.columns import columns
 from pydag_dist.web.problems import Refusal
 from pydag_dist.web.routes.runs import VIEWER, Text
 from pydag_dist.web.routing import answer, router, site
+from pydag_dist.web.views import task_item
 from pydag_dist.why import why_task
 from pydag_dist.why.past import explain_past
 
@@ -113,15 +116,26 @@ def logs(
     level: Annotated[Level, Query(description="this one and those above it")] = "DEBUG",
     after: Annotated[int, Query(ge=0, description="the `next` of an earlier answer")] = 0,
     limit: Annotated[int, Query(ge=1, le=MOST_LINES)] = 1_000,
-    as_: Annotated[Literal["json", "text"], Query(alias="as")] = "json",
+    as_: Annotated[Literal["json", "text", "ndjson"], Query(alias="as")] = "json",
 ) -> Response:
-    """Get what a run's tasks wrote, by time: all of them, or one and its children."""
+    """Get what a run's tasks wrote, by time: all of them, or one and its children.
+
+    `as=ndjson` has all lines, each as JSON, whatever `limit` and `after` say.
+    """
     here = site(request)
     found = here.snapshot(run_id)
     if task and task not in found.tasks:
         raise _no_task(run_id, task)
     reader = LogReader(here.engine.store.redis, here.engine.store.prefix, run_id, task or None)
     least = LEVELS.index(level)
+    if as_ == "ndjson":
+        wanted = (
+            to_json(vars(line)) + b"\n"
+            for line in reader.read(found)
+            if (try_ is None or line.try_number == try_) and _rank(line.level) >= least
+        )
+        parts = iter(lambda: b"".join(islice(wanted, MOST)), b"")
+        return StreamingResponse(parts, media_type="application/x-ndjson")
     lines = []
     number = 0
     for number, line in enumerate(reader.read(found), 1):
@@ -143,8 +157,7 @@ def _rank(level: str) -> int:
 
 
 def _item(name: str, task: TaskSnapshot) -> dict[str, Any]:
-    told = {"bytes_billed": task.bytes_billed, "cached_from": task.cached_from}
-    return {"task": name, **vars(task), **told}
+    return {"task": name, **task_item(task)}
 
 
 def _no_task(run_id: str, task: str) -> Refusal:

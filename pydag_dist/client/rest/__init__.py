@@ -1,0 +1,1 @@
+"""The client where Redis is not reachable: the same calls, by REST of `pydag web`."""
