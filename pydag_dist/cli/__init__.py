@@ -47,7 +47,7 @@ for command in (
     ("flower", "processes", "Run Flower: workers and tasks in the browser."),
     ("validate", "dags", "Check DAG files without running anything."),
     ("schema", "dags", "Print the JSON Schema of DAG files, for editors and other programs."),
-    ("graph", "dags", "Draw a DAG as text: what waits for what."),
+    ("graph", "pictures", "Draw a DAG as text: what waits for what."),
     ("schedule", "dags", "Print the next times at which a DAG is due, by its schedule_interval."),
     (
         "estimate",
@@ -76,6 +76,16 @@ for command in (
         "List backfills, the newest first: how far each is, and when it may end.",
     ),
     ("status", "runs", "Show a run and its tasks: states, tries, times, workers, errors."),
+    (
+        "watch",
+        "pictures",
+        "Show a run live until it ends: what failed, what runs since when, when it may end.",
+    ),
+    (
+        "timeline",
+        "pictures",
+        "Draw when each task of a run waited and ran, on one scale.",
+    ),
     ("runs", "runs", "List the newest runs first: those in Redis, then older ones of the history."),
     ("logs", "runs", "Print what a run's tasks logged: all of them by time, or one task's."),
     ("cancel", "control", "Stop a run, and print what it is now: cancelling, or cancelled."),

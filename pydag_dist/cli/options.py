@@ -19,6 +19,14 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _DAYS: Final = {"today": 0, "yesterday": 1}
 
 DAG_FILE: Final = click.Path(path_type=Path, dir_okay=False)
+
+
+def names_file(name: str) -> bool:
+    """Whether that is the name of a file, and not that of a run or a published DAG."""
+    path = Path(name)
+    return path.suffix == ".json" or path.name != name or path.exists()
+
+
 WAIT: Final = click.option("--wait", is_flag=True, help="Show the run's progress until it ends.")
 TIMEOUT: Final = click.option(
     "--timeout", type=click.FloatRange(0), metavar="S", help="Stop waiting after S seconds."

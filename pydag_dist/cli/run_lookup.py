@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pydag_dist.client import Client, Run
 from pydag_dist.client.naming import find_run, shortest_name
@@ -21,7 +22,12 @@ from pydag_dist.settings import Settings, load_settings
 from pydag_dist.why import Reason
 
 if TYPE_CHECKING:
+    from pydag_dist.dag import Dag
     from pydag_dist.history import HistoryReader
+
+log = logging.getLogger(__name__)
+USUAL_RUNS: Final = 10  # whose times are looked at
+MOST_TRIED: Final = 200  # tasks whose earlier tries are read
 
 
 def run_named(name: str) -> Run:
@@ -54,6 +60,61 @@ def snapshot_of(name: str) -> RunSnapshot:
         if found is None:
             raise
         return found
+
+
+def dag_of(run_id: str) -> Dag:
+    """The DAG of a run, as Redis has it, or else the history."""
+    from pydag_dist.dag import Dag
+
+    try:
+        text = Client().engine.reading.submitted_dag(run_id)
+    except UnknownRun as unknown:
+        with _history_or(unknown) as history:
+            found = history.submitted_dag(run_id)
+        if found is None:
+            raise
+        text = found
+    return Dag.stored(text, source=run_id)
+
+
+def usual_seconds(dag_id: str) -> dict[str, float]:
+    """Task -> the seconds that it usually takes; empty if this host can't read the history."""
+    with _ours_if_any() as history:
+        return history.durations(dag_id, USUAL_RUNS) if history else {}
+
+
+def earlier_tries(run: RunSnapshot) -> dict[str, list[tuple[str, float | None, float | None]]]:
+    """Task -> state, start and end of its tries before the last one, as far as they are known."""
+    again = [name for name, task in run.tasks.items() if task.try_number > 1][:MOST_TRIED]
+    with _ours_if_any() as history:
+        if history is None:
+            return {}
+        return {
+            name: [
+                (one.state, one.started_at, one.ended_at)
+                for one in history.tries(run.run_id, name)
+                if one.try_number < run.tasks[name].try_number
+            ]
+            for name in again
+        }
+
+
+@contextlib.contextmanager
+def _ours_if_any() -> Iterator[HistoryReader | None]:
+    """The history, if this host can read it and it is that of this Redis."""
+    settings = load_settings()
+    try:
+        with contextlib.ExitStack() as stack:
+            found = None
+            if settings.has_history:
+                engine = Engine.from_url(settings.redis_url, settings.key_prefix)
+                found = stack.enter_context(_history(settings))
+                if found.epoch() != engine.store.redis.get(engine.store.key("epoch")):
+                    found = None
+            yield found
+    except HistoryError as error:
+        log.warning("%s", error)
+        yield None
 
 
 def reasons_of(name: str, task: str | None) -> tuple[str, list[Reason]]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import time
 from functools import partial
 
 import redis
 
+from pydag_dist.cli import run_lookup
 from pydag_dist.cli.display.output import echo
 from pydag_dist.client import Run
 from pydag_dist.client.run import failure_text
@@ -27,10 +30,12 @@ def wait_for(
     from pydag_dist.cli.display import progress
 
     try:
-        snapshot = progress.watch(run.follow(timeout), Console(stderr=True), partial(_why, run))
+        snapshot = progress.watch(
+            run.follow(timeout), Console(stderr=True), partial(_why, run), outlook=_Outlook()
+        )
     except KeyboardInterrupt:
         echo(
-            f"The run goes on: `pydag status {run.id} --wait` shows its progress again, "
+            f"The run goes on: `pydag watch {run.id}` shows its progress again, "
             f"`pydag cancel {run.id}` stops it",
             err=True,
         )
@@ -52,6 +57,28 @@ def wait_for(
     else:
         echo(f"Error: {failure_text(snapshot)}", err=True)
     raise SystemExit(NOT_SUCCESSFUL)
+
+
+class _Outlook:
+    """When a run may end, by what its tasks usually take; None if that isn't known."""
+
+    def __init__(self) -> None:
+        self._upstream: dict[str, list[str]] = {}
+        self._usual: dict[str, float] = {}
+        self._is_known = False
+
+    def __call__(self, run: RunSnapshot) -> float | None:
+        from pydag_dist.cli.pictures.plan import expected_end, upstream_of
+
+        if run.ended or run.state == "queued":
+            return None
+        if not self._is_known:
+            self._is_known = True  # whatever is read: nothing is read twice
+            with contextlib.suppress(PydagError, redis.RedisError):
+                self._usual = run_lookup.usual_seconds(run.dag_id)
+                if self._usual:
+                    self._upstream = upstream_of(run_lookup.dag_of(run.run_id))
+        return expected_end(self._upstream, run.tasks, self._usual, time.time())
 
 
 def _why(run: Run, snapshot: RunSnapshot) -> str:

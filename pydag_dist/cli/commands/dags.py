@@ -15,9 +15,8 @@ from pydag_dist import dag as model
 from pydag_dist.cli.commands.workers import warn_of_unserved
 from pydag_dist.cli.display.output import echo
 from pydag_dist.cli.group import MISUSE
-from pydag_dist.cli.options import DAG_FILE
+from pydag_dist.cli.options import DAG_FILE, names_file
 from pydag_dist.client import Client
-from pydag_dist.dag import draw
 from pydag_dist.dag.schedules import dates
 from pydag_dist.errors import InvalidDag, Problem, PydagError
 
@@ -85,24 +84,6 @@ def schema() -> None:
 
 
 @click.command()
-@click.argument("file", type=DAG_FILE)
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object: task -> its upstream.")
-def graph(file: Path, *, as_json: bool) -> None:
-    """Draw a DAG as text: what waits for what.
-
-    \b
-    Example:
-        pydag graph pipeline.json
-    """
-    dag = model.Dag.load(file)
-    if as_json:
-        upstream = {name: dag.tasks[name].dependencies for name in dag.walk()}
-        echo(json.dumps({"dag_id": dag.dag_id, "upstream": upstream}, indent=2))
-    else:
-        echo(draw.text(dag))
-
-
-@click.command()
 @click.argument("name", metavar="FILE|DAG")
 @click.option(
     "-n", "count", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many."
@@ -126,9 +107,7 @@ def schedule(name: str, *, count: int, first: str | None, as_json: bool) -> None
         pydag schedule nightly.json -n 3 --from 2026-03-28
         pydag schedule nightly
     """
-    path = Path(name)
-    is_file = path.suffix == ".json" or path.name != name or path.exists()
-    dag = model.Dag.load(path) if is_file else Client().published.newest(name)
+    dag = model.Dag.load(Path(name)) if names_file(name) else Client().published.newest(name)
     found = dag.schedule
     if found is None:
         raise PydagError(

@@ -26,10 +26,12 @@ def watch(
     console: Console,
     explain: Explain = lambda _: "",
     now: Callable[[], float] = time.monotonic,
+    outlook: Callable[[RunSnapshot], float | None] = lambda _: None,
 ) -> RunSnapshot:
     """Show a run's snapshots as they come; the last one.
 
-    When nothing has changed for five seconds, `explain` says why, until something changes.
+    When nothing has changed for five seconds, `explain` says why, until something changes. The
+    `outlook` says when it may end, in epoch seconds.
     """
     pause = _Pause(explain, now)
     if not console.is_terminal or console.is_dumb_terminal:
@@ -47,7 +49,8 @@ def watch(
                 size = console.size
                 screen = Live(console=console, auto_refresh=False)
                 screen.start()
-            shown = live_screen(snapshot, size.width, size.height, pause.note(snapshot))
+            note, end = pause.note(snapshot), outlook(snapshot)
+            shown = live_screen(snapshot, size.width, size.height, note, end)
             screen.update(shown, refresh=True)
     finally:
         screen.stop()

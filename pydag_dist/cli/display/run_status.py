@@ -40,15 +40,17 @@ LEAST: Final = 10  # columns of the last column, or there is none
 Tasks = Mapping[str, TaskSnapshot]
 
 
-def live_screen(run: RunSnapshot, width: int, height: int, note: str = "") -> RenderableType:
+def live_screen(
+    run: RunSnapshot, width: int, height: int, note: str = "", end: float | None = None
+) -> RenderableType:
     """The run on a screen of that size: failed, running and waiting tasks first.
 
     What is done is folded into one line, and what there is no room for is counted. The `note` is
-    shown below.
+    shown below. It may `end` at that time.
     """
     small = height < SMALL
     title = Text(shortened(run.run_id, width) if small else run.run_id, "bold", overflow="fold")
-    parts: list[RenderableType] = [title, _head(run, width)]
+    parts: list[RenderableType] = [title, _head(run, width, end)]
     done = {name: task for name, task in run.tasks.items() if task.state in DONE}
     if done:
         parts.append(Text(f"done: {counts_text(done.values())}", no_wrap=True, overflow="ellipsis"))
@@ -105,13 +107,16 @@ def error_line(error: str | None) -> str:
     return one_line(" … ".join(parts))
 
 
-def _head(run: RunSnapshot, width: int) -> RenderableType:
+def _head(run: RunSnapshot, width: int, end: float | None = None) -> RenderableType:
     """The run's state, how far it is, and what it took; on one line."""
     total = len(run.tasks)
     ended = sum(task.state in ENDED_TASK_STATES for task in run.tasks.values())
     parts = [f"{ended}/{total} tasks", span(run.took(time.time()))]
     parts += [f"round {run.rounds}"] * (run.rounds > 1)
     parts += [f"{billed(run.bytes_billed)} billed"] * bool(run.bytes_billed)
+    if end is not None:
+        is_today = clock(end, "%j") == clock(time.time(), "%j")
+        parts.append(f"may end {clock(end, '%H:%M:%S' if is_today else '%Y-%m-%d %H:%M')}")
     text = "  ".join(filter(None, parts))
     bar = min(BAR, width - len(run.state) - len(text) - 2 * GAP)
     if bar < LEAST:
@@ -164,13 +169,13 @@ def _chosen(tasks: Tasks, rows: int) -> tuple[list[str], list[str]]:
 
 
 def _grouped(tasks: Tasks) -> tuple[list[str], list[str], list[str], list[str]]:
-    """The failed tasks, those under way, those that wait, and what is done, the newest first."""
+    """What failed, is under way, waits, is done: of ends the newest first, of starts the oldest."""
     groups: tuple[list[str], ...] = ([], [], [], [])
     for name, task in tasks.items():
         kinds = (FAILED, (), WAITING, DONE)
         groups[next((i for i, kind in enumerate(kinds) if task.state in kind), 1)].append(name)
     failed, under_way, waiting, done = groups
-    failed.sort(key=lambda name: tasks[name].ended_at or 0)
+    failed.sort(key=lambda name: -(tasks[name].ended_at or 0))
     under_way.sort(key=lambda name: tasks[name].started_at or math.inf)
     waiting.sort(key=lambda name: (WAITING.index(tasks[name].state), name))
     done.sort(key=lambda name: -(tasks[name].ended_at or 0))

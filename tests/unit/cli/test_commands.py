@@ -279,14 +279,14 @@ def test_waiting_too_long(installation, dag_file):
 
 
 def test_ctrl_c_while_waiting_ends_the_waiting_only(monkeypatch, installation, dag_file):
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("pydag_dist.cli.display.progress.watch", interrupted)
     result = pydag_cli("submit", dag_file, "--wait")
     assert result.exit_code == 130
     run_id = result.stdout.strip()
-    assert f"pydag status {run_id} --wait" in result.stderr
+    assert f"pydag watch {run_id}" in result.stderr
     assert f"pydag cancel {run_id}" in result.stderr
     assert installation.engine.reading.run_state(run_id) == "queued"
 

@@ -183,7 +183,9 @@ function crossingsOf(layers: number[][], down: number[][], place: Int32Array): n
     const tree = new Int32Array(size + 1);
     let edges = 0;
     for (const node of layers[index]!) {
-      const ends = down[node]!.map((next) => place[next]!).sort((a, b) => a - b);
+      // Where long edges are straight, some lead to a later layer.
+      const near = down[node]!.filter((next) => layers[index + 1]![place[next]!] === next);
+      const ends = near.map((next) => place[next]!).sort((a, b) => a - b);
       for (const end of ends) {
         let notBelow = 0;
         for (let i = end + 1; i > 0; i -= i & -i) notBelow += tree[i]!;
