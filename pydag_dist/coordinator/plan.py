@@ -212,9 +212,10 @@ def _row(
     if prior.restored:  # the tries before this one count
         last_try = max(try_number, 1 + task.retries)
     keep = prior.state_of(task.task_id) == state
-    ended_upstream: Mapping[str, Any] = Counter(
-        COUNTS_AS[ended[up]] for up in waits_for if up in ended
+    ended_upstream: Mapping[str, Any] = (
+        Counter(COUNTS_AS[ended[up]] for up in waits_for if up in ended) if ended else {}
     )
+    sensor = is_sensor(task.operator)
     return PlannedTask(
         task=task.task_id,
         queue=task.queue,
@@ -226,8 +227,8 @@ def _row(
         max_retry_delay=task.max_retry_delay,
         timeout=DEFAULT_TIMEOUT if task.timeout is None else task.timeout,
         allow_failure=task.allow_failure,
-        remote=task.operator not in LOCAL and not is_sensor(task.operator),
-        sensor=is_sensor(task.operator),
+        remote=task.operator not in LOCAL and not sensor,
+        sensor=sensor,
         branch=task.operator == BRANCH,
         expand=task.expand is not None,
         list_task=task.expand.task if task.expand else "",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from pydag_dist.coordinator.plan import plan_of
 from pydag_dist.coordinator.prior_run import prior_run
 from pydag_dist.dag import Dag
 from pydag_dist.dag.planning.task_spec import RunParams
-from pydag_dist.engine import CHUNK, Engine
+from pydag_dist.engine import CHUNK, Engine, PlannedTask
 
 
 def plan(
@@ -23,9 +26,8 @@ def plan(
         return False
     run = RunParams(*engine.reading.run_params(run_id))
     made = plan_of(dag, prior_run(engine, run_id), run, durations)
-    for at in range(0, len(made.rows), CHUNK):
-        if not engine.planning.plan_chunk(run_id, token, made.rows[at : at + CHUNK]):
-            return False
+    if not _write(engine, run_id, token, made.rows):
+        return False
     if not engine.planning.plan_first(run_id, token, made.first, run.large(dag), made.gone):
         return False
     queues = sorted({task.queue for task in dag.tasks.values()})
@@ -38,3 +40,25 @@ def plan(
         ended=made.ended,
         failures=made.failures,
     )
+
+
+@contextlib.contextmanager
+def without_gc() -> Iterator[None]:
+    """A big plan is made of millions of objects in no circle, which each collection looks at."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _write(engine: Engine, run_id: str, token: str, rows: Sequence[PlannedTask]) -> bool:
+    """Write all rows, in any order; False if another planner took over."""
+    chunks = [rows[at : at + CHUNK] for at in range(0, len(rows), CHUNK)]
+    if len(chunks) == 1:
+        return engine.planning.plan_chunk(run_id, token, rows)
+    pool = ThreadPoolExecutor(2)  # one chunk is made into text while Redis takes another one
+    try:
+        return all(pool.map(lambda chunk: engine.planning.plan_chunk(run_id, token, chunk), chunks))
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+import queue
 import secrets
 import socket
 import threading
@@ -19,7 +20,7 @@ from celery import Celery
 
 from pydag_dist.coordinator.backfills.loop import Backfills
 from pydag_dist.coordinator.ownership import RENEWALS
-from pydag_dist.coordinator.planner import plan
+from pydag_dist.coordinator.planner import plan, without_gc
 from pydag_dist.coordinator.publisher import FolderPublisher
 from pydag_dist.coordinator.recorder import Recorder
 from pydag_dist.coordinator.scheduler import Scheduler
@@ -37,6 +38,7 @@ log = logging.getLogger(__name__)
 READ_MS = 500  # a blocking read is this short, so that a stop is prompt
 TICK_EVERY = 0.5  # seconds
 PAUSE = 1.0  # seconds before Redis is tried again
+BIG = 300_000  # bytes of a DAG that takes so long to plan that others should not wait for it
 
 
 class Coordinator:
@@ -51,15 +53,17 @@ class Coordinator:
         self._redis: Any = self._engine.store.redis
         self._stream = self._engine.store.key("submissions")
         self._stopping = threading.Event()
-        self._planning: str | None = None  # the stream's entry
+        self._planning: set[str] = set()  # the stream's entries that it has in hand
+        self._big: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()  # of these: entry, run
         # Without a word for so long, another coordinator takes its submission over.
         self._abandoned_ms = round(settings.lease * 2 / 3 * 1000)
         self._seen: str | None = "0"  # up to where it has read its own entries again
         self._history = History(settings.history_url)
         self._recorder = Recorder(self._connect("coordinator"), self._history, settings.lease)
         self._refused: HistoryError | LeaseMismatch | None = None
-        self._celery = Celery("coordinator", set_as_current=False)
-        self._celery.config_from_object(celery_config(settings))
+        app = Celery("coordinator", set_as_current=False)
+        app.config_from_object(celery_config(settings))
+        self._template = template(app)
 
     def _connect(self, source: Any) -> Engine:
         client = connect(self._settings.redis_url, blocks=READ_MS / 1000)
@@ -88,6 +92,7 @@ class Coordinator:
             self._start("webhooks", webhooks.run),
             self._start("schedules", scheduler.run),
             self._start("backfills", backfills.run),
+            self._start("big", self._plan_big),
         ]
         if folder := self._settings.dags:
             engine = self._connect("coordinator")
@@ -149,10 +154,10 @@ class Coordinator:
         registered_at = 0.0
         while not self._stopping.wait(TICK_EVERY):
             try:
-                if entry := self._planning:
+                if entries := list(self._planning):
                     # So that no other coordinator takes a long planning for abandoned.
                     engine.store.redis.xclaim(
-                        self._stream, PLANNERS, self._name, 0, [entry], justid=True
+                        self._stream, PLANNERS, self._name, 0, entries, justid=True
                     )
                 engine.tick()
                 if time.monotonic() - registered_at > self._settings.lease / RENEWALS:
@@ -202,19 +207,44 @@ class Coordinator:
         abandoned = self._redis.xautoclaim(
             self._stream, PLANNERS, self._name, min_idle_time=self._abandoned_ms, count=1
         )[1]
-        entries = abandoned or self._read()
-        for entry_id, fields in entries:
-            self._planning = entry_id
-            try:
-                waits = self._plan(fields.get("run", ""))
-            finally:
-                self._planning = None
+        for entry_id, fields in abandoned or self._read():
+            if entry_id in self._planning:
+                continue  # read again after an error, while its plan goes on
+            self._planning.add(entry_id)
+            run_id = fields.get("run", "")
+            if self._is_big(run_id):
+                self._big.put((entry_id, run_id))
+            else:
+                self._plan_entry(entry_id, run_id)
+
+    def _plan_big(self) -> None:
+        """Plan big DAGs, one after the other, so that small ones don't wait for them."""
+        while not self._stopping.is_set():
+            with contextlib.suppress(queue.Empty):
+                entry_id, run_id = self._big.get(timeout=PAUSE)
+                try:
+                    with without_gc():
+                        self._plan_entry(entry_id, run_id)
+                except redis.RedisError as error:  # it is taken up again like an abandoned one
+                    log.warning("%s: its plan waits for Redis: %s", run_id, error)
+
+    def _is_big(self, run_id: str) -> bool:
+        try:
+            return self._engine.reading.dag_size(run_id) > BIG
+        except (UnknownRun, redis.ResponseError):
+            return False  # what is wrong is told where the run is planned
+
+    def _plan_entry(self, entry_id: str, run_id: str) -> None:
+        try:
+            waits = self._plan(run_id)
             if waits:
-                continue  # another coordinator plans it now, and may die before it is done
+                return  # another coordinator plans it now, and may die before it is done
             with self._redis.pipeline(transaction=True) as pipe:
                 pipe.xack(self._stream, PLANNERS, entry_id)
                 pipe.xdel(self._stream, entry_id)
                 pipe.execute()
+        finally:
+            self._planning.discard(entry_id)  # if it is still in the stream, it is taken up again
 
     def _read(self) -> list[tuple[str, dict[str, str]]]:
         if self._seen is not None:
@@ -249,7 +279,7 @@ class Coordinator:
         try:
             text = self._engine.reading.submitted_dag(run_id)
             dag = Dag.stored(text, run_id, log.warning)
-            self._engine.planning.set_template(template(self._celery))
+            self._engine.planning.set_template(self._template)
             self._recorder.give_back(run_id)
             if plan(self._engine, run_id, dag, self._recorder.durations(dag.dag_id)):
                 log.info("%s: planned, %d tasks", run_id, len(dag.tasks))

@@ -39,6 +39,14 @@ class Graph:
             task for root in self.dependencies for task in _reached(root, self.dependencies, seen)
         )
 
+    def check(self) -> None:
+        """Raise LookupError if an edge leads nowhere, or there is a cycle."""
+        seen: set[str] = set()
+        for task in self.order:
+            if not seen.issuperset(self.dependencies[task]):
+                raise LookupError(task)
+            seen.add(task)
+
     def levels(self) -> list[list[str]]:
         """The tasks by the number of edges on the longest path that leads to them."""
         level: dict[str, int] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from pydag_dist.dag.fields import DagFields, Task
 from pydag_dist.dag.graph import Graph, between
 from pydag_dist.dag.operators import family
 from pydag_dist.dag.reading.dag_file import read, read_task, too_long
+from pydag_dist.dag.reading.kept import NotAsWritten, read_kept
 from pydag_dist.dag.text.messages import field_names
 from pydag_dist.errors import InvalidDag, Problem, PydagError
 
@@ -58,9 +60,13 @@ class Dag(DagFields):
     def parse(cls, data: dict[str, Any] | str | bytes, source: str = "<dag>") -> Self:
         """The DAG of a JSON text or of the value of one; `source` names it in problems."""
         fields, tasks = read(data, source)
+        by_id = {task.task_id: task for task in tasks}
+        return cls._made(fields, by_id, Graph({t: task.dependencies for t, task in by_id.items()}))
+
+    @classmethod
+    def _made(cls, fields: DagFields, tasks: dict[str, Task], graph: Graph) -> Self:
         dag = cls(**vars(fields))
-        dag.tasks = {task.task_id: task for task in tasks}
-        dag._finished = Graph({task.task_id: task.dependencies for task in tasks})
+        dag.tasks, dag._finished = tasks, graph
         return dag
 
     @classmethod
@@ -69,9 +75,12 @@ class Dag(DagFields):
     ) -> Self:
         """The DAG of a run that is there: it runs on, whatever its schedule says.
 
+        Its tasks are not checked again if the text is as `to_json` writes it.
         Until version 3 of the engine `schedule_interval` and `start_date` could be any texts. Where
         only these are wrong, they are left out, and `ignoring` is told so.
         """
+        with contextlib.suppress(NotAsWritten):
+            return cls._made(*read_kept(text))
         try:
             return cls.parse(text, source)
         except InvalidDag as error:

@@ -14,7 +14,7 @@ from pydag_dist.engine.snapshot import microseconds
 CHUNK: Final = 500
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)  # not frozen, since that makes each of up to 100,000 of them dear
 class PlannedTask:
     """A row of a plan: everything that the engine has to know of a task.
 

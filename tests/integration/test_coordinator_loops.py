@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from collections.abc import Iterator
@@ -169,3 +170,35 @@ def test_a_loop_that_meets_a_bug_is_started_again(
         "a bug in step",
         "a bug in tick",
     ]
+
+
+def test_a_small_dag_does_not_wait_while_a_big_one_is_planned(
+    redis_url: str, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does a second coordinator take the big one over, or the same one begin it twice."""
+    plan_of, begun, enough = planner.plan_of, [], threading.Event()
+
+    def slow(graph: Any, *arguments: Any) -> Any:
+        begun.append(graph.dag_id)
+        if graph.dag_id == "big":
+            assert not gc.isenabled()
+            enough.wait(30)
+        return plan_of(graph, *arguments)
+
+    monkeypatch.setattr(planner, "plan_of", slow)
+    big = dag([call(f"t{n}", "note") for n in range(1200)])
+    big.dag_id = "big"
+    monkeypatch.setattr(service, "BIG", len(big.to_json()) - 1)
+    with running(redis_url, tmp_path) as [coordinator]:
+        engine.steering.submit("r", big.to_json(), "big")
+        wait_until(lambda: "big" in begun, "the big one is being planned")
+        coordinator._seen = "0"  # as after an error: it reads the big one's entry again
+        submit(engine, "small")
+        wait_planned(engine, "small")
+        assert engine.reading.run_state("r") == "queued"
+        enough.set()
+        wait_planned(engine, "r")
+        wait_until(lambda: engine.store.redis.xlen("p:submissions") == 0, "both are done with")
+    assert begun.count("big") == 1
+    assert gc.isenabled()
+    assert len(engine.reading.snapshot("r").tasks) == 1200

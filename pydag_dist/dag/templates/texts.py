@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from pydag_dist.dag.text.strict_json import Path
 
 MARK: Final = "{{"
+_CONTAINERS: Final = (dict, list)
 
 
 def templates(value: Any) -> Iterator[tuple[Path, str]]:
@@ -19,10 +20,14 @@ def templates(value: Any) -> Iterator[tuple[Path, str]]:
         if isinstance(item, str):
             if MARK in item:
                 yield path, item
-        elif isinstance(item, dict | list) and id(item) not in seen:
+        elif isinstance(item, _CONTAINERS) and id(item) not in seen:
             seen.add(id(item))  # a Python value may contain itself
             items = item.items() if isinstance(item, dict) else enumerate(item)
-            todo += [((*path, key), inner) for key, inner in reversed(list(items))]
+            todo += [
+                ((*path, key), inner)
+                for key, inner in reversed(list(items))
+                if isinstance(inner, _CONTAINERS) or (isinstance(inner, str) and MARK in inner)
+            ]
 
 
 def is_templated(value: Any) -> bool:

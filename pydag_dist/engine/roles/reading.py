@@ -61,6 +61,10 @@ class Reading(Role):
             raise unknown_run(run_id)
         return dag
 
+    def dag_size(self, run_id: str) -> int:
+        """The length of the DAG of a run in bytes; 0 if Redis does not have it."""
+        return int(self._redis.strlen(self._run_key(run_id, "dag")))
+
     def run_params(self, run_id: str) -> tuple[dict[str, Any], str]:
         """What a run was submitted with: its params, and its logical date (ISO 8601, UTC).
 
