@@ -241,7 +241,11 @@ class Chaos:
                 self.violations.append(Violation(f"waited {seconds:.0f} s in vain: {what}"))
                 for run in self.system.unended():
                     self.violations.append(Violation(f"it is {run.state}", run.run_id))
-                for started in self.system.started():
+                if not self.system.are_backfills_done():
+                    self.violations.append(Violation("not all backfills are done"))
+                if not self.system.is_history_written():
+                    self.violations.append(Violation("the history has not all that has happened"))
+                for started in self.system.started() + self.system.backfilled():
                     if not started.ended:
                         self.violations.append(Violation("it has not ended", started.run_id))
                 for timed in self.system.timed.values():
