@@ -61,11 +61,6 @@ class Settings:
             ) from None
 
     @property
-    def link_file(self) -> Path:
-        """Where `pydag web` in mode local keeps the address that lets a browser in."""
-        return self.home / LINK_FILE
-
-    @property
     def has_history(self) -> bool:
         """Whether a database is named, or the one that coordinators of this host use is there."""
         try:
@@ -74,8 +69,12 @@ class Settings:
             return False
 
 
+def link_file(home: Path, port: int | str | None) -> Path:
+    """Where the `pydag web` of that port, in mode local, keeps the address with its next key."""
+    return home / f"web-{port}.link"
+
+
 SETTINGS: Final = tuple(each.name for each in fields(Settings))
-LINK_FILE: Final = "web.link"  # of the home
 
 # Those of a worker (workers/settings.py), and what the parts tell each other.
 WORKER_SETTINGS = (

@@ -21,7 +21,7 @@ from pydag_dist.local.keyfile import write_key_file
 from pydag_dist.local.ports import HOST, Ports
 from pydag_dist.local.process import Child
 from pydag_dist.local.redis_server import redis_command, valkey_binary
-from pydag_dist.settings import LINK_FILE
+from pydag_dist.settings import link_file
 
 PROJECT = "local-project"
 # What the example's scripts are trusted from, and the connection that they name.
@@ -61,7 +61,7 @@ class Stack:
     @property
     def web_link(self) -> str:
         """The address that lets a browser in, once: see `pydag web --link`."""
-        return (self.home.path / LINK_FILE).read_text("utf-8").strip()
+        return link_file(self.home.path, self._ports.web).read_text("utf-8").strip()
 
     @property
     def addresses(self) -> dict[str, str]:

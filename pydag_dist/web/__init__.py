@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from pydag_dist.web.serve import link, serve
+from pydag_dist.web.serve import links, serve
 
-__all__ = ["link", "serve"]
+__all__ = ["links", "serve"]

@@ -97,9 +97,10 @@ class RunCounts(Model):
 
 
 class RunItem(RunHead):
-    """A run in a list."""
+    """A run in a list; what BigQuery billed is null, too, if it has not been counted yet."""
 
     counts: RunCounts
+    bytes_billed: int | None
 
 
 class RunPage(Model):
@@ -480,6 +481,18 @@ class NewBackfill(Model):
     newest_first: bool = False
     again: Again = "none"
     weight: Annotated[float, Field(ge=limits.WEIGHT[0], le=limits.WEIGHT[1])] = 0.5
+
+
+class BackfillPreview(Model):
+    """How many due times a backfill would have, and the oldest and the newest of them.
+
+    Those wanted from `left_to_schedule` on are still to come, or the schedule runs them itself.
+    """
+
+    total: int
+    first: Seconds
+    last: Seconds
+    left_to_schedule: Seconds | None
 
 
 class Backfill(Model):

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import sys
 from collections.abc import Callable
 from typing import Final
+from urllib.parse import urlsplit
 
 import uvicorn
 
 from pydag_dist.errors import PydagError
-from pydag_dist.settings import Settings
+from pydag_dist.settings import Settings, link_file
 from pydag_dist.web.app import create_app
 from pydag_dist.web.entry.access import LocalKeys
 from pydag_dist.web.settings import WebSettings
 from pydag_dist.web.site import Site
 
 BACKLOG: Final = 2048
+LOOK_SECONDS: Final = 1.0
 
 
 def serve(settings: Settings, web: WebSettings, on_start: Callable[[str, str], None]) -> None:
@@ -29,7 +32,7 @@ def serve(settings: Settings, web: WebSettings, on_start: Callable[[str, str], N
     listening = _listen(web.address, web.port)
     port = listening.getsockname()[1]
     host = f"[{web.address}]" if ":" in web.address else web.address
-    keys = LocalKeys(settings.link_file if web.mode == "local" else None)
+    keys = LocalKeys(link_file(settings.home, port) if web.mode == "local" else None)
     app = create_app(Site(settings, web), keys)
     config = uvicorn.Config(
         app, log_config=None, proxy_headers=False, server_header=False, access_log=False,
@@ -42,17 +45,35 @@ def serve(settings: Settings, web: WebSettings, on_start: Callable[[str, str], N
     # uvicorn raises the signal that ended it once more, for whoever handled it before.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
-    uvicorn.Server(config).run(sockets=[listening])
-
-
-def link(settings: Settings) -> str:
-    """An address with a key, of the process with the same home that runs in mode local."""
     try:
-        return settings.link_file.read_text("utf-8").strip()
-    except OSError:
+        uvicorn.Server(config).run(sockets=[listening])
+    finally:
+        keys.close()
+
+
+def links(settings: Settings) -> list[str]:
+    """Addresses with a key: of each process with the same home that runs in mode local."""
+    found = []
+    for file in sorted(settings.home.glob(link_file(settings.home, "*").name)):
+        with contextlib.suppress(OSError):
+            link = file.read_text("utf-8").strip()
+            if _answers(link):
+                found.append(link)
+    if not found:
         raise PydagError(
-            f"no `pydag web` in mode local has run with the home {settings.home}: start one"
-        ) from None
+            f"no `pydag web` in mode local runs with the home {settings.home}: start one"
+        )
+    return found
+
+
+def _answers(link: str) -> bool:
+    """Whether somebody listens there: the file of a process that was killed stays."""
+    try:
+        place = urlsplit(link)
+        socket.create_connection((place.hostname or "", place.port or 0), LOOK_SECONDS).close()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _listen(address: str, port: int) -> socket.socket:

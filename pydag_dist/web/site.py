@@ -29,6 +29,7 @@ from pydag_dist.web.tokens import Tokens
 T = TypeVar("T")
 RETRY_SECONDS: Final = 2.0  # that a request waits for a Redis which is away
 KEPT_CHARACTERS: Final = 64_000_000  # of the texts of DAGs that are kept parsed
+KEPT_COSTS: Final = 1_000_000  # characters of the names of runs whose costs are kept
 EPOCH_SECONDS: Final = 10.0
 AWAY_SECONDS: Final = 5.0  # that a history which can't be read is not asked again
 
@@ -72,6 +73,7 @@ class Site:
         self.tokens = Tokens(self.engine.store)
         self.dags: Kept[Dag] = Kept()
         self.graphs: Kept[bytes] = Kept()
+        self.billed: Kept[tuple[int | None]] = Kept(KEPT_COSTS)
         self._history: HistoryReader | None = None
         self._is_ours = (0.0, False)
         self._problem: tuple[float, Exception] | None = None

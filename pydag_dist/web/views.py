@@ -14,9 +14,18 @@ from pydag_dist.errors import UnknownRun
 from pydag_dist.web.site import Site
 
 
-def run_item(run: RunSummary, now: float) -> dict[str, Any]:
-    """A run in a list."""
-    return {**run.__dict__, "took": run.took(now)}
+def run_item(here: Site, run: RunSummary, now: float, until: float = 0.0) -> dict[str, Any]:
+    """A run in a list. What an ended one was billed is counted once, before `until` only.
+
+    That is a time of `time.monotonic`: so a list of big runs has all its costs a bit later.
+    """
+    key, billed = f"{run.run_id} {run.rounds} {run.ended_at}", None
+    if run.ended_at is not None:
+        kept = here.billed.get(key)
+        if kept is None and time.monotonic() < until:
+            kept = here.billed.put(key, len(key), (run_view(here, run.run_id)["bytes_billed"],))
+        billed = kept[0] if kept else None
+    return {**run.__dict__, "took": run.took(now), "bytes_billed": billed}
 
 
 def task_item(task: TaskSnapshot) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from pydag_dist.settings import load_settings
+from pydag_dist.settings import link_file, load_settings
 from pydag_dist.web.app import create_app
 from pydag_dist.web.entry.access import COOKIE, LocalKeys
 from pydag_dist.web.settings import WebSettings
@@ -23,7 +23,7 @@ class Web:
 
     def __init__(self, *, cookie: str | None = None, **settings: Any) -> None:
         self.site = Site(load_settings(), WebSettings(**settings))
-        self.keys = LocalKeys(self.site.settings.home / "web.link")
+        self.keys = LocalKeys(link_file(self.site.settings.home, 8080))
         self.app = create_app(self.site, self.keys)
         self.cookie = self.keys._cookie if cookie is None else cookie
 

@@ -31,10 +31,19 @@ const PAGES: [pattern: RegExp, page: (...ids: string[]) => ComponentChildren][] 
   [/^\/settings$/, () => <SettingsPage />],
 ];
 
+function decoded(ids: string[]): string[] | null {
+  try {
+    return ids.map(decodeURIComponent);
+  } catch {
+    return null; // a % that says nothing
+  }
+}
+
 function Pages() {
   for (const [pattern, page] of PAGES) {
     const found = pattern.exec(path.value);
-    if (found) return <>{page(...found.slice(1).map(decodeURIComponent))}</>;
+    const ids = found && decoded(found.slice(1));
+    if (ids) return <>{page(...ids)}</>;
   }
   return (
     <div class="page">

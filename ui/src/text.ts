@@ -64,3 +64,34 @@ export const plural = (count: number, what: string) =>
 /** For a shell: as it is if it is plain, else in quotes. */
 export const quoted = (word: string) =>
   /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+
+// Colours and movements of terminals, such as ESC [31m; a link of one ends by BEL or ESC \\.
+const ESC = String.fromCharCode(27);
+const BEL = String.fromCharCode(7);
+const TERMINAL = new RegExp(
+  `${ESC}(?:\\[[0-?]*[ -/]*[@-~]|\\][^${BEL}${ESC}]*(?:${BEL}|${ESC}\\\\)|[@-Z^_])`,
+  'g',
+);
+// What is not seen, or turns what follows around: it could make a text look like another one. Emoji
+// are joined by U+200D.
+const UNSEEN = /(?![\n\t\u200d])[\p{Cc}\p{Cf}\u2028\u2029]/gu;
+
+/** A text of somebody's program as it is shown: all that is in it is seen, at most so many characters. */
+export function shown(text: string, most = 100_000): string {
+  const cut = text.length > most ? `${text.slice(0, most)}…` : text;
+  return cut
+    .replace(/\r\n/g, '\n')
+    .replace(TERMINAL, '')
+    .replace(UNSEEN, (c) => `⟨${c.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0')}⟩`);
+}
+
+/** What BigQuery asks for on demand, in US dollars for 2^40 bytes, as `pydag estimate` counts it. */
+const PRICE = 6.25;
+
+/** Such as "$0.04" of billed bytes. */
+export function price(billed: number): string {
+  const dollars = (billed / 2 ** 40) * PRICE;
+  return dollars > 0 && dollars < 0.01 ? 'less than $0.01' : `$${dollars.toFixed(2)}`;
+}
+
+export const priceNote = `On demand at $${PRICE} a TiB; reservations cost otherwise`;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { byImportance, lookOf, STATES } from '../src/states';
-import { ago, bytes, duration, quoted } from '../src/text';
+import { ago, bytes, duration, price, quoted, shown } from '../src/text';
 
 test.each([
   [0.0004, '0 ms'],
@@ -45,4 +45,25 @@ test('each state can be told without colour', () => {
   expect(new Set(looks.map(({ glyph }) => glyph)).size).toBe(STATES.length);
   expect(lookOf('new_state').says).toBe('new_state');
   expect(['success', 'new_state', 'failed'].sort(byImportance)[0]).toBe('failed');
+});
+
+test('a text of somebody is shown with all that is in it, and does nothing', () => {
+  const esc = String.fromCharCode(27);
+  const bel = String.fromCharCode(7);
+  expect(shown(`${esc}[1;31mred${esc}[0m ${esc}[2Jgone`)).toBe('red gone');
+  expect(shown(`${esc}]8;;javascript:alert(1)${bel}link${esc}]8;;${esc}\\`)).toBe('link');
+  expect(shown('\u202egnp.exe')).toBe('⟨202E⟩gnp.exe');
+  expect(shown('a\u200bb\u2066c\0d\r\ne\tf')).toBe('a⟨200B⟩b⟨2066⟩c⟨0000⟩d\ne\tf');
+  expect(shown('👩\u200d🚀 äöü 漢字 עברית')).toBe('👩\u200d🚀 äöü 漢字 עברית');
+  expect(shown('<img src=x onerror=1>')).toBe('<img src=x onerror=1>');
+  expect(shown('x'.repeat(1_000_000)).length).toBe(100_001);
+});
+
+test.each([
+  [0, '$0.00'],
+  [10_485_760, 'less than $0.01'],
+  [2 ** 40, '$6.25'],
+  [2 ** 42, '$25.00'],
+])('%i billed bytes cost %s', (billed, says) => {
+  expect(price(billed)).toBe(says);
 });

@@ -25,7 +25,11 @@ def require_web() -> None:
 @click.option("--address", metavar="ADDRESS", help="Where it listens. [127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), metavar="N", help="[8080]; 0: a free one.")
 @click.option("--open", "opens", is_flag=True, help="Open it in a browser.")
-@click.option("--link", is_flag=True, help="Print another address with a key, and end.")
+@click.option(
+    "--link",
+    is_flag=True,
+    help="Print another address with a key, of each that runs here, and end.",
+)
 def web(address: str | None, port: int | None, *, opens: bool, link: bool) -> None:
     """Serve the interface and its REST routes: runs live, in the browser and for programs.
 
@@ -44,7 +48,7 @@ def web(address: str | None, port: int | None, *, opens: bool, link: bool) -> No
     from pydag_dist.web.settings import WebSettings
 
     if link:
-        echo(part.link(load_settings()))
+        echo("\n".join(part.links(load_settings())))
         return
     load_settings().require_redis()
     settings = WebSettings.load()

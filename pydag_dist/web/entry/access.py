@@ -55,6 +55,13 @@ class LocalKeys:
             self.address = address
             self._write()
 
+    def close(self) -> None:
+        """Forget the file: nobody is let in by it any more."""
+        with self._lock:
+            if self._file is not None:
+                self._file.unlink(missing_ok=True)
+            self._file = None
+
     def cookie_for(self, key: str) -> str | None:
         """What a browser with that key is to keep; None if it is not the key."""
         with self._lock:

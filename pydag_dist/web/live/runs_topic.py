@@ -35,7 +35,7 @@ class RunsTopic(Topic):
             return
         found = self._site.engine.runs.listing(RUNS, self._wanted).runs
         now = time.time()
-        items = {run.run_id: run_item(run, now) for run in found}
+        items = {run.run_id: run_item(self._site, run, now) for run in found}
         changed = [
             item for name, item in items.items() if _kept(self._items.get(name)) != _kept(item)
         ]

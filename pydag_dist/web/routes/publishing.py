@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import Body, Header, Query, Request
+from pydantic import StringConstraints
 from starlette.responses import Response
 
 from pydag_dist.client.submitter import acting_for
@@ -26,6 +27,8 @@ from pydag_dist.web.site import Site
 OPERATOR: Final = role("operator")
 EDITOR: Final = role("editor")
 IfMatch = Annotated[str, Header(alias="If-Match", max_length=200)]
+
+Day = Annotated[str, StringConstraints(max_length=64)]
 
 routes = router()
 
@@ -103,6 +106,19 @@ def begin(
     made = here.client.all_backfills.get(begun)
     place = f"{here.web.prefix}/api/v1/backfills/{made.backfill_id}"
     return answer(_told(made), 201, Location=place)
+
+
+@routes.get("/dags/{dag_id}/backfills/preview", response_model=models.BackfillPreview,
+            openapi_extra=VIEWER)  # fmt: skip
+def preview(request: Request, dag_id: Text, first: Day, last: Day) -> Response:
+    """Say which due times a backfill of that span would have; nothing is begun."""
+    here = site(request)
+    published_dag(here, dag_id)
+    found = here.client.all_backfills.span(dag_id, first, last)
+    later = found.left_to_schedule
+    told = {"total": len(found.due), "left_to_schedule": later and later.timestamp()}
+    ends = {"first": found.due[0].timestamp(), "last": found.due[-1].timestamp()}
+    return answer({**told, **ends})
 
 
 @routes.get("/backfills", response_model=models.Backfills, openapi_extra=VIEWER)

@@ -31,6 +31,7 @@ from pydag_dist.why import why_run
 from pydag_dist.why.past import explain_past
 
 MOST: Final = 500  # runs of a page
+COST_SECONDS: Final = 0.05  # that a list may count costs for
 MOST_SECONDS: Final = 60.0  # that a request may wait for a run
 LOOK_SECONDS: Final = 0.25
 _WAIT: Final = re.compile(r"\bwait=(\d{1,4})\b", re.ASCII)
@@ -80,7 +81,8 @@ def runs(
     elif found.looked_back_to is not None:
         following = _cursor(round(found.looked_back_to * 1e6), "")
     now = time.time()
-    items = [run_item(run, now) for run in found.runs]
+    until = time.monotonic() + COST_SECONDS
+    items = [run_item(site(request), run, now, until) for run in found.runs]
     return answer({"items": items, "next": following, "missing": missing})
 
 

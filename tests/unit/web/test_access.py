@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import socket
 
 import pytest
 from fastapi.routing import APIRoute
 
 from pydag_dist import Client, Dag
-from pydag_dist.errors import InvalidSettings
+from pydag_dist.errors import InvalidSettings, PydagError
+from pydag_dist.settings import link_file, load_settings
+from pydag_dist.web.entry.access import LocalKeys
 from pydag_dist.web.entry.gate import Buckets
 from pydag_dist.web.live import hub
 from pydag_dist.web.routes import live
 from pydag_dist.web.routing import NOBODY, ROLES
+from pydag_dist.web.serve import links
 from pydag_dist.web.settings import WebSettings
 from tests.support.web import OURS, Web
 
@@ -103,10 +107,30 @@ def test_the_key_of_an_address_lets_one_browser_in_once():
 
 def test_the_file_with_the_key_is_for_its_user_only(home):
     web = Web(cookie="")
-    file = home / "web.link"
+    file = home / "web-8080.link"
     web.keys.listens("http://127.0.0.1:8080/")
     assert file.stat().st_mode & 0o077 == 0
     assert file.read_text().strip() == web.keys.link
+    web.keys.close()
+    web.keys.cookie_for(web.keys.link.partition("=")[2])
+    assert not file.exists()
+
+
+def test_a_link_is_of_each_process_that_listens_now(home):
+    """One that was killed leaves its file; another of the same home keeps its own."""
+    settings = load_settings()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as first,
+        socket.create_server(("127.0.0.1", 0)) as b,
+    ):
+        ports = [each.getsockname()[1] for each in (first, b)]
+        keys = [LocalKeys(link_file(settings.home, port)) for port in ports]
+        for port, key in zip(ports, keys, strict=True):
+            key.listens(f"http://127.0.0.1:{port}/")
+        keys[0].cookie_for(keys[0].link.partition("=")[2])  # its key is another one now
+        assert sorted(links(settings)) == sorted(key.link for key in keys)
+    with pytest.raises(PydagError, match="no `pydag web` in mode local runs with the home"):
+        links(settings)
 
 
 def test_a_token_is_kept_as_its_hash(connection):

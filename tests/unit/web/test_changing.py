@@ -101,6 +101,15 @@ def test_a_dag_is_published_paused_and_unpublished(ada):
 def test_a_backfill_is_begun_paused_and_cancelled(ada):
     ada("PUT", "/dags/d", json=dag(schedule_interval="0 3 * * *"))
     body = {"first": "2026-01-01", "last": "2026-01-03"}
+    span = "first=2026-01-01&last=2026-01-03"
+    preview = ada("GET", f"/dags/d/backfills/preview?{span}").json()
+    assert preview.keys() == models.BackfillPreview.model_fields.keys()
+    assert (preview["total"], preview["last"] - preview["first"]) == (3, 2 * 86_400)
+    assert preview["left_to_schedule"] is None
+    wrong = ada("GET", "/dags/d/backfills/preview?first=2026-01-03&last=2026-01-01")
+    assert "a backfill goes from the older one on" in wrong.json()["detail"]
+    assert ada("GET", f"/dags/zzz/backfills/preview?{span}").status_code == 404
+    assert ada("GET", "/backfills").json()["items"] == []
     begun = ada("POST", "/dags/d/backfills", json=body)
     assert begun.status_code == 201, begun.text
     place = begun.headers["Location"].removeprefix("/api/v1")

@@ -86,6 +86,18 @@ def test_a_run_is_told_as_status_does(web, run_id):
     assert web.get(f"/api/v1/runs/{run_id}/graph").json()["upstream"] == [[], [0]]
 
 
+def test_a_list_has_the_cost_of_ended_runs(web, run_id, installation):
+    def billed():
+        [found] = web.get(f"/api/v1/runs?q={run_id}").json()["items"]
+        return found["bytes_billed"]
+
+    assert billed() is None
+    installation.end(installation.claim(), result='{"bytes_billed": 5}')
+    assert billed() == 12
+    installation.engine.store.redis.delete(installation.engine.store.key(f"run:{run_id}:out"))
+    assert billed() == 12  # counted once
+
+
 def test_lines_can_be_read_on_from_where_one_stopped(web, run_id):
     first = web.get(f"/api/v1/runs/{run_id}/logs?task=a&limit=1").json()
     assert [line["line"] for line in first["items"]] == ["one"]

@@ -25,6 +25,7 @@ export interface RunHead {
 
 export interface RunItem extends RunHead {
   counts: { total: number; ended: number; active: number; failed: number };
+  bytes_billed: number | null;
 }
 
 export interface Run extends RunHead {
@@ -174,7 +175,7 @@ export interface Queue {
   workers: string[];
   messages: number;
   waiting_runs: string[];
-  refusals: Record<string, string>[];
+  refusals: { worker: string; need: string; reason: string }[];
 }
 
 export interface Me {
@@ -194,7 +195,7 @@ export interface Backfill {
   first: number;
   last: number;
   total: number;
-  left: number;
+  left_out: number;
   made: number;
   success: number;
   failed: number;
@@ -205,4 +206,19 @@ export interface Backfill {
   made_by: string;
   why: string;
   ended_at: number | null;
+}
+
+/** How many runs a backfill would have, and from which due time on it would have none. */
+export interface BackfillPreview {
+  total: number;
+  first: number;
+  last: number;
+  left_to_schedule: number | null;
+}
+
+export interface Token {
+  name: string;
+  role: string;
+  created_at: number;
+  created_by: string;
 }

@@ -5,7 +5,7 @@ import type { Backfill } from '../api/types';
 import { Action } from '../parts/action';
 import { Link, StateBar, Time } from '../parts/basics';
 import { Show, useLoaded } from '../parts/loaded';
-import { quoted } from '../text';
+import { quoted, shown } from '../text';
 
 export function Backfills() {
   const backfills = useLoaded(
@@ -20,8 +20,8 @@ export function Backfills() {
         {({ items }) =>
           items.length === 0 ? (
             <p class="faint">
-              None. <code>pydag backfill DAG --from DAY --to DAY</code> makes a run for each due
-              time in the past.
+              None. A DAG's page, or <code>pydag backfill DAG --from DAY --to DAY</code>, makes a
+              run for each due time in the past.
             </p>
           ) : (
             <div class="tall scroll">
@@ -59,12 +59,13 @@ function Row({ backfill, reload }: { backfill: Backfill; reload: () => void }) {
   const { backfill_id: id, state } = backfill;
   const url = `/backfills/${part(id)}`;
   const isPaused = state === 'paused';
+  const left = backfill.total - backfill.made - backfill.left_out;
   return (
     <tr>
       <td>
         <Link to={`/dags/${part(backfill.dag_id)}`}>{backfill.dag_id}</Link>
       </td>
-      <td title={backfill.why}>{state}</td>
+      <td title={backfill.why ? shown(backfill.why, 1000) : undefined}>{state}</td>
       <td>
         {day(backfill.first)} to {day(backfill.last)}
       </td>
@@ -76,13 +77,13 @@ function Row({ backfill, reload }: { backfill: Backfill; reload: () => void }) {
               ['cancelled', backfill.cancelled],
               ['success', backfill.success],
               ['running', backfill.active],
-              ['none', backfill.left],
+              ['none', left],
             ])
           }
         />
       </td>
       <td class="n">
-        {backfill.left}/{backfill.total}
+        {left}/{backfill.total}
       </td>
       <td>
         <Time at={backfill.made_at} /> by {backfill.made_by}

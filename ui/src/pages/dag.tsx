@@ -9,6 +9,7 @@ import { Show, useLoaded } from '../parts/loaded';
 import { useTitle } from '../shell';
 import { byImportance, lookOf } from '../states';
 import { duration, exact, quoted } from '../text';
+import { BeginBackfill } from './begin-backfill';
 
 const RUNS = 20;
 const MATRIX_RUNS = 12;
@@ -105,25 +106,28 @@ function Due({ dag, url }: { dag: Dag; url: string }) {
   );
   const { zone, due } = preview.value.value ?? { zone: '', due: [] };
   return (
-    <ul class="facts-line">
-      <li>version {dag.version}</li>
-      <li>
-        published <Time at={dag.published_at} /> by {dag.published_by}
-      </li>
-      {dag.source && <li>from {dag.source}</li>}
-      <li>{dag.schedule_text ?? 'no schedule: it only runs by hand'}</li>
-      {dag.paused_at && (
+    <>
+      <ul class="facts-line">
+        <li>version {dag.version}</li>
         <li>
-          paused <Time at={dag.paused_at} /> by {dag.paused_by}
+          published <Time at={dag.published_at} /> by {dag.published_by}
         </li>
-      )}
-      {dag.missed > 0 && <li class="bad">{dag.missed} due times were missed</li>}
-      {due.length > 0 && !dag.paused_at && (
-        <li title={due.map((at) => exact(at, zone)).join('\n')}>
-          due <Time at={due[0]} zone={zone} />, in the zone {zone}
-        </li>
-      )}
-    </ul>
+        {dag.source && <li>from {dag.source}</li>}
+        <li>{dag.schedule_text ?? 'no schedule: it only runs by hand'}</li>
+        {dag.paused_at && (
+          <li>
+            paused <Time at={dag.paused_at} /> by {dag.paused_by}
+          </li>
+        )}
+        {dag.missed > 0 && <li class="bad">{dag.missed} due times were missed</li>}
+        {due.length > 0 && !dag.paused_at && (
+          <li title={due.map((at) => exact(at, zone)).join('\n')}>
+            due <Time at={due[0]} zone={zone} />, in the zone {zone}
+          </li>
+        )}
+      </ul>
+      {zone && <BeginBackfill dag={dag.dag_id} zone={zone} />}
+    </>
   );
 }
 
@@ -166,6 +170,12 @@ function readable(runs: RunItem[]): RunItem[] {
 
 const familyOf = (task: string) => task.replace(/\d+/g, '#');
 
+/** A run's tasks in the order in which they began; those that never did come last. */
+function inOrder({ task, started_at }: Columns): string[] {
+  const at = (i: number) => started_at[i] ?? Number.POSITIVE_INFINITY;
+  return [...task.keys()].sort((a, b) => at(a) - at(b) || a - b).map((i) => task[i]!);
+}
+
 /** Runs beside families: the most important state that the tasks of a family had. */
 function Matrix({ runs }: { runs: RunItem[] }) {
   const key = runs.map((run) => run.run_id + run.state).join();
@@ -178,6 +188,7 @@ function Matrix({ runs }: { runs: RunItem[] }) {
     <Show of={all} what="what its tasks did">
       {(columns) => {
         const rows = new Map<string, Map<number, string>>();
+        for (const name of inOrder(columns.at(-1)!)) rows.set(familyOf(name), new Map());
         columns.forEach(({ task, state, states }, run) => {
           task.forEach((name, i) => {
             const family = familyOf(name);
@@ -210,7 +221,9 @@ function Matrix({ runs }: { runs: RunItem[] }) {
               <tbody>
                 {[...rows].slice(0, MATRIX_ROWS).map(([family, row]) => (
                   <tr key={family}>
-                    <th scope="row">{family}</th>
+                    <th scope="row" title={family}>
+                      {family}
+                    </th>
                     {runs.map((run, i) => {
                       const state = row.get(i);
                       return (

@@ -6,7 +6,7 @@ import { now } from '../app';
 import { Empty, Link, Time } from '../parts/basics';
 import { Show, useLoaded } from '../parts/loaded';
 import { useTitle } from '../shell';
-import { plural } from '../text';
+import { plural, shown } from '../text';
 
 export function FleetPage() {
   useTitle('Fleet');
@@ -78,7 +78,14 @@ function Queues({ queues }: { queues: Queue[] }) {
         <tbody>
           {queues.map((queue) => (
             <tr key={queue.name}>
-              <td>{queue.name}</td>
+              <td>
+                {queue.name}
+                {queue.refusals.slice(0, 3).map(({ worker, need, reason }) => (
+                  <span key={`${worker} ${need}`} class="bad block">
+                    {worker} gave tasks back: {shown(reason, 200)}
+                  </span>
+                ))}
+              </td>
               <td class="n">{queue.slots}</td>
               <td class="n">{queue.messages}</td>
               <td>

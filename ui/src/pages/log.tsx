@@ -6,7 +6,7 @@ import { get } from '../api/client';
 import type { LogLine, Logs } from '../api/types';
 import type { LiveLog, LiveRun } from '../live/run';
 import { Wrong } from '../parts/basics';
-import { clock } from '../text';
+import { clock, shown } from '../text';
 
 const AT_ONCE = 1000;
 const MOST = 20_000; // lines of an ended task
@@ -47,7 +47,7 @@ export function Log({ url, task, live, isOn }: Props) {
   }, [log, follows.value]);
   const text = wanted.value.toLowerCase();
   const lines = log?.lines ?? [];
-  const shown = text ? lines.filter(({ line }) => line.toLowerCase().includes(text)) : lines;
+  const wantedLines = text ? lines.filter(({ line }) => line.toLowerCase().includes(text)) : lines;
   return (
     <div class="log">
       <form class="filters" onSubmit={(event) => event.preventDefault()}>
@@ -78,13 +78,13 @@ export function Log({ url, task, live, isOn }: Props) {
           Older lines are not shown: <code>pydag logs</code> prints all of them.
         </p>
       )}
-      {shown.length > 0 ? (
+      {wantedLines.length > 0 ? (
         // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is reached by keyboard
         <pre ref={box} tabIndex={0}>
-          {shown.map(({ at, level, line, try_number }, index) => (
+          {wantedLines.map(({ at, level, line, try_number }, index) => (
             <span key={index} data-level={level}>
               <i>{clock(at)}</i> {try_number > 1 && <i>try {try_number} </i>}
-              {line}
+              {shown(line)}
               {'\n'}
             </span>
           ))}

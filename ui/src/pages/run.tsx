@@ -13,7 +13,7 @@ import { Copy, Link, State, StateBar, Time, Waiting, Wrong } from '../parts/basi
 import { useLoaded } from '../parts/loaded';
 import { useTitle } from '../shell';
 import { byImportance, lookOf } from '../states';
-import { ago, bytes, clock, duration, number, quoted } from '../text';
+import { ago, bytes, clock, duration, number, price, priceNote, quoted, shown } from '../text';
 import { GraphView } from './graph-view';
 import { TaskDrawer } from './task';
 import { TaskList } from './task-list';
@@ -221,10 +221,12 @@ function RunHead({ run, live, graph, durations, again, url }: HeadProps) {
           </li>
         )}
         {run.bytes_billed !== null && run.bytes_billed > 0 && (
-          <li>{bytes(run.bytes_billed)} billed</li>
+          <li title={priceNote}>
+            {bytes(run.bytes_billed)} billed: {price(run.bytes_billed)}
+          </li>
         )}
       </ul>
-      {run.error && <pre class="error">{run.error}</pre>}
+      {run.error && <pre class="error">{shown(run.error, 1000)}</pre>}
     </header>
   );
 }
@@ -247,7 +249,11 @@ function Why({ run, url, version }: { run: Run; url: string; version: number }) 
     <ul class="why" aria-label="Why">
       {reasons.slice(0, 3).map(({ task, state, why }) => (
         <li key={task ?? ''} data-state={state}>
-          {task ? <Link to={`${url}/tasks/${part(task)}`}>{why}</Link> : why}
+          {task ? (
+            <Link to={`${url}/tasks/${part(task)}`}>{shown(why, 1000)}</Link>
+          ) : (
+            shown(why, 1000)
+          )}
         </li>
       ))}
     </ul>

@@ -7,7 +7,7 @@ import { go, goWith, now, search } from '../app';
 import { Empty, Link, State, StateBar, Time } from '../parts/basics';
 import { Show, useLoaded } from '../parts/loaded';
 import { useTitle } from '../shell';
-import { duration, plural } from '../text';
+import { bytes, duration, plural, price, priceNote } from '../text';
 
 const ENDED = new Set(['success', 'failed', 'cancelled']);
 const STATES = ['queued', 'running', 'cancelling', 'success', 'failed', 'cancelled'];
@@ -113,24 +113,27 @@ function Table({ runs }: { runs: RunItem[] }) {
         <table class="list">
           <thead>
             <tr>
-              <th>
+              <th class="roomy">
                 <span class="hidden">Compare</span>
               </th>
               <th>State</th>
               <th>DAG</th>
               <th>Run</th>
-              <th class="wide">Tasks</th>
-              <th class="n">Ended</th>
-              <th class="n">Failed</th>
-              <th>For</th>
+              <th class="wide roomy">Tasks</th>
+              <th class="n roomy">Ended</th>
+              <th class="n roomy">Failed</th>
+              <th class="roomy">For</th>
               <th>Submitted</th>
-              <th class="n">Took</th>
+              <th class="n roomy">Took</th>
+              <th class="n roomy" title={priceNote}>
+                Billed
+              </th>
             </tr>
           </thead>
           <tbody>
             {sorted.map((run) => (
               <tr key={run.run_id}>
-                <td>
+                <td class="roomy">
                   <input
                     type="checkbox"
                     checked={chosen.value.includes(run.run_id)}
@@ -147,18 +150,23 @@ function Table({ runs }: { runs: RunItem[] }) {
                 <td class="id">
                   <Link to={`/runs/${part(run.run_id)}`}>{shortId(run)}</Link>
                 </td>
-                <td class="wide">
+                <td class="wide roomy">
                   <StateBar counts={countsOf(run)} />
                 </td>
-                <td class="n">
+                <td class="n roomy">
                   {run.counts.ended}/{run.counts.total}
                 </td>
-                <td class={`n ${run.counts.failed ? 'bad' : 'faint'}`}>{run.counts.failed}</td>
-                <td>{run.logical_date?.slice(0, 16).replace('T', ' ') ?? ''}</td>
+                <td class={`n roomy ${run.counts.failed ? 'bad' : 'faint'}`}>
+                  {run.counts.failed}
+                </td>
+                <td class="roomy">{run.logical_date?.slice(0, 16).replace('T', ' ') ?? ''}</td>
                 <td>
                   <Time at={run.submitted_at} />
                 </td>
-                <td class="n">{took(run)}</td>
+                <td class="n roomy">{took(run)}</td>
+                <td class="n roomy" title={run.bytes_billed ? price(run.bytes_billed) : undefined}>
+                  {run.bytes_billed === null ? '' : bytes(run.bytes_billed)}
+                </td>
               </tr>
             ))}
           </tbody>

@@ -1,10 +1,10 @@
 // How it looks, who you are, and how to ask the same by a program.
 
-import { API, get, request } from '../api/client';
+import { API } from '../api/client';
 import { may, me, theme } from '../app';
-import { Code, Time } from '../parts/basics';
-import { Show, useLoaded } from '../parts/loaded';
+import { Code } from '../parts/basics';
 import { useTitle } from '../shell';
+import { Tokens } from './tokens';
 
 const THEMES = [
   ['system', 'as the system'],
@@ -67,62 +67,7 @@ export function SettingsPage() {
         text={`curl -H 'Authorization: Bearer TOKEN' ${location.origin}${API}/runs?limit=5`}
         what="the curl line"
       />
-      {who.mode === 'tokens' && may('admin') && <Tokens />}
+      {may('admin') && <Tokens />}
     </div>
-  );
-}
-
-interface Token {
-  name: string;
-  role: string;
-  created_at?: number | null;
-}
-
-function Tokens() {
-  const tokens = useLoaded('', (signal) => get<{ items: Token[] }>('/tokens', {}, signal));
-  const remove = async (name: string) => {
-    await request('DELETE', `/tokens/${encodeURIComponent(name)}`);
-    tokens.reload();
-  };
-  return (
-    <>
-      <h2>Tokens</h2>
-      <Show of={tokens} what="the tokens">
-        {({ items }) =>
-          items.length === 0 ? (
-            <p class="faint">There are none.</p>
-          ) : (
-            <table class="list">
-              <thead>
-                <tr>
-                  <th>Name</th>
-                  <th>Role</th>
-                  <th>Made</th>
-                  <th>
-                    <span class="hidden">Take back</span>
-                  </th>
-                </tr>
-              </thead>
-              <tbody>
-                {items.map(({ name, role, created_at }) => (
-                  <tr key={name}>
-                    <td>{name}</td>
-                    <td>{role}</td>
-                    <td>
-                      <Time at={created_at} />
-                    </td>
-                    <td>
-                      <button type="button" class="plain" onClick={() => remove(name)}>
-                        Take back
-                      </button>
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          )
-        }
-      </Show>
-    </>
   );
 }

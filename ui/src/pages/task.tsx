@@ -9,7 +9,7 @@ import { Action } from '../parts/action';
 import { Code, Copy, Link, State, Time } from '../parts/basics';
 import { Show, useLoaded } from '../parts/loaded';
 import { ENDED } from '../states';
-import { bytes, duration, quoted } from '../text';
+import { bytes, duration, price, priceNote, quoted, shown } from '../text';
 import { Log } from './log';
 
 interface Props {
@@ -61,7 +61,7 @@ export function TaskDrawer({ run, task, live, usual, url, again }: Props) {
       </header>
       {why.value.value?.reasons.map((reason) => (
         <p key={reason.why} class="sentence" data-state={reason.state}>
-          {reason.why}
+          {shown(reason.why, 1000)}
         </p>
       ))}
       {run.ended_at !== null && (
@@ -80,9 +80,9 @@ export function TaskDrawer({ run, task, live, usual, url, again }: Props) {
       <Show of={tries} what="its tries">
         {({ items }) => <Tries tries={items} />}
       </Show>
-      <Params url={url} hash={run.dag_hash} task={task} />
       <h3>Log</h3>
       <Log url={url} task={task} live={live} isOn={isOn} />
+      <Params url={url} hash={run.dag_hash} task={task} />
     </aside>
   );
 }
@@ -105,7 +105,11 @@ function Details({ found }: { found: Task }) {
       )}
       {found.result !== null && (
         <>
-          <h3>Result{found.bytes_billed !== null && `, ${bytes(found.bytes_billed)} billed`}</h3>
+          <h3 title={found.bytes_billed === null ? undefined : priceNote}>
+            Result
+            {found.bytes_billed !== null &&
+              `, ${bytes(found.bytes_billed)} billed: ${price(found.bytes_billed)}`}
+          </h3>
           {linksIn(found.result).map((link) => (
             <p key={link}>
               <a href={link} target="_blank" rel="noreferrer">

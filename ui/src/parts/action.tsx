@@ -27,7 +27,7 @@ interface ActionProps {
   label: string;
   command: string;
   request: Request;
-  role?: string;
+  needs?: string;
   /** What is asked before; nothing is, without it. */
   confirm?: string;
   disabled?: boolean;
@@ -39,7 +39,7 @@ export function Action({
   label,
   command,
   request: to,
-  role = 'operator',
+  needs = 'operator',
   confirm,
   disabled,
   onDone,
@@ -87,13 +87,13 @@ export function Action({
       busy.value = false;
     }
   };
-  const allowed = may(role);
+  const allowed = may(needs);
   return (
     <div class="action" ref={here}>
       <button
         type="button"
         disabled={disabled || busy.value || !allowed}
-        title={allowed ? undefined : `This needs the role ${role}.`}
+        title={allowed ? undefined : `This needs the role ${needs}.`}
         onClick={() => {
           menu.value = false;
           if (confirm) asking.value = true;

@@ -5,7 +5,7 @@ import type { ComponentChildren, JSX } from 'preact';
 import { Problem } from '../api/client';
 import { href, now } from '../app';
 import { byImportance, lookOf } from '../states';
-import { ago, exact, number } from '../text';
+import { ago, exact, number, shown } from '../text';
 
 export function Glyph({ state }: { state: string }) {
   const { fill, glyph } = lookOf(state);
@@ -70,14 +70,12 @@ export function Copy({ text, what }: { text: string; what: string }) {
   );
 }
 
-const MOST = 100_000; // characters that are shown
-
 /** A text that is copied by one click, such as an error or a command; all of it, however long. */
 export function Code({ text, what }: { text: string; what: string }) {
   return (
     <div class="code">
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is reached by keyboard */}
-      <pre tabIndex={0}>{text.length > MOST ? `${text.slice(0, MOST)}…` : text}</pre>
+      <pre tabIndex={0}>{shown(text)}</pre>
       <Copy text={text} what={what} />
     </div>
   );
