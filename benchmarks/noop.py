@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import logging
+import time
 
 
 def noop() -> None:
     """Do nothing."""
+
+
+def sleep(seconds: float) -> None:
+    """Take so long."""
+    time.sleep(seconds)
 
 
 def says(lines: int) -> None:

@@ -6,47 +6,55 @@ import argparse
 import json
 import os
 import platform
+import sys
 import tempfile
 from collections import defaultdict
 from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.backfill import measure_backfill
+from benchmarks.others import measure_others
 from benchmarks.output import measure_output
 from benchmarks.remote import measure_remote
-from benchmarks.report import Goal, comparison
+from benchmarks.report import Goal, Results, comparison
 from benchmarks.scale import measure_fan_out
-from benchmarks.systems import BareCelery, Measured, Pydag
+from benchmarks.systems import BareCelery, CeleryWithEvents, Pydag
+from benchmarks.traces import measure_traces
 
 SETUP = (
     "each system: one worker of 2 slots, log level WARNING, no gossip, no mingle, its own Valkey "
-    "with appendfsync everysec; Celery: no events, prefetch and acks as by default; "
+    "with appendfsync everysec; Celery: prefetch and acks as by default, events only with -E; "
     "pydag: task events on, as `pydag worker` starts it"
 )
 
 FAN_OUT, FAN_IN, CHAIN = 5_000, 2_000, 200
 GOALS = [
-    Goal("fan-out", "throughput", at_least=1.5),
-    Goal("fan-in", "times faster", at_least=8),
-    Goal("chain", "hop", at_most=0.3),
+    Goal("fan-out", "Celery -E", at_least=4),
+    Goal("fan-out", "Celery", at_least=3),
+    Goal("fan-in", "Celery", at_least=8),
+    Goal("chain, whole", "Celery", at_most=0.12),
 ]
-
-Results = dict[str, dict[str, list[Measured]]]  # shape -> system -> one per round
 
 
 def compare(rounds: int, directory: Path) -> Results:
-    """Every shape on both systems, interleaved; which of them begins changes every round."""
-    results: Results = {goal.shape: defaultdict(list) for goal in GOALS}
+    """Every shape on all systems, interleaved; which of them begins changes every round."""
+    results: Results = {
+        shape: defaultdict(list) for shape in ("fan-out", "fan-in", "chain", "chain, whole")
+    }
     for number in range(rounds):
-        systems = [BareCelery, Pydag] if number % 2 == 0 else [Pydag, BareCelery]
-        for system in systems:
+        systems = [BareCelery, Pydag, CeleryWithEvents]
+        for system in systems if number % 2 == 0 else reversed(systems):
             place = directory / f"{number}-{system.name}"
             place.mkdir()
             print(f"round {number + 1} of {rounds}: {system.name} …", flush=True)
             with system.started(place) as running:
                 results["fan-out"][system.name].append(running.fan_out(FAN_OUT))
+                if system is CeleryWithEvents:
+                    continue
                 results["fan-in"][system.name].append(running.fan_in(FAN_IN))
-                results["chain"][system.name].append(running.chain(CHAIN))
+                chain = running.chain(CHAIN)
+                results["chain"][system.name].append(chain)
+                results["chain, whole"][system.name].append(chain)
     return results
 
 
@@ -75,6 +83,18 @@ def main() -> int:
         metavar="SLOTS",
         help="instead: a year of daily runs on so many slots, and a live DAG beside them",
     )
+    parser.add_argument(
+        "--others",
+        default=sys.executable,
+        metavar="PYTHON",
+        help="an interpreter that has Ray or Dask, to compare the CPU time of tasks [this one]",
+    )
+    parser.add_argument(
+        "--traces",
+        type=Path,
+        metavar="DIRECTORY",
+        help="run its task graphs, too: lists of id, deps and runtime_s as JSON",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement, too")
     arguments = parser.parse_args()
     print(f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} CPUs")
@@ -93,7 +113,12 @@ def main() -> int:
             measure_remote(arguments.remote, Path(temporary))
             return 0
         results = compare(arguments.rounds, Path(temporary))
-    print(comparison(results, GOALS))
+        print(comparison(results, GOALS), flush=True)
+        measure_others(arguments.others, arguments.rounds, Path(temporary))
+        if arguments.traces:
+            place = Path(temporary) / "traces"
+            place.mkdir()
+            measure_traces(arguments.traces, place)
     if arguments.json:
         plain = {
             shape: {system: [asdict(one) for one in measured] for system, measured in by.items()}

@@ -1,8 +1,8 @@
 """The two systems that are compared, each with the same shapes of work.
 
 Each has one worker of two slots and a Redis of its own that writes its append-only file every
-second. Celery is started as its documentation says, without events; pydag as `pydag worker` and
-`pydag coordinator` start it, with events. Both log warnings only.
+second. Celery is started as its documentation says, without events or with them; pydag as `pydag
+worker` and `pydag coordinator` start it, with events. Both log warnings only.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import redis
 from celery import chain, chord
 
 from benchmarks.bare_celery import make_app
+from benchmarks.in_memory import WIDTH
 from benchmarks.processes import CpuMeter, Program, wait_until
 from pydag_dist import Client, Dag
 from pydag_dist.client import Run
@@ -37,6 +38,7 @@ class Measured:
     seconds: float
     tasks: int
     cpu: dict[str, float] = field(default_factory=dict)  # seconds by kind of process
+    whole: float = 0.0  # of a chain, seconds since it was sent
 
     @property
     def rate(self) -> float:
@@ -58,6 +60,7 @@ class BareCelery:
     """Celery by itself: a queue of no-ops, a chord, a chain."""
 
     name = "Celery"
+    flags: tuple[str, ...] = ()
 
     def __init__(self, server: RedisServer, worker: Program) -> None:
         self._server = server
@@ -73,7 +76,15 @@ class BareCelery:
     def started(cls, directory: Path) -> Iterator[BareCelery]:
         with ExitStack() as stack:
             server = stack.enter_context(RedisServer(valkey_binary(), directory / "redis"))
-            flags = ("-c", str(SLOTS), "-l", "WARNING", "--without-gossip", "--without-mingle")
+            flags = (
+                "-c",
+                str(SLOTS),
+                "-l",
+                "WARNING",
+                "--without-gossip",
+                "--without-mingle",
+                *cls.flags,
+            )
             worker = Program(
                 directory / "worker.log",
                 *("celery", "-A", "benchmarks.bare_celery", "worker", *flags),
@@ -122,9 +133,10 @@ class BareCelery:
         mark = self._mark.si(key)
         between = [self._noop.si() for _ in range(tasks - 2)]
         meter = self._meter()
+        began = redis_time(self._redis)
         chain(mark, *between, mark).apply_async()
         first, last = self._marks(key, 2)
-        return Measured(last - first, tasks - 1, meter.used())
+        return Measured(last - first, tasks - 1, meter.used(), whole=last - began)
 
     def _is_drained(self) -> bool:
         with self._redis.pipeline() as pipe:
@@ -136,6 +148,13 @@ class BareCelery:
 
     def _meter(self) -> CpuMeter:
         return CpuMeter({"parent": self._worker.pid, "redis": self._server.pid}, self._worker.pid)
+
+
+class CeleryWithEvents(BareCelery):
+    """Celery whose worker sends events of its tasks, as Flower needs them."""
+
+    name = "Celery -E"
+    flags = ("-E",)
 
 
 class Pydag:
@@ -200,9 +219,11 @@ class Pydag:
         """From the start of the first task to the start of the last: tasks - 1 hops."""
         dag = chained(tasks)
         meter = self._meter()
+        began = redis_time(self.redis)
         run = self.finish(self.submit(dag))
         starts = [task.started_at for task in run.tasks.values()]
-        return Measured(max(starts) - min(starts), tasks - 1, meter.used())
+        between, whole = max(starts) - min(starts), run.ended_at - began
+        return Measured(between, tasks - 1, meter.used(), whole)
 
     def _meter(self) -> CpuMeter:
         parents = {
@@ -235,4 +256,17 @@ def chained(tasks: int) -> Dag:
             task = dag.task(f"t{number}", "python.call", params=NOOP)
             before >> task
             before = task
+    return dag
+
+
+def layers(tasks: int) -> Dag:
+    """Layers of WIDTH tasks, each of which waits for two of the layer before."""
+    with Dag("layers") as dag:
+        before: list[Any] = []
+        for number in range(tasks // WIDTH):
+            layer = [dag.task(f"l{number}-{i}", "python.call", params=NOOP) for i in range(WIDTH)]
+            for i, task in enumerate(layer if before else []):
+                before[i] >> task
+                before[i - 1] >> task
+            before = layer
     return dag

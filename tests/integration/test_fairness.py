@@ -41,6 +41,7 @@ class Worker:
         self._bench = bench
         self._lengths = lengths
         self._busy: list[tuple[int, int, Held]] = []
+        self._processes = set(range(1, SLOTS + 1))
         self._number = itertools.count()
         self.now = 0
         self.used: Counter[str] = Counter()  # run -> slots times time
@@ -48,16 +49,42 @@ class Worker:
     def step(self) -> None:
         """Fill the slots, and end the task that ends next."""
         while len(self._busy) < SLOTS:
-            held = self._bench.take()
-            end = self.now + self._lengths[held.run]
-            heapq.heappush(self._busy, (end, next(self._number), held))
+            process = next(iter(self._processes - {process for _, process, _ in self._busy}))
+            self._begin(self._bench.take(process=process), process)
         running = [held.run for _, _, held in self._busy]
-        end, _, held = heapq.heappop(self._busy)
+        end, process, held = heapq.heappop(self._busy)
         for run in running:
             self.used[run] += end - self.now
         self.now = end
+        if following := self.end(held, process):
+            self._begin(following, process)
+
+    def _begin(self, held: Held, process: int) -> None:
+        heapq.heappush(self._busy, (self.now + self._lengths[held.run], process, held))
+
+    def end(self, held: Held, process: int) -> Held | None:  # noqa: ARG002  for processes that go on
+        """End a task; what its process goes on with."""
         self._bench.began(held, self._lengths[held.run])
         self._bench.end(held)
+        return None
+
+
+class GoesOn(Worker):
+    """Its processes go on with the next task, ten times of eleven; time is in milliseconds."""
+
+    went_on = 0
+
+    def end(self, held: Held, process: int) -> Held | None:
+        """End a task; what the process goes on with."""
+        self._bench.began(held, self._lengths[held.run] / 1000)
+        if not next(self._number) % 11:
+            self._bench.end(held)
+            return None
+        _, following = self._bench.engine.working.run_on(
+            held, "success", queue="python", worker="w", process=process
+        )
+        self.went_on += following is not None
+        return following and following.held
 
 
 @pytest.mark.parametrize(
@@ -75,6 +102,22 @@ def test_slots_are_shared_by_weight_however_long_tasks_are(
     while all(bench.client.exists(f"p:run:{run}:ready") for run in WEIGHTS):
         worker.step()
     assert 2.4 < worker.used["heavy"] / worker.used["light"] < 3.6
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [{"heavy": 10, "light": 10}, {"heavy": 50, "light": 10}, {"heavy": 10, "light": 50}],
+    ids=["alike", "heavy is long", "light is long"],
+)
+def test_processes_that_go_on_share_slots_by_weight(bench: Bench, lengths: dict[str, int]) -> None:
+    bench.slots(SLOTS)
+    for run, weight in WEIGHTS.items():
+        start(bench, run, weight)
+    worker = GoesOn(bench, lengths)
+    while all(bench.client.exists(f"p:run:{run}:ready") for run in WEIGHTS):
+        worker.step()
+    assert 2.4 < worker.used["heavy"] / worker.used["light"] < 3.6
+    assert worker.went_on > 100
 
 
 def test_time_in_which_a_run_had_nothing_ready_is_not_saved_up(bench: Bench) -> None:

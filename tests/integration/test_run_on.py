@@ -227,6 +227,29 @@ def test_it_can_be_switched_off(redis_server: RedisServer, tmp_path: Path) -> No
         assert not cluster.store.exists(cluster.key("holds"))
 
 
+def test_messages_wait_for_a_tenth_of_a_second_and_other_runs_for_their_turn(one: OneSlot) -> None:
+    """By the engine's own times: what is queued when it starts has had no message."""
+    note = one.cluster.task
+    big = one.submit(*(note(f"t{i}", "note") for i in range(1000)))
+    one.cluster.wait_lines("ran", big, 100)
+    small = one.submit(note("a", "note"), note("b", "note", after=["a"]))
+    records = [
+        one.cluster.record(run.id, name)
+        for run in (big, small)
+        for name in one.cluster.wait_ended(run).tasks
+    ]
+    *_, last_of_small = sorted(int(record["started_at"]) for record in records[-2:])
+    assert last_of_small < max(int(record["started_at"]) for record in records[:-2])
+    began: list[int] = []  # of each message, how long after it a task was begun last, in µs
+    for record in sorted(records, key=lambda record: int(record["started_at"])):
+        if record["queued_at"] != record["started_at"]:
+            first = int(record["started_at"])
+            began.append(0)
+        began[-1] = int(record["started_at"]) - first
+    # A busy host may have kept the process from its next task for a while, but not each time.
+    assert sorted(began)[len(began) // 2] < 150_000, began
+
+
 @pytest.mark.parametrize(("shape", "most"), [("fan-out", 32), ("chain", 39)])
 def test_a_release_that_goes_on_reads_and_writes_each_thing_once(
     redis_url: str, shape: str, most: int

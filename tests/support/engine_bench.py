@@ -65,9 +65,9 @@ class Bench:
         header = json.loads(self.client.rpop(f"p:q:{queue}"))["headers"]["pydag"]
         return Held(header["run"], header["task"], int(header["try"]), header["push"])
 
-    def take(self, queue: str = "python") -> Held:
+    def take(self, queue: str = "python", *, process: int = 1) -> Held:
         held = self.pop(queue)
-        answer = self.engine.working.claim(*vars(held).values(), "w", process=1)
+        answer = self.engine.working.claim(*vars(held).values(), "w", process=process)
         assert isinstance(answer, Claim), answer
         return held
 

@@ -101,6 +101,18 @@ def test_it_takes_what_a_top_up_would_take(weight):
     assert (following.held.run, following.held.task) == (pushed.run, pushed.task)
 
 
+def test_a_process_that_goes_on_keeps_to_priorities(bench):
+    bench.start(task("first"), *(task(f"t{i}", "first", priority=i % 3) for i in range(9)))
+    held, order = bench.take(), []
+    while following := run_on(bench, held):
+        held = following.held
+        order.append(int(held.task[1:]) % 3)
+    queued = [int(bench.pop().task[1:]) % 3 for _ in range(bench.client.llen("p:q:python"))]
+    assert order[0] == 2
+    assert len(order) + len(queued) == 9
+    assert order == sorted(order, reverse=True)
+
+
 def test_it_takes_no_more_than_the_processors_of_a_run(bench):
     bench.slots(2)
     bench.start(*(task(f"t{i}") for i in range(4)), processors=1)
