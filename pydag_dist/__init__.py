@@ -17,8 +17,8 @@ _HOMES = {
     "Dag": "pydag_dist.dag.model",
     "Fail": "pydag_dist.errors",
     "InvalidDag": "pydag_dist.errors",
-    "LogLine": "pydag_dist.client",
-    "Run": "pydag_dist.client",
+    "LogLine": "pydag_dist.client.logs",
+    "Run": "pydag_dist.client.run",
     "Skip": "pydag_dist.errors",
     "Task": "pydag_dist.dag.fields",
 }

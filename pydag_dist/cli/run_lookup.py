@@ -7,23 +7,19 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from pydag_dist.client import Client, Run
+from pydag_dist.client import Client
 from pydag_dist.client.naming import find_run, shortest_name
 from pydag_dist.dag.ids import is_id
-from pydag_dist.engine import (
-    Engine,
-    Listing,
-    RunFilter,
-    RunSnapshot,
-    RunSummary,
-)
+from pydag_dist.engine import Engine, Listing
 from pydag_dist.errors import HistoryError, UnknownRun
 from pydag_dist.settings import Settings, load_settings
-from pydag_dist.why import Reason
 
 if TYPE_CHECKING:
+    from pydag_dist.client import Run
     from pydag_dist.dag import Dag
+    from pydag_dist.engine import RunFilter, RunSnapshot, RunSummary
     from pydag_dist.history import HistoryReader
+    from pydag_dist.why import Reason
 
 log = logging.getLogger(__name__)
 USUAL_RUNS: Final = 10  # whose times are looked at
@@ -123,6 +119,8 @@ def reasons_of(name: str, task: str | None) -> tuple[str, list[Reason]]:
     try:
         if task is None:
             return run.id, run.reasons()
+        from pydag_dist.why import Reason
+
         tasks, why = run.tasks, run.why(task)
         state = tasks[task].state if task in tasks else "none"
         return run.id, [Reason(state, why, task)]

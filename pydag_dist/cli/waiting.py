@@ -6,15 +6,17 @@ import contextlib
 import json
 import time
 from functools import partial
+from typing import TYPE_CHECKING
 
 import redis
 
 from pydag_dist.cli import run_lookup
 from pydag_dist.cli.display.output import echo
-from pydag_dist.client import Run
-from pydag_dist.client.run import failure_text
-from pydag_dist.engine import RunSnapshot
 from pydag_dist.errors import PydagError, RedisAway
+
+if TYPE_CHECKING:
+    from pydag_dist.client import Run
+    from pydag_dist.engine import RunSnapshot
 
 NOT_SUCCESSFUL = 1
 TIMED_OUT = 3
@@ -55,6 +57,8 @@ def wait_for(
     if snapshot.state == "success":
         echo(f"Error: run {run.id} succeeded before it was {wanted}", err=True)
     else:
+        from pydag_dist.client.run import failure_text
+
         echo(f"Error: {failure_text(snapshot)}", err=True)
     raise SystemExit(NOT_SUCCESSFUL)
 

@@ -7,38 +7,31 @@ import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import MAXYEAR, MINYEAR, UTC, date, datetime
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
-from zoneinfo import ZoneInfo
 
-from pydag_dist.client.backfills import Backfills
 from pydag_dist.client.naming import Runs, find_run
-from pydag_dist.client.published import PublishedDags
-from pydag_dist.client.retrying import RETRY_SECONDS, Retries
-from pydag_dist.client.run import BLOCK_SECONDS, Run
+from pydag_dist.client.retrying import BLOCK_SECONDS, RETRY_SECONDS, Retries
 from pydag_dist.client.submitter import user_at_host
 from pydag_dist.dag.ids import check_id, is_id
-from pydag_dist.engine import (
-    Engine,
-    Listing,
-    Member,
-    RunFilter,
-    RunSummary,
-    Unserved,
-    connect,
-    unserved,
-)
-from pydag_dist.engine.backfills.backfill import Backfill
-from pydag_dist.engine.protocol import Again
-from pydag_dist.engine.publications import Publication
-from pydag_dist.engine.published import PublishedDag
-from pydag_dist.engine.roles.steering import dag_hash
+from pydag_dist.engine import Engine, RunFilter, connect
 from pydag_dist.errors import PydagError, SubmittedOtherwise, UnknownRun
 from pydag_dist.settings import load_settings
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from pydag_dist.client.backfills import Backfills
+    from pydag_dist.client.published import PublishedDags
+    from pydag_dist.client.run import Run
     from pydag_dist.dag import Dag
+    from pydag_dist.engine import Listing, Member, RunSummary, Unserved
+    from pydag_dist.engine.backfills.backfill import Backfill
+    from pydag_dist.engine.protocol import Again
+    from pydag_dist.engine.publications import Publication
+    from pydag_dist.engine.published import PublishedDag
 
 
 class Client:
@@ -87,8 +80,22 @@ class Client:
         self.engine = Engine(self._connection, prefix=self._prefix)
         """What it stands on, for those who read more than a client does."""
         self._retries = Retries(self._connection, retry_seconds)
-        self.published = PublishedDags(self.engine.publishing, self._retries, self._retention)
-        self.all_backfills = Backfills(self.engine, self._retries)
+
+    # Each part of a client is imported at its first use: most commands need one.
+
+    @cached_property
+    def published(self) -> PublishedDags:
+        """The published DAGs."""
+        from pydag_dist.client.published import PublishedDags
+
+        return PublishedDags(self.engine.publishing, self._retries, self._retention)
+
+    @cached_property
+    def all_backfills(self) -> Backfills:
+        """The backfills of all DAGs."""
+        from pydag_dist.client.backfills import Backfills
+
+        return Backfills(self.engine, self._retries)
 
     def submit(
         self,
@@ -145,6 +152,8 @@ class Client:
     def _run(
         self, run_id: str, resubmit: Callable[[], bool] | None = None, *, is_new: bool = False
     ) -> Run:
+        from pydag_dist.client.run import Run
+
         return Run(run_id, self.engine, self._retries, resubmit, is_new=is_new)
 
     def publish(self, *dags: Dag) -> list[Publication]:
@@ -187,6 +196,8 @@ class Client:
         self, run_id: str, dag_id: str, params: Mapping[str, Any], date: str, text: str = ""
     ) -> None:
         """`SubmittedOtherwise` if the run that is there was submitted with something else."""
+        from pydag_dist.engine.roles.steering import dag_hash
+
         head = self._retries.of(self.engine.reading, "").run_head(run_id)
         differing = [
             name
@@ -302,6 +313,8 @@ class Client:
 
     def unserved(self, dag: Dag) -> list[Unserved]:
         """The tasks of a DAG that no live worker can run, as far as they say, and why."""
+        from pydag_dist.engine.members import unserved
+
         return unserved(dag, self.workers())
 
     def runs(self, limit: int = 50, wanted: RunFilter | None = None) -> list[RunSummary]:

@@ -20,6 +20,9 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 600.0  # that a client goes on asking a Redis that has answered before
+# A blocking read is cut into pieces, so that a stream that was trimmed or restored to an earlier
+# time costs a look at the state now and then, and never a wait for ever.
+BLOCK_SECONDS = 5.0
 PAUSE = 0.5  # seconds before Redis is asked again
 
 # Of this thread only: others may wait for other runs of the same client.

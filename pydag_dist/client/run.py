@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from pydag_dist.client.logs import LogLine, LogReader, follow
 from pydag_dist.client.marking import expansions, packed
 from pydag_dist.client.resuming import Resumption, compare, head_of, preview
-from pydag_dist.client.retrying import Retries
+from pydag_dist.client.retrying import BLOCK_SECONDS, Retries
 from pydag_dist.client.submitter import user_at_host
 from pydag_dist.engine import (
     ENDED_RUN_STATES,
@@ -22,14 +22,11 @@ from pydag_dist.engine import (
     unknown_run,
 )
 from pydag_dist.errors import EngineError, RedisAway, RunFailed, UnknownRun
-from pydag_dist.why import Reason, why_run, why_task
 
 if TYPE_CHECKING:
     from pydag_dist.dag import Dag
+    from pydag_dist.why import Reason
 
-# A blocking read is cut into pieces, so that a stream that was trimmed or restored to an earlier
-# time costs a look at the state now and then, and never a wait for ever.
-BLOCK_SECONDS = 5.0
 # A busy run has thousands of events a second; waking up for each of them would take its CPU.
 GATHER_SECONDS = 0.05
 LOOK_SECONDS = 0.5
@@ -214,6 +211,8 @@ class Run:
         Without a task what keeps the run from its success, a sentence on each line: first the run
         itself, then what failed, what nobody can run, what waits and what runs.
         """
+        from pydag_dist.why import why_task
+
         if task is None:
             return "\n".join(reason.why for reason in self.reasons())
         return self._retries.call(
@@ -225,6 +224,8 @@ class Run:
 
         Of the run as it was `seen`, if that is given, else as it is now.
         """
+        from pydag_dist.why import why_run
+
         return self._retries.call(
             lambda: why_run(self._engine.reading, self.id, seen), self._goes_on
         )

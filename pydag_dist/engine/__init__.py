@@ -3,44 +3,50 @@
 Start reading at ``lua/table.lua``: states, transitions, keys and their invariants.
 """
 
-from pydag_dist.engine.connection import (
-    address,
-    check_redis,
-    connect,
-    is_refusal,
-    is_transient,
-    refusal,
-)
-from pydag_dist.engine.engine import Engine
-from pydag_dist.engine.listing import MAX_SCANNED, Listing, RunFilter, RunIndex
-from pydag_dist.engine.members import Member, Refusal, Unserved, unserved
-from pydag_dist.engine.protocol import ENDED_RUN_STATES, ENDED_TASK_STATES, Outcome
-from pydag_dist.engine.roles.membership import Membership
-from pydag_dist.engine.roles.planning import Planning
-from pydag_dist.engine.roles.reading import Reading
-from pydag_dist.engine.roles.steering import Steering
-from pydag_dist.engine.roles.webhooks import DueWebhooks
-from pydag_dist.engine.roles.working import Working
-from pydag_dist.engine.snapshot import (
-    Event,
-    RunSnapshot,
-    RunSummary,
-    TaskSnapshot,
-    task_ids,
-    unplanned,
-)
-from pydag_dist.engine.store import Store, unknown_run
-from pydag_dist.engine.values import (
-    CHUNK,
-    Claim,
-    Deferral,
-    Due,
-    Held,
-    LogPart,
-    LostTask,
-    Next,
-    PlannedTask,
-)
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydag_dist.engine.connection import (
+        address,
+        check_redis,
+        connect,
+        is_refusal,
+        is_transient,
+        refusal,
+    )
+    from pydag_dist.engine.engine import Engine
+    from pydag_dist.engine.listing import MAX_SCANNED, Listing, RunFilter, RunIndex
+    from pydag_dist.engine.members import Member, Refusal, Unserved, unserved
+    from pydag_dist.engine.protocol import ENDED_RUN_STATES, ENDED_TASK_STATES, Outcome
+    from pydag_dist.engine.roles.membership import Membership
+    from pydag_dist.engine.roles.planning import Planning
+    from pydag_dist.engine.roles.reading import Reading
+    from pydag_dist.engine.roles.steering import Steering
+    from pydag_dist.engine.roles.webhooks import DueWebhooks
+    from pydag_dist.engine.roles.working import Working
+    from pydag_dist.engine.snapshot import (
+        Event,
+        RunSnapshot,
+        RunSummary,
+        TaskSnapshot,
+        task_ids,
+        unplanned,
+    )
+    from pydag_dist.engine.store import Store, unknown_run
+    from pydag_dist.engine.values import (
+        CHUNK,
+        Claim,
+        Deferral,
+        Due,
+        Held,
+        LogPart,
+        LostTask,
+        Next,
+        PlannedTask,
+    )
 
 __all__ = [
     "CHUNK",
@@ -85,3 +91,30 @@ __all__ = [
     "unplanned",
     "unserved",
 ]
+
+_HOMES = {
+    "pydag_dist.engine.connection": "address check_redis connect is_refusal is_transient refusal",
+    "pydag_dist.engine.engine": "Engine",
+    "pydag_dist.engine.listing": "MAX_SCANNED Listing RunFilter RunIndex",
+    "pydag_dist.engine.members": "Member Refusal Unserved unserved",
+    "pydag_dist.engine.protocol": "ENDED_RUN_STATES ENDED_TASK_STATES Outcome",
+    "pydag_dist.engine.roles.membership": "Membership",
+    "pydag_dist.engine.roles.planning": "Planning",
+    "pydag_dist.engine.roles.reading": "Reading",
+    "pydag_dist.engine.roles.steering": "Steering",
+    "pydag_dist.engine.roles.webhooks": "DueWebhooks",
+    "pydag_dist.engine.roles.working": "Working",
+    "pydag_dist.engine.snapshot": "Event RunSnapshot RunSummary TaskSnapshot task_ids unplanned",
+    "pydag_dist.engine.store": "Store unknown_run",
+    "pydag_dist.engine.values": "CHUNK Claim Deferral Due Held LogPart LostTask Next PlannedTask",
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name at its first use: a command that lists runs needs a third of the engine."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(_HOME[name]), name)
+    globals()[name] = found
+    return found

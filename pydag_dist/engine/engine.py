@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Self
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, Self
 
-import redis
-
-from pydag_dist.engine.backfills.backfilling import Backfilling
-from pydag_dist.engine.connection import connect
-from pydag_dist.engine.listing import RunIndex
-from pydag_dist.engine.protocol import Source
-from pydag_dist.engine.roles.membership import Membership
-from pydag_dist.engine.roles.planning import Planning
-from pydag_dist.engine.roles.publishing import Publishing
-from pydag_dist.engine.roles.reading import Reading
-from pydag_dist.engine.roles.steering import Steering
-from pydag_dist.engine.roles.watching import Watching
-from pydag_dist.engine.roles.webhooks import DueWebhooks
-from pydag_dist.engine.roles.working import Working
 from pydag_dist.engine.store import Store
+
+if TYPE_CHECKING:
+    import redis
+
+    from pydag_dist.engine.backfills.backfilling import Backfilling
+    from pydag_dist.engine.listing import RunIndex
+    from pydag_dist.engine.protocol import Source
+    from pydag_dist.engine.roles.membership import Membership
+    from pydag_dist.engine.roles.planning import Planning
+    from pydag_dist.engine.roles.publishing import Publishing
+    from pydag_dist.engine.roles.reading import Reading
+    from pydag_dist.engine.roles.steering import Steering
+    from pydag_dist.engine.roles.watching import Watching
+    from pydag_dist.engine.roles.webhooks import DueWebhooks
+    from pydag_dist.engine.roles.working import Working
+
+_ROLES: Final = {
+    "steering": "roles.steering.Steering",
+    "planning": "roles.planning.Planning",
+    "working": "roles.working.Working",
+    "publishing": "roles.publishing.Publishing",
+    "backfilling": "backfills.backfilling.Backfilling",
+    "reading": "roles.reading.Reading",
+    "watching": "roles.watching.Watching",
+    "runs": "listing.RunIndex",
+    "membership": "roles.membership.Membership",
+    "webhooks": "roles.webhooks.DueWebhooks",
+}
 
 
 class Engine:
@@ -28,22 +43,34 @@ class Engine:
     work. `client` decodes responses; `source` is counted for the messages that calls push.
     """
 
+    steering: Steering
+    planning: Planning
+    working: Working
+    publishing: Publishing
+    backfilling: Backfilling
+    reading: Reading
+    watching: Watching
+    runs: RunIndex
+    membership: Membership
+    webhooks: DueWebhooks
+
     def __init__(self, client: redis.Redis, prefix: str = "pydag", source: Source = "tick") -> None:
         self.store = Store(client, prefix, source)
-        self.steering = Steering(self.store)
-        self.planning = Planning(self.store)
-        self.working = Working(self.store)
-        self.publishing = Publishing(self.store)
-        self.backfilling = Backfilling(self.store)
-        self.reading = Reading(self.store)
-        self.watching = Watching(self.store)
-        self.runs = RunIndex(self.store)
-        self.membership = Membership(self.store)
-        self.webhooks = DueWebhooks(self.store)
+
+    def __getattr__(self, name: str) -> Any:
+        """Import a role at its first use: a caller needs one or two of ten."""
+        if name not in _ROLES:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        file, _, kind = _ROLES[name].rpartition(".")
+        role = getattr(import_module(f"pydag_dist.engine.{file}"), kind)(self.store)
+        setattr(self, name, role)
+        return role
 
     @classmethod
     def from_url(cls, url: str, prefix: str = "pydag", source: Source = "tick") -> Self:
         """An engine with a connection pool of its own."""
+        from pydag_dist.engine.connection import connect
+
         return cls(connect(url), prefix, source)
 
     def tick(self) -> bool:
