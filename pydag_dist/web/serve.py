@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import signal
 import socket
@@ -16,6 +17,7 @@ from pydag_dist.errors import PydagError
 from pydag_dist.settings import Settings, link_file
 from pydag_dist.web.app import create_app
 from pydag_dist.web.entry.access import LocalKeys
+from pydag_dist.web.entry.connections import Connection, allow_many, drop_late
 from pydag_dist.web.settings import WebSettings
 from pydag_dist.web.site import Site
 
@@ -36,8 +38,9 @@ def serve(settings: Settings, web: WebSettings, on_start: Callable[[str, str], N
     app = create_app(Site(settings, web), keys)
     config = uvicorn.Config(
         app, log_config=None, proxy_headers=False, server_header=False, access_log=False,
-        timeout_graceful_shutdown=3, backlog=BACKLOG,
+        timeout_graceful_shutdown=3, backlog=BACKLOG, http=Connection, ws="none",
     )  # fmt: skip
+    allow_many()
     address = f"http://{host}:{port}{web.prefix}/"
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     keys.listens(address)
@@ -46,9 +49,19 @@ def serve(settings: Settings, web: WebSettings, on_start: Callable[[str, str], N
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     try:
-        uvicorn.Server(config).run(sockets=[listening])
+        _Server(config).run(sockets=[listening])
     finally:
         keys.close()
+
+
+class _Server(uvicorn.Server):
+    async def main_loop(self) -> None:
+        """Run until it is told to stop, and close connections that do nothing meanwhile."""
+        looking = asyncio.create_task(drop_late(self.server_state.connections))
+        try:
+            await super().main_loop()
+        finally:
+            looking.cancel()
 
 
 def links(settings: Settings) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
+import logging
 import secrets
 import threading
 import time
@@ -17,6 +19,8 @@ from pydag_dist.client.submitter import user_at_host
 from pydag_dist.dag.ids import worker_name
 from pydag_dist.web.settings import Role, WebSettings
 from pydag_dist.web.tokens import Token, Tokens, hash_of
+
+log = logging.getLogger(__name__)
 
 COOKIE: Final = "pydag"
 KNOWN_SECONDS: Final = 2.0  # that a token is believed without asking Redis again
@@ -82,10 +86,18 @@ class LocalKeys:
         if self._file is None or not self.address:
             return
         new = self._file.with_suffix(".new")
-        new.unlink(missing_ok=True)
-        new.touch(mode=0o600)
-        new.write_text(f"{self.link}\n")
-        new.replace(self._file)
+        try:
+            new.unlink(missing_ok=True)
+            new.touch(mode=0o600)
+            new.write_text(f"{self.link}\n")
+            new.replace(self._file)
+        except OSError as error:  # such as a full disk: who is in stays in
+            log.warning(
+                "%s can't be written (%s): `pydag web --link` has no key", self._file, error
+            )
+            for each in (new, self._file):
+                with contextlib.suppress(OSError):
+                    each.unlink(missing_ok=True)
 
 
 class Doorkeeper:
@@ -140,6 +152,7 @@ class Doorkeeper:
             address = ip_address(client)
         except ValueError:
             return None
+        address = getattr(address, "ipv4_mapped", None) or address  # as where both are listened for
         if not any(address in network for network in self._web.proxies):
             return None
         user = headers.get(self._web.user_header.lower(), "").strip()

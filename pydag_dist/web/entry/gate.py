@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from functools import partial
 from typing import Final
 from urllib.parse import parse_qs, quote, urlencode
@@ -71,6 +71,8 @@ class Gate:
         self._prefix = site.web.prefix
         self._buckets = Buckets(site.web.requests_per_second)
         self._is_local = site.web.mode == "local"
+        told = {site.web.user_header.lower(), site.web.groups_header.lower()}
+        self._once = {"authorization", "content-length", "host", OUR_HEADER, *told}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or let the application do so."""
@@ -110,6 +112,7 @@ class Gate:
         path: str = scope["path"]
         if self._prefix and (path + "/").startswith(self._prefix + "/"):
             scope["path"] = path = path[len(self._prefix) :] or "/"
+        self._check_told_once(scope)
         self._check_host(headers)
         if scope["method"] not in SAFE:
             _check_page(scope, headers)
@@ -128,6 +131,12 @@ class Gate:
                 headers={"Retry-After": str(int(wait) + 1)},
             )
         return None
+
+    def _check_told_once(self, scope: Scope) -> None:
+        # Of two, another server on the way may have looked at the other one.
+        counted = Counter(name.decode("latin-1") for name, _ in scope["headers"])
+        if twice := sorted(name for name in self._once if counted[name] > 1):
+            raise Refusal(400, f"{', '.join(twice)}: told more than once")
 
     def _check_host(self, headers: dict[str, str]) -> None:
         # A page whose own name was made to mean 127.0.0.1 ("DNS rebinding") has that name here.

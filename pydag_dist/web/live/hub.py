@@ -6,13 +6,13 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import redis
 from starlette.concurrency import run_in_threadpool
 
-from pydag_dist.errors import PydagError
 from pydag_dist.web.live.run_topic import LogTopic, RunTopic
 from pydag_dist.web.live.runs_topic import RunsTopic
 from pydag_dist.web.live.topic import Topic, frame
@@ -124,7 +124,7 @@ class Hub:
             try:
                 if not self.turn(BLOCK_MS):
                     return
-            except (redis.RedisError, PydagError) as error:
+            except redis.RedisError as error:
                 if not is_away:
                     log.warning("live streams stand still: %s", error)
                 is_away = True
@@ -148,14 +148,27 @@ class Hub:
             cursors = {name: topic.cursor for name, topic in runs.items()}
             found = self._site.engine.watching.tail(cursors, block_ms)
             for name, topic in runs.items():
-                topic.advance(found.get(name, ()))
+                self._advance(topic, partial(topic.advance, found.get(name, ())))
         else:
             time.sleep(block_ms / 1000)
         for lines in logs:
-            lines.advance()
+            self._advance(lines, lines.advance)
         for newest in lists:
-            newest.advance()
+            self._advance(newest, newest.advance)
         return True
+
+    def _advance(self, topic: Topic, advance: Callable[[], None]) -> None:
+        """Let one topic go on; what is wrong with it stops no other one."""
+        try:
+            advance()
+        except redis.RedisError:
+            raise  # all of them wait
+        except Exception:
+            if not topic.is_failing:
+                log.exception("a live stream stands still")
+            topic.is_failing = True
+        else:
+            topic.is_failing = False
 
 
 def _forget_idle(kept: dict[Any, T]) -> None:

@@ -20,6 +20,7 @@ from pydag_dist.web.views import run_view
 
 SHARE: Final = 20  # reading a run anew takes at most this part of the time
 SOON, LATER = 0.5, 2.0  # seconds between two times, with events and without
+GONE_SECONDS: Final = 30.0  # that a run which Redis has no longer is waited for
 LOG_SECONDS: Final = 0.25
 LOG_LINES: Final = 1_000  # that a viewer gets at first
 ALL: Final = "*"  # the tasks whose log is told
@@ -36,6 +37,7 @@ class RunTopic(Topic):
         self._run: dict[str, Any] = {}
         self._next = 0.0
         self._kept: bytes | None = None
+        self._gone_at = 0.0
 
     def begin(self) -> None:
         """Read the run for the first time; `UnknownRun` if there is none."""
@@ -77,7 +79,12 @@ class RunTopic(Topic):
             found = self._site.engine.watching.rows(self.run_id)
         except UnknownRun:  # Redis has lost it, and gets it back maybe
             self._next = began + LATER
+            self._gone_at = self._gone_at or began
+            if began - self._gone_at > GONE_SECONDS:  # who comes again learns what there is
+                self.is_over = True
+                self.wake()
             return
+        self._gone_at = 0.0
         cost = time.monotonic() - began
         self._next = began + max(SOON if is_busy else LATER, SHARE * cost)
         if not self._after(found.event):

@@ -34,11 +34,12 @@ class Topic(ABC):
         self.viewers = 0
         self.left_at = time.monotonic()
         self.is_over = False
+        self.is_failing = False
         self.lock = threading.Lock()
         self._ring: deque[bytes] = deque()
         self._bytes = 0
         self._first = 0  # number of the first frame of the ring
-        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+        self._waiting: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
 
     @abstractmethod
     def snapshot(self) -> bytes:
@@ -82,8 +83,8 @@ class Topic(ABC):
     def wake(self) -> None:
         """Tell all who wait; they may be of several event loops."""
         with self.lock:
-            waiting, self._waiting = self._waiting, []
-        for loop, event in waiting:
+            waiting, self._waiting = self._waiting, {}
+        for event, loop in waiting.items():
             with contextlib.suppress(RuntimeError):  # that loop is closed
                 loop.call_soon_threadsafe(event.set)
 
@@ -114,6 +115,10 @@ class Topic(ABC):
         with self.lock:
             if place < self.end or self.is_over:
                 return
-            self._waiting.append((asyncio.get_running_loop(), event))
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(event.wait(), seconds)
+            self._waiting[event] = asyncio.get_running_loop()
+        try:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(event.wait(), seconds)
+        finally:
+            with self.lock:
+                self._waiting.pop(event, None)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Annotated, Final
 
 from fastapi import Header, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from pydag_dist.web.live.hub import HEARTBEAT, Hub, follow
 from pydag_dist.web.live.run_topic import LogTopic
@@ -73,7 +75,23 @@ def _streamed(
         finally:
             for each in topics:
                 each.go()
-            hub.leave(who)
 
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(frames(), media_type="text/event-stream", headers=headers)
+    return _Admitted(partial(hub.leave, who), frames(), headers)
+
+
+class _Admitted(StreamingResponse):
+    """A stream that was counted: it is counted off however it ends, even before it has begun."""
+
+    def __init__(
+        self, leave: Callable[[], None], frames: AsyncIterator[bytes], headers: dict[str, str]
+    ) -> None:
+        super().__init__(frames, media_type="text/event-stream", headers=headers)
+        self._leave = leave
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._leave()

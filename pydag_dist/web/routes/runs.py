@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Annotated, Any, Final
 
 from fastapi import Header, Query, Request
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
@@ -38,6 +38,7 @@ _WAIT: Final = re.compile(r"\bwait=(\d{1,4})\b", re.ASCII)
 Text = Annotated[str, StringConstraints(max_length=limits.ID)]
 Param = Annotated[str, StringConstraints(max_length=1_000)]
 TAGS: Final = 20  # and params, that runs are looked for by
+Moment = Annotated[float, Field(allow_inf_nan=False)]
 VIEWER: Final = role("viewer")
 
 routes = router()
@@ -49,8 +50,8 @@ def runs(
     *,
     dag_id: Text = "",
     state: Annotated[list[RunState], Query()] = [],  # noqa: B006
-    since: Annotated[float | None, Query(description="submitted then or later")] = None,
-    until: Annotated[float | None, Query(description="submitted before then")] = None,
+    since: Annotated[Moment | None, Query(description="submitted then or later")] = None,
+    until: Annotated[Moment | None, Query(description="submitted before then")] = None,
     q: Annotated[Text, Query(description="in the run's id")] = "",
     tag: Annotated[list[Text], Query(max_length=TAGS)] = [],  # noqa: B006
     param: Annotated[list[Param], Query(max_length=TAGS, description="NAME=JSON")] = [],  # noqa: B006
