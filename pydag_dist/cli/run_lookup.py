@@ -136,15 +136,15 @@ def reasons_of(name: str, task: str | None) -> tuple[str, list[Reason]]:
 
 def listing(limit: int, wanted: RunFilter) -> Listing:
     """The newest runs that are wanted: those that Redis has, and then older ones of the history."""
-    client, settings = Client(), load_settings()
+    client = Client()
     live = client.listing(limit, wanted)
-    if len(live.runs) == limit or client.knows_history or not settings.has_history:
+    if len(live.runs) == limit or client.knows_history:
         return live
-    engine = Engine.from_url(settings.redis_url, settings.key_prefix)
-    with _history(settings) as history:
-        # A home may have had another installation's runs.
-        if history.epoch() != engine.store.redis.get(engine.store.key("epoch")):
+    with own_history() as history:
+        if history is None:
             return live
+        settings = load_settings()
+        engine = Engine.from_url(settings.redis_url, settings.key_prefix)
         past = history.listing(limit, wanted, engine.runs.existing)
     both = sorted(live.runs + past.runs, key=lambda run: -(run.submitted_at or 0))[:limit]
     ends = [at for at in (live.looked_back_to, past.looked_back_to) if at is not None]
@@ -153,14 +153,22 @@ def listing(limit: int, wanted: RunFilter) -> Listing:
 
 def states_at(dag_id: str, dates: Sequence[str]) -> dict[str, dict[str, str]] | None:
     """Logical date -> the states of the DAG's runs of it, by run; None without a history."""
+    with own_history() as history:
+        return history.states_at(dag_id, dates) if history else None
+
+
+@contextlib.contextmanager
+def own_history() -> Iterator[HistoryReader | None]:
+    """The history, if this host has one and it is that of this Redis."""
     settings = load_settings()
     if settings.url or not settings.has_history:
-        return None
+        yield None
+        return
     engine = Engine.from_url(settings.redis_url, settings.key_prefix)
     with _history(settings) as history:
-        if history.epoch() != engine.store.redis.get(engine.store.key("epoch")):
-            return None  # it is another installation's
-        return history.states_at(dag_id, dates)
+        # A home may have had another installation's runs.
+        is_own = history.epoch() == engine.store.redis.get(engine.store.key("epoch"))
+        yield history if is_own else None
 
 
 def shortest_names(runs: Sequence[RunSummary]) -> dict[str, str]:

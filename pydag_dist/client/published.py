@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydag_dist.client.retrying import Retries
@@ -34,6 +34,10 @@ class PublishedDags:
     def all(self) -> list[PublishedDag]:
         """Every published DAG, in lexical order."""
         return self._publishing.dags()
+
+    def owners(self, dags: Sequence[PublishedDag]) -> dict[str, str]:
+        """Who owns each of these DAGs, as it says; "" if it does not."""
+        return self._publishing.owners(dags)
 
     def problems(self) -> dict[str, str]:
         """File of a published folder -> why it can't be published."""

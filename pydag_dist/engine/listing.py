@@ -22,7 +22,8 @@ class RunFilter:
     `since` and `until` are about the submission; a run must have one of the `states`, all `tags`,
     and have been submitted with all `params`. Its logical date, which is kept in UTC, must be from
     the one to the other `logical_date`, both as far as they say. `backfill` is the one that it must
-    belong to. `text` is in the run's id, in small letters or capitals. It comes after `before` in a
+    belong to, `run_types` how it may have been started, `version` of which version of its DAG it
+    must be. `text` is in the run's id, in small letters or capitals. It comes after `before` in a
     list, which is by (submission in µs, id), the newest first.
     """
 
@@ -36,6 +37,8 @@ class RunFilter:
     backfill: str = ""
     text: str = ""
     before: tuple[int, str] | None = None
+    run_types: Collection[str] = ()
+    version: str = ""
 
     @property
     def is_narrow(self) -> bool:
@@ -47,6 +50,7 @@ class RunFilter:
         """What `matches` has to know of a run's hash, and no more: params are long."""
         more = ("tags",) * bool(self.tags) + ("params",) * bool(self.params)
         more += ("logical_date",) * bool(self.logical_date) + ("backfill",) * bool(self.backfill)
+        more += ("run_type",) * bool(self.run_types) + ("version",) * bool(self.version)
         return ("dag_id", "state", "submitted_at", *more)
 
     def matches(self, run_id: str, head: Mapping[str, str | None]) -> bool:
@@ -67,8 +71,12 @@ class RunFilter:
         return self.matches_details(head)
 
     def matches_details(self, head: Mapping[str, str | None]) -> bool:
-        """Likewise, as far as its backfill, its tags, its logical date and its params go."""
+        """Likewise, as far as what not all runs have goes, such as a backfill or params."""
         if self.backfill and head.get("backfill") != self.backfill:
+            return False
+        if self.run_types and head.get("run_type") not in self.run_types:
+            return False
+        if self.version and head.get("version") != self.version:
             return False
         if self.logical_date:
             first, last = self.logical_date

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 Entry = tuple[str, Mapping[str, str]]
 Row = dict[str, Any]
 
-DAG_EVENTS = frozenset({"published", "paused", "unpaused", "unpublished", "missed"})
+DAG_EVENTS = frozenset({"published", "moved", "paused", "unpaused", "unpublished", "missed"})
 
 _SEQUENCE_BITS = 20
 

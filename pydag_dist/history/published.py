@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pydag_dist.engine.published import from_micro
+from pydag_dist.engine.published import Version, from_micro
 from pydag_dist.history.tables import dag_events, dags, runs
 
 
@@ -51,6 +51,33 @@ class PastDag:
     last_run: str | None
 
 
+@dataclass(frozen=True)
+class DagChange:
+    """What somebody did to a published DAG, or which of its due times were missed.
+
+    `kind` is published, moved, paused, unpaused, unpublished or missed; `at` in epoch seconds.
+    """
+
+    at: float
+    kind: str
+    by: str
+    version: int | None
+    source: str
+    missed: int
+
+
+def dag_changes(connection: sa.Connection, dag_id: str, limit: int) -> list[DagChange]:
+    """The newest changes of a DAG, the newest first."""
+    mine = sa.select(dag_events).where(dag_events.c.dag_id == dag_id)
+    rows = connection.execute(mine.order_by(dag_events.c.event.desc()).limit(limit))
+    found = []
+    for row in rows:
+        detail = json.loads(row.detail)
+        missed, source = int(detail.get("missed", 0)), detail.get("source", "")
+        found.append(DagChange(row.at, row.kind, row.who or "", row.version, source, missed))
+    return found
+
+
 def past_dags(connection: sa.Connection, dag_id: str | None = None) -> list[PastDag]:
     """What is known of all DAGs that were ever published, or of one."""
     events = sa.select(dag_events, dags.c.dag).outerjoin(dags, dags.c.hash == dag_events.c.dag_hash)
@@ -67,6 +94,15 @@ def past_dags(connection: sa.Connection, dag_id: str | None = None) -> list[Past
     dates = {row[0]: row[1] for row in connection.execute(newest.group_by(runs.c.dag_id))}
     last_runs = {row[0]: row[1] for row in connection.execute(last.order_by(runs.c.submitted_at))}
     return past_dags_of([{**row} for row in rows], dates, last_runs)
+
+
+def all_versions(kept: Sequence[Version], past: Iterable[PastDag]) -> list[Version]:
+    """The versions of a DAG, the newest first: those that Redis has, and older ones."""
+    found = {version.number: version for version in kept}
+    for old in (version for dag in past for version in dag.versions):
+        at = datetime.fromtimestamp(old.at, UTC)
+        found.setdefault(old.number, Version(old.number, at, old.by, old.hash, old.text))
+    return [found[number] for number in sorted(found, reverse=True) if found[number].text]
 
 
 def past_dags_of(
@@ -117,7 +153,7 @@ def _past_dag(
         ],
         schedule=newest["schedule"],
         max_active=newest["max_active"],
-        source=newest["source"],
+        source=[row for row in rows if row["kind"] in {"published", "moved"}][-1]["source"],
         head=dict(zip(flat[::2], flat[1::2], strict=True)),
         due=from_micro(due),
         settled=max(filter(None, times), default=None),

@@ -26,7 +26,7 @@ from pydag_dist.engine.protocol import ENQUEUED, SOURCES, unpack_numbers
 from pydag_dist.engine.snapshot import children_of, work_of
 from pydag_dist.history import database
 from pydag_dist.history.backfills import PastBackfill, open_backfills, states_at
-from pydag_dist.history.published import PastDag, past_dags
+from pydag_dist.history.published import DagChange, PastDag, dag_changes, past_dags
 from pydag_dist.history.tables import backfill_events, dag_events, dags, meta, rounds, runs, tries
 
 _PAGE = 500  # runs that are read at once
@@ -246,6 +246,11 @@ class HistoryReader:
         """What is known of all DAGs that were ever published, or of one."""
         with self._db.connect() as connection:
             return past_dags(connection, dag_id)
+
+    def dag_changes(self, dag_id: str, limit: int) -> list[DagChange]:
+        """Who published, paused and unpublished a DAG, and what it missed, the newest first."""
+        with self._db.connect() as connection:
+            return dag_changes(connection, dag_id, limit)
 
     def open_backfills(self) -> list[PastBackfill]:
         """The backfills that have not ended."""

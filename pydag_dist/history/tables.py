@@ -32,9 +32,9 @@ dags = sa.Table(
     sa.Column("dag", sa.Text, nullable=False),
 )
 
-# Who published, paused, unpaused and unpublished a DAG (`kind`), and which of its due times were
-# `missed`; of `published` the version and the hash of its text. `detail` is JSON: what else the
-# engine's event tells.
+# Who published, paused, unpaused and unpublished a DAG (`kind`), who published the same text from
+# another source (`moved`), and which of its due times were `missed`; of `published` the version
+# and the hash of its text. `detail` is JSON: what else the engine's event tells.
 dag_events = sa.Table(
     "pydag_dag_events",
     metadata,

@@ -29,6 +29,7 @@ class RefSchedule:
 class RefDag:
     version: int = 0
     text: str = ""
+    source: str = ""
     schedule: RefSchedule | None = None
     published: bool = False
     paused: bool = False
@@ -52,8 +53,9 @@ class RefDag:
             return []
         return self.schedule.between(self.due, now)
 
-    def publish(self, text: str, schedule: RefSchedule | None, now: int) -> bool:
-        """Whether it is a new version."""
+    def publish(self, text: str, schedule: RefSchedule | None, now: int, source: str) -> bool:
+        """Whether it is a new version; else it may be moved."""
+        self.source = source
         if self.published and self.text == text:
             return False
         timing = self.schedule and self.schedule.period

@@ -116,8 +116,15 @@ class PublishedMachine(RuleBasedStateMachine):
         for name, schedule in zip(DAGS, schedules, strict=True):
             self.publish(name, schedule, same=False)
 
-    @rule(name=st.sampled_from(DAGS), schedule=SCHEDULES, same=st.booleans())
-    def publish(self, name: str, schedule: RefSchedule | None, same: bool) -> None:
+    @rule(
+        name=st.sampled_from(DAGS),
+        schedule=SCHEDULES,
+        same=st.booleans(),
+        source=st.sampled_from(("", "a.json")),
+    )
+    def publish(
+        self, name: str, schedule: RefSchedule | None, same: bool, source: str = ""
+    ) -> None:
         model, now = self.model[name], self.now()
         if same and model.published:
             schedule = model.schedule
@@ -133,10 +140,10 @@ class PublishedMachine(RuleBasedStateMachine):
             due.published(fields, seen, at(now)),
             schedule=fields,
             max_active=schedule.max_active if schedule else 1,
-            source="",
+            source=source,
             by="ana@host",
         )
-        is_new = model.publish(text, schedule, now)
+        is_new = model.publish(text, schedule, now, source)
         assert answer == ("published" if is_new else "same")
         assert version == model.version
 
@@ -288,6 +295,7 @@ class PublishedMachine(RuleBasedStateMachine):
             if model.published:
                 assert seen.missed == len(model.missed)
                 assert seen.held == model.held
+                assert seen.source == model.source
                 assert self.published.text(name) == model.text
                 newest = self.published.versions(name)[0]
                 assert (newest.number, newest.text) == (model.version, model.text)

@@ -9,7 +9,9 @@ from click.testing import CliRunner
 
 from pydag_dist import Client, Dag
 from pydag_dist.cli import pydag
+from pydag_dist.engine.publications import publish
 from pydag_dist.errors import EngineError, PydagError
+from pydag_dist.history import History, batch_of
 
 CALL = {"task_id": "a", "operator": "python.call", "params": {"callable": "etl:step"}}
 
@@ -132,9 +134,9 @@ def test_dags_lists_what_there_is(client, write):
     assert call("pause", "nightly").stdout == "nightly: paused\n"
     assert call("pause", "nightly").stdout == "nightly: was paused already\n"
     lines = call("dags").stdout.splitlines()
-    assert lines[0].split()[:3] == ["dag", "version", "schedule"]
+    assert lines[0].split()[:4] == ["dag", "version", "owner", "schedule"]
     assert lines[1].split()[:3] == ["by-hand", "1", "none"]
-    assert lines[2].split()[:5] == ["nightly", "1", "@daily", "Europe/Berlin", "paused"]
+    assert lines[2].split()[:6] == ["nightly", "1", "ana", "@daily", "Europe/Berlin", "paused"]
     told = json.loads(call("dags", "--json").stdout)
     assert [dag["dag_id"] for dag in told["dags"]] == ["by-hand", "nightly"]
     one = call("dags", "nightly").stdout
@@ -190,6 +192,92 @@ def test_runs_are_found_by_their_logical_dates(client, write):
     )
     shown = call("status", ids[1]).stdout
     assert "for       2026-01-31T06:00:00+00:00, manual, version 1" in shown
+
+
+def test_a_list_without_anything_says_what_was_looked_for(client, write):
+    for command, told in (
+        (["dags"], "No DAG is published: `pydag publish FILE` publishes one"),
+        (["backfills"], "There is no backfill: `pydag backfill DAG --from D --to D` begins one"),
+        (["backfills", "--dag", "x"], "There is no backfill of x: "),
+        (["runs"], "There are no runs: `pydag submit FILE` starts one"),
+        (
+            ["runs", "--dag", "x", "--state", "failed", "--state", "success", "--param", "n=1"],
+            "There is no run of --dag x, --state failed or success, --param n=1",
+        ),
+        (["runs", "--since", "2026-01-31", "--until", "2h"], "There is no run of --since "),
+    ):
+        result = call(*command)
+        assert (result.exit_code, result.stdout) == (0, ""), result.stdout
+        assert result.stderr.startswith(told), result.stderr
+        assert json.loads(call(*command, "--json").stdout)
+
+
+def test_runs_are_found_by_version_and_by_what_has_started_them(client, write, installation):
+    call("publish", write("a.json", nightly()))
+    first = client.start("nightly").id
+    call("publish", write("a.json", nightly(owner="ana")))
+    second = client.start("nightly").id
+    call("submit", write("a.json", nightly()))
+
+    def found(*options):
+        told = json.loads(call("runs", "--dag", "nightly", *options, "--json").stdout)
+        return {run["run_id"] for run in told["runs"]}
+
+    assert len(found()) == 3
+    assert (found("--version", "1"), found("--version", "2")) == ({first}, {second})
+    assert found("--type", "manual", "--type", "backfill") == {first, second}
+    assert found("--type", "scheduled") == set()
+
+
+@pytest.fixture
+def recorded(connection, monkeypatch, tmp_path):
+    """The history of this Redis, and what writes there all that it tells."""
+    url = f"sqlite:///{tmp_path / 'named.sqlite'}"
+    monkeypatch.setenv("PYDAG_DATABASE_URL", url)
+    with History(url) as history:
+        history.open()
+        history.set_epoch("e")
+        yield lambda: history.write(batch_of(connection.xrange("pydag:history"), {}, {}))
+
+
+def test_older_versions_come_from_the_history(client, recorded):
+    for number in range(13):
+        client.publish(Dag.parse(nightly(owner=f"owner {number}")))
+    assert call("dags", "nightly", "--versions").stdout.count("\nversion ") == 9
+    recorded()
+    lines = call("dags", "nightly", "--versions").stdout.splitlines()
+    assert [line.split()[1] for line in lines if line[0] != " "] == [
+        str(number) for number in range(13, 0, -1)
+    ]
+    assert lines[-2] == '  owner: "owner 0" -> "owner 1"'
+    told = json.loads(call("dags", "nightly", "--versions", "--json").stdout)["versions"]
+    assert [version["number"] for version in told] == list(range(13, 0, -1))
+    assert json.loads(told[-1]["text"])["owner"] == "owner 0"
+
+
+def test_it_is_told_who_changed_a_dag_and_when(client, recorded, installation):
+    dag = Dag.parse(nightly(owner="ana"))
+    client.publish(dag)
+    client.pause("nightly")
+    publishing = installation.engine.publishing
+    for source in ("sub/a.json", "sub/a.json", ""):
+        by = "folder@host" if source else "bob@host"
+        done = publish(publishing, dag, retention=1, by=by, source=source)
+        assert not done.is_new
+        assert client.dags()[0].source == source
+    assert "changes:" not in call("dags", "nightly").stdout
+    recorded()
+    shown = call("dags", "nightly").stdout
+    told = [line.split("  ", 2)[2] for line in shown.partition("changes:\n")[2].splitlines()]
+    user = client.dags()[0].published_by
+    assert told == [
+        "published by hand by bob@host",
+        "the same version published by folder@host from sub/a.json",
+        f"paused by {user}",
+        f"version 1 published by {user}",
+    ]
+    changes = json.loads(call("dags", "nightly", "--json").stdout)["changes"]
+    assert [change["kind"] for change in changes] == ["moved", "moved", "paused", "published"]
 
 
 def test_versions_of_which_dag_is_asked(client):

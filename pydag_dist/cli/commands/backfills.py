@@ -153,7 +153,11 @@ def backfills(context: click.Context, *, dag_id: str, as_json: bool) -> None:
     if as_json:
         echo(json.dumps({"backfills": [_as_json(each, now) for each in listed]}, indent=2))
         return
-    print_fitted(partial(backfills_screen, listed, now))
+    if listed:
+        print_fitted(partial(backfills_screen, listed, now))
+    else:
+        of = f" of {dag_id}" if dag_id else ""
+        echo(f"There is no backfill{of}: `pydag backfill DAG --from D --to D` begins one", err=True)
     for each in listed:
         if each.why:
             echo(f"Warning: backfill {each.backfill_id} is paused: {each.why}", err=True)

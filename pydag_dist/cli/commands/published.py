@@ -9,10 +9,11 @@ from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
+from pydag_dist.cli import run_lookup
 from pydag_dist.cli.commands.runs import check_names
 from pydag_dist.cli.commands.workers import warn_of_unserved
 from pydag_dist.cli.display.dags_table import dag_screen, dags_screen, version_lines
@@ -23,11 +24,13 @@ from pydag_dist.cli.options import DAG_FILE, LOGICAL_DATE, PARAM, TIMEOUT, WAIT
 from pydag_dist.cli.waiting import wait_for
 from pydag_dist.client import Client
 from pydag_dist.client.difference import difference
+from pydag_dist.client.published import PublishedDags
 from pydag_dist.dag import Dag
 from pydag_dist.engine.publications import check_scheduled
-from pydag_dist.engine.published import PublishedDag
+from pydag_dist.engine.published import PublishedDag, Version
 from pydag_dist.errors import InvalidDag, PydagError
 
+_CHANGES: Final = 10  # of a DAG that are told
 _DAGS = click.argument("names", nargs=-1, required=True, metavar="DAG...")
 
 
@@ -95,8 +98,9 @@ def _loaded(files: tuple[Path, ...]) -> list[Dag]:
 def dags(name: str | None, *, versions: bool, as_json: bool) -> None:
     """List the published DAGs: schedule, when each is due, and its last run.
 
-    Of one DAG everything that is known, with --versions the newest versions, the newest first.
-    Files of a published folder (`pydag coordinator --dags DIR`) that have problems are told below.
+    Of one DAG everything that is known, and who did what to it and when: the newest 10 changes
+    that the history has. With --versions its versions instead, the newest first. Files of a
+    published folder (`pydag coordinator --dags DIR`) that have problems are told below.
 
     \b
     Examples:
@@ -108,27 +112,21 @@ def dags(name: str | None, *, versions: bool, as_json: bool) -> None:
     if versions:
         if name is None:
             raise PydagError("--versions is about one DAG: name it, such as nightly --versions")
-        found = published.versions(name)
-        if as_json:
-            told = [asdict(version) | {"at": epoch_seconds(version.at)} for version in found]
-            echo(json.dumps({"dag_id": name, "versions": told}, indent=2))
-            return
-        for line in version_lines(found):
-            echo(line)
+        _show_versions(published, name, as_json=as_json)
         return
     if name is not None:
-        dag = published.dag(name)
-        if as_json:
-            echo(json.dumps(_as_json(dag, published.newest(name)), indent=2))
-        else:
-            print_fitted(partial(dag_screen, dag, published.newest(name)))
+        _show(published, name, as_json=as_json)
         return
     listed, problems = published.all(), published.problems()
+    owners = published.owners(listed)
     if as_json:
-        told = [_as_json(dag) for dag in listed]
+        told = [{**_as_json(dag), "owner": owners[dag.dag_id]} for dag in listed]
         echo(json.dumps({"dags": told, "problems": problems}, indent=2))
         return
-    print_fitted(partial(dags_screen, listed))
+    if listed:
+        print_fitted(partial(dags_screen, listed, owners))
+    else:
+        echo("No DAG is published: `pydag publish FILE` publishes one", err=True)
     for file, problem in sorted(problems.items()):
         echo(f"Warning: {file} is not published: {problem}", err=True)
 
@@ -231,11 +229,42 @@ def run(
     wait_for(started, timeout, as_json=as_json)
 
 
-def _as_json(dag: PublishedDag, newest: Dag | None = None) -> dict[str, Any]:
-    told = {n: epoch_seconds(v) if isinstance(v, datetime) else v for n, v in asdict(dag).items()}
-    if newest is not None:
-        told |= {"owner": newest.owner, "description": newest.description, "tags": newest.tags}
-    return told
+def _show(published: PublishedDags, name: str, *, as_json: bool) -> None:
+    dag, newest = published.dag(name), published.newest(name)
+    with run_lookup.own_history() as history:
+        changes = history.dag_changes(name, _CHANGES) if history else []
+    if as_json:
+        more = {"owner": newest.owner, "description": newest.description, "tags": newest.tags}
+        told = {**_as_json(dag), **more, "changes": [asdict(change) for change in changes]}
+        echo(json.dumps(told, indent=2))
+    else:
+        print_fitted(partial(dag_screen, dag, newest, changes))
+
+
+def _show_versions(published: PublishedDags, name: str, *, as_json: bool) -> None:
+    found = _versions(published, name)
+    if as_json:
+        told = [asdict(version) | {"at": epoch_seconds(version.at)} for version in found]
+        echo(json.dumps({"dag_id": name, "versions": told}, indent=2))
+        return
+    for line in version_lines(found):
+        echo(line)
+
+
+def _versions(published: PublishedDags, name: str) -> list[Version]:
+    """Those that Redis has, and older ones of the history."""
+    kept = published.versions(name)
+    if kept and kept[-1].number > 1:
+        with run_lookup.own_history() as history:
+            if history:
+                from pydag_dist.history.published import all_versions
+
+                return all_versions(kept, history.published(name))
+    return kept
+
+
+def _as_json(dag: PublishedDag) -> dict[str, Any]:
+    return {n: epoch_seconds(v) if isinstance(v, datetime) else v for n, v in asdict(dag).items()}
 
 
 def epoch_seconds(at: datetime | None) -> float | None:

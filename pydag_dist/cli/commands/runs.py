@@ -32,13 +32,13 @@ from pydag_dist.cli.waiting import NOT_SUCCESSFUL, wait_for
 from pydag_dist.client import Client
 from pydag_dist.dag.ids import check_id
 from pydag_dist.engine import MAX_SCANNED, RunFilter
-from pydag_dist.engine.protocol import RunState
+from pydag_dist.engine.protocol import RunState, RunType
 from pydag_dist.errors import EngineError, PydagError
 
 if TYPE_CHECKING:
     from pydag_dist.dag import Dag
 
-RUN_STATES = get_args(RunState)
+RUN_STATES, RUN_TYPES = get_args(RunState), get_args(RunType)
 
 
 def check_names(dag: Dag, params: Mapping[str, Any]) -> None:
@@ -171,9 +171,19 @@ def dates_of(text: str, dag_id: str) -> tuple[str, str] | None:
     "published DAG that --dag names, else in UTC.",
 )
 @click.option("--backfill", default="", metavar="ID", help="Of this backfill.")
+@click.option(
+    "--type",
+    "run_types",
+    multiple=True,
+    type=click.Choice(RUN_TYPES),
+    help="Of a published DAG, started so; repeatable: in any of these ways.",
+)
+@click.option("--version", type=click.IntRange(1), metavar="N", help="Of this version of its DAG.")
 @params_option("Submitted with this param")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, one object.")
+@click.pass_context
 def runs(
+    context: click.Context,
     *,
     limit: int,
     dag_id: str,
@@ -184,6 +194,8 @@ def runs(
     params: dict[str, Any],
     logical_date: str,
     backfill: str,
+    run_types: tuple[str, ...],
+    version: int | None,
     as_json: bool,
 ) -> None:
     """List the newest runs first: those in Redis, then older ones of the history.
@@ -196,7 +208,7 @@ def runs(
     Examples:
         pydag runs --limit 5
         pydag runs --dag nightly --state failed --since yesterday
-        pydag runs --dag nightly --logical-date 2026-01-31
+        pydag runs --dag nightly --type scheduled --logical-date 2026-01-31
         pydag runs --tag finance --param country=pe --json
     """
     if dag_id:
@@ -204,7 +216,16 @@ def runs(
     if backfill:
         backfill = Client().all_backfills.named(backfill)
     wanted = RunFilter(
-        dag_id, states, since, until, tags, params, dates_of(logical_date, dag_id), backfill
+        dag_id,
+        states,
+        since,
+        until,
+        tags,
+        params,
+        dates_of(logical_date, dag_id),
+        backfill,
+        run_types=run_types,
+        version=str(version or ""),
     )
     found = run_lookup.listing(limit, wanted)
     if as_json:
@@ -212,14 +233,34 @@ def runs(
         listed = [asdict(run) | {"took": run.took(now)} for run in found.runs]
         answer = {"runs": listed, "looked_back_to": found.looked_back_to}
         echo(json.dumps(answer, indent=2))
-    else:
+    elif found.runs:
         print_fitted(partial(runs_screen, found.runs, run_lookup.shortest_names(found.runs)))
+    else:
+        echo(_none_found(context), err=True)
     if found.looked_back_to is not None:
         echo(
             f"Warning: only runs submitted since {clock(found.looked_back_to)} were looked at, "
             f"{MAX_SCANNED:,} or more: --dag makes it fewer, --until looks further back",
             err=True,
         )
+
+
+def _none_found(context: click.Context) -> str:
+    asked = []
+    for option in context.command.params:
+        given = context.params[option.name or ""]
+        if option.name in ("limit", "as_json") or not given:
+            continue
+        if isinstance(given, dict):
+            text = ", ".join(f"{name}={value}" for name, value in given.items())
+        elif isinstance(given, tuple):
+            text = " or ".join(given)
+        else:
+            text = clock(given) if isinstance(given, float) else str(given)
+        asked.append(f"{option.opts[-1]} {text}")
+    if not asked:
+        return "There are no runs: `pydag submit FILE` starts one"
+    return f"There is no run of {', '.join(asked)}"
 
 
 @click.command()

@@ -6,32 +6,33 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from rich.table import Table
+from rich.text import Text
 
 from pydag_dist.cli.display.output import cell
 from pydag_dist.cli.display.states import coloured
-from pydag_dist.cli.display.tables import clock, plain_table
+from pydag_dist.cli.display.tables import clock, dropping_table
 from pydag_dist.engine.backfills.backfill import Backfill
 from pydag_dist.engine.due import schedule_of
 
 
-def backfills_screen(backfills: Sequence[Backfill], now: datetime, _width: int) -> Table:
+def backfills_screen(backfills: Sequence[Backfill], now: datetime, width: int) -> Table:
     """The backfills; times are by the clock of this host, due times in the DAG's zone."""
-    columns = ("backfill", "state", "due times", "left out", "active", "failed", "next", "end")
-    table = plain_table(*columns)
-    for each in backfills:
-        end = each.ended_at or each.expected_end(now)
-        expected = "about " if end and not each.ended_at else ""
-        table.add_row(
-            cell(each.backfill_id),
-            coloured(each.state),
-            f"{each.decided}/{each.total}",
-            str(each.left_out or ""),
-            str(each.active or ""),
-            str(each.failed + each.cancelled or ""),
-            _next(each),
-            expected + clock(end.timestamp() if end else None),
-        )
-    return table
+    cells = {
+        "backfill": [cell(each.backfill_id) for each in backfills],
+        "state": [coloured(each.state) for each in backfills],
+        "due times": [Text(f"{each.decided}/{each.total}") for each in backfills],
+        "left out": [Text(str(each.left_out or "")) for each in backfills],
+        "active": [Text(str(each.active or "")) for each in backfills],
+        "failed": [Text(str(each.failed + each.cancelled or "")) for each in backfills],
+        "next": [cell(_next(each)) for each in backfills],
+        "end": [Text(_end(each, now)) for each in backfills],
+    }
+    return dropping_table(cells, width, ("next", "left out", "active", "end", "failed"))
+
+
+def _end(each: Backfill, now: datetime) -> str:
+    end = each.ended_at or each.expected_end(now)
+    return ("about " if end and not each.ended_at else "") + clock(end.timestamp() if end else None)
 
 
 def _next(each: Backfill) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from rich.console import Group
 from rich.table import Table
@@ -17,23 +18,27 @@ from pydag_dist.dag import Dag
 from pydag_dist.engine.due import schedule_of
 from pydag_dist.engine.published import PublishedDag, Version
 
+if TYPE_CHECKING:
+    from pydag_dist.history.published import DagChange
 
-def dags_screen(dags: Sequence[PublishedDag], width: int) -> Table:
+
+def dags_screen(dags: Sequence[PublishedDag], owners: Mapping[str, str], width: int) -> Table:
     """The DAGs, one a line that fits the width if it can; times are by the clock of this host."""
     cells = {
         "dag": [cell(dag.dag_id) for dag in dags],
         "version": [Text(str(dag.version)) for dag in dags],
+        "owner": [cell(owners[dag.dag_id]) for dag in dags],
         "schedule": [cell(schedule_text(dag)) for dag in dags],
         "next": [_next(dag) for dag in dags],
         "last run": [_last(dag) for dag in dags],
         "ended": [Text(clock(_seconds(dag.last_ended))) for dag in dags],
         "missed": [Text(str(dag.missed or "")) for dag in dags],
     }
-    return dropping_table(cells, width, ("version", "ended", "schedule", "last run"))
+    return dropping_table(cells, width, ("version", "owner", "ended", "schedule", "last run"))
 
 
-def dag_screen(dag: PublishedDag, newest: Dag, _width: int) -> Group:
-    """All that is known of one published DAG, a line for each thing."""
+def dag_screen(dag: PublishedDag, newest: Dag, changes: Sequence[DagChange], _width: int) -> Group:
+    """All that is known of one published DAG, a line for each thing; then who changed what."""
     lines = {
         "dag": dag.dag_id,
         "description": newest.description,
@@ -49,7 +54,20 @@ def dag_screen(dag: PublishedDag, newest: Dag, _width: int) -> Group:
         "last run": dag.last_run or "",
         "ended": f"{dag.last_state} {_clock(dag.last_ended)}" if dag.last_state else "",
     }
-    return Group(*(cell(f"{name + ':':<13}{text}") for name, text in lines.items() if text))
+    told = [f"{name + ':':<13}{text}" for name, text in lines.items() if text]
+    told += ["", "changes:"] * bool(changes)
+    told += [f"  {clock(change.at)}  {_change(change)}" for change in changes]
+    return Group(*map(cell, told))
+
+
+def _change(change: DagChange) -> str:
+    what = {
+        "published": f"version {change.version} published",
+        "moved": "the same version published" if change.source else "published by hand",
+        "missed": f"{change.missed} due times missed",
+    }.get(change.kind, change.kind)
+    by = f" by {change.by}" if change.by else ""
+    return what + by + (f" from {change.source}" if change.source else "")
 
 
 def version_lines(versions: Sequence[Version]) -> Iterator[str]:

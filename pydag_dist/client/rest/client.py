@@ -151,5 +151,7 @@ def query_of(wanted: RunFilter) -> list[tuple[str, str | int | float]]:
         *(("param", f"{name}={json.dumps(value)}") for name, value in wanted.params.items()),
         *([("logical_date", "/".join(wanted.logical_date))] if wanted.logical_date else []),
         *([("backfill", wanted.backfill)] if wanted.backfill else []),
+        *(("run_type", run_type) for run_type in wanted.run_types),
+        *([("version", wanted.version)] if wanted.version else []),
         *([("q", wanted.text)] if wanted.text else []),
     ]

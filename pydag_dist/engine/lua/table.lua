@@ -22,7 +22,8 @@
 -- OPERATIONS ON PUBLISHED DAGS (published.lua). A due time of a schedule is either still to come, or it
 -- is settled: a run was made for it, or it was missed, and that was said. No due time is settled twice.
 --   publish                              a text becomes the newest version of its DAG; due as the
---                                        caller computed it
+--                                        caller computed it. The text of the newest version changes
+--                                        nothing but its source: the DAG is moved there
 --   fire                                 a due time that has come gets its run, those before it are
 --                                        missed without `catchup`, and the DAG is due next later; only
 --                                        if version and due time are those that the caller saw, the

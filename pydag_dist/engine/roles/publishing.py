@@ -119,6 +119,18 @@ class Publishing(Role):
         """The newest version of a DAG as JSON; None if it is not published."""
         return self._redis.hget(self._dag_key(dag_id, "texts"), str(self.dag(dag_id).version))  # type: ignore[no-any-return]
 
+    def owners(self, dags: Sequence[PublishedDag]) -> dict[str, str]:
+        """Who owns each of these DAGs, as its newest version says; "" if it does not."""
+        found = {}
+        for at in range(0, len(dags), _PAGE):
+            some = dags[at : at + _PAGE]
+            with self._redis.pipeline(transaction=False) as pipe:
+                for dag in some:
+                    pipe.hget(self._dag_key(dag.dag_id, "texts"), str(dag.version))
+                for dag, text in zip(some, pipe.execute(), strict=True):
+                    found[dag.dag_id] = str(json.loads(text or "{}").get("owner", ""))
+        return found
+
     def problems(self) -> dict[str, str]:
         """File of a folder that a coordinator publishes -> why it can't be."""
         problems: dict[str, str] = self._redis.hgetall(self._key("dag_problems"))

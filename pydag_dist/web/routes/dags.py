@@ -15,7 +15,7 @@ from starlette.responses import Response
 from pydag_dist.client.difference import difference
 from pydag_dist.engine.published import PublishedDag, Version
 from pydag_dist.errors import EngineError
-from pydag_dist.history.published import PastDag
+from pydag_dist.history.published import PastDag, all_versions
 from pydag_dist.web import models
 from pydag_dist.web.problems import Refusal
 from pydag_dist.web.routes.runs import VIEWER, Text
@@ -126,14 +126,9 @@ def hash_of(dag: PublishedDag) -> str:
 def _versions(here: Site, dag_id: str) -> tuple[list[Version], str | None]:
     """The newest first, and why older ones are missing, if they are."""
     published_dag(here, dag_id)
-    found = {v.number: v for v in here.client.published.kept_versions(dag_id)}
     nothing: list[PastDag] = []
-    dags, missing = here.past(lambda history: history.published(dag_id), nothing)
-    for past in (version for dag in dags for version in dag.versions):
-        at = datetime.fromtimestamp(past.at, UTC)
-        found.setdefault(past.number, Version(past.number, at, past.by, past.hash, past.text))
-    newest = [found[number] for number in sorted(found, reverse=True)]
-    return [version for version in newest if version.text], missing
+    past, missing = here.past(lambda history: history.published(dag_id), nothing)
+    return all_versions(here.client.published.kept_versions(dag_id), past), missing
 
 
 def _epoch(at: datetime | None) -> float | None:

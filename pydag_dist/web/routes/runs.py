@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from pydag_dist.dag import limits
 from pydag_dist.engine import ENDED_RUN_STATES, RunFilter
-from pydag_dist.engine.protocol import RunState
+from pydag_dist.engine.protocol import RunState, RunType
 from pydag_dist.errors import UnknownRun
 from pydag_dist.web import models
 from pydag_dist.web.columns import graph
@@ -59,6 +59,8 @@ def runs(
         str, Query(description="FIRST/LAST in UTC, as ISO 8601 begins", max_length=100)
     ] = "",
     backfill: Text = "",
+    run_type: Annotated[list[RunType], Query()] = [],  # noqa: B006
+    version: Annotated[int | None, Query(ge=1, description="of the DAG")] = None,
     limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
     cursor: Annotated[str, StringConstraints(max_length=300)] = "",
 ) -> Response:
@@ -74,6 +76,8 @@ def runs(
         backfill,
         q,
         _before(cursor),
+        run_type,
+        str(version or ""),
     )
     found, missing = site(request).listing(limit, wanted)
     following = None

@@ -11,11 +11,13 @@ from datetime import UTC, datetime, timedelta
 import click
 import pytest
 
+from pydag_dist.cli.display.backfills_table import backfills_screen
 from pydag_dist.cli.display.dags_table import dags_screen
 from pydag_dist.cli.display.runs_table import runs_screen
 from pydag_dist.cli.options import Moment, moment
 from pydag_dist.client.naming import shortest_name
 from pydag_dist.engine import Engine, RunSummary
+from pydag_dist.engine.backfills.backfill import Backfill
 from pydag_dist.engine.published import PublishedDag
 from tests.unit.cli.test_commands import pydag_cli
 from tests.unit.cli.test_live import printed
@@ -66,10 +68,31 @@ def test_columns_without_anything_in_them_are_left_out():
     assert printed(runs_screen([], {}, 80), 80)[0].split() == ["run", "state"]
 
 
+def test_backfills_with_long_ids_fit_the_screen():
+    due = datetime(2026, 1, 31, 6, tzinfo=UTC)
+    fields = dict.fromkeys(Backfill.__dataclass_fields__, 7) | {
+        "backfill_id": "orders_of_all_countries-backfill-20260131t060000-01234",
+        "dag_id": "orders_of_all_countries",
+        "state": "running",
+        "schedule": {},
+        "next": due,
+        "made_at": due,
+        "total": 365,
+        "ended_at": None,
+    }
+    some = [Backfill(**fields), Backfill(**{**fields, "state": "cancelled", "ended_at": due})]
+    for width in (80, 100, 10_000):
+        lines = printed(backfills_screen(some, due, width), 10_000)
+        assert max(map(len, lines)) <= width
+        assert all(line.split()[0] == fields["backfill_id"] for line in lines[1:])
+        assert "14/365" in lines[1]
+    assert len(re.split(r" {2,}", lines[0].strip())) == 8
+
+
 @pytest.mark.parametrize(
     ("width", "columns"),
     [
-        (200, ["dag", "version", "schedule", "next", "last run", "ended", "missed"]),
+        (200, ["dag", "version", "owner", "schedule", "next", "last run", "ended", "missed"]),
         (80, ["dag", "schedule", "next", "last run", "ended", "missed"]),
         (60, ["dag", "schedule", "next", "last run", "missed"]),
         (40, ["dag", "next", "missed"]),
@@ -80,7 +103,8 @@ def test_a_list_of_dags_leaves_out_what_does_not_fit(width, columns):
     noon = datetime.fromtimestamp(NOON, UTC)
     due = PublishedDag("a", 1, None, published_at=noon, due=noon, missed=12)
     over = replace(due, dag_id="b", last_run="b-1", last_state="success", last_ended=noon)
-    lines = printed(dags_screen([replace(due, paused_at=noon), over], width), 10_000)
+    dags = [replace(due, paused_at=noon), over]
+    lines = printed(dags_screen(dags, {"a": "ana", "b": ""}, width), 10_000)
     assert re.split(r" {2,}", lines[0].strip()) == columns
     assert [line.split()[0] for line in lines[1:]] == ["a", "b"]
 

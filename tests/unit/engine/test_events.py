@@ -63,10 +63,13 @@ def test_events_and_their_fields_are_those_of_the_page(installation):
 def publish_and_pause(publishing, dag):
     first, now = publishing.dag(dag.dag_id), publishing.now()
     head = {"dag_id": dag.dag_id, "retention": 60, "params": "{}"}
-    head |= {"processors": 0, "weight": 1, "timeout": 0}
+    head |= {"processors": 0, "weight": 1, "timeout": 0, "dag_hash": "x"}
     move = Move(now, 1, now - timedelta(1), now - timedelta(1))
     options = {"schedule": None, "max_active": 1, "source": "", "by": "ana"}
     assert publishing.publish(first, "{}", head, move, **options) == ("published", 1)
+    options["source"] = "a.json"
+    seen = publishing.dag(dag.dag_id)
+    assert publishing.publish(seen, "{}", head, move, **options) == ("same", 1)
     assert publishing.pause(dag.dag_id, "ana") == "ok"
     assert publishing.unpause(publishing.dag(dag.dag_id), "ana", Move(now)) == "ok"
     assert publishing.unpublish(publishing.dag(dag.dag_id), "ana", Move(None)) == "ok"

@@ -129,13 +129,16 @@ end
 --   writes   dags, dag:ID, dag:ID:run, dag:ID:texts, dag:ID:versions, history, schedules
 function OPERATIONS.publish(dag, seen_version, seen_due, dag_text, schedule, max_active, source, by,
                             due, missed, first, last, ...)
-  local head = call('HMGET', dag_key(dag), 'published_at', 'version', 'due', 'hash', 'known')
+  local head = call('HMGET', dag_key(dag), 'published_at', 'version', 'due', 'hash', 'known', 'source')
   if (head[2] or '0') ~= seen_version or (head[3] or '') ~= seen_due then return { 'again', 0 } end
   local run, is_first, given = { ... }, not head[1], {}
   for i = 1, #run, 2 do given[run[i]] = run[i + 1] end
   if given.dag_id ~= dag then refuse('publish: the DAG is ' .. shown(given.dag_id)) end
   if head[1] and given.dag_hash == head[4] then
-    call('HSET', dag_key(dag), 'source', source)
+    if head[6] ~= source then
+      call('HSET', dag_key(dag), 'source', source)
+      dag_event(dag, by, 'kind', 'moved', 'source', source)
+    end
     return { 'same', tonumber(head[2]) }
   end
   check_move('publish', dag, due, missed, first, last)
