@@ -247,7 +247,8 @@ def test_messages_wait_for_a_tenth_of_a_second_and_other_runs_for_their_turn(one
             began.append(0)
         began[-1] = int(record["started_at"]) - first
     # A busy host may have kept the process from its next task for a while, but not each time.
-    assert sorted(began)[len(began) // 2] < 150_000, began
+    gone_on = sorted(filter(None, began))
+    assert gone_on[len(gone_on) // 2] < 150_000, gone_on
 
 
 @pytest.mark.parametrize(("shape", "most"), [("fan-out", 32), ("chain", 39)])
