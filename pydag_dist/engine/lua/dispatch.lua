@@ -26,5 +26,6 @@ local function dispatch(arguments)
   local signature = SIGNATURES[arguments[2]]
   if signature.aside == nil or is_servers(answer) then error(answer, 0) end
   set_aside(arguments[4], answer)
+  HEAD.write_all()
   return signature.aside
 end
