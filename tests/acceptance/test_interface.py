@@ -2,62 +2,32 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
 import re
-import socket
-from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from tests.acceptance.conftest import PROJECT, PYDAG
 from tests.acceptance.test_flower import CHROMIUM, QUIET
+from tests.support.cuttable import Cuttable
+from tests.support.interface import (
+    DRAWN,
+    EVIL,
+    FAILING,
+    FOREIGN,
+    REACHABLE,
+    Interface,
+    big_dag,
+    foreign_site,
+)
 from tests.support.process import Process
 
 pytestmark = pytest.mark.big
 
 AXE = PROJECT / "ui" / "node_modules" / "axe-core" / "axe.min.js"
-# Where README's pictures go, such as docs/pictures; without it none are made.
-PICTURES = os.environ.get("PYDAG_TEST_PICTURES", "")
 PATIENT = 60_000  # ms
-NAMELESS = """
-([user, host]) => {
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
-  while (walker.nextNode()) {
-    const text = walker.currentNode
-    if (text.data.includes(host)) {
-      text.data = text.data.replaceAll(`${user}@${host}`, 'you@host')
-        .replaceAll(`@${host}`, '@host')
-    }
-  }
-}
-"""
-
-# Two tasks that take a moment, and one that fails each time.
-FAILING = {
-    "dag_id": "failing",
-    "tasks": [
-        {
-            "task_id": "fine",
-            "operator": "python.call",
-            "params": {"callable": "etl:report", "args": ["a", 1]},
-        },
-        {
-            "task_id": "wrong",
-            "operator": "python.call",
-            "params": {"callable": "etl:report", "args": ["b", "no number"]},
-            "dependencies": ["fine"],
-        },
-        {
-            "task_id": "after",
-            "operator": "python.call",
-            "params": {"callable": "etl:report", "args": ["c"]},
-            "dependencies": ["wrong"],
-        },
-    ],
-}
 
 
 @pytest.fixture(scope="module")
@@ -87,32 +57,6 @@ def browser():
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield browser
         browser.close()
-
-
-class Interface:
-    """A page of the interface. All that the browser complains of is a failure."""
-
-    def __init__(self, page: Page, web: str) -> None:
-        self.page, self.base = page, web.partition("?")[0].rstrip("/")
-        self.complaints: list[str] = []
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("console", self._heard)
-        self.open("/")
-
-    def _heard(self, message) -> None:
-        # A DAG that isn't published is asked for, too.
-        if message.type == "error" and "404" not in message.text:
-            self.complaints.append(message.text)
-
-    def open(self, path: str) -> None:
-        self.page.goto(self.base + path)
-
-    def picture(self, name: str) -> None:
-        """Keep what is seen, if pictures are wanted; no name of this machine is in them."""
-        if PICTURES:
-            self.page.evaluate(NAMELESS, [getpass.getuser(), socket.gethostname()])
-            Path(PICTURES).mkdir(parents=True, exist_ok=True)
-            self.page.screenshot(path=Path(PICTURES) / f"{name}.png")
 
 
 @pytest.fixture(scope="module")
@@ -301,3 +245,205 @@ def test_on_a_phone_it_says_whether_it_is_red_and_why(interface, failed_run):
     expect(page.get_by_role("button", name="Resume", exact=True)).to_be_in_viewport()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     interface.picture("phone")
+
+
+@pytest.fixture
+def waiting_run(up, terminal):
+    """The id of a run whose task takes as long as it is let."""
+    args = ["w", 300]
+    task = {"task_id": "wait", "operator": "python.call"}
+    dag = {
+        "dag_id": "waiting",
+        "tasks": [task | {"params": {"callable": "etl:report", "args": args}}],
+    }
+    (up.home.parent / "waiting.json").write_text(json.dumps(dag))
+    submitted = up.run("submit", "waiting.json", "--json", **terminal)
+    run = json.loads(submitted.stdout)["run_id"]
+    yield run
+    up.run("cancel", run, **terminal)
+
+
+def test_a_stream_that_is_cut_is_told_and_heals(interface, waiting_run, up, terminal):
+    """A change that nobody could tell meanwhile is there without a reload."""
+    page = interface.page
+    address = urlsplit(interface.base)
+    with Cuttable(address.port) as way:
+        page.goto(f"http://127.0.0.1:{way.port}{address.path}/runs/{waiting_run}")
+        state, stream = page.locator(".run-head .title .state"), page.locator(".stream")
+        expect(stream).to_have_text("live", timeout=PATIENT)
+        expect(state).to_have_text("running", timeout=PATIENT)
+        page.evaluate("window.notReloaded = true")
+        way.cut()
+        expect(stream).to_have_text("connecting again…", timeout=PATIENT)
+        assert up.run("cancel", waiting_run, **terminal).returncode == 0
+        expect(state).to_have_text("running")
+        way.heal()
+        expect(state).to_have_text("cancelled", timeout=PATIENT)
+        expect(stream).not_to_have_text("connecting again…", timeout=PATIENT)
+        assert page.evaluate("window.notReloaded")
+        interface.open("/")
+    lost = [each for each in interface.complaints if "net::ERR_" in each]
+    interface.complaints = [each for each in interface.complaints if each not in lost]
+
+
+def test_of_two_viewers_one_has_no_rights(interface, browser, waiting_run):
+    page = interface.page
+    interface.open("/settings")
+    page.get_by_role("form", name="New token").get_by_label("For").fill("reader")
+    page.get_by_role("button", name="Make a token").click()
+    token = page.locator(".panel pre").inner_text()
+    assert token.startswith("pydag_")
+    page.reload()
+    expect(page.get_by_role("cell", name="reader", exact=True)).to_be_visible()
+    assert token not in page.content()  # it was shown once
+
+    other = browser.new_context(extra_http_headers={"Authorization": f"Bearer {token}"})
+    viewer = other.new_page()
+    viewer.goto(f"{interface.base}/runs/{waiting_run}/tasks/wait")
+    interface.open(f"/runs/{waiting_run}")
+    state = ".run-head .title .state"
+    for each in (viewer, page):
+        expect(each.locator(state)).to_have_text("running", timeout=PATIENT)
+    button = viewer.get_by_role("button", name="Cancel", exact=True)
+    expect(button).to_be_disabled()
+    expect(button).to_have_attribute("title", "This needs the role operator.")
+    refused = viewer.evaluate(
+        "async url => (await fetch(url, {method: 'POST', headers: {'X-Pydag': '1'}})).status",
+        f"{interface.base}/api/v1/runs/{waiting_run}/cancel",
+    )
+    assert refused == 403
+    expect(page.locator(state)).to_have_text("running")
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    page.locator(".menu").get_by_role("button", name="Cancel").click()
+    for each in (viewer, page):
+        expect(each.locator(state)).to_have_text("cancelled", timeout=PATIENT)
+
+    interface.open("/settings")
+    page.get_by_role("button", name="Take back", exact=True).click()
+    page.locator(".menu").get_by_role("button", name="Take back").click()
+    expect(page.get_by_text("There are none.")).to_be_visible(timeout=PATIENT)
+    viewer.reload()
+    expect(viewer.get_by_role("heading", name="Who are you?")).to_be_visible(timeout=PATIENT)
+    other.close()
+
+
+def test_a_page_of_another_origin_can_do_nothing(context, interface, waiting_run):
+    """Of another port: for the browser that is the same site, so that it sends the cookie."""
+    box = interface.page.locator(".run-head .title .state")
+    interface.open(f"/runs/{waiting_run}")
+    expect(box).to_have_text("running", timeout=PATIENT)
+    with foreign_site() as port:
+        page = context.new_page()
+        page.goto(f"http://127.0.0.1:{port}/")
+        seen = page.evaluate(FOREIGN, f"{interface.base}/api/v1/runs/{waiting_run}/cancel")
+        assert set(seen) == {""}
+        page.close()
+    interface.page.reload()
+    expect(box).to_have_text("running", timeout=PATIENT)
+
+
+def test_nothing_that_a_dag_says_is_run_or_breaks_the_page(interface, up, terminal):
+    page = interface.page
+    call = {"operator": "python.call"}
+    long = EVIL + "W" * 16_000
+    tasks = [
+        {"task_id": "constructor", "params": {"callable": "etl:report", "args": [long]}},
+        {
+            "task_id": "__proto__",
+            "params": {"callable": "etl:report", "args": ["x"], "kwargs": {long[:3000]: 1}},
+            "dependencies": ["constructor"],
+        },
+        {
+            "task_id": "x" * 200,
+            "params": {"callable": "etl:report", "args": ["javascript:window.pwned=1"]},
+            "dependencies": ["constructor"],
+        },
+    ]
+    evil = {"dag_id": "__proto__", "tags": [EVIL[:100]], "tasks": [call | each for each in tasks]}
+    (up.home.parent / "evil.json").write_text(json.dumps(evil))
+    told = up.run("submit", "evil.json", "--wait", "--json", **terminal)
+    assert told.stdout, told.stderr
+    run = json.loads(told.stdout)["run_id"]
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 844})
+        paths = [f"/runs/{run}", f"/runs/{run}/compare/{run}", "/dags/__proto__", "/"]
+        for path in [*(f"/runs/{run}/tasks/{each['task_id']}" for each in tasks), *paths]:
+            interface.open(path)
+            expect(page.locator("h1").first).to_be_visible(timeout=PATIENT)
+            expect(page.get_by_text("Waiting for")).to_have_count(0, timeout=PATIENT)
+            assert page.evaluate("window.pwned ?? ({}).polluted ?? null") is None
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+            assert page.locator("a[href^='javascript:'], main img, main script").count() == 0
+            assert not {"\u202e", "\x1b"} & set(page.inner_text("main")), path
+    interface.open(f"/runs/{run}/tasks/__proto__?view=list")
+    why = page.get_by_role("list", name="Why")
+    expect(why).to_contain_text("<img src=x onerror='window.pwned=1'>", timeout=PATIENT)
+    assert why.bounding_box()["height"] < 500
+    interface.open("/runs/%E0%A4%A")
+    expect(page.get_by_role("heading", name="There is no such page")).to_be_visible()
+
+
+def test_5000_tasks_are_seen_live_to_their_end(interface, up, terminal):
+    page = interface.page
+    (up.home.parent / "big.json").write_text(json.dumps(big_dag()))
+    submitted = up.run("submit", "big.json", "--json", **terminal)
+    run = json.loads(submitted.stdout)["run_id"]
+    interface.open(f"/runs/{run}")
+    tools = page.locator(".tools")
+    expect(tools).to_contain_text("5,000 tasks in 4 boxes", timeout=PATIENT)
+    page.evaluate(DRAWN)
+    # It answers while tasks change: a family is opened and closed, the list is looked at.
+    page.locator(".graph .box", has_text="load").click()
+    expect(tools).to_contain_text("5,000 tasks in 301 boxes", timeout=PATIENT)
+    page.get_by_role("button", name="Close families").click()
+    expect(page.locator(".run-head .title .state")).to_have_text("failed", timeout=PATIENT)
+    expect(page.locator(".run-head")).to_contain_text("5,000 of 5,000 tasks have ended")
+    counts = page.evaluate(
+        "async url => (await (await fetch(url)).json()).counts",
+        f"{interface.base}/api/v1/runs/{run}",
+    )
+    assert counts == {"success": 299, "failed": 1, "upstream_failed": 4_700}
+    legend = page.get_by_role("list", name="Tasks by state")
+    for says, count in (("success", "299"), ("failed", "1"), ("upstream failed", "4,700")):
+        expect(legend.get_by_role("listitem").filter(has_text=f"{says} {count}")).to_have_count(1)
+    expect(page.locator(".graph .box", has_text="check")).to_have_attribute(
+        "data-state", "upstream_failed"
+    )
+    assert page.evaluate("window.drawn.most") <= 1
+    page.get_by_role("button", name="List", exact=True).click()
+    expect(page.locator(".tasks .line").first).to_contain_text("wrong")
+
+
+def test_all_of_every_page_is_reached_by_the_keyboard(interface, failed_run):
+    page = interface.page
+    pages = (
+        "/",
+        f"/runs/{failed_run}?view=list",
+        f"/runs/{failed_run}/tasks/wrong",
+        f"/runs/{failed_run}/compare/{failed_run}",
+        "/dags",
+        "/dags/failing",
+        "/schedules",
+        "/fleet",
+        "/settings",
+    )
+    for path in pages:
+        interface.open(path)
+        expect(page.locator("h1").first).to_be_visible(timeout=PATIENT)
+        expect(page.get_by_text("Waiting for")).to_have_count(0, timeout=PATIENT)
+        page.evaluate(f"window.wanted = ({REACHABLE})(); window.reached = new Set()")
+        for _ in range(page.evaluate("document.querySelectorAll('*').length")):
+            page.keyboard.press("Tab")
+            at = page.evaluate(
+                "() => { const at = document.activeElement; const known = reached.has(at);"
+                " reached.add(at); return known && at !== document.body }"
+            )
+            if at:
+                break
+        missed = page.evaluate(
+            "wanted.filter(e => e.isConnected && !reached.has(e)).map(e => e.outerHTML)"
+        )
+        assert missed == [], path
+        outline = "getComputedStyle(document.activeElement).outlineStyle"
+        page.keyboard.press("Shift+Tab")
+        assert page.evaluate(outline) != "none", path

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import http.server
-import threading
-
 import pytest
 import requests
 from playwright.sync_api import sync_playwright
 
 from tests.acceptance.test_flower import CHROMIUM, QUIET
+from tests.support.interface import foreign_site
 from tests.support.local_bigquery import LocalBigQuery
 from tests.support.local_google import storage_client, storage_process
 
@@ -49,24 +47,11 @@ async ([urls, body]) => {
 """
 
 
-class _Page(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.end_headers()
-        self.wfile.write(b"<body>a page of another site</body>")
-
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture(scope="module")
 def site():
     """The port of a web site."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Page) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_port
-        server.shutdown()
+    with foreign_site() as port:
+        yield port
 
 
 @pytest.fixture(scope="module")

@@ -172,7 +172,7 @@ function Table({ runs }: { runs: RunItem[] }) {
           </tbody>
         </table>
       </div>
-      <p>
+      <p class="compare">
         <button
           type="button"
           disabled={!a || !b}
