@@ -45,7 +45,7 @@ ui: $(VENV)/.dev
 
 PYTEST := $(BIN)/python -m pytest --numprocesses $(PARALLEL) --dist loadfile --no-loadscope-reorder
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev $(VENV)/.spark
 	$(UI) test
 	$(PYTEST) $(TESTS)
 
@@ -90,6 +90,11 @@ $(VENV)/.local: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable '.[local]'
 	@du -sh $(VENV)
 	@$(NO_UI)
+	@touch $@
+
+# Java's archive of Spark's classes, for the tests.
+$(VENV)/.spark: | $(VENV)/.dev
+	$(BIN)/python -m tests.support.spark_java
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python

@@ -11,11 +11,14 @@ import pytest
 import redis
 from hypothesis import HealthCheck, settings
 
+from tests.support import spark_java
 from tests.support.redis_server import RedisServer, server_binary
 
 # An example that takes long on a busy machine isn't wrong.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+spark_java.use()
 
 # A test of the acceptance tests that shares a `pydag up` with others.
 SHARES_UP = re.compile(r"^def test_\w+\([^)]*\b(up|terminal|example_run)\b", re.MULTILINE)
