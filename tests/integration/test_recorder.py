@@ -41,10 +41,12 @@ class Parts:
         self.history = History(self.url)
         self.made: list[History] = [self.history]
 
-    def recorder(self, url: str | None = None, prefix: str = "pydag") -> Recorder:
+    def recorder(
+        self, url: str | None = None, prefix: str = "pydag", lease: float = 15
+    ) -> Recorder:
         history = History(url or self.url)
         self.made.append(history)
-        recorder = Recorder(Engine(self.redis, prefix), history)
+        recorder = Recorder(Engine(self.redis, prefix), history, lease)
         recorder.open()
         return recorder
 
@@ -164,7 +166,8 @@ def test_two_writers_at_once_do_no_harm(parts: Parts, monkeypatch: pytest.Monkey
     """Each loses its lease now and then without noticing, and both read the same batches."""
     monkeypatch.setattr(module, "BATCH", 3)
     chance = random.Random(1)
-    both = [parts.recorder() for _ in range(2)]
+    # Neither looks at its lease again, however long the test takes.
+    both = [parts.recorder(lease=3_600) for _ in range(2)]
     for recorder in both:
         write_all(recorder)
         parts.redis.delete("pydag:history:writer")
