@@ -76,6 +76,9 @@ SQL_NAMES = {
     "RECORD": "STRUCT",
 }
 _COLUMN_NAME = re.compile(r"[^\W\d][\w&%=+:'<>#| \-]{0,299}")
+_RESERVED = (
+    "_PARTITION", "_TABLE_", "_FILE_", "_ROW_TIMESTAMP", "__ROOT__", "_COLIDENTIFIER",
+)  # fmt: skip
 _MODES = ("NULLABLE", "REQUIRED", "REPEATED")
 _KEPT = (
     "name", "type", "mode", "fields", "description", "maxLength", "precision", "scale",
@@ -98,6 +101,11 @@ def check_schema(fields: list[Field]) -> list[Field]:
             raise invalid(
                 f'Invalid field name "{name}". Fields must contain the allowed characters, and '
                 "be at most 300 characters long."
+            )
+        if name.upper().startswith(_RESERVED):
+            raise invalid(
+                f'Invalid field name "{name}". Field names are not allowed to start with the '
+                f"(case-insensitive) prefixes {', '.join(_RESERVED)}"
             )
         if name.lower() in seen:
             raise invalid(f'Duplicate field name "{name}" in schema.')

@@ -14,21 +14,32 @@ from pydag_emulators.bigquery.errors import unimplemented
 from pydag_emulators.bigquery.sql.functions import KEEP, LOWER
 from pydag_emulators.bigquery.sql.nan import check_nan
 from pydag_emulators.bigquery.sql.shapes import settle_names
+from pydag_emulators.bigquery.sql.typing.queries import Typer
+from pydag_emulators.bigquery.sql.typing.scope import UNKNOWN, Scope
 
 
-def to_duckdb(tree: exp.Expression, nan_names: frozenset[str] = frozenset()) -> str:
+def to_duckdb(
+    tree: exp.Expression,
+    nan_names: frozenset[str] = frozenset(),
+    scope: Scope | None = None,
+) -> str:
     """The DuckDB SQL of a bound GoogleSQL tree (which is changed).
 
-    `nan_names` are the columns, in lower case, that hold NaN in the tables it names.
+    `nan_names` are the columns, in lower case, that hold NaN in the tables it names; `scope` has
+    the names that are known around it, if it is a part of a statement.
 
     Raises:
-        ApiError: `notImplemented`.
+        ApiError: `invalidQuery`, `notImplemented`.
     """
     holder = exp.Paren(this=tree)
     _check_safe(tree)
     settle_names(tree)
-    check_nan(tree, nan_names)
-    for node in reversed(list(tree.walk())):  # children before their parents
+    if isinstance(tree, exp.Query | exp.Subquery):
+        Typer().query(tree, scope)
+    elif not isinstance(tree, exp.Table):
+        Typer().visit(tree, scope or UNKNOWN)
+    check_nan(holder.this, nan_names)
+    for node in reversed(list(holder.this.walk())):  # children before their parents
         kind = type(node)
         if kind in LOWER:
             lowered = LOWER[kind](node)

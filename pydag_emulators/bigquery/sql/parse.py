@@ -15,6 +15,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from pydag_emulators.bigquery.errors import ApiError, invalid_query, unimplemented
 from pydag_emulators.bigquery.sql.dialect import GoogleSQL
+from pydag_emulators.bigquery.sql.functions.build import GENERATED
 
 # Its warnings ("unsupported syntax, falling back…") are errors here, raised below.
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
@@ -52,6 +53,9 @@ def parse_script(sql: str) -> tuple[Statement, ...]:
         raise invalid_query(f"Syntax error: {error}") from error
     groups: list[list[Token]] = [[]]
     for token in tokens:
+        _check_token(token)
+        if GENERATED in token.text and token.token_type == TokenType.IDENTIFIER:
+            raise unimplemented(f"the character {GENERATED} in names ({token.text})")
         if token.token_type == TokenType.SEMICOLON:
             groups.append([])
         else:
@@ -60,6 +64,14 @@ def parse_script(sql: str) -> tuple[Statement, ...]:
     if not statements:
         raise invalid_query("Syntax error: Unexpected end of statement")
     return tuple(statements)
+
+
+def _check_token(token: Token) -> None:
+    """Refuse operators that sqlglot reads, and GoogleSQL doesn't have."""
+    if token.text in ("::", "==") and token.token_type != TokenType.STRING:
+        raise invalid_query(
+            f'Syntax error: Unexpected "{token.text}" at [{token.line}:{_column(token)}]'
+        )
 
 
 def _statement(sql: str, tokens: list[Token]) -> Statement:

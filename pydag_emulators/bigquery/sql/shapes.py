@@ -6,14 +6,46 @@ from collections.abc import Iterator
 
 from sqlglot import exp
 
-from pydag_emulators.bigquery.errors import invalid_query
+from pydag_emulators.bigquery.errors import invalid_query, unimplemented
 
 
 def settle_names(tree: exp.Expression) -> None:
     """Name the columns of every SELECT, and replace its aliases where DuckDB sees columns."""
     for select in list(tree.find_all(exp.Select)):
+        if _is_relation(select):
+            select.set("kind", None)  # the members of its rows are columns
+        _group_all(select)
         _resolve_aliases(select)
         _name_columns(select)
+
+
+def _is_relation(select: exp.Select) -> bool:
+    """Whether it is SELECT AS STRUCT where rows are wanted: in FROM, or as the whole query."""
+    if str(select.args.get("kind")).upper() != "STRUCT":
+        return False
+    node: exp.Expr = select
+    while isinstance(node.parent, exp.SetOperation | exp.Subquery) and node.arg_key != "with_":
+        node = node.parent
+        if isinstance(node, exp.Subquery) and isinstance(node.parent, exp.From | exp.Join):
+            return True
+    return (
+        node.parent is None
+        or isinstance(node.parent, exp.CTE)
+        or (isinstance(node.parent, exp.Paren) and node.parent.parent is None)
+    )
+
+
+def _group_all(select: exp.Select) -> None:
+    """Write out GROUP BY ALL, which DuckDB doesn't combine with QUALIFY."""
+    group = select.args.get("group")
+    if group is None or not group.args.get("all") or select.args.get("qualify") is None:
+        return
+    if any(column.find(exp.Star) for column in select.expressions if not column.find(exp.Count)):
+        raise unimplemented("GROUP BY ALL of * with QUALIFY")
+    group.set("all", None)
+    for position, column in enumerate(select.expressions, 1):
+        if column.find(exp.AggFunc, exp.Window) is None and column.find(exp.Column) is not None:
+            group.append("expressions", exp.Literal.number(position))
 
 
 def _name_columns(select: exp.Select) -> None:
@@ -24,12 +56,12 @@ def _name_columns(select: exp.Select) -> None:
     unnamed = 0
     named = []
     for position, column in enumerate(select.expressions, 1):
-        if _has_name(column):
+        if _has_name(column) and not isinstance(column, exp.Paren):
             named.append(column)
             continue
-        if isinstance(column, exp.Column | exp.Dot):
+        if isinstance(column.unnest(), exp.Column | exp.Dot):
             # `s.a` may be a member of a struct, and is called `a` from here on.
-            named.append(exp.alias_(column, column.name, quoted=True))
+            named.append(exp.alias_(column, column.unnest().name, quoted=True))
             continue
         name = f"_field_{position}" if select.args.get("kind") else f"f{unnamed}_"
         named.append(exp.alias_(column, name, quoted=True))
@@ -37,7 +69,21 @@ def _name_columns(select: exp.Select) -> None:
     select.set("expressions", named)
 
 
-def _has_name(column: exp.Expression) -> bool:
+def unnamed_column(query: exp.Expression) -> int | None:
+    """The position of the first column that its query gives no name."""
+    node: exp.Expr = query
+    while not isinstance(node, exp.Select):
+        if not isinstance(node.this, exp.Expression):
+            return None
+        node = node.this
+    for position, column in enumerate(node.expressions, 1):
+        if not _has_name(column) and not isinstance(column.unnest(), exp.Column | exp.Dot):
+            return position
+    return None
+
+
+def _has_name(node: exp.Expr) -> bool:
+    column = node.unnest()
     if isinstance(column, exp.Column | exp.Dot):
         is_path = isinstance(column, exp.Dot) or bool(column.table)
         return not is_path or column.find(exp.Star) is not None

@@ -10,6 +10,7 @@ from sqlglot import exp
 
 from pydag_emulators.bigquery.names import literal, quote
 from pydag_emulators.bigquery.schema import Field, duck_type, element_of, field_of, sql_type
+from pydag_emulators.bigquery.sql.functions.build import GENERATED
 
 _WIDER = {
     "INTEGER": {"NUMERIC", "FLOAT"},
@@ -49,15 +50,30 @@ def converted(value: str, given: Field, column: Field, depth: int = 0) -> str:
     DuckDB casts structs by the names of their members, BigQuery by their positions.
     """
     type_ = duck_type(column)
+    item = quote(f"{GENERATED}{depth}")
     if column.get("mode") == "REPEATED":
         # There is no NULL array in a BigQuery table: it is stored as an empty one.
-        if not _is_renamed(given, column):
-            return f"coalesce(CAST({value} AS {type_}), [])"
-        item = f"x{depth}"
-        each = converted(item, _item(given), _item(column), depth + 1)
-        return f"coalesce(list_transform({value}, lambda {item}: {each}), [])"
+        each = item
+        if _is_renamed(given, column) or _has_array(column):
+            each = converted(item, _item(given), _item(column), depth + 1)
+        error = f"Array cannot have a null element; error in writing field {column['name']}"
+        failed = f"list_extract({value}, bq_fail({literal(error)}))"
+        each = f"CASE WHEN {item} IS NULL THEN {failed} ELSE {each} END"
+        return f"coalesce(CAST(list_transform({value}, lambda {item}: {each}) AS {type_}), [])"
+    if _has_array(column) and not _is_renamed(given, column):
+        return _struct(value, given, column, depth)
     if not _is_renamed(given, column):
         return f"CAST({value} AS {type_})"
+    return _struct(value, given, column, depth)
+
+
+def _has_array(field: Field) -> bool:
+    return any(sub["mode"] == "REPEATED" or _has_array(sub) for sub in field.get("fields", []))
+
+
+def _struct(value: str, given: Field, column: Field, depth: int) -> str:
+    """A struct, converted member by member."""
+    type_ = duck_type(column)
     members = []
     for of, to in zip(given["fields"], column["fields"], strict=True):
         member = converted(f"({value}).{quote(of['name'])}", of, to, depth)

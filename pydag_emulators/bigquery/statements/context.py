@@ -11,7 +11,8 @@ from sqlglot import exp
 
 from pydag_emulators.bigquery.jobs.job import Job, JobKey
 from pydag_emulators.bigquery.sql.lower import to_duckdb
-from pydag_emulators.bigquery.sql.unions import check_literals
+from pydag_emulators.bigquery.sql.typing.queries import scope_of
+from pydag_emulators.bigquery.sql.typing.scope import Scope
 from pydag_emulators.bigquery.statements.paths import Paths
 from pydag_emulators.bigquery.statements.tables import Tables
 from pydag_emulators.bigquery.storage.contents import Contents, Sizes
@@ -29,6 +30,8 @@ class Context:
     config: dict[str, Any]
     paths: Paths
     check: Callable[[], None]
+    scope: Scope | None = None
+    """The names that parts of a DML statement can use; see `know`."""
 
     @classmethod
     def of(cls, cursor: Cursor, sizes: Sizes, job: Job) -> Self:
@@ -53,10 +56,16 @@ class Context:
         Raises:
             ApiError: `notFound`, `invalidQuery`, `notImplemented`.
         """
-        bound = self.tables.bind(tree)
-        check_literals(bound, lambda query: self.cursor.sql(to_duckdb(query)).types)
+        return self.lowered(self.tables.bind(tree))
+
+    def lowered(self, bound: exp.Expression) -> str:
+        """The DuckDB SQL of a part whose tables are bound already."""
         nan_names = [name for contents in self._contents() for name in contents.nan_names]
-        return to_duckdb(bound, frozenset(nan_names))
+        return to_duckdb(bound, frozenset(nan_names), self.scope)
+
+    def know(self, *relations: exp.Expression) -> None:
+        """From now on, parts of the statement can name the columns of these bound relations."""
+        self.scope = scope_of(relations)
 
     def bytes_of_tables(self) -> list[int]:
         """The logical bytes of each table that the statement reads."""

@@ -17,6 +17,7 @@ from pydag_emulators.bigquery.jobs.job import Outcome
 from pydag_emulators.bigquery.names import DatasetRef, TableRef
 from pydag_emulators.bigquery.schema import Field, check_schema
 from pydag_emulators.bigquery.sql.definitions import fields_of, layout_of, options_of
+from pydag_emulators.bigquery.sql.shapes import unnamed_column
 from pydag_emulators.bigquery.statements.context import Context
 from pydag_emulators.bigquery.statements.select import plan_select, stored
 from pydag_emulators.bigquery.statements.write import replace_table
@@ -147,9 +148,14 @@ def _as_select(
     context: Context, query: exp.Expression, declared: list[Field]
 ) -> tuple[list[Field], str]:
     """The columns and rows of CREATE TABLE … AS SELECT; declared columns win by position."""
+    unnamed = None if declared else unnamed_column(query)
     plan = plan_select(context, query)
     if not declared:
-        return plan.fields, plan.sql
+        if unnamed is not None:
+            raise invalid_query(
+                f"CREATE TABLE columns must be named, but column {unnamed} has no name"
+            )
+        return check_schema(plan.fields), plan.sql
     if len(declared) != len(plan.fields):
         raise invalid_query(
             f"The number of columns in the column definition list ({len(declared)}) does not "

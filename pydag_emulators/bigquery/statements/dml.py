@@ -105,7 +105,12 @@ def _update(context: Context, tree: exp.Expression, ref: TableRef) -> Dml:
     resource = context.tables.bind_target(ref, tree.this, reads=True)
     target = to_duckdb(tree.this)
     from_ = tree.args.get("from_")
-    source = None if from_ is None else context.translate(from_.this)
+    source = None
+    context.know(tree.this)
+    if from_ is not None:
+        bound = context.tables.bind(from_.this)
+        context.know(tree.this, bound)
+        source = context.lowered(bound)
     tables = target if source is None else f"{target}, {source}"
     assignments = assignment_sql(context, resource, tree.expressions, tables)
     where = context.translate(tree.args["where"].this)
@@ -165,6 +170,7 @@ def _delete(context: Context, tree: exp.Expression, ref: TableRef) -> Dml:
     table = tree.this or tree.args["tables"][0]
     context.tables.bind_target(ref, table, reads=True)
     table = tree.this or tree.args["tables"][0]
+    context.know(table)
     where = context.translate(tree.args["where"].this)
     return Dml("DELETE", ref, f"DELETE FROM {to_duckdb(table)} WHERE {where}")
 

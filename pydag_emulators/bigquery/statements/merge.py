@@ -23,7 +23,9 @@ def merge_sql(
 ) -> str:
     """DuckDB's MERGE INTO for a MERGE whose target's name has been replaced already."""
     target = to_duckdb(tree.this)
-    source = context.translate(tree.args["using"])
+    bound = context.tables.bind(tree.args["using"])
+    context.know(tree.this, bound)
+    source = context.lowered(bound)
     on = context.translate(tree.args["on"])
     clauses = []
     for when in tree.args["whens"].expressions:

@@ -10,7 +10,7 @@ from pydag_emulators.bigquery.errors import invalid_query, not_found, unimplemen
 from pydag_emulators.bigquery.names import DatasetRef, TableRef
 from pydag_emulators.bigquery.sql.parse import parse_one
 from pydag_emulators.bigquery.statements.paths import Paths
-from pydag_emulators.bigquery.storage.catalog import Resource, find_dataset, get_table
+from pydag_emulators.bigquery.storage.catalog import Resource, find_dataset, get_table, table_fields
 from pydag_emulators.bigquery.storage.store import Cursor
 
 _TABLE_ARGS = frozenset({"this", "db", "catalog", "alias", "joins"})
@@ -60,7 +60,7 @@ class Tables:
             raise invalid_query(f"Cannot modify {ref}: it is a {resource['type']}, not a table.")
         if reads:
             self.referenced[ref] = resource
-        table.replace(_physical(ref, table.alias or ref.table))
+        table.replace(_physical(ref, table.alias or ref.table, resource))
         return resource
 
     def _get(self, ref: TableRef) -> Resource:
@@ -139,7 +139,7 @@ class Tables:
         if resource["type"] == "VIEW":
             return self._view(ref, resource, alias, depth)
         self.referenced[ref] = resource
-        source = _physical(ref, alias)
+        source = _physical(ref, alias, resource)
         if node.args.get("joins"):
             source.set("joins", node.args["joins"])
         return source
@@ -170,9 +170,11 @@ def _alias(name: str) -> exp.TableAlias:
     return exp.TableAlias(this=exp.to_identifier(name, quoted=True))
 
 
-def _physical(ref: TableRef, alias: str) -> exp.Table:
-    return exp.Table(
+def _physical(ref: TableRef, alias: str, resource: Resource) -> exp.Table:
+    table = exp.Table(
         this=exp.to_identifier(ref.name, quoted=True),
         db=exp.to_identifier(ref.in_dataset.schema, quoted=True),
         alias=_alias(alias),
     )
+    table.meta["fields"] = table_fields(resource)
+    return table

@@ -101,7 +101,7 @@ def bytes_of(fields: list[Field]) -> str:
 def _size(value: str, field: Field, depth: int = 0) -> str:
     """An SQL expression of the bytes of one value."""
     if field.get("mode") == "REPEATED":
-        item = f"x{depth}"
+        item = quote(f"\N{MIDDLE DOT}{depth}")
         each = _size(item, {**field, "mode": "NULLABLE"}, depth + 1)
         return f"coalesce(list_sum(list_transform({value}, lambda {item}: {each})), 0)"
     if field["type"] == "RECORD":
@@ -125,7 +125,7 @@ def _names(field: Field) -> list[str]:
 def _nan(value: str, field: Field, depth: int = 0) -> str:
     """An SQL expression of whether there is NaN in one value."""
     if field.get("mode") == "REPEATED":
-        item = f"x{depth}"
+        item = quote(f"\N{MIDDLE DOT}{depth}")
         each = _nan(item, {**field, "mode": "NULLABLE"}, depth + 1)
         return f"list_bool_or(list_transform({value}, lambda {item}: {each}))"
     if field["type"] == "RECORD":

@@ -19,13 +19,20 @@ _USER = (
     duckdb.ParserException,
     duckdb.SyntaxException,
 )
-_FAILED = re.compile(r"Could not convert string 'bq: (?P<message>.*)' to INT32", re.DOTALL)
+_TRANSLATED = (
+    (re.compile(r"Could not convert string 'bq: (.*)' to INT32", re.DOTALL), "{}"),
+    (re.compile(r"^(Overflow (?:in|on) .*)"), "int64 overflow: {}"),
+    (re.compile(r'Referenced column "([^"]+)" (?:was )?not found'), "Unrecognized name: {}"),
+    (re.compile(r'does not have a column named "([^"]+)"'), "Name {} not found"),
+    (re.compile(r'Ambiguous reference to column name "([^"]+)"'), "Column name {} is ambiguous"),
+    (
+        re.compile(r'column "([^"]+)" must appear in the GROUP BY clause'),
+        "SELECT list expression references column {} which is neither grouped nor aggregated",
+    ),
+)
+_UNSUPPORTED = re.compile(r"Could not convert string 'bq501: (?P<message>.*)' to INT32", re.DOTALL)
 _OVERLOAD = re.compile(r"Macro bq_(?P<name>\w+)\(\) (does not support|has multiple overloads)")
 _NO_FUNCTION = re.compile(r"No function matches the given name and argument types '(?P<name>\w+)")
-_COLUMN = re.compile(r'Referenced column "(?P<name>[^"]+)" (was )?not found')
-_IN_TABLE = re.compile(r'does not have a column named "(?P<name>[^"]+)"')
-_AMBIGUOUS = re.compile(r'Ambiguous reference to column name "(?P<name>[^"]+)"')
-_GROUPED = re.compile(r'column "(?P<name>[^"]+)" must appear in the GROUP BY clause')
 _REQUIRED = re.compile(r"NOT NULL constraint failed: .*\.(?P<name>[^.\s]+)")
 
 
@@ -47,10 +54,15 @@ def _of_duckdb(error: duckdb.Error) -> ApiError | None:
     if isinstance(error, duckdb.ConstraintException):
         match = _REQUIRED.search(str(error))
         return invalid(f"Required field {match['name']} cannot be null" if match else text)
-    match = _OVERLOAD.search(text) or _NO_FUNCTION.search(text)
-    if match is not None:
+    if match := _UNSUPPORTED.search(text):
+        return unimplemented(match["message"])
+    if match := _OVERLOAD.search(text) or _NO_FUNCTION.search(text):
         name = match["name"].upper()
         return unimplemented(f"{name} with arguments of these types; or they are wrong")
+    return _of_kind(error, text)
+
+
+def _of_kind(error: duckdb.Error, text: str) -> ApiError | None:
     if isinstance(error, _USER):
         return invalid_query(_translated(text))
     if isinstance(error, duckdb.OutOfMemoryException):
@@ -63,21 +75,11 @@ def _of_duckdb(error: duckdb.Error) -> ApiError | None:
 def _text(error: BaseException) -> str:
     # "Binder Error: …", then hints for DuckDB's own SQL and a copy of the translated query.
     text = str(error).split("\n\nLINE ")[0].split("\nLINE ")[0]
-    return re.sub(r"^[A-Z]\w+( \w+)? Error: ", "", text).strip()
+    return re.sub(r"^[A-Z]\w+( \w+)* Error: ", "", text).strip()
 
 
 def _translated(text: str) -> str:
-    if match := _FAILED.search(text):
-        return match["message"]
-    if match := _COLUMN.search(text):
-        return f"Unrecognized name: {match['name']}"
-    if match := _IN_TABLE.search(text):
-        return f"Name {match['name']} not found"
-    if match := _AMBIGUOUS.search(text):
-        return f"Column name {match['name']} is ambiguous"
-    if match := _GROUPED.search(text):
-        return (
-            f"SELECT list expression references column {match['name']} which is neither grouped "
-            "nor aggregated"
-        )
+    for pattern, message in _TRANSLATED:
+        if match := pattern.search(text):
+            return message.format(match[1])
     return text

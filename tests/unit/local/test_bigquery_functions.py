@@ -106,7 +106,7 @@ VALUES = {
     "CEIL(NUMERIC '2.1')": ("NUMERIC", Decimal(3)),
     "CAST(2.5 AS NUMERIC)": ("NUMERIC", Decimal("2.5")),
     "CAST(NUMERIC '2.50' AS STRING)": ("STRING", "2.5"),
-    "NUMERIC '1' + 0.5": ("FLOAT64", 1.5),
+    "NUMERIC '1' + 0.5": ("NUMERIC", Decimal("1.5")),
     # conditions
     "IF(1 < 2, 'a', 'b')": ("STRING", "a"),
     "IFNULL(NULL, 10)": ("INT64", 10),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+from pydag_emulators.bigquery.errors import invalid_query
 from pydag_emulators.bigquery.sql.functions.build import (
     Kinds,
     Lowering,
@@ -37,7 +38,42 @@ def _quotient(total: Node, count: Node) -> Node:
     return macro("safe_divide", total, count)
 
 
+_NUMBERING = (
+    exp.RowNumber, exp.Rank, exp.DenseRank, exp.PercentRank, exp.CumeDist, exp.Ntile, exp.Lag,
+    exp.Lead, exp.PercentileCont, exp.PercentileDisc,
+)  # fmt: skip
+
+
+def _check_window(node: exp.Window) -> None:
+    """Refuse what BigQuery refuses: frames of numbering functions, wrong constants."""
+    function = node.this
+    if isinstance(function, exp.IgnoreNulls | exp.RespectNulls):
+        function = function.this
+    name = function.sql_name() if isinstance(function, exp.Func) else function.key
+    if isinstance(function, _NUMBERING) and node.args.get("spec") is not None:
+        raise invalid_query(f"Window framing clause is not allowed for analytic function {name}")
+    ordered = (exp.Rank, exp.DenseRank, exp.PercentRank, exp.CumeDist, exp.Ntile, exp.Lag, exp.Lead)
+    if isinstance(function, ordered) and not node.args.get("order") and not node.args.get("alias"):
+        raise invalid_query(f"Window ORDER BY is required for analytic function {name}")
+    least = 0 if isinstance(function, exp.Lag | exp.Lead) else 1
+    constant = function.args.get("this" if isinstance(function, exp.Ntile) else "offset")
+    if isinstance(function, exp.Ntile | exp.NthValue | exp.Lag | exp.Lead) and constant is not None:
+        value = _constant(constant)
+        if value is None or value < least:
+            raise invalid_query(f"The argument of {name} must be a constant of at least {least}")
+
+
+def _constant(node: Node) -> int | None:
+    if isinstance(node, exp.Neg):
+        inner = _constant(node.this)
+        return None if inner is None else -inner
+    if isinstance(node, exp.Cast):
+        return _constant(node.this)
+    return int(node.name) if isinstance(node, exp.Literal) and node.name.isdigit() else None
+
+
 def _window(node: exp.Window) -> Node:
+    _check_window(node)
     if not isinstance(node.this, exp.Avg):
         return node
     parts = []

@@ -69,7 +69,9 @@ def _anonymous(node: exp.Anonymous) -> Node:
     name, count = known.get(node.name.upper(), ("", 0))
     if not name or len(node.expressions) != count:
         raise unimplemented(f"the function {node.name.upper()}")
-    return macro(name, *node.expressions)
+    result = macro(name, *node.expressions)
+    type_ = node.meta.get("type")  # of the other values that may stand there
+    return cast(cast(result, "VARCHAR"), type_) if type_ else result
 
 
 def _try(name: str) -> Lower:

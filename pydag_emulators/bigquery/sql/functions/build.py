@@ -9,6 +9,8 @@ from sqlglot import exp
 
 from pydag_emulators.bigquery.errors import ApiError, unimplemented
 
+GENERATED = "\N{MIDDLE DOT}"
+"""What generated names begin with; no name of a query may contain it (see `parse`)."""
 Node = exp.Expression
 Lower = Callable[[Any], Node]
 Kinds = tuple[type[exp.Expression], ...]
@@ -28,13 +30,14 @@ def macro(name: str, *arguments: Node) -> Node:
     """
     if not any(_is_aggregated(argument) for argument in arguments):
         return call(f"bq_{name}", *arguments)
-    names = [f"a{index}" for index in range(len(arguments))]
+    names = [f"{GENERATED}{index}" for index in range(len(arguments))]
     members = [
-        exp.PropertyEQ(this=exp.to_identifier(key), expression=argument.copy())
+        exp.PropertyEQ(this=exp.to_identifier(key, quoted=True), expression=argument.copy())
         for key, argument in zip(names, arguments, strict=True)
     ]
-    parameter = exp.to_identifier("v")
-    inner = call(f"bq_{name}", *[exp.column(key, table="v") for key in names])
+    row = f"{GENERATED}row"
+    parameter = exp.to_identifier(row, quoted=True)
+    inner = call(f"bq_{name}", *[exp.column(key, table=row, quoted=True) for key in names])
     return call(
         "list_extract",
         call(

@@ -9,8 +9,8 @@ from pydag_emulators.bigquery.sql.functions.build import (
     Lowering,
     Node,
     binary,
-    call,
     macro,
+    number,
     only,
     refused,
     unary,
@@ -30,8 +30,9 @@ def _round(node: exp.Round) -> Node:
 
 
 def _trunc(node: exp.Trunc) -> Node:
-    only(node, "this")
-    return macro("trunc", node.this)
+    only(node, "this", "decimals")
+    digits = node.args.get("decimals")
+    return macro("trunc", node.this) if digits is None else macro("trunc_to", node.this, digits)
 
 
 def _log(node: exp.Log) -> Node:
@@ -45,7 +46,7 @@ def _generate_array(node: exp.GenerateSeries) -> Node:
     bounds = [node.args.get(name) for name in ("start", "end", "step")]
     if any(isinstance(bound, exp.Interval) for bound in bounds):
         raise refused(node)
-    return call("generate_series", *[bound for bound in bounds if bound is not None])
+    return macro("generate_array", *[b if b is not None else number(1) for b in bounds])
 
 
 LOWER: Lowering = {

@@ -7,7 +7,9 @@ from functools import reduce
 from sqlglot import exp
 
 from pydag_emulators.bigquery.errors import invalid_query, unimplemented
-from pydag_emulators.bigquery.sql.functions.build import Kinds, Lowering, Node
+from pydag_emulators.bigquery.sql.functions.build import GENERATED, Kinds, Lowering, Node, call
+from pydag_emulators.bigquery.sql.typing.coerce import Converted
+from pydag_emulators.bigquery.sql.typing.types import Type, duck_type
 
 KEEP: Kinds = ()
 
@@ -105,7 +107,43 @@ def _value(column: Node) -> Node:
     return column.this if isinstance(column, exp.Alias) else column
 
 
+def _converted(node: Converted) -> Node:
+    return _member(node.this, node.meta["of"], node.meta["to"], 0)
+
+
+def _member(value: Node, of: Type, to: Type, depth: int) -> Node:
+    """DuckDB casts structs by the names of their members, GoogleSQL by their positions."""
+    if of == to:
+        return value
+    name = f"{GENERATED}{depth}"
+    item = exp.column(name, quoted=True)
+    if to.kind == "ARRAY":
+        return _mapped(value, name, _member(item, of.item, to.item, depth + 1))
+    if to.kind != "STRUCT" or of.kind != "STRUCT":
+        return exp.Cast(this=value.copy(), to=exp.DataType.build(duck_type(to), dialect="duckdb"))
+    members = [
+        exp.PropertyEQ(
+            this=exp.to_identifier(label, quoted=True),
+            expression=_member(
+                exp.Dot(this=item.copy(), expression=exp.to_identifier(own, quoted=True)),
+                one, other, depth + 1,
+            ),
+        )
+        for (own, one), (label, other) in zip(of.members, to.members, strict=True)
+    ]  # fmt: skip
+    there = exp.Not(this=exp.Is(this=item.copy(), expression=exp.Null()))
+    struct = exp.Case(ifs=[exp.If(this=there, true=exp.Struct(expressions=members))])
+    listed = _mapped(exp.Array(expressions=[value.copy()]), name, struct)
+    return call("list_extract", listed, exp.Literal.number(1))
+
+
+def _mapped(items: Node, name: str, body: Node) -> Node:
+    parameter = exp.to_identifier(name, quoted=True)
+    return call("list_transform", items, exp.Lambda(this=body, expressions=[parameter]))
+
+
 LOWER: Lowering = {
+    Converted: _converted,
     exp.Case: _case,
     exp.EQ: _compared,
     exp.Except: _union,

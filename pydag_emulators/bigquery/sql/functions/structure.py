@@ -6,6 +6,7 @@ from sqlglot import exp
 
 from pydag_emulators.bigquery.errors import invalid_query, unimplemented
 from pydag_emulators.bigquery.sql.functions.build import (
+    GENERATED,
     Kinds,
     Lowering,
     Node,
@@ -20,7 +21,7 @@ from pydag_emulators.bigquery.sql.functions.build import (
 
 KEEP: Kinds = (
     exp.Alias, exp.And, exp.Between, exp.Boolean, exp.CTE, exp.Column, exp.Cube, exp.Distinct,
-    exp.Dot, exp.Exists, exp.From, exp.GroupingSets, exp.Having, exp.Identifier, exp.Is,
+    exp.Exists, exp.From, exp.GroupingSets, exp.Having, exp.Identifier, exp.Is,
     exp.Neg, exp.Not, exp.Null, exp.Offset, exp.Or, exp.Order, exp.Ordered, exp.Paren,
     exp.PropertyEQ, exp.Qualify, exp.Rollup, exp.Star, exp.Subquery, exp.Table, exp.TableAlias,
     exp.Values, exp.Var, exp.Where, exp.With,
@@ -91,7 +92,11 @@ def _tuple(node: exp.Tuple) -> Node:
     """`(a, b)` is a struct, except in rows of VALUES and on both sides of IN."""
     if isinstance(node.parent, _TAKES_TUPLES):
         return node
-    return _struct(exp.Struct(expressions=[item.copy() for item in node.expressions]))
+    members = [
+        exp.PropertyEQ(this=exp.to_identifier(f"_field_{i}"), expression=item.copy())
+        for i, item in enumerate(node.expressions, 1)
+    ]
+    return _struct(exp.Struct(expressions=members))
 
 
 def _struct(node: exp.Struct) -> Node:
@@ -135,10 +140,10 @@ def _unnest(node: exp.Unnest) -> Node:
     alias = node.args.get("alias")
     names = [] if alias is None else alias.args.get("columns") or []
     # sqlglot holds the alias of BigQuery's UNNEST as the name of its column.
-    name = names[0].name if names else (alias.name if alias is not None else "") or "_unnest"
+    name = names[0].name if names else (alias.name if alias is not None else "") or ""
     value = exp.Alias(
         this=call("unnest", items, exp.Var(this="max_depth := 2")),
-        alias=exp.to_identifier(name, quoted=True),
+        alias=exp.to_identifier(name or "f0_", quoted=True),
     )
     columns: list[Node] = [value]
     offset = node.args.get("offset")
@@ -148,7 +153,8 @@ def _unnest(node: exp.Unnest) -> Node:
         row = exp.Sub(this=subscripts, expression=exp.Literal.number(1))
         columns.append(exp.Alias(this=row, alias=exp.to_identifier(label or "offset", quoted=True)))
     query = exp.Select(expressions=columns)
-    return exp.Subquery(this=query, alias=exp.TableAlias(this=exp.to_identifier(name, quoted=True)))
+    table = exp.to_identifier(name or f"{GENERATED}unnest", quoted=True)
+    return exp.Subquery(this=query, alias=exp.TableAlias(this=table))
 
 
 def _is_lowered_unnest(node: Node) -> bool:
@@ -161,6 +167,8 @@ def _is_lowered_unnest(node: Node) -> bool:
 
 
 def _limit(node: exp.Limit) -> Node:
+    if isinstance(node.expression, exp.Null):
+        raise invalid_query("LIMIT must not be NULL")
     if isinstance(node.expression, exp.Column):
         raise unimplemented(f"LIMIT {node.expression.sql()}")
     return node
@@ -244,6 +252,12 @@ def _keys(node: Node) -> list[Node]:
     return _keys(node.this) if isinstance(node, exp.Paren) else [node]
 
 
+def _dot(node: exp.Dot) -> Node:
+    if isinstance(node.expression, exp.Star) and not isinstance(node.this, exp.Column | exp.Dot):
+        raise unimplemented(f"`.*` of an expression ({node.sql(dialect='bigquery')[:80]})")
+    return node
+
+
 def _select(node: exp.Select) -> Node:
     """HAVING with a macro of aggregates: DuckDB takes it in QUALIFY only, which wants a window."""
     if node.args.get("kind") and not isinstance(node.parent, exp.Array | exp.Subquery):
@@ -265,6 +279,7 @@ LOWER: Lowering = {
     exp.Array: _array,
     exp.Bracket: _bracket,
     exp.ByteString: _bytes,
+    exp.Dot: _dot,
     exp.Group: _group,
     exp.HexString: _hex,
     exp.Interval: _interval,

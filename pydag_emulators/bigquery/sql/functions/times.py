@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from pydag_emulators.bigquery.errors import unimplemented
+from pydag_emulators.bigquery.errors import invalid_query, unimplemented
 from pydag_emulators.bigquery.sql.functions.build import (
     Kinds,
     Lower,
@@ -60,13 +60,26 @@ def coerced(value: Node, type_: str) -> Node:
     return macro(type_, value) if isinstance(value, exp.Literal) and value.is_string else value
 
 
+_CLOCK_UNITS = frozenset({"MICROSECOND", "MILLISECOND", "SECOND", "MINUTE", "HOUR"})
+_CALENDAR_UNITS = frozenset({"DAY", "WEEK", "MONTH", "QUARTER", "YEAR"})
+_MOVES = {
+    "date": _CLOCK_UNITS | _CALENDAR_UNITS,  # it may be a DATETIME, too
+    "datetime": _CLOCK_UNITS | _CALENDAR_UNITS,
+    "timestamp": _CLOCK_UNITS | {"DAY"},
+    "time": _CLOCK_UNITS,
+}
+
+
 def _moved(name: str, type_: str) -> Lower:
     def lower(node: Node) -> Node:
         only(node, "this", "expression", "unit")
         amount = node.expression
         if isinstance(amount, exp.Literal) and amount.is_string:
             amount = whole(amount)
-        by = interval(amount, node.args["unit"].name)
+        unit = node.args["unit"].name.upper()
+        if unit not in _MOVES[type_]:
+            raise invalid_query(f"{node.key.upper()} does not support the {unit} date part")
+        by = interval(amount, unit)
         return macro(name, coerced(node.this, type_), by)
 
     return lower
@@ -220,7 +233,19 @@ def _last_day(node: exp.LastDay) -> Node:
 
 def _date_array(node: exp.GenerateDateArray) -> Node:
     bounds = [coerced(node.args[name], "date") for name in ("start", "end")]
-    return cast(call("generate_series", *bounds, node.args["step"]), "DATE[]")
+    step = node.args["step"]  # `n * INTERVAL '1' unit`, lowered already
+    if isinstance(step, exp.Interval):
+        count: Node = number(1)
+        one: Node = step
+    else:
+        count, one = step.this, step.expression
+    days = _DAYS_OF.get(one.args["unit"].name.upper())
+    if days is None:
+        raise refused(node)
+    return cast(macro("steps", *bounds, count, one, number(days)), "DATE[]")
+
+
+_DAYS_OF = {"DAY": 1, "WEEK": 7, "MONTH": 28, "QUARTER": 90, "YEAR": 365}
 
 
 def _timestamp_array(node: exp.GenerateTimestampArray) -> Node:

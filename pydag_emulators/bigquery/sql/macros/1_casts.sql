@@ -4,6 +4,20 @@
 -- An error is a cast that fails: error() counts as volatile, which TRY and PARTITION BY refuse.
 
 CREATE OR REPLACE MACRO bq_fail(message) AS CAST('bq: ' || message AS INTEGER);
+CREATE OR REPLACE MACRO bq_unsupported(message) AS CAST('bq501: ' || message AS INTEGER);
+
+-- From the year 1 to the year 9999.
+CREATE OR REPLACE MACRO bq_range
+  (x DATE) AS CASE
+    WHEN x < DATE '0001-01-01' OR x > DATE '9999-12-31'
+    THEN DATE '1970-01-01' + bq_fail('Date value out of range') ELSE x END,
+  (x TIMESTAMP) AS CASE
+    WHEN x < TIMESTAMP '0001-01-01' OR x >= TIMESTAMP '10000-01-01'
+    THEN make_timestamp(CAST(bq_fail('Datetime value out of range') AS BIGINT)) ELSE x END,
+  (x TIMESTAMP WITH TIME ZONE) AS CASE
+    WHEN x < TIMESTAMPTZ '0001-01-01 00:00:00+00' OR x >= TIMESTAMPTZ '10000-01-01 00:00:00+00'
+    THEN make_timestamp(CAST(bq_fail('Timestamp value out of range') AS BIGINT)) AT TIME ZONE 'UTC'
+    ELSE x END;
 
 -- Casts
 
@@ -13,13 +27,13 @@ CREATE OR REPLACE MACRO bq_is_float(s) AS
   regexp_full_match(s, '\s*[+-]?([0-9]+\.?[0-9]*([eE][+-]?[0-9]+)?|\.[0-9]+([eE][+-]?[0-9]+)?|(?i:inf|infinity|nan))\s*');
 CREATE OR REPLACE MACRO bq_is_numeric(s) AS
   regexp_full_match(s, '\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*');
-CREATE OR REPLACE MACRO bq_is_date(s) AS regexp_full_match(s, '\s*[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}\s*');
+CREATE OR REPLACE MACRO bq_is_date(s) AS regexp_full_match(s, '\s*([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{1,2}-[0-9]{1,2}\s*');
 CREATE OR REPLACE MACRO bq_is_time(s) AS
-  regexp_full_match(s, '[0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(\.[0-9]{0,6})?');
+  regexp_full_match(s, '([01]?[0-9]|2[0-3]):[0-5]?[0-9]:[0-5]?[0-9](\.[0-9]{0,6})?');
 CREATE OR REPLACE MACRO bq_is_datetime(s) AS regexp_full_match(s,
-  '\s*[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([ Tt][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(\.[0-9]{0,6})?)?\s*');
+  '\s*([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{1,2}-[0-9]{1,2}([ Tt]([01]?[0-9]|2[0-3]):[0-5]?[0-9]:[0-5]?[0-9](\.[0-9]{0,6})?)?\s*');
 CREATE OR REPLACE MACRO bq_is_timestamp(s) AS regexp_full_match(s,
-  '\s*[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([ Tt][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(\.[0-9]{0,6})?)?( ?([Zz]|[+-][0-9]{1,2}(:?[0-9]{2})?)| (UTC|[A-Za-z_]+(/[A-Za-z_]+)+))?\s*');
+  '\s*([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{1,2}-[0-9]{1,2}([ Tt]([01]?[0-9]|2[0-3]):[0-5]?[0-9]:[0-5]?[0-9](\.[0-9]{0,6})?)?( ?([Zz]|[+-][0-9]{1,2}(:?[0-9]{2})?)| (UTC|[A-Za-z_]+(/[A-Za-z_]+)+))?\s*');
 
 CREATE OR REPLACE MACRO bq_int64
   (x BIGINT) AS x,

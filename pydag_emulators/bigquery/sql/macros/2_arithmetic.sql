@@ -9,21 +9,21 @@ CREATE OR REPLACE MACRO bq_add
   (a HUGEINT, b HUGEINT) AS a + b,
   (a DECIMAL(38, 9), b DECIMAL(38, 9)) AS a + b,
   (a DOUBLE, b DOUBLE) AS bq_finite(a + b, a, b),
-  (a DATE, b BIGINT) AS a + CAST(b AS INTEGER),
-  (a BIGINT, b DATE) AS b + CAST(a AS INTEGER),
-  (a DATE, b INTERVAL) AS a + b,
-  (a TIMESTAMP, b INTERVAL) AS a + b,
-  (a TIMESTAMP WITH TIME ZONE, b INTERVAL) AS a + b;
+  (a DATE, b BIGINT) AS bq_range(a + CAST(b AS INTEGER)),
+  (a BIGINT, b DATE) AS bq_range(b + CAST(a AS INTEGER)),
+  (a DATE, b INTERVAL) AS bq_range(a + b),
+  (a TIMESTAMP, b INTERVAL) AS bq_range(a + b),
+  (a TIMESTAMP WITH TIME ZONE, b INTERVAL) AS bq_range(a + b);
 
 CREATE OR REPLACE MACRO bq_subtract
   (a BIGINT, b BIGINT) AS a - b,
   (a HUGEINT, b HUGEINT) AS a - b,
   (a DECIMAL(38, 9), b DECIMAL(38, 9)) AS a - b,
   (a DOUBLE, b DOUBLE) AS bq_finite(a - b, a, b),
-  (a DATE, b BIGINT) AS a - CAST(b AS INTEGER),
-  (a DATE, b INTERVAL) AS a - b,
-  (a TIMESTAMP, b INTERVAL) AS a - b,
-  (a TIMESTAMP WITH TIME ZONE, b INTERVAL) AS a - b;
+  (a DATE, b BIGINT) AS bq_range(a - CAST(b AS INTEGER)),
+  (a DATE, b INTERVAL) AS bq_range(a - b),
+  (a TIMESTAMP, b INTERVAL) AS bq_range(a - b),
+  (a TIMESTAMP WITH TIME ZONE, b INTERVAL) AS bq_range(a - b);
 
 CREATE OR REPLACE MACRO bq_multiply
   (a BIGINT, b BIGINT) AS a * b,
@@ -31,6 +31,11 @@ CREATE OR REPLACE MACRO bq_multiply
   (a DECIMAL(38, 9), b DECIMAL(38, 9)) AS CAST(a * b AS DECIMAL(38, 9)),
   (a DOUBLE, b DOUBLE) AS bq_finite(a * b, a, b);
 
+-- Ten to the power of k, exactly.
+CREATE OR REPLACE MACRO bq_power(k) AS CAST('1' || repeat('0', CAST(k AS BIGINT)) AS HUGEINT);
+CREATE OR REPLACE MACRO bq_of_digits(x) AS
+  CAST(CAST(x AS DECIMAL(38, 0)) * CAST(0.000000001 AS DECIMAL(9, 9)) AS DECIMAL(38, 9));
+CREATE OR REPLACE MACRO bq_trunc_double(x, n) AS trunc(x, CAST(n AS INTEGER));
 -- DuckDB divides decimals as doubles: this divides their digits, rounding half away from zero.
 CREATE OR REPLACE MACRO bq_digits(x) AS CAST(replace(CAST(x AS VARCHAR), '.', '') AS HUGEINT);
 CREATE OR REPLACE MACRO bq_rounded_quotient(x, y) AS
@@ -84,7 +89,19 @@ CREATE OR REPLACE MACRO bq_round
 CREATE OR REPLACE MACRO bq_round_to
   (x BIGINT, n BIGINT) AS round(CAST(x AS DOUBLE), CAST(n AS INTEGER)),
   (x HUGEINT, n BIGINT) AS round(CAST(x AS DOUBLE), CAST(n AS INTEGER)),
-  (x DOUBLE, n BIGINT) AS round(x, CAST(n AS INTEGER));
+  (x DOUBLE, n BIGINT) AS round(x, CAST(n AS INTEGER)),
+  (x DECIMAL(38, 9), n BIGINT) AS CASE
+    WHEN n >= 9 THEN x
+    WHEN n < -28 THEN CAST(0 AS DECIMAL(38, 9))
+    ELSE bq_of_digits(bq_rounded_quotient(bq_digits(x), bq_power(9 - n)) * bq_power(9 - n)) END;
+CREATE OR REPLACE MACRO bq_trunc_to
+  (x BIGINT, n BIGINT) AS bq_trunc_double(CAST(x AS DOUBLE), n),
+  (x HUGEINT, n BIGINT) AS bq_trunc_double(CAST(x AS DOUBLE), n),
+  (x DOUBLE, n BIGINT) AS bq_trunc_double(x, n),
+  (x DECIMAL(38, 9), n BIGINT) AS CASE
+    WHEN n >= 9 THEN x
+    WHEN n < -28 THEN CAST(0 AS DECIMAL(38, 9))
+    ELSE bq_of_digits(bq_digits(x) // bq_power(9 - n) * bq_power(9 - n)) END;
 CREATE OR REPLACE MACRO bq_trunc
   (x BIGINT) AS CAST(x AS DOUBLE),
   (x HUGEINT) AS CAST(x AS DOUBLE),
@@ -102,7 +119,7 @@ CREATE OR REPLACE MACRO bq_floor
   (x DECIMAL(38, 9)) AS CAST(floor(x) AS DECIMAL(38, 9));
 CREATE OR REPLACE MACRO bq_sign
   (x BIGINT) AS CAST(sign(x) AS BIGINT),
-  (x DOUBLE) AS CAST(sign(x) AS DOUBLE),
+  (x DOUBLE) AS CASE WHEN isnan(x) THEN x ELSE CAST(sign(x) AS DOUBLE) END,
   (x DECIMAL(38, 9)) AS CAST(sign(x) AS DECIMAL(38, 9));
 CREATE OR REPLACE MACRO bq_sqrt(x DOUBLE) AS
   CASE WHEN x < 0 THEN bq_fail('Argument to SQRT cannot be negative') ELSE sqrt(x) END;

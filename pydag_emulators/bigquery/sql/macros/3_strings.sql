@@ -31,14 +31,17 @@ CREATE OR REPLACE MACRO bq_ltrim_of(s VARCHAR, of VARCHAR) AS ltrim(s, of);
 CREATE OR REPLACE MACRO bq_rtrim_of(s VARCHAR, of VARCHAR) AS rtrim(s, of);
 CREATE OR REPLACE MACRO bq_lpad(s VARCHAR, n BIGINT, pattern VARCHAR) AS CASE
   WHEN n < 0 OR pattern = '' THEN CAST(bq_fail('Arguments of LPAD are out of range') AS VARCHAR)
+  WHEN n > 1048576 THEN CAST(bq_fail('Output of LPAD exceeds max allowed output size of 1MB') AS VARCHAR)
   ELSE lpad(s, CAST(n AS INTEGER), pattern) END;
 CREATE OR REPLACE MACRO bq_rpad(s VARCHAR, n BIGINT, pattern VARCHAR) AS CASE
   WHEN n < 0 OR pattern = '' THEN CAST(bq_fail('Arguments of RPAD are out of range') AS VARCHAR)
+  WHEN n > 1048576 THEN CAST(bq_fail('Output of RPAD exceeds max allowed output size of 1MB') AS VARCHAR)
   ELSE rpad(s, CAST(n AS INTEGER), pattern) END;
 CREATE OR REPLACE MACRO bq_repeat(s VARCHAR, n BIGINT) AS CASE
   WHEN n < 0 THEN CAST(bq_fail('Second argument in REPEAT() cannot be negative') AS VARCHAR)
+  WHEN n * strlen(s) > 1048576 THEN CAST(bq_fail('Output of REPEAT exceeds max allowed output size of 1MB') AS VARCHAR)
   ELSE repeat(s, n) END;
-CREATE OR REPLACE MACRO bq_upper(s VARCHAR) AS upper(s);
+CREATE OR REPLACE MACRO bq_upper(s VARCHAR) AS upper(replace(s, 'ß', 'SS'));
 CREATE OR REPLACE MACRO bq_lower(s VARCHAR) AS lower(s);
 CREATE OR REPLACE MACRO bq_reverse(s VARCHAR) AS reverse(s);
 CREATE OR REPLACE MACRO bq_replace(s VARCHAR, a VARCHAR, b VARCHAR) AS replace(s, a, b);

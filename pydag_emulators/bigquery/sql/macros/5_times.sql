@@ -1,13 +1,13 @@
 -- Dates and times
 
-CREATE OR REPLACE MACRO bq_date_add(d DATE, i INTERVAL) AS CAST(d + i AS DATE),
-  (d TIMESTAMP, i INTERVAL) AS d + i, (d TIMESTAMP WITH TIME ZONE, i INTERVAL) AS d + i;
-CREATE OR REPLACE MACRO bq_date_sub(d DATE, i INTERVAL) AS CAST(d - i AS DATE),
-  (d TIMESTAMP, i INTERVAL) AS d - i, (d TIMESTAMP WITH TIME ZONE, i INTERVAL) AS d - i;
-CREATE OR REPLACE MACRO bq_datetime_add(d TIMESTAMP, i INTERVAL) AS d + i;
-CREATE OR REPLACE MACRO bq_datetime_sub(d TIMESTAMP, i INTERVAL) AS d - i;
-CREATE OR REPLACE MACRO bq_timestamp_add(d TIMESTAMP WITH TIME ZONE, i INTERVAL) AS d + i;
-CREATE OR REPLACE MACRO bq_timestamp_sub(d TIMESTAMP WITH TIME ZONE, i INTERVAL) AS d - i;
+CREATE OR REPLACE MACRO bq_date_add(d DATE, i INTERVAL) AS bq_range(CAST(d + i AS DATE)),
+  (d TIMESTAMP, i INTERVAL) AS bq_range(d + i), (d TIMESTAMP WITH TIME ZONE, i INTERVAL) AS bq_range(d + i);
+CREATE OR REPLACE MACRO bq_date_sub(d DATE, i INTERVAL) AS bq_range(CAST(d - i AS DATE)),
+  (d TIMESTAMP, i INTERVAL) AS bq_range(d - i), (d TIMESTAMP WITH TIME ZONE, i INTERVAL) AS bq_range(d - i);
+CREATE OR REPLACE MACRO bq_datetime_add(d TIMESTAMP, i INTERVAL) AS bq_range(d + i);
+CREATE OR REPLACE MACRO bq_datetime_sub(d TIMESTAMP, i INTERVAL) AS bq_range(d - i);
+CREATE OR REPLACE MACRO bq_timestamp_add(d TIMESTAMP WITH TIME ZONE, i INTERVAL) AS bq_range(d + i);
+CREATE OR REPLACE MACRO bq_timestamp_sub(d TIMESTAMP WITH TIME ZONE, i INTERVAL) AS bq_range(d - i);
 CREATE OR REPLACE MACRO bq_time_add(d TIME, i INTERVAL) AS d + i;
 CREATE OR REPLACE MACRO bq_time_sub(d TIME, i INTERVAL) AS d - i;
 
@@ -34,14 +34,14 @@ CREATE OR REPLACE MACRO bq_timestamp_diff
 CREATE OR REPLACE MACRO bq_time_diff(a TIME, b TIME, part VARCHAR) AS date_diff(part, b, a);
 
 CREATE OR REPLACE MACRO bq_extract_date
-  (d DATE, part VARCHAR) AS date_part(part, d),
-  (d TIMESTAMP, part VARCHAR) AS date_part(part, d),
-  (d TIMESTAMP WITH TIME ZONE, part VARCHAR) AS date_part(part, d AT TIME ZONE 'UTC');
+  (d DATE, part VARCHAR) AS CAST(date_part(part, d) AS BIGINT),
+  (d TIMESTAMP, part VARCHAR) AS CAST(date_part(part, d) AS BIGINT),
+  (d TIMESTAMP WITH TIME ZONE, part VARCHAR) AS CAST(date_part(part, d AT TIME ZONE 'UTC') AS BIGINT);
 CREATE OR REPLACE MACRO bq_extract_time
-  (d TIME, part VARCHAR, modulo BIGINT) AS date_part(part, d) % modulo,
-  (d TIMESTAMP, part VARCHAR, modulo BIGINT) AS date_part(part, d) % modulo,
+  (d TIME, part VARCHAR, modulo BIGINT) AS CAST(date_part(part, d) AS BIGINT) % modulo,
+  (d TIMESTAMP, part VARCHAR, modulo BIGINT) AS CAST(date_part(part, d) AS BIGINT) % modulo,
   (d TIMESTAMP WITH TIME ZONE, part VARCHAR, modulo BIGINT) AS
-    date_part(part, d AT TIME ZONE 'UTC') % modulo;
+    CAST(date_part(part, d AT TIME ZONE 'UTC') AS BIGINT) % modulo;
 -- What strftime() takes: it knows no TIMESTAMP WITH TIME ZONE in UTC.
 CREATE OR REPLACE MACRO bq_civil
   (d DATE) AS CAST(d AS TIMESTAMP),
@@ -53,14 +53,25 @@ CREATE OR REPLACE MACRO bq_at_zone
 CREATE OR REPLACE MACRO bq_unix_micros(x TIMESTAMP WITH TIME ZONE, micros BIGINT) AS
   epoch_us(x) // micros - CASE WHEN epoch_us(x) % micros < 0 THEN 1 ELSE 0 END;
 CREATE OR REPLACE MACRO bq_from_micros(x BIGINT, micros BIGINT) AS
-  make_timestamp(x * micros) AT TIME ZONE 'UTC';
+  bq_range(make_timestamp(x * micros) AT TIME ZONE 'UTC');
 CREATE OR REPLACE MACRO bq_unix_date(x DATE) AS date_diff('day', DATE '1970-01-01', x);
-CREATE OR REPLACE MACRO bq_date_from_unix_date(x BIGINT) AS DATE '1970-01-01' + CAST(x AS INTEGER);
+CREATE OR REPLACE MACRO bq_date_from_unix_date(x BIGINT) AS bq_range(DATE '1970-01-01' + CAST(x AS INTEGER));
 CREATE OR REPLACE MACRO bq_last_day(x DATE) AS last_day(x), (x TIMESTAMP) AS last_day(x);
-CREATE OR REPLACE MACRO bq_make_date(y BIGINT, m BIGINT, d BIGINT) AS make_date(y, m, d);
-CREATE OR REPLACE MACRO bq_make_time(h BIGINT, m BIGINT, s BIGINT) AS
-  make_time(h, m, CAST(s AS DOUBLE));
+CREATE OR REPLACE MACRO bq_make_date(y BIGINT, m BIGINT, d BIGINT) AS bq_range(make_date(y, m, d));
+CREATE OR REPLACE MACRO bq_make_time(h BIGINT, m BIGINT, s BIGINT) AS CASE
+  WHEN h NOT BETWEEN 0 AND 23 OR m NOT BETWEEN 0 AND 59 OR s NOT BETWEEN 0 AND 59
+  THEN TIME '00:00:00' + to_microseconds(bq_fail('Input calculates to invalid time'))
+  ELSE make_time(h, m, CAST(s AS DOUBLE)) END;
+-- Each day is counted from the first, since months are not of one length. `days` are those that a
+-- step has at least.
+CREATE OR REPLACE MACRO bq_steps(a, b, n, one, days) AS CASE
+  WHEN n = 0 THEN [CAST(a + to_microseconds(bq_fail('Sequence step cannot be 0.')) AS TIMESTAMP)]
+  ELSE list_filter(
+    list_transform(
+      generate_series(0, CAST(abs(date_diff('day', a, b)) / (abs(n) * days) AS BIGINT) + 1),
+      lambda i: CAST(a AS TIMESTAMP) + i * n * one),
+    lambda d: CASE WHEN n > 0 THEN d <= b ELSE d >= b END) END;
 CREATE OR REPLACE MACRO bq_make_datetime
   (y BIGINT, m BIGINT, d BIGINT, h BIGINT, mi BIGINT, s BIGINT) AS
-    make_timestamp(y, m, d, h, mi, CAST(s AS DOUBLE));
+    bq_range(make_timestamp(y, m, d, h, mi, CAST(s AS DOUBLE)));
 CREATE OR REPLACE MACRO bq_datetime_of(d DATE, t TIME) AS d + t;

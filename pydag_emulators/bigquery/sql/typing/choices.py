@@ -1,0 +1,189 @@
+"""Expressions that choose one of several values, and arrays and structs."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from pydag_emulators.bigquery.errors import invalid_query, unimplemented
+from pydag_emulators.bigquery.sql.typing.coerce import coerce
+from pydag_emulators.bigquery.sql.typing.nan import checked_comparison
+from pydag_emulators.bigquery.sql.typing.scope import Scope
+from pydag_emulators.bigquery.sql.typing.types import (
+    FLOAT64,
+    NULL,
+    Type,
+    array_of,
+    duck_type,
+    supertype,
+)
+from pydag_emulators.bigquery.sql.typing.visitor import Handlers, Visitor, common, given, scalar
+
+
+def _if(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
+    typer.visit(node.this, scope)
+    places = [(name, None) for name in ("true", "false") if node.args.get(name) is not None]
+    if any(_is_error(node.args[name]) for name, _ in places):
+        return _typed_error(typer, node, [name for name, _ in places], scope)
+    return common(typer, node, places, scope, "function IF")
+
+
+def _typed_error(typer: Visitor, node: exp.Expr, names: list[str], scope: Scope) -> Type | None:
+    """`ERROR(…)` has the type that is wanted where it stands."""
+    types = [typer.visit(node.args[name], scope) for name in names]
+    wanted = next(
+        (
+            t
+            for n, t in zip(names, types, strict=True)
+            if not _is_error(node.args[n]) and t is not None
+        ),
+        None,
+    )
+    if wanted is not None:
+        for name in names:
+            if _is_error(node.args[name]):
+                _type_error(node.args[name], wanted)
+    return wanted
+
+
+def _case(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
+    if node.this is not None:
+        _simple_case(node)
+    for branch in node.args["ifs"]:
+        typer.visit(branch.this, scope)
+    values = [given(typer, result, scope) for result in _results(node)]
+    pairs = list(zip(_results(node), values, strict=True))
+    known = [one for result, one in pairs if one is not None and not _is_error(result)]
+    if not known or any(one is None and not _is_error(result) for result, one in pairs):
+        return None
+    type_ = supertype(known)
+    if type_ is None:
+        raise invalid_query(
+            "No matching signature for operator CASE; all THEN/ELSE arguments must be "
+            "coercible to a common type"
+        )
+    for result, one in pairs:
+        if _is_error(result):
+            _type_error(result, type_)
+        elif one is not None:
+            coerce(result, one, type_)
+    return type_
+
+
+def _results(node: exp.Expr) -> list[exp.Expr]:
+    default = node.args.get("default")
+    results = [branch.args["true"] for branch in node.args["ifs"]]
+    return results if default is None else [*results, default]
+
+
+def _listed(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
+    """COALESCE, GREATEST, LEAST: all arguments have one type."""
+    if any(_is_error(part) for part in (node.this, *node.expressions)):
+        return _coalesce_error(typer, node, scope)
+    places = [("this", None), *(("expressions", i) for i in range(len(node.expressions)))]
+    type_ = common(typer, node, places, scope, f"function {node.sql_name()}")  # type: ignore[attr-defined]
+    node.meta["typed"] = type_ is not None
+    if type_ == FLOAT64 and isinstance(node, exp.Least):
+        checked_comparison(node)
+    return type_
+
+
+def _coalesce_error(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
+    parts = [node.this, *node.expressions]
+    types = [typer.visit(part, scope) for part in parts]
+    parts = [node.this, *node.expressions]
+    wanted = next(
+        (t for p, t in zip(parts, types, strict=True) if t is not None and not _is_error(p)),
+        None,
+    )
+    for part in parts:
+        if wanted is not None and _is_error(part):
+            _type_error(part, wanted)
+    return wanted
+
+
+def _nullif(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
+    type_ = common(typer, node, (("this", None), ("expression", None)), scope, "function NULLIF")
+    node.meta["typed"] = type_ is not None
+    if type_ == FLOAT64:
+        checked_comparison(node)
+    return type_
+
+
+def _array(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
+    items = node.expressions
+    if len(items) == 1 and isinstance(items[0], exp.Query):
+        item = scalar(typer, items[0], scope)
+        return None if item is None else array_of(item)
+    if not items:
+        return array_of(NULL)
+    places = [("expressions", i) for i in range(len(items))]
+    item = common(typer, node, places, scope, "array elements")
+    return None if item is None else array_of(item)
+
+
+def _array_concat(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
+    places = [("this", None), *(("expressions", i) for i in range(len(node.expressions)))]
+    return common(typer, node, places, scope, "function ARRAY_CONCAT")
+
+
+def _struct(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
+    members: list[tuple[str, Type]] = []
+    complete = True
+    for position, member in enumerate(list(node.expressions), 1):
+        named = isinstance(member, exp.PropertyEQ)
+        type_ = typer.visit(member.expression if named else member, scope)
+        name = member.name if named else f"_field_{position}"
+        if isinstance(node, exp.Struct) and isinstance(member, exp.Column | exp.Dot):
+            name = member.name
+        complete = complete and type_ is not None
+        members.append((name, type_ or NULL))
+    return Type("STRUCT", tuple(members)) if complete else None
+
+
+def _dot(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
+    type_ = typer.visit(node.this, scope)
+    return None if type_ is None or type_.kind != "STRUCT" else type_.member(node.name)
+
+
+def _bracket(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
+    type_ = typer.visit(node.this, scope)
+    for index in list(node.expressions):
+        typer.visit(index, scope)
+    if type_ is None:
+        return None
+    if type_.kind == "JSON":
+        raise unimplemented(f"subscripts of JSON ({node.sql('bigquery')[:80]})")
+    return type_.item if type_.kind == "ARRAY" else None
+
+
+def _is_error(node: exp.Expr) -> bool:
+    return isinstance(node, exp.Anonymous) and node.name.upper() == "ERROR"
+
+
+def _type_error(node: exp.Expr, type_: Type) -> None:
+    """`ERROR(m)` as an expression of that type."""
+    node.meta["type"] = duck_type(type_)
+
+
+def _simple_case(node: exp.Expr) -> None:
+    """`CASE x WHEN y …` as `CASE WHEN x = y …`."""
+    value = node.this
+    node.set("this", None)
+    for branch in node.args["ifs"]:
+        branch.set("this", exp.EQ(this=value.copy(), expression=branch.this.copy()))
+
+
+HANDLERS: Handlers = {
+    exp.If: _if,
+    exp.Case: _case,
+    exp.Coalesce: _listed,
+    exp.Greatest: _listed,
+    exp.Least: _listed,
+    exp.Nullif: _nullif,
+    exp.Array: _array,
+    exp.ArrayConcat: _array_concat,
+    exp.Struct: _struct,
+    exp.Tuple: _struct,
+    exp.Dot: _dot,
+    exp.Bracket: _bracket,
+}

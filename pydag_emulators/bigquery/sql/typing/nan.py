@@ -1,0 +1,115 @@
+"""NaN: in GoogleSQL no comparison with it is true but `!=`; in DuckDB it is the largest number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlglot import exp
+
+_NAN = exp.Cast(this=exp.Literal.string("nan"), to=exp.DataType.build("FLOAT64", "bigquery"))
+
+
+def checked_comparison(node: exp.Expr) -> None:
+    """Replace what compares FLOAT64 by what says for NaN what GoogleSQL says."""
+    rewrite = _REWRITES.get(type(node))
+    if rewrite is None:
+        return
+    holder = exp.Paren(this=exp.Null())
+    node.replace(holder)
+    holder.set("this", rewrite(node))
+
+
+def is_number(node: exp.Expr) -> bool:
+    """Whether it can't be NaN: a literal, or a number of another type."""
+    if isinstance(node, exp.Paren | exp.Neg):
+        return is_number(node.this)
+    if isinstance(node, exp.Cast):
+        return bool(node.meta.get("widened"))
+    return isinstance(node, exp.Literal)
+
+
+def _nan(value: exp.Expr) -> exp.Expr:
+    return exp.IsNan(this=value.copy())
+
+
+def _unless(node: exp.Expr, value: exp.Expr) -> exp.Expr:
+    if is_number(value):
+        return node
+    return exp.And(this=node.copy(), expression=exp.Not(this=_nan(value)))
+
+
+def _equal(node: exp.Expr) -> exp.Expr:
+    return node if is_number(node.expression) else _unless(node, node.this)
+
+
+def _greater(node: exp.Expr) -> exp.Expr:
+    return _unless(node, node.this)
+
+
+def _less(node: exp.Expr) -> exp.Expr:
+    return _unless(node, node.expression)
+
+
+def _unequal(node: exp.Expr) -> exp.Expr:
+    if is_number(node.this) or is_number(node.expression):
+        return node
+    both = exp.And(this=_nan(node.this), expression=_nan(node.expression))
+    return exp.Or(this=node.copy(), expression=exp.Paren(this=both))
+
+
+def _between(node: exp.Expr) -> exp.Expr:
+    low = exp.GTE(this=node.this.copy(), expression=node.args["low"].copy())
+    high = exp.LTE(this=node.this.copy(), expression=node.args["high"].copy())
+    low.meta["typed"] = high.meta["typed"] = True
+    sides = (exp.Paren(this=_greater(low)), exp.Paren(this=_less(high)))
+    return exp.And(this=sides[0], expression=sides[1])
+
+
+def _nullif(node: exp.Expr) -> exp.Expr:
+    same = exp.EQ(this=node.this.copy(), expression=node.expression.copy())
+    same.meta["typed"] = True
+    return exp.Case(ifs=[exp.If(this=_equal(same), true=exp.Null())], default=node.this.copy())
+
+
+def _least(node: exp.Expr) -> exp.Expr:
+    parts = [part for part in (node.this, *node.expressions) if not is_number(part)]
+    some = [exp.If(this=_nan(part), true=part.copy()) for part in parts]
+    return exp.Case(ifs=some, default=node.copy()) if some else node
+
+
+def _of_group(some: exp.Expr, node: exp.Expr) -> exp.Expr:
+    """NaN if `some` is true of a row of the group."""
+    is_nan = exp.If(this=exp.LogicalOr(this=some), true=_NAN.copy())
+    return exp.Case(ifs=[is_nan], default=node.copy())
+
+
+def _argument(node: exp.Expr) -> exp.Expr:
+    argument: exp.Expr = node.this
+    return argument.expressions[0] if isinstance(argument, exp.Distinct) else argument
+
+
+def _min(node: exp.Expr) -> exp.Expr:
+    return _of_group(_nan(_argument(node)), node)
+
+
+def _spread(node: exp.Expr) -> exp.Expr:
+    value = _argument(node)
+    return _of_group(exp.Or(this=_nan(value), expression=exp.IsInf(this=value.copy())), node)
+
+
+_REWRITES: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
+    exp.EQ: _equal,
+    exp.NEQ: _unequal,
+    exp.GT: _greater,
+    exp.GTE: _greater,
+    exp.In: _greater,
+    exp.LT: _less,
+    exp.LTE: _less,
+    exp.Between: _between,
+    exp.Nullif: _nullif,
+    exp.Least: _least,
+    exp.Min: _min,
+    **dict.fromkeys(
+        (exp.Stddev, exp.StddevPop, exp.StddevSamp, exp.Variance, exp.VariancePop), _spread
+    ),
+}

@@ -1,0 +1,320 @@
+"""The columns of each query and their types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlglot import exp
+
+from pydag_emulators.bigquery.errors import invalid_query, unimplemented
+from pydag_emulators.bigquery.sql.typing.coerce import coerce, is_literal
+from pydag_emulators.bigquery.sql.typing.expressions import visit
+from pydag_emulators.bigquery.sql.typing.order import order_with_nan
+from pydag_emulators.bigquery.sql.typing.scope import Scope
+from pydag_emulators.bigquery.sql.typing.types import (
+    INT64,
+    Columns,
+    Given,
+    Type,
+    supertype,
+    type_of_field,
+)
+
+
+class Typer:
+    """Visits a bound query, in which tables have their fields in `meta`, and coerces operands."""
+
+    def visit(self, node: exp.Expr, scope: Scope) -> Type | None:
+        """The type of an expression, in which operands have been coerced; None if unknown."""
+        return visit(self, node, scope)
+
+    def query(self, node: exp.Expr, outer: Scope | None) -> Columns | None:
+        """The columns of a query; None if they are not known."""
+        scope = Scope(outer)
+        with_ = node.args.get("with_")
+        if with_ is not None:
+            self._ctes(with_, scope)
+        if isinstance(node, exp.Subquery | exp.Paren):
+            columns = self.query(node.this, scope)
+            for part in list(node.iter_expressions()):
+                if part.arg_key not in ("this", "with_", "alias", "joins", "pivots"):
+                    self.clause(part, Scope(scope, values=dict(columns or ())))
+            return columns
+        if isinstance(node, exp.SetOperation):
+            return self._set_operation(node, scope)
+        if isinstance(node, exp.Select):
+            return self._select(node, scope)
+        return None
+
+    def clause(self, node: exp.Expr, scope: Scope) -> None:
+        """Visit the expressions of a clause: WHERE, ORDER BY, a window."""
+        if isinstance(node, exp.Order):
+            order_with_nan(node, [self._ordered(key, scope) for key in list(node.expressions)])
+        elif isinstance(node, _CLAUSES):
+            for child in list(node.iter_expressions()):
+                self.clause(child, scope)
+        elif not isinstance(node, exp.Identifier):
+            self.visit(node, scope)
+
+    def _ordered(self, key: exp.Expr, scope: Scope) -> Type | None:
+        return self.visit(key.this, scope)
+
+    def _ctes(self, with_: exp.Expr, scope: Scope) -> None:
+        for cte in with_.expressions:
+            if with_.args.get("recursive"):
+                scope.ctes[cte.alias.lower()] = None
+            columns = self.query(cte.this, scope)
+            names = cte.args["alias"].args.get("columns") or []
+            if columns is not None and len(names) == len(columns):
+                columns = tuple((n.name, t) for n, (_, t) in zip(names, columns, strict=True))
+            scope.ctes[cte.alias.lower()] = columns
+
+    def _select(self, node: exp.Select, scope: Scope) -> Columns | None:
+        from_ = node.args.get("from_")
+        if from_ is not None:
+            self.source(from_.this, scope)
+        for join in node.args.get("joins") or []:
+            self._join(join, scope)
+        columns: list[tuple[str, Type | None]] = []
+        known = True
+        if str(node.args.get("kind")).upper() == "STRUCT":
+            self._expand(node, scope)
+        for column in list(node.expressions):
+            given = self._selected(column, scope)
+            known = known and given is not None
+            columns += given or ()
+        aliases = Scope(scope, values={n.lower(): t for n, t in columns})
+        for part in list(node.iter_expressions()):
+            if part.arg_key in ("where", "group"):
+                self.clause(part, scope)
+            elif part.arg_key in ("having", "qualify", "windows"):
+                self.clause(part, Scope(scope, values=aliases.values))
+            elif part.arg_key == "order":
+                self.clause(part, aliases)
+        return tuple(columns) if known else None
+
+    def _selected(self, column: exp.Expr, scope: Scope) -> Columns | None:
+        """The columns that one item of the SELECT list gives."""
+        star = column if isinstance(column, exp.Star) else column.find(exp.Star)
+        is_path = isinstance(column, exp.Column) and isinstance(column.this, exp.Star)
+        if isinstance(column, exp.Star) or is_path:
+            name = column.table if isinstance(column, exp.Column) else None
+            return self._star(star, scope, name)
+        type_ = self.visit(column.this if isinstance(column, exp.Alias) else column, scope)
+        if isinstance(column, exp.Dot) and star is not None:
+            return None
+        return ((column.alias_or_name, type_),)
+
+    def _expand(self, node: exp.Select, scope: Scope) -> None:
+        """Write out `SELECT AS STRUCT *`, since DuckDB has no `*` in a struct."""
+        for column in list(node.expressions):
+            if isinstance(column, exp.Star) and not any(column.args.values()):
+                columns = scope.star()
+                if columns is None:
+                    raise unimplemented("SELECT AS STRUCT * of unknown columns")
+                column.replace(
+                    [exp.alias_(exp.column(n, quoted=True), n, quoted=True) for n, _ in columns]
+                )
+
+    def _star(self, star: exp.Expr | None, scope: Scope, name: str | None) -> Columns | None:
+        columns = scope.star(name)
+        if star is None or columns is None:
+            return columns
+        without = {part.name.lower() for part in star.args.get("except_") or ()}
+        replaced = {}
+        for part in star.args.get("replace") or ():
+            replaced[part.alias.lower()] = self.visit(part.this, scope)
+        if star.args.get("rename"):
+            return None
+        return tuple(
+            (name, replaced.get(name.lower(), type_))
+            for name, type_ in columns
+            if name.lower() not in without
+        )
+
+    def source(self, node: exp.Expr, scope: Scope) -> None:
+        """Add a relation of a FROM clause to the scope."""
+        alias = node.alias_or_name.lower()
+        if isinstance(node, exp.Table):
+            scope.ranges[alias] = self._table(node, scope)
+            for join in node.args.get("joins") or []:
+                self._join(join, scope)
+        elif isinstance(node, exp.Subquery) and isinstance(node.this, exp.Table):
+            self.source(node.this, scope)  # a join in parentheses
+        elif isinstance(node, exp.Subquery):
+            columns = self.query(node, Scope(scope.outer, ctes=_visible(scope)))
+            scope.ranges[alias or f"\0{len(scope.ranges)}"] = columns
+            for join in node.args.get("joins") or []:
+                self._join(join, scope)
+        elif isinstance(node, exp.Unnest):
+            self._unnest(node, scope)
+        else:
+            scope.ranges[alias or f"\0{len(scope.ranges)}"] = None
+        if node.args.get("pivots"):
+            scope.ranges[alias] = None
+
+    def _table(self, node: exp.Table, scope: Scope) -> Columns | None:
+        fields = node.meta.get("fields")
+        if fields is not None:
+            return tuple((field["name"], type_of_field(field)) for field in fields)
+        if not node.args.get("db"):
+            return scope.cte(node.name)[1]
+        return None
+
+    def _unnest(self, node: exp.Unnest, scope: Scope) -> None:
+        types = [self.visit(item, scope) for item in list(node.expressions)]
+        alias = node.args.get("alias")
+        names = [] if alias is None else alias.args.get("columns") or []
+        name = names[0].name if names else node.alias
+        array = types[0] if types else None
+        item = array.item if array is not None and array.kind == "ARRAY" else None
+        key = (name or f"\0{len(scope.ranges)}").lower()
+        if item is None:
+            scope.ranges[key] = None
+        elif item.kind == "STRUCT":
+            scope.ranges[key] = item.members
+        else:
+            scope.ranges[key] = ((name or "f0_", item),)
+        offset = node.args.get("offset")
+        if offset is not None and offset is not False:
+            label = offset.name if isinstance(offset, exp.Expression) else "offset"
+            columns = scope.ranges[key]
+            if columns is not None:
+                scope.ranges[key] = (*columns, (label or "offset", INT64))
+
+    def _join(self, join: exp.Expr, scope: Scope) -> None:
+        self.source(join.this, scope)
+        condition = join.args.get("on")
+        if condition is not None:
+            self.visit(condition, scope)
+        scope.merged |= {name.name.lower() for name in join.args.get("using") or []}
+
+    def _set_operation(self, node: exp.SetOperation, scope: Scope) -> Columns | None:
+        """The columns of the first query, with the types that all have in common."""
+        leaves = _leaves(node)
+        found = [self.query(leaf, scope) for leaf in leaves]
+        for part in list(node.iter_expressions()):
+            if part.arg_key == "order":
+                values = {n.lower(): t for n, t in found[0] or ()}
+                self.clause(part, Scope(scope, values=values))
+        known = [columns for columns in found if columns is not None]
+        if len(known) != len(found):
+            return None
+        if len({len(columns) for columns in known}) != 1:
+            raise invalid_query(
+                f"Queries in {node.key.upper()} have mismatched column count; query 1 has "
+                f"{len(known[0])} columns, another one has "
+                f"{next(len(c) for c in known if len(c) != len(known[0]))}"
+            )
+        types: list[Type | None] = []
+        for index in range(len(known[0])):
+            given = [
+                _given(leaf, index, columns[index][1])
+                for leaf, columns in zip(leaves, known, strict=True)
+            ]
+            types.append(_common(given, node, index + 1))
+        for leaf, columns in zip(leaves, known, strict=True):
+            _convert(leaf, columns, types)
+        return tuple((name, type_) for (name, _), type_ in zip(known[0], types, strict=True))
+
+
+def scope_of(relations: Iterable[exp.Expr]) -> Scope:
+    """The scope of the parts of a DML statement with these bound relations."""
+    scope = Scope()
+    for relation in relations:
+        holder = exp.From(this=relation.copy())
+        Typer().source(holder.this, scope)
+    return scope
+
+
+_CLAUSES = (
+    exp.Where, exp.Group, exp.Having, exp.Qualify, exp.Order, exp.Ordered, exp.WindowSpec,
+    exp.Window, exp.Rollup, exp.Cube, exp.GroupingSets, exp.Tuple,
+)  # fmt: skip
+
+
+def _visible(scope: Scope) -> dict[str, Columns | None]:
+    return scope.ctes
+
+
+def _leaves(node: exp.Expr) -> list[exp.Expr]:
+    """The queries that are combined, without operations among them."""
+    if isinstance(node, exp.SetOperation):
+        return [*_leaves(node.this), *_leaves(node.expression)]
+    inner = node.this if isinstance(node, exp.Subquery | exp.Paren) else None
+    plain = {"this", "alias"}
+    if (
+        isinstance(inner, exp.SetOperation)
+        and not any(value for key, value in node.args.items() if key not in plain)
+        and not any(inner.args.get(key) for key in ("order", "limit", "offset", "with_"))
+    ):
+        return _leaves(inner)
+    return [node]
+
+
+def _given(leaf: exp.Expr, index: int, type_: Type | None) -> Given | None:
+    if type_ is None:
+        return None
+    column = _column(leaf, index)
+    return Given(type_, column is not None and is_literal(column))
+
+
+def _column(leaf: exp.Expr, index: int) -> exp.Expr | None:
+    """The expression of a column, if the SELECT list has it written out."""
+    select = leaf.unnest()
+    if not isinstance(select, exp.Select) or any(c.find(exp.Star) for c in select.expressions):
+        return None
+    if index >= len(select.expressions):
+        return None
+    column: exp.Expr = select.expressions[index]
+    return column.this if isinstance(column, exp.Alias) else column
+
+
+def _common(given: list[Given | None], node: exp.Expr, position: int) -> Type | None:
+    known = [one for one in given if one is not None]
+    if len(known) != len(given):
+        return None
+    type_ = supertype(known)
+    if type_ is None:
+        types = ", ".join(str(one.type) for one in known)
+        raise invalid_query(
+            f"Column {position} in {node.key.upper()} has incompatible types: {types}"
+        )
+    return type_
+
+
+def _convert(leaf: exp.Expr, columns: Columns, types: list[Type | None]) -> None:
+    """Give the columns of a query these types."""
+    wrong = [
+        index
+        for index, ((_, of), to) in enumerate(zip(columns, types, strict=True))
+        if of is not None and to is not None and of != to and (of.kind != "NULL" or to.members)
+    ]
+    if not wrong:
+        return
+    written = [_column(leaf, index) for index in wrong]
+    select = leaf.unnest()
+    if all(column is not None for column in written) and not select.args.get("distinct"):
+        for index, column in zip(wrong, written, strict=True):
+            of, to = columns[index][1], types[index]
+            if column is not None and of is not None and to is not None:
+                coerce(column, Given(of, is_literal(column)), to)
+        return
+    name = "\N{MIDDLE DOT}q"
+    names = [f"\N{MIDDLE DOT}c{index}" for index in range(len(columns))]
+    values: list[exp.Expr] = []
+    for column_name, (of, to), (label, _) in zip(
+        names, zip([t for _, t in columns], types, strict=True), columns, strict=True
+    ):
+        alias = exp.alias_(exp.column(column_name, table=name, quoted=True), label, quoted=True)
+        values.append(alias)
+        if of is not None and to is not None and of != to:
+            coerce(alias.this, Given(of), to)
+    inner = leaf.this if isinstance(leaf, exp.Subquery) else leaf
+    alias_ = exp.TableAlias(
+        this=exp.to_identifier(name, quoted=True),
+        columns=[exp.to_identifier(column_name, quoted=True) for column_name in names],
+    )
+    wrapped = exp.Select(expressions=values)
+    leaf.replace(wrapped)
+    wrapped.set("from_", exp.From(this=exp.Subquery(this=inner.copy(), alias=alias_)))

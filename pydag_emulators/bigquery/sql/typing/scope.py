@@ -1,0 +1,103 @@
+"""What a name means at some place of a query, and of which type it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pydag_emulators.bigquery.errors import invalid_query
+from pydag_emulators.bigquery.sql.typing.types import Columns, Type
+
+
+@dataclass
+class Scope:
+    """The relations in a FROM clause by their names, inside the scope of the query around it."""
+
+    outer: Scope | None = None
+    ctes: dict[str, Columns | None] = field(default_factory=dict)
+    ranges: dict[str, Columns | None] = field(default_factory=dict)
+    """Alias, in lower case -> its columns; None if they are not known."""
+    values: dict[str, Type | None] = field(default_factory=dict)
+    """Relations whose rows are values, as of UNNEST, and aliases of the SELECT list."""
+    merged: set[str] = field(default_factory=set)
+    """Columns of USING, which a `*` has once."""
+
+    def cte(self, name: str) -> tuple[bool, Columns | None]:
+        """Whether there is such a common table, and its columns."""
+        scope: Scope | None = self
+        while scope is not None:
+            if name.lower() in scope.ctes:
+                return True, scope.ctes[name.lower()]
+            scope = scope.outer
+        return False, None
+
+    def find(self, parts: Sequence[str]) -> Type | None:
+        """The type of a path; None if it isn't known.
+
+        Raises:
+            ApiError: `invalidQuery` for a name that no relation has.
+        """
+        names = [part.lower() for part in parts]
+        scope: Scope | None = self
+        while scope is not None:
+            found, type_ = scope.here(names)
+            if found:
+                return type_
+            scope = scope.outer
+        raise invalid_query(f"Unrecognized name: {parts[0]}")
+
+    def here(self, names: list[str]) -> tuple[bool, Type | None]:
+        """Whether a path begins in this scope itself, and its type."""
+        head, *rest = names
+        if any(columns is None for columns in self.ranges.values()):
+            return True, None
+        is_range = bool(rest) and head in self.ranges
+        for columns in () if is_range else self.ranges.values():
+            for name, type_ in columns or ():
+                if name.lower() == head:
+                    return True, _member(type_, rest)
+        if head in self.values:
+            return True, _member(self.values[head], rest)
+        row = self.ranges.get(head)
+        if row is None:
+            return False, None
+        if not rest:
+            return True, row_type(row)
+        found = next((type_ for name, type_ in row if name.lower() == rest[0]), None)
+        return True, _member(found, rest[1:])
+
+    def star(self, name: str | None = None) -> Columns | None:
+        """The columns of `*`, or of `name.*`; None if they are not known."""
+        if name is not None:
+            found = self.find([name])
+            return found.members if found is not None and found.kind == "STRUCT" else None
+        result: list[tuple[str, Type | None]] = []
+        seen: set[str] = set()
+        for columns in self.ranges.values():
+            if columns is None:
+                return None
+            for column, type_ in columns:
+                if column.lower() in self.merged:
+                    if column.lower() in seen:
+                        continue
+                    seen.add(column.lower())
+                result.append((column, type_))
+        return tuple(result)
+
+
+def row_type(columns: Columns) -> Type | None:
+    """The type of a whole row."""
+    members = tuple((name, type_) for name, type_ in columns if type_ is not None)
+    return Type("STRUCT", members) if len(members) == len(columns) else None
+
+
+def _member(type_: Type | None, path: list[str]) -> Type | None:
+    for name in path:
+        if type_ is None or type_.kind != "STRUCT":
+            return None
+        type_ = type_.member(name)
+    return type_
+
+
+UNKNOWN = Scope(ranges={"": None})
+"""The scope of an expression of which nothing is known."""

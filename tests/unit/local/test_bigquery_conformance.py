@@ -1,0 +1,48 @@
+"""The local BigQuery answers as GoogleSQL's documentation says: see `conformance/README.md`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pydag_emulators.bigquery.errors import ApiError
+from tests.support.local_queries import Case, LocalQueries, answer_of, read_cases
+
+_FOLDER = Path(__file__).parent / "conformance"
+_FILES = sorted(path.stem for path in _FOLDER.glob("*.txt"))
+_REFUSED = "refused"
+
+
+@pytest.fixture(scope="module")
+def queries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalQueries]:
+    with LocalQueries(tmp_path_factory.mktemp("conformance")) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("family", [name for name in _FILES if name != _REFUSED])
+def test_answers(queries: LocalQueries, family: str) -> None:
+    cases = read_cases(_FOLDER / f"{family}.txt")
+    assert cases
+    wrong = [
+        f"{case.where}: {case.sql}\n    {problem}"
+        for case in cases
+        if (problem := _problem(queries, case))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def _problem(queries: LocalQueries, case: Case) -> str:
+    """What is wrong with the answer; empty if it is right."""
+    try:
+        type_, value = answer_of(queries, case)
+    except ApiError as error:
+        if case.type != "ERROR":
+            return f"is refused: {error.reason}: {error}"
+        if error.reason not in ("invalidQuery", "invalid"):
+            return f"should be an error of the query, but is {error.reason}: {error}"
+        return "" if case.value in str(error) else f"has another message: {error}"
+    if (type_, value) != (case.type, case.value):
+        return f"should be {case.type} {case.value}, but is {type_} {value}"
+    return ""
