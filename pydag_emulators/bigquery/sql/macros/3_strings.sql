@@ -29,18 +29,19 @@ CREATE OR REPLACE MACRO bq_rtrim(s VARCHAR) AS rtrim(s, bq_spaces());
 CREATE OR REPLACE MACRO bq_trim_of(s VARCHAR, of VARCHAR) AS trim(s, of);
 CREATE OR REPLACE MACRO bq_ltrim_of(s VARCHAR, of VARCHAR) AS ltrim(s, of);
 CREATE OR REPLACE MACRO bq_rtrim_of(s VARCHAR, of VARCHAR) AS rtrim(s, of);
+-- DuckDB may compute a branch before it is chosen: hence the bounds in it, too.
 CREATE OR REPLACE MACRO bq_lpad(s VARCHAR, n BIGINT, pattern VARCHAR) AS CASE
   WHEN n < 0 OR pattern = '' THEN CAST(bq_fail('Arguments of LPAD are out of range') AS VARCHAR)
   WHEN n > 1048576 THEN CAST(bq_fail('Output of LPAD exceeds max allowed output size of 1MB') AS VARCHAR)
-  ELSE lpad(s, CAST(n AS INTEGER), pattern) END;
+  ELSE lpad(s, CAST(CASE WHEN n <= 1048576 THEN n END AS INTEGER), pattern) END;
 CREATE OR REPLACE MACRO bq_rpad(s VARCHAR, n BIGINT, pattern VARCHAR) AS CASE
   WHEN n < 0 OR pattern = '' THEN CAST(bq_fail('Arguments of RPAD are out of range') AS VARCHAR)
   WHEN n > 1048576 THEN CAST(bq_fail('Output of RPAD exceeds max allowed output size of 1MB') AS VARCHAR)
-  ELSE rpad(s, CAST(n AS INTEGER), pattern) END;
+  ELSE rpad(s, CAST(CASE WHEN n <= 1048576 THEN n END AS INTEGER), pattern) END;
 CREATE OR REPLACE MACRO bq_repeat(s VARCHAR, n BIGINT) AS CASE
   WHEN n < 0 THEN CAST(bq_fail('Second argument in REPEAT() cannot be negative') AS VARCHAR)
   WHEN n * strlen(s) > 1048576 THEN CAST(bq_fail('Output of REPEAT exceeds max allowed output size of 1MB') AS VARCHAR)
-  ELSE repeat(s, n) END;
+  ELSE repeat(s, CASE WHEN n <= 1048576 THEN n END) END;
 CREATE OR REPLACE MACRO bq_upper(s VARCHAR) AS upper(replace(s, 'ß', 'SS'));
 CREATE OR REPLACE MACRO bq_lower(s VARCHAR) AS lower(s);
 CREATE OR REPLACE MACRO bq_reverse(s VARCHAR) AS reverse(s);
