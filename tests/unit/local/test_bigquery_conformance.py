@@ -12,7 +12,6 @@ from tests.support.local_queries import Case, LocalQueries, answer_of, read_case
 
 _FOLDER = Path(__file__).parent / "conformance"
 _FILES = sorted(path.stem for path in _FOLDER.glob("*.txt"))
-_REFUSED = "refused"
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +20,7 @@ def queries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalQueries]:
         yield opened
 
 
-@pytest.mark.parametrize("family", [name for name in _FILES if name != _REFUSED])
+@pytest.mark.parametrize("family", _FILES)
 def test_answers(queries: LocalQueries, family: str) -> None:
     cases = read_cases(_FOLDER / f"{family}.txt")
     assert cases
