@@ -20,6 +20,7 @@ from benchmarks.report import Goal, Results, comparison
 from benchmarks.scale import measure_fan_out
 from benchmarks.systems import BareCelery, CeleryWithEvents, Pydag
 from benchmarks.traces import measure_traces
+from benchmarks.viewers import measure_viewers
 
 SETUP = (
     "each system: one worker of 2 slots, log level WARNING, no gossip, no mingle, its own Valkey "
@@ -95,6 +96,12 @@ def main() -> int:
         metavar="DIRECTORY",
         help="run its task graphs, too: lists of id, deps and runtime_s as JSON",
     )
+    parser.add_argument(
+        "--viewers",
+        type=int,
+        metavar="N",
+        help="instead: what N viewers of live streams cost the engine while a fan-out runs",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement, too")
     arguments = parser.parse_args()
     print(f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} CPUs")
@@ -108,6 +115,9 @@ def main() -> int:
             return 0
         if arguments.backfill:
             measure_backfill(arguments.backfill, Path(temporary))
+            return 0
+        if arguments.viewers:
+            measure_viewers(arguments.viewers, Path(temporary))
             return 0
         if arguments.remote:
             measure_remote(arguments.remote, Path(temporary))

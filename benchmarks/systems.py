@@ -163,9 +163,9 @@ class Pydag:
     name = "pydag"
 
     def __init__(self, server: RedisServer, worker: Program, coordinator: Program) -> None:
-        self._server = server
+        self.server = server
         self._worker = worker
-        self._coordinator = coordinator
+        self.coordinator = coordinator
         self.redis = redis.Redis.from_url(server.url, decode_responses=True)
         self._client = Client(server.url)
 
@@ -203,14 +203,14 @@ class Pydag:
 
     def measure(self, dag: Dag, tasks: int) -> Measured:
         """Measure a DAG from the moment when it is planned."""
-        meter = self._meter()
+        meter = self.meter()
         run = self.finish(self.submit(dag))
         return Measured(run.ended_at - run.started_at, tasks, meter.used())
 
     def fan_in(self, tasks: int) -> Measured:
         """Measure from the submission, since Celery's time includes sending."""
         dag = fan_in(tasks)
-        meter = self._meter()
+        meter = self.meter()
         began = redis_time(self.redis)
         run = self.finish(self.submit(dag))
         return Measured(run.ended_at - began, tasks + 1, meter.used())
@@ -218,18 +218,18 @@ class Pydag:
     def chain(self, tasks: int) -> Measured:
         """From the start of the first task to the start of the last: tasks - 1 hops."""
         dag = chained(tasks)
-        meter = self._meter()
+        meter = self.meter()
         began = redis_time(self.redis)
         run = self.finish(self.submit(dag))
         starts = [task.started_at for task in run.tasks.values()]
         between, whole = max(starts) - min(starts), run.ended_at - began
         return Measured(between, tasks - 1, meter.used(), whole)
 
-    def _meter(self) -> CpuMeter:
+    def meter(self) -> CpuMeter:
         parents = {
             "parent": self._worker.pid,
-            "redis": self._server.pid,
-            "coordinator": self._coordinator.pid,
+            "redis": self.server.pid,
+            "coordinator": self.coordinator.pid,
         }
         return CpuMeter(parents, self._worker.pid)
 

