@@ -142,7 +142,7 @@ class Run:
         return self._cancel()
 
     def _cancel(self) -> str:
-        return self._steering.cancel(self.id)
+        return self._steering.cancel(self.id, user_at_host())
 
     def resumption(self, from_task: str | None = None, dag: Dag | None = None) -> Resumption:
         """What `resume` would run again, and why; nothing is changed."""
@@ -170,7 +170,7 @@ class Run:
 
     def _resume(self, from_task: str, dag: Dag | None) -> None:
         if dag is None:
-            self._steering.resume(self.id, from_task)
+            self._steering.resume(self.id, from_task, user_at_host())
             return
         from pydag_dist.dag import Dag
 
@@ -180,7 +180,7 @@ class Run:
         if not preview(self._reading, self.id, from_task, dag).again:
             raise EngineError(f"run {self.id} has nothing to do: all of its tasks are kept")
         arguments = (self.id, from_task, found.before, sorted(found.changed), text)
-        self._steering.resume_with(*arguments, **head_of(dag))
+        self._steering.resume_with(*arguments, by=user_at_host(), **head_of(dag))
 
     def mark(self, task: str, state: MarkedState, result: Any = None) -> None:
         """Say how a task ended, since somebody did its work, or knows that it need not be done.

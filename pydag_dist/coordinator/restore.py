@@ -48,6 +48,7 @@ _FIELDS: Final = frozenset(
         "parent_run",
         "parent_task",
         "ancestors",
+        "acts",
     }
 )
 

@@ -14,6 +14,7 @@ TASKS: Final = 100_000  # of a DAG
 EDGES: Final = 1_000_000  # dependencies of all tasks of a DAG together
 QUEUES: Final = 64  # of a DAG, and of a worker
 TEARDOWNS: Final = 1_000  # of a DAG
+ACTS: Final = 20  # what people did to a run by hand, of which a run keeps the newest
 CHAIN: Final = 10  # runs of which each waits for the next one, which it has started
 CHILDREN: Final = 10_000  # of an expanded task
 RUN_CHILDREN: Final = 100_000  # of all expanded tasks of a run together
@@ -57,6 +58,7 @@ LUA: Final = {
     "worker": WORKER,
     "tasks": TASKS,
     "queues": QUEUES,
+    "acts": ACTS,
     "chain": CHAIN,
     "children": CHILDREN,
     "run_children": RUN_CHILDREN,

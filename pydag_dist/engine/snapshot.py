@@ -113,19 +113,46 @@ class RunSummary(RunHead):
     counts: dict[str, int]
 
 
+@dataclass(frozen=True)
+class Act:
+    """What somebody did to a run by hand: ``cancel``, ``resume`` or ``mark``.
+
+    `task` is from which one it was resumed, or which one was marked, and as which `state`.
+    """
+
+    at: float
+    act: str
+    by: str
+    task: str | None = None
+    state: str | None = None
+
+
+def acts_of(head: Mapping[str, str]) -> list[Act]:
+    """The last ones that a run's hash has, the oldest first; those that are damaged left out."""
+    found = []
+    for packed in head.get("acts", "").split("|"):
+        at, _, rest = packed.partition(" ")
+        parts = rest.split(" ")
+        if at.isdecimal() and len(parts) == 4:
+            found.append(Act(int(at) / 1e6, parts[0], parts[1], parts[2] or None, parts[3] or None))
+    return found
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunSnapshot(RunHead):
     """A run and all its tasks at one moment.
 
     `counts` is the number of tasks per state; `enqueued` says who gave tasks to workers:
     the coordinator at the start, chord callbacks, or a tick. `error` is set if the run could not
-    be planned; `reason` if it was stopped: ``cancel``, or ``timeout`` of the run.
+    be planned; `reason` if it was stopped: ``cancel``, or ``timeout`` of the run. `acts` is what
+    people did to it, the oldest first: the last 20, of the history all.
     """
 
     error: str | None
     enqueued: dict[str, int]
     tasks: dict[str, TaskSnapshot] = field(repr=False)
     reason: str | None = None
+    acts: list[Act] = field(default_factory=list)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -293,4 +320,5 @@ def parse_run(
         enqueued={source: int(head.get(f"{ENQUEUED}{source}", 0)) for source in SOURCES},
         tasks=tasks,
         reason=head.get("reason"),
+        acts=acts_of(head),
     )

@@ -35,6 +35,7 @@ class Batch:
     tries: list[Row] = field(default_factory=list)
     dag_events: list[Row] = field(default_factory=list)
     backfill_events: list[Row] = field(default_factory=list)
+    run_acts: list[Row] = field(default_factory=list)
 
     @property
     def ended(self) -> list[str]:
@@ -96,8 +97,13 @@ def batch_of(
                     batch.rounds.append(_round(event_number(event), fields))
             elif kind == "dag":  # that of a run's earlier rounds
                 ids[hashes[fields["dag"]]] = fields["dag_id"]
-            elif kind == "backfill":
-                batch.backfill_events.append(_backfill_event(event_number(event), fields))
+            elif kind in {"act", "backfill"}:
+                rows, row_of = (
+                    (batch.run_acts, _act)
+                    if kind == "act"
+                    else (batch.backfill_events, _backfill_event)
+                )
+                rows.append(row_of(event_number(event), fields))
             elif kind in DAG_EVENTS:
                 published = hashes[fields["dag"]] if kind == "published" else None
                 batch.dag_events.append(_dag_event(event_number(event), fields, published))
@@ -136,6 +142,18 @@ def _dag_event(event: int, fields: Mapping[str, str], dag_hash: str | None) -> R
         "version": int(fields["version"]) if dag_hash else None,
         "dag_hash": dag_hash,
         "detail": json.dumps({name: text for name, text in fields.items() if name not in told}),
+    }
+
+
+def _act(event: int, fields: Mapping[str, str]) -> Row:
+    return {
+        "run_id": fields["run"],
+        "event": event,
+        "at": _seconds(fields["at"]),
+        "act": fields["act"],
+        "who": fields["by"],
+        "task_id": fields.get("task") or None,
+        "state": fields.get("state") or None,
     }
 
 

@@ -7,7 +7,16 @@ import sqlalchemy as sa
 from pydag_dist.history import database
 from pydag_dist.history.batch import Batch
 from pydag_dist.history.reading import HistoryReader
-from pydag_dist.history.tables import backfill_events, dag_events, dags, meta, rounds, runs, tries
+from pydag_dist.history.tables import (
+    backfill_events,
+    dag_events,
+    dags,
+    meta,
+    rounds,
+    run_acts,
+    runs,
+    tries,
+)
 
 
 class History(HistoryReader):
@@ -30,7 +39,7 @@ class History(HistoryReader):
             rounds: database.insert(self._db, rounds).on_conflict_do_nothing(),
             **{
                 table: database.insert(self._db, table).on_conflict_do_nothing()
-                for table in (dag_events, backfill_events)
+                for table in (dag_events, backfill_events, run_acts)
             },
         }
 
@@ -46,7 +55,7 @@ class History(HistoryReader):
     def write(self, batch: Batch) -> None:
         """Write a batch in one transaction. Older events change nothing, nor do the same again."""
         with self._db.begin() as connection:
-            for table in (dags, dag_events, backfill_events, runs, rounds, tries):
+            for table in (dags, dag_events, backfill_events, run_acts, runs, rounds, tries):
                 if rows := getattr(batch, table.name.removeprefix("pydag_")):
                     connection.execute(self._upserts[table], rows)
 

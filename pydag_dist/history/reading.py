@@ -23,11 +23,20 @@ from pydag_dist.engine import (
     unplanned,
 )
 from pydag_dist.engine.protocol import ENQUEUED, SOURCES, unpack_numbers
-from pydag_dist.engine.snapshot import children_of, work_of
+from pydag_dist.engine.snapshot import Act, children_of, work_of
 from pydag_dist.history import database
 from pydag_dist.history.backfills import PastBackfill, open_backfills, states_at
 from pydag_dist.history.published import DagChange, PastDag, dag_changes, past_dags
-from pydag_dist.history.tables import backfill_events, dag_events, dags, meta, rounds, runs, tries
+from pydag_dist.history.tables import (
+    backfill_events,
+    dag_events,
+    dags,
+    meta,
+    rounds,
+    run_acts,
+    runs,
+    tries,
+)
 
 _PAGE = 500  # runs that are read at once
 
@@ -94,7 +103,7 @@ class HistoryReader:
     def last_event(self) -> int:
         """The number of the newest event that is written; 0 if there is none."""
         with self._db.connect() as connection:
-            tables = (runs, tries, dag_events, backfill_events)
+            tables = (runs, tries, dag_events, backfill_events, run_acts)
             newest = [connection.scalar(sa.select(sa.func.max(t.c.event))) for t in tables]
         return max(int(number or 0) for number in newest)
 
@@ -165,6 +174,7 @@ class HistoryReader:
             if gone := self._gone(connection, found, newest):
                 newest = {name: t for name, t in newest.items() if name not in gone}
             text = connection.scalar(sa.select(dags.c.dag).where(dags.c.hash == found.dag_hash))
+            acts = [*connection.execute(_acts(run_id))]
         children: dict[str, int] = {}
         for each in newest.values():
             children.update(unpack_numbers(each.expansions))
@@ -176,6 +186,7 @@ class HistoryReader:
             tasks=dict.fromkeys(task_ids(text or '{"tasks": []}'), unplanned(found.state))
             | {name: _task(t, newest, children) for name, t in newest.items()},
             reason=found.reason,
+            acts=[Act(*row) for row in acts],
         )
 
     def runs(self, limit: int = 50) -> list[RunSummary]:
@@ -327,6 +338,11 @@ class HistoryReader:
         query = sa.select(tries).where(tries.c.run_id == run_id).order_by(tries.c.event)
         # A newer one replaces an older one.
         return list({row.task_id: row for row in connection.execute(query)}.values())
+
+
+def _acts(run_id: str) -> sa.Select[Any]:
+    told = (run_acts.c.at, run_acts.c.act, run_acts.c.who, run_acts.c.task_id, run_acts.c.state)
+    return sa.select(*told).where(run_acts.c.run_id == run_id).order_by(run_acts.c.event)
 
 
 def _submitted(wanted: RunFilter) -> sa.Select[Any]:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 # What is written into a database by another version is read only if this number is the same: that
 # of the newest step of `migrations`.
-SCHEMA: Final = 4
+SCHEMA: Final = 5
 
 metadata = sa.MetaData()
 
@@ -106,6 +106,20 @@ rounds = sa.Table(
     sa.Column("dag_hash", sa.Text, nullable=False),
     sa.Column("from_task", sa.Text),
     sa.Column("changed", sa.Text),
+)
+
+# Who has cancelled or resumed a run, or marked a task of it (`act`): from which task it was
+# resumed, or as which `state` the task was marked.
+run_acts = sa.Table(
+    "pydag_run_acts",
+    metadata,
+    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("event", sa.BigInteger, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("act", sa.Text, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("task_id", sa.Text),
+    sa.Column("state", sa.Text),
 )
 
 # A column that may be empty is filled from the field of its name in the events of tasks

@@ -87,6 +87,19 @@ class RunHead(Model):
     took: float | None
 
 
+class Act(Model):
+    """What somebody did to a run by hand.
+
+    `task` is from which one it was resumed, or which one was marked, and as which `state`.
+    """
+
+    at: Seconds
+    act: Literal["cancel", "resume", "mark"]
+    by: str
+    task: str | None
+    state: str | None
+
+
 class RunCounts(Model):
     """How many tasks a run has, and how many of these have ended, are active and have failed."""
 
@@ -124,6 +137,7 @@ class Run(RunHead):
     params: dict[str, Any]
     tags: list[str]
     dag_hash: str
+    acts: list[Act]
 
 
 class TaskNow(Model):
@@ -158,6 +172,7 @@ class RunStatus(RunHead):
     counts: dict[str, int]
     enqueued: dict[str, int]
     bytes_billed: int | None
+    acts: list[Act]
     tasks: dict[str, TaskNow]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydag_dist.engine import RunSummary, TaskSnapshot
 from pydag_dist.engine.protocol import ENQUEUED, SOURCES
-from pydag_dist.engine.snapshot import RunHead, head_fields
+from pydag_dist.engine.snapshot import RunHead, acts_of, head_fields
 from pydag_dist.errors import UnknownRun
 from pydag_dist.web.site import Site
 
@@ -42,12 +42,13 @@ def run_view(here: Site, run_id: str) -> dict[str, Any]:
         past, row = (history.snapshot(run_id), history.head(run_id)) if history else (None, None)
         if past is None or row is None:
             raise
-        told = {k: v for k, v in past.__dict__.items() if k != "tasks"}
+        told = {k: v for k, v in past.__dict__.items() if k not in {"tasks", "acts"}}
         head = {**json.loads(row.head), "dag_hash": row.dag_hash}
         return {
             **told,
             "took": past.took(time.time()),
             "place": "history",
+            "acts": [vars(act) for act in past.acts],
             **_totals(head, past.counts, past.bytes_billed),
         }
     fields = head_fields(run_id, found.head)
@@ -55,6 +56,7 @@ def run_view(here: Site, run_id: str) -> dict[str, Any]:
         **fields,
         "error": found.head.get("error"),
         "reason": found.head.get("reason"),
+        "acts": [vars(act) for act in acts_of(found.head)],
         "enqueued": {name: int(found.head.get(f"{ENQUEUED}{name}", 0)) for name in SOURCES},
         "took": RunHead(**fields).took(time.time()),
         "place": "redis",

@@ -35,6 +35,7 @@ return found
 
 TIME = ["-1", "1.5", "nan", "x", "1e400"]
 BY = ("ana@host", ["", "a b", "a|b", "x" * 256])
+PERSON = ("", BY[1][1:])
 SEEN = [("1", INTEGER), ("1000", TIME)]
 TEXT = [
     ('{"new": 1}', ["", HUGE]),
@@ -93,10 +94,11 @@ ARGUMENTS: dict[str, list[tuple[str, list[str]]]] = {
     "submit": [("new", ID), ("{}", ["", HUGE])],
     "restore": [("lost", ID), ("rows", ["", "x", "1", '{"a": 1}', "[1]", "[{}]"])],
     "restore_run": [("lost", ID), ("{}", [""]), ("1", ["", "2", "yes"])],
-    "resume": [("ended", ID), ("", ID[1:])],
+    "resume": [("ended", ID), ("", ID[1:]), PERSON],
     "resume_with": [
         ("ended", ID),
         ("", ID[1:]),
+        PERSON,
         ("hash", ["a|b", "x" * 256]),
         ("", ["a/b", "a  b"]),
         ("{}", ["", HUGE]),
@@ -117,7 +119,7 @@ ARGUMENTS: dict[str, list[tuple[str, list[str]]]] = {
         ("python", ["a/b", QUEUES_65, "a  b"]),
         ("1", INTEGER),
     ],
-    "cancel": [("running", ID), ("cancel", ["", "x"])],
+    "cancel": [("running", ID), ("cancel", ["", "x"]), PERSON],
     "mark": [
         ("running", ID),
         ("b", ID),

@@ -27,12 +27,14 @@ from pydag_dist.cli.display.tables import (
     span,
 )
 from pydag_dist.engine import ENDED_TASK_STATES, RunSnapshot, TaskSnapshot
+from pydag_dist.engine.snapshot import Act
 from pydag_dist.visible import one_line
 
 SMALL: Final = 16  # lines of a screen that has no room for long texts
 NOTE_LINES: Final = 3
 ERROR_LENGTH: Final = 300  # characters of an error on one line
 ERRORS: Final = 20  # tasks whose errors `status` shows
+ACTS: Final = 10  # things that people did to the run
 BAR: Final = 30
 DETAILS: Final = "worker, or error"
 LEAST: Final = 10  # columns of the last column, or there is none
@@ -150,7 +152,15 @@ def _times(run: RunSnapshot) -> list[str]:
     if run.ended_at is not None:
         why = f", by its {run.reason}" if run.reason in {"timeout", "cancel"} else ""
         lines.append(f"ended     {clock(run.ended_at, form)}{why}")
+    if len(run.acts) > ACTS:
+        lines.append(f"{len(run.acts) - ACTS} more by hand: pydag status {run.run_id} --json")
+    lines += [f"by hand   {clock(act.at, form)}  {_act_line(act)}" for act in run.acts[-ACTS:]]
     return lines
+
+
+def _act_line(act: Act) -> str:
+    of = {"resume": " from", "mark": " of"}.get(act.act, "") + f" {act.task}" if act.task else ""
+    return f"{act.by}: {act.act}{of}{f' as {act.state}' if act.state else ''}"
 
 
 def _chosen(tasks: Tasks, rows: int) -> tuple[list[str], list[str]]:

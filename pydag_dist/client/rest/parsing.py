@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from pydag_dist.engine import RunSnapshot, RunSummary, TaskSnapshot
+from pydag_dist.engine.snapshot import Act
 from pydag_dist.errors import PydagError
 
 T = TypeVar("T")
@@ -28,7 +29,8 @@ def made(kind: type[T], told: Mapping[str, Any], **others: Any) -> T:
 def snapshot_of(told: Mapping[str, Any]) -> RunSnapshot:
     """A run with its tasks."""
     tasks = {name: made(TaskSnapshot, task) for name, task in told["tasks"].items()}
-    return made(RunSnapshot, told, tasks=tasks)
+    acts = [made(Act, act) for act in told["acts"]]
+    return made(RunSnapshot, told, tasks=tasks, acts=acts)
 
 
 def summary_of(told: Mapping[str, Any]) -> RunSummary:

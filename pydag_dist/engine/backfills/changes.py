@@ -250,9 +250,10 @@ def cancel(backfilling: Backfilling, steering: Steering, backfill_id: str, by: s
 
 def cancel_runs(backfilling: Backfilling, steering: Steering, backfill_id: str) -> None:
     """Cancel the runs of a backfill that go on."""
+    by = known(backfilling, backfill_id).changed_by
     for run_id in backfilling.active(backfill_id):
         try:
-            steering.cancel(run_id)
+            steering.cancel(run_id, by)
         except UnknownRun:
             continue  # its keys are gone: it does not count as active any more
 

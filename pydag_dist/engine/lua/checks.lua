@@ -159,6 +159,9 @@ local KINDS = {
   time = { is_time, 'µs, or empty' },
   tags = { function(v) return is_text(v, LIMITS.tags_bytes) end,
            'a text of at most ' .. LIMITS.tags_bytes .. ' bytes' },
+  person = { function(v) return v == '' or is_text(v, LIMITS.worker) and string.find(v, '^[^%c%s|/]+$') end,
+             "a worker's name, or empty" },
+  acts = { function(v) return is_text(v, LIMITS.acts * 1000) and not string.find(v, '%c') end, 'acts' },
   short = { function(v) return is_text(v, LIMITS.worker) and not string.find(v, '[|%c]') end,
             'a short text without |' },
   state = word_of(PROTOCOL.task_states),
@@ -210,7 +213,7 @@ local HEAD = { dag_id = 'id', processors = 'processors', weight = 'weight', time
                submitted_at = 'time', started_at = 'time', from = 'id_or_none', reason = 'reason',
                total = 'count', dag_hash = 'short', changed = 'ids', marked = 'ids', round_at = 'time',
                spent = 'count', version = 'count', run_type = 'run_type', backfill = 'id', parent_run = 'id',
-               parent_task = 'id', ancestors = 'ids' }
+               parent_task = 'id', ancestors = 'ids', acts = 'acts' }
 local HEAD_NEEDED = { 'dag_id', 'processors', 'weight', 'timeout', 'retention', 'params' }
 
 -- Operation -> the kinds and names of its arguments; `each`: those of items, as many as there are;
@@ -220,15 +223,15 @@ SIGNATURES = {
   submit = { { 'id', 'run' }, { 'dag', 'dag' }, head = true, aside = 0 },
   restore = { { 'id', 'run' }, { 'rows', 'rows' }, aside = 0 },
   restore_run = { { 'id', 'run' }, { 'dag', 'dag' }, { 'flag', 'was_planned' }, head = true, aside = 0 },
-  resume = { { 'id', 'run' }, { 'id_or_none', 'from' }, aside = 'broken' },
-  resume_with = { { 'id', 'run' }, { 'id_or_none', 'from' }, { 'short', 'before' }, { 'ids', 'changed' },
-                  { 'dag', 'dag' }, head = true, aside = 'broken' },
+  resume = { { 'id', 'run' }, { 'id_or_none', 'from' }, { 'person', 'by' }, aside = 'broken' },
+  resume_with = { { 'id', 'run' }, { 'id_or_none', 'from' }, { 'person', 'by' }, { 'short', 'before' },
+                  { 'ids', 'changed' }, { 'dag', 'dag' }, head = true, aside = 'broken' },
   plan_begin = { { 'id', 'run' }, aside = { 'no', 'broken' } },
   plan_refuse = { { 'id', 'run' }, { 'error', 'error' }, aside = 0 },
   plan_chunk = { { 'id', 'run' }, { 'token', 'planner' }, { 'rows', 'rows' }, aside = 0 },
   plan_commit = { { 'id', 'run' }, { 'token', 'planner' }, { 'count', 'total' }, { 'count', 'ended' }, { 'count', 'failures' },
                   { 'queues', 'queues' }, { 'count', 'chunks' }, aside = { 'no', 0 } },
-  cancel = { { 'id', 'run' }, { 'reason', 'reason' }, aside = { 'broken', 0 } },
+  cancel = { { 'id', 'run' }, { 'reason', 'reason' }, { 'person', 'by' }, aside = { 'broken', 0 } },
   mark = { { 'id', 'run' }, { 'id', 'task' }, { 'mark', 'state' }, { 'worker', 'by' }, { 'result', 'result' },
            { 'expansions', 'expansions' }, aside = { 'broken', 0 } },
   let_expire = { { 'id', 'run' }, aside = 0 },

@@ -96,6 +96,20 @@ function HEAD.forget(run)
   HEADS[run] = nil
 end
 
+-- Who has done what to a run by hand: the newest such acts in its hash, all of them in the history.
+-- Nobody (`by` is empty or nil) is no act.
+function HEAD.note_act(run, act, by, task, state)
+  if (by or '') == '' then return end
+  task, state = task or '', state or ''
+  local acts = (call('HGET', run_key(run), 'acts') or '')
+  acts = acts .. text(NOW) .. ' ' .. act .. ' ' .. by .. ' ' .. task .. ' ' .. state .. '|'
+  local _, number = string.gsub(acts, '|', '')
+  if number > LIMITS.acts then acts = string.match(acts, '|(.*)$') end
+  call('HSET', run_key(run), 'acts', acts)
+  call('XADD', key('history'), '*', 'kind', 'act', 'run', run, 'at', text(NOW), 'act', act, 'by', by, 'task', task,
+       'state', state)
+end
+
 -- Of a run that this engine may touch: its state, and the reason if it has one; else nil and why.
 local function known(run)
   local head = head_of(run)

@@ -146,7 +146,8 @@
 --                            published DAG version, and run_type (scheduled, backfill, manual, or
 --                            triggered); of one of a backfill that, too; of a triggered one parent_run
 --                            and parent_task, which wait for it, and ancestors: the DAGs of the runs
---                            around it, outermost first
+--                            around it, outermost first; acts, the last LIMITS.acts things that people did
+--                            to it: "when act who task state|" of each
 --   run:ID:dag       string  the DAG as it was submitted, or as it was resumed with
 --   run:ID:tasks     hash    task -> record (RECORD_FIELDS in protocol.py)
 --   run:ID:kept      hash    of a resumed or restored run until it is planned: the records as

@@ -69,25 +69,27 @@ class Steering(Role):
             head["submitted_by"] = submitted_by
         return bool(self._call("submit", run_id, dag, *flat(head)))
 
-    def cancel(self, run_id: str) -> str:
+    def cancel(self, run_id: str, by: str = "") -> str:
         """Stops a run: what has not started is cancelled at once, what runs is told to stop.
+
+        `by` is who has said so, empty if nobody has; here and below.
 
         The run's state: ``cancelling`` until the last task is gone, or what it has ended as.
         """
-        state, more = self._call("cancel", run_id, "cancel")
+        state, more = self._call("cancel", run_id, "cancel", by)
         if state == "unknown":
             raise unknown_run(run_id)
         self._finish(run_id, more)
         now: str | None = self._redis.hget(self._run_key(run_id), "state")
         return now or str(state)
 
-    def resume(self, run_id: str, from_task: str = "") -> None:
+    def resume(self, run_id: str, from_task: str = "", by: str = "") -> None:
         """Submits an ended run again, to go on from what did not succeed.
 
         With `from_task`, that task and everything downstream of it runs again, too. Raises
         `EngineError` if the run has not ended, or has nothing to do.
         """
-        verdict = self._call("resume", run_id, from_task)
+        verdict = self._call("resume", run_id, from_task, by)
         self._check_resumed(run_id, verdict, from_task)
 
     def resume_with(
@@ -97,6 +99,8 @@ class Steering(Role):
         before: str,
         changed: Iterable[str],
         dag: str,
+        *,
+        by: str = "",
         **head: Any,
     ) -> None:
         """Likewise with another DAG, as JSON; `head`: what `submit` was given of the DAG.
@@ -109,7 +113,7 @@ class Steering(Role):
         if kept["params"] is None:
             raise unknown_run(run_id)
         fields = {**kept, **head, "dag_hash": dag_hash(dag)}
-        arguments = (from_task, before, " ".join(changed), dag, *flat(fields))
+        arguments = (from_task, by, before, " ".join(changed), dag, *flat(fields))
         self._check_resumed(run_id, self._call("resume_with", run_id, *arguments), from_task)
 
     def _check_resumed(self, run_id: str, verdict: Resumed, from_task: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from pydag_dist.client.logs import LogReader
 from pydag_dist.engine import ENDED_RUN_STATES, ENDED_TASK_STATES
 from pydag_dist.engine.roles.watching import NO_EVENT, RunRows, TaskRow
-from pydag_dist.engine.snapshot import head_fields
+from pydag_dist.engine.snapshot import acts_of, head_fields
 from pydag_dist.errors import PydagError, UnknownRun
 from pydag_dist.web.columns import columns
 from pydag_dist.web.live.topic import Topic, frame
@@ -114,7 +114,8 @@ class RunTopic(Topic):
 
     def _head(self, head: Mapping[str, str]) -> dict[str, Any]:
         told = head_fields(self.run_id, head)
-        return {**told, "reason": head.get("reason"), "error": head.get("error")}
+        acts = [vars(act) for act in acts_of(head)]
+        return {**told, "reason": head.get("reason"), "error": head.get("error"), "acts": acts}
 
     def _tell(
         self,

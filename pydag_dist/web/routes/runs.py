@@ -114,6 +114,7 @@ def status(request: Request, run_id: Text) -> Response:
         "took": found.took(time.time()),
         "counts": found.counts,
         "bytes_billed": found.bytes_billed,
+        "acts": [vars(act) for act in found.acts],
     }
     return answer(told)
 

@@ -10,7 +10,8 @@ from hypothesis.stateful import precondition, rule
 
 from pydag_dist.coordinator.plan import plan_of
 from pydag_dist.coordinator.prior_run import prior_run
-from pydag_dist.dag import Dag
+from pydag_dist.dag import Dag, limits
+from pydag_dist.engine.snapshot import acts_of
 from pydag_dist.errors import EngineError
 from tests.model.engine_machine.comparison import Comparison
 from tests.model.engine_machine.dags import dags
@@ -20,6 +21,7 @@ PROCESSORS = st.integers(0, 3)
 
 # A run that was ended keeps its keys for so long; far above the length of a test.
 RETENTION = 3600
+ANA = "ana@host"
 
 
 class Clients(Comparison):
@@ -107,7 +109,8 @@ class Clients(Comparison):
     def cancel(self, data: st.DataObject) -> None:
         run = data.draw(st.sampled_from(sorted(self.dags)), label="run")
         self.reference.cancel(run, order=self.order_of(run))
-        assert self.engine.steering.cancel(run) == self.reference.runs[run].state
+        assert self.engine.steering.cancel(run, ANA) == self.reference.runs[run].state
+        self.acts_are(run)
 
     @precondition(lambda self: self.runs_that_are("success", "failed", "cancelled"))
     @rule(data=st.data(), whole=st.booleans())
@@ -117,10 +120,11 @@ class Clients(Comparison):
         names = sorted(self.reference.runs[run].tasks)
         task = "" if whole else data.draw(st.sampled_from(names), label="task")
         if self.reference.resume(run, task):
-            self.engine.steering.resume(run, task)
+            self.engine.steering.resume(run, task, ANA)
         else:
             with pytest.raises(EngineError):
-                self.engine.steering.resume(run, task)
+                self.engine.steering.resume(run, task, ANA)
+        self.acts_are(run)
 
     @precondition(lambda self: any(run.planned for run in self.reference.runs.values()))
     @rule(data=st.data(), state=st.sampled_from(["success", "skipped", "failed"]))
@@ -132,10 +136,22 @@ class Clients(Comparison):
         over = [t for t, task in tasks.items() if task.expands_over == name]
         expand = {t: data.draw(st.integers(0, 2)) if state == "success" else 0 for t in over}
         if self.reference.mark(run, name, state, expand):
-            self.engine.steering.mark(run, name, state, "ana@host", expand=expand)
+            self.engine.steering.mark(run, name, state, ANA, expand=expand)
         else:
             with pytest.raises(EngineError):
-                self.engine.steering.mark(run, name, state, "ana@host", expand=expand)
+                self.engine.steering.mark(run, name, state, ANA, expand=expand)
+        self.acts_are(run)
+
+    def acts_are(self, run: str) -> None:
+        """The run keeps what people did to it, the newest of it, and nothing else."""
+        told = acts_of(self.engine.reading.run_head(run))
+        known = [(each.act, each.by, each.task or "", each.state or "") for each in told]
+        assert (
+            known
+            == [(a, ANA, task, state) for a, task, state in self.reference.runs[run].acts][
+                -limits.ACTS :
+            ]
+        )
 
     def order_of(self, run: str) -> list[str]:
         """The order in which a scan meets the run's tasks."""
@@ -146,7 +162,16 @@ class Clients(Comparison):
         names += ["submitted_at", "logical_date", "hooks"]
         names += [
             name
-            for name in ("from", "started_at", "total", "marked", "rounds", "round_at", "spent")
+            for name in (
+                "from",
+                "started_at",
+                "total",
+                "marked",
+                "rounds",
+                "round_at",
+                "spent",
+                "acts",
+            )
             if name in head
         ]
         if state == "cancelling":

@@ -150,6 +150,9 @@ class Runs(Outcomes):
         """`order`: that in which the engine meets the run's tasks."""
         self.now += 1
         run = self.runs[run_id]
+        is_new = run.state == "running" or (run.state == "queued" and run.reason != reason)
+        if is_new and reason == "cancel":  # somebody has said so
+            run.acts.append(("cancel", "", ""))
         if run.state == "queued" and run.restored:
             run.reason = reason
         elif run.state == "queued":
@@ -191,6 +194,7 @@ class Runs(Outcomes):
             return False
         run.state, run.reason, run.from_task = "queued", "", from_task
         run.rounds += 1
+        run.acts.append(("resume", from_task, ""))
         return True
 
     def mark(self, run_id: str, name: str, state: str, expand: Mapping[str, int]) -> bool:
@@ -203,6 +207,7 @@ class Runs(Outcomes):
             return False
         if task.state == "expanding" or (over and run.children(name)):
             return False
+        run.acts.append(("mark", name, state))
         task.skips = ()
         run.counts.update(expand)
         if over:

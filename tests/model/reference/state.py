@@ -120,6 +120,7 @@ class RefRun:
     reason: str = ""
     from_task: str = ""
     marked: set[str] = field(default_factory=set)  # since it ended
+    acts: list[tuple[str, str, str]] = field(default_factory=list)  # of people: act, task, state
     restored: bool = False
     rounds: int = 1
     counts: dict[str, int] = field(default_factory=dict)  # expanded task -> items of its list

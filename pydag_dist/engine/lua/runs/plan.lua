@@ -174,13 +174,16 @@ function OPERATIONS.plan_commit(run, token, total, ended, failures, queues, chun
   return { 'ok', spread(run) }
 end
 
--- Stops a run: `reason` is cancel or timeout.
---   given    run, reason
+-- Stops a run: `reason` is cancel or timeout, `by` who has said so, empty if nobody has.
+--   given    run, reason, by
 --   answers  its state, or unknown, schema or broken; 1 while more is left to do, else 0
 --   writes   run:ID:tasks, run:ID:plan, run:ID:specs, run:ID:kept, spread()
-function OPERATIONS.cancel(run, reason)
+function OPERATIONS.cancel(run, reason, by)
   local state, why = known(run)
   if not state then return { why, 0 } end
+  if state == 'running' or state == 'queued' and why ~= reason then
+    HEAD.note_act(run, 'cancel', by)
+  end
   if state == 'queued' then
     call('HSET', run_key(run), 'reason', reason)
     -- What a restored run has running is known once it is planned.

@@ -105,7 +105,7 @@ function OPERATIONS.restore_run(run, dag, was_planned, ...)
 end
 
 -- The next round of an ended run begins: it is to be planned again.
-local function go_on(run, state, from)
+local function go_on(run, state, from, by)
   if call('EXISTS', run_key(run, 'tasks')) == 1 then
     call('RENAME', run_key(run, 'tasks'), run_key(run, 'kept'))
   end
@@ -123,32 +123,33 @@ local function go_on(run, state, from)
   for _, part in ipairs(PROTOCOL.run_parts) do call('PERSIST', run_key(run, part)) end
   SCHEDULES.began(run, state)
   submit_to_planners(run)
+  HEAD.note_act(run, 'resume', by, from)
   run_event(run, 'queued', 'from', from, 'changed', head[3] or '', 'marked', head[4] or '',
             'dag_hash', head[5] or '')
   return 'ok'
 end
 
 -- Submits an ended run again, to go on from what did not succeed, or from one task.
---   given    run, from
+--   given    run, from, by
 --   answers  ok, the state that forbids it, `no task`, unknown, schema or broken
 --   writes   submissions, history, working, run:ID:*, dag:ID:active, backfill:ID, backfill:ID:active
-function OPERATIONS.resume(run, from)
+function OPERATIONS.resume(run, from, by)
   local state, why = known(run)
   if not state then return why end
   if not ENDED_RUN[state] then return state end
   local marked = call('HEXISTS', run_key(run), 'marked') == 1
   if state == 'success' and from == '' and not marked then return state end
   if from ~= '' and call('HEXISTS', run_key(run, 'tasks'), from) == 0 then return 'no task' end
-  return go_on(run, state, from)
+  return go_on(run, state, from, by)
 end
 
 -- Submits an ended run again with another DAG. Its tasks `changed` are not what they were in the DAG before,
 -- whose hash is `before`.
---   given    run, from, before, changed, dag; fields of the run
+--   given    run, from, by, before, changed, dag; fields of the run
 --   answers  as resume; `another` if it has another DAG by now, `another dag` if that has another
 --            id
 --   writes   submissions, history, working, run:ID:*, dag:ID:active, backfill:ID, backfill:ID:active
-function OPERATIONS.resume_with(run, from, before, changed, dag, ...)
+function OPERATIONS.resume_with(run, from, by, before, changed, dag, ...)
   local state, why = known(run)
   if not state then return why end
   if not ENDED_RUN[state] then return state end
@@ -166,5 +167,5 @@ function OPERATIONS.resume_with(run, from, before, changed, dag, ...)
   if changed ~= '' then
     call('HSET', run_key(run), 'changed', head[3] and (head[3] .. ' ' .. changed) or changed)
   end
-  return go_on(run, state, from)
+  return go_on(run, state, from, by)
 end

@@ -68,6 +68,7 @@ function OPERATIONS.mark(run, task, state, by, result, expansions)
   if record.state == 'expanding' or over and has_children(run, task) then return { 'expanding', 0 } end
   if children_with(run, expansions) > LIMITS.run_children then return { 'children', 0 } end
   note_mark(run, task, by, result, expansions)
+  HEAD.note_act(run, 'mark', by, task, state)
   if over then
     mark_later(run, task, record, state)
     return { 'ok', 0 }
