@@ -17,6 +17,7 @@ from pydag_dist.web.entry.pages import Pages
 from pydag_dist.web.live.hub import Hub
 from pydag_dist.web.routes import (
     changes,
+    checking,
     dags,
     fleet,
     live,
@@ -37,6 +38,7 @@ ROUTERS = (
     live.routes,
     changes.routes,
     publishing.routes,
+    checking.routes,
     tokens.routes,
 )
 

@@ -421,6 +421,50 @@ class Queues(Model):
     items: list[Queue]
 
 
+class DagText(Model):
+    """The text of a DAG file, or of what it was converted to."""
+
+    text: Annotated[str, Field(max_length=limits.DAG_BYTES)]
+
+
+class PlacedProblem(ProblemItem):
+    """A problem of a text; offset and length count characters of what it is about."""
+
+    offset: int
+    length: int
+
+
+class UnservedTask(Model):
+    """A task that no live worker can run, and why."""
+
+    task: str
+    reason: str
+
+
+class Validated(Model):
+    """What is to be said of a DAG file's text: the first 200 problems, or how many tasks it has."""
+
+    dag_id: str | None
+    tasks: int | None
+    problems: list[PlacedProblem]
+    unserved: list[UnservedTask]
+
+
+class Operator(Model):
+    """An operator, its usual queue, and the JSON Schema of its params."""
+
+    name: str
+    queue: str
+    may_be_cached: bool
+    params: dict[str, Any] | None
+
+
+class Operators(Model):
+    """In lexical order."""
+
+    items: list[Operator]
+
+
 class Submission(Model):
     """What a run is made of: a `dag`, as in a file, or the `dag_id` of a published one."""
 

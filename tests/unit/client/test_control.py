@@ -155,8 +155,8 @@ def test_cancel_waits_for_the_last_task(started, installation, monkeypatch):
     run, first = started
     cancel = type(installation.engine.steering).cancel
 
-    def cancel_and_stop(steering, run_id):
-        state = cancel(steering, run_id)
+    def cancel_and_stop(steering, run_id, by):
+        state = cancel(steering, run_id, by)
         installation.end(first, "stopped")
         return state
 
@@ -199,9 +199,9 @@ def test_resume_waits_for_the_end(started, installation, monkeypatch, outcome, c
     installation.end(first, "failed", error="no such table")
     resume = type(installation.engine.steering).resume
 
-    def resume_and_execute(steering, run_id, from_task):
+    def resume_and_execute(steering, run_id, from_task, by):
         engine = installation.engine
-        resume(steering, run_id, from_task)
+        resume(steering, run_id, from_task, by)
         assert plan(engine, run_id, dag())
         while engine.reading.run_state(run_id) == "running":
             installation.end(installation.claim(), outcome, error="still not there")

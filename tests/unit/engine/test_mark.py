@@ -144,7 +144,11 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(start, installation):
 def test_marks_are_in_the_history(start, connection):
     run = start(CHAIN)
     run.run.mark("b", "success", 1)
-    [event] = [e for _, e in connection.xrange("pydag:history") if e.get("task") == "b"]
+    [event] = [
+        e
+        for _, e in connection.xrange("pydag:history")
+        if (e["kind"], e.get("task")) == ("task", "b")
+    ]
     assert (event["state"], event["reason"], event["worker"], event["result"]) == (
         "success",
         "marked",

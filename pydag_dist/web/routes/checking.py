@@ -1,0 +1,171 @@
+"""DAGs that somebody writes: what they may have, what is wrong with them, their other forms."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import Query, Request
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from pydag_dist.dag import Dag, draw, schema
+from pydag_dist.dag.operators import family, may_be_cached, operator_names, params_model
+from pydag_dist.dag.text.places import Span, items, place
+from pydag_dist.dag.text.strict_json import Loaded, NotJson
+from pydag_dist.errors import InvalidDag, Problem
+from pydag_dist.web import models
+from pydag_dist.web.routes.runs import VIEWER
+from pydag_dist.web.routing import answer, role, router, site, tagged
+
+EDITOR: Final = role("editor")
+PROBLEMS: Final = 200  # that are told with their places
+_NUMBER: Final = re.compile(r"\[(\d{1,9})\]")
+
+routes = router()
+
+
+@routes.get("/schema", openapi_extra=VIEWER)
+def dag_schema(request: Request) -> Response:
+    """Get the JSON Schema of DAG files."""
+    return tagged(request, to_json(schema()))
+
+
+@routes.get("/operators", response_model=models.Operators, openapi_extra=VIEWER)
+def operators(request: Request) -> Response:
+    """List the operators that tasks may name; `params` is null where only a worker knows them."""
+    found = []
+    for name in operator_names():
+        model = params_model(name)
+        told = {"name": name, "queue": family(name), "may_be_cached": may_be_cached(name)}
+        found.append({**told, "params": model.model_json_schema() if model else None})
+    return tagged(request, to_json({"items": found}))
+
+
+@routes.post("/validate", response_model=models.Validated, openapi_extra=EDITOR)
+def validate(request: Request, body: models.DagText) -> Response:
+    """Check a DAG file's text: its problems with their places, and what no live worker can run."""
+    try:
+        dag = Dag.parse(body.text, source="dag")
+    except InvalidDag as error:
+        problems = _told(body.text, error.problems)
+        return answer({"dag_id": None, "tasks": None, "problems": problems, "unserved": []})
+    unserved = [vars(each) for each in site(request).client.unserved(dag)]
+    told = {"dag_id": dag.dag_id, "tasks": len(dag.tasks), "problems": []}
+    return answer({**told, "unserved": unserved})
+
+
+@routes.post("/convert", response_model=models.DagText, openapi_extra=EDITOR)
+def convert(
+    body: models.DagText,
+    to: Annotated[Literal["own", "mermaid", "text"], Query(description="own: our JSON")] = "own",
+) -> Response:
+    """Write a DAG otherwise: in our own form, as a Mermaid flowchart, or drawn as text."""
+    dag = Dag.parse(body.text, source="dag")
+    written = {"own": _own, "mermaid": draw.mermaid, "text": draw.text}[to](dag)
+    return answer({"text": written})
+
+
+def _own(dag: Dag) -> str:
+    return to_json(dag.to_dict(), indent=2).decode()
+
+
+def _located(text: str, problems: list[Problem]) -> list[tuple[Problem, list[str | int]]]:
+    """Each of the first problems, and the path of the value that it is about, as far as it goes."""
+    try:
+        value = Loaded(text.removeprefix("\ufeff")).value
+    except NotJson:
+        value = None
+    root: list[str | int] = []
+    if isinstance(value, dict) and "dag" in value and "tasks" not in value:
+        root, value = ["dag"], value["dag"]
+    tasks = value.get("tasks") if isinstance(value, dict) else None
+    numbers = {
+        str(task.get("task_id")): number
+        for number, task in reversed([*enumerate(tasks if isinstance(tasks, list) else ())])
+        if isinstance(task, dict)
+    }
+    found = []
+    for problem in problems[:PROBLEMS]:
+        path, about = list(root), value
+        if problem.task in numbers and isinstance(tasks, list):
+            number = numbers[str(problem.task)]
+            path += ["tasks", number]
+            about = tasks[number]
+        found.append((problem, [*path, *_steps(about, problem.field or "")]))
+    return found
+
+
+def _steps(value: Any, field: str) -> list[str | int]:
+    """The path of a field, such as ``params.args[0]``; of what is not there that of its parent."""
+    path: list[str | int] = []
+    while field:
+        step: str | int
+        number = _NUMBER.match(field)
+        if isinstance(value, list) and number:
+            if int(number[1]) >= len(value):
+                break
+            step = int(number[1])
+            field = field[number.end() :]
+        elif isinstance(value, dict):
+            field = field.removeprefix(".")
+            keys = [k for k in value if field == k or field.startswith((f"{k}.", f"{k}["))]
+            if not keys:
+                break
+            name = max(keys, key=len)
+            step, field = name, field[len(name) :]
+        else:
+            break
+        path.append(step)
+        value = value[step]
+    return path
+
+
+class _Places:
+    """Where values stand in a text. The tasks are looked for once, since there may be many."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._tasks: dict[tuple[str | int, ...], list[Span]] = {}
+
+    def of(self, path: list[str | int]) -> Span | None:
+        """Of the value of that path; None if the text is no JSON."""
+        if "tasks" not in path[:2] or len(path) <= path.index("tasks") + 1:
+            return place(self._text, path)
+        at = path.index("tasks")
+        root = tuple(path[: at + 1])
+        if root not in self._tasks:
+            self._tasks[root] = items(self._text, root)
+        begin, end = self._tasks[root][int(path[at + 1])]
+        inner = place(self._text[begin:end], path[at + 2 :])
+        return inner and (begin + inner[0], begin + inner[1])
+
+
+def _told(text: str, problems: list[Problem]) -> list[dict[str, Any]]:
+    places = _Places(text)
+    told = []
+    for problem, path in _located(text, problems):
+        span = places.of(path) or _syntax_error(text)
+        pointer = "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)
+        told.append(
+            {
+                "pointer": pointer,
+                "task": problem.task,
+                "field": problem.field,
+                "detail": problem.message,
+                "offset": span[0],
+                "length": span[1] - span[0],
+            }
+        )
+    return told
+
+
+def _syntax_error(text: str) -> Span:
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return error.pos, min(error.pos + 1, len(text))
+    except (ValueError, RecursionError):
+        pass
+    return 0, len(text)
