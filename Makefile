@@ -69,6 +69,7 @@ openapi: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.growth
 
 N ?= 200
 SEED ?= 1

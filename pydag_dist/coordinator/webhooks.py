@@ -112,7 +112,7 @@ class Webhooks:
 
     def _sleep(self) -> None:
         try:
-            self._woken.get(timeout=min(EVERY, 0.2))
+            self._woken.get(timeout=0.2 if self._running else 0.5)  # a stop waits for that
             while True:
                 self._woken.get_nowait()
         except queue.Empty:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support import is_alive, wait_until
-from tests.support.cluster import Cluster
+from tests.support.cluster import Cluster, call
 
 
 @pytest.mark.parametrize("pool", ["threads", "solo"])
@@ -53,7 +53,8 @@ def test_a_worker_that_is_told_to_end_finishes_its_tasks_first(cluster: Cluster)
     gate = cluster.directory / "gate"
     held = [cluster.task(f"t{i}", "hold", gate=str(gate)) for i in range(2)]
     later = [cluster.task(f"u{i}", "note", after=["t0"]) for i in range(5)]
-    run = cluster.submit([*held, *later])
+    frozen = call("frozen", "frozen", after=["t0"])
+    run = cluster.submit([*held, *later, frozen])
     cluster.wait_lines("start", run, 2)
     worker.terminate()
     leases = cluster.leases()
@@ -71,11 +72,13 @@ def test_a_worker_that_is_told_to_end_finishes_its_tasks_first(cluster: Cluster)
     assert worker.wait() == 0
     assert sorted(cluster.journal.tasks("end")) == ["t0", "t1"]
     counts = cluster.engine.reading.snapshot(run.id).counts
-    assert counts == {"success": 2, "ready": 5}
+    assert counts == {"success": 2, "ready": 6}
     cluster.worker("w2")
     assert cluster.wait_ended(run).state == "success"
     assert sorted(cluster.journal.tasks("start")) == ["t0", "t1"]
     assert sorted(cluster.journal.tasks("ran")) == [f"u{i}" for i in range(5)]
+    # What was loaded before the fork is shared: no collection looks at it.
+    assert cluster.engine.reading.snapshot(run.id).tasks["frozen"].result > 50_000
     cluster.assert_nothing_left([run])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import Any
@@ -39,6 +40,10 @@ class WorkerLease(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has 
         run_on.begin_pool(
             max_tasks=worker.max_tasks_per_child, max_memory=worker.max_memory_per_child
         )
+        # What has been loaded stays: a collection that looks at it would copy its pages in each
+        # process, which a fork shares.
+        gc.collect()
+        gc.freeze()
         keeper.start()
         adopt_orphans()
         try:
