@@ -27,6 +27,7 @@ EVERY: Final = 3.0  # seconds between two looks at the folder
 LEASE: Final = 15.0  # seconds after which another coordinator publishes its folder
 GONE: Final = 2  # looks after which a file that is not there is gone: it may be being replaced
 SHOWN: Final = 5  # problems of a file
+EMPTY: Final = "is empty: what was published from it stays so"
 
 Stamp = tuple[int, int, int]
 
@@ -86,7 +87,7 @@ class FolderPublisher:
         for name, why in blocked.items():
             self._tell(name, why)
         if not files and self._sources:
-            self._tell("", "the folder is empty: what was published from it stays so")
+            self._tell("", f"the folder {EMPTY}")
             return
         self._settle("")
         for name in [name for name in self._problems if name not in files.keys() | blocked.keys()]:
@@ -160,17 +161,23 @@ class FolderPublisher:
                 block(path, f"the folder can't be read: {error.strerror}")
 
         for place, folders, names in os.walk(root, onerror=fail):
+            if not (folders or names) and self._has_published(
+                within := os.path.relpath(place, root)
+            ):
+                # A mount that is away leaves an empty folder.
+                blocked[one_line(within)] = f"the folder {EMPTY}"
             folders[:] = [name for name in folders if not name.startswith(".")]
-            for name in names:
-                if name.endswith(".json") and not name.startswith("."):
-                    path = Path(place, name)
-                    try:
-                        found[str(path.relative_to(root))] = _stamp(path, root)
-                    except FileNotFoundError:  # it has just gone
-                        continue
-                    except OSError as error:
-                        block(path, error.strerror or str(error))
+            files = (name for name in names if name.endswith(".json") and name[0] != ".")
+            for path in (Path(place, name) for name in files):
+                stamp = _stamp_or_why(path, root)
+                if isinstance(stamp, str):
+                    block(path, stamp)
+                elif stamp is not None:
+                    found[str(path.relative_to(root))] = stamp
         return found, blocked
+
+    def _has_published(self, within: str) -> bool:
+        return any(file.startswith(f"{within}/") for file in self._sources.values())
 
     def _publish(self, file: str, there: set[str]) -> str | None:
         """What is in its way for now; None if it is done with until the file changes."""
@@ -257,6 +264,15 @@ class FolderPublisher:
     @property
     def _key(self) -> str:
         return self._engine.store.key("dag_problems")
+
+
+def _stamp_or_why(path: Path, root: Path) -> Stamp | str | None:
+    """What changes with a file, or why it can't be published; None if it has just gone."""
+    try:
+        return _stamp(path, root)
+    except OSError as error:
+        is_gone = isinstance(error, FileNotFoundError) and not path.is_symlink()
+        return None if is_gone else error.strerror or str(error)
 
 
 def _stamp(path: Path, root: Path) -> Stamp:

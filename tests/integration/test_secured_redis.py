@@ -13,8 +13,8 @@ import pytest
 import redis
 import requests
 
-from pydag_dist import Client
-from pydag_dist.engine import Engine, connect
+from pydag_dist import Client, Dag
+from pydag_dist.engine import Engine, RunFilter, connect
 from tests.support import free_port, wait_until
 from tests.support.certificates import make_certificates
 from tests.support.cluster import ROOT, Cluster, dag
@@ -130,6 +130,7 @@ def test_every_part_does_its_work_as_its_own_user(secured, tmp_path):
         held.resume()
         assert cluster.wait_ended(held).state == "success"
 
+        of_dags = use_published_dags(cluster)
         flower = f"http://127.0.0.1:{port}"
         seen = lambda: "w1@test" in requests.get(f"{flower}/workers", timeout=10).text  # noqa: E731
         wait_until(lambda: answers(flower) and seen(), "Flower sees the worker")
@@ -141,7 +142,15 @@ def test_every_part_does_its_work_as_its_own_user(secured, tmp_path):
             assert "python" in requests.get(f"{flower}/broker", timeout=10).text
 
     # A reader reads all of it.
-    for command in (["status", run.id], ["runs"], ["logs", run.id], ["why", run.id, "b"]):
+    for command in (
+        ["status", run.id],
+        ["runs", "--type", "scheduled"],
+        ["logs", run.id],
+        ["why", run.id, "b"],
+        ["dags"],
+        ["dags", "parent", "--versions"],
+        ["backfills"],
+    ):
         result = pydag(server, cluster, "reader", *command)
         assert result.returncode == 0, result.stderr
     reader = Client(server.url_of("reader"), prefix=cluster.prefix)
@@ -150,7 +159,31 @@ def test_every_part_does_its_work_as_its_own_user(secured, tmp_path):
     everything = cluster.logs()
     assert "no permissions" not in everything
     assert PASSWORD[:4] not in everything
-    cluster.assert_nothing_left([run, held, done])
+    cluster.assert_nothing_left([run, held, done, *of_dags])
+
+
+def use_published_dags(cluster):
+    """Publish, be due, `dag.run`, backfill and pause, each as the user whose work it is."""
+    client = cluster.client
+    child = {"dag_id": "child", "schedule_interval": 1, "tasks": [cluster.task("t", "note")]}
+    task = {"task_id": "use", "operator": "dag.run", "params": {"dag": "child"}}
+    for published in (child, {"dag_id": "parent", "tasks": [task | {"queue": "python"}]}):
+        client.publish(Dag.parse(published))
+    parent = client.start("parent")
+    assert cluster.wait_ended(parent).state == "success"
+    fired = lambda: client.listing(1, RunFilter("child", run_types=("scheduled",))).runs  # noqa: E731
+    wait_until(fired, "its schedule starts a run")
+    assert client.pause("child")
+    day = "2026-01-31T06:00:0{}Z"
+    backfill = client.backfill("child", day.format(1), day.format(3)).backfill_id
+    assert client.pause_backfill(backfill)
+    assert client.unpause_backfill(backfill)
+    wait_until(lambda: client.backfills()[0].state == "done", "all of the backfill has run")
+    assert client.unpause("child")
+    client.unpublish("child")
+    runs = [client.by_id(run.run_id) for run in client.listing(1_000, RunFilter("child")).runs]
+    cluster.wait_all_ended(runs)
+    return [parent, *runs]
 
 
 def answers(url):
@@ -215,7 +248,7 @@ def test_a_refusal_is_a_sentence_with_the_command_and_the_page(secured):
     server, cluster = secured
     example = str(ROOT / "examples" / "pipeline" / "pipeline.json")
     run = Client(server.url, prefix=cluster.prefix).submit(dag([cluster.task("t", "note")]))
-    for arguments in (["submit", example], ["cancel", run.id]):
+    for arguments in (["submit", example], ["cancel", run.id], ["publish", example]):
         result = pydag(server, cluster, "reader", *arguments)
         assert result.returncode == 2
         assert "fcall" in result.stderr

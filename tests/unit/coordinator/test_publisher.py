@@ -154,6 +154,74 @@ def test_a_folder_that_is_empty_or_not_there_unpublishes_nothing(folder):
     assert folder.problems == {}
 
 
+def test_a_folder_within_that_is_empty_unpublishes_nothing_until_it_is_gone(folder):
+    """As a network's folder is that is not mounted now."""
+    folder.write("a.json", dag("a"))
+    files = [folder.write("net/b.json", dag("b")), folder.write("net/c.json", dag("c"))]
+    folder.look()
+    publications.pause(folder.publishing, "c", "ana@host")
+    for file in files:
+        file.unlink()
+    folder.look(3)
+    assert folder.versions == {"a": 1, "b": 1, "c": 1}
+    assert folder.problems == {"net": "the folder is empty: what was published from it stays so"}
+    folder.write("net/c.json", dag("c"))  # it comes back, and b is gone
+    folder.look(3)
+    assert folder.versions == {"a": 1, "c": 1}
+    assert folder.publishing.dag("c").paused_at
+    assert folder.problems == {}
+    (folder.path / "net" / "c.json").unlink()
+    (folder.path / "net").rmdir()
+    folder.look(3)
+    assert folder.versions == {"a": 1}
+    (folder.path / "empty").mkdir()
+    folder.look()
+    assert folder.problems == {}
+
+
+def test_a_link_to_what_is_away_unpublishes_nothing(folder, tmp_path_factory):
+    mount = tmp_path_factory.mktemp("mount")
+    (mount / "b.json").write_text(json.dumps(dag("b")))
+    (folder.path / "b.json").symlink_to(mount / "b.json")
+    folder.write("a.json", dag("a"))
+    folder.look()
+    (mount / "b.json").rename(mount / "away")
+    folder.look(3)
+    assert folder.versions == {"a": 1, "b": 1}
+    assert folder.problems == {"b.json": "No such file or directory"}
+    (mount / "away").rename(mount / "b.json")
+    folder.look()
+    assert (folder.versions, folder.problems) == ({"a": 1, "b": 1}, {})
+
+
+def test_a_file_that_is_half_written_is_published_once_it_is_whole(folder):
+    text = json.dumps(dag("a"))
+    for part in (text[:20], text[:-1], ""):
+        folder.write("a.json", part)
+        folder.look(3)
+        assert folder.versions == {}
+        assert list(folder.problems) == ["a.json"]
+    folder.write("a.json", text)
+    folder.look()
+    assert (folder.versions, folder.problems) == ({"a": 1}, {})
+    folder.write("a.json", text[:20])  # an editor writes it in place
+    folder.look(3)
+    assert folder.versions == {"a": 1}
+    folder.write("a.json", json.dumps(dag("a", owner="ana")))
+    folder.look()
+    assert (folder.versions, folder.problems) == ({"a": 2}, {})
+
+
+def test_many_files_are_published_and_none_is_read_again(folder, monkeypatch):
+    for number in range(100):
+        folder.write(f"{number}.json", {"dag_id": f"d{number}", "tasks": [task("a")]})
+    folder.look()
+    assert len(folder.versions) == 100
+    monkeypatch.setattr(Path, "open", None)
+    folder.look(2)
+    assert folder.problems == {}
+
+
 def test_one_coordinator_publishes_and_another_one_takes_over(folder):
     folder.write("a.json", dag("a"))
     folder.look()
@@ -193,6 +261,25 @@ def pipe(folder, name):
     os.mkfifo(folder.path / name)
 
 
+def gigabyte(folder, name):
+    with (folder.path / name).open("wb") as file:
+        file.truncate(2**30)  # it takes no room: its reader would
+
+
+def folders_in_a_circle(folder, name):
+    (folder.path / "deep").mkdir()
+    (folder.path / "deep" / "er").symlink_to(folder.path)
+    (folder.path / "deep" / name).symlink_to("/nonexistent")
+
+
+def unreadable(folder, name):
+    folder.write(name, dag("a"))
+    (folder.path / name).chmod(0)
+    if os.access(folder.path / name, os.R_OK):  # as root
+        (folder.path / name).unlink()
+        (folder.path / name).symlink_to("/proc/self/mem")
+
+
 def not_unicode(folder, _name):
     Path(os.fsdecode(os.fsencode(folder.path) + b"/\xff.json")).write_text("{}")
 
@@ -202,7 +289,18 @@ def colours(folder, _name):
 
 
 @pytest.mark.parametrize(
-    "spoil", [nested, nested_tasks, link_to_itself, pipe, not_unicode, colours]
+    "spoil",
+    [
+        nested,
+        nested_tasks,
+        link_to_itself,
+        pipe,
+        gigabyte,
+        folders_in_a_circle,
+        unreadable,
+        not_unicode,
+        colours,
+    ],
 )
 def test_one_strange_file_is_a_problem_and_keeps_no_other_from_being_published(
     folder, caplog, spoil
