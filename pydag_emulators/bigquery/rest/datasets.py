@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pydag_emulators.bigquery.errors import ApiError
+from pydag_emulators.bigquery.errors import ApiError, unimplemented
 from pydag_emulators.bigquery.names import DatasetRef, dataset_ref
 from pydag_emulators.bigquery.rest.http import (
     answer,
@@ -34,6 +34,22 @@ _SETTABLE = (
 )  # fmt: skip
 
 
+_ROUNDING = (None, "ROUNDING_MODE_UNSPECIFIED", "ROUND_HALF_AWAY_FROM_ZERO")
+
+
+def check_settings(body: Resource) -> None:
+    """Refuse settings of a dataset or table that would change what queries answer.
+
+    Raises:
+        ApiError: `notImplemented`.
+    """
+    for name in ("isCaseInsensitive", "defaultCollation"):
+        if body.get(name):
+            raise unimplemented(f"{name} of a dataset or table")
+    if body.get("defaultRoundingMode") not in _ROUNDING:
+        raise unimplemented(f"the defaultRoundingMode {body['defaultRoundingMode']}")
+
+
 def shown(resource: Resource) -> dict[str, Any]:
     """The resource as the API shows it, with its etag."""
     return {**resource, "etag": etag(resource)}
@@ -41,6 +57,7 @@ def shown(resource: Resource) -> dict[str, Any]:
 
 def changed(resource: Resource, body: Resource, settable: tuple[str, ...]) -> Resource:
     """`resource` with the fields of a patch; null removes one."""
+    check_settings(body)
     result = {**resource, **{key: body[key] for key in settable if key in body}}
     if body.get("labels"):
         labels = {**resource.get("labels", {}), **body["labels"]}
@@ -64,6 +81,7 @@ def _ref(request: Request) -> DatasetRef:
 async def insert(request: Request) -> Response:
     """datasets.insert."""
     body = await body_of(request)
+    check_settings(body)
     ref = dataset_ref(body.get("datasetReference"), request.path_params["project"])
     given = {key: body[key] for key in _SETTABLE if body.get(key) is not None}
     resource = await transact(request, lambda cursor: create_dataset(cursor, ref, given), lock=ref)

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from sqlglot import exp
 
+from pydag_emulators.bigquery.errors import invalid_query
 from pydag_emulators.bigquery.jobs.job import JobKey
 from pydag_emulators.bigquery.names import DatasetRef, TableRef, table_ref
 from pydag_emulators.bigquery.sql.parse import Statement
@@ -40,11 +41,30 @@ def target_of(statement: Statement, key: JobKey, config: dict[str, Any]) -> Targ
             return Target(_anonymous_table(key), hidden=True)
         append = config.get("writeDisposition") == "WRITE_APPEND"
         return Target(table_ref(config["destinationTable"], key.project), exclusive=not append)
+    _check_configuration(statement, config)
     if statement.kind.endswith("_SCHEMA"):
         return Target(paths.dataset(_named(tree)))
     if isinstance(tree, exp.TruncateTable):
         return Target(paths.table(tree.expressions[0]))
     return Target(paths.table(_named(tree)), exclusive=statement.kind != "INSERT")
+
+
+_OF_SELECT = {
+    "destinationTable": "destination table",
+    "writeDisposition": "write disposition",
+    "createDisposition": "create disposition",
+    "timePartitioning": "partitioning",
+    "rangePartitioning": "partitioning",
+    "clustering": "clustering",
+}
+
+
+def _check_configuration(statement: Statement, config: dict[str, Any]) -> None:
+    """Refuse what a job's configuration can say of the rows of a SELECT only."""
+    kind = "DML" if isinstance(statement.tree, exp.DML | exp.TruncateTable) else "DDL"
+    for name, what in _OF_SELECT.items():
+        if config.get(name):
+            raise invalid_query(f"Cannot set {what} in jobs with {kind} statements")
 
 
 def _named(tree: exp.Expression) -> exp.Table:

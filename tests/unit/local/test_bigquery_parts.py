@@ -19,8 +19,10 @@ from pydag_emulators.bigquery.jobs.job import Control, Job, JobKey, Outcome
 from pydag_emulators.bigquery.jobs.journal import Journal
 from pydag_emulators.bigquery.jobs.locks import Locks
 from pydag_emulators.bigquery.names import TableRef
+from pydag_emulators.bigquery.rest.datasets import check_settings
 from pydag_emulators.bigquery.schema import check_schema, duck_type, sql_type
 from pydag_emulators.bigquery.sql.parse import parse_script
+from pydag_emulators.bigquery.statements.target import target_of
 from pydag_emulators.faults import Faults
 from tests.support import wait_until
 
@@ -274,3 +276,29 @@ def test_scripts_are_split_where_statements_end():
         with pytest.raises(ApiError, match=message) as raised:
             parse_script(sql)
         assert raised.value.reason == "invalidQuery"
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        ("DELETE FROM ds.t WHERE TRUE", "Cannot set write disposition in jobs with DML"),
+        ("CREATE TABLE ds.t AS SELECT 1 AS a", "Cannot set write disposition in jobs with DDL"),
+    ],
+)
+def test_dispositions_are_of_a_select(sql, message):
+    (statement,) = parse_script(sql)
+    with pytest.raises(ApiError, match=message):
+        target_of(statement, JobKey("p", "US", "j"), {"writeDisposition": "WRITE_TRUNCATE"})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"isCaseInsensitive": True},
+        {"defaultCollation": "und:ci"},
+        {"defaultRoundingMode": "ROUND_HALF_EVEN"},
+    ],
+)
+def test_settings_that_change_answers_are_refused(settings):
+    with pytest.raises(ApiError, match=next(iter(settings))):
+        check_settings(settings)
