@@ -87,10 +87,13 @@ class Judge:
         scheduled = self._system.scheduled()
         found += self._due_times()
         found += self._unknown(tries, scheduled)
+        by_run: defaultdict[str, Tries] = defaultdict(dict)
+        for key, these in tries.items():
+            by_run[key[0]][key] = these
         for run in [*self._system.runs.values(), *scheduled.values()]:
             snapshot = self._system.snapshot(run.run_id)
             found += [Violation(text, run.run_id, task) for text, task in _ends(run, snapshot)]
-            found += self._executed(run, snapshot, tries)
+            found += self._executed(run, snapshot, by_run[run.run_id])
             found += self._remote(run, snapshot, jobs, rows)
         found += [Violation(f"a remote job that is no run's: {job}") for job in +jobs]
         found += [Violation(f"rows that are no run's: {row}") for row in +rows]
