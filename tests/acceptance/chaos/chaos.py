@@ -119,7 +119,9 @@ class Chaos:
             self.system.publish(timed)
         for filled in filled_dags(self.plan.backfills, DATES, now):
             self.system.backfill(filled)
-        self._wait(self.system.is_history_written, 60, "the published DAGs are in the history")
+        self._wait(
+            self.system.are_published_in_history, 60, "the published DAGs are in the history"
+        )
 
     def _all_have_ended(self) -> bool:
         return (

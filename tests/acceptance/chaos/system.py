@@ -414,6 +414,12 @@ class System:
             return len(done) == len(self.filled) and not go_on
         return False
 
+    def are_published_in_history(self) -> bool:
+        """Whether the history has all published DAGs and backfills: a wipe loses none."""
+        dags = self._ask_history("SELECT DISTINCT dag_id FROM pydag_dag_events")
+        backfills = self._ask_history("SELECT DISTINCT backfill FROM pydag_backfill_events")
+        return len(dags) == len(self.timed | self.filled) and len(backfills) == len(self.filled)
+
     def is_history_written(self) -> bool:
         """Whether the history has all that has happened."""
         with self.if_redis_can():
