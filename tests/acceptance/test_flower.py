@@ -30,6 +30,7 @@ def page():
 def test_tasks_are_shown_under_their_own_names(page, up, example_run):
     flower = up.state["addresses"]["Flower"]
     page.goto(f"{flower}/tasks")
+    page.locator("input[type=search]").fill("TEST_DAG.insert_to_fact")
     row = page.locator("tr", has_text="TEST_DAG.insert_to_fact")
     expect(row.first).to_contain_text("SUCCESS", timeout=30_000)
 

@@ -51,7 +51,7 @@ def test_a_run_of_50_000_waiting_tasks(bench: Bench, somebody_else: Bench) -> No
     start_big(bench, HALF)
     first = bench.take()
     before = left(bench)
-    _, more = bench.engine.store.call("cancel", "r", "cancel")
+    _, more = bench.engine.store.call("cancel", "r", "cancel", "")
     slices = [before - left(bench)]
     while more:
         somebody_else.end(somebody_else.take("bigquery"))
@@ -80,7 +80,7 @@ def test_a_run_of_50_000_waiting_tasks(bench: Bench, somebody_else: Bench) -> No
 
 def test_a_cancel_whose_caller_died_is_finished_by_ticks(bench: Bench) -> None:
     start_big(bench, 4_000)
-    _, more = bench.engine.store.call("cancel", "r", "cancel")
+    _, more = bench.engine.store.call("cancel", "r", "cancel", "")
     assert more == 1
     assert bench.engine.reading.run_state("r") == "cancelling"
     for _ in range(8_001 // 2_000):

@@ -79,7 +79,7 @@ def test_a_run_that_nobody_plans_is_watched_and_left(redis_url):
         assert f"run {run.id} waits for a coordinator" in " ".join(shown.split())
         terminal.process.send_signal(signal.SIGINT)
         told = terminal.until("stops it")
-        assert f"`pydag status {run.id} --wait`" in "".join(told.split("\r\n"))
+        assert f"`pydag watch {run.id}`" in "".join(told.split("\r\n"))
         assert terminal.process.wait(30) == 130
         # The cursor is there again, below what was shown.
         assert terminal.text.rindex("\x1b[?25h") > terminal.text.rindex("\x1b[?25l")
