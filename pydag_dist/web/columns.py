@@ -15,7 +15,7 @@ _TIMES: Final = (2, 3, 4, 5)
 
 
 def columns(rows: Mapping[str, TaskRow]) -> dict[str, Any]:
-    """The tasks by columns: see `models.Columns`."""
+    """The tasks by columns: see `models.tasks`."""
     workers: dict[str | None, int] = {None: -1}
     for row in rows.values():
         if row[6] not in workers:
@@ -37,7 +37,7 @@ def _milli(at: Any) -> float | None:
 
 
 def graph(dag: Dag, dag_hash: str) -> dict[str, Any]:
-    """What is drawn of a DAG: see `models.Graph`."""
+    """What is drawn of a DAG: see `models.runs`."""
     names = dag.walk()
     place = {name: number for number, name in enumerate(names)}
     tasks = [dag.tasks[name] for name in names]

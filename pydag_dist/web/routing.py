@@ -12,7 +12,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from pydag_dist.web.entry.access import Principal
-from pydag_dist.web.models import ProblemDetails
+from pydag_dist.web.models.base import ProblemDetails
 from pydag_dist.web.problems import MEDIA_TYPE, Refusal
 from pydag_dist.web.settings import Role
 from pydag_dist.web.site import Site

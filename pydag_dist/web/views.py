@@ -29,12 +29,12 @@ def run_item(here: Site, run: RunSummary, now: float, until: float = 0.0) -> dic
 
 
 def task_item(task: TaskSnapshot) -> dict[str, Any]:
-    """A task with what it made: see `models.TaskNow`."""
+    """A task with what it made: see `models.runs`."""
     return {**vars(task), "bytes_billed": task.bytes_billed, "cached_from": task.cached_from}
 
 
 def run_view(here: Site, run_id: str) -> dict[str, Any]:
-    """A run: see `models.Run`."""
+    """A run: see `models.runs`."""
     try:
         found = here.engine.watching.totals(run_id)
     except UnknownRun:

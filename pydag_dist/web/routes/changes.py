@@ -16,7 +16,7 @@ from pydag_dist.dag import Dag
 from pydag_dist.dag.ids import is_id
 from pydag_dist.engine import ENDED_RUN_STATES
 from pydag_dist.errors import UnknownRun
-from pydag_dist.web import models
+from pydag_dist.web.models import runs as models
 from pydag_dist.web.problems import Refusal
 from pydag_dist.web.routes.dags import published_dag
 from pydag_dist.web.routes.runs import Text

@@ -15,7 +15,7 @@ from pydag_dist.dag.operators import family, may_be_cached, operator_names, para
 from pydag_dist.dag.text.places import Span, items, place
 from pydag_dist.dag.text.strict_json import Loaded, NotJson
 from pydag_dist.errors import InvalidDag, Problem
-from pydag_dist.web import models
+from pydag_dist.web.models import checking as models
 from pydag_dist.web.routes.runs import VIEWER
 from pydag_dist.web.routing import answer, role, router, site, tagged
 

@@ -16,7 +16,7 @@ from pydag_dist.client.difference import difference
 from pydag_dist.engine.published import PublishedDag, Version
 from pydag_dist.errors import EngineError
 from pydag_dist.history.published import PastDag, all_versions
-from pydag_dist.web import models
+from pydag_dist.web.models import dags as models
 from pydag_dist.web.problems import Refusal
 from pydag_dist.web.routes.runs import VIEWER, Text
 from pydag_dist.web.routing import answer, router, site, tagged
@@ -107,7 +107,7 @@ def etag_of(dag: PublishedDag) -> str:
 
 
 def as_json(dag: PublishedDag) -> dict[str, Any]:
-    """A published DAG: see `models.Dag`."""
+    """A published DAG: see `models.dags`."""
     told = {n: _epoch(v) if isinstance(v, datetime) else v for n, v in asdict(dag).items()}
     told["schedule_text"] = _schedule_text(dag)
     return told

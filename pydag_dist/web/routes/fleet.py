@@ -9,7 +9,7 @@ import redis
 from fastapi import Request
 from starlette.responses import Response
 
-from pydag_dist.web import models
+from pydag_dist.web.models import fleet as models
 from pydag_dist.web.routes.runs import VIEWER
 from pydag_dist.web.routing import NOBODY, answer, needs, role, router, site
 

@@ -16,7 +16,8 @@ from pydag_dist.engine.backfills.backfill import Backfill
 from pydag_dist.engine.publications import check_scheduled
 from pydag_dist.engine.published import PublishedDag
 from pydag_dist.errors import EngineError
-from pydag_dist.web import models
+from pydag_dist.web.models import backfills as backfill_models
+from pydag_dist.web.models import dags as dag_models
 from pydag_dist.web.problems import Refusal
 from pydag_dist.web.routes.changes import Key, repeatable
 from pydag_dist.web.routes.dags import as_json, etag_of, published_dag
@@ -33,8 +34,8 @@ Day = Annotated[str, StringConstraints(max_length=64)]
 routes = router()
 
 
-@routes.put("/dags/{dag_id}", response_model=models.Published, openapi_extra=EDITOR,
-            responses={201: {"model": models.Published}})  # fmt: skip
+@routes.put("/dags/{dag_id}", response_model=dag_models.Published, openapi_extra=EDITOR,
+            responses={201: {"model": dag_models.Published}})  # fmt: skip
 def publish(
     request: Request,
     dag_id: Text,
@@ -56,8 +57,10 @@ def publish(
     return answer(told, 201 if done.is_new else 200)
 
 
-@routes.patch("/dags/{dag_id}", response_model=models.ChangedDag, openapi_extra=OPERATOR)
-def pause(request: Request, dag_id: Text, body: models.Pause, if_match: IfMatch = "") -> Response:
+@routes.patch("/dags/{dag_id}", response_model=dag_models.ChangedDag, openapi_extra=OPERATOR)
+def pause(
+    request: Request, dag_id: Text, body: dag_models.Pause, if_match: IfMatch = ""
+) -> Response:
     """Pause a DAG's schedule, or let it go on."""
     here, who = site(request), needs(request, "operator").name
     _check_match(if_match, published_dag(here, dag_id))
@@ -78,12 +81,12 @@ def unpublish(request: Request, dag_id: Text, if_match: IfMatch = "") -> Respons
     return Response(None, 204)
 
 
-@routes.post("/dags/{dag_id}/backfills", status_code=201, response_model=models.Backfill,
+@routes.post("/dags/{dag_id}/backfills", status_code=201, response_model=backfill_models.Backfill,
              openapi_extra=OPERATOR)  # fmt: skip
 def begin(
     request: Request,
     dag_id: Text,
-    body: models.NewBackfill,
+    body: backfill_models.NewBackfill,
     idempotency_key: Annotated[Key, Header()] = "",
 ) -> Response:
     """Begin to run a published DAG for each of its due times of a span.
@@ -108,7 +111,7 @@ def begin(
     return answer(_told(made), 201, Location=place)
 
 
-@routes.get("/dags/{dag_id}/backfills/preview", response_model=models.BackfillPreview,
+@routes.get("/dags/{dag_id}/backfills/preview", response_model=backfill_models.BackfillPreview,
             openapi_extra=VIEWER)  # fmt: skip
 def preview(request: Request, dag_id: Text, first: Day, last: Day) -> Response:
     """Say which due times a backfill of that span would have; nothing is begun."""
@@ -121,7 +124,7 @@ def preview(request: Request, dag_id: Text, first: Day, last: Day) -> Response:
     return answer({**told, **ends})
 
 
-@routes.get("/backfills", response_model=models.Backfills, openapi_extra=VIEWER)
+@routes.get("/backfills", response_model=backfill_models.Backfills, openapi_extra=VIEWER)
 def backfills(
     request: Request, dag_id: Annotated[Text, Query(description="of this DAG")] = ""
 ) -> Response:
@@ -130,15 +133,17 @@ def backfills(
     return answer({"items": [_told(one) for one in found if dag_id in {"", one.dag_id}]})
 
 
-@routes.get("/backfills/{backfill_id}", response_model=models.Backfill, openapi_extra=VIEWER)
+@routes.get(
+    "/backfills/{backfill_id}", response_model=backfill_models.Backfill, openapi_extra=VIEWER
+)
 def backfill(request: Request, backfill_id: Text) -> Response:
     """Get a backfill."""
     return answer(_told(_backfill(site(request), backfill_id)))
 
 
-@routes.patch("/backfills/{backfill_id}", response_model=models.ChangedBackfill,
+@routes.patch("/backfills/{backfill_id}", response_model=backfill_models.ChangedBackfill,
               openapi_extra=OPERATOR)  # fmt: skip
-def pause_backfill(request: Request, backfill_id: Text, body: models.Pause) -> Response:
+def pause_backfill(request: Request, backfill_id: Text, body: dag_models.Pause) -> Response:
     """Let a backfill make no more runs for now, or go on."""
     here, who = site(request), needs(request, "operator").name
     _backfill(here, backfill_id)
@@ -148,7 +153,7 @@ def pause_backfill(request: Request, backfill_id: Text, body: models.Pause) -> R
     return answer({**_told(_backfill(here, backfill_id)), "changed": changed})
 
 
-@routes.delete("/backfills/{backfill_id}", status_code=202, response_model=models.Backfill,
+@routes.delete("/backfills/{backfill_id}", status_code=202, response_model=backfill_models.Backfill,
                openapi_extra=OPERATOR)  # fmt: skip
 def cancel_backfill(request: Request, backfill_id: Text) -> Response:
     """Let a backfill make no more runs, and cancel those that go on."""

@@ -21,8 +21,8 @@ from pydag_dist.dag import limits
 from pydag_dist.engine import ENDED_RUN_STATES, RunFilter
 from pydag_dist.engine.protocol import RunState, RunType
 from pydag_dist.errors import UnknownRun
-from pydag_dist.web import models
 from pydag_dist.web.columns import graph
+from pydag_dist.web.models import runs as models
 from pydag_dist.web.problems import Refusal
 from pydag_dist.web.routing import answer, role, router, site, tagged
 from pydag_dist.web.site import Site, place_of

@@ -14,8 +14,9 @@ from pydag_dist.engine import TaskSnapshot
 from pydag_dist.engine.protocol import TaskState
 from pydag_dist.errors import EngineError, UnknownRun
 from pydag_dist.history import Row
-from pydag_dist.web import models
 from pydag_dist.web.columns import columns
+from pydag_dist.web.models import runs as run_models
+from pydag_dist.web.models import tasks as task_models
 from pydag_dist.web.problems import Refusal
 from pydag_dist.web.routes.runs import VIEWER, Text
 from pydag_dist.web.routing import answer, router, site
@@ -31,7 +32,9 @@ Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 routes = router("/api/v1/runs/{run_id}")
 
 
-@routes.get("/tasks", response_model=models.TaskColumns | models.TaskPage, openapi_extra=VIEWER)
+@routes.get(
+    "/tasks", response_model=task_models.TaskColumns | task_models.TaskPage, openapi_extra=VIEWER
+)
 def tasks(
     request: Request,
     run_id: Text,
@@ -60,7 +63,7 @@ def tasks(
     return answer({"items": items, "next": following})
 
 
-@routes.get("/tasks/{task}", response_model=models.Task, openapi_extra=VIEWER)
+@routes.get("/tasks/{task}", response_model=task_models.Task, openapi_extra=VIEWER)
 def task(request: Request, run_id: Text, task: Text) -> Response:
     """Get a task: its state, its result or its error."""
     found = site(request).task(run_id, task)
@@ -69,14 +72,14 @@ def task(request: Request, run_id: Text, task: Text) -> Response:
     return answer(_item(task, found))
 
 
-@routes.get("/tasks/{task}/tries", response_model=models.Tries, openapi_extra=VIEWER)
+@routes.get("/tasks/{task}/tries", response_model=task_models.Tries, openapi_extra=VIEWER)
 def tries(request: Request, run_id: Text, task: Text) -> Response:
     """List the tries of a task: those that have ended, of the history, and the newest."""
     here = site(request)
     newest = here.task(run_id, task)
     if newest is None:
         raise _no_task(run_id, task)
-    names = list(models.Try.model_fields)
+    names = list(task_models.Try.model_fields)
     nothing: list[Row] = []
     past, missing = here.past(lambda history: history.tries(run_id, task), nothing)
     found = {one.try_number: {name: getattr(one, name) for name in names} for one in past}
@@ -86,7 +89,7 @@ def tries(request: Request, run_id: Text, task: Text) -> Response:
     return answer({"items": [found[number] for number in sorted(found)], "missing": missing})
 
 
-@routes.get("/tasks/{task}/why", response_model=models.Why, openapi_extra=VIEWER)
+@routes.get("/tasks/{task}/why", response_model=run_models.Why, openapi_extra=VIEWER)
 def why(request: Request, run_id: Text, task: Text) -> Response:
     """Say why a task is not running, or where it runs, or how it ended."""
     here = site(request)
@@ -106,7 +109,7 @@ def why(request: Request, run_id: Text, task: Text) -> Response:
     return answer({"reasons": reasons})
 
 
-@routes.get("/logs", response_model=models.Logs, openapi_extra=VIEWER)
+@routes.get("/logs", response_model=task_models.Logs, openapi_extra=VIEWER)
 def logs(
     request: Request,
     run_id: Text,

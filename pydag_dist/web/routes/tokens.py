@@ -8,9 +8,9 @@ from fastapi import Request
 from starlette.responses import Response
 
 from pydag_dist.client.submitter import acting_for, user_at_host
-from pydag_dist.web import models
 from pydag_dist.web.entry.access import COOKIE, Doorkeeper
 from pydag_dist.web.entry.gate import set_cookie
+from pydag_dist.web.models import fleet as models
 from pydag_dist.web.problems import Refusal
 from pydag_dist.web.routes.runs import Text
 from pydag_dist.web.routing import NOBODY, answer, needs, role, router, site

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pydag_dist import Client, Dag
-from pydag_dist.web import models
+from pydag_dist.web.models import backfills as models
 from tests.support.web import OURS, Web
 
 

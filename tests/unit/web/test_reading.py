@@ -10,7 +10,11 @@ from pydag_dist import Client, Dag
 from pydag_dist.engine import Reading
 from pydag_dist.errors import HistoryError
 from pydag_dist.history import HistoryReader
-from pydag_dist.web import models
+from pydag_dist.web.models import base as base_models
+from pydag_dist.web.models import dags as dag_models
+from pydag_dist.web.models import fleet as fleet_models
+from pydag_dist.web.models import runs as run_models
+from pydag_dist.web.models import tasks as task_models
 from tests.support.documents import ROOT
 from tests.support.web import Web
 
@@ -41,25 +45,25 @@ def run_id(installation):
 
 
 READ = {
-    "/health": models.Health,
-    "/api/v1/me": models.Me,
-    "/api/v1/runs": models.RunPage,
-    "/api/v1/runs/RUN": models.Run,
-    "/api/v1/runs/RUN/graph": models.Graph,
-    "/api/v1/runs/RUN/why": models.Why,
-    "/api/v1/runs/RUN/tasks": models.TaskPage,
-    "/api/v1/runs/RUN/tasks?as=columns": models.TaskColumns,
-    "/api/v1/runs/RUN/tasks/a": models.Task,
-    "/api/v1/runs/RUN/tasks/a/tries": models.Tries,
-    "/api/v1/runs/RUN/tasks/b/why": models.Why,
-    "/api/v1/runs/RUN/logs": models.Logs,
-    "/api/v1/dags": models.Dags,
-    "/api/v1/dags/d": models.Dag,
-    "/api/v1/dags/d/versions": models.DagVersions,
-    "/api/v1/dags/d/durations": models.Durations,
-    "/api/v1/dags/d/schedule/preview": models.Preview,
-    "/api/v1/workers": models.Workers,
-    "/api/v1/queues": models.Queues,
+    "/health": fleet_models.Health,
+    "/api/v1/me": fleet_models.Me,
+    "/api/v1/runs": run_models.RunPage,
+    "/api/v1/runs/RUN": run_models.Run,
+    "/api/v1/runs/RUN/graph": run_models.Graph,
+    "/api/v1/runs/RUN/why": run_models.Why,
+    "/api/v1/runs/RUN/tasks": task_models.TaskPage,
+    "/api/v1/runs/RUN/tasks?as=columns": task_models.TaskColumns,
+    "/api/v1/runs/RUN/tasks/a": task_models.Task,
+    "/api/v1/runs/RUN/tasks/a/tries": task_models.Tries,
+    "/api/v1/runs/RUN/tasks/b/why": run_models.Why,
+    "/api/v1/runs/RUN/logs": task_models.Logs,
+    "/api/v1/dags": dag_models.Dags,
+    "/api/v1/dags/d": dag_models.Dag,
+    "/api/v1/dags/d/versions": dag_models.DagVersions,
+    "/api/v1/dags/d/durations": dag_models.Durations,
+    "/api/v1/dags/d/schedule/preview": dag_models.Preview,
+    "/api/v1/workers": fleet_models.Workers,
+    "/api/v1/queues": fleet_models.Queues,
 }
 
 
@@ -145,7 +149,7 @@ def test_what_is_wrong_is_told_in_one_form(web, run_id, path, status):
     answer = web.get(path.replace("RUN", run_id))
     assert answer.status_code == status
     assert answer.headers["Content-Type"] == "application/problem+json"
-    models.ProblemDetails.model_validate_json(answer.content)
+    base_models.ProblemDetails.model_validate_json(answer.content)
 
 
 def test_a_history_that_cannot_be_read_is_said_and_looked_at_again(web, tmp_path):
