@@ -83,8 +83,10 @@ clean:
 	rm -rf $(VENV) ui/node_modules pydag_dist/web/static .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # The stamps: a virtual environment with what runs the product, and the same with the tools.
+# The pip that Python 3.11 brings takes twice as long to find out what to install.
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
+	$(PIP) --upgrade 'pip>=25'
 
 $(VENV)/.local: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing pydag_dist with its local services into $(VENV): $(BIG)"
@@ -100,7 +102,7 @@ $(VENV)/.spark: | $(VENV)/.dev
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing pydag_dist with its development tools into $(VENV): $(BIG)"
-	$(PIP) --editable '.[dev]'
+	$(PIP) --no-compile --editable '.[dev]'  # half of the files are never imported
 	@du -sh $(VENV)
 	@$(NO_UI)
 	@touch $@ $(VENV)/.local
