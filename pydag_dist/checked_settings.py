@@ -70,6 +70,7 @@ class CheckedSettings(FileSettings):
     retention: int = Field(default=0, ge=limits.RETENTION[0], le=limits.RETENTION[1])
     lease: float = Field(default=0, ge=limits.LEASE[0], le=limits.LEASE[1])
     dags: Path | None = None
+    log_store: str | None = None
     webhooks: dict[str, Webhook] = Field(default={})
     url: str | None = None
     token: str | None = None

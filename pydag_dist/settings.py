@@ -26,6 +26,7 @@ class Settings:
     retention: int = 7 * 86400  # seconds that an ended run stays in Redis
     lease: float = 15.0  # seconds after which a worker that is not heard of counts as dead
     dags: Path | None = None  # a folder whose DAG files coordinators publish
+    log_store: str | None = None  # a directory, or gs://BUCKET/PREFIX
     webhooks: dict[str, str] = field(default_factory=dict, repr=False)  # URLs by names for DAGs
     # Of clients where Redis is not reachable:
     url: str | None = field(default=None, repr=False)  # of `pydag web`
@@ -38,6 +39,13 @@ class Settings:
         """The history's database; a SQLite file in the home unless a URL is set."""
         file = self.home.expanduser() / "history.sqlite"
         return self.database_url or f"sqlite:///{quote(str(file))}"
+
+    @property
+    def log_place(self) -> str | None:
+        """Where logs are kept: what is set, or else a directory beside a history that is a file."""
+        if self.log_store or not (self.database_url or "sqlite").startswith("sqlite"):
+            return self.log_store
+        return str(self.home.expanduser() / "task-logs")
 
     def require_redis(self) -> None:
         """`InvalidSettings` if only the address of a service is given."""
@@ -165,6 +173,7 @@ _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "home": _path,
     "key_prefix": _key_prefix,
     "dags": _path,
+    "log_store": _text,
     "url": _text,
     "token": _text,
     "token_file": _path,

@@ -16,6 +16,7 @@ from pydag_dist.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from pydag_dist.client import Run
+    from pydag_dist.client.logs import LogFilter, LogLine
     from pydag_dist.dag import Dag
     from pydag_dist.engine import RunFilter, RunSnapshot, RunSummary
     from pydag_dist.history import HistoryReader
@@ -56,6 +57,18 @@ def snapshot_of(name: str) -> RunSnapshot:
         if found is None:
             raise
         return found
+
+
+def logs_of(run: Run, task: str | None, wanted: LogFilter) -> list[LogLine]:
+    """The log lines of a run; of one that Redis has no longer those that the log store has."""
+    try:
+        return run.logs(task, wanted)
+    except UnknownRun as unknown:
+        with _history_or(unknown) as history:
+            found = history.snapshot(run.id)
+        if found is None:
+            raise
+        return run.logs(task, wanted, seen=found)
 
 
 def dag_of(run_id: str) -> Dag:

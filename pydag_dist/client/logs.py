@@ -1,13 +1,16 @@
-"""Reading the logs of tasks: a stream of parts for each try, see the engine's log.lua."""
+"""Reading the logs of tasks: a stream of parts for each try, see the engine's log.lua.
+
+What Redis has no longer of a try that has ended is read from the log store.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from heapq import merge
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import redis
 
@@ -16,7 +19,13 @@ from pydag_dist.engine.protocol import LOG_PART
 from pydag_dist.errors import PydagError
 from pydag_dist.visible import one_line
 
+if TYPE_CHECKING:
+    from pydag_dist.log_store import LogStore, Part
+
+Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+LEVELS: Final[tuple[Level, ...]] = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 PAGE = 100  # parts
+MANY = 1_000  # names that Redis is asked for at once
 POLL_SECONDS = 0.5
 _LATEST = datetime.max.replace(tzinfo=UTC).timestamp()
 
@@ -38,6 +47,33 @@ class LogLine:
         when = datetime.fromtimestamp(self.at, UTC).isoformat(timespec="milliseconds")
         when = when.removesuffix("+00:00") + "Z"
         return one_line(f"{when} {self.task}#{self.try_number} {self.level:<7} {self.line}")
+
+
+@dataclass(frozen=True)
+class LogFilter:
+    """Which lines are wanted: written at or after `since` (epoch seconds), with `level` or above.
+
+    And with `text` in them, whatever its case. A level that `logging` has not counts as INFO.
+    """
+
+    since: float | None = None
+    level: Level = "DEBUG"
+    text: str = ""
+
+    def fits(self, line: LogLine) -> bool:
+        """Whether that line is wanted."""
+        return (
+            (self.since is None or line.at >= self.since)
+            and _rank(line.level) >= _rank(self.level)
+            and (not self.text or self.text.casefold() in line.line.casefold())
+        )
+
+
+ALL_LINES: Final = LogFilter()
+
+
+def _rank(level: str) -> int:
+    return LEVELS.index(level) if level in LEVELS else 1
 
 
 class HasTry(Protocol):
@@ -65,13 +101,23 @@ class HasTasks(Protocol):
 
 
 class LogReader:
-    """Reads the streams of a run's tries, each from where it stopped the last time."""
+    """Reads the logs of a run's tries, each from where it stopped the last time.
+
+    `open_store` gives the log store, if there is one; it is called when it is needed.
+    """
 
     def __init__(
-        self, connection: redis.Redis, prefix: str, run_id: str, task: str | None = None
+        self,
+        connection: redis.Redis,
+        prefix: str,
+        run_id: str,
+        task: str | None = None,
+        open_store: Callable[[], LogStore | None] = lambda: None,
     ) -> None:
         self._connection = connection
+        self._names = f"{prefix}:logs"
         self._prefix = f"{prefix}:log:{run_id}"
+        self._open_store = open_store
         self._run_id = run_id
         self._task = task
         # By task and try number. A try that ended and was read to its end is not asked for again.
@@ -91,11 +137,25 @@ class LogReader:
             for number in range(1, run.tasks[name].try_number + 1)
             if (name, number) not in self._done
         ]
-        yield from merge(*(self._read_try(*key) for key in tries))
-        for name, number in tries:
-            task = run.tasks[name]
-            if number < task.try_number or task.state in ENDED_TASK_STATES:
-                self._done.add((name, number))
+        over = {
+            (name, number)
+            for name, number in tries
+            if number < run.tasks[name].try_number or run.tasks[name].state in ENDED_TASK_STATES
+        }
+        stored = self._stored([key for key in tries if key in over and key not in self._open])
+        yield from merge(*(self._read_try(*key, stored.get(key), key in over) for key in tries))
+        self._done |= over
+
+    def _stored(self, tries: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Iterator[Part]]:
+        """The logs of those of these tries that Redis has no longer."""
+        gone = []
+        for at in range(0, len(tries), MANY):
+            some = tries[at : at + MANY]
+            names = [f"{self._run_id}:{name}:{number}" for name, number in some]
+            sizes: Any = self._connection.hmget(self._names, names)
+            gone += [key for key, size in zip(some, sizes, strict=True) if size is None]
+        store = self._open_store() if gone else None
+        return store.read(self._run_id, gone) if store else {}
 
     def _with_children(self, run: HasTasks) -> list[str]:
         """The task, and those that it has become if it was expanded."""
@@ -103,22 +163,22 @@ class LogReader:
         names = (f"{task}.{number}" for number in range(run.tasks[task].children or 0))
         return [task, *(name for name in names if name in run.tasks)]
 
-    def _read_try(self, task: str, number: int) -> Iterator[LogLine]:
+    def _read_try(
+        self, task: str, number: int, stored: Iterator[Part] | None, is_over: bool
+    ) -> Iterator[LogLine]:
         key = f"{self._prefix}:{task}:{number}"
         cursor = self._open.setdefault((task, number), _Cursor())
-        while True:
+        while stored is None:
             page: Any = self._connection.xrange(key, min=cursor.start, count=PAGE)
             for entry, fields in page:
                 cursor.start = f"({entry}"
-                try:
-                    lines = list(cursor.lines(task, number, fields))
-                except (LookupError, TypeError, ValueError):  # somebody else wrote it
-                    at = int(entry.partition("-")[0]) / 1000
-                    damaged = "(a part of this log is damaged)"
-                    lines = [LogLine(at, task, number, "WARNING", damaged)]
-                yield from lines
+                yield from cursor.readable(task, number, fields)
             if len(page) < PAGE:
-                return
+                break
+        if stored is None and is_over and cursor.start == "-" and (store := self._open_store()):
+            stored = store.read(self._run_id, [(task, number)]).get((task, number))
+        for part in stored or ():
+            yield from cursor.readable(task, number, part)
 
 
 @dataclass
@@ -126,7 +186,20 @@ class _Cursor:
     """How far the log of a try was read."""
 
     start: str = "-"
+    at: float = 0.0  # the time of the line before
     read: dict[str, tuple[int, int]] = field(default_factory=dict)  # writer -> lines and bytes
+
+    def readable(self, task: str, number: int, fields: dict[str, str]) -> list[LogLine]:
+        """The lines of a part, or one that says why there are none."""
+        if trouble := fields.get("trouble"):
+            return [LogLine(self.at, task, number, "WARNING", trouble)]
+        try:
+            found = list(self.lines(task, number, fields))
+        except (LookupError, TypeError, ValueError):  # somebody else wrote it
+            damaged = "(a part of this log is damaged)"
+            return [LogLine(self.at, task, number, "WARNING", damaged)]
+        self.at = found[-1].at if found else self.at
+        return found
 
     def lines(self, task: str, number: int, fields: dict[str, str]) -> Iterator[LogLine]:
         """The lines of a part, after one that says what was left out before it."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from pydag_dist.client.logs import LogLine, LogReader, follow
+from pydag_dist.client.logs import ALL_LINES, LogFilter, LogLine, LogReader, follow
 from pydag_dist.client.marking import expansions, packed
 from pydag_dist.client.resuming import Resumption, compare, head_of, preview
 from pydag_dist.client.retrying import BLOCK_SECONDS, Retries
@@ -22,9 +22,11 @@ from pydag_dist.engine import (
     unknown_run,
 )
 from pydag_dist.errors import EngineError, RedisAway, RunFailed, UnknownRun
+from pydag_dist.settings import load_settings
 
 if TYPE_CHECKING:
     from pydag_dist.dag import Dag
+    from pydag_dist.log_store import LogStore
     from pydag_dist.why import Reason
 
 # A busy run has thousands of events a second; waking up for each of them would take its CPU.
@@ -88,19 +90,33 @@ class Run:
         """The run and all of its tasks at one moment."""
         return self._reading.snapshot(self.id)
 
-    def logs(self, task: str | None = None) -> list[LogLine]:
-        """The log lines of one task and its children, or of all by their times, all tries."""
-        return list(self._reader(task).read(self.snapshot()))
+    def logs(
+        self,
+        task: str | None = None,
+        wanted: LogFilter = ALL_LINES,
+        *,
+        seen: RunSnapshot | None = None,
+    ) -> list[LogLine]:
+        """The log lines of one task and its children, or of all by their times, all tries.
 
-    def follow_logs(self, task: str | None = None) -> Iterator[LogLine]:
+        Those that are `wanted`; of the run as it was `seen`, if that is given, else as it is now.
+        What Redis has no longer comes from the log store, if this host's settings name it.
+        """
+        lines = self._reader(task).read(seen or self.snapshot())
+        return list(filter(wanted.fits, lines))
+
+    def follow_logs(
+        self, task: str | None = None, wanted: LogFilter = ALL_LINES
+    ) -> Iterator[LogLine]:
         """The log lines that are there and, as they come, those written until the run's end.
 
         A run that Redis has lost meanwhile is submitted again as by `wait`.
         """
         reader = self._reader(task)
-        return follow(
+        lines = follow(
             reader, lambda: self._resubmitting(self.snapshot), self._reading, self.id, task
         )
+        return filter(wanted.fits, lines)
 
     def events(self, after: str = "0", *, timeout: float | None = None) -> list[Event]:
         """What happened after that event; waits `timeout` seconds for something if need be."""
@@ -278,7 +294,13 @@ class Run:
                 return
 
     def _reader(self, task: str | None) -> LogReader:
-        return LogReader(self._connection, self._engine.store.prefix, self.id, task)
+        def open_store() -> LogStore | None:
+            from pydag_dist.log_store import open_log_store
+
+            return open_log_store(load_settings())
+
+        prefix = self._engine.store.prefix
+        return LogReader(self._connection, prefix, self.id, task, open_store)
 
     def _resubmitting(self, ask: Callable[[], T]) -> T:
         """What is asked of the run, which is submitted again as often as Redis has lost it.

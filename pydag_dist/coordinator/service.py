@@ -19,6 +19,7 @@ import redis
 from celery import Celery
 
 from pydag_dist.coordinator.backfills.loop import Backfills
+from pydag_dist.coordinator.logs.keeper import LogKeeper
 from pydag_dist.coordinator.ownership import RENEWALS
 from pydag_dist.coordinator.planner import plan, without_gc
 from pydag_dist.coordinator.publisher import FolderPublisher
@@ -26,11 +27,13 @@ from pydag_dist.coordinator.recorder import Recorder
 from pydag_dist.coordinator.scheduler import Scheduler
 from pydag_dist.coordinator.webhooks import Webhooks
 from pydag_dist.dag import Dag
+from pydag_dist.dag.limits import RETENTION
 from pydag_dist.engine import Engine, address, check_redis, connect, is_refusal, is_transient
 from pydag_dist.engine.celery.messages import celery_config, template
 from pydag_dist.engine.protocol import PLANNERS
 from pydag_dist.errors import HistoryError, LeaseMismatch, PydagError, SchemaMismatch, UnknownRun
 from pydag_dist.history import History
+from pydag_dist.log_store import open_log_store
 from pydag_dist.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -38,6 +41,7 @@ log = logging.getLogger(__name__)
 READ_MS = 500  # a blocking read is this short, so that a stop is prompt
 TICK_EVERY = 0.5  # seconds
 PAUSE = 1.0  # seconds before Redis is tried again
+KEPT_LOGS = 3600  # seconds that Redis keeps a log which the log store has
 BIG = 300_000  # bytes of a DAG that takes so long to plan that others should not wait for it
 
 
@@ -59,6 +63,7 @@ class Coordinator:
         self._abandoned_ms = round(settings.lease * 2 / 3 * 1000)
         self._seen: str | None = "0"  # up to where it has read its own entries again
         self._history = History(settings.history_url)
+        self._log_store = open_log_store(settings)
         self._recorder = Recorder(self._connect("coordinator"), self._history, settings.lease)
         self._refused: HistoryError | LeaseMismatch | None = None
         app = Celery("coordinator", set_as_current=False)
@@ -94,6 +99,16 @@ class Coordinator:
             self._start("backfills", backfills.run),
             self._start("big", self._plan_big),
         ]
+        if self._log_store:
+            keeper = LogKeeper(
+                self._connect("coordinator"),
+                self._log_store,
+                # Other hosts can't read a directory that nobody has named.
+                KEPT_LOGS if self._settings.log_store else RETENTION[1],
+                lambda: self._recorder.writes,
+                self._stopping,
+            )
+            threads.append(self._start("logs", keeper.run))
         if folder := self._settings.dags:
             engine = self._connect("coordinator")
             publisher = FolderPublisher(engine, folder, self._settings.retention, self._stopping)

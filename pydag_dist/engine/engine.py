@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pydag_dist.engine.backfills.backfilling import Backfilling
     from pydag_dist.engine.listing import RunIndex
     from pydag_dist.engine.protocol import Source
+    from pydag_dist.engine.roles.logs import Logs
     from pydag_dist.engine.roles.membership import Membership
     from pydag_dist.engine.roles.planning import Planning
     from pydag_dist.engine.roles.publishing import Publishing
@@ -33,6 +34,7 @@ _ROLES: Final = {
     "runs": "listing.RunIndex",
     "membership": "roles.membership.Membership",
     "webhooks": "roles.webhooks.DueWebhooks",
+    "logs": "roles.logs.Logs",
 }
 
 
@@ -53,12 +55,13 @@ class Engine:
     runs: RunIndex
     membership: Membership
     webhooks: DueWebhooks
+    logs: Logs
 
     def __init__(self, client: redis.Redis, prefix: str = "pydag", source: Source = "tick") -> None:
         self.store = Store(client, prefix, source)
 
     def __getattr__(self, name: str) -> Any:
-        """Import a role at its first use: a caller needs one or two of ten."""
+        """Import a role at its first use: a caller needs one or two of eleven."""
         if name not in _ROLES:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         file, _, kind = _ROLES[name].rpartition(".")

@@ -53,7 +53,7 @@ TABLES: Final[Mapping[str, Mapping[str, Any]]] = {"LIMITS": limits.LUA, "PROTOCO
 WHEN_FULL = frozenset(
     {
         *("release", "died", "defer", "renew", "tick", "work"),
-        *("cancel", "cancel_backfill", "mark", "let_expire"),
+        *("cancel", "cancel_backfill", "mark", "let_expire", "log_stored"),
     }
 )
 

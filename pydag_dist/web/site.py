@@ -22,6 +22,7 @@ from pydag_dist.engine import (
 from pydag_dist.engine.roles.watching import TaskRow, rows_of
 from pydag_dist.errors import HistoryError, UnknownRun
 from pydag_dist.history import LOST, HistoryReader
+from pydag_dist.log_store import LogStore, open_log_store
 from pydag_dist.settings import Settings
 from pydag_dist.web.settings import WebSettings
 from pydag_dist.web.tokens import Tokens
@@ -74,9 +75,16 @@ class Site:
         self.dags: Kept[Dag] = Kept()
         self.graphs: Kept[bytes] = Kept()
         self.billed: Kept[tuple[int | None]] = Kept(KEPT_COSTS)
+        self._log_store: LogStore | None = None
         self._history: HistoryReader | None = None
         self._is_ours = (0.0, False)
         self._problem: tuple[float, Exception] | None = None
+
+    def log_store(self) -> LogStore | None:
+        """The log store, if the settings name one."""
+        if self._log_store is None:
+            self._log_store = open_log_store(self.settings)
+        return self._log_store
 
     @property
     def history(self) -> HistoryReader | None:

@@ -141,6 +141,22 @@ def test_tracebacks_begin_with_the_authors_frame(cluster: Cluster) -> None:
     assert lines_of(run, "missing") == ["module tests.tasks.writes has no function not_there"]
 
 
+def test_a_coordinator_stores_the_log_of_a_try_when_it_has_ended(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = cluster.submit([task("t", "warns")])
+    cluster.wait_ended(run)
+    lines = run.logs()
+    assert lines
+    stored = cluster.key("logs:stored")
+    name = f"{run.id}:t:1"
+    wait_until(lambda: cluster.store.zscore(stored, name), "the log is stored")
+    cluster.store.zadd(stored, {name: 1})
+    wait_until(lambda: not cluster.store.hexists(cluster.key("logs"), name), "Redis forgets it")
+    monkeypatch.setenv("PYDAG_HOME", str(cluster.home))
+    assert run.logs() == run.logs("t") == lines
+
+
 def test_the_oldest_logs_make_way_before_runs_are_refused(cluster: Cluster) -> None:
     store = cluster.store
     older = int(store.hget(cluster.key("logs"), "") or 0)

@@ -231,6 +231,13 @@ ARGUMENTS: dict[str, list[tuple[str, list[str]]]] = {
         ("60", [*INTEGER, "0"]),
         ('[[1, "INFO", "text"]]', ["x" * (2**18 + 1)]),
     ],
+    "log_stored": [
+        ("running", ID),
+        ("b", ID),
+        ("1", [*INTEGER, "0"]),
+        ("1-0", TOKEN),
+        ("60", [*INTEGER, "0"]),
+    ],
     "tick": [("epoch", TOKEN)],
     "publish": [("d", ID), *SEEN, *TEXT, *MOVE],
     "pause": [("d", ID), BY],

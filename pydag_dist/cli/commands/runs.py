@@ -30,6 +30,7 @@ from pydag_dist.cli.options import (
 )
 from pydag_dist.cli.waiting import NOT_SUCCESSFUL, wait_for
 from pydag_dist.client import Client
+from pydag_dist.client.logs import LEVELS, Level, LogFilter
 from pydag_dist.dag.ids import check_id
 from pydag_dist.engine import MAX_SCANNED, RunFilter
 from pydag_dist.engine.protocol import RunState, RunType
@@ -267,18 +268,40 @@ def _none_found(context: click.Context) -> str:
 @click.argument("name", metavar="RUN")
 @click.argument("task", required=False)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run (or the task) ends.")
+@click.option(
+    "--since", type=Moment(), metavar="T", help="Written then or later: 2026-01-31, 2h, yesterday."
+)
+@click.option(
+    "--level",
+    default="DEBUG",
+    type=click.Choice(LEVELS, case_sensitive=False),
+    help="Of this level and those above it.",
+)
+@click.option("--grep", "text", default="", metavar="TEXT", help="With TEXT in it, in any case.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, one object a line.")
-def logs(name: str, task: str | None, *, follow: bool, as_json: bool) -> None:
+def logs(
+    name: str,
+    task: str | None,
+    *,
+    follow: bool,
+    since: float | None,
+    level: Level,
+    text: str,
+    as_json: bool,
+) -> None:
     """Print what a run's tasks logged: all of them by time, or one task's.
 
     Each line has the time in UTC, the task and its try, and the level; as JSON `at` in epoch
-    seconds, `task`, `try_number`, `level` and `line`. RUN as of `pydag status`.
+    seconds, `task`, `try_number`, `level` and `line`. RUN as of `pydag status`. What Redis has no
+    longer is read from the log store (PYDAG_LOG_STORE).
 
     \b
     Examples:
         pydag logs RUN ingest
         pydag logs nightly@last -f
+        pydag logs nightly@last --level WARNING --since 2h --grep timeout
     """
-    run = run_lookup.run_named(name)
-    for line in run.follow_logs(task) if follow else run.logs(task):
+    run, wanted = run_lookup.run_named(name), LogFilter(since, level, text)
+    lines = run.follow_logs(task, wanted) if follow else run_lookup.logs_of(run, task, wanted)
+    for line in lines:
         echo(json.dumps(asdict(line)) if as_json else str(line))

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydag_dist.client.logs import LogLine
+from pydag_dist.client.logs import ALL_LINES, LogFilter, LogLine
 from pydag_dist.client.marking import packed
 from pydag_dist.client.rest.frames import Frame
 from pydag_dist.client.rest.parsing import made, snapshot_of
@@ -60,19 +60,33 @@ class RestRun(Run):
         """The run and all of its tasks at one moment."""
         return snapshot_of(self._service.get(self._path("status")))
 
-    def logs(self, task: str | None = None) -> list[LogLine]:
+    def logs(
+        self,
+        task: str | None = None,
+        wanted: LogFilter = ALL_LINES,
+        *,
+        seen: RunSnapshot | None = None,  # noqa: ARG002  the service knows the history
+    ) -> list[LogLine]:
         """The log lines of one task and its children, or of all by their times, all tries."""
-        of_task = [("task", task)] if task is not None else []
+        query: list[tuple[str, str | float]] = [("as", "ndjson"), ("level", wanted.level)]
+        query += [("task", task)] if task is not None else []
+        query += [("since", wanted.since)] if wanted.since is not None else []
+        query += [("q", wanted.text)] if wanted.text else []
         try:
-            lines = self._service.lines(self._path("logs"), [("as", "ndjson"), *of_task])
+            lines = self._service.lines(self._path("logs"), query)
         except UnknownRun:
             raise
         except EngineError:
             raise self._no_task(str(task)) from None
         return [made(LogLine, line) for line in lines]
 
-    def follow_logs(self, task: str | None = None) -> Iterator[LogLine]:
+    def follow_logs(
+        self, task: str | None = None, wanted: LogFilter = ALL_LINES
+    ) -> Iterator[LogLine]:
         """The log lines that are there and, as they come, those written until the run's end."""
+        return filter(wanted.fits, self._follow_logs(task))
+
+    def _follow_logs(self, task: str | None) -> Iterator[LogLine]:
         told = _Told(lambda: self.logs(task))
         while True:
             self._resubmitting(lambda: self.state)

@@ -261,6 +261,8 @@ SIGNATURES = {
   claim_polls = { { 'id', 'queue' }, { 'group', 'group' }, { 'token', 'push' }, { 'worker', 'worker' } },
   log = { { 'id', 'run' }, { 'id', 'task' }, { 'try', 'try' }, { 'process', 'writer' }, { 'position', 'position' },
           { 'position', 'line' }, { 'position', 'byte' }, { 'retention', 'retention' }, { 'log_part', 'lines' } },
+  log_stored = { { 'id', 'run' }, { 'id', 'task' }, { 'try', 'try' }, { 'token', 'last' },
+                 { 'retention', 'keep' } },
   tick = { { 'token', 'epoch' } },
   publish = { { 'id', 'dag' }, { 'count', 'seen_version' }, { 'time', 'seen_due' }, { 'dag', 'text' },
               { 'schedule', 'schedule' }, { 'active', 'max_active' }, { 'short', 'source' }, { 'worker', 'by' },

@@ -98,7 +98,9 @@
 --                            part that is sent again is known); bytes; head, head_bytes: of
 --                            the parts that stay when the middle is cut out
 --   logs             hash    "R:T:N" -> bytes of that log; "" -> of all of them, at most LIMITS.logs
---   logs:expiry      zset    "R:T:N" -> when it is forgotten, in µs by the server's clock
+--   logs:expiry      zset    "R:T:N" -> when it is forgotten, in µs by the server's clock; of the logs
+--                            that the log store does not have, or not up to their last line
+--   logs:stored      zset    likewise of those that it has; of a log that is in both lists the other counts
 --   dags             zset    exactly the published DAGs, all of score 0
 --   schedules        zset    published DAG -> its due time by the server's clock, for exactly those
 --                            that have one and are not paused; of one that is held back, when it is

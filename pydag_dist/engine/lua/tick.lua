@@ -163,7 +163,7 @@ end
 --            were pushed again
 --   writes   clock, leases, holds, cancels, run:ID:kept, submissions, history:writer, database,
 --            log:R:T:N, log:R:T:N:state,
---            logs, logs:expiry, slots:QUEUE, spread()
+--            logs, logs:expiry, logs:stored, slots:QUEUE, spread()
 function OPERATIONS.tick(epoch)
   if GAP and GAP >= 0 and GAP < TICK_EVERY then return { 0, 0, 0 } end
   call('HSET', key('clock'), 'ticked', text(NOW), 'steady', text(STEADY), 'epoch', epoch)

@@ -154,7 +154,8 @@ class RunTopic(Topic):
         if task not in self._rows and task != ALL:
             raise PydagError(f"run {self.run_id} has no task {task!r}")
         store = self._site.engine.store
-        return LogReader(store.redis, store.prefix, self.run_id, None if task == ALL else task)
+        name = None if task == ALL else task
+        return LogReader(store.redis, store.prefix, self.run_id, name, self._site.log_store)
 
     def log_view(self, task: str) -> TasksView:
         """What a `LogReader` asks of a run, of a task and its children."""

@@ -9,7 +9,7 @@ from fastapi import Query, Request
 from pydantic_core import to_json
 from starlette.responses import Response, StreamingResponse
 
-from pydag_dist.client.logs import LogReader
+from pydag_dist.client.logs import Level, LogFilter, LogLine, LogReader
 from pydag_dist.engine import TaskSnapshot
 from pydag_dist.engine.protocol import TaskState
 from pydag_dist.errors import EngineError, UnknownRun
@@ -18,7 +18,7 @@ from pydag_dist.web.columns import columns
 from pydag_dist.web.models import runs as run_models
 from pydag_dist.web.models import tasks as task_models
 from pydag_dist.web.problems import Refusal
-from pydag_dist.web.routes.runs import VIEWER, Text
+from pydag_dist.web.routes.runs import VIEWER, Moment, Text
 from pydag_dist.web.routing import answer, router, site
 from pydag_dist.web.views import task_item
 from pydag_dist.why import why_task
@@ -26,8 +26,6 @@ from pydag_dist.why.past import explain_past
 
 MOST: Final = 1_000  # tasks of a page
 MOST_LINES: Final = 10_000
-LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 routes = router("/api/v1/runs/{run_id}")
 
@@ -117,34 +115,38 @@ def logs(
     task: Text = "",
     try_: Annotated[int | None, Query(alias="try", ge=1)] = None,
     level: Annotated[Level, Query(description="this one and those above it")] = "DEBUG",
+    since: Annotated[Moment | None, Query(description="written then or later")] = None,
+    q: Annotated[Text, Query(description="in the line, whatever its case")] = "",
     after: Annotated[int, Query(ge=0, description="the `next` of an earlier answer")] = 0,
     limit: Annotated[int, Query(ge=1, le=MOST_LINES)] = 1_000,
     as_: Annotated[Literal["json", "text", "ndjson"], Query(alias="as")] = "json",
 ) -> Response:
     """Get what a run's tasks wrote, by time: all of them, or one and its children.
 
-    `as=ndjson` has all lines, each as JSON, whatever `limit` and `after` say.
+    What Redis has no longer comes from the log store. `as=ndjson` has all lines, each as JSON,
+    whatever `limit` and `after` say.
     """
     here = site(request)
     found = here.snapshot(run_id)
     if task and task not in found.tasks:
         raise _no_task(run_id, task)
-    reader = LogReader(here.engine.store.redis, here.engine.store.prefix, run_id, task or None)
-    least = LEVELS.index(level)
+    store = here.engine.store
+    reader = LogReader(store.redis, store.prefix, run_id, task or None, here.log_store)
+    wanted = LogFilter(since, level, q)
+
+    def fits(line: LogLine) -> bool:
+        return (try_ is None or line.try_number == try_) and wanted.fits(line)
+
     if as_ == "ndjson":
-        wanted = (
-            to_json(vars(line)) + b"\n"
-            for line in reader.read(found)
-            if (try_ is None or line.try_number == try_) and _rank(line.level) >= least
-        )
-        parts = iter(lambda: b"".join(islice(wanted, MOST)), b"")
+        packed = (to_json(vars(line)) + b"\n" for line in filter(fits, reader.read(found)))
+        parts = iter(lambda: b"".join(islice(packed, MOST)), b"")
         return StreamingResponse(parts, media_type="application/x-ndjson")
     lines = []
     number = 0
     for number, line in enumerate(reader.read(found), 1):
         if number <= after:
             continue
-        if (try_ is None or line.try_number == try_) and _rank(line.level) >= least:
+        if fits(line):
             lines.append(line)
         if len(lines) == limit:
             break
@@ -153,10 +155,6 @@ def logs(
         return Response(text, media_type="text/plain")
     items = [vars(line) for line in lines]
     return answer({"items": items, "next": max(number, after), "ended": found.ended})
-
-
-def _rank(level: str) -> int:
-    return LEVELS.index(level) if level in LEVELS else 1
 
 
 def _item(name: str, task: TaskSnapshot) -> dict[str, Any]:

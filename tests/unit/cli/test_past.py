@@ -1,4 +1,4 @@
-"""`pydag status` and `pydag runs` for runs that Redis has no longer."""
+"""`pydag status`, `pydag logs` and `pydag runs` for runs that Redis has no longer."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import json
 import pytest
 
 from pydag_dist.history import History, batch_of
+from pydag_dist.log_store import open_log_store
+from pydag_dist.settings import load_settings
 from tests.unit.cli.test_commands import pydag_cli
 
 HEAD = {"dag_id": "d", "submitted_at": "1000000", "total": "1"}
@@ -47,6 +49,17 @@ def test_status_finds_a_run_in_the_history():
     result = pydag_cli("status", "other")
     assert result.exit_code == 2
     assert "there is no run other" in result.stderr
+
+
+@pytest.mark.usefixtures("history")
+def test_logs_of_a_run_of_the_history_are_those_of_the_log_store():
+    lines = json.dumps([[1000.0, "INFO", "kept"]])
+    store = open_log_store(load_settings())
+    store.write("old", "t", 1, [{"w": "w", "n": "0", "o": "0", "lines": lines}])
+    assert pydag_cli("logs", "old").stdout == "1970-01-01T00:16:40.000Z t#1 INFO    kept\n"
+    assert pydag_cli("logs", "old", "t", "--grep", "other").stdout == ""
+    result = pydag_cli("logs", "old", "none")
+    assert (result.exit_code, "has no task 'none'" in result.stderr) == (2, True)
 
 
 @pytest.mark.usefixtures("history")

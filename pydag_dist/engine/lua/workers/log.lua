@@ -7,11 +7,15 @@ do
 local PART = PROTOCOL.log_part
 local OVERHEAD = 200        -- bytes that a part takes beside its lines, about
 local AT_ONCE = 2000        -- logs that one call forgets
+local LISTS = { 'logs:stored', 'logs:expiry' }   -- what the log store has makes way first
 
-local function forget(name)
+-- Forgets a log that stands in that list; returns how many bytes that freed. What was written to it
+-- since it was stored stands in the other list, and is kept.
+local function forget(name, list)
+  call('ZREM', key(list), name)
+  if call('ZSCORE', key('logs:expiry'), name) then return 0 end
   local bytes = tonumber(call('HGET', key('logs'), name) or 0)
   call('UNLINK', key('log:' .. name), key('log:' .. name .. ':state'))
-  call('ZREM', key('logs:expiry'), name)
   call('HDEL', key('logs'), name)
   call('HINCRBY', key('logs'), '', -bytes)
   return bytes
@@ -19,14 +23,17 @@ end
 
 -- Forgets the oldest logs, but for `spared`, until so many bytes are free. Returns whether they are.
 function make_way(bytes, spared)
-  local from, done = 0, 0
-  while bytes > 0 and done < AT_ONCE do
-    local names = call('ZRANGE', key('logs:expiry'), from, from + 99)
-    if not names[1] then break end
-    for _, name in ipairs(names) do
-      if bytes <= 0 then break end
-      if name == spared then from = from + 1 else bytes = bytes - forget(name) end
-      done = done + 1
+  local done = 0
+  for _, list in ipairs(LISTS) do
+    local from = 0
+    while bytes > 0 and done < AT_ONCE do
+      local names = call('ZRANGE', key(list), from, from + 99)
+      if not names[1] then break end
+      for _, name in ipairs(names) do
+        if bytes <= 0 then break end
+        if name == spared then from = from + 1 else bytes = bytes - forget(name, list) end
+        done = done + 1
+      end
     end
   end
   return bytes <= 0
@@ -36,8 +43,10 @@ local function written() return tonumber(call('HGET', key('logs'), '') or 0) end
 
 -- Forgets the logs whose time is over, and the oldest ones before Redis is so full that it refuses runs.
 function forget_old_logs()
-  local past = call('ZRANGEBYSCORE', key('logs:expiry'), '-inf', text(NOW), 'LIMIT', 0, AT_ONCE)
-  for _, name in ipairs(past) do forget(name) end
+  for _, list in ipairs(LISTS) do
+    local past = call('ZRANGEBYSCORE', key(list), '-inf', text(NOW), 'LIMIT', 0, AT_ONCE)
+    for _, name in ipairs(past) do forget(name, list) end
+  end
   if written() <= 0 then return end
   local info = redis.pcall('INFO', 'memory')
   if type(info) ~= 'string' then return end   -- this user may not
@@ -66,7 +75,7 @@ end
 -- and its byte number `byte` on.
 --   given    run, task, try, writer, position, line, byte, retention, lines
 --   answers  ok; known if it is there already; later if there is no room
---   writes   log:R:T:N, log:R:T:N:state, logs, logs:expiry
+--   writes   log:R:T:N, log:R:T:N:state, logs, logs:expiry, logs:stored
 function OPERATIONS.log(run, task, try, writer, position, line, byte, retention, lines)
   local name = run .. ':' .. task .. ':' .. try
   local stream, state = key('log:' .. name), key('log:' .. name .. ':state')
@@ -90,5 +99,25 @@ function OPERATIONS.log(run, task, try, writer, position, line, byte, retention,
   call('HSET', key('logs'), name, text(bytes - freed))
   call('HINCRBY', key('logs'), '', text(size - freed))
   return 'ok'
+end
+
+-- Notes that the log store has the log of a try up to its entry `last`: from now on Redis keeps it for
+-- `keep` seconds at most.
+--   given    run, task, try, last, keep
+--   answers  1, or 0 if more was written since
+--   writes   log:R:T:N, log:R:T:N:state, logs, logs:expiry, logs:stored
+function OPERATIONS.log_stored(run, task, try, last, keep)
+  local name = run .. ':' .. task .. ':' .. try
+  local newest = call('XREVRANGE', key('log:' .. name), '+', '-', 'COUNT', 1)[1]
+  local expiry = call('ZSCORE', key('logs:expiry'), name)
+  if not newest then
+    forget(name, 'logs:expiry')
+  elseif newest[1] ~= last then
+    return 0
+  elseif expiry then
+    call('ZREM', key('logs:expiry'), name)
+    call('ZADD', key('logs:stored'), text(math.min(tonumber(expiry), NOW + keep * 1e6)), name)
+  end
+  return 1
 end
 end

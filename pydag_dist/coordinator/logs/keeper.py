@@ -1,0 +1,121 @@
+"""Moves the logs of tries that have ended from Redis to the log store."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import redis
+
+from pydag_dist.engine import Engine
+from pydag_dist.engine.roles.logs import LogName
+from pydag_dist.log_store import LogStore, LogStoreAway
+
+log = logging.getLogger(__name__)
+
+EVERY: Final = 1.0  # seconds between two looks
+SHARE: Final = 20  # a look that took long is not repeated before so many times that
+PAUSE: Final = 10.0  # seconds before a store that is away is tried again
+PAGE: Final = 200  # logs that are looked at together
+BYTES: Final = 2**23  # of logs that are in memory together, but for one longer one
+AT_A_TIME: Final = 8  # objects that are written at once
+
+
+class LogKeeper:
+    """The loop of one coordinator; of all coordinators the one works that writes the history.
+
+    Two at once do no harm: what is written twice is the same. Nothing leaves Redis before it is in
+    the store. While that is away, Redis keeps the logs as it would without a store.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: LogStore,
+        keep: int,
+        is_its_turn: Callable[[], bool],
+        stopping: threading.Event,
+    ) -> None:
+        self._engine, self._logs = engine, engine.logs
+        self._store, self._keep = store, keep
+        self._is_its_turn, self._stopping = is_its_turn, stopping
+        self._trouble = ""
+
+    def run(self) -> None:
+        """Store logs until stopped."""
+        pause = EVERY
+        while not self._stopping.wait(pause):
+            began = time.monotonic()
+            try:
+                failed = self.step() if self._is_its_turn() else 0
+            except redis.RedisError:
+                self._engine.store.disconnect()
+                failed = 0
+            pause = PAUSE if failed else max(EVERY, SHARE * (time.monotonic() - began))
+
+    def step(self) -> int:
+        """Store the logs of all tries that have ended; how many could not be."""
+        passed = failed = 0
+        while found := self._logs.unstored(passed, PAGE):
+            sizes = dict(found)
+            ended = self._logs.ended(list(sizes))
+            stored = 0
+            for some in _sliced((name, sizes[name]) for name in ended):
+                if self._stopping.is_set():
+                    return failed
+                stored += self._keep_some(some)
+            passed += len(found) - stored
+            failed += len(ended) - stored
+            if ended and not stored and self._trouble:
+                break  # it is the store
+        if not failed and self._trouble:
+            self._trouble = ""
+            log.info("logs are stored again, in %s", self._store.where)
+        return failed
+
+    def _keep_some(self, names: list[LogName]) -> int:
+        parts = self._logs.parts(names)
+        with ThreadPoolExecutor(min(AT_A_TIME, len(names)), "pydag-log-store") as pool:
+            done = pool.map(self._write, names, ([f for _, f in each] for each in parts))
+            written = list(done)
+        stored = 0
+        for name, each, is_written in zip(names, parts, written, strict=True):
+            if is_written:
+                try:
+                    last = each[-1][0] if each else "0-0"
+                    stored += self._logs.stored(name, last, self._keep)
+                except redis.ResponseError as error:  # damaged, or somebody else's key
+                    self._tell(f"the log {':'.join(map(str, name))} can't be marked: {error}")
+        return stored
+
+    def _write(self, name: LogName, parts: list[dict[str, str]]) -> bool:
+        try:
+            if parts:
+                self._store.write(*name, parts)
+        except LogStoreAway as error:
+            self._tell(str(error))
+            return False
+        return True
+
+    def _tell(self, trouble: str) -> None:
+        if not self._trouble:
+            log.warning("logs wait in Redis: %s", trouble)
+        self._trouble = trouble
+
+
+def _sliced(sized: Iterable[tuple[LogName, int]]) -> Iterator[list[LogName]]:
+    """The names in lists of logs that fit into memory together."""
+    some: list[LogName] = []
+    total = 0
+    for name, size in sized:
+        if some and total + size > BYTES:
+            yield some
+            some, total = [], 0
+        some.append(name)
+        total += size
+    if some:
+        yield some
