@@ -19,6 +19,7 @@ from pydag_dist.web.routes import (
     changes,
     checking,
     dags,
+    editing,
     fleet,
     live,
     publishing,
@@ -39,6 +40,7 @@ ROUTERS = (
     changes.routes,
     publishing.routes,
     checking.routes,
+    editing.routes,
     tokens.routes,
 )
 

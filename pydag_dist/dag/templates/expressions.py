@@ -9,7 +9,8 @@ in it counts what an expression costs (see `evaluation`).
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, Final
@@ -55,6 +56,8 @@ _FUNCTIONS: Final = {"filter": filters.FILTERS, "test": TESTS}
 # The place of the name of a test among a filter's arguments.
 _TESTING: Final = {"select": 0, "reject": 0, "selectattr": 1, "rejectattr": 1}
 
+_LINE_END: Final = re.compile(r"\r\n|\r")
+_ONE: Final = re.compile(r"\r\n|.", re.DOTALL)
 _ENVIRONMENT: Final = Environment(keep_trailing_newline=True)  # noqa: S701  it only parses
 
 
@@ -146,6 +149,21 @@ def _check_size(text: str) -> None:
             depth += (value in "([{") - (value in ")]}")
             if depth > MAX_BRACKETS:
                 raise BadTemplate(f"has more than {MAX_BRACKETS} brackets in each other")
+
+
+def tokens(text: str) -> Iterator[tuple[int, str, str]]:
+    """The tokens of a template: where each begins, its kind and its text.
+
+    They leave out what ``{{-`` strips.
+    """
+    starts = [found.start() for found in _ONE.finditer(text)]
+    plain = _LINE_END.sub("\n", text)
+    at = 0
+    for _, kind, value in _ENVIRONMENT.lex(text):
+        at = plain.index(value, at)
+        if value:
+            yield starts[at], kind, value
+        at += len(value)
 
 
 def list_place(over: str) -> Place:

@@ -5,6 +5,7 @@ Jinja2 takes long to import, and most DAGs and most tasks have no template.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pydag_dist.dag.templates.texts import Place, templates
@@ -33,3 +34,10 @@ def list_place(over: str) -> Place:
     from pydag_dist.dag.templates import expressions  # noqa: PLC0415  see above
 
     return expressions.list_place(over)
+
+
+def tokens(text: str) -> Iterator[tuple[int, str, str]]:
+    """The tokens of a template: where each begins, its kind and its text."""
+    from pydag_dist.dag.templates import expressions  # noqa: PLC0415  see above
+
+    return expressions.tokens(text)

@@ -6,12 +6,22 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from json.decoder import scanstring  # type: ignore[attr-defined]
-from typing import Final
+from typing import Final, NamedTuple
 
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 _DECODER: Final = json.JSONDecoder()
 
 Span = tuple[int, int]  # offsets in characters: of the first one, and of the one after the last
+
+
+class Member(NamedTuple):
+    """A value of an object or a list, by its key or number, and where both stand."""
+
+    key: str | int
+    start: int  # of the key; of a list's item that of the value
+    colon: int  # behind the key
+    begin: int
+    end: int
 
 
 def place(text: str, path: Sequence[str | int]) -> Span | None:
@@ -20,11 +30,11 @@ def place(text: str, path: Sequence[str | int]) -> Span | None:
     Of a key that is there twice it is the last one, as whoever reads the text takes it.
     """
     try:
-        begin, end = _value(text, 0)
+        begin, end = whole(text)
         for step in path:
             found = None
-            for key, span in _items(text, begin):
-                found = span if key == step else found
+            for member in members(text, begin):
+                found = member[3:] if member.key == step else found
             if found is None:
                 return None
             begin, end = found
@@ -38,7 +48,12 @@ def items(text: str, path: Sequence[str | int]) -> list[Span]:
     found = place(text, path)
     if found is None or text[found[0]] != "[":
         return []
-    return [span for _, span in _items(text, found[0])]
+    return [member[3:] for member in members(text, found[0])]
+
+
+def whole(text: str) -> Span:
+    """Where the value of a JSON text stands, which may begin with a byte order mark."""
+    return _value(text, int(text.startswith("\ufeff")))
 
 
 def _value(text: str, at: int) -> Span:
@@ -46,19 +61,23 @@ def _value(text: str, at: int) -> Span:
     return begin, _DECODER.raw_decode(text, begin)[1]
 
 
-def _items(text: str, begin: int) -> Iterator[tuple[str | int, Span]]:
-    """The values of an object or a list that begins there, by their keys or numbers."""
+def members(text: str, begin: int) -> Iterator[Member]:
+    """What is in the object or the list that begins there; nothing if neither does.
+
+    The text must be JSON.
+    """
     is_object, number = text[begin] == "{", 0
     if not is_object and text[begin] != "[":
         return
     at = _after(text, begin + 1)
     while text[at] not in "]}":
         key: str | int = number
+        start = colon = at
         if is_object:
-            key, at = scanstring(text, at + 1)
-            at = _after(text, at) + 1  # the colon
+            key, colon = scanstring(text, at + 1)
+            at = _after(text, colon) + 1
         span = _value(text, at)
-        yield key, span
+        yield Member(key, start, colon, *span)
         at = _after(text, span[1])
         if text[at] == ",":
             at = _after(text, at + 1)
