@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 
 from pydag_dist.cli.group import pydag
@@ -100,8 +101,23 @@ for command in (
     pydag.commands.add(*command)
 
 
+def _open_what_is_closed() -> None:
+    """Open the null device in place of a standard stream that the caller closed (`>&-`, a service).
+
+    Else the next connection or file would get its number, and what is printed would go there.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            setattr(sys, name, os.fdopen(number, "r" if name == "stdin" else "w"))
+
+
 def main() -> None:
     """Run the command line of this process."""
+    _open_what_is_closed()
     spare_asyncio()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

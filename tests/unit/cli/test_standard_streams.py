@@ -1,0 +1,25 @@
+"""The command runs with its standard streams closed, as services and `>&-` leave them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+CODE = """
+import os, sys
+sys.argv[1:] = ["schema"]
+from pydag_dist.cli import main
+try: main()
+except SystemExit as ended: assert not ended.code, ended.code
+closed = [number for number in range(3) if not os.path.exists(f"/proc/self/fd/{number}")]
+with open(os.devnull) as file: assert not closed and file.fileno() > 2, (closed, file.fileno())
+os._exit(7)
+"""
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_the_null_device(closed):
+    command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", CODE]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 7
