@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from datetime import MAXYEAR, MINYEAR, UTC, date, datetime
+from datetime import UTC, date, datetime
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from pydag_dist.client.given import check_dag, check_limit, params_of, utc
 from pydag_dist.client.naming import Runs, find_run
 from pydag_dist.client.retrying import BLOCK_SECONDS, RETRY_SECONDS, Retries
 from pydag_dist.client.submitter import user_at_host
@@ -21,8 +21,6 @@ from pydag_dist.errors import PydagError, SubmittedOtherwise, UnknownRun
 from pydag_dist.settings import load_settings
 
 if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
-
     from pydag_dist.client.backfills import Backfills
     from pydag_dist.client.published import PublishedDags
     from pydag_dist.client.run import Run
@@ -102,22 +100,22 @@ class Client:
         dag: Dag,
         params: Mapping[str, Any] | None = None,
         *,
-        logical_date: datetime | str | None = None,
+        logical_date: date | str | None = None,
         run_id: str | None = None,
     ) -> Run:
         """Start a run of `dag`, with `params` over the DAG's own ones.
 
-        The `logical_date` is the time that the run is for, a datetime or ISO 8601 (without an
-        offset: in the DAG's time zone); by default the time of the submission. Raises `PydagError`
-        for params that JSON can't say or that are too long, or that lack a list which a task
-        expands over, and for what is no date or no id.
+        The `logical_date` is the time that the run is for, a datetime, a date or ISO 8601 (without
+        an offset: in the DAG's time zone); by default the time of the submission. Raises
+        `PydagError` for params that JSON can't say or that are too long, or that lack a list which
+        a task expands over, and for what is no date or no id.
 
         The run's id is made here, so sending it again after a lost answer is safe: give the
         `run_id` of a run to be sure that it was submitted, once: `is_new` of the run tells whether
         it was now, and `SubmittedOtherwise` that another DAG, or with other params, has that id.
         """
+        given, date = params_of(dag, params), utc(logical_date, dag.zone)
         run_id = check_id("run id", new_run_id(dag.dag_id) if run_id is None else run_id)
-        given, date = _checked_params(dag, params), utc(logical_date, dag.zone)
         send = self._submission(run_id, dag, given, date)
         is_new = send()
         if not is_new:
@@ -162,6 +160,8 @@ class Client:
         From now on its schedule starts it, and `start` and people know it by its id. Its version,
         and whether that is a new one.
         """
+        for dag in dags:
+            check_dag(dag)
         return [self.published.publish(dag) for dag in dags]
 
     def dags(self) -> list[PublishedDag]:
@@ -173,7 +173,7 @@ class Client:
         dag_id: str,
         params: Mapping[str, Any] | None = None,
         *,
-        logical_date: datetime | str | None = None,
+        logical_date: date | str | None = None,
         run_id: str | None = None,
     ) -> Run:
         """Start a run of the newest version of a published DAG, whatever its schedule says.
@@ -181,7 +181,7 @@ class Client:
         Params, date and id are as of `submit`. `EngineError` if the DAG is not published.
         """
         dag = self.published.newest(dag_id)
-        given, date, by = _checked_params(dag, params), utc(logical_date, dag.zone), user_at_host()
+        given, date, by = params_of(dag, params), utc(logical_date, dag.zone), user_at_host()
         run_id = check_id("run id", new_run_id(dag_id) if run_id is None else run_id)
 
         def send() -> bool:
@@ -322,32 +322,12 @@ class Client:
 
         Of those in Redis that are `wanted`, by default all.
         """
+        check_limit(limit)
         return self.listing(limit, wanted or RunFilter()).runs
 
     def listing(self, limit: int, wanted: RunFilter) -> Listing:
         """Likewise, and how far back runs were looked at: 20,000 at most."""
         return self._retries.of(self.engine.runs, "").listing(limit, wanted)
-
-
-def _checked_params(dag: Dag, params: Mapping[str, Any] | None) -> dict[str, Any]:
-    from pydag_dist.dag.run_params import checked_params
-
-    return checked_params(dag, params)
-
-
-def utc(date: datetime | str | None, zone: ZoneInfo) -> str:
-    """A logical date as the engine keeps it: in UTC, "" for none; without an offset, in `zone`."""
-    if date is None:
-        return ""
-    found = None
-    with suppress(ValueError, OverflowError):
-        given = datetime.fromisoformat(date) if isinstance(date, str) else date
-        found = (given if given.tzinfo else given.replace(tzinfo=zone)).astimezone(UTC)
-    if found is None or found.year in {MINYEAR, MAXYEAR}:  # other zones can't say all of these
-        raise PydagError(
-            f"logical date {date!r}: must be ISO 8601, such as 2026-01-31 or 2026-01-31T06:00:00Z"
-        )
-    return found.isoformat()
 
 
 def new_run_id(dag_id: str) -> str:

@@ -39,8 +39,8 @@ def find_run(name: str, places: Sequence[Runs]) -> str:
     A whole id, wherever it is, comes before the beginning of another.
     Raises `AmbiguousRun` with the candidates, `UnknownRun`, and `PydagError` for what is no name.
     """
-    dag_id, at, when = name.removesuffix(CUT).partition("@")
-    if not is_id(dag_id):
+    dag_id, at, when = str(name).removesuffix(CUT).partition("@")
+    if not (isinstance(name, str) and is_id(dag_id)):
         raise PydagError(
             f"run {quote(name)}: must be a run's id or its beginning, or DAG@last, or a DAG and a "
             "day such as DAG@2026-01-31"

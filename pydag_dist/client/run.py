@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from pydag_dist.client.given import deadline_of
 from pydag_dist.client.logs import ALL_LINES, LogFilter, LogLine, LogReader, follow
 from pydag_dist.client.marking import expansions, packed
 from pydag_dist.client.resuming import Resumption, compare, head_of, preview
@@ -130,7 +131,7 @@ class Run:
         its snapshots less often: at most a twentieth of Redis's and this process's time. A run that
         Redis has lost meanwhile is submitted again as by `wait`.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = deadline_of(timeout)
         cursor = "0"
         while True:
             began = time.monotonic()
@@ -253,7 +254,7 @@ class Run:
         after `timeout` seconds (the run goes on). A run that this client submitted and that Redis
         has lost meanwhile is submitted again, under the same id.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = deadline_of(timeout)
         cursor = "0"
         with self._until(deadline, timeout):
             while (state := self._resubmitting(lambda: self.state)) != "success":

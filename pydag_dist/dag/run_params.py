@@ -20,7 +20,7 @@ def checked_params(dag: Dag, params: Mapping[str, Any] | None) -> dict[str, Any]
     expands over.
     """
     given = dict(params or {})
-    if wrong := [f"{dotted(path)} {problem}" for path, problem in faults(given)]:
+    if wrong := [f"{dotted(path)} {problem}".lstrip() for path, problem in faults(given)]:
         raise PydagError(f"params of the run: {'; '.join(wrong)}")
     if problem := params_problem(given):
         raise PydagError(f"params of the run: {problem}")

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from pydag_dist.cli.options import DAG_FILE, PARAM
-from pydag_dist.client.client import utc
+from pydag_dist.client.given import utc
 from pydag_dist.dag import Dag
 from pydag_dist.errors import PydagError
 

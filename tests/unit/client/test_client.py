@@ -75,6 +75,7 @@ def test_submitting_again_under_the_same_id_changes_nothing(client, installation
         ("2026-01-31", "2026-01-31T00:00:00+00:00"),
         ("2026-01-31T06:30:00Z", "2026-01-31T06:30:00+00:00"),
         (datetime(2026, 1, 31, 6, 30), "2026-01-31T06:30:00+00:00"),  # noqa: DTZ001
+        (date(2026, 1, 31), "2026-01-31T00:00:00+00:00"),
         (datetime(2026, 1, 31, tzinfo=timezone(timedelta(hours=2))), "2026-01-30T22:00:00+00:00"),
     ],
 )
@@ -100,7 +101,9 @@ def test_without_a_logical_date_it_is_the_submission(client, installation, dag):
     )
 
 
-@pytest.mark.parametrize("date", ["", "today", "2026-13-01", "0001-01-01T00:00Z", "9999-12-31"])
+@pytest.mark.parametrize(
+    "date", ["", "today", "2026-13-01", "0001-01-01T00:00Z", "9999-12-31", 20260131]
+)
 def test_what_is_no_date_is_refused(client, connection, dag, date):
     with pytest.raises(
         PydagError, match=f"logical date {date!r}: must be ISO 8601".replace("+", ".")
@@ -113,6 +116,34 @@ def test_params_that_json_cannot_say_are_refused(client, connection, dag):
     with pytest.raises(PydagError, match=r"params of the run: day must be JSON, not a Python date"):
         client.submit(dag, {"day": date(2026, 1, 31)})
     assert connection.keys() == []
+
+
+def test_what_is_given_in_place_of_something_else_is_refused(client, connection, dag):
+    for wrong in ("nightly.json", None, {"dag_id": "nightly"}):
+        with pytest.raises(PydagError, match=r"must be a Dag, not a \w+: Dag.load\(PATH\) reads"):
+            client.submit(wrong)
+        with pytest.raises(PydagError, match=r"must be a Dag"):
+            client.publish(dag, wrong)
+    for wrong in (["day"], "day", 5):
+        with pytest.raises(PydagError, match=r"params of the run: must be names with their values"):
+            client.submit(dag, wrong)
+    with pytest.raises(PydagError, match=r"^params of the run: has a key that is not text: 1$"):
+        client.submit(dag, {1: 2})
+    for wrong in (-1, 1.5, "3", None, True):
+        with pytest.raises(PydagError, match=r"a limit must be a whole number from 0"):
+            client.runs(limit=wrong)
+    with pytest.raises(PydagError, match=r"run 5: must be a run's id"):
+        client.run(5)
+    assert connection.keys() == []
+
+
+def test_a_timeout_is_a_number(client, dag):
+    run = client.submit(dag)
+    for wrong in (float("nan"), "3"):
+        with pytest.raises(PydagError, match=r"a timeout must be a number of seconds, or None"):
+            run.wait(wrong)
+        with pytest.raises(PydagError, match=r"a timeout must be a number of seconds, or None"):
+            next(run.follow(wrong))
 
 
 def test_only_a_dag_with_webhooks_has_them_called(client, installation, connection, dag):
