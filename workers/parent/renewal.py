@@ -190,6 +190,11 @@ def _of_message(request: Any) -> Held:
 
 
 def _held_now(request: Any) -> Held | None:
-    """The try that is held for a message: its own, or what the process has gone on with."""
+    """The try that is held for a message: its own until Redis has its end, or a later one.
+
+    Between two later ones it is None: Redis knows what a process has gone on with.
+    """
     pid = request.worker_pid
-    return spools.running(pid) if going_on.has_gone_on(pid) else _of_message(request)
+    if going_on.is_releasing(pid) or not going_on.has_gone_on(pid):
+        return _of_message(request)
+    return spools.running(pid)

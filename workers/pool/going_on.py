@@ -13,6 +13,7 @@ import os
 # For each process id. The parent makes this memory before it forks, so all share it. (Linux has
 # process ids up to 2^22; pages that nobody touches cost nothing.)
 _IDS = 1 << 22
+_RELEASES, _IS_FURTHER = 1, 2  # it releases its message's try and may go on; it has gone on
 _gone_on = mmap.mmap(-1, _IDS)
 _kept_back = mmap.mmap(-1, _IDS)
 
@@ -27,12 +28,17 @@ def go_on() -> bool:
     """In the process, before it releases a try: it may go on with another one, unless kept back."""
     at = os.getpid() % _IDS
     before = _gone_on[at]
-    # In this order: either the parent sees that it has gone on, or it sees that it is kept back.
-    _gone_on[at] = 1
+    # In this order: either the parent sees that it may go on, or it sees that it is kept back.
+    _gone_on[at] = before or _RELEASES
     if _kept_back[at]:
         _gone_on[at] = before
         return False
     return True
+
+
+def went_on() -> None:
+    """In the process: its message's try is over, and it has another one."""
+    _gone_on[os.getpid() % _IDS] = _IS_FURTHER
 
 
 def stay() -> None:
@@ -42,7 +48,12 @@ def stay() -> None:
 
 def has_gone_on(pid: int | None) -> bool:
     """In the parent: whether the try of the process's message is over, or about to be released."""
-    return pid is not None and _gone_on[pid % _IDS] == 1
+    return pid is not None and _gone_on[pid % _IDS] != 0
+
+
+def is_releasing(pid: int | None) -> bool:
+    """In the parent: whether the end of its message's try may not have reached Redis yet."""
+    return pid is not None and _gone_on[pid % _IDS] == _RELEASES
 
 
 def keep_back(pid: int) -> None:

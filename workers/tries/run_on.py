@@ -41,6 +41,7 @@ def release_and_go_on(app: Any, request: Any, held: Held, ended: Ended) -> None:
     if following is None:
         going_on.stay()  # its parent tells Flower of this end
         return
+    going_on.went_on()
     telling = events.of_this_process(app, worker)
     # The parent hears of its end when all that follows is over.
     telling.ended(request.id, ended, time.monotonic() - request.pydag_began)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,7 @@ from pydag_dist.engine import Held
 from tests.support import wait_until
 from workers.parent import renewal as module
 from workers.parent.deaths import DEATHS, Death, Process
+from workers.pool import going_on
 from workers.task import Execute
 from workers.tries.outcome import Ended
 
@@ -138,12 +140,37 @@ def test_what_a_process_has_gone_on_with_is_held_in_the_place_of_its_message_s_t
     monkeypatch.setattr(module.worker_state, "reserved_requests", [request])
     renewal = module.Renewal("w1@host", 2, ["python"], Unregistered())
     monkeypatch.setattr(module.going_on, "has_gone_on", lambda pid: pid == 7)
+    monkeypatch.setattr(module.going_on, "is_releasing", lambda _: False)
     for running, held in ((HELD, [HELD]), (None, [])):  # None: between two tries
         monkeypatch.setattr(module.spools, "running", lambda _, running=running: running)
         renewal.beat()
         renewal._renew()
         assert engine.renewed.pop() == (2, held)
         assert engine.processes.pop() == {7}
+
+
+def test_a_try_is_held_until_redis_has_its_end(engine, monkeypatch):
+    request = SimpleNamespace(
+        task=Execute(),
+        _context=SimpleNamespace(pydag={"run": "run", "task": "t", "try": "1", "push": "push"}),
+        worker_pid=os.getpid(),
+        terminated_at=None,
+    )
+    monkeypatch.setattr(module.worker_state, "reserved_requests", [request])
+    monkeypatch.setattr(module.spools, "running", lambda _: None)  # its output has ended
+    renewal = module.Renewal("w1@host", 2, ["python"], Unregistered())
+
+    def named():
+        renewal.beat()
+        renewal._renew()
+        return engine.renewed.pop()[1]
+
+    going_on.begin_message()
+    assert named() == [HELD]
+    assert going_on.go_on()  # Redis may be away for long, or the process be paused
+    assert named() == [HELD]
+    going_on.went_on()
+    assert named() == []
 
 
 def test_a_process_that_dies_further_on_is_named_until_its_death_is_told(engine, monkeypatch):
