@@ -77,7 +77,7 @@ def json_object(text: bytes) -> dict[str, Any]:
     """The JSON object of a body; an empty one of no body."""
     try:
         body = json.loads(text) if text.strip() else {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise invalid(f"Parse Error: {error}") from None
     if not isinstance(body, dict):
         raise invalid("Parse Error: not an object")

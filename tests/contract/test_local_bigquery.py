@@ -6,6 +6,7 @@ import urllib.error
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import requests
 from google.api_core.exceptions import (
     BadRequest,
     Conflict,
@@ -280,6 +281,21 @@ def test_other_paths_are_not_supported(local_bigquery, method, path):
     with pytest.raises(urllib.error.HTTPError) as raised:
         local_bigquery.call(method, path, {} if method == "POST" else None)
     assert raised.value.code == 501
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b"{", b"[" * 100_000, b"\xff"])
+def test_a_body_that_is_no_json_object_is_the_callers_mistake(local_bigquery, body):
+    url = f"{local_bigquery.url}/bigquery/v2/projects/{PROJECT}/jobs"
+    upload = url.replace("/bigquery", "/upload/bigquery") + "?uploadType=multipart"
+    parts = b"--b\r\n\r\n" + body + b"\r\n--b\r\n\r\n1\r\n--b--"
+    for answer in (
+        requests.post(url, body, timeout=30),
+        requests.post(
+            upload, parts, headers={"Content-Type": "multipart/related; boundary=b"}, timeout=30
+        ),
+    ):
+        assert answer.status_code == 400
+        assert answer.json()["error"]["message"].startswith("Parse Error: ")
 
 
 def test_what_would_be_passed_over_is_refused(client, table):

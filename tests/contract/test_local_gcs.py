@@ -312,6 +312,14 @@ class TestFilesOfOthers:
         assert blob.download_as_bytes(checksum="md5") == b"two and more"
 
 
+@pytest.mark.parametrize("body", [b"[]", b"null", b"{", b"[" * 100_000])
+def test_a_body_that_is_no_json_object_is_the_callers_mistake(client, body):
+    url = f"{client._connection.API_BASE_URL}/storage/v1/b"
+    answer = requests.post(url, body, timeout=30)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"].startswith("Parse Error: ")
+
+
 class TestWhatIsNotThere:
     def test_it_is_refused_by_name(self, client, bucket):
         with pytest.raises(MethodNotImplemented, match="versions"):

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from pydag_emulators.bigquery.errors import ApiError, invalid
+from pydag_emulators.bigquery.errors import invalid
 from pydag_emulators.bigquery.names import DatasetRef, TableRef
 from pydag_emulators.bigquery.service import Service
 from pydag_emulators.bigquery.storage.store import Cursor
@@ -31,10 +31,19 @@ async def body_of(request: Request) -> dict[str, Any]:
     Raises:
         ApiError: `invalid`.
     """
+    return json_object(await request.body() or b"{}")
+
+
+def json_object(text: bytes) -> dict[str, Any]:
+    """The JSON object that a text is.
+
+    Raises:
+        ApiError: `invalid`.
+    """
     try:
-        body = json.loads(await request.body() or b"{}")
-    except ValueError as error:
-        raise ApiError("invalid", f"Parse Error: {error}") from error
+        body = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise invalid(f"Parse Error: {error}") from error
     if not isinstance(body, dict):
         raise invalid("Parse Error: expected a JSON object")
     return body

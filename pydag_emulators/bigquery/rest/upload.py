@@ -6,7 +6,6 @@ Both protocols: https://cloud.google.com/bigquery/docs/reference/api-uploads
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import uuid
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from starlette.routing import Route
 
 from pydag_emulators.bigquery.errors import invalid, not_found
 from pydag_emulators.bigquery.jobs.job import Job
-from pydag_emulators.bigquery.rest.http import answer, body_of, service_of
+from pydag_emulators.bigquery.rest.http import answer, body_of, json_object, service_of
 from pydag_emulators.bigquery.rest.jobs import job_of
 from pydag_emulators.bigquery.service import Service
 
@@ -59,10 +58,7 @@ async def _multipart(request: Request) -> Response:
     contents = [part.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n") for part in parts]
     if len(contents) != 2:
         raise invalid("A multipart upload has two parts: the job and the data")
-    try:
-        body = json.loads(contents[0])
-    except ValueError as error:
-        raise invalid(f"Parse Error: {error}") from error
+    body = json_object(contents[0])
     name = uuid.uuid4().hex
     await asyncio.to_thread((service.uploads / name).write_bytes, contents[1])
     job = await _insert(request, service, body, name)
