@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from pydag_dist.errors import LocalServiceError
 
+LEAST_FREE = 16 << 20  # bytes; on a full disk parts end without a word
 PARTS = ("redis", "gcs", "bigquery", "dataproc", "logs")
 
 
@@ -82,12 +83,19 @@ class Home:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             for name in PARTS:
                 self.directory(name)
-            return (self.path / "lock").open("a")
+            lock = (self.path / "lock").open("a")
         except OSError as error:
             raise LocalServiceError(
                 f"{error.filename or self.path} can't be written ({error.strerror}): set "
                 "PYDAG_HOME to a directory of yours"
             ) from None
+        if shutil.disk_usage(self.path).free < LEAST_FREE:
+            lock.close()
+            raise LocalServiceError(
+                f"The disk of the home {self.path} is full: make room, or set PYDAG_HOME to a "
+                "directory on another one"
+            )
+        return lock
 
     def write_state(self, state: dict[str, Any]) -> None:
         """Say what runs here; readers see the old state or the new one, never a part."""

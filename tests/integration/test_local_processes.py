@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -149,6 +150,13 @@ def test_a_home_that_cannot_be_one_is_told(tmp_path):
             Home(home).locked().__enter__()
         with pytest.raises(LocalServiceError, match="Nothing runs with the home"):
             Home(home).read_state()
+
+
+def test_a_home_on_a_full_disk_is_told_before_anything_starts(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1 << 20))
+    with pytest.raises(LocalServiceError, match=r"The disk of the home .* is full: make room"):
+        Home(tmp_path).locked().__enter__()
 
 
 def test_the_password_of_a_home_is_kept_and_made_anew_if_it_is_broken(tmp_path):
