@@ -46,6 +46,7 @@ _TITLES: Final = {
     "unsupported-media-type": "Only JSON is understood",
     "invalid": "The request has problems",
     "invalid-dag": "The DAG has problems",
+    "key-reused": "Another request had that key",
     "too-many-requests": "Too many requests",
     "too-many-streams": "Too many live streams",
     "unavailable": "Something that is needed is away",

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from pydag_dist.settings import link_file, load_settings
 from pydag_dist.web.app import create_app
-from pydag_dist.web.entry.access import COOKIE, LocalKeys
+from pydag_dist.web.entry.access import LocalKeys, cookie_name
 from pydag_dist.web.settings import WebSettings
 from pydag_dist.web.site import Site
 
@@ -34,8 +34,10 @@ class Web:
 
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         """The whole answer."""
-        headers = {"Cookie": f"{COOKIE}={self.cookie}"} if self.cookie else {}
-        headers |= options.pop("headers", {})
+        headers = options.pop("headers", {})
+        if self.cookie:
+            name = cookie_name(headers.get("Host", ""))
+            headers = {"Cookie": f"{name}={self.cookie}", **headers}
 
         async def asking() -> httpx.Response:
             transport = httpx.ASGITransport(self.app)

@@ -110,6 +110,8 @@
 --                            a script
 --   awaited:D/T      string  the history's answer: "run state", or empty; expires; without a script
 --   dag_problems     hash    file of a folder that is published -> why it can't be; without a script
+--   asked:HASH       string  for a day, hash of the request that had an Idempotency-Key: HASH is of who
+--                            sent it and of the key; without a script
 --   tokens           hash    name -> role and hash of a token that `pydag web` lets in, as JSON; without
 --                            a script
 --   dag:ID           hash    version (number of the newest one), settled (the newest due time that is),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import hmac
 import logging
+import re
 import secrets
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, get_args
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 COOKIE: Final = "pydag"
 KNOWN_SECONDS: Final = 2.0  # that a token is believed without asking Redis again
 _ROLES: Final = get_args(Role)
+_PORT: Final = re.compile(r":(\d{1,5})$", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -125,11 +126,10 @@ class Doorkeeper:
 
     def cookie_of(self, headers: Mapping[str, str]) -> str:
         """The cookie that a request brings along."""
-        try:
-            found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-        except CookieError:
-            return ""
-        return found.value if found else ""
+        name = cookie_name(headers.get("host", ""))
+        pairs = (each.strip().partition("=") for each in headers.get("cookie", "").split(";"))
+        # Of several, that of the longest path comes first.
+        return next((value for found, _, value in pairs if found == name), "")
 
     def by_token(self, token: str) -> Principal | None:
         """Who holds that token."""
@@ -175,6 +175,12 @@ class Doorkeeper:
     def forget(self) -> None:
         """Ask for the tokens anew: they were changed."""
         self._known = (0.0, {})
+
+
+def cookie_name(host: str) -> str:
+    """The name of the cookie; browsers send one to all ports of a host, so it has the port's."""
+    port = _PORT.search(host)
+    return f"{COOKIE}-{port[1]}" if port else COOKIE
 
 
 def _same(one: str, other: str) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from collections import Counter, OrderedDict
+from collections.abc import Mapping
 from functools import partial
 from typing import Final
 from urllib.parse import parse_qs, quote, urlencode
@@ -15,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pydag_dist.web.entry.access import COOKIE, Doorkeeper, Principal
+from pydag_dist.web.entry.access import Doorkeeper, Principal, cookie_name
 from pydag_dist.web.problems import Refusal, refusal_of
 from pydag_dist.web.site import Site
 
@@ -159,7 +160,7 @@ class Gate:
         # No second slash at the beginning: that would be another host.
         answer = Response(None, 303, {"Location": "/" + place.lstrip("/")})
         if value is not None:
-            set_cookie(answer, value, self._prefix, is_secure=False)
+            set_cookie(answer, headers, value, self._prefix, is_secure=False)
         elif not self.doorkeeper.by_cookie(self.doorkeeper.cookie_of(headers)):
             raise Refusal(401, f"that key was used already: {self.doorkeeper.unknown()}")
         return answer
@@ -191,10 +192,13 @@ class Gate:
             raise refusal_of(error) from None
 
 
-def set_cookie(answer: Response, value: str, prefix: str, *, is_secure: bool) -> None:
+def set_cookie(
+    answer: Response, headers: Mapping[str, str], value: str, prefix: str, *, is_secure: bool
+) -> None:
     """Let a browser keep it, and no script read it, and no other site's page send it."""
+    name = cookie_name(headers.get("host", ""))
     answer.set_cookie(
-        COOKIE, value, path=f"{prefix}/", httponly=True, samesite="strict", secure=is_secure
+        name, value, path=f"{prefix}/", httponly=True, samesite="strict", secure=is_secure
     )
 
 

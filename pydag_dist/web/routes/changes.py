@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from hashlib import sha256
 from typing import Annotated, Any, Final
 
 from fastapi import Body, Header, Request
@@ -17,6 +15,7 @@ from pydag_dist.dag.ids import is_id
 from pydag_dist.engine import ENDED_RUN_STATES
 from pydag_dist.errors import UnknownRun
 from pydag_dist.web.models import runs as models
+from pydag_dist.web.once import once, repeatable
 from pydag_dist.web.problems import Refusal
 from pydag_dist.web.routes.dags import published_dag
 from pydag_dist.web.routes.runs import Text
@@ -47,14 +46,19 @@ def post_run(
     body: models.Submission,
     idempotency_key: Annotated[Key, Header()] = "",
 ) -> Response:
-    """Submit a run; with an `Idempotency-Key` the same run each time that it is sent again."""
+    """Submit a run; with an `Idempotency-Key` the same run each time that it is sent again.
+
+    For a day 422 if another request of the same user or token had that key.
+    """
     who = needs(request, "operator").name
     dag_id = body.dag_id or str((body.dag or {}).get("dag_id", "run"))
     if idempotency_key:
         run_id = f"{dag_id[:80]}-{repeatable(who, idempotency_key)[:24]}"
     else:
         run_id = new_run_id(dag_id)
-    return _submitted(request, run_id, body)
+    store, path = site(request).engine.store, request.url.path
+    with once(store, who, idempotency_key, path, body.model_dump()):
+        return _submitted(request, run_id, body)
 
 
 @routes.post("/runs/{run_id}/cancel", status_code=202, response_model=models.RunNow,
@@ -112,11 +116,6 @@ def mark(request: Request, run_id: Text, task: Text, body: models.Mark) -> Respo
     with acting_for(needs(request, "operator").name):
         run.mark(task, body.state, body.result)
     return answer({"run_id": run_id, "state": run.state})
-
-
-def repeatable(who: str, key: str) -> str:
-    """What makes an id the same each time that somebody sends a request with that key."""
-    return sha256(json.dumps([who, key]).encode()).hexdigest()
 
 
 def _submitted(request: Request, run_id: str, body: models.Submission) -> Response:

@@ -18,8 +18,9 @@ from pydag_dist.engine.published import PublishedDag
 from pydag_dist.errors import EngineError
 from pydag_dist.web.models import backfills as backfill_models
 from pydag_dist.web.models import dags as dag_models
+from pydag_dist.web.once import once, repeatable
 from pydag_dist.web.problems import Refusal
-from pydag_dist.web.routes.changes import Key, repeatable
+from pydag_dist.web.routes.changes import Key
 from pydag_dist.web.routes.dags import as_json, etag_of, published_dag
 from pydag_dist.web.routes.runs import VIEWER, Text
 from pydag_dist.web.routing import answer, needs, role, router, site
@@ -91,11 +92,13 @@ def begin(
 ) -> Response:
     """Begin to run a published DAG for each of its due times of a span.
 
-    With an `Idempotency-Key` the same backfill each time that it is sent again.
+    With an `Idempotency-Key` the same backfill each time that it is sent again; for a day 422 if
+    another request of the same user or token had that key.
     """
     here, who = site(request), needs(request, "operator").name
     published_dag(here, dag_id)
-    with acting_for(who):
+    keyed = once(here.engine.store, who, idempotency_key, request.url.path, body.model_dump())
+    with keyed, acting_for(who):
         begun, _ = here.client.all_backfills.begin(
             dag_id,
             body.first,

@@ -8,7 +8,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from pydag_dist.client.submitter import acting_for, user_at_host
-from pydag_dist.web.entry.access import COOKIE, Doorkeeper
+from pydag_dist.web.entry.access import Doorkeeper, cookie_name
 from pydag_dist.web.entry.gate import set_cookie
 from pydag_dist.web.models import fleet as models
 from pydag_dist.web.problems import Refusal
@@ -53,7 +53,8 @@ def begin(request: Request, body: models.NewSession) -> Response:
     if principal is None:
         raise Refusal(401, "that is no token of this installation")
     made: Any = answer({"user": principal.name, "role": principal.role})
-    set_cookie(made, body.token, here.web.prefix, is_secure=_is_secure(request))
+    is_secure = _is_secure(request)
+    set_cookie(made, request.headers, body.token, here.web.prefix, is_secure=is_secure)
     return made  # type: ignore[no-any-return]
 
 
@@ -61,7 +62,8 @@ def begin(request: Request, body: models.NewSession) -> Response:
 def end(request: Request) -> Response:
     """Let this browser forget it."""
     made = Response(None, 204)
-    made.delete_cookie(COOKIE, path=f"{site(request).web.prefix}/")
+    name = cookie_name(request.headers.get("host", ""))
+    made.delete_cookie(name, path=f"{site(request).web.prefix}/")
     return made
 
 

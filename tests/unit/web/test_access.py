@@ -7,6 +7,7 @@ import itertools
 import json
 import socket
 
+import httpx
 import pytest
 from fastapi.routing import APIRoute
 
@@ -103,6 +104,26 @@ def test_the_key_of_an_address_lets_one_browser_in_once():
     assert web.get(f"/{link}").status_code == 401
     assert web.get(f"/{web.keys.link}").status_code == 303
     assert web.get("//evil.example/?key=x").status_code == 401
+
+
+def test_two_services_of_one_host_keep_a_browser_each():
+    """Browsers send the cookies of a host to all of its ports."""
+    jar, webs = httpx.Cookies(), {port: Web(cookie="") for port in ("8080", "8081")}
+
+    def ask(port, path):
+        headers = {"Host": f"127.0.0.1:{port}", "Cookie": "; ".join(f"{n}={v}" for n, v in kept())}
+        found = webs[port].get(path, headers=headers)
+        jar.update(dict(found.cookies))
+        return found
+
+    def kept():
+        return [("pydag", "older"), ("x", '"'), *jar.items()]
+
+    for port, web in webs.items():
+        assert ask(port, f"/{web.keys.link}").status_code == 303
+    for port in webs:
+        assert ask(port, "/api/v1/me").status_code == 200
+    assert sorted(jar) == ["pydag-8080", "pydag-8081"]
 
 
 def test_the_file_with_the_key_is_for_its_user_only(home):

@@ -53,6 +53,41 @@ def test_a_post_with_a_key_makes_one_run(ada):
     assert ada("POST", "/runs", json={"dag_id": "d"}).json()["run_id"] not in answers[0].text
 
 
+def test_a_key_stands_for_one_request(ada):
+    """What else has it is refused, and nothing is started; whoever was refused may mend it."""
+    for dag_id in ("d", "e"):
+        with Dag(dag_id, schedule_interval="0 3 * * *") as made:
+            made.task("a", "python.call", params={"callable": "m:f"})
+        assert ada("PUT", f"/dags/{dag_id}", json=made.to_dict()).status_code == 201
+    key = {"Idempotency-Key": "k"}
+    begin = {"first": "2026-01-01", "last": "2026-01-03"}
+    assert ada("POST", "/runs", json={"dag_id": "zzz"}, headers=key).status_code == 404
+    assert ada("POST", "/runs", json={"dag_id": "d"}, headers=key).status_code == 201
+    others = [
+        ("/runs", {"dag_id": "e"}),
+        ("/runs", {"dag_id": "d", "params": {"x": 1}}),
+        ("/runs", {"dag_id": "d", "logical_date": "2026-01-31"}),
+        ("/runs", {"dag": dag(["b"])}),
+        ("/dags/d/backfills", begin),
+    ]
+    for path, body in others:
+        refused = ada("POST", path, json=body, headers=key)
+        assert (refused.status_code, refused.json()["type"]) == (
+            422,
+            "urn:pydag:problem:key-reused",
+        )
+    assert len(ada("GET", "/runs").json()["items"]) == 1
+    key = {"Idempotency-Key": "other"}
+    begun = [ada("POST", "/dags/d/backfills", json=begin, headers=key).json() for _ in range(2)]
+    assert begun[0]["backfill_id"] == begun[1]["backfill_id"]
+    for path, body in (
+        ("/dags/e/backfills", begin),
+        ("/dags/d/backfills", begin | {"again": "all"}),
+    ):
+        assert ada("POST", path, json=body, headers=key).status_code == 422
+    assert len(ada("GET", "/backfills").json()["items"]) == 1
+
+
 def test_the_problems_of_a_dag_are_told_with_their_tasks(ada):
     wrong = dag()
     wrong["tasks"][0]["operator"] = "nope"
