@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import OrderedDict
@@ -177,6 +178,13 @@ class Site:
         return self.either(
             lambda: self.engine.watching.rows(run_id).rows,
             lambda past: rows_of(found) if (found := past.snapshot(run_id)) else None,
+        )
+
+    def head(self, run_id: str) -> Mapping[str, str]:
+        """The run's hash, as far as it is kept."""
+        return self.either(
+            lambda: self.engine.reading.run_head(run_id),
+            lambda past: json.loads(row.head) if (row := past.head(run_id)) else None,
         )
 
     def dag_hash(self, run_id: str) -> str:

@@ -17,6 +17,7 @@ from tests.support.interface import (
     EVIL,
     FAILING,
     FOREIGN,
+    NAMED,
     REACHABLE,
     Interface,
     big_dag,
@@ -447,3 +448,32 @@ def test_all_of_every_page_is_reached_by_the_keyboard(interface, failed_run):
         outline = "getComputedStyle(document.activeElement).outlineStyle"
         page.keyboard.press("Shift+Tab")
         assert page.evaluate(outline) != "none", path
+
+
+def test_what_people_did_and_what_a_try_had_is_on_the_pages(interface, up, terminal, failed_run):
+    page = interface.page
+    (up.home.parent / "named.json").write_text(json.dumps(NAMED))
+    for command in (("publish", "named.json"), ("pause", "named"), ("unpause", "named")):
+        assert up.run(*command, **terminal).returncode == 0
+    told = up.run("run", "named", "--param", "country=co", "--wait", "--json", **terminal)
+    run = json.loads(told.stdout)["run_id"]
+    interface.open("/dags/named")
+    rows = page.get_by_role("row").filter(has=page.locator("time"))
+    done = [re.compile("^unpaused"), re.compile("^paused"), re.compile("^published version 1")]
+    expect(rows).to_have_text(done, timeout=PATIENT)
+    interface.open(f"/runs/{run}/tasks/load")
+    drawer = page.get_by_role("complementary", name="Task load")
+    expect(drawer).to_contain_text("as try 1 has them", timeout=PATIENT)
+    expect(drawer.locator("pre").filter(has_text="callable").first).to_contain_text('"co_202')
+    drawer.get_by_text("As the DAG has them").click()
+    expect(drawer.get_by_text("{{ params.country }}")).to_be_visible()
+
+    assert up.run("mark", failed_run, "wrong", "skipped", **terminal).returncode == 0
+    interface.open(f"/runs/{failed_run}")
+    acts = page.locator(".acts")
+    expect(acts).to_contain_text("marked wrong as skipped by", timeout=PATIENT)
+    interface.open(f"/runs/{failed_run}/compare/{run}")
+    expect(page.get_by_role("cell", name="not in it")).to_have_count(4, timeout=PATIENT)
+    interface.open("/runs/no-run")
+    expect(page.get_by_role("heading", name="There is no such run")).to_be_visible(timeout=PATIENT)
+    expect(page.locator(".stream")).to_have_text("")

@@ -52,6 +52,20 @@ FAILING = {
     ],
 }
 
+# Published: its task has a template.
+NAMED = {
+    "dag_id": "named",
+    "schedule_interval": "0 3 * * *",
+    "params": {"country": "pe"},
+    "tasks": [
+        {
+            "task_id": "load",
+            "operator": "python.call",
+            "params": {"callable": "etl:report", "args": ["{{ params.country }}_{{ ds }}"]},
+        }
+    ],
+}
+
 # Whatever could be run, turned around or taken for something else.
 EVIL = (
     "<img src=x onerror='window.pwned=1'><script>window.pwned=1</script>javascript:pwned(1)"

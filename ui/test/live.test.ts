@@ -27,6 +27,7 @@ const RUN: Run = {
   bytes_billed: null,
   params: {},
   tags: [],
+  acts: [],
   dag_hash: 'h',
 };
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydag_dist.web.models.base import Missing, Model, Seconds
 
@@ -59,6 +59,27 @@ class DagVersions(Model):
     """The newest first."""
 
     items: list[DagVersion]
+    missing: Missing
+
+
+class DagChange(Model):
+    """What somebody did to a published DAG, or which of its due times were missed.
+
+    `source` is the file of a folder that it was published from; `missed` is how many due times.
+    """
+
+    at: Seconds
+    kind: Literal["published", "moved", "paused", "unpaused", "unpublished", "missed"]
+    by: str
+    version: int | None
+    source: str
+    missed: int
+
+
+class DagChanges(Model):
+    """The newest first."""
+
+    items: list[DagChange]
     missing: Missing
 
 

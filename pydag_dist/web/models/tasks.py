@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydag_dist.web.models.base import Missing, Model, Seconds
 from pydag_dist.web.models.runs import TaskNow
 
@@ -62,6 +64,27 @@ class Tries(Model):
 
     items: list[Try]
     missing: Missing
+
+
+class TaskParams(Model):
+    """A task's params as its DAG has them, and with values in the place of templates.
+
+    `rendered` is what the try of that number has, or would have now; if nobody can know that yet,
+    `why` says so. Values of secrets are in neither.
+    """
+
+    try_number: int
+    operator: str
+    script: str | None
+    params: Any
+    rendered: dict[str, Any] | None
+    why: str | None
+
+
+class Costs(Model):
+    """Task -> the bytes that BigQuery billed for it; only those that say so."""
+
+    bytes_billed: dict[str, int]
 
 
 class LogLine(Model):

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from pydag_dist.client.difference import difference
 from pydag_dist.engine.published import PublishedDag, Version
 from pydag_dist.errors import EngineError
-from pydag_dist.history.published import PastDag, all_versions
+from pydag_dist.history.published import DagChange, PastDag, all_versions
 from pydag_dist.web.models import dags as models
 from pydag_dist.web.problems import Refusal
 from pydag_dist.web.routes.runs import VIEWER, Text
@@ -68,6 +68,19 @@ def versions(request: Request, dag_id: Text, *, text: bool = False) -> Response:
         for v, lines in zip(found, [*changed, []], strict=True)
     ]
     return answer({"items": items, "missing": missing})
+
+
+@routes.get("/dags/{dag_id}/changes", response_model=models.DagChanges, openapi_extra=VIEWER)
+def changes(
+    request: Request, dag_id: Text, limit: Annotated[int, Query(ge=1, le=1000)] = 50
+) -> Response:
+    """List who published, paused and unpublished a DAG, and what it missed, the newest first.
+
+    All of it is of the history, which has it within seconds.
+    """
+    nothing: list[DagChange] = []
+    past, missing = site(request).past(lambda history: history.dag_changes(dag_id, limit), nothing)
+    return answer({"items": [vars(change) for change in past], "missing": missing})
 
 
 @routes.get("/dags/{dag_id}/durations", response_model=models.Durations, openapi_extra=VIEWER)

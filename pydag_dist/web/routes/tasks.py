@@ -20,6 +20,7 @@ from pydag_dist.web.models import tasks as task_models
 from pydag_dist.web.problems import Refusal
 from pydag_dist.web.routes.runs import VIEWER, Moment, Text
 from pydag_dist.web.routing import answer, router, site
+from pydag_dist.web.task_params import params_of
 from pydag_dist.web.views import task_item
 from pydag_dist.why import why_task
 from pydag_dist.why.past import explain_past
@@ -68,6 +69,23 @@ def task(request: Request, run_id: Text, task: Text) -> Response:
     if found is None:
         raise _no_task(run_id, task)
     return answer(_item(task, found))
+
+
+@routes.get("/tasks/{task}/params", response_model=task_models.TaskParams, openapi_extra=VIEWER)
+def params(request: Request, run_id: Text, task: Text) -> Response:
+    """Get a task's params, as its DAG has them and with values in the place of templates."""
+    found = params_of(site(request), run_id, task)
+    if found is None:
+        raise _no_task(run_id, task)
+    return answer(found)
+
+
+@routes.get("/costs", response_model=task_models.Costs, openapi_extra=VIEWER)
+def costs(request: Request, run_id: Text) -> Response:
+    """Say what BigQuery billed for each task of a run."""
+    found = site(request).snapshot(run_id).tasks
+    billed = {name: task.bytes_billed for name, task in found.items() if task.bytes_billed}
+    return answer({"bytes_billed": billed})
 
 
 @routes.get("/tasks/{task}/tries", response_model=task_models.Tries, openapi_extra=VIEWER)

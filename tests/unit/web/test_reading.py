@@ -54,11 +54,14 @@ READ = {
     "/api/v1/runs/RUN/tasks": task_models.TaskPage,
     "/api/v1/runs/RUN/tasks?as=columns": task_models.TaskColumns,
     "/api/v1/runs/RUN/tasks/a": task_models.Task,
+    "/api/v1/runs/RUN/tasks/a/params": task_models.TaskParams,
     "/api/v1/runs/RUN/tasks/a/tries": task_models.Tries,
+    "/api/v1/runs/RUN/costs": task_models.Costs,
     "/api/v1/runs/RUN/tasks/b/why": run_models.Why,
     "/api/v1/runs/RUN/logs": task_models.Logs,
     "/api/v1/dags": dag_models.Dags,
     "/api/v1/dags/d": dag_models.Dag,
+    "/api/v1/dags/d/changes": dag_models.DagChanges,
     "/api/v1/dags/d/versions": dag_models.DagVersions,
     "/api/v1/dags/d/durations": dag_models.Durations,
     "/api/v1/dags/d/schedule/preview": dag_models.Preview,
@@ -138,6 +141,8 @@ def test_what_the_browser_has_is_not_sent_again(web, run_id):
         ("/api/v1/runs/RUN/tasks/zzz", 404),
         ("/api/v1/runs/RUN/tasks/zzz/why", 404),
         ("/api/v1/runs/RUN/tasks/zzz/tries", 404),
+        ("/api/v1/runs/RUN/tasks/zzz/params", 404),
+        ("/api/v1/runs/zzz/costs", 404),
         ("/api/v1/runs/RUN/logs?task=zzz", 404),
         ("/api/v1/dags/zzz", 404),
         ("/api/v1/zzz", 404),
@@ -203,6 +208,36 @@ def test_one_task_is_told_without_reading_the_run(web, installation, monkeypatch
     assert isinstance(known.tasks["each"].result, list)
     assert web.get(f"/api/v1/runs/{run.id}").json() | {"took": 0} == head | {"took": 0}
     assert reads == []
+
+
+def test_params_are_told_as_the_try_has_them(web, installation):
+    with Dag("d", params={"country": "pe"}) as dag:
+        first = dag.task(
+            "first",
+            "python.call",
+            params={"callable": "m:f", "args": ["{{ params.country }}", "{{ ds }}"]},
+        )
+        second = {"callable": "m:f", "args": ["{{ tasks.first.result.n }} of {{ try_number }}"]}
+        first >> dag.task("second", "python.call", params=second)
+        each = {"callable": "m:f", "args": ["{{ item }}{{ params.large }}"]}
+        dag.task("each", "python.call", params=each, expand={"over": ["x", "y"]})
+    run = Client().submit(dag, {"country": "co", "large": "l" * 2_000}, logical_date="2026-01-31")
+    installation.plan(run.id)
+
+    def asked(task):
+        return web.get(f"/api/v1/runs/{run.id}/tasks/{task}/params").json()
+
+    assert asked("first")["rendered"]["args"] == ["co", "2026-01-31"]
+    assert asked("first")["params"]["args"][0] == "{{ params.country }}"
+    assert (asked("second")["rendered"], asked("second")["why"]) == (
+        None,
+        "it needs the result of first",
+    )
+    assert asked("each")["rendered"] is None
+    assert asked("each.1")["rendered"]["args"] == ["y" + "l" * 2_000]
+    while installation.connection.llen("pydag:q:python"):
+        installation.end(installation.claim(), result='{"n": 7}')
+    assert asked("second")["rendered"]["args"] == ["7 of 1"]
 
 
 def shown(task):

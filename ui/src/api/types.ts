@@ -28,6 +28,15 @@ export interface RunItem extends RunHead {
   bytes_billed: number | null;
 }
 
+/** What somebody did to a run by hand: from which task it was resumed, or which was marked as what. */
+export interface Act {
+  at: number;
+  act: 'cancel' | 'resume' | 'mark';
+  by: string;
+  task: string | null;
+  state: string | null;
+}
+
 export interface Run extends RunHead {
   reason: string | null;
   error: string | null;
@@ -37,6 +46,7 @@ export interface Run extends RunHead {
   params: Record<string, unknown>;
   tags: string[];
   dag_hash: string;
+  acts: Act[];
 }
 
 export interface Task {
@@ -103,6 +113,16 @@ export interface Try {
   reason: string | null;
 }
 
+/** Params as the DAG has them, and with values in the place of templates; else why they aren't known. */
+export interface TaskParams {
+  try_number: number;
+  operator: string;
+  script: string | null;
+  params: unknown;
+  rendered: unknown;
+  why: string | null;
+}
+
 export interface LogLine {
   at: number;
   task: string;
@@ -149,6 +169,16 @@ export interface DagVersion {
   by: string;
   hash: string;
   difference: string[];
+}
+
+/** What somebody did to a published DAG, or how many due times it missed. */
+export interface DagChange {
+  at: number;
+  kind: 'published' | 'moved' | 'paused' | 'unpaused' | 'unpublished' | 'missed';
+  by: string;
+  version: number | null;
+  source: string;
+  missed: number;
 }
 
 export interface Preview {

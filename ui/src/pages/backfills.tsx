@@ -3,8 +3,9 @@
 import { get, part } from '../api/client';
 import type { Backfill } from '../api/types';
 import { Action } from '../parts/action';
-import { Link, StateBar, Time } from '../parts/basics';
+import { StateBar, Time } from '../parts/basics';
 import { Show, useLoaded } from '../parts/loaded';
+import { DagLink, n, Table } from '../parts/table';
 import { quoted, shown } from '../text';
 
 export function Backfills() {
@@ -24,28 +25,22 @@ export function Backfills() {
               run for each due time in the past.
             </p>
           ) : (
-            <div class="tall scroll">
-              <table class="list">
-                <thead>
-                  <tr>
-                    <th>DAG</th>
-                    <th>State</th>
-                    <th>For</th>
-                    <th class="wide">Runs</th>
-                    <th class="n">Left</th>
-                    <th>Begun</th>
-                    <th>
-                      <span class="hidden">Do</span>
-                    </th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {items.map((each) => (
-                    <Row key={each.backfill_id} backfill={each} reload={backfills.reload} />
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <Table
+              tall
+              heads={[
+                'DAG',
+                'State',
+                'For',
+                { says: 'Runs', class: 'wide' },
+                n('Left'),
+                'Begun',
+                { says: 'Do', hidden: true },
+              ]}
+            >
+              {items.map((each) => (
+                <Row key={each.backfill_id} backfill={each} reload={backfills.reload} />
+              ))}
+            </Table>
           )
         }
       </Show>
@@ -63,7 +58,7 @@ function Row({ backfill, reload }: { backfill: Backfill; reload: () => void }) {
   return (
     <tr>
       <td>
-        <Link to={`/dags/${part(backfill.dag_id)}`}>{backfill.dag_id}</Link>
+        <DagLink dag={backfill.dag_id} />
       </td>
       <td title={backfill.why ? shown(backfill.why, 1000) : undefined}>{state}</td>
       <td>

@@ -4,6 +4,7 @@ import { get, part } from '../api/client';
 import type { Dags } from '../api/types';
 import { Empty, Link, State, Time } from '../parts/basics';
 import { Show, useLoaded } from '../parts/loaded';
+import { DagLink, Due, n, roomy, Table } from '../parts/table';
 import { useTitle } from '../shell';
 
 export function DagsPage() {
@@ -32,58 +33,47 @@ export function DagsPage() {
                 <pre>pydag publish FILE</pre>
               </Empty>
             ) : (
-              <div class="scroll">
-                <table class="list">
-                  <thead>
-                    <tr>
-                      <th>DAG</th>
-                      <th>Last run</th>
-                      <th>Ended</th>
-                      <th>Schedule</th>
-                      <th>Due</th>
-                      <th class="n">Version</th>
-                      <th>Published</th>
-                      <th>File</th>
-                    </tr>
-                  </thead>
-                  <tbody>
-                    {items.map((dag) => (
-                      <tr key={dag.dag_id}>
-                        <td>
-                          <Link to={`/dags/${part(dag.dag_id)}`}>{dag.dag_id}</Link>
-                        </td>
-                        <td>
-                          {dag.last_run && dag.last_state ? (
-                            <Link to={`/runs/${part(dag.last_run)}`}>
-                              <State state={dag.last_state} />
-                            </Link>
-                          ) : (
-                            <span class="faint">none yet</span>
-                          )}
-                        </td>
-                        <td>
-                          <Time at={dag.last_ended} />
-                        </td>
-                        <td>{dag.schedule_text ?? <span class="faint">by hand</span>}</td>
-                        <td>
-                          {dag.paused_at ? (
-                            'paused'
-                          ) : dag.held ? (
-                            'held back by runs that go on'
-                          ) : (
-                            <Time at={dag.due} />
-                          )}
-                        </td>
-                        <td class="n">{dag.version}</td>
-                        <td>
-                          <Time at={dag.published_at} />
-                        </td>
-                        <td class="id">{dag.source}</td>
-                      </tr>
-                    ))}
-                  </tbody>
-                </table>
-              </div>
+              <Table
+                heads={[
+                  'DAG',
+                  'Last run',
+                  roomy('Ended'),
+                  'Schedule',
+                  'Due',
+                  n('Version', 'roomy'),
+                  roomy('Published'),
+                  roomy('File'),
+                ]}
+              >
+                {items.map((dag) => (
+                  <tr key={dag.dag_id}>
+                    <td>
+                      <DagLink dag={dag.dag_id} />
+                    </td>
+                    <td>
+                      {dag.last_run && dag.last_state ? (
+                        <Link to={`/runs/${part(dag.last_run)}`}>
+                          <State state={dag.last_state} />
+                        </Link>
+                      ) : (
+                        <span class="faint">none yet</span>
+                      )}
+                    </td>
+                    <td class="roomy">
+                      <Time at={dag.last_ended} />
+                    </td>
+                    <td>{dag.schedule_text ?? <span class="faint">by hand</span>}</td>
+                    <td>
+                      <Due dag={dag} />
+                    </td>
+                    <td class="n roomy">{dag.version}</td>
+                    <td class="roomy">
+                      <Time at={dag.published_at} />
+                    </td>
+                    <td class="id roomy">{dag.source}</td>
+                  </tr>
+                ))}
+              </Table>
             )}
           </>
         )}

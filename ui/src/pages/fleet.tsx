@@ -5,6 +5,7 @@ import type { Page, Queue, Workers } from '../api/types';
 import { now } from '../app';
 import { Empty, Link, Time } from '../parts/basics';
 import { Show, useLoaded } from '../parts/loaded';
+import { n, Table } from '../parts/table';
 import { useTitle } from '../shell';
 import { plural, shown } from '../text';
 
@@ -64,78 +65,57 @@ type Anybody = Workers['workers'][number] | Workers['coordinators'][number];
 
 function Queues({ queues }: { queues: Queue[] }) {
   return (
-    <div class="scroll">
-      <table class="list">
-        <thead>
-          <tr>
-            <th>Queue</th>
-            <th class="n">Slots</th>
-            <th class="n">Messages</th>
-            <th>Workers</th>
-            <th>Runs that wait</th>
-          </tr>
-        </thead>
-        <tbody>
-          {queues.map((queue) => (
-            <tr key={queue.name}>
-              <td>
-                {queue.name}
-                {queue.refusals.slice(0, 3).map(({ worker, need, reason }) => (
-                  <span key={`${worker} ${need}`} class="bad block">
-                    {worker} gave tasks back: {shown(reason, 200)}
-                  </span>
-                ))}
-              </td>
-              <td class="n">{queue.slots}</td>
-              <td class="n">{queue.messages}</td>
-              <td>
-                {queue.workers.join(', ') || <span class="bad">no worker listens to it</span>}
-              </td>
-              <td>
-                {queue.waiting_runs.slice(0, 3).map((run) => (
-                  <Link key={run} to={`/runs/${part(run)}`} class="block">
-                    {run}
-                  </Link>
-                ))}
-                {queue.waiting_runs.length > 3 && `and ${queue.waiting_runs.length - 3} more`}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table heads={['Queue', n('Slots'), n('Messages'), 'Workers', 'Runs that wait']}>
+      {queues.map((queue) => (
+        <tr key={queue.name}>
+          <td>
+            {queue.name}
+            {queue.refusals.slice(0, 3).map(({ worker, need, reason }) => (
+              <span key={`${worker} ${need}`} class="bad block">
+                {worker} gave tasks back: {shown(reason, 200)}
+              </span>
+            ))}
+          </td>
+          <td class="n">{queue.slots}</td>
+          <td class="n">{queue.messages}</td>
+          <td>{queue.workers.join(', ') || <span class="bad">no worker listens to it</span>}</td>
+          <td>
+            {queue.waiting_runs.slice(0, 3).map((run) => (
+              <Link key={run} to={`/runs/${part(run)}`} class="block">
+                {run}
+              </Link>
+            ))}
+            {queue.waiting_runs.length > 3 && `and ${queue.waiting_runs.length - 3} more`}
+          </td>
+        </tr>
+      ))}
+    </Table>
   );
 }
 
 function Members({ members, are }: { members: Anybody[]; are: 'workers' | 'coordinators' }) {
   return (
-    <div class="scroll">
-      <table class="list">
-        <thead>
-          <tr>
-            <th>Name</th>
-            {are === 'workers' && <th>Slots</th>}
-            {are === 'workers' && <th>What it runs</th>}
-            <th>Heard of</th>
-            <th>Can do</th>
-          </tr>
-        </thead>
-        <tbody>
-          {members.map((member) => (
-            <tr key={`${member.name} ${member.process}`}>
-              <td>{member.name}</td>
-              {'running' in member && <Work worker={member} />}
-              <td class={now.value - member.heard_at > 10 ? 'bad' : ''}>
-                <Time at={member.heard_at} />
-              </td>
-              <td>
-                <Abilities info={member.info} />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table
+      heads={[
+        'Name',
+        ...(are === 'workers' ? ['Slots', 'What it runs'] : []),
+        'Heard of',
+        'Can do',
+      ]}
+    >
+      {members.map((member) => (
+        <tr key={`${member.name} ${member.process}`}>
+          <td>{member.name}</td>
+          {'running' in member && <Work worker={member} />}
+          <td class={now.value - member.heard_at > 10 ? 'bad' : ''}>
+            <Time at={member.heard_at} />
+          </td>
+          <td>
+            <Abilities info={member.info} />
+          </td>
+        </tr>
+      ))}
+    </Table>
   );
 }
 

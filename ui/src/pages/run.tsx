@@ -2,19 +2,18 @@
 
 import { useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
-import { get, part } from '../api/client';
+import { get, Problem, part } from '../api/client';
 import type { Columns, Graph, Reason, Run } from '../api/types';
-import { go, goWith, now, search } from '../app';
-import { type Durations, expectedEnd } from '../live/plan';
+import { go, goWith, search } from '../app';
 import { LiveRun } from '../live/run';
 import { followRun, live as stream } from '../live/stream';
-import { Action } from '../parts/action';
-import { Copy, Link, State, StateBar, Time, Waiting, Wrong } from '../parts/basics';
+import { Link, State, Waiting, Wrong } from '../parts/basics';
 import { useLoaded } from '../parts/loaded';
 import { useTitle } from '../shell';
 import { byImportance, lookOf } from '../states';
-import { ago, bytes, clock, duration, number, price, priceNote, quoted, shown } from '../text';
+import { number, shown } from '../text';
 import { GraphView } from './graph-view';
+import { RunHead } from './run-head';
 import { TaskDrawer } from './task';
 import { TaskList } from './task-list';
 import { Timeline } from './timeline';
@@ -38,12 +37,17 @@ export function RunPage({ runId, task }: { runId: string; task?: string }) {
         ]);
         live.snapshot(run, tasks);
         error.value = null;
+        if (isMissing) turn.value++; // it is there by now, and can be followed
       } catch (problem) {
-        if (!abort.signal.aborted) error.value = problem;
+        if (abort.signal.aborted) return;
+        error.value = problem;
+        isMissing = problem instanceof Problem && problem.status === 404;
+        if (isMissing) stop();
       }
     };
-    load();
+    let isMissing = false;
     const stop = followRun(url, live, task);
+    load();
     // What no stream tells: that an ended run was resumed, or all, if no stream can be had.
     const timer = setInterval(() => {
       const isQuiet = stream.value !== 'live' || live.head.value?.ended_at != null;
@@ -143,91 +147,6 @@ function Shown({ run, live, task, again, url }: ShownProps) {
         />
       )}
     </div>
-  );
-}
-
-interface HeadProps {
-  run: Run;
-  live: LiveRun;
-  graph: Graph | null;
-  durations: Durations;
-  again: () => void;
-  url: string;
-}
-
-function RunHead({ run, live, graph, durations, again, url }: HeadProps) {
-  const isOn = run.ended_at === null;
-  const since = run.round_at ?? run.started_at;
-  const took = isOn && since !== null ? run.spent + Math.max(0, now.value - since) : run.took;
-  const due = useMemo(
-    () => (isOn && graph ? expectedEnd(graph, live.tasks, durations, now.value) : null),
-    [isOn, graph, live, durations, now.value, live.calm.value],
-  );
-  const ended = [...live.counts.value]
-    .filter(([state]) =>
-      ['success', 'failed', 'skipped', 'upstream_failed', 'cancelled'].includes(state),
-    )
-    .reduce((sum, [, n]) => sum + n, 0);
-  return (
-    <header class="run-head">
-      <div class="title">
-        <State state={run.state} />
-        <h1>{run.run_id}</h1>
-        <Copy text={run.run_id} what="the run's id" />
-        <span class="actions">
-          {isOn ? (
-            <Action
-              label="Cancel"
-              command={`pydag cancel ${quoted(run.run_id)}`}
-              request={{ method: 'POST', path: `${url}/cancel` }}
-              confirm="Tasks that have not started never will, those that run are stopped."
-              disabled={run.state === 'cancelling'}
-              onDone={again}
-            />
-          ) : (
-            <Action
-              label="Resume"
-              command={`pydag resume ${quoted(run.run_id)}`}
-              request={{ method: 'POST', path: `${url}/resume`, body: {} }}
-              disabled={run.state === 'success'}
-              onDone={again}
-            />
-          )}
-        </span>
-      </div>
-      <StateBar counts={live.counts.value} />
-      <ul class="facts-line">
-        <li>
-          <Link to={`/dags/${part(run.dag_id)}`}>{run.dag_id}</Link>
-          {run.version !== null && ` version ${run.version}`}
-        </li>
-        {run.logical_date && <li>for {run.logical_date.slice(0, 16).replace('T', ' ')} UTC</li>}
-        <li>
-          submitted <Time at={run.submitted_at} />
-          {run.submitted_by && ` by ${run.submitted_by}`}
-        </li>
-        <li>
-          {number(ended)} of {number(live.tasks.size || run.total)} tasks have ended
-        </li>
-        {took !== null && (
-          <li>
-            {isOn ? 'has taken' : 'took'} <b class="n">{duration(took)}</b>
-            {run.rounds > 1 && `, round ${run.rounds}`}
-          </li>
-        )}
-        {due !== null && (
-          <li title="If each task takes its usual time and none waits for a slot">
-            expected to end {ago(due, now.value)}, at {clock(due)}
-          </li>
-        )}
-        {run.bytes_billed !== null && run.bytes_billed > 0 && (
-          <li title={priceNote}>
-            {bytes(run.bytes_billed)} billed: {price(run.bytes_billed)}
-          </li>
-        )}
-      </ul>
-      {run.error && <pre class="error">{shown(run.error, 1000)}</pre>}
-    </header>
   );
 }
 

@@ -6,10 +6,24 @@ import type { Page, RunItem } from '../api/types';
 import { go, goWith, now, search } from '../app';
 import { Empty, Link, State, StateBar, Time } from '../parts/basics';
 import { Show, useLoaded } from '../parts/loaded';
+import { n, Table } from '../parts/table';
 import { useTitle } from '../shell';
 import { bytes, duration, plural, price, priceNote } from '../text';
 
 const ENDED = new Set(['success', 'failed', 'cancelled']);
+const HEADS = [
+  { says: 'Compare', class: 'roomy', hidden: true },
+  'State',
+  'DAG',
+  'Run',
+  { says: 'Tasks', class: 'wide roomy' },
+  n('Ended', 'roomy'),
+  n('Failed', 'roomy'),
+  { says: 'For', class: 'roomy' },
+  'Submitted',
+  n('Took', 'roomy'),
+  { says: 'Billed', class: 'n roomy', title: priceNote },
+];
 const STATES = ['queued', 'running', 'cancelling', 'success', 'failed', 'cancelled'];
 
 export function RunsPage() {
@@ -73,7 +87,7 @@ export function RunsPage() {
         {({ items, next }) =>
           items.length > 0 ? (
             <>
-              <Table runs={items} />
+              <Runs runs={items} />
               {next && (
                 <p>
                   <button
@@ -99,7 +113,7 @@ export function RunsPage() {
   );
 }
 
-function Table({ runs }: { runs: RunItem[] }) {
+function Runs({ runs }: { runs: RunItem[] }) {
   const chosen = useSignal<string[]>([]);
   const sorted = runs.toSorted((a, b) => Number(ENDED.has(a.state)) - Number(ENDED.has(b.state)));
   const toggle = (run: string) => {
@@ -109,69 +123,44 @@ function Table({ runs }: { runs: RunItem[] }) {
   const [a, b] = chosen.value;
   return (
     <>
-      <div class="scroll">
-        <table class="list">
-          <thead>
-            <tr>
-              <th class="roomy">
-                <span class="hidden">Compare</span>
-              </th>
-              <th>State</th>
-              <th>DAG</th>
-              <th>Run</th>
-              <th class="wide roomy">Tasks</th>
-              <th class="n roomy">Ended</th>
-              <th class="n roomy">Failed</th>
-              <th class="roomy">For</th>
-              <th>Submitted</th>
-              <th class="n roomy">Took</th>
-              <th class="n roomy" title={priceNote}>
-                Billed
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {sorted.map((run) => (
-              <tr key={run.run_id}>
-                <td class="roomy">
-                  <input
-                    type="checkbox"
-                    checked={chosen.value.includes(run.run_id)}
-                    onChange={() => toggle(run.run_id)}
-                    aria-label={`Compare ${run.run_id}`}
-                  />
-                </td>
-                <td>
-                  <State state={run.state} />
-                </td>
-                <td>
-                  <Link to={`/?dag=${part(run.dag_id)}`}>{run.dag_id}</Link>
-                </td>
-                <td class="id">
-                  <Link to={`/runs/${part(run.run_id)}`}>{shortId(run)}</Link>
-                </td>
-                <td class="wide roomy">
-                  <StateBar counts={countsOf(run)} />
-                </td>
-                <td class="n roomy">
-                  {run.counts.ended}/{run.counts.total}
-                </td>
-                <td class={`n roomy ${run.counts.failed ? 'bad' : 'faint'}`}>
-                  {run.counts.failed}
-                </td>
-                <td class="roomy">{run.logical_date?.slice(0, 16).replace('T', ' ') ?? ''}</td>
-                <td>
-                  <Time at={run.submitted_at} />
-                </td>
-                <td class="n roomy">{took(run)}</td>
-                <td class="n roomy" title={run.bytes_billed ? price(run.bytes_billed) : undefined}>
-                  {run.bytes_billed === null ? '' : bytes(run.bytes_billed)}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table heads={HEADS}>
+        {sorted.map((run) => (
+          <tr key={run.run_id}>
+            <td class="roomy">
+              <input
+                type="checkbox"
+                checked={chosen.value.includes(run.run_id)}
+                onChange={() => toggle(run.run_id)}
+                aria-label={`Compare ${run.run_id}`}
+              />
+            </td>
+            <td>
+              <State state={run.state} />
+            </td>
+            <td>
+              <Link to={`/?dag=${part(run.dag_id)}`}>{run.dag_id}</Link>
+            </td>
+            <td class="id">
+              <Link to={`/runs/${part(run.run_id)}`}>{shortId(run)}</Link>
+            </td>
+            <td class="wide roomy">
+              <StateBar counts={countsOf(run)} />
+            </td>
+            <td class="n roomy">
+              {run.counts.ended}/{run.counts.total}
+            </td>
+            <td class={`n roomy ${run.counts.failed ? 'bad' : 'faint'}`}>{run.counts.failed}</td>
+            <td class="roomy">{run.logical_date?.slice(0, 16).replace('T', ' ') ?? ''}</td>
+            <td>
+              <Time at={run.submitted_at} />
+            </td>
+            <td class="n roomy">{took(run)}</td>
+            <td class="n roomy" title={run.bytes_billed ? price(run.bytes_billed) : undefined}>
+              {run.bytes_billed === null ? '' : bytes(run.bytes_billed)}
+            </td>
+          </tr>
+        ))}
+      </Table>
       <p class="compare">
         <button
           type="button"

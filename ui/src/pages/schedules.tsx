@@ -5,6 +5,7 @@ import type { Dags, Preview } from '../api/types';
 import { now } from '../app';
 import { Empty, Link, Time } from '../parts/basics';
 import { Show, useLoaded } from '../parts/loaded';
+import { DagLink, Due, n, Table } from '../parts/table';
 import { useTitle } from '../shell';
 import { clock, exact } from '../text';
 import { Backfills } from './backfills';
@@ -14,7 +15,7 @@ const MOST = 200; // due times of a DAG that are asked for
 const MOST_DAGS = 100; // in the calendar
 const DAY = 86_400;
 
-interface Due {
+interface DueTime {
   dag: string;
   at: number;
   zone: string;
@@ -66,44 +67,23 @@ export function SchedulesPage() {
               {scheduled.length > MOST_DAGS && (
                 <p class="faint">The calendar has the first {MOST_DAGS} of them.</p>
               )}
-              <div class="scroll">
-                <table class="list">
-                  <thead>
-                    <tr>
-                      <th>DAG</th>
-                      <th>Schedule</th>
-                      <th>Due next</th>
-                      <th class="n">Missed</th>
-                      <th>Last missed</th>
-                    </tr>
-                  </thead>
-                  <tbody>
-                    {scheduled.map((dag) => (
-                      <tr key={dag.dag_id}>
-                        <td>
-                          <Link to={`/dags/${part(dag.dag_id)}`}>{dag.dag_id}</Link>
-                        </td>
-                        <td>{dag.schedule_text}</td>
-                        <td>
-                          {dag.paused_at ? (
-                            <>
-                              paused <Time at={dag.paused_at} /> by {dag.paused_by}
-                            </>
-                          ) : dag.held ? (
-                            'held back by runs that go on'
-                          ) : (
-                            <Time at={dag.due} />
-                          )}
-                        </td>
-                        <td class={`n ${dag.missed ? 'bad' : 'faint'}`}>{dag.missed}</td>
-                        <td>
-                          <Time at={dag.missed_last} />
-                        </td>
-                      </tr>
-                    ))}
-                  </tbody>
-                </table>
-              </div>
+              <Table heads={['DAG', 'Schedule', 'Due next', n('Missed'), 'Last missed']}>
+                {scheduled.map((dag) => (
+                  <tr key={dag.dag_id}>
+                    <td>
+                      <DagLink dag={dag.dag_id} />
+                    </td>
+                    <td>{dag.schedule_text}</td>
+                    <td>
+                      <Due dag={dag} />
+                    </td>
+                    <td class={`n ${dag.missed ? 'bad' : 'faint'}`}>{dag.missed}</td>
+                    <td>
+                      <Time at={dag.missed_last} />
+                    </td>
+                  </tr>
+                ))}
+              </Table>
             </>
           )
         }
@@ -113,7 +93,7 @@ export function SchedulesPage() {
   );
 }
 
-function Calendar({ due }: { due: Due[] }) {
+function Calendar({ due }: { due: DueTime[] }) {
   const today = new Date(now.value * 1000);
   today.setHours(0, 0, 0, 0);
   const days = Array.from({ length: DAYS }, (_, i) => {

@@ -2,12 +2,13 @@
 
 import { useEffect, useRef } from 'preact/hooks';
 import { get, part } from '../api/client';
-import type { Reason, Run, Task, Try } from '../api/types';
+import type { Reason, Run, Task, TaskParams, Try } from '../api/types';
 import { go, now, search } from '../app';
 import type { LiveRun } from '../live/run';
 import { Action } from '../parts/action';
 import { Code, Copy, Link, State, Time } from '../parts/basics';
 import { Show, useLoaded } from '../parts/loaded';
+import { n, Table } from '../parts/table';
 import { ENDED } from '../states';
 import { bytes, duration, price, priceNote, quoted, shown } from '../text';
 import { Log } from './log';
@@ -82,7 +83,7 @@ export function TaskDrawer({ run, task, live, usual, url, again }: Props) {
       </Show>
       <h3>Log</h3>
       <Log url={url} task={task} live={live} isOn={isOn} />
-      <Params url={url} hash={run.dag_hash} task={task} />
+      <Params place={place} moment={moment} />
     </aside>
   );
 }
@@ -136,61 +137,65 @@ function linksIn(result: unknown): string[] {
 
 function Tries({ tries }: { tries: Try[] }) {
   return (
-    <table class="list">
-      <thead>
-        <tr>
-          <th class="n">Try</th>
-          <th>State</th>
-          <th>Started</th>
-          <th class="n">Took</th>
-          <th>Worker</th>
-        </tr>
-      </thead>
-      <tbody>
-        {tries.map((each) => {
-          const end = each.ended_at ?? (ENDED.has(each.state) ? null : now.value);
-          return (
-            <tr key={each.try_number}>
-              <td class="n">{each.try_number}</td>
-              <td>
-                <State state={each.state} />
-              </td>
-              <td>
-                <Time at={each.started_at} />
-              </td>
-              <td class="n">
-                {each.started_at !== null && end !== null ? duration(end - each.started_at) : ''}
-              </td>
-              <td>{each.worker}</td>
-            </tr>
-          );
-        })}
-      </tbody>
-    </table>
+    <Table heads={[n('Try'), 'State', 'Started', n('Took'), 'Worker']}>
+      {tries.map((each) => {
+        const end = each.ended_at ?? (ENDED.has(each.state) ? null : now.value);
+        return (
+          <tr key={each.try_number}>
+            <td class="n">{each.try_number}</td>
+            <td>
+              <State state={each.state} />
+            </td>
+            <td>
+              <Time at={each.started_at} />
+            </td>
+            <td class="n">
+              {each.started_at !== null && end !== null ? duration(end - each.started_at) : ''}
+            </td>
+            <td>{each.worker}</td>
+          </tr>
+        );
+      })}
+    </Table>
   );
 }
 
-interface DagText {
-  dag?: DagText;
-  tasks?: { task_id?: string; operator?: string; script?: string; params?: unknown }[];
-}
-
-function Params({ url, hash, task }: { url: string; hash: string; task: string }) {
-  const text = useLoaded(`${url} ${hash}`, (signal) => get<DagText>(`${url}/dag`, {}, signal));
-  const dag = text.value.value;
-  const tasks = (dag?.dag ?? dag)?.tasks ?? [];
-  const found =
-    tasks.find((each) => each.task_id === task) ??
-    tasks.find((each) => each.task_id === task.replace(/\.\d+$/, ''));
-  if (!found?.params) return null;
-  const { params } = found;
+function Params({ place, moment }: { place: string; moment: string }) {
+  const params = useLoaded(moment, (signal) => get<TaskParams>(`${place}/params`, {}, signal));
   return (
     <>
-      <h3>Params of {found.operator ?? found.script}, as the DAG has them</h3>
-      <Code
-        text={typeof params === 'string' ? params : JSON.stringify(params, null, 2)}
-        what="the params"
-      />
+      <h3>Params</h3>
+      <Show of={params} what="its params">
+        {({ operator, script, try_number, params, rendered, why }) => {
+          const [raw, made] = [jsonOf(params), jsonOf(rendered)];
+          const hasTemplates = rendered === null || raw !== made;
+          const ofDag = (
+            <Code text={raw} what={hasTemplates ? 'the params of the DAG' : 'the params'} />
+          );
+          return (
+            <>
+              <p class="faint">
+                of {script ?? operator}
+                {rendered !== null && hasTemplates && `, as try ${try_number} has them`}
+                {why && `, as the DAG has them: ${shown(why, 500)}`}
+              </p>
+              {rendered === null || !hasTemplates ? (
+                ofDag
+              ) : (
+                <>
+                  <Code text={made} what="the params" />
+                  <details>
+                    <summary>As the DAG has them, with templates</summary>
+                    {ofDag}
+                  </details>
+                </>
+              )}
+            </>
+          );
+        }}
+      </Show>
     </>
   );
 }
+
+const jsonOf = (value: unknown) => JSON.stringify(value, null, 2);

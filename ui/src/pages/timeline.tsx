@@ -35,8 +35,8 @@ export function Timeline({ live, run, graph, usual, selected, onPick }: Props) {
     };
   }, [live, version, graph]);
   if (since === null) return <p class="note">No task has begun.</p>;
-  const end = Math.max(run.ended_at ?? now.value, since + 1);
-  const whole = end - since;
+  const end = run.ended_at === null ? Math.max(now.value, since + 1) : run.ended_at;
+  const whole = Math.max(0.001, end - since);
   const at = (moment: number) => Math.min(100, Math.max(0, ((moment - since) / whole) * 100));
   const share = (from: number, to: number) => ({
     left: `${at(from)}%`,

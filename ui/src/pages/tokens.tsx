@@ -6,6 +6,7 @@ import type { Token } from '../api/types';
 import { Action } from '../parts/action';
 import { Code, Time, Wrong } from '../parts/basics';
 import { Show, useLoaded } from '../parts/loaded';
+import { Table } from '../parts/table';
 import { quoted } from '../text';
 
 const ROLES = {
@@ -100,44 +101,30 @@ export function Tokens() {
           items.length === 0 ? (
             <p class="faint">There are none.</p>
           ) : (
-            <div class="tall scroll">
-              <table class="list">
-                <thead>
-                  <tr>
-                    <th>For</th>
-                    <th>Role</th>
-                    <th>Made</th>
-                    <th>
-                      <span class="hidden">Take back</span>
-                    </th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {items.map((token) => (
-                    <tr key={token.name}>
-                      <td class="name">{token.name}</td>
-                      <td>{token.role}</td>
-                      <td>
-                        <Time at={token.created_at} /> by {token.created_by}
-                      </td>
-                      <td>
-                        <Action
-                          label="Take back"
-                          command={`pydag tokens --remove ${quoted(token.name)}`}
-                          request={{ method: 'DELETE', path: `/tokens/${part(token.name)}` }}
-                          needs="admin"
-                          confirm={`Whoever has the token of ${token.name} is let in no more.`}
-                          onDone={() => {
-                            if (made.value?.name === token.name) made.value = null;
-                            tokens.reload();
-                          }}
-                        />
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <Table tall heads={['For', 'Role', 'Made', { says: 'Take back', hidden: true }]}>
+              {items.map((token) => (
+                <tr key={token.name}>
+                  <td class="name">{token.name}</td>
+                  <td>{token.role}</td>
+                  <td>
+                    <Time at={token.created_at} /> by {token.created_by}
+                  </td>
+                  <td>
+                    <Action
+                      label="Take back"
+                      command={`pydag tokens --remove ${quoted(token.name)}`}
+                      request={{ method: 'DELETE', path: `/tokens/${part(token.name)}` }}
+                      needs="admin"
+                      confirm={`Whoever has the token of ${token.name} is let in no more.`}
+                      onDone={() => {
+                        if (made.value?.name === token.name) made.value = null;
+                        tokens.reload();
+                      }}
+                    />
+                  </td>
+                </tr>
+              ))}
+            </Table>
           )
         }
       </Show>
