@@ -9,6 +9,7 @@ import resource
 import time
 from typing import Any, Final
 
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,20 @@ class Connection(H11Protocol):
         super().__init__(*args, **options)
         self._since = self._stuck_at = time.monotonic()
         self._asked: object = None
+        app = self.app
+
+        async def wired(scope: Scope, receive: Receive, send: Send) -> None:
+            scope["wire"] = self  # for what is told to many at once: see `live.viewer.Wire`
+            await app(scope, receive, send)
+
+        self.app = wired
+
+    def tell(self, chunk: bytes) -> bool:
+        """Write a chunk of the answer that is being sent; False if the other side is too slow."""
+        if self.flow.write_paused or self.transport.is_closing():
+            return False
+        self.transport.write(chunk)
+        return True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Refuse it at once if there are too many."""

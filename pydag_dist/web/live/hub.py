@@ -6,7 +6,8 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -15,13 +16,15 @@ from starlette.concurrency import run_in_threadpool
 
 from pydag_dist.web.live.run_topic import LogTopic, RunTopic
 from pydag_dist.web.live.runs_topic import RunsTopic
-from pydag_dist.web.live.topic import Topic, frame
+from pydag_dist.web.live.topic import Topic, frame, with_id
+from pydag_dist.web.live.viewer import Viewer, Wire
 from pydag_dist.web.problems import Refusal
 from pydag_dist.web.site import Site
 
 log = logging.getLogger(__name__)
 
 TICK: Final = 0.1  # seconds: frames are at most ten a second
+TELLING: Final = 5  # telling all viewers takes at most this part of the time
 BLOCK_MS: Final = 200
 AWAY_SECONDS: Final = 1.0
 HEARTBEAT: Final = 15.0  # seconds after which a silent stream says that it is there
@@ -131,7 +134,8 @@ class Hub:
                 time.sleep(AWAY_SECONDS)
                 continue
             is_away = False
-            time.sleep(max(0.0, TICK - (time.monotonic() - began)))
+            pause = max(TICK, TELLING * sum(each.telling_seconds for each in self._topics()))
+            time.sleep(max(0.0, pause - (time.monotonic() - began)))
 
     def turn(self, block_ms: int) -> bool:
         """Look once at all that is looked at; False if that is nothing."""
@@ -176,33 +180,52 @@ def _forget_idle(kept: dict[Any, T]) -> None:
         del kept[name]
 
 
-async def follow(topic: Topic, lines: LogTopic | None, last_id: str) -> AsyncIterator[bytes]:
-    """The frames of a stream: those since `last_id` if they are known, else a snapshot first."""
+async def follow(
+    topic: Topic,
+    lines: LogTopic | None,
+    last_id: str,
+    wire: Wire | None = None,
+    is_still_let_in: Callable[[], Awaitable[bool]] | None = None,
+) -> AsyncIterator[bytes]:
+    """The frames of a stream: those since `last_id` if they are known, else a snapshot first.
+
+    To a `wire` most frames are written by the topic, for all viewers in one go. Ends as soon as
+    somebody is no longer let in.
+    """
     name, _, log_name = last_id.partition("/")
-    place = topic.place_of(name)
+    viewer = Viewer(topic.place_of(name), None if lines else wire)
     log_place = lines.place_of(log_name) if lines else None
-    yield RETRY + (frame("reset", {}) if last_id and place is None else b"")
-    said_at = time.monotonic()
-    while True:
-        is_over = topic.is_over
-        if lines and is_over:
-            await run_in_threadpool(lines.advance, at_once=True)
-        frames, place = await _next(topic, place)
-        number = f"{topic.id}-{place}"
-        if lines:
-            read, log_place = await _next(lines, log_place)
-            frames += read
-            number += f"/{lines.id}-{log_place}"
-        if frames:
-            # The id is the last thing that a viewer learns of what was sent together.
-            yield b"".join([*frames[:-1], b"id: ", number.encode(), b"\n", frames[-1]])
-            said_at = time.monotonic()
-        elif time.monotonic() - said_at > HEARTBEAT:
-            yield b": still here\n\n"
-            said_at = time.monotonic()
-        if is_over:
-            return
-        await topic.wait(place, TICK if lines else HEARTBEAT)
+    asked_at = time.monotonic()
+    with topic.watched_by(viewer), lines.watched_by(viewer) if lines else nullcontext():
+        yield RETRY + (frame("reset", {}) if last_id and viewer.place is None else b"")
+        while True:
+            is_over = topic.is_over
+            if lines and is_over:
+                await run_in_threadpool(lines.advance, at_once=True)
+            frames, viewer.place = await _next(topic, viewer.place)
+            number = f"{topic.id}-{viewer.place}"
+            if lines:
+                read, log_place = await _next(lines, log_place)
+                frames += read
+                number += f"/{lines.id}-{log_place}"
+            if is_still_let_in and time.monotonic() - asked_at > HEARTBEAT:
+                if not await is_still_let_in():
+                    return  # the token was taken back: who comes again learns so
+                asked_at = time.monotonic()
+            if frames:
+                yield with_id(frames, number)
+                viewer.said_at = time.monotonic()
+            elif time.monotonic() - viewer.said_at > HEARTBEAT:
+                yield b": still here\n\n"
+                viewer.said_at = time.monotonic()
+            if is_over:
+                return
+
+            def has_news(place: int | None = log_place) -> bool:
+                of_lines = lines is not None and lines.end != place
+                return topic.is_over or topic.end != viewer.place or of_lines
+
+            await viewer.wait(has_news, HEARTBEAT)
 
 
 async def _next(topic: Topic, place: int | None) -> tuple[list[bytes], int]:

@@ -9,10 +9,12 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from pydantic_core import to_json
+
+from pydag_dist.web.live.viewer import Batch, Viewer
 
 RING_FRAMES: Final = 2_000
 RING_BYTES: Final = 4_000_000
@@ -32,7 +34,7 @@ class Topic(ABC):
 
     def __init__(self) -> None:
         self.id = secrets.token_hex(4)
-        self.viewers = 0
+        self.telling_seconds = 0.0  # that the last batch of frames took, for all viewers
         self.left_at = time.monotonic()
         self.is_over = False
         self.is_failing = False
@@ -40,7 +42,7 @@ class Topic(ABC):
         self._ring: deque[bytes] = deque()
         self._bytes = 0
         self._first = 0  # number of the first frame of the ring
-        self._waiting: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
+        self._viewers: dict[asyncio.AbstractEventLoop, dict[Viewer, None]] = {}
 
     @abstractmethod
     def snapshot(self) -> bytes:
@@ -54,23 +56,26 @@ class Topic(ABC):
     @property
     def is_idle(self) -> bool:
         """Whether nobody looks on, and nobody has for a while."""
-        return not self.viewers and time.monotonic() - self.left_at > LINGER_SECONDS
+        return not self._viewers and time.monotonic() - self.left_at > LINGER_SECONDS
 
     def touch(self) -> None:
         """Somebody is about to look on."""
         with self.lock:
             self.left_at = time.monotonic()
 
-    def come(self) -> None:
-        """Somebody looks on from now."""
+    @contextlib.contextmanager
+    def watched_by(self, viewer: Viewer) -> Iterator[None]:
+        """Tell a viewer what is new, for as long as this lasts."""
         with self.lock:
-            self.viewers += 1
-
-    def go(self) -> None:
-        """Somebody doesn't any more."""
-        with self.lock:
-            self.viewers -= 1
-            self.left_at = time.monotonic()
+            self._viewers.setdefault(viewer.loop, {})[viewer] = None
+        try:
+            yield
+        finally:
+            with self.lock:
+                del self._viewers[viewer.loop][viewer]
+                if not self._viewers[viewer.loop]:
+                    del self._viewers[viewer.loop]
+                self.left_at = time.monotonic()
 
     def add(self, *frames: bytes) -> None:
         """Append frames; called with the lock."""
@@ -82,15 +87,36 @@ class Topic(ABC):
             self._first += 1
 
     def wake(self) -> None:
-        """Tell all who wait; they may be of several event loops."""
+        """Tell all viewers, each in its event loop."""
         with self.lock:
-            waiting, self._waiting = self._waiting, {}
-        of_loops: dict[asyncio.AbstractEventLoop, list[asyncio.Event]] = {}
-        for event, loop in waiting.items():
-            of_loops.setdefault(loop, []).append(event)
-        for loop, events in of_loops.items():
+            loops = list(self._viewers)
+        for loop in loops:
             with contextlib.suppress(RuntimeError):  # that loop is closed
-                loop.call_soon_threadsafe(_set, events)
+                loop.call_soon_threadsafe(self._tell_viewers, loop)
+
+    def _tell_viewers(self, loop: asyncio.AbstractEventLoop) -> None:
+        began = time.thread_time()
+        batches: dict[int, Batch] = {}
+
+        def batch_from(place: int) -> Batch:
+            if place not in batches:
+                batches[place] = self._batch(place)
+            return batches[place]
+
+        for viewer in list(self._viewers.get(loop, ())):
+            viewer.told(batch_from)
+        self.telling_seconds = time.thread_time() - began
+
+    def _batch(self, place: int) -> Batch:
+        """A chunk of a body with the frames from there on, and the place after them.
+
+        None if each viewer has to see for itself what to do.
+        """
+        frames = None if self.is_over else self.after(place)
+        if frames is None:
+            return None
+        end = place + len(frames)
+        return chunk(with_id(frames, f"{self.id}-{end}")) if frames else b"", end
 
     def after(self, place: int) -> list[bytes] | None:
         """The frames from that number on; None if they are not all there any more."""
@@ -113,23 +139,12 @@ class Topic(ABC):
         with self.lock:
             return place if self._first <= place <= self.end else None
 
-    async def wait(self, place: int, seconds: float) -> None:
-        """Return when there is a frame of that number, or after that time."""
-        event = asyncio.Event()
-        with self.lock:
-            if place < self.end or self.is_over:
-                return
-            self._waiting[event] = asyncio.get_running_loop()
-        try:
-            # `wait_for` would make a task for each viewer and frame.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await event.wait()
-        finally:
-            with self.lock:
-                self._waiting.pop(event, None)
+
+def with_id(frames: Sequence[bytes], number: str) -> bytes:
+    """Frames that are sent together: the id is the last thing that a viewer learns of them."""
+    return b"".join([*frames[:-1], b"id: ", number.encode(), b"\n", frames[-1]])
 
 
-def _set(events: Iterable[asyncio.Event]) -> None:
-    for event in events:
-        event.set()
+def chunk(content: bytes) -> bytes:
+    """A chunk of a body, as HTTP/1.1 has it."""
+    return b"%x\r\n%s\r\n" % (len(content), content)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Annotated, Final
@@ -12,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from pydag_dist.web.live.hub import HEARTBEAT, Hub, follow
+from pydag_dist.web.live.hub import Hub, follow
 from pydag_dist.web.live.run_topic import LogTopic
 from pydag_dist.web.live.topic import Topic
 from pydag_dist.web.routes.runs import VIEWER, Text
@@ -59,25 +58,11 @@ def _streamed(
 ) -> StreamingResponse:
     hub, who = _hub(request), needs(request, "viewer").name
     hub.admit(who)
-
-    async def frames() -> AsyncIterator[bytes]:
-        topics = [topic, lines] if lines else [topic]
-        for each in topics:
-            each.come()
-        try:
-            asked_at = time.monotonic()
-            async for each_frame in follow(topic, lines, last_id):
-                if time.monotonic() - asked_at > HEARTBEAT:
-                    if not await request.scope["asks_again"]():
-                        return  # the token was taken back: who comes again learns so
-                    asked_at = time.monotonic()
-                yield each_frame
-        finally:
-            for each in topics:
-                each.go()
-
+    # Else the end of an answer is the end of its connection, and it has no chunks.
+    wire = request.scope.get("wire") if request.scope["http_version"] == "1.1" else None
+    frames = follow(topic, lines, last_id, wire, request.scope["asks_again"])
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return _Admitted(partial(hub.leave, who), frames(), headers)
+    return _Admitted(partial(hub.leave, who), frames, headers)
 
 
 class _Admitted(StreamingResponse):

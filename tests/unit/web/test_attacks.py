@@ -17,7 +17,7 @@ from pydag_dist.web.entry import connections
 from pydag_dist.web.entry.access import LocalKeys
 from pydag_dist.web.entry.connections import Connection, drop_late
 from pydag_dist.web.live import run_topic
-from pydag_dist.web.live.hub import Hub
+from pydag_dist.web.live.hub import Hub, follow
 from pydag_dist.web.routes.live import _Admitted
 from tests.support.web import OURS, Web
 
@@ -156,15 +156,15 @@ def test_who_waits_in_vain_leaves_nothing_behind(web):
     topic = web.app.app.state.hub.newest("")
 
     async def waiting():
-        await topic.wait(topic.end, 0)
-        task = asyncio.create_task(topic.wait(topic.end, 60))
-        await asyncio.sleep(0)
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        stream = follow(topic, None, "")
+        for _ in range(2):
+            await anext(stream)
+        assert topic._viewers
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(stream), 0.01)
 
     asyncio.run(waiting())
-    assert not topic._waiting
+    assert not topic._viewers
 
 
 def test_a_stream_that_never_began_counts_no_more(web):
