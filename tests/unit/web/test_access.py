@@ -17,7 +17,6 @@ from pydag_dist.settings import link_file, load_settings
 from pydag_dist.web.entry.access import LocalKeys
 from pydag_dist.web.entry.gate import Buckets
 from pydag_dist.web.live import hub
-from pydag_dist.web.routes import live
 from pydag_dist.web.routing import NOBODY, ROLES
 from pydag_dist.web.serve import links
 from pydag_dist.web.settings import WebSettings
@@ -244,8 +243,7 @@ def test_below_a_prefix():
 
 
 def test_a_stream_ends_when_its_token_is_taken_back(monkeypatch):
-    for module in (hub, live):
-        monkeypatch.setattr(module, "HEARTBEAT", 0.05)
+    monkeypatch.setattr(hub, "HEARTBEAT", 0.05)
     with Dag("d") as dag:
         dag.task("a", "python.call", params={"callable": "m:f"})
     Client().submit(dag, run_id="r")

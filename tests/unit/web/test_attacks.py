@@ -19,6 +19,7 @@ from pydag_dist.web.entry.connections import Connection, drop_late
 from pydag_dist.web.live import run_topic
 from pydag_dist.web.live.hub import Hub, follow
 from pydag_dist.web.routes.live import _Admitted
+from pydag_dist.web.serve import listen
 from tests.support.web import OURS, Web
 
 JSON = {**OURS, "Content-Type": "application/json"}
@@ -306,6 +307,30 @@ def test_who_waits_for_us_is_not_dropped(served):
         while more := client.recv(1000):
             told += more
         assert told.endswith(b"end\r\n0\r\n\r\n")
+
+
+def test_a_small_answer_waits_for_nothing():
+    """Without TCP_NODELAY each waits for the other side's delayed ACK of its head: 40 ms."""
+
+    async def accepted():
+        loop, made = asyncio.get_running_loop(), asyncio.Event()
+        found = []
+
+        class Accepted(asyncio.Protocol):
+            def connection_made(self, transport):
+                found.append(transport.get_extra_info("socket"))
+                made.set()
+
+        with listen("127.0.0.1", 0) as listening:
+            server = await loop.create_server(Accepted, sock=listening)
+            with socket.create_connection(listening.getsockname()):
+                await made.wait()
+                [one] = found
+                nodelay = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            server.close()
+        return nodelay
+
+    assert asyncio.run(accepted())
 
 
 def test_too_many_connections_are_refused_at_once(served, monkeypatch):
