@@ -1,14 +1,17 @@
-"""What the web interface costs a browser: ``python -m benchmarks.interface``.
+"""What the web interface costs a browser, beside React Flow: ``python -m benchmarks.interface``.
 
 A run of N tasks is served by this process as `pydag web` serves it, so that only the browser is
 measured: bytes of the first visit, when the graph is there, and frames a second while the whole
-graph is moved, while 500 tasks a second change, and while it is moved near by.
+graph is moved, while 500 tasks a second change, and while it is moved near by. Up to 5,000 tasks
+React Flow gets the same DAG and positions, after it in the same browser, and the ratios are told.
 """
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -16,11 +19,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
+from playwright import sync_api
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+
+from benchmarks import react_flow
 
 STATIC = Path(__file__).parents[1] / "pydag_dist" / "web" / "static"
 SIZES = (60, 500, 5_000, 50_000)
 CHROMIUM = "/usr/bin/chromium"
+VIEWPORT: ViewportSize = {"width": 1280, "height": 800}
 STATES = ["none", "ready", "queued", "running", "success", "failed"]
 CHANGES = 50  # in each of ten frames a second
 WIDTH = 50
@@ -91,7 +98,8 @@ class Served:
             "started_at": NOW - 80, "ended_at": None, "round_at": NOW - 80, "spent": 0, "rounds": 1,
             "submitted_by": "bench", "logical_date": None, "run_type": None, "version": None,
             "took": 80, "reason": None, "error": None, "total": len(self.names), "counts": {},
-            "bytes_billed": None, "params": {}, "tags": [], "dag_hash": "h", "place": "redis",
+            "bytes_billed": None, "params": {}, "tags": [], "acts": [], "dag_hash": "h",
+            "place": "redis",
         }  # fmt: skip
 
     def answer(self, path: str) -> Any:
@@ -178,29 +186,63 @@ def measure(page: Page, served: Served, port: int) -> dict[str, Any]:
     near = page.evaluate(MEASURE, [SECONDS, "move"])
     nodes = page.evaluate("document.querySelectorAll('*').length")
     return {
-        "tasks": len(served.names), "drawn": boxes, "ready_s": round(ready, 2),
-        "frames_whole": round(whole[0]), "frames_changing": round(changing[0]),
-        "frames_near": round(near[0]), "longest_pause_ms": round(max(whole[1], near[1])),
-        "nodes": nodes,
+        "ready_s": ready, "frames_whole": whole[0], "frames_changing": changing[0], "nodes": nodes,
+        "frames_near": near[0], "longest_pause_ms": max(whole[1], near[1]), "drawn": boxes,
     }  # fmt: skip
 
 
+def told(what: str, found: dict[str, Any]) -> None:
+    values = (f"{n} {v:.3g}" if isinstance(v, float) else f"{n} {v}" for n, v in found.items())
+    print(f"  {what:12} {', '.join(values)}", flush=True)
+
+
+def beside(browser: Browser, folder: Path, served: Served, ours: dict[str, Any]) -> None:
+    """What React Flow takes for the same, and how many times better ours is."""
+    page = browser.new_page(viewport=VIEWPORT)
+    try:
+        theirs = react_flow.measure(page, folder, served.names, served.upstream, SECONDS)
+    except sync_api.TimeoutError:
+        print(f"  React Flow   is not ready after {react_flow.PATIENCE} s", flush=True)
+        return
+    finally:
+        page.close()
+    told("React Flow", theirs)
+    ratios = {
+        "ready_s": theirs["ready_s"] / ours["ready_s"],
+        "frames_whole": ours["frames_whole"] / theirs["frames_whole"],
+        "frames_changing": ours["frames_changing"] / theirs["frames_changing"],
+        "nodes": theirs["nodes"] / ours["nodes"],
+    }
+    told("times better", ratios)
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.interface")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="TASKS")
+    arguments = parser.parse_args()
     files = [
         file.read_bytes() for file in STATIC.iterdir() if file.suffix in {".js", ".css", ".html"}
     ]
     sent = sum(map(len, files)), sum(len(gzip.compress(file)) for file in files)
     print(f"first visit: {sent[0]:,} bytes, {sent[1]:,} compressed")
-    with sync_playwright() as playwright:
+    with (
+        tempfile.TemporaryDirectory(prefix="pydag-bench-") as temporary,
+        sync_playwright() as playwright,
+    ):
+        react_flow.bundle(Path(temporary))
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        for size in SIZES:
+        for size in arguments.sizes:
             served = Served(size)
             server = ThreadingHTTPServer(("127.0.0.1", 0), handler_of(served))
             server.daemon_threads = True
             threading.Thread(target=server.serve_forever, daemon=True).start()
-            page = browser.new_page(viewport={"width": 1280, "height": 800})
-            print(json.dumps(measure(page, served, server.server_port)), flush=True)
+            page = browser.new_page(viewport=VIEWPORT)
+            ours = measure(page, served, server.server_port)
             page.close()
+            print(f"{len(served.names):,} tasks", flush=True)
+            told("ours", ours)
+            if size <= react_flow.MOST:
+                beside(browser, Path(temporary), served, ours)
             server.shutdown()
         browser.close()
 

