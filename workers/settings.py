@@ -95,6 +95,12 @@ class WorkerSettings(FileSettings):
     stores: Names = Field(
         default=(), description="trusted: gcs:BUCKET/FOLDER, s3:…, database:…, local:DIR, gcs:*"
     )
+    secrets: Path | None = Field(default=None, description="directory with a file for each secret")
+    secret_project: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9.:-]{1,100}$",
+        description="the project whose Secret Manager has secrets",
+    )
     databases: Annotated[dict[str, SecretStr], NoDecode] = Field(
         default_factory=dict, description="of scripts: the URL of each, by its name"
     )

@@ -129,6 +129,14 @@ def may_be_cached(operator: str) -> bool:
     return operator in CACHED or params_model(operator) is None
 
 
+def may_have_secrets(operator: str) -> bool:
+    """Whether params of its tasks may name secrets; for another package's, a worker decides.
+
+    What Google is told of a job it shows to others.
+    """
+    return operator in LOCAL or params_model(operator) is None
+
+
 def is_sensor(operator: str) -> bool:
     """Whether tasks of the operator only wait: they don't count as active while they do."""
     return operator == WAIT_FOR_DAG or operator.rpartition(".")[2].startswith("wait_")

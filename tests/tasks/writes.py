@@ -3,19 +3,25 @@
 # ruff: noqa: T201, LOG015, PTH123  what is written is the task's log
 from __future__ import annotations
 
+import base64
 import ctypes
 import faulthandler
+import json
 import logging
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 import warnings
 from pathlib import Path
+from urllib.parse import quote
 
 from celery.utils.log import get_task_logger
+
+from pydag_dist import Fail, Skip
 
 KEPT = sys.stdout  # as libraries keep it
 log = logging.getLogger("acme.etl")
@@ -209,3 +215,30 @@ def fails(how: str) -> None:
 async def fails_async() -> None:
     """Likewise, awaited."""
     raise ValueError("of mine")
+
+
+def tells(secret: str, how: str) -> object:
+    """Give a secret away in every way."""
+    raw = secret.encode()
+    for text in (secret, repr(secret), json.dumps([secret]), quote(secret), raw.hex()):
+        print("print", text)
+    print("base64", base64.b64encode(b"user:" + raw).decode())
+    for character in f"in pieces {secret}":
+        sys.stdout.write(character)
+        sys.stdout.flush()
+        time.sleep(0.05 if character in secret[3:5] else 0)
+    print()
+    log.warning("logged %s", secret)
+    warnings.warn(f"warned of {secret}", stacklevel=1)
+    subprocess.run(["/bin/echo", "echoed", secret], check=True)
+    if how == "raise":
+        raise ValueError(f"raised {secret}")
+    if how == "fail":
+        raise Fail(f"failed {secret}")
+    if how == "skip":
+        raise Skip(f"skipped {secret}")
+    if how == "die":
+        sys.stdout.write(f"last words {secret}")
+        sys.stdout.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"returned": secret, secret: [f"in a list, {secret}!"]}

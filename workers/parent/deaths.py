@@ -29,6 +29,7 @@ from workers.pool.output import spools
 from workers.pool.output.logs import Log, write
 from workers.pool.output.spool import Spool
 from workers.pool.output.spool_lines import SpoolParser
+from workers.secrecy.masks import Masks
 from workers.tries.outcome import Ended, release
 
 log = logging.getLogger(__name__)
@@ -182,6 +183,7 @@ class _RestOfLog:
     def _read(self, held: Held, engine: Working) -> Log:
         parser = SpoolParser(engine.log_end(held.run, held.task, held.try_number, held.token))
         log = Log(partial(write, engine, held), f"{held.token}.end")
+        parser.masks = log.masks = Masks(self._spool.secrets())
         while data := self._spool.text(parser.position):
             for line in parser.feed(data):
                 log.add(*line)

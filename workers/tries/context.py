@@ -15,6 +15,8 @@ from workers.contract.context import TaskContext
 from workers.errors import TaskFailed
 from workers.pool.output.try_log import log_of_try, quiet_log
 from workers.process import engine, settings, until_redis_can, worker_settings
+from workers.secrecy import masks
+from workers.tries.secrets import secrets_of
 from workers.tries.templates import rendered
 
 _OF_PARAMS = ("template", "expand")  # what only rendering needs
@@ -30,6 +32,8 @@ def task_context(
 
     All that this process writes in here is the log of the try, unless it is `polled` only.
     """
+    if not polled:
+        masks.hide_from_now(masks.NONE)
     with (quiet_log if polled else log_of_try)(held) as log:
         yield TaskContext(
             run_id=held.run,
@@ -54,7 +58,10 @@ def with_params(held: Held, spec: dict[str, Any], context: TaskContext) -> TaskC
         except EngineError as error:
             raise TaskFailed(str(error), final=True) from None
 
-    return replace(context, params=rendered(held, spec, results, partial(_large, held.run)))
+    names = spec["template"].get("secrets")
+    secrets = secrets_of(context, names) if names else {}
+    params = rendered(held, spec, results, partial(_large, held.run), secrets)
+    return replace(context, params=params)
 
 
 def _large(run: str, names: Sequence[str]) -> dict[str, Any]:

@@ -84,11 +84,11 @@ def _execute(held: Held, claim: Claim, context: TaskContext, queue: str) -> Done
 
 def give_back(held: Held, context: TaskContext, error: HostLacks, worker: str) -> Retry | Ignore:
     """Let another worker run the try."""
-    context.log.warning("given back by %s: %s", worker, error)
     need, why = error.need or "other:unnamed", storable(str(error))
+    context.log.warning("given back by %s: %s", worker, why)
     (answer,) = until_redis_can(partial(engine().working.refuse, [held], worker, need, why))
     if answer == "ok":
-        return Retry(f"given back: {error}")
+        return Retry(f"given back: {why}")
     return Ignore(f"{held.run}/{held.task}: {answer}")
 
 

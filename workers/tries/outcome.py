@@ -27,6 +27,7 @@ from workers.pool import tracebacks
 from workers.pool.stopping import begin_cancelling
 from workers.process import PAUSE, engine, until_redis_can
 from workers.result_cache.entries import keep_result
+from workers.secrecy import masks
 from workers.tries.earlier import until_known
 from workers.tries.templates import expansion_counts
 
@@ -115,7 +116,7 @@ def succeeded(context: TaskContext, result: Any) -> Ended:
     skips: tuple[str, ...] = ()
     if context.branch is not None:
         skips = tuple(skipped(result, context.branch))
-    text = packed(context.operator, result)
+    text = packed(context.operator, masks.of_this_process().hide_in(result))
     expand: Mapping[str, int] = {}
     if context.expanded_by:
         expand = expansion_counts(json.loads(text or "null"), context.expanded_by)
@@ -244,5 +245,6 @@ def packed(operator: str, result: Any) -> str:
 
 
 def storable(error: str) -> str:
-    """An error's text as Redis takes it: not too long, and without halves of characters."""
-    return error[: limits.ERROR].encode(errors="replace").decode()
+    """An error's text as Redis takes it: not too long, no secrets, no halves of characters."""
+    text = masks.of_this_process().hide(error)
+    return text[: limits.ERROR].encode(errors="replace").decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from pydag_dist.dag import limits
@@ -15,10 +16,16 @@ from pydag_dist.engine import Held
 from workers.errors import TaskFailed
 
 
-def rendered(held: Held, spec: Mapping[str, Any], results: Known, large: Known) -> dict[str, Any]:
+def rendered(
+    held: Held,
+    spec: Mapping[str, Any],
+    results: Known,
+    large: Known,
+    secrets: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
     """The params of a task's spec: see `rendering.rendered`, but it raises `TaskFailed`."""
     try:
-        return rendering.rendered(held, spec, results, large)
+        return rendering.rendered(held, spec, results, large, secrets)
     except rendering.Unrendered as error:
         raise TaskFailed(str(error), final=error.final) from None
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pydag_dist.dag.templates.parsing import parsed
 from pydag_dist.dag.templates.texts import MARK, at_path
@@ -12,6 +13,7 @@ from pydag_dist.dag.text.strict_json import dotted
 if TYPE_CHECKING:
     from pydag_dist.dag.templates.rendering import Rendering
 
+HIDDEN: Final = "***"  # what is shown of a secret
 Known = Callable[[Sequence[str]], dict[str, Any]]
 
 
@@ -39,13 +41,19 @@ class Try(Protocol):
         """The number of the try."""
 
 
-def rendered(of_try: Try, spec: Mapping[str, Any], results: Known, large: Known) -> dict[str, Any]:
+def rendered(
+    of_try: Try,
+    spec: Mapping[str, Any],
+    results: Known,
+    large: Known,
+    secrets: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
     """The params of a task's spec, with values in the place of templates.
 
     `results` is asked once for the results of tasks by their ids, `large` for params of the run
     by their names that the spec does not have. What is rendered is not looked
     at again: no value of a run becomes a template. Raises `Unrendered` if a value is missing, or if
-    all templates together take too much.
+    all templates together take too much. In place of secrets that are not given, `HIDDEN` stands.
     """
     params: dict[str, Any] = spec["params"]
     if "template" not in spec:
@@ -53,6 +61,7 @@ def rendered(of_try: Try, spec: Mapping[str, Any], results: Known, large: Known)
     from pydag_dist.dag.templates.rendering import Rendering  # noqa: PLC0415  imported by few tasks
 
     names, rendering = _names(of_try, spec, results, large), Rendering()
+    names["secrets"] = dict.fromkeys(spec["template"].get("secrets", ()), HIDDEN) | {**secrets}
     return {key: _render(value, names, rendering, (key,)) for key, value in params.items()}
 
 

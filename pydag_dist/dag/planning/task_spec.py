@@ -126,6 +126,8 @@ def _template(
     }
     if any("data_interval_start" in template.names for template in found):
         template["data_interval_start"] = dates["data_interval_start"]
+    if secrets := sorted({name for template in found for name in template.secrets}):
+        template["secrets"] = secrets
     if kept := [name for name in given if name in large]:
         template["large"] = kept
     return template

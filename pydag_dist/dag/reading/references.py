@@ -10,7 +10,7 @@ from pydag_dist.dag import limits
 from pydag_dist.dag.expansion import lengths
 from pydag_dist.dag.fields import Task
 from pydag_dist.dag.graph import Graph, cycles
-from pydag_dist.dag.operators import BRANCH
+from pydag_dist.dag.operators import BRANCH, may_have_secrets
 from pydag_dist.dag.reading.report import Report
 from pydag_dist.dag.templates.parsing import parsed
 from pydag_dist.dag.templates.texts import MARK, templates
@@ -23,6 +23,7 @@ MAX_PARTS: Final = 500_000  # of the templates of a DAG: what a coordinator read
 
 _LONGEST_CHILD: Final = len(f".{limits.CHILDREN - 1}")
 _COMPARED: Final = 50_000  # names, in search of those that unknown ones could mean: a second
+_SHOWN: Final = "since what they tell a service is shown there, and kept"
 _BITS: Final = 2048  # tasks searched for at once: 256 bytes for each task of the DAG
 
 Graphlike = Mapping[str, Sequence[str]]
@@ -66,6 +67,14 @@ class TemplateChecker:
             self._report.add(f"template {error}", field, number)
             return len(text)  # it was read, too
         named += [(number, field, name) for name in sorted(found.tasks)]
+        if found.secrets and not may_have_secrets(task.operator):
+            message = (
+                f"template {quote(text)}: tasks of {task.operator} can't have secrets, {_SHOWN}"
+            )
+            self._report.add(message, field, number)
+        if found.secrets and task.cache:
+            message = f"template {quote(text)}: a task with cache can't have secrets"
+            self._report.add(message, field, number)
         if not task.expand:
             for name in sorted(found.names & {"item", "index"}):
                 message = f"template {quote(text)}: only a task with expand has {name}"

@@ -38,6 +38,7 @@ NAMES: Final = (
     "data_interval_end",
     "item",
     "index",
+    "secrets",
 )
 OF_A_CHILD: Final = frozenset({"item", "index"})
 
@@ -58,6 +59,10 @@ _TESTING: Final = {"select": 0, "reject": 0, "selectattr": 1, "rejectattr": 1}
 
 _LINE_END: Final = re.compile(r"\r\n|\r")
 _ONE: Final = re.compile(r"\r\n|.", re.DOTALL)
+# As variables of a shell are called, without small letters that some systems don't tell apart.
+_SECRET: Final = re.compile(r"[A-Z][A-Z0-9_]{0,99}")
+NAMED_SO: Final = "has a name of up to 100 of A-Z, 0-9 and _, and begins with a letter"
+
 _ENVIRONMENT: Final = Environment(keep_trailing_newline=True)  # noqa: S701  it only parses
 
 
@@ -74,6 +79,7 @@ class Template:
     names: frozenset[str]
     tasks: frozenset[str]  # whose results it names
     params: frozenset[str] | None  # None: any of them
+    secrets: frozenset[str]
     size: int  # parts of its expressions
 
     def render(self, names: Mapping[str, Any], rendering: Rendering | None = None) -> Any:
@@ -125,13 +131,14 @@ def _parse(text: str) -> Template:
             if isinstance(node, nodes.TemplateData):
                 parts.append(node.data)
             else:
-                seen.look_at(node)
+                if not seen.is_secret(node):
+                    seen.look_at(node)
                 parts.append(node)
     if all(isinstance(part, str) for part in parts):
         raise BadTemplate("has no expression")
     params = None if seen.all_params else frozenset(seen.params)
     names, tasks = frozenset(seen.names), frozenset(seen.tasks)
-    return Template(text, tuple(parts), names, tasks, params, seen.size)
+    return Template(text, tuple(parts), names, tasks, params, frozenset(seen.secrets), seen.size)
 
 
 def _check_size(text: str) -> None:
@@ -197,8 +204,22 @@ class _Seen:
         self.names: set[str] = set()
         self.tasks: set[str] = set()
         self.params: set[str] = set()
+        self.secrets: set[str] = set()
         self.all_params = False
         self.size = 0
+
+    def is_secret(self, node: nodes.Node) -> bool:
+        """Note a whole expression that is the value of a secret."""
+        root, keys = _chain(node)
+        name = _constant(keys[0]) if len(keys) == 1 else None
+        if not isinstance(root, nodes.Name) or root.name != "secrets" or not isinstance(name, str):
+            return False
+        if not _SECRET.fullmatch(name):
+            raise BadTemplate(f"secret {quote(name)}: {NAMED_SO}")
+        self.size += 2
+        self.names.add("secrets")
+        self.secrets.add(name)
+        return True
 
     def look_at(self, node: nodes.Node, level: int = 1) -> None:
         self.size += 1
@@ -229,6 +250,11 @@ class _Seen:
             raise BadTemplate(f"unknown name {quote(name)}{hint}")
         self.names.add(name)
         first, second = ([_constant(key) for key in keys] + [None, None])[:2]
+        if name == "secrets":
+            raise BadTemplate(
+                "a secret stands alone, as in {{ secrets.NAME }}: what is computed of it could not "
+                "be hidden in logs"
+            )
         if name == "tasks":
             if not isinstance(first, str) or second != "result":
                 raise BadTemplate(

@@ -32,6 +32,7 @@ TASK = {"operator": "python.call", "params": {"callable": "m:f"}}
 # What `pydag worker` tells the Celery app.
 INTERNAL = {"PYDAG_WORKER_QUEUES", "PYDAG_WORKER_FURTHER_IMPORTS"}
 ELSEWHERE = {"PYDAG_CONFIG", "PYDAG_REDIS_PASSWORD", "PYDAG_TEST_EXAMPLES"}
+ELSEWHERE |= {"PYDAG_SECRET_SHOP_TOKEN"}  # an example
 
 
 def of_kind(*kinds):

@@ -152,7 +152,7 @@ def test_stores_that_would_cover_nothing_are_refused(monkeypatch, store):
 
 
 def test_the_url_of_a_database_shows_in_no_text(monkeypatch):
-    monkeypatch.setenv("PYDAG_WORKER_DATABASES", '{"scripts": "postgresql://u:secret@h/d"}')
+    monkeypatch.setenv("PYDAG_WORKER_DATABASES", '{"scripts": "postgresql://u:S3cr3t@h/d"}')
     settings = WorkerSettings.load()
-    assert "secret" not in repr(settings)
-    assert settings.databases["scripts"].get_secret_value().endswith("secret@h/d")
+    assert "S3cr3t" not in repr(settings)
+    assert settings.databases["scripts"].get_secret_value().endswith("S3cr3t@h/d")

@@ -25,6 +25,7 @@ from workers.pool.output import spools
 from workers.pool.output.logs import SENDER, Log, lines_of, log_of
 from workers.pool.output.spool import Spool
 from workers.pool.output.spool_lines import SpoolParser
+from workers.secrecy import masks
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +100,12 @@ class Capture:
         # A warning is given once for each line of code; by each try anew.
         warnings._filters_mutated()  # type: ignore[attr-defined]  # noqa: SLF001
         return self._log
+
+    def hide(self, secrets: list[str]) -> None:
+        """From now on these are not shown of what the try writes: `masks` has them, too."""
+        with self._lock:
+            self._spool.hide(secrets)
+            self._parser.masks = masks.of_this_process()
 
     def end(self) -> None:
         """The try has ended, and what it started: send the rest of its log."""
@@ -209,6 +216,8 @@ class Capture:
 
     def _give_to_worker(self) -> int:
         data = self._spool.discard()
+        if secret := masks.of_this_process():  # of the try before
+            data = secret.hide(data.decode(**_TEXT)).encode(**_TEXT)
         with contextlib.suppress(OSError):
             os.write(self._worker, data)
         return len(data)

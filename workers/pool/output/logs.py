@@ -20,6 +20,7 @@ from pydag_dist.dag import limits
 from pydag_dist.engine import Held, LogPart, Working, is_transient
 from pydag_dist.engine.protocol import LogAdded
 from workers.process import SHUTDOWN_WAIT, engine, settings, shutdown_since
+from workers.secrecy.masks import NONE, of_this_process
 
 _PAUSE = 0.2  # seconds in which lines gather for one call
 _CALM = 1.0  # the same, for a log that is past its head
@@ -51,6 +52,7 @@ class Log:
     def __init__(self, send: Callable[[LogPart], LogAdded], writer: str) -> None:
         self._send = send
         self._writer = writer
+        self.masks = NONE  # beside those of this process
         self._head: deque[Line] = deque()
         self._tail: deque[Line] = deque()
         self._tail_bytes = 0
@@ -72,7 +74,7 @@ class Log:
 
     def add(self, at: float, level: str, text: str, position: int | None = None) -> None:
         """Add one line; `position` is where it ends in the writer's output, else its number."""
-        text, size = _shortened(text)
+        text, size = _shortened(self.masks.hide(text) if self.masks else _hidden(text))
         level = _shortened(level)[0][:_LEVEL]
         with self._mutex:
             number, start, past = self._line, self._byte, self.is_past_head
@@ -156,6 +158,10 @@ def _shortened(text: str) -> tuple[str, int]:
         kept = raw[: limits.LOG_LINE].decode(errors="ignore")
         return shortened(kept, rest), len(raw)
     return raw.decode(), len(raw)
+
+
+def _hidden(text: str) -> str:
+    return masks.hide(text) if (masks := of_this_process()) else text
 
 
 def shortened(kept: str, rest: int) -> str:

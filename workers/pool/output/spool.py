@@ -30,6 +30,7 @@ _FULL = 1 << 15  # bytes that wait in a pipe which nobody reads; some systems' p
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ of linux/fcntl.h
 _PUNCH_HOLE = 3  # FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE of linux/falloc.h
 _PAGE = mmap.PAGESIZE
+_SECRETS = 1 << 19  # bytes: as JSON a byte of a secret can become six
 _CHUNK = 1 << 20
 _CAN_SPLICE = hasattr(os, "splice") and hasattr(os, "memfd_create")
 
@@ -52,6 +53,7 @@ class Spool:
         self._stamped = 0.0
         self._seen = (-1, 0.0)  # by the parent: the size, and since when
         self._label = mmap.mmap(-1, _PAGE)
+        self._secrets = mmap.mmap(-1, _SECRETS)  # memory that nobody uses is none
         self._waiting = bytearray(4)
 
     # In the process:
@@ -64,9 +66,20 @@ class Spool:
     def end(self) -> None:
         """Nothing of that try is to be looked for any more."""
         self._label[0] = 0
+        if length := self._length_of_secrets():
+            self._secrets[: 4 + length] = bytes(4 + length)
         if self.size:
             os.ftruncate(self.file, 0)
             self.size = 0
+
+    def hide(self, secrets: list[str]) -> None:
+        """Let the parent know what must not be shown of what this try writes, should it die."""
+        packed = json.dumps(secrets).encode()
+        self._secrets[4 : 4 + len(packed)] = packed
+        self._secrets[:4] = len(packed).to_bytes(4, sys.byteorder)
+
+    def _length_of_secrets(self) -> int:
+        return int.from_bytes(self._secrets[:4], sys.byteorder)
 
     def is_waiting(self) -> bool:
         """Whether anything is in the pipe."""
@@ -129,6 +142,12 @@ class Spool:
             return None
         run, task, number, token, _ = label.split(b"\n", 4)
         return Held(run.decode(), task.decode(), int(number), token.decode())
+
+    def secrets(self) -> list[str]:
+        """What must not be shown of what the try writes."""
+        length = self._length_of_secrets()
+        found: list[str] = json.loads(self._secrets[4 : 4 + length]) if length else []
+        return found
 
     def text(self, start: int) -> bytes:
         """At most a chunk of the file."""

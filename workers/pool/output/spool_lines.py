@@ -11,6 +11,7 @@ from typing import NamedTuple
 from pydag_dist.dag import limits
 from workers.pool.output.logs import shortened
 from workers.pool.output.spool import MARK, TIME
+from workers.secrecy.masks import NONE
 
 
 class SpoolLine(NamedTuple):
@@ -32,6 +33,7 @@ class SpoolParser:
         self._open = b""  # what was printed since the last line: its beginning,
         self._left_out = 0  # how many bytes follow that,
         self._since = 0.0  # and when it began
+        self.masks = NONE  # the secrets that must not be shown, not even the beginning of one
 
     def feed(self, data: bytes) -> Iterator[SpoolLine]:
         """The lines that end in the next piece."""
@@ -53,9 +55,10 @@ class SpoolParser:
     def finish(self, older_than: float = 0) -> Iterator[SpoolLine]:
         """The last line, though nothing has ended it, if it began so many seconds ago.
 
-        Of one that is too long to be shown whole nothing more would be seen before its end.
+        Of one that is too long to be shown whole nothing more would be seen before its end. And a
+        secret could be printed in pieces.
         """
-        if older_than and self._left_out:
+        if older_than and (self._left_out or self.masks):
             return
         if self._open and time.monotonic() - self._since >= older_than:
             yield self._said(self.position - len(self._rest))
@@ -99,6 +102,7 @@ class SpoolParser:
         self._left_out += max(0, len(raw) - limits.LOG_LINE)
         text = raw[: limits.LOG_LINE].decode(errors="backslashreplace")
         if self._left_out:
+            text = self.masks.hide_cut(text)
             text, self._left_out = shortened(text, self._left_out), 0
         return SpoolLine(self._at or time.time(), "INFO", text, position)
 

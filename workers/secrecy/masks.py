@@ -1,0 +1,117 @@
+"""Hides the values of secrets in texts: as they are, and as programs commonly write them."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+from urllib.parse import quote, quote_plus
+
+from pydag_dist.dag.planning.rendering import HIDDEN
+
+LEAST: Final = 4  # characters: anything shorter is part of too much else
+MOST: Final = 16_384  # bytes of a secret
+_LINES: Final = 200  # of a secret that are looked for in more than one form
+_CUT: Final = 3  # characters of a secret that are enough at the end of a line that was cut
+
+
+class Masks:
+    """The secrets of a try."""
+
+    def __init__(self, values: Iterable[str] = ()) -> None:
+        self.values = tuple(values)
+        found = {form for value in self.values for form in _forms(value) if len(form) >= LEAST}
+        self._forms = sorted(found, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, self._forms))) if found else None
+
+    def __bool__(self) -> bool:
+        return self._pattern is not None
+
+    def hide(self, text: str) -> str:
+        """The text without secrets."""
+        return self._pattern.sub(HIDDEN, text) if self._pattern else text
+
+    def hide_cut(self, text: str) -> str:
+        """The beginning of a text, without secrets and without the beginning of one at its end."""
+        text = self.hide(text)
+        lengths = (
+            length
+            for form in self._forms
+            for length in range(min(len(form) - 1, len(text)), _CUT - 1, -1)
+            if text.endswith(form[:length])
+        )
+        longest = max(lengths, default=0)
+        return text[: len(text) - longest] + HIDDEN if longest else text
+
+    def hide_in(self, value: Any) -> Any:
+        """A value of JSON without secrets; a number that has one in it becomes a text."""
+        if not self._pattern:
+            return value
+        match value:
+            case str():
+                return self.hide(value)
+            case list() | tuple():
+                return [self.hide_in(item) for item in value]
+            case dict():
+                return {
+                    self.hide(key) if isinstance(key, str) else key: self.hide_in(item)
+                    for key, item in value.items()
+                }
+            case int() | float() if self._pattern.search(json.dumps(value)):
+                return HIDDEN
+            case _:
+                return value
+
+
+def _forms(value: str) -> Iterator[str]:
+    yield from _of_text(value)
+    lines = value.splitlines()
+    if len(lines) > 1:
+        for line in map(str.strip, lines):
+            yield line
+            if len(lines) <= _LINES:
+                yield json.dumps(line)[1:-1]
+                yield quote(line, safe="")
+
+
+def _of_text(text: str) -> Iterator[str]:
+    raw = text.encode(errors="surrogatepass")
+    escaped = json.dumps(text)[1:-1]
+    yield from (text, text.strip(), text.replace("\n", "\r\n"))
+    yield from (escaped, json.dumps(escaped)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
+    yield from (
+        repr(text)[1:-1],
+        repr(raw)[2:-1],
+        html.escape(text),
+        html.escape(text, quote=False),
+    )
+    for percent in (quote(raw), quote(raw, safe=""), quote_plus(raw)):
+        yield from (percent, re.sub("%..", lambda found: found[0].lower(), percent))
+    yield from (raw.hex(), raw.hex().upper())
+    for before in range(3):
+        # Of a text in which this many bytes, and any others, stand beside it.
+        first, last = -(-before * 8 // 6), (before + len(raw)) * 8 // 6
+        encoded = base64.b64encode(b"\0" * before + raw).decode()[first:last]
+        yield from (encoded, encoded.translate(_URL_SAFE))
+
+
+_URL_SAFE: Final = str.maketrans("+/", "-_")
+
+_of_this_process = Masks()
+
+
+def of_this_process() -> Masks:
+    """The secrets of the try that runs in this process, or ran last."""
+    return _of_this_process
+
+
+def hide_from_now(masks: Masks) -> None:
+    """From now on they are this process's."""
+    global _of_this_process  # noqa: PLW0603  one try runs in a process
+    _of_this_process = masks
+
+
+NONE: Final = Masks()
