@@ -47,6 +47,7 @@ for command in (
     ("tokens", "web", "List the tokens that `pydag web` lets in; make one, or take one back."),
     ("flower", "processes", "Run Flower: workers and tasks in the browser."),
     ("validate", "dags", "Check DAG files without running anything."),
+    ("convert", "dags", "Print a DAG file in another form."),
     ("schema", "dags", "Print the JSON Schema of DAG files, for editors and other programs."),
     ("graph", "pictures", "Draw a DAG as text: what waits for what."),
     ("schedule", "dags", "Print the next times at which a DAG is due, by its schedule_interval."),

@@ -17,6 +17,7 @@ from pydag_dist.cli.display.output import echo
 from pydag_dist.cli.group import MISUSE
 from pydag_dist.cli.options import DAG_FILE, names_file
 from pydag_dist.client import Client
+from pydag_dist.dag.forms import FORMS
 from pydag_dist.dag.schedules import dates
 from pydag_dist.errors import InvalidDag, Problem, PydagError
 
@@ -70,6 +71,25 @@ def _as_json(
     if live:
         answer["unserved"] = [asdict(task) for task in Client().unserved(dag)] if dag else []
     return answer
+
+
+@click.command()
+@click.argument("file", type=DAG_FILE)
+@click.option(
+    "--to", type=click.Choice([*FORMS]), default="own", show_default=True, help="The form."
+)
+def convert(file: Path, *, to: str) -> None:
+    """Print a DAG file in another form.
+
+    own is our own JSON, python a program that builds the same DAG by this library, mermaid a
+    flowchart for documents, text the drawing of `pydag graph`.
+
+    \b
+    Examples:
+        pydag convert nightly.json --to python > nightly.py
+        pydag convert pydag_file.json > own.json
+    """
+    echo(FORMS[to](model.Dag.load(file)))
 
 
 @click.command()

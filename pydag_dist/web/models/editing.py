@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -30,3 +30,20 @@ class Edited(Model):
 
     changes: list[TextChange]
     undo: list[TextChange]
+
+
+class Render(DagText):
+    """A task whose params are to be rendered, and what a run would know by then."""
+
+    task: str
+    params: dict[str, Any] = Field({}, description="of the run")
+    logical_date: Annotated[str, Field(max_length=64, description="default: now")] = ""
+    results: dict[str, Any] = Field({}, description="of upstream tasks, by their ids")
+    index: Annotated[int, Field(ge=0, description="of an expanded task's child")] = 0
+
+
+class Rendered(Model):
+    """What the first try of that task, or child, would be given."""
+
+    task: str
+    params: dict[str, Any]

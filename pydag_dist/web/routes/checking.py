@@ -10,7 +10,8 @@ from fastapi import Query, Request
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from pydag_dist.dag import Dag, draw, schema
+from pydag_dist.dag import Dag, schema
+from pydag_dist.dag.forms import FORMS
 from pydag_dist.dag.operators import family, may_be_cached, operator_names, params_model
 from pydag_dist.dag.text.places import Span, items, place
 from pydag_dist.dag.text.strict_json import Loaded, NotJson
@@ -59,16 +60,13 @@ def validate(request: Request, body: models.DagText) -> Response:
 @routes.post("/convert", response_model=models.DagText, openapi_extra=EDITOR)
 def convert(
     body: models.DagText,
-    to: Annotated[Literal["own", "mermaid", "text"], Query(description="own: our JSON")] = "own",
+    to: Annotated[
+        Literal["own", "python", "mermaid", "text"], Query(description="own: our JSON")
+    ] = "own",
 ) -> Response:
-    """Write a DAG otherwise: in our own form, as a Mermaid flowchart, or drawn as text."""
+    """Write a DAG otherwise: in our own form, as Python, as a Mermaid flowchart, drawn as text."""
     dag = Dag.parse(body.text, source="dag")
-    written = {"own": _own, "mermaid": draw.mermaid, "text": draw.text}[to](dag)
-    return answer({"text": written})
-
-
-def _own(dag: Dag) -> str:
-    return to_json(dag.to_dict(), indent=2).decode()
+    return answer({"text": FORMS[to](dag)})
 
 
 def _located(text: str, problems: list[Problem]) -> list[tuple[Problem, list[str | int]]]:

@@ -1,17 +1,28 @@
-"""Edits of DAG files' texts, which change nothing else in them."""
+"""Edits of DAG files' texts, which change nothing else in them, and what would run by a text."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
 
 from fastapi import Body
 from starlette.responses import Response
 
+from pydag_dist.client.client import utc
+from pydag_dist.dag import Dag
 from pydag_dist.dag.editing.changes import Change, inverse
 from pydag_dist.dag.editing.edits import edited
+from pydag_dist.dag.planning.rendering import Unrendered, rendered
+from pydag_dist.dag.planning.task_spec import RunParams, spec_of
+from pydag_dist.engine import Held
 from pydag_dist.web.models import editing as models
+from pydag_dist.web.problems import Refusal
 from pydag_dist.web.routes.checking import EDITOR
 from pydag_dist.web.routing import answer, router
+
+RUN: Final = "rendered"  # the id of a run that there will never be
 
 routes = router()
 
@@ -25,3 +36,33 @@ def edit(body: Annotated[models.Edits, Body()]) -> Response:
 
 def _told(changes: list[Change]) -> list[dict[str, Any]]:
     return [change._asdict() for change in changes]
+
+
+@routes.post("/render", response_model=models.Rendered, openapi_extra=EDITOR)
+def render(body: models.Render) -> Response:
+    """Render the templates of a task's params, as its first try in a run would."""
+    dag = Dag.parse(body.text, source="dag")
+    task = dag.tasks.get(body.task)
+    if task is None:
+        raise Refusal(404, f"the DAG has no task {body.task}")
+    date = utc(body.logical_date or datetime.now(UTC), dag.zone)
+    run = RunParams(body.params, date)
+    spec = json.loads(spec_of(dag, task, None, run))
+    name = f"{body.task}.{body.index}" if task.expand else body.task
+    held = Held(RUN, name, 1, "")
+
+    def results(tasks: Sequence[str]) -> dict[str, Any]:
+        if missing := [each for each in tasks if each not in body.results]:
+            raise Unrendered(
+                f"needs the result of {', '.join(missing)}: give it in results", final=True
+            )
+        return {each: body.results[each] for each in tasks}
+
+    try:
+        made = rendered(held, spec, results, lambda _: {**dag.params, **run.params})
+    except Unrendered as error:
+        wrong = {"task": body.task, "detail": str(error)}
+        raise Refusal(422, str(error), errors=[wrong]) from None
+    except LookupError:
+        raise Refusal(422, f"{body.task}: its list has no item {body.index}") from None
+    return answer({"task": name, "params": made})

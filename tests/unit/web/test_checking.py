@@ -8,6 +8,7 @@ import pytest
 
 from pydag_dist import Dag
 from pydag_dist.dag import draw, schema
+from pydag_dist.dag.forms import FORMS
 from tests.support.documents import ROOT
 from tests.support.web import OURS, Web
 
@@ -82,6 +83,7 @@ def test_a_dag_is_written_in_other_forms(web):
         return web.ask("POST", f"/api/v1/convert?to={to}", headers=OURS, json=body).json()["text"]
 
     assert json.loads(written("own")) == dag.to_dict()
+    assert written("python") == FORMS["python"](dag)
     assert written("mermaid") == draw.mermaid(dag)
     assert written("text") == draw.text(dag)
     wrong = web.ask("POST", "/api/v1/convert", headers=OURS, json={"text": "{"})

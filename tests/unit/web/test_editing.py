@@ -67,3 +67,50 @@ def test_a_text_is_edited_and_given_back(web):
 )
 def test_what_is_no_edit_is_refused(web, edit):
     assert asked(web, TEXT, edit).status_code == 422
+
+
+def rendered(web, tasks, task, **body):
+    dag = {"dag_id": "d", "params": {"n": 1, "list": ["x", "y"]}, "tasks": tasks}
+    body |= {"text": json.dumps(dag), "task": task}
+    return web.ask("POST", "/api/v1/render", headers=OURS, json=body)
+
+
+def task(name, **fields):
+    args = fields.pop("args", [])
+    params = {"callable": "m:f", "args": args}
+    return {"task_id": name, "operator": "python.call", "params": params, **fields}
+
+
+def test_the_params_of_a_task_are_rendered(web):
+    args = ["{{ params.n + 1 }}", "{{ ds }}", "{{ tasks.a.result.rows }} rows"]
+    tasks = [task("a"), task("b", args=args, dependencies=["a"])]
+    given = {"params": {"n": 6}, "logical_date": "2026-01-31", "results": {"a": {"rows": 3}}}
+    found = rendered(web, tasks, "b", **given).json()
+    assert found == {
+        "task": "b",
+        "params": {"callable": "m:f", "args": [7, "2026-01-31", "3 rows"]},
+    }
+    wrong = rendered(web, tasks, "b").json()
+    assert wrong["detail"] == "needs the result of a: give it in results"
+    wrong = rendered(web, tasks, "b", results={"a": {}}).json()
+    [problem] = wrong["errors"]
+    assert problem["task"] == "b"
+    assert problem["detail"].startswith("params.args[2]: template")
+    assert rendered(web, tasks, "c").status_code == 404
+    assert rendered(web, tasks, "b", logical_date="soon").status_code == 422
+
+
+def test_the_params_of_a_child_are_rendered(web):
+    for over in ("params.list", ["x", "y"], "tasks.a.result"):
+        tasks = [task("a"), task("b", args=["{{ item }}{{ index }}"], expand={"over": over})]
+        tasks[1]["dependencies"] = ["a"]
+        found = rendered(web, tasks, "b", index=1, results={"a": ["x", "y"]}).json()
+        assert (found["task"], found["params"]["args"]) == ("b.1", ["y1"])
+        assert rendered(web, tasks, "b", index=2, results={"a": []}).status_code == 422
+
+
+def test_rendering_costs_no_more_than_in_a_run(web):
+    args = ["{{ params.long }}{{ params.long }}"]
+    answer = rendered(web, [task("a", args=args)], "a", params={"long": "x" * 600_000})
+    assert answer.status_code == 422
+    assert "characters" in answer.json()["detail"]
