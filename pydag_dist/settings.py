@@ -92,7 +92,7 @@ WORKER_SETTINGS = (
 # Those of `pydag web` (web/settings.py).
 WEB_SETTINGS = (
     "address", "port", "mode", "prefix", "proxies", "user_header", "groups_header", "groups",
-    "default_role", "requests_per_second", "streams",
+    "default_role", "requests_per_second", "streams", "files",
 )  # fmt: skip
 _ELSEWHERE = ("PYDAG_CONFIG", "PYDAG_REDIS_PASSWORD")  # the file; docker-compose.yaml
 _ANYTHING = ("PYDAG_TEST_", "PYDAG_SECRET_")

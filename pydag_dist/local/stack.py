@@ -171,7 +171,8 @@ temporaryGcsBucket = "{BUCKET}"
             for number in range(1, WORKERS + 1)
         ]
         flower = self._child("Flower", _pydag("flower", "--port", str(self._ports.flower)))
-        web = self._child("web", _pydag("web", "--port", str(self._ports.web)))
+        files = ["--files", folder] if (folder := os.environ.get("PYDAG_DAGS")) else []
+        web = self._child("web", _pydag("web", "--port", str(self._ports.web), *files))
         coordinator.wait_until(_says(coordinator, b" is ready"), START_SECONDS, check)
         for worker in workers:
             worker.wait_until(_says(worker, b" ready."), START_SECONDS, check)

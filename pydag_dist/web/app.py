@@ -20,6 +20,7 @@ from pydag_dist.web.routes import (
     checking,
     dags,
     editing,
+    files,
     fleet,
     live,
     publishing,
@@ -41,6 +42,7 @@ ROUTERS = (
     publishing.routes,
     checking.routes,
     editing.routes,
+    files.routes,
     tokens.routes,
 )
 

@@ -42,6 +42,7 @@ _TITLES: Final = {
     "method-not-allowed": "This can't be done here",
     "conflict": "Something else is there",
     "changed": "It has changed meanwhile",
+    "precondition-required": "Say what you know of it",
     "too-large": "Too much at once",
     "unsupported-media-type": "Only JSON is understood",
     "invalid": "The request has problems",
@@ -63,6 +64,7 @@ _KINDS: Final = {
     413: "too-large",
     415: "unsupported-media-type",
     422: "invalid",
+    428: "precondition-required",
     429: "too-many-requests",
     503: "unavailable",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
@@ -46,10 +47,15 @@ class WebSettings(FileSettings):
     requests_per_second: float = Field(
         default=50, gt=0, description="of each user or token; five times as many in a burst"
     )
+    files: Path | None = Field(
+        default=None, description="the folder of DAG files that editors may read and change"
+    )
     streams: int = Field(default=20, ge=1, description="live streams of each user or token")
 
     def check(self) -> None:
-        """`InvalidSettings` if others could reach it whom it would let in."""
+        """`InvalidSettings` if others could reach it whom it would let in, or a folder is away."""
+        if self.files is not None and not self.files.is_dir():
+            raise InvalidSettings(f"PYDAG_WEB_FILES is {self.files}, and there is no such folder")
         if self.mode == "local" and not is_loopback(self.address):
             raise InvalidSettings(
                 f"PYDAG_WEB_ADDRESS is {self.address}, which other hosts reach, and PYDAG_WEB_MODE "

@@ -8,6 +8,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
 from typing import Final, Generic, TypeVar
 
 from pydag_dist.client import Client
@@ -25,6 +27,7 @@ from pydag_dist.errors import HistoryError, UnknownRun
 from pydag_dist.history import LOST, HistoryReader
 from pydag_dist.log_store import LogStore, open_log_store
 from pydag_dist.settings import Settings
+from pydag_dist.web.folder.files import Files
 from pydag_dist.web.settings import WebSettings
 from pydag_dist.web.tokens import Tokens
 
@@ -73,6 +76,7 @@ class Site:
         )
         self.engine: Engine = self.client.engine
         self.tokens = Tokens(self.engine.store)
+        self.files = _files(settings.home, web.files) if web.files else None
         self.dags: Kept[Dag] = Kept()
         self.graphs: Kept[bytes] = Kept()
         self.billed: Kept[tuple[int | None]] = Kept(KEPT_COSTS)
@@ -208,6 +212,12 @@ class Site:
             lambda: self.engine.reading.submitted_dag(run_id),
             lambda past: past.submitted_dag(run_id),
         )
+
+
+def _files(home: Path, folder: Path) -> Files:
+    root = folder.absolute()
+    name = sha256(bytes(root)).hexdigest()[:8]
+    return Files(root, home / f"files-{name}.jsonl")
 
 
 def place_of(run: RunSummary) -> tuple[int, str]:

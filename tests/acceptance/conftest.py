@@ -137,7 +137,9 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     for name in ("examples", "Makefile", ".ci", "pyproject.toml", "constraints.txt"):
         (directory / name).symlink_to(PROJECT / name)
     (directory / ".venv").symlink_to(sys.prefix)
-    with running_up(directory / "home", *UP, PYTHONPATH=str(installed)) as running:
+    (directory / "edited").mkdir()
+    env = {"PYTHONPATH": str(installed), "PYDAG_DAGS": str(directory / "edited")}
+    with running_up(directory / "home", *UP, **env) as running:
         yield running
 
 

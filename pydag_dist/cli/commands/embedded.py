@@ -68,7 +68,7 @@ def up(modules: tuple[str, ...], folder: Path | None, *, opens: bool, **ports: i
         pydag up --open
         pydag up --web-port 8090
         pydag up --import etl.steps      # let python.call use your module
-        pydag up --dags dags             # publish the DAG files of a folder
+        pydag up --dags dags             # publish the DAG files of a folder, and edit them
     \b
     Then, in a second terminal:
         eval "$(pydag env)"
@@ -78,7 +78,7 @@ def up(modules: tuple[str, ...], folder: Path | None, *, opens: bool, **ports: i
     if modules:
         os.environ[FURTHER_IMPORTS] = ",".join(modules)
     if folder:
-        os.environ["PYDAG_DAGS"] = str(folder.absolute())  # for its coordinator
+        os.environ["PYDAG_DAGS"] = str(folder.absolute())  # for its coordinator and `pydag web`
     from pydag_dist.local.home import Home
     from pydag_dist.local.ports import Ports
     from pydag_dist.local.seed import example_dir

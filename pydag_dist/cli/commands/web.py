@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import webbrowser
 from importlib.util import find_spec
+from pathlib import Path
 
 import click
 
@@ -24,13 +25,21 @@ def require_web() -> None:
 @click.command()
 @click.option("--address", metavar="ADDRESS", help="Where it listens. [127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), metavar="N", help="[8080]; 0: a free one.")
+@click.option(
+    "--files",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Let editors read and change the DAG files of this folder.",
+)
 @click.option("--open", "opens", is_flag=True, help="Open it in a browser.")
 @click.option(
     "--link",
     is_flag=True,
     help="Print another address with a key, of each that runs here, and end.",
 )
-def web(address: str | None, port: int | None, *, opens: bool, link: bool) -> None:
+def web(
+    address: str | None, port: int | None, files: Path | None, *, opens: bool, link: bool
+) -> None:
     """Serve the interface and its REST routes: runs live, in the browser and for programs.
 
     It listens on this host only and lets that browser in which opens the address with the key that
@@ -41,6 +50,7 @@ def web(address: str | None, port: int | None, *, opens: bool, link: bool) -> No
     Examples:
         pydag web --open
         PYDAG_WEB_MODE=tokens pydag web --address 0.0.0.0
+        pydag web --files dags
         pydag web --link
     """
     require_web()
@@ -54,6 +64,8 @@ def web(address: str | None, port: int | None, *, opens: bool, link: bool) -> No
     settings = WebSettings.load()
     settings.address = settings.address if address is None else address
     settings.port = settings.port if port is None else port
+
+    settings.files = settings.files if files is None else files
 
     def started(where: str, with_key: str) -> None:
         echo(f"listening on {where}")

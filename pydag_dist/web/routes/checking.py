@@ -39,8 +39,8 @@ def operators(request: Request) -> Response:
     found = []
     for name in operator_names():
         model = params_model(name)
-        told = {"name": name, "queue": family(name), "may_be_cached": may_be_cached(name)}
-        found.append({**told, "params": model.model_json_schema() if model else None})
+        about = {"name": name, "queue": family(name), "may_be_cached": may_be_cached(name)}
+        found.append({**about, "params": model.model_json_schema() if model else None})
     return tagged(request, to_json({"items": found}))
 
 
@@ -50,11 +50,11 @@ def validate(request: Request, body: models.DagText) -> Response:
     try:
         dag = Dag.parse(body.text, source="dag")
     except InvalidDag as error:
-        problems = _told(body.text, error.problems)
+        problems = told(body.text, error.problems)
         return answer({"dag_id": None, "tasks": None, "problems": problems, "unserved": []})
     unserved = [vars(each) for each in site(request).client.unserved(dag)]
-    told = {"dag_id": dag.dag_id, "tasks": len(dag.tasks), "problems": []}
-    return answer({**told, "unserved": unserved})
+    right = {"dag_id": dag.dag_id, "tasks": len(dag.tasks), "problems": []}
+    return answer({**right, "unserved": unserved})
 
 
 @routes.post("/convert", response_model=models.DagText, openapi_extra=EDITOR)
@@ -140,13 +140,14 @@ class _Places:
         return inner and (begin + inner[0], begin + inner[1])
 
 
-def _told(text: str, problems: list[Problem]) -> list[dict[str, Any]]:
+def told(text: str, problems: list[Problem]) -> list[dict[str, Any]]:
+    """The first problems of a text, with their places in it."""
     places = _Places(text)
-    told = []
+    found = []
     for problem, path in _located(text, problems):
         span = places.of(path) or _syntax_error(text)
         pointer = "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)
-        told.append(
+        found.append(
             {
                 "pointer": pointer,
                 "task": problem.task,
@@ -156,7 +157,7 @@ def _told(text: str, problems: list[Problem]) -> list[dict[str, Any]]:
                 "length": span[1] - span[0],
             }
         )
-    return told
+    return found
 
 
 def _syntax_error(text: str) -> Span:
