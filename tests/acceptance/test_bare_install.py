@@ -20,11 +20,11 @@ def python(tmp_path_factory):
     build = [*pip, "wheel", "--no-deps", "--wheel-dir", str(directory), str(PROJECT)]
     subprocess.run(build, check=True)
     (wheel,) = directory.glob("*.whl")
-    subprocess.run([sys.executable, "-m", "venv", directory / "venv"], check=True)
+    venv = [sys.executable, "-m", "venv", "--without-pip", directory / "venv"]
+    subprocess.run(venv, check=True)
     python = directory / "venv" / "bin" / "python"
-    constraints = PROJECT / "constraints.txt"
-    install = [python, "-m", "pip", "--quiet", "install", "-c", constraints, wheel]
-    subprocess.run(install, check=True)
+    install = [*pip, "--python", python, "install", "--no-compile", wheel]
+    subprocess.run([*install, "-c", PROJECT / "constraints.txt"], check=True)
     return python
 
 
