@@ -73,5 +73,5 @@ def test_no_first_step_of_the_clock_is_a_timeout(step: int) -> None:
     history.go_on_planning(Draws(run="r0", planner=history.newest["r0"]), 3)
     history.work(Draws(queue=QUEUES[0], does=0, group=GROUPS[0]), ["success"])
     history.time_passes(step)
-    history.same_tasks()
+    history.same()
     history.keys_hold_what_the_table_says()

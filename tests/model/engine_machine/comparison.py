@@ -12,6 +12,7 @@ from pydag_dist.dag import Dag
 from pydag_dist.engine import Engine
 from pydag_dist.engine.protocol import unpack_record
 from tests.model.engine_machine.dags import QUEUES
+from tests.model.engine_machine.keys import Keys
 from tests.model.reference import ENDED, Message, ReferenceEngine, RefTask
 from tests.support.heads import Head
 from tests.support.written import table_name, written
@@ -86,105 +87,109 @@ class Comparison(RuleBasedStateMachine):
         return f"{kind}/{run}/{task}"
 
     @invariant()
-    def same_tasks(self) -> None:
+    def same(self) -> None:
+        """All that both have is the same."""
+        seen = Keys(self.client, "p")
+        self.same_tasks(seen)
+        self.same_runs(seen)
+        self.same_queues(seen)
+        self.keys_hold_what_the_table_says(seen)
+        self.only_queues_in_use_are_known(seen)
+        self.polls_are_what_is_due(seen)
+
+    def same_tasks(self, seen: Keys) -> None:
         for run_id, run in self.reference.runs.items():
-            assert self.engine.reading.run_state(run_id) == run.state
+            assert seen.hash(f"run:{run_id}").get("state") == run.state
             if run.state == "queued" or not run.planned:
                 continue
-            records = self.client.hgetall(f"p:run:{run_id}:tasks")
+            records = seen.hash(f"run:{run_id}:tasks")
             assert set(records) == set(run.tasks)
             for name, task in run.tasks.items():
                 record = unpack_record(records[name])
-                seen = [record[f] for f in ("state", "try", "last_try", "pushes", "reason")]
+                told = [record[f] for f in ("state", "try", "last_try", "pushes", "reason")]
                 wanted = [task.state, task.try_number, task.last_try, task.pushes, task.reason]
-                assert seen == [str(value) for value in wanted], (run_id, name)
+                assert told == [str(value) for value in wanted], (run_id, name)
                 counted = (record["deaths"], record["losses"], record["needs"])
                 needs = "+".join(sorted(task.needs))
                 assert counted == (str(task.deaths), str(task.losses), needs), (run_id, name)
 
-    @invariant()
-    def same_runs(self) -> None:
-        assert sorted(self.client.zrange("p:runs", 0, -1)) == sorted(self.dags)
-        assert self.client.zrange("p:names", 0, -1) == sorted(self.dags)
+    def same_runs(self, seen: Keys) -> None:
+        assert sorted(seen.zset("runs")) == sorted(self.dags)
+        assert list(seen.zset("names")) == sorted(self.dags)
         for run_id, run in self.reference.runs.items():
-            head = self.client.hgetall(f"p:run:{run_id}")
-            assert int(head.get("rounds", 1)) == run.rounds
+            assert int(seen.hash(f"run:{run_id}").get("rounds", 1)) == run.rounds
 
-    @invariant()
-    def same_queues(self) -> None:
+    def same_queues(self, seen: Keys) -> None:
         for queue in (*QUEUES, *(f"@{worker}" for worker in WORKERS)):
-            listed = self.client.lrange(f"p:q:{queue}", 0, -1)
+            listed = seen.list(f"q:{queue}")
             packed = [celery_id(json.loads(message)["headers"]) for message in listed]
             wanted = [m.celery_id for m in self.reference.lists.get(queue, [])]
             assert packed[::-1] == wanted
 
-    @invariant()
-    def keys_hold_what_the_table_says(self) -> None:
+    def keys_hold_what_the_table_says(self, seen: Keys) -> None:
         for run_id, run in self.reference.runs.items():
             if run.state == "queued" or not run.planned:
                 continue
-            assert self.client.smembers(f"p:run:{run_id}:active") == run.active()
+            assert seen.set(f"run:{run_id}:active") == run.active()
             ready = [
                 f"{task.waits_in}/{task.rank:06}{'s' if task.long else ''}/{name}"
                 for name, task in run.tasks.items()
                 if task.state == "ready"
             ]
-            assert self.client.zrange(f"p:run:{run_id}:ready", 0, -1) == sorted(ready)
-            assert not self.client.exists(f"p:run:{run_id}:work", f"p:run:{run_id}:kept")
-            assert not self.client.hexists(f"p:run:{run_id}", "scan")
+            assert list(seen.zset(f"run:{run_id}:ready")) == sorted(ready)
+            assert f"run:{run_id}:work" not in seen
+            assert f"run:{run_id}:kept" not in seen
+            assert "scan" not in seen.hash(f"run:{run_id}")
             left = sum(task.state not in ENDED for task in run.tasks.values())
-            assert self.client.hget(f"p:run:{run_id}", "left") == str(left)
+            assert seen.hash(f"run:{run_id}")["left"] == str(left)
         others = {q for run in self.reference.runs.values() for q in run.queues} - {*QUEUES}
-        assert others >= self.client.smembers("p:queues") - {*QUEUES}
+        assert others >= seen.set("queues") - {*QUEUES}
         for queue in (*QUEUES, *others):
-            fair = self.client.zrange(f"p:fair:{queue}", 0, -1)
+            fair = seen.zset(f"fair:{queue}")
             assert [member.split("/", 1)[1] for member in fair] == self.reference.fair(queue)
-        assert self.members("queued") == self.tasks_that(lambda t: t.waits)
-        assert self.members("leases") == self.tasks_that(RefTask.held)
-        assert self.are_near("leases", lambda task: task.lease_until[0])
-        assert self.are_near("queued", lambda task: task.waits_since[0])
+        assert members(seen.zset("queued")) == self.tasks_that(lambda t: t.waits)
+        assert members(seen.zset("leases")) == self.tasks_that(RefTask.held)
+        assert self.are_near(seen.zset("leases"), lambda task: task.lease_until[0])
+        assert self.are_near(seen.zset("queued"), lambda task: task.waits_since[0])
         holds = {
             f"{worker}/{process}": f"{self.numbers[after]} {run}/{task}"
             for (worker, process), (after, run, task) in self.reference.holds.items()
         }
-        assert self.client.hgetall("p:holds") == holds
+        assert seen.hash("holds") == holds
         timers = [self.timer(*of) for of in self.tasks_that(has_timer)]
-        assert sorted(self.client.zrange("p:timers", 0, -1)) == sorted(timers)
-        assert not self.client.exists("p:working")
+        assert sorted(seen.zset("timers")) == sorted(timers)
+        assert "working" not in seen
 
-    @invariant()
-    def only_queues_in_use_are_known(self) -> None:
+    def only_queues_in_use_are_known(self, seen: Keys) -> None:
         known = self.reference.known_queues
-        assert {q for q in self.client.smembers("p:queues") if "!" not in q} == known
+        assert {q for q in seen.set("queues") if "!" not in q} == known
         runs = [r for r in self.reference.runs.values() if r.state in ("running", "cancelling")]
         for queue in QUEUES:
-            counted = int(self.client.hget("p:windows", f"runs/{queue}") or 0)
+            counted = int(seen.hash("windows").get(f"runs/{queue}") or 0)
             assert counted == sum(queue in run.queues for run in runs)
 
-    @invariant()
-    def polls_are_what_is_due(self) -> None:
-        flags = self.client.hgetall("p:windows")
+    def polls_are_what_is_due(self, seen: Keys) -> None:
+        flags = seen.hash("windows")
         for queue in QUEUES:
             due = self.tasks_that(lambda t, queue=queue: t.due and t.queue == queue)
             tasks = [(r, t, self.task(r, t).group) for r, t in due]
-            members = sorted(f"{group}/{run}/{task}" for run, task, group in tasks)
-            assert self.client.zrange(f"p:due:{queue}", 0, -1) == members
+            wanted = sorted(f"{group}/{run}/{task}" for run, task, group in tasks)
+            assert list(seen.zset(f"due:{queue}")) == wanted
             assert (f"due/{queue}" in flags) is bool(due)
             groups = self.reference.groups.get(queue, {})
             waiting = sorted(groups, key=lambda g, groups=groups: (groups[g], g))
-            assert self.client.zrange(f"p:groups:{queue}", 0, -1) == waiting
+            assert list(seen.zset(f"groups:{queue}")) == waiting
             unclaimed = self.reference.polls.get(queue, {}).values()
-            assert sorted(self.client.hvals(f"p:polls:{queue}")) == sorted(unclaimed)
+            assert sorted(seen.hash(f"polls:{queue}").values()) == sorted(unclaimed)
 
-    def are_near(self, zset: str, time: Callable[[RefTask], int]) -> bool:
+    def are_near(self, scores: dict[str, float], time: Callable[[RefTask], int]) -> bool:
         """Whether the times in the set are those of the reference."""
-        scores = self.client.zrange(f"p:{zset}", 0, -1, withscores=True)
-        times = [time(self.task(*member.split("/"))) for member, _ in scores]
-        pairs = zip(scores, times, strict=True)
-        return all(abs(score - BEGIN - at * 1_000) < SLACK for (_, score), at in pairs)
+        times = ((score, time(self.task(*name.split("/")))) for name, score in scores.items())
+        return all(abs(score - BEGIN - at * 1_000) < SLACK for score, at in times)
 
-    def members(self, zset: str) -> list[tuple[str, str]]:
-        return sorted(tuple(m.split("/")) for m in self.client.zrange(f"p:{zset}", 0, -1))
+
+def members(zset: dict[str, float]) -> list[tuple[str, ...]]:
+    return sorted(tuple(member.split("/")) for member in zset)
 
 
 def has_timer(task: RefTask) -> bool:
