@@ -70,6 +70,8 @@ class CheckedSettings(FileSettings):
     retention: int = Field(default=0, ge=limits.RETENTION[0], le=limits.RETENTION[1])
     lease: float = Field(default=0, ge=limits.LEASE[0], le=limits.LEASE[1])
     dags: Path | None = None
+    history_days: int | None = Field(default=None, ge=1, le=limits.HISTORY_DAYS)
+    bigquery_price: float = Field(default=0, ge=0, le=1e6, allow_inf_nan=False)
     log_store: str | None = None
     webhooks: dict[str, Webhook] = Field(default={})
     url: str | None = None

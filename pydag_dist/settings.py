@@ -26,6 +26,10 @@ class Settings:
     retention: int = 7 * 86400  # seconds that an ended run stays in Redis
     lease: float = 15.0  # seconds after which a worker that is not heard of counts as dead
     dags: Path | None = None  # a folder whose DAG files coordinators publish
+    history_days: int | None = None  # after which coordinators delete ended runs
+    bigquery_price: float = (
+        6.25  # USD for a TiB on demand: https://cloud.google.com/bigquery/pricing
+    )
     log_store: str | None = None  # a directory, or gs://BUCKET/PREFIX
     webhooks: dict[str, str] = field(default_factory=dict, repr=False)  # URLs by names for DAGs
     # Of clients where Redis is not reachable:

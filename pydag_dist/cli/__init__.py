@@ -89,6 +89,16 @@ for command in (
         "Draw when each task of a run waited and ran, on one scale.",
     ),
     ("runs", "runs", "List the newest runs first: those in Redis, then older ones of the history."),
+    (
+        "stats",
+        "upkeep.stats",
+        "Say how runs ended, what they took, and what BigQuery billed for them, by the history.",
+    ),
+    (
+        "history",
+        "upkeep.history",
+        "Look after the database of all runs: prune it, back it up, restore or export it.",
+    ),
     ("logs", "runs", "Print what a run's tasks logged: all of them by time, or one task's."),
     ("cancel", "control", "Stop a run, and print what it is now: cancelling, or cancelled."),
     ("resume", "control", "Go on with a run that failed or was cancelled, keeping what succeeded."),

@@ -11,7 +11,7 @@ from pydag_dist.client import Client
 from pydag_dist.client.naming import find_run, shortest_name
 from pydag_dist.dag.ids import is_id
 from pydag_dist.engine import Engine, Listing
-from pydag_dist.errors import HistoryError, UnknownRun
+from pydag_dist.errors import HistoryError, PydagError, UnknownRun
 from pydag_dist.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -197,6 +197,20 @@ def shortest_names(runs: Sequence[RunSummary]) -> dict[str, str]:
         run_id: shortest_name(run_id, near[run_id], 8) if run_id in there else run_id
         for run_id in ids
     }
+
+
+@contextlib.contextmanager
+def readable_history() -> Iterator[HistoryReader]:
+    """The history of this host; `PydagError` if it has none, or can't read it."""
+    settings = load_settings()
+    if settings.url:
+        raise PydagError("this needs the history's database: set PYDAG_DATABASE_URL, not PYDAG_URL")
+    if not settings.has_history:
+        raise HistoryError(
+            f"there is no history in {settings.home}: set PYDAG_DATABASE_URL, or PYDAG_HOME"
+        )
+    with _history(settings) as history:
+        yield history
 
 
 @contextlib.contextmanager

@@ -19,7 +19,8 @@ import redis
 from celery import Celery
 
 from pydag_dist.coordinator.backfills.loop import Backfills
-from pydag_dist.coordinator.logs.keeper import LogKeeper
+from pydag_dist.coordinator.keeping.logs import LogKeeper
+from pydag_dist.coordinator.keeping.pruning import Pruning
 from pydag_dist.coordinator.ownership import RENEWALS
 from pydag_dist.coordinator.planner import plan, without_gc
 from pydag_dist.coordinator.publisher import FolderPublisher
@@ -99,16 +100,7 @@ class Coordinator:
             self._start("backfills", backfills.run),
             self._start("big", self._plan_big),
         ]
-        if self._log_store:
-            keeper = LogKeeper(
-                self._connect("coordinator"),
-                self._log_store,
-                # Other hosts can't read a directory that nobody has named.
-                KEPT_LOGS if self._settings.log_store else RETENTION[1],
-                lambda: self._recorder.writes,
-                self._stopping,
-            )
-            threads.append(self._start("logs", keeper.run))
+        threads += self._keep()
         if folder := self._settings.dags:
             engine = self._connect("coordinator")
             publisher = FolderPublisher(engine, folder, self._settings.retention, self._stopping)
@@ -131,6 +123,20 @@ class Coordinator:
             thread.join()
         if self._refused:
             raise self._refused
+
+    def _keep(self) -> list[threading.Thread]:
+        """The loops that keep logs, and forget old runs, in turn with other coordinators."""
+        threads, store = [], self._log_store
+        turn = (lambda: self._recorder.writes), self._stopping
+        if store:
+            # Other hosts can't read a directory that nobody has named.
+            seconds = KEPT_LOGS if self._settings.log_store else RETENTION[1]
+            keeper = LogKeeper(self._connect("coordinator"), store, seconds, *turn)
+            threads.append(self._start("logs", keeper.run))
+        if days := self._settings.history_days:
+            pruning = Pruning(self._history, days, store, *turn)
+            threads.append(self._start("pruning", pruning.run))
+        return threads
 
     def _wait_for_redis(self) -> bool:
         """Wait for Redis; False if this coordinator was stopped before it came."""

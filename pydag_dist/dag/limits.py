@@ -45,6 +45,7 @@ ACTIVE_RUNS: Final = 1_000  # of a DAG's schedule or of a backfill, at a time
 BACKFILL_DATES: Final = 10_000  # due times of a backfill
 BACKFILLS: Final = 10_000  # that Redis has: open ones, and ended ones for their retention
 RETENTION: Final = (1, 10 * YEAR)  # seconds
+HISTORY_DAYS: Final = 36_500
 RETRIES: Final = 100
 PRIORITY: Final = 1000  # and as much below 0
 PROCESSORS: Final = 100_000

@@ -205,7 +205,19 @@ def _try(event: int, fields: Mapping[str, str]) -> Row:
     }
     for name, converted in _COLUMNS:
         row[name] = converted(fields.get(name))
+    row["bytes_billed"] = _billed(fields.get("result") or "")
     return row
+
+
+def _billed(result: str) -> int | None:
+    """The bytes that BigQuery billed, if a result says so."""
+    if '"bytes_billed"' not in result:
+        return None
+    try:
+        billed = json.loads(result)["bytes_billed"]
+    except (ValueError, LookupError, TypeError):  # in a text of it
+        return None
+    return billed if isinstance(billed, int) and 0 <= billed < 1 << 62 else None
 
 
 def _seconds(microseconds: str | None) -> float | None:
@@ -227,5 +239,5 @@ _FROM_TEXT: dict[type, Callable[[str | None], Any]] = {
 _COLUMNS = [
     (column.name, _FROM_TEXT[type(column.type)])
     for column in tables.tries.c
-    if column.nullable and not column.primary_key
+    if column.nullable and not column.primary_key and type(column.type) in _FROM_TEXT
 ]

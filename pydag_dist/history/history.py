@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
 import sqlalchemy as sa
 
 from pydag_dist.history import database
 from pydag_dist.history.batch import Batch
+from pydag_dist.history.copying import restore
+from pydag_dist.history.pruning import Pruned, prune
 from pydag_dist.history.reading import HistoryReader
 from pydag_dist.history.tables import (
     backfill_events,
@@ -58,6 +63,14 @@ class History(HistoryReader):
             for table in (dags, dag_events, backfill_events, run_acts, runs, rounds, tries):
                 if rows := getattr(batch, table.name.removeprefix("pydag_")):
                     connection.execute(self._upserts[table], rows)
+
+    def prune(self, before: float, also: Callable[[Sequence[str]], object]) -> Pruned:
+        """Delete the runs that ended before then; `also` is called with each page of them first."""
+        return prune(self._db, before, also)
+
+    def restore(self, file: Path) -> int:
+        """Fill this database, which must have no runs, from a backup; how many it has then."""
+        return restore(file, self._db)
 
     def set_epoch(self, epoch: str) -> None:
         """Make this the history of the Redis with that marker."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from statistics import median
 from typing import Any, Self
 
@@ -26,7 +27,10 @@ from pydag_dist.engine.protocol import ENQUEUED, SOURCES, unpack_numbers
 from pydag_dist.engine.snapshot import Act, children_of, work_of
 from pydag_dist.history import database
 from pydag_dist.history.backfills import PastBackfill, open_backfills, states_at
+from pydag_dist.history.copying import back_up
+from pydag_dist.history.pruning import old_runs
 from pydag_dist.history.published import DagChange, PastDag, dag_changes, past_dags
+from pydag_dist.history.stats import By, RunStats, TaskStats, run_stats, task_stats
 from pydag_dist.history.tables import (
     backfill_events,
     dag_events,
@@ -39,6 +43,7 @@ from pydag_dist.history.tables import (
 )
 
 _PAGE = 500  # runs that are read at once
+_RECENT = 5  # runs whose tasks may have got slower
 
 Row = sa.Row[Any]  # of a table: its columns are said there
 
@@ -272,6 +277,43 @@ class HistoryReader:
         """Logical date -> the states of the DAG's runs of that date, by run; ISO 8601 in UTC."""
         with self._db.connect() as connection:
             return states_at(connection, dag_id, dates)
+
+    def run_stats(
+        self, by: By, dag_id: str, since: float, until: float, *, limit: int = 1_000
+    ) -> list[RunStats]:
+        """Stats of the runs submitted then: those that cost most first. See `stats`."""
+        with self._db.connect() as connection:
+            return run_stats(connection, by, dag_id, (since, until), limit=limit)
+
+    def task_stats(self, dag_id: str, since: float, until: float) -> list[TaskStats]:
+        """Stats of the tasks of a DAG, in its runs submitted then."""
+        recent = self.durations(dag_id, _RECENT)
+        with self._db.connect() as connection:
+            found = task_stats(connection, dag_id, since, until)
+        for stats in found:
+            stats.recent = recent.get(stats.name)
+        return found
+
+    def rows(self, table: str, since: float, until: float) -> Iterator[dict[str, Any]]:
+        """The rows of `runs` or `tries` of the runs submitted then, the oldest runs first."""
+        of = {"runs": runs, "tries": tries}[table]
+        columns = [column for column in of.c if column.name not in {"event", "planned"}]
+        query = sa.select(*columns).where(runs.c.submitted_at >= since, runs.c.submitted_at < until)
+        if of is tries:
+            query = query.join_from(tries, runs, tries.c.run_id == runs.c.run_id)
+        query = query.order_by(runs.c.submitted_at, of.c.run_id)
+        with self._db.connect().execution_options(yield_per=_PAGE) as connection:
+            for row in connection.execute(query).mappings():
+                yield {**row}
+
+    def old_runs(self, before: float) -> int:
+        """How many runs ended before then, and would be pruned."""
+        with self._db.connect() as connection:
+            return old_runs(connection, before)
+
+    def back_up(self, file: Path) -> int:
+        """Write all that is here now into a new SQLite file; how many runs."""
+        return back_up(self._db, file)
 
     def tries(self, run_id: str, task: str) -> list[Row]:
         """All tries of a task that are written, the first one first."""

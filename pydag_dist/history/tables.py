@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 # What is written into a database by another version is read only if this number is the same: that
 # of the newest step of `migrations`.
-SCHEMA: Final = 5
+SCHEMA: Final = 6
 
 metadata = sa.MetaData()
 
@@ -131,6 +131,7 @@ run_acts = sa.Table(
 # result and into how many, all separated by spaces. `pushes` is how many messages of the try there
 # were, `reason` why it was cancelled or failed: cancel, timeout or poison. There is no foreign key:
 # it would be looked up for each of a run's thousands of rows, and their order is the stream's.
+# `bytes_billed` is what the result says of it.
 tries = sa.Table(
     "pydag_tries",
     metadata,
@@ -150,4 +151,12 @@ tries = sa.Table(
     sa.Column("pushes", sa.Integer),
     sa.Column("reason", sa.Text),
     sa.Column("event", sa.BigInteger, nullable=False),
+    sa.Column("bytes_billed", sa.BigInteger),
+    sa.Index(
+        "pydag_tries_billed",
+        "run_id",
+        "bytes_billed",
+        sqlite_where=sa.text("bytes_billed > 0"),
+        postgresql_where=sa.text("bytes_billed > 0"),
+    ),
 )

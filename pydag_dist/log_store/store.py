@@ -98,8 +98,9 @@ class LogStore:
 
     def forget(self, run_ids: Iterable[str]) -> None:
         """Delete all logs of these runs."""
-        for run_id in run_ids:
-            self._objects.delete_below(check_id("run", run_id))
+        folders = [check_id("run", run_id) for run_id in run_ids]
+        with ThreadPoolExecutor(_AT_A_TIME, "pydag-log-store") as pool:
+            list(pool.map(self._objects.delete_below, folders))
 
 
 def _name(run_id: str, task: str, try_number: int) -> str:

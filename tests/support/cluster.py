@@ -43,9 +43,7 @@ class Part(Child):
     def start(self) -> None:
         """Start it, from a process that has imported what it will import if that can be."""
         if warm.can_fork(self._command, self._env):
-            self.log.unlink(missing_ok=True)
-            with self.log.open("ab") as out:
-                self._process = warm.start(self._command, self._env, out.fileno())
+            self._process = warm.start(self._command, self._env, self.log)
         else:
             super().start()
 

@@ -28,9 +28,8 @@ class Cuttable:
         for each in list(self._open):
             _end(each)
 
-    def heal(self, to: int | None = None) -> None:
-        """Let connections in again, perhaps to another server."""
-        self._to = to or self._to
+    def heal(self) -> None:
+        """Let connections in again."""
         self._listening = socket.create_server(("127.0.0.1", self.port))
         self._accept()
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from pydag_dist import Client, Dag
 from pydag_dist.cli import pydag
 from pydag_dist.client.logs import LogFilter
-from pydag_dist.coordinator.logs.keeper import LogKeeper
+from pydag_dist.coordinator.keeping.logs import LogKeeper
 from pydag_dist.dag import limits
 from pydag_dist.errors import EngineError, InvalidSettings
 from pydag_dist.log_store import LogStoreAway, open_log_store

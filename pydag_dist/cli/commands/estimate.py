@@ -16,9 +16,7 @@ from pydag_dist.cli.options import DAG_FILE, PARAM
 from pydag_dist.client.given import utc
 from pydag_dist.dag import Dag
 from pydag_dist.errors import PydagError
-
-# US, on demand: https://cloud.google.com/bigquery/pricing
-PRICE = 6.25
+from pydag_dist.settings import load_settings
 
 
 @click.command()
@@ -26,16 +24,19 @@ PRICE = 6.25
 @click.option(
     "--price",
     type=click.FloatRange(0),
-    default=PRICE,
-    show_default=True,
     metavar="USD",
-    help="What a TiB costs where the queries run.",
+    help="What a TiB costs where the queries run; default: PYDAG_BIGQUERY_PRICE.",
 )
 @PARAM
 @click.option("--logical-date", metavar="DATE", help="As of `pydag submit`; default: now.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def estimate(
-    file: Path, *, price: float, params: dict[str, Any], logical_date: str | None, as_json: bool
+    file: Path,
+    *,
+    price: float | None,
+    params: dict[str, Any],
+    logical_date: str | None,
+    as_json: bool,
 ) -> None:
     """Say what the BigQuery tasks of a DAG file will read, and what that costs on demand.
 
@@ -50,6 +51,7 @@ def estimate(
     if find_spec("google") is None or find_spec("google.cloud.bigquery") is None:
         raise PydagError("This needs Google's clients: pip install 'pydag-dist[worker]'")
     dag = Dag.load(file)  # so that its problems are reported as by `pydag validate`
+    price = load_settings().bigquery_price if price is None else price
     command = [sys.executable, "-m", "workers.estimate", str(file), f"--price={price}"]
     command += [f"--params={json.dumps(params)}"]
     command += [f"--logical-date={utc(logical_date or datetime.now(UTC), dag.zone)}"]

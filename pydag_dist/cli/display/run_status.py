@@ -23,11 +23,13 @@ from pydag_dist.cli.display.tables import (
     billed,
     clock,
     duration,
+    price_of,
     shortened,
     span,
 )
 from pydag_dist.engine import ENDED_TASK_STATES, RunSnapshot, TaskSnapshot
 from pydag_dist.engine.snapshot import Act
+from pydag_dist.settings import load_settings
 from pydag_dist.visible import one_line
 
 SMALL: Final = 16  # lines of a screen that has no room for long texts
@@ -115,7 +117,7 @@ def _head(run: RunSnapshot, width: int, end: float | None = None) -> RenderableT
     ended = sum(task.state in ENDED_TASK_STATES for task in run.tasks.values())
     parts = [f"{ended}/{total} tasks", span(run.took(time.time()))]
     parts += [f"round {run.rounds}"] * (run.rounds > 1)
-    parts += [f"{billed(run.bytes_billed)} billed"] * bool(run.bytes_billed)
+    parts += [_cost(run.bytes_billed)] * bool(run.bytes_billed)
     if end is not None:
         is_today = clock(end, "%j") == clock(time.time(), "%j")
         parts.append(f"may end {clock(end, '%H:%M:%S' if is_today else '%Y-%m-%d %H:%M')}")
@@ -129,6 +131,12 @@ def _head(run: RunSnapshot, width: int, end: float | None = None) -> RenderableT
     progress = ProgressBar(total=max(total, 1), completed=ended, width=bar)
     head.add_row(coloured(run.state), progress, text)
     return head
+
+
+def _cost(count: int | None) -> str:
+    settings = load_settings()
+    price = price_of(count or 0, settings.bigquery_price)
+    return f"{billed(count)} billed" + (f" (USD {price:,.2f})" if price >= 0.01 else "")
 
 
 def _times(run: RunSnapshot) -> list[str]:

@@ -155,6 +155,11 @@ def billed(count: int | None) -> str:
     return filesize.decimal(count)
 
 
+def price_of(count: int, per_tib: float) -> float:
+    """What so many bytes cost if a TiB costs that."""
+    return count / 2**40 * per_tib
+
+
 def duration(started_at: float | None, ended_at: float | None) -> str:
     """How long something took, or takes so far; empty if it has not started."""
     if started_at is None:

@@ -127,10 +127,9 @@ class Hub:
             try:
                 if not self.turn(BLOCK_MS):
                     return
-            except Exception as error:  # without this thread no stream would go on
+            except redis.RedisError as error:
                 if not is_away:
-                    trace = None if isinstance(error, redis.RedisError) else error
-                    log.warning("live streams stand still: %s", error, exc_info=trace)
+                    log.warning("live streams stand still: %s", error)
                 is_away = True
                 time.sleep(AWAY_SECONDS)
                 continue
@@ -217,7 +216,7 @@ async def follow(
                 yield with_id(frames, number)
                 viewer.said_at = time.monotonic()
             elif time.monotonic() - viewer.said_at > HEARTBEAT:
-                yield frame("here", {})
+                yield b": still here\n\n"
                 viewer.said_at = time.monotonic()
             if is_over:
                 return

@@ -157,10 +157,10 @@ function Abilities({ info }: { info: Record<string, unknown> }) {
             <dt>{name}</dt>
             <dd>
               {Array.isArray(value)
-                ? shown(value.join(', '))
+                ? value.join(', ')
                 : typeof value === 'object'
-                  ? shown(JSON.stringify(value))
-                  : shown(String(value))}
+                  ? JSON.stringify(value)
+                  : String(value)}
             </dd>
           </div>
         ))}

@@ -1,0 +1,1 @@
+"""What coordinators keep for long, and for how long."""

@@ -1,0 +1,52 @@
+"""Deletes runs that ended more than PYDAG_HISTORY_DAYS ago, with their logs."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from pydag_dist.history import LOST, History
+from pydag_dist.log_store import LogStore, LogStoreAway
+
+log = logging.getLogger(__name__)
+
+DAY: Final = 86_400
+EVERY: Final = 3600.0  # seconds
+PAUSE: Final = 60.0  # seconds until another one writes the history, or a place is there again
+
+
+class Pruning:
+    """The loop of one coordinator; of all coordinators the one works that writes the history."""
+
+    def __init__(
+        self,
+        history: History,
+        days: int,
+        logs: LogStore | None,
+        is_its_turn: Callable[[], bool],
+        stopping: threading.Event,
+    ) -> None:
+        self._history, self._days, self._logs = history, days, logs
+        self._is_its_turn, self._stopping = is_its_turn, stopping
+
+    def run(self) -> None:
+        """Prune now and then until stopped."""
+        pause = PAUSE
+        while not self._stopping.wait(pause):
+            pause = EVERY if self._is_its_turn() and self.step() else PAUSE
+
+    def step(self) -> bool:
+        """Prune; whether that could be done."""
+        forget = self._logs.forget if self._logs else lambda _: None
+        try:
+            pruned = self._history.prune(time.time() - self._days * DAY, forget)
+        except (LogStoreAway, *LOST) as error:
+            what = str(getattr(error, "orig", error)).partition("\n")[0]
+            log.warning("old runs can't be deleted now: %s", what)
+            return False
+        if pruned.runs:
+            log.info("%d runs that ended %d days ago are deleted", pruned.runs, self._days)
+        return True

@@ -1,1 +1,0 @@
-"""What coordinators do with logs."""
