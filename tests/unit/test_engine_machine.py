@@ -74,4 +74,3 @@ def test_no_first_step_of_the_clock_is_a_timeout(step: int) -> None:
     history.work(Draws(queue=QUEUES[0], does=0, group=GROUPS[0]), ["success"])
     history.time_passes(step)
     history.same()
-    history.keys_hold_what_the_table_says()
