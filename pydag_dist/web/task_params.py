@@ -5,19 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydag_dist.dag import Dag, Task
 from pydag_dist.dag.planning.rendering import Unrendered, rendered
 from pydag_dist.dag.planning.task_spec import RunParams, spec_of
-from pydag_dist.engine import ENDED_TASK_STATES, TaskSnapshot
+from pydag_dist.engine import ENDED_TASK_STATES, Held, TaskSnapshot
 from pydag_dist.web.site import Site
-
-
-class _Try(NamedTuple):
-    run: str
-    task: str
-    try_number: int
 
 
 def params_of(here: Site, run_id: str, task: str) -> dict[str, Any] | None:
@@ -37,13 +31,13 @@ def params_of(here: Site, run_id: str, task: str) -> dict[str, Any] | None:
     if mine.expand and task == mine.task_id:
         return told | {"why": "it is one task for each item of a list: each has params of its own"}
     try:
-        told["rendered"] = _rendered(here, dag, mine, _Try(run_id, task, newest.try_number))
+        told["rendered"] = _rendered(here, dag, mine, Held(run_id, task, newest.try_number, ""))
     except Unrendered as error:
         told["why"] = str(error)
     return told
 
 
-def _rendered(here: Site, dag: Dag, task: Task, of_try: _Try) -> dict[str, Any]:
+def _rendered(here: Site, dag: Dag, task: Task, of_try: Held) -> dict[str, Any]:
     head = here.head(of_try.run)
     submitted = datetime.fromtimestamp(int(head["submitted_at"]) / 1e6, UTC)
     date = head.get("logical_date") or submitted.isoformat(timespec="seconds")

@@ -365,7 +365,7 @@ def test_nothing_that_a_dag_says_is_run_or_breaks_the_page(interface, up, termin
     told = up.run("submit", "evil.json", "--wait", "--json", **terminal)
     assert told.stdout, told.stderr
     run = json.loads(told.stdout)["run_id"]
-    for width in (1280, 390):
+    for width in (1280, 320):  # also a phone at 120 %, and 1280 at 400 %
         page.set_viewport_size({"width": width, "height": 844})
         paths = [f"/runs/{run}", f"/runs/{run}/compare/{run}", "/dags/__proto__", "/"]
         for path in [*(f"/runs/{run}/tasks/{each['task_id']}" for each in tasks), *paths]:
@@ -477,3 +477,30 @@ def test_what_people_did_and_what_a_try_had_is_on_the_pages(interface, up, termi
     interface.open("/runs/no-run")
     expect(page.get_by_role("heading", name="There is no such run")).to_be_visible(timeout=PATIENT)
     expect(page.locator(".stream")).to_have_text("")
+
+
+def test_a_browser_with_a_wrong_clock_and_a_key_that_is_void(
+    browser, context, interface, failed_run
+):
+    """Times are the server's; who is signed out in the middle is asked who that is, and goes on."""
+    kept = context.storage_state()
+    other = browser.new_context(storage_state=kept, timezone_id="Pacific/Kiritimati")
+    page = other.new_page()
+    page.add_init_script("const real = Date.now; Date.now = () => real() + 86_400_000")
+    page.goto(f"{interface.base}/runs/{failed_run}")
+    submitted = page.locator(".facts-line time")
+    expect(submitted).to_have_text(re.compile("sec|min|now"), timeout=PATIENT)
+    expect(submitted).to_have_attribute("title", re.compile(r"GMT\+14$"))
+    page.locator(".graph .box", has_text="fine").click()
+    drawer = page.get_by_role("complementary", name="Task fine")
+    expect(drawer).to_be_visible()
+    page.go_back()
+    expect(drawer).to_have_count(0)
+    page.go_forward()
+    expect(drawer).to_be_visible()
+    other.clear_cookies()
+    expect(page.get_by_role("heading", name="Who are you?")).to_be_visible(timeout=PATIENT)
+    other.add_cookies(kept["cookies"])
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(drawer).to_be_visible(timeout=PATIENT)
+    other.close()

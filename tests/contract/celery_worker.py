@@ -17,7 +17,7 @@ import redis
 from celery import Celery, signature
 from kombu import Connection, Queue
 
-from tests.support import wait_until, warm
+from tests.support import wait_until
 from tests.support.process import Process
 
 ROOT = Path(__file__).parents[2]
@@ -44,9 +44,6 @@ class Worker(Process):
         env = {**os.environ, "CONTRACT_REDIS_URL": url, "CONTRACT_KEYPREFIX": keyprefix}
         super().__init__(command, log, cwd=ROOT, env=env)
         self.start()
-
-    def _open(self, _: Any) -> Any:
-        return warm.start(self.command, self._env, self.log, cwd=ROOT)
 
     def wait_ready(self) -> Self:
         self.wait_until(lambda: self.store.llen(f"ready:{self.name}"), "it is ready")

@@ -50,7 +50,8 @@ def test_a_module_sees_and_answers_the_same(
 ) -> None:
     log, look = tmp_path / "log", command("look", *flags)
     assert warm.can_fork(look, env)
-    forked = warm.start(look, env, log, cwd=tmp_path)
+    with log.open("ab") as out:
+        forked = warm.start(look, env, out.fileno(), cwd=tmp_path)
     assert os.getpgid(forked.pid) == forked.pid
     assert forked.wait(60) == forked.poll() == 3
     seen = json.loads(log.read_text())
@@ -70,7 +71,8 @@ def test_a_module_sees_and_answers_the_same(
 
 def test_its_end_is_told_by_signals_and_time(tmp_path: Path, env: dict[str, str]) -> None:
     log = tmp_path / "log"
-    forked = warm.start(command("wait"), env, log)
+    with log.open("ab") as out:
+        forked = warm.start(command("wait"), env, out.fileno())
     wait_until(lambda: log.read_text() == "begun\n", "it runs")
     assert forked.poll() is None
     with pytest.raises(subprocess.TimeoutExpired):

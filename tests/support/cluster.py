@@ -43,7 +43,9 @@ class Part(Child):
     def start(self) -> None:
         """Start it, from a process that has imported what it will import if that can be."""
         if warm.can_fork(self._command, self._env):
-            self._process = warm.start(self._command, self._env, self.log)
+            self.log.unlink(missing_ok=True)
+            with self.log.open("ab") as out:
+                self._process = warm.start(self._command, self._env, out.fileno())
         else:
             super().start()
 

@@ -28,8 +28,9 @@ class Cuttable:
         for each in list(self._open):
             _end(each)
 
-    def heal(self) -> None:
-        """Let connections in again."""
+    def heal(self, to: int | None = None) -> None:
+        """Let connections in again, perhaps to another server."""
+        self._to = to or self._to
         self._listening = socket.create_server(("127.0.0.1", self.port))
         self._accept()
 

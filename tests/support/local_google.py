@@ -20,9 +20,10 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import dataproc_v1
 from google.cloud.storage import Client as StorageClient
 
-from tests.support import free_port, wait_until
+from tests.support import free_port, wait_until, warm
 from tests.support.process import Process
 
+ROOT = Path(__file__).parents[2]
 PROJECT = "local-project"
 REGION = "us-central1"
 SCOPE = {"project_id": PROJECT, "region": REGION}
@@ -30,37 +31,6 @@ LOCATION = f"projects/{PROJECT}/locations/{REGION}"
 CLUSTER = "cluster-1"
 FINAL = ("DONE", "ERROR", "CANCELLED")
 QUICK = Retry(initial=0.05, maximum=0.3, predicate=lambda _: True)
-
-# The service whose `spark-submit` is Python alone: all but Spark itself is as in the real one.
-# `faults.json` beside its data says what the next calls get instead of an answer.
-WITHOUT_SPARK = """
-import json, sys, threading
-from pathlib import Path
-import grpc
-from pydag_emulators.dataproc import server
-from pydag_emulators.dataproc.spark import submit
-from pydag_emulators.dataproc.__main__ import main
-
-lock, answer = threading.Lock(), server._answer
-(data,) = (Path(word[len("--data="):]) for word in sys.argv if word.startswith("--data="))
-
-def faulty(call, request, context):
-    with lock:
-        file = data / "faults.json"
-        faults = json.loads(file.read_text()) if file.exists() else []
-        code = next((c for name, c in faults if type(request).__name__ == name + "Request"), None)
-        if code:
-            faults.remove([type(request).__name__.removesuffix("Request"), code])
-            file.write_text(json.dumps(faults))
-            context.abort(getattr(grpc.StatusCode, code), "a fault that was ordered")
-    return answer(call, request, context)
-
-server._answer = faulty
-submit.command = lambda settings, job, files, directory: [
-    sys.executable, files.main, *job.pyspark_job.args
-]
-sys.exit(main())
-"""
 
 
 @contextmanager
@@ -116,7 +86,7 @@ class LocalDataproc(Process):
     ) -> None:
         self.data = directory / "dataproc"
         self.address = f"127.0.0.1:{free_port()}"
-        run = ["-m", "pydag_emulators.dataproc"] if with_spark else ["-c", WITHOUT_SPARK]
+        module = "pydag_emulators.dataproc" if with_spark else warm.WITHOUT_SPARK
         options = {
             "port": self.address.rpartition(":")[2],
             "data": self.data,
@@ -127,8 +97,8 @@ class LocalDataproc(Process):
             "max-jobs": jobs,
         }
         arguments = [f"--{option}={value}" for option, value in options.items()]
-        # No `Child`: its fork and the threads of this process' own gRPC don't go together.
-        super().__init__([sys.executable, *run, *arguments], directory / "dataproc.log")
+        command = [sys.executable, "-m", module, *arguments]
+        super().__init__(command, directory / "dataproc.log", cwd=ROOT)
         self._storage = storage_client(gcs_url)
         clusters = dataproc_v1.ClusterControllerClient.get_transport_class("grpc")
         jobs_transport = dataproc_v1.JobControllerClient.get_transport_class("grpc")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from signal import SIGTERM
 from typing import Any, Self, TypeVar
 
-from tests.support import wait_until
+from tests.support import wait_until, warm
 
 T = TypeVar("T")
 
@@ -45,18 +46,9 @@ class Process:
         """Start it; does not wait for anything."""
         with self.log.open("ab") as out:
             self._began = out.tell()
-            self._process = self._open(out)
+            env = os.environ if self._env is None else self._env
+            self._process = warm.start(self.command, env, out.fileno(), self._cwd)
         return self
-
-    def _open(self, out: Any) -> Any:
-        return subprocess.Popen(
-            self.command,
-            cwd=self._cwd,
-            env=self._env,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
-        )
 
     @property
     def pid(self) -> int:

@@ -1,8 +1,8 @@
-"""A process that has imported the product's libraries, and forks those that clusters start.
+"""Processes that have imported the libraries of what tests start, and fork it.
 
-A coordinator or a worker imports for about a second of a core, and clusters start hundreds of them.
-What is forked runs the same module as `python -m` would, as a process and a group of its own that
-never outlives us. `PYDAG_TEST_COLD=1` starts every one by itself.
+A coordinator, a worker or an emulator imports for up to a second of a core, and tests start
+hundreds of them. What is forked runs the same module as `python -m` would, as a process and a group
+of its own that never outlives us. `PYDAG_TEST_COLD=1` starts every one by itself.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-# None of `workers`: a worker shares memory with its pool, which it makes at the import. And none
-# that starts a thread, as the client of BigQuery does.
-LIBRARIES = (
+# What each nursery has imported: that of the emulators, and that of everything else. None of
+# `workers`: a worker shares memory with its pool, which it makes at the import. And none that
+# starts a thread, as the client of BigQuery does.
+EMULATORS, PRODUCT = "emulators", "product"
+PRODUCT_LIBRARIES = (
     "celery.__main__",
     "celery.apps.worker",
     "celery.bin.celery",
@@ -47,6 +49,18 @@ LIBRARIES = (
     "pydag_dist.coordinator",
     "pydag_dist.engine.celery.broker",
 )
+EMULATORS_LIBRARIES = (
+    "pydag_emulators.bigquery.app",
+    "pydag_emulators.dataproc.server",
+    "pydag_emulators.gcs.app",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.auto",
+    "uvicorn.protocols.http.auto",
+    "uvicorn.protocols.websockets.auto",
+)
+LIBRARIES = {EMULATORS: EMULATORS_LIBRARIES, PRODUCT: PRODUCT_LIBRARIES}
+# Beside `python -m pydag_emulators…`, a module that is one of the emulators.
+WITHOUT_SPARK = "tests.support.without_spark"
 SIZE = 1 << 20  # of a request
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -67,22 +81,21 @@ def can_fork(command: Sequence[str], env: Mapping[str, str]) -> bool:
     )
 
 
-def start(
-    command: Sequence[str], env: Mapping[str, str], log: Path, cwd: Path | None = None
-) -> Any:
-    """Start the command, forked if it can be; its output goes to a fresh log file."""
-    log.unlink(missing_ok=True)
-    with log.open("ab") as out:
-        if can_fork(command, env):
-            return _nursery().start(command[1:], env, out.fileno(), cwd or Path.cwd())
-        return subprocess.Popen(
-            command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, stderr=out
-        )
+def start(command: Sequence[str], env: Mapping[str, str], out: int, cwd: Path | None = None) -> Any:
+    """Start the command, forked if it can be; its output goes to that open file."""
+    if can_fork(command, env):
+        module = command[2 + (command[1] == "-P")]
+        emulator = module.startswith("pydag_emulators.") or module == WITHOUT_SPARK
+        nursery = _nursery(EMULATORS if emulator else PRODUCT)
+        return nursery.start(command[1:], env, out, cwd or Path.cwd())
+    return subprocess.Popen(
+        command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, stderr=out
+    )
 
 
 @functools.cache
-def _nursery() -> Nursery:
-    return Nursery()
+def _nursery(kind: str) -> Nursery:
+    return Nursery(kind)
 
 
 class Forked:
@@ -122,15 +135,16 @@ class Forked:
 
 
 class Nursery:
-    """The process that forks; one for each process of pytest."""
+    """A process that forks; at most one of each kind for each process of pytest."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
         self._lock = threading.Lock()
         self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        env["JE_ARROW_MALLOC_CONF"] = "background_thread:false"  # pyarrow's, which is a thread
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", __file__, str(theirs.fileno())],
+                [sys.executable, "-P", __file__, kind, str(theirs.fileno())],
                 env=env,
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
@@ -155,12 +169,12 @@ class Nursery:
 
 def main() -> None:
     """Import, and then fork and tell how what was forked has ended, until nobody asks."""
-    for library in LIBRARIES:
+    for library in LIBRARIES[sys.argv[1]]:
         importlib.import_module(library)
     assert len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208
     gc.collect()
     gc.freeze()
-    with socket.socket(fileno=int(sys.argv[1])) as ours:
+    with socket.socket(fileno=int(sys.argv[2])) as ours:
         while True:
             text, descriptors, _, _ = socket.recv_fds(ours, SIZE, 1)
             if not text:

@@ -1,7 +1,7 @@
 // Where the viewer is, and what of the surroundings all pages share.
 
 import { computed, effect, signal } from '@preact/signals';
-import { get, PREFIX } from './api/client';
+import { get, PREFIX, refused } from './api/client';
 import type { Me } from './api/types';
 
 const place = signal(location.pathname + location.search);
@@ -47,9 +47,14 @@ addEventListener('click', (event) => {
   go(link.pathname.slice(PREFIX.length) + link.search);
 });
 
-// By how many seconds the server's clock is ahead of this machine's.
-let ahead = 0;
-const clock = () => Date.now() / 1000 + ahead;
+// The server's clock, whatever this machine's says: what it said, and what has passed since. That is
+// asked for anew whenever somebody looks again, since nothing may have passed while a laptop slept.
+let base = Date.now() / 1000;
+let since = performance.now();
+const clock = () => base + (performance.now() - since) / 1000;
+document.addEventListener('visibilitychange', () => {
+  if (!document.hidden) meet().catch(() => {});
+});
 
 /** Epoch seconds by the server's clock, as all times are, once a second while somebody looks. */
 export const now = signal(clock());
@@ -61,9 +66,11 @@ setInterval(() => {
 export const me = signal<Me | null>(null);
 export async function meet(): Promise<void> {
   const found = await get<Me>('/me');
-  ahead = found.now - Date.now() / 1000;
+  base = found.now;
+  since = performance.now();
   now.value = clock();
   me.value = found;
+  refused.value = null;
 }
 
 const RIGHTS = ['viewer', 'operator', 'editor', 'admin'];

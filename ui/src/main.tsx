@@ -1,7 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { type ComponentChildren, render } from 'preact';
 import { useEffect } from 'preact/hooks';
-import { Problem } from './api/client';
+import { refused } from './api/client';
 import { me, meet, path } from './app';
 import { ComparePage } from './pages/compare';
 import { DagPage } from './pages/dag';
@@ -74,10 +74,10 @@ function App() {
   };
   return (
     <Shell>
-      {me.value ? (
+      {refused.value ? (
+        <SignIn why={refused.value} onDone={again} />
+      ) : me.value ? (
         <Pages />
-      ) : error.value instanceof Problem && error.value.status === 401 ? (
-        <SignIn why={error.value} onDone={again} />
       ) : error.value ? (
         <Wrong error={error.value} retry={again} />
       ) : (

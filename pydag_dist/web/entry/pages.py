@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+import gzip
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from html import escape
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +34,11 @@ show the same in a terminal.</p>
 """
 
 
+@lru_cache(maxsize=8)
+def _compressed(file: Path) -> bytes:
+    return gzip.compress(file.read_bytes())
+
+
 class Pages:
     """Serves the folder that the interface was built into, below a prefix."""
 
@@ -51,18 +58,24 @@ class Pages:
                 405, f"{scope['method']} is for the API only", headers={"Allow": "GET, HEAD"}
             ).response()
         if path.startswith("/static/"):
-            # Names of one folder only: nothing outside it can be named.
-            name = path.removeprefix("/static/")
-            file = self._folder / name
-            if "/" in name or "\\" in name or name.startswith(".") or not file.is_file():
-                return Refusal(404, f"there is no file {path}").response()
-            # Its name holds the hash of what is in it.
-            return FileResponse(file, headers={"Cache-Control": "max-age=31536000, immutable"})
+            return self._file(path.removeprefix("/static/"), Headers(scope=scope))
         etag = f'"{sha256(self._page).hexdigest()[:32]}"'
         kept = {"ETag": etag, "Cache-Control": "no-cache"}
         if Headers(scope=scope).get("if-none-match") == etag:
             return Response(None, 304, kept)
         return HTMLResponse(self._page, headers=kept)
+
+    def _file(self, name: str, headers: Headers) -> Response:
+        # Names of one folder only: nothing outside it can be named.
+        file = self._folder / name
+        if "/" in name or "\\" in name or name.startswith(".") or not file.is_file():
+            return Refusal(404, f"there is no file /static/{name}").response()
+        # Its name holds the hash of what is in it.
+        kept = {"Cache-Control": "max-age=31536000, immutable", "Vary": "Accept-Encoding"}
+        if "gzip" not in headers.get("accept-encoding", ""):
+            return FileResponse(file, headers=kept)
+        packed = kept | {"Content-Encoding": "gzip"}
+        return Response(_compressed(file), 200, packed, guess_type(name)[0])
 
     @cached_property
     def _page(self) -> bytes:

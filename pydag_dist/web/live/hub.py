@@ -127,9 +127,10 @@ class Hub:
             try:
                 if not self.turn(BLOCK_MS):
                     return
-            except redis.RedisError as error:
+            except Exception as error:  # without this thread no stream would go on
                 if not is_away:
-                    log.warning("live streams stand still: %s", error)
+                    trace = None if isinstance(error, redis.RedisError) else error
+                    log.warning("live streams stand still: %s", error, exc_info=trace)
                 is_away = True
                 time.sleep(AWAY_SECONDS)
                 continue
@@ -216,7 +217,7 @@ async def follow(
                 yield with_id(frames, number)
                 viewer.said_at = time.monotonic()
             elif time.monotonic() - viewer.said_at > HEARTBEAT:
-                yield b": still here\n\n"
+                yield frame("here", {})
                 viewer.said_at = time.monotonic()
             if is_over:
                 return

@@ -34,7 +34,7 @@ async def run_events(
     log: Annotated[Text, Query(description="the task whose log is told, too; *: all")] = "",
     last_event_id: LastEventId = "",
 ) -> StreamingResponse:
-    """Follow a run: frames `snapshot`, `changes`, `run`, `log`, `reset`, and `end` at last."""
+    """Follow a run: frames `snapshot`, `changes`, `run`, `log`, `reset`, `here`, at last `end`."""
     topic, lines = await run_in_threadpool(_hub(request).run, run_id, log)
     return _streamed(request, topic, lines, last_event_id)
 
@@ -43,7 +43,7 @@ async def run_events(
 async def events(
     request: Request, dag_id: Text = "", last_event_id: LastEventId = ""
 ) -> StreamingResponse:
-    """Follow the newest runs, of all DAGs or of one: frames `snapshot`, `changes`, `reset`."""
+    """Follow the newest runs, all or a DAG's: frames `snapshot`, `changes`, `reset`, `here`."""
     topic = await run_in_threadpool(_hub(request).newest, dag_id)
     return _streamed(request, topic, None, last_event_id)
 

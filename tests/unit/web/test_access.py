@@ -263,7 +263,7 @@ def test_a_stream_ends_when_its_token_is_taken_back(monkeypatch):
 
         async def send(message):
             parts.append(message.get("body", b""))
-            if b": still here" in parts[-1]:
+            if b"event: here" in parts[-1]:
                 web.site.tokens.remove("me")
                 web.app.doorkeeper.forget()
 
@@ -272,7 +272,7 @@ def test_a_stream_ends_when_its_token_is_taken_back(monkeypatch):
 
     asyncio.run(asyncio.wait_for(streamed(), 20))
     assert b"event: snapshot" in b"".join(parts)
-    assert parts.count(b": still here\n\n") == 1
+    assert parts.count(b"event: here\ndata: {}\n\n") == 1
 
 
 def test_every_answer_has_its_headers():

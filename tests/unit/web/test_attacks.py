@@ -231,6 +231,21 @@ def test_redis_that_is_away_is_waited_for_by_all_streams(web, installation, monk
         hub.turn(1)
 
 
+def test_a_defect_in_reading_ends_no_stream(web, monkeypatch, caplog):
+    monkeypatch.setattr("pydag_dist.web.live.hub.AWAY_SECONDS", 0.0)
+    hub, turns = web.app.app.state.hub, []
+
+    def turn(_):
+        turns.append(1)
+        if len(turns) == 1:
+            raise ValueError("a defect")
+        return False
+
+    monkeypatch.setattr(hub, "turn", turn)
+    hub._work()
+    assert (len(turns), "a defect" in caplog.text) == (2, True)
+
+
 # Connections
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
+import httpx
 import pytest
 
 from pydag_dist import Client, Dag
 from pydag_dist.engine import Reading
 from pydag_dist.errors import HistoryError
 from pydag_dist.history import HistoryReader
+from pydag_dist.web.entry.pages import Pages
 from pydag_dist.web.models import base as base_models
 from pydag_dist.web.models import dags as dag_models
 from pydag_dist.web.models import fleet as fleet_models
@@ -210,7 +213,7 @@ def test_one_task_is_told_without_reading_the_run(web, installation, monkeypatch
     assert reads == []
 
 
-def test_params_are_told_as_the_try_has_them(web, installation):
+def test_params_are_told_as_the_try_has_them(web, installation, monkeypatch):
     with Dag("d", params={"country": "pe"}) as dag:
         first = dag.task(
             "first",
@@ -220,6 +223,8 @@ def test_params_are_told_as_the_try_has_them(web, installation):
         second = {"callable": "m:f", "args": ["{{ tasks.first.result.n }} of {{ try_number }}"]}
         first >> dag.task("second", "python.call", params=second)
         each = {"callable": "m:f", "args": ["{{ item }}{{ params.large }}"]}
+        hidden = {"callable": "m:f", "args": ["Bearer {{ secrets.TOKEN }}"]}
+        dag.task("hidden", "python.call", params=hidden)
         dag.task("each", "python.call", params=each, expand={"over": ["x", "y"]})
     run = Client().submit(dag, {"country": "co", "large": "l" * 2_000}, logical_date="2026-01-31")
     installation.plan(run.id)
@@ -234,6 +239,8 @@ def test_params_are_told_as_the_try_has_them(web, installation):
         "it needs the result of first",
     )
     assert asked("each")["rendered"] is None
+    monkeypatch.setenv("PYDAG_SECRET_TOKEN", "shh")  # also where it could be known
+    assert asked("hidden")["rendered"]["args"] == ["Bearer ***"]
     assert asked("each.1")["rendered"]["args"] == ["y" + "l" * 2_000]
     while installation.connection.llen("pydag:q:python"):
         installation.end(installation.claim(), result='{"n": 7}')
@@ -242,6 +249,24 @@ def test_params_are_told_as_the_try_has_them(web, installation):
 
 def shown(task):
     return {"bytes_billed": task.bytes_billed, "cached_from": task.cached_from}
+
+
+def test_the_files_of_the_interface_are_sent_compressed_to_who_takes_that(tmp_path, monkeypatch):
+    (tmp_path / "app-1.js").write_text("let x = 1\n" * 1_000)
+    pages = Pages("", tmp_path)
+
+    async def asked(headers):
+        transport = httpx.ASGITransport(pages)
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            return await client.get("/static/app-1.js", headers=headers)
+
+    plain = asyncio.run(asked({"Accept-Encoding": "identity"}))
+    packed = asyncio.run(asked({"Accept-Encoding": "gzip"}))
+    assert plain.content == packed.content == b"let x = 1\n" * 1_000
+    assert int(packed.headers["Content-Length"]) < int(plain.headers["Content-Length"]) / 10
+    for answer in (plain, packed):
+        assert "javascript" in answer.headers["Content-Type"]
+        assert answer.headers["Vary"] == "Accept-Encoding"
 
 
 def test_without_the_interface_its_page_says_what_to_do(web, monkeypatch, tmp_path):

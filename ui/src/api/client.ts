@@ -1,5 +1,7 @@
 // Requests to the API. Every answer that is no success is a Problem (RFC 9457), also that none came.
 
+import { signal } from '@preact/signals';
+
 /** The path below which the interface stands: '' or such as '/pydag'. */
 export const PREFIX = new URL(document.baseURI).pathname.replace(/\/$/, '');
 export const API = `${PREFIX}/api/v1`;
@@ -14,6 +16,11 @@ export class Problem extends Error {
     super(detail || title);
   }
 }
+
+const LATE_MS = 60_000;
+
+/** Why the server doesn't let the viewer in, or no longer does; null if it does. */
+export const refused = signal<Problem | null>(null);
 
 type Query = Record<string, string | number | boolean | readonly string[] | undefined>;
 
@@ -39,6 +46,8 @@ export async function request<T>(
   signal?: AbortSignal,
 ): Promise<T> {
   let answer: Response;
+  let text: string;
+  const late = AbortSignal.timeout(LATE_MS);
   try {
     answer = await fetch(API + path, {
       method,
@@ -48,15 +57,23 @@ export async function request<T>(
         ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      ...(signal ? { signal } : {}),
+      signal: signal ? AbortSignal.any([signal, late]) : late,
     });
+    text = await answer.text();
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new Problem(0, 'The server does not answer', 'Is `pydag web` still running?');
   }
-  const text = await answer.text();
-  if (answer.ok) return (text ? JSON.parse(text) : null) as T;
-  throw problemOf(answer, text);
+  if (!answer.ok) {
+    const problem = problemOf(answer, text);
+    if (answer.status === 401 && path !== '/session') refused.value = problem;
+    throw problem;
+  }
+  try {
+    return (text ? JSON.parse(text) : null) as T;
+  } catch {
+    throw new Problem(0, 'Something else has answered', 'Something on the way is not `pydag web`.');
+  }
 }
 
 function problemOf(answer: Response, text: string): Problem {

@@ -23,7 +23,7 @@ export function Versions({ url, version }: { url: string; version: number }) {
                 {difference.length > 0 && (
                   <ul>
                     {difference.map((line) => (
-                      <li key={line}>{line}</li>
+                      <li key={line}>{shown(line, 1000)}</li>
                     ))}
                   </ul>
                 )}

@@ -7,7 +7,7 @@ import { Action } from '../parts/action';
 import { Empty, Time } from '../parts/basics';
 import { Show, useLoaded } from '../parts/loaded';
 import { useTitle } from '../shell';
-import { exact, quoted } from '../text';
+import { exact, quoted, shown } from '../text';
 import { BeginBackfill } from './begin-backfill';
 import { Changes, Versions } from './dag-past';
 import { Matrix, readable, Strip } from './dag-runs';
@@ -111,7 +111,7 @@ function Due({ dag, url }: { dag: Dag; url: string }) {
         <li>
           published <Time at={dag.published_at} /> by {dag.published_by}
         </li>
-        {dag.source && <li>from {dag.source}</li>}
+        {dag.source && <li>from {shown(dag.source, 500)}</li>}
         <li>{dag.schedule_text ?? 'no schedule: it only runs by hand'}</li>
         {dag.paused_at && (
           <li>

@@ -6,6 +6,7 @@ import { Empty, Link, State, Time } from '../parts/basics';
 import { Show, useLoaded } from '../parts/loaded';
 import { DagLink, Due, n, roomy, Table } from '../parts/table';
 import { useTitle } from '../shell';
+import { shown } from '../text';
 
 export function DagsPage() {
   useTitle('DAGs');
@@ -20,8 +21,8 @@ export function DagsPage() {
           <>
             {Object.entries(problems).map(([file, problem]) => (
               <div key={file} class="note wrong" role="alert">
-                <h2>{file} can't be published</h2>
-                <pre>{problem}</pre>
+                <h2>{shown(file, 500)} can't be published</h2>
+                <pre>{shown(problem)}</pre>
               </div>
             ))}
             {items.length === 0 ? (
@@ -70,7 +71,7 @@ export function DagsPage() {
                     <td class="roomy">
                       <Time at={dag.published_at} />
                     </td>
-                    <td class="id roomy">{dag.source}</td>
+                    <td class="id roomy">{shown(dag.source, 500)}</td>
                   </tr>
                 ))}
               </Table>

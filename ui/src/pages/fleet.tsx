@@ -157,10 +157,10 @@ function Abilities({ info }: { info: Record<string, unknown> }) {
             <dt>{name}</dt>
             <dd>
               {Array.isArray(value)
-                ? value.join(', ')
+                ? shown(value.join(', '))
                 : typeof value === 'object'
-                  ? JSON.stringify(value)
-                  : String(value)}
+                  ? shown(JSON.stringify(value))
+                  : shown(String(value))}
             </dd>
           </div>
         ))}

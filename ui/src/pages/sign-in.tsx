@@ -3,6 +3,7 @@
 import { useSignal } from '@preact/signals';
 import { Problem, request } from '../api/client';
 import { Wrong } from '../parts/basics';
+import { shown } from '../text';
 
 export function SignIn({ why, onDone }: { why: Problem; onDone: () => void }) {
   const error = useSignal<unknown>(null);
@@ -19,7 +20,7 @@ export function SignIn({ why, onDone }: { why: Problem; onDone: () => void }) {
   return (
     <div class="note">
       <h2>Who are you?</h2>
-      <p>{why.detail}</p>
+      <p>{shown(why.detail, 500)}</p>
       <p>
         On the machine where <code>pydag web</code> or <code>pydag up</code> runs,{' '}
         <code>pydag web --link</code> prints an address that lets this browser in. Elsewhere, enter

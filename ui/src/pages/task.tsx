@@ -49,7 +49,7 @@ export function TaskDrawer({ run, task, live, usual, url, again }: Props) {
     <aside class="drawer" aria-label={`Task ${task}`} ref={here}>
       <header>
         <div class="title">
-          <h2>{task}</h2>
+          <h2>{shown(task, 300)}</h2>
           <Copy text={task} what="the task's id" />
           <button type="button" class="plain close" onClick={close} aria-label="Close the task">
             ✕

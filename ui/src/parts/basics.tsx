@@ -48,10 +48,21 @@ export function Time({ at, zone }: { at: number | null | undefined; zone?: strin
   );
 }
 
+async function toClipboard(text: string): Promise<void> {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  // Only pages that came by TLS, or of this machine, have that.
+  const field = document.createElement('textarea');
+  field.value = text;
+  document.body.append(field);
+  field.select();
+  document.execCommand('copy');
+  field.remove();
+}
+
 export function Copy({ text, what }: { text: string; what: string }) {
   const copied = useSignal(false);
   const copy = async () => {
-    await navigator.clipboard.writeText(text);
+    await toClipboard(text);
     copied.value = true;
     setTimeout(() => {
       copied.value = false;
@@ -90,7 +101,7 @@ export function Link({ to, ...others }: LinkProps) {
 export function Waiting({ what }: { what: string }) {
   return (
     <p class="note" role="status">
-      Waiting for {what}…
+      Waiting for {shown(what, 200)}…
     </p>
   );
 }
@@ -120,14 +131,14 @@ export function Wrong({ error, retry }: { error: unknown; retry?: () => void }) 
   return (
     <div class="note wrong" role="alert">
       <h2>{problem.title}</h2>
-      {problem.detail && problem.detail !== problem.title && <p>{problem.detail}</p>}
+      {problem.detail && problem.detail !== problem.title && <p>{shown(problem.detail, 5000)}</p>}
       {problem.errors.length > 0 && (
         <ul>
           {problem.errors.map(({ task, field, detail }) => (
             <li key={`${task}${field}${detail}`}>
-              {[task, field].filter(Boolean).join(', ')}
+              {shown([task, field].filter(Boolean).join(', '), 500)}
               {task || field ? ': ' : ''}
-              {detail}
+              {shown(detail, 2000)}
             </li>
           ))}
         </ul>
