@@ -29,7 +29,7 @@ help:
 	@echo "make openapi    write docs/openapi.json anew, of the code"
 	@echo "make bench      run the benchmarks"
 	@echo "make chaos      commit random faults while random DAGs run: N=200 SEED=1"
-	@echo "make due-times  compare due times of ten years with Debian's cron in all time zones: an hour"
+	@echo "make due-times  compare due times of ten years with Debian's cron in all time zones: half an hour"
 	@echo "make clean      remove the virtual environment, the built interface and caches"
 
 demo: $(VENV)/.local

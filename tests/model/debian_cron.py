@@ -101,7 +101,8 @@ class Expression:
 
     def due(self, plan: Plan) -> bytearray:
         """For each minute of those years in UTC whether it runs: 0 or 1."""
-        local, margin = _local(self, plan.first, plan.days)
+        matching, margin = _local(self, plan.first, plan.days)
+        local = memoryview(matching)
         found = bytearray(plan.days * MINUTES_OF_A_DAY)
         for at, minute, length in plan.wildcard if self.is_wildcard else plan.fixed:
             place = minute + margin

@@ -173,10 +173,11 @@ class Cron:
 
     def _moments(self, naive: datetime) -> list[datetime]:
         """When a job of that local time runs, in order: never, once or twice."""
-        offsets = self._offset(naive, 0), self._offset(naive, 1)
-        first, second = ((naive - offset).replace(tzinfo=UTC) for offset in offsets)
-        if first == second:
+        offset, other = self._offset(naive, 0), self._offset(naive, 1)
+        first = (naive - offset).replace(tzinfo=UTC)
+        if offset == other:
             return [first]
+        second = (naive - other).replace(tzinfo=UTC)
         if first < second:
             once = self._is_fixed and second - first <= _CORRECTION
             return [first] if once else [first, second]
