@@ -32,6 +32,7 @@ PARTS = (
     "runs/submission",
     "runs/plan",
     "runs/published",
+    "runs/of_dags",
     "runs/backfills",
     "workers/members",
     "workers/lease",

@@ -28,15 +28,16 @@ BY = "ana@host"
 
 
 class Past:
-    """The history as the loop reads it: it has all that has happened."""
+    """The history as the loop reads it: it is late, and has not heard of what Redis still has."""
 
     def __init__(self, machine: BackfillMachine) -> None:
         self.machine = machine
 
     def states_at(self, dag_id: str, dates: list[str]) -> dict[str, dict[str, str]]:
         found: dict[str, dict[str, str]] = {date: {} for date in dates}
-        for run_id, head in self.machine.all_heads().items():
-            if head["dag_id"] == dag_id and head["logical_date"] in found:
+        live = self.machine.client.zrange("p:runs", 0, -1)
+        for run_id, head in self.machine.heads.items():
+            if head["dag_id"] == dag_id and head["logical_date"] in found and run_id not in live:
                 found[head["logical_date"]][run_id] = head["state"]
         return found
 

@@ -17,7 +17,7 @@ import calendar
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from random import Random
 from zoneinfo import ZoneInfo
 
@@ -119,20 +119,26 @@ class Expression:
                 yield from (day + minute * MINUTE for minute in sorted(self.times))
 
     def _by_number(self, day: date) -> bool:
-        length = calendar.monthrange(day.year, day.month)[1]
-        work_days = [n for n in range(1, length + 1) if day.replace(day=n).weekday() < 5]
+        last, last_work_day = _ends_of_month(day.year, day.month)
         return (
             day.day in self.days
-            or ("L" in self.days and day.day == length)
-            or ("LW" in self.days and day.day == work_days[-1])
+            or ("L" in self.days and day.day == last)
+            or ("LW" in self.days and day.day == last_work_day)
         )
 
     def _by_name(self, day: date) -> bool:
-        length = calendar.monthrange(day.year, day.month)[1]
+        last, _ = _ends_of_month(day.year, day.month)
         weekday = day.isoweekday() % 7
-        same = [n for n in range(1, length + 1) if (n - day.day) % 7 == 0]
+        same = [n for n in range(1, last + 1) if (n - day.day) % 7 == 0]
         nth, from_end = same.index(day.day) + 1, same.index(day.day) - len(same)
         return any(one in self.weekdays for one in (weekday, (weekday, nth), (weekday, from_end)))
+
+
+@cache
+def _ends_of_month(year: int, month: int) -> tuple[int, int]:
+    """Its last day, and its last day from Monday to Friday."""
+    days = range(1, calendar.monthrange(year, month)[1] + 1)
+    return days[-1], [n for n in days if date(year, month, n).weekday() < 5][-1]
 
 
 @lru_cache(maxsize=2)

@@ -44,7 +44,7 @@ from tests.model.debian_cron import (
 YEARS = 2016, 2025
 BEGIN = datetime(YEARS[0], 1, 1, tzinfo=UTC)
 AROUND = 240  # minutes before and after a change within which moments are chosen
-MOST = 4  # due times of them
+MOST = 2  # due times of them
 DAYS_AROUND = 3 * MINUTES_OF_A_DAY  # before and after a change, of which due times are counted
 OFTEN, FEW = 100, 3  # times a day of which due times are counted around so many changes only
 MONTH = 31 * MINUTES_OF_A_DAY

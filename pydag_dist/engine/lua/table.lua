@@ -19,8 +19,9 @@
 --   success, failed, upstream_failed, skipped, cancelled: ended
 -- STATES OF A RUN: queued (not planned), running, cancelling, success, failed, cancelled.
 --
--- OPERATIONS ON PUBLISHED DAGS (published.lua). A due time of a schedule is either still to come, or it
--- is settled: a run was made for it, or it was missed, and that was said. No due time is settled twice.
+-- OPERATIONS ON PUBLISHED DAGS (published.lua, of_dags.lua). A due time of a schedule is either still to
+-- come, or it is settled: a run was made for it, or it was missed, and that was said. No due time is
+-- settled twice.
 --   publish                              a text becomes the newest version of its DAG; due as the
 --                                        caller computed it. The text of the newest version changes
 --                                        nothing but its source: the DAG is moved there
@@ -45,8 +46,9 @@
 --   advance_backfill                     due times are left out, and the one after them gets its run;
 --                                        only if `next` and the DAG's version are what the caller saw,
 --                                        and less than `max_active` of its runs go on; else it is held
---                                        back until one ends. It is done once all is decided and no run
---                                        of it goes on
+--                                        back until one ends. The one after them is left out, too, if a
+--                                        run that another backfill has made for it forbids it one. It is
+--                                        done once all is decided and no run of it goes on
 --   pause_backfill, unpause_backfill     no runs are made in between; also by the coordinator that can't
 --                                        go on, with the reason
 --   cancel_backfill                      no more runs; coordinators cancel those that go on
@@ -370,7 +372,7 @@ local function is_servers(problem)
 end
 
 local set_aside   -- aside.lua
-local SCHEDULES = {}   -- what runs tell the schedules of their DAGs (published.lua), and their backfills
+local SCHEDULES = {}   -- of published DAGs, their schedules, and backfills: what runs tell them, too
 
 -- Does something for one run among others: whether it could, and the answer. If it could not, the
 -- run is set aside.

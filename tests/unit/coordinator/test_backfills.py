@@ -220,6 +220,29 @@ def test_what_failed_runs_again_in_another_backfill_if_that_is_wanted(here):
     assert here.counts("fill-3") == ("running", 3, 1, 3)  # that of the 4th goes on
 
 
+@pytest.mark.parametrize(
+    ("again", "ends", "expected"),
+    [
+        ("none", "failed", [1, 2, 3, 4]),
+        ("failed", "failed", [1, 2, 3, 1, 2, 3, 4]),
+        ("failed", None, [1, 2, 3, 4]),
+        ("all", "cancelled", [1, 2, 3, 1, 2, 3, 4]),
+    ],
+)
+def test_two_backfills_at_once_run_a_date_once_though_the_history_is_late(
+    here, again, ends, expected
+):
+    here.backfill(1, 3, max_active=9)
+    here.step()
+    if ends:
+        here.end_all(ends)
+    here.backfill(1, 4, name="fill-2", again=again, max_active=9)
+    here.publish("other")
+    here.backfill(1, 1, name="fill-3", dag="other")  # of another DAG
+    here.step()
+    assert sorted(here.minutes()) == sorted([*expected, 1])
+
+
 def test_of_a_paused_backfill_no_run_is_made_and_those_that_go_on_do_so(here):
     here.backfill(1, 3)
     here.step()

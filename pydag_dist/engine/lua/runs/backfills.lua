@@ -126,6 +126,21 @@ local function check_advance(head, seen_next, left_out, run, next)
   end
 end
 
+-- Whether other backfills have made runs of the due time of `run` because of which it gets none. The
+-- history, which the caller has asked, may not have heard of them yet. All that differs in the ids of
+-- such runs is the end, which is that of the backfill.
+local function forbid(backfill, again, run)
+  local kin, date = string.match(backfill, '^(.*%-)[^-]*$'), string.match(run, '^(.*%-)[^-]*$')
+  for _, other in ipairs(kin and date and call('ZRANGE', key('backfills'), 0, -1) or {}) do
+    local name, number = string.match(other, '^(.*%-)([^-]*)$')
+    local state = other ~= backfill and name == kin and call('HGET', run_key(date .. number), 'state')
+    if state and (again == 'none' or not ENDED_RUN[state] or again == 'failed' and state == 'success') then
+      return true
+    end
+  end
+  return false
+end
+
 -- Leaves so many due times out, from `next` on, and makes the run of the one after them, unless `run` is
 -- empty; then `next` is the next one. With nothing of it to do it is only looked after.
 --   given    backfill, seen_next, seen_version, left_out, run, logical_date, next
@@ -153,6 +168,9 @@ function OPERATIONS.advance_backfill(backfill, seen_next, seen_version, left_out
   if head.next ~= seen_next or not dag[1] or dag[2] ~= seen_version then return 'again' end
   check_advance(head, seen_next, left_out, run, next)
   if left_out == '0' and run == '' then return 'again' end
+  if run ~= '' and call('EXISTS', run_key(run)) == 0 and forbid(backfill, head.again, run) then
+    left_out, run = text(left_out + 1), ''
+  end
   call('HINCRBY', backfill_key(backfill), 'left_out', left_out)
   set_next(backfill, next)
   local answer = 'left'

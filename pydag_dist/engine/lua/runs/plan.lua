@@ -169,6 +169,10 @@ function OPERATIONS.plan_commit(run, token, total, ended, failures, queues, chun
   if left == 0 then
     end_run(run, failures ~= '0', reason)
   elseif reason then   -- it was being cancelled when Redis lost it
+    for _, name in ipairs(call('HKEYS', run_key(run, 'out'))) do
+      local task = string.match(name, '^' .. OUT.child .. '(.*)$')
+      if task then cancel_child(run, task) end
+    end
     begin_cancel(run, reason)
   end
   return { 'ok', spread(run) }

@@ -87,10 +87,11 @@ function OPERATIONS.restore(run, rows)
   return 1
 end
 
--- Gives back a run that Redis has lost; `restore` has given back its tries before.
+-- Gives back a run that Redis has lost; `restore` has given back its tries before, and this the run whose
+-- task waits for it.
 --   given    run, dag, was_planned; fields of the run
 --   answers  1, or 0 if Redis has the run
---   writes   history, names, run:ID, run:ID:dag, run:ID:events, runs, submissions, dag:ID,
+--   writes   history, names, run:ID, run:ID:dag, run:ID:events, run:ID:out, runs, submissions, dag:ID,
 --            dag:ID:active, backfill:ID:active
 function OPERATIONS.restore_run(run, dag, was_planned, ...)
   if not is_lost(run) then return 0 end
@@ -100,6 +101,10 @@ function OPERATIONS.restore_run(run, dag, was_planned, ...)
   if not is_there then
     make_run(run, dag)
     event(run, 'kind', 'run', 'state', 'queued')   -- the history knows it as what it was
+    local parent = call('HMGET', run_key(run), 'parent_run', 'parent_task')
+    if parent[1] and call('EXISTS', run_key(parent[1])) == 1 then
+      call('HSET', run_key(parent[1], 'out'), OUT.child .. parent[2], run)
+    end
   end
   return 1
 end

@@ -147,6 +147,13 @@ local function push_cancel(run, task, record, plan)
   push(plan.queue, run, task, record, list)
 end
 
+-- Nobody waits any more for the run that a task has started: a tick cancels it. A worker could not, if that
+-- run has taken all slots.
+local function cancel_child(run, task)
+  local child = call('HGET', run_key(run, 'out'), OUT.child .. task)
+  if child then call('SADD', key('cancels'), child) end
+end
+
 -- Nobody holds a cancelling task any more: a worker has to cancel what it left running elsewhere.
 -- (Of a deferred task nobody did.)
 local function ask_to_cancel(run, task, record)
@@ -157,6 +164,7 @@ local function ask_to_cancel(run, task, record)
   else
     stopped(run, task, record)
   end
+  cancel_child(run, task)
 end
 
 -- Stops a deferred task, which nobody holds.
@@ -170,7 +178,4 @@ local function stop_deferred(run, task, record, reason)
   record.reason = reason
   save_record(run, task, record)
   ask_to_cancel(run, task, record)
-  -- Not only by that message: all slots may be taken by the very run that is to stop.
-  local child = call('HGET', run_key(run, 'out'), OUT.child .. task)
-  if child then call('SADD', key('cancels'), child) end
 end

@@ -57,6 +57,7 @@ end
 
 -- Takes a task that nobody holds from where it waits.
 local function withdraw_waiting(run, task, record)
+  if record.state == 'ready' or record.state == 'queued' then cancel_child(run, task) end   -- of a lost try
   if record.state == 'ready' then
     READY.drop_task(run, task, record)
   elseif record.state == 'queued' then

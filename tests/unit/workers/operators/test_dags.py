@@ -9,8 +9,9 @@ import fakeredis
 import pytest
 import redis
 
+from pydag_dist.coordinator.restore import _FIELDS as FIELDS
 from pydag_dist.dag import Dag
-from pydag_dist.engine import Deferral, Held
+from pydag_dist.engine import Deferral, Held, LostTask
 from pydag_dist.engine.publications import pause, publish, unpublish
 from tests.support.engine_bench import MARKS, Bench, task
 from tests.unit.workers.support import Log, context
@@ -421,3 +422,39 @@ def test_many_are_asked_for_at_once_and_one_that_is_wrong_harms_no_other(bench):
     assert "logical_date must be a day or a time" in str(answers[asked[2]])
     assert all(answers[each].final for each in asked[1:])
     assert bench.engine.publishing.asked_for(10) == [("inner", DATE)]
+
+
+@pytest.mark.parametrize("when", ["it waits for another worker", "it is being stopped"])
+def test_the_run_of_a_try_whose_worker_died_is_cancelled_with_it(bench, when):
+    bench.publish("inner")
+    held = bench.begin(dag="inner")
+    run = RUN.submit(bench.given(held))["run"]
+    if when == "it is being stopped":
+        bench.engine.steering.cancel("r")
+        bench.end(held, "dead")
+    else:
+        bench.end(held, "dead")
+        bench.engine.steering.cancel("r")
+    bench.tick()
+    assert bench.engine.reading.run_state(run) == "cancelled"
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_run_that_redis_had_lost_is_cancelled_with_the_task_that_waits_for_it(bench, when):
+    bench.publish("inner")
+    run = RUN.submit(bench.given(bench.begin(dag="inner")))["run"]
+    heads = {name: bench.engine.reading.run_head(name) for name in ("r", run)}
+    texts = {name: bench.engine.reading.submitted_dag(name) for name in heads}
+    bench.client.flushall()
+    bench.engine.planning.set_template('{"headers": {"pydag": ' + MARKS + "}}")
+    for name, head in heads.items():
+        kept = {key: value for key, value in head.items() if key in FIELDS}
+        lost = [LostTask("use", "running", 1)] if name == "r" else []
+        assert bench.engine.planning.restore(name, lost)
+        assert bench.engine.planning.restore_run(name, texts[name], kept, planned=name == "r")
+    if when == "before":  # it is planned again
+        bench.engine.steering.cancel("r")
+    bench.plan("r")
+    bench.engine.steering.cancel("r")
+    bench.tick()
+    assert [bench.engine.reading.run_state(name) for name in heads] == ["cancelled"] * 2
