@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +20,9 @@ from pydag_dist.client import Client
 from pydag_dist.dag.forms import FORMS
 from pydag_dist.dag.schedules import dates
 from pydag_dist.errors import InvalidDag, Problem, PydagError
+
+if TYPE_CHECKING:
+    from pydag_dist.dag.airflow.reading import Converted
 
 
 @click.command()
@@ -78,18 +81,50 @@ def _as_json(
 @click.option(
     "--to", type=click.Choice([*FORMS]), default="own", show_default=True, help="The form."
 )
-def convert(file: Path, *, to: str) -> None:
+@click.option("--dag", "dag_id", metavar="ID", help="Which one, of an Airflow file with several.")
+def convert(file: Path, *, to: str, dag_id: str | None) -> None:
     """Print a DAG file in another form.
 
     own is our own JSON, python a program that builds the same DAG by this library, mermaid a
-    flowchart for documents, text the drawing of `pydag graph`.
+    flowchart for documents, text the drawing of `pydag graph`. A file that ends with .py is one of
+    Airflow: it is read and not run, and what did not come over is told, line by line.
 
     \b
     Examples:
         pydag convert nightly.json --to python > nightly.py
         pydag convert pydag_file.json > own.json
+        pydag convert airflow_dag.py > nightly.json
     """
-    echo(FORMS[to](model.Dag.load(file)))
+    if file.suffix != ".py":
+        echo(FORMS[to](model.Dag.load(file)))
+        return
+    found = _of_airflow(file, dag_id)
+    for note in found.notes:
+        echo(f"{file}: {note}", err=True)
+    if found.dag is not None:
+        echo(FORMS[to](found.dag))
+    elif to == "own":
+        echo(json.dumps(found.content, indent=2, ensure_ascii=False))
+    else:
+        raise PydagError(f"{file}: the DAG has problems, see above: mend it as --to own, first")
+
+
+def _of_airflow(file: Path, dag_id: str | None) -> Converted:
+    from pydag_dist.dag.airflow.reading import converted
+
+    try:
+        text = file.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PydagError(f"{file} can't be read: {error}") from None
+    try:
+        found = converted(text, file.stem)
+    except PydagError as error:
+        raise PydagError(f"{file}: {error}") from None
+    wanted = [each for each in found if dag_id in {None, each.content["dag_id"]}]
+    if len(wanted) != 1:
+        ids = ", ".join(each.content["dag_id"] for each in found)
+        raise PydagError(f"{file} has the DAGs {ids}: name one with --dag")
+    return wanted[0]
 
 
 @click.command()

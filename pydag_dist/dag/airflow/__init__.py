@@ -1,0 +1,1 @@
+"""Reads DAG files of Airflow without running them: their syntax trees, and what is constant."""

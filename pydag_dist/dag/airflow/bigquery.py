@@ -1,0 +1,300 @@
+"""BigQuery's operators and sensors of Airflow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from pydag_dist.dag.airflow.arguments import Arguments, NotTaken
+
+Made = tuple[str, dict[str, Any]]
+_QUERY: Final[Mapping[str, str]] = {
+    "writeDisposition": "write_disposition",
+    "createDisposition": "create_disposition",
+    "priority": "job_priority",
+    "maximumBytesBilled": "maximum_bytes_billed",
+    "useQueryCache": "use_query_cache",
+    "schemaUpdateOptions": "schema_update_options",
+}
+_LOAD: Final[Mapping[str, str]] = {
+    "sourceUris": "source_uris", "sourceFormat": "source_format", "autodetect": "autodetect",
+    "writeDisposition": "write_disposition", "createDisposition": "create_disposition",
+    "schemaUpdateOptions": "schema_update_options", "maxBadRecords": "max_bad_records",
+    "ignoreUnknownValues": "ignore_unknown_values", "skipLeadingRows": "skip_leading_rows",
+    "fieldDelimiter": "field_delimiter", "quote": "quote_character", "nullMarker": "null_marker",
+    "allowQuotedNewlines": "allow_quoted_newlines", "allowJaggedRows": "allow_jagged_rows",
+    "encoding": "encoding",
+}  # fmt: skip
+_EXTRACT: Final[Mapping[str, str]] = {
+    "destinationUris": "destination_uris", "destinationFormat": "destination_format",
+    "compression": "compression", "fieldDelimiter": "field_delimiter",
+    "printHeader": "print_header", "useAvroLogicalTypes": "use_avro_logical_types",
+}  # fmt: skip
+_PROJECT: Final = "{{ params.project }}"
+
+
+def common(a: Arguments, **params: Any) -> dict[str, Any]:
+    """Params with those that all of Google's operators have; none that is not given."""
+    connection = a.take("gcp_conn_id", "google_cloud_conn_id", "bigquery_conn_id")
+    if connection not in {None, "google_cloud_default", "bigquery_default"}:
+        params["connection"] = connection
+    params["project"] = a.take("project_id", "gcp_project_id")
+    params["labels"] = a.take("labels") or None
+    a.ignore("deferrable", "poke_interval", "mode", "polling_interval_seconds", "poll_interval")
+    return {name: value for name, value in params.items() if value is not None}
+
+
+def place(a: Arguments) -> dict[str, Any]:
+    """The params that all of BigQuery's operators have."""
+    return common(a, location=a.take("location"))
+
+
+def full_name(a: Arguments, name: str, project: Any = None) -> str:
+    """``project.dataset.table``: with a param of the run if the file has no project."""
+    parts = name.replace(":", ".", 1).split(".")
+    if len(parts) >= 3 or name.startswith("{{"):
+        return ".".join(parts)
+    return f"{project or a.left.get('project_id') or _PROJECT}.{name}"
+
+
+def _named(a: Arguments, table: Any) -> str:
+    if isinstance(table, str):
+        return full_name(a, table)
+    if not isinstance(table, dict) or not {"datasetId", "tableId"} <= set(table):
+        raise NotTaken("its table is known only when the file runs")
+    return full_name(a, f"{table['datasetId']}.{table['tableId']}", table.get("projectId"))
+
+
+def partitioning(a: Arguments, given: Any) -> dict[str, Any] | None:
+    """How a table is partitioned."""
+    if not given:
+        return None
+    if not isinstance(given, dict) or "field" not in given:
+        a.note("partitions by the time of ingestion: left out")
+        return None
+    made = {"field": given["field"], "type": given.get("type", "DAY")}
+    if given.get("expirationMs"):
+        made["expiration_days"] = int(given["expirationMs"]) / 86_400_000
+    return made
+
+
+def _fields(
+    a: Arguments, given: dict[str, Any], names: Mapping[str, str], *known: str
+) -> dict[str, Any]:
+    """Fields of a job's configuration by our names; those that are not known are left out."""
+    given = {name: value for name, value in given.items() if name not in known}
+    made = {ours: given.pop(name) for name, ours in names.items() if given.get(name) is not None}
+    made["partition_by"] = partitioning(a, given.pop("timePartitioning", None))
+    clustering = given.pop("clustering", None)
+    made["cluster_by"] = clustering.get("fields") if isinstance(clustering, dict) else None
+    if left := [name for name, value in given.items() if value]:
+        a.note(f"{', '.join(left)}: left out")
+    for name in ("maximum_bytes_billed", "max_bad_records", "skip_leading_rows"):
+        if isinstance(made.get(name), str) and str(made[name]).isdecimal():
+            made[name] = int(made[name])
+    return {name: value for name, value in made.items() if value not in (None, [])}
+
+
+def _insert_job(a: Arguments) -> Made:
+    configuration = a.needs("configuration")
+    a.ignore("force_rerun", "reattach_states", "cancel_on_kill", "result_retry")
+    params = place(a)
+    params["labels"] = configuration.get("labels") or params.get("labels")
+    kinds = {"query": _query, "load": _load, "extract": _extract, "copy": _copy}
+    for kind, make in kinds.items():
+        if isinstance(configuration.get(kind), dict):
+            operator, made = make(a, configuration[kind])
+            return operator, {k: v for k, v in (params | made).items() if v is not None}
+    raise NotTaken("its configuration is no query, load, extract or copy")
+
+
+def _sql(a: Arguments, given: Any) -> str:
+    if isinstance(given, list) and all(isinstance(each, str) for each in given):
+        given = ";\n".join(given)
+    if not isinstance(given, str):
+        raise NotTaken("its SQL is known only when the file runs")
+    if given.endswith(".sql"):
+        a.note(f"its SQL is in the file {given}: put the text in place of the name")
+    return given
+
+
+def _query(a: Arguments, given: dict[str, Any]) -> Made:
+    known = (
+        "query", "destinationTable", "defaultDataset", "queryParameters", "parameterMode",
+        "useLegacySql", "allowLargeResults",
+    )  # fmt: skip
+    params = {"sql": _sql(a, given.get("query")), **_fields(a, given, _QUERY, *known)}
+    if table := given.get("destinationTable"):
+        params["destination"] = _named(a, table)
+    if isinstance(default := given.get("defaultDataset"), dict):
+        bare = full_name(a, f"{default.get('datasetId')}.x", default.get("projectId"))
+        params["default_dataset"] = bare.removesuffix(".x")
+    if given.get("useLegacySql") is True:
+        a.note("it is legacy SQL: translate it to GoogleSQL")
+    if parameters := given.get("queryParameters"):
+        params["parameters"] = _parameters(parameters)
+    return "bigquery.query", params
+
+
+def _parameters(given: Any) -> Any:
+    made = {
+        str(each.get("name")): {
+            "type": each["parameterType"]["type"],
+            "value": each["parameterValue"]["value"],
+        }
+        for each in given
+        if isinstance(each, dict) and "value" in each.get("parameterValue", {})
+    }
+    if len(made) != len(given) or "None" in made:
+        raise NotTaken("its query parameters are no named ones of one value each")
+    return made
+
+
+def _load(a: Arguments, given: dict[str, Any]) -> Made:
+    params = _fields(a, given, _LOAD, "schema", "destinationTable")
+    params["destination"] = _named(a, given.get("destinationTable"))
+    if isinstance(schema := given.get("schema"), dict):
+        params["table_schema"] = schema.get("fields")
+    return "bigquery.load", params
+
+
+def _extract(a: Arguments, given: dict[str, Any]) -> Made:
+    params = _fields(a, given, _EXTRACT, "sourceTable")
+    params["source"] = _named(a, given.get("sourceTable"))
+    return "bigquery.extract", params
+
+
+def _copy(a: Arguments, given: dict[str, Any]) -> Made:
+    sources = given.get("sourceTables") or [given.get("sourceTable")]
+    names = {k: v for k, v in _QUERY.items() if k.endswith("Disposition")}
+    params = _fields(a, given, names, "sourceTables", "sourceTable", "destinationTable")
+    return _copied(a, [_named(a, each) for each in sources], given["destinationTable"], params)
+
+
+def _copied(a: Arguments, sources: list[str], destination: Any, params: dict[str, Any]) -> Made:
+    sql = "\nUNION ALL\n".join(f"SELECT * FROM `{each}`" for each in sources)  # noqa: S608  names
+    return "bigquery.query", {"sql": sql, "destination": _named(a, destination), **params}
+
+
+def _execute_query(a: Arguments) -> Made:
+    given = {
+        "query": a.needs("sql", "bql"),
+        "destinationTable": a.take("destination_dataset_table"),
+        "writeDisposition": a.take("write_disposition"),
+        "createDisposition": a.take("create_disposition"),
+        "priority": a.take("priority"),
+        "maximumBytesBilled": a.take("maximum_bytes_billed"),
+        "schemaUpdateOptions": a.take("schema_update_options"),
+        "timePartitioning": a.take("time_partitioning"),
+        "queryParameters": a.take("query_params"),
+        "useLegacySql": a.take("use_legacy_sql", default=True),
+    }
+    cluster = a.take("cluster_fields")
+    operator, params = _query(a, {**given, "clustering": {"fields": cluster}})
+    a.ignore("allow_large_results", "flatten_results", "encryption_configuration")
+    if "destination" not in params:
+        params.pop("write_disposition", None)
+    return operator, place(a) | params
+
+
+def _check(a: Arguments) -> Made:
+    sql = _sql(a, a.needs("sql"))
+    if a.take("use_legacy_sql", default=True) is True:
+        a.note("it is legacy SQL, unless that is what the connection says: look at it")
+    return "bigquery.check", place(a) | {"sql": sql}
+
+
+def _value_check(a: Arguments) -> Made:
+    value, tolerance = a.needs("pass_value"), a.take("tolerance")
+    operator, params = _check(a)
+    inner = params["sql"].strip().rstrip(";")
+    literal = value if isinstance(value, int | float) else repr(str(value))
+    test = f"({inner}) = {literal}"
+    if tolerance is not None:
+        low, high = f"{literal} * (1 - {tolerance})", f"{literal} * (1 + {tolerance})"
+        test = f"({inner}) BETWEEN {low} AND {high}"
+    return operator, params | {"sql": f"SELECT {test}"}
+
+
+def _table_sensor(a: Arguments) -> Made:
+    table = full_name(a, f"{a.needs('dataset_id')}.{a.needs('table_id')}", a.take("project_id"))
+    return "bigquery.wait_table", place(a) | {"table": table}
+
+
+def _partition_sensor(a: Arguments) -> Made:
+    partition = a.needs("partition_id")
+    operator, params = _table_sensor(a)
+    return operator, params | {"partition": partition}
+
+
+def _gcs_to_bigquery(a: Arguments) -> Made:
+    bucket = a.needs("bucket")
+    objects = a.needs("source_objects")
+    objects = [objects] if isinstance(objects, str) else objects
+    configuration = {
+        "sourceUris": [f"gs://{bucket}/{each}" for each in objects],
+        "destinationTable": a.needs("destination_project_dataset_table"),
+        "schema": {"fields": a.take("schema_fields")},
+        **{name: a.take(_snake(name)) for name in _LOAD if name not in {"sourceUris", "quote"}},
+        "quote": a.take("quote_character"),
+        "timePartitioning": a.take("time_partitioning"),
+        "clustering": {"fields": a.take("cluster_fields")},
+    }
+    configuration["writeDisposition"] = configuration["writeDisposition"] or "WRITE_EMPTY"
+    if configuration["autodetect"] is None and not configuration["schema"]["fields"]:
+        configuration["autodetect"] = True  # the operator's default
+    operator, params = _load(a, configuration)
+    if params.get("table_schema"):
+        params.pop("autodetect", None)
+    a.ignore("google_cloud_storage_conn_id", "allow_quoted_newlines", "external_table")
+    params = {name: value for name, value in params.items() if value is not None}
+    return operator, place(a) | params
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{char.lower()}" if char.isupper() else char for char in name)
+
+
+def _bigquery_to_gcs(a: Arguments) -> Made:
+    configuration = {
+        "sourceTable": a.needs("source_project_dataset_table"),
+        "destinationUris": a.needs("destination_cloud_storage_uris"),
+        "destinationFormat": a.take("export_format"),
+        "compression": a.take("compression"),
+        "fieldDelimiter": a.take("field_delimiter"),
+        "printHeader": a.take("print_header"),
+    }
+    operator, params = _extract(a, configuration)
+    return operator, place(a) | params
+
+
+def _bigquery_to_bigquery(a: Arguments) -> Made:
+    sources = a.needs("source_project_dataset_tables")
+    sources = [sources] if isinstance(sources, str) else sources
+    given = {
+        "write_disposition": a.take("write_disposition", default="WRITE_EMPTY"),
+        "create_disposition": a.take("create_disposition"),
+    }
+    params = {name: value for name, value in given.items() if value is not None}
+    destination = a.needs("destination_project_dataset_table")
+    tables = [full_name(a, each) for each in sources]
+    operator, made = _copied(a, tables, destination, params)
+    return operator, place(a) | made
+
+
+BIGQUERY: Final[Mapping[str, Callable[[Arguments], Made]]] = {
+    "BigQueryInsertJobOperator": _insert_job,
+    "BigQueryExecuteQueryOperator": _execute_query,
+    "BigQueryOperator": _execute_query,
+    "BigQueryCheckOperator": _check,
+    "BigQueryValueCheckOperator": _value_check,
+    "BigQueryTableExistenceSensor": _table_sensor,
+    "BigQueryTableExistenceAsyncSensor": _table_sensor,
+    "BigQueryTablePartitionExistenceSensor": _partition_sensor,
+    "BigQueryTableExistencePartitionAsyncSensor": _partition_sensor,
+    "GCSToBigQueryOperator": _gcs_to_bigquery,
+    "GoogleCloudStorageToBigQueryOperator": _gcs_to_bigquery,
+    "BigQueryToGCSOperator": _bigquery_to_gcs,
+    "BigQueryToCloudStorageOperator": _bigquery_to_gcs,
+    "BigQueryToBigQueryOperator": _bigquery_to_bigquery,
+}
