@@ -45,15 +45,19 @@ class Execute(Task):  # type: ignore[misc]  # Celery has no types
         ended = getattr(self.request, "pydag_ended", None)
         einfo.traceback = (ended and ended.trace) or str(exc)
 
-    def run(self) -> None:
-        """Claim the try, execute its operator, and leave the outcome for the chord's hook."""
+    def run(self) -> str | None:
+        """Claim the try, execute its operator, and leave the outcome for the chord's hook.
+
+        The answer is why the try was given back, if it was: Flower shows it as a retry. Celery's
+        own exception for that would cost more than a millisecond.
+        """
         request = self.request  # looked up on a stack every time
         held, queue = held_by(request), request.delivery_info["routing_key"]
         going_on.begin_message()
         request.pydag_began = time.monotonic()
         if held.run == POLLS:
             poll(queue, held.task, held.token, request.hostname)
-            return
+            return None
         claim = until_redis_can(
             partial(
                 engine().working.claim,
@@ -75,11 +79,14 @@ class Execute(Task):  # type: ignore[misc]  # Celery has no types
             # From the second message of a try on, the id has the message's number, too.
             is_repeated="." in request.id.rpartition("/")[2],
         )
-        if isinstance(ended, Retry | Ignore):
+        if isinstance(ended, Ignore):
             raise ended  # here: Celery's record of an error takes time for each frame
+        if isinstance(ended, Retry):
+            return str(ended)
         request.pydag_ended = ended
         if ended.outcome not in GOOD_OUTCOMES:
             raise TaskFailed(ended.error)  # so that Flower shows a failure
+        return None
 
 
 class Release(Task):  # type: ignore[misc]  # Celery has no types
@@ -102,8 +109,8 @@ class Release(Task):  # type: ignore[misc]  # Celery has no types
     def in_place(self, request: Any, state: str, result: Any) -> None:
         """What Celery's tracer (in a child) or request (in the parent) reports of a try."""
         held = held_by(request)
-        if held.run == POLLS or isinstance(result, GivenUp):
-            return  # a poll has reported what it found; the rest is due again
+        if held.run == POLLS or isinstance(result, GivenUp | str):
+            return  # a poll has reported what it found; the rest is due again, or was given back
         ended = getattr(request, "pydag_ended", None) or _ended(state, result)
         if os.getpid() == DEATHS.parent_pid:
             DEATHS.report(held, ended)

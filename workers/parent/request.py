@@ -84,7 +84,11 @@ class TryRequest(Request):  # type: ignore[misc]  # Celery has no types
 
     def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002  Celery's name
         """Send an event, unless the process has told of this end when it went on."""
-        if type != "task-succeeded" or not going_on.has_gone_on(self.worker_pid):
+        if type != "task-succeeded":
+            super().send_event(type, **fields)
+        elif (given_back := fields["result"]) != "None":
+            super().send_event("task-retried", exception=given_back.strip("'\""), traceback="")
+        elif not going_on.has_gone_on(self.worker_pid):
             super().send_event(type, **fields)
 
     def on_failure(

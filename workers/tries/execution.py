@@ -95,7 +95,6 @@ def give_back(held: Held, context: TaskContext, error: HostLacks, worker: str) -
 def _defer(held: Held, context: TaskContext, wait: Wait) -> Ended | Retry | Ignore:
     answer = defer(held, context, wait)
     if answer == "ok":
-        # Celery calls no hook then, and Flower shows RETRY.
         return Retry(f"deferred: {wait.state or 'its remote job was submitted'}")
     if answer == "cancel":
         return cancelled(context)

@@ -188,6 +188,40 @@ def test_a_key_file_decides_credentials_and_project(key_file):
     assert clients.bigquery_client(found) is client
 
 
+def test_proxies_and_certificates_are_those_of_the_environment(key_file, tmp_path, monkeypatch):
+    bundle = tmp_path / "ca.pem"
+    bundle.touch()
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", "storage.googleapis.com")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    found = Access(None, str(key_file), "US")
+    asked = []
+    ask = requests.sessions.get_environ_proxies
+    monkeypatch.setattr(
+        requests.sessions, "get_environ_proxies", lambda url, **_: asked.append(url) or ask(url)
+    )
+    for client, host, proxies in (
+        (clients.bigquery_client(found), "bigquery", {"https": "http://proxy.example:3128"}),
+        (clients.storage_client(found), "storage", {}),
+    ):
+        assert not client._http.trust_env  # a password of ~/.netrc would replace the token
+        for path in ("", "/first", "/second?of=it"):
+            url = f"https://{host}.googleapis.com{path}"
+            settings = client._http.merge_environment_settings(url, {}, None, None, None)
+            own = {scheme: settings["proxies"][scheme] for scheme in proxies}
+            assert (own, settings["verify"]) == (proxies, str(bundle))
+            assert proxies or "https" not in settings["proxies"]
+        given = client._http.merge_environment_settings(
+            url, {"https": "http://own:1"}, True, False, None
+        )
+        assert (given["proxies"]["https"], given["verify"], given["stream"]) == (
+            "http://own:1",
+            False,
+            True,
+        )
+    assert asked == ["https://bigquery.googleapis.com", "https://storage.googleapis.com"]
+
+
 def test_a_key_file_that_is_none_is_explained(tmp_path):
     path = tmp_path / "key.json"
     path.write_text("{}")
