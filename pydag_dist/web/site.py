@@ -22,7 +22,7 @@ from pydag_dist.engine import (
     RunSummary,
     TaskSnapshot,
 )
-from pydag_dist.engine.roles.watching import TaskRow, rows_of
+from pydag_dist.engine.roles.watching import RunTotals, TaskRow, rows_of
 from pydag_dist.errors import HistoryError, UnknownRun
 from pydag_dist.history import LOST, HistoryReader
 from pydag_dist.log_store import LogStore, open_log_store
@@ -34,6 +34,7 @@ from pydag_dist.web.tokens import Tokens
 T = TypeVar("T")
 RETRY_SECONDS: Final = 2.0  # that a request waits for a Redis which is away
 KEPT_CHARACTERS: Final = 64_000_000  # of the texts of DAGs that are kept parsed
+KEPT_HEADS: Final = 4_000_000  # of the heads of ended runs
 KEPT_COSTS: Final = 1_000_000  # characters of the names of runs whose costs are kept
 EPOCH_SECONDS: Final = 10.0
 AWAY_SECONDS: Final = 5.0  # that a history which can't be read is not asked again
@@ -79,6 +80,7 @@ class Site:
         self.files = _files(settings.home, web.files) if web.files else None
         self.dags: Kept[Dag] = Kept()
         self.graphs: Kept[bytes] = Kept()
+        self.ended: Kept[RunTotals] = Kept(KEPT_HEADS)
         self.billed: Kept[tuple[int | None]] = Kept(KEPT_COSTS)
         self._log_store: LogStore | None = None
         self._history: HistoryReader | None = None

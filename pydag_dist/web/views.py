@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 
-from pydag_dist.engine import RunSummary, TaskSnapshot
+from pydantic_core import to_json
+
+from pydag_dist.engine import ENDED_RUN_STATES, RunSummary, TaskSnapshot
 from pydag_dist.engine.protocol import ENQUEUED, SOURCES
+from pydag_dist.engine.roles.watching import RunTotals
 from pydag_dist.engine.snapshot import RunHead, acts_of, head_fields
 from pydag_dist.errors import UnknownRun
 from pydag_dist.web.site import Site
@@ -36,7 +40,7 @@ def task_item(task: TaskSnapshot) -> dict[str, Any]:
 def run_view(here: Site, run_id: str) -> dict[str, Any]:
     """A run: see `models.runs`."""
     try:
-        found = here.engine.watching.totals(run_id)
+        found = _totals_of(here, run_id)
     except UnknownRun:
         history = here.history
         past, row = (history.snapshot(run_id), history.head(run_id)) if history else (None, None)
@@ -62,6 +66,21 @@ def run_view(here: Site, run_id: str) -> dict[str, Any]:
         "place": "redis",
         **_totals(found.head, found.counts, found.bytes_billed),
     }
+
+
+def _totals_of(here: Site, run_id: str) -> RunTotals:
+    """What Redis has of it; the results of an ended run are read once, since pages ask often."""
+    head = here.engine.reading.run_head(run_id)
+    if head["state"] not in ENDED_RUN_STATES:
+        return here.engine.watching.totals(run_id)
+    packed = to_json(head)
+    key = f"{run_id} {sha256(packed).hexdigest()}"  # whatever is done to it is in its head
+    found = here.ended.get(key)
+    if found is None:
+        found = here.engine.watching.totals(run_id)
+        if found.head == head:
+            here.ended.put(key, len(packed), found)
+    return found
 
 
 def _totals(

@@ -24,7 +24,7 @@ from pydag_dist.web.site import Site
 log = logging.getLogger(__name__)
 
 TICK: Final = 0.1  # seconds: frames are at most ten a second
-TELLING: Final = 5  # telling all viewers takes at most this part of the time
+TELLING: Final = 10  # telling all viewers takes at most this part of the time
 BLOCK_MS: Final = 200
 AWAY_SECONDS: Final = 1.0
 HEARTBEAT: Final = 15.0  # seconds after which a silent stream says that it is there

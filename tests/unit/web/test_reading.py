@@ -10,6 +10,7 @@ import pytest
 
 from pydag_dist import Client, Dag
 from pydag_dist.engine import Reading
+from pydag_dist.engine.roles.watching import Watching
 from pydag_dist.errors import HistoryError
 from pydag_dist.history import HistoryReader
 from pydag_dist.web.entry.pages import Pages
@@ -106,6 +107,25 @@ def test_a_list_has_the_cost_of_ended_runs(web, run_id, installation):
     assert billed() == 12
     installation.engine.store.redis.delete(installation.engine.store.key(f"run:{run_id}:out"))
     assert billed() == 12  # counted once
+
+
+def test_the_results_of_an_ended_run_are_read_once(web, run_id, installation, monkeypatch):
+    reads, totals = [], Watching.totals
+
+    def counted(watching, run_id):
+        reads.append(run_id)
+        return totals(watching, run_id)
+
+    monkeypatch.setattr(Watching, "totals", counted)
+    for _ in range(2):
+        assert web.get(f"/api/v1/runs/{run_id}").json()["state"] == "running"
+    installation.end(installation.claim(), "final", error="wrong")
+    assert len(reads) == 2
+    for _ in range(3):
+        assert web.get(f"/api/v1/runs/{run_id}").json()["counts"] == {"success": 1, "failed": 1}
+    assert len(reads) == 3
+    Client().by_id(run_id).mark("b", "success")
+    assert web.get(f"/api/v1/runs/{run_id}").json()["counts"] == {"success": 2}
 
 
 def test_lines_can_be_read_on_from_where_one_stopped(web, run_id):

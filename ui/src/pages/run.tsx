@@ -49,9 +49,16 @@ export function RunPage({ runId, task }: { runId: string; task?: string }) {
     const stop = followRun(url, live, task);
     load();
     // What no stream tells: that an ended run was resumed, or all, if no stream can be had.
-    const timer = setInterval(() => {
-      const isQuiet = stream.value !== 'live' || live.head.value?.ended_at != null;
-      if (isQuiet && !document.hidden) load();
+    const timer = setInterval(async () => {
+      if (document.hidden) return;
+      const known = live.head.value;
+      if (known?.ended_at == null) {
+        if (stream.value !== 'live') load();
+        return;
+      }
+      // Whatever is done to an ended run is in its head.
+      const found = await get<Run>(url, {}, abort.signal).catch(() => null);
+      if (found && (found.state !== known.state || found.acts.length !== known.acts.length)) load();
     }, 4000);
     return () => {
       abort.abort();

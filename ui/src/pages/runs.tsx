@@ -1,15 +1,18 @@
 // All runs: those that go on first, then the newest. What is asked for stands in the address.
 
 import { useSignal } from '@preact/signals';
-import { get, part } from '../api/client';
+import { useEffect } from 'preact/hooks';
+import { get, part, query } from '../api/client';
 import type { Page, RunItem } from '../api/types';
 import { go, goWith, now, search } from '../app';
+import { follow, live } from '../live/stream';
 import { Empty, Link, State, StateBar, Time } from '../parts/basics';
 import { Show, useLoaded } from '../parts/loaded';
 import { n, Table } from '../parts/table';
 import { useTitle } from '../shell';
 import { bytes, duration, plural, price, priceNote } from '../text';
 
+const LIMIT = 50; // runs of a page
 const ENDED = new Set(['success', 'failed', 'cancelled']);
 const HEADS = [
   { says: 'Compare', class: 'roomy', hidden: true },
@@ -35,9 +38,19 @@ export function RunsPage() {
   const isFiltered = Boolean(dag || state || q || cursor);
   const runs = useLoaded(
     `${dag} ${state} ${q} ${cursor}`,
-    (signal) => get<Page<RunItem>>('/runs', { dag_id: dag, state, q, cursor, limit: 50 }, signal),
-    2,
+    (signal) =>
+      get<Page<RunItem>>('/runs', { dag_id: dag, state, q, cursor, limit: LIMIT }, signal),
+    live.value === 'live' ? 20 : 2,
   );
+  const isNewest = !(state || q || cursor);
+  useEffect(() => {
+    if (!isNewest) return;
+    const tell = (data: unknown) => {
+      const page = runs.value.value;
+      if (page) runs.value.value = withNews(page, (data as { items: RunItem[] }).items);
+    };
+    return follow(`/events${query({ dag_id: dag })}`, { snapshot: tell, changes: tell });
+  }, [dag, isNewest]);
   return (
     <div class="page">
       <div class="head">
@@ -111,6 +124,19 @@ export function RunsPage() {
       </Show>
     </div>
   );
+}
+
+const submitted = (run: RunItem) => run.submitted_at ?? 0;
+
+/** The newest runs, with what the stream tells of some of them; the next page begins where it did. */
+function withNews(page: Page<RunItem>, news: readonly RunItem[]): Page<RunItem> {
+  const oldest = page.items.length < LIMIT ? 0 : Math.min(...page.items.map(submitted));
+  const known = new Map(page.items.map((run) => [run.run_id, run]));
+  for (const run of news) if (submitted(run) >= oldest) known.set(run.run_id, run);
+  const items = [...known.values()].sort(
+    (a, b) => submitted(b) - submitted(a) || (a.run_id < b.run_id ? 1 : -1),
+  );
+  return { ...page, items };
 }
 
 function Runs({ runs }: { runs: RunItem[] }) {

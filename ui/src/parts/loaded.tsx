@@ -2,7 +2,7 @@
 
 import { type Signal, useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
-import { useEffect } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 import { Problem } from '../api/client';
 import { Waiting, Wrong } from './basics';
 
@@ -22,6 +22,8 @@ export function useLoaded<T>(
   const error = useSignal<unknown>(null);
   const turn = useSignal(0);
   const asked = turn.value;
+  const pause = useRef(every);
+  pause.current = every;
   useEffect(() => {
     value.value = null;
     error.value = null;
@@ -40,7 +42,7 @@ export function useLoaded<T>(
       try {
         value.value = await load(abort.signal);
         error.value = null;
-        again(every);
+        again(pause.current);
       } catch (problem) {
         if (abort.signal.aborted) return;
         error.value = problem;
