@@ -269,6 +269,8 @@ def test_a_stream_that_is_cut_is_told_and_heals(interface, waiting_run, up, term
     page = interface.page
     address = urlsplit(interface.base)
     with Cuttable(address.port) as way:
+        known = page.context.cookies()  # of each port there is one
+        page.context.add_cookies([{**each, "name": f"pydag-{way.port}"} for each in known])
         page.goto(f"http://127.0.0.1:{way.port}{address.path}/runs/{waiting_run}")
         state, stream = page.locator(".run-head .title .state"), page.locator(".stream")
         expect(stream).to_have_text("live", timeout=PATIENT)

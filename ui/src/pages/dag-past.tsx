@@ -58,7 +58,9 @@ export function Changes({ url }: { url: string }) {
       <Show of={changes} what="what was done to it">
         {({ items, missing }) =>
           items.length === 0 ? (
-            <p class="faint">{missing ? `It can't be said: ${missing}` : 'Nothing so far.'}</p>
+            <p class="faint">
+              {missing ? `It can't be said: ${missing}` : 'The history has nothing of it yet.'}
+            </p>
           ) : (
             <Table heads={['What', 'When', 'Who']}>
               {items.map((change) => (

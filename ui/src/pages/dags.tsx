@@ -2,7 +2,7 @@
 
 import { get, part } from '../api/client';
 import type { Dags } from '../api/types';
-import { Empty, Link, State, Time } from '../parts/basics';
+import { Code, Empty, Link, State, Time } from '../parts/basics';
 import { Show, useLoaded } from '../parts/loaded';
 import { DagLink, Due, n, roomy, Table } from '../parts/table';
 import { useTitle } from '../shell';
@@ -22,7 +22,7 @@ export function DagsPage() {
             {Object.entries(problems).map(([file, problem]) => (
               <div key={file} class="note wrong" role="alert">
                 <h2>{shown(file, 500)} can't be published</h2>
-                <pre>{shown(problem)}</pre>
+                <Code text={problem} what="the problem" />
               </div>
             ))}
             {items.length === 0 ? (
