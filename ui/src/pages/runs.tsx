@@ -5,6 +5,7 @@ import { useEffect } from 'preact/hooks';
 import { get, part, query } from '../api/client';
 import type { Page, RunItem } from '../api/types';
 import { go, goWith, now, search } from '../app';
+import { LIMIT, withNews } from '../live/newest';
 import { follow, live } from '../live/stream';
 import { Empty, Link, State, StateBar, Time } from '../parts/basics';
 import { Show, useLoaded } from '../parts/loaded';
@@ -12,7 +13,6 @@ import { n, Table } from '../parts/table';
 import { useTitle } from '../shell';
 import { bytes, duration, plural, price, priceNote } from '../text';
 
-const LIMIT = 50; // runs of a page
 const ENDED = new Set(['success', 'failed', 'cancelled']);
 const HEADS = [
   { says: 'Compare', class: 'roomy', hidden: true },
@@ -124,19 +124,6 @@ export function RunsPage() {
       </Show>
     </div>
   );
-}
-
-const submitted = (run: RunItem) => run.submitted_at ?? 0;
-
-/** The newest runs, with what the stream tells of some of them; the next page begins where it did. */
-function withNews(page: Page<RunItem>, news: readonly RunItem[]): Page<RunItem> {
-  const oldest = page.items.length < LIMIT ? 0 : Math.min(...page.items.map(submitted));
-  const known = new Map(page.items.map((run) => [run.run_id, run]));
-  for (const run of news) if (submitted(run) >= oldest) known.set(run.run_id, run);
-  const items = [...known.values()].sort(
-    (a, b) => submitted(b) - submitted(a) || (a.run_id < b.run_id ? 1 : -1),
-  );
-  return { ...page, items };
 }
 
 function Runs({ runs }: { runs: RunItem[] }) {
