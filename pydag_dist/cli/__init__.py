@@ -90,6 +90,11 @@ for command in (
     ),
     ("runs", "runs", "List the newest runs first: those in Redis, then older ones of the history."),
     (
+        "doctor",
+        "upkeep.doctor",
+        "Look at the installation from this host, and say what is wrong with it and what to do.",
+    ),
+    (
         "stats",
         "upkeep.stats",
         "Say how runs ended, what they took, and what BigQuery billed for them, by the history.",

@@ -29,6 +29,7 @@ from pydag_dist.coordinator.scheduler import Scheduler
 from pydag_dist.coordinator.webhooks import Webhooks
 from pydag_dist.dag import Dag
 from pydag_dist.dag.limits import RETENTION
+from pydag_dist.doctor import look_at_host, look_at_server
 from pydag_dist.engine import Engine, address, check_redis, connect, is_refusal, is_transient
 from pydag_dist.engine.celery.messages import celery_config, template
 from pydag_dist.engine.protocol import PLANNERS
@@ -89,6 +90,7 @@ class Coordinator:
         self._recorder.open()
         if not self._wait_for_redis():
             return
+        self._warn()
         webhooks = Webhooks(self._connect("coordinator"), self._settings.webhooks, self._stopping)
         scheduler = Scheduler(self._connect("coordinator"), self._stopping)
         backfills = Backfills(self._connect("coordinator"), self._history, self._stopping)
@@ -123,6 +125,12 @@ class Coordinator:
             thread.join()
         if self._refused:
             raise self._refused
+
+    def _warn(self) -> None:
+        """Log what is wrong with Redis and with this host, as far as that is quickly seen."""
+        for finding in [*look_at_server(self._redis), *look_at_host(self._settings)]:
+            if finding.level != "ok":
+                log.warning("%s", finding)
 
     def _keep(self) -> list[threading.Thread]:
         """The loops that keep logs, and forget old runs, in turn with other coordinators."""
@@ -199,6 +207,7 @@ class Coordinator:
             "pid": os.getpid(),
             "version": version("pydag-dist"),
             "started_at": self._started_at,
+            "clock": time.time(),
             "writes_history": self._recorder.writes,
         }
         engine.membership.register(

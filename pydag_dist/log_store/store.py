@@ -96,6 +96,10 @@ class LogStore:
         older = [part for part in known if "trouble" not in part and _identity(part) not in new]
         self._objects.put(name, _packed(_within_bounds([*older, *parts])))
 
+    def check(self) -> None:
+        """Raise `LogStoreAway` if it can't be read."""
+        self._objects.names_below("none")
+
     def forget(self, run_ids: Iterable[str]) -> None:
         """Delete all logs of these runs."""
         folders = [check_id("run", run_id) for run_id in run_ids]

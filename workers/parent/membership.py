@@ -123,7 +123,7 @@ class Member:
             "workers",
             self.name,
             self._process,
-            self._info,
+            f'{self._info[:-1]}, "clock": {time.time():.3f}}}',
             busy=busy,
             lease=settings().lease,
             force=force,
