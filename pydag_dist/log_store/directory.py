@@ -32,7 +32,9 @@ class Directory:
         """Write a file beside it first, and then put it there."""
         file = self._root / name
         try:
-            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._root.parent.mkdir(parents=True, exist_ok=True)
+            for folder in (self._root, file.parents[1], file.parent):  # each with this mode
+                folder.mkdir(mode=0o700, exist_ok=True)
             with NamedTemporaryFile(dir=file.parent, prefix=".", delete=False) as written:
                 try:
                     written.write(content)
