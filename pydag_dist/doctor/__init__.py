@@ -9,7 +9,7 @@ from pydag_dist.doctor.server import look_at_server
 from pydag_dist.engine import Engine
 from pydag_dist.settings import Settings
 
-__all__ = ["Finding", "Level", "look", "look_at_host", "look_at_server"]
+__all__ = ["Finding", "Level", "look", "look_at_fleet", "look_at_host", "look_at_server"]
 
 
 def look(engine: Engine, settings: Settings) -> list[Finding]:
