@@ -117,6 +117,17 @@ def test_a_submission_that_is_gone_from_the_stream_holds_up_nothing(
         wait_planned(engine, "r")
 
 
+def test_bytes_that_are_no_text_end_no_coordinator(
+    redis_url: str, engine: Engine, tmp_path: Path
+) -> None:
+    for fields in ({b"run": b"\xff\xfe"}, {b"run": b"r\x00"}, {b"\xff": b"r"}):
+        engine.store.redis.xadd("p:submissions", fields)
+    engine.store.redis.sadd("p:working", b"\xff")
+    with running(redis_url, tmp_path):
+        submit(engine, "r")
+        wait_planned(engine, "r")
+
+
 def test_nobody_takes_over_a_run_whose_plan_takes_long(
     redis_url: str, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

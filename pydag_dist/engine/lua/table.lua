@@ -342,7 +342,11 @@ local function text(number)
   end
   return known
 end
-local function split_member(member) return string.match(member, '^([^/]*)/(.*)$') end
+-- What has no "/" somebody else wrote: it is of the run '', which nobody has.
+local function split_member(member)
+  local run, rest = string.match(member, '^([^/]*)/(.*)$')
+  return run or '', rest or member
+end
 
 -- "steady time-number". Steady time comes again where Redis was set back to an older state, but
 -- then it isn't as far behind the server's time as it was: the number begins with that difference.

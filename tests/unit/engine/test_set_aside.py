@@ -79,6 +79,19 @@ def test_time_goes_on_past_a_damaged_run(bench, damage):
     assert not bench.client.exists("p:timers", "p:working")
 
 
+def test_time_goes_on_past_what_somebody_else_wrote(bench):
+    for key in ("leases", "queued", "timers"):
+        bench.client.zadd(f"p:{key}", {"nothing": 1, "no/such": 1, "/": 1})
+    bench.client.sadd("p:working", "no such", "")
+    bench.client.sadd("p:cancels", "no such", "")
+    bench.client.sadd("p:queues", "a queue")
+    for _ in range(3):
+        bench.tick()
+    for key in ("leases", "queued", "timers"):
+        assert not {"nothing", "no/such", "/"} & {*bench.client.zrange(f"p:{key}", 0, -1)}
+    assert bench.take().run in {"bad", "good"}
+
+
 def test_a_damaged_run_is_planned_anew_when_it_is_resumed(bench):
     held = {h.run: h for h in (bench.take(), bench.take())}
     lose_plan(bench)
