@@ -8,9 +8,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from pydag_dist.client import Client
+from pydag_dist.client.backfills import with_past
 from pydag_dist.client.naming import find_run, shortest_name
 from pydag_dist.dag.ids import is_id
 from pydag_dist.engine import Engine, Listing
+from pydag_dist.engine.backfills.backfill import Backfill
 from pydag_dist.errors import HistoryError, PydagError, UnknownRun
 from pydag_dist.settings import Settings, load_settings
 
@@ -162,6 +164,16 @@ def listing(limit: int, wanted: RunFilter) -> Listing:
     both = sorted(live.runs + past.runs, key=lambda run: -(run.submitted_at or 0))[:limit]
     ends = [at for at in (live.looked_back_to, past.looked_back_to) if at is not None]
     return Listing(both, max(ends) if ends and len(both) < limit else None)
+
+
+def backfills() -> list[Backfill]:
+    """Those that Redis has, then those that ended before, of the history."""
+    client = Client()
+    live = client.backfills()
+    if client.knows_history:
+        return live
+    with own_history() as history:
+        return with_past(live, history.ended_backfills() if history else [])
 
 
 def states_at(dag_id: str, dates: Sequence[str]) -> dict[str, dict[str, str]] | None:

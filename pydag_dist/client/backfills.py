@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
 from pydag_dist.client.retrying import Retries
@@ -29,6 +30,13 @@ class Backfills:
     def span(self, dag_id: str, first: date | str, last: date | str) -> Span:
         """Which due times a backfill would have: see `Client.backfill`."""
         return changes.span(self._publishing, dag_id, as_text(first), as_text(last))
+
+    def runs_of(
+        self, found: Span, first: date | str, last: date | str
+    ) -> Mapping[str, Mapping[str, str]] | None:
+        """Of a span's logical dates, ISO 8601, the states of their runs; None: Redis can't say."""
+        del found, first, last
+        return None
 
     def begin(
         self,
@@ -93,6 +101,12 @@ class Backfills:
     def cancel(self, name: str) -> str:
         """See `Client.cancel_backfill`."""
         return changes.cancel(self._backfilling, self._steering, self.named(name), user_at_host())
+
+
+def with_past(live: Sequence[Backfill], past: Sequence[Backfill]) -> list[Backfill]:
+    """Those that Redis has, and then those that only the history has; each part newest first."""
+    known = {each.backfill_id for each in live}
+    return [*live, *(each for each in past if each.backfill_id not in known)]
 
 
 def as_text(moment: date | str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pydag_dist.engine.backfills.backfill import Backfill, parse_backfill
 from pydag_dist.engine.protocol import ENDED_BACKFILL_STATES
 from pydag_dist.history.tables import backfill_events, runs
 
@@ -46,6 +47,17 @@ def open_backfills(connection: sa.Connection) -> list[PastBackfill]:
         query = sa.select(*names, spent).where(runs.c.backfill == event["backfill"])
         mine += [{**row} for row in connection.execute(query).mappings()]
     return open_backfills_of(events, mine)
+
+
+def ended_backfills(connection: sa.Connection, dag_id: str, limit: int) -> list[Backfill]:
+    """The backfills that ended last, as they ended, the newest first; of a DAG, if one is given."""
+    query = sa.select(backfill_events.c.backfill, backfill_events.c.detail).where(
+        backfill_events.c.kind.in_(ENDED_BACKFILL_STATES)
+    )
+    if dag_id:
+        query = query.where(backfill_events.c.dag_id == dag_id)
+    newest = connection.execute(query.order_by(backfill_events.c.event.desc()).limit(limit))
+    return [parse_backfill(name, json.loads(detail), 0) for name, detail in newest]
 
 
 def open_backfills_of(

@@ -23,10 +23,16 @@ from pydag_dist.engine import (
     task_ids,
     unplanned,
 )
+from pydag_dist.engine.backfills.backfill import Backfill
 from pydag_dist.engine.protocol import ENQUEUED, SOURCES, unpack_numbers
 from pydag_dist.engine.snapshot import Act, children_of, work_of
 from pydag_dist.history import database
-from pydag_dist.history.backfills import PastBackfill, open_backfills, states_at
+from pydag_dist.history.backfills import (
+    PastBackfill,
+    ended_backfills,
+    open_backfills,
+    states_at,
+)
 from pydag_dist.history.copying import back_up
 from pydag_dist.history.pruning import old_runs
 from pydag_dist.history.published import DagChange, PastDag, dag_changes, past_dags
@@ -44,6 +50,7 @@ from pydag_dist.history.tables import (
 
 _PAGE = 500  # runs that are read at once
 _RECENT = 5  # runs whose tasks may have got slower
+_ENDED = 100  # backfills that are listed
 
 Row = sa.Row[Any]  # of a table: its columns are said there
 
@@ -272,6 +279,11 @@ class HistoryReader:
         """The backfills that have not ended."""
         with self._db.connect() as connection:
             return open_backfills(connection)
+
+    def ended_backfills(self, dag_id: str = "", limit: int = _ENDED) -> list[Backfill]:
+        """The backfills that ended last, as they ended, the newest first; of a DAG or of all."""
+        with self._db.connect() as connection:
+            return ended_backfills(connection, dag_id, limit)
 
     def states_at(self, dag_id: str, dates: Sequence[str]) -> dict[str, dict[str, str]]:
         """Logical date -> the states of the DAG's runs of that date, by run; ISO 8601 in UTC."""

@@ -138,8 +138,8 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
         (directory / name).symlink_to(PROJECT / name)
     (directory / ".venv").symlink_to(sys.prefix)
     (directory / "edited").mkdir()
-    env = {"PYTHONPATH": str(installed), "PYDAG_DAGS": str(directory / "edited")}
-    with running_up(directory / "home", *UP, **env) as running:
+    env = {"PYTHONPATH": str(installed)}
+    with running_up(directory / "home", *UP, "--dags", "edited", **env) as running:
         yield running
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -11,8 +13,9 @@ import pytest
 import redis
 import requests
 
+from pydag_dist import Client
 from tests.acceptance.conftest import PARTS, Up
-from tests.support import is_alive
+from tests.support import is_alive, wait_until
 
 
 def test_the_example_pipeline_succeeds_from_a_second_terminal(example_run):
@@ -55,6 +58,44 @@ def test_googles_own_clients_find_the_services_by_the_exports(terminal, example_
     )
     assert result.stdout.split()[:1] == ["10000"], result.stderr
     assert "project-pydag" in result.stdout
+
+
+def test_what_changes_in_its_folder_is_published_and_what_is_due_runs(up, terminal):
+    folder = up.home.parent / "edited" / "dated"
+    folder.mkdir()
+    published = Client(terminal["PYDAG_REDIS_URL"]).published
+
+    def write(name, **fields):
+        task = {"task_id": "t", "operator": "python.call"}
+        task["params"] = {"callable": "etl:report", "args": ["t"]}
+        (folder / f"{name}.new").write_text(json.dumps({"dag_id": name, "tasks": [task], **fields}))
+        (folder / f"{name}.new").rename(folder / f"{name}.json")
+
+    def listed():
+        told = json.loads(up.run("dags", "--json", **terminal).stdout)
+        dags = {dag["dag_id"]: dag for dag in told["dags"] if dag["source"].startswith("dated/")}
+        return dags, told["problems"]
+
+    write("often", schedule_interval=1, owner="ana")
+    write("other")
+    (folder / "half.json").write_text('{"dag_id": "half", "tasks": [')
+    (folder / "none.json").write_text('{"not": "a DAG"}')
+    wait_until(lambda: len(listed()[0]) == 2, "two DAGs are published")
+    wait_until(lambda: listed()[0]["often"]["last_state"] == "success", "the schedule's run ended")
+    dags, problems = listed()
+    assert (dags["often"]["owner"], dags["often"]["version"]) == ("ana", 1)
+    assert dags["often"]["published_by"].startswith("folder@")
+    assert list(problems) == ["dated/half.json"]
+    assert up.run("pause", "often", **terminal).stdout == "often: paused\n"
+    write("other", tasks=[])
+    write("often", schedule_interval=3600)
+    wait_until(lambda: listed()[0]["often"]["version"] == 2, "what has changed is a new version")
+    dags, problems = listed()
+    assert sorted(problems) == ["dated/half.json", "dated/other.json"]
+    assert (dags["other"]["version"], dags["often"]["paused_at"] is None) == (1, False)
+    shutil.rmtree(folder)
+    wait_until(lambda: listed() == ({}, {}), "what is gone is unpublished")
+    assert not published.kept_versions("often")
 
 
 def test_what_runs_is_written_down(up):

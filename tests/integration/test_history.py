@@ -8,16 +8,18 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pydag_dist.client import Run
+from pydag_dist.engine import RunFilter
 from pydag_dist.history import History
 from tests.integration.test_random_dags import expected_states, random_dag, submit
 from tests.support import wait_until
-from tests.support.cluster import Cluster, Part, call
+from tests.support.cluster import Cluster, Part, call, dag
 from tests.support.postgres_server import PostgresServer
 from tests.support.redis_server import RedisServer, server_binary
 
@@ -120,6 +122,19 @@ def test_the_history_s_writer_is_killed_and_another_takes_over(cluster: Cluster)
             assert_same(cluster, history, run)
 
 
+def begin_what_is_dated(cluster: Cluster) -> list[Run]:
+    """Without the database: a schedule starts two runs, is paused, and is to be backfilled."""
+    client = cluster.client
+    client.publish(dag([cluster.task("t", "note")], dag_id="often", schedule_interval=1))
+    ended = RunFilter("often", ("success",))
+    wait_until(lambda: len(client.runs(9, ended)) >= 2, "the schedule has started two runs")
+    client.pause("often")
+    wait_until(lambda: not client.runs(9, RunFilter("often", ("queued", "running"))), "they ended")
+    begin = cluster.engine.publishing.now() - timedelta(minutes=1)
+    client.backfill("often", begin, begin + timedelta(seconds=2.5))
+    return [client.by_id(run.run_id) for run in client.runs(99, ended)]
+
+
 def test_a_database_that_is_away_stops_no_run(cluster: Cluster) -> None:
     with PostgresServer() as postgres:
         url = postgres.new_database()
@@ -134,13 +149,23 @@ def test_a_database_that_is_away_stops_no_run(cluster: Cluster) -> None:
         postgres.kill()
         second = cluster.submit([cluster.task("t", "note")])
         assert cluster.wait_ended(second).state == "success"
+        scheduled = begin_what_is_dated(cluster)
         cluster.wait_ticks(8)
         assert cluster.store.xlen(cluster.key("history")) > 0
+        assert [each.made for each in cluster.client.backfills()] == [0]  # what has run is unknown
         postgres.start()
+        wait_until(lambda: not cluster.client.backfills()[0].is_open, "the backfill is done")
         cluster.assert_nothing_left([first, second])
         with History(url) as history:
-            for run in (first, second):
+            for run in (first, second, *scheduled):
                 assert_same(cluster, history, run)
+            changes = [change.kind for change in history.dag_changes("often", 9)]
+            assert [kind for kind in changes if kind != "missed"] == ["paused", "published"]
+            assert history.ended_backfills() == cluster.client.backfills()
+            assert (history.ended_backfills()[0].made, history.ended_backfills()[0].success) == (
+                3,
+                3,
+            )
         coordinator.check()
         assert coordinator.text().count("history waits for") == 2
 

@@ -126,6 +126,26 @@ def write(installation, history):
     history.write(batch_of(entries, runs, dags))
 
 
+def test_ended_backfills_that_redis_has_lost_are_listed_from_the_history(
+    client, installation, history
+):
+    begun = [client.backfill("nightly", "2026-01-01", f"2026-01-0{day}") for day in (2, 3)]
+    for each in begun:
+        client.cancel_backfill(each.backfill_id)
+    write(installation, history)
+    seen = client.backfills()
+    listed = json.loads(call("backfills", "--json").stdout)["backfills"]
+    installation.connection.flushall()
+    installation.connection.set("pydag:epoch", "e")
+    assert client.backfills() == []
+    assert json.loads(call("backfills", "--json").stdout)["backfills"] == listed
+    assert history.ended_backfills() == seen
+    assert history.ended_backfills("other") == []
+    assert history.ended_backfills("nightly", limit=1) == seen[:1]
+    installation.connection.set("pydag:epoch", "another")  # whose history it is not
+    assert json.loads(call("backfills", "--json").stdout)["backfills"] == []
+
+
 def test_why_a_backfill_has_paused_is_told(client, installation, history):
     client.backfill("nightly", "2026-01-01", "2026-01-04")
     client.unpublish("nightly")

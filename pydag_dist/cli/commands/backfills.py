@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -80,7 +80,11 @@ def backfill(
     """
     client = Client()
     if dry_run:
-        _list(client.all_backfills.span(name, first, last), again or "none", newest_first, as_json)
+        found = client.all_backfills.span(name, first, last)
+        known = client.all_backfills.runs_of(found, first, last)
+        if known is None and not client.knows_history:
+            known = run_lookup.states_at(name, [at.isoformat() for at in found.due])
+        _list(found, known, again or "none", newest_first, as_json)
         return
     backfill_id, found = client.all_backfills.begin(
         name,
@@ -95,8 +99,13 @@ def backfill(
     _tell(found)
 
 
-def _list(found: Span, again: Again, newest_first: bool, as_json: bool) -> None:
-    known = run_lookup.states_at(found.seen.dag_id, [at.isoformat() for at in found.due])
+def _list(
+    found: Span,
+    known: Mapping[str, Mapping[str, str]] | None,
+    again: Again,
+    newest_first: bool,
+    as_json: bool,
+) -> None:
     states = known or {}
     due = sorted(found.due, reverse=newest_first)
     left = {
@@ -137,8 +146,9 @@ def _tell(found: Span) -> None:
 def backfills(context: click.Context, *, dag_id: str, as_json: bool) -> None:
     """List backfills, the newest first: how far each is, and when it may end.
 
-    Of the due times those are counted that have their run or were left out. Ended ones are listed
-    for the retention of their DAG's runs. `pydag runs --backfill ID` lists the runs of one.
+    Of the due times those are counted that have their run or were left out. Those that have ended
+    are listed while Redis has them, and then the newest 100 of the history.
+    `pydag runs --backfill ID` lists the runs of one.
 
     \b
     Examples:
@@ -148,7 +158,7 @@ def backfills(context: click.Context, *, dag_id: str, as_json: bool) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    listed = [each for each in Client().backfills() if not dag_id or each.dag_id == dag_id]
+    listed = [each for each in run_lookup.backfills() if not dag_id or each.dag_id == dag_id]
     now = datetime.now(UTC)
     if as_json:
         echo(json.dumps({"backfills": [_as_json(each, now) for each in listed]}, indent=2))

@@ -31,6 +31,15 @@ class RestBackfills(Backfills):
         """Which due times a backfill would have: see `Client.backfill`."""
         return changes.span(_Known(self._service), dag_id, as_text(first), as_text(last))
 
+    def runs_of(
+        self, found: Span, first: date | str, last: date | str
+    ) -> Mapping[str, Mapping[str, str]] | None:
+        """Of a span's logical dates, ISO 8601, the states of their runs; None without a history."""
+        asked = [("first", as_text(first)), ("last", as_text(last)), ("runs", "true")]
+        path = path_of("dags", found.seen.dag_id, "backfills", "preview")
+        told: Mapping[str, Mapping[str, str]] | None = self._service.get(path, asked).get("runs")
+        return told
+
     def begin(
         self,
         dag_id: str,

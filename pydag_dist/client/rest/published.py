@@ -36,8 +36,11 @@ class RestPublished(PublishedDags):
         return [_dag_of(told) for told in self._service.get("dags")["items"]]
 
     def owners(self, dags: Sequence[PublishedDag]) -> dict[str, str]:
-        """Nobody: the list that the service has does not say it."""
-        return {dag.dag_id: "" for dag in dags}
+        """Who owns each of these DAGs, as it says; "" if it does not."""
+        told = {
+            each["dag_id"]: each.get("owner", "") for each in self._service.get("dags")["items"]
+        }
+        return {dag.dag_id: told.get(dag.dag_id, "") for dag in dags}
 
     def problems(self) -> dict[str, str]:
         """File of a published folder -> why it can't be published."""

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from pydag_dist.dag import limits
 from pydag_dist.engine.protocol import Again
-from pydag_dist.web.models.base import Model, Seconds
+from pydag_dist.web.models.base import Missing, Model, Seconds
 
 
 class NewBackfill(Model):
@@ -26,12 +26,15 @@ class BackfillPreview(Model):
     """How many due times a backfill would have, and the oldest and the newest of them.
 
     Those wanted from `left_to_schedule` on are still to come, or the schedule runs them itself.
+    `runs`, if they are asked for: logical date, ISO 8601 in UTC, to the states of its runs by id.
     """
 
     total: int
     first: Seconds
     last: Seconds
     left_to_schedule: Seconds | None
+    runs: dict[str, dict[str, str]] | None
+    missing: Missing
 
 
 class Backfill(Model):
@@ -74,3 +77,4 @@ class Backfills(Model):
     """The newest first."""
 
     items: list[Backfill]
+    missing: Missing

@@ -11,6 +11,7 @@ class Dag(Model):
     """A published DAG, as of `pydag dags --json`."""
 
     dag_id: str
+    owner: str
     version: int
     settled: Seconds | None
     hash: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -28,16 +29,16 @@ routes = router()
 @routes.get("/dags", response_model=models.Dags, openapi_extra=VIEWER)
 def dags(request: Request) -> Response:
     """List the published DAGs."""
-    published = site(request).client.published
-    items = [as_json(dag) for dag in published.all()]
-    return answer({"items": items, "problems": published.problems()})
+    here = site(request)
+    items = owned(here, here.client.published.all())
+    return answer({"items": items, "problems": here.client.published.problems()})
 
 
 @routes.get("/dags/{dag_id}", response_model=models.Dag, openapi_extra=VIEWER)
 def dag(request: Request, dag_id: Text) -> Response:
     """Get a published DAG."""
     found = published_dag(site(request), dag_id)
-    return tagged(request, to_json(as_json(found)), etag_of(found))
+    return tagged(request, to_json(owned(site(request), [found])[0]), etag_of(found))
 
 
 @routes.get("/dags/{dag_id}/dag", openapi_extra=VIEWER)
@@ -119,8 +120,13 @@ def etag_of(dag: PublishedDag) -> str:
     return f"{dag.version}-{hash_of(dag)}"
 
 
-def as_json(dag: PublishedDag) -> dict[str, Any]:
-    """A published DAG: see `models.dags`."""
+def owned(here: Site, dags: Sequence[PublishedDag]) -> list[dict[str, Any]]:
+    """Published DAGs: see `models.dags`."""
+    owners = here.client.published.owners(dags)
+    return [{**_as_json(dag), "owner": owners[dag.dag_id]} for dag in dags]
+
+
+def _as_json(dag: PublishedDag) -> dict[str, Any]:
     told = {n: _epoch(v) if isinstance(v, datetime) else v for n, v in asdict(dag).items()}
     told["schedule_text"] = _schedule_text(dag)
     return told
@@ -133,7 +139,7 @@ def _schedule_text(dag: PublishedDag) -> str | None:
 
 def hash_of(dag: PublishedDag) -> str:
     """A hash of all that is known of the DAG."""
-    return sha256(to_json(as_json(dag))).hexdigest()[:16]
+    return sha256(to_json(_as_json(dag))).hexdigest()[:16]
 
 
 def _versions(here: Site, dag_id: str) -> tuple[list[Version], str | None]:

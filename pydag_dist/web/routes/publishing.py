@@ -10,6 +10,7 @@ from fastapi import Body, Header, Query, Request
 from pydantic import StringConstraints
 from starlette.responses import Response
 
+from pydag_dist.client.backfills import with_past
 from pydag_dist.client.submitter import acting_for
 from pydag_dist.dag import Dag
 from pydag_dist.engine.backfills.backfill import Backfill
@@ -21,7 +22,7 @@ from pydag_dist.web.models import dags as dag_models
 from pydag_dist.web.once import once, repeatable
 from pydag_dist.web.problems import Refusal
 from pydag_dist.web.routes.changes import Key
-from pydag_dist.web.routes.dags import as_json, etag_of, published_dag
+from pydag_dist.web.routes.dags import etag_of, owned, published_dag
 from pydag_dist.web.routes.runs import VIEWER, Text
 from pydag_dist.web.routing import answer, needs, role, router, site
 from pydag_dist.web.site import Site
@@ -69,7 +70,7 @@ def pause(
     with acting_for(who):
         changed = change(dag_id)
     found = published_dag(here, dag_id)
-    return answer({**as_json(found), "changed": changed}, ETag=f'"{etag_of(found)}"')
+    return answer({**owned(here, [found])[0], "changed": changed}, ETag=f'"{etag_of(found)}"')
 
 
 @routes.delete("/dags/{dag_id}", status_code=204, openapi_extra=EDITOR)
@@ -116,32 +117,55 @@ def begin(
 
 @routes.get("/dags/{dag_id}/backfills/preview", response_model=backfill_models.BackfillPreview,
             openapi_extra=VIEWER)  # fmt: skip
-def preview(request: Request, dag_id: Text, first: Day, last: Day) -> Response:
-    """Say which due times a backfill of that span would have; nothing is begun."""
+def preview(
+    request: Request, dag_id: Text, first: Day, last: Day, *, runs: bool = False
+) -> Response:
+    """Say which due times a backfill of that span would have; nothing is begun.
+
+    With `runs=true` also which runs the history has of them.
+    """
     here = site(request)
     published_dag(here, dag_id)
     found = here.client.all_backfills.span(dag_id, first, last)
     later = found.left_to_schedule
     told = {"total": len(found.due), "left_to_schedule": later and later.timestamp()}
     ends = {"first": found.due[0].timestamp(), "last": found.due[-1].timestamp()}
-    return answer({**told, **ends})
+    known: dict[str, dict[str, str]] | None = None
+    missing = None
+    if runs:
+        dates = [at.isoformat() for at in found.due]
+        known, missing = here.past(lambda history: history.states_at(dag_id, dates), known)
+    return answer({**told, **ends, "runs": known, "missing": missing})
 
 
 @routes.get("/backfills", response_model=backfill_models.Backfills, openapi_extra=VIEWER)
 def backfills(
     request: Request, dag_id: Annotated[Text, Query(description="of this DAG")] = ""
 ) -> Response:
-    """List the backfills, the newest first."""
-    found = site(request).client.backfills()
-    return answer({"items": [_told(one) for one in found if dag_id in {"", one.dag_id}]})
+    """List the backfills, the newest first: those of Redis, then those that ended before."""
+    here = site(request)
+    found = [one for one in here.client.backfills() if dag_id in {"", one.dag_id}]
+    nothing: list[Backfill] = []
+    past, missing = here.past(lambda history: history.ended_backfills(dag_id), nothing)
+    items = [_told(one) for one in with_past(found, past)]
+    return answer({"items": items, "missing": missing})
 
 
 @routes.get(
     "/backfills/{backfill_id}", response_model=backfill_models.Backfill, openapi_extra=VIEWER
 )
 def backfill(request: Request, backfill_id: Text) -> Response:
-    """Get a backfill."""
-    return answer(_told(_backfill(site(request), backfill_id)))
+    """Get a backfill, also one of those that ended last which Redis has no longer."""
+    here = site(request)
+    try:
+        return answer(_told(_backfill(here, backfill_id)))
+    except Refusal:
+        nothing: list[Backfill] = []
+        past, _ = here.past(lambda history: history.ended_backfills(), nothing)
+        for one in past:
+            if one.backfill_id == backfill_id:
+                return answer(_told(one))
+        raise
 
 
 @routes.patch("/backfills/{backfill_id}", response_model=backfill_models.ChangedBackfill,

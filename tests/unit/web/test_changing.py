@@ -141,6 +141,7 @@ def test_a_backfill_is_begun_paused_and_cancelled(ada):
     assert preview.keys() == models.BackfillPreview.model_fields.keys()
     assert (preview["total"], preview["last"] - preview["first"]) == (3, 2 * 86_400)
     assert preview["left_to_schedule"] is None
+    assert (preview["runs"], preview["missing"]) == (None, None)  # nobody has asked
     wrong = ada("GET", "/dags/d/backfills/preview?first=2026-01-03&last=2026-01-01")
     assert "a backfill goes from the older one on" in wrong.json()["detail"]
     assert ada("GET", f"/dags/zzz/backfills/preview?{span}").status_code == 404

@@ -7,8 +7,10 @@ import threading
 from dataclasses import asdict
 
 import pytest
+from click.testing import CliRunner
 
 from pydag_dist import Client, Dag
+from pydag_dist.cli import pydag
 from pydag_dist.client.backfills import Backfills
 from pydag_dist.client.published import PublishedDags
 from pydag_dist.client.rest.backfills import RestBackfills
@@ -18,6 +20,7 @@ from pydag_dist.client.rest.run import RestRun
 from pydag_dist.client.run import Run
 from pydag_dist.engine import RunFilter
 from pydag_dist.errors import PydagError, RunFailed, ServiceRefused
+from pydag_dist.history import History, batch_of
 from tests.support.service import served
 from tests.support.web import Web
 
@@ -95,11 +98,14 @@ def test_lists_longer_than_a_page_are_whole(near, far, monkeypatch):
 
 def test_published_dags_and_backfills_are_the_same(near, far):
     daily = chain(schedule_interval="0 3 * * *", start_date="2026-01-01", timezone="Europe/Berlin")
+    daily.owner = "ana"
     done = far.publish(daily)[0]
     assert (done.version, done.is_new, done.due) == (1, True, near.dags()[0].due)
     assert far.publish(daily) == near.publish(daily)
     assert far.publish(replace_task(daily))[0].version == 2
     assert far.dags() == near.dags()
+    assert near.dags()[0].published_by == "ada"
+    assert far.published.owners(far.dags()) == near.published.owners(near.dags()) == {"d": "ana"}
     assert far.published.dag("d") == near.published.dag("d")
     assert far.published.newest("d") == near.published.newest("d")
     assert far.published.versions("d") == near.published.versions("d")
@@ -253,3 +259,32 @@ def test_every_call_is_there_by_rest():
     over_rest[Client] = RestClient
     for kind, other in over_rest.items():
         assert public(kind) - public(other) == shared[kind]
+
+
+def test_a_dry_run_of_a_backfill_says_which_due_times_have_runs(
+    near, installation, tmp_path, monkeypatch
+):
+    url = f"sqlite:///{tmp_path}/history.sqlite"
+    monkeypatch.setenv("PYDAG_HOME", str(tmp_path))
+    near.publish(chain(schedule_interval="0 3 * * *"))
+    near.start("d", run_id="by-hand", logical_date="2026-01-02T03:00").cancel()
+    days = ["--from", "2026-01-01", "--to", "2026-01-03", "--dry-run"]
+    with History(url) as history, monkeypatch.context() as patched:
+        history.open()
+        history.set_epoch("e")
+        entries = installation.connection.xrange("pydag:history")
+        head = installation.engine.reading.run_head("by-hand")
+        dag = installation.engine.reading.submitted_dag("by-hand")
+        history.write(batch_of(entries, {"by-hand": head}, {"by-hand": dag}))
+        for epoch, line in (("e", "2026-01-02T03:00:00+00:00  left out: cancelled"), ("f", None)):
+            installation.connection.set("pydag:epoch", epoch)
+            patched.setenv("PYDAG_DATABASE_URL", url)
+            web = Web(mode="tokens", requests_per_second=1e6)
+            patched.delenv("PYDAG_DATABASE_URL")
+            with served(web) as address:
+                patched.setenv("PYDAG_URL", address)
+                patched.setenv("PYDAG_TOKEN", web.site.tokens.add(f"ada-{epoch}", "viewer", "test"))
+                told = CliRunner().invoke(pydag, ["backfill", "d", *days])
+            assert len(told.stdout.splitlines()) == 3
+            assert bool(line) is (line in told.stdout.splitlines())
+            assert bool(line) is ("only the history knows" not in told.stderr)
