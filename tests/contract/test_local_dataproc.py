@@ -399,16 +399,17 @@ class TestLivesOfClusters:
         stopping = dataproc.clusters.stop_cluster(request=request)
         again = dataproc.clusters.stop_cluster(request=request)
         assert again.operation.name == stopping.operation.name
-        assert self.state(dataproc, CLUSTER) == "STOPPING"
-        assert stopping.result(timeout=60, polling=QUICK).status.state.name == "STOPPED"
+        stopped = stopping.result(timeout=60, polling=QUICK)
+        assert stopped.status.state.name == "STOPPED"
+        assert stopped.status_history[-1].state.name == "STOPPING"
         assert dataproc.wait_for(job_id).status.state.name == "ERROR"
         with pytest.raises(FailedPrecondition, match="in state STOPPED"):
             dataproc.submit("print(1)")
         with pytest.raises(FailedPrecondition, match="no STOP there"):
             dataproc.clusters.stop_cluster(request={**request, "request_id": "again"})
         starting = dataproc.clusters.start_cluster(request={**request, "request_id": "start"})
-        assert self.state(dataproc, CLUSTER) == "STARTING"
-        starting.result(timeout=60, polling=QUICK)
+        started = starting.result(timeout=60, polling=QUICK)
+        assert started.status_history[-1].state.name == "STARTING"
         assert self.state(dataproc, CLUSTER) == "RUNNING"
 
     def test_one_that_is_to_break_becomes_error_and_is_diagnosed(self, dataproc):

@@ -107,7 +107,8 @@ class Cluster:
         self.directory = directory
         self.home = directory / "home"
         self.parts: list[Part] = []
-        self.store: Any = redis.Redis.from_url(url, decode_responses=True)
+        # Of a machine that does much else at the time an answer may take longer than usual.
+        self.store: Any = redis.Redis.from_url(url, decode_responses=True, socket_timeout=60)
         self.engine = Engine(self.store, self.prefix)
         self.client = Client(url, prefix=self.prefix)
         self.journal = Journal(directory / "journal")
