@@ -71,7 +71,7 @@ def _problems(client: Any, info: Mapping[str, Any]) -> Iterator[Finding]:
             f"Redis could not write its file ({', '.join(failed)})",
             "make room on its disk, and look into its log",
         )
-    if not info.get("aof_enabled"):
+    if info.get("aof_enabled", 1) == 0:
         yield warning(
             "Redis has no append-only file: what happened since its last snapshot is lost with its "
             "process, and comes back from the history only as far as that knows it",

@@ -15,7 +15,7 @@ from requests.exceptions import RequestException
 from pydag_dist.errors import InvalidSettings
 from pydag_dist.log_store.store import LogStoreAway
 
-_SECONDS = 20.0  # of one call, without another attempt: the caller comes again
+_SECONDS = 5.0  # without a byte, and without another attempt: the caller comes again
 _ERRORS = (GoogleAPIError, GoogleAuthError, RequestException, OSError)
 
 

@@ -82,15 +82,13 @@ class Site:
         self.graphs: Kept[bytes] = Kept()
         self.ended: Kept[RunTotals] = Kept(KEPT_HEADS)
         self.billed: Kept[tuple[int | None]] = Kept(KEPT_COSTS)
-        self._log_store: LogStore | None = None
+        self._log_store = open_log_store(settings)
         self._history: HistoryReader | None = None
         self._is_ours = (0.0, False)
         self._problem: tuple[float, Exception] | None = None
 
     def log_store(self) -> LogStore | None:
         """The log store, if the settings name one."""
-        if self._log_store is None:
-            self._log_store = open_log_store(self.settings)
         return self._log_store
 
     @property

@@ -14,7 +14,7 @@ from pydag_dist.dag.planning.rendering import HIDDEN
 
 LEAST: Final = 4  # characters: anything shorter is part of too much else
 MOST: Final = 16_384  # bytes of a secret
-_LINES: Final = 200  # of a secret that are looked for in more than one form
+_LINES: Final = 50  # of a secret that are looked for in more than one form
 _CUT: Final = 3  # characters of a secret that are enough at the end of a line that was cut
 
 
@@ -37,14 +37,8 @@ class Masks:
     def hide_cut(self, text: str) -> str:
         """The beginning of a text, without secrets and without the beginning of one at its end."""
         text = self.hide(text)
-        lengths = (
-            length
-            for form in self._forms
-            for length in range(min(len(form) - 1, len(text)), _CUT - 1, -1)
-            if text.endswith(form[:length])
-        )
-        longest = max(lengths, default=0)
-        return text[: len(text) - longest] + HIDDEN if longest else text
+        first = min((_begin_at_end(text, form) for form in self._forms), default=len(text))
+        return text[:first] + HIDDEN if first < len(text) else text
 
     def hide_in(self, value: Any) -> Any:
         """A value of JSON without secrets; a number that has one in it becomes a text."""
@@ -64,6 +58,16 @@ class Masks:
                 return HIDDEN
             case _:
                 return value
+
+
+def _begin_at_end(text: str, form: str) -> int:
+    """Where the text's end begins that is the beginning of a form; its length if there is none."""
+    at = text.find(form[:_CUT], max(0, len(text) - len(form) + 1))
+    while at >= 0:
+        if form.startswith(text[at:]):
+            return at
+        at = text.find(form[:_CUT], at + 1)
+    return len(text)
 
 
 def _forms(value: str) -> Iterator[str]:

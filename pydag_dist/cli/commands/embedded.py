@@ -7,7 +7,6 @@ import os
 import shlex
 import webbrowser
 from collections.abc import Callable
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -80,8 +79,8 @@ def up(modules: tuple[str, ...], folder: Path | None, *, opens: bool, **ports: i
         os.environ[FURTHER_IMPORTS] = ",".join(modules)
     if folder:
         os.environ["PYDAG_DAGS"] = str(folder.absolute())  # for its coordinator and `pydag web`
-    from pydag_dist.doctor import look
-    from pydag_dist.engine import Engine
+    from pydag_dist.doctor import look_at_host, look_at_server
+    from pydag_dist.engine import connect
     from pydag_dist.local.home import Home
     from pydag_dist.local.ports import Ports
     from pydag_dist.local.seed import example_dir
@@ -95,10 +94,8 @@ def up(modules: tuple[str, ...], folder: Path | None, *, opens: bool, **ports: i
                 seed_once(stack)
                 if stack.java_problem:
                     echo(f"Warning: Dataproc is not there. {stack.java_problem}", err=True)
-                settings = replace(load_settings(), redis_url=stack.redis_url)
-                for finding in look(
-                    Engine.from_url(stack.redis_url, settings.key_prefix), settings
-                ):
+                server = look_at_server(connect(stack.redis_url))
+                for finding in [*server, *look_at_host(load_settings())]:
                     if finding.level != "ok":
                         echo(f"Warning: {finding}", err=True)
                 echo(f"\nOpen {stack.web_link}\n")

@@ -93,6 +93,8 @@ class LogKeeper:
         return stored
 
     def _write(self, name: LogName, parts: list[dict[str, str]]) -> bool:
+        if self._stopping.is_set():
+            return False
         try:
             if parts:
                 self._store.write(*name, parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from pydag_dist.history import LOST, History
@@ -16,6 +16,10 @@ log = logging.getLogger(__name__)
 DAY: Final = 86_400
 EVERY: Final = 3600.0  # seconds
 PAUSE: Final = 60.0  # seconds until another one writes the history, or a place is there again
+
+
+class _NotNow(Exception):
+    """The coordinator ends, or another one writes the history by now."""
 
 
 class Pruning:
@@ -40,9 +44,10 @@ class Pruning:
 
     def step(self) -> bool:
         """Prune; whether that could be done."""
-        forget = self._logs.forget if self._logs else lambda _: None
         try:
-            pruned = self._history.prune(time.time() - self._days * DAY, forget)
+            pruned = self._history.prune(time.time() - self._days * DAY, self._forget_logs)
+        except _NotNow:
+            return False
         except (LogStoreAway, *LOST) as error:
             what = str(getattr(error, "orig", error)).partition("\n")[0]
             log.warning("old runs can't be deleted now: %s", what)
@@ -50,3 +55,9 @@ class Pruning:
         if pruned.runs:
             log.info("%d runs that ended %d days ago are deleted", pruned.runs, self._days)
         return True
+
+    def _forget_logs(self, run_ids: Sequence[str]) -> None:
+        if self._stopping.is_set() or not self._is_its_turn():
+            raise _NotNow
+        if self._logs:
+            self._logs.forget(run_ids)

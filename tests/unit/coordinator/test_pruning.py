@@ -38,6 +38,24 @@ def test_what_is_older_than_the_days_goes_once_its_logs_can(tmp_path, caplog):
     assert "old runs can't be deleted now: the disk is away" in caplog.text
 
 
+def test_it_stops_between_two_pages(tmp_path):
+    stopping = threading.Event()
+    with History(f"sqlite:///{tmp_path / 'h.sqlite'}") as history:
+        history.open()
+        write(history, *(ended(f"old-{number}", 0.001 * number) for number in range(600)))
+        loop = Pruning(history, 1, None, lambda: True, stopping)
+        forget, asked = loop._forget_logs, []
+
+        def stop_then(run_ids):
+            asked.append(len(run_ids))
+            forget(run_ids)
+            stopping.set()
+
+        loop._forget_logs = stop_then
+        assert not loop.step()
+        assert (asked, len(history.runs(1_000))) == ([500, 100], 100)
+
+
 def test_only_the_writer_prunes(tmp_path, monkeypatch):
     monkeypatch.setattr(pruning, "PAUSE", 0.001)
     monkeypatch.setattr(pruning, "EVERY", 0.001)

@@ -19,21 +19,22 @@ def upgrade() -> None:
     connection = op.get_bind()
     key = ("run_id", "task_id", "try_number")
     tries = sa.table("pydag_tries", *map(sa.column, (*key, "result", "bytes_billed")))
-    found = connection.execute(
-        sa.select(*(tries.c[name] for name in key), tries.c.result).where(
-            tries.c.result.like('%"bytes_billed"%')
-        )
-    )
+    columns = [tries.c[name] for name in key]
+    query = sa.select(*columns, tries.c.result).where(tries.c.result.like('%"bytes_billed"%'))
+    query = query.order_by(*columns).limit(_PAGE)
     update = tries.update().values(bytes_billed=sa.bindparam("billed"))
     for name in key:
         update = update.where(tries.c[name] == sa.bindparam(f"of_{name}"))
-    rows = [
-        {**{f"of_{name}": row._mapping[name] for name in key}, "billed": billed}  # noqa: SLF001
-        for row in found
-        if (billed := _billed(row.result)) is not None
-    ]
-    for at in range(0, len(rows), _PAGE):
-        connection.execute(update, rows[at : at + _PAGE])
+    page = connection.execute(query).all()
+    while page:
+        rows = [
+            {**dict(zip((f"of_{name}" for name in key), row[:3], strict=True)), "billed": billed}
+            for row in page
+            if (billed := _billed(row.result)) is not None
+        ]
+        if rows:
+            connection.execute(update, rows)
+        page = connection.execute(query.where(sa.tuple_(*columns) > tuple(page[-1][:3]))).all()
     has_any = sa.text("bytes_billed > 0")
     op.create_index(
         "pydag_tries_billed",
