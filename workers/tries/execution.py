@@ -85,6 +85,8 @@ def _execute(held: Held, claim: Claim, context: TaskContext, queue: str) -> Done
 def give_back(held: Held, context: TaskContext, error: HostLacks, worker: str) -> Retry | Ignore:
     """Let another worker run the try."""
     need, why = error.need or "other:unnamed", storable(str(error))
+    if storable(need) != need:  # a secret is in it, and others read it
+        need = "other:hidden"
     context.log.warning("given back by %s: %s", worker, why)
     (answer,) = until_redis_can(partial(engine().working.refuse, [held], worker, need, why))
     if answer == "ok":

@@ -6,6 +6,7 @@ import base64
 import json
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,6 +20,7 @@ from workers.errors import HostLacks, TaskFailed
 from workers.google.secret_manager import secret
 from workers.secrecy import masks
 from workers.settings import WorkerSettings
+from workers.tries import execution
 from workers.tries.context import with_params
 from workers.tries.secrets import secrets_of
 
@@ -115,6 +117,22 @@ def test_what_cannot_be_hidden_is_refused(monkeypatch, value, why):
         secrets_of(context(), ["TOKEN"])
     assert caught.value.final
     assert value not in str(caught.value)
+
+
+def test_what_a_host_lacks_gives_no_secret_away(monkeypatch):
+    masks.hide_from_now(masks.Masks([VALUE]))
+    told = []
+
+    def refuse(_held, _worker, need, why):
+        told.append((need, why))
+        return ["ok"]
+
+    working = SimpleNamespace(refuse=refuse)
+    monkeypatch.setattr(execution, "engine", lambda: SimpleNamespace(working=working))
+    error = HostLacks(f"module {VALUE} is not allowed", f"module:{VALUE}")
+    answer = execution.give_back(Held("r", "t", 1, "x"), context(), error, "w@h")
+    assert told == [("other:hidden", "module *** is not allowed")]
+    assert VALUE not in str(answer)
 
 
 class SecretManager(BaseHTTPRequestHandler):
