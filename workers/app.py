@@ -14,7 +14,7 @@ from pydag_dist.settings import load_settings
 from workers.parent import revoking  # noqa: F401  it takes the place of Celery's command
 from workers.parent.events import EventBatches, TryEvents
 from workers.parent.steps import HubBeat, WorkerLease
-from workers.task import Execute, Release
+from workers.task import Estimate, Execute, Release
 
 # Queues beyond the operators' families have to be known before Celery reads its -Q.
 _extra = [q for q in os.environ.get("PYDAG_WORKER_QUEUES", "").split(",") if q]
@@ -36,5 +36,6 @@ app.amqp.Connection = SteadyConnection
 app.events.dispatcher_cls = TryEvents
 app.register_task(Execute())
 app.register_task(Release())
+app.register_task(Estimate())
 app.steps["worker"].add(WorkerLease)
 app.steps["consumer"].update([EventBatches, HubBeat])

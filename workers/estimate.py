@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pydag_dist.dag import Dag, Task
+from pydag_dist.dag.planning.prices import priced, usd
 from pydag_dist.dag.planning.task_spec import RunParams, spec_of
 from pydag_dist.dag.text.quote import quote
 from pydag_dist.engine import Held, connect
@@ -27,7 +28,7 @@ from workers.tries.templates import rendered
 
 _AT_ONCE = 8  # dry runs
 _SECONDS = 120.0  # of all dry runs
-_TIB = 1 << 40
+_ASKED_SECONDS = 25.0  # likewise, if somebody waits for the answer
 
 # What costs nothing: https://cloud.google.com/bigquery/pricing#free
 _FREE = frozenset({"bigquery.load", "bigquery.extract"})
@@ -93,6 +94,20 @@ def _context(dag: Dag, task: Task, run: RunParams) -> TaskContext:
     )
 
 
+def answer(text: str, params: Mapping[str, Any], logical_date: str) -> dict[str, Any]:
+    """The document of a DAG given as JSON, without prices; or why there is none, as ``error``."""
+    settings = worker_settings()
+    if not settings.estimates:
+        return {"error": "the workers' settings allow no estimates (PYDAG_WORKER_ESTIMATES)"}
+    try:
+        dag = Dag.parse(text, source="dag")
+        with time_limit.limited(_ASKED_SECONDS):
+            found = estimates(dag, RunParams(params, logical_date))
+    except PydagError as error:
+        return {"error": str(error)}
+    return _document(dag, found)
+
+
 def main() -> int:
     """Print what is known; the exit code: 1 if a query is wrong."""
     parser = argparse.ArgumentParser(prog="python -m workers.estimate")
@@ -114,22 +129,19 @@ def main() -> int:
     return 1 if any(each.wrong for each in found.values()) else 0
 
 
-def _as_json(dag: Dag, found: Mapping[str, Estimate], price: float) -> str:
-    tasks = {
-        name: {**asdict(each), "price": None if each.billed is None else each.billed / _TIB * price}
-        for name, each in found.items()
-    }
-    billed = sum(each.billed or 0 for each in found.values())
-    document = {
+def _document(dag: Dag, found: Mapping[str, Estimate]) -> dict[str, Any]:
+    return {
         "dag_id": dag.dag_id,
         "bytes": sum(each.bytes or 0 for each in found.values()),
-        "billed": billed,
+        "billed": sum(each.billed or 0 for each in found.values()),
         "budget": dag.budget_bytes,
-        "price": billed / _TIB * price,
         "unknown": [name for name, each in found.items() if each.billed is None],
-        "tasks": tasks,
+        "tasks": {name: asdict(each) for name, each in found.items()},
     }
-    return json.dumps(document, indent=2)
+
+
+def _as_json(dag: Dag, found: Mapping[str, Estimate], price: float) -> str:
+    return json.dumps(priced(_document(dag, found), price), indent=2)
 
 
 def _as_text(dag: Dag, found: Mapping[str, Estimate], price: float) -> str:
@@ -138,13 +150,13 @@ def _as_text(dag: Dag, found: Mapping[str, Estimate], price: float) -> str:
         if each.bytes is None or each.billed is None:
             rows.append((name, "?", "?", "?", each.note))
         else:
-            usd = f"{each.billed / _TIB * price:.4f}"
-            rows.append((name, _size(each.bytes), _size(each.billed), usd, each.note))
+            cost = f"{usd(each.billed, price):.4f}"
+            rows.append((name, _size(each.bytes), _size(each.billed), cost, each.note))
     billed = sum(each.billed or 0 for each in found.values())
     read = sum(each.bytes or 0 for each in found.values())
     unknown = sum(each.billed is None for each in found.values())
     note = f"and what {unknown} of {len(found)} tasks read" if unknown else ""
-    rows.append(("in all", _size(read), _size(billed), f"{billed / _TIB * price:.4f}", note))
+    rows.append(("in all", _size(read), _size(billed), f"{usd(billed, price):.4f}", note))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = [
         "  ".join(

@@ -110,6 +110,9 @@ class WorkerSettings(FileSettings):
         le=10,
         description="seconds that a process goes on with short tasks before it takes a message",
     )
+    estimates: bool = Field(
+        default=True, description="dry-run queries of DAGs that editors of `pydag web` ask about"
+    )
     imports: Names = Field(default=(), description="modules whose functions python.call may call")
 
     @model_validator(mode="before")

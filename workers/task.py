@@ -1,4 +1,4 @@
-"""The two Celery tasks of a worker: the one that executes a try, and the chord callback."""
+"""The Celery tasks of a worker: one executes a try, one is the chord callback, one estimates."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from celery import Task, states
 from celery.exceptions import Ignore, Retry, Terminated, WorkerLostError
 
 from pydag_dist.engine import Held, Outcome
+from pydag_dist.engine.celery.estimates import ESTIMATE, reply
 from pydag_dist.engine.celery.messages import EXECUTE, RELEASE
 from workers.errors import TaskFailed
 from workers.parent.deaths import DEATHS
@@ -118,6 +119,22 @@ class Release(Task):  # type: ignore[misc]  # Celery has no types
             release_and_go_on(self.app, request, held, ended)
         else:  # Celery handles an error now, which errors of other tries must not stand beside
             report(held, ended)
+
+
+class Estimate(Task):  # type: ignore[misc]  # Celery has no types
+    """Say what a DAG's queries will read, to a `pydag web` that waits for it."""
+
+    name = ESTIMATE
+    ignore_result = True
+    acks_late = False
+    reject_on_worker_lost = False
+
+    def run(self, *, dag: str, params: dict[str, Any], logical_date: str, **asked: str) -> None:
+        """Dry-run its queries, and answer under the name that was given."""
+        from workers import estimate  # noqa: PLC0415  it imports Google's clients
+
+        answer = estimate.answer(dag, params, logical_date)
+        until_redis_can(partial(reply, engine().store, asked["reply"], answer))
 
 
 def _ended(state: str, result: Any) -> Ended:

@@ -93,31 +93,36 @@ def template(app: Celery) -> str:
     return json.dumps(_message(app), separators=(",", ":"))
 
 
-def _message(app: Celery) -> dict[str, Any]:
-    captured: list[dict[str, Any]] = []
-    options = {"body_encoding": None}
-    with Connection("memory://", transport_options=options) as connection:  # type: ignore[no-untyped-call]
+def captured(app: Celery, name: str, **options: Any) -> dict[str, Any]:
+    """The message of a task as Celery and kombu build it; whoever asks puts it onto a list."""
+    made: list[dict[str, Any]] = []
+    plain = {"body_encoding": None}
+    with Connection("memory://", transport_options=plain) as connection:  # type: ignore[no-untyped-call]
         channel = connection.channel()
-        channel._put = lambda _queue, message, **_: captured.append(message)  # noqa: SLF001
-        callback = app.signature(
-            RELEASE, args=[_MARKS["run"], _MARKS["task"], _MARKS["try"]], immutable=True
-        )
-        app.send_task(
-            EXECUTE,
-            producer=app.amqp.Producer(channel),
-            # Declared nowhere: the engine pushes onto the list itself.
-            exchange="",
-            routing_key=_MARKS["queue"],
-            task_id=_MARKS["id"],
-            root_id=_MARKS["id"],
-            shadow=f"{_MARKS['dag']}.{_MARKS['task']}",
-            argsrepr=f"{_MARKS['run']} {_MARKS['task']}",
-            kwargsrepr="",
-            chord=callback,
-            ignore_result=True,
-            headers={"pydag": {name: _MARKS[name] for name in ("run", "task", "try", "push")}},
-        )
-    (message,) = captured
+        channel._put = lambda _queue, message, **_: made.append(message)  # noqa: SLF001
+        # The exchange is declared nowhere.
+        app.send_task(name, producer=app.amqp.Producer(channel), exchange="", **options)
+    (message,) = made
+    return message
+
+
+def _message(app: Celery) -> dict[str, Any]:
+    callback = app.signature(
+        RELEASE, args=[_MARKS["run"], _MARKS["task"], _MARKS["try"]], immutable=True
+    )
+    message = captured(
+        app,
+        EXECUTE,
+        routing_key=_MARKS["queue"],
+        task_id=_MARKS["id"],
+        root_id=_MARKS["id"],
+        shadow=f"{_MARKS['dag']}.{_MARKS['task']}",
+        argsrepr=f"{_MARKS['run']} {_MARKS['task']}",
+        kwargsrepr="",
+        chord=callback,
+        ignore_result=True,
+        headers={"pydag": {name: _MARKS[name] for name in ("run", "task", "try", "push")}},
+    )
     return message | {"headers": _headers(message), "properties": _properties()}
 
 

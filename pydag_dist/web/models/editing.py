@@ -42,6 +42,36 @@ class Render(DagText):
     index: Annotated[int, Field(ge=0, description="of an expanded task's child")] = 0
 
 
+class ToEstimate(DagText):
+    """A DAG whose queries are to be dry-run, and what its run would know."""
+
+    params: dict[str, Any] = Field({}, description="of the run")
+    logical_date: Annotated[str, Field(max_length=64, description="default: now")] = ""
+    price: Annotated[float | None, Field(ge=0, le=1e6, description="USD for a TiB")] = None
+
+
+class TaskEstimate(Model):
+    """What a task will read, and what of that is billed; null: not known before."""
+
+    bytes: int | None
+    billed: int | None
+    note: str
+    wrong: bool
+    price: float | None
+
+
+class Estimated(Model):
+    """What the BigQuery tasks of a DAG will read; prices in USD."""
+
+    dag_id: str
+    bytes: int
+    billed: int
+    budget: int | None
+    price: float
+    unknown: list[str]
+    tasks: dict[str, TaskEstimate]
+
+
 class Rendered(Model):
     """What the first try of that task, or child, would be given."""
 

@@ -5,23 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from threading import BoundedSemaphore
 from typing import Annotated, Any, Final
 
-from fastapi import Body
+from fastapi import Body, Request
 from starlette.responses import Response
 
 from pydag_dist.client.given import utc
 from pydag_dist.dag import Dag
 from pydag_dist.dag.editing.changes import Change, inverse
 from pydag_dist.dag.editing.edits import edited
+from pydag_dist.dag.planning.prices import priced
 from pydag_dist.dag.planning.rendering import Unrendered, rendered
 from pydag_dist.dag.planning.task_spec import RunParams, spec_of
 from pydag_dist.engine import Held
+from pydag_dist.engine.celery import estimates
 from pydag_dist.web.models import editing as models
 from pydag_dist.web.problems import Refusal
 from pydag_dist.web.routes.checking import EDITOR
-from pydag_dist.web.routing import answer, router
+from pydag_dist.web.routing import answer, router, site
 
+ASKING: Final = BoundedSemaphore(4)  # estimates at a time: each may wait for half a minute
 RUN: Final = "rendered"  # the id of a run that there will never be
 
 routes = router()
@@ -66,3 +70,30 @@ def render(body: models.Render) -> Response:
     except LookupError:
         raise Refusal(422, f"{body.task}: its list has no item {body.index}") from None
     return answer({"task": name, "params": made})
+
+
+@routes.post("/estimate", response_model=models.Estimated, openapi_extra=EDITOR)
+def estimate(request: Request, body: models.ToEstimate) -> Response:
+    """Ask a worker what the BigQuery tasks of a DAG will read: it dry-runs their queries."""
+    if len(body.text) > estimates.BYTES:
+        raise Refusal(413, f"a DAG to estimate has at most {estimates.BYTES:,} characters")
+    dag = Dag.parse(body.text, source="dag")
+    date = utc(body.logical_date or datetime.now(UTC), dag.zone)
+    here = site(request)
+    if not any(estimates.QUEUE in each.names("queues") for each in here.client.workers()):
+        raise Refusal(503, f"no live worker listens to the queue {estimates.QUEUE}: start one")
+    if not ASKING.acquire(blocking=False):
+        raise Refusal(503, "others are waiting for estimates: try again in a moment")
+    try:
+        found = estimates.ask(here.engine.store, dag.to_json(), body.params, date)
+    finally:
+        ASKING.release()
+    if found is None:
+        raise Refusal(
+            503,
+            f"no worker has answered within {estimates.SECONDS:.0f} s: all of them are busy",
+        )
+    if "error" in found:
+        raise Refusal(422, str(found["error"]))
+    price = here.settings.bigquery_price if body.price is None else body.price
+    return answer(priced(found, price))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from pydag_dist.engine.celery import estimates
+from pydag_dist.engine.celery.estimates import reply
 from tests.support.web import OURS, Web
 
 TEXT = '{"dag_id": "d \U0001f600", "tasks": [{"task_id": "a"}]}'
@@ -114,3 +118,78 @@ def test_rendering_costs_no_more_than_in_a_run(web):
     answer = rendered(web, [task("a", args=args)], "a", params={"long": "x" * 600_000})
     assert answer.status_code == 422
     assert "characters" in answer.json()["detail"]
+
+
+DRY = {
+    "dag_id": "d",
+    "bytes": 2**40,
+    "billed": 2**40,
+    "budget": None,
+    "unknown": ["b"],
+    "tasks": {
+        "a": {"bytes": 2**40, "billed": 2**40, "note": "", "wrong": False},
+        "b": {"bytes": None, "billed": None, "note": "needs the result of a", "wrong": False},
+    },
+}
+
+
+def estimated(web, **body):
+    body |= {"text": json.dumps({"dag_id": "d", "tasks": [task("a")]})}
+    return web.ask("POST", "/api/v1/estimate", headers=OURS, json=body)
+
+
+@pytest.fixture
+def worker(web):
+    """Says that a worker listens to BigQuery's queue, and answers as one that gets the message."""
+    engine = web.site.engine
+    info = {"queues": ["bigquery"], "imports": [], "slots": 1}
+    engine.membership.register("workers", "w@h", "one", json.dumps(info), busy=0)
+    asked = []
+
+    @contextlib.contextmanager
+    def answering(given):
+        def answer():
+            while not (packed := engine.store.redis.rpop(engine.store.key("q:bigquery"))):
+                pass
+            message = json.loads(packed)
+            asked.append(message)
+            reply(engine.store, json.loads(message["body"])[1]["reply"], given)
+
+        with ThreadPoolExecutor(1) as pool:
+            done = pool.submit(answer)
+            yield asked
+            done.result()
+
+    return answering
+
+
+def test_a_worker_is_asked_what_queries_will_read(web, worker):
+    with worker(DRY) as asked:
+        found = estimated(web, params={"n": 2}, logical_date="2026-01-31", price=5).json()
+    assert (found["price"], found["billed"]) == (5, 2**40)
+    assert (found["tasks"]["a"]["price"], found["tasks"]["b"]["price"]) == (5, None)
+    [message] = asked
+    headers, (args, given, _) = message["headers"], json.loads(message["body"])
+    assert (headers["task"], args, given["params"]) == ("pydag.estimate", [], {"n": 2})
+    assert given["logical_date"] == "2026-01-31T00:00:00+00:00"
+    assert headers["expires"]
+    with worker(DRY):
+        assert estimated(web).json()["price"] == web.site.settings.bigquery_price
+
+
+def test_why_there_is_no_estimate(web, worker, monkeypatch):
+    with worker({"error": "the workers' settings allow no estimates"}):
+        refused = estimated(web)
+    assert (refused.status_code, "allow no" in refused.json()["detail"]) == (422, True)
+    monkeypatch.setattr(estimates, "SECONDS", 0.2)
+    late = estimated(web)
+    assert (late.status_code, "Retry-After" in late.headers) == (503, True)
+    assert "no worker has answered" in late.json()["detail"]
+    monkeypatch.setattr(estimates, "BYTES", 10)
+    assert estimated(web).status_code == 413
+
+
+def test_without_a_worker_nobody_waits(web):
+    refused = estimated(web)
+    assert refused.status_code == 503
+    assert "no live worker listens to the queue bigquery" in refused.json()["detail"]
