@@ -112,7 +112,7 @@ def edited(text: str, edits: Sequence[Any]) -> list[Change]:
         raise PydagError(f"the file is {error}: edit its text") from None
     content = content_of(root)
     made = reduce(lambda found, edit: _EDITS[type(edit)](found, edit), edits, content)
-    return rewritten(text, made if content is root else {**root, "dag": made})
+    return rewritten(text, made if content is root else {**root, "dag": made}, root)
 
 
 def content_of(root: Any) -> Content:

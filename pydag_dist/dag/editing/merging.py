@@ -57,7 +57,7 @@ def merged(
     content = work.value((), *map(content_of, values))
     root = values[2]
     changes: list[Change] = rewritten(
-        theirs, content if content_of(root) is root else {**root, "dag": content}
+        theirs, content if content_of(root) is root else {**root, "dag": content}, root
     )
     return applied(theirs, changes), work.conflicts
 
@@ -89,8 +89,8 @@ class _Merge:
         sides = (base, mine, theirs)
         if path == ("tasks",) and self._task is None and all(map(_has_ids, sides)):
             return self._tasks(base, mine, theirs)
-        if path == ("dependencies",) and isinstance(mine, list) and isinstance(theirs, list):
-            return _both(base if isinstance(base, list) else [], mine, theirs)
+        if path == ("dependencies",) and _are_ids(mine) and _are_ids(theirs):
+            return _both(base if _are_ids(base) else [], mine, theirs)
         read = [_params(each) for each in sides] if path == ("params",) else [None]
         if all(isinstance(each, dict) for each in read):
             made = self._object(path, *read)
@@ -132,10 +132,15 @@ def _has_ids(tasks: Any) -> bool:
     return all(isinstance(each, str) for each in ids) and len(set(ids)) == len(ids)
 
 
-def _both(base: list[Any], mine: list[Any], theirs: list[Any]) -> list[Any]:
+def _are_ids(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+def _both(base: list[str], mine: list[str], theirs: list[str]) -> list[str]:
     """What neither has removed, and what each has added."""
-    kept = [each for each in theirs if each in mine or each not in base]
-    return [*kept, *(each for each in mine if each not in base and each not in theirs)]
+    before, ours, others = set(base), set(mine), set(theirs)
+    kept = [each for each in theirs if each in ours or each not in before]
+    return [*kept, *(each for each in mine if each not in before and each not in others)]
 
 
 def _params(value: Any) -> Any:
