@@ -96,13 +96,13 @@ def convert(file: Path, *, to: str, dag_id: str | None) -> None:
         pydag convert airflow_dag.py > nightly.json
     """
     if file.suffix != ".py":
-        echo(FORMS[to](model.Dag.load(file)))
+        echo(FORMS[to](model.Dag.load(file)).rstrip("\n"))
         return
     found = _of_airflow(file, dag_id)
     for note in found.notes:
         echo(f"{file}: {note}", err=True)
     if found.dag is not None:
-        echo(FORMS[to](found.dag))
+        echo(FORMS[to](found.dag).rstrip("\n"))
     elif to == "own":
         echo(json.dumps(found.content, indent=2, ensure_ascii=False))
     else:

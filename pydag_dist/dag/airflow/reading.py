@@ -111,8 +111,12 @@ class _Writer:
     def _without_empty(self, tasks: list[Task]) -> list[Task]:
         """Without tasks that do nothing: who waited for them waits for what they waited for."""
         kept = []
+        waiting: dict[Task, list[Task]] = {task: [] for task in tasks}
         for task in tasks:
-            below = [each for each in tasks if task in each.upstream]
+            for each in task.upstream:
+                waiting.setdefault(each, []).append(task)
+        for task in tasks:
+            below = waiting[task] if task.operator in NOTHING else []
             plain = all(
                 str(each.arguments.get("trigger_rule", "all_success")) == "all_success"
                 for each in (task, *below)
@@ -126,6 +130,9 @@ class _Writer:
                 place = each.upstream.index(task)
                 each.upstream[place : place + 1] = task.upstream
                 each.upstream[:] = dict.fromkeys(each.upstream)
+            for each in task.upstream:
+                both = [*(one for one in waiting[each] if one is not task), *below]
+                waiting[each] = list(dict.fromkeys(both))
         return kept or tasks
 
     def _task(self, task: Task) -> dict[str, Any]:

@@ -111,7 +111,10 @@ def edited(text: str, edits: Sequence[Any]) -> list[Change]:
     except NotJson as error:
         raise PydagError(f"the file is {error}: edit its text") from None
     content = content_of(root)
-    made = reduce(lambda found, edit: _EDITS[type(edit)](found, edit), edits, content)
+    try:
+        made = reduce(lambda found, edit: _EDITS[type(edit)](found, edit), edits, content)
+    except RecursionError:
+        raise PydagError("the file is nested too deeply: edit its text") from None
     return rewritten(text, made if content is root else {**root, "dag": made}, root)
 
 

@@ -54,7 +54,10 @@ def merged(
     values = [_loaded(name, text) for name, text in
               (("base", base), ("your text", mine), ("the file", theirs))]  # fmt: skip
     work = _Merge(prefer)
-    content = work.value((), *map(content_of, values))
+    try:
+        content = work.value((), *map(content_of, values))
+    except RecursionError:
+        raise PydagError("the texts are nested too deeply: they can't be merged") from None
     root = values[2]
     changes: list[Change] = rewritten(
         theirs, content if content_of(root) is root else {**root, "dag": content}, root

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydag_dist.web.problems import Refusal
 
-MOST_BYTES: Final = 10_000_000  # of the journal; what it had before stays in a second file
+MOST_BYTES: Final = 2_000_000  # of the journal; what it had before stays in a second file
 TOLD: Final = 100  # newest entries of a file
 
 

@@ -41,7 +41,8 @@ def web(installation, tmp_path, monkeypatch):
     Client().publish(dag)
     Client().submit(dag, run_id="r")
     installation.plan("r")
-    return Web(mode="tokens", requests_per_second=1e6)
+    (tmp_path / "dags").mkdir()
+    return Web(mode="tokens", requests_per_second=1e6, files=tmp_path / "dags")
 
 
 def test_any_request_is_answered_as_documented(web):

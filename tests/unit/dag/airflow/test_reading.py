@@ -109,6 +109,15 @@ def test_groups_loops_and_tasks_that_do_nothing():
     assert said(made) == ["EmptyOperator does nothing: left out"]
 
 
+def test_of_many_tasks_that_do_nothing_none_is_left():
+    made = read("""
+        tasks = [EmptyOperator(task_id=f"n{n}") for n in range(2000)]
+        a, b = [PythonOperator(task_id=x, python_callable=load) for x in "ab"]
+        chain(a, *tasks, b)
+    """)
+    assert edges(made) == {"a": [], "b": ["a"]}
+
+
 def test_functions_that_are_tasks():
     text = HEAD + textwrap.dedent("""
         @dag(schedule=timedelta(hours=1), start_date=datetime(2024, 1, 1), catchup=False)

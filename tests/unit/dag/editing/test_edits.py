@@ -318,3 +318,17 @@ def test_each_task_of_each_file_can_be_renamed(file):
 def _named(task):
     found = {n for _, text in templates(task.params_to_render) for n in parsed(text).tasks}
     return found | {task.teardown_of} | ({task.expand.task} if task.expand else set())
+
+
+@pytest.mark.parametrize("depth", [90, 300, 900, 3000])
+def test_what_is_nested_deeply_is_edited_or_refused(depth):
+    deep = "[" * depth + '"{{ tasks.a.result }}"' + "]" * depth
+    text = f'{{"tasks": [{{"task_id": "a"}}, {{"task_id": "b", "params": {{"x": {deep}}}}}]}}'
+    edits = [RenameTask("a", "c"), SetField(("params", "x"), [], "b"), RemoveTask("b")]
+    refused = 0
+    for edit in edits:
+        try:
+            assert after(text, edit) != text
+        except PydagError:
+            refused += 1
+    assert refused == 0 or depth > 90
