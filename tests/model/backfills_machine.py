@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
@@ -117,8 +119,23 @@ class BackfillMachine(PublishedMachine):
             return
         assert dag.published
         assert due
+        options: Any = {"newest_first": newest_first, "again": again, "weight": 0.5}
+        self.sent_again(
+            fill, name, [at(time) for time in due], options | {"max_active": max_active}
+        )
         due.sort(reverse=newest_first)
         self.fills[fill] = RefBackfill(name, period, due, newest_first, again, max_active)
+
+    def sent_again(self, fill: str, name: str, due: list[datetime], options: Any) -> None:
+        """By a client that got no answer; and by one whose look at the DAG is out of date."""
+        seen = self.published.dag(name)
+        assert self.backfilling.begin(fill, seen, due, **options, by=BY) == "there"
+        late = replace(seen, version=seen.version + 1)
+        assert self.backfilling.begin(f"{fill}-late", late, due, **options, by=BY) == "again"
+        none = replace(seen, dag_id="none")
+        assert self.backfilling.begin(f"{fill}-late", none, due, **options, by=BY) == "unknown"
+        assert self.backfilling.pause(f"{fill}-late", BY) == "unknown"
+        assert self.backfilling.cancel(f"{fill}-late", BY) == "unknown"
 
     def one_of(self, data: st.DataObject, **attributes: Any) -> str:
         return data.draw(st.sampled_from(self.such(**attributes)), label="backfill")
@@ -213,6 +230,22 @@ class BackfillMachine(PublishedMachine):
                 time = int(datetime.fromisoformat(head["logical_date"]).timestamp())
                 states.setdefault(time, []).append(head["state"])
         fill.advance(states)
+
+    @precondition(lambda self: self.such())
+    @rule(data=st.data())
+    def a_coordinator_is_late(self, data: st.DataObject) -> None:
+        """What it saw, a backfill that ran, has been paused or has ended, or Redis has lost it."""
+        name = self.one_of(data)
+        fill, seen = self.fills[name], self.backfilling.backfill(name)
+        if seen is None:
+            assert not fill.is_open
+            assert self.backfilling.pause(name, BY) == "unknown"
+        elif fill.state != "running" and not (fill.state == "cancelling" and not fill.active):
+            assert self.backfilling.look_after(seen, 1) == fill.state
+            if not fill.is_open:
+                assert self.backfilling.cancel(name, BY) == fill.state
+                with pytest.raises(EngineError, match=f"is {fill.state}: it can't be paused"):
+                    changes.pause(self.backfilling, name, BY)
 
     @rule(data=st.data())
     def two_coordinators_act_on_what_they_saw(self, data: st.DataObject) -> None:

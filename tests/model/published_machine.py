@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -14,8 +15,9 @@ from pydag_dist.coordinator.restore import restore_dag
 from pydag_dist.dag.fields import DagFields
 from pydag_dist.engine import Engine, due
 from pydag_dist.engine.publications import fire
-from pydag_dist.engine.published import PublishedDag, scheduled_run_id
+from pydag_dist.engine.published import Move, PublishedDag, scheduled_run_id
 from pydag_dist.engine.roles.steering import dag_hash
+from pydag_dist.errors import EngineError
 from pydag_dist.history import batch_of
 from pydag_dist.history.published import PastDag, past_dags_of
 from tests.model.published import RefDag, RefSchedule
@@ -193,6 +195,34 @@ class PublishedMachine(RuleBasedStateMachine):
         assert head["version"] == str(self.model[name].version)
         assert head["run_type"] == "manual"
         assert self.engine.reading.submitted_dag(run) == self.model[name].text
+
+    @precondition(lambda self: self.looks)
+    @rule(
+        data=st.data(),
+        what=st.sampled_from(["publish", "pause", "unpause", "unpublish", "start"]),
+    )
+    def act_on_what_is_over(self, data: st.DataObject, what: str) -> None:
+        """By a client that looked before somebody else changed the DAG: nothing happens."""
+        seen = self.looks[data.draw(st.integers(0, len(self.looks) - 1), label="look")].seen
+        name, model = seen.dag_id, self.model[seen.dag_id]
+        due_then = seen.due and int(seen.due.timestamp())
+        if model.published and model.seen == (seen.version, due_then):
+            return
+        if what == "publish":
+            head, keep = head_of(name, "{}"), {"schedule": None, "max_active": 1, "source": ""}
+            answer = self.published.publish(seen, "{}", head, Move(None), **keep, by="bob@host")  # type: ignore[arg-type]
+            assert answer == ("again", 0)
+        elif what == "unpublish":
+            expected = "again" if model.published else "unknown"
+            assert self.published.unpublish(seen, "bob@host", Move(None)) == expected
+        elif what == "unpause":
+            expected = "again" if model.paused else "same"
+            expected = expected if model.published else "unknown"
+            assert self.published.unpause(seen, "bob@host", Move(None)) == expected
+        elif not model.published:
+            assert self.published.pause(name, "bob@host") == "unknown"
+            with pytest.raises(EngineError, match=f"no DAG {name} is published"):
+                self.published.start(name, f"{name}-late", {}, "", "bob@host")
 
     # Coordinators
 

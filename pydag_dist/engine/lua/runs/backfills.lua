@@ -132,8 +132,8 @@ end
 local function forbid(backfill, again, run)
   local kin, date = string.match(backfill, '^(.*%-)[^-]*$'), string.match(run, '^(.*%-)[^-]*$')
   for _, other in ipairs(kin and date and call('ZRANGE', key('backfills'), 0, -1) or {}) do
-    local name, number = string.match(other, '^(.*%-)([^-]*)$')
-    local state = other ~= backfill and name == kin and call('HGET', run_key(date .. number), 'state')
+    local is_kin = other ~= backfill and string.sub(other, 1, #kin) == kin
+    local state = is_kin and call('HGET', run_key(date .. string.sub(other, #kin + 1)), 'state')
     if state and (again == 'none' or not ENDED_RUN[state] or again == 'failed' and state == 'success') then
       return true
     end
