@@ -43,12 +43,14 @@ UI := $(BIN)/python ui/toolchain.py
 ui: $(VENV)/.dev
 	$(UI) build
 
-PYTEST := $(BIN)/python -m pytest --numprocesses $(PARALLEL) --dist loadfile --no-loadscope-reorder
+PYTEST = $(BIN)/python -m pytest --numprocesses $(PARALLEL) --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/.dev $(VENV)/.spark
 	$(UI) test
 	$(PYTEST) $(TESTS)
 
+# These wait for little: more processes would only collect the tests more often.
+test-fast: PARALLEL = 4
 test-fast: $(VENV)/.dev
 	$(PYTEST) -m "not big and not slow" $(TESTS)
 

@@ -13,6 +13,8 @@ from tests.model.backfills_machine import backfill_machine_on
 from tests.model.chained_machine import chained_machine_on
 from tests.model.published_machine import machine_on
 
+pytestmark = pytest.mark.big
+
 
 @pytest.mark.timeout(900)  # hypothesis makes what it found smaller for up to 300 s
 def test_published_dags_equal_their_reference_model(client_of_each_kind: redis.Redis) -> None:

@@ -337,11 +337,12 @@ class PublishedMachine(RuleBasedStateMachine):
     @invariant()
     def every_due_time_is_settled_once(self) -> None:
         """By what the history is told: no due time has two runs, or is missed and has a run."""
+        history = self.history()
         for name, model in self.model.items():
             missed: list[int] = []
             schedule = None
             begun: list[str] = []
-            for _, e in self.history():
+            for _, e in history:
                 if e["kind"] == "published" and e["dag_id"] == name:
                     schedule = json.loads(e["schedule"]) if e["schedule"] else None
                 elif e["kind"] == "missed" and e["dag_id"] == name:

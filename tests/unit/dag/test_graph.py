@@ -129,6 +129,7 @@ def chain(length, **more):
     return {"dag_id": "chain", "tasks": tasks, **more}
 
 
+@pytest.mark.big
 def test_a_chain_of_100_000_tasks_is_a_dag_like_any_other():
     dag = Dag.parse(chain(100_000))
 
@@ -138,6 +139,7 @@ def test_a_chain_of_100_000_tasks_is_a_dag_like_any_other():
     assert dag.remaining_path()["t1"] == 99_999
 
 
+@pytest.mark.big
 def test_a_chain_that_is_written_backwards_is_walked_forwards():
     raw = chain(100_000)
     raw["tasks"].reverse()
