@@ -26,6 +26,7 @@ LATELY = 45  # seconds
 # Were Redis away all the time, only that would be seen; sometimes it is away again meanwhile.
 REDIS_RESTS = 50  # seconds
 RESTLESS = 0.25  # of the faults of Redis
+UNWRITTEN = 2.0  # seconds that Redis keeps writes from its file at most, while the disk is busy
 REFUSES = 8  # seconds
 CUT = (5, 40)  # seconds
 STEPS = (3600, 7200)  # seconds
@@ -236,9 +237,17 @@ def _redis_away(scene: Scene, seconds: float) -> Steps:
     give_back = _without_redis(scene)
     scene.fault.what = f"{seconds:.1f} s"
     scene.touch_all()
+    lost_since = scene.system.server_time() - UNWRITTEN
+    if scene.system.writes_late():
+        scene.fault.what += " with writes that its file lacks"
+        scene.fault.lost_writes_since = time.time() - UNWRITTEN
+        scene.fault.until = float("inf")
     scene.system.kill_redis()
     yield seconds
     scene.system.start_redis()
+    if scene.fault.lost_writes_since is not None:
+        scene.fault.until = time.time()
+        scene.fault.lost = lost_since, max(lost_since, scene.system.server_time())
     give_back()
 
 

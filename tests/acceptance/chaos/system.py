@@ -222,6 +222,10 @@ class System:
         self.redis_is_up = self.redis_is_there = False
         self.redis_changes.append(time.time())
 
+    def writes_late(self) -> bool:
+        """Whether Redis has answered writes that are not in its file: it waits for a busy disk."""
+        return bool(self.store.info("persistence")["aof_buffer_length"])
+
     def start_redis(self) -> None:
         self.server.start()
         self.redis_is_up = self.redis_is_there = True
