@@ -241,9 +241,10 @@ TRANSITIONS.task = {
   { 'list of a resumed run is shorter', 'none',                      'success failed upstream_failed skipped cancelled' },
     -- a child that was to run again ends as what it was expanded from, or skipped
   { 'run is stopped',                  'none ready queued up_for_retry', 'cancelled' },
-  { 'run is stopped',                  'running deferred',           'cancelling' },
+  { 'run is stopped',                  'running deferred ready queued', 'cancelling' },
     -- by a cancel or its timeout; but not a teardown, a task with the rule `teardown`: it runs once
-    -- all between its setup and it has ended, and is skipped if that never began
+    -- all between its setup and it has ended, and is skipped if that never began. What waits is
+    -- cancelling if its worker is gone and may have left a remote job
   { 'timeout of the task',             'running deferred',           'cancelling' },
   { 'release revoked',                 'running deferred',           'cancelling' },  -- by Flower; and on as if dead
   { 'stopped',                         'cancelling',                 'cancelled' },

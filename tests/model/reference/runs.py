@@ -176,6 +176,10 @@ class Runs(Outcomes):
                 self._stop_deferred(run_id, name, "cancel")
             elif task.state == "expanding":
                 task.reason = "cancel"
+            elif task.state in ("ready", "queued") and task.began and task.remote:
+                # Whoever began it is gone, and its remote job may still run.
+                task.state, task.reason = "cancelling", "cancel"
+                self._cancel_elsewhere(run, run_id, name)
             elif task.state != "cancelling" and task.state not in ENDED:
                 task.state, task.waits = "cancelled", False
                 run.todo.append(name)
