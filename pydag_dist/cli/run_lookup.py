@@ -8,11 +8,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from pydag_dist.client import Client
-from pydag_dist.client.backfills import with_past
 from pydag_dist.client.naming import find_run, shortest_name
 from pydag_dist.dag.ids import is_id
 from pydag_dist.engine import Engine, Listing
-from pydag_dist.engine.backfills.backfill import Backfill
 from pydag_dist.errors import HistoryError, PydagError, UnknownRun
 from pydag_dist.settings import Settings, load_settings
 
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from pydag_dist.client.logs import LogFilter, LogLine
     from pydag_dist.dag import Dag
     from pydag_dist.engine import RunFilter, RunSnapshot, RunSummary
+    from pydag_dist.engine.backfills.backfill import Backfill
     from pydag_dist.history import HistoryReader
     from pydag_dist.why import Reason
 
@@ -168,6 +167,8 @@ def listing(limit: int, wanted: RunFilter) -> Listing:
 
 def backfills() -> list[Backfill]:
     """Those that Redis has, then those that ended before, of the history."""
+    from pydag_dist.client.backfills import with_past
+
     client = Client()
     live = client.backfills()
     if client.knows_history:

@@ -161,7 +161,8 @@ def test_a_database_that_is_away_stops_no_run(cluster: Cluster) -> None:
                 assert_same(cluster, history, run)
             changes = [change.kind for change in history.dag_changes("often", 9)]
             assert [kind for kind in changes if kind != "missed"] == ["paused", "published"]
-            assert history.ended_backfills() == cluster.client.backfills()
+            ended = cluster.client.backfills()
+            wait_until(lambda: history.ended_backfills() == ended, "the history has its end")
             assert (history.ended_backfills()[0].made, history.ended_backfills()[0].success) == (
                 3,
                 3,

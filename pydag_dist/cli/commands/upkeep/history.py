@@ -35,6 +35,11 @@ def history() -> None:
     """Look after the database of all runs: prune it, back it up, restore or export it.
 
     It is the one of PYDAG_DATABASE_URL, or the SQLite file in PYDAG_HOME.
+
+    \b
+    Examples:
+        pydag history prune --older-than 365d --dry-run
+        pydag history backup /backup/pydag.sqlite
     """
 
 
