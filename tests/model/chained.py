@@ -24,6 +24,7 @@ class RefRun:
     try_number: int = 1
     last_try: int = TRIES  # a failure of it is final
     deaths: int = 0
+    has_begun: bool = False  # its try, of which a worker that died may have left something
     child: str = ""  # the run that the task has started last
     asks: bool = False  # a worker is to ask for that run now
     restored: bool = False  # Redis had lost it, and it has yet to be planned again
@@ -71,14 +72,14 @@ class RefChained:
         assert run.try_number <= try_number <= run.try_number + 1
         if not run.restored:
             run.last_try = try_number + TRIES - 1
-        run.try_number, run.deaths = try_number, 0
+        run.try_number, run.deaths, run.has_begun = try_number, 0, False
         run.state, run.task, run.restored = "running", "waits", False
         if run.is_stopped:
             run.is_stopped = False
             self.stop(run)
 
     def claim(self, run: RefRun) -> None:
-        run.task = "running"
+        run.task, run.has_begun = "running", True
 
     def defer(self, run: RefRun) -> None:
         run.task, run.asks = "deferred", False
@@ -131,9 +132,12 @@ class RefChained:
         elif run.task == "deferred":
             run.task, run.asks = "cancelling", False
             self.ask_to_cancel(run)
+        elif run.task == "waits" and run.has_begun:
+            run.task = "cancelling"
+            self.ask_to_cancel(run)
         else:
-            if run.task == "waits" and run.child:
-                self.cancels.add(run.child)
+            if run.task == "waits":
+                self.ask_to_cancel(run)
             run.task = "cancelled"
             self.end(run, "cancelled")
 
@@ -155,6 +159,7 @@ class RefChained:
         for run in self.runs.values():
             if run.task == "up_for_retry":
                 run.task, run.try_number, run.deaths = "waits", run.try_number + 1, 0
+                run.has_begun = False
         due = [name for name, run in self.runs.items() if run.asks]
         cancels, self.cancels = self.cancels, set()
         for name in cancels:
