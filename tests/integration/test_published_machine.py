@@ -3,54 +3,37 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 import redis
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.model import published_machine
 from tests.model.backfills_machine import backfill_machine_on
 from tests.model.chained_machine import chained_machine_on
-from tests.model.published_machine import machine_on
 
 pytestmark = pytest.mark.big
 
 
 @pytest.mark.timeout(900)  # hypothesis makes what it found smaller for up to 300 s
-def test_published_dags_equal_their_reference_model(client_of_each_kind: redis.Redis) -> None:
+@pytest.mark.parametrize(
+    ("machine_on", "examples", "steps"),
+    [
+        pytest.param(published_machine.machine_on, 100, 40, id="published"),
+        pytest.param(backfill_machine_on, 20, 40, id="backfills"),
+        pytest.param(chained_machine_on, 20, 20, id="runs-that-start-runs"),
+    ],
+)
+def test_it_equals_its_reference_model(
+    client_of_each_kind: redis.Redis, machine_on: Any, examples: int, steps: int
+) -> None:
     run_state_machine_as_test(
         machine_on(client_of_each_kind),
         settings=settings(
-            max_examples=int(os.environ.get("PYDAG_TEST_EXAMPLES", "100")),
-            stateful_step_count=40,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
-
-
-@pytest.mark.timeout(900)
-def test_backfills_equal_their_reference_model(client_of_each_kind: redis.Redis) -> None:
-    run_state_machine_as_test(
-        backfill_machine_on(client_of_each_kind),
-        settings=settings(
-            max_examples=int(os.environ.get("PYDAG_TEST_EXAMPLES", "20")),
-            stateful_step_count=40,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
-
-
-@pytest.mark.timeout(900)
-def test_runs_that_start_runs_equal_their_reference_model(
-    client_of_each_kind: redis.Redis,
-) -> None:
-    run_state_machine_as_test(
-        chained_machine_on(client_of_each_kind),
-        settings=settings(
-            max_examples=int(os.environ.get("PYDAG_TEST_EXAMPLES", "20")),
-            stateful_step_count=20,
+            max_examples=int(os.environ.get("PYDAG_TEST_EXAMPLES", str(examples))),
+            stateful_step_count=steps,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from abc import abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Final
@@ -39,9 +40,9 @@ class Calls(Values):
         self.groups: list[Group] = []
         self._calls = self._edges = 0
 
+    @abstractmethod
     def follow(self, statements: Sequence[ast.stmt]) -> Any:
         """Follow statements in order; the value of a `return`."""
-        raise NotImplementedError
 
     def note(self, node: ast.AST, text: str, task: str | None = None) -> None:
         """Say what did not come over."""

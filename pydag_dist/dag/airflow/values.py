@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import operator
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -47,7 +48,7 @@ class TooMuch(Exception):
     """The file computes more than is read here."""
 
 
-class Values:
+class Values(ABC):
     """Computes expressions; subclasses know what calls and edges do."""
 
     def __init__(self, names: dict[str, Any]) -> None:
@@ -88,9 +89,9 @@ class Values:
         """The value of a call that is none of a constant's."""
         return self.unknown(node)
 
+    @abstractmethod
     def edge(self, left: Any, right: Any, *, down: bool) -> Any:
         """What `a >> b` (`down`) or `a << b` is."""
-        raise NotImplementedError
 
     def _constant(self, node: ast.Constant) -> Any:
         return node.value if isinstance(node.value, _PLAIN) else self.unknown(node)
