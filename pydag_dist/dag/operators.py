@@ -74,8 +74,16 @@ class ScriptParams(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
 
+class BigQueryScriptParams(ScriptParams):
+    """``script.bq``: run the SQL of a script."""
+
+
+class IacScriptParams(ScriptParams):
+    """``script.iac``: run Python that makes or removes what is in Google Cloud."""
+
+
 class SparkScriptParams(ScriptParams):
-    """Params of a Spark script: which cluster; all of them go to the script."""
+    """``script.spark``: run PySpark on a cluster; the script gets all params, its cluster too."""
 
     cluster_name: Filled
     project_name: Filled
@@ -105,9 +113,9 @@ OPERATORS: Final[Mapping[str, type[BaseModel]]] = MappingProxyType(
 )
 SCRIPTS: Final[Mapping[str, type[BaseModel]]] = MappingProxyType(
     {
-        "script.bq": ScriptParams,
+        "script.bq": BigQueryScriptParams,
         "script.spark": SparkScriptParams,
-        "script.iac": ScriptParams,
+        "script.iac": IacScriptParams,
     }
 )
 

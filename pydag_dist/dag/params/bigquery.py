@@ -14,6 +14,7 @@ from pydag_dist.dag.params.types import (
     GoogleParams,
     Location,
     Partition,
+    Sql,
     Table,
     WholeTable,
 )
@@ -69,7 +70,7 @@ class DestinationParams(BigQueryParams):
 class BigQueryQuery(DestinationParams):
     """``bigquery.query``: run GoogleSQL, a script of several statements too."""
 
-    sql: Filled = Field(description="the text; values go into `parameters`, not into the text")
+    sql: Sql = Field(description="the text; values go into `parameters`, not into the text")
     parameters: QueryParameters = Field(
         {}, description="of @name by name, of ? by position; {type, value} where JSON has no type"
     )
@@ -142,12 +143,12 @@ class BigQueryCheck(BigQueryParams):
     rows, the age of the newest row, or both are checked.
     """
 
-    sql: Filled | None = Field(None, description="its only row must be true in every column")
+    sql: Sql | None = Field(None, description="its only row must be true in every column")
     parameters: QueryParameters = Field({}, description="of `sql` and `where`")
     default_dataset: Dataset | None = Field(None, description="project.dataset of bare tables")
     maximum_bytes_billed: int | None = Field(None, gt=0, description="fail rather than bill more")
     table: Table | None = Field(None, description="project.dataset.table")
-    where: Filled | None = Field(None, description="which rows of `table`, in SQL")
+    where: Sql | None = Field(None, description="which rows of `table`, in SQL")
     min_rows: int | None = Field(None, ge=0, description="of `table`")
     max_rows: int | None = Field(None, ge=0, description="of `table`")
     column: Filled | None = Field(None, description="time or date of a row, for `max_age`")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from pydag_dist.dag.params.dataproc_config import check
-from pydag_dist.dag.params.types import ClusterName, Filled, GcsUri, GoogleParams, Region
+from pydag_dist.dag.params.types import ClusterName, Filled, GcsUri, GoogleParams, Region, Sql
 
 
 class RegionParams(GoogleParams):
@@ -91,7 +91,7 @@ class SparkParams(RegionParams):
 class DataprocSubmitJob(ClusterParams, SparkParams):
     """``dataproc.submit_job``: run PySpark, Spark or SparkSQL on a cluster that is there."""
 
-    queries: list[Filled] | None = Field(None, description="SparkSQL: statements", min_length=1)
+    queries: list[Sql] | None = Field(None, description="SparkSQL: statements", min_length=1)
 
     def mains(self) -> list[str]:
         """The fields that say what to run, of those that there are."""

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from pydag_dist.dag.text import patterns
 
 Filled = Annotated[str, StringConstraints(pattern=patterns.FILLED)]
+Sql = Annotated[Filled, Field(json_schema_extra={"contentMediaType": "application/sql"})]
 GcsUri = Annotated[str, StringConstraints(pattern=patterns.GCS_URI)]
 ObjectUri = Annotated[str, StringConstraints(pattern=patterns.OBJECT)]
 FolderUri = Annotated[str, StringConstraints(pattern=patterns.FOLDER)]

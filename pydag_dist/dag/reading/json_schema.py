@@ -14,6 +14,7 @@ from pydag_dist.dag.text.patterns import FILLED
 
 _DIALECT: Final = GenerateJsonSchema.schema_dialect
 _TEMPLATE: Final = {"type": "string", "pattern": r"\{\{", "description": "a text with {{ … }}"}
+_TEXT: Final = frozenset({"type", "pattern", "contentMediaType"})
 _PYDAG_TEXT: Final = {"type": "string", "description": "pyDag's text of an object"}
 
 
@@ -68,7 +69,7 @@ def _templated(schema: dict[str, Any]) -> dict[str, Any]:
 def _or_template(schema: dict[str, Any]) -> dict[str, Any]:
     """The description and default of the value stay where editors look for them."""
     about = {key: schema[key] for key in ("title", "description", "default") if key in schema}
-    if schema.keys() - about.keys() <= {"type", "pattern"}:
+    if schema.keys() - about.keys() <= _TEXT:
         if not schema.get("type"):
             return schema
         if schema["type"] == "string" and schema.get("pattern") in {None, FILLED}:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from itertools import islice
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import Query, Request
@@ -12,7 +16,18 @@ from starlette.responses import Response
 
 from pydag_dist.dag import Dag, schema
 from pydag_dist.dag.forms import FORMS
-from pydag_dist.dag.operators import family, may_be_cached, operator_names, params_model
+from pydag_dist.dag.operators import (
+    SCRIPTS,
+    family,
+    is_sensor,
+    may_be_cached,
+    may_have_secrets,
+    operator_names,
+    params_model,
+)
+from pydag_dist.dag.templates.expressions import NAMES
+from pydag_dist.dag.templates.filters import FILTERS
+from pydag_dist.dag.templates.operations import TESTS
 from pydag_dist.dag.text.places import Span, items, place
 from pydag_dist.dag.text.strict_json import Loaded, NotJson
 from pydag_dist.errors import InvalidDag, Problem
@@ -22,6 +37,7 @@ from pydag_dist.web.routing import answer, role, router, site, tagged
 
 EDITOR: Final = role("editor")
 PROBLEMS: Final = 200  # that are told with their places
+DUE: Final = 5  # next times that are told
 _NUMBER: Final = re.compile(r"\[(\d{1,9})\]")
 
 routes = router()
@@ -35,26 +51,65 @@ def dag_schema(request: Request) -> Response:
 
 @routes.get("/operators", response_model=models.Operators, openapi_extra=VIEWER)
 def operators(request: Request) -> Response:
-    """List the operators that tasks may name; `params` is null where only a worker knows them."""
-    found = []
-    for name in operator_names():
-        model = params_model(name)
-        about = {"name": name, "queue": family(name), "may_be_cached": may_be_cached(name)}
-        found.append({**about, "params": model.model_json_schema() if model else None})
-    return tagged(request, to_json({"items": found}))
+    """List what tasks may run: the operators that they may name, and those of scripts.
+
+    `params` is null where only a worker knows them.
+    """
+    items = [_operator(name) for name in sorted({*operator_names(), *SCRIPTS})]
+    return tagged(request, to_json({"items": items}))
+
+
+def _operator(name: str) -> dict[str, Any]:
+    model = params_model(name)
+    _, _, says = ((model and model.__doc__) or "").partition("``: ")
+    return {
+        "name": name,
+        "help": says.partition("\n")[0],
+        "queue": family(name),
+        "is_script": name in SCRIPTS,
+        "is_sensor": is_sensor(name),
+        "may_be_cached": may_be_cached(name),
+        "may_have_secrets": may_have_secrets(name),
+        "params": model.model_json_schema() if model else None,
+    }
+
+
+@routes.get("/templates", response_model=models.Templates, openapi_extra=VIEWER)
+def templates(request: Request) -> Response:
+    """Say what templates may name: what stands in front of a dot, filters, and tests."""
+    filters = [{"name": n, "arguments": _arguments(each)} for n, each in FILTERS.items()]
+    return tagged(request, to_json({"names": NAMES, "filters": filters, "tests": sorted(TESTS)}))
+
+
+def _arguments(function: Callable[..., Any]) -> list[str]:
+    """What is given in brackets: neither the value nor the account of what it costs."""
+    named = list(inspect.signature(function).parameters.values())[2:]
+    return [each.name for each in named]
 
 
 @routes.post("/validate", response_model=models.Validated, openapi_extra=EDITOR)
 def validate(request: Request, body: models.DagText) -> Response:
-    """Check a DAG file's text: its problems with their places, and what no live worker can run."""
+    """Check a DAG file's text: its problems with their places, and what no live worker can run.
+
+    Of a text without problems also the next times at which it would be due.
+    """
     try:
         dag = Dag.parse(body.text, source="dag")
     except InvalidDag as error:
         problems = told(body.text, error.problems)
-        return answer({"dag_id": None, "tasks": None, "problems": problems, "unserved": []})
+        nothing = {"dag_id": None, "tasks": None, "zone": None}
+        return answer({**nothing, "problems": problems, "unserved": [], "due": []})
     unserved = [vars(each) for each in site(request).client.unserved(dag)]
-    right = {"dag_id": dag.dag_id, "tasks": len(dag.tasks), "problems": []}
-    return answer({**right, "unserved": unserved})
+    right = {"dag_id": dag.dag_id, "tasks": len(dag.tasks), "problems": [], "unserved": unserved}
+    return answer({**right, "zone": dag.timezone, "due": next_due(dag, DUE)})
+
+
+def next_due(dag: Dag, count: int) -> list[float]:
+    """The next times at which a DAG is due, in epoch seconds; none without a schedule."""
+    if dag.schedule is None:
+        return []
+    times = dag.schedule.between(datetime.now(UTC), datetime.max.replace(tzinfo=UTC))
+    return [at.timestamp() for at in islice(times, count)]
 
 
 @routes.post("/convert", response_model=models.DagText, openapi_extra=EDITOR)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import Annotated, Any
 
 from fastapi import Query, Request
@@ -19,6 +19,7 @@ from pydag_dist.errors import EngineError
 from pydag_dist.history.published import DagChange, PastDag, all_versions
 from pydag_dist.web.models import dags as models
 from pydag_dist.web.problems import Refusal
+from pydag_dist.web.routes.checking import next_due
 from pydag_dist.web.routes.runs import VIEWER, Text
 from pydag_dist.web.routing import answer, router, site, tagged
 from pydag_dist.web.site import Site
@@ -100,11 +101,7 @@ def preview(
     """Say when a DAG is due next, whether it is paused or not."""
     published_dag(site(request), dag_id)
     newest = site(request).client.published.newest(dag_id)
-    due: list[float] = []
-    if newest.schedule:
-        times = newest.schedule.between(datetime.now(UTC), datetime.max.replace(tzinfo=UTC))
-        due = [at.timestamp() for at in islice(times, n)]
-    return answer({"zone": str(newest.zone), "due": due})
+    return answer({"zone": str(newest.zone), "due": next_due(newest, n)})
 
 
 def published_dag(here: Site, dag_id: str) -> PublishedDag:

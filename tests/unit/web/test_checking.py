@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from pydag_dist import Dag
 from pydag_dist.dag import draw, schema
 from pydag_dist.dag.forms import FORMS
+from pydag_dist.dag.operators import SCRIPTS
 from tests.support.documents import ROOT
 from tests.support.web import OURS, Web
 
@@ -94,6 +97,39 @@ def test_what_dags_may_have_is_told(web):
     assert web.get("/api/v1/schema").json() == json.loads(json.dumps(schema()))
     found = {item["name"]: item for item in web.get("/api/v1/operators").json()["items"]}
     assert found["bigquery.query"]["queue"] == "bigquery"
-    assert "sql" in found["bigquery.query"]["params"]["properties"]
+    assert found["bigquery.query"]["help"].startswith("run GoogleSQL")
+    sql = found["bigquery.query"]["params"]["properties"]["sql"]
+    assert sql["contentMediaType"] == "application/sql"
+    assert all(item["help"] for item in found.values() if item["params"])
+    assert {name for name, item in found.items() if item["is_script"]} == set(SCRIPTS)
+    assert found["script.spark"]["params"]["required"] == ["cluster_name", "project_name", "region"]
+    assert {name for name, item in found.items() if item["is_sensor"]} == {
+        "bigquery.wait_table", "dag.wait", "gcs.wait_object",
+    }  # fmt: skip
+    assert found["python.call"]["may_have_secrets"]
+    assert not found["bigquery.query"]["may_have_secrets"]
     tag = web.get("/api/v1/operators").headers["ETag"]
     assert web.get("/api/v1/operators", headers={"If-None-Match": tag}).status_code == 304
+
+
+def test_what_templates_may_name_is_told(web):
+    found = web.get("/api/v1/templates").json()
+    assert {"tasks", "params", "ds", "item", "secrets"} <= set(found["names"])
+    filters = {each["name"]: each["arguments"] for each in found["filters"]}
+    assert filters["default"] == ["default_value", "boolean"]
+    assert filters["upper"] == filters["string"] == filters["tojson"] == []
+    assert "defined" in found["tests"]
+    for name in found["names"]:
+        text = f"{{{{ {name} }}}}"
+        assert name in {"tasks", "secrets", "item", "index"} or Dag.parse(
+            {"dag_id": "d", "tasks": [TASK | {"params": {"callable": "m:f", "args": [text]}}]}
+        )
+
+
+def test_it_says_when_a_text_would_be_due(web):
+    days = {"schedule_interval": "@daily", "timezone": "Asia/Tokyo", "start_date": "2099-01-01"}
+    found = checked(web, json.dumps({"dag_id": "d", "tasks": [TASK], **days}))
+    first = datetime(2099, 1, 1, tzinfo=ZoneInfo("Asia/Tokyo"))
+    assert found["zone"] == "Asia/Tokyo"
+    assert found["due"] == [(first + timedelta(days)).timestamp() for days in range(5)]
+    assert checked(web, json.dumps({"dag_id": "d", "tasks": [TASK]}))["due"] == []
