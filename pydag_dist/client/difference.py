@@ -1,4 +1,4 @@
-"""What one version of a DAG has otherwise than another."""
+"""What one version of a DAG has otherwise than another, in words."""
 
 from __future__ import annotations
 
@@ -6,30 +6,20 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from pydag_dist.dag.editing.comparing import differences
+
 _SHOWN: Final = 60  # characters of a value
+_SIGNS: Final = {"added": "+", "removed": "-", "changed": "~"}
 
 
 def difference(before: str, after: str) -> list[str]:
     """Two DAGs' texts compared: a line for each field, and for each task that is not the same."""
-    old, new = json.loads(before), json.loads(after)
-    lines = [
-        f"{name}: {_shown(old, name)} -> {_shown(new, name)}"
-        for name in sorted((old.keys() | new.keys()) - {"tasks"})
-        if old.get(name) != new.get(name)
-    ]
-    was, now = _tasks(old), _tasks(new)
-    lines += [f"+ task {name}" for name in now if name not in was]
-    lines += [f"- task {name}" for name in was if name not in now]
-    for name in now:
-        if name in was and was[name] != now[name]:
-            fields = was[name].keys() | now[name].keys()
-            changed = sorted(f for f in fields if was[name].get(f) != now[name].get(f))
-            lines.append(f"~ task {name}: {', '.join(changed)}")
+    old, new, found = json.loads(before), json.loads(after), differences(before, after)
+    lines = [f"{name}: {_shown(old, name)} -> {_shown(new, name)}" for name in found.fields]
+    for each in found.tasks:
+        fields = f": {', '.join(each.fields)}" if each.fields else ""
+        lines.append(f"{_SIGNS[each.what]} task {each.task}{fields}")
     return lines
-
-
-def _tasks(dag: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    return {task["task_id"]: task for task in dag["tasks"]}
 
 
 def _shown(dag: Mapping[str, Any], name: str) -> str:

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from pydag_dist.dag import limits
+from pydag_dist.dag.editing.comparing import What
 from pydag_dist.dag.editing.edits import Edit
 from pydag_dist.web.models.base import Model
 from pydag_dist.web.models.checking import DagText
@@ -30,6 +32,48 @@ class Edited(Model):
 
     changes: list[TextChange]
     undo: list[TextChange]
+
+
+class Compare(DagText):
+    """A text, and what it is compared with: `base`, what ran, or a published version.
+
+    Without any of them with the newest run of that DAG.
+    """
+
+    base: str | None = None
+    run_id: Annotated[str, Field(max_length=limits.ID)] | None = None
+    version: Annotated[int, Field(ge=1, description="of the text's dag_id")] | None = None
+
+
+class TaskDifference(Model):
+    """A task that is new, gone, or changed in these fields."""
+
+    task: str
+    what: What
+    fields: list[str]
+
+
+class EdgeDifference(Model):
+    """An edge that is new or gone."""
+
+    upstream: str
+    task: str
+    what: What
+
+
+class Compared(Model):
+    """What the text has otherwise: the DAG's fields, its tasks and edges.
+
+    `before` is the text as it would be if nothing of that had changed; what means the same is as
+    the text has it. `run_id` or `version` is what it was compared with.
+    """
+
+    run_id: str | None
+    version: int | None
+    before: str
+    fields: list[str]
+    tasks: list[TaskDifference]
+    edges: list[EdgeDifference]
 
 
 class Render(DagText):

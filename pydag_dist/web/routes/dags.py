@@ -56,7 +56,7 @@ def versions(request: Request, dag_id: Text, *, text: bool = False) -> Response:
 
     With `text=true` also the DAGs themselves, as JSON.
     """
-    found, missing = _versions(site(request), dag_id)
+    found, missing = versions_of(site(request), dag_id)
     changed = [difference(before.text, new.text) for new, before in pairwise(found)]
     items = [
         {
@@ -139,7 +139,7 @@ def hash_of(dag: PublishedDag) -> str:
     return sha256(to_json(_as_json(dag))).hexdigest()[:16]
 
 
-def _versions(here: Site, dag_id: str) -> tuple[list[Version], str | None]:
+def versions_of(here: Site, dag_id: str) -> tuple[list[Version], str | None]:
     """The newest first, and why older ones are missing, if they are."""
     published_dag(here, dag_id)
     nothing: list[PastDag] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from threading import BoundedSemaphore
 from typing import Annotated, Any, Final
@@ -14,16 +15,19 @@ from starlette.responses import Response
 from pydag_dist.client.given import utc
 from pydag_dist.dag import Dag
 from pydag_dist.dag.editing.changes import Change, inverse
+from pydag_dist.dag.editing.comparing import as_it_was, differences
 from pydag_dist.dag.editing.edits import edited
 from pydag_dist.dag.planning.prices import priced
 from pydag_dist.dag.planning.rendering import Unrendered, rendered
 from pydag_dist.dag.planning.task_spec import RunParams, spec_of
-from pydag_dist.engine import Held
+from pydag_dist.engine import Held, RunFilter
 from pydag_dist.engine.celery import estimates
 from pydag_dist.web.models import editing as models
 from pydag_dist.web.problems import Refusal
 from pydag_dist.web.routes.checking import EDITOR
+from pydag_dist.web.routes.dags import versions_of
 from pydag_dist.web.routing import answer, router, site
+from pydag_dist.web.site import Site
 
 ASKING: Final = BoundedSemaphore(4)  # estimates at a time: each may wait for half a minute
 RUN: Final = "rendered"  # the id of a run that there will never be
@@ -40,6 +44,39 @@ def edit(body: Annotated[models.Edits, Body()]) -> Response:
 
 def _told(changes: list[Change]) -> list[dict[str, Any]]:
     return [change._asdict() for change in changes]
+
+
+@routes.post("/compare", response_model=models.Compared, openapi_extra=EDITOR)
+def compare(request: Request, body: models.Compare) -> Response:
+    """Say what a DAG file's text has otherwise than it had, or than what ran or was published."""
+    if sum(each is not None for each in (body.base, body.run_id, body.version)) > 1:
+        raise Refusal(422, "give one of base, run_id and version, or none of them")
+    run_id, version = body.run_id, body.version
+    if body.base is not None:
+        return _compared(body.base, body.base, body.text)
+    here, dag = site(request), Dag.parse(body.text, source="dag")
+    if version is not None:
+        texts = {each.number: each.text for each in versions_of(here, dag.dag_id)[0]}
+        if version not in texts:
+            raise Refusal(404, f"the DAG {dag.dag_id} has no version {version}")
+        was = Dag.stored(texts[version], source=dag.dag_id)
+    else:
+        run_id = run_id or _newest_run(here, dag.dag_id)
+        was = here.dag_of(run_id)
+    told = {"run_id": run_id, "version": version}
+    return _compared(as_it_was(body.text, was), was.to_json(), dag.to_json(), **told)
+
+
+def _newest_run(here: Site, dag_id: str) -> str:
+    runs = here.listing(1, RunFilter(dag_id))[0].runs
+    if not runs:
+        raise Refusal(404, f"the DAG {dag_id} has not run yet")
+    return runs[0].run_id
+
+
+def _compared(before: str, old: str, new: str, **told: Any) -> Response:
+    found = asdict(differences(old, new))
+    return answer({"run_id": None, "version": None, **told, "before": before, **found})
 
 
 @routes.post("/render", response_model=models.Rendered, openapi_extra=EDITOR)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from pydag_dist.dag import Dag
 from pydag_dist.engine.celery import estimates
 from pydag_dist.engine.celery.estimates import reply
 from tests.support.web import OURS, Web
@@ -193,3 +194,48 @@ def test_without_a_worker_nobody_waits(web):
     refused = estimated(web)
     assert refused.status_code == 503
     assert "no live worker listens to the queue bigquery" in refused.json()["detail"]
+
+
+def compared(web, dag, **body):
+    body |= {"text": json.dumps(dag, indent=1)}
+    return web.ask("POST", "/api/v1/compare", headers=OURS, json=body)
+
+
+def test_a_text_is_compared_with_what_ran_and_what_was_published(web):
+    dag = {"dag_id": "d", "tasks": [task("a"), task("b", dependencies=["a"])]}
+    nothing = compared(web, dag)
+    assert (nothing.status_code, nothing.json()["detail"]) == (404, "the DAG d has not run yet")
+    for number, run_id in enumerate(("one", "two")):
+        given = {"dag": {**dag, "owner": f"o{number}"}}
+        assert web.ask("PUT", f"/api/v1/runs/{run_id}", headers=OURS, json=given).status_code == 201
+    web.ask("PUT", "/api/v1/dags/d", headers=OURS, json={**dag, "owner": "published"})
+    now = {"dag_id": "d", "tasks": [task("b", retries=1), task("c")]}
+    found = compared(web, now).json()
+    assert (found["run_id"], found["version"], found["fields"]) == ("two", None, ["owner"])
+    assert found["tasks"] == [
+        {"task": "c", "what": "added", "fields": []},
+        {"task": "a", "what": "removed", "fields": []},
+        {"task": "b", "what": "changed", "fields": ["dependencies", "retries"]},
+    ]
+    assert found["edges"] == [{"upstream": "a", "task": "b", "what": "removed"}]
+    assert Dag.parse(found["before"]) == Dag.parse({**dag, "owner": "o1"})
+    older = compared(web, now, run_id="one").json()
+    assert json.loads(older["before"])["owner"] == "o0"
+    version = compared(web, now, version=1).json()
+    assert (version["run_id"], version["version"]) == (None, 1)
+    assert json.loads(version["before"])["owner"] == "published"
+    assert compared(web, now, run_id="none").status_code == 404
+    assert compared(web, now, version=2).status_code == 404
+    assert compared(web, {"dag_id": "d", "tasks": []}).status_code == 422
+    assert compared(web, now, version=1, run_id="one").status_code == 422
+
+
+def test_a_text_is_compared_with_what_it_was_though_it_has_problems(web):
+    before = json.dumps({"dag_id": "d", "tasks": [{"task_id": "a"}]})
+    found = compared(web, {"dag_id": "d", "tasks": [{"task_id": "b"}, 5]}, base=before).json()
+    assert (found["before"], found["run_id"]) == (before, None)
+    assert [(each["task"], each["what"]) for each in found["tasks"]] == [
+        ("b", "added"),
+        ("a", "removed"),
+    ]
+    assert compared(web, {}, base="{").status_code == 422
