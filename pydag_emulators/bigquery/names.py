@@ -9,6 +9,9 @@ from pydag_emulators.bigquery.errors import invalid, unimplemented
 
 _DATASET_ID = re.compile(r"[A-Za-z0-9_]{1,1024}")
 _TABLE_ID = re.compile(r"[\w\- ]{1,1024}")
+_LABEL_KEY = re.compile(r"(?![\d_-])[\w-]{1,63}")
+_LABEL_VALUE = re.compile(r"[\w-]{0,63}")
+_MOST_LABELS = 64
 
 
 def quote(identifier: str) -> str:
@@ -107,3 +110,25 @@ def table_ref(resource: dict[str, Any] | None, project: str) -> TableRef:
             "connectors, dashes or spaces, at most 1024 of them."
         )
     return TableRef(*dataset, table)
+
+
+def check_labels(labels: dict[str, Any] | None) -> None:
+    """Refuse labels that BigQuery refuses; null as a value removes one.
+
+    Raises:
+        ApiError: `invalid`.
+    """
+    if len(labels or {}) > _MOST_LABELS:
+        raise invalid(f"Too many labels: {len(labels or {})}; at most {_MOST_LABELS} are allowed")
+    for key, value in (labels or {}).items():
+        if not _LABEL_KEY.fullmatch(key) or key != key.lower():
+            raise invalid(
+                f'Label key "{key}" has invalid characters or length: lower-case letters, numbers, '
+                "_ and -, at most 63, a letter first"
+            )
+        text = "" if value is None else str(value)
+        if not _LABEL_VALUE.fullmatch(text) or text != text.lower():
+            raise invalid(
+                f'Label value "{text}" of {key} has invalid characters or length: lower-case '
+                "letters, numbers, _ and -, at most 63"
+            )

@@ -273,7 +273,18 @@ def test_destination_and_dispositions(client, table):
     assert write("SELECT 2 AS a", "WRITE_APPEND") == [(1,), (2,)]
     with pytest.raises(BadRequest, match="Provided Schema does not match"):
         write("SELECT 'x' AS a", "WRITE_APPEND")
-    assert write("SELECT 'x' AS b", "WRITE_TRUNCATE") == [("x",)]
+    assert write("SELECT 'x' AS a, 1 AS b", "WRITE_TRUNCATE") == [("x", 1)]
+    with pytest.raises(BadRequest, match="clustering cannot be found in the schema: a"):
+        write("SELECT 'x' AS b", "WRITE_TRUNCATE")
+    with pytest.raises(BadRequest, match="Incompatible table partitioning specification"):
+        write(
+            "SELECT 'y' AS a, 2 AS b", "WRITE_APPEND",
+            range_partitioning=bigquery.RangePartitioning(
+                field="b", range_=bigquery.PartitionRange(start=0, end=10, interval=1)
+            ),
+        )  # fmt: skip
+    with pytest.raises(BadRequest, match="Schema update options should only be specified"):
+        write("SELECT 'y' AS a", "WRITE_TRUNCATE", schema_update_options=["ALLOW_FIELD_ADDITION"])
 
 
 def test_insert(client, table):
@@ -392,6 +403,10 @@ def test_ddl(client, table):
     assert run(client, sql).ddl_operation_performed == "SKIP"
     with pytest.raises(Conflict, match="Already Exists: Table"):
         run(client, sql.replace("IF NOT EXISTS", ""))
+    with pytest.raises(BadRequest, match="different partitioning spec"):
+        run(client, f"CREATE OR REPLACE TABLE {table} AS SELECT 1 AS x")
+    run(client, f"DROP TABLE {table}")
+    run(client, f"CREATE TABLE {table} (x STRING)")
     job = run(client, f"CREATE OR REPLACE TABLE {table} AS SELECT 1 AS x")
     assert (job.statement_type, job.ddl_operation_performed) == (
         "CREATE_TABLE_AS_SELECT", "REPLACE"
@@ -735,3 +750,24 @@ def test_by_the_emulator_variable(local_bigquery, monkeypatch):
     monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", local_bigquery.url)
     with bigquery.Client(project="other", credentials=AnonymousCredentials()) as client:
         assert rows(client, "SELECT 1") == [(1,)]
+
+
+def test_a_destination_is_looked_for_in_the_location_of_the_job_only(client):
+    dataset = bigquery.Dataset(f"{PROJECT}.in_the_eu")
+    dataset.location = "EU"
+    client.create_dataset(dataset)
+    config = QueryJobConfig(destination=f"{PROJECT}.in_the_eu.t")
+    with pytest.raises(NotFound, match="in_the_eu was not found in location US"):
+        client.query_and_wait("SELECT 1 AS x", job_config=config, location="US")
+    client.query_and_wait("SELECT 1 AS x", job_config=config, location="EU")
+
+
+def test_labels_are_those_that_bigquery_takes(client, table):
+    for labels in ({"Up": "x"}, {"a b": "x"}, {"a": "x" * 64}, {f"l{i}": "" for i in range(65)}):
+        with pytest.raises(BadRequest, match="abel"):
+            run(client, "SELECT 1 AS x", labels=labels)
+        made = bigquery.Table(f"{PROJECT}.{table}", schema=[bigquery.SchemaField("x", "INT64")])
+        made.labels = labels
+        with pytest.raises(BadRequest, match="abel"):
+            client.create_table(made)
+    run(client, "SELECT 1 AS x", labels={"a-1": "ünïcode_2", "b": ""})

@@ -21,6 +21,8 @@ _COMPATIBLE = {
     ("INTEGER", "TIMESTAMP"),
 }
 
+_RANGED = ("DATE", "DATETIME", "TIMESTAMP")
+
 
 def loaded_by_name(source: Source, table: str, inferred: list[Field], what: str) -> Loaded:
     """The rows of a DuckDB table whose columns are `inferred`, as the job's columns.
@@ -71,4 +73,6 @@ def _convert(field: Field, inferred: list[Field], what: str) -> str:
     if field["type"] == "STRING" and found["type"] == "BYTES":
         return f"decode({name})"
     cast = f"CAST({name} AS {duck_type(field)})"
+    if field["type"] in _RANGED and field["mode"] != "REPEATED":
+        return f"bq_range({cast})"
     return f"coalesce({cast}, [])" if field["mode"] == "REPEATED" else cast

@@ -9,6 +9,8 @@ import csv
 import io
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from pydag_emulators.bigquery.errors import invalid, unimplemented
+from pydag_emulators.bigquery.files.csv_quotes import wrong_rows
 from pydag_emulators.bigquery.files.source import BadRecords, Loaded, Source
 from pydag_emulators.bigquery.names import literal, quote
 from pydag_emulators.bigquery.schema import SQL_NAMES, Field
@@ -23,6 +26,7 @@ from pydag_emulators.bigquery.storage.store import Cursor, fetch_one
 
 _RAW = "csv rows"
 _SAMPLE = 500
+_DELIMITERS = (",", "|", "\t")
 _CONVERT = {
     "STRING": "{}",
     "INTEGER": "bq_safe_int64({})",
@@ -30,8 +34,8 @@ _CONVERT = {
     "NUMERIC": "bq_safe_numeric({})",
     "BOOLEAN": "bq_csv_bool({})",
     "DATE": "bq_safe_date({})",
-    "DATETIME": "bq_safe_datetime({})",
-    "TIMESTAMP": "bq_safe_timestamp({})",
+    "DATETIME": "bq_safe_datetime(bq_csv_moment({}))",
+    "TIMESTAMP": "bq_csv_timestamp({})",
     "TIME": "bq_safe_time({})",
     "BYTES": "TRY(from_base64({}))",
     "JSON": "CASE WHEN json_valid({0}) THEN CAST({0} AS JSON) END",
@@ -51,6 +55,9 @@ def read_csv(source: Source) -> Loaded:
         raise unimplemented(f"the encoding {config['encoding']}")
     fields, skip = source.columns, int(config.get("skipLeadingRows") or 0)
     if source.wants_autodetect():
+        if not config.get("fieldDelimiter"):
+            config = {**config, "fieldDelimiter": _detect_delimiter(source)}
+            source = replace(source, config=config)
         fields, skip = _detect(source)
     for field in fields:
         if field["mode"] == "REPEATED" or field["type"] == "RECORD":
@@ -58,7 +65,7 @@ def read_csv(source: Source) -> Loaded:
     bad = BadRecords(source, "CSV")
     tables = []
     for number, (path, uri) in enumerate(source.files):
-        source.check()
+        _check_quotes(source, path, uri, skip)
         table = _read(source, path, uri, columns=len(fields), skip=skip, bad=bad)
         tables.append(table.append_column("file", pa.array([number] * len(table), pa.int32())))
     raw = pa.concat_tables(tables)
@@ -70,6 +77,24 @@ def read_csv(source: Source) -> Loaded:
         f"{_convert(field, index)} AS {quote(field['name'])}" for index, field in enumerate(fields)
     )
     return Loaded(f"SELECT {columns} FROM {quote(_RAW)} WHERE {good}", fields, bad.errors)
+
+
+def _check_quotes(source: Source, path: Path, uri: str, skip: int) -> None:
+    """Refuse a file with rows whose quotes are wrong."""
+    config = source.config
+    bad, quote_character = BadRecords(source, "CSV"), config.get("quote")
+    for number, problem in wrong_rows(
+        path,
+        skip=skip,
+        delimiter=_delimiter(config),
+        quote='"' if quote_character is None else quote_character,
+        newlines=bool(config.get("allowQuotedNewlines")),
+        check=source.check,
+    ):
+        bad.add(uri, f"Error detected while parsing row {number}. Error: {problem}")
+    bad.check(bad.count)
+    if bad.count:
+        raise unimplemented("maxBadRecords that would pass over rows with wrong quotes or NUL")
 
 
 def _convert(field: Field, index: int) -> str:
@@ -188,6 +213,17 @@ def _check_values(source: Source, fields: list[Field], bad: BadRecords) -> str:
 
 
 # -- autodetect ---------------------------------------------------------------------------------
+
+
+def _detect_delimiter(source: Source) -> str:
+    """The comma, pipe or tab that cuts the first rows into equally many columns."""
+    with source.files[0][0].open(encoding="utf-8-sig", newline="") as file:
+        lines = list(islice(file, _SAMPLE))
+    for delimiter in _DELIMITERS:
+        widths = {len(row) for row in csv.reader(lines, delimiter=delimiter) if row}
+        if len(widths) == 1 and widths != {1}:
+            return delimiter
+    return ","
 
 
 def _detect(source: Source) -> tuple[list[Field], int]:

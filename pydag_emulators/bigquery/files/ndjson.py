@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
 
-from pydag_emulators.bigquery.files.detect_json import detect_fields
+from pydag_emulators.bigquery.errors import invalid
 from pydag_emulators.bigquery.files.source import BadRecords, Loaded, Source
-from pydag_emulators.bigquery.files.values import BadValue, arrow_type, record
+from pydag_emulators.bigquery.files.values import (
+    BadValue,
+    Ignored,
+    Written,
+    anything,
+    arrow_type,
+    nothing,
+    record,
+)
 from pydag_emulators.bigquery.names import quote
-from pydag_emulators.bigquery.schema import duck_type
+from pydag_emulators.bigquery.schema import Field, check_schema, duck_type
 
 _RAW = "json rows"
 _CHUNK = 10_000
+_SAMPLE = 500
+_TEXTS = ("DATE", "TIMESTAMP", "TIME")
 
 
 def read_ndjson(source: Source) -> Loaded:
@@ -26,15 +37,17 @@ def read_ndjson(source: Source) -> Loaded:
     """
     bad = BadRecords(source, "JSON")
     fields = source.columns
+    ignores = bool(source.config.get("ignoreUnknownValues"))
+    ignored: Ignored = anything if ignores else nothing
     if source.wants_autodetect():
-        fields = detect_fields(given for _, _, given in _objects(source, BadRecords(source, "")))
+        fields = _detect(given for _, _, given in _objects(source, BadRecords(source, "")))
+        ignored = anything if ignores else _is_empty
     schema = pa.schema([(field["name"], arrow_type(field)) for field in fields])
-    ignore_unknown = bool(source.config.get("ignoreUnknownValues"))
     batches, rows, total = [], [], 0
     for uri, position, given in _objects(source, bad):
         total += 1
         try:
-            rows.append(record(given, fields, ignore_unknown=ignore_unknown))
+            rows.append(record(given, fields, ignored=ignored))
         except BadValue as error:
             bad.add(uri, _at(position, str(error)))
         if len(rows) >= _CHUNK:
@@ -64,7 +77,7 @@ def _objects(source: Source, bad: BadRecords) -> Iterator[tuple[str, int, dict[s
                     source.check()
                 if line.strip():
                     try:
-                        given = json.loads(line)
+                        given = json.loads(line, parse_float=Written)
                     except ValueError as error:
                         bad.add(uri, _at(position, f"Parser error: {error}"))
                     else:
@@ -73,3 +86,75 @@ def _objects(source: Source, bad: BadRecords) -> Iterator[tuple[str, int, dict[s
                         else:
                             bad.add(uri, _at(position, "Start of object expected"))
                 position += len(line)
+
+
+# -- autodetect ---------------------------------------------------------------------------------
+
+
+def _detect(objects: Iterable[dict[str, Any]]) -> list[Field]:
+    """The columns that the first objects have.
+
+    Raises:
+        ApiError: `invalid` when a field has values that no type holds.
+    """
+    fields = _detected(list(itertools.islice(objects, _SAMPLE)))
+    if not fields:
+        raise invalid("Error while reading data, error message: No fields were found.")
+    return check_schema(fields)
+
+
+def _detected(objects: list[dict[str, Any]]) -> list[Field]:
+    values: dict[str, list[Any]] = {}
+    for given in objects:
+        for name, value in given.items():
+            values.setdefault(name, []).append(value)
+    return [
+        field
+        for name, found in values.items()
+        if (field := _detected_field(name, found)) is not None
+    ]
+
+
+def _detected_field(name: str, values: list[Any]) -> Field | None:
+    values = [value for value in values if value is not None]
+    lists = [value for value in values if isinstance(value, list)]
+    if lists and len(lists) < len(values):
+        raise invalid(f"Field {name} has both arrays and single values")
+    items = [item for value in lists for item in value] if lists else values
+    if not items:
+        return None  # nothing but null, or empty arrays
+    mode = "REPEATED" if lists else "NULLABLE"
+    if all(isinstance(item, dict) for item in items):
+        return {"name": name, "type": "RECORD", "mode": mode, "fields": _detected(items)}
+    return {"name": name, "type": _scalar(items), "mode": mode}
+
+
+def _scalar(items: list[Any]) -> str:
+    if all(isinstance(item, bool) for item in items):
+        return "BOOLEAN"
+    if any(isinstance(item, bool) for item in items):
+        return "STRING"
+    # Numbers in quotes are numbers, too.
+    for type_ in ("INTEGER", "FLOAT"):
+        if all(_is(item, type_) for item in items):
+            return type_
+    for type_ in _TEXTS:
+        if all(isinstance(item, str) and _is(item, type_) for item in items):
+            return type_
+    return "STRING"
+
+
+def _is_empty(value: Any) -> bool:
+    """Whether nothing can be found out of a value: its field is left out."""
+    return value is None or value == []
+
+
+def _is(item: Any, type_: str) -> bool:
+    if type_ == "INTEGER" and isinstance(item, float):
+        return False
+    field = {"name": "x", "type": type_, "mode": "NULLABLE"}
+    try:
+        record({"x": item}, [field], ignored=_is_empty)
+    except BadValue:
+        return False
+    return True

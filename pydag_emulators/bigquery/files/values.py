@@ -11,8 +11,8 @@ import json
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
-from typing import Any
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
+from typing import Any, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ import pyarrow as pa
 from pydag_emulators.bigquery.schema import Field
 
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
+_EXACT = Context(prec=76)
 _NUMERIC_DIGITS = Decimal("1e29")
 _DATE = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})")
 _TIME = re.compile(r"(\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.(\d{1,6}))?")
@@ -28,6 +29,18 @@ _ZONED = re.compile(r"(.*?)(?: ?([Zz]|[+-]\d{1,2}(?::?\d{2})?)| (UTC|[A-Za-z_]+(
 _OFFSET = re.compile(r"[+-](\d{1,2}):?(\d{2})?")
 
 _BAD = (TypeError, ValueError, OverflowError, InvalidOperation, ZoneInfoNotFoundError)
+
+
+class Written(float):
+    """A number of a JSON text, with its digits."""
+
+    def __new__(cls, text: str) -> Self:
+        """The number that is written so."""
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+    text: str
 
 
 class BadValue(ValueError):
@@ -47,7 +60,21 @@ def arrow_type(field: Field) -> pa.DataType:
     return pa.list_(base) if field["mode"] == "REPEATED" else base
 
 
-def record(given: dict[str, Any], fields: list[Field], *, ignore_unknown: bool) -> dict[str, Any]:
+Ignored = Callable[[Any], bool]
+"""Whether a value is passed over if its field is unknown."""
+
+
+def anything(_value: Any) -> bool:
+    """Pass over all values of unknown fields."""
+    return True
+
+
+def nothing(_value: Any) -> bool:
+    """Pass over no value."""
+    return False
+
+
+def record(given: dict[str, Any], fields: list[Field], *, ignored: Ignored) -> dict[str, Any]:
     """The members of a JSON object as values of the columns.
 
     Raises:
@@ -57,13 +84,14 @@ def record(given: dict[str, Any], fields: list[Field], *, ignore_unknown: bool) 
     result = {}
     for field in fields:
         value = by_name.pop(field["name"].lower(), None)
-        result[field["name"]] = _value(value, field, ignore_unknown)
-    if by_name and not ignore_unknown:
-        raise NoSuchField(f"No such field: {next(iter(by_name))}.")
+        result[field["name"]] = _value(value, field, ignored)
+    for name, value in by_name.items():
+        if not ignored(value):
+            raise NoSuchField(f"No such field: {name}.")
     return result
 
 
-def _value(value: Any, field: Field, ignore_unknown: bool) -> Any:
+def _value(value: Any, field: Field, ignored: Ignored) -> Any:
     name = field["name"]
     if field["mode"] == "REPEATED":
         if value is None:
@@ -73,7 +101,7 @@ def _value(value: Any, field: Field, ignore_unknown: bool) -> Any:
         item = {**field, "mode": "NULLABLE"}
         if any(element is None for element in value):
             raise BadValue(f"Only optional fields can be set to NULL. Field: {name}; Value: NULL")
-        return [_value(element, item, ignore_unknown) for element in value]
+        return [_value(element, item, ignored) for element in value]
     if value is None:
         if field["mode"] == "REQUIRED":
             raise BadValue(f"Missing required field: {name}.")
@@ -81,7 +109,7 @@ def _value(value: Any, field: Field, ignore_unknown: bool) -> Any:
     if field["type"] == "RECORD":
         if not isinstance(value, dict):
             raise BadValue(f"Could not convert value to a record. Field: {name}")
-        return record(value, field["fields"], ignore_unknown=ignore_unknown)
+        return record(value, field["fields"], ignored=ignored)
     try:
         return _CONVERT[field["type"]](value)
     except _BAD as error:
@@ -93,7 +121,7 @@ def _value(value: Any, field: Field, ignore_unknown: bool) -> Any:
 def _integer(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | str | float):
         raise TypeError
-    number = int(value)
+    number = int(_without_underscore(value))
     if (isinstance(value, float) and number != value) or not _SMALLEST <= number <= _LARGEST:
         raise ValueError
     return number
@@ -102,7 +130,14 @@ def _integer(value: Any) -> int:
 def _float(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise TypeError
-    return float(value)
+    return float(_without_underscore(value))
+
+
+def _without_underscore(value: float | str) -> float | str:
+    """The value; Python would read `1_000` as a number."""
+    if "_" in str(value):
+        raise ValueError
+    return value
 
 
 def _boolean(value: Any) -> bool:
@@ -124,7 +159,8 @@ def _string(value: Any) -> str:
 def _numeric(value: Any) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise TypeError
-    number = Decimal(str(value)).quantize(Decimal("1e-9"), ROUND_HALF_UP)
+    text = value.text if isinstance(value, Written) else str(_without_underscore(value))
+    number = Decimal(text).quantize(Decimal("1e-9"), ROUND_HALF_UP, _EXACT)
     if abs(number) >= _NUMERIC_DIGITS:
         raise ValueError
     return number

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pydag_emulators.bigquery.errors import ApiError, unimplemented
-from pydag_emulators.bigquery.names import DatasetRef, dataset_ref
+from pydag_emulators.bigquery.names import DatasetRef, check_labels, dataset_ref
 from pydag_emulators.bigquery.rest.http import (
     answer,
     body_of,
@@ -58,6 +58,7 @@ def shown(resource: Resource) -> dict[str, Any]:
 def changed(resource: Resource, body: Resource, settable: tuple[str, ...]) -> Resource:
     """`resource` with the fields of a patch; null removes one."""
     check_settings(body)
+    check_labels(body.get("labels"))
     result = {**resource, **{key: body[key] for key in settable if key in body}}
     if body.get("labels"):
         labels = {**resource.get("labels", {}), **body["labels"]}

@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from pydag_emulators.bigquery.errors import ApiError, error_of, invalid, unimplemented
 from pydag_emulators.bigquery.jobs.job import Job, JobKey, ended_jobs
+from pydag_emulators.bigquery.names import check_labels
 from pydag_emulators.bigquery.rest.http import (
     answer,
     body_of,
@@ -54,6 +55,7 @@ def job_of(service: Service, project: str, body: dict[str, Any], upload: str | N
     for name, value in configuration.items():
         if name not in _COMMON and name != kind and value not in (None, [], {}, False):
             raise unimplemented(f"configuration.{name}")
+    check_labels(configuration.get("labels"))
     CHECKS[kind](configuration)
     reference = body.get("jobReference") or {}
     job_id = str(reference.get("jobId") or f"job_{uuid.uuid4().hex}")

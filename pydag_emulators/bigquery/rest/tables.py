@@ -37,6 +37,8 @@ from pydag_emulators.bigquery.storage.catalog import (
     table_fields,
     writes,
 )
+from pydag_emulators.bigquery.storage.layout import check_layout, is_same_partitioning
+from pydag_emulators.bigquery.storage.layout import shown as layout_shown
 from pydag_emulators.bigquery.storage.pages import read_page
 from pydag_emulators.bigquery.storage.schema_changes import change_schema
 from pydag_emulators.bigquery.storage.store import Cursor
@@ -80,19 +82,7 @@ def _given(body: dict[str, Any]) -> Resource:
     given = {key: body[key] for key in _SETTABLE if body.get(key) is not None}
     if "schema" in given:
         given["schema"] = {"fields": check_schema(given["schema"].get("fields") or [])}
-    _check_layout(given)
     return given
-
-
-def _check_layout(given: Resource) -> None:
-    columns = {field["name"] for field in table_fields(given)}
-    time = given.get("timePartitioning") or {}
-    if time and not time.get("field"):
-        raise unimplemented("partitioning by time of ingestion")
-    layout = [time.get("field"), (given.get("rangePartitioning") or {}).get("field")]
-    for name in [*layout, *((given.get("clustering") or {}).get("fields") or [])]:
-        if name is not None and columns and name not in columns:
-            raise invalid(f"The field specified for partitioning or clustering is unknown: {name}")
 
 
 async def insert(request: Request) -> Response:
@@ -139,6 +129,9 @@ async def change(request: Request) -> Response:
         elif body.get("schema"):
             fields = check_schema(body["schema"].get("fields") or [])
             result["schema"] = {"fields": change_schema(cursor, ref, resource, fields)}
+        if not is_same_partitioning(resource, result):
+            raise invalid(f"Cannot change the partitioning of {ref} to {layout_shown(result)}")
+        check_layout(result, table_fields(result))
         return shown(service, cursor, ref, save_table(cursor, ref, result))
 
     return answer(await transact(request, save, lock=ref))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlglot import exp
@@ -15,20 +17,25 @@ _DAY_MS = 24 * 3600 * 1000
 _TRUNCATIONS = (exp.DateTrunc, exp.TimestampTrunc, exp.DatetimeTrunc)
 
 
-def fields_of(schema: exp.Schema) -> list[Field]:
+Constant = Callable[[exp.Expression], Any]
+"""Finds the value of a constant expression."""
+
+
+def fields_of(schema: exp.Schema, constant: Constant) -> list[Field]:
     """The columns of `(name type …, …)`."""
     fields = []
     for node in schema.expressions:
         if not isinstance(node, exp.ColumnDef):
             raise unimplemented(f"{node.sql(dialect='bigquery')} in a table definition")
-        fields.append(_field(node))
+        fields.append(field_of_column(node, constant))
     return fields
 
 
-def _field(node: exp.ColumnDef) -> Field:
+def field_of_column(node: exp.ColumnDef, constant: Constant) -> Field:
+    """The column of `name type …`."""
     if node.kind is None:
         raise invalid_query(f"Column {node.name} has no type")
-    field = {"name": node.name, **_type(node.kind)}
+    field = {"name": node.name, **_type(node.kind, constant)}
     for constraint in node.args.get("constraints") or []:
         kind = constraint.kind
         if isinstance(kind, exp.NotNullColumnConstraint) and not kind.args.get("allow_null"):
@@ -36,15 +43,15 @@ def _field(node: exp.ColumnDef) -> Field:
                 raise invalid_query(f"NOT NULL cannot be applied to ARRAY field {node.name}")
             field["mode"] = "REQUIRED"
         elif isinstance(kind, exp.Properties):
-            field |= _options(kind.expressions, _COLUMN_OPTIONS)
+            field |= _options(kind.expressions, _COLUMN_OPTIONS, constant)
         else:
             raise unimplemented(f"{constraint.sql(dialect='bigquery')} (column {node.name})")
     return field
 
 
-def _type(type_: exp.DataType) -> dict[str, Any]:
+def _type(type_: exp.DataType, constant: Constant) -> dict[str, Any]:
     if type_.this == exp.DType.ARRAY:
-        inner = _type(type_.expressions[0])
+        inner = _type(type_.expressions[0], constant)
         if inner["mode"] == "REPEATED":
             raise invalid_query("Cannot declare an array of arrays")
         return {**inner, "mode": "REPEATED"}
@@ -52,14 +59,14 @@ def _type(type_: exp.DataType) -> dict[str, Any]:
         return {
             "type": "RECORD",
             "mode": "NULLABLE",
-            "fields": [_field(member) for member in type_.expressions],
+            "fields": [field_of_column(member, constant) for member in type_.expressions],
         }
     if type_.expressions:
         raise unimplemented(f"the parameterized type {type_.sql(dialect='bigquery')}")
     return {"type": type_.sql(dialect="bigquery"), "mode": "NULLABLE"}
 
 
-def layout_of(tree: exp.Expression, fields: list[Field]) -> dict[str, Any]:
+def layout_of(tree: exp.Expression, fields: list[Field], constant: Constant) -> dict[str, Any]:
     """`timePartitioning` or `rangePartitioning`, and `clustering`.
 
     Raises:
@@ -75,8 +82,8 @@ def layout_of(tree: exp.Expression, fields: list[Field]) -> dict[str, Any]:
             names = [_column(column, columns)["name"] for column in node.expressions]
             layout["clustering"] = {"fields": names}
         elif isinstance(node, exp.Property) and node.name.lower() == "partition_expiration_days":
-            layout.setdefault("timePartitioning", {})["expirationMs"] = str(
-                int(float(node.args["value"].name) * _DAY_MS)
+            layout.setdefault("timePartitioning", {})["expirationMs"] = _days(
+                constant(node.args["value"])
             )
     return layout
 
@@ -122,49 +129,47 @@ def _partitioning(node: exp.Expression, columns: dict[str, Field]) -> dict[str, 
     return {"timePartitioning": {"type": unit, "field": field["name"]}}
 
 
-def _text(node: exp.Expression) -> str:
-    return node.name
+def _text(value: str) -> str:
+    return value
 
 
-def _labels(node: exp.Expression) -> dict[str, str]:
-    return {pair.expressions[0].name: pair.expressions[1].name for pair in node.expressions}
+def _labels(value: list[dict[str, str]]) -> dict[str, str]:
+    return {str(key): str(text) for key, text in (pair.values() for pair in value)}
 
 
-def _time(node: exp.Expression) -> str:
-    text = node.find(exp.Literal)
-    if text is None:
-        raise unimplemented("computed times in OPTIONS")
-    at = datetime.fromisoformat(text.name.replace(" UTC", "+00:00"))
-    return str(int(at.timestamp() * 1000))
+def _time(value: datetime) -> str:
+    return str(int(value.timestamp() * 1000))
 
 
-def _days(node: exp.Expression) -> str:
-    return str(int(float(node.name) * _DAY_MS))
+def _days(value: float | Decimal) -> str:
+    return str(int(float(value) * _DAY_MS))
 
 
-_COLUMN_OPTIONS: dict[str, Any] = {"description": ("description", _text)}
+_COLUMN_OPTIONS: dict[str, Any] = {"description": ("description", _text, str)}
 _OPTIONS: dict[str, Any] = {
-    "description": ("description", _text),
-    "friendly_name": ("friendlyName", _text),
-    "labels": ("labels", _labels),
-    "expiration_timestamp": ("expirationTime", _time),
-    "default_table_expiration_days": ("defaultTableExpirationMs", _days),
-    "location": ("location", _text),
+    "description": ("description", _text, str),
+    "friendly_name": ("friendlyName", _text, str),
+    "labels": ("labels", _labels, list),
+    "expiration_timestamp": ("expirationTime", _time, datetime),
+    "default_table_expiration_days": ("defaultTableExpirationMs", _days, int | float | Decimal),
+    "location": ("location", _text, str),
 }
 
 
-def options_of(tree: exp.Expression) -> dict[str, Any]:
-    """What OPTIONS(…) sets."""
+def options_of(tree: exp.Expression, constant: Constant) -> dict[str, Any]:
+    """What OPTIONS(…) sets; its values are constant expressions."""
     given = [
         node
         for node in _properties(tree)
         if not isinstance(node, exp.PartitionedByProperty | exp.ClusterProperty)
         and node.name.lower() != "partition_expiration_days"
     ]
-    return _options(given, _OPTIONS)
+    return _options(given, _OPTIONS, constant)
 
 
-def _options(nodes: list[exp.Expression], known: dict[str, Any]) -> dict[str, Any]:
+def _options(
+    nodes: list[exp.Expression], known: dict[str, Any], constant: Constant
+) -> dict[str, Any]:
     result = {}
     for node in nodes:
         if isinstance(node, exp.LocationProperty):
@@ -173,8 +178,10 @@ def _options(nodes: list[exp.Expression], known: dict[str, Any]) -> dict[str, An
         name = node.name.lower()
         if not isinstance(node, exp.Property) or name not in known:
             raise unimplemented(f"the option {node.sql(dialect='bigquery')}")
-        value = node.args["value"]
-        if not isinstance(value, exp.Null):
-            key, convert = known[name]
+        value = constant(node.args["value"])
+        if value is not None:
+            key, convert, type_ = known[name]
+            if not isinstance(value, type_):
+                raise invalid_query(f"The option {name} has a value of the wrong type: {value}")
             result[key] = convert(value)
     return result

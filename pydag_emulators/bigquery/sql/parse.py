@@ -6,6 +6,7 @@ import logging
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import zip_longest
 from typing import cast
 
 import sqlglot
@@ -52,8 +53,11 @@ def parse_script(sql: str) -> tuple[Statement, ...]:
     except TokenError as error:
         raise invalid_query(f"Syntax error: {error}") from error
     groups: list[list[Token]] = [[]]
-    for token in tokens:
+    for token, after in zip_longest(tokens, tokens[1:]):
         _check_token(token)
+        is_call = after is not None and after.token_type == TokenType.L_PAREN
+        if token.token_type == TokenType.WITH and is_call:
+            raise unimplemented("WITH expressions: WITH(name AS value, …)")
         if GENERATED in token.text and token.token_type == TokenType.IDENTIFIER:
             raise unimplemented(f"the character {GENERATED} in names ({token.text})")
         if token.token_type == TokenType.SEMICOLON:

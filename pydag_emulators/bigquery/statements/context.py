@@ -17,7 +17,7 @@ from pydag_emulators.bigquery.statements.paths import Paths
 from pydag_emulators.bigquery.statements.tables import Tables
 from pydag_emulators.bigquery.storage.contents import Contents, Sizes
 from pydag_emulators.bigquery.storage.information_schema import relation
-from pydag_emulators.bigquery.storage.store import Cursor
+from pydag_emulators.bigquery.storage.store import Cursor, fetch_one
 
 
 @dataclass
@@ -62,6 +62,15 @@ class Context:
         """The DuckDB SQL of a part whose tables are bound already."""
         nan_names = [name for contents in self._contents() for name in contents.nan_names]
         return to_duckdb(bound, frozenset(nan_names), self.scope)
+
+    def constant(self, node: exp.Expression) -> Any:
+        """The value of a constant expression, as in OPTIONS.
+
+        Raises:
+            ApiError: `invalidQuery`, `notImplemented`.
+        """
+        row = fetch_one(self.cursor, to_duckdb(exp.select(node.copy())), [])
+        return None if row is None else row[0]
 
     def know(self, *relations: exp.Expression) -> None:
         """From now on, parts of the statement can name the columns of these bound relations."""

@@ -20,7 +20,7 @@ from pydag_emulators.bigquery.sql.definitions import fields_of, layout_of, optio
 from pydag_emulators.bigquery.sql.shapes import unnamed_column
 from pydag_emulators.bigquery.statements.context import Context
 from pydag_emulators.bigquery.statements.select import plan_select, stored
-from pydag_emulators.bigquery.statements.write import replace_table
+from pydag_emulators.bigquery.statements.write import check_location, replace_table
 from pydag_emulators.bigquery.storage.catalog import (
     Resource,
     create_dataset,
@@ -30,6 +30,7 @@ from pydag_emulators.bigquery.storage.catalog import (
     find_dataset,
     find_table,
 )
+from pydag_emulators.bigquery.storage.layout import is_same_partitioning, shown
 
 _CLAUSES = frozenset({"this", "kind", "replace", "exists", "expression", "properties"})
 
@@ -90,7 +91,11 @@ def _change_dataset(context: Context, kind: str, tree: exp.Expression, ref: Data
     if exists:
         drop_dataset(context.cursor, ref, contents=bool(tree.args.get("cascade")))
         return "DROP"
-    create_dataset(context.cursor, ref, {"location": context.key.location, **options_of(tree)})
+    create_dataset(
+        context.cursor,
+        ref,
+        {"location": context.key.location, **options_of(tree, context.constant)},
+    )
     return "CREATE"
 
 
@@ -113,8 +118,15 @@ def _change_table(context: Context, kind: str, tree: exp.Expression, ref: TableR
         create_table(context.cursor, ref, _view(context, tree))
     else:
         resource, sql = _table(context, tree, ref)
-        if find_dataset(context.cursor, ref.in_dataset) is None:
-            raise not_found("Dataset", str(ref.in_dataset), context.key.location)
+        check_location(context, ref)
+        if existing is not None and existing["type"] != "TABLE":
+            raise invalid_query(f"{ref} is a view, not a table")
+        if existing is not None and not is_same_partitioning(existing, resource):
+            raise invalid_query(
+                "Cannot replace a table with a different partitioning spec. Instead, DROP the "
+                "table, and then recreate it. New partitioning spec is "
+                f"{shown(resource)} and existing spec is {shown(existing)}"
+            )
         replace_table(context, ref, resource, sql)
     return "CREATE" if existing is None else "REPLACE"
 
@@ -127,21 +139,23 @@ def _view(context: Context, tree: exp.Expression) -> Resource:
         "type": "VIEW",
         "view": {"query": query, "useLegacySql": False},
         "schema": {"fields": fields},
-        **options_of(tree),
+        **options_of(tree, context.constant),
     }
 
 
 def _table(context: Context, tree: exp.Expression, ref: TableRef) -> tuple[Resource, str | None]:
     """The resource of a table to be made, and DuckDB SQL of its rows."""
     schema = tree.this
-    fields = check_schema(fields_of(schema) if isinstance(schema, exp.Schema) else [])
+    is_declared = isinstance(schema, exp.Schema)
+    fields = check_schema(fields_of(schema, context.constant) if is_declared else [])
     sql = None
     if tree.expression:
         fields, sql = _as_select(context, tree.expression, fields)
     elif not fields:
         raise invalid_query(f"No columns were given for table {ref.table}")
-    resource = {"schema": {"fields": fields}, **layout_of(tree, fields), **options_of(tree)}
-    return resource, sql
+    options = options_of(tree, context.constant)
+    layout = layout_of(tree, fields, context.constant)
+    return {"schema": {"fields": fields}, **layout, **options}, sql
 
 
 def _as_select(

@@ -51,7 +51,8 @@ class Paths:
 
     def dataset(self, node: exp.Table) -> DatasetRef:
         """The dataset that the path `project.dataset`, or `dataset`, names."""
-        parts = [part.name for part in (node.args.get(key) for key in _PARTS) if part]
+        named = [part.name for part in (node.args.get(key) for key in _PARTS) if part]
+        parts = ".".join(named).split(".")  # `project.dataset` may be one name in quotes
         if len(parts) == 1:
             parts = [self.project, *parts]
         if len(parts) != 2:

@@ -19,6 +19,7 @@ from pydag_emulators.bigquery.statements.target import Target
 from pydag_emulators.bigquery.statements.write import write_rows
 from pydag_emulators.bigquery.storage.catalog import create_table, get_dataset, now_ms
 from pydag_emulators.bigquery.storage.contents import Sizes
+from pydag_emulators.bigquery.storage.layout import layout_in
 from pydag_emulators.bigquery.storage.store import Cursor, fetch_one
 
 _RESULTS_LIVE_MS = 24 * 3600 * 1000
@@ -114,17 +115,12 @@ def _create_hidden(context: Context, ref: TableRef, plan: Select) -> None:
 
 def _write(context: Context, ref: TableRef, plan: Select) -> None:
     config = context.config
-    layout = {
-        key: config[key]
-        for key in ("timePartitioning", "rangePartitioning", "clustering")
-        if config.get(key)
-    }
     write_rows(
         context,
         ref,
         plan.sql,
         plan.fields,
-        layout=layout,
+        layout=layout_in(config),
         create=config.get("createDisposition") or "CREATE_IF_NEEDED",
         write=config.get("writeDisposition") or "WRITE_EMPTY",
     )

@@ -98,7 +98,10 @@ class Tables:
 
     def _visit_ctes(self, with_: exp.With, ctes: Names, ranges: Names, depth: int) -> Names:
         names = {cte.alias.lower() for cte in with_.expressions}
-        for cte in with_.expressions:
+        for position, cte in enumerate(with_.expressions):
+            later = {other.alias.lower() for other in with_.expressions[position + 1 :]}
+            if with_.args.get("recursive") and later & _bare_names(cte.this):
+                raise unimplemented(f"WITH RECURSIVE {cte.alias} that names a later query")
             visible = ctes | names if with_.args.get("recursive") else ctes
             self._visit(cte.this, visible, ranges, depth)
             ctes |= {cte.alias.lower()}
@@ -164,6 +167,12 @@ class Tables:
         finally:
             self._paths = paths
         return query
+
+
+def _bare_names(tree: exp.Expression) -> Names:
+    return frozenset(
+        table.name.lower() for table in tree.find_all(exp.Table) if len(table.parts) == 1
+    )
 
 
 def _alias(name: str) -> exp.TableAlias:

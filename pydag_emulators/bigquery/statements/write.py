@@ -10,9 +10,11 @@ from pydag_emulators.bigquery.storage.catalog import (
     Resource,
     create_table,
     delete_table,
+    find_dataset,
     find_table,
     table_fields,
 )
+from pydag_emulators.bigquery.storage.layout import check_same
 from pydag_emulators.bigquery.storage.schema_changes import updated_schema
 from pydag_emulators.bigquery.storage.store import fetch_one
 
@@ -33,6 +35,12 @@ def write_rows(
         ApiError: `notFound` (CREATE_NEVER), `duplicate` (WRITE_EMPTY), `invalid` (columns).
     """
     cursor = context.cursor
+    check_location(context, ref)
+    if (write != "WRITE_APPEND") and context.config.get("schemaUpdateOptions"):
+        raise invalid(
+            "Schema update options should only be specified with WRITE_APPEND disposition, or with "
+            "WRITE_TRUNCATE disposition on a table partition."
+        )
     existing = find_table(cursor, ref)
     if existing is None:
         if create == "CREATE_NEVER":
@@ -44,6 +52,7 @@ def write_rows(
     row = fetch_one(cursor, f"SELECT 1 FROM {ref.sql} LIMIT 1", [])
     if write == "WRITE_EMPTY" and row is not None:
         raise duplicate("Table", str(ref))
+    check_same(existing, layout, clustering=write != "WRITE_TRUNCATE")
     if write == "WRITE_TRUNCATE" or not table_fields(existing):
         kept = {key: existing[key] for key in _KEPT if key in existing}
         replace_table(context, ref, {**kept, **layout, "schema": {"fields": fields}}, sql)
@@ -51,6 +60,17 @@ def write_rows(
     if options := context.config.get("schemaUpdateOptions"):
         existing = updated_schema(cursor, ref, existing, fields, options)
     cursor.execute(f"INSERT INTO {ref.sql} BY NAME {matching(sql, fields, existing)}")
+
+
+def check_location(context: Context, ref: TableRef) -> None:
+    """Refuse a table in a dataset of another location than the job's.
+
+    Raises:
+        ApiError: `notFound`, as BigQuery looks for it in the job's location only.
+    """
+    dataset, location = find_dataset(context.cursor, ref.in_dataset), context.key.location
+    if dataset is None or dataset["location"].upper() != location.upper():
+        raise not_found("Dataset", str(ref.in_dataset), location)
 
 
 def replace_table(context: Context, ref: TableRef, given: Resource, sql: str | None) -> None:

@@ -8,8 +8,9 @@ import time
 from typing import Any
 
 from pydag_emulators.bigquery.errors import ApiError, duplicate, not_found
-from pydag_emulators.bigquery.names import DatasetRef, TableRef, quote
+from pydag_emulators.bigquery.names import DatasetRef, TableRef, check_labels, quote
 from pydag_emulators.bigquery.schema import Field, duck_type
+from pydag_emulators.bigquery.storage.layout import check_layout
 from pydag_emulators.bigquery.storage.store import Cursor, fetch_one
 
 Resource = dict[str, Any]
@@ -71,6 +72,7 @@ def create_dataset(cursor: Cursor, ref: DatasetRef, given: Resource) -> Resource
     """
     if find_dataset(cursor, ref) is not None:
         raise duplicate("Dataset", str(ref))
+    check_labels(given.get("labels"))
     at = str(now_ms())
     resource = {
         **given,
@@ -164,7 +166,8 @@ def create_table(
     starts with its rows.
 
     Raises:
-        ApiError: `notFound` for the dataset, `duplicate` for the table.
+        ApiError: `notFound` for the dataset, `duplicate` for the table; `invalid` for labels,
+            partitioning or clustering that it can't have.
     """
     dataset = find_dataset(cursor, ref.in_dataset)
     if dataset is None:
@@ -174,6 +177,8 @@ def create_table(
         if not _is_expired(existing):
             raise duplicate("Table", str(ref))
         delete_table(cursor, ref)
+    check_labels(given.get("labels"))
+    check_layout(given, table_fields(given))
     at = now_ms()
     resource = {
         "type": "TABLE",

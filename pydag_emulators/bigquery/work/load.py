@@ -22,6 +22,7 @@ from pydag_emulators.bigquery.statements.context import Context
 from pydag_emulators.bigquery.statements.write import write_rows
 from pydag_emulators.bigquery.storage.catalog import Resource, find_table, table_fields
 from pydag_emulators.bigquery.storage.contents import rows_and_bytes
+from pydag_emulators.bigquery.storage.layout import layout_in
 from pydag_emulators.bigquery.storage.store import Cursor
 
 _READERS = {
@@ -30,6 +31,7 @@ _READERS = {
     "PARQUET": read_parquet,
     "AVRO": read_avro,
 }
+_TYPED = ("PARQUET", "AVRO")  # say themselves which columns they have
 _SUPPORTED = frozenset(
     {
         "sourceUris", "destinationTable", "sourceFormat", "schema", "autodetect",
@@ -92,7 +94,9 @@ def _load(
         given = check_schema((config.get("schema") or {}).get("fields") or [])
         columns = given or (table_fields(existing) if existing else [])
         may_grow = "ALLOW_FIELD_ADDITION" in (config.get("schemaUpdateOptions") or [])
-        if not given and (write == "WRITE_TRUNCATE" or (may_grow and config.get("autodetect"))):
+        detects = bool(config.get("autodetect"))
+        replaces = write == "WRITE_TRUNCATE" and (detects or _format(config) in _TYPED)
+        if not given and (replaces or (may_grow and detects)):
             columns = []
         source = Source(cursor, files, config, columns, job.control.check)
         loaded = _READERS[_format(config)](source)
@@ -120,9 +124,4 @@ def _load(
 
 
 def _layout(config: dict[str, Any]) -> Resource:
-    layout = {
-        key: config[key]
-        for key in ("timePartitioning", "rangePartitioning", "clustering")
-        if config.get(key)
-    }
-    return {**layout, **(config.get("destinationTableProperties") or {})}
+    return {**layout_in(config), **(config.get("destinationTableProperties") or {})}

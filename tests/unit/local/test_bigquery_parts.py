@@ -14,7 +14,7 @@ import pytest
 from pydag_emulators.bigquery.errors import ApiError
 from pydag_emulators.bigquery.faults import Fault, fault_of, operation_of
 from pydag_emulators.bigquery.files.gcs import files_of
-from pydag_emulators.bigquery.files.values import BadValue, record
+from pydag_emulators.bigquery.files.values import BadValue, nothing, record
 from pydag_emulators.bigquery.jobs.job import Control, Job, JobKey, Outcome
 from pydag_emulators.bigquery.jobs.journal import Journal
 from pydag_emulators.bigquery.jobs.locks import Locks
@@ -217,8 +217,8 @@ VALUES = [
 @pytest.mark.parametrize(("type_", "given", "expected"), VALUES)
 def test_json_values(type_, given, expected):
     fields = [{"name": "x", "type": type_, "mode": "NULLABLE"}]
-    assert record({"X": given}, fields, ignore_unknown=False) == {"x": expected}
-    assert record({"x": None}, fields, ignore_unknown=False) == {"x": None}
+    assert record({"X": given}, fields, ignored=nothing) == {"x": expected}
+    assert record({"x": None}, fields, ignored=nothing) == {"x": None}
 
 
 BAD_VALUES = [
@@ -233,7 +233,7 @@ BAD_VALUES = [
 def test_bad_json_values(type_, given):
     fields = [{"name": "x", "type": type_, "mode": "NULLABLE"}]
     with pytest.raises(BadValue, match="Field: x; Value: "):
-        record({"x": given}, fields, ignore_unknown=False)
+        record({"x": given}, fields, ignored=nothing)
 
 
 def test_schemas_are_checked_and_named():

@@ -9,7 +9,6 @@ from pydag_emulators.bigquery.sql.functions.build import (
     Lowering,
     Node,
     binary,
-    call,
     macro,
     number,
     only,
@@ -47,10 +46,6 @@ def _generate_array(node: exp.GenerateSeries) -> Node:
     bounds = [node.args.get(name) for name in ("start", "end", "step")]
     if any(isinstance(bound, exp.Interval) for bound in bounds):
         raise refused(node)
-    given = [bound for bound in bounds if bound is not None]
-    if node.find_ancestor(exp.Unnest) and any(bound.find(exp.Column) for bound in given):
-        # DuckDB takes no macro with types of columns to its left here: integers only.
-        return call("generate_series", *given)
     return macro("generate_array", *[b if b is not None else number(1) for b in bounds])
 
 

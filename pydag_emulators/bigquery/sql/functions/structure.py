@@ -153,8 +153,26 @@ def _unnest(node: exp.Unnest) -> Node:
         row = exp.Sub(this=subscripts, expression=exp.Literal.number(1))
         columns.append(exp.Alias(this=row, alias=exp.to_identifier(label or "offset", quoted=True)))
     query = exp.Select(expressions=columns)
+    _bring_columns(query)
     table = exp.to_identifier(name or f"{GENERATED}unnest", quoted=True)
     return exp.Subquery(this=query, alias=exp.TableAlias(this=table))
+
+
+def _bring_columns(query: exp.Select) -> None:
+    """Read the columns to its left in a FROM of its own: DuckDB takes no macros of them."""
+    brought: dict[str, Node] = {}
+    for column in list(query.find_all(exp.Column)):
+        is_generated = column.parts[0].name.startswith(GENERATED)
+        if is_generated or column.find_ancestor(exp.Query) is not query:
+            continue
+        alias = exp.to_identifier(f"{GENERATED}left{len(brought)}", quoted=True)
+        key = column.sql(dialect="bigquery")
+        known = brought.setdefault(key, exp.Alias(this=column.copy(), alias=alias))
+        column.replace(exp.column(known.alias, quoted=True))
+    if brought:
+        left = exp.Select(expressions=list(brought.values()))
+        table = exp.TableAlias(this=exp.to_identifier(f"{GENERATED}left", quoted=True))
+        query.set("from_", exp.From(this=exp.Subquery(this=left, alias=table)))
 
 
 def _is_lowered_unnest(node: Node) -> bool:

@@ -7,6 +7,7 @@ from sqlglot import exp
 from pydag_emulators.bigquery.errors import invalid_query, unimplemented
 from pydag_emulators.bigquery.sql.typing.coerce import coerce
 from pydag_emulators.bigquery.sql.typing.nan import checked_comparison
+from pydag_emulators.bigquery.sql.typing.operators import check_members
 from pydag_emulators.bigquery.sql.typing.scope import Scope
 from pydag_emulators.bigquery.sql.typing.types import (
     FLOAT64,
@@ -103,6 +104,7 @@ def _coalesce_error(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None
 
 def _nullif(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
     type_ = common(typer, node, (("this", None), ("expression", None)), scope, "function NULLIF")
+    check_members(type_)
     node.meta["typed"] = type_ is not None
     if type_ == FLOAT64:
         checked_comparison(node)

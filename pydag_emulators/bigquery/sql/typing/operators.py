@@ -86,6 +86,7 @@ def _compared(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
         node.meta["typed"] = True
         is_ordered = isinstance(node, exp.LT | exp.LTE | exp.GT | exp.GTE)
         _check_comparable(type_, sign, ordered=is_ordered)
+        check_members(type_)
         if type_ == FLOAT64:
             checked_comparison(node)
     return BOOL
@@ -114,6 +115,7 @@ def _in(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
     places = [("this", None), *(("expressions", i) for i in range(len(node.expressions)))]
     type_ = common(typer, node, places, scope, "operator IN")
     node.meta["typed"] = type_ is not None
+    check_members(type_)
     if type_ == FLOAT64:
         checked_comparison(node)
     return BOOL
@@ -129,6 +131,16 @@ def _negated(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
 def _check_comparable(type_: Type, sign: str, *, ordered: bool) -> None:
     if type_.kind in ("JSON", "ARRAY") or (ordered and type_.kind == "STRUCT"):
         raise invalid_query(f"{sign} is not defined for arguments of type {type_}")
+
+
+def check_members(type_: Type | None) -> None:
+    """Refuse to compare structs that may hold NaN, which is equal to itself in DuckDB."""
+    if type_ is not None and type_.kind == "STRUCT" and _has_float(type_):
+        raise unimplemented(f"comparisons of structs with FLOAT64 ({type_})")
+
+
+def _has_float(type_: Type) -> bool:
+    return type_ == FLOAT64 or any(_has_float(member) for _, member in type_.members)
 
 
 HANDLERS: Handlers = {

@@ -1,0 +1,149 @@
+"""How a table is partitioned and clustered: what BigQuery takes for it, and what may change.
+
+Rules: https://cloud.google.com/bigquery/docs/partitioned-tables and .../clustered-tables
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydag_emulators.bigquery.errors import invalid, unimplemented
+from pydag_emulators.bigquery.schema import Field
+
+Layout = dict[str, Any]
+LAYOUT = ("timePartitioning", "rangePartitioning", "clustering")
+_UNITS = ("HOUR", "DAY", "MONTH", "YEAR")
+_OF_TIME = ("DATE", "TIMESTAMP", "DATETIME")
+_CLUSTERED = (*_OF_TIME, "BOOLEAN", "INTEGER", "NUMERIC", "STRING")
+_MOST_CLUSTERED = 4
+_MOST_PARTITIONS = 10_000
+
+
+def layout_in(config: dict[str, Any]) -> Layout:
+    """The partitioning and clustering among the settings of a job or table."""
+    return {key: config[key] for key in LAYOUT if config.get(key)}
+
+
+def check_layout(given: Layout, fields: list[Field]) -> None:
+    """Refuse a partitioning or clustering that a table with these columns can't have.
+
+    Raises:
+        ApiError: `invalid`; `notImplemented` for partitioning by time of ingestion.
+    """
+    columns = {field["name"].lower(): field for field in fields}
+    time, by_range = given.get("timePartitioning"), given.get("rangePartitioning")
+    if time and by_range:
+        raise invalid("Only one of timePartitioning and rangePartitioning can be set")
+    if time:
+        _check_time(time, columns)
+    if by_range:
+        _check_range(by_range, columns)
+    clustered = (given.get("clustering") or {}).get("fields") or []
+    if len(clustered) > _MOST_CLUSTERED:
+        raise invalid(f"A table can be clustered by at most {_MOST_CLUSTERED} columns")
+    for name in clustered:
+        field = _column(name, columns, "clustering")
+        if field["type"] not in _CLUSTERED or field["mode"] == "REPEATED":
+            raise invalid(
+                f"Clustering is not supported on the field {name} of the type {_shown(field)}"
+            )
+
+
+def _check_time(time: Layout, columns: dict[str, Field]) -> None:
+    unit = time.get("type") or "DAY"
+    if unit not in _UNITS:
+        raise invalid(f"Invalid value for timePartitioning.type: {unit}")
+    if not time.get("field"):
+        raise unimplemented("partitioning by time of ingestion")
+    if time.get("requirePartitionFilter"):
+        raise unimplemented("requirePartitionFilter")
+    field = _column(time["field"], columns, "time partitioning")
+    if field["type"] not in _OF_TIME or field["mode"] == "REPEATED":
+        raise invalid(
+            "The field specified for time partitioning can only be of type TIMESTAMP, DATE or "
+            f"DATETIME. The type found is: {_shown(field)}."
+        )
+    if unit == "HOUR" and field["type"] == "DATE":
+        raise invalid("Time partitioning type HOUR is not supported for a field of type DATE")
+
+
+def _check_range(by_range: Layout, columns: dict[str, Field]) -> None:
+    field = _column(by_range.get("field") or "", columns, "range partitioning")
+    if field["type"] != "INTEGER" or field["mode"] == "REPEATED":
+        raise invalid(
+            "The field specified for range partitioning can only be of type INTEGER. "
+            f"The type found is: {_shown(field)}."
+        )
+    span = by_range.get("range") or {}
+    try:
+        start, end, width = (int(span[name]) for name in ("start", "end", "interval"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise invalid("rangePartitioning.range needs start, end and interval") from error
+    if start >= end or width <= 0 or (end - start - 1) // width >= _MOST_PARTITIONS:
+        raise invalid(
+            f"Invalid range [{start}, {end}) by {width}: start before end, interval more than 0, "
+            f"at most {_MOST_PARTITIONS} partitions"
+        )
+
+
+def _column(name: str, columns: dict[str, Field], what: str) -> Field:
+    field = columns.get(str(name).lower())
+    if field is None:
+        raise invalid(f"The field specified for {what} cannot be found in the schema: {name}")
+    return field
+
+
+def _shown(field: Field) -> str:
+    return f"ARRAY of {field['type']}" if field["mode"] == "REPEATED" else str(field["type"])
+
+
+def check_same(existing: Layout, given: Layout, *, clustering: bool) -> None:
+    """Refuse rows for a table whose partitioning is not the one that the job gives.
+
+    `clustering` says whether that must be the same, too.
+
+    Raises:
+        ApiError: `invalid`.
+    """
+    keys = LAYOUT if clustering else LAYOUT[:2]
+    if any(_spec(existing, key) != _spec(given, key) for key in keys if key in given) or (
+        any(key in given for key in LAYOUT[:2])
+        and any(_spec(existing, key) != _spec(given, key) for key in LAYOUT[:2])
+    ):
+        raise invalid(
+            "Incompatible table partitioning specification. Expects partitioning specification "
+            f"{shown(existing)}, but input partitioning specification is {shown(given)}"
+        )
+
+
+def is_same_partitioning(one: Layout, other: Layout) -> bool:
+    """Whether two tables are partitioned alike."""
+    return all(_spec(one, key) == _spec(other, key) for key in LAYOUT[:2])
+
+
+def _spec(layout: Layout, key: str) -> Any:
+    """What must be the same; how long partitions live may differ."""
+    given = layout.get(key) or {}
+    if key == "timePartitioning":
+        return given and (given.get("type") or "DAY", str(given.get("field")).lower())
+    if key == "rangePartitioning":
+        span = {name: int(value) for name, value in (given.get("range") or {}).items()}
+        return given and (str(given.get("field")).lower(), span)
+    return [name.lower() for name in given.get("fields") or []]
+
+
+def shown(layout: Layout) -> str:
+    """The layout as BigQuery's messages write it."""
+    parts = []
+    if time := layout.get("timePartitioning"):
+        unit = (time.get("type") or "DAY").lower()
+        parts.append(f"interval(type:{unit},field:{time.get('field')})")
+    if by_range := layout.get("rangePartitioning"):
+        span = by_range["range"]
+        parts.append(
+            f"range(field:{by_range['field']},start:{span['start']},end:{span['end']},"
+            f"interval:{span['interval']})"
+        )
+    if clustered := (layout.get("clustering") or {}).get("fields"):
+        parts.append(f"clustering({','.join(clustered)})")
+    return " ".join(parts) or "none"
