@@ -9,8 +9,10 @@ import platform
 import sys
 import tempfile
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from benchmarks.backfill import measure_backfill
 from benchmarks.others import measure_others
@@ -18,6 +20,7 @@ from benchmarks.output import measure_output
 from benchmarks.remote import measure_remote
 from benchmarks.report import Goal, Results, comparison
 from benchmarks.scale import measure_fan_out
+from benchmarks.schedules import measure_schedules
 from benchmarks.systems import BareCelery, CeleryWithEvents, Pydag
 from benchmarks.traces import measure_traces
 from benchmarks.viewers import measure_viewers
@@ -85,6 +88,12 @@ def main() -> int:
         help="instead: a year of daily runs on so many slots, and a live DAG beside them",
     )
     parser.add_argument(
+        "--published",
+        type=int,
+        metavar="N",
+        help="instead: what N published DAGs cost, and how late 1,000 runs are at once",
+    )
+    parser.add_argument(
         "--others",
         default=sys.executable,
         metavar="PYTHON",
@@ -107,28 +116,26 @@ def main() -> int:
     print(f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} CPUs")
     print(f"load average {os.getloadavg()[0]:.1f} before; {SETUP}")
     with tempfile.TemporaryDirectory(prefix="pydag-bench-") as temporary:
-        if arguments.tasks:
-            measure_fan_out(arguments.tasks, Path(temporary))
-            return 0
-        if arguments.output:
-            measure_output(Path(temporary))
-            return 0
-        if arguments.backfill:
-            measure_backfill(arguments.backfill, Path(temporary))
-            return 0
-        if arguments.viewers:
-            measure_viewers(arguments.viewers, Path(temporary))
-            return 0
-        if arguments.remote:
-            measure_remote(arguments.remote, Path(temporary))
-            return 0
-        results = compare(arguments.rounds, Path(temporary))
+        place = Path(temporary)
+        instead: dict[str, Callable[[Any, Path], None]] = {
+            "tasks": measure_fan_out,
+            "output": lambda _, place: measure_output(place),
+            "backfill": measure_backfill,
+            "published": measure_schedules,
+            "viewers": measure_viewers,
+            "remote": measure_remote,
+        }
+        for name, measure in instead.items():
+            if asked := getattr(arguments, name):
+                measure(asked, place)
+                return 0
+        results = compare(arguments.rounds, place)
         print(comparison(results, GOALS), flush=True)
-        measure_others(arguments.others, arguments.rounds, Path(temporary))
+        measure_others(arguments.others, arguments.rounds, place)
         if arguments.traces:
-            place = Path(temporary) / "traces"
-            place.mkdir()
-            measure_traces(arguments.traces, place)
+            of_traces = place / "traces"
+            of_traces.mkdir()
+            measure_traces(arguments.traces, of_traces)
     if arguments.json:
         plain = {
             shape: {system: [asdict(one) for one in measured] for system, measured in by.items()}
