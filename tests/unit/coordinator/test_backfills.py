@@ -171,6 +171,23 @@ def test_a_backfill_without_due_times_is_refused_and_one_with_too_many(
 
 
 @pytest.mark.parametrize(
+    ("first", "last", "wanted"),
+    [
+        ("2025-03-29", "2025-03-31", ["29T01:30:00", "30T01:00:00", "31T00:30:00"]),
+        ("2025-10-25", "2025-10-27", ["25T00:30:00", "26T00:30:00", "27T01:30:00"]),
+    ],
+)
+def test_a_day_whose_clock_is_changed_has_one_run(here, first, last, wanted):
+    here.publish("night", schedule_interval="30 2 * * *", timezone="Europe/Berlin")
+    options = {"newest_first": False, "again": "none", "weight": 0.5, "max_active": 9}
+    span = lambda: changes.span(here.publishing, "night", first, last)  # noqa: E731
+    changes.begin(here.backfilling, "fill-1", span, by="ana@host", **options)
+    here.step()
+    dates = [here.engine.reading.run_head(run)["logical_date"] for run in here.runs()]
+    assert sorted(dates) == [f"{first[:8]}{date}+00:00" for date in wanted]
+
+
+@pytest.mark.parametrize(
     ("again", "ends", "wanted"),
     [
         ("none", [], True),

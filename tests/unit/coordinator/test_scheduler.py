@@ -155,6 +155,20 @@ def test_a_clock_that_goes_back_starts_nothing_twice(here):
     assert not here.client.exists(f"p:run:{run_ids('nightly', 10)[0]}")
 
 
+def test_a_coordinator_that_is_stopped_while_it_looks_fires_nothing_again(here):
+    here.publish(catchup=True, max_active_runs=9)
+    here.at(BEGIN + MINUTE)
+    (seen,) = here.publishing.dags(["nightly"])
+    here.at(BEGIN + 3 * MINUTE)  # others went on meanwhile
+    for _ in range(4):
+        here.scheduler.step()
+    assert here.runs() == run_ids("nightly", 1, 2, 3)
+    answer, _, _ = publications.fire(here.publishing, seen, BEGIN + MINUTE)
+    assert answer == "again"
+    assert here.runs() == run_ids("nightly", 1, 2, 3)
+    assert here.publishing.dag("nightly").missed == 0
+
+
 def test_a_pause_is_missed_unless_the_dag_catches_up(here):
     here.publish("misses")
     here.publish("catches", catchup=True, max_active_runs=9)
