@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from pydag_dist.dag.editing.changes import Change, applied
@@ -15,6 +16,7 @@ from pydag_dist.dag.text.strict_json import Loaded, NotJson, Path, dotted
 from pydag_dist.errors import PydagError
 
 Side = Literal["mine", "theirs"]
+Choices = Mapping[tuple[str | None, str], Side]  # (task, field) -> whose value it shall be
 
 
 class _Absent:
@@ -40,12 +42,17 @@ class Conflict:
 
 
 def merged(
-    base: str, mine: str, theirs: str, prefer: Side | None = None
+    base: str,
+    mine: str,
+    theirs: str,
+    prefer: Side | None = None,
+    choices: Choices = MappingProxyType({}),
 ) -> tuple[str, list[Conflict]]:
     """`theirs` with all changes from `base` to `mine`, and where both have changed the same.
 
-    There their value stands, or the one that is preferred, and then it is no conflict. What only
-    they have changed stays to the byte. Raises `PydagError` if one of the texts is no DAG's.
+    There their value stands, or the one that is chosen or preferred, and then it is no conflict.
+    What only they have changed stays to the byte. Raises `PydagError` if one of the texts is no
+    DAG's.
     """
     if mine in (base, theirs):
         return theirs, []
@@ -53,7 +60,7 @@ def merged(
         return mine, []
     values = [_loaded(name, text) for name, text in
               (("base", base), ("your text", mine), ("the file", theirs))]  # fmt: skip
-    work = _Merge(prefer)
+    work = _Merge(prefer, choices)
     try:
         content = work.value((), *map(content_of, values))
     except RecursionError:
@@ -73,8 +80,8 @@ def _loaded(name: str, text: str) -> Any:
 
 
 class _Merge:
-    def __init__(self, prefer: Side | None) -> None:
-        self._prefer = prefer
+    def __init__(self, prefer: Side | None, choices: Choices) -> None:
+        self._prefer, self._choices = prefer, choices
         self._task: str | None = None
         self.conflicts: list[Conflict] = []
 
@@ -101,10 +108,12 @@ class _Merge:
         return self._conflict(path, base, mine, theirs)
 
     def _conflict(self, path: Path, base: Any, mine: Any, theirs: Any) -> Any:
-        if self._prefer is None:
+        field = dotted(path)
+        side = self._choices.get((self._task, field), self._prefer)
+        if side is None:
             given = [None if each is _ABSENT else each for each in (base, mine, theirs)]
-            self.conflicts.append(Conflict(self._task, dotted(path), *given))
-        return mine if self._prefer == "mine" else theirs
+            self.conflicts.append(Conflict(self._task, field, *given))
+        return mine if side == "mine" else theirs
 
     def _object(self, path: Path, base: Any, mine: Any, theirs: Any) -> dict[str, Any]:
         made = {}

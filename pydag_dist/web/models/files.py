@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from pydag_dist.dag.editing.merging import Side
 from pydag_dist.web.models.base import Model, Seconds
 from pydag_dist.web.models.checking import DagText, PlacedProblem
 
@@ -77,11 +78,23 @@ class FileHistory(Model):
     commits: list[CommitFact]
 
 
+class Choice(Model):
+    """Whose value a field that both have changed shall have."""
+
+    task: str | None
+    field: str
+    side: Side
+
+
 class Merge(DagText):
-    """A text that was made of `base`; `prefer`: whose values stand where both have changed one."""
+    """A text that was made of `base`; `prefer`: whose values stand where both have changed one.
+
+    `choices` say it for single fields.
+    """
 
     base: str
-    prefer: Literal["mine", "theirs"] | None = None
+    prefer: Side | None = None
+    choices: list[Choice] = Field([], max_length=10_000)
 
 
 class MergeConflict(Model):

@@ -75,7 +75,9 @@ def merge(request: Request, path: Path, body: models.Merge) -> Response:
     values are told. Nothing is saved.
     """
     content = _files(request).read(path)
-    text, conflicts = merged(body.base, body.text, _text(path, content), body.prefer)
+    choices = {(each.task, each.field): each.side for each in body.choices}
+    theirs = _text(path, content)
+    text, conflicts = merged(body.base, body.text, theirs, body.prefer, choices)
     found = [asdict(conflict) for conflict in conflicts]
     return answer({"text": text, "etag": etag_of(content), "conflicts": found})
 

@@ -232,6 +232,14 @@ def test_two_who_edit_other_tasks_are_merged_and_one_field_asks(web, root):
     assert merge(base.replace("m:f", "m:mine"), prefer="mine")["text"] == base.replace(
         "m:f", "m:mine"
     )
+    both = base.replace("m:f", "m:mine").replace('"d"', '"mine"')
+    (root / "a.json").write_text(base.replace("m:f", "m:theirs").replace('"d"', '"theirs"'))
+    chosen = {"task": "a", "field": "params.callable", "side": "mine"}
+    found = merge(both, choices=[chosen])
+    assert found["text"] == base.replace("m:f", "m:mine").replace('"d"', '"theirs"')
+    assert [(each["task"], each["field"]) for each in found["conflicts"]] == [(None, "dag_id")]
+    chosen = [chosen, {"task": None, "field": "dag_id", "side": "theirs"}]
+    assert merge(both, choices=chosen) == {**found, "conflicts": []}
     wrong = web.ask(
         "POST", "/api/v1/files/a.json/merge", headers=OURS, json={"base": base, "text": "{"}
     )
