@@ -1,19 +1,22 @@
-// Bundles the interface into OUT: index.html, and a script and a style whose names hold their hash,
-// so that a browser may keep them for ever.
-import { createHash } from 'node:crypto';
+// Bundles the interface into OUT: index.html, a style, the script of the first visit, and those of
+// pages that are loaded when they are opened. Names hold a hash, so that browsers may keep them for ever.
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const [out] = process.argv.slice(2);
 const here = dirname(fileURLToPath(import.meta.url));
 
-const { outputFiles } = await build({
+const { outputFiles, metafile } = await build({
   absWorkingDir: here,
   entryPoints: { app: 'src/main.tsx', style: 'src/style/style.css' },
+  entryNames: '[name]-[hash]',
+  chunkNames: '[name]-[hash]',
   outdir: 'out',
   bundle: true,
+  splitting: true,
+  metafile: true,
   write: false,
   minify: true,
   format: 'esm',
@@ -27,11 +30,18 @@ const { outputFiles } = await build({
 let page = await readFile(join(here, 'index.html'), 'utf8');
 await rm(out, { recursive: true, force: true });
 await mkdir(out, { recursive: true });
-for (const { path, contents } of outputFiles) {
-  const [stem, ending] = path.split(/[\\/]/).at(-1).split('.');
-  const hash = createHash('sha256').update(contents).digest('hex').slice(0, 12);
-  const name = `${stem}-${hash}.${ending}`;
-  await writeFile(join(out, name), contents);
-  page = page.replace(`${stem}.${ending}`, name);
+for (const { path, contents } of outputFiles) await writeFile(join(out, basename(path)), contents);
+let soon = '';
+for (const [path, { entryPoint, imports }] of Object.entries(metafile.outputs)) {
+  if (!entryPoint) continue;
+  const [stem] = basename(path).split('-');
+  page = page.replace(`${stem}.${path.split('.').at(-1)}`, basename(path));
+  if (stem !== 'app') continue;
+  for (const { path: needed, kind } of imports) {
+    if (kind === 'import-statement') {
+      soon += `    <link rel="modulepreload" href="static/${basename(needed)}">\n`;
+    }
+  }
 }
+page = page.replace('    <script', `${soon}    <script`);
 await writeFile(join(out, 'index.html'), page);

@@ -69,7 +69,8 @@ def _npm(*arguments: str) -> None:
 
 def _node(script: str, *arguments: str) -> None:
     binaries = _wheel() if os.name == "nt" else _wheel() / "bin"
-    env = {**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}"}
+    path = f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}"
+    env = {**os.environ, "PATH": path, "PYTHON": sys.executable}  # tests edit by it
     command = [str(binaries / "node"), script, *arguments]
     try:
         subprocess.run(command, cwd=UI, env=env, check=True, timeout=SECONDS)

@@ -13,6 +13,7 @@ import { SchedulesPage } from './pages/schedules';
 import { SettingsPage } from './pages/settings';
 import { SignIn } from './pages/sign-in';
 import { Link, Waiting, Wrong } from './parts/basics';
+import { Show, useLoaded } from './parts/loaded';
 import { Shell } from './shell';
 
 const ID = '([^/]+)';
@@ -29,7 +30,18 @@ const PAGES: [pattern: RegExp, page: (...ids: string[]) => ComponentChildren][] 
   [/^\/schedules$/, () => <SchedulesPage />],
   [/^\/fleet$/, () => <FleetPage />],
   [/^\/settings$/, () => <SettingsPage />],
+  [/^\/edit\/(.*)$/, (file) => <Editor key={file} file={file!} />],
 ];
+
+/** A bundle of its own, since most visits need none of it. */
+function Editor({ file }: { file: string }) {
+  const page = useLoaded('', () => import('./editor/page'));
+  return (
+    <Show of={page} what="the editor">
+      {({ EditorPage }) => <EditorPage file={file} />}
+    </Show>
+  );
+}
 
 function decoded(ids: string[]): string[] | null {
   try {

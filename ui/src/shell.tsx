@@ -9,6 +9,7 @@ import { Link } from './parts/basics';
 const PLACES = [
   ['/', 'Runs'],
   ['/dags', 'DAGs'],
+  ['/edit/', 'Files'],
   ['/schedules', 'Schedules'],
   ['/fleet', 'Fleet'],
   ['/settings', 'Settings'],

@@ -64,6 +64,7 @@ export async function request<T>(
         'X-Pydag': '1',
         ...headers,
         ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
+        ...headers,
       },
       ...(body === undefined ? {} : { body: written(body) }),
       signal: signal ? AbortSignal.any([signal, late]) : late,

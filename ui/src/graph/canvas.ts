@@ -1,9 +1,8 @@
 // The drawing of a DAG: edges and far boxes on a canvas, near boxes as real buttons, which can be
 // focused, read aloud and searched. So 50,000 tasks move at the screen's rate.
 
-import { lookOf, STATES } from '../states';
-import type { BoxCounts } from './counts';
 import { type Drawing, type Part, Places } from './drawing';
+import type { Faces } from './faces';
 import { listen } from './gestures';
 import { BOX } from './layout';
 import { NearBoxes } from './near';
@@ -17,9 +16,11 @@ const FIT = 1.1; // at most, when all is to be seen
 const MARGIN = 24;
 
 export interface Handlers {
-  pick(box: number): void;
+  pick(box: number, event: MouseEvent): void;
   /** Enter or a double click. */
   open(box: number): void;
+  /** By an arrow key. */
+  walk?(box: number): void;
   /** What is to be read aloud. */
   say(text: string): void;
 }
@@ -31,9 +32,10 @@ export class GraphCanvas {
   private readonly gone = new AbortController();
   private readonly sizes = new ResizeObserver(() => this.resize());
   private drawing: Drawing | null = null;
-  private counts!: BoxCounts; // of what is drawn
+  private faces!: Faces; // of what is drawn
   private places: Places | null = null;
   private selected = -1;
+  private chosen: ReadonlySet<number> = new Set();
   private scale = 1;
   private left = 0;
   private top = 0;
@@ -47,7 +49,7 @@ export class GraphCanvas {
     private readonly handlers: Handlers,
   ) {
     this.near = new NearBoxes(
-      (box) => handlers.pick(box),
+      (box, event) => handlers.pick(box, event),
       (box) => handlers.open(box),
     );
     this.canvas.setAttribute('aria-hidden', 'true');
@@ -65,20 +67,27 @@ export class GraphCanvas {
     this.near.layer.remove();
   }
 
-  /** Draws another graph: all of it, or where the viewer has moved it, with this task in its place.
-   * Whoever changes the counts then asks for it to be drawn. */
-  show(drawing: Drawing, counts: BoxCounts, task = -1): void {
+  /** Draws another graph: all of it, or where the viewer has moved it, with the box that `keep` names
+   * in both in its place. Whoever changes the faces then asks for it to be drawn. */
+  show(drawing: Drawing, faces: Faces, keep: (drawing: Drawing) => number | undefined): void {
     const before = this.drawing;
     this.drawing = drawing;
     this.places = new Places(drawing);
-    this.counts = counts;
+    this.faces = faces;
     this.near.clear();
-    if (before && task >= 0 && !this.fits) {
-      const [was, is] = [before.boxOf[task]!, drawing.boxOf[task]!];
+    const was = before ? keep(before) : undefined;
+    const is = keep(drawing);
+    if (before && was !== undefined && is !== undefined && !this.fits) {
       this.left += (before.x[was]! - drawing.x[is]!) * this.scale;
       this.top += (before.y[was]! - drawing.y[is]!) * this.scale;
       this.ask();
     } else this.fit();
+  }
+
+  /** Shows other things of the same boxes. */
+  reface(faces: Faces): void {
+    this.faces = faces;
+    this.ask();
   }
 
   /** Light has become dark, or dark light. */
@@ -87,9 +96,10 @@ export class GraphCanvas {
     this.ask();
   }
 
-  select(box: number): void {
-    if (this.selected === box) return;
+  /** The box whose edges are seen, -1 for none, and others that are chosen with it. */
+  select(box: number, others: Iterable<number> = []): void {
     this.selected = box;
+    this.chosen = new Set(box < 0 ? others : [box, ...others]);
     this.ask();
   }
 
@@ -153,12 +163,13 @@ export class GraphCanvas {
     dark.addEventListener('change', () => this.recolour(), options);
   }
 
-  private onBox(event: MouseEvent, act: (box: number) => void): void {
+  private onBox(event: MouseEvent, act: (box: number, event: MouseEvent) => void): void {
     const box = this.under(event);
-    if (box !== undefined) act(box);
+    if (box !== undefined) act(box, event);
   }
 
-  private under({ clientX, clientY }: MouseEvent): number | undefined {
+  /** The box at a point of the window. */
+  under({ clientX, clientY }: { clientX: number; clientY: number }): number | undefined {
     const { x, y } = this.host.getBoundingClientRect();
     return this.places?.at(
       (clientX - x - this.left) / this.scale,
@@ -175,22 +186,13 @@ export class GraphCanvas {
     else if (event.key.startsWith('Arrow')) {
       const next = selected < 0 ? 0 : this.places.next(selected, event.key);
       if (next !== undefined && next < this.drawing.boxes.length) {
-        this.selected = next;
+        this.select(next);
         this.reveal(next, this.scale < NEAR ? 0.8 : this.scale);
-        this.handlers.say(this.words(next));
-        this.ask();
+        this.handlers.say(`${this.drawing.boxes[next]!.label}: ${this.faces.wordsOf(next)}`);
+        this.handlers.walk?.(next);
       }
     } else return;
     event.preventDefault();
-  }
-
-  private words(box: number): string {
-    const { label } = this.drawing!.boxes[box]!;
-    const counts = this.counts.of(box);
-    const parts = STATES.map((state, i) => [state, counts[i]!] as const)
-      .filter(([, n]) => n > 0)
-      .map(([state, n]) => (n === 1 ? lookOf(state).says : `${n} ${lookOf(state).says}`));
-    return `${label}: ${parts.join(', ')}`;
   }
 
   private resize(): void {
@@ -225,10 +227,10 @@ export class GraphCanvas {
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
     context.setTransform(scale * ratio, 0, 0, scale * ratio, left * ratio, top * ratio);
-    const view = { context, drawing, scale, seen, selected: this.selected };
+    const view = { context, drawing, scale, seen, selected: this.selected, chosen: this.chosen };
     paintEdges(view);
-    if (!isNear) paintBoxes(view, boxes, this.counts);
-    this.near.show(isNear ? boxes : [], drawing, this.counts, this.selected);
+    if (!isNear) paintBoxes(view, boxes, this.faces);
+    this.near.show(isNear ? boxes : [], drawing, this.faces, this.chosen);
     this.near.layer.style.transform = `translate(${left}px, ${top}px) scale(${scale})`;
   }
 }

@@ -59,10 +59,16 @@ export function layersOf(count: number, edges: readonly Edge[]): Int32Array {
   return layer;
 }
 
-/** Where the boxes of `count` nodes stand. The same graph always gets the same layout. */
-export function layOut(count: number, edges: readonly Edge[]): Layout {
+/** Where the boxes of `count` nodes stand. The same graph always gets the same layout, unless it is
+ * told where nodes stood `before`: then they keep their order, if others don't cross fewer edges. */
+export function layOut(
+  count: number,
+  edges: readonly Edge[],
+  before?: readonly (number | undefined)[],
+): Layout {
   const layer = layersOf(count, edges);
   const { graph, chains, layers } = withVirtualNodes(count, edges, layer);
+  if (before) keepOrder(graph, layers, before);
   const crossings = untangle(graph, layers);
   const middle = placeRows(graph, layers, count);
   const column = new Float64Array(graph.up.length);
@@ -128,6 +134,24 @@ function firstOrder({ down }: Neighbours, layer: Int32Array): number[][] {
     }
   }
   return layers;
+}
+
+/** Orders each layer as its nodes stood; a new one by those that it is joined to. */
+function keepOrder(
+  { up, down }: Neighbours,
+  layers: number[][],
+  before: readonly (number | undefined)[],
+): void {
+  const at = Array.from(up, (_, node) => before[node]);
+  for (const nodes of layers) {
+    for (const node of nodes) {
+      if (at[node] !== undefined) continue;
+      const near = [...up[node]!, ...down[node]!].flatMap((other) => at[other] ?? []);
+      if (near.length > 0) at[node] = near.reduce((a, b) => a + b) / near.length;
+    }
+    const place = new Map(nodes.map((node) => [node, at[node] ?? Number.MAX_VALUE]));
+    nodes.sort((a, b) => place.get(a)! - place.get(b)!);
+  }
 }
 
 /** Orders each layer by where its nodes' neighbours are, and keeps the best order; its crossings. */

@@ -1,10 +1,7 @@
 // Near boxes as buttons. Those that stay in sight stay the same elements.
 
-import { lookOf, STATES } from '../states';
-import type { BoxCounts } from './counts';
 import type { Drawing } from './drawing';
-
-const SVG = 'http://www.w3.org/2000/svg';
+import type { Faces } from './faces';
 
 interface Button {
   element: HTMLButtonElement;
@@ -16,7 +13,7 @@ export class NearBoxes {
   private readonly buttons = new Map<number, Button>();
 
   constructor(
-    private readonly pick: (box: number) => void,
+    private readonly pick: (box: number, event: MouseEvent) => void,
     private readonly open: (box: number) => void,
   ) {
     this.layer.className = 'near';
@@ -27,7 +24,7 @@ export class NearBoxes {
     this.buttons.clear();
   }
 
-  show(boxes: number[], drawing: Drawing, counts: BoxCounts, selected: number): void {
+  show(boxes: number[], drawing: Drawing, faces: Faces, chosen: ReadonlySet<number>): void {
     const wanted = new Set(boxes);
     for (const [box, { element }] of this.buttons) {
       if (wanted.has(box)) continue;
@@ -36,13 +33,12 @@ export class NearBoxes {
     }
     for (const box of boxes) {
       const button = this.buttons.get(box) ?? this.make(box, drawing);
-      const own = counts.of(box);
-      const shown = own.join();
+      const shown = faces.keyOf(box);
       if (button.shown !== shown) {
         button.shown = shown;
-        fill(button.element, drawing.boxes[box]!.label, own);
+        faces.fill(button.element, drawing.boxes[box]!.label, box);
       }
-      button.element.classList.toggle('selected', box === selected);
+      button.element.classList.toggle('selected', chosen.has(box));
     }
   }
 
@@ -53,51 +49,11 @@ export class NearBoxes {
     element.tabIndex = -1; // the arrow keys walk along the edges
     element.style.left = `${drawing.x[box]}px`;
     element.style.top = `${drawing.y[box]}px`;
-    element.addEventListener('click', () => this.pick(box));
+    element.addEventListener('click', (event) => this.pick(box, event));
     element.addEventListener('dblclick', () => this.open(box));
     this.layer.append(element);
     const button = { element, shown: '' };
     this.buttons.set(box, button);
     return button;
   }
-}
-
-function fill(element: HTMLButtonElement, label: string, counts: Uint32Array): void {
-  const present = STATES.flatMap((state, index) =>
-    counts[index] ? [{ state, count: counts[index]! }] : [],
-  );
-  const name = document.createElement('b');
-  name.textContent = label;
-  const below = document.createElement('small');
-  element.dataset.state = present[0]?.state ?? 'none';
-  if (present.length === 1 && present[0]!.count === 1) {
-    below.textContent = lookOf(present[0]!.state).says;
-  } else {
-    const bar = document.createElement('span');
-    bar.className = 'bar';
-    for (const { state, count } of present.toReversed()) {
-      const part = document.createElement('i');
-      part.dataset.state = state;
-      part.className = lookOf(state).fill;
-      part.style.flexGrow = String(count);
-      bar.append(part);
-    }
-    below.append(bar);
-  }
-  const words = present.map(({ state, count }) => `${count} ${lookOf(state).says}`).join(', ');
-  element.title = `${label}: ${words}`;
-  element.replaceChildren(glyph(present[0]?.state ?? 'none'), name, below);
-}
-
-function glyph(state: string): SVGElement {
-  const { fill: how, glyph: strokes } = lookOf(state);
-  const svg = document.createElementNS(SVG, 'svg');
-  svg.setAttribute('viewBox', '0 0 12 12');
-  svg.setAttribute('class', `glyph ${how}`);
-  svg.setAttribute('aria-hidden', 'true');
-  svg.dataset.state = state;
-  const path = document.createElementNS(SVG, 'path');
-  path.setAttribute('d', strokes);
-  svg.append(path);
-  return svg;
 }

@@ -1,8 +1,8 @@
 // Edges and far boxes on a canvas.
 
 import { lookOf, STATES } from '../states';
-import type { BoxCounts } from './counts';
 import { type Drawing, type Part, trace } from './drawing';
+import type { Faces } from './faces';
 import { BOX } from './layout';
 import { colour } from './palette';
 
@@ -16,6 +16,7 @@ export interface View {
   scale: number;
   seen: Part;
   selected: number;
+  chosen: ReadonlySet<number>;
 }
 
 export function paintEdges({ context, drawing, scale, seen, selected }: View): void {
@@ -40,11 +41,11 @@ export function paintEdges({ context, drawing, scale, seen, selected }: View): v
   context.stroke();
 }
 
-export function paintBoxes(view: View, boxes: readonly number[], counts: BoxCounts): void {
-  const { context, drawing, scale, selected } = view;
+export function paintBoxes(view: View, boxes: readonly number[], faces: Faces): void {
+  const { context, drawing, scale, chosen } = view;
   const { x, y } = drawing;
   const byState: number[][] = STATES.map(() => []);
-  for (const box of boxes) byState[counts.stateOf(box)]!.push(box);
+  for (const box of boxes) byState[faces.stateOf(box)]!.push(box);
   // The most important ones last, and never too small to be seen.
   for (let state = STATES.length - 1; state >= 0; state--) {
     if (byState[state]!.length === 0) continue;
@@ -66,14 +67,12 @@ export function paintBoxes(view: View, boxes: readonly number[], counts: BoxCoun
   if (scale > LABELS) {
     context.font = '13px system-ui, sans-serif';
     for (const box of boxes) {
-      const isDark = lookOf(STATES[counts.stateOf(box)]!).fill !== 'empty';
+      const isDark = lookOf(STATES[faces.stateOf(box)]!).fill !== 'empty';
       context.fillStyle = colour(isDark ? 'on-state' : 'text');
       context.fillText(drawing.boxes[box]!.label.slice(0, 24), x[box]! + 8, y[box]! + 24);
     }
   }
-  if (selected >= 0) {
-    context.strokeStyle = colour('accent');
-    context.lineWidth = 3 / scale;
-    context.strokeRect(x[selected]!, y[selected]!, BOX.width, BOX.height);
-  }
+  context.strokeStyle = colour('accent');
+  context.lineWidth = 3 / scale;
+  for (const box of chosen) context.strokeRect(x[box]!, y[box]!, BOX.width, BOX.height);
 }

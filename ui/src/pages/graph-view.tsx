@@ -6,6 +6,7 @@ import type { Graph } from '../api/types';
 import { theme } from '../app';
 import { GraphCanvas } from '../graph/canvas';
 import { BoxCounts } from '../graph/counts';
+import { StateFaces } from '../graph/faces';
 import { boxesOf } from '../graph/families';
 import { type Edge, layOut } from '../graph/layout';
 import type { LiveRun } from '../live/run';
@@ -60,7 +61,9 @@ export function GraphView({ graph, live, selected, onPick }: Props) {
 
   useLayoutEffect(() => {
     const counts = new BoxCounts(graph, drawing.boxOf, drawing.boxes.length);
-    canvas.current?.show(drawing, counts, opener.current);
+    canvas.current?.show(drawing, new StateFaces(counts), ({ boxOf }) =>
+      opener.current < 0 ? undefined : boxOf[opener.current],
+    );
     return live.watch((name, { state }) => {
       counts.set(name, state);
       canvas.current?.ask();

@@ -1,0 +1,232 @@
+// The graph of the file, on which it is edited.
+
+import { useSignal } from '@preact/signals';
+import { useEffect, useLayoutEffect, useMemo, useRef } from 'preact/hooks';
+import { theme } from '../app';
+import { GraphCanvas } from '../graph/canvas';
+import type { Drawing } from '../graph/drawing';
+import { number, plural } from '../text';
+import { connection } from './actions';
+import { TaskFaces } from './faces';
+import { drawingOf, type Graph, graphOf, isSameGraph } from './graph';
+import type { Session } from './session';
+import { wires } from './wire';
+
+const KEYS =
+  'Arrow keys walk along the edges, Shift with a click adds to what is chosen. D draws a dependency from the chosen task, Enter opens its form, N adds a task, F2 renames, Delete removes. Plus and minus zoom, F shows all.';
+
+export interface Desk {
+  canvas: GraphCanvas | null;
+  /** The task at a point of the window; '' if the graph is there without one. */
+  under(event: { clientX: number; clientY: number }): string | undefined;
+}
+
+interface Props {
+  session: Session;
+  desk: Desk;
+  /** Shows a part of the page, and puts the focus there. */
+  go: (place: 'form' | 'palette' | 'rename') => void;
+  onKey: (event: KeyboardEvent) => void;
+}
+
+export function Canvas({ session, desk, go, onKey }: Props) {
+  const host = useRef<HTMLDivElement>(null);
+  const open = useSignal<ReadonlySet<string>>(new Set());
+  const said = useSignal('');
+  const from = useSignal<string | null>(null); // of an edge that is drawn by keyboard
+  const last = useRef<{ graph: Graph; open: unknown; drawing: Drawing } | null>(null);
+  const opener = useRef<string | undefined>(undefined);
+
+  const reading = session.reading.value;
+  const opened = open.value;
+  const { graph, drawing } = useMemo(() => {
+    const graph = graphOf(reading);
+    const known = last.current;
+    if (known && known.open === opened && isSameGraph(known.graph, graph)) return known;
+    return { graph, open: opened, drawing: drawingOf(graph, opened, known?.drawing ?? null) };
+  }, [reading, opened]);
+  const now = useRef({ graph, drawing });
+  now.current = { graph, drawing };
+
+  const act = useRef({
+    connect(upstream: string, task: string) {
+      const edits = connection(session.reading.value, upstream, task);
+      if (typeof edits === 'string') {
+        session.refused.value = edits;
+        said.value = edits;
+        return;
+      }
+      const adds = edits[0]!.edit === 'add_dependency';
+      session.edit(edits, [task]).then((done) => {
+        if (done) said.value = `${task} ${adds ? 'waits' : 'no longer waits'} for ${upstream}`;
+      });
+    },
+    /** The only task of a box. */
+    taskOf(box: number): string | undefined {
+      const { tasks } = now.current.drawing.boxes[box]!;
+      const id = session.reading.value.tasks[tasks[0]!]?.id;
+      return tasks.length === 1 && id ? id : undefined;
+    },
+    openFamily(box: number) {
+      const found = now.current.drawing.boxes[box]!;
+      opener.current = now.current.graph.names[found.tasks[0]!];
+      open.value = new Set([...open.value, found.key]);
+    },
+    pick(box: number, event: MouseEvent) {
+      host.current?.focus({ preventScroll: true });
+      const id = act.current.taskOf(box);
+      const { tasks } = now.current.drawing.boxes[box]!;
+      if (id === undefined) {
+        if (tasks.length > 1) act.current.openFamily(box);
+        return;
+      }
+      const { value: chosen } = session.chosen;
+      if (!event.shiftKey && !event.ctrlKey && !event.metaKey) session.choose([id]);
+      else if (chosen.includes(id)) session.choose(chosen.filter((each) => each !== id));
+      else session.choose([...chosen, id]);
+    },
+  });
+
+  useLayoutEffect(() => {
+    const { pick, taskOf, connect, openFamily } = act.current;
+    const made = new GraphCanvas(host.current!, {
+      pick,
+      open: (box) => {
+        const id = taskOf(box);
+        const upstream = from.value;
+        from.value = null;
+        if (id === undefined) openFamily(box);
+        else if (upstream !== null) {
+          if (id !== upstream) connect(upstream, id);
+        } else go('form');
+      },
+      walk: (box) => {
+        const id = taskOf(box);
+        if (from.value === null) session.choose(id === undefined ? [] : [id]);
+      },
+      say: (text) => {
+        said.value = text;
+      },
+    });
+    desk.canvas = made;
+    desk.under = (event) => {
+      const { left, right, top, bottom } = host.current!.getBoundingClientRect();
+      const { clientX: x, clientY: y } = event;
+      if (x < left || x > right || y < top || y > bottom) return undefined;
+      const box = made.under(event);
+      return (box === undefined ? undefined : taskOf(box)) ?? '';
+    };
+    const gone = new AbortController();
+    wires(
+      host.current!,
+      made,
+      (a, b) => {
+        const [upstream, task] = [taskOf(a), taskOf(b)];
+        if (upstream && task) connect(upstream, task);
+        else session.refused.value = 'Open the family first: an edge leads from a task to a task.';
+      },
+      gone.signal,
+    );
+    return () => {
+      gone.abort();
+      desk.canvas = null;
+      made.close();
+    };
+  }, [session, desk, go, from, said]);
+
+  useLayoutEffect(() => {
+    const faces = new TaskFaces(reading, drawing, session.checked.value);
+    const canvas = desk.canvas!;
+    const before = last.current;
+    if (before?.drawing === drawing) {
+      canvas.reface(faces);
+    } else {
+      const { value: chosen } = session.chosen;
+      const kept = opener.current ?? chosen.at(-1) ?? graph.names[0];
+      opener.current = undefined;
+      canvas.show(drawing, faces, (of) => {
+        const { names } = of === drawing ? graph : before!.graph;
+        const place = names.indexOf(kept ?? '');
+        return place < 0 ? undefined : of.boxOf[place];
+      });
+      last.current = { graph, open: opened, drawing };
+    }
+  }, [reading, drawing, session.checked.value]);
+
+  const chosen = session.chosen.value;
+  useEffect(() => {
+    const boxes = chosen.flatMap((id) => {
+      const place = reading.index.get(id);
+      return place === undefined ? [] : [drawing.boxOf[place]!];
+    });
+    desk.canvas?.select(boxes.at(-1) ?? -1, boxes);
+    if (boxes.length > 0) desk.canvas?.reveal(boxes.at(-1)!);
+  }, [chosen, drawing, reading]);
+  useEffect(() => desk.canvas?.recolour(), [theme.value]);
+
+  const key = (event: KeyboardEvent) => {
+    if (event.key === 'Escape' && from.value !== null) {
+      session.choose([from.value]);
+      from.value = null;
+      said.value = 'No edge is drawn.';
+    } else if (event.key === 'd' && !event.ctrlKey && !event.metaKey && chosen.length > 0) {
+      from.value = chosen.at(-1)!;
+      said.value = `From ${from.value}: walk to the task that shall wait for it, and press Enter.`;
+    } else {
+      onKey(event);
+      return;
+    }
+    event.preventDefault();
+    event.stopPropagation();
+  };
+
+  const { boxes } = drawing;
+  return (
+    <div class="graph-view">
+      <div
+        class="graph"
+        ref={host}
+        role="application"
+        aria-label={`Graph of the file. ${KEYS}`}
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: its keys are listened to
+        tabIndex={0}
+        onKeyDown={key}
+      />
+      {graph.names.length === 0 && !session.unread.value && (
+        <p class="hint">
+          No tasks yet. Drag an operator here, or choose one in the palette and press Enter.
+        </p>
+      )}
+      {from.value !== null && <p class="hint drawn">{said.value} Escape gives up.</p>}
+      <div class="tools">
+        <button type="button" onClick={() => desk.canvas?.zoom(1.4)} aria-label="Larger">
+          +
+        </button>
+        <button type="button" onClick={() => desk.canvas?.zoom(1 / 1.4)} aria-label="Smaller">
+          −
+        </button>
+        <button type="button" onClick={() => desk.canvas?.fit()}>
+          All
+        </button>
+        {opened.size > 0 && (
+          <button
+            type="button"
+            onClick={() => {
+              open.value = new Set();
+            }}
+          >
+            Close families
+          </button>
+        )}
+        <span class="faint">
+          {boxes.length === graph.names.length
+            ? plural(boxes.length, 'task')
+            : `${number(graph.names.length)} tasks in ${number(boxes.length)} boxes: a click opens one`}
+        </span>
+      </div>
+      <p class="hidden" aria-live="polite">
+        {said.value}
+      </p>
+    </div>
+  );
+}
