@@ -14,7 +14,8 @@ from pydag_emulators.bigquery.errors import unimplemented
 _SENSITIVE = (
     exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between, exp.In, exp.NullSafeEQ,
     exp.NullSafeNEQ, exp.Ordered, exp.Min, exp.Max, exp.Greatest, exp.Least, exp.Nullif,
-    exp.PercentileCont, exp.PercentileDisc,
+    exp.PercentileCont, exp.PercentileDisc, exp.HavingMax, exp.ArgMax, exp.ArgMin,
+    exp.ApproxQuantiles, exp.RangeBucket,
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from pydag_emulators.bigquery.sql.functions import (
     arrays,
     casts,
     formats,
+    json,
     numbers,
     strings,
     structs,
@@ -17,7 +18,7 @@ from pydag_emulators.bigquery.sql.functions import (
 )
 from pydag_emulators.bigquery.sql.functions.build import Lowering
 
-_MODULES = (structure, structs, casts, numbers, strings, times, formats, arrays, aggregates)
+_MODULES = (structure, structs, casts, numbers, strings, times, formats, json, arrays, aggregates)
 
 KEEP: frozenset[type[exp.Expression]] = frozenset(
     kind for module in _MODULES for kind in module.KEEP

@@ -17,12 +17,12 @@ from pydag_emulators.bigquery.sql.functions.build import (
 )
 
 KEEP: Kinds = (
-    exp.AnyValue, exp.BitwiseAndAgg, exp.BitwiseOrAgg, exp.BitwiseXorAgg, exp.Count,
-    exp.CumeDist, exp.DenseRank, exp.FirstValue, exp.Lag,
+    exp.BitwiseAndAgg, exp.BitwiseOrAgg, exp.BitwiseXorAgg, exp.Count,
+    exp.Corr, exp.CovarPop, exp.CovarSamp, exp.CumeDist, exp.DenseRank, exp.FirstValue, exp.Lag,
     exp.LastValue, exp.Lead, exp.Max, exp.Min, exp.NthValue,
     exp.Ntile, exp.PercentRank, exp.PercentileCont, exp.PercentileDisc, exp.Rank, exp.RowNumber,
     exp.Stddev, exp.StddevPop, exp.StddevSamp, exp.Sum, exp.Variance, exp.VariancePop,
-    exp.WindowSpec,
+    exp.WindowSpec, exp.HavingMax,
 )  # fmt: skip
 
 
@@ -167,8 +167,6 @@ def _string_agg(node: exp.GroupConcat) -> Node:
     if isinstance(node.parent, exp.Window):
         raise refused(node)
     value, more, _, order, limit = _parts(node.this)
-    if limit is not None:
-        raise refused(node)
     separator = node.args.get("separator") or (more[0] if more else text(","))
     # `x, separator ORDER BY y` has the order around the separator.
     if isinstance(separator, exp.Order):
@@ -176,10 +174,49 @@ def _string_agg(node: exp.GroupConcat) -> Node:
     inner: Node = node.this
     if order is not None and not isinstance(inner, exp.Order):
         inner = exp.Order(this=inner.copy(), expressions=[k.copy() for k in order.expressions])
-    return _collect("string_agg", inner, value, [separator], skip_nulls=False)
+    if limit is None:
+        return _collect("string_agg", inner, value, [separator], skip_nulls=False)
+    inner = inner.this if isinstance(inner, exp.Limit) else inner
+    texts = _collect("list", inner, value, [], skip_nulls=True)
+    some = call("list_slice", texts, exp.Literal.number(1), limit)
+    return call("array_to_string", some, separator)
+
+
+def _any_value(node: exp.AnyValue) -> Node:
+    extreme = node.this
+    if not isinstance(extreme, exp.HavingMax):
+        return node
+    # DuckDB's arg_max passes over rows whose value is NULL.
+    name = "arg_max_null" if extreme.args.get("max") else "arg_min_null"
+    return call(name, extreme.this, extreme.expression)
+
+
+def _array_concat_agg(node: exp.ArrayConcatAgg) -> Node:
+    value, more, distinct, _, limit = _parts(node.this)
+    if more or distinct:
+        raise refused(node)
+    arrays = _collect("list", node.this, value, [], skip_nulls=True)
+    if limit is not None:
+        arrays = call("list_slice", arrays, exp.Literal.number(1), limit)
+    return call("flatten", arrays)
+
+
+def _quantiles(node: exp.ApproxQuantiles) -> Node:
+    only(node, "this", "expression")
+    count = _constant(node.expression)
+    if not count or isinstance(node.this, exp.Distinct):
+        raise refused(node)
+    # Exact ones are good approximations.
+    shares = [exp.Literal.number(f"{part / count:.17f}") for part in range(count + 1)]
+    return call("quantile_disc", node.this, exp.Array(expressions=shares))
 
 
 LOWER: Lowering = {
+    exp.AnyValue: _any_value,
+    exp.ApproxQuantiles: _quantiles,
+    exp.ArgMax: lambda node: call("arg_max_null", node.this, node.expression),
+    exp.ArgMin: lambda node: call("arg_min_null", node.this, node.expression),
+    exp.ArrayConcatAgg: _array_concat_agg,
     exp.ApproxDistinct: _count_distinct,
     exp.ArrayAgg: _array_agg,
     exp.Avg: _avg,

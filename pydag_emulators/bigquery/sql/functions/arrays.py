@@ -1,8 +1,6 @@
-"""Functions of arrays and JSON, and those that sqlglot has no class for."""
+"""Functions of arrays, and those that sqlglot has no class for."""
 
 from __future__ import annotations
-
-import re
 
 from sqlglot import exp
 
@@ -17,11 +15,10 @@ from pydag_emulators.bigquery.sql.functions.build import (
     cast,
     macro,
     only,
-    refused,
-    text,
+    unary,
 )
 
-KEEP: Kinds = (exp.JSONPath, exp.JSONPathKey, exp.JSONPathRoot, exp.JSONPathSubscript)
+KEEP: Kinds = ()
 
 
 def _length(node: exp.ArraySize) -> Node:
@@ -37,31 +34,15 @@ def _concat(node: exp.ArrayConcat) -> Node:
 
 
 def _to_string(node: exp.ArrayToString) -> Node:
-    only(node, "this", "expression")
-    return call("array_to_string", node.this, node.expression)
+    only(node, "this", "expression", "null")
+    instead = node.args.get("null")
+    items = node.this if instead is None else call("bq_array_filled", node.this, instead)
+    return call("array_to_string", items, node.expression)
 
 
-_JSON_PATH = re.compile(r"\$(\.[A-Za-z_]\w*|\[\d+\])*")
-
-
-def _json(name: str) -> Lower:
-    def lower(node: Node) -> Node:
-        path = node.expression.sql(dialect="bigquery").strip("'") if node.expression else "$"
-        if not _JSON_PATH.fullmatch(path):
-            raise refused(node)
-        return macro(name, node.this, text(path))
-
-    return lower
-
-
-def _to_json_string(node: exp.JSONFormat) -> Node:
-    # A macro can't tell JSON from a text: the type of the argument is looked at here.
-    only(node, "this", "is_json", "to_json")
-    is_json = exp.EQ(this=call("typeof", node.this), expression=text("JSON"))
-    return exp.Case(
-        ifs=[exp.If(this=is_json, true=cast(node.this, "VARCHAR"))],
-        default=macro("to_json_string", node.this),
-    )
+def _slice(node: exp.ArraySlice) -> Node:
+    only(node, "this", "start", "end")
+    return macro("array_slice", node.this, node.args["start"], node.args["end"])
 
 
 def _anonymous(node: exp.Anonymous) -> Node:
@@ -86,16 +67,17 @@ def _safe(node: exp.SafeFunc) -> Node:
 LOWER: Lowering = {
     exp.Anonymous: _anonymous,
     exp.ArrayConcat: _concat,
+    exp.ArrayFirst: unary("array_first"),
+    exp.ArrayLast: unary("array_last"),
     exp.ArrayReverse: lambda node: call("list_reverse", node.this),
     exp.ArraySize: _length,
+    exp.ArraySlice: _slice,
     exp.ArrayToString: _to_string,
-    exp.JSONExtract: _json("json_query"),
-    exp.JSONExtractScalar: _json("json_value"),
-    exp.JSONFormat: _to_json_string,
-    exp.ParseJSON: lambda node: call("json", node.this),
     exp.SafeAdd: _try("add"),
     exp.SafeFunc: _safe,
+    exp.SafeNegate: unary("safe_negate"),
     exp.SafeMultiply: _try("multiply"),
     exp.SafeSubtract: _try("subtract"),
+    exp.RangeBucket: binary("range_bucket"),
     exp.Uuid: lambda _node: call("bq_generate_uuid"),
 }

@@ -49,7 +49,9 @@ def macro(name: str, *arguments: Node) -> Node:
     )
 
 
-_AGGREGATES = frozenset({"list", "string_agg", "count"})
+_AGGREGATES = frozenset(
+    {"list", "string_agg", "count", "arg_max_null", "arg_min_null", "quantile_disc"}
+)
 
 
 def _is_aggregated(node: Node) -> bool:

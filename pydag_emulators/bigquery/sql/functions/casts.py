@@ -148,9 +148,12 @@ def _struct(type_: exp.DataType, value: exp.Struct) -> Node:
 
 
 def _string(node: exp.String) -> Node:
-    if node.args.get("zone") is not None:
+    type_, zone = node.meta.get("type"), node.args.get("zone")
+    if type_ is None:
         raise refused(node)
-    return macro("string_of", node.this)
+    if zone is not None:
+        return macro("string_at", node.this, zone)
+    return macro("json_text_of" if type_.kind == "JSON" else "string_of", node.this)
 
 
 LOWER: Lowering = {

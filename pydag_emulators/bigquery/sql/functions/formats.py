@@ -6,6 +6,7 @@ Elements: https://cloud.google.com/bigquery/docs/reference/standard-sql/format-e
 from __future__ import annotations
 
 import re
+from functools import reduce
 
 from sqlglot import exp
 
@@ -17,13 +18,14 @@ from pydag_emulators.bigquery.sql.functions.build import (
     Node,
     call,
     macro,
+    number,
     only,
     text,
 )
 
 KEEP: Kinds = ()
 
-_ELEMENT = re.compile(r"%(E4Y|E\*S|E#S|E\d*S|Ez|.)", re.DOTALL)
+_ELEMENT = re.compile(r"%(E4Y|E\*S|E#S|E\d*S|Ez|-d|.)", re.DOTALL)
 # sqlglot has put %f for %E6S already, and written out %x, %D, %F and %T.
 _SAME = "AaBbdfHIjMmpSYyUWwGVu%"
 _BOTH = {
@@ -40,7 +42,10 @@ _BOTH = {
 }
 _FORMAT = {**_BOTH, "E3S": "%S.%g"}
 _UTC = {"Z": "UTC", "z": "+0000", "Ez": "+00:00"}
-_PARSE = {**_BOTH, "z": "%z", "Ez": "%z"}
+_PARSE = {**_BOTH, "z": "%z", "Ez": "%z", "-d": "%-d", "e": "%-d"}
+_OF_DATES = re.compile(r"%[^HIMSfgpn%]")  # what strftime shows of a day
+# What strftime can't show, as macros of the moment; `e` is `-d` for sqlglot.
+_COMPUTED = {"-d": "day_padded", "e": "day_padded", "Q": "quarter_text", "E*S": "seconds_text"}
 _YEAR = re.compile(r"%[YyDFG]|%E4Y")
 
 
@@ -49,25 +54,56 @@ def _translated(node: Node, known: dict[str, str]) -> Node:
     if not isinstance(format_, exp.Literal):
         raise unimplemented("formats of dates and times that are not literals")
 
+    # A fraction may be left out.
+    formats = [format_.name.replace("%E*S", "%E6S"), format_.name.replace("%E*S", "%S")]
+    one, *_ = texts = [text(_replaced(each, known)) for each in formats]
+    return exp.Array(expressions=texts) if "%E*S" in format_.name else one
+
+
+def _replaced(format_: str, known: dict[str, str]) -> str:
     def element(match: re.Match[str]) -> str:
         if match[1] not in known:
             raise unimplemented(f"the format element %{match[1]}")
         return known[match[1]]
 
-    return text(_ELEMENT.sub(element, format_.name))
+    return _ELEMENT.sub(element, format_)
 
 
 def _format(node: exp.TimeToStr) -> Node:
     only(node, "this", "format", "zone")
-    zone = node.args.get("zone")
-    if zone is not None:
-        return call("strftime", macro("at_zone", node.this, zone), _translated(node, _FORMAT))
-    return call("strftime", macro("civil", node.this), _translated(node, {**_FORMAT, **_UTC}))
+    zone, format_ = node.args.get("zone"), node.args["format"]
+    moment = macro("civil", node.this) if zone is None else macro("at_zone", node.this, zone)
+    if not isinstance(format_, exp.Literal):
+        raise unimplemented("formats of dates and times that are not literals")
+    known = {**_FORMAT, **_UTC} if zone is None else _FORMAT
+    computed = {**_COMPUTED, "s": "epoch_text"} if zone is None else _COMPUTED
+    parts: list[Node] = []
+    end = 0
+    for match in [m for m in _ELEMENT.finditer(format_.name) if m[1] in computed]:
+        parts += _shown(node, moment, format_.name[end : match.start()], known)
+        parts.append(macro(computed[match[1]], moment))
+        end = match.end()
+    parts += _shown(node, moment, format_.name[end:], known)
+    if not parts:
+        return text("")
+    return exp.Paren(this=reduce(lambda a, b: exp.DPipe(this=a, expression=b), parts))
+
+
+def _shown(node: Node, moment: Node, format_: str, known: dict[str, str]) -> list[Node]:
+    if not format_:
+        return []
+    translated = _replaced(format_, known)
+    is_time = isinstance(node.this, exp.Anonymous) and node.this.name == "bq_time"
+    if is_time and _OF_DATES.search(translated):
+        raise unimplemented(f"FORMAT_TIME with elements of a date ({format_})")
+    return [call("strftime", moment, text(translated))]
 
 
 def _parse(type_: str) -> Lower:
     def lower(node: Node) -> Node:
         only(node, "this", "format", "zone", "default_year")
+        if type_ == "timestamp" and node.args["format"].name == "%s":
+            return macro("from_micros", macro("int64", node.this), number(1_000_000))
         if type_ != "time" and not _YEAR.search(node.args["format"].name):
             raise unimplemented("PARSE_… with a format without a year")
         parsed = call("strptime", node.this, _translated(node, _PARSE))

@@ -49,7 +49,18 @@ def _generate_array(node: exp.GenerateSeries) -> Node:
     return macro("generate_array", *[b if b is not None else number(1) for b in bounds])
 
 
+_REAL = (
+    exp.Acos, exp.Acosh, exp.Asin, exp.Asinh, exp.Atan, exp.Atanh, exp.Cbrt, exp.Cos, exp.Cosh,
+    exp.Cot, exp.Sin, exp.Sinh, exp.Tan, exp.Tanh,
+)  # fmt: skip
+
+
 LOWER: Lowering = {
+    **{kind: unary(kind.__name__.lower()) for kind in _REAL},
+    exp.Atan2: binary("atan2"),
+    exp.BitwiseCount: unary("bit_count"),
+    exp.BitwiseXor: binary("bit_xor"),
+    exp.ParseNumeric: unary("parse_numeric"),
     exp.Add: binary("add"),
     exp.Sub: binary("subtract"),
     exp.Mul: binary("multiply"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import reduce
 
 from sqlglot import exp
 
@@ -15,6 +16,7 @@ from pydag_emulators.bigquery.sql.functions.build import (
     call,
     cast,
     macro,
+    number,
     only,
     refused,
     text,
@@ -57,8 +59,11 @@ def _repeat(node: exp.Repeat) -> Node:
 
 
 def _position(node: exp.StrPosition) -> Node:
-    only(node, "this", "substr")
-    return macro("strpos", node.this, node.args["substr"])
+    only(node, "this", "substr", "position", "occurrence")
+    position, occurrence = node.args.get("position"), node.args.get("occurrence")
+    if position is None:
+        return macro("strpos", node.this, node.args["substr"])
+    return macro("instr", node.this, node.args["substr"], position, occurrence or number(1))
 
 
 def _concat(node: exp.Concat) -> Node:
@@ -93,9 +98,14 @@ def _extract(node: exp.RegexpExtract) -> Node:
     # sqlglot always adds a group, but BigQuery's rule decides which one is meant.
     only(
         node, "this", "expression", "group", "null_if_pos_overflow", "null_if_no_match",
-        "empty_if_group_missing",
+        "empty_if_group_missing", "position", "occurrence",
     )  # fmt: skip
     pattern, group = _groups(node)
+    position, occurrence = node.args.get("position"), node.args.get("occurrence")
+    if position is not None:
+        rest = macro("from_position", node.this, position)
+        every = call("regexp_extract_all", rest, pattern, group)
+        return macro("nth_match", every, occurrence or number(1))
     matches = macro("regexp_contains", node.this, pattern)
     found = call("regexp_extract", node.this, pattern, group)
     return exp.Case(ifs=[exp.If(this=matches, true=found)])
@@ -135,6 +145,36 @@ def _format(node: exp.Format) -> Node:
     return call("printf", node.this, *arguments)
 
 
+def _regexp_instr(node: exp.RegexpInstr) -> Node:
+    only(node, "this", "expression")
+    pattern, group = _groups(node)
+    if group.name != "0":
+        raise refused(node)
+    before = text(f"(?s)\\A(.*?)(?:{pattern.name})")
+    return macro("regexp_instr", node.this, before)
+
+
+def _normalize(node: exp.Normalize) -> Node:
+    form = node.args.get("form")
+    if form and form.name.upper() != "NFC":
+        raise refused(node)
+    return macro("casefold" if node.args.get("is_casefold") else "normalize", node.this)
+
+
+def _contains(node: exp.Contains) -> Node:
+    # sqlglot has made both sides LOWER(…), whose macro is there now.
+    return macro("contains", node.this, node.expression)
+
+
+def _distance(node: exp.Levenshtein) -> Node:
+    only(node, "this", "expression")
+    return macro("edit_distance", node.this, node.expression)
+
+
+def _translate(node: exp.Translate) -> Node:
+    return macro("translate", node.this, node.args["from_"], node.args["to"])
+
+
 def _split(node: exp.Split) -> Node:
     only(node, "this", "expression", "null_returns_null", "empty_delimiter_returns_whole")
     return macro("split", node.this, node.expression or text(","))
@@ -157,7 +197,37 @@ def _md5_hex(node: exp.MD5) -> Node:
     return macro("to_hex", macro("md5", node.this))
 
 
+def _like(node: exp.Like) -> Node:
+    if isinstance(node.expression, exp.Any | exp.All):
+        return _quantified(node)
+    # In GoogleSQL a backslash escapes always, in DuckDB only when that is said.
+    return exp.Escape(this=node.copy(), expression=text("\\"))
+
+
+def _quantified(node: exp.Like) -> Node:
+    """`x LIKE ANY ('a', 'b')`; with ALL each must match."""
+    patterns = node.expression.this
+    if not isinstance(patterns, exp.Tuple) or isinstance(node.parent, exp.Not):
+        raise refused(node)
+    likes: list[Node] = [
+        _like(exp.Like(this=node.this.copy(), expression=pattern.copy()))
+        for pattern in patterns.expressions
+    ]
+    both = exp.Or if isinstance(node.expression, exp.Any) else exp.And
+    return exp.Paren(this=reduce(lambda a, b: both(this=a, expression=b), likes))
+
+
 LOWER: Lowering = {
+    exp.CodePointsToBytes: unary("code_points_to_bytes"),
+    exp.CodePointsToString: unary("code_points_to_string"),
+    exp.Contains: _contains,
+    exp.Initcap: binary("initcap"),
+    exp.Levenshtein: _distance,
+    exp.Normalize: _normalize,
+    exp.RegexpInstr: _regexp_instr,
+    exp.SafeConvertBytesToString: unary("safe_text"),
+    exp.ToCodePoints: unary("to_code_points"),
+    exp.Translate: _translate,
     exp.Ascii: unary("ascii"),
     exp.ByteLength: unary("byte_length"),
     exp.Chr: _chr,
@@ -168,6 +238,7 @@ LOWER: Lowering = {
     exp.FromBase64: unary("from_base64"),
     exp.Left: binary("left"),
     exp.Length: _length,
+    exp.Like: _like,
     exp.Lower: unary("lower"),
     exp.LowerHex: unary("to_hex"),
     exp.MD5: _md5_hex,

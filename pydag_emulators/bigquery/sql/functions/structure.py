@@ -20,8 +20,8 @@ from pydag_emulators.bigquery.sql.functions.build import (
 )
 
 KEEP: Kinds = (
-    exp.Alias, exp.And, exp.Between, exp.Boolean, exp.CTE, exp.Column, exp.Cube, exp.Distinct,
-    exp.Exists, exp.From, exp.GroupingSets, exp.Having, exp.Identifier, exp.Is,
+    exp.Alias, exp.All, exp.And, exp.Any, exp.Between, exp.Boolean, exp.CTE, exp.Column, exp.Cube,
+    exp.Distinct, exp.Exists, exp.From, exp.GroupingSets, exp.Having, exp.Identifier, exp.Is,
     exp.Neg, exp.Not, exp.Null, exp.Offset, exp.Or, exp.Order, exp.Ordered, exp.Paren,
     exp.PropertyEQ, exp.Qualify, exp.Rollup, exp.Star, exp.Subquery, exp.Table, exp.TableAlias,
     exp.Values, exp.Var, exp.Where, exp.With,
@@ -84,7 +84,8 @@ def _renamed(item: Node, names: list[Node]) -> Node:
 
 
 _TAKES_TUPLES = (
-    exp.Values, exp.In, exp.Tuple, exp.EQ, exp.NEQ, exp.GroupingSets, exp.Rollup, exp.Cube
+    exp.Values, exp.In, exp.Tuple, exp.EQ, exp.NEQ, exp.GroupingSets, exp.Rollup, exp.Cube,
+    exp.Any, exp.All,
 )  # fmt: skip
 
 
@@ -244,11 +245,6 @@ def interval(value: Node, unit: str) -> Node:
     return exp.Mul(this=exp.Paren(this=value.copy()), expression=one)
 
 
-def _like(node: exp.Like) -> Node:
-    # In GoogleSQL a backslash escapes always, in DuckDB only when that is said.
-    return exp.Escape(this=node.copy(), expression=text("\\"))
-
-
 _SETS = (exp.Rollup, exp.Cube, exp.GroupingSets)
 
 
@@ -302,7 +298,6 @@ LOWER: Lowering = {
     exp.HexString: _hex,
     exp.Interval: _interval,
     exp.Join: _join,
-    exp.Like: _like,
     exp.Limit: _limit,
     exp.Literal: _literal,
     exp.RawString: _raw_string,

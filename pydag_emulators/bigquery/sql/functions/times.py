@@ -98,7 +98,7 @@ def _diff(type_: str) -> Lower:
 def _timestamp_diff(node: exp.TimestampDiff) -> Node:
     unit = node.args["unit"].name.upper()
     if unit not in _MICROS:
-        raise unimplemented(f"TIMESTAMP_DIFF in {unit}")
+        raise invalid_query(f"TIMESTAMP_DIFF does not support the {unit} date part")
     first, second = coerced(node.this, "timestamp"), coerced(node.expression, "timestamp")
     return macro("timestamp_diff", first, second, number(_MICROS[unit]))
 
@@ -139,7 +139,6 @@ _EXTRACT_TIME = {
     "MICROSECOND": 1_000_000,
 }
 _WHOLE = {"DATE": "date", "TIME": "time", "DATETIME": "datetime"}
-_WEEK_FORMATS = {"SUNDAY": "%U", "MONDAY": "%W"}
 
 
 def _extract(node: exp.Extract) -> Node:
@@ -162,9 +161,7 @@ def _extract(node: exp.Extract) -> Node:
 
 
 def _week(value: Node, first_day: str) -> Node:
-    if first_day not in _WEEK_FORMATS:
-        raise unimplemented(f"EXTRACT(WEEK({first_day}))")
-    return cast(call("strftime", macro("civil", value), text(_WEEK_FORMATS[first_day])), "BIGINT")
+    return macro("week_of", macro("civil", value), number((_DAYS.index(first_day) + 1) % 7))
 
 
 def _at_zone(node: exp.AtTimeZone) -> Node:
@@ -225,10 +222,28 @@ def _from_unix(node: exp.UnixToTime) -> Node:
 
 
 def _last_day(node: exp.LastDay) -> Node:
-    unit = node.args.get("unit")
-    if unit is not None and unit.name.upper() != "MONTH":
+    value, unit = coerced(node.this, "date"), node.args.get("unit")
+    if unit is None or unit.name.upper() == "MONTH":
+        return macro("last_day", value)
+    part, shift = _part(unit)
+    if part.name not in _MONTHS and part.name != "week":
         raise refused(node)
-    return macro("last_day", coerced(node.this, "date"))
+    months = number(_MONTHS.get(part.name, 0))
+    return macro("last_day_of", macro("date", value), part, shift, months)
+
+
+_MONTHS = {"quarter": 3, "year": 12}
+
+
+def _time(node: exp.Time) -> Node:
+    only(node, "this", "zone")
+    return macro("time", macro("at_zone", node.this, node.args["zone"]))
+
+
+def _time_trunc(node: exp.TimeTrunc) -> Node:
+    only(node, "this", "unit")
+    part, _ = _part(node.args["unit"])
+    return macro("time_trunc", coerced(node.this, "time"), part)
 
 
 def _date_array(node: exp.GenerateDateArray) -> Node:
@@ -273,10 +288,12 @@ LOWER: Lowering = {
     exp.GenerateDateArray: _date_array,
     exp.GenerateTimestampArray: _timestamp_array,
     exp.LastDay: _last_day,
+    exp.Time: _time,
     exp.TimeAdd: _moved("time_add", "time"),
     exp.TimeDiff: _time_diff,
     exp.TimeFromParts: _from_parts("make_time", "hour", "min", "sec"),
     exp.TimeSub: _moved("time_sub", "time"),
+    exp.TimeTrunc: _time_trunc,
     exp.Timestamp: _timestamp,
     exp.TimestampAdd: _moved("timestamp_add", "timestamp"),
     exp.TimestampDiff: _timestamp_diff,

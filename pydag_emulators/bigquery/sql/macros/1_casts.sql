@@ -122,10 +122,7 @@ CREATE OR REPLACE MACRO bq_string_of
   (x DATE) AS bq_string(x),
   (x TIME) AS bq_string(x),
   (x TIMESTAMP) AS bq_string(x),
-  (x TIMESTAMP WITH TIME ZONE) AS bq_string(x),
-  (x JSON) AS CASE
-    WHEN json_type(x) <> 'VARCHAR' THEN CAST(bq_fail('The JSON value is not a string') AS VARCHAR)
-    ELSE json_extract_string(x, '$') END;
+  (x TIMESTAMP WITH TIME ZONE) AS bq_string(x);
 
 CREATE OR REPLACE MACRO bq_bytes(x BLOB) AS x, (x VARCHAR) AS encode(x);
 

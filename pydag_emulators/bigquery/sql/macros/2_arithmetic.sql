@@ -130,3 +130,34 @@ CREATE OR REPLACE MACRO bq_log(x DOUBLE, base DOUBLE) AS
   ELSE log(base, x) END;
 CREATE OR REPLACE MACRO bq_pow(x DOUBLE, y DOUBLE) AS bq_finite(pow(x, y), x, y);
 CREATE OR REPLACE MACRO bq_exp(x DOUBLE) AS bq_finite(exp(x), x, x);
+
+CREATE OR REPLACE MACRO bq_acos(x DOUBLE) AS
+  CASE WHEN abs(x) > 1 THEN bq_fail('Argument to ACOS must be in [-1, 1]') ELSE acos(x) END;
+CREATE OR REPLACE MACRO bq_acosh(x DOUBLE) AS
+  CASE WHEN x < 1 THEN bq_fail('Argument to ACOSH must be at least 1') ELSE acosh(x) END;
+CREATE OR REPLACE MACRO bq_asin(x DOUBLE) AS
+  CASE WHEN abs(x) > 1 THEN bq_fail('Argument to ASIN must be in [-1, 1]') ELSE asin(x) END;
+CREATE OR REPLACE MACRO bq_asinh(x DOUBLE) AS asinh(x);
+CREATE OR REPLACE MACRO bq_atan(x DOUBLE) AS atan(x);
+CREATE OR REPLACE MACRO bq_atan2(x DOUBLE, y DOUBLE) AS atan2(x, y);
+CREATE OR REPLACE MACRO bq_atanh(x DOUBLE) AS
+  CASE WHEN abs(x) >= 1 THEN bq_fail('Argument to ATANH must be in (-1, 1)') ELSE atanh(x) END;
+-- DuckDB's isn't exact for whole roots.
+CREATE OR REPLACE MACRO bq_cbrt(x DOUBLE) AS CASE
+  WHEN isfinite(x) AND round(cbrt(x)) * round(cbrt(x)) * round(cbrt(x)) = x THEN round(cbrt(x))
+  ELSE cbrt(x) END;
+CREATE OR REPLACE MACRO bq_cos(x DOUBLE) AS cos(x);
+CREATE OR REPLACE MACRO bq_cosh(x DOUBLE) AS bq_finite(cosh(x), x, x);
+CREATE OR REPLACE MACRO bq_cot(x DOUBLE) AS
+  CASE WHEN x = 0 THEN bq_fail('Argument to COT cannot be 0') ELSE cot(x) END;
+CREATE OR REPLACE MACRO bq_sin(x DOUBLE) AS sin(x);
+CREATE OR REPLACE MACRO bq_sinh(x DOUBLE) AS bq_finite(sinh(x), x, x);
+CREATE OR REPLACE MACRO bq_tan(x DOUBLE) AS tan(x);
+CREATE OR REPLACE MACRO bq_tanh(x DOUBLE) AS tanh(x);
+CREATE OR REPLACE MACRO bq_bit_count(x BIGINT) AS CAST(bit_count(x) AS BIGINT);
+CREATE OR REPLACE MACRO bq_bit_xor(a BIGINT, b BIGINT) AS xor(a, b);
+CREATE OR REPLACE MACRO bq_parse_numeric(x VARCHAR) AS bq_numeric(replace(x, ',', ''));
+CREATE OR REPLACE MACRO bq_safe_negate
+  (x BIGINT) AS CASE WHEN x <> -9223372036854775807 - 1 THEN -x END,
+  (x DECIMAL(38, 9)) AS -x,
+  (x DOUBLE) AS -x;

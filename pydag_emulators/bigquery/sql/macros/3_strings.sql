@@ -4,22 +4,43 @@ CREATE OR REPLACE MACRO bq_length(x VARCHAR) AS length(x), (x BLOB) AS octet_len
 CREATE OR REPLACE MACRO bq_byte_length(x VARCHAR) AS strlen(x), (x BLOB) AS octet_length(x);
 CREATE OR REPLACE MACRO bq_concat_one(a VARCHAR) AS a, (a BLOB) AS a;
 CREATE OR REPLACE MACRO bq_concat(a VARCHAR, b VARCHAR) AS a || b, (a BLOB, b BLOB) AS a || b;
+-- Bytes, by their hexadecimal digits
+CREATE OR REPLACE MACRO bq_pairs(x) AS regexp_extract_all(hex(x), '..');
+CREATE OR REPLACE MACRO bq_of_pairs(pairs) AS unhex(array_to_string(pairs, ''));
+CREATE OR REPLACE MACRO bq_byte_start(x, position) AS CASE
+  WHEN position = 0 OR position < -octet_length(x) THEN 1
+  WHEN position < 0 THEN octet_length(x) + position + 1
+  ELSE position END;
+
 -- Position 0 is 1, one before the start is the start; it counts from the end when negative.
 CREATE OR REPLACE MACRO bq_start(s, position) AS CASE
   WHEN position = 0 OR position < -length(s) THEN 1
   WHEN position < 0 THEN length(s) + position + 1
   ELSE position END;
-CREATE OR REPLACE MACRO bq_substr(s VARCHAR, position BIGINT) AS
-  substring(s, bq_start(s, position));
-CREATE OR REPLACE MACRO bq_substr_of(s VARCHAR, position BIGINT, n BIGINT) AS CASE
-  WHEN n < 0 THEN CAST(bq_fail('Third argument in SUBSTR() cannot be negative') AS VARCHAR)
-  ELSE substring(s, bq_start(s, position), n) END;
-CREATE OR REPLACE MACRO bq_left(s VARCHAR, n BIGINT) AS CASE
-  WHEN n < 0 THEN CAST(bq_fail('Second argument in LEFT() cannot be negative') AS VARCHAR)
-  ELSE left(s, n) END;
-CREATE OR REPLACE MACRO bq_right(s VARCHAR, n BIGINT) AS CASE
-  WHEN n < 0 THEN CAST(bq_fail('Second argument in RIGHT() cannot be negative') AS VARCHAR)
-  ELSE right(s, n) END;
+CREATE OR REPLACE MACRO bq_substr
+  (s VARCHAR, position BIGINT) AS substring(s, bq_start(s, position)),
+  (s BLOB, position BIGINT) AS unhex(substring(hex(s), 2 * bq_byte_start(s, position) - 1));
+CREATE OR REPLACE MACRO bq_substr_of
+  (s VARCHAR, position BIGINT, n BIGINT) AS CASE
+    WHEN n < 0 THEN CAST(bq_fail('Third argument in SUBSTR() cannot be negative') AS VARCHAR)
+    ELSE substring(s, bq_start(s, position), n) END,
+  (s BLOB, position BIGINT, n BIGINT) AS CASE
+    WHEN n < 0 THEN unhex(CAST(bq_fail('Third argument in SUBSTR() cannot be negative') AS VARCHAR))
+    ELSE unhex(substring(hex(s), 2 * bq_byte_start(s, position) - 1, 2 * n)) END;
+CREATE OR REPLACE MACRO bq_left
+  (s VARCHAR, n BIGINT) AS CASE
+    WHEN n < 0 THEN CAST(bq_fail('Second argument in LEFT() cannot be negative') AS VARCHAR)
+    ELSE left(s, n) END,
+  (s BLOB, n BIGINT) AS CASE
+    WHEN n < 0 THEN unhex(CAST(bq_fail('Second argument in LEFT() cannot be negative') AS VARCHAR))
+    ELSE unhex(left(hex(s), 2 * n)) END;
+CREATE OR REPLACE MACRO bq_right
+  (s VARCHAR, n BIGINT) AS CASE
+    WHEN n < 0 THEN CAST(bq_fail('Second argument in RIGHT() cannot be negative') AS VARCHAR)
+    ELSE right(s, n) END,
+  (s BLOB, n BIGINT) AS CASE
+    WHEN n < 0 THEN unhex(CAST(bq_fail('Second argument in RIGHT() cannot be negative') AS VARCHAR))
+    ELSE unhex(right(hex(s), 2 * n)) END;
 CREATE OR REPLACE MACRO bq_spaces() AS
   ' ' || chr(9) || chr(10) || chr(11) || chr(12) || chr(13) || chr(133) || chr(160) || chr(8232)
   || chr(8233) || chr(12288);
@@ -42,9 +63,16 @@ CREATE OR REPLACE MACRO bq_repeat(s VARCHAR, n BIGINT) AS CASE
   WHEN n < 0 THEN CAST(bq_fail('Second argument in REPEAT() cannot be negative') AS VARCHAR)
   WHEN n * strlen(s) > 1048576 THEN CAST(bq_fail('Output of REPEAT exceeds max allowed output size of 1MB') AS VARCHAR)
   ELSE repeat(s, CASE WHEN n <= 1048576 THEN n END) END;
-CREATE OR REPLACE MACRO bq_upper(s VARCHAR) AS upper(replace(s, 'ß', 'SS'));
-CREATE OR REPLACE MACRO bq_lower(s VARCHAR) AS lower(s);
-CREATE OR REPLACE MACRO bq_reverse(s VARCHAR) AS reverse(s);
+CREATE OR REPLACE MACRO bq_upper
+  (s VARCHAR) AS upper(replace(s, 'ß', 'SS')),
+  (s BLOB) AS bq_of_pairs(list_transform(bq_pairs(s), lambda h: CASE
+    WHEN h BETWEEN '61' AND '7A' THEN printf('%02X', CAST('0x' || h AS BIGINT) - 32) ELSE h END));
+CREATE OR REPLACE MACRO bq_lower
+  (s VARCHAR) AS lower(s),
+  (s BLOB) AS bq_of_pairs(list_transform(bq_pairs(s), lambda h: CASE
+    WHEN h BETWEEN '41' AND '5A' THEN printf('%02X', CAST('0x' || h AS BIGINT) + 32) ELSE h END));
+CREATE OR REPLACE MACRO bq_reverse
+  (s VARCHAR) AS reverse(s), (s BLOB) AS bq_of_pairs(list_reverse(bq_pairs(s)));
 CREATE OR REPLACE MACRO bq_replace(s VARCHAR, a VARCHAR, b VARCHAR) AS replace(s, a, b);
 CREATE OR REPLACE MACRO bq_strpos(s VARCHAR, of VARCHAR) AS strpos(s, of);
 CREATE OR REPLACE MACRO bq_starts_with(s VARCHAR, with_ VARCHAR) AS starts_with(s, with_);
@@ -68,3 +96,59 @@ CREATE OR REPLACE MACRO bq_ascii(x VARCHAR) AS CASE
 CREATE OR REPLACE MACRO bq_unicode(x VARCHAR) AS CASE
   WHEN x = '' THEN 0 ELSE CAST(unicode(x) AS BIGINT) END;
 CREATE OR REPLACE MACRO bq_generate_uuid() AS CAST(uuid() AS VARCHAR);
+
+-- What depends on letters beyond ASCII, where DuckDB's rules differ from Unicode's.
+CREATE OR REPLACE MACRO bq_ascii_only(result, a, b) AS CASE
+  WHEN regexp_full_match(a || b, '[\x00-\x7F]*') THEN result
+  WHEN a IS NOT NULL AND b IS NOT NULL
+  THEN bq_unsupported('this function for letters that are not ASCII') END;
+CREATE OR REPLACE MACRO bq_casefold(s VARCHAR) AS CASE
+  WHEN regexp_full_match(s, '[\x00-\x7F]*') THEN lower(s)
+  ELSE CAST(bq_unsupported('NORMALIZE_AND_CASEFOLD of letters that are not ASCII') AS VARCHAR) END;
+CREATE OR REPLACE MACRO bq_normalize(s VARCHAR) AS nfc_normalize(s);
+CREATE OR REPLACE MACRO bq_contains(a VARCHAR, b VARCHAR) AS CASE
+  WHEN regexp_full_match(a || b, '[\x00-\x7F]*') THEN contains(a, b)
+  WHEN a IS NOT NULL AND b IS NOT NULL
+  THEN CAST(bq_unsupported('CONTAINS_SUBSTR of letters that are not ASCII') AS BOOLEAN) END;
+CREATE OR REPLACE MACRO bq_edit_distance(a VARCHAR, b VARCHAR) AS
+  CAST(bq_ascii_only(levenshtein(a, b), a, b) AS BIGINT);
+CREATE OR REPLACE MACRO bq_initcap(s VARCHAR, between VARCHAR) AS array_to_string(
+  list_transform(generate_series(1, length(s)), lambda i: CASE
+    WHEN i = 1 OR contains(between, substring(s, i - 1, 1)) THEN upper(substring(s, i, 1))
+    ELSE lower(substring(s, i, 1)) END), '');
+CREATE OR REPLACE MACRO bq_instr(s VARCHAR, of VARCHAR, position BIGINT, n BIGINT) AS CASE
+  WHEN position = 0 OR n < 1 THEN CAST(bq_fail('Arguments of INSTR are out of range') AS BIGINT)
+  WHEN position < 0 THEN CAST(bq_unsupported('INSTR from the end') AS BIGINT)
+  WHEN s IS NOT NULL AND of IS NOT NULL THEN coalesce(list_extract(list_filter(
+    generate_series(position, length(s) - length(of) + 1),
+    lambda i: substring(s, i, length(of)) = of), n), 0) END;
+CREATE OR REPLACE MACRO bq_from_position(s VARCHAR, position BIGINT) AS CASE
+  WHEN position < 1 THEN CAST(bq_fail('Position must be positive') AS VARCHAR)
+  WHEN position <= length(s) + 1 THEN substring(s, position) END;
+CREATE OR REPLACE MACRO bq_nth_match(items, n) AS CASE
+  WHEN n < 1 THEN CAST(bq_fail('Occurrence must be positive') AS VARCHAR)
+  ELSE list_extract(items, n) END;
+-- `before` is the pattern, behind a group for what is before it.
+CREATE OR REPLACE MACRO bq_regexp_instr(s VARCHAR, before VARCHAR) AS CASE
+  WHEN s IS NULL THEN NULL
+  WHEN regexp_matches(s, before) THEN length(regexp_extract(s, before, 1)) + 1 ELSE 0 END;
+CREATE OR REPLACE MACRO bq_safe_text(x BLOB) AS CASE
+  WHEN x IS NULL THEN NULL
+  WHEN TRY(decode(x)) IS NOT NULL THEN TRY(decode(x))
+  ELSE CAST(bq_unsupported('SAFE_CONVERT_BYTES_TO_STRING of bytes that are no UTF-8') AS VARCHAR) END;
+CREATE OR REPLACE MACRO bq_translate(s VARCHAR, a VARCHAR, b VARCHAR) AS CASE
+  WHEN length(a) <> len(list_distinct(string_split(a, '')))
+  THEN CAST(bq_fail('Duplicate character in the source characters of TRANSLATE') AS VARCHAR)
+  ELSE translate(s, a, b) END;
+CREATE OR REPLACE MACRO bq_code_points_to_string(items BIGINT[]) AS CASE
+  WHEN len(list_filter(items, lambda c: c IS NULL)) = 0
+  THEN array_to_string(list_transform(items, lambda c: chr(CAST(c AS INTEGER))), '') END;
+CREATE OR REPLACE MACRO bq_code_points_to_bytes(items BIGINT[]) AS CASE
+  WHEN len(list_filter(items, lambda c: c IS NULL)) = 0
+  THEN bq_of_pairs(list_transform(items, lambda c: CASE
+    WHEN c < 0 OR c > 255 THEN CAST(bq_fail('Invalid byte ' || c) AS VARCHAR)
+    ELSE printf('%02X', c) END)) END;
+CREATE OR REPLACE MACRO bq_to_code_points
+  (x VARCHAR) AS list_transform(
+    CASE WHEN x = '' THEN [] ELSE string_split(x, '') END, lambda c: CAST(unicode(c) AS BIGINT)),
+  (x BLOB) AS list_transform(bq_pairs(x), lambda h: CAST('0x' || h AS BIGINT));

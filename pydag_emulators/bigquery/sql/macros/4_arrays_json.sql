@@ -6,6 +6,34 @@ CREATE OR REPLACE MACRO bq_item(items, i) AS CASE
   ELSE list_extract(items, i + 1) END;
 CREATE OR REPLACE MACRO bq_safe_item(items, i) AS CASE
   WHEN i >= 0 THEN list_extract(items, i + 1) END;
+CREATE OR REPLACE MACRO bq_array_first(items) AS CASE
+  WHEN len(items) = 0
+  THEN list_extract(items, bq_fail('ARRAY_FIRST cannot get the first element of an empty array'))
+  ELSE list_extract(items, 1) END;
+CREATE OR REPLACE MACRO bq_array_last(items) AS CASE
+  WHEN len(items) = 0
+  THEN list_extract(items, bq_fail('ARRAY_LAST cannot get the last element of an empty array'))
+  ELSE list_extract(items, len(items)) END;
+-- Both ends are counted from 0, from the end if they are negative, and belong to the slice.
+CREATE OR REPLACE MACRO bq_array_slice(items, a, b) AS CASE
+  WHEN items IS NULL OR a IS NULL OR b IS NULL THEN NULL
+  ELSE items[
+    greatest(CASE WHEN a < 0 THEN a + len(items) ELSE a END, 0) + 1
+    :greatest(CASE WHEN b < 0 THEN b + len(items) ELSE b END, -1) + 1] END;
+CREATE OR REPLACE MACRO bq_array_filled(items, instead) AS
+  list_transform(items, lambda e: coalesce(e, instead));
+-- How many are not greater; arrays of FLOAT64 may hold NaN, which is the greatest in DuckDB.
+CREATE OR REPLACE MACRO bq_position(x, items) AS CASE
+  WHEN x IS NULL OR items IS NULL THEN NULL
+  WHEN len(list_filter(items, lambda e: e IS NULL)) > 0
+  THEN CAST(bq_fail('Elements in input array to RANGE_BUCKET cannot be null') AS BIGINT)
+  ELSE len(list_filter(items, lambda e: e <= x)) END;
+CREATE OR REPLACE MACRO bq_range_bucket
+  (x BIGINT, items BIGINT[]) AS bq_position(x, items),
+  (x DECIMAL(38, 9), items DECIMAL(38, 9)[]) AS bq_position(x, items),
+  (x VARCHAR, items VARCHAR[]) AS bq_position(x, items),
+  (x DATE, items DATE[]) AS bq_position(x, items),
+  (x TIMESTAMP WITH TIME ZONE, items TIMESTAMP WITH TIME ZONE[]) AS bq_position(x, items);
 CREATE OR REPLACE MACRO bq_array_concat(a, b) AS CASE
   WHEN a IS NOT NULL AND b IS NOT NULL THEN list_concat(a, b) END;
 
@@ -46,9 +74,67 @@ CREATE OR REPLACE MACRO bq_json_query
   (x VARCHAR, path VARCHAR) AS CASE
     WHEN json_type(bq_valid(x), path) <> 'NULL'
     THEN CAST(json_extract(bq_valid(x), path) AS VARCHAR) END;
-CREATE OR REPLACE MACRO bq_to_json_string
-  (x VARCHAR) AS coalesce(CAST(to_json(x) AS VARCHAR), 'null'),
-  (x BOOLEAN) AS coalesce(CAST(x AS VARCHAR), 'null'),
+CREATE OR REPLACE MACRO bq_json_query_array(x VARCHAR, path VARCHAR) AS CASE
+  WHEN json_type(bq_valid(x), path) = 'ARRAY' THEN list_transform(
+    CAST(json_extract(bq_valid(x), path) AS JSON[]), lambda e: CAST(e AS VARCHAR)) END;
+CREATE OR REPLACE MACRO bq_scalars(x, path) AS CASE
+  WHEN len(list_filter(CAST(json_extract(x, path) AS JSON[]),
+    lambda e: json_type(e) IN ('OBJECT', 'ARRAY'))) = 0
+  THEN list_transform(CAST(json_extract(x, path) AS JSON[]), lambda e: CASE
+    WHEN json_type(e) = 'DOUBLE' THEN CAST(bq_unsupported('fractions in JSON_VALUE_ARRAY') AS VARCHAR)
+    WHEN json_type(e) <> 'NULL' THEN json_extract_string(e, '$') END) END;
+CREATE OR REPLACE MACRO bq_json_value_array
+  (x JSON, path VARCHAR) AS CASE WHEN json_type(x, path) = 'ARRAY' THEN bq_scalars(x, path) END,
+  (x VARCHAR, path VARCHAR) AS CASE
+    WHEN json_type(bq_valid(x), path) = 'ARRAY' THEN bq_scalars(bq_valid(x), path) END;
+CREATE OR REPLACE MACRO bq_json_type(x JSON) AS CASE json_type(x)
+  WHEN 'OBJECT' THEN 'object' WHEN 'ARRAY' THEN 'array' WHEN 'VARCHAR' THEN 'string'
+  WHEN 'BOOLEAN' THEN 'boolean' WHEN 'NULL' THEN 'null' ELSE 'number' END;
+CREATE OR REPLACE MACRO bq_is_number(x) AS json_type(x) IN ('BIGINT', 'UBIGINT', 'DOUBLE');
+CREATE OR REPLACE MACRO bq_json_text_of(x JSON) AS CASE
+  WHEN json_type(x) <> 'VARCHAR' THEN CAST(bq_fail('The JSON value is not a string') AS VARCHAR)
+  ELSE json_extract_string(x, '$') END;
+CREATE OR REPLACE MACRO bq_json_int64(x JSON) AS CASE
+  WHEN bq_is_number(x) AND CAST(x AS DOUBLE) = trunc(CAST(x AS DOUBLE)) THEN CAST(x AS BIGINT)
+  WHEN x IS NOT NULL THEN CAST(bq_fail('The JSON value is not an INT64') AS BIGINT) END;
+CREATE OR REPLACE MACRO bq_json_float64(x JSON) AS CASE
+  WHEN bq_is_number(x) THEN CAST(x AS DOUBLE)
+  WHEN x IS NOT NULL THEN CAST(bq_fail('The JSON value is not a number') AS DOUBLE) END;
+CREATE OR REPLACE MACRO bq_json_bool(x JSON) AS CASE
+  WHEN json_type(x) = 'BOOLEAN' THEN CAST(x AS BOOLEAN)
+  WHEN x IS NOT NULL THEN CAST(bq_fail('The JSON value is not a boolean') AS BOOLEAN) END;
+CREATE OR REPLACE MACRO bq_lax_string(x JSON) AS CASE
+  WHEN json_type(x) NOT IN ('OBJECT', 'ARRAY', 'NULL') THEN bq_json_scalar(x, '$') END;
+CREATE OR REPLACE MACRO bq_lax_int64(x JSON) AS CASE
+  WHEN json_type(x) = 'BOOLEAN' THEN CAST(CAST(x AS BOOLEAN) AS BIGINT)
+  WHEN bq_is_number(x) THEN TRY_CAST(round(CAST(x AS DOUBLE)) AS BIGINT)
+  WHEN json_type(x) = 'VARCHAR' THEN coalesce(
+    bq_safe_int64(json_extract_string(x, '$')),
+    TRY_CAST(round(bq_safe_float64(json_extract_string(x, '$'))) AS BIGINT)) END;
+CREATE OR REPLACE MACRO bq_lax_float64(x JSON) AS CASE
+  WHEN bq_is_number(x) THEN CAST(x AS DOUBLE)
+  WHEN json_type(x) = 'VARCHAR' THEN bq_safe_float64(json_extract_string(x, '$')) END;
+CREATE OR REPLACE MACRO bq_lax_bool(x JSON) AS CASE
+  WHEN json_type(x) = 'BOOLEAN' THEN CAST(x AS BOOLEAN)
+  WHEN bq_is_number(x) THEN CAST(x AS DOUBLE) <> 0
+  WHEN json_type(x) = 'VARCHAR' THEN bq_safe_bool(json_extract_string(x, '$')) END;
+
+-- The JSON text of a value, which is NULL for NULL. Numbers that a DOUBLE doesn't hold are quoted.
+CREATE OR REPLACE MACRO bq_json_text
+  (x VARCHAR) AS CAST(to_json(x) AS VARCHAR),
+  (x BOOLEAN) AS CAST(x AS VARCHAR),
   (x BIGINT) AS CASE
-    WHEN x IS NULL THEN 'null'
-    WHEN abs(x) > 9007199254740992 THEN '"' || x || '"' ELSE CAST(x AS VARCHAR) END;
+    WHEN abs(x) > 9007199254740992 THEN '"' || x || '"' ELSE CAST(x AS VARCHAR) END,
+  (x HUGEINT) AS CASE
+    WHEN abs(x) > 9007199254740992 THEN '"' || x || '"' ELSE CAST(x AS VARCHAR) END,
+  (x DOUBLE) AS CASE
+    WHEN isnan(x) THEN '"NaN"' WHEN x = 'inf' THEN '"Infinity"' WHEN x = '-inf' THEN '"-Infinity"'
+    ELSE bq_shortest(x) END,
+  (x DECIMAL(38, 9)) AS CASE
+    WHEN abs(x) > 9007199254740992 THEN '"' || bq_string(x) || '"' ELSE bq_string(x) END,
+  (x BLOB) AS '"' || to_base64(x) || '"',
+  (x DATE) AS '"' || bq_string(x) || '"',
+  (x TIME) AS '"' || bq_string(x) || '"',
+  (x TIMESTAMP) AS '"' || replace(bq_string(x), ' ', 'T') || '"',
+  (x TIMESTAMP WITH TIME ZONE) AS
+    '"' || replace(replace(bq_string(x), ' ', 'T'), '+00', 'Z') || '"';

@@ -46,7 +46,8 @@ CREATE OR REPLACE MACRO bq_extract_time
 CREATE OR REPLACE MACRO bq_civil
   (d DATE) AS CAST(d AS TIMESTAMP),
   (d TIMESTAMP) AS d,
-  (d TIMESTAMP WITH TIME ZONE) AS d AT TIME ZONE 'UTC';
+  (d TIMESTAMP WITH TIME ZONE) AS d AT TIME ZONE 'UTC',
+  (d TIME) AS DATE '1970-01-01' + d;
 CREATE OR REPLACE MACRO bq_at_zone
   (d TIMESTAMP WITH TIME ZONE, zone VARCHAR) AS d AT TIME ZONE zone,
   (d TIMESTAMP, zone VARCHAR) AS d AT TIME ZONE zone;
@@ -75,3 +76,21 @@ CREATE OR REPLACE MACRO bq_make_datetime
   (y BIGINT, m BIGINT, d BIGINT, h BIGINT, mi BIGINT, s BIGINT) AS
     bq_range(make_timestamp(y, m, d, h, mi, CAST(s AS DOUBLE)));
 CREATE OR REPLACE MACRO bq_datetime_of(d DATE, t TIME) AS d + t;
+-- A week begins on the day `first`, Sunday being 0; the days before the first such day are week 0.
+CREATE OR REPLACE MACRO bq_week_of(d TIMESTAMP, first BIGINT) AS CAST(
+  (dayofyear(d) + 6 - (dayofweek(d) - first + 7) % 7) // 7 AS BIGINT);
+CREATE OR REPLACE MACRO bq_last_day_of(d DATE, part VARCHAR, shift BIGINT, months BIGINT) AS CASE
+  WHEN part = 'week' THEN bq_range(bq_trunc_time(d, part, shift) + 6)
+  ELSE bq_range(CAST(date_trunc(part, d) + to_months(CAST(months AS INTEGER)) AS DATE) - 1) END;
+CREATE OR REPLACE MACRO bq_time_trunc(t TIME, part VARCHAR) AS
+  CAST(date_trunc(part, DATE '1970-01-01' + t) AS TIME);
+CREATE OR REPLACE MACRO bq_offset(minutes) AS
+  CASE WHEN minutes < 0 THEN '-' ELSE '+' END || printf('%02d', abs(minutes) // 60)
+  || CASE WHEN abs(minutes) % 60 <> 0 THEN printf(':%02d', abs(minutes) % 60) ELSE '' END;
+CREATE OR REPLACE MACRO bq_string_at(x TIMESTAMP WITH TIME ZONE, zone VARCHAR) AS
+  bq_string(x AT TIME ZONE zone) || bq_offset(date_diff('minute', x AT TIME ZONE 'UTC', x AT TIME ZONE zone));
+CREATE OR REPLACE MACRO bq_day_padded(d) AS lpad(CAST(day(d) AS VARCHAR), 2, ' ');
+CREATE OR REPLACE MACRO bq_quarter_text(d) AS CAST(quarter(d) AS VARCHAR);
+CREATE OR REPLACE MACRO bq_epoch_text(d) AS CAST(CAST(floor(epoch(d)) AS BIGINT) AS VARCHAR);
+CREATE OR REPLACE MACRO bq_seconds_text(d) AS
+  regexp_replace(regexp_replace(strftime(d, '%S.%f'), '0+$', ''), '\.$', '');

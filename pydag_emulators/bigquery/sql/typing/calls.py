@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from sqlglot import exp
 
 from pydag_emulators.bigquery.errors import invalid_query, unimplemented
@@ -18,16 +20,39 @@ from pydag_emulators.bigquery.sql.typing.types import (
     STRING,
     TIME,
     Type,
+    array_of,
+    data_type,
     type_of_data_type,
 )
-from pydag_emulators.bigquery.sql.typing.visitor import Handlers, Visitor
+from pydag_emulators.bigquery.sql.typing.visitor import Handler, Handlers, Visitor
 
 _CLOCK = ("HOUR", "MINUTE", "SECOND", "MILLISECOND", "MICROSECOND")
 
 
 def _cast(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
-    typer.visit(node.this, scope)
-    return type_of_data_type(node.args["to"])
+    of, to = typer.visit(node.this, scope), type_of_data_type(node.args["to"])
+    if (
+        of is not None
+        and to is not None
+        and to.kind not in (*_CASTS.get(of.kind, (to.kind,)), of.kind)
+    ):
+        raise invalid_query(f"Invalid cast from {of} to {to}")
+    return to
+
+
+_NUMBER_CASTS = (*NUMBERS, "STRING")
+_CASTS = {
+    "INT64": ("BOOL", *_NUMBER_CASTS),
+    "NUMERIC": _NUMBER_CASTS,
+    "FLOAT64": _NUMBER_CASTS,
+    "BOOL": ("INT64", "STRING"),
+    "BYTES": ("STRING",),
+    "DATE": ("STRING", "DATETIME", "TIMESTAMP"),
+    "DATETIME": ("STRING", "DATE", "TIME", "TIMESTAMP"),
+    "TIME": ("STRING",),
+    "TIMESTAMP": ("STRING", "DATE", "DATETIME", "TIME"),
+}
+"""Which casts there are: https://cloud.google.com/bigquery/docs/reference/standard-sql/conversion_rules"""
 
 
 def _date_moved(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
@@ -47,8 +72,48 @@ def _extract(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
 
 
 def _concat(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
-    types = [typer.visit(child, scope) for child in list(node.iter_expressions())]
-    return next((type_ for type_ in types if type_ not in (None, NULL)), STRING)
+    parts = [(child, typer.visit(child, scope)) for child in list(node.iter_expressions())]
+    types = [type_ for _, type_ in parts if type_ not in (None, NULL)]
+    if isinstance(node, exp.Concat) and BYTES not in types:
+        for child, type_ in parts:
+            if type_ is not None and type_.kind in _CASTS and type_ != STRING:
+                child.replace(exp.Cast(this=child.copy(), to=data_type(STRING)))
+        return STRING
+    return next(iter(types), STRING)
+
+
+_SHOWN = ("INT64", "STRING", "BOOL", "NUMERIC", "DATE", "DATETIME", "TIME", "TIMESTAMP")
+_CONVERSION = re.compile(r"%%|%[-0+ #]*\d*(?:\.\d+)?[a-zA-Z]")
+
+
+def _format(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
+    """`%t` shows a value of any type, as a cast to STRING does, and NULL by its name."""
+    types = [typer.visit(child, scope) for child in list(node.expressions)]
+    if not isinstance(node.this, exp.Literal):
+        return STRING
+    arguments = iter(zip(list(node.expressions), types, strict=True))
+
+    def shown(match: re.Match[str]) -> str:
+        argument, type_ = (None, None) if match[0] == "%%" else next(arguments, (None, None))
+        if match[0] != "%t" or argument is None or type_ is None or type_.kind not in _SHOWN:
+            return match[0]
+        cast = exp.Cast(this=argument.copy(), to=data_type(STRING))
+        argument.replace(exp.Coalesce(this=cast, expressions=[exp.Literal.string("NULL")]))
+        return "%s"
+
+    node.set("this", exp.Literal.string(_CONVERSION.sub(shown, node.this.name)))
+    return STRING
+
+
+def _noted(result: Type | None) -> Handler:
+    """Notes the type of the first argument, by which a function is lowered."""
+
+    def handler(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
+        first, *_ = [typer.visit(child, scope) for child in list(node.iter_expressions())]
+        node.meta["type"] = first
+        return result
+
+    return handler
 
 
 def _anonymous(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
@@ -115,6 +180,10 @@ HANDLERS: Handlers = {
     **dict.fromkeys((exp.DateAdd, exp.DateSub, exp.DateTrunc), _date_moved),
     exp.Extract: _extract,
     exp.Concat: _concat,
+    exp.Format: _format,
+    exp.JSONFormat: _noted(STRING),
+    exp.JSONExtractArray: _noted(array_of(STRING)),
+    exp.String: _noted(STRING),
     exp.DPipe: _concat,
     exp.Anonymous: _anonymous,
     exp.Window: _window,

@@ -163,5 +163,5 @@ HANDLERS: Handlers = {
     exp.Between: _between,
     exp.In: _in,
     exp.Neg: _negated,
-    **dict.fromkeys((exp.Pow, exp.Sqrt, exp.Exp, exp.Ln, exp.Log), _inexact),
+    **dict.fromkeys((exp.Pow, exp.Sqrt, exp.Exp, exp.Ln, exp.Log, exp.Cbrt), _inexact),
 }  # fmt: skip

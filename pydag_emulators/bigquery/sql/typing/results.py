@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
+from pydag_emulators.bigquery.errors import invalid_query
 from pydag_emulators.bigquery.sql.typing.types import (
     BOOL,
     BYTES,
@@ -28,27 +29,31 @@ FIXED: dict[type[exp.Expr], Type] = {
         BOOL: (
             exp.And, exp.Or, exp.Not, exp.Is, exp.Exists, exp.Like, exp.StartsWith, exp.EndsWith,
             exp.RegexpLike, exp.IsInf, exp.IsNan, exp.LogicalAnd, exp.LogicalOr, exp.Boolean,
-            exp.NullSafeEQ, exp.NullSafeNEQ,
+            exp.NullSafeEQ, exp.NullSafeNEQ, exp.JSONBool, exp.LaxBool, exp.Contains,
         ),
         INT64: (
             exp.Count, exp.CountIf, exp.ApproxDistinct, exp.Length, exp.ByteLength, exp.ArraySize,
             exp.StrPosition, exp.Ascii, exp.Unicode, exp.DateDiff, exp.DatetimeDiff,
             exp.TimestampDiff, exp.TimeDiff, exp.UnixDate, exp.UnixMicros, exp.UnixMillis,
             exp.UnixSeconds, exp.RowNumber, exp.Rank, exp.DenseRank, exp.Ntile, exp.IntDiv,
-            exp.BitwiseAndAgg, exp.BitwiseOrAgg, exp.BitwiseXorAgg, exp.HexString,
+            exp.BitwiseAndAgg, exp.BitwiseOrAgg, exp.BitwiseXorAgg, exp.HexString, exp.Int64,
+            exp.LaxInt64, exp.RangeBucket, exp.BitwiseCount, exp.Levenshtein, exp.RegexpInstr,
         ),
         FLOAT64: (
             exp.Rand, exp.CumeDist, exp.PercentRank, exp.Stddev, exp.StddevPop, exp.StddevSamp,
-            exp.Variance, exp.VariancePop, exp.Corr, exp.CovarPop, exp.CovarSamp,
+            exp.Variance, exp.VariancePop, exp.Corr, exp.CovarPop, exp.CovarSamp, exp.Float64,
+            exp.LaxFloat64, exp.Acos, exp.Acosh, exp.Asin, exp.Asinh, exp.Atan, exp.Atan2,
+            exp.Atanh, exp.Cos, exp.Cosh, exp.Cot, exp.Sin, exp.Sinh, exp.Tan, exp.Tanh,
         ),
         STRING: (
             exp.Chr, exp.LowerHex, exp.ToBase64, exp.MD5, exp.Uuid, exp.TimeToStr, exp.JSONFormat,
-            exp.String, exp.Format, exp.RawString, exp.ArrayToString, exp.Initcap,
-            exp.JSONExtractScalar,
+            exp.RawString, exp.ArrayToString, exp.Initcap,
+            exp.JSONExtractScalar, exp.JSONType, exp.LaxString, exp.CodePointsToString,
+            exp.Normalize, exp.SafeConvertBytesToString, exp.Translate,
         ),
         BYTES: (
             exp.FromBase64, exp.Unhex, exp.MD5Digest, exp.SHA1Digest, exp.SHA2Digest,
-            exp.ByteString,
+            exp.ByteString, exp.CodePointsToBytes,
         ),
         DATE: (
             exp.CurrentDate, exp.Date, exp.DateFromParts, exp.DateFromUnixDate, exp.LastDay,
@@ -59,7 +64,7 @@ FIXED: dict[type[exp.Expr], Type] = {
             exp.DatetimeTrunc, exp.ParseDatetime, exp.TimestampFromParts, exp.TsOrDsToDatetime,
         ),
         TIME: (
-            exp.CurrentTime, exp.TimeAdd, exp.TimeSub, exp.TimeFromParts, exp.TimeTrunc,
+            exp.CurrentTime, exp.TimeAdd, exp.TimeSub, exp.TimeFromParts, exp.TimeTrunc, exp.Time,
             exp.ParseTime, exp.TsOrDsToTime,
         ),
         TIMESTAMP: (
@@ -67,7 +72,9 @@ FIXED: dict[type[exp.Expr], Type] = {
             exp.TimestampTrunc, exp.StrToTime, exp.UnixToTime, exp.TsOrDsToTimestamp,
         ),
         JSON: (exp.ParseJSON,),
-        array_of(STRING): (exp.Split, exp.RegexpExtractAll),
+        NUMERIC: (exp.ParseNumeric,),
+        array_of(INT64): (exp.ToCodePoints,),
+        array_of(STRING): (exp.Split, exp.RegexpExtractAll, exp.JSONValueArray),
         array_of(DATE): (exp.GenerateDateArray,),
         array_of(TIMESTAMP): (exp.GenerateTimestampArray,),
     }.items()
@@ -85,6 +92,8 @@ def _real(first: Type) -> Type:
 
 
 def _text(first: Type) -> Type:
+    if first.kind not in ("STRING", "BYTES", "NULL"):
+        raise invalid_query(f"No matching signature for a function of texts for {first}")
     return first if first == BYTES else STRING
 
 
@@ -100,7 +109,8 @@ BY_FIRST: dict[type[exp.Expr], Callable[[Type], Type | None]] = {
             exp.Window, exp.IgnoreNulls, exp.RespectNulls, exp.Filter, exp.Distinct, exp.Order,
             exp.Limit, exp.HavingMax, exp.ArrayReverse, exp.BitwiseNot, exp.SafeFunc, exp.Ordered,
             exp.PercentileDisc, exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor,
-            exp.BitwiseLeftShift, exp.BitwiseRightShift, exp.DateTrunc,
+            exp.BitwiseLeftShift, exp.BitwiseRightShift, exp.DateTrunc, exp.SafeNegate,
+            exp.ArraySlice, exp.ArrayConcatAgg, exp.ArgMax, exp.ArgMin,
         ),
         _same,
     ),
@@ -116,7 +126,10 @@ BY_FIRST: dict[type[exp.Expr], Callable[[Type], Type | None]] = {
         _text,
     ),
     exp.Bracket: _item,
+    exp.ArrayFirst: _item,
+    exp.ArrayLast: _item,
     exp.ArrayAgg: array_of,
+    exp.ApproxQuantiles: array_of,
     exp.GenerateSeries: array_of,
     exp.JSONExtract: lambda first: JSON if first == JSON else STRING,
 }  # fmt: skip

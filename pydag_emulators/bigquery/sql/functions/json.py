@@ -1,0 +1,114 @@
+"""Functions of JSON values and of texts that hold JSON."""
+
+from __future__ import annotations
+
+import re
+from functools import reduce
+
+from sqlglot import exp
+
+from pydag_emulators.bigquery.sql.functions.build import (
+    GENERATED,
+    Kinds,
+    Lower,
+    Lowering,
+    Node,
+    call,
+    cast,
+    macro,
+    only,
+    refused,
+    text,
+    unary,
+)
+from pydag_emulators.bigquery.sql.typing.types import Type
+
+KEEP: Kinds = (exp.JSONPath, exp.JSONPathKey, exp.JSONPathRoot, exp.JSONPathSubscript)
+
+_JSON_PATH = re.compile(r"\$(\.[A-Za-z_]\w*|\[\d+\])*")
+
+
+def _json(name: str) -> Lower:
+    def lower(node: Node) -> Node:
+        path = node.expression.sql(dialect="bigquery").strip("'") if node.expression else "$"
+        if not _JSON_PATH.fullmatch(path):
+            raise refused(node)
+        return macro(name, node.this, text(path))
+
+    return lower
+
+
+def _array(name: str) -> Lower:
+    """An array in JSON; of a JSON value it is an array of JSON, which isn't done here."""
+    lower_path = _json(name)
+
+    def lower(node: Node) -> Node:
+        if node.meta.get("type") is None or node.meta["type"].kind != "STRING":
+            raise refused(node)
+        return lower_path(node)
+
+    return lower
+
+
+def _to_json_string(node: exp.JSONFormat) -> Node:
+    only(node, "this", "is_json", "to_json")
+    type_: Type | None = node.meta.get("type")
+    if type_ is None or node.args.get("to_json"):
+        raise refused(node)
+    return call("coalesce", _written(node.this, type_, 0), text("null"))
+
+
+def _written(value: Node, type_: Type, depth: int) -> Node:
+    """The JSON text of a value that isn't NULL, else NULL."""
+    if type_.kind == "ARRAY":
+        name = f"{GENERATED}json{depth}"
+        item = exp.column(name, quoted=True)
+        each = call("coalesce", _written(item, type_.item, depth + 1), text("null"))
+        parameter = exp.to_identifier(name, quoted=True)
+        items = call("list_transform", value, exp.Lambda(this=each, expressions=[parameter]))
+        return _joined([text("["), call("array_to_string", items, text(",")), text("]")])
+    if type_.kind == "STRUCT":
+        return _object(value, type_, depth)
+    if type_.kind == "JSON":
+        return cast(value, "VARCHAR")
+    return macro("json_text", value)
+
+
+def _object(value: Node, type_: Type, depth: int) -> Node:
+    name = f"{GENERATED}json{depth}"
+    row = exp.column(name, quoted=True)
+    parts: list[Node] = [text("{")]
+    for position, (label, member) in enumerate(type_.members):
+        key = label if not label.startswith("_field_") else ""
+        of = exp.Dot(this=row.copy(), expression=exp.to_identifier(label, quoted=True))
+        parts.append(text(("," if position else "") + f'"{key}":'))
+        parts.append(call("coalesce", _written(of, member, depth + 1), text("null")))
+    there = exp.Not(this=exp.Is(this=row.copy(), expression=exp.Null()))
+    body = exp.Case(ifs=[exp.If(this=there, true=_joined([*parts, text("}")]))])
+    parameter = exp.to_identifier(name, quoted=True)
+    # Through a list, so that the struct is computed once.
+    listed = exp.Array(expressions=[value.copy()])
+    mapped = call("list_transform", listed, exp.Lambda(this=body, expressions=[parameter]))
+    return call("list_extract", mapped, exp.Literal.number(1))
+
+
+def _joined(parts: list[Node]) -> Node:
+    return exp.Paren(this=reduce(lambda a, b: exp.DPipe(this=a, expression=b), parts))
+
+
+LOWER: Lowering = {
+    exp.Float64: unary("json_float64"),
+    exp.Int64: unary("json_int64"),
+    exp.JSONBool: unary("json_bool"),
+    exp.JSONExtract: _json("json_query"),
+    exp.JSONExtractArray: _array("json_query_array"),
+    exp.JSONExtractScalar: _json("json_value"),
+    exp.JSONFormat: _to_json_string,
+    exp.JSONType: unary("json_type"),
+    exp.JSONValueArray: _json("json_value_array"),
+    exp.LaxBool: unary("lax_bool"),
+    exp.LaxFloat64: unary("lax_float64"),
+    exp.LaxInt64: unary("lax_int64"),
+    exp.LaxString: unary("lax_string"),
+    exp.ParseJSON: lambda node: call("json", node.this),
+}
