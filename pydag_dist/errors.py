@@ -9,6 +9,7 @@ PydagError
 │   ├── AmbiguousRun    several runs have ids that begin as the name that was given
 │   ├── LeaseMismatch   a worker or coordinator has another lease than its installation
 │   ├── SubmittedOtherwise  the run of that id was submitted with something else
+│   ├── ChangedMeanwhile  somebody has changed it since it was read
 │   ├── SchemaMismatch  the run was written by another version's engine
 │   └── UnsafeRedis     the Redis server could lose the engine's keys
 ├── RedisAway           no Redis could be reached in time
@@ -86,6 +87,10 @@ class AmbiguousRun(EngineError):
 
 class SubmittedOtherwise(EngineError):
     """A run of that id is there, of another DAG, or with other params or another logical date."""
+
+
+class ChangedMeanwhile(EngineError):
+    """A file is not as it was when it was read: read it again."""
 
 
 class SchemaMismatch(EngineError):

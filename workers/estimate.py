@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pydag_dist.dag import Dag, Task
-from pydag_dist.dag.planning.prices import priced, usd
+from pydag_dist.dag.planning.prices import estimate_text, priced
 from pydag_dist.dag.planning.task_spec import RunParams, spec_of
 from pydag_dist.dag.text.quote import quote
 from pydag_dist.engine import Held, connect
@@ -32,7 +32,6 @@ _ASKED_SECONDS = 25.0  # likewise, if somebody waits for the answer
 
 # What costs nothing: https://cloud.google.com/bigquery/pricing#free
 _FREE = frozenset({"bigquery.load", "bigquery.extract"})
-_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 class _NotBefore(Exception):
@@ -124,8 +123,13 @@ def main() -> int:
     except PydagError as error:
         sys.stderr.write(f"Error: {error}\n")
         return 2
-    print_as = _as_json if arguments.json else _as_text
-    sys.stdout.write(print_as(dag, found, arguments.price) + "\n")
+    document = priced(_document(dag, found), arguments.price)
+    told = (
+        json.dumps(document, indent=2)
+        if arguments.json
+        else estimate_text(document, len(dag.tasks))
+    )
+    sys.stdout.write(told + "\n")
     return 1 if any(each.wrong for each in found.values()) else 0
 
 
@@ -138,45 +142,6 @@ def _document(dag: Dag, found: Mapping[str, Estimate]) -> dict[str, Any]:
         "unknown": [name for name, each in found.items() if each.billed is None],
         "tasks": {name: asdict(each) for name, each in found.items()},
     }
-
-
-def _as_json(dag: Dag, found: Mapping[str, Estimate], price: float) -> str:
-    return json.dumps(priced(_document(dag, found), price), indent=2)
-
-
-def _as_text(dag: Dag, found: Mapping[str, Estimate], price: float) -> str:
-    rows = [("task", "reads", "billed", "USD", "")]
-    for name, each in found.items():
-        if each.bytes is None or each.billed is None:
-            rows.append((name, "?", "?", "?", each.note))
-        else:
-            cost = f"{usd(each.billed, price):.4f}"
-            rows.append((name, _size(each.bytes), _size(each.billed), cost, each.note))
-    billed = sum(each.billed or 0 for each in found.values())
-    read = sum(each.bytes or 0 for each in found.values())
-    unknown = sum(each.billed is None for each in found.values())
-    note = f"and what {unknown} of {len(found)} tasks read" if unknown else ""
-    rows.append(("in all", _size(read), _size(billed), f"{usd(billed, price):.4f}", note))
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    lines = [
-        "  ".join(
-            (row[0].ljust(widths[0]), *(row[i].rjust(widths[i]) for i in (1, 2, 3)), row[4])
-        ).rstrip()
-        for row in rows
-    ]
-    if dag.budget_bytes is not None and billed > dag.budget_bytes:
-        lines.append(f"More than the DAG's budget_bytes, {_size(dag.budget_bytes)}.")
-    if others := len(dag.tasks) - len(found):
-        lines.append(f"{others} tasks run no jobs of BigQuery, or only ask for tables.")
-    return "\n".join(lines)
-
-
-def _size(count: float) -> str:
-    for unit in _UNITS:
-        if count < 1000 or unit == _UNITS[-1]:
-            break
-        count /= 1000
-    return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
 
 
 if __name__ == "__main__":

@@ -53,13 +53,13 @@ def params_option(meaning: str) -> Callable[..., Any]:
         "--param",
         "params",
         multiple=True,
-        callback=_params,
+        callback=named_values,
         metavar="K=V",
         help=f"{meaning}; repeatable.",
     )
 
 
-def _params(
+def named_values(
     context: click.Context, parameter: click.Parameter, values: Iterable[str]
 ) -> dict[str, Any]:
     """Values that are JSON are taken as JSON, others as text."""

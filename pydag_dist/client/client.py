@@ -95,6 +95,13 @@ class Client:
 
         return Backfills(self.engine, self._retries)
 
+    @cached_property
+    def files(self) -> Any:
+        """The DAG files that `pydag web` shows, see `client.rest.files`: by REST only."""
+        raise PydagError(
+            "DAG files are read and saved by `pydag web`: set PYDAG_URL to its address"
+        )
+
     def submit(
         self,
         dag: Dag,

@@ -15,7 +15,7 @@ from pydag_dist import dag as model
 from pydag_dist.cli.commands.workers import warn_of_unserved
 from pydag_dist.cli.display.output import echo
 from pydag_dist.cli.group import MISUSE
-from pydag_dist.cli.options import DAG_FILE, names_file
+from pydag_dist.cli.options import DAG_FILE, LOGICAL_DATE, PARAM, named_values, names_file
 from pydag_dist.client import Client
 from pydag_dist.dag.forms import FORMS
 from pydag_dist.dag.schedules import dates
@@ -125,6 +125,60 @@ def _of_airflow(file: Path, dag_id: str | None) -> Converted:
         ids = ", ".join(each.content["dag_id"] for each in found)
         raise PydagError(f"{file} has the DAGs {ids}: name one with --dag")
     return wanted[0]
+
+
+@click.command()
+@click.argument("file", type=DAG_FILE)
+@click.argument("task")
+@PARAM
+@LOGICAL_DATE
+@click.option(
+    "--result",
+    "results",
+    multiple=True,
+    callback=named_values,
+    metavar="TASK=V",
+    help="What an upstream task would return; repeatable.",
+)
+@click.option(
+    "--index",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Which child, of a task that expands.",
+)
+def render(
+    file: Path,
+    task: str,
+    *,
+    params: dict[str, Any],
+    logical_date: str | None,
+    results: dict[str, Any],
+    index: int,
+) -> None:
+    """Print the params that a task of a DAG file would be given, with their templates rendered.
+
+    Nothing is run. Secrets are shown as ***.
+
+    \b
+    Examples:
+        pydag render nightly.json load --logical-date 2026-01-31
+        pydag render nightly.json load --param country=pe --result 'list=["a", "b"]'
+    """
+    from pydag_dist.client.given import utc
+    from pydag_dist.dag.planning.rendering import Unrendered
+    from pydag_dist.dag.planning.task_spec import RunParams
+    from pydag_dist.dag.planning.trial import tried
+
+    dag = model.Dag.load(file)
+    if task not in dag.tasks:
+        raise PydagError(f"{file} has no task {task}")
+    run = RunParams(params, utc(logical_date or datetime.now(UTC), dag.zone))
+    try:
+        _, made = tried(dag, task, run, results, index)
+    except Unrendered as error:
+        raise PydagError(f"{file}: {task}: {error}") from None
+    echo(json.dumps(made, indent=2, ensure_ascii=False))
 
 
 @click.command()

@@ -12,9 +12,12 @@ from typing import Any
 
 import click
 
+from pydag_dist.cli.display.output import echo
 from pydag_dist.cli.options import DAG_FILE, PARAM
 from pydag_dist.client.given import utc
+from pydag_dist.client.rest.client import RestClient
 from pydag_dist.dag import Dag
+from pydag_dist.dag.planning.prices import estimate_text
 from pydag_dist.errors import PydagError
 from pydag_dist.settings import load_settings
 
@@ -41,13 +44,17 @@ def estimate(
     """Say what the BigQuery tasks of a DAG file will read, and what that costs on demand.
 
     Every query is dry-run, which costs nothing, with the worker settings and the credentials of
-    this host. What reads a table that only an upstream task makes, or what that task returns,
-    can't be known before; the answer says so. Exit code 1 if a query is wrong.
+    this host; with PYDAG_URL by a worker. What reads a table that only an upstream task makes, or
+    what that task returns, can't be known before; the answer says so. Exit code 1 if a query is
+    wrong.
 
     \b
     Example:
         pydag estimate pipeline.json
     """
+    if load_settings().url:
+        _by_rest(Dag.load(file), params, logical_date, price, as_json=as_json)
+        return
     if find_spec("google") is None or find_spec("google.cloud.bigquery") is None:
         raise PydagError("This needs Google's clients: pip install 'pydag-dist[worker]'")
     dag = Dag.load(file)  # so that its problems are reported as by `pydag validate`
@@ -58,3 +65,17 @@ def estimate(
     if as_json:
         command.append("--json")
     os.execv(sys.executable, command)  # noqa: S606 - no shell is wanted
+
+
+def _by_rest(
+    dag: Dag,
+    params: dict[str, Any],
+    logical_date: str | None,
+    price: float | None,
+    *,
+    as_json: bool,
+) -> None:
+    document = RestClient().estimate(dag, params, logical_date=logical_date, price=price)
+    echo(json.dumps(document, indent=2) if as_json else estimate_text(document, len(dag.tasks)))
+    if any(each["wrong"] for each in document["tasks"].values()):
+        raise SystemExit(1)

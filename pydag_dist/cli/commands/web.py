@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import webbrowser
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,9 +13,11 @@ import click
 
 from pydag_dist.cli.display.output import cell, echo
 from pydag_dist.cli.display.tables import clock, plain_table, wide_output
+from pydag_dist.cli.options import DAG_FILE
+from pydag_dist.client import Client
 from pydag_dist.client.submitter import user_at_host
 from pydag_dist.engine import Engine
-from pydag_dist.errors import PydagError
+from pydag_dist.errors import ChangedMeanwhile, PydagError
 from pydag_dist.settings import load_settings
 
 
@@ -115,3 +120,56 @@ def tokens(add: str | None, role: str, remove: str | None) -> None:
             made = clock(token.created_at)
             table.add_row(*map(cell, (token.name, token.role, made, token.created_by)))
         wide_output().print(table)
+
+
+@click.command()
+@click.argument("path", required=False)
+@click.option(
+    "--save", "source", type=DAG_FILE, metavar="FILE", help="Let it have what this file has."
+)
+@click.option("--etag", default="", help="The state that was edited, as --json says it.")
+@click.option("-m", "--message", default="", help="Commit it, too, with this message.")
+@click.option("--allow-problems", is_flag=True, help="Save it though it has problems.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with the file's etag.")
+def files(
+    path: str | None,
+    source: Path | None,
+    etag: str,
+    message: str,
+    *,
+    allow_problems: bool,
+    as_json: bool,
+) -> None:
+    """List the DAG files that `pydag web` at PYDAG_URL shows; print one, or save one.
+
+    A new file is saved without an etag, another one with the etag that it had when it was read, so
+    that nobody overwrites what somebody else has saved meanwhile.
+
+    \b
+    Examples:
+        pydag files
+        pydag files team/nightly.json > nightly.json
+        pydag files team/new.json --save new.json -m "A new one"
+    """
+    known = Client().files
+    if path is None:
+        paths = known.all()
+        echo(json.dumps({"files": paths}, indent=2) if as_json else "\n".join(paths))
+        return
+    if source is None:
+        found = known.read(path)
+        if not as_json:
+            if sys.stdout.isatty():
+                echo(found.text)
+            else:
+                sys.stdout.buffer.write(found.text.encode())
+            return
+    else:
+        asked = {"etag": etag, "message": message, "allow_problems": allow_problems}
+        try:
+            found = known.save(path, source.read_bytes().decode(), **asked)
+        except (OSError, UnicodeDecodeError) as error:
+            raise PydagError(f"{source} can't be read: {error}") from None
+        except ChangedMeanwhile as error:
+            raise PydagError(f"{path}: {error}; `pydag files {path} --json` has its etag") from None
+    echo(json.dumps(asdict(found), indent=2) if as_json else f"{path}: saved, etag {found.etag}")

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pydag_dist.client.client import Client
+from pydag_dist.client.given import utc
 from pydag_dist.client.naming import Runs
 from pydag_dist.client.rest.address import Access, Address
 from pydag_dist.client.rest.backfills import RestBackfills
+from pydag_dist.client.rest.files import Files
 from pydag_dist.client.rest.parsing import made, summary_of
 from pydag_dist.client.rest.published import RestPublished
 from pydag_dist.client.rest.run import RestRun
@@ -22,10 +24,13 @@ from pydag_dist.errors import PydagError
 from pydag_dist.settings import load_settings
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from pydag_dist.dag import Dag
 
 log = logging.getLogger(__name__)
 PAGE: Final = 500  # runs
+ESTIMATE_SECONDS: Final = 30.0  # that a worker may take
 
 
 class RestClient(Client):
@@ -53,6 +58,7 @@ class RestClient(Client):
         )
         self.published = RestPublished(self._service)
         self.all_backfills = RestBackfills(self._service)
+        self.files = Files(self._service)
 
     def __repr__(self) -> str:
         return f"Client({self._service!r})"
@@ -82,6 +88,26 @@ class RestClient(Client):
     @property
     def _names(self) -> Runs:
         return _Names(self._service)
+
+    def estimate(
+        self,
+        dag: Dag,
+        params: Mapping[str, Any] | None = None,
+        *,
+        logical_date: date | str | None = None,
+        price: float | None = None,
+    ) -> dict[str, Any]:
+        """What a DAG's BigQuery tasks will read, as `pydag estimate --json` has it.
+
+        A worker dry-runs the queries. `price` is that of a TiB in USD; default: the service's
+        setting.
+        """
+        when = utc(logical_date, dag.zone) if logical_date else ""
+        body = {"text": dag.to_json(), "params": dict(params or {}), "price": price}
+        found: dict[str, Any] = self._service.send(
+            "POST", "estimate", body | {"logical_date": when}, patience=ESTIMATE_SECONDS
+        )
+        return found
 
     def workers(self) -> list[Member]:
         """The live workers by name, with what they say they can do."""

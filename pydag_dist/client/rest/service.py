@@ -20,6 +20,7 @@ from pydag_dist.client.rest.connection import LOST, NotConnected, Request, asked
 from pydag_dist.client.rest.frames import Frame, frames_of
 from pydag_dist.client.retrying import rest_of, until
 from pydag_dist.errors import (
+    ChangedMeanwhile,
     EngineError,
     InvalidDag,
     Problem,
@@ -45,11 +46,11 @@ Query = Sequence[tuple[str, str | int | float]]
 _BY_KIND: Final[Mapping[str, type[PydagError]]] = {
     "unknown-run": UnknownRun,
     "submitted-otherwise": SubmittedOtherwise,
+    "changed": ChangedMeanwhile,
 }
 _BY_STATUS: Final[Mapping[int, type[PydagError]]] = {
     404: EngineError,
     409: EngineError,
-    412: EngineError,
 }
 _PASSING: Final = frozenset({429, 502, 503, 504})
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 _TIB: Final = 1 << 40
+_UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 def usd(billed: int, price: float) -> float:
@@ -20,3 +21,39 @@ def priced(document: Mapping[str, Any], price: float) -> dict[str, Any]:
         for name, each in document["tasks"].items()
     }
     return {**document, "price": usd(document["billed"], price), "tasks": tasks}
+
+
+def estimate_text(document: Mapping[str, Any], tasks: int) -> str:
+    """An estimate with prices as a table, of a DAG with so many tasks."""
+    found = document["tasks"]
+    rows = [("task", "reads", "billed", "USD", "")]
+    for name, each in found.items():
+        if each["bytes"] is None or each["billed"] is None:
+            rows.append((name, "?", "?", "?", each["note"]))
+        else:
+            sizes = _size(each["bytes"]), _size(each["billed"])
+            rows.append((name, *sizes, f"{each['price']:.4f}", each["note"]))
+    billed, unknown = document["billed"], len(document["unknown"])
+    note = f"and what {unknown} of {len(found)} tasks read" if unknown else ""
+    price = f"{document['price']:.4f}"
+    rows.append(("in all", _size(document["bytes"]), _size(billed), price, note))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines = [
+        "  ".join(
+            (row[0].ljust(widths[0]), *(row[i].rjust(widths[i]) for i in (1, 2, 3)), row[4])
+        ).rstrip()
+        for row in rows
+    ]
+    if document["budget"] is not None and billed > document["budget"]:
+        lines.append(f"More than the DAG's budget_bytes, {_size(document['budget'])}.")
+    if others := tasks - len(found):
+        lines.append(f"{others} tasks run no jobs of BigQuery, or only ask for tables.")
+    return "\n".join(lines)
+
+
+def _size(count: float) -> str:
+    for unit in _UNITS:
+        if count < 1000 or unit == _UNITS[-1]:
+            break
+        count /= 1000
+    return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from threading import BoundedSemaphore
@@ -18,9 +16,10 @@ from pydag_dist.dag.editing.changes import Change, inverse
 from pydag_dist.dag.editing.comparing import as_it_was, differences
 from pydag_dist.dag.editing.edits import edited
 from pydag_dist.dag.planning.prices import priced
-from pydag_dist.dag.planning.rendering import Unrendered, rendered
-from pydag_dist.dag.planning.task_spec import RunParams, spec_of
-from pydag_dist.engine import Held, RunFilter
+from pydag_dist.dag.planning.rendering import Unrendered
+from pydag_dist.dag.planning.task_spec import RunParams
+from pydag_dist.dag.planning.trial import tried
+from pydag_dist.engine import RunFilter
 from pydag_dist.engine.celery import estimates
 from pydag_dist.web.models import editing as models
 from pydag_dist.web.problems import Refusal
@@ -30,7 +29,6 @@ from pydag_dist.web.routing import answer, router, site
 from pydag_dist.web.site import Site
 
 ASKING: Final = BoundedSemaphore(4)  # estimates at a time: each may wait for half a minute
-RUN: Final = "rendered"  # the id of a run that there will never be
 
 routes = router()
 
@@ -83,29 +81,14 @@ def _compared(before: str, old: str, new: str, **told: Any) -> Response:
 def render(body: models.Render) -> Response:
     """Render the templates of a task's params, as its first try in a run would."""
     dag = Dag.parse(body.text, source="dag")
-    task = dag.tasks.get(body.task)
-    if task is None:
+    if body.task not in dag.tasks:
         raise Refusal(404, f"the DAG has no task {body.task}")
-    date = utc(body.logical_date or datetime.now(UTC), dag.zone)
-    run = RunParams(body.params, date)
-    spec = json.loads(spec_of(dag, task, None, run))
-    name = f"{body.task}.{body.index}" if task.expand else body.task
-    held = Held(RUN, name, 1, "")
-
-    def results(tasks: Sequence[str]) -> dict[str, Any]:
-        if missing := [each for each in tasks if each not in body.results]:
-            raise Unrendered(
-                f"needs the result of {', '.join(missing)}: give it in results", final=True
-            )
-        return {each: body.results[each] for each in tasks}
-
+    run = RunParams(body.params, utc(body.logical_date or datetime.now(UTC), dag.zone))
     try:
-        made = rendered(held, spec, results, lambda _: {**dag.params, **run.params})
+        name, made = tried(dag, body.task, run, body.results, body.index)
     except Unrendered as error:
         wrong = {"task": body.task, "detail": str(error)}
         raise Refusal(422, str(error), errors=[wrong]) from None
-    except LookupError:
-        raise Refusal(422, f"{body.task}: its list has no item {body.index}") from None
     return answer({"task": name, "params": made})
 
 

@@ -430,3 +430,21 @@ def test_flower_that_is_not_installed(executed, monkeypatch):
     assert result.exit_code == 2
     assert "pip install 'pydag-dist[flower]'" in result.stderr
     assert executed == []
+
+
+def test_params_are_rendered_without_a_run(tmp_path):
+    file = tmp_path / "d.json"
+    args = ["{{ params.n }}", "{{ ds }}", "{{ tasks.a.result | first }}"]
+    task = {"operator": "python.call", "params": {"callable": "m:f"}}
+    other = {"operator": "python.call", "params": {"callable": "m:f", "args": args}}
+    other |= {"task_id": "b", "dependencies": ["a"]}
+    dag = {"dag_id": "d", "params": {"n": 1}, "tasks": [{"task_id": "a", **task}, other]}
+    file.write_text(json.dumps(dag))
+
+    def typed(*arguments):
+        return CliRunner().invoke(pydag, ["render", str(file), *arguments])
+
+    given = ["--param", "n=2", "--logical-date", "2026-01-31", "--result", 'a=["ü"]']
+    assert json.loads(typed("b", *given).stdout)["args"] == [2, "2026-01-31", "ü"]
+    assert "needs the result of a" in typed("b").stderr
+    assert "has no task c" in typed("c").stderr
