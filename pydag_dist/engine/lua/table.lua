@@ -252,7 +252,8 @@ TRANSITIONS.task = {
     -- lease) and it has no remote job: else a message asks some worker to cancel that
   { 'poisoned while it was stopped',   'cancelling',                 'failed' },
   { 'mark',                            'none ready queued up_for_retry', 'success failed skipped' },
-  { 'mark',                            'running deferred cancelling', 'cancelling' },
+  { 'mark',                            'running deferred cancelling ready queued', 'cancelling' },
+    -- what waits, as for a stopped run: its worker is gone and may have left a remote job
   { 'stopped, once marked',            'cancelling',                 'success failed skipped' },
     -- however the try ends
   { 'mark in an ended run',            '*',                          'success failed skipped' },

@@ -131,8 +131,26 @@ class Clients(Comparison):
     def mark(self, data: st.DataObject, state: Any) -> None:
         planned = sorted(r for r, run in self.reference.runs.items() if run.planned)
         run = data.draw(st.sampled_from(planned), label="run")
+        tasks = sorted(self.reference.runs[run].tasks)
+        self.marked(data, run, data.draw(st.sampled_from(tasks), label="task"), state)
+
+    @precondition(lambda self: self.lost_jobs())
+    @rule(data=st.data(), state=st.sampled_from(["success", "skipped", "failed"]))
+    def mark_what_lost_its_worker(self, data: st.DataObject, state: Any) -> None:
+        run, name = data.draw(st.sampled_from(self.lost_jobs()), label="task")
+        self.marked(data, run, name, state)
+
+    def lost_jobs(self) -> list[tuple[str, str]]:
+        """The tasks that wait although their try has begun, and may have left a remote job."""
+        return sorted(
+            (run_id, name)
+            for run_id, run in self.reference.runs.items()
+            for name, task in run.tasks.items()
+            if task.remote and task.began and task.state in ("ready", "queued")
+        )
+
+    def marked(self, data: st.DataObject, run: str, name: str, state: Any) -> None:
         tasks = self.reference.runs[run].tasks
-        name = data.draw(st.sampled_from(sorted(tasks)), label="task")
         over = [t for t, task in tasks.items() if task.expands_over == name]
         expand = {t: data.draw(st.integers(0, 2)) if state == "success" else 0 for t in over}
         if self.reference.mark(run, name, state, expand):

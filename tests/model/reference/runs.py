@@ -223,6 +223,9 @@ class Runs(Outcomes):
             self._stop_deferred(run_id, name, reason)
         elif task.state in ("running", "cancelling"):
             task.state, task.reason = "cancelling", reason
+        elif task.state in ("ready", "queued") and task.began and task.remote:
+            task.state, task.reason = "cancelling", reason
+            self._cancel_elsewhere(run, run_id, name)
         else:
             self._settle(run, task, spent=0)
             task.waits = False

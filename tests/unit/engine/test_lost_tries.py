@@ -1,4 +1,4 @@
-"""A run is cancelled while a try waits whose worker is gone; on fakeredis."""
+"""A run is cancelled, or a task marked, while a try waits whose worker is gone; on fakeredis."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def state_of(bench):
 
 
 @pytest.mark.parametrize("slots", [0, 1])  # it is ready, or its next message is pushed
-def test_a_worker_cancels_the_remote_job_of_a_try_whose_worker_died(bench, slots):
+@pytest.mark.parametrize("mark", ["", "success", "failed"])
+def test_a_worker_cancels_the_remote_job_of_a_try_whose_worker_died(bench, slots, mark):
     bench.slots(1, "bigquery")
     bench.start(task("a") | QUERY)
     held = bench.take("bigquery")
@@ -29,7 +30,10 @@ def test_a_worker_cancels_the_remote_job_of_a_try_whose_worker_died(bench, slots
     bench.end(held, "dead", error="its process died of SIGKILL")
     assert state_of(bench) == ("queued" if slots else "ready")
 
-    assert bench.engine.steering.cancel("r") == "cancelling"
+    if mark:
+        bench.engine.steering.mark("r", "a", mark, "ana@host")
+    else:
+        assert bench.engine.steering.cancel("r") == "cancelling"
     assert state_of(bench) == "cancelling"
     bench.slots(1, "bigquery")
     bench.tick()
@@ -40,7 +44,7 @@ def test_a_worker_cancels_the_remote_job_of_a_try_whose_worker_died(bench, slots
     assert isinstance(claim, Claim)
     assert claim.order == "cancel"
     bench.end(order, "stopped")
-    assert bench.engine.reading.run_state("r") == "cancelled"
+    assert bench.engine.reading.run_state("r") == (mark or "cancelled")
     assert not bench.client.exists("p:queued", "p:leases")
 
 

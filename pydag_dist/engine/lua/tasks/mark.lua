@@ -30,10 +30,11 @@ local function mark_now(run, task, record, state)
     record.reason = reason
     save_record(run, task, record)
   else
+    withdraw_waiting(run, task, record)
+    if stop_lost(run, task, record, reason) then return end
     if record.state == 'queued' then
       settle(run, queue_of(load_plan(run, task), record), record)
     end
-    withdraw_waiting(run, task, record)
     end_marked(run, task, record, state)
   end
 end

@@ -69,12 +69,12 @@ local function withdraw_waiting(run, task, record)
 end
 
 -- Stops a waiting try whose worker died or was not heard of: its remote job may still run. Whether it may.
-local function stop_lost(run, task, record)
+local function stop_lost(run, task, record, reason)
   local is_lost = record.began ~= '' and (record.state == 'ready' or record.state == 'queued')
   if not is_lost or load_plan(run, task).remote ~= '1' then return false end
   call('SADD', run_key(run, 'active'), task)
   set_state(run, task, record, 'cancelling')
-  record.reason = 'cancel'
+  record.reason = reason
   save_record(run, task, record)
   ask_to_cancel(run, task, record)
   return true
@@ -102,7 +102,7 @@ local function cancel_slice(run, budget)
         stop_expanding(run, task)
       elseif record.state ~= 'cancelling' and not ENDED[record.state] then
         withdraw_waiting(run, task, record)
-        if not stop_lost(run, task, record) then
+        if not stop_lost(run, task, record, 'cancel') then
           note_end(run, task, record, 'cancelled')
           ended = ended + 1
           if head[2] then tell_downstream(task, load_plan(run, task).chunks, 'cancelled') end
