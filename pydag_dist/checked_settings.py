@@ -7,7 +7,15 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -19,6 +27,7 @@ from pydantic_settings import (
 from pydag_dist.config_file import KEY_PREFIX, config_table
 from pydag_dist.dag import limits
 from pydag_dist.errors import InvalidSettings
+from pydag_dist.receivers import Format, MailServer, Webhook
 from pydag_dist.redis_url import RedisUrl
 
 
@@ -27,7 +36,39 @@ def _redis_url(text: str) -> str:
     return text
 
 
-Webhook = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+([/?#]\S*)?$")]
+def _smtp_url(text: str) -> str:
+    MailServer.parse(text)
+    return text
+
+
+_Address = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]+@[\w.\-]+$", max_length=254)]
+
+
+class _Receiver(BaseModel):
+    """A webhook as settings write it: with a format, or a URL only."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str = Field(default="", pattern=r"^https?://[^\s/?#@]+([/?#]\S*)?$")
+    format: Format = "json"
+    to: list[_Address] = Field(default=[], max_length=20)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"url": value}
+        if isinstance(value, dict) and isinstance(value.get("to"), str):
+            return value | {"to": [value["to"]]}
+        return value
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.format == "email" and (self.url or not self.to):
+            raise ValueError('of format "email" needs "to", one or more addresses, and no "url"')
+        if self.format != "email" and (self.to or not self.url):
+            raise ValueError(f'of format "{self.format}" needs "url", and no "to"')
+        return self
 
 
 class FileSettings(BaseSettings):
@@ -73,7 +114,9 @@ class CheckedSettings(FileSettings):
     history_days: int | None = Field(default=None, ge=1, le=limits.HISTORY_DAYS)
     bigquery_price: float = Field(default=0, ge=0, le=1e6, allow_inf_nan=False)
     log_store: str | None = None
-    webhooks: dict[str, Webhook] = Field(default={})
+    webhooks: dict[str, _Receiver] = Field(default={})
+    smtp_url: Annotated[str, AfterValidator(_smtp_url)] | None = None
+    smtp_from: _Address | None = None
     url: str | None = None
     token: str | None = None
     token_file: Path | None = None
@@ -89,7 +132,13 @@ def checked() -> dict[str, Any]:
         raise InvalidSettings(
             f'PYDAG_WEBHOOKS must be JSON, such as {{"on-call": "https://…"}}: {error}'
         ) from None
-    return {name: getattr(found, name) for name in found.model_fields_set}
+    values = {name: getattr(found, name) for name in found.model_fields_set}
+    if found.webhooks:
+        values["webhooks"] = {
+            name: Webhook(each.url, each.format, tuple(each.to))
+            for name, each in found.webhooks.items()
+        }
+    return values
 
 
 def _wrong_settings(error: ValidationError, model: type[FileSettings]) -> InvalidSettings:

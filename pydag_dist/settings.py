@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from pydag_dist.config_file import KEY_PREFIX, config_table
 from pydag_dist.errors import InvalidSettings
+from pydag_dist.receivers import Webhook
 from pydag_dist.redis_url import RedisUrl
 
 
@@ -31,7 +32,9 @@ class Settings:
         6.25  # USD for a TiB on demand: https://cloud.google.com/bigquery/pricing
     )
     log_store: str | None = None  # a directory, or gs://BUCKET/PREFIX
-    webhooks: dict[str, str] = field(default_factory=dict, repr=False)  # URLs by names for DAGs
+    webhooks: dict[str, Webhook] = field(default_factory=dict, repr=False)  # by names for DAGs
+    smtp_url: str | None = field(default=None, repr=False)  # of the server that sends their e-mail
+    smtp_from: str | None = None  # the address that it is sent from
     # Of clients where Redis is not reachable:
     url: str | None = field(default=None, repr=False)  # of `pydag web`
     token: str | None = field(default=None, repr=False)  # for it

@@ -150,6 +150,7 @@ class Client:
             retention=self._retention,
             logical_date=date,
             hooks=bool(dag.on_success or dag.on_failure),
+            expected_within=dag.expected_within or 0,
             tags=dag.tags,
             submitted_by=by,
         )

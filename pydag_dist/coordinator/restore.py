@@ -49,6 +49,7 @@ _FIELDS: Final = frozenset(
         "parent_task",
         "ancestors",
         "acts",
+        "expected_within",
     }
 )
 

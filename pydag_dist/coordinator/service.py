@@ -18,6 +18,7 @@ from typing import Any
 import redis
 from celery import Celery
 
+from pydag_dist.coordinator.alerts.webhooks import Webhooks
 from pydag_dist.coordinator.backfills.loop import Backfills
 from pydag_dist.coordinator.keeping.logs import LogKeeper
 from pydag_dist.coordinator.keeping.pruning import Pruning
@@ -26,7 +27,6 @@ from pydag_dist.coordinator.planner import plan, without_gc
 from pydag_dist.coordinator.publisher import FolderPublisher
 from pydag_dist.coordinator.recorder import Recorder
 from pydag_dist.coordinator.scheduler import Scheduler
-from pydag_dist.coordinator.webhooks import Webhooks
 from pydag_dist.dag import Dag
 from pydag_dist.dag.limits import RETENTION
 from pydag_dist.doctor import look_at_host, look_at_server
@@ -91,7 +91,7 @@ class Coordinator:
         if not self._wait_for_redis():
             return
         self._warn()
-        webhooks = Webhooks(self._connect("coordinator"), self._settings.webhooks, self._stopping)
+        webhooks = Webhooks(self._connect("coordinator"), self._settings, self._stopping)
         scheduler = Scheduler(self._connect("coordinator"), self._stopping)
         backfills = Backfills(self._connect("coordinator"), self._history, self._stopping)
         threads = [

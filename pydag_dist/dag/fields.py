@@ -279,6 +279,12 @@ class DagFields:
     on_failure: Annotated[Hooks, _doc("told when a run failed or was cancelled")] = field(
         default_factory=list
     )
+    on_late: Annotated[Hooks, _doc("told when a run has not ended `expected_within`")] = field(
+        default_factory=list
+    )
+    expected_within: Annotated[
+        Timeout | None, _doc("seconds from its logical date until a run should have ended")
+    ] = None
     retries: Annotated[Retries, _doc("default of its tasks' `retries`")] = 0
     script_cache: Annotated[Flag, _doc("keep the texts of scripts in Redis")] = False
     expire_cache: Annotated[
@@ -291,6 +297,7 @@ class DagFields:
     def __post_init__(self) -> None:
         self.on_success = _hooks(self.on_success)
         self.on_failure = _hooks(self.on_failure)
+        self.on_late = _hooks(self.on_late)
 
     @property
     def zone(self) -> ZoneInfo:

@@ -52,6 +52,8 @@ MarkState = Literal["success", "skipped", "failed"]
 # Which due times of a backfill get a run: those without any; also those whose runs failed or were
 # cancelled; all but those with a run that goes on.
 Again = Literal["none", "failed", "all"]
+# What webhooks are told of a run: that it did not end in time, and that it has ended.
+Notice = Literal["late", "ended"]
 # Of a try: `skipped` by itself; `final`: failed, and another try would end alike.
 Outcome = Literal["success", "skipped", "failed", "final", "stopped", "dead", "lost", "revoked"]
 
@@ -220,6 +222,7 @@ LUA: Final = {
     "run_types": get_args(RunType),
     "backfill_states": get_args(BackfillState),
     "again": get_args(Again),
+    "notices": get_args(Notice),
     "record": RECORD_FIELDS,
     "record_numbers": RECORD_NUMBERS,
     "plan": PLAN_FIELDS,

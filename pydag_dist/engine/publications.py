@@ -52,6 +52,7 @@ def publish(
         "params": "{}",
         "logical_date": "",
         "hooks": int(bool(dag.on_success or dag.on_failure)),
+        "expected_within": dag.expected_within or 0,
         "dag_hash": dag_hash(text),
     }
     if dag.tags:

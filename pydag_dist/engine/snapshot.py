@@ -73,7 +73,8 @@ class RunHead:
     `logical_date` is ISO 8601 in UTC, None if the run was given none. Of a run of a published
     DAG `version` is which version, and `run_type` is scheduled, backfill, manual or triggered. Of a
     backfill's run `backfill` is the one that it belongs to; a triggered one was started by
-    `parent_task` of `parent_run`, which waits for it.
+    `parent_task` of `parent_run`, which waits for it. `expected_at` is by when it should end, as
+    its DAG's `expected_within` says.
     """
 
     run_id: str
@@ -92,6 +93,11 @@ class RunHead:
     backfill: str | None = None
     parent_run: str | None = None
     parent_task: str | None = None
+    expected_at: float | None = None
+
+    def is_late(self, now: float) -> bool:
+        """Whether it ended later than expected, or should have ended before `now`."""
+        return self.expected_at is not None and (self.ended_at or now) > self.expected_at
 
     def took(self, now: float) -> float | None:
         """Seconds that the run was at work until `now`: not those between its end and a resume.
@@ -226,6 +232,7 @@ def work_of(head: Mapping[str, str]) -> dict[str, Any]:
         "backfill": head.get("backfill") or None,
         "parent_run": head.get("parent_run") or None,
         "parent_task": head.get("parent_task") or None,
+        "expected_at": seconds(head.get("expected_at")),
     }
 
 

@@ -53,7 +53,7 @@ def why_run(
     run = seen or reading.snapshot(run_id)
     whole, micro = reading.store.redis.time()
     now = whole + micro / 1e6  # the times that a run has are Redis's
-    reasons = [Reason(run.state, _of_run(reading, run, now))]
+    reasons = [Reason(run.state, _of_run(reading, run, now) + _late(run, now))]
     if run.reason == "broken" or run.state in {"queued", "success"}:
         return reasons
     from pydag_dist.dag import Dag
@@ -68,7 +68,7 @@ def why_run(
 
 def explain_ended(run: RunSnapshot, facts_of: Callable[[str], Facts], now: float) -> list[Reason]:
     """Likewise of a run that has ended, with what is known of its tasks."""
-    reasons = [Reason(run.state, _verdict(run, now))]
+    reasons = [Reason(run.state, _verdict(run, now) + _late(run, now))]
     return (
         reasons
         + [_reason(run, facts_of(name)) for name in _in(run, "failed")[:NAMED]]
@@ -95,6 +95,12 @@ def _verdict(run: RunSnapshot, now: float) -> str:
     over = total - sum(len(_in(run, state)) for state in (*_ORDER, "none"))
     what = "is being cancelled" if run.state == "cancelling" else f"is {run.state}"
     return f"{name} {what}{after.replace('after', 'for')}: {over} of {total} tasks have ended"
+
+
+def _late(run: RunSnapshot, now: float) -> str:
+    if run.expected_at is None or not run.is_late(now):
+        return ""
+    return f"; it is late: its end was expected at {clock(run.expected_at, now)}"
 
 
 def _because(run: RunSnapshot) -> str:

@@ -14,8 +14,8 @@ import pytest
 import redis
 
 from pydag_dist.coordinator import Coordinator, planner, service
+from pydag_dist.coordinator.alerts.webhooks import Webhooks
 from pydag_dist.coordinator.recorder import Recorder
-from pydag_dist.coordinator.webhooks import Webhooks
 from pydag_dist.dag import limits
 from pydag_dist.engine import Engine
 from pydag_dist.settings import Settings

@@ -160,6 +160,7 @@ ENDS = {
         },
     ),
     "webhooks": ("failed", {"publish": "failed"}),
+    "late": ("success", {"crunch": "success"}),
 }
 # Example -> what its run is submitted with.
 GIVEN: dict[str, dict[str, Any]] = {
@@ -258,8 +259,10 @@ def test_a_child_has_its_item_and_the_task_below_all_results(
 
 def test_a_webhook_is_told(played: dict[str, RunSnapshot], receiver: Receiver) -> None:
     run = played["webhooks"]
-    [message] = wait_until(lambda: receiver.taken, "the webhook was told")
+    wait_until(lambda: len(receiver.taken) == 2, "the webhook was told of both runs")
+    [message] = [each for each in receiver.taken if each["event"] == "ended"]
     assert message == {
+        "event": "ended",
         "run_id": run.run_id,
         "dag_id": "webhooks",
         "state": "failed",
@@ -271,3 +274,11 @@ def test_a_webhook_is_told(played: dict[str, RunSnapshot], receiver: Receiver) -
             {"task_id": "publish", "try_number": 1, "error": "RuntimeError: fails on purpose"}
         ],
     }
+
+
+def test_a_late_run_is_told_of(played: dict[str, RunSnapshot], receiver: Receiver) -> None:
+    run = played["late"]
+    wait_until(lambda: len(receiver.taken) == 2, "the webhook was told of both runs")
+    [message] = [each for each in receiver.taken if each["event"] == "late"]
+    assert run.expected_at == pytest.approx((run.submitted_at or 0) + 0.5)
+    assert (message["run_id"], message["expected_at"]) == (run.run_id, run.expected_at)

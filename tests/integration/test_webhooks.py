@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 import redis
 
-from pydag_dist.coordinator import webhooks
-from pydag_dist.coordinator.webhooks import TRIES, Webhooks
+from pydag_dist.coordinator.alerts import webhooks
+from pydag_dist.coordinator.alerts.webhooks import TRIES, Webhooks
+from pydag_dist.receivers import Webhook
+from pydag_dist.settings import Settings
 from tests.support import wait_until
 from tests.support.cluster import Cluster, call, dag
 from tests.support.installation import Installation
@@ -36,10 +38,13 @@ def installation(redis_server: RedisServer, cluster: Cluster) -> Installation:
 
 
 @contextmanager
-def telling(installation: Installation, named: dict[str, str]) -> Iterator[None]:
+def telling(
+    installation: Installation, named: dict[str, Webhook], **settings: Any
+) -> Iterator[None]:
     """What a coordinator does about webhooks, meanwhile."""
     stopping = threading.Event()
-    thread = threading.Thread(target=Webhooks(installation.engine, named, stopping).run)
+    given = Settings(webhooks=named, **settings)
+    thread = threading.Thread(target=Webhooks(installation.engine, given, stopping).run)
     thread.start()
     try:
         yield
@@ -49,11 +54,13 @@ def telling(installation: Installation, named: dict[str, str]) -> Iterator[None]
 
 
 @pytest.fixture
-def told(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+def told(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dict[str, Webhook]]:
     """The names of hooks, in the settings of a coordinator that tells hooks without delays."""
     monkeypatch.setattr(webhooks, "FIRST_DELAY", 0)
     monkeypatch.setattr(webhooks, "EVERY", 0.01)
-    named: dict[str, str] = {}
+    named: dict[str, Webhook] = {}
     with telling(installation, named):
         yield named
 
@@ -98,7 +105,7 @@ def test_a_hook_that_fails_twice_is_told_at_the_third_try(cluster: Cluster) -> N
 
 
 def test_only_the_hooks_of_its_end_are_told(
-    installation: Installation, told: dict[str, str]
+    installation: Installation, told: dict[str, Webhook]
 ) -> None:
     with Receiver() as good, Receiver() as bad:
         hooks = {"on_success": [f"{good.url}/1", f"{good.url}/2"], "on_failure": bad.url}
@@ -108,13 +115,13 @@ def test_only_the_hooks_of_its_end_are_told(
 
     assert sorted(good.paths) == ["/1", "/2"]
     assert [message["run_id"] for message in good.taken] == [succeeded, succeeded]
-    assert good.taken[0].keys() == {"run_id", "dag_id", "state", "started_at", "ended_at"}
+    assert good.taken[0].keys() == {"event", "run_id", "dag_id", "state", "started_at", "ended_at"}
     [message] = bad.taken
     assert (message["run_id"], message["failed"], len(message["failed_tasks"])) == (failed, 30, 20)
     assert message["failed_tasks"][0]["error"] == "no such table"
 
 
-def test_a_cancelled_run_is_a_failure(installation: Installation, told: dict[str, str]) -> None:
+def test_a_cancelled_run_is_a_failure(installation: Installation, told: dict[str, Webhook]) -> None:
     with Receiver() as receiver:
         made = dag([call("t", "work")], on_failure=receiver.url)
         installation.engine.steering.submit("run", made.to_json(), made.dag_id, hooks=True)
@@ -127,7 +134,7 @@ def test_a_cancelled_run_is_a_failure(installation: Installation, told: dict[str
 
 
 def test_a_hook_that_took_it_is_not_told_again_for_another(
-    installation: Installation, told: dict[str, str]
+    installation: Installation, told: dict[str, Webhook]
 ) -> None:
     with Receiver() as good, Receiver(statuses=(503, 404)) as late:
         ended(installation, on_success=[good.url, late.url])
@@ -137,7 +144,7 @@ def test_a_hook_that_took_it_is_not_told_again_for_another(
 
 
 def test_a_hook_that_never_takes_it_is_given_up(
-    installation: Installation, told: dict[str, str], caplog: pytest.LogCaptureFixture
+    installation: Installation, told: dict[str, Webhook], caplog: pytest.LogCaptureFixture
 ) -> None:
     with Receiver(statuses=(500,) * (TRIES + 1)) as receiver, caplog.at_level(logging.INFO):
         run_id = ended(installation, on_success=f"{receiver.url}/{SECRET}")
@@ -151,15 +158,15 @@ def test_a_hook_that_never_takes_it_is_given_up(
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/T0KEN", "http://no.such.host.invalid/T0KEN"])
 def test_a_host_that_is_not_there_is_tried_again_and_kept_secret(
     installation: Installation,
-    told: dict[str, str],
+    told: dict[str, Webhook],
     caplog: pytest.LogCaptureFixture,
     url: str,
 ) -> None:
     with Receiver() as receiver, caplog.at_level(logging.INFO):
-        told["hook"] = url
+        told["hook"] = Webhook(url)
         ended(installation, on_success="hook")
         wait_until(lambda: "webhook hook" in caplog.text, "a try failed")
-        told["hook"] = receiver.url
+        told["hook"] = Webhook(receiver.url)
         wait_settled(installation)
 
     assert len(receiver.taken) == 1
@@ -201,7 +208,7 @@ def test_each_end_of_a_run_is_told_of(installation: Installation) -> None:
 
 def test_a_hook_that_does_not_come_to_an_end_is_tried_again(
     installation: Installation,
-    told: dict[str, str],
+    told: dict[str, Webhook],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -214,7 +221,7 @@ def test_a_hook_that_does_not_come_to_an_end_is_tried_again(
     assert len(receiver.taken) == 1
 
 
-def test_coordinators_share_the_work(installation: Installation, told: dict[str, str]) -> None:
+def test_coordinators_share_the_work(installation: Installation, told: dict[str, Webhook]) -> None:
     with Receiver() as receiver, telling(installation, {}):
         runs = [ended(installation, on_success=receiver.url) for _ in range(30)]
         wait_settled(installation)
@@ -228,7 +235,7 @@ def test_what_a_dead_coordinator_took_is_told_by_another(
     monkeypatch.setattr(webhooks, "EVERY", 0.01)
     with Receiver() as receiver:
         run_id = ended(installation, on_success=receiver.url)
-        assert installation.engine.webhooks.take(0.3) == (run_id, 0)
+        assert installation.engine.webhooks.take(0.3) == (run_id, "ended", 0)
         with telling(installation, {}):
             wait_settled(installation)
 
@@ -236,7 +243,7 @@ def test_what_a_dead_coordinator_took_is_told_by_another(
 
 
 def test_a_run_that_is_gone_is_forgotten(
-    installation: Installation, told: dict[str, str], caplog: pytest.LogCaptureFixture
+    installation: Installation, told: dict[str, Webhook], caplog: pytest.LogCaptureFixture
 ) -> None:
     installation.connection.zadd(installation.engine.store.key("webhooks"), {"gone": 0})
     wait_settled(installation)
@@ -245,7 +252,7 @@ def test_a_run_that_is_gone_is_forgotten(
 
 
 def test_a_redis_that_is_away_is_asked_again(
-    installation: Installation, told: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    installation: Installation, told: dict[str, Webhook], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = threading.Event()
     take = installation.engine.webhooks.take
@@ -265,7 +272,7 @@ def test_a_redis_that_is_away_is_asked_again(
 
 
 def test_receivers_that_drip_hold_up_no_other_and_are_called_few_at_a_time(
-    installation: Installation, told: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    installation: Installation, told: dict[str, Webhook], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webhooks, "FIRST_DELAY", 60)  # what is tried again is not of interest here
     began = time.monotonic()
@@ -274,7 +281,7 @@ def test_receivers_that_drip_hold_up_no_other_and_are_called_few_at_a_time(
         return sum(thread.name == "pydag-webhook" for thread in threading.enumerate())
 
     with Receiver(statuses=(0,) * 1_000) as dripping, Receiver() as good:
-        told["good"] = good.url.replace("127.0.0.1", "localhost")
+        told["good"] = Webhook(good.url.replace("127.0.0.1", "localhost"))
         hooks = [f"{dripping.url}/{number}" for number in range(5)]
         for _ in range(40):
             ended(installation, on_success=hooks)
@@ -298,7 +305,7 @@ def test_what_was_never_tried_comes_before_what_is_tried_again(
         with telling(installation, {}):
             wait_until(lambda: len(receiver.paths) >= 5, "the first tries were made")
         for run_id in failed:
-            installation.engine.webhooks.later(run_id, 0)
+            installation.engine.webhooks.later(run_id, "ended", 0)
         new = ended(installation, on_success=f"{receiver.url}/new")
         with telling(installation, {}):
             wait_settled(installation)
@@ -308,7 +315,7 @@ def test_what_was_never_tried_comes_before_what_is_tried_again(
 
 
 def test_runs_that_wait_for_a_busy_receiver_are_put_off_without_losing_a_try(
-    installation: Installation, told: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    installation: Installation, told: dict[str, Webhook], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webhooks, "WAITING", 1)
     monkeypatch.setattr(webhooks, "PUT_OFF", 0.01)
@@ -337,10 +344,10 @@ def test_what_was_taken_and_not_begun_is_given_back_at_a_stop(
 
 
 def test_a_url_that_is_none_harms_no_other(
-    installation: Installation, told: dict[str, str]
+    installation: Installation, told: dict[str, Webhook]
 ) -> None:
     with Receiver() as receiver:
-        told["broken"] = "http://[::1"
+        told["broken"] = Webhook("http://[::1")
         run_id = ended(installation, on_success=["broken", receiver.url])
         wait_settled(installation)
 

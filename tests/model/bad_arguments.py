@@ -173,8 +173,8 @@ ARGUMENTS: dict[str, list[tuple[str, list[str]]]] = {
         ("w", ["", "a|b", "a/b", "a b", "x" * 256]),
         ("1", INTEGER),
     ],
-    "webhook_not_tried": [("ended", ID)],
-    "webhook_later": [("ended", ID), ("1000", INTEGER)],
+    "webhook_not_tried": [("ended", ID), ("ended", ["", "x"])],
+    "webhook_later": [("ended", ID), ("late", ["", "x"]), ("1000", INTEGER)],
     "take_webhook": [("1000", INTEGER)],
     "renew": [
         ("w", ["", "a|b", "a/b", "a b", "x" * 256]),

@@ -34,6 +34,7 @@ KINDS = {
     "json task": "one task of a DAG",
     "json webhook": "what a webhook is told",
     "toml pydag.toml": "settings",
+    "toml alerts": "settings of coordinators, with each format of a webhook",
     "toml pyproject.toml": "an entry point of a module that is another block",
     "sql": "runs on SQLite and on PostgreSQL, on a history's tables",
     "text acl": "users of Redis, taken by test_secured_redis.py",

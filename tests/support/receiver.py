@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,10 +16,15 @@ class Receiver:
     """Takes POSTs of JSON at its `url`: answers with `statuses` at first, then with 200.
 
     The status 0 is an answer that never ends. `taken` are the messages that it took, `paths`
-    those of all requests.
+    those of all requests. Each answer waits so many seconds. With `certificates` it speaks TLS.
     """
 
-    def __init__(self, statuses: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self,
+        statuses: tuple[int, ...] = (),
+        wait: float = 0,
+        certificates: Path | None = None,
+    ) -> None:
         self._closed = threading.Event()
         self.taken: list[dict[str, Any]] = []
         self.paths: list[str] = []
@@ -31,6 +38,7 @@ class Receiver:
                 if status == 200:
                     receiver.taken.append(message)
                 receiver.paths.append(self.path)
+                receiver._closed.wait(wait)
                 if status == 0:
                     self._drip()
                     return
@@ -48,8 +56,18 @@ class Receiver:
             def log_message(self, *_: object) -> None:
                 """Not into the tests' output."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        # On all addresses of this host: to who calls, each is a receiver of its own.
+        self._server = ThreadingHTTPServer(("0.0.0.0", 0), Handler)
+        if certificates:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(certificates / "server.pem", certificates / "server.key")
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        scheme = "https" if certificates else "http"
+        self.url = f"{scheme}://127.0.0.1:{self._server.server_address[1]}"
+
+    def let_go(self) -> None:
+        """End the answers that would not end."""
+        self._closed.set()
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

@@ -6,6 +6,7 @@ import pytest
 
 from pydag_dist import checked_settings, settings
 from pydag_dist.errors import InvalidSettings
+from pydag_dist.receivers import MailServer, Webhook
 from pydag_dist.settings import WORKER_SETTINGS, load_settings, unknown_variables
 
 URL = "https://example.org/hooks/T0KEN?key=x"
@@ -16,7 +17,7 @@ def test_webhooks_are_named_by_a_variable(monkeypatch):
     assert load_settings().webhooks == {}
 
     monkeypatch.setenv("PYDAG_WEBHOOKS", f'{{"on-call": "{URL}"}}')
-    assert load_settings().webhooks == {"on-call": URL}
+    assert load_settings().webhooks == {"on-call": Webhook(URL)}
 
 
 def test_webhooks_are_named_by_a_file(monkeypatch, tmp_path):
@@ -24,7 +25,7 @@ def test_webhooks_are_named_by_a_file(monkeypatch, tmp_path):
     config.write_text(f'[webhooks]\non-call = "{URL}"\n', encoding="utf-8")
     monkeypatch.setenv("PYDAG_CONFIG", str(config))
 
-    assert load_settings().webhooks == {"on-call": URL}
+    assert load_settings().webhooks == {"on-call": Webhook(URL)}
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,7 @@ def test_webhooks_are_named_by_a_file(monkeypatch, tmp_path):
 def test_what_is_no_url_of_the_web_is_refused_and_not_shown(monkeypatch, url):
     monkeypatch.delenv("PYDAG_CONFIG", raising=False)
     monkeypatch.setenv("PYDAG_WEBHOOKS", f'{{"on-call": "{url}"}}')
-    with pytest.raises(InvalidSettings, match=r"^PYDAG_WEBHOOKS\.ON-CALL: ") as caught:
+    with pytest.raises(InvalidSettings, match=r"^PYDAG_WEBHOOKS\.ON-CALL\.URL: ") as caught:
         load_settings()
     assert "T0" not in str(caught.value)
 
@@ -155,3 +156,53 @@ def test_a_prefix_that_no_key_has_is_refused(monkeypatch, prefix):
 
 def test_the_check_knows_every_setting():
     assert {*settings.SETTINGS} == {*checked_settings.CheckedSettings.model_fields}
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        ('{"format": "slack", "url": "https://h/x"}', Webhook("https://h/x", "slack")),
+        ('{"format": "email", "to": "a@b.org"}', Webhook("", "email", ("a@b.org",))),
+        ('{"format": "email", "to": ["a@b.org", "c@d"]}', Webhook("", "email", ("a@b.org", "c@d"))),
+    ],
+)
+def test_a_webhook_has_a_format(monkeypatch, written, found):
+    monkeypatch.delenv("PYDAG_CONFIG", raising=False)
+    monkeypatch.setenv("PYDAG_WEBHOOKS", f'{{"team": {written}}}')
+    assert load_settings().webhooks == {"team": found}
+
+
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [
+        ('{"format": "slack"}', 'of format "slack" needs "url"'),
+        ('{"format": "email", "url": "https://h/T0KEN"}', 'of format "email" needs "to"'),
+        ('{"format": "email", "to": ["a@b\\nBcc: c@d"]}', "String should match"),
+        ('{"format": "teams", "url": "https://h/T0KEN"}', "Input should be 'json'"),
+        ('{"url": "https://h/T0KEN", "colour": 1}', "no such setting"),
+    ],
+)
+def test_a_webhook_that_can_not_be_told_is_refused(monkeypatch, written, why):
+    monkeypatch.delenv("PYDAG_CONFIG", raising=False)
+    monkeypatch.setenv("PYDAG_WEBHOOKS", f'{{"team": {written}}}')
+    with pytest.raises(InvalidSettings, match=r"^PYDAG_WEBHOOKS\.TEAM") as caught:
+        load_settings()
+    assert why in str(caught.value)
+    assert "T0KEN" not in str(caught.value)
+
+
+def test_a_mail_server_is_a_url():
+    assert MailServer.parse("smtp://u%40x:p%2F@mail.org") == MailServer(
+        "mail.org", 587, is_tls=False, user="u@x", password="p/"
+    )
+    assert MailServer.parse("smtps://mail.org").port == 465
+    assert "p/" not in repr(MailServer.parse("smtp://u%40x:p%2F@mail.org"))
+
+
+@pytest.mark.parametrize("url", ["mail.org", "smtp://", "http://T0KEN@h", "smtp://u:T0KEN@h:x"])
+def test_what_is_no_mail_server_is_refused_and_not_shown(monkeypatch, url):
+    monkeypatch.delenv("PYDAG_CONFIG", raising=False)
+    monkeypatch.setenv("PYDAG_SMTP_URL", url)
+    with pytest.raises(InvalidSettings, match=r"^PYDAG_SMTP_URL: must be smtp://") as caught:
+        load_settings()
+    assert "T0KEN" not in str(caught.value)

@@ -19,6 +19,7 @@ const RUN: Run = {
   logical_date: null,
   run_type: null,
   version: null,
+  expected_at: null,
   took: null,
   reason: null,
   error: null,

@@ -149,6 +149,8 @@ def _times(run: RunSnapshot) -> list[str]:
         what = f"backfill {run.backfill}" if run.backfill else run.run_type
         started_by = f", {what}, version {run.version}" if run.version else ""
         lines.append(f"for       {run.logical_date}{started_by}")
+    if run.is_late(time.time()):
+        lines.append(f"late      its end was expected at {clock(run.expected_at, form)}")
     if run.started_at is not None:
         lines.append(f"started   {clock(run.started_at, form)}")
     if run.rounds > 1:

@@ -12,6 +12,8 @@ from pydag_dist.dag.schedules.schedule import EPOCH
 
 def check_schedule(fields: DagFields, bad: Collection[str], report: Report) -> None:
     """Check the order of its dates, and that it is ever due; `bad` fields are wrong already."""
+    if fields.on_late and fields.expected_within is None and "expected_within" not in bad:
+        report.add('needs "expected_within", the seconds after which a run is late', "on_late")
     if {"timezone", "start_date", "end_date"}.intersection(bad):
         return
     if fields.start_date and fields.end_date:

@@ -194,6 +194,7 @@ local KINDS = {
   position = { function(v) return is_integer(v, 0, 1e15) end, 'an integer, 0 to 1e15' },
   run_type = word_of(PROTOCOL.run_types),
   again = word_of(PROTOCOL.again),
+  notice = word_of(PROTOCOL.notices),
   backfill_state = word_of(PROTOCOL.backfill_states),
   dates = { function(v) return is_integer(v, 1, LIMITS.backfill_dates) end,
             'an integer, 1 to ' .. LIMITS.backfill_dates },
@@ -213,7 +214,7 @@ local HEAD = { dag_id = 'id', processors = 'processors', weight = 'weight', time
                submitted_at = 'time', started_at = 'time', from = 'id_or_none', reason = 'reason',
                total = 'count', dag_hash = 'short', changed = 'ids', marked = 'ids', round_at = 'time',
                spent = 'count', version = 'count', run_type = 'run_type', backfill = 'id', parent_run = 'id',
-               parent_task = 'id', ancestors = 'ids', acts = 'acts' }
+               parent_task = 'id', ancestors = 'ids', acts = 'acts', expected_within = 'seconds' }
 local HEAD_NEEDED = { 'dag_id', 'processors', 'weight', 'timeout', 'retention', 'params' }
 
 -- Operation -> the kinds and names of its arguments; `each`: those of items, as many as there are;
@@ -246,8 +247,8 @@ SIGNATURES = {
   died = { { 'id', 'run' }, { 'id', 'task' }, { 'try', 'try' }, { 'token', 'token' }, { 'outcome', 'outcome' }, { 'error', 'error' },
            { 'worker', 'worker' }, { 'count', 'process' }, aside = { 'broken', 0 } },
   take_webhook = { { 'span', 'lease' } },
-  webhook_not_tried = { { 'id', 'run' }, aside = 0 },
-  webhook_later = { { 'id', 'run' }, { 'span', 'delay' }, aside = 0 },
+  webhook_not_tried = { { 'id', 'run' }, { 'notice', 'what' }, aside = 0 },
+  webhook_later = { { 'id', 'run' }, { 'notice', 'what' }, { 'span', 'delay' }, aside = 0 },
   renew = { { 'worker', 'worker' }, { 'slots', 'slots' }, { 'queues', 'queues' }, { 'ago', 'looked_ago' },
             { 'processes', 'processes' },
             each = { { 'id', 'run' }, { 'id', 'task' }, { 'try', 'try' }, { 'token', 'token' } } },

@@ -91,6 +91,9 @@
 --   database         string  which database the coordinators write history to; expires
 --   history:writer   string  the lease of the coordinator that does
 --   webhooks         zset    ended runs whose webhooks are to be called -> due time
+--   late             zset    runs whose end is expected by a time that no coordinator has looked at yet -> that
+--                            time, by the server's clock; runs that were late then, and of which webhooks
+--                            are to be told -> when, likewise
 --   clock            hash    the server's time and the steady time of the last tick, and the
 --                            server's run id; `lease` in µs if it isn't the usual one
 --   log:R:T:N        stream  what try N of task T of run R wrote: parts of `lines` as JSON, each
@@ -153,7 +156,9 @@
 --                            triggered); of one of a backfill that, too; of a triggered one parent_run
 --                            and parent_task, which wait for it, and ancestors: the DAGs of the runs
 --                            around it, outermost first; acts, the last LIMITS.acts things that people did
---                            to it: "when act who task state|" of each
+--                            to it: "when act who task state|" of each; expected_within (s) and expected_at
+--                            if its DAG says when its end is expected; hook_tries and late_tries: how
+--                            often its webhooks were called since it ended, and since it was late
 --   run:ID:dag       string  the DAG as it was submitted, or as it was resumed with
 --   run:ID:tasks     hash    task -> record (RECORD_FIELDS in protocol.py)
 --   run:ID:kept      hash    of a resumed or restored run until it is planned: the records as
@@ -182,7 +187,7 @@
 --   run:ID:events    stream  what watchers follow; capped
 --
 -- TIMES. What people are told (events, ready_at, started_at, ended_at, a run's times) is the server's
--- time, by the clock of its host. What is waited for (leases, timers, slots and polls, messages,
+-- time, by the clock of its host, and so is the time by which a run is expected to end. What is waited for (leases, timers, slots and polls, messages,
 -- webhooks, the time that a try has had) is steady time: it goes on by the time between two ticks,
 -- and by `max_gap` at most, so that it stands while Redis is away, and a step of the server's clock is
 -- no more than such a gap. Scores and expiries of zsets and hashes above are in it.

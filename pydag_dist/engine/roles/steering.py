@@ -42,14 +42,16 @@ class Steering(Role):
         retention: int = 7 * 86400,
         logical_date: str = "",
         hooks: bool = False,
+        expected_within: float = 0,
         tags: Sequence[str] = (),
         submitted_by: str = "",
     ) -> bool:
         """Stores a DAG (as JSON) as a run to be planned; False if that run was there already.
 
         `logical_date` is an ISO 8601 time, else that of the submission; `hooks`: whether the DAG
-        has webhooks; `submitted_by` is a short text without spaces. `EngineError` for what is no
-        id, or beyond the limits of dag/limits.py.
+        has webhooks that are told of the run's end; `expected_within`: seconds until the run is
+        late, 0 for never; `submitted_by` is a short text without spaces. `EngineError` for what is
+        no id, or beyond the limits of dag/limits.py.
         """
         check_id("run id", run_id)
         head: dict[str, str | float] = {
@@ -63,6 +65,8 @@ class Steering(Role):
             "hooks": int(hooks),
             "dag_hash": dag_hash(dag),
         }
+        if expected_within:
+            head["expected_within"] = expected_within
         if tags:
             head["tags"] = json.dumps(list(tags), ensure_ascii=False)
         if submitted_by:

@@ -30,6 +30,7 @@ class RunHead(Model):
     backfill: str | None
     parent_run: str | None
     parent_task: str | None
+    expected_at: Seconds | None
     took: float | None
 
 

@@ -28,15 +28,28 @@ class Clients(Comparison):
     """Runs are submitted, planned, cancelled, resumed, and tasks are marked."""
 
     @precondition(lambda self: len(self.dags) + len(self.lost_runs) < 3)
-    @rule(tasks=dags(), processors=PROCESSORS, weight=st.sampled_from([1, 2]))
-    def submit(self, tasks: dict[str, Any], processors: int, weight: int) -> None:
+    @rule(
+        tasks=dags(),
+        processors=PROCESSORS,
+        weight=st.sampled_from([1, 2]),
+        expected_within=st.sampled_from([0, 1, 100]),
+    )
+    def submit(
+        self, tasks: dict[str, Any], processors: int, weight: int, expected_within: int = 1
+    ) -> None:
         run = f"r{len(self.dags) + len(self.lost_runs)}"
         dag = Dag.parse({"dag_id": "dag", "tasks": list(tasks.values())})
         self.dags[run] = dag
         self.planners[run] = []
         for first in (True, False):  # a client that got no answer sends it again
             stored = self.engine.steering.submit(
-                run, "{}", "dag", processors=processors, weight=weight, retention=RETENTION
+                run,
+                "{}",
+                "dag",
+                processors=processors,
+                weight=weight,
+                retention=RETENTION,
+                expected_within=expected_within,
             )
             assert stored is first
         # Of each DAG every third task took long in earlier runs.
@@ -61,7 +74,7 @@ class Clients(Comparison):
             )
             for t in dag.walk()
         }
-        self.reference.submit(run, reference, processors, weight)
+        self.reference.submit(run, reference, processors, weight, expected_within * 1_000)
 
     @precondition(lambda self: self.runs_that_are("queued"))
     @rule(data=st.data())
@@ -160,6 +173,24 @@ class Clients(Comparison):
                 self.engine.steering.mark(run, name, state, ANA, expand=expand)
         self.acts_are(run)
 
+    @precondition(lambda self: self.reference.late)
+    @rule(then=st.sampled_from(["dies", "tells", "tries again", "puts off"]))
+    def look_for_late(self, then: str) -> None:
+        """A coordinator looks which run is late, and tells its webhooks if it gets that far."""
+        found, webhooks = self.engine.webhooks.take(10), self.engine.webhooks
+        wanted = self.reference.take_late(10_000)
+        assert (found and (found.run_id, found.tries)) == wanted
+        if found is None or then == "dies":
+            return
+        assert found.what == "late"
+        if then == "tells":
+            webhooks.done(*found[:2])
+            del self.reference.late[found.run_id]
+            return
+        (webhooks.later if then == "tries again" else webhooks.put_off)(*found[:2], 2)
+        self.reference.late[found.run_id] = self.reference.server + 2_000
+        self.reference.runs[found.run_id].late_tries -= then == "puts off"
+
     def acts_are(self, run: str) -> None:
         """The run keeps what people did to it, the newest of it, and nothing else."""
         told = acts_of(self.engine.reading.run_head(run))
@@ -189,6 +220,7 @@ class Clients(Comparison):
                 "round_at",
                 "spent",
                 "acts",
+                "expected_within",
             )
             if name in head
         ]

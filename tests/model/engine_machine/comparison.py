@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import pytest
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from pydag_dist.dag import Dag
@@ -116,6 +117,10 @@ class Comparison(RuleBasedStateMachine):
     def same_runs(self, seen: Keys) -> None:
         assert sorted(seen.zset("runs")) == sorted(self.dags)
         assert list(seen.zset("names")) == sorted(self.dags)
+        late = {run: (at - BEGIN) / 1_000 for run, at in seen.zset("late").items()}
+        assert late == {
+            run: pytest.approx(at, abs=SLACK / 1_000) for run, at in self.reference.late.items()
+        }
         for run_id, run in self.reference.runs.items():
             assert int(seen.hash(f"run:{run_id}").get("rounds", 1)) == run.rounds
 

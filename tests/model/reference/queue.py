@@ -25,6 +25,7 @@ class Queues:
         self.known_queues: set[str] = set()
         # worker, process -> the push of the try that it released last, and what it has gone on with
         self.holds: dict[tuple[str, int], tuple[int, str, str]] = {}
+        self.late: dict[str, int] = {}  # run -> when somebody looks whether it is late
         self.now = 0
         self.server = 0  # the time by the server's clock
         self.ticked: int | None = None  # likewise at the last tick

@@ -12,16 +12,40 @@ class Runs(Outcomes):
     """What clients and planners do."""
 
     def submit(
-        self, run_id: str, tasks: dict[str, RefTask], processors: int, weight: float
+        self,
+        run_id: str,
+        tasks: dict[str, RefTask],
+        processors: int,
+        weight: float,
+        expected_within: int = 0,
     ) -> None:
-        """`tasks` in the order of their walk."""
+        """`tasks` in the order of their walk; in ms."""
         for name, task in tasks.items():
             task.last_try = 1 + task.retries
             for parent in task.upstream:
                 tasks[parent].downstream.append(name)
         queues = sorted({task.queue for task in tasks.values()})
         counts = {name: task.items for name, task in tasks.items() if task.items is not None}
-        self.runs[run_id] = RefRun(processors, weight, tasks, queues, counts=counts)
+        run = RefRun(processors, weight, tasks, queues, counts=counts)
+        self.runs[run_id] = run
+        if expected_within:
+            run.expected_at = self.late[run_id] = self.server + expected_within
+
+    def take_late(self, lease: int) -> tuple[str, int] | None:
+        """The first late run that is to be told of, and how often that was tried before.
+
+        A run that ended in time is not late. Nobody gets it again for `lease` ms.
+        """
+        for run_id, at in sorted(self.late.items(), key=lambda each: (each[1], each[0])):
+            run = self.runs.get(run_id)
+            if at > self.server:
+                return None
+            if run and not (run.state in ENDED_RUN and run.late_tries == 0):
+                self.late[run_id] = self.server + lease
+                run.late_tries += 1
+                return run_id, run.late_tries - 1
+            del self.late[run_id]
+        return None
 
     def start(self, run_id: str) -> None:
         """What the commit of a plan does."""
@@ -55,7 +79,11 @@ class Runs(Outcomes):
         self.polls, self.groups, self.clock, self.timed = {}, {}, {}, set()
         self.holds = {}
         self.runs = {r: run for r, run in self.runs.items() if run.state not in ENDED_RUN}
+        self.late = {
+            r: run.expected_at for r, run in self.runs.items() if run.expected_at is not None
+        }
         for run in self.runs.values():
+            run.late_tries = 0
             run.since, run.used, run.timed = {}, {}, set()
             if run.state != "queued":
                 run.state, run.restored = "queued", True

@@ -122,6 +122,8 @@ class RefRun:
     marked: set[str] = field(default_factory=set)  # since it ended
     acts: list[tuple[str, str, str]] = field(default_factory=list)  # of people: act, task, state
     restored: bool = False
+    expected_at: int | None = None  # ms by the server's clock
+    late_tries: int = 0  # how often somebody was to be told that it is late
     rounds: int = 1
     counts: dict[str, int] = field(default_factory=dict)  # expanded task -> items of its list
     since: dict[str, int] = field(default_factory=dict)

@@ -111,6 +111,6 @@ def test_the_limits_are_those_of_the_code():
         "delays": [limits.DELAY[1], limits.DELAY[0]],
         "`PYDAG_RETENTION`": [limits.RETENTION[1]],
         "tags of a DAG": [limits.TAGS, limits.TAG],
-        "webhooks of `on_success`, of `on_failure`": [limits.HOOKS],
+        "webhooks of `on_success`, of `on_failure`, of `on_late`": [limits.HOOKS],
     }
     assert {what: numbers for what, numbers in shown.items() if what in expected} == expected

@@ -9,12 +9,14 @@ import re
 import shlex
 import tomllib
 from types import SimpleNamespace
+from typing import get_args
 
 import pytest
 from ruamel.yaml import YAML
 
-from pydag_dist.coordinator.webhooks import Webhooks
+from pydag_dist.coordinator.alerts.messages import message_of
 from pydag_dist.dag import Dag
+from pydag_dist.receivers import Format
 from pydag_dist.settings import SETTINGS, WEB_SETTINGS, WORKER_SETTINGS, load_settings
 from pydag_dist.web.settings import WebSettings
 from tests.acceptance.chaos import faults
@@ -176,14 +178,19 @@ def test_a_task_is_right(block):
 def test_a_webhook_is_told_so(block):
     shown = json.loads(block.text)
     failed = {
-        one["task_id"]: SimpleNamespace(state="failed", **one) for one in shown["failed_tasks"]
+        one["task_id"]: SimpleNamespace(state="failed", **one)
+        for one in shown.get("failed_tasks", [])
     }
-    reading = SimpleNamespace(snapshot=lambda _run: SimpleNamespace(tasks=failed))
-    engine = SimpleNamespace(reading=reading)
-    head = {"dag_id": shown["dag_id"], "state": shown["state"]}
-    head |= {name: str(round(shown[name] * 1_000_000)) for name in ("started_at", "ended_at")}
-    told = Webhooks._message(SimpleNamespace(_engine=engine), shown["run_id"], head)
-    assert told == shown
+    run = SimpleNamespace(**{"error": None, "expected_at": None, **shown, "tasks": failed})
+    assert message_of(run, shown["event"]) == shown
+
+
+@of_kind("toml alerts")
+def test_settings_of_alerts_are_some(block, monkeypatch, tmp_path):
+    file = tmp_path / "pydag.toml"
+    file.write_text(block.text, encoding="utf-8")
+    monkeypatch.setenv("PYDAG_CONFIG", str(file))
+    assert {each.format for each in load_settings().webhooks.values()} == {*get_args(Format)}
 
 
 @of_kind("toml pydag.toml")

@@ -20,6 +20,7 @@ export interface RunHead {
   logical_date: string | null;
   run_type: string | null;
   version: number | null;
+  expected_at: number | null;
   took: number | null;
 }
 

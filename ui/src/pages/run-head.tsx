@@ -29,6 +29,7 @@ export function RunHead({ run, live, graph, durations, again, url }: HeadProps) 
     () => (isOn && graph ? expectedEnd(graph, live.tasks, durations, now.value) : null),
     [isOn, graph, live, durations, now.value, live.calm.value],
   );
+  const isLate = run.expected_at !== null && (run.ended_at ?? now.value) > run.expected_at;
   const ended = [...live.counts.value]
     .filter(([state]) =>
       ['success', 'failed', 'skipped', 'upstream_failed', 'cancelled'].includes(state),
@@ -79,6 +80,11 @@ export function RunHead({ run, live, graph, durations, again, url }: HeadProps) 
           <li>
             {isOn ? 'has taken' : 'took'} <b class="n">{duration(took)}</b>
             {run.rounds > 1 && `, round ${run.rounds}`}
+          </li>
+        )}
+        {isLate && (
+          <li>
+            <b>late</b>: its end was expected at <Time at={run.expected_at} />
           </li>
         )}
         {due !== null && (

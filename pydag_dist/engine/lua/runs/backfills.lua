@@ -146,7 +146,7 @@ end
 --   given    backfill, seen_next, seen_version, left_out, run, logical_date, next
 --   answers  made; there, if the run was; left, if there is none; held, if too many of its runs go on;
 --            again; else its state, or unknown
---   writes   backfill:ID, backfill:ID:active, backfills:open, history, names, run:ID, run:ID:dag,
+--   writes   backfill:ID, backfill:ID:active, backfills:open, history, late, names, run:ID, run:ID:dag,
 --            run:ID:events, runs, submissions
 function OPERATIONS.advance_backfill(backfill, seen_next, seen_version, left_out, run, logical_date, next)
   local fields, head = call('HGETALL', backfill_key(backfill)), {}

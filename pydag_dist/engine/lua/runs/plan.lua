@@ -216,37 +216,56 @@ function OPERATIONS.let_expire(run)
   return 1
 end
 
--- Takes an ended run whose webhooks are due: nobody else gets it for `lease` µs.
---   given    lease
---   answers  run, how often they were tried before; or nothing
---   writes   webhooks, run:ID
-function OPERATIONS.take_webhook(lease)
-  local run = call('ZRANGEBYSCORE', key('webhooks'), '-inf', text(STEADY), 'LIMIT', 0, 1)[1]
-  if not run then return {} end
-  if not known(run) then
-    call('ZREM', key('webhooks'), run)
-    return {}
+do   -- a chunk has 200 local variables at most
+-- Of which runs webhooks are told: key -> the time in its scores, and how often each run's were called.
+local NOTICES = {
+  late = { key = 'late', tries = 'late_tries', now = function() return NOW end },
+  ended = { key = 'webhooks', tries = 'hook_tries', now = function() return STEADY end },
+}
+
+-- The first run that a notice is due of. One that ended before it was late is not.
+function NOTICES.take(what, lease)
+  local of = NOTICES[what]
+  for _, run in ipairs(call('ZRANGEBYSCORE', key(of.key), '-inf', text(of.now()), 'LIMIT', 0, TICK_ITEMS)) do
+    local state = known(run)
+    local tries = state and tonumber(call('HGET', run_key(run), of.tries) or 0)
+    if tries and not (what == 'late' and ENDED_RUN[state] and tries == 0) then
+      call('ZADD', key(of.key), text(of.now() + lease), run)
+      call('HSET', run_key(run), of.tries, tries + 1)
+      return { run, what, tries }
+    end
+    call('ZREM', key(of.key), run)
   end
-  call('ZADD', key('webhooks'), text(STEADY + lease), run)
-  return { run, call('HINCRBY', run_key(run), 'hook_tries', 1) - 1 }
 end
 
--- Its webhooks are due again in `delay` µs.
---   given    run, delay
+-- Takes a run whose webhooks are due, since it is late or has ended: nobody else gets it for `lease` µs.
+--   given    lease
+--   answers  run, late or ended, how often they were called before; or nothing
+--   writes   late, webhooks, run:ID
+function OPERATIONS.take_webhook(lease)
+  return NOTICES.take('late', lease) or NOTICES.take('ended', lease) or {}
+end
+
+-- They are due again in `delay` µs.
+--   given    run, what, delay
 --   answers  nothing
---   writes   webhooks
-function OPERATIONS.webhook_later(run, delay)
-  call('ZADD', key('webhooks'), 'XX', text(STEADY + delay), run)
+--   writes   late, webhooks
+function OPERATIONS.webhook_later(run, what, delay)
+  local of = NOTICES[what]
+  call('ZADD', key(of.key), 'XX', text(of.now() + delay), run)
 end
 
 -- The webhooks of a run were taken, and nobody was called.
---   given    run
+--   given    run, what
 --   answers  nothing
 --   writes   run:ID
-function OPERATIONS.webhook_not_tried(run)
-  if known(run) and tonumber(call('HGET', run_key(run), 'hook_tries') or 0) > 0 then
-    call('HINCRBY', run_key(run), 'hook_tries', -1)
+function OPERATIONS.webhook_not_tried(run, what)
+  local tries = NOTICES[what].tries
+  if known(run) and tonumber(call('HGET', run_key(run), tries) or 0) > 0 then
+    call('HINCRBY', run_key(run), tries, -1)
   end
+end
+
 end
 
 -- Goes on with what was too long for one script.

@@ -188,7 +188,7 @@ end
 --   given    dag, seen_version, seen_due, run, at, logical_date, due, missed, first, last
 --   answers  made; there, if it was; held, if the schedule has too many runs; paused, early or
 --            again
---   writes   dag:ID, dag:ID:active, schedules, history, names, run:ID, run:ID:dag, run:ID:events,
+--   writes   dag:ID, dag:ID:active, schedules, history, late, names, run:ID, run:ID:dag, run:ID:events,
 --            runs, submissions
 function OPERATIONS.fire(dag, seen_version, seen_due, run, at, logical_date, due, missed, first, last)
   if not is_as_seen(dag, seen_version, seen_due) then return 'again' end

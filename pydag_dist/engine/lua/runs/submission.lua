@@ -6,11 +6,34 @@ local function submit_to_planners(run)
   call('XADD', key('submissions'), '*', 'run', run)
 end
 
+-- µs since 1970 of a date in UTC as clients write it; nil of no date.
+function SCHEDULES.moment(date)
+  local year, month, day, hour, minute, second = string.match(date, '^(%d%d%d%d)-(%d%d)-(%d%d)T(%d%d):(%d%d):(%d%d)')
+  if not year then return nil end
+  if tonumber(month) < 3 then year, month = year - 1, month + 12 end   -- a year ends with February
+  local days = 365 * year + math.floor(year / 4) - math.floor(year / 100) + math.floor(year / 400)
+               + math.floor((153 * (month - 3) + 2) / 5) + day - 719469
+  return (((days * 24 + hour) * 60 + minute) * 60 + second) * 1e6
+end
+
+-- The run's end is expected so many seconds after its logical date, or after its submission if it was given none.
+-- Backfills are made of dates that are long over: their runs count from the submission, too.
+function SCHEDULES.expect(run, within, submitted_at)
+  local head = call('HMGET', run_key(run), 'logical_date', 'run_type')
+  local since = head[2] ~= 'backfill' and SCHEDULES.moment(head[1] or '') or submitted_at
+  local at = text(since + within * 1e6)
+  call('HSET', run_key(run), 'expected_at', at)
+  call('ZADD', key('late'), at, run)
+end
+
 -- Makes a run that is to be planned; the rest of its hash is there.
 local function make_run(run, dag)
   call('HSET', run_key(run), 'schema', SCHEMA, 'state', 'queued')
   call('SET', run_key(run, 'dag'), dag)
-  call('ZADD', key('runs'), call('HGET', run_key(run), 'submitted_at') or text(NOW), run)
+  local head = call('HMGET', run_key(run), 'submitted_at', 'expected_within')
+  local submitted_at, within = head[1] or text(NOW), tonumber(head[2] or 0)
+  call('ZADD', key('runs'), submitted_at, run)
+  if within > 0 then SCHEDULES.expect(run, within, submitted_at) end
   call('ZADD', key('names'), 0, run)
   for _, oldest in ipairs(call('ZRANGE', key('runs'), 0, 1)) do
     if call('EXISTS', run_key(oldest)) == 0 then
@@ -25,7 +48,7 @@ end
 -- A new run is to be planned. Its logical date is the time of the submission if that is empty.
 --   given    run, dag; fields of the run
 --   answers  1, or 0 if there is such a run
---   writes   history, names, run:ID, run:ID:dag, run:ID:events, runs, submissions
+--   writes   history, late, names, run:ID, run:ID:dag, run:ID:events, runs, submissions
 function OPERATIONS.submit(run, dag, ...)
   if call('EXISTS', run_key(run)) == 1 then return 0 end
   call('HSET', run_key(run), 'submitted_at', text(NOW), ...)
@@ -91,7 +114,7 @@ end
 -- task waits for it.
 --   given    run, dag, was_planned; fields of the run
 --   answers  1, or 0 if Redis has the run
---   writes   history, names, run:ID, run:ID:dag, run:ID:events, run:ID:out, runs, submissions, dag:ID,
+--   writes   history, late, names, run:ID, run:ID:dag, run:ID:events, run:ID:out, runs, submissions, dag:ID,
 --            dag:ID:active, backfill:ID:active
 function OPERATIONS.restore_run(run, dag, was_planned, ...)
   if not is_lost(run) then return 0 end

@@ -1,4 +1,4 @@
-"""Webhooks: the URLs that a DAG names are called when its runs end.
+"""Webhooks: those that a DAG names are told when its runs are late and when they end.
 
 One thread decides which call is next. Each call has a thread of its own and a hard time limit.
 The receivers of one DAG must not hold up those of others: so a receiver (a host) has few calls at
@@ -13,17 +13,21 @@ import queue
 import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import redis
 
-from pydag_dist.coordinator.http_post import Post
+from pydag_dist.coordinator.alerts.call import Call
+from pydag_dist.coordinator.alerts.http_post import Post
+from pydag_dist.coordinator.alerts.mail import Mail
+from pydag_dist.coordinator.alerts.messages import message_of, written
 from pydag_dist.engine import ENDED_RUN_STATES, Engine
-from pydag_dist.engine.snapshot import seconds
+from pydag_dist.engine.protocol import Notice
 from pydag_dist.errors import UnknownRun
+from pydag_dist.receivers import MailServer, Webhook
+from pydag_dist.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -40,55 +44,61 @@ TAKEN: Final = 200  # runs of one look
 PUT_OFF: Final = 30.0  # seconds
 EVERY: Final = 1.0  # seconds between two looks
 UNTIL_ENDED: Final = 60.0  # seconds until a resumed run is looked at again
-FAILED_SHOWN: Final = 20  # failed tasks in a message
-ERROR_SHOWN: Final = 1_000  # characters of each one's error
 
 _REMEMBERED: Final = 10_000  # runs of which it is known which hooks were delivered
 
 
 @dataclass(eq=False)
 class _Run:
-    """An ended run whose webhooks are being called."""
+    """A run whose webhooks are being called, since it is late or has ended."""
 
     run_id: str
+    what: Notice
     tries: int  # before this one
-    ended_at: str
-    delivered: set[str]  # hooks that need no call for this end any more
+    ended_at: str  # if it has ended
+    delivered: set[str]  # hooks that need no call for this notice any more
     hooks: list[str]
     leased_until: float
     left: int = 0  # calls that have not ended
-    body: bytes | None = None
+    message: dict[str, Any] | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def key(self) -> tuple[str, Notice]:
+        return self.run_id, self.what
 
 
 @dataclass(eq=False)
 class _Call:
     run: _Run
     hook: str
-    url: str
-    receiver: str
-    post: Post | None = None
+    webhook: Webhook
+    receiver: str  # its host
+    call: Call | None = None
 
 
 class Webhooks:
-    """Calls the webhooks of ended runs, together with all other coordinators of this Redis.
+    """Calls the webhooks of runs, together with all other coordinators of this Redis.
 
-    `named` are the URLs that DAGs may name. Each hook is delivered at least once, or given up after
-    `TRIES` tries.
+    Of `settings` it needs those that DAGs may name. Each hook is delivered at least once, or given
+    up after `TRIES` tries.
     """
 
-    def __init__(self, engine: Engine, named: Mapping[str, str], stopping: threading.Event) -> None:
+    def __init__(self, engine: Engine, settings: Settings, stopping: threading.Event) -> None:
         self._engine = engine
-        self._named = named
+        self._named = settings.webhooks
+        self._pages = f"{settings.url.rstrip('/')}/runs/" if settings.url else ""
+        self._server = MailServer.parse(settings.smtp_url) if settings.smtp_url else None
+        self._sender = settings.smtp_from or ""
         self._stopping = stopping
-        self._runs: dict[str, _Run] = {}
+        self._runs: dict[tuple[str, Notice], _Run] = {}
         self._waiting: list[_Call] = []
         self._running: list[_Call] = []
-        self._late: list[Post] = []  # given up, and not gone yet
+        self._late: list[Call] = []  # given up, and not gone yet
         self._served: OrderedDict[str, float] = OrderedDict()  # receiver -> when it was called last
         self._woken: queue.SimpleQueue[None] = queue.SimpleQueue()
-        # Run -> when it ended, and the hooks that need no call for that end any more.
-        self._delivered: OrderedDict[str, tuple[str, set[str]]] = OrderedDict()
+        # Of a run's notice: when it ended, and the hooks that need no call for that any more.
+        self._delivered: OrderedDict[tuple[str, Notice], tuple[str, set[str]]] = OrderedDict()
 
     def run(self) -> None:
         """Call hooks until stopped; calls that have begun may end."""
@@ -108,7 +118,7 @@ class Webhooks:
                 self._stopping.wait(EVERY)
             self._sleep()
         for run in self._runs.values():
-            self._put_off(run.run_id, 0)
+            self._put_off(*run.key, 0)
 
     def _sleep(self) -> None:
         try:
@@ -122,79 +132,81 @@ class Webhooks:
         now = time.monotonic()
         for run in self._runs.values():
             if run.leased_until - now < LEASE / 2:
-                self._engine.webhooks.later(run.run_id, LEASE)
+                self._engine.webhooks.later(*run.key, LEASE)
                 run.leased_until = now + LEASE
         for _ in range(TAKEN):
-            if len(self._runs) >= MOST_RUNS or not (taken := self._engine.webhooks.take(LEASE)):
+            if len(self._runs) >= MOST_RUNS or not (due := self._engine.webhooks.take(LEASE)):
                 return
-            run_id, tries = taken
             try:
-                self._begin_run(run_id, tries)
+                self._begin_run(due.run_id, due.what, due.tries)
             except UnknownRun:
-                self._engine.webhooks.done(run_id)
+                self._engine.webhooks.done(due.run_id, due.what)
             except (ValueError, TypeError, KeyError, AttributeError) as error:
-                log.error("%s: its webhooks can't be called: %s", run_id, error)  # noqa: TRY400
-                self._engine.webhooks.done(run_id)
+                log.error("%s: its webhooks can't be called: %s", due.run_id, error)  # noqa: TRY400
+                self._engine.webhooks.done(due.run_id, due.what)
 
-    def _begin_run(self, run_id: str, tries: int) -> None:
-        if run_id in self._runs:
+    def _begin_run(self, run_id: str, what: Notice, tries: int) -> None:
+        key = run_id, what
+        if key in self._runs:
             return  # it took longer than its lease
         head = self._engine.reading.run_head(run_id)
-        if head["state"] not in ENDED_RUN_STATES:
-            self._engine.webhooks.later(run_id, UNTIL_ENDED)
+        if what == "ended" and head["state"] not in ENDED_RUN_STATES:
+            self._engine.webhooks.later(run_id, what, UNTIL_ENDED)
             return
         dag = json.loads(self._engine.reading.submitted_dag(run_id))
-        hooks = dag.get("on_success" if head["state"] == "success" else "on_failure", [])
-        ended_at, delivered = self._delivered.get(run_id, ("", set()))
-        if ended_at != head["ended_at"]:
+        field = "on_success" if head["state"] == "success" else "on_failure"
+        hooks = dag.get("on_late" if what == "late" else field, [])
+        end = head["ended_at"] if what == "ended" else ""
+        ended_at, delivered = self._delivered.get(key, ("", set()))
+        if ended_at != end or key not in self._delivered:
             delivered = set()
-            self._delivered[run_id] = head["ended_at"], delivered
+            self._delivered[key] = end, delivered
             if len(self._delivered) > _REMEMBERED:
                 self._delivered.popitem(last=False)
         until = time.monotonic() + LEASE
-        run = _Run(run_id, tries, head["ended_at"], delivered, hooks, until)
+        run = _Run(run_id, what, tries, end, delivered, hooks, until)
         calls = [
             call for hook in hooks if hook not in delivered and (call := self._call_of(run, hook))
         ]
         waiting = Counter(call.receiver for call in self._waiting)
         if any(waiting[call.receiver] >= WAITING for call in calls):
-            self._put_off(run_id, PUT_OFF)
+            self._put_off(run_id, what, PUT_OFF)
             return
         run.left = len(calls)
-        self._runs[run_id] = run
+        self._runs[key] = run
         self._waiting += calls
         if not calls:
             self._end_run(run)
 
     def _call_of(self, run: _Run, hook: str) -> _Call | None:
-        url = hook if "://" in hook else self._named.get(hook)
-        if url is None:
-            log.error(
-                "%s: no webhook is named %s: add it to PYDAG_WEBHOOKS of the coordinators",
-                run.run_id,
-                hook,
-            )
-            run.delivered.add(hook)
-            return None
-        try:
-            receiver = (urlsplit(url).hostname or "").rstrip(".")
-        except ValueError:
-            shown = "with a URL" if "://" in hook else hook
-            log.error("%s: webhook %s: its URL is none", run.run_id, shown)  # noqa: TRY400
-            run.delivered.add(hook)
-            return None
-        return _Call(run, hook, url, receiver)
+        webhook = Webhook(hook) if "://" in hook else self._named.get(hook)
+        why = ""
+        if webhook is None:
+            why = f"no webhook is named {hook}: add it to PYDAG_WEBHOOKS of the coordinators"
+        elif webhook.format == "email":
+            if self._server and self._sender:
+                return _Call(run, hook, webhook, self._server.host)
+            why = f"webhook {hook}: for e-mail set PYDAG_SMTP_URL and PYDAG_SMTP_FROM here"
+        else:
+            try:
+                receiver = (urlsplit(webhook.url).hostname or "").rstrip(".")
+                return _Call(run, hook, webhook, receiver)
+            except ValueError:
+                why = f"webhook {'with a URL' if '://' in hook else hook}: its URL is none"
+        log.error("%s: %s", run.run_id, why)
+        run.delivered.add(hook)
+        return None
 
-    def _put_off(self, run_id: str, delay: float) -> None:
+    def _put_off(self, run_id: str, what: Notice, delay: float) -> None:
         """Have the run come again later, without counting this as a try."""
         try:
-            self._engine.webhooks.put_off(run_id, delay)
+            self._engine.webhooks.put_off(run_id, what, delay)
         except redis.RedisError as error:
             log.warning("%s: its webhooks come later: %s", run_id, error)
 
     def _begin_calls(self) -> None:
         """Begin calls: first tries come first, and among them the receiver served longest ago."""
-        self._late = [post for post in self._late if not post.has_ended]
+        self._late = [call for call in self._late if not call.has_ended]
         busy = Counter(call.receiver for call in self._running)
         while (
             not self._stopping.is_set()
@@ -211,9 +223,18 @@ class Webhooks:
             if len(self._served) > _REMEMBERED:
                 self._served.popitem(last=False)
             busy[call.receiver] += 1
-            call.post = Post(call.url, lambda run=call.run: self._body(run), self._wake)  # type: ignore[misc]
+            call.call = self._made(call.run, call.webhook)
             self._running.append(call)
-            call.post.start(TIMEOUT)
+            call.call.start(TIMEOUT)
+
+    def _made(self, run: _Run, webhook: Webhook) -> Call:
+        def body() -> bytes:
+            page = self._pages and f"{self._pages}{run.run_id}"
+            return written(self._message(run), webhook.format, page, self._sender, webhook.to)
+
+        if webhook.format == "email" and self._server:
+            return Mail(self._server, self._sender, webhook.to, body, self._wake)
+        return Post(webhook.url, body, self._wake)
 
     def _wake(self) -> None:
         self._woken.put(None)
@@ -221,15 +242,15 @@ class Webhooks:
     def _end_calls(self) -> None:
         """Take note of calls that have ended, and end those whose time is over."""
         for call in list(self._running):
-            post = call.post
-            assert post is not None  # noqa: S101  it was begun
-            reason = post.error
-            if not post.has_ended:
-                if not post.is_late:
+            made = call.call
+            assert made is not None  # noqa: S101  it was begun
+            reason = made.error
+            if not made.has_ended:
+                if not made.is_late:
                     continue
                 reason = f"no answer in {TIMEOUT:g} s"
-                post.stop()
-                self._late.append(post)
+                made.stop()
+                self._late.append(made)
             self._running.remove(call)
             if reason:
                 shown = _shown(call.hook)
@@ -244,50 +265,26 @@ class Webhooks:
     def _end_run(self, run: _Run) -> None:
         missing = [_shown(hook) for hook in run.hooks if hook not in run.delivered]
         if missing and run.tries + 1 < TRIES:
-            self._engine.webhooks.later(run.run_id, FIRST_DELAY * 2**run.tries)
+            self._engine.webhooks.later(*run.key, FIRST_DELAY * 2**run.tries)
         else:
             # A run that was resumed and has ended again meanwhile is due again.
-            if self._engine.reading.run_state(run.run_id) is None or (
-                self._engine.reading.run_head(run.run_id).get("ended_at") == run.ended_at
+            if (
+                run.what == "late"
+                or self._engine.reading.run_state(run.run_id) is None
+                or self._engine.reading.run_head(run.run_id).get("ended_at") == run.ended_at
             ):
-                self._engine.webhooks.done(run.run_id)
+                self._engine.webhooks.done(*run.key)
             if missing:
                 log.error("%s: gave up %s after %d tries", run.run_id, ", ".join(missing), TRIES)
-            self._delivered.pop(run.run_id, None)
-        self._runs.pop(run.run_id, None)
+            self._delivered.pop(run.key, None)
+        self._runs.pop(run.key, None)
 
-    def _body(self, run: _Run) -> bytes:
+    def _message(self, run: _Run) -> dict[str, Any]:
         with run.lock:
-            if run.body is None:
-                head = self._engine.reading.run_head(run.run_id)
-                run.body = json.dumps(self._message(run.run_id, head)).encode()
-            return run.body
-
-    def _message(self, run_id: str, head: Mapping[str, str]) -> dict[str, Any]:
-        message: dict[str, Any] = {
-            "run_id": run_id,
-            "dag_id": head["dag_id"],
-            "state": head["state"],
-            "started_at": seconds(head.get("started_at")),
-            "ended_at": seconds(head["ended_at"]),
-        }
-        if head["state"] != "success":
-            tasks = self._engine.reading.snapshot(run_id).tasks
-            failed = [
-                {
-                    "task_id": task_id,
-                    "try_number": task.try_number,
-                    "error": task.error and task.error[:ERROR_SHOWN],
-                }
-                for task_id, task in tasks.items()
-                if task.state == "failed"
-            ]
-            message |= {
-                "error": head.get("error"),
-                "failed": len(failed),
-                "failed_tasks": failed[:FAILED_SHOWN],
-            }
-        return message
+            if run.message is None:
+                snapshot = self._engine.reading.snapshot(run.run_id)
+                run.message = message_of(snapshot, run.what)
+            return run.message
 
 
 def _shown(hook: str) -> str:
