@@ -189,4 +189,16 @@ OTHERS: Final[Mapping[str, Callable[[Arguments], Made]]] = {
     "TriggerDagRunOperator": _run,
     "ExternalTaskSensor": _wait,
 }
-NOTHING: Final = frozenset({"EmptyOperator", "DummyOperator"})
+# Operators in whose place there is nothing, and why.
+_BUCKET: Final = "make the bucket once, by hand or by Terraform"
+_BATCH: Final = "a batch that has ended costs nothing"
+_WAITED: Final = "the task that starts that waits for its end"
+NOTHING: Final[Mapping[str, str]] = {
+    "EmptyOperator": "it does nothing",
+    "DummyOperator": "it does nothing",
+    "GCSCreateBucketOperator": _BUCKET,
+    "GCSDeleteBucketOperator": f"{_BUCKET}; what is in it stays",
+    "DataprocDeleteBatchOperator": _BATCH,
+    "DataprocJobSensor": _WAITED,
+    "DataprocBatchSensor": _WAITED,
+}

@@ -12,6 +12,7 @@ from typing import Any, Final
 from pydag_dist.dag import limits
 from pydag_dist.dag.airflow.arguments import Arguments, NotTaken
 from pydag_dist.dag.airflow.bigquery import BIGQUERY
+from pydag_dist.dag.airflow.checks import CHECKS
 from pydag_dist.dag.airflow.dataproc import DATAPROC
 from pydag_dist.dag.airflow.ddl import DDL
 from pydag_dist.dag.airflow.others import NOTHING, OTHERS, stand_in
@@ -25,7 +26,7 @@ from pydag_dist.dag.templates.texts import templates
 from pydag_dist.errors import InvalidDag, PydagError
 
 MOST_BYTES: Final = 2_000_000  # of a file
-_OPERATORS: Final = {**BIGQUERY, **DDL, **DATAPROC, **OTHERS}
+_OPERATORS: Final = {**BIGQUERY, **CHECKS, **DDL, **DATAPROC, **OTHERS}
 _ID: Final = re.compile(r"[^A-Za-z0-9_.-]")
 # What means nothing here, and loses nothing.
 _IGNORED: Final = (
@@ -85,10 +86,12 @@ class _Writer:
         self._defaults = program.defaults
         macros = dag.arguments.get("user_defined_macros")
         self._macros: Mapping[str, Any] = macros if isinstance(macros, dict) else {}
+        self._waited_for: set[Task] = set()
 
     def write(self) -> Converted:
         """The DAG, with its tasks in the file's order."""
         tasks = self._without_empty(list(self._dag.tasks.values()))
+        self._waited_for = {each for task in tasks for each in task.upstream}
         written = [self._task(task) for task in tasks]
         content = {**self._fields(_asked(written)), "tasks": written}
         try:
@@ -116,16 +119,17 @@ class _Writer:
             for each in task.upstream:
                 waiting.setdefault(each, []).append(task)
         for task in tasks:
-            below = waiting[task] if task.operator in NOTHING else []
-            plain = all(
+            why = NOTHING.get(task.operator)
+            below = waiting[task] if why else []
+            plain = not below or all(
                 str(each.arguments.get("trigger_rule", "all_success")) == "all_success"
                 for each in (task, *below)
             )
             most = len(task.upstream) * len(below)
-            if task.operator not in NOTHING or not plain or most > 100 or len(tasks) < 2:
+            if not why or not plain or most > 100 or len(tasks) < 2:
                 kept.append(task)
                 continue
-            self._note(task.line, task.task_id, f"{task.operator} does nothing: left out")
+            self._note(task.line, task.task_id, f"{task.operator} is left out: {why}")
             for each in below:
                 place = each.upstream.index(task)
                 each.upstream[place : place + 1] = task.upstream
@@ -148,6 +152,13 @@ class _Writer:
     def _made(self, a: Arguments, task: Task) -> tuple[str, dict[str, Any]]:
         make = _OPERATORS.get(task.operator)
         why = "there is no operator for it here"
+        if (reason := NOTHING.get(task.operator)) and task in self._waited_for:
+            # Its trigger rule, or one behind it, decides what runs.
+            self._note(
+                task.line, task.task_id, f"{task.operator} is a branch that follows all: {reason}"
+            )
+            a.left.clear()
+            return "branch", {"when": "true"}
         if make is not None:
             try:
                 return make(a)
@@ -163,7 +174,7 @@ class _Writer:
     def _task_fields(self, a: Arguments, task: Task) -> dict[str, Any]:
         fields: dict[str, Any] = {}
         if task.upstream:
-            fields["dependencies"] = [_id(each) for each in task.upstream]
+            fields["dependencies"] = list(dict.fromkeys(map(_id, task.upstream)))
         self._expand(task, fields)
         if task.setup is not None:
             fields["teardown_of"] = _id(task.setup)

@@ -106,7 +106,7 @@ def test_groups_loops_and_tasks_that_do_nothing():
         "end": ["g.two_0", "g.two_1"], "g.one_0": ["first"], "g.two_0": ["g.one_0"],
         "g.one_1": ["first"], "g.two_1": ["g.one_1"], "first": [],
     }  # fmt: skip
-    assert said(made) == ["EmptyOperator does nothing: left out"]
+    assert said(made) == ["EmptyOperator is left out: it does nothing"]
 
 
 def test_of_many_tasks_that_do_nothing_none_is_left():
@@ -229,6 +229,26 @@ OPERATORS = [
         {"sql": "SELECT (SELECT n) BETWEEN 4 * (1 - 0.1) AND 4 * (1 + 0.1)"},
     ),
     (
+        ("BigQueryTableCheckOperator(task_id='t', table='p.d.t', partition_clause='day > 1', "
+        "checks={'many': {'check_statement': 'COUNT(*) > 5'}, "
+        "'right': {'check_statement': 'a < b', 'partition_clause': 'c'}})"),
+        "bigquery.check",
+        {
+            "sql": "SELECT\n  (SELECT MIN(result) = 1 FROM (SELECT IF(COUNT(*) > 5, 1, 0) AS "
+            "result FROM `p.d.t` WHERE day > 1)) AS many,\n  (SELECT MIN(result) = 1 FROM (SELECT "
+            "IF(a < b, 1, 0) AS result FROM `p.d.t` WHERE day > 1 AND c)) AS right"
+        },
+    ),
+    (
+        ("BigQueryColumnCheckOperator(task_id='t', table='p.d.t', column_mapping={'a': "
+        "{'null_check': {'equal_to': 0}, 'max': {'geq_to': 1, 'less_than': 9.5}}})"),
+        "bigquery.check",
+        {
+            "sql": "SELECT\n  COUNTIF(`a` IS NULL) = 0 AS a_null_check,\n"
+            "  MAX(`a`) >= 1 AND MAX(`a`) < 9.5 AS a_max\nFROM `p.d.t`"
+        },
+    ),
+    (
         ("BigQueryTablePartitionExistenceSensor(task_id='t', project_id='p', dataset_id='d', "
         "table_id='t', partition_id='{{ ds_nodash }}', gcp_conn_id='other', deferrable=True)"),
         "bigquery.wait_table",
@@ -335,6 +355,47 @@ def test_operators(call, operator, params):
     assert (found["operator"], found["params"]) == (operator, params)
     assert said(made) == []
     assert made.dag is not None
+
+
+BUCKET = "make the bucket once, by hand or by Terraform"
+
+
+def test_what_needs_no_task_here_is_left_out_with_the_reason():
+    made = read("""
+        make = GCSCreateBucketOperator(task_id="make", bucket_name="b")
+        a, b = [PythonOperator(task_id=x, python_callable=load) for x in "ab"]
+        both = EmptyOperator(task_id="both", trigger_rule="none_failed")
+        drop = GCSDeleteBucketOperator(task_id="drop", bucket_name="b", trigger_rule="all_done")
+        make >> [a, b] >> both >> PythonOperator(task_id="c", python_callable=load) >> drop
+    """)
+    assert edges(made) == {"a": [], "b": [], "both": ["a", "b"], "c": ["both"]}
+    both = {"operator": "branch", "params": {"when": "true"}, "trigger_rule": "none_failed"}
+    assert task(made, "both") == {"task_id": "both", "dependencies": ["a", "b"], **both}
+    assert said(made) == [
+        f"GCSCreateBucketOperator is left out: {BUCKET}",
+        "EmptyOperator is a branch that follows all: it does nothing",
+        f"GCSDeleteBucketOperator is left out: {BUCKET}; what is in it stays",
+    ]
+
+
+def test_an_operator_that_returned_rows_says_that_it_no_longer_does():
+    made = read("""
+        BigQueryGetDataOperator(task_id="t", table_project_id="p", dataset_id="d", table_id="t",
+            max_results=10, selected_fields="a,b")
+    """)
+    assert task(made, "t")["params"] == {"sql": "SELECT a,b FROM `p.d.t` LIMIT 10"}
+    [note] = said(made)
+    assert note.startswith("it returned rows")
+
+
+@pytest.mark.parametrize(
+    "check", ["{'sum': {'equal_to': 1}}", "{'min': {'equal_to': 1, 'tolerance': 1}}"]
+)
+def test_checks_of_other_kinds_are_named(check):
+    made = read(f"""
+        BigQueryColumnCheckOperator(task_id="t", table="p.d.t", column_mapping={{"a": {check}}})
+    """)
+    assert task(made, "t")["params"] == {"callable": "left_out:task_t"}
 
 
 def test_what_is_no_operator_here_has_a_stand_in_and_is_named():
