@@ -18,7 +18,8 @@ PydagError
 │   └── ServiceRefused  likewise `pydag web`: its certificate, the token, or its role
 ├── HistoryError        the history's database is another installation's, or another version's
 ├── LocalServiceError   a service of the embedded default did not start
-└── RunFailed           a run that was waited for ended failed or cancelled
+├── RunFailed           a run that was waited for ended failed or cancelled
+└── TaskFailed          the work of a task failed; those of workers stand in ``workers.errors``
 ```
 """
 
@@ -127,6 +128,18 @@ class HistoryError(PydagError):
 
 class RunFailed(PydagError):
     """A run that was waited for did not succeed; the message names its failed tasks."""
+
+
+class TaskFailed(PydagError):
+    """The task's own failure; the message says what, where and what to do, without a traceback.
+
+    `final`: another try of the same task would fail alike, so none is made. docs/dag-files.md lists
+    what is; a service's errors are judged by `answers`. In doubt a failure is not.
+    """
+
+    def __init__(self, message: str, *, final: bool = False) -> None:
+        super().__init__(message)
+        self.final = final
 
 
 class LocalServiceError(PydagError):

@@ -15,6 +15,9 @@ from pydag_dist.errors import InvalidSettings
 from pydag_dist.receivers import Webhook
 from pydag_dist.redis_url import RedisUrl
 
+# Modules beside the setting `imports` of workers: those of `pydag worker --import`.
+FURTHER_IMPORTS: Final = "PYDAG_WORKER_FURTHER_IMPORTS"
+
 
 @dataclass
 class Settings:

@@ -14,19 +14,9 @@ Any other exception that leaves an operator is unexpected: its traceback belongs
 
 from __future__ import annotations
 
-from pydag_dist.errors import PydagError
+from pydag_dist.errors import PydagError, TaskFailed
 
-
-class TaskFailed(PydagError):
-    """The task's own failure; the message says what, where and what to do, without a traceback.
-
-    `final`: another try of the same task would fail alike, so none is made. docs/dag-files.md lists
-    what is; a service's errors are judged by `answers`. In doubt a failure is not.
-    """
-
-    def __init__(self, message: str, *, final: bool = False) -> None:
-        super().__init__(message)
-        self.final = final
+__all__ = ["HostLacks", "Refused", "RemoteJobLost", "RemoteStateUnknown", "TaskFailed"]
 
 
 class Refused(TaskFailed):

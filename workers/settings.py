@@ -20,6 +20,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from pydag_dist.checked_settings import FileSettings
 from pydag_dist.config_file import WORKER_TABLE
+from pydag_dist.settings import FURTHER_IMPORTS
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _ACCOUNT = re.compile(r"[^@\s]+@[^@\s]+")
@@ -27,9 +28,6 @@ _FOLDER = r"(/[^\s./\\]+)*/?"
 _STORE = re.compile(
     rf"gcs:\*|(gcs|s3):[a-z0-9_-]{{3,63}}{_FOLDER}|database:[^\s./\\]+{_FOLDER}|local:.+"
 )
-
-# Modules beside the setting `imports`: those of `pydag worker --import`.
-FURTHER_IMPORTS = "PYDAG_WORKER_FURTHER_IMPORTS"
 
 # In a variable, names stand between commas, and tables are JSON.
 Names = Annotated[tuple[str, ...], NoDecode]

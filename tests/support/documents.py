@@ -30,6 +30,9 @@ KINDS = {
     "mermaid": "a diagram of states, drawn from table.lua by tests/support/states.py",
     "python": "run in a terminal of `pydag up`",
     "python FILE": "a module, which is there when `pydag up` starts",
+    "python fixture": "a conftest.py, then a test of an embedded installation: run by "
+    "tests/acceptance/test_fixture.py",
+    "python test": "tests of DAGs: run by tests/unit/testing/test_docs.py",
     "json FILE": "a DAG, which is there when `pydag up` starts, and is run",
     "json task": "one task of a DAG",
     "json webhook": "what a webhook is told",

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import redis
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from workers.errors import TaskFailed
+from pydag_dist.dag.planning import results
 from workers.settings import WorkerSettings
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -44,10 +44,4 @@ class TaskContext:
 
 def parsed_params(context: TaskContext, model: type[Model]) -> Model:
     """The task's params as `model`; a final `TaskFailed` with every problem."""
-    try:
-        return model.model_validate(context.params)
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, p['loc'])) or 'params'}: {p['msg']}" for p in error.errors()
-        )
-        raise TaskFailed(f"params of {context.operator}: {problems}", final=True) from None
+    return results.parsed(context.operator, context.params, model)

@@ -14,7 +14,14 @@ from typing import Any, Final
 import redis
 
 from pydag_dist.dag import limits
-from pydag_dist.dag.text.strict_json import HALVES, dotted, faults
+from pydag_dist.dag.planning.results import (
+    all_of_kind,
+    expansion_counts,
+    first_of_kind,
+    packed,
+    reason,
+    skipped,
+)
 from pydag_dist.engine import Held, Next, Outcome, Working
 from pydag_dist.engine.protocol import Released
 from pydag_dist.errors import Fail, Skip
@@ -22,14 +29,12 @@ from workers import operators, time_limit
 from workers.contract.answer import Answer, Done, Handle
 from workers.contract.context import TaskContext
 from workers.errors import HostLacks, RemoteJobLost, RemoteStateUnknown, TaskFailed
-from workers.operators.python.branch import skipped
 from workers.pool import tracebacks
 from workers.pool.stopping import begin_cancelling
 from workers.process import PAUSE, engine, until_redis_can
 from workers.result_cache.entries import keep_result
 from workers.secrecy import masks
 from workers.tries.earlier import until_known
-from workers.tries.templates import expansion_counts
 
 UNKNOWN_FOR = 15.0  # seconds; a coordinator gives a lost run back within two or three
 # Seconds for all calls of a cancel, which waits until the job is over, and for one of them.
@@ -127,8 +132,8 @@ def succeeded(context: TaskContext, result: Any) -> Ended:
 
 def failed(context: TaskContext, error: BaseException) -> Ended:
     """The end of a try by an error, which is logged, too."""
-    if (skip := _all_of_kind(error, Skip)) is not None:
-        why = storable(_reason(skip))
+    if (skip := all_of_kind(error, Skip)) is not None:
+        why = storable(reason(skip))
         context.log.info("skips itself: %s", why)
         return Ended("skipped", error=why)
     if isinstance(error, TaskFailed):
@@ -143,36 +148,10 @@ def failed(context: TaskContext, error: BaseException) -> Ended:
         return Ended("dead", error=storable(str(error)))
     trace = tracebacks.cut(error)
     context.log.error("%s", trace)
-    if (fail := _first_of_kind(error, Fail)) is not None:
-        return Ended("final", error=storable(_reason(fail)), trace=storable(trace))
+    if (fail := first_of_kind(error, Fail)) is not None:
+        return Ended("final", error=storable(reason(fail)), trace=storable(trace))
     lines = traceback.format_exception_only(error)
     return Ended("failed", error=storable("".join(lines).strip()), trace=storable(trace))
-
-
-def _first_of_kind(error: BaseException, kind: type[Exception]) -> BaseException | None:
-    """The error, or one of a group (what `asyncio.TaskGroup` raises), if it is of that kind."""
-    if isinstance(error, BaseExceptionGroup):
-        return next(
-            (found for inner in error.exceptions if (found := _first_of_kind(inner, kind))), None
-        )
-    return error if isinstance(error, kind) else None
-
-
-def _all_of_kind(error: BaseException, kind: type[Exception]) -> BaseException | None:
-    """The error, or the first of a group if all of the group are of that kind."""
-    if isinstance(error, BaseExceptionGroup):
-        found = [_all_of_kind(inner, kind) for inner in error.exceptions]
-        return None if None in found else found[0]
-    return error if isinstance(error, kind) else None
-
-
-def _reason(error: BaseException) -> str:
-    """The text with which a function raised `Skip` or `Fail`."""
-    try:
-        text = str(error).strip()
-    except Exception:  # noqa: BLE001  of a user's subclass
-        text = ""
-    return text or "no reason was given"
 
 
 def cancelled(
@@ -215,33 +194,6 @@ def _stopped(
 ) -> Answer | None:
     operator.cancel(context, handle)
     return operator.look(context, handle)
-
-
-def packed(operator: str, result: Any) -> str:
-    """What an operator returned as JSON, None as an empty text."""
-    if result is None:
-        return ""
-    try:
-        text = json.dumps(result, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise TaskFailed(
-            f"{operator} returned a {type(result).__name__} that is not JSON ({error}): "
-            "return None, or text, numbers, booleans, lists and objects of these",
-            final=True,
-        ) from None
-    if len(text) > limits.RESULT_BYTES:  # json.dumps writes ASCII only
-        raise TaskFailed(
-            f"{operator} returned {len(text):,} bytes of JSON, and at most "
-            f"{limits.RESULT_BYTES:,} are kept: write data to a table or a file, and return "
-            "its name",
-            final=True,
-        )
-    # Halves of characters, of a file's name for instance, are escaped in JSON.
-    found = [(path, fault) for path, fault in faults(result) if fault not in HALVES]
-    if wrong := [f"{dotted(('result', *path))} {fault}" for path, fault in found]:
-        message = f"{operator} returned what JSON can't say: {'; '.join(wrong[:5])}"
-        raise TaskFailed(message, final=True)
-    return text
 
 
 def storable(error: str) -> str:

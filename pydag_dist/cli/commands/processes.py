@@ -16,10 +16,7 @@ from pydag_dist.cli.display.output import echo
 from pydag_dist.cli.options import DAGS, IMPORT
 from pydag_dist.dag.operators import FAMILIES
 from pydag_dist.errors import PydagError
-from pydag_dist.settings import load_settings
-
-# Modules beside those of the setting `imports` of the workers.
-FURTHER_IMPORTS = "PYDAG_WORKER_FURTHER_IMPORTS"
+from pydag_dist.settings import FURTHER_IMPORTS, load_settings
 
 
 def warn_of_names(queues: Iterable[str]) -> None:

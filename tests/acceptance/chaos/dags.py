@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pydag_dist import Dag
-from tests.model.reference import decide
+from pydag_dist.testing.reference import decide
 
 RULES = (
     *["all_success"] * 8,

@@ -13,9 +13,9 @@ from pydag_dist.coordinator.prior_run import prior_run
 from pydag_dist.dag import Dag, limits
 from pydag_dist.engine.snapshot import acts_of
 from pydag_dist.errors import EngineError
+from pydag_dist.testing.reference import RefTask
 from tests.model.engine_machine.comparison import Comparison
 from tests.model.engine_machine.dags import dags
-from tests.model.reference import RefTask
 
 PROCESSORS = st.integers(0, 3)
 

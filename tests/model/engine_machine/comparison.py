@@ -12,9 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 from pydag_dist.dag import Dag
 from pydag_dist.engine import Engine
 from pydag_dist.engine.protocol import unpack_record
+from pydag_dist.testing.reference import ENDED, Message, ReferenceEngine, RefTask
 from tests.model.engine_machine.dags import QUEUES
 from tests.model.engine_machine.keys import Keys
-from tests.model.reference import ENDED, Message, ReferenceEngine, RefTask
 from tests.support.heads import Head
 from tests.support.written import table_name, written
 

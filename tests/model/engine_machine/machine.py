@@ -12,11 +12,11 @@ from pydag_dist.engine import Engine, LostTask
 from pydag_dist.engine.clock import CLOCK, steady_time
 from pydag_dist.engine.script import source
 from pydag_dist.engine.snapshot import seconds
+from pydag_dist.testing.reference import ENDED_RUN, MAX_DEATHS, MAX_LOSSES, RefTask
 from tests.model.engine_machine.clients import PROCESSORS
 from tests.model.engine_machine.comparison import BEGIN, TEMPLATE, WORKERS, has_timer
 from tests.model.engine_machine.dags import QUEUES, dags
 from tests.model.engine_machine.workers import Workers
-from tests.model.reference import ENDED_RUN, MAX_DEATHS, MAX_LOSSES, RefTask
 from tests.support.engine_bench import with_own_clock
 from tests.support.heads import heads
 from tests.support.written import noting

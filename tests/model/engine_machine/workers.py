@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from pydag_dist.engine import Claim, Deferral, Held
+from pydag_dist.testing.reference import Message
 from tests.model.engine_machine.clients import Clients
 from tests.model.engine_machine.comparison import WORKERS, celery_id
 from tests.model.engine_machine.dags import QUEUES
-from tests.model.reference import Message
 
 OUTCOMES = st.sampled_from(
     [

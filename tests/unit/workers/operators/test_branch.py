@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from pydag_dist.dag.planning.results import skipped
 from tests.unit.workers.support import context
 from workers.errors import TaskFailed
 from workers.operators import find
-from workers.operators.python.branch import skipped
 
 # b -> x, y, z; x -> y
 BRANCH = {"downstream": ["x", "y", "z"], "reaches": {"x": ["y"], "y": [], "z": []}}

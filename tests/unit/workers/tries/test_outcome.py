@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pydag_dist.dag.limits import DEPTH, RESULT_BYTES
+from pydag_dist.dag.planning.results import packed
 from tests.unit.workers.support import context
 from workers.errors import TaskFailed
-from workers.tries.outcome import packed, succeeded
+from workers.tries.outcome import succeeded
 
 
 def test_a_result_is_packed_as_json():

@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pydag_dist.dag import Dag
+from pydag_dist.dag.planning.results import expansion_counts
 from pydag_dist.dag.planning.task_spec import RunParams, spec_of
 from pydag_dist.engine import Held
 from tests.unit.dag.strategies import dags, json_values
 from workers.errors import TaskFailed
-from workers.tries.templates import expansion_counts, rendered
+from workers.tries.templates import rendered
 
 RESULTS = {"list": {"files": ["a", {"name": "b"}]}, "count": 3, "nothing": None}
 

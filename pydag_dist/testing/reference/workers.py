@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from tests.model.reference.runs import Runs
-from tests.model.reference.state import (
+from pydag_dist.testing.reference.runs import Runs
+from pydag_dist.testing.reference.state import (
     ENDED,
     GOES_ON_AFTER,
     LEASE,
@@ -61,6 +61,7 @@ class Workers(Runs):
             self.holds.pop((task.worker, task.process), None)
 
     def holder(self, message: Message) -> str:
+        """Whose a message's try is: yours, back (yours once you say so), waiting, lost, ended."""
         task = self.task_of(message)
         state, mine = task.state, task.token == message.number
         lost_claim = task.token is None and task.push != message.number
@@ -144,8 +145,7 @@ class Workers(Runs):
 
         `taker` is the queue, the worker and the process.
         """
-        queue, *who = taker
-        worker, process = who
+        queue, worker, process = taker
         found: list[Message] = []
 
         def go_on() -> None:
@@ -170,8 +170,7 @@ class Workers(Runs):
 
     def _gone_on(self, run_id: str, name: str) -> Message:
         task = self.runs[run_id].tasks[name]
-        assert task.token is not None
-        return Message(run_id, name, task.try_number, task.token, "", task.queue)
+        return Message(run_id, name, task.try_number, task.token or 0, "", task.queue)
 
     def _held(self, worker: str, process: int) -> tuple[int, str, str] | None:
         """What the process has gone on with, if it still holds that."""
@@ -202,8 +201,11 @@ class Workers(Runs):
         looked_ago: int | None = None,
         processes: Collection[int] = (),
     ) -> list[str]:
-        """`overdue`: this try runs for longer than its timeout. What the worker holds by an older
-        lease than its look, and does not name, it has lost."""
+        """What becomes of the tries that a worker names.
+
+        `overdue`: this try runs for longer than its timeout. What the worker holds by an older
+        lease than its look, and does not name, it has lost.
+        """
         self.now += 1
         answers = [self._renewed(worker, message, message is overdue) for message in messages]
         named = {(message.run, message.task) for message in messages}
@@ -259,6 +261,7 @@ class Workers(Runs):
         self._reschedule(run_id)
 
     def defer(self, message: Message, group: str) -> str:
+        """A try gives its slot back while its remote job goes on; polls of a group are one."""
         self.now += 1
         whose, task = self.holder(message), self.task_of(message)
         if whose == "back":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 
-from tests.model.reference.state import MAX_GAP, Message, RefRun, RefTask
+from pydag_dist.testing.reference.state import MAX_GAP, Message, RefRun, RefTask
 
 
 class Queues:
@@ -42,6 +42,7 @@ class Queues:
         return self.steady + milliseconds, self.now
 
     def task_of(self, message: Message) -> RefTask:
+        """The task that a message is of."""
         return self.runs[message.run].tasks[message.task]
 
     def slots(self, queue: str) -> int:
@@ -49,8 +50,10 @@ class Queues:
         return sum(self.workers.get(queue, {}).values())
 
     def _able(self, queue: str, needs: Collection[str]) -> list[tuple[int, int, str]]:
-        """The queue's workers that lack none of that as far as they said, the best one first:
-        what they have free, negative; what their own list may hold, negative; name."""
+        """The queue's workers that lack none of that as far as they said, the best one first.
+
+        Of each what it has free, negative; what its own list may hold, negative; name.
+        """
         able = []
         for worker, slots in self.workers.get(queue, {}).items():
             if not any((queue, need, worker) in self.refused for need in needs):
@@ -112,8 +115,8 @@ class Queues:
         name = run.ready(queue)[0]
         run.tasks[name].state = state
         self.clock[queue] = run.used.get(queue, 0) / run.weight
-        run.tasks[name].charged = self._mean(run, queue)
-        run.used[queue] = run.used.get(queue, 0) + run.tasks[name].charged
+        run.tasks[name].charged = mean = self._mean(run, queue)
+        run.used[queue] = run.used.get(queue, 0) + mean
         run.since[queue] = self.now
         self._refile(run_id)
         return name

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.model.reference.queue import Queues
-from tests.model.reference.rules import decide
-from tests.model.reference.state import ENDED, RefRun, RefTask
+from pydag_dist.testing.reference.queue import Queues
+from pydag_dist.testing.reference.rules import decide
+from pydag_dist.testing.reference.state import ENDED, RefRun, RefTask
 
 
 class Spread(Queues):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from tests.model.reference.state import MAX_LOSSES, QUEUED_GRACE, RefTask
-from tests.model.reference.workers import Workers
+from pydag_dist.testing.reference.state import MAX_LOSSES, QUEUED_GRACE, RefTask
+from pydag_dist.testing.reference.workers import Workers
 
 
 class ReferenceEngine(Workers):
@@ -16,8 +16,11 @@ class ReferenceEngine(Workers):
         timers: Sequence[tuple[str, str]],
         late: Collection[tuple[str, str]] = (),
     ) -> None:
-        """`timers`: tasks whose next try or poll is due, in that order. `late` ones of these are
-        deferred for longer than their timeout."""
+        """Time has passed.
+
+        `timers`: tasks whose next try or poll is due, in that order. `late` ones of these are
+        deferred for longer than their timeout.
+        """
         steady = self.steady
         self.now += steady != self.steady_at_tick
         self.ticked, self.steady_at_tick = self.server, steady

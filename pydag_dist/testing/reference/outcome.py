@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.model.reference.spread import Spread
-from tests.model.reference.state import RefRun
+from pydag_dist.testing.reference.spread import Spread
+from pydag_dist.testing.reference.state import RefRun
 
 
 class Outcomes(Spread):

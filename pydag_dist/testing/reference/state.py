@@ -33,6 +33,8 @@ class Message:
 
 @dataclass
 class RefTask:
+    """A task, and what its newest try does."""
+
     queue: str
     rank: int
     upstream: tuple[str, ...]
@@ -111,6 +113,8 @@ class RefTask:
 
 @dataclass
 class RefRun:
+    """A run and its tasks, by id in the order of their walk."""
+
     processors: int
     weight: float
     tasks: dict[str, RefTask]
@@ -133,6 +137,7 @@ class RefRun:
     spreading: bool = False
 
     def active(self) -> set[str]:
+        """The tasks that count against `processors`."""
         return {t for t, task in self.tasks.items() if task.is_active()}
 
     def between(self, teardown: str) -> set[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tests.model.reference.outcome import Outcomes
-from tests.model.reference.state import ENDED, ENDED_RUN, RefRun, RefTask
+from pydag_dist.testing.reference.outcome import Outcomes
+from pydag_dist.testing.reference.state import ENDED, ENDED_RUN, RefRun, RefTask
 
 
 class Runs(Outcomes):

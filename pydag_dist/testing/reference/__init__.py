@@ -11,9 +11,9 @@ The files are those of the engine's Lua, and each class adds to the one before: 
 
 from __future__ import annotations
 
-from tests.model.reference.engine import ReferenceEngine
-from tests.model.reference.rules import decide
-from tests.model.reference.state import (
+from pydag_dist.testing.reference.engine import ReferenceEngine
+from pydag_dist.testing.reference.rules import decide
+from pydag_dist.testing.reference.state import (
     ENDED,
     ENDED_RUN,
     MAX_DEATHS,

@@ -1,0 +1,36 @@
+"""The page about testing, and the example: their tests run, and they are tests."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from tests.support.documents import ROOT, all_blocks
+
+
+def test_the_tests_of_the_page_and_the_example_pass(tmp_path):
+    blocks = all_blocks("python test")
+    for number, block in enumerate(blocks):
+        (tmp_path / f"test_page_{number}.py").write_text(block.text)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        tmp_path,
+    ]
+
+    result = subprocess.run(
+        [*command, tmp_path, ROOT / "examples" / "testing"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert result.returncode == 0, result.stdout
+    assert len(blocks) == 4
+    assert "12 passed" in result.stdout
