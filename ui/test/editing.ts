@@ -3,16 +3,16 @@
 import { spawn } from 'node:child_process';
 import type { Transaction, TransactionSpec } from '@codemirror/state';
 import { stateOf } from '../src/editor/code';
-import type { Edit, TextChange } from '../src/editor/edits';
+import type { Edit } from '../src/editor/edits';
 import { Session } from '../src/editor/session';
 
 export const PROJECT = '..';
 
-/** Who answers POST /edit. */
+/** Who answers as the server does. */
 export function python() {
   const child = spawn(
-    process.env.PYTHON ?? '../.venv/bin/python',
-    ['-m', 'tests.support.edits_by_lines'],
+    process.env.PYTHON ?? '.venv/bin/python',
+    ['-m', 'tests.support.answers_by_lines'],
     {
       cwd: PROJECT,
       stdio: ['pipe', 'pipe', 'inherit'],
@@ -28,10 +28,10 @@ export function python() {
     }
   })();
   const post = async <T>(path: string, body: unknown): Promise<T> => {
-    if (path !== '/edit') return new Promise(() => {}); // nothing is checked
-    child.stdin.write(`${JSON.stringify(body)}\n`);
+    if (path === '/validate') return new Promise(() => {}); // nothing is checked
+    child.stdin.write(`${JSON.stringify({ path, body })}\n`);
     const line = await new Promise<string>((resolve) => waiting.push(resolve));
-    const answer: { changes: TextChange[]; error?: string } = JSON.parse(line);
+    const answer: { error?: string } = JSON.parse(line);
     if (answer.error) throw new Error(answer.error);
     return answer as T;
   };

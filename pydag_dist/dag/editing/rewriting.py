@@ -203,6 +203,7 @@ class _Rewriting:
         elif (
             not style.expands
             and not _has_list_of_objects(value)
+            and not _is_task(value)
             and (len(indent) + len(flat) <= WIDTH)
         ):
             return flat
@@ -281,9 +282,13 @@ def _has_list_of_objects(value: Any) -> bool:
     return isinstance(value, list) and any(isinstance(item, dict) for item in value)
 
 
+def _is_task(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("task_id"), str)
+
+
 def _key(item: Any) -> Hashable:
     """By which an item of a list is known again: a task by its id, others by their value."""
-    if isinstance(item, dict) and isinstance(item.get("task_id"), str):
+    if _is_task(item):
         return "task", item["task_id"]
     if isinstance(item, dict | list):
         return "other", Style().flat(item)

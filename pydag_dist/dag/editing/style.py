@@ -12,6 +12,8 @@ _LOOKED_AT: Final = 200_000  # characters of a text
 _INDENT: Final = re.compile(r"[\r\n]([ \t]+)[^ \t\r\n]")
 # Strings are matched so that nothing within them is. A colon, or a bracket with more on its line.
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"(\s*:\s*)?|([\[{])[ \t]*(?=[^\s\]}])')
+# A list or an object on lines of its own. People write DAGs and tasks so in any style.
+_ON_LINES: Final = re.compile(r'[\[{][ \t]*[\r\n]\s*(?!"(?:dag|dag_id|tasks|task_id)"|[\[{\]}])\S')
 _ESCAPE: Final = re.compile(r"\\.|'", re.DOTALL)
 _QUOTES: Final = {'\\"': "\\u0022", "'": "\\u0027"}
 
@@ -64,7 +66,7 @@ def style_of(text: str, *, no_quotes: bool = False) -> Style:
     head = text[:_LOOKED_AT]
     newline = next((end for end in ("\r\n", "\n", "\r") if end in head.strip()), "")
     indent = _INDENT.search(head)
-    colon, expands = "", bool(newline)
+    colon, expands = "", bool(_ON_LINES.search(head))
     for found in _TOKEN.finditer(head):
         if found[2]:
             expands = False

@@ -4,16 +4,21 @@ import { useSignal } from '@preact/signals';
 import { useEffect, useLayoutEffect, useMemo, useRef } from 'preact/hooks';
 import { theme } from '../app';
 import { GraphCanvas } from '../graph/canvas';
+import { BoxCounts } from '../graph/counts';
 import type { Drawing } from '../graph/drawing';
+import type { LiveRun } from '../live/run';
 import { number, plural } from '../text';
 import { connection } from './actions';
-import { TaskFaces } from './faces';
-import { drawingOf, type Graph, graphOf, isSameGraph } from './graph';
+import { TaskFaces, WatchedFaces } from './faces';
+import { drawingOf, expandedIn, type Graph, graphOf, isSameGraph } from './graph';
 import type { Session } from './session';
 import { wires } from './wire';
 
 const KEYS =
   'Arrow keys walk along the edges, Shift with a click adds to what is chosen. D draws a dependency from the chosen task, Enter opens its form, N adds a task, F2 renames, Delete removes. Plus and minus zoom, F shows all.';
+
+/** A part of the page. */
+export type Place = 'graph' | 'text' | 'form' | 'palette';
 
 export interface Desk {
   canvas: GraphCanvas | null;
@@ -24,12 +29,17 @@ export interface Desk {
 interface Props {
   session: Session;
   desk: Desk;
+  /** A run of the file, whose states are drawn. */
+  watched: LiveRun | null;
   /** Shows a part of the page, and puts the focus there. */
-  go: (place: 'form' | 'palette' | 'rename') => void;
+  go: (place: Place) => void;
   onKey: (event: KeyboardEvent) => void;
+  /** Puts what is chosen into the clipboard. */
+  onCopy: (event: ClipboardEvent) => void;
+  onPaste: (event: ClipboardEvent) => void;
 }
 
-export function Canvas({ session, desk, go, onKey }: Props) {
+export function Canvas({ session, desk, watched, go, onKey, onCopy, onPaste }: Props) {
   const host = useRef<HTMLDivElement>(null);
   const open = useSignal<ReadonlySet<string>>(new Set());
   const said = useSignal('');
@@ -135,7 +145,16 @@ export function Canvas({ session, desk, go, onKey }: Props) {
   }, [session, desk, go, from, said]);
 
   useLayoutEffect(() => {
-    const faces = new TaskFaces(reading, drawing, session.checked.value);
+    const counts =
+      watched &&
+      new BoxCounts(
+        { task: graph.names, expand: expandedIn(reading) },
+        drawing.boxOf,
+        drawing.boxes.length,
+      );
+    const faces = counts
+      ? new WatchedFaces(counts)
+      : new TaskFaces(reading, drawing, session.checked.value);
     const canvas = desk.canvas!;
     const before = last.current;
     if (before?.drawing === drawing) {
@@ -151,7 +170,11 @@ export function Canvas({ session, desk, go, onKey }: Props) {
       });
       last.current = { graph, open: opened, drawing };
     }
-  }, [reading, drawing, session.checked.value]);
+    return watched?.watch((name, { state }) => {
+      counts!.set(name, state);
+      canvas.ask();
+    });
+  }, [reading, drawing, session.checked.value, watched, watched?.lost.value]);
 
   const chosen = session.chosen.value;
   useEffect(() => {
@@ -191,6 +214,9 @@ export function Canvas({ session, desk, go, onKey }: Props) {
         // biome-ignore lint/a11y/noNoninteractiveTabindex: its keys are listened to
         tabIndex={0}
         onKeyDown={key}
+        onCopy={onCopy}
+        onCut={onCopy}
+        onPaste={onPaste}
       />
       {graph.names.length === 0 && !session.unread.value && (
         <p class="hint">

@@ -1,5 +1,6 @@
 // The text of the file.
 
+import { autocompletion, completionKeymap } from '@codemirror/autocomplete';
 import { defaultKeymap, history, historyKeymap } from '@codemirror/commands';
 import { json } from '@codemirror/lang-json';
 import {
@@ -22,7 +23,9 @@ import {
 } from '@codemirror/view';
 import { effect } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
+import { completeText } from './completing';
 import { lineEndOf, pointsIn } from './edits';
+import type { Known } from './known';
 import { look, shadowIn } from './look';
 import type { PlacedProblem, Session } from './session';
 
@@ -86,6 +89,7 @@ export function stateOf(
 
 interface Props {
   session: Session;
+  known: Known;
   text: string;
   label: string;
   onReady: () => void;
@@ -93,7 +97,7 @@ interface Props {
   onClose: () => void;
 }
 
-export function Code({ session, text, label, onReady, onClose }: Props) {
+export function Code({ session, known, text, label, onReady, onClose }: Props) {
   const host = useRef<HTMLDivElement>(null);
   useEffect(() => {
     const root = shadowIn(host.current!);
@@ -112,8 +116,15 @@ export function Code({ session, text, label, onReady, onClose }: Props) {
         highlightSelectionMatches(),
         bracketMatching(),
         search(),
+        autocompletion({ override: [completeText(known, session)] }),
         EditorView.contentAttributes.of({ 'aria-label': label }),
-        keymap.of([...searchKeymap, ...historyKeymap, ...foldKeymap, ...defaultKeymap]),
+        keymap.of([
+          ...completionKeymap,
+          ...searchKeymap,
+          ...historyKeymap,
+          ...foldKeymap,
+          ...defaultKeymap,
+        ]),
       ]),
     });
     session.hold(view);
@@ -136,6 +147,6 @@ export function Code({ session, text, label, onReady, onClose }: Props) {
       session.close();
       view.destroy();
     };
-  }, [session, text, label]);
+  }, [session, known, text, label]);
   return <div class="code-of-file" ref={host} />;
 }

@@ -1,7 +1,7 @@
 // What the boxes of an edited file show: the task, its operator, and how many problems it has.
 
 import type { Drawing } from '../graph/drawing';
-import { type Faces, glyph } from '../graph/faces';
+import { type Faces, glyph, StateFaces } from '../graph/faces';
 import { STATES } from '../states';
 import { plural } from '../text';
 import type { Reading } from './reading';
@@ -15,6 +15,21 @@ export function runs({ fields }: Reading['tasks'][number]): string {
   const { operator, script } = fields;
   if (typeof operator === 'string') return operator;
   return typeof script === 'string' ? script.split('.').slice(-2).join('.') : '';
+}
+
+function port(): HTMLElement {
+  const made = document.createElement('i');
+  made.className = 'port';
+  made.title = 'Draw from here to the task that shall wait';
+  return made;
+}
+
+/** The tasks as a run has them that is watched. */
+export class WatchedFaces extends StateFaces {
+  override fill(element: HTMLButtonElement, label: string, box: number): void {
+    super.fill(element, label, box);
+    element.append(port());
+  }
 }
 
 export class TaskFaces implements Faces {
@@ -49,12 +64,9 @@ export class TaskFaces implements Faces {
     const below = document.createElement('small');
     const wrong = this.wrong(box);
     below.textContent = wrong > 0 ? plural(wrong, 'problem') : this.below(box);
-    const port = document.createElement('i');
-    port.className = 'port';
-    port.title = 'Draw from here to the task that shall wait';
     element.dataset.state = wrong > 0 ? 'failed' : 'none';
     element.title = `${label}: ${this.wordsOf(box)}`;
-    element.replaceChildren(...(wrong > 0 ? [glyph('failed')] : []), name, below, port);
+    element.replaceChildren(...(wrong > 0 ? [glyph('failed')] : []), name, below, port());
   }
 
   private wrong(box: number): number {

@@ -6,18 +6,14 @@ import { go, may } from '../app';
 import { Empty, Link, Time, Wrong } from '../parts/basics';
 import { useLoaded } from '../parts/loaded';
 import { n, Table } from '../parts/table';
+import type { FileList } from '../saving/types';
 import { useTitle } from '../shell';
 import { bytes } from '../text';
-import { addressOf } from './file';
-
-interface Files {
-  items: { path: string; bytes: number; modified_at: number }[];
-  is_git: boolean;
-}
+import { addressOf } from './address';
 
 export function FilesPage() {
   useTitle('Files');
-  const files = useLoaded('', (signal) => get<Files>('/files', {}, signal), 10);
+  const files = useLoaded('', (signal) => get<FileList>('/files', {}, signal), 10);
   const error = files.error.value;
   const found = files.value.value;
   return (

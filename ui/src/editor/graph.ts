@@ -11,6 +11,10 @@ export function upstreamOf(reading: Reading, place: number): string[] {
   return Array.isArray(given) ? given.filter((id) => typeof id === 'string') : [];
 }
 
+/** The places of tasks that become one task for each item of a list. */
+export const expandedIn = ({ tasks }: Reading): number[] =>
+  tasks.flatMap(({ fields }, place) => (fields.expand ? [place] : []));
+
 export interface Graph {
   names: readonly string[];
   edges: readonly Edge[];

@@ -35,9 +35,7 @@ export function Problems({ session }: { session: Session }) {
           ? 'It is being checked…'
           : problems.length > 0
             ? plural(problems.length, 'problem')
-            : unserved.length > 0
-              ? 'No problems, but no live worker can run all of it:'
-              : 'No problems'}
+            : 'No problems'}
       </p>
       <ul>
         {problems.map((problem) => (
@@ -48,15 +46,22 @@ export function Problems({ session }: { session: Session }) {
             : {shown(problem.detail, 2000)}
           </li>
         ))}
-        {unserved.map(({ task, reason }) => (
-          <li key={task}>
-            <button type="button" class="plain" onClick={() => session.choose([task])}>
-              {task}
-            </button>
-            : {shown(reason, 2000)}
-          </li>
-        ))}
       </ul>
+      {unserved.length > 0 && (
+        <details>
+          <summary>No live worker can run {plural(unserved.length, 'task')}</summary>
+          <ul>
+            {unserved.map(({ task, reason }) => (
+              <li key={task}>
+                <button type="button" class="plain" onClick={() => session.choose([task])}>
+                  {task}
+                </button>
+                : {shown(reason, 2000)}
+              </li>
+            ))}
+          </ul>
+        </details>
+      )}
     </section>
   );
 }

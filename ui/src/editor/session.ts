@@ -56,6 +56,7 @@ export class Session {
   private reader = 0;
   private checker = 0;
   private checking = new AbortController();
+  private right: Text | null = null; // the last text that was found to have no problems
   private readonly waiting = new Set<() => void>();
 
   /** What the text says, or said when it could last be read. */
@@ -68,6 +69,7 @@ export class Session {
   /** Why the last edit was refused. */
   readonly refused = signal('');
   readonly text = signal<Text | null>(null);
+  /** The text that the file has. */
   readonly saved = signal<Text | null>(null);
   readonly isChanged = computed(() => {
     const { value: now } = this.text;
@@ -141,7 +143,10 @@ export class Session {
     const { doc } = this.state;
     try {
       const found = await this.post<Validated>('/validate', { text: doc.toString() }, signal);
-      if (doc === this.state.doc) this.checked.value = found;
+      if (doc === this.state.doc) {
+        this.right = found.problems.length === 0 ? doc : null;
+        this.checked.value = found;
+      }
     } catch {
       if (!signal.aborted) this.checker = setTimeout(() => this.check(), AGAIN_MS);
     }
@@ -217,9 +222,33 @@ export class Session {
     this.show(pointsIn(this.state.doc.toString())(point));
   }
 
-  /** The file's text as a document of this editor. */
-  asSaved(text: string): Text {
-    return this.state.toText(text);
+  /** Tells that the file has this text now; null: there is no file. */
+  isSaved(text: string | null): void {
+    this.saved.value = text === null ? null : this.state.toText(text);
+  }
+
+  /** Lets the text become this one, by the smallest change that has one place. */
+  replace(text: string): void {
+    const doc = this.state.toText(text).toString();
+    const before = this.state.doc.toString();
+    const most = Math.min(doc.length, before.length);
+    let from = 0;
+    while (from < most && doc[from] === before[from]) from++;
+    let same = 0;
+    while (same < most - from && doc.at(-1 - same) === before.at(-1 - same)) same++;
+    this.holder.dispatch({
+      changes: {
+        from,
+        to: before.length - same,
+        insert: this.state.toText(doc.slice(from, doc.length - same)),
+      },
+      annotations: [byHand.of(true), isolateHistory.of('full')],
+    });
+  }
+
+  /** Whether the text as it is now was checked and has no problems. */
+  get isRight(): boolean {
+    return this.right === this.state.doc;
   }
 
   task(id: string | undefined): TaskItem | undefined {

@@ -7,6 +7,7 @@ export type Point = readonly [x: number, y: number];
 export const BOX = { width: 184, height: 38, gapX: 56, gapY: 12 };
 const SWEEPS = 12;
 const PLACINGS = 10;
+const FAR_FEWER = 0.6; // of the crossings, for which boxes that stood elsewhere move
 const VIRTUAL_HEIGHT = 8;
 // With more virtual nodes than this, long edges are drawn straight.
 const MOST_VIRTUAL = 60_000;
@@ -60,7 +61,7 @@ export function layersOf(count: number, edges: readonly Edge[]): Int32Array {
 }
 
 /** Where the boxes of `count` nodes stand. The same graph always gets the same layout, unless it is
- * told where nodes stood `before`: then they keep their order, if others don't cross fewer edges. */
+ * told where nodes stood `before`: then they keep their order, unless another has far fewer crossings. */
 export function layOut(
   count: number,
   edges: readonly Edge[],
@@ -69,7 +70,7 @@ export function layOut(
   const layer = layersOf(count, edges);
   const { graph, chains, layers } = withVirtualNodes(count, edges, layer);
   if (before) keepOrder(graph, layers, before);
-  const crossings = untangle(graph, layers);
+  const crossings = untangle(graph, layers, before ? FAR_FEWER : 1);
   const middle = placeRows(graph, layers, count);
   const column = new Float64Array(graph.up.length);
   layers.forEach((nodes, index) => {
@@ -154,14 +155,16 @@ function keepOrder(
   }
 }
 
-/** Orders each layer by where its nodes' neighbours are, and keeps the best order; its crossings. */
-function untangle({ up, down }: Neighbours, layers: number[][]): number {
+/** Orders each layer by where its nodes' neighbours are, and keeps the best order, if it has less than
+ * the share `least` of the crossings of the first one; its crossings. */
+function untangle({ up, down }: Neighbours, layers: number[][], least: number): number {
   const place = new Int32Array(up.length);
   const note = (nodes: number[]) => {
     for (let i = 0; i < nodes.length; i++) place[nodes[i]!] = i;
   };
   layers.forEach(note);
-  let best = crossingsOf(layers, down, place);
+  const first = crossingsOf(layers, down, place);
+  let best = first;
   let kept = layers.map((nodes) => [...nodes]);
   const wanted = new Float64Array(up.length);
   for (let sweep = 0; sweep < SWEEPS && best > 0; sweep++) {
@@ -176,7 +179,7 @@ function untangle({ up, down }: Neighbours, layers: number[][]): number {
       note(nodes);
     }
     const now = crossingsOf(layers, down, place);
-    if (now < best) {
+    if (now < best && now < first * least) {
       best = now;
       kept = layers.map((nodes) => [...nodes]);
     }

@@ -43,6 +43,23 @@ OURS = """{
   ]
 }
 """
+MADE = """{
+  "dag_id": "sales",
+  "tasks": [
+    {
+      "task_id": "make",
+      "operator": "bigquery.query",
+      "params": {"sql": "SELECT 1"}
+    },
+    {
+      "task_id": "tell",
+      "operator": "python.call",
+      "params": {"callable": "etl:tell", "args": ["x", 1]},
+      "dependencies": ["make"]
+    }
+  ]
+}
+"""
 NEW = """    {
       "task_id": "c",
       "operator": "branch",
@@ -160,6 +177,20 @@ def test_edits_of_our_form(edit, pairs):
 )  # fmt: skip
 def test_edits_of_pydags_form(edit, pairs):
     assert after(PYDAG, edit) == replaced(PYDAG, *pairs)
+
+
+def test_a_file_that_is_made_of_edits_looks_as_a_person_writes_it():
+    text = '{\n  "dag_id": "sales",\n  "tasks": []\n}\n'
+    for edit in (
+        AddTask({"task_id": "make", "operator": "bigquery.query", "params": {}}),
+        SetField(("params", "sql"), "SELECT 1", "make"),
+        AddTask({"task_id": "tell", "operator": "python.call", "params": {}}),
+        SetField(("params", "callable"), "etl:tell", "tell"),
+        SetField(("params", "args"), ["x", 1], "tell"),
+        AddDependency("tell", "make"),
+    ):
+        text = after(text, edit)
+    assert text == MADE
 
 
 def test_a_text_of_params_stays_one_whatever_it_is_given():

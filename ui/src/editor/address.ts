@@ -1,0 +1,2 @@
+export const addressOf = (path: string) =>
+  `/edit/${path.split('/').map(encodeURIComponent).join('/')}`;

@@ -1,0 +1,119 @@
+// A text of the form: params, templates and SQL, with completion. What is typed becomes one step of the
+// file's history once typing stops.
+
+import { autocompletion, completionKeymap } from '@codemirror/autocomplete';
+import { defaultKeymap } from '@codemirror/commands';
+import { SQLDialect, StandardSQL, sql } from '@codemirror/lang-sql';
+import { EditorState } from '@codemirror/state';
+import { drawSelection, EditorView, keymap } from '@codemirror/view';
+import { useEffect, useRef } from 'preact/hooks';
+import { completeTemplate, tablesIn } from './completing';
+import type { Known } from './known';
+import { look, shadowIn } from './look';
+import type { Session } from './session';
+
+const PAUSE_MS = 500;
+
+const BIGQUERY = SQLDialect.define({
+  ...StandardSQL.spec,
+  identifierQuotes: '`',
+  hashComments: true,
+  doubleQuotedStrings: true,
+  keywords: `${StandardSQL.spec.keywords ?? ''} qualify window unnest struct array safe_cast except replace pivot unpivot tablesample merge if assert export load declare begin exception raise`,
+});
+
+interface Props {
+  session: Session;
+  known: Known;
+  value: string;
+  label: string;
+  sql?: boolean;
+  onCommit: (value: string) => void;
+}
+
+export function TextField({ session, known, value, label, sql: isSql = false, onCommit }: Props) {
+  const host = useRef<HTMLDivElement>(null);
+  const view = useRef<EditorView | null>(null);
+  const now = useRef({ onCommit, value });
+  now.current = { onCommit, value };
+
+  useEffect(() => {
+    let timer = 0;
+    const commit = () => {
+      clearTimeout(timer);
+      timer = 0;
+      const text = made.state.doc.toString();
+      if (text !== now.current.value) now.current.onCommit(text);
+    };
+    const words = completeTemplate(known, () => session.reading.value);
+    const tables = isSql ? tablesIn(session.reading.value).map((label) => ({ label })) : [];
+    const stop = session.before(() => timer && commit());
+    const root = shadowIn(host.current!);
+    const made = new EditorView({
+      parent: root,
+      root,
+      state: EditorState.create({
+        doc: value,
+        extensions: [
+          look,
+          drawSelection(),
+          EditorView.lineWrapping,
+          autocompletion(isSql ? {} : { override: [words] }),
+          isSql
+            ? [
+                sql({ dialect: BIGQUERY, upperCaseKeywords: true }),
+                BIGQUERY.language.data.of({ autocomplete: words }),
+                BIGQUERY.language.data.of({
+                  autocomplete: (context: Parameters<typeof words>[0]) => {
+                    const typed = context.matchBefore(/[\w.`-]+/);
+                    return typed && tables.length > 0
+                      ? { from: typed.from, options: tables, validFor: /^[\w.-]*$/ }
+                      : null;
+                  },
+                }),
+              ]
+            : [],
+          EditorView.contentAttributes.of({ 'aria-label': label }),
+          EditorView.updateListener.of((update) => {
+            if (update.docChanged && !update.transactions.some((t) => t.isUserEvent('given'))) {
+              clearTimeout(timer);
+              timer = setTimeout(commit, PAUSE_MS);
+            }
+            if (update.focusChanged && !made.hasFocus && timer) commit();
+          }),
+          keymap.of([
+            ...completionKeymap,
+            {
+              key: 'Mod-z',
+              run: () => {
+                session.settled().then(session.undo);
+                return true;
+              },
+            },
+            { key: 'Mod-y', mac: 'Mod-Shift-z', run: session.redo },
+            { key: 'Mod-Shift-z', run: session.redo },
+            ...defaultKeymap,
+          ]),
+        ],
+      }),
+    });
+    view.current = made;
+    return () => {
+      stop();
+      if (timer) commit();
+      made.destroy();
+    };
+  }, [session, known, isSql, label]);
+
+  // What was changed elsewhere, or taken back.
+  useEffect(() => {
+    const { state } = view.current!;
+    if (state.doc.toString() === value) return;
+    view.current!.dispatch({
+      changes: { from: 0, to: state.doc.length, insert: value },
+      userEvent: 'given',
+    });
+  }, [value]);
+
+  return <div class={isSql ? 'text-field sql' : 'text-field'} ref={host} />;
+}
