@@ -117,6 +117,7 @@ class CheckedSettings(FileSettings):
     webhooks: dict[str, _Receiver] = Field(default={})
     smtp_url: Annotated[str, AfterValidator(_smtp_url)] | None = None
     smtp_from: _Address | None = None
+    metrics: str | None = None
     url: str | None = None
     token: str | None = None
     token_file: Path | None = None

@@ -38,6 +38,7 @@ class Settings:
     webhooks: dict[str, Webhook] = field(default_factory=dict, repr=False)  # by names for DAGs
     smtp_url: str | None = field(default=None, repr=False)  # of the server that sends their e-mail
     smtp_from: str | None = None  # the address that it is sent from
+    metrics: str | None = None  # PORT or ADDRESS:PORT, where a coordinator serves metrics
     # Of clients where Redis is not reachable:
     url: str | None = field(default=None, repr=False)  # of `pydag web`
     token: str | None = field(default=None, repr=False)  # for it
@@ -184,6 +185,7 @@ _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "key_prefix": _key_prefix,
     "dags": _path,
     "log_store": _text,
+    "metrics": _text,
     "url": _text,
     "token": _text,
     "token_file": _path,

@@ -7,6 +7,7 @@ import logging
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import redis
@@ -19,6 +20,7 @@ from pydag_dist.engine import Engine, is_transient
 from pydag_dist.errors import EngineError, HistoryError
 from pydag_dist.history import (
     LOST,
+    Batch,
     Entry,
     History,
     batch_of,
@@ -42,13 +44,21 @@ class Recorder:
     The lease is there to spare work, not for safety. Two writers at once do no harm, as long as
     they have the same database: a row is never set back to an older event, and nothing leaves the
     stream before it is committed. That they have the same one `Ownership` makes sure. After `lease`
-    seconds without a renewal by the writer another coordinator writes.
+    seconds without a renewal by the writer another coordinator writes. `written` is called with
+    each batch once it is there, and must not wait for anything.
     """
 
-    def __init__(self, engine: Engine, history: History, lease: float = 15.0) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        history: History,
+        lease: float = 15.0,
+        written: Callable[[Batch], None] = lambda _: None,
+    ) -> None:
         self._engine = engine
         self._redis: Any = engine.store.redis
         self._history = history
+        self._written = written
         self._ownership = Ownership(engine.store, history, lease)
         self._stream = engine.store.key("history")
         self._seconds = lease
@@ -222,6 +232,7 @@ class Recorder:
             self._engine.planning.let_expire(run_id)
         # Only now: whoever comes after a writer that died in between writes the same again.
         self._redis.xtrim(self._stream, minid=next_entry_id(entries[-1][0]), approximate=False)
+        self._written(batch)
         return len(entries) == BATCH
 
     def _tell_awaited(self) -> None:

@@ -27,6 +27,7 @@ from pydag_dist.coordinator.planner import plan, without_gc
 from pydag_dist.coordinator.publisher import FolderPublisher
 from pydag_dist.coordinator.recorder import Recorder
 from pydag_dist.coordinator.scheduler import Scheduler
+from pydag_dist.coordinator.watching.opened import Watchers
 from pydag_dist.dag import Dag
 from pydag_dist.dag.limits import RETENTION
 from pydag_dist.doctor import look_at_host, look_at_server
@@ -66,7 +67,11 @@ class Coordinator:
         self._seen: str | None = "0"  # up to where it has read its own entries again
         self._history = History(settings.history_url)
         self._log_store = open_log_store(settings)
-        self._recorder = Recorder(self._connect("coordinator"), self._history, settings.lease)
+        watched = settings, self._connect("coordinator"), self._history, self._stopping
+        self._watchers = Watchers(*watched)
+        self._recorder = Recorder(
+            self._connect("coordinator"), self._history, settings.lease, self._watchers.written
+        )
         self._refused: HistoryError | LeaseMismatch | None = None
         app = Celery("coordinator", set_as_current=False)
         app.config_from_object(celery_config(settings))
@@ -103,6 +108,7 @@ class Coordinator:
             self._start("big", self._plan_big),
         ]
         threads += self._keep()
+        threads += [self._start(name, loop) for name, loop in self._watchers.loops.items()]
         if folder := self._settings.dags:
             engine = self._connect("coordinator")
             publisher = FolderPublisher(engine, folder, self._settings.retention, self._stopping)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pydag_dist.engine.listing import RunIndex
     from pydag_dist.engine.protocol import Source
     from pydag_dist.engine.roles.logs import Logs
+    from pydag_dist.engine.roles.measuring import Measuring
     from pydag_dist.engine.roles.membership import Membership
     from pydag_dist.engine.roles.planning import Planning
     from pydag_dist.engine.roles.publishing import Publishing
@@ -35,6 +36,7 @@ _ROLES: Final = {
     "membership": "roles.membership.Membership",
     "webhooks": "roles.webhooks.DueWebhooks",
     "logs": "roles.logs.Logs",
+    "measuring": "roles.measuring.Measuring",
 }
 
 
@@ -56,12 +58,13 @@ class Engine:
     membership: Membership
     webhooks: DueWebhooks
     logs: Logs
+    measuring: Measuring
 
     def __init__(self, client: redis.Redis, prefix: str = "pydag", source: Source = "tick") -> None:
         self.store = Store(client, prefix, source)
 
     def __getattr__(self, name: str) -> Any:
-        """Import a role at its first use: a caller needs one or two of eleven."""
+        """Import a role at its first use: a caller needs one or two of twelve."""
         if name not in _ROLES:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         file, _, kind = _ROLES[name].rpartition(".")

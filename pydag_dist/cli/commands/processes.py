@@ -32,7 +32,12 @@ def warn_of_names(queues: Iterable[str]) -> None:
 
 @click.command()
 @DAGS
-def coordinator(folder: Path | None) -> None:
+@click.option(
+    "--metrics",
+    metavar="PORT",
+    help="Serve metrics for Prometheus there, on this host only; ADDRESS:PORT for others.",
+)
+def coordinator(folder: Path | None, metrics: str | None) -> None:
     """Run a coordinator: it plans submitted DAGs and looks after their runs.
 
     One is enough; a second one, on another host, takes over at once when the first ends.
@@ -45,12 +50,14 @@ def coordinator(folder: Path | None) -> None:
     Examples:
         PYDAG_REDIS_URL=redis://broker:6379/0 pydag coordinator
         pydag coordinator --dags /srv/dags
+        pydag coordinator --metrics 9464
     """
     from pydag_dist.coordinator import main
 
     settings = load_settings()
     settings.require_redis()
     settings.dags = folder or settings.dags
+    settings.metrics = metrics or settings.metrics
     if settings.dags and not settings.dags.is_dir():
         raise PydagError(
             f"{settings.dags} is no folder: --dags or PYDAG_DAGS names one with DAG files"

@@ -95,7 +95,8 @@
 --                            time, by the server's clock; runs that were late then, and of which webhooks
 --                            are to be told -> when, likewise
 --   clock            hash    the server's time and the steady time of the last tick, and the
---                            server's run id; `lease` in µs if it isn't the usual one
+--                            server's run id; `lease` in µs if it isn't the usual one; lost_leases: how many
+--                            leases were lost, for metrics
 --   log:R:T:N        stream  what try N of task T of run R wrote: parts of `lines` as JSON, each
 --                            with its writer `w`, and the numbers `n` of its first line and `o`
 --                            of its first byte among all that this writer wrote

@@ -26,6 +26,7 @@ class Queues:
         # worker, process -> the push of the try that it released last, and what it has gone on with
         self.holds: dict[tuple[str, int], tuple[int, str, str]] = {}
         self.late: dict[str, int] = {}  # run -> when somebody looks whether it is late
+        self.lost_leases = 0  # since Redis lost everything
         self.now = 0
         self.server = 0  # the time by the server's clock
         self.ticked: int | None = None  # likewise at the last tick

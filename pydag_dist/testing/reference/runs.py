@@ -77,7 +77,7 @@ class Runs(Outcomes):
         self.lists, self.known_queues = {}, set()
         self.workers, self.busy, self.refused = {}, {}, set()
         self.polls, self.groups, self.clock, self.timed = {}, {}, {}, set()
-        self.holds = {}
+        self.holds, self.lost_leases = {}, 0
         self.runs = {r: run for r, run in self.runs.items() if run.state not in ENDED_RUN}
         self.late = {
             r: run.expected_at for r, run in self.runs.items() if run.expected_at is not None

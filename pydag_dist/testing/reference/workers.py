@@ -257,6 +257,7 @@ class Workers(Runs):
         run, task = self.runs[run_id], self.runs[run_id].tasks[name]
         self._let_go(task)
         task.losses += 1
+        self.lost_leases += 1
         self._abandon(run, run_id, name, poison=task.losses == MAX_LOSSES)
         self._reschedule(run_id)
 

@@ -117,6 +117,7 @@ class Comparison(RuleBasedStateMachine):
     def same_runs(self, seen: Keys) -> None:
         assert sorted(seen.zset("runs")) == sorted(self.dags)
         assert list(seen.zset("names")) == sorted(self.dags)
+        assert int(seen.hash("clock").get("lost_leases", 0)) == self.reference.lost_leases
         late = {run: (at - BEGIN) / 1_000 for run, at in seen.zset("late").items()}
         assert late == {
             run: pytest.approx(at, abs=SLACK / 1_000) for run, at in self.reference.late.items()

@@ -131,6 +131,7 @@ local function lose_lease(member, worker)
   if worker and not (record and record.worker == worker) then return end
   if record then let_go(run, task, record) else call('ZREM', key('leases'), member) end
   if record and (record.state == 'running' or record.state == 'cancelling') then
+    call('HINCRBY', key('clock'), 'lost_leases', 1)
     abandon(run, task, record, 'losses', MAX_LOSSES)
     spread(run)
   end
@@ -274,7 +275,7 @@ end
 -- ago; empty: it may hold more than it names.
 --   given    worker, slots, queues, looked_ago, processes; of each: run, task, try, token
 --   answers  of each: yours, cancel, ended, lost, waiting (not claimed yet) or unknown
---   writes   slots:QUEUE, leases, holds, spread()
+--   writes   slots:QUEUE, leases, holds, clock, spread()
 function OPERATIONS.renew(worker, slots, queues, looked_ago, processes, ...)
   local items, answers, named = { ... }, {}, {}
   for i = 1, #items, 4 do
