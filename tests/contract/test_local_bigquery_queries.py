@@ -568,10 +568,9 @@ def test_a_failing_script_keeps_what_came_before(client, table):
 @pytest.mark.parametrize(
     "sql",
     [
-        "DECLARE x INT64 DEFAULT 5; SELECT x",
-        "BEGIN SELECT 1; END",
-        "IF TRUE THEN SELECT 1; END IF",
-        "LOOP SELECT 1; END LOOP",
+        "outer: LOOP LEAVE outer; END LOOP",
+        "SET @@time_zone = 'UTC'",
+        "CALL q.f(1)",
         "BEGIN TRANSACTION; COMMIT",
         "EXECUTE IMMEDIATE 'SELECT 1'",
         "CREATE TEMP FUNCTION f(x INT64) AS (x)",

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from pydag_emulators.bigquery.jobs.job import JobKey
+from pydag_emulators.bigquery.jobs.job import JobKey, Outcome
 from pydag_emulators.bigquery.names import DatasetRef
 from pydag_emulators.bigquery.schema import Field, sql_type
-from pydag_emulators.bigquery.sql.parse import Statement, parse_script
-from pydag_emulators.bigquery.statements.context import Context
+from pydag_emulators.bigquery.sql.parse import Statement
+from pydag_emulators.bigquery.sql.script import parse_steps
+from pydag_emulators.bigquery.sql.typing.scope import Scope
+from pydag_emulators.bigquery.statements.context import Context, Names
 from pydag_emulators.bigquery.statements.execute import execute
 from pydag_emulators.bigquery.statements.paths import Paths
 from pydag_emulators.bigquery.statements.select import plan_select
-from pydag_emulators.bigquery.statements.target import create_hidden_dataset, target_of
+from pydag_emulators.bigquery.statements.target import target_of
 from pydag_emulators.bigquery.storage.catalog import create_dataset
 from pydag_emulators.bigquery.storage.contents import Sizes
 from pydag_emulators.bigquery.storage.duck_errors import api_error
 from pydag_emulators.bigquery.storage.rows import rows_json
 from pydag_emulators.bigquery.storage.store import Cursor, Store
+from pydag_emulators.bigquery.work.procedure import Procedure
 
 _PROJECT = "local-project"
 _DATASET = DatasetRef(_PROJECT, "ds")
+_KEY = JobKey(_PROJECT, "US", "job")
 
 
 @dataclass
@@ -41,7 +45,6 @@ class LocalQueries:
     def __init__(self, directory: Path) -> None:
         self._store = Store(directory / "queries.duckdb")
         self._sizes = Sizes()
-        self._key = JobKey(_PROJECT, "US", "job")
         self._store.transact(lambda cursor: create_dataset(cursor, _DATASET, {"location": "US"}))
 
     def __enter__(self) -> Self:
@@ -58,29 +61,59 @@ class LocalQueries:
         """
 
         def body(cursor: Cursor) -> Answer:
-            answer = Answer([], [])
-            for statement in parse_script(script):
-                answer = self._statement(cursor, statement)
-            return answer
+            directly = _Directly(cursor, self._sizes)
+            Procedure(directly, _DATASET, "temp").run(parse_steps(script))
+            return directly.answer
 
         try:
             return self._store.transact(body, undo=True)
         except Exception as error:
             raise api_error(error) from error
 
-    def _statement(self, cursor: Cursor, statement: Statement) -> Answer:
-        config: dict[str, Any] = {}
-        paths = Paths(_PROJECT, _DATASET)
-        context = Context(cursor, self._sizes, self._key, config, paths, lambda: None)
-        if statement.kind != "SELECT":
-            config["defaultDataset"] = _DATASET.api()
-            execute(context, statement, target_of(statement, self._key, config))
-            return Answer([], [])
-        target = target_of(statement, self._key, config)
+
+class _Directly:
+    """Carries out the statements of a script in one transaction, without jobs."""
+
+    def __init__(self, cursor: Cursor, sizes: Sizes) -> None:
+        self._cursor, self._sizes = cursor, sizes
+        self.answer = Answer([], [])
+
+    def check(self) -> None:
+        pass
+
+    def execute(self, statement: Statement, names: Names) -> Outcome:
+        config: dict[str, Any] = {"defaultDataset": _DATASET.api()}
+        context = self._context(config, names)
+        try:
+            return self._execute(context, statement, config, names)
+        except Exception as error:
+            raise api_error(error) from error
+
+    def _execute(
+        self, context: Context, statement: Statement, config: dict[str, Any], names: Names
+    ) -> Outcome:
+        if statement.kind == "SELECT":
+            self.answer = self._query(context, statement, int64_timestamps=False)
+            return Outcome(schema=self.answer.fields)
+        self.answer = Answer([], [])
+        return execute(context, statement, target_of(statement, _KEY, config, names))
+
+    def value(self, statement: Statement, names: Names) -> tuple[Field, Any]:
+        answer = self._query(self._context({}, names), statement, int64_timestamps=True)
+        return answer.fields[0], answer.rows[0]["f"][0]["v"]
+
+    def rows(self, _outcome: Outcome) -> Iterable[list[Any]]:
+        return [[cell["v"] for cell in row["f"]] for row in self.answer.rows]
+
+    def _context(self, config: dict[str, Any], names: Names) -> Context:
+        paths = Paths(_PROJECT, _DATASET, names.tables)
+        scope = Scope(variables=names.variables) if names.variables else None
+        return Context(self._cursor, self._sizes, _KEY, config, paths, lambda: None, scope)
+
+    def _query(self, context: Context, statement: Statement, *, int64_timestamps: bool) -> Answer:
         plan = plan_select(context, statement.tree.copy())
-        create_hidden_dataset(cursor, target.table.in_dataset, "US")
-        table = cursor.sql(plan.sql).to_arrow_table()
-        return Answer(plan.fields, rows_json(table, plan.fields, int64_timestamps=False))
+        table = self._cursor.sql(plan.sql).to_arrow_table()
+        return Answer(plan.fields, rows_json(table, plan.fields, int64_timestamps=int64_timestamps))
 
 
 @dataclass(frozen=True)
@@ -126,7 +159,7 @@ def answer_of(queries: LocalQueries, case: Case) -> tuple[str, str]:
     return sql_type(answer.fields[0]), json.dumps(rows[0][0], ensure_ascii=False)
 
 
-_STATEMENTS = frozenset({"SELECT", "WITH", "FROM", "CREATE"})
+_STATEMENTS = frozenset({"SELECT", "WITH", "FROM", "CREATE", "DECLARE", "BEGIN", "FOR", "LOOP"})
 
 
 def _plain(value: Any, field: Field) -> Any:

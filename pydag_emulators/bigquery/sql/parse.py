@@ -1,11 +1,10 @@
-"""Splits a script into statements, and says of which type each of them is."""
+"""Parses statements, and says of which type each of them is."""
 
 from __future__ import annotations
 
 import logging
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import zip_longest
 from typing import cast
 
@@ -21,13 +20,16 @@ from pydag_emulators.bigquery.sql.functions.build import GENERATED
 # Its warnings ("unsupported syntax, falling back…") are errors here, raised below.
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
-_PROCEDURAL = frozenset(
+_NOT_SUPPORTED = frozenset(
     {
-        "ALTER", "ASSERT", "BEGIN", "BREAK", "CALL", "CASE", "COMMIT", "CONTINUE", "DECLARE",
-        "DENY", "EXECUTE", "EXPLAIN", "EXPORT", "FOR", "GRANT", "IF", "ITERATE", "LEAVE", "LOAD",
-        "LOOP", "RAISE", "REPEAT", "RETURN", "REVOKE", "ROLLBACK", "SET", "UNDROP", "WHILE",
+        "ALTER", "CALL", "CASE", "DENY", "EXECUTE", "EXPLAIN", "EXPORT", "GRANT", "LOAD",
+        "REVOKE", "UNDROP",
     }
 )  # fmt: skip
+
+
+ERROR = "@@error"
+"""What a handler knows of the error."""
 
 
 @dataclass(frozen=True)
@@ -40,19 +42,16 @@ class Statement:
     """BigQuery's `statementType`: SELECT, INSERT, CREATE_TABLE_AS_SELECT, …"""
 
 
-@lru_cache(maxsize=256)
-def parse_script(sql: str) -> tuple[Statement, ...]:
-    """The statements of `sql`; their trees are shared, and must be copied to be changed.
+def tokens_of(sql: str) -> list[Token]:
+    """The tokens of a script.
 
     Raises:
-        ApiError: `invalidQuery` with the position for a syntax error, `notImplemented` for
-            procedural language and statements that are not supported.
+        ApiError: `invalidQuery` with the position for a syntax error, `notImplemented`.
     """
     try:
         tokens = sqlglot.tokenize(sql, read=GoogleSQL)
     except TokenError as error:
         raise invalid_query(f"Syntax error: {error}") from error
-    groups: list[list[Token]] = [[]]
     for token, after in zip_longest(tokens, tokens[1:]):
         _check_token(token)
         is_call = after is not None and after.token_type == TokenType.L_PAREN
@@ -60,14 +59,7 @@ def parse_script(sql: str) -> tuple[Statement, ...]:
             raise unimplemented("WITH expressions: WITH(name AS value, …)")
         if GENERATED in token.text and token.token_type == TokenType.IDENTIFIER:
             raise unimplemented(f"the character {GENERATED} in names ({token.text})")
-        if token.token_type == TokenType.SEMICOLON:
-            groups.append([])
-        else:
-            groups[-1].append(token)
-    statements = [_statement(sql, group) for group in groups if group]
-    if not statements:
-        raise invalid_query("Syntax error: Unexpected end of statement")
-    return tuple(statements)
+    return list(tokens)
 
 
 def _check_token(token: Token) -> None:
@@ -78,10 +70,15 @@ def _check_token(token: Token) -> None:
         )
 
 
-def _statement(sql: str, tokens: list[Token]) -> Statement:
+def statement_of(sql: str, tokens: list[Token]) -> Statement:
+    """The statement that these tokens of the script `sql` are.
+
+    Raises:
+        ApiError: `invalidQuery`, `notImplemented`.
+    """
     first, last = tokens[0], tokens[-1]
-    word = first.text.upper().split(maxsplit=1)[0]  # `BEGIN TRANSACTION` is one token
-    if word in _PROCEDURAL and first.token_type != TokenType.IDENTIFIER:
+    word = first.text.upper()
+    if word in _NOT_SUPPORTED and first.token_type != TokenType.IDENTIFIER:
         raise unimplemented(f"the statement {word} (at [{first.line}:{_column(first)}])")
     text = sql[first.start : last.end + 1]
     # With blanks in front, errors have the line and the column that are right for the whole script.
@@ -106,6 +103,10 @@ def parse_one(sql: str) -> exp.Expression:
         raise _syntax_error(error) from error
     if isinstance(tree, exp.Command):
         raise unimplemented(f"the statement {tree.name.upper() or sql.strip()[:20].upper()}")
+    for dot in list(tree.find_all(exp.Dot)):
+        # `@@error.message` is a member of a variable of that name.
+        if dot.this.sql(dialect="bigquery").lower() == ERROR:
+            dot.replace(exp.column(dot.expression.copy(), table=ERROR, quoted=True))
     return tree
 
 
@@ -139,8 +140,10 @@ def _kind(tree: exp.Expression, text: str) -> str:
     if isinstance(tree, exp.Query):
         return "SELECT"
     if isinstance(tree, exp.Create):
-        for unknown in tree.find_all(exp.TemporaryProperty, exp.LikeProperty):
+        for unknown in tree.find_all(exp.LikeProperty):
             raise unimplemented(f"{unknown.sql(dialect='bigquery')} in CREATE")
+        if tree.find(exp.TemporaryProperty) and tree.args["kind"] == "FUNCTION":
+            return "CREATE_FUNCTION"
         kind = _CREATE.get(str(tree.args.get("kind")).upper())
         if kind == "CREATE_TABLE" and tree.expression:
             kind = "CREATE_TABLE_AS_SELECT"

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self
 
 from sqlglot import exp
 
 from pydag_emulators.bigquery.jobs.job import Job, JobKey
+from pydag_emulators.bigquery.names import TableRef
 from pydag_emulators.bigquery.sql.lower import to_duckdb
 from pydag_emulators.bigquery.sql.typing.queries import scope_of
-from pydag_emulators.bigquery.sql.typing.scope import Scope
+from pydag_emulators.bigquery.sql.typing.scope import Scope, Variable
 from pydag_emulators.bigquery.statements.paths import Paths
 from pydag_emulators.bigquery.statements.tables import Tables
 from pydag_emulators.bigquery.storage.contents import Contents, Sizes
 from pydag_emulators.bigquery.storage.information_schema import relation
 from pydag_emulators.bigquery.storage.store import Cursor, fetch_one
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the statements of a script can name besides tables of datasets."""
+
+    variables: Mapping[str, Variable] = field(default_factory=dict)
+    tables: Mapping[str, TableRef] = field(default_factory=dict)
+    """Temporary ones."""
+
+
+NO_NAMES = Names()
 
 
 @dataclass
@@ -31,14 +44,16 @@ class Context:
     paths: Paths
     check: Callable[[], None]
     scope: Scope | None = None
-    """The names that parts of a DML statement can use; see `know`."""
+    """The names that parts of the statement can use: a script's variables, and see `know`."""
+    _around: Scope | None = None
 
     @classmethod
-    def of(cls, cursor: Cursor, sizes: Sizes, job: Job) -> Self:
+    def of(cls, cursor: Cursor, sizes: Sizes, job: Job, names: Names = NO_NAMES) -> Self:
         """The context of a statement of that job."""
         config = job.configuration[job.kind]
-        paths = Paths.of(job.key.project, config)
-        return cls(cursor, sizes, job.key, config, paths, job.control.check)
+        paths = Paths.of(job.key.project, config, names.tables)
+        scope = Scope(variables=names.variables) if names.variables else None
+        return cls(cursor, sizes, job.key, config, paths, job.control.check, scope)
 
     @cached_property
     def tables(self) -> Tables:
@@ -69,12 +84,13 @@ class Context:
         Raises:
             ApiError: `invalidQuery`, `notImplemented`.
         """
-        row = fetch_one(self.cursor, to_duckdb(exp.select(node.copy())), [])
+        row = fetch_one(self.cursor, to_duckdb(exp.select(node.copy()), scope=self.scope), [])
         return None if row is None else row[0]
 
     def know(self, *relations: exp.Expression) -> None:
         """From now on, parts of the statement can name the columns of these bound relations."""
-        self.scope = scope_of(relations)
+        self._around = self._around or self.scope
+        self.scope = scope_of(relations, self._around)
 
     def bytes_of_tables(self) -> list[int]:
         """The logical bytes of each table that the statement reads."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Self
 
 from sqlglot import exp
@@ -19,16 +21,24 @@ class Paths:
 
     project: str
     default: DatasetRef | None = None
+    temporary: Mapping[str, TableRef] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, project: str, config: dict[str, Any]) -> Self:
+    def of(
+        cls,
+        project: str,
+        config: dict[str, Any],
+        temporary: Mapping[str, TableRef] = MappingProxyType({}),
+    ) -> Self:
         """The paths of a job with this configuration of its kind."""
         default = config.get("defaultDataset")
-        return cls(project, dataset_ref(default, project) if default else None)
+        return cls(project, dataset_ref(default, project) if default else None, temporary)
 
     def table(self, node: exp.Table) -> TableRef:
         """The table that the path `project.dataset.table`, or a shorter one, names."""
         parts = [part.name for part in node.parts]
+        if len(parts) == 1 and parts[0] in self.temporary:
+            return self.temporary[parts[0]]
         if len(parts) == 1 and self.default is None:
             raise invalid_query(
                 f'Table "{parts[0]}" must be qualified with a dataset (e.g. dataset.table).'

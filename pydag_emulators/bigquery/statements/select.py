@@ -11,7 +11,8 @@ from pydag_emulators.bigquery.errors import invalid_query, unimplemented
 from pydag_emulators.bigquery.jobs.job import JobKey, Outcome
 from pydag_emulators.bigquery.names import TableRef, quote
 from pydag_emulators.bigquery.schema import Field, field_of
-from pydag_emulators.bigquery.sql.parse import parse_script
+from pydag_emulators.bigquery.sql.parse import Statement
+from pydag_emulators.bigquery.sql.script import parse_steps
 from pydag_emulators.bigquery.statements.coercion import converted
 from pydag_emulators.bigquery.statements.context import Context
 from pydag_emulators.bigquery.statements.paths import Paths
@@ -55,13 +56,14 @@ def view_fields(sizes: Sizes, cursor: Cursor, ref: TableRef, view: dict[str, Any
     """
     if view.get("useLegacySql"):
         raise unimplemented("views in legacy SQL")
-    statements = parse_script(str(view.get("query") or ""))
-    if len(statements) != 1 or statements[0].kind != "SELECT":
+    statements = parse_steps(str(view.get("query") or ""))
+    statement = statements[0]
+    if len(statements) != 1 or not isinstance(statement, Statement) or statement.kind != "SELECT":
         raise invalid_query("A view must be one SELECT")
     location = get_dataset(cursor, ref.in_dataset)["location"]
     key = JobKey(ref.project, location, "")
     context = Context(cursor, sizes, key, {}, Paths(ref.project), lambda: None)
-    return plan_select(context, statements[0].tree.copy()).fields
+    return plan_select(context, statement.tree.copy()).fields
 
 
 def stored(query: str, fields: list[Field], given: list[Field] | None = None) -> str:

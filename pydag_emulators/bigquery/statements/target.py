@@ -8,10 +8,11 @@ from typing import Any, cast
 
 from sqlglot import exp
 
-from pydag_emulators.bigquery.errors import invalid_query
+from pydag_emulators.bigquery.errors import invalid_query, unimplemented
 from pydag_emulators.bigquery.jobs.job import JobKey
 from pydag_emulators.bigquery.names import DatasetRef, TableRef, table_ref
 from pydag_emulators.bigquery.sql.parse import Statement
+from pydag_emulators.bigquery.statements.context import NO_NAMES, Names
 from pydag_emulators.bigquery.statements.paths import Paths
 from pydag_emulators.bigquery.storage.catalog import create_dataset, find_dataset
 from pydag_emulators.bigquery.storage.store import Cursor
@@ -33,9 +34,13 @@ class Target:
         return cast("TableRef", self.ref)
 
 
-def target_of(statement: Statement, key: JobKey, config: dict[str, Any]) -> Target:
+def target_of(
+    statement: Statement, key: JobKey, config: dict[str, Any], names: Names = NO_NAMES
+) -> Target:
     """The target of a statement of a query job with that configuration."""
-    paths, tree = Paths.of(key.project, config), statement.tree
+    paths, tree = Paths.of(key.project, config, names.tables), statement.tree
+    if tree.args.get("properties") and tree.find(exp.TemporaryProperty):
+        raise unimplemented("CREATE TEMP as the only statement of a job")
     if statement.kind == "SELECT":
         if not config.get("destinationTable"):
             return Target(_anonymous_table(key), hidden=True)

@@ -9,7 +9,7 @@ from sqlglot import exp
 from pydag_emulators.bigquery.errors import ApiError
 from pydag_emulators.bigquery.names import DatasetRef, dataset_ref
 from pydag_emulators.bigquery.service import Service
-from pydag_emulators.bigquery.sql.parse import parse_script
+from pydag_emulators.bigquery.sql.script import parse_steps, statements_in
 from pydag_emulators.bigquery.storage.catalog import find_dataset
 from pydag_emulators.bigquery.storage.store import Cursor
 
@@ -48,7 +48,7 @@ def _datasets(project: str, configuration: dict[str, Any]) -> list[DatasetRef]:
     refs = [config.get(key) for key in ("destinationTable", "sourceTable", "defaultDataset")]
     datasets = [dataset_ref(ref, project) for ref in refs if ref]
     try:
-        statements = parse_script(str(config.get("query") or ""))
+        statements = statements_in(parse_steps(str(config.get("query") or "")))
     except ApiError:
         return datasets  # the job itself will say what is wrong
     for statement in statements:

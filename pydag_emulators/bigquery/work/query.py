@@ -7,14 +7,15 @@ A statement goes through these stages. `parse` makes its text a `Statement`. `ta
 
 from __future__ import annotations
 
-from dataclasses import replace
+from copy import deepcopy
 
 from pydag_emulators.bigquery.errors import invalid, unimplemented
 from pydag_emulators.bigquery.jobs.job import Job, Outcome
 from pydag_emulators.bigquery.jobs.runner import Run
 from pydag_emulators.bigquery.service import Service
 from pydag_emulators.bigquery.sql.params import Parameters
-from pydag_emulators.bigquery.sql.parse import Statement, parse_script
+from pydag_emulators.bigquery.sql.parse import Statement
+from pydag_emulators.bigquery.sql.script import Body, parse_steps, statements_in
 from pydag_emulators.bigquery.statements.context import Context
 from pydag_emulators.bigquery.statements.execute import dry_run
 from pydag_emulators.bigquery.statements.target import target_of
@@ -35,11 +36,11 @@ _SUPPORTED = frozenset(
 
 def run_query(service: Service, run: Run) -> None:
     """The work of a query job."""
-    statements = _parse(run.job)
-    if len(statements) == 1:
-        run_statement(service, run, statements[0])
+    body = _parse(run.job)
+    if len(body) == 1 and isinstance(body[0], Statement):
+        run_statement(service, run, body[0])
     else:
-        run_script(service, run, statements)
+        run_script(service, run, body)
 
 
 def check_query(configuration: dict[str, object]) -> None:
@@ -60,7 +61,10 @@ def check_query(configuration: dict[str, object]) -> None:
 
 def plan_query(service: Service, job: Job) -> Outcome:
     """The outcome of a dry run: statistics and schema, without any effect."""
-    statements = _parse(job)
+    body = _parse(job)
+    statements = [step for step in body if isinstance(step, Statement)]
+    if len(statements) != len(body):
+        return planned_script([])  # what it reads depends on variables
 
     def plan(cursor: Cursor) -> Outcome:
         # Later statements of a script may need what earlier ones define: all in one transaction.
@@ -75,11 +79,11 @@ def _dry_run(service: Service, cursor: Cursor, job: Job, statement: Statement) -
     return dry_run(context, statement, target_of(statement, job.key, context.config))
 
 
-def _parse(job: Job) -> list[Statement]:
-    """The job's statements, in which the values of parameters have been put in."""
+def _parse(job: Job) -> Body:
+    """The job's steps, in which the values of parameters have been put in."""
     config = job.configuration["query"]
     parameters = Parameters(config.get("queryParameters") or [], config.get("parameterMode"))
-    return [
-        replace(statement, tree=parameters.bind(statement.tree.copy()))
-        for statement in parse_script(str(config["query"]))
-    ]
+    body = deepcopy(parse_steps(str(config["query"])))
+    for statement in statements_in(body):
+        parameters.bind(statement.tree)
+    return body

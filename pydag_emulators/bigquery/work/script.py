@@ -3,48 +3,136 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
-from pydag_emulators.bigquery.errors import error_of, invalid
+from sqlglot import exp
+
+from pydag_emulators.bigquery.errors import error_of, invalid, invalid_query
 from pydag_emulators.bigquery.jobs.job import Job, JobKey, Outcome, find_job
 from pydag_emulators.bigquery.jobs.runner import Run
+from pydag_emulators.bigquery.names import DatasetRef
+from pydag_emulators.bigquery.schema import Field
 from pydag_emulators.bigquery.service import Service
 from pydag_emulators.bigquery.sql.parse import Statement
+from pydag_emulators.bigquery.sql.script import Body
+from pydag_emulators.bigquery.statements.context import Context, Names
+from pydag_emulators.bigquery.statements.select import plan_select
+from pydag_emulators.bigquery.storage.catalog import create_dataset, find_dataset
+from pydag_emulators.bigquery.storage.duck_errors import api_error
+from pydag_emulators.bigquery.storage.pages import read_page
+from pydag_emulators.bigquery.storage.rows import rows_json
+from pydag_emulators.bigquery.storage.store import Cursor
+from pydag_emulators.bigquery.work.procedure import Procedure
 from pydag_emulators.bigquery.work.statement import run_statement
 
 _FORBIDDEN = (
     "destinationTable", "writeDisposition", "createDisposition", "clustering",
     "schemaUpdateOptions",
 )  # fmt: skip
+_TEMPORARY_MS = str(24 * 3600 * 1000)  # how long temporary tables live
 
 
-def run_script(service: Service, run: Run, statements: list[Statement]) -> None:
+def run_script(service: Service, run: Run, body: Body) -> None:
     """Run one child job after the other, each with a transaction of its own.
 
-    After a crash the script runs again, and leaves out the child jobs that have ended.
+    After a crash the script runs again, and takes the results of child jobs that have ended.
     """
     job = run.job
-    config = job.configuration["query"]
     for name in _FORBIDDEN:
-        if config.get(name):
+        if job.configuration["query"].get(name):
             raise invalid(f"configuration.query.{name} cannot be set for scripts")
-    last = Outcome()
-    for index, statement in enumerate(statements):
-        key = _child_key(job.key, index)
-        child = service.store.transact(partial(find_job, key=key))
+    children = _Children(service, run)
+    dataset = DatasetRef(job.key.project, f"_script_{job.key.location.replace('-', '_')}")
+    service.store.transact(partial(_create_dataset, ref=dataset, location=job.key.location))
+    last = Procedure(children, dataset, f"s{_digest(job.key)}").run(body)
+    run.finish(lambda _cursor: _script_outcome(last, children.count), writes=None)
+
+
+class _Children:
+    """Carries out the statements of a script as child jobs, numbered as they come."""
+
+    def __init__(self, service: Service, run: Run) -> None:
+        self._service, self._run = service, run
+        self.count = 0
+
+    def check(self) -> None:
+        """Raise when the script is to stop."""
+        self._run.job.control.check()
+
+    def execute(self, statement: Statement, names: Names) -> Outcome:
+        """Run a statement as the next child job, unless it has ended before a crash."""
+        job = self._run.job
+        key = job.key._replace(job_id=f"script_job_{_digest(job.key)}_{self.count}")
+        self.count += 1
+        child = self._service.store.transact(partial(find_job, key=key))
         if child is None:
-            configuration = {**job.configuration, "query": {**config, "query": statement.text}}
-            child = Job(key, configuration, parent=job.key.job_id)
-            child_run = run.child(child)
+            query = {**job.configuration["query"], "query": statement.text}
+            child = Job(key, {**job.configuration, "query": query}, parent=job.key.job_id)
+            child_run = self._run.child(child)
             try:
-                run_statement(service, child_run, statement)
+                run_statement(self._service, child_run, statement, names)
             except Exception as error:
                 failure = child_run.end_with(error)
                 raise failure or error from error
         if child.error:
             raise error_of(child.error)
-        last = child.outcome
-    run.finish(lambda _cursor: _script_outcome(last, len(statements)), writes=None)
+        return child.outcome
+
+    def value(self, statement: Statement, names: Names) -> tuple[Field, Any]:
+        """The column and the cell of the only row of a query.
+
+        What gives the same value each time needs no child job to be remembered after a crash.
+        """
+        if statement.tree.find(*_VOLATILE) is None:
+            try:
+                return self._service.store.transact(
+                    partial(self._computed, statement=statement, names=names)
+                )
+            except Exception as error:
+                raise api_error(error) from error
+        outcome = self.execute(statement, names)
+        rows = list(self.rows(outcome))
+        if len(rows) > 1:
+            raise invalid_query("Scalar subquery produced more than one element")
+        (field,) = outcome.schema or []
+        return field, rows[0][0] if rows else None
+
+    def _computed(self, cursor: Cursor, *, statement: Statement, names: Names) -> tuple[Field, Any]:
+        context = Context.of(cursor, self._service.sizes, self._run.job, names)
+        plan = plan_select(context, statement.tree.copy())
+        (row,) = rows_json(
+            cursor.sql(plan.sql).to_arrow_table(), plan.fields, int64_timestamps=True
+        )
+        return plan.fields[0], row["f"][0]["v"]
+
+    def rows(self, outcome: Outcome) -> Iterator[list[Any]]:
+        """The cells of each row of a query."""
+        ref, fields = outcome.result, outcome.schema
+        start: int | None = 0
+        while ref is not None and fields is not None and start is not None:
+            page = self._service.store.transact(
+                partial(
+                    read_page, ref=ref, fields=fields, start=start, size=None,
+                    int64_timestamps=True,
+                )
+            )  # fmt: skip
+            yield from ([cell["v"] for cell in row["f"]] for row in page.rows)
+            start = page.next_row
+
+
+_VOLATILE = (
+    exp.From, exp.CurrentDate, exp.CurrentDatetime, exp.CurrentTime, exp.CurrentTimestamp, exp.Rand,
+    exp.Uuid,
+)  # fmt: skip
+
+
+def _create_dataset(cursor: Cursor, ref: DatasetRef, location: str) -> None:
+    if find_dataset(cursor, ref) is None:
+        create_dataset(
+            cursor, ref, {"location": location, "defaultTableExpirationMs": _TEMPORARY_MS}
+        )
 
 
 def _script_outcome(last: Outcome, children: int) -> Outcome:
@@ -53,9 +141,8 @@ def _script_outcome(last: Outcome, children: int) -> Outcome:
     return Outcome(statistics=statistics, result=last.result, schema=last.schema, rows=last.rows)
 
 
-def _child_key(parent: JobKey, index: int) -> JobKey:
-    digest = hashlib.md5(str(parent).encode()).hexdigest()  # noqa: S324
-    return parent._replace(job_id=f"script_job_{digest}_{index}")
+def _digest(key: JobKey) -> str:
+    return hashlib.md5(str(key).encode()).hexdigest()  # noqa: S324
 
 
 def planned_script(outcomes: list[Outcome]) -> Outcome:

@@ -8,16 +8,18 @@ from pydag_emulators.bigquery.jobs.job import Outcome
 from pydag_emulators.bigquery.jobs.runner import Run
 from pydag_emulators.bigquery.service import Service
 from pydag_emulators.bigquery.sql.parse import Statement
-from pydag_emulators.bigquery.statements.context import Context
+from pydag_emulators.bigquery.statements.context import NO_NAMES, Context, Names
 from pydag_emulators.bigquery.statements.execute import execute
 from pydag_emulators.bigquery.statements.target import create_hidden_dataset, target_of
 from pydag_emulators.bigquery.storage.store import Cursor
 
 
-def run_statement(service: Service, run: Run, statement: Statement) -> None:
+def run_statement(
+    service: Service, run: Run, statement: Statement, names: Names = NO_NAMES
+) -> None:
     """Execute the statement and record the end of its job, in one transaction."""
     job = run.job
-    target = target_of(statement, job.key, job.configuration["query"])
+    target = target_of(statement, job.key, job.configuration["query"], names)
     # A failed job has it, too.
     job.outcome.statistics = {"query": {"statementType": statement.kind}}
     if target.hidden:
@@ -27,6 +29,6 @@ def run_statement(service: Service, run: Run, statement: Statement) -> None:
         )
 
     def body(cursor: Cursor) -> Outcome:
-        return execute(Context.of(cursor, service.sizes, job), statement, target)
+        return execute(Context.of(cursor, service.sizes, job, names), statement, target)
 
     run.finish(body, writes=target.ref, exclusive=target.exclusive)

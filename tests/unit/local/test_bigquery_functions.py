@@ -18,7 +18,7 @@ from pydag_emulators.bigquery.errors import ApiError
 from pydag_emulators.bigquery.schema import field_of, sql_type
 from pydag_emulators.bigquery.sql.lower import to_duckdb
 from pydag_emulators.bigquery.sql.macros import MACROS
-from pydag_emulators.bigquery.sql.parse import parse_script
+from pydag_emulators.bigquery.sql.script import parse_steps
 from pydag_emulators.bigquery.storage.duck_errors import api_error
 
 
@@ -33,7 +33,7 @@ def database() -> Iterator[duckdb.DuckDBPyConnection]:
 
 def evaluate(database: duckdb.DuckDBPyConnection, sql: str) -> tuple[str, Any]:
     """The type, as GoogleSQL names it, and the value of the only column and row of a query."""
-    (statement,) = parse_script(sql)
+    (statement,) = parse_steps(sql)
     try:
         relation = database.sql(to_duckdb(statement.tree.copy()))
         type_ = sql_type(field_of("x", relation.types[0]))
@@ -515,7 +515,7 @@ NAMES = {
 
 @pytest.mark.parametrize("sql", NAMES)
 def test_names(database, sql):
-    (statement,) = parse_script(sql.replace("FROM t ", f"FROM {ROWS} AS t "))
+    (statement,) = parse_steps(sql.replace("FROM t ", f"FROM {ROWS} AS t "))
     assert database.sql(to_duckdb(statement.tree.copy())).fetchall() == NAMES[sql]
 
 
@@ -531,14 +531,14 @@ WITH_NAN = [
 
 @pytest.mark.parametrize("sql", WITH_NAN)
 def test_comparing_nan_is_refused(sql):
-    (statement,) = parse_script(sql)
+    (statement,) = parse_steps(sql)
     with pytest.raises(ApiError, match="NaN"):
         to_duckdb(statement.tree.copy(), frozenset({"x"}))
 
 
 @pytest.mark.parametrize("sql", ["SELECT x, n > 1 FROM t", "SELECT SUM(x) FROM t ORDER BY n"])
 def test_nan_beside_a_comparison_is_fine(sql):
-    (statement,) = parse_script(sql)
+    (statement,) = parse_steps(sql)
     assert to_duckdb(statement.tree.copy(), frozenset({"x"}))
 
 

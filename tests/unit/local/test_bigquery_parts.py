@@ -21,7 +21,7 @@ from pydag_emulators.bigquery.jobs.locks import Locks
 from pydag_emulators.bigquery.names import TableRef
 from pydag_emulators.bigquery.rest.datasets import check_settings
 from pydag_emulators.bigquery.schema import check_schema, duck_type, sql_type
-from pydag_emulators.bigquery.sql.parse import parse_script
+from pydag_emulators.bigquery.sql.script import parse_steps
 from pydag_emulators.bigquery.statements.target import target_of
 from pydag_emulators.faults import Faults
 from tests.support import wait_until
@@ -261,7 +261,7 @@ def test_names_that_differ_in_case_are_other_tables():
 
 def test_scripts_are_split_where_statements_end():
     script = "SELECT ';' AS a; -- ; no\nCREATE TABLE d.t AS SELECT 1 AS b;\n;DROP TABLE d.t"
-    statements = parse_script(script)
+    statements = parse_steps(script)
     assert [(s.kind, s.text) for s in statements] == [
         ("SELECT", "SELECT ';' AS a"),
         ("CREATE_TABLE_AS_SELECT", "CREATE TABLE d.t AS SELECT 1 AS b"),
@@ -274,7 +274,7 @@ def test_scripts_are_split_where_statements_end():
         "FOO BAR": "Syntax error",
     }.items():
         with pytest.raises(ApiError, match=message) as raised:
-            parse_script(sql)
+            parse_steps(sql)
         assert raised.value.reason == "invalidQuery"
 
 
@@ -286,7 +286,7 @@ def test_scripts_are_split_where_statements_end():
     ],
 )
 def test_dispositions_are_of_a_select(sql, message):
-    (statement,) = parse_script(sql)
+    (statement,) = parse_steps(sql)
     with pytest.raises(ApiError, match=message):
         target_of(statement, JobKey("p", "US", "j"), {"writeDisposition": "WRITE_TRUNCATE"})
 

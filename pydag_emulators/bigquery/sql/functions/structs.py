@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from pydag_emulators.bigquery.errors import invalid_query, unimplemented
 from pydag_emulators.bigquery.sql.functions.build import GENERATED, Kinds, Lowering, Node, call
-from pydag_emulators.bigquery.sql.typing.coerce import Converted
+from pydag_emulators.bigquery.sql.typing.coerce import Assigned, Converted
 from pydag_emulators.bigquery.sql.typing.types import Type, duck_type
 
 KEEP: Kinds = ()
@@ -143,6 +143,7 @@ def _mapped(items: Node, name: str, body: Node) -> Node:
 
 
 LOWER: Lowering = {
+    Assigned: lambda node: node.this,
     Converted: _converted,
     exp.Case: _case,
     exp.EQ: _compared,

@@ -72,10 +72,10 @@ def _extract(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
 
 
 def _concat(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
-    parts = [(child, typer.visit(child, scope)) for child in list(node.iter_expressions())]
-    types = [type_ for _, type_ in parts if type_ not in (None, NULL)]
+    given = [typer.visit(child, scope) for child in list(node.iter_expressions())]
+    types = [type_ for type_ in given if type_ not in (None, NULL)]
     if isinstance(node, exp.Concat) and BYTES not in types:
-        for child, type_ in parts:
+        for child, type_ in zip(list(node.expressions), given, strict=True):
             if type_ is not None and type_.kind in _CASTS and type_ != STRING:
                 child.replace(exp.Cast(this=child.copy(), to=data_type(STRING)))
         return STRING

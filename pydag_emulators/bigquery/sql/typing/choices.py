@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from pydag_emulators.bigquery.errors import invalid_query, unimplemented
-from pydag_emulators.bigquery.sql.typing.coerce import coerce
+from pydag_emulators.bigquery.sql.typing.coerce import Assigned, coerce
 from pydag_emulators.bigquery.sql.typing.nan import checked_comparison
 from pydag_emulators.bigquery.sql.typing.operators import check_members
 from pydag_emulators.bigquery.sql.typing.scope import Scope
@@ -15,6 +15,7 @@ from pydag_emulators.bigquery.sql.typing.types import (
     Type,
     array_of,
     duck_type,
+    fits,
     supertype,
 )
 from pydag_emulators.bigquery.sql.typing.visitor import Handlers, Visitor, common, given, scalar
@@ -175,7 +176,19 @@ def _simple_case(node: exp.Expr) -> None:
         branch.set("this", exp.EQ(this=value.copy(), expression=branch.this.copy()))
 
 
+def _assigned(typer: Visitor, node: exp.Expr, scope: Scope) -> Type:
+    to: Type = node.meta["to"]
+    one = given(typer, node.this, scope)
+    if one is None:
+        raise unimplemented(f"a value of an unknown type for {to} ({node.this.sql('bigquery')})")
+    if not fits(one, to):
+        raise invalid_query(f"Cannot coerce expression with type {one.type} to type {to}")
+    coerce(node.this, one, to)
+    return to
+
+
 HANDLERS: Handlers = {
+    Assigned: _assigned,
     exp.If: _if,
     exp.Case: _case,
     exp.Coalesce: _listed,

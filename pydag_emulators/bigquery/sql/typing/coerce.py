@@ -22,6 +22,19 @@ def converted(value: exp.Expr, of: Type, to: Type) -> Converted:
     return node
 
 
+class Assigned(exp.Expression):
+    """A value where a type is wanted, as of a variable: the type is `to` in its `meta`."""
+
+    arg_types: ClassVar = {"this": True}
+
+
+def assigned(value: exp.Expr, to: Type) -> Assigned:
+    """The node of a value that must fit a type, and gets it."""
+    node = Assigned(this=value)
+    node.meta["to"] = to
+    return node
+
+
 def coerce(node: exp.Expr, given: Given, to: Type) -> None:
     """Replace `node`, of the type `given`, by one of the type `to`, which it must fit."""
     of = given.type

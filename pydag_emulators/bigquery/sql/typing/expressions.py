@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+from pydag_emulators.bigquery.errors import invalid_query
 from pydag_emulators.bigquery.sql.typing import calls, choices, operators
 from pydag_emulators.bigquery.sql.typing.results import BY_FIRST, FIXED
-from pydag_emulators.bigquery.sql.typing.scope import Scope
-from pydag_emulators.bigquery.sql.typing.types import FLOAT64, INT64, NULL, STRING, Type
+from pydag_emulators.bigquery.sql.typing.scope import Scope, Variable
+from pydag_emulators.bigquery.sql.typing.types import FLOAT64, INT64, NULL, STRING, Type, data_type
 from pydag_emulators.bigquery.sql.typing.visitor import Handlers, Visitor, scalar
 
 
@@ -30,7 +31,29 @@ def visit(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
 def _column(_typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
     if isinstance(node.this, exp.Star):
         return None
-    return scope.find([part.name for part in node.parts])  # type: ignore[attr-defined]
+    parts = [part.name for part in node.parts]  # type: ignore[attr-defined]
+    type_ = scope.find(parts)
+    variable = scope.variable(parts)
+    if variable is not None:
+        _put_in(node, variable, parts)
+    return type_
+
+
+def _put_in(node: exp.Expr, variable: Variable, path: list[str]) -> None:
+    """Replace a path by the value of the variable that it begins with."""
+    value, type_ = variable.value.copy(), variable.type
+    for name in path[1:]:
+        member = type_.member(name) if type_.kind == "STRUCT" else None
+        if member is None:
+            raise invalid_query(f"Field name {name} does not exist in {path[0]}")
+        named = {one.name.lower(): one.expression for one in value.expressions}
+        if isinstance(value, exp.Struct):
+            value = named[name.lower()]
+        else:
+            value = exp.Cast(this=exp.Null(), to=data_type(member))
+        type_ = member
+    is_column = isinstance(node.parent, exp.Select) and node.arg_key == "expressions"
+    node.replace(exp.alias_(value, path[-1], quoted=True) if is_column else value)
 
 
 def _literal(_typer: Visitor, node: exp.Expr, _scope: Scope) -> Type:

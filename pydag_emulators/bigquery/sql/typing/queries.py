@@ -218,9 +218,9 @@ class Typer:
         return tuple((name, type_) for (name, _), type_ in zip(known[0], types, strict=True))
 
 
-def scope_of(relations: Iterable[exp.Expr]) -> Scope:
+def scope_of(relations: Iterable[exp.Expr], outer: Scope | None = None) -> Scope:
     """The scope of the parts of a DML statement with these bound relations."""
-    scope = Scope()
+    scope = Scope(outer)
     for relation in relations:
         holder = exp.From(this=relation.copy())
         Typer().source(holder.this, scope)

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pydag_emulators.bigquery.errors import invalid_query
+from sqlglot import exp
+
+from pydag_emulators.bigquery.errors import invalid_query, unimplemented
 from pydag_emulators.bigquery.sql.typing.types import Columns, Type
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable of a script: its type, and its value as an expression."""
+
+    type: Type
+    value: exp.Expression
 
 
 @dataclass
@@ -21,6 +31,8 @@ class Scope:
     """Relations whose rows are values, as of UNNEST, and aliases of the SELECT list."""
     merged: set[str] = field(default_factory=set)
     """Columns of USING, which a `*` has once."""
+    variables: Mapping[str, Variable] = field(default_factory=dict)
+    """Of the script around it, by their names in lower case; columns of that name hide them."""
 
     def cte(self, name: str) -> tuple[bool, Columns | None]:
         """Whether there is such a common table, and its columns."""
@@ -43,8 +55,31 @@ class Scope:
             found, type_ = scope.here(names)
             if found:
                 return type_
+            if names[0] in scope.variables:
+                return _member(scope.variables[names[0]].type, names[1:])
             scope = scope.outer
         raise invalid_query(f"Unrecognized name: {parts[0]}")
+
+    def variable(self, parts: Sequence[str]) -> Variable | None:
+        """The variable that a path begins with, if it is none of a relation.
+
+        Raises:
+            ApiError: `notImplemented` if it can't be known which it is.
+        """
+        names = [part.lower() for part in parts]
+        unknown = False
+        scope: Scope | None = self
+        while scope is not None:
+            if names[0] in scope.variables:
+                if unknown:
+                    raise unimplemented(f"the variable {parts[0]} beside unknown columns")
+                return scope.variables[names[0]]
+            found, _ = scope.here(names)
+            if found and all(columns is not None for columns in scope.ranges.values()):
+                return None
+            unknown = unknown or found
+            scope = scope.outer
+        return None
 
     def here(self, names: list[str]) -> tuple[bool, Type | None]:
         """Whether a path begins in this scope itself, and its type."""

@@ -1,0 +1,379 @@
+"""Procedural language: a script as steps, some of which have steps inside.
+
+Reference: https://cloud.google.com/bigquery/docs/reference/standard-sql/procedural-language
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from sqlglot import exp
+from sqlglot.tokenizer_core import Token, TokenType
+
+from pydag_emulators.bigquery.errors import ApiError, invalid_query, unimplemented
+from pydag_emulators.bigquery.sql.parse import Statement, parse_one, statement_of, tokens_of
+
+
+@dataclass(frozen=True)
+class Declare:
+    """DECLARE: `default` is a SELECT of one value, as all expressions of steps are."""
+
+    names: tuple[str, ...]
+    type: exp.DataType | None
+    default: Statement | None
+
+
+@dataclass(frozen=True)
+class Assign:
+    """SET of one variable, or of several to the members of a struct."""
+
+    names: tuple[str, ...]
+    value: Statement
+
+
+@dataclass(frozen=True)
+class If:
+    """IF: the first branch whose condition is true."""
+
+    branches: tuple[tuple[Statement, Body], ...]
+    otherwise: Body
+
+
+@dataclass(frozen=True)
+class Loop:
+    """LOOP, WHILE, or REPEAT, whose condition ends it and is asked after each round."""
+
+    condition: Statement | None
+    body: Body
+    repeats: bool = False
+
+
+@dataclass(frozen=True)
+class For:
+    """FOR: the variable is a row of the query, as a struct."""
+
+    name: str
+    query: Statement
+    body: Body
+
+
+@dataclass(frozen=True)
+class Block:
+    """BEGIN … END: its own variables; `handler` runs after an error of the body."""
+
+    body: Body
+    handler: Body | None
+
+
+@dataclass(frozen=True)
+class Jump:
+    """BREAK, CONTINUE or RETURN."""
+
+    kind: str
+
+
+@dataclass(frozen=True)
+class Raise:
+    """RAISE; without a message the error that is being handled."""
+
+    message: Statement | None
+
+
+@dataclass(frozen=True)
+class Check:
+    """ASSERT."""
+
+    condition: Statement
+    message: str
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """BEGIN, COMMIT or ROLLBACK TRANSACTION."""
+
+    kind: str
+
+
+Step = Statement | Declare | Assign | If | Loop | For | Block | Jump | Raise | Check | Transaction
+Body = tuple[Step, ...]
+
+_JUMPS = {
+    "BREAK": "BREAK", "LEAVE": "BREAK", "CONTINUE": "CONTINUE", "ITERATE": "CONTINUE",
+    "RETURN": "RETURN",
+}  # fmt: skip
+_MOST_NESTED = 50
+
+
+@lru_cache(maxsize=256)
+def parse_steps(sql: str) -> Body:
+    """The steps of a script; their trees are shared, and must be copied to be changed.
+
+    Raises:
+        ApiError: `invalidQuery` with the position for a syntax error, `notImplemented`.
+    """
+    reader = _Reader(sql, tokens_of(sql))
+    steps = reader.body(frozenset())
+    if not steps:
+        raise invalid_query("Syntax error: Unexpected end of statement")
+    return steps
+
+
+def statements_in(body: Body) -> Iterator[Statement]:
+    """All statements and expressions of a script, in the order in which they are written."""
+    for step in body:
+        yield from _statements(step)
+
+
+def _statements(step: Step) -> Iterator[Statement]:
+    if isinstance(step, Statement):
+        yield step
+    elif isinstance(step, If):
+        for condition, body in step.branches:
+            yield condition
+            yield from statements_in(body)
+        yield from statements_in(step.otherwise)
+    elif isinstance(step, Block):
+        yield from statements_in(step.body)
+        yield from statements_in(step.handler or ())
+    elif isinstance(step, Loop) and step.repeats:
+        yield from statements_in(step.body)
+        yield from filter(None, [step.condition])
+    else:
+        own = (getattr(step, name, None) for name in _OWN)
+        yield from (one for one in own if isinstance(one, Statement))
+        yield from statements_in(getattr(step, "body", ()))
+
+
+_OWN = ("default", "value", "condition", "query", "message")
+
+
+class _Reader:
+    """Reads tokens from the first to the last."""
+
+    def __init__(self, sql: str, tokens: list[Token]) -> None:
+        self._sql, self._tokens, self._at, self._depth = sql, tokens, 0, 0
+
+    def body(self, ends: frozenset[str]) -> Body:
+        """Steps up to one of these words, or the end of the script."""
+        self._depth += 1
+        if self._depth > _MOST_NESTED:
+            raise invalid_query(f"Script blocks are nested deeper than {_MOST_NESTED}")
+        steps: list[Step] = []
+        while self._at < len(self._tokens) and self._word() not in ends:
+            if self._skip(";"):
+                continue
+            step = self._step()
+            if isinstance(step, Declare) and steps and not isinstance(steps[-1], Declare):
+                raise invalid_query(
+                    "Variable declarations are allowed only at the start of a block or script"
+                )
+            steps.append(step)
+            if self._at < len(self._tokens) and self._word() != ";":
+                raise self._unexpected()
+        if ends and self._at >= len(self._tokens):
+            raise invalid_query("Syntax error: Unexpected end of script")
+        self._depth -= 1
+        return tuple(steps)
+
+    def _step(self) -> Step:
+        word = self._word()
+        token = self._tokens[self._at]
+        if token.token_type == TokenType.IDENTIFIER:
+            return self._statement()
+        if word == "BEGIN" and self._word(1) in ("TRANSACTION", ";", ""):
+            return self._transaction(word)
+        read = getattr(self, f"_{word.lower()}", None) if word in _STEPS else None
+        if read is not None:
+            self._at += 1
+            step: Step = read()
+            return step
+        if word in _JUMPS:
+            return self._jump(word)
+        if word in ("COMMIT", "ROLLBACK"):
+            return self._transaction(word)
+        if self._word(1) == ":":
+            raise unimplemented("labels of loops and blocks")
+        return self._statement()
+
+    def _declare(self) -> Step:
+        names = self._names()
+        type_ = None
+        if self._word() not in ("DEFAULT", ";", ""):
+            text, _ = self._until("DEFAULT", ";")
+            cast = parse_one(f"SELECT CAST(NULL AS {text})").expressions[0]
+            type_ = cast.args["to"]
+        default = self._value(";") if self._skip("DEFAULT") else None
+        if type_ is None and default is None:
+            raise self._unexpected()
+        return Declare(names, type_, default)
+
+    def _set(self) -> Step:
+        if self._word() == "@":
+            raise unimplemented("SET of system variables")
+        if self._skip("("):
+            names = self._names()
+            self._expect(")")
+        else:
+            names = (self._name(),)
+        self._expect("=")
+        return Assign(names, self._value(";"))
+
+    def _if(self) -> Step:
+        branches = [(self._value("THEN"), self._then())]
+        while self._skip("ELSEIF"):
+            branches.append((self._value("THEN"), self._then()))
+        otherwise = self.body(frozenset({"END"})) if self._skip("ELSE") else ()
+        self._end("IF")
+        return If(tuple(branches), otherwise)
+
+    def _then(self) -> Body:
+        self._expect("THEN")
+        return self.body(frozenset({"ELSEIF", "ELSE", "END"}))
+
+    def _loop(self) -> Step:
+        body = self.body(frozenset({"END"}))
+        self._end("LOOP")
+        return Loop(None, body)
+
+    def _while(self) -> Step:
+        condition = self._value("DO")
+        self._expect("DO")
+        body = self.body(frozenset({"END"}))
+        self._end("WHILE")
+        return Loop(condition, body)
+
+    def _repeat(self) -> Step:
+        body = self.body(frozenset({"UNTIL"}))
+        self._expect("UNTIL")
+        condition = self._value("END")
+        self._end("REPEAT")
+        return Loop(condition, body, repeats=True)
+
+    def _for(self) -> Step:
+        name = self._name()
+        self._expect("IN")
+        self._expect("(")
+        _, tokens = self._until(")")
+        query = statement_of(self._sql, tokens)
+        self._expect(")")
+        self._expect("DO")
+        body = self.body(frozenset({"END"}))
+        self._end("FOR")
+        return For(name, query, body)
+
+    def _begin(self) -> Step:
+        body = self.body(frozenset({"EXCEPTION", "END"}))
+        handler = None
+        if self._skip("EXCEPTION"):
+            for word in ("WHEN", "ERROR", "THEN"):
+                self._expect(word)
+            handler = self.body(frozenset({"END"}))
+        self._expect("END")
+        return Block(body, handler)
+
+    def _raise(self) -> Step:
+        if not self._skip("USING"):
+            return Raise(None)
+        self._expect("MESSAGE")
+        self._expect("=")
+        return Raise(self._value(";"))
+
+    def _assert(self) -> Step:
+        condition = self._value("AS", ";")
+        message = ""
+        if self._skip("AS"):
+            message = self._tokens[self._at].text
+            self._at += 1
+        return Check(condition, message)
+
+    def _jump(self, word: str) -> Step:
+        self._at += 1
+        if self._word() not in (";", ""):
+            raise unimplemented(f"{word} with a label")
+        return Jump(_JUMPS[word])
+
+    def _transaction(self, word: str) -> Step:
+        self._at += 1
+        self._skip("TRANSACTION")
+        return Transaction(word)
+
+    def _statement(self) -> Statement:
+        _, tokens = self._until(";")
+        return statement_of(self._sql, tokens)
+
+    # -- tokens ---------------------------------------------------------------------------------
+
+    def _word(self, ahead: int = 0) -> str:
+        """The next token in capitals; empty at the end and for quoted names and texts."""
+        if self._at + ahead >= len(self._tokens):
+            return ""
+        token = self._tokens[self._at + ahead]
+        quoted = token.token_type in (TokenType.IDENTIFIER, TokenType.STRING)
+        return "" if quoted else token.text.upper()
+
+    def _skip(self, word: str) -> bool:
+        found = self._word() == word
+        self._at += found
+        return found
+
+    def _expect(self, word: str) -> None:
+        if not self._skip(word):
+            raise self._unexpected()
+
+    def _end(self, word: str) -> None:
+        self._expect("END")
+        self._expect(word)
+
+    def _unexpected(self) -> ApiError:
+        if self._at >= len(self._tokens):
+            return invalid_query("Syntax error: Unexpected end of script")
+        token = self._tokens[self._at]
+        column = token.col - (token.end - token.start)
+        return invalid_query(f'Syntax error: Unexpected "{token.text}" at [{token.line}:{column}]')
+
+    def _name(self) -> str:
+        if self._at >= len(self._tokens) or not re.fullmatch(r"\w+", self._tokens[self._at].text):
+            raise self._unexpected()
+        self._at += 1
+        return self._tokens[self._at - 1].text
+
+    def _names(self) -> tuple[str, ...]:
+        names = [self._name()]
+        while self._skip(","):
+            names.append(self._name())
+        return tuple(names)
+
+    def _until(self, *ends: str) -> tuple[str, list[Token]]:
+        """The text and tokens up to one of these words, outside of parentheses and CASE … END."""
+        first, depth = self._at, 0
+        while self._at < len(self._tokens):
+            word = self._word()
+            if depth == 0 and word in ends:
+                break
+            if word in ("(", "[", "CASE"):
+                depth += 1
+            elif word in (")", "]") or (word == "END" and depth):
+                depth -= 1
+            self._at += 1
+        tokens = self._tokens[first : self._at]
+        if not tokens:
+            raise self._unexpected()
+        return self._sql[tokens[0].start : tokens[-1].end + 1], tokens
+
+    def _value(self, *ends: str) -> Statement:
+        """An expression, as a SELECT of it."""
+        text, tokens = self._until(*ends)
+        before = re.sub(r"[^\n]", " ", self._sql[: tokens[0].start])
+        tree = parse_one(f"{before}SELECT {text}")
+        used = [name for name, value in tree.args.items() if value]
+        if used != ["expressions"] or len(tree.expressions) != 1:
+            raise invalid_query(f"Syntax error: Expected an expression: {text[:80]}")
+        return Statement(text, tree, "SELECT")
+
+
+_STEPS = frozenset(
+    {"DECLARE", "SET", "IF", "LOOP", "WHILE", "REPEAT", "FOR", "BEGIN", "RAISE", "ASSERT"}
+)

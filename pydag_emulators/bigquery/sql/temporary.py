@@ -1,0 +1,108 @@
+"""Temporary tables and SQL functions of a script."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlglot import exp
+
+from pydag_emulators.bigquery.errors import invalid_query, unimplemented
+from pydag_emulators.bigquery.sql.typing.coerce import assigned
+from pydag_emulators.bigquery.sql.typing.types import Type, type_of_data_type
+
+
+def without_temporary(tree: exp.Expression) -> tuple[str | None, exp.Expression]:
+    """The name that CREATE TEMP TABLE gives, and the statement without TEMP."""
+    plain = tree.copy()
+    properties = plain.args.get("properties")
+    if not isinstance(plain, exp.Create) or properties is None:
+        return None, plain
+    kept = [each for each in properties.expressions if not isinstance(each, exp.TemporaryProperty)]
+    if len(kept) == len(properties.expressions):
+        return None, plain
+    table = plain.this.this if isinstance(plain.this, exp.Schema) else plain.this
+    if table.args.get("db") is not None:
+        raise invalid_query(f"Temporary table {table.sql('bigquery')} must not have a dataset")
+    plain.set("properties", exp.Properties(expressions=kept) if kept else None)
+    return str(table.name), plain
+
+
+class Functions:
+    """SQL functions: their calls are written out, with the arguments in their places."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[list[tuple[str, Type]], exp.Expression]] = {}
+
+    def add(self, tree: exp.Expression) -> None:
+        """The function that CREATE TEMP FUNCTION makes.
+
+        Raises:
+            ApiError: `invalidQuery`, `notImplemented`.
+        """
+        declared: Any = tree.this
+        name = declared.this.name.lower()
+        if name in self._known and not tree.args.get("replace"):
+            raise invalid_query(f"Already exists: function {name}")
+        parameters = [(one.name.lower(), _type(one.kind)) for one in declared.expressions]
+        body = self.written_out(_body(tree))
+        if body.find(exp.Query) is not None:
+            raise unimplemented("functions with a query in them")
+        for column in body.find_all(exp.Column):
+            if column.parts[0].name.lower() not in dict(parameters):
+                raise invalid_query(f"Unrecognized name: {column.parts[0].name}")
+        self._known[name] = (parameters, _returned(tree, body))
+
+    def written_out(self, tree: exp.Expression) -> exp.Expression:
+        """A copy of the tree without calls of these functions."""
+        holder = exp.Paren(this=tree.copy())
+        for call in reversed(list(holder.find_all(exp.Anonymous))) if self._known else ():
+            known = self._known.get(call.name.lower())
+            if known is not None and not isinstance(call.parent, exp.Dot):
+                call.replace(_called(call, *known))
+        written: exp.Expression = holder.this
+        written.pop()
+        return written
+
+
+def _type(node: exp.Expression | None) -> Type:
+    type_ = None if node is None else type_of_data_type(node)
+    if type_ is None:
+        raise unimplemented(f"the type {node.sql('bigquery') if node else 'ANY'} of a function")
+    return type_
+
+
+def _body(tree: exp.Expression) -> exp.Expression:
+    body = tree.expression
+    if not isinstance(body, exp.Expression) or isinstance(body, exp.Heredoc | exp.Literal):
+        raise unimplemented("functions in JavaScript")
+    return exp.Paren(this=body.copy())
+
+
+def _returned(tree: exp.Expression, body: exp.Expression) -> exp.Expression:
+    for each in tree.args["properties"].expressions:
+        if isinstance(each, exp.ReturnsProperty):
+            return assigned(body, _type(each.this))
+        if not isinstance(each, exp.TemporaryProperty):
+            raise unimplemented(f"{each.sql('bigquery')} of a function")
+    return body
+
+
+def _called(
+    call: exp.Expression, parameters: list[tuple[str, Type]], body: exp.Expression
+) -> exp.Expression:
+    if len(call.expressions) != len(parameters):
+        raise invalid_query(
+            f"Number of arguments does not match for function {call.name}: it has "
+            f"{len(parameters)}, not {len(call.expressions)}"
+        )
+    given = {
+        name: assigned(value.copy(), type_)
+        for (name, type_), value in zip(parameters, call.expressions, strict=True)
+    }
+    holder = exp.Paren(this=body.copy())
+    for column in list(holder.find_all(exp.Column)):
+        value: exp.Expression = given[column.parts[0].name.lower()].copy()
+        for part in column.parts[1:]:
+            value = exp.Dot(this=exp.Paren(this=value), expression=part.copy())
+        column.replace(value)
+    return holder
