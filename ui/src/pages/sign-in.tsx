@@ -5,6 +5,12 @@ import { Problem, request } from '../api/client';
 import { Wrong } from '../parts/basics';
 import { shown } from '../text';
 
+/** A sentence whose `commands` are shown as such. */
+const withCode = (text: string) =>
+  `${text.charAt(0).toUpperCase()}${text.slice(1)}.`
+    .split('`')
+    .map((part, place) => (place % 2 ? <code key={place}>{part}</code> : part));
+
 export function SignIn({ why, onDone }: { why: Problem; onDone: () => void }) {
   const error = useSignal<unknown>(null);
   const token = useSignal('');
@@ -20,12 +26,8 @@ export function SignIn({ why, onDone }: { why: Problem; onDone: () => void }) {
   return (
     <div class="note">
       <h2>Who are you?</h2>
-      <p>{shown(why.detail, 500)}</p>
-      <p>
-        On the machine where <code>pydag web</code> or <code>pydag up</code> runs,{' '}
-        <code>pydag web --link</code> prints an address that lets this browser in. Elsewhere, enter
-        a token:
-      </p>
+      <p>{withCode(shown(why.detail, 500))}</p>
+      <p>Or enter a token:</p>
       <form class="filters" onSubmit={enter}>
         <label>
           Token{' '}
