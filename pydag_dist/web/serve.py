@@ -42,7 +42,8 @@ def serve(settings: Settings, web: WebSettings, on_start: Callable[[str, str], N
     )  # fmt: skip
     allow_many()
     address = f"http://{host}:{port}{web.prefix}/"
-    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if web.mode == "local":  # the others write nothing, and may not be able to
+        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     keys.listens(address)
     on_start(address, keys.link if web.mode == "local" else address)
     # uvicorn raises the signal that ended it once more, for whoever handled it before.

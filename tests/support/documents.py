@@ -26,6 +26,7 @@ KINDS = {
     "console remote": "typed on other hosts: each command is one that the program has",
     "bash": "typed with the URL and a TOKEN of a `pydag up`: run by tests/acceptance/test_rest.py",
     "console docker": "typed where Docker is: services and files are those of docker-compose.yaml",
+    "bash systemd": "typed as root: units and files are those of deploy/systemd",
     "sh google": "typed with a project in Google Cloud: run with stand-ins of gcloud, bq and pydag",
     "mermaid": "a diagram of states, drawn from table.lua by tests/support/states.py",
     "python": "run in a terminal of `pydag up`",

@@ -33,7 +33,8 @@ PIPELINE = Dag.load(ROOT / "examples" / "pipeline" / "pipeline.json")
 TASK = {"operator": "python.call", "params": {"callable": "m:f"}}
 # What `pydag worker` tells the Celery app.
 INTERNAL = {"PYDAG_WORKER_QUEUES", "PYDAG_WORKER_FURTHER_IMPORTS"}
-ELSEWHERE = {"PYDAG_CONFIG", "PYDAG_REDIS_PASSWORD", "PYDAG_TEST_EXAMPLES"}
+ELSEWHERE = {"PYDAG_CONFIG", "PYDAG_TEST_EXAMPLES"}
+ELSEWHERE |= {f"PYDAG_{name}_PASSWORD" for name in ("REDIS", "POSTGRES", "FLOWER")}
 ELSEWHERE |= {"PYDAG_SECRET_SHOP_TOKEN"}  # an example
 
 
@@ -124,7 +125,7 @@ def test_what_is_to_be_installed_is_there():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
         "optional-dependencies"
     ]
-    everywhere = [*PAGES, *SOURCES, ROOT / "compose" / "Dockerfile", ROOT / "Makefile"]
+    everywhere = [*PAGES, *SOURCES, ROOT / "deploy" / "Dockerfile", ROOT / "Makefile"]
     told = {
         extra
         for path in everywhere
@@ -144,13 +145,21 @@ def test_a_block_for_docker_names_services_that_there_are(block):
             continue
         assert (program, words[0]) == ("docker", "compose"), block.where
         scaled = [word.partition("=")[0] for word in words if re.fullmatch(r"\w+=\d+", word)]
-        assert scaled
         assert set(scaled) <= set(COMPOSE["services"])
+
+
+@of_kind("bash systemd")
+def test_a_block_for_systemd_names_units_that_there_are(block):
+    units = {path.stem for path in (ROOT / "deploy" / "systemd").glob("*.service")}
+    assert set(re.findall(r"\bpydag-(?!dist)\w+", block.text)) <= units
+    assert [
+        path for path in re.findall(r"\bdeploy/\S+", block.text) if not (ROOT / path).is_file()
+    ] == []
 
 
 def test_the_commands_of_the_compose_file_are_some():
     for service in COMPOSE["services"].values():
-        if service["command"][0] == "pydag":
+        if service["image"] == "pydag-dist":
             documents.check_arguments(service["command"][1:])
     head = re.findall(r"^# {3}(.*)$", (ROOT / "docker-compose.yaml").read_text(), re.MULTILINE)
     assert head
