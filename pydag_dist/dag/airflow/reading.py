@@ -118,7 +118,8 @@ class _Writer:
         for task in tasks:
             for each in task.upstream:
                 waiting.setdefault(each, []).append(task)
-        for task in tasks:
+        # The last ones first: what waits for none that is left decides nothing.
+        for task in reversed(tasks):
             why = NOTHING.get(task.operator)
             below = waiting[task] if why else []
             plain = not below or all(
@@ -137,7 +138,7 @@ class _Writer:
             for each in task.upstream:
                 both = [*(one for one in waiting[each] if one is not task), *below]
                 waiting[each] = list(dict.fromkeys(both))
-        return kept or tasks
+        return kept[::-1] or tasks
 
     def _task(self, task: Task) -> dict[str, Any]:
         a = Arguments(task.arguments, self._macros)

@@ -367,6 +367,8 @@ def test_what_needs_no_task_here_is_left_out_with_the_reason():
         both = EmptyOperator(task_id="both", trigger_rule="none_failed")
         drop = GCSDeleteBucketOperator(task_id="drop", bucket_name="b", trigger_rule="all_done")
         make >> [a, b] >> both >> PythonOperator(task_id="c", python_callable=load) >> drop
+        again = GCSDeleteBucketOperator(task_id="again", bucket_name="b", trigger_rule="all_done")
+        drop >> again
     """)
     assert edges(made) == {"a": [], "b": [], "both": ["a", "b"], "c": ["both"]}
     both = {"operator": "branch", "params": {"when": "true"}, "trigger_rule": "none_failed"}
@@ -374,6 +376,7 @@ def test_what_needs_no_task_here_is_left_out_with_the_reason():
     assert said(made) == [
         f"GCSCreateBucketOperator is left out: {BUCKET}",
         "EmptyOperator is a branch that follows all: it does nothing",
+        f"GCSDeleteBucketOperator is left out: {BUCKET}; what is in it stays",
         f"GCSDeleteBucketOperator is left out: {BUCKET}; what is in it stays",
     ]
 
