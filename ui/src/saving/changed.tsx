@@ -1,6 +1,7 @@
 // What the text has otherwise than a run of it had, or a published version.
 
 import { useSignal } from '@preact/signals';
+import { useMemo } from 'preact/hooks';
 import { get, Problem, part, request } from '../api/client';
 import type { DagVersion, Page, RunItem } from '../api/types';
 import { now } from '../app';
@@ -10,6 +11,7 @@ import { ago } from '../text';
 import { Beside, Words } from './beside';
 import { Dialog } from './dialog';
 import type { Edited } from './file';
+import { GraphDifference } from './graph-difference';
 import { dagIn } from './run-params';
 import type { Compared } from './types';
 
@@ -99,9 +101,16 @@ function With({ text, other }: { text: string; other: string }) {
             </p>
           )}
           <Words of={compared} />
+          <Graphs text={text} compared={compared} />
           <Beside before={compared.before} after={text} names={['As it was by then', 'Now']} />
         </>
       )}
     </Show>
   );
+}
+
+function Graphs({ text, compared }: { text: string; compared: Compared }) {
+  const both = useMemo(() => [dagIn(compared.before), dagIn(text)], [compared, text]);
+  const [before, after] = both;
+  return before && after && <GraphDifference before={before} after={after} compared={compared} />;
 }
