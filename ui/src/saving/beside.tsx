@@ -31,6 +31,12 @@ export function Beside({ before, after, names }: BesideProps) {
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is reached by keyboard
     <section class="scroll beside" tabIndex={0} aria-label={`${names[0]} beside ${names[1]}`}>
       <table>
+        <colgroup>
+          <col class="n" />
+          <col />
+          <col class="n" />
+          <col />
+        </colgroup>
         <thead>
           <tr>
             <th colSpan={2}>{names[0]}</th>

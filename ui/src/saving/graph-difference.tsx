@@ -44,8 +44,8 @@ class DifferenceFaces implements Faces {
     return STATES.indexOf(this.look(box));
   }
 
-  keyOf(): string {
-    return ''; // it never changes
+  keyOf(box: number): string {
+    return this.wordsOf(box);
   }
 
   wordsOf(box: number): string {

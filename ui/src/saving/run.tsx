@@ -170,8 +170,8 @@ function Form({ path, text, dag, task, onRun }: FormProps) {
               }}
             />{' '}
             <span class="faint">
-              in the zone {typeof dag.timezone === 'string' ? shown(dag.timezone, 60) : 'UTC'}, and
-              without one: now
+              in the zone {typeof dag.timezone === 'string' ? shown(dag.timezone, 60) : 'UTC'}.
+              Without one it is now.
             </span>
           </label>
         </>

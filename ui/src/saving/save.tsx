@@ -82,7 +82,7 @@ export function SaveDialog({ file, edited, isGit, problems, onClose }: SaveProps
         </span>
       </form>
       {changes.error.value !== null && <Wrong error={changes.error.value} />}
-      {found?.words && <Words of={found.words} />}
+      {found?.words && found.text !== before && <Words of={found.words} />}
       {found && (
         <Beside before={before ?? ''} after={found.text} names={['As it was', 'As it will be']} />
       )}
@@ -146,8 +146,8 @@ export function ClashDialog({
         <p>{shown(why, 500)}</p>
       ) : (
         <p>
-          All else is merged; {plural(conflicts.length, 'field')} you have changed both. Choose what
-          each shall be.
+          Both of you have changed {plural(conflicts.length, 'field')}. Choose whose value it shall
+          have; all else is merged.
         </p>
       )}
       {conflicts.map((each) => (
