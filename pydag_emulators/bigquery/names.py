@@ -96,6 +96,12 @@ def dataset_ref(resource: dict[str, Any] | None, project: str) -> DatasetRef:
     return DatasetRef(str(resource.get("projectId") or project), dataset)
 
 
+def split_partition(resource: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """The table of a reference `table$partition`, and the id of the partition."""
+    table, mark, partition = str(resource.get("tableId") or "").partition("$")
+    return {**resource, "tableId": table}, partition if mark else None
+
+
 def table_ref(resource: dict[str, Any] | None, project: str) -> TableRef:
     """The table of a REST `TableReference`; its project defaults to `project`."""
     dataset = dataset_ref(resource, project)

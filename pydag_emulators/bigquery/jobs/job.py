@@ -173,11 +173,15 @@ class Job:
         return {**resource, "etag": etag(resource)}
 
     def _shown_configuration(self) -> Resource:
-        """The configuration; a query without a destination gets the table that holds its rows."""
+        """The configuration; a query gets the table that holds its rows."""
         query = self.configuration.get("query")
-        if query is None or self.outcome.result is None or query.get("destinationTable"):
+        told = self.outcome.statistics.get("query", {})
+        written = None if self.outcome.result is None else self.outcome.result.api()
+        if told.get("statementType") == "CREATE_TABLE_AS_SELECT":
+            written = told.get("ddlTargetTable")
+        if query is None or written is None or query.get("destinationTable"):
             return self.configuration
-        shown = {**query, "destinationTable": self.outcome.result.api()}
+        shown = {**query, "destinationTable": written}
         return {**self.configuration, "query": shown}
 
 

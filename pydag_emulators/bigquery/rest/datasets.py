@@ -127,6 +127,13 @@ async def list_(request: Request) -> Response:
     return page_of(request, items, "bigquery#datasetList", "datasets", total=False)
 
 
+async def routines(request: Request) -> Response:
+    """routines.list: there are none."""
+    ref = _ref(request)
+    await transact(request, lambda cursor: get_dataset(cursor, ref))
+    return answer({"kind": "bigquery#listRoutinesResponse", "routines": []})
+
+
 _BASE = "/bigquery/v2/projects/{project}/datasets"
 ROUTES = [
     Route(_BASE, insert, methods=["POST"]),
@@ -134,4 +141,5 @@ ROUTES = [
     Route(_BASE + "/{dataset}", get, methods=["GET"]),
     Route(_BASE + "/{dataset}", patch, methods=["PATCH", "PUT"]),
     Route(_BASE + "/{dataset}", delete, methods=["DELETE"]),
+    Route(_BASE + "/{dataset}/routines", routines, methods=["GET"]),
 ]

@@ -35,7 +35,7 @@ def field_of_column(node: exp.ColumnDef, constant: Constant) -> Field:
     """The column of `name type …`."""
     if node.kind is None:
         raise invalid_query(f"Column {node.name} has no type")
-    field = {"name": node.name, **_type(node.kind, constant)}
+    field = {"name": node.name, **type_of(node.kind, constant)}
     for constraint in node.args.get("constraints") or []:
         kind = constraint.kind
         if isinstance(kind, exp.NotNullColumnConstraint) and not kind.args.get("allow_null"):
@@ -49,9 +49,10 @@ def field_of_column(node: exp.ColumnDef, constant: Constant) -> Field:
     return field
 
 
-def _type(type_: exp.DataType, constant: Constant) -> dict[str, Any]:
+def type_of(type_: exp.DataType, constant: Constant) -> dict[str, Any]:
+    """Type, mode and members of a column that is declared so."""
     if type_.this == exp.DType.ARRAY:
-        inner = _type(type_.expressions[0], constant)
+        inner = type_of(type_.expressions[0], constant)
         if inner["mode"] == "REPEATED":
             raise invalid_query("Cannot declare an array of arrays")
         return {**inner, "mode": "REPEATED"}
@@ -161,10 +162,25 @@ def options_of(tree: exp.Expression, constant: Constant) -> dict[str, Any]:
     given = [
         node
         for node in _properties(tree)
-        if not isinstance(node, exp.PartitionedByProperty | exp.ClusterProperty)
+        if not isinstance(node, exp.PartitionedByProperty | exp.ClusterProperty | exp.LikeProperty)
         and node.name.lower() != "partition_expiration_days"
     ]
     return _options(given, _OPTIONS, constant)
+
+
+def changed_options(nodes: list[exp.Expression], constant: Constant) -> dict[str, Any]:
+    """What SET OPTIONS(…) of ALTER changes: None is what is to be removed."""
+    return {
+        key: value
+        for node in nodes
+        for key, value in (
+            _options([node], _OPTIONS, constant) or {_key(node, _OPTIONS): None}
+        ).items()
+    }
+
+
+def _key(node: exp.Expression, known: dict[str, Any]) -> str:
+    return str(known[node.name.lower()][0])
 
 
 def _options(

@@ -22,7 +22,7 @@ logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
 _NOT_SUPPORTED = frozenset(
     {
-        "ALTER", "CALL", "CASE", "DENY", "EXECUTE", "EXPLAIN", "EXPORT", "GRANT", "LOAD",
+        "CALL", "CASE", "DENY", "EXECUTE", "EXPLAIN", "EXPORT", "GRANT", "LOAD",
         "REVOKE", "UNDROP",
     }
 )  # fmt: skip
@@ -140,13 +140,13 @@ def _kind(tree: exp.Expression, text: str) -> str:
     if isinstance(tree, exp.Query):
         return "SELECT"
     if isinstance(tree, exp.Create):
-        for unknown in tree.find_all(exp.LikeProperty):
-            raise unimplemented(f"{unknown.sql(dialect='bigquery')} in CREATE")
         if tree.find(exp.TemporaryProperty) and tree.args["kind"] == "FUNCTION":
             return "CREATE_FUNCTION"
         kind = _CREATE.get(str(tree.args.get("kind")).upper())
         if kind == "CREATE_TABLE" and tree.expression:
             kind = "CREATE_TABLE_AS_SELECT"
+    elif isinstance(tree, exp.Alter):
+        kind = {"TABLE": "ALTER_TABLE", "VIEW": "ALTER_VIEW"}.get(tree.args["kind"])
     elif isinstance(tree, exp.Drop):
         kind = _DROP.get(str(tree.args.get("kind")).upper())
     else:

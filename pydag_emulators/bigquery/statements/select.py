@@ -97,7 +97,7 @@ def run_select(context: Context, plan: Select, target: Target) -> Outcome:
     if target.hidden:
         _create_hidden(context, ref, plan)
     else:
-        _write(context, ref, plan)
+        _write(context, ref, plan, target.partition)
     row = fetch_one(context.cursor, f"SELECT count(*) FROM {ref.sql}", [])
     return Outcome(
         wrote=None if target.hidden else ref,
@@ -115,7 +115,7 @@ def _create_hidden(context: Context, ref: TableRef, plan: Select) -> None:
     create_table(context.cursor, ref, resource, filled_by=plan.sql)
 
 
-def _write(context: Context, ref: TableRef, plan: Select) -> None:
+def _write(context: Context, ref: TableRef, plan: Select, partition: str | None) -> None:
     config = context.config
     write_rows(
         context,
@@ -125,4 +125,5 @@ def _write(context: Context, ref: TableRef, plan: Select) -> None:
         layout=layout_in(config),
         create=config.get("createDisposition") or "CREATE_IF_NEEDED",
         write=config.get("writeDisposition") or "WRITE_EMPTY",
+        partition=partition,
     )

@@ -10,7 +10,7 @@ from sqlglot import exp
 
 from pydag_emulators.bigquery.errors import invalid_query, unimplemented
 from pydag_emulators.bigquery.jobs.job import JobKey
-from pydag_emulators.bigquery.names import DatasetRef, TableRef, table_ref
+from pydag_emulators.bigquery.names import DatasetRef, TableRef, split_partition, table_ref
 from pydag_emulators.bigquery.sql.parse import Statement
 from pydag_emulators.bigquery.statements.context import NO_NAMES, Names
 from pydag_emulators.bigquery.statements.paths import Paths
@@ -25,6 +25,8 @@ class Target:
     ref: TableRef | DatasetRef
     exclusive: bool = True
     """Whether the statement must be alone in it."""
+    partition: str | None = None
+    """The id of the only partition that it writes to."""
     hidden: bool = False
     """Whether it is an anonymous table, of a query that names no destination."""
 
@@ -45,7 +47,9 @@ def target_of(
         if not config.get("destinationTable"):
             return Target(_anonymous_table(key), hidden=True)
         append = config.get("writeDisposition") == "WRITE_APPEND"
-        return Target(table_ref(config["destinationTable"], key.project), exclusive=not append)
+        table, partition = split_partition(config["destinationTable"])
+        ref = table_ref(table, key.project)
+        return Target(ref, exclusive=not append, partition=partition)
     _check_configuration(statement, config)
     if statement.kind.endswith("_SCHEMA"):
         return Target(paths.dataset(_named(tree)))

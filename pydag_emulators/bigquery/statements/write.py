@@ -14,9 +14,9 @@ from pydag_emulators.bigquery.storage.catalog import (
     find_table,
     table_fields,
 )
-from pydag_emulators.bigquery.storage.layout import check_same
+from pydag_emulators.bigquery.storage.layout import check_same, in_partition
 from pydag_emulators.bigquery.storage.schema_changes import updated_schema
-from pydag_emulators.bigquery.storage.store import fetch_one
+from pydag_emulators.bigquery.storage.store import Cursor, fetch_one
 
 
 def write_rows(
@@ -28,38 +28,70 @@ def write_rows(
     layout: Resource,
     create: str,
     write: str,
+    partition: str | None = None,
 ) -> None:
-    """Put a query's rows into a table, as the create and write dispositions say.
+    """Put a query's rows into a table, or one partition of it, as the dispositions say.
 
     Raises:
         ApiError: `notFound` (CREATE_NEVER), `duplicate` (WRITE_EMPTY), `invalid` (columns).
     """
     cursor = context.cursor
     check_location(context, ref)
-    if (write != "WRITE_APPEND") and context.config.get("schemaUpdateOptions"):
-        raise invalid(
-            "Schema update options should only be specified with WRITE_APPEND disposition, or with "
-            "WRITE_TRUNCATE disposition on a table partition."
-        )
+    options = _schema_updates(context, write, partition)
     existing = find_table(cursor, ref)
     if existing is None:
         if create == "CREATE_NEVER":
             raise not_found("Table", str(ref), context.key.location)
-        create_table(cursor, ref, {"schema": {"fields": fields}, **layout}, filled_by=sql)
+        given = {"schema": {"fields": fields}, **layout}
+        create_table(cursor, ref, given, filled_by=_checked(cursor, sql, given, partition))
         return
     if existing["type"] != "TABLE":
         raise invalid(f"{ref} is not allowed for this operation because it is a view.")
-    row = fetch_one(cursor, f"SELECT 1 FROM {ref.sql} LIMIT 1", [])
+    where = "true" if partition is None else in_partition(existing, partition)
+    row = fetch_one(cursor, f"SELECT 1 FROM {ref.sql} WHERE {where} LIMIT 1", [])
     if write == "WRITE_EMPTY" and row is not None:
         raise duplicate("Table", str(ref))
-    check_same(existing, layout, clustering=write != "WRITE_TRUNCATE")
-    if write == "WRITE_TRUNCATE" or not table_fields(existing):
+    replaces = write == "WRITE_TRUNCATE"
+    check_same(existing, layout, clustering=partition is not None or not replaces)
+    if (replaces and partition is None) or not table_fields(existing):
         kept = {key: existing[key] for key in _KEPT if key in existing}
         replace_table(context, ref, {**kept, **layout, "schema": {"fields": fields}}, sql)
         return
-    if options := context.config.get("schemaUpdateOptions"):
+    if options:
         existing = updated_schema(cursor, ref, existing, fields, options)
-    cursor.execute(f"INSERT INTO {ref.sql} BY NAME {matching(sql, fields, existing)}")
+    sql = _checked(cursor, matching(sql, fields, existing), existing, partition)
+    if replaces:
+        cursor.execute(f"DELETE FROM {ref.sql} WHERE {where}")
+    cursor.execute(f"INSERT INTO {ref.sql} BY NAME {sql}")
+
+
+def _schema_updates(context: Context, write: str, partition: str | None) -> list[str]:
+    """How the job may change the table's columns."""
+    options: list[str] = context.config.get("schemaUpdateOptions") or []
+    if options and partition is None and write != "WRITE_APPEND":
+        raise invalid(
+            "Schema update options should only be specified with WRITE_APPEND disposition, or with "
+            "WRITE_TRUNCATE disposition on a table partition."
+        )
+    return options
+
+
+def _checked(cursor: Cursor, sql: str, table: Resource, partition: str | None) -> str:
+    """The rows of the query, which are all of that partition, if one is given.
+
+    Raises:
+        ApiError: `invalid` if one isn't.
+    """
+    if partition is None:
+        return sql
+    cursor.execute(f"CREATE OR REPLACE TEMP TABLE {_REPLACING} AS {sql}")
+    where = in_partition(table, partition)
+    if fetch_one(cursor, f"SELECT 1 FROM {_REPLACING} WHERE NOT ({where}) LIMIT 1", []):
+        raise invalid(
+            "Some rows belong to different partitions rather than destination partition "
+            f"{partition}"
+        )
+    return f"FROM {_REPLACING}"
 
 
 def check_location(context: Context, ref: TableRef) -> None:

@@ -231,6 +231,21 @@ def save_table(cursor: Cursor, ref: TableRef, resource: Resource) -> Resource:
     return resource
 
 
+def rename_table(cursor: Cursor, ref: TableRef, to: TableRef, resource: Resource) -> None:
+    """Give a table another name in its dataset, which no table has."""
+    cursor.execute(f"ALTER TABLE {ref.sql} RENAME TO {quote(to.name)}")
+    cursor.execute(
+        "DELETE FROM pydag.tables WHERE project = ? AND dataset = ? AND table_id = ?", [*ref]
+    )
+    renamed = {
+        **resource,
+        "id": str(to),
+        "tableReference": to.api(),
+        "lastModifiedTime": str(now_ms()),
+    }
+    cursor.execute("INSERT INTO pydag.tables VALUES (?, ?, ?, ?)", [*to, json.dumps(renamed)])
+
+
 def delete_table(cursor: Cursor, ref: TableRef) -> None:
     """Delete the table or view, if there is one."""
     cursor.execute(f"DROP TABLE IF EXISTS {ref.sql}")

@@ -12,10 +12,11 @@ from typing import Any
 import pyarrow as pa
 
 from pydag_emulators.bigquery.errors import unimplemented
-from pydag_emulators.bigquery.names import DatasetRef, quote, table_ref
+from pydag_emulators.bigquery.names import DatasetRef, table_ref
 from pydag_emulators.bigquery.schema import sql_type
 from pydag_emulators.bigquery.storage.catalog import Resource, list_tables, table_fields, writes
 from pydag_emulators.bigquery.storage.contents import bytes_of
+from pydag_emulators.bigquery.storage.layout import partition_id
 from pydag_emulators.bigquery.storage.store import Cursor
 
 _TABLES = pa.schema(
@@ -55,7 +56,6 @@ _PARTITIONS = pa.schema(
         ("storage_tier", pa.string()),
     ]
 )
-_PARTITION_IDS = {"HOUR": "%Y%m%d%H", "DAY": "%Y%m%d", "MONTH": "%Y%m", "YEAR": "%Y"}
 _TYPES = {"TABLE": "BASE TABLE", "VIEW": "VIEW"}
 
 
@@ -105,7 +105,7 @@ def _partitions(cursor: Cursor, resource: Resource) -> list[dict[str, Any]]:
     ref = table_ref(resource["tableReference"], "")
     modified = max(int(resource["lastModifiedTime"]), writes(cursor, ref)[1])
     rows = cursor.execute(
-        f"SELECT {_partition_id(resource)} AS id, count(*), {bytes_of(fields)} FROM {ref.sql} "
+        f"SELECT {partition_id(resource)} AS id, count(*), {bytes_of(fields)} FROM {ref.sql} "
         "GROUP BY 1 ORDER BY 1"
     ).fetchall()
     return [
@@ -118,23 +118,6 @@ def _partitions(cursor: Cursor, resource: Resource) -> list[dict[str, Any]]:
         }
         for partition, count, size in rows
     ]
-
-
-def _partition_id(resource: Resource) -> str:
-    """A DuckDB expression; partitions: https://cloud.google.com/bigquery/docs/partitioned-tables."""
-    if time := resource.get("timePartitioning"):
-        column = f"CAST({quote(time['field'])} AS TIMESTAMP)"
-        form = _PARTITION_IDS[time.get("type") or "DAY"]
-        return f"coalesce(strftime({column}, '{form}'), '__NULL__')"
-    if by := resource.get("rangePartitioning"):
-        column, of = quote(by["field"]), by["range"]
-        start, end, width = (int(of[name]) for name in ("start", "end", "interval"))
-        return (
-            f"CASE WHEN {column} IS NULL THEN '__NULL__' "
-            f"WHEN {column} < {start} OR {column} >= {end} THEN '__UNPARTITIONED__' "
-            f"ELSE CAST({column} - ({column} - {start}) % {width} AS VARCHAR) END"
-        )
-    return "CAST(NULL AS VARCHAR)"
 
 
 _VIEWS: dict[str, tuple[pa.Schema, Callable[[Cursor, Resource], list[dict[str, Any]]]]] = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from pydag_emulators.bigquery.errors import invalid, unimplemented
+from pydag_emulators.bigquery.names import literal, quote
 from pydag_emulators.bigquery.schema import Field
 
 Layout = dict[str, Any]
@@ -147,3 +148,44 @@ def shown(layout: Layout) -> str:
     if clustered := (layout.get("clustering") or {}).get("fields"):
         parts.append(f"clustering({','.join(clustered)})")
     return " ".join(parts) or "none"
+
+
+# -- partitions ---------------------------------------------------------------------------------
+
+_IDS = {"HOUR": "%Y%m%d%H", "DAY": "%Y%m%d", "MONTH": "%Y%m", "YEAR": "%Y"}
+_DIGITS = {"HOUR": 10, "DAY": 8, "MONTH": 6, "YEAR": 4}
+
+
+def partition_id(table: Layout) -> str:
+    """A DuckDB expression of the id of the partition that a row is in; NULL without partitions."""
+    if time := table.get("timePartitioning"):
+        column = f"CAST({quote(time['field'])} AS TIMESTAMP)"
+        return f"coalesce(strftime({column}, '{_IDS[time.get('type') or 'DAY']}'), '__NULL__')"
+    if by := table.get("rangePartitioning"):
+        column, of = quote(by["field"]), by["range"]
+        start, end, width = (int(of[name]) for name in ("start", "end", "interval"))
+        return (
+            f"CASE WHEN {column} IS NULL THEN '__NULL__' "
+            f"WHEN {column} < {start} OR {column} >= {end} THEN '__UNPARTITIONED__' "
+            f"ELSE CAST({column} - ({column} - {start}) % {width} AS VARCHAR) END"
+        )
+    return "CAST(NULL AS VARCHAR)"
+
+
+def in_partition(table: Layout, partition: str) -> str:
+    """A DuckDB condition for the rows of one partition, `20260131` for instance.
+
+    Raises:
+        ApiError: `invalid` unless the table can have such a partition.
+    """
+    time = table.get("timePartitioning")
+    if not time and not table.get("rangePartitioning"):
+        raise invalid(f"Cannot use the partition decorator ${partition}: no partitioned table")
+    digits = _DIGITS[time.get("type") or "DAY"] if time else None
+    is_special = partition in ("__NULL__", "__UNPARTITIONED__")
+    is_id = partition.isdigit() if time else partition.lstrip("-").isdigit()
+    if not is_special and not (is_id and digits in (None, len(partition))):
+        raise invalid(
+            f"Invalid partition decorator ${partition} for the partitioning {shown(table)}"
+        )
+    return f"{partition_id(table)} = {literal(partition)}"

@@ -14,9 +14,10 @@ from pydag_emulators.bigquery.errors import invalid, not_found, unimplemented
 from pydag_emulators.bigquery.files.exports import export
 from pydag_emulators.bigquery.jobs.job import Outcome
 from pydag_emulators.bigquery.jobs.runner import Run
-from pydag_emulators.bigquery.names import table_ref
+from pydag_emulators.bigquery.names import split_partition, table_ref
 from pydag_emulators.bigquery.service import Service
 from pydag_emulators.bigquery.storage.catalog import get_table, table_fields
+from pydag_emulators.bigquery.storage.layout import in_partition
 from pydag_emulators.bigquery.storage.store import Cursor
 
 _SUPPORTED = frozenset(
@@ -67,7 +68,8 @@ def run_extract(service: Service, run: Run) -> None:
     given = job.configuration["extract"]
     config = {**_DEFAULTS, **{key: value for key, value in given.items() if value is not None}}
     config["destinationFormat"] = str(config["destinationFormat"]).upper()
-    ref = table_ref(config["sourceTable"], job.key.project)
+    source, partition = split_partition(config["sourceTable"])
+    ref = table_ref(source, job.key.project)
     path = _path(service.gcs_root, _uris(config)[0])
     # Beside the buckets, whose names don't begin with a dot: on one file system with them.
     name = hashlib.md5(str(job.key).encode()).hexdigest()  # noqa: S324
@@ -81,7 +83,10 @@ def run_extract(service: Service, run: Run) -> None:
             raise invalid(f"{ref} is not allowed for this operation: it is a {table['type']}.")
         contents = service.sizes.of(cursor, ref, table)
         try:
-            export(cursor, ref.sql, table_fields(table), config, unfinished)
+            rows = ref.sql
+            if partition is not None:
+                rows = f"(FROM {ref.sql} WHERE {in_partition(table, partition)})"
+            export(cursor, rows, table_fields(table), config, unfinished)
             job.control.check()
             path.parent.mkdir(parents=True, exist_ok=True)
             unfinished.rename(path)

@@ -15,7 +15,7 @@ from pydag_emulators.bigquery.files.parquet import read_parquet
 from pydag_emulators.bigquery.files.source import Source
 from pydag_emulators.bigquery.jobs.job import Outcome
 from pydag_emulators.bigquery.jobs.runner import Run
-from pydag_emulators.bigquery.names import table_ref
+from pydag_emulators.bigquery.names import split_partition, table_ref
 from pydag_emulators.bigquery.schema import check_schema
 from pydag_emulators.bigquery.service import Service
 from pydag_emulators.bigquery.statements.context import Context
@@ -85,7 +85,8 @@ def _load(
 ) -> None:
     job = run.job
     config = job.configuration["load"]
-    ref = table_ref(config["destinationTable"], job.key.project)
+    table, partition = split_partition(config["destinationTable"])
+    ref = table_ref(table, job.key.project)
     write = config.get("writeDisposition") or "WRITE_APPEND"
     size = sum(path.stat().st_size for path, _ in given_files)
 
@@ -109,6 +110,7 @@ def _load(
             layout=_layout(config),
             create=config.get("createDisposition") or "CREATE_IF_NEEDED",
             write=write,
+            partition=partition,
         )
         rows, written = rows_and_bytes(cursor, loaded.sql, loaded.fields)
         statistics = {

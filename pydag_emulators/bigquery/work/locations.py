@@ -43,9 +43,10 @@ def location_of(
 
 
 def _datasets(project: str, configuration: dict[str, Any]) -> list[DatasetRef]:
-    kinds = (configuration.get(kind) for kind in ("query", "load", "extract"))
+    kinds = (configuration.get(kind) for kind in ("query", "load", "extract", "copy"))
     config: dict[str, Any] = next(filter(None, kinds), {})
     refs = [config.get(key) for key in ("destinationTable", "sourceTable", "defaultDataset")]
+    refs += config.get("sourceTables") or []
     datasets = [dataset_ref(ref, project) for ref in refs if ref]
     try:
         statements = statements_in(parse_steps(str(config.get("query") or "")))

@@ -19,6 +19,7 @@ from pydag_emulators.bigquery.schema import Field, check_schema
 from pydag_emulators.bigquery.sql.definitions import fields_of, layout_of, options_of
 from pydag_emulators.bigquery.sql.shapes import unnamed_column
 from pydag_emulators.bigquery.statements.context import Context
+from pydag_emulators.bigquery.statements.ddl.alter import alter_table
 from pydag_emulators.bigquery.statements.select import plan_select, stored
 from pydag_emulators.bigquery.statements.write import check_location, replace_table
 from pydag_emulators.bigquery.storage.catalog import (
@@ -29,10 +30,11 @@ from pydag_emulators.bigquery.storage.catalog import (
     drop_dataset,
     find_dataset,
     find_table,
+    get_table,
 )
-from pydag_emulators.bigquery.storage.layout import is_same_partitioning, shown
+from pydag_emulators.bigquery.storage.layout import is_same_partitioning, layout_in, shown
 
-_CLAUSES = frozenset({"this", "kind", "replace", "exists", "expression", "properties"})
+_CLAUSES = frozenset({"this", "kind", "replace", "exists", "expression", "properties", "clone"})
 
 
 def run_ddl(
@@ -57,7 +59,7 @@ def _check_form(kind: str, tree: exp.Expression) -> None:
         if len(tables) != 1 or not isinstance(tables[0], exp.Table):
             raise invalid_query("Expected one name after DROP")
         return
-    if kind == "CREATE_SCHEMA":
+    if kind == "CREATE_SCHEMA" or isinstance(tree, exp.Alter):
         return
     if kind == "CREATE_VIEW" and isinstance(tree.this, exp.Schema):
         raise unimplemented("column lists of views")
@@ -74,7 +76,7 @@ def _is_settled(
     Raises:
         ApiError: `notFound`, `duplicate` without such a clause.
     """
-    drops = kind.startswith("DROP_")
+    drops = kind.startswith(("DROP_", "ALTER_"))
     if exists == drops or (exists and tree.args.get("replace")):
         return False
     if tree.args.get("exists"):
@@ -104,10 +106,13 @@ def _change_table(context: Context, kind: str, tree: exp.Expression, ref: TableR
     existing = find_table(context.cursor, ref)
     if _is_settled(context, kind, tree, ref, exists=existing is not None):
         return "SKIP"
-    if existing is not None and kind.startswith("DROP_"):
-        if kind != f"DROP_{existing['type']}":
+    if existing is not None and kind.startswith(("DROP_", "ALTER_")):
+        if kind.partition("_")[2] != existing["type"]:
             words = kind.replace("_", " ")
             raise invalid_query(f"Cannot {words} {ref}: it is a {existing['type']}")
+        if isinstance(tree, exp.Alter):
+            alter_table(context, tree, ref, existing)
+            return "ALTER"
         delete_table(context.cursor, ref)
         return "DROP"
     if kind == "CREATE_VIEW":
@@ -149,13 +154,36 @@ def _table(context: Context, tree: exp.Expression, ref: TableRef) -> tuple[Resou
     is_declared = isinstance(schema, exp.Schema)
     fields = check_schema(fields_of(schema, context.constant) if is_declared else [])
     sql = None
+    options = options_of(tree, context.constant)
+    if (like := _like(tree)) is not None:
+        return _like_another(context, tree, like, options)
     if tree.expression:
         fields, sql = _as_select(context, tree.expression, fields)
     elif not fields:
         raise invalid_query(f"No columns were given for table {ref.table}")
-    options = options_of(tree, context.constant)
     layout = layout_of(tree, fields, context.constant)
     return {"schema": {"fields": fields}, **layout, **options}, sql
+
+
+def _like(tree: exp.Expression) -> exp.Table | None:
+    """The table after CLONE, COPY or LIKE."""
+    clone = tree.args.get("clone")
+    like = clone or tree.find(exp.LikeProperty)
+    table: exp.Table | None = None if like is None else like.this
+    return table
+
+
+def _like_another(
+    context: Context, tree: exp.Expression, like: exp.Table, options: Resource
+) -> tuple[Resource, str | None]:
+    """A table like another one; with its rows after CLONE and COPY."""
+    source = context.paths.table(like)
+    existing = get_table(context.cursor, source, context.key.location)
+    if existing["type"] != "TABLE":
+        raise invalid_query(f"{source} is a {existing['type']}, not a table")
+    context.tables.referenced[source] = existing
+    sql = f"FROM {source.sql}" if tree.args.get("clone") else None
+    return {"schema": existing["schema"], **layout_in(existing), **options}, sql
 
 
 def _as_select(

@@ -1,0 +1,1 @@
+"""CREATE, DROP and ALTER."""

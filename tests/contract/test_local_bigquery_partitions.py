@@ -1,0 +1,111 @@
+"""Partitions by their decorators, and copies of tables, in the local BigQuery."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from google.api_core.exceptions import BadRequest, Conflict, MethodNotImplemented, NotFound
+from google.cloud import bigquery
+
+from tests.support.local_bigquery import PROJECT, LocalBigQuery
+
+TABLE = f"{PROJECT}.parts.t"
+
+
+@pytest.fixture(scope="module")
+def client(local_bigquery: LocalBigQuery):
+    with local_bigquery.client() as client:
+        client.create_dataset("parts")
+        yield client
+
+
+@pytest.fixture
+def filled(client):
+    client.query_and_wait(
+        "CREATE OR REPLACE TABLE parts.t (d DATE, n INT64) PARTITION BY d;"
+        "INSERT parts.t VALUES ('2026-01-30', 1), ('2026-01-31', 2), ('2026-01-31', 3)"
+    )
+
+
+def numbers(client, table=TABLE):
+    return sorted(row.n for row in client.list_rows(table))
+
+
+def test_a_query_replaces_one_partition(client, filled):
+    config = bigquery.QueryJobConfig(
+        destination=f"{TABLE}$20260131", write_disposition="WRITE_TRUNCATE"
+    )
+    for _ in range(2):
+        client.query_and_wait("SELECT DATE '2026-01-31' AS d, 9 AS n", job_config=config)
+        assert numbers(client) == [1, 9]
+    with pytest.raises(BadRequest, match="Some rows belong to different partitions"):
+        client.query_and_wait("SELECT DATE '2026-01-30' AS d, 9 AS n", job_config=config)
+    assert numbers(client) == [1, 9]
+    sql = f"SELECT d, n + 1 AS n FROM `{TABLE}` WHERE d = '2026-01-31'"
+    client.query_and_wait(sql, job_config=config)
+    assert numbers(client) == [1, 10]
+
+
+def test_an_empty_partition_and_one_that_is_not(client, filled):
+    def write(partition):
+        config = bigquery.QueryJobConfig(destination=f"{TABLE}${partition}")
+        day = f"{partition[:4]}-{partition[4:6]}-{partition[6:]}"
+        client.query_and_wait(f"SELECT DATE '{day}' AS d, 5 AS n", job_config=config)
+
+    write("20260201")
+    with pytest.raises(Conflict):
+        write("20260131")
+    assert numbers(client) == [1, 2, 3, 5]
+    config = bigquery.QueryJobConfig(destination=f"{TABLE}$202601")
+    with pytest.raises(BadRequest, match="partition decorator"):
+        client.query_and_wait("SELECT DATE '2026-01-31' AS d, 5 AS n", job_config=config)
+
+
+def test_a_load_replaces_one_partition(client, filled):
+    config = bigquery.LoadJobConfig(write_disposition="WRITE_TRUNCATE")
+    rows = [{"d": "2026-01-31", "n": 7}]
+    client.load_table_from_json(rows, f"{TABLE}$20260131", job_config=config).result()
+    assert numbers(client) == [1, 7]
+
+
+def test_an_extract_of_one_partition(local_bigquery, client, filled):
+    uri = "gs://parts/one.json"
+    path = local_bigquery.put(uri, "to be replaced")
+    config = bigquery.ExtractJobConfig(destination_format="NEWLINE_DELIMITED_JSON")
+    client.extract_table(f"{TABLE}$20260130", uri, job_config=config).result()
+    lines = path.read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [{"d": "2026-01-30", "n": "1"}]
+
+
+def test_copies(client, filled):
+    copy = f"{PROJECT}.parts.copy"
+    client.delete_table(copy, not_found_ok=True)
+    job = client.copy_table(TABLE, copy)
+    job.result()
+    assert numbers(client, copy) == [1, 2, 3]
+    assert client.get_table(copy).time_partitioning.field == "d"
+    with pytest.raises(Conflict):
+        client.copy_table(TABLE, copy).result()
+    append = bigquery.CopyJobConfig(write_disposition="WRITE_APPEND")
+    client.copy_table([TABLE, copy], copy, job_config=append).result()
+    assert numbers(client, copy) == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+    replace = bigquery.CopyJobConfig(write_disposition="WRITE_TRUNCATE")
+    client.copy_table(f"{TABLE}$20260131", f"{copy}$20260131", job_config=replace).result()
+    assert numbers(client, copy) == [1, 1, 1, 2, 3]
+    with pytest.raises(BadRequest, match="Some rows belong to different partitions"):
+        client.copy_table(f"{TABLE}$20260130", f"{copy}$20260131", job_config=replace).result()
+    with pytest.raises(NotFound):
+        client.copy_table(f"{PROJECT}.parts.nope", copy, job_config=replace).result()
+    snapshot = bigquery.CopyJobConfig(operation_type="SNAPSHOT")
+    with pytest.raises(MethodNotImplemented):
+        client.copy_table(TABLE, f"{PROJECT}.parts.s", job_config=snapshot)
+
+
+def test_what_dbt_asks_for(client, filled):
+    assert list(client.list_routines("parts")) == []
+    job = client.query("CREATE OR REPLACE TABLE parts.made AS SELECT 1 AS x")
+    job.result()
+    assert client.get_table(job.destination).num_rows == 1
+    client.query_and_wait("ALTER TABLE parts.made SET OPTIONS (description = 'of dbt')")
+    assert client.get_table("parts.made").description == "of dbt"
