@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -91,11 +91,12 @@ def run_stats(
             stats.bytes_billed += int(total)
     if by in {"dag", "month", "run"}:
         seconds = runs.c.ended_at - sa.func.coalesce(runs.c.started_at, runs.c.submitted_at)
-        succeeded = sa.select(key.label("name"), seconds.label("seconds")).where(
-            *wanted, runs.c.state == "success"
-        )
-        for name, median, most in _quantiles(connection, succeeded):
-            found[name].median, found[name].most = median, most
+        told = sa.select(key.label("name"), runs.c.state, seconds.label("seconds"))
+        placed = _placed(told.where(*wanted, runs.c.state == "success"))
+        for name, *spread in connection.execute(
+            sa.select(placed.c.name, *_spread(placed)).group_by(placed.c.name)
+        ):
+            found[name].median, found[name].most = map(_forward, spread)
     return sorted(found.values(), key=lambda stats: (-stats.bytes_billed, -stats.runs, stats.name))
 
 
@@ -119,23 +120,15 @@ def task_stats(
         runs.c.submitted_at < until,
     )
     of_runs = runs.join(tries, tries.c.run_id == runs.c.run_id)
-    counted = (
-        sa.select(tries.c.task_id, tries.c.state, sa.func.count())
-        .select_from(of_runs)
-        .where(*mine, tries.c.task_id.in_(found))
-        .group_by(tries.c.task_id, tries.c.state)
-    )
-    for name, state, count in connection.execute(counted):
-        found[name].tries += count
-        found[name].failed += count if state in {"failed", "up_for_retry"} else 0
     seconds = tries.c.ended_at - sa.func.coalesce(tries.c.started_at, tries.c.ready_at)
-    succeeded = (
-        sa.select(tries.c.task_id.label("name"), seconds.label("seconds"))
-        .select_from(of_runs)
-        .where(*mine, tries.c.task_id.in_(found), tries.c.state == "success")
-    )
-    for name, median, most in _quantiles(connection, succeeded):
-        found[name].median, found[name].most = median, most
+    told = sa.select(tries.c.task_id.label("name"), tries.c.state, seconds.label("seconds"))
+    placed = _placed(told.select_from(of_runs).where(*mine, tries.c.task_id.in_(found)))
+    failed = sa.func.sum(sa.case((placed.c.state.in_(("failed", "up_for_retry")), 1), else_=0))
+    for name, count, bad, *spread in connection.execute(
+        sa.select(placed.c.name, sa.func.count(), failed, *_spread(placed)).group_by(placed.c.name)
+    ):
+        found[name].tries, found[name].failed = count, bad
+        found[name].median, found[name].most = map(_forward, spread)
     billed = (
         sa.select(tries.c.task_id, sa.func.sum(tries.c.bytes_billed))
         .select_from(of_runs)
@@ -149,25 +142,30 @@ def task_stats(
     return [stats for stats in found.values() if stats.tries]
 
 
-def _quantiles(
-    connection: sa.Connection, values: sa.Select[Any]
-) -> Iterator[tuple[str, float, float]]:
-    """Name, median and 95th percentile of `seconds` by `name`: one of the values themselves."""
-    of = values.where(values.selected_columns.seconds.is_not(None)).subquery()
-    numbered = sa.select(
-        of.c.name,
-        of.c.seconds,
-        sa.func.row_number().over(partition_by=of.c.name, order_by=of.c.seconds).label("number"),
-        sa.func.count().over(partition_by=of.c.name).label("total"),
-    ).subquery()
-    number, total = numbered.c.number, numbered.c.total
+def _placed(values: sa.Select[Any]) -> sa.Subquery:
+    """Values of `name`, `state` and `seconds`, each with its place among its like.
 
-    def at(place: Any) -> Any:
-        return sa.func.max(sa.case((number == place, numbered.c.seconds)))
+    That is the part of those of its name and state which are not greater: one window, where ranks
+    need two.
+    """
+    of = values.subquery()
+    alike = (of.c.name, of.c.state, of.c.seconds.is_(None))
+    place = sa.func.cume_dist().over(partition_by=alike, order_by=of.c.seconds)
+    return sa.select(of.c.name, of.c.state, of.c.seconds, place.label("place")).subquery()
 
-    query = sa.select(numbered.c.name, at((total + 1) // 2), at((total * 95 + 99) // 100))
-    for name, median, most in connection.execute(query.group_by(numbered.c.name)):
-        yield name, max(0.0, median), max(0.0, most)  # the server's clock may have gone back
+
+def _spread(placed: sa.Subquery) -> list[sa.ColumnElement[float | None]]:
+    """The median and the 95th percentile of what succeeded: one of the values themselves."""
+    success = placed.c.state == "success"
+    return [
+        sa.func.min(sa.case((sa.and_(success, placed.c.place >= share), placed.c.seconds)))
+        for share in (0.5, 0.95)
+    ]
+
+
+def _forward(seconds: float | None) -> float | None:
+    """The server's clock may have gone back meanwhile."""
+    return None if seconds is None else max(0.0, seconds)
 
 
 def _month(connection: sa.Connection) -> Any:
