@@ -166,13 +166,14 @@ test('what is typed while it is saved stays, and is merged by the next save', as
 test('the same field asks, and becomes what is chosen', async () => {
   file = { a: '5', b: '7' };
   edited.now = texted({ a: '2', b: '1' });
-  expect(await opened.save(edited)).toBeNull();
+  expect(await opened.save(edited, { message: 'why' })).toBeNull();
   expect(puts).toEqual([]);
   expect(opened.clash.value).toMatchObject({ theirs: texted(file), why: '' });
   expect(opened.clash.value!.conflicts.map(({ field }) => field)).toEqual(['a']);
   const choices = [{ task: null, field: 'a', side: 'mine' as const }];
   expect(await opened.settle(edited, choices)).not.toBeNull();
   expect(file).toEqual({ a: '2', b: '7' });
+  expect(puts.map(({ message }) => message)).toEqual(['why']);
   expect([opened.clash.value, edited.now]).toEqual([null, texted({ a: '2', b: '7' })]);
 });
 

@@ -1,12 +1,11 @@
 // One run, live: what it is, why it isn't further, its graph or list, its timeline, and a task.
 
-import { useSignal } from '@preact/signals';
-import { useEffect, useMemo } from 'preact/hooks';
-import { get, Problem, part } from '../api/client';
-import type { Columns, Graph, Reason, Run } from '../api/types';
+import { useMemo } from 'preact/hooks';
+import { get, part } from '../api/client';
+import type { Graph, Reason, Run } from '../api/types';
 import { go, goWith, search } from '../app';
-import { LiveRun } from '../live/run';
-import { followRun, live as stream } from '../live/stream';
+import type { LiveRun } from '../live/run';
+import { useRun } from '../live/use-run';
 import { Link, State, Waiting, Wrong } from '../parts/basics';
 import { useLoaded } from '../parts/loaded';
 import { useTitle } from '../shell';
@@ -22,53 +21,7 @@ const NARROW = matchMedia('(max-width: 640px)');
 
 export function RunPage({ runId, task }: { runId: string; task?: string }) {
   useTitle(task ? `${task} · ${runId}` : runId);
-  const live = useMemo(() => new LiveRun(), []);
-  const error = useSignal<unknown>(null);
-  const turn = useSignal(0);
-  const url = `/runs/${part(runId)}`;
-  const asked = turn.value;
-  useEffect(() => {
-    const abort = new AbortController();
-    const load = async () => {
-      try {
-        const [run, tasks] = await Promise.all([
-          get<Run>(url, {}, abort.signal),
-          get<Columns>(`${url}/tasks`, { as: 'columns' }, abort.signal),
-        ]);
-        live.snapshot(run, tasks);
-        error.value = null;
-        if (isMissing) turn.value++; // it is there by now, and can be followed
-      } catch (problem) {
-        if (abort.signal.aborted) return;
-        error.value = problem;
-        isMissing = problem instanceof Problem && problem.status === 404;
-        if (isMissing) stop();
-      }
-    };
-    let isMissing = false;
-    const stop = followRun(url, live, task);
-    load();
-    // What no stream tells: that an ended run was resumed, or all, if no stream can be had.
-    const timer = setInterval(async () => {
-      if (document.hidden) return;
-      const known = live.head.value;
-      if (known?.ended_at == null) {
-        if (stream.value !== 'live') load();
-        return;
-      }
-      // Whatever is done to an ended run is in its head.
-      const found = await get<Run>(url, {}, abort.signal).catch(() => null);
-      if (found && (found.state !== known.state || found.acts.length !== known.acts.length)) load();
-    }, 4000);
-    return () => {
-      abort.abort();
-      clearInterval(timer);
-      stop();
-    };
-  }, [url, live, task, asked]);
-  const again = () => {
-    turn.value++;
-  };
+  const { live, error, again } = useRun(runId, task);
   const run = live.head.value;
   if (run === null) {
     return error.value ? (
@@ -77,7 +30,7 @@ export function RunPage({ runId, task }: { runId: string; task?: string }) {
       <Waiting what={`run ${runId}`} />
     );
   }
-  return <Shown run={run} live={live} task={task} again={again} url={url} />;
+  return <Shown run={run} live={live} task={task} again={again} url={`/runs/${part(runId)}`} />;
 }
 
 interface ShownProps {

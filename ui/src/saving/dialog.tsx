@@ -33,7 +33,10 @@ export function Dialog({ title, wide, onClose, children }: DialogProps) {
         onClose();
       }}
       // What is typed in here is none of the editor's keys.
-      onKeyDown={(event) => event.stopPropagation()}
+      onKeyDown={(event) => {
+        event.stopPropagation();
+        if ((event.ctrlKey || event.metaKey) && event.key === 's') event.preventDefault();
+      }}
     >
       <header>
         <h2>{title}</h2>

@@ -70,6 +70,7 @@ export class OpenFile {
   /** Of which state of the file the text was made; null if it was of none, or before it was read. */
   private base: string | null = null;
   private etag = '';
+  private how: Save = {};
   readonly clash = signal<Clash | null>(null);
   /** What was done last, for people. */
   readonly said = signal('');
@@ -111,9 +112,10 @@ export class OpenFile {
   async save(edited: Edited, how: Save = {}): Promise<Saved | null> {
     const mine = await edited.text();
     this.said.value = '';
+    this.how = how;
     let file: File = { text: mine, etag: this.etag };
     for (let turn = 0; turn < TURNS; turn++) {
-      const saved = await this.put(edited, mine, file, how);
+      const saved = await this.put(edited, mine, file);
       if (saved) return saved;
       const merged = await this.merge(mine);
       if (merged === null) return null;
@@ -123,8 +125,8 @@ export class OpenFile {
   }
 
   /** Null if the file is another one by now. */
-  private async put(edited: Edited, mine: string, file: File, how: Save): Promise<Saved | null> {
-    const { message = '', allowProblems } = how;
+  private async put(edited: Edited, mine: string, file: File): Promise<Saved | null> {
+    const { message = '', allowProblems } = this.how;
     const { text, etag } = file;
     try {
       const saved = await this.ask<Saved>(
@@ -199,19 +201,19 @@ export class OpenFile {
 
   /** Lets each field that both have changed have the chosen value, and saves that; null if somebody has
    * saved meanwhile: then `clash` is that of now. */
-  async settle(edited: Edited, choices: readonly Choice[], how: Save = {}): Promise<Saved | null> {
+  async settle(edited: Edited, choices: readonly Choice[]): Promise<Saved | null> {
     const seen = this.clash.value?.etag;
     const mine = await edited.text();
     let merged = await this.merge(mine, choices);
     // Perhaps a chosen field has changed once more.
     if (merged && merged.etag !== seen) merged = await this.merge(mine);
-    const saved = merged && (await this.put(edited, mine, merged, how));
+    const saved = merged && (await this.put(edited, mine, merged));
     if (merged && !saved) await this.merge(mine);
     return saved;
   }
 
   /** Lets the file have the text whatever it is now, or the text become that of the file. */
-  async overrule(edited: Edited, side: Side, how: Save = {}): Promise<void> {
+  async overrule(edited: Edited, side: Side): Promise<void> {
     const clash = this.clash.value;
     if (!clash) return;
     if (side === 'theirs') {
@@ -225,7 +227,7 @@ export class OpenFile {
       return;
     }
     const mine = await edited.text();
-    const saved = await this.put(edited, mine, { text: mine, etag: clash.etag }, how);
+    const saved = await this.put(edited, mine, { text: mine, etag: clash.etag });
     if (!saved) await this.merge(mine);
   }
 }

@@ -3,10 +3,10 @@
 import { type Signal, useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import { get, Json, Problem, part, request } from '../api/client';
-import type { Columns, Page, Run, RunItem } from '../api/types';
+import type { Page, RunItem } from '../api/types';
 import { may } from '../app';
-import { LiveRun } from '../live/run';
-import { followRun } from '../live/stream';
+import type { LiveRun } from '../live/run';
+import { useRun } from '../live/use-run';
 import { Action } from '../parts/action';
 import { Code, Link, State, StateBar, Wrong } from '../parts/basics';
 import { useLoaded } from '../parts/loaded';
@@ -224,26 +224,6 @@ function Preview({ url, text, task }: { url: string; text: string; task: string 
   );
 }
 
-/** Follows a run until the function that it gives is called; `live` is kept up. */
-function follow(runId: string, live: LiveRun, failed: (problem: unknown) => void): () => void {
-  const url = `/runs/${part(runId)}`;
-  const abort = new AbortController();
-  const stop = followRun(url, live, undefined);
-  Promise.all([
-    get<Run>(url, {}, abort.signal),
-    get<Columns>(`${url}/tasks`, { as: 'columns' }, abort.signal),
-  ]).then(
-    ([run, tasks]) => live.snapshot(run, tasks),
-    (problem) => {
-      if (!abort.signal.aborted) failed(problem);
-    },
-  );
-  return () => {
-    abort.abort();
-    stop();
-  };
-}
-
 interface WatchProps {
   runId: string;
   /** One more with each start of it, since a run may go on after its end. */
@@ -254,19 +234,16 @@ interface WatchProps {
 
 /** A run that is drawn on the canvas: its state, and what can be done. */
 export function Watch({ runId, turn, watched, onClose }: WatchProps) {
-  const live = useMemo(() => new LiveRun(), [runId, turn]);
-  const error = useSignal<unknown>(null);
+  const { live, error, again } = useRun(runId);
   useEffect(() => {
-    error.value = null;
     watched.value = live;
-    const stop = follow(runId, live, (problem) => {
-      error.value = problem;
-    });
     return () => {
-      stop();
       watched.value = null;
     };
-  }, [live, runId, watched, error]);
+  }, [live, watched]);
+  useEffect(() => {
+    if (turn > 1) again();
+  }, [turn]);
   const run = live.head.value;
   const url = `/runs/${part(runId)}`;
   return (

@@ -181,7 +181,7 @@ export function ClashDialog({
           <button
             type="button"
             disabled={busy.value}
-            onClick={() => act(() => file.overrule(edited, 'mine', { allowProblems: true }))}
+            onClick={() => act(() => file.overrule(edited, 'mine'))}
           >
             {theirs === null ? 'Save it as a new file' : 'Save mine in place of theirs'}
           </button>
