@@ -224,4 +224,4 @@ class Graph(Model):
     upstream: list[list[int]]
     expand: list[int]
     branch: list[int]
-    teardown_of: list[tuple[int, int]]
+    teardown_of: list[Annotated[list[int], Field(min_length=2, max_length=2)]]

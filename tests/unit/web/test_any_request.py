@@ -42,6 +42,7 @@ def web(installation, tmp_path, monkeypatch):
     Client().submit(dag, run_id="r")
     installation.plan("r")
     (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "d.json").write_text(dag.to_json())
     return Web(mode="tokens", requests_per_second=1e6, files=tmp_path / "dags")
 
 
@@ -92,6 +93,23 @@ def who_leaves(app):
             await send({"type": "http.response.body"})
 
     return asked
+
+
+def test_what_is_there_is_answered_as_documented(web):
+    known = {"run_id": "r", "dag_id": "d", "task": "a", "path": "d.json"}
+    secret = web.site.tokens.add("admin", "admin", "test")
+    schema = schemathesis.openapi.from_dict(web.app.app.openapi())
+    statuses = {}
+    for result in schema.get_all_operations():
+        operation = result.ok()
+        names = {each.name for each in operation.path_parameters}
+        if operation.method == "get" and names <= known.keys():
+            case = operation.Case(path_parameters={name: known[name] for name in names})
+            case.headers = {"Authorization": f"Bearer {secret}"}
+            statuses[operation.path] = asyncio.run(answered(web, case))
+    incomplete = {path for path, status in statuses.items() if status != 200}
+    assert incomplete == {"/api/v1/names", "/api/v1/dags/{dag_id}/backfills/preview"}
+    assert len(statuses) > 30
 
 
 async def answered(web, case):
