@@ -58,7 +58,7 @@ def run_stats(
 ) -> list[RunStats]:
     """Stats of the runs submitted in a span, of one DAG if it is named: those that cost most first.
 
-    Of runs by themselves the newest `limit`.
+    The newest months come first. Of runs by themselves these are the newest `limit`.
     """
     wanted = [runs.c.submitted_at >= span[0], runs.c.submitted_at < span[1]]
     wanted += [runs.c.dag_id == dag_id] if dag_id else []
@@ -97,7 +97,13 @@ def run_stats(
             sa.select(placed.c.name, *_spread(placed)).group_by(placed.c.name)
         ):
             found[name].median, found[name].most = map(_forward, spread)
-    return sorted(found.values(), key=lambda stats: (-stats.bytes_billed, -stats.runs, stats.name))
+    return _in_order(found.values(), by)
+
+
+def _in_order(found: Iterable[RunStats], by: By) -> list[RunStats]:
+    if by == "month":
+        return sorted(found, key=lambda stats: stats.name, reverse=True)
+    return sorted(found, key=lambda stats: (-stats.bytes_billed, -stats.runs, stats.name))
 
 
 def task_stats(

@@ -83,6 +83,18 @@ def test_nothing_is_wrong_with_what_lacks_nothing(env: Env) -> None:
     assert told(env) == (0, [])
 
 
+def test_a_narrow_terminal_has_whole_words(env: Env, client: redis.Redis) -> None:
+    client.config_set("appendonly", "no")
+    wide, narrow = (
+        CliRunner().invoke(pydag, ["doctor"], env=env | columns).stdout.splitlines()
+        for columns in ({"COLUMNS": ""}, {"COLUMNS": "60"})
+    )
+    assert max(map(len, wide)) > 100
+    assert all(len(line) <= 60 or len(line.split()) == 1 for line in narrow)  # a long path
+    assert " ".join(" ".join(narrow).split()) == " ".join(" ".join(wide).split())
+    assert {line[:9].strip() for line in narrow} == {"ok", "warning", ""}
+
+
 def away(env: Env, client: redis.Redis) -> None:
     env["PYDAG_REDIS_URL"] = f"redis://127.0.0.1:{free_port()}/0"
 

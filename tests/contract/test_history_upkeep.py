@@ -108,6 +108,7 @@ def test_runs_are_counted_by_what_they_have_in_common(history: History) -> None:
     assert second == RunStats("d", 21, 20, 1, 0, 100.0, 190.0, 20_007)
     assert (first.success_rate, second.success_rate) == (1.0, 20 / 21)
     months = by_name(history.run_stats("month", "", *SPAN))
+    assert list(months) == ["2026-02", "2026-01"]
     assert {name: stats.runs for name, stats in months.items()} == {"2026-01": 20, "2026-02": 3}
     assert months["2026-01"].bytes_billed == 20_000
     owners = by_name(history.run_stats("owner", "", *SPAN))

@@ -79,7 +79,7 @@ def wrong(sick):
 
 def test_nothing_is_wrong_with_what_is_fine(fine):
     assert wrong(fine) == []
-    result = CliRunner().invoke(pydag, ["doctor"])
+    result = CliRunner().invoke(pydag, ["doctor"], env={"COLUMNS": ""})
     assert result.exit_code == 0
     assert [line[:9].strip() for line in result.output.splitlines()] == ["ok"] * 4
     assert "every queue has a worker" in result.output

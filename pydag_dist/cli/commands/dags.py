@@ -115,7 +115,8 @@ def _of_airflow(file: Path, dag_id: str | None) -> Converted:
     try:
         text = file.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise PydagError(f"{file} can't be read: {error}") from None
+        why = getattr(error, "strerror", None) or error
+        raise PydagError(f"{file} can't be read: {why}") from None
     try:
         found = converted(text, file.stem)
     except PydagError as error:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -132,6 +134,22 @@ def print_fitted(made: Callable[[int], Lines | RenderableType]) -> None:
     with piped.capture() as captured:
         piped.print(made(width))
     echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def wrapped(text: str, indent: int) -> str:
+    """The text in lines that fit the terminal, all but the first indented; without one as it is.
+
+    The variable COLUMNS, if it is set, is the width in both cases.
+    """
+    if not sys.stdout.isatty() and not os.environ.get("COLUMNS", "").isdigit():
+        return text
+    return textwrap.fill(
+        text,
+        max(shutil.get_terminal_size().columns, 2 * indent),
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _may_be_terminal() -> bool:

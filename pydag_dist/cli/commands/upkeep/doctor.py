@@ -11,6 +11,7 @@ from typing import Final
 import click
 
 from pydag_dist.cli.display.output import echo
+from pydag_dist.cli.display.tables import wrapped
 from pydag_dist.doctor import Finding, look
 from pydag_dist.engine import Engine
 from pydag_dist.settings import load_settings
@@ -43,7 +44,8 @@ def doctor(*, as_worker: bool, as_json: bool) -> None:
         echo(json.dumps({"findings": [asdict(each) for each in found]}, indent=2))
     else:
         for each in found:
-            echo(f"{MARKS[each.level]}  {each}")
+            mark = f"{MARKS[each.level]}  "
+            echo(wrapped(f"{mark}{each}", len(mark)))
     if any(each.level == "error" for each in found):
         raise SystemExit(1)
 

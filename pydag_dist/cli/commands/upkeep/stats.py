@@ -70,9 +70,9 @@ def stats(
 ) -> None:
     """Say how runs ended, what they took, and what BigQuery billed for them, by the history.
 
-    A line for each DAG, owner, label (a tag), month or run: those that cost most first. Of one DAG
-    a line for each task, with what its newest runs took: it is marked if that is much more. Median
-    and 95 % are of what succeeded. T as of `pydag runs`.
+    A line for each DAG, owner, label (a tag), month or run: those that cost most first, and the
+    newest months. Of one DAG a line for each task, with what its newest runs took: it is marked if
+    that is much more. Median and 95 % are of what succeeded. T as of `pydag runs`.
 
     \b
     Examples:
@@ -116,7 +116,10 @@ def _price(one: RunStats | TaskStats, per_tib: float) -> dict[str, float]:
 
 def _money(count: int, per_tib: float) -> str:
     """What so many bytes cost, in USD; empty for none."""
-    return f"{count / TIB * per_tib:,.2f}" if count else ""
+    if not count:
+        return ""
+    usd = count / TIB * per_tib
+    return f"{usd:,.2f}" if not 0 < usd < 0.005 else "<0.01"
 
 
 def _runs_screen(found: Sequence[RunStats], by: By, per_tib: float, width: int) -> Table:
