@@ -32,6 +32,8 @@ class Assign:
 
     names: tuple[str, ...]
     value: Statement
+    is_list: bool = False
+    """Whether the names stand in parentheses."""
 
 
 @dataclass(frozen=True)
@@ -213,13 +215,12 @@ class _Reader:
     def _set(self) -> Step:
         if self._word() == "@":
             raise unimplemented("SET of system variables")
-        if self._skip("("):
-            names = self._names()
+        is_list = self._skip("(")
+        names = self._names() if is_list else (self._name(),)
+        if is_list:
             self._expect(")")
-        else:
-            names = (self._name(),)
         self._expect("=")
-        return Assign(names, self._value(";"))
+        return Assign(names, self._value(";"), is_list)
 
     def _if(self) -> Step:
         branches = [(self._value("THEN"), self._then())]

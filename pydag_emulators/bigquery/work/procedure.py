@@ -175,7 +175,7 @@ class Procedure:
 
     def _assign(self, step: Assign) -> None:
         known = [self._known(name) for name in step.names]
-        if len(known) == 1:
+        if not step.is_list:
             self._set(step.names[0], self._value(step.value, known[0].type))
             return
         value = self._value(step.value, None)

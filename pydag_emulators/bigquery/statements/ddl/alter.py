@@ -32,7 +32,7 @@ def alter_table(context: Context, tree: exp.Alter, ref: TableRef, resource: Reso
     """
     for action in tree.args["actions"]:
         if isinstance(action, exp.AlterSet):
-            nodes = [node for each in action.expressions for node in each.expressions]
+            nodes = [node for each in action.expressions if each for node in each.expressions]
             changes = changed_options(nodes, context.constant)
             resource = {k: v for k, v in {**resource, **changes}.items() if v is not None}
         elif resource["type"] != "TABLE":
