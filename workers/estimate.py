@@ -31,7 +31,7 @@ _SECONDS = 120.0  # of all dry runs
 _ASKED_SECONDS = 25.0  # likewise, if somebody waits for the answer
 
 # What costs nothing: https://cloud.google.com/bigquery/pricing#free
-_FREE = frozenset({"bigquery.load", "bigquery.extract"})
+_FREE = frozenset({"bigquery.copy", "bigquery.extract", "bigquery.load"})
 
 
 class _NotBefore(Exception):

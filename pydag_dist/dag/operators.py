@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from pydag_dist.dag.params.bigquery import (
     BigQueryCheck,
+    BigQueryCopy,
     BigQueryExtract,
     BigQueryLoad,
     BigQueryQuery,
@@ -50,8 +51,8 @@ LOCAL: Final = frozenset(
 # Their tasks may have `cache`, since what they read and write has versions.
 CACHED: Final = frozenset(
     {
-        "bigquery.extract", "bigquery.load", "bigquery.query", "gcs.compose", "gcs.copy",
-        "script.bq",
+        "bigquery.copy", "bigquery.extract", "bigquery.load", "bigquery.query", "gcs.compose",
+        "gcs.copy", "script.bq",
     }
 )  # fmt: skip
 
@@ -93,6 +94,7 @@ class SparkScriptParams(ScriptParams):
 OPERATORS: Final[Mapping[str, type[BaseModel]]] = MappingProxyType(
     {
         "bigquery.check": BigQueryCheck,
+        "bigquery.copy": BigQueryCopy,
         "bigquery.extract": BigQueryExtract,
         "bigquery.load": BigQueryLoad,
         "bigquery.query": BigQueryQuery,

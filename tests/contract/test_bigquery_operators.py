@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -110,6 +111,41 @@ def test_a_script_tells_what_its_statements_did(client, table):
     told = [(s["statement_type"], s["rows"]) for s in result["statements"]]
     assert told == [("CREATE_TABLE", None), ("INSERT", 2), ("SELECT", None)]
     assert client.get_job(result["statements"][1]["job_id"]).parent_job_id == result["job_id"]
+
+
+def test_rows_of_a_query_are_in_its_result(client, table):
+    sql = """
+        SELECT x AS n, DATE '2026-01-31' AS d, NUMERIC '1.5' AS m, [STRUCT(x AS a)] AS s,
+          IEEE_DIVIDE(0, 0) AS f
+        FROM UNNEST([1, 2, 3]) AS x ORDER BY x
+        """
+    result = run("bigquery.query", table, sql=sql, rows=2)
+    first = {"n": 1, "d": "2026-01-31", "m": "1.5", "s": [{"a": 1}], "f": "nan"}
+    assert result["rows"] == 3
+    assert result["first_rows"] == [first, {**first, "n": 2, "s": [{"a": 2}]}]
+    json.dumps(result, allow_nan=False)
+    script = "DECLARE x INT64 DEFAULT 7; SELECT 1 AS a; SELECT x AS b"
+    assert run("bigquery.query", f"{table}-s", sql=script, rows=9)["first_rows"] == [{"b": 7}]
+    with pytest.raises(TaskFailed, match="a CREATE_TABLE has no rows"):
+        run("bigquery.query", f"{table}-d", sql=f"CREATE TABLE `{table}` (x INT64)", rows=1)
+
+
+def test_copies_of_tables_and_partitions(client, table):
+    client.query_and_wait(
+        f"CREATE TABLE `{table}` PARTITION BY d AS SELECT DATE '2026-01-30' AS d, 1 AS n "
+        "UNION ALL SELECT '2026-01-31', 2"
+    )
+    to = f"{table}_copy"
+    result = run("bigquery.copy", table, sources=[table], destination=to)
+    told = {name: result[name] for name in ("sources", "destination", "rows", "bytes_billed")}
+    assert told == {"sources": [table], "destination": to, "rows": 2, "bytes_billed": 0}
+    with pytest.raises(TaskFailed, match="duplicate"):
+        run("bigquery.copy", f"{table}-again", sources=[table], destination=to)
+    one = {"sources": [f"{table}$20260131"], "write_disposition": "WRITE_TRUNCATE"}
+    result = run("bigquery.copy", f"{table}-one", destination=f"{to}$20260131", **one)
+    assert (result["rows"], len(rows(client, to))) == (1, 2)
+    with pytest.raises(TaskFailed, match="notFound"):
+        run("bigquery.copy", f"{table}-none", sources=[f"{table}_nope"], destination=to)
 
 
 def test_a_query_that_would_bill_too_much_fails_and_says_so(client, table):

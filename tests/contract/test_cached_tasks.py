@@ -296,6 +296,21 @@ def test_an_extract_is_of_its_table_and_files(client, dataset, bucket):
     assert task.runs == 3
 
 
+def test_a_copy_of_tables_is_of_its_sources_and_destination(client, dataset):
+    task = Task(
+        "bigquery.copy",
+        sources=[f"{dataset}.source"],
+        destination=f"{dataset}.copied",
+        write_disposition="WRITE_TRUNCATE",
+    )
+    task.run()
+    assert "cached_from" in task.run()
+    client.query_and_wait(f"INSERT INTO {dataset}.source VALUES (2)")
+    assert "cached_from" not in task.run()
+    client.query_and_wait(f"TRUNCATE TABLE {dataset}.copied")
+    assert "cached_from" not in task.run()
+
+
 def test_a_copy_is_of_its_sources_and_destinations(bucket):
     for name in "ab":
         bucket.blob(f"in/{name}").upload_from_string(name)

@@ -34,6 +34,7 @@ __all__ = [
 # Not imported here: a worker that serves the queue python only needs no google package.
 _OPERATORS = {
     "bigquery.check": "workers.operators.bigquery.check:Check",
+    "bigquery.copy": "workers.operators.bigquery.copy:Copy",
     "bigquery.extract": "workers.operators.bigquery.extract:Extract",
     "bigquery.load": "workers.operators.bigquery.load:Load",
     "bigquery.query": "workers.operators.bigquery.query:Query",

@@ -20,6 +20,8 @@ from pydag_dist.dag.params.types import (
 )
 from pydag_dist.dag.templates.texts import MARK
 
+_MOST_ROWS = 1000  # of a query in the result of its task
+
 # https://cloud.google.com/bigquery/docs/exporting-data#export_formats_and_compression_types
 _COMPRESSIONS = {
     "CSV": ("GZIP",),
@@ -79,6 +81,25 @@ class BigQueryQuery(DestinationParams):
     job_priority: Literal["INTERACTIVE", "BATCH"] = "INTERACTIVE"
     maximum_bytes_billed: int | None = Field(None, gt=0, description="fail rather than bill more")
     use_query_cache: bool = True
+    rows: int | None = Field(
+        None, ge=1, le=_MOST_ROWS, description="so many rows, at most, are in the task's result"
+    )
+
+    @model_validator(mode="after")
+    def _rows_of_no_table(self) -> Self:
+        if self.rows and self.destination:
+            # After an append, a job's rows are those of the whole table.
+            raise ValueError('"rows" are of a query without a "destination"')
+        return self
+
+
+class BigQueryCopy(BigQueryParams):
+    """``bigquery.copy``: tables, or partitions of them, into one table."""
+
+    sources: list[Table] = Field(min_length=1, description="project.dataset.table of each")
+    destination: Table = Field(description="project.dataset.table")
+    write_disposition: Literal["WRITE_TRUNCATE", "WRITE_APPEND", "WRITE_EMPTY"] | None = None
+    create_disposition: Literal["CREATE_IF_NEEDED", "CREATE_NEVER"] | None = None
 
 
 class BigQueryLoad(DestinationParams):

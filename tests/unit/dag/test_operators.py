@@ -43,6 +43,7 @@ def test_a_task_goes_to_its_operators_family(operator, queue):
 def test_every_operator_has_params_that_a_worker_reads():
     assert {*operators.OPERATORS, *operators.SCRIPTS} == {
         "bigquery.check",
+        "bigquery.copy",
         "bigquery.extract",
         "bigquery.load",
         "bigquery.query",

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-from datetime import date, datetime, time
-from decimal import Decimal
 from typing import Any
 
 from google.cloud import bigquery
@@ -14,7 +11,7 @@ from workers.contract.answer import Answer, Done, Handle
 from workers.contract.context import TaskContext, parsed_params
 from workers.errors import TaskFailed
 from workers.google import answers, clients
-from workers.operators.bigquery.query import Query, Statement, query_parameters
+from workers.operators.bigquery.query import Query, Statement, as_json, query_parameters
 from workers.result_cache.cached_operator import Inputs, NotCached
 
 
@@ -65,7 +62,7 @@ class Check(Query):
             wrong = _wrong(row)
         if wrong:
             raise TaskFailed(f"check failed: {'; '.join(wrong)}")
-        return {**facts, "row": _json(row)}
+        return {**facts, "row": as_json(row)}
 
 
 def _rows(*, job: bigquery.QueryJob, timeout: float) -> list[bigquery.Row]:
@@ -102,16 +99,3 @@ def _wrong_of_table(params: BigQueryCheck, row: dict[str, Any]) -> list[str]:
 
 def _wrong(row: dict[str, Any]) -> list[str]:
     return [f"{name} is {'NULL' if v is None else repr(v)}" for name, v in row.items() if not v]
-
-
-def _json(value: Any) -> Any:
-    """A value of a row as JSON, as BigQuery's own JSON has it."""
-    if isinstance(value, dict):
-        return {name: _json(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_json(item) for item in value]
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    return str(value) if isinstance(value, Decimal) else value

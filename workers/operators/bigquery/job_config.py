@@ -14,7 +14,11 @@ from workers.google import clients
 _DAY = 24 * 3600 * 1000  # milliseconds
 
 Config = TypeVar(
-    "Config", bigquery.QueryJobConfig, bigquery.LoadJobConfig, bigquery.ExtractJobConfig
+    "Config",
+    bigquery.CopyJobConfig,
+    bigquery.ExtractJobConfig,
+    bigquery.LoadJobConfig,
+    bigquery.QueryJobConfig,
 )
 
 

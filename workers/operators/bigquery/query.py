@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from decimal import Decimal
 from itertools import islice
+from math import isfinite
 from typing import Any, ClassVar
 
 from google.api_core.exceptions import GoogleAPICallError
@@ -141,6 +145,16 @@ class Query(Job, CachedOperator):
             client = client_of(context, self.handle(context))
             return written_tables(context, client, names)
 
+    def params_of_polls(self, context: TaskContext) -> dict[str, Any]:
+        """How many rows are wanted, too."""
+        rows = self._wanted_rows(context)
+        return super().params_of_polls(context) | ({"rows": rows} if rows else {})
+
+    def _wanted_rows(self, context: TaskContext) -> int | None:
+        # The params of scripts are the author's own, whatever they are called.
+        rows: int | None = context.params.get("rows")
+        return rows if self.params_model is BigQueryQuery else None
+
     def result(self, context: TaskContext, client: bigquery.Client, job: Any) -> dict[str, Any]:
         """Statistics of the query; of a script, of its statements, too."""
         budget.settle(context, job.total_bytes_billed or 0)
@@ -158,6 +172,8 @@ class Query(Job, CachedOperator):
             facts["deleted"] = counts.deleted_row_count
         if job.num_child_jobs:
             facts["statements"] = _children(context, client, job)
+        if wanted := self._wanted_rows(context):
+            facts["first_rows"] = _first_rows(context, job, wanted)
         return facts
 
 
@@ -203,6 +219,34 @@ def _rows(context: TaskContext, job: bigquery.QueryJob) -> int | None:
     options: dict[str, Any] = {"max_results": 0, "retry": None, "job_retry": None}
     rows = _if_allowed(context, job.result, **options)
     return None if rows is None else int(rows.total_rows)
+
+
+def _first_rows(context: TaskContext, job: bigquery.QueryJob, wanted: int) -> list[Any]:
+    """The first rows of a SELECT, or of the last one of a script, as objects by column."""
+    if job.statement_type not in ("SELECT", "SCRIPT"):
+        raise TaskFailed(f"a {job.statement_type} has no rows", final=True)
+
+    def read(timeout: float) -> list[bigquery.Row]:
+        options: dict[str, Any] = {"retry": None, "job_retry": None}
+        return list(job.result(max_results=wanted, timeout=timeout, **options))
+
+    with answers.asking("reading the rows of the query"):
+        rows: list[bigquery.Row] = clients.call(context.log, read)
+    return [as_json(dict(row.items())) for row in rows]
+
+
+def as_json(value: Any) -> Any:
+    """A value of a row as JSON, as BigQuery's own JSON has it."""
+    if isinstance(value, dict):
+        return {name: as_json(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [as_json(item) for item in value]
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    is_text = isinstance(value, Decimal) or (isinstance(value, float) and not isfinite(value))
+    return str(value) if is_text else value
 
 
 def _if_allowed(context: TaskContext, function: Callable[..., Any], **options: Any) -> Any:
