@@ -11,9 +11,9 @@ from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any, Final
 
-from pydag_dist.client.given import params_of, utc
+from pydag_dist.client.given import check_dag, params_of, utc
 from pydag_dist.coordinator.plan import plan_of
-from pydag_dist.dag import Dag, limits
+from pydag_dist.dag import Dag
 from pydag_dist.dag.operators import RUN_DAG, params_model
 from pydag_dist.dag.params.dags import DagRun
 from pydag_dist.dag.planning import rendering, results
@@ -21,11 +21,12 @@ from pydag_dist.dag.planning.task_spec import RunParams
 from pydag_dist.dag.run_params import check_names
 from pydag_dist.engine import Held, PlannedTask
 from pydag_dist.engine.published import child_run_id
-from pydag_dist.errors import PydagError, TaskFailed
+from pydag_dist.errors import TaskFailed
 from pydag_dist.testing.calling import called
 from pydag_dist.testing.ends import End, end_of
+from pydag_dist.testing.plans import child_of, delay, model_of
 from pydag_dist.testing.played import PlayedRun, PlayedTask, PlayedTry
-from pydag_dist.testing.reference import ENDED_RUN, Message, ReferenceEngine, RefTask
+from pydag_dist.testing.reference import ENDED_RUN, Message, ReferenceEngine
 from pydag_dist.testing.stand_ins import Call, MissingStandIn, StandIns, outcome_of
 
 _RUN: Final = "played"
@@ -55,6 +56,8 @@ def play(
     """
     given = params_of(dag, params)
     check_names(dag, given)
+    for each in dags:
+        check_dag(each)
     others = {each.dag_id: each for each in dags}
     player = Player(StandIns(stand_ins or {}, dag, others), others)
     moment = utc(logical_date, dag.zone) or datetime.now(UTC).replace(microsecond=0).isoformat()
@@ -107,7 +110,7 @@ class Player:
         specs = {name: json.loads(row.spec) for name, row in rows.items()}
         self._runs[run_id] = _Run(dag, given, rows, specs, self._now, around, waits)
         waits_for = dag.waits_for()
-        tasks = {name: _model_of(row, waits_for[name]) for name, row in rows.items()}
+        tasks = {name: model_of(row, waits_for[name]) for name, row in rows.items()}
         self._engine.submit(run_id, tasks, dag.processors, dag.weight)
         for queue in sorted({row.queue for row in rows.values()} - set(self._engine.workers)):
             self._engine.register(queue, _SLOTS, _WORKER)
@@ -268,8 +271,8 @@ class Player:
         tried.ended = self._now - self._runs[message.run].began
         tried.error = tried.error or ("" if tried.result is not None else task.reason)
         if task.state == "up_for_retry":
-            delay = _delay(self._row(message), message.try_number)
-            self._at(delay, partial(self._retry, message))
+            seconds = delay(self._row(message), message.try_number)
+            self._at(seconds, partial(self._retry, message))
 
     def _retry(self, message: Message) -> None:
         task = self._engine.task_of(message)
@@ -290,26 +293,7 @@ class Player:
     def _start_child(self, message: Message, tried: PlayedTry) -> None:
         run, asked = self._runs[message.run], results.parsed(RUN_DAG, tried.params, DagRun)
         around = (*run.around, run.dag.dag_id)
-        dag = self._dags.get(asked.dag)
-        if asked.dag in around:
-            why = f"a DAG can't run within itself: {' > '.join((*around, asked.dag))}"
-            raise TaskFailed(why, final=True)
-        if len(around) >= limits.CHAIN:
-            raise TaskFailed(f"at most {limits.CHAIN} runs may wait in a chain", final=True)
-        if dag is None:
-            raise MissingStandIn(
-                f"task {message.task} starts a run of DAG {asked.dag}: give that one in `dags`, or "
-                "something that stands in for the task"
-            )
-        if missing := [name for name in asked.results if name not in dag.tasks]:
-            why = f"dag.run: results: DAG {asked.dag} has no task {', '.join(missing)}"
-            raise TaskFailed(why, final=True)
-        try:
-            check_names(dag, asked.params)
-            date = utc(asked.logical_date, dag.zone) or run.given.logical_date
-            given = RunParams(params_of(dag, asked.params), date)
-        except PydagError as error:
-            raise TaskFailed(f"dag.run: {error}", final=True) from None
+        dag, given = child_of(asked, self._dags, around, run.given.logical_date, message.task)
         tried.child = child_run_id(asked.dag, message.run, message.task, message.try_number)
         self._defer(message, End("failed"))
         timeout = self._row(message).timeout
@@ -347,27 +331,3 @@ class Player:
         if model.tasks[name].state != "success":
             return None
         return run.tasks[name].tries[-1].result
-
-
-def _model_of(row: PlannedTask, upstream: Sequence[str]) -> RefTask:
-    return RefTask(
-        row.queue,
-        row.rank,
-        tuple(upstream),
-        rule=row.rule,
-        retries=row.retries,
-        allow_failure=row.allow_failure,
-        remote=row.remote,
-        sensor=row.sensor,
-        branch=row.branch,
-        setup=row.setup,
-        expands_over=row.list_task,
-        items=row.items,
-    )
-
-
-def _delay(row: PlannedTask, failures: int) -> float:
-    """Seconds until the next try; a worker changes them by up to 20 % at random."""
-    if not row.retry_backoff:
-        return row.retry_delay
-    return float(min(row.retry_delay * 2 ** (failures - 1), row.max_retry_delay))

@@ -48,7 +48,7 @@ def after(seconds: float, then: Any = None) -> After:
 
     The seconds are skipped. A try that takes longer than its task's `timeout` is stopped.
     """
-    if not seconds >= 0:
+    if not isinstance(seconds, int | float) or not seconds >= 0:
         raise PydagError(f"after() takes a number of seconds from 0, not {seconds!r}")
     return After(seconds, then)
 
@@ -60,13 +60,15 @@ class StandIns:
         """`others` may be started by tasks. `PydagError` for a wrong name, or a missing one."""
         self._given = given
         self._of_first = dag.dag_id
-        of_tasks = {
-            self._name(each, task_id): task.operator
+        tasks = {
+            self._name(each, task_id): task
             for each in [dag, *others.values()]
             for task_id, task in each.tasks.items()
         }
+        of_tasks = {name: task.operator for name, task in tasks.items()}
+        expanded = {name for name, task in tasks.items() if task.expand}
         known = {_ALL, *of_tasks, *of_tasks.values()}
-        if wrong := [key for key in given if key not in known and _parent(key) not in of_tasks]:
+        if wrong := [key for key in given if key not in known and _parent(key) not in expanded]:
             raise PydagError(
                 f"{', '.join(wrong)} is neither a task nor an operator of DAG {dag.dag_id}: a "
                 "stand-in is for a task (such as load, its child load.3, or DAG/load of another "
@@ -107,6 +109,8 @@ def outcome_of(stand_in: Any, call: Call) -> tuple[float, Any]:
     What a function asserts, and what is no `Exception`, is not caught: it ends the test.
     """
     seconds, value = 0.0, stand_in
+    if isinstance(value, type) and issubclass(value, Exception):
+        value = value()
     while isinstance(value, After) or (callable(value) and not isinstance(value, type)):
         if isinstance(value, After):
             seconds, value = seconds + value.seconds, value.then

@@ -70,6 +70,7 @@ def test_functions_are_called_and_judged_as_by_a_worker(task, state, tries, erro
     [
         ({"rows": 1}, "success", 1),
         (RuntimeError("no"), "failed", 2),
+        (KeyError, "failed", 2),
         (Fail("never"), "failed", 1),
         (TaskFailed("table is gone", final=True), "failed", 1),
         (Skip("so"), "skipped", 1),
@@ -108,7 +109,7 @@ def test_the_first_of_child_task_operator_and_all_counts():
     ("stand_ins", "message"),
     [
         ({"t": None}, r"nothing stands in for u \(bigquery\.query\), w \(bigquery\.wait_table\): "),
-        ({"*": None, "ut": None, "v.1": 1}, "^ut, v.1 is neither a task nor an operator of DAG d"),
+        ({"*": None, "ut": None, "t.1": 1}, "^ut, t.1 is neither a task nor an operator of DAG d"),
     ],
 )
 def test_a_stand_in_too_many_or_too_few_is_told_before_anything_runs(stand_ins, message):
@@ -223,3 +224,13 @@ def test_what_failed_is_in_the_text_of_a_run():
         repr(run)
         == "<run of d: failed after 0 s: t failed (RuntimeError: no rows), u upstream_failed>"
     )
+
+
+def test_what_is_no_dag_and_no_time_is_refused():
+    with pytest.raises(PydagError, match="a DAG must be a Dag, not a str"):
+        play("nightly.json")
+    with pytest.raises(PydagError, match="a DAG must be a Dag, not a str"):
+        play(dag(query("t")), {"*": None}, dags=["orders.json"])
+    for seconds in (-1, float("nan"), "5"):
+        with pytest.raises(PydagError, match=r"after\(\) takes a number of seconds from 0"):
+            after(seconds)
