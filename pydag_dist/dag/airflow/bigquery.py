@@ -173,8 +173,8 @@ def _copy(a: Arguments, given: dict[str, Any]) -> Made:
 
 
 def _copied(a: Arguments, sources: list[str], destination: Any, params: dict[str, Any]) -> Made:
-    sql = "\nUNION ALL\n".join(f"SELECT * FROM `{each}`" for each in sources)  # noqa: S608  names
-    return "bigquery.query", {"sql": sql, "destination": _named(a, destination), **params}
+    made = {"sources": sources, "destination": _named(a, destination)}
+    return "bigquery.copy", made | params
 
 
 def _execute_query(a: Arguments) -> Made:
@@ -203,9 +203,10 @@ def _get_data(a: Arguments) -> Made:
     table = full_name(a, f"{a.needs('dataset_id')}.{a.needs('table_id')}", project)
     columns, most = a.take("selected_fields", default="*"), a.take("max_results", default=100)
     a.ignore("as_dict", "use_legacy_sql")
-    a.note("it returned rows: here its result says how many there are")
+    a.note("the rows that it returned are first_rows of its result")
     sql = f"SELECT {columns} FROM `{table}` LIMIT {most}"  # noqa: S608  names
-    return "bigquery.query", place(a) | {"sql": sql}
+    rows = min(most, 1000) if isinstance(most, int) else 1000
+    return "bigquery.query", place(a) | {"sql": sql, "rows": rows}
 
 
 def _table_sensor(a: Arguments) -> Made:

@@ -229,6 +229,22 @@ OPERATORS = [
         {"sql": "SELECT (SELECT n) BETWEEN 4 * (1 - 0.1) AND 4 * (1 + 0.1)"},
     ),
     (
+        ("BigQueryToBigQueryOperator(task_id='t', source_project_dataset_tables=['p.d.a', "
+        "'p.d.b'], destination_project_dataset_table='p.d.c', write_disposition='WRITE_TRUNCATE')"),
+        "bigquery.copy",
+        {
+            "sources": ["p.d.a", "p.d.b"], "destination": "p.d.c",
+            "write_disposition": "WRITE_TRUNCATE",
+        },
+    ),
+    (
+        ("BigQueryInsertJobOperator(task_id='t', configuration={'copy': {'sourceTable': "
+        "{'projectId': 'p', 'datasetId': 'd', 'tableId': 'a'}, 'destinationTable': "
+        "{'projectId': 'p', 'datasetId': 'd', 'tableId': 'b'}}})"),
+        "bigquery.copy",
+        {"sources": ["p.d.a"], "destination": "p.d.b"},
+    ),
+    (
         ("BigQueryTableCheckOperator(task_id='t', table='p.d.t', partition_clause='day > 1', "
         "checks={'many': {'check_statement': 'COUNT(*) > 5'}, "
         "'right': {'check_statement': 'a < b', 'partition_clause': 'c'}})"),
@@ -381,14 +397,13 @@ def test_what_needs_no_task_here_is_left_out_with_the_reason():
     ]
 
 
-def test_an_operator_that_returned_rows_says_that_it_no_longer_does():
+def test_an_operator_that_returned_rows_says_where_they_are():
     made = read("""
         BigQueryGetDataOperator(task_id="t", table_project_id="p", dataset_id="d", table_id="t",
             max_results=10, selected_fields="a,b")
     """)
-    assert task(made, "t")["params"] == {"sql": "SELECT a,b FROM `p.d.t` LIMIT 10"}
-    [note] = said(made)
-    assert note.startswith("it returned rows")
+    assert task(made, "t")["params"] == {"sql": "SELECT a,b FROM `p.d.t` LIMIT 10", "rows": 10}
+    assert said(made) == ["the rows that it returned are first_rows of its result"]
 
 
 @pytest.mark.parametrize(
