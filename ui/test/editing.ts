@@ -60,6 +60,7 @@ export function editorOf(text: string, post: ReturnType<typeof python>['post']):
       return state;
     },
     dispatch,
+    focus: () => {},
   });
   return {
     session,

@@ -42,11 +42,10 @@ test('a new task has an id that is free', () => {
   expect(freeId('a', reading.index)).toBe('a_2');
   expect(freeId('a_2', new Set(['a_2', 'a_3']))).toBe('a_4');
   const query = { name: 'bigquery.query', help: '', queue: '', is_script: false, params: null };
-  expect(addition(reading, query, { after: 'a', upstream: ['b'] })).toEqual({
+  expect(addition(reading, query, ['b'])).toEqual({
     id: 'query',
     edit: {
       edit: 'add_task',
-      after: 'a',
       task: { task_id: 'query', operator: 'bigquery.query', params: {}, dependencies: ['b'] },
     },
   });

@@ -20,11 +20,11 @@ export function freeId(wanted: string, taken: Taken): string {
   }
 }
 
-/** Adds a task that runs an operator, behind the task `after`; it waits for `upstream`. */
+/** Adds a task that runs an operator; it waits for `upstream`. */
 export function addition(
   { index }: Reading,
   { name, is_script }: Operator,
-  { after, upstream = [] }: { after?: string | undefined; upstream?: readonly string[] },
+  upstream: readonly string[],
 ): { edit: Edit; id: string } {
   const [, kind = name] = name.split('.');
   const id = freeId(is_script ? `${kind}_script` : kind, index);
@@ -34,7 +34,7 @@ export function addition(
     params: {},
     ...(upstream.length > 0 ? { dependencies: [...upstream] } : {}),
   };
-  return { id, edit: { edit: 'add_task', task, ...(after === undefined ? {} : { after }) } };
+  return { id, edit: { edit: 'add_task', task } };
 }
 
 /** Whether `task` waits for `upstream`, directly or not. */

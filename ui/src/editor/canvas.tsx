@@ -114,6 +114,7 @@ export function Canvas({ session, desk, watched, go, onKey, onCopy, onPaste }: P
         const id = taskOf(box);
         if (from.value === null) session.choose(id === undefined ? [] : [id]);
       },
+      leave: () => session.choose([]),
       say: (text) => {
         said.value = text;
       },
@@ -192,7 +193,8 @@ export function Canvas({ session, desk, watched, go, onKey, onCopy, onPaste }: P
       session.choose([from.value]);
       from.value = null;
       said.value = 'No edge is drawn.';
-    } else if (event.key === 'd' && !event.ctrlKey && !event.metaKey && chosen.length > 0) {
+    } else if (event.key === 'Escape') session.choose([]);
+    else if (event.key === 'd' && !event.ctrlKey && !event.metaKey && chosen.length > 0) {
       from.value = chosen.at(-1)!;
       said.value = `From ${from.value}: walk to the task that shall wait for it, and press Enter.`;
     } else {

@@ -117,7 +117,7 @@ export function Code({ session, known, text, label, onReady, onClose }: Props) {
         bracketMatching(),
         search(),
         autocompletion({ override: [completeText(known, session)] }),
-        EditorView.contentAttributes.of({ 'aria-label': label }),
+        EditorView.contentAttributes.of({ 'aria-label': label, tabindex: '0' }),
         keymap.of([
           ...completionKeymap,
           ...searchKeymap,

@@ -102,8 +102,7 @@ export function Editor({ file, known, saved, text }: Props) {
     const target = at ? desk.under(at) : undefined;
     if (at && target === undefined) return; // it was dropped elsewhere
     const upstream = target ? [target] : chained ? chosen() : [];
-    const after = upstream.at(-1) ?? chosen().at(-1);
-    const { edit, id } = addition(session.reading.value, operator, { after, upstream });
+    const { edit, id } = addition(session.reading.value, operator, upstream);
     if (await session.edit([edit], [id])) go('graph');
   };
 
@@ -151,7 +150,7 @@ export function Editor({ file, known, saved, text }: Props) {
           file={file}
           edited={edited}
           isChanged={session.isChanged.value}
-          problems={problems}
+          problems={session.problems.value ?? 0}
           task={session.chosen.value.at(-1)}
           watched={watched}
         />
@@ -172,7 +171,6 @@ export function Editor({ file, known, saved, text }: Props) {
         ))}
         {problems > 0 && <span class="bad">{plural(problems, 'problem')}</span>}
       </nav>
-      <Palette operators={known.operators} search={search} onAdd={add} />
       <section class="of-graph" aria-label="Graph">
         <Canvas
           session={session}
@@ -201,7 +199,8 @@ export function Editor({ file, known, saved, text }: Props) {
         />
         <Problems session={session} />
       </section>
-      <Form session={session} known={known} idField={idField} onRenamed={() => go('graph')} />
+      <Form session={session} known={known} idField={idField} onLeave={() => go('graph')} />
+      <Palette operators={known.operators} search={search} onAdd={add} />
     </div>
   );
 }

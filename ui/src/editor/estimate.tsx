@@ -49,7 +49,7 @@ export function Estimate({ session, task }: { session: Session; task: string }) 
   useEffect(() => {
     const abort = new AbortController();
     const timer = setTimeout(async () => {
-      if (!session.isRight) return;
+      if (session.problems.value !== 0) return;
       try {
         const found = await request<Estimated>('POST', '/estimate', { text }, abort.signal);
         const of = found.tasks[task];

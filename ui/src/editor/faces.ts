@@ -20,6 +20,7 @@ export function runs({ fields }: Reading['tasks'][number]): string {
 function port(): HTMLElement {
   const made = document.createElement('i');
   made.className = 'port';
+  made.setAttribute('aria-hidden', 'true');
   made.title = 'Draw from here to the task that shall wait';
   return made;
 }

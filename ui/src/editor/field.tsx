@@ -73,7 +73,7 @@ export function TextField({ session, known, value, label, sql: isSql = false, on
                 }),
               ]
             : [],
-          EditorView.contentAttributes.of({ 'aria-label': label }),
+          EditorView.contentAttributes.of({ 'aria-label': label, tabindex: '0' }),
           EditorView.updateListener.of((update) => {
             if (update.docChanged && !update.transactions.some((t) => t.isUserEvent('given'))) {
               clearTimeout(timer);

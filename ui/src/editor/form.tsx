@@ -14,10 +14,11 @@ interface Props {
   session: Session;
   known: Known;
   idField: RefObject<HTMLInputElement | null>;
-  onRenamed: () => void;
+  /** Back to the graph. */
+  onLeave: () => void;
 }
 
-export function Form({ session, known, idField, onRenamed }: Props) {
+export function Form({ session, known, idField, onLeave }: Props) {
   const { value: chosen } = session.chosen;
   const task = session.task(chosen.at(-1));
   if (chosen.length > 1) {
@@ -30,10 +31,13 @@ export function Form({ session, known, idField, onRenamed }: Props) {
       </section>
     );
   }
+  const key = (event: KeyboardEvent) => {
+    if (event.key === 'Escape' && !event.defaultPrevented) onLeave();
+  };
   return (
-    <section class="form" aria-label="Form">
+    <section class="form" aria-label="Form" onKeyDown={key}>
       {task ? (
-        <TaskForm key={task.id} {...{ session, known, idField, onRenamed, task }} />
+        <TaskForm key={task.id} {...{ session, known, idField, onLeave, task }} />
       ) : (
         <DagForm {...{ session, known }} />
       )}
@@ -70,14 +74,14 @@ function DagForm({ session, known }: Pick<Props, 'session' | 'known'>) {
 
 const ELSEWHERE = ['task_id', 'operator', 'script', 'params', 'dependencies'];
 
-function TaskForm({ session, known, idField, onRenamed, task }: Props & { task: TaskItem }) {
+function TaskForm({ session, known, idField, onLeave, task }: Props & { task: TaskItem }) {
   const { fields, id } = task;
   const form: Of = { session, known, task: id };
   const operator = operatorOf(known, fields);
   const rename = async (input: HTMLInputElement) => {
     const to = input.value.trim();
     if (to === id) return;
-    if (await session.edit([{ edit: 'rename_task', task: id, to }], [to])) onRenamed();
+    if (await session.edit([{ edit: 'rename_task', task: id, to }], [to])) onLeave();
     else input.value = id;
   };
   return (
@@ -125,7 +129,7 @@ function TaskForm({ session, known, idField, onRenamed, task }: Props & { task: 
           </select>
         </label>
       )}
-      <h3>params</h3>
+      <h2>params</h2>
       <FieldSet
         form={form}
         schema={operator?.params ?? {}}
@@ -135,7 +139,7 @@ function TaskForm({ session, known, idField, onRenamed, task }: Props & { task: 
         value={paramsOf(fields)}
       />
       <Dependencies session={session} task={task} />
-      <h3>More of the task</h3>
+      <h2>More of the task</h2>
       <FieldSet
         form={form}
         schema={known.task}
@@ -176,8 +180,8 @@ function Dependencies({ session, task }: { session: Session; task: TaskItem }) {
   };
   return (
     <>
-      <h3>dependencies</h3>
-      <ul class="dependencies">
+      <h2>dependencies</h2>
+      <ul class="dependencies" aria-label="dependencies">
         {ids.map((upstream) => (
           <li key={upstream}>
             <button type="button" class="plain" onClick={() => session.choose([upstream])}>

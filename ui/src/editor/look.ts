@@ -60,7 +60,6 @@ const theme = EditorView.theme({
 
 const colours = HighlightStyle.define([
   { tag: [tags.propertyName, tags.keyword], fontWeight: '600' },
-  { tag: [tags.string, tags.special(tags.string)], color: 'var(--text)' },
   { tag: [tags.number, tags.bool, tags.null], color: 'var(--success)' },
   { tag: [tags.punctuation, tags.bracket, tags.separator, tags.comment], color: 'var(--faint)' },
 ]);

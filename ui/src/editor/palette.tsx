@@ -51,7 +51,7 @@ export function Palette({ operators, search, onAdd }: Props) {
       {found.length === 0 && <p>No operator is called so.</p>}
       {[...families].map(([family, those]) => (
         <fieldset key={family} aria-label={family}>
-          <h3>{family}</h3>
+          <h2>{family}</h2>
           {those.map((each) => (
             <Item key={each.name} operator={each} onAdd={onAdd} />
           ))}

@@ -38,6 +38,7 @@ export type Post = <T>(path: string, body: unknown, signal?: AbortSignal) => Pro
 export interface Holder {
   readonly state: EditorState;
   dispatch(...specs: (Transaction | TransactionSpec)[]): void;
+  focus(): void;
 }
 
 /** Of a transaction that was made by hand, not in the text. */
@@ -56,7 +57,6 @@ export class Session {
   private reader = 0;
   private checker = 0;
   private checking = new AbortController();
-  private right: Text | null = null; // the last text that was found to have no problems
   private readonly waiting = new Set<() => void>();
 
   /** What the text says, or said when it could last be read. */
@@ -66,6 +66,7 @@ export class Session {
   /** The ids of the tasks that are chosen; the last one is looked at. */
   readonly chosen = signal<readonly string[]>([]);
   readonly checked = signal<Validated | null>(null);
+  private readonly checkedText = signal<Text | null>(null);
   /** Why the last edit was refused. */
   readonly refused = signal('');
   readonly text = signal<Text | null>(null);
@@ -75,6 +76,13 @@ export class Session {
     const { value: now } = this.text;
     return now !== null && !(this.saved.value?.eq(now) ?? false);
   });
+
+  /** How many problems the text as it is now has; null if it isn't checked yet. */
+  readonly problems = computed(() =>
+    this.checkedText.value === this.text.value
+      ? (this.checked.value?.problems.length ?? null)
+      : null,
+  );
 
   constructor(private readonly post: Post) {}
 
@@ -144,7 +152,7 @@ export class Session {
     try {
       const found = await this.post<Validated>('/validate', { text: doc.toString() }, signal);
       if (doc === this.state.doc) {
-        this.right = found.problems.length === 0 ? doc : null;
+        this.checkedText.value = doc;
         this.checked.value = found;
       }
     } catch {
@@ -212,7 +220,7 @@ export class Session {
     const seen = EditorSelection.range(Math.min(to, most), Math.min(from, most));
     this.holder.dispatch({
       selection: { anchor: seen.head },
-      effects: EditorView.scrollIntoView(seen, { yMargin: 24 }),
+      effects: EditorView.scrollIntoView(seen, { y: seen.empty ? 'nearest' : 'center' }),
       annotations: byHand.of(true),
     });
   }
@@ -220,6 +228,7 @@ export class Session {
   /** Shows a place in code points. */
   showPoint(point: number): void {
     this.show(pointsIn(this.state.doc.toString())(point));
+    this.holder.focus();
   }
 
   /** Tells that the file has this text now; null: there is no file. */
@@ -244,11 +253,6 @@ export class Session {
       },
       annotations: [byHand.of(true), isolateHistory.of('full')],
     });
-  }
-
-  /** Whether the text as it is now was checked and has no problems. */
-  get isRight(): boolean {
-    return this.right === this.state.doc;
   }
 
   task(id: string | undefined): TaskItem | undefined {

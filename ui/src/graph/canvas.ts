@@ -21,6 +21,8 @@ export interface Handlers {
   open(box: number): void;
   /** By an arrow key. */
   walk?(box: number): void;
+  /** A click beside all boxes. */
+  leave?(): void;
   /** What is to be read aloud. */
   say(text: string): void;
 }
@@ -153,7 +155,10 @@ export class GraphCanvas {
         this.ask();
       },
       zoom: (factor: number, x: number, y: number) => this.zoom(factor, x, y),
-      click: (event: MouseEvent) => this.onBox(event, this.handlers.pick),
+      click: (event: MouseEvent) => {
+        if (this.under(event) === undefined) this.handlers.leave?.();
+        this.onBox(event, this.handlers.pick);
+      },
       doubleClick: (event: MouseEvent) => this.onBox(event, this.handlers.open),
     };
     const options = { signal: this.gone.signal };

@@ -1,0 +1,370 @@
+"""The editor in a real browser, on a real `pydag up`: by mouse, by keyboard, by forms, by text."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from tests.acceptance.conftest import PROJECT
+from tests.acceptance.test_flower import CHROMIUM, QUIET
+from tests.support.interface import Interface
+
+pytestmark = pytest.mark.big
+
+AXE = PROJECT / "ui" / "node_modules" / "axe-core" / "axe.min.js"
+PATIENT = 60_000  # ms
+
+SQL = {
+    "stage_1": "CREATE OR REPLACE TABLE shop.stage_1 AS SELECT 1 AS n",
+    "stage_2": "CREATE OR REPLACE TABLE shop.stage_2 AS SELECT 2 AS n",
+    "rates": "CREATE OR REPLACE TABLE shop.rates AS SELECT 3 AS rate",
+    "shops": "CREATE OR REPLACE TABLE shop.shops AS SELECT 4 AS shop",
+    "join": "CREATE OR REPLACE TABLE shop.sales AS SELECT * FROM shop.stage_1, shop.rates",
+    "by_day": "SELECT COUNT(*) FROM shop.sales WHERE day = '{{ ds }}'",
+    "by_shop": "SELECT shop, COUNT(*) FROM shop.sales GROUP BY shop",
+}
+UPSTREAM = {
+    "join": ["stage_1", "stage_2", "rates", "shops"],
+    "by_day": ["join"],
+    "by_shop": ["join"],
+    "tell": ["by_shop", "by_day"],
+}
+
+
+def task_text(name):
+    """A task as a person writes it."""
+    if name == "tell":
+        what = '"operator": "python.call",\n      "params": {"callable": "etl:report"}'
+    else:
+        sql = json.dumps({"sql": SQL[name]})
+        what = f'"operator": "bigquery.query",\n      "params": {sql}'
+    upstream = f',\n      "dependencies": {json.dumps(UPSTREAM[name])}' if name in UPSTREAM else ""
+    return f'    {{\n      "task_id": "{name}",\n      {what}{upstream}\n    }}'
+
+
+def file_text(dag):
+    tasks = ",\n".join(map(task_text, [*SQL, "tell"]))
+    return f'{{\n  "dag_id": "{dag}",\n  "tasks": [\n{tasks}\n  ]\n}}\n'
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def context(browser, up, terminal):
+    [address] = re.findall(r"http://\S+\?key=\S+", up.run("web", "--link", **terminal).stdout)
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.goto(address)
+    expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible(timeout=PATIENT)
+    page.close()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def folder(up):
+    return up.home.parent / "edited"
+
+
+class Editor(Interface):
+    """A page of the editor."""
+
+    def edit(self, path):
+        self.open(f"/edit/{path}")
+        expect(self.graph).to_be_visible(timeout=PATIENT)
+        expect(self.problems).not_to_contain_text("being checked", timeout=PATIENT)
+
+    @property
+    def graph(self):
+        return self.page.locator(".graph")
+
+    @property
+    def problems(self):
+        return self.page.get_by_role("region", name="Problems")
+
+    @property
+    def said(self):
+        """What is read aloud."""
+        return self.page.locator(".graph-view > [aria-live=polite]")
+
+    def box(self, name):
+        return self.page.locator(".graph .box").filter(has=self.page.get_by_text(name, exact=True))
+
+    def text(self):
+        content = self.page.locator(".code-of-file .cm-content")
+        return content.inner_text()
+
+    def drag(self, begin, end):
+        """From the middle of one thing to that of another one."""
+        mouse = self.page.mouse
+        mouse.move(*self.middle(begin))
+        mouse.down()
+        mouse.move(*self.middle(end), steps=4)
+        mouse.up()
+
+    def middle(self, thing):
+        """Of a thing that may be drawn anew just now."""
+        while not (place := thing.bounding_box()):
+            pass
+        return place["x"] + place["width"] / 2, place["y"] + place["height"] / 2
+
+    def save(self):
+        self.page.keyboard.press("Control+s")
+        expect(self.page.get_by_text("Saved.")).to_be_visible(timeout=PATIENT)
+
+
+@pytest.fixture
+def editor(context, up):
+    editor = Editor(context.new_page(), up.state["addresses"]["web"])
+    yield editor
+    editor.page.close()
+    assert editor.complaints == []
+
+
+def test_a_pipeline_is_built_from_nothing_by_mouse(editor, folder):
+    page = editor.page
+    editor.open("/edit/")
+    page.get_by_label("New file").fill("by_mouse")
+    page.get_by_role("button", name="New").click()
+    expect(editor.graph).to_be_visible(timeout=PATIENT)
+    field = page.get_by_label("task_id")
+    for name in [*SQL, "tell"]:
+        operator = "bigquery.query" if name in SQL else "python.call"
+        # To the upper end of the graph, where no box is.
+        place = editor.graph.bounding_box()
+        item = page.get_by_role("button", name=operator, exact=True)
+        item.scroll_into_view_if_needed()
+        first = item.bounding_box()
+        page.mouse.move(first["x"] + 9, first["y"] + 9)
+        page.mouse.down()
+        page.mouse.move(place["x"] + place["width"] / 2, place["y"] + 4, steps=4)
+        page.mouse.up()
+        expect(field).to_have_value(operator.split(".")[1])
+        field.fill(name)
+        field.press("Enter")
+        expect(editor.box(name)).to_be_visible()
+        kind = "sql" if name in SQL else "callable"
+        page.get_by_role("textbox", name=kind, exact=True).fill(SQL.get(name, "etl:report"))
+    for name, upstream in UPSTREAM.items():
+        for each in upstream:
+            editor.drag(editor.box(each).locator(".port"), editor.box(name))
+            dependencies = page.get_by_role("list", name="dependencies")
+            expect(dependencies.get_by_role("button", name=each, exact=True)).to_be_visible()
+    expect(editor.problems).to_contain_text("No problems", timeout=PATIENT)
+    editor.picture("editor")
+    editor.save()
+    assert (folder / "by_mouse.json").read_text() == file_text("by_mouse")
+
+    # An edge is taken away as it was drawn; one undo gives back the file to the byte.
+    editor.drag(editor.box("join").locator(".port"), editor.box("by_day"))
+    expect(page.get_by_text("not saved")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("not saved")).to_have_count(0)
+
+
+def test_the_same_is_built_by_the_keyboard_alone(editor, folder):
+    page, keys = editor.page, editor.page.keyboard
+    editor.edit("by_keyboard.json")
+
+    for _ in range(20):
+        keys.press("Tab")
+        if editor.graph.evaluate("graph => graph === document.activeElement"):
+            break
+
+    def add(name, *, chained=False):
+        keys.press("n")
+        expect(page.get_by_label("Search for an operator")).to_be_focused()
+        keys.type("bigquery.query" if name in SQL else "python.call")
+        keys.press("Shift+Enter" if chained else "Enter")
+        expect(editor.graph).to_be_focused()
+        keys.press("F2")
+        expect(page.get_by_label("task_id")).to_be_focused()
+        keys.type(name)
+        keys.press("Enter")
+        expect(editor.box(name)).to_have_class(re.compile("selected"))
+        expect(editor.graph).to_be_focused()
+        keys.press("Enter")
+        expect(page.get_by_label("task_id")).to_be_focused()
+        keys.press("Tab")
+        keys.press("Tab")
+        before, named, rest = SQL.get(name, "etl:report").partition("s }}")
+        keys.type(before)
+        if named:  # what stands in braces is completed
+            page.get_by_role("option", name="ds", exact=True).wait_for()
+            keys.type(named + rest)
+        keys.press("Escape")
+        keys.press("Escape")  # the first one may have closed a completion
+        expect(editor.graph).to_be_focused()
+
+    def walk(key, name):
+        keys.press(key)
+        expect(editor.said).to_contain_text(f"{name}: ")
+
+    for name in ("stage_1", "stage_2", "rates", "shops"):
+        add(name)
+    keys.press("Control+a")
+    add("join", chained=True)
+    add("by_day", chained=True)
+    walk("ArrowLeft", "join")
+    add("by_shop", chained=True)
+    add("tell", chained=True)
+    walk("ArrowLeft", "by_shop")
+    walk("ArrowUp", "by_day")
+    keys.press("d")
+    expect(page.locator(".hint.drawn")).to_contain_text("From by_day")
+    walk("ArrowDown", "by_shop")
+    walk("ArrowRight", "tell")
+    keys.press("Enter")
+    expect(editor.said).to_have_text("tell waits for by_day")
+    expect(editor.problems).to_contain_text("No problems", timeout=PATIENT)
+    editor.save()
+    assert (folder / "by_keyboard.json").read_text() == file_text("by_keyboard")
+
+
+LAYERS = {
+    "dag_id": "layers",
+    "tasks": [
+        {"task_id": "first", "operator": "python.call", "params": {"callable": "etl:report"}},
+        {
+            "task_id": "second",
+            "operator": "python.call",
+            "params": {"callable": "etl:report", "args": ["{{ tasks.first.result.table }}"]},
+            "dependencies": ["first"],
+        },
+    ],
+}
+
+
+def test_text_graph_and_form_are_one(editor, folder):
+    page, keys = editor.page, editor.page.keyboard
+    (folder / "layers.json").write_text(json.dumps(LAYERS, indent=4))
+    editor.edit("layers.json")
+    text = page.get_by_role("textbox", name="Text of layers.json")
+
+    # What the cursor is in is chosen, and what is chosen is shown in the text.
+    text.get_by_text("second").click()
+    expect(editor.box("second")).to_have_class(re.compile("selected"))
+    expect(page.get_by_label("task_id")).to_have_value("second")
+    editor.box("first").click()
+    expect(page.locator(".cm-chosen").first).to_be_visible()
+    expect(page.get_by_label("task_id")).to_have_value("first")
+
+    # A rename follows in dependencies and templates.
+    page.get_by_label("task_id").fill("begin")
+    page.get_by_label("task_id").press("Enter")
+    expect(text).to_contain_text("{{ tasks.begin.result.table }}")
+    expect(text).to_contain_text('"task_id": "begin"')
+
+    # What is typed is drawn, and what is wrong is said, on the box and with its place.
+    text.get_by_text('"dependencies"').click()
+    keys.press("Home")
+    keys.type('"retries": -1, ')
+    expect(editor.box("second")).to_contain_text("1 problem", timeout=PATIENT)
+    expect(editor.problems).to_contain_text("second, retries")
+    editor.problems.get_by_role("button", name="second, retries").click()
+    expect(text).to_be_focused()
+
+    # Each undo takes one step back, whoever made it.
+    while page.get_by_text("not saved").count():
+        before = editor.text()
+        page.get_by_role("button", name="Undo").click()
+        expect(text).not_to_have_text(before)
+    editor.box("first").click()
+    page.get_by_label("More fields: add one").select_option("retries")
+    page.get_by_label("retries", exact=True).fill("3")
+    page.get_by_label("retries", exact=True).press("Enter")
+    page.get_by_label("More fields: add one").select_option("trigger_rule")
+    page.get_by_label("trigger_rule", exact=True).select_option("all_done")
+    expect(text).to_contain_text('"trigger_rule": "all_done"')
+    page.get_by_label("params: add one").select_option("kwargs")
+    page.get_by_label("kwargs: new name").fill("day")
+    page.get_by_label("kwargs: new name").press("Enter")
+    page.get_by_label("day: JSON, or a text").fill("{{ ds }}")
+    page.get_by_label("day: JSON, or a text").press("Enter")
+    editor.save()
+    changed = json.loads(json.dumps(LAYERS))
+    changed["tasks"][0] |= {"retries": 3, "trigger_rule": "all_done"}
+    changed["tasks"][0]["params"]["kwargs"] = {"day": "{{ ds }}"}
+    assert json.loads((folder / "layers.json").read_text()) == changed
+
+    # The DAG's own fields: when it would be due.
+    page.keyboard.press("Escape")
+    editor.graph.click(position={"x": 5, "y": 5})
+    page.get_by_label("Fields of the DAG: add one").select_option("schedule_interval")
+    page.get_by_role("textbox", name="schedule_interval", exact=True).fill("0 3 * * *")
+    expect(page.get_by_text("Due, once it is published:")).to_be_visible(timeout=PATIENT)
+
+
+def test_tasks_go_from_file_to_file_as_text(editor, folder):
+    page, keys = editor.page, editor.page.keyboard
+    (folder / "from.json").write_text(json.dumps(LAYERS))
+    editor.edit("from.json")
+    editor.box("first").click()
+    editor.box("second").click(modifiers=["Shift"])
+    keys.press("Control+c")
+    copied = json.loads(page.evaluate("navigator.clipboard.readText()"))
+    assert copied == LAYERS["tasks"]
+    keys.press("Control+v")
+    expect(editor.box("second_2")).to_be_visible()
+    keys.press("Delete")
+    expect(editor.box("second_2")).to_have_count(0)
+    editor.edit("to.json")
+    editor.graph.focus()
+    keys.press("Control+v")
+    expect(editor.box("second")).to_be_visible()
+    editor.save()
+    assert json.loads((folder / "to.json").read_text())["tasks"] == LAYERS["tasks"]
+
+
+def test_a_query_says_what_it_costs_once_typing_stops(editor, folder):
+    page = editor.page
+    editor.edit("costs.json")
+    item = page.get_by_role("button", name="bigquery.query", exact=True)
+    editor.drag(item, editor.graph)
+    page.get_by_role("textbox", name="sql", exact=True).fill("SELECT 1 AS n")
+    expect(page.get_by_text("It will read")).to_be_visible(timeout=PATIENT)
+
+
+def test_the_editor_has_nothing_that_axe_finds(editor, folder):
+    page = editor.page
+    (folder / "layers_2.json").write_text(json.dumps(LAYERS, indent=2))
+    found = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        for width in (1280, 390):
+            page.set_viewport_size({"width": width, "height": 800})
+            editor.open("/edit/")
+            expect(page.get_by_role("link", name="layers_2.json")).to_be_visible(timeout=PATIENT)
+            found += axe(page, f"{scheme} {width} list")
+            editor.open("/edit/layers_2.json")
+            if width > 900:
+                editor.box("second").click()
+                expect(page.get_by_label("task_id")).to_have_value("second")
+            for place in ("graph",) if width > 900 else ("graph", "text", "form", "palette"):
+                if width < 900:
+                    page.get_by_role("button", name=place, exact=True).click()
+                editor.picture(f"editor-{scheme}-{width}-{place}")
+                wide = page.evaluate("document.documentElement.scrollWidth")
+                assert wide <= width, f"{place} is {wide} wide"
+                found += axe(page, f"{scheme} {width} {place}")
+    assert found == []
+
+
+def axe(page, where):
+    page.evaluate(AXE.read_text() + ";0")
+    result = page.evaluate("axe.run()")
+    return [
+        (where, violation["id"], node["html"][:200])
+        for violation in result["violations"]
+        for node in violation["nodes"]
+    ]
