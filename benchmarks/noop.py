@@ -25,3 +25,9 @@ def logs(lines: int) -> None:
     """Log so many lines."""
     for number in range(lines):
         logging.info("a line that has sixty characters, and that is number %d", number)  # noqa: LOG015
+
+
+def moves(number: int) -> dict[str, list[str]]:
+    """Print a line, and say what was read and written."""
+    says(1)
+    return {"reads": ["p.d.orders"], "writes": [f"p.d.part_{number}"]}

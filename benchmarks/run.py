@@ -24,6 +24,7 @@ from benchmarks.schedules import measure_schedules
 from benchmarks.systems import BareCelery, CeleryWithEvents, Pydag
 from benchmarks.traces import measure_traces
 from benchmarks.viewers import measure_viewers
+from benchmarks.watching import measure_watching
 
 SETUP = (
     "each system: one worker of 2 slots, log level WARNING, no gossip, no mingle, its own Valkey "
@@ -82,6 +83,11 @@ def main() -> int:
         "--output", action="store_true", help="instead: what it costs a task to write"
     )
     parser.add_argument(
+        "--watching",
+        action="store_true",
+        help="instead: what logs that are kept, metrics, traces and lineage cost a fan-out",
+    )
+    parser.add_argument(
         "--backfill",
         type=int,
         metavar="SLOTS",
@@ -120,6 +126,7 @@ def main() -> int:
         instead: dict[str, Callable[[Any, Path], None]] = {
             "tasks": measure_fan_out,
             "output": lambda _, place: measure_output(place),
+            "watching": lambda _, place: measure_watching(place),
             "backfill": measure_backfill,
             "published": measure_schedules,
             "viewers": measure_viewers,

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import redis
@@ -171,14 +172,20 @@ class Pydag:
 
     @classmethod
     @contextmanager
-    def started(cls, directory: Path) -> Iterator[Pydag]:
+    def started(
+        cls,
+        directory: Path,
+        coordinators: Mapping[str, str] = MappingProxyType({}),
+        module: str = "pydag_dist",
+    ) -> Iterator[Pydag]:
+        """With more variables of the coordinator, or another module for its command."""
         with ExitStack() as stack:
             server = stack.enter_context(RedisServer(valkey_binary(), directory / "redis"))
             environment = {"PYDAG_REDIS_URL": server.url, "PYDAG_HOME": str(directory / "home")}
             coordinator = Program(
                 directory / "coordinator.log",
-                *("pydag_dist", "coordinator"),
-                environment=environment,
+                *(module, "coordinator"),
+                environment={**environment, **coordinators},
             )
             stack.enter_context(coordinator)
             flags = ("-c", str(SLOTS), "--log-level", "WARNING", "--import", "benchmarks.noop")

@@ -44,12 +44,15 @@ def _smtp_url(text: str) -> str:
 _Address = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]+@[\w.\-]+$", max_length=254)]
 
 
+_URL = r"^https?://[^\s/?#@]+([/?#]\S*)?$"
+
+
 class _Receiver(BaseModel):
     """A webhook as settings write it: with a format, or a URL only."""
 
     model_config = ConfigDict(extra="forbid")
 
-    url: str = Field(default="", pattern=r"^https?://[^\s/?#@]+([/?#]\S*)?$")
+    url: str = Field(default="", pattern=_URL)
     format: Format = "json"
     to: list[_Address] = Field(default=[], max_length=20)
 
@@ -118,6 +121,8 @@ class CheckedSettings(FileSettings):
     smtp_url: Annotated[str, AfterValidator(_smtp_url)] | None = None
     smtp_from: _Address | None = None
     metrics: str | None = None
+    traces_url: str | None = Field(default=None, pattern=_URL)
+    lineage_url: str | None = Field(default=None, pattern=_URL)
     url: str | None = None
     token: str | None = None
     token_file: Path | None = None

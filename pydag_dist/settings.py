@@ -39,6 +39,8 @@ class Settings:
     smtp_url: str | None = field(default=None, repr=False)  # of the server that sends their e-mail
     smtp_from: str | None = None  # the address that it is sent from
     metrics: str | None = None  # PORT or ADDRESS:PORT, where a coordinator serves metrics
+    traces_url: str | None = field(default=None, repr=False)  # where they send spans by OTLP/HTTP
+    lineage_url: str | None = field(default=None, repr=False)  # and events of OpenLineage
     # Of clients where Redis is not reachable:
     url: str | None = field(default=None, repr=False)  # of `pydag web`
     token: str | None = field(default=None, repr=False)  # for it

@@ -333,6 +333,13 @@ class HistoryReader:
         with self._db.connect() as connection:
             return list(connection.execute(query.order_by(tries.c.try_number)))
 
+    def all_tries(self, run_id: str) -> list[Row]:
+        """All tries of a run that are written, in the order of their events, without results."""
+        told = (column for column in tries.c if column.name not in {"result", "skips"})
+        query = sa.select(*told).where(tries.c.run_id == run_id).order_by(tries.c.event)
+        with self._db.connect() as connection:
+            return list(connection.execute(query))
+
     def submitted_dag(self, run_id: str) -> str | None:
         """The DAG of a run, as JSON; None if the run isn't here."""
         of_run = runs.c.dag_hash == dags.c.hash

@@ -71,6 +71,7 @@ def test_a_query_makes_a_table_as_it_is_told(client, table):
     assert made.clustering_fields == ["id"]
     assert (result["statement_type"], result["rows"], result["cache_hit"]) == ("SELECT", 2, False)
     assert result["slot_ms"] >= 1
+    assert (result.get("reads"), result["writes"]) == (None, [table])
     job = client.get_job(result["job_id"], location="US")
     assert {name: job.labels[name] for name in ("team", "pydag-dag", "pydag-try")} == {
         "team": "a", "pydag-dag": "nightly", "pydag-try": "1",
@@ -108,6 +109,7 @@ def test_a_script_tells_what_its_statements_did(client, table):
         f"SELECT * FROM `{table}`",
     )
     assert result["statement_type"] == "SCRIPT"
+    assert (result["reads"], result["writes"]) == ([table], [table])
     told = [(s["statement_type"], s["rows"]) for s in result["statements"]]
     assert told == [("CREATE_TABLE", None), ("INSERT", 2), ("SELECT", None)]
     assert client.get_job(result["statements"][1]["job_id"]).parent_job_id == result["job_id"]

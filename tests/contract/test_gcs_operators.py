@@ -76,6 +76,8 @@ class TestCopy:
             "copied": 1,
             "unchanged": 0,
             "bytes": 16,
+            "reads": [source],
+            "writes": [target],
         }
         before = generations(other)
         assert self.run(source, target) | {"bytes": 16} == result | {"copied": 0, "unchanged": 1}
@@ -233,6 +235,8 @@ class TestCompose:
             "sources": 4,
             "bytes": len(text),
             "generation": blob.generation,
+            "reads": [uri(bucket, "b"), uri(bucket, "a"), uri(bucket, "parts/")],
+            "writes": [uri(bucket, "all")],
         }
 
     def test_the_same_try_finds_it_done_and_another_makes_it_anew(self, bucket):

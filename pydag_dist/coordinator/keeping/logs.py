@@ -11,6 +11,7 @@ from typing import Final
 
 import redis
 
+from pydag_dist.dag import limits
 from pydag_dist.engine import Engine
 from pydag_dist.engine.roles.logs import LogName
 from pydag_dist.log_store import LogStore, LogStoreAway
@@ -18,10 +19,13 @@ from pydag_dist.log_store import LogStore, LogStoreAway
 log = logging.getLogger(__name__)
 
 EVERY: Final = 1.0  # seconds between two looks
-SHARE: Final = 20  # a look that took long is not repeated before so many times that
+SHARE: Final = 40  # a look that took long is not repeated before so many times that, and what
+# takes so much of a core's time rests for so many times that, as long as Redis has room
+ROOM: Final = limits.LOGS // 4  # bytes of logs that may wait so
 PAUSE: Final = 10.0  # seconds before a store that is away is tried again
 PAGE: Final = 200  # logs that are looked at together
 BYTES: Final = 2**23  # of logs that are in memory together, but for one longer one
+TOGETHER: Final = 32  # logs that are stored before it rests
 AT_A_TIME: Final = 8  # objects that are written at once
 
 
@@ -44,6 +48,7 @@ class LogKeeper:
         self._store, self._keep = store, keep
         self._is_its_turn, self._stopping = is_its_turn, stopping
         self._trouble = ""
+        self._used = 0.0  # a processor's seconds of this thread, those not yet rested for left out
 
     def run(self) -> None:
         """Store logs until stopped."""
@@ -60,6 +65,7 @@ class LogKeeper:
     def step(self) -> int:
         """Store the logs of all tries that have ended; how many could not be."""
         passed = failed = 0
+        self._used = time.thread_time()
         while found := self._logs.unstored(passed, PAGE):
             sizes = dict(found)
             ended = self._logs.ended(list(sizes))
@@ -68,6 +74,7 @@ class LogKeeper:
                 if self._stopping.is_set():
                     return failed
                 stored += self._keep_some(some)
+                self._rest(found)
             passed += len(found) - stored
             failed += len(ended) - stored
             if ended and not stored and self._trouble:
@@ -77,13 +84,21 @@ class LogKeeper:
             log.info("logs are stored again, in %s", self._store.where)
         return failed
 
+    def _rest(self, found: list[tuple[LogName, int]]) -> None:
+        """Leave the processor to those who run tasks, unless so much waits that it may be lost."""
+        mean = sum(size for _, size in found) / len(found)
+        if self._logs.waiting() * mean < ROOM:
+            self._stopping.wait(SHARE * (time.thread_time() - self._used))
+        self._used = time.thread_time()
+
     def _keep_some(self, names: list[LogName]) -> int:
         parts = self._logs.parts(names)
         with ThreadPoolExecutor(min(AT_A_TIME, len(names)), "pydag-log-store") as pool:
             done = pool.map(self._write, names, ([f for _, f in each] for each in parts))
             written = list(done)
+        self._used -= sum(used for _, used in written)
         stored = 0
-        for name, each, is_written in zip(names, parts, written, strict=True):
+        for name, each, (is_written, _) in zip(names, parts, written, strict=True):
             if is_written:
                 try:
                     last = each[-1][0] if each else "0-0"
@@ -92,16 +107,18 @@ class LogKeeper:
                     self._tell(f"the log {':'.join(map(str, name))} can't be marked: {error}")
         return stored
 
-    def _write(self, name: LogName, parts: list[dict[str, str]]) -> bool:
+    def _write(self, name: LogName, parts: list[dict[str, str]]) -> tuple[bool, float]:
+        """Whether it is in the store, and the seconds of a processor that this took."""
+        began = time.thread_time()
         if self._stopping.is_set():
-            return False
+            return False, 0.0
         try:
             if parts:
                 self._store.write(*name, parts)
         except LogStoreAway as error:
             self._tell(str(error))
-            return False
-        return True
+            return False, 0.0
+        return True, time.thread_time() - began
 
     def _tell(self, trouble: str) -> None:
         if not self._trouble:
@@ -110,11 +127,11 @@ class LogKeeper:
 
 
 def _sliced(sized: Iterable[tuple[LogName, int]]) -> Iterator[list[LogName]]:
-    """The names in lists of logs that fit into memory together."""
+    """The names in lists of few logs, which fit into memory together."""
     some: list[LogName] = []
     total = 0
     for name, size in sized:
-        if some and total + size > BYTES:
+        if some and (total + size > BYTES or len(some) == TOGETHER):
             yield some
             some, total = [], 0
         some.append(name)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable
 from importlib.util import find_spec
+from typing import Any
+from urllib.parse import unquote
 
+from pydag_dist.coordinator.watching.lineage import Lineage
+from pydag_dist.coordinator.watching.outbox import Outbox
 from pydag_dist.engine import Engine
 from pydag_dist.errors import InvalidSettings, PydagError
 from pydag_dist.history import Batch, History
@@ -25,16 +30,13 @@ class Watchers:
         self, settings: Settings, engine: Engine, history: History, stopping: threading.Event
     ) -> None:
         self.loops: dict[str, Callable[[], None]] = {}  # by the names of their threads
-        self._told: list[Callable[[Batch], None]] = []
+        self._told: list[Callable[[Batch], Any]] = []
         if settings.metrics:
-            _need("prometheus_client", "metrics")
-            from pydag_dist.coordinator.watching.metrics import Metrics  # noqa: PLC0415  an extra
-
-            address, port = metrics_address(settings.metrics)
-            metrics = Metrics(engine)
-            log.info("metrics are at http://%s:%d/metrics", address, metrics.serve(address, port))
-            self._told.append(metrics.written)
-        del history, stopping
+            self._serve_metrics(settings.metrics, engine)
+        if settings.traces_url:
+            self._send_traces(settings, settings.traces_url, history, stopping)
+        if settings.lineage_url:
+            self._send_lineage(settings, settings.lineage_url, history, stopping)
 
     def written(self, batch: Batch) -> None:
         """Tell all of them; what goes wrong there holds up nobody."""
@@ -43,6 +45,36 @@ class Watchers:
                 told(batch)
             except Exception:
                 log.exception("what the history has got was not told to all who watch")
+
+    def _serve_metrics(self, where: str, engine: Engine) -> None:
+        _need("prometheus_client", "metrics")
+        from pydag_dist.coordinator.watching.metrics import Metrics  # noqa: PLC0415  an extra
+
+        address, port = metrics_address(where)
+        metrics = Metrics(engine)
+        log.info("metrics are at http://%s:%d/metrics", address, metrics.serve(address, port))
+        self._told.append(metrics.written)
+
+    def _send_traces(
+        self, settings: Settings, url: str, history: History, stopping: threading.Event
+    ) -> None:
+        _need("opentelemetry.exporter.otlp.proto.common", "traces")
+        from pydag_dist.coordinator.watching.traces import HEADERS, Traces  # noqa: PLC0415
+
+        traces = Traces(history, os.environ.get("OTEL_SERVICE_NAME", settings.key_prefix))
+        outbox = Outbox("traces", url, HEADERS | _headers(), traces.bodies, stopping)
+        self.loops["traces"] = outbox.run
+        self._told.append(lambda batch: outbox.put_all(traces.chosen(batch)))
+
+    def _send_lineage(
+        self, settings: Settings, url: str, history: History, stopping: threading.Event
+    ) -> None:
+        namespace = os.environ.get("OPENLINEAGE_NAMESPACE", settings.key_prefix)
+        lineage, key = Lineage(history, namespace), os.environ.get("OPENLINEAGE_API_KEY")
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        outbox = Outbox("lineage", url, headers, lineage.bodies, stopping)
+        self.loops["lineage"] = outbox.run
+        self._told.append(lambda batch: outbox.put_all(lineage.chosen(batch)))
 
 
 def metrics_address(text: str) -> tuple[str, int]:
@@ -56,8 +88,19 @@ def metrics_address(text: str) -> tuple[str, int]:
     return address.strip("[]") or "127.0.0.1", int(port)
 
 
+def _headers() -> dict[str, str]:
+    """As OpenTelemetry's own variable has them: "name=value,name=value", percent-encoded."""
+    pairs = os.environ.get("OTEL_EXPORTER_OTLP_HEADERS", "").split(",")
+    named = (pair.partition("=") for pair in pairs if "=" in pair)
+    return {name.strip(): unquote(value.strip()) for name, _, value in named}
+
+
 def _need(package: str, extra: str) -> None:
-    if find_spec(package.partition(".")[0]) is None or find_spec(package) is None:
+    try:
+        is_there = find_spec(package) is not None
+    except ModuleNotFoundError:  # a package around it
+        is_there = False
+    if not is_there:
         raise PydagError(
             f"{extra} need the package {package}: pip install 'pydag-dist[{extra}]' for the "
             "coordinator"

@@ -23,6 +23,10 @@ class LogName(NamedTuple):
 class Logs(Role):
     """The logs that Redis has, as far as the log store does not have them."""
 
+    def waiting(self) -> int:
+        """How many logs the log store does not have."""
+        return int(self._redis.zcard(self._key(OPEN)))
+
     def unstored(self, after: int, limit: int) -> list[tuple[LogName, int]]:
         """At most so many logs that are not stored, with their bytes: the oldest first.
 

@@ -9,6 +9,7 @@ from google.cloud import bigquery
 
 from pydag_dist.dag.params.bigquery import BigQueryExtract
 from workers.contract.context import TaskContext, parsed_params
+from workers.contract.lineage import lineage
 from workers.google import answers, clients
 from workers.google.storage import client_of as storage_client_of
 from workers.google.versions import objects_at, read_tables
@@ -70,4 +71,5 @@ class Extract(Job, CachedOperator):
             "files": list(job.destination_uri_file_counts or ()),
             "bytes_billed": 0,
             "slot_ms": slot_ms(job),
+            **lineage([str(job.source)], job.destination_uris),
         }

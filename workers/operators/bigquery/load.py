@@ -12,6 +12,7 @@ from google.cloud import bigquery
 
 from pydag_dist.dag.params.bigquery import BigQueryLoad
 from workers.contract.context import TaskContext, parsed_params
+from workers.contract.lineage import lineage
 from workers.google import answers, clients, errors
 from workers.google.storage import client_of as storage_client_of
 from workers.google.versions import objects_at, written_tables
@@ -70,6 +71,7 @@ class Load(Job, CachedOperator):
             "slot_ms": slot_ms(job),
             "output_bytes": job.output_bytes,
             "files": job.input_files,
+            **lineage(job.source_uris or (), [str(job.destination)]),
         }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -17,6 +17,7 @@ from google.cloud import bigquery
 
 from pydag_dist.dag.params.bigquery import BigQueryParams, BigQueryQuery
 from workers.contract.context import TaskContext, parsed_params
+from workers.contract.lineage import lineage
 from workers.errors import TaskFailed
 from workers.google import answers, clients, errors
 from workers.google.versions import read_tables, table_version, written_tables
@@ -170,11 +171,13 @@ class Query(Job, CachedOperator):
             facts["inserted"] = counts.inserted_row_count
             facts["updated"] = counts.updated_row_count
             facts["deleted"] = counts.deleted_row_count
+        jobs = [job]
         if job.num_child_jobs:
-            facts["statements"] = _children(context, client, job)
+            jobs = _children(context, client, job)
+            facts["statements"] = [_statement(child) for child in jobs]
         if wanted := self._wanted_rows(context):
             facts["first_rows"] = _first_rows(context, job, wanted)
-        return facts
+        return facts | _tables(jobs)
 
 
 def will_bill(job: bigquery.QueryJob) -> int:
@@ -263,20 +266,34 @@ def _if_allowed(context: TaskContext, function: Callable[..., Any], **options: A
 
 def _children(
     context: TaskContext, client: bigquery.Client, job: bigquery.QueryJob
-) -> list[dict[str, Any]]:
-    """What the first statements of a script did, in their order."""
+) -> list[bigquery.QueryJob]:
+    """The first statements of a script, in their order."""
 
     def listed(**options: Any) -> list[bigquery.QueryJob]:
         return list(client.list_jobs(job.project, parent_job=job.job_id, **options))
 
     oldest_first = reversed(_if_allowed(context, listed, retry=None) or [])
-    return [
-        {
-            "job_id": child.job_id,
-            "statement_type": child.statement_type,
-            "rows": child.num_dml_affected_rows,
-            "bytes_processed": child.total_bytes_processed,
-            "slot_ms": child.slot_millis,
-        }
-        for child in islice(oldest_first, _STATEMENTS)
-    ]
+    return list(islice(oldest_first, _STATEMENTS))
+
+
+def _statement(job: bigquery.QueryJob) -> dict[str, Any]:
+    return {
+        "job_id": job.job_id,
+        "statement_type": job.statement_type,
+        "rows": job.num_dml_affected_rows,
+        "bytes_processed": job.total_bytes_processed,
+        "slot_ms": job.slot_millis,
+    }
+
+
+def _tables(jobs: Iterable[bigquery.QueryJob]) -> dict[str, list[str]]:
+    """The tables that the jobs read and wrote."""
+    reads: set[str] = set()
+    writes: set[str] = set()
+    for job in jobs:
+        reads.update(map(str, job.referenced_tables or ()))
+        made = job.ddl_target_table or job.destination
+        # The rows of a SELECT without a destination go to a table that nobody names.
+        if made is not None and not made.dataset_id.startswith("_"):
+            writes.add(str(made))
+    return lineage(sorted(reads), sorted(writes))

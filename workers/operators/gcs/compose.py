@@ -11,6 +11,7 @@ from google.cloud.storage import Blob, Client
 
 from pydag_dist.dag.params.gcs import GcsCompose
 from workers.contract.context import TaskContext, parsed_params
+from workers.contract.lineage import lineage
 from workers.errors import TaskFailed
 from workers.google import answers, clients, remote_ids
 from workers.google.storage import Uri, blob_at, blobs, client_of, files, sliced
@@ -38,6 +39,7 @@ class Compose(CachedOperator):
             "sources": int(made.metadata[_SOURCES]),
             "bytes": made.size,
             "generation": made.generation,
+            **lineage(params.sources, [params.destination]),
         }
 
     def inputs(self, context: TaskContext) -> Inputs:

@@ -13,6 +13,7 @@ from google.cloud.storage import Blob, Client
 
 from pydag_dist.dag.params.gcs import GcsCopy
 from workers.contract.context import TaskContext, parsed_params
+from workers.contract.lineage import lineage
 from workers.errors import TaskFailed
 from workers.google import answers, clients
 from workers.google.storage import Uri, blob_at, blobs, client_of, each, files
@@ -50,6 +51,7 @@ class Copy(CachedOperator):
             "copied": copier.copied,
             "unchanged": copier.unchanged,
             "bytes": copier.bytes,
+            **lineage([params.source], [params.destination]),
         }
 
     def inputs(self, context: TaskContext) -> Inputs:

@@ -67,6 +67,7 @@ class BigQuery:
             total_bytes_billed=20,
             slot_millis=30,
             cache_hit=False,
+            ddl_target_table=None,
             destination=None,
             referenced_tables=[],
         )

@@ -59,6 +59,9 @@ class Client:
             total_bytes_billed=20,
             slot_millis=30,
             cache_hit=False,
+            referenced_tables=(),
+            ddl_target_table=None,
+            destination=None,
             result=lambda **_options: SimpleNamespace(total_rows=7),
         )
         self.jobs[location, job_id] = job

@@ -1,0 +1,112 @@
+"""What is sent to a receiver on the side: bounded, in order, and never waited for."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, Generic, TypeVar
+
+from pydag_dist.coordinator.alerts.http_post import Post
+
+log = logging.getLogger(__name__)
+
+Thing = TypeVar("Thing")
+
+WAITING: Final = 10_000  # things that may wait; later ones are left out
+TRIES: Final = 8  # of a thing, until it is given up
+TIMEOUT: Final = 10.0  # seconds of a POST
+FIRST_DELAY: Final = 0.5  # seconds before it is sent again; doubled after each try
+LEAVING: Final = 2.0  # seconds at the end, for what waits
+SHARE: Final = 40  # it rests for so many times the time of a processor that it took, while it may
+REFUSED: Final = ("status 4",)  # of answers that would be the same again
+AGAIN: Final = ("status 408", "status 429")
+
+
+class Outbox(Generic[Thing]):
+    """Sends the bodies of things to one URL.
+
+    `bodies` are made in the loop's thread, and may read what they need.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        headers: Mapping[str, str],
+        bodies: Callable[[Thing], Iterable[bytes]],
+        stopping: threading.Event,
+    ) -> None:
+        self._name, self._url, self._headers = name, url, headers
+        self._bodies = bodies
+        self._stopping = stopping
+        self._things: queue.Queue[Thing] = queue.Queue(WAITING)
+        self._lost = 0
+        self._is_away = False
+
+    def put_all(self, things: Iterable[Thing]) -> None:
+        """Send them some time; never waits."""
+        for thing in things:
+            try:
+                self._things.put_nowait(thing)
+            except queue.Full:
+                self._lost += 1
+                if not self._is_away:
+                    self._say_away("it takes less than there is")
+
+    def run(self) -> None:
+        """Send until stopped, and what waits then as far as that is quick."""
+        while not self._stopping.is_set():
+            began = time.thread_time()
+            self._next(0.5)
+            if self._things.qsize() < WAITING / 2:
+                # The thread of the POST took about as much.
+                self._stopping.wait(2 * SHARE * (time.thread_time() - began))
+        until = time.monotonic() + LEAVING
+        while not self._is_away and time.monotonic() < until and not self._things.empty():
+            self._next(0)
+        if left := self._things.qsize():
+            log.warning("%s: %d were not sent", self._name, left)
+
+    def _next(self, seconds: float) -> None:
+        try:
+            thing = self._things.get(timeout=seconds) if seconds else self._things.get_nowait()
+        except queue.Empty:
+            return
+        try:
+            for body in self._bodies(thing):
+                self._send(body)
+        except Exception:
+            log.exception("%s: one could not be made, and is left out", self._name)
+
+    def _send(self, body: bytes) -> None:
+        for number in range(TRIES):
+            error = self._post(body)
+            if error is None:
+                if self._is_away:
+                    log.info("%s go on; %d were left out", self._name, self._lost)
+                self._is_away, self._lost = False, 0
+                return
+            if not self._is_away:
+                self._say_away(error)
+            if error.startswith(REFUSED) and error not in AGAIN:
+                break
+            if self._stopping.wait(FIRST_DELAY * 2**number):
+                break
+        self._lost += 1
+
+    def _post(self, body: bytes) -> str | None:
+        done = threading.Event()
+        post = Post(self._url, lambda: body, done.set, self._headers)
+        post.start(TIMEOUT)
+        if done.wait(TIMEOUT):
+            return post.error
+        post.stop()
+        return f"no answer in {TIMEOUT:g} s"
+
+    def _say_away(self, why: str) -> None:
+        self._is_away = True
+        # The rest of a URL may be a secret.
+        log.warning("%s wait for their receiver: %s", self._name, why)

@@ -1,0 +1,57 @@
+"""An HTTP server that keeps what is posted to it, as an OTLP or OpenLineage receiver would."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+
+class Posted(NamedTuple):
+    """One request."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Collector:
+    """Answers with `statuses` at first, then with 200; what it took so is in `taken`."""
+
+    def __init__(self, statuses: Iterable[int] = ()) -> None:
+        self.taken: list[Posted] = []
+        self.asked = 0
+        rest, collector = list(statuses), self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                collector.asked += 1
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                status = rest.pop(0) if rest else 200
+                if status == 200:
+                    collector.taken.append(Posted(self.path, headers, body))
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                """Not into the tests' output."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()

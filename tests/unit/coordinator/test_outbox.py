@@ -1,0 +1,89 @@
+"""What is sent on the side: again while its receiver is away, bounded, never waited for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from pydag_dist.coordinator.watching import outbox as module
+from pydag_dist.coordinator.watching.outbox import Outbox
+from tests.support import wait_until
+from tests.support.collector import Collector
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setattr(module, "FIRST_DELAY", 0.001)
+
+
+@contextmanager
+def sending(url: str, headers: Any = None) -> Iterator[Outbox[str]]:
+    stopping = threading.Event()
+
+    def bodies(thing: str) -> list[bytes]:
+        if thing == "bad":
+            raise ValueError("a bug")
+        return [thing.encode()]
+
+    outbox = Outbox("traces", url, headers or {}, bodies, stopping)
+    thread = threading.Thread(target=outbox.run)
+    thread.start()
+    yield outbox
+    stopping.set()
+    thread.join()
+
+
+def test_it_is_sent_in_order_and_again_until_it_is_taken(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    with Collector(statuses=(503, 429)) as there, sending(there.url, {"X-Key": "k"}) as outbox:
+        outbox.put_all(["a", "b"])
+        wait_until(lambda: len(there.taken) == 2, "both are there")
+    assert [each.body for each in there.taken] == [b"a", b"b"]
+    assert there.taken[0].headers["x-key"] == "k"
+    assert caplog.text.count("traces wait for their receiver: status 503") == 1
+    assert "traces go on; 0 were left out" in caplog.text
+
+
+def test_what_is_refused_is_left_out_at_once() -> None:
+    with Collector(statuses=(400,)) as there, sending(there.url) as outbox:
+        outbox.put_all(["refused", "b"])
+        wait_until(lambda: there.taken, "the next one is there")
+    assert ([each.body for each in there.taken], there.asked) == ([b"b"], 2)
+
+
+def test_what_can_not_be_made_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    with Collector() as there, sending(there.url) as outbox:
+        outbox.put_all(["bad", "b"])
+        wait_until(lambda: there.taken, "the next one is there")
+    assert "a bug" in caplog.text
+
+
+def test_what_waits_is_bounded(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr(module, "WAITING", 3)
+    outbox = Outbox[str]("traces", "http://127.0.0.1:1/T0KEN", {}, lambda _: [], threading.Event())
+    outbox.put_all(map(str, range(100)))
+    assert caplog.text.count("traces wait for their receiver: it takes less than there is") == 1
+
+
+def test_a_stop_does_not_wait_for_a_receiver_that_is_away(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with sending("http://127.0.0.1:1/T0KEN") as outbox:
+        outbox.put_all(["a", "b", "c"])
+        wait_until(lambda: "wait for their receiver" in caplog.text, "it was tried")
+    assert "T0KEN" not in caplog.text
+
+
+def test_a_stop_sends_what_waits() -> None:
+    with Collector() as there:
+        with sending(there.url) as outbox:
+            outbox.put_all(map(str, range(20)))
+        assert len(there.taken) == 20
