@@ -582,7 +582,6 @@ def test_a_failing_script_keeps_what_came_before(client, table):
         "CREATE TABLE q.c (a INT64) PARTITION BY _PARTITIONDATE",
         "CREATE TABLE q.c (a INT64 DEFAULT 1)",
         "EXPORT DATA OPTIONS (uri = 'gs://x/*') AS SELECT 1",
-        "SELECT * FROM `q.t_*`",
         "SELECT * FROM q.t FOR SYSTEM_TIME AS OF CURRENT_TIMESTAMP()",
         "SELECT * FROM q.t TABLESAMPLE SYSTEM (10 PERCENT)",
         "SELECT * FROM q.t PIVOT (SUM(a) FOR b IN ('x'))",

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from sqlglot import exp
 
-from pydag_emulators.bigquery.errors import ApiError, invalid_query, unimplemented
+from pydag_emulators.bigquery.errors import invalid_query
 from pydag_emulators.bigquery.names import DatasetRef, TableRef, dataset_ref, table_ref
 
 _PARTS = ("catalog", "db", "this")
@@ -50,14 +50,9 @@ class Paths:
         if len(parts) != 3:
             raise invalid_query(f'Invalid table name "{".".join(parts)}"')
         project, dataset, name = parts
-        try:
-            return table_ref(
-                {"projectId": project, "datasetId": dataset, "tableId": name}, self.project
-            )
-        except ApiError as error:
-            if name.endswith("*"):
-                raise unimplemented(f"wildcard tables ({'.'.join(parts)})") from error
-            raise
+        return table_ref(
+            {"projectId": project, "datasetId": dataset, "tableId": name}, self.project
+        )
 
     def dataset(self, node: exp.Table) -> DatasetRef:
         """The dataset that the path `project.dataset`, or `dataset`, names."""

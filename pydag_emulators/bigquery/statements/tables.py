@@ -8,13 +8,22 @@ from sqlglot import exp
 
 from pydag_emulators.bigquery.errors import invalid_query, not_found, unimplemented
 from pydag_emulators.bigquery.names import DatasetRef, TableRef
+from pydag_emulators.bigquery.schema import Field, sql_type
 from pydag_emulators.bigquery.sql.parse import parse_one
+from pydag_emulators.bigquery.sql.typing.types import data_type, type_of_field
 from pydag_emulators.bigquery.statements.paths import Paths
-from pydag_emulators.bigquery.storage.catalog import Resource, find_dataset, get_table, table_fields
+from pydag_emulators.bigquery.storage.catalog import (
+    Resource,
+    find_dataset,
+    get_table,
+    list_tables,
+    table_fields,
+)
 from pydag_emulators.bigquery.storage.store import Cursor
 
 _TABLE_ARGS = frozenset({"this", "db", "catalog", "alias", "joins"})
 _MAX_VIEW_DEPTH = 16
+_SUFFIX = "_TABLE_SUFFIX"
 Names = frozenset[str]
 InformationSchema = Callable[[str, DatasetRef], str]
 
@@ -136,6 +145,8 @@ class Tables:
             return exp.Table(
                 this=exp.to_identifier(relation, quoted=True), alias=_alias(node.alias or view)
             )
+        if parts[-1].endswith("*"):
+            return self._wildcard(node)
         ref = self._paths.table(node)
         resource = self._get(ref)
         alias = node.alias or ref.table
@@ -145,6 +156,32 @@ class Tables:
         source = _physical(ref, alias, resource)
         if node.args.get("joins"):
             source.set("joins", node.args["joins"])
+        return source
+
+    def _wildcard(self, node: exp.Table) -> exp.Expression:
+        """The rows of all tables whose names begin so, with the columns of the newest."""
+        stem = node.name[:-1]
+        named = node.copy()
+        named.set("this", exp.to_identifier(f"{stem}x"))
+        dataset = self._paths.table(named).in_dataset
+        found = [
+            (name[len(stem) :], self._get(TableRef(*dataset, name)))
+            for resource in list_tables(self._cursor, dataset)
+            if (name := resource["tableReference"]["tableId"]).startswith(stem)
+        ]
+        if not found:
+            raise invalid_query(f"{dataset}.{node.name} does not match any table.")
+        fields = table_fields(max(found, key=lambda each: int(each[1]["creationTime"]))[1])
+        selects: list[exp.Expression] = []
+        for suffix, resource in found:
+            if resource["type"] != "TABLE":
+                raise invalid_query("Views cannot be queried through prefix")
+            ref = TableRef(*dataset, f"{stem}{suffix}")
+            self.referenced[ref] = resource
+            selects.append(_with_suffix(ref, resource, fields, suffix))
+        query = _union(selects)
+        source = exp.Subquery(this=query, alias=_alias(node.alias or node.name))
+        source.meta["hidden"] = {_SUFFIX.lower()}
         return source
 
     def _dataset_of(self, parts: list[str]) -> DatasetRef:
@@ -167,6 +204,36 @@ class Tables:
         finally:
             self._paths = paths
         return query
+
+
+def _with_suffix(
+    ref: TableRef, resource: Resource, fields: list[Field], suffix: str
+) -> exp.Expression:
+    """The rows of one table of a wildcard table."""
+    own = {field["name"].lower(): field for field in table_fields(resource)}
+    columns: list[exp.Expr] = []
+    for field in fields:
+        given = own.get(field["name"].lower())
+        if given is not None and sql_type(given) != sql_type(field):
+            raise invalid_query(
+                f"Cannot read field of type {sql_type(given)} as {sql_type(field)} "
+                f"Field: {field['name']}"
+            )
+        value: exp.Expression = exp.column(field["name"], quoted=True)
+        if given is None:
+            value = exp.Cast(this=exp.Null(), to=data_type(type_of_field(field)))
+        columns.append(exp.alias_(value, field["name"], quoted=True))
+    columns.append(exp.alias_(exp.Literal.string(suffix), _SUFFIX, quoted=True))
+    table = _physical(ref, ref.table, resource)
+    return exp.Select(expressions=columns, from_=exp.From(this=table))
+
+
+def _union(queries: list[exp.Expression]) -> exp.Expression:
+    """All of their rows. It isn't deep, as trees are walked by recursion."""
+    if len(queries) == 1:
+        return queries[0]
+    half = len(queries) // 2
+    return exp.Union(this=_union(queries[:half]), expression=_union(queries[half:]), distinct=False)
 
 
 def _bare_names(tree: exp.Expression) -> Names:

@@ -118,6 +118,9 @@ class Typer:
 
     def _star(self, star: exp.Expr | None, scope: Scope, name: str | None) -> Columns | None:
         columns = scope.star(name)
+        if star is not None and scope.hidden:
+            hidden = [exp.to_identifier(each, quoted=True) for each in sorted(scope.hidden)]
+            star.set("except_", [*(star.args.get("except_") or ()), *hidden])
         if star is None or columns is None:
             return columns
         without = {part.name.lower() for part in star.args.get("except_") or ()}
@@ -143,6 +146,7 @@ class Typer:
             self.source(node.this, scope)  # a join in parentheses
         elif isinstance(node, exp.Subquery):
             columns = self.query(node, Scope(scope.outer, ctes=_visible(scope)))
+            scope.hidden |= node.meta.get("hidden") or set()
             scope.ranges[alias or f"\0{len(scope.ranges)}"] = columns
             for join in node.args.get("joins") or []:
                 self._join(join, scope)

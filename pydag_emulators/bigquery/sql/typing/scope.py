@@ -31,6 +31,8 @@ class Scope:
     """Relations whose rows are values, as of UNNEST, and aliases of the SELECT list."""
     merged: set[str] = field(default_factory=set)
     """Columns of USING, which a `*` has once."""
+    hidden: set[str] = field(default_factory=set)
+    """Columns that a `*` doesn't have, as _TABLE_SUFFIX."""
     variables: Mapping[str, Variable] = field(default_factory=dict)
     """Of the script around it, by their names in lower case; columns of that name hide them."""
 
@@ -105,13 +107,17 @@ class Scope:
         """The columns of `*`, or of `name.*`; None if they are not known."""
         if name is not None:
             found = self.find([name])
-            return found.members if found is not None and found.kind == "STRUCT" else None
+            if found is None or found.kind != "STRUCT":
+                return None
+            return tuple(one for one in found.members if one[0].lower() not in self.hidden)
         result: list[tuple[str, Type | None]] = []
         seen: set[str] = set()
         for columns in self.ranges.values():
             if columns is None:
                 return None
             for column, type_ in columns:
+                if column.lower() in self.hidden:
+                    continue
                 if column.lower() in self.merged:
                     if column.lower() in seen:
                         continue
