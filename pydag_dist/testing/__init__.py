@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pydag_dist.testing.played import PlayedRun, PlayedTask, PlayedTry
 from pydag_dist.testing.player import play
+from pydag_dist.testing.recorded import recorded
 from pydag_dist.testing.stand_ins import Call, after
 
-__all__ = ["Call", "PlayedRun", "PlayedTask", "PlayedTry", "after", "play"]
+__all__ = ["Call", "PlayedRun", "PlayedTask", "PlayedTry", "after", "play", "recorded"]

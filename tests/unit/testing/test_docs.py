@@ -32,5 +32,5 @@ def test_the_tests_of_the_page_and_the_example_pass(tmp_path):
     )
 
     assert result.returncode == 0, result.stdout
-    assert len(blocks) == 4
-    assert "12 passed" in result.stdout
+    assert len(blocks) == 5
+    assert "13 passed" in result.stdout
