@@ -334,9 +334,14 @@ class HistoryReader:
             return list(connection.execute(query.order_by(tries.c.try_number)))
 
     def all_tries(self, run_id: str) -> list[Row]:
-        """All tries of a run that are written, in the order of their events, without results."""
-        told = (column for column in tries.c if column.name not in {"result", "skips"})
-        query = sa.select(*told).where(tries.c.run_id == run_id).order_by(tries.c.event)
+        """All tries of a run that are written, in the order of their events.
+
+        Without results, and of each error the beginning: there may be very many.
+        """
+        left_out = {"result", "skips", "error"}
+        told = (column for column in tries.c if column.name not in left_out)
+        error = sa.func.substr(tries.c.error, 1, 1_000).label("error")
+        query = sa.select(*told, error).where(tries.c.run_id == run_id).order_by(tries.c.event)
         with self._db.connect() as connection:
             return list(connection.execute(query))
 

@@ -63,3 +63,11 @@ const ORDER = new Map<string, number>(STATES.map((state, index) => [state, index
 
 export const byImportance = (a: string, b: string) =>
   (ORDER.get(a) ?? STATES.length) - (ORDER.get(b) ?? STATES.length);
+
+/** Whether it ended later than expected, or should have ended before that time. */
+export function isLate(
+  run: { expected_at: number | null; ended_at: number | null },
+  at: number,
+): boolean {
+  return run.expected_at !== null && (run.ended_at ?? at) > run.expected_at;
+}

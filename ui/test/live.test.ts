@@ -2,7 +2,7 @@ import { describe, expect, test, vi } from 'vitest';
 import type { Columns, Graph, Run } from '../src/api/types';
 import { criticalPath, expectedEnd, parentOf } from '../src/live/plan';
 import { LiveRun, type TaskNow } from '../src/live/run';
-import { STATES } from '../src/states';
+import { isLate, STATES } from '../src/states';
 import { random } from './graphs';
 
 const RUN: Run = {
@@ -223,4 +223,12 @@ test('children that a new snapshot lacks are gone, and it is told', () => {
   expect(live.lost.value).toBe(1);
   expect([...live.tasks.keys()]).toEqual(['a']);
   expect(new Map(live.counts.value)).toEqual(new Map([['running', 1]]));
+});
+
+test('a run is late if it should have ended, or ended later', () => {
+  expect(isLate({ expected_at: null, ended_at: null }, 9)).toBe(false);
+  expect(isLate({ expected_at: 10, ended_at: null }, 9)).toBe(false);
+  expect(isLate({ expected_at: 10, ended_at: null }, 11)).toBe(true);
+  expect(isLate({ expected_at: 10, ended_at: 9 }, 11)).toBe(false);
+  expect(isLate({ expected_at: 10, ended_at: 11 }, 99)).toBe(true);
 });

@@ -57,7 +57,10 @@ def _ended(run_id: str, names: Mapping[str, str]) -> str:
 
 
 _FORMS: Final[Mapping[str, Callable[[RunSummary, float], Cell]]] = {
-    "state": lambda run, _: Cell(run.state, colour(run.state)),
+    "state": lambda run, now: Cell(
+        f"{run.state}, late" if run.ended_at is None and run.is_late(now) else run.state,
+        colour(run.state),
+    ),
     DAY: lambda run, _: Cell(clock(run.submitted_at)),
     MINUTE: lambda run, _: Cell(clock(run.submitted_at, "%m-%d %H:%M")),
     "took": lambda run, now: Cell(span(run.took(now))),

@@ -15,11 +15,11 @@ from operator import itemgetter
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid5
 
+from pydag_dist.coordinator.watching.outbox import ERROR, lean
 from pydag_dist.engine import ENDED_RUN_STATES
 from pydag_dist.history import Batch, HistoryReader
 
-DATASETS: Final = 100  # of an event
-ERROR: Final = 1_000  # characters
+DATASETS: Final = 50  # of an event, inputs and outputs each
 
 _SPEC: Final = "https://openlineage.io/spec"
 _PRODUCER: Final = f"https://pypi.org/project/pydag-dist/{version('pydag-dist')}"
@@ -29,6 +29,7 @@ _ENDS: Final = {"success": "COMPLETE", "skipped": "ABORT", "failed": "FAIL", "ca
 # Operators whose failures are told, although nobody knows then what they would have written.
 _MOVES_DATA: Final = ("bigquery.", "gcs.copy", "gcs.compose", "script.bq")
 
+_NAME: Final = 1_100  # characters of a data set's: a bucket and an object
 _RUNS: Final = 200  # of which it is remembered what their tasks are
 
 Row = dict[str, Any]
@@ -53,8 +54,8 @@ class Lineage:
     @staticmethod
     def chosen(batch: Batch) -> list[Row]:
         """The rows of a batch that may have to be told: few of those of runs that move no data."""
-        runs = [row for row in batch.runs if row["state"] == "running" or row["ended_at"]]
-        tries = [row for row in batch.tries if row["started_at"] and _may_tell(row)]
+        runs = [lean(r) for r in batch.runs if r["state"] == "running" or r["ended_at"]]
+        tries = [_lean_try(r) for r in batch.tries if r["started_at"] and _may_tell(r)]
         return sorted(runs + tries, key=itemgetter("event"))
 
     def bodies(self, row: Row) -> Iterator[bytes]:
@@ -79,7 +80,7 @@ class Lineage:
         yield self._event(kind, at, run, self._job(row["dag_id"], "DAG"))
 
     def _of_try(self, row: Row) -> Iterator[dict[str, Any]]:
-        result = _told(row["result"])
+        result = row["told"]
         dag_id, operators, rounds = self._run(row["run_id"])
         task = row["task_id"]
         name = task if task in operators else task.rpartition(".")[0]
@@ -150,6 +151,13 @@ def _may_tell(row: Row) -> bool:
     return '"writes"' in result or '"reads"' in result or row["state"] in {"failed", "up_for_retry"}
 
 
+def _lean_try(row: Row) -> Row:
+    """What is told of a try, without its result and most of its error."""
+    names = ("event", "run_id", "task_id", "try_number", "state", "started_at", "ended_at")
+    kept = {name: row[name] for name in names}
+    return kept | {"told": _told(row["result"]), "error": (row["error"] or "")[:ERROR]}
+
+
 def _told(result: str | None) -> dict[str, list[str]]:
     """What a result says that its task read and wrote; somebody's function may say anything."""
     try:
@@ -167,7 +175,7 @@ def _told(result: str | None) -> dict[str, list[str]]:
 
 
 def _is_data(name: str) -> bool:
-    return name.startswith("gs://") or bool(_TABLE.fullmatch(name))
+    return len(name) <= _NAME and (name.startswith("gs://") or bool(_TABLE.fullmatch(name)))
 
 
 def _dataset(name: str) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from pydag_dist.coordinator.alerts.http_post import Post
 
@@ -16,6 +17,8 @@ log = logging.getLogger(__name__)
 Thing = TypeVar("Thing")
 
 WAITING: Final = 10_000  # things that may wait; later ones are left out
+SHORT: Final = 500  # characters of what is kept of a run's hash
+ERROR: Final = 1_000  # characters of an error that is told
 TRIES: Final = 8  # of a thing, until it is given up
 TIMEOUT: Final = 10.0  # seconds of a POST
 FIRST_DELAY: Final = 0.5  # seconds before it is sent again; doubled after each try
@@ -23,6 +26,12 @@ LEAVING: Final = 2.0  # seconds at the end, for what waits
 SHARE: Final = 40  # it rests for so many times the time of a processor that it took, while it may
 REFUSED: Final = ("status 4",)  # of answers that would be the same again
 AGAIN: Final = ("status 408", "status 429")
+
+
+def lean(run: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's row without what may be long: its params. So what waits has little of it."""
+    head = {name: value for name, value in json.loads(run["head"]).items() if len(value) <= SHORT}
+    return {**run, "params": None, "head": json.dumps(head), "error": (run["error"] or "")[:ERROR]}
 
 
 class Outbox(Generic[Thing]):

@@ -19,6 +19,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.trace.span import TraceState
 
+from pydag_dist.coordinator.watching.outbox import ERROR, lean
 from pydag_dist.dag import Dag
 from pydag_dist.engine.snapshot import RunHead, head_fields
 from pydag_dist.history import Batch, HistoryReader, Row
@@ -26,7 +27,6 @@ from pydag_dist.history import Batch, HistoryReader, Row
 HEADERS: Final = {"Content-Type": "application/x-protobuf"}
 SPANS: Final = 2_000  # of one request
 LINKS: Final = 128  # of a span, as OpenTelemetry has it by default
-ERROR: Final = 1_000  # characters
 
 _SCOPE: Final = InstrumentationScope("pydag_dist", version("pydag-dist"))
 
@@ -41,7 +41,7 @@ class Traces:
     @staticmethod
     def chosen(batch: Batch) -> list[dict[str, Any]]:
         """The ends of runs; by the time that they are told a run may go on again."""
-        return [row for row in batch.runs if row["ended_at"] is not None]
+        return [lean(row) for row in batch.runs if row["ended_at"] is not None]
 
     def bodies(self, ended: Mapping[str, Any]) -> Iterator[bytes]:
         """The requests that tell of a round that has ended so, and of its tries."""

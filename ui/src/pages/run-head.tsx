@@ -8,6 +8,7 @@ import { type Durations, expectedEnd } from '../live/plan';
 import type { LiveRun } from '../live/run';
 import { Action } from '../parts/action';
 import { Copy, Link, State, StateBar, Time } from '../parts/basics';
+import { isLate } from '../states';
 import { ago, bytes, clock, duration, number, price, priceNote, quoted, shown } from '../text';
 
 const DONE = { cancel: 'cancelled', resume: 'resumed', mark: 'marked' } as const;
@@ -29,7 +30,6 @@ export function RunHead({ run, live, graph, durations, again, url }: HeadProps) 
     () => (isOn && graph ? expectedEnd(graph, live.tasks, durations, now.value) : null),
     [isOn, graph, live, durations, now.value, live.calm.value],
   );
-  const isLate = run.expected_at !== null && (run.ended_at ?? now.value) > run.expected_at;
   const ended = [...live.counts.value]
     .filter(([state]) =>
       ['success', 'failed', 'skipped', 'upstream_failed', 'cancelled'].includes(state),
@@ -82,7 +82,7 @@ export function RunHead({ run, live, graph, durations, again, url }: HeadProps) 
             {run.rounds > 1 && `, round ${run.rounds}`}
           </li>
         )}
-        {isLate && (
+        {isLate(run, now.value) && (
           <li>
             <b>late</b>: its end was expected at <Time at={run.expected_at} />
           </li>

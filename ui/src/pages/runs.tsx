@@ -11,6 +11,7 @@ import { Empty, Link, State, StateBar, Time } from '../parts/basics';
 import { Show, useLoaded } from '../parts/loaded';
 import { n, Table } from '../parts/table';
 import { useTitle } from '../shell';
+import { isLate } from '../states';
 import { bytes, duration, plural, price, priceNote } from '../text';
 
 const ENDED = new Set(['success', 'failed', 'cancelled']);
@@ -149,6 +150,7 @@ function Runs({ runs }: { runs: RunItem[] }) {
             </td>
             <td>
               <State state={run.state} />
+              {isLate(run, now.value) && run.ended_at === null && <b> late</b>}
             </td>
             <td>
               <Link to={`/?dag=${part(run.dag_id)}`}>{run.dag_id}</Link>

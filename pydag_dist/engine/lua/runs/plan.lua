@@ -226,7 +226,7 @@ local NOTICES = {
 -- The first run that a notice is due of. One that ended before it was late is not.
 function NOTICES.take(what, lease)
   local of = NOTICES[what]
-  for _, run in ipairs(call('ZRANGEBYSCORE', key(of.key), '-inf', text(of.now()), 'LIMIT', 0, TICK_ITEMS)) do
+  for _, run in ipairs(call('ZRANGEBYSCORE', key(of.key), '-inf', text(of.now()), 'LIMIT', 0, TIMER_ITEMS)) do
     local state = known(run)
     local tries = state and tonumber(call('HGET', run_key(run), of.tries) or 0)
     if tries and not (what == 'late' and ENDED_RUN[state] and tries == 0) then
