@@ -5,8 +5,9 @@ PydagError
 ├── TaskFailed          the work itself failed; if it is `final`, repeating it would change nothing
 │   └── HostLacks       it could not begin: this worker's host lacks what another one may have
 │   └── Refused         the service did not look at it: no rights, no credentials, no such place
-└── RemoteStateUnknown  a remote service could not be asked how its job is
-    └── RemoteJobLost   for so long that somebody has to look
+├── RemoteStateUnknown  a remote service could not be asked how its job is
+│   └── RemoteJobLost   for so long that somebody has to look
+└── TryUnknown          Redis has lost what the try needs to begin
 ```
 
 Any other exception that leaves an operator is unexpected: its traceback belongs into the log.
@@ -16,7 +17,14 @@ from __future__ import annotations
 
 from pydag_dist.errors import PydagError, TaskFailed
 
-__all__ = ["HostLacks", "Refused", "RemoteJobLost", "RemoteStateUnknown", "TaskFailed"]
+__all__ = [
+    "HostLacks",
+    "Refused",
+    "RemoteJobLost",
+    "RemoteStateUnknown",
+    "TaskFailed",
+    "TryUnknown",
+]
 
 
 class Refused(TaskFailed):
@@ -48,3 +56,10 @@ class RemoteStateUnknown(PydagError):
 
 class RemoteJobLost(RemoteStateUnknown):
     """For too long nobody could tell: the task ends with its try, and a resumed run asks again."""
+
+
+class TryUnknown(PydagError):
+    """By what Redis knows nobody holds the try, so nor may it know what its params need.
+
+    It has not begun: the same try must, wherever Redis gets its run back.
+    """

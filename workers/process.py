@@ -22,6 +22,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 PAUSE = 0.5  # seconds between two tries while Redis can't do a call
+UNKNOWN_FOR = 15.0  # seconds; a coordinator gives a lost run back within two or three
 SHUTDOWN_WAIT = 10.0  # seconds that a worker which shuts down still waits for Redis
 
 # When this worker began to shut down, by the monotonic clock; 0 before. The parent makes this

@@ -42,4 +42,4 @@ def test_a_result_with_half_a_character_is_json(result):
     bench.slots(1)
     bench.start(task("a"))
     bench.end(bench.take(), result=result)
-    assert bench.engine.working.results("r", ["a"]) == {"a": json.loads(result)}
+    assert bench.engine.working.results_of("r", ["a"]) == {"a": json.loads(result)}

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from pydag_dist.engine import Held
-from pydag_dist.errors import EngineError
+from pydag_dist.errors import EngineError, UnknownRun
 from workers.contract.context import TaskContext
-from workers.errors import TaskFailed
+from workers.errors import TaskFailed, TryUnknown
 from workers.pool.output.try_log import log_of_try, quiet_log
-from workers.process import engine, settings, until_redis_can, worker_settings
+from workers.process import (
+    PAUSE,
+    UNKNOWN_FOR,
+    engine,
+    settings,
+    until_redis_can,
+    worker_settings,
+)
 from workers.secrecy import masks
 from workers.tries.secrets import secrets_of
 from workers.tries.templates import rendered
 
 _OF_PARAMS = ("template", "expand")  # what only rendering needs
+
+T = TypeVar("T")
 
 _LARGE: dict[str, dict[str, Any]] = {}  # the run of the last task -> its large params
 
@@ -48,13 +58,16 @@ def task_context(
 
 
 def with_params(held: Held, spec: dict[str, Any], context: TaskContext) -> TaskContext:
-    """The context with its params rendered; raises `TaskFailed` if a value is missing."""
+    """The context with its params rendered; raises `TaskFailed` if a value is missing.
+
+    `TryUnknown` if Redis has lost what the params need, and does not get it back.
+    """
     if "template" not in spec:
         return context
 
     def results(tasks: Any) -> dict[str, Any]:
         try:
-            return until_redis_can(partial(engine().working.results, held.run, tasks))
+            return _until_known(partial(engine().working.results, held, tasks))
         except EngineError as error:
             raise TaskFailed(str(error), final=True) from None
 
@@ -64,11 +77,23 @@ def with_params(held: Held, spec: dict[str, Any], context: TaskContext) -> TaskC
     return replace(context, params=params)
 
 
+def _until_known(call: Callable[[], T]) -> T:
+    """The answer of a call, repeated while Redis has lost the run: a coordinator gives it back."""
+    until = time.monotonic() + UNKNOWN_FOR
+    while True:
+        try:
+            return until_redis_can(call)
+        except UnknownRun as error:
+            if time.monotonic() > until:
+                raise TryUnknown(str(error)) from error
+            time.sleep(PAUSE)
+
+
 def _large(run: str, names: Sequence[str]) -> dict[str, Any]:
     """Large params of a run, which other tasks of the run in this process have asked for, too."""
     known = _LARGE.get(run, {})
     if missing := [name for name in names if name not in known]:
-        texts = until_redis_can(partial(engine().working.planned_params, run, missing))
+        texts = _until_known(partial(engine().working.planned_params, run, missing))
         known = known | {name: json.loads(text) for name, text in texts.items()}
         _LARGE.clear()
         _LARGE[run] = known

@@ -28,15 +28,14 @@ from pydag_dist.errors import Fail, Skip
 from workers import operators, time_limit
 from workers.contract.answer import Answer, Done, Handle
 from workers.contract.context import TaskContext
-from workers.errors import HostLacks, RemoteJobLost, RemoteStateUnknown, TaskFailed
+from workers.errors import HostLacks, RemoteJobLost, RemoteStateUnknown, TaskFailed, TryUnknown
 from workers.pool import tracebacks
 from workers.pool.stopping import begin_cancelling
-from workers.process import PAUSE, engine, until_redis_can
+from workers.process import PAUSE, UNKNOWN_FOR, engine, until_redis_can
 from workers.result_cache.entries import keep_result
 from workers.secrecy import masks
 from workers.tries.earlier import until_known
 
-UNKNOWN_FOR = 15.0  # seconds; a coordinator gives a lost run back within two or three
 # Seconds for all calls of a cancel, which waits until the job is over, and for one of them.
 CANCEL_SECONDS, CANCEL_CALL = 90.0, 60.0
 
@@ -142,7 +141,7 @@ def failed(context: TaskContext, error: BaseException) -> Ended:
     if isinstance(error, RemoteJobLost):
         context.log.error("%s", error)
         return Ended("lost", error=storable(str(error)))
-    if isinstance(error, RemoteStateUnknown):
+    if isinstance(error, (RemoteStateUnknown, TryUnknown)):
         # Failing the try would make a new one, and with it a second remote job.
         context.log.warning("%s", error)
         return Ended("dead", error=storable(str(error)))

@@ -19,6 +19,7 @@ from pydag_dist.engine.protocol import (
     Refused,
     Released,
     Renewed,
+    RunPart,
     pack_numbers,
     unpack_deferral,
     unpack_record,
@@ -26,10 +27,11 @@ from pydag_dist.engine.protocol import (
 from pydag_dist.engine.snapshot import children_of
 from pydag_dist.engine.store import Role
 from pydag_dist.engine.values import CHUNK, Claim, Deferral, Due, Held, LogPart, Next
-from pydag_dist.errors import EngineError
+from pydag_dist.errors import EngineError, UnknownRun
 
 MAX_RESULTS = 10_000_000  # bytes of results that one task is given
 _SLICE = 200  # results that are read at once
+_HELD = ("running", "cancelling")  # the states of a try whose params are rendered
 
 MAX_NEED, MAX_REASON = 100, 500  # characters
 _NOT_IN_NEEDS = re.compile(r"[^A-Za-z0-9_.:-]")
@@ -173,20 +175,35 @@ class Working(Role):
             pipe.hexists(self._key("windows"), DUE + queue)
             return any(pipe.execute())
 
-    def results(self, run_id: str, tasks: Sequence[str]) -> dict[str, Any]:
-        """The results of tasks, None without; of a task that was expanded those of its children.
+    def results(self, held: Held, tasks: Sequence[str]) -> dict[str, Any]:
+        """The results of tasks of its run that a try asks for, None without.
 
-        `EngineError` if they are more than `MAX_RESULTS` together.
+        Of a task that was expanded they are those of its children. `UnknownRun` if by what Redis
+        knows nobody holds the try: it may have lost the results with it. `EngineError` if they are
+        more than `MAX_RESULTS` together.
         """
-        out, kept = self._run_key(run_id, "out"), self._redis
-        numbers = kept.hmget(out, [OUT["number"] + task for task in tasks]) if tasks else []
+        return self._results(held.run, tasks, held)
+
+    def results_of(self, run_id: str, tasks: Sequence[str]) -> dict[str, Any]:
+        """Likewise, of a run that has succeeded; `UnknownRun` if Redis has lost that."""
+        return self._results(run_id, tasks, None)
+
+    def planned_params(self, run_id: str, names: Sequence[str]) -> dict[str, str]:
+        """Those of a run's params, as JSON, that its plan keeps once; `UnknownRun` without them."""
+        found = self._redis.hmget(self._run_key(run_id, "specs"), [f"/{name}" for name in names])
+        if None in found:
+            raise UnknownRun(f"Redis has lost the plan of run {run_id}")
+        return dict(zip(names, found, strict=True))
+
+    def _results(self, run_id: str, tasks: Sequence[str], held: Held | None) -> dict[str, Any]:
+        numbers = self._read(run_id, "out", [OUT["number"] + task for task in tasks], held)
         counts = {
             task: int(number)
             for task, number in zip(tasks, numbers, strict=True)
             if number is not None
         }
         if counts:
-            records = kept.hmget(self._run_key(run_id, "tasks"), list(counts))
+            records = self._read(run_id, "tasks", list(counts), held)
             ready_at = [unpack_record(record)["ready_at"] if record else "" for record in records]
             pairs = zip(counts.items(), ready_at, strict=True)
             counts = {task: children_of(at, number) or 0 for (task, number), at in pairs}
@@ -197,7 +214,7 @@ class Working(Role):
         read: list[str | None] = []
         length = 0
         for at in range(0, len(names), _SLICE):
-            texts = kept.hmget(out, names[at : at + _SLICE])
+            texts = self._read(run_id, "out", names[at : at + _SLICE], held)
             length += sum(len(text) for text in texts if text)
             if length > MAX_RESULTS:
                 raise EngineError(
@@ -209,10 +226,23 @@ class Working(Role):
         found = {task: [_decoded(next(packed)) for _ in group] for task, group in wanted.items()}
         return {task: found[task] if counts.get(task) else found[task][0] for task in tasks}
 
-    def planned_params(self, run_id: str, names: Sequence[str]) -> dict[str, str]:
-        """Those of a run's params, as JSON, that its plan keeps once."""
-        found = self._redis.hmget(self._run_key(run_id, "specs"), [f"/{name}" for name in names])
-        return {name: text for name, text in zip(names, found, strict=True) if text is not None}
+    def _read(
+        self, run_id: str, part: RunPart, fields: Sequence[str], held: Held | None
+    ) -> list[str | None]:
+        """Fields of a part of a run, as long as the try is held, or the run has succeeded."""
+        if not fields:
+            return []
+        with self._redis.pipeline() as pipe:
+            if held:
+                pipe.hget(self._run_key(run_id, "tasks"), held.task)
+            else:
+                pipe.hget(self._run_key(run_id), "state")
+            pipe.hmget(self._run_key(run_id, part), fields)
+            known, found = pipe.execute()
+        if not (_is_held(known, held) if held else known == "success"):
+            raise UnknownRun(f"Redis has lost what it knew of run {run_id}")
+        values: list[str | None] = found
+        return values
 
     def renew(
         self,
@@ -280,6 +310,11 @@ class Working(Role):
         state = self._key(f"log:{run}:{task}:{try_number}:state")
         last, position = self._redis.hmget(state, "writer", "position")
         return int(position) if last == writer else 0
+
+
+def _is_held(packed: str | None, held: Held) -> bool:
+    record = unpack_record(packed or "")
+    return record.get("token") == held.token and record["state"] in _HELD
 
 
 def _decoded(packed: str | None) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fakeredis
 import pytest
 
+from pydag_dist.engine import Held
+from pydag_dist.engine.protocol import RECORD_FIELDS, pack_record
 from tests.support.engine_bench import Bench, task
 
 OVER = {"over": "tasks.list.result"}
@@ -32,7 +34,11 @@ def states(bench):
 def result(bench, name):
     """The result, which is the same wherever it is read."""
     shown = bench.engine.reading.snapshot("r").tasks[name].result
-    assert bench.engine.working.results("r", [name]) == {name: shown}
+    reader = Held("r", "reader", 1, "token")
+    record = dict.fromkeys(RECORD_FIELDS, "") | {"state": "running", "token": reader.token}
+    bench.client.hset("p:run:r:tasks", reader.task, pack_record(record))
+    assert bench.engine.working.results(reader, [name]) == {name: shown}
+    bench.client.hdel("p:run:r:tasks", reader.task)
     return shown
 
 

@@ -202,7 +202,9 @@ def _done(engine: Engine, context: TaskContext, run_id: str) -> Done:
     names = parsed_params(context, DagRun).results
     with asking():
         try:
-            results = engine.working.results(run_id, names)
+            results = engine.working.results_of(run_id, names)
+        except UnknownRun as error:
+            raise RemoteStateUnknown(str(error)) from error
         except EngineError as error:
             raise TaskFailed(str(error), final=True) from None
     return Done({"run": run_id, "state": "success", "results": results})

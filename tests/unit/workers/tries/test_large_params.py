@@ -10,6 +10,7 @@ import pytest
 from pydag_dist.coordinator.planner import plan
 from pydag_dist.dag import Dag
 from pydag_dist.engine import Held
+from pydag_dist.engine.protocol import RECORD_FIELDS, pack_record
 from tests.unit.workers.support import context
 from workers.errors import TaskFailed
 from workers.tries import context as contexts
@@ -49,10 +50,13 @@ def test_the_results_that_one_task_names_have_a_limit(run):
         out, mapping={f"r/t1.{child}": '"' + "x" * 20_000 + '"' for child in range(600)}
     )
     spec = {"template": {"tasks": ["t1"], "params": {}, "logical_date": ""}}
+    held = Held("run", "t2", 1, "push")
+    record = dict.fromkeys(RECORD_FIELDS, "") | {"state": "running", "token": held.token}
+    run.store.redis.hset(run.store.run_key("run", "tasks"), held.task, pack_record(record))
     with pytest.raises(TaskFailed, match="the results of t1 have more than 10,000,000 bytes"):
-        contexts.with_params(Held("run", "t2", 1, ""), spec | {"params": {}}, context())
+        contexts.with_params(held, spec | {"params": {}}, context())
     run.store.redis.hset(out, "n/t1", 400)
-    assert len(run.working.results("run", ["t1"])["t1"]) == 400
+    assert len(run.working.results(held, ["t1"])["t1"]) == 400
 
 
 def test_a_process_reads_it_once_for_all_tasks_of_a_run(run, monkeypatch):
