@@ -17,9 +17,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from pydag_emulators.faults import Faults
 from pydag_emulators.fence import Fence
 from pydag_emulators.gcs import calls, resources
+from pydag_emulators.gcs.batch import answer_batch
 from pydag_emulators.gcs.conditions import check_of
-from pydag_emulators.gcs.errors import Refused, invalid, unimplemented
-from pydag_emulators.gcs.faults import Fault, fault_of
+from pydag_emulators.gcs.errors import Fault, Refused, fault_of, invalid, unimplemented
 from pydag_emulators.gcs.objects import Object, Objects
 from pydag_emulators.gcs.uploads import Session, Wanted, json_object, two_parts
 
@@ -57,6 +57,8 @@ class _Service:
             if (fault := self._faults.take(request.method, raw)) is not None:
                 await asyncio.sleep(fault.delay)
                 raise fault.error()
+            if path[0] == "batch":
+                return await answer_batch(request, self.answer)
             return await self._of_api(request, path)
         except Refused as refused:
             if refused.status == 304:
@@ -106,10 +108,10 @@ class _Service:
     ) -> Response:
         self._objects.bucket_path(bucket)
         kind = query.get("uploadType")
-        if request.method == "PUT":
-            return self._resume(request, query, body, base)
-        if request.method != "POST":
+        if request.method not in ("POST", "PUT"):
             raise unimplemented(f"{request.method} of an upload")
+        if request.method == "PUT" or query.get("upload_id"):
+            return self._resume(request, query, body, base)
         if kind == "resumable":
             content_type = request.headers.get("x-upload-content-type", "")
             wanted = Wanted.of(bucket, query, json_object(body), content_type)

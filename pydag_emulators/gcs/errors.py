@@ -5,6 +5,8 @@ Reasons and statuses: https://cloud.google.com/storage/docs/json_api/v1/status-c
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass, fields
 from typing import Any
 
 
@@ -47,3 +49,36 @@ def condition_not_met(what: str) -> Refused:
 def unimplemented(what: str) -> Refused:
     """Right for Cloud Storage, but this local service can't do it."""
     return Refused(501, "notImplemented", f"The local Cloud Storage does not support {what}")
+
+
+@dataclass
+class Fault:
+    """An error that tests order by a POST of JSON to `/-/faults`.
+
+    It happens to the next `count` requests (by default 1; null means all) whose method is `method`
+    (by default any) and whose path matches the regular expression `path`. They wait `delay` seconds
+    and get `status` as an error.
+    """
+
+    status: int
+    path: str = ""
+    method: str | None = None
+    count: int | None = 1
+    delay: float = 0
+    reason: str = "backendError"
+    message: str = "a fault that was ordered"
+
+    def error(self) -> Refused:
+        """What the request gets."""
+        return Refused(self.status, self.reason, self.message)
+
+    def meets(self, operation: str | None, name: str | None) -> bool:
+        """Whether it is meant for a request of that method and path."""
+        return self.method in (None, operation) and bool(re.search(self.path, name or ""))
+
+
+def fault_of(body: dict[str, Any]) -> Fault:
+    """The fault of a JSON object; `Refused` if it has a field that would have no effect."""
+    if unknown := set(body) - {field.name for field in fields(Fault)}:
+        raise invalid(f"Unknown fields of a fault: {', '.join(sorted(unknown))}")
+    return Fault(**body)

@@ -80,7 +80,8 @@ def settable_of_bucket(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def listing(objects: Objects, bucket: str, query: Mapping[str, str], base: str) -> dict[str, Any]:
     """A page of objects, by name."""
-    for option in ("versions", "softDeleted", "includeFoldersAsPrefixes", "filter"):
+    # `versions` lists no more: there are no older ones.
+    for option in ("softDeleted", "includeFoldersAsPrefixes", "filter"):
         if query.get(option, "false") != "false":
             raise unimplemented(f"listing with {option}")
     delimiter, prefix = query.get("delimiter", ""), query.get("prefix", "")

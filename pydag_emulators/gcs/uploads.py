@@ -58,16 +58,18 @@ def two_parts(body: bytes, content_type: str) -> tuple[dict[str, Any], str, byte
     if not isinstance(boundary, str):
         raise invalid("A multipart upload needs a boundary in its Content-Type")
     mark = b"--" + boundary.encode()
+    # Some clients end lines with a line feed only.
+    line = b"\r\n" if body.lstrip().startswith(mark + b"\r\n") else b"\n"
     # The content may contain the boundary: only the first two and the last one are boundaries.
-    head, _, rest = body.partition(mark + b"\r\n")
-    first, _, second = rest.partition(b"\r\n" + mark + b"\r\n")
-    second, end, _ = second.rpartition(b"\r\n" + mark + b"--")
+    head, _, rest = body.partition(mark + line)
+    first, _, second = rest.partition(line + mark + line)
+    second, end, _ = second.rpartition(line + mark + b"--")
     if head.strip() or not end:
         raise invalid("A multipart upload has two parts: the object's metadata and its content")
-    fields, _, content = second.partition(b"\r\n\r\n")
+    fields, _, content = second.partition(line + line)
     media = re.search(rb"(?im)^content-type:\s*([^\r\n]+)", fields)
     return (
-        json_object(first.partition(b"\r\n\r\n")[2]),
+        json_object(first.partition(line + line)[2]),
         media[1].decode().strip() if media else "",
         content,
     )

@@ -320,10 +320,56 @@ def test_a_body_that_is_no_json_object_is_the_callers_mistake(client, body):
     assert answer.json()["error"]["message"].startswith("Parse Error: ")
 
 
+def test_many_calls_in_one_request(client, bucket):
+    for name in ("a", "b/c d", "e"):
+        bucket.blob(name).upload_from_string(name)
+    with client.batch():
+        bucket.delete_blob("a")
+        bucket.delete_blob("b/c d")
+        changed = bucket.blob("e")
+        changed.metadata = {"k": "v"}
+        changed.patch()
+    assert [(blob.name, blob.metadata) for blob in client.list_blobs(bucket)] == [("e", {"k": "v"})]
+    with pytest.raises(NotFound), client.batch():
+        bucket.delete_blob("none")
+
+
+def test_a_bucket_is_deleted_with_its_objects(client):
+    made = client.create_bucket("to-be-deleted")
+    made.blob("x/y").upload_from_string("1")
+    made.delete(force=True)
+    assert not made.exists()
+
+
+def test_lines_of_an_upload_may_end_with_a_line_feed_only(client, bucket):
+    url = f"{client._connection.API_BASE_URL}/upload/storage/v1/b/{bucket.name}/o"
+    content = b"\r\n1\n--b\n2"
+    body = (
+        b'--b\nContent-Type: application/json\n\n{"name": "lf"}\n--b\nContent-Type: text/x\n\n'
+        + content
+        + b"\n--b--"
+    )
+    headers = {"Content-Type": 'multipart/related; boundary="b"'}
+    made = requests.post(f"{url}?uploadType=multipart", body, headers=headers, timeout=30)
+    assert made.status_code == 200
+    assert bucket.blob("lf").download_as_bytes() == content
+
+
+def test_a_resumable_upload_may_go_on_by_post(client, bucket):
+    url = f"{client._connection.API_BASE_URL}/upload/storage/v1/b/{bucket.name}/o"
+    begun = requests.post(f"{url}?uploadType=resumable&name=posted", b"{}", timeout=30)
+    headers = {"Content-Range": "bytes 0-2/*"}
+    going_on = requests.post(begun.headers["Location"], b"\x88ab", headers=headers, timeout=30)
+    assert (going_on.status_code, going_on.headers["Range"]) == (308, "bytes=0-2")
+    headers = {"Content-Range": "bytes 3-3/4"}
+    requests.post(begun.headers["Location"], b"c", headers=headers, timeout=30)
+    assert bucket.blob("posted").download_as_bytes() == b"\x88abc"
+
+
 class TestWhatIsNotThere:
     def test_it_is_refused_by_name(self, client, bucket):
-        with pytest.raises(MethodNotImplemented, match="versions"):
-            list(client.list_blobs(bucket, versions=True))
+        with pytest.raises(MethodNotImplemented, match="softDeleted"):
+            list(client.list_blobs(bucket, soft_deleted=True))
         versioned = client.bucket("versioned")
         versioned.versioning_enabled = True
         with pytest.raises(MethodNotImplemented, match="versioning"):
