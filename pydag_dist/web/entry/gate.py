@@ -27,7 +27,7 @@ DAG_BYTES: Final = 16 * 2**20
 BURST: Final = 5  # seconds' worth of requests that may come at once
 BUCKETS: Final = 10_000
 _BIG: Final = re.compile(
-    r"/api/v1/(runs(/[^/]+(/resume|/tasks/[^/]+/mark)?)?|dags/[^/]+|validate|convert|edit|render|estimate|files/.+)"
+    r"/api/v1/(runs(/[^/]+(/resume|/tasks/[^/]+/mark)?)?|dags/[^/]+|validate|convert|edit|compare|render|estimate|files/.+)"
 )
 _THIS_HOST: Final = re.compile(
     r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?", re.IGNORECASE | re.ASCII

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import re
 import socket
 
 import httpx
@@ -229,6 +230,28 @@ def test_what_is_too_long_is_refused():
     assert refused.status_code == 413
     bigger = web.ask("PUT", "/api/v1/runs/r", headers=OURS, json={"dag_id": "d", "x": long})
     assert bigger.status_code != 413
+
+
+def test_whatever_takes_a_dag_takes_a_long_one():
+    web = Web(requests_per_second=1e6)
+    schema = web.app.app.openapi()
+    models = schema["components"]["schemas"]
+    taking = {
+        name
+        for name, model in models.items()
+        if {"text", "dag"} & model.get("properties", {}).keys()
+    }
+    asked = 0
+    for path, methods in schema["paths"].items():
+        for method, route in methods.items():
+            if not any(f'/{name}"' in json.dumps(route.get("requestBody")) for name in taking):
+                continue
+            asked += 1
+            place = re.sub(r"{\w+}", "x.json", path)
+            body = {"text": "x" * 70_000, "dag": {}, "unknown": 1}
+            answer = web.ask(method.upper(), place, headers=OURS, json=body)
+            assert answer.status_code != 413, path
+    assert asked >= 9
 
 
 def test_below_a_prefix():
