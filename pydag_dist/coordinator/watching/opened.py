@@ -58,7 +58,7 @@ class Watchers:
     def _send_traces(
         self, settings: Settings, url: str, history: History, stopping: threading.Event
     ) -> None:
-        _need("opentelemetry.exporter.otlp.proto.common", "traces")
+        _need("opentelemetry.proto", "traces")
         from pydag_dist.coordinator.watching.traces import HEADERS, Traces  # noqa: PLC0415
 
         traces = Traces(history, os.environ.get("OTEL_SERVICE_NAME", settings.key_prefix))

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from types import SimpleNamespace
 from typing import Any, Final
 
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
-from opentelemetry.trace.span import TraceState
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
 from pydag_dist.coordinator.watching.outbox import ERROR, lean
 from pydag_dist.dag import Dag
@@ -28,7 +26,7 @@ HEADERS: Final = {"Content-Type": "application/x-protobuf"}
 SPANS: Final = 2_000  # of one request
 LINKS: Final = 128  # of a span, as OpenTelemetry has it by default
 
-_SCOPE: Final = InstrumentationScope("pydag_dist", version("pydag-dist"))
+_SCOPE: Final = InstrumentationScope(name="pydag_dist", version=version("pydag-dist"))
 
 
 class Traces:
@@ -36,7 +34,7 @@ class Traces:
 
     def __init__(self, history: HistoryReader, service: str) -> None:
         self._history = history
-        self._resource = Resource.create({"service.name": service})
+        self._resource = Resource(attributes=_attributes({"service.name": service}))
 
     @staticmethod
     def chosen(batch: Batch) -> list[dict[str, Any]]:
@@ -61,12 +59,12 @@ class Traces:
             if each.ended_at is not None and since <= each.ended_at <= row.ended_at:
                 spans.append(self._try(row, run, each, links.of(each.task_id)))
             if len(spans) == SPANS:
-                yield _request(spans)
+                yield self._request(spans)
                 spans = []
         if spans:
-            yield _request(spans)
+            yield self._request(spans)
 
-    def _run(self, row: Any, run: RunHead) -> ReadableSpan:
+    def _run(self, row: Any, run: RunHead) -> Span:
         about = {
             "pydag.dag_id": row.dag_id,
             "pydag.run_id": row.run_id,
@@ -77,10 +75,9 @@ class Traces:
             "pydag.logical_date": row.logical_date,
         }
         begin = run.round_at or row.started_at or run.submitted_at or row.ended_at
-        context = _context(row.run_id, f"{run.rounds}")
-        return self._span(row, context, about, (begin, row.ended_at))
+        return _span(row, (row.run_id, f"{run.rounds}"), about, (begin, row.ended_at))
 
-    def _try(self, row: Any, run: RunHead, each: Row, links: Sequence[Link]) -> ReadableSpan:
+    def _try(self, row: Any, run: RunHead, each: Row, links: Sequence[Span.Link]) -> Span:
         about = {
             "pydag.dag_id": row.dag_id,
             "pydag.run_id": row.run_id,
@@ -91,33 +88,17 @@ class Traces:
             "pydag.bytes_billed": each.bytes_billed,
             "pydag.waited_seconds": each.ready_at and each.started_at - each.ready_at,
         }
-        context = _context(row.run_id, f"{each.task_id}/{each.try_number}")
-        parent = _context(row.run_id, f"{run.rounds}")
-        times = each.started_at, each.ended_at
-        return self._span(each, context, about, times, parent=parent, links=links)
+        of = row.run_id, f"{each.task_id}/{each.try_number}"
+        span = _span(each, of, about, (each.started_at, each.ended_at))
+        span.parent_span_id = _span_id(row.run_id, f"{run.rounds}")
+        span.links.extend(links)
+        return span
 
-    def _span(
-        self,
-        row: Any,
-        context: SpanContext,
-        about: Mapping[str, Any],
-        times: tuple[float, float],
-        **rest: Any,
-    ) -> ReadableSpan:
-        ended_well = row.state in {"success", "skipped"}
-        error = (row.error or row.state)[:ERROR]
-        return ReadableSpan(
-            about.get("pydag.task_id") or row.dag_id,
-            context,
-            resource=self._resource,
-            attributes={key: value for key, value in about.items() if value is not None},
-            kind=SpanKind.INTERNAL,
-            status=Status(StatusCode.OK) if ended_well else Status(StatusCode.ERROR, error),
-            start_time=round(times[0] * 1e9),
-            end_time=round(max(times) * 1e9),
-            instrumentation_scope=_SCOPE,
-            **rest,
-        )
+    def _request(self, spans: Sequence[Span]) -> bytes:
+        of_scope = ScopeSpans(scope=_SCOPE, spans=spans)
+        of_resource = ResourceSpans(resource=self._resource, scope_spans=[of_scope])
+        made: bytes = ExportTraceServiceRequest(resource_spans=[of_resource]).SerializeToString()
+        return made
 
 
 class _Links:
@@ -133,7 +114,7 @@ class _Links:
             if number.isdigit() and name not in self._upstream:
                 self._children.setdefault(parent, []).append(name)
 
-    def of(self, task: str) -> list[Link]:
+    def of(self, task: str) -> list[Span.Link]:
         """Of a task; a child waits for what its parent waits for, and others for all children."""
         known = task if task in self._upstream else task.rpartition(".")[0]
         names = [
@@ -141,17 +122,51 @@ class _Links:
             for above in self._upstream.get(known, ())
             for name in ([above] if above in self._newest else self._children.get(above, []))
         ]
-        made = (_context(self._run_id, f"{name}/{self._newest[name]}") for name in names[:LINKS])
-        return [Link(context) for context in made]
+        trace = _trace_id(self._run_id)
+        return [
+            Span.Link(
+                trace_id=trace, span_id=_span_id(self._run_id, f"{name}/{self._newest[name]}")
+            )
+            for name in names[:LINKS]
+        ]
 
 
-def _context(run_id: str, of: str) -> SpanContext:
-    trace = int.from_bytes(hashlib.sha256(run_id.encode()).digest()[:16])
-    span = int.from_bytes(hashlib.sha256(f"{run_id}/{of}".encode()).digest()[:8])
-    flags = TraceFlags(TraceFlags.SAMPLED)
-    return SpanContext(trace, span, is_remote=False, trace_flags=flags, trace_state=TraceState())
+def _span(
+    row: Any, of: tuple[str, str], about: Mapping[str, Any], times: tuple[float, float]
+) -> Span:
+    """The span `of` a run and what it tells of; the row has its state and its error."""
+    error = (row.error or row.state)[:ERROR]
+    is_good = row.state in {"success", "skipped"}
+    return Span(
+        name=about.get("pydag.task_id") or row.dag_id,
+        trace_id=_trace_id(of[0]),
+        span_id=_span_id(*of),
+        flags=1,  # sampled
+        kind=Span.SPAN_KIND_INTERNAL,
+        start_time_unix_nano=round(times[0] * 1e9),
+        end_time_unix_nano=round(max(times) * 1e9),
+        attributes=_attributes(about),
+        status=Status(code=Status.STATUS_CODE_OK)
+        if is_good
+        else Status(code=Status.STATUS_CODE_ERROR, message=error),
+    )
 
 
-def _request(spans: Iterable[ReadableSpan]) -> bytes:
-    made: bytes = encode_spans(list(spans)).SerializeToString()
-    return made
+def _attributes(about: Mapping[str, Any]) -> list[KeyValue]:
+    return [
+        KeyValue(key=key, value=_value(value)) for key, value in about.items() if value is not None
+    ]
+
+
+def _value(value: str | float) -> AnyValue:
+    if isinstance(value, str):
+        return AnyValue(string_value=value)
+    return AnyValue(int_value=value) if isinstance(value, int) else AnyValue(double_value=value)
+
+
+def _trace_id(run_id: str) -> bytes:
+    return hashlib.sha256(run_id.encode()).digest()[:16]
+
+
+def _span_id(run_id: str, of: str) -> bytes:
+    return hashlib.sha256(f"{run_id}/{of}".encode()).digest()[:8]
