@@ -22,7 +22,7 @@ from pydag_dist.history import Batch, HistoryReader
 DATASETS: Final = 50  # of an event, inputs and outputs each
 
 _SPEC: Final = "https://openlineage.io/spec"
-_PRODUCER: Final = f"https://pypi.org/project/pydag-dist/{version('pydag-dist')}"
+_PRODUCER: Final = f"urn:pydag:{version('pydag-dist')}"
 _NAMES: Final = UUID("6c1f0a52-30a4-5b0e-9d0b-0d5f3f6f2c11")  # of the ids of runs
 _TABLE: Final = re.compile(r"[^\s./`]+\.[^\s./`]+\.[^\s/`]+")
 _ENDS: Final = {"success": "COMPLETE", "skipped": "ABORT", "failed": "FAIL", "cancelled": "ABORT"}

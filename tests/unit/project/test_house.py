@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections import Counter
 
 import grimp
@@ -43,3 +44,22 @@ def test_every_file_that_a_page_names_is_there(page):
         if any((base / name.partition("/")[0]).is_dir() for base in BASES)
     ]
     assert [name for name in names if not any((base / name).is_file() for base in BASES)] == []
+
+
+def test_no_file_names_the_host_of_a_registry():
+    hosts = (
+        "pypi." + "org",
+        "files.python" + "hosted",
+        "npm" + "js",
+        "docker" + ".io",
+        "gcr" + ".io",
+    )
+    listed = subprocess.run(
+        ["git", "grep", "-lIE", "|".join(map(re.escape, hosts))],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert listed.returncode in (0, 1)
+    assert listed.stdout.split() == []
