@@ -110,8 +110,10 @@ def save(page):
 
 def accessible(page):
     page.evaluate(AXE.read_text())
-    found = page.evaluate("axe.run('dialog')")
-    assert [each["id"] for each in found["violations"]] == []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        found = page.evaluate("axe.run('dialog')")
+        assert [each["id"] for each in found["violations"]] == []
 
 
 def test_changes_of_different_tasks_merge_without_a_word(opened):

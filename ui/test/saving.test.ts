@@ -33,7 +33,13 @@ async function serve(
     if (saved.bad) throw new Problem(422, 'problems', '');
     file = saved;
     puts.push(given);
-    return { etag: tagOf(file), problems: [], commit: given.message || null };
+    const isLocked = given.message === 'locked';
+    return {
+      etag: tagOf(file),
+      problems: [],
+      commit: isLocked ? null : given.message || null,
+      commit_problem: isLocked ? 'git: index.lock' : null,
+    };
   }
   if (file === null) throw new Problem(404, 'no such file', '');
   if (method === 'GET') return { text: texted(file), etag: tagOf(file) };
@@ -111,6 +117,12 @@ test('a text is saved, and committed with a message', async () => {
   edited.now = texted({ a: '3', b: '1' });
   await opened.save(edited);
   expect(file).toEqual({ a: '3', b: '1' });
+});
+
+test('why it is not committed is told', async () => {
+  edited.now = texted({ a: '2', b: '1' });
+  await opened.save(edited, { message: 'locked' });
+  expect(opened.said.value).toBe('Saved. It is not committed: git: index.lock');
 });
 
 test('a new file is made, and not over one that has come meanwhile', async () => {

@@ -102,7 +102,11 @@ function With({ text, other }: { text: string; other: string }) {
           )}
           <Words of={compared} />
           <Graphs text={text} compared={compared} />
-          <Beside before={compared.before} after={text} names={['As it was by then', 'Now']} />
+          <Beside
+            before={compared.before}
+            after={text}
+            names={[compared.run_id ? 'As it ran' : 'As it was published', 'Now']}
+          />
         </>
       )}
     </Show>

@@ -196,7 +196,9 @@ export class OpenFile {
       edited.saved(text);
     }
     const what = saved.commit ? 'Saved and committed' : 'Saved';
-    this.said.value = isMerged ? `${what}, with what others have changed meanwhile.` : `${what}.`;
+    const also = isMerged ? `${what}, with what others have changed meanwhile.` : `${what}.`;
+    const problem = saved.commit_problem;
+    this.said.value = problem ? `${also} It is not committed: ${problem}` : also;
   }
 
   /** Lets each field that both have changed have the chosen value, and saves that; null if somebody has
