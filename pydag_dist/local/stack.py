@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,12 @@ class Stack:
 
     `start` returns when every part is healthy; `check` raises when one has died; `stop` ends all,
     those first that use the others. Parts are children of the calling process and die with it.
+    Without `pages` there are no web interface and no Flower.
     """
 
-    def __init__(self, home: Home, ports: Ports) -> None:
+    def __init__(self, home: Home, ports: Ports, *, pages: bool = True) -> None:
         self.home = home
+        self._pages = pages
         self._ports = ports.chosen()
         self._children: list[Child] = []
         # Without a Java there is everything but Dataproc.
@@ -170,15 +173,19 @@ temporaryGcsBucket = "{BUCKET}"
             )
             for number in range(1, WORKERS + 1)
         ]
-        flower = self._child("Flower", _pydag("flower", "--port", str(self._ports.flower)))
-        files = ["--files", folder] if (folder := os.environ.get("PYDAG_DAGS")) else []
-        web = self._child("web", _pydag("web", "--port", str(self._ports.web), *files))
+        shown = self._start_pages() if self._pages else []
         coordinator.wait_until(_says(coordinator, b" is ready"), START_SECONDS, check)
         for worker in workers:
             worker.wait_until(_says(worker, b" ready."), START_SECONDS, check)
-        health = f"{self.flower_url}/healthcheck"
-        flower.wait_until(lambda: _answers(health), START_SECONDS, check)
-        web.wait_until(lambda: _answers(f"{self.web_url}/health"), START_SECONDS, check)
+        for child, health in shown:
+            child.wait_until(partial(_answers, health), START_SECONDS, check)
+
+    def _start_pages(self) -> list[tuple[Child, str]]:
+        """The web interface and Flower, and where each says that it is healthy."""
+        flower = self._child("Flower", _pydag("flower", "--port", str(self._ports.flower)))
+        files = ["--files", folder] if (folder := os.environ.get("PYDAG_DAGS")) else []
+        web = self._child("web", _pydag("web", "--port", str(self._ports.web), *files))
+        return [(flower, f"{self.flower_url}/healthcheck"), (web, f"{self.web_url}/health")]
 
     def _child(self, name: str, command: list[str], grace: float = 10) -> Child:
         log = self.home.directory("logs") / f"{name.lower().replace(' ', '-')}.log"

@@ -30,12 +30,14 @@ def pydag_imports() -> Sequence[str]:
 def pydag_up(
     tmp_path_factory: pytest.TempPathFactory, pydag_imports: Sequence[str]
 ) -> Iterator[Stack]:
-    """What `pydag up` starts, once for all tests, in a folder and on ports of its own."""
+    """What `pydag up` starts, without pages: once for all tests, in a folder of its own."""
     require_packages()
     home = Home(tmp_path_factory.mktemp("pydag"))
     with home.locked(), pytest.MonkeyPatch.context() as patch:
         patch.setenv(FURTHER_IMPORTS, ",".join(pydag_imports))
-        stack = Stack(home, Ports(**{part.name: free_port() for part in fields(Ports)}))
+        stack = Stack(
+            home, Ports(**{part.name: free_port() for part in fields(Ports)}), pages=False
+        )
         try:
             stack.start(lambda: None)
             yield stack
