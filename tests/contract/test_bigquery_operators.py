@@ -132,6 +132,17 @@ def test_rows_of_a_query_are_in_its_result(client, table):
         run("bigquery.query", f"{table}-d", sql=f"CREATE TABLE `{table}` (x INT64)", rows=1)
 
 
+def test_more_of_a_jobs_configuration(client, table):
+    sql, more = "SELECT 1 AS id", {"maximumBillingTier": 1}
+    run("bigquery.query", table, sql=sql, configuration=more)
+    key = {"destinationEncryptionConfiguration": {"kmsKeyName": "k"}}
+    with pytest.raises(TaskFailed, match="destinationEncryptionConfiguration"):
+        run("bigquery.query", f"{table}-key", sql=sql, destination=table, configuration=key)
+    twice = {"sql": sql, "use_query_cache": False, "configuration": {"useQueryCache": True}}
+    with pytest.raises(TaskFailed, match=r'"configuration" says again .*: useQueryCache'):
+        run("bigquery.query", f"{table}-2", **twice)
+
+
 def test_copies_of_tables_and_partitions(client, table):
     client.query_and_wait(
         f"CREATE TABLE `{table}` PARTITION BY d AS SELECT DATE '2026-01-30' AS d, 1 AS n "

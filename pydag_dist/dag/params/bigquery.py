@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
@@ -20,6 +20,12 @@ from pydag_dist.dag.params.types import (
 )
 from pydag_dist.dag.templates.texts import MARK
 
+_SAID_BY_PARAMS = frozenset(
+    {
+        "destinationTable", "destinationUri", "destinationUris", "query", "queryParameters",
+        "sourceTable", "sourceTables", "sourceUris", "useLegacySql",
+    }
+)  # fmt: skip
 _MOST_ROWS = 1000  # of a query in the result of its task
 
 # https://cloud.google.com/bigquery/docs/exporting-data#export_formats_and_compression_types
@@ -37,7 +43,21 @@ class BigQueryParams(GoogleParams):
     location: Location | None = Field(None, description="where the job runs")
 
 
-class DestinationParams(BigQueryParams):
+class JobParams(BigQueryParams):
+    """The params of operators whose job the author may configure further."""
+
+    configuration: dict[str, Any] = Field(
+        {}, description="more of the job's configuration, as BigQuery's REST API names it"
+    )
+
+    @model_validator(mode="after")
+    def _nothing_again(self) -> Self:
+        if again := sorted(_SAID_BY_PARAMS & set(self.configuration)):
+            raise ValueError(f'"configuration" must not have {", ".join(again)}: params say it')
+        return self
+
+
+class DestinationParams(JobParams):
     """The params of operators that write a table."""
 
     write_disposition: Literal["WRITE_TRUNCATE", "WRITE_APPEND", "WRITE_EMPTY"] | None = None
@@ -93,7 +113,7 @@ class BigQueryQuery(DestinationParams):
         return self
 
 
-class BigQueryCopy(BigQueryParams):
+class BigQueryCopy(JobParams):
     """``bigquery.copy``: tables, or partitions of them, into one table."""
 
     sources: list[Table] = Field(min_length=1, description="project.dataset.table of each")
@@ -132,7 +152,7 @@ class BigQueryLoad(DestinationParams):
         return self
 
 
-class BigQueryExtract(BigQueryParams):
+class BigQueryExtract(JobParams):
     """``bigquery.extract``: a table into files of Cloud Storage."""
 
     source: Table = Field(description="project.dataset.table")

@@ -33,6 +33,7 @@ class Copy(Job, CachedOperator):
             "write_disposition": params.write_disposition,
             "create_disposition": params.create_disposition,
             "labels": params.labels,
+            "configuration": params.configuration,
         }
         return clients.call(
             context.log,

@@ -32,6 +32,7 @@ class Extract(Job, CachedOperator):
             "destination_format": params.destination_format,
             "compression": params.compression,
             "labels": params.labels,
+            "configuration": params.configuration,
         }
         if params.destination_format == "CSV":
             config["field_delimiter"] = params.field_delimiter

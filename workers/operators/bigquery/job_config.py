@@ -9,6 +9,7 @@ from google.cloud import bigquery
 
 from pydag_dist.dag.params.bigquery import DestinationParams
 from workers.contract.context import TaskContext
+from workers.errors import TaskFailed
 from workers.google import clients
 
 _DAY = 24 * 3600 * 1000  # milliseconds
@@ -23,10 +24,21 @@ Config = TypeVar(
 
 
 def configured(config: Config, values: Mapping[str, Any], context: TaskContext) -> Config:
-    """`config` with these values, and with the labels of the try."""
+    """`config` with these values, and with the labels of the try.
+
+    The value `configuration` is more of the job's configuration, as BigQuery's REST API names it.
+    """
+    more = values.get("configuration") or {}
     for name, value in values.items():
-        if value is not None:
+        if value is not None and name != "configuration":
             setattr(config, name, value)
+    # The client has no names for what is newer than it.
+    own = config._properties[config._job_type]  # noqa: SLF001
+    if twice := sorted(set(more) & {name for name, value in own.items() if value is not None}):
+        raise TaskFailed(
+            f'"configuration" says again what other params say: {", ".join(twice)}', final=True
+        )
+    own.update(more)
     config.labels = config.labels | clients.labels(context)
     return config
 

@@ -83,6 +83,7 @@ def _config(params: BigQueryLoad) -> dict[str, Any]:
         "ignore_unknown_values": params.ignore_unknown_values or None,
         "encoding": params.encoding,
         "labels": params.labels,
+        "configuration": params.configuration,
         **layout(params),
     }
     if params.table_schema:

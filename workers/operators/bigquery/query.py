@@ -70,6 +70,7 @@ class Query(Job, CachedOperator):
             "use_query_cache": params.use_query_cache,
             "query_parameters": query_parameters(params.parameters) or None,
             "labels": params.labels,
+            "configuration": params.configuration,
         }
         return Statement(params.sql, config)
 
