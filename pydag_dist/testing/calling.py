@@ -12,6 +12,7 @@ from pydag_dist.dag.operators import BRANCH, PythonCall
 from pydag_dist.dag.params.branch import Branch
 from pydag_dist.dag.planning.results import by_condition, parsed
 from pydag_dist.errors import TaskFailed
+from pydag_dist.testing.stand_ins import MissingStandIn
 
 
 def called(operator: str, params: Mapping[str, Any]) -> Any:
@@ -30,7 +31,13 @@ def called(operator: str, params: Mapping[str, Any]) -> Any:
 
 def _call(name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
     module, _, attribute = name.partition(":")
-    function = getattr(importlib.import_module(module), attribute, None)
+    try:
+        function = getattr(importlib.import_module(module), attribute, None)
+    except ImportError as error:  # a worker would give the task back
+        raise MissingStandIn(
+            f"callable {name!r} can't be imported here ({error}): let sys.path have its folder, or "
+            "give something that stands in for the task"
+        ) from None
     if not callable(function):
         raise TaskFailed(f"module {module} has no function {attribute}", final=True)
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):

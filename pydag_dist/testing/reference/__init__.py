@@ -2,8 +2,8 @@
 
 It keeps only what the table calls state and derives the rest (`ready`, `active`, leases), so
 that comparing it with the engine's keys also checks the invariants of those keys. Everything
-happens at once and in memory. `now` counts what happened; times are in ms, and only the machine
-lets time pass.
+happens at once and in memory. `now` counts what happened; times are in ms, and only whoever
+drives it lets time pass.
 
 The files are those of the engine's Lua, and each class adds to the one before: `state` and
 `rules`, then `queue`, `spread`, `outcome`, `runs`, `workers`, and the `engine` with its tick.

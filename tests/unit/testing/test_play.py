@@ -130,6 +130,25 @@ def test_params_are_those_that_a_run_may_have():
         play(dag(query("t", expand={"over": "params.days"})), {"*": None})
 
 
+def test_a_large_param_and_results_come_as_json_has_them():
+    lists = {
+        "task_id": "t",
+        **QUERY,
+        "params": {"sql": "SELECT 1", "parameters": {"a": "{{ params.big }}"}},
+    }
+    below = query("u", "t") | {"params": {"sql": "SELECT {{ tasks.t.result }}"}}
+    run = play(dag(lists, below), {"t": (1, None), "u": None}, params={"big": ["x" * 2000]})
+
+    assert run.tasks["t"].params["parameters"] == {"a": ["x" * 2000]}
+    assert run.tasks["u"].params["sql"] == "SELECT [1, null]"
+
+
+def test_a_module_that_is_not_there_ends_the_test():
+    elsewhere = call("t", "waits") | {"params": {"callable": "no_such_module:f"}}
+    with pytest.raises(PydagError, match=r"'no_such_module:f' can't be imported here .*sys\.path"):
+        play(dag(elsewhere))
+
+
 def test_an_assertion_of_a_stand_in_ends_the_test():
     def wrong(_):
         raise AssertionError("here")
