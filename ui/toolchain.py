@@ -23,7 +23,7 @@ SECONDS: Final = 300.0
 TOOLS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
     "install": (),
     "check": (("biome", "ci", "--colors=off"), ("tsc",)),
-    "test": (("vitest", "run", "--reporter=dot"),),
+    "test": (("vitest", "run", "--reporter=dot", "--test-timeout=60000"),),
     "format": (("biome", "check", "--write"),),
 }
 

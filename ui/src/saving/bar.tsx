@@ -58,8 +58,7 @@ export function Saving({ file, edited, isChanged, problems, task, watched }: Sav
       if (!(event.ctrlKey || event.metaKey) || event.altKey || event.key.toLowerCase() !== 's')
         return;
       event.preventDefault();
-      const isNew = isChanged || file.before === null;
-      if (isNew && open.value === null && file.clash.value === null && may('editor')) save();
+      if (open.value === null && file.clash.value === null && may('editor')) save();
     };
     const onLeave = (event: BeforeUnloadEvent) => {
       if (isChanged) event.preventDefault();
