@@ -1,6 +1,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import type { Edit } from '../src/editor/edits';
+import type { Edit, TextChange } from '../src/editor/edits';
+import { excerptOf } from '../src/editor/excerpt';
 import { graphOf, upstreamOf } from '../src/editor/graph';
 import { type Reading, read, taskAt } from '../src/editor/reading';
 import { editorOf, PROJECT, python } from './editing';
@@ -152,6 +153,42 @@ describe.each(STYLES)('a file %s', (_, style) => {
     }
     vi.useRealTimers();
   });
+});
+
+test('an edit of an excerpt changes the whole file as an edit of all of it does', async () => {
+  const next = random(11);
+  let excerpts = 0;
+  for (const file of FILES) {
+    for (const [, style] of STYLES) {
+      const text = style(readFileSync(file, 'utf8'));
+      const found = read(text);
+      if (typeof found === 'string' || found.tasks.length < 4 || found.tasks.length > 60) continue;
+      for (let step = 0; step < 4; step++) {
+        const edits = [anyEdit(found, next)];
+        const part = excerptOf(text, found, edits, 0, 2);
+        if (!part) continue;
+        const all = editorOf(text, served.post);
+        const done = await all.edit(...edits);
+        const short = editorOf(text, async <T>(path: string, body: unknown) => {
+          const asked = body as { text: string; edits: Edit[] };
+          const { changes } = await served.post<{ changes: TextChange[] }>(path, {
+            ...asked,
+            text: part.text,
+          });
+          const whole = part.whole(changes);
+          return {
+            changes: whole.map(({ from, to, insert }) => ({ begin: from, end: to, text: insert })),
+          } as T;
+        });
+        if (!/[\ud800-\udfff]/.test(text)) {
+          expect(await short.edit(...edits)).toBe(done);
+          expect(short.text(), `${file} ${JSON.stringify(edits)}`).toBe(all.text());
+          excerpts++;
+        }
+      }
+    }
+  }
+  expect(excerpts).toBeGreaterThan(50);
 });
 
 test('an edit that is refused changes nothing and says why', async () => {

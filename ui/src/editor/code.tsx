@@ -31,7 +31,7 @@ import type { PlacedProblem, Session } from './session';
 
 const choose = StateEffect.define<readonly { from: number; to: number }[]>();
 const chosenLine = Decoration.line({ class: 'cm-chosen' });
-const MOST_LINES = 2000; // that are marked
+const MOST_LINES = 400; // that are marked
 
 /** The lines of the tasks that are chosen. */
 const chosen = StateField.define({

@@ -2,6 +2,7 @@
 
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
+import { number } from '../text';
 import type { Path } from './edits';
 import { Estimate } from './estimate';
 import { TextField } from './field';
@@ -175,6 +176,13 @@ function written(value: Json | undefined): string {
   return typeof value === 'string' && typedIn(value) === value ? value : JSON.stringify(value);
 }
 
+/** So many items of a list, names or tasks have controls; the text has all. */
+export const MOST = 100;
+
+export function More({ of }: { of: number }) {
+  return of > MOST ? <p class="faint">and {number(of - MOST)} more, in the text</p> : null;
+}
+
 type PartProps = Omit<ValueProps, 'schema'>;
 
 function Items({ item, value, ...props }: PartProps & { item: Schema }) {
@@ -182,7 +190,7 @@ function Items({ item, value, ...props }: PartProps & { item: Schema }) {
   const { form, path, label } = props;
   return (
     <fieldset class="items" aria-label={label}>
-      {items.map((each, place) => (
+      {items.slice(0, MOST).map((each, place) => (
         <div class="item" key={place}>
           <Value
             {...props}
@@ -201,6 +209,7 @@ function Items({ item, value, ...props }: PartProps & { item: Schema }) {
           </button>
         </div>
       ))}
+      <More of={items.length} />
       <button
         type="button"
         onClick={() => {
@@ -242,20 +251,23 @@ function Pairs({ of, value, ...props }: PartProps & { of: Schema; value: Fields 
   const { form, path, label } = props;
   return (
     <fieldset class="items" aria-label={label}>
-      {Object.entries(value).map(([key, each]) => (
-        <div class="item" key={key}>
-          <span class="id">{key}</span>
-          <Value {...props} schema={of} path={[...path, key] as Path} label={key} value={each} />
-          <button
-            type="button"
-            class="plain"
-            aria-label={`Remove ${key}`}
-            onClick={() => change(form, [...path, key] as Path, undefined)}
-          >
-            ×
-          </button>
-        </div>
-      ))}
+      {Object.entries(value)
+        .slice(0, MOST)
+        .map(([key, each]) => (
+          <div class="item" key={key}>
+            <span class="id">{key}</span>
+            <Value {...props} schema={of} path={[...path, key] as Path} label={key} value={each} />
+            <button
+              type="button"
+              class="plain"
+              aria-label={`Remove ${key}`}
+              onClick={() => change(form, [...path, key] as Path, undefined)}
+            >
+              ×
+            </button>
+          </div>
+        ))}
+      <More of={Object.keys(value).length} />
       <NewName
         label={label}
         onAdd={(key) => {
@@ -292,6 +304,7 @@ export function FieldSet(props: FieldSetProps) {
     <fieldset class="fields" aria-label={label}>
       {shown
         .filter((name) => !hidden.has(name))
+        .slice(0, MOST)
         .map((name) => {
           const about = schema.properties?.[name] ?? {};
           const isRequired = schema.required?.includes(name) ?? false;

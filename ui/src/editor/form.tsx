@@ -4,7 +4,7 @@ import { useSignal } from '@preact/signals';
 import type { RefObject } from 'preact';
 import { exact, plural, shown } from '../text';
 import { connection } from './actions';
-import { change, FieldSet, type Form as Of } from './controls';
+import { change, FieldSet, MOST, More, type Form as Of } from './controls';
 import type { Known } from './known';
 import { familyOf, operatorOf } from './known';
 import { type Fields, isFields, type TaskItem } from './reading';
@@ -182,7 +182,7 @@ function Dependencies({ session, task }: { session: Session; task: TaskItem }) {
     <>
       <h2>dependencies</h2>
       <ul class="dependencies" aria-label="dependencies">
-        {ids.map((upstream) => (
+        {ids.slice(0, MOST).map((upstream) => (
           <li key={upstream}>
             <button type="button" class="plain" onClick={() => session.choose([upstream])}>
               {upstream}
@@ -198,6 +198,7 @@ function Dependencies({ session, task }: { session: Session; task: TaskItem }) {
           </li>
         ))}
       </ul>
+      <More of={ids.length} />
       <form
         onSubmit={(event) => {
           event.preventDefault();

@@ -13,6 +13,7 @@ import {
 import { EditorView } from '@codemirror/view';
 import { computed, signal } from '@preact/signals';
 import { changesOf, type Edit, pointsIn, type TextChange, wholeOf } from './edits';
+import { type Excerpt, excerptOf } from './excerpt';
 import { type Reading, read, type TaskItem, taskAt } from './reading';
 
 export interface PlacedProblem {
@@ -57,6 +58,7 @@ export class Session {
   private reader = 0;
   private checker = 0;
   private checking = new AbortController();
+  private readText: Text | null = null;
   private readonly waiting = new Set<() => void>();
 
   /** What the text says, or said when it could last be read. */
@@ -123,6 +125,8 @@ export class Session {
   }
 
   private readNow(): void {
+    clearTimeout(this.reader);
+    this.readText = this.state.doc;
     const found = read(this.state.doc.toString());
     if (typeof found === 'string') this.unread.value = found;
     else {
@@ -188,12 +192,14 @@ export class Session {
       for (let turn = 0; turn < TURNS; turn++) {
         const { doc } = this.state;
         const text = this.whole();
-        const { changes } = await this.post<{ changes: TextChange[] }>('/edit', { text, edits });
+        const part = this.excerpt(text, edits);
+        const body = { text: part?.text ?? text, edits };
+        const { changes } = await this.post<{ changes: TextChange[] }>('/edit', body);
         if (doc !== this.state.doc) continue;
         this.refused.value = '';
         if (changes.length > 0) {
           this.holder.dispatch({
-            changes: changesOf(changes, text, this.state.lineBreak),
+            changes: part?.whole(changes) ?? changesOf(changes, text, this.state.lineBreak),
             annotations: [byHand.of(true), isolateHistory.of('full')],
           });
         }
@@ -205,6 +211,11 @@ export class Session {
       this.refused.value = error instanceof Error ? error.message : String(error);
     }
     return false;
+  }
+
+  private excerpt(text: string, edits: readonly Edit[]): Excerpt | null {
+    if (this.readText !== this.state.doc) this.readNow();
+    return this.unread.value ? null : excerptOf(text, this.reading.value, edits);
   }
 
   /** Chooses tasks, and shows the last one's text. */
