@@ -41,7 +41,10 @@ def _smtp_url(text: str) -> str:
     return text
 
 
-_Address = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]+@[\w.\-]+$", max_length=254)]
+_Address = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+$", max_length=254),
+]
 
 
 _URL = r"^https?://[^\s/?#@]+([/?#]\S*)?$"

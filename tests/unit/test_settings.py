@@ -178,6 +178,7 @@ def test_a_webhook_has_a_format(monkeypatch, written, found):
         ('{"format": "slack"}', 'of format "slack" needs "url"'),
         ('{"format": "email", "url": "https://h/T0KEN"}', 'of format "email" needs "to"'),
         ('{"format": "email", "to": ["a@b\\nBcc: c@d"]}', "String should match"),
+        ('{"format": "email", "to": ["a,b@c"]}', "String should match"),
         ('{"format": "teams", "url": "https://h/T0KEN"}', "Input should be 'json'"),
         ('{"url": "https://h/T0KEN", "colour": 1}', "no such setting"),
     ],

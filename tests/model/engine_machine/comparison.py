@@ -124,6 +124,7 @@ class Comparison(RuleBasedStateMachine):
         }
         for run_id, run in self.reference.runs.items():
             assert int(seen.hash(f"run:{run_id}").get("rounds", 1)) == run.rounds
+            assert int(seen.hash(f"run:{run_id}").get("late_tries", 0)) == run.late_tries
 
     def same_queues(self, seen: Keys) -> None:
         for queue in (*QUEUES, *(f"@{worker}" for worker in WORKERS)):

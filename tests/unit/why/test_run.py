@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -40,6 +41,24 @@ def test_a_run_that_nobody_plans(client):
     )
     assert "`pydag coordinator`" in run.why()
     assert [reason.task for reason in run.reasons()] == [None]
+
+
+def test_a_late_run_is_said_to_be_late(client, installation):
+    tasks = {"dag_id": "d", "expected_within": 60, "tasks": [call("a")]}
+    run = client.submit(Dag.parse(tasks), run_id="r", logical_date="2026-01-31T06:00:00Z")
+    assert run.snapshot().expected_at == datetime(2026, 1, 31, 6, 1, tzinfo=UTC).timestamp()
+    late = "; it is late: its end was expected at 2026-01-31 "
+    assert late in run.why()
+    assert "late      its end was expected at 2026-01-31 " in pydag_cli("status", "r").stdout
+    assert " queued, late " in pydag_cli("runs").stdout
+    installation.work_off("r")
+    assert late in run.why()
+    assert "late" not in pydag_cli("runs").stdout
+
+
+def test_a_run_that_is_in_time_is_not(client):
+    submit(client, call("a"), expected_within=3600)
+    assert "late" not in pydag_cli("status", "r").stdout + pydag_cli("why", "r").stdout
 
 
 def test_a_run_that_could_not_be_planned(client, installation):
