@@ -8,10 +8,10 @@ from email.parser import BytesParser
 from urllib.parse import unquote, urlsplit
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Message as Received
 
-from pydag_emulators.gcs.errors import invalid
+from pydag_emulators.gcs.errors import invalid, unimplemented
 
 _MOST_CALLS = 1000  # more than the 100 that Google allows are refused by its client
 _BOUNDARY = "batch_of_answers"
@@ -40,6 +40,8 @@ async def answer_batch(request: Request, call: Call) -> Response:
 
 async def _answer(outer: Request, part: Message, call: Call) -> bytes:
     answer = await call(_request(outer, part))
+    if isinstance(answer, StreamingResponse):
+        raise unimplemented("downloads in a batch")
     body = bytes(answer.body)
     lines = [
         "Content-Type: application/http",
@@ -65,6 +67,8 @@ def _request(outer: Request, part: Message) -> Request:
     inner = BytesParser().parsebytes(rest)
     body = inner.get_payload(decode=True)
     url = urlsplit(words[1])
+    if url.path.startswith("/batch"):
+        raise invalid("A batch can't be in a batch")
     scope = {
         **outer.scope,
         "method": words[0].upper(),

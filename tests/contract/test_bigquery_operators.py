@@ -128,6 +128,10 @@ def test_rows_of_a_query_are_in_its_result(client, table):
     json.dumps(result, allow_nan=False)
     script = "DECLARE x INT64 DEFAULT 7; SELECT 1 AS a; SELECT x AS b"
     assert run("bigquery.query", f"{table}-s", sql=script, rows=9)["first_rows"] == [{"b": 7}]
+    long = "SELECT REPEAT('x', 1000) AS s FROM UNNEST(GENERATE_ARRAY(1, 100))"
+    with pytest.raises(TaskFailed, match='fewer "rows" or columns') as failed:
+        run("bigquery.query", f"{table}-l", sql=long, rows=100)
+    assert failed.value.final
     with pytest.raises(TaskFailed, match="a CREATE_TABLE has no rows"):
         run("bigquery.query", f"{table}-d", sql=f"CREATE TABLE `{table}` (x INT64)", rows=1)
 

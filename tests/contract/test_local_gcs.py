@@ -332,6 +332,16 @@ def test_many_calls_in_one_request(client, bucket):
     assert [(blob.name, blob.metadata) for blob in client.list_blobs(bucket)] == [("e", {"k": "v"})]
     with pytest.raises(NotFound), client.batch():
         bucket.delete_blob("none")
+    url = f"{client._connection.API_BASE_URL}/batch/storage/v1"
+    headers = {"Content-Type": "multipart/mixed; boundary=b"}
+    for call, status in (("GET /storage/v1/b/x/o/y?alt=media", 200), ("POST /batch", 400)):
+        body = f"--b\r\nContent-Type: application/http\r\n\r\n{call} HTTP/1.1\r\n\r\n--b--"
+        answer = requests.post(url, body, headers=headers, timeout=30)
+        assert answer.status_code == status
+    assert requests.post(url, "x", headers=headers, timeout=30).status_code == 400
+    path = f"/storage/v1/b/{bucket.name}/o/e?alt=media"
+    body = f"--b\r\nContent-Type: application/http\r\n\r\nGET {path} HTTP/1.1\r\n\r\n--b--"
+    assert requests.post(url, body, headers=headers, timeout=30).status_code == 501
 
 
 def test_a_bucket_is_deleted_with_its_objects(client):

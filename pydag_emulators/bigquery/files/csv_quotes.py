@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 _CHECK_EVERY = 100_000  # lines
+_LONGEST = 100 << 20  # bytes of a row, as in BigQuery
 _UNCLOSED = 'Missing close quote character (").'
 _BEHIND = 'Data between close quote character (") and field separator.'
 _NUL = "Bad character (ASCII 0) encountered."
@@ -62,9 +63,12 @@ def _problem(line: bytes, row: re.Pattern[bytes], mark: bytes, more: Iterator[by
         if not rest.startswith(mark) or rest.count(mark) % 2 == 0:
             return _BEHIND
         # The value ends in a line with an odd number of quotes, as two of them stand for one.
-        added = []
+        added, size = [], 0
         for line_ in more:
             added.append(line_)
+            size += len(line_)
+            if size > _LONGEST:
+                return _UNCLOSED
             if line_.count(mark) % 2:
                 break
         else:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlglot import exp
 
 from pydag_emulators.bigquery.errors import invalid_query, unimplemented
+from pydag_emulators.bigquery.sql.dialect import GoogleSQL
 from pydag_emulators.bigquery.sql.typing.coerce import assigned
 from pydag_emulators.bigquery.sql.typing.types import Type, type_of_data_type
 
@@ -41,6 +42,8 @@ class Functions:
         """
         declared: Any = tree.this
         name = declared.this.name.lower()
+        if name.upper() in GoogleSQL.Parser.FUNCTIONS:
+            raise unimplemented(f"functions with a name of another one ({name})")
         if name in self._known and not tree.args.get("replace"):
             raise invalid_query(f"Already exists: function {name}")
         parameters = [(one.name.lower(), _type(one.kind)) for one in declared.expressions]

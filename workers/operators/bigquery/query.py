@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
-from decimal import Decimal
 from itertools import islice
 from math import isfinite
 from typing import Any, ClassVar
@@ -15,6 +15,7 @@ from google.api_core.exceptions import GoogleAPICallError
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 
+from pydag_dist.dag.limits import RESULT_BYTES
 from pydag_dist.dag.params.bigquery import BigQueryParams, BigQueryQuery
 from workers.contract.context import TaskContext, parsed_params
 from workers.contract.lineage import lineage
@@ -37,6 +38,8 @@ _CACHED = frozenset({"SELECT", "CREATE_TABLE_AS_SELECT"})
 
 # More need not be listed: https://cloud.google.com/bigquery/docs/reference/rest/v2/Job
 _MOST_TABLES = 50
+
+_LONGEST_ROWS = RESULT_BYTES * 9 // 10  # the rest is for the other facts
 
 _STATEMENTS = 100  # of a script, in its result: that is kept in Redis
 
@@ -236,7 +239,15 @@ def _first_rows(context: TaskContext, job: bigquery.QueryJob, wanted: int) -> li
 
     with answers.asking("reading the rows of the query"):
         rows: list[bigquery.Row] = clients.call(context.log, read)
-    return [as_json(dict(row.items())) for row in rows]
+    found = [as_json(dict(row.items())) for row in rows]
+    if (size := len(json.dumps(found))) > _LONGEST_ROWS:
+        # Another try would bill the query again, for the same.
+        raise TaskFailed(
+            f"{len(found)} rows have {size:,} bytes, {_LONGEST_ROWS:,} at most can be in a result: "
+            'ask for fewer "rows" or columns',
+            final=True,
+        )
+    return found
 
 
 def as_json(value: Any) -> Any:
@@ -249,8 +260,13 @@ def as_json(value: Any) -> Any:
         return base64.b64encode(value).decode()
     if isinstance(value, datetime | date | time):
         return value.isoformat()
-    is_text = isinstance(value, Decimal) or (isinstance(value, float) and not isfinite(value))
-    return str(value) if is_text else value
+    is_plain = value is None or isinstance(value, str | int | float)
+    return value if is_plain and not _is_infinite(value) else str(value)
+
+
+def _is_infinite(value: Any) -> bool:
+    """Whether JSON has no such number."""
+    return isinstance(value, float) and not isfinite(value)
 
 
 def _if_allowed(context: TaskContext, function: Callable[..., Any], **options: Any) -> Any:
