@@ -151,6 +151,8 @@ def test_a_pipeline_is_built_from_nothing_by_mouse(editor, folder):
         page.mouse.up()
         expect(field).to_have_value(operator.split(".")[1])
         field.fill(name)
+        # What the server says meanwhile does not take away what is typed.
+        expect(editor.problems).to_contain_text(f"{operator.split('.')[1]}, params.")
         field.press("Enter")
         expect(editor.box(name)).to_be_visible()
         kind = "sql" if name in SQL else "callable"

@@ -10,6 +10,7 @@ import type { Known } from './known';
 import { type Fields, isFields, type Json } from './reading';
 import { beginningOf, type Kind, kindOf, kindsOf, type Schema, shownFields } from './schema';
 import type { Session } from './session';
+import { Typed } from './typed';
 
 export interface Form {
   session: Session;
@@ -109,15 +110,14 @@ export function Value({ form, schema, defs, templated, path, label, value }: Val
           onChange={(event) => set(event.currentTarget.checked)}
         />
       ) : kind.kind === 'number' ? (
-        <input
+        <Typed
           type="number"
           aria-label={label}
           step={kind.whole ? 1 : 'any'}
           min={kind.schema.minimum}
           max={kind.schema.maximum}
           value={typeof value === 'number' ? value : ''}
-          onChange={(event) => {
-            const { valueAsNumber: typed } = event.currentTarget;
+          onCommit={({ valueAsNumber: typed }) => {
             if (!Number.isNaN(typed)) set(typed);
           }}
         />
@@ -154,11 +154,11 @@ function AnyJson({
   onSet: (value: Json) => void;
 }) {
   return (
-    <input
+    <Typed
       class="json"
       aria-label={`${label}: JSON, or a text`}
       value={written(value)}
-      onChange={(event) => onSet(typedIn(event.currentTarget.value))}
+      onCommit={(input) => onSet(typedIn(input.value))}
     />
   );
 }

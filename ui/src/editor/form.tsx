@@ -9,6 +9,7 @@ import type { Known } from './known';
 import { familyOf, operatorOf } from './known';
 import { type Fields, isFields, type TaskItem } from './reading';
 import type { Session } from './session';
+import { Typed } from './typed';
 
 interface Props {
   session: Session;
@@ -90,10 +91,10 @@ function TaskForm({ session, known, idField, onLeave, task }: Props & { task: Ta
         <span class="name">
           <b>task_id</b>
         </span>
-        <input
-          ref={idField}
+        <Typed
+          field={idField}
           value={id}
-          onChange={(event) => rename(event.currentTarget)}
+          onCommit={rename}
           onKeyDown={(event) => event.key === 'Enter' && event.currentTarget.blur()}
         />
       </label>
@@ -102,10 +103,7 @@ function TaskForm({ session, known, idField, onLeave, task }: Props & { task: Ta
           <span class="name">
             <b>script</b> <span class="faint">path of a script</span>
           </span>
-          <input
-            value={fields.script}
-            onChange={(event) => change(form, ['script'], event.currentTarget.value)}
-          />
+          <Typed value={fields.script} onCommit={({ value }) => change(form, ['script'], value)} />
         </label>
       ) : (
         <label class="field">
