@@ -7,7 +7,7 @@ import { GraphCanvas } from '../graph/canvas';
 import { BoxCounts } from '../graph/counts';
 import type { Drawing } from '../graph/drawing';
 import type { LiveRun } from '../live/run';
-import { number, plural } from '../text';
+import { GraphTools } from '../parts/graph-tools';
 import { connection } from './actions';
 import { TaskFaces, WatchedFaces } from './faces';
 import { drawingOf, expandedIn, type Graph, graphOf, isSameGraph } from './graph';
@@ -226,32 +226,12 @@ export function Canvas({ session, desk, watched, go, onKey, onCopy, onPaste }: P
         </p>
       )}
       {from.value !== null && <p class="hint drawn">{said.value} Escape gives up.</p>}
-      <div class="tools">
-        <button type="button" onClick={() => desk.canvas?.zoom(1.4)} aria-label="Larger">
-          +
-        </button>
-        <button type="button" onClick={() => desk.canvas?.zoom(1 / 1.4)} aria-label="Smaller">
-          −
-        </button>
-        <button type="button" onClick={() => desk.canvas?.fit()}>
-          All
-        </button>
-        {opened.size > 0 && (
-          <button
-            type="button"
-            onClick={() => {
-              open.value = new Set();
-            }}
-          >
-            Close families
-          </button>
-        )}
-        <span class="faint">
-          {boxes.length === graph.names.length
-            ? plural(boxes.length, 'task')
-            : `${number(graph.names.length)} tasks in ${number(boxes.length)} boxes: a click opens one`}
-        </span>
-      </div>
+      <GraphTools
+        canvas={() => desk.canvas}
+        open={open}
+        tasks={graph.names.length}
+        boxes={boxes.length}
+      />
       <p class="hidden" aria-live="polite">
         {said.value}
       </p>

@@ -10,7 +10,7 @@ import { StateFaces } from '../graph/faces';
 import { boxesOf } from '../graph/families';
 import { type Edge, layOut } from '../graph/layout';
 import type { LiveRun } from '../live/run';
-import { number, plural } from '../text';
+import { GraphTools } from '../parts/graph-tools';
 
 interface Props {
   graph: Graph;
@@ -86,32 +86,12 @@ export function GraphView({ graph, live, selected, onPick }: Props) {
         // biome-ignore lint/a11y/noNoninteractiveTabindex: its keys are listened to
         tabIndex={0}
       />
-      <div class="tools">
-        <button type="button" onClick={() => canvas.current?.zoom(1.4)} aria-label="Larger">
-          +
-        </button>
-        <button type="button" onClick={() => canvas.current?.zoom(1 / 1.4)} aria-label="Smaller">
-          −
-        </button>
-        <button type="button" onClick={() => canvas.current?.fit()}>
-          All
-        </button>
-        {opened.size > 0 && (
-          <button
-            type="button"
-            onClick={() => {
-              open.value = new Set();
-            }}
-          >
-            Close families
-          </button>
-        )}
-        <span class="faint">
-          {boxes.length === graph.task.length
-            ? plural(boxes.length, 'task')
-            : `${number(graph.task.length)} tasks in ${plural(boxes.length, 'box').replace('boxs', 'boxes')}: a click opens one`}
-        </span>
-      </div>
+      <GraphTools
+        canvas={() => canvas.current}
+        open={open}
+        tasks={graph.task.length}
+        boxes={boxes.length}
+      />
       <p class="hidden" aria-live="polite">
         {said.value}
       </p>
