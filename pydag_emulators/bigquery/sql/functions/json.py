@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from functools import reduce
 
@@ -79,9 +80,9 @@ def _object(value: Node, type_: Type, depth: int) -> Node:
     row = exp.column(name, quoted=True)
     parts: list[Node] = [text("{")]
     for position, (label, member) in enumerate(type_.members):
-        key = label if not label.startswith("_field_") else ""
+        key = json.dumps("" if label.startswith("_field_") else label, ensure_ascii=False)
         of = exp.Dot(this=row.copy(), expression=exp.to_identifier(label, quoted=True))
-        parts.append(text(("," if position else "") + f'"{key}":'))
+        parts.append(text(("," if position else "") + f"{key}:"))
         parts.append(call("coalesce", _written(of, member, depth + 1), text("null")))
     there = exp.Not(this=exp.Is(this=row.copy(), expression=exp.Null()))
     body = exp.Case(ifs=[exp.If(this=there, true=_joined([*parts, text("}")]))])

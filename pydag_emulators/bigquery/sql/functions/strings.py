@@ -206,12 +206,12 @@ def _like(node: exp.Like) -> Node:
 
 def _quantified(node: exp.Like) -> Node:
     """`x LIKE ANY ('a', 'b')`; with ALL each must match."""
-    patterns = node.expression.this
-    if not isinstance(patterns, exp.Tuple) or isinstance(node.parent, exp.Not):
+    listed = node.expression.this
+    if not isinstance(listed, exp.Tuple | exp.Paren) or isinstance(node.parent, exp.Not):
         raise refused(node)
+    patterns = listed.expressions if isinstance(listed, exp.Tuple) else [listed.this]
     likes: list[Node] = [
-        _like(exp.Like(this=node.this.copy(), expression=pattern.copy()))
-        for pattern in patterns.expressions
+        _like(exp.Like(this=node.this.copy(), expression=pattern.copy())) for pattern in patterns
     ]
     both = exp.Or if isinstance(node.expression, exp.Any) else exp.And
     return exp.Paren(this=reduce(lambda a, b: both(this=a, expression=b), likes))

@@ -76,11 +76,14 @@ CREATE OR REPLACE MACRO bq_json_query
     THEN CAST(json_extract(bq_valid(x), path) AS VARCHAR) END;
 CREATE OR REPLACE MACRO bq_json_query_array(x VARCHAR, path VARCHAR) AS CASE
   WHEN json_type(bq_valid(x), path) = 'ARRAY' THEN list_transform(
-    CAST(json_extract(bq_valid(x), path) AS JSON[]), lambda e: CAST(e AS VARCHAR)) END;
+    TRY_CAST(json_extract(bq_valid(x), path) AS JSON[]), lambda e: CASE
+      WHEN e IS NULL OR json_type(e) = 'NULL'
+      THEN CAST(bq_unsupported('null in JSON_QUERY_ARRAY') AS VARCHAR)
+      ELSE CAST(e AS VARCHAR) END) END;
 CREATE OR REPLACE MACRO bq_scalars(x, path) AS CASE
-  WHEN len(list_filter(CAST(json_extract(x, path) AS JSON[]),
+  WHEN len(list_filter(TRY_CAST(json_extract(x, path) AS JSON[]),
     lambda e: json_type(e) IN ('OBJECT', 'ARRAY'))) = 0
-  THEN list_transform(CAST(json_extract(x, path) AS JSON[]), lambda e: CASE
+  THEN list_transform(TRY_CAST(json_extract(x, path) AS JSON[]), lambda e: CASE
     WHEN json_type(e) = 'DOUBLE' THEN CAST(bq_unsupported('fractions in JSON_VALUE_ARRAY') AS VARCHAR)
     WHEN json_type(e) <> 'NULL' THEN json_extract_string(e, '$') END) END;
 CREATE OR REPLACE MACRO bq_json_value_array
