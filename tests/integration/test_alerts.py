@@ -134,7 +134,12 @@ def test_without_a_mail_server_the_log_says_so(
 def test_dead_receivers_hold_up_no_other(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each host is a receiver of its own: one hangs, one refuses, one takes its time."""
+    """Each host is a receiver of its own: one hangs, one refuses, one takes its time.
+
+    The others are told within two seconds; here, where other tests run too, before a hanging call
+    would have ended.
+    """
+    monkeypatch.setattr(webhooks, "TIMEOUT", 60)
     with (
         Receiver(statuses=(0,) * 1_000) as hangs,
         Receiver(statuses=(500,) * 1_000) as refuses,
@@ -162,7 +167,7 @@ def test_dead_receivers_hold_up_no_other(
             took = time.monotonic() - began
             hangs.let_go()
 
-    assert took < 2
+    assert took < 30
 
 
 def test_a_receiver_that_hangs_within_tls_is_cut_off(certificates: Path) -> None:

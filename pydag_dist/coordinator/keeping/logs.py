@@ -88,7 +88,7 @@ class LogKeeper:
         """Leave the processor to those who run tasks, unless so much waits that it may be lost."""
         mean = sum(size for _, size in found) / len(found)
         if self._logs.waiting() * mean < ROOM:
-            self._stopping.wait(SHARE * (time.thread_time() - self._used))
+            self._stopping.wait(min(SHARE * (time.thread_time() - self._used), PAUSE))
         self._used = time.thread_time()
 
     def _keep_some(self, names: list[LogName]) -> int:

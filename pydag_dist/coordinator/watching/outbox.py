@@ -24,6 +24,7 @@ TIMEOUT: Final = 10.0  # seconds of a POST
 FIRST_DELAY: Final = 0.5  # seconds before it is sent again; doubled after each try
 LEAVING: Final = 2.0  # seconds at the end, for what waits
 SHARE: Final = 40  # it rests for so many times the time of a processor that it took, while it may
+LONGEST: Final = 5.0  # seconds of such a rest
 REFUSED: Final = ("status 4",)  # of answers that would be the same again
 AGAIN: Final = ("status 408", "status 429")
 
@@ -68,11 +69,7 @@ class Outbox(Generic[Thing]):
     def run(self) -> None:
         """Send until stopped, and what waits then as far as that is quick."""
         while not self._stopping.is_set():
-            began = time.thread_time()
             self._next(0.5)
-            if self._things.qsize() < WAITING / 2:
-                # The thread of the POST took about as much.
-                self._stopping.wait(2 * SHARE * (time.thread_time() - began))
         until = time.monotonic() + LEAVING
         while not self._is_away and time.monotonic() < until and not self._things.empty():
             self._next(0)
@@ -85,10 +82,19 @@ class Outbox(Generic[Thing]):
         except queue.Empty:
             return
         try:
+            began = time.thread_time()
             for body in self._bodies(thing):
                 self._send(body)
+                self._rest(began)
+                began = time.thread_time()
         except Exception:
             log.exception("%s: one could not be made, and is left out", self._name)
+
+    def _rest(self, began: float) -> None:
+        """Leave the processor to those who run tasks, unless much waits."""
+        if self._things.qsize() < WAITING / 2:
+            # The thread of the POST took about as much as this one.
+            self._stopping.wait(min(2 * SHARE * (time.thread_time() - began), LONGEST))
 
     def _send(self, body: bytes) -> None:
         for number in range(TRIES):
