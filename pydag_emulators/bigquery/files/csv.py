@@ -177,7 +177,10 @@ def _texts(
 
 def _delimiter(config: dict[str, Any]) -> str:
     given = str(config.get("fieldDelimiter") or ",")
-    return {"\\t": "\t", "tab": "\t"}.get(given, given)
+    delimiter = {"\\t": "\t", "tab": "\t"}.get(given, given)
+    if len(delimiter.encode()) > 1:
+        raise unimplemented(f"field delimiters of several bytes ({delimiter})")
+    return delimiter
 
 
 def _cells(text: str, config: dict[str, Any]) -> list[str | None]:

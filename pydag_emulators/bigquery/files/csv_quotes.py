@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+_BLOCK = 1 << 20  # bytes
 _CHECK_EVERY = 100_000  # lines
 _LONGEST = 100 << 20  # bytes of a row, as in BigQuery
 _UNCLOSED = 'Missing close quote character (").'
@@ -30,6 +31,8 @@ def wrong_rows(
     `quote` is empty if nothing is quoted; `newlines` says whether quoted values may have some.
     """
     mark, row = quote.encode(), _row(delimiter, quote) if quote else None
+    if not _has_any(path, [b"\0", mark] if quote else [b"\0"]):
+        return
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if number % _CHECK_EVERY == 0:
@@ -42,6 +45,15 @@ def wrong_rows(
                 problem = _problem(line, row, mark, file if newlines else iter(()))
                 if problem:
                     yield number, problem
+
+
+def _has_any(path: Path, marks: list[bytes]) -> bool:
+    """Whether a file has one of these bytes: most have none, and need no look at each line."""
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            if any(mark in block for mark in marks):
+                return True
+    return False
 
 
 def _row(delimiter: str, quote: str) -> re.Pattern[bytes]:

@@ -11,12 +11,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from pydag_emulators.bigquery.errors import unimplemented
+from pydag_emulators.bigquery.errors import ApiError, unimplemented
 from pydag_emulators.bigquery.names import DatasetRef, table_ref
 from pydag_emulators.bigquery.schema import sql_type
 from pydag_emulators.bigquery.storage.catalog import Resource, list_tables, table_fields, writes
 from pydag_emulators.bigquery.storage.contents import bytes_of
-from pydag_emulators.bigquery.storage.layout import partition_id
+from pydag_emulators.bigquery.storage.layout import check_layout, partition_id
 from pydag_emulators.bigquery.storage.store import Cursor
 
 _TABLES = pa.schema(
@@ -102,6 +102,10 @@ def _partitions(cursor: Cursor, resource: Resource) -> list[dict[str, Any]]:
     fields = table_fields(resource)
     if resource["type"] != "TABLE" or not fields:
         return []
+    try:
+        check_layout(resource, fields)
+    except ApiError:
+        return []  # of an older version, which took it; it must not harm the other tables
     ref = table_ref(resource["tableReference"], "")
     modified = max(int(resource["lastModifiedTime"]), writes(cursor, ref)[1])
     rows = cursor.execute(

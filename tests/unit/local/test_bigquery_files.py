@@ -144,3 +144,8 @@ def test_json_numbers_keep_their_digits(load: Any) -> None:
     digits = "12345678901234567890123456789.123456789"
     _, rows = load(read_ndjson, f'{{"n": {digits}}}\n{{"n": "{digits}"}}', fields)
     assert [str(row[0]) for row in rows] == [digits, digits]
+
+
+def test_a_delimiter_of_several_bytes_is_refused(load: Any) -> None:
+    with pytest.raises(ApiError, match="field delimiters"):
+        load(read_csv, 'x§"y"\n', _TEXTS, fieldDelimiter="§")
