@@ -19,6 +19,8 @@ from pydag_dist.visible import one_line
 FAILED_SHOWN: Final = 20  # failed tasks in a message
 ERROR_SHOWN: Final = 1_000  # characters of each one's error
 
+# No folded subjects, and no bytes that an old server may not take.
+_POLICY: Final = SMTP.clone(max_line_length=998, cte_type="7bit")
 _CHAT_FAILED: Final = 5  # of these in a chat
 _CHAT_ERROR: Final = 200  # characters of each one's error there
 
@@ -106,7 +108,7 @@ def _lines(message: Mapping[str, Any]) -> list[str]:
 def _mail(
     message: Mapping[str, Any], title: str, lines: Sequence[str], sender: str, to: Sequence[str]
 ) -> bytes:
-    mail = EmailMessage(policy=SMTP.clone(max_line_length=998))  # no folded subjects
+    mail = EmailMessage(policy=_POLICY)
     mail["From"], mail["To"], mail["Subject"] = sender, ", ".join(to), title
     mail["Date"] = formatdate()
     # The same mail, sent again, is known by its id.

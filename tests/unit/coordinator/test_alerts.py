@@ -68,6 +68,7 @@ def test_an_e_mail_is_the_same_one_when_it_is_sent_again() -> None:
     assert first["Message-ID"] == again["Message-ID"] != late["Message-ID"]
     assert "no such table: a & b" in first.get_content()
     assert "second line" not in first.get_content()
+    assert told("email").isascii()
 
 
 @pytest.mark.parametrize(
