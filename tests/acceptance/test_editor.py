@@ -307,6 +307,30 @@ def test_text_graph_and_form_are_one(editor, folder):
     expect(page.get_by_text("Due, once it is published:")).to_be_visible(timeout=PATIENT)
 
 
+def test_what_is_typed_while_an_edit_is_on_its_way_stays(editor, folder):
+    page, keys = editor.page, editor.page.keyboard
+    (folder / "typed.json").write_text(json.dumps(LAYERS))
+    editor.edit("typed.json")
+    held = []
+    page.route("**/api/v1/edit", lambda route: held.append(route))  # noqa: PLW0108
+    editor.box("first").click()
+    page.get_by_role("textbox", name="callable", exact=True).fill("etl:re")
+    page.wait_for_event("request", lambda request: request.url.endswith("/edit"))
+    keys.type("po")
+    held.pop().continue_()
+    expect(page.locator(".code-of-file")).to_contain_text('"etl:re"')
+    page.wait_for_event("request", lambda request: request.url.endswith("/edit"))
+    page.get_by_label("task_id").click()
+    keys.press("End")
+    keys.type("_one")
+    held.pop().continue_()
+    expect(page.locator(".code-of-file")).to_contain_text('"etl:repo"')
+    expect(page.get_by_label("task_id")).to_have_value("first_one")
+    page.unroute("**/api/v1/edit")
+    keys.press("Enter")
+    expect(editor.box("first_one")).to_be_visible()
+
+
 def test_tasks_go_from_file_to_file_as_text(editor, folder):
     page, keys = editor.page, editor.page.keyboard
     (folder / "from.json").write_text(json.dumps(LAYERS))

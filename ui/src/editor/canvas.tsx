@@ -44,6 +44,7 @@ export function Canvas({ session, desk, watched, go, onKey, onCopy, onPaste }: P
   const open = useSignal<ReadonlySet<string>>(new Set());
   const said = useSignal('');
   const from = useSignal<string | null>(null); // of an edge that is drawn by keyboard
+  const walked = useRef<string | undefined>(undefined); // the task that it may lead to
   const last = useRef<{ graph: Graph; open: unknown; drawing: Drawing } | null>(null);
   const opener = useRef<string | undefined>(undefined);
 
@@ -112,6 +113,7 @@ export function Canvas({ session, desk, watched, go, onKey, onCopy, onPaste }: P
       },
       walk: (box) => {
         const id = taskOf(box);
+        walked.current = id;
         if (from.value === null) session.choose(id === undefined ? [] : [id]);
       },
       leave: () => session.choose([]),
@@ -179,7 +181,8 @@ export function Canvas({ session, desk, watched, go, onKey, onCopy, onPaste }: P
 
   const chosen = session.chosen.value;
   useEffect(() => {
-    const boxes = chosen.flatMap((id) => {
+    const seen = from.value === null ? chosen : [walked.current ?? from.value];
+    const boxes = seen.flatMap((id) => {
       const place = reading.index.get(id);
       return place === undefined ? [] : [drawing.boxOf[place]!];
     });
@@ -196,6 +199,7 @@ export function Canvas({ session, desk, watched, go, onKey, onCopy, onPaste }: P
     } else if (event.key === 'Escape') session.choose([]);
     else if (event.key === 'd' && !event.ctrlKey && !event.metaKey && chosen.length > 0) {
       from.value = chosen.at(-1)!;
+      walked.current = undefined;
       said.value = `From ${from.value}: walk to the task that shall wait for it, and press Enter.`;
     } else {
       onKey(event);

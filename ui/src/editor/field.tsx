@@ -34,11 +34,13 @@ interface Props {
 export function TextField({ session, known, value, label, sql: isSql = false, onCommit }: Props) {
   const host = useRef<HTMLDivElement>(null);
   const view = useRef<EditorView | null>(null);
+  const isTyping = useRef((): boolean => false);
   const now = useRef({ onCommit, value });
   now.current = { onCommit, value };
 
   useEffect(() => {
-    let timer = 0;
+    let timer = 0; // while what was typed is not told yet
+    isTyping.current = () => timer !== 0;
     const commit = () => {
       clearTimeout(timer);
       timer = 0;
@@ -108,7 +110,7 @@ export function TextField({ session, known, value, label, sql: isSql = false, on
   // What was changed elsewhere, or taken back.
   useEffect(() => {
     const { state } = view.current!;
-    if (state.doc.toString() === value) return;
+    if (isTyping.current() || state.doc.toString() === value) return;
     view.current!.dispatch({
       changes: { from: 0, to: state.doc.length, insert: value },
       userEvent: 'given',
