@@ -37,7 +37,8 @@ def test_a_query_replaces_one_partition(client, filled):
         destination=f"{TABLE}$20260131", write_disposition="WRITE_TRUNCATE"
     )
     for _ in range(2):
-        client.query_and_wait("SELECT DATE '2026-01-31' AS d, 9 AS n", job_config=config)
+        job = client.query("SELECT DATE '2026-01-31' AS d, 9 AS n", job_config=config)
+        assert [row.n for row in job.result()] == [9]
         assert numbers(client) == [1, 9]
     with pytest.raises(BadRequest, match="Some rows belong to different partitions"):
         client.query_and_wait("SELECT DATE '2026-01-30' AS d, 9 AS n", job_config=config)

@@ -21,6 +21,7 @@ from pydag_emulators.bigquery.statements.write import write_rows
 from pydag_emulators.bigquery.storage.catalog import create_table, get_dataset, now_ms
 from pydag_emulators.bigquery.storage.contents import Sizes
 from pydag_emulators.bigquery.storage.layout import layout_in
+from pydag_emulators.bigquery.storage.pages import rows_of_table
 from pydag_emulators.bigquery.storage.store import Cursor, fetch_one
 
 _RESULTS_LIVE_MS = 24 * 3600 * 1000
@@ -98,10 +99,14 @@ def run_select(context: Context, plan: Select, target: Target) -> Outcome:
         _create_hidden(context, ref, plan)
     else:
         _write(context, ref, plan, target.partition)
-    row = fetch_one(context.cursor, f"SELECT count(*) FROM {ref.sql}", [])
+    result = ref
+    if target.partition is not None:
+        result = ref._replace(table=f"{ref.table}${target.partition}")
+    source = rows_of_table(context.cursor, result)
+    row = fetch_one(context.cursor, f"SELECT count(*) FROM {source}", [])
     return Outcome(
         wrote=None if target.hidden else ref,
-        result=ref,
+        result=result,
         schema=plan.fields,
         rows=None if row is None else int(row[0]),
     )

@@ -7,6 +7,8 @@ from typing import Any
 
 from pydag_emulators.bigquery.names import TableRef, quote
 from pydag_emulators.bigquery.schema import Field
+from pydag_emulators.bigquery.storage.catalog import get_table
+from pydag_emulators.bigquery.storage.layout import in_partition
 from pydag_emulators.bigquery.storage.rows import rows_json
 from pydag_emulators.bigquery.storage.store import Cursor, fetch_one
 
@@ -33,8 +35,12 @@ def read_page(
     *,
     int64_timestamps: bool,
 ) -> Page:
-    """At most `size` rows from row `start` on, fewer when they are large."""
-    row = fetch_one(cursor, f"SELECT count(*) FROM {ref.sql}", [])
+    """At most `size` rows from row `start` on, fewer when they are large.
+
+    The table may be one partition of a table, `t$20260131`.
+    """
+    source = rows_of_table(cursor, ref)
+    row = fetch_one(cursor, f"SELECT count(*) FROM {source}", [])
     total = int(row[0]) if row else 0
     limit = _MAX_ROWS if size is None else min(size, _MAX_ROWS)
     if not fields or limit == 0 or start >= total:
@@ -42,7 +48,7 @@ def read_page(
         return Page([], total, start if more else None)
     columns = ", ".join(quote(field["name"]) for field in fields)
     table = cursor.sql(
-        f"SELECT {columns} FROM {ref.sql} LIMIT {limit} OFFSET {start}"
+        f"SELECT {columns} FROM {source} LIMIT {limit} OFFSET {start}"
     ).to_arrow_table()
     while table.num_rows > 1 and table.nbytes > _MAX_BYTES:
         table = table.slice(0, max(table.num_rows * _MAX_BYTES // table.nbytes, 1))
@@ -52,3 +58,12 @@ def read_page(
     rows = rows_json(table, fields, int64_timestamps=int64_timestamps)
     end = start + len(rows)
     return Page(rows, total, end if end < total else None)
+
+
+def rows_of_table(cursor: Cursor, ref: TableRef) -> str:
+    """DuckDB SQL of the table's rows, or of those of a partition."""
+    name, is_partition, partition = ref.table.partition("$")
+    if not is_partition:
+        return ref.sql
+    whole = ref._replace(table=name)
+    return f"(FROM {whole.sql} WHERE {in_partition(get_table(cursor, whole), partition)})"
