@@ -61,6 +61,7 @@ test('of names that are there twice the last one counts, as in JSON', () => {
 test('a text that is none says why, and what is odd is left out', () => {
   expect(read('{"tasks": [')).toMatch('no JSON');
   expect(read('[]')).toMatch('no object');
+  expect(read(`{"x": ${'['.repeat(9000)}${']'.repeat(9000)}}`)).toMatch('too deeply');
   expect(reading('{}').tasks).toEqual([]);
   const odd = graphOf(
     reading(

@@ -92,12 +92,13 @@ interface Props {
   known: Known;
   text: string;
   label: string;
+  readOnly: boolean;
   onReady: () => void;
   /** Before its text is gone. */
   onClose: () => void;
 }
 
-export function Code({ session, known, text, label, onReady, onClose }: Props) {
+export function Code({ session, known, text, label, readOnly, onReady, onClose }: Props) {
   const host = useRef<HTMLDivElement>(null);
   useEffect(() => {
     const root = shadowIn(host.current!);
@@ -106,6 +107,7 @@ export function Code({ session, known, text, label, onReady, onClose }: Props) {
       root,
       state: stateOf(text, session, [
         json(),
+        EditorState.readOnly.of(readOnly),
         chosen,
         look,
         lineNumbers(),

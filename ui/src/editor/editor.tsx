@@ -3,6 +3,7 @@
 import { type Signal, useSignal } from '@preact/signals';
 import { useMemo, useRef } from 'preact/hooks';
 import { request } from '../api/client';
+import { may } from '../app';
 import type { LiveRun } from '../live/run';
 import { Link } from '../parts/basics';
 import { Saving } from '../saving/bar';
@@ -191,13 +192,20 @@ export function Editor({ file, known, saved, text }: Props) {
           text={text}
           known={known}
           label={`Text of ${path}`}
+          readOnly={!may('editor')}
           onReady={() => session.isSaved(saved)}
           onClose={() => {
             if (session.isChanged.value) drafts.set(path, { file, text: session.whole() });
             else drafts.delete(path);
           }}
         />
-        <Problems session={session} />
+        {may('editor') ? (
+          <Problems session={session} />
+        ) : (
+          <p class="problems">
+            You can look at it. To change and to check it, you need the role editor.
+          </p>
+        )}
       </section>
       <Form session={session} known={known} idField={idField} onLeave={() => go('graph')} />
       <Palette operators={known.operators} search={search} onAdd={add} />

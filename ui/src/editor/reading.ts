@@ -30,6 +30,7 @@ export function read(text: string): Reading | string {
   } catch (error) {
     return `The text is no JSON: ${(error as Error).message}`;
   }
+  if (isTooDeep(text)) return 'The text is nested too deeply.';
   // pyDag's files have the DAG within an object.
   const wraps = isFields(root) && 'dag' in root && !('tasks' in root);
   const dag = wraps ? (root as Fields).dag! : root;
@@ -48,6 +49,7 @@ export function read(text: string): Reading | string {
 
 // Of a text that is JSON: a string, a bracket, or another scalar.
 const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|[[\]{}]|[^\s:,[\]{}"]+/gs;
+const DEEPEST = 100; // lists and objects within each other
 const BETWEEN = /[\s:,]*/y;
 
 interface Span {
@@ -91,6 +93,18 @@ function endOf(text: string, begin: number): number {
     else if (sign === '}' || sign === ']') depth--;
   } while (depth > 0);
   return TOKEN.lastIndex;
+}
+
+function isTooDeep(text: string): boolean {
+  TOKEN.lastIndex = 0;
+  let depth = 0;
+  for (let found = TOKEN.exec(text); found; found = TOKEN.exec(text)) {
+    const [sign] = found;
+    if (sign === '{' || sign === '[') depth++;
+    else if (sign === '}' || sign === ']') depth--;
+    if (depth > DEEPEST) return true;
+  }
+  return false;
 }
 
 function next(text: string, at: number): number {

@@ -159,8 +159,9 @@ export class Session {
         this.checkedText.value = doc;
         this.checked.value = found;
       }
-    } catch {
-      if (!signal.aborted) this.checker = setTimeout(() => this.check(), AGAIN_MS);
+    } catch (error) {
+      const isForbidden = (error as { status?: number }).status === 403;
+      if (!signal.aborted && !isForbidden) this.checker = setTimeout(() => this.check(), AGAIN_MS);
     }
   }
 
