@@ -73,6 +73,15 @@ test('a text that is none says why, and what is odd is left out', () => {
   expect(odd.loops.length).toBe(1);
 });
 
+/** A text after changes, whose places are in code points. */
+function applied(text: string, changes: readonly TextChange[]): string {
+  const points = [...text];
+  for (const { begin, end, text: made } of changes.toReversed()) {
+    points.splice(begin, end - begin, made);
+  }
+  return points.join('');
+}
+
 /** An edit that somebody might make of such a file. */
 function anyEdit({ tasks, dag }: Reading, next: () => number): Edit {
   const any = <T>(of: readonly T[]): T => of[Math.floor(next() * of.length)]!;
@@ -120,7 +129,14 @@ describe.each(STYLES)('a file %s', (_, style) => {
       const found = read(original);
       if (typeof found === 'string' || found.tasks.length === 0 || found.tasks.length > 60)
         continue;
-      const { session, text, type, edit } = editorOf(original, served.post);
+      let expected: string | null = null; // after an edit, as the server means it
+      const post: typeof served.post = async (path, body) => {
+        const answer = await served.post<{ changes?: TextChange[] }>(path, body);
+        const { text } = body as { text: string };
+        if (answer.changes) expected = applied(text, answer.changes);
+        return answer as never;
+      };
+      const { session, text, type, edit } = editorOf(original, post);
       const past: string[] = [];
       for (let step = 0; step < 12; step++) {
         const before = text();
@@ -134,7 +150,9 @@ describe.each(STYLES)('a file %s', (_, style) => {
             userEvent: 'input.type',
           });
         } else if (session.reading.value.tasks.length > 0) {
+          expected = null;
           await edit(anyEdit(session.reading.value, next));
+          expect(text()).toBe(expected ?? before);
         }
         vi.runAllTimers();
         const now = read(session.state.doc.toString());
