@@ -69,8 +69,9 @@ def test_parameters_variables_and_temporary_names(client):
     assert not [item.dataset_id for item in client.list_datasets() if "script_" in item.dataset_id]
 
 
-def test_a_loop_without_an_end_can_be_cancelled(client):
-    job = client.query("DECLARE i INT64 DEFAULT 0; LOOP SET i = i + 1; END LOOP")
+@pytest.mark.parametrize("body", ["SET i = i + 1;", ""])
+def test_a_loop_without_an_end_can_be_cancelled(client, body):
+    job = client.query(f"DECLARE i INT64 DEFAULT 0; LOOP {body} END LOOP")
     wait_until(lambda: client.get_job(job.job_id).state == "RUNNING", "the loop runs")
     client.cancel_job(job.job_id)
     with pytest.raises(GoogleAPICallError, match="cancelled"):

@@ -200,6 +200,7 @@ class Procedure:
     def _loop(self, step: Loop) -> None:
         asks_before = step.condition is not None and not step.repeats
         while not asks_before or self._is_true_of(step):
+            self._executor.check()
             try:
                 self._body(step.body)
             except _Jumped as jump:
