@@ -175,7 +175,8 @@ BROKEN = {
     replica: [("error", "this Redis is a replica", "give PYDAG_REDIS_URL the primary's address")],
     not_kept: [("warning", "Redis has no append-only file", "set appendonly yes")],
     full: [("warning", "of its maxmemory", "give it more memory")],
-    unwritten: [("error", "could not write its file (rdb_last_bgsave_status)", "make room")],
+    # Its append-only file may have been written anew just then: that failed, too.
+    unwritten: [("error", "rdb_last_bgsave_status)", "make room")],
     nobody: [
         ("error", "no coordinator is alive", "start `pydag coordinator`"),
         ("error", "no worker is alive", "start `pydag worker`"),
