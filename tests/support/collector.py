@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
+
+from tests.support.serving import Serving
 
 
 class Posted(NamedTuple):
@@ -17,7 +17,7 @@ class Posted(NamedTuple):
     body: bytes
 
 
-class Collector:
+class Collector(Serving):
     """Answers with `statuses` at first, then with 200; what it took so is in `taken`."""
 
     def __init__(self, statuses: Iterable[int] = ()) -> None:
@@ -42,16 +42,3 @@ class Collector:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()

@@ -5,15 +5,14 @@ from __future__ import annotations
 import base64
 import socketserver
 import ssl
-import threading
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+
+from tests.support.serving import Serving
 
 
-class MailReceiver:
+class MailReceiver(Serving):
     """Keeps what it takes in `taken`; with `certificates` it wants STARTTLS first.
 
     `login` is "user password" of the last client that logged in.
@@ -69,16 +68,3 @@ class MailReceiver:
         self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()

@@ -9,10 +9,12 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
+
+from tests.support.serving import Serving
 
 
-class Receiver:
+class Receiver(Serving):
     """Takes POSTs of JSON at its `url`: answers with `statuses` at first, then with 200.
 
     The status 0 is an answer that never ends. `taken` are the messages that it took, `paths`
@@ -69,16 +71,11 @@ class Receiver:
         """End the answers that would not end."""
         self._closed.set()
 
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._closed.set()
-        self._server.shutdown()
-        self._server.server_close()
+        self.let_go()
+        super().__exit__(kind, error, trace)
