@@ -127,6 +127,8 @@ class Service:
 
     async def ended_within(self, job: Job, seconds: float) -> bool:
         """Wait for the job's end for at most this many seconds, or until the service stops."""
+        if job.finished.is_set():
+            return True
         waits = [
             asyncio.ensure_future(event.wait()) for event in (job.finished, self.runner.stopping)
         ]
