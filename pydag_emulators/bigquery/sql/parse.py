@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import cast
 
 import sqlglot
@@ -22,8 +22,7 @@ logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
 _NOT_SUPPORTED = frozenset(
     {
-        "CALL", "CASE", "DENY", "EXECUTE", "EXPLAIN", "EXPORT", "GRANT", "LOAD",
-        "REVOKE", "UNDROP",
+        "CALL", "CASE", "DENY", "EXECUTE", "EXPLAIN", "GRANT", "REVOKE", "UNDROP",
     }
 )  # fmt: skip
 
@@ -83,8 +82,39 @@ def statement_of(sql: str, tokens: list[Token]) -> Statement:
     text = sql[first.start : last.end + 1]
     # With blanks in front, errors have the line and the column that are right for the whole script.
     padded = re.sub(r"[^\n]", " ", sql[: first.start]) + text
-    tree = parse_one(padded)
+    is_load = word == "LOAD" and first.token_type != TokenType.IDENTIFIER
+    tree = _load_data(padded, tokens) if is_load else parse_one(padded)
     return Statement(text, tree, _kind(tree, text))
+
+
+def _load_data(sql: str, tokens: list[Token]) -> exp.Expression:
+    """LOAD DATA: what comes before FROM FILES is read as the CREATE TABLE that it resembles."""
+    words = [token.text.upper() for token in tokens]
+    pairs = list(pairwise(words))
+    files = pairs.index(("FROM", "FILES")) + 1 if ("FROM", "FILES") in pairs else 0
+    if not files or words[1] != "DATA" or files < 4:
+        raise invalid_query("Syntax error: Expected LOAD DATA … FROM FILES")
+    if words[2] not in ("INTO", "OVERWRITE"):
+        raise invalid_query(f'Syntax error: Unexpected "{tokens[2].text}"')
+    if "PARTITIONS" in words[:files]:
+        raise unimplemented("LOAD DATA into PARTITIONS")
+    depth, end = 0, files + 1
+    for end in range(files + 1, len(words)):
+        depth += (words[end] == "(") - (words[end] == ")")
+        if depth == 0:
+            break
+    if end + 1 < len(words):
+        raise unimplemented(f"LOAD DATA … {' '.join(words[end + 1 : end + 4])}")
+    start, into, source = tokens[0].start, tokens[2].end + 1, tokens[files - 1].start
+    if words[3] == "TABLE" or words[3:5] in (["TEMP", "TABLE"], ["TEMPORARY", "TABLE"]):
+        create = "CREATE"
+    else:
+        create = "CREATE TABLE"
+    head = sql[:start] + create.ljust(into - start) + sql[into:source]
+    options = "CREATE TABLE x (x INT64) OPTIONS" + sql[tokens[files].end + 1 :]
+    given = parse_one(options).args.get("properties") or exp.Properties()
+    overwrite = words[2] == "OVERWRITE"
+    return exp.LoadData(this=parse_one(head), files=given, overwrite=overwrite)
 
 
 def _column(token: Token) -> int:
@@ -133,6 +163,8 @@ _SIMPLE: dict[type[exp.Expression], str] = {
     exp.Delete: "DELETE",
     exp.Merge: "MERGE",
     exp.TruncateTable: "TRUNCATE_TABLE",
+    exp.Export: "EXPORT_DATA",
+    exp.LoadData: "LOAD_DATA",
 }
 
 

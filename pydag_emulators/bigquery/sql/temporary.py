@@ -13,8 +13,12 @@ from pydag_emulators.bigquery.sql.typing.types import Type, type_of_data_type
 
 
 def without_temporary(tree: exp.Expression) -> tuple[str | None, exp.Expression]:
-    """The name that CREATE TEMP TABLE gives, and the statement without TEMP."""
+    """The name that CREATE or LOAD DATA INTO TEMP TABLE gives, and the statement without TEMP."""
     plain = tree.copy()
+    if isinstance(plain, exp.LoadData):
+        name, table = without_temporary(plain.this)
+        plain.set("this", table)
+        return name, plain
     properties = plain.args.get("properties")
     if not isinstance(plain, exp.Create) or properties is None:
         return None, plain

@@ -29,24 +29,24 @@ def execute(context: Context, statement: Statement, target: Target) -> Outcome:
         outcome = _run_ddl(context, statement, target)
         read = context.bytes_of_tables()
     else:
-        read = _check_billed(context)
+        read = check_billed(context)
         if isinstance(plan, Select):
             outcome = run_select(context, plan, target)
         else:
             outcome = run_dml(context, plan)
-    return _with_statistics(context, statement, outcome, read)
+    return with_statistics(context, statement, outcome, read)
 
 
 def dry_run(context: Context, statement: Statement, target: Target) -> Outcome:
     """The statistics of the statement, without doing it."""
     plan, outcome = _plan(context, statement, target), Outcome()
-    if plan is None:
+    if plan is None and statement.kind != "LOAD_DATA":
         outcome = _run_ddl(context, statement, target)
     elif isinstance(plan, Select):
         outcome.schema = plan.fields
-    else:
+    elif plan is not None:
         check_dml(context, plan)
-    outcome = _with_statistics(context, statement, outcome, _check_billed(context))
+    outcome = with_statistics(context, statement, outcome, check_billed(context))
     if outcome.schema is not None:
         outcome.statistics["query"]["schema"] = {"fields": outcome.schema}
     return outcome
@@ -57,12 +57,15 @@ def _plan(context: Context, statement: Statement, target: Target) -> Select | Dm
     tree = statement.tree.copy()
     if statement.kind == "SELECT":
         return plan_select(context, tree)
+    if statement.kind == "EXPORT_DATA":
+        return plan_select(context, tree.this)
     if statement.kind in _DML:
         return plan_dml(context, statement.kind, tree, target.table)
     return None
 
 
 def _run_ddl(context: Context, statement: Statement, target: Target) -> Outcome:
+    assert target.ref is not None  # noqa: S101  only EXPORT DATA writes to no table
     return run_ddl(context, statement.kind, statement.tree.copy(), target.ref)
 
 
@@ -72,7 +75,7 @@ def _billed(read: list[int]) -> int:
     return -(-total // _MEGABYTE) * _MEGABYTE
 
 
-def _check_billed(context: Context) -> list[int]:
+def check_billed(context: Context) -> list[int]:
     """The bytes of each table that the statement reads, before it changes one.
 
     Raises:
@@ -89,7 +92,7 @@ def _check_billed(context: Context) -> list[int]:
     return read
 
 
-def _with_statistics(
+def with_statistics(
     context: Context, statement: Statement, outcome: Outcome, read: list[int]
 ) -> Outcome:
     """The outcome, with statistics of what was read: the bytes of each table."""

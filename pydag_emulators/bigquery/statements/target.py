@@ -22,7 +22,8 @@ from pydag_emulators.bigquery.storage.store import Cursor
 class Target:
     """The table or dataset that a statement writes to."""
 
-    ref: TableRef | DatasetRef
+    ref: TableRef | DatasetRef | None
+    """None for a statement that writes to none."""
     exclusive: bool = True
     """Whether the statement must be alone in it."""
     partition: str | None = None
@@ -41,7 +42,7 @@ def target_of(
 ) -> Target:
     """The target of a statement of a query job with that configuration."""
     paths, tree = Paths.of(key.project, config, names.tables), statement.tree
-    if tree.args.get("properties") and tree.find(exp.TemporaryProperty):
+    if isinstance(tree, exp.LoadData | exp.Create) and tree.find(exp.TemporaryProperty):
         raise unimplemented("CREATE TEMP as the only statement of a job")
     if statement.kind == "SELECT":
         if not config.get("destinationTable"):
@@ -51,11 +52,19 @@ def target_of(
         ref = table_ref(table, key.project)
         return Target(ref, exclusive=not append, partition=partition)
     _check_configuration(statement, config)
-    if statement.kind.endswith("_SCHEMA"):
+    return _target_of_tree(statement.kind, tree, paths)
+
+
+def _target_of_tree(kind: str, tree: exp.Expression, paths: Paths) -> Target:
+    if kind == "EXPORT_DATA":
+        return Target(None)
+    if kind == "LOAD_DATA":
+        return Target(paths.table(_named(tree.this)), exclusive=bool(tree.args.get("overwrite")))
+    if kind.endswith("_SCHEMA"):
         return Target(paths.dataset(_named(tree)))
     if isinstance(tree, exp.TruncateTable):
         return Target(paths.table(tree.expressions[0]))
-    return Target(paths.table(_named(tree)), exclusive=statement.kind != "INSERT")
+    return Target(paths.table(_named(tree)), exclusive=kind != "INSERT")
 
 
 _OF_SELECT = {

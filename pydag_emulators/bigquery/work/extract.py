@@ -70,7 +70,7 @@ def run_extract(service: Service, run: Run) -> None:
     config["destinationFormat"] = str(config["destinationFormat"]).upper()
     source, partition = split_partition(config["sourceTable"])
     ref = table_ref(source, job.key.project)
-    path = _path(service.gcs_root, _uris(config)[0])
+    path = path_of(service.gcs_root, _uris(config)[0])
     # Beside the buckets, whose names don't begin with a dot: on one file system with them.
     name = hashlib.md5(str(job.key).encode()).hexdigest()  # noqa: S324
     unfinished = service.gcs_root / f".extract-{name}"
@@ -98,7 +98,8 @@ def run_extract(service: Service, run: Run) -> None:
     run.finish(body, writes=None)
 
 
-def _path(root: Path, uri: str) -> Path:
+def path_of(root: Path, uri: str) -> Path:
+    """The file of a URI that `check_extract` has seen; a `*` stands for the number of the first."""
     match = _URI.fullmatch(uri)
     assert match is not None, uri  # noqa: S101  check_extract has seen it
     bucket = root / match["bucket"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ from pydag_emulators.bigquery.files.gzipped import unzipped
 from pydag_emulators.bigquery.files.ndjson import read_ndjson
 from pydag_emulators.bigquery.files.parquet import read_parquet
 from pydag_emulators.bigquery.files.source import Source
-from pydag_emulators.bigquery.jobs.job import Outcome
+from pydag_emulators.bigquery.jobs.job import Job, Outcome
 from pydag_emulators.bigquery.jobs.runner import Run
-from pydag_emulators.bigquery.names import split_partition, table_ref
-from pydag_emulators.bigquery.schema import check_schema
+from pydag_emulators.bigquery.names import TableRef, split_partition, table_ref
+from pydag_emulators.bigquery.schema import Field, check_schema
 from pydag_emulators.bigquery.service import Service
 from pydag_emulators.bigquery.statements.context import Context
 from pydag_emulators.bigquery.statements.write import write_rows
@@ -85,44 +86,69 @@ def _load(
 ) -> None:
     job = run.job
     config = job.configuration["load"]
-    table, partition = split_partition(config["destinationTable"])
-    ref = table_ref(table, job.key.project)
+    ref, partition = _destination(job, config)
     write = config.get("writeDisposition") or "WRITE_APPEND"
     size = sum(path.stat().st_size for path, _ in given_files)
 
     def body(cursor: Cursor) -> Outcome:
-        existing = find_table(cursor, ref)
-        given = check_schema((config.get("schema") or {}).get("fields") or [])
-        columns = given or (table_fields(existing) if existing else [])
-        may_grow = "ALLOW_FIELD_ADDITION" in (config.get("schemaUpdateOptions") or [])
-        detects = bool(config.get("autodetect"))
-        replaces = write == "WRITE_TRUNCATE" and (detects or _format(config) in _TYPED)
-        if not given and (replaces or (may_grow and detects)):
-            columns = []
-        source = Source(cursor, files, config, columns, job.control.check)
-        loaded = _READERS[_format(config)](source)
         context = Context.of(cursor, service.sizes, job)
-        write_rows(
-            context,
-            ref,
-            loaded.sql,
-            loaded.fields,
-            layout=_layout(config),
-            create=config.get("createDisposition") or "CREATE_IF_NEEDED",
-            write=write,
-            partition=partition,
+        outcome = load_files(
+            context, config, files, ref, layout=lambda _: _layout(config), partition=partition
         )
-        rows, written = rows_and_bytes(cursor, loaded.sql, loaded.fields)
-        statistics = {
-            "inputFiles": str(len(files)),
-            "inputFileBytes": str(size),
-            "outputRows": str(rows),
-            "outputBytes": str(written),
-            "badRecords": str(len(loaded.errors)),
-        }
-        return Outcome(statistics={"load": statistics}, wrote=ref, rows=rows, errors=loaded.errors)
+        outcome.statistics["load"]["inputFileBytes"] = str(size)
+        return outcome
 
     run.finish(body, writes=ref, exclusive=write != "WRITE_APPEND")
+
+
+def _destination(job: Job, config: dict[str, Any]) -> tuple[TableRef, str | None]:
+    table, partition = split_partition(config["destinationTable"])
+    return table_ref(table, job.key.project), partition
+
+
+def load_files(
+    context: Context,
+    config: dict[str, Any],
+    files: list[tuple[Path, str]],
+    ref: TableRef,
+    *,
+    layout: Callable[[list[Field]], Resource],
+    partition: str | None = None,
+) -> Outcome:
+    """Read files into a table, or a partition of it, as the configuration of a load job says.
+
+    `layout` gives the partitioning, clustering and options of a table with these columns.
+    """
+    cursor = context.cursor
+    write = config.get("writeDisposition") or "WRITE_APPEND"
+    existing = find_table(cursor, ref)
+    given = check_schema((config.get("schema") or {}).get("fields") or [])
+    columns = given or (table_fields(existing) if existing else [])
+    may_grow = "ALLOW_FIELD_ADDITION" in (config.get("schemaUpdateOptions") or [])
+    detects = bool(config.get("autodetect"))
+    replaces = write == "WRITE_TRUNCATE" and (detects or _format(config) in _TYPED)
+    if not given and (replaces or (may_grow and detects)):
+        columns = []
+    source = Source(cursor, files, config, columns, context.check)
+    loaded = _READERS[_format(config)](source)
+    write_rows(
+        context,
+        ref,
+        loaded.sql,
+        loaded.fields,
+        layout=layout(loaded.fields),
+        create=config.get("createDisposition") or "CREATE_IF_NEEDED",
+        write=write,
+        partition=partition,
+    )
+    rows, written = rows_and_bytes(cursor, loaded.sql, loaded.fields)
+    statistics = {
+        "inputFiles": str(len(files)),
+        "outputRows": str(rows),
+        "outputBytes": str(written),
+        "badRecords": str(len(loaded.errors)),
+    }
+    return Outcome(statistics={"load": statistics}, wrote=ref, rows=rows, errors=loaded.errors)
 
 
 def _layout(config: dict[str, Any]) -> Resource:

@@ -12,6 +12,7 @@ from pydag_emulators.bigquery.statements.context import NO_NAMES, Context, Names
 from pydag_emulators.bigquery.statements.execute import execute
 from pydag_emulators.bigquery.statements.target import create_hidden_dataset, target_of
 from pydag_emulators.bigquery.storage.store import Cursor
+from pydag_emulators.bigquery.work.files import WITH_FILES, forget_export
 
 
 def run_statement(
@@ -28,7 +29,14 @@ def run_statement(
             partial(create_hidden_dataset, ref=dataset, location=job.key.location)
         )
 
+    with_files = WITH_FILES.get(statement.kind)
+
     def body(cursor: Cursor) -> Outcome:
-        return execute(Context.of(cursor, service.sizes, job, names), statement, target)
+        context = Context.of(cursor, service.sizes, job, names)
+        if with_files is not None:
+            return with_files(service, job, context, statement, target)
+        return execute(context, statement, target)
 
     run.finish(body, writes=target.ref, exclusive=target.exclusive)
+    if statement.kind == "EXPORT_DATA":
+        forget_export(service, job)
