@@ -100,7 +100,7 @@ SETTINGS: Final = tuple(each.name for each in fields(Settings))
 # Those of a worker (workers/settings.py), and what the parts tell each other.
 WORKER_SETTINGS = (
     "connections", "connection", "project", "location", "spark", "stores", "databases", "imports",
-    "run_on", "estimates", "secrets", "secret_project", "queues", "further_imports",
+    "uploads", "run_on", "estimates", "secrets", "secret_project", "queues", "further_imports",
 )  # fmt: skip
 # Those of `pydag web` (web/settings.py).
 WEB_SETTINGS = (

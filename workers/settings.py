@@ -93,6 +93,9 @@ class WorkerSettings(FileSettings):
     stores: Names = Field(
         default=(), description="trusted: gcs:BUCKET/FOLDER, s3:…, database:…, local:DIR, gcs:*"
     )
+    uploads: Names = Field(
+        default=(), description="directories of this host whose files gcs.upload may read"
+    )
     secrets: Path | None = Field(default=None, description="directory with a file for each secret")
     secret_project: str | None = Field(
         default=None,
@@ -120,7 +123,7 @@ class WorkerSettings(FileSettings):
         given = _names(values.get("imports", ()))
         return values | {"imports": (*given, *further)} if further else values
 
-    @field_validator("stores", "imports", mode="before")
+    @field_validator("stores", "imports", "uploads", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return _names(value)
@@ -150,6 +153,14 @@ class WorkerSettings(FileSettings):
                     f"{store!r} is none of gcs:BUCKET, s3:BUCKET and database:NAME, each perhaps "
                     "with /FOLDER, gcs:*, and local:DIRECTORY"
                 )
+        return value
+
+    @field_validator("uploads")
+    @classmethod
+    def _directories(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for path in value:
+            if not Path(path).is_absolute():
+                raise ValueError(f"{path} is not the absolute path of a directory")
         return value
 
 

@@ -31,7 +31,14 @@ from pydag_dist.dag.params.dataproc import (
     DataprocSubmitBatch,
     DataprocSubmitJob,
 )
-from pydag_dist.dag.params.gcs import GcsCompose, GcsCopy, GcsDelete, GcsWaitObject
+from pydag_dist.dag.params.gcs import (
+    GcsCompose,
+    GcsCopy,
+    GcsDelete,
+    GcsMove,
+    GcsUpload,
+    GcsWaitObject,
+)
 from pydag_dist.dag.params.types import Filled, Params
 from pydag_dist.dag.text import patterns
 
@@ -45,8 +52,11 @@ USE_CLUSTERS: Final = frozenset({"dataproc.delete_cluster", "dataproc.submit_job
 
 # Their work ends with the worker's child. Jobs of all others must be cancelled where they run.
 LOCAL: Final = frozenset(
-    {"python.call", BRANCH, "script.iac", "gcs.compose", "gcs.copy", "gcs.delete"}
-)
+    {
+        "python.call", BRANCH, "script.iac", "gcs.compose", "gcs.copy", "gcs.delete", "gcs.move",
+        "gcs.upload",
+    }
+)  # fmt: skip
 
 # Their tasks may have `cache`, since what they read and write has versions.
 CACHED: Final = frozenset(
@@ -109,6 +119,8 @@ OPERATORS: Final[Mapping[str, type[BaseModel]]] = MappingProxyType(
         "gcs.compose": GcsCompose,
         "gcs.copy": GcsCopy,
         "gcs.delete": GcsDelete,
+        "gcs.move": GcsMove,
+        "gcs.upload": GcsUpload,
         "gcs.wait_object": GcsWaitObject,
         "python.call": PythonCall,
     }

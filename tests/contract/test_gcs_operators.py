@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
+import time
 import urllib.request
 import uuid
 
@@ -13,13 +15,13 @@ from google.cloud.storage import Blob
 from tests.support.local_google import cloud_storage, storage_client
 from tests.unit.workers.support import Log, context
 from workers.contract.answer import Asked
-from workers.errors import RemoteStateUnknown, TaskFailed
+from workers.errors import HostLacks, RemoteStateUnknown, TaskFailed
 from workers.google import clients
 from workers.google.access import access_to
 from workers.operators import Done, Pending, find
 
 copy, delete, compose = (find(f"gcs.{name}") for name in ("copy", "delete", "compose"))
-wait = find("gcs.wait_object")
+move, upload, wait = (find(f"gcs.{name}") for name in ("move", "upload", "wait_object"))
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +181,143 @@ class TestCopy:
         assert not [line for line in log.lines if "trying again" in line]
 
 
+class TestMove:
+    def run(self, source, destination, *, fields=None, **params):
+        params = {"source": source, "destination": destination, **params}
+        return move.execute(context(params, operator="gcs.move", **(fields or {})))
+
+    def test_an_object_is_where_it_was_moved_to_and_nowhere_else(self, bucket, other):
+        fill(bucket, "a/one")
+        source, target = uri(bucket, "a/one"), uri(other, "b/")
+        assert self.run(source, target) == {
+            "source": source,
+            "destination": target,
+            "moved": 1,
+            "bytes": 16,
+            "reads": [source],
+            "writes": [target],
+        }
+        assert (names(bucket), names(other)) == ([], ["b/one"])
+        assert other.blob("b/one").download_as_text() == "content of a/one"
+        # Executed again, or by a later try, it was moved; by a first try it is a mistake.
+        for fields in ({"is_repeated": True}, {"try_number": 2}):
+            assert self.run(source, target, fields=fields)["moved"] == 0
+        with pytest.raises(TaskFailed, match=f"{source} is not there"):
+            self.run(source, target)
+
+    def test_a_folder_into_a_folder_of_its_own_is_moved_once(self, bucket):
+        fill(bucket, "in/1.csv", "in/2.txt", "in/deep/3.csv")
+        source, done = uri(bucket, "in/"), uri(bucket, "in/done/")
+        assert self.run(source, done, match="**.csv")["moved"] == 2
+        assert names(bucket) == ["in/2.txt", "in/done/1.csv", "in/done/deep/3.csv"]
+        assert self.run(source, done)["moved"] == 1
+        with pytest.raises(TaskFailed, match="there is no object below"):
+            self.run(source, done)
+        assert self.run(source, done, fields={"is_repeated": True})["moved"] == 0
+        assert self.run(source, done, allow_empty=True)["moved"] == 0
+
+    def test_nothing_is_moved_to_itself(self, bucket):
+        fill(bucket, "in/1")
+        for source in ("in/1", "in/"):
+            with pytest.raises(TaskFailed, match=r"are the same|would be moved to itself"):
+                self.run(uri(bucket, source), uri(bucket, "in/"))
+        assert names(bucket) == ["in/1"]
+
+    def test_what_was_written_meanwhile_stays_where_it_was(self, bucket, monkeypatch):
+        fill(bucket, "a")
+        old_delete = Blob.delete
+
+        def late(self, **options):
+            bucket.blob("a").upload_from_string("new")
+            return old_delete(self, **options)
+
+        monkeypatch.setattr(Blob, "delete", late)
+        self.run(uri(bucket, "a"), uri(bucket, "b"))
+        assert bucket.blob("a").download_as_text() == "new"
+        assert bucket.blob("b").download_as_text() == "content of a"
+
+    def test_what_could_not_be_copied_is_not_deleted(self, bucket):
+        fill(bucket, "a", "b")
+        with pytest.raises(TaskFailed, match="b is there with another content"):
+            self.run(uri(bucket, "a"), uri(bucket, "b"), overwrite=False)
+        assert names(bucket) == ["a", "b"]
+
+
+class TestUpload:
+    def run(self, folder, *, fields=None, **params):
+        settings = {"uploads": [str(folder)]} if folder else {}
+        task = context(params, operator="gcs.upload", settings=settings, **(fields or {}))
+        return upload.execute(task)
+
+    def test_files_and_texts_become_objects(self, bucket, tmp_path):
+        (tmp_path / "deep").mkdir()
+        (tmp_path / "day.csv").write_text("1,2\n")
+        (tmp_path / "deep" / "big").write_bytes(b"0123456789abcdef" * (3 << 20))
+        (tmp_path / "link").symlink_to("/etc/passwd")
+        target = uri(bucket, "in/")
+        result = self.run(tmp_path, source=f"{tmp_path}/", destination=target)
+        assert result == {
+            "destination": target,
+            "uploaded": 2,
+            "unchanged": 0,
+            "bytes": 4 + (48 << 20),
+            "writes": [target],
+        }
+        assert names(bucket) == ["in/day.csv", "in/deep/big"]
+        assert bucket.get_blob("in/day.csv").content_type == "text/csv"
+        assert bucket.get_blob("in/deep/big").size == 48 << 20
+        before = generations(bucket)
+        again = self.run(tmp_path, source=f"{tmp_path}/", destination=target)
+        assert (again["uploaded"], again["unchanged"]) == (0, 2)
+        assert generations(bucket) == before
+        self.run(tmp_path, source=f"{tmp_path}/day.csv", destination=uri(bucket, "one"))
+        assert bucket.blob("one").download_as_text() == "1,2\n"
+        self.run(None, text="é", destination=uri(bucket, "_SUCCESS"))  # needs no directory
+        assert bucket.blob("_SUCCESS").download_as_text() == "é"
+
+    def test_only_what_the_worker_allows_is_read(self, bucket, tmp_path):
+        allowed, secret = tmp_path / "exports", tmp_path / "exports2" / "key"
+        secret.parent.mkdir()
+        secret.write_text("secret")
+        allowed.mkdir()
+        (allowed / "link").symlink_to(secret)
+        (allowed / "folder").symlink_to(secret.parent)
+        for source in (
+            secret, f"{secret.parent}/", f"{allowed}/link", f"{allowed}/folder/key",
+            f"{allowed}/folder/", f"{allowed}/../exports2/key", "/proc/self/environ",
+        ):  # fmt: skip
+            with pytest.raises(HostLacks, match="no directory that this worker may upload from"):
+                self.run(allowed, source=str(source), destination=uri(bucket, "x/"))
+        with pytest.raises(HostLacks, match="add one to its setting uploads"):
+            self.run(None, source=str(secret), destination=uri(bucket, "x/"))
+        assert names(bucket) == []
+
+    def test_what_is_no_file_is_named(self, bucket, tmp_path):
+        os.mkfifo(tmp_path / "pipe")
+        for name, why in (("pipe", "is not a file"), ("none", "No such file"), ("no/", "no file")):
+            with pytest.raises(TaskFailed, match=why):
+                self.run(tmp_path, source=f"{tmp_path}/{name}", destination=uri(bucket, "x/"))
+        with pytest.raises(TaskFailed, match="the bucket of gs://nowhere-to-be-found/x is not"):
+            self.run(None, text="", destination="gs://nowhere-to-be-found/x")
+
+    def test_another_content_and_a_lost_answer(self, bucket, monkeypatch):
+        fill(bucket, "a")
+        with pytest.raises(TaskFailed, match="a is there with another content"):
+            self.run(None, text="b", destination=uri(bucket, "a"), overwrite=False)
+        old, calls = Blob.upload_from_file, []
+
+        def deaf(self, *args, **options):
+            calls.append(1)
+            old(self, *args, **options)
+            if len(calls) == 1:
+                raise ConnectionError("lost")
+
+        monkeypatch.setattr(Blob, "upload_from_file", deaf)
+        assert self.run(None, text="b", destination=uri(bucket, "a"))["uploaded"] == 1
+        assert len(calls) == 2
+        assert bucket.blob("a").download_as_text() == "b"
+
+
 class TestDelete:
     def run(self, *uris, log=None, **params):
         params = {"uris": list(uris), **params}
@@ -285,6 +424,33 @@ def asked(tasks):
     return [answers[one] for one in together]
 
 
+class TestTimes:
+    def test_only_objects_of_the_wanted_time_are_taken(self, bucket, other):
+        fill(bucket, "in/1")
+        between = bucket.get_blob("in/1").time_created
+        fill(bucket, "in/2")
+        given = {"source": uri(bucket, "in/"), "destination": uri(other, "")}
+        for times, wanted in (("older_than", ["1"]), ("newer_than", ["1", "2"])):
+            params = {**given, times: between.isoformat()}
+            assert copy.execute(context(params, operator="gcs.copy"))["copied"] == 1
+            assert names(other) == wanted
+        folders = {"folders": [uri(bucket, "in/")], "older_than": between.isoformat()}
+        assert delete.execute(context(folders, operator="gcs.delete"))["deleted"] == 1
+        assert names(bucket) == ["in/2"]
+        params = {**given, "older_than": between.isoformat()}
+        with pytest.raises(TaskFailed, match="no object of the wanted time below"):
+            copy.execute(context(params, operator="gcs.copy"))
+
+    def test_a_whole_bucket_is_a_folder(self, bucket, other):
+        fill(bucket, "a", "in/1")
+        params = {"source": uri(bucket, ""), "destination": uri(other, "kept/")}
+        assert copy.execute(context(params, operator="gcs.copy"))["copied"] == 2
+        assert names(other) == ["kept/a", "kept/in/1"]
+        params = {"source": uri(bucket, "in/1"), "destination": uri(other, "")}
+        assert copy.execute(context(params, operator="gcs.copy"))["copied"] == 1
+        assert other.blob("1").exists()
+
+
 class TestWait:
     def task(self, **params):
         return context(params, operator="gcs.wait_object")
@@ -310,6 +476,32 @@ class TestWait:
         assert self.ask(prefix=uri(bucket, "in/part-"), min_objects=3) == Pending(
             f"prefix {uri(bucket, 'in/part-')}: 2 of 3"
         )
+
+    def test_nothing_was_written_for_a_while(self, bucket):
+        fill(bucket, "in/1", "in/2")
+        prefix = uri(bucket, "in/")
+        waits = self.ask(prefix=prefix, quiet_for=3600)
+        newest = bucket.get_blob("in/2").time_created.isoformat()
+        assert waits == Pending(
+            f"prefix {prefix}: 2, the newest written {newest}, less than 3600 s ago"
+        )
+        time.sleep(0.02)  # what is asked for is that time passes
+        assert self.ask(prefix=prefix, quiet_for=0.01).result["count"] == 2
+        assert isinstance(self.ask(prefix=prefix, quiet_for=0.01, min_objects=3), Pending)
+        assert isinstance(self.ask(prefix=uri(bucket, "none/"), quiet_for=0.01), Pending)
+
+    def test_no_object_is_there_any_more(self, bucket):
+        fill(bucket, "in/lock", "in/other")
+        bucket.blob("out/").upload_from_string("")  # a marker is no object
+        lock = uri(bucket, "in/lock")
+        assert self.ask(object=lock, absent=True) == Pending(f"object {lock}: 1 still there")
+        bucket.blob("in/lock").delete()
+        gone = Done({"count": 0, "bytes": 0, "newest": None, "objects": []})
+        assert self.ask(object=lock, absent=True) == gone
+        assert isinstance(self.ask(prefix=uri(bucket, "in/"), absent=True), Pending)
+        assert self.ask(prefix=uri(bucket, "out/"), absent=True) == gone
+        with pytest.raises(TaskFailed, match="bucket nowhere-to-be-found does not exist"):
+            self.ask(object="gs://nowhere-to-be-found/x", absent=True)
 
     def test_a_folder_marker_is_no_object(self, bucket):
         bucket.blob("in/").upload_from_string("")

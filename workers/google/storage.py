@@ -37,7 +37,7 @@ class Uri(NamedTuple):
     @property
     def is_folder(self) -> bool:
         """Whether it stands for all objects below."""
-        return self.name.endswith("/")
+        return not self.name or self.name.endswith("/")
 
     def __str__(self) -> str:
         return f"gs://{self.bucket}/{self.name}"

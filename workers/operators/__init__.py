@@ -49,6 +49,8 @@ _OPERATORS = {
     "gcs.compose": "workers.operators.gcs.compose:Compose",
     "gcs.copy": "workers.operators.gcs.copy:Copy",
     "gcs.delete": "workers.operators.gcs.delete:Delete",
+    "gcs.move": "workers.operators.gcs.move:Move",
+    "gcs.upload": "workers.operators.gcs.upload:Upload",
     "gcs.wait_object": "workers.operators.gcs.wait:WaitObject",
     "python.call": "workers.operators.python.call:PythonCall",
     "script.bq": "workers.operators.script.operators:BigQueryScript",

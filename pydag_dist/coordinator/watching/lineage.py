@@ -27,7 +27,7 @@ _NAMES: Final = UUID("6c1f0a52-30a4-5b0e-9d0b-0d5f3f6f2c11")  # of the ids of ru
 _TABLE: Final = re.compile(r"[^\s./`]+\.[^\s./`]+\.[^\s/`]+")
 _ENDS: Final = {"success": "COMPLETE", "skipped": "ABORT", "failed": "FAIL", "cancelled": "ABORT"}
 # Operators whose failures are told, although nobody knows then what they would have written.
-_MOVES_DATA: Final = ("bigquery.", "gcs.copy", "gcs.compose", "script.bq")
+_MOVES_DATA: Final = ("bigquery.", "gcs.compose", "gcs.copy", "gcs.move", "gcs.upload", "script.bq")
 
 _NAME: Final = 1_100  # characters of a data set's: a bucket and an object
 _RUNS: Final = 200  # of which it is remembered what their tasks are

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import Field, model_validator
 
 from pydag_dist.dag.params.bigquery_types import Columns, Partitioning, QueryParameters
 from pydag_dist.dag.params.types import (
@@ -13,6 +13,7 @@ from pydag_dist.dag.params.types import (
     Filled,
     GoogleParams,
     Location,
+    Moment,
     Partition,
     Sql,
     Table,
@@ -214,6 +215,6 @@ class BigQueryWaitTable(BigQueryParams):
 
     table: WholeTable = Field(description="project.dataset.table")
     partition: Partition | None = Field(None, description="its id: 20260131, 202601, 2026013123, …")
-    newer_than: AwareDatetime | None = Field(
-        None, description="changed after this moment: 2026-01-31T06:00:00Z", strict=False
+    newer_than: Moment | None = Field(
+        None, description="changed after this moment: 2026-01-31T06:00:00Z"
     )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from pydag_dist.dag.text import patterns
 
+# In a file a text: 2026-01-31T06:00:00Z.
+Moment = Annotated[AwareDatetime, Field(strict=False)]
 Filled = Annotated[str, StringConstraints(pattern=patterns.FILLED)]
 Sql = Annotated[Filled, Field(json_schema_extra={"contentMediaType": "application/sql"})]
 GcsUri = Annotated[str, StringConstraints(pattern=patterns.GCS_URI)]
+GcsPlace = Annotated[str, StringConstraints(pattern=patterns.BUCKET_OR_MORE)]
 ObjectUri = Annotated[str, StringConstraints(pattern=patterns.OBJECT)]
 FolderUri = Annotated[str, StringConstraints(pattern=patterns.FOLDER)]
 FilesUri = Annotated[str, StringConstraints(pattern=patterns.ONE_STAR)]

@@ -10,9 +10,12 @@ FILLED: Final = r"\S"
 CALLABLE: Final = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
 # https://cloud.google.com/storage/docs/buckets#naming
 GCS_URI: Final = r"^gs://[a-z0-9][a-z0-9._-]*/[^\r\n]+$"
+BUCKET_OR_MORE: Final = r"^gs://[a-z0-9][a-z0-9._-]*/[^\r\n]*$"
 OBJECT: Final = r"^gs://[a-z0-9][a-z0-9._-]*/([^\r\n]*[^\r\n/])$"
 FOLDER: Final = r"^gs://[a-z0-9][a-z0-9._-]*/[^\r\n]+/$"
 ONE_STAR: Final = r"^gs://[a-z0-9][a-z0-9._-]*/[^\r\n*]*(\*[^\r\n*]*[^\r\n*/]|[^\r\n/])$"
+# Of a worker's host.
+HOST_PATH: Final = r"^(/[^/\r\n\x00]+)+/?$"
 # A dataset has letters, digits and _ only; a project may have its domain before it.
 # https://cloud.google.com/bigquery/docs/datasets#dataset-naming
 PROJECT: Final = r"^[a-z0-9][a-z0-9.:-]*$"
@@ -44,6 +47,8 @@ WORDS: Final = {
     FILLED: "must not be empty",
     CALLABLE: 'must be "module:function"',
     GCS_URI: 'must be "gs://bucket/object"',
+    BUCKET_OR_MORE: 'must be "gs://bucket/object", "gs://bucket/folder/" or "gs://bucket/"',
+    HOST_PATH: "must be an absolute path, as /srv/exports/day.csv or /srv/exports/",
     OBJECT: 'must be "gs://bucket/object", one object, so without a / at its end',
     FOLDER: 'must be "gs://bucket/folder/", with a / at its end',
     ONE_STAR: 'must be "gs://bucket/object", with one * at most and no / at its end',

@@ -58,6 +58,8 @@ def test_every_operator_has_params_that_a_worker_reads():
         "gcs.compose",
         "gcs.copy",
         "gcs.delete",
+        "gcs.move",
+        "gcs.upload",
         "gcs.wait_object",
         "python.call",
         "script.bq",

@@ -28,23 +28,27 @@ class Delete(Operator):
         with answers.explained("deleting objects"):
             client = client_of(context, params.connection)
             uris = [Uri.of(uri) for uri in (*params.uris, *params.folders)]
-            found = _found(context, client, uris)
-            each(found, partial(_delete, context), lambda gone: outcomes.update([gone]))
+            found = _found(context, client, uris, params)
+            each(found, partial(delete, context), lambda gone: outcomes.update([gone]))
         deleted, missing = outcomes[True], outcomes[False]
         context.log.info("%d objects deleted, %d were gone already", deleted, missing)
         return {"deleted": deleted, "missing": missing}
 
 
-def _found(context: TaskContext, client: Client, uris: list[Uri]) -> Iterator[Blob | None]:
+def _found(
+    context: TaskContext, client: Client, uris: list[Uri], params: GcsDelete
+) -> Iterator[Blob | None]:
     for uri in uris:
         if uri.is_folder:
-            yield from blobs(context, client, uri.bucket, prefix=uri.name)
+            for blob in blobs(context, client, uri.bucket, prefix=uri.name):
+                if params.are_wanted(blob.time_created):
+                    yield blob
         else:
             yield blob_at(context, client, uri)
 
 
-def _delete(context: TaskContext, blob: Blob | None, stop: Event) -> bool:
-    """Whether there was something to delete."""
+def delete(context: TaskContext, blob: Blob | None, stop: Event) -> bool:
+    """Delete this generation; whether there was something to delete."""
     if blob is None or stop.is_set():
         return False
     by_name = blob.bucket.blob(blob.name)  # `blob` itself would not find another generation

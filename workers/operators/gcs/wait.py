@@ -1,4 +1,4 @@
-"""``gcs.wait_object``: wait until objects are there, and new enough."""
+"""``gcs.wait_object``: wait until objects are there, new enough, and at rest; or until none is."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from bisect import bisect
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import islice
 from typing import NamedTuple
 
@@ -95,8 +96,12 @@ class WaitObject(GoogleSensor[Search, list[Blob]]):
     def judge(
         self, context: TaskContext, wanted: Search, found: list[Blob] | None
     ) -> Pending | Done:
-        """Whether there are enough, and new ones."""
+        """Whether there are enough, and new ones, and nobody writes more; or none."""
         params, found = parsed_params(context, GcsWaitObject), found or []
+        if params.absent and found:
+            return Pending(f"{wanted}: {len(found)} still there")
+        if params.absent:
+            return Done({"count": 0, "bytes": 0, "newest": None, "objects": []})
         if params.newer_than:
             new = [blob for blob in found if blob.time_created > params.newer_than]
         else:
@@ -106,6 +111,12 @@ class WaitObject(GoogleSensor[Search, list[Blob]]):
                 newest = max(blob.time_created for blob in found).isoformat()
                 return Pending(f"{wanted}: {len(new)} new of {len(found)}, the newest of {newest}")
             return Pending(f"{wanted}: {len(new)} of {params.min_objects}")
+        newest = max(blob.time_created for blob in found)
+        if params.quiet_for and (datetime.now(UTC) - newest).total_seconds() < params.quiet_for:
+            return Pending(
+                f"{wanted}: {len(new)}, the newest written {newest.isoformat()}, less than "
+                f"{params.quiet_for:g} s ago"
+            )
         uris = [f"gs://{wanted.bucket}/{blob.name}" for blob in new]
         return Done(
             {
