@@ -31,6 +31,8 @@ class Bucket:
 
     @cached_property
     def _bucket(self) -> Any:
+        # Else it asks for the bucket, too, in a thread that tries for two minutes, for its traces.
+        os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
         if os.environ.get("STORAGE_EMULATOR_HOST"):  # which the client itself obeys
             client = storage.Client(project="local", credentials=AnonymousCredentials())  # type: ignore[no-untyped-call]
         else:

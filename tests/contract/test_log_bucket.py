@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -48,3 +49,13 @@ def test_a_service_that_is_away_is_told_of(monkeypatch: pytest.MonkeyPatch) -> N
         store.write("r", "t", 1, [PART])
     (parts,) = store.read("r", [("t", 1)]).values()
     assert "the log store gs://logs/" in next(parts)["trouble"]
+
+
+def test_nothing_is_asked_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread of Google's client went on asking for the bucket for two minutes."""
+    monkeypatch.delenv("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA")
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:1")
+    before = set(threading.enumerate())
+    with pytest.raises(LogStoreAway):
+        LogStore(Bucket("gs://logs")).write("r", "t", 1, [PART])
+    assert set(threading.enumerate()) <= before

@@ -65,6 +65,8 @@ def local_bigquery() -> bool:
 @functools.cache
 def storage_client(access: Access) -> StorageClient:
     """A client of the Cloud Storage API; the client itself obeys ``STORAGE_EMULATOR_HOST``."""
+    # Else it asks for each bucket, too, in a thread of its own, for traces that nobody makes.
+    os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
     if local_storage():
         client = StorageClient(
             project=access.project or LOCAL_PROJECT,
