@@ -81,6 +81,9 @@ class _Directly:
     def check(self) -> None:
         pass
 
+    def transaction(self, kind: str) -> None:
+        raise NotImplementedError(kind)
+
     def execute(self, statement: Statement, names: Names) -> Outcome:
         config: dict[str, Any] = {"defaultDataset": _DATASET.api()}
         context = self._context(config, names)

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -19,7 +20,8 @@ from pydag_emulators.bigquery.errors import ApiError
 from pydag_emulators.bigquery.faults import RUN, Fault
 from pydag_emulators.bigquery.jobs.job import Job, JobKey, Outcome, Stopping, insert_end, insert_job
 from pydag_emulators.bigquery.jobs.journal import Journal
-from pydag_emulators.bigquery.jobs.locks import Locks
+from pydag_emulators.bigquery.jobs.locks import Locks, Taken
+from pydag_emulators.bigquery.jobs.transactions import OpenTransaction, aborted
 from pydag_emulators.bigquery.names import DatasetRef, TableRef
 from pydag_emulators.bigquery.storage.catalog import now_ms
 from pydag_emulators.bigquery.storage.duck_errors import api_error
@@ -37,9 +39,19 @@ Body = Callable[[Cursor], Outcome]
 class Run:
     """One run of one job: what the work of its kind needs."""
 
-    def __init__(self, runner: Runner, job: Job, cursor: Cursor, *, is_new: bool) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        job: Job,
+        cursor: Cursor,
+        *,
+        is_new: bool,
+        transaction: OpenTransaction | None = None,
+    ) -> None:
         self._runner = runner
         self.cursor = cursor
+        self.transaction = transaction
+        """That the job is in, or that the script has begun."""
         self._is_new = is_new  # its row in pydag.jobs is not there yet: a child job
         self.job = job
 
@@ -62,9 +74,22 @@ class Run:
             insert_end(cursor, job)
             return outcome
 
-        with self._runner.locked(writes, exclusive=exclusive, job=job):
+        outer = self.transaction
+        with ExitStack() as lock:
+            lock.enter_context(
+                self._runner.locked(writes, exclusive=exclusive, job=job, owner=outer)
+            )
+            if outer is not None:
+                outer.do(job, work, lock)
+                return
             transaction(self.cursor, work, job.control.enter_commit)
         self._runner.ended(job)
+
+    def begin(self) -> OpenTransaction:
+        """From now on, the statements of this script are in one transaction."""
+        runner = self._runner
+        self.transaction = OpenTransaction(self.cursor, runner.store, runner.ended)
+        return self.transaction
 
     def end_with(self, error: BaseException) -> ApiError | None:
         """End the job with an error of its work; if the service is ending, record nothing."""
@@ -92,13 +117,13 @@ class Run:
         self._runner.store.transact(record)
         self._runner.ended(job)
 
-    def child(self, job: Job) -> Run:
-        """The run of one statement of this script."""
+    def child(self, job: Job, outer: OpenTransaction | None = None) -> Run:
+        """The run of one statement of this script, in a transaction of several or on its own."""
         job.control = self.job.control
         job.started = now_ms()
         job.state = "RUNNING"
         self._runner.live[job.key] = job
-        return Run(self._runner, job, self.cursor, is_new=True)
+        return Run(self._runner, job, self.cursor, is_new=True, transaction=outer)
 
 
 Work = Callable[[Run], None]
@@ -186,16 +211,29 @@ class Runner:
 
     @contextmanager
     def locked(
-        self, what: TableRef | DatasetRef | None, *, exclusive: bool, job: Job | None = None
+        self,
+        what: TableRef | DatasetRef | None,
+        *,
+        exclusive: bool,
+        job: Job | None = None,
+        owner: OpenTransaction | None = None,
     ) -> Iterator[None]:
-        """Hold the lock to write to a table, or to create or drop a dataset."""
-        check = None if job is None else job.control.check
+        """Hold the lock to write to a table, or to create or drop a dataset.
+
+        Raises:
+            ApiError: another transaction of several statements has it, if `owner` is one, too.
+        """
+        hold = partial(
+            self._locks.hold, check=None if job is None else job.control.check, owner=owner
+        )
         with ExitStack() as held:
-            if isinstance(what, TableRef):
-                dataset = str(what.in_dataset)
-                held.enter_context(self._locks.hold(dataset, exclusive=False, check=check))
-            if what is not None:
-                held.enter_context(self._locks.hold(str(what), exclusive=exclusive, check=check))
+            try:
+                if isinstance(what, TableRef):
+                    held.enter_context(hold(str(what.in_dataset), exclusive=False))
+                if what is not None:
+                    held.enter_context(hold(str(what), exclusive=exclusive))
+            except Taken as taken:
+                raise aborted(str(what)) from taken
             yield
 
     def _run(self, job: Job, work: Work) -> None:

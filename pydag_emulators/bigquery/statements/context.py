@@ -29,6 +29,10 @@ class Names:
     tables: Mapping[str, TableRef] = field(default_factory=dict)
     """Temporary ones."""
 
+    def is_temporary(self, table: exp.Table) -> bool:
+        """Whether a path names a temporary table."""
+        return len(table.parts) == 1 and table.name in self.tables
+
 
 NO_NAMES = Names()
 

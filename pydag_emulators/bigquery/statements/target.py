@@ -93,9 +93,13 @@ def _named(tree: exp.Expression) -> exp.Table:
 
 def _anonymous_table(key: JobKey) -> TableRef:
     """The table for the rows of a job without a destination, in a hidden dataset per location."""
-    dataset = f"_results_{key.location.replace('-', '_')}"
     digest = hashlib.md5(str(key).encode()).hexdigest()  # noqa: S324
-    return TableRef(key.project, dataset, f"anon{digest}")
+    return TableRef(*hidden_dataset(key), f"anon{digest}")
+
+
+def hidden_dataset(key: JobKey) -> DatasetRef:
+    """The dataset of the anonymous tables of that job's location."""
+    return DatasetRef(key.project, f"_results_{key.location.replace('-', '_')}")
 
 
 def create_hidden_dataset(cursor: Cursor, ref: DatasetRef, location: str) -> None:

@@ -107,20 +107,21 @@ def transaction(
                 before_commit()
             cursor.execute("ROLLBACK" if undo else "COMMIT")
         except duckdb.Error as error:
-            _rollback(cursor)
-            if not (left and _is_conflict(error)):
+            roll_back(cursor)
+            if not (left and is_conflict(error)):
                 raise
             _LOG.debug("transaction conflict, tried again: %s", error)
             time.sleep(random.uniform(0.001, 0.03))  # noqa: S311
         except BaseException:
-            _rollback(cursor)
+            roll_back(cursor)
             raise
         else:
             return result
     raise AssertionError("unreachable")
 
 
-def _rollback(cursor: Cursor) -> None:
+def roll_back(cursor: Cursor) -> None:
+    """Undo the cursor's transaction, if it has one."""
     try:
         cursor.execute("ROLLBACK")
     except duckdb.Error as error:
@@ -128,7 +129,8 @@ def _rollback(cursor: Cursor) -> None:
         _LOG.debug("nothing to roll back: %s", error)
 
 
-def _is_conflict(error: duckdb.Error) -> bool:
+def is_conflict(error: duckdb.Error) -> bool:
+    """Whether another transaction has changed the same thing."""
     return isinstance(error, duckdb.TransactionException) or "onflict" in str(error)
 
 

@@ -58,6 +58,9 @@ class Executor(Protocol):
     def check(self) -> None:
         """Raise when the script is to stop."""
 
+    def transaction(self, kind: str) -> None:
+        """BEGIN, COMMIT or ROLLBACK a transaction of several statements."""
+
 
 class _Jumped(Exception):
     def __init__(self, kind: str) -> None:
@@ -122,7 +125,7 @@ class Procedure:
                     message = step.message or step.condition.text
                     raise invalid_query(f"Assertion failed: {message}")
             case Transaction():
-                raise unimplemented(f"transactions of several statements ({step.kind})")
+                self._executor.transaction(step.kind)
 
     def _statement(self, statement: Statement) -> None:
         self._text = statement.text

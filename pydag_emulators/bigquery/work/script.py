@@ -9,9 +9,10 @@ from typing import Any
 
 from sqlglot import exp
 
-from pydag_emulators.bigquery.errors import error_of, invalid, invalid_query
-from pydag_emulators.bigquery.jobs.job import Job, JobKey, Outcome, find_job
+from pydag_emulators.bigquery.errors import error_of, invalid, invalid_query, unimplemented
+from pydag_emulators.bigquery.jobs.job import Job, JobKey, Outcome, Stopping, find_job
 from pydag_emulators.bigquery.jobs.runner import Run
+from pydag_emulators.bigquery.jobs.transactions import OpenTransaction
 from pydag_emulators.bigquery.names import DatasetRef
 from pydag_emulators.bigquery.schema import Field
 from pydag_emulators.bigquery.service import Service
@@ -19,6 +20,7 @@ from pydag_emulators.bigquery.sql.parse import Statement
 from pydag_emulators.bigquery.sql.script import Body
 from pydag_emulators.bigquery.statements.context import Context, Names
 from pydag_emulators.bigquery.statements.select import plan_select
+from pydag_emulators.bigquery.statements.target import create_hidden_dataset, hidden_dataset
 from pydag_emulators.bigquery.storage.catalog import create_dataset, find_dataset
 from pydag_emulators.bigquery.storage.duck_errors import api_error
 from pydag_emulators.bigquery.storage.pages import read_page
@@ -46,7 +48,14 @@ def run_script(service: Service, run: Run, body: Body) -> None:
     children = _Children(service, run)
     dataset = DatasetRef(job.key.project, f"_script_{job.key.location.replace('-', '_')}")
     service.store.transact(partial(_create_dataset, ref=dataset, location=job.key.location))
-    last = Procedure(children, dataset, f"s{_digest(job.key)}").run(body)
+    procedure = Procedure(children, dataset, f"s{_digest(job.key)}")
+    try:
+        last = procedure.run(body)
+    except Stopping:
+        children.abandon()
+        raise
+    finally:
+        children.roll_back()
     run.finish(lambda _cursor: _script_outcome(last, children.count), writes=None)
 
 
@@ -61,16 +70,51 @@ class _Children:
         """Raise when the script is to stop."""
         self._run.job.control.check()
 
+    @property
+    def _open(self) -> OpenTransaction | None:
+        return self._run.transaction
+
+    def transaction(self, kind: str) -> None:
+        """BEGIN, COMMIT or ROLLBACK."""
+        if kind == "BEGIN":
+            if self._open is not None:
+                raise invalid_query("Transactions cannot be nested")
+            key = self._run.job.key
+            # Now, as the transaction won't see what others make later.
+            make = partial(create_hidden_dataset, ref=hidden_dataset(key), location=key.location)
+            self._service.store.transact(make)
+            self._run.begin()
+        elif self._open is None:
+            raise invalid_query(f"Cannot {kind} TRANSACTION: no transaction is in progress")
+        elif kind == "COMMIT":
+            self._open.commit(self._run.job.control.enter_commit)
+            self._run.transaction = None
+        else:
+            self.roll_back()
+
+    def roll_back(self) -> None:
+        """Undo the transaction that is open, if one is."""
+        if self._open is not None:
+            self._open.roll_back()
+            self._run.transaction = None
+
+    def abandon(self) -> None:
+        """Undo the open transaction without a trace: the script will run again."""
+        if self._open is not None:
+            self._open.abandon()
+            self._run.transaction = None
+
     def execute(self, statement: Statement, names: Names) -> Outcome:
         """Run a statement as the next child job, unless it has ended before a crash."""
         job = self._run.job
+        outer = self._outer(statement, names)
         key = job.key._replace(job_id=f"script_job_{_digest(job.key)}_{self.count}")
         self.count += 1
         child = self._service.store.transact(partial(find_job, key=key))
         if child is None:
             query = {**job.configuration["query"], "query": statement.text}
             child = Job(key, {**job.configuration, "query": query}, parent=job.key.job_id)
-            child_run = self._run.child(child)
+            child_run = self._run.child(child, outer)
             try:
                 run_statement(self._service, child_run, statement, names)
             except Exception as error:
@@ -79,6 +123,30 @@ class _Children:
         if child.error:
             raise error_of(child.error)
         return child.outcome
+
+    def _outer(self, statement: Statement, names: Names) -> OpenTransaction | None:
+        """The open transaction, if the statement is to be in it.
+
+        Raises:
+            ApiError: `invalidQuery`, `notImplemented` if it can't be.
+        """
+        kind, tree = statement.kind, statement.tree
+        if self._open is None:
+            return None
+        if self._open.failed:
+            if kind == "SELECT" and tree.find(exp.Table) is None:
+                return None
+            raise unimplemented(f"{kind} in a transaction in which a statement has failed")
+        if kind in ("EXPORT_DATA", "LOAD_DATA"):
+            raise unimplemented(f"{kind} in a transaction")
+        if kind.startswith(("CREATE_", "DROP_", "ALTER_")):
+            table = tree.find(exp.Table)
+            if kind.endswith("_SCHEMA") or table is None or not names.is_temporary(table):
+                raise invalid_query(
+                    "DDL statements are not supported in a transaction, except for those creating "
+                    "or droping temporary tables or temporary functions."
+                )
+        return self._open
 
     def value(self, statement: Statement, names: Names) -> tuple[Field, Any]:
         """The column and the cell of the only row of a query.
@@ -112,12 +180,13 @@ class _Children:
         ref, fields = outcome.result, outcome.schema
         start: int | None = 0
         while ref is not None and fields is not None and start is not None:
-            page = self._service.store.transact(
-                partial(
-                    read_page, ref=ref, fields=fields, start=start, size=None,
-                    int64_timestamps=True,
-                )
-            )  # fmt: skip
+            read = partial(
+                read_page, ref=ref, fields=fields, start=start, size=None, int64_timestamps=True
+            )
+            if self._open is None or self._open.failed:
+                page = self._service.store.transact(read)
+            else:
+                page = read(self._open.cursor)
             yield from ([cell["v"] for cell in row["f"]] for row in page.rows)
             start = page.next_row
 

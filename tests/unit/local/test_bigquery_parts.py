@@ -17,7 +17,7 @@ from pydag_emulators.bigquery.files.gcs import files_of
 from pydag_emulators.bigquery.files.values import BadValue, nothing, record
 from pydag_emulators.bigquery.jobs.job import Control, Job, JobKey, Outcome
 from pydag_emulators.bigquery.jobs.journal import Journal
-from pydag_emulators.bigquery.jobs.locks import Locks
+from pydag_emulators.bigquery.jobs.locks import Locks, Taken
 from pydag_emulators.bigquery.names import TableRef
 from pydag_emulators.bigquery.rest.datasets import check_settings
 from pydag_emulators.bigquery.schema import check_schema, duck_type, sql_type
@@ -30,17 +30,17 @@ from tests.support import wait_until
 class Holder(threading.Thread):
     """Holds a lock in a thread of its own until told to let go."""
 
-    def __init__(self, locks: Locks, key: str, *, exclusive: bool, check=None) -> None:
+    def __init__(self, locks: Locks, key: str, *, exclusive: bool, check=None, owner=None) -> None:
         super().__init__()
-        self._arguments = (locks, key, exclusive, check)
+        self._arguments = (locks, key, exclusive, check, owner)
         self.held, self.release = threading.Event(), threading.Event()
         self.error: BaseException | None = None
         self.start()
 
     def run(self) -> None:
-        locks, key, exclusive, check = self._arguments
+        locks, key, exclusive, check, owner = self._arguments
         try:
-            with locks.hold(key, exclusive=exclusive, check=check):
+            with locks.hold(key, exclusive=exclusive, check=check, owner=owner):
                 self.held.set()
                 self.release.wait(30)
         except ApiError as error:
@@ -84,6 +84,29 @@ def test_waiting_for_a_lock_can_be_given_up():
     second.join(10)
     assert str(second.error) == "enough"
     first.let_go()
+
+
+def test_an_owner_may_hold_a_lock_twice_and_goes_before_those_that_wait():
+    locks = Locks()
+    one, other = object(), object()
+    first = Holder(locks, "t", exclusive=False, owner=one)
+    assert first.held.wait(10)
+    plain = Holder(locks, "t", exclusive=False)
+    assert plain.held.wait(10)
+    late = Holder(locks, "t", exclusive=True)
+    wait_until(lambda: len(locks._tickets["t"]) == 3, "the late one waits")
+    again = Holder(locks, "t", exclusive=True, owner=one)
+    wait_until(lambda: len(locks._tickets["t"]) == 4, "the owner waits for the plain one")
+    with pytest.raises(Taken), locks.hold("t", exclusive=True, owner=other):
+        pass
+    plain.let_go()
+    assert again.held.wait(10)
+    assert not late.held.is_set()
+    for holder in (again, first):
+        holder.let_go()
+    assert late.held.wait(10)
+    late.let_go()
+    assert not locks._tickets
 
 
 def ended_job(name: str, error: dict | None = None) -> Job:
