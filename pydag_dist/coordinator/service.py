@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 READ_MS = 500  # a blocking read is this short, so that a stop is prompt
 TICK_EVERY = 0.5  # seconds
 PAUSE = 1.0  # seconds before Redis is tried again
+LEAVING = 15.0  # seconds in which those who watch may send what they have
 KEPT_LOGS = 3600  # seconds that Redis keeps a log which the log store has
 BIG = 300_000  # bytes of a DAG that takes so long to plan that others should not wait for it
 
@@ -108,7 +109,7 @@ class Coordinator:
             self._start("big", self._plan_big),
         ]
         threads += self._keep()
-        threads += [self._start(name, loop) for name, loop in self._watchers.loops.items()]
+        watching = [self._start(name, loop) for name, loop in self._watchers.loops.items()]
         if folder := self._settings.dags:
             engine = self._connect("coordinator")
             publisher = FolderPublisher(engine, folder, self._settings.retention, self._stopping)
@@ -129,6 +130,8 @@ class Coordinator:
                     raise
         for thread in threads:
             thread.join()
+        for thread in watching:
+            thread.join(LEAVING)  # it may wait for a name's address, which nothing can stop
         if self._refused:
             raise self._refused
 

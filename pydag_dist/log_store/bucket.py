@@ -22,6 +22,8 @@ _ERRORS = (GoogleAPIError, GoogleAuthError, RequestException, OSError)
 class Bucket:
     """Objects of a bucket below a prefix, with the host's own credentials."""
 
+    writers = 8
+
     def __init__(self, place: str) -> None:
         self._name, _, folder = place.removeprefix("gs://").partition("/")
         if not self._name:

@@ -33,6 +33,8 @@ class Objects(Protocol):
 
     where: str
     """For people."""
+    writers: int
+    """How many threads should write at once."""
 
     def get(self, name: str) -> bytes | None:
         """The object of that name; None if there is none."""
@@ -53,6 +55,7 @@ class LogStore:
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
         self.where = objects.where
+        self.writers = objects.writers
 
     def read(
         self, run_id: str, tries: Sequence[tuple[str, int]]

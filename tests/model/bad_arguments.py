@@ -232,11 +232,11 @@ ARGUMENTS: dict[str, list[tuple[str, list[str]]]] = {
         ('[[1, "INFO", "text"]]', ["x" * (2**18 + 1)]),
     ],
     "log_stored": [
+        ("60", [*INTEGER, "0"]),
         ("running", ID),
         ("b", ID),
         ("1", [*INTEGER, "0"]),
         ("1-0", TOKEN),
-        ("60", [*INTEGER, "0"]),
     ],
     "tick": [("epoch", TOKEN)],
     "publish": [("d", ID), *SEEN, *TEXT, *MOVE],

@@ -18,14 +18,23 @@ class Posted(NamedTuple):
 
 
 class Collector(Serving):
-    """Answers with `statuses` at first, then with 200; what it took so is in `taken`."""
+    """Answers with `statuses` at first, then with 200; what it took so is in `taken`.
 
-    def __init__(self, statuses: Iterable[int] = ()) -> None:
+    It keeps connections open, unless it `closes` them after each answer without having said so.
+    """
+
+    def __init__(self, statuses: Iterable[int] = (), *, closes: bool = False) -> None:
         self.taken: list[Posted] = []
-        self.asked = 0
+        self.asked = self.connections = 0
         rest, collector = list(statuses), self
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                collector.connections += 1
+                super().setup()
+
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 collector.asked += 1
@@ -36,6 +45,7 @@ class Collector(Serving):
                 self.send_response(status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
+                self.close_connection = closes
 
             def log_message(self, *_: Any) -> None:
                 """Not into the tests' output."""

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 
 from pydag_dist.client.rest.address import Access
-from pydag_dist.client.rest.connection import LOST, NotConnected, Request, asked
+from pydag_dist.client.rest.connection import NotConnected, Request, asked
 from pydag_dist.client.rest.frames import Frame, frames_of
 from pydag_dist.client.retrying import rest_of, until
 from pydag_dist.errors import (
@@ -30,6 +30,7 @@ from pydag_dist.errors import (
     SubmittedOtherwise,
     UnknownRun,
 )
+from pydag_dist.http_connection import LOST
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -13,7 +13,7 @@ import redis
 
 from pydag_dist.dag import limits
 from pydag_dist.engine import Engine
-from pydag_dist.engine.roles.logs import LogName
+from pydag_dist.engine.roles.logs import Fields, LogName
 from pydag_dist.log_store import LogStore, LogStoreAway
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,8 @@ PAUSE: Final = 10.0  # seconds before a store that is away is tried again
 PAGE: Final = 200  # logs that are looked at together
 BYTES: Final = 2**23  # of logs that are in memory together, but for one longer one
 TOGETHER: Final = 32  # logs that are stored before it rests
-AT_A_TIME: Final = 8  # objects that are written at once
+
+_Log = tuple[LogName, list[tuple[str, Fields]]]  # its parts, with their ids
 
 
 class LogKeeper:
@@ -48,6 +49,7 @@ class LogKeeper:
         self._store, self._keep = store, keep
         self._is_its_turn, self._stopping = is_its_turn, stopping
         self._trouble = ""
+        self._pool = ThreadPoolExecutor(store.writers, "pydag-log-store")
         self._used = 0.0  # a processor's seconds of this thread, those not yet rested for left out
 
     def run(self) -> None:
@@ -92,33 +94,36 @@ class LogKeeper:
         self._used = time.thread_time()
 
     def _keep_some(self, names: list[LogName]) -> int:
-        parts = self._logs.parts(names)
-        with ThreadPoolExecutor(min(AT_A_TIME, len(names)), "pydag-log-store") as pool:
-            done = pool.map(self._write, names, ([f for _, f in each] for each in parts))
-            written = list(done)
-        self._used -= sum(used for _, used in written)
-        stored = 0
-        for name, each, (is_written, _) in zip(names, parts, written, strict=True):
-            if is_written:
-                try:
-                    last = each[-1][0] if each else "0-0"
-                    stored += self._logs.stored(name, last, self._keep)
-                except redis.ResponseError as error:  # damaged, or somebody else's key
-                    self._tell(f"the log {':'.join(map(str, name))} can't be marked: {error}")
-        return stored
+        """Store these logs; of how many all is in the store now."""
+        logs = list(zip(names, self._logs.parts(names), strict=True))
+        writers = self._store.writers
+        done = self._pool.map(self._write, (logs[first::writers] for first in range(writers)))
+        written = []
+        for some, used in done:
+            written += some
+            self._used -= used
+        if not written:
+            return 0
+        answers = self._logs.stored(written, self._keep)
+        for (name, _), answer in zip(written, answers, strict=True):
+            if answer == "damaged":  # or somebody else's key
+                self._tell(f"the log {':'.join(map(str, name))} can't be marked as stored")
+        return answers.count("ok")
 
-    def _write(self, name: LogName, parts: list[dict[str, str]]) -> tuple[bool, float]:
-        """Whether it is in the store, and the seconds of a processor that this took."""
-        began = time.thread_time()
-        if self._stopping.is_set():
-            return False, 0.0
-        try:
-            if parts:
-                self._store.write(*name, parts)
-        except LogStoreAway as error:
-            self._tell(str(error))
-            return False, 0.0
-        return True, time.thread_time() - began
+    def _write(self, logs: Sequence[_Log]) -> tuple[list[tuple[LogName, str]], float]:
+        """Those that are in the store now, up to which part, and a processor's seconds for it."""
+        began, written = time.thread_time(), []
+        for name, parts in logs:
+            if self._stopping.is_set():
+                break
+            try:
+                if parts:
+                    self._store.write(*name, [fields for _, fields in parts])
+            except LogStoreAway as error:
+                self._tell(str(error))
+            else:
+                written.append((name, parts[-1][0] if parts else "0-0"))
+        return written, time.thread_time() - began
 
     def _tell(self, trouble: str) -> None:
         if not self._trouble:

@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 import time
+from collections import Counter as Tally
 from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any, Final
@@ -77,8 +78,9 @@ class Metrics:
 
     def written(self, batch: Batch) -> None:
         """Count what the history has got."""
+        for state, count in Tally(row["state"] for row in batch.tries).items():
+            self._tries.labels(state).inc(count)
         for row in batch.tries:
-            self._tries.labels(row["state"]).inc()
             started, ended = row["started_at"], row["ended_at"]
             if started is None:
                 continue

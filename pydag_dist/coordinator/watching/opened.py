@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import unquote
 
+from pydag_dist.coordinator.watching.line import Line
 from pydag_dist.coordinator.watching.lineage import Lineage
 from pydag_dist.coordinator.watching.outbox import Outbox
 from pydag_dist.engine import Engine
@@ -62,7 +63,8 @@ class Watchers:
         from pydag_dist.coordinator.watching.traces import HEADERS, Traces  # noqa: PLC0415
 
         traces = Traces(history, os.environ.get("OTEL_SERVICE_NAME", settings.key_prefix))
-        outbox = Outbox("traces", url, HEADERS | _headers(), traces.bodies, stopping)
+        line = _line("PYDAG_TRACES_URL", url, HEADERS | _headers())
+        outbox = Outbox("traces", line, traces.bodies, stopping)
         self.loops["traces"] = outbox.run
         self._told.append(lambda batch: outbox.put_all(traces.chosen(batch)))
 
@@ -72,7 +74,8 @@ class Watchers:
         namespace = os.environ.get("OPENLINEAGE_NAMESPACE", settings.key_prefix)
         lineage, key = Lineage(history, namespace), os.environ.get("OPENLINEAGE_API_KEY")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        outbox = Outbox("lineage", url, headers, lineage.bodies, stopping)
+        line = _line("PYDAG_LINEAGE_URL", url, headers)
+        outbox = Outbox("lineage", line, lineage.bodies, stopping)
         self.loops["lineage"] = outbox.run
         self._told.append(lambda batch: outbox.put_all(lineage.chosen(batch)))
 
@@ -86,6 +89,13 @@ def metrics_address(text: str) -> tuple[str, int]:
             f"as 0.0.0.0:9464, not {text!r}"
         )
     return address.strip("[]") or "127.0.0.1", int(port)
+
+
+def _line(setting: str, url: str, headers: Mapping[str, str]) -> Line:
+    try:
+        return Line(url, headers)
+    except ValueError:  # of a port
+        raise InvalidSettings(f"{setting} must be a URL such as http://host:4318/path") from None
 
 
 def _headers() -> dict[str, str]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Generic, TypeVar
 
-from pydag_dist.coordinator.alerts.http_post import Post
+from pydag_dist.coordinator.watching.line import Line
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,6 @@ WAITING: Final = 10_000  # things that may wait; later ones are left out
 SHORT: Final = 500  # characters of what is kept of a run's hash
 ERROR: Final = 1_000  # characters of an error that is told
 TRIES: Final = 8  # of a thing, until it is given up
-TIMEOUT: Final = 10.0  # seconds of a POST
 FIRST_DELAY: Final = 0.5  # seconds before it is sent again; doubled after each try
 LEAVING: Final = 2.0  # seconds at the end, for what waits
 SHARE: Final = 40  # it rests for so many times the time of a processor that it took, while it may
@@ -36,7 +35,7 @@ def lean(run: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Outbox(Generic[Thing]):
-    """Sends the bodies of things to one URL.
+    """Sends the bodies of things over one line.
 
     `bodies` are made in the loop's thread, and may read what they need.
     """
@@ -44,12 +43,12 @@ class Outbox(Generic[Thing]):
     def __init__(
         self,
         name: str,
-        url: str,
-        headers: Mapping[str, str],
+        line: Line,
         bodies: Callable[[Thing], Iterable[bytes]],
         stopping: threading.Event,
     ) -> None:
-        self._name, self._url, self._headers = name, url, headers
+        self._name = name
+        self._line = line
         self._bodies = bodies
         self._stopping = stopping
         self._things: queue.Queue[Thing] = queue.Queue(WAITING)
@@ -75,6 +74,7 @@ class Outbox(Generic[Thing]):
             self._next(0)
         if left := self._things.qsize():
             log.warning("%s: %d were not sent", self._name, left)
+        self._line.close()
 
     def _next(self, seconds: float) -> None:
         try:
@@ -93,12 +93,11 @@ class Outbox(Generic[Thing]):
     def _rest(self, began: float) -> None:
         """Leave the processor to those who run tasks, unless much waits."""
         if self._things.qsize() < WAITING / 2:
-            # The thread of the POST took about as much as this one.
-            self._stopping.wait(min(2 * SHARE * (time.thread_time() - began), LONGEST))
+            self._stopping.wait(min(SHARE * (time.thread_time() - began), LONGEST))
 
     def _send(self, body: bytes) -> None:
         for number in range(TRIES):
-            error = self._post(body)
+            error = self._line.post(body)
             if error is None:
                 if self._is_away:
                     log.info("%s go on; %d were left out", self._name, self._lost)
@@ -111,15 +110,6 @@ class Outbox(Generic[Thing]):
             if self._stopping.wait(FIRST_DELAY * 2**number):
                 break
         self._lost += 1
-
-    def _post(self, body: bytes) -> str | None:
-        done = threading.Event()
-        post = Post(self._url, lambda: body, done.set, self._headers)
-        post.start(TIMEOUT)
-        if done.wait(TIMEOUT):
-            return post.error
-        post.stop()
-        return f"no answer in {TIMEOUT:g} s"
 
     def _say_away(self, why: str) -> None:
         self._is_away = True

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from types import SimpleNamespace
 from typing import Any, Final
@@ -26,6 +27,7 @@ HEADERS: Final = {"Content-Type": "application/x-protobuf"}
 SPANS: Final = 2_000  # of one request
 LINKS: Final = 128  # of a span, as OpenTelemetry has it by default
 
+_OK: Final = Status(code=Status.STATUS_CODE_OK)
 _SCOPE: Final = InstrumentationScope(name="pydag_dist", version=version("pydag-dist"))
 
 
@@ -50,49 +52,20 @@ class Traces:
         run = RunHead(**head_fields(run_id, json.loads(row.head)))
         if run.round_at is not None and run.round_at > row.ended_at:
             return  # resumed before its end was written: nobody knows that round's beginning
-        spans = [self._run(row, run)]
+        made = _Spans(row, run)
+        spans = [made.of_run()]
         # What earlier rounds have run was told at their ends.
         since = run.round_at or row.started_at or 0.0
         tries = [each for each in self._history.all_tries(run_id) if each.started_at is not None]
-        links = _Links(run_id, Dag.stored(text, source=run_id), tries)
+        links = _Links(made, Dag.stored(text, source=run_id), tries)
         for each in tries:
             if each.ended_at is not None and since <= each.ended_at <= row.ended_at:
-                spans.append(self._try(row, run, each, links.of(each.task_id)))
+                spans.append(made.of_try(each, links.of(each.task_id)))
             if len(spans) == SPANS:
                 yield self._request(spans)
                 spans = []
         if spans:
             yield self._request(spans)
-
-    def _run(self, row: Any, run: RunHead) -> Span:
-        about = {
-            "pydag.dag_id": row.dag_id,
-            "pydag.run_id": row.run_id,
-            "pydag.state": row.state,
-            "pydag.round": run.rounds,
-            "pydag.run_type": run.run_type,
-            "pydag.version": run.version,
-            "pydag.logical_date": row.logical_date,
-        }
-        begin = run.round_at or row.started_at or run.submitted_at or row.ended_at
-        return _span(row, (row.run_id, f"{run.rounds}"), about, (begin, row.ended_at))
-
-    def _try(self, row: Any, run: RunHead, each: Row, links: Sequence[Span.Link]) -> Span:
-        about = {
-            "pydag.dag_id": row.dag_id,
-            "pydag.run_id": row.run_id,
-            "pydag.task_id": each.task_id,
-            "pydag.try_number": each.try_number,
-            "pydag.state": each.state,
-            "pydag.worker": each.worker,
-            "pydag.bytes_billed": each.bytes_billed,
-            "pydag.waited_seconds": each.ready_at and each.started_at - each.ready_at,
-        }
-        of = row.run_id, f"{each.task_id}/{each.try_number}"
-        span = _span(each, of, about, (each.started_at, each.ended_at))
-        span.parent_span_id = _span_id(row.run_id, f"{run.rounds}")
-        span.links.extend(links)
-        return span
 
     def _request(self, spans: Sequence[Span]) -> bytes:
         of_scope = ScopeSpans(scope=_SCOPE, spans=spans)
@@ -101,11 +74,91 @@ class Traces:
         return made
 
 
+class _Spans:
+    """The spans of a run; what many of them have alike is made once."""
+
+    def __init__(self, row: Any, run: RunHead) -> None:
+        self._row, self._run = row, run
+        self._trace_id = hashlib.sha256(row.run_id.encode()).digest()[:16]
+        self._parent_id = self._id(f"{run.rounds}")
+        self._alike = [_attribute("pydag.dag_id", row.dag_id)]
+        self._alike.append(_attribute("pydag.run_id", row.run_id))
+        self._attribute = cache(_attribute)
+
+    def of_run(self) -> Span:
+        """The span of this round of the run."""
+        row, run = self._row, self._run
+        about = {
+            "pydag.state": row.state,
+            "pydag.round": run.rounds,
+            "pydag.run_type": run.run_type,
+            "pydag.version": run.version,
+            "pydag.logical_date": row.logical_date,
+        }
+        begin = run.round_at or row.started_at or run.submitted_at or row.ended_at
+        attributes = [*self._alike, *_attributes(about)]
+        return self._span(row, row.dag_id, self._parent_id, attributes, (begin, row.ended_at))
+
+    def of_try(self, each: Row, links: Sequence[Span.Link]) -> Span:
+        """The span of a try of it."""
+        attributes = [
+            *self._alike,
+            _attribute("pydag.task_id", each.task_id),
+            self._attribute("pydag.try_number", each.try_number),
+            self._attribute("pydag.state", each.state),
+        ]
+        if each.worker is not None:
+            attributes.append(self._attribute("pydag.worker", each.worker))
+        if each.bytes_billed is not None:
+            attributes.append(_attribute("pydag.bytes_billed", each.bytes_billed))
+        if each.ready_at is not None:
+            waited = each.started_at - each.ready_at
+            attributes.append(_attribute("pydag.waited_seconds", waited))
+        own = self._id(f"{each.task_id}/{each.try_number}")
+        times = each.started_at, each.ended_at
+        span = self._span(each, each.task_id, own, attributes, times)
+        span.parent_span_id = self._parent_id
+        span.links.extend(links)
+        return span
+
+    def link(self, task: str, try_number: int) -> Span.Link:
+        """A link to the span of a try."""
+        return Span.Link(trace_id=self._trace_id, span_id=self._id(f"{task}/{try_number}"))
+
+    def _id(self, of: str) -> bytes:
+        return hashlib.sha256(f"{self._row.run_id}/{of}".encode()).digest()[:8]
+
+    def _span(
+        self,
+        row: Any,
+        name: str,
+        own: bytes,
+        attributes: Sequence[KeyValue],
+        times: tuple[float, float],
+    ) -> Span:
+        """A span of what the row tells: its state and its error."""
+        status = _OK
+        if row.state not in {"success", "skipped"}:
+            error = (row.error or row.state)[:ERROR]
+            status = Status(code=Status.STATUS_CODE_ERROR, message=error)
+        return Span(
+            name=name,
+            trace_id=self._trace_id,
+            span_id=own,
+            flags=1,  # sampled
+            kind=Span.SPAN_KIND_INTERNAL,
+            start_time_unix_nano=round(times[0] * 1e9),
+            end_time_unix_nano=round(max(times) * 1e9),
+            attributes=attributes,
+            status=status,
+        )
+
+
 class _Links:
     """Links to the tries that others waited for."""
 
-    def __init__(self, run_id: str, dag: Dag, tries: Sequence[Row]) -> None:
-        self._run_id = run_id
+    def __init__(self, spans: _Spans, dag: Dag, tries: Sequence[Row]) -> None:
+        self._spans = spans
         self._upstream = dag.waits_for()
         self._newest = {each.task_id: each.try_number for each in tries}
         self._children: dict[str, list[str]] = {}
@@ -122,51 +175,18 @@ class _Links:
             for above in self._upstream.get(known, ())
             for name in ([above] if above in self._newest else self._children.get(above, []))
         ]
-        trace = _trace_id(self._run_id)
-        return [
-            Span.Link(
-                trace_id=trace, span_id=_span_id(self._run_id, f"{name}/{self._newest[name]}")
-            )
-            for name in names[:LINKS]
-        ]
-
-
-def _span(
-    row: Any, of: tuple[str, str], about: Mapping[str, Any], times: tuple[float, float]
-) -> Span:
-    """The span `of` a run and what it tells of; the row has its state and its error."""
-    error = (row.error or row.state)[:ERROR]
-    is_good = row.state in {"success", "skipped"}
-    return Span(
-        name=about.get("pydag.task_id") or row.dag_id,
-        trace_id=_trace_id(of[0]),
-        span_id=_span_id(*of),
-        flags=1,  # sampled
-        kind=Span.SPAN_KIND_INTERNAL,
-        start_time_unix_nano=round(times[0] * 1e9),
-        end_time_unix_nano=round(max(times) * 1e9),
-        attributes=_attributes(about),
-        status=Status(code=Status.STATUS_CODE_OK)
-        if is_good
-        else Status(code=Status.STATUS_CODE_ERROR, message=error),
-    )
+        return [self._spans.link(name, self._newest[name]) for name in names[:LINKS]]
 
 
 def _attributes(about: Mapping[str, Any]) -> list[KeyValue]:
-    return [
-        KeyValue(key=key, value=_value(value)) for key, value in about.items() if value is not None
-    ]
+    return [_attribute(key, value) for key, value in about.items() if value is not None]
+
+
+def _attribute(key: str, value: str | float) -> KeyValue:
+    return KeyValue(key=key, value=_value(value))
 
 
 def _value(value: str | float) -> AnyValue:
     if isinstance(value, str):
         return AnyValue(string_value=value)
     return AnyValue(int_value=value) if isinstance(value, int) else AnyValue(double_value=value)
-
-
-def _trace_id(run_id: str) -> bytes:
-    return hashlib.sha256(run_id.encode()).digest()[:16]
-
-
-def _span_id(run_id: str, of: str) -> bytes:
-    return hashlib.sha256(f"{run_id}/{of}".encode()).digest()[:8]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from pydag_dist.engine.protocol import ENDED_TASK_STATES, unpack_record
 from pydag_dist.engine.store import Role, whole_answers
 
 OPEN: Final = "logs:expiry"
 Fields = dict[str, str]
+LogStored = Literal["ok", "more", "damaged"]
 
 
 class LogName(NamedTuple):
@@ -54,12 +55,14 @@ class Logs(Role):
             found = whole_answers(pipe.execute(raise_on_error=False))
         return [parts or [] for parts in found]
 
-    def stored(self, name: LogName, last: str, keep: int) -> bool:
-        """Notes that the log store has the log up to the part of that id; False if more came.
+    def stored(self, logs: Sequence[tuple[LogName, str]], keep: int) -> list[LogStored]:
+        """Notes that the log store has each log up to the part of that id.
 
-        Redis keeps it for `keep` more seconds at most.
+        Redis keeps them for `keep` more seconds at most. Of each whether that is so, or more came.
         """
-        return bool(self._call("log_stored", *name, last, keep))
+        items = (part for name, last in logs for part in (*name, last))
+        answers: list[LogStored] = self._call("log_stored", keep, *items)
+        return answers
 
 
 def _name(text: str) -> LogName:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
 
 from pydag_dist.coordinator.watching import outbox as module
+from pydag_dist.coordinator.watching.line import Line
 from pydag_dist.coordinator.watching.outbox import Outbox
 from tests.support import wait_until
 from tests.support.collector import Collector
@@ -30,7 +33,7 @@ def sending(url: str, headers: Any = None) -> Iterator[Outbox[str]]:
             raise ValueError("a bug")
         return [thing.encode()]
 
-    outbox = Outbox("traces", url, headers or {}, bodies, stopping)
+    outbox = Outbox("traces", Line(url, headers or {}), bodies, stopping)
     thread = threading.Thread(target=outbox.run)
     thread.start()
     yield outbox
@@ -47,6 +50,37 @@ def test_it_is_sent_in_order_and_again_until_it_is_taken(caplog: pytest.LogCaptu
     assert there.taken[0].headers["x-key"] == "k"
     assert caplog.text.count("traces wait for their receiver: status 503") == 1
     assert "traces go on; 0 were left out" in caplog.text
+
+
+@pytest.mark.parametrize(("closes", "connections"), [(False, 1), (True, 3)])
+def test_a_connection_is_kept_as_long_as_the_receiver_keeps_it(
+    closes: bool, connections: int
+) -> None:
+    with Collector(closes=closes) as there, sending(there.url) as outbox:
+        outbox.put_all(["a", "b", "c"])
+        wait_until(lambda: len(there.taken) == 3, "all are there")
+    assert [each.body for each in there.taken] == [b"a", b"b", b"c"]
+    assert there.connections == connections
+
+
+def test_a_receiver_that_drips_is_waited_for_no_longer_than_one_that_is_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pydag_dist.coordinator.watching.line.TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=_drip, args=(server,))
+        thread.start()
+        line = Line(f"http://127.0.0.1:{server.getsockname()[1]}/x", {})
+        assert line.post(b"a") == "no answer in time"
+        thread.join()
+
+
+def _drip(server: socket.socket) -> None:
+    connection, _ = server.accept()
+    with connection, suppress(OSError):
+        for byte in b"HTTP/1.1 200 OK\r\n" + b"x" * 10_000:
+            connection.send(bytes([byte]))
+            time.sleep(0.01)
 
 
 def test_what_is_refused_is_left_out_at_once() -> None:
@@ -68,7 +102,9 @@ def test_what_waits_is_bounded(
 ) -> None:
     caplog.set_level("INFO")
     monkeypatch.setattr(module, "WAITING", 3)
-    outbox = Outbox[str]("traces", "http://127.0.0.1:1/T0KEN", {}, lambda _: [], threading.Event())
+    outbox = Outbox[str](
+        "traces", Line("http://127.0.0.1:1/T0KEN", {}), lambda _: [], threading.Event()
+    )
     outbox.put_all(map(str, range(100)))
     assert caplog.text.count("traces wait for their receiver: it takes less than there is") == 1
 

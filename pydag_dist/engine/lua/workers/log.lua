@@ -101,23 +101,34 @@ function OPERATIONS.log(run, task, try, writer, position, line, byte, retention,
   return 'ok'
 end
 
--- Notes that the log store has the log of a try up to its entry `last`: from now on Redis keeps it for
--- `keep` seconds at most.
---   given    run, task, try, last, keep
---   answers  1, or 0 if more was written since
---   writes   log:R:T:N, log:R:T:N:state, logs, logs:expiry, logs:stored
-function OPERATIONS.log_stored(run, task, try, last, keep)
+-- Notes of one log what `log_stored` notes of many.
+local function note_stored(keep, run, task, try, last)
   local name = run .. ':' .. task .. ':' .. try
   local newest = call('XREVRANGE', key('log:' .. name), '+', '-', 'COUNT', 1)[1]
   local expiry = call('ZSCORE', key('logs:expiry'), name)
   if not newest then
     forget(name, 'logs:expiry')
   elseif newest[1] ~= last then
-    return 0
+    return 'more'
   elseif expiry then
     call('ZREM', key('logs:expiry'), name)
     call('ZADD', key('logs:stored'), text(math.min(tonumber(expiry), NOW + keep * 1e6)), name)
   end
-  return 1
+  return 'ok'
+end
+
+-- Notes that the log store has the logs of some tries, each up to its entry `last`: from now on Redis
+-- keeps them for `keep` seconds at most.
+--   given    keep; of each: run, task, try, last
+--   answers  of each: ok; more if more was written since; damaged if its key is no log
+--   writes   log:R:T:N, log:R:T:N:state, logs, logs:expiry, logs:stored
+function OPERATIONS.log_stored(keep, ...)
+  local items, answers = { ... }, {}
+  for i = 1, #items, 4 do
+    local fine, answer = pcall(note_stored, keep, unpack(items, i, i + 3))
+    if not fine and is_servers(answer) then error(answer, 0) end
+    answers[#answers + 1] = fine and answer or 'damaged'
+  end
+  return answers
 end
 end
