@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
@@ -17,14 +18,15 @@ pytestmark = pytest.mark.big
 AXE = PROJECT / "ui" / "node_modules" / "axe-core" / "axe.min.js"
 PATIENT = 60_000  # ms
 
+TABLE = "CREATE OR REPLACE TABLE datasettest"
 SQL = {
-    "stage_1": "CREATE OR REPLACE TABLE shop.stage_1 AS SELECT 1 AS n",
-    "stage_2": "CREATE OR REPLACE TABLE shop.stage_2 AS SELECT 2 AS n",
-    "rates": "CREATE OR REPLACE TABLE shop.rates AS SELECT 3 AS rate",
-    "shops": "CREATE OR REPLACE TABLE shop.shops AS SELECT 4 AS shop",
-    "join": "CREATE OR REPLACE TABLE shop.sales AS SELECT * FROM shop.stage_1, shop.rates",
-    "by_day": "SELECT COUNT(*) FROM shop.sales WHERE day = '{{ ds }}'",
-    "by_shop": "SELECT shop, COUNT(*) FROM shop.sales GROUP BY shop",
+    "stage_1": f"{TABLE}.stage_1 AS SELECT 1 AS shop",
+    "stage_2": f"{TABLE}.stage_2 AS SELECT 2 AS shop",
+    "rates": f"{TABLE}.rates AS SELECT 3 AS rate",
+    "shops": f"{TABLE}.shops AS SELECT 1 AS shop",
+    "join": f"{TABLE}.sold AS SELECT * FROM datasettest.stage_1",
+    "by_day": "SELECT COUNT(*) AS n FROM datasettest.sold WHERE '{{ ds }}' > '2026'",
+    "by_shop": "SELECT shop, COUNT(*) AS n FROM datasettest.sold GROUP BY shop",
 }
 UPSTREAM = {
     "join": ["stage_1", "stage_2", "rates", "shops"],
@@ -37,7 +39,8 @@ UPSTREAM = {
 def task_text(name):
     """A task as a person writes it."""
     if name == "tell":
-        what = '"operator": "python.call",\n      "params": {"callable": "etl:report"}'
+        params = '{"callable": "etl:report", "args": ["sold"]}'
+        what = f'"operator": "python.call",\n      "params": {params}'
     else:
         sql = json.dumps({"sql": SQL[name]})
         what = f'"operator": "bigquery.query",\n      "params": {sql}'
@@ -71,9 +74,23 @@ def context(browser, up, terminal):
     context.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def folder(up):
-    return up.home.parent / "edited"
+    folder = up.home.parent / "edited"
+    git(folder, "init", "-q")
+    return folder
+
+
+def git(folder, *arguments):
+    command = ["git", "-C", folder, *arguments]
+    return subprocess.run(command, capture_output=True, check=True, text=True).stdout
+
+
+def committed(folder, file):
+    """The subject of the newest commit of a file, and the file as that has it."""
+    return git(folder, "log", "-n1", "--format=%s", "--", file), git(
+        folder, "show", f"HEAD:./{file}"
+    )
 
 
 class Editor(Interface):
@@ -118,6 +135,13 @@ class Editor(Interface):
             pass
         return place["x"] + place["width"] / 2, place["y"] + place["height"] / 2
 
+    def runs_to_its_end(self):
+        """The run that is watched; its states are drawn on the graph."""
+        run = self.page.get_by_role("region", name="Run")
+        expect(run).to_contain_text("success", timeout=PATIENT)
+        for name in (*SQL, "tell"):
+            expect(self.box(name)).to_have_attribute("data-state", "success")
+
     def save(self):
         self.page.keyboard.press("Control+s")
         expect(self.page.get_by_text("Saved.")).to_be_visible(timeout=PATIENT)
@@ -157,6 +181,9 @@ def test_a_pipeline_is_built_from_nothing_by_mouse(editor, folder):
         expect(editor.box(name)).to_be_visible()
         kind = "sql" if name in SQL else "callable"
         page.get_by_role("textbox", name=kind, exact=True).fill(SQL.get(name, "etl:report"))
+    page.get_by_label("params: add one").select_option("args")
+    page.get_by_role("group", name="args").get_by_role("button", name="Add").click()
+    page.get_by_label("args 1: JSON, or a text").fill("sold")
     for name, upstream in UPSTREAM.items():
         for each in upstream:
             editor.drag(editor.box(each).locator(".port"), editor.box(name))
@@ -164,8 +191,16 @@ def test_a_pipeline_is_built_from_nothing_by_mouse(editor, folder):
             expect(dependencies.get_by_role("button", name=each, exact=True)).to_be_visible()
     expect(editor.problems).to_contain_text("No problems", timeout=PATIENT)
     editor.picture("editor")
-    editor.save()
+    page.get_by_role("button", name="Save…").click()
+    page.get_by_label("Message of the commit").fill("Count what is sold")
+    page.get_by_role("button", name="Save and commit").click()
+    expect(page.get_by_text("Saved and committed.")).to_be_visible(timeout=PATIENT)
     assert (folder / "by_mouse.json").read_text() == file_text("by_mouse")
+    assert committed(folder, "by_mouse.json") == ("Count what is sold\n", file_text("by_mouse"))
+    page.get_by_role("button", name="Run…").click()
+    page.get_by_role("button", name="Run", exact=True).click()
+    editor.runs_to_its_end()
+    page.get_by_role("button", name="Stop watching").click()
 
     # An edge is taken away as it was drawn; one undo gives back the file to the byte.
     editor.drag(editor.box("join").locator(".port"), editor.box("by_day"))
@@ -174,63 +209,102 @@ def test_a_pipeline_is_built_from_nothing_by_mouse(editor, folder):
     expect(page.get_by_text("not saved")).to_have_count(0)
 
 
-def test_the_same_is_built_by_the_keyboard_alone(editor, folder):
-    page, keys = editor.page, editor.page.keyboard
-    editor.edit("by_keyboard.json")
+class Keyboard:
+    """Builds on the graph of an editor by keys alone."""
 
-    for _ in range(20):
-        keys.press("Tab")
-        if editor.graph.evaluate("graph => graph === document.activeElement"):
-            break
+    def __init__(self, editor):
+        self.editor, self.page, self.keys = editor, editor.page, editor.page.keyboard
 
-    def add(name, *, chained=False):
-        keys.press("n")
+    def press(self, *names):
+        for name in names:
+            self.keys.press(name)
+
+    def reach(self, key, is_there, most=40):
+        """Press a key until what has the focus is what is wanted."""
+        for _ in range(most):
+            self.press(key)
+            if self.page.evaluate(f"({is_there})(document.activeElement)"):
+                return
+        pytest.fail(f"{most} times {key}, and nothing for which {is_there}")
+
+    def choose_button(self, name, key="Shift+Tab"):
+        self.reach(key, f"it => it.textContent === {json.dumps(name)}")
+        self.press("Enter")
+
+    def add(self, name, *, chained=False):
+        page, keys, graph = self.page, self.keys, self.editor.graph
+        self.press("n")
         expect(page.get_by_label("Search for an operator")).to_be_focused()
         keys.type("bigquery.query" if name in SQL else "python.call")
-        keys.press("Shift+Enter" if chained else "Enter")
-        expect(editor.graph).to_be_focused()
-        keys.press("F2")
+        self.press("Shift+Enter" if chained else "Enter")
+        expect(graph).to_be_focused()
+        self.press("F2")
         expect(page.get_by_label("task_id")).to_be_focused()
         keys.type(name)
-        keys.press("Enter")
-        expect(editor.box(name)).to_have_class(re.compile("selected"))
-        expect(editor.graph).to_be_focused()
-        keys.press("Enter")
+        self.press("Enter")
+        expect(self.editor.box(name)).to_have_class(re.compile("selected"))
+        expect(graph).to_be_focused()
+        self.press("Enter")
         expect(page.get_by_label("task_id")).to_be_focused()
-        keys.press("Tab")
-        keys.press("Tab")
+        self.press("Tab", "Tab")
         before, named, rest = SQL.get(name, "etl:report").partition("s }}")
         keys.type(before)
         if named:  # what stands in braces is completed
             page.get_by_role("option", name="ds", exact=True).wait_for()
             keys.type(named + rest)
-        keys.press("Escape")
-        keys.press("Escape")  # the first one may have closed a completion
-        expect(editor.graph).to_be_focused()
+        if name == "tell":
+            self.press("Tab")
+            keys.type("args")  # in the choice of other params
+            self.press("Shift+Tab", "Enter")  # adds an item to its list
+            item = page.get_by_label("args 1: JSON, or a text")
+            expect(item).to_be_visible()
+            self.reach("Shift+Tab", "it => it.ariaLabel?.startsWith('args 1')")
+            keys.type("sold")
+        self.press("Escape")
+        try:
+            expect(graph).to_be_focused(timeout=1000)
+        except AssertionError:  # it has closed a completion only
+            self.press("Escape")
+        expect(graph).to_be_focused()
 
-    def walk(key, name):
-        keys.press(key)
-        expect(editor.said).to_contain_text(f"{name}: ")
+    def walk(self, key, name):
+        self.press(key)
+        expect(self.editor.said).to_contain_text(f"{name}: ")
 
+
+def test_the_same_is_built_by_the_keyboard_alone(editor, folder):
+    page, keys, hand = editor.page, editor.page.keyboard, Keyboard(editor)
+    editor.edit("by_keyboard.json")
+    hand.reach("Tab", "it => it.classList.contains('graph')")
     for name in ("stage_1", "stage_2", "rates", "shops"):
-        add(name)
-    keys.press("Control+a")
-    add("join", chained=True)
-    add("by_day", chained=True)
-    walk("ArrowLeft", "join")
-    add("by_shop", chained=True)
-    add("tell", chained=True)
-    walk("ArrowLeft", "by_shop")
-    walk("ArrowUp", "by_day")
-    keys.press("d")
+        hand.add(name)
+    hand.press("Control+a")
+    hand.add("join", chained=True)
+    hand.add("by_day", chained=True)
+    hand.walk("ArrowLeft", "join")
+    hand.add("by_shop", chained=True)
+    hand.add("tell", chained=True)
+    hand.walk("ArrowLeft", "by_shop")
+    hand.walk("ArrowUp", "by_day")
+    hand.press("d")
     expect(page.locator(".hint.drawn")).to_contain_text("From by_day")
-    walk("ArrowDown", "by_shop")
-    walk("ArrowRight", "tell")
-    keys.press("Enter")
+    hand.walk("ArrowDown", "by_shop")
+    hand.walk("ArrowRight", "tell")
+    hand.press("Enter")
     expect(editor.said).to_have_text("tell waits for by_day")
     expect(editor.problems).to_contain_text("No problems", timeout=PATIENT)
-    editor.save()
-    assert (folder / "by_keyboard.json").read_text() == file_text("by_keyboard")
+    hand.choose_button("Save…")
+    expect(page.get_by_label("Message of the commit")).to_be_focused()
+    keys.type("Count it by keys")
+    hand.press("Tab", "Enter")
+    expect(page.get_by_text("Saved and committed.")).to_be_visible(timeout=PATIENT)
+    wanted = file_text("by_keyboard")
+    assert (folder / "by_keyboard.json").read_text() == wanted
+    assert committed(folder, "by_keyboard.json") == ("Count it by keys\n", wanted)
+    hand.choose_button("Run…", key="Tab")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    hand.choose_button("Run", key="Tab")
+    editor.runs_to_its_end()
 
 
 LAYERS = {

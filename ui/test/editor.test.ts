@@ -227,3 +227,32 @@ test('edits that are made at once follow each other, and keys that come meanwhil
   expect(text()).toMatch(/^\{ "dag_id"/);
   expect(JSON.parse(text()).tasks).toEqual([{ task_id: 'a', retries: 1 }]);
 });
+
+test('what is typed and not told yet comes before the next edit, and is there when the page is left', async () => {
+  const text = '{"dag_id": "d", "tasks": []}';
+  const { session } = editorOf(text, served.post);
+  session.isSaved(text);
+  let typed: string | null = 'typed'; // as a field of the form has it
+  session.before(() => {
+    if (typed === null) return;
+    const value = typed;
+    typed = null;
+    session.edit([{ edit: 'set', path: ['owner'], value }]);
+  });
+  await session.edit([{ edit: 'set', path: ['retries'], value: 1 }]);
+  expect(JSON.parse(session.whole())).toEqual({
+    dag_id: 'd',
+    owner: 'typed',
+    retries: 1,
+    tasks: [],
+  });
+  expect(Object.keys(JSON.parse(session.whole()))).toEqual(['dag_id', 'owner', 'retries', 'tasks']);
+  expect(session.isUnsettled()).toBe(false);
+  typed = 'at the end';
+  expect(session.isUnsettled()).toBe(true);
+  typed = 'at the very end';
+  const left = await session.close();
+  expect(JSON.parse(left!)).toMatchObject({ owner: 'at the very end' });
+  session.isSaved(left);
+  expect(await session.close()).toBe(null);
+});

@@ -86,6 +86,7 @@ class Editor implements Edited {
   saved(text: string) {
     this.inFile = text;
   }
+  isUnsettled = () => false;
 }
 
 let edited: Editor;

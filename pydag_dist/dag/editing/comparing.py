@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydag_dist.dag.editing.edits import content_of
-from pydag_dist.dag.editing.merging import merged
+from pydag_dist.dag.editing.merging import brought
 from pydag_dist.dag.fields import Task
 from pydag_dist.dag.model import Dag
 from pydag_dist.dag.text.strict_json import Loaded, NotJson
@@ -50,7 +50,26 @@ def differences(before: str, after: str) -> Differences:
 
     Raises `PydagError` if one of the texts is no DAG's.
     """
-    old, new = _content(before), _content(after)
+    return _differences(content_of(_root(before)), content_of(_root(after)))
+
+
+def since(text: str, now: Dag, was: Dag) -> tuple[str, Differences]:
+    """A file's text as it would be if its DAG, which is `now`, were `was`; and what differs.
+
+    The text keeps the file's own style, and what means the same stays as the file has it.
+    """
+    old, new = was.to_dict(), now.to_dict()
+    found = _differences(old, new)
+    root = _root(text)
+    file = content_of(root)
+    differ = {each.task for each in found.tasks}
+    if now.retries != was.retries:  # tasks say theirs only where they are others than the DAG's
+        differ |= now.tasks.keys()
+    sides = [_as_in(file, dag, content, differ) for dag, content in ((now, new), (was, old))]
+    return brought(text, root, *sides), found
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Differences:
     was, now = _tasks(old), _tasks(new)
     changed = [
         TaskDifference(name, "changed", _differing(was[name], now[name]))
@@ -72,24 +91,31 @@ def differences(before: str, after: str) -> Differences:
     )
 
 
-def as_it_was(text: str, was: Dag) -> str:
-    """The text of a file as it would be if its DAG were that one, in the file's own style.
+def _as_in(
+    file: Mapping[str, Any], dag: Dag, content: dict[str, Any], differ: Collection[str]
+) -> dict[str, Any]:
+    """A DAG's content, with what the file says though it is a default.
 
-    What means the same stays as the file has it. Raises `InvalidDag` if the file has problems.
+    A task that does not differ is the file's own object, so that nobody looks into it.
     """
-    now = Dag.parse(text, source="file")
-    file = _content(text)
-    return merged(_as_in(file, now), _as_in(file, was), text, prefer="mine")[0]
-
-
-def _as_in(file: Mapping[str, Any], dag: Dag) -> str:
-    """The DAG in our own form, with what the file says though it is a default."""
-    content, given = dag.to_dict(), _tasks(file)
-    _say(content, file, dag)
+    given = _tasks(file)
+    made: dict[str, Any] = {name: value for name, value in content.items() if name != "tasks"}
+    _say(made, file, dag)
+    made = _plain(made)
+    made["tasks"] = tasks = []
     for task in content["tasks"]:
         name = task["task_id"]
-        _say(task, given.get(name, {}), dag.tasks[name])
-    return json.dumps(content)
+        if name in differ:
+            _say(task, given.get(name, {}), dag.tasks[name])
+            tasks.append(_plain(task))
+        else:
+            tasks.append(given[name])
+    return made
+
+
+def _plain(value: Any) -> Any:
+    """As a file that is read has it."""
+    return json.loads(json.dumps(value))
 
 
 def _say(content: dict[str, Any], file: Mapping[str, Any], of: Dag | Task) -> None:
@@ -98,9 +124,9 @@ def _say(content: dict[str, Any], file: Mapping[str, Any], of: Dag | Task) -> No
             content[name] = value
 
 
-def _content(text: str) -> Mapping[str, Any]:
+def _root(text: str) -> Any:
     try:
-        return content_of(Loaded(text.removeprefix("\ufeff")).value)
+        return Loaded(text.removeprefix("\ufeff")).value
     except NotJson as error:
         raise PydagError(f"the text is {error}: it can't be compared") from None
 

@@ -61,15 +61,26 @@ def merged(
     values = [_loaded(name, text) for name, text in
               (("base", base), ("your text", mine), ("the file", theirs))]  # fmt: skip
     work = _Merge(prefer, choices)
+    return _rewritten(theirs, values[2], work, *map(content_of, values[:2])), work.conflicts
+
+
+def brought(text: str, root: Any, base: Any, mine: Any) -> str:
+    """The text, whose value is `root`, with all changes from one content of a DAG to another.
+
+    What the text has otherwise than `base` becomes what `mine` has, where that differs from `base`.
+    """
+    return _rewritten(text, root, _Merge("mine", {}), base, mine)
+
+
+def _rewritten(text: str, root: Any, work: _Merge, base: Any, mine: Any) -> str:
+    theirs = content_of(root)
     try:
-        content = work.value((), *map(content_of, values))
+        content = work.value((), base, mine, theirs)
     except RecursionError:
         raise PydagError("the texts are nested too deeply: they can't be merged") from None
-    root = values[2]
-    changes: list[Change] = rewritten(
-        theirs, content if content_of(root) is root else {**root, "dag": content}, root
-    )
-    return applied(theirs, changes), work.conflicts
+    made = content if theirs is root else {**root, "dag": content}
+    changes: list[Change] = rewritten(text, made, root)
+    return applied(text, changes)
 
 
 def _loaded(name: str, text: str) -> Any:

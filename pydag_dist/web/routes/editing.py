@@ -13,7 +13,7 @@ from starlette.responses import Response
 from pydag_dist.client.given import utc
 from pydag_dist.dag import Dag
 from pydag_dist.dag.editing.changes import Change, inverse
-from pydag_dist.dag.editing.comparing import as_it_was, differences
+from pydag_dist.dag.editing.comparing import Differences, differences, since
 from pydag_dist.dag.editing.edits import edited
 from pydag_dist.dag.planning.prices import priced
 from pydag_dist.dag.planning.rendering import Unrendered
@@ -51,7 +51,7 @@ def compare(request: Request, body: models.Compare) -> Response:
         raise Refusal(422, "give one of base, run_id and version, or none of them")
     run_id, version = body.run_id, body.version
     if body.base is not None:
-        return _compared(body.base, body.base, body.text)
+        return _compared(body.base, differences(body.base, body.text))
     here, dag = site(request), Dag.parse(body.text, source="dag")
     if version is not None:
         texts = {each.number: each.text for each in versions_of(here, dag.dag_id)[0]}
@@ -61,8 +61,7 @@ def compare(request: Request, body: models.Compare) -> Response:
     else:
         run_id = run_id or _newest_run(here, dag.dag_id)
         was = here.dag_of(run_id)
-    told = {"run_id": run_id, "version": version}
-    return _compared(as_it_was(body.text, was), was.to_json(), dag.to_json(), **told)
+    return _compared(*since(body.text, dag, was), run_id, version)
 
 
 def _newest_run(here: Site, dag_id: str) -> str:
@@ -72,9 +71,10 @@ def _newest_run(here: Site, dag_id: str) -> str:
     return runs[0].run_id
 
 
-def _compared(before: str, old: str, new: str, **told: Any) -> Response:
-    found = asdict(differences(old, new))
-    return answer({"run_id": None, "version": None, **told, "before": before, **found})
+def _compared(
+    before: str, found: Differences, run_id: str | None = None, version: int | None = None
+) -> Response:
+    return answer({"run_id": run_id, "version": version, "before": before, **asdict(found)})
 
 
 @routes.post("/render", response_model=models.Rendered, openapi_extra=EDITOR)

@@ -94,8 +94,8 @@ interface Props {
   label: string;
   readOnly: boolean;
   onReady: () => void;
-  /** Before its text is gone. */
-  onClose: () => void;
+  /** With its text, once that has all that was done; null if the file has it. */
+  onClose: (text: Promise<string | null>) => void;
 }
 
 export function Code({ session, known, text, label, readOnly, onReady, onClose }: Props) {
@@ -145,8 +145,7 @@ export function Code({ session, known, text, label, readOnly, onReady, onClose }
     ];
     return () => {
       for (const stop of stops) stop();
-      onClose();
-      session.close();
+      onClose(session.close());
       view.destroy();
     };
   }, [session, known, text, label]);

@@ -43,9 +43,13 @@ const SAYS: Record<Kind['kind'], string> = {
 };
 
 /** Sets what stands at that path, or removes it. */
-export function change({ session, task }: Form, path: Path, value: Json | undefined): void {
+export function change(
+  { session, task }: Form,
+  path: Path,
+  value: Json | undefined,
+): Promise<boolean> {
   const where = task === undefined ? { path } : { path, task };
-  session.edit([
+  return session.edit([
     value === undefined ? { edit: 'remove', ...where } : { edit: 'set', value, ...where },
   ]);
 }

@@ -20,8 +20,8 @@ import { type Post, Session } from './session';
 
 const PLACES: readonly Place[] = ['graph', 'text', 'form', 'palette'];
 
-/** What was not saved yet when its page was left, by path. */
-export const drafts = new Map<string, { file: OpenFile; text: string }>();
+/** What was edited when its page was left, by path: the text, or null if it was saved. */
+export const drafts = new Map<string, { file: OpenFile; text: Promise<string | null> }>();
 
 /** The text of a new file. */
 export function beginningOf(path: string): string {
@@ -56,6 +56,7 @@ export function Editor({ file, known, saved, text }: Props) {
       },
       replace: (text) => session.replace(text),
       saved: (text) => session.isSaved(text),
+      isUnsettled: () => session.isUnsettled(),
     }),
     [session],
   );
@@ -194,9 +195,8 @@ export function Editor({ file, known, saved, text }: Props) {
           label={`Text of ${path}`}
           readOnly={!may('editor')}
           onReady={() => session.isSaved(saved)}
-          onClose={() => {
-            if (session.isChanged.value) drafts.set(path, { file, text: session.whole() });
-            else drafts.delete(path);
+          onClose={(text) => {
+            drafts.set(path, { file, text });
           }}
         />
         {may('editor') ? (

@@ -28,7 +28,8 @@ interface Props {
   value: string;
   label: string;
   sql?: boolean;
-  onCommit: (value: string) => void;
+  /** Whether it is in the text of the file now. */
+  onCommit: (value: string) => Promise<boolean>;
 }
 
 export function TextField({ session, known, value, label, sql: isSql = false, onCommit }: Props) {
@@ -40,16 +41,19 @@ export function TextField({ session, known, value, label, sql: isSql = false, on
 
   useEffect(() => {
     let timer = 0; // while what was typed is not told yet
-    isTyping.current = () => timer !== 0;
-    const commit = () => {
+    let isLost = false; // what was told could not be done
+    const isLate = () => timer !== 0 || isLost;
+    isTyping.current = isLate;
+    const commit = async () => {
       clearTimeout(timer);
       timer = 0;
+      isLost = false;
       const text = made.state.doc.toString();
-      if (text !== now.current.value) now.current.onCommit(text);
+      if (text !== now.current.value) isLost = !(await now.current.onCommit(text));
     };
     const words = completeTemplate(known, () => session.reading.value);
     const tables = isSql ? tablesIn(session.reading.value).map((label) => ({ label })) : [];
-    const stop = session.before(() => timer && commit());
+    const stop = session.before(() => isLate() && commit());
     const root = shadowIn(host.current!);
     const made = new EditorView({
       parent: root,
@@ -102,7 +106,7 @@ export function TextField({ session, known, value, label, sql: isSql = false, on
     view.current = made;
     return () => {
       stop();
-      if (timer) commit();
+      if (isLate()) commit();
       made.destroy();
     };
   }, [session, known, isSql, label]);

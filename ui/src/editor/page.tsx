@@ -24,8 +24,10 @@ function Opened({ path }: { path: string }) {
   const file = useSignal(kept?.file ?? new OpenFile(path));
   const loaded = useLoaded(path, async (signal) => {
     const known = await loadKnown(signal);
-    const saved = kept ? file.value.before : await file.value.load(signal);
-    return { known, saved, text: kept?.text ?? saved ?? beginningOf(path) };
+    const draft = await kept?.text;
+    const isDraft = typeof draft === 'string';
+    const saved = isDraft ? file.value.before : await file.value.load(signal);
+    return { known, saved, text: isDraft ? draft : (saved ?? beginningOf(path)) };
   });
   return (
     <Show of={loaded} what={path}>

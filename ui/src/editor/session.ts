@@ -60,6 +60,7 @@ export class Session {
   private checking = new AbortController();
   private readText: Text | null = null;
   private readonly waiting = new Set<() => void>();
+  private underway = 0; // edits that the text does not have yet
 
   /** What the text says, or said when it could last be read. */
   readonly reading = signal<Reading>(NOTHING);
@@ -94,10 +95,27 @@ export class Session {
     this.readNow();
   }
 
-  close(): void {
+  /** The page is left: the text, with all that is still on its way into it, or null if the file has it. */
+  async close(): Promise<string | null> {
+    let { state } = this.holder;
+    this.holder = {
+      get state() {
+        return state;
+      },
+      dispatch: (...specs) => {
+        for (const spec of specs) {
+          const made = 'startState' in spec ? spec : state.update(spec);
+          state = made.state;
+          this.heard(made);
+        }
+      },
+      focus: () => {},
+    };
+    await this.settled();
     clearTimeout(this.reader);
     clearTimeout(this.checker);
     this.checking.abort();
+    return this.isChanged.value ? this.whole() : null;
   }
 
   get state(): EditorState {
@@ -171,9 +189,19 @@ export class Session {
     return () => this.waiting.delete(act);
   }
 
+  private flush(): void {
+    for (const act of this.waiting) act();
+  }
+
+  /** Whether something that was done is not in the text yet; it is on its way from then on. */
+  isUnsettled(): boolean {
+    this.flush();
+    return this.underway > 0;
+  }
+
   /** Waits until all that was done by hand is in the text. */
   async settled(): Promise<void> {
-    for (const act of this.waiting) act();
+    this.flush();
     let last: unknown = null;
     while (last !== this.queue) {
       last = this.queue;
@@ -183,7 +211,9 @@ export class Session {
 
   /** Edits the text, after all edits before; false if that was refused, and `refused` says why. */
   edit(edits: readonly Edit[], choose?: readonly string[]): Promise<boolean> {
-    const made = this.queue.then(() => this.make(edits, choose));
+    this.flush(); // what was typed before comes before
+    this.underway++;
+    const made = this.queue.then(() => this.make(edits, choose)).finally(() => this.underway--);
     this.queue = made;
     return made;
   }

@@ -61,7 +61,7 @@ export function Saving({ file, edited, isChanged, problems, task, watched }: Sav
       if (open.value === null && file.clash.value === null && may('editor')) save();
     };
     const onLeave = (event: BeforeUnloadEvent) => {
-      if (isChanged) event.preventDefault();
+      if (edited.isUnsettled() || isChanged) event.preventDefault();
     };
     addEventListener('keydown', onKey);
     addEventListener('beforeunload', onLeave);

@@ -50,6 +50,8 @@ export interface Edited {
   replace(text: string): void;
   /** Tells that the file has this text now. */
   saved(text: string): void;
+  /** Whether something that was done is still on its way into the text. */
+  isUnsettled(): boolean;
 }
 
 export interface Save {
@@ -95,6 +97,7 @@ export class OpenFile {
     this.base = found?.text ?? null;
     this.etag = found?.etag ?? '';
     this.clash.value = null;
+    this.said.value = '';
     return this.base;
   }
 
