@@ -21,7 +21,7 @@ from pydag_emulators.bigquery.storage.catalog import (
 )
 from pydag_emulators.bigquery.storage.store import Cursor
 
-_TABLE_ARGS = frozenset({"this", "db", "catalog", "alias", "joins"})
+_TABLE_ARGS = frozenset({"this", "db", "catalog", "alias", "joins", "pivots"})
 _MAX_VIEW_DEPTH = 16
 _SUFFIX = "_TABLE_SUFFIX"
 Names = frozenset[str]
@@ -91,7 +91,8 @@ class Tables:
             sources = [from_.this] if from_ is not None else []
             sources += [join.this for join in node.args.get("joins") or []]
         for source in sources:
-            name = source.alias_or_name.lower()  # before it is replaced
+            pivots = source.args.get("pivots")
+            name = (pivots[-1].alias if pivots else source.alias_or_name).lower()
             self._visit(source, ctes, ranges, depth)
             ranges |= {name}
         done = {id(source) for source in sources}
@@ -135,7 +136,10 @@ class Tables:
             )
             node.replace(exp.Unnest(expressions=[column], alias=alias))
             return
-        node.replace(self._source(node, depth))
+        source = self._source(node, depth)
+        if node.args.get("pivots"):
+            source.set("pivots", node.args["pivots"])
+        node.replace(source)
 
     def _source(self, node: exp.Table, depth: int) -> exp.Expression:
         parts = [part.name for part in node.parts]

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from sqlglot import exp
 
 from pydag_emulators.bigquery.errors import invalid_query, unimplemented
+from pydag_emulators.bigquery.sql.pivots import written_out
 from pydag_emulators.bigquery.sql.typing.coerce import coerce, is_literal
 from pydag_emulators.bigquery.sql.typing.expressions import visit
 from pydag_emulators.bigquery.sql.typing.order import order_with_nan
@@ -137,6 +138,10 @@ class Typer:
 
     def source(self, node: exp.Expr, scope: Scope) -> None:
         """Add a relation of a FROM clause to the scope."""
+        while node.args.get("pivots"):
+            query = written_out(node, self._before_pivot(node, scope))
+            node.replace(query)
+            node = query
         alias = node.alias_or_name.lower()
         if isinstance(node, exp.Table):
             scope.ranges[alias] = self._table(node, scope)
@@ -154,8 +159,13 @@ class Typer:
             self._unnest(node, scope)
         else:
             scope.ranges[alias or f"\0{len(scope.ranges)}"] = None
-        if node.args.get("pivots"):
-            scope.ranges[alias] = None
+
+    def _before_pivot(self, node: exp.Expr, scope: Scope) -> Columns | None:
+        plain = exp.From(this=node.copy()).this
+        plain.set("pivots", None)
+        before = Scope(scope.outer, ctes=_visible(scope))
+        self.source(plain, before)
+        return before.star()
 
     def _table(self, node: exp.Table, scope: Scope) -> Columns | None:
         fields = node.meta.get("fields")
