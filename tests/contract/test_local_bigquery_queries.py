@@ -568,11 +568,8 @@ def test_a_failing_script_keeps_what_came_before(client, table):
 @pytest.mark.parametrize(
     "sql",
     [
-        "outer: LOOP LEAVE outer; END LOOP",
-        "SET @@time_zone = 'UTC'",
+        "SET @@time_zone = 'Europe/Berlin'",
         "CALL q.f(1)",
-        "BEGIN TRANSACTION; COMMIT",
-        "EXECUTE IMMEDIATE 'SELECT 1'",
         "CREATE TEMP FUNCTION f(x INT64) AS (x)",
         "CREATE TEMP TABLE t AS SELECT 1 AS a",
         "CREATE MATERIALIZED VIEW q.m AS SELECT 1 AS a",
@@ -581,10 +578,8 @@ def test_a_failing_script_keeps_what_came_before(client, table):
         "CREATE TABLE q.c (a STRING(10))",
         "CREATE TABLE q.c (a INT64) PARTITION BY _PARTITIONDATE",
         "CREATE TABLE q.c (a INT64 DEFAULT 1)",
-        "EXPORT DATA OPTIONS (uri = 'gs://x/*') AS SELECT 1",
         "SELECT * FROM q.t FOR SYSTEM_TIME AS OF CURRENT_TIMESTAMP()",
         "SELECT * FROM q.t TABLESAMPLE SYSTEM (10 PERCENT)",
-        "SELECT * FROM q.t PIVOT (SUM(a) FOR b IN ('x'))",
         "SELECT BIGNUMERIC '1'",
         "SELECT SESSION_USER()",
     ],

@@ -107,3 +107,29 @@ def test_after_a_kill_a_loop_goes_on_where_it_was(tmp_path: Path):
         client.get_job("loop").result()
         sql = "SELECT COUNT(*), COUNT(DISTINCT i), COUNT(DISTINCT at) FROM ds.t"
         assert [tuple(row) for row in client.query_and_wait(sql)] == [(40, 40, 1)]
+
+
+def test_what_a_script_can_ask_of_itself(client):
+    job = client.query("""
+        DECLARE last STRING;
+        CREATE TABLE scripts.asked AS SELECT 1 AS x;
+        SET last = @@last_job_id;
+        UPDATE scripts.asked SET x = 2 WHERE TRUE;
+        SELECT @@row_count, @@project_id, @@script.job_id, last;
+        """)
+    ((count, project, job_id, last),) = [tuple(row) for row in job.result()]
+    assert (count, project, job_id) == (1, client.project, job.job_id)
+    assert client.get_job(last).statement_type == "CREATE_TABLE_AS_SELECT"
+    assert [tuple(r) for r in client.query_and_wait("SELECT @@script.job_id, @@row_count")] == [
+        (None, None)
+    ]
+
+
+def test_a_text_is_a_child_job(client):
+    job = client.query(
+        "EXECUTE IMMEDIATE 'CREATE TABLE scripts.immediate AS SELECT ? AS x' USING 7"
+    )
+    job.result()
+    (child,) = client.list_jobs(parent_job=job.job_id)
+    assert child.query == "CREATE TABLE scripts.immediate AS SELECT ? AS x"
+    assert [tuple(r) for r in client.query_and_wait("FROM scripts.immediate")] == [(7,)]

@@ -13,7 +13,7 @@ from pydag_emulators.bigquery.names import DatasetRef
 from pydag_emulators.bigquery.schema import Field, sql_type
 from pydag_emulators.bigquery.sql.parse import Statement
 from pydag_emulators.bigquery.sql.script import parse_steps
-from pydag_emulators.bigquery.sql.typing.scope import Scope
+from pydag_emulators.bigquery.sql.typing.scope import Scope, Variable
 from pydag_emulators.bigquery.statements.context import Context, Names
 from pydag_emulators.bigquery.statements.execute import execute
 from pydag_emulators.bigquery.statements.paths import Paths
@@ -25,6 +25,7 @@ from pydag_emulators.bigquery.storage.duck_errors import api_error
 from pydag_emulators.bigquery.storage.rows import rows_json
 from pydag_emulators.bigquery.storage.store import Cursor, Store
 from pydag_emulators.bigquery.work.procedure import Procedure
+from pydag_emulators.bigquery.work.statement import system_variables
 
 _PROJECT = "local-project"
 _DATASET = DatasetRef(_PROJECT, "ds")
@@ -80,6 +81,9 @@ class _Directly:
 
     def check(self) -> None:
         pass
+
+    def system_variables(self) -> dict[str, Variable]:
+        return system_variables(_KEY, {"defaultDataset": _DATASET.api()})
 
     def transaction(self, kind: str) -> None:
         raise NotImplementedError(kind)

@@ -6,8 +6,8 @@ Forms: https://cloud.google.com/bigquery/docs/reference/rest/v2/QueryParameter
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Self
 
 from sqlglot import exp
 
@@ -31,13 +31,18 @@ _CAST = {
 class Parameters:
     """The parameters of one query job, handed out to its statements in order."""
 
-    def __init__(self, given: list[dict[str, Any]], mode: str | None) -> None:
-        self._named = {str(p["name"]).lower(): p for p in given if p.get("name")}
-        self._positional: Iterator[dict[str, Any]] = iter(
-            [] if self._named else [p for p in given if not p.get("name")]
-        )
-        if self._named and (mode or "").upper() == "POSITIONAL":
+    def __init__(
+        self, named: dict[str, exp.Expression], positional: Iterable[exp.Expression]
+    ) -> None:
+        self._named, self._positional = named, iter(positional)
+
+    @classmethod
+    def of(cls, given: list[dict[str, Any]], mode: str | None) -> Self:
+        """The parameters that the REST API has given."""
+        named = {str(p["name"]).lower(): _value(p) for p in given if p.get("name")}
+        if named and (mode or "").upper() == "POSITIONAL":
             raise invalid("Named parameters were given with parameterMode POSITIONAL")
+        return cls(named, [] if named else [_value(p) for p in given])
 
     def bind(self, tree: exp.Expression) -> exp.Expression:
         """Replace `@name` and `?` by values; `tree` is changed.
@@ -47,18 +52,16 @@ class Parameters:
         """
         holder = exp.Paren(this=tree)
         for node in list(tree.find_all(exp.Parameter)):
-            if isinstance(node.this, exp.Parameter):
-                raise unimplemented(f"system variables (@@{node.this.name})")
             given = self._named.get(node.name.lower())
             if given is None:
                 raise invalid_query(f"Query parameter '{node.name}' not found")
-            node.replace(_value(given))
+            node.replace(given.copy())
         marks = sorted(tree.find_all(exp.Placeholder), key=lambda mark: mark.meta["start"])
         for mark in marks:
             given = next(self._positional, None)
             if given is None:
                 raise invalid_query("Query has more positional parameters than were given")
-            mark.replace(_value(given))
+            mark.replace(given.copy())
         bound: exp.Expression = holder.this
         bound.pop()
         return bound

@@ -22,13 +22,17 @@ logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
 _NOT_SUPPORTED = frozenset(
     {
-        "CALL", "CASE", "DENY", "EXECUTE", "EXPLAIN", "GRANT", "REVOKE", "UNDROP",
+        "CALL", "DENY", "EXPLAIN", "GRANT", "REVOKE", "UNDROP",
     }
 )  # fmt: skip
 
 
-ERROR = "@@error"
-"""What a handler knows of the error."""
+SYSTEM_VARIABLES = frozenset(
+    {
+        "dataset_id", "error.message", "error.statement_text", "last_job_id", "project_id",
+        "row_count", "script.job_id", "time_zone",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -133,11 +137,21 @@ def parse_one(sql: str) -> exp.Expression:
         raise _syntax_error(error) from error
     if isinstance(tree, exp.Command):
         raise unimplemented(f"the statement {tree.name.upper() or sql.strip()[:20].upper()}")
-    for dot in list(tree.find_all(exp.Dot)):
-        # `@@error.message` is a member of a variable of that name.
-        if dot.this.sql(dialect="bigquery").lower() == ERROR:
-            dot.replace(exp.column(dot.expression.copy(), table=ERROR, quoted=True))
+    if "@@" in sql:
+        _name_system_variables(tree)
     return tree
+
+
+def _name_system_variables(tree: exp.Expression) -> None:
+    """`@@project_id` and `@@error.message` are variables with just these names."""
+    for node in list(tree.find_all(exp.Parameter)):
+        if not isinstance(node.this, exp.Parameter):
+            continue
+        whole: exp.Expression = node.parent if isinstance(node.parent, exp.Dot) else node
+        name = whole.sql(dialect="bigquery").lower().removeprefix("@@")
+        if name not in SYSTEM_VARIABLES:
+            raise unimplemented(f"the system variable @@{name}")
+        whole.replace(exp.column(f"@@{name}", quoted=True))
 
 
 def _syntax_error(error: ParseError | TokenError) -> ApiError:

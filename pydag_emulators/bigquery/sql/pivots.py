@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from sqlglot import exp
 
 from pydag_emulators.bigquery.errors import invalid_query, unimplemented
-from pydag_emulators.bigquery.sql.functions.build import GENERATED
-from pydag_emulators.bigquery.sql.typing.types import Columns, Type
 
-_INPUT = f"input{GENERATED}"
-_OUTPUT = f"output{GENERATED}"
+Columns = Sequence[tuple[str, object]]
+"""Names and types."""
+_INPUT = "input\N{MIDDLE DOT}"
+_OUTPUT = "output\N{MIDDLE DOT}"
 _IGNORE_NULLS = (
     exp.Sum, exp.Avg, exp.Min, exp.Max, exp.Count, exp.AnyValue, exp.LogicalAnd, exp.LogicalOr,
     exp.Stddev, exp.StddevPop, exp.StddevSamp, exp.Variance, exp.VariancePop, exp.BitwiseAndAgg,
@@ -129,7 +129,7 @@ def _unpivot(source: exp.Expr, pivot: exp.Pivot, columns: Columns) -> exp.Expres
     names = [one.name for one in (values.expressions if _is_list(values) else [values])]
     rows: list[exp.Expression] = []
     used: list[str] = []
-    types: dict[str, Type | None] = {name.lower(): type_ for name, type_ in columns}
+    types = {name.lower(): type_ for name, type_ in columns}
     for item in by.expressions:
         is_named = isinstance(item, exp.PivotAlias | exp.Alias)
         given = item.this if is_named else item

@@ -6,101 +6,30 @@ Reference: https://cloud.google.com/bigquery/docs/reference/standard-sql/procedu
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import lru_cache
 
 from sqlglot import exp
 from sqlglot.tokenizer_core import Token, TokenType
 
-from pydag_emulators.bigquery.errors import ApiError, invalid_query, unimplemented
+from pydag_emulators.bigquery.errors import ApiError, invalid_query
+from pydag_emulators.bigquery.sql.functions.build import GENERATED
 from pydag_emulators.bigquery.sql.parse import Statement, parse_one, statement_of, tokens_of
-
-
-@dataclass(frozen=True)
-class Declare:
-    """DECLARE: `default` is a SELECT of one value, as all expressions of steps are."""
-
-    names: tuple[str, ...]
-    type: exp.DataType | None
-    default: Statement | None
-
-
-@dataclass(frozen=True)
-class Assign:
-    """SET of one variable, or of several to the members of a struct."""
-
-    names: tuple[str, ...]
-    value: Statement
-    is_list: bool = False
-    """Whether the names stand in parentheses."""
-
-
-@dataclass(frozen=True)
-class If:
-    """IF: the first branch whose condition is true."""
-
-    branches: tuple[tuple[Statement, Body], ...]
-    otherwise: Body
-
-
-@dataclass(frozen=True)
-class Loop:
-    """LOOP, WHILE, or REPEAT, whose condition ends it and is asked after each round."""
-
-    condition: Statement | None
-    body: Body
-    repeats: bool = False
-
-
-@dataclass(frozen=True)
-class For:
-    """FOR: the variable is a row of the query, as a struct."""
-
-    name: str
-    query: Statement
-    body: Body
-
-
-@dataclass(frozen=True)
-class Block:
-    """BEGIN … END: its own variables; `handler` runs after an error of the body."""
-
-    body: Body
-    handler: Body | None
-
-
-@dataclass(frozen=True)
-class Jump:
-    """BREAK, CONTINUE or RETURN."""
-
-    kind: str
-
-
-@dataclass(frozen=True)
-class Raise:
-    """RAISE; without a message the error that is being handled."""
-
-    message: Statement | None
-
-
-@dataclass(frozen=True)
-class Check:
-    """ASSERT."""
-
-    condition: Statement
-    message: str
-
-
-@dataclass(frozen=True)
-class Transaction:
-    """BEGIN, COMMIT or ROLLBACK TRANSACTION."""
-
-    kind: str
-
-
-Step = Statement | Declare | Assign | If | Loop | For | Block | Jump | Raise | Check | Transaction
-Body = tuple[Step, ...]
+from pydag_emulators.bigquery.sql.steps import (
+    Assign,
+    Block,
+    Body,
+    Check,
+    Declare,
+    Execute,
+    For,
+    If,
+    Jump,
+    Loop,
+    Raise,
+    Step,
+    Transaction,
+)
 
 _JUMPS = {
     "BREAK": "BREAK", "LEAVE": "BREAK", "CONTINUE": "CONTINUE", "ITERATE": "CONTINUE",
@@ -123,40 +52,12 @@ def parse_steps(sql: str) -> Body:
     return steps
 
 
-def statements_in(body: Body) -> Iterator[Statement]:
-    """All statements and expressions of a script, in the order in which they are written."""
-    for step in body:
-        yield from _statements(step)
-
-
-def _statements(step: Step) -> Iterator[Statement]:
-    if isinstance(step, Statement):
-        yield step
-    elif isinstance(step, If):
-        for condition, body in step.branches:
-            yield condition
-            yield from statements_in(body)
-        yield from statements_in(step.otherwise)
-    elif isinstance(step, Block):
-        yield from statements_in(step.body)
-        yield from statements_in(step.handler or ())
-    elif isinstance(step, Loop) and step.repeats:
-        yield from statements_in(step.body)
-        yield from filter(None, [step.condition])
-    else:
-        own = (getattr(step, name, None) for name in _OWN)
-        yield from (one for one in own if isinstance(one, Statement))
-        yield from statements_in(getattr(step, "body", ()))
-
-
-_OWN = ("default", "value", "condition", "query", "message")
-
-
 class _Reader:
     """Reads tokens from the first to the last."""
 
     def __init__(self, sql: str, tokens: list[Token]) -> None:
         self._sql, self._tokens, self._at, self._depth = sql, tokens, 0, 0
+        self._labels: dict[str, bool] = {}  # of what is around: whether it is a loop
 
     def body(self, ends: frozenset[str]) -> Body:
         """Steps up to one of these words, or the end of the script."""
@@ -196,9 +97,24 @@ class _Reader:
             return self._jump(word)
         if word in ("COMMIT", "ROLLBACK"):
             return self._transaction(word)
-        if self._word(1) == ":":
-            raise unimplemented("labels of loops and blocks")
-        return self._statement()
+        return self._labelled() if self._word(1) == ":" else self._statement()
+
+    def _labelled(self) -> Step:
+        label = self._name()
+        self._expect(":")
+        word = self._word()
+        if word not in _WITH_LABEL:
+            raise self._unexpected()
+        if label.lower() in self._labels:
+            raise invalid_query(f"Nested labels of the same name are not allowed: {label}")
+        self._labels[label.lower()] = word != "BEGIN"
+        step = self._step()
+        del self._labels[label.lower()]
+        if self._word() not in (";", "") and self._name().lower() != label.lower():
+            raise invalid_query(f"Mismatched end label; expected {label}")
+        if not isinstance(step, Loop | For | Block):
+            raise self._unexpected()
+        return replace(step, label=label.lower())
 
     def _declare(self) -> Step:
         names = self._names()
@@ -213,8 +129,13 @@ class _Reader:
         return Declare(names, type_, default)
 
     def _set(self) -> Step:
-        if self._word() == "@":
-            raise unimplemented("SET of system variables")
+        if self._skip("@"):
+            self._expect("@")
+            name = self._name()
+            while self._skip("."):
+                name += f".{self._name()}"
+            self._expect("=")
+            return Assign((f"@@{name.lower()}",), self._value(";"))
         is_list = self._skip("(")
         names = self._names() if is_list else (self._name(),)
         if is_list:
@@ -233,6 +154,36 @@ class _Reader:
     def _then(self) -> Body:
         self._expect("THEN")
         return self.body(frozenset({"ELSEIF", "ELSE", "END"}))
+
+    def _case(self) -> Step:
+        """CASE is an IF; what it compares is computed once, and kept in a variable."""
+        searched = None if self._word() == "WHEN" else self._value("WHEN")
+        branches = []
+        while self._skip("WHEN"):
+            condition = self._value("THEN")
+            if searched is not None:
+                condition = _equal(condition)
+            self._expect("THEN")
+            branches.append((condition, self.body(frozenset({"WHEN", "ELSE", "END"}))))
+        otherwise = self.body(frozenset({"END"})) if self._skip("ELSE") else ()
+        self._end("CASE")
+        if not branches:
+            raise self._unexpected()
+        chosen = If(tuple(branches), otherwise)
+        if searched is None:
+            return chosen
+        return Block((Declare((_SEARCHED,), None, searched), chosen), None)
+
+    def _execute(self) -> Step:
+        self._expect("IMMEDIATE")
+        value = self._value("INTO", "USING", ";")
+        into = self._names() if self._skip("INTO") else ()
+        using: list[tuple[Statement, str]] = []
+        if self._skip("USING"):
+            while not using or self._skip(","):
+                given = self._value("AS", ",", ";")
+                using.append((given, self._name() if self._skip("AS") else ""))
+        return Execute(value, into, tuple(using))
 
     def _loop(self) -> Step:
         body = self.body(frozenset({"END"}))
@@ -292,9 +243,14 @@ class _Reader:
 
     def _jump(self, word: str) -> Step:
         self._at += 1
-        if self._word() not in (";", ""):
-            raise unimplemented(f"{word} with a label")
-        return Jump(_JUMPS[word])
+        kind = _JUMPS[word]
+        if self._word() == ";" or self._at >= len(self._tokens):
+            return Jump(kind)
+        label = self._name()
+        is_loop = self._labels.get(label.lower())
+        if kind == "RETURN" or is_loop is None or (kind == "CONTINUE" and not is_loop):
+            raise invalid_query(f"Label not found: {label} (for {word})")
+        return Jump(kind, label.lower())
 
     def _transaction(self, word: str) -> Step:
         self._at += 1
@@ -375,6 +331,18 @@ class _Reader:
         return Statement(text, tree, "SELECT")
 
 
+def _equal(value: Statement) -> Statement:
+    """Whether the value that CASE has computed is this one."""
+    given = exp.Paren(this=value.tree.expressions[0].unalias().copy())
+    equal = exp.EQ(this=exp.column(_SEARCHED, quoted=True), expression=given)
+    return Statement(value.text, exp.select(equal), "SELECT")
+
+
+_SEARCHED = f"{GENERATED}case"
+_WITH_LABEL = ("LOOP", "WHILE", "REPEAT", "FOR", "BEGIN")
 _STEPS = frozenset(
-    {"DECLARE", "SET", "IF", "LOOP", "WHILE", "REPEAT", "FOR", "BEGIN", "RAISE", "ASSERT"}
-)
+    {
+        "DECLARE", "SET", "IF", "LOOP", "WHILE", "REPEAT", "FOR", "BEGIN", "RAISE", "ASSERT",
+        "CASE", "EXECUTE",
+    }
+)  # fmt: skip

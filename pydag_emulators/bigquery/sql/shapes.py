@@ -59,7 +59,7 @@ def _name_columns(select: exp.Select) -> None:
         if _has_name(column) and not isinstance(column, exp.Paren):
             named.append(column)
             continue
-        if isinstance(column.unnest(), exp.Column | exp.Dot):
+        if _is_path(column.unnest()):
             # `s.a` may be a member of a struct, and is called `a` from here on.
             named.append(exp.alias_(column, column.unnest().name, quoted=True))
             continue
@@ -77,14 +77,18 @@ def unnamed_column(query: exp.Expression) -> int | None:
             return None
         node = node.this
     for position, column in enumerate(node.expressions, 1):
-        if not _has_name(column) and not isinstance(column.unnest(), exp.Column | exp.Dot):
+        if not _has_name(column) and not _is_path(column.unnest()):
             return position
     return None
 
 
+def _is_path(node: exp.Expr) -> bool:
+    return isinstance(node, exp.Column | exp.Dot) and not node.name.startswith("@@")
+
+
 def _has_name(node: exp.Expr) -> bool:
     column = node.unnest()
-    if isinstance(column, exp.Column | exp.Dot):
+    if isinstance(column, exp.Column | exp.Dot) and _is_path(column):
         is_path = isinstance(column, exp.Dot) or bool(column.table)
         return not is_path or column.find(exp.Star) is not None
     return isinstance(column, exp.Alias | exp.Star | exp.Aliases)

@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlglot import exp
 
-from pydag_emulators.bigquery.sql.typing.types import Type, data_type
+from pydag_emulators.bigquery.sql.typing.scope import Variable
+from pydag_emulators.bigquery.sql.typing.types import STRING, Type, data_type
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -39,6 +40,11 @@ def cell_value(cell: Any, type_: Type) -> exp.Expression:
         cells = zip(cell["f"], type_.members, strict=True)
         return struct_value([cell_value(one["v"], t) for one, (_, t) in cells], type_)
     return _SCALARS.get(type_.kind, _cast)(cell, type_)
+
+
+def text_variable(text: str | None) -> Variable:
+    """A variable of the type STRING."""
+    return Variable(STRING, cell_value(text, STRING))
 
 
 def _cast(cell: str, type_: Type) -> exp.Expression:

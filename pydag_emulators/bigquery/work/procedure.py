@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any, Protocol
 
 from sqlglot import exp
@@ -12,13 +13,14 @@ from pydag_emulators.bigquery.errors import ApiError, invalid_query, unimplement
 from pydag_emulators.bigquery.jobs.job import Outcome
 from pydag_emulators.bigquery.names import DatasetRef, TableRef
 from pydag_emulators.bigquery.schema import Field
-from pydag_emulators.bigquery.sql.parse import ERROR, Statement
-from pydag_emulators.bigquery.sql.script import (
+from pydag_emulators.bigquery.sql.parse import Statement
+from pydag_emulators.bigquery.sql.steps import (
     Assign,
     Block,
     Body,
     Check,
     Declare,
+    Execute,
     For,
     If,
     Jump,
@@ -32,13 +34,20 @@ from pydag_emulators.bigquery.sql.typing.coerce import assigned
 from pydag_emulators.bigquery.sql.typing.scope import Variable
 from pydag_emulators.bigquery.sql.typing.types import (
     BOOL,
+    INT64,
     STRING,
     Type,
     type_of_data_type,
     type_of_field,
 )
-from pydag_emulators.bigquery.sql.values import cell_value, null_value, struct_value
+from pydag_emulators.bigquery.sql.values import (
+    cell_value,
+    null_value,
+    struct_value,
+    text_variable,
+)
 from pydag_emulators.bigquery.statements.context import Names
+from pydag_emulators.bigquery.work.dynamic import dynamic_statement
 
 _NOT_HANDLED = ("notImplemented", "stopped")
 
@@ -58,14 +67,27 @@ class Executor(Protocol):
     def check(self) -> None:
         """Raise when the script is to stop."""
 
+    def system_variables(self) -> dict[str, Variable]:
+        """What the script can ask of itself, as `@@script.job_id`."""
+
     def transaction(self, kind: str) -> None:
         """BEGIN, COMMIT or ROLLBACK a transaction of several statements."""
 
 
 class _Jumped(Exception):
-    def __init__(self, kind: str) -> None:
-        super().__init__(kind)
-        self.kind = kind
+    def __init__(self, jump: Jump) -> None:
+        super().__init__(jump)
+        self.kind, self.label = jump.kind, jump.label
+
+    def ends(self, label: str) -> bool:
+        """Whether the loop of that label ends; else it goes on.
+
+        Raises:
+            _Jumped: it is not this loop that is meant.
+        """
+        if self.kind == "RETURN" or self.label not in ("", label):
+            raise self
+        return self.kind == "BREAK"
 
 
 class Procedure:
@@ -99,7 +121,7 @@ class Procedure:
             self._executor.check()
             self._step(step)
 
-    def _step(self, step: Step) -> None:  # noqa: C901
+    def _step(self, step: Step) -> None:  # noqa: C901, PLR0912  one case for each kind
         match step:
             case Statement():
                 self._statement(step)
@@ -117,7 +139,7 @@ class Procedure:
             case Block():
                 self._block(step)
             case Jump():
-                raise _Jumped(step.kind)
+                raise _Jumped(step)
             case Raise():
                 raise self._raised(step)
             case Check():
@@ -126,6 +148,8 @@ class Procedure:
                     raise invalid_query(f"Assertion failed: {message}")
             case Transaction():
                 self._executor.transaction(step.kind)
+            case Execute():
+                self._execute(step)
 
     def _statement(self, statement: Statement) -> None:
         self._text = statement.text
@@ -138,11 +162,56 @@ class Procedure:
             self._tables[name] = TableRef(*self._dataset, f"{self._prefix}_{name}")
         called = self._functions.written_out(plain)
         self.last = self._executor.execute(
-            Statement(statement.text, called, statement.kind), self._names()
+            Statement(statement.text, called, statement.kind), self._names(statement.text)
         )
 
-    def _names(self) -> Names:
-        return Names(dict(self._variables), dict(self._tables))
+    def _names(self, text: str) -> Names:
+        variables = dict(self._variables)
+        if "@@" in text:
+            variables |= self._system(text)
+        return Names(variables, dict(self._tables))
+
+    def _system(self, text: str) -> dict[str, Variable]:
+        """The values of the system variables that don't stand among the others."""
+        is_counted = "numDmlAffectedRows" in self.last.statistics.get("query", {})
+        if "@@row_count" in text.lower() and not is_counted:
+            raise unimplemented("@@row_count after a statement that isn't DML")
+        errors = dict.fromkeys(("@@error.message", "@@error.statement_text"), text_variable(None))
+        known = {**errors, **self._executor.system_variables(), **self._variables}
+        if is_counted:
+            count = cell_value(str(self.last.rows), INT64)
+            known["@@row_count"] = Variable(INT64, count)
+        return known
+
+    def _execute(self, step: Execute) -> None:
+        """EXECUTE IMMEDIATE: its text knows no variables but those of the system."""
+        text = self._value(step.value, STRING).value
+        given = [(name, self._value(one, None).value) for one, name in step.using]
+        statement = dynamic_statement(text, given, is_query=bool(step.into))
+        outer, self._variables = self._variables, ChainMap()
+        try:
+            self._statement(statement)
+        finally:
+            self._variables = outer
+        if step.into:
+            self._into(step.into)
+
+    def _into(self, names: tuple[str, ...]) -> None:
+        """Put the only row of the last query into variables."""
+        fields = self.last.schema or []
+        if len(fields) != len(names):
+            raise invalid_query(
+                f"EXECUTE IMMEDIATE with INTO clause of {len(names)} variables needs as many "
+                f"columns, but the query has {len(fields)}"
+            )
+        rows = list(islice(self._executor.rows(self.last), 2))
+        if len(rows) > 1:
+            raise invalid_query("EXECUTE IMMEDIATE with INTO clause must return at most one row")
+        for index, (name, field) in enumerate(zip(names, fields, strict=True)):
+            type_ = type_of_field(field)
+            cell = rows[0][index] if rows else None
+            one = Statement(name, exp.select(cell_value(cell, type_)), "SELECT")
+            self._set(name, self._value(one, self._known(name).type))
 
     def _value(self, statement: Statement, to: Type | None) -> Variable:
         """The value of an expression, coerced to a type."""
@@ -152,7 +221,7 @@ class Procedure:
         of = value.copy() if to is None else assigned(value.copy(), to)
         tree.set("expressions", [exp.alias_(of, "value", quoted=True)])
         field, cell = self._executor.value(
-            Statement(statement.text, tree, statement.kind), self._names()
+            Statement(statement.text, tree, statement.kind), self._names(statement.text)
         )
         type_ = to or type_of_field(field)
         return Variable(type_, cell_value(cell, type_))
@@ -177,6 +246,11 @@ class Procedure:
         self._variables.maps[0].update({name.lower(): value for name in step.names})
 
     def _assign(self, step: Assign) -> None:
+        if step.names[0].startswith("@@"):
+            setting = self._value(step.value, STRING).value
+            if step.names[0] != "@@time_zone" or setting.name not in ("UTC", "Etc/UTC"):
+                raise unimplemented(f"SET {step.names[0]} = {step.value.text}")
+            return
         known = [self._known(name) for name in step.names]
         if not step.is_list:
             self._set(step.names[0], self._value(step.value, known[0].type))
@@ -207,10 +281,8 @@ class Procedure:
             try:
                 self._body(step.body)
             except _Jumped as jump:
-                if jump.kind == "BREAK":
+                if jump.ends(step.label):
                     return
-                if jump.kind == "RETURN":
-                    raise
             if step.repeats and self._is_true_of(step):
                 return
 
@@ -233,10 +305,8 @@ class Procedure:
                 try:
                     self._body(step.body)
                 except _Jumped as jump:
-                    if jump.kind == "BREAK":
+                    if jump.ends(step.label):
                         return
-                    if jump.kind == "RETURN":
-                        raise
         finally:
             self._variables = self._variables.parents
 
@@ -248,17 +318,21 @@ class Procedure:
         except ApiError as error:
             if step.handler is None or error.reason in _NOT_HANDLED:
                 raise
-            self._variables = outer.new_child({ERROR: self._told(error)})
+            self._variables = outer.new_child(self._told(error))
             before, self._error = self._error, error
             self._body(step.handler)
             self._error = before
+        except _Jumped as jump:
+            if not step.label or jump.label != step.label:
+                raise
         finally:
             self._variables = outer
 
-    def _told(self, error: ApiError) -> Variable:
-        type_ = Type("STRUCT", (("message", STRING), ("statement_text", STRING)))
-        texts = [cell_value(text, STRING) for text in (error.message, self._text)]
-        return Variable(type_, struct_value(texts, type_))
+    def _told(self, error: ApiError) -> dict[str, Variable]:
+        return {
+            "@@error.message": text_variable(error.message),
+            "@@error.statement_text": text_variable(self._text),
+        }
 
     def _raised(self, step: Raise) -> ApiError:
         if step.message is not None:

@@ -15,13 +15,14 @@ from pydag_emulators.bigquery.jobs.runner import Run
 from pydag_emulators.bigquery.service import Service
 from pydag_emulators.bigquery.sql.params import Parameters
 from pydag_emulators.bigquery.sql.parse import Statement
-from pydag_emulators.bigquery.sql.script import Body, parse_steps, statements_in
-from pydag_emulators.bigquery.statements.context import Context
+from pydag_emulators.bigquery.sql.script import parse_steps
+from pydag_emulators.bigquery.sql.steps import Body, statements_in
+from pydag_emulators.bigquery.statements.context import NO_NAMES, Context
 from pydag_emulators.bigquery.statements.execute import dry_run
 from pydag_emulators.bigquery.statements.target import target_of
 from pydag_emulators.bigquery.storage.store import Cursor
 from pydag_emulators.bigquery.work.script import planned_script, run_script
-from pydag_emulators.bigquery.work.statement import run_statement
+from pydag_emulators.bigquery.work.statement import run_statement, with_system
 
 _SUPPORTED = frozenset(
     {
@@ -75,14 +76,14 @@ def plan_query(service: Service, job: Job) -> Outcome:
 
 
 def _dry_run(service: Service, cursor: Cursor, job: Job, statement: Statement) -> Outcome:
-    context = Context.of(cursor, service.sizes, job)
+    context = Context.of(cursor, service.sizes, job, with_system(NO_NAMES, statement, job))
     return dry_run(context, statement, target_of(statement, job.key, context.config))
 
 
 def _parse(job: Job) -> Body:
     """The job's steps, in which the values of parameters have been put in."""
     config = job.configuration["query"]
-    parameters = Parameters(config.get("queryParameters") or [], config.get("parameterMode"))
+    parameters = Parameters.of(config.get("queryParameters") or [], config.get("parameterMode"))
     body = deepcopy(parse_steps(str(config["query"])))
     for statement in statements_in(body):
         parameters.bind(statement.tree)

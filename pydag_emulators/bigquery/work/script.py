@@ -17,7 +17,9 @@ from pydag_emulators.bigquery.names import DatasetRef
 from pydag_emulators.bigquery.schema import Field
 from pydag_emulators.bigquery.service import Service
 from pydag_emulators.bigquery.sql.parse import Statement
-from pydag_emulators.bigquery.sql.script import Body
+from pydag_emulators.bigquery.sql.steps import Body
+from pydag_emulators.bigquery.sql.typing.scope import Variable
+from pydag_emulators.bigquery.sql.values import text_variable
 from pydag_emulators.bigquery.statements.context import Context, Names
 from pydag_emulators.bigquery.statements.select import plan_select
 from pydag_emulators.bigquery.statements.target import create_hidden_dataset, hidden_dataset
@@ -27,7 +29,7 @@ from pydag_emulators.bigquery.storage.pages import read_page
 from pydag_emulators.bigquery.storage.rows import rows_json
 from pydag_emulators.bigquery.storage.store import Cursor
 from pydag_emulators.bigquery.work.procedure import Procedure
-from pydag_emulators.bigquery.work.statement import run_statement
+from pydag_emulators.bigquery.work.statement import run_statement, system_variables
 
 _FORBIDDEN = (
     "destinationTable", "writeDisposition", "createDisposition", "clustering",
@@ -69,6 +71,16 @@ class _Children:
     def check(self) -> None:
         """Raise when the script is to stop."""
         self._run.job.control.check()
+
+    def system_variables(self) -> dict[str, Variable]:
+        """What the script can ask of itself."""
+        key = self._run.job.key
+        last = f"script_job_{_digest(key)}_{self.count - 1}" if self.count else None
+        return {
+            **system_variables(key, self._run.job.configuration["query"]),
+            "@@script.job_id": text_variable(key.job_id),
+            "@@last_job_id": text_variable(last),
+        }
 
     @property
     def _open(self) -> OpenTransaction | None:

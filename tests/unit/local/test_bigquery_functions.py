@@ -560,7 +560,6 @@ NOT_SUPPORTED = [
     "bq_add(1, 2)",
     "read_text('/etc/passwd')",
     "NET.HOST('x')",
-    "@@time_zone",
     "STRUCT(1 AS a) = (SELECT AS STRUCT 1 AS a)",
     "SAFE_CAST(['1', 'x'] AS ARRAY<INT64>)",
     "COUNTIF(DISTINCT TRUE)",
