@@ -385,6 +385,85 @@ def test_a_tables_rows_and_freshness_are_checked(client, table):
         run("bigquery.check", f"{table}-f", **of, max_age=60, where="id = 3")
 
 
+@pytest.mark.parametrize(
+    ("sql", "expected", "tolerance", "problem"),
+    [
+        ("SELECT 95, NUMERIC '105'", 100, 0.05, None),
+        ("SELECT 94 AS n", 100, 0.05, "n is 94, not 100 (within 0.05 of it)"),
+        ("SELECT -106 AS n, -94", -100, 0.06, None),
+        ("SELECT NUMERIC '0.1', 0.1", 0.1, 0, None),
+        ("SELECT 'a' AS t, DATE '2026-01-31' AS d", "a", 0, "d is '2026-01-31', not 'a'"),
+        ("SELECT FALSE", False, 0, None),
+        ("SELECT TRUE AS b, 1 AS n", True, 0, "n is 1, not True"),
+        ("SELECT NULL AS n, CAST('NaN' AS FLOAT64) AS f", 0, 0.1, "n is NULL, not 0 (within 0.1"),
+    ],
+)
+def test_a_value_is_as_expected(table, sql, expected, tolerance, problem):
+    check = {"sql": sql, "expected": expected, "tolerance": tolerance}
+    if problem is None:
+        assert run("bigquery.check", table, **check)["rows"] == 1
+        return
+    with pytest.raises(TaskFailed, match=f"check failed: {re.escape(problem)}"):
+        run("bigquery.check", table, **check)
+
+
+def test_parameters_may_be_structs_and_json(table):
+    found = run(
+        "bigquery.query",
+        table,
+        sql="SELECT @s.Id AS id, @s.Tags[0] AS tag, JSON_VALUE(@j, '$.A') AS a, "
+        "(SELECT SUM(p.n) FROM UNNEST(@many) AS p) AS total",
+        parameters={
+            "s": {
+                "type": "STRUCT<Id INT64, Tags ARRAY<STRING>>",
+                "value": {"Id": 1, "Tags": ["x"]},
+            },
+            "j": {"type": "JSON", "value": {"A": "y"}},
+            "many": {"type": "ARRAY<STRUCT<n INT64>>", "value": [{"n": 1}, {"n": 2}]},
+        },
+        rows=1,
+    )
+    assert found["first_rows"] == [{"id": 1, "tag": "x", "a": "y", "total": 3}]
+
+
+def test_metrics_of_a_day_are_compared_with_an_earlier_one(client, table):
+    client.query_and_wait(
+        f"CREATE TABLE `{table}` AS SELECT DATE '2026-01-24' AS d, TIMESTAMP '2026-01-24 23:59:59' "
+        "AS t, n FROM UNNEST([1, 2, 3]) AS n UNION ALL SELECT '2026-01-31', "
+        "'2026-01-31', n FROM UNNEST([1, 2, 4, 5]) AS n"
+    )
+    of = {"table": table, "column": "d", "day": "2026-01-31"}
+    metrics = {"COUNT(*)": 1.5, "SUM(n)": 2}
+    row = run("bigquery.check", f"{table}-a", **of, metrics=metrics)["row"]
+    assert row == {"now_0": 4, "before_0": 3, "now_1": 12, "before_1": 6}
+    at = of | {"column": "t", "metrics": {"COUNT(*)": 1.3}, "where": "n < 100"}
+    with pytest.raises(TaskFailed, match=r"is 4, and was 3 7 days before: more than 1.3 times"):
+        run("bigquery.check", f"{table}-b", **at)
+    with pytest.raises(TaskFailed, match=r"COUNT\(\*\) is 4, and was 0 1 days before: more than"):
+        run("bigquery.check", f"{table}-c", **of, metrics=metrics, days_back=1)
+    with pytest.raises(TaskFailed, match=r"SUM\(n\) is 12, and was NULL 1 days before$"):
+        run("bigquery.check", f"{table}-d", **of, metrics={"SUM(n)": 2}, days_back=1)
+    past = of | {"day": "2026-03-01", "metrics": {"COUNT(*)": 1}}  # nothing is as much as nothing
+    run("bigquery.check", f"{table}-e", **past)
+
+
+def test_one_partition_is_checked_and_waited_for(client, table):
+    client.query_and_wait(
+        f"CREATE TABLE `{table}` PARTITION BY d AS SELECT DATE '2026-01-31' AS d, 1 AS n "
+        "UNION ALL SELECT '2026-02-01', n FROM UNNEST([1, 2, 3]) AS n UNION ALL SELECT NULL, 1"
+    )
+    for partition, rows in (("20260131", 1), ("20260201", 3), ("20260202", 0), ("__NULL__", 1)):
+        check = {"table": f"{table}${partition}", "min_rows": rows, "max_rows": rows}
+        found = run("bigquery.check", f"{table}-{partition}", **check)
+        assert found["row"] == {"row_count": rows}
+    with pytest.raises(TaskFailed, match="partitioned by DAY, so 202601 is none of its partitions"):
+        run("bigquery.check", f"{table}-m", table=f"{table}$202601", min_rows=1)
+    given = context({"table": f"{table}$20260201"}, operator="bigquery.wait_table")
+    sensor = find("bigquery.wait_table")
+    done = sensor.poll(given, sensor.submit(given))
+    assert (done.result["partition"], done.result["rows"]) == ("20260201", 3)
+
+
 # -- another location ---------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from tests.support import wait_until
 from tests.support.local_bigquery import PROJECT, LocalBigQuery
 from tests.support.local_google import cloud_storage, storage_client
 from tests.unit.workers.support import Log, context
+from workers.errors import TaskFailed
 from workers.operators import find
 from workers.result_cache.entries import cached_result
 from workers.tries.outcome import succeeded
@@ -79,6 +80,25 @@ class Task:
             self.runs += 1
             result = find(self.operator).execute(task)
         return json.loads(succeeded(task, result).result)
+
+
+def test_a_load_has_the_columns_of_an_object(service, client, dataset, bucket):
+    bucket.blob("day.csv").upload_from_string("1,a\n")
+    columns = bucket.blob("schema.json")
+    columns.upload_from_string('[{"name": "id", "type": "INT64"}, {"name": "t", "type": "STRING"}]')
+    uris = {"source_uris": [f"gs://{bucket.name}/day.csv"], "destination": f"{dataset}.day"}
+    task = Task("bigquery.load", **uris, schema_uri=f"gs://{bucket.name}/schema.json")
+    assert task.run()["rows"] == 1
+    assert [field.name for field in client.get_table(f"{dataset}.day").schema] == ["id", "t"]
+    task.run()
+    assert task.runs == 1
+    for text, why in (("{}", "valid array"), ('[{"name": "id"}]', "no type of a column")):
+        columns.upload_from_string(text)  # now the task runs again
+        with pytest.raises(TaskFailed, match=f"schema.json is no list of columns: .*{why}"):
+            task.run()
+    columns.delete()
+    with pytest.raises(TaskFailed, match=r"schema\.json is not there"):
+        task.run()
 
 
 def query(dataset, sql=None, **params):

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from pydag_dist.dag.text import patterns
+
+
+def _day(text: str) -> str:
+    date.fromisoformat(text)
+    return text
+
 
 # In a file a text: 2026-01-31T06:00:00Z.
 Moment = Annotated[AwareDatetime, Field(strict=False)]
@@ -17,11 +24,13 @@ GcsPlace = Annotated[str, StringConstraints(pattern=patterns.BUCKET_OR_MORE)]
 ObjectUri = Annotated[str, StringConstraints(pattern=patterns.OBJECT)]
 FolderUri = Annotated[str, StringConstraints(pattern=patterns.FOLDER)]
 FilesUri = Annotated[str, StringConstraints(pattern=patterns.ONE_STAR)]
+KmsKey = Annotated[str, StringConstraints(pattern=patterns.KMS_KEY)]
 Project = Annotated[str, StringConstraints(pattern=patterns.PROJECT)]
 Region = Annotated[str, StringConstraints(pattern=patterns.REGION)]
 Location = Annotated[str, StringConstraints(pattern=patterns.LOCATION)]
 Table = Annotated[str, StringConstraints(pattern=patterns.TABLE)]
-WholeTable = Annotated[str, StringConstraints(pattern=patterns.WHOLE_TABLE)]
+PartOrTable = Annotated[str, StringConstraints(pattern=patterns.TABLE_OR_PARTITION)]
+DayText = Annotated[str, StringConstraints(pattern=patterns.DAY), AfterValidator(_day)]
 Partition = Annotated[str, StringConstraints(pattern=patterns.PARTITION)]
 Dataset = Annotated[str, StringConstraints(pattern=patterns.DATASET)]
 ClusterName = Annotated[str, StringConstraints(pattern=patterns.CLUSTER)]

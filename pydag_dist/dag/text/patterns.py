@@ -20,9 +20,13 @@ HOST_PATH: Final = r"^(/[^/\r\n\x00]+)+/?$"
 # https://cloud.google.com/bigquery/docs/datasets#dataset-naming
 PROJECT: Final = r"^[a-z0-9][a-z0-9.:-]*$"
 TABLE: Final = r"^[a-z0-9][a-z0-9:-]*\.[A-Za-z0-9_]+\.[^.\s$]+(\$[A-Za-z0-9_]+)?$"
-WHOLE_TABLE: Final = r"^[a-z0-9][a-z0-9:-]*\.[A-Za-z0-9_]+\.[^.\s$]+$"
+TABLE_OR_PARTITION: Final = (
+    r"^[a-z0-9][a-z0-9:-]*\.[A-Za-z0-9_]+\.[^.\s$]+(\$(-?[0-9]+|__NULL__|__UNPARTITIONED__))?$"
+)
 DATASET: Final = r"^[a-z0-9][a-z0-9:-]*\.[A-Za-z0-9_]+$"
 PARTITION: Final = r"^(-?[0-9]+|__NULL__|__UNPARTITIONED__)$"
+# https://cloud.google.com/kms/docs/getting-resource-ids
+KMS_KEY: Final = r"^projects/[^/\s]+/locations/[^/\s]+/keyRings/[^/\s]+/cryptoKeys/[^/\s]+$"
 LOCATION: Final = r"^[A-Za-z0-9-]+$"
 # Of ASCII only a-z 0-9 _ - are allowed; other characters may be letters of another language.
 # https://cloud.google.com/resource-manager/docs/labels-overview#requirements
@@ -36,6 +40,7 @@ CLUSTER: Final = r"^[a-z]([a-z0-9-]{0,50}[a-z0-9])?$"
 HOOK: Final = r"^(https?://[^\s/?#@]+([/?#]\S*)?|[A-Za-z0-9_-][A-Za-z0-9_.-]*)$"
 # Five fields, or a name for them. cronsim checks what is in a field.
 CRON: Final = r"^(|@(hourly|daily|midnight|weekly|monthly|yearly|annually)|\s*(\S+\s+){4}\S+\s*)$"
+DAY: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 # A day, or a time with or without its offset from UTC.
 DAY_OR_TIME: Final = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}"
@@ -55,8 +60,10 @@ WORDS: Final = {
     LABEL_KEY: "must be a lower-case letter, then at most 62 lower-case letters, digits, _ and -",
     LABEL_VALUE: "must be at most 63 lower-case letters, digits, _ and -",
     PROJECT: "must be the id of a project: a-z 0-9 -",
-    WHOLE_TABLE: 'must be "project.dataset.table", without the partition',
+    TABLE_OR_PARTITION: 'must be "project.dataset.table", perhaps with a partition, as $20260131',
+    DAY: "must be a day, as 2026-01-31",
     PARTITION: "must be the id of a partition, as 2026, 202601, 20260131 or 2026013123",
+    KMS_KEY: "must be projects/P/locations/L/keyRings/R/cryptoKeys/K",
     LOCATION: "must be a location of BigQuery, as US, EU or europe-west4",
     REGION: "must be a region, as us-central1 or europe-west4",
     TABLE: 'must be "project.dataset.table"',

@@ -25,6 +25,7 @@ _CAST = {
     "DATETIME": "DATETIME",
     "TIME": "TIME",
     "TIMESTAMP": "TIMESTAMP",
+    "JSON": "JSON",
 }
 
 
@@ -82,8 +83,9 @@ def _typed(type_: dict[str, Any], value: dict[str, Any]) -> exp.Expression:
     text = value.get("value")
     if text is None:
         return exp.Cast(this=exp.Null(), to=_data_type(type_))
-    if kind == "STRING":
-        return exp.Literal.string(str(text))
+    if kind in ("STRING", "JSON"):
+        literal = exp.Literal.string(str(text))
+        return literal if kind == "STRING" else exp.ParseJSON(this=literal)
     if kind == "BYTES":
         data = base64.b64decode(str(text))
         return exp.ByteString(this=data.decode("latin-1"), is_bytes=True)

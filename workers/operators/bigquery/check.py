@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 from google.cloud import bigquery
@@ -11,6 +13,8 @@ from workers.contract.answer import Answer, Done, Handle
 from workers.contract.context import TaskContext, parsed_params
 from workers.errors import TaskFailed
 from workers.google import answers, clients
+from workers.operators.bigquery import check_sql
+from workers.operators.bigquery.job import client_of
 from workers.operators.bigquery.query import Query, Statement, as_json, query_parameters
 from workers.result_cache.cached_operator import Inputs, NotCached
 
@@ -30,11 +34,21 @@ class Check(Query):
             "use_query_cache": False,  # what was true yesterday is no answer
             "labels": params.labels,
         }
-        return Statement(params.sql or _of_table(params), config)
+        return Statement(params.sql or self._sql(context, params), config)
+
+    def _sql(self, context: TaskContext, params: BigQueryCheck) -> str:
+        if params.metrics:
+            return check_sql.of_days(params)
+        table, _, partition = str(params.table).partition("$")
+        if not partition:
+            return check_sql.of_table(params, None)
+        client = client_of(context, self.handle(context))
+        found = clients.call(context.log, client.get_table, table, retry=None)
+        return check_sql.of_table(params, check_sql.rows_of_partition(found, partition))
 
     def params_of_polls(self, context: TaskContext) -> dict[str, Any]:
         """What the row is judged by."""
-        return {name: value for name, value in context.params.items() if name != "sql"}
+        return context.params | ({"sql": "-"} if "sql" in context.params else {})  # may be long
 
     def inputs(self, context: TaskContext) -> Inputs:  # noqa: ARG002
         """Never: a check is there to look again."""
@@ -56,10 +70,7 @@ class Check(Query):
             count = "no row" if not rows else f"{facts['rows']} rows"
             raise TaskFailed(f"the check must return one row, not {count}")
         row = dict(rows[0].items())
-        if context.params.get("table"):
-            wrong = _wrong_of_table(parsed_params(context, BigQueryCheck), row)
-        else:
-            wrong = _wrong(row)
+        wrong = _wrong(parsed_params(context, BigQueryCheck), row)
         if wrong:
             raise TaskFailed(f"check failed: {'; '.join(wrong)}")
         return {**facts, "row": as_json(row)}
@@ -67,15 +78,6 @@ class Check(Query):
 
 def _rows(*, job: bigquery.QueryJob, timeout: float) -> list[bigquery.Row]:
     return list(job.result(max_results=2, timeout=timeout, retry=None, job_retry=None))
-
-
-def _of_table(params: BigQueryCheck) -> str:
-    columns = ["COUNT(*) AS row_count"]
-    if params.column:
-        newest = f"CAST(MAX(`{params.column}`) AS TIMESTAMP)"
-        columns.append(f"TIMESTAMP_DIFF(CURRENT_TIMESTAMP(), {newest}, SECOND) AS age")
-    where = f" WHERE {params.where}" if params.where else ""
-    return f"SELECT {', '.join(columns)} FROM `{params.table}`{where}"  # noqa: S608  the DAG's own
 
 
 def _wrong_of_table(params: BigQueryCheck, row: dict[str, Any]) -> list[str]:
@@ -97,5 +99,50 @@ def _wrong_of_table(params: BigQueryCheck, row: dict[str, Any]) -> list[str]:
     return wrong
 
 
-def _wrong(row: dict[str, Any]) -> list[str]:
-    return [f"{name} is {'NULL' if v is None else repr(v)}" for name, v in row.items() if not v]
+def _wrong(params: BigQueryCheck, row: dict[str, Any]) -> list[str]:
+    """What of the row is not as it should be, in words."""
+    if params.metrics:
+        return list(_wrong_metrics(params, row))
+    if params.table:
+        return _wrong_of_table(params, row)
+    if params.expected is not None:
+        wrong = [name for name, value in row.items() if not _is_expected(params, value)]
+        about = f" (within {params.tolerance:g} of it)" if params.tolerance else ""
+        return [f"{name} is {_shown(row[name])}, not {params.expected!r}{about}" for name in wrong]
+    return [f"{name} is {_shown(value)}" for name, value in row.items() if not value]
+
+
+def _shown(value: Any) -> str:
+    return "NULL" if value is None else repr(as_json(value))
+
+
+def _is_expected(params: BigQueryCheck, value: Any) -> bool:
+    expected = params.expected
+    if isinstance(expected, str | bool) or isinstance(value, bool):
+        return value is not None and str(as_json(value)) == str(expected)
+    number, wanted = _number(value), Decimal(str(expected))
+    return number is not None and abs(number - wanted) <= abs(wanted) * Decimal(
+        str(params.tolerance)
+    )
+
+
+def _wrong_metrics(params: BigQueryCheck, row: dict[str, Any]) -> Iterator[str]:
+    for number, (metric, most) in enumerate(params.metrics.items()):
+        pair = row[f"now_{number}"], row[f"before_{number}"]
+        now, before = map(_number, pair)
+        then = f"{_shown(pair[1])} {params.days_back} days before"
+        said = f"{metric} is {_shown(pair[0])}, and was {then}"
+        if now is None or before is None:
+            yield said
+        elif now != before:
+            small, large = sorted((abs(now), abs(before)))
+            if now * before <= 0 or large > small * Decimal(str(most)):
+                yield f"{said}: more than {most:g} times"
+
+
+def _number(value: Any) -> Decimal | None:
+    """A finite number, exactly as it is shown; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return None
+    number = Decimal(str(value))
+    return number if number.is_finite() else None

@@ -15,7 +15,7 @@ from workers.contract.context import TaskContext, parsed_params
 from workers.google import answers, clients
 from workers.google.versions import read_tables, written_tables
 from workers.operators.bigquery.job import Job, client_of, slot_ms
-from workers.operators.bigquery.job_config import configured
+from workers.operators.bigquery.job_config import configured, key_of
 from workers.result_cache.cached_operator import CachedOperator, Inputs, NotCached, Version
 
 
@@ -32,6 +32,7 @@ class Copy(Job, CachedOperator):
         config = {
             "write_disposition": params.write_disposition,
             "create_disposition": params.create_disposition,
+            "destination_encryption_configuration": key_of(params),
             "labels": params.labels,
             "configuration": params.configuration,
         }

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from google.cloud import bigquery
 
-from pydag_dist.dag.params.bigquery import DestinationParams
+from pydag_dist.dag.params.bigquery import DestinationParams, WritingParams
 from workers.contract.context import TaskContext
 from workers.errors import TaskFailed
 from workers.google import clients
@@ -43,6 +43,11 @@ def configured(config: Config, values: Mapping[str, Any], context: TaskContext) 
     return config
 
 
+def key_of(params: WritingParams) -> bigquery.EncryptionConfiguration | None:
+    """The key that encrypts what a job writes."""
+    return bigquery.EncryptionConfiguration(params.kms_key) if params.kms_key else None
+
+
 def layout(params: DestinationParams) -> dict[str, Any]:
     """How a job treats the table that it writes, as values of its configuration."""
     config: dict[str, Any] = {
@@ -50,11 +55,15 @@ def layout(params: DestinationParams) -> dict[str, Any]:
         "create_disposition": params.create_disposition,
         "clustering_fields": params.cluster_by or None,
         "schema_update_options": params.schema_update_options or None,
+        "destination_encryption_configuration": key_of(params),
     }
     by = params.partition_by
     if by and by.type:
         expires = by.expiration_days and int(by.expiration_days * _DAY)
-        config["time_partitioning"] = bigquery.TimePartitioning(by.type, by.field, expires)
+        made = bigquery.TimePartitioning(by.type, by.field, expires)
+        if by.require_filter:  # a job can say it in no other way, though the client warns of it
+            made._properties["requirePartitionFilter"] = True  # noqa: SLF001
+        config["time_partitioning"] = made
     elif by:
         width = bigquery.PartitionRange(start=by.start, end=by.end, interval=by.interval)
         config["range_partitioning"] = bigquery.RangePartitioning(width, by.field)

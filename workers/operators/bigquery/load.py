@@ -9,11 +9,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from google.cloud import bigquery
+from pydantic import TypeAdapter, ValidationError
 
 from pydag_dist.dag.params.bigquery import BigQueryLoad
+from pydag_dist.dag.params.bigquery_types import Columns
 from workers.contract.context import TaskContext, parsed_params
 from workers.contract.lineage import lineage
+from workers.errors import TaskFailed
 from workers.google import answers, clients, errors
+from workers.google.storage import Uri, blob_at, content
 from workers.google.storage import client_of as storage_client_of
 from workers.google.versions import objects_at, written_tables
 from workers.operators.bigquery.job import Job, client_of, slot_ms
@@ -24,6 +28,11 @@ _FOR_CSV = (
     "skip_leading_rows", "field_delimiter", "quote_character", "null_marker",
     "allow_quoted_newlines", "allow_jagged_rows",
 )  # fmt: skip
+_FOR_TEXTS = (
+    "encoding", "date_format", "datetime_format", "time_format", "timestamp_format", "time_zone",
+    "json_extension",
+)  # fmt: skip
+_LONGEST_SCHEMA = 1 << 20  # bytes
 
 
 class Load(Job, CachedOperator):
@@ -41,7 +50,7 @@ class Load(Job, CachedOperator):
             client.load_table_from_uri,
             params.source_uris,
             params.destination,
-            job_config=configured(bigquery.LoadJobConfig(), _config(params), context),
+            job_config=configured(bigquery.LoadJobConfig(), _config(context, params), context),
             **options,
         )
 
@@ -50,7 +59,8 @@ class Load(Job, CachedOperator):
         params = parsed_params(context, BigQueryLoad)
         client = storage_client_of(context, params.connection)
         with answers.explained("what is loaded"):
-            reads = objects_at(context, client, params.source_uris)
+            described = [params.schema_uri] if params.schema_uri else []
+            reads = objects_at(context, client, [*params.source_uris, *described])
         return Inputs(self.about(context), reads, [params.destination])
 
     def written(self, context: TaskContext, names: Sequence[str]) -> dict[str, Version]:
@@ -75,25 +85,47 @@ class Load(Job, CachedOperator):
         }
 
 
-def _config(params: BigQueryLoad) -> dict[str, Any]:
+def _config(context: TaskContext, params: BigQueryLoad) -> dict[str, Any]:
     config = {
         "source_format": params.source_format,
         "autodetect": params.autodetect or None,
         "max_bad_records": params.max_bad_records or None,
         "ignore_unknown_values": params.ignore_unknown_values or None,
-        "encoding": params.encoding,
+        "decimal_target_types": params.decimal_target_types or None,
         "labels": params.labels,
         "configuration": params.configuration,
+        **{name: getattr(params, name) for name in _FOR_TEXTS},
         **layout(params),
     }
-    if params.table_schema:
-        config["schema"] = [bigquery.SchemaField.from_api_repr(f) for f in params.table_schema]
+    fields = _fields(context, params) if params.schema_uri else params.table_schema
+    if fields:
+        config["schema"] = [bigquery.SchemaField.from_api_repr(field) for field in fields]
+    if by := params.hive_partitioning:
+        options = bigquery.HivePartitioningOptions()
+        options.mode, options.source_uri_prefix = by.mode, by.source_uri_prefix
+        config["hive_partitioning"] = options
     if params.source_format == "CSV":
         config |= {name: getattr(params, name) for name in _FOR_CSV}
     elif params.source_format == "PARQUET" and params.enable_list_inference:
-        options = bigquery.ParquetOptions()  # type: ignore[no-untyped-call]
-        options.enable_list_inference = True
-        config["parquet_options"] = options
+        config["parquet_options"] = bigquery.ParquetOptions()  # type: ignore[no-untyped-call]
+        config["parquet_options"].enable_list_inference = True
     elif params.source_format == "AVRO":
         config["use_avro_logical_types"] = params.use_avro_logical_types
     return config
+
+
+def _fields(context: TaskContext, params: BigQueryLoad) -> list[dict[str, Any]]:
+    """The columns that are in an object of Cloud Storage."""
+    uri = str(params.schema_uri)
+    client = storage_client_of(context, params.connection)
+    blob = blob_at(context, client, Uri.of(uri))
+    if blob is None or blob.size > _LONGEST_SCHEMA:
+        is_long = f"has more than {_LONGEST_SCHEMA:,} bytes" if blob else "is not there"
+        raise TaskFailed(f"schema_uri: {uri} {is_long}")
+    data = content(context, blob)
+    try:
+        # As a param of that name is checked, since it is one.
+        return TypeAdapter(Columns).validate_json(data or b"")
+    except ValidationError as error:
+        why = "; ".join(problem["msg"] for problem in error.errors())
+        raise TaskFailed(f"schema_uri: {uri} is no list of columns: {why}", final=True) from None

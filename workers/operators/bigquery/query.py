@@ -17,6 +17,7 @@ from google.cloud import bigquery
 
 from pydag_dist.dag.limits import RESULT_BYTES
 from pydag_dist.dag.params.bigquery import BigQueryParams, BigQueryQuery
+from pydag_dist.dag.params.bigquery_types import typed_value
 from workers.contract.context import TaskContext, parsed_params
 from workers.contract.lineage import lineage
 from workers.errors import TaskFailed
@@ -43,9 +44,19 @@ _LONGEST_ROWS = RESULT_BYTES * 9 // 10  # the rest is for the other facts
 
 _STATEMENTS = 100  # of a script, in its result: that is kept in Redis
 
-Parameter = (
-    bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter | bigquery.StructQueryParameter
-)
+
+@dataclass(frozen=True)
+class TypedParameter:
+    """A query parameter as BigQuery's REST API has it."""
+
+    resource: dict[str, Any]
+
+    def to_api_repr(self) -> dict[str, Any]:
+        """What BigQuery's client asks its own parameters for."""
+        return self.resource
+
+
+Parameter = bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter | TypedParameter
 
 
 @dataclass(frozen=True)
@@ -195,18 +206,18 @@ def query_parameters(values: Mapping[str, Any] | list[Any]) -> list[Parameter]:
     """Query parameters of JSON values: of @name by name, of ? by position.
 
     A value is a boolean, number, text, a list of these, or ``{"type", "value"}`` where JSON has
-    no such type: ``{"type": "DATE", "value": "2026-01-31"}``; null and empty lists need that.
+    no such type: ``{"type": "DATE", "value": "2026-01-31"}``; null, empty lists and objects need
+    that.
     """
     named = values.items() if isinstance(values, Mapping) else ((None, value) for value in values)
     return [_parameter(name, value) for name, value in named]
 
 
 def _parameter(name: str | None, value: Any) -> Parameter:
-    kind: str | None = None
     if isinstance(value, dict) and set(value) == {"type", "value"}:
-        kind, value = str(value["type"]).upper(), value["value"]
+        return _typed_parameter(name, str(value["type"]), value["value"])
     sample = value[0] if isinstance(value, list) and value else value
-    kind = kind or _TYPES.get(type(sample))
+    kind = _TYPES.get(type(sample))
     if kind is None:
         shown = f"@{name}" if name else "?"
         raise TaskFailed(
@@ -217,6 +228,15 @@ def _parameter(name: str | None, value: Any) -> Parameter:
     if isinstance(value, list):
         return bigquery.ArrayQueryParameter(name, kind, value)
     return bigquery.ScalarQueryParameter(name, kind, value)
+
+
+def _typed_parameter(name: str | None, kind: str, value: Any) -> Parameter:
+    try:
+        of, given = typed_value(kind, value)
+    except ValueError as error:
+        shown = f"@{name}" if name else "?"
+        raise TaskFailed(f"query parameter {shown}: {error}", final=True) from None
+    return TypedParameter({"name": name, "parameterType": of, "parameterValue": given})
 
 
 def _rows(context: TaskContext, job: bigquery.QueryJob) -> int | None:

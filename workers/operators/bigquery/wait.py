@@ -80,8 +80,9 @@ class WaitTable(GoogleSensor[Wanted, Found]):
     def wanted(self, context: TaskContext) -> Wanted:
         """The task's table, or partition of it."""
         params = parsed_params(context, BigQueryWaitTable)
-        dataset, _, table = params.table.rpartition(".")
-        return Wanted(dataset, table, params.partition, params.newer_than)
+        name, _, partition = params.table.partition("$")
+        dataset, _, table = name.rpartition(".")
+        return Wanted(dataset, table, params.partition or partition or None, params.newer_than)
 
     def together(self, wanted: Iterable[Wanted]) -> Iterable[tuple[str, list[Wanted]]]:
         """All of a dataset."""

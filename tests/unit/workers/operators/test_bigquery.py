@@ -273,6 +273,9 @@ def test_waiting_asks_until_the_job_is_over(client, monkeypatch):
         ("a", "STRING", {"value": "a"}),
         ({"type": "date", "value": "2026-01-31"}, "DATE", {"value": "2026-01-31"}),
         ({"type": "STRING", "value": None}, "STRING", {"value": None}),
+        ({"type": "BIGNUMERIC", "value": "1e30"}, "BIGNUMERIC", {"value": "1e30"}),
+        ({"type": "JSON", "value": {"A": [1]}}, "JSON", {"value": '{"A": [1]}'}),
+        ({"type": "JSON", "value": [1]}, "JSON", {"value": "[1]"}),
     ],
 )
 def test_a_json_value_has_a_bigquery_type(value, kind, shown):
@@ -289,6 +292,43 @@ def test_lists_are_arrays_and_positions_have_no_names():
     assert one.to_api_repr()["parameterType"] == {"type": "ARRAY", "arrayType": {"type": "STRING"}}
     assert other.to_api_repr()["parameterType"]["arrayType"] == {"type": "DATE"}
     assert one.name is None
+
+
+def test_structs_keep_the_names_of_their_fields():
+    kind = "STRUCT<Id INT64, tags ARRAY<string>, at struct<d DATE>>"
+    value = {"Id": 1, "tags": ["x"], "at": {"d": None}}
+    (one,) = query_parameters({"a": {"type": kind, "value": value}})
+    told = one.to_api_repr()
+    assert [field["name"] for field in told["parameterType"]["structTypes"]] == ["Id", "tags", "at"]
+    assert told["parameterValue"]["structValues"] == {
+        "Id": {"value": "1"},
+        "tags": {"arrayValues": [{"value": "x"}]},
+        "at": {"structValues": {"d": {"value": None}}},
+    }
+    (many,) = query_parameters([{"type": "STRUCT<a INT64>", "value": [{"a": 1}, {"a": 2}]}])
+    assert many.to_api_repr()["parameterType"]["arrayType"]["type"] == "STRUCT"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "why"),
+    [
+        ("STRNG", 1, "STRNG is no type of a query parameter"),
+        ("", 1, "nothing is no type"),
+        ("NUMERIC(10, 2)", 1, "'\\(' does not belong into a type: parameters have no lengths"),
+        ("ARRAY<INT64", [], "ARRAY needs a >"),
+        ("ARRAY<ARRAY<INT64>>", [], "can't have items"),
+        ("STRUCT<INT64>", {}, "each field of a STRUCT needs a name"),
+        ("STRUCT<a INT64, a DATE>", {}, "a name of its own"),
+        ("STRUCT<a INT64>", {"b": 1}, "a STRUCT needs an object of a"),
+        ("STRUCT<a INT64>", {"a": {"b": 1}}, "is no INT64"),
+        ("ARRAY<INT64>", 1, "an ARRAY needs a list"),
+        ("INT64 INT64", 1, "'INT64' follows after the end"),
+        ("STRUCT<a " * 17 + "INT64" + ">" * 17, {}, "at most 15 levels"),
+    ],
+)
+def test_what_is_wrong_with_a_type_is_told(kind, value, why):
+    with pytest.raises(TaskFailed, match=f"query parameter @a: .*{why}"):
+        query_parameters({"a": {"type": kind, "value": value}})
 
 
 @pytest.mark.parametrize("value", [None, [], {"a": 1}, [None], [[1]]])
