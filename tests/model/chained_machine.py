@@ -142,6 +142,9 @@ class ChainedMachine(RuleBasedStateMachine):
         held = self.bench.pop()
         answer = self.engine.working.claim(*vars(held).values(), "w", process=1)
         run = self.model.runs.get(held.run)
+        if run and held.try_number != run.try_number:
+            assert answer == "another try"  # its run was cancelled, and has been resumed since
+            return
         if run is None or run.task not in ("waits", "cancelling"):
             assert not isinstance(answer, Claim)
             return
