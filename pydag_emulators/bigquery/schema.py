@@ -185,3 +185,10 @@ def sql_type(field: Field) -> str:
     else:
         base = SQL_NAMES.get(field["type"], str(field["type"]))
     return f"ARRAY<{base}>" if field.get("mode") == "REPEATED" else base
+
+
+def has_type(fields: list[Field], type_: str) -> bool:
+    """Whether a column, or a member of one, is of that type."""
+    return any(
+        field["type"] == type_ or has_type(field.get("fields", []), type_) for field in fields
+    )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pydag_emulators.bigquery.errors import invalid, not_found, unimplemented
-from pydag_emulators.bigquery.files.exports import export
+from pydag_emulators.bigquery.files.exports.export import export
 from pydag_emulators.bigquery.jobs.job import Outcome
 from pydag_emulators.bigquery.jobs.runner import Run
 from pydag_emulators.bigquery.names import split_partition, table_ref

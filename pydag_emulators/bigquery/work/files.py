@@ -14,7 +14,7 @@ from typing import Any
 from sqlglot import exp
 
 from pydag_emulators.bigquery.errors import invalid_query, unimplemented
-from pydag_emulators.bigquery.files.exports import export
+from pydag_emulators.bigquery.files.exports.export import export
 from pydag_emulators.bigquery.files.gcs import files_of
 from pydag_emulators.bigquery.files.gzipped import unzipped
 from pydag_emulators.bigquery.jobs.job import Job, Outcome
@@ -82,7 +82,7 @@ def export_data(
             "use overwrite=true to overwrite them"
         )
     try:
-        export(
+        rows = export(
             context.cursor, f"({plan.sql})", plan.fields, {**_EXPORT_DEFAULTS, **given}, unfinished
         )
         context.check()
@@ -91,8 +91,6 @@ def export_data(
         unfinished.rename(path)
     finally:
         unfinished.unlink(missing_ok=True)
-    counted = context.cursor.execute(f"SELECT count(*) FROM ({plan.sql})").fetchall()
-    rows = int(counted[0][0])
     query = {"exportDataStatistics": {"fileCount": "1", "rowCount": str(rows)}}
     outcome = Outcome(statistics={"query": query}, rows=rows)
     return with_statistics(context, statement, outcome, read)

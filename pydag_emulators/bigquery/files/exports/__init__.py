@@ -1,0 +1,1 @@
+"""Files that extract jobs write, by format."""
