@@ -14,6 +14,8 @@ _CONTROLS = re.compile(
 
 def visible(text: str) -> str:
     r"""`text` with control characters as Python would write them (`\x1b`); lines stay lines."""
+    if text.isascii() and text.isprintable():
+        return text
     return _CONTROLS.sub(_escaped, text)
 
 

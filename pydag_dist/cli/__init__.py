@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
 
 from pydag_dist.cli.group import pydag
-from pydag_dist.cli.sparing import spare_asyncio
+from pydag_dist.cli.sparing import spare_unused
 
 __all__ = ["main", "pydag"]
 
@@ -143,9 +144,13 @@ def _open_what_is_closed() -> None:
 
 def main() -> None:
     """Run the command line of this process."""
+    gc.disable()  # until the command is imported
     _open_what_is_closed()
-    spare_asyncio()
+    spare_unused()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # of a terminal that does not have each character
-    pydag(prog_name="pydag")
+    try:
+        pydag(prog_name="pydag")
+    finally:
+        gc.freeze()  # else the end of the process looks for circles in all that goes anyway

@@ -6,16 +6,22 @@ An error is one paragraph on stderr, never a traceback.
 from __future__ import annotations
 
 import errno
+import gc
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from pydag_dist.cli.display.output import echo
+from pydag_dist.cli.sparing import import_redis_alone
 from pydag_dist.errors import PydagError
 
 MISUSE = 2  # also click's exit code for wrong options
+# Files of commands that ask Redis something and end: they run nobody's code.
+ASKING: Final = frozenset(
+    {"backfills", "control", "pictures", "published", "runs", "workers", "upkeep.stats"}
+)
 
 
 class Lazily(Mapping[str, click.Command]):
@@ -34,6 +40,8 @@ class Lazily(Mapping[str, click.Command]):
         return click.Command(name, help=self.sentences[name]).get_short_help_str(limit)
 
     def __getitem__(self, name: str) -> click.Command:
+        if self._files[name] in ASKING:
+            import_redis_alone()
         file = import_module(f"pydag_dist.cli.commands.{self._files[name]}")
         return getattr(file, name)  # type: ignore[no-any-return]
 
@@ -78,6 +86,16 @@ class Commands(click.Group):
             ),
             *click.Command.shell_complete(self, ctx, incomplete),
         ]
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Import the command; what is imported by then stays, and is left out of collections."""
+        found = super().resolve_command(ctx, args)
+        if not gc.isenabled():
+            gc.freeze()
+            gc.enable()
+        return found
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an expected error becomes its message and exit code 2."""

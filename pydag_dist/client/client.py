@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import secrets
+import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -341,4 +341,4 @@ class Client:
 def new_run_id(dag_id: str) -> str:
     """A run's id: readable, sortable by time, and never made twice by two installations."""
     now = datetime.now(UTC).strftime("%Y%m%dt%H%M%S")
-    return f"{dag_id[:80]}-{now}-{secrets.token_hex(8)}"
+    return f"{dag_id[:80]}-{now}-{os.urandom(8).hex()}"

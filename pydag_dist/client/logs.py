@@ -10,20 +10,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from heapq import merge
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import redis
 
 from pydag_dist.engine import ENDED_TASK_STATES, Reading, RunSnapshot
-from pydag_dist.engine.protocol import LOG_PART
+from pydag_dist.engine.protocol import LOG_LEVELS, LOG_PART, LogLevel
 from pydag_dist.errors import PydagError
 from pydag_dist.visible import one_line
 
 if TYPE_CHECKING:
     from pydag_dist.log_store import LogStore, Part
 
-Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
-LEVELS: Final[tuple[Level, ...]] = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 PAGE = 100  # parts
 MANY = 1_000  # names that Redis is asked for at once
 POLL_SECONDS = 0.5
@@ -57,7 +55,7 @@ class LogFilter:
     """
 
     since: float | None = None
-    level: Level = "DEBUG"
+    level: LogLevel = "DEBUG"
     text: str = ""
 
     def fits(self, line: LogLine) -> bool:
@@ -73,7 +71,7 @@ ALL_LINES: Final = LogFilter()
 
 
 def _rank(level: str) -> int:
-    return LEVELS.index(level) if level in LEVELS else 1
+    return LOG_LEVELS.index(level) if level in LOG_LEVELS else 1
 
 
 class HasTry(Protocol):

@@ -9,9 +9,9 @@ from typing import Final
 
 from pydag_dist.engine import CHUNK, LostTask, Planning
 from pydag_dist.engine.due import schedule_of
+from pydag_dist.engine.head import microseconds
 from pydag_dist.engine.published import to_micro
 from pydag_dist.engine.roles.publishing import Publishing
-from pydag_dist.engine.snapshot import microseconds
 from pydag_dist.errors import PydagError
 from pydag_dist.history import HistoryReader, Row
 from pydag_dist.history.published import PastDag

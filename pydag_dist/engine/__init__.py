@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         refusal,
     )
     from pydag_dist.engine.engine import Engine
+    from pydag_dist.engine.head import RunSummary
     from pydag_dist.engine.listing import MAX_SCANNED, Listing, RunFilter, RunIndex
     from pydag_dist.engine.members import Member, Refusal, Unserved, unserved
     from pydag_dist.engine.protocol import ENDED_RUN_STATES, ENDED_TASK_STATES, Outcome
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from pydag_dist.engine.snapshot import (
         Event,
         RunSnapshot,
-        RunSummary,
         TaskSnapshot,
         task_ids,
         unplanned,
@@ -95,6 +95,7 @@ __all__ = [
 _HOMES = {
     "pydag_dist.engine.connection": "address check_redis connect is_refusal is_transient refusal",
     "pydag_dist.engine.engine": "Engine",
+    "pydag_dist.engine.head": "RunSummary",
     "pydag_dist.engine.listing": "MAX_SCANNED Listing RunFilter RunIndex",
     "pydag_dist.engine.members": "Member Refusal Unserved unserved",
     "pydag_dist.engine.protocol": "ENDED_RUN_STATES ENDED_TASK_STATES Outcome",
@@ -104,7 +105,7 @@ _HOMES = {
     "pydag_dist.engine.roles.steering": "Steering",
     "pydag_dist.engine.roles.webhooks": "DueWebhooks",
     "pydag_dist.engine.roles.working": "Working",
-    "pydag_dist.engine.snapshot": "Event RunSnapshot RunSummary TaskSnapshot task_ids unplanned",
+    "pydag_dist.engine.snapshot": "Event RunSnapshot TaskSnapshot task_ids unplanned",
     "pydag_dist.engine.store": "Store unknown_run",
     "pydag_dist.engine.values": "CHUNK Claim Deferral Due Held LogPart LostTask Next PlannedTask",
 }

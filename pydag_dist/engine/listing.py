@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pydag_dist.engine.snapshot import RunSummary, parse_summary, seconds
+from pydag_dist.engine.head import RunSummary, parse_summary, seconds
 from pydag_dist.engine.store import Role, whole_answers
 
 MAX_SCANNED: Final = 20_000  # runs that are looked at for one list

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from pydag_dist.engine.clock import read_times
-from pydag_dist.engine.store import Store
+from pydag_dist.engine.store import Store, read_times
 
 if TYPE_CHECKING:
     from pydag_dist.dag import Dag, Task

@@ -187,6 +187,8 @@ def pack_numbers(expansions: Mapping[str, int]) -> str:
 # The consumer group as which planners read `submissions`
 PLANNERS: Final = "coordinators"
 # `log:R:T:N`
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+LOG_LEVELS: Final[tuple[LogLevel, ...]] = get_args(LogLevel)
 LOG_PART: Final = {"writer": "w", "line": "n", "byte": "o", "lines": "lines"}
 
 # What operations answer

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final
 
 import redis
@@ -62,9 +62,9 @@ WHEN_FULL = frozenset(
 @cache
 def source() -> str:
     """The text that defines the engine: `dispatch` does an operation."""
-    folder = files("pydag_dist.engine").joinpath("lua")
+    folder = Path(__file__).with_name("lua")
     tables = [f"local {name} = {as_lua(table)}" for name, table in TABLES.items()]
-    parts = [folder.joinpath(f"{part}.lua").read_text("utf-8") for part in PARTS]
+    parts = [(folder / f"{part}.lua").read_text("utf-8") for part in PARTS]
     return "\n".join([*tables, *parts])
 
 

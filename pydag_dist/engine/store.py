@@ -1,9 +1,9 @@
-"""The engine's connection to one installation: its client, its keys, and its script."""
+"""The engine's connection to one installation: its client, its keys, its script, and its clock."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import redis
 
@@ -11,6 +11,9 @@ from pydag_dist.dag.ids import is_id
 from pydag_dist.engine.protocol import RunPart, Source
 from pydag_dist.engine.script import Script
 from pydag_dist.errors import UnknownRun
+
+CLOCK: Final = ("ticked", "steady", "lease")  # fields of the hash `clock`
+LEASE: Final = 15_000_000  # µs, unless the hash has another one; as in dispatch.lua
 
 
 class Store:
@@ -86,3 +89,22 @@ def whole_answers(replies: list[Any]) -> list[Any]:
         if isinstance(reply, redis.RedisError) and "WRONGTYPE" not in str(reply):
             raise reply
     return [None if isinstance(reply, redis.RedisError) else reply for reply in replies]
+
+
+def steady_time(now: int, ticked: str | None, steady: str | None, lease: str | None = None) -> int:
+    """The steady time (see table.lua) when the server's clock is `now`; both in µs.
+
+    The others are the fields `CLOCK`.
+    """
+    if ticked is None or steady is None:
+        return now
+    most = int(lease or LEASE) * 4 // 15  # `max_gap` of table.lua
+    return int(steady) + max(0, min(now - int(ticked), most))
+
+
+def read_times(store: Store) -> tuple[int, int, int]:
+    """The server's time, the steady time and the installation's lease, in µs."""
+    seconds, microseconds = store.redis.time()
+    clock = store.redis.hmget(store.key("clock"), *CLOCK)
+    now = seconds * 1_000_000 + microseconds
+    return now, steady_time(now, *clock), int(clock[2] or LEASE)

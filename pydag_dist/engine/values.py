@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pydag_dist.engine.head import microseconds
 from pydag_dist.engine.protocol import RECORD_FIELDS, TIMES, Order
-from pydag_dist.engine.snapshot import microseconds
 
 # Tasks of one `plan_chunk`, and task ids of one chunk of downstream tasks: small enough that a
 # script blocks Redis for milliseconds only.

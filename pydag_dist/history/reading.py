@@ -24,8 +24,9 @@ from pydag_dist.engine import (
     unplanned,
 )
 from pydag_dist.engine.backfills.backfill import Backfill
+from pydag_dist.engine.head import work_of
 from pydag_dist.engine.protocol import ENQUEUED, SOURCES, unpack_numbers
-from pydag_dist.engine.snapshot import Act, children_of, work_of
+from pydag_dist.engine.snapshot import Act, children_of
 from pydag_dist.history import database
 from pydag_dist.history.backfills import (
     PastBackfill,

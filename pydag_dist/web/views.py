@@ -11,9 +11,10 @@ from typing import Any
 from pydantic_core import to_json
 
 from pydag_dist.engine import ENDED_RUN_STATES, RunSummary, TaskSnapshot
+from pydag_dist.engine.head import RunHead, head_fields
 from pydag_dist.engine.protocol import ENQUEUED, SOURCES
 from pydag_dist.engine.roles.watching import RunTotals
-from pydag_dist.engine.snapshot import RunHead, acts_of, head_fields
+from pydag_dist.engine.snapshot import acts_of
 from pydag_dist.errors import UnknownRun
 from pydag_dist.web.site import Site
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from pydag_dist.dag.ids import is_id
 from pydag_dist.engine import Reading, Refusal, unknown_run
-from pydag_dist.engine.clock import CLOCK, steady_time
 from pydag_dist.engine.protocol import (
     OUT,
     TIMERS,
@@ -19,6 +18,7 @@ from pydag_dist.engine.protocol import (
     unpack_plan,
     unpack_record,
 )
+from pydag_dist.engine.store import CLOCK, steady_time
 from pydag_dist.errors import EngineError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pydag_dist.engine import Reading, RunSnapshot, TaskSnapshot
-from pydag_dist.engine.snapshot import microseconds
+from pydag_dist.engine.head import microseconds
 from pydag_dist.why.facts import Facts, read_facts
 from pydag_dist.why.task import explain, not_planned
 from pydag_dist.why.words import clock, span

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from pydag_dist.engine import ENDED_TASK_STATES, Reading
-from pydag_dist.engine.snapshot import seconds
+from pydag_dist.engine.head import seconds
 from pydag_dist.why.ended import cancelled, failed, skipped, success, upstream_failed
 from pydag_dist.why.facts import Facts, read_facts
 from pydag_dist.why.words import (

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from pydag_dist.engine.snapshot import seconds
+from pydag_dist.engine.head import seconds
 from pydag_dist.why.facts import Facts
 
 NAMED: Final = 3  # tasks in one sentence

@@ -13,9 +13,9 @@ from pydag_dist.coordinator.planner import plan
 from pydag_dist.coordinator.restore import _FIELDS as KEPT
 from pydag_dist.dag import Dag
 from pydag_dist.engine import Claim, Deferral, Held
-from pydag_dist.engine.clock import CLOCK, steady_time
 from pydag_dist.engine.publications import publish, unpublish
 from pydag_dist.engine.published import child_run_id
+from pydag_dist.engine.store import CLOCK, steady_time
 from tests.model.chained import CHAIN, TRIES, RefChained, RefRun
 from tests.model.engine_machine.machine import lost_task
 from tests.support.engine_bench import MARKS, Bench, with_own_clock

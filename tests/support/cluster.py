@@ -19,8 +19,8 @@ import redis
 from pydag_dist import Client, Dag
 from pydag_dist.client import Run
 from pydag_dist.engine import ENDED_RUN_STATES, Engine, RunSnapshot
-from pydag_dist.engine.clock import CLOCK, steady_time
 from pydag_dist.engine.protocol import unpack_record
+from pydag_dist.engine.store import CLOCK, steady_time
 from pydag_dist.history import History
 from pydag_dist.local.process import Child
 from tests.support import is_alive, wait_until, warm

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from pydag_dist.cli import run_lookup
-from pydag_dist.cli.commands.workers import warn_of_unserved
 from pydag_dist.cli.display.output import echo
 from pydag_dist.cli.display.runs_table import runs_screen
 from pydag_dist.cli.display.tables import clock, print_fitted
@@ -30,10 +29,9 @@ from pydag_dist.cli.options import (
 )
 from pydag_dist.cli.waiting import NOT_SUCCESSFUL, wait_for
 from pydag_dist.client import Client
-from pydag_dist.client.logs import LEVELS, Level, LogFilter
 from pydag_dist.dag.ids import check_id
 from pydag_dist.engine import MAX_SCANNED, RunFilter
-from pydag_dist.engine.protocol import RunState, RunType
+from pydag_dist.engine.protocol import LOG_LEVELS, LogLevel, RunState, RunType
 from pydag_dist.errors import EngineError, PydagError
 
 if TYPE_CHECKING:
@@ -77,6 +75,7 @@ def submit(
         pydag submit pipeline.json --param country=pe --param limit=10
         pydag submit pipeline.json --logical-date 2026-01-31
     """
+    from pydag_dist.cli.commands.workers import warn_of_unserved
     from pydag_dist.dag import Dag
 
     client, dag = Client(), Dag.load(file)
@@ -274,7 +273,7 @@ def _none_found(context: click.Context) -> str:
 @click.option(
     "--level",
     default="DEBUG",
-    type=click.Choice(LEVELS, case_sensitive=False),
+    type=click.Choice(LOG_LEVELS, case_sensitive=False),
     help="Of this level and those above it.",
 )
 @click.option("--grep", "text", default="", metavar="TEXT", help="With TEXT in it, in any case.")
@@ -285,7 +284,7 @@ def logs(
     *,
     follow: bool,
     since: float | None,
-    level: Level,
+    level: LogLevel,
     text: str,
     as_json: bool,
 ) -> None:
@@ -301,6 +300,8 @@ def logs(
         pydag logs nightly@last -f
         pydag logs nightly@last --level WARNING --since 2h --grep timeout
     """
+    from pydag_dist.client.logs import LogFilter
+
     run, wanted = run_lookup.run_named(name), LogFilter(since, level, text)
     lines = run.follow_logs(task, wanted) if follow else run_lookup.logs_of(run, task, wanted)
     for line in lines:

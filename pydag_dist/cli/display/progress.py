@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from rich.console import Console
 from rich.live import Live
 
-from pydag_dist.cli.display.run_status import counts_text, error_line, live_screen
+from pydag_dist.cli.display.live import live_screen
+from pydag_dist.cli.display.run_status import counts_text, error_line
 from pydag_dist.cli.display.states import AT_WORK
 from pydag_dist.cli.display.tables import duration
 from pydag_dist.engine import ENDED_TASK_STATES, RunSnapshot, TaskSnapshot

@@ -1,25 +1,20 @@
-"""A run and its tasks as a table: what fits the screen while it is watched, else all of it."""
+"""All of a run: when and by whom, its tasks as a table, and what failed."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from textwrap import wrap
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from rich.console import Group, RenderableType
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
-
-from pydag_dist.cli.display.output import cell
-from pydag_dist.cli.display.states import DONE, FAILED, WAITING, colour, coloured
+from pydag_dist.cli.display.states import colour, coloured
 from pydag_dist.cli.display.tables import (
     GAP,
     Cell,
     Lines,
+    Page,
+    Shown,
     billed,
     clock,
     duration,
@@ -32,8 +27,9 @@ from pydag_dist.engine.snapshot import Act
 from pydag_dist.settings import load_settings
 from pydag_dist.visible import one_line
 
-SMALL: Final = 16  # lines of a screen that has no room for long texts
-NOTE_LINES: Final = 3
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
 ERROR_LENGTH: Final = 300  # characters of an error on one line
 ERRORS: Final = 20  # tasks whose errors `status` shows
 ACTS: Final = 10  # things that people did to the run
@@ -44,53 +40,24 @@ LEAST: Final = 10  # columns of the last column, or there is none
 Tasks = Mapping[str, TaskSnapshot]
 
 
-def live_screen(
-    run: RunSnapshot, width: int, height: int, note: str = "", end: float | None = None
-) -> RenderableType:
-    """The run on a screen of that size: failed, running and waiting tasks first.
-
-    What is done is folded into one line, and what there is no room for is counted. The `note` is
-    shown below. It may `end` at that time.
-    """
-    small = height < SMALL
-    title = Text(shortened(run.run_id, width) if small else run.run_id, "bold", overflow="fold")
-    parts: list[RenderableType] = [title, _head(run, width, end)]
-    done = {name: task for name, task in run.tasks.items() if task.state in DONE}
-    if done:
-        parts.append(Text(f"done: {counts_text(done.values())}", no_wrap=True, overflow="ellipsis"))
-    notes = _note_lines(note, width, 1 if small else NOTE_LINES)
-    # One line is the cursor's, one the table's head.
-    taken = math.ceil(len(title) / width) + len(parts) - 1 + len(notes) + 2
-    names, hidden = _chosen(run.tasks, max(1, height - taken))
-    if names:
-        parts.append(_table({name: run.tasks[name] for name in names}, width))
-    if hidden:
-        more = counts_text(run.tasks[name] for name in hidden)
-        parts.append(Text(f"not shown: {more}", no_wrap=True, overflow="ellipsis"))
-    return Group(*parts, *notes)
-
-
-def status_screen(run: RunSnapshot, width: int) -> RenderableType:
+def status_screen(run: RunSnapshot, width: int) -> Page:
     """All of the run: when and by whom, every task by its start, and what failed."""
-    parts: list[RenderableType] = [
-        Text(run.run_id, "bold", overflow="fold"),
-        _head(run, width),
-        *(cell(line) for line in _times(run)),
-    ]
+    parts: list[Shown] = [Cell(run.run_id, "bold"), head_of(run, width), *map(Cell, _times(run))]
     if run.error:
-        parts.append(cell(f"error: {error_line(run.error)}", "red"))
+        parts.append(Cell(f"error: {error_line(run.error)}", "red"))
     order = sorted(run.tasks, key=lambda name: run.tasks[name].started_at or math.inf)
     if order:
-        parts.append(_table({name: run.tasks[name] for name in order}, width, cut_names=False))
+        parts.append(tasks_table({name: run.tasks[name] for name in order}, width, cut_names=False))
     failed = [name for name in order if run.tasks[name].state == "failed"]
     for name in failed[:ERRORS]:
         task = run.tasks[name]
         what = f"{name}, try {task.try_number}: {error_line(task.error) or 'no error was told'}"
-        parts.append(cell(what, "red"))
+        parts.append(Cell(what, "red"))
     if len(failed) > ERRORS:
-        more = f"{len(failed) - ERRORS} more have failed: pydag status {run.run_id} --json"
-        parts.append(Text(more))
-    return Group(*parts)
+        parts.append(
+            Cell(f"{len(failed) - ERRORS} more have failed: pydag status {run.run_id} --json")
+        )
+    return Page(*parts)
 
 
 def counts_text(tasks: Iterable[TaskSnapshot]) -> str:
@@ -111,26 +78,49 @@ def error_line(error: str | None) -> str:
     return one_line(" … ".join(parts))
 
 
-def _head(run: RunSnapshot, width: int, end: float | None = None) -> RenderableType:
+class Head(NamedTuple):
     """The run's state, how far it is, and what it took; on one line."""
+
+    state: str
+    ended: int
+    total: int
+    text: str
+    bar: int  # columns that there are for one
+
+    def plain(self) -> Iterator[str]:
+        """The line without colours and bar."""
+        yield f"{self.state}  {self.text}"
+
+    def __rich__(self) -> RenderableType:
+        """The line as rich prints it."""
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        if self.bar < LEAST:
+            line = Text.assemble(coloured(self.state), "  ", self.text)
+            line.no_wrap, line.overflow = True, "ellipsis"
+            return line
+        head = Table.grid(padding=(0, GAP, 0, 0), pad_edge=False)
+        progress = ProgressBar(total=max(self.total, 1), completed=self.ended, width=self.bar)
+        head.add_row(coloured(self.state), progress, self.text)
+        return head
+
+
+def head_of(run: RunSnapshot, width: int, end: float | None = None) -> Head:
+    """The run's head for lines of that width; it may `end` at that time."""
     total = len(run.tasks)
     ended = sum(task.state in ENDED_TASK_STATES for task in run.tasks.values())
     parts = [f"{ended}/{total} tasks", span(run.took(time.time()))]
     parts += [f"round {run.rounds}"] * (run.rounds > 1)
-    parts += [_cost(run.bytes_billed)] * bool(run.bytes_billed)
+    billed_bytes = run.bytes_billed
+    parts += [_cost(billed_bytes)] * bool(billed_bytes)
     if end is not None:
         is_today = clock(end, "%j") == clock(time.time(), "%j")
         parts.append(f"may end {clock(end, '%H:%M:%S' if is_today else '%Y-%m-%d %H:%M')}")
     text = "  ".join(filter(None, parts))
     bar = min(BAR, width - len(run.state) - len(text) - 2 * GAP)
-    if bar < LEAST:
-        line = Text.assemble(coloured(run.state), "  ", text)
-        line.no_wrap, line.overflow = True, "ellipsis"
-        return line
-    head = Table.grid(padding=(0, GAP, 0, 0), pad_edge=False)
-    progress = ProgressBar(total=max(total, 1), completed=ended, width=bar)
-    head.add_row(coloured(run.state), progress, text)
-    return head
+    return Head(run.state, ended, total, text, bar)
 
 
 def _cost(count: int | None) -> str:
@@ -173,36 +163,7 @@ def _act_line(act: Act) -> str:
     return f"{act.by}: {act.act}{of}{f' as {act.state}' if act.state else ''}"
 
 
-def _chosen(tasks: Tasks, rows: int) -> tuple[list[str], list[str]]:
-    """The tasks to show in so many rows, in order, and those that are not done and have none."""
-    failed, under_way, waiting, done = _grouped(tasks)
-    unfinished = len(failed) + len(under_way) + len(waiting)
-    if unfinished <= rows:
-        return failed + under_way + waiting + done[: rows - unfinished], []
-    room = rows - 1  # a line counts the others
-    # Many failures must not hide all that runs, nor the other way round.
-    few = failed[: max(room // 2, room - len(under_way))]
-    first = few + under_way[: room - len(few)]
-    shown = first + waiting[: room - len(first)]
-    known = set(shown)
-    return shown, [name for name in failed + under_way + waiting if name not in known]
-
-
-def _grouped(tasks: Tasks) -> tuple[list[str], list[str], list[str], list[str]]:
-    """What failed, is under way, waits, is done: of ends the newest first, of starts the oldest."""
-    groups: tuple[list[str], ...] = ([], [], [], [])
-    for name, task in tasks.items():
-        kinds = (FAILED, (), WAITING, DONE)
-        groups[next((i for i, kind in enumerate(kinds) if task.state in kind), 1)].append(name)
-    failed, under_way, waiting, done = groups
-    failed.sort(key=lambda name: -(tasks[name].ended_at or 0))
-    under_way.sort(key=lambda name: tasks[name].started_at or math.inf)
-    waiting.sort(key=lambda name: (WAITING.index(tasks[name].state), name))
-    done.sort(key=lambda name: -(tasks[name].ended_at or 0))
-    return failed, under_way, waiting, done
-
-
-def _table(tasks: Tasks, width: int, *, cut_names: bool = True) -> Lines:
+def tasks_table(tasks: Tasks, width: int, *, cut_names: bool = True) -> Lines:
     """A row for each task, which fits the width; names are cut only if they may be."""
     cells = {
         "state": [Cell(task.state, colour(task.state)) for task in tasks.values()],
@@ -249,10 +210,3 @@ def _details(task: TaskSnapshot) -> str:
     parts += [f"cached from {task.cached_from}"] * bool(task.cached_from)
     parts += [f"given back by {task.refused}"] * bool(task.refused)
     return one_line(", ".join(filter(None, parts)))
-
-
-def _note_lines(note: str, width: int, most: int) -> Sequence[Text]:
-    lines = [part for line in note.splitlines() for part in wrap(one_line(line), max(width, 20))]
-    if len(lines) > most:
-        lines = [*lines[: most - 1], f"{lines[most - 1][: width - 2]} …"]
-    return [Text(line, "yellow", no_wrap=True, overflow="ellipsis") for line in lines]

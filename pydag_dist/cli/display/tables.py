@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from pydag_dist.cli.display.output import echo
 from pydag_dist.visible import one_line
@@ -37,6 +36,39 @@ class Cell(NamedTuple):
         from rich.cells import cell_len
 
         return cell_len(self.text)
+
+    def plain(self) -> Iterator[str]:
+        """The text as a line of its own, without colours."""
+        yield one_line(self.text)
+
+    def __rich__(self) -> Text:
+        """The text as rich prints it on a line of its own, or on several if it is long."""
+        from rich.text import Text
+
+        return Text(one_line(self.text), self.style, overflow="fold")
+
+
+class Shown(Protocol):
+    """A part of a `Page`: rich can print it, and it can be printed without."""
+
+    def plain(self) -> Iterator[str]:
+        """The lines without colours."""
+
+
+class Page:
+    """Lines and tables, one below the other."""
+
+    def __init__(self, *parts: Shown) -> None:
+        self._parts = parts
+
+    def plain(self) -> Iterator[str]:
+        """The lines without colours."""
+        for part in self._parts:
+            yield from part.plain()
+
+    def __rich_console__(self, _console: Console, _options: Any) -> Iterator[Any]:
+        """The parts as rich prints them."""
+        yield from self._parts
 
 
 class Lines:
@@ -113,26 +145,29 @@ def dropping_table(cells: Mapping[str, Sequence[Text]], width: int, drop: Sequen
     return table
 
 
-def print_fitted(made: Callable[[int], Lines | RenderableType]) -> None:
+def print_fitted(made: Callable[[int], Page | Lines | RenderableType]) -> None:
     """Print what `made` returns for the width of the terminal; without one nothing is cut.
 
     The variable COLUMNS, if it is set, is the width in both cases.
     """
+    if _may_be_terminal():
+        from rich.console import Console
+
+        console = Console()
+        if console.is_terminal:
+            # What does not fit all the same, such as a long id, is wrapped instead of cut.
+            Console(width=UNCUT).print(made(console.width))
+            return
     columns = os.environ.get("COLUMNS", "")
-    width = int(columns) if columns.isdigit() else UNCUT
-    if not _may_be_terminal() and isinstance(shown := made(width), Lines):
+    shown = made(int(columns) if columns.isdigit() else UNCUT)
+    if isinstance(shown, Page | Lines):
         echo("\n".join(shown.plain()))
         return
     from rich.console import Console
 
-    console = Console()
-    if console.is_terminal:
-        # What does not fit all the same, such as a long id, is wrapped instead of cut.
-        Console(width=UNCUT).print(made(console.width))
-        return
     piped = Console(width=UNCUT, no_color=True)
     with piped.capture() as captured:
-        piped.print(made(width))
+        piped.print(shown)
     echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
@@ -143,6 +178,8 @@ def wrapped(text: str, indent: int) -> str:
     """
     if not sys.stdout.isatty() and not os.environ.get("COLUMNS", "").isdigit():
         return text
+    import shutil
+
     return textwrap.fill(
         text,
         max(shutil.get_terminal_size().columns, 2 * indent),

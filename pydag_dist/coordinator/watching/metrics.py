@@ -18,8 +18,8 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from pydag_dist.engine import ENDED_RUN_STATES, Engine
+from pydag_dist.engine.head import RunHead, head_fields
 from pydag_dist.engine.roles.measuring import Numbers, QueueNumbers
-from pydag_dist.engine.snapshot import RunHead, head_fields
 from pydag_dist.errors import PydagError
 from pydag_dist.history.batch import Batch
 

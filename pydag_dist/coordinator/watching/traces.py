@@ -20,7 +20,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 
 from pydag_dist.coordinator.watching.outbox import ERROR, lean
 from pydag_dist.dag import Dag
-from pydag_dist.engine.snapshot import RunHead, head_fields
+from pydag_dist.engine.head import RunHead, head_fields
 from pydag_dist.history import Batch, HistoryReader, Row
 
 HEADERS: Final = {"Content-Type": "application/x-protobuf"}

@@ -87,6 +87,8 @@ def connect(url: str, *, blocks: float = 0.0) -> redis.Redis:
     options: dict[str, Any] = {
         "connection_class": _Socket if where.path else _Plain if where.tls is None else _Tls,
         "decode_responses": True,
+        # redis-py would look for its version among all installed packages.
+        "driver_info": redis.DriverInfo("redis-py", redis.__version__),
         "encoding_errors": "replace",  # bytes that are no text must not end who reads them
         "socket_timeout": blocks + ANSWER_SECONDS,
         "socket_connect_timeout": CONNECT_SECONDS,

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pydag_dist.engine.clock import CLOCK, steady_time
 from pydag_dist.engine.members import read_members
 from pydag_dist.engine.protocol import unpack_record
-from pydag_dist.engine.store import Role
+from pydag_dist.engine.store import CLOCK, Role, steady_time
 
 QUEUES: Final = 200  # that are measured; authors name them
 _MESSAGE: Final = re.compile(r'"run": ?"([^"*]+)", ?"task": ?"([^"]+)"')

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from pydag_dist.client.logs import LogReader
 from pydag_dist.engine import ENDED_RUN_STATES, ENDED_TASK_STATES
+from pydag_dist.engine.head import head_fields
 from pydag_dist.engine.roles.watching import NO_EVENT, RunRows, TaskRow
-from pydag_dist.engine.snapshot import acts_of, head_fields
+from pydag_dist.engine.snapshot import acts_of
 from pydag_dist.errors import PydagError, UnknownRun
 from pydag_dist.web.columns import columns
 from pydag_dist.web.live.topic import Topic, frame

@@ -9,9 +9,9 @@ from fastapi import Query, Request
 from pydantic_core import to_json
 from starlette.responses import Response, StreamingResponse
 
-from pydag_dist.client.logs import Level, LogFilter, LogLine, LogReader
+from pydag_dist.client.logs import LogFilter, LogLine, LogReader
 from pydag_dist.engine import TaskSnapshot
-from pydag_dist.engine.protocol import TaskState
+from pydag_dist.engine.protocol import LogLevel, TaskState
 from pydag_dist.errors import EngineError, UnknownRun
 from pydag_dist.history import Row
 from pydag_dist.web.columns import columns
@@ -132,7 +132,7 @@ def logs(
     *,
     task: Text = "",
     try_: Annotated[int | None, Query(alias="try", ge=1)] = None,
-    level: Annotated[Level, Query(description="this one and those above it")] = "DEBUG",
+    level: Annotated[LogLevel, Query(description="this one and those above it")] = "DEBUG",
     since: Annotated[Moment | None, Query(description="written then or later")] = None,
     q: Annotated[Text, Query(description="in the line, whatever its case")] = "",
     after: Annotated[int, Query(ge=0, description="the `next` of an earlier answer")] = 0,

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
 from pydag_dist.engine import Engine, LostTask
-from pydag_dist.engine.clock import CLOCK, steady_time
+from pydag_dist.engine.head import seconds
 from pydag_dist.engine.script import source
-from pydag_dist.engine.snapshot import seconds
+from pydag_dist.engine.store import CLOCK, steady_time
 from pydag_dist.testing.reference import ENDED_RUN, MAX_DEATHS, MAX_LOSSES, RefTask
 from tests.model.engine_machine.clients import PROCESSORS
 from tests.model.engine_machine.comparison import BEGIN, TEMPLATE, WORKERS, has_timer

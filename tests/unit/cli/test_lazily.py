@@ -29,6 +29,7 @@ def test_names_of_commands_are_completed_with_what_they_do():
     [
         (["--help"], ["redis", "rich", "pydantic", "pydag_dist.engine", "asyncio"]),
         (["runs"], ["redis.asyncio.client", "rich", "pydantic", "sqlalchemy", "celery"]),
+        (["runs"], ["opentelemetry.metrics", "email", "pydag_dist.engine.snapshot"]),
         (["runs"], ["pydag_dist.why", "pydag_dist.client.run", "pydag_dist.client.backfills"]),
         (["runs"], ["pydag_dist.engine.values", "pydag_dist.engine.roles.steering", "zoneinfo"]),
     ],
@@ -49,9 +50,34 @@ def test_a_command_loads_nothing_that_it_does_not_use(tmp_path, monkeypatch, arg
 
 def test_the_half_of_redis_for_asyncio_is_there_for_whoever_asks():
     code = (
-        "from pydag_dist.cli.sparing import spare_asyncio; spare_asyncio()\n"
+        "from pydag_dist.cli.sparing import spare_unused; spare_unused()\n"
         "import redis, sys; assert 'redis.asyncio.client' not in sys.modules\n"
         "import redis.asyncio.lock\n"
         "from redis.asyncio import Redis; assert Redis is redis.asyncio.client.Redis"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_command_leaves_telemetry_and_metadata_of_packages_to_whoever_asks():
+    code = (
+        "import sys; from pydag_dist.cli.sparing import import_redis_alone, spare_unused\n"
+        "spare_unused(); import_redis_alone()\n"
+        "assert 'redis' in sys.modules and 'opentelemetry' not in sys.modules\n"
+        "import importlib.metadata; assert importlib.metadata.version('redis')\n"
+        "from importlib.metadata import version; assert version('redis')\n"
+        "import opentelemetry.metrics"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_collections_go_on_once_a_command_is_imported(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYDAG_HOME", str(tmp_path))
+    monkeypatch.setenv("PYDAG_REDIS_URL", "redis://127.0.0.1:1")
+    code = (
+        "import gc, sys; sys.argv[1:] = ['runs']\n"
+        "from pydag_dist.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: print(gc.isenabled())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"

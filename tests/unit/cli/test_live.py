@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 
 from pydag_dist.cli.display import progress
-from pydag_dist.cli.display.run_status import live_screen, status_screen
+from pydag_dist.cli.display.live import live_screen
+from pydag_dist.cli.display.run_status import status_screen
 from pydag_dist.cli.display.states import COUNTED, coloured
 from pydag_dist.cli.display.tables import duration, shortened, span
 from pydag_dist.cli.display.timeline import timeline
@@ -417,6 +418,14 @@ def test_a_status_fits_its_screen(width):
     lines = printed(status_screen(run("failed", tasks), width), width)
     assert max(map(len, lines)) <= width
     assert [line.split()[0] for line in lines if "failed " in line][1:10] == list(tasks)
+
+
+def test_a_status_without_a_terminal_says_the_same():
+    tasks = {"a": task("failed", 100.0, 101.0, error="no \x1b[31mluck"), "ü": task("none")}
+    page = status_screen(run("failed", tasks, error="bad\nplan", submitted_by="ann@host"), 10_000)
+    bars = re.compile(" +━*[ ╸]*(?=1/2 tasks)")
+    shown = [bars.sub("  ", line.rstrip()) for line in printed(page, 10_000)]
+    assert list(page.plain()) == shown
 
 
 def test_durations_read_well():
