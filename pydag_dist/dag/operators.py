@@ -28,8 +28,11 @@ from pydag_dist.dag.params.dags import DagRun, DagWait
 from pydag_dist.dag.params.dataproc import (
     DataprocCreateCluster,
     DataprocDeleteCluster,
+    DataprocStartCluster,
+    DataprocStopCluster,
     DataprocSubmitBatch,
     DataprocSubmitJob,
+    DataprocUpdateCluster,
 )
 from pydag_dist.dag.params.gcs import (
     GcsCompose,
@@ -48,7 +51,12 @@ BRANCH: Final = "branch"
 RUN_DAG: Final = "dag.run"
 WAIT_FOR_DAG: Final = "dag.wait"
 CREATE_CLUSTER: Final = "dataproc.create_cluster"
-USE_CLUSTERS: Final = frozenset({"dataproc.delete_cluster", "dataproc.submit_job"})
+USE_CLUSTERS: Final = frozenset(
+    {
+        "dataproc.delete_cluster", "dataproc.start_cluster", "dataproc.stop_cluster",
+        "dataproc.submit_job", "dataproc.update_cluster",
+    }
+)  # fmt: skip
 
 # Their work ends with the worker's child. Jobs of all others must be cancelled where they run.
 LOCAL: Final = frozenset(
@@ -114,8 +122,11 @@ OPERATORS: Final[Mapping[str, type[BaseModel]]] = MappingProxyType(
         WAIT_FOR_DAG: DagWait,
         "dataproc.create_cluster": DataprocCreateCluster,
         "dataproc.delete_cluster": DataprocDeleteCluster,
+        "dataproc.start_cluster": DataprocStartCluster,
+        "dataproc.stop_cluster": DataprocStopCluster,
         "dataproc.submit_batch": DataprocSubmitBatch,
         "dataproc.submit_job": DataprocSubmitJob,
+        "dataproc.update_cluster": DataprocUpdateCluster,
         "gcs.compose": GcsCompose,
         "gcs.copy": GcsCopy,
         "gcs.delete": GcsDelete,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 
+import proto
 import pytest
+from google.cloud import dataproc_v1
 from google.cloud.dataproc_v1 import ClusterConfig
 
+from pydag_dist.dag.params import dataproc
 from pydag_dist.dag.params.dataproc_config import check
 from tests.support.dataproc_fields import FILE, fields
 
@@ -57,3 +60,17 @@ def test_what_the_library_takes_is_taken(config):
 def test_a_template_may_stand_for_any_value():
     config = {"worker_config": {"num_instances": "{{ params.workers }}"}}
     assert check(config, "ClusterConfig") is config
+
+
+_UNSAID = {"logging_config", "properties", "query_list", "script_variables"}
+
+
+@pytest.mark.parametrize("kind", dataproc._OF_KINDS)
+def test_the_kinds_of_work_have_the_fields_of_the_library(kind):
+    work = dataproc_v1.Job.meta.fields[f"{kind}_job"].message
+    assert issubclass(work, proto.Message)
+    ours = set(dataproc._OF_KINDS[kind]) - {"queries", "query_variables"}
+    assert ours == set(work.meta.fields) - _UNSAID
+    said = {"queries", "query_variables"} & set(dataproc._OF_KINDS[kind])
+    theirs = {"query_list": "queries", "script_variables": "query_variables"}
+    assert said == {theirs[name] for name in work.meta.fields if name in theirs}

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 from google.api_core.exceptions import NotFound
+from google.cloud.dataproc_v1 import Job
 
-from tests.support.local_google import REGION, SCOPE, LocalDataproc, cloud_storage
+from tests.support.local_google import (
+    PROJECT,
+    QUICK,
+    REGION,
+    SCOPE,
+    LocalDataproc,
+    cloud_storage,
+)
 from tests.unit.workers.support import Log, context
 from workers.contract.answer import Asked
 from workers.errors import TaskFailed
@@ -223,6 +233,112 @@ def test_a_cluster_that_breaks_leaves_its_diagnosis_and_goes(dataproc):
     assert delete.execute(
         context({"region": REGION, "cluster_name": "broken"}, operator="dataproc.delete_cluster")
     )
+
+
+@pytest.mark.parametrize(
+    ("params", "field", "work"),
+    [
+        ({"main_r_file_uri": "gs://b/x.R", "args": ["1"]}, "spark_r_job",
+         {"main_r_file_uri": "gs://b/x.R", "args": ["1"]}),
+        ({"main_python_file_uri": "file:///usr/lib/x.py"}, "pyspark_job",
+         {"main_python_file_uri": "file:///usr/lib/x.py"}),
+        ({"job_type": "hadoop", "main_class": "org.Grep", "jar_file_uris": ["gs://b/x.jar"]},
+         "hadoop_job", {"main_class": "org.Grep", "jar_file_uris": ["gs://b/x.jar"]}),
+        ({"job_type": "flink", "main_jar_file_uri": "gs://b/x.jar", "savepoint_uri": "gs://b/s"},
+         "flink_job", {"main_jar_file_uri": "gs://b/x.jar", "savepoint_uri": "gs://b/s"}),
+        ({"job_type": "hive", "queries": ["SHOW TABLES"], "query_variables": {"a": "b"},
+          "continue_on_failure": True}, "hive_job",
+         {"query_list": {"queries": ["SHOW TABLES"]}, "script_variables": {"a": "b"},
+          "continue_on_failure": True}),
+        ({"job_type": "pig", "query_file_uri": "gs://b/x.pig"}, "pig_job",
+         {"query_file_uri": "gs://b/x.pig"}),
+        ({"job_type": "presto", "queries": ["SELECT 1"], "output_format": "CSV"}, "presto_job",
+         {"query_list": {"queries": ["SELECT 1"]}, "output_format": "CSV"}),
+        ({"job_type": "trino", "queries": ["SELECT 1"], "client_tags": ["t"]}, "trino_job",
+         {"query_list": {"queries": ["SELECT 1"]}, "client_tags": ["t"]}),
+    ],
+)  # fmt: skip
+def test_each_kind_of_job_is_the_one_that_google_knows(params, field, work):
+    where = {"region": REGION, "cluster_name": "c", "properties": {"p": "1"}}
+    spec = job.spec(context(params | where, operator="dataproc.submit_job"))
+    made = Job(spec.work)  # Google's own type refuses fields that it does not have
+    assert Job.pb(made).WhichOneof("type_job") == field
+    assert made == Job({field: work | {"properties": {"p": "1"}}})
+
+
+@pytest.mark.usefixtures("dataproc")
+def test_a_kind_that_the_local_dataproc_has_not_is_named():
+    params = {"region": REGION, "cluster_name": "c", "job_type": "hive", "queries": ["SELECT 1"]}
+    with pytest.raises(TaskFailed, match="A hive_job is not implemented by the local Dataproc"):
+        job.execute(context(params, operator="dataproc.submit_job"))
+    params = {"region": REGION, "main_r_file_uri": "gs://b/x.R"}
+    with pytest.raises(TaskFailed, match="A spark_r_batch is not implemented"):
+        batch.execute(context(params, operator="dataproc.submit_batch"))
+
+
+class TestChanges:
+    def run(self, what, name, **params):
+        params = {"region": REGION, "cluster_name": name, **params}
+        operator = f"dataproc.{what}_cluster"
+        # Each of these is a try of its own, with request ids of its own.
+        task = context(params, operator=operator, task_id=f"{what}-{uuid.uuid4()}")
+        return find(operator).execute(task)
+
+    def state(self, dataproc, name):
+        return dataproc.clusters.get_cluster(**SCOPE, cluster_name=name).status.state.name
+
+    def test_one_is_stopped_and_started_however_often_it_is_asked_for(self, dataproc):
+        dataproc.create_cluster("lives")
+        for what, state in (("stop", "STOPPED"), ("start", "RUNNING")):
+            for _ in range(2):
+                assert self.run(what, "lives")["state"] == state
+            assert self.state(dataproc, "lives") == state
+
+    def test_one_gets_other_machines(self, dataproc):
+        dataproc.create_cluster("grows", config={"worker_config": {"num_instances": 2}})
+        done = self.run("update", "grows", num_workers=5, num_secondary_workers=3)
+        assert done == {
+            "cluster_name": "grows",
+            "project": PROJECT,
+            "region": REGION,
+            "state": "RUNNING",
+            "num_workers": 5,
+            "num_secondary_workers": 3,
+        }
+        history = dataproc.clusters.get_cluster(**SCOPE, cluster_name="grows").status_history
+        again = self.run("update", "grows", num_workers=5, decommission_timeout=60)
+        assert again == done
+        after = dataproc.clusters.get_cluster(**SCOPE, cluster_name="grows").status_history
+        assert len(after) == len(history)
+
+    def test_one_that_is_not_there_or_not_ready_is_said(self, dataproc):
+        with pytest.raises(TaskFailed, match="there is no Dataproc cluster nowhere in region"):
+            self.run("start", "nowhere")
+        dataproc.create_cluster("stopped")
+        self.run("stop", "stopped")
+        params = {"region": REGION, "cluster_name": "stopped", "num_workers": 3}
+        task = context(params, operator="dataproc.update_cluster")
+        update = find("dataproc.update_cluster")
+        handle = update.submit(task)
+        assert isinstance(update.poll(task, handle), Pending)  # until somebody starts it
+        dataproc.clusters.delete_cluster(**SCOPE, cluster_name="stopped").result(polling=QUICK)
+        with pytest.raises(TaskFailed, match="stopped is gone, so it can't be changed"):
+            update.poll(task, handle)
+
+
+def test_the_drivers_files_are_where_it_works(dataproc):
+    dataproc.create_cluster()
+    uri = dataproc.upload("settings.ini", "x = 1")
+    script = "print(open('settings.ini').read())"
+    job_id = dataproc.jobs.submit_job(**SCOPE, job=_with_file(dataproc, script, uri))
+    done = dataproc.wait_for(job_id.reference.job_id)
+    assert done.status.state.name == "DONE", done.status.details
+
+
+def _with_file(dataproc, script, uri):
+    work = dataproc.job(script)
+    work["pyspark_job"]["file_uris"] = [uri]
+    return work
 
 
 @pytest.mark.usefixtures("dataproc")

@@ -146,7 +146,7 @@ class TestClusters:
         pages = dataproc.clusters.list_clusters(request=request).pages
         assert [len(page.clusters) for page in pages] == [2, 2, 1]
 
-    def test_labels_can_be_changed_and_nothing_else(self, dataproc):
+    def test_labels_and_sizes_can_be_changed_and_nothing_else(self, dataproc):
         dataproc.create_cluster("relabelled", labels={"old": "yes"})
         request = {
             **SCOPE,
@@ -159,7 +159,12 @@ class TestClusters:
         assert labels["new"] == "yes"
         assert "old" not in labels
         request["update_mask"] = {"paths": ["config.worker_config.num_instances"]}
-        with pytest.raises(MethodNotImplemented, match="num_instances"):
+        request["cluster"] = {"config": {"worker_config": {"num_instances": 5}}}
+        resized = dataproc.clusters.update_cluster(request=request).result(polling=QUICK)
+        assert resized.config.worker_config.num_instances == 5
+        assert resized.status_history[-1].state.name == "UPDATING"
+        request["update_mask"] = {"paths": ["config.autoscaling_config.policy_uri"]}
+        with pytest.raises(MethodNotImplemented, match="policy_uri"):
             dataproc.clusters.update_cluster(request=request)
 
     def test_a_deleted_cluster_is_gone_and_its_name_free(self, dataproc):
@@ -432,8 +437,11 @@ class TestLivesOfClusters:
         for lifecycle in (
             {"idle_delete_ttl": {"seconds": 60}},
             {"auto_delete_ttl": {"seconds": 1}},
+            {"auto_stop_ttl": {"seconds": 3600}},
         ):
-            with pytest.raises((InvalidArgument, MethodNotImplemented), match="_delete_ttl"):
+            with pytest.raises(
+                (InvalidArgument, MethodNotImplemented), match=r"_(delete|stop)_ttl"
+            ):
                 dataproc.create_cluster("idle", config={"lifecycle_config": lifecycle})
 
 
@@ -542,9 +550,10 @@ class TestBatches:
 
 class TestWhatIsNotThere:
     def test_jobs_of_other_kinds_are_refused(self, dataproc):
-        job = {"placement": {"cluster_name": CLUSTER}, "hive_job": {"query_file_uri": "gs://b/q"}}
-        with pytest.raises(MethodNotImplemented, match="hive_job"):
-            dataproc.jobs.submit_job(**SCOPE, job=job)
+        for kind in ("hive", "pig", "hadoop", "presto", "trino", "flink", "spark_r"):
+            job = {"placement": {"cluster_name": CLUSTER}, f"{kind}_job": {}}
+            with pytest.raises(MethodNotImplemented, match=f"{kind}_job is not implemented by the"):
+                dataproc.jobs.submit_job(**SCOPE, job=job)
 
     def test_an_unknown_operation_is_not_found(self, dataproc):
         name = f"projects/{PROJECT}/regions/{REGION}/operations/none"

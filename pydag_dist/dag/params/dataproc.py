@@ -3,12 +3,36 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from pydag_dist.dag.params.dataproc_config import check
-from pydag_dist.dag.params.types import ClusterName, Filled, GcsUri, GoogleParams, Region, Sql
+from pydag_dist.dag.params.types import ClusterName, Filled, GoogleParams, MainUri, Region, Sql
+
+MOST_MACHINES: Final = 100_000
+_SCRIPTS: Final = ("main_python_file_uri", "main_r_file_uri")
+_CLASSES: Final = ("main_class", "main_jar_file_uri")
+_QUERIES: Final = ("query_file_uri", "queries")
+_CODE: Final = ("args", "jar_file_uris", "file_uris", "archive_uris")
+_SQL: Final = (*_QUERIES, "query_variables", "jar_file_uris")
+_ASKED: Final = (*_QUERIES, "continue_on_failure", "output_format", "client_tags")
+# The fields of each kind; a contract test compares them with those of Google's client library.
+_OF_KINDS: Final = {
+    "pyspark": ("main_python_file_uri", "python_file_uris", *_CODE),
+    "spark": (*_CLASSES, *_CODE),
+    "spark_r": ("main_r_file_uri", "args", "file_uris", "archive_uris"),
+    "spark_sql": _SQL,
+    "hadoop": (*_CLASSES, *_CODE),
+    "flink": (*_CLASSES, "args", "jar_file_uris", "savepoint_uri"),
+    "hive": (*_SQL, "continue_on_failure"),
+    "pig": (*_SQL, "continue_on_failure"),
+    "presto": _ASKED,
+    "trino": _ASKED,
+}
+_OF_ALL: Final = (
+    "properties", "job_type", "cluster_name", "runtime_version", "container_image", "environment",
+)  # fmt: skip
 
 
 class RegionParams(GoogleParams):
@@ -43,63 +67,89 @@ class DataprocDeleteCluster(ClusterParams):
     only_own: bool = Field(False, description="not one that this run did not make")
 
 
-class SparkParams(RegionParams):
-    """What to run: PySpark, Spark or SparkSQL. The field that names it decides which."""
+class DataprocUpdateCluster(ClusterParams):
+    """``dataproc.update_cluster``: give it more or fewer machines."""
 
-    main_python_file_uri: GcsUri | None = Field(None, description="PySpark: the script")
+    num_workers: int | None = Field(None, ge=0, le=MOST_MACHINES, description="primary workers")
+    num_secondary_workers: int | None = Field(None, ge=0, le=MOST_MACHINES)
+    decommission_timeout: int = Field(
+        0, ge=0, le=86_400, description="seconds that work on machines that go may take to end"
+    )
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if self.num_workers is None and self.num_secondary_workers is None:
+            raise ValueError('give "num_workers", "num_secondary_workers" or both')
+        return self
+
+
+class DataprocStartCluster(ClusterParams):
+    """``dataproc.start_cluster``: start it, if it is stopped."""
+
+
+class DataprocStopCluster(ClusterParams):
+    """``dataproc.stop_cluster``: stop its machines, and keep their disks."""
+
+
+class WorkParams(RegionParams):
+    """What to run. The field that names it decides what it is, if `job_type` doesn't."""
+
+    main_python_file_uri: MainUri | None = Field(None, description="PySpark: the script")
+    main_r_file_uri: MainUri | None = Field(None, description="SparkR: the script")
     main_class: Filled | None = Field(None, description="Spark: a class of the jars")
     main_jar_file_uri: Filled | None = Field(None, description="Spark: a jar with its main class")
-    query_file_uri: GcsUri | None = Field(None, description="SparkSQL: a file of statements")
+    query_file_uri: MainUri | None = Field(None, description="SparkSQL: a file of statements")
     query_variables: dict[str, str] = Field({}, description="SparkSQL: of ${name}")
-    args: list[str] = Field([], description="PySpark, Spark")
+    args: list[str] = Field([], description="of a script or class")
     python_file_uris: list[str] = Field([], description="PySpark")
     jar_file_uris: list[str] = Field([])
-    file_uris: list[str] = Field([], description="PySpark, Spark")
-    archive_uris: list[str] = Field([], description="PySpark, Spark")
-    properties: dict[str, str] = Field({}, description="Spark's settings")
+    file_uris: list[str] = Field([], description="other files, in the driver's directory")
+    archive_uris: list[str] = Field([], description="of a script or class")
+    properties: dict[str, str] = Field({}, description="settings of Spark, Hive, …")
+    mains: ClassVar[tuple[str, ...]] = (*_SCRIPTS, *_CLASSES, "query_file_uri")
 
     @property
     def kind(self) -> str:
-        """Which of Dataproc's kinds of jobs it is: pyspark, spark or spark_sql."""
+        """Which of Dataproc's kinds of work it is, as pyspark."""
         if self.main_python_file_uri:
             return "pyspark"
+        if self.main_r_file_uri:
+            return "spark_r"
         return "spark" if self.main_class or self.main_jar_file_uri else "spark_sql"
-
-    def mains(self) -> list[str]:
-        """The fields that say what to run, of those that there are."""
-        names = ("main_python_file_uri", "main_class", "main_jar_file_uri", "query_file_uri")
-        return [name for name in names if getattr(self, name) is not None]
-
-    def refused(self) -> list[str]:
-        """The fields that are given and mean nothing for this kind."""
-        sql, python = ("query_variables",), ("python_file_uris",)
-        code = ("args", "file_uris", "archive_uris")
-        wrong = {"pyspark": sql, "spark": sql + python, "spark_sql": python + code}[self.kind]
-        return [name for name in wrong if getattr(self, name)]
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        if len(self.mains()) != 1:
-            raise ValueError(
-                "give one of main_python_file_uri, main_class, main_jar_file_uri and the query's"
-            )
-        if refused := self.refused():
+        given = [name for name in self.mains if getattr(self, name)]
+        if len(given) != 1:
+            raise ValueError(f"give one of {', '.join(self.mains)}")
+        allowed = {*_OF_KINDS[self.kind], *RegionParams.model_fields, *_OF_ALL}
+        given = [name for name in type(self).model_fields if getattr(self, name)]
+        if refused := [name for name in given if name not in allowed]:
             raise ValueError(f"{', '.join(refused)}: not for a job of kind {self.kind}")
         return self
 
 
-class DataprocSubmitJob(ClusterParams, SparkParams):
-    """``dataproc.submit_job``: run PySpark, Spark or SparkSQL on a cluster that is there."""
+class DataprocSubmitJob(ClusterParams, WorkParams):
+    """``dataproc.submit_job``: run Spark, Hive, Hadoop, … on a cluster that is there."""
 
-    queries: list[Sql] | None = Field(None, description="SparkSQL: statements", min_length=1)
+    job_type: Literal["hadoop", "flink", "hive", "pig", "presto", "trino"] | None = Field(
+        None, description="if it is not of Spark: what runs the class, jar or queries"
+    )
+    queries: list[Sql] | None = Field(None, description="statements", min_length=1)
+    continue_on_failure: bool = Field(False, description="Hive, Pig, Presto, Trino")
+    output_format: Filled | None = Field(None, description="Presto, Trino: as CSV")
+    client_tags: list[str] = Field([], description="Presto, Trino")
+    savepoint_uri: Filled | None = Field(None, description="Flink: where to go on from")
+    mains: ClassVar[tuple[str, ...]] = (*WorkParams.mains, "queries")
 
-    def mains(self) -> list[str]:
-        """The fields that say what to run, of those that there are."""
-        return [*super().mains(), *(["queries"] if self.queries else [])]
+    @property
+    def kind(self) -> str:
+        """Which of Dataproc's kinds of work it is, as pyspark."""
+        return self.job_type or super().kind
 
 
-class DataprocSubmitBatch(SparkParams):
-    """``dataproc.submit_batch``: run PySpark, Spark or SparkSQL without a cluster."""
+class DataprocSubmitBatch(WorkParams):
+    """``dataproc.submit_batch``: run PySpark, SparkR, Spark or SparkSQL without a cluster."""
 
     runtime_version: Filled | None = Field(None, description="of Dataproc's runtime, as 2.3")
     container_image: Filled | None = Field(None, description="in place of Dataproc's own")

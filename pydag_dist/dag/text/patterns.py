@@ -10,6 +10,8 @@ FILLED: Final = r"\S"
 CALLABLE: Final = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
 # https://cloud.google.com/storage/docs/buckets#naming
 GCS_URI: Final = r"^gs://[a-z0-9][a-z0-9._-]*/[^\r\n]+$"
+# Of a cluster's machine, or of its own file system.
+MAIN_URI: Final = r"^(gs://[a-z0-9][a-z0-9._-]*/[^\r\n]*[^\r\n/]|(file|hdfs)://[^\r\n]*[^\r\n/])$"
 BUCKET_OR_MORE: Final = r"^gs://[a-z0-9][a-z0-9._-]*/[^\r\n]*$"
 OBJECT: Final = r"^gs://[a-z0-9][a-z0-9._-]*/([^\r\n]*[^\r\n/])$"
 FOLDER: Final = r"^gs://[a-z0-9][a-z0-9._-]*/[^\r\n]+/$"
@@ -52,6 +54,7 @@ WORDS: Final = {
     FILLED: "must not be empty",
     CALLABLE: 'must be "module:function"',
     GCS_URI: 'must be "gs://bucket/object"',
+    MAIN_URI: 'must be "gs://bucket/object", or "file:///path" of the cluster\'s machines',
     BUCKET_OR_MORE: 'must be "gs://bucket/object", "gs://bucket/folder/" or "gs://bucket/"',
     HOST_PATH: "must be an absolute path, as /srv/exports/day.csv or /srv/exports/",
     OBJECT: 'must be "gs://bucket/object", one object, so without a / at its end',

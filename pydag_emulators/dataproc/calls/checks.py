@@ -17,7 +17,7 @@ BATCH_ID = re.compile(r"[a-z0-9-]{4,63}")
 LABEL_KEY = re.compile(r"[^\W\d_A-Z][\w-]{0,62}")
 LABEL_VALUE = re.compile(r"[\w-]{0,63}")
 MOST_LABELS = 32
-IDLE_LEAST, IDLE_MOST = 300, 14 * 24 * 3600  # seconds
+IDLE_LEAST, AUTO_LEAST, IDLE_MOST = 300, 600, 14 * 24 * 3600  # seconds
 
 
 def check_cluster_name(name: str) -> None:
@@ -49,13 +49,17 @@ def check_request_id(request_id: str) -> None:
 
 def check_lifecycle(lifecycle: LifecycleConfig) -> None:
     """Refuse what Google would refuse, and what this service can't do."""
-    for name in ("auto_delete_time", "auto_delete_ttl", "idle_stop_ttl", "auto_stop_time"):
+    for name in ("idle_stop_ttl", "auto_stop_time", "auto_stop_ttl"):
         if name in lifecycle:
             raise unimplemented(f"A cluster with {name}")
     if "idle_delete_ttl" in lifecycle:
         seconds = lifecycle.idle_delete_ttl.total_seconds()
         if not IDLE_LEAST <= seconds <= IDLE_MOST:
             raise invalid(f"Invalid idle_delete_ttl of {seconds:g} s: 5 minutes to 14 days")
+    if "auto_delete_ttl" in lifecycle:
+        seconds = lifecycle.auto_delete_ttl.total_seconds()
+        if not AUTO_LEAST <= seconds <= IDLE_MOST:
+            raise invalid(f"Invalid auto_delete_ttl of {seconds:g} s: 10 minutes to 14 days")
 
 
 def check_labels(labels: Mapping[str, str]) -> None:

@@ -35,6 +35,7 @@ from pydag_emulators.dataproc.calls.checks import (
 from pydag_emulators.dataproc.calls.lifecycle import (
     State,
     as_of_now,
+    auto_delete_at,
     enter,
     error_of,
     idle_limit,
@@ -53,6 +54,9 @@ from pydag_emulators.dataproc.calls.refused import (
 from pydag_emulators.dataproc.store import Scope, Store
 
 ACTIVE = (State.CREATING, State.RUNNING, State.UPDATING)
+_SIZES = {
+    f"config.{name}.num_instances": name for name in ("worker_config", "secondary_worker_config")
+}
 
 
 class Clusters:
@@ -121,12 +125,11 @@ class Clusters:
         return ListClustersResponse(clusters=list(some), next_page_token=token)
 
     def update(self, request: UpdateClusterRequest) -> operations_pb2.Operation:
-        """Replace the labels; other masks are not implemented."""
+        """Replace the labels, or change how many machines there are."""
         scope = Scope(request.project_id, request.region)
-        if list(request.update_mask.paths) != ["labels"]:
-            raise unimplemented(
-                f"Updating {', '.join(request.update_mask.paths) or 'a cluster without a mask'}"
-            )
+        masks = list(request.update_mask.paths)
+        if not masks or set(masks) - {"labels", *_SIZES}:
+            raise unimplemented(f"Updating {', '.join(masks) or 'a cluster without a mask'}")
         check_labels(request.cluster.labels)
         check_request_id(request.request_id)
         now = time.time()
@@ -139,10 +142,19 @@ class Clusters:
                     f"Cluster {cluster.cluster_name} is in state {cluster.status.state.name} and "
                     "cannot be updated"
                 )
-            cluster.labels = request.cluster.labels
-            cluster.labels.update(_own_labels(scope, cluster))
-            self._store.put_cluster(scope, cluster, now)
-            operation = self._operations.begin(scope, cluster, "UPDATE", now, Cluster.pb(cluster))
+            if "labels" in masks:
+                cluster.labels = request.cluster.labels
+                cluster.labels.update(_own_labels(scope, cluster))
+            settles = now
+            if sizes := [_SIZES[mask] for mask in masks if mask in _SIZES]:
+                for name in sizes:
+                    wanted = getattr(request.cluster.config, name).num_instances
+                    getattr(cluster.config, name).num_instances = wanted
+                settles = now + self._delay
+                enter(cluster, State.UPDATING, now)
+            self._store.put_cluster(scope, cluster, settles)
+            after = Cluster.pb(settled(cluster, settles))
+            operation = self._operations.begin(scope, cluster, "UPDATE", settles, after)
             self._store.put_request("update", scope, request.request_id, operation)
             return self._operations.get(operation)
 
@@ -230,8 +242,11 @@ class Clusters:
 
     def _now(self, scope: Scope, record: Cluster, settles: float) -> Cluster | None:
         cluster = as_of_now(record, settles)
-        limit = idle_limit(cluster) if cluster else None
-        if cluster is None or limit is None or time.time() < settles + limit:
+        if cluster is None:
+            return None
+        limit, end = idle_limit(cluster), auto_delete_at(cluster)
+        is_over = end is not None and time.time() >= end
+        if not is_over and (limit is None or time.time() < settles + limit):
             return cluster
         ended = [settles]
         for job in self._store.jobs(scope):
@@ -239,6 +254,8 @@ class Clusters:
                 if not job.done:
                     return cluster
                 ended.append(job.status.state_start_time.timestamp())
+        if is_over or limit is None:
+            return None
         cluster.config.lifecycle_config.idle_start_time = moment(max(ended))
         return cluster if time.time() < max(ended) + limit else None
 

@@ -14,6 +14,7 @@ ERROR_PROPERTY = "pydag-local:error"
 _SETTLED = {
     State.CREATING: State.RUNNING,
     State.STARTING: State.RUNNING,
+    State.UPDATING: State.RUNNING,
     State.STOPPING: State.STOPPED,
 }
 
@@ -55,6 +56,18 @@ def idle_limit(cluster: Cluster) -> float | None:
     if cluster.status.state != State.RUNNING or "idle_delete_ttl" not in lifecycle:
         return None
     return float(lifecycle.idle_delete_ttl.total_seconds())
+
+
+def auto_delete_at(cluster: Cluster) -> float | None:
+    """When it is deleted, whatever it does, in epoch seconds."""
+    lifecycle = cluster.config.lifecycle_config
+    if "auto_delete_time" in lifecycle:
+        return float(lifecycle.auto_delete_time.timestamp())
+    if "auto_delete_ttl" in lifecycle:
+        first = cluster.status_history[0] if cluster.status_history else cluster.status
+        begun = first.state_start_time.timestamp()
+        return float(begun + lifecycle.auto_delete_ttl.total_seconds())
+    return None
 
 
 def moment(seconds: float) -> dt.datetime:

@@ -26,7 +26,7 @@ from pathlib import Path
 # Files are renamed into place, so that nobody reads half of one.
 LEADER = """
 echo $$ >pid.new && mv pid.new pid
-"$@" >driveroutput 2>&1
+(cd work && exec "$@") >driveroutput 2>&1
 status=$?
 trap "" TERM
 kill -TERM 0  # what the command left running in our process group

@@ -206,11 +206,16 @@ class Runner:
 
         work = work_of(job)
         main = next((uri for name in _MAINS if (uri := getattr(work, name, ""))), "")
+        files = fetch(getattr(work, "file_uris", []), "files")
+        # The driver finds them where it works, as on a cluster.
+        (directory / "work").mkdir()
+        for path in files:
+            (directory / "work" / Path(path).name).symlink_to(path)
         return submit.LocalFiles(
             main=self._local(main, directory / "main") if main else "",
             python=fetch(getattr(work, "python_file_uris", []), "python"),
-            jars=fetch(submit.wanted_jars(list(work.jar_file_uris)), "jars"),
-            others=fetch(getattr(work, "file_uris", []), "files"),
+            jars=fetch(submit.wanted_jars(list(getattr(work, "jar_file_uris", []))), "jars"),
+            others=files,
             archives=fetch(getattr(work, "archive_uris", []), "archives"),
         )
 

@@ -44,9 +44,9 @@ def clusters(store, clock):
     return clusters
 
 
-def job(store, clusters, state):
-    job = Job(placement={"cluster_name": "c"}, status={"state": "PENDING"})
-    job.placement.cluster_uuid = clusters.current(SCOPE, "c").cluster_uuid
+def job(store, clusters, state, cluster="c"):
+    job = Job(placement={"cluster_name": cluster}, status={"state": "PENDING"})
+    job.placement.cluster_uuid = clusters.current(SCOPE, cluster).cluster_uuid
     key = JobKey(SCOPE, "j")
     store.add_job(key, job, "o")
     enter(job, state)
@@ -59,6 +59,20 @@ def test_an_idle_cluster_goes_by_itself(clusters, clock):
     assert clusters.current(SCOPE, "c").status.state.name == "RUNNING"
     clock[0] += 1
     assert clusters.current(SCOPE, "c") is None
+
+
+def test_a_cluster_with_an_end_goes_then_or_when_its_job_has_ended(store, clusters, clock):
+    lifecycle = {"auto_delete_ttl": {"seconds": HOUR}}
+    cluster = {"cluster_name": "d", "config": {"lifecycle_config": lifecycle}}
+    clusters.create(CreateClusterRequest(project_id="p", region="r", cluster=cluster))
+    key, running = job(store, clusters, JobStatus.State.RUNNING, "d")
+    clock[0] += HOUR - 1
+    assert clusters.current(SCOPE, "d")
+    clock[0] += 1
+    assert clusters.current(SCOPE, "d")
+    enter(running, JobStatus.State.DONE)
+    store.update_job(key, running, active=False)
+    assert not clusters.current(SCOPE, "d")
 
 
 def test_the_time_counts_from_the_end_of_the_last_job(store, clusters, clock):

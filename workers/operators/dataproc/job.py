@@ -1,4 +1,4 @@
-"""``dataproc.submit_job``: Spark on a Dataproc cluster, under the id of the try."""
+"""``dataproc.submit_job``: Spark, Hive, … on a Dataproc cluster, under the id of the try."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class JobSpec:
 
     region: str
     cluster_name: str
-    work: dict[str, Any]  # one field of Dataproc's Job: pyspark_job, spark_job, spark_sql_job
+    work: dict[str, Any]  # one field of Dataproc's Job: pyspark_job, hive_job, …
     connection: str | None = None
     project: str | None = None
     labels: dict[str, str] = field(default_factory=dict)
@@ -130,6 +130,9 @@ def _work(params: DataprocSubmitJob) -> dict[str, Any]:
         work["query_list"] = {"queries": params.queries}
     if params.query_variables:
         work["script_variables"] = params.query_variables
+    for name in ("continue_on_failure", "output_format", "client_tags", "savepoint_uri"):
+        if value := getattr(params, name):
+            work[name] = value
     return {f"{params.kind}_job": work}
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from google.api_core.exceptions import AlreadyExists
 
-from pydag_dist.dag.params.dataproc import SparkParams
+from pydag_dist.dag.params.dataproc import WorkParams
 from workers import time_limit
 from workers.contract.answer import Done, Handle, Pending
 from workers.contract.context import TaskContext
@@ -20,12 +20,13 @@ from workers.google.job import GoogleJob
 from workers.operators.dataproc import driver_output
 
 _FIELDS = (
-    *("main_python_file_uri", "main_class", "main_jar_file_uri", "query_file_uri"),
+    *("main_python_file_uri", "main_r_file_uri", "main_class", "main_jar_file_uri"),
+    "query_file_uri",
     *("args", "python_file_uris", "jar_file_uris", "file_uris", "archive_uris"),
 )
 
 
-def work_of(params: SparkParams) -> dict[str, Any]:
+def work_of(params: WorkParams) -> dict[str, Any]:
     """The fields of a job or batch that say what it runs."""
     return {name: value for name in _FIELDS if (value := getattr(params, name))}
 
