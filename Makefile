@@ -50,7 +50,7 @@ test: $(VENV)/.dev $(VENV)/.spark
 	$(PYTEST) $(TESTS)
 
 # These wait for little: more processes would only collect the tests more often.
-test-fast: PARALLEL = 4
+test-fast: PARALLEL = 3
 test-fast: $(VENV)/.dev
 	$(PYTEST) -m "not big and not slow" $(TESTS)
 

@@ -10,6 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.model.published_machine import machine_on
 
 
+@pytest.mark.big
 @pytest.mark.timeout(900)  # hypothesis makes what it found smaller for up to 300 s
 def test_published_dags_equal_their_reference_model() -> None:
     run_state_machine_as_test(

@@ -74,6 +74,7 @@ console.log(JSON.stringify(given.map(([tasks, edges]) => {
 """
 
 
+@pytest.mark.big
 def test_boxes_stand_where_the_page_has_them(dags):
     given = [(names, edges_of(names, upstream)) for names, upstream in dags]
     told = run_page_code(LAYOUT, given)

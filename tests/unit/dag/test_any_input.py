@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,6 +34,7 @@ def test_any_text(data):
 VALUES = st.recursive(json_values | st.text() | st.floats(), st.lists)
 
 
+@pytest.mark.big
 @given(st.lists(VALUES) | st.dictionaries(st.text(), VALUES) | st.none() | st.floats())
 def test_any_json_value(data):
     text_problems = problems(json.dumps(data))
@@ -40,6 +42,7 @@ def test_any_json_value(data):
     assert [p.message for p in problems(data)] == [p.message for p in text_problems]
 
 
+@pytest.mark.big
 @given(dags(), st.data())
 def test_a_dag_with_any_value_somewhere(raw, data):
     place = data.draw(st.sampled_from([raw, *raw["tasks"]]))

@@ -79,6 +79,7 @@ def test_a_built_dag_equals_the_one_of_a_file():
     )
 
 
+@pytest.mark.big
 @given(dags())
 def test_any_dag_can_be_built(raw):
     fields = {name: value for name, value in raw.items() if name != "tasks"}
@@ -98,6 +99,7 @@ def test_any_dag_can_be_built(raw):
     assert dag.to_json() == Dag.parse(raw).to_json()
 
 
+@pytest.mark.big
 @given(dags())
 def test_a_dag_survives_its_own_form(raw):
     dag = Dag.parse(raw)

@@ -147,6 +147,7 @@ def test_a_chain_that_is_written_backwards_is_walked_forwards():
     assert Dag.parse(raw).walk()[:2] == ("t0", "t1")
 
 
+@pytest.mark.big
 def test_a_long_cycle_is_shortened_in_the_message():
     raw = chain(50_000)
     raw["tasks"][0]["dependencies"] = ["t49999"]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.documents import ROOT, all_blocks
 
 
+@pytest.mark.big
 def test_the_tests_of_the_page_and_the_example_pass(tmp_path):
     blocks = all_blocks("python test")
     for number, block in enumerate(blocks):

@@ -46,6 +46,7 @@ def web(installation, tmp_path, monkeypatch):
     return Web(mode="tokens", requests_per_second=1e6, files=tmp_path / "dags")
 
 
+@pytest.mark.big
 def test_any_request_is_answered_as_documented(web):
     secrets = [web.site.tokens.add(role, role, "test") for role in ROLES]
     asked = itertools.cycle([*secrets, "nobody's"])

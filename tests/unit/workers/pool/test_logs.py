@@ -221,6 +221,7 @@ def test_no_log_grows_beyond_its_bounds(engine):
     assert write(engine, 100, writer="another") == "ok"
 
 
+@pytest.mark.big
 def test_nor_does_one_of_many_small_parts(engine):
     for number in range(1, 4000):
         write(engine, number, size=500)

@@ -161,6 +161,7 @@ def test_params_come_through_as_they_were_given(defaults, given_params):
     assert json.dumps(found) == json.dumps([merged["a"], merged["b"]])
 
 
+@pytest.mark.big
 @given(dags(), json_values)
 def test_any_dag_that_is_right_can_be_rendered(raw, result):
     dag = Dag.parse(raw)
