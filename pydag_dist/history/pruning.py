@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +20,9 @@ from pydag_dist.history.tables import (
     tries,
 )
 
-PAGE: Final = 500  # runs of one transaction: the history's writer waits for it
+PAGE: Final = 500  # runs that are looked at together
+TRIES: Final = 10_000  # of the runs of one transaction: the history's writer waits for it
+PAUSE: Final = 0.02  # seconds between two of them, in which the writer may begin
 
 
 @dataclass(frozen=True)
@@ -32,29 +35,28 @@ class Pruned:
 
 def old_runs(connection: sa.Connection, before: float) -> int:
     """How many runs ended before then, and may be forgotten."""
-    return int(connection.scalar(sa.select(sa.func.count()).where(*_old(before))) or 0)
+    old = sa.select(sa.func.count()).where(runs.c.ended_at < before)
+    return int(connection.scalar(old) or 0) - len(_kept(connection, before))
 
 
 def prune(db: sa.Engine, before: float, also: Callable[[Sequence[str]], object]) -> Pruned:
     """Delete the runs that ended before then, with their tries, a page at a time.
 
-    `also` is called with the runs of a page before they are deleted. The newest scheduled run of
-    each DAG stays: it says up to which due time all is settled.
+    `also` is called with the runs of a page before they are deleted; what it raises ends it there.
+    The newest scheduled run of each DAG stays: it says up to which due time all is settled.
     """
     deleted = deleted_tries = 0
-    page = sa.select(runs.c.run_id).where(*_old(before)).order_by(runs.c.ended_at).limit(PAGE)
-    while True:
-        with db.connect() as connection:
-            found = list(connection.scalars(page))
-        if not found:
-            break
-        also(found)
-        with db.begin() as connection:
-            for table in (tries, rounds, run_acts, runs):
-                gone = connection.execute(sa.delete(table).where(table.c.run_id.in_(found)))
-                if table is tries:
-                    deleted_tries += gone.rowcount
-        deleted += len(found)
+    with db.connect() as connection:
+        kept = _kept(connection, before)
+    for page in _pages(db, before):
+        if not (names := [name for name in page if name not in kept]):
+            continue
+        also(names)
+        for some in _sliced(db, names):
+            with db.begin() as connection:
+                gone = _delete(connection, some, before)
+            deleted, deleted_tries = deleted + gone.runs, deleted_tries + gone.tries
+            time.sleep(PAUSE)
     with db.begin() as connection:
         _delete_backfills(connection, before)
         if deleted:
@@ -62,21 +64,62 @@ def prune(db: sa.Engine, before: float, also: Callable[[Sequence[str]], object])
     return Pruned(deleted, deleted_tries)
 
 
-def _old(before: float) -> list[sa.ColumnElement[bool]]:
-    scheduled = runs.alias()
+def _kept(connection: sa.Connection, before: float) -> set[str]:
+    """The runs that ended before then, and stay."""
     newest = (
-        sa.select(scheduled.c.dag_id, sa.func.max(scheduled.c.logical_date).label("logical_date"))
-        .where(scheduled.c.run_type == "scheduled")
-        .group_by(scheduled.c.dag_id)
+        sa.select(runs.c.dag_id, sa.func.max(runs.c.logical_date).label("logical_date"))
+        .where(runs.c.run_type == "scheduled")
+        .group_by(runs.c.dag_id)
         .subquery()
     )
-    is_newest = (
-        sa.select(newest.c.dag_id)
-        .where(newest.c.dag_id == runs.c.dag_id, newest.c.logical_date == runs.c.logical_date)
-        .exists()
-    )
-    is_kept = sa.and_(runs.c.run_type.is_not(None), runs.c.run_type == "scheduled", is_newest)
-    return [runs.c.ended_at < before, ~is_kept]
+    is_newest = (runs.c.dag_id == newest.c.dag_id) & (runs.c.logical_date == newest.c.logical_date)
+    found = sa.select(runs.c.run_id).join(newest, is_newest)
+    return {
+        *connection.scalars(found.where(runs.c.ended_at < before, runs.c.run_type == "scheduled"))
+    }
+
+
+def _pages(db: sa.Engine, before: float) -> Iterator[list[str]]:
+    """The runs that ended before then, those that ended first come first."""
+    place = sa.tuple_(runs.c.ended_at, runs.c.run_id)
+    old = sa.select(runs.c.ended_at, runs.c.run_id).where(runs.c.ended_at < before)
+    page = old.order_by(runs.c.ended_at, runs.c.run_id).limit(PAGE)
+    rest = page
+    while True:
+        with db.connect() as connection:
+            found = connection.execute(rest).all()
+        if not found:
+            return
+        yield [row.run_id for row in found]
+        last = found[-1]
+        rest = page.where(runs.c.ended_at >= last.ended_at, place > tuple(last))
+
+
+def _sliced(db: sa.Engine, names: Sequence[str]) -> Iterator[list[str]]:
+    """The runs in lists of which each has few tries, or is one run."""
+    counted = sa.select(tries.c.run_id, sa.func.count()).where(tries.c.run_id.in_(names))
+    with db.connect() as connection:
+        counts = dict(map(tuple, connection.execute(counted.group_by(tries.c.run_id))))
+    some: list[str] = []
+    total = 0
+    for name in names:
+        count = counts.get(name, 0)
+        if some and total + count > TRIES:
+            yield some
+            some, total = [], 0
+        some.append(name)
+        total += count
+    yield some
+
+
+def _delete(connection: sa.Connection, names: Sequence[str], before: float) -> Pruned:
+    """Delete these runs, but for such as were resumed meanwhile."""
+    old = sa.delete(runs).where(runs.c.run_id.in_(names), runs.c.ended_at < before)
+    gone = connection.scalars(old.returning(runs.c.run_id)).all()
+    for table in (rounds, run_acts):
+        connection.execute(sa.delete(table).where(table.c.run_id.in_(gone)))
+    of_tries = connection.execute(sa.delete(tries).where(tries.c.run_id.in_(gone))).rowcount
+    return Pruned(len(gone), of_tries)
 
 
 def _delete_backfills(connection: sa.Connection, before: float) -> None:

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from pydag_dist.errors import HistoryError
-from pydag_dist.history import History, HistoryReader, batch_of
+from pydag_dist.history import History, HistoryReader, batch_of, pruning
 from pydag_dist.history.database import connect
 from pydag_dist.history.stats import RunStats
 from tests.support.postgres_server import PostgresServer
@@ -172,6 +172,24 @@ def test_what_ended_long_ago_is_deleted_with_all_that_only_it_had(history: Histo
             for table in ("dags", "tries", "rounds", "runs")
         }
     assert left == {"dags": 1, "tries": 4, "rounds": 2, "runs": 2}
+
+
+def test_a_transaction_has_few_tries_and_a_run_that_goes_on_again_stays(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(history, *(ended(f"old-{number}", 0.001 * number) for number in range(12)))
+    monkeypatch.setattr(pruning, "TRIES", 5)  # of two runs
+    commits: list[int] = []
+    sa.event.listen(history._db, "commit", lambda _: commits.append(1))
+
+    def resume(_: Sequence[str]) -> None:
+        events, head, dag = ended("old-3", 20)
+        write(history, ([events[0]], head, dag))
+
+    assert history.prune(START + DAY, resume) == pruning.Pruned(11, 22)
+    assert len(commits) >= 6
+    assert [run.run_id for run in history.runs()] == ["old-3"]
+    assert len(history.tries("old-3", "a")) == 1
 
 
 def test_nothing_is_deleted_while_its_logs_cannot_be(history: History) -> None:

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from pydag_dist.cli.commands.upkeep import history as upkeep
 from pydag_dist.history import History
 from pydag_dist.log_store import open_log_store
 from pydag_dist.settings import load_settings
@@ -49,7 +50,8 @@ def test_a_price_of_ones_own_counts(history, monkeypatch):
     assert "(USD 16.00)" in pydag_cli("status", "new").stdout
 
 
-def test_old_runs_are_deleted_with_their_logs(history):
+def test_old_runs_are_deleted_with_their_logs(history, monkeypatch):
+    monkeypatch.setattr(upkeep, "PROGRESS", -1.0)
     store = open_log_store(load_settings())
     part = {"w": "w", "n": "0", "o": "0", "lines": "[]"}
     for run_id in ("old", "new"):
@@ -58,6 +60,7 @@ def test_old_runs_are_deleted_with_their_logs(history):
     assert result.stdout.startswith("1 runs ended before 20")
     assert history.has("old")
     result = pydag_cli("history", "prune", "--older-than", "365d")
+    assert result.stderr == "0 of 1 runs are deleted\n"
     assert result.stdout == "1 runs and 2 tries are deleted\n"
     assert [run.run_id for run in history.runs()] == ["new"]
     assert store.read("old", [("a", 1)]) == {}

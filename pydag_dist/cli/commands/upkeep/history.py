@@ -8,7 +8,7 @@ import math
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 DAY: Final = 86_400
+PROGRESS: Final = 5.0  # seconds between two lines that tell how far a command is
 FILE: Final = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -68,7 +69,7 @@ def prune(age: float, *, dry_run: bool) -> None:
 
     The newest scheduled run of each DAG stays. A later backfill takes due times whose runs were
     deleted for such that never had one. By itself a coordinator does this once an hour, if
-    PYDAG_HISTORY_DAYS is set.
+    PYDAG_HISTORY_DAYS is set. It may be stopped (Ctrl+C) and begun again.
 
     \b
     Example:
@@ -79,10 +80,22 @@ def prune(age: float, *, dry_run: bool) -> None:
     before = time.time() - age
     logs = open_log_store(load_settings())
     with _own() as found:
+        total = found.old_runs(before)
         if dry_run:
-            echo(f"{found.old_runs(before):,} runs ended before {clock(before)}")
+            echo(f"{total:,} runs ended before {clock(before)}")
             return
-        pruned = found.prune(before, logs.forget if logs else lambda _: None)
+        told, done = time.monotonic(), 0
+
+        def forget(run_ids: Sequence[str]) -> None:
+            nonlocal told, done
+            if time.monotonic() - told > PROGRESS:
+                told = time.monotonic()
+                echo(f"{done:,} of {total:,} runs are deleted", err=True)
+            if logs:
+                logs.forget(run_ids)
+            done += len(run_ids)
+
+        pruned = found.prune(before, forget)
     echo(f"{pruned.runs:,} runs and {pruned.tries:,} tries are deleted")
 
 
