@@ -162,11 +162,13 @@ class Cluster:
         queues: Sequence[str] = QUEUES,
         wait: bool = True,
         imports: Sequence[str] = ("tests.tasks.callables",),
+        *,
+        level: str = "WARNING",
         **env: str,
     ) -> Part:
         """Start a worker, and wait until Redis knows its slots."""
         command = ["-P", "-m", "pydag_dist", "worker", "-n", f"{name}@test", "-c", str(slots)]
-        command += ["-Q", ",".join(queues), "--log-level", "WARNING"]
+        command += ["-Q", ",".join(queues), "--log-level", level]
         command += [word for module in imports for word in ("--import", module)]
         part = self.start(name, command, **env)
         if wait:

@@ -231,8 +231,12 @@ def tells(secret: str, how: str) -> object:
     log.warning("logged %s", secret)
     warnings.warn(f"warned of {secret}", stacklevel=1)
     subprocess.run(["/bin/echo", "echoed", secret], check=True)
+    print(dict(os.environ))
+    subprocess.run(["/usr/bin/env"], check=True)
     if how == "raise":
-        raise ValueError(f"raised {secret}")
+        error = ValueError(f"raised {secret}")
+        error.add_note(f"noted {secret}")
+        raise error from KeyError(f"caused by {secret}")
     if how == "fail":
         raise Fail(f"failed {secret}")
     if how == "skip":

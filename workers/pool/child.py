@@ -27,6 +27,7 @@ from workers.pool import keeper, last_words, stopping
 from workers.pool.orphans import adopt_orphans, descendants, end_descendants, has_children
 from workers.pool.output import capture
 from workers.pool.surroundings import Surroundings
+from workers.secrecy import sources
 
 _THREADS_END = 0.5  # seconds in which a try's threads may end after it
 _PAUSE = 0.01
@@ -48,6 +49,7 @@ class PoolProcess:
 
     def __init__(self) -> None:
         self.pid = os.getpid()
+        sources.take_out()
         self.surroundings = Surroundings()
         self._keep_threads()
         # What modules started when they were loaded.

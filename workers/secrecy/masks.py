@@ -85,23 +85,39 @@ def _of_text(text: str) -> Iterator[str]:
     raw = text.encode(errors="surrogatepass")
     escaped = json.dumps(text)[1:-1]
     yield from (text, text.strip(), text.replace("\n", "\r\n"))
-    yield from (escaped, json.dumps(escaped)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
+    letters = json.dumps(text, ensure_ascii=False)[1:-1]
+    yield from (escaped, json.dumps(escaped)[1:-1], letters)
+    yield from (escaped.replace("/", "\\/"), letters.translate(_AS_GO))
+    # Alone, and within a text that has quotation marks of its own.
+    yield from (repr(text)[1:-1], repr(f'"{text}')[2:-1], repr(raw)[2:-1], repr(b'"' + raw)[3:-1])
+    yield from (html.escape(text), html.escape(text, quote=False))
     yield from (
-        repr(text)[1:-1],
-        repr(raw)[2:-1],
-        html.escape(text),
-        html.escape(text, quote=False),
+        text.replace("'", "'\"'\"'"),
+        text.replace("'", "'\\''"),
+        _PLAIN.sub(r"\\\g<0>", text),
     )
-    for percent in (quote(raw), quote(raw, safe=""), quote_plus(raw)):
+    for safe in _SAFE:
+        percent = quote(raw, safe=safe)
         yield from (percent, re.sub("%..", lambda found: found[0].lower(), percent))
+    plus = quote_plus(raw)
+    yield from (plus, re.sub("%..", lambda found: found[0].lower(), plus))
     yield from (raw.hex(), raw.hex().upper())
     for before in range(3):
         # Of a text in which this many bytes, and any others, stand beside it.
         first, last = -(-before * 8 // 6), (before + len(raw)) * 8 // 6
         encoded = base64.b64encode(b"\0" * before + raw).decode()[first:last]
         yield from (encoded, encoded.translate(_URL_SAFE))
+    # As `base64` and OpenSSL write what is long.
+    for width in _WIDTHS:
+        if len(whole := base64.b64encode(raw).decode()) > width:
+            yield from (whole[at : at + width] for at in range(0, len(whole), width))
 
 
+_WIDTHS: Final = (64, 76)
+# What is left as it is in a URL by: `quote`, "everything is escaped", encodeURIComponent, requests.
+_SAFE: Final = ("/", "", "!'()*", "!#$%&'()*+,/:;=?@[]~")
+_PLAIN: Final = re.compile(r"[^\w@%+=:,./-]")  # what a shell's `printf %q` writes a \ before
+_AS_GO: Final = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"}
 _URL_SAFE: Final = str.maketrans("+/", "-_")
 
 _of_this_process = Masks()

@@ -11,13 +11,25 @@ from workers.secrecy.masks import LEAST, MOST
 
 VARIABLE: Final = "PYDAG_SECRET_"
 
+_taken: dict[str, str] = {}
+
+
+def take_out() -> None:
+    """From now on the variables are known here only, and not in this process's environment.
+
+    So a function that prints it, or a process that it starts, shows none of them.
+    """
+    for variable in [name for name in os.environ if name.startswith(VARIABLE)]:
+        _taken[variable] = os.environ.pop(variable)
+
 
 def find(name: str, directory: Path | None) -> str | None:
     """The value, as a variable or a file of this host has it; None if there is none.
 
     Of a file one line break at its end does not count.
     """
-    if (value := os.environ.get(VARIABLE + name)) is not None:
+    variable = VARIABLE + name
+    if (value := _taken.get(variable, os.environ.get(variable))) is not None:
         return value
     if directory is None:
         return None

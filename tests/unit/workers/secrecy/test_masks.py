@@ -6,6 +6,8 @@ import base64
 import html
 import json
 import os
+import re
+import shlex
 import time
 from urllib.parse import quote, quote_plus, urlencode
 
@@ -29,6 +31,18 @@ FORMS = {
     "json": json.dumps,
     "json with its letters": lambda v: json.dumps(v, ensure_ascii=False),
     "json in json": lambda v: json.dumps(json.dumps({"token": v})),
+    "json of php": lambda v: json.dumps(v).replace("/", "\\/"),
+    "json of go": lambda v: (
+        json.dumps(v, ensure_ascii=False).replace("<", "\\u003c").replace("&", "\\u0026")
+    ),
+    "a text with marks": lambda v: repr(f"\"'{v}"),
+    "bytes with marks": lambda v: repr(f"\"'{v}".encode()),
+    "shell": shlex.quote,
+    "set -x": lambda v: "'" + v.replace("'", "'\\''") + "'",
+    "printf %q": lambda v: re.sub(r"[^\w@%+=:,./-]", r"\\\g<0>", v),
+    "encodeURIComponent": lambda v: quote(v, safe="!'()*"),
+    "requests": lambda v: quote(v, safe="!#$%&'()*+,/:;=?@[]~"),
+    "base64 in lines": lambda v: base64.encodebytes(v.encode()).decode(),
     "url": quote,
     "a part of a url": lambda v: quote(v, safe=""),
     "small percents": lambda v: quote(v, safe="").lower(),
