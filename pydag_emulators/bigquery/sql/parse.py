@@ -57,6 +57,8 @@ def tokens_of(sql: str) -> list[Token]:
         raise invalid_query(f"Syntax error: {error}") from error
     for token, after in zip_longest(tokens, tokens[1:]):
         _check_token(token)
+        if token.text.upper() == "CORRESPONDING" and token.token_type == TokenType.VAR:
+            raise unimplemented("set operations CORRESPONDING; write BY NAME")
         is_call = after is not None and after.token_type == TokenType.L_PAREN
         if token.token_type == TokenType.WITH and is_call:
             raise unimplemented("WITH expressions: WITH(name AS value, …)")

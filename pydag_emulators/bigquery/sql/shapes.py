@@ -12,11 +12,75 @@ from pydag_emulators.bigquery.errors import invalid_query, unimplemented
 def settle_names(tree: exp.Expression) -> None:
     """Name the columns of every SELECT, and replace its aliases where DuckDB sees columns."""
     for select in list(tree.find_all(exp.Select)):
+        _spread_value(select)
         if _is_relation(select):
             select.set("kind", None)  # the members of its rows are columns
         _group_all(select)
         _resolve_aliases(select)
         _name_columns(select)
+
+
+def _spread_value(select: exp.Select) -> None:
+    """SELECT AS VALUE: of a struct that is written out, the members are the columns."""
+    if str(select.args.get("kind")).upper() != "VALUE":
+        return
+    if len(select.expressions) != 1 or isinstance(select.expressions[0], exp.Star):
+        raise invalid_query("SELECT AS VALUE query must have exactly one column")
+    select.set("kind", None)
+    if isinstance(select.parent, exp.Array):
+        return
+    value = select.expressions[0].unalias()
+    if not isinstance(value, exp.Struct):
+        if select.parent is None or not isinstance(select.parent.parent, exp.From | exp.Join):
+            select.meta["value"] = True
+            return
+        raise unimplemented("SELECT AS VALUE of other values than STRUCT(…) in FROM")
+    members = [
+        exp.alias_(member.expression, member.name, quoted=True)
+        if isinstance(member, exp.PropertyEQ)
+        else member
+        for member in value.expressions
+    ]
+    select.set("expressions", members)
+
+
+def match_by_name(node: exp.Expr, left: list[str], right: list[str]) -> None:
+    """Match the columns of a set operation BY NAME, which those two queries have, by position."""
+    both = [name for name in left if name.lower() in {other.lower() for other in right}]
+    side, kind = str(node.args.get("side")).upper(), str(node.args.get("kind")).upper()
+    if node.args.get("on"):
+        wanted = [column.name for column in node.args["on"]]
+    elif side == "FULL":
+        known = {name.lower() for name in left}
+        wanted = [*left, *(name for name in right if name.lower() not in known)]
+    elif side == "LEFT" or kind == "INNER":
+        wanted = both if kind == "INNER" else left
+    elif len(both) != len(left) or len(both) != len(right):
+        raise invalid_query(
+            "STRICT CORRESPONDING or BY NAME: the input queries must have the same column names"
+        )
+    else:
+        wanted = left
+    if not both or len({name.lower() for name in wanted}) != len(wanted):
+        raise invalid_query("Set operations BY NAME need columns of the same names, each once")
+    for key, names in (("this", left), ("expression", right)):
+        node.set(key, _in_order(node.args[key], names, wanted))
+    for key in ("by_name", "side", "kind", "on"):
+        node.set(key, None)
+
+
+def _in_order(query: exp.Expr, names: list[str], wanted: list[str]) -> exp.Expr:
+    if names == wanted:
+        return query
+    known = {name.lower() for name in names}
+    columns = [
+        exp.column(name, quoted=True)
+        if name.lower() in known
+        else exp.alias_(exp.Null(), name, quoted=True)
+        for name in wanted
+    ]
+    inner = query if isinstance(query, exp.Subquery) else exp.Subquery(this=query.copy())
+    return exp.Select(expressions=columns, from_=exp.From(this=inner.copy()))
 
 
 def _is_relation(select: exp.Select) -> bool:

@@ -117,7 +117,7 @@ VALUES = {
     "3 BETWEEN 1 AND 5": ("BOOL", True),
     "3 IN (1, 2)": ("BOOL", False),
     "3 IN UNNEST([1, 3])": ("BOOL", True),
-    "NOT NULL": ("BOOL", None),
+    "NOT CAST(NULL AS BOOL)": ("BOOL", None),
     "NULL IS NULL": ("BOOL", True),
     "1 IS DISTINCT FROM NULL": ("BOOL", True),
     "'abc' LIKE 'a%'": ("BOOL", True),

@@ -173,7 +173,9 @@ def _simple_case(node: exp.Expr) -> None:
     value = node.this
     node.set("this", None)
     for branch in node.args["ifs"]:
-        branch.set("this", exp.EQ(this=value.copy(), expression=branch.this.copy()))
+        equal = exp.EQ(this=value.copy(), expression=branch.this.copy())
+        equal.meta["of_case"] = True
+        branch.set("this", equal)
 
 
 def _assigned(typer: Visitor, node: exp.Expr, scope: Scope) -> Type:

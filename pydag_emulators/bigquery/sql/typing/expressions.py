@@ -14,6 +14,7 @@ from pydag_emulators.bigquery.sql.typing.visitor import Handlers, Visitor, scala
 
 def visit(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
     """The type of an expression, in which operands have been coerced; None if unknown."""
+    _check_operands(node)
     handler = _HANDLERS.get(type(node))
     if handler is not None:
         return handler(typer, node, scope)
@@ -26,6 +27,24 @@ def visit(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
     if by_first is None or not types or types[0] is None:
         return None
     return by_first(types[0])
+
+
+_OPERATORS: dict[type[exp.Expr], str] = {
+    **operators.SIGNS, exp.Like: "LIKE", exp.Not: "NOT", exp.Neg: "-", exp.DPipe: "||",
+    exp.BitwiseAnd: "&", exp.BitwiseOr: "|", exp.BitwiseXor: "^", exp.BitwiseNot: "~",
+    exp.BitwiseLeftShift: "<<", exp.BitwiseRightShift: ">>",
+}  # fmt: skip
+
+
+def _check_operands(node: exp.Expr) -> None:
+    sign = _OPERATORS.get(type(node))
+    if sign is None or node.meta.get("of_case"):
+        return
+    if isinstance(node.args.get("expression"), exp.Any | exp.All):
+        return
+    for operand in (node.this, node.args.get("expression")):
+        if isinstance(operand, exp.Expression) and isinstance(operand.unnest(), exp.Null):
+            raise invalid_query(f"Operands of {sign} cannot be literal NULL")
 
 
 def _column(_typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:

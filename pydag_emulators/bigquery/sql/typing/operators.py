@@ -23,7 +23,7 @@ from pydag_emulators.bigquery.sql.typing.types import (
 )
 from pydag_emulators.bigquery.sql.typing.visitor import Handlers, Visitor, common, given
 
-_SIGNS: dict[type[exp.Expr], str] = {
+SIGNS: dict[type[exp.Expr], str] = {
     exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/", exp.EQ: "=", exp.NEQ: "!=",
     exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">=",
 }  # fmt: skip
@@ -50,7 +50,7 @@ def _arithmetic(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
             return DATE
         if {one.type, other.type} == {DATE} or {one.type, other.type} == {TIMESTAMP}:
             raise unimplemented(f"intervals ({node.sql('bigquery')})")
-    sign = _SIGNS.get(type(node), node.key.upper())
+    sign = SIGNS.get(type(node), node.key.upper())
     raise invalid_query(
         f"No matching signature for operator {sign} for argument types: {one.type}, {other.type}"
     )
@@ -80,7 +80,7 @@ def _inexact(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
 
 
 def _compared(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
-    sign = _SIGNS.get(type(node), node.key.upper())
+    sign = SIGNS.get(type(node), node.key.upper())
     type_ = common(typer, node, (("this", None), ("expression", None)), scope, f"operator {sign}")
     if type_ is not None:
         node.meta["typed"] = True

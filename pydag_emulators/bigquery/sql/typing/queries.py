@@ -8,6 +8,7 @@ from sqlglot import exp
 
 from pydag_emulators.bigquery.errors import invalid_query, unimplemented
 from pydag_emulators.bigquery.sql.pivots import written_out
+from pydag_emulators.bigquery.sql.shapes import match_by_name
 from pydag_emulators.bigquery.sql.typing.coerce import coerce, is_literal
 from pydag_emulators.bigquery.sql.typing.expressions import visit
 from pydag_emulators.bigquery.sql.typing.order import order_with_nan
@@ -84,6 +85,8 @@ class Typer:
             given = self._selected(column, scope)
             known = known and given is not None
             columns += given or ()
+        if node.meta.get("value") and (columns[0][1] is None or columns[0][1].kind == "STRUCT"):
+            raise unimplemented("SELECT AS VALUE of a struct that isn't written out")
         aliases = Scope(scope, values={n.lower(): t for n, t in columns})
         for part in list(node.iter_expressions()):
             if part.arg_key in ("where", "group"):
@@ -203,8 +206,18 @@ class Typer:
             self.visit(condition, scope)
         scope.merged |= {name.name.lower() for name in join.args.get("using") or []}
 
+    def _match_names(self, node: exp.Expr, scope: Scope) -> None:
+        """Bring the columns of set operations BY NAME into one order."""
+        for side in (node.this, node.expression):
+            if isinstance(side, exp.SetOperation):
+                self._match_names(side, scope)
+        if node.args.get("by_name"):
+            sides = [exp.Paren(this=side.copy()) for side in (node.this, node.expression)]
+            match_by_name(node, *[_names_of(self.query(side, scope)) for side in sides])
+
     def _set_operation(self, node: exp.SetOperation, scope: Scope) -> Columns | None:
         """The columns of the first query, with the types that all have in common."""
+        self._match_names(node, scope)
         leaves = _leaves(node)
         found = [self.query(leaf, scope) for leaf in leaves]
         for part in list(node.iter_expressions()):
@@ -230,6 +243,12 @@ class Typer:
         for leaf, columns in zip(leaves, known, strict=True):
             _convert(leaf, columns, types)
         return tuple((name, type_) for (name, _), type_ in zip(known[0], types, strict=True))
+
+
+def _names_of(columns: Columns | None) -> list[str]:
+    if columns is None:
+        raise unimplemented("set operations BY NAME of unknown columns")
+    return [name for name, _ in columns]
 
 
 def scope_of(relations: Iterable[exp.Expr], outer: Scope | None = None) -> Scope:
