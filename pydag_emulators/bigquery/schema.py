@@ -82,7 +82,7 @@ _RESERVED = (
 _MODES = ("NULLABLE", "REQUIRED", "REPEATED")
 _KEPT = (
     "name", "type", "mode", "fields", "description", "maxLength", "precision", "scale",
-    "policyTags", "roundingMode",
+    "policyTags", "roundingMode", "defaultValueExpression",
 )  # fmt: skip
 
 
@@ -120,10 +120,9 @@ def _check_field(name: str, field: Field) -> Field:
     mode = str(field.get("mode") or "NULLABLE").upper()
     if mode not in _MODES:
         raise invalid(f"Invalid mode {mode!r} for field {name}")
-    if field.get("defaultValueExpression"):
-        raise unimplemented(f"default values (column {name})")
-    if any(field.get(key) for key in ("maxLength", "precision", "scale", "collation")):
-        raise unimplemented(f"parameterized types and collations (column {name})")
+    if field.get("collation"):
+        raise unimplemented(f"collations (column {name})")
+    _check_limits(name, type_, field)
     result = {key: value for key, value in field.items() if key in _KEPT and value is not None}
     result |= {"name": name, "type": type_, "mode": mode}
     if type_ == "RECORD":
@@ -137,6 +136,22 @@ def _check_field(name: str, field: Field) -> Field:
     else:
         result.pop("fields", None)
     return result
+
+
+def _check_limits(name: str, type_: str, field: Field) -> None:
+    """Refuse parameters that a type doesn't have: STRING(0), NUMERIC(40, 2), DATE(1)."""
+    length = field.get("maxLength")
+    if length is not None and (type_ not in ("STRING", "BYTES") or int(length) < 1):
+        raise invalid(f"Invalid maxLength {length} of the {type_} field {name}")
+    precision, scale = field.get("precision"), int(field.get("scale") or 0)
+    if precision is None and not scale:
+        return
+    if type_ != "NUMERIC" or not (
+        0 <= scale <= 9 and max(1, scale) <= int(precision or 0) <= 29 + scale
+    ):
+        raise invalid(
+            f"Invalid precision {precision} and scale {scale} of the {type_} field {name}"
+        )
 
 
 def duck_type(field: Field) -> str:
@@ -177,13 +192,16 @@ def field_of(name: str, type_: DuckDBPyType) -> Field:
     return {**field, "type": _FROM_DUCK[kind]}
 
 
-def sql_type(field: Field) -> str:
-    """The type as GoogleSQL writes it: INT64, ARRAY<STRING>, STRUCT<a INT64>."""
+def sql_type(field: Field, *, limits: bool = False) -> str:
+    """The type as GoogleSQL writes it: INT64, ARRAY<STRING>, STRUCT<a INT64>.
+
+    With `limits` also the parameters that columns can have, as in STRING(10).
+    """
     if field["type"] == "RECORD":
-        members = ", ".join(f"{sub['name']} {sql_type(sub)}" for sub in field["fields"])
-        base = f"STRUCT<{members}>"
+        members = (f"{sub['name']} {sql_type(sub, limits=limits)}" for sub in field["fields"])
+        base = f"STRUCT<{', '.join(members)}>"
     else:
-        base = SQL_NAMES.get(field["type"], str(field["type"]))
+        base = SQL_NAMES.get(field["type"], str(field["type"])) + (_limits(field) if limits else "")
     return f"ARRAY<{base}>" if field.get("mode") == "REPEATED" else base
 
 
@@ -192,3 +210,13 @@ def has_type(fields: list[Field], type_: str) -> bool:
     return any(
         field["type"] == type_ or has_type(field.get("fields", []), type_) for field in fields
     )
+
+
+def _limits(field: Field) -> str:
+    given = [field[key] for key in ("maxLength", "precision", "scale") if field.get(key)]
+    return f"({', '.join(map(str, given))})" if given else ""
+
+
+def is_limited(field: Field) -> bool:
+    """Whether values may be too long or too large for the column."""
+    return bool(_limits(field)) or any(is_limited(sub) for sub in field.get("fields", []))

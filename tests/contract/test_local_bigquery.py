@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import urllib.error
 from datetime import UTC, datetime, timedelta
 
@@ -301,13 +302,10 @@ def test_a_body_that_is_no_json_object_is_the_callers_mistake(local_bigquery, bo
 def test_what_would_be_passed_over_is_refused(client, table):
     given = Table(table, FIELDS)
     given.require_partition_filter = True
-    with pytest.raises(MethodNotImplemented, match="requirePartitionFilter"):
+    with pytest.raises(BadRequest, match="not partitioned"):
         client.create_table(given)
     given = Table(table, [SchemaField("g", "GEOGRAPHY")])
     with pytest.raises(MethodNotImplemented, match="GEOGRAPHY"):
-        client.create_table(given)
-    given = Table(table, [SchemaField("s", "STRING", max_length=5)])
-    with pytest.raises(MethodNotImplemented, match="parameterized"):
         client.create_table(given)
     with pytest.raises(MethodNotImplemented, match="legacy SQL"):
         client.query("SELECT 1", job_config=bigquery.QueryJobConfig(use_legacy_sql=True))
@@ -339,3 +337,31 @@ def test_wrong_schemas(client, table):
 def test_health_and_token(local_bigquery):
     assert local_bigquery.call("GET", "/-/health")["status"] == "ok"
     assert local_bigquery.call("POST", "/token", {})["token_type"] == "Bearer"
+
+
+def test_a_table_with_limits_defaults_and_a_filter_that_it_requires(client, table):
+    given = Table(
+        table,
+        [
+            SchemaField("s", "STRING", max_length=3),
+            SchemaField("n", "NUMERIC", precision=4, scale=1),
+            SchemaField("d", "DATE", default_value_expression="CURRENT_DATE()"),
+        ],
+    )
+    given.time_partitioning = bigquery.TimePartitioning(field="d")
+    given.require_partition_filter = True
+    made = client.create_table(given)
+    assert made.require_partition_filter
+    assert (made.schema[0].max_length, made.schema[1].scale) == (3, 1)
+    client.query_and_wait(f"INSERT {table} (s, n) VALUES ('abc', 1.25)")
+    rows = client.query_and_wait(f"SELECT s, n FROM {table} WHERE d = CURRENT_DATE()")
+    assert [(row["s"], str(row["n"])) for row in rows] == [("abc", "1.3")]
+    with pytest.raises(BadRequest, match="without a filter over column"):
+        client.query_and_wait(f"SELECT s FROM {table}")
+    for source, message in (
+        (["abcd,1,2020-01-01"], "maximum length 3"),
+        (["abc,1000,2020-01-01"], "out of range"),
+    ):
+        job = client.load_table_from_file(io.BytesIO("\n".join(source).encode()), table)
+        with pytest.raises(BadRequest, match=message):
+            job.result()

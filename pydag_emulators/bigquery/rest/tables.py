@@ -77,8 +77,6 @@ def _given(body: dict[str, Any]) -> Resource:
     for name in _UNSUPPORTED:
         if body.get(name):
             raise unimplemented(f"the table property {name}")
-    if body.get("requirePartitionFilter"):
-        raise unimplemented("requirePartitionFilter")
     given = {key: body[key] for key in _SETTABLE if body.get(key) is not None}
     if "schema" in given:
         given["schema"] = {"fields": check_schema(given["schema"].get("fields") or [])}

@@ -11,6 +11,8 @@ from sqlglot import exp
 
 from pydag_emulators.bigquery.errors import invalid_query, unimplemented
 from pydag_emulators.bigquery.schema import Field
+from pydag_emulators.bigquery.sql.typing.coerce import assigned
+from pydag_emulators.bigquery.sql.typing.types import type_of_field
 
 _UNITS = {"HOUR", "DAY", "MONTH", "YEAR"}
 _DAY_MS = 24 * 3600 * 1000
@@ -42,11 +44,25 @@ def field_of_column(node: exp.ColumnDef, constant: Constant) -> Field:
             if field["mode"] == "REPEATED":
                 raise invalid_query(f"NOT NULL cannot be applied to ARRAY field {node.name}")
             field["mode"] = "REQUIRED"
+        elif isinstance(kind, exp.DefaultColumnConstraint):
+            field["defaultValueExpression"] = default_of(kind.this, field, constant)
         elif isinstance(kind, exp.Properties):
             field |= _options(kind.expressions, _COLUMN_OPTIONS, constant)
         else:
             raise unimplemented(f"{constraint.sql(dialect='bigquery')} (column {node.name})")
     return field
+
+
+def default_of(node: exp.Expression, field: Field, constant: Constant) -> str:
+    """The default value of a column, as text, after it has been computed once.
+
+    Raises:
+        ApiError: `invalidQuery` unless it is a constant expression that fits the column.
+    """
+    if node.find(exp.Query, exp.Column, exp.Parameter) is not None:
+        raise invalid_query(f"The default value of {field['name']} must be a constant expression")
+    constant(assigned(node.copy(), type_of_field(field)))
+    return node.sql(dialect="bigquery")
 
 
 def type_of(type_: exp.DataType, constant: Constant) -> dict[str, Any]:
@@ -62,9 +78,19 @@ def type_of(type_: exp.DataType, constant: Constant) -> dict[str, Any]:
             "mode": "NULLABLE",
             "fields": [field_of_column(member, constant) for member in type_.expressions],
         }
-    if type_.expressions:
-        raise unimplemented(f"the parameterized type {type_.sql(dialect='bigquery')}")
-    return {"type": type_.sql(dialect="bigquery"), "mode": "NULLABLE"}
+    return {**_scalar(type_), "mode": "NULLABLE"}
+
+
+def _scalar(type_: exp.DataType) -> Field:
+    """A type with its parameters: STRING(10), NUMERIC(10, 2)."""
+    plain = type_.copy()
+    plain.set("expressions", None)
+    name = plain.sql(dialect="bigquery")
+    limits = [part.name for part in type_.expressions]
+    keys = {"STRING": ["maxLength"], "BYTES": ["maxLength"], "NUMERIC": ["precision", "scale"]}
+    if len(limits) > len(keys.get(name, ())) or not all(limit.isdigit() for limit in limits):
+        raise unimplemented(f"the type {type_.sql(dialect='bigquery')}")
+    return {"type": name, **dict(zip(keys.get(name, ()), limits, strict=False))}
 
 
 def layout_of(tree: exp.Expression, fields: list[Field], constant: Constant) -> dict[str, Any]:
@@ -134,6 +160,10 @@ def _text(value: str) -> str:
     return value
 
 
+def _same(value: bool) -> bool:
+    return value
+
+
 def _labels(value: list[dict[str, str]]) -> dict[str, str]:
     return {str(key): str(text) for key, text in (pair.values() for pair in value)}
 
@@ -154,6 +184,7 @@ _OPTIONS: dict[str, Any] = {
     "expiration_timestamp": ("expirationTime", _time, datetime),
     "default_table_expiration_days": ("defaultTableExpirationMs", _days, int | float | Decimal),
     "location": ("location", _text, str),
+    "require_partition_filter": ("requirePartitionFilter", _same, bool),
 }
 
 

@@ -88,6 +88,8 @@ def statement_of(sql: str, tokens: list[Token]) -> Statement:
     text = sql[first.start : last.end + 1]
     # With blanks in front, errors have the line and the column that are right for the whole script.
     padded = re.sub(r"[^\n]", " ", sql[: first.start]) + text
+    if word == "INSERT" and len(tokens) > 2 and tokens[2].text == "-":
+        padded = padded.replace(first.text, "INSERT INTO", 1)  # sqlglot wants it before dashes
     is_load = word == "LOAD" and first.token_type != TokenType.IDENTIFIER
     tree = _load_data(padded, tokens) if is_load else parse_one(padded)
     return Statement(text, tree, _kind(tree, text))

@@ -9,7 +9,14 @@ from duckdb.sqltypes import DuckDBPyType
 from sqlglot import exp
 
 from pydag_emulators.bigquery.names import literal, quote
-from pydag_emulators.bigquery.schema import Field, duck_type, element_of, field_of, sql_type
+from pydag_emulators.bigquery.schema import (
+    Field,
+    duck_type,
+    element_of,
+    field_of,
+    is_limited,
+    sql_type,
+)
 from pydag_emulators.bigquery.sql.functions.build import GENERATED
 
 _WIDER = {
@@ -54,17 +61,40 @@ def converted(value: str, given: Field, column: Field, depth: int = 0) -> str:
     if column.get("mode") == "REPEATED":
         # There is no NULL array in a BigQuery table: it is stored as an empty one.
         each = item
-        if _is_renamed(given, column) or _has_array(column):
+        if _is_renamed(given, column) or _has_array(column) or is_limited(column):
             each = converted(item, _item(given), _item(column), depth + 1)
         error = f"Array cannot have a null element; error in writing field {column['name']}"
         failed = f"list_extract({value}, bq_fail({literal(error)}))"
         each = f"CASE WHEN {item} IS NULL THEN {failed} ELSE {each} END"
         return f"coalesce(CAST(list_transform({value}, lambda {item}: {each}) AS {type_}), [])"
-    if _has_array(column) and not _is_renamed(given, column):
+    is_struct = column["type"] == "RECORD"
+    if is_struct and (_has_array(column) or is_limited(column) or _is_renamed(given, column)):
         return _struct(value, given, column, depth)
-    if not _is_renamed(given, column):
-        return f"CAST({value} AS {type_})"
-    return _struct(value, given, column, depth)
+    return _limited(f"CAST({value} AS {type_})", column)
+
+
+def _limited(value: str, column: Field) -> str:
+    """The value, if it is not too long or too large for the column."""
+    name = literal(sql_type(column, limits=True))
+    if column.get("maxLength"):
+        return f"bq_max_length({value}, {int(column['maxLength'])}, {name})"
+    if column.get("precision"):
+        precision, scale = int(column["precision"]), int(column.get("scale") or 0)
+        return f"bq_in_precision({value}, {precision}, {scale}, {name})"
+    return value
+
+
+def stored(query: str, fields: list[Field], given: list[Field] | None = None) -> str:
+    """A query with the columns of `query`, cast to the stored types of `fields`.
+
+    `given` are the columns of `query`, if they are not `fields`.
+    """
+    names = [f"c{index}" for index in range(len(fields))]
+    values = ", ".join(
+        f"{converted(name, of, field)} AS {quote(field['name'])}"
+        for name, of, field in zip(names, given or fields, fields, strict=True)
+    )
+    return f"SELECT {values} FROM ({query}) AS q({', '.join(names)})"
 
 
 def _has_array(field: Field) -> bool:

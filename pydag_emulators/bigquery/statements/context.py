@@ -15,6 +15,7 @@ from pydag_emulators.bigquery.sql.lower import to_duckdb
 from pydag_emulators.bigquery.sql.typing.queries import scope_of
 from pydag_emulators.bigquery.sql.typing.scope import Scope, Variable
 from pydag_emulators.bigquery.statements.paths import Paths
+from pydag_emulators.bigquery.statements.pruning import check_filters
 from pydag_emulators.bigquery.statements.tables import Tables
 from pydag_emulators.bigquery.storage.contents import Contents, Sizes
 from pydag_emulators.bigquery.storage.information_schema import relation
@@ -49,6 +50,8 @@ class Context:
     check: Callable[[], None]
     scope: Scope | None = None
     """The names that parts of the statement can use: a script's variables, and see `know`."""
+    defines_view: bool = False
+    """Whether the statement makes a view, and reads no rows."""
     _around: Scope | None = None
 
     @classmethod
@@ -58,6 +61,12 @@ class Context:
         paths = Paths.of(job.key.project, config, names.tables)
         scope = Scope(variables=names.variables) if names.variables else None
         return cls(cursor, sizes, job.key, config, paths, job.control.check, scope)
+
+    @property
+    def variables(self) -> Mapping[str, Variable]:
+        """The variables of the script that the statement is in."""
+        around = self._around or self.scope
+        return {} if around is None else around.variables
 
     @cached_property
     def tables(self) -> Tables:
@@ -79,6 +88,8 @@ class Context:
 
     def lowered(self, bound: exp.Expression) -> str:
         """The DuckDB SQL of a part whose tables are bound already."""
+        if not self.defines_view:
+            check_filters(bound, self.variables)
         nan_names = [name for contents in self._contents() for name in contents.nan_names]
         return to_duckdb(bound, frozenset(nan_names), self.scope)
 

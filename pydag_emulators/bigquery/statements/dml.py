@@ -17,11 +17,13 @@ from pydag_emulators.bigquery.sql.lower import to_duckdb
 from pydag_emulators.bigquery.statements.coercion import as_literal, converted, fits, type_name
 from pydag_emulators.bigquery.statements.context import Context
 from pydag_emulators.bigquery.statements.insert import (
-    default_is_null,
+    or_default,
     target_columns,
     values_or_query,
+    with_defaults,
 )
 from pydag_emulators.bigquery.statements.merge import merge_sql
+from pydag_emulators.bigquery.statements.pruning import require_filter
 from pydag_emulators.bigquery.storage.catalog import Resource, table_fields
 from pydag_emulators.bigquery.storage.store import fetch_one
 
@@ -95,8 +97,12 @@ def _insert(context: Context, tree: exp.Expression, ref: TableRef) -> Dml:
         resource, schema.expressions if isinstance(schema, exp.Schema) else None
     )
     source = values_or_query(context, tree.expression, columns)
-    names = ", ".join(quote(column["name"]) for column in columns)
-    return Dml("INSERT", ref, f"INSERT INTO {ref.sql} ({names}) {source}")
+    defaults = with_defaults(context, resource, columns)
+    if defaults:
+        source = f"SELECT *, {', '.join(value for _, value in defaults)} FROM ({source})"
+    names = [*(column["name"] for column in columns), *(name for name, _ in defaults)]
+    listed = ", ".join(map(quote, names))
+    return Dml("INSERT", ref, f"INSERT INTO {ref.sql} ({listed}) {source}")
 
 
 def _update(context: Context, tree: exp.Expression, ref: TableRef) -> Dml:
@@ -113,6 +119,9 @@ def _update(context: Context, tree: exp.Expression, ref: TableRef) -> Dml:
         source = context.lowered(bound)
     tables = target if source is None else f"{target}, {source}"
     assignments = assignment_sql(context, resource, tree.expressions, tables)
+    require_filter(tree.this, tree.args["where"].this, context.variables)
+    if from_ is not None:
+        require_filter(bound, tree.args["where"].this, context.variables)
     where = context.translate(tree.args["where"].this)
     sql = f"UPDATE {target} SET {assignments}"
     if source is None:
@@ -142,8 +151,9 @@ def assignment_sql(
             if left.table:
                 raise unimplemented(f"assignments to members ({left.sql(dialect='bigquery')})")
             raise invalid_query(f"Column {left.name} is not present in table {resource['id']}")
-        value = context.translate(default_is_null(node.expression))
-        fitting = fitted(context, column, node.expression, value, tables)
+        given = or_default(node.expression, column)
+        value = context.translate(given.copy())
+        fitting = fitted(context, column, given, value, tables)
         parts.append(f"{quote(column['name'])} = {fitting}")
     return ", ".join(parts)
 
@@ -171,6 +181,7 @@ def _delete(context: Context, tree: exp.Expression, ref: TableRef) -> Dml:
     context.tables.bind_target(ref, table, reads=True)
     table = tree.this or tree.args["tables"][0]
     context.know(table)
+    require_filter(table, tree.args["where"].this, context.variables)
     where = context.translate(tree.args["where"].this)
     return Dml("DELETE", ref, f"DELETE FROM {to_duckdb(table)} WHERE {where}")
 

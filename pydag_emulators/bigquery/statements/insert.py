@@ -7,9 +7,17 @@ from sqlglot import exp
 
 from pydag_emulators.bigquery.errors import invalid_query, unimplemented
 from pydag_emulators.bigquery.schema import Field, field_of, sql_type
-from pydag_emulators.bigquery.statements.coercion import as_literal, fits, type_name
+from pydag_emulators.bigquery.sql.parse import parse_one
+from pydag_emulators.bigquery.sql.typing.coerce import assigned
+from pydag_emulators.bigquery.sql.typing.types import type_of_field
+from pydag_emulators.bigquery.statements.coercion import (
+    as_literal,
+    converted,
+    fits,
+    stored,
+    type_name,
+)
 from pydag_emulators.bigquery.statements.context import Context
-from pydag_emulators.bigquery.statements.select import stored
 from pydag_emulators.bigquery.storage.catalog import Resource, table_fields
 
 
@@ -31,15 +39,33 @@ def target_columns(resource: Resource, names: list[exp.Expression] | None) -> li
             )
         chosen.append(column)
     for column in columns.values():
-        if column["mode"] == "REQUIRED":
+        if column["mode"] == "REQUIRED" and not column.get("defaultValueExpression"):
             raise invalid_query(f"Required column {column['name']} is missing in the INSERT")
     return chosen
 
 
-def default_is_null(node: exp.Expression) -> exp.Expression:
-    """The keyword DEFAULT as a value: NULL, as no column here has another default."""
+def or_default(node: exp.Expression, column: Field) -> exp.Expression:
+    """The value, or the column's default value if it is the keyword DEFAULT."""
     is_default = isinstance(node, exp.Var | exp.Column) and node.sql().upper() == "DEFAULT"
-    return exp.Null() if is_default else node
+    return _default(column) if is_default else node
+
+
+def _default(column: Field) -> exp.Expression:
+    text = column.get("defaultValueExpression")
+    value = exp.Null() if not text else parse_one(f"SELECT {text}").expressions[0]
+    return assigned(value, type_of_field(column))
+
+
+def with_defaults(
+    context: Context, resource: Resource, columns: list[Field]
+) -> list[tuple[str, str]]:
+    """The columns that have default values and are not among those, with DuckDB SQL of them."""
+    given = {column["name"] for column in columns}
+    return [
+        (column["name"], converted(context.translate(_default(column)), column, column))
+        for column in table_fields(resource)
+        if column["name"] not in given and column.get("defaultValueExpression")
+    ]
 
 
 def values_or_query(context: Context, source: exp.Expression, columns: list[Field]) -> str:
@@ -74,7 +100,7 @@ def _values(context: Context, source: exp.Values, columns: list[Field]) -> str:
         _check_count(len(row), columns)
     bound = [
         [
-            as_literal(cell, context.translate(cell.copy()), column)
+            as_literal(cell, context.translate(or_default(cell.copy(), column)), column)
             for cell, column in zip(row, columns, strict=True)
         ]
         for row in rows
@@ -96,8 +122,7 @@ def _values(context: Context, source: exp.Values, columns: list[Field]) -> str:
 
 
 def _row(node: exp.Expression) -> list[exp.Expression]:
-    cells = node.expressions if isinstance(node, exp.Tuple) else [node]
-    return [default_is_null(cell) for cell in cells]
+    return list(node.expressions) if isinstance(node, exp.Tuple) else [node]
 
 
 def _check_count(given: int, columns: list[Field]) -> None:

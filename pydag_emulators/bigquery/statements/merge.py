@@ -11,7 +11,12 @@ from pydag_emulators.bigquery.names import quote
 from pydag_emulators.bigquery.schema import Field
 from pydag_emulators.bigquery.sql.lower import to_duckdb
 from pydag_emulators.bigquery.statements.context import Context
-from pydag_emulators.bigquery.statements.insert import default_is_null, target_columns
+from pydag_emulators.bigquery.statements.insert import (
+    or_default,
+    target_columns,
+    with_defaults,
+)
+from pydag_emulators.bigquery.statements.pruning import require_filter
 from pydag_emulators.bigquery.storage.catalog import Resource
 
 Assignments = Callable[[Context, Resource, list[exp.Expression], str], str]
@@ -26,6 +31,8 @@ def merge_sql(
     bound = context.tables.bind(tree.args["using"])
     context.know(tree.this, bound)
     source = context.lowered(bound)
+    for table in (tree.this, bound):
+        require_filter(table, tree.args["on"], context.variables)
     on = context.translate(tree.args["on"])
     clauses = []
     for when in tree.args["whens"].expressions:
@@ -53,22 +60,26 @@ def _insert(
 ) -> str:
     if then.expression:
         given = then.this.expressions if isinstance(then.this, exp.Tuple) else None
-        nodes = [default_is_null(node) for node in then.expression.expressions]
+        nodes = list(then.expression.expressions)
     elif isinstance(then.this, exp.Var) and then.this.name.upper() == "ROW":
         given = None
         names = context.cursor.sql(f"SELECT * FROM {source}").columns
         nodes = [exp.column(name, quoted=True) for name in names]
     else:
         # `INSERT VALUES (…)`, without names of columns
-        given, nodes = None, [default_is_null(node) for node in then.this.expressions]
+        given, nodes = None, list(then.this.expressions)
     columns = target_columns(resource, given)
     if len(columns) != len(nodes):
         raise invalid_query(
             f"Inserted row has wrong column count; Has {len(nodes)}, expected {len(columns)}"
         )
     values = []
-    for column, node in zip(columns, nodes, strict=True):
+    for column, one in zip(columns, nodes, strict=True):
+        node = or_default(one, column)
         value = context.translate(node.copy())
         values.append(fitted(context, column, node, value, source))
-    columns_sql = ", ".join(quote(column["name"]) for column in columns)
+    defaults = with_defaults(context, resource, columns)
+    values += [value for _, value in defaults]
+    names = [*(column["name"] for column in columns), *(name for name, _ in defaults)]
+    columns_sql = ", ".join(map(quote, names))
     return f"INSERT ({columns_sql}) VALUES ({', '.join(values)})"

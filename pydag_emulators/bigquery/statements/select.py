@@ -9,11 +9,11 @@ from sqlglot import exp
 
 from pydag_emulators.bigquery.errors import invalid_query, unimplemented
 from pydag_emulators.bigquery.jobs.job import JobKey, Outcome
-from pydag_emulators.bigquery.names import TableRef, quote
+from pydag_emulators.bigquery.names import TableRef
 from pydag_emulators.bigquery.schema import Field, field_of
 from pydag_emulators.bigquery.sql.parse import Statement
 from pydag_emulators.bigquery.sql.script import parse_steps
-from pydag_emulators.bigquery.statements.coercion import converted
+from pydag_emulators.bigquery.statements.coercion import stored
 from pydag_emulators.bigquery.statements.context import Context
 from pydag_emulators.bigquery.statements.paths import Paths
 from pydag_emulators.bigquery.statements.target import Target
@@ -63,21 +63,8 @@ def view_fields(sizes: Sizes, cursor: Cursor, ref: TableRef, view: dict[str, Any
         raise invalid_query("A view must be one SELECT")
     location = get_dataset(cursor, ref.in_dataset)["location"]
     key = JobKey(ref.project, location, "")
-    context = Context(cursor, sizes, key, {}, Paths(ref.project), lambda: None)
+    context = Context(cursor, sizes, key, {}, Paths(ref.project), lambda: None, defines_view=True)
     return plan_select(context, statement.tree.copy()).fields
-
-
-def stored(query: str, fields: list[Field], given: list[Field] | None = None) -> str:
-    """A query with the columns of `query`, cast to the stored types of `fields`.
-
-    `given` are the columns of `query`, if they are not `fields`.
-    """
-    names = [f"c{index}" for index in range(len(fields))]
-    values = ", ".join(
-        f"{converted(name, of, field)} AS {quote(field['name'])}"
-        for name, of, field in zip(names, given or fields, fields, strict=True)
-    )
-    return f"SELECT {values} FROM ({query}) AS q({', '.join(names)})"
 
 
 def _check_duplicates(fields: list[Field]) -> None:

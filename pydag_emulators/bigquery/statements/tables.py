@@ -12,6 +12,7 @@ from pydag_emulators.bigquery.schema import Field, sql_type
 from pydag_emulators.bigquery.sql.parse import parse_one
 from pydag_emulators.bigquery.sql.typing.types import data_type, type_of_field
 from pydag_emulators.bigquery.statements.paths import Paths
+from pydag_emulators.bigquery.statements.pruning import note_filter
 from pydag_emulators.bigquery.storage.catalog import (
     Resource,
     find_dataset,
@@ -257,4 +258,5 @@ def _physical(ref: TableRef, alias: str, resource: Resource) -> exp.Table:
         alias=_alias(alias),
     )
     table.meta["fields"] = table_fields(resource)
+    note_filter(table, ref, resource)
     return table

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pydag_emulators.bigquery.errors import duplicate, invalid, not_found
+from pydag_emulators.bigquery.errors import duplicate, invalid, not_found, unimplemented
 from pydag_emulators.bigquery.names import TableRef
-from pydag_emulators.bigquery.schema import Field, sql_type
+from pydag_emulators.bigquery.schema import Field, is_limited, sql_type
+from pydag_emulators.bigquery.statements.coercion import stored
 from pydag_emulators.bigquery.statements.context import Context
 from pydag_emulators.bigquery.storage.catalog import (
     Resource,
@@ -43,6 +44,7 @@ def write_rows(
         if create == "CREATE_NEVER":
             raise not_found("Table", str(ref), context.key.location)
         given = {"schema": {"fields": fields}, **layout}
+        sql = _within_limits(sql, fields, fields)
         create_table(cursor, ref, given, filled_by=_checked(cursor, sql, given, partition))
         return
     if existing["type"] != "TABLE":
@@ -55,14 +57,22 @@ def write_rows(
     check_same(existing, layout, clustering=partition is not None or not replaces)
     if (replaces and partition is None) or not table_fields(existing):
         kept = {key: existing[key] for key in _KEPT if key in existing}
-        replace_table(context, ref, {**kept, **layout, "schema": {"fields": fields}}, sql)
+        limited = _within_limits(sql, fields, fields)
+        replace_table(context, ref, {**kept, **layout, "schema": {"fields": fields}}, limited)
         return
     if options:
         existing = updated_schema(cursor, ref, existing, fields, options)
+    columns = {column["name"].lower(): column for column in table_fields(existing)}
     sql = _checked(cursor, matching(sql, fields, existing), existing, partition)
+    sql = _within_limits(sql, [columns[field["name"].lower()] for field in fields], fields)
     if replaces:
         cursor.execute(f"DELETE FROM {ref.sql} WHERE {where}")
     cursor.execute(f"INSERT INTO {ref.sql} BY NAME {sql}")
+
+
+def _within_limits(sql: str, columns: list[Field], given: list[Field]) -> str:
+    """The rows of the query, in which no value may be too long or too large for its column."""
+    return stored(sql, columns, given) if any(map(is_limited, columns)) else sql
 
 
 def _schema_updates(context: Context, write: str, partition: str | None) -> list[str]:
@@ -121,7 +131,7 @@ def replace_table(context: Context, ref: TableRef, given: Resource, sql: str | N
 _REPLACING = "temp.pydag_replacing"  # of one connection, which does one thing at a time
 _KEPT = (
     "description", "friendlyName", "labels", "expirationTime", "timePartitioning",
-    "rangePartitioning", "clustering",
+    "rangePartitioning", "clustering", "requirePartitionFilter",
 )  # fmt: skip
 
 
@@ -147,6 +157,8 @@ def matching(sql: str, fields: list[Field], existing: Resource) -> str:
             )
     given = {field["name"].lower() for field in fields}
     for column in columns.values():
+        if column["name"].lower() not in given and column.get("defaultValueExpression"):
+            raise unimplemented(f"default values in loads and appends (column {column['name']})")
         if column["mode"] == "REQUIRED" and column["name"].lower() not in given:
             raise invalid(
                 f"Provided Schema does not match Table {table}. "

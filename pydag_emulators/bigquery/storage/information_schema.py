@@ -39,6 +39,7 @@ _COLUMNS = pa.schema(
         ("ordinal_position", pa.int64()),
         ("is_nullable", pa.string()),
         ("data_type", pa.string()),
+        ("column_default", pa.string()),
         ("is_hidden", pa.string()),
         ("is_partitioning_column", pa.string()),
         ("clustering_ordinal_position", pa.int64()),
@@ -86,7 +87,8 @@ def _columns(_cursor: Cursor, resource: Resource) -> list[dict[str, Any]]:
             "column_name": field["name"],
             "ordinal_position": position,
             "is_nullable": _yes(field["mode"] == "NULLABLE"),
-            "data_type": sql_type(field),
+            "data_type": sql_type(field, limits=True),
+            "column_default": field.get("defaultValueExpression", "NULL"),
             "is_hidden": "NO",
             "is_partitioning_column": _yes(field["name"] == partitioning),
             "clustering_ordinal_position": clustering.index(field["name"]) + 1

@@ -35,6 +35,8 @@ def check_layout(given: Layout, fields: list[Field]) -> None:
     time, by_range = given.get("timePartitioning"), given.get("rangePartitioning")
     if time and by_range:
         raise invalid("Only one of timePartitioning and rangePartitioning can be set")
+    if given.get("requirePartitionFilter") and not (time or by_range):
+        raise invalid("Cannot require a partition filter of a table that is not partitioned")
     if time:
         _check_time(time, columns)
     if by_range:
@@ -56,8 +58,6 @@ def _check_time(time: Layout, columns: dict[str, Field]) -> None:
         raise invalid(f"Invalid value for timePartitioning.type: {unit}")
     if not time.get("field"):
         raise unimplemented("partitioning by time of ingestion")
-    if time.get("requirePartitionFilter"):
-        raise unimplemented("requirePartitionFilter")
     field = _column(time["field"], columns, "time partitioning")
     if field["type"] not in _OF_TIME or field["mode"] == "REPEATED":
         raise invalid(

@@ -6,6 +6,16 @@
 CREATE OR REPLACE MACRO bq_fail(message) AS CAST('bq: ' || message AS INTEGER);
 CREATE OR REPLACE MACRO bq_unsupported(message) AS CAST('bq501: ' || message AS INTEGER);
 
+-- Columns like STRING(10) and NUMERIC(10, 2), whose values are rounded.
+CREATE OR REPLACE MACRO bq_too_long(name, most, length) AS bq_fail(
+  name || ' has maximum length ' || most || ' but got a value with length ' || length);
+CREATE OR REPLACE MACRO bq_max_length
+  (x VARCHAR, most BIGINT, name VARCHAR) AS CASE
+    WHEN length(x) > most THEN CAST(bq_too_long(name, most, length(x)) AS VARCHAR) ELSE x END,
+  (x BLOB, most BIGINT, name VARCHAR) AS CASE
+    WHEN octet_length(x) > most
+    THEN encode(CAST(bq_too_long(name, most, octet_length(x)) AS VARCHAR)) ELSE x END;
+
 -- From the year 1 to the year 9999.
 CREATE OR REPLACE MACRO bq_range
   (x DATE) AS CASE

@@ -94,6 +94,11 @@ CREATE OR REPLACE MACRO bq_round_to
     WHEN n >= 9 THEN x
     WHEN n < -28 THEN CAST(0 AS DECIMAL(38, 9))
     ELSE bq_of_digits(bq_rounded_quotient(bq_digits(x), bq_power(9 - n)) * bq_power(9 - n)) END;
+CREATE OR REPLACE MACRO bq_in_precision
+  (x DECIMAL(38, 9), precision BIGINT, scale BIGINT, name VARCHAR) AS CASE
+  WHEN abs(bq_digits(bq_round_to(x, scale))) >= bq_power(precision - scale + 9)
+  THEN CAST(bq_fail(name || ' out of range: ' || bq_string(x)) AS DECIMAL(38, 9))
+  ELSE bq_round_to(x, scale) END;
 CREATE OR REPLACE MACRO bq_trunc_to
   (x BIGINT, n BIGINT) AS bq_trunc_double(CAST(x AS DOUBLE), n),
   (x HUGEINT, n BIGINT) AS bq_trunc_double(CAST(x AS DOUBLE), n),

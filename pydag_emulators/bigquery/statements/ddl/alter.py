@@ -9,8 +9,13 @@ from sqlglot import exp
 
 from pydag_emulators.bigquery.errors import duplicate, invalid_query, unimplemented
 from pydag_emulators.bigquery.names import TableRef, quote
-from pydag_emulators.bigquery.schema import Field, check_schema, duck_type
-from pydag_emulators.bigquery.sql.definitions import changed_options, field_of_column, type_of
+from pydag_emulators.bigquery.schema import Field, check_schema, duck_type, sql_type
+from pydag_emulators.bigquery.sql.definitions import (
+    changed_options,
+    default_of,
+    field_of_column,
+    type_of,
+)
 from pydag_emulators.bigquery.statements.context import Context
 from pydag_emulators.bigquery.storage.catalog import (
     Resource,
@@ -77,6 +82,11 @@ def _added(context: Context, node: exp.ColumnDef, ref: TableRef, resource: Resou
             return fields
         raise invalid_query(f"Column already exists: {node.name}")
     field = field_of_column(node, context.constant)
+    if field.get("defaultValueExpression"):
+        raise invalid_query(
+            f"Cannot add the column {node.name} with a default value: add it, then ALTER COLUMN "
+            "SET DEFAULT"
+        )
     if field["mode"] == "REQUIRED":
         raise invalid_query(f"Cannot add the REQUIRED column {node.name}")
     return change_schema(context.cursor, ref, resource, check_schema([*fields, field]))
@@ -117,8 +127,14 @@ def _altered(
 ) -> list[Field]:
     field = _find(node.name, resource)
     fields = table_fields(resource)
-    if field is None or node.args.get("default") is not None or node.args.get("collate"):
+    if field is None or node.args.get("collate"):
         raise unimplemented(f"ALTER COLUMN {node.sql(dialect='bigquery')[:80]}")
+    default = node.args.get("default")
+    if default is not None or (node.args.get("drop") and not node.args.get("allow_null")):
+        text = None if default is None else default_of(default, field, context.constant)
+        given = {**field, "defaultValueExpression": text}
+        given = {key: value for key, value in given.items() if value is not None}
+        return [given if each is field else each for each in fields]
     if node.args.get("drop") and node.args.get("allow_null"):
         relaxed = {**field, "mode": "NULLABLE"} if field["mode"] == "REQUIRED" else field
         changed = [relaxed if each is field else each for each in fields]
@@ -127,6 +143,7 @@ def _altered(
         raise unimplemented(f"ALTER COLUMN {node.sql(dialect='bigquery')[:80]}")
     new = check_schema([{**field, **type_of(node.args["dtype"], context.constant)}])[0]
     new["mode"] = field["mode"]
+    _check_limits(field, new)
     if new["type"] not in (field["type"], *_WIDER.get(field["type"], ())):
         raise invalid_query(
             f"ALTER TABLE ALTER COLUMN SET DATA TYPE requires that {field['type']} can be "
@@ -137,6 +154,18 @@ def _altered(
         f"ALTER TABLE {ref.sql} ALTER COLUMN {quote(field['name'])} TYPE {duck_type(new)}"
     )
     return [new if each is field else each for each in fields]
+
+
+def _check_limits(old: Field, new: Field) -> None:
+    """Refuse a type with smaller parameters: values that are there might not fit."""
+    digits = [int(f.get("precision") or 38) - int(f.get("scale") or 0) for f in (old, new)]
+    shorter = int(new.get("maxLength") or 2**63) < int(old.get("maxLength") or 2**63)
+    scales = [int(f.get("scale") or (0 if f.get("precision") else 9)) for f in (old, new)]
+    if shorter or digits[1] < digits[0] or scales[1] < scales[0]:
+        raise invalid_query(
+            f"ALTER TABLE ALTER COLUMN SET DATA TYPE requires that {sql_type(old, limits=True)} is "
+            f"assignable to {sql_type(new, limits=True)} (column {old['name']})"
+        )
 
 
 def _find(name: str, resource: Resource, *, missing_is_fine: bool = False) -> Field | None:

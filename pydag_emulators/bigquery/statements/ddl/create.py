@@ -18,9 +18,10 @@ from pydag_emulators.bigquery.names import DatasetRef, TableRef
 from pydag_emulators.bigquery.schema import Field, check_schema
 from pydag_emulators.bigquery.sql.definitions import fields_of, layout_of, options_of
 from pydag_emulators.bigquery.sql.shapes import unnamed_column
+from pydag_emulators.bigquery.statements.coercion import stored
 from pydag_emulators.bigquery.statements.context import Context
 from pydag_emulators.bigquery.statements.ddl.alter import alter_table
-from pydag_emulators.bigquery.statements.select import plan_select, stored
+from pydag_emulators.bigquery.statements.select import plan_select
 from pydag_emulators.bigquery.statements.write import check_location, replace_table
 from pydag_emulators.bigquery.storage.catalog import (
     Resource,
@@ -139,6 +140,7 @@ def _change_table(context: Context, kind: str, tree: exp.Expression, ref: TableR
 def _view(context: Context, tree: exp.Expression) -> Resource:
     """The resource of a view to be made."""
     query = tree.expression.sql(dialect="bigquery")
+    context.defines_view = True
     fields = plan_select(context, tree.expression.copy()).fields
     return {
         "type": "VIEW",
