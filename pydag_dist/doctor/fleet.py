@@ -36,7 +36,8 @@ def _coordinators(engine: Engine, members: Mapping[str, Member]) -> Iterator[Fin
         yield error(
             "no coordinator is alive: new runs wait, nothing is started when it is due, and the "
             "history stands still",
-            "start `pydag coordinator`",
+            "start `pydag coordinator`; if one runs, let PYDAG_REDIS_URL and PYDAG_KEY_PREFIX be "
+            "the same there and here",
         )
     elif not any(member.info.get("writes_history") for member in members.values()):
         yield warning(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,10 +33,18 @@ def look_at_disks(settings: Settings) -> list[Finding]:
     places = {settings.home}
     if (logs := settings.log_place) and not logs.startswith("gs://"):
         places.add(Path(logs).expanduser())
+    there = {_there(place): place for place in sorted(places, reverse=True)}
     found = []
-    for place in sorted(places):
-        there = next((path for path in (place, *place.parents) if path.is_dir()), None)
-        free = shutil.disk_usage(there).free if there else 0
+    for folder, place in there.items():
+        if not os.access(folder, os.W_OK | os.X_OK):
+            found.append(
+                warning(
+                    f"{place} can't be written by this user",
+                    "a coordinator needs it: let its user own it, or set PYDAG_HOME (and "
+                    "PYDAG_LOG_STORE) to another directory",
+                )
+            )
+        free = shutil.disk_usage(folder).free
         if free < LEAST_FREE:
             found.append(
                 warning(
@@ -44,6 +53,11 @@ def look_at_disks(settings: Settings) -> list[Finding]:
                 )
             )
     return found
+
+
+def _there(place: Path) -> Path:
+    """The directory, or the one in which it would be made."""
+    return next(path for path in (place.absolute(), *place.absolute().parents) if path.is_dir())
 
 
 def _history(settings: Settings, engine: Engine) -> Iterator[Finding]:

@@ -28,19 +28,31 @@ def look_at_server(client: Any) -> list[Finding]:
     except redis.RedisError as problem:
         if is_refusal(problem):
             return [error(str(refusal(problem, client)), "")]
-        return [
-            error(
-                f"no Redis answers at {where} ({problem})",
-                "start it, or set PYDAG_REDIS_URL; for one on this machine run `pydag up`, and "
-                'then `eval "$(pydag env)"`',
-            )
-        ]
+        return [error(f"no Redis answers at {where} ({problem})", _advice(where, str(problem)))]
     found = list(_problems(client, info))
     ahead = seconds + micro / 1e6 - (began + ended) / 2
     if abs(ahead) - (ended - began) > CLOCK_SECONDS:
         found.append(clock(f"the clock of Redis's host is {apart(ahead)} that of this host"))
     version = info.get("valkey_version") or info.get("redis_version")
     return found or [ok(f"Redis {version} at {where} keeps what it is given")]
+
+
+def _advice(where: str, problem: str) -> str:
+    if "certificate" in problem.lower():
+        return (
+            "let ssl_ca_certs in PYDAG_REDIS_URL name the certificate that has signed that of the "
+            "server, and its host be one that this is for"
+        )
+    if where.startswith("rediss:") and ("SSL" in problem or "Timeout" in problem):
+        return "is it there, and does it speak TLS at that port? Else PYDAG_REDIS_URL is redis://…"
+    if where.startswith("redis:") and ("closed" in problem or "reset" in problem):
+        return (
+            "if it speaks TLS at that port, PYDAG_REDIS_URL is rediss://…; else look into its log"
+        )
+    return (
+        "start it, or set PYDAG_REDIS_URL; for one on this machine run `pydag up`, and then "
+        '`eval "$(pydag env)"`'
+    )
 
 
 def clock(what: str) -> Finding:
@@ -61,6 +73,11 @@ def _problems(client: Any, info: Mapping[str, Any]) -> Iterator[Finding]:
     except UnsafeRedis as problem:
         what, _, advice = str(problem).partition(": ")
         yield error(what, advice)
+    if (mode := info.get("redis_mode", "standalone")) != "standalone":
+        yield error(
+            f"this Redis is a {mode}, which can't be used",
+            "give PYDAG_REDIS_URL the address of a single primary",
+        )
     if info.get("role") in {"slave", "replica"}:
         yield error(
             "this Redis is a replica, and takes no writes",

@@ -152,9 +152,11 @@ def check(engine: sa.Engine) -> None:
         found = _schema(connection)
     if found != SCHEMA:
         has = "no tables yet" if found is None else f"schema {found}"
+        do = "a coordinator of the same version brings an older one up to date when it starts"
+        if found is not None and found > SCHEMA:
+            do = "a newer version has written it; install that version here"
         raise HistoryError(
-            f"the history in {where(engine)} has {has}, this version reads {SCHEMA}: a coordinator "
-            "of the same version brings an older one up to date when it starts"
+            f"the history in {where(engine)} has {has}, this version reads {SCHEMA}: {do}"
         )
 
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import redis
+import sqlalchemy as sa
 from click.testing import CliRunner
 
 from pydag_dist.cli import pydag
@@ -93,6 +94,28 @@ def test_redis_is_away(fine):
     result = CliRunner().invoke(pydag, ["doctor", "--json"])
     assert result.exit_code == 1
     assert json.loads(result.output)["findings"][0]["level"] == "error"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "problem", "advice"),
+    [
+        ("rediss", "Timeout connecting to server", "does it speak TLS"),
+        ("rediss", "[SSL: WRONG_VERSION_NUMBER] wrong version number", "does it speak TLS"),
+        ("rediss", "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed", "ssl_ca_certs"),
+        ("redis", "(104, 'Connection reset by peer')", "rediss://"),
+        ("redis", "Connection closed by server.", "rediss://"),
+    ],
+)
+def test_one_side_speaks_tls(fine, monkeypatch, scheme, problem, advice):
+    monkeypatch.setattr("pydag_dist.doctor.server.address", lambda _: f"{scheme}://h:1/0")
+    fine.error = redis.ConnectionError(problem)
+    first, *_ = wrong(fine)
+    assert advice in first
+
+
+def test_it_is_no_single_server(fine):
+    fine.info["redis_mode"] = "cluster"
+    assert any("this Redis is a cluster" in each for each in wrong(fine))
 
 
 def test_the_password_is_wrong(fine):
@@ -205,6 +228,19 @@ def test_the_history_is_away_or_anothers(fine, monkeypatch, tmp_path):
     monkeypatch.delenv("PYDAG_DATABASE_URL")
     monkeypatch.setenv("PYDAG_HOME", str(tmp_path / "bare"))
     assert any(each.startswith("this host has no history") for each in wrong(fine))
+
+
+def test_a_newer_version_has_written_the_history(fine, tmp_path):
+    with History(f"sqlite:///{tmp_path}/history.sqlite") as history, history._db.begin() as writing:
+        writing.execute(sa.text("UPDATE pydag_meta SET schema = schema + 1"))
+    (only,) = wrong(fine)
+    assert "a newer version has written it; install that version here" in only
+
+
+def test_the_home_cannot_be_written(fine, monkeypatch, tmp_path):
+    monkeypatch.setattr("os.access", lambda place, _: place != tmp_path)
+    (only,) = wrong(fine)
+    assert only.startswith(f"{tmp_path} can't be written by this user")
 
 
 def test_the_log_store_is_away(fine, monkeypatch, tmp_path):
