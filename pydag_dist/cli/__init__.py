@@ -8,7 +8,7 @@ import os
 import sys
 
 from pydag_dist.cli.group import pydag
-from pydag_dist.cli.sparing import spare_unused
+from pydag_dist.sparing import spare_unused
 
 __all__ = ["main", "pydag"]
 

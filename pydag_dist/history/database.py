@@ -16,6 +16,7 @@ from sqlalchemy.sql.dml import Insert
 
 from pydag_dist.errors import HistoryError, InvalidSettings
 from pydag_dist.history.tables import SCHEMA, meta
+from pydag_dist.sparing import without
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +108,9 @@ def create(engine: sa.Engine) -> None:
 
     `HistoryError` if it can't be, or if a newer version has made it.
     """
-    from pydag_dist.history.migrations import upgrade  # noqa: PLC0415  readers need no Alembic
+    # Alembic's templates would load all of Pygments' lexers, to colour their errors.
+    with without("pygments"):
+        from pydag_dist.history.migrations import upgrade  # noqa: PLC0415  readers need no Alembic
 
     if engine.dialect.name == "sqlite":
         file = _file(engine)

@@ -33,8 +33,10 @@ _keeper: int | None = None
 
 
 def start() -> None:
-    """In the parent: start the keeper."""
+    """In the parent: start the keeper, unless there is one. The sooner, the less memory it has."""
     global _lifeline, _keeper  # noqa: PLW0603  of this process
+    if _lifeline is not None:
+        return
     read, _lifeline = os.pipe()
     _keeper = os.fork()
     if _keeper == 0:
@@ -47,9 +49,11 @@ def start() -> None:
 
 def restart_if_gone() -> None:
     """In the parent, now and then."""
+    global _lifeline  # noqa: PLW0603  of this process
     if _keeper is None or _lifeline is None or not os.waitpid(_keeper, os.WNOHANG)[0]:
         return
     os.close(_lifeline)
+    _lifeline = None
     start()
 
 

@@ -50,7 +50,7 @@ def test_a_command_loads_nothing_that_it_does_not_use(tmp_path, monkeypatch, arg
 
 def test_the_half_of_redis_for_asyncio_is_there_for_whoever_asks():
     code = (
-        "from pydag_dist.cli.sparing import spare_unused; spare_unused()\n"
+        "from pydag_dist.sparing import spare_unused; spare_unused()\n"
         "import redis, sys; assert 'redis.asyncio.client' not in sys.modules\n"
         "import redis.asyncio.lock\n"
         "from redis.asyncio import Redis; assert Redis is redis.asyncio.client.Redis"
@@ -60,8 +60,8 @@ def test_the_half_of_redis_for_asyncio_is_there_for_whoever_asks():
 
 def test_a_command_leaves_telemetry_and_metadata_of_packages_to_whoever_asks():
     code = (
-        "import sys; from pydag_dist.cli.sparing import import_redis_alone, spare_unused\n"
-        "spare_unused(); import_redis_alone()\n"
+        "import sys; from pydag_dist.sparing import spare_unused, without\n"
+        "spare_unused()\nwith without('opentelemetry'): import redis\n"
         "assert 'redis' in sys.modules and 'opentelemetry' not in sys.modules\n"
         "import importlib.metadata; assert importlib.metadata.version('redis')\n"
         "from importlib.metadata import version; assert version('redis')\n"
