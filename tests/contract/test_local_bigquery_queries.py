@@ -579,7 +579,6 @@ def test_a_failing_script_keeps_what_came_before(client, table):
         "SELECT * FROM q.t FOR SYSTEM_TIME AS OF CURRENT_TIMESTAMP()",
         "SELECT * FROM q.t TABLESAMPLE SYSTEM (10 PERCENT)",
         "SELECT BIGNUMERIC '1'",
-        "SELECT SESSION_USER()",
     ],
 )
 def test_what_is_not_supported_is_501(client, sql):

@@ -20,6 +20,9 @@ _USER = (
     duckdb.SyntaxException,
 )
 _TRANSLATED = (
+    (re.compile(r"Type INT64 with value (\S+) can't be cast"), "Value out of range: {}"),
+    (re.compile(r"Could not cast value (\S+) to DECIMAL"), "numeric overflow: {}"),
+    (re.compile(r"Failure in (decode)"), "Invalid UTF-8 in a cast of BYTES to STRING"),
     (re.compile(r"Could not convert string 'bq: (.*)' to INT32", re.DOTALL), "{}"),
     (re.compile(r"^(Overflow (?:in|on) .*)"), "int64 overflow: {}"),
     (re.compile(r'Referenced column "([^"]+)" (?:was )?not found'), "Unrecognized name: {}"),
@@ -33,6 +36,10 @@ _TRANSLATED = (
 _UNSUPPORTED = re.compile(r"Could not convert string 'bq501: (?P<message>.*)' to INT32", re.DOTALL)
 _OVERLOAD = re.compile(r"Macro bq_(?P<name>\w+)\(\) (does not support|has multiple overloads)")
 _NO_FUNCTION = re.compile(r"No function matches the given name and argument types '(?P<name>\w+)")
+_TYPES = re.compile(
+    r"No function matches the given name and argument types '\W|Could not choose a best candidate|"
+    r"Unimplemented type for cast|Failed to cast value|Invalid LIST argument|can only operate on"
+)
 _REQUIRED = re.compile(r"NOT NULL constraint failed: .*\.(?P<name>[^.\s]+)")
 
 
@@ -56,6 +63,8 @@ def _of_duckdb(error: duckdb.Error) -> ApiError | None:
         return invalid(f"Required field {match['name']} cannot be null" if match else text)
     if match := _UNSUPPORTED.search(text):
         return unimplemented(match["message"])
+    if _TYPES.search(text):
+        return unimplemented("arguments of these types; or they are wrong")
     if match := _OVERLOAD.search(text) or _NO_FUNCTION.search(text):
         name = match["name"].upper()
         return unimplemented(f"{name} with arguments of these types; or they are wrong")

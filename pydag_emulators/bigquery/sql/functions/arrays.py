@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from pydag_emulators.bigquery.errors import unimplemented
+from pydag_emulators.bigquery.errors import invalid_query, unimplemented
 from pydag_emulators.bigquery.sql.functions.build import (
     Kinds,
     Lower,
@@ -42,6 +42,8 @@ def _to_string(node: exp.ArrayToString) -> Node:
 
 def _slice(node: exp.ArraySlice) -> Node:
     only(node, "this", "start", "end")
+    if node.args.get("end") is None:
+        raise invalid_query("Number of arguments does not match for function ARRAY_SLICE")
     return macro("array_slice", node.this, node.args["start"], node.args["end"])
 
 

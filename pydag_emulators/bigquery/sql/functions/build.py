@@ -88,7 +88,8 @@ def only(node: Node, *known: str) -> None:
 
 def refused(node: exp.Expr) -> ApiError:
     """The error for GoogleSQL that is not supported."""
-    return unimplemented(f"this in queries: {node.sql(dialect='bigquery')[:200]}")
+    shown = node.sql(dialect="bigquery").replace("bq_", "")  # what is below it is lowered already
+    return unimplemented(f"this in queries: {shown[:200]}")
 
 
 def unary(name: str) -> Lower:

@@ -254,6 +254,8 @@ LOWER: Lowering = {
     exp.Right: binary("right"),
     exp.SHA1Digest: unary("sha1"),
     exp.SHA2Digest: _sha2,
+    exp.SessionUser: lambda _node: text("local@localhost"),  # as in the resources of jobs
+    exp.Soundex: unary("soundex"),
     exp.Split: _split,
     exp.StartsWith: binary("starts_with"),
     exp.StrPosition: _position,

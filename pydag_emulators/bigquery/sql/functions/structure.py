@@ -120,6 +120,8 @@ def _struct(node: exp.Struct) -> Node:
 def _bracket(node: exp.Bracket) -> Node:
     index = node.expressions[0]
     offset = node.args.get("offset")
+    if node.meta.get("json"):
+        return macro(f"json_{node.meta['json']}", node.this, index)
     if len(node.expressions) != 1 or (isinstance(index, exp.Literal) and index.is_string):
         raise refused(node)
     if offset == 1:
@@ -188,6 +190,9 @@ def _is_lowered_unnest(node: Node) -> bool:
 def _limit(node: exp.Limit) -> Node:
     if isinstance(node.expression, exp.Null):
         raise invalid_query("LIMIT must not be NULL")
+    limit = node.expression
+    if isinstance(limit, exp.Boolean) or (isinstance(limit, exp.Cast) and "." in limit.this.name):
+        raise invalid_query("LIMIT expects an integer literal or parameter")
     if isinstance(node.expression, exp.Column):
         raise unimplemented(f"LIMIT {node.expression.sql()}")
     return node

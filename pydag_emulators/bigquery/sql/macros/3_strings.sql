@@ -152,3 +152,16 @@ CREATE OR REPLACE MACRO bq_to_code_points
   (x VARCHAR) AS list_transform(
     CASE WHEN x = '' THEN [] ELSE string_split(x, '') END, lambda c: CAST(unicode(c) AS BIGINT)),
   (x BLOB) AS list_transform(bq_pairs(x), lambda h: CAST('0x' || h AS BIGINT));
+
+-- H and W don't separate equal codes, vowels do; the first letter stands for its own code.
+CREATE OR REPLACE MACRO bq_letters(x) AS regexp_replace(upper(x), '[^A-Z]', '', 'g');
+CREATE OR REPLACE MACRO bq_sound_codes(x) AS list_reduce(
+  ['1', '2', '3', '4', '5', '6'],
+  lambda codes, code: regexp_replace(codes, code || '+', code, 'g'),
+  left(translate(x, 'BFPVCGJKQSXZDTLMNRAEIOUYHW', '11112222222233455600000099'), 1)
+  || replace(
+    substr(translate(x, 'BFPVCGJKQSXZDTLMNRAEIOUYHW', '11112222222233455600000099'), 2), '9', ''));
+CREATE OR REPLACE MACRO bq_soundex(x VARCHAR) AS CASE
+  WHEN bq_letters(x) = '' THEN ''
+  ELSE left(bq_letters(x), 1)
+    || left(replace(substr(bq_sound_codes(bq_letters(x)), 2), '0', '') || '000', 3) END;

@@ -141,3 +141,19 @@ CREATE OR REPLACE MACRO bq_json_text
   (x TIMESTAMP) AS '"' || replace(bq_string(x), ' ', 'T') || '"',
   (x TIMESTAMP WITH TIME ZONE) AS
     '"' || replace(replace(bq_string(x), ' ', 'T'), '+00', 'Z') || '"';
+
+-- Subscripts and fields: NULL if there is no such item.
+CREATE OR REPLACE MACRO bq_json_item(x JSON, i BIGINT) AS CASE
+  WHEN i >= 0 AND json_type(x) = 'ARRAY' THEN json_extract(x, '$[' || i || ']') END;
+CREATE OR REPLACE MACRO bq_json_field(x JSON, name VARCHAR) AS CASE
+  WHEN json_type(x) = 'OBJECT'
+  THEN json_extract(x, '/' || replace(replace(name, '~', '~0'), '/', '~1')) END;
+
+-- The JSON of a number, which must not change by it.
+CREATE OR REPLACE MACRO bq_json_number
+  (x BIGINT) AS CAST(x AS VARCHAR),
+  (x DECIMAL(38, 9)) AS CASE
+    WHEN TRY_CAST(CAST(x AS DOUBLE) AS DECIMAL(38, 9)) = x THEN bq_string(x)
+    WHEN x IS NULL THEN NULL
+    ELSE CAST(bq_fail('Input number: ' || bq_string(x) || ' cannot round-trip through string representation')
+      AS VARCHAR) END;

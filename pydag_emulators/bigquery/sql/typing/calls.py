@@ -16,6 +16,7 @@ from pydag_emulators.bigquery.sql.typing.types import (
     DATETIME,
     FLOAT64,
     INT64,
+    JSON,
     NULL,
     STRING,
     TIME,
@@ -116,6 +117,23 @@ def _noted(result: Type | None) -> Handler:
     return handler
 
 
+def _json_format(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
+    return _noted(JSON if node.args.get("to_json") else STRING)(typer, node, scope)
+
+
+def _json_made(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
+    """JSON_OBJECT and JSON_ARRAY: the types of the values."""
+    values = list(node.expressions)
+    for item in values:
+        if isinstance(item, exp.JSONKeyValue):
+            typer.visit(item.this, scope)
+    node.meta["types"] = [
+        typer.visit(item.expression if isinstance(item, exp.JSONKeyValue) else item, scope)
+        for item in values
+    ]
+    return JSON
+
+
 def _anonymous(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
     types = [typer.visit(child, scope) for child in list(node.expressions)]
     known = {"IEEE_DIVIDE": FLOAT64}
@@ -181,7 +199,9 @@ HANDLERS: Handlers = {
     exp.Extract: _extract,
     exp.Concat: _concat,
     exp.Format: _format,
-    exp.JSONFormat: _noted(STRING),
+    exp.JSONFormat: _json_format,
+    exp.JSONArray: _json_made,
+    exp.JSONObject: _json_made,
     exp.JSONExtractArray: _noted(array_of(STRING)),
     exp.String: _noted(STRING),
     exp.DPipe: _concat,

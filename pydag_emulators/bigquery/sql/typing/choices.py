@@ -8,9 +8,11 @@ from pydag_emulators.bigquery.errors import invalid_query, unimplemented
 from pydag_emulators.bigquery.sql.typing.coerce import Assigned, coerce
 from pydag_emulators.bigquery.sql.typing.nan import checked_comparison
 from pydag_emulators.bigquery.sql.typing.operators import check_members
+from pydag_emulators.bigquery.sql.typing.results import check_condition
 from pydag_emulators.bigquery.sql.typing.scope import Scope
 from pydag_emulators.bigquery.sql.typing.types import (
     FLOAT64,
+    JSON,
     NULL,
     Type,
     array_of,
@@ -22,7 +24,7 @@ from pydag_emulators.bigquery.sql.typing.visitor import Handlers, Visitor, commo
 
 
 def _if(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
-    typer.visit(node.this, scope)
+    check_condition(typer.visit(node.this, scope), "The condition of IF")
     places = [(name, None) for name in ("true", "false") if node.args.get(name) is not None]
     if any(_is_error(node.args[name]) for name, _ in places):
         return _typed_error(typer, node, [name for name, _ in places], scope)
@@ -51,7 +53,7 @@ def _case(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
     if node.this is not None:
         _simple_case(node)
     for branch in node.args["ifs"]:
-        typer.visit(branch.this, scope)
+        check_condition(typer.visit(branch.this, scope), "The condition of WHEN")
     values = [given(typer, result, scope) for result in _results(node)]
     pairs = list(zip(_results(node), values, strict=True))
     known = [one for result, one in pairs if one is not None and not _is_error(result)]
@@ -84,6 +86,9 @@ def _listed(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
     places = [("this", None), *(("expressions", i) for i in range(len(node.expressions)))]
     type_ = common(typer, node, places, scope, f"function {node.sql_name()}")  # type: ignore[attr-defined]
     node.meta["typed"] = type_ is not None
+    is_ordered = isinstance(node, exp.Greatest | exp.Least)
+    if is_ordered and type_ is not None and type_.kind in ("ARRAY", "STRUCT", "JSON"):
+        raise invalid_query(f"{node.key.upper()} is not defined for arguments of type {type_}")
     if type_ == FLOAT64 and isinstance(node, exp.Least):
         checked_comparison(node)
     return type_
@@ -145,17 +150,30 @@ def _struct(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
 
 def _dot(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
     type_ = typer.visit(node.this, scope)
+    if type_ == JSON:
+        node.replace(json_member(node.this.copy(), node.name))
+        return JSON
     return None if type_ is None or type_.kind != "STRUCT" else type_.member(node.name)
+
+
+def json_member(value: exp.Expr, name: str) -> exp.Expr:
+    """`value.name`, of a value of the type JSON."""
+    node = exp.Bracket(this=value, expressions=[exp.Literal.string(name)])
+    node.meta["json"] = "field"
+    return node
 
 
 def _bracket(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
     type_ = typer.visit(node.this, scope)
-    for index in list(node.expressions):
-        typer.visit(index, scope)
+    indexes = [typer.visit(index, scope) for index in list(node.expressions)]
     if type_ is None:
         return None
-    if type_.kind == "JSON":
-        raise unimplemented(f"subscripts of JSON ({node.sql('bigquery')[:80]})")
+    if type_ == JSON:
+        index = None if indexes[0] is None else indexes[0].kind
+        if index not in ("INT64", "STRING") or node.args.get("offset") or node.args.get("safe"):
+            raise unimplemented(f"subscripts of JSON ({node.sql('bigquery')[:80]})")
+        node.meta["json"] = "item" if index == "INT64" else "field"
+        return JSON
     return type_.item if type_.kind == "ARRAY" else None
 
 

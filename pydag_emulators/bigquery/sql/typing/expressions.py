@@ -6,9 +6,17 @@ from sqlglot import exp
 
 from pydag_emulators.bigquery.errors import invalid_query
 from pydag_emulators.bigquery.sql.typing import calls, choices, operators
-from pydag_emulators.bigquery.sql.typing.results import BY_FIRST, FIXED
+from pydag_emulators.bigquery.sql.typing.results import BY_FIRST, FIXED, check_arguments
 from pydag_emulators.bigquery.sql.typing.scope import Scope, Variable
-from pydag_emulators.bigquery.sql.typing.types import FLOAT64, INT64, NULL, STRING, Type, data_type
+from pydag_emulators.bigquery.sql.typing.types import (
+    FLOAT64,
+    INT64,
+    JSON,
+    NULL,
+    STRING,
+    Type,
+    data_type,
+)
 from pydag_emulators.bigquery.sql.typing.visitor import Handlers, Visitor, scalar
 
 
@@ -21,6 +29,7 @@ def visit(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
     if isinstance(node, exp.Query | exp.Subquery):
         return scalar(typer, node, scope)
     types = [typer.visit(child, scope) for child in list(node.iter_expressions())]
+    check_arguments(node, types)
     if type(node) in FIXED:
         return FIXED[type(node)]
     by_first = BY_FIRST.get(type(node))
@@ -52,10 +61,25 @@ def _column(_typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
         return None
     parts = [part.name for part in node.parts]  # type: ignore[attr-defined]
     type_ = scope.find(parts)
+    for length in range(1, len(parts) if type_ is None else 0):
+        if scope.find(parts[:length]) == JSON:
+            _read_json(node, length)
+            return JSON
     variable = scope.variable(parts)
     if variable is not None:
         _put_in(node, variable, parts)
     return type_
+
+
+def _read_json(node: exp.Expr, length: int) -> None:
+    """Replace a path whose first parts name a column of the type JSON: `column.a.b`."""
+    parts = node.parts  # type: ignore[attr-defined]
+    value: exp.Expr = exp.Column(
+        **dict(zip(("this", "table", "db"), [p.copy() for p in parts[:length][::-1]], strict=False))
+    )
+    for part in parts[length:]:
+        value = choices.json_member(value, part.name)
+    node.replace(value)
 
 
 def _put_in(node: exp.Expr, variable: Variable, path: list[str]) -> None:

@@ -12,6 +12,7 @@ from pydag_emulators.bigquery.sql.shapes import match_by_name
 from pydag_emulators.bigquery.sql.typing.coerce import coerce, is_literal
 from pydag_emulators.bigquery.sql.typing.expressions import visit
 from pydag_emulators.bigquery.sql.typing.order import order_with_nan
+from pydag_emulators.bigquery.sql.typing.results import check_condition
 from pydag_emulators.bigquery.sql.typing.scope import Scope
 from pydag_emulators.bigquery.sql.typing.types import (
     INT64,
@@ -52,6 +53,8 @@ class Typer:
         """Visit the expressions of a clause: WHERE, ORDER BY, a window."""
         if isinstance(node, exp.Order):
             order_with_nan(node, [self._ordered(key, scope) for key in list(node.expressions)])
+        elif isinstance(node, exp.Where | exp.Having | exp.Qualify):
+            check_condition(self.visit(node.this, scope), f"{node.key.upper()} clause")
         elif isinstance(node, _CLAUSES):
             for child in list(node.iter_expressions()):
                 self.clause(child, scope)
@@ -59,7 +62,10 @@ class Typer:
             self.visit(node, scope)
 
     def _ordered(self, key: exp.Expr, scope: Scope) -> Type | None:
-        return self.visit(key.this, scope)
+        type_ = self.visit(key.this, scope)
+        if type_ is not None and type_.kind in ("ARRAY", "STRUCT", "JSON"):
+            raise invalid_query(f"ORDER BY does not support expressions of type {type_}")
+        return type_
 
     def _ctes(self, with_: exp.Expr, scope: Scope) -> None:
         for cte in with_.expressions:
@@ -203,7 +209,7 @@ class Typer:
         self.source(join.this, scope)
         condition = join.args.get("on")
         if condition is not None:
-            self.visit(condition, scope)
+            check_condition(self.visit(condition, scope), "JOIN ON clause")
         scope.merged |= {name.name.lower() for name in join.args.get("using") or []}
 
     def _match_names(self, node: exp.Expr, scope: Scope) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sqlglot import exp
 
@@ -49,7 +49,8 @@ FIXED: dict[type[exp.Expr], Type] = {
             exp.Chr, exp.LowerHex, exp.ToBase64, exp.MD5, exp.Uuid, exp.TimeToStr, exp.JSONFormat,
             exp.RawString, exp.ArrayToString, exp.Initcap,
             exp.JSONExtractScalar, exp.JSONType, exp.LaxString, exp.CodePointsToString,
-            exp.Normalize, exp.SafeConvertBytesToString, exp.Translate,
+            exp.Normalize, exp.SafeConvertBytesToString, exp.Translate, exp.SessionUser,
+            exp.Soundex,
         ),
         BYTES: (
             exp.FromBase64, exp.Unhex, exp.MD5Digest, exp.SHA1Digest, exp.SHA2Digest,
@@ -133,3 +134,54 @@ BY_FIRST: dict[type[exp.Expr], Callable[[Type], Type | None]] = {
     exp.GenerateSeries: array_of,
     exp.JSONExtract: lambda first: JSON if first == JSON else STRING,
 }  # fmt: skip
+
+_TEXTS = ("STRING", "BYTES")
+_NUMBERS = ("INT64", "NUMERIC", "FLOAT64")
+ARGUMENTS: dict[type[exp.Expr], tuple[str, ...]] = {
+    kind: types
+    for types, kinds in (
+        (("BOOL",), (exp.And, exp.Or, exp.Not, exp.LogicalAnd, exp.LogicalOr, exp.CountIf)),
+        (("ARRAY",), (exp.ArraySize, exp.ArrayToString)),
+        (("INT64",), (exp.BitwiseAndAgg, exp.BitwiseOrAgg, exp.BitwiseXorAgg)),
+        (("JSON",), (
+            exp.JSONType, exp.JSONBool, exp.Int64, exp.Float64, exp.LaxBool, exp.LaxFloat64,
+            exp.LaxInt64, exp.LaxString,
+        )),
+        (("STRING",), (exp.Ascii, exp.Unicode, exp.Initcap, exp.Normalize, exp.ParseJSON)),
+        (("STRING", "JSON"), (exp.JSONExtract, exp.JSONExtractScalar, exp.JSONValueArray)),
+        (_TEXTS, (
+            exp.Length, exp.ByteLength, exp.MD5Digest, exp.MD5, exp.SHA1Digest, exp.SHA2Digest,
+            exp.ToCodePoints, exp.Split, exp.StartsWith, exp.EndsWith, exp.RegexpLike,
+            exp.StrPosition, exp.Like,
+        )),
+        (_NUMBERS, (exp.IsInf, exp.IsNan, exp.Abs, exp.Sign)),
+    )
+    for kind in kinds
+}  # fmt: skip
+"""The types that the first argument can have; all arguments of AND and OR."""
+
+
+def check_arguments(node: exp.Expr, types: Sequence[Type | None]) -> None:
+    """Refuse arguments of other types, which DuckDB would convert.
+
+    Raises:
+        ApiError: `invalidQuery`.
+    """
+    allowed = ARGUMENTS.get(type(node))
+    if allowed is None:
+        return
+    for type_ in types if allowed == ("BOOL",) else types[:1]:
+        if type_ is not None and type_.kind not in (*allowed, "NULL"):
+            given = ", ".join("?" if one is None else str(one) for one in types)
+            name = node.sql_name() if isinstance(node, exp.Func) else node.key.upper()
+            raise invalid_query(f"No matching signature for {name} for argument types: {given}")
+
+
+def check_condition(type_: Type | None, what: str) -> None:
+    """Refuse a condition that is no BOOL.
+
+    Raises:
+        ApiError: `invalidQuery`.
+    """
+    if type_ is not None and type_.kind not in ("BOOL", "NULL"):
+        raise invalid_query(f"{what} should return type BOOL, but returns {type_}")
