@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from pydag_dist.coordinator.alerts import webhooks
-from pydag_dist.coordinator.alerts.webhooks import TRIES, Webhooks
+from pydag_dist.coordinator.alerts.webhooks import Webhooks
 from pydag_dist.receivers import Webhook
 from pydag_dist.settings import Settings
 from tests.support import wait_until
@@ -23,6 +23,7 @@ from tests.support.installation import Installation
 from tests.support.receiver import Receiver
 from tests.support.redis_server import RedisServer
 
+TRIES = 10  # fewer than take a day
 SECRET = "hook/T0KEN?key=T0KEN"
 
 
@@ -59,6 +60,7 @@ def told(
 ) -> Iterator[dict[str, Webhook]]:
     """The names of hooks, in the settings of a coordinator that tells hooks without delays."""
     monkeypatch.setattr(webhooks, "FIRST_DELAY", 0)
+    monkeypatch.setattr(webhooks, "TRIES", TRIES)
     monkeypatch.setattr(webhooks, "EVERY", 0.01)
     named: dict[str, Webhook] = {}
     with telling(installation, named):

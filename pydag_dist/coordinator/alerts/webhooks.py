@@ -31,8 +31,9 @@ from pydag_dist.settings import Settings
 
 log = logging.getLogger(__name__)
 
-TRIES: Final = 10
+TRIES: Final = 150  # which take a day
 FIRST_DELAY: Final = 1.0  # seconds after the first try; doubled after each
+LONGEST_DELAY: Final = 600.0
 TIMEOUT: Final = 5.0  # seconds of a call, from the look-up of the name to the end of the answer
 LEASE: Final = 60.0  # seconds after which another coordinator takes over what this one has taken
 PARALLEL: Final = 16  # calls at a time
@@ -254,7 +255,8 @@ class Webhooks:
             self._running.remove(call)
             if reason:
                 shown = _shown(call.hook)
-                log.warning("%s: webhook %s: %s", call.run.run_id, shown, reason)
+                level = logging.INFO if call.run.tries else logging.WARNING
+                log.log(level, "%s: webhook %s: %s", call.run.run_id, shown, reason)
             else:
                 log.info("%s: told webhook %s", call.run.run_id, _shown(call.hook))
                 call.run.delivered.add(call.hook)
@@ -265,7 +267,8 @@ class Webhooks:
     def _end_run(self, run: _Run) -> None:
         missing = [_shown(hook) for hook in run.hooks if hook not in run.delivered]
         if missing and run.tries + 1 < TRIES:
-            self._engine.webhooks.later(*run.key, FIRST_DELAY * 2**run.tries)
+            delay = min(FIRST_DELAY * 2 ** min(run.tries, 20), LONGEST_DELAY)
+            self._engine.webhooks.later(*run.key, delay)
         else:
             # A run that was resumed and has ended again meanwhile is due again.
             if (

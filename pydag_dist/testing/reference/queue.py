@@ -66,7 +66,7 @@ class Queues:
         run = self.runs[run_id]
         is_open = run.processors == 0 or len(run.active()) < run.processors
         for queue in run.queues:
-            if is_open and run.ready(queue):
+            if is_open and run.first(queue):
                 if queue not in run.since:
                     least = math.ceil(run.weight * self.clock.get(queue, 0))
                     run.used[queue] = max(run.used.get(queue, 0), least)
@@ -113,7 +113,7 @@ class Queues:
         """The next task of the queue gets a slot, or a message that waits for one."""
         run_id = self.fair(queue)[0]
         run = self.runs[run_id]
-        name = run.ready(queue)[0]
+        name = run.first(queue) or ""
         run.tasks[name].state = state
         self.clock[queue] = run.used.get(queue, 0) / run.weight
         run.tasks[name].charged = mean = self._mean(run, queue)
@@ -158,8 +158,8 @@ class Queues:
         return sorted(
             (r, t)
             for r, run in self.runs.items()
-            for t, task in run.tasks.items()
-            if task.due and task.queue == queue and group in (None, task.group)
+            for t in run.tasks.deferred
+            if (task := run.tasks[t]).due and task.queue == queue and group in (None, task.group)
         )
 
     def _tidy(self, queue: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pydag_dist.testing.reference.outcome import Outcomes
-from pydag_dist.testing.reference.state import ENDED, ENDED_RUN, RefRun, RefTask
+from pydag_dist.testing.reference.state import ENDED, ENDED_RUN, RefRun, RefTask, Tasks
 
 
 class Runs(Outcomes):
@@ -26,7 +26,7 @@ class Runs(Outcomes):
                 tasks[parent].downstream.append(name)
         queues = sorted({task.queue for task in tasks.values()})
         counts = {name: task.items for name, task in tasks.items() if task.items is not None}
-        run = RefRun(processors, weight, tasks, queues, counts=counts)
+        run = RefRun(processors, weight, Tasks(tasks), queues, counts=counts)
         self.runs[run_id] = run
         if expected_within:
             run.expected_at = self.late[run_id] = self.server + expected_within

@@ -111,10 +111,13 @@ class Spread(Queues):
 
     def _end_expansion(self, run: RefRun, name: str) -> None:
         task = run.tasks[name]
-        children = run.children(name)[: run.counts.get(name, 0)]
-        states = [run.tasks[child].state for child in children]
-        if task.state != "expanding" or not ENDED.issuperset(states):
+        if task.state != "expanding":
             return
+        children = run.children(name)[: run.counts.get(name, 0)]
+        # From the last one on: that ends last, mostly.
+        if any(run.tasks[child].state not in ENDED for child in reversed(children)):
+            return
+        states = {run.tasks[child].state for child in children}
         if run.state == "cancelling":
             task.reason = "cancel"
         if task.reason == "cancel":
@@ -125,7 +128,7 @@ class Spread(Queues):
         self._leave(run, name, state)
 
     def _is_over(self, run: RefRun) -> bool:
-        return all(task.state in ENDED for task in run.tasks.values())
+        return not run.tasks.open
 
     def _end_if_over(self, run: RefRun) -> None:
         if self._is_over(run):

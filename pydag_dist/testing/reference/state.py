@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,9 +33,9 @@ class Message:
     queue: str  # whose it is, even if it is in the list of one worker
 
 
-@dataclass
+@dataclass(eq=False)
 class RefTask:
-    """A task, and what its newest try does."""
+    """A task, and what its newest try does. Its `state` is "none" at first."""
 
     queue: str
     rank: int
@@ -50,7 +52,6 @@ class RefTask:
     items: int | None = None  # of a task that expands over another list: how many
     parent: str = ""  # of a child: the expanded task
     downstream: list[str] = field(default_factory=list)
-    state: str = "none"
     try_number: int = 1
     last_try: int = 1
     began: bool = False
@@ -74,6 +75,21 @@ class RefTask:
     losses: int = 0
     known: bool = False  # of a child: whether history has heard of it
     settled: int = 0  # the last of its tries whose success, if any, does not count
+    place: Place | None = None  # in its run
+
+    def __post_init__(self) -> None:
+        self._state = "none"
+
+    @property
+    def state(self) -> str:
+        """What it is in."""
+        return self._state
+
+    @state.setter
+    def state(self, state: str) -> None:
+        self._state = state
+        if self.place:
+            self.place.tasks.moved(self)
 
     @property
     def expands(self) -> bool:
@@ -112,12 +128,81 @@ class RefTask:
 
 
 @dataclass
+class Place:
+    """Of a task where it stands among those of its run, and what is known of it there."""
+
+    tasks: Tasks
+    name: str
+    number: int
+    ready_in: str | None = None  # the queue in which it is known to be ready
+    is_open: bool = False
+
+
+class Tasks(dict[str, RefTask]):
+    """A run's tasks, by id in the order of their walk.
+
+    What is asked after each step is known without a look at all of them, so that a run of
+    thousands of tasks takes no longer for each.
+    """
+
+    def __init__(self, tasks: Mapping[str, RefTask]) -> None:
+        super().__init__()
+        self._numbers = itertools.count()
+        self.ready: dict[str, list[tuple[int, int, str]]] = {}  # by queue, the most urgent first
+        self.active: set[str] = set()
+        self.deferred: set[str] = set()
+        self.busy: set[str] = set()  # those that somebody holds, or of which there is a message
+        self.open = 0  # how many have not ended
+        # By their expanded task, with their numbers.
+        self.children: dict[str, list[tuple[int, str]]] = {}
+        for name, task in tasks.items():
+            self[name] = task
+
+    def __setitem__(self, name: str, task: RefTask) -> None:
+        super().__setitem__(name, task)
+        task.place = Place(self, name, next(self._numbers))
+        if task.parent:
+            insort(self.children.setdefault(task.parent, []), _numbered(name))
+        self.moved(task)
+
+    def __delitem__(self, name: str) -> None:
+        task = self[name]
+        task.state = "success"  # it is nowhere any more
+        task.place = None
+        if task.parent:
+            self.children[task.parent].remove(_numbered(name))
+        super().__delitem__(name)
+
+    def moved(self, task: RefTask) -> None:
+        """The task is in another state."""
+        place = task.place
+        assert place is not None  # noqa: S101  it is in here
+        entry = task.rank, place.number, place.name
+        ready_in = task.waits_in if task.state == "ready" else None
+        if place.ready_in is not None:
+            waiting = self.ready[place.ready_in]
+            del waiting[bisect_left(waiting, entry)]
+        if ready_in is not None:
+            insort(self.ready.setdefault(ready_in, []), entry)
+        place.ready_in = ready_in
+        for names, is_in in (
+            (self.active, task.is_active()),
+            (self.deferred, task.state == "deferred"),
+            (self.busy, task.state in ACTIVE),
+        ):
+            (names.add if is_in else names.discard)(place.name)
+        is_open = task.state not in ENDED
+        self.open += is_open - place.is_open
+        place.is_open = is_open
+
+
+@dataclass
 class RefRun:
     """A run and its tasks, by id in the order of their walk."""
 
     processors: int
     weight: float
-    tasks: dict[str, RefTask]
+    tasks: Tasks
     queues: list[str]
     state: str = "queued"
     planned: bool = False
@@ -138,7 +223,7 @@ class RefRun:
 
     def active(self) -> set[str]:
         """The tasks that count against `processors`."""
-        return {t for t, task in self.tasks.items() if task.is_active()}
+        return self.tasks.active
 
     def between(self, teardown: str) -> set[str]:
         """The tasks that are downstream of a teardown's setup and upstream of it."""
@@ -156,13 +241,16 @@ class RefRun:
 
     def children(self, name: str) -> list[str]:
         """The children that an expanded task has ever had, in their order."""
-        found = [t for t, task in self.tasks.items() if task.parent == name]
-        return sorted(found, key=lambda child: int(child.rpartition(".")[2]))
+        return [child for _, child in self.tasks.children.get(name, ())]
 
-    def ready(self, queue: str) -> list[str]:
-        """Ready tasks of a queue, most urgent first."""
-        found = [t for t, k in self.tasks.items() if k.state == "ready" and k.waits_in == queue]
-        return sorted(found, key=lambda t: self.tasks[t].rank)
+    def first(self, queue: str) -> str | None:
+        """The most urgent ready task of a queue."""
+        waiting = self.tasks.ready.get(queue)
+        return waiting[0][2] if waiting else None
+
+
+def _numbered(child: str) -> tuple[int, str]:
+    return int(child.rpartition(".")[2]), child
 
 
 def states(tasks: Mapping[str, RefTask]) -> dict[str, str]:

@@ -152,7 +152,7 @@ class Workers(Runs):
             if worker in self.workers.get(queue, {}) and self.fair(queue):
                 run_id = self.fair(queue)[0]
                 run = self.runs[run_id]
-                task = run.tasks[run.ready(queue)[0]]
+                task = run.tasks[run.first(queue) or ""]
                 if not task.long:
                     name = self._activate(queue, "running")
                     self._pushes += 1
@@ -248,8 +248,8 @@ class Workers(Runs):
             (order(task), f"{r}/{t}", (r, t))
             for r, run in self.runs.items()
             if run.state in ("running", "cancelling")
-            for t, task in run.tasks.items()
-            if which(task)
+            for t in run.tasks.busy
+            if which(task := run.tasks[t])
         ]
         return [of for _, _, of in sorted(found)]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cProfile
+
 import pytest
 
 from pydag_dist import Dag, Fail, Skip
@@ -253,3 +255,28 @@ def test_what_is_no_dag_and_no_time_is_refused():
     for seconds in (-1, float("nan"), "5"):
         with pytest.raises(PydagError, match=r"after\(\) takes a number of seconds from 0"):
             after(seconds)
+
+
+def fan_out(count):
+    return dag(*(query(f"t{number}") for number in range(count)))
+
+
+def chain(count):
+    above = [[], *([f"t{number}"] for number in range(count))]
+    return dag(*(query(f"t{number}", *above[number]) for number in range(count)))
+
+
+def expanded(count):
+    over = {"over": list(range(count))}
+    return dag(query("t", expand=over, params={"sql": "SELECT {{ item }}"}))
+
+
+@pytest.mark.parametrize("made", [fan_out, chain, expanded])
+def test_a_task_takes_no_longer_in_a_big_dag(made):
+    def calls(count):
+        """How many functions are called to play it."""
+        profile = cProfile.Profile()
+        assert profile.runcall(play, made(count), {"*": None}).state == "success"
+        return sum(entry.callcount for entry in profile.getstats())
+
+    assert calls(400) < 5 * calls(100)
