@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from functools import cached_property
 from importlib import import_module
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from pydag_dist.client.published import PublishedDags
     from pydag_dist.client.run import Run
     from pydag_dist.dag import Dag
-    from pydag_dist.engine import Listing, Member, RunSummary, Unserved
+    from pydag_dist.engine import Listing, LostTask, Member, RunSnapshot, RunSummary, Unserved
     from pydag_dist.engine.backfills.backfill import Backfill
     from pydag_dist.engine.protocol import Again
     from pydag_dist.engine.publications import Publication
@@ -109,8 +110,13 @@ class Client:
         *,
         logical_date: date | str | None = None,
         run_id: str | None = None,
+        from_task: str = "",
     ) -> Run:
         """Start a run of `dag`, with `params` over the DAG's own ones.
+
+        With `from_task` it begins there: that task and all downstream of it run, and all others
+        count as succeeded. If a result of one of these is named, it is that of the newest run in
+        which the task succeeded; `PydagError` names what is missing.
 
         The `logical_date` is the time that the run is for, a datetime, a date or ISO 8601 (without
         an offset: in the DAG's time zone); by default the time of the submission. Raises
@@ -123,17 +129,22 @@ class Client:
         """
         given, date = params_of(dag, params), utc(logical_date, dag.zone)
         run_id = check_id("run id", new_run_id(dag.dag_id) if run_id is None else run_id)
-        send = self._submission(run_id, dag, given, date)
+        send = self._submission(run_id, dag, given, date, from_task)
         is_new = send()
         if not is_new:
-            self._check_same(run_id, dag.dag_id, given, date, dag.to_json())
+            self._check_same(run_id, dag, given, date, from_task)
         return self._run(run_id, send, is_new=is_new)
 
     def _submission(
-        self, run_id: str, dag: Dag, given: dict[str, Any], date: str
+        self, run_id: str, dag: Dag, given: dict[str, Any], date: str, from_task: str
     ) -> Callable[[], bool]:
         """What submits that run, and says whether it is new."""
         text, by = dag.to_json(), user_at_host()
+        taken: list[LostTask] = []
+        if from_task:
+            from pydag_dist.client.resuming import taken_over
+
+            taken = taken_over(dag, from_task, lambda: self._newest(dag.dag_id))
         steering = self._retries.of(
             self.engine.steering,
             f"Whether run {run_id} was submitted is not known: `pydag status {run_id}` tells, as "
@@ -153,7 +164,17 @@ class Client:
             expected_within=dag.expected_within or 0,
             tags=dag.tags,
             submitted_by=by,
+            from_task=from_task,
+            taken=taken,
         )
+
+    def _newest(self, dag_id: str) -> Iterator[RunSnapshot]:
+        """The newest runs of a DAG that Redis has, the newest first."""
+        from pydag_dist.client.resuming import RUNS
+
+        for run in self.runs(RUNS, RunFilter(dag_id)):
+            with suppress(UnknownRun):
+                yield self._retries.of(self.engine.reading, "").snapshot(run.run_id)
 
     def _run(
         self, run_id: str, resubmit: Callable[[], bool] | None = None, *, is_new: bool = False
@@ -201,11 +222,15 @@ class Client:
         return self._run(run_id, send, is_new=is_new)
 
     def _check_same(
-        self, run_id: str, dag_id: str, params: Mapping[str, Any], date: str, text: str = ""
+        self, run_id: str, of: Dag | str, params: Mapping[str, Any], date: str, from_task: str = ""
     ) -> None:
-        """`SubmittedOtherwise` if the run that is there was submitted with something else."""
+        """`SubmittedOtherwise` if the run that is there was submitted with something else.
+
+        `of`: its DAG, or the id of a published one.
+        """
         from pydag_dist.engine.roles.steering import dag_hash
 
+        dag_id, text = (of, "") if isinstance(of, str) else (of.dag_id, of.to_json())
         head = self._retries.of(self.engine.reading, "").run_head(run_id)
         differing = [
             name
@@ -213,6 +238,7 @@ class Client:
                 ("dag_id", head.get("dag_id") != dag_id),
                 # A resume may have given it another DAG since.
                 ("dag", bool(text) and "rounds" not in head and head["dag_hash"] != dag_hash(text)),
+                ("from_task", "rounds" not in head and (head.get("from") or "") != from_task),
                 ("params", json.loads(head.get("params") or "{}") != params),
                 ("logical_date", (head.get("logical_date") or "") != date),
             )

@@ -1,17 +1,22 @@
-"""What will run when an ended run goes on, and why, before it does."""
+"""What will run when an ended run goes on, and why; what a run takes over that begins at a task."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from pydag_dist.engine import Reading
-from pydag_dist.errors import EngineError
+from pydag_dist.client.marking import expansions, packed
+from pydag_dist.engine import LostTask, Reading
+from pydag_dist.engine.protocol import TAKEN, pack_numbers
+from pydag_dist.errors import EngineError, PydagError
 
 if TYPE_CHECKING:
     from pydag_dist.dag import Dag
+    from pydag_dist.engine import RunSnapshot
+
+RUNS: Final = 20  # newest runs of a DAG in which results are looked for
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,50 @@ def preview(reading: Reading, run_id: str, from_task: str, dag: Dag | None) -> R
         [name for name in stored.tasks if name not in used.tasks],
         [name for name in kept if used.tasks[name].script] if dag else [],
     )
+
+
+def taken_over(
+    dag: Dag, task_id: str, snapshots: Callable[[], Iterable[RunSnapshot]]
+) -> list[LostTask]:
+    """The tasks that a run which begins at that task does not run: they have succeeded.
+
+    A result that another task names is that of the newest run in which its task succeeded;
+    `snapshots` are of the newest runs first. Raises `PydagError` if the DAG has no such task, or no
+    such run is there.
+    """
+    from pydag_dist.dag.planning.resuming import beginning_at
+
+    begun = beginning_at(dag, task_id)
+    left = dict(begun.needs)
+    if many := [name for name in left if dag.tasks[name].expand]:
+        raise PydagError(
+            f"{', '.join(many)}: becomes one task for each item of a list, and such results are "
+            "not taken over from earlier runs: begin there"
+        )
+    found: dict[str, tuple[str, Any]] = {}
+    for snapshot in snapshots() if left else ():
+        for name in list(left):
+            task = snapshot.tasks.get(name)
+            if task and task.state == "success" and task.result is not None:
+                found[name] = (snapshot.run_id, task.result)
+                del left[name]
+        if not left:
+            break
+    if left:
+        missing = "; ".join(f"{up} (for {', '.join(names)})" for up, names in left.items())
+        raise PydagError(
+            f"a run that begins at {task_id} needs results that none of the last {RUNS} runs of "
+            f"{dag.dag_id} has: {missing}: begin there, or run all"
+        )
+    return [_taken(dag, name, *found.get(name, ("", None))) for name in begun.others]
+
+
+def _taken(dag: Dag, name: str, run_id: str, result: Any) -> LostTask:
+    if isinstance(result, dict) and "bytes_billed" in result:
+        result = {**result, "bytes_billed": 0}  # the other run was billed
+    grown = pack_numbers(expansions(dag, name, "success", result)) if run_id else ""
+    text = packed(name, "success", result)
+    return LostTask(name, "success", 1, reason=TAKEN, worker=run_id, result=text, expansions=grown)
 
 
 def head_of(dag: Dag) -> dict[str, Any]:

@@ -14,10 +14,16 @@ from pydag_dist.dag.expansion import known_lengths
 from pydag_dist.dag.limits import SHORT
 from pydag_dist.dag.operators import BRANCH, LOCAL, is_sensor
 from pydag_dist.dag.planning.branches import choices
-from pydag_dist.dag.planning.resuming import RunsAgain, kept_children, to_run_again
+from pydag_dist.dag.planning.resuming import (
+    RunsAgain,
+    beginning_at,
+    kept_children,
+    to_run_again,
+)
 from pydag_dist.dag.planning.task_spec import RunParams, spec_of
 from pydag_dist.engine import PlannedTask
 from pydag_dist.engine.protocol import COUNTS_AS
+from pydag_dist.errors import EngineError
 
 DEFAULT_TIMEOUT: Final = 24 * 3600.0  # seconds of a try
 
@@ -53,11 +59,18 @@ def plan_of(
     """
     long = _long(dag, durations or {})
     prior, run = prior or PriorRun(), run or RunParams()
+    begins_at = prior.request.from_task
+    if begins_at and not prior.records and beginning_at(dag, begins_at).others:
+        raise EngineError(
+            "Redis has lost what the run has of other runs before it was planned: submit it again"
+        )
     walk = dag.walk()
     ranks = _ranks(dag, walk, durations)
     children = prior.children(dag)
     states = {} if prior.restored else {t: prior.state_of(t) for t in prior.records}
     repeated = to_run_again(dag, states, prior.request) if states else {}
+    if prior.begins:  # what it has not taken over runs, and nothing else
+        repeated = {t: RunsAgain("new", anew=True) for t in walk if t not in states}
     ended = _ended(dag, prior, repeated, children)
     chosen_from = choices(dag)
     lengths = known_lengths(dag.dag_id, list(dag.tasks.values()), {**dag.params, **run.params})

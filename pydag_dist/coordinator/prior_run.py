@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pydag_dist.dag import Dag
 from pydag_dist.dag.planning.resuming import ResumeRequest
 from pydag_dist.engine import Engine
-from pydag_dist.engine.protocol import split_out
+from pydag_dist.engine.protocol import TAKEN, split_out
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,11 @@ class PriorRun:
     def resumed(self) -> bool:
         """Whether the run had ended before."""
         return bool(self.records) and not self.restored
+
+    @property
+    def begins(self) -> bool:
+        """Whether the run begins at a task, and nothing of it has been planned yet."""
+        return bool(self.records) and all(r["reason"] == TAKEN for r in self.records.values())
 
     def state_of(self, task_id: str) -> str:
         """The task's state; `none` if nothing is known of it."""

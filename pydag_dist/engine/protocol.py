@@ -61,6 +61,10 @@ SOURCES: Final[tuple[Source, ...]] = get_args(Source)
 # After these a process can go on with another try; after others something may be left.
 GOES_ON_AFTER: Final[frozenset[Outcome]] = frozenset({"success", "skipped", "failed", "final"})
 
+TAKEN: Final = (
+    "taken"  # the reason of a task that its run has not run: `worker` is the run that did
+)
+
 # A task's record and its plan: the values of their fields, each with a "|" after it
 
 TIMES: Final = ("ready_at", "queued_at", "started_at", "ended_at")
@@ -78,7 +82,8 @@ RECORD_FIELDS: Final = (
     "deaths",  # children that died while they ran this try
     "losses",  # leases of this try that expired
     "reason",  # why it is cancelling: cancel, timeout or "mark STATE"; or of its failure: poison
-    # (and `lost`); marked, if somebody said how it ended
+    # (and `lost`); marked, if somebody said how it ended; taken, if a run that begins at a task
+    # does not run it
     *TIMES,  # µs, or empty
     "worker",
     "process",  # of that worker, which claimed it: it may ask again if the answer got lost

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydag_dist.engine import ENDED_TASK_STATES, Reading
 from pydag_dist.engine.head import seconds
+from pydag_dist.engine.protocol import TAKEN
 from pydag_dist.why.ended import cancelled, failed, skipped, success, upstream_failed
 from pydag_dist.why.facts import Facts, read_facts
 from pydag_dist.why.words import (
@@ -51,6 +52,10 @@ def explain(s: Facts) -> str:
     goes_on = s.record["rule"] == "teardown"  # whatever becomes of its run
     if s.run["state"] == "cancelling" and state in _TO_BE_CANCELLED and not goes_on:
         return f"{s.task} is about to be cancelled with its run"
+    if s.record["reason"] == TAKEN:
+        whose = s.record["worker"]
+        result = f"; its result is that of run {whose}" if whose else ""
+        return f"{s.task} counts as succeeded, since its run begins at {s.run['from']}{result}"
     if s.record["reason"] == "marked" and state in ENDED_TASK_STATES:
         return f"{s.task} was marked {state} by {s.record['worker']} {end_of(s)}"
     sentence = _SENTENCES.get(state)

@@ -381,6 +381,26 @@ def test_text_graph_and_form_are_one(editor, folder):
     expect(page.get_by_text("Due, once it is published:")).to_be_visible(timeout=PATIENT)
 
 
+def test_an_edge_that_is_clicked_goes_by_a_key_or_a_button(editor, folder):
+    page = editor.page
+    (folder / "edges.json").write_text(json.dumps(LAYERS, indent=2))
+    editor.edit("edges.json")
+    (left, y), (right, _) = (editor.middle(editor.box(name)) for name in ("first", "second"))
+    for by_key in (True, False):
+        page.mouse.click((left + right) / 2, y)
+        expect(editor.said).to_have_text("The edge from first to second: Delete removes it.")
+        if by_key:
+            page.keyboard.press("Delete")
+        else:
+            page.get_by_role("button", name="Remove", exact=True).click()
+        expect(page.locator(".code-of-file")).to_contain_text('"dependencies": []')
+        page.get_by_role("button", name="Undo").click()
+        expect(page.get_by_text("not saved")).to_have_count(0)
+    page.mouse.click((left + right) / 2, y)
+    page.mouse.click(left, y)
+    expect(page.get_by_role("button", name="Remove", exact=True)).to_have_count(0)
+
+
 def test_what_is_typed_while_an_edit_is_on_its_way_stays(editor, folder):
     page, keys = editor.page, editor.page.keyboard
     (folder / "typed.json").write_text(json.dumps(LAYERS))

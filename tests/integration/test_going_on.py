@@ -71,6 +71,16 @@ def test_a_run_goes_on_with_a_corrected_file(busy_cluster: Cluster, tmp_path: Pa
         past = history.past(run.id)
         assert past is not None
         assert past.dag == new.to_json()
+    begun = pydag(busy_cluster, "submit", str(file), "--from", "load", "--wait", "--timeout", "60")
+    assert begun.returncode == 0, begun
+    run = busy_cluster.client.by_id(begun.stdout.split()[0])
+    assert states(run) == dict.fromkeys(("extract", "load", "alarm"), ("success", 1))
+    busy_cluster.wait_written()
+    with History(f"sqlite:///{busy_cluster.home}/history.sqlite") as history:
+        past = history.past(run.id)
+        assert past is not None
+        assert {each.task_id: each.reason for each in past.tries}["extract"] == "taken"
+        assert history.snapshot(run.id) is not None
 
 
 def test_a_mark_stops_what_runs_and_a_resume_goes_on_from_one(

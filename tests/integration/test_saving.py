@@ -247,5 +247,17 @@ def test_it_is_run_with_params_and_watched(opened):
     dialog.get_by_role("button", name="Run", exact=True).click()
     expect(watch).to_contain_text("queued")
     assert watch.get_by_role("link").text_content() == run_id
+    page.get_by_role("button", name="Run…").click()
+    dialog.get_by_role("radio", name="in a new run: all others count as succeeded").check()
+    dialog.get_by_role("spinbutton", name="n").fill("8")
+    dialog.get_by_text("The same in a terminal").click()
+    expect(dialog).to_contain_text("--param n=8 --from two")
+    expect(dialog).to_contain_text('"params":{"n":8},"from_task":"two","dag":')
+    accessible(page)
+    with page.expect_request("**/api/v1/runs") as sent:
+        dialog.get_by_role("button", name="Run", exact=True).click()
+    expect(watch.get_by_role("link")).not_to_have_text(run_id)
+    begun = sent.value.post_data_json
+    assert (begun["from_task"], begun["params"]) == ("two", {"n": 8})
     watch.get_by_role("button", name="Stop watching").click()
     expect(watch).to_have_count(0)

@@ -36,6 +36,16 @@ test('what is gone stands where it was, and what is new is there', () => {
     ['anew', 'aold', 'newb', 'oldb'].sort(),
   );
   expect(both.what.get('b')).toEqual({ what: 'changed', fields: ['dependencies'] });
+  const marks = both.edges.map(([from, to], i) => [
+    both.names[from]! + both.names[to]!,
+    both.marked.get(i),
+  ]);
+  expect(Object.fromEntries(marks)).toEqual({
+    anew: 'added',
+    newb: undefined, // nobody has told of it
+    aold: 'removed',
+    oldb: 'removed',
+  });
 });
 
 test('an edge that was turned around is drawn as it is now', () => {

@@ -53,6 +53,14 @@ def check_names(dag: Dag, params: Mapping[str, Any]) -> None:
 @TIMEOUT
 @PARAM
 @LOGICAL_DATE
+@click.option(
+    "--from",
+    "from_task",
+    metavar="TASK",
+    default="",
+    help="Run that task and all downstream of it; all others count as succeeded, with the results "
+    "of their newest runs.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; with --wait the final status.")
 def submit(
     file: Path,
@@ -61,6 +69,7 @@ def submit(
     timeout: float | None,
     params: dict[str, Any],
     logical_date: str | None,
+    from_task: str,
     as_json: bool,
 ) -> None:
     """Start a run of a DAG file and print the run's id.
@@ -74,13 +83,14 @@ def submit(
         pydag submit pipeline.json --wait --timeout 600
         pydag submit pipeline.json --param country=pe --param limit=10
         pydag submit pipeline.json --logical-date 2026-01-31
+        pydag submit pipeline.json --from report
     """
     from pydag_dist.cli.commands.workers import warn_of_unserved
     from pydag_dist.dag import Dag
 
     client, dag = Client(), Dag.load(file)
     check_names(dag, params)
-    run = client.submit(dag, params, logical_date=logical_date)
+    run = client.submit(dag, params, logical_date=logical_date, from_task=from_task)
     warn_of_unserved(client, dag)
     if not wait:
         echo(json.dumps({"run_id": run.id}) if as_json else run.id)

@@ -69,14 +69,16 @@ class RestClient(Client):
         raise AttributeError(name)
 
     def _submission(
-        self, run_id: str, dag: Dag, given: dict[str, Any], date: str
+        self, run_id: str, dag: Dag, given: dict[str, Any], date: str, from_task: str
     ) -> Callable[[], bool]:
         body = {"dag": dag.check().to_dict(), "params": given, "logical_date": date or None}
+        if from_task:
+            body["from_task"] = from_task
         path = path_of("runs", run_id)
         return lambda: bool(self._service.send("PUT", path, body)["is_new"])
 
     def _check_same(
-        self, run_id: str, dag_id: str, params: Mapping[str, Any], date: str, text: str = ""
+        self, run_id: str, of: Dag | str, params: Mapping[str, Any], date: str, from_task: str = ""
     ) -> None:
         """The service has checked that."""
 

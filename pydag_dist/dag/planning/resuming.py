@@ -1,8 +1,8 @@
-"""What runs again when an ended run goes on, and why."""
+"""What runs again when an ended run goes on, and why; what a run runs that begins at a task."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,6 +10,8 @@ from pydag_dist.dag.fields import Task
 from pydag_dist.dag.model import Dag
 from pydag_dist.dag.operators import BRANCH
 from pydag_dist.dag.templates.parsing import parsed_all
+from pydag_dist.dag.text.quote import quote
+from pydag_dist.errors import PydagError
 
 KEPT: Final = frozenset({"success", "skipped"})  # tasks in these states do not run again
 
@@ -67,6 +69,34 @@ def to_run_again(
             roots[task_id] = task_id
     _add_setups(dag, found)
     return found
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """A new run that begins at a task: that one and all downstream of it run, with their setups.
+
+    All `others` count as succeeded. `needs` are those of them whose results are named, each with
+    the tasks that name it.
+    """
+
+    others: Sequence[str]
+    needs: Mapping[str, Sequence[str]]
+
+
+def beginning_at(dag: Dag, task_id: str) -> Beginning:
+    """The run of a DAG that begins at that task; `PydagError` if the DAG has no such task."""
+    if task_id not in dag.tasks:
+        raise PydagError(f"the DAG {dag.dag_id} has no task {quote(task_id)} to begin at")
+    runs = to_run_again(dag, dict.fromkeys(dag.tasks, "success"), ResumeRequest(task_id))
+    needs: dict[str, list[str]] = {}
+    for name in runs:
+        task = dag.tasks[name]
+        named = {up for template in parsed_all(task.params_to_render) for up in template.tasks}
+        if task.expand and task.expand.task:
+            named.add(task.expand.task)
+        for up in sorted(named - runs.keys()):
+            needs.setdefault(up, []).append(name)
+    return Beginning([name for name in dag.tasks if name not in runs], needs)
 
 
 def _add_setups(dag: Dag, found: dict[str, RunsAgain]) -> None:

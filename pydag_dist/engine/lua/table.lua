@@ -148,7 +148,7 @@
 --                            times, rounds (one more than it was resumed, if it was), planner,
 --                            total, left (tasks not ended), failures, error, queues, since/QUEUE,
 --                            share/QUEUE ("slot time used, a task's mean"), enqueued/SOURCE; reason
---                            and scan while it is cancelling; from if it was resumed from a task;
+--                            and scan while it is cancelling; from if it was resumed from a task, or begins at one;
 --                            restored if Redis had lost it; dag_hash (SHA-256 of its DAG); changed and
 --                            marked from a resume with another DAG, and from `mark` of an ended run's
 --                            task, until it is planned; round_at, when it was planned, and spent, µs
@@ -163,7 +163,8 @@
 --   run:ID:dag       string  the DAG as it was submitted, or as it was resumed with
 --   run:ID:tasks     hash    task -> record (RECORD_FIELDS in protocol.py)
 --   run:ID:kept      hash    of a resumed or restored run until it is planned: the records as
---                            they were
+--                            they were; of a run that begins at a task those of what it does not run, whose
+--                            state is success, reason `taken`, and worker the run that has made the result
 --   run:ID:plan      hash    task -> what the plan says of it (PLAN_FIELDS in protocol.py); "task/k" -> chunk k of
 --                            its downstream tasks, after a "?" if it is a branch; "/k" -> chunk k
 --                            of those to decide at the start
@@ -271,6 +272,8 @@ TRANSITIONS.task = {
 --     how its job is
 --   resume_with (likewise): what the new DAG has changed, too; what it has no more is gone
 --   restore (likewise): what had not ended when Redis lost it, for the same try
+--   submit of a run that begins at a task (likewise): that one and all downstream of it, for their first try;
+--     all others are kept as they were given before, as succeeded
 
 TRANSITIONS.run = {
   { 'planned',                         'queued',                     'running' },

@@ -11,6 +11,7 @@ from typing import Any
 from pydag_dist.dag.ids import check_id, worker_name
 from pydag_dist.engine.protocol import Marked, MarkState, Resumed, pack_numbers
 from pydag_dist.engine.store import Role, flat, unknown_run
+from pydag_dist.engine.values import CHUNK, LostTask
 from pydag_dist.errors import EngineError
 
 # Why a task can't be marked, by the answer of `mark`; `ended` for the state in which it is.
@@ -45,13 +46,16 @@ class Steering(Role):
         expected_within: float = 0,
         tags: Sequence[str] = (),
         submitted_by: str = "",
+        from_task: str = "",
+        taken: Sequence[LostTask] = (),
     ) -> bool:
         """Stores a DAG (as JSON) as a run to be planned; False if that run was there already.
 
         `logical_date` is an ISO 8601 time, else that of the submission; `hooks`: whether the DAG
         has webhooks that are told of the run's end; `expected_within`: seconds until the run is
-        late, 0 for never; `submitted_by` is a short text without spaces. `EngineError` for what is
-        no id, or beyond the limits of dag/limits.py.
+        late, 0 for never; `submitted_by` is a short text without spaces. A run that begins at a
+        task has `taken` what it does not run. `EngineError` for what is no id, or beyond the limits
+        of dag/limits.py.
         """
         check_id("run id", run_id)
         head: dict[str, str | float] = {
@@ -71,6 +75,12 @@ class Steering(Role):
             head["tags"] = json.dumps(list(tags), ensure_ascii=False)
         if submitted_by:
             head["submitted_by"] = submitted_by
+        if from_task:
+            head["from"] = from_task
+        for at in range(0, len(taken), CHUNK):
+            rows = json.dumps([task.row() for task in taken[at : at + CHUNK]])
+            if not self._call("restore", run_id, rows):
+                return False
         return bool(self._call("submit", run_id, dag, *flat(head)))
 
     def cancel(self, run_id: str, by: str = "") -> str:

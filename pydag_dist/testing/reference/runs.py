@@ -18,8 +18,13 @@ class Runs(Outcomes):
         processors: int,
         weight: float,
         expected_within: int = 0,
+        *,
+        begins: tuple[str, Mapping[str, int]] = ("", {}),
     ) -> None:
-        """`tasks` in the order of their walk; in ms."""
+        """`tasks` in the order of their walk; in ms.
+
+        `begins`: at which task, and into how many tasks expand over results of other runs.
+        """
         for name, task in tasks.items():
             task.last_try = 1 + task.retries
             for parent in task.upstream:
@@ -28,8 +33,22 @@ class Runs(Outcomes):
         counts = {name: task.items for name, task in tasks.items() if task.items is not None}
         run = RefRun(processors, weight, Tasks(tasks), queues, counts=counts)
         self.runs[run_id] = run
+        if begins[0]:
+            self._take_over(run, *begins)
         if expected_within:
             run.expected_at = self.late[run_id] = self.server + expected_within
+
+    def _take_over(self, run: RefRun, from_task: str, counts: Mapping[str, int]) -> None:
+        """All but that task and what is downstream of it has succeeded; the history knows it."""
+        runs = {from_task}
+        self._add_below(run, runs, runs, set())
+        for name, task in run.tasks.items():
+            if name not in runs:
+                task.state, task.reason, task.last_try = "success", "taken", task.try_number
+        for task in run.tasks.values():
+            task.heard = {up: "success" for up in task.upstream if up not in runs}
+        run.from_task = from_task
+        run.counts.update(counts)
 
     def take_late(self, lease: int) -> tuple[str, int] | None:
         """The first late run that is to be told of, and how often that was tried before.
@@ -129,22 +148,7 @@ class Runs(Outcomes):
             if task.state not in ("success", "skipped") or t in {run.from_task, *parents}
         }
         anew = {run.from_task} & set(tasks)
-        grows = True
-        while grows:
-            changed = again | run.marked
-            below = {t for t, task in tasks.items() if changed & set(task.upstream)}
-            grows = not below <= again
-            anew |= below
-            again |= below
-        # A setup and its teardown are for those between them; others have had theirs.
-        grows = True
-        while grows:
-            needed = {
-                task.setup for t, task in tasks.items() if task.setup and again & run.between(t)
-            }
-            grows = not needed <= again
-            anew |= needed - again
-            again |= needed
+        self._add_below(run, again, anew, run.marked)
         for name in again:
             self._prepare_children(run, name, anew=name in anew)
             task = tasks[name]
@@ -164,6 +168,26 @@ class Runs(Outcomes):
             tasks[name].skips = ()
             ended = {up: tasks[up].state for up in tasks[name].upstream}
             tasks[name].heard = {up: state for up, state in ended.items() if state in ENDED}
+
+    def _add_below(self, run: RefRun, again: set[str], anew: set[str], marked: set[str]) -> None:
+        """Add what is downstream of tasks that run again, or were marked, and their setups."""
+        tasks = {t: task for t, task in run.tasks.items() if not task.parent}
+        grows = True
+        while grows:
+            changed = again | marked
+            below = {t for t, task in tasks.items() if changed & set(task.upstream)}
+            grows = not below <= again
+            anew |= below
+            again |= below
+        # A setup and its teardown are for those between them; others have had theirs.
+        grows = True
+        while grows:
+            needed = {
+                task.setup for t, task in tasks.items() if task.setup and again & run.between(t)
+            }
+            grows = not needed <= again
+            anew |= needed - again
+            again |= needed
 
     def _prepare_children(self, run: RefRun, name: str, *, anew: bool) -> None:
         for child in run.children(name):

@@ -156,12 +156,17 @@ class Why(Model):
 
 
 class Submission(Model):
-    """What a run is made of: a `dag`, as in a file, or the `dag_id` of a published one."""
+    """What a run is made of: a `dag`, as in a file, or the `dag_id` of a published one.
+
+    With `from_task`, which goes with a `dag`, that task and all downstream of it run; all others
+    count as succeeded, with the results that their newest runs have made.
+    """
 
     dag: dict[str, Any] | None = None
     dag_id: Annotated[str, Field(max_length=limits.ID)] | None = None
     params: dict[str, Any] = Field(default_factory=dict)
     logical_date: Annotated[str, Field(max_length=64)] | None = None
+    from_task: Annotated[str, Field(max_length=limits.ID, description="where it begins")] = ""
 
 
 class Submitted(Model):

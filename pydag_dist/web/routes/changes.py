@@ -124,6 +124,8 @@ def _submitted(request: Request, run_id: str, body: models.Submission) -> Respon
         raise Refusal(422, f"{run_id!r} is no id of a run: letters, digits, _, - and . are")
     if (body.dag is None) == (body.dag_id is None):
         raise Refusal(422, "give either dag, a DAG, or dag_id, that of a published DAG")
+    if body.from_task and body.dag is None:
+        raise Refusal(422, "from_task goes with dag: a published DAG runs as a whole")
     dag = None
     if body.dag is not None:
         needs(request, "editor")
@@ -137,7 +139,7 @@ def _submitted(request: Request, run_id: str, body: models.Submission) -> Respon
             published_dag(here, dag_id)
             made = here.client.start(dag_id, body.params, **about)
         else:
-            made = here.client.submit(dag, body.params, **about)
+            made = here.client.submit(dag, body.params, **about, from_task=body.from_task)
     place = f"{here.web.prefix}/api/v1/runs/{run_id}"
     told = {"run_id": run_id, "dag_id": dag_id, "is_new": made.is_new}
     return answer(told, 201 if made.is_new else 200, Location=place)

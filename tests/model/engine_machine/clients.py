@@ -11,6 +11,9 @@ from hypothesis.stateful import precondition, rule
 from pydag_dist.coordinator.plan import plan_of
 from pydag_dist.coordinator.prior_run import prior_run
 from pydag_dist.dag import Dag, limits
+from pydag_dist.dag.planning.resuming import beginning_at
+from pydag_dist.engine import LostTask
+from pydag_dist.engine.protocol import TAKEN, pack_numbers
 from pydag_dist.engine.snapshot import acts_of
 from pydag_dist.errors import EngineError
 from pydag_dist.testing.reference import RefTask
@@ -34,14 +37,25 @@ class Clients(Comparison):
         processors=PROCESSORS,
         weight=st.sampled_from([1, 2]),
         expected_within=st.sampled_from([0, 1, 100]),
+        begins=st.sampled_from([None, None, *range(4)]),
+        number=st.integers(0, 2),
     )
     def submit(
-        self, tasks: dict[str, Any], processors: int, weight: int, expected_within: int = 1
+        self,
+        tasks: dict[str, Any],
+        processors: int,
+        weight: int,
+        expected_within: int = 1,
+        *,
+        begins: int | None = None,
+        number: int = 0,
     ) -> None:
         run = f"r{len(self.dags) + len(self.lost_runs)}"
         dag = Dag.parse({"dag_id": "dag", "tasks": list(tasks.values())})
         self.dags[run] = dag
         self.planners[run] = []
+        from_task = "" if begins is None else [*dag.walk()][begins % len(tasks)]
+        taken, counts = self.taken(dag, from_task, number) if from_task else ([], {})
         for first in (True, False):  # a client that got no answer sends it again
             stored = self.engine.steering.submit(
                 run,
@@ -51,6 +65,8 @@ class Clients(Comparison):
                 weight=weight,
                 retention=RETENTION,
                 expected_within=expected_within,
+                from_task=from_task,
+                taken=taken,
             )
             assert stored is first
         # Of each DAG every third task took long in earlier runs.
@@ -75,7 +91,27 @@ class Clients(Comparison):
             )
             for t in dag.walk()
         }
-        self.reference.submit(run, reference, processors, weight, expected_within * 1_000)
+        self.reference.submit(
+            run, reference, processors, weight, expected_within * 1_000, begins=(from_task, counts)
+        )
+
+    def taken(self, dag: Dag, from_task: str, number: int) -> tuple[list[LostTask], dict[str, int]]:
+        """What a run that begins at a task does not run; what expands over that, into `number`."""
+        others = beginning_at(dag, from_task).others
+        counts = {
+            name: number
+            for name, task in dag.tasks.items()
+            if name not in others and task.expand and task.expand.task in others
+        }
+        found = []
+        for name in others:
+            over = {t: n for t, n in counts.items() if dag.tasks[t].expand.task == name}
+            found.append(
+                LostTask(
+                    name, "success", 1, reason=TAKEN, worker="r", expansions=pack_numbers(over)
+                )
+            )
+        return found, counts
 
     @precondition(lambda self: self.runs_that_are("queued"))
     @rule(data=st.data())
@@ -94,7 +130,13 @@ class Clients(Comparison):
         token = data.draw(st.sampled_from(self.planners[run]), label="planner")
         may = token == self.newest.get(run) and self.reference.runs[run].state == "queued"
         prior = prior_run(self.engine, run)
-        made = plan_of(self.dags[run], prior, durations=self.durations[run])
+        try:
+            made = plan_of(self.dags[run], prior, durations=self.durations[run])
+        except (
+            EngineError
+        ):  # of a run that begins at a task another planner has taken what it keeps
+            assert not may
+            return
         half = len(made.rows) // 2
         steps = [
             lambda: self.engine.planning.plan_chunk(run, token, made.rows[:half]),

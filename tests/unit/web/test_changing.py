@@ -163,3 +163,21 @@ def test_programs_of_this_host_need_a_header_of_ours(connection, tmp_path, monke
     web = Web()
     assert web.ask("POST", "/api/v1/runs/x/cancel").status_code == 403
     assert web.ask("POST", "/api/v1/runs/x/cancel", headers=OURS).status_code == 404
+
+
+def test_a_run_begins_at_a_task(ada):
+    body = {"dag": dag(["a", "b"]), "from_task": "b"}
+    assert ada("PUT", "/runs/r1", json=body).status_code == 201
+    assert ada("PUT", "/runs/r1", json=body).status_code == 200
+    assert ada("PUT", "/runs/r1", json={"dag": body["dag"]}).status_code == 409
+    wrong = ada("PUT", "/runs/r2", json={**body, "from_task": "c"})
+    assert (wrong.status_code, wrong.json()["detail"]) == (
+        422,
+        'the DAG d has no task "c" to begin at',
+    )
+    ada("PUT", "/dags/d", json=dag())
+    answer = ada("PUT", "/runs/r2", json={"dag_id": "d", "from_task": "a"})
+    assert (answer.status_code, answer.json()["detail"]) == (
+        422,
+        "from_task goes with dag: a published DAG runs as a whole",
+    )

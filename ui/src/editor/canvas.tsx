@@ -11,6 +11,7 @@ import { GraphTools } from '../parts/graph-tools';
 import { connection } from './actions';
 import { TaskFaces, WatchedFaces } from './faces';
 import { drawingOf, expandedIn, type Graph, graphOf, isSameGraph } from './graph';
+import type { Reading } from './reading';
 import type { Session } from './session';
 import { wires } from './wire';
 
@@ -39,11 +40,23 @@ interface Props {
   onPaste: (event: ClipboardEvent) => void;
 }
 
+/** The number of the drawn edge between two tasks, -1 if there is none. */
+function edgeOf(
+  { boxOf, edges }: Drawing,
+  { index }: Reading,
+  [upstream, task]: readonly [string, string],
+): number {
+  const [from, to] = [index.get(upstream), index.get(task)];
+  if (from === undefined || to === undefined) return -1;
+  return edges.findIndex(([a, b]) => a === boxOf[from] && b === boxOf[to]);
+}
+
 export function Canvas({ session, desk, watched, go, onKey, onCopy, onPaste }: Props) {
   const host = useRef<HTMLDivElement>(null);
   const open = useSignal<ReadonlySet<string>>(new Set());
   const said = useSignal('');
   const from = useSignal<string | null>(null); // of an edge that is drawn by keyboard
+  const edge = useSignal<readonly [upstream: string, task: string] | null>(null);
   const walked = useRef<string | undefined>(undefined); // the task that it may lead to
   const last = useRef<{ graph: Graph; open: unknown; drawing: Drawing } | null>(null);
   const opener = useRef<string | undefined>(undefined);
@@ -78,6 +91,16 @@ export function Canvas({ session, desk, watched, go, onKey, onCopy, onPaste }: P
       const id = session.reading.value.tasks[tasks[0]!]?.id;
       return tasks.length === 1 && id ? id : undefined;
     },
+    /** The tasks of a drawn edge. */
+    pickEdge(index: number) {
+      const [a, b] = now.current.drawing.edges[index]!;
+      const [upstream, task] = [act.current.taskOf(a), act.current.taskOf(b)];
+      session.choose([]);
+      edge.value = upstream && task ? [upstream, task] : null;
+      if (edge.value) said.value = `The edge from ${upstream} to ${task}: Delete removes it.`;
+      else session.refused.value = 'Open the family first: an edge leads from a task to a task.';
+      host.current?.focus({ preventScroll: true });
+    },
     openFamily(box: number) {
       const found = now.current.drawing.boxes[box]!;
       opener.current = now.current.graph.names[found.tasks[0]!];
@@ -99,9 +122,10 @@ export function Canvas({ session, desk, watched, go, onKey, onCopy, onPaste }: P
   });
 
   useLayoutEffect(() => {
-    const { pick, taskOf, connect, openFamily } = act.current;
+    const { pick, pickEdge, taskOf, connect, openFamily } = act.current;
     const made = new GraphCanvas(host.current!, {
       pick,
+      pickEdge,
       open: (box) => {
         const id = taskOf(box);
         const upstream = from.value;
@@ -116,7 +140,10 @@ export function Canvas({ session, desk, watched, go, onKey, onCopy, onPaste }: P
         walked.current = id;
         if (from.value === null) session.choose(id === undefined ? [] : [id]);
       },
-      leave: () => session.choose([]),
+      leave: () => {
+        edge.value = null;
+        session.choose([]);
+      },
       say: (text) => {
         said.value = text;
       },
@@ -190,14 +217,31 @@ export function Canvas({ session, desk, watched, go, onKey, onCopy, onPaste }: P
     if (boxes.length > 0) desk.canvas?.reveal(boxes.at(-1)!);
   }, [chosen, drawing, reading]);
   useEffect(() => desk.canvas?.recolour(), [theme.value]);
+  // Whoever chooses a task has left the edge; one that is gone is none.
+  if (edge.value && (chosen.length > 0 || edgeOf(drawing, reading, edge.value) < 0)) {
+    edge.value = null;
+  }
+  const picked = edge.value;
+  useEffect(() => {
+    desk.canvas?.selectEdge(picked ? edgeOf(drawing, reading, picked) : -1);
+  }, [picked, drawing, reading]);
+  const removeEdge = ([upstream, task]: readonly [string, string]) => {
+    session.edit([{ edit: 'remove_dependency', task, upstream }]);
+    edge.value = null;
+    host.current?.focus({ preventScroll: true });
+  };
 
   const key = (event: KeyboardEvent) => {
     if (event.key === 'Escape' && from.value !== null) {
       session.choose([from.value]);
       from.value = null;
       said.value = 'No edge is drawn.';
-    } else if (event.key === 'Escape') session.choose([]);
-    else if (event.key === 'd' && !event.ctrlKey && !event.metaKey && chosen.length > 0) {
+    } else if (event.key === 'Escape') {
+      edge.value = null;
+      session.choose([]);
+    } else if (picked && (event.key === 'Delete' || event.key === 'Backspace')) {
+      removeEdge(picked);
+    } else if (event.key === 'd' && !event.ctrlKey && !event.metaKey && chosen.length > 0) {
       from.value = chosen.at(-1)!;
       walked.current = undefined;
       said.value = `From ${from.value}: walk to the task that shall wait for it, and press Enter.`;
@@ -227,6 +271,14 @@ export function Canvas({ session, desk, watched, go, onKey, onCopy, onPaste }: P
       {graph.names.length === 0 && !session.unread.value && (
         <p class="hint">
           No tasks yet. Drag an operator here, or choose one in the palette and press Enter.
+        </p>
+      )}
+      {picked && (
+        <p class="hint drawn">
+          {picked[0]} → {picked[1]}{' '}
+          <button type="button" onClick={() => removeEdge(picked)}>
+            Remove
+          </button>
         </p>
       )}
       {from.value !== null && <p class="hint drawn">{said.value} Escape gives up.</p>}

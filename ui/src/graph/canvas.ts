@@ -6,7 +6,7 @@ import type { Faces } from './faces';
 import { listen } from './gestures';
 import { BOX } from './layout';
 import { NearBoxes } from './near';
-import { paintBoxes, paintEdges } from './paint';
+import { edgeAt, paintBoxes, paintEdges } from './paint';
 import { forgetColours } from './palette';
 
 const NEAREST = 2;
@@ -21,7 +21,9 @@ export interface Handlers {
   open(box: number): void;
   /** By an arrow key. */
   walk?(box: number): void;
-  /** A click beside all boxes. */
+  /** A click on an edge, beside all boxes. */
+  pickEdge?(edge: number): void;
+  /** A click beside all boxes, and on no edge. */
   leave?(): void;
   /** What is to be read aloud. */
   say(text: string): void;
@@ -37,6 +39,7 @@ export class GraphCanvas {
   private faces!: Faces; // of what is drawn
   private places: Places | null = null;
   private selected = -1;
+  private edge = -1;
   private chosen: ReadonlySet<number> = new Set();
   private scale = 1;
   private left = 0;
@@ -105,6 +108,12 @@ export class GraphCanvas {
     this.ask();
   }
 
+  /** The edge that is chosen, -1 for none. */
+  selectEdge(edge: number): void {
+    this.edge = edge;
+    this.ask();
+  }
+
   /** Shows all of it. */
   fit(): void {
     if (!this.places) return;
@@ -156,7 +165,7 @@ export class GraphCanvas {
       },
       zoom: (factor: number, x: number, y: number) => this.zoom(factor, x, y),
       click: (event: MouseEvent) => {
-        if (this.under(event) === undefined) this.handlers.leave?.();
+        if (this.under(event) === undefined) this.beside(event);
         this.onBox(event, this.handlers.pick);
       },
       doubleClick: (event: MouseEvent) => this.onBox(event, this.handlers.open),
@@ -168,18 +177,28 @@ export class GraphCanvas {
     dark.addEventListener('change', () => this.recolour(), options);
   }
 
+  private beside(event: MouseEvent): void {
+    const { drawing, context, scale } = this;
+    const { x, y } = this.pointOf(event);
+    const edge = drawing ? edgeAt({ drawing, context, scale }, x, y) : -1;
+    if (edge >= 0 && this.handlers.pickEdge) this.handlers.pickEdge(edge);
+    else this.handlers.leave?.();
+  }
+
+  private pointOf({ clientX, clientY }: { clientX: number; clientY: number }) {
+    const { x, y } = this.host.getBoundingClientRect();
+    return { x: (clientX - x - this.left) / this.scale, y: (clientY - y - this.top) / this.scale };
+  }
+
   private onBox(event: MouseEvent, act: (box: number, event: MouseEvent) => void): void {
     const box = this.under(event);
     if (box !== undefined) act(box, event);
   }
 
   /** The box at a point of the window. */
-  under({ clientX, clientY }: { clientX: number; clientY: number }): number | undefined {
-    const { x, y } = this.host.getBoundingClientRect();
-    return this.places?.at(
-      (clientX - x - this.left) / this.scale,
-      (clientY - y - this.top) / this.scale,
-    );
+  under(point: { clientX: number; clientY: number }): number | undefined {
+    const { x, y } = this.pointOf(point);
+    return this.places?.at(x, y);
   }
 
   private key(event: KeyboardEvent): void {
@@ -232,7 +251,8 @@ export class GraphCanvas {
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
     context.setTransform(scale * ratio, 0, 0, scale * ratio, left * ratio, top * ratio);
-    const view = { context, drawing, scale, seen, selected: this.selected, chosen: this.chosen };
+    const { selected, chosen, edge } = this;
+    const view = { context, drawing, scale, seen, selected, chosen, edge };
     paintEdges(view);
     if (!isNear) paintBoxes(view, boxes, this.faces);
     this.near.show(isNear ? boxes : [], drawing, this.faces, this.chosen);

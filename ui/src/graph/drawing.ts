@@ -3,7 +3,10 @@
 import type { Boxes } from './families';
 import { BOX, type Edge, type Layout } from './layout';
 
-export interface Drawing extends Boxes, Layout {}
+export interface Drawing extends Boxes, Layout {
+  /** Of edges, by their number, that look otherwise than the others. */
+  marked?: ReadonlyMap<number, 'added' | 'removed'>;
+}
 
 /** A part of the plane: of the drawing, in its own units. */
 export interface Part {

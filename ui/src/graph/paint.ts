@@ -3,11 +3,12 @@
 import { lookOf, STATES } from '../states';
 import { type Drawing, type Part, trace } from './drawing';
 import type { Faces } from './faces';
-import { BOX } from './layout';
+import { BOX, type Edge } from './layout';
 import { colour } from './palette';
 
 const LABELS = 0.3; // from this scale on boxes have their names
 const CURVES = 0.25;
+const NEAR = 6; // pixels beside an edge that are still it
 const MANY = 3000; // edges that are too many to be seen one by one
 
 export interface View {
@@ -17,28 +18,53 @@ export interface View {
   seen: Part;
   selected: number;
   chosen: ReadonlySet<number>;
+  /** The edge that is chosen, -1 for none. */
+  edge: number;
 }
 
-export function paintEdges({ context, drawing, scale, seen, selected }: View): void {
-  const { edges } = drawing;
+export function paintEdges({ context, drawing, scale, seen, selected, edge: chosen }: View): void {
+  const { edges, marked } = drawing;
   const curved = scale >= CURVES;
-  context.lineWidth = Math.min(1.2, 1 / scale);
-  context.strokeStyle = colour('edge');
+  const stroke = (ink: string, width: number, are: (edge: Edge, index: number) => boolean) => {
+    context.lineWidth = width;
+    context.strokeStyle = colour(ink);
+    context.beginPath();
+    edges.forEach((edge, index) => {
+      if (are(edge, index)) trace(context, drawing, edge, index, seen, curved);
+    });
+    context.stroke();
+  };
   context.globalAlpha = edges.length > MANY && !curved ? 0.35 : 1;
-  context.beginPath();
-  edges.forEach((edge, index) => {
-    trace(context, drawing, edge, index, seen, curved);
-  });
-  context.stroke();
+  stroke('edge', Math.min(1.2, 1 / scale), (_, index) => !marked?.has(index));
   context.globalAlpha = 1;
-  if (selected < 0) return;
-  context.lineWidth = 2 / scale;
-  context.strokeStyle = colour('accent');
-  context.beginPath();
-  edges.forEach((edge, index) => {
-    if (edge.includes(selected)) trace(context, drawing, edge, index, seen, curved);
+  if (marked) {
+    stroke('success', 2.5 / scale, (_, index) => marked.get(index) === 'added');
+    context.setLineDash([6 / scale, 4 / scale]);
+    stroke('failed', 2 / scale, (_, index) => marked.get(index) === 'removed');
+    context.setLineDash([]);
+  }
+  if (selected >= 0) stroke('accent', 2 / scale, (edge) => edge.includes(selected));
+  if (chosen >= 0) stroke('accent', 3 / scale, (_, index) => index === chosen);
+}
+
+/** The edge at a point of the plane, or near it. */
+export function edgeAt(
+  { context, drawing, scale }: Pick<View, 'context' | 'drawing' | 'scale'>,
+  x: number,
+  y: number,
+): number {
+  const near = NEAR / scale;
+  const seen = { left: x - near, right: x + near, top: y - near, bottom: y + near };
+  context.save();
+  context.resetTransform();
+  context.lineWidth = 2 * near;
+  const found = drawing.edges.findLastIndex((edge, index) => {
+    context.beginPath();
+    trace(context, drawing, edge, index, seen, scale >= CURVES);
+    return context.isPointInStroke(x, y);
   });
-  context.stroke();
+  context.restore();
+  return found;
 }
 
 export function paintBoxes(view: View, boxes: readonly number[], faces: Faces): void {

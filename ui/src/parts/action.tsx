@@ -14,13 +14,17 @@ export interface Request {
   body?: unknown;
 }
 
-/** The same request by curl. */
-export function curlOf({ method, path, body }: Request): string {
+/** The same request by curl; with a `file` its text is the body's field `dag`. */
+export function curlOf({ method, path, body }: Request, file?: string): string {
   const parts = ['curl', '-X', method, '-H', quoted('Authorization: Bearer TOKEN')];
-  if (body !== undefined) {
-    parts.push('-H', quoted('Content-Type: application/json'), '-d', quoted(JSON.stringify(body)));
-  }
-  return [...parts, quoted(location.origin + API + path)].join(' ');
+  const text = body === undefined ? '' : JSON.stringify(body);
+  if (text) parts.push('-H', quoted('Content-Type: application/json'));
+  if (file !== undefined) parts.push('--data-binary', '@-');
+  else if (text) parts.push('-d', quoted(text));
+  const line = [...parts, quoted(location.origin + API + path)].join(' ');
+  if (file === undefined) return line;
+  const before = quoted(`${text.slice(0, -1)}${text === '{}' ? '' : ','}"dag":`);
+  return `(printf %s ${before}; cat ${quoted(file)}; printf '}') | ${line}`;
 }
 
 interface ActionProps {

@@ -7,6 +7,8 @@ import type { Compared, What } from './types';
 export interface Both {
   names: string[];
   edges: Edge[];
+  /** Of each edge that is new or gone, by its number, what it is. */
+  marked: ReadonlyMap<number, 'added' | 'removed'>;
   /** Of each task that differs what has become of it, and its fields that differ. */
   what: ReadonlyMap<string, { what: What; fields: readonly string[] }>;
 }
@@ -23,19 +25,26 @@ export function together(before: Dag, after: Dag, { tasks, edges }: Compared): B
   const place = new Map(names.map((name, i) => [name, i]));
   const down: number[][] = names.map(() => []);
   const found: Edge[] = [];
+  const marked = new Map<number, 'added' | 'removed'>();
+  const isNew = new Set(
+    edges.filter(({ what }) => what === 'added').map((each) => `${each.upstream}\n${each.task}`),
+  );
   const add = (upstream: string, task: string) => {
     const [from, to] = [place.get(upstream), place.get(task)];
     if (from === undefined || to === undefined || down[from]!.includes(to)) return;
     down[from]!.push(to);
+    if (isNew.has(`${upstream}\n${task}`)) marked.set(found.length, 'added');
     found.push([from, to]);
   };
   for (const [task, upstream] of edgesOf(after)) add(upstream, task);
   for (const { upstream, task, what } of edges.slice(0, MOST_REMOVED)) {
     const [from, to] = [place.get(upstream), place.get(task)];
     if (what !== 'removed' || from === undefined || to === undefined) continue;
-    if (!leads(down, to, from)) add(upstream, task);
+    if (leads(down, to, from) || down[from]!.includes(to)) continue;
+    marked.set(found.length, 'removed');
+    add(upstream, task);
   }
-  return { names, edges: found, what };
+  return { names, edges: found, marked, what };
 }
 
 function leads(down: readonly number[][], from: number, to: number): boolean {

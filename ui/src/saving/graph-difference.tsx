@@ -83,7 +83,19 @@ export function GraphDifference({ before, after, compared }: Props) {
   const opened = open.value;
   const drawing = useMemo(() => {
     const boxes = boxesOf({ tasks: both.names, edges: both.edges }, opened);
-    return { ...boxes, ...layOut(boxes.boxes.length, boxes.edges) };
+    const { boxOf } = boxes;
+    // Between two families an edge looks as all between their tasks do.
+    const kinds = new Map<string, Set<'added' | 'removed' | undefined>>();
+    both.edges.forEach(([from, to], number) => {
+      const key = `${boxOf[from]} ${boxOf[to]}`;
+      kinds.set(key, (kinds.get(key) ?? new Set()).add(both.marked.get(number)));
+    });
+    const marked = new Map<number, 'added' | 'removed'>();
+    boxes.edges.forEach((edge, number) => {
+      const [kind, ...others] = kinds.get(edge.join(' ')) ?? [];
+      if (kind && others.length === 0) marked.set(number, kind);
+    });
+    return { ...boxes, ...layOut(boxes.boxes.length, boxes.edges), marked };
   }, [both, opened]);
   const now = useRef(drawing);
   now.current = drawing;
@@ -116,6 +128,11 @@ export function GraphDifference({ before, after, compared }: Props) {
         // biome-ignore lint/a11y/noNoninteractiveTabindex: its keys are listened to
         tabIndex={0}
       />
+      {both.marked.size > 0 && (
+        <p class="legend faint" aria-hidden="true">
+          <i class="is-new" /> new edge <i class="is-gone" /> edge that is gone
+        </p>
+      )}
       <p class="hidden" aria-live="polite">
         {said.value}
       </p>

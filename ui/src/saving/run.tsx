@@ -1,4 +1,5 @@
-// Running what is edited: with params and a date, or from a task on with what the last run has made.
+// Running what is edited: all of it or from a task on, in a new run with params and a date, or in the last
+// run with what that has made.
 
 import { type Signal, useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
@@ -7,7 +8,7 @@ import type { Page, RunItem } from '../api/types';
 import { may } from '../app';
 import type { LiveRun } from '../live/run';
 import { useRun } from '../live/use-run';
-import { Action } from '../parts/action';
+import { Action, curlOf } from '../parts/action';
 import { Code, Link, State, StateBar, Wrong } from '../parts/basics';
 import { useLoaded } from '../parts/loaded';
 import { plural, quoted, shown } from '../text';
@@ -59,7 +60,7 @@ function Form({ path, text, dag, task, onRun }: FormProps) {
   const params = useMemo(() => paramsOf(dag), [dag]);
   const typed = useSignal<ReadonlyMap<string, string>>(new Map());
   const date = useSignal('');
-  const from = useSignal(false);
+  const which = useSignal<'all' | 'new' | 'last'>('all');
   const busy = useSignal(false);
   const error = useSignal<unknown>(null);
   const id = typeof dag.dag_id === 'string' ? dag.dag_id : '';
@@ -78,18 +79,23 @@ function Form({ path, text, dag, task, onRun }: FormProps) {
     if (read === undefined) isWrong = true;
     else if (JSON.stringify(read) !== JSON.stringify(example)) given[name] = read;
   }
-  const isFrom = from.value && earlier !== null && task !== undefined;
+  const isLast = which.value === 'last' && earlier !== null && task !== undefined;
+  const begins = which.value === 'new' ? task : undefined;
   const url = earlier && `/runs/${part(earlier.run_id)}`;
+  const about = {
+    params: given,
+    ...(date.value ? { logical_date: date.value } : {}),
+    ...(begins === undefined ? {} : { from_task: begins }),
+  };
   const begin = async (event: Event) => {
     event.preventDefault();
     busy.value = true;
     error.value = null;
     try {
-      if (isFrom) {
+      if (isLast) {
         await request('POST', `${url}/resume`, resumed(text, task, false));
         onRun(earlier.run_id);
       } else {
-        const about = { params: given, ...(date.value ? { logical_date: date.value } : {}) };
         const body = new Json(`{"dag":${text},${JSON.stringify(about).slice(1)}`);
         onRun((await request<{ run_id: string }>('POST', '/runs', body)).run_id);
       }
@@ -99,15 +105,19 @@ function Form({ path, text, dag, task, onRun }: FormProps) {
       busy.value = false;
     }
   };
-  const options = isFrom
+  const options = isLast
     ? ''
     : [
         ...Object.entries(given).map(
           ([name, value]) => ` --param ${quoted(`${name}=${typedOf(value)}`)}`,
         ),
         ...(date.value ? [` --logical-date ${date.value}`] : []),
+        ...(begins === undefined ? [] : [` --from ${quoted(begins)}`]),
       ].join('');
-  const command = isFrom
+  const sent = isLast
+    ? { method: 'POST', path: `${url}/resume`, body: { from_task: task } }
+    : { method: 'POST', path: '/runs', body: about };
+  const command = isLast
     ? `pydag resume ${earlier.run_id} --with ${quoted(path)} --from ${quoted(task)}`
     : `pydag submit ${quoted(path)}${options}`;
   return (
@@ -119,9 +129,9 @@ function Form({ path, text, dag, task, onRun }: FormProps) {
             <input
               type="radio"
               name="which"
-              checked={!from.value}
+              checked={which.value === 'all'}
               onChange={() => {
-                from.value = false;
+                which.value = 'all';
               }}
             />{' '}
             All, in a new run
@@ -130,10 +140,22 @@ function Form({ path, text, dag, task, onRun }: FormProps) {
             <input
               type="radio"
               name="which"
-              checked={from.value}
+              checked={which.value === 'new'}
+              onChange={() => {
+                which.value = 'new';
+              }}
+            />{' '}
+            {shown(task, 100)} and what is downstream of it, in a new run: all others count as
+            succeeded, with the results of earlier runs
+          </label>
+          <label>
+            <input
+              type="radio"
+              name="which"
+              checked={which.value === 'last'}
               disabled={!earlier || earlier.ended_at === null}
               onChange={() => {
-                from.value = true;
+                which.value = 'last';
               }}
             />{' '}
             From {shown(task, 100)} on,{' '}
@@ -145,7 +167,7 @@ function Form({ path, text, dag, task, onRun }: FormProps) {
           </label>
         </fieldset>
       )}
-      {isFrom ? (
+      {isLast ? (
         <Preview key={task} url={url!} text={text} task={task} />
       ) : (
         <>
@@ -190,6 +212,7 @@ function Form({ path, text, dag, task, onRun }: FormProps) {
       <details>
         <summary>The same in a terminal, once it is saved</summary>
         <Code text={command} what="the command" />
+        <Code text={curlOf(sent, path)} what="the curl line" />
       </details>
     </form>
   );

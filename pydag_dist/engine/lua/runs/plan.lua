@@ -16,10 +16,11 @@ function OPERATIONS.plan_begin(run)
   return { 'plan', token }
 end
 
--- Ends a run that was not planned; one that was resumed is again what it was.
+-- Ends a run that was not planned; one that was resumed is again what it was. What one has that begins at a task
+-- stays until it is resumed.
 local function end_unplanned(run, state)
   call('UNLINK', run_key(run, 'tasks'), run_key(run, 'plan'), run_key(run, 'specs'))
-  if call('EXISTS', run_key(run, 'kept')) == 1 then
+  if call('EXISTS', run_key(run, 'kept')) == 1 and call('HEXISTS', run_key(run), 'started_at') == 1 then
     call('RENAME', run_key(run, 'kept'), run_key(run, 'tasks'))
     call('HSET', run_key(run), 'left', 0)
   end
@@ -84,7 +85,18 @@ function OPERATIONS.plan_chunk(run, token, rows)
     if task ~= '' then
       row.chunks = #row.downstream
       if row.keep then
-        call('HSET', run_key(run, 'tasks'), task, call('HGET', run_key(run, 'kept'), task))
+        local kept = call('HGET', run_key(run, 'kept'), task)
+        call('HSET', run_key(run, 'tasks'), task, kept)
+        if string.find(kept, '|taken|', 1, true) then   -- the history has it as another run's
+          local expansions = {}
+          for _, name in ipairs(row.lists_for) do
+            local number = call('HGET', run_key(run, 'out'), OUT.number .. name)
+            if number then expansions[#expansions + 1] = name .. ' ' .. number end
+          end
+          note(run, task, unpack_record(kept),
+               'result', call('HGET', run_key(run, 'out'), OUT.result .. task) or '',
+               'expansions', table.concat(expansions, ' '))
+        end
       else
         local record = new_record(row)
         if row.again then

@@ -45,13 +45,20 @@ local function make_run(run, dag)
   submit_to_planners(run)
 end
 
--- A new run is to be planned. Its logical date is the time of the submission if that is empty.
+-- What `restore` was given is that of a run that is there now.
+function HEAD.keep_restored(run)
+  for _, part in ipairs({ 'kept', 'out' }) do call('PERSIST', run_key(run, part)) end
+end
+
+-- A new run is to be planned. Its logical date is the time of the submission if that is empty. If it begins
+-- at a task (`from`), `restore` has been given what it does not run.
 --   given    run, dag; fields of the run
 --   answers  1, or 0 if there is such a run
---   writes   history, late, names, run:ID, run:ID:dag, run:ID:events, runs, submissions
+--   writes   history, late, names, run:ID, run:ID:dag, run:ID:events, run:ID:kept, run:ID:out, runs, submissions
 function OPERATIONS.submit(run, dag, ...)
   if call('EXISTS', run_key(run)) == 1 then return 0 end
   call('HSET', run_key(run), 'submitted_at', text(NOW), ...)
+  if call('HEXISTS', run_key(run), 'from') == 1 then HEAD.keep_restored(run) end
   make_run(run, dag)
   run_event(run, 'queued', 'dag_hash', call('HGET', run_key(run), 'dag_hash') or '')
   return 1
@@ -90,8 +97,9 @@ local LOST_ROW = {
   charged = 'time', began = 'time', needs = 'short', result = 'result', error = 'error', branch_skips = 'ids',
   expansions = 'expansions' }
 
--- Gives back what the newest tries of a run were that Redis has lost; before `restore_run`. Rows are
--- objects with the fields of a record, and result, error, branch_skips, expansions.
+-- Gives back what the newest tries of a run were that Redis has lost, before `restore_run`; or what a run
+-- that begins at a task does not run, before `submit`. It is forgotten if that does not come. Rows are objects with
+-- the fields of a record, and result, error, branch_skips, expansions.
 --   given    run, rows
 --   answers  1, or 0 if Redis has the run
 --   writes   run:ID:kept, run:ID:out
@@ -107,6 +115,9 @@ function OPERATIONS.restore(run, rows)
     end
     note_expansions(run, row.expansions)
   end
+  if call('EXISTS', run_key(run)) == 0 then
+    for _, part in ipairs({ 'kept', 'out' }) do call('EXPIRE', run_key(run, part), 3600) end
+  end
   return 1
 end
 
@@ -114,7 +125,7 @@ end
 -- task waits for it.
 --   given    run, dag, was_planned; fields of the run
 --   answers  1, or 0 if Redis has the run
---   writes   history, late, names, run:ID, run:ID:dag, run:ID:events, run:ID:out, runs, submissions, dag:ID,
+--   writes   history, late, names, run:ID, run:ID:dag, run:ID:events, run:ID:kept, run:ID:out, runs, submissions, dag:ID,
 --            dag:ID:active, backfill:ID:active
 function OPERATIONS.restore_run(run, dag, was_planned, ...)
   if not is_lost(run) then return 0 end
@@ -122,6 +133,7 @@ function OPERATIONS.restore_run(run, dag, was_planned, ...)
   call('HSET', run_key(run), ...)
   if was_planned == '1' then call('HSET', run_key(run), 'restored', 1) end
   if not is_there then
+    HEAD.keep_restored(run)
     make_run(run, dag)
     event(run, 'kind', 'run', 'state', 'queued')   -- the history knows it as what it was
     local parent = call('HMGET', run_key(run), 'parent_run', 'parent_task')
