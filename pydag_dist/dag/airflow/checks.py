@@ -7,6 +7,7 @@ from typing import Final
 
 from pydag_dist.dag.airflow.arguments import Arguments, NotTaken
 from pydag_dist.dag.airflow.bigquery import Made, full_name, place, sql_of
+from pydag_dist.dag.templates.texts import as_template
 
 _COMPARED: Final = {
     "equal_to": "=", "greater_than": ">", "less_than": "<", "geq_to": ">=", "leq_to": "<=",
@@ -65,12 +66,47 @@ def _column_check(a: Arguments) -> Made:
         for name, check in checks.items():
             if name not in _COLUMN or set(check) - {*_COMPARED, "tolerance"}:
                 raise NotTaken(f"its check {name} of {column} is of no kind that is known")
-            if check.get("tolerance") is not None:
-                raise NotTaken(f"its check {name} of {column} has a tolerance")
             value = _COLUMN[name].format(f"`{column}`")
-            tests = (f"{value} {_COMPARED[how]} {number!r}" for how, number in check.items())
+            near = check.get("tolerance")
+            tests = [
+                _compared(value, how, number, near)
+                for how, number in check.items()
+                if how != "tolerance"
+            ]
             lines.append(f"  {' AND '.join(tests)} AS {column}_{name}")
     sql = "SELECT\n" + ",\n".join(lines) + f"\n{table}{where}"
+    return "bigquery.check", place(a) | {"sql": sql}
+
+
+def _compared(value: str, how: str, number: float, near: float | None) -> str:
+    if near is None:
+        return f"{value} {_COMPARED[how]} {number!r}"
+    low, high = f"{number!r} * (1 - {near!r})", f"{number!r} * (1 + {near!r})"
+    if how == "equal_to":
+        return f"{value} BETWEEN {low} AND {high}"
+    return f"{value} {_COMPARED[how]} {low if _COMPARED[how][0] == '>' else high}"
+
+
+def _interval_check(a: Arguments) -> Made:
+    """Today's metrics beside those of some days before: how far they may be from each other."""
+    metrics, days = a.needs("metrics_thresholds"), int(a.take("days_back", default=-7))
+    column, formula = a.take("date_filter_column", default="ds"), a.take("ratio_formula")
+    passes = "TRUE" if a.take("ignore_zero", default=True) else "FALSE"
+    table, _ = _checked(a)
+    names = ", ".join(f"{metric} AS m{n}" for n, metric in enumerate(metrics))
+    lines = []
+    for n, most in enumerate(metrics.values()):
+        now, then = f"today.m{n}", f"before.m{n}"
+        ratio = f"GREATEST({now}, {then}) / LEAST({now}, {then})"
+        if formula == "relative_diff":
+            ratio = f"ABS({now} - {then}) / {then}"
+        lines.append(f"  IF({now} = 0 OR {then} = 0, {passes}, {ratio} < {most!r}) AS m{n}")
+    of_day = f"SELECT {names} {table} WHERE {column} ="
+    day = as_template(f"ds | add_days({-abs(days)})")
+    sql = (
+        f"WITH today AS ({of_day} '{as_template('ds')}'),\n  before AS ({of_day} '{day}')\n"
+        "SELECT\n" + ",\n".join(lines) + "\nFROM today, before"
+    )
     return "bigquery.check", place(a) | {"sql": sql}
 
 
@@ -79,4 +115,5 @@ CHECKS: Final[Mapping[str, Callable[[Arguments], Made]]] = {
     "BigQueryValueCheckOperator": _value_check,
     "BigQueryTableCheckOperator": _table_check,
     "BigQueryColumnCheckOperator": _column_check,
+    "BigQueryIntervalCheckOperator": _interval_check,
 }

@@ -9,6 +9,7 @@ from pydag_dist.dag.airflow.arguments import Arguments, NotTaken
 from pydag_dist.dag.airflow.bigquery import Made, common
 from pydag_dist.dag.airflow.things import Function, Named
 
+_BYTES: Final = "application/octet-stream"  # what Airflow calls any file
 _ALWAYS: Final = "left_out"  # the module of what stands where no operator of ours does
 
 
@@ -30,8 +31,7 @@ def _copy(a: Arguments) -> Made:
     if source is None:
         raise NotTaken("it copies several objects: write a gcs.copy for each, or one of a folder")
     target = a.take("destination_object", default=source)
-    if a.take("move_object"):
-        a.note("it moves: add a gcs.delete of the source behind it")
+    moves = a.take("move_object", default=False)
     match = a.take("match_glob")
     if "*" in source:
         before, _, behind = source.partition("*")
@@ -48,7 +48,7 @@ def _copy(a: Arguments) -> Made:
     if a.take("replace", default=True) is False:
         params["overwrite"] = False
     a.ignore("exact_match", "source_object_required")
-    return "gcs.copy", _gcs(a, **params)
+    return "gcs.move" if moves else "gcs.copy", _gcs(a, **params)
 
 
 def _synchronize(a: Arguments) -> Made:
@@ -65,6 +65,31 @@ def _synchronize(a: Arguments) -> Made:
         params["overwrite"] = False
     a.ignore("recursive")
     return "gcs.copy", _gcs(a, allow_empty=True, **params)
+
+
+def _upload(a: Arguments) -> Made:
+    source, target = a.needs("src"), a.needs("dst")
+    if isinstance(source, list):
+        if len(source) != 1:
+            raise NotTaken(
+                "it uploads several files: write a gcs.upload for each, or one of a folder"
+            )
+        [source] = source
+    if not isinstance(source, str) or "*" in source:
+        raise NotTaken("its files are known only when it runs: write a gcs.upload of their folder")
+    if not source.startswith(("/", "{{")):
+        a.note(
+            "its file is beside the DAG: here the worker's host must have it, so its path is needed"
+        )
+        source = f"/{source}"
+    if target.endswith("/") and not source.endswith("/"):
+        target += source.rpartition("/")[2]
+    if a.take("gzip"):
+        a.note("gzip: left out, the object is as the file is")
+    params = {"source": source, "destination": f"gs://{a.needs('bucket')}/{target}"}
+    a.ignore("chunk_size")
+    kind = a.take("mime_type")
+    return "gcs.upload", _gcs(a, content_type=kind if kind != _BYTES else None, **params)
 
 
 def _delete(a: Arguments) -> Made:
@@ -96,10 +121,11 @@ def _update_sensor(a: Arguments) -> Made:
 def _prefix_sensor(a: Arguments) -> Made:
     uri = f"gs://{a.needs('bucket')}/{a.needs('prefix')}"
     least = a.take("min_objects")
-    if a.take("inactivity_period") is not None:
-        a.note("inactivity_period: left out, it does not wait for uploads to end")
+    quiet = a.take("inactivity_period")
     a.ignore("previous_objects", "allow_delete")
-    return "gcs.wait_object", _gcs(a, prefix=uri, min_objects=least if least != 1 else None)
+    return "gcs.wait_object", _gcs(
+        a, prefix=uri, min_objects=least if least != 1 else None, quiet_for=quiet
+    )
 
 
 def _callable(a: Arguments, thing: Any) -> str:
@@ -174,6 +200,7 @@ def stand_in(task_id: str) -> Made:
 OTHERS: Final[Mapping[str, Callable[[Arguments], Made]]] = {
     "GCSToGCSOperator": _copy,
     "GCSSynchronizeBucketsOperator": _synchronize,
+    "LocalFilesystemToGCSOperator": _upload,
     "GCSDeleteObjectsOperator": _delete,
     "GCSObjectExistenceSensor": _object_sensor,
     "GCSObjectExistenceAsyncSensor": _object_sensor,

@@ -265,6 +265,47 @@ OPERATORS = [
         },
     ),
     (
+        ("BigQueryColumnCheckOperator(task_id='t', table='p.d.t', column_mapping={'a': {"
+        "'min': {'equal_to': 4, 'tolerance': 0.1}, 'max': {'geq_to': 1, 'tolerance': 0.5}}})"),
+        "bigquery.check",
+        {
+            "sql": "SELECT\n  MIN(`a`) BETWEEN 4 * (1 - 0.1) AND 4 * (1 + 0.1) AS a_min,\n"
+            "  MAX(`a`) >= 1 * (1 - 0.5) AS a_max\nFROM `p.d.t`"
+        },
+    ),
+    (
+        ("BigQueryIntervalCheckOperator(task_id='t', table='p.d.t', days_back=-1, "
+        "metrics_thresholds={'COUNT(*)': 1.5, 'MAX(a)': 2})"),
+        "bigquery.check",
+        {
+            "sql": "WITH today AS (SELECT COUNT(*) AS m0, MAX(a) AS m1 FROM `p.d.t` WHERE ds = "
+            "'{{ ds }}'),\n  before AS (SELECT COUNT(*) AS m0, MAX(a) AS m1 FROM `p.d.t` "
+            "WHERE ds = '{{ ds | add_days(-1) }}')\nSELECT\n"
+            "  IF(today.m0 = 0 OR before.m0 = 0, TRUE, GREATEST(today.m0, before.m0) / "
+            "LEAST(today.m0, before.m0) < 1.5) AS m0,\n"
+            "  IF(today.m1 = 0 OR before.m1 = 0, TRUE, GREATEST(today.m1, before.m1) / "
+            "LEAST(today.m1, before.m1) < 2) AS m1\nFROM today, before"
+        },
+    ),
+    (
+        ("LocalFilesystemToGCSOperator(task_id='t', src='/srv/day.csv', dst='in/', bucket='b', "
+        "mime_type='text/csv')"),
+        "gcs.upload",
+        {"source": "/srv/day.csv", "destination": "gs://b/in/day.csv", "content_type": "text/csv"},
+    ),
+    (
+        ("GCSToGCSOperator(task_id='t', source_bucket='b', source_object='x/', move_object=True, "
+        "destination_bucket='c', destination_object='y/')"),
+        "gcs.move",
+        {"source": "gs://b/x/", "destination": "gs://c/y/"},
+    ),
+    (
+        ("GCSUploadSessionCompleteSensor(task_id='t', bucket='b', prefix='x', "
+        "inactivity_period=60)"),
+        "gcs.wait_object",
+        {"prefix": "gs://b/x", "quiet_for": 60},
+    ),
+    (
         ("BigQueryTablePartitionExistenceSensor(task_id='t', project_id='p', dataset_id='d', "
         "table_id='t', partition_id='{{ ds_nodash }}', gcp_conn_id='other', deferrable=True)"),
         "bigquery.wait_table",
@@ -406,9 +447,7 @@ def test_an_operator_that_returned_rows_says_where_they_are():
     assert said(made) == ["the rows that it returned are first_rows of its result"]
 
 
-@pytest.mark.parametrize(
-    "check", ["{'sum': {'equal_to': 1}}", "{'min': {'equal_to': 1, 'tolerance': 1}}"]
-)
+@pytest.mark.parametrize("check", ["{'sum': {'equal_to': 1}}", "{'min': {'near': 1}}"])
 def test_checks_of_other_kinds_are_named(check):
     made = read(f"""
         BigQueryColumnCheckOperator(task_id="t", table="p.d.t", column_mapping={{"a": {check}}})
