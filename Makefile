@@ -16,7 +16,7 @@ NO_UI := test -f pydag_dist/web/static/index.html || \
 	echo "The web interface could not be built: npm's registry was not reached. 'make ui' tries again."
 BIG := half a gigabyte to download, a minute or two, once.
 
-.PHONY: help demo up ui test test-fast check format openapi bench chaos due-times clean
+.PHONY: help demo up ui test test-fast check format openapi bench chaos clients due-times clean
 
 help:
 	@echo "make demo       run the example pipeline on this machine, everything embedded"
@@ -29,6 +29,7 @@ help:
 	@echo "make openapi    write docs/openapi.json anew, of the code"
 	@echo "make bench      run the benchmarks"
 	@echo "make chaos      commit random faults while random DAGs run: N=200 SEED=1"
+	@echo "make clients    dbt, pandas and Airflow's operators against the local services: 2.5 GB to install, once"
 	@echo "make due-times  compare due times of ten years with Debian's cron in all time zones: half an hour"
 	@echo "make clean      remove the virtual environment, the built interface and caches"
 
@@ -78,11 +79,20 @@ SEED ?= 1
 chaos: $(VENV)/.dev
 	$(BIN)/python -m tests.acceptance.chaos --faults $(N) --seed $(SEED)
 
+# Clients that other people wrote, each kind in an environment of its own.
+clients: $(VENV)/.dev .venv-clients/.made .venv-airflow/.made
+	CLIENTS=$(CURDIR) $(BIN)/python -m pytest tests/clients
+
+.venv-%/.made: tests/clients/%.txt
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip --disable-pip-version-check install $(QUIET) --requirement $<
+	@touch $@
+
 due-times: $(VENV)/.dev
 	$(BIN)/python -m tests.model.due_times
 
 clean:
-	rm -rf $(VENV) ui/node_modules pydag_dist/web/static .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-clients .venv-airflow ui/node_modules pydag_dist/web/static .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # The stamps: a virtual environment with what runs the product, and the same with the tools.
 # The pip that Python 3.11 brings takes twice as long to find out what to install.

@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from pydag_emulators.gcs import copies, resources
 from pydag_emulators.gcs.conditions import check_of
-from pydag_emulators.gcs.errors import unimplemented
+from pydag_emulators.gcs.errors import invalid, unimplemented
 from pydag_emulators.gcs.objects import Object, Objects
 
 
@@ -62,6 +62,18 @@ def _make_bucket(call: Call) -> dict[str, Any]:
     known = resources.settable_of_bucket(call.body)
     made = call.objects.make_bucket(str(call.body.get("name", "")), known)
     return resources.of_bucket(made, call.base)
+
+
+def _change_bucket(call: Call) -> dict[str, Any]:
+    changes = resources.settable_of_bucket(call.body)
+    if "location" in changes:
+        raise invalid("The location of a bucket can't be changed")
+    if call.body.get("labels", {}) is None:
+        raise unimplemented("labels that are null: delete them one by one")
+    wanted = call.query.get("ifMetagenerationMatch")
+    return resources.of_bucket(
+        call.objects.change_bucket(call.names[0], changes, wanted), call.base
+    )
 
 
 def _buckets(call: Call) -> dict[str, Any]:
@@ -116,6 +128,7 @@ _CALLS: dict[str, Callable[[Call], Object | dict[str, Any] | None]] = {
     "GET b": _buckets,
     "POST b": _make_bucket,
     "GET b/*": _bucket,
+    "PATCH b/*": _change_bucket,
     "DELETE b/*": _drop_bucket,
     "GET b/*/o": _list,
     "GET b/*/o/*": _get,

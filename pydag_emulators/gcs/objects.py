@@ -133,6 +133,24 @@ class Objects:
         attributes.write(self.root / name, {"timeCreated": now(), **known})
         return self.bucket(name)
 
+    def change_bucket(
+        self, name: str, changes: Mapping[str, Any], metageneration: str | None
+    ) -> dict[str, Any]:
+        """Set fields, and labels one by one, where None deletes one; `metageneration`, if it is.
+
+        A 412 unless that is the bucket's now.
+        """
+        with self.lock:
+            known = attributes.read(self.bucket_path(name))
+            now_is = int(known.get("metageneration", 1))
+            if metageneration not in (None, str(now_is)):
+                raise Refused(412, "conditionNotMet", "At least one of the pre-conditions failed.")
+            labels = {**(known.get("labels") or {}), **(changes.get("labels") or {})}
+            labels = {key: value for key, value in labels.items() if value is not None}
+            known |= {**changes, "labels": labels, "metageneration": str(now_is + 1)}
+            attributes.write(self.bucket_path(name), known | {"updated": now()})
+        return self.bucket(name)
+
     def bucket(self, name: str) -> dict[str, Any]:
         """What is known of a bucket."""
         return {"name": name, **attributes.read(self.bucket_path(name))}

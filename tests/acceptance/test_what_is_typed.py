@@ -225,7 +225,9 @@ def typed() -> str:
 
 def test_every_example_is_typed_or_played() -> None:
     shown = [block.file for block in all_blocks("json FILE")]
-    every = set((PROJECT / "examples").rglob("*.json")) - set(PLAYED)
+    # What needs dbt is run by `make clients`.
+    needs_dbt = set((PROJECT / "examples" / "dbt").glob("*.json"))
+    every = set((PROJECT / "examples").rglob("*.json")) - set(PLAYED) - needs_dbt
     shown += [str(path.relative_to(PROJECT)) for path in every]
     lines = [line for line in typed().splitlines() if re.search("pydag (submit|publish) ", line)]
     assert [file for file in shown if not any(file in line for line in lines)] == []

@@ -67,6 +67,16 @@ class TestObjects:
             assert (again.generation, again.md5_hash) == (blob.generation, blob.md5_hash)
             assert again.download_as_text() == "SELECT 1"
 
+    def test_labels_of_a_bucket_can_be_changed(self, bucket):
+        bucket.labels = {"team": "a", "old": "b"}
+        bucket.patch()
+        bucket.labels = {"team": "c"}
+        bucket.patch()
+        bucket.reload()
+        assert (bucket.labels, bucket.metageneration) == ({"team": "c"}, 3)
+        with pytest.raises(PreconditionFailed):
+            bucket.patch(if_metageneration_match=2)
+
     def test_each_content_has_a_generation_and_each_patch_a_metageneration(self, bucket):
         blob = bucket.blob("o")
         blob.metadata = {"a": "1", "b": "2"}

@@ -52,7 +52,8 @@ _STATES = {
     JobStatus.State.ERROR: State.FAILED,
 }
 _FINAL = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
-_PARENT = re.compile(r"projects/([^/]+)/locations/([^/]+)")
+# Google takes the second word, too, which Airflow writes.
+_PARENT = re.compile(r"projects/([^/]+)/(?:locations|regions)/([^/]+)")
 _NAME = re.compile(rf"{_PARENT.pattern}/batches/([^/]+)")
 _OPERATION = re.compile(r"projects/([^/]+)/regions/([^/]+)/operations/([^/]+)")
 ID_LABEL = "goog-dataproc-batch-id"
