@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from typing import IO, Any
 
@@ -15,13 +16,11 @@ import fastavro
 import pyarrow as pa
 
 from pydag_emulators.bigquery.errors import ApiError, invalid, unimplemented
+from pydag_emulators.bigquery.files.arrow import arrow_schema, streamed
 from pydag_emulators.bigquery.files.columns import loaded_by_name
 from pydag_emulators.bigquery.files.source import Loaded, Source
-from pydag_emulators.bigquery.files.values import arrow_type
-from pydag_emulators.bigquery.names import quote
 from pydag_emulators.bigquery.schema import Field, check_schema
 
-_RAW = "avro rows"
 _CHUNK = 10_000
 _PRIMITIVE = {
     "boolean": "BOOLEAN", "int": "INTEGER", "long": "INTEGER", "float": "FLOAT",
@@ -48,22 +47,28 @@ def read_avro(source: Source) -> Loaded:
     """
     logical = bool(source.config.get("useAvroLogicalTypes"))
     inferred: list[Field] = []
-    batches = []
     for path, uri in source.files:
         source.check()
         with path.open("rb") as file:
-            reader = _opened(file, uri)
-            schema = reader.writer_schema
-            if schema.get("type") != "record":
-                raise _broken(uri, "it holds no records")
-            fields = check_schema(_fields(schema, logical))
-            if inferred and fields != inferred:
-                raise unimplemented(f"Avro files of different schemas ({uri})")
-            inferred = fields
-            types = pa.schema([(field["name"], arrow_type(field)) for field in fields])
-            batches += [pa.Table.from_pylist(rows, types) for rows in _chunks(reader, uri)]
-    source.cursor.register(_RAW, pa.concat_tables(batches))
-    return loaded_by_name(source, quote(_RAW), inferred, "Avro")
+            schema = _opened(file, uri).writer_schema
+        if schema.get("type") != "record":
+            raise _broken(uri, "it holds no records")
+        fields = check_schema(_fields(schema, logical))
+        if inferred and fields != inferred:
+            raise unimplemented(f"Avro files of different schemas ({uri})")
+        inferred = fields
+    read = streamed(source, _tables(source, inferred), inferred)
+    loaded = loaded_by_name(source, f"({read.sql})", inferred, "Avro")
+    return replace(loaded, finish=read.finish)
+
+
+def _tables(source: Source, fields: list[Field]) -> Iterator[pa.Table]:
+    schema = arrow_schema(fields)
+    for path, uri in source.files:
+        with path.open("rb") as file:
+            for rows in _chunks(_opened(file, uri), uri):
+                source.check()
+                yield pa.Table.from_pylist(rows, schema)
 
 
 def _opened(file: IO[bytes], uri: str) -> Any:

@@ -6,6 +6,7 @@ from pydag_emulators.bigquery.errors import invalid
 from pydag_emulators.bigquery.files.source import Loaded, Source
 from pydag_emulators.bigquery.names import quote
 from pydag_emulators.bigquery.schema import Field, duck_type, sql_type
+from pydag_emulators.bigquery.storage.contents import rows_and_bytes
 
 _COMPATIBLE = {
     ("INTEGER", "FLOAT"),
@@ -34,7 +35,8 @@ def loaded_by_name(source: Source, table: str, inferred: list[Field], what: str)
     columns = ", ".join(
         f"{_convert(field, inferred, what)} AS {quote(field['name'])}" for field in fields
     )
-    return Loaded(f"SELECT {columns} FROM {table}", fields)
+    sql = f"SELECT {columns} FROM {table}"
+    return Loaded(sql, fields, lambda: rows_and_bytes(source.cursor, sql, fields))
 
 
 def _fields(source: Source, inferred: list[Field]) -> list[Field]:

@@ -41,12 +41,18 @@ class Source:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The rows, as DuckDB SQL with exactly the columns of `fields`."""
+    """The rows, as DuckDB SQL with exactly the columns of `fields`, which can be run once."""
 
     sql: str
     fields: list[Field]
+    finish: Callable[[], tuple[int, int]]
+    """To be called when the SQL has run: how many rows there were, and their logical bytes.
+
+    Raises:
+        ApiError: as `invalid` for rows that can't be loaded; nothing of the others may stay.
+    """
     errors: list[dict[str, str]] = field(default_factory=list)
-    """Bad records that were passed over, within `maxBadRecords`."""
+    """Bad records that were passed over, within `maxBadRecords`: all of them, once it has run."""
 
 
 class BadRecords:

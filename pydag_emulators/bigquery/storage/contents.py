@@ -13,7 +13,7 @@ from pydag_emulators.bigquery.schema import Field
 from pydag_emulators.bigquery.storage.catalog import Resource, table_fields, writes
 from pydag_emulators.bigquery.storage.store import Cursor, fetch_one
 
-_FIXED = {
+BYTES_OF_VALUES = {
     "INTEGER": 8,
     "FLOAT": 8,
     "NUMERIC": 16,
@@ -23,6 +23,7 @@ _FIXED = {
     "TIME": 8,
     "DATETIME": 8,
 }
+"""Of types whose values are all of one size."""
 _CACHED_TABLES = 1000
 
 
@@ -107,8 +108,8 @@ def _size(value: str, field: Field, depth: int = 0) -> str:
     if field["type"] == "RECORD":
         members = (_size(f"{value}.{quote(s['name'])}", s, depth) for s in field["fields"])
         return f"({' + '.join(members)})"
-    if field["type"] in _FIXED:
-        return f"(CASE WHEN {value} IS NULL THEN 0 ELSE {_FIXED[field['type']]} END)"
+    if field["type"] in BYTES_OF_VALUES:
+        return f"(CASE WHEN {value} IS NULL THEN 0 ELSE {BYTES_OF_VALUES[field['type']]} END)"
     length = "octet_length" if field["type"] == "BYTES" else "strlen"
     text = value if field["type"] == "BYTES" else f"CAST({value} AS VARCHAR)"
     return f"coalesce(2 + {length}({text}), 0)"

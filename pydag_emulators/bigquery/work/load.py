@@ -8,10 +8,10 @@ from typing import Any
 
 from pydag_emulators.bigquery.errors import invalid, unimplemented
 from pydag_emulators.bigquery.files.avro import read_avro
-from pydag_emulators.bigquery.files.csv import read_csv
+from pydag_emulators.bigquery.files.csv.read import read_csv
 from pydag_emulators.bigquery.files.gcs import files_of
 from pydag_emulators.bigquery.files.gzipped import unzipped
-from pydag_emulators.bigquery.files.ndjson import read_ndjson
+from pydag_emulators.bigquery.files.json.read import read_ndjson
 from pydag_emulators.bigquery.files.parquet import read_parquet
 from pydag_emulators.bigquery.files.source import Source
 from pydag_emulators.bigquery.jobs.job import Job, Outcome
@@ -22,7 +22,6 @@ from pydag_emulators.bigquery.service import Service
 from pydag_emulators.bigquery.statements.context import Context
 from pydag_emulators.bigquery.statements.write import write_rows
 from pydag_emulators.bigquery.storage.catalog import Resource, find_table, table_fields
-from pydag_emulators.bigquery.storage.contents import rows_and_bytes
 from pydag_emulators.bigquery.storage.layout import layout_in
 from pydag_emulators.bigquery.storage.store import Cursor
 
@@ -141,7 +140,7 @@ def load_files(
         write=write,
         partition=partition,
     )
-    rows, written = rows_and_bytes(cursor, loaded.sql, loaded.fields)
+    rows, written = loaded.finish()
     statistics = {
         "inputFiles": str(len(files)),
         "outputRows": str(rows),

@@ -20,8 +20,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pydag_emulators.bigquery.errors import ApiError
+from pydag_emulators.bigquery.files.arrow import arrow_type
 from pydag_emulators.bigquery.files.exports.export import export
-from pydag_emulators.bigquery.files.values import arrow_type
 from pydag_emulators.bigquery.names import quote
 from pydag_emulators.bigquery.schema import Field, duck_type
 from pydag_emulators.bigquery.storage.store import Cursor, Store

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from pydag_emulators.bigquery.errors import ApiError
-from pydag_emulators.bigquery.files.csv import read_csv
-from pydag_emulators.bigquery.files.ndjson import read_ndjson
+from pydag_emulators.bigquery.files.csv.read import read_csv
+from pydag_emulators.bigquery.files.json.read import read_ndjson
 from pydag_emulators.bigquery.files.source import Loaded, Source
 from pydag_emulators.bigquery.schema import Field
 from pydag_emulators.bigquery.storage.store import Cursor, Store
@@ -37,7 +37,9 @@ def load(cursor: Cursor, tmp_path: Path) -> Callable[..., tuple[list[str], list[
         source = Source(cursor, [(path, "gs://b/file")], config, fields, lambda: None)
         loaded = reader(source)
         types = [f"{field['name']} {field['type']}" for field in loaded.fields]
-        return types, cursor.execute(loaded.sql).fetchall()
+        rows = cursor.execute(loaded.sql).fetchall()
+        assert loaded.finish()[0] == len(rows)
+        return types, rows
 
     return run
 

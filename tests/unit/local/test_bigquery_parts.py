@@ -14,7 +14,7 @@ import pytest
 from pydag_emulators.bigquery.errors import ApiError
 from pydag_emulators.bigquery.faults import Fault, fault_of, operation_of
 from pydag_emulators.bigquery.files.gcs import files_of
-from pydag_emulators.bigquery.files.values import BadValue, nothing, record
+from pydag_emulators.bigquery.files.json.values import BadValue, nothing, record
 from pydag_emulators.bigquery.jobs.job import Control, Job, JobKey, Outcome
 from pydag_emulators.bigquery.jobs.journal import Journal
 from pydag_emulators.bigquery.jobs.locks import Locks, Taken

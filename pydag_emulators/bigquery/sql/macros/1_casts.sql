@@ -177,7 +177,11 @@ CREATE OR REPLACE MACRO bq_safe_timestamp
 CREATE OR REPLACE MACRO bq_csv_moment(x) AS regexp_replace(
   regexp_replace(x, '^\s*([0-9]{4})/([0-9]{1,2})/([0-9]{1,2})', '\1-\2-\3'),
   '([ Tt][0-9]{1,2}:[0-9]{1,2})($|[^:0-9])', '\1:00\2');
+CREATE OR REPLACE MACRO bq_csv_datetime(x) AS CASE
+  WHEN bq_is_datetime(x) THEN TRY_CAST(x AS TIMESTAMP)
+  ELSE bq_safe_datetime(bq_csv_moment(x)) END;
 CREATE OR REPLACE MACRO bq_csv_timestamp(x) AS CASE
+  WHEN bq_is_timestamp(x) THEN TRY_CAST(x AS TIMESTAMP WITH TIME ZONE)
   WHEN regexp_full_match(x, '-?[0-9]{1,11}(\.[0-9]{1,6})?')
   THEN make_timestamp(CAST(CAST(x AS DECIMAL(36, 6)) * 1000000 AS BIGINT)) AT TIME ZONE 'UTC'
   ELSE bq_safe_timestamp(bq_csv_moment(x)) END;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 from collections.abc import Iterable, Iterator
@@ -10,21 +11,19 @@ from typing import Any
 import pyarrow as pa
 
 from pydag_emulators.bigquery.errors import invalid
-from pydag_emulators.bigquery.files.source import BadRecords, Loaded, Source
-from pydag_emulators.bigquery.files.values import (
+from pydag_emulators.bigquery.files.arrow import arrow_schema, streamed
+from pydag_emulators.bigquery.files.json.plain import Plain, blocks
+from pydag_emulators.bigquery.files.json.values import (
     BadValue,
     Ignored,
     Written,
     anything,
-    arrow_type,
     nothing,
     record,
 )
-from pydag_emulators.bigquery.names import quote
-from pydag_emulators.bigquery.schema import Field, check_schema, duck_type
+from pydag_emulators.bigquery.files.source import BadRecords, Loaded, Source
+from pydag_emulators.bigquery.schema import Field, check_schema
 
-_RAW = "json rows"
-_CHUNK = 10_000
 _SAMPLE = 500
 _TEXTS = ("DATE", "TIMESTAMP", "TIME")
 
@@ -33,59 +32,73 @@ def read_ndjson(source: Source) -> Loaded:
     """The rows of the files.
 
     Raises:
-        ApiError: `invalid` with more bad rows than `maxBadRecords`.
+        ApiError: `invalid`, with more bad rows than `maxBadRecords` when the rows have been read.
     """
     bad = BadRecords(source, "JSON")
     fields = source.columns
     ignores = bool(source.config.get("ignoreUnknownValues"))
     ignored: Ignored = anything if ignores else nothing
     if source.wants_autodetect():
-        fields = _detect(given for _, _, given in _objects(source, BadRecords(source, "")))
+        fields = _detect(_objects_of(source))
         ignored = anything if ignores else _is_empty
-    schema = pa.schema([(field["name"], arrow_type(field)) for field in fields])
-    batches, rows, total = [], [], 0
-    for uri, position, given in _objects(source, bad):
-        total += 1
-        try:
-            rows.append(record(given, fields, ignored=ignored))
-        except BadValue as error:
-            bad.add(uri, _at(position, str(error)))
-        if len(rows) >= _CHUNK:
-            batches.append(pa.Table.from_pylist(rows, schema))
+    return streamed(source, _tables(source, fields, ignored, bad), fields, bad.errors)
+
+
+def _tables(
+    source: Source, fields: list[Field], ignored: Ignored, bad: BadRecords
+) -> Iterator[pa.Table]:
+    """The good rows of each block; the others are noted."""
+    schema = arrow_schema(fields)
+    total = 0
+    for path, uri in source.files:
+        plain = Plain(fields, ignores=ignored is anything)
+        for position, block in blocks(path):
+            source.check()
+            table = plain.read(block)
+            if table is not None:
+                total += table.num_rows
+                yield table
+                continue
             rows = []
-    batches.append(pa.Table.from_pylist(rows, schema))
+            for at, given in _objects(block, uri, position, bad):
+                total += 1
+                try:
+                    rows.append(record(given, fields, ignored=ignored))
+                except BadValue as error:
+                    bad.add(uri, _at(at, str(error)))
+            yield pa.Table.from_pylist(rows, schema)
     bad.check(total)
-    source.cursor.register(_RAW, pa.concat_tables(batches))
-    columns = ", ".join(
-        f"CAST({quote(field['name'])} AS {duck_type(field)}) AS {quote(field['name'])}"
-        for field in fields
-    )
-    return Loaded(f"SELECT {columns} FROM {quote(_RAW)}", fields, bad.errors)
 
 
 def _at(position: int, message: str) -> str:
     return f"JSON parsing error in row starting at position {position}: {message}"
 
 
-def _objects(source: Source, bad: BadRecords) -> Iterator[tuple[str, int, dict[str, Any]]]:
-    """The URI, byte position and content of every object."""
+def _objects_of(source: Source) -> Iterator[dict[str, Any]]:
+    """The objects of all files; what is none is left out."""
+    bad = BadRecords(source, "")
     for path, uri in source.files:
-        position = 0
-        with path.open("rb") as file:
-            for number, line in enumerate(file):
-                if number % _CHUNK == 0:
-                    source.check()
-                if line.strip():
-                    try:
-                        given = json.loads(line, parse_float=Written)
-                    except ValueError as error:
-                        bad.add(uri, _at(position, f"Parser error: {error}"))
-                    else:
-                        if isinstance(given, dict):
-                            yield uri, position, given
-                        else:
-                            bad.add(uri, _at(position, "Start of object expected"))
-                position += len(line)
+        for position, block in blocks(path):
+            for _, given in _objects(block, uri, position, bad):
+                yield given
+
+
+def _objects(
+    block: bytes, uri: str, position: int, bad: BadRecords
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The byte position in the file and the content of every object."""
+    for line in io.BytesIO(block):
+        if line.strip():
+            try:
+                given = json.loads(line, parse_float=Written)
+            except (ValueError, RecursionError) as error:
+                bad.add(uri, _at(position, f"Parser error: {error}"))
+            else:
+                if isinstance(given, dict):
+                    yield position, given
+                else:
+                    bad.add(uri, _at(position, "Start of object expected"))
+        position += len(line)
 
 
 # -- autodetect ---------------------------------------------------------------------------------

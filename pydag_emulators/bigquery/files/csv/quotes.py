@@ -7,32 +7,37 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-_BLOCK = 1 << 20  # bytes
 _CHECK_EVERY = 100_000  # lines
-_LONGEST = 100 << 20  # bytes of a row, as in BigQuery
+LONGEST = 100 << 20
+"""Bytes of a row, as in BigQuery."""
 _UNCLOSED = 'Missing close quote character (").'
 _BEHIND = 'Data between close quote character (") and field separator.'
 _NUL = "Bad character (ASCII 0) encountered."
 
 
+@dataclass(frozen=True)
+class Quotes:
+    """How values of a file are quoted."""
+
+    delimiter: str
+    mark: str
+    """Empty if nothing is quoted."""
+    newlines: bool
+    """Whether quoted values may have some."""
+
+
 def wrong_rows(
-    path: Path,
-    *,
-    skip: int,
-    delimiter: str,
-    quote: str,
-    newlines: bool,
-    check: Callable[[], None],
+    path: Path, quotes: Quotes, skip: int, check: Callable[[], None]
 ) -> Iterator[tuple[int, str]]:
     """The number of each wrong row of a file, counted from 1, and what is wrong.
 
-    `quote` is empty if nothing is quoted; `newlines` says whether quoted values may have some.
+    The first `skip` lines are passed over. `check` raises when the job is to stop.
     """
-    mark, row = quote.encode(), _row(delimiter, quote) if quote else None
-    if not _has_any(path, [b"\0", mark] if quote else [b"\0"]):
-        return
+    mark = quotes.mark.encode()
+    row = _row(quotes.delimiter, quotes.mark) if mark else None
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if number % _CHECK_EVERY == 0:
@@ -42,24 +47,26 @@ def wrong_rows(
             if b"\0" in line:
                 yield number, _NUL
             elif row is not None and mark in line:
-                problem = _problem(line, row, mark, file if newlines else iter(()))
+                problem = _problem(line, row, mark, file if quotes.newlines else iter(()))
                 if problem:
                     yield number, problem
 
 
-def _has_any(path: Path, marks: list[bytes]) -> bool:
-    """Whether a file has one of these bytes: most have none, and need no look at each line."""
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            if any(mark in block for mark in marks):
-                return True
-    return False
+def right_rows(quotes: Quotes) -> re.Pattern[bytes]:
+    """The longest start of a file that has no wrong row, so that it ends at the end of a row."""
+    row = _row(quotes.delimiter, quotes.mark, b"" if quotes.newlines else b"\\n").pattern
+    mark = re.escape(quotes.mark.encode())
+    return re.compile(b"(?:%b\r*\n|[^%b\\0\\n]*+\n)*+" % (row, mark))
 
 
-def _row(delimiter: str, quote: str) -> re.Pattern[bytes]:
-    """The longest start of a row whose values are all well formed."""
+def _row(delimiter: str, quote: str, never: bytes = b"") -> re.Pattern[bytes]:
+    """The longest start of a row whose values are all well formed.
+
+    `never` is what must not be in quotes.
+    """
     by, mark = re.escape(delimiter.encode()), re.escape(quote.encode())
-    quoted = b"%b[^%b]*+(?:%b%b[^%b]*+)*+%b" % (mark, mark, mark, mark, mark, mark)
+    inner = b"[^%b%b]*+" % (mark, never)
+    quoted = b"%b%b(?:%b%b%b)*+%b" % (mark, inner, mark, mark, inner, mark)
     plain = b"[^%b%b\\r\\n][^%b\\r\\n]*+" % (mark, by, by)
     value = b"(?:%b|%b|)" % (quoted, plain)
     return re.compile(b"%b(?:%b%b)*+" % (value, by, value))
@@ -79,7 +86,7 @@ def _problem(line: bytes, row: re.Pattern[bytes], mark: bytes, more: Iterator[by
         for line_ in more:
             added.append(line_)
             size += len(line_)
-            if size > _LONGEST:
+            if size > LONGEST:
                 return _UNCLOSED
             if line_.count(mark) % 2:
                 break

@@ -15,8 +15,6 @@ from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Any, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import pyarrow as pa
-
 from pydag_emulators.bigquery.schema import Field
 
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
@@ -49,15 +47,6 @@ class BadValue(ValueError):
 
 class NoSuchField(BadValue):
     """A field that the schema lacks."""
-
-
-def arrow_type(field: Field) -> pa.DataType:
-    """The Arrow type of the column's values."""
-    if field["type"] == "RECORD":
-        base = pa.struct([pa.field(sub["name"], arrow_type(sub)) for sub in field["fields"]])
-    else:
-        base = _ARROW[field["type"]]
-    return pa.list_(base) if field["mode"] == "REPEATED" else base
 
 
 Ignored = Callable[[Any], bool]
@@ -161,7 +150,7 @@ def _numeric(value: Any) -> Decimal:
         raise TypeError
     text = value.text if isinstance(value, Written) else str(_without_underscore(value))
     number = Decimal(text).quantize(Decimal("1e-9"), ROUND_HALF_UP, _EXACT)
-    if abs(number) >= _NUMERIC_DIGITS:
+    if number.copy_abs() >= _NUMERIC_DIGITS:  # abs() would round it
         raise ValueError
     return number
 
@@ -230,17 +219,4 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "DATETIME": _datetime,
     "TIMESTAMP": _timestamp,
     "JSON": lambda value: json.dumps(value, separators=(",", ":"), ensure_ascii=False),
-}
-_ARROW: dict[str, pa.DataType] = {
-    "INTEGER": pa.int64(),
-    "FLOAT": pa.float64(),
-    "BOOLEAN": pa.bool_(),
-    "STRING": pa.string(),
-    "NUMERIC": pa.decimal128(38, 9),
-    "BYTES": pa.binary(),
-    "DATE": pa.date32(),
-    "TIME": pa.time64("us"),
-    "DATETIME": pa.timestamp("us"),
-    "TIMESTAMP": pa.timestamp("us", "UTC"),
-    "JSON": pa.string(),
 }
