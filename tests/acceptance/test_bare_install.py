@@ -14,11 +14,14 @@ from tests.acceptance.conftest import EXAMPLE, PLAIN, PROJECT
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory):
-    """The Python of a new virtual environment with the project's wheel and nothing else."""
+    """The Python of a new virtual environment with the project's wheel and nothing else.
+
+    The wheel is made of the archive of sources, as that which is published.
+    """
     directory = tmp_path_factory.mktemp("bare")
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", directory, PROJECT]
+    subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
     pip = [sys.executable, "-m", "pip", "--quiet"]
-    build = [*pip, "wheel", "--no-deps", "--wheel-dir", str(directory), str(PROJECT)]
-    subprocess.run(build, check=True)
     (wheel,) = directory.glob("*.whl")
     venv = [sys.executable, "-m", "venv", "--without-pip", directory / "venv"]
     subprocess.run(venv, check=True)
@@ -38,6 +41,21 @@ def run(*command, **env):
         timeout=60,
         check=False,
     )
+
+
+def test_what_is_no_python_is_there_too(python):
+    names = [
+        *("pydag_dist/py.typed", "pydag_dist/engine/lua/table.lua", "workers/py.typed"),
+        *("pydag_dist/local/example/pipeline.json", "pydag_dist/web/static/index.html"),
+        "pydag_emulators/bigquery/sql/macros/1_casts.sql",
+    ]
+    code = (
+        "import pathlib, sys, pydag_dist\n"
+        "top = pathlib.Path(pydag_dist.__file__).parents[1]\n"
+        "print([name for name in sys.argv[1:] if not (top / name).is_file()])\n"
+    )
+    result = run(python, "-c", code, *names)
+    assert result.stdout == "[]\n", result.stderr
 
 
 def test_no_google_package_is_there(python):
