@@ -27,7 +27,12 @@ _NAMES: Final = UUID("6c1f0a52-30a4-5b0e-9d0b-0d5f3f6f2c11")  # of the ids of ru
 _TABLE: Final = re.compile(r"[^\s./`]+\.[^\s./`]+\.[^\s/`]+")
 _ENDS: Final = {"success": "COMPLETE", "skipped": "ABORT", "failed": "FAIL", "cancelled": "ABORT"}
 # Operators whose failures are told, although nobody knows then what they would have written.
-_MOVES_DATA: Final = ("bigquery.", "gcs.compose", "gcs.copy", "gcs.move", "gcs.upload", "script.bq")
+_MOVES_DATA: Final = (
+    *("bigquery.", "gcs.compose", "gcs.copy", "gcs.move", "gcs.upload", "script.bq"),
+    *("dataproc.submit_", "script.spark"),
+)
+# One of these is in each result that is told of; of a job on Dataproc nobody knows what it moved.
+_MARKS: Final = ('"writes"', '"reads"', '"driver_output"')
 
 _NAME: Final = 1_100  # characters of a data set's: a bucket and an object
 _RUNS: Final = 200  # of which it is remembered what their tasks are
@@ -148,7 +153,7 @@ class Lineage:
 
 def _may_tell(row: Row) -> bool:
     result = row["result"] or ""
-    return '"writes"' in result or '"reads"' in result or row["state"] in {"failed", "up_for_retry"}
+    return any(mark in result for mark in _MARKS) or row["state"] in {"failed", "up_for_retry"}
 
 
 def _lean_try(row: Row) -> Row:

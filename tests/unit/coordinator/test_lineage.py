@@ -19,6 +19,7 @@ DAG = json.dumps(
         "tasks": [
             {"task_id": "q", "operator": "bigquery.query", "params": {"sql": "SELECT 1"}},
             {"task_id": "s", "script": "gcs.bucket.folder.bq.name"},
+            {"task_id": "j", "operator": "dataproc.submit_job", "params": {}},
             {"task_id": "f", "operator": "python.call", "params": {"callable": "m:f"}},
         ],
     }
@@ -77,6 +78,15 @@ def test_what_fails_to_move_data_is_told_and_nothing_else(history: History) -> N
         *(("d.q", "START"), ("d.q", "FAIL"), ("d.s", "START"), ("d.s", "FAIL")),
     ]
     assert events[1]["run"]["facets"]["errorMessage"]["message"] == "no such table"
+
+
+def test_a_job_on_dataproc_is_told_without_what_it_moved(history: History) -> None:
+    result = json.dumps({"job_id": "1", "driver_output": "gs://b/o"})
+    events = told(history, try_event("j", result=result), try_event("f", result=result))
+    assert [(each["job"]["name"], each["eventType"]) for each in events] == [
+        *(("d.j", "START"), ("d.j", "COMPLETE")),
+    ]
+    assert [each["inputs"] + each["outputs"] for each in events] == [[], []]
 
 
 def test_a_function_may_return_anything(history: History) -> None:
