@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any, Final
 
@@ -59,11 +59,8 @@ def plan_of(
     """
     long = _long(dag, durations or {})
     prior, run = prior or PriorRun(), run or RunParams()
-    begins_at = prior.request.from_task
-    if begins_at and not prior.records and beginning_at(dag, begins_at).others:
-        raise EngineError(
-            "Redis has lost what the run has of other runs before it was planned: submit it again"
-        )
+    if prior.request.from_task and (prior.begins or not prior.records):
+        prior = replace(prior, records=_taken(dag, prior))
     walk = dag.walk()
     ranks = _ranks(dag, walk, durations)
     children = prior.children(dag)
@@ -102,6 +99,17 @@ def plan_of(
     )
     first = _first(dag, walk, ended, waits_for)
     return Plan(rows, first, len(ended), failures, _gone(prior, {row.task for row in rows}))
+
+
+def _taken(dag: Dag, prior: PriorRun) -> Mapping[str, Mapping[str, str]]:
+    """What a run that begins at a task does not run; a client that died may have left more."""
+    others = beginning_at(dag, prior.request.from_task).others
+    found = {name: prior.records[name] for name in others if name in prior.records}
+    if others and not found:
+        raise EngineError(
+            "Redis has lost what the run has of other runs before it was planned: submit it again"
+        )
+    return found
 
 
 def _ranks(dag: Dag, walk: Sequence[str], durations: Mapping[str, float] | None) -> dict[str, int]:

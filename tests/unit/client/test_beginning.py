@@ -146,6 +146,28 @@ def test_what_a_client_has_begun_to_take_over_is_forgotten_in_time(installation,
     assert connection.ttl("pydag:run:r:kept") == connection.ttl("pydag:run:r:out") == -1
 
 
+@pytest.mark.parametrize(
+    ("from_task", "ran"), [("", {"a", "b", "beside", "c", "d"}), ("b", {"b", "c", "d"})]
+)
+def test_what_another_client_had_begun_to_take_over_counts_for_nothing(
+    installation, whole, from_task, ran
+):
+    taken = taken_over(DAG, "d", lambda: [whole.run.snapshot()])
+    assert installation.engine.planning.restore("r", taken)  # and it dies
+    assert set(Begins(installation, DAG, from_task, run_id="r").go()) == ran
+
+
+def test_nor_does_it_for_a_run_of_a_published_dag(installation, whole):
+    taken = taken_over(DAG, "d", lambda: [whole.run.snapshot()])
+    assert installation.engine.planning.restore("r", taken)
+    client = Client("redis://broker.example:6379/0")
+    client.published.publish(DAG)
+    client.start(DAG.dag_id, run_id="r")
+    assert plan(installation.engine, "r", DAG)
+    states = {task.state for task in installation.engine.reading.snapshot("r").tasks.values()}
+    assert "success" not in states
+
+
 def test_in_a_terminal(installation, whole, tmp_path):
     file = tmp_path / "dag.json"
     file.write_text(DAG.to_json())

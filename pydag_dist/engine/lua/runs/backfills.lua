@@ -147,7 +147,7 @@ end
 --   answers  made; there, if the run was; left, if there is none; held, if too many of its runs go on;
 --            again; else its state, or unknown
 --   writes   backfill:ID, backfill:ID:active, backfills:open, history, late, names, run:ID, run:ID:dag,
---            run:ID:events, runs, submissions
+--            run:ID:events, run:ID:kept, run:ID:out, runs, submissions
 function OPERATIONS.advance_backfill(backfill, seen_next, seen_version, left_out, run, logical_date, next)
   local fields, head = call('HGETALL', backfill_key(backfill)), {}
   for i = 1, #fields, 2 do head[fields[i]] = fields[i + 1] end

@@ -68,7 +68,7 @@ end
 -- Starts a run of the newest version by hand, whatever its schedule is and does.
 --   given    dag, run, params, logical_date, by
 --   answers  made, there or unknown
---   writes   dag:ID, history, late, names, run:ID, run:ID:dag, run:ID:events, runs, submissions
+--   writes   dag:ID, history, late, names, run:ID, run:ID:dag, run:ID:events, run:ID:kept, run:ID:out, runs, submissions
 function OPERATIONS.start(dag, run, params, logical_date, by)
   if call('HEXISTS', dag_key(dag), 'published_at') == 0 then return 'unknown' end
   return SCHEDULES.make_last_run(dag, run, 'run_type', 'manual', 'params', params, 'logical_date',
@@ -93,7 +93,7 @@ end
 --   answers  made, there or unknown; lost, while Redis may have lost the parent or the DAG; over, if
 --            the try is not under way; within, if a run of the DAG is under way around it; deep, if
 --            too many are
---   writes   dag:ID, history, late, names, run:ID, run:ID:dag, run:ID:events, run:ID:out, runs, submissions
+--   writes   dag:ID, history, late, names, run:ID, run:ID:dag, run:ID:events, run:ID:kept, run:ID:out, runs, submissions
 function OPERATIONS.start_child(dag, run, params, logical_date, parent_run, parent_task, parent_try)
   if call('EXISTS', run_key(run)) == 1 then return 'there' end
   if call('EXISTS', key('epoch')) == 0 or not planned(parent_run) then return 'lost' end

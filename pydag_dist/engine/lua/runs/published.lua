@@ -189,7 +189,7 @@ end
 --   answers  made; there, if it was; held, if the schedule has too many runs; paused, early or
 --            again
 --   writes   dag:ID, dag:ID:active, schedules, history, late, names, run:ID, run:ID:dag, run:ID:events,
---            runs, submissions
+--            run:ID:kept, run:ID:out, runs, submissions
 function OPERATIONS.fire(dag, seen_version, seen_due, run, at, logical_date, due, missed, first, last)
   if not is_as_seen(dag, seen_version, seen_due) then return 'again' end
   if call('HEXISTS', dag_key(dag), 'paused_at') == 1 then return 'paused' end

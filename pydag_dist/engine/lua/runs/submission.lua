@@ -26,8 +26,10 @@ function SCHEDULES.expect(run, within, submitted_at)
   call('ZADD', key('late'), at, run)
 end
 
--- Makes a run that is to be planned; the rest of its hash is there.
-local function make_run(run, dag)
+-- Makes a run that is to be planned; the rest of its hash is there. It `keeps` what `restore` was given, or that
+-- is of a client that has died before it submitted.
+local function make_run(run, dag, keeps)
+  for _, part in ipairs({ 'kept', 'out' }) do call(keeps and 'PERSIST' or 'UNLINK', run_key(run, part)) end
   call('HSET', run_key(run), 'schema', SCHEMA, 'state', 'queued')
   call('SET', run_key(run, 'dag'), dag)
   local head = call('HMGET', run_key(run), 'submitted_at', 'expected_within')
@@ -45,11 +47,6 @@ local function make_run(run, dag)
   submit_to_planners(run)
 end
 
--- What `restore` was given is that of a run that is there now.
-function HEAD.keep_restored(run)
-  for _, part in ipairs({ 'kept', 'out' }) do call('PERSIST', run_key(run, part)) end
-end
-
 -- A new run is to be planned. Its logical date is the time of the submission if that is empty. If it begins
 -- at a task (`from`), `restore` has been given what it does not run.
 --   given    run, dag; fields of the run
@@ -58,8 +55,7 @@ end
 function OPERATIONS.submit(run, dag, ...)
   if call('EXISTS', run_key(run)) == 1 then return 0 end
   call('HSET', run_key(run), 'submitted_at', text(NOW), ...)
-  if call('HEXISTS', run_key(run), 'from') == 1 then HEAD.keep_restored(run) end
-  make_run(run, dag)
+  make_run(run, dag, call('HEXISTS', run_key(run), 'from') == 1)
   run_event(run, 'queued', 'dag_hash', call('HGET', run_key(run), 'dag_hash') or '')
   return 1
 end
@@ -133,8 +129,7 @@ function OPERATIONS.restore_run(run, dag, was_planned, ...)
   call('HSET', run_key(run), ...)
   if was_planned == '1' then call('HSET', run_key(run), 'restored', 1) end
   if not is_there then
-    HEAD.keep_restored(run)
-    make_run(run, dag)
+    make_run(run, dag, true)
     event(run, 'kind', 'run', 'state', 'queued')   -- the history knows it as what it was
     local parent = call('HMGET', run_key(run), 'parent_run', 'parent_task')
     if parent[1] and call('EXISTS', run_key(parent[1])) == 1 then
