@@ -275,7 +275,7 @@ def test_a_query_that_takes_longer_than_the_client_waits(local_bigquery, client)
     [
         ("GET", f"/bigquery/v2/projects/{PROJECT}/datasets/api/models"),
         ("POST", f"/bigquery/v2/projects/{PROJECT}/datasets/api/tables/t/insertAll"),
-        ("GET", f"/bigquery/v2/projects/{PROJECT}/datasets/api/routines/r"),
+        ("GET", f"/bigquery/v2/projects/{PROJECT}/datasets/api/models/r"),
     ],
 )
 def test_other_paths_are_not_supported(local_bigquery, method, path):
@@ -365,3 +365,21 @@ def test_a_table_with_limits_defaults_and_a_filter_that_it_requires(client, tabl
         job = client.load_table_from_file(io.BytesIO("\n".join(source).encode()), table)
         with pytest.raises(BadRequest, match=message):
             job.result()
+
+
+def test_functions_of_a_dataset(local_bigquery, client, table):
+    dataset, _, name = table.rpartition(".")
+    routine = f"{dataset}.{name}"
+    client.query_and_wait(f"CREATE FUNCTION `{routine}`(x INT64) RETURNS INT64 AS (x * 2)")
+    job = client.query(f"SELECT `{routine}`(21) AS x")
+    assert [row["x"] for row in job.result()] == [42]
+    (listed,) = [one for one in client.list_routines(dataset) if one.routine_id == name]
+    assert (listed.type_, listed.language) == ("SCALAR_FUNCTION", "SQL")
+    assert client.get_routine(routine).body == "x * 2"
+    with pytest.raises(Conflict):
+        client.query_and_wait(f"CREATE FUNCTION `{routine}`(x INT64) AS (x)")
+    client.delete_routine(routine)
+    with pytest.raises(NotFound):
+        client.get_routine(routine)
+    with pytest.raises(BadRequest, match="Function not found"):
+        client.query_and_wait(f"SELECT `{routine}`(21) AS x")

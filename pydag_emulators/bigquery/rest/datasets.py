@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pydag_emulators.bigquery.errors import ApiError, unimplemented
-from pydag_emulators.bigquery.names import DatasetRef, check_labels, dataset_ref
+from pydag_emulators.bigquery.errors import ApiError, not_found, unimplemented
+from pydag_emulators.bigquery.names import DatasetRef, TableRef, check_labels, dataset_ref
 from pydag_emulators.bigquery.rest.http import (
     answer,
     body_of,
@@ -26,6 +26,8 @@ from pydag_emulators.bigquery.storage.catalog import (
     list_datasets,
     save_dataset,
 )
+from pydag_emulators.bigquery.storage.routines import delete_routine, find_routine, list_routines
+from pydag_emulators.bigquery.storage.routines import shown as routine_shown
 
 _SETTABLE = (
     "friendlyName", "description", "labels", "location", "defaultTableExpirationMs",
@@ -128,10 +130,32 @@ async def list_(request: Request) -> Response:
 
 
 async def routines(request: Request) -> Response:
-    """routines.list: there are none."""
+    """routines.list."""
     ref = _ref(request)
-    await transact(request, lambda cursor: get_dataset(cursor, ref))
-    return answer({"kind": "bigquery#listRoutinesResponse", "routines": []})
+
+    def read(cursor: Any) -> list[Resource]:
+        get_dataset(cursor, ref)
+        return [routine_shown(routine) for routine in list_routines(cursor, ref)]
+
+    items = await transact(request, read)
+    return page_of(request, items, "bigquery#listRoutinesResponse", "routines", total=False)
+
+
+async def routine(request: Request) -> Response:
+    """routines.get and routines.delete."""
+    ref = TableRef(*_ref(request), request.path_params["routine"])
+    is_delete = request.method == "DELETE"
+
+    def work(cursor: Any) -> Resource:
+        found = find_routine(cursor, ref)
+        if found is None:
+            raise not_found("Routine", str(ref))
+        if is_delete:
+            delete_routine(cursor, ref)
+        return routine_shown(found)
+
+    found = await transact(request, work, lock=ref if is_delete else None)
+    return Response(status_code=204) if is_delete else answer(found)
 
 
 _BASE = "/bigquery/v2/projects/{project}/datasets"
@@ -142,4 +166,5 @@ ROUTES = [
     Route(_BASE + "/{dataset}", patch, methods=["PATCH", "PUT"]),
     Route(_BASE + "/{dataset}", delete, methods=["DELETE"]),
     Route(_BASE + "/{dataset}/routines", routines, methods=["GET"]),
+    Route(_BASE + "/{dataset}/routines/{routine}", routine, methods=["GET", "DELETE"]),
 ]

@@ -173,8 +173,14 @@ _CREATE = {
     "TABLE": "CREATE_TABLE",
     "VIEW": "CREATE_VIEW",
     "SCHEMA": "CREATE_SCHEMA",
+    "FUNCTION": "CREATE_FUNCTION",
 }
-_DROP = {"TABLE": "DROP_TABLE", "VIEW": "DROP_VIEW", "SCHEMA": "DROP_SCHEMA"}
+_DROP = {
+    "TABLE": "DROP_TABLE",
+    "VIEW": "DROP_VIEW",
+    "SCHEMA": "DROP_SCHEMA",
+    "FUNCTION": "DROP_FUNCTION",
+}
 _SIMPLE: dict[type[exp.Expression], str] = {
     exp.Insert: "INSERT",
     exp.Update: "UPDATE",
@@ -190,8 +196,6 @@ def _kind(tree: exp.Expression, text: str) -> str:
     if isinstance(tree, exp.Query):
         return "SELECT"
     if isinstance(tree, exp.Create):
-        if tree.find(exp.TemporaryProperty) and tree.args["kind"] == "FUNCTION":
-            return "CREATE_FUNCTION"
         kind = _CREATE.get(str(tree.args.get("kind")).upper())
         if kind == "CREATE_TABLE" and tree.expression:
             kind = "CREATE_TABLE_AS_SELECT"

@@ -1,7 +1,8 @@
-"""Temporary tables and SQL functions of a script."""
+"""Temporary tables, and SQL functions."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from sqlglot import exp
@@ -32,11 +33,38 @@ def without_temporary(tree: exp.Expression) -> tuple[str | None, exp.Expression]
     return str(table.name), plain
 
 
+@dataclass(frozen=True)
+class Function:
+    """A SQL function; a parameter of ANY TYPE has none."""
+
+    parameters: list[tuple[str, Type | None]]
+    body: exp.Expression
+
+    def called(self, call: exp.Expression) -> exp.Expression:
+        """The body with the arguments of that call in the places of the parameters."""
+        if len(call.expressions) != len(self.parameters):
+            raise invalid_query(
+                f"Number of arguments does not match for function {call.name}: it has "
+                f"{len(self.parameters)}, not {len(call.expressions)}"
+            )
+        given = {
+            name: value if type_ is None else assigned(value.copy(), type_)
+            for (name, type_), value in zip(self.parameters, call.expressions, strict=True)
+        }
+        holder = exp.Paren(this=self.body.copy())
+        for column in list(holder.find_all(exp.Column)):
+            value: exp.Expression = given[column.parts[0].name.lower()].copy()
+            for part in column.parts[1:]:
+                value = exp.Dot(this=exp.Paren(this=value), expression=part.copy())
+            column.replace(value)
+        return holder
+
+
 class Functions:
-    """SQL functions: their calls are written out, with the arguments in their places."""
+    """Functions of a script: their calls are written out, with the arguments in their places."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[list[tuple[str, Type]], exp.Expression]] = {}
+        self._known: dict[str, Function] = {}
 
     def add(self, tree: exp.Expression) -> None:
         """The function that CREATE TEMP FUNCTION makes.
@@ -50,14 +78,10 @@ class Functions:
             raise unimplemented(f"functions with a name of another one ({name})")
         if name in self._known and not tree.args.get("replace"):
             raise invalid_query(f"Already exists: function {name}")
-        parameters = [(one.name.lower(), _type(one.kind)) for one in declared.expressions]
-        body = self.written_out(_body(tree))
-        if body.find(exp.Query) is not None:
-            raise unimplemented("functions with a query in them")
-        for column in body.find_all(exp.Column):
-            if column.parts[0].name.lower() not in dict(parameters):
-                raise invalid_query(f"Unrecognized name: {column.parts[0].name}")
-        self._known[name] = (parameters, _returned(tree, body))
+        written = tree.copy()
+        if isinstance(tree.expression, exp.Expression):
+            written.set("expression", self.written_out(tree.expression))
+        self._known[name] = function_of(written)
 
     def written_out(self, tree: exp.Expression) -> exp.Expression:
         """A copy of the tree without calls of these functions."""
@@ -65,16 +89,38 @@ class Functions:
         for call in reversed(list(holder.find_all(exp.Anonymous))) if self._known else ():
             known = self._known.get(call.name.lower())
             if known is not None and not isinstance(call.parent, exp.Dot):
-                call.replace(_called(call, *known))
+                call.replace(known.called(call))
         written: exp.Expression = holder.this
         written.pop()
         return written
 
 
+def function_of(tree: exp.Expression) -> Function:
+    """The function that a CREATE FUNCTION makes.
+
+    Raises:
+        ApiError: `invalidQuery`, `notImplemented`.
+    """
+    declared: Any = tree.this
+    parameters = [(one.name.lower(), _parameter(one.kind)) for one in declared.expressions]
+    body = _body(tree)
+    if body.find(exp.Query) is not None:
+        raise unimplemented("functions with a query in them")
+    for column in body.find_all(exp.Column):
+        if column.parts[0].name.lower() not in dict(parameters):
+            raise invalid_query(f"Unrecognized name: {column.parts[0].name}")
+    return Function(parameters, _returned(tree, body))
+
+
+def _parameter(node: exp.Expression | None) -> Type | None:
+    is_any = node is not None and node.this == exp.DType.VARIANT
+    return None if is_any else _type(node)
+
+
 def _type(node: exp.Expression | None) -> Type:
     type_ = None if node is None else type_of_data_type(node)
     if type_ is None:
-        raise unimplemented(f"the type {node.sql('bigquery') if node else 'ANY'} of a function")
+        raise unimplemented(f"the type {node.sql('bigquery') if node else '?'} of a function")
     return type_
 
 
@@ -86,30 +132,10 @@ def _body(tree: exp.Expression) -> exp.Expression:
 
 
 def _returned(tree: exp.Expression, body: exp.Expression) -> exp.Expression:
-    for each in tree.args["properties"].expressions:
+    properties = tree.args.get("properties")
+    for each in properties.expressions if properties else ():
         if isinstance(each, exp.ReturnsProperty):
             return assigned(body, _type(each.this))
         if not isinstance(each, exp.TemporaryProperty):
             raise unimplemented(f"{each.sql('bigquery')} of a function")
     return body
-
-
-def _called(
-    call: exp.Expression, parameters: list[tuple[str, Type]], body: exp.Expression
-) -> exp.Expression:
-    if len(call.expressions) != len(parameters):
-        raise invalid_query(
-            f"Number of arguments does not match for function {call.name}: it has "
-            f"{len(parameters)}, not {len(call.expressions)}"
-        )
-    given = {
-        name: assigned(value.copy(), type_)
-        for (name, type_), value in zip(parameters, call.expressions, strict=True)
-    }
-    holder = exp.Paren(this=body.copy())
-    for column in list(holder.find_all(exp.Column)):
-        value: exp.Expression = given[column.parts[0].name.lower()].copy()
-        for part in column.parts[1:]:
-            value = exp.Dot(this=exp.Paren(this=value), expression=part.copy())
-        column.replace(value)
-    return holder

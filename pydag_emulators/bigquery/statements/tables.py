@@ -10,6 +10,7 @@ from pydag_emulators.bigquery.errors import invalid_query, not_found, unimplemen
 from pydag_emulators.bigquery.names import DatasetRef, TableRef
 from pydag_emulators.bigquery.schema import Field, sql_type
 from pydag_emulators.bigquery.sql.parse import parse_one
+from pydag_emulators.bigquery.sql.temporary import function_of
 from pydag_emulators.bigquery.sql.typing.types import data_type, type_of_field
 from pydag_emulators.bigquery.statements.paths import Paths
 from pydag_emulators.bigquery.statements.pruning import note_filter
@@ -20,11 +21,13 @@ from pydag_emulators.bigquery.storage.catalog import (
     list_tables,
     table_fields,
 )
+from pydag_emulators.bigquery.storage.routines import STATEMENT, find_routine
 from pydag_emulators.bigquery.storage.store import Cursor
 
 _TABLE_ARGS = frozenset({"this", "db", "catalog", "alias", "joins", "pivots"})
 _MAX_VIEW_DEPTH = 16
 _SUFFIX = "_TABLE_SUFFIX"
+_OWN_NAMESPACES = ("KEYS", "AEAD", "NET", "HLL_COUNT", "KLL_QUANTILES", "ML", "AI", "OBJ")
 Names = frozenset[str]
 InformationSchema = Callable[[str, DatasetRef], str]
 
@@ -52,7 +55,8 @@ class Tables:
     def bind(self, tree: exp.Expression) -> exp.Expression:
         """Replace every table name in a query, or in the sources of a DML statement."""
         holder = exp.Paren(this=tree)
-        self._visit(tree, frozenset(), frozenset(), 0)
+        self._write_out_functions(holder, 0)
+        self._visit(holder.this, frozenset(), frozenset(), 0)
         bound: exp.Expression = holder.this
         bound.pop()
         return bound
@@ -72,6 +76,30 @@ class Tables:
             self.referenced[ref] = resource
         table.replace(_physical(ref, table.alias or ref.table, resource))
         return resource
+
+    def _write_out_functions(self, tree: exp.Expression, depth: int) -> None:
+        """Replace calls of the functions of datasets, `dataset.f(x)`, by their bodies."""
+        for call in reversed(list(tree.find_all(exp.Anonymous))):
+            whole: exp.Expression = call
+            path = [call.name]
+            if isinstance(call.parent, exp.Dot) and call.arg_key == "expression":
+                whole = call.parent
+                path = [*(part.name for part in whole.this.find_all(exp.Identifier)), call.name]
+            if whole is call and "." not in call.name:
+                continue
+            if depth >= _MAX_VIEW_DEPTH:
+                raise invalid_query(f"Functions are nested too deep at {call.name}")
+            if path[0].upper() in _OWN_NAMESPACES:
+                raise unimplemented(f"the function {'.'.join(path).upper()}")
+            quoted = ".".join(f"`{part}`" for part in path)
+            ref = self._paths.table(exp.to_table(quoted, dialect="bigquery"))
+            routine = find_routine(self._cursor, ref)
+            if routine is None:
+                raise invalid_query(f"Function not found: {'.'.join(path)}")
+            made = parse_one(routine[STATEMENT])
+            body = exp.Paren(this=function_of(made).called(call))
+            self._write_out_functions(body, depth + 1)
+            whole.replace(body)
 
     def _get(self, ref: TableRef) -> Resource:
         resource = get_table(self._cursor, ref, self._location)
@@ -205,6 +233,7 @@ class Tables:
         query = exp.Subquery(this=parse_one(resource["view"]["query"]), alias=_alias(alias))
         paths, self._paths = self._paths, Paths(ref.project)
         try:
+            self._write_out_functions(query, depth)
             self._visit(query, frozenset(), frozenset(), depth + 1)
         finally:
             self._paths = paths

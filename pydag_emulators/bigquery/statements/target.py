@@ -87,7 +87,8 @@ def _check_configuration(statement: Statement, config: dict[str, Any]) -> None:
 
 def _named(tree: exp.Expression) -> exp.Table:
     table = tree.this or tree.args["tables"][0]
-    named: exp.Table = table.this if isinstance(table, exp.Schema) else table
+    is_wrapped = isinstance(table, exp.Schema | exp.UserDefinedFunction)
+    named: exp.Table = table.this if is_wrapped else table
     return named
 
 

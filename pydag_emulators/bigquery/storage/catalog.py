@@ -110,6 +110,7 @@ def drop_dataset(cursor: Cursor, ref: DatasetRef, *, contents: bool) -> None:
         raise ApiError("resourceInUse", f"Dataset {ref} is still in use")
     cursor.execute(f"DROP SCHEMA {ref.sql} CASCADE")
     cursor.execute("DELETE FROM pydag.tables WHERE project = ? AND dataset = ?", [*ref])
+    cursor.execute("DELETE FROM pydag.routines WHERE project = ? AND dataset = ?", [*ref])
     cursor.execute("DELETE FROM pydag.datasets WHERE project = ? AND dataset = ?", [*ref])
 
 

@@ -3,6 +3,7 @@
 ```
 pydag.datasets   one row per dataset: its REST resource
 pydag.tables     one row per table or view: its REST resource
+pydag.routines   one row per SQL function of a dataset: its REST resource
 pydag.jobs       one row per job, written before jobs.insert is answered; never changed
 pydag.job_ends   one row per ended job, written in the transaction of the job's effect
 ```
@@ -37,6 +38,8 @@ CREATE TABLE IF NOT EXISTS pydag.datasets(
     project VARCHAR, dataset VARCHAR, resource VARCHAR);
 CREATE TABLE IF NOT EXISTS pydag.tables(
     project VARCHAR, dataset VARCHAR, table_id VARCHAR, resource VARCHAR);
+CREATE TABLE IF NOT EXISTS pydag.routines(
+    project VARCHAR, dataset VARCHAR, routine VARCHAR, resource VARCHAR);
 CREATE TABLE IF NOT EXISTS pydag.jobs(
     project VARCHAR, location VARCHAR, job_id VARCHAR, created BIGINT, parent VARCHAR,
     configuration VARCHAR, upload VARCHAR, PRIMARY KEY (project, location, job_id));

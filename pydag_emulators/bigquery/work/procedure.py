@@ -154,7 +154,7 @@ class Procedure:
     def _statement(self, statement: Statement) -> None:
         self._text = statement.text
         tree = statement.tree
-        if statement.kind == "CREATE_FUNCTION":
+        if statement.kind == "CREATE_FUNCTION" and tree.find(exp.TemporaryProperty):
             self._functions.add(tree)
             return
         name, plain = without_temporary(tree)

@@ -21,6 +21,7 @@ from pydag_emulators.bigquery.sql.shapes import unnamed_column
 from pydag_emulators.bigquery.statements.coercion import stored
 from pydag_emulators.bigquery.statements.context import Context
 from pydag_emulators.bigquery.statements.ddl.alter import alter_table
+from pydag_emulators.bigquery.statements.ddl.routines import change_routine
 from pydag_emulators.bigquery.statements.select import plan_select
 from pydag_emulators.bigquery.statements.write import check_location, replace_table
 from pydag_emulators.bigquery.storage.catalog import (
@@ -42,6 +43,8 @@ def run_ddl(
     context: Context, kind: str, tree: exp.Expression, ref: TableRef | DatasetRef
 ) -> Outcome:
     """Execute a DDL statement about `ref`; the outcome says what was created or dropped."""
+    if kind.endswith("_FUNCTION") and isinstance(ref, TableRef):
+        return change_routine(context, kind, tree, ref)
     _check_form(kind, tree)
     if isinstance(ref, DatasetRef):
         operation = _change_dataset(context, kind, tree, ref)
