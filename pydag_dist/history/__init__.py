@@ -7,7 +7,8 @@ from what is written here.
 from pydag_dist.history.batch import Batch, Entry, batch_of, entry_id, next_entry_id, runs_in
 from pydag_dist.history.database import LOST
 from pydag_dist.history.history import History
-from pydag_dist.history.reading import HistoryReader, PastRun, Row
+from pydag_dist.history.queries.past_run import PastRun, Row
+from pydag_dist.history.reading import HistoryReader
 from pydag_dist.history.refusal import refusal
 
 __all__ = [

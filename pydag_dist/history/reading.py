@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, Self
@@ -13,20 +11,12 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from pydag_dist.engine import (
-    ENDED_RUN_STATES,
-    MAX_SCANNED,
     Listing,
     RunFilter,
     RunSnapshot,
     RunSummary,
-    TaskSnapshot,
-    task_ids,
-    unplanned,
 )
 from pydag_dist.engine.backfills.backfill import Backfill
-from pydag_dist.engine.head import work_of
-from pydag_dist.engine.protocol import ENQUEUED, SOURCES, unpack_numbers
-from pydag_dist.engine.snapshot import Act, children_of
 from pydag_dist.history import database
 from pydag_dist.history.backfills import (
     PastBackfill,
@@ -37,41 +27,21 @@ from pydag_dist.history.backfills import (
 from pydag_dist.history.copying import back_up
 from pydag_dist.history.pruning import old_runs
 from pydag_dist.history.published import DagChange, PastDag, dag_changes, past_dags
-from pydag_dist.history.stats import By, RunStats, TaskStats, run_stats, task_stats
+from pydag_dist.history.queries.listing import PAGE, past_runs, submitted
+from pydag_dist.history.queries.past_run import PastRun, Row, past_run, past_snapshot, run_row
+from pydag_dist.history.queries.stats import By, RunStats, TaskStats, run_stats, task_stats
 from pydag_dist.history.tables import (
     backfill_events,
     dag_events,
     dags,
     meta,
-    rounds,
     run_acts,
     runs,
     tries,
 )
 
-_PAGE = 500  # runs that are read at once
 _RECENT = 5  # runs whose tasks may have got slower
 _ENDED = 100  # backfills that are listed
-
-Row = sa.Row[Any]  # of a table: its columns are said there
-
-
-@dataclass(frozen=True)
-class PastRun:
-    """What history knows of a run: its DAG as JSON, its hash in Redis, its tasks' newest tries.
-
-    Each of `tries` is a row of that table: the one of a task whose event is the newest.
-
-    `planned` is False while the run, which is new or was just resumed, waits for a planner.
-    """
-
-    run_id: str
-    state: str
-    reason: str | None
-    dag: str
-    head: Mapping[str, str]
-    planned: bool
-    tries: list[Row]
 
 
 class HistoryReader:
@@ -160,19 +130,7 @@ class HistoryReader:
     def past(self, run_id: str) -> PastRun | None:
         """All that is known of a run; None if it isn't here."""
         with self._db.connect() as connection:
-            found = self._run(connection, run_id)
-            if found is None:
-                return None
-            text = connection.scalar(sa.select(dags.c.dag).where(dags.c.hash == found.dag_hash))
-            return PastRun(
-                run_id=run_id,
-                state=found.state,
-                reason=found.reason,
-                dag=str(text),
-                head=json.loads(found.head),
-                planned=bool(found.planned),
-                tries=self._newest_tries(connection, run_id),
-            )
+            return past_run(connection, run_id)
 
     def snapshot(self, run_id: str) -> RunSnapshot | None:
         """The run as the engine would show it if it still had it; None if it isn't here.
@@ -180,27 +138,7 @@ class HistoryReader:
         What has not ended, as far as the history knows, is as it was before the run was planned.
         """
         with self._db.connect() as connection:
-            found = self._run(connection, run_id)
-            if found is None:
-                return None
-            newest = {t.task_id: t for t in self._newest_tries(connection, run_id)}
-            if gone := self._gone(connection, found, newest):
-                newest = {name: t for name, t in newest.items() if name not in gone}
-            text = connection.scalar(sa.select(dags.c.dag).where(dags.c.hash == found.dag_hash))
-            acts = [*connection.execute(_acts(run_id))]
-        children: dict[str, int] = {}
-        for each in newest.values():
-            children.update(unpack_numbers(each.expansions))
-        head = json.loads(found.head)
-        return RunSnapshot(
-            **_times(found),
-            error=found.error,
-            enqueued={source: int(head.get(f"{ENQUEUED}{source}", 0)) for source in SOURCES},
-            tasks=dict.fromkeys(task_ids(text or '{"tasks": []}'), unplanned(found.state))
-            | {name: _task(t, newest, children) for name, t in newest.items()},
-            reason=found.reason,
-            acts=[Act(*row) for row in acts],
-        )
+            return past_snapshot(connection, run_id)
 
     def runs(self, limit: int = 50) -> list[RunSummary]:
         """The newest runs, newest first."""
@@ -217,36 +155,8 @@ class HistoryReader:
 
         Nor those that are `known`. At most `MAX_SCANNED`, or `limit`, are looked at, newest first.
         """
-        look = max(MAX_SCANNED, limit)
-        newest = _submitted(wanted).order_by(runs.c.submitted_at.desc(), self._id.desc())
-        scanned = newest.limit(look).subquery()
-        query = sa.select(scanned).order_by(
-            scanned.c.submitted_at.desc(), self._in_order(scanned.c.run_id).desc()
-        )
-        if known:
-            query = query.where(scanned.c.run_id.not_in(known))
-        if wanted.states:
-            query = query.where(scanned.c.state.in_(wanted.states))
-        if wanted.text:
-            query = query.where(scanned.c.run_id.icontains(wanted.text, autoescape=True))
-        if wanted.before:
-            query = query.where(
-                (scanned.c.submitted_at < wanted.before[0] / 1e6)
-                | (self._in_order(scanned.c.run_id) < wanted.before[1])
-            )
-        found: list[RunSummary] = []
         with self._db.connect() as connection:
-            streamed = connection.execution_options(yield_per=min(_PAGE, limit))
-            with streamed.execute(query) as rows:
-                for page in rows.partitions():
-                    fits = [row for row in page if wanted.matches_details(json.loads(row.head))]
-                    others = set(excluded([row.run_id for row in fits]) if excluded else ())
-                    found += [_summary(row) for row in fits if row.run_id not in others]
-                    if len(found) >= limit:
-                        return Listing(found[:limit])
-        last = newest.with_only_columns(runs.c.submitted_at).offset(look - 1).limit(1)
-        with self._db.connect() as connection:
-            return Listing(found, connection.scalar(last))
+            return past_runs(connection, limit, wanted, excluded, known)
 
     def run_for(self, dag_id: str, logical_date: str) -> tuple[str, str] | None:
         """The run of a DAG for a logical date (ISO 8601, UTC), and its state.
@@ -315,7 +225,7 @@ class HistoryReader:
         if of is tries:
             query = query.join_from(tries, runs, tries.c.run_id == runs.c.run_id)
         query = query.order_by(runs.c.submitted_at, of.c.run_id)
-        with self._db.connect().execution_options(yield_per=_PAGE) as connection:
+        with self._db.connect().execution_options(yield_per=PAGE) as connection:
             for row in connection.execute(query).mappings():
                 yield {**row}
 
@@ -356,7 +266,7 @@ class HistoryReader:
     def head(self, run_id: str) -> Row | None:
         """A run's row; None if it isn't here."""
         with self._db.connect() as connection:
-            return self._run(connection, run_id)
+            return run_row(connection, run_id)
 
     # What `find_run` asks of whatever knows runs
 
@@ -375,92 +285,8 @@ class HistoryReader:
 
     def newest(self, dag_id: str, since: float | None, until: float | None) -> str | None:
         """The run of a DAG that was submitted last in that time."""
-        query = _submitted(RunFilter(dag_id, since=since, until=until)).with_only_columns(
+        query = submitted(RunFilter(dag_id, since=since, until=until)).with_only_columns(
             runs.c.run_id
         )
         with self._db.connect() as connection:
             return connection.scalar(query.order_by(runs.c.submitted_at.desc()).limit(1))
-
-    @property
-    def _id(self) -> sa.ColumnElement[str]:
-        return self._in_order(runs.c.run_id)
-
-    def _in_order(self, text: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
-        """By code points, as Python and Redis compare texts."""
-        return text if self._db.dialect.name == "sqlite" else text.collate("C")
-
-    def _gone(self, connection: sa.Connection, run: Row, tasks: Collection[str]) -> set[str]:
-        """The tasks of those that the run's DAG has no longer."""
-        hashes = sa.select(rounds.c.dag_hash).where(rounds.c.run_id == run.run_id).distinct()
-        if len(connection.scalars(hashes).all()) < 2:
-            return set()
-        text = connection.scalar(sa.select(dags.c.dag).where(dags.c.hash == run.dag_hash))
-        known = {task["task_id"] for task in json.loads(str(text))["tasks"]}
-        return {t for t in tasks if t not in known and t.rpartition(".")[0] not in known}
-
-    def _run(self, connection: sa.Connection, run_id: str) -> Row | None:
-        return connection.execute(sa.select(runs).where(runs.c.run_id == run_id)).one_or_none()
-
-    def _newest_tries(self, connection: sa.Connection, run_id: str) -> list[Row]:
-        query = sa.select(tries).where(tries.c.run_id == run_id).order_by(tries.c.event)
-        # A newer one replaces an older one.
-        return list({row.task_id: row for row in connection.execute(query)}.values())
-
-
-def _acts(run_id: str) -> sa.Select[Any]:
-    told = (run_acts.c.at, run_acts.c.act, run_acts.c.who, run_acts.c.task_id, run_acts.c.state)
-    return sa.select(*told).where(run_acts.c.run_id == run_id).order_by(run_acts.c.event)
-
-
-def _submitted(wanted: RunFilter) -> sa.Select[Any]:
-    """The runs of a DAG, of a backfill and of a time, which the indexes find."""
-    query = sa.select(runs)
-    if wanted.dag_id:
-        query = query.where(runs.c.dag_id == wanted.dag_id)
-    if wanted.backfill:
-        query = query.where(runs.c.backfill == wanted.backfill)
-    if wanted.since is not None:
-        query = query.where(runs.c.submitted_at >= wanted.since)
-    if wanted.until is not None:
-        query = query.where(runs.c.submitted_at < wanted.until)
-    if wanted.before is not None:
-        query = query.where(runs.c.submitted_at <= wanted.before[0] / 1e6)
-    return query
-
-
-def _times(row: Row) -> dict[str, Any]:
-    names = ("run_id", "dag_id", "state", "submitted_at", "started_at", "ended_at")
-    return {**{name: getattr(row, name) for name in names}, **work_of(json.loads(row.head))}
-
-
-def _summary(row: Row) -> RunSummary:
-    head = json.loads(row.head)
-    total = int(head.get("total", 0))
-    counts = {
-        "total": total,
-        "ended": total if row.state in ENDED_RUN_STATES else 0,
-        "active": 0,
-        "failed": int(head.get("failures", 0)),
-    }
-    return RunSummary(**_times(row), counts=counts)
-
-
-def _result(task: str, newest: Mapping[str, Row], children: int | None = None) -> Any:
-    """A task's result; an expanded task's is the list of its children's."""
-    if children is not None:
-        return [_result(f"{task}.{i}", newest) for i in range(children)]
-    packed = newest[task].result if task in newest else None
-    return None if packed is None else json.loads(packed)
-
-
-# What a task's snapshot has of its row as it is.
-_SHOWN = [f.name for f in fields(TaskSnapshot) if f.name in tries.c and f.name != "result"]
-
-
-def _task(found: Row, newest: Mapping[str, Row], expansions: Mapping[str, int]) -> TaskSnapshot:
-    children = children_of(found.ready_at, expansions.get(found.task_id))
-    return TaskSnapshot(
-        **{name: getattr(found, name) for name in _SHOWN},
-        result=_result(found.task_id, newest, children),
-        children=children,
-    )

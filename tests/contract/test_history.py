@@ -514,7 +514,7 @@ def test_the_history_finds_the_same_ways(listed: History) -> None:
 def test_the_history_looks_at_so_many_runs_and_says_so(
     listed: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pydag_dist.history.reading.MAX_SCANNED", 3)
+    monkeypatch.setattr("pydag_dist.history.queries.listing.MAX_SCANNED", 3)
     listing = listed.listing(2, RunFilter(tags=["y"]))
     assert (listing.runs, listing.looked_back_to) == ([], 2.0)
     assert listed.listing(9, RunFilter(tags=["y"])).looked_back_to is None

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from pydag_dist.errors import HistoryError
 from pydag_dist.history import History, HistoryReader, batch_of, pruning
 from pydag_dist.history.database import connect
-from pydag_dist.history.stats import RunStats
+from pydag_dist.history.queries.stats import RunStats
 from tests.support.postgres_server import PostgresServer
 
 DAY = 86_400

@@ -18,7 +18,7 @@ from pydag_dist.cli.display.output import cell, echo
 from pydag_dist.cli.display.tables import billed, dropping_table, print_fitted, span
 from pydag_dist.cli.options import Moment
 from pydag_dist.dag.ids import check_id
-from pydag_dist.history.stats import By, RunStats, TaskStats
+from pydag_dist.history.queries.stats import By, RunStats, TaskStats
 from pydag_dist.settings import load_settings
 
 TIB: Final = 2**40
