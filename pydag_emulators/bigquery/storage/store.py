@@ -57,6 +57,8 @@ class Store:
         self._lock = threading.Lock()
         self._idle: deque[Cursor] = deque()
         self._connection.execute("SET GLOBAL TimeZone = 'UTC'")
+        # Of what this machine, or its container, has: Spark runs beside it. More goes to the disk.
+        self._connection.execute("SET GLOBAL memory_limit = '50%'")
         self._connection.execute(_TABLES)
         for macro in MACROS:
             self._connection.execute(macro)

@@ -26,7 +26,7 @@ _TEXTS = {
     "FLOAT": "CASE WHEN isfinite({0}) THEN CAST({0} AS VARCHAR) WHEN isnan({0}) THEN 'NaN' "
     "WHEN {0} > 0 THEN 'Infinity' WHEN {0} < 0 THEN '-Infinity' END",
     "BOOLEAN": "CAST({0} AS VARCHAR)",
-    "NUMERIC": "rtrim(rtrim(CAST({0} AS VARCHAR), '0'), '.')",
+    "NUMERIC": r"regexp_replace(CAST({0} AS VARCHAR), '\.?0+$', '')",
     "BYTES": "to_base64({0})",
     "DATE": "CAST({0} AS VARCHAR)",
     "TIME": "CASE WHEN microsecond({0}) % 1000000 = 0 THEN CAST({0} AS VARCHAR) "
@@ -34,8 +34,8 @@ _TEXTS = {
     "DATETIME": "replace(CASE WHEN microsecond({0}) % 1000000 = 0 THEN CAST({0} AS VARCHAR) "
     "ELSE rpad(CAST({0} AS VARCHAR), 26, '0') END, ' ', 'T')",
     "TIMESTAMP": "CASE WHEN epoch_us({0}) % 1000000 = 0 "
-    "THEN CAST({0} AT TIME ZONE 'UTC' AS VARCHAR) "
-    "ELSE rpad(CAST({0} AT TIME ZONE 'UTC' AS VARCHAR), 26, '0') END || ' UTC'",
+    "THEN CAST(make_timestamp(epoch_us({0})) AS VARCHAR) "
+    "ELSE rpad(CAST(make_timestamp(epoch_us({0})) AS VARCHAR), 26, '0') END || ' UTC'",
 }
 _CHARACTERS = frozenset("+-.:/= ")  # besides letters and digits, of values that aren't STRINGs
 
@@ -60,7 +60,7 @@ def write_csv(
     cells = [_cell(field, delimiter) for field in fields]
     if len(cells) == 1:  # an empty line would be no row
         cells = [f"""coalesce(nullif({cells[0]}, ''), '""')"""]
-    line = f" || {literal(delimiter)} || ".join(f"coalesce({cell}, '')" for cell in cells)
+    line = f"concat({f', {literal(delimiter)}, '.join(cells)})"  # of NULL it makes an empty text
     with _opened(config, path) as file:
         if config["printHeader"]:
             head = io.StringIO()
