@@ -337,7 +337,7 @@ def test_the_drivers_files_are_where_it_works(dataproc):
 
 def _with_file(dataproc, script, uri):
     work = dataproc.job(script)
-    work["pyspark_job"]["file_uris"] = [uri]
+    work["pyspark_job"]["file_uris"] = [uri, uri]
     return work
 
 

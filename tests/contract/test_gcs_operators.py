@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import threading
 import time
 import urllib.request
 import uuid
@@ -12,13 +13,17 @@ import uuid
 import pytest
 from google.cloud.storage import Blob
 
+from pydag_dist.dag.params.gcs import GcsUpload
 from tests.support.local_google import cloud_storage, storage_client
 from tests.unit.workers.support import Log, context
 from workers.contract.answer import Asked
+from workers.contract.context import parsed_params
 from workers.errors import HostLacks, RemoteStateUnknown, TaskFailed
 from workers.google import clients
 from workers.google.access import access_to
+from workers.google.storage import client_of
 from workers.operators import Done, Pending, find
+from workers.operators.gcs.upload import _files, _Uploader
 
 copy, delete, compose = (find(f"gcs.{name}") for name in ("copy", "delete", "compose"))
 move, upload, wait = (find(f"gcs.{name}") for name in ("move", "upload", "wait_object"))
@@ -290,6 +295,27 @@ class TestUpload:
                 self.run(allowed, source=str(source), destination=uri(bucket, "x/"))
         with pytest.raises(HostLacks, match="add one to its setting uploads"):
             self.run(None, source=str(secret), destination=uri(bucket, "x/"))
+        assert names(bucket) == []
+
+    def test_a_directory_may_be_reached_by_a_link(self, bucket, tmp_path):
+        (tmp_path / "real").mkdir()
+        (tmp_path / "real" / "a").write_text("1")
+        (tmp_path / "link").symlink_to(tmp_path / "real")
+        for allowed, asked in (("link", "link"), ("link", "real"), ("real", "link")):
+            source, destination = f"{tmp_path}/{asked}/a", uri(bucket, "x/")
+            self.run(tmp_path / allowed, source=source, destination=destination)
+        assert names(bucket) == ["x/a"]
+
+    def test_what_was_not_read_to_its_end_is_not_uploaded(self, bucket, tmp_path):
+        (tmp_path / "a").write_bytes(b"x" * (40 << 20))
+        params = {"source": f"{tmp_path}/a", "destination": uri(bucket, "a")}
+        task = context(params, operator="gcs.upload", settings={"uploads": [str(tmp_path)]})
+        stop = threading.Event()
+        stop.set()
+        made = parsed_params(task, GcsUpload)
+        uploader = _Uploader(task, client_of(task, None), made)
+        (file,) = _files(task, made)
+        assert uploader.upload(file, stop) is None
         assert names(bucket) == []
 
     def test_what_is_no_file_is_named(self, bucket, tmp_path):

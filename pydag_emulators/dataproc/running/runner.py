@@ -209,8 +209,8 @@ class Runner:
         files = fetch(getattr(work, "file_uris", []), "files")
         # The driver finds them where it works, as on a cluster.
         (directory / "work").mkdir()
-        for path in files:
-            (directory / "work" / Path(path).name).symlink_to(path)
+        for name, path in {Path(path).name: path for path in files}.items():
+            (directory / "work" / name).symlink_to(path)
         return submit.LocalFiles(
             main=self._local(main, directory / "main") if main else "",
             python=fetch(getattr(work, "python_file_uris", []), "python"),

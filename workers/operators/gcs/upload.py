@@ -72,7 +72,7 @@ def _files(context: TaskContext, params: GcsUpload) -> Iterator[_File]:
         yield _File(None, (params.text or "").encode(), target)
         return
     path = Path(params.source)
-    _check_allowed(context, os.path.normpath(path))
+    _check_allowed(context, os.path.realpath(path))
     if not params.source.endswith("/"):
         name = f"{target.name}{path.name}" if target.is_folder else target.name
         yield _File(path, b"", target._replace(name=name))
@@ -132,11 +132,11 @@ class _Uploader:
 
     def upload(self, file: _File, stop: Event) -> int | None:
         """The bytes that were uploaded; None if the same content was there already."""
-        if stop.is_set():
-            return None
         opened = _opened(self.context, file.path) if file.path else io.BytesIO(file.content)
         with opened as content:
             checksum, size = _checksum(content, stop)
+            if stop.is_set():  # perhaps before the end of the file
+                return None
             there = blob_at(self.context, self.client, file.target)
             if _is(there, checksum, size):
                 return None
