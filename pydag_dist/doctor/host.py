@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote
 
 import redis
 
@@ -17,6 +18,7 @@ from pydag_dist.history import LOST, HistoryReader, refusal
 from pydag_dist.log_store import LogStoreAway, open_log_store
 from pydag_dist.settings import Settings
 
+SQLITE: Final = "sqlite:///"
 LEAST_FREE: Final = 2**30  # bytes of a disk
 
 
@@ -30,13 +32,15 @@ def look_at_host(settings: Settings, engine: Engine | None = None) -> list[Findi
 
 def look_at_disks(settings: Settings) -> list[Finding]:
     """Whether there is room where this host writes."""
-    places = {settings.home}
+    places = set()
+    if settings.history_url.startswith(SQLITE):  # PostgreSQL's disk is another host's
+        places.add(Path(unquote(settings.history_url.removeprefix(SQLITE))).parent)
     if (logs := settings.log_place) and not logs.startswith("gs://"):
         places.add(Path(logs).expanduser())
     there = {_there(place): place for place in sorted(places, reverse=True)}
     found = []
     for folder, place in there.items():
-        if not os.access(folder, os.W_OK | os.X_OK):
+        if settings.has_history and not os.access(folder, os.W_OK | os.X_OK):
             found.append(
                 warning(
                     f"{place} can't be written by this user",

@@ -114,12 +114,15 @@ def _sliced(db: sa.Engine, names: Sequence[str]) -> Iterator[list[str]]:
 
 def _delete(connection: sa.Connection, names: Sequence[str], before: float) -> Pruned:
     """Delete these runs, but for such as were resumed meanwhile."""
-    old = sa.delete(runs).where(runs.c.run_id.in_(names), runs.c.ended_at < before)
-    gone = connection.scalars(old.returning(runs.c.run_id)).all()
-    for table in (rounds, run_acts):
-        connection.execute(sa.delete(table).where(table.c.run_id.in_(gone)))
-    of_tries = connection.execute(sa.delete(tries).where(tries.c.run_id.in_(gone))).rowcount
-    return Pruned(len(gone), of_tries)
+    if connection.dialect.name == "sqlite":  # else it locks nothing before it writes
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    old = sa.select(runs.c.run_id).where(runs.c.run_id.in_(names), runs.c.ended_at < before)
+    gone = connection.scalars(old.with_for_update()).all()
+    counts = [
+        connection.execute(sa.delete(table).where(table.c.run_id.in_(gone))).rowcount
+        for table in (tries, rounds, run_acts, runs)
+    ]
+    return Pruned(len(gone), counts[0])
 
 
 def _delete_backfills(connection: sa.Connection, before: float) -> None:

@@ -241,6 +241,8 @@ def test_the_home_cannot_be_written(fine, monkeypatch, tmp_path):
     monkeypatch.setattr("os.access", lambda place, _: place != tmp_path)
     (only,) = wrong(fine)
     assert only.startswith(f"{tmp_path} can't be written by this user")
+    monkeypatch.setenv("PYDAG_DATABASE_URL", "postgresql://h/d")
+    assert look_at_host(load_settings()) == []  # a coordinator in a container needs no home
 
 
 def test_the_log_store_is_away(fine, monkeypatch, tmp_path):

@@ -29,7 +29,7 @@ class Line:
         self._to = parts.hostname, port, parts.netloc.rpartition("@")[2]
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
-        self._headers = {**JSON, **headers}
+        self._headers = JSON | {name: value.strip() for name, value in headers.items()}
         self._until = 0.0
         self._way: Way | None = None
 
@@ -39,7 +39,7 @@ class Line:
         self._until = time.monotonic() + TIMEOUT
         try:
             return self._ask(body)
-        except LOST as error:
+        except (*LOST, ValueError) as error:  # ValueError: a header or a host that can't be sent
             self.close()
             if is_kept and not isinstance(error, TimeoutError):
                 return self.post(body)  # it was closed since

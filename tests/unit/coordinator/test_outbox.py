@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -73,6 +73,18 @@ def test_a_receiver_that_drips_is_waited_for_no_longer_than_one_that_is_silent(
         line = Line(f"http://127.0.0.1:{server.getsockname()[1]}/x", {})
         assert line.post(b"a") == "no answer in time"
         thread.join()
+
+
+def test_a_header_that_cannot_be_sent_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    with Collector() as there:
+        with closing(Line(there.url, {"X-Key": "T0KEN\n"})) as line:
+            assert line.post(b"a") is None
+        assert there.taken[0].headers["x-key"] == "T0KEN"
+        assert Line(there.url, {"X-Key": "T0\nKEN"}).post(b"a") == "ValueError"
+        with sending(there.url, {"X-Key": "T0\nKEN"}) as outbox:
+            outbox.put_all(["a"])
+            wait_until(lambda: "traces wait for their receiver: ValueError" in caplog.text, "told")
+    assert "KEN" not in caplog.text
 
 
 def _drip(server: socket.socket) -> None:
