@@ -90,8 +90,11 @@ def measure_remote(jobs: int, directory: Path) -> None:
             (flying if _all_begun(run) else submitting).extend(waits)
         used = meter.used()
         snapshot = run.snapshot()
-        polls = [(int(a), int(b)) for a, b in POLLED.findall(system.worker.log.read_text())]
         ran = sorted(job["id"] for job in system.bigquery.journal())
+        meter = system.meter()
+        system.client.submit(queries(jobs)).wait(timeout=TIMEOUT)
+        alone_used = meter.used()
+        polls = [(int(a), int(b)) for a, b in POLLED.findall(system.worker.log.read_text())]
     assert snapshot.state == "success", snapshot.state
     assert ran == sorted(task.result["job_id"] for task in snapshot.tasks.values())
     seconds = snapshot.ended_at - snapshot.started_at
@@ -102,6 +105,8 @@ def measure_remote(jobs: int, directory: Path) -> None:
     print(f"{len(polls)} polls asked {asked} times, {asked / len(polls):.0f} at once; {ended} ends")
     told = ", ".join(f"{kind} {1000 * cpu / jobs:.1f}" for kind, cpu in used.items())
     print(f"CPU milliseconds a job, quick tasks included: {told}")
+    told = ", ".join(f"{kind} {1000 * cpu / jobs:.1f}" for kind, cpu in alone_used.items())
+    print(f"CPU milliseconds a job, nothing else beside them, libraries loaded: {told}")
     print(f"{'quick tasks waited for a slot, ms':40}{'median':>9}{'90 %':>9}{'tasks':>7}")
     rows = {
         "alone": alone,

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.backfill import measure_backfill
+from benchmarks.command_line import measure_commands
+from benchmarks.idle import measure_idle
 from benchmarks.others import measure_others
 from benchmarks.output import measure_output
 from benchmarks.remote import measure_remote
@@ -80,6 +82,18 @@ def main() -> int:
         help="instead: N remote jobs of ten seconds on two slots, and quick tasks beside them",
     )
     parser.add_argument(
+        "--commands",
+        type=int,
+        metavar="N",
+        help="instead: what commands cost against a bare Python, with a run of N tasks",
+    )
+    parser.add_argument(
+        "--idle",
+        type=int,
+        metavar="ROUNDS",
+        help="instead: the memory of a coordinator and a worker that have nothing to do",
+    )
+    parser.add_argument(
         "--output", action="store_true", help="instead: what it costs a task to write"
     )
     parser.add_argument(
@@ -131,6 +145,8 @@ def main() -> int:
             "published": measure_schedules,
             "viewers": measure_viewers,
             "remote": measure_remote,
+            "commands": measure_commands,
+            "idle": measure_idle,
         }
         for name, measure in instead.items():
             if asked := getattr(arguments, name):

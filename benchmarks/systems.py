@@ -165,7 +165,7 @@ class Pydag:
 
     def __init__(self, server: RedisServer, worker: Program, coordinator: Program) -> None:
         self.server = server
-        self._worker = worker
+        self.worker = worker
         self.coordinator = coordinator
         self.redis = redis.Redis.from_url(server.url, decode_responses=True)
         self._client = Client(server.url)
@@ -177,6 +177,7 @@ class Pydag:
         directory: Path,
         coordinators: Mapping[str, str] = MappingProxyType({}),
         module: str = "pydag_dist",
+        warm_up: int = WARM_UP,
     ) -> Iterator[Pydag]:
         """With more variables of the coordinator, or another module for its command."""
         with ExitStack() as stack:
@@ -194,7 +195,8 @@ class Pydag:
             )
             stack.enter_context(worker)
             system = cls(server, worker, coordinator)
-            system.finish(system.submit(fan_out(WARM_UP)))
+            if warm_up:
+                system.finish(system.submit(fan_out(warm_up)))
             yield system
 
     def submit(self, dag: Dag) -> Run:
@@ -234,11 +236,11 @@ class Pydag:
 
     def meter(self) -> CpuMeter:
         parents = {
-            "parent": self._worker.pid,
+            "parent": self.worker.pid,
             "redis": self.server.pid,
             "coordinator": self.coordinator.pid,
         }
-        return CpuMeter(parents, self._worker.pid)
+        return CpuMeter(parents, self.worker.pid)
 
 
 def fan_out(tasks: int) -> Dag:

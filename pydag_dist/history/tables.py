@@ -9,6 +9,9 @@ import sqlalchemy as sa
 # What is written into a database by another version is read only if this number is the same: that
 # of the newest step of `migrations`.
 SCHEMA: Final = 6
+# What Alembic calls that step, and where it keeps it; databases from before it have no such table.
+STEP: Final = f"{SCHEMA:04}"
+VERSION_TABLE: Final = "pydag_version"
 
 metadata = sa.MetaData()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,8 +14,8 @@ from alembic.runtime.migration import MigrationContext
 from pydag_dist.errors import HistoryError
 from pydag_dist.history import History
 from pydag_dist.history.database import connect
-from pydag_dist.history.migrations import VERSION_TABLE
-from pydag_dist.history.tables import SCHEMA, metadata
+from pydag_dist.history.migrations import upgrade
+from pydag_dist.history.tables import SCHEMA, VERSION_TABLE, meta, metadata
 from tests.contract.test_history import task, write
 from tests.support.postgres_server import PostgresServer
 
@@ -64,10 +64,52 @@ def differences(url: str) -> list[str]:
     return found
 
 
-def test_all_steps_together_make_the_tables_of_this_version(url: str) -> None:
+def texts(options: Mapping[str, object]) -> dict[str, str]:
+    return {name: str(value) for name, value in options.items()}
+
+
+def shape(engine: sa.Engine) -> dict[str, object]:
+    """Columns, keys and indexes of all tables, whatever their order; and which step they are of."""
+    inspector = sa.inspect(engine)
+    with engine.connect() as connection:
+        steps = connection.scalars(sa.text(f"SELECT version_num FROM {VERSION_TABLE}")).all()
+    found: dict[str, object] = {"steps": steps}
+    for table in inspector.get_table_names():
+        columns = [
+            {**column, "type": str(column["type"])} for column in inspector.get_columns(table)
+        ]
+        indexes = [
+            {**index, "dialect_options": texts(index.get("dialect_options", {}))}
+            for index in inspector.get_indexes(table)
+        ]
+        found[table] = [
+            sorted(columns, key=lambda column: column["name"]),
+            sorted(indexes, key=lambda index: str(index["name"])),
+            inspector.get_pk_constraint(table),
+            inspector.get_unique_constraints(table),
+            inspector.get_foreign_keys(table),
+        ]
+    return found
+
+
+def test_a_new_database_is_as_all_steps_together_make_it(
+    url: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     with History(url) as history:
         history.open()
-    assert differences(url) == []
+    at_once = connect(url)
+    other = f"sqlite:///{tmp_path}/steps.sqlite"
+    if at_once.dialect.name == "postgresql":
+        other = request.getfixturevalue("server").new_database()
+    else:
+        (tmp_path / "steps.sqlite").touch()
+    step_by_step = connect(other)
+    with step_by_step.begin() as connection:
+        upgrade(connection, meta)
+    assert shape(at_once) == shape(step_by_step)
+    assert differences(url) == differences(other) == []
+    for engine in (at_once, step_by_step):
+        engine.dispose()
 
 
 def test_the_first_version_s_database_becomes_this_one_s(first: str) -> None:

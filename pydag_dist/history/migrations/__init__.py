@@ -15,7 +15,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 
-VERSION_TABLE: Final = "pydag_version"
+from pydag_dist.history.tables import VERSION_TABLE
+
 # What databases have that were made before there was a version table.
 _FIRST: Final = "0001"
 
