@@ -79,6 +79,7 @@ _COLUMN_NAME = re.compile(r"[^\W\d][\w&%=+:'<>#| \-]{0,299}")
 _RESERVED = (
     "_PARTITION", "_TABLE_", "_FILE_", "_ROW_TIMESTAMP", "__ROOT__", "_COLIDENTIFIER",
 )  # fmt: skip
+_ROUNDING = ("ROUNDING_MODE_UNSPECIFIED", "ROUND_HALF_AWAY_FROM_ZERO")
 _MODES = ("NULLABLE", "REQUIRED", "REPEATED")
 _KEPT = (
     "name", "type", "mode", "fields", "description", "maxLength", "precision", "scale",
@@ -120,6 +121,8 @@ def _check_field(name: str, field: Field) -> Field:
     mode = str(field.get("mode") or "NULLABLE").upper()
     if mode not in _MODES:
         raise invalid(f"Invalid mode {mode!r} for field {name}")
+    if field.get("roundingMode") not in (None, *_ROUNDING):
+        raise unimplemented(f"the roundingMode {field['roundingMode']} (column {name})")
     if field.get("collation"):
         raise unimplemented(f"collations (column {name})")
     _check_limits(name, type_, field)

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from pydag_emulators.bigquery.errors import ApiError, invalid, unimplemented
 from pydag_emulators.bigquery.names import TableRef, dataset_ref, table_ref
-from pydag_emulators.bigquery.rest.datasets import changed
+from pydag_emulators.bigquery.rest.datasets import changed, check_settings
 from pydag_emulators.bigquery.rest.http import (
     answer,
     body_of,
@@ -74,6 +74,7 @@ def _ref(request: Request) -> TableRef:
 
 
 def _given(body: dict[str, Any]) -> Resource:
+    check_settings(body)
     for name in _UNSUPPORTED:
         if body.get(name):
             raise unimplemented(f"the table property {name}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from pydag_emulators.bigquery.jobs.job import Job, JobKey, Outcome
+from pydag_emulators.bigquery.jobs.job import Job, JobKey, Outcome, Stopping
 from pydag_emulators.bigquery.jobs.runner import Run
 from pydag_emulators.bigquery.service import Service
 from pydag_emulators.bigquery.sql.parse import Statement
@@ -62,6 +62,12 @@ def run_statement(
             return with_files(service, job, context, statement, target)
         return execute(context, statement, target)
 
-    run.finish(body, writes=target.ref, exclusive=target.exclusive)
-    if statement.kind == "EXPORT_DATA":
-        forget_export(service, job)
+    is_again = False
+    try:
+        run.finish(body, writes=target.ref, exclusive=target.exclusive)
+    except Stopping:
+        is_again = True
+        raise
+    finally:
+        if statement.kind == "EXPORT_DATA" and not is_again:
+            forget_export(service, job)

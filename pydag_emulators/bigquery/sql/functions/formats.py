@@ -110,7 +110,10 @@ def _parse(type_: str) -> Lower:
         zone = node.args.get("zone")
         if zone is not None:
             return macro("at_zone", macro("datetime", parsed), zone)
-        return macro(type_, parsed)
+        value = macro(type_, parsed)
+        # TRY doesn't see errors in the branches of a CASE.
+        is_safe = isinstance(node.parent, exp.SafeFunc)
+        return value if type_ == "time" or is_safe else macro("range", value)
 
     return lower
 

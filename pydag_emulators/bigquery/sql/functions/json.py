@@ -143,6 +143,11 @@ def _object(value: Node, type_: Type, depth: int, *, as_json: bool) -> Node:
     return call("list_extract", mapped, exp.Literal.number(1))
 
 
+def _parse_json(node: exp.ParseJSON) -> Node:
+    only(node, "this", "is_literal")
+    return macro("parse_json", node.this)
+
+
 def _key(label: str) -> str:
     return "" if label.startswith("_field_") else label
 
@@ -167,5 +172,5 @@ LOWER: Lowering = {
     exp.LaxFloat64: unary("lax_float64"),
     exp.LaxInt64: unary("lax_int64"),
     exp.LaxString: unary("lax_string"),
-    exp.ParseJSON: lambda node: call("json", node.this),
+    exp.ParseJSON: _parse_json,
 }

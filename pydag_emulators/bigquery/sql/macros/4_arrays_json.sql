@@ -68,18 +68,29 @@ CREATE OR REPLACE MACRO bq_json_value
   (x VARCHAR, path VARCHAR) AS CASE
     WHEN json_type(bq_valid(x), path) NOT IN ('OBJECT', 'ARRAY', 'NULL')
     THEN bq_json_scalar(bq_valid(x), path) END;
+CREATE OR REPLACE MACRO bq_same_numbers(x, result) AS CASE
+  WHEN regexp_matches(result, '[0-9][.eE][0-9+-]')
+    AND length(regexp_replace(x, '\s', '', 'g'))
+      <> length(regexp_replace(CAST(json(x) AS VARCHAR), '\s', '', 'g'))
+  THEN CAST(bq_unsupported('numbers in JSON that are not in their shortest form') AS VARCHAR)
+  ELSE result END;
+-- A number that a DOUBLE doesn't hold is an error in BigQuery.
+CREATE OR REPLACE MACRO bq_parse_json(x VARCHAR) AS CASE
+  WHEN regexp_matches(x, '(^|[\[:,\s])-?([0-9]{20,}|[0-9]+\.[0-9]{16,}|[0-9]{16,}\.[0-9])')
+  THEN json(CAST(bq_unsupported('numbers in JSON with more than 16 digits') AS VARCHAR))
+  ELSE json(x) END;
 -- Of a JSON value the result is JSON, and a null in it stays one.
 CREATE OR REPLACE MACRO bq_json_query
   (x JSON, path VARCHAR) AS json_extract(x, path),
   (x VARCHAR, path VARCHAR) AS CASE
     WHEN json_type(bq_valid(x), path) <> 'NULL'
-    THEN CAST(json_extract(bq_valid(x), path) AS VARCHAR) END;
+    THEN bq_same_numbers(x, CAST(json_extract(bq_valid(x), path) AS VARCHAR)) END;
 CREATE OR REPLACE MACRO bq_json_query_array(x VARCHAR, path VARCHAR) AS CASE
   WHEN json_type(bq_valid(x), path) = 'ARRAY' THEN list_transform(
     TRY_CAST(json_extract(bq_valid(x), path) AS JSON[]), lambda e: CASE
       WHEN e IS NULL OR json_type(e) = 'NULL'
       THEN CAST(bq_unsupported('null in JSON_QUERY_ARRAY') AS VARCHAR)
-      ELSE CAST(e AS VARCHAR) END) END;
+      ELSE bq_same_numbers(x, CAST(e AS VARCHAR)) END) END;
 CREATE OR REPLACE MACRO bq_scalars(x, path) AS CASE
   WHEN len(list_filter(TRY_CAST(json_extract(x, path) AS JSON[]),
     lambda e: json_type(e) IN ('OBJECT', 'ARRAY'))) = 0

@@ -14,12 +14,13 @@ CREATE OR REPLACE MACRO bq_time_sub(d TIME, i INTERVAL) AS d - i;
 -- `shift` days bring the week's first day to Monday, where DuckDB's weeks begin.
 CREATE OR REPLACE MACRO bq_trunc_time
   (d DATE, part VARCHAR, shift BIGINT) AS
-    CAST(date_trunc(part, d + CAST(shift AS INTEGER)) AS DATE) - CAST(shift AS INTEGER),
+    bq_range(CAST(date_trunc(part, d + CAST(shift AS INTEGER)) AS DATE) - CAST(shift AS INTEGER)),
   (d TIMESTAMP, part VARCHAR, shift BIGINT) AS
-    date_trunc(part, d + to_days(CAST(shift AS INTEGER))) - to_days(CAST(shift AS INTEGER)),
+    bq_range(
+      date_trunc(part, d + to_days(CAST(shift AS INTEGER))) - to_days(CAST(shift AS INTEGER))),
   (d TIMESTAMP WITH TIME ZONE, part VARCHAR, shift BIGINT) AS
-    (date_trunc(part, d AT TIME ZONE 'UTC' + to_days(CAST(shift AS INTEGER)))
-      - to_days(CAST(shift AS INTEGER))) AT TIME ZONE 'UTC';
+    bq_range((date_trunc(part, d AT TIME ZONE 'UTC' + to_days(CAST(shift AS INTEGER)))
+      - to_days(CAST(shift AS INTEGER))) AT TIME ZONE 'UTC');
 CREATE OR REPLACE MACRO bq_weeks(a, b, shift) AS date_diff('day',
   date_trunc('week', b + to_days(CAST(shift AS INTEGER))),
   date_trunc('week', a + to_days(CAST(shift AS INTEGER)))) // 7;
