@@ -12,6 +12,14 @@ from pydag_emulators.bigquery.schema import Field
 from pydag_emulators.bigquery.storage.store import Cursor
 
 _REPORTED = 20
+LONGEST_ROW = 100 << 20
+"""Bytes of a row of CSV or JSON, as in BigQuery."""
+
+
+def too_long() -> ApiError:
+    """The error of a longer row."""
+    message = f"Error while reading data, error message: Row size is larger than: {LONGEST_ROW}."
+    return invalid(message)
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,22 @@ def api_error(error: BaseException) -> ApiError:
     return unimplemented(f"this, which is a mistake in it: {type(error).__name__}: {error}")
 
 
+_BY_NAME = {
+    "Conversion Error": duckdb.ConversionException,
+    "Invalid Input Error": duckdb.InvalidInputException,
+    "Out of Range Error": duckdb.OutOfRangeException,
+    "Not implemented Error": duckdb.NotImplementedException,
+    "Out of Memory Error": duckdb.OutOfMemoryException,
+    "INTERRUPT Error": duckdb.InterruptException,
+}
+
+
+def duckdb_error(error: OSError) -> duckdb.Error:
+    """DuckDB's error that Arrow has met when it read a stream of rows."""
+    text = str(error)
+    return _BY_NAME.get(text.partition(":")[0], duckdb.Error)(text)
+
+
 def _of_duckdb(error: duckdb.Error) -> ApiError | None:
     text = _text(error)
     if isinstance(error, duckdb.ConstraintException):

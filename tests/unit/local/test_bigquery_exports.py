@@ -8,12 +8,14 @@ import gzip
 import io
 import json
 import math
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -202,3 +204,35 @@ def test_a_delimiter_is_one_character(cursor: Cursor, path: Path, delimiter: str
     options = {"destinationFormat": "CSV", "fieldDelimiter": delimiter}
     with pytest.raises(ApiError, match="Invalid field delimiter"):
         _exported(cursor, path, [_field("a", "STRING")], [], **options)
+
+
+def test_an_error_in_a_later_row_is_that_of_duckdb(cursor: Cursor, path: Path) -> None:
+    query = (
+        "(SELECT CASE WHEN i < 500000 THEN i ELSE bq_fail('late') END AS i FROM range(500001) r(i))"
+    )
+    with pytest.raises(duckdb.ConversionException, match="bq: late"):
+        export(
+            cursor, query, [_field("i", "INTEGER")], _DEFAULTS | {"destinationFormat": "CSV"}, path
+        )
+
+
+def test_an_extract_that_is_interrupted_ends_with_the_interrupt(cursor: Cursor, path: Path) -> None:
+    endless = "(SELECT i FROM range(1000000000000) r(i))"
+    ended = threading.Event()
+
+    def interrupt() -> None:
+        while not ended.wait(0.05):  # DuckDB forgets one that comes before the query
+            cursor.interrupt()
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(duckdb.InterruptException):
+        export(
+            cursor,
+            endless,
+            [_field("i", "INTEGER")],
+            _DEFAULTS | {"destinationFormat": "CSV"},
+            path,
+        )
+    ended.set()
+    thread.join()

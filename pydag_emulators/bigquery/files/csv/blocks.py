@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pydag_emulators.bigquery.errors import invalid
-from pydag_emulators.bigquery.files.csv.quotes import LONGEST, Quotes, right_rows
+from pydag_emulators.bigquery.files.csv.quotes import Quotes, right_rows
+from pydag_emulators.bigquery.files.source import LONGEST_ROW, too_long
 
 _BLOCK = 4 << 20  # bytes
 
@@ -49,7 +49,5 @@ def blocks(path: Path, quotes: Quotes, skip: int, verify: Callable[[], None]) ->
             if end:
                 yield block[:end]
             rest = block[end:]
-            if len(rest) > LONGEST:
-                raise invalid(
-                    f"Error while reading data, error message: Row size is larger than: {LONGEST}."
-                )
+            if len(rest) > LONGEST_ROW:
+                raise too_long()

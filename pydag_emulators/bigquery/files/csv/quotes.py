@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydag_emulators.bigquery.files.source import LONGEST_ROW
+
 _CHECK_EVERY = 100_000  # lines
-LONGEST = 100 << 20
-"""Bytes of a row, as in BigQuery."""
 _UNCLOSED = 'Missing close quote character (").'
 _BEHIND = 'Data between close quote character (") and field separator.'
 _NUL = "Bad character (ASCII 0) encountered."
@@ -86,7 +86,7 @@ def _problem(line: bytes, row: re.Pattern[bytes], mark: bytes, more: Iterator[by
         for line_ in more:
             added.append(line_)
             size += len(line_)
-            if size > LONGEST:
+            if size > LONGEST_ROW:
                 return _UNCLOSED
             if line_.count(mark) % 2:
                 break

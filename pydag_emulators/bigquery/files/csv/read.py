@@ -18,6 +18,7 @@ from pydag_emulators.bigquery.files.csv.rows import Rows
 from pydag_emulators.bigquery.files.csv.values import delimiter_of
 from pydag_emulators.bigquery.files.source import BadRecords, Loaded, Source
 from pydag_emulators.bigquery.schema import Field
+from pydag_emulators.bigquery.storage.store import Cursor
 
 
 def read_csv(source: Source) -> Loaded:
@@ -39,10 +40,14 @@ def read_csv(source: Source) -> Loaded:
         if field["mode"] == "REPEATED" or field["type"] == "RECORD":
             raise invalid(f"CSV files cannot hold nested or repeated data (field {field['name']})")
     bad = BadRecords(source, "CSV")
-    return streamed(source, _tables(source, fields, skip, bad), fields, bad.errors)
+    # While the job's own cursor stores a block, this one converts the next.
+    tables = _tables(source, source.cursor.cursor(), fields, skip, bad)
+    return streamed(source, tables, fields, bad.errors)
 
 
-def _tables(source: Source, fields: list[Field], skip: int, bad: BadRecords) -> Iterator[pa.Table]:
+def _tables(
+    source: Source, cursor: Cursor, fields: list[Field], skip: int, bad: BadRecords
+) -> Iterator[pa.Table]:
     config = source.config
     mark = config.get("quote")
     quotes = Quotes(
@@ -50,7 +55,7 @@ def _tables(source: Source, fields: list[Field], skip: int, bad: BadRecords) -> 
     )
     rows = 0
     for path, uri in source.files:
-        read = Rows(source, fields, quotes=quotes, uri=uri, skip=skip, bad=bad)
+        read = Rows(source.config, cursor, fields, quotes=quotes, uri=uri, skip=skip, bad=bad)
         verify = partial(_check_quotes, source, path, uri, quotes, skip)
         for block in blocks(path, quotes, skip, verify):
             source.check()

@@ -16,8 +16,9 @@ from pydag_emulators.bigquery.errors import invalid
 from pydag_emulators.bigquery.files.arrow import arrow_schema, arrow_type, is_ordinary
 from pydag_emulators.bigquery.files.csv.quotes import Quotes
 from pydag_emulators.bigquery.files.csv.values import CONVERT
-from pydag_emulators.bigquery.files.source import BadRecords, Source
+from pydag_emulators.bigquery.files.source import BadRecords
 from pydag_emulators.bigquery.schema import SQL_NAMES, Field
+from pydag_emulators.bigquery.storage.store import Cursor
 
 # Of these types the parser takes no text that BigQuery doesn't take, and gives it the same value.
 # (Not so NUMERIC: of 1e29 it makes another number.)
@@ -34,7 +35,8 @@ class Rows:
 
     def __init__(
         self,
-        source: Source,
+        config: dict[str, Any],
+        cursor: Cursor,
         fields: list[Field],
         *,
         quotes: Quotes,
@@ -42,8 +44,8 @@ class Rows:
         skip: int,
         bad: BadRecords,
     ) -> None:
-        self._cursor = source.cursor.cursor()
-        self._config = source.config
+        self._cursor = cursor
+        self._config = config
         self._fields = fields
         self._quotes = quotes
         self._uri = uri

@@ -16,6 +16,7 @@ from pydag_emulators.bigquery.errors import unimplemented
 from pydag_emulators.bigquery.names import quote
 from pydag_emulators.bigquery.schema import Field, has_type
 from pydag_emulators.bigquery.storage.store import Cursor
+from pydag_emulators.bigquery.storage.stream import batches
 
 _BATCH = 10_000  # rows
 _AVRO = {"NONE": "null", "DEFLATE": "deflate"}
@@ -60,7 +61,7 @@ class _Rows:
 
     def __init__(self, cursor: Cursor, table: str, fields: list[Field]) -> None:
         columns = ", ".join(quote(field["name"]) for field in fields)
-        self._batches = cursor.sql(f"SELECT {columns} FROM {table}").to_arrow_reader(_BATCH)
+        self._batches = batches(cursor, f"SELECT {columns} FROM {table}", _BATCH)
         self._civil = has_type(fields, "DATETIME")
         self.count = 0
 

@@ -18,6 +18,7 @@ from pydag_emulators.bigquery.errors import invalid
 from pydag_emulators.bigquery.names import literal, quote
 from pydag_emulators.bigquery.schema import Field
 from pydag_emulators.bigquery.storage.store import Cursor
+from pydag_emulators.bigquery.storage.stream import batches
 
 _BATCH = 2048  # rows, which may be long
 _TEXTS = {
@@ -93,8 +94,7 @@ def _opened(config: dict[str, Any], path: Path) -> BinaryIO | gzip.GzipFile:
 
 def _write_lines(cursor: Cursor, line: str, table: str, file: BinaryIO | gzip.GzipFile) -> int:
     rows = 0
-    reader = cursor.sql(f"SELECT ({line}) || chr(10) AS line FROM {table}").to_arrow_reader(_BATCH)
-    for batch in reader:
+    for batch in batches(cursor, f"SELECT ({line}) || chr(10) AS line FROM {table}", _BATCH):
         lines = batch.column(0)
         _, offsets, data = lines.buffers()  # the texts stand in `data`, one behind the other
         ends = memoryview(offsets).cast("q" if pa.types.is_large_string(lines.type) else "i")

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pa_json
 
 from pydag_emulators.bigquery.files.arrow import arrow_schema, arrow_type, is_ordinary
+from pydag_emulators.bigquery.files.source import LONGEST_ROW, too_long
 from pydag_emulators.bigquery.schema import Field, has_type
 
 _BLOCK = 4 << 20  # bytes
@@ -42,7 +43,11 @@ class _NotPlainError(Exception):
 
 
 def blocks(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The file in blocks of whole lines, some megabytes each, with their byte positions."""
+    """The file in blocks of whole lines, some megabytes each, with their byte positions.
+
+    Raises:
+        ApiError: `invalid` for a line that is too long.
+    """
     position, rest = 0, b""
     with path.open("rb") as file:
         while read := file.read(_BLOCK):
@@ -53,6 +58,8 @@ def blocks(path: Path) -> Iterator[tuple[int, bytes]]:
                 position, rest = position + len(block), read[end:]
             else:
                 rest += read
+            if len(rest) > LONGEST_ROW:
+                raise too_long()
     if rest:
         yield position, rest
 
