@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any, Final
@@ -14,19 +12,19 @@ from typing import Any, Final
 from pydag_dist.client.given import check_dag, params_of, utc
 from pydag_dist.coordinator.plan import plan_of
 from pydag_dist.dag import Dag
-from pydag_dist.dag.operators import RUN_DAG, params_model
+from pydag_dist.dag.operators import RUN_DAG
 from pydag_dist.dag.params.dags import DagRun
-from pydag_dist.dag.planning import rendering, results
+from pydag_dist.dag.planning import results
 from pydag_dist.dag.planning.task_spec import RunParams
 from pydag_dist.dag.run_params import check_names
-from pydag_dist.engine import Held, PlannedTask
+from pydag_dist.engine import PlannedTask
 from pydag_dist.engine.published import child_run_id
-from pydag_dist.errors import TaskFailed
 from pydag_dist.testing.calling import called
 from pydag_dist.testing.ends import End, end_of
 from pydag_dist.testing.plans import child_of, delay, model_of
 from pydag_dist.testing.played import PlayedRun, PlayedTask, PlayedTry
 from pydag_dist.testing.reference import ENDED_RUN, Message, ReferenceEngine
+from pydag_dist.testing.run import Run
 from pydag_dist.testing.stand_ins import Call, MissingStandIn, StandIns, outcome_of
 
 _RUN: Final = "played"
@@ -66,22 +64,6 @@ def play(
     return player.told(_RUN)
 
 
-@dataclass
-class _Run:
-    """A run, and what the model does not know of it."""
-
-    dag: Dag
-    given: RunParams
-    rows: Mapping[str, PlannedTask]
-    specs: Mapping[str, Mapping[str, Any]]
-    began: float
-    around: tuple[str, ...]  # the DAGs of the runs around it, outermost first
-    waits: Message | None  # the try that has started it
-    ended: float | None = None
-    order: list[str] = field(default_factory=list)
-    tasks: dict[str, PlayedTask] = field(default_factory=dict)
-
-
 class Player:
     """A coordinator, a worker with as many slots as are wanted, and their clock."""
 
@@ -89,7 +71,7 @@ class Player:
         self._stand_ins = stand_ins
         self._dags = dags
         self._engine = ReferenceEngine()
-        self._runs: dict[str, _Run] = {}
+        self._runs: dict[str, Run] = {}
         self._now = 0.0
         self._numbers = itertools.count(1)
         self._later: list[tuple[float, int, Callable[[], object]]] = []
@@ -107,11 +89,11 @@ class Player:
     ) -> None:
         """Submit a run, plan it and start it."""
         rows = {row.task: row for row in plan_of(dag, run=given).rows}
-        specs = {name: json.loads(row.spec) for name, row in rows.items()}
-        self._runs[run_id] = _Run(dag, given, rows, specs, self._now, around, waits)
         waits_for = dag.waits_for()
         tasks = {name: model_of(row, waits_for[name]) for name, row in rows.items()}
         self._engine.submit(run_id, tasks, dag.processors, dag.weight)
+        model = self._engine.runs[run_id]
+        self._runs[run_id] = Run(run_id, dag, given, rows, model, self._now, around, waits)
         for queue in sorted({row.queue for row in rows.values()} - set(self._engine.workers)):
             self._engine.register(queue, _SLOTS, _WORKER)
         self._engine.start(run_id)
@@ -132,7 +114,7 @@ class Player:
         tasks = {name: run.tasks.get(name, PlayedTask(name)) for name in model.tasks}
         for name, played in tasks.items():
             played.state, played.reason = model.tasks[name].state, model.tasks[name].reason
-            played.result = self._result(run_id, name)
+            played.result = run.result(name)
             child = played.tries[-1].child if played.tries else ""
             played.run = self.told(child) if child else None
         seconds = (self._now if run.ended is None else run.ended) - run.began
@@ -167,12 +149,12 @@ class Player:
         run.tasks.setdefault(message.task, PlayedTask(message.task)).tries.append(tried)
         run.order.append(message.task)
         self._held[message.run, message.task] = message
-        spec = run.specs[self._row(message).task]
+        spec = run.specs[run.row(message.task).task]
         operator: str = spec["operator"]
         stands_in, stand_in = self._stand_ins.find(run.dag, message.task, operator)
         seconds = 0.0
         try:
-            tried.params = self._rendered(message, spec)
+            tried.params = run.rendered(message.task, message.try_number)
             if operator == RUN_DAG and not stands_in:
                 self._start_child(message, tried)
                 return
@@ -196,23 +178,6 @@ class Player:
                 raise
             value = error
         self._go_on(message, seconds, end_of(spec, value))
-
-    def _rendered(self, message: Message, spec: Mapping[str, Any]) -> Mapping[str, Any]:
-        run = self._runs[message.run]
-        held = Held(message.run, message.task, message.try_number, "")
-        given = {**run.dag.params, **run.given.params}
-        try:
-            params = rendering.rendered(
-                held,
-                spec,
-                lambda names: {name: self._result(message.run, name) for name in names},
-                lambda names: {name: given[name] for name in names},
-            )
-        except rendering.Unrendered as error:
-            raise TaskFailed(str(error), final=error.final) from None
-        if model := params_model(spec["operator"]):
-            results.parsed(spec["operator"], params, model)
-        return params
 
     def _go_on(self, message: Message, seconds: float, end: End) -> None:
         """The try ends so, now or after a while; or its timeout comes first."""
@@ -306,7 +271,7 @@ class Player:
             return
         names = self._tried(waits).params.get("results", [])
         if child.state == "success":
-            found = {name: self._result(run_id, name) for name in names}
+            found = {name: self._runs[run_id].result(name) for name in names}
             end = End("success", {"run": run_id, "state": "success", "results": found})
         else:
             how = "was cancelled" if child.state == "cancelled" else "has failed"
@@ -315,19 +280,7 @@ class Player:
         self._poll(waits)
 
     def _row(self, message: Message) -> PlannedTask:
-        """The plan of its task, or of the task whose child it is."""
-        rows = self._runs[message.run].rows
-        return rows.get(message.task) or rows[message.task.rpartition(".")[0]]
+        return self._runs[message.run].row(message.task)
 
     def _tried(self, message: Message) -> PlayedTry:
         return self._runs[message.run].tasks[message.task].tries[-1]
-
-    def _result(self, run_id: str, name: str) -> Any:
-        """The result of a task; of an expanded one the list of its children's."""
-        run, model = self._runs[run_id], self._engine.runs[run_id]
-        if model.tasks[name].expands:
-            children = model.children(name)
-            return [self._result(run_id, child) for child in children] or None
-        if model.tasks[name].state != "success":
-            return None
-        return run.tasks[name].tries[-1].result

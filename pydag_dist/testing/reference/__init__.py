@@ -19,6 +19,7 @@ from pydag_dist.testing.reference.state import (
     MAX_DEATHS,
     MAX_LOSSES,
     Message,
+    RefRun,
     RefTask,
 )
 
@@ -28,6 +29,7 @@ __all__ = [
     "MAX_DEATHS",
     "MAX_LOSSES",
     "Message",
+    "RefRun",
     "RefTask",
     "ReferenceEngine",
     "decide",
