@@ -35,7 +35,7 @@ class PriorRun:
     @property
     def begins(self) -> bool:
         """Whether the run begins at a task, and nothing of it has been planned yet."""
-        return bool(self.records) and all(r["reason"] == TAKEN for r in self.records.values())
+        return self.resumed and all(r["reason"] == TAKEN for r in self.records.values())
 
     def state_of(self, task_id: str) -> str:
         """The task's state; `none` if nothing is known of it."""

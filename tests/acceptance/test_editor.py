@@ -425,6 +425,49 @@ def test_what_is_typed_while_an_edit_is_on_its_way_stays(editor, folder):
     expect(editor.box("first_one")).to_be_visible()
 
 
+def test_what_is_typed_stays_while_the_page_is_left_or_the_server_is_away(editor, folder):
+    page = editor.page
+    (folder / "away.json").write_text(json.dumps(LAYERS))
+    editor.edit("away.json")
+    editor.box("first").click()
+    field = page.get_by_role("textbox", name="callable", exact=True)
+    page.route("**/api/v1/edit", lambda route: route.abort())
+    with page.expect_event("requestfailed"):
+        field.fill("etl:away")
+    expect(editor.problems).to_contain_text("Is `pydag web` still running?")
+    page.unroute("**/api/v1/edit")
+    editor.save()
+    assert (folder / "away.json").read_text().count("etl:away") == 1
+    field.fill("etl:quick")
+    page.get_by_role("link", name="Files").first.click()  # before it counts as typed
+    page.get_by_role("link", name="away.json").click()
+    expect(page.locator(".code-of-file")).to_contain_text("etl:quick", timeout=PATIENT)
+    expect(page.get_by_text("not saved")).to_be_visible()
+    editor.complaints = [each for each in editor.complaints if "net::ERR_FAILED" not in each]
+
+
+def test_a_viewer_looks_and_changes_nothing(editor, folder, browser, up, terminal):
+    (folder / "viewed.json").write_text(json.dumps(LAYERS))
+    token = up.run("tokens", "--add", "looker", **terminal).stdout.strip()
+    headers = {"Authorization": f"Bearer {token}"}
+    context = browser.new_context(extra_http_headers=headers)
+    viewer = Editor(context.new_page(), editor.base)
+    page = viewer.page
+    viewer.open("/edit/viewed.json")
+    viewer.box("second").click()
+    expect(page.get_by_label("task_id")).to_have_value("second", timeout=PATIENT)
+    expect(page.get_by_label("task_id")).to_be_disabled()
+    expect(page.get_by_role("button", name="bigquery.query", exact=True)).to_be_disabled()
+    field = page.get_by_role("textbox", name="callable", exact=True)
+    expect(field).to_have_attribute("contenteditable", "false")
+    viewer.graph.focus()
+    page.keyboard.press("Delete")
+    expect(page.get_by_text("you need the role editor.").last).to_be_visible()
+    expect(viewer.box("second")).to_be_visible()
+    context.close()
+    assert viewer.complaints == []
+
+
 def test_tasks_go_from_file_to_file_as_text(editor, folder):
     page, keys = editor.page, editor.page.keyboard
     (folder / "from.json").write_text(json.dumps(LAYERS))

@@ -163,3 +163,9 @@ def test_the_example_pipeline(local_bigquery, tmp_path):
     }
     assert "in all" in result.stdout
     assert "what 3 of 6 tasks read" in result.stdout
+
+
+def test_tables_and_columns_are_told(estimate):
+    sql = f"SELECT id, id + 1 AS next FROM {DATASET}.big"
+    told = json.loads(estimate([task("read", sql=sql)], "--json").stdout)["tasks"]["read"]
+    assert (told["tables"], told["columns"]) == ([f"{DATASET}.big"], ["id", "next"])

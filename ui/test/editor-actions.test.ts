@@ -1,3 +1,5 @@
+import { CompletionContext } from '@codemirror/autocomplete';
+import { EditorState } from '@codemirror/state';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   addition,
@@ -8,7 +10,7 @@ import {
   tasksIn,
   waitsFor,
 } from '../src/editor/actions';
-import { inTemplate, tablesIn, templateOptions } from '../src/editor/completing';
+import { completeTables, inTemplate, tablesIn, templateOptions } from '../src/editor/completing';
 import { lineEndOf, pointsIn } from '../src/editor/edits';
 import type { Known } from '../src/editor/known';
 import { type Reading, read } from '../src/editor/reading';
@@ -153,4 +155,18 @@ test('places are found in any text', () => {
   expect(lineEndOf('a')).toBe('\n');
   const at = pointsIn('a🚀b');
   expect([0, 1, 2, 3, 9].map(at)).toEqual([0, 1, 3, 4, 4]);
+});
+
+test('in a query what dry runs have told is completed, too', () => {
+  const told = {
+    reading: { value: reading },
+    tables: new Set(['p.d.t', 'shop.sales']),
+    columns: new Set(['day']),
+  };
+  const context = (text: string) =>
+    new CompletionContext(EditorState.create({ doc: text }), text.length, false);
+  const found = completeTables(told as never)(context('SELECT d FROM p.d'));
+  expect(found).toMatchObject({ from: 14 });
+  expect(found?.options.map(({ label }) => label)).toEqual(['p.d.t', 'shop.sales', 'day']);
+  expect(completeTables(told as never)(context('SELECT '))).toBe(null);
 });

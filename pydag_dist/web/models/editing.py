@@ -95,13 +95,18 @@ class ToEstimate(DagText):
 
 
 class TaskEstimate(Model):
-    """What a task will read, and what of that is billed; null: not known before."""
+    """What a task will read, and what of that is billed; null: not known before.
+
+    Also which tables its query names, and the columns of what it makes.
+    """
 
     bytes: int | None
     billed: int | None
     note: str
     wrong: bool
     price: float | None
+    tables: list[str]
+    columns: list[str]
 
 
 class Estimated(Model):

@@ -8,6 +8,7 @@ import { BoxCounts } from '../graph/counts';
 import type { Drawing } from '../graph/drawing';
 import type { LiveRun } from '../live/run';
 import { GraphTools } from '../parts/graph-tools';
+import { shown } from '../text';
 import { connection } from './actions';
 import { TaskFaces, WatchedFaces } from './faces';
 import { drawingOf, expandedIn, type Graph, graphOf, isSameGraph } from './graph';
@@ -275,10 +276,12 @@ export function Canvas({ session, desk, watched, go, onKey, onCopy, onPaste }: P
       )}
       {picked && (
         <p class="hint drawn">
-          {picked[0]} → {picked[1]}{' '}
-          <button type="button" onClick={() => removeEdge(picked)}>
-            Remove
-          </button>
+          {picked.map((id) => shown(id, 100)).join(' → ')}{' '}
+          {!session.isReadOnly && (
+            <button type="button" onClick={() => removeEdge(picked)}>
+              Remove
+            </button>
+          )}
         </p>
       )}
       {from.value !== null && <p class="hint drawn">{said.value} Escape gives up.</p>}

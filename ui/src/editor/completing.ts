@@ -112,6 +112,20 @@ export function tablesIn({ tasks }: Reading): string[] {
   return [...found].filter((name) => !/^(tasks|params)\./.test(name)).sort();
 }
 
+/** In a query: tables that the file names, and what dry runs have told of. */
+export const completeTables =
+  ({ reading, tables, columns }: Pick<Session, 'reading' | 'tables' | 'columns'>) =>
+  (context: CompletionContext): CompletionResult | null => {
+    const typed = context.matchBefore(/[\w.-]+/);
+    if (!typed) return null;
+    const names = new Set([...tablesIn(reading.value), ...tables]);
+    const options = [
+      ...[...names].sort().map((name) => option(name, 'type')),
+      ...[...columns].map((name) => option(name, 'property')),
+    ];
+    return { from: typed.from, options, validFor: /^[\w.-]*$/ };
+  };
+
 /** In the text of the file: templates, the names of fields, operators and ids of tasks. */
 export function completeText(known: Known, session: Session) {
   const templates = completeTemplate(known, () => session.reading.value);

@@ -46,7 +46,7 @@ export function Editor({ file, known, saved, text }: Props) {
   const root = useRef<HTMLDivElement>(null);
   const search = useRef<HTMLInputElement>(null);
   const idField = useRef<HTMLInputElement>(null);
-  const session = useMemo(() => new Session(post), [file]);
+  const session = useMemo(() => new Session(post, !may('editor')), [file]);
   const desk = useMemo<Desk>(() => ({ canvas: null, under: () => undefined }), [file]);
   const edited = useMemo(
     (): Edited => ({
@@ -208,7 +208,12 @@ export function Editor({ file, known, saved, text }: Props) {
         )}
       </section>
       <Form session={session} known={known} idField={idField} onLeave={() => go('graph')} />
-      <Palette operators={known.operators} search={search} onAdd={add} />
+      <Palette
+        operators={known.operators}
+        isReadOnly={session.isReadOnly}
+        search={search}
+        onAdd={add}
+      />
     </div>
   );
 }

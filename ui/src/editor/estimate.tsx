@@ -19,6 +19,8 @@ interface Estimated {
       note: string;
       wrong: boolean;
       price: number | null;
+      tables: string[];
+      columns: string[];
     }
   >;
 }
@@ -49,10 +51,12 @@ export function Estimate({ session, task }: { session: Session; task: string }) 
   useEffect(() => {
     const abort = new AbortController();
     const timer = setTimeout(async () => {
-      if (session.problems.value !== 0) return;
+      if (session.problems.value !== 0 || session.isReadOnly) return;
       try {
         const found = await request<Estimated>('POST', '/estimate', { text }, abort.signal);
         const of = found.tasks[task];
+        for (const name of of?.tables ?? []) session.tables.add(name);
+        for (const name of of?.columns ?? []) session.columns.add(name);
         said.value = of ? { text: wordsOf(of), wrong: of.wrong } : null;
       } catch (problem) {
         if (abort.signal.aborted) return;
@@ -69,7 +73,9 @@ export function Estimate({ session, task }: { session: Session; task: string }) 
     <p class={said.value?.wrong ? 'bad' : 'faint'} role="status">
       {said.value
         ? shown(said.value.text, 1000)
-        : 'Bytes and price are told once it has no problems.'}
+        : session.isReadOnly
+          ? ''
+          : 'Bytes and price are told once it has no problems.'}
     </p>
   );
 }

@@ -7,7 +7,7 @@ import { SQLDialect, StandardSQL, sql } from '@codemirror/lang-sql';
 import { EditorState } from '@codemirror/state';
 import { drawSelection, EditorView, keymap } from '@codemirror/view';
 import { useEffect, useRef } from 'preact/hooks';
-import { completeTemplate, tablesIn } from './completing';
+import { completeTables, completeTemplate } from './completing';
 import type { Known } from './known';
 import { look, shadowIn } from './look';
 import type { Session } from './session';
@@ -52,7 +52,6 @@ export function TextField({ session, known, value, label, sql: isSql = false, on
       if (text !== now.current.value) isLost = !(await now.current.onCommit(text));
     };
     const words = completeTemplate(known, () => session.reading.value);
-    const tables = isSql ? tablesIn(session.reading.value).map((label) => ({ label })) : [];
     const stop = session.before(() => isLate() && commit());
     const root = shadowIn(host.current!);
     const made = new EditorView({
@@ -62,6 +61,8 @@ export function TextField({ session, known, value, label, sql: isSql = false, on
         doc: value,
         extensions: [
           look,
+          EditorState.readOnly.of(session.isReadOnly),
+          EditorView.editable.of(!session.isReadOnly),
           drawSelection(),
           EditorView.lineWrapping,
           autocompletion(isSql ? {} : { override: [words] }),
@@ -70,12 +71,7 @@ export function TextField({ session, known, value, label, sql: isSql = false, on
                 sql({ dialect: BIGQUERY, upperCaseKeywords: true }),
                 BIGQUERY.language.data.of({ autocomplete: words }),
                 BIGQUERY.language.data.of({
-                  autocomplete: (context: Parameters<typeof words>[0]) => {
-                    const typed = context.matchBefore(/[\w.`-]+/);
-                    return typed && tables.length > 0
-                      ? { from: typed.from, options: tables, validFor: /^[\w.-]*$/ }
-                      : null;
-                  },
+                  autocomplete: completeTables(session),
                 }),
               ]
             : [],

@@ -37,11 +37,13 @@ export function Form({ session, known, idField, onLeave }: Props) {
   };
   return (
     <section class="form" aria-label="Form" onKeyDown={key}>
-      {task ? (
-        <TaskForm key={task.id} {...{ session, known, idField, onLeave, task }} />
-      ) : (
-        <DagForm {...{ session, known }} />
-      )}
+      <fieldset class="all" aria-label="Fields" disabled={session.isReadOnly}>
+        {task ? (
+          <TaskForm key={task.id} {...{ session, known, idField, onLeave, task }} />
+        ) : (
+          <DagForm {...{ session, known }} />
+        )}
+      </fieldset>
     </section>
   );
 }

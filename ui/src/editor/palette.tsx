@@ -7,6 +7,7 @@ import { familyOf, type Operator } from './known';
 
 interface Props {
   operators: readonly Operator[];
+  isReadOnly: boolean;
   search: RefObject<HTMLInputElement | null>;
   /** At a point of the window, or behind the task that is chosen, which it waits for if `chained`. */
   onAdd: (
@@ -17,7 +18,7 @@ interface Props {
 
 const SLACK = 5;
 
-export function Palette({ operators, search, onAdd }: Props) {
+export function Palette({ operators, isReadOnly, search, onAdd }: Props) {
   const wanted = useSignal('');
   const words = wanted.value.toLowerCase().split(/\s+/);
   const found = operators.filter(({ name, help }) =>
@@ -39,18 +40,20 @@ export function Palette({ operators, search, onAdd }: Props) {
           wanted.value = event.currentTarget.value;
         }}
         onKeyDown={(event) => {
-          if (event.key === 'Enter' && found[0]) {
+          if (event.key === 'Enter' && found[0] && !isReadOnly) {
             onAdd(found[0], { chained: event.shiftKey });
             wanted.value = '';
           }
         }}
       />
       <p class="faint">
-        Drag to the graph, or press Enter. Shift+Enter: it waits for the chosen task.
+        {isReadOnly
+          ? 'To add tasks you need the role editor.'
+          : 'Drag to the graph, or press Enter. Shift+Enter: it waits for the chosen task.'}
       </p>
       {found.length === 0 && <p>No operator is called so.</p>}
       {[...families].map(([family, those]) => (
-        <fieldset key={family} aria-label={family}>
+        <fieldset key={family} aria-label={family} disabled={isReadOnly}>
           <h2>{family}</h2>
           {those.map((each) => (
             <Item key={each.name} operator={each} onAdd={onAdd} />

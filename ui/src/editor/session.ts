@@ -70,6 +70,9 @@ export class Session {
   readonly chosen = signal<readonly string[]>([]);
   readonly checked = signal<Validated | null>(null);
   private readonly checkedText = signal<Text | null>(null);
+  /** What dry runs have told of: tables, and columns of what queries make. */
+  readonly tables = new Set<string>();
+  readonly columns = new Set<string>();
   /** Why the last edit was refused. */
   readonly refused = signal('');
   readonly text = signal<Text | null>(null);
@@ -87,7 +90,11 @@ export class Session {
       : null,
   );
 
-  constructor(private readonly post: Post) {}
+  constructor(
+    private readonly post: Post,
+    /** Whether nothing may be changed. */
+    readonly isReadOnly = false,
+  ) {}
 
   hold(holder: Holder): void {
     this.holder = holder;
@@ -167,6 +174,7 @@ export class Session {
   }
 
   private async check(): Promise<void> {
+    if (this.isReadOnly) return;
     this.checking.abort();
     this.checking = new AbortController();
     const { signal } = this.checking;
@@ -211,6 +219,7 @@ export class Session {
 
   /** Edits the text, after all edits before; false if that was refused, and `refused` says why. */
   edit(edits: readonly Edit[], choose?: readonly string[]): Promise<boolean> {
+    if (this.isReadOnly) return Promise.resolve(false);
     this.flush(); // what was typed before comes before
     this.underway++;
     const made = this.queue.then(() => this.make(edits, choose)).finally(() => this.underway--);

@@ -58,7 +58,7 @@ export function HistoryDialog({ file, edited, onClose }: HistoryProps) {
                 <p>
                   {is_git
                     ? 'A save with a message makes one.'
-                    : 'The folder is in no git work tree.'}
+                    : 'The folder is in no git work tree, so nothing keeps what a save replaces: `git init` in it does from then on.'}
                 </p>
               </Empty>
             )}

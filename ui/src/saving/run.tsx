@@ -123,7 +123,7 @@ function Form({ path, text, dag, task, onRun }: FormProps) {
   return (
     <form onSubmit={begin}>
       {task !== undefined && (
-        <fieldset class="choose">
+        <fieldset class="choose which">
           <legend>Which tasks</legend>
           <label>
             <input

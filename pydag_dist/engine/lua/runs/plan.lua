@@ -93,7 +93,9 @@ function OPERATIONS.plan_chunk(run, token, rows)
             local number = call('HGET', run_key(run, 'out'), OUT.number .. name)
             if number then expansions[#expansions + 1] = name .. ' ' .. number end
           end
-          note(run, task, unpack_record(kept),
+          local record = unpack_record(kept)
+          if record.ended_at == '' then record.ended_at = text(NOW) end
+          note(run, task, record,
                'result', call('HGET', run_key(run, 'out'), OUT.result .. task) or '',
                'expansions', table.concat(expansions, ' '))
         end
