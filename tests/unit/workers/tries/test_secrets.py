@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ from pydag_dist.errors import InvalidDag
 from tests.unit.workers.support import context
 from workers.errors import HostLacks, TaskFailed
 from workers.google.secret_manager import secret
-from workers.secrecy import masks
+from workers.secrecy import masks, sources
 from workers.settings import WorkerSettings
 from workers.tries import execution
 from workers.tries.context import with_params
@@ -56,6 +57,15 @@ def test_a_spec_names_secrets_and_a_worker_fills_them_in(monkeypatch, tmp_path):
     )
     assert found.params["args"] == [VALUE, "Bearer schlüssel!", ""]
     assert masks.of_this_process().hide(f"{VALUE} schlüssel") == "*** ***"
+
+
+def test_a_variable_is_known_after_it_was_taken_out_of_the_environment(monkeypatch):
+    monkeypatch.setattr(sources, "_taken", {})
+    monkeypatch.setenv("PYDAG_SECRET_TOKEN", VALUE)
+    sources.take_out()
+    assert "PYDAG_SECRET_TOKEN" not in os.environ
+    assert sources.find("TOKEN", None) == VALUE
+    assert secrets_of(context(), ["TOKEN"]) == {"TOKEN": VALUE}
 
 
 def test_who_only_shows_params_has_no_secrets():
