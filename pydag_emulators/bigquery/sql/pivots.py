@@ -69,10 +69,18 @@ def _pivot(source: exp.Expr, pivot: exp.Pivot, columns: Columns) -> exp.Expressi
             call = one.this if _is_named(one) else one
             name = f"{one.alias}_{label}" if _is_named(one) else label
             values.append(exp.alias_(_of_rows(call.copy(), condition), name, quoted=True))
+    _check_different([*keys, *(value.alias_or_name for value in values)])
     query = exp.Select(expressions=[*map(_column, keys), *values], from_=exp.From(this=source))
     if keys:
         query.set("group", exp.Group(expressions=[_column(key) for key in keys]))
     return query
+
+
+def _check_different(names: Sequence[str]) -> None:
+    lower = [name.lower() for name in names]
+    twice = next((name for name in lower if lower.count(name) > 1), None)
+    if twice is not None:
+        raise invalid_query(f"Duplicate column name {twice} in the result of PIVOT or UNPIVOT")
 
 
 def _is_named(node: exp.Expr) -> bool:
@@ -151,6 +159,7 @@ def _unpivot(source: exp.Expr, pivot: exp.Pivot, columns: Columns) -> exp.Expres
     if len(used) != len(set(used)):
         raise invalid_query("Column names in UNPIVOT IN clause must be unique")
     kept = [_column(name, _INPUT) for name, _ in columns if name.lower() not in used]
+    _check_different([*(column.name for column in kept), *names, by.this.name])
     made = [_column(name, _OUTPUT) for name in [*names, by.this.name]]
     inner = exp.Subquery(
         this=exp.Select(expressions=[exp.Star()], from_=exp.From(this=source)),

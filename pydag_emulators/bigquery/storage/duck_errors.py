@@ -38,7 +38,8 @@ _OVERLOAD = re.compile(r"Macro bq_(?P<name>\w+)\(\) (does not support|has multip
 _NO_FUNCTION = re.compile(r"No function matches the given name and argument types '(?P<name>\w+)")
 _TYPES = re.compile(
     r"No function matches the given name and argument types '\W|Could not choose a best candidate|"
-    r"Unimplemented type for cast|Failed to cast value|Invalid LIST argument|can only operate on"
+    r"Unimplemented type for cast|Failed to cast value|Invalid LIST argument|can only operate on|"
+    r"Cannot mix values of type"
 )
 _REQUIRED = re.compile(r"NOT NULL constraint failed: .*\.(?P<name>[^.\s]+)")
 

@@ -16,6 +16,7 @@ from pydag_emulators.bigquery.sql.typing.results import check_condition
 from pydag_emulators.bigquery.sql.typing.scope import Scope
 from pydag_emulators.bigquery.sql.typing.types import (
     INT64,
+    JSON,
     Columns,
     Given,
     Type,
@@ -55,11 +56,20 @@ class Typer:
             order_with_nan(node, [self._ordered(key, scope) for key in list(node.expressions)])
         elif isinstance(node, exp.Where | exp.Having | exp.Qualify):
             check_condition(self.visit(node.this, scope), f"{node.key.upper()} clause")
+        elif isinstance(node, exp.Group):
+            for key in list(node.iter_expressions()):
+                self._group_key(key, scope)
         elif isinstance(node, _CLAUSES):
             for child in list(node.iter_expressions()):
                 self.clause(child, scope)
         elif not isinstance(node, exp.Identifier):
             self.visit(node, scope)
+
+    def _group_key(self, key: exp.Expr, scope: Scope) -> None:
+        if isinstance(key, _CLAUSES):
+            self.clause(key, scope)
+        elif self.visit(key, scope) == JSON:
+            raise invalid_query("Grouping by expressions of type JSON is not allowed")
 
     def _ordered(self, key: exp.Expr, scope: Scope) -> Type | None:
         type_ = self.visit(key.this, scope)
