@@ -73,7 +73,7 @@ class TestDbt:
 
     def run(self, services, *words, **options):
         program = ENVIRONMENTS / ".venv-clients" / "bin" / "dbt"
-        call = f"import dbt_tasks, json; print(json.dumps(dbt_tasks.run(*{words}, **{options})))"
+        call = f"import run_dbt, json; print(json.dumps(run_dbt.run(*{words}, **{options})))"
         environment = services | {"DBT": str(program), "PYTHONPATH": f"{EXAMPLE}:{ROOT}"}
         command = [sys.executable, "-c", call]
         done = subprocess.run(command, env=environment, text=True, capture_output=True, check=False)

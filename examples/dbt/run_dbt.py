@@ -1,4 +1,4 @@
-"""Runs a dbt project in tasks. Start a worker with `--import dbt_tasks`, on a host that has dbt.
+"""Runs a dbt project in tasks. Start a worker with `--import run_dbt`, on a host that has dbt.
 
 `DBT` is the program, by default `dbt`; `DBT_PROJECT` is the folder of the project and its
 profiles.yml, by default the one beside this file. Whoever writes a DAG can choose neither.
@@ -56,8 +56,10 @@ def run(
 
 def _printed(words: list[str]) -> int:
     """Run a program whose lines go to the task's log; its exit status."""
+    # What is on the worker's path is none of dbt's: it imports all that is called dbt_….
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     with subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         assert process.stdout is not None
         try:
