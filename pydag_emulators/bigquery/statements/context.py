@@ -53,6 +53,8 @@ class Context:
     defines_view: bool = False
     """Whether the statement makes a view, and reads no rows."""
     _around: Scope | None = None
+    _known: dict[TableRef, Contents] = field(default_factory=dict)
+    """What tables held before the statement."""
 
     @classmethod
     def of(cls, cursor: Cursor, sizes: Sizes, job: Job, names: Names = NO_NAMES) -> Self:
@@ -112,7 +114,7 @@ class Context:
         return [contents.bytes for contents in self._contents()]
 
     def _contents(self) -> list[Contents]:
-        return [
-            self.sizes.of(self.cursor, ref, resource)
-            for ref, resource in self.tables.referenced.items()
-        ]
+        referenced = self.tables.referenced
+        for ref in referenced.keys() - self._known.keys():
+            self._known[ref] = self.sizes.of(self.cursor, ref, referenced[ref])
+        return [self._known[ref] for ref in referenced]
