@@ -11,10 +11,11 @@ from random import Random
 from struct import unpack
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from pydag_emulators.bigquery.errors import ApiError
-from pydag_emulators.bigquery.files.arrow import arrow_type
+from pydag_emulators.bigquery.files.arrow import _Stream, arrow_schema, arrow_type
 from pydag_emulators.bigquery.files.csv import blocks as csv_blocks
 from pydag_emulators.bigquery.files.csv.quotes import Quotes, right_rows, wrong_rows
 from pydag_emulators.bigquery.files.csv.read import read_csv
@@ -310,6 +311,22 @@ def test_what_is_written_plainly_is_read_at_once(
     assert load(read_ndjson, _line(values), fields, {}) == (rows, [], counted)
     exported = values | {"f_integer": "1", "f_numeric": "2.5"}  # as BigQuery's own extracts are
     assert load(read_ndjson, _line(exported), fields, {}) == (rows, [], counted)
+
+
+def test_while_a_table_is_stored_no_more_than_the_next_ones_are_made() -> None:
+    fields = [_field("a", "INTEGER")]
+    made = 0
+
+    def tables() -> Iterator[pa.Table]:
+        nonlocal made
+        for made in range(1, 21):
+            yield pa.table({"a": [made]}, arrow_schema(fields))
+
+    stream = _Stream(tables(), fields)
+    for stored, batch in enumerate(stream.batches(), 1):
+        assert batch.to_pylist() == [{"a": stored}]
+        assert made <= stored + 1
+    assert stream.finish() == (20, 160)
 
 
 def test_types_of_arrow_are_those_of_the_columns() -> None:
