@@ -26,7 +26,10 @@ def found(monkeypatch):
 def test_the_answer_has_no_price_and_is_json(found):
     assert json.loads(json.dumps(estimate.answer(DAG, {}, "2026-01-31T00:00:00+00:00"))) == {
         "dag_id": "d", "bytes": 5, "billed": 0, "budget": None, "unknown": ["a"],
-        "tasks": {"a": {"bytes": 5, "billed": None, "note": "x", "wrong": False}},
+        "tasks": {
+            "a": {"bytes": 5, "billed": None, "note": "x", "wrong": False, "tables": [],
+                  "columns": []},
+        },
     }  # fmt: skip
 
 
