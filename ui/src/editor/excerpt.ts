@@ -8,7 +8,15 @@ import type { Reading } from './reading';
 const BIG = 100_000; // characters
 const FIRST = 40; // tasks
 
+// As `style_of` (dag/editing/style.py) finds out whether lists and objects are on lines of their own.
+const LOOKED_AT = 200_000; // characters
+const ON_ONE_LINE = /"(?:[^"\\]|\\.)*"|[[{][ \t]*(?=[^\s\]}])/g;
+const ON_LINES = /[[{][ \t]*\n\s*(?!"(?:dag|dag_id|tasks|task_id)"|[[{\]}])\S/;
+
 const isAscii = (text: string) => !/[^\0-\x7f]/.test(text);
+
+const isOnOneLine = (text: string) =>
+  [...text.matchAll(ON_ONE_LINE)].some(([found]) => !found.startsWith('"'));
 
 export interface Excerpt {
   text: string;
@@ -38,6 +46,12 @@ export function excerptOf(
       const place = typeof id === 'string' ? index.get(id) : undefined;
       if (place !== undefined) kept.add(place);
     }
+  }
+  for (const shows of [isOnOneLine, (part: string) => ON_LINES.test(part)]) {
+    const place = tasks.findIndex(
+      ({ to }, n) => to > LOOKED_AT || shows(text.slice(n === 0 ? 0 : tasks[n - 1]!.to, to)),
+    );
+    if (place >= 0) kept.add(place);
   }
   // Each task with what stands between it and the one before.
   const pieces: { from: number; at: number; text: string }[] = [];
