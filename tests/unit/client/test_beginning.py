@@ -11,6 +11,8 @@ from pydag_dist import Client
 from pydag_dist.cli import pydag
 from pydag_dist.client.resuming import taken_over
 from pydag_dist.coordinator.planner import plan
+from pydag_dist.coordinator.restore import _FIELDS
+from pydag_dist.engine import LostTask
 from pydag_dist.errors import EngineError, PydagError, SubmittedOtherwise
 from pydag_dist.history.batch import batch_of, runs_in
 from pydag_dist.why import why_task
@@ -155,6 +157,17 @@ def test_what_another_client_had_begun_to_take_over_counts_for_nothing(
     taken = taken_over(DAG, "d", lambda: [whole.run.snapshot()])
     assert installation.engine.planning.restore("r", taken)  # and it dies
     assert set(Begins(installation, DAG, from_task, run_id="r").go()) == ran
+
+
+def test_what_redis_gets_back_of_a_run_stays_when_its_client_submits_it_again(installation, whole):
+    """A coordinator gives it back while the client, which waits for the run, submits it anew."""
+    planning, ended = installation.engine.planning, ("a", "b")
+    assert planning.restore("r", [LostTask(name, "success", 1) for name in ended])
+    run = Begins(installation, DAG, "", run_id="r")
+    head = run.engine.reading.run_head("r")
+    kept = {name: value for name, value in head.items() if name in _FIELDS}
+    assert planning.restore_run("r", DAG.to_json(), kept, planned=True)
+    assert set(run.go()) == {"beside", "c", "d"}
 
 
 def test_nor_does_it_for_a_run_of_a_published_dag(installation, whole):

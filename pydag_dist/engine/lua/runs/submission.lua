@@ -26,9 +26,16 @@ function SCHEDULES.expect(run, within, submitted_at)
   call('ZADD', key('late'), at, run)
 end
 
--- Makes a run that is to be planned; the rest of its hash is there. It `keeps` what `restore` was given, or that
--- is of a client that has died before it submitted.
-local function make_run(run, dag, keeps)
+-- Whether `restore` was given what a run that begins at a task does not run.
+local function begins(run)
+  local record = call('HSCAN', run_key(run, 'kept'), 0, 'COUNT', 1)[2][2]
+  return record and string.find(record, '|taken|', 1, true)
+end
+
+-- Makes a run that is to be planned; the rest of its hash is there. It keeps what `restore` was given, unless that
+-- is of a client that died before it submitted a run that begins at a task, which this one does not.
+local function make_run(run, dag)
+  local keeps = call('HEXISTS', run_key(run), 'from') == 1 or not begins(run)
   for _, part in ipairs({ 'kept', 'out' }) do call(keeps and 'PERSIST' or 'UNLINK', run_key(run, part)) end
   call('HSET', run_key(run), 'schema', SCHEMA, 'state', 'queued')
   call('SET', run_key(run, 'dag'), dag)
@@ -55,7 +62,7 @@ end
 function OPERATIONS.submit(run, dag, ...)
   if call('EXISTS', run_key(run)) == 1 then return 0 end
   call('HSET', run_key(run), 'submitted_at', text(NOW), ...)
-  make_run(run, dag, call('HEXISTS', run_key(run), 'from') == 1)
+  make_run(run, dag)
   run_event(run, 'queued', 'dag_hash', call('HGET', run_key(run), 'dag_hash') or '')
   return 1
 end
@@ -129,7 +136,7 @@ function OPERATIONS.restore_run(run, dag, was_planned, ...)
   call('HSET', run_key(run), ...)
   if was_planned == '1' then call('HSET', run_key(run), 'restored', 1) end
   if not is_there then
-    make_run(run, dag, true)
+    make_run(run, dag)
     event(run, 'kind', 'run', 'state', 'queued')   -- the history knows it as what it was
     local parent = call('HMGET', run_key(run), 'parent_run', 'parent_task')
     if parent[1] and call('EXISTS', run_key(parent[1])) == 1 then
