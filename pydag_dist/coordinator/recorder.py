@@ -196,15 +196,15 @@ class Recorder:
         A client that waits for a run that Redis has lost submits it again, as if it were new.
         """
         key = self._engine.store.run_key(run_id)
-        if self._trouble or any(self._redis.hmget(key, ("planner", "restored"))):
-            return  # planned before, and maybe resumed
+        if self._is_away or any(self._redis.hmget(key, ("planner", "restored"))):
+            return  # else it was planned before, and maybe resumed
         with contextlib.suppress(*LOST):  # the writer's thread reports it
             if self._history.knows(run_id):
                 self._restore(run_id)
 
     def durations(self, dag_id: str) -> dict[str, float]:
         """The seconds that the DAG's tasks took in earlier runs; empty if the database is away."""
-        if not self._trouble:
+        if not self._is_away:
             with contextlib.suppress(*LOST):
                 return self._history.durations(dag_id)
         return {}
@@ -261,6 +261,14 @@ class Recorder:
         return heads, {run_id: dag for run_id, (_, dag) in found.items()}
 
     # Trouble
+
+    @property
+    def _is_away(self) -> bool:
+        """Whether the database is: nobody who plans should wait for it.
+
+        If Redis was away, this thread may not know yet that it is back when the planner does.
+        """
+        return self._trouble == self._history.where
 
     def _wait_for(self, error: Exception) -> None:
         away = self._history.where

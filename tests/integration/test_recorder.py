@@ -414,6 +414,21 @@ def test_an_ended_run_that_its_client_submits_again_has_ended(parts: Parts) -> N
     assert (after.state, after.tasks) == ("success", before.tasks)
 
 
+def test_so_has_one_that_is_planned_before_the_writer_knows_that_redis_is_back(
+    parts: Parts,
+) -> None:
+    recorder = parts.recorder()
+    parts.submit("r", call("a", "note"))
+    parts.installation.work_off("r")
+    write_all(recorder)
+    parts.lose()
+    recorder._wait_for(redis.ConnectionError("Redis is away"))
+    parts.submit("r", call("a", "note"))
+    recorder.give_back("r")
+    parts.plan("r")
+    assert parts.engine.reading.run_state("r") == "success"
+
+
 def test_a_run_that_is_new_or_resumed_is_left_alone(parts: Parts) -> None:
     recorder = parts.recorder()
     parts.submit("new")
