@@ -61,9 +61,8 @@ SOURCES: Final[tuple[Source, ...]] = get_args(Source)
 # After these a process can go on with another try; after others something may be left.
 GOES_ON_AFTER: Final[frozenset[Outcome]] = frozenset({"success", "skipped", "failed", "final"})
 
-TAKEN: Final = (
-    "taken"  # the reason of a task that its run has not run: `worker` is the run that did
-)
+# The reason of a task that its run has not run: `worker` is the run that did.
+TAKEN: Final = "taken"
 
 # A task's record and its plan: the values of their fields, each with a "|" after it
 

@@ -68,6 +68,17 @@ def fault(url, **fields):
     urllib.request.urlopen(request, timeout=30).close()
 
 
+def write_before_deleting(bucket, monkeypatch):
+    """Somebody writes the object a just before it is deleted."""
+    old_delete = Blob.delete
+
+    def late(self, **options):
+        bucket.blob("a").upload_from_string("new")
+        return old_delete(self, **options)
+
+    monkeypatch.setattr(Blob, "delete", late)
+
+
 class TestCopy:
     def run(self, source, destination, *, log=None, **params):
         params = {"source": source, "destination": destination, **params}
@@ -230,13 +241,7 @@ class TestMove:
 
     def test_what_was_written_meanwhile_stays_where_it_was(self, bucket, monkeypatch):
         fill(bucket, "a")
-        old_delete = Blob.delete
-
-        def late(self, **options):
-            bucket.blob("a").upload_from_string("new")
-            return old_delete(self, **options)
-
-        monkeypatch.setattr(Blob, "delete", late)
+        write_before_deleting(bucket, monkeypatch)
         self.run(uri(bucket, "a"), uri(bucket, "b"))
         assert bucket.blob("a").download_as_text() == "new"
         assert bucket.blob("b").download_as_text() == "content of a"
@@ -368,13 +373,7 @@ class TestDelete:
 
     def test_what_is_written_meanwhile_stays(self, bucket, monkeypatch):
         fill(bucket, "a")
-        old_delete = Blob.delete
-
-        def late(self, **options):
-            bucket.blob("a").upload_from_string("new")
-            return old_delete(self, **options)
-
-        monkeypatch.setattr(Blob, "delete", late)
+        write_before_deleting(bucket, monkeypatch)
         log = Log()
         assert self.run(uri(bucket, "a"), log=log)["deleted"] == 0
         assert f"{uri(bucket, 'a')} was written meanwhile, and stays" in log.lines

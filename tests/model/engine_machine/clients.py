@@ -132,9 +132,8 @@ class Clients(Comparison):
         prior = prior_run(self.engine, run)
         try:
             made = plan_of(self.dags[run], prior, durations=self.durations[run])
-        except (
-            EngineError
-        ):  # of a run that begins at a task another planner has taken what it keeps
+        except EngineError:
+            # Of a run that begins at a task another planner has taken what it keeps.
             assert not may
             return
         half = len(made.rows) // 2
