@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydag_dist.dag.text.patterns import WORDS
 from pydag_dist.dag.text.quote import quote
+from pydag_dist.dag.text.strict_json import HALVES
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
+_SAID = {"missing": "is missing", "string_unicode": HALVES[0]}
 _MUST_BE = {
     "bool_type": "true or false",
     "dataclass_type": "an object",
@@ -20,6 +22,7 @@ _MUST_BE = {
     "float_type": "a number",
     "int_type": "an integer",
     "list_type": "a list",
+    "model_type": "an object",
     "string_type": "a text",
 }
 _BOUNDS = {
@@ -33,8 +36,8 @@ def message(error: ErrorDetails, known: Iterable[str] = ()) -> str:
     """What is wrong, without the place; `known` are the names an unknown field could mean."""
     value, context = error["input"], error.get("ctx", {})
     match error["type"]:
-        case "missing":
-            text = "is missing"
+        case kind if kind in _SAID:
+            text = _SAID[kind]
         case "unexpected_keyword_argument" | "extra_forbidden":
             text = f"unknown field{did_you_mean(str(error['loc'][-1]), known)}"
         case kind if kind in _MUST_BE:

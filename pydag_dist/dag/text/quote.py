@@ -12,4 +12,5 @@ def quote(value: Any, limit: int = 60) -> str:
         text = json.dumps(value, ensure_ascii=False, default=str)
     except (TypeError, ValueError, RecursionError):
         text = f"a Python {type(value).__name__}"
+    text = text.encode("utf-8", "backslashreplace").decode()  # half a character can't be printed
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
