@@ -215,6 +215,12 @@ def shortest_names(runs: Sequence[RunSummary]) -> dict[str, str]:
 @contextlib.contextmanager
 def readable_history() -> Iterator[HistoryReader]:
     """The history of this host; `PydagError` if it has none, or can't read it."""
+    with _history(with_history()) as history:
+        yield history
+
+
+def with_history() -> Settings:
+    """The settings of this host; `PydagError` if it has no history."""
     settings = load_settings()
     if settings.url:
         raise PydagError("this needs the history's database: set PYDAG_DATABASE_URL, not PYDAG_URL")
@@ -222,8 +228,7 @@ def readable_history() -> Iterator[HistoryReader]:
         raise HistoryError(
             f"there is no history in {settings.home}: set PYDAG_DATABASE_URL, or PYDAG_HOME"
         )
-    with _history(settings) as history:
-        yield history
+    return settings
 
 
 @contextlib.contextmanager

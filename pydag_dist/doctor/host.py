@@ -103,6 +103,8 @@ def _history(settings: Settings, engine: Engine) -> Iterator[Finding]:
 
 
 def _logs(settings: Settings) -> Iterator[Finding]:
+    if not (settings.log_store or settings.has_history):
+        return  # by default they are beside the history, which is another host's
     try:
         store = open_log_store(settings)
         if store is None:

@@ -67,7 +67,10 @@ def restore(file: Path, db: sa.Engine) -> int:
         raise HistoryError(f"{file} is no file")
     made = database.connect(f"sqlite:///{quote(str(file.absolute()))}")
     try:
-        database.check(made)
+        try:
+            database.check(made)
+        except sa.exc.DatabaseError as error:
+            raise HistoryError(f"{file} is no backup of a history: {error.orig}") from None
         database.create(db)
         with db.connect() as connection:
             if connection.scalar(sa.select(runs.c.run_id).limit(1)) is not None:

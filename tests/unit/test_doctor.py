@@ -228,6 +228,7 @@ def test_the_history_is_away_or_anothers(fine, monkeypatch, tmp_path):
     monkeypatch.delenv("PYDAG_DATABASE_URL")
     monkeypatch.setenv("PYDAG_HOME", str(tmp_path / "bare"))
     assert any(each.startswith("this host has no history") for each in wrong(fine))
+    assert "logs are" not in str(look(fine.engine, load_settings()))
 
 
 def test_a_newer_version_has_written_the_history(fine, tmp_path):

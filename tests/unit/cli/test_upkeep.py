@@ -78,6 +78,9 @@ def test_a_backup_goes_on_in_another_place(history, monkeypatch, tmp_path):
     assert nowhere.stderr.count("\n") == 1
     monkeypatch.setenv("PYDAG_HOME", str(tmp_path / "another"))
     assert "there is no history in" in pydag_cli("stats").stderr
+    assert "there is no history in" in pydag_cli("history", "prune", "--older-than", "9d").stderr
+    (wrong := tmp_path / "other.py").write_text("print('not a database at all')\n" * 9)
+    assert f"{wrong} is no backup of a" in pydag_cli("history", "restore", str(wrong)).stderr
     assert "2 runs are in" in pydag_cli("history", "restore", str(file)).stdout
     assert pydag_cli("stats", "--since", "500d").stdout.split()[-1] == "18.75"
     assert "has runs already" in pydag_cli("history", "restore", str(file)).stderr

@@ -78,7 +78,7 @@ def prune(age: float, *, dry_run: bool) -> None:
     from pydag_dist.log_store import open_log_store
 
     before = time.time() - age
-    logs = open_log_store(load_settings())
+    logs = open_log_store(run_lookup.with_history())
     with _own() as found:
         total = found.old_runs(before)
         if dry_run:
