@@ -9,7 +9,7 @@ import errno
 import gc
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import click
 
@@ -100,6 +100,13 @@ class Commands(click.Group):
             gc.enable()
         return found
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the command line; its help may be printed to where it can't be written."""
+        try:
+            return super().make_context(*args, **extra)
+        except OSError as error:
+            self._fail_of_system(error)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an expected error becomes its message and exit code 2."""
         from pydag_dist.settings import unknown_variables
@@ -116,16 +123,19 @@ class Commands(click.Group):
                 "in the encoding of this terminal (LANG)."
             )
         except OSError as error:
-            if error.errno == errno.EPIPE:  # the reader of a pipe has closed it: click ends quietly
-                raise
-            what = f"{error.filename}: " if error.filename else ""
-            self._fail(f"{what}{error.strerror or error}")
+            self._fail_of_system(error)
         except Exception as error:
             if (message := _of_redis(error)) is None:
                 raise
             self._fail(message)
 
-    def _fail(self, message: str) -> None:
+    def _fail_of_system(self, error: OSError) -> NoReturn:
+        if error.errno == errno.EPIPE:  # the reader of a pipe has closed it: click ends quietly
+            raise error
+        what = f"{error.filename}: " if error.filename else ""
+        self._fail(f"{what}{error.strerror or error}")
+
+    def _fail(self, message: str) -> NoReturn:
         echo(f"Error: {message}", err=True)
         raise SystemExit(MISUSE)
 

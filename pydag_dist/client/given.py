@@ -54,7 +54,8 @@ def utc(given: date | str | None, zone: ZoneInfo) -> str:
             found = (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC)
     if found is None or found.year in {MINYEAR, MAXYEAR}:  # other zones can't say all of these
         raise PydagError(
-            f"logical date {given!r}: must be ISO 8601, such as 2026-01-31 or 2026-01-31T06:00:00Z"
+            f"logical date {given!r}: must be ISO 8601 of the years 2 to 9998, such as 2026-01-31 "
+            "or 2026-01-31T06:00:00Z"
         )
     return found.isoformat()
 

@@ -14,14 +14,16 @@ import click
 
 from pydag_dist.cli.display.output import echo
 from pydag_dist.cli.options import DAGS, IMPORT
+from pydag_dist.dag.ids import check_id
 from pydag_dist.dag.operators import FAMILIES
 from pydag_dist.errors import PydagError
 from pydag_dist.settings import FURTHER_IMPORTS, load_settings
 
 
-def warn_of_names(queues: Iterable[str]) -> None:
-    """Warn of queues whose names are nearly those of operator families."""
+def check_queues(queues: Iterable[str]) -> None:
+    """Refuse what can't be a queue's name; warn of what is nearly that of an operator family."""
     for queue in queues:
+        check_id("queue", queue)
         if queue not in FAMILIES and (near := get_close_matches(queue, FAMILIES, 1, 0.7)):
             echo(
                 f"Warning: queue {queue}: is {near[0]} meant? No operator's tasks go to {queue} "
@@ -66,7 +68,9 @@ def coordinator(folder: Path | None, metrics: str | None) -> None:
 
 
 @click.command()
-@click.option("-c", "--concurrency", type=click.IntRange(1), help="Tasks at a time. [one per CPU]")
+@click.option(
+    "-c", "--concurrency", type=click.IntRange(1, 1000), help="Tasks at a time. [one per CPU]"
+)
 @click.option("-Q", "--queues", metavar="A,B", help="Queues to serve. [all operator families]")
 @click.option("-n", "--hostname", metavar="NAME", help="This worker's name. [worker-…, a new one]")
 @IMPORT
@@ -96,8 +100,8 @@ def worker(
     arguments += ["--without-mingle", f"--loglevel={log_level}"]
     if concurrency:
         arguments.append(f"--concurrency={concurrency}")
-    if queues:
-        warn_of_names(queues.split(","))
+    if queues is not None:
+        check_queues(queues.split(","))
         os.environ["PYDAG_WORKER_QUEUES"] = queues  # the app declares those beyond the families
         arguments.append(f"--queues={queues}")
     hostname = hostname or f"worker-{secrets.token_hex(2)}"

@@ -49,9 +49,11 @@ def status_screen(run: RunSnapshot, width: int) -> Page:
     if order:
         parts.append(tasks_table({name: run.tasks[name] for name in order}, width, cut_names=False))
     failed = [name for name in order if run.tasks[name].state == "failed"]
+    marked = {act.task for act in run.acts if act.act == "mark"}
     for name in failed[:ERRORS]:
         task = run.tasks[name]
-        what = f"{name}, try {task.try_number}: {error_line(task.error) or 'no error was told'}"
+        none = "it was marked failed by hand" if name in marked else "no error was told"
+        what = f"{name}, try {task.try_number}: {error_line(task.error) or none}"
         parts.append(Cell(what, "red"))
     if len(failed) > ERRORS:
         parts.append(

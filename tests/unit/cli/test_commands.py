@@ -300,6 +300,13 @@ def test_status_shows_the_tasks(installation, dag_file):
     assert "second" in result.stdout
 
 
+def test_status_says_who_failed_by_hand(installation, dag_file):
+    run_id = pydag_cli("submit", dag_file).stdout.strip()
+    installation.plan(run_id)
+    assert pydag_cli("mark", run_id, "first", "failed").exit_code == 0
+    assert "first, try 1: it was marked failed by hand" in pydag_cli("status", run_id).stdout
+
+
 def test_status_as_json_has_what_is_promised(installation, dag_file):
     run_id = pydag_cli("submit", dag_file).stdout.strip()
     installation.work_off(run_id)
@@ -415,6 +422,11 @@ def test_a_queue_that_is_nearly_a_family_is_told(executed):
     assert result.exit_code == 0
     assert "queue pyton: is python meant?" in result.stderr
     assert "etl" not in result.stderr
+
+
+@pytest.mark.parametrize("wrong", [("-Q", ""), ("-Q", "gcs, python"), ("-c", "1001")])
+def test_worker_refuses_what_no_worker_can_be(executed, wrong):
+    assert (pydag_cli("worker", *wrong).exit_code, executed) == (2, [])
 
 
 def test_flower_hands_on_its_own_options(executed):

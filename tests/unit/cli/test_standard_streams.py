@@ -23,3 +23,11 @@ os._exit(7)
 def test_a_closed_stream_is_the_null_device(closed):
     command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", CODE]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 7
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_a_full_disk_is_told_in_a_sentence(option):
+    with open("/dev/full", "w") as full:  # noqa: PTH123  no disk is as full
+        command = [sys.executable, "-m", "pydag_dist", option]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (ended.returncode, ended.stderr) == (2, b"Error: No space left on device\n")
