@@ -38,6 +38,23 @@ def test_an_error_is_handled_and_the_statements_before_it_stay_done(client):
     assert [child.error_result is None for child in children].count(False) == 1
 
 
+def test_a_procedure_that_replaces_itself_runs_as_it_was_called(client):
+    client.query_and_wait("""
+        CREATE PROCEDURE scripts.once(x INT64, OUT y INT64)
+        BEGIN
+          CREATE OR REPLACE PROCEDURE scripts.once(x INT64, OUT y INT64) BEGIN SET y = -x; END;
+          BEGIN SELECT x / 0; EXCEPTION WHEN ERROR THEN SET y = x + 1; END;
+        END
+        """)
+    twice = "DECLARE a, b INT64; CALL scripts.once(3, a); CALL once(3, b); SELECT a, b;"
+    config = bigquery.QueryJobConfig(default_dataset=f"{client.project}.scripts")
+    assert [tuple(row) for row in client.query_and_wait(twice, job_config=config)] == [(4, -3)]
+    (procedure,) = client.list_routines("scripts")
+    assert (procedure.routine_id, procedure.type_) == ("once", "PROCEDURE")
+    assert [one.mode for one in client.get_routine(procedure.reference).arguments] == ["IN", "OUT"]
+    client.delete_routine(procedure.reference)
+
+
 def test_an_error_without_a_handler_fails_the_script(client):
     with pytest.raises(BadRequest, match="division by zero"):
         client.query_and_wait("DECLARE x INT64 DEFAULT 0; SELECT 1 / x;")

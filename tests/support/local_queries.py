@@ -12,7 +12,7 @@ from pydag_emulators.bigquery.jobs.job import JobKey, Outcome
 from pydag_emulators.bigquery.names import DatasetRef
 from pydag_emulators.bigquery.schema import Field, sql_type
 from pydag_emulators.bigquery.sql.parse import Statement
-from pydag_emulators.bigquery.sql.script import parse_steps
+from pydag_emulators.bigquery.sql.scripts.read import parse_steps
 from pydag_emulators.bigquery.sql.typing.scope import Scope, Variable
 from pydag_emulators.bigquery.statements.context import Context, Names
 from pydag_emulators.bigquery.statements.execute import execute
@@ -24,7 +24,7 @@ from pydag_emulators.bigquery.storage.contents import Sizes
 from pydag_emulators.bigquery.storage.duck_errors import api_error
 from pydag_emulators.bigquery.storage.rows import rows_json
 from pydag_emulators.bigquery.storage.store import Cursor, Store
-from pydag_emulators.bigquery.work.procedure import Procedure
+from pydag_emulators.bigquery.work.scripts.interpreter import Interpreter
 from pydag_emulators.bigquery.work.statement import system_variables
 
 _PROJECT = "local-project"
@@ -63,7 +63,7 @@ class LocalQueries:
 
         def body(cursor: Cursor) -> Answer:
             directly = _Directly(cursor, self._sizes)
-            Procedure(directly, _DATASET, "temp").run(parse_steps(script))
+            Interpreter(directly, _DATASET, "temp").run(parse_steps(script))
             return directly.answer
 
         try:
@@ -166,7 +166,18 @@ def answer_of(queries: LocalQueries, case: Case) -> tuple[str, str]:
     return sql_type(answer.fields[0]), json.dumps(rows[0][0], ensure_ascii=False)
 
 
-_STATEMENTS = frozenset({"SELECT", "WITH", "FROM", "CREATE", "DECLARE", "BEGIN", "FOR", "LOOP"})
+_STATEMENTS = (
+    "SELECT",
+    "WITH",
+    "FROM",
+    "CREATE",
+    "DECLARE",
+    "BEGIN",
+    "FOR",
+    "LOOP",
+    "CALL",
+    "DROP",
+)
 
 
 def _plain(value: Any, field: Field) -> Any:

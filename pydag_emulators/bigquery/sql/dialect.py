@@ -21,7 +21,7 @@ class GoogleSQL(BigQuery):
     """GoogleSQL as this service reads it."""
 
     class Tokenizer(BigQuery.Tokenizer):
-        """Reads procedural language word by word: see `script`."""
+        """Reads procedural language word by word: see `scripts`."""
 
         KEYWORDS: ClassVar = {
             word: kind

@@ -22,7 +22,7 @@ logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
 _NOT_SUPPORTED = frozenset(
     {
-        "CALL", "DENY", "EXPLAIN", "GRANT", "REVOKE", "UNDROP",
+        "DENY", "EXPLAIN", "GRANT", "REVOKE", "UNDROP",
     }
 )  # fmt: skip
 
@@ -180,6 +180,7 @@ _DROP = {
     "VIEW": "DROP_VIEW",
     "SCHEMA": "DROP_SCHEMA",
     "FUNCTION": "DROP_FUNCTION",
+    "PROCEDURE": "DROP_PROCEDURE",
 }
 _SIMPLE: dict[type[exp.Expression], str] = {
     exp.Insert: "INSERT",

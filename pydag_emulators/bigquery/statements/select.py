@@ -12,7 +12,7 @@ from pydag_emulators.bigquery.jobs.job import JobKey, Outcome
 from pydag_emulators.bigquery.names import TableRef
 from pydag_emulators.bigquery.schema import Field, field_of
 from pydag_emulators.bigquery.sql.parse import Statement
-from pydag_emulators.bigquery.sql.script import parse_steps
+from pydag_emulators.bigquery.sql.scripts.read import parse_steps
 from pydag_emulators.bigquery.statements.coercion import stored
 from pydag_emulators.bigquery.statements.context import Context
 from pydag_emulators.bigquery.statements.paths import Paths

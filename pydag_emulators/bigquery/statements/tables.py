@@ -29,14 +29,14 @@ _MAX_VIEW_DEPTH = 16
 _SUFFIX = "_TABLE_SUFFIX"
 _OWN_NAMESPACES = ("KEYS", "AEAD", "NET", "HLL_COUNT", "KLL_QUANTILES", "ML", "AI", "OBJ")
 Names = frozenset[str]
-InformationSchema = Callable[[str, DatasetRef], str]
+InformationSchema = Callable[[str, DatasetRef], tuple[str, list[Field]]]
 
 
 class Tables:
     """Finds the tables that one statement names, and remembers them.
 
     `information_schema` makes a DuckDB relation of a view of `INFORMATION_SCHEMA` and returns its
-    name.
+    name and columns.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Tables:
             quoted = ".".join(f"`{part}`" for part in path)
             ref = self._paths.table(exp.to_table(quoted, dialect="bigquery"))
             routine = find_routine(self._cursor, ref)
-            if routine is None:
+            if routine is None or routine["routineType"] != "SCALAR_FUNCTION":
                 raise invalid_query(f"Function not found: {'.'.join(path)}")
             made = parse_one(routine[STATEMENT])
             body = exp.Paren(this=function_of(made).called(call))
@@ -174,10 +174,12 @@ class Tables:
         parts = [part.name for part in node.parts]
         head, _, view = parts[-1].upper().partition(".")
         if head == "INFORMATION_SCHEMA":
-            relation = self._information_schema(view, self._dataset_of(parts[:-1]))
-            return exp.Table(
+            relation, fields = self._information_schema(view, self._dataset_of(parts[:-1]))
+            shown = exp.Table(
                 this=exp.to_identifier(relation, quoted=True), alias=_alias(node.alias or view)
             )
+            shown.meta["fields"] = fields
+            return shown
         if parts[-1].endswith("*"):
             return self._wildcard(node)
         ref = self._paths.table(node)

@@ -48,6 +48,8 @@ def api_error(error: BaseException) -> ApiError:
     """The error that the client sees for any exception of a job or request."""
     if isinstance(error, ApiError):
         return error
+    if isinstance(error, RecursionError):
+        return unimplemented("expressions, statements or calls that are nested as deep as here")
     if isinstance(error, duckdb.Error):
         known = _of_duckdb(error)
         if known is not None:

@@ -1,4 +1,4 @@
-"""`dataset.INFORMATION_SCHEMA.TABLES`, `.COLUMNS` and `.PARTITIONS`, from the catalog.
+"""`dataset.INFORMATION_SCHEMA`: what its views say of the catalog.
 
 Columns: https://cloud.google.com/bigquery/docs/information-schema-tables
 """
@@ -13,10 +13,11 @@ import pyarrow as pa
 
 from pydag_emulators.bigquery.errors import ApiError, unimplemented
 from pydag_emulators.bigquery.names import DatasetRef, table_ref
-from pydag_emulators.bigquery.schema import sql_type
+from pydag_emulators.bigquery.schema import Field, field_of, sql_type
 from pydag_emulators.bigquery.storage.catalog import Resource, list_tables, table_fields, writes
 from pydag_emulators.bigquery.storage.contents import bytes_of
 from pydag_emulators.bigquery.storage.layout import check_layout, partition_id
+from pydag_emulators.bigquery.storage.routines import STATEMENT, list_routines
 from pydag_emulators.bigquery.storage.store import Cursor
 
 _TABLES = pa.schema(
@@ -57,7 +58,28 @@ _PARTITIONS = pa.schema(
         ("storage_tier", pa.string()),
     ]
 )
+_ROUTINES = pa.schema(
+    [
+        ("specific_catalog", pa.string()),
+        ("specific_schema", pa.string()),
+        ("specific_name", pa.string()),
+        ("routine_catalog", pa.string()),
+        ("routine_schema", pa.string()),
+        ("routine_name", pa.string()),
+        ("routine_type", pa.string()),
+        ("routine_body", pa.string()),
+        ("routine_definition", pa.string()),
+        ("external_language", pa.string()),
+        ("created", pa.timestamp("us", "UTC")),
+        ("last_altered", pa.timestamp("us", "UTC")),
+        ("ddl", pa.string()),
+    ]
+)
 _TYPES = {"TABLE": "BASE TABLE", "VIEW": "VIEW"}
+
+
+def _moment(milliseconds: str | int) -> datetime:
+    return datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
 
 
 def _yes(value: object) -> str:
@@ -66,13 +88,12 @@ def _yes(value: object) -> str:
 
 def _tables(_cursor: Cursor, resource: Resource) -> list[dict[str, Any]]:
     is_table = resource["type"] == "TABLE"
-    created = datetime.fromtimestamp(int(resource["creationTime"]) / 1000, UTC)
     return [
         {
             "table_type": _TYPES[resource["type"]],
             "is_insertable_into": _yes(is_table),
             "is_typed": "NO",
-            "creation_time": created,
+            "creation_time": _moment(resource["creationTime"]),
         }
     ]
 
@@ -119,7 +140,7 @@ def _partitions(cursor: Cursor, resource: Resource) -> list[dict[str, Any]]:
             "partition_id": partition,
             "total_rows": count,
             "total_logical_bytes": size,
-            "last_modified_time": datetime.fromtimestamp(modified / 1000, UTC),
+            "last_modified_time": _moment(modified),
             "storage_tier": "ACTIVE",
         }
         for partition, count, size in rows
@@ -133,16 +154,29 @@ _VIEWS: dict[str, tuple[pa.Schema, Callable[[Cursor, Resource], list[dict[str, A
 }
 
 
-def relation(cursor: Cursor, view: str, dataset: DatasetRef) -> str:
-    """The name of a DuckDB relation, known to the cursor only, with the view's rows.
+def relation(cursor: Cursor, view: str, dataset: DatasetRef) -> tuple[str, list[Field]]:
+    """The name of a DuckDB relation, known to the cursor only, with the view's rows; its columns.
 
     Raises:
         ApiError: `notImplemented` for other views.
     """
-    if view not in _VIEWS:
+    if view == "ROUTINES":
+        schema, rows = _ROUTINES, _routines(cursor, dataset)
+    elif view in _VIEWS:
+        schema, rows = _VIEWS[view][0], _of_tables(cursor, view, dataset)
+    else:
         raise unimplemented(f"INFORMATION_SCHEMA.{view}")
-    schema, rows_of = _VIEWS[view]
-    rows = [
+    name = f"information_schema {view} {dataset}"
+    found = pa.Table.from_pylist(rows, schema)
+    cursor.register(name, found)
+    made = cursor.from_arrow(found)
+    return name, [field_of(*column) for column in zip(made.columns, made.types, strict=True)]
+
+
+def _of_tables(cursor: Cursor, view: str, dataset: DatasetRef) -> list[dict[str, Any]]:
+    """What the view says of each table."""
+    _, rows_of = _VIEWS[view]
+    return [
         {
             "table_catalog": dataset.project,
             "table_schema": dataset.dataset,
@@ -152,6 +186,26 @@ def relation(cursor: Cursor, view: str, dataset: DatasetRef) -> str:
         for resource in list_tables(cursor, dataset)
         for row in rows_of(cursor, resource)
     ]
-    name = f"information_schema {view} {dataset}"
-    cursor.register(name, pa.Table.from_pylist(rows, schema))
-    return name
+
+
+def _routines(cursor: Cursor, dataset: DatasetRef) -> list[dict[str, Any]]:
+    """The rows of `.ROUTINES`."""
+    return [
+        {
+            **dict.fromkeys(("specific_catalog", "routine_catalog"), dataset.project),
+            **dict.fromkeys(("specific_schema", "routine_schema"), dataset.dataset),
+            **dict.fromkeys(
+                ("specific_name", "routine_name"), resource["routineReference"]["routineId"]
+            ),
+            "routine_type": _ROUTINE_TYPES[resource["routineType"]],
+            "routine_body": "SQL",
+            "routine_definition": resource["definitionBody"],
+            "created": _moment(resource["creationTime"]),
+            "last_altered": _moment(resource["lastModifiedTime"]),
+            "ddl": resource[STATEMENT],
+        }
+        for resource in list_routines(cursor, dataset)
+    ]
+
+
+_ROUTINE_TYPES = {"SCALAR_FUNCTION": "FUNCTION", "PROCEDURE": "PROCEDURE"}

@@ -1,4 +1,4 @@
-"""SQL functions of datasets: their REST resources, with the statement that made each."""
+"""Functions and procedures of datasets: their REST resources, with the statement of each."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pydag_emulators.bigquery.names import DatasetRef, TableRef
 from pydag_emulators.bigquery.storage.store import Cursor, fetch_one
 
 STATEMENT = "·statement"
-"""The CREATE FUNCTION, in a resource as it is stored."""
+"""The CREATE FUNCTION or CREATE PROCEDURE, in a resource as it is stored."""
 
 
 def find_routine(cursor: Cursor, ref: TableRef) -> dict[str, Any] | None:
-    """The function of that name, or None; `ref.table` is its name."""
+    """The routine of that name, or None; `ref.table` is its name."""
     row = fetch_one(
         cursor,
         "SELECT resource FROM pydag.routines WHERE project = ? AND dataset = ? AND routine = ?",
@@ -23,7 +23,7 @@ def find_routine(cursor: Cursor, ref: TableRef) -> dict[str, Any] | None:
 
 
 def list_routines(cursor: Cursor, ref: DatasetRef) -> list[dict[str, Any]]:
-    """The functions of a dataset, by name."""
+    """The routines of a dataset, by name."""
     rows = cursor.execute(
         "SELECT resource FROM pydag.routines WHERE project = ? AND dataset = ? ORDER BY routine",
         [*ref],
@@ -32,13 +32,13 @@ def list_routines(cursor: Cursor, ref: DatasetRef) -> list[dict[str, Any]]:
 
 
 def save_routine(cursor: Cursor, ref: TableRef, resource: dict[str, Any]) -> None:
-    """Make or replace a function."""
+    """Make or replace a routine."""
     delete_routine(cursor, ref)
     cursor.execute("INSERT INTO pydag.routines VALUES (?, ?, ?, ?)", [*ref, json.dumps(resource)])
 
 
 def delete_routine(cursor: Cursor, ref: TableRef) -> None:
-    """Delete the function, if there is one."""
+    """Delete the routine, if there is one."""
     cursor.execute(
         "DELETE FROM pydag.routines WHERE project = ? AND dataset = ? AND routine = ?", [*ref]
     )

@@ -3,7 +3,7 @@
 ```
 pydag.datasets   one row per dataset: its REST resource
 pydag.tables     one row per table or view: its REST resource
-pydag.routines   one row per SQL function of a dataset: its REST resource
+pydag.routines   one row per function or procedure of a dataset: its REST resource
 pydag.jobs       one row per job, written before jobs.insert is answered; never changed
 pydag.job_ends   one row per ended job, written in the transaction of the job's effect
 ```

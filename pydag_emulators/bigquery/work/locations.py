@@ -9,8 +9,8 @@ from sqlglot import exp
 from pydag_emulators.bigquery.errors import ApiError
 from pydag_emulators.bigquery.names import DatasetRef, dataset_ref
 from pydag_emulators.bigquery.service import Service
-from pydag_emulators.bigquery.sql.script import parse_steps
-from pydag_emulators.bigquery.sql.steps import statements_in
+from pydag_emulators.bigquery.sql.scripts.read import parse_steps
+from pydag_emulators.bigquery.sql.scripts.steps import statements_in
 from pydag_emulators.bigquery.storage.catalog import find_dataset
 from pydag_emulators.bigquery.storage.store import Cursor
 

@@ -15,13 +15,13 @@ from pydag_emulators.bigquery.jobs.runner import Run
 from pydag_emulators.bigquery.service import Service
 from pydag_emulators.bigquery.sql.params import Parameters
 from pydag_emulators.bigquery.sql.parse import Statement
-from pydag_emulators.bigquery.sql.script import parse_steps
-from pydag_emulators.bigquery.sql.steps import Body, statements_in
+from pydag_emulators.bigquery.sql.scripts.read import parse_steps
+from pydag_emulators.bigquery.sql.scripts.steps import Body, statements_in
 from pydag_emulators.bigquery.statements.context import NO_NAMES, Context
 from pydag_emulators.bigquery.statements.execute import dry_run
 from pydag_emulators.bigquery.statements.target import target_of
 from pydag_emulators.bigquery.storage.store import Cursor
-from pydag_emulators.bigquery.work.script import planned_script, run_script
+from pydag_emulators.bigquery.work.scripts.run import planned_script, run_script
 from pydag_emulators.bigquery.work.statement import run_statement, with_system
 
 _SUPPORTED = frozenset(

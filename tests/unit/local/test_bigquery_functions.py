@@ -18,7 +18,7 @@ from pydag_emulators.bigquery.errors import ApiError
 from pydag_emulators.bigquery.schema import field_of, sql_type
 from pydag_emulators.bigquery.sql.lower import to_duckdb
 from pydag_emulators.bigquery.sql.macros import MACROS
-from pydag_emulators.bigquery.sql.script import parse_steps
+from pydag_emulators.bigquery.sql.scripts.read import parse_steps
 from pydag_emulators.bigquery.storage.duck_errors import api_error
 
 

@@ -21,7 +21,7 @@ from pydag_emulators.bigquery.jobs.locks import Locks, Taken
 from pydag_emulators.bigquery.names import TableRef
 from pydag_emulators.bigquery.rest.datasets import check_settings
 from pydag_emulators.bigquery.schema import check_schema, duck_type, sql_type
-from pydag_emulators.bigquery.sql.script import parse_steps
+from pydag_emulators.bigquery.sql.scripts.read import parse_steps
 from pydag_emulators.bigquery.statements.target import target_of
 from pydag_emulators.faults import Faults
 from tests.support import wait_until

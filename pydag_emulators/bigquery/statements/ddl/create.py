@@ -43,7 +43,7 @@ def run_ddl(
     context: Context, kind: str, tree: exp.Expression, ref: TableRef | DatasetRef
 ) -> Outcome:
     """Execute a DDL statement about `ref`; the outcome says what was created or dropped."""
-    if kind.endswith("_FUNCTION") and isinstance(ref, TableRef):
+    if kind.endswith(("_FUNCTION", "_PROCEDURE")) and isinstance(ref, TableRef):
         return change_routine(context, kind, tree, ref)
     _check_form(kind, tree)
     if isinstance(ref, DatasetRef):

@@ -1,4 +1,4 @@
-"""CREATE FUNCTION and DROP FUNCTION of SQL functions in a dataset."""
+"""CREATE and DROP of SQL functions and procedures in a dataset."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import Any
 
 from sqlglot import exp
 
-from pydag_emulators.bigquery.errors import duplicate, not_found
+from pydag_emulators.bigquery.errors import duplicate, invalid_query, not_found
 from pydag_emulators.bigquery.jobs.job import Outcome
 from pydag_emulators.bigquery.names import TableRef
+from pydag_emulators.bigquery.sql.scripts.read import parse_steps
+from pydag_emulators.bigquery.sql.scripts.steps import Argument, CreateProcedure
 from pydag_emulators.bigquery.sql.temporary import Function, function_of
 from pydag_emulators.bigquery.sql.values import null_value
 from pydag_emulators.bigquery.statements.context import Context
@@ -23,14 +25,17 @@ from pydag_emulators.bigquery.storage.routines import (
 
 
 def change_routine(context: Context, kind: str, tree: exp.Expression, ref: TableRef) -> Outcome:
-    """Make, replace or drop the function `ref`.
+    """Make, replace or drop the function or procedure `ref`.
 
     Raises:
         ApiError: `duplicate`, `notFound`, `invalidQuery`, `notImplemented`.
     """
     check_location(context, ref)
     existing = find_routine(context.cursor, ref)
-    if kind == "DROP_FUNCTION":
+    type_ = "PROCEDURE" if kind.endswith("_PROCEDURE") else "SCALAR_FUNCTION"
+    if existing is not None and existing["routineType"] != type_:
+        raise invalid_query(f"Routine {ref} is a {existing['routineType']}, not a {type_}")
+    if kind.startswith("DROP_"):
         if existing is None and not tree.args.get("exists"):
             raise not_found("Routine", str(ref), context.key.location)
         delete_routine(context.cursor, ref)
@@ -39,21 +44,46 @@ def change_routine(context: Context, kind: str, tree: exp.Expression, ref: Table
         if not tree.args.get("exists"):
             raise duplicate("Routine", str(ref))
         return _outcome("SKIP", ref)
-    function = function_of(tree)
-    _check(context, function)
     now = str(now_ms())
     resource = {
         "routineReference": _api(ref),
-        "routineType": "SCALAR_FUNCTION",
+        "routineType": type_,
         "language": "SQL",
-        "definitionBody": tree.expression.unnest().sql(dialect="bigquery"),
         "creationTime": now if existing is None else existing["creationTime"],
         "lastModifiedTime": now,
         "etag": now,
-        STATEMENT: tree.sql(dialect="bigquery"),
+        **(_procedure(tree) if type_ == "PROCEDURE" else _function(context, tree)),
     }
     save_routine(context.cursor, ref, resource)
     return _outcome("CREATE" if existing is None else "REPLACE", ref)
+
+
+def _procedure(tree: exp.Expression) -> dict[str, Any]:
+    """What a resource says of a procedure; its body is only parsed until it is called."""
+    text = tree.expression.name
+    (made,) = parse_steps(text)
+    assert isinstance(made, CreateProcedure)  # noqa: S101  it comes from `parse_steps`
+    return {
+        "definitionBody": made.definition,
+        "arguments": [
+            {"name": one.name, "mode": one.mode, "argumentKind": _argument_kind(one)}
+            for one in made.arguments
+        ],
+        STATEMENT: text,
+    }
+
+
+def _argument_kind(argument: Argument) -> str:
+    return "ANY_TYPE" if argument.type is None else "FIXED_TYPE"
+
+
+def _function(context: Context, tree: exp.Expression) -> dict[str, Any]:
+    """What a resource says of a function."""
+    _check(context, function_of(tree))
+    return {
+        "definitionBody": tree.expression.unnest().sql(dialect="bigquery"),
+        STATEMENT: tree.sql(dialect="bigquery"),
+    }
 
 
 def _check(context: Context, function: Function) -> None:

@@ -17,7 +17,7 @@ from pydag_emulators.bigquery.names import DatasetRef
 from pydag_emulators.bigquery.schema import Field
 from pydag_emulators.bigquery.service import Service
 from pydag_emulators.bigquery.sql.parse import Statement
-from pydag_emulators.bigquery.sql.steps import Body
+from pydag_emulators.bigquery.sql.scripts.steps import Body
 from pydag_emulators.bigquery.sql.typing.scope import Variable
 from pydag_emulators.bigquery.sql.values import text_variable
 from pydag_emulators.bigquery.statements.context import Context, Names
@@ -28,7 +28,7 @@ from pydag_emulators.bigquery.storage.duck_errors import api_error
 from pydag_emulators.bigquery.storage.pages import read_page
 from pydag_emulators.bigquery.storage.rows import rows_json
 from pydag_emulators.bigquery.storage.store import Cursor
-from pydag_emulators.bigquery.work.procedure import Procedure
+from pydag_emulators.bigquery.work.scripts.interpreter import Interpreter
 from pydag_emulators.bigquery.work.statement import run_statement, system_variables
 
 _FORBIDDEN = (
@@ -50,9 +50,9 @@ def run_script(service: Service, run: Run, body: Body) -> None:
     children = _Children(service, run)
     dataset = DatasetRef(job.key.project, f"_script_{job.key.location.replace('-', '_')}")
     service.store.transact(partial(_create_dataset, ref=dataset, location=job.key.location))
-    procedure = Procedure(children, dataset, f"s{_digest(job.key)}")
+    interpreter = Interpreter(children, dataset, f"s{_digest(job.key)}")
     try:
-        last = procedure.run(body)
+        last = interpreter.run(body)
     except Stopping:
         children.abandon()
         raise

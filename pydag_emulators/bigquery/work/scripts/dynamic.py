@@ -7,8 +7,8 @@ from sqlglot import exp
 from pydag_emulators.bigquery.errors import invalid_query, unimplemented
 from pydag_emulators.bigquery.sql.params import Parameters
 from pydag_emulators.bigquery.sql.parse import Statement
-from pydag_emulators.bigquery.sql.script import parse_steps
-from pydag_emulators.bigquery.sql.steps import Block
+from pydag_emulators.bigquery.sql.scripts.read import parse_steps
+from pydag_emulators.bigquery.sql.scripts.steps import Block, Call
 
 
 def dynamic_statement(
@@ -22,8 +22,8 @@ def dynamic_statement(
     if not isinstance(text, exp.Literal):
         raise invalid_query("EXECUTE IMMEDIATE sql string cannot be NULL")
     statement, *more = parse_steps(text.name)
-    if isinstance(statement, Block):
-        raise unimplemented("blocks in EXECUTE IMMEDIATE")
+    if isinstance(statement, Block | Call):
+        raise unimplemented("blocks and CALL in EXECUTE IMMEDIATE")
     if more or not isinstance(statement, Statement):
         raise invalid_query("EXECUTE IMMEDIATE sql string must contain exactly one statement")
     named = {name.lower(): value for name, value in given if name}

@@ -1,4 +1,4 @@
-"""The steps of a script, as `script` reads them."""
+"""The steps of a script, as `read` makes them."""
 
 from __future__ import annotations
 
@@ -105,9 +105,37 @@ class Execute:
     using: tuple[tuple[Statement, str], ...]
 
 
+@dataclass(frozen=True)
+class Argument:
+    """What a procedure is given: `mode` is IN, OUT or INOUT; ANY TYPE is None."""
+
+    name: str
+    mode: str
+    type: exp.DataType | None
+
+
+@dataclass(frozen=True)
+class CreateProcedure(Statement):
+    """CREATE PROCEDURE: all of it is also in its text."""
+
+    arguments: tuple[Argument, ...]
+    body: Block
+    definition: str
+    """The text of the body."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """CALL of the procedure at that path."""
+
+    text: str
+    path: exp.Table
+    arguments: tuple[Statement, ...]
+
+
 Step = (
     Statement | Declare | Assign | If | Loop | For | Block | Jump | Raise | Check | Transaction
-    | Execute
+    | Execute | Call
 )  # fmt: skip
 Body = tuple[Step, ...]
 
@@ -136,6 +164,7 @@ def _statements(step: Step) -> Iterator[Statement]:
         own = (getattr(step, name, None) for name in _OWN)
         yield from (one for one in own if isinstance(one, Statement))
         yield from (one for one, _ in getattr(step, "using", ()))
+        yield from getattr(step, "arguments", ())
         yield from statements_in(getattr(step, "body", ()))
 
 

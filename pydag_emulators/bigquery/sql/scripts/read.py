@@ -5,21 +5,23 @@ Reference: https://cloud.google.com/bigquery/docs/reference/standard-sql/procedu
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from functools import lru_cache
 
 from sqlglot import exp
 from sqlglot.tokenizer_core import Token, TokenType
 
-from pydag_emulators.bigquery.errors import ApiError, invalid_query
+from pydag_emulators.bigquery.errors import invalid_query, unimplemented
 from pydag_emulators.bigquery.sql.functions.build import GENERATED
 from pydag_emulators.bigquery.sql.parse import Statement, parse_one, statement_of, tokens_of
-from pydag_emulators.bigquery.sql.steps import (
+from pydag_emulators.bigquery.sql.scripts.steps import (
+    Argument,
     Assign,
     Block,
     Body,
+    Call,
     Check,
+    CreateProcedure,
     Declare,
     Execute,
     For,
@@ -30,6 +32,7 @@ from pydag_emulators.bigquery.sql.steps import (
     Step,
     Transaction,
 )
+from pydag_emulators.bigquery.sql.scripts.tokens import TokenReader
 
 _JUMPS = {
     "BREAK": "BREAK", "LEAVE": "BREAK", "CONTINUE": "CONTINUE", "ITERATE": "CONTINUE",
@@ -52,11 +55,12 @@ def parse_steps(sql: str) -> Body:
     return steps
 
 
-class _Reader:
-    """Reads tokens from the first to the last."""
+class _Reader(TokenReader):
+    """Reads the steps of a script."""
 
     def __init__(self, sql: str, tokens: list[Token]) -> None:
-        self._sql, self._tokens, self._at, self._depth = sql, tokens, 0, 0
+        super().__init__(sql, tokens)
+        self._depth = 0
         self._labels: dict[str, bool] = {}  # of what is around: whether it is a loop
 
     def body(self, ends: frozenset[str]) -> Body:
@@ -86,7 +90,10 @@ class _Reader:
         token = self._tokens[self._at]
         if token.token_type == TokenType.IDENTIFIER:
             return self._statement()
-        if word == "BEGIN" and self._word(1) in ("TRANSACTION", ";", ""):
+        if word == "CREATE" and "PROCEDURE" in (self._word(1), self._word(3)):
+            return self._create_procedure()
+        opens = word == "BEGIN" and self._word(1) in ("TRANSACTION", ";", "")
+        if opens or word in ("COMMIT", "ROLLBACK"):
             return self._transaction(word)
         read = getattr(self, f"_{word.lower()}", None) if word in _STEPS else None
         if read is not None:
@@ -95,8 +102,6 @@ class _Reader:
             return step
         if word in _JUMPS:
             return self._jump(word)
-        if word in ("COMMIT", "ROLLBACK"):
-            return self._transaction(word)
         return self._labelled() if self._word(1) == ":" else self._statement()
 
     def _labelled(self) -> Step:
@@ -120,9 +125,7 @@ class _Reader:
         names = self._names()
         type_ = None
         if self._word() not in ("DEFAULT", ";", ""):
-            text, _ = self._until("DEFAULT", ";")
-            cast = parse_one(f"SELECT CAST(NULL AS {text})").expressions[0]
-            type_ = cast.args["to"]
+            type_ = _type(self._until("DEFAULT", ";")[0])
         default = self._value(";") if self._skip("DEFAULT") else None
         if type_ is None and default is None:
             raise self._unexpected()
@@ -216,7 +219,7 @@ class _Reader:
         self._end("FOR")
         return For(name, query, body)
 
-    def _begin(self) -> Step:
+    def _begin(self) -> Block:
         body = self.body(frozenset({"EXCEPTION", "END"}))
         handler = None
         if self._skip("EXCEPTION"):
@@ -225,6 +228,64 @@ class _Reader:
             handler = self.body(frozenset({"END"}))
         self._expect("END")
         return Block(body, handler)
+
+    def _create_procedure(self) -> Step:
+        first = self._at
+        self._expect("CREATE")
+        replaces = self._skip("OR")
+        if replaces:
+            self._expect("REPLACE")
+        self._expect("PROCEDURE")
+        is_optional = self._skip("IF")
+        if is_optional:
+            self._expect("NOT")
+            self._expect("EXISTS")
+        path = self._path()
+        arguments = self._listed(self._argument)
+        if self._skip("OPTIONS"):
+            self._listed(self._option)
+        if self._word() in ("EXTERNAL", "LANGUAGE", "WITH"):
+            raise unimplemented("procedures in other languages, or with a connection")
+        start = self._at
+        self._expect("BEGIN")
+        outer, self._labels = self._labels, {}
+        body = self._begin()
+        self._labels = outer
+        tree = exp.Create(
+            this=exp.UserDefinedFunction(this=path),
+            kind="PROCEDURE",
+            replace=replaces,
+            exists=is_optional,
+            expression=exp.Literal.string(self._text_from(first)),
+        )
+        return CreateProcedure(
+            self._text_from(first),
+            tree,
+            "CREATE_PROCEDURE",
+            arguments,
+            body,
+            self._text_from(start),
+        )
+
+    def _option(self) -> None:
+        name = self._name()
+        if name.lower() not in ("strict_mode", "description"):
+            raise unimplemented(f"the option {name} of a procedure")
+        self._expect("=")
+        self._until(",", ")")
+
+    def _argument(self) -> Argument:
+        mode = self._word() if self._word() in ("IN", "OUT", "INOUT") else "IN"
+        self._skip(mode)
+        name = self._name()
+        text, _ = self._until(",", ")")
+        return Argument(name.lower(), mode, None if text.upper() == "ANY TYPE" else _type(text))
+
+    def _call(self) -> Step:
+        first = self._at - 1
+        path = self._path()
+        arguments = self._listed(lambda: self._value(",", ")"))
+        return Call(self._text_from(first), path, arguments)
 
     def _raise(self) -> Step:
         if not self._skip("USING"):
@@ -261,74 +322,12 @@ class _Reader:
         _, tokens = self._until(";")
         return statement_of(self._sql, tokens)
 
-    # -- tokens ---------------------------------------------------------------------------------
 
-    def _word(self, ahead: int = 0) -> str:
-        """The next token in capitals; empty at the end and for quoted names and texts."""
-        if self._at + ahead >= len(self._tokens):
-            return ""
-        token = self._tokens[self._at + ahead]
-        quoted = token.token_type in (TokenType.IDENTIFIER, TokenType.STRING)
-        return "" if quoted else token.text.upper()
-
-    def _skip(self, word: str) -> bool:
-        found = self._word() == word
-        self._at += found
-        return found
-
-    def _expect(self, word: str) -> None:
-        if not self._skip(word):
-            raise self._unexpected()
-
-    def _end(self, word: str) -> None:
-        self._expect("END")
-        self._expect(word)
-
-    def _unexpected(self) -> ApiError:
-        if self._at >= len(self._tokens):
-            return invalid_query("Syntax error: Unexpected end of script")
-        token = self._tokens[self._at]
-        column = token.col - (token.end - token.start)
-        return invalid_query(f'Syntax error: Unexpected "{token.text}" at [{token.line}:{column}]')
-
-    def _name(self) -> str:
-        if self._at >= len(self._tokens) or not re.fullmatch(r"\w+", self._tokens[self._at].text):
-            raise self._unexpected()
-        self._at += 1
-        return self._tokens[self._at - 1].text
-
-    def _names(self) -> tuple[str, ...]:
-        names = [self._name()]
-        while self._skip(","):
-            names.append(self._name())
-        return tuple(names)
-
-    def _until(self, *ends: str) -> tuple[str, list[Token]]:
-        """The text and tokens up to one of these words, outside of parentheses and CASE … END."""
-        first, depth = self._at, 0
-        while self._at < len(self._tokens):
-            word = self._word()
-            if depth == 0 and word in ends:
-                break
-            if word in ("(", "[", "CASE"):
-                depth += 1
-            elif word in (")", "]") or (word == "END" and depth):
-                depth -= 1
-            self._at += 1
-        tokens = self._tokens[first : self._at]
-        if not tokens:
-            raise self._unexpected()
-        return self._sql[tokens[0].start : tokens[-1].end + 1], tokens
-
-    def _value(self, *ends: str) -> Statement:
-        """An expression, as a SELECT of it."""
-        text, tokens = self._until(*ends)
-        before = re.sub(r"[^\n]", " ", self._sql[: tokens[0].start])
-        tree = parse_one(f"{before}SELECT {text}")
-        used = [name for name, value in tree.args.items() if value]
-        if used != ["expressions"] or len(tree.expressions) != 1:
-            raise invalid_query(f"Syntax error: Expected an expression: {text[:80]}")
-        return Statement(text, tree, "SELECT")
+def _type(text: str) -> exp.DataType:
+    """The type that is written so."""
+    cast = parse_one(f"SELECT CAST(NULL AS {text})").expressions[0]
+    type_: exp.DataType = cast.args["to"]
+    return type_
 
 
 def _equal(value: Statement) -> Statement:
@@ -343,6 +342,6 @@ _WITH_LABEL = ("LOOP", "WHILE", "REPEAT", "FOR", "BEGIN")
 _STEPS = frozenset(
     {
         "DECLARE", "SET", "IF", "LOOP", "WHILE", "REPEAT", "FOR", "BEGIN", "RAISE", "ASSERT",
-        "CASE", "EXECUTE",
+        "CALL", "CASE", "EXECUTE",
     }
 )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Reads scripts: procedural language as steps."""

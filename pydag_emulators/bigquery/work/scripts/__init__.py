@@ -1,0 +1,1 @@
+"""Executes scripts: what runs them, and each of their statements as a child job."""
