@@ -62,7 +62,6 @@ export async function request<T>(
       headers: {
         Accept: 'application/json',
         'X-Pydag': '1',
-        ...headers,
         ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
         ...headers,
       },

@@ -7,6 +7,7 @@ import { API, request } from '../api/client';
 import { may } from '../app';
 import { quoted } from '../text';
 import { Code, Wrong } from './basics';
+import { useDoing } from './doing';
 
 export interface Request {
   method: string;
@@ -51,8 +52,7 @@ export function Action({
 }: ActionProps) {
   const menu = useSignal(false);
   const asking = useSignal(false);
-  const busy = useSignal(false);
-  const error = useSignal<unknown>(null);
+  const { busy, error, act } = useDoing();
   const here = useRef<HTMLDivElement>(null);
   const close = () => {
     menu.value = false;
@@ -78,19 +78,16 @@ export function Action({
       document.removeEventListener('keydown', onEscape, true);
     };
   });
-  const act = async () => {
-    busy.value = true;
-    try {
-      const answer = await request(to.method, to.path, to.body);
-      close();
-      onDone?.(answer);
-    } catch (problem) {
-      asking.value = false;
-      error.value = problem;
-    } finally {
-      busy.value = false;
-    }
-  };
+  const send = () =>
+    act(async () => {
+      try {
+        const answer = await request(to.method, to.path, to.body);
+        close();
+        onDone?.(answer);
+      } finally {
+        asking.value = false;
+      }
+    });
   const allowed = may(needs);
   return (
     <div class="action" ref={here}>
@@ -101,7 +98,7 @@ export function Action({
         onClick={() => {
           menu.value = false;
           if (confirm) asking.value = true;
-          else act();
+          else send();
         }}
       >
         {busy.value ? `${label}…` : label}
@@ -124,7 +121,7 @@ export function Action({
           {asking.value && (
             <>
               <p>{confirm}</p>
-              <button type="button" onClick={act} ref={(button) => button?.focus()}>
+              <button type="button" onClick={send} ref={(button) => button?.focus()}>
                 {label}
               </button>{' '}
               <button type="button" class="plain" onClick={close}>

@@ -10,6 +10,7 @@ import type { LiveRun } from '../live/run';
 import { useRun } from '../live/use-run';
 import { Action, curlOf } from '../parts/action';
 import { Code, Link, State, StateBar, Wrong } from '../parts/basics';
+import { useDoing } from '../parts/doing';
 import { useLoaded } from '../parts/loaded';
 import { plural, quoted, shown } from '../text';
 import { Dialog } from './dialog';
@@ -61,8 +62,7 @@ function Form({ path, text, dag, task, onRun }: FormProps) {
   const typed = useSignal<ReadonlyMap<string, string>>(new Map());
   const date = useSignal('');
   const which = useSignal<'all' | 'new' | 'last'>('all');
-  const busy = useSignal(false);
-  const error = useSignal<unknown>(null);
+  const { busy, error, act } = useDoing();
   const id = typeof dag.dag_id === 'string' ? dag.dag_id : '';
   const last = useLoaded(id, async (signal) => {
     if (!id || !task) return null;
@@ -87,11 +87,9 @@ function Form({ path, text, dag, task, onRun }: FormProps) {
     ...(date.value ? { logical_date: date.value } : {}),
     ...(begins === undefined ? {} : { from_task: begins }),
   };
-  const begin = async (event: Event) => {
+  const begin = (event: Event) => {
     event.preventDefault();
-    busy.value = true;
-    error.value = null;
-    try {
+    return act(async () => {
       if (isLast) {
         await request('POST', `${url}/resume`, resumed(text, task, false));
         onRun(earlier.run_id);
@@ -99,11 +97,7 @@ function Form({ path, text, dag, task, onRun }: FormProps) {
         const body = new Json(`{"dag":${text},${JSON.stringify(about).slice(1)}`);
         onRun((await request<{ run_id: string }>('POST', '/runs', body)).run_id);
       }
-    } catch (problem) {
-      error.value = problem;
-    } finally {
-      busy.value = false;
-    }
+    });
   };
   const options = isLast
     ? ''

@@ -4,6 +4,7 @@ import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { Problem, request } from '../api/client';
 import { Code, Waiting, Wrong } from '../parts/basics';
+import { useDoing } from '../parts/doing';
 import { useLoaded } from '../parts/loaded';
 import { plural, shown } from '../text';
 import { Beside, Words } from './beside';
@@ -23,8 +24,7 @@ interface SaveProps {
 export function SaveDialog({ file, edited, isGit, problems, onClose }: SaveProps) {
   const message = useSignal('');
   const allow = useSignal(false);
-  const busy = useSignal(false);
-  const error = useSignal<unknown>(null);
+  const { busy, error, act } = useDoing();
   const before = file.before;
   const changes = useLoaded('', async () => {
     const text = await edited.text();
@@ -33,18 +33,12 @@ export function SaveDialog({ file, edited, isGit, problems, onClose }: SaveProps
   const found = changes.value.value;
   const refused = error.value instanceof Problem && error.value.status === 422;
   const how: Save = { message: message.value.trim(), allowProblems: allow.value };
-  const save = async (event: Event) => {
+  const save = (event: Event) => {
     event.preventDefault();
-    busy.value = true;
-    error.value = null;
-    try {
+    return act(async () => {
       await file.save(edited, how);
       onClose();
-    } catch (problem) {
-      error.value = problem;
-    } finally {
-      busy.value = false;
-    }
+    });
   };
   return (
     <Dialog title={`Save ${file.path}`} wide onClose={onClose}>
@@ -112,25 +106,13 @@ export function ClashDialog({
   clash: Clash;
 }) {
   const sides = useSignal<ReadonlyMap<string, Side>>(new Map());
-  const busy = useSignal(false);
-  const error = useSignal<unknown>(null);
+  const { busy, error, act } = useDoing();
   const mine = useSignal<string | null>(null);
   useEffect(() => {
     edited.text().then((text) => {
       mine.value = text;
     });
   }, [clash]);
-  const act = async (doing: () => Promise<unknown>) => {
-    busy.value = true;
-    error.value = null;
-    try {
-      await doing();
-    } catch (problem) {
-      error.value = problem;
-    } finally {
-      busy.value = false;
-    }
-  };
   const { conflicts, theirs, why } = clash;
   const chosen = conflicts.map((each): Choice | null => {
     const side = sides.value.get(keyOf(each));
