@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import errno
 import gc
+import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
+from types import CodeType
 from typing import Any, Final, NoReturn
 
 import click
@@ -18,6 +22,7 @@ from pydag_dist.errors import PydagError
 from pydag_dist.sparing import without
 
 MISUSE = 2  # also click's exit code for wrong options
+_COMMANDS: Final = "pydag_dist.cli.commands"
 # Files of commands that ask Redis something and end: they run nobody's code.
 ASKING: Final = frozenset(
     {"backfills", "control", "pictures", "published", "runs", "workers", "upkeep.stats"}
@@ -29,15 +34,17 @@ class Lazily(Mapping[str, click.Command]):
 
     def __init__(self) -> None:
         self._files: dict[str, str] = {}
-        self.sentences: dict[str, str] = {}
 
-    def add(self, name: str, file: str, sentence: str) -> None:
-        """One that is in this file of `commands`; the sentence stands for it in lists."""
-        self._files[name], self.sentences[name] = file, sentence
+    def add(self, name: str, file: str) -> None:
+        """One that is in this file of `commands`, as a function of its name."""
+        self._files[name] = file
 
     def listed(self, name: str, limit: int = 45) -> str:
-        """What a list says of it in at most so many characters."""
-        return click.Command(name, help=self.sentences[name]).get_short_help_str(limit)
+        """What a list says of it in at most so many characters: how its docstring begins."""
+        code = _compiled(f"{_COMMANDS}.{self._files[name]}")
+        function = next(each for each in code.co_consts if getattr(each, "co_name", "") == name)
+        help_ = function.co_consts[0] if sys.flags.optimize < 2 else None  # else it has none
+        return click.Command(name, help=help_).get_short_help_str(limit)
 
     def __getitem__(self, name: str) -> click.Command:
         if self._files[name] in ASKING:
@@ -45,14 +52,21 @@ class Lazily(Mapping[str, click.Command]):
             # time of such a command if redis-py finds it; and nobody takes its metrics.
             with without("opentelemetry"):
                 import_module("redis")
-        file = import_module(f"pydag_dist.cli.commands.{self._files[name]}")
-        return getattr(file, name)  # type: ignore[no-any-return]
+        return getattr(import_module(f"{_COMMANDS}.{self._files[name]}"), name)  # type: ignore[no-any-return]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)
 
     def __len__(self) -> int:
         return len(self._files)
+
+
+@cache
+def _compiled(module: str) -> CodeType:
+    """The code of a module, which is not run."""
+    spec = find_spec(module)
+    assert spec is not None  # noqa: S101  it is one of ours
+    return spec.loader.get_code(module)  # type: ignore[union-attr, no-any-return]
 
 
 class Commands(click.Group):
