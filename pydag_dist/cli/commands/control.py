@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Final
 
 import click
-from rich.console import Console
 
 from pydag_dist.cli import run_lookup
-from pydag_dist.cli.display.output import cell, echo
-from pydag_dist.cli.display.tables import plain_table
+from pydag_dist.cli.display.output import echo
+from pydag_dist.cli.display.tables import rows_table
 from pydag_dist.cli.options import DAG_FILE, TIMEOUT, WAIT
 from pydag_dist.cli.waiting import NOT_SUCCESSFUL, wait_for
 from pydag_dist.client import Resumption, Run
@@ -119,12 +118,9 @@ def _show(found: Resumption) -> None:
     """What will run and why, at most `SHOWN` tasks."""
     rows = list(found.again.items())
     if rows:
-        table = plain_table("runs again", "why")
-        for name, why in rows[:SHOWN]:
-            table.add_row(cell(name), cell(why))
-        if len(rows) > SHOWN:
-            table.add_row(f"and {len(rows) - SHOWN:,} more", "")
-        Console(stderr=True).print(table)
+        last = [(f"and {len(rows) - SHOWN:,} more", "")] * (len(rows) > SHOWN)
+        table = rows_table(("runs again", "why"), rows[:SHOWN] + last)
+        echo("\n".join(table.plain()), err=True)
     sentences = [f"{len(rows):,} of {len(rows) + found.kept:,} tasks run, {found.kept:,} are kept"]
     if found.removed:
         more = f" and {len(found.removed) - NAMED:,} more" if len(found.removed) > NAMED else ""

@@ -7,13 +7,14 @@ import os
 import shlex
 import webbrowser
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from pydag_dist.cli.display.output import echo
-from pydag_dist.cli.display.tables import plain_table, wide_output
+from pydag_dist.cli.display.tables import print_fitted, rows_table
 from pydag_dist.cli.options import DAGS, IMPORT
 from pydag_dist.local import require_packages
 from pydag_dist.settings import FURTHER_IMPORTS, load_settings
@@ -85,10 +86,8 @@ def up(modules: tuple[str, ...], folder: Path | None, *, opens: bool, **ports: i
                 echo(f"\nOpen {stack.web_link}\n")
                 if opens:
                     webbrowser.open(stack.web_link)
-                table = plain_table("part", "address")
-                for name, address in stack.addresses.items():
-                    table.add_row(name, address)
-                wide_output().print(table)
+                rows = stack.addresses.items()
+                print_fitted(partial(rows_table, ("part", "address"), rows))
                 echo(
                     "\nIn another terminal:\n"
                     '    eval "$(pydag env)"\n'

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from rich.console import Console
 
 from pydag_dist.cli.display import progress
 from pydag_dist.cli.display.output import echo
-from pydag_dist.cli.display.tables import plain_table, wide_output
+from pydag_dist.cli.display.tables import print_fitted, rows_table
 from pydag_dist.cli.display.timeline import timeline
 from pydag_dist.client import Client
 from pydag_dist.client.run import failure_text
@@ -19,7 +20,6 @@ from pydag_dist.local.ports import Ports
 from pydag_dist.local.seed import Report, example_dir, report, seed
 from pydag_dist.local.stack import Stack
 from pydag_dist.local.up import StopRequest, running
-from pydag_dist.visible import visible
 
 
 def run_demo(home: Home, rows: int, request: StopRequest) -> bool:
@@ -27,24 +27,23 @@ def run_demo(home: Home, rows: int, request: StopRequest) -> bool:
 
     Raises `Stopped` when asked to stop, `LocalServiceError` when a part does not start or dies.
     """
-    console = wide_output()
-    _say(console, "Starting Redis, Cloud Storage, BigQuery, Dataproc, a coordinator, two workers …")
+    echo("Starting Redis, Cloud Storage, BigQuery, Dataproc, a coordinator, two workers …")
     with running(home, Ports(), request, fresh=True) as stack:
-        _say(console, f"See it run while it does: {stack.web_link}")
-        _say(console, f"Flower shows workers and tasks at {stack.flower_url}.")
-        _say(console, f"Uploading the example's scripts and a CSV file of {rows:,} rows …")
+        echo(f"See it run while it does: {stack.web_link}")
+        echo(f"Flower shows workers and tasks at {stack.flower_url}.")
+        echo(f"Uploading the example's scripts and a CSV file of {rows:,} rows …")
         seed(stack.gcs_url, stack.bigquery_url, example_dir(), rows)
         dag = Dag.load(example_dir() / "pipeline.json")
         run = Client(stack.redis_url).submit(dag)
-        _say(console, f"Submitted {dag.dag_id} as run {run.id}")
+        echo(f"Submitted {dag.dag_id} as run {run.id}")
         snapshot = progress.watch(_watched(run.follow(), stack, request), Console())
-        _say(console, "\n".join(["", *timeline(snapshot), ""]))
+        echo("\n".join(["", *timeline(snapshot), ""]))
         if snapshot.state == "success":
-            right = show(console, report(stack.bigquery_url, stack.gcs_url))
+            right = show(report(stack.bigquery_url, stack.gcs_url))
         else:
             right = False
             echo(f"Error: {failure_text(snapshot)}", err=True)
-        _say(console, f"Logs are in {home.path / 'logs'}; stopping everything …")
+        echo(f"Logs are in {home.path / 'logs'}; stopping everything …")
     return right
 
 
@@ -58,25 +57,20 @@ def _watched(
         yield snapshot
 
 
-def show(console: Console, found: Report) -> bool:
+def show(found: Report) -> bool:
     """Print what the tables have; whether that is what they should have."""
-    counts = plain_table("table", "rows", "expected")
-    for name, facts in found.expected.items():
-        there = found.tables.get(name)
-        counts.add_row(name, f"{there.rows:,}" if there else "missing", f"{facts.rows:,}")
-    console.print(counts)
+    counts = [
+        (name, f"{there.rows:,}" if there else "missing", f"{facts.rows:,}")
+        for name, facts in found.expected.items()
+        for there in [found.tables.get(name)]
+    ]
+    print_fitted(partial(rows_table, ("table", "rows", "expected"), counts))
     if found.sample:
-        _say(console, "\nThe first rows of mytable3:")
-        sample = plain_table(*found.sample[0])
-        for row in found.sample:
-            sample.add_row(*map(str, row.values()))
-        console.print(sample)
+        echo("\nThe first rows of mytable3:")
+        rows = [[*map(str, row.values())] for row in found.sample]
+        print_fitted(partial(rows_table, [*found.sample[0]], rows))
     for problem in found.problems:
         echo(f"Error: {problem}", err=True)
     if not found.problems:
-        _say(console, "\nEvery table has exactly the rows that it should have.")
+        echo("\nEvery table has exactly the rows that it should have.")
     return not found.problems
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(visible(text), soft_wrap=True, highlight=False, markup=False)

@@ -6,13 +6,14 @@ import json
 import sys
 import webbrowser
 from dataclasses import asdict
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
-from pydag_dist.cli.display.output import cell, echo
-from pydag_dist.cli.display.tables import clock, plain_table, wide_output
+from pydag_dist.cli.display.output import echo
+from pydag_dist.cli.display.tables import clock, print_fitted, rows_table
 from pydag_dist.cli.options import DAG_FILE
 from pydag_dist.client import Client
 from pydag_dist.client.submitter import user_at_host
@@ -115,11 +116,11 @@ def tokens(add: str | None, role: str, remove: str | None) -> None:
             raise PydagError(f"there is no token {remove}: `pydag tokens` lists those there are")
         echo(f"{remove}: taken back")
     else:
-        table = plain_table("name", "role", "made", "by")
-        for token in known.all():
-            made = clock(token.created_at)
-            table.add_row(*map(cell, (token.name, token.role, made, token.created_by)))
-        wide_output().print(table)
+        rows = [
+            (token.name, token.role, clock(token.created_at), token.created_by)
+            for token in known.all()
+        ]
+        print_fitted(partial(rows_table, ("name", "role", "made", "by"), rows))
 
 
 @click.command()

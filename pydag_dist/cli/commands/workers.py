@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
-import time
+from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from pydag_dist.cli.display.output import cell, echo
-from pydag_dist.cli.display.tables import plain_table, wide_output
+from pydag_dist.cli.display.output import echo
+from pydag_dist.cli.display.tables import clock, print_fitted, rows_table
 from pydag_dist.client import Client
 
 if TYPE_CHECKING:
     from pydag_dist.dag import Dag
+    from pydag_dist.engine import Member
 
+_WORKER = ("worker", "host", "slots", "queues", "imports", "version", "running")
+_COORDINATOR = ("coordinator", "host", "since", "version", "history")
+RUNNING = 2  # tasks of a worker that are named
 NAMED = 10  # warnings
 SHOWN = 3  # tasks in one of them
 
@@ -41,32 +46,36 @@ def workers(as_json: bool) -> None:
         }
         echo(json.dumps(answer, indent=2))
         return
-    table = plain_table("worker", "host", "slots", "queues", "imports", "version", "running")
-    for m in members:
-        tasks = running.get(m.name, [])
-        more = f" and {len(tasks) - 2} more" if len(tasks) > 2 else ""
-        table.add_row(
-            cell(m.name),
-            cell(str(m.info.get("host", ""))),
-            f"{m.busy}/{m.info.get('slots', '?')}",
-            cell(" ".join(m.names("queues"))),
-            cell(" ".join(m.names("imports"))),
-            cell(str(m.info.get("version", ""))),
-            cell(", ".join(tasks[:2]) + more),
-        )
-    wide_output().print(table)
+    print_fitted(partial(rows_table, _WORKER, [_row(m, running.get(m.name, [])) for m in members]))
     if not members:
         echo("No worker is alive: start one with `pydag worker`.")
-    table = plain_table("coordinator", "host", "since", "version", "history")
-    for m in coordinators:
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(m.info.get("started_at", 0)))
-        writes = "writes it" if m.info.get("writes_history") else ""
-        version = str(m.info.get("version"))
-        table.add_row(*map(cell, (m.name, str(m.info.get("host")), since, version, writes)))
+    rows = [
+        (
+            m.name,
+            str(m.info.get("host")),
+            clock(m.info.get("started_at", 0)),
+            str(m.info.get("version")),
+            "writes it" if m.info.get("writes_history") else "",
+        )
+        for m in coordinators
+    ]
     echo()
-    wide_output().print(table)
+    print_fitted(partial(rows_table, _COORDINATOR, rows))
     if not coordinators:
         echo("No coordinator is alive: start one with `pydag coordinator`.")
+
+
+def _row(member: Member, tasks: Sequence[str]) -> Sequence[str]:
+    more = f" and {len(tasks) - RUNNING} more" if len(tasks) > RUNNING else ""
+    return (
+        member.name,
+        str(member.info.get("host", "")),
+        f"{member.busy}/{member.info.get('slots', '?')}",
+        " ".join(member.names("queues")),
+        " ".join(member.names("imports")),
+        str(member.info.get("version", "")),
+        ", ".join(tasks[:RUNNING]) + more,
+    )
 
 
 def warn_of_unserved(client: Client, dag: Dag) -> bool:

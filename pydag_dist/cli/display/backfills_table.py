@@ -5,34 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from rich.table import Table
-from rich.text import Text
-
-from pydag_dist.cli.display.output import cell
 from pydag_dist.cli.display.states import coloured
-from pydag_dist.cli.display.tables import clock, dropping_table
+from pydag_dist.cli.display.tables import Cell, Lines, clock, table
 from pydag_dist.engine.backfills.backfill import Backfill
 from pydag_dist.engine.due import schedule_of
 
 
-def backfills_screen(backfills: Sequence[Backfill], now: datetime, width: int) -> Table:
+def backfills_screen(backfills: Sequence[Backfill], now: datetime, width: int) -> Lines:
     """The backfills; times are by the clock of this host, due times in the DAG's zone."""
     cells = {
-        "backfill": [cell(each.backfill_id) for each in backfills],
+        "backfill": [Cell(each.backfill_id) for each in backfills],
         "state": [coloured(each.state) for each in backfills],
-        "due times": [Text(f"{each.decided}/{each.total}") for each in backfills],
-        "left out": [Text(str(each.left_out or "")) for each in backfills],
-        "active": [Text(str(each.active or "")) for each in backfills],
-        "failed": [Text(str(each.failed + each.cancelled or "")) for each in backfills],
-        "next": [cell(_next(each)) for each in backfills],
-        "end": [Text(_end(each, now)) for each in backfills],
+        "due times": [Cell(f"{each.decided}/{each.total}") for each in backfills],
+        "left out": [Cell(str(each.left_out or "")) for each in backfills],
+        "active": [Cell(str(each.active or "")) for each in backfills],
+        "failed": [Cell(str(each.failed + each.cancelled or "")) for each in backfills],
+        "next": [Cell(_next(each)) for each in backfills],
+        "end": [Cell(_end(each, now)) for each in backfills],
     }
-    return dropping_table(cells, width, ("next", "left out", "active", "end", "failed"))
+    return table(cells, width, ("next", "left out", "active", "end", "failed"))
 
 
 def _end(each: Backfill, now: datetime) -> str:
     end = each.ended_at or each.expected_end(now)
-    return ("about " if end and not each.ended_at else "") + clock(end.timestamp() if end else None)
+    return ("about " if end and not each.ended_at else "") + clock(end)
 
 
 def _next(each: Backfill) -> str:

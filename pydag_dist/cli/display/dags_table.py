@@ -6,13 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
-
-from pydag_dist.cli.display.output import cell
 from pydag_dist.cli.display.states import coloured
-from pydag_dist.cli.display.tables import clock, dropping_table
+from pydag_dist.cli.display.tables import Cell, Lines, Page, clock, table
 from pydag_dist.client.difference import difference
 from pydag_dist.dag import Dag
 from pydag_dist.engine.due import schedule_of
@@ -22,42 +17,42 @@ if TYPE_CHECKING:
     from pydag_dist.history.published import DagChange
 
 
-def dags_screen(dags: Sequence[PublishedDag], owners: Mapping[str, str], width: int) -> Table:
+def dags_screen(dags: Sequence[PublishedDag], owners: Mapping[str, str], width: int) -> Lines:
     """The DAGs, one a line that fits the width if it can; times are by the clock of this host."""
     cells = {
-        "dag": [cell(dag.dag_id) for dag in dags],
-        "version": [Text(str(dag.version)) for dag in dags],
-        "owner": [cell(owners[dag.dag_id]) for dag in dags],
-        "schedule": [cell(schedule_text(dag)) for dag in dags],
+        "dag": [Cell(dag.dag_id) for dag in dags],
+        "version": [Cell(str(dag.version)) for dag in dags],
+        "owner": [Cell(owners[dag.dag_id]) for dag in dags],
+        "schedule": [Cell(schedule_text(dag)) for dag in dags],
         "next": [_next(dag) for dag in dags],
         "last run": [_last(dag) for dag in dags],
-        "ended": [Text(clock(_seconds(dag.last_ended))) for dag in dags],
-        "missed": [Text(str(dag.missed or "")) for dag in dags],
+        "ended": [Cell(clock(dag.last_ended)) for dag in dags],
+        "missed": [Cell(str(dag.missed or "")) for dag in dags],
     }
-    return dropping_table(cells, width, ("version", "owner", "ended", "schedule", "last run"))
+    return table(cells, width, ("version", "owner", "ended", "schedule", "last run"))
 
 
-def dag_screen(dag: PublishedDag, newest: Dag, changes: Sequence[DagChange], _width: int) -> Group:
+def dag_screen(dag: PublishedDag, newest: Dag, changes: Sequence[DagChange], _width: int) -> Page:
     """All that is known of one published DAG, a line for each thing; then who changed what."""
     lines = {
         "dag": dag.dag_id,
         "description": newest.description,
         "owner": newest.owner,
-        "version": f"{dag.version}, published {_clock(dag.published_at)} by {dag.published_by}",
+        "version": f"{dag.version}, published {clock(dag.published_at)} by {dag.published_by}",
         "file": dag.source,
         "schedule": schedule_text(dag),
-        "next": _next(dag).plain,
-        "paused": f"{_clock(dag.paused_at)} by {dag.paused_by}" if dag.paused_at else "",
+        "next": _next(dag).text,
+        "paused": f"{clock(dag.paused_at)} by {dag.paused_by}" if dag.paused_at else "",
         "missed": f"{dag.missed}, the last one {_in_zone(dag, dag.missed_last)}"
         if dag.missed
         else "",
         "last run": dag.last_run or "",
-        "ended": f"{dag.last_state} {_clock(dag.last_ended)}" if dag.last_state else "",
+        "ended": f"{dag.last_state} {clock(dag.last_ended)}" if dag.last_state else "",
     }
     told = [f"{name + ':':<13}{text}" for name, text in lines.items() if text]
     told += ["", "changes:"] * bool(changes)
     told += [f"  {clock(change.at)}  {_change(change)}" for change in changes]
-    return Group(*map(cell, told))
+    return Page(*map(Cell, told))
 
 
 def _change(change: DagChange) -> str:
@@ -73,7 +68,7 @@ def _change(change: DagChange) -> str:
 def version_lines(versions: Sequence[Version]) -> Iterator[str]:
     """Each version by whom and when, and below it what it has changed."""
     for number, version in enumerate(versions):
-        yield f"version {version.number}  {_clock(version.at)}  {version.by}"
+        yield f"version {version.number}  {clock(version.at)}  {version.by}"
         if number + 1 < len(versions):
             yield from (f"  {line}" for line in difference(versions[number + 1].text, version.text))
 
@@ -87,17 +82,17 @@ def schedule_text(dag: PublishedDag) -> str:
     return f"{text} {zone}" if isinstance(interval, str) and zone != "UTC" else text
 
 
-def _next(dag: PublishedDag) -> Text:
+def _next(dag: PublishedDag) -> Cell:
     if dag.paused_at:
-        return Text("paused", "yellow")
+        return Cell("paused", "yellow")
     if dag.held:
-        return Text("waits for its runs", "yellow")
-    return Text(_in_zone(dag, dag.due))
+        return Cell("waits for its runs", "yellow")
+    return Cell(_in_zone(dag, dag.due))
 
 
-def _last(dag: PublishedDag) -> Text:
+def _last(dag: PublishedDag) -> Cell:
     if dag.last_run is None:
-        return Text("")
+        return Cell("")
     return coloured(dag.last_state or "running")
 
 
@@ -107,11 +102,3 @@ def _in_zone(dag: PublishedDag, at: datetime | None) -> str:
     if at is None:
         return ""
     return schedule.text(at) if schedule else at.isoformat()
-
-
-def _clock(at: datetime | None) -> str:
-    return clock(_seconds(at))
-
-
-def _seconds(at: datetime | None) -> float | None:
-    return at.timestamp() if at else None

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pydag_dist.cli.display.states import colour, coloured
+from pydag_dist.cli.display.states import coloured
 from pydag_dist.cli.display.tables import (
     GAP,
     Cell,
@@ -18,10 +18,10 @@ from pydag_dist.cli.display.tables import (
     billed,
     clock,
     duration,
-    price_of,
     shortened,
     span,
 )
+from pydag_dist.dag.planning.prices import usd
 from pydag_dist.engine import ENDED_TASK_STATES, RunSnapshot, TaskSnapshot
 from pydag_dist.engine.snapshot import Act
 from pydag_dist.settings import load_settings
@@ -115,8 +115,7 @@ def head_of(run: RunSnapshot, width: int, end: float | None = None) -> Head:
     ended = sum(task.state in ENDED_TASK_STATES for task in run.tasks.values())
     parts = [f"{ended}/{total} tasks", span(run.took(time.time()))]
     parts += [f"round {run.rounds}"] * (run.rounds > 1)
-    billed_bytes = run.bytes_billed
-    parts += [_cost(billed_bytes)] * bool(billed_bytes)
+    parts += [_cost(count)] if (count := run.bytes_billed) else []
     if end is not None:
         is_today = clock(end, "%j") == clock(time.time(), "%j")
         parts.append(f"may end {clock(end, '%H:%M:%S' if is_today else '%Y-%m-%d %H:%M')}")
@@ -125,9 +124,9 @@ def head_of(run: RunSnapshot, width: int, end: float | None = None) -> Head:
     return Head(run.state, ended, total, text, bar)
 
 
-def _cost(count: int | None) -> str:
+def _cost(count: int) -> str:
     settings = load_settings()
-    price = price_of(count or 0, settings.bigquery_price)
+    price = usd(count, settings.bigquery_price)
     return f"{billed(count)} billed" + (f" (USD {price:,.2f})" if price >= 0.01 else "")
 
 
@@ -168,13 +167,13 @@ def _act_line(act: Act) -> str:
 def tasks_table(tasks: Tasks, width: int, *, cut_names: bool = True) -> Lines:
     """A row for each task, which fits the width; names are cut only if they may be."""
     cells = {
-        "state": [Cell(task.state, colour(task.state)) for task in tasks.values()],
+        "state": [coloured(task.state) for task in tasks.values()],
         "try": [Cell(str(t.try_number) * (t.try_number > 1)) for t in tasks.values()],
         "took": [Cell(duration(task.started_at, task.ended_at)) for task in tasks.values()],
         DETAILS: [Cell(_details(task)) for task in tasks.values()],
     }
     widths = {
-        heading: max(len(heading), *(len(cell.text) for cell in column))
+        heading: max(len(heading), *(cell.width for cell in column))
         for heading, column in cells.items()
         if heading != "try" or any(cell.text for cell in column)
     }

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from pydag_dist.cli.display.tables import Cell
 from pydag_dist.engine import ENDED_TASK_STATES
 from pydag_dist.engine.protocol import COUNTS_AS
-
-if TYPE_CHECKING:
-    from rich.text import Text
 
 # States that stand out. Every other one has a colour by how tasks downstream count it, if at all.
 COLOURS: Final = {
@@ -35,8 +33,6 @@ def colour(state: str) -> str:
     return COLOURS.get(state, COUNTED.get(COUNTS_AS.get(state, ""), "yellow"))
 
 
-def coloured(state: str) -> Text:
+def coloured(state: str) -> Cell:
     """A state in its colour."""
-    from rich.text import Text
-
-    return Text(state, colour(state))
+    return Cell(state, colour(state))

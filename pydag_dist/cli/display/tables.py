@@ -6,16 +6,16 @@ import os
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from pydag_dist.cli.display.output import echo
+from pydag_dist.dag.planning.prices import size
 from pydag_dist.visible import one_line
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-    from rich.table import Table
+    from rich.console import Console
     from rich.text import Text
 
 UNCUT: Final = 10_000  # columns of what is piped: nothing is cut
@@ -29,23 +29,28 @@ class Cell(NamedTuple):
     style: str = ""
 
     @property
+    def shown(self) -> str:
+        """The text on one line, with its control characters as such."""
+        return one_line(self.text).expandtabs()
+
+    @property
     def width(self) -> int:
         """The columns that it takes on a screen."""
-        if self.text.isascii():
-            return len(self.text)
+        if (text := self.shown).isascii():
+            return len(text)
         from rich.cells import cell_len
 
-        return cell_len(self.text)
+        return cell_len(text)
 
     def plain(self) -> Iterator[str]:
         """The text as a line of its own, without colours."""
-        yield one_line(self.text)
+        yield self.shown
 
     def __rich__(self) -> Text:
         """The text as rich prints it on a line of its own, or on several if it is long."""
         from rich.text import Text
 
-        return Text(one_line(self.text), self.style, overflow="fold")
+        return Text(self.shown, self.style, overflow="fold")
 
 
 class Shown(Protocol):
@@ -106,7 +111,7 @@ class Lines:
 
 
 def _fitted(cell: Cell, width: int) -> str:
-    text = one_line(cell.text).expandtabs()
+    text = cell.shown
     if text.isascii():
         return text.ljust(width) if len(text) <= width else f"{text[: width - 1]}…"
     from rich.cells import cell_len, set_cell_size
@@ -115,37 +120,36 @@ def _fitted(cell: Cell, width: int) -> str:
     return set_cell_size(text, width) if fits else f"{set_cell_size(text, width - 1)}…"
 
 
-def plain_table(first: str, *others: str) -> Table:
-    """A table without lines. Its first column is never cut, since that is what people copy."""
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False)
-    table.add_column(first, no_wrap=True, overflow="ignore")
-    for name in others:
-        table.add_column(name)
-    return table
-
-
-def dropping_table(cells: Mapping[str, Sequence[Text]], width: int, drop: Sequence[str]) -> Table:
-    """A table of these columns that fits the width if it can.
+def table(
+    columns: Mapping[str, Sequence[Cell]], width: int = UNCUT, drop: Sequence[str] = ()
+) -> Lines:
+    """A table of these columns by their headings, that fits the width if it can: nothing is cut.
 
     As far as needed, columns are left out: those without any text, then those of `drop` in order.
     """
-    kept = dict(cells)
-    for column in [*(name for name, texts in cells.items() if not any(texts)), *drop]:
-        widths = [
-            max(len(name), *(text.cell_len for text in texts), 0) for name, texts in kept.items()
-        ]
-        if sum(widths) + GAP * (len(widths) - 1) <= width:
+    widths = {
+        heading: max(len(heading), *(cell.width for cell in cells), 0)
+        for heading, cells in columns.items()
+    }
+    empty = (name for name, cells in columns.items() if not any(cell.text for cell in cells))
+    for column in (*empty, *drop):
+        if sum(widths.values()) + GAP * (len(widths) - 1) <= width:
             break
-        kept.pop(column, None)
-    table = plain_table(*kept)
-    for row in zip(*kept.values(), strict=True):
-        table.add_row(*row)
-    return table
+        widths.pop(column, None)
+    found = Lines(*widths.items())
+    for row in zip(*(columns[heading] for heading in widths), strict=True):
+        found.add_row(*row)
+    return found
 
 
-def print_fitted(made: Callable[[int], Page | Lines | RenderableType]) -> None:
+def rows_table(headings: Sequence[str], rows: Iterable[Sequence[str]], width: int = UNCUT) -> Lines:
+    """Likewise, of rows of texts."""
+    given = [[*map(Cell, row)] for row in rows]
+    columns = {heading: [row[at] for row in given] for at, heading in enumerate(headings)}
+    return table(columns, width)
+
+
+def print_fitted(made: Callable[[int], Shown]) -> None:
     """Print what `made` returns for the width of the terminal; without one nothing is cut.
 
     The variable COLUMNS, if it is set, is the width in both cases.
@@ -159,16 +163,7 @@ def print_fitted(made: Callable[[int], Page | Lines | RenderableType]) -> None:
             Console(width=UNCUT).print(made(console.width))
             return
     columns = os.environ.get("COLUMNS", "")
-    shown = made(int(columns) if columns.isdigit() else UNCUT)
-    if isinstance(shown, Page | Lines):
-        echo("\n".join(shown.plain()))
-        return
-    from rich.console import Console
-
-    piped = Console(width=UNCUT, no_color=True)
-    with piped.capture() as captured:
-        piped.print(shown)
-    echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+    echo("\n".join(made(int(columns) if columns.isdigit() else UNCUT).plain()))
 
 
 def wrapped(text: str, indent: int) -> str:
@@ -194,25 +189,9 @@ def _may_be_terminal() -> bool:
     return sys.stdout.isatty() or any(map(os.environ.get, ("FORCE_COLOR", "TTY_COMPATIBLE")))
 
 
-def wide_output() -> Console:
-    """A console for tables that are not made to fit: a narrow terminal wraps their lines."""
-    from rich.console import Console
-
-    return Console(width=max(Console().width, 200))
-
-
 def billed(count: int | None) -> str:
     """Bytes in the unit that they are read in; empty for none."""
-    if not count:
-        return ""
-    from rich import filesize
-
-    return filesize.decimal(count)
-
-
-def price_of(count: int, per_tib: float) -> float:
-    """What so many bytes cost if a TiB costs that."""
-    return count / 2**40 * per_tib
+    return size(count) if count else ""
 
 
 def duration(started_at: float | None, ended_at: float | None) -> str:
@@ -233,10 +212,13 @@ def span(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02} min"
 
 
-def clock(at: float | None, form: str = "%Y-%m-%d %H:%M:%S") -> str:
+def clock(at: datetime | float | None, form: str = "%Y-%m-%d %H:%M:%S") -> str:
     """A time by the clock of this host; empty for none, ``?`` for what no clock shows."""
+    if at is None:
+        return ""
     try:
-        return "" if at is None else datetime.fromtimestamp(at, UTC).astimezone().strftime(form)
+        moment = at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)
+        return moment.astimezone().strftime(form)
     except (ValueError, OverflowError, OSError):  # a damaged key
         return "?"
 

@@ -31,12 +31,12 @@ def estimate_text(document: Mapping[str, Any], tasks: int) -> str:
         if each["bytes"] is None or each["billed"] is None:
             rows.append((name, "?", "?", "?", each["note"]))
         else:
-            sizes = _size(each["bytes"]), _size(each["billed"])
+            sizes = size(each["bytes"]), size(each["billed"])
             rows.append((name, *sizes, f"{each['price']:.4f}", each["note"]))
     billed, unknown = document["billed"], len(document["unknown"])
     note = f"and what {unknown} of {len(found)} tasks read" if unknown else ""
     price = f"{document['price']:.4f}"
-    rows.append(("in all", _size(document["bytes"]), _size(billed), price, note))
+    rows.append(("in all", size(document["bytes"]), size(billed), price, note))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = [
         "  ".join(
@@ -45,13 +45,14 @@ def estimate_text(document: Mapping[str, Any], tasks: int) -> str:
         for row in rows
     ]
     if document["budget"] is not None and billed > document["budget"]:
-        lines.append(f"More than the DAG's budget_bytes, {_size(document['budget'])}.")
+        lines.append(f"More than the DAG's budget_bytes, {size(document['budget'])}.")
     if others := tasks - len(found):
         lines.append(f"{others} tasks run no jobs of BigQuery, or only ask for tables.")
     return "\n".join(lines)
 
 
-def _size(count: float) -> str:
+def size(count: float) -> str:
+    """So many bytes in the unit that they are read in."""
     for unit in _UNITS:
         if count < 1000 or unit == _UNITS[-1]:
             break

@@ -7,7 +7,6 @@ import sys
 import pytest
 
 from pydag_dist.cli.commands import run_demo
-from pydag_dist.cli.display.tables import wide_output
 from pydag_dist.local import stack
 from pydag_dist.local.home import Home
 from pydag_dist.local.ports import Ports
@@ -18,7 +17,7 @@ RIGHT = {"table_stg": TableFacts(10, 55), "mytable3": TableFacts(2, 7)}
 
 def test_the_right_tables_are_right(capsys):
     sample = [{"id": 3, "category": "cars", "lastdate": "2022-01-01"}]
-    assert run_demo.show(wide_output(), Report(RIGHT, RIGHT, sample))
+    assert run_demo.show(Report(RIGHT, RIGHT, sample))
     shown = capsys.readouterr()
     assert "2022-01-01" in shown.out
     assert "exactly the rows" in shown.out
@@ -28,7 +27,7 @@ def test_the_right_tables_are_right(capsys):
 @pytest.mark.parametrize("found", [TableFacts(3, 7), TableFacts(2, 8), None])
 def test_a_wrong_table_is_named(capsys, found):
     tables = {"table_stg": RIGHT["table_stg"]} | ({"mytable3": found} if found else {})
-    assert not run_demo.show(wide_output(), Report(tables, RIGHT, []))
+    assert not run_demo.show(Report(tables, RIGHT, []))
     shown = capsys.readouterr()
     assert "Error: mytable3 " in shown.err
     assert "exactly the rows" not in shown.out

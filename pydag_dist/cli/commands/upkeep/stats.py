@@ -10,18 +10,16 @@ from functools import partial
 from typing import Final, get_args
 
 import click
-from rich.table import Table
-from rich.text import Text
 
 from pydag_dist.cli import run_lookup
-from pydag_dist.cli.display.output import cell, echo
-from pydag_dist.cli.display.tables import billed, dropping_table, print_fitted, span
+from pydag_dist.cli.display.output import echo
+from pydag_dist.cli.display.tables import Cell, Lines, billed, print_fitted, span, table
 from pydag_dist.cli.options import Moment
 from pydag_dist.dag.ids import check_id
+from pydag_dist.dag.planning.prices import usd
 from pydag_dist.history.queries.stats import By, RunStats, TaskStats
 from pydag_dist.settings import load_settings
 
-TIB: Final = 2**40
 SLOWER: Final = 1.5  # times as long as usual
 LEAST_SECONDS: Final = 1.0
 BY: Final = get_args(By)
@@ -111,45 +109,45 @@ def _show_tasks(found: Sequence[TaskStats], per_tib: float, *, as_json: bool) ->
 
 
 def _price(one: RunStats | TaskStats, per_tib: float) -> dict[str, float]:
-    return {"price": one.bytes_billed / TIB * per_tib}
+    return {"price": usd(one.bytes_billed, per_tib)}
 
 
 def _money(count: int, per_tib: float) -> str:
     """What so many bytes cost, in USD; empty for none."""
     if not count:
         return ""
-    usd = count / TIB * per_tib
-    return f"{usd:,.2f}" if not 0 < usd < 0.005 else "<0.01"
+    price = usd(count, per_tib)
+    return f"{price:,.2f}" if not 0 < price < 0.005 else "<0.01"
 
 
-def _runs_screen(found: Sequence[RunStats], by: By, per_tib: float, width: int) -> Table:
-    cells: Mapping[str, list[Text]] = {
-        by: [cell(one.name or "(none)") for one in found],
-        "runs": [Text(f"{one.runs:,}") for one in found],
-        "success": [Text("" if (r := one.success_rate) is None else f"{r:.1%}") for one in found],
-        "failed": [Text(f"{one.failed:,}" if one.failed else "") for one in found],
-        "cancelled": [Text(f"{one.cancelled:,}" if one.cancelled else "") for one in found],
-        "median": [Text(span(one.median)) for one in found],
-        "95 %": [Text(span(one.most)) for one in found],
-        "billed": [Text(billed(one.bytes_billed)) for one in found],
-        "USD": [Text(_money(one.bytes_billed, per_tib)) for one in found],
+def _runs_screen(found: Sequence[RunStats], by: By, per_tib: float, width: int) -> Lines:
+    cells: Mapping[str, list[Cell]] = {
+        by: [Cell(one.name or "(none)") for one in found],
+        "runs": [Cell(f"{one.runs:,}") for one in found],
+        "success": [Cell("" if (r := one.success_rate) is None else f"{r:.1%}") for one in found],
+        "failed": [Cell(f"{one.failed:,}" if one.failed else "") for one in found],
+        "cancelled": [Cell(f"{one.cancelled:,}" if one.cancelled else "") for one in found],
+        "median": [Cell(span(one.median)) for one in found],
+        "95 %": [Cell(span(one.most)) for one in found],
+        "billed": [Cell(billed(one.bytes_billed)) for one in found],
+        "USD": [Cell(_money(one.bytes_billed, per_tib)) for one in found],
     }
-    return dropping_table(cells, width, ("cancelled", "95 %", "failed", "billed", "median"))
+    return table(cells, width, ("cancelled", "95 %", "failed", "billed", "median"))
 
 
-def _tasks_screen(found: Sequence[TaskStats], per_tib: float, width: int) -> Table:
-    cells: Mapping[str, list[Text]] = {
-        "task": [cell(one.name) for one in found],
-        "tries": [Text(f"{one.tries:,}") for one in found],
-        "failed": [Text(f"{one.failed:,}" if one.failed else "") for one in found],
-        "median": [Text(span(one.median)) for one in found],
-        "95 %": [Text(span(one.most)) for one in found],
-        "newest": [Text(span(one.recent)) for one in found],
-        "": [Text("slower", "yellow") if _is_slower(one) else Text("") for one in found],
-        "billed": [Text(billed(one.bytes_billed)) for one in found],
-        "USD": [Text(_money(one.bytes_billed, per_tib)) for one in found],
+def _tasks_screen(found: Sequence[TaskStats], per_tib: float, width: int) -> Lines:
+    cells: Mapping[str, list[Cell]] = {
+        "task": [Cell(one.name) for one in found],
+        "tries": [Cell(f"{one.tries:,}") for one in found],
+        "failed": [Cell(f"{one.failed:,}" if one.failed else "") for one in found],
+        "median": [Cell(span(one.median)) for one in found],
+        "95 %": [Cell(span(one.most)) for one in found],
+        "newest": [Cell(span(one.recent)) for one in found],
+        "": [Cell("slower", "yellow") if _is_slower(one) else Cell("") for one in found],
+        "billed": [Cell(billed(one.bytes_billed)) for one in found],
+        "USD": [Cell(_money(one.bytes_billed, per_tib)) for one in found],
     }
-    return dropping_table(cells, width, ("failed", "95 %", "billed", "tries"))
+    return table(cells, width, ("failed", "95 %", "billed", "tries"))
 
 
 def _is_slower(one: TaskStats) -> bool:
