@@ -33,6 +33,7 @@ from pydag_dist.dag.params.dataproc import (
     DataprocSubmitBatch,
     DataprocSubmitJob,
     DataprocUpdateCluster,
+    DataprocWorkflowTemplate,
 )
 from pydag_dist.dag.params.gcs import (
     GcsCompose,
@@ -127,6 +128,7 @@ OPERATORS: Final[Mapping[str, type[BaseModel]]] = MappingProxyType(
         "dataproc.submit_batch": DataprocSubmitBatch,
         "dataproc.submit_job": DataprocSubmitJob,
         "dataproc.update_cluster": DataprocUpdateCluster,
+        "dataproc.workflow_template": DataprocWorkflowTemplate,
         "gcs.compose": GcsCompose,
         "gcs.copy": GcsCopy,
         "gcs.delete": GcsDelete,

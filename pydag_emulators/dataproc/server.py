@@ -30,6 +30,8 @@ from pydag_emulators.dataproc.running.runner import Runner
 from pydag_emulators.dataproc.spark.submit import SparkSettings, spark_home
 from pydag_emulators.dataproc.storage import Storage
 from pydag_emulators.dataproc.store import Store
+from pydag_emulators.dataproc.workflows.running import Running
+from pydag_emulators.dataproc.workflows.templates import Templates
 from pydag_emulators.errors import CannotStart
 from pydag_emulators.serving import announce
 
@@ -85,6 +87,8 @@ class Service:
             start=self._runner.start,
             cancel=self._runner.cancel,
         )
+        self._workflows = Running(self._store, self._clusters, self._jobs)
+        self._templates = Templates(self._store, start=self._workflows.start)
 
     def serve(self) -> None:
         """Answer until SIGTERM or SIGINT."""
@@ -102,10 +106,12 @@ class Service:
         except RuntimeError as error:
             raise CannotStart(f"the local Dataproc can't listen: {error}") from None
         self._runner.resume()
+        self._workflows.begin()
         server.start()
         announce(self._host, port)
         over.get()
         server.stop(grace=1.0).wait()
+        self._workflows.stop()
         self._runner.stop()
         self._store.close()
 
@@ -121,6 +127,7 @@ class Service:
         """Path of each call: its request's type, and who answers it."""
         api, google = dataproc_v1, operations_pb2
         clusters, jobs, batches = self._clusters, self._jobs, self._batches
+        templates = self._templates
         prefix, operations = "/google.cloud.dataproc.v1.", "/google.longrunning.Operations/"
         return {
             f"{prefix}ClusterController/CreateCluster": (api.CreateClusterRequest, clusters.create),
@@ -147,6 +154,34 @@ class Service:
             f"{prefix}BatchController/GetBatch": (api.GetBatchRequest, batches.get),
             f"{prefix}BatchController/ListBatches": (api.ListBatchesRequest, batches.find),
             f"{prefix}BatchController/DeleteBatch": (api.DeleteBatchRequest, batches.delete),
+            f"{prefix}WorkflowTemplateService/CreateWorkflowTemplate": (
+                api.CreateWorkflowTemplateRequest,
+                templates.create,
+            ),
+            f"{prefix}WorkflowTemplateService/GetWorkflowTemplate": (
+                api.GetWorkflowTemplateRequest,
+                templates.get,
+            ),
+            f"{prefix}WorkflowTemplateService/ListWorkflowTemplates": (
+                api.ListWorkflowTemplatesRequest,
+                templates.find,
+            ),
+            f"{prefix}WorkflowTemplateService/UpdateWorkflowTemplate": (
+                api.UpdateWorkflowTemplateRequest,
+                templates.update,
+            ),
+            f"{prefix}WorkflowTemplateService/DeleteWorkflowTemplate": (
+                api.DeleteWorkflowTemplateRequest,
+                templates.delete,
+            ),
+            f"{prefix}WorkflowTemplateService/InstantiateWorkflowTemplate": (
+                api.InstantiateWorkflowTemplateRequest,
+                templates.instantiate,
+            ),
+            f"{prefix}WorkflowTemplateService/InstantiateInlineWorkflowTemplate": (
+                api.InstantiateInlineWorkflowTemplateRequest,
+                templates.instantiate_inline,
+            ),
             f"{operations}GetOperation": (google.GetOperationRequest, self._get_operation),
             f"{operations}CancelOperation": (google.CancelOperationRequest, self._cancel_operation),
         }
@@ -154,13 +189,15 @@ class Service:
     def _get_operation(
         self, request: operations_pb2.GetOperationRequest
     ) -> operations_pb2.Operation:
-        parts = (self._batches, self._jobs, self._clusters)
+        parts = (self._templates, self._batches, self._jobs, self._clusters)
         found = next((found for part in parts if (found := part.operation(request.name))), None)
         if found is None:
             raise not_found(f"Operation {request.name}")
         return found
 
     def _cancel_operation(self, request: operations_pb2.CancelOperationRequest) -> empty_pb2.Empty:
+        if self._templates.cancel(request.name):
+            return empty_pb2.Empty()
         if batch := self._batches.key_of_operation(request.name):
             self._batches.cancel(batch)
             return empty_pb2.Empty()

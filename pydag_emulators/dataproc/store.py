@@ -74,7 +74,7 @@ class Store:
 
     def cluster(self, scope: Scope, name: str) -> tuple[Cluster, float] | None:
         """The record and the time at which its last change is complete."""
-        row = self._one(
+        row = self.one(
             "SELECT body, settles FROM clusters WHERE project = ? AND region = ? AND name = ?",
             *scope,
             name,
@@ -83,7 +83,7 @@ class Store:
 
     def clusters(self, scope: Scope) -> list[tuple[Cluster, float]]:
         """All records of a scope, by name."""
-        rows = self._all(
+        rows = self.all(
             "SELECT body, settles FROM clusters WHERE project = ? AND region = ? ORDER BY name",
             *scope,
         )
@@ -92,7 +92,7 @@ class Store:
     def put_cluster(self, scope: Scope, cluster: Cluster, settles: float) -> None:
         """Add or replace a record; `settles` is when its change is complete."""
         body = Cluster.serialize(cluster)
-        self._run(
+        self.run(
             "INSERT OR REPLACE INTO clusters VALUES (?, ?, ?, ?, ?)",
             *scope,
             cluster.cluster_name,
@@ -104,7 +104,7 @@ class Store:
 
     def job(self, key: JobKey) -> Job | None:
         """The job as it is now, if there is one."""
-        row = self._one(
+        row = self.one(
             "SELECT body FROM jobs WHERE project = ? AND region = ? AND id = ?", *key.scope, key.id
         )
         return Job.deserialize(row[0]) if row else None
@@ -117,7 +117,7 @@ class Store:
 
     def jobs(self, scope: Scope, *, active: bool = False) -> list[Job]:
         """Newest first; all, or those that have not ended."""
-        rows = self._all(
+        rows = self.all(
             "SELECT body FROM jobs WHERE project = ? AND region = ? AND active >= ? "
             "ORDER BY sequence DESC",
             *scope,
@@ -135,7 +135,7 @@ class Store:
 
     def add_job(self, key: JobKey, job: Job, operation: str) -> None:
         """A new job; `operation` is the last part of its operation's name."""
-        self._run(
+        self.run(
             "INSERT INTO jobs (project, region, id, body, active, ran, journaled, operation) "
             "VALUES (?, ?, ?, ?, 1, 0, 0, ?)",
             *key.scope,
@@ -146,7 +146,7 @@ class Store:
 
     def update_job(self, key: JobKey, job: Job, *, active: bool) -> None:
         """Replace a job; `active` is False in a final state."""
-        self._run(
+        self.run(
             "UPDATE jobs SET body = ?, active = ? WHERE project = ? AND region = ? AND id = ?",
             Job.serialize(job),
             int(active),
@@ -156,7 +156,7 @@ class Store:
 
     def mark_ran(self, key: JobKey) -> None:
         """Note that the job's process was started."""
-        self._run(
+        self.run(
             "UPDATE jobs SET ran = 1 WHERE project = ? AND region = ? AND id = ?",
             *key.scope,
             key.id,
@@ -164,7 +164,7 @@ class Store:
 
     def mark_journaled(self, key: JobKey) -> None:
         """Note that the journal has this job's line, or is to have none."""
-        self._run(
+        self.run(
             "UPDATE jobs SET journaled = 1 WHERE project = ? AND region = ? AND id = ?",
             *key.scope,
             key.id,
@@ -172,15 +172,13 @@ class Store:
 
     def drop_job(self, key: JobKey) -> None:
         """Forget a job."""
-        self._run(
-            "DELETE FROM jobs WHERE project = ? AND region = ? AND id = ?", *key.scope, key.id
-        )
+        self.run("DELETE FROM jobs WHERE project = ? AND region = ? AND id = ?", *key.scope, key.id)
 
     # Batches
 
     def batch(self, key: BatchKey) -> tuple[Batch, str] | None:
         """The record, and the id of the job that carries it out."""
-        row = self._one(
+        row = self.one(
             "SELECT body, job FROM batches WHERE project = ? AND region = ? AND id = ?",
             *key.scope,
             key.id,
@@ -189,7 +187,7 @@ class Store:
 
     def batches(self, scope: Scope) -> list[str]:
         """Ids, newest first."""
-        rows = self._all(
+        rows = self.all(
             "SELECT id FROM batches WHERE project = ? AND region = ? ORDER BY sequence DESC",
             *scope,
         )
@@ -197,7 +195,7 @@ class Store:
 
     def batch_of_job(self, key: JobKey) -> BatchKey | None:
         """The batch that a job carries out."""
-        row = self._one(
+        row = self.one(
             "SELECT id FROM batches WHERE project = ? AND region = ? AND job = ?",
             *key.scope,
             key.id,
@@ -206,7 +204,7 @@ class Store:
 
     def add_batch(self, key: BatchKey, batch: Batch, job_id: str) -> None:
         """A new batch."""
-        self._run(
+        self.run(
             "INSERT INTO batches (project, region, id, body, job) VALUES (?, ?, ?, ?, ?)",
             *key.scope,
             key.id,
@@ -216,7 +214,7 @@ class Store:
 
     def drop_batch(self, key: BatchKey) -> None:
         """Forget a batch; its job stays, and nobody can ask for it."""
-        self._run(
+        self.run(
             "DELETE FROM batches WHERE project = ? AND region = ? AND id = ?", *key.scope, key.id
         )
 
@@ -224,7 +222,7 @@ class Store:
 
     def job_operation(self, key: JobKey) -> str:
         """The last part of the name of a job's operation."""
-        row = self._one(
+        row = self.one(
             "SELECT operation FROM jobs WHERE project = ? AND region = ? AND id = ?",
             *key.scope,
             key.id,
@@ -234,7 +232,7 @@ class Store:
 
     def job_of_operation(self, scope: Scope, operation: str) -> JobKey | None:
         """The job of an operation."""
-        row = self._one(
+        row = self.one(
             "SELECT id FROM jobs WHERE operation = ? AND project = ? AND region = ?",
             operation,
             *scope,
@@ -243,12 +241,12 @@ class Store:
 
     def operation(self, name: str) -> tuple[operations_pb2.Operation, float] | None:
         """An operation of a cluster as it is at its end, and the time of that."""
-        row = self._one("SELECT body, settles FROM operations WHERE name = ?", name)
+        row = self.one("SELECT body, settles FROM operations WHERE name = ?", name)
         return (operations_pb2.Operation.FromString(row[0]), row[1]) if row else None
 
     def put_operation(self, operation: operations_pb2.Operation, settles: float) -> None:
         """Add the operation as it will be when it has ended."""
-        self._run(
+        self.run(
             "INSERT INTO operations VALUES (?, ?, ?)",
             operation.name,
             operation.SerializeToString(),
@@ -259,7 +257,7 @@ class Store:
         """What an earlier request with this id made; None for an empty id."""
         if not request_id:
             return None
-        row = self._one(
+        row = self.one(
             "SELECT target FROM requests WHERE kind = ? AND project = ? AND region = ? AND id = ?",
             kind,
             *scope,
@@ -270,25 +268,28 @@ class Store:
     def put_request(self, kind: str, scope: Scope, request_id: str, target: str) -> None:
         """Remember what a request made."""
         if request_id:
-            self._run(
+            self.run(
                 "INSERT INTO requests VALUES (?, ?, ?, ?, ?)", kind, *scope, request_id, target
             )
 
     def _keys(self, condition: str) -> list[JobKey]:
-        rows = self._all(
+        rows = self.all(
             f"SELECT project, region, id FROM jobs WHERE {condition} ORDER BY sequence"  # noqa: S608
         )
         return [JobKey(Scope(project, region), job_id) for project, region, job_id in rows]
 
-    def _run(self, statement: str, *values: object) -> None:
+    def run(self, statement: str, *values: object) -> None:
+        """One statement without an answer."""
         with self._lock:
             self._db.execute(statement, values)
 
-    def _one(self, statement: str, *values: object) -> tuple[Any, ...] | None:
+    def one(self, statement: str, *values: object) -> tuple[Any, ...] | None:
+        """The first row of an answer, if it has one."""
         with self._lock:
             row: tuple[Any, ...] | None = self._db.execute(statement, values).fetchone()
             return row
 
-    def _all(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+    def all(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """All rows of an answer."""
         with self._lock:
             return self._db.execute(statement, values).fetchall()

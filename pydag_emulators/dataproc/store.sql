@@ -52,3 +52,22 @@ CREATE TABLE IF NOT EXISTS requests (
     target  TEXT NOT NULL,
     PRIMARY KEY (kind, project, region, id)
 );
+
+CREATE TABLE IF NOT EXISTS templates (
+    project TEXT NOT NULL,
+    region  TEXT NOT NULL,
+    id      TEXT NOT NULL,
+    body    BLOB NOT NULL,  -- WorkflowTemplate
+    PRIMARY KEY (project, region, id)
+);
+
+CREATE TABLE IF NOT EXISTS workflows (
+    sequence  INTEGER PRIMARY KEY,   -- order of instantiation
+    operation TEXT UNIQUE NOT NULL,  -- projects/P/regions/R/operations/UUID
+    request   TEXT NOT NULL,         -- its request_id, or nothing
+    template  BLOB NOT NULL,         -- WorkflowTemplate, its parameters filled in
+    body      BLOB NOT NULL,         -- WorkflowMetadata
+    error     TEXT NOT NULL,         -- why it failed, or nothing
+    cancelled INTEGER NOT NULL,      -- 1 once its cancellation was asked for
+    active    INTEGER NOT NULL       -- 1 until it has ended
+);

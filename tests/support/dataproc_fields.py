@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import proto
-from google.cloud.dataproc_v1 import ClusterConfig, EnvironmentConfig
+from google.cloud.dataproc_v1 import ClusterConfig, EnvironmentConfig, WorkflowTemplate
 
 from pydag_dist.dag.params import dataproc_config
 
@@ -27,7 +27,7 @@ _SCALARS = {
 def fields() -> dict[str, Any]:
     """Name of a message -> its fields and their kinds; name of an enum -> its values' names."""
     found: dict[str, Any] = {}
-    todo = [ClusterConfig, EnvironmentConfig]
+    todo = [ClusterConfig, EnvironmentConfig, WorkflowTemplate]
     while todo:
         message = todo.pop()
         if message.__qualname__ in found:

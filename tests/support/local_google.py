@@ -111,6 +111,10 @@ class LocalDataproc(Process):
         self.jobs = dataproc_v1.JobControllerClient(transport=jobs_transport(channel=self._channel))
         batches = dataproc_v1.BatchControllerClient.get_transport_class("grpc")
         self.batches = dataproc_v1.BatchControllerClient(transport=batches(channel=self._channel))
+        workflows = dataproc_v1.WorkflowTemplateServiceClient.get_transport_class("grpc")
+        self.workflows = dataproc_v1.WorkflowTemplateServiceClient(
+            transport=workflows(channel=self._channel)
+        )
 
     @property
     def channel(self) -> grpc.Channel:

@@ -35,8 +35,9 @@ _SURE = 0.5  # seconds until what was not found is asked for again
 ClusterClient = dataproc_v1.ClusterControllerClient
 JobClient = dataproc_v1.JobControllerClient
 BatchClient = dataproc_v1.BatchControllerClient
+WorkflowClient = dataproc_v1.WorkflowTemplateServiceClient
 T = TypeVar("T")
-DataprocClient = TypeVar("DataprocClient", ClusterClient, JobClient, BatchClient)
+DataprocClient = TypeVar("DataprocClient", ClusterClient, JobClient, BatchClient, WorkflowClient)
 
 
 # One client per process and access: making one costs a connection and a token. Clients must not
@@ -124,6 +125,12 @@ def batch_client(access: Access, region: str) -> BatchClient:
     return _dataproc_client(BatchClient, access, region)
 
 
+@functools.cache
+def workflow_client(access: Access, region: str) -> WorkflowClient:
+    """A client of Dataproc's workflow templates in a region."""
+    return _dataproc_client(WorkflowClient, access, region)
+
+
 def _dataproc_client(kind: type[DataprocClient], access: Access, region: str) -> DataprocClient:
     if local := local_dataproc():
         transport = kind.get_transport_class("grpc")
@@ -202,7 +209,12 @@ def is_there(context: TaskContext, request: Callable[..., Any]) -> bool:
     return False
 
 
+_MAKERS = (
+    bigquery_client, storage_client, cluster_client, job_client, batch_client, workflow_client,
+)  # fmt: skip
+
+
 def _forget_clients() -> None:
-    for make in (bigquery_client, storage_client, cluster_client, job_client, batch_client):
+    for make in _MAKERS:
         make.cache_clear()
     credentials.cache_clear()

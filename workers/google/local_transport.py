@@ -18,6 +18,7 @@ _CLIENTS = (
     dataproc_v1.ClusterControllerClient,
     dataproc_v1.JobControllerClient,
     dataproc_v1.BatchControllerClient,
+    dataproc_v1.WorkflowTemplateServiceClient,
 )
 
 

@@ -49,6 +49,7 @@ _OPERATORS = {
     "dataproc.submit_batch": "workers.operators.dataproc.batch:SubmitBatch",
     "dataproc.submit_job": "workers.operators.dataproc.job:SubmitJob",
     "dataproc.update_cluster": "workers.operators.dataproc.change:UpdateCluster",
+    "dataproc.workflow_template": "workers.operators.dataproc.workflow:RunWorkflow",
     "gcs.compose": "workers.operators.gcs.compose:Compose",
     "gcs.copy": "workers.operators.gcs.copy:Copy",
     "gcs.delete": "workers.operators.gcs.delete:Delete",

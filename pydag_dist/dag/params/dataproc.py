@@ -8,9 +8,19 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from pydag_dist.dag.params.dataproc_config import check
-from pydag_dist.dag.params.types import ClusterName, Filled, GoogleParams, MainUri, Region, Sql
+from pydag_dist.dag.params.types import (
+    ClusterName,
+    Filled,
+    GoogleParams,
+    MainUri,
+    Region,
+    Sql,
+    TemplateId,
+    TemplateParameter,
+)
 
 MOST_MACHINES: Final = 100_000
+MOST_PARAMETERS: Final = 100
 _SCRIPTS: Final = ("main_python_file_uri", "main_r_file_uri")
 _CLASSES: Final = ("main_class", "main_jar_file_uri")
 _QUERIES: Final = ("query_file_uri", "queries")
@@ -156,3 +166,27 @@ class DataprocSubmitBatch(WorkParams):
     environment: Annotated[
         dict[str, Any], AfterValidator(partial(check, message="EnvironmentConfig"))
     ] = Field({}, description="Dataproc's EnvironmentConfig, in snake_case")
+
+
+class DataprocWorkflowTemplate(RegionParams):
+    """``dataproc.workflow_template``: run a workflow: jobs that Dataproc orders, and a cluster."""
+
+    template_id: TemplateId | None = Field(None, description="a template that is there")
+    version: int | None = Field(None, ge=1, description="that it must have")
+    parameters: Annotated[
+        dict[TemplateParameter, Annotated[str, Field(max_length=1000)]],
+        Field(max_length=MOST_PARAMETERS),
+    ] = Field({}, description="values of the template's parameters")
+    template: (
+        Annotated[dict[str, Any], AfterValidator(partial(check, message="WorkflowTemplate"))] | None
+    ) = Field(None, description="Dataproc's WorkflowTemplate, in snake_case, that is nowhere else")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.template_id is None) == (self.template is None):
+            raise ValueError('give "template_id" or "template"')
+        names = ("version", "parameters") if self.template_id is None else ("labels",)
+        if refused := [name for name in names if getattr(self, name)]:
+            other = "template_id" if self.template_id is None else "template"
+            raise ValueError(f"{', '.join(refused)}: only with {other}")
+        return self

@@ -34,6 +34,8 @@ PartOrTable = Annotated[str, StringConstraints(pattern=patterns.TABLE_OR_PARTITI
 DayText = Annotated[str, StringConstraints(pattern=patterns.DAY), AfterValidator(_day)]
 Partition = Annotated[str, StringConstraints(pattern=patterns.PARTITION)]
 Dataset = Annotated[str, StringConstraints(pattern=patterns.DATASET)]
+TemplateId = Annotated[str, StringConstraints(pattern=patterns.WORKFLOW_TEMPLATE)]
+TemplateParameter = Annotated[str, StringConstraints(pattern=patterns.WORKFLOW_PARAMETER)]
 ClusterName = Annotated[str, StringConstraints(pattern=patterns.CLUSTER)]
 
 

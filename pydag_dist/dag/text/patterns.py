@@ -38,6 +38,9 @@ LABEL_VALUE: Final = r"^[^A-Z\s!-,./:-@\[-^`{-~]{0,63}$"
 REGION: Final = r"^(global|[a-z]+(-[a-z]+)+[0-9]+)$"
 # https://cloud.google.com/dataproc/docs/guides/create-cluster
 CLUSTER: Final = r"^[a-z]([a-z0-9-]{0,50}[a-z0-9])?$"
+# https://cloud.google.com/dataproc/docs/reference/rest/v1/projects.regions.workflowTemplates
+WORKFLOW_TEMPLATE: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{1,48}[A-Za-z0-9]$"
+WORKFLOW_PARAMETER: Final = r"^[A-Z_][A-Z0-9_]{0,39}$"
 # The URL of a webhook, or its name in the coordinator's settings.
 HOOK: Final = r"^(https?://[^\s/?#@]+([/?#]\S*)?|[A-Za-z0-9_-][A-Za-z0-9_.-]*)$"
 # Five fields, or a name for them. cronsim checks what is in a field.
@@ -70,6 +73,8 @@ WORDS: Final = {
     LOCATION: "must be a location of BigQuery, as US, EU or europe-west4",
     REGION: "must be a region, as us-central1 or europe-west4",
     TABLE: 'must be "project.dataset.table"',
+    WORKFLOW_TEMPLATE: "must be 3 to 50 characters A-Z a-z 0-9 _ -, first and last no _ or -",
+    WORKFLOW_PARAMETER: "must be at most 40 characters A-Z 0-9 _, first no digit",
     DATASET: 'must be "project.dataset"',
     HOOK: "must be an http or https URL, or a name in the coordinator's settings",
     CLUSTER: "must be 1 to 52 characters a-z 0-9 -, first a letter, last no dash",

@@ -58,6 +58,7 @@ def test_every_operator_has_params_that_a_worker_reads():
         "dataproc.submit_batch",
         "dataproc.submit_job",
         "dataproc.update_cluster",
+        "dataproc.workflow_template",
         "gcs.compose",
         "gcs.copy",
         "gcs.delete",

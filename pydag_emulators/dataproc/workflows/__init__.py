@@ -1,0 +1,1 @@
+"""Workflow templates and the workflows that are made of them."""
