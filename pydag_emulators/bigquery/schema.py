@@ -103,16 +103,21 @@ def check_schema(fields: list[Field]) -> list[Field]:
                 f'Invalid field name "{name}". Fields must contain the allowed characters, and '
                 "be at most 300 characters long."
             )
-        if name.upper().startswith(_RESERVED):
-            raise invalid(
-                f'Invalid field name "{name}". Field names are not allowed to start with the '
-                f"(case-insensitive) prefixes {', '.join(_RESERVED)}"
-            )
+        check_prefix(name)
         if name.lower() in seen:
             raise invalid(f'Duplicate field name "{name}" in schema.')
         seen.add(name.lower())
         checked.append(_check_field(name, field))
     return checked
+
+
+def check_prefix(name: str) -> None:
+    """Refuse a name of a column that begins as pseudo columns do."""
+    if name.upper().startswith(_RESERVED):
+        raise invalid(
+            f'Invalid field name "{name}". Field names are not allowed to start with the '
+            f"(case-insensitive) prefixes {', '.join(_RESERVED)}"
+        )
 
 
 def _check_field(name: str, field: Field) -> Field:

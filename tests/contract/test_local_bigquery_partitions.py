@@ -103,6 +103,41 @@ def test_copies(client, filled):
         client.copy_table(TABLE, f"{PROJECT}.parts.s", job_config=snapshot)
 
 
+def test_partitions_by_the_time_of_ingestion(client):
+    table = bigquery.Table(f"{PROJECT}.parts.i", [bigquery.SchemaField("n", "INT64")])
+    table.time_partitioning = bigquery.TimePartitioning()
+    client.create_table(table)
+
+    def load(numbers, partition, write):
+        config = bigquery.LoadJobConfig(schema=table.schema, write_disposition=write)
+        rows = [{"n": n} for n in numbers]
+        client.load_table_from_json(
+            rows, f"{table.reference}{partition}", job_config=config
+        ).result()
+
+    def days(name):
+        rows = client.query_and_wait(f"SELECT n, _PARTITIONDATE AS d FROM parts.{name} ORDER BY n")
+        return {row.n: str(row.d) for row in rows}
+
+    load([1], "$20260130", "WRITE_APPEND")
+    load([2, 3], "$20260131", "WRITE_APPEND")
+    load([4], "$20260131", "WRITE_TRUNCATE")
+    config = bigquery.QueryJobConfig(destination=f"{table.reference}$20260201")
+    client.query_and_wait("SELECT 5 AS n", job_config=config)
+    known = {1: "2026-01-30", 4: "2026-01-31", 5: "2026-02-01"}
+    assert days("i") == known
+    client.copy_table(table, f"{PROJECT}.parts.j").result()
+    assert days("j") == known
+    client.copy_table(f"{table.reference}$20260130", f"{PROJECT}.parts.j$20260202").result()
+    moved = client.query_and_wait("SELECT n FROM parts.j WHERE _PARTITIONDATE = '2026-02-02'")
+    assert [row.n for row in moved] == [1]
+    load([6], "", "WRITE_APPEND")
+    today = "SELECT n FROM parts.i WHERE _PARTITIONTIME = TIMESTAMP_TRUNC(CURRENT_TIMESTAMP(), DAY)"
+    assert [row.n for row in client.query_and_wait(today)] == [6]
+    with pytest.raises(BadRequest, match="Invalid partition decorator"):
+        load([7], "$202602", "WRITE_APPEND")
+
+
 def test_what_dbt_asks_for(client, filled):
     assert list(client.list_routines("parts")) == []
     job = client.query("CREATE OR REPLACE TABLE parts.made AS SELECT 1 AS x")

@@ -97,8 +97,7 @@ def layout_of(tree: exp.Expression, fields: list[Field], constant: Constant) -> 
     """`timePartitioning` or `rangePartitioning`, and `clustering`.
 
     Raises:
-        ApiError: `invalidQuery` for unknown columns or types, `notImplemented` for partitioning
-            by time of ingestion.
+        ApiError: `invalidQuery` for unknown columns or types.
     """
     columns = {field["name"].lower(): field for field in fields}
     layout: dict[str, Any] = {}
@@ -145,8 +144,8 @@ def _partitioning(node: exp.Expression, columns: dict[str, Field]) -> dict[str, 
         node = node.this
     if not isinstance(node, exp.Column | exp.Identifier):
         raise unimplemented(f"PARTITION BY {node.sql(dialect='bigquery')}")
-    if node.name.upper() in ("_PARTITIONDATE", "_PARTITIONTIME"):
-        raise unimplemented("partitioning by time of ingestion")
+    if node.name.upper() in ("_PARTITIONDATE", "_PARTITIONTIME") and unit in _UNITS:
+        return {"timePartitioning": {"type": unit}}
     field = _column(node, columns)
     if unit not in _UNITS or field["type"] not in ("DATE", "TIMESTAMP", "DATETIME"):
         raise invalid_query(

@@ -24,7 +24,7 @@ from pydag_emulators.bigquery.statements.insert import (
 )
 from pydag_emulators.bigquery.statements.merge import merge_sql
 from pydag_emulators.bigquery.statements.pruning import require_filter
-from pydag_emulators.bigquery.storage.catalog import Resource, table_fields
+from pydag_emulators.bigquery.storage.catalog import Resource, stored_columns
 from pydag_emulators.bigquery.storage.store import fetch_one
 
 _COUNTS = {
@@ -140,7 +140,7 @@ def assignment_sql(
 
     `tables` is the FROM clause in which the names in the values are known.
     """
-    columns = {column["name"].lower(): column for column in table_fields(resource)}
+    columns = {column["name"].lower(): column for column in stored_columns(resource)}
     parts = []
     for node in nodes:
         left = node.this

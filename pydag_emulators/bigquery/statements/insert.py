@@ -18,7 +18,7 @@ from pydag_emulators.bigquery.statements.coercion import (
     type_name,
 )
 from pydag_emulators.bigquery.statements.context import Context
-from pydag_emulators.bigquery.storage.catalog import Resource, table_fields
+from pydag_emulators.bigquery.storage.catalog import Resource, stored_columns, table_fields
 
 
 def target_columns(resource: Resource, names: list[exp.Expression] | None) -> list[Field]:
@@ -27,9 +27,9 @@ def target_columns(resource: Resource, names: list[exp.Expression] | None) -> li
     Raises:
         ApiError: `invalidQuery` for an unknown or repeated name.
     """
-    columns = {field["name"].lower(): field for field in table_fields(resource)}
     if not names:
-        return list(columns.values())
+        return table_fields(resource)
+    columns = {field["name"].lower(): field for field in stored_columns(resource)}
     chosen = []
     for node in names:
         column = columns.pop(node.name.lower(), None)

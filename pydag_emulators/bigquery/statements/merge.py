@@ -64,7 +64,8 @@ def _insert(
     elif isinstance(then.this, exp.Var) and then.this.name.upper() == "ROW":
         given = None
         names = context.cursor.sql(f"SELECT * FROM {source}").columns
-        nodes = [exp.column(name, quoted=True) for name in names]
+        named = [name for name in names if not name.startswith("_PARTITION")]
+        nodes = [exp.column(name, quoted=True) for name in named]
     else:
         # `INSERT VALUES (…)`, without names of columns
         given, nodes = None, list(then.this.expressions)

@@ -12,6 +12,7 @@ from sqlglot import exp
 from pydag_emulators.bigquery.errors import ApiError, invalid_query, unimplemented
 from pydag_emulators.bigquery.names import TableRef
 from pydag_emulators.bigquery.storage.catalog import Resource
+from pydag_emulators.bigquery.storage.layout import pseudo_columns
 
 Variables = Mapping[str, object]
 """The variables of a script, by their names in lower case."""
@@ -25,8 +26,9 @@ def note_filter(table: exp.Table, ref: TableRef, resource: Resource) -> None:
     """Note in the tree that this table must be filtered, if it must."""
     layout = resource.get("timePartitioning") or resource.get("rangePartitioning") or {}
     is_required = resource.get("requirePartitionFilter") or layout.get("requirePartitionFilter")
-    if is_required and layout.get("field"):
-        table.meta[_KEY] = (str(layout["field"]), ".".join(ref))
+    if is_required:
+        pseudo = [field["name"] for field in pseudo_columns(resource)]
+        table.meta[_KEY] = (pseudo or [str(layout["field"])], ".".join(ref))
 
 
 def check_filters(tree: exp.Expression, variables: Variables) -> None:
@@ -38,8 +40,9 @@ def check_filters(tree: exp.Expression, variables: Variables) -> None:
     for table in tree.find_all(exp.Table):
         select = table.find_ancestor(exp.Select)
         if _KEY in table.meta and select is not None:
-            column, _ = table.meta[_KEY]
-            if not _is_filtered(select, column, table.alias_or_name, variables):
+            columns, _ = table.meta[_KEY]
+            alias = table.alias_or_name
+            if not any(_is_filtered(select, column, alias, variables) for column in columns):
                 is_inner = select.find_ancestor(exp.Select, exp.With) is not None
                 raise _refused(table, _conditions_around(select), is_inner=is_inner)
 
@@ -51,9 +54,9 @@ def require_filter(table: exp.Expression, condition: exp.Expression, variables: 
         ApiError: see `check_filters`.
     """
     if _KEY in table.meta:
-        column, _ = table.meta[_KEY]
-        alias = table.alias_or_name
-        if not any(_filters(part, column, alias, variables) for part in _parts([condition])):
+        columns, _ = table.meta[_KEY]
+        alias, parts = table.alias_or_name, list(_parts([condition]))
+        if not any(_filters(part, one, alias, variables) for part in parts for one in columns):
             raise _refused(table, [condition])
 
 
@@ -148,8 +151,13 @@ def _is_constant(node: exp.Expr, known: Variables) -> bool:
 def _refused(
     table: exp.Expression, conditions: Iterable[exp.Expr], *, is_inner: bool = False
 ) -> ApiError:
-    column, name = table.meta[_KEY]
-    unclear = [one for one in _parts(conditions) if is_inner or _mentions(one, column)]
+    columns, name = table.meta[_KEY]
+    column = "', '".join(columns)
+    unclear = [
+        part
+        for part in _parts(conditions)
+        if is_inner or any(_mentions(part, one) for one in columns)
+    ]
     if unclear:
         text = " AND ".join(one.sql(dialect="bigquery") for one in unclear)[:100]
         return unimplemented(

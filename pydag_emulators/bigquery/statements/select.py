@@ -10,7 +10,7 @@ from sqlglot import exp
 from pydag_emulators.bigquery.errors import invalid_query, unimplemented
 from pydag_emulators.bigquery.jobs.job import JobKey, Outcome
 from pydag_emulators.bigquery.names import TableRef
-from pydag_emulators.bigquery.schema import Field, field_of
+from pydag_emulators.bigquery.schema import Field, check_prefix, field_of
 from pydag_emulators.bigquery.sql.parse import Statement
 from pydag_emulators.bigquery.sql.scripts.read import parse_steps
 from pydag_emulators.bigquery.statements.coercion import stored
@@ -45,7 +45,7 @@ def plan_select(context: Context, tree: exp.Expression) -> Select:
     relation = context.cursor.sql(query)
     columns = list(zip(relation.columns, relation.types, strict=True))
     fields = [field_of(name, type_) for name, type_ in columns]
-    _check_duplicates(fields)
+    _check_names(fields)
     return Select(stored(query, fields), fields)
 
 
@@ -67,10 +67,11 @@ def view_fields(sizes: Sizes, cursor: Cursor, ref: TableRef, view: dict[str, Any
     return plan_select(context, statement.tree.copy()).fields
 
 
-def _check_duplicates(fields: list[Field]) -> None:
+def _check_names(fields: list[Field]) -> None:
     seen: set[str] = set()
     for field in fields:
         name = field["name"].lower()
+        check_prefix(field["name"])
         if name in seen:
             raise invalid_query(
                 "Duplicate column names in the result are not supported. "

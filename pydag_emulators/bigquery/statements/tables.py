@@ -21,6 +21,7 @@ from pydag_emulators.bigquery.storage.catalog import (
     list_tables,
     table_fields,
 )
+from pydag_emulators.bigquery.storage.layout import pseudo_columns
 from pydag_emulators.bigquery.storage.routines import STATEMENT, find_routine
 from pydag_emulators.bigquery.storage.store import Cursor
 
@@ -288,6 +289,8 @@ def _physical(ref: TableRef, alias: str, resource: Resource) -> exp.Table:
         db=exp.to_identifier(ref.in_dataset.schema, quoted=True),
         alias=_alias(alias),
     )
-    table.meta["fields"] = table_fields(resource)
+    pseudo = pseudo_columns(resource)
+    table.meta["fields"] = [*table_fields(resource), *pseudo]
+    table.meta["hidden"] = {field["name"].lower() for field in pseudo}
     note_filter(table, ref, resource)
     return table

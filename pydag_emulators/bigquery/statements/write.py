@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydag_emulators.bigquery.errors import duplicate, invalid, not_found, unimplemented
-from pydag_emulators.bigquery.names import TableRef
+from pydag_emulators.bigquery.names import TableRef, quote
 from pydag_emulators.bigquery.schema import Field, is_limited, sql_type
 from pydag_emulators.bigquery.statements.coercion import stored
 from pydag_emulators.bigquery.statements.context import Context
@@ -15,7 +17,13 @@ from pydag_emulators.bigquery.storage.catalog import (
     find_table,
     table_fields,
 )
-from pydag_emulators.bigquery.storage.layout import check_same, in_partition
+from pydag_emulators.bigquery.storage.layout import (
+    INGESTED,
+    check_same,
+    in_partition,
+    ingested_into,
+    is_by_ingestion,
+)
 from pydag_emulators.bigquery.storage.schema_changes import updated_schema
 from pydag_emulators.bigquery.storage.store import Cursor, fetch_one
 
@@ -30,8 +38,11 @@ def write_rows(
     create: str,
     write: str,
     partition: str | None = None,
+    pseudo: Sequence[Field] = (),
 ) -> None:
     """Put a query's rows into a table, or one partition of it, as the dispositions say.
+
+    The query also has the `pseudo` columns, which are kept.
 
     Raises:
         ApiError: `notFound` (CREATE_NEVER), `duplicate` (WRITE_EMPTY), `invalid` (columns).
@@ -44,7 +55,7 @@ def write_rows(
         if create == "CREATE_NEVER":
             raise not_found("Table", str(ref), context.key.location)
         given = {"schema": {"fields": fields}, **layout}
-        sql = _within_limits(sql, fields, fields)
+        sql = _within_limits(sql, [*fields, *pseudo], [*fields, *pseudo])
         create_table(cursor, ref, given, filled_by=_checked(cursor, sql, given, partition))
         return
     if existing["type"] != "TABLE":
@@ -57,14 +68,16 @@ def write_rows(
     check_same(existing, layout, clustering=partition is not None or not replaces)
     if (replaces and partition is None) or not table_fields(existing):
         kept = {key: existing[key] for key in _KEPT if key in existing}
-        limited = _within_limits(sql, fields, fields)
+        limited = _within_limits(sql, [*fields, *pseudo], [*fields, *pseudo])
         replace_table(context, ref, {**kept, **layout, "schema": {"fields": fields}}, limited)
         return
     if options:
         existing = updated_schema(cursor, ref, existing, fields, options)
     columns = {column["name"].lower(): column for column in table_fields(existing)}
-    sql = _checked(cursor, matching(sql, fields, existing), existing, partition)
-    sql = _within_limits(sql, [columns[field["name"].lower()] for field in fields], fields)
+    sql = matching(sql, fields, existing)
+    stored_as = [columns[field["name"].lower()] for field in fields]
+    sql = _within_limits(sql, [*stored_as, *pseudo], [*fields, *pseudo])
+    sql = _checked(cursor, sql, existing, partition)
     if replaces:
         cursor.execute(f"DELETE FROM {ref.sql} WHERE {where}")
     cursor.execute(f"INSERT INTO {ref.sql} BY NAME {sql}")
@@ -94,6 +107,8 @@ def _checked(cursor: Cursor, sql: str, table: Resource, partition: str | None) -
     """
     if partition is None:
         return sql
+    if is_by_ingestion(table):
+        return f"SELECT *, {ingested_into(table, partition)} AS {quote(INGESTED)} FROM ({sql})"
     cursor.execute(f"CREATE OR REPLACE TEMP TABLE {_REPLACING} AS {sql}")
     where = in_partition(table, partition)
     if fetch_one(cursor, f"SELECT 1 FROM {_REPLACING} WHERE NOT ({where}) LIMIT 1", []):

@@ -10,7 +10,7 @@ from typing import Any
 from pydag_emulators.bigquery.errors import ApiError, duplicate, not_found
 from pydag_emulators.bigquery.names import DatasetRef, TableRef, check_labels, quote
 from pydag_emulators.bigquery.schema import Field, duck_type
-from pydag_emulators.bigquery.storage.layout import check_layout
+from pydag_emulators.bigquery.storage.layout import check_layout, pseudo_columns, pseudo_definitions
 from pydag_emulators.bigquery.storage.store import Cursor, fetch_one
 
 Resource = dict[str, Any]
@@ -196,21 +196,23 @@ def create_table(
         resource["expirationTime"] = str(at + default_expiry)
     cursor.execute("INSERT INTO pydag.tables VALUES (?, ?, ?, ?)", [*ref, json.dumps(resource)])
     if resource["type"] == "TABLE":
-        _create_storage(cursor, ref, resource.get("schema", {}).get("fields", []), filled_by)
+        _create_storage(cursor, ref, resource, filled_by)
     return resource
 
 
 def _create_storage(
-    cursor: Cursor, ref: TableRef, fields: list[Field], filled_by: str | None
+    cursor: Cursor, ref: TableRef, resource: Resource, filled_by: str | None
 ) -> None:
-    if filled_by is not None and fields and all(f["mode"] == "NULLABLE" for f in fields):
+    fields, pseudo = table_fields(resource), pseudo_definitions(resource)
+    plain = not pseudo and all(f["mode"] == "NULLABLE" for f in fields)
+    if filled_by is not None and fields and plain:
         cursor.execute(f"CREATE TABLE {ref.sql} AS {filled_by}")
         return
-    columns = ", ".join(column_definition(field) for field in fields)
     # DuckDB has no tables without columns, BigQuery has: a table that gets its schema later.
-    cursor.execute(f"CREATE TABLE {ref.sql} ({columns or quote(NO_COLUMNS) + ' BOOLEAN'})")
+    columns = [column_definition(field) for field in fields] or [f"{quote(NO_COLUMNS)} BOOLEAN"]
+    cursor.execute(f"CREATE TABLE {ref.sql} ({', '.join([*columns, *pseudo])})")
     if filled_by is not None and fields:
-        cursor.execute(f"INSERT INTO {ref.sql} {filled_by}")
+        cursor.execute(f"INSERT INTO {ref.sql} BY NAME {filled_by}")
 
 
 NO_COLUMNS = "\x00"
@@ -274,6 +276,11 @@ def list_tables(cursor: Cursor, ref: DatasetRef) -> list[Resource]:
     ).fetchall()
     resources = [json.loads(row[0]) for row in rows]
     return [resource for resource in resources if not _is_expired(resource)]
+
+
+def stored_columns(resource: Resource) -> list[Field]:
+    """The fields of the table, and the pseudo column that can be written, if it has one."""
+    return [*table_fields(resource), *pseudo_columns(resource)[:1]]
 
 
 def table_fields(resource: Resource) -> list[Field]:

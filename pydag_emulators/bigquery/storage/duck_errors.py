@@ -78,6 +78,8 @@ def duckdb_error(error: OSError) -> duckdb.Error:
 def _of_duckdb(error: duckdb.Error) -> ApiError | None:
     text = _text(error)
     if isinstance(error, duckdb.ConstraintException):
+        if "CHECK constraint" in str(error):
+            return invalid("_PARTITIONTIME must be the start of a partition")
         match = _REQUIRED.search(str(error))
         return invalid(f"Required field {match['name']} cannot be null" if match else text)
     if match := _UNSUPPORTED.search(text):

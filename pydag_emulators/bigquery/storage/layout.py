@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydag_emulators.bigquery.errors import invalid, unimplemented
+from pydag_emulators.bigquery.errors import invalid
 from pydag_emulators.bigquery.names import literal, quote
 from pydag_emulators.bigquery.schema import Field
 
@@ -29,7 +29,7 @@ def check_layout(given: Layout, fields: list[Field]) -> None:
     """Refuse a partitioning or clustering that a table with these columns can't have.
 
     Raises:
-        ApiError: `invalid`; `notImplemented` for partitioning by time of ingestion.
+        ApiError: `invalid`.
     """
     columns = {field["name"].lower(): field for field in fields}
     time, by_range = given.get("timePartitioning"), given.get("rangePartitioning")
@@ -57,7 +57,7 @@ def _check_time(time: Layout, columns: dict[str, Field]) -> None:
     if unit not in _UNITS:
         raise invalid(f"Invalid value for timePartitioning.type: {unit}")
     if not time.get("field"):
-        raise unimplemented("partitioning by time of ingestion")
+        return  # by time of ingestion
     field = _column(time["field"], columns, "time partitioning")
     if field["type"] not in _OF_TIME or field["mode"] == "REPEATED":
         raise invalid(
@@ -138,7 +138,8 @@ def shown(layout: Layout) -> str:
     parts = []
     if time := layout.get("timePartitioning"):
         unit = (time.get("type") or "DAY").lower()
-        parts.append(f"interval(type:{unit},field:{time.get('field')})")
+        field = f",field:{time['field']}" if time.get("field") else ""
+        parts.append(f"interval(type:{unit}{field})")
     if by_range := layout.get("rangePartitioning"):
         span = by_range["range"]
         parts.append(
@@ -150,6 +151,48 @@ def shown(layout: Layout) -> str:
     return " ".join(parts) or "none"
 
 
+# -- partitioning by time of ingestion ------------------------------------------------------------
+
+INGESTED = "_PARTITIONTIME"
+_PSEUDO = (
+    {"name": INGESTED, "type": "TIMESTAMP", "mode": "NULLABLE"},
+    {"name": "_PARTITIONDATE", "type": "DATE", "mode": "NULLABLE"},
+)
+
+
+def is_by_ingestion(table: Layout) -> bool:
+    """Whether a row's partition is that of the time when it is written."""
+    time = table.get("timePartitioning")
+    return time is not None and not time.get("field")
+
+
+def pseudo_columns(table: Layout) -> list[Field]:
+    """The columns that queries can name, and `*` doesn't have."""
+    return [dict(field) for field in _PSEUDO] if is_by_ingestion(table) else []
+
+
+def pseudo_definitions(table: Layout) -> list[str]:
+    """The pseudo columns as columns of DuckDB; only the first one can be written."""
+    if not is_by_ingestion(table):
+        return []
+    time, date = (quote(field["name"]) for field in _PSEUDO)
+    unit = (table["timePartitioning"].get("type") or "DAY").lower()
+    is_start = f"{time} = date_trunc('{unit}', {time})"
+    return [
+        f"{time} TIMESTAMPTZ DEFAULT date_trunc('{unit}', now()) NOT NULL CHECK ({is_start})",
+        f"{date} DATE GENERATED ALWAYS AS (CAST({time} AS DATE))",
+    ]
+
+
+def ingested_into(table: Layout, partition: str) -> str:
+    """A DuckDB expression of the time of a partition of a table by time of ingestion."""
+    in_partition(table, partition)
+    if not partition.isdigit():
+        raise invalid(f"Rows cannot be written into the partition ${partition}")
+    form = _IDS[table["timePartitioning"].get("type") or "DAY"]
+    return f"CAST(strptime({literal(partition)}, '{form}') AS TIMESTAMPTZ)"
+
+
 # -- partitions ---------------------------------------------------------------------------------
 
 _IDS = {"HOUR": "%Y%m%d%H", "DAY": "%Y%m%d", "MONTH": "%Y%m", "YEAR": "%Y"}
@@ -159,7 +202,7 @@ _DIGITS = {"HOUR": 10, "DAY": 8, "MONTH": 6, "YEAR": 4}
 def partition_id(table: Layout) -> str:
     """A DuckDB expression of the id of the partition that a row is in; NULL without partitions."""
     if time := table.get("timePartitioning"):
-        column = f"CAST({quote(time['field'])} AS TIMESTAMP)"
+        column = f"CAST({quote(time.get('field') or INGESTED)} AS TIMESTAMP)"
         return f"coalesce(strftime({column}, '{_IDS[time.get('type') or 'DAY']}'), '__NULL__')"
     if by := table.get("rangePartitioning"):
         column, of = quote(by["field"]), by["range"]

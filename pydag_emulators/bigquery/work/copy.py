@@ -12,7 +12,12 @@ from pydag_emulators.bigquery.schema import sql_type
 from pydag_emulators.bigquery.service import Service
 from pydag_emulators.bigquery.statements.context import Context
 from pydag_emulators.bigquery.statements.write import write_rows
-from pydag_emulators.bigquery.storage.catalog import Resource, get_table, table_fields
+from pydag_emulators.bigquery.storage.catalog import (
+    Resource,
+    get_table,
+    stored_columns,
+    table_fields,
+)
 from pydag_emulators.bigquery.storage.layout import in_partition, layout_in
 from pydag_emulators.bigquery.storage.store import Cursor, fetch_one
 
@@ -61,7 +66,9 @@ def run_copy(service: Service, run: Run) -> None:
         for _, other, _ in sources[1:]:
             if _columns(other) != _columns(first):
                 raise invalid("The tables to be copied have different schemas")
-        columns = ", ".join(quote(field["name"]) for field in table_fields(first))
+        # Each row stays in its partition, unless the job names another one.
+        pseudo = stored_columns(first)[len(table_fields(first)) :] if partition is None else []
+        columns = ", ".join(quote(field["name"]) for field in [*table_fields(first), *pseudo])
         sql = " UNION ALL ".join(f"SELECT {columns} FROM {rows}" for *_, rows in sources)
         write_rows(
             context,
@@ -72,6 +79,7 @@ def run_copy(service: Service, run: Run) -> None:
             create=config.get("createDisposition") or "CREATE_IF_NEEDED",
             write=write,
             partition=partition,
+            pseudo=pseudo,
         )
         row = fetch_one(cursor, f"SELECT count(*) FROM ({sql})", [])
         copied = int(row[0]) if row else 0

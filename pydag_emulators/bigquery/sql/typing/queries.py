@@ -139,7 +139,7 @@ class Typer:
     def _star(self, star: exp.Expr | None, scope: Scope, name: str | None) -> Columns | None:
         columns = scope.star(name)
         if star is not None and scope.hidden:
-            hidden = [exp.to_identifier(each, quoted=True) for each in sorted(scope.hidden)]
+            hidden = [exp.to_identifier(each, quoted=True) for each in scope.hidden_in(name)]
             star.set("except_", [*(star.args.get("except_") or ()), *hidden])
         if star is None or columns is None:
             return columns
@@ -164,6 +164,7 @@ class Typer:
         alias = node.alias_or_name.lower()
         if isinstance(node, exp.Table):
             scope.ranges[alias] = self._table(node, scope)
+            scope.hidden |= node.meta.get("hidden") or set()
             for join in node.args.get("joins") or []:
                 self._join(join, scope)
         elif isinstance(node, exp.Subquery) and isinstance(node.this, exp.Table):

@@ -99,17 +99,29 @@ class Scope:
         if row is None:
             return False, None
         if not rest:
+            if self.hidden_in(head):
+                raise unimplemented(f"{head} as a value: it has pseudo columns")
             return True, row_type(row)
         found = next((type_ for name, type_ in row if name.lower() == rest[0]), None)
         return True, _member(found, rest[1:])
 
+    def hidden_in(self, name: str | None) -> list[str]:
+        """The hidden columns of all relations, or of that one."""
+        if name is None:
+            return sorted(self.hidden)
+        columns = self.ranges.get(name.lower()) or ()
+        return sorted(self.hidden & {column.lower() for column, _ in columns})
+
     def star(self, name: str | None = None) -> Columns | None:
         """The columns of `*`, or of `name.*`; None if they are not known."""
+        row = None if name is None else self.ranges.get(name.lower())
+        if row is not None:
+            return tuple(one for one in row if one[0].lower() not in self.hidden)
         if name is not None:
             found = self.find([name])
             if found is None or found.kind != "STRUCT":
                 return None
-            return tuple(one for one in found.members if one[0].lower() not in self.hidden)
+            return found.members
         result: list[tuple[str, Type | None]] = []
         seen: set[str] = set()
         for columns in self.ranges.values():

@@ -14,7 +14,7 @@ from pydag_emulators.bigquery.errors import (
     unimplemented,
 )
 from pydag_emulators.bigquery.jobs.job import Outcome
-from pydag_emulators.bigquery.names import DatasetRef, TableRef
+from pydag_emulators.bigquery.names import DatasetRef, TableRef, quote
 from pydag_emulators.bigquery.schema import Field, check_schema
 from pydag_emulators.bigquery.sql.definitions import fields_of, layout_of, options_of
 from pydag_emulators.bigquery.sql.shapes import unnamed_column
@@ -33,8 +33,14 @@ from pydag_emulators.bigquery.storage.catalog import (
     find_dataset,
     find_table,
     get_table,
+    stored_columns,
 )
-from pydag_emulators.bigquery.storage.layout import is_same_partitioning, layout_in, shown
+from pydag_emulators.bigquery.storage.layout import (
+    is_by_ingestion,
+    is_same_partitioning,
+    layout_in,
+    shown,
+)
 
 _CLAUSES = frozenset({"this", "kind", "replace", "exists", "expression", "properties", "clone"})
 
@@ -167,6 +173,10 @@ def _table(context: Context, tree: exp.Expression, ref: TableRef) -> tuple[Resou
     elif not fields:
         raise invalid_query(f"No columns were given for table {ref.table}")
     layout = layout_of(tree, fields, context.constant)
+    if sql is not None and is_by_ingestion(layout):
+        raise invalid_query(
+            "A table that is partitioned by ingestion time cannot be created AS SELECT"
+        )
     return {"schema": {"fields": fields}, **layout, **options}, sql
 
 
@@ -187,7 +197,8 @@ def _like_another(
     if existing["type"] != "TABLE":
         raise invalid_query(f"{source} is a {existing['type']}, not a table")
     context.tables.referenced[source] = existing
-    sql = f"FROM {source.sql}" if tree.args.get("clone") else None
+    columns = ", ".join(quote(field["name"]) for field in stored_columns(existing))
+    sql = f"SELECT {columns} FROM {source.sql}" if tree.args.get("clone") else None
     return {"schema": existing["schema"], **layout_in(existing), **options}, sql
 
 
