@@ -56,12 +56,12 @@ def create_app(site: Site, keys: LocalKeys) -> Gate:
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
+        # `include_router` would make all of them anew, at the first request.
+        routes=[route for router in ROUTERS for route in router.routes],
     )
     doorkeeper = Doorkeeper(site.web, site.tokens, keys)
     app.state.site, app.state.hub, app.state.doorkeeper = site, Hub(site), doorkeeper
     problems.install(app)
-    for router in ROUTERS:
-        app.include_router(router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     app.mount("/", Pages(site.web.prefix))
     return Gate(app, site, doorkeeper)

@@ -10,8 +10,9 @@ from tests.support.installation import Installation
 
 
 @pytest.fixture
-def connection(monkeypatch):
-    """A Redis in memory, to which every client connects whatever its URL."""
+def connection(monkeypatch, tmp_path):
+    """A Redis in memory, to which every client connects whatever its URL; nobody's history."""
+    monkeypatch.setenv("PYDAG_HOME", str(tmp_path / "home"))
     server = fakeredis.FakeServer()
 
     def connect(*_, **__):
