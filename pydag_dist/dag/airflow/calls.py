@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Final
 
+from pydag_dist.dag.airflow.functions import NotPure, pure
 from pydag_dist.dag.airflow.things import (
     AirflowDag,
     Bound,
@@ -20,7 +21,7 @@ from pydag_dist.dag.airflow.things import (
     Unknown,
     tasks_of,
 )
-from pydag_dist.dag.airflow.values import NotPure, Values, pure
+from pydag_dist.dag.airflow.values import Values
 
 MOST_TASKS: Final = 10_000
 MOST_EDGES: Final = 100_000

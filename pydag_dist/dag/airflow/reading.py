@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pydag_dist.dag import limits
-from pydag_dist.dag.airflow.arguments import Arguments, NotTaken
-from pydag_dist.dag.airflow.bigquery import BIGQUERY
-from pydag_dist.dag.airflow.checks import CHECKS
-from pydag_dist.dag.airflow.dataproc import DATAPROC
-from pydag_dist.dag.airflow.ddl import DDL
-from pydag_dist.dag.airflow.others import NOTHING, OTHERS, stand_in
+from pydag_dist.dag.airflow.operators.arguments import Arguments, NotTaken
+from pydag_dist.dag.airflow.operators.bigquery import BIGQUERY
+from pydag_dist.dag.airflow.operators.checks import CHECKS
+from pydag_dist.dag.airflow.operators.dataproc import DATAPROC
+from pydag_dist.dag.airflow.operators.ddl import DDL
+from pydag_dist.dag.airflow.operators.gcs import GCS
+from pydag_dist.dag.airflow.operators.others import NOTHING, OTHERS, stand_in
 from pydag_dist.dag.airflow.program import Program
+from pydag_dist.dag.airflow.templates import expression_of, param_name
 from pydag_dist.dag.airflow.things import AirflowDag, Date, Note, Result, Span, Task, Unknown
-from pydag_dist.dag.airflow.values import TooMuch, expression_of, param_name
+from pydag_dist.dag.airflow.values import TooMuch
 from pydag_dist.dag.fields import TriggerRule
 from pydag_dist.dag.model import Dag
 from pydag_dist.dag.templates.parsing import parsed
@@ -26,7 +28,7 @@ from pydag_dist.dag.templates.texts import templates
 from pydag_dist.errors import InvalidDag, PydagError
 
 MOST_BYTES: Final = 2_000_000  # of a file
-_OPERATORS: Final = {**BIGQUERY, **CHECKS, **DDL, **DATAPROC, **OTHERS}
+_OPERATORS: Final = {**BIGQUERY, **CHECKS, **DDL, **DATAPROC, **GCS, **OTHERS}
 _ID: Final = re.compile(r"[^A-Za-z0-9_.-]")
 # What means nothing here, and loses nothing.
 _IGNORED: Final = (

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from pydag_dist.dag.airflow.things import Result
 from pydag_dist.dag.templates.parsing import parsed
 from pydag_dist.dag.templates.texts import MARK
 
@@ -77,3 +78,17 @@ def _expression(text: str, macros: Mapping[str, Any]) -> str:
 
 def _result(task: str) -> str:
     return f"tasks.{task}.result" if task.isidentifier() else f"tasks['{task}'].result"
+
+
+def param_name(name: str) -> str:
+    """A name for a param of the DAG."""
+    return re.sub(r"\W", "_", name, flags=re.ASCII) or "value"
+
+
+def expression_of(result: Result) -> str:
+    """A result as templates name it."""
+    text = _result(result.task.task_id)
+    for key in result.path:
+        is_word = isinstance(key, str) and key.isidentifier()
+        text += f".{key}" if is_word else f"[{key!r}]"
+    return text

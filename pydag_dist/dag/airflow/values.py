@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-import operator
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Any, Final
 
+from pydag_dist.dag.airflow import operations
+from pydag_dist.dag.airflow.operations import LONGEST, PLAIN, plain
+from pydag_dist.dag.airflow.templates import expression_of, param_name
 from pydag_dist.dag.airflow.things import (
     Bound,
     Date,
@@ -17,31 +17,11 @@ from pydag_dist.dag.airflow.things import (
     Group,
     Named,
     Result,
-    Span,
     Task,
     Unknown,
 )
 
 MOST_STEPS: Final = 200_000
-LONGEST: Final = 1_000_000  # characters of a text, items of a list
-_SECONDS: Final = {
-    "days": 86400, "hours": 3600, "minutes": 60, "seconds": 1, "weeks": 604800,
-    "milliseconds": 0.001, "microseconds": 0.000001,
-}  # fmt: skip
-_TEXT_METHODS: Final = frozenset(
-    {"replace", "format", "lower", "upper", "strip", "lstrip", "rstrip", "title", "join", "split",
-     "rpartition", "partition", "removeprefix", "removesuffix", "startswith", "endswith"}
-)  # fmt: skip
-_OPERATORS: Final[Mapping[type[ast.AST], Callable[[Any, Any], Any]]] = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod,
-}  # fmt: skip
-_COMPARES: Final[Mapping[type[ast.AST], Callable[[Any, Any], Any]]] = {
-    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le,
-    ast.Gt: operator.gt, ast.GtE: operator.ge, ast.In: lambda a, b: a in b,
-    ast.NotIn: lambda a, b: a not in b, ast.Is: operator.is_, ast.IsNot: operator.is_not,
-}  # fmt: skip
-_PLAIN: Final = (str, int, float, bool, type(None), list, dict)
 
 
 class TooMuch(Exception):
@@ -94,7 +74,7 @@ class Values(ABC):
         """What `a >> b` (`down`) or `a << b` is."""
 
     def _constant(self, node: ast.Constant) -> Any:
-        return node.value if isinstance(node.value, _PLAIN) else self.unknown(node)
+        return node.value if isinstance(node.value, PLAIN) else self.unknown(node)
 
     def _name(self, node: ast.Name) -> Any:
         if node.id in self.names:
@@ -131,7 +111,7 @@ class Values(ABC):
             return str(self.value(node))
         value = self.value(node.value)
         if isinstance(value, str | int | float) and node.format_spec is not None:
-            return format(value, _narrow(self.value(node.format_spec)))
+            return format(value, operations.narrow(self.value(node.format_spec)))
         return self.text(value)
 
     def text(self, value: Any) -> str:
@@ -156,40 +136,15 @@ class Values(ABC):
             return self.edge(left, right, down=isinstance(node.op, ast.RShift))
         if isinstance(node.op, ast.Add) and isinstance(left, str) != isinstance(right, str):
             return self.text(left) + self.text(right)
-        if isinstance(node.op, ast.Mult):
-            return self._product(left, right)
-        if not isinstance(left, _PLAIN) or (
-            not isinstance(right, _PLAIN) or (isinstance(left, str) and len(left) > LONGEST // 100)
-        ):
-            raise TypeError
-        if isinstance(node.op, ast.Mod) and isinstance(left, str):
-            return _narrow(left) % (tuple(right) if isinstance(right, list) else right)
-        return _OPERATORS[type(node.op)](left, right)
-
-    def _product(self, left: Any, right: Any) -> Any:
-        if isinstance(left, Span) and isinstance(right, int | float):
-            return Span(left.seconds * right)
-        if isinstance(left, int | float) and isinstance(right, int | float):
-            if max(abs(left), abs(right)) > 2**64:
-                raise ValueError
-            return left * right
-        size = right if isinstance(right, int) else left
-        if not isinstance(size, int) or size * len(left if size is right else right) > LONGEST:
-            raise TypeError
-        return left * right
+        return operations.combined(node.op, left, right)
 
     def _unaryop(self, node: ast.UnaryOp) -> Any:
         value = self.value(node.operand)
         if isinstance(node.op, ast.Not):
-            return not self._known(value)
+            return not plain(value)
         if not isinstance(value, int | float):
             raise TypeError
         return -value if isinstance(node.op, ast.USub) else value
-
-    def _known(self, value: Any) -> Any:
-        if not isinstance(value, _PLAIN):
-            raise TypeError
-        return value
 
     def _boolop(self, node: ast.BoolOp) -> Any:
         value = None
@@ -197,18 +152,18 @@ class Values(ABC):
             value = self.value(each)
             if isinstance(value, Unknown) and isinstance(node.op, ast.Or):
                 continue  # as in os.environ.get("NAME") or "default"
-            if bool(self._known(value)) == isinstance(node.op, ast.Or):
+            if bool(plain(value)) == isinstance(node.op, ast.Or):
                 return value
         return value
 
     def _ifexp(self, node: ast.IfExp) -> Any:
-        return self.value(node.body if self._known(self.value(node.test)) else node.orelse)
+        return self.value(node.body if plain(self.value(node.test)) else node.orelse)
 
     def _compare(self, node: ast.Compare) -> Any:
-        left = self._known(self.value(node.left))
-        for compare, each in zip(node.ops, node.comparators, strict=True):
-            right = self._known(self.value(each))
-            if not _COMPARES[type(compare)](left, right):
+        left = self.value(node.left)
+        for kind, each in zip(node.ops, node.comparators, strict=True):
+            right = self.value(each)
+            if not operations.compares(kind, left, right):
                 return False
             left = right
         return True
@@ -217,13 +172,13 @@ class Values(ABC):
         owner = self.value(node.value)
         if isinstance(node.slice, ast.Slice):
             ends = (node.slice.lower, node.slice.upper, node.slice.step)
-            return self._known(owner)[slice(*(end and self.value(end) for end in ends))]
+            return plain(owner)[slice(*(end and self.value(end) for end in ends))]
         key = self.value(node.slice)
         if isinstance(owner, Result) and isinstance(key, str | int):
             return Result(owner.task, (*owner.path, key))
         if isinstance(owner, Named) and owner.name.endswith("environ") and isinstance(key, str):
             return Unknown(key, is_named=True)
-        return self._known(owner)[key]
+        return plain(owner)[key]
 
     def _attribute(self, node: ast.Attribute) -> Any:
         owner = self.value(node.value)
@@ -251,7 +206,7 @@ class Values(ABC):
         found, kept = [], dict(self.names)
         for item in self.items(loop.iter):
             self.bind(loop.target, item)
-            if all(self._known(self.value(test)) for test in loop.ifs):
+            if all(plain(self.value(test)) for test in loop.ifs):
                 found.append(self.value(node.elt))
         self.names.clear()
         self.names.update(kept)
@@ -284,105 +239,19 @@ class Values(ABC):
         function = node.func
         if isinstance(function, ast.Attribute):
             owner = self.value(function.value)
-            if isinstance(owner, str) and function.attr in _TEXT_METHODS:
+            if isinstance(owner, str) and function.attr in operations.TEXT_METHODS:
                 return self._of_text(owner, function.attr, node)
-            if isinstance(owner, dict) and function.attr in {"items", "keys", "values", "get"}:
-                return self._of_dict(owner, function.attr, node)
+            if isinstance(owner, dict) and function.attr in operations.DICT_METHODS:
+                arguments = [self.value(each) for each in node.args]
+                return operations.of_dict(owner, function.attr, arguments)
         return self.call(node)
 
     def _of_text(self, text: str, name: str, node: ast.Call) -> Any:
+        arguments = [self.value(each) for each in node.args]
         if name == "format":
-            given = {k.arg or "": self.text(self.value(k.value)) for k in node.keywords}
-            pieces = [self.text(self.value(each)) for each in node.args]
-            if re.search(r"\{[^{}]*[.\[:!]", text):
-                raise ValueError  # attributes and widths
-            return text.format(*pieces, **given)
-        arguments = [self._known(self.value(each)) for each in node.args]
+            given = {each.arg or "": self.text(self.value(each.value)) for each in node.keywords}
+            return operations.formatted(text, list(map(self.text, arguments)), given)
         if name == "join":
-            arguments = [[self.text(each) for each in arguments[0]]]
-            if sum(len(text) + len(each) for each in arguments[0]) > LONGEST:
-                raise ValueError
-        if name == "replace" and (len(text) + 1) * len(arguments[1]) > LONGEST:
-            raise ValueError
+            arguments = [list(map(self.text, arguments[0]))]
         self.spend(len(text) >> 6)
-        found = getattr(text, name)(*arguments)
-        return list(found) if isinstance(found, tuple) else found
-
-    def _of_dict(self, value: dict[Any, Any], name: str, node: ast.Call) -> Any:
-        if name == "get":
-            arguments = [self.value(each) for each in node.args]
-            return value.get(*arguments)
-        return [list(each) if isinstance(each, tuple) else each for each in getattr(value, name)()]
-
-
-def _narrow(form: str) -> str:
-    """A format, if none of its widths makes more than there is."""
-    if re.search(r"\d{4}|\*", form):
-        raise ValueError
-    return form
-
-
-def span_of(positional: Sequence[Any], given: Mapping[str, Any]) -> Span:
-    """A `timedelta` of these arguments."""
-    parts = dict(zip(("days", "seconds", "microseconds"), positional, strict=False)) | {**given}
-    return Span(float(sum(_SECONDS[name] * value for name, value in parts.items())))
-
-
-def date_of(positional: Sequence[Any], given: Mapping[str, Any]) -> Date:
-    """A `datetime` of these arguments."""
-    zone = given.get("tzinfo", given.get("tz", given.get("timezone", "")))
-    zone = zone.last if isinstance(zone, Named) else zone
-    parts = {k: v for k, v in given.items() if k not in {"tzinfo", "tz", "timezone"}}
-    date = datetime(*positional[:7], **parts)  # noqa: DTZ001  the zone is told beside it
-    day = date.date().isoformat()
-    text = day if date == datetime.fromisoformat(day) else date.isoformat()
-    return Date(text, "UTC" if zone in {"utc", "UTC"} else zone if isinstance(zone, str) else "")
-
-
-class NotPure:
-    """Stands for what is no call of a function that only computes."""
-
-
-def _zipped(positional: Sequence[Any]) -> list[Any]:
-    return [list(each) for each in zip(*positional, strict=False)]
-
-
-_PURE: Final[Mapping[str, Callable[[list[Any], dict[str, Any]], Any]]] = {
-    "timedelta": span_of,
-    "datetime": date_of,
-    "date": date_of,
-    "days_ago": lambda *_: Unknown("start_date"),
-    "today": lambda *_: Unknown("start_date"),
-    "dict": lambda _, given: given,
-    "list": lambda positional, _: list(positional[0]),
-    "tuple": lambda positional, _: list(positional[0]),
-    "range": lambda positional, _: list(range(*(min(each, 10_000) for each in positional))),
-    "len": lambda positional, _: len(positional[0]),
-    "enumerate": lambda positional, _: _zipped([range(len(positional[0])), positional[0]]),
-    "zip": lambda positional, _: _zipped(positional),
-    "Param": lambda positional, given: given.get("default", (positional or [None])[0]),
-}
-
-
-def pure(function: Named, positional: list[Any], given: dict[str, Any]) -> Any:
-    """The value of a call of a function that only computes; `NotPure` for any other."""
-    compute = _PURE.get(function.last)
-    is_date = function.last in {"datetime", "date"}
-    if compute is None or (is_date and not function.name.startswith(("datetime", "pendulum"))):
-        return NotPure
-    return compute(positional, given)
-
-
-def param_name(name: str) -> str:
-    """A name for a param of the DAG."""
-    return re.sub(r"\W", "_", name, flags=re.ASCII) or "value"
-
-
-def expression_of(result: Result) -> str:
-    """A result as templates name it."""
-    task = result.task.task_id
-    text = f"tasks.{task}.result" if task.isidentifier() else f"tasks['{task}'].result"
-    for key in result.path:
-        is_word = isinstance(key, str) and key.isidentifier()
-        text += f".{key}" if is_word else f"[{key!r}]"
-    return text
+        return operations.of_text(text, name, arguments)

@@ -226,7 +226,133 @@ OPERATORS = [
         ("BigQueryValueCheckOperator(task_id='t', sql='SELECT n', pass_value=4, tolerance=0.1, "
         "use_legacy_sql=False)"),
         "bigquery.check",
-        {"sql": "SELECT (SELECT n) BETWEEN 4 * (1 - 0.1) AND 4 * (1 + 0.1)"},
+        {"sql": "SELECT n", "expected": 4, "tolerance": 0.1},
+    ),
+    (
+        ("BigQueryValueCheckOperator(task_id='t', sql='SELECT n', pass_value='4', "
+        "use_legacy_sql=False)"),
+        "bigquery.check",
+        {"sql": "SELECT n", "expected": 4.0},
+    ),
+    (
+        ("BigQueryCreateTableOperator(task_id='t', dataset_id='d', table_id='v', project_id='p', "
+        "table_resource={'view': {'query': 'SELECT 1', 'useLegacySql': False}})"),
+        "bigquery.query",
+        {"sql": "CREATE VIEW IF NOT EXISTS `p.d.v` AS\nSELECT 1", "project": "p"},
+    ),
+    (
+        ("BigQueryCreateEmptyTableOperator(task_id='t', dataset_id='d', table_id='n', "
+        "project_id='p', schema_fields=[{'name': 'a', 'type': 'RECORD', 'mode': 'REPEATED', "
+        "'fields': [{'name': 'b', 'type': 'INTEGER'}]}])"),
+        "bigquery.query",
+        {
+            "sql": "CREATE TABLE IF NOT EXISTS `p.d.n` (\n  a ARRAY<STRUCT<b INT64>>\n)",
+            "project": "p",
+        },
+    ),
+    (
+        ("BigQueryInsertJobOperator(task_id='t', configuration={'query': {'query': 'SELECT 1', "
+        "'useLegacySql': False, 'timePartitioning': {'type': 'HOUR', 'requirePartitionFilter': "
+        "True}, 'destinationTable': {'projectId': 'p', 'datasetId': 'd', 'tableId': 'a'}, "
+        "'destinationEncryptionConfiguration': {'kmsKeyName': "
+        "'projects/p/locations/l/keyRings/r/cryptoKeys/k'}, 'continuous': False}})"),
+        "bigquery.query",
+        {
+            "sql": "SELECT 1", "destination": "p.d.a",
+            "partition_by": {"type": "HOUR", "require_filter": True},
+            "kms_key": "projects/p/locations/l/keyRings/r/cryptoKeys/k",
+            "configuration": {"continuous": False},
+        },
+    ),
+    (
+        ("GCSToBigQueryOperator(task_id='t', bucket='b', source_objects='x/*.csv', "
+        "destination_project_dataset_table='p.d.t', schema_object='s.json', "
+        "src_fmt_configs={'dateFormat': 'DD.MM.YYYY', 'hivePartitioningOptions': "
+        "{'mode': 'AUTO', 'sourceUriPrefix': 'gs://b/x/'}})"),
+        "bigquery.load",
+        {
+            "source_uris": ["gs://b/x/*.csv"], "destination": "p.d.t",
+            "schema_uri": "gs://b/s.json", "write_disposition": "WRITE_EMPTY",
+            "date_format": "DD.MM.YYYY",
+            "hive_partitioning": {"mode": "AUTO", "source_uri_prefix": "gs://b/x/"},
+        },
+    ),
+    (
+        ("GCSSynchronizeBucketsOperator(task_id='t', source_bucket='b', destination_bucket='c', "
+        "allow_overwrite=True)"),
+        "gcs.copy",
+        {"source": "gs://b/", "destination": "gs://c/", "allow_empty": True},
+    ),
+    (
+        ("GCSToGCSOperator(task_id='t', source_bucket='b', source_object='x/', "
+        "destination_object='y/', last_modified_time=datetime(2026, 1, 31))"),
+        "gcs.copy",
+        {
+            "source": "gs://b/x/", "destination": "gs://b/y/",
+            "newer_than": "2026-01-31T00:00:00+00:00",
+        },
+    ),
+    (
+        ("DataprocSubmitJobOperator(task_id='t', region='us-east1', job={'placement': "
+        "{'cluster_name': 'c'}, 'hive_job': {'query_list': {'queries': ['SHOW TABLES']}, "
+        "'continue_on_failure': True, 'script_variables': {'a': 'b'}}})"),
+        "dataproc.submit_job",
+        {
+            "region": "us-east1", "cluster_name": "c", "job_type": "hive",
+            "queries": ["SHOW TABLES"], "continue_on_failure": True, "query_variables": {"a": "b"},
+        },
+    ),
+    (
+        ("DataprocSubmitJobOperator(task_id='t', region='us-east1', job={'placement': "
+        "{'cluster_name': 'c'}, 'spark_r_job': {'main_r_file_uri': 'gs://b/x.R'}})"),
+        "dataproc.submit_job",
+        {"region": "us-east1", "cluster_name": "c", "main_r_file_uri": "gs://b/x.R"},
+    ),
+    (
+        ("DataprocSubmitPigJobOperator(task_id='t', region='us-east1', cluster_name='c', "
+        "query='define x', variables={'a': 'b'})"),
+        "dataproc.submit_job",
+        {
+            "region": "us-east1", "cluster_name": "c", "job_type": "pig", "queries": ["define x"],
+            "query_variables": {"a": "b"},
+        },
+    ),
+    (
+        "DataprocStopClusterOperator(task_id='t', region='us-east1', cluster_name='c')",
+        "dataproc.stop_cluster",
+        {"region": "us-east1", "cluster_name": "c"},
+    ),
+    (
+        "DataprocStartClusterOperator(task_id='t', region='us-east1', cluster_name='c')",
+        "dataproc.start_cluster",
+        {"region": "us-east1", "cluster_name": "c"},
+    ),
+    (
+        ("DataprocUpdateClusterOperator(task_id='t', region='us-east1', cluster_name='c', "
+        "cluster={'config': {'worker_config': {'num_instances': 3}, 'secondary_worker_config': "
+        "{'num_instances': 2}}}, update_mask={'paths': ['config.worker_config.num_instances', "
+        "'config.secondary_worker_config.num_instances']}, "
+        "graceful_decommission_timeout={'seconds': 600})"),
+        "dataproc.update_cluster",
+        {
+            "region": "us-east1", "cluster_name": "c", "num_workers": 3,
+            "num_secondary_workers": 2, "decommission_timeout": 600,
+        },
+    ),
+    (
+        ("DataprocInstantiateWorkflowTemplateOperator(task_id='t', region='us-east1', "
+        "template_id='nightly', version=2, parameters={'DAY': '{{ ds_nodash }}'})"),
+        "dataproc.workflow_template",
+        {
+            "region": "us-east1", "template_id": "nightly", "version": 2,
+            "parameters": {"DAY": "{{ ds | replace('-', '') }}"},
+        },
+    ),
+    (
+        ("DataprocInstantiateInlineWorkflowTemplateOperator(task_id='t', region='us-east1', "
+        "template={'id': 'abc', 'jobs': [{'step_id': 'one'}]})"),
+        "dataproc.workflow_template",
+        {"region": "us-east1", "template": {"id": "abc", "jobs": [{"step_id": "one"}]}},
     ),
     (
         ("BigQueryToBigQueryOperator(task_id='t', source_project_dataset_tables=['p.d.a', "
@@ -458,19 +584,22 @@ def test_checks_of_other_kinds_are_named(check):
 def test_what_is_no_operator_here_has_a_stand_in_and_is_named():
     made = read("""
         a = BashOperator(task_id="a-1", bash_command="ls", pool="p")
-        b = DataprocSubmitJobOperator(task_id="b", region="r", job={"hive_job": {}})
+        b = DataprocSubmitJobOperator(task_id="b", region="r", job={"beam_job": {}})
         c = GCSToGCSOperator(task_id="c", source_bucket="b", source_objects=["x", "y"])
-        a >> b >> c >> something
+        d = DataprocUpdateClusterOperator(task_id="d", region="r", cluster_name="c", cluster={},
+            update_mask={"paths": ["labels"]})
+        a >> b >> c >> d >> something
     """)
     assert [each["params"]["callable"] for each in made.content["tasks"]] == [
-        "left_out:task_a_1", "left_out:task_b", "left_out:task_c",
+        "left_out:task_a_1", "left_out:task_b", "left_out:task_c", "left_out:task_d",
     ]  # fmt: skip
-    assert edges(made) == {"a-1": [], "b": ["a-1"], "c": ["b"]}
+    assert edges(made) == {"a-1": [], "b": ["a-1"], "c": ["b"], "d": ["c"]}
     text = "\n".join(said(made))
     for each in (
         "BashOperator is not taken",
-        "jobs of kind hive",
+        "jobs of kind beam",
         "it copies several",
+        "it changes labels",
         "an edge to",
     ):
         assert each in text

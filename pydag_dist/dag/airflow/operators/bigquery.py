@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from pydag_dist.dag.airflow.arguments import Arguments, NotTaken
+from pydag_dist.dag.airflow.operators.arguments import Arguments, NotTaken
 
 Made = tuple[str, dict[str, Any]]
 _QUERY: Final[Mapping[str, str]] = {
@@ -23,7 +23,10 @@ _LOAD: Final[Mapping[str, str]] = {
     "ignoreUnknownValues": "ignore_unknown_values", "skipLeadingRows": "skip_leading_rows",
     "fieldDelimiter": "field_delimiter", "quote": "quote_character", "nullMarker": "null_marker",
     "allowQuotedNewlines": "allow_quoted_newlines", "allowJaggedRows": "allow_jagged_rows",
-    "encoding": "encoding",
+    "encoding": "encoding", "dateFormat": "date_format", "datetimeFormat": "datetime_format",
+    "timeFormat": "time_format", "timestampFormat": "timestamp_format", "timeZone": "time_zone",
+    "jsonExtension": "json_extension", "decimalTargetTypes": "decimal_target_types",
+    "useAvroLogicalTypes": "use_avro_logical_types",
 }  # fmt: skip
 _EXTRACT: Final[Mapping[str, str]] = {
     "destinationUris": "destination_uris", "destinationFormat": "destination_format",
@@ -65,34 +68,41 @@ def _named(a: Arguments, table: Any) -> str:
     return full_name(a, f"{table['datasetId']}.{table['tableId']}", table.get("projectId"))
 
 
-def partitioning(a: Arguments, given: Any) -> dict[str, Any] | None:
-    """How a table is partitioned."""
+def partitioning(given: Any) -> dict[str, Any] | None:
+    """How a table is partitioned, by time."""
     if not given:
         return None
-    if not isinstance(given, dict) or "field" not in given:
-        a.note("partitions by the time of ingestion: left out")
-        return None
-    made = {"field": given["field"], "type": given.get("type", "DAY")}
+    if not isinstance(given, dict):
+        raise NotTaken("its partitions are known only when the file runs")
+    made = {"field": given.get("field"), "type": given.get("type", "DAY")}
     if given.get("expirationMs"):
         made["expiration_days"] = int(given["expirationMs"]) / 86_400_000
-    return made
+    made["require_filter"] = given.get("requirePartitionFilter")
+    return {name: value for name, value in made.items() if value is not None}
 
 
-def _fields(
-    a: Arguments, given: dict[str, Any], names: Mapping[str, str], *known: str
-) -> dict[str, Any]:
-    """Fields of a job's configuration by our names; those that are not known are left out."""
-    given = {name: value for name, value in given.items() if name not in known}
-    made = {ours: given.pop(name) for name, ours in names.items() if given.get(name) is not None}
-    made["partition_by"] = partitioning(a, given.pop("timePartitioning", None))
-    clustering = given.pop("clustering", None)
+def _ranges(given: Any) -> dict[str, Any] | None:
+    if not isinstance(given, dict):
+        return None
+    ends = {name: int(given["range"][name]) for name in ("start", "end", "interval")}
+    return {"field": given["field"], **ends}
+
+
+def _fields(given: dict[str, Any], names: Mapping[str, str], *known: str) -> dict[str, Any]:
+    """Fields of a job's configuration by our names; the rest by the names that BigQuery has."""
+    rest = {name: value for name, value in given.items() if name not in known}
+    made = {ours: rest.pop(name) for name, ours in names.items() if rest.get(name) is not None}
+    ranges = _ranges(rest.pop("rangePartitioning", None))
+    made["partition_by"] = partitioning(rest.pop("timePartitioning", None)) or ranges
+    clustering = rest.pop("clustering", None)
     made["cluster_by"] = clustering.get("fields") if isinstance(clustering, dict) else None
-    if left := [name for name, value in given.items() if value]:
-        a.note(f"{', '.join(left)}: left out")
+    key = rest.pop("destinationEncryptionConfiguration", None)
+    made["kms_key"] = key.get("kmsKeyName") if isinstance(key, dict) else None
+    made["configuration"] = {name: value for name, value in rest.items() if value is not None}
     for name in ("maximum_bytes_billed", "max_bad_records", "skip_leading_rows"):
         if isinstance(made.get(name), str) and str(made[name]).isdecimal():
             made[name] = int(made[name])
-    return {name: value for name, value in made.items() if value not in (None, [])}
+    return {name: value for name, value in made.items() if value not in (None, [], {})}
 
 
 def _insert_job(a: Arguments) -> Made:
@@ -124,7 +134,7 @@ def _query(a: Arguments, given: dict[str, Any]) -> Made:
         "query", "destinationTable", "defaultDataset", "queryParameters", "parameterMode",
         "useLegacySql", "allowLargeResults",
     )  # fmt: skip
-    params = {"sql": sql_of(a, given.get("query")), **_fields(a, given, _QUERY, *known)}
+    params = {"sql": sql_of(a, given.get("query")), **_fields(given, _QUERY, *known)}
     if table := given.get("destinationTable"):
         params["destination"] = _named(a, table)
     if isinstance(default := given.get("defaultDataset"), dict):
@@ -152,7 +162,13 @@ def _parameters(given: Any) -> Any:
 
 
 def _load(a: Arguments, given: dict[str, Any]) -> Made:
-    params = _fields(a, given, _LOAD, "schema", "destinationTable")
+    own = ("schema", "destinationTable", "hivePartitioningOptions", "parquetOptions")
+    params = _fields(given, _LOAD, *own)
+    if isinstance(hive := given.get("hivePartitioningOptions"), dict):
+        found = {"mode": hive.get("mode"), "source_uri_prefix": hive.get("sourceUriPrefix")}
+        params["hive_partitioning"] = {name: value for name, value in found.items() if value}
+    if (given.get("parquetOptions") or {}).get("enableListInference"):
+        params["enable_list_inference"] = True
     params["destination"] = _named(a, given.get("destinationTable"))
     if isinstance(schema := given.get("schema"), dict):
         params["table_schema"] = schema.get("fields")
@@ -160,7 +176,7 @@ def _load(a: Arguments, given: dict[str, Any]) -> Made:
 
 
 def _extract(a: Arguments, given: dict[str, Any]) -> Made:
-    params = _fields(a, given, _EXTRACT, "sourceTable")
+    params = _fields(given, _EXTRACT, "sourceTable")
     params["source"] = _named(a, given.get("sourceTable"))
     return "bigquery.extract", params
 
@@ -168,7 +184,7 @@ def _extract(a: Arguments, given: dict[str, Any]) -> Made:
 def _copy(a: Arguments, given: dict[str, Any]) -> Made:
     sources = given.get("sourceTables") or [given.get("sourceTable")]
     names = {k: v for k, v in _QUERY.items() if k.endswith("Disposition")}
-    params = _fields(a, given, names, "sourceTables", "sourceTable", "destinationTable")
+    params = _fields(given, names, "sourceTables", "sourceTable", "destinationTable")
     return _copied(a, [_named(a, each) for each in sources], given["destinationTable"], params)
 
 
@@ -188,11 +204,12 @@ def _execute_query(a: Arguments) -> Made:
         "schemaUpdateOptions": a.take("schema_update_options"),
         "timePartitioning": a.take("time_partitioning"),
         "queryParameters": a.take("query_params"),
+        "destinationEncryptionConfiguration": a.take("encryption_configuration"),
         "useLegacySql": a.take("use_legacy_sql", default=True),
     }
     cluster = a.take("cluster_fields")
     operator, params = _query(a, {**given, "clustering": {"fields": cluster}})
-    a.ignore("allow_large_results", "flatten_results", "encryption_configuration")
+    a.ignore("allow_large_results", "flatten_results")
     if "destination" not in params:
         params.pop("write_disposition", None)
     return operator, place(a) | params
@@ -232,16 +249,26 @@ def _gcs_to_bigquery(a: Arguments) -> Made:
         "quote": a.take("quote_character"),
         "timePartitioning": a.take("time_partitioning"),
         "clustering": {"fields": a.take("cluster_fields")},
+        "destinationEncryptionConfiguration": a.take("encryption_configuration"),
+        **(a.take("src_fmt_configs") or {}),
+        **(a.take("extra_config") or {}),
     }
+    schema, holder = a.take("schema_object"), a.take("schema_object_bucket", default=bucket)
     configuration["writeDisposition"] = configuration["writeDisposition"] or "WRITE_EMPTY"
-    if configuration["autodetect"] is None and not configuration["schema"]["fields"]:
+    has_schema = bool(configuration["schema"]["fields"] or schema)
+    if configuration["autodetect"] is None and not has_schema:
         configuration["autodetect"] = True  # the operator's default
     if isinstance(form := configuration["sourceFormat"], str):
         configuration["sourceFormat"] = form.upper()
     operator, params = _load(a, configuration)
-    if params.get("table_schema"):
+    if schema and not params.get("table_schema"):
+        params["schema_uri"] = f"gs://{holder}/{schema}"
+    if has_schema:
         params.pop("autodetect", None)
-    a.ignore("google_cloud_storage_conn_id", "allow_quoted_newlines", "external_table")
+    if a.take("external_table"):
+        raise NotTaken("it makes an external table: write it as SQL, CREATE EXTERNAL TABLE")
+    a.ignore("google_cloud_storage_conn_id", "allow_quoted_newlines", "cancel_on_kill")
+    a.ignore("force_delete", "reattach_states", "result_timeout", "result_retry")
     params = {name: value for name, value in params.items() if value is not None}
     return operator, place(a) | params
 

@@ -1,16 +1,16 @@
-"""Operators of Airflow for Cloud Storage, Python, and other DAGs."""
+"""Operators of Airflow for Cloud Storage."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
-from pydag_dist.dag.airflow.arguments import Arguments, NotTaken
-from pydag_dist.dag.airflow.bigquery import Made, common
-from pydag_dist.dag.airflow.things import Function, Named
+from pydag_dist.dag.airflow.operators.arguments import Arguments, NotTaken
+from pydag_dist.dag.airflow.operators.bigquery import Made, common
 
 _BYTES: Final = "application/octet-stream"  # what Airflow calls any file
-_ALWAYS: Final = "left_out"  # the module of what stands where no operator of ours does
 
 
 def _gcs(a: Arguments, **params: Any) -> dict[str, Any]:
@@ -47,17 +47,20 @@ def _copy(a: Arguments) -> Made:
         params["match"] = match
     if a.take("replace", default=True) is False:
         params["overwrite"] = False
+    for name, ours in (
+        ("last_modified_time", "newer_than"),
+        ("maximum_modified_time", "older_than"),
+    ):
+        if time := a.take(name):
+            params[ours] = _time(time)
     a.ignore("exact_match", "source_object_required")
     return "gcs.move" if moves else "gcs.copy", _gcs(a, **params)
 
 
 def _synchronize(a: Arguments) -> Made:
-    source, target = a.take("source_object", default=""), a.take("destination_object", default="")
-    if not source.strip("/") or not target.strip("/"):
-        raise NotTaken("it copies from or to a whole bucket: write a gcs.copy for each folder")
     params: dict[str, Any] = {
-        "source": f"gs://{a.needs('source_bucket')}/{source.strip('/')}/",
-        "destination": f"gs://{a.needs('destination_bucket')}/{target.strip('/')}/",
+        "source": f"gs://{a.needs('source_bucket')}/{_folder(a, 'source_object')}",
+        "destination": f"gs://{a.needs('destination_bucket')}/{_folder(a, 'destination_object')}",
     }
     if a.take("delete_extra_files"):
         a.note("it deleted what the source has not: a gcs.copy deletes nothing")
@@ -65,6 +68,20 @@ def _synchronize(a: Arguments) -> Made:
         params["overwrite"] = False
     a.ignore("recursive")
     return "gcs.copy", _gcs(a, allow_empty=True, **params)
+
+
+def _folder(a: Arguments, name: str) -> str:
+    """A folder with its / at the end; nothing for the whole bucket."""
+    folder = a.text(name).strip("/")
+    return f"{folder}/" if folder else ""
+
+
+def _time(text: Any) -> Any:
+    """A time of Airflow, which is UTC if it has no offset."""
+    with contextlib.suppress(TypeError, ValueError):
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
+    return text
 
 
 def _upload(a: Arguments) -> Made:
@@ -128,76 +145,7 @@ def _prefix_sensor(a: Arguments) -> Made:
     )
 
 
-def _callable(a: Arguments, thing: Any) -> str:
-    if isinstance(thing, Named) and "." in thing.name:
-        module, _, name = thing.name.rpartition(".")
-        return f"{module}:{name}"
-    if not isinstance(thing, Function | Named):
-        raise NotTaken("its function has no name")
-    name = thing.name
-    module = thing.module if isinstance(thing, Function) else ""
-    if not module:
-        raise NotTaken("its function is of no module")
-    a.note(f"its function {name} must stand in a module without Airflow: here {module}")
-    return f"{module}:{name}"
-
-
-def _function(a: Arguments) -> dict[str, Any]:
-    params: dict[str, Any] = {"callable": _callable(a, a.raw("python_callable"))}
-    if args := a.take("op_args"):
-        params["args"] = args
-    if kwargs := a.take("op_kwargs"):
-        params["kwargs"] = kwargs
-    if a.take("templates_dict"):
-        a.note("templates_dict: left out, give it as an argument")
-    a.ignore("provide_context", "show_return_value_in_logs", "multiple_outputs", "do_xcom_push")
-    return params
-
-
-def _python(a: Arguments) -> Made:
-    return "python.call", _function(a)
-
-
-def _branch(a: Arguments) -> Made:
-    return "branch", _function(a)
-
-
-def _short_circuit(a: Arguments) -> Made:
-    if a.take("ignore_downstream_trigger_rules", default=True):
-        a.note("the trigger rules further down decide for themselves what is skipped")
-    return "branch", _function(a)
-
-
-def _run(a: Arguments) -> Made:
-    params: dict[str, Any] = {"dag": a.needs("trigger_dag_id")}
-    if conf := a.take("conf"):
-        params["params"] = conf
-    if (date := a.take("logical_date", "execution_date")) is not None:
-        params["logical_date"] = date
-    if not a.take("wait_for_completion", default=False):
-        a.note("it did not wait for the run that it starts: here it does")
-    a.ignore("poke_interval", "reset_dag_run", "allowed_states", "failed_states", "deferrable")
-    return "dag.run", params
-
-
-def _wait(a: Arguments) -> Made:
-    params: dict[str, Any] = {"dag": a.needs("external_dag_id")}
-    if a.take("external_task_id", "external_task_ids", "external_task_group_id") is not None:
-        a.note("it waited for a task of that DAG: here for its whole run")
-    if a.raw("execution_delta") is not None or a.raw("execution_date_fn") is not None:
-        a.note("the logical date of the run that it waited for: give it as logical_date")
-    a.ignore("allowed_states", "failed_states", "check_existence", "mode", "poke_interval")
-    a.ignore("deferrable")
-    return "dag.wait", params
-
-
-def stand_in(task_id: str) -> Made:
-    """What stands where no operator of ours does, so that the graph is whole: it fails if run."""
-    name = "".join(char if char.isalnum() and char.isascii() else "_" for char in task_id)
-    return "python.call", {"callable": f"{_ALWAYS}:task_{name}"}
-
-
-OTHERS: Final[Mapping[str, Callable[[Arguments], Made]]] = {
+GCS: Final[Mapping[str, Callable[[Arguments], Made]]] = {
     "GCSToGCSOperator": _copy,
     "GCSSynchronizeBucketsOperator": _synchronize,
     "LocalFilesystemToGCSOperator": _upload,
@@ -207,25 +155,4 @@ OTHERS: Final[Mapping[str, Callable[[Arguments], Made]]] = {
     "GCSObjectUpdateSensor": _update_sensor,
     "GCSObjectsWithPrefixExistenceSensor": _prefix_sensor,
     "GCSUploadSessionCompleteSensor": _prefix_sensor,
-    "PythonOperator": _python,
-    "@task": _python,
-    "BranchPythonOperator": _branch,
-    "@branch": _branch,
-    "ShortCircuitOperator": _short_circuit,
-    "@short_circuit": _short_circuit,
-    "TriggerDagRunOperator": _run,
-    "ExternalTaskSensor": _wait,
-}
-# Operators in whose place there is nothing, and why.
-_BUCKET: Final = "make the bucket once, by hand or by Terraform"
-_BATCH: Final = "a batch that has ended costs nothing"
-_WAITED: Final = "the task that starts that waits for its end"
-NOTHING: Final[Mapping[str, str]] = {
-    "EmptyOperator": "it does nothing",
-    "DummyOperator": "it does nothing",
-    "GCSCreateBucketOperator": _BUCKET,
-    "GCSDeleteBucketOperator": f"{_BUCKET}; what is in it stays",
-    "DataprocDeleteBatchOperator": _BATCH,
-    "DataprocJobSensor": _WAITED,
-    "DataprocBatchSensor": _WAITED,
 }

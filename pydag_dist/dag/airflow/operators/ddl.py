@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from pydag_dist.dag.airflow.arguments import Arguments, NotTaken
-from pydag_dist.dag.airflow.bigquery import Made, full_name, partitioning, place
+from pydag_dist.dag.airflow.operators.arguments import Arguments, NotTaken
+from pydag_dist.dag.airflow.operators.bigquery import Made, full_name, partitioning, place
 
 
 def _dataset(a: Arguments) -> str:
@@ -31,15 +31,19 @@ def _delete_dataset(a: Arguments) -> Made:
 def _create_table(a: Arguments) -> Made:
     resource = a.take("table_resource", default={})
     columns = a.take("schema_fields") or resource.get("schema", {}).get("fields")
-    if not columns or any(not {"name", "type"} <= {*e} or e.get("fields") for e in columns):
+    table = full_name(a, f"{a.needs('dataset_id')}.{a.needs('table_id')}")
+    a.ignore("exists_ok", "if_exists")
+    for name, kind in (("view", "VIEW"), ("materializedView", "MATERIALIZED VIEW")):
+        if query := resource.get(name, {}).get("query"):
+            sql = f"CREATE {kind} IF NOT EXISTS `{table}` AS\n{query}"
+            return "bigquery.query", place(a) | {"sql": sql}
+    if not columns or any(not {"name", "type"} <= {*each} for each in columns):
         raise NotTaken("its columns are not a list of names and types")
     lines = [f"  {each['name']} {_column(each)}" for each in columns]
-    table = full_name(a, f"{a.needs('dataset_id')}.{a.needs('table_id')}")
-    partition = partitioning(a, a.take("time_partitioning") or resource.get("timePartitioning"))
+    partition = partitioning(a.take("time_partitioning") or resource.get("timePartitioning"))
     by = f"\nPARTITION BY {partition['field']}" if partition else ""
     if others := sorted(set(resource) - {"schema", "timePartitioning", "tableReference"}):
         a.note(f"{', '.join(others)} of its table: left out")
-    a.ignore("exists_ok", "if_exists")
     listed = ",\n".join(lines)
     sql = f"CREATE TABLE IF NOT EXISTS `{table}` (\n{listed}\n){by}"
     return "bigquery.query", place(a) | {"sql": sql}
@@ -49,7 +53,11 @@ _TYPES: Final = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
 
 
 def _column(column: Mapping[str, Any]) -> str:
-    kind = _TYPES.get(str(column["type"]).upper(), str(column["type"]).upper())
+    kind = str(column["type"]).upper()
+    kind = _TYPES.get(kind, kind)
+    if fields := column.get("fields"):
+        inner = ", ".join(f"{each['name']} {_column(each)}" for each in fields)
+        kind = f"STRUCT<{inner}>"
     mode = str(column.get("mode", "")).upper()
     return {"REPEATED": f"ARRAY<{kind}>", "REQUIRED": f"{kind} NOT NULL"}.get(mode, kind)
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydag_dist.dag.airflow.templates import in_ours
+from pydag_dist.dag.airflow.templates import expression_of, in_ours, param_name
 from pydag_dist.dag.airflow.things import Date, Function, Named, Result, Span, Unknown
-from pydag_dist.dag.airflow.values import expression_of, param_name
 from pydag_dist.dag.templates.texts import as_template
 
 

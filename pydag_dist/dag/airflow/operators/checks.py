@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from pydag_dist.dag.airflow.arguments import Arguments, NotTaken
-from pydag_dist.dag.airflow.bigquery import Made, full_name, place, sql_of
+from pydag_dist.dag.airflow.operators.arguments import Arguments, NotTaken
+from pydag_dist.dag.airflow.operators.bigquery import Made, full_name, place, sql_of
 from pydag_dist.dag.templates.texts import as_template
 
 _COMPARED: Final = {
@@ -30,14 +31,11 @@ def _check(a: Arguments) -> Made:
 
 def _value_check(a: Arguments) -> Made:
     value, tolerance = a.needs("pass_value"), a.take("tolerance")
+    with contextlib.suppress(ValueError):  # Airflow compares texts of numbers as numbers
+        value = float(value) if isinstance(value, str) else value
     operator, params = _check(a)
-    inner = params["sql"].strip().rstrip(";")
-    literal = value if isinstance(value, int | float) else repr(str(value))
-    test = f"({inner}) = {literal}"
-    if tolerance is not None:
-        low, high = f"{literal} * (1 - {tolerance})", f"{literal} * (1 + {tolerance})"
-        test = f"({inner}) BETWEEN {low} AND {high}"
-    return operator, params | {"sql": f"SELECT {test}"}
+    near = {"tolerance": tolerance} if tolerance else {}
+    return operator, params | {"expected": value, **near}
 
 
 def _checked(a: Arguments) -> tuple[str, str]:

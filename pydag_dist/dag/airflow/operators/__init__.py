@@ -1,0 +1,1 @@
+"""Operators of Airflow and what they become, by service."""
