@@ -160,29 +160,16 @@ def _of_redis(error: Exception) -> str | None:
 
     if not isinstance(error, redis.RedisError):
         return None
-    from pydag_dist.redis_url import RedisUrl
+    from pydag_dist.client.retrying import no_answer
+    from pydag_dist.engine import address, connect, is_refusal, refusal
     from pydag_dist.settings import load_settings
 
-    address = RedisUrl.parse(load_settings().redis_url).shown
-    if isinstance(error, redis.AuthenticationError):
-        return (
-            f"Redis at {address} refused the login ({error}): check the user and the "
-            "password in PYDAG_REDIS_URL; for the Redis of `pydag up`, type "
-            '`eval "$(pydag env)"` in this terminal.'
-        )
-    if not isinstance(error, redis.ConnectionError | redis.TimeoutError):
-        return f"Redis at {address} refused: {error}"
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return (
-            f"The certificate of Redis at {address} is not trusted ({error}): name its "
-            "authority by ?ssl_ca_certs=FILE at the end of PYDAG_REDIS_URL, and the host "
-            "as the certificate does."
-        )
-    return (
-        f"No Redis answers at {address} ({error}). Set PYDAG_REDIS_URL to the "
-        "installation's Redis; for one on this machine run `pydag up`, and then "
-        '`eval "$(pydag env)"` in this terminal.'
-    )
+    client = connect(load_settings().redis_url)
+    if is_refusal(error):
+        return str(refusal(error, client))
+    if isinstance(error, redis.ConnectionError | redis.TimeoutError):
+        return str(no_answer(error, client))
+    return f"Redis at {address(client)} refused: {error}"
 
 
 @click.group(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from pydag_dist.client import Client
 from pydag_dist.client.naming import find_run, shortest_name
 from pydag_dist.dag.ids import is_id
-from pydag_dist.engine import Engine, Listing
+from pydag_dist.engine import Listing
 from pydag_dist.errors import HistoryError, PydagError, UnknownRun
 from pydag_dist.settings import Settings, load_settings
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pydag_dist.history import HistoryReader
     from pydag_dist.why import Reason
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 USUAL_RUNS: Final = 10  # whose times are looked at
 MOST_TRIED: Final = 200  # tasks whose earlier tries are read
@@ -37,8 +38,7 @@ def run_named(name: str) -> Run:
         run = client.run(name)
         _ = run.state
     except UnknownRun as unknown:
-        with _history_or(unknown) as history:
-            return client.by_id(find_run(name, [history]))
+        return client.by_id(_past(unknown, lambda history: find_run(name, [history])))
     if is_id(name) and run.id != name and settings.has_history:
         # The id begins with the name. A run of the history whose whole id it is comes first.
         with contextlib.suppress(HistoryError), _history(settings) as history:
@@ -53,11 +53,7 @@ def snapshot_of(name: str) -> RunSnapshot:
     try:
         return run.snapshot()
     except UnknownRun as unknown:
-        with _history_or(unknown) as history:
-            found = history.snapshot(run.id)
-        if found is None:
-            raise
-        return found
+        return _past(unknown, lambda history: history.snapshot(run.id))
 
 
 def logs_of(run: Run, task: str | None, wanted: LogFilter) -> list[LogLine]:
@@ -65,11 +61,8 @@ def logs_of(run: Run, task: str | None, wanted: LogFilter) -> list[LogLine]:
     try:
         return run.logs(task, wanted)
     except UnknownRun as unknown:
-        with _history_or(unknown) as history:
-            found = history.snapshot(run.id)
-        if found is None:
-            raise
-        return run.logs(task, wanted, seen=found)
+        seen = _past(unknown, lambda history: history.snapshot(run.id))
+        return run.logs(task, wanted, seen=seen)
 
 
 def dag_of(run_id: str) -> Dag:
@@ -79,27 +72,20 @@ def dag_of(run_id: str) -> Dag:
     try:
         text = Client().engine.reading.submitted_dag(run_id)
     except UnknownRun as unknown:
-        with _history_or(unknown) as history:
-            found = history.submitted_dag(run_id)
-        if found is None:
-            raise
-        text = found
+        text = _past(unknown, lambda history: history.submitted_dag(run_id))
     return Dag.stored(text, source=run_id)
 
 
 def usual_seconds(dag_id: str) -> dict[str, float]:
     """Task -> the seconds that it usually takes; empty if this host can't read the history."""
-    with _ours_if_any() as history:
-        return history.durations(dag_id, USUAL_RUNS) if history else {}
+    return _if_readable(lambda history: history.durations(dag_id, USUAL_RUNS))
 
 
 def earlier_tries(run: RunSnapshot) -> dict[str, list[tuple[str, float | None, float | None]]]:
     """Task -> state, start and end of its tries before the last one, as far as they are known."""
     again = [name for name, task in run.tasks.items() if task.try_number > 1][:MOST_TRIED]
-    with _ours_if_any() as history:
-        if history is None:
-            return {}
-        return {
+    return _if_readable(
+        lambda history: {
             name: [
                 (one.state, one.started_at, one.ended_at)
                 for one in history.tries(run.run_id, name)
@@ -107,24 +93,17 @@ def earlier_tries(run: RunSnapshot) -> dict[str, list[tuple[str, float | None, f
             ]
             for name in again
         }
+    )
 
 
-@contextlib.contextmanager
-def _ours_if_any() -> Iterator[HistoryReader | None]:
-    """The history, if this host can read it and it is that of this Redis."""
-    settings = load_settings()
+def _if_readable(ask: Callable[[HistoryReader], dict[str, T]]) -> dict[str, T]:
+    """What the history of this Redis tells; nothing if this host can't read it."""
     try:
-        with contextlib.ExitStack() as stack:
-            found = None
-            if settings.has_history:
-                engine = Engine.from_url(settings.redis_url, settings.key_prefix)
-                found = stack.enter_context(_history(settings))
-                if found.epoch() != engine.store.redis.get(engine.store.key("epoch")):
-                    found = None
-            yield found
+        with own_history() as history:
+            return ask(history) if history else {}
     except HistoryError as error:
         log.warning("%s", error)
-        yield None
+        return {}
 
 
 def reasons_of(name: str, task: str | None) -> tuple[str, list[Reason]]:
@@ -141,11 +120,11 @@ def reasons_of(name: str, task: str | None) -> tuple[str, list[Reason]]:
     except UnknownRun as unknown:
         from pydag_dist.why.past import explain_past
 
-        with _history_or(unknown) as history:
+        def explained(history: HistoryReader) -> list[Reason] | None:
             found = history.snapshot(run.id)
-            if found is None:
-                raise
-            return run.id, explain_past(history, found, task)
+            return explain_past(history, found, task) if found else None
+
+        return run.id, _past(unknown, explained)
 
 
 def listing(limit: int, wanted: RunFilter) -> Listing:
@@ -157,9 +136,7 @@ def listing(limit: int, wanted: RunFilter) -> Listing:
     with own_history() as history:
         if history is None:
             return live
-        settings = load_settings()
-        engine = Engine.from_url(settings.redis_url, settings.key_prefix)
-        past = history.listing(limit, wanted, engine.runs.existing)
+        past = history.listing(limit, wanted, client.engine.runs.existing)
     both = sorted(live.runs + past.runs, key=lambda run: -(run.submitted_at or 0))[:limit]
     ends = [at for at in (live.looked_back_to, past.looked_back_to) if at is not None]
     return Listing(both, max(ends) if ends and len(both) < limit else None)
@@ -190,20 +167,19 @@ def own_history() -> Iterator[HistoryReader | None]:
     if settings.url or not settings.has_history:
         yield None
         return
-    engine = Engine.from_url(settings.redis_url, settings.key_prefix)
+    store = Client().engine.store
     with _history(settings) as history:
         # A home may have had another installation's runs.
-        is_own = history.epoch() == engine.store.redis.get(engine.store.key("epoch"))
+        is_own = history.epoch() == store.redis.get(store.key("epoch"))
         yield history if is_own else None
 
 
 def shortest_names(runs: Sequence[RunSummary]) -> dict[str, str]:
     """Of each run the shortest beginning of its id that names it, at least eight characters."""
-    settings = load_settings()
-    ids = [run.run_id for run in runs]
-    if settings.url:  # whoever is far away names runs by their whole ids
+    client, ids = Client(), [run.run_id for run in runs]
+    if client.knows_history:  # whoever is far away names runs by their whole ids
         return {run_id: run_id for run_id in ids}
-    engine = Engine.from_url(settings.redis_url, settings.key_prefix)
+    engine = client.engine
     near, there = engine.runs.neighbours(ids), set(engine.runs.existing(ids))
     # One that only the history has is named by its whole id: others there may begin alike.
     return {
@@ -231,14 +207,15 @@ def with_history() -> Settings:
     return settings
 
 
-@contextlib.contextmanager
-def _history_or(unknown: UnknownRun) -> Iterator[HistoryReader]:
-    """The history of this host, or the error that says that Redis has no such run."""
-    settings = load_settings()
-    if settings.url or not settings.has_history:
+def _past(unknown: UnknownRun, ask: Callable[[HistoryReader], T | None]) -> T:
+    """What this host's history tells of a run; else the error that says that Redis has none."""
+    settings, found = load_settings(), None
+    if not settings.url and settings.has_history:
+        with _history(settings) as history:
+            found = ask(history)
+    if found is None:
         raise unknown
-    with _history(settings) as history:
-        yield history
+    return found
 
 
 @contextlib.contextmanager

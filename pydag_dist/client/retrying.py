@@ -47,6 +47,21 @@ def rest_of(began: float, seconds: float) -> float:
     return max(0.0, end - time.monotonic())
 
 
+def no_answer(error: redis.RedisError, client: redis.Redis) -> RedisAway:
+    """The sentence for people of a Redis that has never answered."""
+    where = address(client)
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return RedisAway(
+            f"The certificate of Redis at {where} is not trusted ({error}): name its authority by "
+            "?ssl_ca_certs=FILE at the end of PYDAG_REDIS_URL, and the host as the certificate "
+            "does."
+        )
+    return RedisAway(
+        f"No Redis answers at {where} ({error}). Set PYDAG_REDIS_URL to the installation's Redis; "
+        'for one on this machine run `pydag up`, and then `eval "$(pydag env)"` in this terminal.'
+    )
+
+
 class Retries:
     """Repeats the calls of one client for as long as they may still succeed.
 
@@ -95,15 +110,10 @@ class Retries:
         if not (is_transient(error) or is_refusal(error)):
             raise error
         answered = isinstance(error, redis.ResponseError | redis.BusyLoadingError | NotLoaded)
-        where = address(self._client)
         if not (self._has_answered or answered):
-            raise RedisAway(
-                f"No Redis answers at {where} ({error}). Set PYDAG_REDIS_URL to the "
-                "installation's Redis; for one on this machine run `pydag up`, and then "
-                '`eval "$(pydag env)"` in this terminal.'
-            ) from error
+            raise no_answer(error, self._client) from error
         if self._rest(began) <= 0:
-            waited = time.monotonic() - began
+            where, waited = address(self._client), time.monotonic() - began
             raise RedisAway(
                 f"Redis at {where} could not be reached for {waited:.0f} s ({error}). {goes_on}"
             ) from error

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from pydag_dist.history import History, batch_of
+from pydag_dist.cli import run_lookup
+from pydag_dist.history import LOST, History, HistoryReader, batch_of
 from pydag_dist.log_store import open_log_store
 from pydag_dist.settings import load_settings
 from tests.unit.cli.test_commands import pydag_cli
@@ -60,6 +61,18 @@ def test_logs_of_a_run_of_the_history_are_those_of_the_log_store():
     assert pydag_cli("logs", "old", "t", "--grep", "other").stdout == ""
     result = pydag_cli("logs", "old", "none")
     assert (result.exit_code, "has no task 'none'" in result.stderr) == (2, True)
+
+
+@pytest.mark.usefixtures("history")
+def test_what_tasks_usually_take_is_not_known_of_a_history_that_is_lost_meanwhile(
+    monkeypatch, caplog
+):
+    def lost(*_):
+        raise LOST[1]("away")
+
+    monkeypatch.setattr(HistoryReader, "durations", lost)
+    assert run_lookup.usual_seconds("d") == {}
+    assert "can't be read: away" in caplog.text
 
 
 @pytest.mark.usefixtures("history")

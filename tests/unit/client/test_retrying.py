@@ -64,6 +64,12 @@ def test_a_redis_that_never_was_there_is_not_waited_for(server, dag):
         Client(URL).submit(dag)
 
 
+def test_of_a_redis_whose_certificate_is_not_trusted_that_is_said(server, dag, monkeypatch):
+    Away(monkeypatch, redis.ConnectionError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed"))
+    with pytest.raises(RedisAway, match=r"certificate of Redis .* is not trusted .*ssl_ca_certs"):
+        Client(URL).submit(dag)
+
+
 def test_one_that_was_there_is_waited_for_and_that_is_said_once(server, dag, caplog, monkeypatch):
     run = Client(URL).submit(dag)
     Away(monkeypatch, redis.ConnectionError("away"))
