@@ -220,12 +220,12 @@ def _past(unknown: UnknownRun, ask: Callable[[HistoryReader], T | None]) -> T:
 
 @contextlib.contextmanager
 def _history(settings: Settings) -> Iterator[HistoryReader]:
-    from pydag_dist.history import LOST, HistoryReader
+    from pydag_dist.history import LOST, HistoryReader, reason_of
 
     try:
         with HistoryReader(settings.history_url) as history:
             history.check()
             yield history
     except LOST as error:
-        what = str(getattr(error, "orig", error)).partition("\n")[0]
+        what = reason_of(error)
         raise HistoryError(f"the history at {history.where} can't be read: {what}") from None

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import redis
 
+from pydag_dist.coordinator.repeating import repeat
 from pydag_dist.dag import Dag, limits
 from pydag_dist.dag.ids import worker_name
 from pydag_dist.engine import Engine
@@ -52,7 +53,6 @@ class FolderPublisher:
         self._lease = store.redis.lock(
             store.key("dags:publisher"), timeout=LEASE, blocking=False, thread_local=False
         )
-        self._has_lease = False
         self._stamps: dict[str, Stamp] = {}  # of the files that are done with, until they change
         self._holds: dict[str, str] = {}  # file -> the DAG that it had when it was read last, or ""
         self._sources: dict[str, str] = {}  # published DAG -> its file
@@ -61,18 +61,14 @@ class FolderPublisher:
 
     def run(self) -> None:
         """Publish what changes until stopped."""
-        pause = 0.0
-        while not self._stopping.wait(pause):
-            pause = EVERY
-            try:
-                self.step()
-            except redis.RedisError as error:
-                self._engine.store.disconnect()
-                self._has_lease = False
-                log.warning("%s is not published now: %s", self._folder, error)
+
+        def look() -> float:
+            self.step()
+            return EVERY
+
+        repeat(look, self._engine.store, self._stopping, f"{self._folder} is not published now")
         with contextlib.suppress(redis.RedisError):
-            if self._has_lease:
-                self._lease.release()
+            self._lease.release()
 
     def step(self) -> None:
         """Publish what has changed since the last look, if it is this coordinator's turn."""
@@ -129,10 +125,10 @@ class FolderPublisher:
     def _take_lease(self) -> bool:
         if self._keep_lease():
             return True
-        self._has_lease = bool(self._lease.acquire())
-        if self._has_lease:
-            self._begin()
-        return self._has_lease
+        if not self._lease.acquire():
+            return False
+        self._begin()
+        return True
 
     def _begin(self) -> None:
         """Find out what was published from folders until now."""

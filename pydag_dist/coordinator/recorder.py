@@ -26,6 +26,7 @@ from pydag_dist.history import (
     batch_of,
     entry_id,
     next_entry_id,
+    reason_of,
     refusal,
     runs_in,
 )
@@ -276,8 +277,7 @@ class Recorder:
             away = "Redis"
             self._engine.store.disconnect()
         if away != self._trouble:
-            what = str(getattr(error, "orig", error)).partition("\n")[0]
-            log.warning("history waits for %s: %s", away, what)
+            log.warning("history waits for %s: %s", away, reason_of(error))
         self._trouble = away
         self._renew_at = 0.0
         if self._writes and isinstance(error, LOST):

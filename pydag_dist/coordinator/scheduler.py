@@ -10,6 +10,7 @@ from typing import Final
 
 import redis
 
+from pydag_dist.coordinator.repeating import repeat
 from pydag_dist.engine import Engine
 from pydag_dist.engine.publications import fire
 from pydag_dist.engine.published import PublishedDag, scheduled_run_id
@@ -20,7 +21,6 @@ log = logging.getLogger(__name__)
 # Seconds between two looks, at most: a DAG is due at once when it is published late, or when the
 # run ends that held it back.
 LONGEST: Final = 0.2
-AWAY: Final = 1.0  # seconds between two looks while Redis is away
 SOONEST: Final = 0.005  # seconds; a due time is not fired before it has come
 TAKEN: Final = 1_000  # DAGs of one look
 READ: Final = 20  # of them that are read at once
@@ -37,14 +37,8 @@ class Scheduler:
 
     def run(self) -> None:
         """Fire what is due until stopped."""
-        pause = 0.0
-        while not self._stopping.wait(pause):
-            try:
-                pause = self.step()
-            except redis.RedisError as error:
-                self._engine.store.disconnect()
-                log.warning("no DAG is started by its schedule now: %s", error)
-                pause = AWAY
+        waits = "no DAG is started by its schedule now"
+        repeat(self.step, self._engine.store, self._stopping, waits)
 
     def step(self) -> float:
         """Fire what is due now; the seconds after which to look again."""

@@ -26,6 +26,7 @@ from pydag_dist.coordinator.ownership import RENEWALS
 from pydag_dist.coordinator.planner import plan, without_gc
 from pydag_dist.coordinator.publisher import FolderPublisher
 from pydag_dist.coordinator.recorder import Recorder
+from pydag_dist.coordinator.repeating import repeat
 from pydag_dist.coordinator.scheduler import Scheduler
 from pydag_dist.coordinator.watching.opened import Watchers
 from pydag_dist.dag import Dag
@@ -190,23 +191,25 @@ class Coordinator:
     def _tick(self) -> None:
         engine = self._connect("tick")
         registered_at = 0.0
-        while not self._stopping.wait(TICK_EVERY):
-            try:
-                if entries := list(self._planning):
-                    # So that no other coordinator takes a long planning for abandoned.
-                    engine.store.redis.xclaim(
-                        self._stream, PLANNERS, self._name, 0, entries, justid=True
-                    )
-                engine.tick()
-                if time.monotonic() - registered_at > self._settings.lease / RENEWALS:
-                    registered_at = time.monotonic()
+
+        def step() -> float:
+            nonlocal registered_at
+            if entries := list(self._planning):
+                # So that no other coordinator takes a long planning for abandoned.
+                engine.store.redis.xclaim(
+                    self._stream, PLANNERS, self._name, 0, entries, justid=True
+                )
+            engine.tick()
+            if time.monotonic() - registered_at > self._settings.lease / RENEWALS:
+                registered_at = time.monotonic()
+                try:
                     self._register(engine)
-            except LeaseMismatch as error:
-                self._refused = error
-                self.stop()
-            except redis.RedisError as error:
-                engine.store.disconnect()
-                log.warning("no tick: %s", error)
+                except LeaseMismatch as error:
+                    self._refused = error
+                    self.stop()
+            return TICK_EVERY
+
+        repeat(step, engine.store, self._stopping, "no tick", TICK_EVERY)
         with contextlib.suppress(redis.RedisError):
             engine.membership.unregister("coordinators", self._name, self._process)
 

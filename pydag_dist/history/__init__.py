@@ -9,7 +9,7 @@ from pydag_dist.history.database import LOST
 from pydag_dist.history.history import History
 from pydag_dist.history.queries.past_run import PastRun, Row
 from pydag_dist.history.reading import HistoryReader
-from pydag_dist.history.refusal import refusal
+from pydag_dist.history.refusal import reason_of, refusal
 
 __all__ = [
     "LOST",
@@ -22,6 +22,7 @@ __all__ = [
     "batch_of",
     "entry_id",
     "next_entry_id",
+    "reason_of",
     "refusal",
     "runs_in",
 ]

@@ -1,4 +1,4 @@
-"""Telling a database that refuses from one that is away: waiting helps against the second only."""
+"""Why a database does not do something: waiting helps if it is away, and not if it refuses."""
 
 from __future__ import annotations
 
@@ -19,13 +19,18 @@ _TEXTS: Final = (
 _FATAL: Final = "FATAL:"
 
 
+def reason_of(error: Exception) -> str:
+    """What the driver, or else the error itself, says in its first line."""
+    return str(getattr(error, "orig", None) or error).partition("\n")[0]
+
+
 def refusal(error: sa.exc.SQLAlchemyError) -> str:
     """What the database says if it refuses the user, the password or the database's name, or "".
 
     Its own word is needed: a server that starts, or has no connection left, is only away.
     """
     cause = getattr(error, "orig", None)
-    text = str(cause or error).partition("\n")[0]
+    text = reason_of(error)
     code = getattr(cause, "sqlstate", None)
     if code is not None:
         return text if code.startswith(_CODES) else ""

@@ -9,19 +9,17 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-import redis
-
+from pydag_dist.coordinator.repeating import repeat
 from pydag_dist.engine import Engine
 from pydag_dist.engine.backfills.backfill import Backfill
 from pydag_dist.engine.backfills.changes import advance, cancel_runs, is_wanted
 from pydag_dist.engine.published import scheduled_run_id
 from pydag_dist.errors import PydagError
-from pydag_dist.history import LOST, HistoryReader
+from pydag_dist.history import HistoryReader
 
 log = logging.getLogger(__name__)
 
 EVERY: Final = 0.2  # seconds between two looks
-AWAY: Final = 1.0  # while Redis or the database is away
 TAKEN: Final = 100  # backfills of one look
 STEPS: Final = 20  # of one backfill before the others have their turn
 
@@ -33,23 +31,10 @@ class Backfills:
         self._engine = engine
         self._history = history
         self._stopping = stopping
-        self._trouble = ""
 
     def run(self) -> None:
         """Bring backfills on until stopped."""
-        pause = 0.0
-        while not self._stopping.wait(pause):
-            try:
-                pause = self.step()
-                self._trouble = ""
-            except (redis.RedisError, *LOST) as error:
-                if isinstance(error, redis.RedisError):
-                    self._engine.store.disconnect()
-                what = str(getattr(error, "orig", error)).partition("\n")[0]
-                if what != self._trouble:
-                    log.warning("backfills wait: %s", what)
-                self._trouble = what
-                pause = AWAY
+        repeat(self.step, self._engine.store, self._stopping, "backfills wait")
 
     def step(self) -> float:
         """Do what is to be done now; the seconds after which to look again."""

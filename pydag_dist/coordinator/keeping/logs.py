@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-import redis
-
+from pydag_dist.coordinator.repeating import repeat
 from pydag_dist.dag import limits
 from pydag_dist.engine import Engine
 from pydag_dist.engine.roles.logs import Fields, LogName
@@ -54,15 +53,13 @@ class LogKeeper:
 
     def run(self) -> None:
         """Store logs until stopped."""
-        pause = EVERY
-        while not self._stopping.wait(pause):
+
+        def look() -> float:
             began = time.monotonic()
-            try:
-                failed = self.step() if self._is_its_turn() else 0
-            except redis.RedisError:
-                self._engine.store.disconnect()
-                failed = 0
-            pause = PAUSE if failed else max(EVERY, SHARE * (time.monotonic() - began))
+            failed = self.step() if self._is_its_turn() else 0
+            return PAUSE if failed else max(EVERY, SHARE * (time.monotonic() - began))
+
+        repeat(look, self._engine.store, self._stopping, "logs are not stored now", EVERY)
 
     def step(self) -> int:
         """Store the logs of all tries that have ended; how many could not be."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from pydag_dist.history import LOST, History
+from pydag_dist.history import LOST, History, reason_of
 from pydag_dist.log_store import LogStore, LogStoreAway
 
 log = logging.getLogger(__name__)
@@ -49,8 +49,7 @@ class Pruning:
         except _NotNow:
             return False
         except (LogStoreAway, *LOST) as error:
-            what = str(getattr(error, "orig", error)).partition("\n")[0]
-            log.warning("old runs can't be deleted now: %s", what)
+            log.warning("old runs can't be deleted now: %s", reason_of(error))
             return False
         if pruned.runs:
             log.info("%d runs that ended %d days ago are deleted", pruned.runs, self._days)

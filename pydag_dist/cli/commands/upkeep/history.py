@@ -196,11 +196,11 @@ def _written(file: Path, write: Callable[[], T]) -> T:
 @contextmanager
 def _own() -> Iterator[History]:
     """The history, to be changed."""
-    from pydag_dist.history import LOST, History
+    from pydag_dist.history import LOST, History, reason_of
 
     with History(load_settings().history_url) as found:
         try:
             yield found
         except LOST as error:
-            what = str(getattr(error, "orig", error)).partition("\n")[0]
+            what = reason_of(error)
             raise HistoryError(f"the history at {found.where} can't do that: {what}") from None
