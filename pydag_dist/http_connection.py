@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 LOST: Final = (OSError, HTTPException)
+Connect = Callable[..., socket.socket]
 
 
 class _Timed(io.RawIOBase):
@@ -64,11 +65,12 @@ def way_to(
     context: ssl.SSLContext | None,
     seconds: float,
     rest: Callable[[], float],
+    connect: Connect | None = None,
 ) -> Way:
     """The way to a host, its port, and both as a request names them; by this host's proxy, if any.
 
     Over TLS if there is a `context`. `seconds` may pass until it is connected, and `rest()` more
-    until the next bytes of an answer.
+    until the next bytes of an answer. `connect` is called in place of `socket.create_connection`.
     """
     host, port, netloc = to
     scheme = "http" if context is None else "https"
@@ -79,6 +81,8 @@ def way_to(
     way.connection.response_class = lambda sock, **given: HTTPResponse(  # type: ignore[assignment]
         cast("socket.socket", _TimedSocket(sock, rest)), **given
     )
+    if connect:
+        way.connection._create_connection = connect  # type: ignore[attr-defined]  # noqa: SLF001
     return way
 
 

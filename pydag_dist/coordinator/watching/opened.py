@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import Any
 from urllib.parse import unquote
 
-from pydag_dist.coordinator.watching.line import Line
+from pydag_dist.coordinator.line import Line
 from pydag_dist.coordinator.watching.lineage import Lineage
 from pydag_dist.coordinator.watching.outbox import Outbox
 from pydag_dist.engine import Engine

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Generic, TypeVar
 
-from pydag_dist.coordinator.watching.line import Line
+from pydag_dist.coordinator.line import Line
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from pydag_dist.coordinator.line import Line
 from pydag_dist.coordinator.watching import outbox as module
-from pydag_dist.coordinator.watching.line import Line
 from pydag_dist.coordinator.watching.outbox import Outbox
 from tests.support import wait_until
 from tests.support.collector import Collector
@@ -66,12 +66,12 @@ def test_a_connection_is_kept_as_long_as_the_receiver_keeps_it(
 def test_a_receiver_that_drips_is_waited_for_no_longer_than_one_that_is_silent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("pydag_dist.coordinator.watching.line.TIMEOUT", 0.2)
+    monkeypatch.setattr("pydag_dist.coordinator.line.TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=_drip, args=(server,))
         thread.start()
         line = Line(f"http://127.0.0.1:{server.getsockname()[1]}/x", {})
-        assert line.post(b"a") == "no answer in time"
+        assert line.post(b"a") == "no answer in 0.2 s"
         thread.join()
 
 
