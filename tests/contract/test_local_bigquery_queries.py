@@ -572,7 +572,6 @@ def test_a_failing_script_keeps_what_came_before(client, table):
         "CREATE TEMP FUNCTION f(x INT64) AS (x)",
         "CREATE TEMP TABLE t AS SELECT 1 AS a",
         "CREATE MATERIALIZED VIEW q.m AS SELECT 1 AS a",
-        "CREATE SNAPSHOT TABLE q.c CLONE q.d",
         "ALTER SCHEMA q SET OPTIONS (description = 'a')",
         "SELECT * FROM q.t FOR SYSTEM_TIME AS OF CURRENT_TIMESTAMP()",
         "SELECT * FROM q.t TABLESAMPLE SYSTEM (10 PERCENT)",

@@ -32,6 +32,7 @@ from pydag_emulators.bigquery.storage.catalog import (
     etag,
     get_dataset,
     get_table,
+    has_rows,
     list_tables,
     save_table,
     table_fields,
@@ -56,7 +57,7 @@ _UNSUPPORTED = (
 def shown(service: Service, cursor: Cursor, ref: TableRef, resource: Resource) -> dict[str, Any]:
     """The resource as tables.get shows it: with its size and the time of its last change."""
     result = dict(resource)
-    if resource["type"] == "TABLE":
+    if has_rows(resource):
         contents = service.sizes.of(cursor, ref, resource)
         _, written = writes(cursor, ref)
         result |= {
@@ -178,7 +179,7 @@ async def rows(request: Request) -> Response:
 
     def read(cursor: Cursor) -> dict[str, Any]:
         resource = get_table(cursor, ref)
-        if resource["type"] != "TABLE":
+        if not has_rows(resource):
             raise invalid(f"Cannot list a table of type {resource['type']}.")
         fields = table_fields(resource)
         if selected:

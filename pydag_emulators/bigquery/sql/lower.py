@@ -15,6 +15,7 @@ from pydag_emulators.bigquery.sql.functions import KEEP, LOWER
 from pydag_emulators.bigquery.sql.nan import check_nan
 from pydag_emulators.bigquery.sql.shapes import settle_names
 from pydag_emulators.bigquery.sql.typing.queries import Typer
+from pydag_emulators.bigquery.sql.typing.results import check_condition
 from pydag_emulators.bigquery.sql.typing.scope import UNKNOWN, Scope
 
 
@@ -22,11 +23,13 @@ def to_duckdb(
     tree: exp.Expression,
     nan_names: frozenset[str] = frozenset(),
     scope: Scope | None = None,
+    condition: str = "",
 ) -> str:
     """The DuckDB SQL of a bound GoogleSQL tree (which is changed).
 
     `nan_names` are the columns, in lower case, that hold NaN in the tables it names; `scope` has
-    the names that are known around it, if it is a part of a statement.
+    the names that are known around it, if it is a part of a statement; `condition` names a part
+    that must be a BOOL.
 
     Raises:
         ApiError: `invalidQuery`, `notImplemented`.
@@ -37,7 +40,9 @@ def to_duckdb(
     if isinstance(tree, exp.Query | exp.Subquery):
         Typer().query(tree, scope)
     elif not isinstance(tree, exp.Table):
-        Typer().visit(tree, scope or UNKNOWN)
+        type_ = Typer().visit(tree, scope or UNKNOWN)
+        if condition:
+            check_condition(type_, condition)
     check_nan(holder.this, nan_names)
     for node in reversed(list(holder.this.walk())):  # children before their parents
         kind = type(node)

@@ -90,9 +90,39 @@ def statement_of(sql: str, tokens: list[Token]) -> Statement:
     padded = re.sub(r"[^\n]", " ", sql[: first.start]) + text
     if word == "INSERT" and len(tokens) > 2 and tokens[2].text == "-":
         padded = padded.replace(first.text, "INSERT INTO", 1)  # sqlglot wants it before dashes
-    is_load = word == "LOAD" and first.token_type != TokenType.IDENTIFIER
-    tree = _load_data(padded, tokens) if is_load else parse_one(padded)
+    is_word = first.token_type != TokenType.IDENTIFIER
+    if is_word and word == "LOAD":
+        tree = _load_data(padded, tokens)
+    elif is_word and word in ("CREATE", "DROP"):
+        tree = _create_or_drop(padded, tokens)
+    else:
+        tree = parse_one(padded)
     return Statement(text, tree, _kind(tree, text))
+
+
+def _create_or_drop(sql: str, tokens: list[Token]) -> exp.Expression:
+    """CREATE or DROP: SNAPSHOT, and OPTIONS behind CLONE or COPY, are read apart from the rest."""
+    words = [token.text.upper() for token in tokens]
+    is_snapshot = words[1:3] == ["SNAPSHOT", "TABLE"]
+    if is_snapshot:
+        sql = sql[: tokens[1].start] + " " * len("SNAPSHOT") + sql[tokens[1].end + 1 :]
+    clone = next((at for at, word in enumerate(words[:12]) if word in ("CLONE", "COPY")), 0)
+    is_clone = clone > 0 and "TABLE" in words[1:clone] and "(" not in words[:clone]
+    if is_clone and "SYSTEM_TIME" in words[clone:]:
+        raise unimplemented("time travel: FOR SYSTEM_TIME AS OF")
+    options = words.index("OPTIONS", clone) if is_clone and "OPTIONS" in words[clone:] else 0
+    tree = parse_one(sql[: tokens[options].start] if options else sql)
+    if options:
+        tree.set("properties", _options_in(sql[tokens[options].start :]))
+    if is_snapshot:
+        tree.set("kind", "SNAPSHOT TABLE")
+    return tree
+
+
+def _options_in(text: str) -> exp.Expression:
+    """The properties of `OPTIONS (…)`."""
+    given: exp.Expression = parse_one(f"CREATE TABLE x (x INT64) {text}").args["properties"]
+    return given
 
 
 def _load_data(sql: str, tokens: list[Token]) -> exp.Expression:
@@ -119,8 +149,7 @@ def _load_data(sql: str, tokens: list[Token]) -> exp.Expression:
     else:
         create = "CREATE TABLE"
     head = sql[:start] + create.ljust(into - start) + sql[into:source]
-    options = "CREATE TABLE x (x INT64) OPTIONS" + sql[tokens[files].end + 1 :]
-    given = parse_one(options).args.get("properties") or exp.Properties()
+    given = _options_in("OPTIONS" + sql[tokens[files].end + 1 :])
     overwrite = words[2] == "OVERWRITE"
     return exp.LoadData(this=parse_one(head), files=given, overwrite=overwrite)
 
@@ -171,12 +200,14 @@ def _syntax_error(error: ParseError | TokenError) -> ApiError:
 
 _CREATE = {
     "TABLE": "CREATE_TABLE",
+    "SNAPSHOT TABLE": "CREATE_SNAPSHOT_TABLE",
     "VIEW": "CREATE_VIEW",
     "SCHEMA": "CREATE_SCHEMA",
     "FUNCTION": "CREATE_FUNCTION",
 }
 _DROP = {
     "TABLE": "DROP_TABLE",
+    "SNAPSHOT TABLE": "DROP_SNAPSHOT_TABLE",
     "VIEW": "DROP_VIEW",
     "SCHEMA": "DROP_SCHEMA",
     "FUNCTION": "DROP_FUNCTION",

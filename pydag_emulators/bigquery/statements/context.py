@@ -88,12 +88,16 @@ class Context:
         """
         return self.lowered(self.tables.bind(tree))
 
-    def lowered(self, bound: exp.Expression) -> str:
+    def condition(self, tree: exp.Expression, what: str) -> str:
+        """`translate` of a part that must be a BOOL; `what` is its name."""
+        return self.lowered(self.tables.bind(tree), what)
+
+    def lowered(self, bound: exp.Expression, condition: str = "") -> str:
         """The DuckDB SQL of a part whose tables are bound already."""
         if not self.defines_view:
             check_filters(bound, self.variables)
         nan_names = [name for contents in self._contents() for name in contents.nan_names]
-        return to_duckdb(bound, frozenset(nan_names), self.scope)
+        return to_duckdb(bound, frozenset(nan_names), self.scope, condition)
 
     def constant(self, node: exp.Expression) -> Any:
         """The value of a constant expression, as in OPTIONS.

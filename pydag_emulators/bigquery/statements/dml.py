@@ -122,7 +122,7 @@ def _update(context: Context, tree: exp.Expression, ref: TableRef) -> Dml:
     require_filter(tree.this, tree.args["where"].this, context.variables)
     if from_ is not None:
         require_filter(bound, tree.args["where"].this, context.variables)
-    where = context.translate(tree.args["where"].this)
+    where = context.condition(tree.args["where"].this, "WHERE clause")
     sql = f"UPDATE {target} SET {assignments}"
     if source is None:
         return Dml("UPDATE", ref, f"{sql} WHERE {where}")
@@ -182,7 +182,7 @@ def _delete(context: Context, tree: exp.Expression, ref: TableRef) -> Dml:
     table = tree.this or tree.args["tables"][0]
     context.know(table)
     require_filter(table, tree.args["where"].this, context.variables)
-    where = context.translate(tree.args["where"].this)
+    where = context.condition(tree.args["where"].this, "WHERE clause")
     return Dml("DELETE", ref, f"DELETE FROM {to_duckdb(table)} WHERE {where}")
 
 

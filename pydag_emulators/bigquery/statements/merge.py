@@ -33,7 +33,7 @@ def merge_sql(
     source = context.lowered(bound)
     for table in (tree.this, bound):
         require_filter(table, tree.args["on"], context.variables)
-    on = context.translate(tree.args["on"])
+    on = context.condition(tree.args["on"], "MERGE ON clause")
     clauses = []
     for when in tree.args["whens"].expressions:
         head = "WHEN MATCHED" if when.args.get("matched") else "WHEN NOT MATCHED"
@@ -42,7 +42,7 @@ def merge_sql(
             head += " BY SOURCE"
         condition = when.args.get("condition")
         if condition is not None:
-            head += f" AND {context.translate(condition)}"
+            head += f" AND {context.condition(condition, 'The condition of WHEN')}"
         then = when.args["then"]
         if isinstance(then, exp.Update):
             tables = target if by_source else f"{target}, {source}"

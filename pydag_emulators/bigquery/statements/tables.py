@@ -210,6 +210,8 @@ class Tables:
         fields = table_fields(max(found, key=lambda each: int(each[1]["creationTime"]))[1])
         selects: list[exp.Expression] = []
         for suffix, resource in found:
+            if resource["type"] == "SNAPSHOT":
+                raise unimplemented("snapshots among wildcard tables")
             if resource["type"] != "TABLE":
                 raise invalid_query("Views cannot be queried through prefix")
             ref = TableRef(*dataset, f"{stem}{suffix}")

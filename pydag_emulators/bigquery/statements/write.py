@@ -59,7 +59,7 @@ def write_rows(
         create_table(cursor, ref, given, filled_by=_checked(cursor, sql, given, partition))
         return
     if existing["type"] != "TABLE":
-        raise invalid(f"{ref} is not allowed for this operation because it is a view.")
+        raise invalid(f"{ref} is not allowed for this operation: it is a {existing['type']}.")
     where = "true" if partition is None else in_partition(existing, partition)
     row = fetch_one(cursor, f"SELECT 1 FROM {ref.sql} WHERE {where} LIMIT 1", [])
     if write == "WRITE_EMPTY" and row is not None:

@@ -195,7 +195,7 @@ def create_table(
     if default_expiry and not resource.get("expirationTime"):
         resource["expirationTime"] = str(at + default_expiry)
     cursor.execute("INSERT INTO pydag.tables VALUES (?, ?, ?, ?)", [*ref, json.dumps(resource)])
-    if resource["type"] == "TABLE":
+    if has_rows(resource):
         _create_storage(cursor, ref, resource, filled_by)
     return resource
 
@@ -276,6 +276,11 @@ def list_tables(cursor: Cursor, ref: DatasetRef) -> list[Resource]:
     ).fetchall()
     resources = [json.loads(row[0]) for row in rows]
     return [resource for resource in resources if not _is_expired(resource)]
+
+
+def has_rows(resource: Resource) -> bool:
+    """Whether it is a table or a snapshot of one, not a view."""
+    return resource["type"] in ("TABLE", "SNAPSHOT")
 
 
 def stored_columns(resource: Resource) -> list[Field]:

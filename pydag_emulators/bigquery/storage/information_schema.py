@@ -75,7 +75,7 @@ _ROUTINES = pa.schema(
         ("ddl", pa.string()),
     ]
 )
-_TYPES = {"TABLE": "BASE TABLE", "VIEW": "VIEW"}
+_TYPES = {"TABLE": "BASE TABLE", "VIEW": "VIEW", "SNAPSHOT": "SNAPSHOT"}
 
 
 def _moment(milliseconds: str | int) -> datetime:

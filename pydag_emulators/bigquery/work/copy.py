@@ -96,6 +96,8 @@ def _source(context: Context, given: dict[str, Any]) -> tuple[TableRef, Resource
     resource = get_table(context.cursor, ref, context.key.location)
     if resource["location"].upper() != context.key.location.upper():
         raise not_found("Dataset", str(ref.in_dataset), context.key.location)
+    if resource["type"] == "SNAPSHOT":
+        raise unimplemented("copy jobs of snapshots; CREATE TABLE … CLONE restores one")
     if resource["type"] != "TABLE":
         raise invalid(f"Cannot copy {ref}: it is a {resource['type']}.")
     context.tables.referenced[ref] = resource  # it may be replaced by itself

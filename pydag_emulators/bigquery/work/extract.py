@@ -79,6 +79,8 @@ def run_extract(service: Service, run: Run) -> None:
         table = get_table(cursor, ref, job.key.location)
         if table["location"].upper() != job.key.location.upper():
             raise not_found("Table", str(ref), job.key.location)
+        if table["type"] == "SNAPSHOT":
+            raise unimplemented("extracts of snapshots")
         if table["type"] != "TABLE":
             raise invalid(f"{ref} is not allowed for this operation: it is a {table['type']}.")
         contents = service.sizes.of(cursor, ref, table)

@@ -5,6 +5,8 @@ Reference: https://cloud.google.com/bigquery/docs/reference/standard-sql/data-de
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from sqlglot import exp
 
 from pydag_emulators.bigquery.errors import (
@@ -71,6 +73,8 @@ def _check_form(kind: str, tree: exp.Expression) -> None:
         return
     if kind == "CREATE_SCHEMA" or isinstance(tree, exp.Alter):
         return
+    if kind == "CREATE_SNAPSHOT_TABLE" and (not tree.args.get("clone") or tree.args.get("replace")):
+        raise invalid_query("Syntax error: Expected CREATE SNAPSHOT TABLE … CLONE …")
     if kind == "CREATE_VIEW" and isinstance(tree.this, exp.Schema):
         raise unimplemented("column lists of views")
     for name, value in tree.args.items():
@@ -117,7 +121,7 @@ def _change_table(context: Context, kind: str, tree: exp.Expression, ref: TableR
     if _is_settled(context, kind, tree, ref, exists=existing is not None):
         return "SKIP"
     if existing is not None and kind.startswith(("DROP_", "ALTER_")):
-        if kind.partition("_")[2] != existing["type"]:
+        if kind.partition("_")[2].removesuffix("_TABLE") != existing["type"]:
             words = kind.replace("_", " ")
             raise invalid_query(f"Cannot {words} {ref}: it is a {existing['type']}")
         if isinstance(tree, exp.Alter):
@@ -135,7 +139,7 @@ def _change_table(context: Context, kind: str, tree: exp.Expression, ref: TableR
         resource, sql = _table(context, tree, ref)
         check_location(context, ref)
         if existing is not None and existing["type"] != "TABLE":
-            raise invalid_query(f"{ref} is a view, not a table")
+            raise invalid_query(f"{ref} is a {existing['type']}, not a table")
         if existing is not None and not is_same_partitioning(existing, resource):
             raise invalid_query(
                 "Cannot replace a table with a different partitioning spec. Instead, DROP the "
@@ -194,12 +198,18 @@ def _like_another(
     """A table like another one; with its rows after CLONE and COPY."""
     source = context.paths.table(like)
     existing = get_table(context.cursor, source, context.key.location)
-    if existing["type"] != "TABLE":
+    is_snapshot = tree.args["kind"] == "SNAPSHOT TABLE"
+    if existing["type"] != "TABLE" and (is_snapshot or existing["type"] != "SNAPSHOT"):
         raise invalid_query(f"{source} is a {existing['type']}, not a table")
     context.tables.referenced[source] = existing
     columns = ", ".join(quote(field["name"]) for field in stored_columns(existing))
     sql = f"SELECT {columns} FROM {source.sql}" if tree.args.get("clone") else None
-    return {"schema": existing["schema"], **layout_in(existing), **options}, sql
+    given = {"schema": existing["schema"], **layout_in(existing), **options}
+    if is_snapshot:
+        taken = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        base = {"baseTableReference": source.api(), "snapshotTime": taken}
+        given |= {"type": "SNAPSHOT", "snapshotDefinition": base}
+    return given, sql
 
 
 def _as_select(
