@@ -9,12 +9,36 @@ from sqlglot.dialects.bigquery import BigQuery
 from sqlglot.parser import Parser
 from sqlglot.tokenizer_core import TokenType
 
+from pydag_emulators.bigquery.errors import invalid_query, unimplemented
+from pydag_emulators.bigquery.sql.replace import with_values
+
 _COMMANDS = (TokenType.COMMAND, TokenType.EXECUTE, TokenType.BEGIN)
 
 
 def _placeholder(parser: Parser) -> exp.Expression:
     # Their order in the tree is not the order in which they are written.
     return parser.expression(exp.Placeholder()).update_positions(parser._prev)  # noqa: SLF001
+
+
+def _with(parser: Parser) -> exp.Expression:
+    """`WITH(name AS value, …, result)`: the result, with the values in the places of names."""
+    values: dict[str, exp.Expression] = {}
+    while parser._next.token_type == TokenType.ALIAS and (name := parser._parse_id_var()):  # noqa: SLF001
+        parser._match(TokenType.ALIAS)  # noqa: SLF001
+        values[name.name.lower()] = _checked(parser._parse_assignment(), values)  # noqa: SLF001
+        parser._match(TokenType.COMMA)  # noqa: SLF001
+    return _checked(parser._parse_assignment(), values)  # noqa: SLF001
+
+
+def _checked(value: exp.Expr | None, values: dict[str, exp.Expression]) -> exp.Expression:
+    """The value, with those of the names before it."""
+    if not isinstance(value, exp.Expression):
+        raise invalid_query("Syntax error: Expected WITH(name AS value, …, result)")
+    if values and value.find(exp.Query) is not None:
+        raise unimplemented("queries in WITH expressions")
+    if value.find(exp.Rand, exp.Uuid) is not None:
+        raise unimplemented("random values in WITH expressions")
+    return with_values(value, values)
 
 
 class GoogleSQL(BigQuery):
@@ -33,7 +57,13 @@ class GoogleSQL(BigQuery):
     class Parser(BigQuery.Parser):  # type: ignore[misc, valid-type]
         """Adds to the generic parser what the service needs to know."""
 
+        FUNC_TOKENS: ClassVar = {*BigQuery.Parser.FUNC_TOKENS, TokenType.WITH}
+        FUNCTION_PARSERS: ClassVar = {**BigQuery.Parser.FUNCTION_PARSERS, "WITH": _with}
         PLACEHOLDER_PARSERS: ClassVar = {
             **BigQuery.Parser.PLACEHOLDER_PARSERS,
             TokenType.PLACEHOLDER: _placeholder,
         }
+
+        def _parse_with(self, skip_with_token: bool = False) -> exp.With | None:
+            is_expression = not skip_with_token and self._next.token_type == TokenType.L_PAREN
+            return None if is_expression else super()._parse_with(skip_with_token)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass
-from itertools import pairwise, zip_longest
+from itertools import pairwise
 from typing import cast
 
 import sqlglot
@@ -55,13 +55,10 @@ def tokens_of(sql: str) -> list[Token]:
         tokens = sqlglot.tokenize(sql, read=GoogleSQL)
     except TokenError as error:
         raise invalid_query(f"Syntax error: {error}") from error
-    for token, after in zip_longest(tokens, tokens[1:]):
+    for token in tokens:
         _check_token(token)
         if token.text.upper() == "CORRESPONDING" and token.token_type == TokenType.VAR:
             raise unimplemented("set operations CORRESPONDING; write BY NAME")
-        is_call = after is not None and after.token_type == TokenType.L_PAREN
-        if token.token_type == TokenType.WITH and is_call:
-            raise unimplemented("WITH expressions: WITH(name AS value, …)")
         if GENERATED in token.text and token.token_type == TokenType.IDENTIFIER:
             raise unimplemented(f"the character {GENERATED} in names ({token.text})")
     return list(tokens)
@@ -103,6 +100,8 @@ def statement_of(sql: str, tokens: list[Token]) -> Statement:
 def _create_or_drop(sql: str, tokens: list[Token]) -> exp.Expression:
     """CREATE or DROP: SNAPSHOT, and OPTIONS behind CLONE or COPY, are read apart from the rest."""
     words = [token.text.upper() for token in tokens]
+    if ("TABLE", "FUNCTION") in pairwise(words[:5]):
+        raise unimplemented("table functions")
     is_snapshot = words[1:3] == ["SNAPSHOT", "TABLE"]
     if is_snapshot:
         sql = sql[: tokens[1].start] + " " * len("SNAPSHOT") + sql[tokens[1].end + 1 :]

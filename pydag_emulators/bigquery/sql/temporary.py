@@ -9,6 +9,8 @@ from sqlglot import exp
 
 from pydag_emulators.bigquery.errors import invalid_query, unimplemented
 from pydag_emulators.bigquery.sql.dialect import GoogleSQL
+from pydag_emulators.bigquery.sql.functions.build import GENERATED, is_aggregated
+from pydag_emulators.bigquery.sql.replace import with_values
 from pydag_emulators.bigquery.sql.typing.coerce import assigned
 from pydag_emulators.bigquery.sql.typing.types import Type, type_of_data_type
 
@@ -51,13 +53,25 @@ class Function:
             name: value if type_ is None else assigned(value.copy(), type_)
             for (name, type_), value in zip(self.parameters, call.expressions, strict=True)
         }
-        holder = exp.Paren(this=self.body.copy())
-        for column in list(holder.find_all(exp.Column)):
-            value: exp.Expression = given[column.parts[0].name.lower()].copy()
-            for part in column.parts[1:]:
-                value = exp.Dot(this=exp.Paren(this=value), expression=part.copy())
-            column.replace(value)
-        return holder
+        if self.body.find(exp.Query) is None:
+            return with_values(self.body, given)
+        return _asked(self.body, given)
+
+
+def _asked(body: exp.Expression, given: dict[str, exp.Expression]) -> exp.Expression:
+    """A body with a query in it, which can have columns of the parameters' names.
+
+    So the parameters are columns of a row around it, and all that it can name.
+    """
+    if any(map(is_aggregated, given.values())):
+        raise unimplemented("aggregates as arguments of a function with a query in it")
+    select = exp.Select(expressions=[body.copy()])
+    if given:
+        row = exp.select(*(exp.alias_(value, name, quoted=True) for name, value in given.items()))
+        alias = exp.TableAlias(this=exp.to_identifier(f"{GENERATED}call", quoted=True))
+        select.set("from_", exp.From(this=exp.Subquery(this=row, alias=alias)))
+    select.meta["isolated"] = True
+    return exp.Subquery(this=select)
 
 
 class Functions:
@@ -104,9 +118,11 @@ def function_of(tree: exp.Expression) -> Function:
     declared: Any = tree.this
     parameters = [(one.name.lower(), _parameter(one.kind)) for one in declared.expressions]
     body = _body(tree)
-    if body.find(exp.Query) is not None:
-        raise unimplemented("functions with a query in them")
-    for column in body.find_all(exp.Column):
+    ctes = {cte.alias.lower() for cte in body.find_all(exp.CTE)}
+    for table in body.find_all(exp.Table):
+        if len(table.parts) == 1 and table.name.lower() not in ctes:
+            raise unimplemented(f"tables without a dataset in functions ({table.name})")
+    for column in body.find_all(exp.Column) if body.find(exp.Query) is None else ():
         if column.parts[0].name.lower() not in dict(parameters):
             raise invalid_query(f"Unrecognized name: {column.parts[0].name}")
     return Function(parameters, _returned(tree, body))
@@ -128,6 +144,8 @@ def _body(tree: exp.Expression) -> exp.Expression:
     body = tree.expression
     if not isinstance(body, exp.Expression) or isinstance(body, exp.Heredoc | exp.Literal):
         raise unimplemented("functions in JavaScript")
+    if isinstance(body, exp.Query) and not isinstance(body.this, exp.Subquery):
+        raise invalid_query("Syntax error: a query that is the body of a function needs two (( ))")
     return exp.Paren(this=body.copy())
 
 

@@ -22,7 +22,7 @@ KEEP: Kinds = (
     exp.LastValue, exp.Lead, exp.Max, exp.Min, exp.NthValue,
     exp.Ntile, exp.PercentRank, exp.PercentileCont, exp.PercentileDisc, exp.Rank, exp.RowNumber,
     exp.Stddev, exp.StddevPop, exp.StddevSamp, exp.Sum, exp.Variance, exp.VariancePop,
-    exp.WindowSpec, exp.HavingMax,
+    exp.WindowSpec, exp.HavingMax, exp.Grouping,
 )  # fmt: skip
 
 
@@ -211,9 +211,18 @@ def _quantiles(node: exp.ApproxQuantiles) -> Node:
     return call("quantile_disc", node.this, exp.Array(expressions=shares))
 
 
+def _top_count(node: exp.ApproxTopK) -> Node:
+    only(node, "this", "expression")
+    if not _constant(node.expression) or isinstance(node.this, exp.Distinct):
+        raise refused(node)
+    # Exact counts are good approximations.
+    return call("bq_top_count", call("list", node.this), node.expression)
+
+
 LOWER: Lowering = {
     exp.AnyValue: _any_value,
     exp.ApproxQuantiles: _quantiles,
+    exp.ApproxTopK: _top_count,
     exp.ArgMax: lambda node: call("arg_max_null", node.this, node.expression),
     exp.ArgMin: lambda node: call("arg_min_null", node.this, node.expression),
     exp.ArrayConcatAgg: _array_concat_agg,

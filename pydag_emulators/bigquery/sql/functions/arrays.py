@@ -48,13 +48,22 @@ def _slice(node: exp.ArraySlice) -> Node:
 
 
 def _anonymous(node: exp.Anonymous) -> Node:
-    known = {"IEEE_DIVIDE": ("ieee_divide", 2), "ERROR": ("fail", 1)}
-    name, count = known.get(node.name.upper(), ("", 0))
+    name, count = _BY_NAME.get(node.name.upper(), ("", 0))
     if not name or len(node.expressions) != count:
         raise unimplemented(f"the function {node.name.upper()}")
     result = macro(name, *node.expressions)
     type_ = node.meta.get("type")  # of the other values that may stand there
     return cast(cast(result, "VARCHAR"), type_) if type_ else result
+
+
+_BY_NAME = {
+    "IEEE_DIVIDE": ("ieee_divide", 2),
+    "ERROR": ("fail", 1),
+    "DATE_BUCKET": ("bucket", 3),
+    "DATETIME_BUCKET": ("bucket", 3),
+    "TIMESTAMP_BUCKET": ("bucket", 3),
+}
+"""Functions that sqlglot has no class for: their macros, and how many arguments they have."""
 
 
 def _try(name: str) -> Lower:

@@ -28,7 +28,7 @@ def macro(name: str, *arguments: Node) -> Node:
     DuckDB cannot tell the type of an aggregate or window function when it chooses a macro's
     overload. So such arguments go through a list first, whose type it knows.
     """
-    if not any(_is_aggregated(argument) for argument in arguments):
+    if not any(is_aggregated(argument) for argument in arguments):
         return call(f"bq_{name}", *arguments)
     names = [f"{GENERATED}{index}" for index in range(len(arguments))]
     members = [
@@ -54,14 +54,15 @@ _AGGREGATES = frozenset(
 )
 
 
-def _is_aggregated(node: Node) -> bool:
+def is_aggregated(node: exp.Expr) -> bool:
+    """Whether an aggregate or window function is in it, outside of queries."""
     if isinstance(node, exp.Query | exp.Subquery):
         return False
     if isinstance(node, exp.AggFunc | exp.Window):
         return True
     if isinstance(node, exp.Anonymous) and node.name in _AGGREGATES:
         return True
-    return any(_is_aggregated(child) for child in node.iter_expressions())
+    return any(is_aggregated(child) for child in node.iter_expressions())
 
 
 def cast(value: Node, type_: str) -> Node:

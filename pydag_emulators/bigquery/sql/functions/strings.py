@@ -192,6 +192,12 @@ def _sha2(node: exp.SHA2Digest) -> Node:
     return macro("sha256", node.this)
 
 
+def _fingerprint(node: exp.FarmFingerprint) -> Node:
+    if len(node.expressions) != 1:
+        raise invalid_query("Number of arguments does not match for function FARM_FINGERPRINT")
+    return macro("farm_fingerprint", *node.expressions)
+
+
 def _md5_hex(node: exp.MD5) -> Node:
     # sqlglot's reading of TO_HEX(MD5(x))
     return macro("to_hex", macro("md5", node.this))
@@ -234,6 +240,7 @@ LOWER: Lowering = {
     exp.Concat: _concat,
     exp.DPipe: binary("concat"),
     exp.EndsWith: binary("ends_with"),
+    exp.FarmFingerprint: _fingerprint,
     exp.Format: _format,
     exp.FromBase64: unary("from_base64"),
     exp.Left: binary("left"),

@@ -278,11 +278,11 @@ def _dot(node: exp.Dot) -> Node:
 
 
 def _select(node: exp.Select) -> Node:
-    """HAVING with a macro of aggregates: DuckDB takes it in QUALIFY only, which wants a window."""
+    """HAVING with rows in lists: DuckDB takes it in QUALIFY only, which wants a window."""
     if node.args.get("kind") and not isinstance(node.parent, exp.Array | exp.Subquery):
         raise unimplemented(f"SELECT AS {node.args['kind']} outside of ARRAY(…)")
     having = node.args.get("having")
-    if having is None or having.find(exp.Lambda) is None:
+    if having is None or not any(map(_has_rows, having.find_all(exp.Lambda, exp.Anonymous))):
         return node
     if node.find(exp.Window) is not None or node.args.get("qualify") is not None:
         raise unimplemented("HAVING with computed aggregates beside window functions")
@@ -292,6 +292,10 @@ def _select(node: exp.Select) -> Node:
     node.set("having", None)
     node.set("qualify", exp.Qualify(this=condition))
     return node
+
+
+def _has_rows(node: Node) -> bool:
+    return isinstance(node, exp.Lambda) or node.name == "bq_farm_fingerprint"
 
 
 LOWER: Lowering = {

@@ -36,6 +36,15 @@ CREATE OR REPLACE MACRO bq_range_bucket
   (x TIMESTAMP WITH TIME ZONE, items TIMESTAMP WITH TIME ZONE[]) AS bq_position(x, items);
 CREATE OR REPLACE MACRO bq_array_concat(a, b) AS CASE
   WHEN a IS NOT NULL AND b IS NOT NULL THEN list_concat(a, b) END;
+-- How often each value is there, NULL too, the most frequent ones first.
+CREATE OR REPLACE MACRO bq_counts(items) AS list_concat(
+  list_transform(map_entries(list_histogram(items)),
+    lambda e: {'n': CAST(e.value AS BIGINT), 'value': e.key}),
+  CASE WHEN len(items) > list_count(items)
+    THEN [{'n': CAST(len(items) - list_count(items) AS BIGINT), 'value': NULL}] ELSE [] END);
+CREATE OR REPLACE MACRO bq_top_count(items, n) AS list_transform(
+  list_slice(list_sort(bq_counts(items), 'DESC'), 1, n),
+  lambda e: {'value': e.value, 'count': e.n});
 
 CREATE OR REPLACE MACRO bq_generate_array
   (a BIGINT, b BIGINT, step BIGINT) AS CASE

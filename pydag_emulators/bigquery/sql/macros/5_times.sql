@@ -95,3 +95,13 @@ CREATE OR REPLACE MACRO bq_quarter_text(d) AS CAST(quarter(d) AS VARCHAR);
 CREATE OR REPLACE MACRO bq_epoch_text(d) AS CAST(CAST(floor(epoch(d)) AS BIGINT) AS VARCHAR);
 CREATE OR REPLACE MACRO bq_seconds_text(d) AS
   regexp_replace(regexp_replace(strftime(d, '%S.%f'), '0+$', ''), '\.$', '');
+CREATE OR REPLACE MACRO bq_bucket_start(d, width, origin) AS CASE
+  WHEN width <= INTERVAL 0 DAY
+  THEN make_timestamp(CAST(bq_fail('The width of a bucket must be positive') AS BIGINT))
+  ELSE time_bucket(CASE WHEN width > INTERVAL 0 DAY THEN width END, d, origin) END;
+CREATE OR REPLACE MACRO bq_bucket
+  (d DATE, width INTERVAL, origin DATE) AS
+    CAST(bq_bucket_start(CAST(d AS TIMESTAMP), width, CAST(origin AS TIMESTAMP)) AS DATE),
+  (d TIMESTAMP, width INTERVAL, origin TIMESTAMP) AS bq_bucket_start(d, width, origin),
+  (d TIMESTAMP WITH TIME ZONE, width INTERVAL, origin TIMESTAMP WITH TIME ZONE) AS
+    bq_bucket_start(d AT TIME ZONE 'UTC', width, origin AT TIME ZONE 'UTC') AT TIME ZONE 'UTC';

@@ -7,6 +7,7 @@ import re
 from sqlglot import exp
 
 from pydag_emulators.bigquery.errors import invalid_query, unimplemented
+from pydag_emulators.bigquery.sql.typing.coerce import assigned
 from pydag_emulators.bigquery.sql.typing.nan import checked_comparison
 from pydag_emulators.bigquery.sql.typing.operators import NUMBERS
 from pydag_emulators.bigquery.sql.typing.scope import Scope
@@ -20,6 +21,7 @@ from pydag_emulators.bigquery.sql.typing.types import (
     NULL,
     STRING,
     TIME,
+    TIMESTAMP,
     Type,
     array_of,
     data_type,
@@ -135,9 +137,36 @@ def _json_made(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
 
 
 def _anonymous(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
+    name = node.name.upper()
+    if name in _BUCKETS:
+        return _bucket(typer, node, scope)
     types = [typer.visit(child, scope) for child in list(node.expressions)]
     known = {"IEEE_DIVIDE": FLOAT64}
-    return known.get(node.name.upper()) if types else None
+    return known.get(name) if types else None
+
+
+_BUCKETS = {"DATE_BUCKET": DATE, "DATETIME_BUCKET": DATETIME, "TIMESTAMP_BUCKET": TIMESTAMP}
+_CLOCKLESS = ("DAY", "WEEK", "MONTH", "QUARTER", "YEAR")
+
+
+def _bucket(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
+    """DATE_BUCKET and the like: buckets are counted from 1950 unless an origin is given."""
+    wanted = _BUCKETS[node.name.upper()]
+    if len(node.expressions) not in (2, 3) or not isinstance(node.expressions[1], exp.Interval):
+        raise invalid_query(f"No matching signature for {node.name.upper()}")
+    unit = node.expressions[1].args["unit"].name.upper()
+    if wanted == DATE and unit not in _CLOCKLESS:
+        raise invalid_query(f"DATE_BUCKET doesn't support intervals in {unit}")
+    if unit in ("MONTH", "QUARTER", "YEAR"):
+        raise unimplemented(f"{node.name.upper()} by {unit}")
+    if len(node.expressions) == 2:
+        node.append("expressions", assigned(exp.Literal.string("1950-01-01"), wanted))
+    for value in (node.expressions[0], node.expressions[2]):
+        value.replace(assigned(value.copy(), wanted))
+    typer.visit(node.expressions[1], scope)
+    for value in (node.expressions[0], node.expressions[2]):
+        typer.visit(value, scope)
+    return wanted
 
 
 def _window(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:

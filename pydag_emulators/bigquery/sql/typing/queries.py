@@ -8,19 +8,16 @@ from sqlglot import exp
 
 from pydag_emulators.bigquery.errors import invalid_query, unimplemented
 from pydag_emulators.bigquery.sql.pivots import written_out
-from pydag_emulators.bigquery.sql.shapes import match_by_name
-from pydag_emulators.bigquery.sql.typing.coerce import coerce, is_literal
 from pydag_emulators.bigquery.sql.typing.expressions import visit
-from pydag_emulators.bigquery.sql.typing.order import order_with_nan
+from pydag_emulators.bigquery.sql.typing.nan import order_with_nan
 from pydag_emulators.bigquery.sql.typing.results import check_condition
 from pydag_emulators.bigquery.sql.typing.scope import Scope
+from pydag_emulators.bigquery.sql.typing.sets import set_operation
 from pydag_emulators.bigquery.sql.typing.types import (
     INT64,
     JSON,
     Columns,
-    Given,
     Type,
-    supertype,
     type_of_field,
 )
 
@@ -45,7 +42,7 @@ class Typer:
                     self.clause(part, Scope(scope, values=dict(columns or ())))
             return columns
         if isinstance(node, exp.SetOperation):
-            return self._set_operation(node, scope)
+            return set_operation(self, node, scope)
         if isinstance(node, exp.Select):
             return self._select(node, scope)
         return None
@@ -88,11 +85,9 @@ class Typer:
             scope.ctes[cte.alias.lower()] = columns
 
     def _select(self, node: exp.Select, scope: Scope) -> Columns | None:
-        from_ = node.args.get("from_")
-        if from_ is not None:
-            self.source(from_.this, scope)
-        for join in node.args.get("joins") or []:
-            self._join(join, scope)
+        self._from(node, scope)
+        if node.meta.get("isolated"):
+            scope = Scope(ranges=scope.ranges)
         columns: list[tuple[str, Type | None]] = []
         known = True
         if str(node.args.get("kind")).upper() == "STRUCT":
@@ -112,6 +107,14 @@ class Typer:
             elif part.arg_key == "order":
                 self.clause(part, aliases)
         return tuple(columns) if known else None
+
+    def _from(self, node: exp.Select, scope: Scope) -> None:
+        """Add the relations of a query to the scope."""
+        from_ = node.args.get("from_")
+        if from_ is not None:
+            self.source(from_.this, scope)
+        for join in node.args.get("joins") or []:
+            self._join(join, scope)
 
     def _selected(self, column: exp.Expr, scope: Scope) -> Columns | None:
         """The columns that one item of the SELECT list gives."""
@@ -223,50 +226,6 @@ class Typer:
             check_condition(self.visit(condition, scope), "JOIN ON clause")
         scope.merged |= {name.name.lower() for name in join.args.get("using") or []}
 
-    def _match_names(self, node: exp.Expr, scope: Scope) -> None:
-        """Bring the columns of set operations BY NAME into one order."""
-        for side in (node.this, node.expression):
-            if isinstance(side, exp.SetOperation):
-                self._match_names(side, scope)
-        if node.args.get("by_name"):
-            sides = [exp.Paren(this=side.copy()) for side in (node.this, node.expression)]
-            match_by_name(node, *[_names_of(self.query(side, scope)) for side in sides])
-
-    def _set_operation(self, node: exp.SetOperation, scope: Scope) -> Columns | None:
-        """The columns of the first query, with the types that all have in common."""
-        self._match_names(node, scope)
-        leaves = _leaves(node)
-        found = [self.query(leaf, scope) for leaf in leaves]
-        for part in list(node.iter_expressions()):
-            if part.arg_key == "order":
-                values = {n.lower(): t for n, t in found[0] or ()}
-                self.clause(part, Scope(scope, values=values))
-        known = [columns for columns in found if columns is not None]
-        if len(known) != len(found):
-            return None
-        if len({len(columns) for columns in known}) != 1:
-            raise invalid_query(
-                f"Queries in {node.key.upper()} have mismatched column count; query 1 has "
-                f"{len(known[0])} columns, another one has "
-                f"{next(len(c) for c in known if len(c) != len(known[0]))}"
-            )
-        types: list[Type | None] = []
-        for index in range(len(known[0])):
-            given = [
-                _given(leaf, index, columns[index][1])
-                for leaf, columns in zip(leaves, known, strict=True)
-            ]
-            types.append(_common(given, node, index + 1))
-        for leaf, columns in zip(leaves, known, strict=True):
-            _convert(leaf, columns, types)
-        return tuple((name, type_) for (name, _), type_ in zip(known[0], types, strict=True))
-
-
-def _names_of(columns: Columns | None) -> list[str]:
-    if columns is None:
-        raise unimplemented("set operations BY NAME of unknown columns")
-    return [name for name, _ in columns]
-
 
 def scope_of(relations: Iterable[exp.Expr], outer: Scope | None = None) -> Scope:
     """The scope of the parts of a DML statement with these bound relations."""
@@ -285,86 +244,3 @@ _CLAUSES = (
 
 def _visible(scope: Scope) -> dict[str, Columns | None]:
     return scope.ctes
-
-
-def _leaves(node: exp.Expr) -> list[exp.Expr]:
-    """The queries that are combined, without operations among them."""
-    if isinstance(node, exp.SetOperation):
-        return [*_leaves(node.this), *_leaves(node.expression)]
-    inner = node.this if isinstance(node, exp.Subquery | exp.Paren) else None
-    plain = {"this", "alias"}
-    if (
-        isinstance(inner, exp.SetOperation)
-        and not any(value for key, value in node.args.items() if key not in plain)
-        and not any(inner.args.get(key) for key in ("order", "limit", "offset", "with_"))
-    ):
-        return _leaves(inner)
-    return [node]
-
-
-def _given(leaf: exp.Expr, index: int, type_: Type | None) -> Given | None:
-    if type_ is None:
-        return None
-    column = _column(leaf, index)
-    return Given(type_, column is not None and is_literal(column))
-
-
-def _column(leaf: exp.Expr, index: int) -> exp.Expr | None:
-    """The expression of a column, if the SELECT list has it written out."""
-    select = leaf.unnest()
-    if not isinstance(select, exp.Select) or any(c.find(exp.Star) for c in select.expressions):
-        return None
-    if index >= len(select.expressions):
-        return None
-    column: exp.Expr = select.expressions[index]
-    return column.this if isinstance(column, exp.Alias) else column
-
-
-def _common(given: list[Given | None], node: exp.Expr, position: int) -> Type | None:
-    known = [one for one in given if one is not None]
-    if len(known) != len(given):
-        return None
-    type_ = supertype(known)
-    if type_ is None:
-        types = ", ".join(str(one.type) for one in known)
-        raise invalid_query(
-            f"Column {position} in {node.key.upper()} has incompatible types: {types}"
-        )
-    return type_
-
-
-def _convert(leaf: exp.Expr, columns: Columns, types: list[Type | None]) -> None:
-    """Give the columns of a query these types."""
-    wrong = [
-        index
-        for index, ((_, of), to) in enumerate(zip(columns, types, strict=True))
-        if of is not None and to is not None and of != to and (of.kind != "NULL" or to.members)
-    ]
-    if not wrong:
-        return
-    written = [_column(leaf, index) for index in wrong]
-    select = leaf.unnest()
-    if all(column is not None for column in written) and not select.args.get("distinct"):
-        for index, column in zip(wrong, written, strict=True):
-            of, to = columns[index][1], types[index]
-            if column is not None and of is not None and to is not None:
-                coerce(column, Given(of, is_literal(column)), to)
-        return
-    name = "\N{MIDDLE DOT}q"
-    names = [f"\N{MIDDLE DOT}c{index}" for index in range(len(columns))]
-    values: list[exp.Expr] = []
-    for column_name, (of, to), (label, _) in zip(
-        names, zip([t for _, t in columns], types, strict=True), columns, strict=True
-    ):
-        alias = exp.alias_(exp.column(column_name, table=name, quoted=True), label, quoted=True)
-        values.append(alias)
-        if of is not None and to is not None and of != to:
-            coerce(alias.this, Given(of), to)
-    inner = leaf.this if isinstance(leaf, exp.Subquery) else leaf
-    alias_ = exp.TableAlias(
-        this=exp.to_identifier(name, quoted=True),
-        columns=[exp.to_identifier(column_name, quoted=True) for column_name in names],
-    )
-    wrapped = exp.Select(expressions=values)
-    leaf.replace(wrapped)
-    wrapped.set("from_", exp.From(this=exp.Subquery(this=inner.copy(), alias=alias_)))

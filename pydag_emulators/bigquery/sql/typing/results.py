@@ -38,6 +38,7 @@ FIXED: dict[type[exp.Expr], Type] = {
             exp.UnixSeconds, exp.RowNumber, exp.Rank, exp.DenseRank, exp.Ntile, exp.IntDiv,
             exp.BitwiseAndAgg, exp.BitwiseOrAgg, exp.BitwiseXorAgg, exp.HexString, exp.Int64,
             exp.LaxInt64, exp.RangeBucket, exp.BitwiseCount, exp.Levenshtein, exp.RegexpInstr,
+            exp.Grouping, exp.FarmFingerprint,
         ),
         FLOAT64: (
             exp.Rand, exp.CumeDist, exp.PercentRank, exp.Stddev, exp.StddevPop, exp.StddevSamp,
@@ -131,6 +132,9 @@ BY_FIRST: dict[type[exp.Expr], Callable[[Type], Type | None]] = {
     exp.ArrayLast: _item,
     exp.ArrayAgg: array_of,
     exp.ApproxQuantiles: array_of,
+    exp.ApproxTopK: lambda first: array_of(
+        Type("STRUCT", (("value", first), ("count", INT64)))
+    ),
     exp.GenerateSeries: array_of,
     exp.JSONExtract: lambda first: JSON if first == JSON else STRING,
 }  # fmt: skip
@@ -151,6 +155,7 @@ ARGUMENTS: dict[type[exp.Expr], tuple[str, ...]] = {
         (("STRING", "JSON"), (exp.JSONExtract, exp.JSONExtractScalar, exp.JSONValueArray)),
         (_TEXTS, (
             exp.Length, exp.ByteLength, exp.MD5Digest, exp.MD5, exp.SHA1Digest, exp.SHA2Digest,
+            exp.FarmFingerprint,
             exp.ToCodePoints, exp.Split, exp.StartsWith, exp.EndsWith, exp.RegexpLike,
             exp.StrPosition, exp.Like,
         )),
