@@ -95,7 +95,12 @@ def _problems(client: Any, info: Mapping[str, Any]) -> Iterator[Finding]:
             "set appendonly yes",
         )
     used, most = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
-    if most and used > limits.LOGS_MEMORY * most:
+    if most and used >= most:
+        yield error(
+            f"Redis has used up its maxmemory ({used / most:.0%}): no task starts, no run is taken",
+            "give it more memory at once, by CONFIG SET maxmemory; what has begun goes on then",
+        )
+    elif most and used > limits.LOGS_MEMORY * most:
         yield warning(
             f"Redis uses {used / most:.0%} of its maxmemory: logs make way, and soon no new runs "
             "are taken",

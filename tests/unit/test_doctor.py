@@ -133,7 +133,8 @@ def test_the_password_is_wrong(fine):
         ({"aof_enabled": 0}, "set appendonly yes"),
         ({"aof_last_write_status": "err"}, "(aof_last_write_status): make room on its disk"),
         ({"role": "slave"}, "give PYDAG_REDIS_URL the primary's address"),
-        ({"maxmemory": 100, "used_memory": 90}, "uses 90% of its maxmemory"),
+        ({"maxmemory": 100, "used_memory": 90}, "Redis uses 90% of its maxmemory"),
+        ({"maxmemory": 100, "used_memory": 101}, "Redis has used up its maxmemory"),
     ],
 )
 def test_the_server_is_set_up_badly(fine, said, told):
