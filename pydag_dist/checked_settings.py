@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
@@ -24,8 +25,9 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from pydag_dist.config_file import KEY_PREFIX, config_table
+from pydag_dist.config_file import KEY_PREFIX, LOG_STORE, config_table
 from pydag_dist.dag import limits
+from pydag_dist.dag.text.messages import message
 from pydag_dist.errors import InvalidSettings
 from pydag_dist.receivers import Format, MailServer, Webhook
 from pydag_dist.redis_url import RedisUrl
@@ -33,6 +35,12 @@ from pydag_dist.redis_url import RedisUrl
 
 def _redis_url(text: str) -> str:
     RedisUrl.parse(text)
+    return text
+
+
+def _log_store(text: str) -> str:
+    if not re.match(LOG_STORE, text):
+        raise ValueError("must be a directory, or gs://BUCKET/PREFIX")
     return text
 
 
@@ -119,7 +127,7 @@ class CheckedSettings(FileSettings):
     dags: Path | None = None
     history_days: int | None = Field(default=None, ge=1, le=limits.HISTORY_DAYS)
     bigquery_price: float = Field(default=0, ge=0, le=1e6, allow_inf_nan=False)
-    log_store: str | None = None
+    log_store: Annotated[str, AfterValidator(_log_store)] | None = None
     webhooks: dict[str, _Receiver] = Field(default={})
     smtp_url: Annotated[str, AfterValidator(_smtp_url)] | None = None
     smtp_from: _Address | None = None
@@ -164,7 +172,7 @@ def _wrong_settings(error: ValidationError, model: type[FileSettings]) -> Invali
             where = f"[{table}] {name} in {config}" if table else f"{name} in {config}"
         else:
             where = f"{prefix}{name}".upper()
-        what = problem["msg"].removeprefix("Value error, ")
+        what = message(problem, with_value=False)
         if problem["type"] == "extra_forbidden":
             what = "there is no such setting"
             if len(path) == 1 and (close := get_close_matches(name, model.model_fields, n=1)):

@@ -11,6 +11,7 @@ from pydag_dist.errors import InvalidSettings
 WORKER_TABLE: Final = "worker"
 WEB_TABLE: Final = "web"
 KEY_PREFIX: Final = r"^[A-Za-z0-9_.-]+$"
+LOG_STORE: Final = r"^(gs://.+|/.*|[^:]*)$"  # no other service's address, nor one with a typo
 
 
 def config_table(table: str) -> dict[str, Any]:

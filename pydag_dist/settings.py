@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from pydag_dist.config_file import KEY_PREFIX, config_table
+from pydag_dist.config_file import KEY_PREFIX, LOG_STORE, config_table
 from pydag_dist.errors import InvalidSettings
 from pydag_dist.receivers import Webhook
 from pydag_dist.redis_url import RedisUrl
@@ -174,19 +174,22 @@ def _path(value: Any) -> Path:
     return Path(_text(value))
 
 
-def _key_prefix(value: Any) -> str:
-    if not re.fullmatch(KEY_PREFIX, _text(value)) or value.endswith("\n"):
-        raise ValueError
-    return str(value)
+def _fitting(pattern: str) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if not re.fullmatch(pattern, _text(value)) or value.endswith("\n"):
+            raise ValueError
+        return str(value)
+
+    return read
 
 
 _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "redis_url": _redis_url,
     "database_url": _text,
     "home": _path,
-    "key_prefix": _key_prefix,
+    "key_prefix": _fitting(KEY_PREFIX),
     "dags": _path,
-    "log_store": _text,
+    "log_store": _fitting(LOG_STORE),
     "metrics": _text,
     "url": _text,
     "token": _text,

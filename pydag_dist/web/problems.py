@@ -10,10 +10,11 @@ from typing import Any, Final
 import redis
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic_core import to_json
+from pydantic_core import ErrorDetails, to_json
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from pydag_dist.dag.text.messages import message
 from pydag_dist.engine import is_refusal, is_transient
 from pydag_dist.errors import (
     AmbiguousRun,
@@ -164,11 +165,11 @@ def _item(problem: Problem) -> dict[str, Any]:
     return {"task": problem.task, "field": problem.field, "detail": problem.message}
 
 
-def _validation_item(found: Mapping[str, Any]) -> dict[str, Any]:
+def _validation_item(found: ErrorDetails) -> dict[str, Any]:
     place, *path = [str(part) for part in found["loc"]]
     pointer = "".join(f"/{part.replace('~', '~0').replace('/', '~1')}" for part in path)
     return {
         "pointer": pointer if place == "body" else None,
         "field": ".".join(path) or place,
-        "detail": str(found["msg"]),
+        "detail": message(found),
     }

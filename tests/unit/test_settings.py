@@ -54,8 +54,8 @@ def test_every_wrong_setting_of_a_file_is_told_at_once(monkeypatch, tmp_path):
         load_settings()
     told = str(caught.value)
     assert f"redis_ulr in {config}: there is no such setting; redis_url is meant, maybe" in told
-    assert f"retention in {config}: Input should be a valid integer" in told
-    assert f"webhooks in {config}: Input should be a valid dictionary" in told
+    assert f"retention in {config}: must be an integer" in told
+    assert f"webhooks in {config}: must be an object" in told
     assert "S3CRET" not in told
 
 
@@ -125,7 +125,7 @@ def test_every_setting_of_a_worker_is_known():
 def test_a_lease_that_nobody_could_keep_is_refused(monkeypatch, lease):
     monkeypatch.delenv("PYDAG_CONFIG", raising=False)
     monkeypatch.setenv("PYDAG_LEASE", lease)
-    with pytest.raises(InvalidSettings, match=r"^PYDAG_LEASE: Input should be "):
+    with pytest.raises(InvalidSettings, match=r"^PYDAG_LEASE: must be "):
         load_settings()
 
 
@@ -150,7 +150,15 @@ def test_what_needs_no_check_is_read_as_the_check_reads_it(monkeypatch, variable
 def test_a_prefix_that_no_key_has_is_refused(monkeypatch, prefix):
     monkeypatch.delenv("PYDAG_CONFIG", raising=False)
     monkeypatch.setenv("PYDAG_KEY_PREFIX", prefix)
-    with pytest.raises(InvalidSettings, match=r"^PYDAG_KEY_PREFIX: String should match pattern"):
+    with pytest.raises(InvalidSettings, match=r"^PYDAG_KEY_PREFIX: (must fit|is empty)"):
+        load_settings()
+
+
+@pytest.mark.parametrize("place", ["s3://bucket/logs", "gs:/bucket", "file:///srv/logs", "gs://"])
+def test_a_log_store_that_is_no_directory_and_no_bucket_is_refused(monkeypatch, place):
+    monkeypatch.delenv("PYDAG_CONFIG", raising=False)
+    monkeypatch.setenv("PYDAG_LOG_STORE", place)
+    with pytest.raises(InvalidSettings, match=r"^PYDAG_LOG_STORE: must be a directory, or gs://"):
         load_settings()
 
 
@@ -177,9 +185,9 @@ def test_a_webhook_has_a_format(monkeypatch, written, found):
     [
         ('{"format": "slack"}', 'of format "slack" needs "url"'),
         ('{"format": "email", "url": "https://h/T0KEN"}', 'of format "email" needs "to"'),
-        ('{"format": "email", "to": ["a@b\\nBcc: c@d"]}', "String should match"),
-        ('{"format": "email", "to": ["a,b@c"]}', "String should match"),
-        ('{"format": "teams", "url": "https://h/T0KEN"}', "Input should be 'json'"),
+        ('{"format": "email", "to": ["a@b\\nBcc: c@d"]}', "must fit"),
+        ('{"format": "email", "to": ["a,b@c"]}', "must fit"),
+        ('{"format": "teams", "url": "https://h/T0KEN"}', 'must be "json", "slack"'),
         ('{"url": "https://h/T0KEN", "colour": 1}', "no such setting"),
     ],
 )

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydag_dist.dag import limits
 from pydag_dist.dag.params.branch import Branch
 from pydag_dist.dag.templates.texts import at_path
+from pydag_dist.dag.text.messages import field_names, message
 from pydag_dist.dag.text.quote import quote
 from pydag_dist.dag.text.strict_json import HALVES, dotted, faults
 from pydag_dist.errors import TaskFailed
@@ -27,7 +28,8 @@ def parsed(operator: str, params: Mapping[str, Any], model: type[Model]) -> Mode
         return model.model_validate(params)
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(map(str, p['loc'])) or 'params'}: {p['msg']}" for p in error.errors()
+            f"{dotted(p['loc']) or 'params'}: {message(p, field_names(model), with_value=False)}"
+            for p in error.errors()
         )
         raise TaskFailed(f"params of {operator}: {problems}", final=True) from None
 

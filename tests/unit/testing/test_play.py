@@ -125,7 +125,7 @@ def test_params_are_those_that_a_run_may_have():
     with pytest.raises(PydagError, match="DAG d has no param sqll"):
         play(dag(templated), {"*": None}, params={"sqll": 1})
     run = play(dag(templated), {"*": None}, params={"sql": 3})
-    assert "params of bigquery.query: sql: Input should be a valid string" in run.tasks["t"].error
+    assert "params of bigquery.query: sql: must be a text" in run.tasks["t"].error
     with pytest.raises(PydagError, match="logical date 'soon'"):
         play(dag(query("t")), {"*": None}, logical_date="soon")
     with pytest.raises(InvalidDag, match=r"params\.days is not there"):

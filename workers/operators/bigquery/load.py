@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pydag_dist.dag.params.bigquery import BigQueryLoad
 from pydag_dist.dag.params.bigquery_types import Columns
+from pydag_dist.dag.text.messages import message
 from workers.contract.context import TaskContext, parsed_params
 from workers.contract.lineage import lineage
 from workers.errors import TaskFailed
@@ -127,5 +128,5 @@ def _fields(context: TaskContext, params: BigQueryLoad) -> list[dict[str, Any]]:
         # As a param of that name is checked, since it is one.
         return TypeAdapter(Columns).validate_json(data or b"")
     except ValidationError as error:
-        why = "; ".join(problem["msg"] for problem in error.errors())
+        why = "; ".join(message(problem) for problem in error.errors())
         raise TaskFailed(f"schema_uri: {uri} is no list of columns: {why}", final=True) from None

@@ -292,4 +292,4 @@ def test_wrong_params_are_all_named():
     with pytest.raises(TaskFailed) as failed:
         create.submit(context({"region": ""}, operator="dataproc.create_cluster"))
     assert "region: " in str(failed.value)
-    assert "cluster_name: Field required" in str(failed.value)
+    assert "cluster_name: is missing" in str(failed.value)

@@ -79,8 +79,8 @@ def test_what_an_allowed_module_imported_is_refused(name):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("etl_of_test.jobs", "params of python.call: callable: String should match"),
-        ("etl_of_test.jobs:add.__globals__", "params of python.call: callable: String should"),
+        ("etl_of_test.jobs", "params of python.call: callable: must be .module:function"),
+        ("etl_of_test.jobs:add.__globals__", "params of python.call: callable: must be"),
         ("etl_of_test.jobs:missing", "has no function missing"),
         ("etl_of_test.jobs:NUMBER", "has no function NUMBER"),
         ("etl_of_test.missing:f", "No module named 'etl_of_test.missing'"),

@@ -81,7 +81,7 @@ def test_a_spark_script_must_name_its_cluster():
     with pytest.raises(TaskFailed) as failed:
         spark_spec(params={})
     for name in ("cluster_name", "project_name", "region"):
-        assert f"{name}: Field required" in str(failed.value)
+        assert f"{name}: is missing" in str(failed.value)
 
 
 def bq_statement(tmp_path, text, params, **fields):
