@@ -12,18 +12,8 @@ import sqlalchemy as sa
 
 from pydag_dist.errors import HistoryError
 from pydag_dist.history import database
-from pydag_dist.history.tables import (
-    backfill_events,
-    dag_events,
-    dags,
-    meta,
-    rounds,
-    run_acts,
-    runs,
-    tries,
-)
+from pydag_dist.history.tables import WRITTEN, meta, runs
 
-_TABLES: Final = (dags, dag_events, backfill_events, runs, rounds, run_acts, tries)
 _PAGE: Final = 1_000  # rows
 
 
@@ -92,7 +82,7 @@ def _copy(source: sa.Engine, target: sa.Engine) -> None:
     with reading, target.begin() as writing:
         if source.dialect.name == "postgresql":
             reading = reading.execution_options(isolation_level="REPEATABLE READ")
-        for table in _TABLES:
+        for table in WRITTEN:
             with reading.execute(sa.select(table)) as rows:
                 _insert(writing, table, rows.partitions())
         found = reading.execute(sa.select(meta.c.epoch, meta.c.beat)).one()

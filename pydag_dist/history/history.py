@@ -12,16 +12,7 @@ from pydag_dist.history.batch import Batch
 from pydag_dist.history.copying import restore
 from pydag_dist.history.pruning import Pruned, prune
 from pydag_dist.history.reading import HistoryReader
-from pydag_dist.history.tables import (
-    backfill_events,
-    dag_events,
-    dags,
-    meta,
-    rounds,
-    run_acts,
-    runs,
-    tries,
-)
+from pydag_dist.history.tables import WRITTEN, meta, runs, tries
 
 
 class History(HistoryReader):
@@ -30,6 +21,8 @@ class History(HistoryReader):
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self._upserts = {
+            table: database.insert(self._db, table).on_conflict_do_nothing() for table in WRITTEN
+        } | {
             tries: database.upsert(self._db, tries),
             # What is queued again after its end was resumed; else it is given back to planners.
             runs: database.upsert(
@@ -40,12 +33,6 @@ class History(HistoryReader):
                     else_=runs.c.planned,
                 ),
             ),
-            dags: database.insert(self._db, dags).on_conflict_do_nothing(),
-            rounds: database.insert(self._db, rounds).on_conflict_do_nothing(),
-            **{
-                table: database.insert(self._db, table).on_conflict_do_nothing()
-                for table in (dag_events, backfill_events, run_acts)
-            },
         }
 
     def open(self) -> str:
@@ -60,7 +47,7 @@ class History(HistoryReader):
     def write(self, batch: Batch) -> None:
         """Write a batch in one transaction. Older events change nothing, nor do the same again."""
         with self._db.begin() as connection:
-            for table in (dags, dag_events, backfill_events, run_acts, runs, rounds, tries):
+            for table in WRITTEN:
                 if rows := getattr(batch, table.name.removeprefix("pydag_")):
                     connection.execute(self._upserts[table], rows)
 

@@ -163,3 +163,6 @@ tries = sa.Table(
         postgresql_where=sa.text("bytes_billed > 0"),
     ),
 )
+
+# All but the one row of `meta`: a `Batch` has rows for each.
+WRITTEN: Final = (dags, dag_events, backfill_events, runs, rounds, run_acts, tries)
