@@ -31,6 +31,7 @@ WAIT: Final = click.option("--wait", is_flag=True, help="Show the run's progress
 TIMEOUT: Final = click.option(
     "--timeout", type=click.FloatRange(0), metavar="S", help="Stop waiting after S seconds."
 )
+JSON: Final = click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 DAGS: Final = click.option(
     "--dags",
     "folder",

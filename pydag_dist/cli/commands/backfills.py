@@ -16,6 +16,7 @@ from pydag_dist.cli.commands.published import change_each, epoch_seconds
 from pydag_dist.cli.display.backfills_table import backfills_screen
 from pydag_dist.cli.display.output import echo
 from pydag_dist.cli.display.tables import print_fitted
+from pydag_dist.cli.options import JSON
 from pydag_dist.client import Client
 from pydag_dist.dag import limits
 from pydag_dist.engine.backfills.backfill import Backfill
@@ -53,7 +54,7 @@ _DATE = "a day or a time, without an offset in the DAG's time zone"
     help="Part of the DAG's weight that each run has.",
 )
 @click.option("--dry-run", is_flag=True, help="Only list the due times.")
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@JSON
 def backfill(
     name: str,
     *,
@@ -141,7 +142,7 @@ def _tell(found: Span) -> None:
 
 @click.group(invoke_without_command=True)
 @click.option("--dag", "dag_id", default="", metavar="DAG", help="Of this DAG.")
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@JSON
 @click.pass_context
 def backfills(context: click.Context, *, dag_id: str, as_json: bool) -> None:
     """List backfills, the newest first: how far each is, and when it may end.

@@ -12,7 +12,7 @@ import click
 from pydag_dist.cli import run_lookup
 from pydag_dist.cli.display.output import echo
 from pydag_dist.cli.display.tables import rows_table
-from pydag_dist.cli.options import DAG_FILE, TIMEOUT, WAIT
+from pydag_dist.cli.options import DAG_FILE, JSON, TIMEOUT, WAIT
 from pydag_dist.cli.waiting import NOT_SUCCESSFUL, wait_for
 from pydag_dist.client import Resumption, Run
 from pydag_dist.client.marking import STATES
@@ -36,7 +36,7 @@ def named(name: str) -> Run:
 @click.argument("name", metavar="RUN")
 @WAIT
 @TIMEOUT
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@JSON
 def cancel(name: str, *, wait: bool, timeout: float | None, as_json: bool) -> None:
     """Stop a run, and print what it is now: cancelling, or cancelled.
 
@@ -165,7 +165,7 @@ def mark(run_id: str, task: str, state: MarkedState, result: str | None) -> None
 @click.command()
 @click.argument("name", metavar="RUN")
 @click.argument("task", required=False)
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@JSON
 def why(name: str, task: str | None, *, as_json: bool) -> None:
     """Say why a run is not further, or in one sentence why a task is not running.
 

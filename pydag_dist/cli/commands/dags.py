@@ -15,7 +15,7 @@ from pydag_dist import dag as model
 from pydag_dist.cli.commands.workers import warn_of_unserved
 from pydag_dist.cli.display.output import echo
 from pydag_dist.cli.group import MISUSE
-from pydag_dist.cli.options import DAG_FILE, LOGICAL_DATE, PARAM, named_values, names_file
+from pydag_dist.cli.options import DAG_FILE, JSON, LOGICAL_DATE, PARAM, named_values, names_file
 from pydag_dist.client import Client
 from pydag_dist.dag.forms import FORMS
 from pydag_dist.dag.schedules import dates
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=DAG_FILE, metavar="FILE...")
 @click.option("--live", is_flag=True, help="Say, too, which tasks no live worker can run.")
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@JSON
 def validate(files: tuple[Path, ...], *, live: bool, as_json: bool) -> None:
     """Check DAG files without running anything.
 

@@ -15,7 +15,7 @@ import click
 
 from pydag_dist.cli.display.output import echo
 from pydag_dist.cli.display.tables import print_fitted, rows_table
-from pydag_dist.cli.options import DAGS, IMPORT
+from pydag_dist.cli.options import DAGS, IMPORT, JSON
 from pydag_dist.local import require_packages
 from pydag_dist.settings import FURTHER_IMPORTS, load_settings
 
@@ -100,7 +100,7 @@ def up(modules: tuple[str, ...], folder: Path | None, *, opens: bool, **ports: i
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@JSON
 def env(*, as_json: bool) -> None:
     """Print shell exports that point pydag and Google's clients at a running `pydag up`.
 

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from pydag_dist.cli.display.output import echo
-from pydag_dist.cli.options import DAG_FILE, PARAM
+from pydag_dist.cli.options import DAG_FILE, JSON, PARAM
 from pydag_dist.client.given import utc
 from pydag_dist.client.rest.client import RestClient
 from pydag_dist.dag import Dag
@@ -32,7 +32,7 @@ from pydag_dist.settings import load_settings
 )
 @PARAM
 @click.option("--logical-date", metavar="DATE", help="As of `pydag submit`; default: now.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 def estimate(
     file: Path,
     *,

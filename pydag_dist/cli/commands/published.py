@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -14,18 +13,18 @@ from typing import Any, Final
 import click
 
 from pydag_dist.cli import run_lookup
-from pydag_dist.cli.commands.runs import check_names
+from pydag_dist.cli.commands.runs import tell_of
 from pydag_dist.cli.commands.workers import warn_of_unserved
 from pydag_dist.cli.display.dags_table import dag_screen, dags_screen, version_lines
 from pydag_dist.cli.display.output import echo
 from pydag_dist.cli.display.tables import print_fitted
 from pydag_dist.cli.group import MISUSE
-from pydag_dist.cli.options import DAG_FILE, LOGICAL_DATE, PARAM, TIMEOUT, WAIT
-from pydag_dist.cli.waiting import wait_for
+from pydag_dist.cli.options import DAG_FILE, JSON, LOGICAL_DATE, PARAM, TIMEOUT, WAIT
 from pydag_dist.client import Client
 from pydag_dist.client.difference import difference
 from pydag_dist.client.published import PublishedDags
 from pydag_dist.dag import Dag
+from pydag_dist.dag.run_params import check_names
 from pydag_dist.engine.publications import check_scheduled
 from pydag_dist.engine.published import PublishedDag, Version
 from pydag_dist.errors import InvalidDag, PydagError
@@ -36,7 +35,7 @@ _DAGS = click.argument("names", nargs=-1, required=True, metavar="DAG...")
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=DAG_FILE, metavar="FILE...")
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@JSON
 def publish(files: tuple[Path, ...], *, as_json: bool) -> None:
     """Make DAG files known by their ids: all of them, or none if one has a problem.
 
@@ -94,7 +93,7 @@ def _loaded(files: tuple[Path, ...]) -> list[Dag]:
 @click.command()
 @click.argument("name", required=False, metavar="[DAG]")
 @click.option("--versions", is_flag=True, help="The versions of DAG, and what each has changed.")
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@JSON
 def dags(name: str | None, *, versions: bool, as_json: bool) -> None:
     """List the published DAGs: schedule, when each is due, and its last run.
 
@@ -221,12 +220,7 @@ def run(
     client = Client()
     check_names(client.published.newest(name), params)
     started = client.start(name, params, logical_date=logical_date)
-    if not wait:
-        echo(json.dumps({"run_id": started.id}) if as_json else started.id)
-        return
-    if not as_json and not (sys.stdout.isatty() and sys.stderr.isatty()):
-        echo(started.id)
-    wait_for(started, timeout, as_json=as_json)
+    tell_of(started, timeout, wait=wait, as_json=as_json)
 
 
 def _show(published: PublishedDags, name: str, *, as_json: bool) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
@@ -20,6 +19,7 @@ from pydag_dist.cli.display.runs_table import runs_screen
 from pydag_dist.cli.display.tables import clock, print_fitted
 from pydag_dist.cli.options import (
     DAG_FILE,
+    JSON,
     LOGICAL_DATE,
     PARAM,
     TIMEOUT,
@@ -35,16 +35,9 @@ from pydag_dist.engine.protocol import LOG_LEVELS, LogLevel, RunState, RunType
 from pydag_dist.errors import EngineError, PydagError
 
 if TYPE_CHECKING:
-    from pydag_dist.dag import Dag
+    from pydag_dist.client import Run
 
 RUN_STATES, RUN_TYPES = get_args(RunState), get_args(RunType)
-
-
-def check_names(dag: Dag, params: Mapping[str, Any]) -> None:
-    """`PydagError` if the DAG neither declares one of these params nor names it in a template."""
-    from pydag_dist.dag import run_params
-
-    run_params.check_names(dag, params)
 
 
 @click.command()
@@ -87,11 +80,17 @@ def submit(
     """
     from pydag_dist.cli.commands.workers import warn_of_unserved
     from pydag_dist.dag import Dag
+    from pydag_dist.dag.run_params import check_names
 
     client, dag = Client(), Dag.load(file)
     check_names(dag, params)
     run = client.submit(dag, params, logical_date=logical_date, from_task=from_task)
     warn_of_unserved(client, dag)
+    tell_of(run, timeout, wait=wait, as_json=as_json)
+
+
+def tell_of(run: Run, timeout: float | None, *, wait: bool, as_json: bool) -> None:
+    """Print the id of a run that was started, and wait for its end if that is wanted."""
     if not wait:
         echo(json.dumps({"run_id": run.id}) if as_json else run.id)
         return
@@ -105,7 +104,7 @@ def submit(
 @click.argument("name", metavar="RUN")
 @WAIT
 @TIMEOUT
-@click.option("--json", "as_json", is_flag=True, help="Everything, as one JSON object.")
+@JSON
 def status(name: str, *, wait: bool, timeout: float | None, as_json: bool) -> None:
     """Show a run and its tasks: states, tries, times, workers, errors.
 
@@ -190,7 +189,7 @@ def dates_of(text: str, dag_id: str) -> tuple[str, str] | None:
 )
 @click.option("--version", type=click.IntRange(1), metavar="N", help="Of this version of its DAG.")
 @params_option("Submitted with this param")
-@click.option("--json", "as_json", is_flag=True, help="As JSON, one object.")
+@JSON
 @click.pass_context
 def runs(
     context: click.Context,

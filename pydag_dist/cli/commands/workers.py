@@ -12,6 +12,7 @@ import click
 
 from pydag_dist.cli.display.output import echo
 from pydag_dist.cli.display.tables import clock, print_fitted, rows_table
+from pydag_dist.cli.options import JSON
 from pydag_dist.client import Client
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ SHOWN = 3  # tasks in one of them
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
+@JSON
 def workers(as_json: bool) -> None:
     """List the live workers: host, slots, what they run, queues, imports; and the coordinators.
 

@@ -12,6 +12,7 @@ import click
 
 from pydag_dist.cli.display.output import echo
 from pydag_dist.cli.display.tables import wrapped
+from pydag_dist.cli.options import JSON
 from pydag_dist.doctor import Finding, look
 from pydag_dist.engine import Engine
 from pydag_dist.settings import load_settings
@@ -22,7 +23,7 @@ MARKS: Final = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
 
 @click.command()
 @click.option("--worker", "as_worker", is_flag=True, help="Also what a worker on this host needs.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON, one object.")
+@JSON
 def doctor(*, as_worker: bool, as_json: bool) -> None:
     """Look at the installation from this host, and say what is wrong with it and what to do.
 

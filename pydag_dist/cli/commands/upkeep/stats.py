@@ -14,7 +14,7 @@ import click
 from pydag_dist.cli import run_lookup
 from pydag_dist.cli.display.output import echo
 from pydag_dist.cli.display.tables import Cell, Lines, billed, print_fitted, span, table
-from pydag_dist.cli.options import Moment
+from pydag_dist.cli.options import JSON, Moment
 from pydag_dist.dag.ids import check_id
 from pydag_dist.dag.planning.prices import usd
 from pydag_dist.history.queries.stats import By, RunStats, TaskStats
@@ -55,7 +55,7 @@ BY: Final = get_args(By)
     metavar="USD",
     help="What a TiB of BigQuery costs; default: PYDAG_BIGQUERY_PRICE.",
 )
-@click.option("--json", "as_json", is_flag=True, help="As JSON, one object.")
+@JSON
 def stats(
     dag_id: str,
     *,
