@@ -12,7 +12,8 @@ from statistics import median, quantiles
 
 from benchmarks.processes import Program, wait_until
 from pydag_dist import Client, Dag
-from pydag_dist.local.redis_server import RedisServer, valkey_binary
+from pydag_dist.local.redis_server import valkey_binary
+from tests.support.redis_server import RedisServer
 
 TASKS = 5  # of each run, one after the other
 SECONDS = 0.05  # that each takes

@@ -21,8 +21,9 @@ from pydag_dist import Client, Dag
 from pydag_dist.coordinator.planner import plan
 from pydag_dist.engine import Engine, Held, connect
 from pydag_dist.engine.celery.messages import celery_config, template
-from pydag_dist.local.redis_server import RedisServer, valkey_binary
+from pydag_dist.local.redis_server import valkey_binary
 from pydag_dist.settings import Settings
+from tests.support.redis_server import RedisServer
 
 SLOTS = 8
 QUEUE = "python"

@@ -20,8 +20,9 @@ import redis
 from benchmarks.processes import CpuMeter, Program, wait_until
 from benchmarks.systems import NOOP, SLOTS, TIMEOUT
 from pydag_dist import Client, Dag
-from pydag_dist.local.redis_server import RedisServer, valkey_binary
+from pydag_dist.local.redis_server import valkey_binary
 from tests.support.local_bigquery import PROJECT, LocalBigQuery
+from tests.support.redis_server import RedisServer
 
 JOB_SECONDS = 10
 SQL = "DROP TABLE IF EXISTS remote.nothing"  # what costs the local BigQuery least

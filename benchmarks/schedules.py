@@ -12,7 +12,8 @@ from statistics import median
 from benchmarks.processes import CpuMeter, Program, wait_until
 from benchmarks.systems import NOOP
 from pydag_dist import Client, Dag
-from pydag_dist.local.redis_server import RedisServer, valkey_binary
+from pydag_dist.local.redis_server import valkey_binary
+from tests.support.redis_server import RedisServer
 
 AT_ONCE = 1_000
 SECONDS = 30  # that nothing is due

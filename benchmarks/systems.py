@@ -24,7 +24,8 @@ from benchmarks.in_memory import WIDTH
 from benchmarks.processes import CpuMeter, Program, wait_until
 from pydag_dist import Client, Dag
 from pydag_dist.client import Run
-from pydag_dist.local.redis_server import RedisServer, valkey_binary
+from pydag_dist.local.redis_server import valkey_binary
+from tests.support.redis_server import RedisServer
 
 SLOTS = 2
 WARM_UP = 200

@@ -91,10 +91,6 @@ class Stack:
             "PYDAG_CONFIG": str(self._config),  # `pydag estimate` works like a worker
         }
 
-    def log_files(self) -> dict[str, Path]:
-        """Each part's log file, by the part's name."""
-        return {child.name: child.log for child in self._children}
-
     def start(self, check: Check) -> None:
         """Start every part and wait for each; `check` is called meanwhile and may raise."""
         self._prepare()

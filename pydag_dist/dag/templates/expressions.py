@@ -40,7 +40,6 @@ NAMES: Final = (
     "index",
     "secrets",
 )
-OF_A_CHILD: Final = frozenset({"item", "index"})
 
 MAX_LEVELS: Final = 40  # of an expression: it must be computed from any depth of a stack
 MAX_BRACKETS: Final = 20  # in each other: likewise for Jinja2's parser
