@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from pydag_dist.dag import limits
+from pydag_dist.dag.templates.texts import at_path
 from pydag_dist.dag.text.strict_json import dotted, faults
 from pydag_dist.errors import PydagError
 
@@ -45,12 +46,10 @@ def expansions(dag: Dag, task: str, state: str, result: Any) -> dict[str, int]:
 
 
 def _length(task: str, name: str, path: tuple[str | int, ...], result: Any) -> int:
-    value = result
-    for part in path:
-        try:
-            value = value[part]
-        except (LookupError, TypeError):
-            value = None
+    try:
+        value = at_path(result, path)
+    except LookupError:
+        value = None
     if not isinstance(value, list) or len(value) > limits.CHILDREN:
         raise PydagError(
             f"{task}: task {name} becomes one task for each item of a list in its result: give the "

@@ -176,14 +176,8 @@ class Run:
         kept if its definition and everything upstream of it is unchanged; new tasks run, and those
         that are not in it any more are gone. `resumption` says before what that means.
         """
-        before = self._retries.interruptions
-        try:
+        with self._done_once(lambda: self.state in {"queued", "running"}):
             self._resume(from_task or "", dag)
-        except EngineError:
-            # Done already, if it was the answer that was lost.
-            repeated = self._retries.interruptions > before
-            if not (repeated and self.state in {"queued", "running"}):
-                raise
 
     def _resume(self, from_task: str, dag: Dag | None) -> None:
         if dag is None:
@@ -213,14 +207,8 @@ class Run:
 
         dag = Dag.stored(self._reading.submitted_dag(self.id), source=self.id)
         expand = expansions(dag, task, state, result)
-        before = self._retries.interruptions
-        try:
+        with self._done_once(lambda: self.tasks[task].state in {state, "cancelling"}):
             self._steering.mark(self.id, task, state, user_at_host(), result=text, expand=expand)
-        except EngineError:
-            # Done already, if it was the answer that was lost.
-            repeated = self._retries.interruptions > before
-            if not (repeated and self.tasks[task].state in {state, "cancelling"}):
-                raise
 
     def why(self, task: str | None = None) -> str:
         """Why that task is not running, or where it runs, or how it ended; in one sentence.
@@ -271,6 +259,16 @@ class Run:
                     cursor = events[-1].id
                     time.sleep(min(rest, GATHER_SECONDS))
         return state
+
+    @contextmanager
+    def _done_once(self, is_done: Callable[[], bool]) -> Iterator[None]:
+        """In here a repeated call may be refused, since it is done: its answer was lost."""
+        before = self._retries.interruptions
+        try:
+            yield
+        except EngineError:
+            if self._retries.interruptions == before or not is_done():
+                raise
 
     @contextmanager
     def _until(self, deadline: float | None, timeout: float | None) -> Iterator[None]:
