@@ -131,13 +131,23 @@ class Typer:
     def _expand(self, node: exp.Select, scope: Scope) -> None:
         """Write out `SELECT AS STRUCT *`, since DuckDB has no `*` in a struct."""
         for column in list(node.expressions):
-            if isinstance(column, exp.Star) and not any(column.args.values()):
-                columns = scope.star()
-                if columns is None:
-                    raise unimplemented("SELECT AS STRUCT * of unknown columns")
-                column.replace(
-                    [exp.alias_(exp.column(n, quoted=True), n, quoted=True) for n, _ in columns]
-                )
+            star = column.this if isinstance(column, exp.Column) else column
+            if not isinstance(star, exp.Star):
+                continue
+            name = column.table if isinstance(column, exp.Column) else None
+            columns = scope.star(name)
+            if columns is None or star.args.get("rename"):
+                raise unimplemented("SELECT AS STRUCT * of unknown columns")
+            without = {part.name.lower() for part in star.args.get("except_") or ()}
+            replaced = {p.alias.lower(): p.this for p in star.args.get("replace") or ()}
+            named = [(n, exp.column(n, table=name, quoted=True)) for n, _ in columns]
+            column.replace(
+                [
+                    exp.alias_(replaced.get(n.lower(), value), n, quoted=True)
+                    for n, value in named
+                    if n.lower() not in without
+                ]
+            )
 
     def _star(self, star: exp.Expr | None, scope: Scope, name: str | None) -> Columns | None:
         columns = scope.star(name)
