@@ -11,6 +11,7 @@ from pydag_emulators.bigquery.sql.functions import (
     formats,
     json,
     numbers,
+    printf,
     strings,
     structs,
     structure,
@@ -18,7 +19,19 @@ from pydag_emulators.bigquery.sql.functions import (
 )
 from pydag_emulators.bigquery.sql.functions.build import Lowering
 
-_MODULES = (structure, structs, casts, numbers, strings, times, formats, json, arrays, aggregates)
+_MODULES = (
+    structure,
+    structs,
+    casts,
+    numbers,
+    strings,
+    printf,
+    times,
+    formats,
+    json,
+    arrays,
+    aggregates,
+)
 
 KEEP: frozenset[type[exp.Expression]] = frozenset(
     kind for module in _MODULES for kind in module.KEEP

@@ -14,7 +14,6 @@ from pydag_emulators.bigquery.sql.functions.build import (
     Node,
     binary,
     call,
-    cast,
     macro,
     number,
     only,
@@ -127,24 +126,6 @@ def _like_regexp(node: exp.RegexpLike) -> Node:
     return macro("regexp_contains", node.this, node.expression)
 
 
-_FORMATS = re.compile(r"%%|%[-0+ #]*\d*(?:\.\d+)?([a-zA-Z])")
-
-
-def _format(node: exp.Format) -> Node:
-    """FORMAT with the conversions that printf has, too."""
-    if not isinstance(node.this, exp.Literal) or "%" in _FORMATS.sub("", node.this.name):
-        raise refused(node)
-    kinds = [match[1] for match in _FORMATS.finditer(node.this.name) if match[1]]
-    if set(kinds) - set("dixXofeEgGs") or len(kinds) != len(node.expressions):
-        raise refused(node)
-    arguments = [
-        # Otherwise a text would be printed where a number is expected.
-        cast(argument, "BIGINT") if kind in "dixXo" else argument
-        for kind, argument in zip(kinds, node.expressions, strict=True)
-    ]
-    return call("printf", node.this, *arguments)
-
-
 def _regexp_instr(node: exp.RegexpInstr) -> Node:
     only(node, "this", "expression")
     pattern, group = _groups(node)
@@ -241,7 +222,6 @@ LOWER: Lowering = {
     exp.DPipe: binary("concat"),
     exp.EndsWith: binary("ends_with"),
     exp.FarmFingerprint: _fingerprint,
-    exp.Format: _format,
     exp.FromBase64: unary("from_base64"),
     exp.Left: binary("left"),
     exp.Length: _length,

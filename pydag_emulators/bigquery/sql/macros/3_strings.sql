@@ -165,3 +165,15 @@ CREATE OR REPLACE MACRO bq_soundex(x VARCHAR) AS CASE
   WHEN bq_letters(x) = '' THEN ''
   ELSE left(bq_letters(x), 1)
     || left(replace(substr(bq_sound_codes(bq_letters(x)), 2), '0', '') || '000', 3) END;
+
+-- What FORMAT shows of values, as `%t` and as `%T`.
+CREATE OR REPLACE MACRO bq_float_shown(x DOUBLE) AS CASE
+  WHEN isnan(x) THEN 'NaN' WHEN x = 'inf' THEN 'inf' WHEN x = '-inf' THEN '-inf'
+  WHEN regexp_matches(bq_string(x), '[.e]') THEN bq_string(x) ELSE bq_string(x) || '.0' END;
+CREATE OR REPLACE MACRO bq_float_literal(x DOUBLE) AS CASE
+  WHEN isnan(x) OR isinf(x) THEN 'CAST("' || lower(bq_float_shown(x)) || '" AS FLOAT64)'
+  ELSE bq_float_shown(x) END;
+CREATE OR REPLACE MACRO bq_text_literal(x VARCHAR) AS CASE
+  WHEN regexp_matches(x, '["\\\x00-\x1f\x7f]')
+  THEN CAST(bq_unsupported('%T of texts with quotes, backslashes or control characters') AS VARCHAR)
+  ELSE '"' || x || '"' END;

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from sqlglot import exp
 
 from pydag_emulators.bigquery.errors import invalid_query, unimplemented
@@ -85,26 +83,9 @@ def _concat(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
     return next(iter(types), STRING)
 
 
-_SHOWN = ("INT64", "STRING", "BOOL", "NUMERIC", "DATE", "DATETIME", "TIME", "TIMESTAMP")
-_CONVERSION = re.compile(r"%%|%[-0+ #]*\d*(?:\.\d+)?[a-zA-Z]")
-
-
 def _format(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
-    """`%t` shows a value of any type, as a cast to STRING does, and NULL by its name."""
-    types = [typer.visit(child, scope) for child in list(node.expressions)]
-    if not isinstance(node.this, exp.Literal):
-        return STRING
-    arguments = iter(zip(list(node.expressions), types, strict=True))
-
-    def shown(match: re.Match[str]) -> str:
-        argument, type_ = (None, None) if match[0] == "%%" else next(arguments, (None, None))
-        if match[0] != "%t" or argument is None or type_ is None or type_.kind not in _SHOWN:
-            return match[0]
-        cast = exp.Cast(this=argument.copy(), to=data_type(STRING))
-        argument.replace(exp.Coalesce(this=cast, expressions=[exp.Literal.string("NULL")]))
-        return "%s"
-
-    node.set("this", exp.Literal.string(_CONVERSION.sub(shown, node.this.name)))
+    """FORMAT: which conversions there are depends on the types."""
+    node.meta["types"] = [typer.visit(child, scope) for child in list(node.expressions)]
     return STRING
 
 
