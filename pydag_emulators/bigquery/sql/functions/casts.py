@@ -16,6 +16,7 @@ from pydag_emulators.bigquery.sql.functions.build import (
     refused,
     text,
 )
+from pydag_emulators.bigquery.sql.functions.formats import format_of_cast
 
 KEEP: Kinds = (exp.ColumnDef,)  # the members of a STRUCT<…>
 
@@ -79,8 +80,15 @@ def _data_type(node: exp.DataType) -> Node:
 
 
 def _cast(node: exp.Cast | exp.TryCast) -> Node:
-    if node.args.get("format"):
-        raise unimplemented("CAST with FORMAT")
+    format_ = node.args.get("format")
+    if format_ is None:
+        return _unformatted(node)
+    if node.to.sql(dialect="duckdb") != "TEXT":
+        raise unimplemented("CAST with FORMAT to other types than STRING and dates and times")
+    return format_of_cast(format_, node.this, node.meta.get("of"))
+
+
+def _unformatted(node: exp.Cast | exp.TryCast) -> Node:
     type_ = node.to
     is_null = isinstance(node.this, exp.Null)
     written = _of_struct(type_, node.this)

@@ -10,7 +10,7 @@ from functools import reduce
 
 from sqlglot import exp
 
-from pydag_emulators.bigquery.errors import unimplemented
+from pydag_emulators.bigquery.errors import invalid_query, unimplemented
 from pydag_emulators.bigquery.sql.functions.build import (
     Kinds,
     Lower,
@@ -22,6 +22,7 @@ from pydag_emulators.bigquery.sql.functions.build import (
     only,
     text,
 )
+from pydag_emulators.bigquery.sql.typing.types import Type
 
 KEEP: Kinds = ()
 
@@ -79,14 +80,20 @@ def _format(node: exp.TimeToStr) -> Node:
     computed = {**_COMPUTED, "s": "epoch_text"} if zone is None else _COMPUTED
     parts: list[Node] = []
     end = 0
-    for match in [m for m in _ELEMENT.finditer(format_.name) if m[1] in computed]:
+    offsets = {} if zone is None else {"z": _offset(node, zone, ""), "Ez": _offset(node, zone, ":")}
+    for match in [m for m in _ELEMENT.finditer(format_.name) if m[1] in (*computed, *offsets)]:
         parts += _shown(node, moment, format_.name[end : match.start()], known)
-        parts.append(macro(computed[match[1]], moment))
+        parts.append(offsets.get(match[1]) or macro(computed[match[1]], moment))
         end = match.end()
     parts += _shown(node, moment, format_.name[end:], known)
     if not parts:
         return text("")
     return exp.Paren(this=reduce(lambda a, b: exp.DPipe(this=a, expression=b), parts))
+
+
+def _offset(node: exp.TimeToStr, zone: Node, between: str) -> Node:
+    """How far the time zone is from UTC at that moment."""
+    return macro("offset_text", node.this, zone, text(between))
 
 
 def _shown(node: Node, moment: Node, format_: str, known: dict[str, str]) -> list[Node]:
@@ -116,6 +123,53 @@ def _parse(type_: str) -> Lower:
         return value if type_ == "time" or is_safe else macro("range", value)
 
     return lower
+
+
+_CAST_ELEMENT = re.compile(
+    r'YYYY|YY|MM|MON|DDD|DD|DY|HH24|HH12|HH|MI|SS|AM|PM|TZH|TZM|[-./,\';: ]|"[^"\\]*"',
+    re.IGNORECASE,
+)
+_OF_DAYS = {"YYYY": "%Y", "YY": "%y", "MM": "%m", "DD": "%d", "DDD": "%j"}
+_OF_CLOCKS = {
+    "HH24": "%H", "HH12": "%I", "HH": "%I", "MI": "%M", "SS": "%S", "AM": "%p", "PM": "%p",
+}  # fmt: skip
+_OF_ZONES = {"TZH": "+00", "TZM": "00"}
+_NAMES = {"MON": "%b", "DY": "%a"}
+_ELEMENTS_OF = {
+    "DATE": {**_OF_DAYS, **_NAMES},
+    "TIME": _OF_CLOCKS,
+    "DATETIME": {**_OF_DAYS, **_NAMES, **_OF_CLOCKS},
+    "TIMESTAMP": {**_OF_DAYS, **_NAMES, **_OF_CLOCKS, **_OF_ZONES},
+}
+
+
+def format_of_cast(format_: Node, value: Node, type_: Type | None) -> Node:
+    """`CAST(x AS STRING FORMAT 'YYYY-MM')`, of a date or time."""
+    kind = "" if type_ is None else type_.kind
+    if kind not in _ELEMENTS_OF or not isinstance(format_, exp.Literal):
+        raise unimplemented(f"CAST of {kind or 'this'} with such a FORMAT")
+    parts: list[Node] = []
+    end = 0
+    while match := _CAST_ELEMENT.match(format_.name, end):
+        parts.append(_cast_element(match[0], macro("civil", value), kind))
+        end = match.end()
+    if not parts or end < len(format_.name):
+        raise unimplemented(f"the elements of a FORMAT that begin at {format_.name[end:]!r}")
+    return exp.Paren(this=reduce(lambda a, b: exp.DPipe(this=a, expression=b), parts))
+
+
+def _cast_element(element: str, moment: Node, kind: str) -> Node:
+    name = element.upper()
+    if element[0] == '"' or not element[0].isalpha():
+        return text(element.strip('"') if element[0] == '"' else element)
+    if name not in _ELEMENTS_OF[kind]:
+        raise invalid_query(f"Format element {element} is not allowed for a {kind}")
+    known = _ELEMENTS_OF[kind][name]
+    shown = call("strftime", moment, text(known)) if known.startswith("%") else text(known)
+    if name in _NAMES or name in ("AM", "PM"):
+        style = "upper" if element == name else "lower" if element.islower() else ""
+        return call(style, shown) if style else shown
+    return shown
 
 
 LOWER: Lowering = {

@@ -90,6 +90,12 @@ CREATE OR REPLACE MACRO bq_offset(minutes) AS
   || CASE WHEN abs(minutes) % 60 <> 0 THEN printf(':%02d', abs(minutes) % 60) ELSE '' END;
 CREATE OR REPLACE MACRO bq_string_at(x TIMESTAMP WITH TIME ZONE, zone VARCHAR) AS
   bq_string(x AT TIME ZONE zone) || bq_offset(date_diff('minute', x AT TIME ZONE 'UTC', x AT TIME ZONE zone));
+CREATE OR REPLACE MACRO bq_clock_of(minutes, between) AS
+  CASE WHEN minutes < 0 THEN '-' ELSE '+' END
+  || printf('%02d', abs(minutes) // 60) || between || printf('%02d', abs(minutes) % 60);
+CREATE OR REPLACE MACRO bq_offset_text
+  (x TIMESTAMP WITH TIME ZONE, zone VARCHAR, between VARCHAR) AS
+    bq_clock_of(date_diff('minute', x AT TIME ZONE 'UTC', x AT TIME ZONE zone), between);
 CREATE OR REPLACE MACRO bq_day_padded(d) AS lpad(CAST(day(d) AS VARCHAR), 2, ' ');
 CREATE OR REPLACE MACRO bq_quarter_text(d) AS CAST(quarter(d) AS VARCHAR);
 CREATE OR REPLACE MACRO bq_epoch_text(d) AS CAST(CAST(floor(epoch(d)) AS BIGINT) AS VARCHAR);

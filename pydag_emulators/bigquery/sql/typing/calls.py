@@ -32,6 +32,7 @@ _CLOCK = ("HOUR", "MINUTE", "SECOND", "MILLISECOND", "MICROSECOND")
 
 def _cast(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
     of, to = typer.visit(node.this, scope), type_of_data_type(node.args["to"])
+    node.meta["of"] = of
     if (
         of is not None
         and to is not None
