@@ -22,6 +22,9 @@ settings.load_profile("patient")
 
 spark_java.use()
 
+# What is imported stays: a collector that looks at it again and again takes a tenth of a core.
+gc.disable()
+
 # A client of Cloud Storage asks for a bucket in a thread that outlives its test by two minutes, and
 # draws from `random` there, which Hypothesis takes for the fault of whatever test runs then.
 os.environ["DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA"] = "true"
@@ -42,10 +45,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """What is there by now stays: a collector that looks at it again takes a tenth of a core."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(20_000)
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)

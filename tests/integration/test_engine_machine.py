@@ -19,7 +19,7 @@ def test_engine_equals_the_reference_model(client_of_each_kind: redis.Redis) -> 
     run_state_machine_as_test(
         machine_on(client_of_each_kind),
         settings=settings(
-            max_examples=int(os.environ.get("PYDAG_TEST_EXAMPLES", "100")),
+            max_examples=int(os.environ.get("PYDAG_TEST_EXAMPLES", "50")),
             stateful_step_count=60,
             deadline=None,
             suppress_health_check=list(HealthCheck),

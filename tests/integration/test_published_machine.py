@@ -21,9 +21,9 @@ pytestmark = pytest.mark.big
 @pytest.mark.parametrize(
     ("machine_on", "examples", "steps"),
     [
-        pytest.param(published_machine.machine_on, 100, 40, id="published"),
-        pytest.param(backfill_machine_on, 20, 40, id="backfills"),
-        pytest.param(chained_machine_on, 20, 20, id="runs-that-start-runs"),
+        pytest.param(published_machine.machine_on, 50, 40, id="published"),
+        pytest.param(backfill_machine_on, 10, 40, id="backfills"),
+        pytest.param(chained_machine_on, 10, 20, id="runs-that-start-runs"),
     ],
 )
 def test_it_equals_its_reference_model(

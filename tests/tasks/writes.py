@@ -146,7 +146,7 @@ def odd() -> None:
     sys.stderr.write("\n")
     os.write(1, b"windows\r\n")
     print()
-    print("x" * 100_000_000)
+    print("x" * 20_000_000)
     for _ in range(80_000):
         print(".", end="")
     print()
