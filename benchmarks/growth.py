@@ -19,7 +19,7 @@ from celery import Celery
 from benchmarks.systems import NOOP, fan_out
 from pydag_dist import Client, Dag
 from pydag_dist.coordinator.planner import plan
-from pydag_dist.engine import Engine, Held, connect
+from pydag_dist.engine import End, Engine, Held, connect
 from pydag_dist.engine.celery.messages import celery_config, template
 from pydag_dist.local.redis_server import valkey_binary
 from pydag_dist.settings import Settings
@@ -56,14 +56,14 @@ class Worker:
         )
         return held
 
-    def end(self, held: Held, *, goes_on: bool) -> Held | None:
-        """End a task, and take another one if it goes on."""
+    def end(self, ended: list[Held], *, goes_on: bool) -> list[Held]:
+        """End tasks, and be handed others if it goes on."""
+        ends = [End(held, "success", "null") for held in ended]
         if not goes_on:
-            self.engine.working.release(held, "success", "null")
-            return None
-        taker = {"queue": QUEUE, "worker": self.name, "process": 1}
-        following = self.engine.working.run_on(held, "success", "null", **taker)[1]  # type: ignore[arg-type]
-        return following.held if following else None
+            self.engine.working.hand_in(ends, self.name, process=1)
+            return []
+        taker: dict[str, Any] = {"queue": QUEUE, "worker": self.name, "process": 1}
+        return [following.held for following in self.engine.working.run_on(ends, **taker)[1]]
 
 
 class Hosts:
@@ -92,9 +92,10 @@ class Hosts:
             idle = 0 if held else idle + 1
             if idle > len(self.workers):
                 return done
-            while held:
-                left, done = left - 1, done + 1
-                held = worker.end(held, goes_on=left > 0)
+            hand = [held] if held else []
+            while hand:
+                left, done = left - len(hand), done + len(hand)
+                hand = worker.end(hand, goes_on=left > 0)
         return done
 
     def hold_all(self) -> None:

@@ -24,7 +24,7 @@ from workers.errors import TaskFailed
 from workers.operators.bigquery.estimate import Estimate, estimate_query
 from workers.operators.bigquery.query import Query
 from workers.process import worker_settings
-from workers.tries.templates import rendered
+from workers.tries.context import rendered
 
 _AT_ONCE = 8  # dry runs
 _SECONDS = 120.0  # of all dry runs

@@ -50,6 +50,8 @@ RETRIES: Final = 100
 PRIORITY: Final = 1000  # and as much below 0
 PROCESSORS: Final = 100_000
 SHORT: Final = 0.1  # seconds; a worker's process never goes on with a task that takes longer
+HAND: Final = 8  # tasks that a worker's process is handed at once
+HAND_SPAN: Final = 0.02  # seconds that these are expected to take together, unless it is one
 LEASE: Final = (3.0, 600.0)  # seconds that Redis waits for a worker which it does not hear of
 
 # What the engine's script checks for itself, under the names that it has there.
@@ -78,6 +80,8 @@ LUA: Final = {
     "retries": RETRIES,
     "processors": PROCESSORS,
     "short": round(SHORT * 1e6),  # µs
+    "hand": HAND,
+    "hand_span": round(HAND_SPAN * 1e6),  # µs
     "least_lease": LEASE[0],
     "lease": LEASE[1],
     "active_runs": ACTIVE_RUNS,

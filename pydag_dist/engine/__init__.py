@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         Claim,
         Deferral,
         Due,
+        End,
         Held,
         LogPart,
         LostTask,
@@ -57,6 +58,7 @@ __all__ = [
     "Deferral",
     "Due",
     "DueWebhooks",
+    "End",
     "Engine",
     "Event",
     "Held",
@@ -107,7 +109,8 @@ _HOMES = {
     "pydag_dist.engine.roles.working": "Working",
     "pydag_dist.engine.snapshot": "Event RunSnapshot TaskSnapshot task_ids unplanned",
     "pydag_dist.engine.store": "Store unknown_run",
-    "pydag_dist.engine.values": "CHUNK Claim Deferral Due Held LogPart LostTask Next PlannedTask",
+    "pydag_dist.engine.values": "CHUNK Claim Deferral Due End Held LogPart LostTask Next "
+    "PlannedTask",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 

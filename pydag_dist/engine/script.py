@@ -35,6 +35,7 @@ PARTS = (
     "runs/of_dags",
     "runs/backfills",
     "workers/members",
+    "workers/hand",
     "workers/lease",
     "workers/run_on",
     "workers/refusal",
@@ -53,7 +54,7 @@ TABLES: Final[Mapping[str, Mapping[str, Any]]] = {"LIMITS": limits.LUA, "PROTOCO
 # What a Redis at its `maxmemory` does nevertheless: it lets tasks end and keeps leases.
 WHEN_FULL = frozenset(
     {
-        *("release", "died", "defer", "renew", "tick", "work"),
+        *("release", "hand_in", "defer", "renew", "tick", "work"),
         *("cancel", "cancel_backfill", "mark", "let_expire", "log_stored"),
     }
 )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pydag_dist.engine.head import microseconds
-from pydag_dist.engine.protocol import RECORD_FIELDS, TIMES, Order
+from pydag_dist.engine.protocol import RECORD_FIELDS, TIMES, Order, Outcome, pack_numbers
 
 # Tasks of one `plan_chunk`, and task ids of one chunk of downstream tasks: small enough that a
 # script blocks Redis for milliseconds only.
@@ -134,8 +134,35 @@ class Held:
 
 
 @dataclass(frozen=True)
+class End:
+    """How a try ended: `result` is JSON or empty.
+
+    `skips` are the downstream tasks that a branch does not follow; `expand` says into how many each
+    task expands that does so over the result. Of a try that its process was handed, it `lasted` so
+    many seconds and ended so many seconds `ago`.
+    """
+
+    held: Held
+    outcome: Outcome
+    result: str = ""
+    error: str = ""
+    skips: Iterable[str] = ()
+    expand: Mapping[str, int] = field(default_factory=dict)
+    lasted: float | None = None
+    ago: float = 0.0
+
+    def packed(self) -> list[str | int]:
+        """Its values as the engine takes them."""
+        told = (self.outcome, self.result, self.error, " ".join(self.skips))
+        times: tuple[str | int, str | int] = "", ""
+        if self.lasted is not None:
+            times = round(self.lasted * 1e6), round(self.ago * 1e6)
+        return [*vars(self.held).values(), *told, pack_numbers(self.expand), *times]
+
+
+@dataclass(frozen=True)
 class Next:
-    """A claimed try that a process goes on with: what it would else have had a message for.
+    """A claimed try that a process is handed: what it would else have had a message for.
 
     `pushes` is the number that this message would have among those of its try.
     """

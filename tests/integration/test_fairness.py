@@ -12,7 +12,7 @@ import redis
 
 from pydag_dist.coordinator.planner import plan
 from pydag_dist.dag import Dag
-from pydag_dist.engine import Held
+from pydag_dist.engine import End, Held
 from tests.support.cluster import dag
 from tests.support.engine_bench import Bench, task
 
@@ -80,11 +80,11 @@ class GoesOn(Worker):
         if not next(self._number) % 11:
             self._bench.end(held)
             return None
-        _, following = self._bench.engine.working.run_on(
-            held, "success", queue="python", worker="w", process=process
+        _, handed = self._bench.engine.working.run_on(
+            [End(held, "success")], queue="python", worker="w", process=process
         )
-        self.went_on += following is not None
-        return following and following.held
+        self.went_on += bool(handed)
+        return handed[0].held if handed else None
 
 
 @pytest.mark.parametrize(

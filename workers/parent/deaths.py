@@ -15,7 +15,7 @@ import queue
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -30,7 +30,7 @@ from workers.pool.output.logs import Log, write
 from workers.pool.output.spool import Spool
 from workers.pool.output.spool_lines import SpoolParser
 from workers.secrecy.masks import Masks
-from workers.tries.outcome import Ended, release
+from workers.tries.outcome import Ended, Untold, release
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ class Death:
     held: Held | None = None
     ended: Ended | None = None
     running: Held | None = None  # the try that ran there, if one did
+    untold: tuple[Untold, ...] = ()  # of its hand
 
 
 class Process(NamedTuple):
@@ -85,10 +86,11 @@ class Deaths:
         keeper.ended(pid)
         words = last_words.of(pid)
         how = self._why.pop(pid, None) or words.ended.get("how") or _how(status)
-        death = Death(how, running=spools.running(pid))
+        untold = tuple(map(_untold, words.ends))
+        death = Death(how, running=spools.running(pid), untold=untold)
         if "held" in words.ended:
-            ended = words.ended["ended"]
-            death = Death(how, Held(**words.ended["held"]), Ended(**ended) if ended else None)
+            held, ended = Held(**words.ended["held"]), words.ended["ended"]
+            death = replace(death, held=held, ended=Ended(**ended) if ended else None)
         self._of[pid] = death
         self._sweeping_since = time.monotonic()
         self._terminated.clear()
@@ -114,18 +116,27 @@ class Deaths:
             self._hand_over()
 
     def report_further_on(self, held: Held, outcome: Outcome, death: Death, who: Process) -> None:
-        """Report that a process is gone which had gone on after the try `held` of its message."""
-        last = death.running or held
+        """Report that a process is gone which had gone on after the try `held` of its message.
 
-        def died(working: Working) -> None:
-            answer, concerned = working.died(last, outcome, death.how, who.worker, process=who.pid)
+        The death is of the try that ran, if one did; what waited in its hand is put back.
+        """
+        last = death.held or death.running or held
+        ends = list(death.untold)
+        if death.held is None and last not in {each.held for each in ends}:
+            dead = Ended(outcome, error=death.how)
+            ends.append(Untold(last, dead, lasted=None, at=time.monotonic()))
+
+        def hand_in(working: Working) -> None:
+            told = [each.end() for each in ends]
+            answers = working.hand_in(told, who.worker, process=who.pid)
             self.processes.discard(who.pid)
-            if answer == "ok":
-                self.note(concerned, f"the process of this try {death.how}")
+            for each, answer in zip(ends, answers, strict=True):
+                if answer == "ok" and each.ended.outcome == outcome:
+                    self.note(each.held, f"the process of this try {death.how}")
 
         self.unreported.add(last)
         self.processes.add(who.pid)
-        self._waiting.append((last, died))
+        self._waiting.append((last, hand_in))
         if self._sweeping_since is None:
             self._hand_over()
 
@@ -192,6 +203,10 @@ class _RestOfLog:
         for number, text in enumerate(self._more, parser.position + 1):
             log.add(time.time(), "ERROR", text, number)
         return log
+
+
+def _untold(end: dict[str, Any]) -> Untold:
+    return Untold(Held(**end.pop("held")), Ended(**end.pop("ended")), **end)
 
 
 def _how(status: int) -> str:

@@ -118,10 +118,8 @@ class TryRequest(Request):  # type: ignore[misc]  # Celery has no types
     def _died_further_on(self, held: Held, death: Death) -> None:
         """The process died in a try that it had gone on with: this one's end is known."""
         task_ready(self)
-        if death.held is None:
-            outcome: Outcome = "dead" if self.terminated_at is None else "revoked"
-            who = Process(self.hostname, self.worker_pid)
-            DEATHS.report_further_on(held, outcome, death, who)
+        outcome: Outcome = "dead" if self.terminated_at is None else "revoked"
+        DEATHS.report_further_on(held, outcome, death, Process(self.hostname, self.worker_pid))
         last = death.held or death.running
         if last is None or self._eventer is None:
             return

@@ -1,4 +1,4 @@
-"""The last words of a process of the pool: how its try ended, and where it crashed.
+"""The last words of a process of the pool: how its tries ended, and where it crashed.
 
 They are in a file in memory, which the parent makes before it forks the process, and reads after
 its death. What the process had printed is in its spool.
@@ -23,6 +23,7 @@ class LastWords:
     """What a process has written there."""
 
     ended: dict[str, Any] = field(default_factory=dict)
+    ends: list[dict[str, Any]] = field(default_factory=list)  # of tries of its hand, untold
     more: list[str] = field(default_factory=list)  # faulthandler's
 
 
@@ -35,6 +36,17 @@ def _write(record: list[Any]) -> None:
 def leave(ended: dict[str, Any]) -> None:
     """Leave to the parent how the try, or this process, has ended; it tells the engine."""
     _write(["ended", ended])
+
+
+def leave_end(end: Any) -> None:
+    """Leave how a try ended of which Redis has not heard yet: an `Untold`."""
+    _write(["end", vars(end) | {"held": vars(end.held), "ended": vars(end.ended)}])
+
+
+def forget_ends() -> None:
+    """Redis has heard of all."""
+    if _file is not None:
+        os.ftruncate(_file, 0)
 
 
 def file() -> int | None:
@@ -81,6 +93,8 @@ def of(pid: int) -> LastWords:
         except ValueError:
             words.more.append(line)
         else:
-            if kind == "ended":
+            if kind == "end":
+                words.ends += values
+            elif kind == "ended":
                 words.ended = values[0]
     return words

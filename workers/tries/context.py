@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any, TypeVar
 
+from pydag_dist.dag.planning import rendering
+from pydag_dist.dag.planning.rendering import Known
 from pydag_dist.engine import Held
 from pydag_dist.errors import EngineError, UnknownRun
 from workers.contract.context import TaskContext
@@ -25,7 +28,6 @@ from workers.process import (
 )
 from workers.secrecy import masks
 from workers.tries.secrets import secrets_of
-from workers.tries.templates import rendered
 
 _OF_PARAMS = ("template", "expand")  # what only rendering needs
 
@@ -75,6 +77,20 @@ def with_params(held: Held, spec: dict[str, Any], context: TaskContext) -> TaskC
     secrets = secrets_of(context, names) if names else {}
     params = rendered(held, spec, results, partial(_large, held.run), secrets)
     return replace(context, params=params)
+
+
+def rendered(
+    held: Held,
+    spec: Mapping[str, Any],
+    results: Known,
+    large: Known,
+    secrets: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """The params of a task's spec: see `rendering.rendered`, but it raises `TaskFailed`."""
+    try:
+        return rendering.rendered(held, spec, results, large, secrets)
+    except rendering.Unrendered as error:
+        raise TaskFailed(str(error), final=error.final) from None
 
 
 def _until_known(call: Callable[[], T]) -> T:

@@ -6,10 +6,10 @@ import json
 import os
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import redis
 
@@ -22,7 +22,7 @@ from pydag_dist.dag.planning.results import (
     reason,
     skipped,
 )
-from pydag_dist.engine import Held, Next, Outcome, Working
+from pydag_dist.engine import End, Held, Next, Outcome, Working
 from pydag_dist.engine.protocol import Released
 from pydag_dist.errors import Fail, Skip
 from workers import operators, time_limit
@@ -38,6 +38,8 @@ from workers.tries.earlier import until_known
 
 # Seconds for all calls of a cancel, which waits until the job is over, and for one of them.
 CANCEL_SECONDS, CANCEL_CALL = 90.0, 60.0
+
+T = TypeVar("T")
 
 GOOD_OUTCOMES: Final = ("success", "skipped")  # those that Flower shows as a success
 
@@ -55,6 +57,29 @@ class Ended:
     skips: tuple[str, ...] = ()
     expand: Mapping[str, int] = field(default_factory=dict)
     trace: str = ""
+
+
+@dataclass(frozen=True)
+class Untold:
+    """How a try ended, and when, by the monotonic clock; Redis has not heard of it.
+
+    One that its process was handed `lasted` so many seconds.
+    """
+
+    held: Held
+    ended: Ended
+    lasted: float | None
+    at: float
+
+    def end(self) -> End:
+        """It as the engine takes it now."""
+        how = self.ended
+        ago = time.monotonic() - self.at
+        return End(
+            *(self.held, how.outcome, how.result, how.error, how.skips, how.expand),
+            lasted=self.lasted,
+            ago=ago,
+        )
 
 
 def release(held: Held, ended: Ended, working: Working) -> Released:
@@ -76,41 +101,41 @@ def report(held: Held, ended: Ended, *, wait_if_unknown: float = UNKNOWN_FOR) ->
     may be restoring the run, and without its outcome the try would run again.
     """
     working = engine().working
-    return _reported(lambda: (release(held, ended, working), None), wait_if_unknown)[0]
+    return _reported(lambda: ([release(held, ended, working)], None), wait_if_unknown)[0][0]
 
 
-def report_and_go_on(held: Held, ended: Ended, queue: str, worker: str) -> Next | None:
-    """Likewise; and what this process, which has run the try, goes on with, if anything.
+def report_and_go_on(untold: Sequence[Untold], queue: str, worker: str) -> list[Next]:
+    """Report the ends of tries likewise; what this process, which has run them, is handed.
 
     A Redis that is full lets tries end, and none begin.
     """
-    run_on = partial(
-        engine().working.run_on,
-        held,
-        ended.outcome,
-        ended.result,
-        ended.error,
-        skips=ended.skips,
-        expand=ended.expand,
-        queue=queue,
-        worker=worker,
-        process=os.getpid(),
-    )
 
-    def call() -> tuple[Released, Next | None]:
+    def call() -> tuple[list[Released], list[Next]]:
         try:
-            return run_on()
+            return engine().working.run_on(
+                [each.end() for each in untold], queue=queue, worker=worker, process=os.getpid()
+            )
         except redis.exceptions.OutOfMemoryError:
-            return release(held, ended, engine().working), None
+            return _handed_in(untold, worker, None), []
 
     return _reported(call, UNKNOWN_FOR)[1]
 
 
+def hand_in(untold: Sequence[Untold], worker: str, kept: Held | None) -> None:
+    """Report the ends of tries; this process takes no more, and still runs `kept`, if given."""
+    _reported(lambda: (_handed_in(untold, worker, kept), None), UNKNOWN_FOR)
+
+
+def _handed_in(untold: Sequence[Untold], worker: str, kept: Held | None) -> list[Released]:
+    ends = [each.end() for each in untold]
+    return engine().working.hand_in(ends, worker, process=os.getpid(), kept=kept)
+
+
 def _reported(
-    call: Callable[[], tuple[Released, Next | None]], wait_if_unknown: float
-) -> tuple[Released, Next | None]:
-    until = time.monotonic() + wait_if_unknown
-    while (answer := until_redis_can(call))[0] == "unknown" and time.monotonic() < until:
+    call: Callable[[], tuple[list[Released], T]], wait: float
+) -> tuple[list[Released], T]:
+    until = time.monotonic() + wait
+    while "unknown" in (answer := until_redis_can(call))[0] and time.monotonic() < until:
         time.sleep(PAUSE)
     return answer
 

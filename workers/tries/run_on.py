@@ -1,6 +1,6 @@
-"""Run-on: a process releases its try and goes on with the next ready task of the same queue.
+"""Run-on: a process ends its try and goes on with the next ready tasks of the same queue.
 
-The script that releases the one claims the other: no message is pushed, taken and claimed for it.
+The script that ends tries hands others over: no message is pushed, taken and claimed for them.
 It happens in the chord's hook, so for Celery all of it is part of the message that came first.
 After the seconds of the setting `run_on` the process takes a message again: no message waits for
 longer than that, and the task that was begun last.
@@ -13,14 +13,15 @@ import sys
 import time
 from typing import Any
 
-from pydag_dist.engine import Held, Next
+from pydag_dist.engine import Held
 from pydag_dist.engine.protocol import GOES_ON_AFTER
 from workers.pool import going_on
 from workers.process import shutdown_since, worker_settings
 from workers.tries import events
 from workers.tries.claimed import run_claimed
+from workers.tries.hand import Hand, end_of_hand
 from workers.tries.message import header_of
-from workers.tries.outcome import Ended, report, report_and_go_on
+from workers.tries.outcome import Ended, report
 
 _memory = 0  # KiB of a process after which Celery replaces it; 0: as much as it wants
 _is_counted = False  # whether Celery replaces processes after so many messages
@@ -37,9 +38,15 @@ def release_and_go_on(app: Any, request: Any, held: Held, ended: Ended) -> None:
     settings = worker_settings()
     until = time.monotonic() + settings.run_on
     queue, worker = request.delivery_info["routing_key"], request.hostname
-    following = _released(held, ended, queue, worker, until)
-    if following is None:
+    if not _may_go_on(ended, until):
+        report(held, ended)
         going_on.stay()  # its parent tells Flower of this end
+        return
+    hand = Hand(queue, worker)
+    hand.ended(held, ended)
+    hand.refill()
+    if (following := hand.take()) is None:
+        going_on.stay()
         return
     going_on.went_on()
     telling = events.of_this_process(app, worker)
@@ -59,20 +66,22 @@ def release_and_go_on(app: Any, request: Any, held: Held, ended: Ended) -> None:
                 worker=worker,
                 is_repeated=following.pushes > 1,
             )
-            telling.ended(following.celery_id, answer, time.monotonic() - began)
-            if not isinstance(answer, Ended):
-                return  # deferred, or given back
-            following = _released(following.held, answer, queue, worker, until)
+            lasted = time.monotonic() - began
+            telling.ended(following.celery_id, answer, lasted)
+            if not isinstance(answer, Ended):  # deferred, or given back
+                hand.given_back()
+                hand.give_back()
+                return
+            hand.ended(following.held, answer, lasted)
+            if not _may_go_on(answer, until):
+                hand.give_back()
+                return
+            if not hand.is_fresh():
+                hand.refill()
+            following = hand.take()
     finally:
+        end_of_hand()
         request.id, request.pydag = of_message
-
-
-def _released(held: Held, ended: Ended, queue: str, worker: str, until: float) -> Next | None:
-    """Report the end of a try; what to go on with, if anything."""
-    if _may_go_on(ended, until):
-        return report_and_go_on(held, ended, queue, worker)
-    report(held, ended)
-    return None
 
 
 def _may_go_on(ended: Ended, until: float) -> bool:

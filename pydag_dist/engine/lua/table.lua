@@ -78,8 +78,9 @@
 --   queued           zset    "run/task" -> time of its last push; exactly the queued tasks, and
 --                            the cancelling ones that wait for a worker to confirm
 --   leases           zset    "run/task" -> expiry; exactly the tasks that somebody holds
---   holds            hash    "worker/process" -> "token run/task": what the process has gone on with since
---                            it released the try of that token, and holds by a lease; see run_on.lua
+--   holds            hash    "worker/process" -> "token run/task run/task ...": its hand, the tries that it was
+--                            handed when it ended the try of that token, and holds by their leases. It runs
+--                            them in this order, and tells of their ends later; see run_on.lua
 --   timers           zset    "retry/run/task" of exactly the tasks up for retry, "poll/run/task" of
 --                            the deferred tasks that are not in `due`, "timeout/run" of running
 --                            runs with a timeout -> due time
@@ -218,7 +219,10 @@ TRANSITIONS.task = {
   { 'top-up',                          'ready',                      'queued' },    -- part of most operations
   { 'claim',                           'queued',                     'running' },   -- the push is its token
   { 'run-on',                          'ready',                      'running' },
-    -- the process that has released a try goes on with it, without a message: run_on.lua
+    -- the process that has ended tries is handed it, without a message: run_on.lua
+  { 'put back',                        'running',                    'ready' },
+    -- the process that was handed it has not begun it, and runs another one, takes no more, or is dead: the
+    -- same try, no death or loss of it; cancelling: as if its lease was lost
   { 'release success',                 'running cancelling deferred', 'success' },
   { 'release skipped',                 'running deferred',           'skipped' },   -- it says so itself, and why
   { 'release failed',                  'running deferred',           'up_for_retry failed' },
@@ -298,10 +302,10 @@ TRANSITIONS.backfill = {
 }
 
 -- Runs of earlier schemas are like those of this one, but that no schedule (2) and no backfill (3) can
--- have started them, and none of their ranks says that a task takes long (3): they go on. A version that
--- knows these only leaves newer ones alone, since it would not tell a backfill of their end, nor what a
--- process has gone on with.
-local SCHEMA, SCHEMAS_BEFORE = '4', { ['2'] = true, ['3'] = true }
+-- have started them, none of their ranks says that a task takes long (3), and no process has more than one
+-- try of theirs in its hand (4): they go on. A version that knows these only leaves newer ones alone, since it
+-- would not tell a backfill of their end, nor what a process has gone on with.
+local SCHEMA, SCHEMAS_BEFORE = '5', { ['2'] = true, ['3'] = true, ['4'] = true }
 
 -- In µs; `enter` sets them by the installation's lease. Of the usual one of 15 s they are as noted.
 local TIMES = {}

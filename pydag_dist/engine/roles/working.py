@@ -26,7 +26,7 @@ from pydag_dist.engine.protocol import (
 )
 from pydag_dist.engine.snapshot import children_of
 from pydag_dist.engine.store import Role
-from pydag_dist.engine.values import CHUNK, Claim, Deferral, Due, Held, LogPart, Next
+from pydag_dist.engine.values import CHUNK, Claim, Deferral, Due, End, Held, LogPart, Next
 from pydag_dist.errors import EngineError, UnknownRun
 
 MAX_RESULTS = 10_000_000  # bytes of results that one task is given
@@ -67,60 +67,55 @@ class Working(Role):
     ) -> Released:
         """Records how a try ended and releases what became ready: the chord callback.
 
-        `result` is JSON or empty; `skips` are the downstream tasks that a branch does not follow;
-        `expand` says into how many each task expands that does so over the result.
+        What it is given is that of an `End`.
         Answers ``ok``, or what forbade it: ``ended`` (again),
         ``lost`` (another claim holds it), ``waiting`` (not claimed), ``unknown``, ``schema``.
         """
-        ended = (outcome, result, error, " ".join(skips), pack_numbers(expand or {}))
         answer: Released
+        ended = (outcome, result, error, " ".join(skips), pack_numbers(expand or {}))
         answer, more = self._call("release", *vars(held).values(), *ended)
         self._finish(held.run, more)
         return answer
 
     def run_on(
-        self,
-        held: Held,
-        outcome: Outcome,
-        result: str = "",
-        error: str = "",
-        *,
-        skips: Iterable[str] = (),
-        expand: Mapping[str, int] | None = None,
-        queue: str,
-        worker: str,
-        process: int,
-    ) -> tuple[Released, Next | None]:
-        """Releases a try, as `release` does, and claims the next one of the queue at once.
+        self, ends: Sequence[End], *, queue: str, worker: str, process: int
+    ) -> tuple[list[Released], list[Next]]:
+        """Releases tries, as `release` does, and hands the process the next ones of the queue.
 
-        That is for the worker's process of that id, which has run the try. Asked again by it,
-        answers the same. None if there is nothing that it may go on with.
+        That is for the worker's process of that id, which has run these tries one after the other,
+        and nothing else that it was handed before. Asked again by it, answers the same. Nothing is
+        handed after an end that may have left something behind.
         """
-        ended = (outcome, result, error, " ".join(skips), pack_numbers(expand or {}))
         taker = (queue, worker_name(worker), process)
-        answer: Released
-        answer, more, *found = self._call("run_on", *vars(held).values(), *ended, *taker)
-        self._finish(held.run, more)
-        if not found:
-            return answer, None
-        run, task, number, token, pushes, dag, order, spec, settled = found
-        claim = Claim(order, json.loads(spec), int(settled))
-        return answer, Next(Held(run, task, int(number), token), claim, int(pushes), dag)
+        flat = self._call("run_on", *taker, *_packed(ends))
+        at = 2 * len(ends)
+        return self._released(ends, flat[:at]), [
+            Next(
+                Held(run, task, int(number), token),
+                Claim(order, json.loads(spec), int(settled)),
+                int(pushes),
+                dag,
+            )
+            for run, task, number, token, pushes, dag, order, spec, settled in zip(
+                *[iter(flat[at:])] * 9, strict=True
+            )
+        ]
 
-    def died(
-        self, held: Held, outcome: Outcome, error: str, worker: str, *, process: int
-    ) -> tuple[Released, Held]:
-        """A process of a worker is gone, that had taken the message of the try `held`.
+    def hand_in(
+        self, ends: Sequence[End], worker: str, *, process: int, kept: Held | None = None
+    ) -> list[Released]:
+        """Releases tries likewise; the process takes no more, or is dead.
 
-        Releases what it has gone on with since, else that try; answers as `release`, and which.
+        It still runs `kept`, if that is given; what it was handed else, it has not begun.
         """
-        answer: Released
-        answer, more, *concerned = self._call(
-            "died", *vars(held).values(), outcome, error, worker_name(worker), process
-        )
-        run, task, number, token = concerned or vars(held).values()
-        self._finish(run, more)
-        return answer, Held(run, task, int(number), token)
+        running = (kept.run, kept.task) if kept else ("", "")
+        flat = self._call("hand_in", worker_name(worker), process, *running, *_packed(ends))
+        return self._released(ends, flat)
+
+    def _released(self, ends: Sequence[End], flat: Sequence[Any]) -> list[Released]:
+        for end, more in zip(ends, flat[1::2], strict=True):
+            self._finish(end.held.run, more)
+        return list(flat[::2])
 
     def defer(self, deferrals: Sequence[Deferral]) -> list[Deferred]:
         """Gives tries back whose remote jobs run; one answer each.
@@ -310,6 +305,10 @@ class Working(Role):
         state = self._key(f"log:{run}:{task}:{try_number}:state")
         last, position = self._redis.hmget(state, "writer", "position")
         return int(position) if last == writer else 0
+
+
+def _packed(ends: Iterable[End]) -> list[str | int]:
+    return [value for end in ends for value in end.packed()]
 
 
 def _is_held(packed: str | None, held: Held) -> bool:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pydag_dist.testing.reference.spread import Spread
-from pydag_dist.testing.reference.state import RefRun
+from pydag_dist.testing.reference.state import REFUSED, RefRun
 
 
 class Outcomes(Spread):
     """Tries that fail, are stopped, or have no holder any more."""
 
-    def _abandon(self, run: RefRun, run_id: str, name: str, poison: bool) -> None:
+    def _abandon(
+        self, run: RefRun, run_id: str, name: str, *, poison: bool, died: bool = False
+    ) -> None:
         task = run.tasks[name]
         if poison and task.reason.startswith("mark "):
             self._stopped(run, name)
@@ -19,6 +21,8 @@ class Outcomes(Spread):
         elif task.state != "cancelling":
             self._settle(run, task, spent=0)
             task.state = "ready"
+            if died:
+                task.token = REFUSED
         else:
             self._cancel_elsewhere(run, run_id, name)
 

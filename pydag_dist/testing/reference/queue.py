@@ -23,8 +23,8 @@ class Queues:
         self.polled_at: dict[int, int] = {}  # push of a poll message -> when
         self.groups: dict[str, dict[str, int]] = {}  # queue -> group -> since when it waits
         self.known_queues: set[str] = set()
-        # worker, process -> the push of the try that it released last, and what it has gone on with
-        self.holds: dict[tuple[str, int], tuple[int, str, str]] = {}
+        # worker, process -> the push of the try that it ended last, and what it was handed then
+        self.holds: dict[tuple[str, int], tuple[int, list[tuple[str, str]]]] = {}
         self.late: dict[str, int] = {}  # run -> when somebody looks whether it is late
         self.lost_leases = 0  # since Redis lost everything
         self.now = 0

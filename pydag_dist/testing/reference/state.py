@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 MAX_DEATHS = 3
 MAX_LOSSES = 20
+HAND = 8
 LEASE = 15_000  # ms, as all that follow
 QUEUED_GRACE = 5_000
 UNNAMED_GRACE = 6_000

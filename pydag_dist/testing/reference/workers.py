@@ -8,14 +8,19 @@ from pydag_dist.testing.reference.runs import Runs
 from pydag_dist.testing.reference.state import (
     ENDED,
     GOES_ON_AFTER,
+    HAND,
     LEASE,
     MAX_DEATHS,
     MAX_LOSSES,
     REFUSED,
     UNNAMED_GRACE,
     Message,
+    RefRun,
     RefTask,
 )
+
+# A try's message, and how the try ended: outcome, what a branch skips, what expands over its result
+RefEnd = tuple[Message, str, tuple[str, ...], Mapping[str, int]]
 
 
 class Workers(Runs):
@@ -56,9 +61,11 @@ class Workers(Runs):
         task.worker, task.lease_until = worker, self._in(LEASE)
 
     def _let_go(self, task: RefTask) -> None:
-        """The process that holds the try, if one does, holds nothing any more."""
+        """Nobody holds the try any more; so it is in no hand."""
         if task.held() and task.process is not None:
-            self.holds.pop((task.worker, task.process), None)
+            after, hand = self.holds.pop((task.worker, task.process), (0, []))
+            if hand := [of for of in hand if self.runs[of[0]].tasks[of[1]] is not task]:
+                self.holds[task.worker, task.process] = after, hand
 
     def holder(self, message: Message) -> str:
         """Whose a message's try is: yours, back (yours once you say so), waiting, lost, ended."""
@@ -85,20 +92,26 @@ class Workers(Runs):
             task.token, task.process = message.number, None
         task.state, task.waits, task.began = "running", False, True
 
-    def release(  # noqa: C901  one case for each outcome
+    def release(
         self,
         message: Message,
         outcome: str,
         skips: tuple[str, ...] = (),
         expand: Mapping[str, int] | None = None,
-        go_on: Callable[[], None] = lambda: None,
     ) -> str:
-        """`go_on` is called if the try has left nothing behind in its process."""
+        """A try ends."""
         self.now += 1
+        return self._release((message, outcome, skips, expand or {}))[0]
+
+    def _release(  # noqa: C901  one case for each outcome
+        self, end: RefEnd, go_on: Callable[[], None] = lambda: None
+    ) -> tuple[str, bool]:
+        """The answer, and whether the process is fit to go on; if so, `go_on` is called."""
+        message, outcome, skips, expand = end
         run, task = self.runs[message.run], self.task_of(message)
         whose = self._releaser(message)
         if whose not in ("yours", "back"):
-            return whose
+            return whose, False
         self._let_go(task)
         task.waits = task.due = False
         if whose == "back":
@@ -110,7 +123,7 @@ class Workers(Runs):
             outcome = "stopped"
         if outcome == "success":
             task.skips = skips
-            run.counts.update(expand or {})
+            run.counts.update(expand)
             self._leave(run, message.task, "success")
         elif outcome == "revoked":
             if task.state != "cancelling":
@@ -120,7 +133,7 @@ class Workers(Runs):
             lost = outcome == "lost" and task.state != "cancelling"
             task.deaths += not lost
             poison = lost or task.deaths == MAX_DEATHS
-            self._abandon(run, message.run, message.task, poison=poison)
+            self._abandon(run, message.run, message.task, poison=poison, died=True)
         elif task.state == "cancelling":
             self._stopped(run, message.task)
         elif outcome in ("skipped", "final"):
@@ -131,60 +144,100 @@ class Workers(Runs):
         if fit:
             go_on()
         self._reschedule(message.run)
-        return "ok"
+        return "ok", fit
 
     def run_on(
-        self,
-        message: Message,
-        outcome: str,
-        skips: tuple[str, ...],
-        expand: Mapping[str, int],
-        taker: tuple[str, str, int],
-    ) -> tuple[str, Message | None]:
-        """A release, and what the process of a worker goes on with, as if it had claimed it.
+        self, ends: Sequence[RefEnd], taker: tuple[str, str, int]
+    ) -> tuple[list[str], list[Message]]:
+        """Releases, and what the process of a worker is handed, as if it had claimed it.
 
         `taker` is the queue, the worker and the process.
         """
-        queue, worker, process = taker
-        found: list[Message] = []
+        self.now += 1
+        _, worker, process = taker
+        last = ends[-1][0].number
+        if self.holds.get((worker, process), (0, []))[0] == last:
+            hand = [self._handed(*of) for of in self._hand(worker, process)]
+            return ["ok"] * len(ends), hand
+        self._put_back_others(worker, process, [message for message, *_ in ends])
+        handed: list[tuple[str, str]] = []
 
         def go_on() -> None:
-            if worker in self.workers.get(queue, {}) and self.fair(queue):
-                run_id = self.fair(queue)[0]
-                run = self.runs[run_id]
-                task = run.tasks[run.first(queue) or ""]
-                if not task.long:
-                    name = self._activate(queue, "running")
-                    self._pushes += 1
-                    task.push, task.pushes, task.began = self._pushes, task.pushes + 1, True
-                    self._hold(task, self._pushes, worker, process)
-                    self.holds[worker, process] = message.number, run_id, name
-                    found.append(self._gone_on(run_id, name))
+            while len(handed) < HAND and (name := self._take(handed, taker)):
+                handed.append(name)
+            if handed:
+                self.holds[worker, process] = last, handed
 
-        answer = self.release(message, outcome, skips, expand, go_on)
-        if answer != "ok" and not found and (held := self._held(worker, process)):
-            after, run_id, name = held
-            if after == message.number:
-                return "ok", self._gone_on(run_id, name)
-        return answer, found[0] if found else None
+        answers = self._end_all(ends, go_on)
+        return answers, [self._handed(*of) for of in handed]
 
-    def _gone_on(self, run_id: str, name: str) -> Message:
+    def hand_in(
+        self, ends: Sequence[RefEnd], worker: str, process: int, kept: Message | None
+    ) -> list[str]:
+        """Releases; what the process has in hand else, but for `kept`, it has not begun."""
+        self.now += 1
+        named = [message for message, *_ in ends] + ([kept] if kept else [])
+        self._put_back_others(worker, process, named)
+        return self._end_all(ends)
+
+    def _end_all(
+        self, ends: Sequence[RefEnd], go_on: Callable[[], None] = lambda: None
+    ) -> list[str]:
+        answers, all_are_fit = [], True
+        for end in ends:
+            last = end is ends[-1] and all_are_fit
+            answer, fit = self._release(end, go_on if last else lambda: None)
+            answers.append(answer)
+            all_are_fit = all_are_fit and fit
+        return answers
+
+    def _take(
+        self, handed: Sequence[tuple[str, str]], taker: tuple[str, str, int]
+    ) -> tuple[str, str] | None:
+        """The next task of the queue goes to the process, beside those that it was handed."""
+        queue, worker, process = taker
+        if worker not in self.workers.get(queue, {}) or not self.fair(queue):
+            return None
+        run_id = self.fair(queue)[0]
+        run = self.runs[run_id]
+        task = run.tasks[run.first(queue) or ""]
+        if task.long or (handed and not self._has_share(run, queue, len(handed) + 1)):
+            return None
+        name = self._activate(queue, "running")
+        self._pushes += 1
+        task.push, task.pushes, task.began = self._pushes, task.pushes + 1, True
+        self._hold(task, self._pushes, worker, process)
+        return run_id, name
+
+    def _has_share(self, run: RefRun, queue: str, number: int) -> bool:
+        """Whether each other slot of the queue could have as many tasks of the run at once."""
+        can_run = len(run.tasks.ready[queue])
+        if run.processors:
+            can_run = min(can_run, run.processors - len(run.active()))
+        return queue in run.timed and can_run >= 1 + (self.slots(queue) - 1) * number
+
+    def _handed(self, run_id: str, name: str) -> Message:
         task = self.runs[run_id].tasks[name]
         return Message(run_id, name, task.try_number, task.token or 0, "", task.queue)
 
-    def _held(self, worker: str, process: int) -> tuple[int, str, str] | None:
-        """What the process has gone on with, if it still holds that."""
-        found = self.holds.get((worker, process))
-        if found is None or self.runs[found[1]].state == "queued":
-            return None
-        return found
+    def _hand(self, worker: str, process: int) -> list[tuple[str, str]]:
+        """The tries that the process was handed, and holds."""
+        return self.holds.get((worker, process), (0, []))[1]
 
-    def died(self, message: Message, outcome: str, worker: str, process: int) -> tuple[str, str]:
-        """The process that had taken that message is gone: the answer, and whose try that was."""
-        if held := self._held(worker, process):
-            _, run_id, name = held
-            message = self._gone_on(run_id, name)
-        return self.release(message, outcome), f"{message.run}/{message.task}"
+    def _put_back_others(self, worker: str, process: int, named: Sequence[Message]) -> None:
+        """What the process has not begun goes back, as if nobody had been handed it."""
+        kept = {(message.run, message.task) for message in named}
+        for run_id, name in [of for of in self._hand(worker, process) if of not in kept]:
+            run, task = self.runs[run_id], self.runs[run_id].tasks[name]
+            self._let_go(task)
+            task.began = task.began and task.deaths + task.losses > 0
+            if task.state == "cancelling":
+                self._cancel_elsewhere(run, run_id, name)
+            else:
+                task.token, task.pushes = REFUSED, task.pushes - 1
+                self._settle(run, task, spent=0)
+                task.state = "ready"
+            self._reschedule(run_id)
 
     def _releaser(self, message: Message) -> str:
         run, task = self.runs[message.run], self.task_of(message)
@@ -210,8 +263,7 @@ class Workers(Runs):
         answers = [self._renewed(worker, message, message is overdue) for message in messages]
         named = {(message.run, message.task) for message in messages}
         for process in processes:
-            if held := self._held(worker, process):
-                _, run_id, name = held
+            for run_id, name in self._hand(worker, process):
                 self.runs[run_id].tasks[name].lease_until = self._in(LEASE)
                 named.add((run_id, name))
         if looked_ago is not None:

@@ -49,6 +49,7 @@ class Comparison(RuleBasedStateMachine):
         self.newest: dict[str, str] = {}  # run -> the planner that may write its plan
         self.numbers: dict[int, str] = {}  # the reference's push number -> the engine's
         self.tried: list[Message] = []  # delivered at least once: may be claimed again, released…
+        self.handed: set[Message] = set()  # of these, what processes were handed without a message
         self.polls: list[Message] = []  # likewise, of messages that ask to poll
         self.polled: list[Message] = []  # for each task that a poll was given
         self.lost_runs: set[str] = set()  # ended before Redis lost everything
@@ -159,8 +160,8 @@ class Comparison(RuleBasedStateMachine):
         assert self.are_near(seen.zset("leases"), lambda task: task.lease_until[0])
         assert self.are_near(seen.zset("queued"), lambda task: task.waits_since[0])
         holds = {
-            f"{worker}/{process}": f"{self.numbers[after]} {run}/{task}"
-            for (worker, process), (after, run, task) in self.reference.holds.items()
+            f"{worker}/{process}": " ".join([self.numbers[after], *map("/".join, hand)])
+            for (worker, process), (after, hand) in self.reference.holds.items()
         }
         assert seen.hash("holds") == holds
         timers = [self.timer(*of) for of in self.tasks_that(has_timer)]

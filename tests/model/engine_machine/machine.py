@@ -182,7 +182,7 @@ def machine_on(client: Any) -> type[EngineMachine]:
     Machine.engine = Engine(client, "p", "coordinator")
     Machine.heads, Machine.strange = heads(), set()
     # A task takes one unit of slot time, whatever time it is.
-    slot_time = "settle(run, queue_of(plan, record), record, age(record))"
+    slot_time = "settle(run, queue_of(plan, record), record, lasted or age(record))"
     assert slot_time in source()
     code = source().replace(slot_time, "settle(run, queue_of(plan, record), record, 1)")
     with_own_clock(Machine.engine, noting(code))

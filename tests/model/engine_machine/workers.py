@@ -8,8 +8,9 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from pydag_dist.engine import Claim, Deferral, Held
+from pydag_dist.engine import Claim, Deferral, End, Held
 from pydag_dist.testing.reference import Message
+from pydag_dist.testing.reference.workers import RefEnd
 from tests.model.engine_machine.clients import Clients
 from tests.model.engine_machine.comparison import WORKERS, celery_id
 from tests.model.engine_machine.dags import QUEUES
@@ -81,14 +82,16 @@ class Workers(Clients):
             task = self.reference.task_of(message)
             assert answer.settled == (task.settled if task.try_number > 1 else 0)
 
-    def released(
-        self,
-        data: st.DataObject,
-        message: Message,
-        outcome: Any,
-        taker: tuple[str, str, int] | None = None,
-    ) -> None:
-        """A release; by a process that goes on, if a `taker` is given."""
+    def released(self, data: st.DataObject, message: Message, outcome: Any) -> None:
+        _, outcome, skips, expand = self.end(data, message, outcome)
+        expected = self.reference.release(message, outcome, skips, expand)
+        answer = self.engine.working.release(
+            self.held(message), outcome, skips=skips, expand=expand
+        )
+        assert answer == expected
+
+    def end(self, data: st.DataObject, message: Message, outcome: Any) -> RefEnd:
+        """How that try ends."""
         task = self.reference.task_of(message)
         downstream = task.downstream
         skips: tuple[str, ...] = ()
@@ -99,78 +102,84 @@ class Workers(Clients):
         if outcome == "success":
             over = [t for t in downstream if run.tasks[t].expands_over == message.task]
             expand = {t: data.draw(st.integers(0, 3), label=f"children of {t}") for t in over}
-        if taker is None:
-            expected = self.reference.release(message, outcome, skips, expand)
-            answer = self.engine.working.release(
-                self.held(message), outcome, skips=skips, expand=expand
-            )
-            assert answer == expected
-            return
-        again = data.draw(st.booleans(), label="the answer is lost")
-        for _ in range(1 + again):
-            self.gone_on(message, outcome, skips, expand, taker)
+        return message, outcome, skips, expand
+
+    def told(self, end: RefEnd) -> End:
+        message, outcome, skips, expand = end
+        held: Any = self.held(message)
+        lasted = 0.0 if message in self.handed else None
+        return End(held, outcome, skips=skips, expand=expand, lasted=lasted)  # type: ignore[arg-type]
 
     def gone_on(
-        self,
-        message: Message,
-        outcome: Any,
-        skips: tuple[str, ...],
-        expand: dict[str, int],
-        taker: tuple[str, str, int],
-    ) -> None:
-        expected, following = self.reference.run_on(message, outcome, skips, expand, taker)
-        queue, worker, process = taker
-        answer, found = self.engine.working.run_on(
-            self.held(message),
-            outcome,
-            skips=skips,
-            expand=expand,
-            queue=queue,
-            worker=worker,
-            process=process,
-        )
-        assert answer == expected
-        assert (found is None) is (following is None)
-        if found is None or following is None:
-            return
-        self.numbers[following.number] = found.held.token
-        assert found.held == self.held(following)
-        task = self.reference.task_of(following)
-        assert found.claim.order == ("cancel" if task.state == "cancelling" else "run")
-        assert found.pushes == task.pushes
-        if following not in self.tried:
-            self.tried.append(following)
+        self, data: st.DataObject, ends: list[RefEnd], taker: tuple[str, str, int]
+    ) -> list[Message]:
+        """A process tells how tries ended, and goes on; what it is handed."""
+        again = data.draw(st.booleans(), label="the answer is lost")
+        for _ in range(1 + again):
+            expected, handed = self.reference.run_on(ends, taker)
+            queue, worker, process = taker
+            answers, found = self.engine.working.run_on(
+                [self.told(end) for end in ends], queue=queue, worker=worker, process=process
+            )
+            assert answers == expected
+            for of_it, following in zip(found, handed, strict=True):
+                self.numbers[following.number] = of_it.held.token
+                assert of_it.held == self.held(following)
+                task = self.reference.task_of(following)
+                order = "cancel" if task.state == "cancelling" else "run"
+                assert (of_it.claim.order, of_it.pushes) == (order, task.pushes)
+            self.tried += [message for message in handed if message not in self.tried]
+            self.handed.update(handed)
+        return handed
 
     @precondition(lambda self: self.tried)
     @rule(
         data=st.data(),
-        outcome=OUTCOMES,
+        outcomes=st.lists(OUTCOMES, min_size=1, max_size=3),
         queue=st.sampled_from(QUEUES),
         worker=st.sampled_from(WORKERS),
         process=st.sampled_from(PROCESSES),
     )
     def run_on(
-        self, data: st.DataObject, outcome: Any, queue: str, worker: str, process: int
+        self, data: st.DataObject, outcomes: list[Any], queue: str, worker: str, process: int
     ) -> None:
         """A process releases what it holds, or once held, and goes on."""
-        message = data.draw(st.sampled_from(self.current() + self.tried), label="message")
-        self.released(data, message, outcome, (queue, worker, process))
+        self.gone_on(data, self.ends(data, outcomes), (queue, worker, process))
+
+    def ends(self, data: st.DataObject, outcomes: list[Any]) -> list[RefEnd]:
+        of = st.sampled_from(self.current() + self.tried)
+        return [self.end(data, data.draw(of, label="message"), how) for how in outcomes]
 
     @precondition(lambda self: self.tried)
     @rule(
         data=st.data(),
-        outcome=st.sampled_from(["dead", "revoked"]),
+        outcomes=st.lists(OUTCOMES, max_size=2),
         worker=st.sampled_from(WORKERS),
         process=st.sampled_from(PROCESSES),
+        keeps=st.booleans(),
     )
-    def die(self, data: st.DataObject, outcome: Any, worker: str, process: int) -> None:
-        """A process is gone, whatever it has gone on with since its message."""
-        message = data.draw(st.sampled_from(self.current() + self.tried), label="message")
-        answer, concerned = self.engine.working.died(
-            self.held(message), outcome, "how", worker, process=process
+    def hand_in(
+        self, data: st.DataObject, outcomes: list[Any], worker: str, process: int, keeps: bool
+    ) -> None:
+        """A process takes no more, or is gone; or it is kept by one try from all others."""
+        hand = self.reference.holds.get((worker, process), (0, []))[1]
+        kept = None
+        if keeps and hand:
+            of = data.draw(st.sampled_from(hand), label="kept")
+            kept = next(m for m in reversed(self.tried) if (m.run, m.task) == of)
+        self.handed_in(self.ends(data, outcomes), worker, process, kept)
+
+    def handed_in(
+        self, ends: list[RefEnd], worker: str, process: int, kept: Message | None = None
+    ) -> None:
+        expected = self.reference.hand_in(ends, worker, process, kept)
+        answers = self.engine.working.hand_in(
+            [self.told(end) for end in ends],
+            worker,
+            process=process,
+            kept=self.held(kept) if kept else None,
         )
-        expected = self.reference.died(message, outcome, worker, process)
-        assert (answer, f"{concerned.run}/{concerned.task}") == expected
+        assert answers == expected
 
     @precondition(lambda self: any(self.reference.lists.values()))
     @rule(data=st.data(), outcomes=st.lists(OUTCOMES, max_size=5))
@@ -197,13 +206,14 @@ class Workers(Clients):
                 self.released(data, self.tried[-1], outcome)
 
     def go_on_for_a_while(self, data: st.DataObject, message: Message, outcome: Any) -> None:
+        ends = [self.end(data, message, outcome)]
         for _ in range(3):
-            self.released(data, message, outcome, (message.queue, "worker", 1))
-            held = self.reference.holds.get(("worker", 1))
-            if held is None or held[0] != message.number:
-                return
-            message, outcome = self.tried[-1], "success"
-        self.released(data, message, "success")
+            hand = self.gone_on(data, ends, (message.queue, "worker", 1))
+            begun = data.draw(st.integers(0, len(hand)), label="begun")
+            ends = [self.end(data, handed, "success") for handed in hand[:begun]]
+            if not ends:
+                break
+        self.handed_in(ends, "worker", 1)
 
     def deferred(self, data: st.DataObject, message: Message) -> None:
         group = data.draw(st.sampled_from(GROUPS), label="group")

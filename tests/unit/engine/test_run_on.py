@@ -9,7 +9,7 @@ import fakeredis
 import pytest
 
 from pydag_dist.coordinator.plan import plan_of
-from pydag_dist.engine import Held, Next
+from pydag_dist.engine import End, Held, Next
 from tests.support.cluster import dag
 from tests.support.engine_bench import Bench, task, with_own_clock
 
@@ -29,14 +29,21 @@ def bench():
     return new_bench()
 
 
+def go_on(bench: Bench, *ended: Held, process=1) -> tuple[list[str], list[Next]]:
+    """A process tells that these have succeeded, and goes on."""
+    ends = [End(held, "success") for held in ended]
+    return bench.engine.working.run_on(ends, queue="python", worker="w", process=process)
+
+
 def run_on(
     bench: Bench, held: Held, outcome="success", *, queue="python", worker="w", process=1, **what
 ) -> Next | None:
-    answer, following = bench.engine.working.run_on(
-        held, outcome, queue=queue, worker=worker, process=process, **what
+    """What it goes on with first."""
+    answers, handed = bench.engine.working.run_on(
+        [End(held, outcome, **what)], queue=queue, worker=worker, process=process
     )
-    assert answer == "ok"
-    return following
+    assert answers == ["ok"]
+    return handed[0] if handed else None
 
 
 def state(bench, name, run="r"):
@@ -75,12 +82,10 @@ def test_an_answer_that_got_lost_is_the_same_again(bench):
     running = [name for name, pushed in bench.client.hgetall("p:holds").items()]
     assert running == ["w/1"]
     # Another process gets nothing for it.
-    answer = bench.engine.working.run_on(held, "success", queue="python", worker="w", process=2)
-    assert answer == ("ended", None)
-    # Nor does the same one, once it has released what it got.
-    bench.end(following.held)
-    answer = bench.engine.working.run_on(held, "success", queue="python", worker="w", process=1)
-    assert answer == ("ended", None)
+    assert go_on(bench, held, process=2) == (["ended"], [])
+    # Nor does the same one, once it has ended what it got.
+    bench.engine.working.hand_in([End(following.held, "success")], "w", process=1)
+    assert go_on(bench, held) == (["ended"], [])
 
 
 @pytest.mark.parametrize("weight", [0.1, 1, 20])
@@ -178,22 +183,21 @@ def test_what_a_process_holds_is_kept_as_long_as_the_process_is_named(bench):
 
 def test_a_death_is_charged_to_what_the_process_has_gone_on_with(bench):
     bench.start(task("a"), task("b", "a"))
-    held = bench.take()
-    following = run_on(bench, held)
+    following = run_on(bench, bench.take())
     assert following is not None
-    died = bench.engine.working.died
-    assert died(held, "dead", "of SIGKILL", "w", process=1) == ("ok", following.held)
+    dead = End(following.held, "dead", error="of SIGKILL")
+    assert bench.engine.working.hand_in([dead], "w", process=1) == ["ok"]
     assert state(bench, "a") == "success"
     record = bench.client.hget("p:run:r:tasks", "b").split("|")
     assert record[0] in ("ready", "queued")
     assert bench.client.hget("p:run:r:out", "k/b") == "of SIGKILL"
-    assert died(held, "dead", "of SIGKILL", "w", process=1) == ("ended", held)
+    assert bench.engine.working.hand_in([dead], "w", process=1) == ["waiting"]
 
 
 def test_a_process_that_has_not_gone_on_dies_in_the_try_of_its_message(bench):
     bench.start(task("a"))
-    held = bench.take()
-    assert bench.engine.working.died(held, "dead", "", "w", process=1) == ("ok", held)
+    dead = End(bench.take(), "dead")
+    assert bench.engine.working.hand_in([dead], "w", process=1) == ["ok"]
     assert bench.client.hget("p:run:r:out", "k/a") == "nobody knows how"
 
 
@@ -213,11 +217,8 @@ def test_an_error_of_its_own_run_does_not_hide_what_it_has_gone_on_with(bench):
     held = bench.take()
     bench.client.delete("p:q:python")
     bench.client.set("p:q:python", "not a list")
-    answer, following = bench.engine.working.run_on(
-        held, "success", queue="python", worker="w", process=1
-    )
-    assert answer == "broken"
-    assert following is not None
+    answers, (following, *_) = go_on(bench, held)
+    assert answers == ["broken"]
     assert following.held.run == "good"
     assert state(bench, "e", "good") == "running"
 

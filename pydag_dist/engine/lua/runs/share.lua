@@ -48,6 +48,10 @@ function READY.first(run, queue)
   return upcoming[queue][1]
 end
 
+function READY.count(run, queue)
+  return call('ZLEXCOUNT', run_key(run, 'ready'), '[' .. queue .. '/', '(' .. queue .. '0')
+end
+
 -- Fair share: a run is charged the slot time that its tasks take. The next message is of the run whose
 -- charge, divided by its weight, is least. When a message is pushed, the run is charged in advance what
 -- one of its tasks takes in the mean. When the task leaves its slot, this is replaced by the time that

@@ -58,7 +58,7 @@ end
 
 local function note_end(run, task, record, state, ...)
   set_state(run, task, record, state)
-  record.ended_at = text(NOW)
+  record.ended_at = text(NOW - (record.ended_ago or 0))
   note(run, task, record, ...)
 end
 

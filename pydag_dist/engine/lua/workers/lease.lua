@@ -8,10 +8,11 @@ local function hold(run, task, record, token, worker, process)
   event(run, 'kind', 'task', 'task', task, 'state', record.state, 'try', record.try, 'worker', worker)
 end
 
--- Nobody holds the try any more. A process runs one try at a time: so it holds no other one.
+-- Nobody holds the try any more.
 local function let_go(run, task, record)
-  if call('ZREM', key('leases'), run .. '/' .. task) == 1 then
-    call('HDEL', key('holds'), record.worker .. '/' .. record.process)
+  local member = run .. '/' .. task
+  if call('ZREM', key('leases'), member) == 1 then
+    HAND.drop(record.worker .. '/' .. record.process, member)
   end
 end
 
@@ -45,7 +46,7 @@ function OPERATIONS.claim(run, task, try, push_number, worker, process)
   end
   if record.needs ~= '' then call('HDEL', run_key(run, 'out'), OUT.refused .. task) end
   call('ZREM', key('queued'), run .. '/' .. task)
-  call('HDEL', key('holds'), worker .. '/' .. process)   -- it takes a message: it has not gone on
+  HAND.clear(worker .. '/' .. process)   -- it takes a message: it has not gone on
   hold(run, task, record, push_number, worker, process)
   return { order, spec, before }
 end
@@ -120,6 +121,8 @@ local function abandon(run, task, record, counter, limit, how)
   elseif record.state == 'cancelling' then
     ask_to_cancel(run, task, record)
   else
+    -- Of a dead process nobody takes it back; nor does its death count again if that is told twice.
+    if counter == 'deaths' then record.token = 'refused' end
     back_to_ready(run, task, record)
   end
 end
@@ -144,9 +147,17 @@ local function take_lease(member, worker)
   end
 end
 
+-- When the try began and ended in its process, which tells of that later.
+local function note_times(record, lasted, ago)
+  record.ended_ago = ago
+  if record.deaths + record.losses == 0 then
+    record.started_at, record.began = text(NOW - ago - lasted), text(STEADY - ago - lasted)
+  end
+end
+
 -- Ends a try: see `release`. `go_on` is called before queues are topped up, if the process that ran the try is
--- fit to go on with another one.
-local function end_try(go_on, run, task, try, token, outcome, result, err, skips, expansions)
+-- fit to go on with others. The answer of `release`, and whether the process is.
+local function end_try(go_on, run, task, try, token, outcome, result, err, skips, expansions, lasted, ago)
   local state, why = planned(run)
   if not state then return { why, 0 } end
   local record = load_record(run, task)
@@ -161,9 +172,11 @@ local function end_try(go_on, run, task, try, token, outcome, result, err, skips
   let_go(run, task, record)
   if whose == 'back' then take_back(run, task, record, token) end
   local plan = load_plan(run, task)
+  lasted = tonumber(lasted)
+  if lasted then note_times(record, lasted, tonumber(ago) or 0) end
   -- One that was told to stop may have to be killed yet.
-  if record.state ~= 'running' or not PROTOCOL.goes_on_after[outcome] then go_on = nil end
-  if record.state == 'running' then settle(run, queue_of(plan, record), record, age(record)) end
+  local is_fit = record.state == 'running' and PROTOCOL.goes_on_after[outcome]
+  if record.state == 'running' then settle(run, queue_of(plan, record), record, lasted or age(record)) end
   if record.state == 'deferred' then
     call('ZREM', key('timers'), TIMERS.poll .. run .. '/' .. task)
     call('HDEL', run_key(run, 'out'), OUT.deferral .. task)
@@ -203,7 +216,7 @@ local function end_try(go_on, run, task, try, token, outcome, result, err, skips
   else
     fail_try(run, task, record, err, outcome == 'final')
   end
-  return { 'ok', spread(run, go_on) }
+  return { 'ok', spread(run, is_fit and go_on), is_fit }
 end
 
 -- A try ends: skipped by itself; final: failed, and not to be repeated; dead: with its process;
@@ -214,19 +227,9 @@ end
 --   answers  ok, or what the try is instead: ended, lost, waiting, unknown, schema or broken; 1
 --            while more is left to do, else 0
 --   writes   leases, holds, spread()
-function OPERATIONS.release(...) return end_try(nil, ...) end
-
--- What the process has gone on with, and still holds: run, task, its record, and the token of the try that it
--- released before.
-local function gone_on_with(worker, process)
-  local after, member = string.match(call('HGET', key('holds'), worker .. '/' .. process) or '', '^(%S+) (.*)$')
-  if not member then return end
-  local run, task = split_member(member)
-  local fine, record = guarded(run, function() return planned(run) and load_record(run, task) end)
-  if fine and record and record.worker == worker and record.process == process
-     and (record.state == 'running' or record.state == 'cancelling') then
-    return run, task, record, after
-  end
+function OPERATIONS.release(...)
+  local answer = end_try(nil, ...)
+  return { answer[1], answer[2] }
 end
 
 do
@@ -271,8 +274,8 @@ local function renew_try(worker, run, task, try, token)
 end
 
 -- A worker listens to queues, and its leases go on: of the tries that it names, and of what the processes
--- have gone on with that are at work. With no slots it is leaving. It looked what it holds `looked_ago` µs
--- ago; empty: it may hold more than it names.
+-- that are at work have in hand. With no slots it is leaving. It looked what it holds `looked_ago` µs ago;
+-- empty: it may hold more than it names.
 --   given    worker, slots, queues, looked_ago, processes; of each: run, task, try, token
 --   answers  of each: yours, cancel, ended, lost, waiting (not claimed yet) or unknown
 --   writes   slots:QUEUE, leases, holds, clock, spread()
@@ -284,10 +287,9 @@ function OPERATIONS.renew(worker, slots, queues, looked_ago, processes, ...)
     answers[#answers + 1] = fine and whose or 'cancel'
   end
   for process in string.gmatch(processes, '%d+') do
-    local run, task, record = gone_on_with(worker, process)
-    if run then
-      named[run .. '/' .. task] = true
-      guarded(run, keep, run, task, record)
+    for _, held in ipairs(HAND.held(worker, process)) do
+      call('ZADD', key('leases'), text(STEADY + TIMES.lease), held.member)
+      named[held.member] = true
     end
   end
   if looked_ago ~= '' then drop_unnamed(worker, tonumber(looked_ago), named) end

@@ -1,29 +1,48 @@
--- Run-on: the script that releases a try also begins another one, in the process that ran the first. So between
--- two short tasks there is no message to push, to take and to claim. What the process goes on with is what a
--- top-up would push next to the same queue: the most urgent ready task of the run that has the least charge.
+-- Run-on: the script that ends tries also begins others, in the process that ran the first. So between short
+-- tasks there is no message to push, to take and to claim. What the process is handed is what a top-up would push
+-- next to the same queue: the most urgent ready task of the run that has the least charge.
 --
--- Never run on are: a task that waits in "QUEUE!needs", since each of these is for a worker that is chosen; polls
+-- Never handed are: a task that waits in "QUEUE!needs", since each of these is for a worker that is chosen; polls
 -- and cancels, which are messages of their own; a task that took long in earlier runs, or of a run whose tasks
 -- take long; anything after a try that was told to stop, that its process could not end well, or that was polled.
+--
+-- More than one at once is handed of runs whose tasks on the queue are known to be so short that all in the hand
+-- take LIMITS.hand_span together, and only as many as each of the queue's slots could have.
 
 do
--- What the process is told of the try that it goes on with.
+local ITEM = 11   -- values of each try that has ended
+
+-- What the process is told of a try that it goes on with.
 local function told(run, task, record)
   return { run, task, record.try, record.token, record.pushes, head_of(run).dag_id,
            record.state == 'running' and 'run' or 'cancel', load_spec(run, task), settled(run, task, record) }
 end
 
--- Begins the task that top-up would push next, if it is a short one.
-local function begin_next(run, queue, before, taker)
+-- Whether the run's next task may be handed to a process that was handed others just now.
+local function fits_in(hand, run, queue)
+  local mean = share_of(run, queue).mean
+  local number = #hand.told + 1
+  if number == 1 then return expected(queue, mean) <= LIMITS.short end
+  if not mean or hand.span + mean > LIMITS.hand_span then return false end
+  local can_run, processors = READY.count(run, queue), head_of(run).processors
+  if processors > 0 then
+    can_run = math.min(can_run, processors - call('SCARD', run_key(run, 'active')))
+  end
+  hand.slots = hand.slots or tonumber(call('HGET', key('windows'), queue) or 0) / 2
+  return can_run >= 1 + (hand.slots - 1) * number
+end
+
+-- Begins the task that top-up would push next, if it is short enough.
+local function begin_next(run, queue, before, hand)
   local member = READY.first(run, queue)
-  if string.find(member, '^[^/]*/%d+s/') then return end
-  if expected(queue, share_of(run, queue).mean) > LIMITS.short then return end
+  if string.find(member, '^[^/]*/%d+s/') or not fits_in(hand, run, queue) then return end
   local task, record = activate(run, queue, member, before, 'running')
   number_push(run, record)
   begin(record)
-  hold(run, task, record, record.push, taker.worker, taker.process)
-  call('HSET', key('holds'), taker.worker .. '/' .. taker.process, taker.after .. ' ' .. run .. '/' .. task)
-  taker.next = told(run, task, record)
+  hold(run, task, record, record.push, hand.worker, hand.process)
+  hand[#hand + 1], hand.changed = run .. '/' .. task, true
+  hand.told[#hand.told + 1] = told(run, task, record)
+  hand.span = hand.span + (share_of(run, queue).mean or 0)
 end
 
 -- A worker takes something as long as the queue has slots of it.
@@ -32,42 +51,96 @@ local function has_slots(queue, worker)
   return expiry and tonumber(expiry) > STEADY
 end
 
--- As `release`, and the worker's process, which ran the try, goes on with the next task of that queue. The same
--- process that asks again gets the same one.
---   given    run, task, try, token, outcome, result, error, skips, expansions, queue, worker, process
---   answers  as release; and if the process goes on: run, task, try, token and pushes of what it has to do,
---            the DAG, and as claim order, spec and settled
---   writes   leases, holds, spread()
-function OPERATIONS.run_on(run, task, try, token, outcome, result, err, skips, expansions, queue, worker, process)
-  local taker = { worker = worker, process = process, after = token }
-  local function go_on()
-    if has_slots(queue, worker) then serve(begin_next, queue, taker) end
+local function fill(hand, queue)
+  if not has_slots(queue, hand.worker) then return end
+  for number = 1, LIMITS.hand do
+    if not serve(begin_next, queue, hand) or #hand.told < number then return end
   end
-  -- Not even an error that comes later may hide that the process has gone on.
-  local fine, answer = guarded(run, end_try, go_on, run, task, try, token, outcome, result, err, skips, expansions)
-  if not fine then answer = { 'broken', 0 } end
-  if answer[1] ~= 'ok' and not taker.next then
-    local next_run, next_task, record, after = gone_on_with(worker, process)
-    if after == token then
-      local _, following = guarded(next_run, told, next_run, next_task, record)
-      answer, taker.next = { 'ok', 0 }, following
-    end
-  end
-  for _, value in ipairs(taker.next or {}) do answer[#answer + 1] = value end
-  return answer
 end
 
--- A process of a worker's pool is gone: it is dead, or Flower has revoked what it ran. That concerns what it has
--- gone on with, else the named try.
---   given    run, task, try, token, outcome, error, worker, process
---   answers  as release; run, task, try and token of what it concerns
+-- A try that its process was handed and has not begun: nobody was handed it.
+local function put_back(run, task, record)
+  local worker = record.worker
+  let_go(run, task, record)
+  if record.deaths + record.losses == 0 then record.started_at, record.began = '', '' end
+  if record.state == 'cancelling' then
+    ask_to_cancel(run, task, record)
+    spread(run)
+    return
+  end
+  record.token, record.pushes = 'refused', record.pushes - 1   -- a renewal must not take it back
+  back_to_ready(run, task, record)
+  event(run, 'kind', 'task', 'task', task, 'state', 'ready', 'try', record.try, 'worker', worker)
+  reschedule(run)
+end
+
+-- Puts back what the process was handed and neither names as ended nor keeps.
+local function put_back_others(worker, process, kept, items)
+  local hand, named = HAND.of(worker .. '/' .. process), { [kept] = true }
+  for i = 1, #items, ITEM do named[items[i] .. '/' .. items[i + 1]] = true end
+  local all_are_named = true
+  for _, member in ipairs(hand) do all_are_named = all_are_named and named[member] end
+  if all_are_named then return end
+  for _, held in ipairs(HAND.held(worker, process)) do
+    if not named[held.member] then guarded(held.run, put_back, held.run, held.task, held.record) end
+  end
+end
+
+-- Ends the tries: for each the answer of `release`. `go_on` is called with the last one, if the process is fit.
+local function end_all(items, go_on)
+  local answers, all_are_fit = {}, true
+  for i = 1, #items, ITEM do
+    local is_last = i + ITEM > #items
+    local fine, answer = guarded(items[i], end_try, is_last and all_are_fit and go_on or nil,
+                                 unpack(items, i, i + ITEM - 1))
+    if not fine then answer = { 'broken', 0 } end
+    all_are_fit = all_are_fit and answer[3]
+    answers[#answers + 1], answers[#answers + 2] = answer[1], answer[2]
+  end
+  return answers
+end
+
+-- Ends tries, as release does, which a process of a worker has run one after the other, and hands it others of
+-- that queue; what it was handed before, and does not name, it has not begun. The same process that asks again
+-- is handed the same ones. A try that it was handed began `lasted` + `ago` µs ago, and ended `ago` µs ago.
+--   given    queue, worker, process; of each: run, task, try, token, outcome, result, error, skips, expansions,
+--            lasted, ago
+--   answers  of each as release; then of each try that it is handed: run, task, try, token and pushes, the DAG,
+--            and as claim order, spec and settled
 --   writes   leases, holds, spread()
-function OPERATIONS.died(run, task, try, token, outcome, err, worker, process)
-  local next_run, next_task, record = gone_on_with(worker, process)
-  if next_run then run, task, try, token = next_run, next_task, record.try, record.token end
-  local fine, answer = guarded(run, end_try, nil, run, task, try, token, outcome, '', err, '', '')
-  if not fine then answer = { 'broken', 0 } end
-  return { answer[1], answer[2], run, task, tonumber(try), token }
+function OPERATIONS.run_on(queue, worker, process, ...)
+  local items, hand, answers = { ... }, HAND.of(worker .. '/' .. process), {}
+  local after = items[#items - ITEM + 4]
+  hand.told, hand.span, hand.worker, hand.process = {}, 0, worker, process
+  if after and hand.after == after then
+    for _ = 1, #items, ITEM do answers[#answers + 1], answers[#answers + 2] = 'ok', 0 end
+    for _, held in ipairs(HAND.held(worker, process)) do
+      local fine, of_it = guarded(held.run, told, held.run, held.task, held.record)
+      if fine then hand.told[#hand.told + 1] = of_it end
+    end
+  else
+    put_back_others(worker, process, '', items)
+    answers = end_all(items, function()
+      hand.after = after
+      fill(hand, queue)
+    end)
+  end
+  for _, of_one in ipairs(hand.told) do
+    for _, value in ipairs(of_one) do answers[#answers + 1] = value end
+  end
+  return answers
+end
+
+-- Ends tries likewise, and the process is handed nothing: it leaves its hand, or is dead. It may still run one
+-- of what it was handed, `kept`; what it does not name it has not begun.
+--   given    worker, process, kept_run, kept_task; of each: run, task, try, token, outcome, result, error, skips,
+--            expansions, lasted, ago
+--   answers  of each as release
+--   writes   leases, holds, spread()
+function OPERATIONS.hand_in(worker, process, kept_run, kept_task, ...)
+  local items = { ... }
+  put_back_others(worker, process, kept_run .. '/' .. kept_task, items)
+  return end_all(items)
 end
 
 end

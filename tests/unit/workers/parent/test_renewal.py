@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +15,7 @@ from workers.parent import renewal as module
 from workers.parent.deaths import DEATHS, Death, Process
 from workers.pool import going_on
 from workers.task import Execute
-from workers.tries.outcome import Ended
+from workers.tries.outcome import Ended, Untold
 
 HELD = Held("run", "t", 1, "push")
 
@@ -37,7 +38,7 @@ class Engine:
         self.released: list[tuple[Held, str]] = []
         self.renewed: list[tuple[int, list[Held]]] = []
         self.processes: list[set[int]] = []
-        self.died_of: list[tuple[Held, str, str, str, int]] = []
+        self.handed_in: list[tuple[list[tuple[Held, str, str]], str, int]] = []
         self.failures = 0
 
     def release(self, held, outcome, *_result, **_more):
@@ -53,12 +54,13 @@ class Engine:
         self.renewed.append((slots, held))
         return ["yours"] * len(held)
 
-    def died(self, held, outcome, error, worker, *, process):
+    def hand_in(self, ends, worker, *, process):
         if self.failures:
             self.failures -= 1
             raise redis.ConnectionError("away")
-        self.died_of.append((held, outcome, error, worker, process))
-        return "ok", held
+        told = [(end.held, end.outcome, end.error) for end in ends]
+        self.handed_in.append((told, worker, process))
+        return ["ok"] * len(ends)
 
     def tick(self):
         return True
@@ -175,7 +177,9 @@ def test_a_try_is_held_until_redis_has_its_end(engine, monkeypatch):
 
 def test_a_process_that_dies_further_on_is_named_until_its_death_is_told(engine, monkeypatch):
     message = Held("run", "first", 1, "push")
-    death = Death("died of SIGKILL", running=HELD)
+    before = Held("run", "second", 1, "push")
+    untold = Untold(before, Ended("success"), 0.1, time.monotonic())
+    death = Death("died of SIGKILL", running=HELD, untold=(untold,))
     monkeypatch.setattr(module.worker_state, "reserved_requests", [])
     renewal = module.Renewal("w1@host", 2, ["python"], Unregistered())
     notes = []
@@ -187,7 +191,8 @@ def test_a_process_that_dies_further_on_is_named_until_its_death_is_told(engine,
     assert engine.renewed.pop() == (2, [HELD])
     assert engine.processes.pop() == {7}
     renewal._make_calls(0)
-    assert engine.died_of == [(HELD, "dead", "died of SIGKILL", "w1@host", 7)]
+    told = [(before, "success", ""), (HELD, "dead", "died of SIGKILL")]
+    assert engine.handed_in == [(told, "w1@host", 7)]
     assert notes == [(HELD, "the process of this try died of SIGKILL")]
     renewal._held = [HELD]  # as the look before that had it
     renewal._renew()

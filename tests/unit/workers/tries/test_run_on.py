@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,9 +13,9 @@ from celery.exceptions import Ignore, Retry
 from pydag_dist.engine import Claim, Held, Next
 from workers.pool import going_on
 from workers.settings import WorkerSettings
-from workers.tries import run_on
+from workers.tries import hand, run_on
 from workers.tries.message import header_of
-from workers.tries.outcome import Ended
+from workers.tries.outcome import Ended, Untold
 
 FIRST = Held("r", "t0", 1, "push-0")
 DONE = Ended("success")
@@ -27,7 +28,9 @@ class Play:
         self.now = 100.0
         self.takes = 0.03  # seconds, each try
         self.ends: dict[str, Any] = {}  # task -> how its try leaves the process, else it is done
+        self.handed = 1  # tries at once
         self.released: list[str] = []
+        self.told: list[int] = []  # how many in each of these calls
         self.last: list[str] = []  # released without going on
         self.seen: list[tuple[str, str]] = []
         self.request = SimpleNamespace(
@@ -38,14 +41,22 @@ class Play:
             delivery_info={"routing_key": "python"},
         )
 
-    def report_and_go_on(self, held: Held, _: Ended, queue: str, worker: str) -> Next:
+    def report_and_go_on(self, untold: Sequence[Untold], queue: str, worker: str) -> list[Next]:
         assert (queue, worker) == ("python", "w")
-        self.released.append(held.task)
-        number = int(held.task[1:]) + 1
-        return Next(Held("r", f"t{number}", 1, f"push-{number}"), Claim("run", {}), 1, "dag")
+        self.released += [each.held.task for each in untold]
+        self.told.append(len(untold))
+        first = int(untold[-1].held.task[1:]) + 1
+        return [
+            Next(Held("r", f"t{number}", 1, f"push-{number}"), Claim("run", {}), 1, "dag")
+            for number in range(first, first + self.handed)
+        ]
 
     def report(self, held: Held, _: Ended) -> None:
         self.last.append(held.task)
+
+    def hand_in(self, untold: Sequence[Untold], worker: str, kept: Held | None) -> None:
+        assert (worker, kept) == ("w", None)
+        self.last += [each.held.task for each in untold]
 
     def run_claimed(self, held: Held, _: Claim, **__: Any) -> Any:
         self.seen.append((held.task, self.request.pydag["task"]))
@@ -62,9 +73,13 @@ class Play:
 @pytest.fixture
 def play(monkeypatch: pytest.MonkeyPatch) -> Play:
     made = Play()
-    for name in ("report_and_go_on", "report", "run_claimed"):
-        monkeypatch.setattr(run_on, name, getattr(made, name))
-    monkeypatch.setattr(run_on, "time", SimpleNamespace(monotonic=lambda: made.now))
+    for module, names in (
+        (run_on, ("report", "run_claimed")),
+        (hand, ("report_and_go_on", "hand_in")),
+    ):
+        for name in names:
+            monkeypatch.setattr(module, name, getattr(made, name))
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: made.now))
     silent = SimpleNamespace(began=lambda *_: None, ended=lambda *_: None)
     monkeypatch.setattr(run_on, "events", SimpleNamespace(of_this_process=lambda *_: silent))
     monkeypatch.setattr(run_on, "worker_settings", WorkerSettings)
@@ -79,11 +94,20 @@ def test_it_goes_on_for_a_tenth_of_a_second(play: Play) -> None:
     assert play.last == ["t4"]  # at 0.12 s
 
 
+def test_one_call_tells_of_a_hand_as_far_as_it_was_begun(play: Play) -> None:
+    play.handed, play.takes = 4, 0.012
+    play.go_on()
+    # After 0.03 s nothing more of a hand is begun, and after 0.1 s of any.
+    assert play.told == [1, 3, 3]
+    assert play.seen == [(f"t{i}", f"t{i}") for i in range(1, 10)]
+    assert play.last == ["t7", "t8", "t9"]
+
+
 def test_a_process_that_finds_nothing_has_not_gone_on(
     play: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So its parent tells Flower how the try of its message ended."""
-    monkeypatch.setattr(run_on, "report_and_go_on", lambda *_: None)
+    monkeypatch.setattr(hand, "report_and_go_on", lambda *_: [])
     play.go_on()
     assert not going_on.has_gone_on(os.getpid())
 

@@ -14,7 +14,7 @@ from pydag_dist.dag.planning.task_spec import RunParams, spec_of
 from pydag_dist.engine import Held
 from tests.unit.dag.strategies import dags, json_values
 from workers.errors import TaskFailed
-from workers.tries.templates import rendered
+from workers.tries.context import rendered
 
 RESULTS = {"list": {"files": ["a", {"name": "b"}]}, "count": 3, "nothing": None}
 
