@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import grpc
-import requests
 from google.api_core import exceptions
 from google.api_core.retry import Retry
 from google.auth.credentials import AnonymousCredentials
@@ -26,7 +25,7 @@ from google.cloud.storage import Client as StorageClient
 from workers import time_limit
 from workers.contract.context import TaskContext
 from workers.errors import RemoteStateUnknown
-from workers.google import errors, remote_ids
+from workers.google import errors, remote_ids, session
 from workers.google.access import LOCAL_PROJECT, Access, credentials
 
 TIMEOUT = 60.0  # seconds of one attempt at a call
@@ -54,7 +53,7 @@ def bigquery_client(access: Access) -> bigquery.Client:
     else:
         found, project = credentials(access)
         client = bigquery.Client(project=project, credentials=found)
-    _look_once(client)
+    session.lighten(client._http)  # noqa: SLF001  there is no other way to the one it makes
     return client
 
 
@@ -76,30 +75,8 @@ def storage_client(access: Access) -> StorageClient:
     else:
         found, project = credentials(access)
         client = StorageClient(project=project, credentials=found)
-    _look_once(client)
+    session.lighten(client._http)  # noqa: SLF001  there is no other way to the one it makes
     return client
-
-
-def _look_once(client: Any) -> None:
-    """Let its session ask the environment once a host for proxies and trusted certificates.
-
-    `requests` asks at each request, which is a tenth of a job's CPU time; and it reads ~/.netrc,
-    whose password would take the place of the token.
-    """
-    session = client._http  # noqa: SLF001  there is no other way to the one that a client makes
-    merge = session.merge_environment_settings
-    session.trust_env = False
-
-    @functools.cache
-    def of_host(origin: str) -> Mapping[str, Any]:
-        return requests.Session().merge_environment_settings(origin, {}, None, None, None)
-
-    def merged(url: str, proxies: Any, stream: Any, verify: Any, cert: Any) -> Mapping[str, Any]:
-        found = of_host("/".join(url.split("/", 3)[:3]))
-        verify = found["verify"] if verify is None else verify
-        return merge(url, {**found["proxies"], **(proxies or {})}, stream, verify, cert)  # type: ignore[no-any-return]
-
-    session.merge_environment_settings = merged
 
 
 def local_storage() -> bool:

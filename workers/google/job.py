@@ -33,7 +33,8 @@ def answers_at_once(
     def answer(each: Asked) -> Answer | None:
         return None if time_limit.is_out() else operator.answer(each)
 
-    if not asked:
+    if len(asked) <= 1:  # a thread would cost more than the rest
+        yield from ((each, answered) for each in asked if (answered := answer(each)) is not None)
         return
     with ThreadPoolExecutor(min(_AT_ONCE, len(asked)), "poll") as pool:
         for each, answered in zip(asked, pool.map(answer, asked), strict=True):

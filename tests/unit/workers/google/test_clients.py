@@ -222,6 +222,35 @@ def test_proxies_and_certificates_are_those_of_the_environment(key_file, tmp_pat
     assert asked == ["https://bigquery.googleapis.com", "https://storage.googleapis.com"]
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"method": "GET", "url": "https://x.example/a?b=%2F&c=1", "headers": {"Accept": "a/b"}},
+        {"method": "POST", "url": "https://x.example/a", "data": '{"a": "ä"}'},
+        {"method": "POST", "url": "https://x.example/a", "data": None},
+        {"method": "PUT", "url": "https://x.example/a", "data": b"\xff", "headers": {"X-A": "1"}},
+        {"method": "DELETE", "url": "https://x.example/a"},
+        {"method": "GET", "url": "https://x.example/ä?b=c d", "headers": {}},
+        {"method": "POST", "url": "https://x.example/a", "data": {"a": "b"}},
+        {"method": "POST", "url": "https://x.example/a", "json": {"a": 1}},
+        {"method": "GET", "url": "https://x.example/a", "params": {"b": "c"}},
+    ],
+)
+def test_what_is_sent_is_what_requests_would_send(key_file, request_):
+    plain = requests.Session()
+    light = clients.bigquery_client(Access(None, str(key_file), "US"))._http
+    made, expected = (one.prepare_request(requests.Request(**request_)) for one in (light, plain))
+    assert (made.method, made.url, made.headers) == (
+        expected.method,
+        expected.url,
+        expected.headers,
+    )
+    bodies = [
+        each.encode() if isinstance(each, str) else each for each in (made.body, expected.body)
+    ]
+    assert bodies[0] == bodies[1]
+
+
 def test_a_key_file_that_is_none_is_explained(tmp_path):
     path = tmp_path / "key.json"
     path.write_text("{}")
