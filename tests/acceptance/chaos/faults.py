@@ -56,7 +56,7 @@ class Fault:
     until: float = 0  # when paused processes went on, or Redis with its lost writes
     lost_writes_since: float | None = None
     lost: tuple[float, float] | None = None  # from and until when, by the server's clock
-    refused_until: float = 0  # from when on Redis took writes again
+    refused_until: float = 0  # from when on Redis, that was away or refused writes, took them again
     over: bool = False
 
     def __str__(self) -> str:
@@ -233,6 +233,12 @@ def _without_redis(scene: Scene) -> Callable[[], None]:
     return give_back
 
 
+def _until_written(scene: Scene) -> Steps:
+    while not scene.system.takes_writes():
+        yield 0.1
+    scene.fault.refused_until = time.time()
+
+
 def _redis_away(scene: Scene, seconds: float) -> Steps:
     give_back = _without_redis(scene)
     scene.fault.what = f"{seconds:.1f} s"
@@ -248,6 +254,7 @@ def _redis_away(scene: Scene, seconds: float) -> Steps:
     if scene.fault.lost_writes_since is not None:
         scene.fault.until = time.time()
         scene.fault.lost = lost_since, max(lost_since, scene.system.server_time())
+    yield from _until_written(scene)
     give_back()
 
 
@@ -277,6 +284,7 @@ def _rolled_back(scene: Scene, seconds: float) -> Steps:
     # Its clock may have stepped meanwhile.
     begin, end = sorted([lost_since, scene.system.server_time()])
     scene.fault.lost = begin, end
+    yield from _until_written(scene)
     give_back()
 
 
@@ -303,6 +311,7 @@ def wipe(scene: Scene) -> Steps:
         yield 1
         scene.system.start_redis()
         scene.fault.until = time.time()
+        yield from _until_written(scene)
     give_back()
 
 
@@ -351,8 +360,8 @@ def _refusing(scene: Scene, begin: Callable[[], object], end: Callable[[], objec
     scene.system.redis_refuses(True)
     yield REFUSES
     end()
+    yield from _until_written(scene)  # a disk that has room again Redis notices by and by
     scene.system.redis_refuses(False)
-    scene.fault.refused_until = time.time()
     give_back()
 
 

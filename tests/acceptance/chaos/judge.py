@@ -160,7 +160,7 @@ class Judge:
     def _told(self, done: float) -> float:
         """When Redis could be told of an end."""
         for fault in self._faults:
-            if fault.at <= done < fault.refused_until:
+            if fault.at - MARGIN < done < fault.refused_until:
                 done = fault.refused_until
         return done
 

@@ -264,6 +264,13 @@ class System:
         times = [int(fields["at"]) / 1e6 for _, fields in events if "at" in fields]
         return min([t - self.server.offset for t in times], default=time.time())
 
+    def takes_writes(self) -> bool:
+        """Whether Redis does a write; this one changes nothing."""
+        with self.if_redis_can():
+            self.store.persist("no such key")
+            return True
+        return False
+
     @contextlib.contextmanager
     def if_redis_can(self) -> Iterator[None]:
         """Leave the block where Redis can't do it now."""

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
 from collections import Counter
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
 from pydag_dist.engine import RunSnapshot, TaskSnapshot
 from tests.acceptance.chaos.dags import RandomDag, RandomTask, random_dag
-from tests.acceptance.chaos.faults import KINDS, Fault, clock_step, order, pause_coordinator
+from tests.acceptance.chaos.faults import (
+    KINDS,
+    Fault,
+    Kind,
+    Scene,
+    clock_step,
+    demoted,
+    disk_full,
+    kill_redis,
+    no_replicas,
+    order,
+    pause_coordinator,
+    redis_away,
+    roll_back_1,
+    wipe,
+)
 from tests.acceptance.chaos.judge import Judge, _ends, executions
 from tests.acceptance.chaos.schedules import (
     DAY,
@@ -239,6 +256,20 @@ def test_what_refuses_steps_or_is_a_coordinator_s_excuses_nothing(kind: str) -> 
     assert violations(TWICE, Fault(1, kind, 9, until=29))
 
 
+@pytest.mark.parametrize(
+    "kind", [kill_redis, redis_away, roll_back_1, wipe, demoted, no_replicas, disk_full]
+)
+def test_redis_refuses_until_it_takes_a_write_not_until_it_was_let_go(kind: Kind) -> None:
+    fault = Fault(1, kind.__name__, 10.5)
+    system = MagicMock(redis_in_hand=False, redis_changes=[], if_redis_can=contextlib.nullcontext)
+    system.writes_late.return_value = False
+    system.server_time.return_value = 10.5
+    system.takes_writes.side_effect = [False, False, True]
+    for _ in kind(Scene(system, random.Random(1), fault, [])):
+        assert not fault.refused_until
+    assert fault.refused_until
+
+
 def test_each_kind_of_fault_is_drawn_and_the_same_for_a_seed() -> None:
     orders = [order(60, random.Random(7)) for _ in range(2)]
     assert orders[0] == orders[1]
@@ -249,11 +280,14 @@ def test_each_kind_of_fault_is_drawn_and_the_same_for_a_seed() -> None:
     assert all(len(order(n, random.Random(1))) == n for n in itertools.chain(range(20), [200]))
 
 
-@pytest.mark.parametrize(("refused_until", "excused"), [(19, True), (17, False)])
+@pytest.mark.parametrize(
+    ("at", "refused_until", "excused"),
+    [(10.5, 19, True), (10.5, 17, False), (12.5, 19, True), (14, 19, False)],
+)
 def test_an_end_that_redis_could_not_be_told_of_for_a_while_is_lost_with_what_came_after(
-    refused_until: float, excused: bool
+    at: float, refused_until: float, excused: bool
 ) -> None:
-    refusing = Fault(1, "demoted", 10.5, refused_until=refused_until)
+    refusing = Fault(1, "redis_away", at, refused_until=refused_until)
     wiped = Fault(2, "wipe", 22, lost_writes_since=20, until=23)
     assert violations(TWICE, wiped)
     assert (not violations(TWICE, refusing, wiped)) is excused
