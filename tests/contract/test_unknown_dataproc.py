@@ -81,6 +81,65 @@ def test_what_was_accepted_is_asked_for_again(dataproc, operator, code):
     assert any(f"{code}: a fault that was ordered" in line for line in log.lines)
 
 
+CLUSTER_CALLS = {
+    "dataproc.create_cluster": ("CreateCluster", "GetCluster"),
+    "dataproc.update_cluster": ("UpdateCluster", "GetOperation"),
+    "dataproc.stop_cluster": ("StopCluster", "GetOperation"),
+    "dataproc.start_cluster": ("StartCluster", "GetOperation"),
+    "dataproc.delete_cluster": ("DeleteCluster", "GetOperation"),
+}
+PASSES = ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "INTERNAL", "+UNAVAILABLE"]  # +: its answer is lost
+
+
+@pytest.mark.parametrize("code", PASSES)
+def test_a_clusters_life_on_a_bad_network(dataproc, code):
+    """Each of these waits for what passes, and does once what it is for."""
+    name = f"life-{PASSES.index(code)}"
+    for operator, (begins, asks) in CLUSTER_CALLS.items():
+        more = {"num_workers": 4} if operator == "dataproc.update_cluster" else {}
+        params = {"region": REGION, "cluster_name": name, **more}
+        one = context(params, operator=operator, task_id=f"{operator[9:14]}-{name}")
+        dataproc.faults((begins, code), (asks, "NOT_FOUND"), (asks, "UNAVAILABLE"))
+        assert execute(one)["cluster_name"] == name
+        assert not [left for left in dataproc.faults_left() if left[0] == begins]
+    with pytest.raises(NotFound):
+        dataproc.clusters.get_cluster(**SCOPE, cluster_name=name)
+
+
+@pytest.mark.parametrize("code", PASSES)
+@pytest.mark.parametrize("operator", GET)
+def test_work_is_accepted_once_on_a_bad_network(dataproc, operator, code):
+    call = "SubmitJob" if operator == "dataproc.submit_job" else "CreateBatch"
+    one = task(dataproc, operator, f"net-{PASSES.index(code)}")
+    dataproc.faults((call, code))
+    assert execute(one)["driver_output"]
+    assert dataproc.faults_left() == []
+    assert len(ran(dataproc, one)) == 1
+
+
+@pytest.mark.parametrize("code", PASSES)
+def test_a_workflow_is_begun_once_on_a_bad_network(dataproc, code):
+    main = dataproc.upload("hello.py", HELLO)
+    template = {
+        "placement": {"cluster_selector": {"cluster_labels": {"flows": "here"}}},
+        "jobs": [{"step_id": "one", "pyspark_job": {"main_python_file_uri": main}}],
+    }
+    if code == PASSES[0]:
+        dataproc.create_cluster("flows", labels={"flows": "here"})
+    task_id = f"flow-{PASSES.index(code)}"
+    params = {"region": REGION, "template": template}
+    one = context(params, operator="dataproc.workflow_template", task_id=task_id)
+    dataproc.faults(
+        ("InstantiateInlineWorkflowTemplate", code),
+        ("GetOperation", "UNAVAILABLE"),
+        ("GetOperation", "NOT_FOUND"),
+    )
+    assert set(execute(one)["jobs"]) == {"one"}
+    assert dataproc.faults_left() == []
+    jobs = dataproc.jobs.list_jobs(**SCOPE, filter=f"labels.pydag-task = {task_id}")
+    assert len(list(jobs)) == 1
+
+
 @pytest.mark.parametrize("operator", GET)
 def test_before_it_was_accepted_a_refusal_is_a_failure(dataproc, operator):
     call = "SubmitJob" if operator == "dataproc.submit_job" else "CreateBatch"

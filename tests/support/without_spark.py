@@ -1,6 +1,7 @@
 """The local Dataproc whose `spark-submit` is Python alone: all but Spark is as in the real one.
 
-`faults.json` beside its data says what the next calls get instead of an answer.
+`faults.json` beside its data says what the next calls get instead of an answer: with a + before the
+code, after they were carried out.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ def faulty(call: Any, request: Any, context: Any) -> Any:
         if code:
             faults.remove([type(request).__name__.removesuffix("Request"), code])
             file.write_text(json.dumps(faults))
-            context.abort(getattr(grpc.StatusCode, code), "a fault that was ordered")
+            if code.startswith("+"):
+                call(request)
+            status = getattr(grpc.StatusCode, code.removeprefix("+"))
+            context.abort(status, "a fault that was ordered")
     return answer(call, request, context)
 
 
