@@ -16,6 +16,7 @@ from workers.operators.dataproc.batch import SubmitBatch
 from workers.operators.dataproc.create import CreateCluster
 from workers.operators.dataproc.delete import DeleteCluster
 from workers.operators.dataproc.job import SubmitJob
+from workers.operators.dataproc.workflow import RunWorkflow
 
 AFTER_A_CALL = "after a call"
 
@@ -36,5 +37,5 @@ if MOMENT == AFTER_A_CALL:
     Blob.compose = _mortal_call(Blob.compose, "compose")
     Blob.delete = _mortal_call(Blob.delete, "delete")
 elif MOMENT:
-    for _operator in (CreateCluster, DeleteCluster, SubmitBatch, SubmitJob):
+    for _operator in (CreateCluster, DeleteCluster, RunWorkflow, SubmitBatch, SubmitJob):
         mortal(_operator)

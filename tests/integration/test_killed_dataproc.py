@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from google.api_core.exceptions import NotFound
 
 from tests.faults.dies_at import MOMENTS
 from tests.faults.dies_in_google import AFTER_A_CALL
@@ -16,7 +15,7 @@ from tests.support.local_google import REGION, SCOPE, LocalDataproc, cloud_stora
 
 pytestmark = pytest.mark.short_lease
 
-TASKS = ("startup", "job", "batch", "delete")
+TASKS = ("startup", "job", "batch", "flow", "delete")
 
 
 def seconds(moment: str) -> float:
@@ -72,6 +71,10 @@ def test_each_cluster_job_and_batch_is_there_once(
 ) -> None:
     script = dataproc.upload("nap.py", nap(moment))
     place = {"region": REGION, "cluster_name": "etl"}
+    flow = {
+        "placement": {"managed_cluster": {"cluster_name": "own", "config": {}}},
+        "jobs": [{"step_id": "one", "pyspark_job": {"main_python_file_uri": script}}],
+    }
     cluster.coordinator()
     worker(
         cluster,
@@ -86,6 +89,7 @@ def test_each_cluster_job_and_batch_is_there_once(
             task("startup", "dataproc.create_cluster", **place),
             task("job", "dataproc.submit_job", "startup", **place, main_python_file_uri=script),
             task("batch", "dataproc.submit_batch", region=REGION, main_python_file_uri=script),
+            task("flow", "dataproc.workflow_template", region=REGION, template=flow),
             task("delete", "dataproc.delete_cluster", "job", **place),
         ]
     )
@@ -94,14 +98,14 @@ def test_each_cluster_job_and_batch_is_there_once(
     assert deaths(cluster, *TASKS) == dict.fromkeys(TASKS, "")
     assert {name: one.try_number for name, one in snapshot.tasks.items()} == dict.fromkeys(TASKS, 1)
     results = {name: one.result for name, one in snapshot.tasks.items()}
-    ids = sorted([results["job"]["job_id"], results["batch"]["batch_id"]])
+    own = results["flow"]["jobs"].values()
+    ids = sorted([results["job"]["job_id"], results["batch"]["batch_id"], *own])
     assert sorted(line["id"] for line in dataproc.journal()) == ids
     assert (
         dataproc.get(results["job"]["job_id"]).placement.cluster_uuid
         == (results["startup"]["cluster_uuid"])
     )
-    with pytest.raises(NotFound):
-        dataproc.clusters.get_cluster(**SCOPE, cluster_name="etl")
+    assert list(dataproc.clusters.list_clusters(**SCOPE)) == []
     cluster.assert_nothing_left([run])
 
 
