@@ -74,7 +74,9 @@ def coordinator(folder: Path | None, metrics: str | None) -> None:
 @click.option("-Q", "--queues", metavar="A,B", help="Queues to serve. [all operator families]")
 @click.option("-n", "--hostname", metavar="NAME", help="This worker's name. [worker-…, a new one]")
 @IMPORT
-@click.option("--log-level", default="INFO", show_default=True, metavar="LEVEL")
+@click.option(
+    "--log-level", default="INFO", show_default=True, metavar="LEVEL", help="Of this and above it."
+)
 def worker(
     concurrency: int | None,
     queues: str | None,
@@ -111,7 +113,7 @@ def worker(
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.option("--address", default="127.0.0.1", show_default=True, help="Where Flower listens.")
-@click.option("--port", type=int, default=5555, show_default=True)
+@click.option("--port", type=int, default=5555, show_default=True, help="Its port.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[FLOWER OPTIONS]...")
 def flower(address: str, port: int, arguments: tuple[str, ...]) -> None:
     """Run Flower: workers and tasks in the browser.

@@ -154,7 +154,12 @@ def dates_of(text: str, dag_id: str) -> tuple[str, str] | None:
 
 @click.command()
 @click.option(
-    "--limit", type=click.IntRange(1, 100_000), default=20, show_default=True, metavar="N"
+    "--limit",
+    type=click.IntRange(1, 100_000),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="So many at most.",
 )
 @click.option("--dag", "dag_id", default="", metavar="DAG", help="Of this DAG.")
 @click.option(

@@ -139,7 +139,12 @@ def restore(file: Path) -> None:
 @click.option("--since", type=Moment(), metavar="T", help="Of runs submitted then or later.")
 @click.option("--until", type=Moment(), metavar="T", help="Of runs submitted before then.")
 @click.option(
-    "--format", "form", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True
+    "--format",
+    "form",
+    type=click.Choice(["jsonl", "csv"]),
+    default="jsonl",
+    show_default=True,
+    help="A JSON object a line, or CSV.",
 )
 @click.option("--output", type=FILE, metavar="FILE", help="Instead of the standard output.")
 def export(
