@@ -1,4 +1,4 @@
-"""The coordinator's loops: one plans submitted runs, one ticks, one writes history."""
+"""The coordinator's process: its loops, and when they end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import json
 import logging
 import os
-import queue
 import secrets
 import socket
 import threading
@@ -16,38 +15,31 @@ from importlib.metadata import version
 from typing import Any
 
 import redis
-from celery import Celery
 
 from pydag_dist.coordinator.alerts.webhooks import Webhooks
 from pydag_dist.coordinator.backfills.loop import Backfills
 from pydag_dist.coordinator.keeping.logs import LogKeeper
 from pydag_dist.coordinator.keeping.pruning import Pruning
 from pydag_dist.coordinator.ownership import RENEWALS
-from pydag_dist.coordinator.planner import plan, without_gc
 from pydag_dist.coordinator.publisher import FolderPublisher
 from pydag_dist.coordinator.recorder import Recorder
 from pydag_dist.coordinator.repeating import repeat
 from pydag_dist.coordinator.scheduler import Scheduler
+from pydag_dist.coordinator.submissions import PAUSE, READ_MS, Submissions
 from pydag_dist.coordinator.watching.opened import Watchers
-from pydag_dist.dag import Dag
 from pydag_dist.dag.limits import RETENTION
 from pydag_dist.doctor import look_at_host, look_at_server
-from pydag_dist.engine import Engine, address, check_redis, connect, is_refusal, is_transient
-from pydag_dist.engine.celery.messages import celery_config, template
-from pydag_dist.engine.protocol import PLANNERS
-from pydag_dist.errors import HistoryError, LeaseMismatch, PydagError, SchemaMismatch, UnknownRun
+from pydag_dist.engine import Engine, address, check_redis, connect, is_transient
+from pydag_dist.errors import HistoryError, LeaseMismatch
 from pydag_dist.history import History
 from pydag_dist.log_store import open_log_store
 from pydag_dist.settings import Settings
 
 log = logging.getLogger(__name__)
 
-READ_MS = 500  # a blocking read is this short, so that a stop is prompt
 TICK_EVERY = 0.5  # seconds
-PAUSE = 1.0  # seconds before Redis is tried again
 LEAVING = 15.0  # seconds in which those who watch may send what they have
 KEPT_LOGS = 3600  # seconds that Redis keeps a log which the log store has
-BIG = 300_000  # bytes of a DAG that takes so long to plan that others should not wait for it
 
 
 class Coordinator:
@@ -60,13 +52,7 @@ class Coordinator:
         self._started_at = time.time()
         self._engine = self._connect("coordinator")
         self._redis: Any = self._engine.store.redis
-        self._stream = self._engine.store.key("submissions")
         self._stopping = threading.Event()
-        self._planning: set[str] = set()  # the stream's entries that it has in hand
-        self._big: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()  # of these: entry, run
-        # Without a word for so long, another coordinator takes its submission over.
-        self._abandoned_ms = round(settings.lease * 2 / 3 * 1000)
-        self._seen: str | None = "0"  # up to where it has read its own entries again
         self._history = History(settings.history_url)
         self._log_store = open_log_store(settings)
         watched = settings, self._connect("coordinator"), self._history, self._stopping
@@ -74,10 +60,10 @@ class Coordinator:
         self._recorder = Recorder(
             self._connect("coordinator"), self._history, settings.lease, self._watchers.written
         )
+        self._submissions = Submissions(
+            self._engine, self._name, settings, self._recorder, self._stopping
+        )
         self._refused: HistoryError | LeaseMismatch | None = None
-        app = Celery("coordinator", set_as_current=False)
-        app.config_from_object(celery_config(settings))
-        self._template = template(app)
 
     def _connect(self, source: Any) -> Engine:
         client = connect(self._settings.redis_url, blocks=READ_MS / 1000)
@@ -107,7 +93,7 @@ class Coordinator:
             self._start("webhooks", webhooks.run),
             self._start("schedules", scheduler.run),
             self._start("backfills", backfills.run),
-            self._start("big", self._plan_big),
+            self._start("big", self._submissions.run_big),
         ]
         threads += self._keep()
         watching = [self._start(name, loop) for name, loop in self._watchers.loops.items()]
@@ -116,19 +102,7 @@ class Coordinator:
             publisher = FolderPublisher(engine, folder, self._settings.retention, self._stopping)
             threads.append(self._start("folder", publisher.run))
         log.info("coordinator %s is ready", self._name)
-        while not self._stopping.is_set():
-            try:
-                self._plan_next()
-            except redis.RedisError as error:
-                self._seen = "0"  # it may have read an entry and not heard of it
-                self._engine.store.disconnect()
-                if str(error).startswith("NOGROUP"):
-                    self._create_group()
-                elif is_transient(error) or is_refusal(error):
-                    log.warning("Redis can't do it now: %s", error)
-                    self._stopping.wait(PAUSE)
-                else:
-                    raise
+        self._submissions.run()
         for thread in threads:
             thread.join()
         for thread in watching:
@@ -194,11 +168,7 @@ class Coordinator:
 
         def step() -> float:
             nonlocal registered_at
-            if entries := list(self._planning):
-                # So that no other coordinator takes a long planning for abandoned.
-                engine.store.redis.xclaim(
-                    self._stream, PLANNERS, self._name, 0, entries, justid=True
-                )
+            self._submissions.hold(engine)
             engine.tick()
             if time.monotonic() - registered_at > self._settings.lease / RENEWALS:
                 registered_at = time.monotonic()
@@ -236,112 +206,3 @@ class Coordinator:
         except HistoryError as error:
             self._refused = error
             self.stop()
-
-    def _create_group(self) -> None:
-        try:
-            self._redis.xgroup_create(self._stream, PLANNERS, id="0", mkstream=True)
-        except redis.RedisError as error:
-            # Another coordinator was quicker; or Redis is gone again, which the loop finds out.
-            if not (str(error).startswith("BUSYGROUP") or is_transient(error) or is_refusal(error)):
-                raise
-
-    def _plan_next(self) -> None:
-        abandoned = self._redis.xautoclaim(
-            self._stream, PLANNERS, self._name, min_idle_time=self._abandoned_ms, count=1
-        )[1]
-        for entry_id, fields in abandoned or self._read():
-            if entry_id in self._planning:
-                continue  # read again after an error, while its plan goes on
-            self._planning.add(entry_id)
-            run_id = fields.get("run", "")
-            if self._is_big(run_id):
-                self._big.put((entry_id, run_id))
-            else:
-                self._plan_entry(entry_id, run_id)
-
-    def _plan_big(self) -> None:
-        """Plan big DAGs, one after the other, so that small ones don't wait for them."""
-        while not self._stopping.is_set():
-            with contextlib.suppress(queue.Empty):
-                entry_id, run_id = self._big.get(timeout=PAUSE)
-                try:
-                    with without_gc():
-                        self._plan_entry(entry_id, run_id)
-                except redis.RedisError as error:  # it is taken up again like an abandoned one
-                    log.warning("%s: its plan waits for Redis: %s", run_id, error)
-
-    def _is_big(self, run_id: str) -> bool:
-        try:
-            return self._engine.reading.dag_size(run_id) > BIG
-        except (UnknownRun, redis.ResponseError):
-            return False  # what is wrong is told where the run is planned
-
-    def _plan_entry(self, entry_id: str, run_id: str) -> None:
-        try:
-            waits = self._plan(run_id)
-            if waits:
-                return  # another coordinator plans it now, and may die before it is done
-            with self._redis.pipeline(transaction=True) as pipe:
-                pipe.xack(self._stream, PLANNERS, entry_id)
-                pipe.xdel(self._stream, entry_id)
-                pipe.execute()
-        finally:
-            self._planning.discard(entry_id)  # if it is still in the stream, it is taken up again
-
-    def _read(self) -> list[tuple[str, dict[str, str]]]:
-        if self._seen is not None:
-            # An entry that was read when Redis went away, or before a restart under the same name,
-            # still belongs to this coordinator. Others take it over only when it is abandoned.
-            mine = self._entries(self._seen)
-            self._seen = mine[-1][0] if mine else None
-            if mine:  # without fields if it is not in the stream any more
-                return [(entry_id, fields) for entry_id, fields in mine if fields]
-        return self._entries(">", block=READ_MS)
-
-    def _entries(self, after: str, block: int | None = None) -> list[tuple[str, dict[str, str]]]:
-        reply = self._redis.xreadgroup(
-            PLANNERS, self._name, {self._stream: after}, count=1, block=block
-        )
-        return [entry for _, entries in _streams(reply) for entry in entries]
-
-    def _plan(self, run_id: str) -> bool:
-        """Plan a run, or end it as failed; whether it waits for a planner all the same."""
-        try:
-            self._plan_or_refuse(run_id)
-            return self._engine.reading.run_state(run_id) == "queued"
-        except UnknownRun:
-            log.warning("%s: gone before it could be planned", run_id)
-        except redis.ResponseError as error:
-            if not str(error).startswith("WRONGTYPE"):
-                raise
-            log.error("%s: left alone, since its keys are damaged: %s", run_id, error)  # noqa: TRY400
-        return False
-
-    def _plan_or_refuse(self, run_id: str) -> None:
-        try:
-            text = self._engine.reading.submitted_dag(run_id)
-            dag = Dag.stored(text, run_id, log.warning)
-            self._engine.planning.set_template(self._template)
-            self._recorder.give_back(run_id)
-            if plan(self._engine, run_id, dag, self._recorder.durations(dag.dag_id)):
-                log.info("%s: planned, %d tasks", run_id, len(dag.tasks))
-        except UnknownRun:
-            raise
-        except SchemaMismatch as error:
-            log.error("%s: left alone: %s", run_id, error)  # noqa: TRY400
-        except PydagError as error:
-            self._engine.planning.plan_refuse(run_id, str(error))
-            log.error("%s: refused: %s", run_id, error)  # noqa: TRY400
-        except redis.RedisError:
-            raise
-        except Exception as error:  # of one run: all others go on
-            why = f"it could not be planned: {type(error).__name__}: {error}"
-            self._engine.planning.plan_refuse(run_id, why)
-            log.exception("%s: refused", run_id)
-
-
-def _streams(reply: Any) -> list[Any]:
-    """XREADGROUP's reply as (stream, entries), in RESP 2 and 3."""
-    if isinstance(reply, dict):
-        return [(stream, entries[0]) for stream, entries in reply.items()]
-    return list(reply or [])

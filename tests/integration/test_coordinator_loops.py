@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import redis
 
-from pydag_dist.coordinator import Coordinator, planner, service
+from pydag_dist.coordinator import Coordinator, planner, service, submissions
 from pydag_dist.coordinator.alerts.webhooks import Webhooks
 from pydag_dist.coordinator.recorder import Recorder
 from pydag_dist.dag import limits
@@ -39,7 +39,7 @@ def running(
     settings = Settings(redis_url=redis_url, key_prefix="p", home=home, lease=lease)
     all_of_them = [Coordinator(settings) for _ in range(count)]
     for number, each in enumerate(all_of_them):
-        each._name = f"c{number}"
+        each._name = each._submissions._name = f"c{number}"
     threads = [threading.Thread(target=each.run) for each in all_of_them]
     try:
         for thread in threads:
@@ -78,15 +78,15 @@ def test_what_was_read_when_redis_went_away_is_read_again(
     monkeypatch: pytest.MonkeyPatch,
     error: redis.RedisError,
 ) -> None:
-    monkeypatch.setattr(service, "PAUSE", 0.01)
-    plan, errors = service.plan, iter([error, error])
+    monkeypatch.setattr(submissions, "PAUSE", 0.01)
+    plan, errors = submissions.plan, iter([error, error])
 
     def failing(*arguments: Any) -> bool:
         for each in errors:
             raise each
         return plan(*arguments)
 
-    monkeypatch.setattr(service, "plan", failing)
+    monkeypatch.setattr(submissions, "plan", failing)
     with running(redis_url, tmp_path, lease=NEVER):
         submit(engine, "r1")
         submit(engine, "r2")
@@ -99,8 +99,8 @@ def test_what_a_namesake_left_is_read_at_the_start(
     redis_url: str, engine: Engine, tmp_path: Path
 ) -> None:
     submit(engine, "r")
-    engine.store.redis.xgroup_create("p:submissions", service.PLANNERS, id="0")
-    engine.store.redis.xreadgroup(service.PLANNERS, "c0", {"p:submissions": ">"})
+    engine.store.redis.xgroup_create("p:submissions", submissions.PLANNERS, id="0")
+    engine.store.redis.xreadgroup(submissions.PLANNERS, "c0", {"p:submissions": ">"})
     with running(redis_url, tmp_path, lease=NEVER):
         wait_planned(engine, "r")
 
@@ -109,8 +109,8 @@ def test_a_submission_that_is_gone_from_the_stream_holds_up_nothing(
     redis_url: str, engine: Engine, tmp_path: Path
 ) -> None:
     submit(engine, "gone")
-    engine.store.redis.xgroup_create("p:submissions", service.PLANNERS, id="0")
-    engine.store.redis.xreadgroup(service.PLANNERS, "c0", {"p:submissions": ">"})
+    engine.store.redis.xgroup_create("p:submissions", submissions.PLANNERS, id="0")
+    engine.store.redis.xreadgroup(submissions.PLANNERS, "c0", {"p:submissions": ">"})
     engine.store.redis.xtrim("p:submissions", maxlen=0)
     with running(redis_url, tmp_path):
         submit(engine, "r")
@@ -142,8 +142,10 @@ def test_nobody_takes_over_a_run_whose_plan_takes_long(
     with running(redis_url, tmp_path, count=2, lease=6.0) as both:  # taken over after 4 s
         looks = []
         for each in both:
-            look = each._plan_next
-            monkeypatch.setattr(each, "_plan_next", lambda look=look: looks.append(1) or look())
+            look = each._submissions.step
+            monkeypatch.setattr(
+                each._submissions, "step", lambda look=look: looks.append(1) or look()
+            )
         submit(engine, "r")
         wait_until(lambda: begun, "it is being planned")
         wait_until(lambda: len(looks) > 10, "the other has looked for 5 s")
@@ -199,11 +201,13 @@ def test_a_small_dag_does_not_wait_while_a_big_one_is_planned(
     monkeypatch.setattr(planner, "plan_of", slow)
     big = dag([call(f"t{n}", "note") for n in range(1200)])
     big.dag_id = "big"
-    monkeypatch.setattr(service, "BIG", len(big.to_json()) - 1)
+    monkeypatch.setattr(submissions, "BIG", len(big.to_json()) - 1)
     with running(redis_url, tmp_path) as [coordinator]:
         engine.steering.submit("r", big.to_json(), "big")
         wait_until(lambda: "big" in begun, "the big one is being planned")
-        coordinator._seen = "0"  # as after an error: it reads the big one's entry again
+        coordinator._submissions._seen = (
+            "0"  # as after an error: it reads the big one's entry again
+        )
         submit(engine, "small")
         wait_planned(engine, "small")
         assert engine.reading.run_state("r") == "queued"

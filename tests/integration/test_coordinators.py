@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pydag_dist.coordinator import Coordinator
-from pydag_dist.coordinator.service import PLANNERS
 from pydag_dist.engine import Engine
+from pydag_dist.engine.protocol import PLANNERS
 from pydag_dist.settings import Settings
 from tests.support import wait_until
 from tests.support.cluster import Cluster, Part, call, dag
@@ -147,7 +147,7 @@ def test_a_planner_that_was_overtaken_leaves_the_submission_to_the_newer_one(
         "plan_chunk",
         lambda *arguments: newer.planning.plan_begin("r") and chunk(*arguments),
     )
-    coordinator._plan_next()
+    coordinator._submissions.step()
     assert engine.reading.run_state("r") == "queued"
     assert engine.store.redis.xlen("p:submissions") == 1
     assert engine.store.redis.xpending("p:submissions", PLANNERS)["pending"] == 1

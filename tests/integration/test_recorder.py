@@ -464,8 +464,8 @@ def test_runs_are_planned_by_what_tasks_took_in_earlier_ones(parts: Parts, redis
     parts.lose()
     parts.submit("r", *tasks)
     parts.engine.working.renew(parts.installation.worker, 1, ["python"])
-    coordinator._create_group()
-    coordinator._plan_next()
+    coordinator._submissions._create_group()
+    coordinator._submissions.step()
     first = json.loads(parts.redis.rpop("pydag:q:python"))["headers"]["pydag"]["task"]
     assert first == "long"
 
