@@ -20,9 +20,9 @@ from pydag_dist.coordinator.alerts.webhooks import Webhooks
 from pydag_dist.coordinator.backfills.loop import Backfills
 from pydag_dist.coordinator.keeping.logs import LogKeeper
 from pydag_dist.coordinator.keeping.pruning import Pruning
-from pydag_dist.coordinator.ownership import RENEWALS
 from pydag_dist.coordinator.publisher import FolderPublisher
-from pydag_dist.coordinator.recorder import Recorder
+from pydag_dist.coordinator.recording.ownership import RENEWALS
+from pydag_dist.coordinator.recording.recorder import Recorder
 from pydag_dist.coordinator.repeating import repeat
 from pydag_dist.coordinator.scheduler import Scheduler
 from pydag_dist.coordinator.submissions import PAUSE, READ_MS, Submissions

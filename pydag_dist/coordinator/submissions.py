@@ -12,7 +12,7 @@ import redis
 from celery import Celery
 
 from pydag_dist.coordinator.planner import plan, without_gc
-from pydag_dist.coordinator.recorder import Recorder
+from pydag_dist.coordinator.recording.recorder import Recorder
 from pydag_dist.dag import Dag
 from pydag_dist.engine import Engine, is_refusal, is_transient
 from pydag_dist.engine.celery.messages import celery_config, template

@@ -15,7 +15,7 @@ import redis
 
 from pydag_dist.coordinator import Coordinator, planner, service, submissions
 from pydag_dist.coordinator.alerts.webhooks import Webhooks
-from pydag_dist.coordinator.recorder import Recorder
+from pydag_dist.coordinator.recording.recorder import Recorder
 from pydag_dist.dag import limits
 from pydag_dist.engine import Engine
 from pydag_dist.settings import Settings

@@ -11,7 +11,7 @@ import pytest
 import redis
 import sqlalchemy as sa
 
-from pydag_dist.coordinator.recorder import Recorder
+from pydag_dist.coordinator.recording.recorder import Recorder
 from pydag_dist.engine import Engine
 from pydag_dist.history import LOST, History, database
 from tests.faults.link import Link

@@ -14,11 +14,11 @@ import pytest
 import redis
 
 from pydag_dist.coordinator import Coordinator
-from pydag_dist.coordinator import recorder as module
 from pydag_dist.coordinator.plan import plan_of
 from pydag_dist.coordinator.planner import plan
 from pydag_dist.coordinator.prior_run import prior_run
-from pydag_dist.coordinator.recorder import Recorder
+from pydag_dist.coordinator.recording import recorder as module
+from pydag_dist.coordinator.recording.recorder import Recorder
 from pydag_dist.dag import Dag
 from pydag_dist.engine import Engine
 from pydag_dist.engine.protocol import unpack_record

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from pydag_dist.coordinator.planner import plan
-from pydag_dist.coordinator.restore import _FIELDS as KEPT
+from pydag_dist.coordinator.recording.restore import _FIELDS as KEPT
 from pydag_dist.dag import Dag
 from pydag_dist.engine import Claim, Deferral, Held
 from pydag_dist.engine.publications import publish, unpublish

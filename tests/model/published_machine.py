@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pydag_dist.coordinator.restore import restore_dag
+from pydag_dist.coordinator.recording.restore import restore_dag
 from pydag_dist.dag.fields import DagFields
 from pydag_dist.engine import Engine, due
 from pydag_dist.engine.publications import fire

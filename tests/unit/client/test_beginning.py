@@ -11,7 +11,7 @@ from pydag_dist import Client
 from pydag_dist.cli import pydag
 from pydag_dist.client.resuming import taken_over
 from pydag_dist.coordinator.planner import plan
-from pydag_dist.coordinator.restore import _FIELDS
+from pydag_dist.coordinator.recording.restore import _FIELDS
 from pydag_dist.engine import LostTask
 from pydag_dist.errors import EngineError, PydagError, SubmittedOtherwise
 from pydag_dist.history.batch import batch_of, runs_in

@@ -10,8 +10,8 @@ import pytest
 
 from pydag_dist.coordinator.backfills.loop import EVERY, Backfills
 from pydag_dist.coordinator.backfills.restore import restore_backfills
-from pydag_dist.coordinator.new_database import copy_backfills
-from pydag_dist.coordinator.restore import restore, restore_dags
+from pydag_dist.coordinator.recording.new_database import copy_backfills
+from pydag_dist.coordinator.recording.restore import restore, restore_dags
 from pydag_dist.engine import publications
 from pydag_dist.engine.backfills import changes
 from pydag_dist.engine.published import scheduled_run_id

@@ -13,7 +13,7 @@ import fakeredis
 import pytest
 
 from pydag_dist.coordinator.publisher import FolderPublisher
-from pydag_dist.coordinator.restore import restore_dags
+from pydag_dist.coordinator.recording.restore import restore_dags
 from pydag_dist.dag import Dag
 from pydag_dist.engine import Engine, publications
 from tests.support.engine_bench import task

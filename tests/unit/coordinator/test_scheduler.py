@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import fakeredis
 import pytest
 
-from pydag_dist.coordinator.new_database import copy_dags
-from pydag_dist.coordinator.restore import restore, restore_dags
+from pydag_dist.coordinator.recording.new_database import copy_dags
+from pydag_dist.coordinator.recording.restore import restore, restore_dags
 from pydag_dist.coordinator.scheduler import LONGEST, SOONEST, Scheduler
 from pydag_dist.dag import Dag
 from pydag_dist.engine import Engine, publications

@@ -9,7 +9,7 @@ import fakeredis
 import pytest
 import redis
 
-from pydag_dist.coordinator.restore import _FIELDS as FIELDS
+from pydag_dist.coordinator.recording.restore import _FIELDS as FIELDS
 from pydag_dist.dag import Dag
 from pydag_dist.engine import Deferral, Held, LostTask
 from pydag_dist.engine.publications import pause, publish, unpublish

@@ -13,9 +13,9 @@ from typing import Any
 import redis
 
 from pydag_dist.coordinator.backfills.restore import restore_backfills
-from pydag_dist.coordinator.new_database import copy_backfills, copy_dags, copy_runs
-from pydag_dist.coordinator.ownership import RENEWALS, Ownership
-from pydag_dist.coordinator.restore import restore, restore_dags
+from pydag_dist.coordinator.recording.new_database import copy_backfills, copy_dags, copy_runs
+from pydag_dist.coordinator.recording.ownership import RENEWALS, Ownership
+from pydag_dist.coordinator.recording.restore import restore, restore_dags
 from pydag_dist.engine import Engine, is_transient
 from pydag_dist.errors import EngineError, HistoryError
 from pydag_dist.history import (

@@ -1,0 +1,1 @@
+"""What keeps the history: writes it, and gives a Redis that was lost back what it says."""
