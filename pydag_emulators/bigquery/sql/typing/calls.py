@@ -53,6 +53,7 @@ _CASTS = {
     "DATETIME": ("STRING", "DATE", "TIME", "TIMESTAMP"),
     "TIME": ("STRING",),
     "TIMESTAMP": ("STRING", "DATE", "DATETIME", "TIME"),
+    "JSON": (),
 }
 """Which casts there are: https://cloud.google.com/bigquery/docs/reference/standard-sql/conversion_rules"""
 
@@ -78,6 +79,8 @@ def _concat(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
     types = [type_ for type_ in given if type_ not in (None, NULL)]
     if isinstance(node, exp.Concat) and BYTES not in types:
         for child, type_ in zip(list(node.expressions), given, strict=True):
+            if type_ is not None and type_.kind in ("ARRAY", "JSON", "STRUCT"):
+                raise invalid_query(f"No matching signature for CONCAT for the type {type_}")
             if type_ is not None and type_.kind in _CASTS and type_ != STRING:
                 child.replace(exp.Cast(this=child.copy(), to=data_type(STRING)))
         return STRING
@@ -184,6 +187,25 @@ def _extreme(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
     return type_
 
 
+def _count(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
+    type_ = typer.visit(node.this, scope)
+    is_nested = type_ is not None and type_.kind in ("ARRAY", "JSON", "STRUCT")
+    if isinstance(node.this, exp.Distinct) and is_nested:
+        raise invalid_query(f"COUNT(DISTINCT …) is not supported for arguments of type {type_}")
+    return INT64
+
+
+def _date_shown(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
+    """FORMAT_DATE and the like; sqlglot has put what they take the value for around it."""
+    value = node.this
+    type_ = typer.visit(value.this if isinstance(value, exp.TsOrDsToDate) else value, scope)
+    if isinstance(value, exp.TsOrDsToDate) and type_ == TIMESTAMP:
+        raise invalid_query("No matching signature for FORMAT_DATE for argument types: TIMESTAMP")
+    if node.args.get("zone") is not None:
+        typer.visit(node.args["zone"], scope)
+    return STRING
+
+
 def _spread(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
     """STDDEV and VARIANCE, which are NaN if a value is NaN or infinite."""
     type_ = typer.visit(node.this, scope)
@@ -218,6 +240,8 @@ HANDLERS: Handlers = {
     exp.DPipe: _concat,
     exp.Anonymous: _anonymous,
     exp.Window: _window,
+    exp.Count: _count,
+    exp.TimeToStr: _date_shown,
     exp.Sum: _total,
     exp.Avg: _total,
     exp.Max: _extreme,

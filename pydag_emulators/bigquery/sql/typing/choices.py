@@ -9,7 +9,7 @@ from pydag_emulators.bigquery.sql.typing.coerce import Assigned, coerce
 from pydag_emulators.bigquery.sql.typing.nan import checked_comparison
 from pydag_emulators.bigquery.sql.typing.operators import check_members
 from pydag_emulators.bigquery.sql.typing.results import check_condition
-from pydag_emulators.bigquery.sql.typing.scope import Scope
+from pydag_emulators.bigquery.sql.typing.scope import Scope, member_of
 from pydag_emulators.bigquery.sql.typing.types import (
     FLOAT64,
     JSON,
@@ -153,7 +153,9 @@ def _dot(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
     if type_ == JSON:
         node.replace(json_member(node.this.copy(), node.name))
         return JSON
-    return None if type_ is None or type_.kind != "STRUCT" else type_.member(node.name)
+    if type_ in (None, NULL) or isinstance(node.expression, exp.Star):
+        return None
+    return member_of(type_, node.name)
 
 
 def json_member(value: exp.Expr, name: str) -> exp.Expr:
@@ -166,7 +168,7 @@ def json_member(value: exp.Expr, name: str) -> exp.Expr:
 def _bracket(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
     type_ = typer.visit(node.this, scope)
     indexes = [typer.visit(index, scope) for index in list(node.expressions)]
-    if type_ is None:
+    if type_ in (None, NULL):
         return None
     if type_ == JSON:
         index = None if indexes[0] is None else indexes[0].kind
@@ -174,7 +176,9 @@ def _bracket(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
             raise unimplemented(f"subscripts of JSON ({node.sql('bigquery')[:80]})")
         node.meta["json"] = "item" if index == "INT64" else "field"
         return JSON
-    return type_.item if type_.kind == "ARRAY" else None
+    if type_.kind != "ARRAY":
+        raise invalid_query(f"Subscripts are not supported on values of type {type_}")
+    return type_.item
 
 
 def _is_error(node: exp.Expr) -> bool:

@@ -7,6 +7,7 @@ from sqlglot import exp
 from pydag_emulators.bigquery.errors import invalid_query, unimplemented
 from pydag_emulators.bigquery.sql.typing.coerce import coerce
 from pydag_emulators.bigquery.sql.typing.nan import checked_comparison
+from pydag_emulators.bigquery.sql.typing.results import check_condition
 from pydag_emulators.bigquery.sql.typing.scope import Scope
 from pydag_emulators.bigquery.sql.typing.types import (
     BOOL,
@@ -143,6 +144,13 @@ def _has_float(type_: Type) -> bool:
     return type_ == FLOAT64 or any(_has_float(member) for _, member in type_.members)
 
 
+def _is(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
+    type_ = typer.visit(node.this, scope)
+    if isinstance(node.expression, exp.Boolean):
+        check_condition(type_, "The operand of IS TRUE or IS FALSE")
+    return BOOL
+
+
 HANDLERS: Handlers = {
     exp.Add: _added,
     exp.Sub: _added,
@@ -162,6 +170,7 @@ HANDLERS: Handlers = {
     ),
     exp.Between: _between,
     exp.In: _in,
+    exp.Is: _is,
     exp.Neg: _negated,
     **dict.fromkeys((exp.Pow, exp.Sqrt, exp.Exp, exp.Ln, exp.Log, exp.Cbrt), _inexact),
 }  # fmt: skip

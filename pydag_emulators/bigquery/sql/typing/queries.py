@@ -214,6 +214,11 @@ class Typer:
         names = [] if alias is None else alias.args.get("columns") or []
         name = names[0].name if names else node.alias
         array = types[0] if types else None
+        if array is not None and array.kind not in ("ARRAY", "NULL"):
+            raise invalid_query(
+                "Values referenced in UNNEST must be arrays. UNNEST contains expression of type "
+                f"{array}"
+            )
         item = array.item if array is not None and array.kind == "ARRAY" else None
         key = (name or f"\0{len(scope.ranges)}").lower()
         if item is None:

@@ -27,12 +27,12 @@ FIXED: dict[type[exp.Expr], Type] = {
     kind: type_
     for type_, kinds in {
         BOOL: (
-            exp.And, exp.Or, exp.Not, exp.Is, exp.Exists, exp.Like, exp.StartsWith, exp.EndsWith,
+            exp.And, exp.Or, exp.Not, exp.Exists, exp.Like, exp.StartsWith, exp.EndsWith,
             exp.RegexpLike, exp.IsInf, exp.IsNan, exp.LogicalAnd, exp.LogicalOr, exp.Boolean,
             exp.NullSafeEQ, exp.NullSafeNEQ, exp.JSONBool, exp.LaxBool, exp.Contains,
         ),
         INT64: (
-            exp.Count, exp.CountIf, exp.ApproxDistinct, exp.Length, exp.ByteLength, exp.ArraySize,
+            exp.CountIf, exp.ApproxDistinct, exp.Length, exp.ByteLength, exp.ArraySize,
             exp.StrPosition, exp.Ascii, exp.Unicode, exp.DateDiff, exp.DatetimeDiff,
             exp.TimestampDiff, exp.TimeDiff, exp.UnixDate, exp.UnixMicros, exp.UnixMillis,
             exp.UnixSeconds, exp.RowNumber, exp.Rank, exp.DenseRank, exp.Ntile, exp.IntDiv,
@@ -47,7 +47,7 @@ FIXED: dict[type[exp.Expr], Type] = {
             exp.Atanh, exp.Cos, exp.Cosh, exp.Cot, exp.Sin, exp.Sinh, exp.Tan, exp.Tanh,
         ),
         STRING: (
-            exp.Chr, exp.LowerHex, exp.ToBase64, exp.MD5, exp.Uuid, exp.TimeToStr, exp.JSONFormat,
+            exp.Chr, exp.LowerHex, exp.ToBase64, exp.MD5, exp.Uuid, exp.JSONFormat,
             exp.RawString, exp.ArrayToString, exp.Initcap,
             exp.JSONExtractScalar, exp.JSONType, exp.LaxString, exp.CodePointsToString,
             exp.Normalize, exp.SafeConvertBytesToString, exp.Translate, exp.SessionUser,
@@ -99,6 +99,12 @@ def _text(first: Type) -> Type:
     return first if first == BYTES else STRING
 
 
+def _quantiles(first: Type) -> Type:
+    if first.kind in ("ARRAY", "JSON", "STRUCT"):
+        raise invalid_query(f"No matching signature for APPROX_QUANTILES for {first}")
+    return array_of(first)
+
+
 def _item(first: Type) -> Type | None:
     return first.item if first.kind == "ARRAY" else None
 
@@ -131,7 +137,7 @@ BY_FIRST: dict[type[exp.Expr], Callable[[Type], Type | None]] = {
     exp.ArrayFirst: _item,
     exp.ArrayLast: _item,
     exp.ArrayAgg: array_of,
-    exp.ApproxQuantiles: array_of,
+    exp.ApproxQuantiles: _quantiles,
     exp.ApproxTopK: lambda first: array_of(
         Type("STRUCT", (("value", first), ("count", INT64)))
     ),
@@ -151,7 +157,11 @@ ARGUMENTS: dict[type[exp.Expr], tuple[str, ...]] = {
             exp.JSONType, exp.JSONBool, exp.Int64, exp.Float64, exp.LaxBool, exp.LaxFloat64,
             exp.LaxInt64, exp.LaxString,
         )),
-        (("STRING",), (exp.Ascii, exp.Unicode, exp.Initcap, exp.Normalize, exp.ParseJSON)),
+        (("STRING",), (
+            exp.Ascii, exp.Unicode, exp.Initcap, exp.Normalize, exp.ParseJSON, exp.Soundex,
+            exp.Translate,
+        )),
+        (("TIMESTAMP", "STRING"), (exp.UnixMicros, exp.UnixMillis, exp.UnixSeconds)),
         (("STRING", "JSON"), (exp.JSONExtract, exp.JSONExtractScalar, exp.JSONValueArray)),
         (_TEXTS, (
             exp.Length, exp.ByteLength, exp.MD5Digest, exp.MD5, exp.SHA1Digest, exp.SHA2Digest,
@@ -159,7 +169,7 @@ ARGUMENTS: dict[type[exp.Expr], tuple[str, ...]] = {
             exp.ToCodePoints, exp.Split, exp.StartsWith, exp.EndsWith, exp.RegexpLike,
             exp.StrPosition, exp.Like,
         )),
-        (_NUMBERS, (exp.IsInf, exp.IsNan, exp.Abs, exp.Sign)),
+        (_NUMBERS, (exp.IsInf, exp.IsNan, exp.Abs, exp.Sign, exp.PercentileCont)),
     )
     for kind in kinds
 }  # fmt: skip

@@ -146,10 +146,24 @@ def row_type(columns: Columns) -> Type | None:
 
 def _member(type_: Type | None, path: list[str]) -> Type | None:
     for name in path:
-        if type_ is None or type_.kind != "STRUCT":
+        if type_ is None or type_.kind in ("JSON", "NULL"):
             return None
-        type_ = type_.member(name)
+        type_ = member_of(type_, name)
     return type_
+
+
+def member_of(type_: Type, name: str) -> Type:
+    """The type of a struct's member.
+
+    Raises:
+        ApiError: `invalidQuery` if it is no struct, or has no such member.
+    """
+    member = type_.member(name)
+    if type_.kind != "STRUCT":
+        raise invalid_query(f"Cannot access field {name} on a value with type {type_}")
+    if member is None:
+        raise invalid_query(f"Field name {name} does not exist in {type_}")
+    return member
 
 
 UNKNOWN = Scope(ranges={"": None})
