@@ -54,9 +54,9 @@ class Client:
     """Whether lists and names have the runs of the history, too."""
 
     def __new__(cls, url: str | None = None, **_: Any) -> Self:
-        """One that goes by REST if that is an address of `pydag web`."""
-        place = url or load_settings().url or ""
-        if cls is Client and place.startswith(("https://", "http://")):
+        """One that goes by REST if that is an address of `pydag web`, or PYDAG_URL is set."""
+        is_rest = url.lower().startswith(("https://", "http://")) if url else load_settings().url
+        if cls is Client and is_rest:
             rest = import_module("pydag_dist.client.rest.client")  # which is one of these
             return super().__new__(rest.RestClient)  # type: ignore[no-any-return]
         return super().__new__(cls)

@@ -244,7 +244,7 @@ class Service:
         detail = str(problem.get("detail", ""))[:MOST_CHARACTERS]
         if status in {429, 503}:
             raise _Away(detail, is_ours=True, was_done=status == 503, after=after)
-        if status == 401:
+        if status == 401 or (status == 403 and not self._access.token):
             what = "does not know the token that it was sent" if self._access.token else "asks who"
             raise ServiceRefused(
                 f"{self._access.address} {what}: set PYDAG_TOKEN, or PYDAG_TOKEN_FILE, to a token "

@@ -276,3 +276,22 @@ def test_by_a_proxy_of_this_host(monkeypatch):
         assert client("http://pydag.example/below").by_id("r").state == "running"
     assert asked[0].startswith("GET http://pydag.example/below/api/v1/runs/r HTTP/1.1\r\n")
     assert "Host: pydag.example\r\n" in asked[0]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_who_sends_no_token_is_told_how_to_get_one(status):
+    with (
+        serving(problem(status)) as (url, _),
+        pytest.raises(ServiceRefused, match="asks who: set PYDAG_TOKEN"),
+    ):
+        Client(url).runs()
+
+
+@pytest.mark.parametrize("address", ["pydag.example", "https//pydag.example", "ftp://pydag"])
+def test_a_wrong_address_does_not_lead_to_the_default_redis(monkeypatch, address):
+    monkeypatch.setenv("PYDAG_URL", address)
+    with pytest.raises(InvalidSettings, match="the URL of the service can't be used"):
+        Client()
+    for either in ("HTTPS://pydag.example", "https://pydag.example"):
+        monkeypatch.setenv("PYDAG_URL", either)
+        assert Client().knows_history
