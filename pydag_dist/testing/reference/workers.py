@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from pydag_dist.testing.reference.runs import Runs
@@ -101,12 +102,10 @@ class Workers(Runs):
     ) -> str:
         """A try ends."""
         self.now += 1
-        return self._release((message, outcome, skips, expand or {}))[0]
+        return self._end_all([(message, outcome, skips, expand or {})])[0]
 
-    def _release(  # noqa: C901  one case for each outcome
-        self, end: RefEnd, go_on: Callable[[], None] = lambda: None
-    ) -> tuple[str, bool]:
-        """The answer, and whether the process is fit to go on; if so, `go_on` is called."""
+    def _end(self, end: RefEnd) -> tuple[str, bool]:  # noqa: C901  one case for each outcome
+        """The answer, and whether the process is fit to go on."""
         message, outcome, skips, expand = end
         run, task = self.runs[message.run], self.task_of(message)
         whose = self._releaser(message)
@@ -140,10 +139,6 @@ class Workers(Runs):
             self._leave(run, message.task, "skipped" if outcome == "skipped" else "failed")
         else:
             self._fail_try(run, message.task)
-        self._refile(message.run)
-        if fit:
-            go_on()
-        self._reschedule(message.run)
         return "ok", fit
 
     def run_on(
@@ -183,12 +178,18 @@ class Workers(Runs):
     def _end_all(
         self, ends: Sequence[RefEnd], go_on: Callable[[], None] = lambda: None
     ) -> list[str]:
-        answers, all_are_fit = [], True
-        for end in ends:
-            last = end is ends[-1] and all_are_fit
-            answer, fit = self._release(end, go_on if last else lambda: None)
-            answers.append(answer)
-            all_are_fit = all_are_fit and fit
+        """Ends of one run are spread together; with the last `go_on` is called, if all are fit."""
+        answers: list[str] = []
+        all_are_fit = True
+        for run_id, of_run in itertools.groupby(ends, key=lambda end: end[0].run):
+            told = [self._end(end) for end in of_run]
+            all_are_fit = all_are_fit and all(fit for _, fit in told)
+            answers += [answer for answer, _ in told]
+            if "ok" in [answer for answer, _ in told]:
+                self._refile(run_id)
+                if all_are_fit and len(answers) == len(ends):
+                    go_on()
+                self._reschedule(run_id)
         return answers
 
     def _take(

@@ -155,20 +155,20 @@ local function note_times(record, lasted, ago)
   end
 end
 
--- Ends a try: see `release`. `go_on` is called before queues are topped up, if the process that ran the try is
--- fit to go on with others. The answer of `release`, and whether the process is.
-local function end_try(go_on, run, task, try, token, outcome, result, err, skips, expansions, lasted, ago)
+-- Ends a try: see `release`; who calls it spreads that. The answer, and whether the process that ran the try is fit
+-- to go on with others.
+local function end_try(run, task, try, token, outcome, result, err, skips, expansions, lasted, ago)
   local state, why = planned(run)
-  if not state then return { why, 0 } end
+  if not state then return why end
   local record = load_record(run, task)
-  if not record then return { 'unknown', 0 } end
+  if not record then return 'unknown' end
   local whose = holder(record, try, token)
   if record.state ~= 'running' and record.push == token
      and call('ZREM', key('queued'), run .. '/' .. task) == 1 then
     -- It ended before it could claim, or Redis lost the claim.
     whose = record.state == 'queued' and 'back' or 'yours'
   end
-  if whose ~= 'yours' and whose ~= 'back' then return { whose, 0 } end
+  if whose ~= 'yours' and whose ~= 'back' then return whose end
   let_go(run, task, record)
   if whose == 'back' then take_back(run, task, record, token) end
   local plan = load_plan(run, task)
@@ -216,7 +216,7 @@ local function end_try(go_on, run, task, try, token, outcome, result, err, skips
   else
     fail_try(run, task, record, err, outcome == 'final')
   end
-  return { 'ok', spread(run, is_fit and go_on), is_fit }
+  return 'ok', is_fit
 end
 
 -- A try ends: skipped by itself; final: failed, and not to be repeated; dead: with its process;
@@ -227,9 +227,9 @@ end
 --   answers  ok, or what the try is instead: ended, lost, waiting, unknown, schema or broken; 1
 --            while more is left to do, else 0
 --   writes   leases, holds, spread()
-function OPERATIONS.release(...)
-  local answer = end_try(nil, ...)
-  return { answer[1], answer[2] }
+function OPERATIONS.release(run, ...)
+  local answer = end_try(run, ...)
+  return { answer, answer == 'ok' and spread(run) or 0 }
 end
 
 do

@@ -86,16 +86,31 @@ local function put_back_others(worker, process, kept, items)
   end
 end
 
--- Ends the tries: for each the answer of `release`. `go_on` is called with the last one, if the process is fit.
+-- Ends the tries of one run, the items from `first` to `last`, and spreads all of that at once: the answer of each,
+-- whether more is left to do, and whether the process is fit to go on. `go_on` is called if so.
+local function end_of_run(run, items, first, last, go_on)
+  local answers, is_any, all_are_fit = {}, false, true
+  for i = first, last, ITEM do
+    local answer, is_fit = end_try(unpack(items, i, i + ITEM - 1))
+    answers[#answers + 1] = answer
+    is_any, all_are_fit = is_any or answer == 'ok', all_are_fit and is_fit
+  end
+  return { answers, is_any and spread(run, all_are_fit and go_on) or 0, all_are_fit }
+end
+
+-- Ends the tries: for each the answer of `release`. `go_on` is called with the last ones, if the process is fit.
 local function end_all(items, go_on)
-  local answers, all_are_fit = {}, true
-  for i = 1, #items, ITEM do
-    local is_last = i + ITEM > #items
-    local fine, answer = guarded(items[i], end_try, is_last and all_are_fit and go_on or nil,
-                                 unpack(items, i, i + ITEM - 1))
-    if not fine then answer = { 'broken', 0 } end
-    all_are_fit = all_are_fit and answer[3]
-    answers[#answers + 1], answers[#answers + 2] = answer[1], answer[2]
+  local answers, first, all_are_fit = {}, 1, true
+  while items[first] do
+    local run, last = items[first], first
+    while items[last + ITEM] == run do last = last + ITEM end
+    local is_last = not items[last + ITEM]
+    local fine, of_run = guarded(run, end_of_run, run, items, first, last, is_last and all_are_fit and go_on or nil)
+    for number = 1, (last - first) / ITEM + 1 do
+      answers[#answers + 1] = fine and of_run[1][number] or 'broken'
+      answers[#answers + 1] = fine and of_run[2] or 0
+    end
+    all_are_fit, first = all_are_fit and fine and of_run[3], last + ITEM
   end
   return answers
 end
