@@ -17,7 +17,10 @@ _UNUSED: Final = (
 
 
 class _Later(ModuleType):
-    """A module that is loaded when somebody asks for what is in it."""
+    """A module that is loaded when somebody asks for what is in it.
+
+    One of `importlib.util.LazyLoader` is loaded by any `import`, since that looks at `__spec__`.
+    """
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

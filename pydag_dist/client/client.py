@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from pydag_dist.client.given import check_dag, check_limit, params_of, utc
+from pydag_dist.client.arguments import check_dag, check_limit, params_of, utc
 from pydag_dist.client.naming import Runs, find_run
 from pydag_dist.client.retrying import BLOCK_SECONDS, RETRY_SECONDS, Retries
 from pydag_dist.client.submitter import user_at_host

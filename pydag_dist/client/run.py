@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from pydag_dist.client.given import deadline_of
+from pydag_dist.client.arguments import deadline_of
 from pydag_dist.client.logs import ALL_LINES, LogFilter, LogLine, LogReader, follow
 from pydag_dist.client.marking import expansions, packed
 from pydag_dist.client.resuming import Resumption, compare, head_of, preview

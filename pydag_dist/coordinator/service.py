@@ -26,7 +26,7 @@ from pydag_dist.coordinator.recording.recorder import Recorder
 from pydag_dist.coordinator.repeating import repeat
 from pydag_dist.coordinator.scheduler import Scheduler
 from pydag_dist.coordinator.submissions import PAUSE, READ_MS, Submissions
-from pydag_dist.coordinator.watching.opened import Watchers
+from pydag_dist.coordinator.watching.watchers import Watchers
 from pydag_dist.dag.limits import RETENTION
 from pydag_dist.doctor import look_at_host, look_at_server
 from pydag_dist.engine import Engine, address, check_redis, connect, is_transient

@@ -15,7 +15,7 @@ from pydag_dist.dag.fields import DagFields, Task
 from pydag_dist.dag.graph import Graph, between
 from pydag_dist.dag.operators import family
 from pydag_dist.dag.reading.dag_file import read, read_task, too_long
-from pydag_dist.dag.reading.kept import NotAsWritten, read_kept
+from pydag_dist.dag.reading.stored import NotAsWritten, read_stored
 from pydag_dist.dag.text.messages import field_names
 from pydag_dist.errors import InvalidDag, Problem, PydagError
 
@@ -80,7 +80,7 @@ class Dag(DagFields):
         only these are wrong, they are left out, and `ignoring` is told so.
         """
         with contextlib.suppress(NotAsWritten):
-            return cls._made(*read_kept(text))
+            return cls._made(*read_stored(text))
         try:
             return cls.parse(text, source)
         except InvalidDag as error:

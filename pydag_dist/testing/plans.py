@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pydag_dist.client.given import params_of, utc
+from pydag_dist.client.arguments import params_of, utc
 from pydag_dist.dag import Dag, limits
 from pydag_dist.dag.params.dags import DagRun
 from pydag_dist.dag.planning.task_spec import RunParams

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any, Final
 
-from pydag_dist.client.given import check_dag, params_of, utc
+from pydag_dist.client.arguments import check_dag, params_of, utc
 from pydag_dist.coordinator.plan import plan_of
 from pydag_dist.dag import Dag
 from pydag_dist.dag.operators import RUN_DAG

@@ -166,7 +166,7 @@ def render(
         pydag render nightly.json load --logical-date 2026-01-31
         pydag render nightly.json load --param country=pe --result 'list=["a", "b"]'
     """
-    from pydag_dist.client.given import utc
+    from pydag_dist.client.arguments import utc
     from pydag_dist.dag.planning.rendering import Unrendered
     from pydag_dist.dag.planning.task_spec import RunParams
     from pydag_dist.dag.planning.trial import tried

@@ -14,7 +14,7 @@ import click
 
 from pydag_dist.cli.display.output import echo
 from pydag_dist.cli.options import DAG_FILE, JSON, PARAM
-from pydag_dist.client.given import utc
+from pydag_dist.client.arguments import utc
 from pydag_dist.client.rest.client import RestClient
 from pydag_dist.dag import Dag
 from pydag_dist.dag.planning.prices import estimate_text

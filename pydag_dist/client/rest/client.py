@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from pydag_dist.client.arguments import utc
 from pydag_dist.client.client import Client
-from pydag_dist.client.given import utc
 from pydag_dist.client.naming import Runs
 from pydag_dist.client.rest.address import Access, Address
 from pydag_dist.client.rest.backfills import RestBackfills

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 from fastapi import Body, Request
 from starlette.responses import Response
 
-from pydag_dist.client.given import utc
+from pydag_dist.client.arguments import utc
 from pydag_dist.dag import Dag
 from pydag_dist.dag.editing.changes import Change, inverse
 from pydag_dist.dag.editing.comparing import Differences, differences, since

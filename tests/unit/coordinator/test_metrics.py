@@ -12,9 +12,8 @@ import pytest
 import redis
 
 from pydag_dist.coordinator.watching import metrics as module
-from pydag_dist.coordinator.watching import opened
 from pydag_dist.coordinator.watching.metrics import DAGS, OTHER, Metrics
-from pydag_dist.coordinator.watching.opened import Watchers, metrics_address
+from pydag_dist.coordinator.watching.watchers import Watchers, metrics_address
 from pydag_dist.engine import Engine
 from pydag_dist.errors import InvalidSettings, PydagError
 from pydag_dist.history import Batch, History
@@ -134,7 +133,7 @@ def test_a_watcher_that_fails_holds_up_nothing(
 
 
 def test_a_missing_package_is_named(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opened, "find_spec", lambda _: None)
+    monkeypatch.setattr("pydag_dist.coordinator.watching.watchers.find_spec", lambda _: None)
     with pytest.raises(PydagError, match=r"pip install 'pydag-dist\[metrics\]'"):
         watchers(client, metrics="0")
 

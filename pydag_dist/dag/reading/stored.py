@@ -25,7 +25,7 @@ class NotAsWritten(ValueError):
     """The text is not what `Dag.to_json` writes of a DAG: only a full check says what is wrong."""
 
 
-def read_kept(text: str) -> tuple[DagFields, dict[str, Task], Graph]:
+def read_stored(text: str) -> tuple[DagFields, dict[str, Task], Graph]:
     """A DAG's fields, its tasks by their ids, and its edges; raises `NotAsWritten`.
 
     Its tasks were checked when it was submitted, and a check costs more than a plan. What is

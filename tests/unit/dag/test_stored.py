@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pydag_dist.dag import Dag, InvalidDag
-from pydag_dist.dag.reading import kept
+from pydag_dist.dag.reading.stored import NotAsWritten, read_stored
 
 GOOD = sorted((Path(__file__).parent / "good").glob("*.json"))
 TASK = {"task_id": "a", "operator": "python.call", "params": {"callable": "m:f"}}
@@ -15,7 +15,7 @@ TASK = {"task_id": "a", "operator": "python.call", "params": {"callable": "m:f"}
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
 def test_what_was_written_is_read_as_it_was(path: Path) -> None:
     dag = Dag.load(path)
-    fields, tasks, graph = kept.read_kept(dag.to_json())
+    fields, tasks, graph = read_stored(dag.to_json())
     stored = Dag.stored(dag.to_json(), "r")
     assert stored == dag
     assert list(stored.tasks) == list(dag.tasks) == list(tasks)
@@ -53,8 +53,8 @@ def test_a_text_that_nobody_has_checked_is_checked_and_refused(change) -> None:
     text = json.dumps({"dag_id": "d", "tasks": [TASK]} | change)
     with pytest.raises(InvalidDag) as told:
         Dag.parse(text, "r")
-    with pytest.raises(kept.NotAsWritten):
-        kept.read_kept(text)
+    with pytest.raises(NotAsWritten):
+        read_stored(text)
     with pytest.raises(InvalidDag) as found:
         Dag.stored(text, "r")
     assert str(found.value) == str(told.value)

@@ -1,4 +1,4 @@
-"""What callers of the client give, checked before anything is sent."""
+"""Arguments of the client's calls, checked before anything is sent."""
 
 from __future__ import annotations
 
