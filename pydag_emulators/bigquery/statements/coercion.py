@@ -64,7 +64,7 @@ def converted(value: str, given: Field, column: Field, depth: int = 0) -> str:
         if _is_renamed(given, column) or _has_array(column) or is_limited(column):
             each = converted(item, _item(given), _item(column), depth + 1)
         error = f"Array cannot have a null element; error in writing field {column['name']}"
-        failed = f"list_extract({value}, bq_fail({literal(error)}))"
+        failed = f"CAST(CAST(bq_fail({literal(error)}) AS VARCHAR) AS {duck_type(_item(given))})"
         each = f"CASE WHEN {item} IS NULL THEN {failed} ELSE {each} END"
         return f"coalesce(CAST(list_transform({value}, lambda {item}: {each}) AS {type_}), [])"
     is_struct = column["type"] == "RECORD"

@@ -67,8 +67,8 @@ def _insert(
         named = [name for name in names if not name.startswith("_PARTITION")]
         nodes = [exp.column(name, quoted=True) for name in named]
     else:
-        # `INSERT VALUES (…)`, without names of columns
-        given, nodes = None, list(then.this.expressions)
+        # `INSERT VALUES (…)`, without names of columns, is a call of VALUES for sqlglot.
+        given, nodes = None, list(then.this.expressions[0].expressions)
     columns = target_columns(resource, given)
     if len(columns) != len(nodes):
         raise invalid_query(

@@ -29,6 +29,10 @@ _TRANSLATED = (
     (re.compile(r'does not have a column named "([^"]+)"'), "Name {} not found"),
     (re.compile(r'Ambiguous reference to column name "([^"]+)"'), "Column name {} is ambiguous"),
     (
+        re.compile("(MERGE INTO command cannot affect the same target row)"),
+        "UPDATE/MERGE must match at most one source row for each target row",
+    ),
+    (
         re.compile(r'column "([^"]+)" must appear in the GROUP BY clause'),
         "SELECT list expression references column {} which is neither grouped nor aggregated",
     ),
