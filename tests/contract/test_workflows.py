@@ -19,7 +19,7 @@ from google.cloud.dataproc_v1 import WorkflowMetadata
 from tests.support import wait_until
 from tests.support.local_google import PROJECT, QUICK, REGION, SCOPE, LocalDataproc, cloud_storage
 from tests.unit.workers.support import Log, context
-from workers.errors import RemoteStateUnknown, TaskFailed
+from workers.errors import RemoteJobLost, RemoteStateUnknown, TaskFailed
 from workers.operators import Done, Pending, find
 
 PARENT = f"projects/{PROJECT}/regions/{REGION}"
@@ -282,6 +282,25 @@ class TestOperator:
         run.cancel(task, run.handle(task))
         assert run.look(task, run.handle(task)) is None
 
+    def test_a_workflow_of_which_nothing_is_told_is_not_begun_again(self, dataproc):
+        task = self.task(template=template(step(dataproc, "load")))
+        dataproc.faults(("InstantiateInlineWorkflowTemplate", "ALREADY_EXISTS"))
+        with pytest.raises(RemoteJobLost, match="does not say which it is"):
+            run.submit(task)
+
+    def test_what_cannot_be_cancelled_any_more_is_waited_for(self, dataproc, monkeypatch):
+        task = self.task(template=template(step(dataproc, "long", SLEEP)))
+        handle = run.submit(task)
+        dataproc.faults(("CancelOperation", "FAILED_PRECONDITION"))
+        with monkeypatch.context() as patched:
+            patched.setattr("workers.contract.wait.CANCEL_WITHIN", 0.2)
+            run.cancel(task, handle)
+        assert dataproc.faults_left() == []
+        assert isinstance(run.look(task, handle), Pending)
+        run.cancel(task, handle)
+        assert isinstance(run.look(task, handle), TaskFailed)
+        run.cancel(task, handle)  # there is nothing left to be told to stop
+
     def test_errors_that_pass_say_nothing_of_a_workflow(self, dataproc):
         dataproc.faults(("InstantiateInlineWorkflowTemplate", "UNAVAILABLE"))
         task = self.task(template=template(step(dataproc, "load")))
@@ -290,3 +309,37 @@ class TestOperator:
         with pytest.raises(RemoteStateUnknown):
             run.poll(task, handle)
         assert self.wait(task, handle)["jobs"]
+
+
+def test_a_cluster_that_cannot_be_made_ends_the_workflow_and_goes(dataproc):
+    properties = {"pydag-local:error": "Insufficient 'CPUS' quota"}
+    made = template(step(dataproc, "load"))
+    made["placement"]["managed_cluster"]["config"] = {"software_config": {"properties": properties}}
+    begun = dataproc.workflows.instantiate_inline_workflow_template(parent=PARENT, template=made)
+    with pytest.raises(Aborted, match="Insufficient 'CPUS' quota"):
+        begun.result(timeout=60, polling=QUICK)
+    workflow = metadata(dataproc, begun.operation.name)
+    assert states(workflow) == {"load": "FAILED"}
+    with pytest.raises(NotFound):
+        dataproc.clusters.get_cluster(**SCOPE, cluster_name=workflow.cluster_name)
+
+
+def test_a_workflow_of_no_cluster_says_which_labels_it_missed(dataproc):
+    made = template(step(dataproc, "load"))
+    made["placement"] = {"cluster_selector": {"cluster_labels": {"no": "where"}}}
+    begun = dataproc.workflows.instantiate_inline_workflow_template(parent=PARENT, template=made)
+    with pytest.raises(Aborted, match="No running cluster has the labels"):
+        begun.result(timeout=60, polling=QUICK)
+
+
+def test_a_service_that_was_killed_goes_on_at_every_step(dataproc):
+    steps = step(dataproc, "one"), step(dataproc, "two", after=["one"])
+    made = template(*steps)
+    begun = dataproc.workflows.instantiate_inline_workflow_template(parent=PARENT, template=made)
+    for _ in range(2):
+        dataproc.kill()
+        dataproc.start()
+    begun.result(timeout=60, polling=QUICK)
+    workflow = metadata(dataproc, begun.operation.name)
+    ran = [line["id"] for line in dataproc.journal()]
+    assert [ran.count(node.job_id) for node in workflow.graph.nodes] == [1, 1]

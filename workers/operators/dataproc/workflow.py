@@ -12,7 +12,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from google.api_core.exceptions import GoogleAPICallError, NotFound
+from google.api_core.exceptions import (
+    AlreadyExists,
+    FailedPrecondition,
+    GoogleAPICallError,
+    NotFound,
+)
 from google.auth.exceptions import GoogleAuthError
 from google.cloud.dataproc_v1 import WorkflowMetadata, WorkflowNode, WorkflowTemplate
 
@@ -21,7 +26,7 @@ from workers.contract.answer import Answer, Done, Handle, Pending
 from workers.contract.context import TaskContext, parsed_params
 from workers.contract.operator import RemoteOperator
 from workers.contract.wait import wait_until_over
-from workers.errors import RemoteStateUnknown, TaskFailed
+from workers.errors import RemoteJobLost, RemoteStateUnknown, TaskFailed
 from workers.google import answers, clients, remote_ids
 from workers.google.access import access_of, connection_and_project
 from workers.operators.dataproc import driver_output
@@ -96,8 +101,13 @@ class RunWorkflow(RemoteOperator):
             handle["operation"] = handle["operation"] or self._known(context, handle)
             if handle["operation"] is None or not self._is_there(context, handle):
                 return
+            if _operation(context, handle).done:
+                return
             client, request = _client(context, handle), {"name": handle["operation"]}
-            clients.call(context.log, client.cancel_operation, request=request, retry=None)
+            try:
+                clients.call(context.log, client.cancel_operation, request=request, retry=None)
+            except FailedPrecondition as error:  # it has ended meanwhile
+                context.log.info("%s", error.message)
         wait_until_over(context, _name(handle), lambda: self._is_over(context, handle))
 
     def look(self, context: TaskContext, handle: Handle) -> Answer | None:
@@ -135,6 +145,11 @@ class RunWorkflow(RemoteOperator):
         _note(context, handle, _ASKED_FOR)
         try:
             begun = clients.call(context.log, instantiate, request=request, retry=None)
+        except AlreadyExists as error:  # as the answer to a repeated request, for all that is known
+            raise RemoteJobLost(
+                f"Dataproc has {_name(handle)}, and does not say which it is: {error.message}. "
+                f"Look at it, then `pydag resume {context.run_id}` or `pydag mark`"
+            ) from None
         except (GoogleAPICallError, GoogleAuthError):  # it was refused, so there is none
             if not context.is_repeated:
                 _note(context, handle, "")
