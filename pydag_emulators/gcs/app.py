@@ -56,6 +56,8 @@ class _Service:
                 return await self._of_emulator(request, path[1:])
             if (fault := self._faults.take(request.method, raw)) is not None:
                 await asyncio.sleep(fault.delay)
+                if fault.after:
+                    await self._of_api(request, path)
                 raise fault.error()
             if path[0] == "batch":
                 return await answer_batch(request, self.answer)

@@ -57,7 +57,7 @@ class Fault:
 
     It happens to the next `count` requests (by default 1; null means all) whose method is `method`
     (by default any) and whose path matches the regular expression `path`. They wait `delay` seconds
-    and get `status` as an error.
+    and get `status` as an error; with `after` they are carried out before that.
     """
 
     status: int
@@ -65,6 +65,7 @@ class Fault:
     method: str | None = None
     count: int | None = 1
     delay: float = 0
+    after: bool = False
     reason: str = "backendError"
     message: str = "a fault that was ordered"
 

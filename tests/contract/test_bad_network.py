@@ -1,4 +1,4 @@
-"""Each operator of BigQuery on a bad network: what it does is what docs/workers.md says.
+"""Operators of BigQuery and Cloud Storage on a bad network: they do what docs/workers.md says.
 
 Of the faults some pass, and the task succeeds with one job; others are a refusal before anything
 runs, and the task fails at once with the words of the service.
@@ -6,11 +6,15 @@ runs, and the task fails at once with the words of the service.
 
 from __future__ import annotations
 
+import json
 import time
+import uuid
 
 import pytest
+import requests
 
 from tests.support.local_bigquery import PROJECT, LocalBigQuery
+from tests.support.local_google import cloud_storage, storage_client
 from tests.unit.workers.support import Log, context
 from workers.errors import TaskFailed
 from workers.operators import Asked, Pending, find
@@ -121,3 +125,54 @@ def test_a_job_that_somebody_else_cancels_fails_the_try_and_says_so(service, ope
     assert isinstance(answer, TaskFailed)
     assert "stopped: Job execution was cancelled" in str(answer)
     assert ran(service, job_id) == ["failed"]
+
+
+STORED = {
+    # What each operator makes of the objects in/a and in/b, and by which calls.
+    "gcs.copy": (
+        {"source": "gs://{0}/in/", "destination": "gs://{0}/out/"},
+        "POST",
+        ["in/a", "in/b", "out/a", "out/b"],
+    ),
+    "gcs.move": ({"source": "gs://{0}/in/a", "destination": "gs://{0}/c"}, "POST", ["c", "in/b"]),
+    "gcs.delete": ({"uris": ["gs://{0}/in/a"]}, "DELETE", ["in/b"]),
+    "gcs.compose": (
+        {"sources": ["gs://{0}/in/"], "destination": "gs://{0}/all"},
+        "POST",
+        ["all", "in/a", "in/b"],
+    ),
+    "gcs.upload": (
+        {"text": "c", "destination": "gs://{0}/c"},
+        "POST",
+        ["c", "in/a", "in/b"],
+    ),
+    "gcs.wait_object": ({"object": "gs://{0}/in/a"}, "GET", ["in/a", "in/b"]),
+}
+STORAGE_FAULTS = {
+    "5xx": {"status": 503},
+    "429": {"status": 429, "reason": "rateLimitExceeded"},
+    "a lost answer": {"status": 503, "after": True},
+    "slow, then 5xx": {"status": 500, "delay": 0.2},
+}
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory):
+    with cloud_storage(tmp_path_factory.mktemp("storage")) as url:
+        yield url
+
+
+@pytest.mark.parametrize("fault", STORAGE_FAULTS)
+@pytest.mark.parametrize("operator", STORED)
+def test_objects_are_as_they_should_be_whatever_was_lost(storage, monkeypatch, operator, fault):
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage)
+    bucket = storage_client(storage).create_bucket(f"b-{uuid.uuid4()}")
+    for name in ("in/a", "in/b"):
+        bucket.blob(name).upload_from_string(name)
+    params, method, expected = STORED[operator]
+    text = json.dumps(params).replace("{0}", bucket.name)
+    order = {"method": method, **STORAGE_FAULTS[fault]}
+    requests.post(f"{storage}/-/faults", json=order, timeout=10).raise_for_status()
+    find(operator).execute(context(json.loads(text), operator=operator))
+    assert requests.get(f"{storage}/-/faults", timeout=10).json() == {"faults": []}  # it was met
+    assert [blob.name for blob in bucket.list_blobs()] == expected
