@@ -20,7 +20,7 @@ def visible(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""Likewise, with its newlines as ``\n``."""
+    r"""`text` as `visible` has it, with its newlines as ``\n``."""
     return visible(text).replace("\n", "\\n")
 
 

@@ -360,7 +360,7 @@ class Client:
         return self.listing(limit, wanted or RunFilter()).runs
 
     def listing(self, limit: int, wanted: RunFilter) -> Listing:
-        """Likewise, and how far back runs were looked at: 20,000 at most."""
+        """The newest runs that are wanted, and how far back was looked: at 20,000 runs at most."""
         return self._retries.of(self.engine.runs, "").listing(limit, wanted)
 
 

@@ -55,7 +55,7 @@ class PublishedDags:
         return self._publishing.versions(self.dag(dag_id).dag_id)
 
     def kept_versions(self, dag_id: str) -> list[Version]:
-        """Likewise; none if it is not published."""
+        """The newest versions of a DAG, the newest first; none if it is not published."""
         return self._publishing.versions(dag_id)
 
     def newest(self, dag_id: str) -> Dag:

@@ -40,7 +40,7 @@ def until(deadline: float | None) -> Iterator[None]:
 
 
 def rest_of(began: float, seconds: float) -> float:
-    """How long a call that began then may go on, which may take so many seconds."""
+    """How many seconds are left to a call that began at that time and may take so many."""
     end = began + seconds
     if (deadline := _deadline.get()) is not None:
         end = min(end, deadline)

@@ -54,7 +54,10 @@ class Line:
             return _told(error, TIMEOUT)
 
     def post_once(self, body: bytes, seconds: float) -> str | None:
-        """Likewise, over a connection that is not kept: of an answer only the head is read."""
+        """Post over a connection that is not kept; why the receiver did not take it, if so.
+
+        Of an answer only the head is read.
+        """
         try:
             return _verdict(self._ask(body, seconds))
         except (*LOST, ValueError) as error:

@@ -63,7 +63,7 @@ def ended_backfills(connection: sa.Connection, dag_id: str, limit: int) -> list[
 def open_backfills_of(
     events: Iterable[Mapping[str, Any]], mine: Iterable[Mapping[str, Any]]
 ) -> list[PastBackfill]:
-    """Likewise, by the rows of events in their order, and of the runs that belong to backfills."""
+    """The backfills that have not ended, by the rows of events in their order and of their runs."""
     newest = {event["backfill"]: event for event in events}
     by_backfill: dict[str, list[Mapping[str, Any]]] = {name: [] for name in newest}
     for run in mine:

@@ -108,7 +108,7 @@ def all_versions(kept: Sequence[Version], past: Iterable[PastDag]) -> list[Versi
 def past_dags_of(
     rows: Iterable[Mapping[str, Any]], dates: Mapping[str, str], last_runs: Mapping[str, str]
 ) -> list[PastDag]:
-    """Likewise, by the rows of the events in their order, each with the `dag` that it published.
+    """What is known of DAGs by the rows of their events, in order, each with the `dag` published.
 
     `dates` are the newest logical dates of runs that schedules have started, ISO 8601.
     """

@@ -67,7 +67,7 @@ def why_run(
 
 
 def explain_ended(run: RunSnapshot, facts_of: Callable[[str], Facts], now: float) -> list[Reason]:
-    """Likewise of a run that has ended, with what is known of its tasks."""
+    """Why a run has ended as it has, with what is known of its tasks."""
     reasons = [Reason(run.state, _verdict(run, now) + _late(run, now))]
     return (
         reasons

@@ -143,7 +143,7 @@ def table(
 
 
 def rows_table(headings: Sequence[str], rows: Iterable[Sequence[str]], width: int = UNCUT) -> Lines:
-    """Likewise, of rows of texts."""
+    """A table of rows of texts, which fits the width if it can."""
     given = [[*map(Cell, row)] for row in rows]
     columns = {heading: [row[at] for row in given] for at, heading in enumerate(headings)}
     return table(columns, width)

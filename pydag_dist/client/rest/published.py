@@ -56,7 +56,7 @@ class RestPublished(PublishedDags):
         return [made(Version, told, at=moment(told["at"])) for told in found]
 
     def kept_versions(self, dag_id: str) -> list[Version]:
-        """Likewise; none if it is not published."""
+        """The newest versions of a DAG, the newest first; none if it is not published."""
         try:
             return self.versions(dag_id)
         except EngineError:

@@ -57,7 +57,7 @@ _PASSING: Final = frozenset({429, 502, 503, 504})
 
 
 class _Away(Exception):
-    """An attempt that another one may make good."""
+    """An attempt that failed, and another one may succeed."""
 
     def __init__(self, why: str, *, is_ours: bool, was_done: bool, after: float = 0) -> None:
         super().__init__(why)

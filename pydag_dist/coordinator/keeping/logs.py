@@ -18,8 +18,9 @@ from pydag_dist.log_store import LogStore, LogStoreAway
 log = logging.getLogger(__name__)
 
 EVERY: Final = 1.0  # seconds between two looks
-SHARE: Final = 40  # a look that took long is not repeated before so many times that, and what
-# takes so much of a core's time rests for so many times that, as long as Redis has room
+# It takes a fortieth of a core: after each look, and each slice of logs, it rests for so many times
+# what that took. It does not rest while so much waits in Redis that logs may be lost.
+SHARE: Final = 40
 ROOM: Final = limits.LOGS // 4  # bytes of logs that may wait so
 PAUSE: Final = 10.0  # seconds before a store that is away is tried again
 PAGE: Final = 200  # logs that are looked at together

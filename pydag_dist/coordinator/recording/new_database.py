@@ -35,7 +35,7 @@ def copy_runs(reading: Reading, history: History) -> None:
 
 
 def copy_dags(publishing: Publishing, history: History) -> None:
-    """Likewise every published DAG, with the versions that Redis still has."""
+    """Write every published DAG, with the versions that Redis still has."""
     for dag in publishing.dags():
         head = {"dag_id": dag.dag_id, "source": dag.source, "due": to_micro(dag.due)}
         head |= {"schedule": json.dumps(dag.schedule) if dag.schedule else ""}
@@ -56,7 +56,7 @@ def copy_dags(publishing: Publishing, history: History) -> None:
 
 
 def copy_backfills(backfilling: Backfilling, history: History) -> None:
-    """Likewise every backfill that has not ended."""
+    """Write every backfill that has not ended."""
     for seen in backfilling.backfills():
         if seen.is_open:
             told = {"kind": "backfill", "backfill": seen.backfill_id, "dag_id": seen.dag_id}

@@ -42,7 +42,7 @@ def begin_of(text: str, zone: ZoneInfo) -> datetime:
 
 
 def end_of(text: str, zone: ZoneInfo) -> datetime:
-    """Likewise, but of a day its end: the last microsecond of it."""
+    """The moment of a time, in UTC, or the last microsecond of a day; else as `begin_of`."""
     if len(text) > len("2026-01-31"):
         return begin_of(text, zone)
     next_day = _read(text) + timedelta(days=1)

@@ -149,10 +149,10 @@ def task_stats(
 
 
 def _placed(values: sa.Select[Any]) -> sa.Subquery:
-    """Values of `name`, `state` and `seconds`, each with its place among its like.
+    """The same rows of `name`, `state` and `seconds`, each with its `place`, from 0 to 1.
 
-    That is the part of those of its name and state which are not greater: one window, where ranks
-    need two.
+    That is the part of all rows of its name and state whose seconds are not greater than its own.
+    So a percentile needs one window function; by ranks it would need two.
     """
     of = values.subquery()
     alike = (of.c.name, of.c.state, of.c.seconds.is_(None))
