@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 LOST: Final = (OSError, HTTPException)
+PORTS: Final = {"http": 80, "https": 443}
 Connect = Callable[..., socket.socket]
 
 

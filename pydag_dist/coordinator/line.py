@@ -10,12 +10,11 @@ from http.client import HTTPResponse
 from typing import Final
 from urllib.parse import urlsplit
 
-from pydag_dist.http_connection import LOST, Connect, Way, way_to
+from pydag_dist.http_connection import LOST, PORTS, Connect, Way, way_to
 
 TIMEOUT: Final = 10.0  # seconds of a POST
 DRAINED: Final = 65_536  # bytes of an answer that are read, so that its connection can be kept
 JSON: Final = {"Content-Type": "application/json; charset=UTF-8", "User-Agent": "pydag_dist"}
-PORTS: Final = {"http": 80, "https": 443}
 
 
 class Line:

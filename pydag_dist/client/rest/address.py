@@ -10,11 +10,11 @@ from typing import Final, Self
 from urllib.parse import SplitResult, urlsplit
 
 from pydag_dist.errors import InvalidSettings
+from pydag_dist.http_connection import PORTS
 
 _EXAMPLE: Final = "it must be such as https://pydag.example/ or http://127.0.0.1:8080/"
 _PLAIN: Final = re.compile(r"[\x21-\x7e]+")
 _PREFIX: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*")
-_PORTS: Final = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,16 @@ class Address:
                 "names"
             )
         prefix = parts.path.rstrip("/")
-        if not (parts.scheme in _PORTS and parts.hostname and _PREFIX.fullmatch(prefix)):
+        if not (parts.scheme in PORTS and parts.hostname and _PREFIX.fullmatch(prefix)):
             raise InvalidSettings(f"the URL of the service can't be used: {_EXAMPLE}")
-        port = parts.port or _PORTS[parts.scheme]
+        port = parts.port or PORTS[parts.scheme]
         return cls(parts.scheme, parts.hostname, port, prefix)
 
     @property
     def netloc(self) -> str:
         """Host and port, as a request names them."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+        return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.netloc}{self.prefix}"
