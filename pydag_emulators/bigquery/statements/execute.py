@@ -9,7 +9,7 @@ from pydag_emulators.bigquery.jobs.job import Outcome
 from pydag_emulators.bigquery.sql.parse import Statement
 from pydag_emulators.bigquery.statements.context import Context
 from pydag_emulators.bigquery.statements.ddl.create import run_ddl
-from pydag_emulators.bigquery.statements.dml import Dml, check_dml, plan_dml, run_dml
+from pydag_emulators.bigquery.statements.dml.plan import Dml, check_dml, plan_dml, run_dml
 from pydag_emulators.bigquery.statements.select import Select, plan_select, run_select
 from pydag_emulators.bigquery.statements.target import Target
 

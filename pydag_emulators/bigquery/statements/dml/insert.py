@@ -45,9 +45,17 @@ def target_columns(resource: Resource, names: list[exp.Expression] | None) -> li
 
 
 def or_default(node: exp.Expression, column: Field) -> exp.Expression:
-    """The value, or the column's default value if it is the keyword DEFAULT."""
-    is_default = isinstance(node, exp.Var | exp.Column) and node.sql().upper() == "DEFAULT"
-    return _default(column) if is_default else node
+    """The value, or the column's default value if it is the keyword DEFAULT.
+
+    Literals in a struct or array that is written out take the types of the column's members.
+    """
+    if isinstance(node, exp.Var | exp.Column) and node.sql().upper() == "DEFAULT":
+        return _default(column)
+    written = node.unnest()
+    is_written = isinstance(written, exp.Struct | exp.Tuple | exp.Array)
+    if is_written and written.find(exp.Query) is None:
+        return assigned(node.copy(), type_of_field(column))
+    return node
 
 
 def _default(column: Field) -> exp.Expression:

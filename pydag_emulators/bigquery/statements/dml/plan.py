@@ -9,22 +9,20 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
-from pydag_emulators.bigquery.errors import invalid_query, unimplemented
+from pydag_emulators.bigquery.errors import invalid_query
 from pydag_emulators.bigquery.jobs.job import Outcome
 from pydag_emulators.bigquery.names import TableRef, quote
-from pydag_emulators.bigquery.schema import Field, field_of, sql_type
 from pydag_emulators.bigquery.sql.lower import to_duckdb
-from pydag_emulators.bigquery.statements.coercion import as_literal, converted, fits, type_name
 from pydag_emulators.bigquery.statements.context import Context
-from pydag_emulators.bigquery.statements.insert import (
-    or_default,
+from pydag_emulators.bigquery.statements.dml.assign import assignment_sql
+from pydag_emulators.bigquery.statements.dml.insert import (
     target_columns,
     values_or_query,
     with_defaults,
 )
-from pydag_emulators.bigquery.statements.merge import merge_sql
+from pydag_emulators.bigquery.statements.dml.merge import merge_sql
 from pydag_emulators.bigquery.statements.pruning import require_filter
-from pydag_emulators.bigquery.storage.catalog import Resource, stored_columns
+from pydag_emulators.bigquery.storage.catalog import Resource
 from pydag_emulators.bigquery.storage.store import fetch_one
 
 _COUNTS = {
@@ -118,7 +116,7 @@ def _update(context: Context, tree: exp.Expression, ref: TableRef) -> Dml:
         context.know(tree.this, bound)
         source = context.lowered(bound)
     tables = target if source is None else f"{target}, {source}"
-    assignments = assignment_sql(context, resource, tree.expressions, tables)
+    assignments = assignment_sql(context, resource, tree.this.alias, tree.expressions, tables)
     require_filter(tree.this, tree.args["where"].this, context.variables)
     if from_ is not None:
         require_filter(bound, tree.args["where"].this, context.variables)
@@ -131,47 +129,6 @@ def _update(context: Context, tree: exp.Expression, ref: TableRef) -> Dml:
         f"SELECT 1 FROM {tables} WHERE {where} GROUP BY {alias}.rowid HAVING count(*) > 1 LIMIT 1"
     )
     return Dml("UPDATE", ref, f"{sql} FROM {source} WHERE {where}", conflict)
-
-
-def assignment_sql(
-    context: Context, resource: Resource, nodes: list[exp.Expression], tables: str
-) -> str:
-    """The SET list of an UPDATE. Values must fit the columns' types, and are cast to them.
-
-    `tables` is the FROM clause in which the names in the values are known.
-    """
-    columns = {column["name"].lower(): column for column in stored_columns(resource)}
-    parts = []
-    for node in nodes:
-        left = node.this
-        if not isinstance(node, exp.EQ) or not isinstance(left, exp.Column):
-            raise unimplemented(f"the assignment {node.sql(dialect='bigquery')}")
-        column = columns.get(left.name.lower())
-        if column is None:
-            if left.table:
-                raise unimplemented(f"assignments to members ({left.sql(dialect='bigquery')})")
-            raise invalid_query(f"Column {left.name} is not present in table {resource['id']}")
-        given = or_default(node.expression, column)
-        value = context.translate(given.copy())
-        fitting = fitted(context, column, given, value, tables)
-        parts.append(f"{quote(column['name'])} = {fitting}")
-    return ", ".join(parts)
-
-
-def fitted(context: Context, column: Field, node: exp.Expression, value: str, tables: str) -> str:
-    """`value`, the DuckDB SQL of `node`, cast for `column`; its names are those of `tables`.
-
-    Raises:
-        ApiError: `invalidQuery` unless it may be stored there.
-    """
-    value = as_literal(node, value, column)
-    type_ = context.cursor.sql(f"SELECT {value} FROM {tables}").types[0]
-    if not fits(type_, column, [node]):
-        raise invalid_query(
-            f"Value of type {type_name(type_)} cannot be assigned to {column['name']}, "
-            f"which has type {sql_type(column)}"
-        )
-    return converted(value, field_of(column["name"], type_), column)
 
 
 def _delete(context: Context, tree: exp.Expression, ref: TableRef) -> Dml:
@@ -193,4 +150,4 @@ def _truncate(context: Context, tree: exp.Expression, ref: TableRef) -> Dml:
 
 def _merge(context: Context, tree: exp.Expression, ref: TableRef) -> Dml:
     resource = context.tables.bind_target(ref, tree.this, reads=True)
-    return Dml("MERGE", ref, merge_sql(context, tree, resource, assignment_sql, fitted))
+    return Dml("MERGE", ref, merge_sql(context, tree, resource))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from sqlglot import exp
 
 from pydag_emulators.bigquery.errors import invalid_query
 from pydag_emulators.bigquery.names import quote
-from pydag_emulators.bigquery.schema import Field
 from pydag_emulators.bigquery.sql.lower import to_duckdb
 from pydag_emulators.bigquery.statements.context import Context
-from pydag_emulators.bigquery.statements.insert import (
+from pydag_emulators.bigquery.statements.dml.assign import assignment_sql, fitted
+from pydag_emulators.bigquery.statements.dml.insert import (
     or_default,
     target_columns,
     with_defaults,
@@ -19,13 +17,8 @@ from pydag_emulators.bigquery.statements.insert import (
 from pydag_emulators.bigquery.statements.pruning import require_filter
 from pydag_emulators.bigquery.storage.catalog import Resource
 
-Assignments = Callable[[Context, Resource, list[exp.Expression], str], str]
-Fitted = Callable[[Context, Field, exp.Expression, str, str], str]
 
-
-def merge_sql(
-    context: Context, tree: exp.Expression, resource: Resource, assign: Assignments, fitted: Fitted
-) -> str:
+def merge_sql(context: Context, tree: exp.Expression, resource: Resource) -> str:
     """DuckDB's MERGE INTO for a MERGE whose target's name has been replaced already."""
     target = to_duckdb(tree.this)
     bound = context.tables.bind(tree.args["using"])
@@ -46,18 +39,17 @@ def merge_sql(
         then = when.args["then"]
         if isinstance(then, exp.Update):
             tables = target if by_source else f"{target}, {source}"
-            action = f"UPDATE SET {assign(context, resource, then.expressions, tables)}"
+            values = assignment_sql(context, resource, tree.this.alias, then.expressions, tables)
+            action = f"UPDATE SET {values}"
         elif isinstance(then, exp.Insert):
-            action = _insert(context, then, resource, source, fitted)
+            action = _insert(context, then, resource, source)
         else:
             action = "DELETE"
         clauses.append(f"{head} THEN {action}")
     return f"MERGE INTO {target} USING {source} ON {on} {' '.join(clauses)}"
 
 
-def _insert(
-    context: Context, then: exp.Insert, resource: Resource, source: str, fitted: Fitted
-) -> str:
+def _insert(context: Context, then: exp.Insert, resource: Resource, source: str) -> str:
     if then.expression:
         given = then.this.expressions if isinstance(then.this, exp.Tuple) else None
         nodes = list(then.expression.expressions)
