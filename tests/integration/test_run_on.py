@@ -109,17 +109,23 @@ def test_a_death_costs_nothing_of_what_its_process_has_ended_or_not_begun(one: O
     one.cluster.assert_nothing_left([run])
 
 
-def test_a_try_that_takes_long_keeps_no_other_in_its_process(one: OneSlot, tmp_path: Path) -> None:
+@pytest.mark.parametrize("function", ["hold", "keep_lock"])
+def test_a_try_that_takes_long_keeps_no_other_in_its_process(
+    one: OneSlot, tmp_path: Path, function: str
+) -> None:
+    """The process puts the others back, or else its parent."""
     task, gate = one.cluster.task, tmp_path / "gate"
     names = [f"t{i:02}" for i in range(60)]
-    run = one.submit(*(task(n, "note") for n in names), task("t30x", "hold", gate=str(gate)))
+    long = {"hold": {"gate": str(gate)}, "keep_lock": {"seconds": 6}}
+    name = f"t30{function}"  # another one each time: one that took long before has a message
+    run = one.submit(*(task(n, "note") for n in names), task(name, function, **long[function]))
     one.cluster.wait_lines("start", run, 1)
 
     def holds_only_that() -> bool:
         (hand,) = one.cluster.store.hgetall(one.cluster.key("holds")).values() or [""]
-        return list(one.cluster.leases()) == [f"{run.id}/t30x"] and len(hand.split()) <= 2
+        return list(one.cluster.leases()) == [f"{run.id}/{name}"] and len(hand.split()) <= 2
 
-    wait_until(holds_only_that, "the others are put back")
+    wait_until(holds_only_that, "the others are put back", 30)
     ran = one.cluster.journal.tasks("ran", run.id)
     assert one.cluster.engine.reading.snapshot(run.id).counts["success"] == len(ran)
     gate.touch()
@@ -193,7 +199,9 @@ def test_flower_hears_of_every_task_and_of_a_long_one_before_it_ends(
     whole = ["task-received", "task-started", "task-succeeded"]
     told = {name: sorted(set(heard[f"{first.id}/{name}/1"])) for name in names}
     assert told == dict.fromkeys(names, whole)
-    assert all(found.count("task-succeeded") == 1 for found in heard.values())
+    # Of the test before, the end of a terminated task may be heard of in here.
+    ours = [found for uuid, found in heard.items() if uuid.startswith((first.id, run.id))]
+    assert [found.count("task-succeeded") for found in ours] == [1] * 22
     assert one.cluster.wait_ended(run).state == "success"
 
 

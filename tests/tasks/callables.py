@@ -77,6 +77,12 @@ def hold(journal: str, gate: str) -> None:
     _write(journal, "end")
 
 
+def keep_lock(journal: str, seconds: int) -> None:
+    """Run for so long without letting any other thread of the process run."""
+    _write(journal, "start")
+    ctypes.PyDLL(None).sleep(seconds)
+
+
 def own(journal: str, gate: str) -> int:
     """Run until a file named after `gate` and this process is there; the process."""
     hold(journal, f"{gate}.{os.getpid()}")

@@ -205,8 +205,22 @@ class _RestOfLog:
         return log
 
 
+def relieve(pid: int, held: Held, worker: str) -> Call:
+    """The call that puts back what waits in a process behind the try that runs there for long.
+
+    The process does that itself, unless a function does not let other threads run, or it is paused.
+    """
+
+    def hand_in(working: Working) -> None:
+        if (words := last_words.so_far(pid)) is not None:
+            ends = [_untold(end).end() for end in words.ends]
+            working.hand_in(ends, worker, process=pid, kept=held)
+
+    return hand_in
+
+
 def _untold(end: dict[str, Any]) -> Untold:
-    return Untold(Held(**end.pop("held")), Ended(**end.pop("ended")), **end)
+    return Untold(Held(**end["held"]), Ended(**end["ended"]), end["lasted"], end["at"])
 
 
 def _how(status: int) -> str:

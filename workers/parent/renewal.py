@@ -9,6 +9,7 @@ import queue
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -17,7 +18,7 @@ from celery.worker import state as worker_state
 
 from pydag_dist.engine import Engine, Held, connect, is_refusal, is_transient
 from pydag_dist.engine.celery.messages import EXECUTE
-from workers.parent.deaths import DEATHS, Call
+from workers.parent.deaths import DEATHS, Call, relieve
 from workers.parent.membership import Member
 from workers.pool import going_on, keeper
 from workers.pool.output import spools
@@ -52,6 +53,7 @@ class Renewal(threading.Thread):
         self._held: list[Held] = []
         self._processes: list[int] = []  # that are at work
         self._to_stop: dict[Held, float] = {}  # since when
+        self._further: dict[Held, bool] = {}  # what processes have gone on with; seen before?
         self._beat = time.monotonic()
         self._leaving = False
         self._due = 0.0
@@ -86,8 +88,20 @@ class Renewal(threading.Thread):
         for request in ours:
             if (since := request.terminated_at) and time.monotonic() - since > GRACE:
                 self._kill(request.worker_pid, GRACE)
+        self._relieve(requests)
         keeper.restart_if_gone()
         spools.relieve()
+
+    def _relieve(self, requests: Mapping[Held, Any]) -> None:
+        """Let nothing wait behind a try that runs since the last beat, as it did at that one."""
+        further = {}
+        for held, request in requests.items():
+            if held != _of_message(request):
+                further[held] = held in self._further
+                if self._further.get(held) is False:
+                    call = relieve(request.worker_pid, held, self._worker)
+                    DEATHS.calls.put((None, call))
+        self._further = further
 
     def _kill(self, pid: int, seconds: float) -> None:
         DEATHS.kill(pid, f"was killed: told to stop, it did not end within {seconds:g} s")

@@ -79,14 +79,24 @@ def forget() -> None:
     _file = None
 
 
+def so_far(pid: int) -> LastWords | None:
+    """In the parent: what a process that goes on has left until now; None if there is none."""
+    return None if (found := _files.get(pid)) is None else _read(found)
+
+
 def of(pid: int) -> LastWords:
     """In the parent: what a process left that has ended; once."""
-    words = LastWords()
     if (found := _files.pop(pid, None)) is None:
-        return words
-    with os.fdopen(found, "rb") as file_:
-        file_.seek(0)
-        text = file_.read().decode(errors="replace")
+        return LastWords()
+    try:
+        return _read(found)
+    finally:
+        os.close(found)
+
+
+def _read(file_: int) -> LastWords:
+    words = LastWords()
+    text = os.pread(file_, os.fstat(file_).st_size, 0).decode(errors="replace")
     for line in text.splitlines():
         try:
             kind, *values = json.loads(line)

@@ -172,7 +172,8 @@ class Workers(Runs):
         """Releases; what the process has in hand else, but for `kept`, it has not begun."""
         self.now += 1
         named = [message for message, *_ in ends] + ([kept] if kept else [])
-        self._put_back_others(worker, process, named)
+        if kept is None or self.is_in_hand(kept, worker, process):
+            self._put_back_others(worker, process, named)
         return self._end_all(ends)
 
     def _end_all(
@@ -224,6 +225,10 @@ class Workers(Runs):
     def _hand(self, worker: str, process: int) -> list[tuple[str, str]]:
         """The tries that the process was handed, and holds."""
         return self.holds.get((worker, process), (0, []))[1]
+
+    def is_in_hand(self, message: Message, worker: str, process: int) -> bool:
+        """Whether the process was handed that task, and holds it."""
+        return (message.run, message.task) in self._hand(worker, process)
 
     def _put_back_others(self, worker: str, process: int, named: Sequence[Message]) -> None:
         """What the process has not begun goes back, as if nobody had been handed it."""

@@ -162,11 +162,8 @@ class Workers(Clients):
         self, data: st.DataObject, outcomes: list[Any], worker: str, process: int, keeps: bool
     ) -> None:
         """A process takes no more, or is gone; or it is kept by one try from all others."""
-        hand = self.reference.holds.get((worker, process), (0, []))[1]
-        kept = None
-        if keeps and hand:
-            of = data.draw(st.sampled_from(hand), label="kept")
-            kept = next(m for m in reversed(self.tried) if (m.run, m.task) == of)
+        of_hand = [m for m in self.tried if self.reference.is_in_hand(m, worker, process)]
+        kept = data.draw(st.sampled_from(of_hand or self.tried), label="kept") if keeps else None
         self.handed_in(self.ends(data, outcomes), worker, process, kept)
 
     def handed_in(

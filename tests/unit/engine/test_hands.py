@@ -101,6 +101,15 @@ def test_the_try_that_runs_is_kept_while_the_others_go_back(bench):
     assert not bench.client.exists("p:holds")
 
 
+def test_nothing_goes_back_for_a_try_of_an_earlier_hand(bench):
+    """A process went on while its parent told that what waited in its hand was stuck."""
+    _, (first, second, *others) = handed(bench, 30)
+    ends = [End(each.held, "success") for each in (first, second, *others)]
+    _, hand = bench.engine.working.run_on(ends, queue="python", worker="w", process=1)
+    assert hand_in(bench, End(first.held, "success"), kept=second.held) == ["ended"]
+    assert {state(bench, each.held.task) for each in hand} == {"running"}
+
+
 def test_leases_of_a_hand_are_kept_with_its_process(bench):
     _, hand = handed(bench, 20)
     lapse(bench)

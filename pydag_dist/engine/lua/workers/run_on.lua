@@ -74,13 +74,17 @@ local function put_back(run, task, record)
   reschedule(run)
 end
 
--- Puts back what the process was handed and neither names as ended nor keeps.
+-- Puts back what the process was handed and neither names as ended nor keeps; if `kept` is not in the hand, it is
+-- of an earlier one.
 local function put_back_others(worker, process, kept, items)
-  local hand, named = HAND.of(worker .. '/' .. process), { [kept] = true }
+  local named, all_are_named, keeps = {}, true, false
   for i = 1, #items, ITEM do named[items[i] .. '/' .. items[i + 1]] = true end
-  local all_are_named = true
-  for _, member in ipairs(hand) do all_are_named = all_are_named and named[member] end
-  if all_are_named then return end
+  for _, member in ipairs(HAND.of(worker .. '/' .. process)) do
+    keeps = keeps or member == kept
+    all_are_named = all_are_named and (named[member] or member == kept)
+  end
+  if all_are_named or kept and not keeps then return end
+  if kept then named[kept] = true end
   for _, held in ipairs(HAND.held(worker, process)) do
     if not named[held.member] then guarded(held.run, put_back, held.run, held.task, held.record) end
   end
@@ -134,7 +138,7 @@ function OPERATIONS.run_on(queue, worker, process, ...)
       if fine then hand.told[#hand.told + 1] = of_it end
     end
   else
-    put_back_others(worker, process, '', items)
+    put_back_others(worker, process, nil, items)
     answers = end_all(items, function()
       hand.after = after
       fill(hand, queue)
@@ -147,14 +151,14 @@ function OPERATIONS.run_on(queue, worker, process, ...)
 end
 
 -- Ends tries likewise, and the process is handed nothing: it leaves its hand, or is dead. It may still run one
--- of what it was handed, `kept`; what it does not name it has not begun.
+-- of what it was handed, `kept`; what it does not name it has not begun, and begins no more.
 --   given    worker, process, kept_run, kept_task; of each: run, task, try, token, outcome, result, error, skips,
 --            expansions, lasted, ago
 --   answers  of each as release
 --   writes   leases, holds, spread()
 function OPERATIONS.hand_in(worker, process, kept_run, kept_task, ...)
   local items = { ... }
-  put_back_others(worker, process, kept_run .. '/' .. kept_task, items)
+  put_back_others(worker, process, kept_task ~= '' and kept_run .. '/' .. kept_task or nil, items)
   return end_all(items)
 end
 

@@ -11,9 +11,11 @@ import redis
 
 from pydag_dist.engine import Held
 from tests.support import wait_until
+from workers.parent import deaths
 from workers.parent import renewal as module
 from workers.parent.deaths import DEATHS, Death, Process
 from workers.pool import going_on
+from workers.pool.last_words import LastWords
 from workers.task import Execute
 from workers.tries.outcome import Ended, Untold
 
@@ -54,7 +56,7 @@ class Engine:
         self.renewed.append((slots, held))
         return ["yours"] * len(held)
 
-    def hand_in(self, ends, worker, *, process):
+    def hand_in(self, ends, worker, *, process, kept=None):  # noqa: ARG002
         if self.failures:
             self.failures -= 1
             raise redis.ConnectionError("away")
@@ -173,6 +175,29 @@ def test_a_try_is_held_until_redis_has_its_end(engine, monkeypatch):
     assert named() == [HELD]
     going_on.went_on()
     assert named() == []
+
+
+def test_what_waits_behind_a_long_try_is_put_back_once(engine, monkeypatch):
+    header = {"run": "run", "task": "first", "try": "1", "push": "push"}
+    context = SimpleNamespace(pydag=header)
+    request = SimpleNamespace(task=Execute(), _context=context, worker_pid=7, terminated_at=None)
+    monkeypatch.setattr(module.worker_state, "reserved_requests", [request])
+    monkeypatch.setattr(module.going_on, "has_gone_on", lambda pid: pid == 7)
+    monkeypatch.setattr(module.going_on, "is_releasing", lambda _: False)
+    before = {"held": vars(Held("run", "second", 1, "push")), "ended": {"outcome": "success"}}
+    words = LastWords(ends=[before | {"lasted": 0.1, "at": time.monotonic()}])
+    monkeypatch.setattr(deaths.last_words, "so_far", lambda pid: words if pid == 7 else None)
+    renewal = module.Renewal("w1@host", 2, ["python"], Unregistered())
+    other = Held("run", "other", 1, "push")
+    calls = []
+    for running in (HELD, HELD, HELD, other, HELD, None):
+        monkeypatch.setattr(module.spools, "running", lambda _, running=running: running)
+        renewal.beat()
+        renewal._make_calls(0)
+        calls.append(len(engine.handed_in))
+    assert calls == [0, 1, 1, 1, 1, 1]
+    told = [(Held("run", "second", 1, "push"), "success", "")]
+    assert engine.handed_in == [(told, "w1@host", 7)]
 
 
 def test_a_process_that_dies_further_on_is_named_until_its_death_is_told(engine, monkeypatch):
