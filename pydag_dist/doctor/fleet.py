@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from pydag_dist.dag import Dag
+from pydag_dist.dag.text.quote import counted
 from pydag_dist.doctor.finding import Finding, error, ok, warning
 from pydag_dist.doctor.server import CLOCK_SECONDS, apart, clock
 from pydag_dist.engine import Engine, Member, unserved
@@ -26,7 +27,7 @@ def look_at_fleet(engine: Engine) -> list[Finding]:
         *_workers(engine, workers),
         *_differences({**workers, **coordinators}),
     ]
-    counts = f"{len(workers)} workers and {len(coordinators)} coordinators"
+    counts = f"{counted(len(workers), 'worker')} and {counted(len(coordinators), 'coordinator')}"
     return found or [ok(f"{counts} are alive, and every queue has a worker")]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
+from pydag_dist.dag.text.quote import counted
 from pydag_dist.engine import ENDED_TASK_STATES, Reading
 from pydag_dist.engine.head import seconds
 from pydag_dist.engine.protocol import TAKEN
@@ -14,7 +15,6 @@ from pydag_dist.why.words import (
     NAMED,
     ago,
     clock,
-    counted,
     end_of,
     error_of,
     is_or_are,
@@ -73,7 +73,7 @@ def not_planned(s: Facts) -> str:
     since = ago(seconds(s.run.get("submitted_at")), s.now)
     return (
         f"waits for a coordinator to plan its run, which was submitted {since}: "
-        "if this lasts, start one with `pydag coordinator`"
+        "if this lasts, start one with `pydag coordinator`, of the version that submitted it"
     )
 
 

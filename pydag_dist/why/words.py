@@ -12,11 +12,6 @@ from pydag_dist.why.facts import Facts
 NAMED: Final = 3  # tasks in one sentence
 
 
-def counted(number: int, noun: str) -> str:
-    """A number with its noun: "no task", "1 task", "2 tasks"."""
-    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
-
-
 def is_or_are(number: int) -> str:
     """The verb for so many."""
     return "is" if number == 1 else "are"

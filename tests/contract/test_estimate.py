@@ -95,7 +95,7 @@ def test_the_table_can_be_read(estimate):
         ["read", "16.0", "MB", "16.8", "MB", "0.0001"],
     ]
     assert lines[-2].endswith("and what 2 of 7 tasks read")
-    assert lines[-1] == "1 tasks run no jobs of BigQuery, or only ask for tables."
+    assert lines[-1] == "No job of BigQuery, or only a question for tables: 1 task."
 
 
 def test_a_query_that_is_wrong_is_told(estimate):

@@ -83,7 +83,7 @@ def test_nothing_is_wrong_with_what_is_fine(fine):
     result = CliRunner().invoke(pydag, ["doctor"], env={"COLUMNS": ""})
     assert result.exit_code == 0
     assert [line[:9].strip() for line in result.output.splitlines()] == ["ok"] * 4
-    assert "every queue has a worker" in result.output
+    assert "1 worker and 1 coordinator are alive, and every queue has a worker" in result.output
 
 
 def test_redis_is_away(fine):

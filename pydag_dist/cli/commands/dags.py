@@ -19,6 +19,7 @@ from pydag_dist.cli.options import DAG_FILE, JSON, LOGICAL_DATE, PARAM, named_va
 from pydag_dist.client import Client
 from pydag_dist.dag.forms import FORMS
 from pydag_dist.dag.schedules import dates
+from pydag_dist.dag.text.quote import counted
 from pydag_dist.errors import InvalidDag, Problem, PydagError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def validate(files: tuple[Path, ...], *, live: bool, as_json: bool) -> None:
             for problem in problems:
                 echo(str(problem), err=True)
             if dag is not None:
-                echo(f"{file}: DAG {dag.dag_id} with {len(dag.tasks)} tasks is right")
+                echo(f"{file}: DAG {dag.dag_id} with {counted(len(dag.tasks), 'task')} is right")
                 if live:
                     warn_of_unserved(Client(), dag)
     if any(problems for _, _, problems in found):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from pydag_dist.dag.text.quote import counted
+
 _TIB: Final = 1 << 40
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 
@@ -47,7 +49,9 @@ def estimate_text(document: Mapping[str, Any], tasks: int) -> str:
     if document["budget"] is not None and billed > document["budget"]:
         lines.append(f"More than the DAG's budget_bytes, {size(document['budget'])}.")
     if others := tasks - len(found):
-        lines.append(f"{others} tasks run no jobs of BigQuery, or only ask for tables.")
+        lines.append(
+            f"No job of BigQuery, or only a question for tables: {counted(others, 'task')}."
+        )
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""How messages show a value that is wrong."""
+"""How messages show a value that is wrong, and how many there are of something."""
 
 from __future__ import annotations
 
@@ -14,3 +14,8 @@ def quote(value: Any, limit: int = 60) -> str:
         text = f"a Python {type(value).__name__}"
     text = text.encode("utf-8", "backslashreplace").decode()  # half a character can't be printed
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: "no task", "1 task", "2 tasks"."""
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"

@@ -179,7 +179,7 @@ SENTENCES = {
         situation(None, run={"state": "queued"}),
         (
             "load waits for a coordinator to plan its run, which was submitted 1 min 30 s ago: "
-            "if this lasts, start one with `pydag coordinator`"
+            "if this lasts, start one with `pydag coordinator`, of the version that submitted it"
         ),
     ),
     "a coordinator at work": (
