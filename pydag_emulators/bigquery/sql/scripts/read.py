@@ -242,6 +242,8 @@ class _Reader(TokenReader):
             self._expect("EXISTS")
         path = self._path()
         arguments = self._listed(self._argument)
+        if len({argument.name for argument in arguments}) < len(arguments):
+            raise invalid_query("Arguments of a procedure must have different names")
         if self._skip("OPTIONS"):
             self._listed(self._option)
         if self._word() in ("EXTERNAL", "LANGUAGE", "WITH"):
@@ -278,7 +280,7 @@ class _Reader(TokenReader):
         mode = self._word() if self._word() in ("IN", "OUT", "INOUT") else "IN"
         self._skip(mode)
         name = self._name()
-        text, _ = self._until(",", ")")
+        text = self._type_text()
         return Argument(name.lower(), mode, None if text.upper() == "ANY TYPE" else _type(text))
 
     def _call(self) -> Step:

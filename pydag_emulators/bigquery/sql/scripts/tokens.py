@@ -13,6 +13,7 @@ from pydag_emulators.bigquery.errors import ApiError, invalid_query
 from pydag_emulators.bigquery.sql.parse import Statement, parse_one
 
 T = TypeVar("T")
+_DEPTH = {"<": 1, "(": 1, ">": -1, ")": -1, ">>": -2}
 
 
 class TokenReader:
@@ -79,6 +80,19 @@ class TokenReader:
                 self._expect(",")
             items.append(read())
         return tuple(items)
+
+    def _type_text(self) -> str:
+        """The text of a type in a list in parentheses; a type can have commas in it."""
+        first, depth = self._at, 0
+        while self._at < len(self._tokens):
+            word = self._word()
+            if depth == 0 and word in (",", ")"):
+                break
+            depth += _DEPTH.get(word, 0)
+            self._at += 1
+        if first == self._at:
+            raise self._unexpected()
+        return self._text_from(first)
 
     def _until(self, *ends: str) -> tuple[str, list[Token]]:
         """The text and tokens up to one of these words, outside of parentheses and CASE … END."""

@@ -14,6 +14,7 @@ from pydag_emulators.bigquery.errors import invalid_query, unimplemented
 from pydag_emulators.bigquery.jobs.job import Outcome
 from pydag_emulators.bigquery.names import DatasetRef, TableRef
 from pydag_emulators.bigquery.schema import Field
+from pydag_emulators.bigquery.sql.functions.build import GENERATED
 from pydag_emulators.bigquery.sql.parse import Statement
 from pydag_emulators.bigquery.sql.scripts.steps import Assign, Declare
 from pydag_emulators.bigquery.sql.temporary import Functions, without_temporary
@@ -127,10 +128,10 @@ class State:
         return isinstance(value.this, exp.Literal) and value.this.name == "true"
 
     def declare(self, step: Declare) -> None:
-        """Make variables in the innermost block."""
+        """Make variables in the innermost block; no block around it may have one of that name."""
         type_ = None if step.type is None else declared_type(step.type)
         for name in step.names:
-            if name.lower() in self.variables.maps[0]:
+            if name.lower() in self.variables and not name.startswith(GENERATED):
                 raise invalid_query(f"Variable '{name}' redeclaration")
         if step.default is not None:
             value = self.value(step.default, type_)
