@@ -365,7 +365,7 @@ class TestDelete:
         """As it could come from a list that a task is expanded over."""
         fill(bucket, "a", "inbox/new")
         bucket.blob("inbox/").upload_from_string("")
-        with pytest.raises(TaskFailed, match=r"params of gcs\.delete: uris\.1"):
+        with pytest.raises(TaskFailed, match=r"params of gcs\.delete: uris\[1\]: must be"):
             self.run(uri(bucket, "a"), uri(bucket, "inbox/"))
         assert names(bucket) == ["a", "inbox/", "inbox/new"]
         assert self.run(folders=[uri(bucket, "inbox/")])["deleted"] == 2
