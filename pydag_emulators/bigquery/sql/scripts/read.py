@@ -11,17 +11,15 @@ from functools import lru_cache
 from sqlglot import exp
 from sqlglot.tokenizer_core import Token, TokenType
 
-from pydag_emulators.bigquery.errors import invalid_query, unimplemented
+from pydag_emulators.bigquery.errors import invalid_query
 from pydag_emulators.bigquery.sql.functions.build import GENERATED
-from pydag_emulators.bigquery.sql.parse import Statement, parse_one, statement_of, tokens_of
+from pydag_emulators.bigquery.sql.parse import Statement, statement_of, tokens_of
+from pydag_emulators.bigquery.sql.scripts.procedures import ProcedureReader, type_in
 from pydag_emulators.bigquery.sql.scripts.steps import (
-    Argument,
     Assign,
     Block,
     Body,
-    Call,
     Check,
-    CreateProcedure,
     Declare,
     Execute,
     For,
@@ -32,7 +30,6 @@ from pydag_emulators.bigquery.sql.scripts.steps import (
     Step,
     Transaction,
 )
-from pydag_emulators.bigquery.sql.scripts.tokens import TokenReader
 
 _JUMPS = {
     "BREAK": "BREAK", "LEAVE": "BREAK", "CONTINUE": "CONTINUE", "ITERATE": "CONTINUE",
@@ -55,13 +52,12 @@ def parse_steps(sql: str) -> Body:
     return steps
 
 
-class _Reader(TokenReader):
+class _Reader(ProcedureReader):
     """Reads the steps of a script."""
 
     def __init__(self, sql: str, tokens: list[Token]) -> None:
         super().__init__(sql, tokens)
         self._depth = 0
-        self._labels: dict[str, bool] = {}  # of what is around: whether it is a loop
 
     def body(self, ends: frozenset[str]) -> Body:
         """Steps up to one of these words, or the end of the script."""
@@ -125,7 +121,7 @@ class _Reader(TokenReader):
         names = self._names()
         type_ = None
         if self._word() not in ("DEFAULT", ";", ""):
-            type_ = _type(self._until("DEFAULT", ";")[0])
+            type_ = type_in(self._until("DEFAULT", ";")[0])
         default = self._value(";") if self._skip("DEFAULT") else None
         if type_ is None and default is None:
             raise self._unexpected()
@@ -229,66 +225,6 @@ class _Reader(TokenReader):
         self._expect("END")
         return Block(body, handler)
 
-    def _create_procedure(self) -> Step:
-        first = self._at
-        self._expect("CREATE")
-        replaces = self._skip("OR")
-        if replaces:
-            self._expect("REPLACE")
-        self._expect("PROCEDURE")
-        is_optional = self._skip("IF")
-        if is_optional:
-            self._expect("NOT")
-            self._expect("EXISTS")
-        path = self._path()
-        arguments = self._listed(self._argument)
-        if len({argument.name for argument in arguments}) < len(arguments):
-            raise invalid_query("Arguments of a procedure must have different names")
-        if self._skip("OPTIONS"):
-            self._listed(self._option)
-        if self._word() in ("EXTERNAL", "LANGUAGE", "WITH"):
-            raise unimplemented("procedures in other languages, or with a connection")
-        start = self._at
-        self._expect("BEGIN")
-        outer, self._labels = self._labels, {}
-        body = self._begin()
-        self._labels = outer
-        tree = exp.Create(
-            this=exp.UserDefinedFunction(this=path),
-            kind="PROCEDURE",
-            replace=replaces,
-            exists=is_optional,
-            expression=exp.Literal.string(self._text_from(first)),
-        )
-        return CreateProcedure(
-            self._text_from(first),
-            tree,
-            "CREATE_PROCEDURE",
-            arguments,
-            body,
-            self._text_from(start),
-        )
-
-    def _option(self) -> None:
-        name = self._name()
-        if name.lower() not in ("strict_mode", "description"):
-            raise unimplemented(f"the option {name} of a procedure")
-        self._expect("=")
-        self._until(",", ")")
-
-    def _argument(self) -> Argument:
-        mode = self._word() if self._word() in ("IN", "OUT", "INOUT") else "IN"
-        self._skip(mode)
-        name = self._name()
-        text = self._type_text()
-        return Argument(name.lower(), mode, None if text.upper() == "ANY TYPE" else _type(text))
-
-    def _call(self) -> Step:
-        first = self._at - 1
-        path = self._path()
-        arguments = self._listed(lambda: self._value(",", ")"))
-        return Call(self._text_from(first), path, arguments)
-
     def _raise(self) -> Step:
         if not self._skip("USING"):
             return Raise(None)
@@ -323,13 +259,6 @@ class _Reader(TokenReader):
     def _statement(self) -> Statement:
         _, tokens = self._until(";")
         return statement_of(self._sql, tokens)
-
-
-def _type(text: str) -> exp.DataType:
-    """The type that is written so."""
-    cast = parse_one(f"SELECT CAST(NULL AS {text})").expressions[0]
-    type_: exp.DataType = cast.args["to"]
-    return type_
 
 
 def _equal(value: Statement) -> Statement:
