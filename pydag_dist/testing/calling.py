@@ -18,8 +18,18 @@ from pydag_dist.testing.stand_ins import MissingStandIn
 def called(operator: str, params: Mapping[str, Any]) -> Any:
     """What the function returns, or the condition of a branch chooses; what it raises goes through.
 
-    Here every module may be called: what a worker allows is a matter of its host.
+    Here every module may be called: what a worker allows is a matter of its host. Of a function
+    that ends by ``sys.exit(0)`` it is None.
     """
+    try:
+        return _called(operator, params)
+    except SystemExit as error:
+        if error.code:
+            raise
+        return None
+
+
+def _called(operator: str, params: Mapping[str, Any]) -> Any:
     if operator == BRANCH:
         branch = parsed(operator, params, Branch)
         if "when" in branch.model_fields_set:

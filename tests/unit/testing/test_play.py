@@ -40,7 +40,11 @@ def yields():
 
 
 def raises(kind):
-    raise {"exit": SystemExit(3), "group": ExceptionGroup("all", [Skip("a"), Skip("b")])}[kind]
+    raise {
+        "exit": SystemExit(3),
+        "well": SystemExit(0),
+        "group": ExceptionGroup("all", [Skip("a"), Skip("b")]),
+    }[kind]
 
 
 def mistaken():
@@ -56,6 +60,7 @@ def mistaken():
         (call("t", "nothing"), "failed", 1, "has no function nothing"),
         (call("t", "mistaken"), "failed", 3, "TypeError: object of type 'int' has no len"),
         (call("t", "raises", "exit"), "failed", 3, "SystemExit: 3"),
+        (call("t", "raises", "well"), "success", 1, ""),
         (call("t", "raises", "group"), "skipped", 1, "a"),
     ],
 )

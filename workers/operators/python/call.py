@@ -27,7 +27,10 @@ class PythonCall(Operator):
     """
 
     def execute(self, context: TaskContext) -> Any:
-        """The function's result, which must be JSON-able; what it raises goes through."""
+        """The function's result, which must be JSON-able; what it raises goes through.
+
+        Of one that ends by ``sys.exit(0)`` it is None.
+        """
         params = parsed_params(context, PythonCallParams)
         function = resolve(params.callable, context.settings.imports)
         child.own().surroundings.renew()
@@ -43,8 +46,11 @@ def _called(name: str, function: Callable[..., Any], args: Any, kwargs: Any) -> 
         if result is not None and inspect.iscoroutinefunction(function):
             return coroutines.run(result)
     except BaseException as error:
+        is_well = isinstance(error, SystemExit) and not error.code  # as a program's `main` ends
         if os.getpid() != process:
-            _end_fork(error)
+            _end_fork(None if is_well else error)
+        if is_well:
+            return None
         if isinstance(error, TypeError) and _is_of_the_call(error):
             raise TaskFailed(f"callable {name!r} can't be called so: {error}", final=True) from None
         raise

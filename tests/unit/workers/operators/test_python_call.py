@@ -23,6 +23,12 @@ def talk():
 def fail():
     raise KeyError("mine")
 
+def program(code):
+    raise SystemExit(code)
+
+async def late_program(code):
+    raise SystemExit(code)
+
 NUMBER = 3
 """
 
@@ -51,6 +57,15 @@ def call(name, *args, imports=("etl_of_test",), log=None, **kwargs):
 def test_a_function_of_an_allowed_module_or_below_it():
     assert call("etl_of_test.jobs:add", 1, b=2) == 3
     assert call("etl_of_test2:add", 1, imports=("etl_of_test2",)) == 2
+
+
+@pytest.mark.parametrize("name", ["program", "late_program"])
+def test_a_program_that_ends_well_has_succeeded(name):
+    assert call(f"etl_of_test.jobs:{name}", 0) is None
+    assert call(f"etl_of_test.jobs:{name}", None) is None
+    for code in (3, "no such table"):
+        with pytest.raises(SystemExit, match=str(code)):
+            call(f"etl_of_test.jobs:{name}", code)
 
 
 def test_what_the_function_raises_goes_through():
