@@ -15,8 +15,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from playwright.sync_api import Browser
 
 from tests.support import free_port, is_alive, wait_until
+from tests.support.browser import chromium
 from tests.support.documents import all_blocks
 from tests.support.process import Process
 
@@ -155,3 +157,10 @@ def example_run(up: Up, terminal: dict[str, str]) -> dict:
     result = up.run("submit", "examples/pipeline/pipeline.json", "--wait", "--json", **terminal)
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """One browser for all tests; each has pages of its own."""
+    with chromium() as browser:
+        yield browser

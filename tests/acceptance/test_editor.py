@@ -7,10 +7,9 @@ import re
 import subprocess
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from tests.acceptance.conftest import PROJECT
-from tests.acceptance.test_flower import CHROMIUM, QUIET
 from tests.support.interface import Interface
 
 pytestmark = pytest.mark.big
@@ -51,14 +50,6 @@ def task_text(name):
 def file_text(dag):
     tasks = ",\n".join(map(task_text, [*SQL, "tell"]))
     return f'{{\n  "dag_id": "{dag}",\n  "tasks": [\n{tasks}\n  ]\n}}\n'
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

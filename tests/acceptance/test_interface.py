@@ -7,10 +7,9 @@ import re
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from tests.acceptance.conftest import PROJECT, PYDAG
-from tests.acceptance.test_flower import CHROMIUM, QUIET
 from tests.support.cuttable import Cuttable
 from tests.support.interface import (
     DRAWN,
@@ -50,14 +49,6 @@ def web(up, terminal, tmp_path_factory):
         yield address
     finally:
         assert process.end() == 0
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

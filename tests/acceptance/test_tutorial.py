@@ -7,17 +7,15 @@ import re
 import subprocess
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from tests.acceptance.conftest import PROJECT
-from tests.acceptance.test_flower import CHROMIUM, QUIET
 from tests.support.documents import blocks
 from tests.support.interface import Interface
 
 pytestmark = pytest.mark.big
 
 PAGE = PROJECT / "docs" / "tutorial.md"
-PATIENT = 60_000  # ms
 # What a step may say, each with what is in bold or typed, and what the reader does then.
 STEPS = {
     r"[Dd]rag \*\*(.+?)\*\* to the graph": "drag",
@@ -130,18 +128,14 @@ class Reader:
 
 
 @pytest.fixture(scope="module")
-def page(up, terminal):
+def page(browser, up, terminal):
     subprocess.run(["git", "init", "-q", up.home.parent / "edited"], check=True)
     [address] = re.findall(r"http://\S+\?key=\S+", up.run("web", "--link", **terminal).stdout)
-    expect.set_options(timeout=PATIENT)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    with browser.new_page(viewport={"width": 1280, "height": 900}) as page:
+        page.goto(address)  # whoever has no cookie yet hears a complaint
         interface = Interface(page, address)
-        page.goto(address)
         yield page
         assert interface.complaints == []
-        browser.close()
 
 
 def test_the_tutorial_does_what_it_says(page, up, terminal):

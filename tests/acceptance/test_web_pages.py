@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 import requests
-from playwright.sync_api import sync_playwright
 
-from tests.acceptance.test_flower import CHROMIUM, QUIET
 from tests.support.interface import foreign_site
 from tests.support.local_bigquery import LocalBigQuery
 from tests.support.local_google import storage_client, storage_process
@@ -55,15 +53,9 @@ def site():
 
 
 @pytest.fixture(scope="module")
-def page():
-    # Two names that somebody else's DNS says are this machine.
-    rules = "MAP evil.example 127.0.0.1, MAP rebound.example 127.0.0.1"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=[*QUIET, f"--host-resolver-rules={rules}"]
-        )
-        yield browser.new_page()
-        browser.close()
+def page(browser):
+    with browser.new_page() as page:
+        yield page
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ import re
 import subprocess
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from pydag_dist.web.entry.access import cookie_name
-from tests.acceptance.test_flower import CHROMIUM, QUIET
+from tests.support.browser import chromium
 from tests.support.documents import ROOT
 from tests.support.interface import Interface
 from tests.support.service import served
@@ -19,7 +19,6 @@ from tests.support.web import OURS, Web
 
 pytestmark = pytest.mark.big
 
-PATIENT = 30_000  # ms
 AXE = ROOT / "ui" / "node_modules" / "axe-core" / "axe.min.js"
 
 
@@ -52,22 +51,19 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def people(folder, redis_server):
     """Two people in a browser each."""
-    expect.set_options(timeout=PATIENT)
-    with pytest.MonkeyPatch.context() as patched, sync_playwright() as playwright:
+    with pytest.MonkeyPatch.context() as patched, chromium() as browser:
         for name in list(os.environ):
             if name.startswith("GIT_"):
                 patched.delenv(name)
         patched.setenv("PYDAG_HOME", str(folder.parent / "home"))
         patched.setenv("PYDAG_REDIS_URL", redis_server.url)
         web = Web(files=folder)
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         with served(web) as address:
             cookie = cookie_name(address.removeprefix("http://"))
             context = [browser.new_context(viewport={"width": 1400, "height": 900}) for _ in "ab"]
             for each in context:
                 each.add_cookies([{"name": cookie, "value": web.cookie, "url": address}])
             yield [Interface(each.new_page(), address) for each in context]
-        browser.close()
 
 
 @pytest.fixture
