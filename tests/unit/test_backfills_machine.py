@@ -16,7 +16,7 @@ def test_backfills_equal_their_reference_model() -> None:
     run_state_machine_as_test(
         backfill_machine_on(fakeredis.FakeRedis(decode_responses=True)),
         settings=settings(
-            max_examples=40,
+            max_examples=20,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -18,7 +18,7 @@ def test_runs_that_start_runs_equal_their_reference_model() -> None:
     run_state_machine_as_test(
         chained_machine_on(client),
         settings=settings(
-            max_examples=10,
+            max_examples=5,
             stateful_step_count=15,
             deadline=None,
             suppress_health_check=list(HealthCheck),
