@@ -63,6 +63,59 @@ def test_an_empty_partition_and_one_that_is_not(client, filled):
         client.query_and_wait("SELECT DATE '2026-01-31' AS d, 5 AS n", job_config=config)
 
 
+def test_one_partition_is_looked_at_and_deleted(client, filled):
+    part = client.get_table(f"{TABLE}$20260131")
+    assert (part.table_id, part.num_rows, part.num_bytes) == ("t$20260131", 2, 32)
+    assert part.schema == client.get_table(TABLE).schema
+    assert numbers(client, part) == numbers(client, f"{TABLE}$20260131") == [2, 3]
+    (first,) = client.list_rows(part, max_results=1, start_index=1, selected_fields=part.schema[1:])
+    assert first.values() == (3,)
+    assert client.get_table(f"{TABLE}$20250101").num_rows == 0
+    client.query_and_wait("INSERT parts.t VALUES (NULL, 7)")
+    assert numbers(client, f"{TABLE}$__NULL__") == [7]
+    assert numbers(client, f"{TABLE}$__UNPARTITIONED__") == []
+    client.delete_table(f"{TABLE}$20260131")
+    assert numbers(client) == [1, 7]
+    assert client.get_table(TABLE).num_rows == 2
+    with pytest.raises(MethodNotImplemented, match=r"INFORMATION_SCHEMA\.PARTITIONS"):
+        client.list_partitions(TABLE)
+    client.query_and_wait("CREATE SNAPSHOT TABLE parts.snap CLONE parts.t")
+    with pytest.raises(BadRequest, match="a partition of a SNAPSHOT"):
+        client.delete_table(f"{PROJECT}.parts.snap$20260130")
+    assert numbers(client, f"{PROJECT}.parts.snap$20260130") == [1]
+    client.delete_table(f"{PROJECT}.parts.snap")
+
+
+@pytest.mark.parametrize("decorator", ["", "2026", "x", "20260131' OR true --"])
+def test_a_partition_that_the_table_cannot_have(client, filled, decorator):
+    for call in (client.get_table, client.list_rows, client.delete_table):
+        with pytest.raises(BadRequest, match="Invalid partition decorator"):
+            call(f"{TABLE}${decorator}")
+    assert numbers(client) == [1, 2, 3]
+
+
+def test_a_partition_of_what_has_none(client, filled):
+    client.query_and_wait(
+        "CREATE OR REPLACE TABLE parts.plain (n INT64); "
+        "CREATE OR REPLACE VIEW parts.v AS SELECT 1 AS n; "
+        "CREATE OR REPLACE TABLE parts.r (n INT64)"
+        " PARTITION BY RANGE_BUCKET(n, GENERATE_ARRAY(0, 20, 10)); "
+        "INSERT parts.r VALUES (5), (13), (99), (NULL)"
+    )
+    for name in ("plain", "v"):
+        for call in (client.get_table, client.list_rows, client.delete_table):
+            with pytest.raises(BadRequest, match="no partitioned table"):
+                call(f"{PROJECT}.parts.{name}$20260131")
+    with pytest.raises(NotFound):
+        client.get_table(f"{PROJECT}.parts.none$20260131")
+    found = {
+        name: [row.n for row in client.list_rows(f"{PROJECT}.parts.r${name}")]
+        for name in ("0", "10", "5", "__UNPARTITIONED__", "__NULL__")
+    }
+    expected = {"0": [5], "10": [13], "5": [], "__UNPARTITIONED__": [99], "__NULL__": [None]}
+    assert found == expected
+
+
 def test_a_load_replaces_one_partition(client, filled):
     config = bigquery.LoadJobConfig(write_disposition="WRITE_TRUNCATE")
     rows = [{"d": "2026-01-31", "n": 7}]

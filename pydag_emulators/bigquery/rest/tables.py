@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pydag_emulators.bigquery.errors import ApiError, invalid, unimplemented
-from pydag_emulators.bigquery.names import TableRef, dataset_ref, table_ref
+from pydag_emulators.bigquery.names import TableRef, dataset_ref, split_partition, table_ref
 from pydag_emulators.bigquery.rest.datasets import changed, check_settings
 from pydag_emulators.bigquery.rest.http import (
     answer,
@@ -38,7 +38,12 @@ from pydag_emulators.bigquery.storage.catalog import (
     table_fields,
     writes,
 )
-from pydag_emulators.bigquery.storage.layout import check_layout, is_same_partitioning
+from pydag_emulators.bigquery.storage.contents import rows_and_bytes
+from pydag_emulators.bigquery.storage.layout import (
+    check_layout,
+    in_partition,
+    is_same_partitioning,
+)
 from pydag_emulators.bigquery.storage.layout import shown as layout_shown
 from pydag_emulators.bigquery.storage.pages import read_page
 from pydag_emulators.bigquery.storage.schema_changes import change_schema
@@ -54,15 +59,32 @@ _UNSUPPORTED = (
 )  # fmt: skip
 
 
-def shown(service: Service, cursor: Cursor, ref: TableRef, resource: Resource) -> dict[str, Any]:
-    """The resource as tables.get shows it: with its size and the time of its last change."""
+def shown(
+    service: Service,
+    cursor: Cursor,
+    ref: TableRef,
+    resource: Resource,
+    partition: str | None = None,
+) -> dict[str, Any]:
+    """The resource as tables.get shows it: with its size and the time of its last change.
+
+    That of a partition has its name and its size; clients list its rows under that name.
+    """
     result = dict(resource)
+    if partition is not None:
+        part = ref._replace(table=f"{ref.table}${partition}")
+        result |= {"id": str(part), "tableReference": part.api()}
     if has_rows(resource):
-        contents = service.sizes.of(cursor, ref, resource)
+        if partition is None:
+            contents = service.sizes.of(cursor, ref, resource)
+            rows, size = contents.rows, contents.bytes
+        else:
+            selected = f"FROM {ref.sql} WHERE {in_partition(resource, partition)}"
+            rows, size = rows_and_bytes(cursor, selected, table_fields(resource))
         _, written = writes(cursor, ref)
         result |= {
-            "numRows": str(contents.rows),
-            "numBytes": str(contents.bytes),
+            "numRows": str(rows),
+            "numBytes": str(size),
             "numLongTermBytes": "0",
             "lastModifiedTime": str(max(int(resource["lastModifiedTime"]), written)),
         }
@@ -72,6 +94,27 @@ def shown(service: Service, cursor: Cursor, ref: TableRef, resource: Resource) -
 def _ref(request: Request) -> TableRef:
     path = request.path_params
     return table_ref({"datasetId": path["dataset"], "tableId": path["table"]}, path["project"])
+
+
+def _part(request: Request) -> tuple[TableRef, str | None]:
+    """The table of the path, and the partition if it is `table$partition`."""
+    path = request.path_params
+    table, partition = split_partition({"datasetId": path["dataset"], "tableId": path["table"]})
+    return table_ref(table, path["project"]), partition
+
+
+def _table(cursor: Cursor, ref: TableRef, partition: str | None) -> Resource:
+    """The table's resource.
+
+    Raises:
+        ApiError: `notFound`, `invalid` if it can't have such a partition.
+    """
+    resource = get_table(cursor, ref)
+    if partition == "__PARTITIONS_SUMMARY__":
+        raise unimplemented("$__PARTITIONS_SUMMARY__; INFORMATION_SCHEMA.PARTITIONS has the same")
+    if partition is not None:
+        in_partition(resource, partition)
+    return resource
 
 
 def _given(body: dict[str, Any]) -> Resource:
@@ -105,11 +148,13 @@ async def insert(request: Request) -> Response:
 
 
 async def get(request: Request) -> Response:
-    """tables.get."""
-    service, ref = service_of(request), _ref(request)
-    return answer(
-        await transact(request, lambda cursor: shown(service, cursor, ref, get_table(cursor, ref)))
-    )
+    """tables.get, also of a partition."""
+    service, (ref, partition) = service_of(request), _part(request)
+
+    def read(cursor: Cursor) -> dict[str, Any]:
+        return shown(service, cursor, ref, _table(cursor, ref, partition), partition)
+
+    return answer(await transact(request, read))
 
 
 async def change(request: Request) -> Response:
@@ -138,12 +183,18 @@ async def change(request: Request) -> Response:
 
 
 async def delete(request: Request) -> Response:
-    """tables.delete."""
-    ref = _ref(request)
+    """tables.delete, also of a partition, which has no rows then."""
+    ref, partition = _part(request)
 
     def drop(cursor: Cursor) -> None:
-        get_table(cursor, ref)
-        delete_table(cursor, ref)
+        resource = _table(cursor, ref, partition)
+        if partition is None:
+            delete_table(cursor, ref)
+            return
+        if resource["type"] != "TABLE":
+            raise invalid(f"Cannot delete a partition of a {resource['type']}")
+        cursor.execute(f"DELETE FROM {ref.sql} WHERE {in_partition(resource, partition)}")
+        save_table(cursor, ref, resource)
 
     await transact(request, drop, lock=ref)
     return Response(status_code=204)
@@ -170,22 +221,23 @@ async def list_(request: Request) -> Response:
 
 
 async def rows(request: Request) -> Response:
-    """tabledata.list."""
-    ref = _ref(request)
+    """tabledata.list, also of a partition."""
+    ref, partition = _part(request)
     selected = request.query_params.get("selectedFields")
     start = offset_of(request.query_params.get("pageToken")) or number(request, "startIndex") or 0
     size = number(request, "maxResults")
     timestamps = flag(request, "formatOptions.useInt64Timestamp")
 
     def read(cursor: Cursor) -> dict[str, Any]:
-        resource = get_table(cursor, ref)
+        resource = _table(cursor, ref, partition)
         if not has_rows(resource):
             raise invalid(f"Cannot list a table of type {resource['type']}.")
         fields = table_fields(resource)
         if selected:
             names = {name.strip().lower() for name in selected.split(",")}
             fields = [field for field in fields if field["name"].lower() in names]
-        page = read_page(cursor, ref, fields, start, size, int64_timestamps=timestamps)
+        listed = ref if partition is None else ref._replace(table=f"{ref.table}${partition}")
+        page = read_page(cursor, listed, fields, start, size, int64_timestamps=timestamps)
         content: dict[str, Any] = {"kind": "bigquery#tableDataList", "totalRows": str(page.total)}
         if page.rows:
             content["rows"] = page.rows
