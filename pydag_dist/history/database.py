@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import secrets
 import socket
 from pathlib import Path
@@ -53,6 +54,7 @@ def connect(url: str) -> sa.Engine:
         parsed = parsed.update_query_dict({"mode": "rw", "uri": "true"})
         engine = sa.create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
         sa.event.listen(engine, "connect", _prepare_sqlite)
+        sa.event.listen(engine, "checkout", _check_sqlite)
         return engine
     if backend not in {"postgresql", "postgres"} or not 0 < (parsed.port or 5432) < 1 << 16:
         raise InvalidSettings(f"PYDAG_DATABASE_URL: {_KINDS}")
@@ -87,9 +89,32 @@ _SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "veri
 _KINDS: Final = "give sqlite:////path/to/history.sqlite or postgresql://user:password@host/database"
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
+def _prepare_sqlite(connection: Any, record: Any) -> None:
     # What was committed survives a power cut, since the stream is trimmed after it.
     connection.execute("PRAGMA synchronous = FULL")
+    (_, _, path) = connection.execute("PRAGMA database_list").fetchone()
+    record.info["file"] = _identity(path)
+    record.info["path"] = path
+
+
+def _check_sqlite(_connection: object, record: Any, _proxy: object) -> None:
+    """Have the pool close a connection to a file that was deleted or replaced."""
+    if _identity(record.info["path"]) != record.info["file"]:
+        raise sa.exc.DisconnectionError("the file was deleted or replaced")
+
+
+def _identity(path: Path | str) -> tuple[int, int] | None:
+    """Which file is there, by its device and inode; None without one."""
+    try:
+        found = os.stat(path)  # noqa: PTH116  each use of a connection pays for it
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def identity(engine: sa.Engine) -> tuple[int, int] | None:
+    """Which file SQLite's database is now; None if it is gone, and for PostgreSQL."""
+    return _identity(_file(engine)) if engine.dialect.name == "sqlite" else None
 
 
 def _prepare_postgresql(connection: Any, _record: object) -> None:

@@ -20,6 +20,7 @@ class History(HistoryReader):
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
+        self._file: tuple[int, int] | None = None  # that was opened
         self._upserts = {
             table: database.insert(self._db, table).on_conflict_do_nothing() for table in WRITTEN
         } | {
@@ -40,9 +41,18 @@ class History(HistoryReader):
 
         The database's own random id. `HistoryError` if that can't be done.
         """
+        self._db.dispose()  # those to a file that is gone have the same log beside it as a new one
         database.create(self._db)
+        self._file = database.identity(self._db)
         with self._db.connect() as connection:
             return str(connection.scalar(sa.select(meta.c.id)))
+
+    def is_gone(self) -> bool:
+        """Whether the SQLite file that was opened has been deleted or replaced since.
+
+        What is committed to it nobody finds: it must be opened again.
+        """
+        return database.identity(self._db) != self._file
 
     def write(self, batch: Batch) -> None:
         """Write a batch in one transaction. Older events change nothing, nor do the same again."""

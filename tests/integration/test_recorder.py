@@ -559,3 +559,58 @@ def test_a_database_that_another_installation_takes_is_written_no_more(
     parts.history.set_epoch("another")
     with pytest.raises(HistoryError, match="another installation writes"):
         first.step()
+
+
+@pytest.mark.parametrize("is_renamed", [False, True])
+def test_a_file_that_is_deleted_or_renamed_is_left_for_a_new_one_and_the_log_says_so(
+    parts: Parts,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    is_renamed: bool,
+) -> None:
+    recorder, second = parts.recorder(), parts.recorder()
+    parts.submit("r")
+    write_all(recorder)
+    write_all(second)
+    file = Path(parts.url.removeprefix("sqlite:///"))
+    old = file.with_name("old.sqlite")
+
+    def written(history: History, batch: Any) -> None:
+        """Take the file away at the worst moment: after the commit, before the stream is cut."""
+        monkeypatch.undo()
+        history.write(batch)
+        if is_renamed:
+            file.rename(old)
+        else:
+            file.unlink()
+
+    parts.installation.work_off("r")
+    parts.submit("s")
+    monkeypatch.setattr(History, "write", written)
+    for writer in (recorder, second, recorder):
+        write_all(writer)
+    assert parts.left() == 0
+    for run_id in ("r", "s"):
+        assert parts.history.snapshot(run_id) == parts.engine.reading.snapshot(run_id)
+    said = [
+        record.message for record in caplog.records if "was deleted or replaced" in record.message
+    ]
+    assert len(said) == 2  # each coordinator once
+    assert str(file) in said[0]
+
+
+def test_a_reader_finds_the_file_that_took_the_place_of_another(
+    parts: Parts, tmp_path: Path
+) -> None:
+    write_all(parts.recorder())
+    epoch = parts.history.epoch()
+    assert epoch
+    other = History(f"sqlite:///{tmp_path}/other.sqlite")
+    parts.made.append(other)
+    other.open()
+    other.set_epoch("other")
+    other.close()
+    (tmp_path / "other.sqlite").replace(tmp_path / "history.sqlite")
+    for log in ("history.sqlite-wal", "history.sqlite-shm"):
+        (tmp_path / log).unlink(missing_ok=True)
+    assert parts.history.epoch() == "other"

@@ -59,6 +59,11 @@ class Ownership:
             )
         self._redis.expire(self._database_key, self._registered)
 
+    def unregister(self, database: str) -> None:
+        """Forget a database that is gone, unless another coordinator has registered a new one."""
+        if self._redis.get(self._database_key) == database:
+            self._redis.delete(self._database_key)
+
     def beat(self, epoch: str) -> None:
         """Show others that this Redis writes; `HistoryError` if another one has taken over."""
         if not self._history.beat(epoch):

@@ -120,6 +120,8 @@ class Recorder:
 
     def step(self) -> bool:
         """Write a batch if it's this coordinator's turn; whether there may be more at once."""
+        if self._database and self._history.is_gone():
+            self._leave_what_is_gone()
         if not self._database:
             self._open()
         marks = (
@@ -135,6 +137,16 @@ class Recorder:
         more = self._write()
         self._tell_awaited()
         return more
+
+    def _leave_what_is_gone(self) -> None:
+        log.error(
+            "%s was deleted or replaced while the history was written to it: the history goes on "
+            "in the file that is there, or in a new one. What only the old file had is not in it; "
+            "to have that back, stop all coordinators and put the old file there",
+            self._history.where,
+        )
+        self._ownership.unregister(self._database)
+        self._database, self._marks = "", None
 
     def _renew(self, epoch: str | None) -> None:
         self._ownership.register(self._database)
@@ -226,6 +238,8 @@ class Recorder:
         heads, dags = self._heads(runs_in(entries))
         batch = batch_of(entries, heads, dags)
         self._history.write(batch)
+        if self._history.is_gone():  # with what was written just now: it stays in the stream
+            return True
         for row in batch.runs:
             if row["reason"] == "broken":
                 log.error("%s: set aside, all others go on: %s", row["run_id"], row["error"])
