@@ -26,6 +26,7 @@ from pydag_dist.engine import ENDED_TASK_STATES, RunSnapshot, TaskSnapshot
 from pydag_dist.engine.snapshot import Act
 from pydag_dist.settings import load_settings
 from pydag_dist.visible import one_line
+from pydag_dist.why.failure import failure_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -49,11 +50,9 @@ def status_screen(run: RunSnapshot, width: int) -> Page:
     if order:
         parts.append(tasks_table({name: run.tasks[name] for name in order}, width, cut_names=False))
     failed = [name for name in order if run.tasks[name].state == "failed"]
-    marked = {act.task for act in run.acts if act.act == "mark"}
     for name in failed[:ERRORS]:
-        task = run.tasks[name]
-        none = "it was marked failed by hand" if name in marked else "no error was told"
-        what = f"{name}, try {task.try_number}: {error_line(task.error) or none}"
+        why = error_line(failure_of(run, name)) or "no error was told"
+        what = f"{name}, try {run.tasks[name].try_number}: {why}"
         parts.append(Cell(what, "red"))
     if len(failed) > ERRORS:
         parts.append(

@@ -15,6 +15,7 @@ from pydag_dist.engine.protocol import Notice
 from pydag_dist.engine.snapshot import RunSnapshot
 from pydag_dist.receivers import Format
 from pydag_dist.visible import one_line
+from pydag_dist.why.failure import failure_of
 
 FAILED_SHOWN: Final = 20  # failed tasks in a message
 ERROR_SHOWN: Final = 1_000  # characters of each one's error
@@ -42,10 +43,11 @@ def message_of(run: RunSnapshot, what: Notice) -> dict[str, Any]:
             {
                 "task_id": task_id,
                 "try_number": task.try_number,
-                "error": task.error and task.error[:ERROR_SHOWN],
+                "error": why and why[:ERROR_SHOWN],
             }
             for task_id, task in run.tasks.items()
             if task.state == "failed"
+            for why in (failure_of(run, task_id),)
         ]
         message |= {
             "error": run.error,

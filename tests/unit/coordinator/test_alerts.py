@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from pydag_dist.coordinator.alerts.messages import message_of, written
 from pydag_dist.engine import Engine
-from pydag_dist.engine.snapshot import RunSnapshot, TaskSnapshot
+from pydag_dist.engine.snapshot import Act, RunSnapshot, TaskSnapshot
 from tests.support.engine_bench import with_own_clock
 
 ERROR = "<!channel> <users/all> no such table: a & b\nsecond line"
@@ -69,6 +70,26 @@ def test_an_e_mail_is_the_same_one_when_it_is_sent_again() -> None:
     assert "no such table: a & b" in first.get_content()
     assert "second line" not in first.get_content()
     assert told("email").isascii()
+
+
+def test_a_task_that_was_marked_failed_by_hand_is_told_with_who_did_it() -> None:
+    marks = [
+        Act(MONDAY, "mark", by, f"t{number}", state)
+        for by, number, state in [("ann", 0, "failed"), ("bob", 1, "success"), ("eve", 0, "failed")]
+    ]
+    marked = replace(run(failed=2), acts=marks)
+    for task_id, task in marked.tasks.items():
+        marked.tasks[task_id] = replace(task, error=None)
+    message = message_of(marked, "ended")
+    assert [one["error"] for one in message["failed_tasks"]] == [
+        "it was marked failed by hand, by eve",
+        None,
+    ]
+    text = json.loads(written(message, "slack", "", "", []))["text"].splitlines()
+    assert text[-2:] == [
+        "• t0, try 2: it was marked failed by hand, by eve",
+        "• t1, try 2: no error was told",
+    ]
 
 
 @pytest.mark.parametrize(

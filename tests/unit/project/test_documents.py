@@ -190,7 +190,9 @@ def test_a_webhook_is_told_so(block):
         one["task_id"]: SimpleNamespace(state="failed", **one)
         for one in shown.get("failed_tasks", [])
     }
-    run = SimpleNamespace(**{"error": None, "expected_at": None, **shown, "tasks": failed})
+    run = SimpleNamespace(
+        **{"error": None, "expected_at": None, "acts": [], **shown, "tasks": failed}
+    )
     assert message_of(run, shown["event"]) == shown
 
 
