@@ -31,6 +31,7 @@ export function DagPage({ dagId }: { dagId: string }) {
     (signal) => get<Page<RunItem>>('/runs', { dag_id: dagId, limit: RUNS }, signal),
     5,
   );
+  const hasRuns = (runs.value.value?.items.length ?? 0) > 0;
   return (
     <div class="page">
       <Show of={dag} what={`the DAG ${dagId}`}>
@@ -40,7 +41,7 @@ export function DagPage({ dagId }: { dagId: string }) {
             {found ? (
               <Actions dag={found} url={url} reload={dag.reload} />
             ) : (
-              <span class="faint">not published: it is submitted as a file</span>
+              hasRuns && <span class="faint">not published: it is submitted as a file</span>
             )}
           </div>
         )}
@@ -50,9 +51,7 @@ export function DagPage({ dagId }: { dagId: string }) {
       <Show of={runs} what="its runs">
         {({ items }) =>
           items.length === 0 ? (
-            <Empty title="It has no runs yet">
-              <pre>pydag run {quoted(dagId)}</pre>
-            </Empty>
+            <NoRuns dagId={dagId} isKnown={dag.value.value?.found !== null} />
           ) : (
             <>
               <Strip runs={items.toReversed()} />
@@ -64,6 +63,20 @@ export function DagPage({ dagId }: { dagId: string }) {
       {dag.value.value?.found && <Versions url={url} version={dag.value.value.found.version} />}
       {dag.value.value?.found && <Changes url={url} />}
     </div>
+  );
+}
+
+function NoRuns({ dagId, isKnown }: { dagId: string; isKnown: boolean }) {
+  return isKnown ? (
+    <Empty title="It has no runs yet">
+      <pre>pydag run {quoted(dagId)}</pre>
+    </Empty>
+  ) : (
+    <Empty title="Nothing is known under this name">
+      <p>
+        No DAG of this name is published, and no run has it. Look at its spelling, or at all DAGs.
+      </p>
+    </Empty>
   );
 }
 
