@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import MAXYEAR, MINYEAR, UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
+from pydag_dist.dag.text.quote import with_article
 from pydag_dist.errors import PydagError
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ def check_dag(given: object) -> None:
 
     if not isinstance(given, Dag):
         raise PydagError(
-            f"a DAG must be a Dag, not a {type(given).__name__}: Dag.load(PATH) reads a file, and "
-            "Dag.parse(TEXT) a text"
+            f"a DAG must be a Dag, not {with_article(type(given).__name__)}: Dag.load(PATH) reads "
+            "a file, and Dag.parse(TEXT) a text"
         )
 
 
@@ -35,7 +36,8 @@ def params_of(dag: Dag, params: Mapping[str, Any] | None) -> dict[str, Any]:
     check_dag(dag)
     if not isinstance(params, Mapping | None):
         raise PydagError(
-            f"params of the run: must be names with their values, not a {type(params).__name__}"
+            "params of the run: must be names with their values, "
+            f"not {with_article(type(params).__name__)}"
         )
     return checked_params(dag, params)
 

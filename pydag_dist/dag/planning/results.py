@@ -15,7 +15,7 @@ from pydag_dist.dag import limits
 from pydag_dist.dag.params.branch import Branch
 from pydag_dist.dag.templates.texts import at_path
 from pydag_dist.dag.text.messages import field_names, message
-from pydag_dist.dag.text.quote import quote
+from pydag_dist.dag.text.quote import quote, with_article
 from pydag_dist.dag.text.strict_json import HALVES, dotted, faults
 from pydag_dist.errors import TaskFailed
 
@@ -42,8 +42,8 @@ def packed(operator: str, result: Any) -> str:
         text = json.dumps(result, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise TaskFailed(
-            f"{operator} returned a {type(result).__name__} that is not JSON ({error}): "
-            "return None, or text, numbers, booleans, lists and objects of these",
+            f"{operator} returned {with_article(type(result).__name__)} that is not JSON "
+            f"({error}): return None, or text, numbers, booleans, lists and objects of these",
             final=True,
         ) from None
     if len(text) > limits.RESULT_BYTES:  # json.dumps writes ASCII only

@@ -30,7 +30,7 @@ def read(data: Any, source: str) -> tuple[DagFields, list[Task]]:
     report = Report(source)
     if isinstance(data, str | bytes | bytearray) and len(data) > limits.DAG_BYTES:
         report.stop(too_long(len(data)))
-    content = _content(data, report)
+    content = _content(data, source, report)
     raw_tasks = _raw_tasks(content, report)
     if not isinstance(data, str | bytes | bytearray) or len(data) > limits.PARAMS_BYTES:
         _check_params_sizes(content, raw_tasks, report)
@@ -58,7 +58,19 @@ def read_task(data: dict[str, Any], source: str, retries: int) -> Task:
     return task
 
 
-def _content(data: Any, report: Report) -> dict[str, Any]:
+def _instead(source: str) -> str:
+    """What to do with a file that is not JSON, as its name says, too."""
+    if source.endswith((".yaml", ".yml")):
+        return "; DAG files are JSON"
+    if source.endswith(".py"):
+        return (
+            "; DAG files are JSON: a program submits the DAG that it builds by Client, so run it "
+            "instead, and a DAG of Airflow is read by `pydag convert`"
+        )
+    return ""
+
+
+def _content(data: Any, source: str, report: Report) -> dict[str, Any]:
     """The object that holds the DAG's fields: pyDag wraps it in one with the key "dag"."""
     if isinstance(data, bytes | bytearray):
         try:
@@ -69,7 +81,7 @@ def _content(data: Any, report: Report) -> dict[str, Any]:
         try:
             loaded = Loaded(data.removeprefix("\ufeff"))
         except NotJson as error:
-            report.stop(str(error))
+            report.stop(f"{error}{_instead(source)}")
         data, wrong = loaded.value, list(loaded.faults())
     else:
         wrong = list(faults(data))

@@ -23,7 +23,7 @@ from pydag_dist.dag.templates.operations import TESTS
 from pydag_dist.dag.templates.rendering import MAX_BITS, MAX_TEXT, Rendering
 from pydag_dist.dag.templates.texts import Place, as_template
 from pydag_dist.dag.text.messages import did_you_mean
-from pydag_dist.dag.text.quote import quote
+from pydag_dist.dag.text.quote import quote, with_article
 
 NAMES: Final = (
     "tasks",
@@ -230,7 +230,9 @@ class _Seen:
                 "has a call or method: templates have filters instead, as in {{ ds | add_days(1) }}"
             )
         if type(node) not in ALLOWED:
-            raise BadTemplate(f"has a {type(node).__name__}, which templates can't have")
+            raise BadTemplate(
+                f"has {with_article(type(node).__name__)}, which templates can't have"
+            )
         if isinstance(node, nodes.Filter | nodes.Test):
             _check_function(node)
         if isinstance(node, nodes.Const):

@@ -16,6 +16,11 @@ def quote(value: Any, limit: int = 60) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
+def with_article(noun: str) -> str:
+    """A noun, or a type's name, after "a" or "an" by its first letter."""
+    return f"{'an' if noun[:1].lower() in set('aeiou') else 'a'} {noun}"
+
+
 def counted(number: int, noun: str) -> str:
-    """A number with its noun: "no task", "1 task", "2 tasks"."""
-    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+    """A number with its noun: "no task", "1 task", "2,000 tasks"."""
+    return f"{number or 'no':{',' if number else ''}} {noun}{'' if number == 1 else 's'}"

@@ -57,11 +57,11 @@ def test_old_runs_are_deleted_with_their_logs(history, monkeypatch):
     for run_id in ("old", "new"):
         store.write(run_id, "a", 1, [part])
     result = pydag_cli("history", "prune", "--older-than", "365d", "--dry-run")
-    assert result.stdout.startswith("1 runs ended before 20")
+    assert result.stdout.startswith("1 run ended before 20")
     assert history.has("old")
     result = pydag_cli("history", "prune", "--older-than", "365d")
-    assert result.stderr == "0 of 1 runs are deleted\n"
-    assert result.stdout == "1 runs and 2 tries are deleted\n"
+    assert result.stderr == "0 of 1 run deleted\n"
+    assert result.stdout == "deleted 1 run and 2 tries\n"
     assert [run.run_id for run in history.runs()] == ["new"]
     assert store.read("old", [("a", 1)]) == {}
     assert store.read("new", [("a", 1)]) != {}
@@ -70,7 +70,7 @@ def test_old_runs_are_deleted_with_their_logs(history, monkeypatch):
 
 def test_a_backup_goes_on_in_another_place(history, monkeypatch, tmp_path):
     file = tmp_path / "backup.sqlite"
-    assert pydag_cli("history", "backup", str(file)).stdout == f"2 runs are in {file}\n"
+    assert pydag_cli("history", "backup", str(file)).stdout == f"{file} has 2 runs\n"
     again = pydag_cli("history", "backup", str(file))
     assert (again.exit_code, "is there already: name a new file" in again.stderr) == (2, True)
     nowhere = pydag_cli("history", "backup", str(tmp_path / "no" / "where"))
@@ -81,7 +81,7 @@ def test_a_backup_goes_on_in_another_place(history, monkeypatch, tmp_path):
     assert "there is no history in" in pydag_cli("history", "prune", "--older-than", "9d").stderr
     (wrong := tmp_path / "other.py").write_text("print('not a database at all')\n" * 9)
     assert f"{wrong} is no backup of a" in pydag_cli("history", "restore", str(wrong)).stderr
-    assert "2 runs are in" in pydag_cli("history", "restore", str(file)).stdout
+    assert " has 2 runs" in pydag_cli("history", "restore", str(file)).stdout
     assert pydag_cli("stats", "--since", "500d").stdout.split()[-1] == "18.75"
     assert "has runs already" in pydag_cli("history", "restore", str(file)).stderr
 

@@ -43,6 +43,20 @@ def test_a_file_that_cannot_be_read_is_a_problem_too(tmp_path):
         Dag.load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("etl.py", "submits the DAG that it builds by Client, so run it"),
+        ("etl.yaml", "DAG files are JSON$"),
+    ],
+)
+def test_a_file_that_by_its_name_is_no_json_is_told_what_to_do_with_it(tmp_path, name, advice):
+    file = tmp_path / name
+    file.write_text("import pydag_dist\n")
+    with pytest.raises(InvalidDag, match=f"not JSON: .*; .*{advice}"):
+        Dag.load(file)
+
+
 def test_a_python_value_may_contain_itself():
     params = {}
     params["params"] = params

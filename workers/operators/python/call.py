@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pydag_dist.dag.operators import PythonCall as PythonCallParams
+from pydag_dist.dag.text.quote import with_article
 from workers.contract.context import TaskContext, parsed_params
 from workers.contract.operator import Operator
 from workers.errors import HostLacks, TaskFailed
@@ -60,8 +61,8 @@ def _called(name: str, function: Callable[..., Any], args: Any, kwargs: Any) -> 
         if inspect.iscoroutine(result):
             result.close()
         raise TaskFailed(
-            f"callable {name!r} returned a {type(result).__name__} that nobody awaits: make it "
-            "`async def`, or let it run its coroutine with asyncio.run",
+            f"callable {name!r} returned {with_article(type(result).__name__)} that nobody "
+            "awaits: make it `async def`, or let it run its coroutine with asyncio.run",
             final=True,
         )
     return result

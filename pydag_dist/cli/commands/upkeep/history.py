@@ -19,6 +19,7 @@ from pydag_dist.cli import run_lookup
 from pydag_dist.cli.display.output import echo
 from pydag_dist.cli.display.tables import clock
 from pydag_dist.cli.options import Moment
+from pydag_dist.dag.text.quote import counted
 from pydag_dist.errors import HistoryError, PydagError
 from pydag_dist.settings import load_settings
 
@@ -82,7 +83,7 @@ def prune(age: float, *, dry_run: bool) -> None:
     with _own() as found:
         total = found.old_runs(before)
         if dry_run:
-            echo(f"{total:,} runs ended before {clock(before)}")
+            echo(f"{counted(total, 'run')} ended before {clock(before)}")
             return
         told, done = time.monotonic(), 0
 
@@ -90,13 +91,14 @@ def prune(age: float, *, dry_run: bool) -> None:
             nonlocal told, done
             if time.monotonic() - told > PROGRESS:
                 told = time.monotonic()
-                echo(f"{done:,} of {total:,} runs are deleted", err=True)
+                echo(f"{done:,} of {counted(total, 'run')} deleted", err=True)
             if logs:
                 logs.forget(run_ids)
             done += len(run_ids)
 
         pruned = found.prune(before, forget)
-    echo(f"{pruned.runs:,} runs and {pruned.tries:,} tries are deleted")
+    tries = f"{pruned.tries:,} {'try' if pruned.tries == 1 else 'tries'}"
+    echo(f"deleted {counted(pruned.runs, 'run')} and {tries}")
 
 
 @history.command()
@@ -114,7 +116,7 @@ def backup(file: Path) -> None:
     """
     with run_lookup.readable_history() as found:
         count = _written(file, lambda: found.back_up(file))
-    echo(f"{count:,} runs are in {file}")
+    echo(f"{file} has {counted(count, 'run')}")
 
 
 @history.command()
@@ -131,7 +133,7 @@ def restore(file: Path) -> None:
     with _own() as found:
         count = found.restore(file)
         where = found.where
-    echo(f"{count:,} runs are in {where}")
+    echo(f"{where} has {counted(count, 'run')}")
 
 
 @history.command()

@@ -19,9 +19,11 @@ def test_no_result_is_an_empty_text():
     assert packed("python.call", None) == ""
 
 
-@pytest.mark.parametrize("result", [{1}, float("nan"), object()])
-def test_a_result_that_is_not_json_fails_the_task(result):
-    with pytest.raises(TaskFailed, match=r"python\.call returned a .* that is not JSON"):
+@pytest.mark.parametrize(
+    ("result", "what"), [({1}, "a set"), (float("nan"), "a float"), (object(), "an object")]
+)
+def test_a_result_that_is_not_json_fails_the_task(result, what):
+    with pytest.raises(TaskFailed, match=rf"python\.call returned {what} that is not JSON"):
         packed("python.call", result)
 
 
