@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -125,20 +127,52 @@ def test_a_json_field_that_the_schema_lacks_is_refused_even_if_it_is_null(load: 
     assert "No such field: c" in failed.value.details[0]["message"]
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("2018-08-19 12:11", 1534680660),
-        ("2018/08/19 12:11:00", 1534680660),
-        ("1534680660", 1534680660),
-        ("1534680660.5", 1534680660.5),
-        ("2018-08-19 12:11:00.5 UTC", 1534680660.5),
-        ("2018-08-19T14:11:00+02:00", 1534680660),
-    ],
-)
-def test_csv_timestamps(load: Any, text: str, seconds: float) -> None:
-    fields = [{"name": "t", "type": "TIMESTAMP", "mode": "NULLABLE"}]
-    assert load(read_csv, f"{text}\n", fields)[1][0][0].timestamp() == seconds
+# https://cloud.google.com/bigquery/docs/loading-data-cloud-storage-json#data_types and, of
+# numbers, https://cloud.google.com/bigquery/docs/loading-data-cloud-storage-csv#data_types
+_MOMENTS: list[tuple[str, float | None]] = [
+    ("2018/08/19 12:11:00", 1534680660),
+    ("2018-08-19 12:11:00.5 UTC", 1534680660.5),
+    ("2018-08-19T14:11:00+02:00", 1534680660),
+    ("2018-08-19 12:11:00Z", 1534680660),
+    ("2018-08-19", 1534636800),
+    ("1534680660", 1534680660),
+    ("1534680660.5", 1534680660.5),
+    ("1.5346806605E9", 1534680660.5),
+    ("-1", -1),
+    ("0.000001", 0.000001),
+    ("0.1234567", 0.123457),
+    ("-62135596800", -62135596800),
+    ("253402300799", 253402300799),
+    ("253402300800", None),
+    ("-62135596801", None),
+    ("1e99", None),
+    ("1534680660000", None),
+    ("NaN", None),
+    ("x", None),
+    ("08/19/2018 12:11:00", None),
+]
+_MOMENT = [{"name": "t", "type": "TIMESTAMP", "mode": "NULLABLE"}]
+
+
+def _seconds(load: Any, reader: Any, content: str) -> float | None:
+    try:
+        _, rows = load(reader, content, _MOMENT)
+    except ApiError:
+        return None
+    since: timedelta = rows[0][0] - datetime(1970, 1, 1, tzinfo=UTC)
+    return since / timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(("text", "seconds"), _MOMENTS)
+def test_moments_in_files(load: Any, text: str, seconds: float | None) -> None:
+    assert _seconds(load, read_csv, f"{text}\n") == seconds
+    assert _seconds(load, read_ndjson, f'{{"t": "{text}"}}') == seconds
+    if re.fullmatch(r"-?[0-9.]+([eE][0-9]+)?", text):
+        assert _seconds(load, read_ndjson, f'{{"t": {text}}}') == seconds
+
+
+def test_csv_moments_may_leave_out_the_seconds(load: Any) -> None:
+    assert _seconds(load, read_csv, "2018-08-19 12:11\n") == 1534680660
 
 
 def test_json_numbers_keep_their_digits(load: Any) -> None:

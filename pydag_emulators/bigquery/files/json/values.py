@@ -22,8 +22,14 @@ _EXACT = Context(prec=76)
 _NUMERIC_DIGITS = Decimal("1e29")
 _DATE = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})")
 _TIME = re.compile(r"(\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.(\d{1,6}))?")
+_EPOCH = re.compile(r"[-+]?[0-9]{1,12}(\.[0-9]*)?([eE][-+]?[0-9]{1,2})?")
+_SLASHES = re.compile(r"^([0-9]{4})/([0-9]{1,2})/([0-9]{1,2})")
 _DATETIME = re.compile(r"(\S+?)(?:[ Tt](\d{1,2}:\d{1,2}:\d{1,2}(?:\.\d{1,6})?))?")
-_ZONED = re.compile(r"(.*?)(?: ?([Zz]|[+-]\d{1,2}(?::?\d{2})?)| (UTC|[A-Za-z_]+(?:/[A-Za-z_]+)+))?")
+_ZONED = re.compile(
+    r"(\d{4}-\d{1,2}-\d{1,2}(?:[ Tt]\S+?)?)"
+    r"(?: ?([Zz]|[+-]\d{1,2}(?::?\d{2})?)| (UTC|[A-Za-z_]+(?:/[A-Za-z_]+)+))?"
+)
+_START = datetime(1970, 1, 1, tzinfo=UTC)
 _OFFSET = re.compile(r"[+-](\d{1,2}):?(\d{2})?")
 
 _BAD = (TypeError, ValueError, OverflowError, InvalidOperation, ZoneInfoNotFoundError)
@@ -191,9 +197,13 @@ def _datetime(value: Any) -> datetime:
 
 
 def _timestamp(value: Any) -> datetime:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return datetime.fromtimestamp(value, UTC)
-    match = _ZONED.fullmatch(_text(value))
+    """A moment; a number, also in quotes, counts the seconds since 1970."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    text = str(getattr(value, "text", value)) if is_number else _text(value)
+    if _EPOCH.fullmatch(text):
+        micros = Decimal(text).scaleb(6).to_integral_value(ROUND_HALF_UP)
+        return _START + timedelta(microseconds=int(micros))
+    match = _ZONED.fullmatch(_SLASHES.sub(r"\1-\2-\3", text, count=1))
     if match is None:
         raise ValueError
     civil, offset, zone = match.groups()

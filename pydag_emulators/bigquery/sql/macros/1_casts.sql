@@ -182,8 +182,9 @@ CREATE OR REPLACE MACRO bq_csv_datetime(x) AS CASE
   ELSE bq_safe_datetime(bq_csv_moment(x)) END;
 CREATE OR REPLACE MACRO bq_csv_timestamp(x) AS CASE
   WHEN bq_is_timestamp(x) THEN TRY_CAST(x AS TIMESTAMP WITH TIME ZONE)
-  WHEN regexp_full_match(x, '-?[0-9]{1,11}(\.[0-9]{1,6})?')
-  THEN make_timestamp(CAST(CAST(x AS DECIMAL(36, 6)) * 1000000 AS BIGINT)) AT TIME ZONE 'UTC'
+  WHEN regexp_full_match(x, '\s*[-+]?[0-9]{1,12}(\.[0-9]*)?([eE][-+]?[0-9]{1,2})?\s*')
+  THEN CASE WHEN TRY_CAST(x AS DECIMAL(36, 6)) BETWEEN -62135596800 AND 253402300799.999999
+    THEN make_timestamp(CAST(CAST(x AS DECIMAL(36, 6)) * 1000000 AS BIGINT)) AT TIME ZONE 'UTC' END
   ELSE bq_safe_timestamp(bq_csv_moment(x)) END;
 
 CREATE OR REPLACE MACRO bq_time
