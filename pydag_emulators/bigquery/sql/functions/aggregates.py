@@ -164,13 +164,13 @@ def _nulls(node: exp.IgnoreNulls | exp.RespectNulls) -> Node:
 
 
 def _string_agg(node: exp.GroupConcat) -> Node:
-    if isinstance(node.parent, exp.Window):
-        raise refused(node)
-    value, more, _, order, limit = _parts(node.this)
+    value, more, distinct, order, limit = _parts(node.this)
     separator = node.args.get("separator") or (more[0] if more else text(","))
     # `x, separator ORDER BY y` has the order around the separator.
     if isinstance(separator, exp.Order):
         order, separator = separator, separator.this
+    if isinstance(node.parent, exp.Window) and (distinct or order or limit):
+        raise refused(node)
     inner: Node = node.this
     if order is not None and not isinstance(inner, exp.Order):
         inner = exp.Order(this=inner.copy(), expressions=[k.copy() for k in order.expressions])

@@ -42,6 +42,19 @@ def _json(name: str) -> Lower:
     return lower
 
 
+def _remove(node: exp.JSONRemove) -> Node:
+    """JSON_REMOVE: each path is looked for in what the ones before it have left."""
+    only(node, "this", "expressions")
+    result: Node = node.this
+    for given in node.expressions:
+        if not isinstance(given, exp.Literal) or not _JSON_PATH.fullmatch(given.name):
+            raise refused(node)
+        if given.name == "$":
+            raise invalid_query("JSON_REMOVE: the JSONPath cannot be '$'")
+        result = call("json_remove", result, given)
+    return result
+
+
 def _array(name: str) -> Lower:
     """An array in JSON; of a JSON value it is an array of JSON, which isn't done here."""
     lower_path = _json(name)
@@ -166,6 +179,7 @@ LOWER: Lowering = {
     exp.JSONArray: _make_array,
     exp.JSONFormat: _to_json_string,
     exp.JSONObject: _make_object,
+    exp.JSONRemove: _remove,
     exp.JSONType: unary("json_type"),
     exp.JSONValueArray: _json("json_value_array"),
     exp.LaxBool: unary("lax_bool"),

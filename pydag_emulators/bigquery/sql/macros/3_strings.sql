@@ -98,10 +98,6 @@ CREATE OR REPLACE MACRO bq_unicode(x VARCHAR) AS CASE
 CREATE OR REPLACE MACRO bq_generate_uuid() AS CAST(uuid() AS VARCHAR);
 
 -- What depends on letters beyond ASCII, where DuckDB's rules differ from Unicode's.
-CREATE OR REPLACE MACRO bq_ascii_only(result, a, b) AS CASE
-  WHEN regexp_full_match(a || b, '[\x00-\x7F]*') THEN result
-  WHEN a IS NOT NULL AND b IS NOT NULL
-  THEN bq_unsupported('this function for letters that are not ASCII') END;
 CREATE OR REPLACE MACRO bq_casefold(s VARCHAR) AS CASE
   WHEN regexp_full_match(s, '[\x00-\x7F]*') THEN lower(s)
   ELSE CAST(bq_unsupported('NORMALIZE_AND_CASEFOLD of letters that are not ASCII') AS VARCHAR) END;
@@ -110,8 +106,19 @@ CREATE OR REPLACE MACRO bq_contains(a VARCHAR, b VARCHAR) AS CASE
   WHEN regexp_full_match(a || b, '[\x00-\x7F]*') THEN contains(a, b)
   WHEN a IS NOT NULL AND b IS NOT NULL
   THEN CAST(bq_unsupported('CONTAINS_SUBSTR of letters that are not ASCII') AS BOOLEAN) END;
-CREATE OR REPLACE MACRO bq_edit_distance(a VARCHAR, b VARCHAR) AS
-  CAST(bq_ascii_only(levenshtein(a, b), a, b) AS BIGINT);
+-- DuckDB counts bytes, so each character gets one byte that stands for it.
+CREATE OR REPLACE MACRO bq_characters(s) AS list_distinct(
+  list_transform(generate_series(1, length(s)), lambda i: substr(s, i, 1)));
+CREATE OR REPLACE MACRO bq_one_byte_each(s, characters) AS translate(
+  s, array_to_string(characters, ''),
+  array_to_string(
+    list_transform(generate_series(1, len(characters)), lambda i: chr(CAST(i AS INTEGER))), ''));
+CREATE OR REPLACE MACRO bq_edit_distance(a VARCHAR, b VARCHAR) AS CASE
+  WHEN regexp_full_match(a || b, '[\x00-\x7F]*') THEN levenshtein(a, b)
+  WHEN len(bq_characters(a || b)) < 128 THEN levenshtein(
+    bq_one_byte_each(a, bq_characters(a || b)), bq_one_byte_each(b, bq_characters(a || b)))
+  WHEN a IS NOT NULL AND b IS NOT NULL
+  THEN CAST(bq_unsupported('EDIT_DISTANCE of more than 127 different characters') AS BIGINT) END;
 CREATE OR REPLACE MACRO bq_initcap(s VARCHAR, between VARCHAR) AS array_to_string(
   list_transform(generate_series(1, length(s)), lambda i: CASE
     WHEN i = 1 OR contains(between, substring(s, i - 1, 1)) THEN upper(substring(s, i, 1))

@@ -73,7 +73,7 @@ FIXED: dict[type[exp.Expr], Type] = {
             exp.CurrentTimestamp, exp.Timestamp, exp.TimestampAdd, exp.TimestampSub,
             exp.TimestampTrunc, exp.StrToTime, exp.UnixToTime, exp.TsOrDsToTimestamp,
         ),
-        JSON: (exp.ParseJSON,),
+        JSON: (exp.ParseJSON, exp.JSONRemove),
         NUMERIC: (exp.ParseNumeric,),
         array_of(INT64): (exp.ToCodePoints,),
         array_of(STRING): (exp.Split, exp.RegexpExtractAll, exp.JSONValueArray),
@@ -155,7 +155,7 @@ ARGUMENTS: dict[type[exp.Expr], tuple[str, ...]] = {
         (("INT64",), (exp.BitwiseAndAgg, exp.BitwiseOrAgg, exp.BitwiseXorAgg)),
         (("JSON",), (
             exp.JSONType, exp.JSONBool, exp.Int64, exp.Float64, exp.LaxBool, exp.LaxFloat64,
-            exp.LaxInt64, exp.LaxString,
+            exp.LaxInt64, exp.LaxString, exp.JSONRemove,
         )),
         (("STRING",), (
             exp.Ascii, exp.Unicode, exp.Initcap, exp.Normalize, exp.ParseJSON, exp.Soundex,
