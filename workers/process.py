@@ -15,6 +15,7 @@ import redis
 from celery.exceptions import Ignore
 
 from pydag_dist.engine import Engine, is_refusal, is_transient
+from pydag_dist.outages import Outage, trouble_of
 from pydag_dist.settings import Settings, load_settings
 from workers.settings import WorkerSettings
 
@@ -73,6 +74,7 @@ def until_redis_can(call: Callable[[], T]) -> T:
     Raises the error of a call that is wrong itself, and `GivenUp` if Redis could not do it until
     `SHUTDOWN_WAIT` after the worker began to shut down.
     """
+    outage = Outage()
     while True:
         try:
             return call()
@@ -82,5 +84,6 @@ def until_redis_can(call: Callable[[], T]) -> T:
             since = shutdown_since()
             if since and time.monotonic() - since > SHUTDOWN_WAIT:
                 raise GivenUp(f"this worker ends, and Redis can't be reached: {error}") from error
-            log.warning("Redis can't do it now (%s); asking again", error)
+            if outage.begins_with(why := trouble_of(error)):
+                log.warning("Redis can't do it now: %s", why)
             time.sleep(PAUSE)

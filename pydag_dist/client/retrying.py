@@ -15,6 +15,7 @@ import redis
 from pydag_dist.engine import address, is_refusal, is_transient, refusal
 from pydag_dist.engine.script import NotLoaded
 from pydag_dist.errors import RedisAway
+from pydag_dist.outages import FULL, is_full
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -92,8 +93,13 @@ class Retries:
                 self._check(error, began, goes_on)
                 self.interruptions += 1
                 if not is_warned:
-                    what = "Redis at %s can't be reached (%s); waiting for it up to %.0f s"
-                    log.warning(what, address(self._client), error, self._rest(began))
+                    what = (
+                        f"can't do it now: {FULL}"
+                        if is_full(error)
+                        else f"can't be reached ({error})"
+                    )
+                    shown = "Redis at %s %s; waiting for it up to %.0f s"
+                    log.warning(shown, address(self._client), what, self._rest(began))
                 is_warned = True
                 time.sleep(min(PAUSE, self._rest(began)))
             else:
@@ -114,8 +120,9 @@ class Retries:
             raise no_answer(error, self._client) from error
         if self._rest(began) <= 0:
             where, waited = address(self._client), time.monotonic() - began
+            what, why = ("do it", FULL) if is_full(error) else ("be reached", error)
             raise RedisAway(
-                f"Redis at {where} could not be reached for {waited:.0f} s ({error}). {goes_on}"
+                f"Redis at {where} could not {what} for {waited:.0f} s ({why}). {goes_on}"
             ) from error
 
     def _rest(self, began: float) -> float:

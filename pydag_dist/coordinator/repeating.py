@@ -11,6 +11,7 @@ import redis
 
 from pydag_dist.engine import Store
 from pydag_dist.history import LOST, reason_of
+from pydag_dist.outages import Outage
 
 log = logging.getLogger(__name__)
 AWAY: Final = 0.5  # seconds before Redis, or the database, is tried again
@@ -21,15 +22,15 @@ def repeat(
 ) -> None:
     """Call `step` until stopped, after `first` seconds and then after those that it returned.
 
-    While Redis or the database is away, the log says once that something `waits`, and why.
+    While Redis or the database is away or full, the log says once that something `waits`, and why.
     """
-    pause, trouble = first, ""
+    pause, outage = first, Outage()
     while not stopping.wait(pause):
         try:
-            pause, trouble = step(), ""
+            pause = step()
         except (redis.RedisError, *LOST) as error:
             if isinstance(error, redis.RedisError):
                 store.disconnect()
-            if (why := reason_of(error)) != trouble:
+            if outage.begins_with(why := reason_of(error)):
                 log.warning("%s: %s", waits, why)
-            pause, trouble = AWAY, why
+            pause = AWAY

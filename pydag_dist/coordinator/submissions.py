@@ -18,6 +18,7 @@ from pydag_dist.engine import Engine, is_refusal, is_transient
 from pydag_dist.engine.celery.messages import celery_config, template
 from pydag_dist.engine.protocol import PLANNERS
 from pydag_dist.errors import PydagError, SchemaMismatch, UnknownRun
+from pydag_dist.outages import Outage, trouble_of
 from pydag_dist.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class Submissions:
 
     def run(self) -> None:
         """Plan until stopped; Redis may come and go."""
+        outage = Outage()
         while not self._stopping.is_set():
             try:
                 self.step()
@@ -65,7 +67,8 @@ class Submissions:
                 if str(error).startswith("NOGROUP"):
                     self._create_group()
                 elif is_transient(error) or is_refusal(error):
-                    log.warning("Redis can't do it now: %s", error)
+                    if outage.begins_with(why := trouble_of(error)):
+                        log.warning("Redis can't do it now: %s", why)
                     self._stopping.wait(PAUSE)
                 else:
                     raise

@@ -6,6 +6,8 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from pydag_dist.outages import trouble_of
+
 # https://www.postgresql.org/docs/current/errcodes-appendix.html: a login, a database, a right.
 _CODES: Final = ("28", "3D000", "42501")
 # An error of connecting has no code, only a text of the server or of libpq.
@@ -21,7 +23,7 @@ _FATAL: Final = "FATAL:"
 
 def reason_of(error: Exception) -> str:
     """What the driver, or else the error itself, says in its first line."""
-    return str(getattr(error, "orig", None) or error).partition("\n")[0]
+    return trouble_of(getattr(error, "orig", None) or error).partition("\n")[0]
 
 
 def refusal(error: sa.exc.SQLAlchemyError) -> str:

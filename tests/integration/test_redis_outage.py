@@ -63,7 +63,7 @@ def test_a_claim_whose_answer_came_too_late_is_the_process_s_own(
         env = {"PYDAG_TEST_STALLS": str(server.pid), "PYDAG_WORKER_RUN_ON": "0"}
         worker = cluster.celery_worker(*options, **env)
         run = cluster.submit([cluster.task("t", "note"), cluster.task("u", "note", after=["t"])])
-        wait_until(lambda: "Redis can't do it now (Timeout" in worker.text(), "the claim's timeout")
+        wait_until(lambda: "Redis can't do it now: Timeout" in worker.text(), "the claim's timeout")
         os.kill(server.pid, signal.SIGCONT)
         # Else it would wait for its lease.
         assert cluster.wait_ended(run).state == "success"
@@ -91,7 +91,7 @@ def test_a_full_redis_lets_tasks_end_and_goes_on_when_it_has_room(
             "both have ended",
         )
         for part in (coordinator, worker):
-            wait_until(lambda part=part: "Redis can't do it now" in part.text(), "it is refused")
+            wait_until(lambda part=part: "it is full (maxmemory)" in part.text(), "it is refused")
         cluster.store.config_set("maxmemory", "0")
         for each in (run, unplanned):
             assert cluster.wait_ended(each).state == "success"

@@ -18,6 +18,7 @@ from celery.worker import state as worker_state
 
 from pydag_dist.engine import Engine, Held, connect, is_refusal, is_transient
 from pydag_dist.engine.celery.messages import EXECUTE
+from pydag_dist.outages import Outage, trouble_of
 from workers.parent.deaths import DEATHS, Call, relieve
 from workers.parent.membership import Member
 from workers.pool import going_on, keeper
@@ -58,6 +59,7 @@ class Renewal(threading.Thread):
         self._leaving = False
         self._due = 0.0
         self._stopped = False
+        self._outage = Outage()
         self._reached = True  # whether the last call reached Redis
         self._calls: deque[tuple[Held | None, Call]] = deque()  # that `DEATHS` wants to be made
         self._reported: dict[Held, float] = {}  # tries whose end was reported, and when
@@ -190,7 +192,8 @@ class Renewal(threading.Thread):
             if not (is_transient(error) or is_refusal(error)):
                 log.exception("the engine refused a call of this worker")
                 return True
-            log.warning("Redis can't be reached now: %s", error)
+            if self._outage.begins_with(why := trouble_of(error)):
+                log.warning("Redis can't do it now: %s", why)
             self._reached = False
             return False
         except Exception:
