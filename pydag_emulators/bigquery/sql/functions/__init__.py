@@ -8,26 +8,29 @@ from pydag_emulators.bigquery.sql.functions import (
     aggregates,
     arrays,
     casts,
-    formats,
+    clauses,
     json,
     numbers,
     printf,
     strings,
     structs,
     structure,
-    times,
 )
 from pydag_emulators.bigquery.sql.functions.build import Lowering
+from pydag_emulators.bigquery.sql.functions.times import arithmetic, formats, intervals, values
 
 _MODULES = (
     structure,
+    clauses,
     structs,
     casts,
     numbers,
     strings,
     printf,
-    times,
+    arithmetic,
     formats,
+    intervals,
+    values,
     json,
     arrays,
     aggregates,

@@ -16,7 +16,7 @@ from pydag_emulators.bigquery.sql.functions.build import (
     refused,
     text,
 )
-from pydag_emulators.bigquery.sql.functions.formats import format_of_cast
+from pydag_emulators.bigquery.sql.functions.times.formats import format_of_cast
 
 KEEP: Kinds = (exp.ColumnDef,)  # the members of a STRUCT<…>
 
