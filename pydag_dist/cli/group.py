@@ -22,6 +22,7 @@ from pydag_dist.errors import PydagError
 from pydag_dist.sparing import without
 
 MISUSE = 2  # also click's exit code for wrong options
+_INTERRUPTED: Final = 130  # what a shell says of a program that Ctrl-C has ended
 _COMMANDS: Final = "pydag_dist.cli.commands"
 # Files of commands that ask Redis something and end: they run nobody's code.
 ASKING: Final = frozenset(
@@ -129,6 +130,9 @@ class Commands(click.Group):
             echo(f"Warning: {warning}", err=True)
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:  # click would end with 1, as after a run that failed
+            echo("\nAborted!", err=True)
+            raise SystemExit(_INTERRUPTED) from None
         except PydagError as error:
             self._fail(str(error))
         except UnicodeError:

@@ -31,3 +31,24 @@ def test_a_full_disk_is_told_in_a_sentence(option):
         command = [sys.executable, "-m", "pydag_dist", option]
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
     assert (ended.returncode, ended.stderr) == (2, b"Error: No space left on device\n")
+
+
+INTERRUPTED = """
+import sys
+class Interrupts:
+    def find_spec(self, name, *_):
+        if name == sys.argv[2]: raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupts())
+from pydag_dist.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("imported", "told"),
+    [("pydag_dist.cli.group", b""), ("pydag_dist.cli.commands.dags", b"\nAborted!\n")],
+)
+def test_ctrl_c_while_the_command_is_imported_shows_no_traceback(imported, told):
+    command = [sys.executable, "-c", INTERRUPTED, "schema", imported]
+    ended = subprocess.run(command, capture_output=True, check=False)
+    assert (ended.returncode, ended.stderr) == (130, told)
