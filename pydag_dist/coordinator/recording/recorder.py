@@ -139,14 +139,14 @@ class Recorder:
         return more
 
     def _leave_what_is_gone(self) -> None:
+        self._ownership.unregister(self._database)
+        self._database, self._marks = "", None
         log.error(
             "%s was deleted or replaced while the history was written to it: the history goes on "
             "in the file that is there, or in a new one. What only the old file had is not in it; "
             "to have that back, stop all coordinators and put the old file there",
             self._history.where,
         )
-        self._ownership.unregister(self._database)
-        self._database, self._marks = "", None
 
     def _renew(self, epoch: str | None) -> None:
         self._ownership.register(self._database)
