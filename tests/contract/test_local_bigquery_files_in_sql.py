@@ -114,6 +114,56 @@ def test_load_with_all_that_a_table_has(client):
     assert table.schema[0].description == "its id"
 
 
+def test_load_into_one_partition(client):
+    client.query_and_wait("""
+        CREATE TABLE sql.days (id INT64, name STRING) PARTITION BY _PARTITIONDATE;
+        CREATE TABLE sql.tens (id INT64, name STRING)
+        PARTITION BY RANGE_BUCKET(id, GENERATE_ARRAY(0, 20, 10));
+        INSERT sql.tens VALUES (5, 'old'), (15, 'kept')""")
+    day = "PARTITIONS (_PARTITIONTIME = TIMESTAMP '2026-01-31')"
+    for clause in (day, day, "PARTITIONS (_partitiontime = '20260201')"):
+        client.query_and_wait(
+            f"LOAD DATA INTO sql.days {clause} PARTITION BY _PARTITIONTIME {FILES}"
+        )
+    counted = "SELECT CAST(_PARTITIONDATE AS STRING), COUNT(*) FROM sql.days GROUP BY 1"
+    assert rows(client, counted) == [("2026-01-31", 4), ("2026-02-01", 2)]
+    client.query_and_wait(f"LOAD DATA INTO sql.days OVERWRITE {day} {FILES}")
+    assert rows(client, counted) == [("2026-01-31", 2), ("2026-02-01", 2)]
+    client.query_and_wait(f"LOAD DATA INTO sql.tens OVERWRITE PARTITIONS (id = 7) {FILES}")
+    assert rows(client, "SELECT * FROM sql.tens") == [(1, "a"), (2, "b"), (15, "kept")]
+
+
+def test_load_makes_a_table_of_one_partition(local_bigquery, client):
+    local_bigquery.put("gs://sql/days.csv", "2026-01-31,1\n")
+    files = "FROM FILES (format = 'CSV', uris = ['gs://sql/days.csv'])"
+    client.query_and_wait(f"""LOAD DATA INTO sql.made (d DATE, n INT64)
+        PARTITIONS (d = '2026-01-31') PARTITION BY d {files}""")
+    assert client.get_table("sql.made$20260131").num_rows == 1
+    with pytest.raises(GoogleAPICallError, match="different partitions"):
+        client.query_and_wait(f"LOAD DATA INTO sql.made PARTITIONS (d = '2026-01-30') {files}")
+    assert client.get_table("sql.made").num_rows == 1
+
+
+@pytest.mark.parametrize(
+    ("clause", "message"),
+    [
+        ("PARTITIONS (n = 5)", "no partitions by n"),
+        ("PARTITIONS (id = 99)", "There is no partition"),
+        ("PARTITIONS (id = NULL)", "There is no partition"),
+        ("PARTITIONS (id = 'x')", "x"),
+        ("PARTITIONS (id)", "Expected PARTITIONS"),
+        ("PARTITIONS ()", "Syntax error"),
+    ],
+)
+def test_partitions_to_load_that_are_wrong(client, clause, message):
+    client.query_and_wait("""CREATE TABLE IF NOT EXISTS sql.wrong (id INT64, n INT64)
+        PARTITION BY RANGE_BUCKET(id, GENERATE_ARRAY(0, 10, 5))""")
+    with pytest.raises(BadRequest, match=message):
+        client.query_and_wait(f"LOAD DATA INTO sql.wrong {clause} {FILES}")
+    with pytest.raises(BadRequest, match="LOAD DATA INTO"):
+        client.query_and_wait(f"LOAD DATA OVERWRITE sql.wrong PARTITIONS (id = 1) {FILES}")
+
+
 def test_load_into_a_temporary_table(client):
     sql = f"LOAD DATA INTO TEMP TABLE t {FILES}; SELECT COUNT(*) FROM t"
     assert rows(client, sql) == [(2,)]

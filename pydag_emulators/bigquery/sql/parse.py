@@ -133,13 +133,16 @@ def _load_data(sql: str, tokens: list[Token]) -> exp.Expression:
         raise invalid_query("Syntax error: Expected LOAD DATA … FROM FILES")
     if words[2] not in ("INTO", "OVERWRITE"):
         raise invalid_query(f'Syntax error: Unexpected "{tokens[2].text}"')
-    if "PARTITIONS" in words[:files]:
-        raise unimplemented("LOAD DATA into PARTITIONS")
-    depth, end = 0, files + 1
-    for end in range(files + 1, len(words)):
-        depth += (words[end] == "(") - (words[end] == ")")
-        if depth == 0:
-            break
+    overwrite, partition = words[2] == "OVERWRITE", None
+    clause = pairs.index(("PARTITIONS", "(")) if ("PARTITIONS", "(") in pairs[:files] else 0
+    if clause and words[clause - 1] != ".":  # and no table of that name
+        if overwrite:
+            raise invalid_query("LOAD DATA with PARTITIONS must begin with LOAD DATA INTO")
+        overwrite, last = words[clause - 1] == "OVERWRITE", _closing(words, clause + 1)
+        partition = _partition_in(sql[tokens[clause + 1].start : tokens[last].end + 1])
+        from_, to = tokens[clause - overwrite].start, tokens[last].end + 1
+        sql = sql[:from_] + re.sub(r"[^\n]", " ", sql[from_:to]) + sql[to:]
+    end = _closing(words, files + 1)
     if end + 1 < len(words):
         raise unimplemented(f"LOAD DATA … {' '.join(words[end + 1 : end + 4])}")
     start, into, source = tokens[0].start, tokens[2].end + 1, tokens[files - 1].start
@@ -149,8 +152,26 @@ def _load_data(sql: str, tokens: list[Token]) -> exp.Expression:
         create = "CREATE TABLE"
     head = sql[:start] + create.ljust(into - start) + sql[into:source]
     given = _options_in("OPTIONS" + sql[tokens[files].end + 1 :])
-    overwrite = words[2] == "OVERWRITE"
-    return exp.LoadData(this=parse_one(head), files=given, overwrite=overwrite)
+    return exp.LoadData(this=parse_one(head), files=given, overwrite=overwrite, partition=partition)
+
+
+def _closing(words: list[str], opening: int) -> int:
+    """Where the parenthesis that is opened there is closed, else the last word."""
+    depth = 0
+    for at in range(opening, len(words)):
+        depth += (words[at] == "(") - (words[at] == ")")
+        if depth == 0:
+            return at
+    return len(words) - 1
+
+
+def _partition_in(text: str) -> exp.EQ:
+    """The comparison of `(column = value)`."""
+    given = parse_one(f"SELECT {text}").expressions[0].unnest()
+    if not isinstance(given, exp.EQ) or not isinstance(given.this, exp.Column):
+        raise invalid_query("Syntax error: Expected PARTITIONS (column = value)")
+    given.set("this", given.this.this)  # a variable of that name isn't meant
+    return given
 
 
 def _column(token: Token) -> int:

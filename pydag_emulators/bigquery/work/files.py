@@ -18,7 +18,8 @@ from pydag_emulators.bigquery.files.exports.export import export
 from pydag_emulators.bigquery.files.gcs import files_of
 from pydag_emulators.bigquery.files.gzipped import unzipped
 from pydag_emulators.bigquery.jobs.job import Job, Outcome
-from pydag_emulators.bigquery.schema import Field
+from pydag_emulators.bigquery.names import quote
+from pydag_emulators.bigquery.schema import Field, sql_type
 from pydag_emulators.bigquery.service import Service
 from pydag_emulators.bigquery.sql.definitions import fields_of, layout_of, options_of
 from pydag_emulators.bigquery.sql.parse import Statement
@@ -26,7 +27,9 @@ from pydag_emulators.bigquery.statements.context import Context
 from pydag_emulators.bigquery.statements.execute import check_billed, with_statistics
 from pydag_emulators.bigquery.statements.select import plan_select
 from pydag_emulators.bigquery.statements.target import Target
-from pydag_emulators.bigquery.storage.catalog import Resource
+from pydag_emulators.bigquery.storage.catalog import Resource, find_table, stored_columns
+from pydag_emulators.bigquery.storage.layout import INGESTED, partition_id
+from pydag_emulators.bigquery.storage.store import fetch_one
 from pydag_emulators.bigquery.work.extract import check_extract, path_of
 from pydag_emulators.bigquery.work.load import check_load, load_files
 
@@ -120,9 +123,11 @@ def load_data(
     if "sourceUris" not in config:
         raise invalid_query("Missing mandatory option: uris")
     columns = table.this.expressions if isinstance(table.this, exp.Schema) else []
-    if columns:
-        config["schema"] = {"fields": fields_of(table.this, context.constant)}
-    config["autodetect"] = not columns
+    fields = fields_of(table.this, context.constant) if columns else []
+    if fields:
+        config["schema"] = {"fields": fields}
+    existing, partition = find_table(context.cursor, target.table), tree.args.get("partition")
+    config["autodetect"] = not columns and (existing is None or partition is None)
     config["writeDisposition"] = "WRITE_TRUNCATE" if tree.args.get("overwrite") else "WRITE_APPEND"
     check_load({"load": {**config, "destinationTable": target.table.api()}})
 
@@ -132,14 +137,40 @@ def load_data(
             **options_of(table, context.constant),
         }
 
+    if partition is not None:
+        given = existing or {**layout(fields), "schema": {"fields": fields}}
+        partition = _partition(context, partition, given)
     files = files_of(service.gcs_root, config["sourceUris"])
     with unzipped(files, service.data) as plain:
-        outcome = load_files(context, config, plain, target.table, layout=layout)
+        outcome = load_files(
+            context, config, plain, target.table, layout=layout, partition=partition
+        )
     loaded = outcome.statistics.pop("load")
     size = sum(path.stat().st_size for path, _ in files)
     query = {"loadQueryStatistics": {**loaded, "inputFileBytes": str(size)}}
     outcome.statistics["query"] = query
     return with_statistics(context, statement, outcome, [])
+
+
+def _partition(context: Context, given: exp.EQ, table: Resource) -> str:
+    """The id of the partition that `column = value` names, in a table with such a layout.
+
+    Raises:
+        ApiError: `invalidQuery` for another column than that of the partitions, or a wrong value.
+    """
+    by = table.get("timePartitioning") or table.get("rangePartitioning") or {"field": ""}
+    column, value = by.get("field", INGESTED), given.expression
+    if given.this.name.lower() != column.lower():
+        raise invalid_query(f"The table has no partitions by {given.this.name}")
+    if value.is_string and value.name.isdigit():
+        return str(value.name)
+    (field,) = (field for field in stored_columns(table) if field["name"] == column)
+    constant = context.constant(exp.cast(value.copy(), sql_type(field), dialect="bigquery"))
+    sql = f"SELECT {partition_id(table)} FROM (SELECT ? AS {quote(column)})"
+    row = fetch_one(context.cursor, sql, [constant])
+    if constant is None or row is None or row[0] == "__UNPARTITIONED__":
+        raise invalid_query(f"There is no partition {given.sql(dialect='bigquery')}")
+    return str(row[0])
 
 
 def _options(
