@@ -92,6 +92,7 @@ def test_a_full_redis_lets_tasks_end_and_goes_on_when_it_has_room(
         )
         for part in (coordinator, worker):
             wait_until(lambda part=part: "it is full (maxmemory)" in part.text(), "it is refused")
+        assert "WARNING no webhooks: command" not in coordinator.text()
         cluster.store.config_set("maxmemory", "0")
         for each in (run, unplanned):
             assert cluster.wait_ended(each).state == "success"

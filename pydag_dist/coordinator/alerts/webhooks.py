@@ -26,6 +26,7 @@ from pydag_dist.coordinator.alerts.messages import message_of, written
 from pydag_dist.engine import ENDED_RUN_STATES, Engine
 from pydag_dist.engine.protocol import Notice
 from pydag_dist.errors import UnknownRun
+from pydag_dist.outages import Outage, trouble_of
 from pydag_dist.receivers import MailServer, Webhook
 from pydag_dist.settings import Settings
 
@@ -104,6 +105,7 @@ class Webhooks:
     def run(self) -> None:
         """Call hooks until stopped; calls that have begun may end."""
         looked = 0.0
+        outage = Outage()
         while not self._stopping.is_set() or self._running:
             try:
                 if not self._stopping.is_set() and time.monotonic() - looked >= EVERY:
@@ -112,7 +114,8 @@ class Webhooks:
                 self._begin_calls()
                 self._end_calls()
             except redis.RedisError as error:
-                log.warning("no webhooks: %s", error)
+                if outage.begins_with(why := trouble_of(error)):
+                    log.warning("no webhooks: %s", why)
                 self._stopping.wait(EVERY)
             except Exception:
                 log.exception("no webhooks for a while")
