@@ -6,7 +6,14 @@ import json
 
 import pytest
 from google.api_core.exceptions import BadRequest, GoogleAPICallError, MethodNotImplemented
-from google.cloud.bigquery import QueryJobConfig, ScalarQueryParameter
+from google.cloud.bigquery import (
+    PartitionRange,
+    QueryJobConfig,
+    RangePartitioning,
+    ScalarQueryParameter,
+    SchemaField,
+    Table,
+)
 
 from tests.support.local_bigquery import LocalBigQuery
 
@@ -16,6 +23,7 @@ FILES = "FROM FILES (format = 'CSV', uris = ['gs://sql/in/*.csv'], skip_leading_
 @pytest.fixture(scope="module")
 def client(local_bigquery: LocalBigQuery):
     local_bigquery.put("gs://sql/in/1.csv", "id,name\n1,a\n2,b\n")
+    local_bigquery.put("gs://sql/one.csv", "4\n")
     with local_bigquery.client() as client:
         client.create_dataset("sql")
         yield client
@@ -131,6 +139,16 @@ def test_load_into_one_partition(client):
     assert rows(client, counted) == [("2026-01-31", 2), ("2026-02-01", 2)]
     client.query_and_wait(f"LOAD DATA INTO sql.tens OVERWRITE PARTITIONS (id = 7) {FILES}")
     assert rows(client, "SELECT * FROM sql.tens") == [(1, "a"), (2, "b"), (15, "kept")]
+
+
+def test_load_into_a_partition_of_a_column_that_is_named_in_other_letters(client):
+    table = Table("local-project.sql.partitions", [SchemaField("id", "INTEGER")])
+    table.range_partitioning = RangePartitioning(PartitionRange(0, 10, 5), field="ID")
+    client.create_table(table)
+    files = "FROM FILES (format = 'CSV', uris = ['gs://sql/one.csv'])"
+    client.query_and_wait(f"LOAD DATA INTO sql.partitions (id INT64) {files}")
+    client.query_and_wait(f"LOAD DATA INTO sql.partitions OVERWRITE PARTITIONS (id = 3) {files}")
+    assert rows(client, "SELECT * FROM sql.partitions") == [(4,)]
 
 
 def test_load_makes_a_table_of_one_partition(local_bigquery, client):

@@ -135,7 +135,7 @@ def _load_data(sql: str, tokens: list[Token]) -> exp.Expression:
         raise invalid_query(f'Syntax error: Unexpected "{tokens[2].text}"')
     overwrite, partition = words[2] == "OVERWRITE", None
     clause = pairs.index(("PARTITIONS", "(")) if ("PARTITIONS", "(") in pairs[:files] else 0
-    if clause and words[clause - 1] != ".":  # and no table of that name
+    if clause and words[clause - 1] not in (".", "INTO", "TABLE"):  # no table of that name
         if overwrite:
             raise invalid_query("LOAD DATA with PARTITIONS must begin with LOAD DATA INTO")
         overwrite, last = words[clause - 1] == "OVERWRITE", _closing(words, clause + 1)

@@ -164,7 +164,7 @@ def _partition(context: Context, given: exp.EQ, table: Resource) -> str:
         raise invalid_query(f"The table has no partitions by {given.this.name}")
     if value.is_string and value.name.isdigit():
         return str(value.name)
-    (field,) = (field for field in stored_columns(table) if field["name"] == column)
+    (field,) = (f for f in stored_columns(table) if f["name"].lower() == column.lower())
     constant = context.constant(exp.cast(value.copy(), sql_type(field), dialect="bigquery"))
     sql = f"SELECT {partition_id(table)} FROM (SELECT ? AS {quote(column)})"
     row = fetch_one(context.cursor, sql, [constant])
