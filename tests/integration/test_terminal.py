@@ -75,7 +75,7 @@ def test_a_run_that_nobody_plans_is_watched_and_left(redis_url):
         assert max(map(len, shown)) <= 80
         assert sum(bool(line.strip()) for line in shown) <= 23
         assert "0/500 tasks" in shown[1]
-        shown = terminal.until("start one with `pydag coordinator`")
+        shown = terminal.until("of the version that submitted it")
         assert f"run {run.id} waits for a coordinator" in " ".join(shown.split())
         terminal.process.send_signal(signal.SIGINT)
         told = terminal.until("stops it")
