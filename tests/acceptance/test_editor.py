@@ -121,9 +121,11 @@ class Editor(Interface):
         mouse.up()
 
     def middle(self, thing):
-        """Of a thing that may be drawn anew just now."""
-        while not (place := thing.bounding_box()):
-            pass
+        """Of a thing that may be drawn anew just now, once it stays where it is."""
+        before = None
+        while not (place := thing.bounding_box()) or place != before:
+            before = place
+            self.page.evaluate("new Promise(then => requestAnimationFrame(() => setTimeout(then)))")
         return place["x"] + place["width"] / 2, place["y"] + place["height"] / 2
 
     def runs_to_its_end(self):

@@ -97,6 +97,33 @@ describe.each([1, 2, 3, 4, 5])('frames of random changes, by seed %i', (seed) =>
   });
 });
 
+test('what the stream has told is not overwritten by an older answer', async () => {
+  vi.stubGlobal('document', { baseURI: 'http://localhost/' });
+  const { loadRun } = await import('../src/live/use-run');
+  const live = new LiveRun();
+  const answers: unknown[] = [RUN, columns(new Map([['a', task('running')]]))];
+  let meanwhile = () => {};
+  const asked: string[] = [];
+  vi.stubGlobal('fetch', async (url: string) => {
+    asked.push(url);
+    if (asked.length % 2 === 0) meanwhile();
+    return new Response(JSON.stringify(answers[(asked.length - 1) % 2]));
+  });
+  try {
+    await loadRun('/runs/r', live, AbortSignal.any([]));
+    expect(live.tasks.get('a')?.state).toBe('running');
+    expect(asked.map((url) => url.includes('/tasks'))).toEqual([false, true]);
+    meanwhile = () => {
+      live.heard++;
+      live.changes(columns(new Map([['a', task('success')]])));
+    };
+    await loadRun('/runs/r', live, AbortSignal.any([]));
+    expect(live.tasks.get('a')?.state).toBe('success');
+  } finally {
+    vi.unstubAllGlobals();
+  }
+});
+
 test('news of the run keep what they do not name', () => {
   const live = new LiveRun();
   live.run({ state: 'failed' }); // before there is a snapshot

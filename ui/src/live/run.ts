@@ -38,6 +38,8 @@ export class LiveRun {
   /** The run without its tasks; null until it is known. */
   readonly head = signal<Run | null>(null);
   readonly tasks = new Map<string, TaskNow>();
+  /** How often its stream has told something: whatever was asked for before that is older. */
+  heard = 0;
   /** One more with each change of a task. */
   readonly version = signal(0);
   /** The same, but of many tasks not more than once a second: for what looks at all of them. */

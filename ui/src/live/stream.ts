@@ -83,11 +83,18 @@ export function followRun(url: string, run: LiveRun, task: string | undefined): 
   return follow(`${url}/events${query({ log: task })}`, {
     log: (data) => run.logged(data as LogFrame),
     snapshot: (data) => {
+      run.heard++;
       const all = data as { run: Run; tasks: Columns };
       run.snapshot(all.run, all.tasks);
     },
-    changes: (data) => run.changes(data as Columns),
-    run: (data) => run.run(data as Partial<Run>),
+    changes: (data) => {
+      run.heard++;
+      run.changes(data as Columns);
+    },
+    run: (data) => {
+      run.heard++;
+      run.run(data as Partial<Run>);
+    },
     end: () => {},
   });
 }

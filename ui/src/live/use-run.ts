@@ -14,6 +14,15 @@ interface Looked {
   again: () => void;
 }
 
+/** Asks for all of the run, unless its stream has told of it meanwhile. */
+export async function loadRun(url: string, live: LiveRun, signal: AbortSignal): Promise<void> {
+  const { heard } = live;
+  // One after the other: of a run that has ended, all tasks are known as they have ended.
+  const run = await get<Run>(url, {}, signal);
+  const tasks = await get<Columns>(`${url}/tasks`, { as: 'columns' }, signal);
+  if (live.heard === heard) live.snapshot(run, tasks);
+}
+
 /** The run, with the log of a task of it if one is looked at. */
 export function useRun(runId: string, task?: string): Looked {
   const live = useMemo(() => new LiveRun(), [runId]);
@@ -25,11 +34,7 @@ export function useRun(runId: string, task?: string): Looked {
     const abort = new AbortController();
     const load = async () => {
       try {
-        const [run, tasks] = await Promise.all([
-          get<Run>(url, {}, abort.signal),
-          get<Columns>(`${url}/tasks`, { as: 'columns' }, abort.signal),
-        ]);
-        live.snapshot(run, tasks);
+        await loadRun(url, live, abort.signal);
         error.value = null;
         if (isMissing) turn.value++; // it is there by now, and can be followed
       } catch (problem) {
