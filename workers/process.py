@@ -15,7 +15,7 @@ import redis
 from celery.exceptions import Ignore
 
 from pydag_dist.engine import Engine, is_refusal, is_transient
-from pydag_dist.outages import Outage, trouble_of
+from pydag_dist.engine.connection import Outage, trouble_of
 from pydag_dist.settings import Settings, load_settings
 from workers.settings import WorkerSettings
 

@@ -13,9 +13,9 @@ from typing import Any, TypeVar, cast
 import redis
 
 from pydag_dist.engine import address, is_refusal, is_transient, refusal
+from pydag_dist.engine.connection import FULL, is_full
 from pydag_dist.engine.script import NotLoaded
 from pydag_dist.errors import RedisAway
-from pydag_dist.outages import FULL, is_full
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from typing import Final
 import redis
 
 from pydag_dist.engine import Store
+from pydag_dist.engine.connection import Outage
 from pydag_dist.history import LOST, reason_of
-from pydag_dist.outages import Outage
 
 log = logging.getLogger(__name__)
 AWAY: Final = 0.5  # seconds before Redis, or the database, is tried again

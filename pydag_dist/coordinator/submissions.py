@@ -16,9 +16,9 @@ from pydag_dist.coordinator.recording.recorder import Recorder
 from pydag_dist.dag import Dag
 from pydag_dist.engine import Engine, is_refusal, is_transient
 from pydag_dist.engine.celery.messages import celery_config, template
+from pydag_dist.engine.connection import Outage, trouble_of
 from pydag_dist.engine.protocol import PLANNERS
 from pydag_dist.errors import PydagError, SchemaMismatch, UnknownRun
-from pydag_dist.outages import Outage, trouble_of
 from pydag_dist.settings import Settings
 
 log = logging.getLogger(__name__)

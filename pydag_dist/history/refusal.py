@@ -6,7 +6,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from pydag_dist.outages import trouble_of
+from pydag_dist.engine.connection import trouble_of
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html: a login, a database, a right.
 _CODES: Final = ("28", "3D000", "42501")

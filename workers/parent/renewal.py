@@ -18,7 +18,7 @@ from celery.worker import state as worker_state
 
 from pydag_dist.engine import Engine, Held, connect, is_refusal, is_transient
 from pydag_dist.engine.celery.messages import EXECUTE
-from pydag_dist.outages import Outage, trouble_of
+from pydag_dist.engine.connection import Outage, trouble_of
 from workers.parent.deaths import DEATHS, Call, relieve
 from workers.parent.membership import Member
 from workers.pool import going_on, keeper

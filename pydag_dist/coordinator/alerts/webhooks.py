@@ -24,9 +24,9 @@ from pydag_dist.coordinator.alerts.http_post import Post
 from pydag_dist.coordinator.alerts.mail import Mail
 from pydag_dist.coordinator.alerts.messages import message_of, written
 from pydag_dist.engine import ENDED_RUN_STATES, Engine
+from pydag_dist.engine.connection import Outage, trouble_of
 from pydag_dist.engine.protocol import Notice
 from pydag_dist.errors import UnknownRun
-from pydag_dist.outages import Outage, trouble_of
 from pydag_dist.receivers import MailServer, Webhook
 from pydag_dist.settings import Settings
 

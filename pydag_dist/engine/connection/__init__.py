@@ -2,6 +2,26 @@
 
 from pydag_dist.engine.connection.check import check_redis
 from pydag_dist.engine.connection.client import connect
-from pydag_dist.engine.connection.errors import address, is_refusal, is_transient, refusal
+from pydag_dist.engine.connection.errors import (
+    FULL,
+    address,
+    is_full,
+    is_refusal,
+    is_transient,
+    refusal,
+    trouble_of,
+)
+from pydag_dist.engine.connection.outage import Outage
 
-__all__ = ["address", "check_redis", "connect", "is_refusal", "is_transient", "refusal"]
+__all__ = [
+    "FULL",
+    "Outage",
+    "address",
+    "check_redis",
+    "connect",
+    "is_full",
+    "is_refusal",
+    "is_transient",
+    "refusal",
+    "trouble_of",
+]

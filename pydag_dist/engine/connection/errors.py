@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import redis
 
@@ -29,6 +29,9 @@ _REFUSALS = (
 # puts the number of its command before it.
 _DISCARDED = "Transaction discarded because of: "
 _IN_PIPELINE = " of pipeline caused error: "
+FULL: Final = (
+    "it is full (maxmemory): give it more memory at once, by CONFIG SET maxmemory, and all goes on"
+)
 
 
 def is_transient(error: redis.RedisError) -> bool:
@@ -51,6 +54,18 @@ def is_refusal(error: redis.RedisError) -> bool:
     yet: there it passes, too.
     """
     return isinstance(error, _REFUSALS)
+
+
+def is_full(error: Exception) -> bool:
+    """Whether Redis has used up its `maxmemory`; a transaction says so in the text of its error."""
+    return isinstance(error, redis.OutOfMemoryError) or (
+        isinstance(error, redis.ResponseError) and "maxmemory" in str(error)
+    )
+
+
+def trouble_of(error: Exception) -> str:
+    """What the error says, and of a full Redis what to do."""
+    return FULL if is_full(error) else str(error)
 
 
 def advised(error: redis.ResponseError) -> redis.ResponseError:

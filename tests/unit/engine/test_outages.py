@@ -12,9 +12,9 @@ import redis
 
 from pydag_dist.client.retrying import Retries
 from pydag_dist.coordinator import repeating
+from pydag_dist.engine.connection import FULL, Outage
+from pydag_dist.engine.connection.outage import QUIET
 from pydag_dist.errors import RedisAway
-from pydag_dist.outages import FULL, Outage
-from pydag_dist.outages.outage import QUIET
 
 OOM = "command not allowed when used memory > 'maxmemory'."
 ERRORS = [
