@@ -92,7 +92,7 @@ def test_a_load_has_the_columns_of_an_object(service, client, dataset, bucket):
     assert [field.name for field in client.get_table(f"{dataset}.day").schema] == ["id", "t"]
     task.run()
     assert task.runs == 1
-    for text, why in (("{}", "valid array"), ('[{"name": "id"}]', "no type of a column")):
+    for text, why in (("{}", "must be a list"), ('[{"name": "id"}]', "no type of a column")):
         columns.upload_from_string(text)  # now the task runs again
         with pytest.raises(TaskFailed, match=f"schema.json is no list of columns: .*{why}"):
             task.run()

@@ -25,9 +25,8 @@ KEEP = 3600
 
 
 @pytest.fixture
-def home(monkeypatch, tmp_path):
-    monkeypatch.setenv("PYDAG_HOME", str(tmp_path))
-    return tmp_path
+def home(connection, tmp_path):
+    return tmp_path / "home"
 
 
 @pytest.fixture

@@ -24,7 +24,6 @@ BEYOND_A_SCHEMA = {
     "duplicate_ids",
     "duplicate_keys",
     "delays",
-    "half_a_character",
     "many_queues",
     "nested_too_deeply",
     "not_a_number",
