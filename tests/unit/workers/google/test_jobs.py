@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -262,7 +263,8 @@ def test_cancelling_a_dataproc_job_waits_until_it_has_stopped(spark, monkeypatch
     def sleep(_seconds):
         spark.states["j0"] = "CANCELLED"
 
-    monkeypatch.setattr("workers.contract.operator.time.sleep", sleep)
+    clock = SimpleNamespace(sleep=sleep, monotonic=time.monotonic)
+    monkeypatch.setattr("workers.contract.wait.time", clock)
     submit_job.cancel(one.context, one.handle)
     assert spark.cancelled == ["j0"]
     assert spark.fetched == ["j0", "j0"]
@@ -304,7 +306,9 @@ def test_an_operator_without_a_list_asks_one_after_the_other():
 
 
 def test_waiting_goes_on_for_as_long_as_there_is_patience(monkeypatch):
-    monkeypatch.setattr("workers.contract.operator.time.sleep", lambda _seconds: None)
+    monkeypatch.setattr(
+        "workers.contract.operator.time", SimpleNamespace(sleep=lambda _seconds: None)
+    )
     log = Log()
     patient = iter([True, True, False])
     wait = Counting(Pending("a"), Pending("a")).start(context(log=log), lambda: next(patient))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -223,7 +224,8 @@ def test_cancel_waits_until_the_job_has_stopped(client, monkeypatch):
             client.end()
 
     monkeypatch.setattr(client, "cancel_job", lambda *_, **__: None)
-    monkeypatch.setattr("workers.contract.operator.time.sleep", sleep)
+    clock = SimpleNamespace(sleep=sleep, monotonic=time.monotonic)
+    monkeypatch.setattr("workers.contract.wait.time", clock)
     log = Log()
     query.cancel(task(log), handle)
     assert len(waits) == 3
@@ -253,7 +255,7 @@ def test_waiting_asks_until_the_job_is_over(client, monkeypatch):
         if len(waits) == 4:
             client.end(num_dml_affected_rows=1)
 
-    monkeypatch.setattr("workers.contract.operator.time.sleep", sleep)
+    monkeypatch.setattr("workers.contract.operator.time", SimpleNamespace(sleep=sleep))
     log = Log()
     assert query.execute(task(log))["rows"] == 1
     assert 0.8 <= waits[0] <= 1.2
