@@ -23,7 +23,7 @@ help:
 	@echo "make up         start everything embedded and keep it running"
 	@echo "make ui         build the web interface, if its sources have changed"
 	@echo "make test       run all tests"
-	@echo "make test-fast  run the tests that are neither big nor slow, in less than three minutes"
+	@echo "make test-fast  run the tests that are neither big nor slow, in about three minutes"
 	@echo "make check      formatting, lint, types and import contracts"
 	@echo "make format     format the code and apply the linter's safe fixes"
 	@echo "make openapi    write docs/openapi.json anew, of the code"
