@@ -51,10 +51,6 @@ class Hand:
                 last_words.leave_end(end)
                 self._has_left_words = True
 
-    def given_back(self) -> None:
-        """The try that ran has not ended, but runs here no more."""
-        self._running = None
-
     def is_fresh(self) -> bool:
         """Whether there is more, to be begun before anything is told."""
         return bool(self._waiting) and time.monotonic() - self._since < _FRESH
@@ -78,8 +74,9 @@ class Hand:
                 _WATCH.begin(self)
 
     def give_back(self) -> None:
-        """Tell what has ended, and put back what has not begun."""
+        """Tell what has ended, and put back what has not begun; nothing runs any more."""
         with self._mutex:
+            self._running = None
             self._hand_in()
 
     def relieve(self) -> None:

@@ -69,7 +69,6 @@ def release_and_go_on(app: Any, request: Any, held: Held, ended: Ended) -> None:
             lasted = time.monotonic() - began
             telling.ended(following.celery_id, answer, lasted)
             if not isinstance(answer, Ended):  # deferred, or given back
-                hand.given_back()
                 hand.give_back()
                 return
             hand.ended(following.held, answer, lasted)
