@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from pydag_emulators.bigquery.errors import ApiError
 from pydag_emulators.bigquery.faults import Fault
-from pydag_emulators.bigquery.rest import datasets, jobs, meta, tables, upload
+from pydag_emulators.bigquery.rest import datasets, jobs, meta, streaming, tables, upload
 from pydag_emulators.bigquery.rest.fault_middleware import FaultMiddleware
 from pydag_emulators.bigquery.service import Service
 from pydag_emulators.bigquery.storage.duck_errors import api_error
@@ -36,7 +36,14 @@ def create_app(data: Path, gcs_root: Path) -> ASGIApp:
         await service.close()
 
     app = Starlette(
-        routes=[*datasets.ROUTES, *tables.ROUTES, *jobs.ROUTES, *upload.ROUTES, *meta.ROUTES],
+        routes=[
+            *datasets.ROUTES,
+            *tables.ROUTES,
+            *streaming.ROUTES,
+            *jobs.ROUTES,
+            *upload.ROUTES,
+            *meta.ROUTES,
+        ],
         lifespan=lifespan,
         exception_handlers={
             ApiError: _failed,

@@ -20,6 +20,7 @@ from pydag_emulators.bigquery.jobs.job import (
     unfinished_jobs,
 )
 from pydag_emulators.bigquery.jobs.journal import Journal
+from pydag_emulators.bigquery.jobs.recent_rows import RecentRows
 from pydag_emulators.bigquery.jobs.runner import Run, Runner, Work
 from pydag_emulators.bigquery.storage.catalog import drop_expired
 from pydag_emulators.bigquery.storage.contents import Sizes
@@ -46,6 +47,7 @@ class Service:
     kinds: Kinds
     writers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(32, "writer"))
     """Threads for requests that change tables; they may have to wait for a job that does."""
+    recent_rows: RecentRows = field(default_factory=RecentRows)
     _inserts: Inserts = field(init=False)
     _tidying: asyncio.Task[None] | None = None
 

@@ -274,7 +274,7 @@ def test_a_query_that_takes_longer_than_the_client_waits(local_bigquery, client)
     ("method", "path"),
     [
         ("GET", f"/bigquery/v2/projects/{PROJECT}/datasets/api/models"),
-        ("POST", f"/bigquery/v2/projects/{PROJECT}/datasets/api/tables/t/insertAll"),
+        ("POST", f"/bigquery/v2/projects/{PROJECT}/datasets/api/tables/t:setIamPolicy"),
         ("GET", f"/bigquery/v2/projects/{PROJECT}/datasets/api/models/r"),
     ],
 )

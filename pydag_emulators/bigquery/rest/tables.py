@@ -22,7 +22,7 @@ from pydag_emulators.bigquery.rest.http import (
     token_of,
     transact,
 )
-from pydag_emulators.bigquery.schema import check_schema
+from pydag_emulators.bigquery.schema import Field, check_schema
 from pydag_emulators.bigquery.service import Service
 from pydag_emulators.bigquery.statements.select import view_fields
 from pydag_emulators.bigquery.storage.catalog import (
@@ -39,13 +39,14 @@ from pydag_emulators.bigquery.storage.catalog import (
     writes,
 )
 from pydag_emulators.bigquery.storage.contents import rows_and_bytes
+from pydag_emulators.bigquery.storage.information_schema import SUMMARY, partitions_summary
 from pydag_emulators.bigquery.storage.layout import (
     check_layout,
     in_partition,
     is_same_partitioning,
 )
 from pydag_emulators.bigquery.storage.layout import shown as layout_shown
-from pydag_emulators.bigquery.storage.pages import read_page
+from pydag_emulators.bigquery.storage.pages import page_of_rows, read_page
 from pydag_emulators.bigquery.storage.schema_changes import change_schema
 from pydag_emulators.bigquery.storage.store import Cursor
 
@@ -71,6 +72,16 @@ def shown(
     That of a partition has its name and its size; clients list its rows under that name.
     """
     result = dict(resource)
+    if partition == SUMMARY:
+        part = ref._replace(table=f"{ref.table}${SUMMARY}")
+        _, fields = partitions_summary(cursor, resource)
+        return {
+            "kind": resource["kind"],
+            "id": str(part),
+            "tableReference": part.api(),
+            "type": "TABLE",
+            "schema": {"fields": fields},
+        }
     if partition is not None:
         part = ref._replace(table=f"{ref.table}${partition}")
         result |= {"id": str(part), "tableReference": part.api()}
@@ -110,9 +121,7 @@ def _table(cursor: Cursor, ref: TableRef, partition: str | None) -> Resource:
         ApiError: `notFound`, `invalid` if it can't have such a partition.
     """
     resource = get_table(cursor, ref)
-    if partition == "__PARTITIONS_SUMMARY__":
-        raise unimplemented("$__PARTITIONS_SUMMARY__; INFORMATION_SCHEMA.PARTITIONS has the same")
-    if partition is not None:
+    if partition not in (None, SUMMARY):
         in_partition(resource, partition)
     return resource
 
@@ -232,12 +241,13 @@ async def rows(request: Request) -> Response:
         resource = _table(cursor, ref, partition)
         if not has_rows(resource):
             raise invalid(f"Cannot list a table of type {resource['type']}.")
-        fields = table_fields(resource)
-        if selected:
-            names = {name.strip().lower() for name in selected.split(",")}
-            fields = [field for field in fields if field["name"].lower() in names]
-        listed = ref if partition is None else ref._replace(table=f"{ref.table}${partition}")
-        page = read_page(cursor, listed, fields, start, size, int64_timestamps=timestamps)
+        if partition == SUMMARY:
+            found, fields = partitions_summary(cursor, resource)
+            page = page_of_rows(found, _selected(fields, selected), start, size)
+        else:
+            fields = _selected(table_fields(resource), selected)
+            listed = ref if partition is None else ref._replace(table=f"{ref.table}${partition}")
+            page = read_page(cursor, listed, fields, start, size, int64_timestamps=timestamps)
         content: dict[str, Any] = {"kind": "bigquery#tableDataList", "totalRows": str(page.total)}
         if page.rows:
             content["rows"] = page.rows
@@ -246,6 +256,14 @@ async def rows(request: Request) -> Response:
         return content
 
     return answer(await transact(request, read))
+
+
+def _selected(fields: list[Field], names: str | None) -> list[Field]:
+    """The columns of `selectedFields`, or all."""
+    if not names:
+        return fields
+    wanted = {name.strip().lower() for name in names.split(",")}
+    return [field for field in fields if field["name"].lower() in wanted]
 
 
 _BASE = "/bigquery/v2/projects/{project}/datasets/{dataset}/tables"

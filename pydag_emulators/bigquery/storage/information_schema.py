@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pydag_emulators.bigquery.errors import ApiError, unimplemented
+from pydag_emulators.bigquery.errors import ApiError, invalid, unimplemented
 from pydag_emulators.bigquery.names import DatasetRef, table_ref
 from pydag_emulators.bigquery.schema import Field, field_of, sql_type
 from pydag_emulators.bigquery.storage.catalog import Resource, list_tables, table_fields, writes
@@ -56,6 +56,17 @@ _PARTITIONS = pa.schema(
         ("total_logical_bytes", pa.int64()),
         ("last_modified_time", pa.timestamp("us", "UTC")),
         ("storage_tier", pa.string()),
+    ]
+)
+SUMMARY = "__PARTITIONS_SUMMARY__"
+"""What follows the `$` of the name under which the partitions of a table are listed."""
+_SUMMARY = pa.schema(
+    [
+        ("project_id", pa.string()),
+        ("dataset_id", pa.string()),
+        ("table_id", pa.string()),
+        ("partition_id", pa.string()),
+        ("last_modified_time", pa.int64()),
     ]
 )
 _ROUTINES = pa.schema(
@@ -120,7 +131,7 @@ def _columns(_cursor: Cursor, resource: Resource) -> list[dict[str, Any]]:
     ]
 
 
-def _partitions(cursor: Cursor, resource: Resource) -> list[dict[str, Any]]:
+def partitions(cursor: Cursor, resource: Resource) -> list[dict[str, Any]]:
     """The rows of `.PARTITIONS`; the time of the last change is that of the whole table."""
     fields = table_fields(resource)
     if resource["type"] != "TABLE" or not fields:
@@ -147,10 +158,41 @@ def _partitions(cursor: Cursor, resource: Resource) -> list[dict[str, Any]]:
     ]
 
 
+def partitions_summary(cursor: Cursor, resource: Resource) -> tuple[pa.Table, list[Field]]:
+    """The rows and columns of `table$__PARTITIONS_SUMMARY__`, by which clients list partitions.
+
+    Raises:
+        ApiError: `invalid` for a table without partitions.
+    """
+    if resource["type"] != "TABLE" or not (
+        resource.get("timePartitioning") or resource.get("rangePartitioning")
+    ):
+        raise invalid(
+            "Cannot read partition information from a table that is not partitioned: "
+            f"{resource['id']}"
+        )
+    reference = resource["tableReference"]
+    rows = [
+        {
+            "project_id": reference["projectId"],
+            "dataset_id": reference["datasetId"],
+            "table_id": reference["tableId"],
+            "partition_id": row["partition_id"],
+            "last_modified_time": int(row["last_modified_time"].timestamp() * 1000),
+        }
+        for row in partitions(cursor, resource)
+    ]
+    types = {pa.string(): "STRING", pa.int64(): "INTEGER"}
+    fields = [
+        {"name": column.name, "type": types[column.type], "mode": "NULLABLE"} for column in _SUMMARY
+    ]
+    return pa.Table.from_pylist(rows, _SUMMARY), fields
+
+
 _VIEWS: dict[str, tuple[pa.Schema, Callable[[Cursor, Resource], list[dict[str, Any]]]]] = {
     "TABLES": (_TABLES, _tables),
     "COLUMNS": (_COLUMNS, _columns),
-    "PARTITIONS": (_PARTITIONS, _partitions),
+    "PARTITIONS": (_PARTITIONS, partitions),
 }
 
 

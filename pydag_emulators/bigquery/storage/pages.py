@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from pydag_emulators.bigquery.names import TableRef, quote
 from pydag_emulators.bigquery.schema import Field
 from pydag_emulators.bigquery.storage.catalog import get_table
@@ -58,6 +60,14 @@ def read_page(
     rows = rows_json(table, fields, int64_timestamps=int64_timestamps)
     end = start + len(rows)
     return Page(rows, total, end if end < total else None)
+
+
+def page_of_rows(table: pa.Table, fields: list[Field], start: int, size: int | None) -> Page:
+    """At most `size` of these rows from row `start` on."""
+    wanted = table.select([field["name"] for field in fields]).slice(start, size)
+    rows = rows_json(wanted, fields, int64_timestamps=False)
+    end = start + len(rows)
+    return Page(rows, table.num_rows, end if end < table.num_rows else None)
 
 
 def rows_of_table(cursor: Cursor, ref: TableRef) -> str:

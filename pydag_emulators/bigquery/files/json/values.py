@@ -32,7 +32,14 @@ _ZONED = re.compile(
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 _OFFSET = re.compile(r"[+-](\d{1,2}):?(\d{2})?")
 
-_BAD = (TypeError, ValueError, OverflowError, InvalidOperation, ZoneInfoNotFoundError)
+_BAD = (
+    TypeError,
+    ValueError,
+    OverflowError,
+    RecursionError,
+    InvalidOperation,
+    ZoneInfoNotFoundError,
+)
 
 
 class Written(float):
@@ -128,6 +135,10 @@ def _float(value: Any) -> float:
     return float(_without_underscore(value))
 
 
+def _json_text(value: Any) -> str:
+    return json.dumps(json.loads(value), separators=(",", ":"), ensure_ascii=False)
+
+
 def _without_underscore(value: float | str) -> float | str:
     """The value; Python would read `1_000` as a number."""
     if "_" in str(value):
@@ -217,6 +228,9 @@ def _timestamp(value: Any) -> datetime:
     return at.replace(tzinfo=UTC)
 
 
+JSON_TEXT = "JSON text"
+"""The type of a column of JSON whose values are given as texts of JSON."""
+
 _CONVERT: dict[str, Callable[[Any], Any]] = {
     "INTEGER": _integer,
     "FLOAT": _float,
@@ -229,4 +243,5 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "DATETIME": _datetime,
     "TIMESTAMP": _timestamp,
     "JSON": lambda value: json.dumps(value, separators=(",", ":"), ensure_ascii=False),
+    JSON_TEXT: _json_text,
 }
