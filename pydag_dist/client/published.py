@@ -84,3 +84,13 @@ class PublishedDags:
     def unpublish(self, dag_id: str) -> None:
         """See `Client.unpublish`."""
         publications.unpublish(self._publishing, dag_id, user_at_host())
+
+
+def schedule_text(dag: PublishedDag) -> str | None:
+    """The schedule in words, if there is one: "every 20 s", "0 3 * * * America/Lima"."""
+    if not dag.schedule:
+        return None
+    interval, zone = dag.schedule["schedule_interval"], dag.schedule["timezone"]
+    if not isinstance(interval, str):
+        return f"every {interval:g} s"
+    return interval if zone == "UTC" else f"{interval} {zone}"

@@ -1,7 +1,7 @@
 import { describe, expect, test, vi } from 'vitest';
-import type { Columns, Graph, Run } from '../src/api/types';
+import type { Columns, Graph, Run, TaskNow } from '../src/api/types';
 import { criticalPath, expectedEnd, parentOf } from '../src/live/plan';
-import { LiveRun, type TaskNow } from '../src/live/run';
+import { LiveRun } from '../src/live/run';
 import { isLate, STATES } from '../src/states';
 import { random } from './graphs';
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pydag_dist.cli.display.states import coloured
 from pydag_dist.cli.display.tables import Cell, Lines, Page, clock, table
 from pydag_dist.client.difference import difference
+from pydag_dist.client.published import schedule_text
 from pydag_dist.dag import Dag
 from pydag_dist.engine.due import schedule_of
 from pydag_dist.engine.published import PublishedDag, Version
@@ -23,7 +24,7 @@ def dags_screen(dags: Sequence[PublishedDag], owners: Mapping[str, str], width: 
         "dag": [Cell(dag.dag_id) for dag in dags],
         "version": [Cell(str(dag.version)) for dag in dags],
         "owner": [Cell(owners[dag.dag_id]) for dag in dags],
-        "schedule": [Cell(schedule_text(dag)) for dag in dags],
+        "schedule": [Cell(schedule_text(dag) or "none") for dag in dags],
         "next": [_next(dag) for dag in dags],
         "last run": [_last(dag) for dag in dags],
         "ended": [Cell(clock(dag.last_ended)) for dag in dags],
@@ -40,7 +41,7 @@ def dag_screen(dag: PublishedDag, newest: Dag, changes: Sequence[DagChange], _wi
         "owner": newest.owner,
         "version": f"{dag.version}, published {clock(dag.published_at)} by {dag.published_by}",
         "file": dag.source,
-        "schedule": schedule_text(dag),
+        "schedule": schedule_text(dag) or "none",
         "next": _next(dag).text,
         "paused": f"{clock(dag.paused_at)} by {dag.paused_by}" if dag.paused_at else "",
         "missed": f"{dag.missed}, the last one {_in_zone(dag, dag.missed_last)}"
@@ -71,15 +72,6 @@ def version_lines(versions: Sequence[Version]) -> Iterator[str]:
         yield f"version {version.number}  {clock(version.at)}  {version.by}"
         if number + 1 < len(versions):
             yield from (f"  {line}" for line in difference(versions[number + 1].text, version.text))
-
-
-def schedule_text(dag: PublishedDag) -> str:
-    """A schedule as its file has it."""
-    if not dag.schedule:
-        return "none"
-    interval, zone = dag.schedule["schedule_interval"], dag.schedule["timezone"]
-    text = interval if isinstance(interval, str) else f"every {interval:g} s"
-    return f"{text} {zone}" if isinstance(interval, str) and zone != "UTC" else text
 
 
 def _next(dag: PublishedDag) -> Cell:

@@ -14,14 +14,14 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from pydag_dist.client.difference import difference
+from pydag_dist.client.published import schedule_text
 from pydag_dist.engine.published import PublishedDag, Version
 from pydag_dist.errors import EngineError
 from pydag_dist.history.published import DagChange, PastDag, all_versions
 from pydag_dist.web.models import dags as models
 from pydag_dist.web.problems import Refusal
 from pydag_dist.web.routes.checking import next_due
-from pydag_dist.web.routes.runs import VIEWER, Text
-from pydag_dist.web.routing import answer, router, site, tagged
+from pydag_dist.web.routing import VIEWER, Text, answer, router, site, tagged
 from pydag_dist.web.site import Site
 
 routes = router()
@@ -114,7 +114,7 @@ def published_dag(here: Site, dag_id: str) -> PublishedDag:
 
 def etag_of(dag: PublishedDag) -> str:
     """What changes whenever the DAG, or what is known of it, does."""
-    return f"{dag.version}-{hash_of(dag)}"
+    return f"{dag.version}-{sha256(to_json(_as_json(dag))).hexdigest()[:16]}"
 
 
 def owned(here: Site, dags: Sequence[PublishedDag]) -> list[dict[str, Any]]:
@@ -125,18 +125,7 @@ def owned(here: Site, dags: Sequence[PublishedDag]) -> list[dict[str, Any]]:
 
 def _as_json(dag: PublishedDag) -> dict[str, Any]:
     told = {n: _epoch(v) if isinstance(v, datetime) else v for n, v in asdict(dag).items()}
-    told["schedule_text"] = _schedule_text(dag)
-    return told
-
-
-def _schedule_text(dag: PublishedDag) -> str | None:
-    interval = (dag.schedule or {}).get("schedule_interval")
-    return None if interval is None else str(interval)
-
-
-def hash_of(dag: PublishedDag) -> str:
-    """A hash of all that is known of the DAG."""
-    return sha256(to_json(_as_json(dag))).hexdigest()[:16]
+    return {**told, "schedule_text": schedule_text(dag)}
 
 
 def versions_of(here: Site, dag_id: str) -> tuple[list[Version], str | None]:

@@ -122,7 +122,9 @@ def test_a_dag_is_published_paused_and_unpublished(ada):
     assert ada("PUT", "/dags/d", json=text).status_code == 201
     assert ada("PUT", "/dags/d", json=text).status_code == 200
     assert ada("PUT", "/dags/e", json=text).status_code == 422
-    seen = ada("GET", "/dags/d").headers["ETag"]
+    known = ada("GET", "/dags/d")
+    assert known.json()["schedule_text"] == "every 60 s"
+    seen = known.headers["ETag"]
     paused = ada("PATCH", "/dags/d", json={"paused": True}, headers={"If-Match": seen})
     assert (paused.status_code, paused.json()["paused_by"]) == (200, "ada")
     late = ada("PATCH", "/dags/d", json={"paused": False}, headers={"If-Match": seen})
@@ -131,6 +133,16 @@ def test_a_dag_is_published_paused_and_unpublished(ada):
     assert len(ada("GET", "/dags/d/schedule/preview?n=3").json()["due"]) == 3
     assert ada("DELETE", "/dags/d").status_code == 204
     assert ada("DELETE", "/dags/d").status_code == 404
+
+
+def test_a_schedule_is_told_in_words(ada):
+    for given, told in (
+        ({"schedule_interval": "0 3 * * *"}, "0 3 * * *"),
+        ({"schedule_interval": "@daily", "timezone": "America/Lima"}, "@daily America/Lima"),
+        ({"schedule_interval": 1.5}, "every 1.5 s"),
+    ):
+        ada("PUT", "/dags/d", json=dag(**given))
+        assert ada("GET", "/dags/d").json()["schedule_text"] == told
 
 
 def test_a_backfill_is_begun_paused_and_cancelled(ada):

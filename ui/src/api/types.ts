@@ -50,8 +50,8 @@ export interface Run extends RunHead {
   acts: Act[];
 }
 
-export interface Task {
-  task: string;
+/** What changes of a task while its run goes on. */
+export interface TaskNow {
   state: string;
   try_number: number;
   ready_at: number | null;
@@ -59,6 +59,10 @@ export interface Task {
   started_at: number | null;
   ended_at: number | null;
   worker: string | null;
+}
+
+export interface Task extends TaskNow {
+  task: string;
   result: unknown;
   error: string | null;
   children: number | null;
@@ -102,14 +106,7 @@ export interface Reason {
   why: string;
 }
 
-export interface Try {
-  try_number: number;
-  state: string;
-  ready_at: number | null;
-  queued_at: number | null;
-  started_at: number | null;
-  ended_at: number | null;
-  worker: string | null;
+export interface Try extends TaskNow {
   error: string | null;
   reason: string | null;
 }

@@ -29,7 +29,12 @@ export function Problems({ session }: { session: Session }) {
           </button>
         </p>
       )}
-      {unread && <p class="bad">{shown(unread, 500)} The graph shows what it was before.</p>}
+      {unread && (
+        <p class="bad">
+          {shown(unread, 500)}
+          {session.reading.value.tasks.length > 0 && ' The graph shows what it was before.'}
+        </p>
+      )}
       <p class="faint" role="status">
         {checked === null
           ? 'It is being checked…'

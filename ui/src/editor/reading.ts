@@ -28,7 +28,7 @@ export function read(text: string): Reading | string {
   try {
     root = JSON.parse(text.replace(/^\ufeff/, ' '));
   } catch (error) {
-    return `The text is no JSON: ${(error as Error).message}`;
+    return `The text is no JSON: ${(error as Error).message}.`;
   }
   if (isTooDeep(text)) return 'The text is nested too deeply.';
   // pyDag's files have the DAG within an object.

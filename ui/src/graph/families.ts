@@ -25,7 +25,8 @@ export interface Boxes {
   boxOf: Int32Array;
 }
 
-const familyOf = (task: string) => task.replace(/\d+/g, '#');
+/** What all tasks of one name have in common: the name without its digits. */
+export const familyOf = (task: string) => task.replace(/\d+/g, '#');
 
 /** The boxes of a DAG in which the families `open` are shown task by task. */
 export function boxesOf(dag: Dag, open: ReadonlySet<string>): Boxes {

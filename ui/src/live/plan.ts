@@ -1,8 +1,7 @@
 // What follows from a run's DAG and what is known of its tasks: when it ends, and what that hangs on.
 
-import type { Graph } from '../api/types';
+import type { Graph, TaskNow } from '../api/types';
 import { ENDED } from '../states';
-import type { TaskNow } from './run';
 
 /** Of tasks how many seconds each usually takes. */
 export type Durations = ReadonlyMap<string, number>;

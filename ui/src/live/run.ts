@@ -1,18 +1,7 @@
 // One run as it is now: its tasks as objects, kept up by the frames of its live stream.
 
 import { batch, signal } from '@preact/signals';
-import type { Columns, LogLine, Run } from '../api/types';
-
-/** What changes of a task while its run goes on. */
-export interface TaskNow {
-  state: string;
-  try_number: number;
-  ready_at: number | null;
-  queued_at: number | null;
-  started_at: number | null;
-  ended_at: number | null;
-  worker: string | null;
-}
+import type { Columns, LogLine, Run, TaskNow } from '../api/types';
 
 /** The newest lines of the log of the task that is looked at. */
 export interface LiveLog {

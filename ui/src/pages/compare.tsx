@@ -1,8 +1,8 @@
 // Two runs side by side: what got slower, what got dearer, and what ended otherwise.
 
 import { get, part } from '../api/client';
-import type { Columns, Run } from '../api/types';
-import { LiveRun, type TaskNow } from '../live/run';
+import type { Columns, Run, TaskNow } from '../api/types';
+import { LiveRun } from '../live/run';
 import { Link, State, Time } from '../parts/basics';
 import { Show, useLoaded } from '../parts/loaded';
 import { n, Table } from '../parts/table';
@@ -62,9 +62,20 @@ function Beside({ first, second }: { first: Loaded; second: Loaded }) {
   rows.sort((x, y) => Number(y.isOther) - Number(x.isOther) || weight(y) - weight(x));
   return (
     <>
-      <Table heads={['Run', 'State', 'Submitted', n('Took'), n('Billed'), n('Price')]}>
+      <Table
+        heads={[
+          { says: 'Which', hidden: true },
+          'Run',
+          'State',
+          'Submitted',
+          n('Took'),
+          n('Billed'),
+          n('Price'),
+        ]}
+      >
         {[first.run, second.run].map((run, i) => (
           <tr key={`${i} ${run.run_id}`}>
+            <td>{i === 0 ? 'First' : 'Second'}</td>
             <td class="id">
               <Link to={`/runs/${part(run.run_id)}`}>{run.run_id}</Link>
             </td>

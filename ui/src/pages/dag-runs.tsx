@@ -2,6 +2,7 @@
 
 import { get, part } from '../api/client';
 import type { Columns, RunItem } from '../api/types';
+import { familyOf } from '../graph/families';
 import { Glyph, Link } from '../parts/basics';
 import { Show, useLoaded } from '../parts/loaded';
 import { byImportance, lookOf } from '../states';
@@ -47,8 +48,6 @@ export function readable(runs: RunItem[]): RunItem[] {
     return i === 0 || tasks <= MATRIX_TASKS;
   });
 }
-
-const familyOf = (task: string) => task.replace(/\d+/g, '#');
 
 /** A run's tasks in the order in which they began; those that never did come last. */
 function inOrder({ task, started_at }: Columns): string[] {

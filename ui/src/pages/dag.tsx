@@ -4,7 +4,7 @@ import { get, Problem, part } from '../api/client';
 import type { Dag, Page, Preview, RunItem } from '../api/types';
 import { go } from '../app';
 import { Action } from '../parts/action';
-import { Empty, Time } from '../parts/basics';
+import { Empty, Link, Time } from '../parts/basics';
 import { Show, useLoaded } from '../parts/loaded';
 import { useTitle } from '../shell';
 import { exact, quoted, shown } from '../text';
@@ -47,13 +47,15 @@ export function DagPage({ dagId }: { dagId: string }) {
         )}
       </Show>
       {dag.value.value?.found && <Due dag={dag.value.value.found} url={url} />}
-      <h2>Last runs</h2>
       <Show of={runs} what="its runs">
         {({ items }) =>
           items.length === 0 ? (
             <NoRuns dagId={dagId} isKnown={dag.value.value?.found !== null} />
           ) : (
             <>
+              <h2>
+                Last runs <Link to={`/?dag=${part(dagId)}`}>all its runs</Link>
+              </h2>
               <Strip runs={items.toReversed()} />
               <Matrix runs={readable(items).toReversed()} />
             </>
@@ -74,7 +76,8 @@ function NoRuns({ dagId, isKnown }: { dagId: string; isKnown: boolean }) {
   ) : (
     <Empty title="Nothing is known under this name">
       <p>
-        No DAG of this name is published, and no run has it. Look at its spelling, or at all DAGs.
+        No DAG of this name is published, and no run has it. Look at its spelling, or at{' '}
+        <Link to="/dags">all DAGs</Link>.
       </p>
     </Empty>
   );

@@ -8,7 +8,7 @@ import { type Durations, expectedEnd } from '../live/plan';
 import type { LiveRun } from '../live/run';
 import { Action } from '../parts/action';
 import { Copy, Link, State, StateBar, Time } from '../parts/basics';
-import { isLate } from '../states';
+import { ENDED, isLate } from '../states';
 import { ago, bytes, clock, duration, number, price, priceNote, quoted, shown } from '../text';
 
 const DONE = { cancel: 'cancelled', resume: 'resumed', mark: 'marked' } as const;
@@ -31,9 +31,7 @@ export function RunHead({ run, live, graph, durations, again, url }: HeadProps) 
     [isOn, graph, live, durations, now.value, live.calm.value],
   );
   const ended = [...live.counts.value]
-    .filter(([state]) =>
-      ['success', 'failed', 'skipped', 'upstream_failed', 'cancelled'].includes(state),
-    )
+    .filter(([state]) => ENDED.has(state))
     .reduce((sum, [, n]) => sum + n, 0);
   return (
     <header class="run-head">

@@ -11,10 +11,9 @@ import { Empty, Link, State, StateBar, Time } from '../parts/basics';
 import { Show, useLoaded } from '../parts/loaded';
 import { n, Table } from '../parts/table';
 import { useTitle } from '../shell';
-import { isLate } from '../states';
+import { ENDED, isLate } from '../states';
 import { bytes, duration, plural, price, priceNote } from '../text';
 
-const ENDED = new Set(['success', 'failed', 'cancelled']);
 const HEADS = [
   { says: 'Compare', class: 'roomy', hidden: true },
   'State',
@@ -23,7 +22,7 @@ const HEADS = [
   { says: 'Tasks', class: 'wide roomy' },
   n('Ended', 'roomy'),
   n('Failed', 'roomy'),
-  { says: 'For', class: 'roomy' },
+  { says: 'For', class: 'roomy', title: 'Its logical date, in UTC' },
   'Submitted',
   n('Took', 'roomy'),
   { says: 'Billed', class: 'n roomy', title: priceNote },

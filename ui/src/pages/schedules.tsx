@@ -15,10 +15,14 @@ const MOST = 200; // due times of a DAG that are asked for
 const MOST_DAGS = 100; // in the calendar
 const DAY = 86_400;
 
-interface DueTime {
+/** How often a DAG is due in a day, if that is not once. */
+const often = (count: number, hasMore: boolean) => {
+  if (hasMore) return count > 0 ? ` ×${count} or more` : ' often';
+  return count > 1 ? ` ×${count}` : '';
+};
+
+interface DueTimes extends Preview {
   dag: string;
-  at: number;
-  zone: string;
 }
 
 export function SchedulesPage() {
@@ -61,9 +65,7 @@ export function SchedulesPage() {
             </Empty>
           ) : (
             <>
-              <Calendar
-                due={previews.flatMap(({ dag, due, zone }) => due.map((at) => ({ dag, at, zone })))}
-              />
+              <Calendar of={previews} />
               {scheduled.length > MOST_DAGS && (
                 <p class="faint">The calendar has the first {MOST_DAGS} of them.</p>
               )}
@@ -93,7 +95,7 @@ export function SchedulesPage() {
   );
 }
 
-function Calendar({ due }: { due: DueTime[] }) {
+function Calendar({ of }: { of: DueTimes[] }) {
   const today = new Date(now.value * 1000);
   today.setHours(0, 0, 0, 0);
   const days = Array.from({ length: DAYS }, (_, i) => {
@@ -108,25 +110,33 @@ function Calendar({ due }: { due: DueTime[] }) {
         const next = new Date(day);
         next.setDate(next.getDate() + 1);
         const until = next.getTime() / 1000;
-        const here = due.filter(({ at }) => at >= from && at < until).sort((a, b) => a.at - b.at);
-        const byDag = Map.groupBy(here, ({ dag }) => dag);
+        const here = of
+          .map(({ dag, zone, due }) => ({
+            dag,
+            zone,
+            times: due.filter((at) => at >= from && at < until),
+            hasMore: due.length === MOST && due.at(-1)! < until, // than were asked for
+          }))
+          .filter(({ times, hasMore }) => times.length > 0 || hasMore)
+          .sort((a, b) => (a.times[0] ?? from) - (b.times[0] ?? from));
         return (
           <li key={from} class={from + DAY > now.value && from <= now.value ? 'today' : ''}>
             <h3>
               {day.toLocaleDateString('en', { weekday: 'short', day: 'numeric', month: 'short' })}
             </h3>
             {here.length === 0 && <p class="faint">nothing</p>}
-            {[...byDag].map(([dag, times]) => (
+            {here.map(({ dag, zone, times, hasMore }) => (
               <Link
                 key={dag}
                 to={`/dags/${part(dag)}`}
                 title={times
-                  .map(({ at, zone }) => exact(at, zone))
                   .slice(0, 12)
+                  .map((at) => exact(at, zone))
                   .join('\n')}
               >
-                <span class="n">{clock(times[0]!.at).slice(0, 5)}</span> {dag}
-                {times.length > 1 && <span class="faint"> ×{times.length}</span>}
+                {times[0] && <span class="n">{clock(times[0]).slice(0, 5)} </span>}
+                {dag}
+                <span class="faint">{often(times.length, hasMore)}</span>
               </Link>
             ))}
           </li>

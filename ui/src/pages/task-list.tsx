@@ -2,9 +2,9 @@
 
 import { useSignal } from '@preact/signals';
 import { useMemo } from 'preact/hooks';
-import type { Graph } from '../api/types';
+import type { Graph, TaskNow } from '../api/types';
 import { now } from '../app';
-import type { LiveRun, TaskNow } from '../live/run';
+import type { LiveRun } from '../live/run';
 import { Glyph } from '../parts/basics';
 import { Rows } from '../parts/rows';
 import { byImportance, ENDED, lookOf } from '../states';
