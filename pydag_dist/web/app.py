@@ -16,6 +16,7 @@ from pydag_dist.web.entry.gate import Gate
 from pydag_dist.web.entry.pages import Pages
 from pydag_dist.web.live.hub import Hub
 from pydag_dist.web.routes import (
+    access,
     changes,
     checking,
     dags,
@@ -26,7 +27,6 @@ from pydag_dist.web.routes import (
     publishing,
     runs,
     tasks,
-    tokens,
 )
 from pydag_dist.web.site import Site
 
@@ -43,7 +43,7 @@ ROUTERS = (
     checking.routes,
     editing.routes,
     files.routes,
-    tokens.routes,
+    access.routes,
 )
 
 

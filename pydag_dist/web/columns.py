@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from typing import Any, Final
 
 from pydag_dist.dag import Dag
@@ -11,24 +12,24 @@ from pydag_dist.engine.roles.watching import TaskRow
 
 STATES: Final = [*TASK_STATES, "unknown"]  # of a record that is damaged
 _PLACE: Final = {state: number for number, state in enumerate(STATES)}
-_TIMES: Final = (2, 3, 4, 5)
+_TIMES: Final = ("ready_at", "queued_at", "started_at", "ended_at")
 
 
 def columns(rows: Mapping[str, TaskRow]) -> dict[str, Any]:
     """The tasks by columns: see `models.tasks`."""
     workers: dict[str | None, int] = {None: -1}
     for row in rows.values():
-        if row[6] not in workers:
-            workers[row[6]] = len(workers) - 1
+        if row.worker not in workers:
+            workers[row.worker] = len(workers) - 1
     values = rows.values()
     return {
         "states": STATES,
         "workers": [name for name in workers if name],
         "task": list(rows),
-        "state": [_PLACE.get(row[0], len(STATES) - 1) for row in values],
-        "try_number": [row[1] for row in values],
-        **{TaskRow._fields[at]: [_milli(row[at]) for row in values] for at in _TIMES},
-        "worker": [workers[row[6]] for row in values],
+        "state": [_PLACE.get(row.state, len(STATES) - 1) for row in values],
+        "try_number": [row.try_number for row in values],
+        **{name: [*map(_milli, map(attrgetter(name), values))] for name in _TIMES},
+        "worker": [workers[row.worker] for row in values],
     }
 
 

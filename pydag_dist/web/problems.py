@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -161,15 +161,19 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, handler)
 
 
+def pointer(path: Iterable[str | int]) -> str:
+    """The JSON Pointer of a place (RFC 6901)."""
+    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)
+
+
 def _item(problem: Problem) -> dict[str, Any]:
     return {"task": problem.task, "field": problem.field, "detail": problem.message}
 
 
 def _validation_item(found: ErrorDetails) -> dict[str, Any]:
     place, *path = [str(part) for part in found["loc"]]
-    pointer = "".join(f"/{part.replace('~', '~0').replace('/', '~1')}" for part in path)
     return {
-        "pointer": pointer if place == "body" else None,
+        "pointer": pointer(path) if place == "body" else None,
         "field": ".".join(path) or place,
         "detail": message(found),
     }

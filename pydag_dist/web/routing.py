@@ -1,16 +1,18 @@
-"""What all routes have in common: each says whose role it needs, and answers with ready bytes."""
+"""What all routes have in common: the roles they need, what they are asked with, ready bytes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from hashlib import sha256
-from typing import Any, Final, get_args
+from typing import Annotated, Any, Final, get_args
 
 from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
+from pydantic import StringConstraints
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from pydag_dist.dag import limits
 from pydag_dist.web.entry.access import Principal
 from pydag_dist.web.models.base import ProblemDetails
 from pydag_dist.web.problems import MEDIA_TYPE, Refusal
@@ -20,6 +22,11 @@ from pydag_dist.web.site import Site
 ROLES: Final = get_args(Role)
 ROLE: Final = "x-role"  # of a route in OpenAPI
 NOBODY: Final = "none"  # a route that asks for no role
+# For `openapi_extra` of a route.
+ANYBODY, VIEWER, OPERATOR, EDITOR, ADMIN = ({ROLE: name} for name in (NOBODY, *ROLES))
+
+Text = Annotated[str, StringConstraints(max_length=limits.ID)]
+Key = Annotated[str, StringConstraints(max_length=200)]  # an Idempotency-Key
 
 
 class GuardedRoute(APIRoute):
@@ -49,11 +56,6 @@ def router(prefix: str = "/api/v1") -> APIRouter:
     return APIRouter(prefix=prefix, route_class=GuardedRoute, responses=responses)
 
 
-def role(name: str) -> dict[str, str]:
-    """For `openapi_extra` of a route."""
-    return {ROLE: name}
-
-
 def needs(request: Request, name: str) -> Principal:
     """Who asks, if that one has the role; else the request is refused."""
     principal: Principal | None = request.scope["principal"]
@@ -80,16 +82,12 @@ def answer(content: Any, status: int = 200, **headers: str) -> Response:
     return Response(to_json(content), status, named, "application/json")
 
 
-def tagged(request: Request, content: bytes, tag: str = "", *, immutable: bool = False) -> Response:
+def tagged(request: Request, content: bytes, tag: str = "") -> Response:
     """JSON with an ETag; 304 if the client has it."""
     etag = f'"{tag or sha256(content).hexdigest()[:32]}"'
-    keep = "private, max-age=31536000, immutable" if immutable else "private, no-cache"
-    headers = {"ETag": etag, "Cache-Control": keep}
-    known = [one.strip().removeprefix("W/") for one in _if_none_match(request).split(",")]
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
+    known = request.headers.get("if-none-match", "").split(",")
+    known = [each.strip().removeprefix("W/") for each in known]
     if etag in known or "*" in known:
         return Response(None, 304, headers)
     return Response(content, 200, headers, "application/json")
-
-
-def _if_none_match(request: Request) -> str:
-    return request.headers.get("if-none-match", "")

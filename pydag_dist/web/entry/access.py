@@ -133,7 +133,7 @@ class Doorkeeper:
 
     def by_token(self, token: str) -> Principal | None:
         """Who holds that token."""
-        found = self._byhash_of().get(hash_of(token))
+        found = self._by_hash().get(hash_of(token))
         return Principal(found.name, found.role) if found else None
 
     def by_cookie(self, value: str) -> Principal | None:
@@ -165,7 +165,7 @@ class Doorkeeper:
             return None
         return Principal(worker_name(user)[:100], max(roles, key=_ROLES.index))
 
-    def _byhash_of(self) -> dict[str, Token]:
+    def _by_hash(self) -> dict[str, Token]:
         asked, known = self._known
         if time.monotonic() - asked > KNOWN_SECONDS:
             known = {token.sha256: token for token in self._tokens.all()}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from fastapi import Body, Header, Request
-from pydantic import StringConstraints
 from starlette.responses import Response
 
 from pydag_dist.client.client import new_run_id
@@ -18,13 +17,8 @@ from pydag_dist.web.models import runs as models
 from pydag_dist.web.once import once, repeatable
 from pydag_dist.web.problems import Refusal
 from pydag_dist.web.routes.dags import published_dag
-from pydag_dist.web.routes.runs import Text
-from pydag_dist.web.routing import answer, needs, role, router, site
+from pydag_dist.web.routing import OPERATOR, Key, Text, answer, needs, router, site
 from pydag_dist.web.site import Site
-
-OPERATOR: Final = role("operator")
-EDITOR: Final = role("editor")
-Key = Annotated[str, StringConstraints(max_length=200)]
 
 routes = router()
 

@@ -23,9 +23,8 @@ from pydag_dist.engine import RunFilter
 from pydag_dist.engine.celery import estimates
 from pydag_dist.web.models import editing as models
 from pydag_dist.web.problems import Refusal
-from pydag_dist.web.routes.checking import EDITOR
 from pydag_dist.web.routes.dags import versions_of
-from pydag_dist.web.routing import answer, router, site
+from pydag_dist.web.routing import EDITOR, answer, router, site
 from pydag_dist.web.site import Site
 
 ASKING: Final = BoundedSemaphore(4)  # estimates at a time: each may wait for half a minute

@@ -17,9 +17,8 @@ from pydag_dist.web.folder.folder import etag_of
 from pydag_dist.web.folder.git import COMMIT
 from pydag_dist.web.models import files as models
 from pydag_dist.web.problems import Refusal
-from pydag_dist.web.routes.checking import EDITOR, told
-from pydag_dist.web.routes.runs import VIEWER
-from pydag_dist.web.routing import answer, needs, router, site
+from pydag_dist.web.routes.checking import placed_problems
+from pydag_dist.web.routing import EDITOR, VIEWER, answer, needs, router, site
 
 Path = Annotated[str, StringConstraints(max_length=1100)]
 Tags = Annotated[str, StringConstraints(max_length=1000)]
@@ -139,7 +138,7 @@ def _problems(text: str) -> list[dict[str, Any]]:
     try:
         Dag.parse(text, source="file")
     except InvalidDag as error:
-        return told(text, error.problems)
+        return placed_problems(text, error.problems)
     return []
 
 

@@ -1,47 +1,28 @@
-"""Who asks, and who is there to run tasks: workers, coordinators, queues."""
+"""Who is there to run tasks: workers, coordinators, queues."""
 
 from __future__ import annotations
-
-import time
-from importlib.metadata import version
 
 import redis
 from fastapi import Request
 from starlette.responses import Response
 
 from pydag_dist.web.models import fleet as models
-from pydag_dist.web.routes.runs import VIEWER
-from pydag_dist.web.routing import NOBODY, answer, needs, role, router, site
+from pydag_dist.web.problems import RETRY_AFTER
+from pydag_dist.web.routing import ANYBODY, VIEWER, answer, router, site
 
 routes = router()
 health_route = router("")
 
 
-@health_route.get("/health", response_model=models.Health, openapi_extra=role(NOBODY))
+@health_route.get("/health", response_model=models.Health, openapi_extra=ANYBODY)
 def health(request: Request) -> Response:
     """Say whether Redis answers; 503 if it doesn't."""
     here = site(request)
     try:
         here.engine.store.redis.ping()
     except redis.RedisError:
-        return answer({"redis": False, "history": False}, 503, Retry_After="2")
+        return answer({"redis": False, "history": False}, 503, Retry_After=RETRY_AFTER)
     return answer({"redis": True, "history": here.past(lambda _: True, otherwise=False)[0]})
-
-
-@routes.get("/me", response_model=models.Me, openapi_extra=VIEWER)
-def me(request: Request) -> Response:
-    """Say who asks, and what that one may do."""
-    here, principal = site(request), needs(request, "viewer")
-    told = {
-        "user": principal.name,
-        "role": principal.role,
-        "mode": here.web.mode,
-        "version": version("pydag-dist"),
-        "prefix": here.web.prefix,
-        "history": here.past(lambda _: True, otherwise=False)[0],
-        "now": time.time(),
-    }
-    return answer(told)
 
 
 @routes.get("/workers", response_model=models.Workers, openapi_extra=VIEWER)

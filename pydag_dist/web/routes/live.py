@@ -14,8 +14,7 @@ from starlette.types import Receive, Scope, Send
 from pydag_dist.web.live.hub import Hub, follow
 from pydag_dist.web.live.run_topic import LogTopic
 from pydag_dist.web.live.topic import Topic
-from pydag_dist.web.routes.runs import VIEWER, Text
-from pydag_dist.web.routing import needs, router
+from pydag_dist.web.routing import VIEWER, Text, needs, router
 
 routes = router()
 

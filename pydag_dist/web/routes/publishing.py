@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from fastapi import Body, Header, Query, Request
 from pydantic import StringConstraints
@@ -21,14 +21,10 @@ from pydag_dist.web.models import backfills as backfill_models
 from pydag_dist.web.models import dags as dag_models
 from pydag_dist.web.once import once, repeatable
 from pydag_dist.web.problems import Refusal
-from pydag_dist.web.routes.changes import Key
 from pydag_dist.web.routes.dags import etag_of, owned, published_dag
-from pydag_dist.web.routes.runs import VIEWER, Text
-from pydag_dist.web.routing import answer, needs, role, router, site
+from pydag_dist.web.routing import EDITOR, OPERATOR, VIEWER, Key, Text, answer, needs, router, site
 from pydag_dist.web.site import Site
 
-OPERATOR: Final = role("operator")
-EDITOR: Final = role("editor")
 IfMatch = Annotated[str, Header(alias="If-Match", max_length=200)]
 
 Day = Annotated[str, StringConstraints(max_length=64)]

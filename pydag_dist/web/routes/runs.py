@@ -17,14 +17,13 @@ from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from pydag_dist.dag import limits
 from pydag_dist.engine import ENDED_RUN_STATES, RunFilter
 from pydag_dist.engine.protocol import RunState, RunType
 from pydag_dist.errors import UnknownRun
 from pydag_dist.web.columns import graph
 from pydag_dist.web.models import runs as models
 from pydag_dist.web.problems import Refusal
-from pydag_dist.web.routing import answer, role, router, site, tagged
+from pydag_dist.web.routing import VIEWER, Text, answer, router, site, tagged
 from pydag_dist.web.site import Site, place_of
 from pydag_dist.web.views import run_item, run_view, task_item
 from pydag_dist.why import why_run
@@ -35,11 +34,9 @@ COST_SECONDS: Final = 0.05  # that a list may count costs for
 MOST_SECONDS: Final = 60.0  # that a request may wait for a run
 LOOK_SECONDS: Final = 0.25
 _WAIT: Final = re.compile(r"\bwait=(\d{1,4})\b", re.ASCII)
-Text = Annotated[str, StringConstraints(max_length=limits.ID)]
 Param = Annotated[str, StringConstraints(max_length=1_000)]
 TAGS: Final = 20  # and params, that runs are looked for by
 Moment = Annotated[float, Field(allow_inf_nan=False)]
-VIEWER: Final = role("viewer")
 
 routes = router()
 

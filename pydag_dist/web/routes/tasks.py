@@ -18,8 +18,8 @@ from pydag_dist.web.columns import columns
 from pydag_dist.web.models import runs as run_models
 from pydag_dist.web.models import tasks as task_models
 from pydag_dist.web.problems import Refusal
-from pydag_dist.web.routes.runs import VIEWER, Moment, Text
-from pydag_dist.web.routing import answer, router, site
+from pydag_dist.web.routes.runs import Moment
+from pydag_dist.web.routing import VIEWER, Text, answer, router, site
 from pydag_dist.web.task_params import params_of
 from pydag_dist.web.views import task_item
 from pydag_dist.why import why_task

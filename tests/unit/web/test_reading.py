@@ -14,6 +14,7 @@ from pydag_dist.engine.roles.watching import Watching
 from pydag_dist.errors import HistoryError
 from pydag_dist.history import HistoryReader
 from pydag_dist.web.entry.pages import Pages
+from pydag_dist.web.models import access as access_models
 from pydag_dist.web.models import base as base_models
 from pydag_dist.web.models import dags as dag_models
 from pydag_dist.web.models import fleet as fleet_models
@@ -50,7 +51,7 @@ def run_id(installation):
 
 READ = {
     "/health": fleet_models.Health,
-    "/api/v1/me": fleet_models.Me,
+    "/api/v1/me": access_models.Me,
     "/api/v1/runs": run_models.RunPage,
     "/api/v1/runs/RUN": run_models.Run,
     "/api/v1/runs/RUN/graph": run_models.Graph,

@@ -1,8 +1,10 @@
-"""Tokens, and a browser's session with one."""
+"""Who asks; tokens, and a browser's session with one."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+import time
+from importlib.metadata import version
+from typing import Any
 
 from fastapi import Request
 from starlette.responses import Response
@@ -10,15 +12,28 @@ from starlette.responses import Response
 from pydag_dist.client.submitter import acting_for, user_at_host
 from pydag_dist.web.entry.access import Doorkeeper, cookie_name
 from pydag_dist.web.entry.gate import set_cookie
-from pydag_dist.web.models import fleet as models
+from pydag_dist.web.models import access as models
 from pydag_dist.web.problems import Refusal
-from pydag_dist.web.routes.runs import Text
-from pydag_dist.web.routing import NOBODY, answer, needs, role, router, site
+from pydag_dist.web.routing import ADMIN, ANYBODY, VIEWER, Text, answer, needs, router, site
 from pydag_dist.web.tokens import told
 
-ADMIN: Final = role("admin")
-
 routes = router()
+
+
+@routes.get("/me", response_model=models.Me, openapi_extra=VIEWER)
+def me(request: Request) -> Response:
+    """Say who asks, and what that one may do."""
+    here, principal = site(request), needs(request, "viewer")
+    told = {
+        "user": principal.name,
+        "role": principal.role,
+        "mode": here.web.mode,
+        "version": version("pydag-dist"),
+        "prefix": here.web.prefix,
+        "history": here.past(lambda _: True, otherwise=False)[0],
+        "now": time.time(),
+    }
+    return answer(told)
 
 
 @routes.get("/tokens", response_model=models.Tokens, openapi_extra=ADMIN)
@@ -45,7 +60,7 @@ def remove(request: Request, name: Text) -> Response:
     return Response(None, 204)
 
 
-@routes.post("/session", response_model=models.Session, openapi_extra=role(NOBODY))
+@routes.post("/session", response_model=models.Session, openapi_extra=ANYBODY)
 def begin(request: Request, body: models.NewSession) -> Response:
     """Let this browser keep a token, where no script can read it."""
     here = site(request)
@@ -58,7 +73,7 @@ def begin(request: Request, body: models.NewSession) -> Response:
     return made  # type: ignore[no-any-return]
 
 
-@routes.delete("/session", status_code=204, openapi_extra=role(NOBODY))
+@routes.delete("/session", status_code=204, openapi_extra=ANYBODY)
 def end(request: Request) -> Response:
     """Let this browser forget it."""
     made = Response(None, 204)
