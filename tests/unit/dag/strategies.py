@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import string
+
 from hypothesis import strategies as st
 
 from pydag_dist.dag import TriggerRule
 
-ids = st.from_regex(r"[A-Za-z0-9_.-]{0,6}[A-Za-z0-9_-]", fullmatch=True)
+# Of what a regular expression describes each character is a draw of its own: six times the time.
+_IN_IDS = string.ascii_letters + string.digits + "_-"
+ids = st.builds(str.__add__, st.text(_IN_IDS + ".", max_size=6), st.sampled_from(_IN_IDS))
 _TEMPLATES = ("{{", "{%", "{#")  # what begins so may be none that can be read
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8).filter(
     lambda text: not any(begin in text for begin in _TEMPLATES)
@@ -20,13 +24,14 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=6,
 )
+_path_parts = st.text(string.ascii_lowercase + string.digits + "_-", min_size=1, max_size=8)
 scripts = st.builds(
     "{}.{}.{}.{}.{}".format,
     st.sampled_from(["gcs", "local"]),
-    st.from_regex(r"[a-z0-9_-]{1,8}", fullmatch=True),
-    st.from_regex(r"[a-z0-9_-]{1,4}(/[a-z]{1,3}){0,2}", fullmatch=True),
+    _path_parts,
+    st.lists(_path_parts, min_size=1, max_size=3).map("/".join),
     st.sampled_from(["bq", "iac"]),
-    st.from_regex(r"[a-z_]{1,8}", fullmatch=True),
+    _path_parts,
 )
 
 
@@ -34,11 +39,18 @@ scripts = st.builds(
 def edges(draw, max_tasks=12):
     """Dependencies by task id, acyclic, in an order in which children may come first."""
     names = draw(st.lists(ids, min_size=1, max_size=max_tasks, unique=True))
-    dependencies = {
-        name: draw(st.lists(st.sampled_from(names[:i]), unique=True)) if i else []
-        for i, name in enumerate(names)
-    }
+    dependencies = {name: draw(_some_of(names[:i])) for i, name in enumerate(names)}
     return {name: dependencies[name] for name in draw(st.permutations(names))}
+
+
+def _some_of(names):
+    """Some of the names, as they stand or the other way round: one draw, not one for each name."""
+    size = len(names)
+    return st.integers(0, 2 ** (size + 1) - 1 if names else 0).map(
+        lambda bits: [name for i, name in enumerate(names) if bits >> i & 1][
+            :: -1 if bits >> size else 1
+        ]
+    )
 
 
 hooks = ids.filter(lambda name: name[0] != ".") | st.sampled_from(
@@ -110,7 +122,7 @@ def tasks(draw, task_id, dependencies, downstream, may_expand):
     if draw(st.booleans()):
         return raw | {
             "script": draw(scripts),
-            "params": draw(st.dictionaries(texts.filter(lambda t: t[:2] != "**"), values)),
+            "params": draw(st.dictionaries(_param_names, values)),
         }
     if downstream and "expand" not in raw and draw(st.booleans()):
         when = {
@@ -126,6 +138,7 @@ def tasks(draw, task_id, dependencies, downstream, may_expand):
     return raw | {"operator": "python.call", "params": call}
 
 
+_param_names = texts.filter(lambda text: not text.startswith("**"))
 COPY = {"source": "gs://a/b", "destination": "gs://a/c"}
 CHOOSE = {"callable": "steps:choose", "args": [1]}
 

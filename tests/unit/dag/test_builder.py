@@ -81,7 +81,7 @@ def test_a_built_dag_equals_the_one_of_a_file():
 
 @pytest.mark.big
 @given(dags())
-def test_any_dag_can_be_built(raw):
+def test_any_dag_can_be_built_and_survives_its_own_form(raw):
     fields = {name: value for name, value in raw.items() if name != "tasks"}
     with Dag(**fields) as dag:
         nodes = {}
@@ -95,18 +95,13 @@ def test_any_dag_can_be_built(raw):
             for parent in task["dependencies"]:
                 nodes[parent] >> nodes[task["task_id"]]
 
-    assert dag == Dag.parse(raw)
-    assert dag.to_json() == Dag.parse(raw).to_json()
-
-
-@pytest.mark.big
-@given(dags())
-def test_a_dag_survives_its_own_form(raw):
-    dag = Dag.parse(raw)
-
-    assert Dag.parse(dag.to_dict()) == dag
-    assert Dag.parse(dag.to_json()) == dag
-    assert Dag.parse(dag.to_json()).to_json() == dag.to_json()
+    read = Dag.parse(raw)
+    assert dag == read
+    assert dag.to_json() == read.to_json()
+    assert Dag.parse(read.to_dict()) == read
+    again = Dag.parse(read.to_json())
+    assert again == read
+    assert again.to_json() == read.to_json()
 
 
 def test_a_wrong_task_is_refused_where_it_stands():

@@ -37,7 +37,7 @@ def upstream_of(task_id, graph):
     return found
 
 
-@given(edges(), st.data())
+@given(edges(max_tasks=8), st.data())
 def test_only_results_from_upstream_may_be_named(graph, data):
     names = st.lists(st.sampled_from(sorted(graph)), max_size=3, unique=True)
     named = {task_id: data.draw(names) for task_id in graph}
