@@ -18,8 +18,9 @@ LUA = ROOT / "pydag_dist" / "engine" / "lua"
 HEADS = heads()
 
 
-def test_each_operation_has_a_head() -> None:
-    assert set(HEADS) == set(ARGUMENTS)
+def test_each_operation_has_a_head_and_arguments() -> None:
+    defined = {line.split("(")[0] for line in source().split("function OPERATIONS.")[1:]}
+    assert set(HEADS) == set(ARGUMENTS) == defined
     assert all(head.answers for head in HEADS.values())
 
 
@@ -47,6 +48,7 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
 
 @pytest.mark.parametrize("operation", sorted(ARGUMENTS))
 def test_an_operation_writes_what_its_head_says(scene: Scene, operation: str) -> None:
+    """And the arguments that are fine are: no call is refused but for the one that is wrong."""
     scene.engine.store.call(operation, *scene.good(operation))
     strange = [(name, key) for name, key in written(scene.client) if not HEADS[name].writes(key)]
     assert strange == []
