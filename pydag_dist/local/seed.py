@@ -15,8 +15,8 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from google.cloud.storage import Client as StorageClient
 
-PROJECT = "local-project"
-BUCKET = "project-pydag"
+from pydag_dist.local.stack import BUCKET, PROJECT
+
 FOLDER = "module_name"
 DATA = "events.csv"
 DATASET = "datasettest"

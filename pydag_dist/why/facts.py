@@ -76,9 +76,7 @@ def read_facts(reading: Reading, run_id: str, task: str, dag: Dag | None = None)
     tasks = store.run_key(run_id, "tasks")
     known = planned in dag.tasks and is_id(task)
     if not known or (planned != task and not store.redis.hexists(tasks, task)):
-        raise EngineError(
-            f"run {run_id} has no task {task!r}: `pydag status {run_id}` lists its tasks"
-        )
+        raise no_task(run_id, task)
     queue = dag.tasks[planned].queue
     upstream = upstream_of(dag, task)
     names = list(upstream)
@@ -147,6 +145,13 @@ def read_facts(reading: Reading, run_id: str, task: str, dag: Dag | None = None)
         expansion=unpack_expansion(expansion),
         lease_until=lease_until,
         heard=_heard(deferred),
+    )
+
+
+def no_task(run_id: str, task: str) -> EngineError:
+    """That a run has no such task."""
+    return EngineError(
+        f"run {run_id} has no task {task!r}: `pydag status {run_id}` lists its tasks"
     )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 
-from pydag_dist.engine import RunSnapshot
+from pydag_dist.engine import RunSnapshot, TaskSnapshot
+from pydag_dist.engine.head import microseconds
 from pydag_dist.errors import EngineError
 from pydag_dist.history import HistoryReader
-from pydag_dist.why.facts import Facts, upstream_of
-from pydag_dist.why.run import Reason, explain_ended, record_of
+from pydag_dist.why.facts import Facts, no_task, upstream_of
+from pydag_dist.why.run import Reason, explain_ended
 from pydag_dist.why.task import explain
 
 
@@ -34,7 +35,7 @@ def explain_past(history: HistoryReader, run: RunSnapshot, task: str | None) -> 
             now,
             {**past.head, "state": run.state} | ({"reason": run.reason} if run.reason else {}),
             upstream,
-            records={up: record_of(each, rules.get(up, "")) for up, each in there.items()},
+            records={up: _record_of(each, rules.get(up, "")) for up, each in there.items()},
             errors={up: each.error for up, each in there.items() if each.error},
             skips=skips,
         )
@@ -42,10 +43,23 @@ def explain_past(history: HistoryReader, run: RunSnapshot, task: str | None) -> 
     if task is None:
         return explain_ended(run, facts_of, now)
     if task not in run.tasks:
-        raise EngineError(
-            f"run {run.run_id} has no task {task!r}: `pydag status {run.run_id}` lists its tasks"
-        )
+        raise no_task(run.run_id, task)
     state = run.tasks[task].state
     if not run.ended or state == "none":
         return [Reason(state, f"{task} is {state}, as far as the history knows", task)]
     return [Reason(state, explain(facts_of(task)), task)]
+
+
+def _record_of(task: TaskSnapshot, rule: str) -> dict[str, str]:
+    """What `explain` reads of a task's record, from its snapshot."""
+    return {
+        "state": task.state,
+        "try": str(task.try_number),
+        "last_try": str(task.try_number),
+        "rule": rule,
+        "started_at": microseconds(task.started_at),
+        "ended_at": microseconds(task.ended_at),
+        "worker": task.worker or "",
+        "reason": "",
+        "token": "",
+    }

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pydag_dist.engine import Reading, RunSnapshot, TaskSnapshot
-from pydag_dist.engine.head import microseconds
+from pydag_dist.engine import Reading, RunSnapshot
 from pydag_dist.why.facts import Facts, read_facts
 from pydag_dist.why.task import explain, not_planned
 from pydag_dist.why.words import clock, span
@@ -16,8 +15,8 @@ if TYPE_CHECKING:
     from pydag_dist.dag import Dag
 
 NAMED: Final = 5  # tasks of one kind
-# States in the order in which they matter, after `failed` and after what nobody can run.
 _END: Final = {"success": "succeeded", "failed": "failed", "cancelled": "was cancelled"}
+# States in the order in which they matter, after `failed` and after what nobody can run.
 _ORDER: Final = (
     "cancelling",
     "up_for_retry",
@@ -139,14 +138,14 @@ def _of_tasks(run: RunSnapshot, facts_of: Callable[[str], Facts], dag: Dag) -> I
         yield Reason("none", f"{_tasks(waiting)} upstream tasks", None)
 
 
-def _with_stuck(run: RunSnapshot, s: Facts) -> tuple[bool, Reason]:
-    is_stuck = s.slots == 0 or bool(s.refusals and not s.able)
-    waits = s.task in s.records and s.record["state"] in {"ready", "queued", "deferred"}
-    return is_stuck and waits, _reason(run, s)
+def _with_stuck(run: RunSnapshot, facts: Facts) -> tuple[bool, Reason]:
+    is_stuck = facts.slots == 0 or bool(facts.refusals and not facts.able)
+    waits = facts.task in facts.records and facts.record["state"] in {"ready", "queued", "deferred"}
+    return is_stuck and waits, _reason(run, facts)
 
 
-def _reason(run: RunSnapshot, s: Facts) -> Reason:
-    return Reason(run.tasks[s.task].state, explain(s), s.task)
+def _reason(run: RunSnapshot, facts: Facts) -> Reason:
+    return Reason(run.tasks[facts.task].state, explain(facts), facts.task)
 
 
 def _more(run: RunSnapshot, state: str, named: int) -> list[Reason]:
@@ -169,18 +168,3 @@ def _tasks(number: int) -> str:
 
 def _in(run: RunSnapshot, state: str) -> list[str]:
     return [name for name, task in run.tasks.items() if task.state == state]
-
-
-def record_of(task: TaskSnapshot, rule: str) -> dict[str, str]:
-    """What `explain` reads of a task's record, from its snapshot."""
-    return {
-        "state": task.state,
-        "try": str(task.try_number),
-        "last_try": str(task.try_number),
-        "rule": rule,
-        "started_at": microseconds(task.started_at),
-        "ended_at": microseconds(task.ended_at),
-        "worker": task.worker or "",
-        "reason": "",
-        "token": "",
-    }

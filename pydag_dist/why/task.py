@@ -44,132 +44,138 @@ def why_task(reading: Reading, run_id: str, task: str, dag: Dag | None = None) -
     return explain(read_facts(reading, run_id, task, dag))
 
 
-def explain(s: Facts) -> str:
+def explain(facts: Facts) -> str:
     """Why the task is not running, or where it runs, or how it ended; one sentence."""
-    if s.task not in s.records:
-        return f"{s.task} {not_planned(s)}"
-    state = s.record["state"]
-    goes_on = s.record["rule"] == "teardown"  # whatever becomes of its run
-    if s.run["state"] == "cancelling" and state in _TO_BE_CANCELLED and not goes_on:
-        return f"{s.task} is about to be cancelled with its run"
-    if s.record["reason"] == TAKEN:
-        whose = s.record["worker"]
+    if facts.task not in facts.records:
+        return f"{facts.task} {not_planned(facts)}"
+    state = facts.record["state"]
+    goes_on = facts.record["rule"] == "teardown"  # whatever becomes of its run
+    if facts.run["state"] == "cancelling" and state in _TO_BE_CANCELLED and not goes_on:
+        return f"{facts.task} is about to be cancelled with its run"
+    if facts.record["reason"] == TAKEN:
+        whose = facts.record["worker"]
         result = f"; its result is that of run {whose}" if whose else ""
-        return f"{s.task} counts as succeeded, since its run begins at {s.run['from']}{result}"
-    if s.record["reason"] == "marked" and state in ENDED_TASK_STATES:
-        return f"{s.task} was marked {state} by {s.record['worker']} {end_of(s)}"
+        begin = facts.run["from"]
+        return f"{facts.task} counts as succeeded, since its run begins at {begin}{result}"
+    if facts.record["reason"] == "marked" and state in ENDED_TASK_STATES:
+        return f"{facts.task} was marked {state} by {facts.record['worker']} {end_of(facts)}"
     sentence = _SENTENCES.get(state)
-    return f"{s.task} {sentence(s) if sentence else f'is {state}'}"
+    return f"{facts.task} {sentence(facts) if sentence else f'is {state}'}"
 
 
-def not_planned(s: Facts) -> str:
+def not_planned(facts: Facts) -> str:
     """What a run waits for that is not planned, or why it never was."""
-    if error := s.run.get("error"):
+    if error := facts.run.get("error"):
         return f"never ran: its run could not be planned: {error}"
-    if s.run["state"] == "cancelled":
+    if facts.run["state"] == "cancelled":
         return "never ran: its run was cancelled before a coordinator had planned it"
-    if "planner" in s.run:
+    if "planner" in facts.run:
         return "waits for a coordinator that is planning its run"
-    since = ago(seconds(s.run.get("submitted_at")), s.now)
+    since = ago(seconds(facts.run.get("submitted_at")), facts.now)
     return (
         f"waits for a coordinator to plan its run, which was submitted {since}: "
         "if this lasts, start one with `pydag coordinator`, of the version that submitted it"
     )
 
 
-def _none(s: Facts) -> str:
-    waited = [up for up in s.upstream[s.task] if s.state_of(up) not in ENDED_TASK_STATES]
+def _none(facts: Facts) -> str:
+    upstream = facts.upstream[facts.task]
+    waited = [up for up in upstream if facts.state_of(up) not in ENDED_TASK_STATES]
     if not waited:
         return (
             "is about to be decided: its upstream tasks have ended, and the engine is still "
             "telling all their downstream tasks"
         )
-    waited.sort(key=lambda up: s.state_of(up) == "none")  # what is under way first
-    return f"waits for {counted(len(waited), 'upstream task')}: {with_states(s, waited)}"
+    waited.sort(key=lambda up: facts.state_of(up) == "none")  # what is under way first
+    return f"waits for {counted(len(waited), 'upstream task')}: {with_states(facts, waited)}"
 
 
-def _ready(s: Facts) -> str:
-    processors = int(s.run["processors"])
-    if s.slots == 0:
-        return _no_worker(s)
-    if s.refusals and not s.able:
-        return _nobody_able(s)
-    if 0 < processors <= s.active:
-        return f"is ready and waits for its run's processors: {s.active} of {processors} are active"
-    others = max(0, s.sharing - 1)
-    return (
-        f"is ready and waits for a slot on queue {s.queue} ({counted(s.slots, 'slot')}): "
-        f"{counted(s.ahead, 'ready task')} of its run {is_or_are(s.ahead)} ahead of it, and "
-        f"{counted(others, 'other run')} {'shares' if others == 1 else 'share'} the queue"
-    ) + (f"; {_refused(s)}, {listed(s.able[:NAMED])} may be able to" if s.refusals else "")
+def _ready(facts: Facts) -> str:
+    processors = int(facts.run["processors"])
+    if facts.slots == 0:
+        return _no_worker(facts)
+    if facts.refusals and not facts.able:
+        return _nobody_able(facts)
+    if 0 < processors <= facts.active:
+        active = f"{facts.active} of {processors} are active"
+        return f"is ready and waits for its run's processors: {active}"
+    others = max(0, facts.sharing - 1)
+    text = (
+        f"is ready and waits for a slot on queue {facts.queue} ({counted(facts.slots, 'slot')}): "
+        f"{counted(facts.ahead, 'ready task')} of its run {is_or_are(facts.ahead)} ahead of it, "
+        f"and {counted(others, 'other run')} {'shares' if others == 1 else 'share'} the queue"
+    )
+    if facts.refusals:
+        text += f"; {_refused(facts)}, {listed(facts.able[:NAMED])} may be able to"
+    return text
 
 
-def _queued(s: Facts) -> str:
-    if s.slots == 0:
-        return _no_worker(s)
-    if s.messages == 0:
+def _queued(facts: Facts) -> str:
+    if facts.slots == 0:
+        return _no_worker(facts)
+    if facts.messages == 0:
         return (
-            f"is being started: a worker took its message from queue {s.queue}; "
+            f"is being started: a worker took its message from queue {facts.queue}; "
             "should that worker have died, the message is sent again within seconds"
         )
     first = "its message is the next"
-    among = f"{s.messages} messages wait, its own among them"
+    among = f"{facts.messages} messages wait, its own among them"
     return (
-        f"is queued and waits for the next free slot on queue {s.queue} "
-        f"({counted(s.slots, 'slot')}), where {first if s.messages == 1 else among}"
+        f"is queued and waits for the next free slot on queue {facts.queue} "
+        f"({counted(facts.slots, 'slot')}), where {first if facts.messages == 1 else among}"
     )
 
 
-def _nobody_able(s: Facts) -> str:
+def _nobody_able(facts: Facts) -> str:
     return (
-        f"is ready, but no live worker of queue {s.queue} can run it: {_refused(s)}; it waits for "
-        "one that can, and they are asked again now and then"
+        f"is ready, but no live worker of queue {facts.queue} can run it: {_refused(facts)}; it "
+        "waits for one that can, and they are asked again now and then"
     )
 
 
-def _refused(s: Facts) -> str:
+def _refused(facts: Facts) -> str:
     workers: dict[str, list[str]] = {}
-    for refusal in s.refusals[:NAMED]:
+    for refusal in facts.refusals[:NAMED]:
         workers.setdefault(refusal.reason, []).append(refusal.worker)
     told = [f"{listed(names)} gave it back ({reason})" for reason, names in workers.items()]
-    if len(s.refusals) > NAMED:
-        told.append(f"{len(s.refusals) - NAMED} more did")
+    if len(facts.refusals) > NAMED:
+        told.append(f"{len(facts.refusals) - NAMED} more did")
     return listed(told)
 
 
-def _no_worker(s: Facts) -> str:
+def _no_worker(facts: Facts) -> str:
     return (
-        f"waits for a worker: none listens to its queue {s.queue}; "
-        f"start one with `pydag worker -Q {s.queue}`"
+        f"waits for a worker: none listens to its queue {facts.queue}; "
+        f"start one with `pydag worker -Q {facts.queue}`"
     )
 
 
-def _running(s: Facts) -> str:
-    text = f"is running on {s.record['worker']} {_for(s, s.record)}{which_try(s.record)}"
-    if s.lease_until is not None and s.lease_until < s.now:
+def _running(facts: Facts) -> str:
+    text = f"is running on {facts.record['worker']} {_for(facts)}{which_try(facts)}"
+    if facts.lease_until is not None and facts.lease_until < facts.now:
         text += (
-            f", but that worker's lease ran out {span(s.now - s.lease_until)} ago: "
+            f", but that worker's lease ran out {span(facts.now - facts.lease_until)} ago: "
             "it goes to another worker unless this one is heard of"
         )
     return text
 
 
-def _deferred(s: Facts) -> str:
-    heard = f" (last heard: {s.heard})" if s.heard else ""
-    since = f"{_for(s, s.record)}{which_try(s.record)}"
+def _deferred(facts: Facts) -> str:
+    heard = f" (last heard: {facts.heard})" if facts.heard else ""
+    since = f"{_for(facts)}{which_try(facts)}"
     text = f"waits for its remote job {since}{heard}, and holds no slot; "
-    if s.slots == 0:
-        return f"{text}nobody asks for it, since no worker listens to its queue {s.queue}"
-    if s.record["token"]:
-        return f"{text}{s.record['worker']} is asking for it"
-    if s.poll_at is None or s.poll_at <= s.now:
-        return f"{text}the next free slot on queue {s.queue} asks for it"
-    return f"{text}it is asked for in {span(s.poll_at - s.now)}"
+    if facts.slots == 0:
+        return f"{text}nobody asks for it, since no worker listens to its queue {facts.queue}"
+    if facts.record["token"]:
+        return f"{text}{facts.record['worker']} is asking for it"
+    if facts.poll_at is None or facts.poll_at <= facts.now:
+        return f"{text}the next free slot on queue {facts.queue} asks for it"
+    return f"{text}it is asked for in {span(facts.poll_at - facts.now)}"
 
 
-def _expanding(s: Facts) -> str:
-    total, created, ended = s.expansion
-    first, last = f"{s.task}.0", f"{s.task}.{total - 1}"
+def _expanding(facts: Facts) -> str:
+    total, created, ended = facts.expansion
+    first, last = f"{facts.task}.0", f"{facts.task}.{total - 1}"
     named = f"{first} to {last}" if total > 1 else first
     if created < total:
         return f"is becoming {total} tasks, {named}; {created} are there"
@@ -177,29 +183,31 @@ def _expanding(s: Facts) -> str:
     return f"became {counted(total, 'task')}, {named}, of which {ended} {have} ended"
 
 
-def _up_for_retry(s: Facts) -> str:
-    number = int(s.record["try"])
+def _up_for_retry(facts: Facts) -> str:
+    number = int(facts.record["try"])
     when = "now"
-    if s.retry_at is not None and s.retry_at > s.now:
-        when = f"in {span(s.retry_at - s.now)}, at {clock(s.retry_at, s.now)}"
-    error = error_of(s, s.task)
+    if facts.retry_at is not None and facts.retry_at > facts.now:
+        when = f"in {span(facts.retry_at - facts.now)}, at {clock(facts.retry_at, facts.now)}"
+    error = error_of(facts, facts.task)
     return f"waits for try {number + 1}, which starts {when}: try {number} failed{error}"
 
 
-def _cancelling(s: Facts) -> str:
-    if s.record["reason"] == "timeout":
+def _cancelling(facts: Facts) -> str:
+    if facts.record["reason"] == "timeout":
         why = "because it timed out"
-    elif s.record["reason"].startswith("mark "):
-        why = f"because it was marked {s.record['reason'].removeprefix('mark ')}"
+    elif facts.record["reason"].startswith("mark "):
+        why = f"because it was marked {facts.record['reason'].removeprefix('mark ')}"
     else:
-        why = "with its run" if s.run["state"] == "cancelling" else "because it was revoked"
-    if s.record["token"]:
-        return f"is being cancelled {why}: {s.record['worker']} still holds it and was told to stop"
-    if s.slots == 0:
-        return f"is being cancelled {why}, and {_no_worker(s)} to cancel its remote job"
+        why = "with its run" if facts.run["state"] == "cancelling" else "because it was revoked"
+    if facts.record["token"]:
+        holder = facts.record["worker"]
+        return f"is being cancelled {why}: {holder} still holds it and was told to stop"
+    if facts.slots == 0:
+        return f"is being cancelled {why}, and {_no_worker(facts)} to cancel its remote job"
     return (
-        f"is being cancelled {why}: it waits for a worker of queue {s.queue} to end its remote job"
-    ) + (f"; {_refused(s)}" if s.refusals else "")
+        f"is being cancelled {why}: it waits for a worker of queue {facts.queue} to end its remote "
+        "job"
+    ) + (f"; {_refused(facts)}" if facts.refusals else "")
 
 
 _SENTENCES: Final[Mapping[str, Callable[[Facts], str]]] = {
@@ -219,8 +227,8 @@ _SENTENCES: Final[Mapping[str, Callable[[Facts], str]]] = {
 }
 
 
-def _for(s: Facts, record: Mapping[str, str]) -> str:
-    started = seconds(record["started_at"])
+def _for(facts: Facts) -> str:
+    started = seconds(facts.record["started_at"])
     if started is None:
         return ""
-    return f"since {clock(started, s.now)}, for {span(s.now - started)}"
+    return f"since {clock(started, facts.now)}, for {span(facts.now - started)}"

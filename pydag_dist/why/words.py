@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -28,33 +28,33 @@ def ago(at: float | None, now: float) -> str:
     return "just now" if at is None or now - at < 1 else f"{span(now - at)} ago"
 
 
-def with_states(s: Facts, tasks: Sequence[str]) -> str:
+def with_states(facts: Facts, tasks: Sequence[str]) -> str:
     """The first tasks with their states; the others are counted."""
-    named = [f"{task} ({s.state_of(task)})" for task in tasks[:NAMED]]
+    named = [f"{task} ({facts.state_of(task)})" for task in tasks[:NAMED]]
     if len(tasks) > NAMED:
         named.append(f"{len(tasks) - NAMED} more")
     return listed(named)
 
 
-def error_of(s: Facts, task: str) -> str:
+def error_of(facts: Facts, task: str) -> str:
     """The first line of a task's error, to end a sentence with."""
-    error = s.errors.get(task, "").strip()
+    error = facts.errors.get(task, "").strip()
     return f": {error.splitlines()[0]}" if error else ""
 
 
-def which_try(record: Mapping[str, str]) -> str:
+def which_try(facts: Facts) -> str:
     """The number of a try, if the task may have several."""
-    number, last = int(record["try"]), int(record["last_try"])
+    number, last = int(facts.record["try"]), int(facts.record["last_try"])
     return f" (try {number} of {last})" if last > 1 else ""
 
 
-def end_of(s: Facts) -> str:
+def end_of(facts: Facts) -> str:
     """When a task ended, where, and after how long; as far as it ever started."""
-    started, ended = seconds(s.record["started_at"]), seconds(s.record["ended_at"])
-    at = f"at {clock(ended, s.now)}" if ended is not None else ""
-    if started is None or ended is None or s.record["reason"] == "marked":
+    started, ended = seconds(facts.record["started_at"]), seconds(facts.record["ended_at"])
+    at = f"at {clock(ended, facts.now)}" if ended is not None else ""
+    if started is None or ended is None or facts.record["reason"] == "marked":
         return at
-    return f"{at} after {span(ended - started)} on {s.record['worker']}"
+    return f"{at} after {span(ended - started)} on {facts.record['worker']}"
 
 
 def span(length: float) -> str:
