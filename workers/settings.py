@@ -21,6 +21,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 from pydag_dist.checked_settings import FileSettings
 from pydag_dist.config_file import WORKER_TABLE
 from pydag_dist.settings import FURTHER_IMPORTS
+from workers.errors import HostLacks
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _ACCOUNT = re.compile(r"[^@\s]+@[^@\s]+")
@@ -115,6 +116,18 @@ class WorkerSettings(FileSettings):
         default=True, description="dry-run queries of DAGs that editors of `pydag web` ask about"
     )
     imports: Names = Field(default=(), description="modules whose functions python.call may call")
+
+    def connection_of(self, name: str | None) -> Connection | None:
+        """That of a name, or the default one if that is defined; `HostLacks` if a name is not."""
+        found = self.connections.get(self.connection if name is None else name)
+        if found is None and name is not None:
+            defined = ", ".join(sorted(self.connections)) or "none"
+            raise HostLacks(
+                f"connection {name} is not defined on this worker (defined: {defined}): add a "
+                f"table [worker.connections.{name}] to its settings",
+                f"connection:{name}",
+            )
+        return found
 
     @model_validator(mode="before")
     @classmethod

@@ -38,14 +38,7 @@ def access_to(
     settings: WorkerSettings, connection: str | None = None, project: str | None = None
 ) -> Access:
     """What the worker's settings say for that connection; None: the worker's default one."""
-    found = settings.connections.get(connection or settings.connection)
-    if found is None and connection is not None:
-        defined = ", ".join(sorted(settings.connections)) or "none"
-        raise HostLacks(
-            f"connection {connection} is not defined on this worker (defined: {defined}): add a "
-            f"table [worker.connections.{connection}] to its settings",
-            f"connection:{connection}",
-        )
+    found = settings.connection_of(connection)
     return Access(
         project=project or (found and found.project) or settings.project,
         key_file=str(found.key_file) if found and found.key_file else None,

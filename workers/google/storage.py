@@ -78,6 +78,11 @@ def blob_at(context: TaskContext, client: Client, uri: Uri) -> Blob | None:
     return clients.call(context.log, client.bucket(uri.bucket).get_blob, uri.name, retry=None)
 
 
+def has_content(blob: Blob | None, crc32c: str, size: int) -> bool:
+    """Whether there is an object with that content."""
+    return blob is not None and (blob.crc32c, blob.size) == (crc32c, size)
+
+
 def content(context: TaskContext, blob: Blob) -> bytes | None:
     """What the object had in it when it was found; None if it was replaced since."""
     try:

@@ -7,26 +7,23 @@ keeps the process from going on, and then looks which try runs there.
 
 from __future__ import annotations
 
-import mmap
 import os
 
-# For each process id. The parent makes this memory before it forks, so all share it. (Linux has
-# process ids up to 2^22; pages that nobody touches cost nothing.)
-_IDS = 1 << 22
+from workers.pool.by_process import ByProcess
+
 _RELEASES, _IS_FURTHER = 1, 2  # it releases its message's try and may go on; it has gone on
-_gone_on = mmap.mmap(-1, _IDS)
-_kept_back = mmap.mmap(-1, _IDS)
+_gone_on, _kept_back = ByProcess(), ByProcess()
 
 
 def begin_message() -> None:
     """In the process: it begins with the try of a message."""
-    at = os.getpid() % _IDS
+    at = os.getpid()
     _gone_on[at] = _kept_back[at] = 0
 
 
 def go_on() -> bool:
     """In the process, before it releases a try: it may go on with another one, unless kept back."""
-    at = os.getpid() % _IDS
+    at = os.getpid()
     before = _gone_on[at]
     # In this order: either the parent sees that it may go on, or it sees that it is kept back.
     _gone_on[at] = before or _RELEASES
@@ -38,24 +35,24 @@ def go_on() -> bool:
 
 def went_on() -> None:
     """In the process: its message's try is over, and it has another one."""
-    _gone_on[os.getpid() % _IDS] = _IS_FURTHER
+    _gone_on[os.getpid()] = _IS_FURTHER
 
 
 def stay() -> None:
     """In the process: there was nothing that it could have gone on with."""
-    _gone_on[os.getpid() % _IDS] = 0
+    _gone_on[os.getpid()] = 0
 
 
 def has_gone_on(pid: int | None) -> bool:
     """In the parent: whether the try of the process's message is over, or about to be released."""
-    return pid is not None and _gone_on[pid % _IDS] != 0
+    return pid is not None and _gone_on[pid] != 0
 
 
 def is_releasing(pid: int | None) -> bool:
     """In the parent: whether the end of its message's try may not have reached Redis yet."""
-    return pid is not None and _gone_on[pid % _IDS] == _RELEASES
+    return pid is not None and _gone_on[pid] == _RELEASES
 
 
 def keep_back(pid: int) -> None:
     """In the parent: the process takes nothing more before its next message."""
-    _kept_back[pid % _IDS] = 1
+    _kept_back[pid] = 1

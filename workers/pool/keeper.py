@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import mmap
 import os
 import resource
 import signal
@@ -19,14 +18,13 @@ import time
 import traceback
 
 from workers.pool import orphans
+from workers.pool.by_process import ByProcess
 
 NAME = "pydag-keeper"
 _PR_SET_NAME = 15  # linux/prctl.h
 _PAUSE = 0.005
 
-# Of each process whether it is one of the pool. Shared by all that the parent forks; Linux gives
-# process ids up to 2^22, and pages that nobody touches cost nothing.
-_pool = mmap.mmap(-1, 1 << 22)
+_pool = ByProcess()  # 1: it is one of the pool
 
 _lifeline: int | None = None  # the parent's end of a pipe, which closes when it ends
 _keeper: int | None = None
@@ -64,7 +62,7 @@ def pid() -> int | None:
 
 def enter() -> None:
     """In a process of the pool, before it does anything else."""
-    _pool[os.getpid() % len(_pool)] = 1
+    _pool[os.getpid()] = 1
     if _lifeline is None:
         orphans.die_with_parent()
         return
@@ -74,7 +72,7 @@ def enter() -> None:
 
 def ended(process: int) -> None:
     """In the parent: a process of the pool has ended."""
-    _pool[process % len(_pool)] = 0
+    _pool[process] = 0
 
 
 def _keep(read: int) -> None:
@@ -88,10 +86,9 @@ def _keep(read: int) -> None:
     os.closerange(3, read)
     os.closerange(read + 1, min(highest, 1 << 16))
     os.read(read, 1)  # until the parent has ended
-    at = -1
-    while (at := _pool.find(b"\1", at + 1)) >= 0:
+    for process in _pool.having(1):
         try:
-            _end(at)
+            _end(process)
         except Exception:  # noqa: BLE001  the others have to end, too
             traceback.print_exc()
 

@@ -7,7 +7,6 @@ and begun another. So the handler asks the engine whether the try that runs *now
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 import signal
 import time
@@ -16,6 +15,7 @@ from collections.abc import Callable, Iterator
 import redis
 
 from pydag_dist.engine import Engine, Held, connect
+from workers.pool.by_process import ByProcess
 from workers.pool.orphans import descendants, send
 from workers.process import settings
 
@@ -24,10 +24,7 @@ GRACE = 10.0  # seconds that a child gets to stop
 _ALONE = 3.0  # seconds after `Stopped` in which the try itself can end what it started
 CANCEL_GRACE = 120.0  # seconds that it gets when it has a remote job to cancel
 
-# For each process id whether the try there cancels a remote job. The parent makes this memory
-# before it forks, so all share it. (Linux has process ids up to 2^22; pages that nobody touches
-# cost nothing.)
-_cancelling = mmap.mmap(-1, 1 << 22)
+_cancelling = ByProcess()  # 1: the try there cancels a remote job
 
 
 class Stopped(KeyboardInterrupt):
@@ -48,7 +45,7 @@ def stoppable(held: Held) -> Iterator[None]:
     """In this block `Stopped` is raised once the engine wants the try to stop."""
     global _running, _stopped_at  # noqa: PLW0603  a signal handler has no other way to know
     _running, _stopped_at = held, None
-    _cancelling[os.getpid() % len(_cancelling)] = 0
+    _cancelling[os.getpid()] = 0
     try:
         yield
     finally:
@@ -89,12 +86,12 @@ def begin_cancelling() -> None:
     This holds until the next try begins, since a try that has cancelled its job has yet to report
     it.
     """
-    _cancelling[os.getpid() % len(_cancelling)] = 1
+    _cancelling[os.getpid()] = 1
 
 
 def grace(pid: int) -> float:
     """Seconds after which a child that was told to stop is to be killed."""
-    return CANCEL_GRACE if _cancelling[pid % len(_cancelling)] else GRACE
+    return CANCEL_GRACE if _cancelling[pid] else GRACE
 
 
 def stop_if_wanted(*_: object) -> None:
@@ -121,5 +118,5 @@ def stop_if_wanted(*_: object) -> None:
 
 def begin_process() -> None:
     """In a new process of the pool."""
-    _cancelling[os.getpid() % len(_cancelling)] = 0  # as another of that id may have left it
+    _cancelling[os.getpid()] = 0  # as another of that id may have left it
     signal.signal(STOP, stop_if_wanted)

@@ -1,4 +1,4 @@
-"""What operators ask the engine for: its roles, and what it means if Redis can't answer."""
+"""What operators ask the engine for, of many tasks at once; and what it means if it can't tell."""
 
 from __future__ import annotations
 
@@ -8,8 +8,25 @@ from collections.abc import Iterator
 import redis
 
 from pydag_dist.engine import Engine, is_transient
+from workers.contract.answer import Asked, Done, Handle, Pending
 from workers.contract.context import TaskContext
+from workers.contract.operator import RemoteOperator
 from workers.errors import RemoteStateUnknown
+
+
+class EngineOperator(RemoteOperator):
+    """Waits for runs: whatever its tasks wait for, the engine is asked by `poll_many` for all."""
+
+    def group(self, context: TaskContext, handle: Handle) -> str:  # noqa: ARG002
+        """All are asked for together."""
+        return context.operator
+
+    def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
+        """Ask for what one task waits for."""
+        [(_, answer)] = self.poll_many([Asked(context, handle)])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
 
 def engine_of(context: TaskContext) -> Engine:

@@ -16,10 +16,9 @@ from pydag_dist.engine.roles.publishing import StartedChild
 from pydag_dist.errors import EngineError, PydagError, UnknownRun
 from workers.contract.answer import Answer, Asked, Done, Handle, Pending, answer_of
 from workers.contract.context import TaskContext, parsed_params
-from workers.contract.operator import RemoteOperator
 from workers.contract.wait import Wait, wait_until_over
 from workers.errors import RemoteStateUnknown, TaskFailed
-from workers.operators.dag.asking import asking, engine_of
+from workers.operators.dag.asking import EngineOperator, asking, engine_of
 
 _PARAMS: Final = 60_000  # bytes of all params as JSON: they are kept with the handle
 # Seconds for which a cancelled task holds a slot until its run is over. That run's tasks may need a
@@ -28,7 +27,7 @@ _STOPS_WITHIN: Final = 10.0
 _NEW: Final = "Redis is new, and a coordinator has yet to give it what the history knows"
 
 
-class RunDag(RemoteOperator):
+class RunDag(EngineOperator):
     """Starts a run of the newest version, whose id follows from the run, the task and the try.
 
     Result: run, state, results.
@@ -41,10 +40,6 @@ class RunDag(RemoteOperator):
         """The run's id."""
         params = parsed_params(context, DagRun)
         return {"run": _run_id(context, params, context.try_number)}
-
-    def group(self, context: TaskContext, handle: Handle) -> str:  # noqa: ARG002
-        """All are asked for together."""
-        return context.operator
 
     def start(self, context: TaskContext, may_wait: Callable[[], bool]) -> Done | Wait:  # noqa: ARG002
         """Hold no slot meanwhile: the run that is waited for may need it."""
@@ -68,13 +63,6 @@ class RunDag(RemoteOperator):
         if isinstance(answer, Exception):
             context.log.warning("%s; asking again", answer)
         return handle
-
-    def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
-        """Ask for one run."""
-        [(_, answer)] = self.poll_many([Asked(context, handle)])
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
 
     def poll_many(self, asked: Sequence[Asked]) -> Iterator[tuple[Asked, Answer]]:
         """Ask for all runs at once."""

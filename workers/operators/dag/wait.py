@@ -12,12 +12,11 @@ from pydag_dist.engine.roles.publishing import Awaited
 from pydag_dist.errors import UnknownRun
 from workers.contract.answer import Answer, Asked, Done, Handle, Pending, answer_of
 from workers.contract.context import TaskContext, parsed_params
-from workers.contract.operator import RemoteOperator
 from workers.errors import RemoteStateUnknown, TaskFailed
-from workers.operators.dag.asking import asking, engine_of
+from workers.operators.dag.asking import EngineOperator, asking, engine_of
 
 
-class WaitForDag(RemoteOperator):
+class WaitForDag(EngineOperator):
     """A sensor. Coordinators look into the history for the run; its state Redis may know better.
 
     Result: dag, run, logical_date.
@@ -30,10 +29,6 @@ class WaitForDag(RemoteOperator):
         """Nothing is started, so there is nothing to name."""
         return {}
 
-    def group(self, context: TaskContext, handle: Handle) -> str:  # noqa: ARG002
-        """All are asked for together."""
-        return context.operator
-
     def submit(self, context: TaskContext) -> Handle:
         """Start nothing."""
         parsed_params(context, DagWait)
@@ -41,13 +36,6 @@ class WaitForDag(RemoteOperator):
 
     def cancel(self, context: TaskContext, handle: Handle) -> None:
         """Nothing is there to cancel."""
-
-    def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
-        """Ask for the run that one task waits for."""
-        [(_, answer)] = self.poll_many([Asked(context, handle)])
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
 
     def poll_many(self, asked: Sequence[Asked]) -> Iterator[tuple[Asked, Answer]]:
         """Ask for the runs of all tasks at once."""

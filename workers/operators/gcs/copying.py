@@ -14,7 +14,7 @@ from pydag_dist.dag.params.gcs import TransferParams
 from workers.contract.context import TaskContext
 from workers.errors import TaskFailed
 from workers.google import clients
-from workers.google.storage import Uri, blob_at, blobs, files
+from workers.google.storage import Uri, blob_at, blobs, files, has_content
 
 _WILDCARD = re.compile(r"[*?\[\]{}\\]")
 
@@ -88,7 +88,7 @@ class Copier:
         """The bytes that were copied; None if the same content was there already."""
         source, target = pair
         there = blob_at(self.context, self.client, target)
-        if same_content(source, there):
+        if has_content(there, source.crc32c, source.size):
             return None
         if there is not None and not self.overwrite:
             raise TaskFailed(f"{target} is there with another content, and overwrite is false")
@@ -96,7 +96,8 @@ class Copier:
             self._rewrite(source, target, there.generation if there else 0, stop)
         except PreconditionFailed:
             # Perhaps by a call of ours whose answer got lost.
-            if not same_content(source, blob_at(self.context, self.client, target)):
+            there = blob_at(self.context, self.client, target)
+            if not has_content(there, source.crc32c, source.size):
                 raise TaskFailed(f"{target} was written by somebody else meanwhile") from None
         except NotFound as error:
             what = f"gs://{source.bucket.name}/{source.name} #{source.generation}"
@@ -119,8 +120,3 @@ class Copier:
             )
             if token is not None:
                 self.context.log.info("%s: %d of %d bytes copied", target, done, size)
-
-
-def same_content(source: Blob, there: Blob | None) -> bool:
-    """Whether the other object has the same content."""
-    return there is not None and (there.crc32c, there.size) == (source.crc32c, source.size)

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 import google_crc32c
 from google.api_core.exceptions import NotFound, PreconditionFailed
-from google.cloud.storage import Blob, Client
+from google.cloud.storage import Client
 
 from pydag_dist.dag.params.gcs import GcsUpload
 from workers.contract.context import TaskContext, parsed_params
@@ -25,7 +25,7 @@ from workers.contract.lineage import lineage
 from workers.contract.operator import Operator
 from workers.errors import HostLacks, TaskFailed
 from workers.google import answers, clients
-from workers.google.storage import Uri, blob_at, client_of, each
+from workers.google.storage import Uri, blob_at, client_of, each, has_content
 
 _CHUNK = 16 << 20  # bytes of one call
 
@@ -138,7 +138,7 @@ class _Uploader:
             if stop.is_set():  # perhaps before the end of the file
                 return None
             there = blob_at(self.context, self.client, file.target)
-            if _is(there, checksum, size):
+            if has_content(there, checksum, size):
                 return None
             if there is not None and not self.params.overwrite:
                 raise TaskFailed(
@@ -148,7 +148,8 @@ class _Uploader:
                 self._write(content, size, file.target, there.generation if there else 0)
             except PreconditionFailed:
                 # Perhaps by a call of ours whose answer got lost.
-                if not _is(blob_at(self.context, self.client, file.target), checksum, size):
+                there = blob_at(self.context, self.client, file.target)
+                if not has_content(there, checksum, size):
                     raise TaskFailed(
                         f"{file.target} was written by somebody else meanwhile"
                     ) from None
@@ -178,7 +179,3 @@ def _checksum(content: BinaryIO, stop: Event) -> tuple[str, int]:
         checksum = google_crc32c.extend(checksum, data)
         size += len(data)
     return base64.b64encode(checksum.to_bytes(4, "big")).decode(), size
-
-
-def _is(there: Blob | None, checksum: str, size: int) -> bool:
-    return there is not None and (there.crc32c, there.size) == (checksum, size)

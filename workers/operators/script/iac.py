@@ -95,7 +95,7 @@ def run(context: TaskContext, name: str, text: Marked, connection: str | None) -
 
 def _environment(context: TaskContext, connection: str | None) -> dict[str, str]:
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    found = context.settings.connections.get(connection or context.settings.connection)
+    found = context.settings.connection_of(connection)
     if found is not None and found.impersonate:
         raise TaskFailed(
             f"connection {connection or context.settings.connection} impersonates "

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from workers.errors import HostLacks, TaskFailed
+from workers.errors import TaskFailed
 from workers.settings import WorkerSettings
 
 _KEY_FILE = ("service-account", "service_account", "key_file", "key-file")
@@ -49,11 +49,5 @@ def _key_file(group: str, key: str, settings: WorkerSettings) -> str:
             f"so write **{group}_{_KEY_FILE[0]}",
             final=True,
         )
-    if (connection := settings.connections.get(group)) is None:
-        defined = ", ".join(sorted(settings.connections)) or "none"
-        raise HostLacks(
-            f"connection {group} is not defined on this worker (defined: {defined}): add a table "
-            f"[worker.connections.{group}] to its settings",
-            f"connection:{group}",
-        )
-    return str(connection.key_file or "")
+    connection = settings.connection_of(group)
+    return str((connection and connection.key_file) or "")
