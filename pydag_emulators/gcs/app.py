@@ -25,6 +25,7 @@ from pydag_emulators.gcs.uploads import Session, Wanted, json_object, two_parts
 
 _BLOCK = 1 << 20
 _RESUME_INCOMPLETE = 308
+_CANCELLED = 499
 _HASHES = {"crc32c": "crc32c", "md5": "md5Hash"}
 
 
@@ -110,6 +111,9 @@ class _Service:
     ) -> Response:
         self._objects.bucket_path(bucket)
         kind = query.get("uploadType")
+        if request.method == "DELETE":
+            Session(self._objects, query.get("upload_id", "")).cancel()
+            return Response(status_code=_CANCELLED)
         if request.method not in ("POST", "PUT"):
             raise unimplemented(f"{request.method} of an upload")
         if request.method == "PUT" or query.get("upload_id"):

@@ -78,9 +78,10 @@ def _change_bucket(call: Call) -> dict[str, Any]:
 
 def _buckets(call: Call) -> dict[str, Any]:
     prefix = call.query.get("prefix", "")
-    found = [call.objects.bucket(n) for n in call.objects.buckets() if n.startswith(prefix)]
-    items = [resources.of_bucket(known, call.base) for known in found]
-    return {"kind": "storage#buckets", "items": items}
+    names = [name for name in call.objects.buckets() if name.startswith(prefix)]
+    page, token = resources.page_of([(name, False) for name in names], call.query)
+    items = [resources.of_bucket(call.objects.bucket(name), call.base) for name, _ in page]
+    return {"kind": "storage#buckets", "items": items, **token}
 
 
 def _bucket(call: Call) -> dict[str, Any]:
@@ -106,6 +107,11 @@ def _patch(call: Call) -> Object:
     return call.objects.patch(call.found(), changes, check_of(call.query))
 
 
+def _update(call: Call) -> Object:
+    changes = resources.settable(call.body)
+    return call.objects.patch(call.found(), changes, check_of(call.query), replaces=True)
+
+
 def _delete(call: Call) -> None:
     call.objects.delete(*call.one, call.query.get("generation"), check_of(call.query))
 
@@ -118,6 +124,10 @@ def _rewrite(call: Call) -> dict[str, Any]:
 
 def _copy(call: Call) -> Object:
     return copies.copy(call.objects, call.names, call.query, call.body)
+
+
+def _move(call: Call) -> Object:
+    return copies.move(call.objects, call.names, call.query)
 
 
 def _compose(call: Call) -> Object:
@@ -133,8 +143,10 @@ _CALLS: dict[str, Callable[[Call], Object | dict[str, Any] | None]] = {
     "GET b/*/o": _list,
     "GET b/*/o/*": _get,
     "PATCH b/*/o/*": _patch,
+    "PUT b/*/o/*": _update,
     "DELETE b/*/o/*": _delete,
     "POST b/*/o/*/rewriteTo/b/*/o/*": _rewrite,
     "POST b/*/o/*/copyTo/b/*/o/*": _copy,
+    "POST b/*/o/*/moveTo/o/*": _move,
     "POST b/*/o/*/compose": _compose,
 }

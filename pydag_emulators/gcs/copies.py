@@ -88,6 +88,19 @@ def copy(
     return objects.put(names[2], names[3], content, _known(source, body), check_of(query))
 
 
+def move(objects: Objects, names: Sequence[str], query: Mapping[str, str]) -> Object:
+    """Give an object another name in its bucket; `names` are the bucket, the old and the new one.
+
+    Nobody sees both names, or none.
+    """
+    bucket, old, new = names
+    with objects.lock:
+        made = copy(objects, (bucket, old, bucket, new), query, {})
+        if old != new:
+            objects.delete(bucket, old, None, lambda _: None)
+    return made
+
+
 def compose(
     objects: Objects, bucket: str, name: str, query: Mapping[str, str], body: Mapping[str, Any]
 ) -> Object:

@@ -45,6 +45,7 @@ SETTABLE = (
     "metadata",
     "storageClass",
 )
+_ALWAYS = ("contentType", "storageClass")  # an object has these whatever a client sets
 Check = Callable[["Object | None"], None]
 
 
@@ -211,13 +212,18 @@ class Objects:
 
     def path(self, bucket: str, name: str) -> Path:
         """Where the object is, or would be."""
+        if (
+            name in ("", ".", "..")
+            or len(name.encode()) > 1024
+            or {"\r", "\n"} & set(name)
+            or name.startswith(".well-known/acme-challenge/")
+        ):
+            raise invalid(f"Invalid object name: {name[:80]!r}")
         parts = name.split("/")
         if parts[-1] == "":
             parts[-1] = FOLDER
         elif parts[-1] == FOLDER:
             raise unimplemented(f"the object name {name!r}")
-        if not name or len(name.encode()) > 1024:
-            raise invalid(f"Invalid object name: {name[:80]!r}")
         if any(part in ("", ".", "..") or "\0" in part for part in parts):
             raise unimplemented(f"the object name {name!r}: its parts must be names of files")
         if any(len(part.encode()) > 255 for part in parts):
@@ -269,12 +275,18 @@ class Objects:
             content.path.unlink(missing_ok=True)
         return Object(bucket, name, path, described)
 
-    def patch(self, found: Object, changes: dict[str, Any], check: Check) -> Object:
-        """Change what a client may set; None deletes."""
+    def patch(
+        self, found: Object, changes: dict[str, Any], check: Check, *, replaces: bool = False
+    ) -> Object:
+        """Change what a client may set; None deletes, `replaces` deletes what isn't given, too."""
         with self.lock:
             current = self.get(found.bucket, found.name)
             check(current)
             known = dict(current.known)
+            if replaces:
+                defaults = {key: known[key] for key in _ALWAYS}
+                known = {key: value for key, value in known.items() if key not in SETTABLE}
+                known |= defaults
             for key, value in changes.items():
                 merged = value
                 if key == "metadata" and value is not None:

@@ -24,7 +24,10 @@ _OUTPUT_ONLY = (
     *("timeCreated", "timeStorageClassUpdated", "updated"),
 )
 _BUCKET = {"location": "US", "storageClass": "STANDARD"}
-_OF_BUCKET = ("location", "storageClass", "labels")
+# There is no access control and no soft delete, and rules of lifecycle are kept but not applied.
+_OF_BUCKET = (
+    *("location", "storageClass", "labels", "iamConfiguration", "lifecycle", "softDeletePolicy"),
+)
 
 
 def of_object(found: Object, base: str) -> dict[str, Any]:
@@ -87,10 +90,7 @@ def listing(objects: Objects, bucket: str, query: Mapping[str, str], base: str) 
     delimiter, prefix = query.get("delimiter", ""), query.get("prefix", "")
     names = _matching(objects, bucket, query)
     entries = sorted({_up_to(name, prefix, delimiter) for name in names})
-    after = _after(query.get("pageToken", ""))
-    entries = [entry for entry in entries if entry[0] > after]
-    limit = max(1, min(int(query.get("maxResults") or _PAGE), _PAGE))
-    page = entries[:limit]
+    page, token = page_of(entries, query)
     found = [objects.find(bucket, name) for name, folder in page if not folder]
     answer: dict[str, Any] = {
         "kind": "storage#objects",
@@ -99,9 +99,20 @@ def listing(objects: Objects, bucket: str, query: Mapping[str, str], base: str) 
     }
     if prefixes := [name for name, folder in page if folder]:
         answer["prefixes"] = prefixes
-    if len(entries) > limit:
-        answer["nextPageToken"] = base64.urlsafe_b64encode(page[-1][0].encode()).decode()
-    return answer
+    return answer | token
+
+
+def page_of(
+    entries: list[tuple[str, bool]], query: Mapping[str, str]
+) -> tuple[list[tuple[str, bool]], dict[str, str]]:
+    """The entries of a page of a list by name, and the field that names the next page, if any."""
+    after = _after(query.get("pageToken", ""))
+    entries = [entry for entry in entries if entry[0] > after]
+    limit = max(1, min(int(query.get("maxResults") or _PAGE), _PAGE))
+    page = entries[:limit]
+    if len(entries) <= limit:
+        return page, {}
+    return page, {"nextPageToken": base64.urlsafe_b64encode(page[-1][0].encode()).decode()}
 
 
 def _matching(objects: Objects, bucket: str, query: Mapping[str, str]) -> list[str]:

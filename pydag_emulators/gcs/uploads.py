@@ -128,6 +128,12 @@ class Session:
         _write(self._about, {"made": made.generation, **about})
         return made
 
+    def cancel(self) -> None:
+        """Give the upload up; nothing of it stays."""
+        self._read()
+        self._about.unlink()
+        self._bytes.unlink(missing_ok=True)
+
     def _read(self) -> dict[str, Any]:
         with contextlib.suppress(FileNotFoundError):
             about: dict[str, Any] = json.loads(self._about.read_text())
