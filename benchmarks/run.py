@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks.airflow import measure_airflow
 from benchmarks.backfill import measure_backfill
 from benchmarks.command_line import measure_commands
 from benchmarks.idle import measure_idle
@@ -120,6 +121,12 @@ def main() -> int:
         help="an interpreter that has Ray or Dask, to compare the CPU time of tasks [this one]",
     )
     parser.add_argument(
+        "--airflow",
+        metavar="PYTHON",
+        help="instead: a chain and a fan-out beside the Airflow of this interpreter, which also "
+        "needs psycopg2 and asyncpg, and PostgreSQL on this machine",
+    )
+    parser.add_argument(
         "--traces",
         type=Path,
         metavar="DIRECTORY",
@@ -147,6 +154,7 @@ def main() -> int:
             "remote": measure_remote,
             "commands": measure_commands,
             "idle": measure_idle,
+            "airflow": lambda python, place: measure_airflow(python, arguments.rounds, place),
         }
         for name, measure in instead.items():
             if asked := getattr(arguments, name):
