@@ -22,7 +22,7 @@ from pydag_dist.errors import PydagError
 from pydag_dist.sparing import without
 
 MISUSE = 2  # also click's exit code for wrong options
-_INTERRUPTED: Final = 130  # what a shell says of a program that Ctrl-C has ended
+INTERRUPTED: Final = 130  # what a shell says of a program that Ctrl-C has ended
 _COMMANDS: Final = "pydag_dist.cli.commands"
 # Files of commands that ask Redis something and end: they run nobody's code.
 ASKING: Final = frozenset(
@@ -44,7 +44,8 @@ class Lazily(Mapping[str, click.Command]):
         """What a list says of it in at most so many characters: how its docstring begins."""
         code = _compiled(f"{_COMMANDS}.{self._files[name]}")
         function = next(each for each in code.co_consts if getattr(each, "co_name", "") == name)
-        help_ = function.co_consts[0] if sys.flags.optimize < 2 else None  # else it has none
+        # By the language's reference (of code objects) a function's docstring, if it has one.
+        help_ = function.co_consts[0] if sys.flags.optimize < 2 else None
         return click.Command(name, help=help_).get_short_help_str(limit)
 
     def __getitem__(self, name: str) -> click.Command:
@@ -132,7 +133,7 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except KeyboardInterrupt:  # click would end with 1, as after a run that failed
             echo("\nAborted!", err=True)
-            raise SystemExit(_INTERRUPTED) from None
+            raise SystemExit(INTERRUPTED) from None
         except PydagError as error:
             self._fail(str(error))
         except UnicodeError:

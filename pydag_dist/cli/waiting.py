@@ -12,6 +12,7 @@ import redis
 
 from pydag_dist.cli import run_lookup
 from pydag_dist.cli.display.output import echo
+from pydag_dist.cli.group import INTERRUPTED
 from pydag_dist.errors import PydagError, RedisAway
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 NOT_SUCCESSFUL = 1
 TIMED_OUT = 3
-INTERRUPTED = 130
 
 
 def wait_for(

@@ -178,6 +178,11 @@ def test_it_is_used_by_the_keyboard_alone(interface, failed_run):
         ]
     )
 
+    # What closes lets the keyboard go on where it was opened.
+    lines.nth(0).press("Enter")
+    page.get_by_role("button", name="Close the task").press("Enter")
+    expect(page.locator(".tasks")).to_be_focused()
+
 
 def test_each_page_has_nothing_that_axe_finds(interface, failed_run):
     page = interface.page
@@ -455,6 +460,11 @@ def test_what_people_did_and_what_a_try_had_is_on_the_pages(interface, up, termi
     rows = page.get_by_role("row").filter(has=page.locator("time"))
     done = [re.compile("^unpaused"), re.compile("^paused"), re.compile("^published version 1")]
     expect(rows).to_have_text(done, timeout=PATIENT)
+    begin = page.get_by_role("button", name="Backfill…")
+    begin.press("Enter")
+    expect(page.get_by_label("From")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(begin).to_be_focused()
     interface.open(f"/runs/{run}/tasks/load")
     drawer = page.get_by_role("complementary", name="Task load")
     expect(drawer).to_contain_text("as try 1 has them", timeout=PATIENT)

@@ -15,11 +15,10 @@ import click
 
 from pydag_dist.cli.display.output import echo
 from pydag_dist.cli.display.tables import print_fitted, rows_table
+from pydag_dist.cli.group import INTERRUPTED
 from pydag_dist.cli.options import DAGS, IMPORT, JSON
 from pydag_dist.local import require_packages
 from pydag_dist.settings import FURTHER_IMPORTS, load_settings
-
-INTERRUPTED = 130
 
 
 def _port_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,6 +1,7 @@
 // A form that begins a backfill, and says before how many runs that are.
 
 import { useSignal } from '@preact/signals';
+import { useRef } from 'preact/hooks';
 import { get, part } from '../api/client';
 import type { BackfillPreview } from '../api/types';
 import { go, may } from '../app';
@@ -17,6 +18,12 @@ export function BeginBackfill({ dag, zone }: { dag: string; zone: string }) {
   const last = useSignal('');
   const most = useSignal(1);
   const again = useSignal<keyof typeof AGAIN>('none');
+  const here = useRef<HTMLElement | null>(null);
+  /** Opens or closes the form; whoever works by keyboard goes on there. */
+  const show = (form: boolean) => {
+    open.value = form;
+    requestAnimationFrame(() => here.current?.querySelector<HTMLElement>('input, button')?.focus());
+  };
   const url = `/dags/${part(dag)}/backfills`;
   const isGiven = Boolean(first.value && last.value);
   const span = useLoaded(`${dag} ${first.value} ${last.value}`, async (signal) =>
@@ -26,14 +33,16 @@ export function BeginBackfill({ dag, zone }: { dag: string; zone: string }) {
   );
   if (!open.value) {
     return (
-      <p>
+      <p
+        ref={(made) => {
+          here.current = made;
+        }}
+      >
         <button
           type="button"
           disabled={!may('operator')}
           title={may('operator') ? undefined : 'This needs the role operator.'}
-          onClick={() => {
-            open.value = true;
-          }}
+          onClick={() => show(true)}
         >
           Backfill…
         </button>{' '}
@@ -67,7 +76,15 @@ export function BeginBackfill({ dag, zone }: { dag: string; zone: string }) {
     </label>
   );
   return (
-    <form class="panel" onSubmit={(event) => event.preventDefault()} aria-label="Backfill">
+    <form
+      class="panel"
+      aria-label="Backfill"
+      ref={(made) => {
+        here.current = made;
+      }}
+      onSubmit={(event) => event.preventDefault()}
+      onKeyDown={(event) => event.key === 'Escape' && show(false)}
+    >
       <div class="filters">
         {day('From', first)}
         {day('to', last)}
@@ -124,13 +141,7 @@ export function BeginBackfill({ dag, zone }: { dag: string; zone: string }) {
           disabled={!found}
           onDone={() => go('/schedules')}
         />
-        <button
-          type="button"
-          class="plain"
-          onClick={() => {
-            open.value = false;
-          }}
-        >
+        <button type="button" class="plain" onClick={() => show(false)}>
           Close
         </button>
       </span>

@@ -37,7 +37,12 @@ export function TaskDrawer({ run, task, live, usual, url, again }: Props) {
     isOn && run.ended_at === null ? 2 : 0,
   );
   const here = useRef<HTMLElement>(null);
-  const close = () => go(url + (search.value.size > 0 ? `?${search.value}` : ''));
+  const close = () => {
+    const isWithin = here.current?.contains(document.activeElement);
+    go(url + (search.value.size > 0 ? `?${search.value}` : ''));
+    // The graph, or the list: there the keyboard goes on.
+    if (isWithin) document.querySelector<HTMLElement>('.upper [tabindex="0"]')?.focus();
+  };
   useEffect(() => {
     const onEscape = (event: KeyboardEvent) => {
       if (event.key === 'Escape') close();

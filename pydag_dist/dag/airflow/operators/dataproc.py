@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from pydag_dist.dag.airflow.operators.arguments import Arguments, NotTaken
@@ -115,17 +115,24 @@ def _spark(a: Arguments, given: Any, kind: str) -> dict[str, Any]:
     return made
 
 
+def _described(a: Arguments, noun: str, kinds: Collection[str]) -> tuple[dict[str, Any], Any, str]:
+    """A job or a batch, the field of it that says what it runs, and of which kind that is."""
+    given = a.needs(noun)
+    if not isinstance(given, dict):
+        raise NotTaken(f"its {noun} is known only when the file runs")
+    name = next((name for name in given if name.endswith(f"_{noun}")), "")
+    kind = name.removesuffix(f"_{noun}")
+    if kind not in kinds:
+        these = {"job": "jobs", "batch": "batches"}[noun]
+        raise NotTaken(f"{these} of kind {kind or 'none'} are not run: only {', '.join(kinds)}")
+    return given, given[name], kind
+
+
 def _job(a: Arguments) -> Made:
-    job = a.needs("job")
-    if not isinstance(job, dict):
-        raise NotTaken("its job is known only when the file runs")
-    kinds = [name for name in job if name.endswith("_job")]
-    kind = kinds[0].removesuffix("_job") if kinds else ""
-    if kind not in _KINDS:
-        raise NotTaken(f"jobs of kind {kind or 'none'} are not run: only {', '.join(_KINDS)}")
+    job, work, kind = _described(a, "job", _KINDS)
     params = _cluster(a)
     params["cluster_name"] = job.get("placement", {}).get("cluster_name")
-    params |= _spark(a, job[kinds[0]], kind)
+    params |= _spark(a, work, kind)
     labels = job.get("labels") or params.get("labels")
     a.ignore("cancel_on_kill", "wait_timeout")
     if a.take("asynchronous"):
@@ -134,14 +141,8 @@ def _job(a: Arguments) -> Made:
 
 
 def _batch(a: Arguments) -> Made:
-    batch = a.needs("batch")
-    if not isinstance(batch, dict):
-        raise NotTaken("its batch is known only when the file runs")
-    names = [name for name in batch if name.endswith("_batch")]
-    kind = names[0].removesuffix("_batch") if names else ""
-    if kind not in _SPARK:
-        raise NotTaken(f"batches of kind {kind or 'none'} are not run: only {', '.join(_SPARK)}")
-    params = _cluster(a) | _spark(a, batch[names[0]], kind)
+    batch, work, kind = _described(a, "batch", _SPARK)
+    params = _cluster(a) | _spark(a, work, kind)
     runtime = dict(batch.get("runtime_config") or {})
     moved = {"version": "runtime_version", "container_image": "container_image"}
     params |= {ours: runtime.pop(name) for name, ours in moved.items() if name in runtime}
@@ -151,7 +152,7 @@ def _batch(a: Arguments) -> Made:
         params["environment"] = environment
     if labels := batch.get("labels"):
         params["labels"] = labels
-    known = {names[0], "runtime_config", "environment_config", "labels"}
+    known = {f"{kind}_batch", "runtime_config", "environment_config", "labels"}
     if others := [*runtime, *(name for name in batch if name not in known)]:
         a.note(f"{', '.join(others)}: left out")
     if a.take("batch_id") is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from sqlglot import exp
 from sqlglot.tokenizer_core import Token
 
@@ -11,16 +13,16 @@ from pydag_emulators.bigquery.sql.scripts.steps import Argument, Block, Call, Cr
 from pydag_emulators.bigquery.sql.scripts.tokens import TokenReader
 
 
-class ProcedureReader(TokenReader):
+class ProcedureReader(TokenReader, ABC):
     """Reads procedures; a subclass reads the blocks that are their bodies."""
 
     def __init__(self, sql: str, tokens: list[Token]) -> None:
         super().__init__(sql, tokens)
         self._labels: dict[str, bool] = {}  # of what is around: whether it is a loop
 
+    @abstractmethod
     def _begin(self) -> Block:
         """A block, whose BEGIN has been read."""
-        raise NotImplementedError
 
     def _create_procedure(self) -> Step:
         first = self._at
