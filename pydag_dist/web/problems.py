@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER: Final = "2"  # seconds
-_TITLES: Final = {
+TITLES: Final = {
     "unauthorized": "Say who you are",
     "forbidden": "You may not do this",
     "not-found": "There is no such thing",
@@ -104,7 +104,7 @@ class Refusal(Exception):
         """As HTTP has it."""
         body = {
             "type": f"urn:pydag:problem:{self.kind}",
-            "title": _TITLES.get(self.kind, HTTPStatus(self.status).phrase),
+            "title": TITLES.get(self.kind, HTTPStatus(self.status).phrase),
             "status": self.status,
             "detail": self.detail,
             "errors": self.errors,

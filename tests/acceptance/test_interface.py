@@ -462,7 +462,7 @@ def test_what_people_did_and_what_a_try_had_is_on_the_pages(interface, up, termi
     expect(rows).to_have_text(done, timeout=PATIENT)
     begin = page.get_by_role("button", name="Backfill…")
     begin.press("Enter")
-    expect(page.get_by_label("From")).to_be_focused()
+    expect(page.get_by_label("From", exact=True)).to_be_focused()
     page.keyboard.press("Escape")
     expect(begin).to_be_focused()
     interface.open(f"/runs/{run}/tasks/load")

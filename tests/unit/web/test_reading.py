@@ -20,6 +20,7 @@ from pydag_dist.web.models import dags as dag_models
 from pydag_dist.web.models import fleet as fleet_models
 from pydag_dist.web.models import runs as run_models
 from pydag_dist.web.models import tasks as task_models
+from pydag_dist.web.problems import TITLES
 from tests.support.documents import ROOT
 from tests.support.web import Web
 
@@ -85,6 +86,13 @@ def test_an_answer_has_the_form_that_is_documented(web, run_id, path):
 def test_openapi_is_kept_in_the_docs(web):
     kept = json.loads((ROOT / "docs/openapi.json").read_text())
     assert web.get("/api/v1/openapi.json").json() == kept, "write it: make openapi"
+
+
+def test_its_page_names_each_route_and_each_type_of_problem():
+    page = (ROOT / "docs/api.md").read_text()
+    paths = json.loads((ROOT / "docs/openapi.json").read_text())["paths"]
+    names = [f"`{path.removeprefix('/api/v1')}`" for path in paths]
+    assert [name for name in (*names, *(f"`{kind}`" for kind in TITLES)) if name not in page] == []
 
 
 def test_a_run_is_told_as_status_does(web, run_id):
