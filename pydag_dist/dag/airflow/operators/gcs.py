@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import posixpath
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -10,6 +12,8 @@ from typing import Any, Final
 from pydag_dist.dag.airflow.operators.arguments import Arguments, NotTaken
 from pydag_dist.dag.airflow.operators.bigquery import Made, common
 
+# The name of an object, without what means something in a glob, and no folder.
+_PLAIN: Final = re.compile(r"[^*?\[\]{},\\]*[^*?\[\]{},\\/]")
 _BYTES: Final = "application/octet-stream"  # what Airflow calls any file
 
 
@@ -25,18 +29,17 @@ def _gcs(a: Arguments, **params: Any) -> dict[str, Any]:
 def _copy(a: Arguments) -> Made:
     bucket = a.needs("source_bucket")
     to = a.take("destination_bucket", default=bucket)
-    source, many = a.take("source_object"), a.take("source_objects")
-    if many and len(many) == 1:
-        source = many[0]
-    if source is None:
-        raise NotTaken("it copies several objects: write a gcs.copy for each, or one of a folder")
-    target = a.take("destination_object", default=source)
+    target, match = a.take("destination_object"), a.take("match_glob")
     moves = a.take("move_object", default=False)
-    match = a.take("match_glob")
+    many = a.take("source_objects")
+    source = a.take("source_object", default=many[0] if many and len(many) == 1 else None)
+    if source is None:
+        source, match = _several(many, target, match)
+        if moves and not source:
+            raise NotTaken("it moves objects of no common folder: write a gcs.move for each")
     if "*" in source:
-        before, _, behind = source.partition("*")
-        folder, _, rest = before.rpartition("/")
-        source, match = f"{folder}/" if folder else "", f"{rest}*{behind}"
+        source, match = _of_wildcard(a, source, renames=target is not None)
+    target = source if target is None else target
     params: dict[str, Any] = {
         "source": f"gs://{bucket}/{source}",
         "destination": f"gs://{to}/{target}",
@@ -55,6 +58,30 @@ def _copy(a: Arguments) -> Made:
             params[ours] = _time(time)
     a.ignore("exact_match", "source_object_required")
     return "gcs.move" if moves else "gcs.copy", _gcs(a, **params)
+
+
+def _several(names: Any, target: Any, match: Any) -> tuple[str, str]:
+    """The folder that these objects are below, and the glob that means them from there on."""
+    if not isinstance(names, list) or not names:
+        raise NotTaken("which objects it copies is known only when the file runs")
+    if match or not all(isinstance(name, str) and _PLAIN.fullmatch(name) for name in names):
+        raise NotTaken("it copies several folders or globs: write a gcs.copy for each")
+    folders = {name.rpartition("/")[0] for name in names}
+    if target is not None and (len(folders) > 1 or not target.endswith("/")):
+        raise NotTaken("its objects change their folders or names: write a gcs.copy for each")
+    start = posixpath.commonprefix([f"{folder}/" if folder else "" for folder in folders])
+    start = start[: start.rfind("/") + 1]
+    return start, f"{{{','.join(name.removeprefix(start) for name in names)}}}"
+
+
+def _of_wildcard(a: Arguments, source: str, *, renames: bool) -> tuple[str, str]:
+    """The folder before the `*` of a name, and the glob from there on."""
+    before, _, behind = source.partition("*")
+    folder, _, rest = before.rpartition("/")
+    a.note("its * went into the folders below, too: write ** in match if there are any")
+    if rest and renames:
+        a.note(f"its copies were named without {rest!r}, which is before the *: here they keep it")
+    return f"{folder}/" if folder else "", f"{rest}*{behind}"
 
 
 def _synchronize(a: Arguments) -> Made:

@@ -504,10 +504,22 @@ OPERATORS = [
         },
     ),
     (
-        ("GCSToGCSOperator(task_id='t', source_bucket='a', source_object='in/x-*.csv', "
-        "destination_bucket='b', destination_object='out/')"),
+        ("GCSToGCSOperator(task_id='t', source_bucket='a', destination_bucket='b', "
+        "source_objects=['in/x.csv', 'in/y.csv'], destination_object='out/')"),
         "gcs.copy",
-        {"source": "gs://a/in/", "destination": "gs://b/out/", "match": "x-*.csv"},
+        {"source": "gs://a/in/", "destination": "gs://b/out/", "match": "{x.csv,y.csv}"},
+    ),
+    (
+        ("GCSToGCSOperator(task_id='t', source_bucket='a', destination_bucket='b', "
+        "source_objects=['in/1/x.csv', 'in/2/y/z.csv'], move_object=True)"),
+        "gcs.move",
+        {"source": "gs://a/in/", "destination": "gs://b/in/", "match": "{1/x.csv,2/y/z.csv}"},
+    ),
+    (
+        ("GCSToGCSOperator(task_id='t', source_bucket='a', source_objects=['x', 'in/y'], "
+        "destination_bucket='b')"),
+        "gcs.copy",
+        {"source": "gs://a/", "destination": "gs://b/", "match": "{x,in/y}"},
     ),
     (
         "GCSDeleteObjectsOperator(task_id='t', bucket_name='b', objects=['x', 'y'])",
@@ -564,6 +576,19 @@ def test_what_needs_no_task_here_is_left_out_with_the_reason():
     ]
 
 
+def test_a_copy_of_a_wildcard_says_what_it_does_otherwise():
+    made = read("""
+        t = GCSToGCSOperator(task_id="t", source_bucket="a", source_object="in/x-*.csv",
+            destination_bucket="b", destination_object="out/")
+    """)
+    params = {"source": "gs://a/in/", "destination": "gs://b/out/", "match": "x-*.csv"}
+    assert task(made, "t")["params"] == params
+    assert said(made) == [
+        "its * went into the folders below, too: write ** in match if there are any",
+        "its copies were named without 'x-', which is before the *: here they keep it",
+    ]
+
+
 def test_an_operator_that_returned_rows_says_where_they_are():
     made = read("""
         BigQueryGetDataOperator(task_id="t", table_project_id="p", dataset_id="d", table_id="t",
@@ -585,7 +610,7 @@ def test_what_is_no_operator_here_has_a_stand_in_and_is_named():
     made = read("""
         a = BashOperator(task_id="a-1", bash_command="ls", pool="p")
         b = DataprocSubmitJobOperator(task_id="b", region="r", job={"beam_job": {}})
-        c = GCSToGCSOperator(task_id="c", source_bucket="b", source_objects=["x", "y"])
+        c = GCSToGCSOperator(task_id="c", source_bucket="b", source_objects=["x/", "y"])
         d = DataprocUpdateClusterOperator(task_id="d", region="r", cluster_name="c", cluster={},
             update_mask={"paths": ["labels"]})
         a >> b >> c >> d >> something
