@@ -101,6 +101,30 @@ class TestDbt:
         with pytest.raises(AssertionError, match="'clean' is none of build, run"):
             self.run(services, "clean")
 
+    def test_each_strategy_and_the_catalogue(self, services, directory):
+        project, target = Path(__file__).with_name("strategies"), directory / "target"
+        program = ENVIRONMENTS / ".venv-clients" / "bin" / "dbt"
+        days = ["--event-time-start=2026-01-01", "--event-time-end=2026-01-05"]
+        for words in (
+            ["build", *days], ["build", *days], ["source", "freshness"], ["docs", "generate"],
+        ):  # fmt: skip
+            command = [program, "--warn-error-options={}", *words, f"--project-dir={project}"]
+            command += [f"--profiles-dir={project}", f"--target-path={target}"]
+            command += [f"--log-path={target}"]
+            done = subprocess.run(
+                command, env=services, text=True, capture_output=True, check=False
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+        catalogue = json.loads((target / "catalog.json").read_text())["nodes"]
+        days = catalogue["model.strategies.days"]
+        assert days["metadata"]["comment"] == 'The "days", of all users'
+        assert days["columns"]["day"]["comment"] == "the day"
+        assert days["stats"]["num_rows"]["value"] == 4
+        boxed = catalogue["model.strategies.agreed"]["columns"]
+        assert {name: column["type"] for name, column in boxed.items()} == {
+            "id": "INT64", "box": "STRUCT<a INT64>", "box.a": "INT64",
+        }  # fmt: skip
+
 
 @pytest.mark.usefixtures("dataproc")
 def test_airflows_operators(services, dataproc, directory):

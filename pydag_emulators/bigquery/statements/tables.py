@@ -24,6 +24,7 @@ from pydag_emulators.bigquery.storage.catalog import (
 from pydag_emulators.bigquery.storage.layout import pseudo_columns
 from pydag_emulators.bigquery.storage.routines import STATEMENT, find_routine
 from pydag_emulators.bigquery.storage.store import Cursor
+from pydag_emulators.bigquery.storage.table_details import TABLES
 
 _TABLE_ARGS = frozenset({"this", "db", "catalog", "alias", "joins", "pivots"})
 _MAX_VIEW_DEPTH = 16
@@ -174,7 +175,8 @@ class Tables:
     def _source(self, node: exp.Table, depth: int) -> exp.Expression:
         parts = [part.name for part in node.parts]
         head, _, view = parts[-1].upper().partition(".")
-        if head == "INFORMATION_SCHEMA":
+        if head in ("INFORMATION_SCHEMA", TABLES):
+            view = view or head
             relation, fields = self._information_schema(view, self._dataset_of(parts[:-1]))
             shown = exp.Table(
                 this=exp.to_identifier(relation, quoted=True), alias=_alias(node.alias or view)
@@ -224,7 +226,7 @@ class Tables:
 
     def _dataset_of(self, parts: list[str]) -> DatasetRef:
         if not parts:
-            raise unimplemented("INFORMATION_SCHEMA without a dataset")
+            raise unimplemented("INFORMATION_SCHEMA and __TABLES__ without a dataset")
         ref = DatasetRef(*parts) if len(parts) == 2 else DatasetRef(self._paths.project, parts[0])
         if find_dataset(self._cursor, ref) is None:
             if parts[-1].lower().startswith("region-"):

@@ -14,6 +14,7 @@ import pyarrow as pa
 from pydag_emulators.bigquery.errors import ApiError, invalid, unimplemented
 from pydag_emulators.bigquery.names import DatasetRef, table_ref
 from pydag_emulators.bigquery.schema import Field, field_of, sql_type
+from pydag_emulators.bigquery.storage import table_details
 from pydag_emulators.bigquery.storage.catalog import Resource, list_tables, table_fields, writes
 from pydag_emulators.bigquery.storage.contents import bytes_of
 from pydag_emulators.bigquery.storage.layout import check_layout, partition_id
@@ -193,17 +194,26 @@ _VIEWS: dict[str, tuple[pa.Schema, Callable[[Cursor, Resource], list[dict[str, A
     "TABLES": (_TABLES, _tables),
     "COLUMNS": (_COLUMNS, _columns),
     "PARTITIONS": (_PARTITIONS, partitions),
+    "TABLE_OPTIONS": (table_details.OPTIONS, table_details.options),
+    "COLUMN_FIELD_PATHS": (table_details.FIELD_PATHS, table_details.field_paths),
+    "VIEWS": (table_details.VIEWS, table_details.views),
+    "MATERIALIZED_VIEWS": (table_details.MATERIALIZED_VIEWS, table_details.materialized_views),
 }
 
 
 def relation(cursor: Cursor, view: str, dataset: DatasetRef) -> tuple[str, list[Field]]:
     """The name of a DuckDB relation, known to the cursor only, with the view's rows; its columns.
 
+    `view` is a name in INFORMATION_SCHEMA, or `__TABLES__`.
+
     Raises:
         ApiError: `notImplemented` for other views.
     """
     if view == "ROUTINES":
         schema, rows = _ROUTINES, _routines(cursor, dataset)
+    elif view == table_details.TABLES:
+        schema = table_details.LISTED
+        rows = [table_details.listed(cursor, each) for each in list_tables(cursor, dataset)]
     elif view in _VIEWS:
         schema, rows = _VIEWS[view][0], _of_tables(cursor, view, dataset)
     else:

@@ -1,0 +1,2 @@
+{{ config(materialized='view') }}
+select id, user, day, amount from {{ ref('events') }}

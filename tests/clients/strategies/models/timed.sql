@@ -1,0 +1,2 @@
+{{ config(materialized='table', event_time='day') }}
+select * from {{ ref('events') }}
