@@ -14,6 +14,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 from tests.support.process import Process
+from tests.support.store_file import make_store_file
 
 PROJECT = "local-project"
 
@@ -23,6 +24,9 @@ class LocalBigQuery(Process):
 
     def __init__(self, directory: Path) -> None:
         self.data = directory / "bigquery"
+        self.data.mkdir(exist_ok=True)
+        if not (file := self.data / "bigquery.duckdb").exists():
+            make_store_file(file)
         self.gcs_root = directory / "gcs"
         self.gcs_root.mkdir(parents=True, exist_ok=True)
         super().__init__([], directory / "bigquery.log")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from pydag_emulators.bigquery.jobs.job import JobKey, Outcome
 from pydag_emulators.bigquery.names import DatasetRef
@@ -43,16 +43,10 @@ class Answer:
 class LocalQueries:
     """A store with one dataset, `ds`, the default of all queries. `run` leaves nothing behind."""
 
-    def __init__(self, directory: Path) -> None:
-        self._store = Store(directory / "queries.duckdb")
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._sizes = Sizes()
         self._store.transact(lambda cursor: create_dataset(cursor, _DATASET, {"location": "US"}))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._store.close()
 
     def run(self, script: str) -> Answer:
         """The answer of a script, whose effect is undone.
@@ -132,6 +126,16 @@ class Case:
     type: str
     value: str
 
+    @property
+    def is_script(self) -> bool:
+        """Statements, not what one selects."""
+        return self.sql.split(maxsplit=1)[0].upper() in _STATEMENTS
+
+    @property
+    def is_value(self) -> bool:
+        """An expression that has a value."""
+        return not self.is_script and self.type != "ERROR"
+
 
 def read_cases(path: Path) -> list[Case]:
     """The cases of a file; its form is in `README.md` beside it."""
@@ -154,16 +158,30 @@ def answer_of(queries: LocalQueries, case: Case) -> tuple[str, str]:
     Raises:
         ApiError: what the client would see.
     """
-    is_script = case.sql.split(maxsplit=1)[0].upper() in _STATEMENTS
-    answer = queries.run(case.sql if is_script else f"SELECT {case.sql}")
+    answer = queries.run(case.sql if case.is_script else f"SELECT {case.sql}")
     rows = [
         [_plain(cell["v"], field) for cell, field in zip(row["f"], answer.fields, strict=True)]
         for row in answer.rows
     ]
-    if is_script:
+    if case.is_script:
         types = ", ".join(f"{field['name']} {sql_type(field)}" for field in answer.fields)
         return types, json.dumps(rows, ensure_ascii=False)
-    return sql_type(answer.fields[0]), json.dumps(rows[0][0], ensure_ascii=False)
+    return _told(answer.fields[0], rows[0][0])
+
+
+def answers_of(queries: LocalQueries, cases: list[Case]) -> list[tuple[str, str]]:
+    """What it says to expressions that one query selects.
+
+    Raises:
+        ApiError: what the client would see.
+    """
+    answer = queries.run(f"SELECT {', '.join(f'({case.sql})' for case in cases)}")
+    cells = zip(answer.rows[0]["f"], answer.fields, strict=True)
+    return [_told(field, _plain(cell["v"], field)) for cell, field in cells]
+
+
+def _told(field: Field, value: Any) -> tuple[str, str]:
+    return sql_type(field), json.dumps(value, ensure_ascii=False)
 
 
 _STATEMENTS = (

@@ -6,6 +6,7 @@ pydag.tables     one row per table or view: its REST resource
 pydag.routines   one row per function or procedure of a dataset: its REST resource
 pydag.jobs       one row per job, written before jobs.insert is answered; never changed
 pydag.job_ends   one row per ended job, written in the transaction of the job's effect
+pydag.macros     one row: the version of the macros that are in the file
 ```
 
 So a job without a row in `job_ends` has had no effect, whatever killed the process. Rows of both
@@ -14,6 +15,7 @@ job tables are only inserted, never changed, so that transactions can't conflict
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import random
 import threading
@@ -46,7 +48,9 @@ CREATE TABLE IF NOT EXISTS pydag.jobs(
 CREATE TABLE IF NOT EXISTS pydag.job_ends(
     project VARCHAR, location VARCHAR, job_id VARCHAR, ended BIGINT, wrote VARCHAR,
     record VARCHAR, PRIMARY KEY (project, location, job_id));
+CREATE TABLE IF NOT EXISTS pydag.macros(version VARCHAR);
 """
+MACROS_VERSION = hashlib.sha256("\n".join([duckdb.__version__, *MACROS]).encode()).hexdigest()
 
 
 class Store:
@@ -60,8 +64,8 @@ class Store:
         # Of what this machine, or its container, has: Spark runs beside it. More goes to the disk.
         self._connection.execute("SET GLOBAL memory_limit = '50%'")
         self._connection.execute(_TABLES)
-        for macro in MACROS:
-            self._connection.execute(macro)
+        if fetch_one(self._connection, "SELECT version FROM pydag.macros", []) != (MACROS_VERSION,):
+            transaction(self._connection, _define_macros)
 
     def cursor(self) -> Cursor:
         """A new connection to the file; the caller closes it."""
@@ -89,6 +93,14 @@ class Store:
                 cursor.close()
             self._connection.execute("CHECKPOINT")
             self._connection.close()
+
+
+def _define_macros(cursor: Cursor) -> None:
+    """Half a second of CPU time, in which DuckDB reads them."""
+    for macro in MACROS:
+        cursor.execute(macro)
+    cursor.execute("DELETE FROM pydag.macros")
+    cursor.execute("INSERT INTO pydag.macros VALUES (?)", [MACROS_VERSION])
 
 
 def transaction(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,12 +25,6 @@ def _rows(heading: str, columns: int) -> list[list[str]]:
     rows = [[code for _, code in _CODE.findall(line)][-columns:] for line in table]
     assert len(rows) == len({row[0] for row in rows})
     return rows
-
-
-@pytest.fixture(scope="module")
-def queries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalQueries]:
-    with LocalQueries(tmp_path_factory.mktemp("differences")) as opened:
-        yield opened
 
 
 def test_what_is_refused(queries: LocalQueries) -> None:

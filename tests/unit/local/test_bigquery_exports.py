@@ -9,7 +9,7 @@ import io
 import json
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -26,7 +26,7 @@ from pydag_emulators.bigquery.files.arrow import arrow_type
 from pydag_emulators.bigquery.files.exports.export import export
 from pydag_emulators.bigquery.names import quote
 from pydag_emulators.bigquery.schema import Field, duck_type
-from pydag_emulators.bigquery.storage.store import Cursor, Store
+from pydag_emulators.bigquery.storage.store import Cursor
 
 _DEFAULTS = {"compression": "NONE", "fieldDelimiter": ",", "printHeader": True}
 _FIRST, _LAST = datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999_999)  # noqa: DTZ001
@@ -125,15 +125,6 @@ def _plain(value: Any) -> Any:
 
 
 # -- tests --------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def cursor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cursor]:
-    store = Store(tmp_path_factory.mktemp("exports") / "exports.duckdb")
-    cursor = store.cursor()
-    yield cursor
-    cursor.close()
-    store.close()
 
 
 @pytest.fixture(scope="module")

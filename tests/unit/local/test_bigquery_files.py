@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,9 @@ from pydag_emulators.bigquery.files.csv.read import read_csv
 from pydag_emulators.bigquery.files.json.read import read_ndjson
 from pydag_emulators.bigquery.files.source import Loaded, Source
 from pydag_emulators.bigquery.schema import Field
-from pydag_emulators.bigquery.storage.store import Cursor, Store
+from pydag_emulators.bigquery.storage.store import Cursor
 
 _TEXTS: list[Field] = [{"name": n, "type": "STRING", "mode": "NULLABLE"} for n in "ab"]
-
-
-@pytest.fixture(scope="module")
-def cursor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cursor]:
-    store = Store(tmp_path_factory.mktemp("files") / "files.duckdb")
-    cursor = store.cursor()
-    yield cursor
-    cursor.close()
-    store.close()
 
 
 @pytest.fixture

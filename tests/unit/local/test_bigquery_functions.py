@@ -6,7 +6,6 @@ Values are those of the examples in the GoogleSQL reference where it has one.
 # ruff: noqa: DTZ001 - DATETIME has no time zone
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -17,25 +16,15 @@ import pytest
 from pydag_emulators.bigquery.errors import ApiError
 from pydag_emulators.bigquery.schema import field_of, sql_type
 from pydag_emulators.bigquery.sql.lower import to_duckdb
-from pydag_emulators.bigquery.sql.macros import MACROS
 from pydag_emulators.bigquery.sql.scripts.read import parse_steps
 from pydag_emulators.bigquery.storage.duck_errors import api_error
 
 
-@pytest.fixture(scope="module")
-def database() -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        for macro in MACROS:
-            connection.execute(macro)
-        yield connection
-
-
-def evaluate(database: duckdb.DuckDBPyConnection, sql: str) -> tuple[str, Any]:
+def evaluate(cursor: duckdb.DuckDBPyConnection, sql: str) -> tuple[str, Any]:
     """The type, as GoogleSQL names it, and the value of the only column and row of a query."""
     (statement,) = parse_steps(sql)
     try:
-        relation = database.sql(to_duckdb(statement.tree.copy()))
+        relation = cursor.sql(to_duckdb(statement.tree.copy()))
         type_ = sql_type(field_of("x", relation.types[0]))
         (row,) = relation.fetchall()
     except duckdb.Error as error:
@@ -383,8 +372,8 @@ VALUES = {
 
 
 @pytest.mark.parametrize("expression", [key for key, value in VALUES.items() if value])
-def test_value(database, expression):
-    assert evaluate(database, f"SELECT {expression}") == VALUES[expression]
+def test_value(cursor, expression):
+    assert evaluate(cursor, f"SELECT {expression}") == VALUES[expression]
 
 
 AGGREGATES = {
@@ -431,8 +420,8 @@ AGGREGATES["APPROX_COUNT_DISTINCT(s)"] = ("INT64", 3)
 
 
 @pytest.mark.parametrize("expression", [key for key, value in AGGREGATES.items() if value])
-def test_aggregate(database, expression):
-    assert evaluate(database, f"SELECT {expression} FROM {ROWS}") == AGGREGATES[expression]
+def test_aggregate(cursor, expression):
+    assert evaluate(cursor, f"SELECT {expression} FROM {ROWS}") == AGGREGATES[expression]
 
 
 WINDOWS = {
@@ -455,10 +444,10 @@ WINDOWS = {
 
 
 @pytest.mark.parametrize("expression", WINDOWS)
-def test_window(database, expression):
+def test_window(cursor, expression):
     sql = f"SELECT ARRAY(SELECT v FROM (SELECT i, {expression} AS v FROM {ROWS}) ORDER BY i)"
     type_, values = WINDOWS[expression]
-    assert evaluate(database, sql) == (f"ARRAY<{type_}>", values)
+    assert evaluate(cursor, sql) == (f"ARRAY<{type_}>", values)
 
 
 ERRORS = {
@@ -480,9 +469,9 @@ ERRORS = {
 
 
 @pytest.mark.parametrize("expression", ERRORS)
-def test_error(database, expression):
+def test_error(cursor, expression):
     with pytest.raises(ApiError) as raised:
-        evaluate(database, f"SELECT {expression}")
+        evaluate(cursor, f"SELECT {expression}")
     assert (raised.value.reason, raised.value.message) == ("invalidQuery", ERRORS[expression])
 
 
@@ -514,9 +503,9 @@ NAMES = {
 
 
 @pytest.mark.parametrize("sql", NAMES)
-def test_names(database, sql):
+def test_names(cursor, sql):
     (statement,) = parse_steps(sql.replace("FROM t ", f"FROM {ROWS} AS t "))
-    assert database.sql(to_duckdb(statement.tree.copy())).fetchall() == NAMES[sql]
+    assert cursor.sql(to_duckdb(statement.tree.copy())).fetchall() == NAMES[sql]
 
 
 WITH_NAN = [
@@ -564,7 +553,7 @@ NOT_SUPPORTED = [
 
 
 @pytest.mark.parametrize("expression", NOT_SUPPORTED)
-def test_what_is_not_supported_says_so(database, expression):
+def test_what_is_not_supported_says_so(cursor, expression):
     with pytest.raises(ApiError) as raised:
-        evaluate(database, f"SELECT {expression}")
+        evaluate(cursor, f"SELECT {expression}")
     assert raised.value.status == 501

@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 from pydag_emulators.bigquery.app import create_app
 from pydag_emulators.bigquery.rest import jobs
+from tests.support.store_file import make_store_file
 
 _JOBS = "/bigquery/v2/projects/p/jobs"
 _QUERY = {"configuration": {"query": {"query": "SELECT 1", "useLegacySql": False}}}
@@ -18,6 +19,8 @@ _QUERY = {"configuration": {"query": {"query": "SELECT 1", "useLegacySql": False
 
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[TestClient]:
+    (tmp_path / "data").mkdir()
+    make_store_file(tmp_path / "data" / "bigquery.duckdb")
     app = create_app(tmp_path / "data", tmp_path / "gcs")
     with TestClient(app, base_url="http://localhost") as client:
         yield client

@@ -25,7 +25,7 @@ from pydag_emulators.bigquery.files.json.read import read_ndjson
 from pydag_emulators.bigquery.files.source import Loaded, Source
 from pydag_emulators.bigquery.schema import Field
 from pydag_emulators.bigquery.storage.contents import rows_and_bytes
-from pydag_emulators.bigquery.storage.store import Cursor, Store
+from pydag_emulators.bigquery.storage.store import Cursor
 
 _FILES = 60
 _Make = Callable[[Random], str]
@@ -82,15 +82,6 @@ _WRITTEN: dict[str, _Make] = {
 
 def _field(name: str, type_: str, mode: str = "NULLABLE", **more: Any) -> Field:
     return {"name": name, "type": type_, "mode": mode, **more}
-
-
-@pytest.fixture(scope="module")
-def cursor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cursor]:
-    store = Store(tmp_path_factory.mktemp("loads") / "loads.duckdb")
-    cursor = store.cursor()
-    yield cursor
-    cursor.close()
-    store.close()
 
 
 @pytest.fixture(scope="module")
