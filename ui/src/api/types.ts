@@ -184,7 +184,7 @@ export interface Preview {
   due: number[];
 }
 
-export interface Member {
+interface Member {
   name: string;
   process: string;
   busy: number;

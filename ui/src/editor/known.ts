@@ -11,7 +11,7 @@ export interface Operator {
   params: Schema | null;
 }
 
-export interface Templates {
+interface Templates {
   names: string[];
   filters: { name: string; arguments: string[] }[];
 }

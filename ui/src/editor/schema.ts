@@ -35,8 +35,7 @@ export type Kind =
   | { kind: 'json' }
   | { kind: 'template' };
 
-export const isTemplate = (value: unknown): boolean =>
-  typeof value === 'string' && value.includes('{{');
+const isTemplate = (value: unknown): boolean => typeof value === 'string' && value.includes('{{');
 
 function resolved(schema: Schema, defs: Record<string, Schema>): Schema {
   const name = schema.$ref?.split('/').at(-1);

@@ -36,14 +36,14 @@ export interface Validated {
 export type Post = <T>(path: string, body: unknown, signal?: AbortSignal) => Promise<T>;
 
 /** What holds the text: the view, or in tests a bare state. */
-export interface Holder {
+interface Holder {
   readonly state: EditorState;
   dispatch(...specs: (Transaction | TransactionSpec)[]): void;
   focus(): void;
 }
 
 /** Of a transaction that was made by hand, not in the text. */
-export const byHand = Annotation.define<true>();
+const byHand = Annotation.define<true>();
 
 const READ_MS = 120; // after the last key
 const CHECK_MS = 400;

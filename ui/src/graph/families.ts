@@ -11,7 +11,7 @@ export interface Dag {
   edges: readonly Edge[];
 }
 
-export interface Box {
+interface Box {
   /** What opens it; the same as long as the DAG is. */
   key: string;
   label: string;

@@ -1,6 +1,6 @@
 // What fingers, the mouse and its wheel do to something that can be moved and zoomed.
 
-export interface Movable {
+interface Movable {
   move(dx: number, dy: number): void;
   /** Around a point of the host. */
   zoom(factor: number, x: number, y: number): void;

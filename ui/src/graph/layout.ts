@@ -2,7 +2,7 @@
 // virtual nodes, so that boxes lie on none. Its time is linear in tasks and edges for each sweep.
 
 export type Edge = readonly [from: number, to: number];
-export type Point = readonly [x: number, y: number];
+type Point = readonly [x: number, y: number];
 
 export const BOX = { width: 184, height: 38, gapX: 56, gapY: 12 };
 const SWEEPS = 12;

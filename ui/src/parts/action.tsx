@@ -9,7 +9,7 @@ import { quoted } from '../text';
 import { Code, Wrong } from './basics';
 import { useDoing } from './doing';
 
-export interface Request {
+interface Request {
   method: string;
   path: string;
   body?: unknown;

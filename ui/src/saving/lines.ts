@@ -1,7 +1,7 @@
 // Which lines of a text differ from those of another one.
 
 /** Lines of both texts that stand beside each other; what both have is there once for both. */
-export interface Hunk {
+interface Hunk {
   /** Numbers of the first line of each, from 1 on. */
   left: number;
   right: number;

@@ -1,6 +1,6 @@
 // What the API answers about files (docs/openapi.json).
 
-export interface FileItem {
+interface FileItem {
   path: string;
   bytes: number;
   modified_at: number;
