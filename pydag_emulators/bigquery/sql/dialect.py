@@ -41,6 +41,18 @@ def _checked(value: exp.Expr | None, values: dict[str, exp.Expression]) -> exp.E
     return with_values(value, values)
 
 
+def _json_object(parser: Parser) -> exp.Expression:
+    """JSON_OBJECT: the generic parser takes columns named `key` and `value` for keywords."""
+    values = parser._parse_csv(parser._parse_assignment)  # noqa: SLF001
+    if len(values) % 2:
+        raise invalid_query("No matching signature for function JSON_OBJECT")
+    pairs = [
+        exp.JSONKeyValue(this=key, expression=value)
+        for key, value in zip(values[::2], values[1::2], strict=True)
+    ]
+    return exp.JSONObject(expressions=pairs)
+
+
 class GoogleSQL(BigQuery):
     """GoogleSQL as this service reads it."""
 
@@ -58,7 +70,11 @@ class GoogleSQL(BigQuery):
         """Adds to the generic parser what the service needs to know."""
 
         FUNC_TOKENS: ClassVar = {*BigQuery.Parser.FUNC_TOKENS, TokenType.WITH}
-        FUNCTION_PARSERS: ClassVar = {**BigQuery.Parser.FUNCTION_PARSERS, "WITH": _with}
+        FUNCTION_PARSERS: ClassVar = {
+            **BigQuery.Parser.FUNCTION_PARSERS,
+            "JSON_OBJECT": _json_object,
+            "WITH": _with,
+        }
         PLACEHOLDER_PARSERS: ClassVar = {
             **BigQuery.Parser.PLACEHOLDER_PARSERS,
             TokenType.PLACEHOLDER: _placeholder,

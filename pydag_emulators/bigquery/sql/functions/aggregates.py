@@ -18,7 +18,7 @@ from pydag_emulators.bigquery.sql.functions.build import (
 
 KEEP: Kinds = (
     exp.BitwiseAndAgg, exp.BitwiseOrAgg, exp.BitwiseXorAgg, exp.Count,
-    exp.Corr, exp.CovarPop, exp.CovarSamp, exp.CumeDist, exp.DenseRank, exp.FirstValue, exp.Lag,
+    exp.CovarPop, exp.CovarSamp, exp.CumeDist, exp.DenseRank, exp.FirstValue, exp.Lag,
     exp.LastValue, exp.Lead, exp.Max, exp.Min, exp.NthValue,
     exp.Ntile, exp.PercentRank, exp.PercentileCont, exp.PercentileDisc, exp.Rank, exp.RowNumber,
     exp.Stddev, exp.StddevPop, exp.StddevSamp, exp.Sum, exp.Variance, exp.VariancePop,
@@ -88,6 +88,16 @@ def _countif(node: exp.CountIf) -> Node:
     if isinstance(node.this, exp.Distinct):
         raise refused(node)
     return exp.Count(this=exp.Case(ifs=[exp.If(this=node.this.copy(), true=exp.true())]))
+
+
+def _corr(node: exp.Corr) -> Node:
+    """NULL of less than two pairs, where DuckDB says NaN."""
+    if isinstance(node.parent, exp.Window):
+        raise refused(node)
+    # A product is NULL where one of the two is.
+    pairs = exp.Count(this=exp.Mul(this=node.this.copy(), expression=node.expression.copy()))
+    some = exp.GT(this=pairs, expression=exp.Literal.number(1))
+    return exp.Case(ifs=[exp.If(this=some, true=node.copy())])
 
 
 def _logical(node: exp.LogicalAnd | exp.LogicalOr) -> Node:
@@ -171,12 +181,11 @@ def _string_agg(node: exp.GroupConcat) -> Node:
         order, separator = separator, separator.this
     if isinstance(node.parent, exp.Window) and (distinct or order or limit):
         raise refused(node)
-    inner: Node = node.this
+    inner: Node = node.this if limit is None else node.this.this
     if order is not None and not isinstance(inner, exp.Order):
         inner = exp.Order(this=inner.copy(), expressions=[k.copy() for k in order.expressions])
     if limit is None:
         return _collect("string_agg", inner, value, [separator], skip_nulls=False)
-    inner = inner.this if isinstance(inner, exp.Limit) else inner
     texts = _collect("list", inner, value, [], skip_nulls=True)
     some = call("list_slice", texts, exp.Literal.number(1), limit)
     return call("array_to_string", some, separator)
@@ -229,6 +238,7 @@ LOWER: Lowering = {
     exp.ApproxDistinct: _count_distinct,
     exp.ArrayAgg: _array_agg,
     exp.Avg: _avg,
+    exp.Corr: _corr,
     exp.CountIf: _countif,
     exp.GroupConcat: _string_agg,
     exp.IgnoreNulls: _nulls,

@@ -17,9 +17,8 @@ from pydag_emulators.bigquery.sql.functions.build import (
 )
 
 KEEP: Kinds = (
-    exp.Abs, exp.BitwiseAnd, exp.BitwiseLeftShift, exp.BitwiseNot, exp.BitwiseOr,
-    exp.BitwiseRightShift, exp.Coalesce, exp.Greatest, exp.If, exp.IsInf, exp.IsNan,
-    exp.Least, exp.Rand,
+    exp.Abs, exp.BitwiseAnd, exp.BitwiseNot, exp.BitwiseOr, exp.Coalesce, exp.Greatest, exp.If,
+    exp.IsInf, exp.IsNan, exp.Least, exp.Rand,
 )  # fmt: skip
 
 
@@ -59,6 +58,8 @@ LOWER: Lowering = {
     **{kind: unary(kind.__name__.lower()) for kind in _REAL},
     exp.Atan2: binary("atan2"),
     exp.BitwiseCount: unary("bit_count"),
+    exp.BitwiseLeftShift: binary("shift_left"),
+    exp.BitwiseRightShift: binary("shift_right"),
     exp.BitwiseXor: binary("bit_xor"),
     exp.ParseNumeric: unary("parse_numeric"),
     exp.Add: binary("add"),

@@ -93,6 +93,19 @@ def _groups(node: exp.Expression) -> tuple[Node, Node]:
     return pattern, exp.Literal.number(groups)
 
 
+def _may_be_empty(pattern: str) -> bool:
+    """Whether the group of a pattern can match an empty text."""
+    start = re.search(r"(?<!\\)(?:\\\\)*(\((?!\?[^P<]))", pattern)
+    if start is None:
+        return True
+    for end in range(start.start(1) + 1, len(pattern) + 1):
+        try:
+            return re.fullmatch(pattern[start.start(1) : end], "") is not None
+        except re.error:  # the group isn't at its end
+            continue
+    return True
+
+
 def _extract(node: exp.RegexpExtract) -> Node:
     # sqlglot always adds a group, but BigQuery's rule decides which one is meant.
     only(
@@ -107,6 +120,8 @@ def _extract(node: exp.RegexpExtract) -> Node:
         return macro("nth_match", every, occurrence or number(1))
     matches = macro("regexp_contains", node.this, pattern)
     found = call("regexp_extract", node.this, pattern, group)
+    if group.name == "1" and not _may_be_empty(pattern.name):
+        found = call("nullif", found, text(""))  # it is no part of the match
     return exp.Case(ifs=[exp.If(this=matches, true=found)])
 
 
@@ -185,6 +200,7 @@ def _md5_hex(node: exp.MD5) -> Node:
 
 
 def _like(node: exp.Like) -> Node:
+    only(node, "this", "expression", "negate")
     if isinstance(node.expression, exp.Any | exp.All):
         return _quantified(node)
     # In GoogleSQL a backslash escapes always, in DuckDB only when that is said.
@@ -192,13 +208,15 @@ def _like(node: exp.Like) -> Node:
 
 
 def _quantified(node: exp.Like) -> Node:
-    """`x LIKE ANY ('a', 'b')`; with ALL each must match."""
+    """`x [NOT] LIKE ANY ('a', 'b')`: it is true of one pattern; with ALL of each."""
     listed = node.expression.this
-    if not isinstance(listed, exp.Tuple | exp.Paren) or isinstance(node.parent, exp.Not):
+    if not isinstance(listed, exp.Tuple | exp.Paren):
         raise refused(node)
+    negate = node.args.get("negate")
     patterns = listed.expressions if isinstance(listed, exp.Tuple) else [listed.this]
     likes: list[Node] = [
-        _like(exp.Like(this=node.this.copy(), expression=pattern.copy())) for pattern in patterns
+        _like(exp.Like(this=node.this.copy(), expression=pattern.copy(), negate=negate))
+        for pattern in patterns
     ]
     both = exp.Or if isinstance(node.expression, exp.Any) else exp.And
     return exp.Paren(this=reduce(lambda a, b: both(this=a, expression=b), likes))

@@ -37,7 +37,7 @@ CREATE OR REPLACE MACRO bq_is_float(s) AS
   regexp_full_match(s, '\s*[+-]?([0-9]+\.?[0-9]*([eE][+-]?[0-9]+)?|\.[0-9]+([eE][+-]?[0-9]+)?|(?i:inf|infinity|nan))\s*');
 CREATE OR REPLACE MACRO bq_is_numeric(s) AS
   regexp_full_match(s, '\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*');
-CREATE OR REPLACE MACRO bq_is_date(s) AS regexp_full_match(s, '\s*([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{1,2}-[0-9]{1,2}\s*');
+CREATE OR REPLACE MACRO bq_is_date(s) AS regexp_full_match(s, '([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{1,2}-[0-9]{1,2}');
 CREATE OR REPLACE MACRO bq_is_time(s) AS
   regexp_full_match(s, '([01]?[0-9]|2[0-3]):[0-5]?[0-9]:[0-5]?[0-9](\.[0-9]{0,6})?');
 CREATE OR REPLACE MACRO bq_is_datetime(s) AS regexp_full_match(s,
@@ -45,6 +45,12 @@ CREATE OR REPLACE MACRO bq_is_datetime(s) AS regexp_full_match(s,
 CREATE OR REPLACE MACRO bq_is_timestamp(s) AS regexp_full_match(s,
   '\s*([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{1,2}-[0-9]{1,2}([ Tt]([01]?[0-9]|2[0-3]):[0-5]?[0-9]:[0-5]?[0-9](\.[0-9]{0,6})?)?( ?([Zz]|[+-][0-9]{1,2}(:?[0-9]{2})?)| (UTC|[A-Za-z_]+(/[A-Za-z_]+)+))?\s*');
 
+-- DuckDB's cast takes no sign before 0x.
+CREATE OR REPLACE MACRO bq_whole(s) AS CASE
+  WHEN regexp_matches(s, '[xX]') THEN CAST(
+    CAST(regexp_replace(s, '[\s+-]', '', 'g') AS HUGEINT)
+    * CASE WHEN contains(s, '-') THEN -1 ELSE 1 END AS BIGINT)
+  ELSE CAST(s AS BIGINT) END;
 CREATE OR REPLACE MACRO bq_int64
   (x BIGINT) AS x,
   (x HUGEINT) AS CAST(x AS BIGINT),
@@ -52,14 +58,14 @@ CREATE OR REPLACE MACRO bq_int64
   (x DOUBLE) AS CAST(round(x) AS BIGINT),
   (x DECIMAL(38, 9)) AS CAST(round(x) AS BIGINT),
   (x VARCHAR) AS CASE
-    WHEN bq_is_int(x) THEN CAST(x AS BIGINT) ELSE bq_fail('Bad int64 value: ' || x) END;
+    WHEN bq_is_int(x) THEN bq_whole(x) ELSE bq_fail('Bad int64 value: ' || x) END;
 CREATE OR REPLACE MACRO bq_safe_int64
   (x BIGINT) AS x,
   (x HUGEINT) AS TRY_CAST(x AS BIGINT),
   (x BOOLEAN) AS CAST(x AS BIGINT),
   (x DOUBLE) AS TRY_CAST(round(x) AS BIGINT),
   (x DECIMAL(38, 9)) AS TRY_CAST(round(x) AS BIGINT),
-  (x VARCHAR) AS CASE WHEN bq_is_int(x) THEN TRY_CAST(x AS BIGINT) END;
+  (x VARCHAR) AS CASE WHEN bq_is_int(x) THEN TRY(bq_whole(x)) END;
 
 CREATE OR REPLACE MACRO bq_float64
   (x BIGINT) AS CAST(x AS DOUBLE),
@@ -111,7 +117,7 @@ CREATE OR REPLACE MACRO bq_fraction(micros) AS CASE
   ELSE printf('.%06d', micros % 1000000) END;
 CREATE OR REPLACE MACRO bq_shortest(x) AS CASE
   WHEN isnan(x) THEN 'NaN'
-  WHEN isinf(x) THEN CASE WHEN x > 0 THEN '+inf' ELSE '-inf' END
+  WHEN isinf(x) THEN CASE WHEN x > 0 THEN 'inf' ELSE '-inf' END
   WHEN x = 0 THEN '0'
   ELSE regexp_replace(CAST(x AS VARCHAR), '\.0$', '') END;
 CREATE OR REPLACE MACRO bq_string

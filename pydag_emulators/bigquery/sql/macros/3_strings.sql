@@ -144,7 +144,7 @@ CREATE OR REPLACE MACRO bq_safe_text(x BLOB) AS CASE
   WHEN TRY(decode(x)) IS NOT NULL THEN TRY(decode(x))
   ELSE CAST(bq_unsupported('SAFE_CONVERT_BYTES_TO_STRING of bytes that are no UTF-8') AS VARCHAR) END;
 CREATE OR REPLACE MACRO bq_translate(s VARCHAR, a VARCHAR, b VARCHAR) AS CASE
-  WHEN length(a) <> len(list_distinct(string_split(a, '')))
+  WHEN a <> '' AND length(a) <> len(list_distinct(string_split(a, '')))
   THEN CAST(bq_fail('Duplicate character in the source characters of TRANSLATE') AS VARCHAR)
   ELSE translate(s, a, b) END;
 CREATE OR REPLACE MACRO bq_code_points_to_string(items BIGINT[]) AS CASE
@@ -175,7 +175,8 @@ CREATE OR REPLACE MACRO bq_soundex(x VARCHAR) AS CASE
 
 -- What FORMAT shows of values, as `%t` and as `%T`.
 CREATE OR REPLACE MACRO bq_float_shown(x DOUBLE) AS CASE
-  WHEN isnan(x) THEN 'NaN' WHEN x = 'inf' THEN 'inf' WHEN x = '-inf' THEN '-inf'
+  WHEN isnan(x) THEN 'NaN' WHEN isinf(x) THEN bq_string(x)
+  WHEN x = 0 THEN CASE WHEN signbit(x) THEN '-0.0' ELSE '0.0' END
   WHEN regexp_matches(bq_string(x), '[.e]') THEN bq_string(x) ELSE bq_string(x) || '.0' END;
 CREATE OR REPLACE MACRO bq_float_literal(x DOUBLE) AS CASE
   WHEN isnan(x) OR isinf(x) THEN 'CAST("' || lower(bq_float_shown(x)) || '" AS FLOAT64)'

@@ -27,6 +27,8 @@ CREATE OR REPLACE MACRO bq_position(x, items) AS CASE
   WHEN x IS NULL OR items IS NULL THEN NULL
   WHEN len(list_filter(items, lambda e: e IS NULL)) > 0
   THEN CAST(bq_fail('Elements in input array to RANGE_BUCKET cannot be null') AS BIGINT)
+  WHEN items <> list_sort(items)
+  THEN CAST(bq_fail('Elements in input array to RANGE_BUCKET must be in ascending order') AS BIGINT)
   ELSE len(list_filter(items, lambda e: e <= x)) END;
 CREATE OR REPLACE MACRO bq_range_bucket
   (x BIGINT, items BIGINT[]) AS bq_position(x, items),
@@ -147,14 +149,15 @@ CREATE OR REPLACE MACRO bq_json_text
   (x VARCHAR) AS CAST(to_json(x) AS VARCHAR),
   (x BOOLEAN) AS CAST(x AS VARCHAR),
   (x BIGINT) AS CASE
-    WHEN abs(x) > 9007199254740992 THEN '"' || x || '"' ELSE CAST(x AS VARCHAR) END,
+    WHEN x NOT BETWEEN -9007199254740992 AND 9007199254740992 THEN '"' || x || '"' ELSE CAST(x AS VARCHAR) END,
   (x HUGEINT) AS CASE
     WHEN abs(x) > 9007199254740992 THEN '"' || x || '"' ELSE CAST(x AS VARCHAR) END,
   (x DOUBLE) AS CASE
     WHEN isnan(x) THEN '"NaN"' WHEN x = 'inf' THEN '"Infinity"' WHEN x = '-inf' THEN '"-Infinity"'
     ELSE bq_shortest(x) END,
   (x DECIMAL(38, 9)) AS CASE
-    WHEN abs(x) > 9007199254740992 THEN '"' || bq_string(x) || '"' ELSE bq_string(x) END,
+    WHEN abs(x) > 9007199254740992 OR x <> trunc(x)
+    THEN '"' || bq_string(x) || '"' ELSE bq_string(x) END,
   (x BLOB) AS '"' || to_base64(x) || '"',
   (x DATE) AS '"' || bq_string(x) || '"',
   (x TIME) AS '"' || bq_string(x) || '"',
