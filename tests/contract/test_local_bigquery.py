@@ -231,6 +231,11 @@ def test_jobs(client, local_bigquery):
     listed = {job.job_id: job for job in client.list_jobs()}
     assert listed["two"].error_result["reason"] == "notFound"
     assert not [job for job in client.list_jobs(state_filter="running") if job.job_id == "one"]
+    jobs = client.list_jobs()
+    jobs.extra_params["projection"], jobs.item_to_value = "minimal", lambda _, job: job
+    least = {job["jobReference"]["jobId"]: job for job in jobs}["two"]
+    assert (least["state"], least["errorResult"]["reason"]) == ("DONE", "notFound")
+    assert not {"configuration", "status"} & least.keys()
     since = [job.job_id for job in client.list_jobs(min_creation_time=failed.created)]
     assert "two" in since
     with pytest.raises(NotFound, match=r"Not found: Job local-project:US\.nowhere"):

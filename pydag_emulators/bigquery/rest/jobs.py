@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import uuid
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -38,6 +39,8 @@ _COMMON = frozenset({"dryRun", "labels", "jobTimeoutMs", "jobType", "reservation
 _DEFAULT_WAIT_MS = 10_000
 _LONGEST_WAIT_MS = 200_000
 _NEW_SECONDS = 1.0
+# What BigQuery's page of jobs.list says that only the projection "full" has.
+_OF_FULL = frozenset({"configuration", "status", "user_email"})
 
 
 def job_of(service: Service, project: str, body: dict[str, Any], upload: str | None = None) -> Job:
@@ -143,15 +146,19 @@ async def list_(request: Request) -> Response:
         found |= {job.key: job for job in ended}
     jobs = [job for job in found.values() if not wanted or job.state in wanted]
     jobs.sort(key=lambda job: -job.created)
-    return page_of(request, jobs, "bigquery#jobList", "jobs", total=False, show=_listed)
+    is_minimal = request.query_params.get("projection") == "minimal"
+    show = partial(_listed, is_minimal=is_minimal)
+    return page_of(request, jobs, "bigquery#jobList", "jobs", total=False, show=show)
 
 
-def _listed(job: Job) -> dict[str, Any]:
+def _listed(job: Job, *, is_minimal: bool) -> dict[str, Any]:
     resource = job.resource()
     status = resource["status"]
     resource |= {"state": status["state"]}
     if "errorResult" in status:
         resource["errorResult"] = status["errorResult"]
+    if is_minimal:
+        resource = {name: it for name, it in resource.items() if name not in _OF_FULL}
     return resource
 
 

@@ -156,8 +156,13 @@ class Job(GoogleJob):
             "retry": None,
         }
         client = client_of(first.context, first.handle)
-        jobs = client.list_jobs(first.handle["project"], timeout=timeout, **which)
-        return {(job.location, job.job_id): job.state for job in jobs}
+        jobs: Any = client.list_jobs(first.handle["project"], timeout=timeout, **which)
+        # Not their configurations, in which the text of each query is. The client can't make a
+        # `QueryJob` of what is left, and that would take most of a poll's time.
+        jobs.extra_params["projection"] = "minimal"
+        jobs.item_to_value = lambda _, job: job
+        ids = ((job, job["jobReference"]) for job in jobs)
+        return {(each.get("location"), each["jobId"]): job["state"] for job, each in ids}
 
     def id_of(self, handle: Handle) -> Hashable:
         """Ids are unique within a location."""

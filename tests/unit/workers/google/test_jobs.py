@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from google.api_core.exceptions import BadRequest, Forbidden, NotFound, ServiceUnavailable
+from google.api_core.page_iterator import HTTPIterator
 from google.cloud.dataproc_v1 import Job
 
 from tests.unit.workers.support import Log, context
@@ -47,10 +48,20 @@ class BigQuery:
             raise self.error
         assert state_filter == ["pending", "running"]
         self.listed.append(which | {"project": project})
-        return iter(
-            SimpleNamespace(job_id=job_id, location="US", state=state)
-            for job_id, state in self.jobs.items()
-            if state != "DONE"
+
+        def answer(*, method, path, query_params):
+            del method, path
+            assert query_params == {"projection": "minimal"}
+            return {
+                "jobs": [
+                    {"jobReference": {"jobId": job_id, "location": "US"}, "state": state}
+                    for job_id, state in self.jobs.items()
+                    if state != "DONE"
+                ]
+            }
+
+        return HTTPIterator(
+            None, answer, "/jobs", None, items_key="jobs", extra_params={"projection": "full"}
         )
 
     def get_job(self, job_id, **_options):
