@@ -74,19 +74,19 @@ class Files:
             before = self.folder.read(path)
             condition.check(before)
             facts = {
-                "who": who.name,
+                "by": who.name,
                 "before": etag_of(before) if before is not None else None,
                 "after": etag_of(content) if content is not None else None,
                 "problems": problems,
             }
-            self._journal.add(path, what="delete" if content is None else "save", **facts)
+            self._journal.add(path, kind="delete" if content is None else "save", **facts)
             try:
                 if content is None:
                     self.folder.delete(path)
                 else:
                     self.folder.write(path, content)
             except (OSError, Refusal):
-                self._journal.add(path, what="failed", **facts)
+                self._journal.add(path, kind="failed", **facts)
                 raise
             log.info("%s: %s by %s", path, "deleted" if content is None else "saved", who.name)
             commit, problem = self._commit(path, content, who)

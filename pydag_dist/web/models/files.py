@@ -54,8 +54,8 @@ class SaveFact(Model):
     """Who saved or deleted a file; before and after are ETags, null if there was no file."""
 
     at: Seconds
-    who: str
-    what: Literal["save", "delete", "failed"]
+    by: str
+    kind: Literal["save", "delete", "failed"]
     before: str | None
     after: str | None
     problems: int

@@ -96,12 +96,12 @@ def durations(
 
 @routes.get("/dags/{dag_id}/schedule/preview", response_model=models.Preview, openapi_extra=VIEWER)
 def preview(
-    request: Request, dag_id: Text, n: Annotated[int, Query(ge=1, le=1000)] = 10
+    request: Request, dag_id: Text, limit: Annotated[int, Query(ge=1, le=1000)] = 10
 ) -> Response:
     """Say when a DAG is due next, whether it is paused or not."""
     published_dag(site(request), dag_id)
     newest = site(request).client.published.newest(dag_id)
-    return answer({"zone": str(newest.zone), "due": next_due(newest, n)})
+    return answer({"zone": str(newest.zone), "due": next_due(newest, limit)})
 
 
 def published_dag(here: Site, dag_id: str) -> PublishedDag:

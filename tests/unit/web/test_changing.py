@@ -130,7 +130,7 @@ def test_a_dag_is_published_paused_and_unpublished(ada):
     late = ada("PATCH", "/dags/d", json={"paused": False}, headers={"If-Match": seen})
     assert late.status_code == 412
     assert ada("PATCH", "/dags/d", json={"paused": False}).json()["paused_at"] is None
-    assert len(ada("GET", "/dags/d/schedule/preview?n=3").json()["due"]) == 3
+    assert len(ada("GET", "/dags/d/schedule/preview?limit=3").json()["due"]) == 3
     assert ada("DELETE", "/dags/d").status_code == 204
     assert ada("DELETE", "/dags/d").status_code == 404
 

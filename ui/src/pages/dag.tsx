@@ -116,7 +116,7 @@ function Actions({ dag, url, reload }: { dag: Dag; url: string; reload: () => vo
 function Due({ dag, url }: { dag: Dag; url: string }) {
   const preview = useLoaded(`${url} ${dag.version}`, (signal) =>
     dag.schedule_text
-      ? get<Preview>(`${url}/schedule/preview`, { n: 5 }, signal)
+      ? get<Preview>(`${url}/schedule/preview`, { limit: 5 }, signal)
       : Promise.resolve<Preview>({ zone: '', due: [] }),
   );
   const { zone, due } = preview.value.value ?? { zone: '', due: [] };

@@ -38,7 +38,11 @@ export function SchedulesPage() {
           .slice(0, MOST_DAGS)
           .map(async ({ dag_id }) => ({
             dag: dag_id,
-            ...(await get<Preview>(`/dags/${part(dag_id)}/schedule/preview`, { n: MOST }, signal)),
+            ...(await get<Preview>(
+              `/dags/${part(dag_id)}/schedule/preview`,
+              { limit: MOST },
+              signal,
+            )),
           })),
       );
       return { scheduled, previews };

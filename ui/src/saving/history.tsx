@@ -75,14 +75,14 @@ export function HistoryDialog({ file, edited, onClose }: HistoryProps) {
               <details>
                 <summary>{plural(saves.length, 'save')} from the browser and by REST</summary>
                 <Table heads={['When', 'Who', 'What']}>
-                  {saves.map(({ at, who, what, problems }) => (
+                  {saves.map(({ at, by, kind, problems }) => (
                     <tr key={at}>
                       <td>
                         <Time at={at} />
                       </td>
-                      <td>{shown(who, 100)}</td>
+                      <td>{shown(by, 100)}</td>
                       <td>
-                        {DONE[what]}
+                        {DONE[kind]}
                         {problems > 0 && ` with ${plural(problems, 'problem')}`}
                       </td>
                     </tr>

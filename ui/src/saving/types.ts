@@ -14,8 +14,8 @@ export interface FileList {
 export interface FileHistory {
   saves: {
     at: number;
-    who: string;
-    what: 'save' | 'delete' | 'failed';
+    by: string;
+    kind: 'save' | 'delete' | 'failed';
     before: string | null;
     after: string | null;
     problems: number;

@@ -63,9 +63,9 @@ def test_a_file_is_made_read_changed_and_deleted(web, root):
     ).status_code == 204  # fmt: skip
     assert web.get("/api/v1/files/team/nightly.json").status_code == 404
     facts = web.get("/api/v1/files/team/nightly.json/history").json()["saves"]
-    assert [fact["what"] for fact in facts] == ["delete", "save", "save"]
+    assert [fact["kind"] for fact in facts] == ["delete", "save", "save"]
     assert facts[1]["before"] == facts[2]["after"] == made.json()["etag"]
-    assert len({fact["who"] for fact in facts}) == 1
+    assert len({fact["by"] for fact in facts}) == 1
     assert [each.name for each in (root / "team").iterdir()] == []
 
 
