@@ -257,6 +257,14 @@ class TestJobs:
         assert "gs://scripts/missing.py" in failed.status.details
         assert "gs://scripts/missing.py" in dataproc.output(job_id)
 
+    def test_files_of_a_clusters_spark_are_those_of_the_package(self, dataproc):
+        job = dataproc.job("print(open('pi.py').read().count('SparkSession'))")
+        example = "file:///usr/lib/spark/examples/src/main/python/pi.py"
+        job["pyspark_job"]["file_uris"] = [example]
+        job_id = dataproc.jobs.submit_job(**SCOPE, job=job).reference.job_id
+        assert dataproc.wait_for(job_id).status.state.name == "DONE"
+        assert int(dataproc.output(job_id)) > 0
+
     def test_a_given_id_is_taken_once_even_among_many(self, dataproc):
         job = dataproc.job("print('once')", job_id="only-one")
 

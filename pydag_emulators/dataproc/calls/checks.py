@@ -1,11 +1,11 @@
-"""Checks names and labels by Google's rules, so that we refuse what Google refuses."""
+"""Checks names, labels and sizes by Google's rules, so that we refuse what Google refuses."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
-from google.cloud.dataproc_v1 import LifecycleConfig
+from google.cloud.dataproc_v1 import ClusterConfig, LifecycleConfig
 
 from pydag_emulators.dataproc.calls.refused import invalid, unimplemented
 
@@ -17,6 +17,8 @@ BATCH_ID = re.compile(r"[a-z0-9-]{4,63}")
 LABEL_KEY = re.compile(r"[^\W\d_A-Z][\w-]{0,62}")
 LABEL_VALUE = re.compile(r"[\w-]{0,63}")
 MOST_LABELS = 32
+MASTERS, LEAST_WORKERS = (1, 3), 2
+ZERO_WORKERS = "dataproc:dataproc.allow.zero.workers"
 IDLE_LEAST, AUTO_LEAST, IDLE_MOST = 300, 600, 14 * 24 * 3600  # seconds
 
 
@@ -60,6 +62,26 @@ def check_lifecycle(lifecycle: LifecycleConfig) -> None:
         seconds = lifecycle.auto_delete_ttl.total_seconds()
         if not AUTO_LEAST <= seconds <= IDLE_MOST:
             raise invalid(f"Invalid auto_delete_ttl of {seconds:g} s: 10 minutes to 14 days")
+
+
+def check_machines(config: ClusterConfig, region: str) -> None:
+    """Refuse a zone and numbers of machines that Google would refuse; fill in the usual numbers."""
+    zone = config.gce_cluster_config.zone_uri.rpartition("/")[2]
+    if zone and not zone.startswith(f"{region}-"):
+        raise invalid(f"Zone {zone} is not in region {region}")
+    masters, workers = config.master_config, config.worker_config
+    if masters.num_instances not in (0, *MASTERS):
+        raise invalid(f"Invalid number of masters {masters.num_instances}: a cluster has 1 or 3")
+    check_workers(workers.num_instances)
+    masters.num_instances = masters.num_instances or MASTERS[0]
+    if config.software_config.properties.get(ZERO_WORKERS) != "true":
+        workers.num_instances = workers.num_instances or LEAST_WORKERS
+
+
+def check_workers(number: int) -> None:
+    """Refuse a number of primary workers that Google would refuse; 0 is none, or the usual one."""
+    if number and number < LEAST_WORKERS:
+        raise invalid(f"Invalid number of workers {number}: none, or at least {LEAST_WORKERS}")
 
 
 def check_labels(labels: Mapping[str, str]) -> None:

@@ -30,7 +30,9 @@ from pydag_emulators.dataproc.calls.checks import (
     check_cluster_name,
     check_labels,
     check_lifecycle,
+    check_machines,
     check_request_id,
+    check_workers,
 )
 from pydag_emulators.dataproc.calls.lifecycle import (
     State,
@@ -93,6 +95,7 @@ class Clusters:
         if "virtual_cluster_config" in cluster:
             raise unimplemented("A virtual cluster (Dataproc on GKE)")
         check_lifecycle(cluster.config.lifecycle_config)
+        check_machines(cluster.config, scope.region)
         self._fill_in(scope, cluster)
         ready, name = time.time() + self._delay, cluster.cluster_name
         with self._store.transaction():
@@ -149,6 +152,8 @@ class Clusters:
             if sizes := [_SIZES[mask] for mask in masks if mask in _SIZES]:
                 for name in sizes:
                     wanted = getattr(request.cluster.config, name).num_instances
+                    if name == "worker_config":
+                        check_workers(wanted)
                     getattr(cluster.config, name).num_instances = wanted
                 settles = now + self._delay
                 enter(cluster, State.UPDATING, now)

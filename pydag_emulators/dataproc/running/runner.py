@@ -25,6 +25,7 @@ from pydag_emulators.dataproc.store import JobKey, Scope, Store
 
 State = JobStatus.State
 CANCELLING = (State.CANCEL_PENDING, State.CANCEL_STARTED)
+_SPARK = "/usr/lib/spark"
 _MAINS = ("main_python_file_uri", "main_jar_file_uri", "query_file_uri")
 NEVER_STARTED = "Job was cancelled before it started."
 LOOK = 0.1  # seconds between two looks at a process
@@ -223,6 +224,8 @@ class Runner:
         """The path of a file on the cluster, which is this machine, or of a fetched object."""
         if not uri.startswith("gs://"):
             path = Path(uri.removeprefix("file://"))
+            if path.is_relative_to(_SPARK):  # where a cluster has it
+                path = submit.spark_home() / path.relative_to(_SPARK)
             if not path.is_file():
                 raise FileNotFoundError(uri)
             return str(path)

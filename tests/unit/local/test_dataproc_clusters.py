@@ -9,6 +9,7 @@ from google.cloud.dataproc_v1 import CreateClusterRequest, Job, JobStatus
 
 from pydag_emulators.dataproc.calls.clusters import Clusters
 from pydag_emulators.dataproc.calls.jobs import enter
+from pydag_emulators.dataproc.calls.refused import Refused
 from pydag_emulators.dataproc.store import JobKey, Scope, Store
 
 SCOPE = Scope("p", "r")
@@ -52,6 +53,36 @@ def job(store, clusters, state, cluster="c"):
     enter(job, state)
     store.update_job(key, job, active=not job.done)
     return key, job
+
+
+def create(clusters, **config):
+    cluster = {"cluster_name": "sized", "config": config}
+    clusters.create(CreateClusterRequest(project_id="p", region="r", cluster=cluster))
+    return clusters.current(SCOPE, "sized").config
+
+
+def test_a_cluster_has_the_usual_machines(clusters):
+    config = create(clusters, master_config={"num_instances": 3})
+    assert (config.master_config.num_instances, config.worker_config.num_instances) == (3, 2)
+
+
+def test_a_cluster_may_have_one_machine(clusters):
+    properties = {"dataproc:dataproc.allow.zero.workers": "true"}
+    config = create(clusters, software_config={"properties": properties})
+    assert (config.master_config.num_instances, config.worker_config.num_instances) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"master_config": {"num_instances": 2}}, "number of masters 2: a cluster has 1 or 3"),
+        ({"worker_config": {"num_instances": 1}}, "number of workers 1: none, or at least 2"),
+        ({"gce_cluster_config": {"zone_uri": "zones/q-a"}}, "Zone q-a is not in region r"),
+    ],
+)
+def test_machines_that_google_refuses_are_refused(clusters, config, message):
+    with pytest.raises(Refused, match=message):
+        create(clusters, **config)
 
 
 def test_an_idle_cluster_goes_by_itself(clusters, clock):
