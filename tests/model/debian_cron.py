@@ -238,6 +238,7 @@ def _months(random: Random) -> tuple[str, set]:
     )
 
 
+@cache
 def changes(zone: ZoneInfo, first: int, last: int) -> list[datetime]:
     """The moments of those years at which the zone's offset changes."""
     found, at = [], datetime(first, 1, 1, tzinfo=UTC)

@@ -33,7 +33,7 @@ def test_engine_equals_the_reference_model() -> None:
     run_state_machine_as_test(
         machine(),
         settings=settings(
-            max_examples=25,
+            max_examples=10,  # many more on real servers: tests/integration/test_engine_machine.py
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),

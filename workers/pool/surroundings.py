@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import _locale
 import _signal  # type: ignore[import-not-found]  # `signal` makes enums: twenty times slower
+import functools
 import gc
 import locale
 import logging
@@ -66,6 +67,12 @@ def _watch_limits(event: str, _: Any) -> None:
     global _limits_set  # noqa: PLW0603
     if event in {"resource.setrlimit", "resource.prlimit"}:
         _limits_set += 1
+
+
+@functools.cache
+def _begin_to_watch() -> None:
+    """Not at the import: nobody else's calls should take the longer, and a hook stays for good."""
+    sys.addaudithook(_watch_limits)
 
 
 def _limits() -> list[tuple[int, int]]:
@@ -159,7 +166,6 @@ _HOOKS = (
     (logging, "raiseExceptions"),
 )
 _NAMED = tuple((vars(owner), name) for owner, name in _HOOKS)
-sys.addaudithook(_watch_limits)
 _KEPT: tuple[_Kept, ...] = (
     _Kept("the current directory", _directory, _put_directory),
     _Kept("the environment", _environment, _put_environment),
@@ -194,6 +200,7 @@ class Surroundings:
     """A process as it is when this is made, or when modules were imported since: see `renew`."""
 
     def __init__(self) -> None:
+        _begin_to_watch()
         self._take()
 
     def _take(self) -> None:

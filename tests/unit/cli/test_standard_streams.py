@@ -9,7 +9,7 @@ import pytest
 
 CODE = """
 import os, sys
-sys.argv[1:] = ["schema"]
+sys.argv[1:] = ["--version"]
 from pydag_dist.cli import main
 try: main()
 except SystemExit as ended: assert not ended.code, ended.code

@@ -223,9 +223,9 @@ def test_no_log_grows_beyond_its_bounds(engine):
 
 @pytest.mark.big
 def test_nor_does_one_of_many_small_parts(engine):
-    for number in range(1, 4000):
-        write(engine, number, size=500)
-    write(engine, 4000, size=250_000)
+    for number in range(1, 1_050):
+        write(engine, number, size=2_000)
+    write(engine, 1_050, size=250_000)
     assert int(engine.store.redis.hget("pydag:logs", "")) <= limits.LOG_HEAD + limits.LOG_TAIL
 
 
