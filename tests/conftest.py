@@ -13,7 +13,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck, settings
 
-from tests.support import spark_java
+from tests.support import spark_java, warm
 from tests.support.redis_server import RedisServer, server_binary
 
 # An example that takes long on a busy machine isn't wrong.
@@ -48,6 +48,18 @@ def pytest_collection_finish() -> None:
     gc.freeze()
     gc.set_threshold(20_000)
     gc.enable()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Processes that share the tests fork what they start from the same ones."""
+    node.workerinput["warm"] = warm.serve()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Fork from where the others do."""
+    if hasattr(config, "workerinput"):
+        warm.join(config.workerinput["warm"])
 
 
 @pytest.hookimpl(optionalhook=True)

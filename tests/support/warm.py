@@ -2,7 +2,8 @@
 
 A coordinator, a worker or an emulator imports for up to a second of a core, and tests start
 hundreds of them. What is forked runs the same module as `python -m` would, as a process and a group
-of its own that never outlives us. `PYDAG_TEST_COLD=1` starts every one by itself.
+of its own that never outlives us. All processes that run tests fork from the same ones.
+`PYDAG_TEST_COLD=1` starts every one by itself.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -109,9 +111,38 @@ def start(command: Sequence[str], env: Mapping[str, str], out: int, cwd: Path | 
     )
 
 
+def join(directory: str) -> None:
+    """Fork from the processes that another process of pytest has started there, by `serve`."""
+    _joined.append(directory)
+
+
+_joined: list[str] = []
+
+
+@functools.cache
+def serve() -> str:
+    """The directory of sockets of processes that fork, one of each kind, which end with us."""
+    directory = tempfile.TemporaryDirectory(prefix="warm-")
+    atexit.register(directory.cleanup)
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    env["JE_ARROW_MALLOC_CONF"] = "background_thread:false"  # pyarrow's, which is a thread
+    for kind in LIBRARIES:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
+            listening.bind(f"{directory.name}/{kind}")
+            listening.listen()
+            process = subprocess.Popen(
+                [sys.executable, "-P", __file__, kind, str(listening.fileno())],
+                env=env,
+                stdin=subprocess.PIPE,
+                pass_fds=[listening.fileno()],
+            )
+        atexit.register(process.communicate)
+    return directory.name
+
+
 @functools.cache
 def _nursery(kind: str) -> Nursery:
-    return Nursery(kind)
+    return Nursery(f"{_joined[0] if _joined else serve()}/{kind}")
 
 
 class Forked:
@@ -151,21 +182,13 @@ class Forked:
 
 
 class Nursery:
-    """A process that forks; at most one of each kind for each process of pytest."""
+    """The way to a process that forks."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, address: str) -> None:
         self._lock = threading.Lock()
-        self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        env["JE_ARROW_MALLOC_CONF"] = "background_thread:false"  # pyarrow's, which is a thread
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", __file__, kind, str(theirs.fileno())],
-                env=env,
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-            )
-        atexit.register(self._close)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket.connect(address)
+        atexit.register(self._socket.close)
 
     def start(
         self, arguments: Sequence[str], env: Mapping[str, str], out: int, cwd: Path
@@ -175,38 +198,64 @@ class Nursery:
 
     def ask(self, request: Mapping[str, Any], *descriptors: int) -> int:
         with self._lock:
-            socket.send_fds(self._ours, [json.dumps(request).encode()], list(descriptors))
-            return int(self._ours.recv(SIZE))
-
-    def _close(self) -> None:
-        self._ours.close()
-        self._process.wait()
+            socket.send_fds(self._socket, [json.dumps(request).encode()], list(descriptors))
+            return int(self._socket.recv(SIZE))
 
 
 def main() -> None:
-    """Import, and then fork and tell how what was forked has ended, until nobody asks."""
+    """Import once somebody asks, and then fork and tell how what was forked has ended.
+
+    It ends with who started it, whose end of its standard input is closed then. What it forked for
+    somebody who has gone is killed.
+    """
+    owner = os.dup(0)
+    with open(os.devnull) as nothing:  # noqa: PTH123
+        os.dup2(nothing.fileno(), 0)
+    forked: dict[socket.socket, set[int]] = {}
+    with socket.socket(fileno=int(sys.argv[2])) as listening:
+        select.select([owner, listening], [], [])
+        _load()
+        while owner not in (readable := select.select([owner, listening, *forked], [], [])[0]):
+            for each in readable:
+                if each is listening:
+                    forked[listening.accept()[0]] = set()
+                elif not _answer(each, forked[each], [owner, listening, *forked]):
+                    for pid in forked.pop(each):
+                        os.kill(pid, signal.SIGKILL)
+                        os.waitpid(pid, 0)
+                    each.close()
+
+
+def _load() -> None:
     for library in LIBRARIES[sys.argv[1]]:
         importlib.import_module(library)
     assert len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208
     gc.collect()
     gc.freeze()
-    with socket.socket(fileno=int(sys.argv[2])) as ours:
-        while True:
-            text, descriptors, _, _ = socket.recv_fds(ours, SIZE, 1)
-            if not text:
-                return
-            request = json.loads(text)
-            if pid := request.get("ended"):
-                answer = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-            elif not (answer := os.fork()):
-                ours.close()
-                _become(request, descriptors[0])
-            else:
-                with contextlib.suppress(PermissionError, ProcessLookupError):
-                    os.setpgid(answer, answer)  # whoever of both is first
-            for each in descriptors:
-                os.close(each)
-            ours.send(str(answer).encode())
+
+
+def _answer(asking: socket.socket, forked: set[int], ours: list[Any]) -> bool:
+    """Do what is asked; whether anybody is there."""
+    text, descriptors, _, _ = socket.recv_fds(asking, SIZE, 1)
+    if not text:
+        return False
+    request = json.loads(text)
+    if pid := request.get("ended"):
+        forked.discard(pid)
+        answer = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    elif answer := os.fork():
+        forked.add(answer)
+        with contextlib.suppress(PermissionError, ProcessLookupError):
+            os.setpgid(answer, answer)  # whoever of both is first
+    else:
+        for each in ours:
+            os.close(each if isinstance(each, int) else each.detach())
+        _become(request, descriptors[0])
+    for descriptor in descriptors:
+        os.close(descriptor)
+    with contextlib.suppress(BrokenPipeError):
+        asking.send(str(answer).encode())
+    return True
 
 
 def _become(request: dict[str, Any], out: int) -> NoReturn:
