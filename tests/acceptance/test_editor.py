@@ -9,12 +9,10 @@ import subprocess
 import pytest
 from playwright.sync_api import expect
 
-from tests.acceptance.conftest import PROJECT
 from tests.support.interface import Interface
 
 pytestmark = pytest.mark.big
 
-AXE = PROJECT / "ui" / "node_modules" / "axe-core" / "axe.min.js"
 PATIENT = 60_000  # ms
 
 TABLE = "CREATE OR REPLACE TABLE datasettest"
@@ -495,32 +493,19 @@ def test_the_editor_has_nothing_that_axe_finds(editor, folder):
     page = editor.page
     (folder / "layers_2.json").write_text(json.dumps(LAYERS, indent=2))
     found = []
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        for width in (1280, 390):
-            page.set_viewport_size({"width": width, "height": 800})
-            editor.open("/edit/")
-            expect(page.get_by_role("link", name="layers_2.json")).to_be_visible(timeout=PATIENT)
-            found += axe(page, f"{scheme} {width} list")
-            editor.open("/edit/layers_2.json")
-            if width > 900:
-                editor.box("second").click()
-                expect(page.get_by_label("task_id")).to_have_value("second")
-            for place in ("graph",) if width > 900 else ("graph", "text", "form", "palette"):
-                if width < 900:
-                    page.get_by_role("button", name=place, exact=True).click()
-                editor.picture(f"editor-{scheme}-{width}-{place}")
-                wide = page.evaluate("document.documentElement.scrollWidth")
-                assert wide <= width, f"{place} is {wide} wide"
-                found += axe(page, f"{scheme} {width} {place}")
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 800})
+        editor.open("/edit/")
+        expect(page.get_by_role("link", name="layers_2.json")).to_be_visible(timeout=PATIENT)
+        found += editor.axe()
+        editor.open("/edit/layers_2.json")
+        if width > 900:
+            editor.box("second").click()
+            expect(page.get_by_label("task_id")).to_have_value("second")
+        for place in ("graph",) if width > 900 else ("graph", "text", "form", "palette"):
+            if width < 900:
+                page.get_by_role("button", name=place, exact=True).click()
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= width, f"{place} is {wide} wide"
+            found += editor.axe(f"editor-{{scheme}}-{width}-{place}")
     assert found == []
-
-
-def axe(page, where):
-    page.evaluate(AXE.read_text() + ";0")
-    result = page.evaluate("axe.run()")
-    return [
-        (where, violation["id"], node["html"][:200])
-        for violation in result["violations"]
-        for node in violation["nodes"]
-    ]

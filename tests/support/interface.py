@@ -13,6 +13,11 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
+AXE = Path(__file__).parents[2] / "ui" / "node_modules" / "axe-core" / "axe.min.js"
+
+# Its rules that depend on colours.
+OF_COLOURS = "{runOnly: {type: 'rule', values: ['color-contrast', 'link-in-text-block']}}"
+
 # Where README's pictures go, such as docs/pictures; without it none are made.
 PICTURES = os.environ.get("PYDAG_TEST_PICTURES", "")
 NAMELESS = """
@@ -141,6 +146,23 @@ class Interface:
 
     def open(self, path: str) -> None:
         self.page.goto(self.base + path)
+
+    def axe(self, *picture: str) -> list[str]:
+        """What axe finds on the page, and of colours in the dark, too; a picture of both."""
+        self.page.evaluate(AXE.read_text() + ";0")
+        found = []
+        for scheme, rules in (("light", "{}"), ("dark", OF_COLOURS)):
+            self.page.emulate_media(color_scheme=scheme)
+            for name in picture:
+                self.picture(name.format(scheme=scheme))
+            found += [
+                f"{scheme} {self.page.url}: {each['id']}: {node['html'][:120]}"
+                f" {node['failureSummary'][:300]}"
+                for each in self.page.evaluate(f"axe.run({rules})")["violations"]
+                for node in each["nodes"]
+            ]
+        self.page.emulate_media(color_scheme="light")
+        return found
 
     def picture(self, name: str) -> None:
         """Keep what is seen, if pictures are wanted; no name of this machine is in them."""
