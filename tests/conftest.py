@@ -38,10 +38,23 @@ SHARES = re.compile(r'scope="|\bbusy_cluster\b')
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where several processes share the tests, what takes longest comes first."""
-    if hasattr(config, "workerinput"):
-        marks = {item: {mark.name for mark in item.iter_markers()} for item in items}
-        items.sort(key=lambda item: ("big" not in marks[item], "slow" not in marks[item]))
+    """Where several processes share the tests, what takes longest comes first.
+
+    Then those that wait, evenly among those that compute: while a process waits another one can use
+    the core. They have come to their end a little before these.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+    places: dict[pytest.Item, float] = {}
+    for mark, begin, end in (("big", 0, 0), ("slow", 1, 1.8), (None, 1, 2)):
+        marked = [
+            item
+            for item in items
+            if item not in places and (mark is None or item.get_closest_marker(mark))
+        ]
+        for number, item in enumerate(marked):
+            places[item] = begin + (end - begin) * number / len(marked)
+    items.sort(key=places.__getitem__)
 
 
 def pytest_collection_finish() -> None:
