@@ -436,6 +436,7 @@ def test_all_of_every_page_is_reached_by_the_keyboard(interface, failed_run):
         )
         assert missed == [], path
         outline = "getComputedStyle(document.activeElement).outlineStyle"
+        page.keyboard.press("Tab")
         page.keyboard.press("Shift+Tab")
         assert page.evaluate(outline) != "none", path
 
