@@ -17,7 +17,7 @@ import psutil
 import pytest
 from playwright.sync_api import Browser
 
-from tests.support import free_port, is_alive, wait_until
+from tests.support import free_port, is_alive, wait_until, warm
 from tests.support.browser import chromium
 from tests.support.documents import all_blocks
 from tests.support.process import Process
@@ -83,7 +83,7 @@ class Up:
     def run(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         """A pydag command in the second terminal."""
         return subprocess.run(
-            [PYDAG, *arguments],
+            [warm.program(), *arguments],
             cwd=self.home.parent,
             env={**self.env, **env},
             capture_output=True,
@@ -97,8 +97,11 @@ class Up:
         family = psutil.Process(self.process.pid).children(recursive=True)
         return [self.process.pid, *(process.pid for process in family)]
 
-    def stop(self, how: signal.Signals = signal.SIGINT) -> int:
-        return self.process.end(how)
+    def stop(self, how: signal.Signals) -> None:
+        """Tell it to stop: it ends well, says so and leaves no state."""
+        assert self.process.end(how) == 0
+        assert not (self.home / "up.json").exists()
+        assert "Stopped." in self.output.read_text()
 
 
 @contextlib.contextmanager
@@ -109,9 +112,10 @@ def running_up(home: Path, *options: str, **env: str) -> Iterator[Up]:
         up.wait_healthy()
         yield up
     finally:
-        pids = up.processes() if up.process.poll() is None else []
-        up.stop()
-        wait_until(lambda: not any(map(is_alive, pids)), f"all of {pids} are gone")
+        if up.process.poll() is None:
+            pids = up.processes()
+            up.stop(signal.SIGTERM)
+            wait_until(lambda: not any(map(is_alive, pids)), f"all of {pids} are gone")
 
 
 def install_operators(directory: Path) -> None:

@@ -26,7 +26,7 @@ from google.cloud import bigquery
 from pydag_dist import Client, Dag, Fail, Skip
 from tests.acceptance.conftest import PROJECT, UP, Up
 from tests.integration.test_examples import ENDS
-from tests.support import documents
+from tests.support import documents, warm
 from tests.support.documents import PAGES, Command, all_blocks
 from tests.support.process import Process
 
@@ -48,7 +48,8 @@ class Terminal:
         self.directory = directory
         self.cwd = up.home.parent
         self.env = up.env | up.exports()
-        self.env["PATH"] = f"{Path(sys.executable).parent}:{self.env['PATH']}"
+        self.path = f"{Path(sys.executable).parent}:{self.env['PATH']}"
+        self.env["PATH"] = f"{Path(warm.program()).parent}:{self.path}"
         self.run = ""
         self._servers: list[tuple[str, Process]] = []
 
@@ -122,7 +123,8 @@ class Terminal:
         log = self.directory / f"{len(self._servers)}.log"
         variables, program = re.fullmatch(r"((?:\w+=\S+ )*)(.*)", text).groups()
         command = ["bash", "-c", f"{variables} exec {program}"]
-        server = Process(command, log, cwd=self.cwd, env=self.env).start()
+        env = self.env | {"PATH": self.path}  # it is ended by a signal
+        server = Process(command, log, cwd=self.cwd, env=env).start()
         self._servers.append((text, server))
         server.wait_until(lambda: ready in server.text(), f"{text}: {ready}", 60)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import wait_until, warm
+from tests.support import is_alive, wait_until, warm
 
 MAX_SCANNED = """
 import json, os, signal, sys, threading
@@ -87,3 +87,37 @@ def test_what_python_reads_at_its_start_is_started_by_itself(env: dict[str, str]
         assert not warm.can_fork(command("look"), env | {name: value})
     assert not warm.can_fork([sys.executable, "-c", "pass"], env)
     assert not warm.can_fork(["/bin/true", "-m", "look"], env)
+
+
+def test_what_somebody_started_who_has_gone_is_killed_and_what_others_started_goes_on(
+    tmp_path: Path, env: dict[str, str]
+) -> None:
+    log, nursery = tmp_path / "log", warm.Nursery(f"{warm.place()}/{warm.PRODUCT}")
+    with log.open("ab") as out:
+        mine = warm.start(command("wait"), env, out.fileno())
+        other = nursery.start(command("wait")[1:], env, out.fileno(), tmp_path)
+    nursery.close()
+    wait_until(lambda: not is_alive(other.pid), "the other's process is gone")
+    assert mine.poll() is None
+    mine.kill()
+    assert mine.wait(60) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    "words", ["--version", "validate /dev/stdin", "status", "no-such-command", "runs"]
+)
+def test_the_program_says_what_the_command_does(env: dict[str, str], words: str) -> None:
+    env["PYDAG_REDIS_URL"] = "redis://127.0.0.1:1/0"
+
+    def ended(program: str) -> tuple[int, str, str]:
+        result = subprocess.run(
+            [program, *words.split()],
+            env=env,
+            input='{"dag_id": "é"}',
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return result.returncode, result.stdout, result.stderr
+
+    assert ended(warm.program()) == ended(str(Path(sys.executable).with_name("pydag")))

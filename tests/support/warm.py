@@ -80,6 +80,21 @@ LIBRARIES = {EMULATORS: EMULATORS_LIBRARIES, PRODUCT: PRODUCT_LIBRARIES}
 # Beside `python -m pydag_emulators…`, a module that is one of the emulators.
 WITHOUT_SPARK = "tests.support.without_spark"
 SIZE = 1 << 20  # of a request
+# A `pydag` for a shell. It takes no signals.
+PROGRAM = """\
+#!{python} -IS
+import json, os, select, socket, sys
+with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asked:
+    asked.connect({address!r})
+    request = {{"arguments": ["-P", "-m", "pydag_dist", *sys.argv[1:]]}}
+    request |= {{"env": dict(os.environ), "cwd": os.getcwd()}}
+    socket.send_fds(asked, [json.dumps(request).encode()], [0, 1, 2])
+    pid = int(asked.recv(100))
+    select.select([os.pidfd_open(pid)], [], [])
+    asked.send(json.dumps({{"ended": pid}}).encode())
+    status = int(asked.recv(100))
+sys.exit(status if status >= 0 else 128 - status)
+"""
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -119,9 +134,24 @@ def join(directory: str) -> None:
 _joined: list[str] = []
 
 
+def program() -> str:
+    """A program `pydag` that is forked if it can be."""
+    if sys.platform == "linux" and os.environ.get("PYDAG_TEST_COLD") != "1":
+        return f"{place()}/pydag"
+    return str(Path(sys.executable).with_name("pydag"))
+
+
+def place() -> str:
+    """The directory of what we fork from."""
+    return _joined[0] if _joined else serve()
+
+
 @functools.cache
 def serve() -> str:
-    """The directory of sockets of processes that fork, one of each kind, which end with us."""
+    """The directory of sockets of processes that fork, one of each kind, which end with us.
+
+    Beside them is a program `pydag` that is forked.
+    """
     directory = tempfile.TemporaryDirectory(prefix="warm-")
     atexit.register(directory.cleanup)
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -137,12 +167,15 @@ def serve() -> str:
                 pass_fds=[listening.fileno()],
             )
         atexit.register(process.communicate)
+    file = Path(directory.name) / "pydag"
+    file.write_text(PROGRAM.format(python=sys.executable, address=f"{directory.name}/{PRODUCT}"))
+    file.chmod(0o755)
     return directory.name
 
 
 @functools.cache
 def _nursery(kind: str) -> Nursery:
-    return Nursery(f"{_joined[0] if _joined else serve()}/{kind}")
+    return Nursery(f"{place()}/{kind}")
 
 
 class Forked:
@@ -188,13 +221,17 @@ class Nursery:
         self._lock = threading.Lock()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.connect(address)
-        atexit.register(self._socket.close)
+        atexit.register(self.close)
+
+    def close(self) -> None:
+        """Go: what it started is killed."""
+        self._socket.close()
 
     def start(
         self, arguments: Sequence[str], env: Mapping[str, str], out: int, cwd: Path
     ) -> Forked:
         request = {"arguments": arguments, "env": dict(env), "cwd": str(cwd)}
-        return Forked(self, self.ask(request, out))
+        return Forked(self, self.ask(request, out, out))
 
     def ask(self, request: Mapping[str, Any], *descriptors: int) -> int:
         with self._lock:
@@ -236,7 +273,7 @@ def _load() -> None:
 
 def _answer(asking: socket.socket, forked: set[int], ours: list[Any]) -> bool:
     """Do what is asked; whether anybody is there."""
-    text, descriptors, _, _ = socket.recv_fds(asking, SIZE, 1)
+    text, descriptors, _, _ = socket.recv_fds(asking, SIZE, 3)
     if not text:
         return False
     request = json.loads(text)
@@ -250,7 +287,7 @@ def _answer(asking: socket.socket, forked: set[int], ours: list[Any]) -> bool:
     else:
         for each in ours:
             os.close(each if isinstance(each, int) else each.detach())
-        _become(request, descriptors[0])
+        _become(request, descriptors)
     for descriptor in descriptors:
         os.close(descriptor)
     with contextlib.suppress(BrokenPipeError):
@@ -258,12 +295,17 @@ def _answer(asking: socket.socket, forked: set[int], ours: list[Any]) -> bool:
     return True
 
 
-def _become(request: dict[str, Any], out: int) -> NoReturn:
+def _become(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
+    """Of the standard files, output and errors are given, or all three."""
     os.setpgid(0, 0)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    for standard in (1, 2):
-        os.dup2(out, standard)
-    os.close(out)
+    for standard, descriptor in zip((2, 1, 0), reversed(descriptors), strict=False):
+        os.dup2(descriptor, standard)
+        os.close(descriptor)
+    # Those that are there may take a pipe for a file that they are at some place of.
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", 1, errors="backslashreplace", closefd=False)  # noqa: SIM115
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
