@@ -74,6 +74,7 @@ filtered = spark.read.format("bigquery").option("table", "ds.people").option("fi
 answers["filter"] = sorted(row["id"] for row in filtered.load().collect())
 answers["types"] = dict(spark.read.format("bigquery").load("local-project.ds.people").dtypes)
 print("ANSWERS" + json.dumps(answers))
+spark.read.csv("gs://data-1/none").count()
 """
 )
 
@@ -115,19 +116,19 @@ def dataproc(home, gcs_url, bigquery, warehouse):
         service.close()
 
 
-def test_spark_works_on_objects_and_tables_while_the_service_is_killed(
+def test_spark_works_on_objects_and_tables_while_the_service_is_killed_and_tells_why_it_fails(
     dataproc, gcs_url, warehouse
 ):
     job = dataproc.job(SCRIPT, labels={"test": "all"})
     job["pyspark_job"]["jar_file_uris"] = ["gs://spark-lib/bigquery/spark-bigquery-latest.jar"]
-    operation = dataproc.jobs.submit_job_as_operation(**SCOPE, job=job)
-    job_id = operation.metadata.job_id
+    job_id = dataproc.jobs.submit_job(**SCOPE, job=job).reference.job_id
     dataproc.wait_for(job_id, "RUNNING")
     dataproc.kill()
     dataproc.start()
-    assert operation.result(timeout=240, polling=QUICK).status.state.name == "DONE", (
-        dataproc.output(job_id)
-    )
+    ended = dataproc.wait_for(job_id, timeout=240)
+    assert ended.status.state.name == "ERROR"
+    assert "AnalysisException: [PATH_NOT_FOUND]" in ended.status.details, dataproc.output(job_id)
+    assert "gs://data-1/none" in ended.status.details
     (line,) = [x for x in dataproc.output(job_id).splitlines() if x.startswith("ANSWERS")]
     answers = json.loads(line.removeprefix("ANSWERS"))
     assert answers.pop("master").startswith("local[")
@@ -185,14 +186,6 @@ def test_cancelling_a_spark_job_leaves_no_process(dataproc):
     dataproc.jobs.cancel_job(**SCOPE, job_id=job_id)
     assert dataproc.wait_for(job_id).status.state.name == "CANCELLED"
     wait_until(lambda: not of_the_job(), "all processes of the job to be gone")
-
-
-def test_a_script_that_fails_in_spark_tells_why(dataproc):
-    job_id = dataproc.submit(HEAD + "spark.read.csv('gs://data-1/none').count()")
-    job = dataproc.wait_for(job_id)
-    assert job.status.state.name == "ERROR"
-    assert "AnalysisException: [PATH_NOT_FOUND]" in job.status.details
-    assert "gs://data-1/none" in job.status.details
 
 
 def test_a_batch_runs_spark_sql_with_variables(dataproc):
