@@ -1,11 +1,13 @@
-"""The demo's verdict, and an embedded installation on a machine without Java."""
+"""The demo's options and verdict, and an embedded installation on a machine without Java."""
 
 from __future__ import annotations
 
 import sys
 
 import pytest
+from click.testing import CliRunner
 
+from pydag_dist.cli import pydag
 from pydag_dist.cli.commands import run_demo
 from pydag_dist.local import stack
 from pydag_dist.local.home import Home
@@ -13,6 +15,19 @@ from pydag_dist.local.ports import Ports
 from pydag_dist.local.seed import Report, TableFacts
 
 RIGHT = {"table_stg": TableFacts(10, 55), "mytable3": TableFacts(2, 7)}
+
+
+@pytest.mark.parametrize(("right", "code"), [(True, 0), (False, 1)])
+def test_the_command_tells_how_many_rows_and_ends_as_the_verdict_is(
+    monkeypatch, tmp_path, right, code
+):
+    asked = []
+    monkeypatch.setenv("PYDAG_HOME", str(tmp_path))
+    monkeypatch.setattr(
+        run_demo, "run_demo", lambda home, rows, _: asked.append((home.path, rows)) or right
+    )
+    assert CliRunner().invoke(pydag, ["demo", "--rows", "500"]).exit_code == code
+    assert asked == [(tmp_path / "demo", 500)]
 
 
 def test_the_right_tables_are_right(capsys):
