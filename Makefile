@@ -10,7 +10,9 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 # In a terminal pip shows what it downloads and how far it is; elsewhere, as in CI, it is quiet.
 QUIET := $(shell test -t 2 || echo --quiet)
-PIP := $(BIN)/python -m pip --disable-pip-version-check install $(QUIET) --constraint constraints.txt
+# Spark comes as an archive of sources, and pip makes a wheel of it: of jars, which are compressed.
+WHEELS := $(CURDIR)/$(VENV)/wheels.cfg
+PIP := DIST_EXTRA_CONFIG="$(WHEELS)" $(BIN)/python -m pip --disable-pip-version-check install $(QUIET) --constraint constraints.txt
 # pip keeps to itself what the build says.
 NO_UI := test -f pydag_dist/web/static/index.html || \
 	echo "The web interface could not be built: npm's registry was not reached. 'make ui' tries again."
@@ -98,6 +100,7 @@ clean:
 # The pip that Python 3.11 brings takes twice as long to find out what to install.
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
+	@printf '[bdist_wheel]\ncompression = stored\n' > "$(WHEELS)"
 	$(PIP) --upgrade 'pip>=25'
 
 $(VENV)/.local: pyproject.toml constraints.txt | $(BIN)/python
