@@ -68,6 +68,7 @@ def connect(url: str) -> sa.Engine:
         raise InvalidSettings(
             "PYDAG_DATABASE_URL: PostgreSQL needs psycopg: pip install 'pydag-dist[postgres]'"
         ) from None
+    sa.event.listen(engine, "do_connect", _connect_postgresql)
     sa.event.listen(engine, "connect", _prepare_postgresql)
     return engine
 
@@ -115,6 +116,12 @@ def _identity(path: Path | str) -> tuple[int, int] | None:
 def identity(engine: sa.Engine) -> tuple[int, int] | None:
     """Which file SQLite's database is now; None if it is gone, and for PostgreSQL."""
     return _identity(_file(engine)) if engine.dialect.name == "sqlite" else None
+
+
+def _connect_postgresql(_dialect: object, _record: object, given: Any, options: Any) -> Any:
+    from pydag_dist.history.postgresql import Connection  # noqa: PLC0415  psycopg is an extra
+
+    return Connection.connect(*given, **options)
 
 
 def _prepare_postgresql(connection: Any, _record: object) -> None:

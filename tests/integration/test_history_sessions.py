@@ -1,19 +1,23 @@
-"""A writer of the history whose link to PostgreSQL is lost between its INSERT and its COMMIT."""
+"""Sessions in PostgreSQL whose writer is lost, and a PostgreSQL that does not answer."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import signal
 import threading
+from collections.abc import Iterator
 from typing import Any
 
+import psutil
 import pytest
 import redis
 import sqlalchemy as sa
 
 from pydag_dist.coordinator.recording.recorder import Recorder
 from pydag_dist.engine import Engine
-from pydag_dist.history import LOST, History, database
+from pydag_dist.history import LOST, History, database, postgresql
 from tests.faults.link import Link
 from tests.support import wait_until
 from tests.support.cluster import call, dag
@@ -68,8 +72,14 @@ def test_what_a_lost_writer_left_in_postgresql_holds_up_the_next_one_for_seconds
         found.close()
 
 
-def test_a_session_ends_by_itself_when_its_client_is_gone() -> None:
-    with PostgresServer() as postgres, History(postgres.new_database()) as history:
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    with PostgresServer() as server:
+        yield server
+
+
+def test_a_session_ends_by_itself_when_its_client_is_gone(postgres: PostgresServer) -> None:
+    with History(postgres.new_database()) as history:
         with history._db.connect() as connection:
             settings = {
                 name: connection.scalar(sa.text(f"SHOW {name}"))
@@ -85,3 +95,30 @@ def test_a_session_ends_by_itself_when_its_client_is_gone() -> None:
             "tcp_keepalives_interval": "2",
             "tcp_user_timeout": "10000",
         }
+
+
+@contextlib.contextmanager
+def stopped(postgres: PostgresServer) -> Iterator[None]:
+    """All its processes, as if its disk hung: its host's kernel still takes connections."""
+    processes = [postgres.pid, *(c.pid for c in psutil.Process(postgres.pid).children())]
+    for pid in processes:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in processes:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_a_server_that_does_not_answer_is_given_up_and_one_that_takes_long_is_not(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setitem(database._LINK, "connect_timeout", 2)
+    with History(postgres.new_database()) as history:
+        with history._db.connect() as connection:
+            assert connection.scalar(sa.text("SELECT 7 FROM pg_sleep(0.5)")) == 7
+            with stopped(postgres), pytest.raises(LOST, match="does not answer any more"):
+                connection.scalar(sa.text("SELECT 7"))
+        with history._db.connect() as connection:
+            assert connection.scalar(sa.text("SELECT 7")) == 7

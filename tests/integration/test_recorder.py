@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import random
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import ANY
+from unittest.mock import ANY, Mock
 
 import pytest
 import redis
+import sqlalchemy as sa
 
 from pydag_dist.coordinator import Coordinator
 from pydag_dist.coordinator.plan import plan_of
@@ -246,6 +248,21 @@ def test_a_full_redis_is_emptied(parts: Parts) -> None:
         assert parts.left() == 0
         assert parts.redis.ttl(f"pydag:run:{run_id}") > 0
         parts.redis.delete("pydag:history:writer", "pydag:database")
+
+
+def test_a_full_database_is_told_of_once(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder = parts.recorder()
+    write_all(recorder)
+    parts.submit("r")
+    full = sa.exc.OperationalError("INSERT", {}, Exception("No space left on device"))
+    monkeypatch.setattr(recorder._history, "write", Mock(side_effect=full))
+    with caplog.at_level(logging.INFO):
+        recorder.run(Mock(wait=Mock(side_effect=[False, False, False, True])))
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].endswith("No space left on device")
+    assert parts.left() == 1
 
 
 def test_an_event_that_nobody_understands_stops_no_other(parts: Parts) -> None:

@@ -198,7 +198,7 @@ class Recorder:
                 return False
         self._history.set_epoch(epoch)
         self._ownership.has_epoch(epoch)
-        if self._marks is None:
+        if self._marks is None and not self._trouble:
             log.info("writing the history, to %s", self._history.where)
         self._marks = (epoch, marks[1])
         return True
