@@ -12,6 +12,7 @@ from email.message import Message
 from pathlib import Path
 from typing import Any
 
+from pydag_emulators.bodies import json_of
 from pydag_emulators.gcs.conditions import check_of
 from pydag_emulators.gcs.errors import Refused, invalid
 from pydag_emulators.gcs.objects import Content, Object, Objects
@@ -78,8 +79,8 @@ def two_parts(body: bytes, content_type: str) -> tuple[dict[str, Any], str, byte
 def json_object(text: bytes) -> dict[str, Any]:
     """The JSON object of a body; an empty one of no body."""
     try:
-        body = json.loads(text) if text.strip() else {}
-    except (ValueError, RecursionError) as error:
+        body = json_of(text) if text.strip() else {}
+    except ValueError as error:
         raise invalid(f"Parse Error: {error}") from None
     if not isinstance(body, dict):
         raise invalid("Parse Error: not an object")

@@ -289,7 +289,9 @@ def test_other_paths_are_not_supported(local_bigquery, method, path):
     assert raised.value.code == 501
 
 
-@pytest.mark.parametrize("body", [b"[]", b"null", b"{", b"[" * 100_000, b"\xff"])
+@pytest.mark.parametrize(
+    "body", [b"[]", b"null", b"{", b"[" * 100_000, b"\xff", rb'{"a": "\ud800"}']
+)
 def test_a_body_that_is_no_json_object_is_the_callers_mistake(local_bigquery, body):
     url = f"{local_bigquery.url}/bigquery/v2/projects/{PROJECT}/jobs"
     upload = url.replace("/bigquery", "/upload/bigquery") + "?uploadType=multipart"

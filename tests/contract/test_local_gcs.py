@@ -372,7 +372,7 @@ class TestFilesOfOthers:
         assert blob.download_as_bytes(checksum="md5") == b"two and more"
 
 
-@pytest.mark.parametrize("body", [b"[]", b"null", b"{", b"[" * 100_000])
+@pytest.mark.parametrize("body", [b"[]", b"null", b"{", b"[" * 100_000, rb'{"name": "\ud800"}'])
 def test_a_body_that_is_no_json_object_is_the_callers_mistake(client, body):
     url = f"{client._connection.API_BASE_URL}/storage/v1/b"
     answer = requests.post(url, body, timeout=30)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
@@ -15,6 +14,7 @@ from pydag_emulators.bigquery.errors import invalid
 from pydag_emulators.bigquery.names import DatasetRef, TableRef
 from pydag_emulators.bigquery.service import Service
 from pydag_emulators.bigquery.storage.store import Cursor
+from pydag_emulators.bodies import json_of
 
 T = TypeVar("T")
 _PAGE = 50
@@ -41,8 +41,8 @@ def json_object(text: bytes) -> dict[str, Any]:
         ApiError: `invalid`.
     """
     try:
-        body = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        body = json_of(text)
+    except ValueError as error:
         raise invalid(f"Parse Error: {error}") from error
     if not isinstance(body, dict):
         raise invalid("Parse Error: expected a JSON object")

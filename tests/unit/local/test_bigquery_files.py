@@ -118,6 +118,19 @@ def test_a_json_field_that_the_schema_lacks_is_refused_even_if_it_is_null(load: 
     assert "No such field: c" in failed.value.details[0]["message"]
 
 
+@pytest.mark.parametrize("type_", ["STRING", "JSON", "INTEGER"])
+def test_half_of_a_pair_is_no_character_and_long_values_are_not_told_whole(
+    load: Any, type_: str
+) -> None:
+    fields = [{"name": "a", "type": type_, "mode": "NULLABLE"}]
+    content = '{"a": "\\ud800%s"}' % ("x" * 5000)
+    with pytest.raises(ApiError) as failed:
+        load(read_ndjson, content, fields)
+    told = failed.value.details[0]["message"]
+    assert "Field: a; Value: \\ud800xxx" in told
+    assert len(told.encode()) < 1500
+
+
 # https://cloud.google.com/bigquery/docs/loading-data-cloud-storage-json#data_types and, of
 # numbers, https://cloud.google.com/bigquery/docs/loading-data-cloud-storage-csv#data_types
 _MOMENTS: list[tuple[str, float | None]] = [

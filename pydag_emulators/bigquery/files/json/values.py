@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydag_emulators.bigquery.schema import Field
 
+_MOST_SHOWN = 1000  # characters of a wrong value in a message
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 _EXACT = Context(prec=76)
 _NUMERIC_DIGITS = Decimal("1e29")
@@ -56,6 +57,9 @@ class Written(float):
 
 class BadValue(ValueError):
     """A value that its column cannot hold; the message says why."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message.encode(errors="backslashreplace").decode())
 
 
 class NoSuchField(BadValue):
@@ -117,7 +121,7 @@ def _value(value: Any, field: Field, ignored: Ignored) -> Any:
     except _BAD as error:
         shown = value if isinstance(value, str) else json.dumps(value)
         message = f"Could not convert value to {field['type'].lower()}"
-        raise BadValue(f"{message}. Field: {name}; Value: {shown}") from error
+        raise BadValue(f"{message}. Field: {name}; Value: {shown[:_MOST_SHOWN]}") from error
 
 
 def _integer(value: Any) -> int:
@@ -135,8 +139,8 @@ def _float(value: Any) -> float:
     return float(_without_underscore(value))
 
 
-def _json_text(value: Any) -> str:
-    return json.dumps(json.loads(value), separators=(",", ":"), ensure_ascii=False)
+def _json(value: Any) -> str:
+    return _string(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
 
 
 def _without_underscore(value: float | str) -> float | str:
@@ -156,6 +160,7 @@ def _boolean(value: Any) -> bool:
 
 def _string(value: Any) -> str:
     if isinstance(value, str):
+        value.encode()  # half of a pair of UTF-16 is no character
         return value
     if isinstance(value, dict | list):
         raise TypeError
@@ -242,6 +247,6 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "TIME": _time,
     "DATETIME": _datetime,
     "TIMESTAMP": _timestamp,
-    "JSON": lambda value: json.dumps(value, separators=(",", ":"), ensure_ascii=False),
-    JSON_TEXT: _json_text,
+    "JSON": _json,
+    JSON_TEXT: lambda value: _json(json.loads(value)),
 }
