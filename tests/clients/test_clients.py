@@ -63,8 +63,8 @@ def python(environment, script, *words, **variables):
     return done.stdout
 
 
-@pytest.mark.parametrize("what", ["files", "buckets", "frames"])
-def test_files_buckets_and_frames(services, what):
+@pytest.mark.parametrize("what", ["files", "folders", "buckets", "frames", "tables"])
+def test_files_buckets_and_tables(services, what):
     python(".venv-clients", "clients_of_files.py", what, env=services)
 
 
