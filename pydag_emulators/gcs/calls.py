@@ -127,7 +127,8 @@ def _copy(call: Call) -> Object:
 
 
 def _move(call: Call) -> Object:
-    return copies.move(call.objects, call.names, call.query)
+    source = copies.source_of(call.objects, call.names, call.query)
+    return call.objects.move(source, call.names[2], check_of(call.query))
 
 
 def _compose(call: Call) -> Object:

@@ -33,7 +33,7 @@ class Rewrite:
             raise invalid("maxBytesRewrittenPerCall must be a multiple of 1 MiB")
         self._objects = objects
         self._target = (names[2], names[3])
-        self._source = _source(objects, names, query)
+        self._source = source_of(objects, names, query)
         self._known = _known(self._source, body)
         self._check = check_of(query)
         self._check(objects.find(*self._target))
@@ -82,23 +82,10 @@ def copy(
     objects: Objects, names: Sequence[str], query: Mapping[str, str], body: Mapping[str, Any]
 ) -> Object:
     """Copy a whole object in one call; `names` as for `Rewrite`."""
-    source = _source(objects, names, query)
+    source = source_of(objects, names, query)
     content = objects.content()
     content.copy(source.path, 0, source.size)
     return objects.put(names[2], names[3], content, _known(source, body), check_of(query))
-
-
-def move(objects: Objects, names: Sequence[str], query: Mapping[str, str]) -> Object:
-    """Give an object another name in its bucket; `names` are the bucket, the old and the new one.
-
-    Nobody sees both names, or none.
-    """
-    bucket, old, new = names
-    with objects.lock:
-        made = copy(objects, (bucket, old, bucket, new), query, {})
-        if old != new:
-            objects.delete(bucket, old, None, lambda _: None)
-    return made
 
 
 def compose(
@@ -126,7 +113,8 @@ def compose(
     return objects.put(bucket, name, content, known, check_of(query))
 
 
-def _source(objects: Objects, names: Sequence[str], query: Mapping[str, str]) -> Object:
+def source_of(objects: Objects, names: Sequence[str], query: Mapping[str, str]) -> Object:
+    """The object that is copied or moved, if the request's conditions on it hold."""
     found = objects.get(names[0], names[1], query.get("sourceGeneration"))
     check_of(query, start="ifSource")(found)
     return found

@@ -252,8 +252,7 @@ class Objects:
             content.close()
             path = self.path(bucket, name)
             described = {**describe(content.path), **known}
-            if name.endswith("/") and described["size"]:
-                raise unimplemented(f"an object {name!r} with content: as a file it is a folder")
+            _check_folder(name, described["size"])
             for key, value in hashes.items():
                 if described[key] != value:
                     raise invalid(f"Provided {key} {value} doesn't match {described[key]}")
@@ -261,19 +260,42 @@ class Objects:
                 del described["md5Hash"]  # as Google's: a composite object has none
             with self.lock:
                 check(self.find(bucket, name))
-                described |= {"generation": self._next_generation(), "metageneration": 1}
-                described["timeCreated"] = described["updated"] = now()
-                attributes.write(content.path, described)
-                try:
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    content.path.replace(path)
-                except (FileExistsError, NotADirectoryError, IsADirectoryError):
-                    raise unimplemented(
-                        f"an object {name!r} beside one whose name goes on, or ends, at a slash"
-                    ) from None
+                described = self._appear(content.path, path, described)
         finally:
             content.path.unlink(missing_ok=True)
         return Object(bucket, name, path, described)
+
+    def move(self, source: Object, name: str, check: Check) -> Object:
+        """Give an object another name in its bucket, unless `check` of that name's object raises.
+
+        Nobody sees both names, or none, not after a kill either.
+        """
+        path = self.path(source.bucket, name)
+        _check_folder(name, source.size)
+        with self.lock:
+            self.get(source.bucket, source.name, str(source.generation))
+            check(self.find(source.bucket, name))
+            described = self._appear(source.path, path, source.known)
+            self._drop_empty_folders(source)
+        return Object(source.bucket, name, path, described)
+
+    def _appear(self, file: Path, path: Path, known: Mapping[str, Any]) -> dict[str, Any]:
+        """Rename a file to be a new generation of the object at `path`; what is known of that."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            is_folder = path.is_dir()
+        except (FileExistsError, NotADirectoryError):
+            is_folder = True
+        if is_folder:
+            name = path.relative_to(self.root).as_posix()
+            raise unimplemented(
+                f"an object {name!r} beside one whose name goes on, or ends, at a slash"
+            )
+        described = {**known, "generation": self._next_generation(), "metageneration": 1}
+        described["timeCreated"] = described["updated"] = now()
+        attributes.write(file, described)
+        file.replace(path)
+        return described
 
     def patch(
         self, found: Object, changes: dict[str, Any], check: Check, *, replaces: bool = False
@@ -304,10 +326,13 @@ class Objects:
             found = self.get(bucket, name, generation)
             check(found)
             found.path.unlink()
-            top = self.bucket_path(bucket)
-            with contextlib.suppress(OSError):  # not empty
-                for folder in found.path.relative_to(top).parents[:-1]:
-                    (top / folder).rmdir()
+            self._drop_empty_folders(found)
+
+    def _drop_empty_folders(self, gone: Object) -> None:
+        top = self.bucket_path(gone.bucket)
+        with contextlib.suppress(OSError):  # not empty
+            for folder in gone.path.relative_to(top).parents[:-1]:
+                (top / folder).rmdir()
 
     def _next_generation(self) -> int:
         self._last_generation = max(self._last_generation + 1, time.time_ns() // 1000)
@@ -333,6 +358,11 @@ class Objects:
         if path.stat().st_mtime_ns == before.st_mtime_ns:  # else it grows: asked again next time
             attributes.write(path, known)
         return known
+
+
+def _check_folder(name: str, size: int) -> None:
+    if name.endswith("/") and size:
+        raise unimplemented(f"an object {name!r} with content: as a file it is a folder")
 
 
 def describe(path: Path) -> dict[str, Any]:

@@ -116,6 +116,10 @@ class TestObjects:
         assert (moved.metadata, moved.content_type) == ({"k": "v"}, "text/csv")
         assert (moved.download_as_bytes(), moved.generation > blob.generation) == (b"x", True)
         assert names(client, bucket) == ["b/new", "taken"]
+        for wrong in ("b", "taken/x", "folder/"):  # can't be files
+            with pytest.raises(MethodNotImplemented):
+                bucket.move_blob(moved, wrong)
+        assert bucket.get_blob("b/new").generation == moved.generation
         with pytest.raises(NotFound):
             bucket.move_blob(blob, "c")
 
