@@ -26,6 +26,7 @@ from airflow.providers.google.cloud.hooks.dataproc import DataprocHook
 from airflow.providers.google.cloud.operators import bigquery, dataproc, gcs
 from airflow.providers.google.cloud.sensors.bigquery import (
     BigQueryTableExistenceSensor,
+    BigQueryTablePartitionExistenceSensor,
 )
 from airflow.providers.google.cloud.sensors.gcs import (
     GCSObjectExistenceSensor,
@@ -41,11 +42,18 @@ from airflow.providers.google.cloud.transfers.gcs_to_bigquery import (
     GCSToBigQueryOperator,
 )
 from airflow.providers.google.cloud.transfers.gcs_to_gcs import GCSToGCSOperator
+from airflow.providers.google.cloud.transfers.gcs_to_local import (
+    GCSToLocalFilesystemOperator,
+)
+from airflow.providers.google.cloud.transfers.local_to_gcs import (
+    LocalFilesystemToGCSOperator,
+)
 from google.cloud import dataproc_v1
 
 PROJECT, REGION = "local-project", "us-central1"
 PLACE = {"project_id": PROJECT, "region": REGION}
 CLUSTER = {"cluster_name": "airflow", **PLACE}
+MADE = {"dataset_id": "airflow", "table_id": "made"}
 JOB = {
     "placement": {"cluster_name": "airflow"},
     "pyspark_job": {"main_python_file_uri": "gs://airflow/hello.py"},
@@ -53,7 +61,7 @@ JOB = {
 SQL = {"use_legacy_sql": False}
 DAY = datetime(2026, 1, 31, tzinfo=UTC)
 DAG_RUN = MagicMock(run_id="r", run_after=DAY, logical_date=DAY, start_date=DAY)
-ROWS = "SELECT n AS id FROM UNNEST([1, 2, 3]) AS n"
+ROWS = "PARTITION BY day AS SELECT n AS id, DATE '2026-01-31' AS day FROM UNNEST([1, 2, 3]) AS n"
 
 
 def local_client(kind: type[Any]) -> Callable[..., Any]:
@@ -66,6 +74,7 @@ def local_client(kind: type[Any]) -> Callable[..., Any]:
 DataprocHook.get_cluster_client = local_client(dataproc_v1.ClusterControllerClient)
 DataprocHook.get_job_client = local_client(dataproc_v1.JobControllerClient)
 DataprocHook.get_batch_client = local_client(dataproc_v1.BatchControllerClient)
+DataprocHook.get_template_client = local_client(dataproc_v1.WorkflowTemplateServiceClient)
 
 
 def query(sql: str, **more: Any) -> dict[str, Any]:
@@ -87,11 +96,33 @@ OPERATORS: list[tuple[type[Any], dict[str, Any]]] = [
     ),
     (
         bigquery.BigQueryInsertJobOperator,
-        {"configuration": query(f"CREATE OR REPLACE TABLE airflow.made AS {ROWS}")},
+        {"configuration": query(f"CREATE OR REPLACE TABLE airflow.made {ROWS}")},
     ),
     (
         BigQueryTableExistenceSensor,
         {"project_id": PROJECT, "dataset_id": "airflow", "table_id": "made"},
+    ),
+    (bigquery.BigQueryGetDatasetOperator, {"dataset_id": "airflow"}),
+    (
+        bigquery.BigQueryUpdateDatasetOperator,
+        {"dataset_id": "airflow", "dataset_resource": {"description": "of Airflow"}},
+    ),
+    (
+        bigquery.BigQueryUpdateTableOperator,
+        {**MADE, "fields": ["description"], "table_resource": {"description": "three rows"}},
+    ),
+    (
+        bigquery.BigQueryUpdateTableSchemaOperator,
+        {**MADE, "schema_fields_updates": [{"name": "id", "description": "a number"}]},
+    ),
+    (
+        BigQueryTablePartitionExistenceSensor,
+        {"project_id": PROJECT, **MADE, "partition_id": "20260131"},
+    ),
+    (bigquery.BigQueryGetDatasetTablesOperator, {"dataset_id": "airflow"}),
+    (
+        bigquery.BigQueryUpsertTableOperator,
+        {"dataset_id": "airflow", "table_resource": {"tableReference": {"tableId": "upserted"}}},
     ),
     (bigquery.BigQueryCheckOperator, {"sql": "SELECT COUNT(*) = 3 FROM airflow.made", **SQL}),
     (
@@ -122,7 +153,10 @@ OPERATORS: list[tuple[type[Any], dict[str, Any]]] = [
             "source_objects": ["out/made.csv"],
             "destination_project_dataset_table": f"{PROJECT}.airflow.loaded",
             "skip_leading_rows": 1,
-            "schema_fields": [{"name": "id", "type": "INTEGER"}],
+            "schema_fields": [
+                {"name": "id", "type": "INTEGER"},
+                {"name": "day", "type": "DATE"},
+            ],
         },
     ),
     (
@@ -144,6 +178,27 @@ OPERATORS: list[tuple[type[Any], dict[str, Any]]] = [
     ),
     (gcs.GCSListObjectsOperator, {"bucket": "airflow", "prefix": "copy"}),
     (gcs.GCSDeleteObjectsOperator, {"bucket_name": "airflow", "objects": ["copy.csv"]}),
+    (
+        LocalFilesystemToGCSOperator,
+        {"src": __file__, "dst": "script.py", "bucket": "airflow"},
+    ),
+    (
+        gcs.GCSFileTransformOperator,
+        {
+            "source_bucket": "airflow",
+            "source_object": "script.py",
+            "destination_object": "again.py",
+            "transform_script": ["cp"],
+        },
+    ),
+    (
+        GCSToLocalFilesystemOperator,
+        {"bucket": "airflow", "object_name": "again.py", "filename": os.devnull},
+    ),
+    (
+        gcs.GCSSynchronizeBucketsOperator,
+        {"source_bucket": "airflow", "destination_bucket": "airflow-copies"},
+    ),
     (gcs.GCSDeleteBucketOperator, {"bucket_name": "airflow-made"}),
     (dataproc.DataprocCreateClusterOperator, {**CLUSTER, "cluster_config": {}}),
     (dataproc.DataprocSubmitJobOperator, {**PLACE, "job": JOB}),
@@ -154,6 +209,28 @@ OPERATORS: list[tuple[type[Any], dict[str, Any]]] = [
             "batch_id": "airflow-batch",
             "batch": {"pyspark_batch": JOB["pyspark_job"]},
             "timeout": 120,
+        },
+    ),
+    (dataproc.DataprocListBatchesOperator, PLACE),
+    (
+        dataproc.DataprocUpdateClusterOperator,
+        {
+            **CLUSTER,
+            "cluster": {"config": {"worker_config": {"num_instances": 3}}},
+            "update_mask": {"paths": ["config.worker_config.num_instances"]},
+            "graceful_decommission_timeout": {"seconds": 60},
+        },
+    ),
+    (dataproc.DataprocDiagnoseClusterOperator, CLUSTER),
+    (
+        dataproc.DataprocInstantiateInlineWorkflowTemplateOperator,
+        {
+            **PLACE,
+            "template": {
+                "id": "airflow-template",
+                "placement": {"managed_cluster": {"cluster_name": "managed", "config": {}}},
+                "jobs": [{"step_id": "hello", "pyspark_job": JOB["pyspark_job"]}],
+            },
         },
     ),
     (dataproc.DataprocStopClusterOperator, CLUSTER),
