@@ -22,6 +22,7 @@ from pydag_dist.errors import EngineError
 PARTS = (
     "table",
     "checks",
+    "changes",
     "record",
     "runs/share",
     "tasks/queue",

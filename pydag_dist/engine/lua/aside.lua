@@ -11,7 +11,7 @@ local function withdraw(run)
   for i = 1, #marks, 2 do
     local queue = string.match(marks[i], '^since/(.*)$')
     if queue then
-      call('ZREM', key('fair:' .. queue), marks[i + 1] .. '/' .. run)
+      CHANGES.remove(CHANGES.all['fair:' .. queue], marks[i + 1] .. '/' .. run)
       call('HDEL', run_key(run), marks[i])
     end
   end
@@ -29,6 +29,7 @@ end
 
 function set_aside(run, problem)
   AHEAD = { first = 1 }
+  CHANGES.leave(run)
   pcall(HEAD.write, run)
   HEADS[run] = nil
   problem = type(problem) == 'table' and problem.err or tostring(problem)

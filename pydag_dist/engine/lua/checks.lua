@@ -31,8 +31,8 @@ local function is_between(value, least, most)
 end
 
 local function is_integer(value, least, most)
-  if type(value) == 'string' then return string.find(value, '^%d+$') and is_between(value, least, most) end
-  return is_between(value, least, most) and value % 1 == 0
+  if type(value) == 'string' then value = #value < 40 and string.find(value, '^%d+$') and tonumber(value) end
+  return type(value) == 'number' and value >= least and value <= most and value % 1 == 0
 end
 
 local function is_seconds(value)
@@ -91,6 +91,7 @@ end
 
 -- "task number task number ..."
 local function are_expansions(value)
+  if value == '' then return true end
   if not is_text(value, LIMITS.dag_bytes) then return false end
   local total = 0
   local rest = string.gsub(value, '([^ ]+) (%d+) ?', function(task, number)

@@ -390,13 +390,21 @@ local function is_servers(problem)
   return false
 end
 
-local set_aside   -- aside.lua
+local set_aside     -- aside.lua
+local CHANGES = {}  -- changes.lua
 local SCHEDULES = {}   -- of published DAGs, their schedules, and backfills: what runs tell them, too
 
--- Does something for one run among others: whether it could, and the answer. If it could not, the
--- run is set aside.
+-- Does something for one run among others, and writes what that has changed of it: whether it could, and the
+-- answer. If it could not, the run is set aside.
 local function guarded(run, action, ...)
+  local is_part = CHANGES.doing[run]   -- of what is being done for it: that writes
+  CHANGES.doing[run] = true
   local fine, answer = pcall(action, ...)
+  if fine and not is_part then
+    local could_write, problem = pcall(CHANGES.write_run, run)
+    if not could_write then fine, answer = false, problem end
+  end
+  CHANGES.doing[run] = is_part
   if fine then return true, answer end
   if is_servers(answer) then error(answer, 0) end
   set_aside(run, answer)

@@ -141,11 +141,15 @@ local function take_messages_back(queue)
   for i = #kept, 1, -1 do call('RPUSH', list, kept[i]) end
 end
 
+local function forget_of_queue(queue, kinds)
+  for _, kind in ipairs(kinds) do CHANGES.set(CHANGES.all.windows, kind .. queue, false) end
+end
+
 -- A queue "QUEUE!needs" in which no run waits any more.
 local function forget_others(queue)
-  if call('EXISTS', key('fair:' .. queue)) == 0 then
+  if not CHANGES.front(CHANGES.all['fair:' .. queue])[1] then
     call('SREM', key('queues'), queue)
-    call('HDEL', key('windows'), 'clock/' .. queue, 'mean/' .. queue)
+    forget_of_queue(queue, { 'clock/', 'mean/' })
   end
 end
 
@@ -154,7 +158,7 @@ local function forget_if_unused(queue)
   local runs = tonumber(call('HGET', key('windows'), 'runs/' .. queue) or 0)
   if runs > 0 or call('EXISTS', key('q:' .. queue), key('polls:' .. queue)) > 0 then return end
   call('SREM', key('queues'), queue)
-  call('HDEL', key('windows'), queue, 'clock/' .. queue, 'mean/' .. queue, 'runs/' .. queue)
+  forget_of_queue(queue, { '', 'clock/', 'mean/', 'runs/' })
 end
 
 -- Does what has become due. `epoch` is the server's run id.

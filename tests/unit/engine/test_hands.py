@@ -151,3 +151,31 @@ def test_a_hand_is_of_the_runs_that_are_next(bench):
         known_to_take(bench, 0.001, run)
     _, hand = go_on(bench, bench.take())
     assert {each.held.run for each in hand} == {"a", "b"}
+
+
+def test_hands_take_the_most_urgent_tasks_and_leave_the_rest_as_it_was(bench):
+    """A call knows only the front of what waits, and writes what it has changed at its end."""
+    runs = ("one", "two")
+    for run in runs:
+        bench.start(*(task(f"t{i:03}", priority=i % 7) for i in range(40)), run=run)
+        known_to_take(bench, 0.001, run)
+    held = [bench.take()]
+    while held:
+        waited = {run: bench.client.zrange(f"p:run:{run}:ready", 0, -1) for run in runs}
+        held = [each.held for each in go_on(bench, *held)[1]]
+        for run, before in waited.items():
+            tasks = [each.task for each in held if each.run == run]
+            assert tasks == [member.rpartition("/")[2] for member in before[: len(tasks)]]
+            after = bench.client.zrange(f"p:run:{run}:ready", 0, -1)
+            assert after == before[len(before) - len(after) :]
+            queued = {m for m in bench.client.zrange("p:queued", 0, -1) if m.startswith(run)}
+            assert len(before) - len(after) <= len(tasks) + len(queued)
+            assert bench.client.smembers(f"p:run:{run}:active") == {
+                *tasks,
+                *(member.partition("/")[2] for member in queued),
+            }
+            head = bench.client.hgetall(f"p:run:{run}")
+            score = bench.client.zscore("p:fair:python", f"{head.get('since/python')}/{run}")
+            assert score == (float(head["share/python"].split()[0]) if after else None)
+        assert set(bench.client.zrange("p:leases", 0, -1)) == {f"{h.run}/{h.task}" for h in held}
+    assert not bench.client.exists("p:fair:python", *(f"p:run:{run}:ready" for run in runs))

@@ -80,13 +80,15 @@ function OPERATIONS.plan_chunk(run, token, rows)
   rows = decoded_rows('plan_chunk', rows)
   if not planner_is(run, token) then return 0 end
   check_plan(run, rows)
+  local tasks, plan, specs = CHANGES.of[run].tasks, CHANGES.of[run].plan, CHANGES.of[run].specs
+  local had_others = call('EXISTS', run_key(run, 'out')) == 1   -- results and the like
   for _, row in ipairs(rows) do
     local task = row.task
     if task ~= '' then
       row.chunks = #row.downstream
       if row.keep then
         local kept = call('HGET', run_key(run, 'kept'), task)
-        call('HSET', run_key(run, 'tasks'), task, kept)
+        CHANGES.set(tasks, task, kept)
         if string.find(kept, '|taken|', 1, true) then   -- the history has it as another run's
           local expansions = {}
           for _, name in ipairs(row.lists_for) do
@@ -113,8 +115,10 @@ function OPERATIONS.plan_chunk(run, token, rows)
         else
           save_record(run, task, record)
         end
-        call('HDEL', run_key(run, 'out'), OUT.result .. task, OUT.error .. task, OUT.skips .. task, OUT.expansion .. task,
-             OUT.refused .. task)
+        if had_others then
+          call('HDEL', run_key(run, 'out'), OUT.result .. task, OUT.error .. task, OUT.skips .. task,
+               OUT.expansion .. task, OUT.refused .. task)
+        end
         for _, expanded in ipairs(row.lists_for) do
           note_expansions(run, expanded .. ' 0')
           call('HDEL', run_key(run, 'out'), OUT.number .. expanded)
@@ -122,19 +126,19 @@ function OPERATIONS.plan_chunk(run, token, rows)
       end
       note_expansions(run, row.expansions)
       if not row.child then
-        call('HSET', run_key(run, 'plan'), task, pack_plan(row))
+        CHANGES.set(plan, task, pack_plan(row))
         if row.setup ~= '' then call('HSET', run_key(run), 'teardowns', 1) end
-        call('HSET', run_key(run, 'specs'), task, row.spec)
+        CHANGES.set(specs, task, row.spec)
       end
     end
     local params = row.params or {}
     for i = 1, #params, 2 do
-      call('HSET', run_key(run, 'specs'), '/' .. params[i], params[i + 1])
+      CHANGES.set(specs, '/' .. params[i], params[i + 1])
     end
     local gone = row.gone or {}
     for i = 1, #gone, 2 do call('HSET', run_key(run, 'out'), OUT.gone .. gone[i], gone[i + 1]) end
     for k, ids in ipairs(row.downstream) do
-      call('HSET', run_key(run, 'plan'), task .. '/' .. (k - 1), (row.branch == 1 and '?' or '') .. ids)
+      CHANGES.set(plan, task .. '/' .. (k - 1), (row.branch == 1 and '?' or '') .. ids)
     end
   end
   return 1

@@ -15,20 +15,10 @@ local READY = {}
 
 function READY.add(run, task, record, plan)
   local queue = queue_of(plan, record)
-  call('ZADD', run_key(run, 'ready'), 0, queue .. '/' .. plan.rank .. '/' .. task)
-  head_of(run).upcoming[queue] = nil
+  CHANGES.put(CHANGES.of[run].ready, queue .. '/' .. plan.rank .. '/' .. task, 0, queue, true)
 end
 
-function READY.drop(run, queue, member)
-  call('ZREM', run_key(run, 'ready'), member)
-  local upcoming = head_of(run).upcoming
-  local known_ones = upcoming[queue]
-  if known_ones and known_ones[1] == member and (known_ones[2] or known_ones.are_all) then
-    table.remove(known_ones, 1)
-  else
-    upcoming[queue] = nil
-  end
-end
+function READY.drop(run, queue, member) CHANGES.remove(CHANGES.of[run].ready, member, queue) end
 
 function READY.drop_task(run, task, record)
   local plan = load_plan(run, task)
@@ -36,20 +26,28 @@ function READY.drop_task(run, task, record)
   READY.drop(run, queue, queue .. '/' .. plan.rank .. '/' .. task)
 end
 
--- The run's most urgent ready task on a queue, or nil. ("0" is the character after "/".) Two are read, since
--- who takes the first asks for the next one.
+-- The run's most urgent ready task on a queue, or nil.
 function READY.first(run, queue)
-  local upcoming = head_of(run).upcoming
-  if not upcoming[queue] then
-    upcoming[queue] = call('ZRANGEBYLEX', run_key(run, 'ready'), '[' .. queue .. '/', '(' .. queue .. '0',
-                           'LIMIT', 0, 2)
-    upcoming[queue].are_all = #upcoming[queue] < 2
-  end
-  return upcoming[queue][1]
+  local first = CHANGES.front(CHANGES.of[run].ready, queue)[1]
+  return first and first.member
 end
 
-function READY.count(run, queue)
-  return call('ZLEXCOUNT', run_key(run, 'ready'), '[' .. queue .. '/', '(' .. queue .. '0')
+-- Reads at once what is needed to hand its most urgent ones over.
+function READY.read_ahead(run, queue)
+  local tasks = {}
+  for i, each in ipairs(CHANGES.front(CHANGES.of[run].ready, queue)) do
+    tasks[i] = string.match(each.member, '^[^/]*/[^/]*/(.*)$')
+  end
+  CHANGES.read_ahead(CHANGES.of[run].tasks, tasks)
+  CHANGES.read_ahead(CHANGES.of[run].specs, tasks)
+end
+
+function READY.count(run, queue) return CHANGES.count(CHANGES.of[run].ready, queue) end
+
+-- How many tasks count against the run's `processors`.
+function READY.active(run)
+  CHANGES.write(CHANGES.of[run].active)
+  return call('SCARD', run_key(run, 'active'))
 end
 
 -- Fair share: a run is charged the slot time that its tasks take. The next message is of the run whose
@@ -94,7 +92,7 @@ end
 
 -- What a task of the queue is expected to take: the mean of its run's, once any of them has ended there.
 function expected(queue, mean)
-  return mean or tonumber(call('HGET', key('windows'), 'mean/' .. queue) or 0)
+  return mean or tonumber(CHANGES.get(CHANGES.all.windows, 'mean/' .. queue) or 0)
 end
 
 -- The mean after one more task: newer tasks count for more.
@@ -107,8 +105,8 @@ function settle(run, queue, record, spent)
   local share = share_of(run, queue)
   share.used = share.used - record.charged + (spent or 0)
   if spent and not share.mean then
-    local common = tonumber(call('HGET', key('windows'), 'mean/' .. queue) or nil)
-    call('HSET', key('windows'), 'mean/' .. queue, text(mixed(common, spent)))
+    local common = tonumber(CHANGES.get(CHANGES.all.windows, 'mean/' .. queue) or nil)
+    CHANGES.set(CHANGES.all.windows, 'mean/' .. queue, text(mixed(common, spent)))
   end
   -- As it is kept, and would be read.
   if spent then share.mean = tonumber(text(mixed(share.mean, spent))) end
@@ -126,23 +124,23 @@ function refile(run, served, before)
   local head, charged = head_of(run), nil
   -- A run that is being cancelled waits only when all of its tasks have been looked at. Then those that
   -- are ready are its teardowns.
-  local open = (head.processors == 0 or call('SCARD', run_key(run, 'active')) < head.processors)
+  local open = (head.processors == 0 or READY.active(run) < head.processors)
                and (head.state == 'running'
                     or head.state == 'cancelling' and call('HEXISTS', run_key(run), 'scan') == 0)
   for _, queue in ipairs(head.queues) do
     local share, waits = share_of(run, queue), open and READY.first(run, queue)
     local is_new = waits and not share.since
     if share.since and (not waits or queue == served) then
-      call('ZREM', key('fair:' .. queue), share.since .. '/' .. run)
+      CHANGES.remove(CHANGES.all['fair:' .. queue], share.since .. '/' .. run)
       if not waits then wait_since(run, queue, share, nil) end
     end
     if queue == served then
       charged = expected(queue, share.mean)
       share.used = share.used + charged
-      call('HSET', key('windows'), 'clock/' .. queue, before)
+      CHANGES.set(CHANGES.all.windows, 'clock/' .. queue, before)
       save_share(run, queue, share)
     elseif is_new then
-      local clock = call('HGET', key('windows'), 'clock/' .. queue) or 0
+      local clock = CHANGES.get(CHANGES.all.windows, 'clock/' .. queue) or 0
       share.used = math.max(share.used, math.ceil(head.weight * clock))
       if parts_of_queue(queue) then call('SADD', key('queues'), queue) end
       save_share(run, queue, share)
@@ -150,7 +148,7 @@ function refile(run, served, before)
     if waits then
       if is_new or queue == served then wait_since(run, queue, share, text(STEADY)) end
       local score = string.format('%.17g', share.used / head.weight)
-      call('ZADD', key('fair:' .. queue), score, share.since .. '/' .. run)
+      CHANGES.put(CHANGES.all['fair:' .. queue], share.since .. '/' .. run, score, nil, is_new)
     end
   end
   return charged

@@ -42,6 +42,7 @@ end
 -- Whether any child of an expanded task is there: of a run that Redis had lost, not all may be.
 local function has_children(run, task)
   local cursor = '0'
+  CHANGES.write(CHANGES.of[run].tasks)
   repeat
     local reply = call('HSCAN', run_key(run, 'tasks'), cursor, 'MATCH', task .. '.*', 'COUNT', 1000)
     cursor = reply[1]

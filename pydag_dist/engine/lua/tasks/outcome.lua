@@ -67,7 +67,7 @@ local child_ended   -- expansion.lua, as what is declared below
 -- Ends an active task and remembers whom to tell.
 local function end_task(run, task, record, state, plan, ...)
   note_end(run, task, record, state, ...)
-  call('SREM', run_key(run, 'active'), task)
+  CHANGES.remove(CHANGES.of[run].active, task)
   tell_downstream(task, plan.chunks, state)
   local bad = state == 'failed' or state == 'cancelled'
   count_ended(run, 1, bad and plan.allow_failure ~= '1' and 1 or 0)
@@ -91,7 +91,7 @@ local function fail_try(run, task, record, err, is_final)
   if err ~= '' then call('HSET', run_key(run, 'out'), OUT.error .. task, err) end
   if again then
     note_end(run, task, record, 'up_for_retry', 'error', err)
-    call('SREM', run_key(run, 'active'), task)
+    CHANGES.remove(CHANGES.of[run].active, task)
     call('ZADD', key('timers'), text(STEADY + retry_delay(record, plan)),
          TIMERS.retry .. run .. '/' .. task)
   else
@@ -173,7 +173,7 @@ local function stop_deferred(run, task, record, reason)
   call('ZREM', key('timers'), TIMERS.poll .. run .. '/' .. task)
   call('ZREM', key('due:' .. queue), group .. '/' .. run .. '/' .. task)
   tidy_due(queue, group)
-  call('SADD', run_key(run, 'active'), task)
+  CHANGES.put(CHANGES.of[run].active, task, true)
   set_state(run, task, record, 'cancelling')
   record.reason = reason
   save_record(run, task, record)

@@ -1,5 +1,8 @@
 -- Late binding: how a ready task becomes a message of its queue.
 
+local template, enqueue
+
+do   -- a chunk has 200 local variables at most
 -- A template's parts: text at odd places, names of marks at even ones. Kept between calls: cutting
 -- it up at every push would be most of the push's time.
 local PARTS = {}
@@ -17,17 +20,18 @@ local function parts_of(template)
   return parts
 end
 
-local function template()
+function template()
   TEMPLATE = TEMPLATE or call('GET', key('template'))
   return TEMPLATE
 end
 
 -- Puts a message of the queue onto its list, or another one: its template with these ids.
-local function enqueue(queue, ids, list)
+function enqueue(queue, ids, list)
   ids.queue = queue
   local filled = {}
   for i, part in ipairs(parts_of(template())) do filled[i] = i % 2 == 1 and part or ids[part] end
   call('LPUSH', key('q:' .. (list or queue)), table.concat(filled))
+end
 end
 
 -- The id of the process that has registered under that name and may be alive, until when it is
@@ -116,7 +120,7 @@ end
 local function make_due(queue, group, run, task)
   call('ZADD', key('due:' .. queue), 0, group .. '/' .. run .. '/' .. task)
   call('ZADD', key('groups:' .. queue), 'NX', text(STEADY), group)
-  call('HSET', key('windows'), PROTOCOL.due .. queue, 1)
+  CHANGES.set(CHANGES.all.windows, PROTOCOL.due .. queue, 1)
 end
 
 -- After members of a group have left `due:QUEUE`.
@@ -125,7 +129,7 @@ local function tidy_due(queue, group)
     call('ZREM', key('groups:' .. queue), group)
   end
   if call('EXISTS', key('due:' .. queue)) == 0 then
-    call('HDEL', key('windows'), PROTOCOL.due .. queue)
+    CHANGES.set(CHANGES.all.windows, PROTOCOL.due .. queue, false)
   end
 end
 
@@ -168,7 +172,7 @@ end
 local function activate(run, queue, member, before, state)
   local task = string.match(member, '^[^/]*/[^/]*/(.*)$')
   READY.drop(run, queue, member)
-  call('SADD', run_key(run, 'active'), task)
+  CHANGES.put(CHANGES.of[run].active, task, true)
   local record = load_record(run, task)
   set_state(run, task, record, state)
   record.charged = text(refile(run, queue, before))
@@ -184,18 +188,16 @@ end
 -- Does `action` for the run that is next in a queue's `fair` set: with the run, the queue, what the run was
 -- charged until now, and what else is given. False if there is none.
 local function serve(action, queue, ...)
-  local served = call('ZRANGE', key('fair:' .. queue), 0, 0, 'WITHSCORES')
-  if not served[1] then return false end
-  local run = string.match(served[1], '^%d+/(.*)$')
-  if not guarded(run, action, run, queue, served[2], ...) then
-    call('ZREM', key('fair:' .. queue), served[1])
-  end
+  local first = CHANGES.front(CHANGES.all['fair:' .. queue])[1]
+  if not first then return false end
+  local run = string.match(first.member, '^%d+/(.*)$')
+  if not guarded(run, action, run, queue, first.score, ...) then CHANGES.remove(CHANGES.all['fair:' .. queue], first.member) end
   return true
 end
 
 -- Fills the own lists of the workers that have not refused, from the tasks of "QUEUE!needs".
 local function top_up_others(queue, base, needs)
-  if call('EXISTS', key('fair:' .. queue)) == 0 or not template() then return end
+  if not CHANGES.front(CHANGES.all['fair:' .. queue])[1] or not template() then return end
   local able = able_workers(base, needs)
   for _ = 1, MAX_PUSHES do
     local open = {}
@@ -213,12 +215,12 @@ end
 local function top_up(queue)
   local base, needs = parts_of_queue(queue)
   if base then return top_up_others(queue, base, needs) end
-  local said = call('HMGET', key('windows'), queue, PROTOCOL.due .. queue)
-  local window = tonumber(said[1] or 0)
-  if window == 0 then return end
+  CHANGES.read_ahead(CHANGES.all.windows, { queue, PROTOCOL.due .. queue })
+  local window, due = tonumber(CHANGES.get(CHANGES.all.windows, queue) or 0), CHANGES.get(CHANGES.all.windows, PROTOCOL.due .. queue)
+  if window == 0 or not due and not CHANGES.front(CHANGES.all['fair:' .. queue])[1] then return end
   local room = math.min(window - call('LLEN', key('q:' .. queue)), MAX_PUSHES)
   if room <= 0 or not template() then return end
-  if said[2] then room = room - push_polls(queue, window, room) end
+  if due then room = room - push_polls(queue, window, room) end
   while room > 0 and serve(push_next, queue, queue) do room = room - 1 end
 end
 
@@ -240,7 +242,7 @@ end
 local function back_to_ready(run, task, record)
   local plan = load_plan(run, task)
   settle(run, queue_of(plan, record), record)
-  call('SREM', run_key(run, 'active'), task)
+  CHANGES.remove(CHANGES.of[run].active, task)
   call('ZREM', key('queued'), run .. '/' .. task)
   make_ready(run, task, record, plan)
 end

@@ -13,17 +13,17 @@ end
 -- Tells one chunk of tasks that their upstream ended; returns how many it looked at.
 local function tell_chunk(run, chunk, state)
   local counter = COUNTS_AS[state]
-  local ids = call('HGET', run_key(run, 'plan'), chunk)
+  local ids = CHANGES.get(CHANGES.of[run].plan, chunk)
   local is_branch = string.sub(ids, 1, 1) == '?'
   local skips = is_branch and state == 'success' and skipped_by(run, string.match(chunk, '^[^/]*'))
                 or {}
   local cancelling = known(run) == 'cancelling'
   local tasks = {}
   for task in string.gmatch(ids, '[^ ?]+') do tasks[#tasks + 1] = task end
-  local packed = call('HMGET', run_key(run, 'tasks'), unpack(tasks))
+  CHANGES.read_ahead(CHANGES.of[run].tasks, tasks)
   local ended = 0
-  for i, task in ipairs(tasks) do
-    local record = unpack_record(packed[i])
+  for _, task in ipairs(tasks) do
+    local record = load_record(run, task)
     if counter then record[counter] = record[counter] + 1 end
     if is_branch then record.asks = record.asks - 1 end
     local next_state
@@ -61,7 +61,7 @@ local function withdraw_waiting(run, task, record)
   if record.state == 'ready' then
     READY.drop_task(run, task, record)
   elseif record.state == 'queued' then
-    call('SREM', run_key(run, 'active'), task)
+    CHANGES.remove(CHANGES.of[run].active, task)
     call('ZREM', key('queued'), run .. '/' .. task)
   elseif record.state == 'up_for_retry' then
     call('ZREM', key('timers'), TIMERS.retry .. run .. '/' .. task)
@@ -72,7 +72,7 @@ end
 local function stop_lost(run, task, record, reason)
   local is_lost = record.began ~= '' and (record.state == 'ready' or record.state == 'queued')
   if not is_lost or load_plan(run, task).remote ~= '1' then return false end
-  call('SADD', run_key(run, 'active'), task)
+  CHANGES.put(CHANGES.of[run].active, task, true)
   set_state(run, task, record, 'cancelling')
   record.reason = reason
   save_record(run, task, record)
@@ -86,6 +86,7 @@ local function cancel_slice(run, budget)
   local head = call('HMGET', run_key(run), 'scan', 'teardowns')
   local cursor, seen, ended = head[1], 0, 0
   repeat
+    CHANGES.write(CHANGES.of[run].tasks)
     local reply = call('HSCAN', run_key(run, 'tasks'), cursor, 'COUNT', 500)
     cursor = reply[1]
     for i = 1, #reply[2], 2 do

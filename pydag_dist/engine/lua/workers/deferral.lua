@@ -23,7 +23,7 @@ local function defer_try(i, topped, run, task, try, token, group, delay, handle)
   if plan.timeout > 0 then due = math.min(due, record.began + plan.timeout) end
   call('HSET', run_key(run, 'out'), OUT.deferral .. task, group .. ' ' .. handle)
   call('ZADD', key('timers'), text(due), TIMERS.poll .. run .. '/' .. task)
-  if plan.sensor == '1' then call('SREM', run_key(run, 'active'), task) end
+  if plan.sensor == '1' then CHANGES.remove(CHANGES.of[run].active, task) end
   refile(run)
   topped[plan.queue] = true
   return 'ok'

@@ -1,19 +1,20 @@
 -- A try's life with its worker: claim, release, renew.
 
+local function lease(member) CHANGES.put(CHANGES.all.leases, member, text(STEADY + TIMES.lease)) end
+
 -- From now on that process holds the try.
 local function hold(run, task, record, token, worker, process)
   record.token, record.worker, record.process = token, worker, process
   save_record(run, task, record)
-  call('ZADD', key('leases'), text(STEADY + TIMES.lease), run .. '/' .. task)
+  lease(run .. '/' .. task)
   event(run, 'kind', 'task', 'task', task, 'state', record.state, 'try', record.try, 'worker', worker)
 end
 
 -- Nobody holds the try any more.
 local function let_go(run, task, record)
   local member = run .. '/' .. task
-  if call('ZREM', key('leases'), member) == 1 then
-    HAND.drop(record.worker .. '/' .. record.process, member)
-  end
+  CHANGES.remove(CHANGES.all.leases, member)
+  if record.process ~= '' then HAND.drop(record.worker .. '/' .. record.process, member) end
 end
 
 -- The last of the task's tries whose success does not count.
@@ -72,7 +73,7 @@ end
 local function take_back(run, task, record, token)
   if record.state == 'ready' then
     READY.drop_task(run, task, record)
-    call('SADD', run_key(run, 'active'), task)
+    CHANGES.put(CHANGES.of[run].active, task, true)
   else
     call('ZREM', key('queued'), run .. '/' .. task)
   end
@@ -132,7 +133,7 @@ local function lose_lease(member, worker)
   local run, task = split_member(member)
   local record = planned(run) and load_record(run, task)
   if worker and not (record and record.worker == worker) then return end
-  if record then let_go(run, task, record) else call('ZREM', key('leases'), member) end
+  if record then let_go(run, task, record) else CHANGES.remove(CHANGES.all.leases, member) end
   if record and (record.state == 'running' or record.state == 'cancelling') then
     call('HINCRBY', key('clock'), 'lost_leases', 1)
     abandon(run, task, record, 'losses', MAX_LOSSES)
@@ -143,7 +144,7 @@ end
 -- As `lose_lease`; and if the run's data are damaged, the lease goes all the same.
 local function take_lease(member, worker)
   if not guarded((split_member(member)), lose_lease, member, worker) then
-    call('ZREM', key('leases'), member)
+    CHANGES.remove(CHANGES.all.leases, member)
   end
 end
 
@@ -238,6 +239,7 @@ do
 -- before a child claims it, so that it names all that was claimed before it looked.)
 local function drop_unnamed(worker, looked_ago, named)
   local given = STEADY - looked_ago - TIMES.unnamed_grace
+  CHANGES.write(CHANGES.all.leases)
   local old = call('ZRANGEBYSCORE', key('leases'), '-inf', text(given + TIMES.lease), 'LIMIT', 0, TICK_ITEMS)
   for _, member in ipairs(old) do
     if not named[member] then take_lease(member, worker) end
@@ -246,7 +248,7 @@ end
 
 -- The lease of a held try goes on. Returns whether the try is to be stopped.
 local function keep(run, task, record)
-  call('ZADD', key('leases'), text(STEADY + TIMES.lease), run .. '/' .. task)
+  lease(run .. '/' .. task)
   local timeout = load_plan(run, task).timeout
   if record.state == 'running' and timeout > 0 and age(record) > timeout then
     set_state(run, task, record, 'cancelling')
@@ -288,7 +290,7 @@ function OPERATIONS.renew(worker, slots, queues, looked_ago, processes, ...)
   end
   for process in string.gmatch(processes, '%d+') do
     for _, held in ipairs(HAND.held(worker, process)) do
-      call('ZADD', key('leases'), text(STEADY + TIMES.lease), held.member)
+      lease(held.member)
       named[held.member] = true
     end
   end

@@ -59,6 +59,6 @@ local function measure(queue)
       call('DEL', key('q:' .. own_list(workers[i])))   -- a tick pushes what was there again
     end
   end
-  call('HSET', key('windows'), queue, 2 * slots)
+  CHANGES.set(CHANGES.all.windows, queue, 2 * slots)
   return slots
 end

@@ -66,7 +66,7 @@ local function refuse_try(worker, need, reason, run, task, try, token)
   else
     record.token = 'refused'   -- a renewal must not take it back
     if record.deaths + record.losses == 0 then record.started_at, record.began = '', '' end
-    call('SREM', run_key(run, 'active'), task)
+    CHANGES.remove(CHANGES.of[run].active, task)
     make_ready(run, task, record, plan)
     event(run, 'kind', 'task', 'task', task, 'state', 'ready', 'try', try, 'worker', worker)
   end

@@ -18,17 +18,20 @@ local function told(run, task, record)
            record.state == 'running' and 'run' or 'cancel', load_spec(run, task), settled(run, task, record) }
 end
 
+-- Whether one more task of the run is short enough for the hand.
+local function is_short_enough(hand, mean) return mean and hand.span + mean <= LIMITS.hand_span end
+
 -- Whether the run's next task may be handed to a process that was handed others just now.
 local function fits_in(hand, run, queue)
   local mean = share_of(run, queue).mean
   local number = #hand.told + 1
   if number == 1 then return expected(queue, mean) <= LIMITS.short end
-  if not mean or hand.span + mean > LIMITS.hand_span then return false end
+  if not is_short_enough(hand, mean) then return false end
   local can_run, processors = READY.count(run, queue), head_of(run).processors
   if processors > 0 then
-    can_run = math.min(can_run, processors - call('SCARD', run_key(run, 'active')))
+    can_run = math.min(can_run, processors - READY.active(run))
   end
-  hand.slots = hand.slots or tonumber(call('HGET', key('windows'), queue) or 0) / 2
+  hand.slots = hand.slots or tonumber(CHANGES.get(CHANGES.all.windows, queue) or 0) / 2
   return can_run >= 1 + (hand.slots - 1) * number
 end
 
@@ -36,6 +39,7 @@ end
 local function begin_next(run, queue, before, hand)
   local member = READY.first(run, queue)
   if string.find(member, '^[^/]*/%d+s/') or not fits_in(hand, run, queue) then return end
+  if not hand.told[1] and is_short_enough(hand, share_of(run, queue).mean) then READY.read_ahead(run, queue) end
   local task, record = activate(run, queue, member, before, 'running')
   number_push(run, record)
   begin(record)
@@ -90,10 +94,19 @@ local function put_back_others(worker, process, kept, items)
   end
 end
 
+-- Reads at once what is needed to end these tries.
+local function read_ahead(run, items, first, last)
+  local tasks = {}
+  for i = first, last, ITEM do tasks[#tasks + 1] = items[i + 1] end
+  CHANGES.read_ahead(CHANGES.of[run].tasks, tasks)
+  CHANGES.read_ahead(CHANGES.of[run].plan, tasks)
+end
+
 -- Ends the tries of one run, the items from `first` to `last`, and spreads all of that at once: the answer of each,
 -- whether more is left to do, and whether the process is fit to go on. `go_on` is called if so.
 local function end_of_run(run, items, first, last, go_on)
   local answers, is_any, all_are_fit = {}, false, true
+  read_ahead(run, items, first, last)
   for i = first, last, ITEM do
     local answer, is_fit = end_try(unpack(items, i, i + ITEM - 1))
     answers[#answers + 1] = answer
