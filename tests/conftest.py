@@ -16,8 +16,14 @@ from hypothesis import HealthCheck, settings
 from tests.support import spark_java, warm
 from tests.support.redis_server import RedisServer, server_binary
 
-# An example that takes long on a busy machine isn't wrong.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# An example that takes long on a busy machine isn't wrong. Each run draws other ones, and CI runs
+# often: half as many as Hypothesis draws otherwise are half of what most tests of it cost.
+settings.register_profile(
+    "patient",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    max_examples=int(os.environ.get("PYDAG_TEST_EXAMPLES", "50")),
+)
 settings.load_profile("patient")
 
 spark_java.use()

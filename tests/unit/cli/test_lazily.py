@@ -28,10 +28,15 @@ def test_names_of_commands_are_completed_with_what_they_do():
     ("arguments", "spared"),
     [
         (["--help"], ["redis", "rich", "pydantic", "pydag_dist.engine", "asyncio"]),
-        (["runs"], ["redis.asyncio.client", "rich", "pydantic", "sqlalchemy", "celery"]),
-        (["runs"], ["opentelemetry.metrics", "email", "pydag_dist.engine.snapshot"]),
-        (["runs"], ["pydag_dist.why", "pydag_dist.client.run", "pydag_dist.client.backfills"]),
-        (["runs"], ["pydag_dist.engine.values", "pydag_dist.engine.roles.steering", "zoneinfo"]),
+        (
+            ["runs"],
+            [
+                *("redis.asyncio.client", "rich", "pydantic", "sqlalchemy", "celery", "zoneinfo"),
+                *("opentelemetry.metrics", "email", "pydag_dist.why", "pydag_dist.client.run"),
+                *("pydag_dist.client.backfills", "pydag_dist.engine.snapshot"),
+                *("pydag_dist.engine.values", "pydag_dist.engine.roles.steering"),
+            ],
+        ),
     ],
 )
 def test_a_command_loads_nothing_that_it_does_not_use(tmp_path, monkeypatch, arguments, spared):

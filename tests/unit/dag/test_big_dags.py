@@ -53,8 +53,8 @@ def test_a_chain_of_100_000_tasks_and_50_000_branches_is_a_dag_like_any_other():
 
 @pytest.mark.big
 def test_a_long_cycle_is_shortened_in_the_message():
-    raw = chain(50_000)
-    raw["tasks"][0]["dependencies"] = ["t49999"]
+    raw = chain(20_000)
+    raw["tasks"][0]["dependencies"] = ["t19999"]
 
     with pytest.raises(InvalidDag) as caught:
         Dag.parse(raw)
@@ -62,8 +62,8 @@ def test_a_long_cycle_is_shortened_in_the_message():
     [problem] = caught.value.problems
     assert problem.message.startswith('a cycle: "t0" -> "t1" -> ')
     assert problem.message.endswith(
-        '-> (49,980 more) -> "t49990" -> "t49991" -> "t49992" -> '
-        '"t49993" -> "t49994" -> "t49995" -> "t49996" -> "t49997" -> "t49998" -> "t49999" -> "t0"'
+        '-> (19,980 more) -> "t19990" -> "t19991" -> "t19992" -> '
+        '"t19993" -> "t19994" -> "t19995" -> "t19996" -> "t19997" -> "t19998" -> "t19999" -> "t0"'
     )
 
 

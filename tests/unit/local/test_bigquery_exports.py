@@ -159,8 +159,8 @@ def test_csv_is_as_python_writes_it(
     assert _exported(cursor, path, _FLAT, rows, **options).decode() == _csv(rows, delimiter)
 
 
-@_ANY
-@given(rows=st.lists(_rows(_NESTED), max_size=3))
+@settings(_ANY, max_examples=20)
+@given(rows=st.lists(_rows(_NESTED), max_size=6))
 def test_json_is_as_python_writes_it(
     cursor: Cursor, path: Path, rows: list[dict[str, Any]]
 ) -> None:
