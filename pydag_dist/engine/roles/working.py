@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from pydag_dist.dag.ids import check_group, worker_name
 from pydag_dist.engine.protocol import (
-    DUE,
     OUT,
     Deferred,
     LogAdded,
@@ -164,11 +163,8 @@ class Working(Role):
 
     def has_work(self, queue: str) -> bool:
         """Whether anything waits for a slot of the queue: a message, a ready task, a due poll."""
-        with self._redis.pipeline(transaction=False) as pipe:
-            pipe.llen(self._key(f"q:{queue}"))
-            pipe.zcard(self._key(f"fair:{queue}"))
-            pipe.hexists(self._key("windows"), DUE + queue)
-            return any(pipe.execute())
+        keys = [self._key(f"{kind}:{queue}") for kind in ("q", "fair", "due")]
+        return bool(self._redis.exists(*keys))
 
     def results(self, held: Held, tasks: Sequence[str]) -> dict[str, Any]:
         """The results of tasks of its run that a try asks for, None without.
