@@ -80,6 +80,34 @@ class GoogleSQL(BigQuery):
             TokenType.PLACEHOLDER: _placeholder,
         }
 
+        def _parse_cast(self, strict: bool, safe: bool | None = None) -> exp.Expr:
+            """Keeps the type beside the FORMAT, of dates and times, too."""
+            if not self._has_format():
+                cast: exp.Expr = super()._parse_cast(strict, safe)
+                return cast
+            value = self._parse_assignment()
+            if not self._match(TokenType.ALIAS):
+                self.raise_error("Expected AS after CAST")
+            type_ = self._parse_types()
+            self._match(TokenType.FORMAT)
+            format_ = self._parse_at_time_zone(self._parse_string())
+            kind = exp.TryCast if safe else exp.Cast
+            return kind(this=value, to=type_, format=format_)
+
+        def _has_format(self) -> bool:
+            """Whether FORMAT stands before the closing parenthesis."""
+            depth = 0
+            for token in self._tokens[self._index :]:
+                if token.token_type == TokenType.L_PAREN:
+                    depth += 1
+                elif token.token_type == TokenType.R_PAREN:
+                    if not depth:
+                        break
+                    depth -= 1
+                elif token.token_type == TokenType.FORMAT and not depth:
+                    return True
+            return False
+
         def _parse_with(self, skip_with_token: bool = False) -> exp.With | None:
             is_expression = not skip_with_token and self._next.token_type == TokenType.L_PAREN
             return None if is_expression else super()._parse_with(skip_with_token)

@@ -62,11 +62,20 @@ def to_duckdb(
         raise unimplemented(f"this query: {error}") from error
 
 
+_COMPUTED = (exp.Func, exp.Binary, exp.Query)
+_HARMLESS = (
+    exp.Concat, exp.DPipe, exp.Trim, exp.Upper, exp.Lower, exp.Replace, exp.Coalesce, exp.If,
+    exp.And, exp.Or, exp.EQ, exp.NEQ, exp.Array, exp.Struct, exp.JSONExtractScalar, exp.Length,
+    exp.Dot, exp.ByteLength, exp.StartsWith, exp.EndsWith, exp.Reverse, exp.PropertyEQ,
+)  # fmt: skip
+"""What computes and has no errors."""
+
+
 def _check_safe(tree: exp.Expression) -> None:
     """Refuse `SAFE.f(x)` if x can fail: only an error of f makes it NULL, not one of x."""
     for safe in tree.find_all(exp.SafeFunc):
         for argument in safe.this.iter_expressions():
-            if argument.find(exp.Func, exp.Binary) is not None:
+            if not all(isinstance(part, _HARMLESS) for part in argument.find_all(*_COMPUTED)):
                 raise unimplemented("SAFE. with arguments that are computed")
 
 

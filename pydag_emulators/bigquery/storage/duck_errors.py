@@ -24,6 +24,7 @@ _TRANSLATED = (
     (re.compile(r"Could not cast value (\S+) to DECIMAL"), "numeric overflow: {}"),
     (re.compile(r"Failure in (decode)"), "Invalid UTF-8 in a cast of BYTES to STRING"),
     (re.compile(r"Could not convert string 'bq: (.*)' to INT32", re.DOTALL), "{}"),
+    (re.compile(r"Unknown TimeZone '(.*)'"), "Invalid time zone: {}"),
     (re.compile(r"^(Overflow (?:in|on) .*)"), "int64 overflow: {}"),
     (re.compile(r'Referenced column "([^"]+)" (?:was )?not found'), "Unrecognized name: {}"),
     (re.compile(r'does not have a column named "([^"]+)"'), "Name {} not found"),
@@ -102,6 +103,8 @@ def _of_kind(error: duckdb.Error, text: str) -> ApiError | None:
     if isinstance(error, duckdb.OutOfMemoryException):
         return ApiError("resourcesExceeded", text)
     if isinstance(error, duckdb.NotImplementedException):
+        if (known := _translated(text)) != text:
+            return invalid_query(known)
         return unimplemented(f"this, or its types are wrong: {text}")
     return None
 

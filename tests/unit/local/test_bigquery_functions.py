@@ -541,7 +541,7 @@ NOT_SUPPORTED = [
     "EDIT_DISTANCE('ä', 'a', max_distance => 1)",
     "FORMAT('%T', b'a')",
     "FORMAT_DATE('%P', DATE '2020-01-01')",
-    "SAFE.SUBSTR(UPPER('a'), 1)",
+    "SAFE.SUBSTR(CHR(1 + 1), 1)",
     "list_sum([1])",
     "bq_add(1, 2)",
     "read_text('/etc/passwd')",

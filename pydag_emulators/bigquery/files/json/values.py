@@ -140,7 +140,7 @@ def _float(value: Any) -> float:
 
 
 def _json(value: Any) -> str:
-    return _string(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
+    return _string(json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True))
 
 
 def _without_underscore(value: float | str) -> float | str:

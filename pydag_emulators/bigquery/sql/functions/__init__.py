@@ -10,6 +10,7 @@ from pydag_emulators.bigquery.sql.functions import (
     casts,
     clauses,
     json,
+    json_changes,
     numbers,
     printf,
     strings,
@@ -32,6 +33,7 @@ _MODULES = (
     intervals,
     values,
     json,
+    json_changes,
     arrays,
     aggregates,
 )

@@ -228,10 +228,24 @@ def _top_count(node: exp.ApproxTopK) -> Node:
     return call("bq_top_count", call("list", node.this), node.expression)
 
 
+def _top_sum(node: exp.ApproxTopSum) -> Node:
+    only(node, "this", "expression", "count")
+    if not _constant(node.args["count"]) or isinstance(node.this, exp.Distinct):
+        raise refused(node)
+    # Exact sums are good approximations.
+    members = [
+        exp.PropertyEQ(this=exp.to_identifier(name), expression=value.copy())
+        for name, value in (("value", node.this), ("weight", node.expression))
+    ]
+    pairs = call("list", exp.Struct(expressions=members))
+    return call("bq_top_sum", pairs, node.args["count"])
+
+
 LOWER: Lowering = {
     exp.AnyValue: _any_value,
     exp.ApproxQuantiles: _quantiles,
     exp.ApproxTopK: _top_count,
+    exp.ApproxTopSum: _top_sum,
     exp.ArgMax: lambda node: call("arg_max_null", node.this, node.expression),
     exp.ArgMin: lambda node: call("arg_min_null", node.this, node.expression),
     exp.ArrayConcatAgg: _array_concat_agg,

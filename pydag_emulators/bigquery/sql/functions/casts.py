@@ -16,7 +16,7 @@ from pydag_emulators.bigquery.sql.functions.build import (
     refused,
     text,
 )
-from pydag_emulators.bigquery.sql.functions.times.formats import format_of_cast
+from pydag_emulators.bigquery.sql.functions.times import cast_formats
 
 KEEP: Kinds = (exp.ColumnDef,)  # the members of a STRUCT<…>
 
@@ -83,9 +83,13 @@ def _cast(node: exp.Cast | exp.TryCast) -> Node:
     format_ = node.args.get("format")
     if format_ is None:
         return _unformatted(node)
-    if node.to.sql(dialect="duckdb") != "TEXT":
+    type_ = node.to.sql(dialect="duckdb")
+    if type_ in ("DATE", "TIME", "TIMESTAMP", "TIMESTAMPTZ"):
+        is_safe = isinstance(node, exp.TryCast)
+        return cast_formats.parsed(format_, node.this, type_, safe=is_safe)
+    if type_ != "TEXT":
         raise unimplemented("CAST with FORMAT to other types than STRING and dates and times")
-    return format_of_cast(format_, node.this, node.meta.get("of"))
+    return cast_formats.shown(format_, node.this, node.meta.get("of"))
 
 
 def _unformatted(node: exp.Cast | exp.TryCast) -> Node:

@@ -29,30 +29,30 @@ KEEP: Kinds = (
     exp.JSONKeyValue, exp.JSONPath, exp.JSONPathKey, exp.JSONPathRoot, exp.JSONPathSubscript,
 )  # fmt: skip
 
-_JSON_PATH = re.compile(r"\$(\.[A-Za-z_]\w*|\[\d+\])*")
+JSON_PATH = re.compile(r"\$(\.[A-Za-z_]\w*|\[\d+\])*")
 
 
 def _json(name: str) -> Lower:
     def lower(node: Node) -> Node:
-        path = node.expression.sql(dialect="bigquery").strip("'") if node.expression else "$"
-        if not _JSON_PATH.fullmatch(path):
-            raise refused(node)
-        return macro(name, node.this, text(path))
+        return macro(name, node.this, text(_path(node)))
 
     return lower
 
 
-def _remove(node: exp.JSONRemove) -> Node:
-    """JSON_REMOVE: each path is looked for in what the ones before it have left."""
-    only(node, "this", "expressions")
-    result: Node = node.this
-    for given in node.expressions:
-        if not isinstance(given, exp.Literal) or not _JSON_PATH.fullmatch(given.name):
+def _path(node: Node) -> str:
+    """The path as DuckDB writes it."""
+    path = "$"
+    for part in node.expression.expressions if node.expression else []:
+        if isinstance(part, exp.JSONPathKey) and isinstance(part.this, str):
+            is_plain = re.fullmatch(r"[A-Za-z_]\w*", part.this)
+            if '"' in part.this or "\\" in part.this:
+                raise refused(node)
+            path += f".{part.this}" if is_plain else f'."{part.this}"'
+        elif isinstance(part, exp.JSONPathSubscript) and isinstance(part.this, int):
+            path += f"[{part.this}]"
+        elif not isinstance(part, exp.JSONPathRoot):
             raise refused(node)
-        if given.name == "$":
-            raise invalid_query("JSON_REMOVE: the JSONPath cannot be '$'")
-        result = call("json_remove", result, given)
-    return result
+    return path
 
 
 def _array(name: str) -> Lower:
@@ -72,15 +72,16 @@ def _to_json_string(node: exp.JSONFormat) -> Node:
     type_: Type | None = node.meta.get("type")
     if type_ is None:
         raise refused(node)
-    return _json_of(node.this, type_) if node.args.get("to_json") else _text_of(node.this, type_)
+    return _json_of(node.this, type_) if node.args.get("to_json") else json_text(node.this, type_)
 
 
-def _text_of(value: Node, type_: Type, *, as_json: bool = False) -> Node:
+def json_text(value: Node, type_: Type, *, as_json: bool = False) -> Node:
+    """The JSON text of a value; `as_json` says that it becomes a part of a value of that type."""
     return call("coalesce", _written(value, type_, 0, as_json=as_json), text("null"))
 
 
 def _json_of(value: Node, type_: Type) -> Node:
-    return call("json", _text_of(value, type_, as_json=True))
+    return call("json", json_text(value, type_, as_json=True))
 
 
 def _make_object(node: exp.JSONObject) -> Node:
@@ -93,7 +94,7 @@ def _make_object(node: exp.JSONObject) -> Node:
             raise invalid_query("JSON_OBJECT: the key must not be NULL")
         if type_ is None or not isinstance(key, exp.Literal) or not key.is_string:
             raise refused(node)
-        pairs.setdefault(key.name, _text_of(pair.expression, type_, as_json=True))
+        pairs.setdefault(key.name, json_text(pair.expression, type_, as_json=True))
     parts: list[Node] = [text("{")]
     for position, (key, value) in enumerate(sorted(pairs.items())):
         label = json.dumps(key, ensure_ascii=False)
@@ -107,7 +108,7 @@ def _make_array(node: exp.JSONArray) -> Node:
     for position, (value, type_) in enumerate(zip(node.expressions, types, strict=True)):
         if type_ is None:
             raise refused(node)
-        parts += [text("," if position else ""), _text_of(value, type_, as_json=True)]
+        parts += [text("," if position else ""), json_text(value, type_, as_json=True)]
     return call("json", _joined([*parts, text("]")]))
 
 
@@ -179,7 +180,6 @@ LOWER: Lowering = {
     exp.JSONArray: _make_array,
     exp.JSONFormat: _to_json_string,
     exp.JSONObject: _make_object,
-    exp.JSONRemove: _remove,
     exp.JSONType: unary("json_type"),
     exp.JSONValueArray: _json("json_value_array"),
     exp.LaxBool: unary("lax_bool"),

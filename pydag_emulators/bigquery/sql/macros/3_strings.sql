@@ -125,9 +125,9 @@ CREATE OR REPLACE MACRO bq_initcap(s VARCHAR, between VARCHAR) AS array_to_strin
     ELSE lower(substring(s, i, 1)) END), '');
 CREATE OR REPLACE MACRO bq_instr(s VARCHAR, of VARCHAR, position BIGINT, n BIGINT) AS CASE
   WHEN position = 0 OR n < 1 THEN CAST(bq_fail('Arguments of INSTR are out of range') AS BIGINT)
-  WHEN position < 0 THEN CAST(bq_unsupported('INSTR from the end') AS BIGINT)
   WHEN s IS NOT NULL AND of IS NOT NULL THEN coalesce(list_extract(list_filter(
-    generate_series(position, length(s) - length(of) + 1),
+    CASE WHEN position > 0 THEN generate_series(position, length(s) - length(of) + 1)
+      ELSE generate_series(length(s) + position + 1, 1, -1) END,
     lambda i: substring(s, i, length(of)) = of), n), 0) END;
 CREATE OR REPLACE MACRO bq_from_position(s VARCHAR, position BIGINT) AS CASE
   WHEN position < 1 THEN CAST(bq_fail('Position must be positive') AS VARCHAR)

@@ -48,6 +48,16 @@ CREATE OR REPLACE MACRO bq_top_count(items, n) AS list_transform(
   list_slice(list_sort(bq_counts(items), 'DESC'), 1, n),
   lambda e: {'value': e.value, 'count': e.n});
 
+-- The sum of each value's weights, the greatest ones first; without weights it is NULL, and last.
+CREATE OR REPLACE MACRO bq_sums(items) AS list_transform(
+  list_distinct(list_transform(items, lambda e: {'v': e.value})),
+  lambda d: {'value': d.v, 'sum': list_sum(list_transform(
+    list_filter(items, lambda e: e.value IS NOT DISTINCT FROM d.v), lambda e: e.weight))});
+CREATE OR REPLACE MACRO bq_top_sum(items, n) AS list_transform(
+  list_slice(list_sort(list_transform(bq_sums(items),
+    lambda e: {'known': e.sum IS NOT NULL, 'sum': e.sum, 'value': e.value}), 'DESC'), 1, n),
+  lambda e: {'value': e.value, 'sum': e.sum});
+
 CREATE OR REPLACE MACRO bq_generate_array
   (a BIGINT, b BIGINT, step BIGINT) AS CASE
     WHEN step = 0 THEN [CAST(bq_fail('Sequence step cannot be 0.') AS BIGINT)]
@@ -89,7 +99,7 @@ CREATE OR REPLACE MACRO bq_same_numbers(x, result) AS CASE
 CREATE OR REPLACE MACRO bq_parse_json(x VARCHAR) AS CASE
   WHEN regexp_matches(x, '(^|[\[:,\s])-?([0-9]{20,}|[0-9]+\.[0-9]{16,}|[0-9]{16,}\.[0-9])')
   THEN json(CAST(bq_unsupported('numbers in JSON with more than 16 digits') AS VARCHAR))
-  ELSE json(x) END;
+  ELSE json_normalize(json(x)) END;
 -- Of a JSON value the result is JSON, and a null in it stays one.
 CREATE OR REPLACE MACRO bq_json_query
   (x JSON, path VARCHAR) AS json_extract(x, path),
@@ -180,3 +190,37 @@ CREATE OR REPLACE MACRO bq_json_number
     WHEN x IS NULL THEN NULL
     ELSE CAST(bq_fail('Input number: ' || bq_string(x) || ' cannot round-trip through string representation')
       AS VARCHAR) END;
+
+-- Changing JSON
+CREATE OR REPLACE MACRO bq_json_list(items) AS json('[' || array_to_string(
+  list_transform(items, lambda e: coalesce(CAST(e AS VARCHAR), 'null')), ',') || ']');
+-- The items of an array, and nulls behind them up to a length; null is an empty array.
+CREATE OR REPLACE MACRO bq_json_padded(x, path, n) AS list_concat(
+  CASE WHEN json_type(x, path) = 'ARRAY' THEN CAST(json_extract(x, path) AS JSON[]) ELSE [] END,
+  list_transform(range(CAST(n AS BIGINT) - CAST(coalesce(json_array_length(x, path), 0) AS BIGINT)),
+    lambda i: json('null')));
+CREATE OR REPLACE MACRO bq_json_ready(x, path, empty) AS CASE
+  WHEN coalesce(json_type(x, path), 'NULL') = 'NULL' THEN json_set(x, path, json(empty))
+  ELSE x END;
+CREATE OR REPLACE MACRO bq_json_pad(x, path, n) AS CASE
+  WHEN json_array_length(x, path) < n
+  THEN json_set(x, path, bq_json_list(bq_json_padded(x, path, n)))
+  ELSE x END;
+CREATE OR REPLACE MACRO bq_json_append(x, path, items) AS CASE
+  WHEN json_type(x, path) IN ('ARRAY', 'NULL') THEN json_set(x, path, bq_json_list(
+    list_concat(bq_json_padded(x, path, 0), CAST(items AS JSON[]))))
+  ELSE x END;
+CREATE OR REPLACE MACRO bq_json_insert(x, path, n, items) AS CASE
+  WHEN json_type(x, path) IN ('ARRAY', 'NULL') THEN json_set(x, path, bq_json_list(list_concat(
+    list_concat(bq_json_padded(x, path, n)[1:n], CAST(items AS JSON[])),
+    bq_json_padded(x, path, n)[n + 1:])))
+  ELSE x END;
+-- The last ones first, so that the places of the others stay.
+CREATE OR REPLACE MACRO bq_json_without_null_items(x JSON) AS json(list_reduce(
+  (SELECT coalesce(list(t.fullkey ORDER BY t.id DESC), []) FROM json_tree(x) AS t
+    WHERE t.type = 'NULL' AND t.fullkey LIKE '%]'),
+  lambda before, path: CAST(json_remove(json(before), path) AS VARCHAR), CAST(x AS VARCHAR)));
+CREATE OR REPLACE MACRO bq_json_keys_of(x JSON) AS CASE
+  WHEN x IS NOT NULL THEN (
+    SELECT coalesce(list(DISTINCT substr(t.fullkey, 3) ORDER BY substr(t.fullkey, 3)), [])
+    FROM json_tree(x) AS t WHERE t.fullkey <> '$' AND NOT contains(t.fullkey, '[')) END;

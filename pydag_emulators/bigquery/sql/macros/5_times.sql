@@ -49,9 +49,18 @@ CREATE OR REPLACE MACRO bq_civil
   (d TIMESTAMP) AS d,
   (d TIMESTAMP WITH TIME ZONE) AS d AT TIME ZONE 'UTC',
   (d TIME) AS DATE '1970-01-01' + d;
+-- Time zones are names, or offsets such as +05:30, -8 and +14.
+CREATE OR REPLACE MACRO bq_offset_of(zone) AS CASE
+  WHEN regexp_full_match(zone, '[+-](0?[0-9]|1[0-3])(:[0-5][0-9])?|[+-]14(:00)?')
+  THEN to_minutes(CASE WHEN zone LIKE '-%' THEN -1 ELSE 1 END * (
+    60 * CAST(regexp_extract(zone, '[0-9]+') AS INTEGER)
+    + coalesce(TRY_CAST(regexp_extract(zone, ':([0-9]+)', 1) AS INTEGER), 0))) END;
+CREATE OR REPLACE MACRO bq_name_of(zone) AS
+  CASE WHEN bq_offset_of(zone) IS NULL THEN zone ELSE 'UTC' END;
+CREATE OR REPLACE MACRO bq_shift_of(zone) AS coalesce(bq_offset_of(zone), to_minutes(0));
 CREATE OR REPLACE MACRO bq_at_zone
-  (d TIMESTAMP WITH TIME ZONE, zone VARCHAR) AS d AT TIME ZONE zone,
-  (d TIMESTAMP, zone VARCHAR) AS d AT TIME ZONE zone;
+  (d TIMESTAMP WITH TIME ZONE, zone VARCHAR) AS d AT TIME ZONE bq_name_of(zone) + bq_shift_of(zone),
+  (d TIMESTAMP, zone VARCHAR) AS (d - bq_shift_of(zone)) AT TIME ZONE bq_name_of(zone);
 CREATE OR REPLACE MACRO bq_unix_micros(x TIMESTAMP WITH TIME ZONE, micros BIGINT) AS
   epoch_us(x) // micros - CASE WHEN epoch_us(x) % micros < 0 THEN 1 ELSE 0 END;
 CREATE OR REPLACE MACRO bq_from_micros(x BIGINT, micros BIGINT) AS
@@ -75,7 +84,9 @@ CREATE OR REPLACE MACRO bq_steps(a, b, n, one, days) AS CASE
     lambda d: CASE WHEN n > 0 THEN d <= b ELSE d >= b END) END;
 CREATE OR REPLACE MACRO bq_make_datetime
   (y BIGINT, m BIGINT, d BIGINT, h BIGINT, mi BIGINT, s BIGINT) AS
-    bq_range(make_timestamp(y, m, d, h, mi, CAST(s AS DOUBLE)));
+    CASE WHEN h > 23
+      THEN make_timestamp(CAST(bq_fail('Input calculates to invalid datetime') AS BIGINT))
+      ELSE bq_range(make_timestamp(y, m, d, h, mi, CAST(s AS DOUBLE))) END;
 CREATE OR REPLACE MACRO bq_datetime_of(d DATE, t TIME) AS d + t;
 -- A week begins on the day `first`, Sunday being 0; the days before the first such day are week 0.
 CREATE OR REPLACE MACRO bq_week_of(d TIMESTAMP, first BIGINT) AS CAST(
@@ -89,14 +100,20 @@ CREATE OR REPLACE MACRO bq_offset(minutes) AS
   CASE WHEN minutes < 0 THEN '-' ELSE '+' END || printf('%02d', abs(minutes) // 60)
   || CASE WHEN abs(minutes) % 60 <> 0 THEN printf(':%02d', abs(minutes) % 60) ELSE '' END;
 CREATE OR REPLACE MACRO bq_string_at(x TIMESTAMP WITH TIME ZONE, zone VARCHAR) AS
-  bq_string(x AT TIME ZONE zone) || bq_offset(date_diff('minute', x AT TIME ZONE 'UTC', x AT TIME ZONE zone));
+  bq_string(bq_at_zone(x, zone))
+  || bq_offset(date_diff('minute', x AT TIME ZONE 'UTC', bq_at_zone(x, zone)));
 CREATE OR REPLACE MACRO bq_clock_of(minutes, between) AS
   CASE WHEN minutes < 0 THEN '-' ELSE '+' END
   || printf('%02d', abs(minutes) // 60) || between || printf('%02d', abs(minutes) % 60);
 CREATE OR REPLACE MACRO bq_offset_text
   (x TIMESTAMP WITH TIME ZONE, zone VARCHAR, between VARCHAR) AS
-    bq_clock_of(date_diff('minute', x AT TIME ZONE 'UTC', x AT TIME ZONE zone), between);
+    bq_clock_of(date_diff('minute', x AT TIME ZONE 'UTC', bq_at_zone(x, zone)), between);
 CREATE OR REPLACE MACRO bq_day_padded(d) AS lpad(CAST(day(d) AS VARCHAR), 2, ' ');
+CREATE OR REPLACE MACRO bq_weekday_text(d) AS CAST(dayofweek(d) + 1 AS VARCHAR);
+CREATE OR REPLACE MACRO bq_seconds_of_day_text(d) AS
+  printf('%05d', hour(d) * 3600 + minute(d) * 60 + second(d));
+CREATE OR REPLACE MACRO bq_this_century(d) AS d + CASE
+  WHEN year(d) < 2000 THEN to_years(100) ELSE to_years(0) END;
 CREATE OR REPLACE MACRO bq_quarter_text(d) AS CAST(quarter(d) AS VARCHAR);
 CREATE OR REPLACE MACRO bq_epoch_text(d) AS CAST(CAST(floor(epoch(d)) AS BIGINT) AS VARCHAR);
 CREATE OR REPLACE MACRO bq_seconds_text(d) AS

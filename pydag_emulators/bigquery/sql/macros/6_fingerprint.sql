@@ -6,8 +6,10 @@ CREATE OR REPLACE MACRO bq_f_add(a, b) AS
   CAST((CAST(a AS UHUGEINT) + CAST(b AS UHUGEINT)) % 18446744073709551616::UHUGEINT AS UBIGINT);
 CREATE OR REPLACE MACRO bq_f_mul(a, b) AS
   CAST((CAST(a AS UHUGEINT) * CAST(b AS UHUGEINT)) % 18446744073709551616::UHUGEINT AS UBIGINT);
-CREATE OR REPLACE MACRO bq_f_rotate(x, bits) AS list_extract(list_transform([x], lambda r:
-  bq_f_add(bq_f_mul(r, CAST(1 AS UBIGINT) << (64 - bits)), r >> bits)), 1);
+-- To the right: of the number beside itself, in 128 bits.
+CREATE OR REPLACE MACRO bq_f_rotate(x, bits) AS CAST(
+  (CAST(x AS UHUGEINT) * 18446744073709551617::UHUGEINT >> bits) % 18446744073709551616::UHUGEINT
+  AS UBIGINT);
 CREATE OR REPLACE MACRO bq_f_mix(x) AS
   list_extract(list_transform([x], lambda r: xor(r, r >> 47)), 1);
 CREATE OR REPLACE MACRO bq_f_k0() AS 14097894508562428199::UBIGINT;

@@ -8,6 +8,7 @@ from pydag_emulators.bigquery.errors import invalid_query, unimplemented
 from pydag_emulators.bigquery.sql.typing.coerce import assigned
 from pydag_emulators.bigquery.sql.typing.nan import checked_comparison
 from pydag_emulators.bigquery.sql.typing.operators import NUMBERS
+from pydag_emulators.bigquery.sql.typing.results import check_arguments
 from pydag_emulators.bigquery.sql.typing.scope import Scope
 from pydag_emulators.bigquery.sql.typing.types import (
     BYTES,
@@ -62,6 +63,9 @@ def _date_moved(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
     type_ = typer.visit(node.this, scope)
     if node.expression is not None:
         typer.visit(node.expression, scope)
+    unit = node.args["unit"].name.upper()
+    if isinstance(node, exp.DateTrunc) and type_ in (DATE, STRING) and unit in _CLOCK:
+        raise invalid_query(f"DATE_TRUNC does not support the {unit} date part")
     return DATE if type_ == STRING else type_
 
 
@@ -118,6 +122,20 @@ def _json_made(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
         typer.visit(item.expression if isinstance(item, exp.JSONKeyValue) else item, scope)
         for item in values
     ]
+    return JSON
+
+
+def _json_changed(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
+    """JSON_SET and the like: the types of the values, and the options, which have names."""
+    options = {}
+    for item in list(node.expressions):
+        if isinstance(item, exp.Kwarg) and isinstance(item.expression, exp.Boolean):
+            options[item.name.lower()] = bool(item.expression.this)
+            item.pop()
+    first = typer.visit(node.this, scope)
+    node.meta["options"] = options
+    node.meta["types"] = [typer.visit(item, scope) for item in list(node.expressions)]
+    check_arguments(node, [first])
     return JSON
 
 
@@ -195,6 +213,17 @@ def _count(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
     return INT64
 
 
+def _top_sum(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
+    value, weight = typer.visit(node.this, scope), typer.visit(node.expression, scope)
+    if value is None or weight is None:
+        return None
+    if weight.kind not in NUMBERS:
+        raise invalid_query(
+            f"No matching signature for APPROX_TOP_SUM for a weight of type {weight}"
+        )
+    return array_of(Type("STRUCT", (("value", value), ("sum", weight))))
+
+
 def _date_shown(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
     """FORMAT_DATE and the like; sqlglot has put what they take the value for around it."""
     value = node.this
@@ -235,6 +264,7 @@ HANDLERS: Handlers = {
     exp.JSONFormat: _json_format,
     exp.JSONArray: _json_made,
     exp.JSONObject: _json_made,
+    **dict.fromkeys((exp.JSONSet, exp.JSONArrayAppend, exp.JSONArrayInsert), _json_changed),
     exp.JSONExtractArray: _noted(array_of(STRING)),
     exp.String: _noted(STRING),
     exp.DPipe: _concat,
@@ -243,6 +273,7 @@ HANDLERS: Handlers = {
     exp.Count: _count,
     exp.TimeToStr: _date_shown,
     exp.Sum: _total,
+    exp.ApproxTopSum: _top_sum,
     exp.Avg: _total,
     exp.Max: _extreme,
     exp.Min: _extreme,

@@ -58,9 +58,25 @@ def _ordered_value(node: exp.Expr, query: exp.Expr | None) -> exp.Expr | None:
         return None if is_operation or isinstance(node, exp.Literal) else node
     for column in query.expressions:
         if isinstance(column, exp.Alias) and column.alias.lower() == node.name.lower():
-            value: exp.Expr = column.this
-            return value
+            return _with_windows(column.this, query)
     return node
+
+
+def _with_windows(value: exp.Expr, query: exp.Select) -> exp.Expr:
+    """A copy with the named windows written out: DuckDB's ORDER BY can't name them."""
+    named = {window.name.lower(): window for window in query.args.get("windows") or ()}
+    copied = value.copy()
+    for window in list(copied.find_all(exp.Window)):
+        definition = named.get(window.alias.lower())
+        if definition is None:
+            continue
+        window.set("alias", None)
+        for part in ("partition_by", "order", "spec"):
+            inner = definition.args.get(part)
+            if inner:
+                copies = [x.copy() for x in inner] if isinstance(inner, list) else inner.copy()
+                window.set(part, copies)
+    return copied
 
 
 def is_number(node: exp.Expr) -> bool:

@@ -73,10 +73,12 @@ FIXED: dict[type[exp.Expr], Type] = {
             exp.CurrentTimestamp, exp.Timestamp, exp.TimestampAdd, exp.TimestampSub,
             exp.TimestampTrunc, exp.StrToTime, exp.UnixToTime, exp.TsOrDsToTimestamp,
         ),
-        JSON: (exp.ParseJSON, exp.JSONRemove),
+        JSON: (exp.ParseJSON, exp.JSONRemove, exp.JSONStripNulls),
         NUMERIC: (exp.ParseNumeric,),
         array_of(INT64): (exp.ToCodePoints,),
-        array_of(STRING): (exp.Split, exp.RegexpExtractAll, exp.JSONValueArray),
+        array_of(STRING): (
+            exp.JSONKeysAtDepth, exp.JSONValueArray, exp.RegexpExtractAll, exp.Split,
+        ),
         array_of(DATE): (exp.GenerateDateArray,),
         array_of(TIMESTAMP): (exp.GenerateTimestampArray,),
     }.items()
@@ -155,7 +157,8 @@ ARGUMENTS: dict[type[exp.Expr], tuple[str, ...]] = {
         (("INT64",), (exp.BitwiseAndAgg, exp.BitwiseOrAgg, exp.BitwiseXorAgg)),
         (("JSON",), (
             exp.JSONType, exp.JSONBool, exp.Int64, exp.Float64, exp.LaxBool, exp.LaxFloat64,
-            exp.LaxInt64, exp.LaxString, exp.JSONRemove,
+            exp.LaxInt64, exp.LaxString, exp.JSONRemove, exp.JSONArrayAppend, exp.JSONArrayInsert,
+            exp.JSONKeysAtDepth, exp.JSONSet, exp.JSONStripNulls,
         )),
         (("STRING",), (
             exp.Ascii, exp.Unicode, exp.Initcap, exp.Normalize, exp.ParseJSON, exp.Soundex,

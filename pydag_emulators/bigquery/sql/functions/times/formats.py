@@ -22,7 +22,6 @@ from pydag_emulators.bigquery.sql.functions.build import (
     only,
     text,
 )
-from pydag_emulators.bigquery.sql.typing.types import Type
 
 KEEP: Kinds = ()
 
@@ -44,6 +43,7 @@ _BOTH = {
 _FORMAT = {**_BOTH, "E3S": "%S.%g"}
 _UTC = {"Z": "UTC", "z": "+0000", "Ez": "+00:00"}
 _PARSE = {**_BOTH, "z": "%z", "Ez": "%z", "-d": "%-d", "e": "%-d"}
+_CLOCK = ("c", "f", "H", "I", "M", "p", "S", "s", "R", "T", "E*S", "E3S", "E6S", *_UTC)
 _OF_DATES = re.compile(r"%[^HIMSfgpn%]")  # what strftime shows of a day
 # What strftime can't show, as macros of the moment; `e` is `-d` for sqlglot.
 _COMPUTED = {"-d": "day_padded", "e": "day_padded", "Q": "quarter_text", "E*S": "seconds_text"}
@@ -76,12 +76,13 @@ def _format(node: exp.TimeToStr) -> Node:
     moment = macro("civil", node.this) if zone is None else macro("at_zone", node.this, zone)
     if not isinstance(format_, exp.Literal):
         raise unimplemented("formats of dates and times that are not literals")
-    known = {**_FORMAT, **_UTC} if zone is None else _FORMAT
+    known = _known(node.this, format_.name, zone)
     computed = {**_COMPUTED, "s": "epoch_text"} if zone is None else _COMPUTED
     parts: list[Node] = []
     end = 0
     offsets = {} if zone is None else {"z": _offset(node, zone, ""), "Ez": _offset(node, zone, ":")}
-    for match in [m for m in _ELEMENT.finditer(format_.name) if m[1] in (*computed, *offsets)]:
+    apart = {*computed, *offsets} - {name for name, shown in known.items() if shown == f"%%{name}"}
+    for match in [m for m in _ELEMENT.finditer(format_.name) if m[1] in apart]:
         parts += _shown(node, moment, format_.name[end : match.start()], known)
         parts.append(offsets.get(match[1]) or macro(computed[match[1]], moment))
         end = match.end()
@@ -89,6 +90,20 @@ def _format(node: exp.TimeToStr) -> Node:
     if not parts:
         return text("")
     return exp.Paren(this=reduce(lambda a, b: exp.DPipe(this=a, expression=b), parts))
+
+
+def _known(value: Node, format_: str, zone: Node | None) -> dict[str, str]:
+    """The elements for strftime; those that the value has nothing for stand for themselves."""
+    name = value.name if isinstance(value, exp.Anonymous) else ""
+    if zone is not None:
+        return _FORMAT
+    if name == "bq_date":
+        if re.search("%H:%M:%S|%S.%f", format_):  # sqlglot has written %T or %E6S so
+            raise unimplemented(f"FORMAT_DATE with elements of a time ({format_})")
+        return {**_FORMAT, **{element: f"%%{element}" for element in _CLOCK}}
+    if name == "bq_datetime":
+        return _FORMAT | {k: f"%%{k}" for k in _UTC}
+    return _FORMAT | _UTC
 
 
 def _offset(node: exp.TimeToStr, zone: Node, between: str) -> Node:
@@ -111,11 +126,14 @@ def _parse(type_: str) -> Lower:
         only(node, "this", "format", "zone", "default_year")
         if type_ == "timestamp" and node.args["format"].name == "%s":
             return macro("from_micros", macro("int64", node.this), number(1_000_000))
-        if type_ != "time" and not _YEAR.search(node.args["format"].name):
+        given = node.args["format"].name
+        if re.search("%[GgVuw]" if type_ == "timestamp" else "%(?:[GgVuw]|E?z)", given):
+            raise invalid_query(f"Invalid format: elements of {given!r} are not supported here")
+        if type_ != "time" and not _YEAR.search(given):
             raise unimplemented("PARSE_… with a format without a year")
         parsed = call("strptime", node.this, _translated(node, _PARSE))
         zone = node.args.get("zone")
-        if zone is not None:
+        if zone is not None and not re.search("%E?z", given):
             return macro("at_zone", macro("datetime", parsed), zone)
         value = macro(type_, parsed)
         # TRY doesn't see errors in the branches of a CASE.
@@ -123,53 +141,6 @@ def _parse(type_: str) -> Lower:
         return value if type_ == "time" or is_safe else macro("range", value)
 
     return lower
-
-
-_CAST_ELEMENT = re.compile(
-    r'YYYY|YY|MM|MON|DDD|DD|DY|HH24|HH12|HH|MI|SS|AM|PM|TZH|TZM|[-./,\';: ]|"[^"\\]*"',
-    re.IGNORECASE,
-)
-_OF_DAYS = {"YYYY": "%Y", "YY": "%y", "MM": "%m", "DD": "%d", "DDD": "%j"}
-_OF_CLOCKS = {
-    "HH24": "%H", "HH12": "%I", "HH": "%I", "MI": "%M", "SS": "%S", "AM": "%p", "PM": "%p",
-}  # fmt: skip
-_OF_ZONES = {"TZH": "+00", "TZM": "00"}
-_NAMES = {"MON": "%b", "DY": "%a"}
-_ELEMENTS_OF = {
-    "DATE": {**_OF_DAYS, **_NAMES},
-    "TIME": _OF_CLOCKS,
-    "DATETIME": {**_OF_DAYS, **_NAMES, **_OF_CLOCKS},
-    "TIMESTAMP": {**_OF_DAYS, **_NAMES, **_OF_CLOCKS, **_OF_ZONES},
-}
-
-
-def format_of_cast(format_: Node, value: Node, type_: Type | None) -> Node:
-    """`CAST(x AS STRING FORMAT 'YYYY-MM')`, of a date or time."""
-    kind = "" if type_ is None else type_.kind
-    if kind not in _ELEMENTS_OF or not isinstance(format_, exp.Literal):
-        raise unimplemented(f"CAST of {kind or 'this'} with such a FORMAT")
-    parts: list[Node] = []
-    end = 0
-    while match := _CAST_ELEMENT.match(format_.name, end):
-        parts.append(_cast_element(match[0], macro("civil", value), kind))
-        end = match.end()
-    if not parts or end < len(format_.name):
-        raise unimplemented(f"the elements of a FORMAT that begin at {format_.name[end:]!r}")
-    return exp.Paren(this=reduce(lambda a, b: exp.DPipe(this=a, expression=b), parts))
-
-
-def _cast_element(element: str, moment: Node, kind: str) -> Node:
-    name = element.upper()
-    if element[0] == '"' or not element[0].isalpha():
-        return text(element.strip('"') if element[0] == '"' else element)
-    if name not in _ELEMENTS_OF[kind]:
-        raise invalid_query(f"Format element {element} is not allowed for a {kind}")
-    known = _ELEMENTS_OF[kind][name]
-    shown = call("strftime", moment, text(known)) if known.startswith("%") else text(known)
-    if name in _NAMES or name in ("AM", "PM"):
-        style = "upper" if element == name else "lower" if element.islower() else ""
-        return call(style, shown) if style else shown
-    return shown
 
 
 LOWER: Lowering = {
