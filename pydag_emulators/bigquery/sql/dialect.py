@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sqlglot import exp
 from sqlglot.dialects.bigquery import BigQuery
@@ -107,6 +107,32 @@ class GoogleSQL(BigQuery):
                 elif token.token_type == TokenType.FORMAT and not depth:
                     return True
             return False
+
+        def _parse_table(self, *args: Any, **options: Any) -> exp.Expr | None:
+            """Takes `t.items AS item WITH OFFSET AS o` for UNNEST(t.items)."""
+            table: exp.Expr | None = super()._parse_table(*args, **options)
+            if not isinstance(table, exp.Table) or not self._match_text_seq("WITH", "OFFSET"):
+                return table
+            self._match(TokenType.ALIAS)
+            offset = self._parse_id_var(any_token=False) or exp.to_identifier("offset")
+            alias = table.args.get("alias")
+            table.set("alias", None)
+            return exp.Unnest(
+                expressions=[table.to_column()],
+                alias=exp.TableAlias(columns=[(alias or table).this.copy()]),
+                offset=offset,
+            )
+
+        def _implicit_unnests_to_explicit(self, this: exp.Expr) -> exp.Expr:
+            """`FROM t, t.items` names the items, too."""
+            query: exp.Expr = super()._implicit_unnests_to_explicit(this)
+            for join in query.args.get("joins") or []:
+                unnest = join.this
+                if isinstance(unnest, exp.Unnest) and "offset" not in unnest.args:
+                    name = unnest.expressions[0].this.copy()
+                    if unnest.args.get("alias") is None:
+                        unnest.set("alias", exp.TableAlias(columns=[name]))
+            return query
 
         def _parse_with(self, skip_with_token: bool = False) -> exp.With | None:
             is_expression = not skip_with_token and self._next.token_type == TokenType.L_PAREN

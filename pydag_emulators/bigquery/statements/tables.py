@@ -122,8 +122,7 @@ class Tables:
             sources = [from_.this] if from_ is not None else []
             sources += [join.this for join in node.args.get("joins") or []]
         for source in sources:
-            pivots = source.args.get("pivots")
-            name = (pivots[-1].alias if pivots else source.alias_or_name).lower()
+            name = _range_name(source)
             self._visit(source, ctes, ranges, depth)
             ranges |= {name}
         done = {id(source) for source in sources}
@@ -298,3 +297,11 @@ def _physical(ref: TableRef, alias: str, resource: Resource) -> exp.Table:
     table.meta["hidden"] = {field["name"].lower() for field in pseudo}
     note_filter(table, ref, resource)
     return table
+
+
+def _range_name(source: exp.Expr) -> str:
+    """The name by which a query calls a table, a query or an UNNEST in its FROM."""
+    pivots, alias = source.args.get("pivots"), source.args.get("alias")
+    if isinstance(source, exp.Unnest) and alias is not None and alias.args.get("columns"):
+        return str(alias.args["columns"][0].name).lower()
+    return str(pivots[-1].alias if pivots else source.alias_or_name).lower()

@@ -55,16 +55,11 @@ def _path(node: Node) -> str:
     return path
 
 
-def _array(name: str) -> Lower:
-    """An array in JSON; of a JSON value it is an array of JSON, which isn't done here."""
-    lower_path = _json(name)
-
-    def lower(node: Node) -> Node:
-        if node.meta.get("type") is None or node.meta["type"].kind != "STRING":
-            raise refused(node)
-        return lower_path(node)
-
-    return lower
+def _array(node: exp.JSONExtractArray) -> Node:
+    type_ = node.meta.get("type")
+    if type_ is None or type_.kind not in ("STRING", "JSON"):
+        raise refused(node)
+    return macro("json_query_array", node.this, text(_path(node)))
 
 
 def _to_json_string(node: exp.JSONFormat) -> Node:
@@ -175,7 +170,7 @@ LOWER: Lowering = {
     exp.Int64: unary("json_int64"),
     exp.JSONBool: unary("json_bool"),
     exp.JSONExtract: _json("json_query"),
-    exp.JSONExtractArray: _array("json_query_array"),
+    exp.JSONExtractArray: _array,
     exp.JSONExtractScalar: _json("json_value"),
     exp.JSONArray: _make_array,
     exp.JSONFormat: _to_json_string,

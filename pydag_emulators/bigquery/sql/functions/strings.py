@@ -74,6 +74,12 @@ def _concat(node: exp.Concat) -> Node:
     return result
 
 
+def _joined(node: exp.DPipe) -> Node:
+    """`a || b`, of texts, bytes and arrays."""
+    name = "array_concat" if node.meta.get("arrays") else "concat"
+    return macro(name, node.this, node.expression)
+
+
 def _length(node: exp.Length) -> Node:
     only(node, "this", "binary")
     return macro("length", node.this)
@@ -237,7 +243,7 @@ LOWER: Lowering = {
     exp.ByteLength: unary("byte_length"),
     exp.Chr: _chr,
     exp.Concat: _concat,
-    exp.DPipe: binary("concat"),
+    exp.DPipe: _joined,
     exp.EndsWith: binary("ends_with"),
     exp.FarmFingerprint: _fingerprint,
     exp.FromBase64: unary("from_base64"),

@@ -106,12 +106,15 @@ CREATE OR REPLACE MACRO bq_json_query
   (x VARCHAR, path VARCHAR) AS CASE
     WHEN json_type(bq_valid(x), path) <> 'NULL'
     THEN bq_same_numbers(x, CAST(json_extract(bq_valid(x), path) AS VARCHAR)) END;
-CREATE OR REPLACE MACRO bq_json_query_array(x VARCHAR, path VARCHAR) AS CASE
-  WHEN json_type(bq_valid(x), path) = 'ARRAY' THEN list_transform(
-    TRY_CAST(json_extract(bq_valid(x), path) AS JSON[]), lambda e: CASE
-      WHEN e IS NULL OR json_type(e) = 'NULL'
-      THEN CAST(bq_unsupported('null in JSON_QUERY_ARRAY') AS VARCHAR)
-      ELSE bq_same_numbers(x, CAST(e AS VARCHAR)) END) END;
+CREATE OR REPLACE MACRO bq_json_query_array
+  (x JSON, path VARCHAR) AS CASE WHEN json_type(x, path) = 'ARRAY' THEN list_transform(
+    TRY_CAST(json_extract(x, path) AS JSON[]), lambda e: coalesce(e, json('null'))) END,
+  (x VARCHAR, path VARCHAR) AS CASE
+    WHEN json_type(bq_valid(x), path) = 'ARRAY' THEN list_transform(
+      TRY_CAST(json_extract(bq_valid(x), path) AS JSON[]), lambda e: CASE
+        WHEN e IS NULL OR json_type(e) = 'NULL'
+        THEN CAST(bq_unsupported('null in JSON_QUERY_ARRAY') AS VARCHAR)
+        ELSE bq_same_numbers(x, CAST(e AS VARCHAR)) END) END;
 CREATE OR REPLACE MACRO bq_scalars(x, path) AS CASE
   WHEN len(list_filter(TRY_CAST(json_extract(x, path) AS JSON[]),
     lambda e: json_type(e) IN ('OBJECT', 'ARRAY'))) = 0

@@ -81,6 +81,8 @@ def _extract(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
 def _concat(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
     given = [typer.visit(child, scope) for child in list(node.iter_expressions())]
     types = [type_ for type_ in given if type_ not in (None, NULL)]
+    if isinstance(node, exp.DPipe) and any(type_.kind == "ARRAY" for type_ in types if type_):
+        node.meta["arrays"] = True
     if isinstance(node, exp.Concat) and BYTES not in types:
         for child, type_ in zip(list(node.expressions), given, strict=True):
             if type_ is not None and type_.kind in ("ARRAY", "JSON", "STRUCT"):
@@ -110,6 +112,12 @@ def _noted(result: Type | None) -> Handler:
 
 def _json_format(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
     return _noted(JSON if node.args.get("to_json") else STRING)(typer, node, scope)
+
+
+def _json_items(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
+    first = typer.visit(node.this, scope)
+    node.meta["type"] = first
+    return array_of(JSON if first == JSON else STRING)
 
 
 def _json_made(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
@@ -265,7 +273,7 @@ HANDLERS: Handlers = {
     exp.JSONArray: _json_made,
     exp.JSONObject: _json_made,
     **dict.fromkeys((exp.JSONSet, exp.JSONArrayAppend, exp.JSONArrayInsert), _json_changed),
-    exp.JSONExtractArray: _noted(array_of(STRING)),
+    exp.JSONExtractArray: _json_items,
     exp.String: _noted(STRING),
     exp.DPipe: _concat,
     exp.Anonymous: _anonymous,

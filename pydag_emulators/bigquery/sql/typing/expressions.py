@@ -60,6 +60,9 @@ def _column(_typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
     if isinstance(node.this, exp.Star):
         return None
     parts = [part.name for part in node.parts]  # type: ignore[attr-defined]
+    if len(parts) == 1 and scope.hides_column(parts[0].lower()):
+        node.set("table", node.this.copy())
+        parts *= 2
     type_ = scope.find(parts)
     for length in range(1, len(parts) if type_ is None else 0):
         if scope.find(parts[:length]) == JSON:

@@ -227,6 +227,7 @@ class Typer:
             scope.ranges[key] = item.members
         else:
             scope.ranges[key] = ((name or "f0_", item),)
+            scope.items.add(key)
         offset = node.args.get("offset")
         if offset is not None and offset is not False:
             label = offset.name if isinstance(offset, exp.Expression) else "offset"

@@ -29,6 +29,8 @@ class Scope:
     """Alias, in lower case -> its columns; None if they are not known."""
     values: dict[str, Type | None] = field(default_factory=dict)
     """Relations whose rows are values, as of UNNEST, and aliases of the SELECT list."""
+    items: set[str] = field(default_factory=set)
+    """Relations of UNNEST whose rows have no members; such a name hides a column of that name."""
     merged: set[str] = field(default_factory=set)
     """Columns of USING, which a `*` has once."""
     hidden: set[str] = field(default_factory=set)
@@ -104,6 +106,18 @@ class Scope:
             return True, row_type(row)
         found = next((type_ for name, type_ in row if name.lower() == rest[0]), None)
         return True, _member(found, rest[1:])
+
+    def hides_column(self, name: str) -> bool:
+        """Whether a name means the item of an UNNEST, and not a column that there is, too."""
+        scope: Scope | None = self
+        while scope is not None:
+            if name in scope.items:
+                others = [columns for key, columns in scope.ranges.items() if key != name]
+                return any(column.lower() == name for one in others for column, _ in one or ())
+            if scope.here([name])[0]:
+                return False
+            scope = scope.outer
+        return False
 
     def hidden_in(self, name: str | None) -> list[str]:
         """The hidden columns of all relations, or of that one."""
