@@ -62,7 +62,7 @@ def to_duckdb(
         raise unimplemented(f"this query: {error}") from error
 
 
-_COMPUTED = (exp.Func, exp.Binary, exp.Query)
+_COMPUTED = (exp.Func, exp.Binary, exp.Bracket, exp.Query)
 _HARMLESS = (
     exp.Concat, exp.DPipe, exp.Trim, exp.Upper, exp.Lower, exp.Replace, exp.Coalesce, exp.If,
     exp.And, exp.Or, exp.EQ, exp.NEQ, exp.Array, exp.Struct, exp.JSONExtractScalar, exp.Length,

@@ -17,6 +17,7 @@ from pydag_emulators.bigquery.sql.functions.build import (
     Lowering,
     Node,
     call,
+    is_aggregated,
     macro,
     number,
     only,
@@ -27,7 +28,8 @@ from pydag_emulators.bigquery.sql.functions.json import JSON_PATH, json_text
 
 KEEP: Kinds = ()
 
-_STEP = re.compile(r"\.(?P<key>[A-Za-z_]\w*)|\[(?P<index>\d{1,4})\]")
+_STEP = re.compile(r"\.(?P<key>[A-Za-z_]\w*)|\[(?P<index>\d+)\]")
+_LONGEST = 10_000  # an array that a path makes
 
 
 def _path(node: exp.Expression) -> str:
@@ -35,6 +37,8 @@ def _path(node: exp.Expression) -> str:
         raise unimplemented(
             f"the JSONPath {node.sql('bigquery')[:80]} in functions that change JSON"
         )
+    if any(int(step["index"] or 0) >= _LONGEST for step in _STEP.finditer(node.name, 1)):
+        raise unimplemented(f"arrays of more than {_LONGEST} items in functions that change JSON")
     return node.name
 
 
@@ -67,7 +71,7 @@ def _pairs(node: Node) -> Iterator[tuple[str, Node, bool]]:
         type_ = types[at + 1]
         if type_ is None:
             raise refused(node)
-        value = json_text(node.expressions[at + 1], type_)
+        value = json_text(node.expressions[at + 1], type_, as_json=True)
         yield _path(node.expressions[at]), call("json", value), type_.kind == "ARRAY"
 
 
@@ -124,13 +128,19 @@ def _insert(node: exp.JSONArrayInsert) -> Node:
 
 
 def _strip_nulls(node: exp.JSONStripNulls) -> Node:
-    only(node, "this")
-    return call("json_strip_nulls", macro("json_without_null_items", node.this))
+    return call("json_strip_nulls", _walked(node, "json_without_null_items"))
 
 
 def _keys(node: exp.JSONKeysAtDepth) -> Node:
+    return _walked(node, "json_keys_of")
+
+
+def _walked(node: Node, name: str) -> Node:
+    """A macro with a query in it, which DuckDB takes of no aggregate."""
     only(node, "this")
-    return macro("json_keys_of", node.this)
+    if is_aggregated(node.this):
+        raise refused(node)
+    return macro(name, node.this)
 
 
 LOWER: Lowering = {

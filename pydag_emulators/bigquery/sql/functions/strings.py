@@ -99,11 +99,16 @@ def _groups(node: exp.Expression) -> tuple[Node, Node]:
     return pattern, exp.Literal.number(groups)
 
 
+_LONGEST_PATTERN = 500  # each end of a group is tried
+
+
 def _may_be_empty(pattern: str) -> bool:
     """Whether the group of a pattern can match an empty text."""
     start = re.search(r"(?<!\\)(?:\\\\)*(\((?!\?[^P<]))", pattern)
     if start is None:
         return True
+    if len(pattern) > _LONGEST_PATTERN:
+        raise unimplemented("regular expressions with a group and more than 500 characters")
     for end in range(start.start(1) + 1, len(pattern) + 1):
         try:
             return re.fullmatch(pattern[start.start(1) : end], "") is not None
