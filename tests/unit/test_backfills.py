@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from pydag_dist import Client, Dag
 from pydag_dist.cli import pydag
 from pydag_dist.coordinator.backfills.loop import Backfills
+from pydag_dist.dag import limits
 from pydag_dist.errors import EngineError, PydagError
 from pydag_dist.history import History, batch_of
 from tests.unit.test_published import nightly
@@ -153,6 +154,19 @@ def test_why_a_backfill_has_paused_is_told(client, installation, history):
     assert "is paused: DAG nightly is published no longer" in call("backfills").stderr
     with pytest.raises(EngineError, match="no DAG nightly is published"):
         client.unpause_backfill("nightly")
+    client.publish(Dag.parse(nightly(timezone="Europe/Berlin")))
+    client.unpause_backfill("nightly")
+    client.pause_backfill("nightly")
+    assert "published no longer" not in call("backfills").stderr
+
+
+def test_redis_has_a_limited_number_of_backfills(client, connection):
+    # The oldest ten are looked at, and forgotten: they have ended long ago.
+    known = {f"b{number}": number for number in range(limits.BACKFILLS + 10)}
+    connection.zadd("pydag:backfills", known)
+    with pytest.raises(EngineError):
+        client.backfill("nightly", "2026-01-01", "2026-01-04")
+    assert client.backfill("nightly", "2026-01-01", "2026-01-04").state == "running"
 
 
 def test_a_name_that_several_have_is_no_name(client):
