@@ -193,6 +193,15 @@ def test_nobody_can_run_a_published_dag(fine):
     assert only.startswith("no live worker can run a task of lonely (t: w-1: module other is not")
 
 
+@pytest.mark.parametrize("name", ["queues", "history", "holds", "clock"])
+def test_another_program_has_written_a_key(fine, connection, name):
+    connection.delete(f"pydag:{name}")
+    connection.rpush(f"pydag:{name}", "not ours")
+    (only,) = wrong(fine)
+    assert only.startswith(f"the key pydag:{name} is a list, and should be a ")
+    assert f"RENAME pydag:{name} " in only
+
+
 def test_versions_differ(fine):
     join(fine, "workers", "w-2", queues=["python"], version="0.9")
     (only,) = wrong(fine)
