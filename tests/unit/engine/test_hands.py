@@ -179,3 +179,18 @@ def test_hands_take_the_most_urgent_tasks_and_leave_the_rest_as_it_was(bench):
             assert score == (float(head["share/python"].split()[0]) if after else None)
         assert set(bench.client.zrange("p:leases", 0, -1)) == {f"{h.run}/{h.task}" for h in held}
     assert not bench.client.exists("p:fair:python", *(f"p:run:{run}:ready" for run in runs))
+
+
+def test_nothing_is_handed_of_a_run_whose_changes_can_not_be_written(bench):
+    """What is written at the end of a call is known to fail only after the next ones have begun."""
+    bench.start(*(task(f"t{i:03}") for i in range(20)), run="bad")
+    bench.start(task("a"), run="good")
+    for run in ("bad", "good"):
+        known_to_take(bench, 0.001, run)
+    held = bench.take()
+    bench.client.delete("p:run:bad:active")
+    bench.client.set("p:run:bad:active", "not a set")
+    answers, hand = go_on(bench, held)
+    assert answers == ["broken"]
+    assert [each.held.run for each in hand] == ["good"]
+    assert bench.engine.reading.run_head("bad")["reason"] == "broken"

@@ -158,7 +158,9 @@ function OPERATIONS.run_on(queue, worker, process, ...)
     end)
   end
   for _, of_one in ipairs(hand.told) do
-    for _, value in ipairs(of_one) do answers[#answers + 1] = value end
+    if planned(of_one[1]) then   -- else it was set aside since
+      for _, value in ipairs(of_one) do answers[#answers + 1] = value end
+    end
   end
   return answers
 end
