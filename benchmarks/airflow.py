@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -79,16 +80,18 @@ class Airflow:
         (directory / "dags").mkdir()
         (directory / "dags" / "noops.py").write_text(DAGS)
         port = free_port()
+        self._address = f"http://127.0.0.1:{port}"
         settings = {
             "CORE__DAGS_FOLDER": str(directory / "dags"),
             "CORE__LOAD_EXAMPLES": "False",
             "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "CORE__EXECUTOR": "LocalExecutor",
             "CORE__PARALLELISM": str(SLOTS),
-            "CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
+            "CORE__EXECUTION_API_SERVER_URL": f"{self._address}/execution/",
             "API__HOST": "127.0.0.1",
             "API__PORT": str(port),
-            "API__BASE_URL": f"http://127.0.0.1:{port}",
+            "API__BASE_URL": self._address,
+            "WORKERS__EXECUTION_API_TIMEOUT": "60",  # a task fails after 5 s on a busy machine
             "DATABASE__SQL_ALCHEMY_CONN": server.url().replace(
                 "postgresql", "postgresql+psycopg2", 1
             ),
@@ -124,16 +127,20 @@ class Airflow:
         subprocess.run(trigger, env=self._environment, check=True, capture_output=True)
         wait_until(lambda: self._ask(RUN, run)[0][1] is not None, f"Airflow ends {run}", TIMEOUT)
         used = self._cpu() - before
-        assert self._ask(RUN, run)[0][0] == "success", self._log.read_text()
+        assert self._ask(RUN, run)[0][0] == "success", self._told()
         return Ran([(float(a), float(b)) for a, b in self._ask(TASKS, run)], used)
 
     def _is_ready(self, process: subprocess.Popen[bytes]) -> bool:
         if process.poll() is not None:
-            raise RuntimeError(f"Airflow has ended: {self._log.read_text()}")
-        try:
+            raise RuntimeError(f"Airflow has ended: {self._told()}")
+        try:  # a task fails whose API server does not answer yet
+            urllib.request.urlopen(f"{self._address}/api/v2/monitor/health", timeout=5).close()
             return self._ask("SELECT count(*) FROM serialized_dag")[0][0] == DAGS.count("with DAG")
-        except psycopg.errors.UndefinedTable:
+        except (OSError, psycopg.errors.UndefinedTable):
             return False
+
+    def _told(self) -> str:
+        return self._log.read_text(errors="replace")[-2_000:]
 
     def _ask(self, query: str, *values: str) -> list[tuple[Any, ...]]:
         return self._database.execute(query, values).fetchall()
