@@ -137,11 +137,12 @@ local function place(front, member, score)
   return true
 end
 
--- `is_new`: it is not there yet, so that taking it out again needs nothing to be written.
+-- `is_new`: it is not there yet, so that taking it out again needs nothing to be written, unless it was there
+-- and has been taken out in this call.
 function CHANGES.put(kept, member, score, prefix, is_new)
+  if is_new and kept.changed[member] == nil then kept.is_new[member] = true end
   change(kept, member, score)
   if kept.kind == 'set' then return end
-  if is_new then kept.is_new[member] = true end
   local name = prefix or ''
   local front = kept.fronts[name]
   if front and front.count then front.count = front.count + 1 end
