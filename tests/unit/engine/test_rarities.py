@@ -121,3 +121,32 @@ def test_a_worker_that_was_started_anew_is_asked_again(bench):
     membership.register("workers", "w", "id2", "{}", force=True)
     bench.tick()
     assert bench.client.llen("p:q:@w") == 1
+
+
+def test_a_try_that_is_given_back_costs_its_run_nothing(bench):
+    """It is pushed again at once, and charged in advance again."""
+    bench.client.hset("p:windows", "mean/python", 5_000_000)
+    bench.slots(1)
+    bench.start(task("a"))
+    for _ in range(2):
+        assert bench.client.hget("p:run:r", "share/python").split()[0] == "5000000"
+        assert bench.engine.working.refuse([bench.take()], "w", "", "this process is full") == [
+            "ok"
+        ]
+
+
+def test_a_copy_of_a_poll_s_message_gets_nothing(bench):
+    bench.slots(2, "bigquery")
+    bench.start(task("a") | QUERY, task("b") | QUERY)
+    held = [bench.take("bigquery"), bench.take("bigquery")]
+    jobs = [Deferral(each, "bigquery.query:x", 5, json.dumps({"job": "j"})) for each in held]
+    assert bench.engine.working.defer(jobs) == ["ok", "ok"]
+    bench.client.zadd("p:timers", {"poll/r/a": 0})
+    bench.tick()
+    (push,) = bench.client.hkeys("p:polls:bigquery")
+    claim = ("bigquery", "bigquery.query:x", push, "w")
+    (due,) = bench.engine.working.claim_polls(*claim)
+    assert due.held.task == "a"
+    bench.client.zadd("p:timers", {"poll/r/b": 0})
+    bench.tick()
+    assert bench.engine.working.claim_polls(*claim) == []
