@@ -11,7 +11,6 @@ from pydag_emulators.bigquery.sql.functions.build import (
     Lowering,
     Node,
     call,
-    cast,
     macro,
     refused,
     text,
@@ -109,7 +108,7 @@ def _unformatted(node: exp.Cast | exp.TryCast) -> Node:
         raise refused(node)
     image = _image(node.this)
     if image is not None and type_.this == exp.DType.DECIMAL:
-        return cast(text(image), NUMERIC)  # exactly as it is written
+        return type(node)(this=text(image), to=type_)  # exactly as it is written
     # The type below this node has been lowered already.
     name = _CASTS.get(type_.sql(dialect="duckdb").replace("TEXT", "VARCHAR"))
     if name is None:

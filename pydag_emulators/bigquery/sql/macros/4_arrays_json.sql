@@ -142,6 +142,7 @@ CREATE OR REPLACE MACRO bq_json_bool(x JSON) AS CASE
   WHEN json_type(x) = 'BOOLEAN' THEN CAST(x AS BOOLEAN)
   WHEN x IS NOT NULL THEN CAST(bq_fail('The JSON value is not a boolean') AS BOOLEAN) END;
 CREATE OR REPLACE MACRO bq_lax_string(x JSON) AS CASE
+  WHEN json_type(x) = 'DOUBLE' THEN bq_shortest(CAST(x AS DOUBLE))
   WHEN json_type(x) NOT IN ('OBJECT', 'ARRAY', 'NULL') THEN bq_json_scalar(x, '$') END;
 CREATE OR REPLACE MACRO bq_lax_int64(x JSON) AS CASE
   WHEN json_type(x) = 'BOOLEAN' THEN CAST(CAST(x AS BOOLEAN) AS BIGINT)
@@ -206,7 +207,7 @@ CREATE OR REPLACE MACRO bq_json_ready(x, path, empty) AS CASE
   WHEN coalesce(json_type(x, path), 'NULL') = 'NULL' THEN json_set(x, path, json(empty))
   ELSE x END;
 CREATE OR REPLACE MACRO bq_json_pad(x, path, n) AS CASE
-  WHEN json_array_length(x, path) < n
+  WHEN json_type(x, path) = 'ARRAY' AND json_array_length(x, path) < n
   THEN json_set(x, path, bq_json_list(bq_json_padded(x, path, n)))
   ELSE x END;
 CREATE OR REPLACE MACRO bq_json_append(x, path, items) AS CASE
