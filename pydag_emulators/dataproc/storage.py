@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from google.api_core.exceptions import NotFound
+from google.api_core.exceptions import Conflict, NotFound
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.storage import Client
 from google.cloud.storage.retry import DEFAULT_RETRY
@@ -24,7 +25,8 @@ class Storage:
     def make_bucket(self, project: str, name: str) -> None:
         """Create a bucket unless it is there."""
         if not self._client.lookup_bucket(name):
-            self._client.create_bucket(name, project=project)
+            with contextlib.suppress(Conflict):  # somebody else has done so just now
+                self._client.create_bucket(name, project=project)
 
     def upload(self, uri: str, content: bytes, *, patience: float) -> None:
         """Write an object; try again for `patience` seconds."""

@@ -14,7 +14,7 @@ import redis
 import requests
 
 from pydag_dist import Client
-from tests.acceptance.conftest import PARTS, Up
+from tests.acceptance.conftest import PARTS
 from tests.support import is_alive, wait_until
 
 
@@ -148,9 +148,7 @@ def test_without_its_exports_the_redis_is_refused_with_advice(up):
 
 
 def test_a_second_one_on_the_same_home_is_refused(up):
-    second = Up(up.home)
-    assert second.process.wait(120) == 2
-    assert f"process {up.process.pid}) runs with the home {up.home} already" in (
-        second.output.read_text()
-    )
+    second = up.run("up")
+    assert second.returncode == 2
+    assert f"process {up.process.pid}) runs with the home {up.home} already" in second.stderr
     assert up.process.poll() is None

@@ -9,6 +9,7 @@ import signal
 import tarfile
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import psutil
 import pytest
@@ -22,7 +23,9 @@ from google.api_core.exceptions import (
     MethodNotImplemented,
     NotFound,
 )
+from google.cloud.storage import Client
 
+from pydag_emulators.dataproc.storage import Storage
 from tests.support import is_alive, wait_until
 from tests.support.local_google import (
     CLUSTER,
@@ -66,6 +69,20 @@ def own(tmp_path):
         yield make
         for service in made:
             service.close()
+
+
+def test_two_that_need_a_bucket_at_once_make_it_once(tmp_path, monkeypatch):
+    look, both_have_looked = Client.lookup_bucket, Barrier(2, timeout=20)
+
+    def lookup_bucket(self, name):
+        found = look(self, name)
+        both_have_looked.wait()
+        return found
+
+    monkeypatch.setattr(Client, "lookup_bucket", lookup_bucket)
+    with cloud_storage(tmp_path) as url, ThreadPoolExecutor(2) as threads:
+        made = [threads.submit(Storage(url).make_bucket, "p", "staging") for _ in range(2)]
+        assert [each.result() for each in made] == [None, None]
 
 
 def nap():
