@@ -226,17 +226,22 @@ def test_what_one_worker_deferred_another_polls(cluster: Cluster, bigquery: Loca
     cluster.coordinator()
     first = worker(cluster, "w1")
     run = cluster.submit([query(f"q{i}") for i in range(3)])
+
+    def lines() -> list[str]:
+        return [line.line for line in run.logs("q0")]
+
     wait_counts(cluster, run, deferred=3)
     first.kill()
     second = worker(cluster, "w2")
     wait_until(lambda: POLLED.findall(second.text()), "the second has polled")
+    # The first may have been killed while it polled: what it polled has its turn later.
+    wait_until(lambda: "BigQuery job RUNNING" in lines(), "q0 has been polled")
     bigquery.kill()
     bigquery.start()  # what was not over runs again, and now at once
     assert cluster.wait_ended(run).state == "success"
-    lines = [line.line for line in run.logs("q0")]
-    assert lines[0].startswith("started BigQuery job")
-    assert lines[-1].startswith("BigQuery job done")
-    assert lines.count("BigQuery job RUNNING") == 1
+    assert lines()[0].startswith("started BigQuery job")
+    assert lines()[-1].startswith("BigQuery job done")
+    assert lines().count("BigQuery job RUNNING") == 1
     cluster.assert_nothing_left([run])
 
 
