@@ -11,9 +11,8 @@ import psycopg
 
 ANSWER_SECONDS = 5.0  # after which the server is asked whether it still answers anybody
 
-logging.getLogger("psycopg").setLevel(
-    logging.ERROR
-)  # its warnings are of errors that it raises, too
+# Its warnings are of errors that it raises, too.
+logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 
 class Connection(psycopg.Connection[Any]):

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import fakeredis
 import pytest
 
 from pydag_dist.engine import Claim
-from tests.support.engine_bench import QUERY, Bench, task
-
-
-@pytest.fixture
-def bench():
-    client = fakeredis.FakeRedis(decode_responses=True)
-    client.info = lambda *_: {"run_id": "fake"}
-    return Bench(client)
+from tests.support.engine_bench import QUERY, task
 
 
 def state_of(bench):

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import json
 
-import fakeredis
 import pytest
 
 from pydag_dist.engine import Deferral
 from pydag_dist.engine.protocol import unpack_record
 from pydag_dist.errors import LeaseMismatch
 from pydag_dist.testing.reference import MAX_DEATHS, MAX_LOSSES
-from tests.support.engine_bench import QUERY, Bench, task
-
-
-@pytest.fixture
-def bench():
-    client = fakeredis.FakeRedis(decode_responses=True)
-    client.info = lambda *_: {"run_id": "fake"}
-    return Bench(client)
+from tests.support.engine_bench import QUERY, task
 
 
 def task_of(bench):
