@@ -58,9 +58,13 @@ def end_of(facts: Facts) -> str:
 
 
 def span(length: float) -> str:
-    """A time in words: the two largest units that it needs."""
+    """A length of time in words: the two largest units that it needs."""
+    if length < 0.0005:
+        return "less than 1 ms"
+    if length < 0.0995:
+        return f"{length * 1000:.0f} ms"
     if length < 60:
-        return f"{length:.3g} s" if length >= 0.1 else "0 s"
+        return f"{length:.3g} s"
     minutes, rest = divmod(round(length), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

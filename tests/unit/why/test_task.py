@@ -57,7 +57,7 @@ def situation(task, *, upstream=None, run=None, records=None, slots=4, **fields)
 
 def ended(state, **fields):
     times = {"started_at": micros(NOW - 70), "ended_at": micros(NOW - 10)}
-    return record(state, worker="w1@host", **times, **fields)
+    return record(state, worker="w1@host", **times | fields)
 
 
 def waiting_for(*states):
@@ -240,6 +240,14 @@ SENTENCES = {
     "success": (
         situation(ended("success")),
         "load succeeded at 22:13:10 after 1 min 0 s on w1@host",
+    ),
+    "success of a task that took 12 ms": (
+        situation(ended("success", started_at=micros(NOW - 10.012))),
+        "load succeeded at 22:13:10 after 12 ms on w1@host",
+    ),
+    "success of a task that took no time": (
+        situation(ended("success", started_at=micros(NOW - 10))),
+        "load succeeded at 22:13:10 after less than 1 ms on w1@host",
     ),
     "failure": (
         situation(ended("failed", last_try="2", **{"try": "2"}), errors={"load": "out of space"}),
