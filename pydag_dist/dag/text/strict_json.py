@@ -33,9 +33,8 @@ class Loaded:
         try:
             self.value = json.loads(text, object_pairs_hook=self._object)
         except json.JSONDecodeError as error:
-            raise NotJson(
-                f"not JSON: {error.msg} (line {error.lineno}, column {error.colno})"
-            ) from None
+            where = f"(line {error.lineno}, column {error.colno})"
+            raise NotJson(f"not JSON: {error.msg} {where}{_advice(text, error)}") from None
         except RecursionError:
             raise NotJson(f"nested deeper than {DEPTH} levels") from None
         except ValueError as error:  # an integer of thousands of digits
@@ -52,6 +51,26 @@ class Loaded:
     def faults(self) -> Iterator[tuple[Path, str]]:
         """Every place that is wrong, as a path and a message."""
         return faults(self.value, self._repeated)
+
+
+def _advice(text: str, error: json.JSONDecodeError) -> str:
+    """What to do about the mistakes that people make most often; empty for others."""
+    found = text[error.pos : error.pos + 1]
+    if not text.strip():
+        return "; the text is empty"
+    if error.msg.startswith("Invalid control character"):
+        return r"; inside of quotes a line break is written as \n, and a tab as \t"
+    if (
+        error.msg.startswith("Illegal trailing comma")
+        or (  # which Python 3.13 says
+            found in ("}", "]") and text[: error.pos].rstrip().endswith(",")
+        )
+    ):
+        return "; nothing follows the last comma: remove it"
+    if found in ("#", "/"):
+        return "; JSON has no comments"
+    is_quoted = found == "'" and error.msg.startswith("Expecting value")
+    return "; texts are in double quotes" if is_quoted else ""
 
 
 def faults(value: Any, repeated: Repeated = MappingProxyType({})) -> Iterator[tuple[Path, str]]:

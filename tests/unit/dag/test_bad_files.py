@@ -57,6 +57,21 @@ def test_a_file_that_by_its_name_is_no_json_is_told_what_to_do_with_it(tmp_path,
         Dag.load(file)
 
 
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ('{"dag_id": "a",\n}', "nothing follows the last comma: remove it"),
+        ('{"tasks": [1, 2,]}', "nothing follows the last comma: remove it"),
+        ('{"sql": "SELECT 1\nFROM t"}', r"a line break is written as \\n"),
+        ("{\"a\": 'b'}", "texts are in double quotes"),
+        ('{"a": 1 "b": 2}', r"Expecting ',' delimiter \(line 1, column 9\)$"),
+    ],
+)
+def test_what_is_often_wrong_with_json_is_told_with_what_to_do(text, advice):
+    with pytest.raises(InvalidDag, match=advice):
+        Dag.parse(text)
+
+
 def test_a_python_value_may_contain_itself():
     params = {}
     params["params"] = params
