@@ -120,7 +120,7 @@ def tokens(add: str | None, role: str, remove: str | None) -> None:
             (token.name, token.role, clock(token.created_at), token.created_by)
             for token in known.all()
         ]
-        print_fitted(partial(rows_table, ("name", "role", "made", "by"), rows))
+        print_fitted(partial(rows_table, ("name", "role", "created", "by"), rows))
 
 
 @click.command()

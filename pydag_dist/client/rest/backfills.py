@@ -17,7 +17,7 @@ from pydag_dist.engine.protocol import Again
 from pydag_dist.engine.published import PublishedDag, not_published
 from pydag_dist.errors import EngineError
 
-_TIMES: Final = ("first", "last", "next", "made_at", "changed_at", "ended_at")
+_TIMES: Final = ("first", "last", "next", "created_at", "changed_at", "ended_at")
 
 
 class RestBackfills(Backfills):

@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 
 _KEPT: Final = (
     *("state", "dag_id", "schedule", "first", "last", "newest_first", "again", "weight"),
-    *("max_active", "total", "retention", "made_at", "made_by", "changed_at", "changed_by", "why"),
+    *("max_active", "total", "retention", "created_at", "created_by"),
+    *("changed_at", "changed_by", "why"),
 )
 
 

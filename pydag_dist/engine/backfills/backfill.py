@@ -45,8 +45,8 @@ class Backfill:
     cancelled: int
     active: int
     spent: float
-    made_at: datetime
-    made_by: str
+    created_at: datetime
+    created_by: str
     changed_at: datetime
     changed_by: str
     why: str
@@ -90,8 +90,8 @@ def new_backfill_id(dag_id: str, number: str = "") -> str:
 
 
 _NUMBERS: Final = ("max_active", "total", "left_out", "made", "success", "failed", "cancelled")
-_TEXTS: Final = ("dag_id", "state", "again", "made_by", "changed_by", "why")
-_TIMES: Final = ("first", "last", "next", "made_at", "changed_at", "ended_at")
+_TEXTS: Final = ("dag_id", "state", "again", "created_by", "changed_by", "why")
+_TIMES: Final = ("first", "last", "next", "created_at", "changed_at", "ended_at")
 
 
 def parse_backfill(backfill_id: str, head: Mapping[str, str], active: int) -> Backfill:

@@ -140,7 +140,7 @@
 --                            (the one to decide on, unless all is decided), newest_first, again, weight,
 --                            max_active, total (due times), left_out (of these), made (runs), success,
 --                            failed and cancelled (runs of it that are so), spent (µs that ended runs
---                            took), retention, made_at, made_by, changed_at and changed_by (of its
+--                            took), retention, created_at, created_by, changed_at and changed_by (of its
 --                            state), why (it was paused by itself), ended_at; expires after its end
 --   backfill:ID:active  set  its runs that have not ended
 --   q:QUEUE          list    the queue itself, as kombu knows it

@@ -59,8 +59,8 @@ class Backfill(Model):
     cancelled: int
     active: int
     spent: float
-    made_at: Seconds
-    made_by: str
+    created_at: Seconds
+    created_by: str
     changed_at: Seconds
     changed_by: str
     why: str

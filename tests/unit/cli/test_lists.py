@@ -76,7 +76,7 @@ def test_backfills_with_long_ids_fit_the_screen():
         "state": "running",
         "schedule": {},
         "next": due,
-        "made_at": due,
+        "created_at": due,
         "total": 365,
         "ended_at": None,
     }

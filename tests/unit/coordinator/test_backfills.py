@@ -458,7 +458,7 @@ def test_a_redis_that_was_lost_gets_its_backfills_back_from_the_history(here, ne
         "next",
         "active",
         "cancelled",
-        "made_at",
+        "created_at",
         "spent",
     ):
         assert getattr(after, name) == getattr(before, name), name

@@ -161,7 +161,7 @@ def test_a_backfill_is_begun_paused_and_cancelled(ada):
     begun = ada("POST", "/dags/d/backfills", json=body)
     assert begun.status_code == 201, begun.text
     place = begun.headers["Location"].removeprefix("/api/v1")
-    assert (begun.json()["total"], begun.json()["made_by"]) == (3, "ada")
+    assert (begun.json()["total"], begun.json()["created_by"]) == (3, "ada")
     assert begun.json().keys() == models.Backfill.model_fields.keys()
     assert ada("PATCH", place, json={"paused": True}).json()["state"] == "paused"
     assert ada("GET", "/backfills?dag_id=d").json()["items"][0]["state"] == "paused"

@@ -230,8 +230,8 @@ export interface Backfill {
   cancelled: number;
   active: number;
   max_active: number;
-  made_at: number;
-  made_by: string;
+  created_at: number;
+  created_by: string;
   why: string;
   ended_at: number | null;
 }

@@ -81,7 +81,7 @@ function Row({ backfill, reload }: { backfill: Backfill; reload: () => void }) {
         {left}/{backfill.total}
       </td>
       <td>
-        <Time at={backfill.made_at} /> by {backfill.made_by}
+        <Time at={backfill.created_at} /> by {backfill.created_by}
       </td>
       <td>
         {backfill.ended_at === null && (

@@ -102,8 +102,8 @@ function OPERATIONS.backfill(backfill, dag, seen_version, seen_due, schedule, fi
   call('ZADD', key('backfills'), text(NOW), backfill)
   call('HSET', backfill_key(backfill), 'state', 'running', 'dag_id', dag, 'schedule', schedule, 'first', first,
        'last', last, 'next', newest_first == '1' and last or first, 'newest_first', newest_first, 'again', again,
-       'weight', weight, 'max_active', max_active, 'total', total, 'left_out', 0, 'made', 0, 'made_at', text(NOW),
-       'made_by', by, 'changed_at', text(NOW), 'changed_by', by,
+       'weight', weight, 'max_active', max_active, 'total', total, 'left_out', 0, 'made', 0, 'created_at', text(NOW),
+       'created_by', by, 'changed_at', text(NOW), 'changed_by', by,
        'retention', call('HGET', key('dag:' .. dag .. ':run'), 'retention'))
   look_at(backfill, 0)
   tell(backfill, 'made', by)
@@ -238,7 +238,7 @@ local BACKFILL_ROW = {
   state = 'backfill_state', dag_id = 'id', schedule = 'schedule', first = 'moment', last = 'moment', next = 'time',
   newest_first = 'flag', again = 'again', weight = 'weight', max_active = 'active', total = 'count', left_out = 'count',
   made = 'count', success = 'count', failed = 'count', cancelled = 'count', spent = 'count', retention = 'retention',
-  made_at = 'moment', made_by = 'worker', changed_at = 'moment', changed_by = 'short', why = 'reason_text' }
+  created_at = 'moment', created_by = 'worker', changed_at = 'moment', changed_by = 'short', why = 'reason_text' }
 
 -- Gives back an open backfill that Redis has lost: its hash as JSON, and its runs that had not ended, which
 -- are given back before.
@@ -261,7 +261,7 @@ function OPERATIONS.restore_backfill(backfill, row, active)
       call('SADD', backfill_key(backfill, 'active'), run)
     end
   end
-  call('ZADD', key('backfills'), row.made_at, backfill)
+  call('ZADD', key('backfills'), row.created_at, backfill)
   if row.state ~= 'paused' then look_at(backfill, 0) end
   return 1
 end

@@ -115,7 +115,7 @@ def test_published_dags_and_backfills_are_the_same(near, far):
     assert not far.start("d", run_id="by-hand").is_new
     begun = far.backfill("d", "2026-01-01", "2026-01-03", max_active=2)
     assert far.backfills() == near.backfills() == [begun]
-    assert begun.made_by == "ada"
+    assert begun.created_by == "ada"
     assert far.all_backfills.span("d", "2026-01-01", "2026-01-03") == near.all_backfills.span(
         "d", "2026-01-01", "2026-01-03"
     )
