@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
+from urllib.request import getproxies_environment
 
 from pydag_dist.errors import LocalServiceError
 
@@ -65,3 +66,13 @@ def free_port() -> int:
         sock.bind((HOST, 0))
         port: int = sock.getsockname()[1]
         return port
+
+
+def past_proxies() -> dict[str, str]:
+    """Variables by which programs ask no proxy for this machine; none if they have no proxy."""
+    proxies = getproxies_environment()
+    asked = [name.strip() for name in proxies.pop("no", "").split(",") if name.strip()]
+    if not proxies or asked == ["*"]:
+        return {}
+    names = ",".join(dict.fromkeys([*asked, HOST, "localhost"]))
+    return {"NO_PROXY": names, "no_proxy": names}

@@ -19,7 +19,7 @@ import redis
 from pydag_dist.engine import connect
 from pydag_dist.local.home import Home
 from pydag_dist.local.keyfile import write_key_file
-from pydag_dist.local.ports import HOST, Ports
+from pydag_dist.local.ports import HOST, Ports, past_proxies
 from pydag_dist.local.process import Child
 from pydag_dist.local.redis_server import redis_command, valkey_binary
 from pydag_dist.settings import link_file
@@ -89,6 +89,7 @@ class Stack:
             "GOOGLE_CLOUD_PROJECT": PROJECT,
             "GOOGLE_APPLICATION_CREDENTIALS": str(self._key_file),
             "PYDAG_CONFIG": str(self._config),  # `pydag estimate` works like a worker
+            **past_proxies(),
         }
 
     def start(self, check: Check) -> None:

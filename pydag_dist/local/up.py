@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import signal
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from pydag_dist.local.home import Home
-from pydag_dist.local.ports import Ports
+from pydag_dist.local.ports import Ports, past_proxies
 from pydag_dist.local.seed import example_dir, seed
 from pydag_dist.local.stack import Stack
 
@@ -75,6 +76,7 @@ def running(
 
     `fresh` forgets what was in the home before.
     """
+    os.environ |= past_proxies()  # this process asks the parts, too
     with home.locked():
         if fresh:
             home.clear()
