@@ -185,7 +185,7 @@ class Capture:
             if not data:
                 break
             rest = spool.size - parser.position - len(data)
-            if rest > 2 * limits.LOG_TAIL and log.is_past_head:
+            if rest > 2 * limits.LOG_TAIL and log.is_past_head and b"\n" in data:
                 log.skip(*parser.skip(data))
             else:
                 for line in parser.feed(data):

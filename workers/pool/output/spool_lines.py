@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from codecs import utf_8_decode
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -64,9 +65,13 @@ class SpoolParser:
             yield self._said(self.position - len(self._rest))
 
     def skip(self, data: bytes) -> tuple[int, int]:
-        """Leave the next piece out: how many lines and bytes of output that are, about."""
+        """Leave the lines that end in the next piece out: how many, and of how many bytes, about.
+
+        Nothing of a line is left out alone: the rest of a secret would not be known as one.
+        """
+        data = data[: data.rfind(b"\n") + 1]
         marks = data.count(MARK + TIME)
-        lines = data.count(b"\n") - marks + bool(self._open)
+        lines = data.count(b"\n") - marks
         size = len(data) - marks * (len(MARK) + 16) + len(self._open) + self._left_out
         self.position += len(data)
         self._rest = self._open = b""
@@ -100,7 +105,8 @@ class SpoolParser:
         raw, self._open = self._open, b""
         raw = _last_state(raw.rstrip(b"\r"))
         self._left_out += max(0, len(raw) - limits.LOG_LINE)
-        text = raw[: limits.LOG_LINE].decode(errors="backslashreplace")
+        # Of a line that is cut, not the beginning of a character.
+        text, _ = utf_8_decode(raw[: limits.LOG_LINE], "backslashreplace", not self._left_out)
         if self._left_out:
             text = self.masks.hide_cut(text)
             text, self._left_out = shortened(text, self._left_out), 0

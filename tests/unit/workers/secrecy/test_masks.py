@@ -165,6 +165,15 @@ def test_a_secret_at_the_end_of_a_line_that_is_too_long_is_hidden():
         assert "012" not in text
 
 
+def test_the_beginning_of_a_secret_is_hidden_where_its_character_was_cut():
+    for shown in range(1, len("0123öä".encode())):
+        written = Written("0123öäü")
+        written.write(b"x" * (16_384 - shown) + "0123öäü".encode() * 4 + b"\n")
+        (text,) = written.texts()
+        assert "012" not in text
+        assert "\\x" not in text
+
+
 def test_the_parent_knows_what_a_dead_process_would_have_hidden():
     spool = Spool()
     assert spool.secrets() == []
