@@ -36,6 +36,7 @@ LOOK_SECONDS = 0.5
 T = TypeVar("T")
 MarkedState = Literal["success", "skipped", "failed"]
 FAILED_TASKS_NAMED = 20
+ERROR_SHOWN = 1_000  # characters of each one's error
 
 
 class Run:
@@ -319,10 +320,15 @@ class Run:
 
 def failure_text(run: RunSnapshot) -> str:
     """One line for the run, and one for each failed task with its error."""
+    from pydag_dist.why.failure import failure_of
+
     failed = {name: task for name, task in run.tasks.items() if task.state == "failed"}
     lines = [_verdict(run, len(failed))]
-    named = list(failed.items())[:FAILED_TASKS_NAMED]
-    lines += [f"  {name} (try {task.try_number}): {task.error}" for name, task in named]
+    for name, task in list(failed.items())[:FAILED_TASKS_NAMED]:
+        why = failure_of(run, name) or "no error was told"
+        if len(why) > ERROR_SHOWN:
+            why = f"{why[:ERROR_SHOWN]}… ({len(why) - ERROR_SHOWN:,} characters more)"
+        lines.append(f"  {name} (try {task.try_number}): {why}")
     if len(failed) > FAILED_TASKS_NAMED:
         lines.append(f"  … and {len(failed) - FAILED_TASKS_NAMED} more")
     return "\n".join(lines)

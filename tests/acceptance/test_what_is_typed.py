@@ -132,7 +132,7 @@ class Terminal:
 def _alike(text: str) -> str:
     """Without what differs from run to run: spaces, times, and the state of what goes on."""
     text = re.sub(r"\((running|deferred|queued|ready)\)", "(running)", text)
-    return re.sub(r"\s+", " ", re.sub(r"\d+\.\d s\b", "0.0 s", text)).strip()
+    return re.sub(r"\s+", " ", re.sub(r"\d+\.\d s\b|\d+ ms\b", "0.0 s", text)).strip()
 
 
 @pytest.fixture

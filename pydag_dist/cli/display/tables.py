@@ -205,6 +205,8 @@ def span(seconds: float | None) -> str:
     """A length of time; empty for none."""
     if seconds is None:
         return ""
+    if seconds < 0.0995:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -433,6 +433,8 @@ def test_durations_read_well():
     assert duration(1.0, 2.25) == "1.2 s"
     assert duration(0.0, 61.0) == "1:01 min"
     assert duration(0.0, 3661.0) == "1:01:01"
+    assert span(0.0123) == "12 ms"
+    assert span(0.0996) == "0.1 s"
     assert span(59.96) == "1:00 min"
     assert span(None) == ""
 

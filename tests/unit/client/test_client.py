@@ -195,6 +195,17 @@ def test_wait_names_the_failed_tasks_with_their_errors(client, installation, dag
     assert "first (try 1): no such table: t" in str(failure.value)
 
 
+def test_wait_names_who_marked_a_task_failed_and_cuts_a_long_error(client, installation, dag):
+    run = client.submit(dag)
+    installation.plan(run.id)
+    installation.end(installation.claim(), "failed", error="x" * 1_005)
+    with pytest.raises(RunFailed, match=r"\): x{1000}… \(5 characters more\)$"):
+        run.wait()
+    run.mark("first", "failed")
+    with pytest.raises(RunFailed, match=r"first \(try 1\): it was marked failed by hand, by \S+$"):
+        run.wait()
+
+
 def test_wait_gives_up_after_its_timeout_and_the_run_goes_on(client, dag):
     run = client.submit(dag)
     with pytest.raises(TimeoutError, match=r"is queued after 0\.01 s, and goes on"):
