@@ -119,7 +119,9 @@ def _insert(node: exp.JSONArrayInsert) -> Node:
     result: Node = node.this
     for path, value, is_array in _pairs(node):
         *_, last = _STEP.finditer(path, 1) if path != "$" else [None]
-        if last is None or not last["index"]:
+        if last is None:
+            continue  # the value itself is no place in an array
+        if not last["index"]:
             raise invalid_query("The JSONPath of JSON_ARRAY_INSERT must end with an array index")
         items = value if is_array and each else call("bq_json_list", exp.Array(expressions=[value]))
         at = number(int(last["index"]))

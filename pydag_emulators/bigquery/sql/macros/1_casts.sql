@@ -115,17 +115,19 @@ CREATE OR REPLACE MACRO bq_fraction(micros) AS CASE
   WHEN micros % 1000000 = 0 THEN ''
   WHEN micros % 1000 = 0 THEN printf('.%03d', (micros % 1000000) // 1000)
   ELSE printf('.%06d', micros % 1000000) END;
-CREATE OR REPLACE MACRO bq_shortest(x) AS CASE
-  WHEN isnan(x) THEN 'NaN'
+-- 15 digits if they are enough to read the same number from, else 17.
+CREATE OR REPLACE MACRO bq_float_text(x) AS CASE
+  WHEN isnan(x) THEN 'nan'
   WHEN isinf(x) THEN CASE WHEN x > 0 THEN 'inf' ELSE '-inf' END
   WHEN x = 0 THEN '0'
-  ELSE regexp_replace(CAST(x AS VARCHAR), '\.0$', '') END;
+  WHEN CAST(printf('%.15g', x) AS DOUBLE) = x THEN printf('%.15g', x)
+  ELSE printf('%.17g', x) END;
 CREATE OR REPLACE MACRO bq_string
   (x VARCHAR) AS x,
   (x BIGINT) AS CAST(x AS VARCHAR),
   (x HUGEINT) AS CAST(x AS VARCHAR),
   (x BOOLEAN) AS CAST(x AS VARCHAR),
-  (x DOUBLE) AS bq_shortest(x),
+  (x DOUBLE) AS bq_float_text(x),
   (x DECIMAL(38, 9)) AS rtrim(rtrim(CAST(x AS VARCHAR), '0'), '.'),
   (x BLOB) AS decode(x),
   (x DATE) AS strftime(x, '%Y-%m-%d'),

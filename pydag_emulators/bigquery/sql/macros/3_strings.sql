@@ -143,10 +143,17 @@ CREATE OR REPLACE MACRO bq_safe_text(x BLOB) AS CASE
   WHEN x IS NULL THEN NULL
   WHEN TRY(decode(x)) IS NOT NULL THEN TRY(decode(x))
   ELSE CAST(bq_unsupported('SAFE_CONVERT_BYTES_TO_STRING of bytes that are no UTF-8') AS VARCHAR) END;
-CREATE OR REPLACE MACRO bq_translate(s VARCHAR, a VARCHAR, b VARCHAR) AS CASE
-  WHEN a <> '' AND length(a) <> len(list_distinct(string_split(a, '')))
-  THEN CAST(bq_fail('Duplicate character in the source characters of TRANSLATE') AS VARCHAR)
-  ELSE translate(s, a, b) END;
+CREATE OR REPLACE MACRO bq_translate
+  (s VARCHAR, a VARCHAR, b VARCHAR) AS CASE
+    WHEN a <> '' AND length(a) <> len(list_distinct(string_split(a, '')))
+    THEN CAST(bq_fail('Duplicate character in the source characters of TRANSLATE') AS VARCHAR)
+    ELSE translate(s, a, b) END,
+  (s BLOB, a BLOB, b BLOB) AS CASE
+    WHEN octet_length(a) <> len(list_distinct(bq_pairs(a)))
+    THEN unhex(CAST(bq_fail('Duplicate byte in the source bytes of TRANSLATE') AS VARCHAR))
+    WHEN b IS NOT NULL THEN bq_of_pairs(list_transform(bq_pairs(s), lambda h: CASE
+      WHEN list_contains(bq_pairs(a), h)
+      THEN list_extract(bq_pairs(b), list_position(bq_pairs(a), h)) ELSE h END)) END;
 CREATE OR REPLACE MACRO bq_code_points_to_string(items BIGINT[]) AS CASE
   WHEN len(list_filter(items, lambda c: c IS NULL)) = 0
   THEN array_to_string(list_transform(items, lambda c: chr(CAST(c AS INTEGER))), '') END;
@@ -160,26 +167,26 @@ CREATE OR REPLACE MACRO bq_to_code_points
     CASE WHEN x = '' THEN [] ELSE string_split(x, '') END, lambda c: CAST(unicode(c) AS BIGINT)),
   (x BLOB) AS list_transform(bq_pairs(x), lambda h: CAST('0x' || h AS BIGINT));
 
--- H and W don't separate equal codes, vowels do; the first letter stands for its own code.
-CREATE OR REPLACE MACRO bq_letters(x) AS regexp_replace(upper(x), '[^A-Z]', '', 'g');
-CREATE OR REPLACE MACRO bq_sound_codes(x) AS list_reduce(
-  ['1', '2', '3', '4', '5', '6'],
-  lambda codes, code: regexp_replace(codes, code || '+', code, 'g'),
-  left(translate(x, 'BFPVCGJKQSXZDTLMNRAEIOUYHW', '11112222222233455600000099'), 1)
-  || replace(
-    substr(translate(x, 'BFPVCGJKQSXZDTLMNRAEIOUYHW', '11112222222233455600000099'), 2), '9', ''));
+-- Equal codes in a row count once, whatever vowels are between them; the first letter stands for its
+-- own code.
+CREATE OR REPLACE MACRO bq_letters(x) AS regexp_replace(x, '[^A-Za-z]', '', 'g');
+CREATE OR REPLACE MACRO bq_sound_codes(x) AS
+  translate(upper(x), 'BFPVCGJKQSXZDTLMNRAEIOUYHW', '11112222222233455600000000');
 CREATE OR REPLACE MACRO bq_soundex(x VARCHAR) AS CASE
   WHEN bq_letters(x) = '' THEN ''
-  ELSE left(bq_letters(x), 1)
-    || left(replace(substr(bq_sound_codes(bq_letters(x)), 2), '0', '') || '000', 3) END;
+  ELSE left(bq_letters(x), 1) || left(substr(list_reduce(
+    ['1', '2', '3', '4', '5', '6'],
+    lambda codes, code: regexp_replace(codes, code || '+', code, 'g'),
+    left(bq_sound_codes(bq_letters(x)), 1)
+    || replace(substr(bq_sound_codes(bq_letters(x)), 2), '0', '')), 2) || '000', 3) END;
 
 -- What FORMAT shows of values, as `%t` and as `%T`.
 CREATE OR REPLACE MACRO bq_float_shown(x DOUBLE) AS CASE
-  WHEN isnan(x) THEN 'NaN' WHEN isinf(x) THEN bq_string(x)
+  WHEN NOT isfinite(x) THEN bq_string(x)
   WHEN x = 0 THEN CASE WHEN signbit(x) THEN '-0.0' ELSE '0.0' END
   WHEN regexp_matches(bq_string(x), '[.e]') THEN bq_string(x) ELSE bq_string(x) || '.0' END;
 CREATE OR REPLACE MACRO bq_float_literal(x DOUBLE) AS CASE
-  WHEN isnan(x) OR isinf(x) THEN 'CAST("' || lower(bq_float_shown(x)) || '" AS FLOAT64)'
+  WHEN isnan(x) OR isinf(x) THEN 'CAST("' || bq_string(x) || '" AS FLOAT64)'
   ELSE bq_float_shown(x) END;
 CREATE OR REPLACE MACRO bq_text_literal(x VARCHAR) AS CASE
   WHEN regexp_matches(x, '["\\\x00-\x1f\x7f]')

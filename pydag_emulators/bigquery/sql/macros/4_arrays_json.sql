@@ -74,27 +74,23 @@ CREATE OR REPLACE MACRO bq_generate_array
 
 -- JSON
 
--- GoogleSQL gives a number's digits as they are written; DuckDB has read it as a DOUBLE.
+-- GoogleSQL gives the digits of a number in a text as they are written; DuckDB would read them as a
+-- DOUBLE. So they become texts between two marks, if it could write them in another way.
+CREATE OR REPLACE MACRO bq_json_marked(x) AS CASE
+  WHEN NOT json_valid(x) THEN NULL
+  WHEN regexp_matches(x, '[0-9][.eE]|-0|[0-9]{16}') THEN replace(replace(replace(regexp_replace(
+    x, '("(?:[^"\\]|\\.)*")|(-?[0-9][0-9.eE+-]*)', '\1' || chr(1) || '\2' || chr(2), 'g'),
+    chr(1) || chr(2), ''), chr(1), '"\u0001'), chr(2), '\u0001"')
+  ELSE x END;
+CREATE OR REPLACE MACRO bq_json_unmarked(x) AS
+  regexp_replace(CAST(x AS VARCHAR), '"\\u0001([0-9.eE+-]*)\\u0001"', '\1', 'g');
 CREATE OR REPLACE MACRO bq_json_scalar(x, path) AS CASE
-  WHEN json_type(x, path) = 'DOUBLE'
-    AND length(regexp_replace(CAST(x AS VARCHAR), '\s', '', 'g'))
-      <> length(regexp_replace(CAST(json(CAST(x AS VARCHAR)) AS VARCHAR), '\s', '', 'g'))
-  THEN CAST(bq_unsupported('numbers in JSON that are not in their shortest form') AS VARCHAR)
-  ELSE json_extract_string(x, path) END;
-CREATE OR REPLACE MACRO bq_valid(x) AS CASE WHEN json_valid(x) THEN x END;
+  WHEN json_type(x, path) = 'DOUBLE' THEN CAST(TRY_CAST(json_extract(x, path) AS DOUBLE) AS VARCHAR)
+  WHEN json_type(x, path) NOT IN ('OBJECT', 'ARRAY', 'NULL')
+  THEN regexp_replace(json_extract_string(x, path), '^\x01([0-9.eE+-]*)\x01$', '\1') END;
 CREATE OR REPLACE MACRO bq_json_value
-  (x JSON, path VARCHAR) AS CASE
-    WHEN json_type(x, path) NOT IN ('OBJECT', 'ARRAY', 'NULL')
-    THEN bq_json_scalar(x, path) END,
-  (x VARCHAR, path VARCHAR) AS CASE
-    WHEN json_type(bq_valid(x), path) NOT IN ('OBJECT', 'ARRAY', 'NULL')
-    THEN bq_json_scalar(bq_valid(x), path) END;
-CREATE OR REPLACE MACRO bq_same_numbers(x, result) AS CASE
-  WHEN regexp_matches(result, '[0-9][.eE][0-9+-]')
-    AND length(regexp_replace(x, '\s', '', 'g'))
-      <> length(regexp_replace(CAST(json(x) AS VARCHAR), '\s', '', 'g'))
-  THEN CAST(bq_unsupported('numbers in JSON that are not in their shortest form') AS VARCHAR)
-  ELSE result END;
+  (x JSON, path VARCHAR) AS bq_json_scalar(x, path),
+  (x VARCHAR, path VARCHAR) AS bq_json_scalar(bq_json_marked(x), path);
 -- A number that a DOUBLE doesn't hold is an error in BigQuery.
 CREATE OR REPLACE MACRO bq_parse_json(x VARCHAR) AS CASE
   WHEN regexp_matches(x, '(^|[\[:,\s])-?([0-9]{20,}|[0-9]+\.[0-9]{16,}|[0-9]{16,}\.[0-9])')
@@ -104,27 +100,25 @@ CREATE OR REPLACE MACRO bq_parse_json(x VARCHAR) AS CASE
 CREATE OR REPLACE MACRO bq_json_query
   (x JSON, path VARCHAR) AS json_extract(x, path),
   (x VARCHAR, path VARCHAR) AS CASE
-    WHEN json_type(bq_valid(x), path) <> 'NULL'
-    THEN bq_same_numbers(x, CAST(json_extract(bq_valid(x), path) AS VARCHAR)) END;
+    WHEN json_type(bq_json_marked(x), path) <> 'NULL'
+    THEN bq_json_unmarked(json_extract(bq_json_marked(x), path)) END;
 CREATE OR REPLACE MACRO bq_json_query_array
   (x JSON, path VARCHAR) AS CASE WHEN json_type(x, path) = 'ARRAY' THEN list_transform(
     TRY_CAST(json_extract(x, path) AS JSON[]), lambda e: coalesce(e, json('null'))) END,
   (x VARCHAR, path VARCHAR) AS CASE
-    WHEN json_type(bq_valid(x), path) = 'ARRAY' THEN list_transform(
-      TRY_CAST(json_extract(bq_valid(x), path) AS JSON[]), lambda e: CASE
-        WHEN e IS NULL OR json_type(e) = 'NULL'
-        THEN CAST(bq_unsupported('null in JSON_QUERY_ARRAY') AS VARCHAR)
-        ELSE bq_same_numbers(x, CAST(e AS VARCHAR)) END) END;
+    WHEN json_type(bq_json_marked(x), path) = 'ARRAY' THEN list_transform(
+      TRY_CAST(json_extract(bq_json_marked(x), path) AS JSON[]),
+      lambda e: coalesce(bq_json_unmarked(e), 'null')) END;
 CREATE OR REPLACE MACRO bq_scalars(x, path) AS CASE
   WHEN len(list_filter(TRY_CAST(json_extract(x, path) AS JSON[]),
     lambda e: json_type(e) IN ('OBJECT', 'ARRAY'))) = 0
-  THEN list_transform(TRY_CAST(json_extract(x, path) AS JSON[]), lambda e: CASE
-    WHEN json_type(e) = 'DOUBLE' THEN CAST(bq_unsupported('fractions in JSON_VALUE_ARRAY') AS VARCHAR)
-    WHEN json_type(e) <> 'NULL' THEN json_extract_string(e, '$') END) END;
+  THEN list_transform(
+    TRY_CAST(json_extract(x, path) AS JSON[]), lambda e: bq_json_scalar(e, '$')) END;
 CREATE OR REPLACE MACRO bq_json_value_array
   (x JSON, path VARCHAR) AS CASE WHEN json_type(x, path) = 'ARRAY' THEN bq_scalars(x, path) END,
   (x VARCHAR, path VARCHAR) AS CASE
-    WHEN json_type(bq_valid(x), path) = 'ARRAY' THEN bq_scalars(bq_valid(x), path) END;
+    WHEN json_type(bq_json_marked(x), path) = 'ARRAY'
+    THEN bq_scalars(bq_json_marked(x), path) END;
 CREATE OR REPLACE MACRO bq_json_type(x JSON) AS CASE json_type(x)
   WHEN 'OBJECT' THEN 'object' WHEN 'ARRAY' THEN 'array' WHEN 'VARCHAR' THEN 'string'
   WHEN 'BOOLEAN' THEN 'boolean' WHEN 'NULL' THEN 'null' ELSE 'number' END;
@@ -142,8 +136,8 @@ CREATE OR REPLACE MACRO bq_json_bool(x JSON) AS CASE
   WHEN json_type(x) = 'BOOLEAN' THEN CAST(x AS BOOLEAN)
   WHEN x IS NOT NULL THEN CAST(bq_fail('The JSON value is not a boolean') AS BOOLEAN) END;
 CREATE OR REPLACE MACRO bq_lax_string(x JSON) AS CASE
-  WHEN json_type(x) = 'DOUBLE' THEN bq_shortest(CAST(x AS DOUBLE))
-  WHEN json_type(x) NOT IN ('OBJECT', 'ARRAY', 'NULL') THEN bq_json_scalar(x, '$') END;
+  WHEN json_type(x) = 'DOUBLE' THEN bq_float_text(TRY_CAST(x AS DOUBLE))
+  ELSE bq_json_scalar(x, '$') END;
 CREATE OR REPLACE MACRO bq_lax_int64(x JSON) AS CASE
   WHEN json_type(x) = 'BOOLEAN' THEN CAST(CAST(x AS BOOLEAN) AS BIGINT)
   WHEN bq_is_number(x) THEN TRY_CAST(round(CAST(x AS DOUBLE)) AS BIGINT)
@@ -168,7 +162,7 @@ CREATE OR REPLACE MACRO bq_json_text
     WHEN abs(x) > 9007199254740992 THEN '"' || x || '"' ELSE CAST(x AS VARCHAR) END,
   (x DOUBLE) AS CASE
     WHEN isnan(x) THEN '"NaN"' WHEN x = 'inf' THEN '"Infinity"' WHEN x = '-inf' THEN '"-Infinity"'
-    ELSE bq_shortest(x) END,
+    ELSE bq_float_text(x) END,
   (x DECIMAL(38, 9)) AS CASE
     WHEN abs(x) > 9007199254740992 OR x <> trunc(x)
     THEN '"' || bq_string(x) || '"' ELSE bq_string(x) END,
