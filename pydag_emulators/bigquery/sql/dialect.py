@@ -53,6 +53,13 @@ def _json_object(parser: Parser) -> exp.Expression:
     return exp.JSONObject(expressions=pairs)
 
 
+def _casefold(parser: Parser) -> exp.Expression:
+    """NORMALIZE_AND_CASEFOLD, whose form is a word as that of NORMALIZE."""
+    node: exp.Expression = parser._parse_normalize()  # noqa: SLF001
+    node.set("is_casefold", True)
+    return node
+
+
 class GoogleSQL(BigQuery):
     """GoogleSQL as this service reads it."""
 
@@ -73,6 +80,7 @@ class GoogleSQL(BigQuery):
         FUNCTION_PARSERS: ClassVar = {
             **BigQuery.Parser.FUNCTION_PARSERS,
             "JSON_OBJECT": _json_object,
+            "NORMALIZE_AND_CASEFOLD": _casefold,
             "WITH": _with,
         }
         PLACEHOLDER_PARSERS: ClassVar = {

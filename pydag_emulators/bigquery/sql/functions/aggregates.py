@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from pydag_emulators.bigquery.errors import invalid_query
+from pydag_emulators.bigquery.errors import invalid_query, unimplemented
 from pydag_emulators.bigquery.sql.functions.build import (
     Kinds,
     Lowering,
@@ -22,7 +22,7 @@ KEEP: Kinds = (
     exp.LastValue, exp.Lead, exp.Max, exp.Min, exp.NthValue,
     exp.Ntile, exp.PercentRank, exp.PercentileCont, exp.PercentileDisc, exp.Rank, exp.RowNumber,
     exp.Stddev, exp.StddevPop, exp.StddevSamp, exp.Sum, exp.Variance, exp.VariancePop,
-    exp.WindowSpec, exp.HavingMax, exp.Grouping,
+    exp.WindowSpec, exp.Grouping,
 )  # fmt: skip
 
 
@@ -200,6 +200,12 @@ def _any_value(node: exp.AnyValue) -> Node:
     return call(name, extreme.this, extreme.expression)
 
 
+def _having(node: exp.HavingMax) -> Node:
+    if not isinstance(node.parent, exp.AnyValue):
+        raise unimplemented("HAVING in aggregates other than ANY_VALUE")
+    return node  # see _any_value
+
+
 def _array_concat_agg(node: exp.ArrayConcatAgg) -> Node:
     value, more, distinct, _, limit = _parts(node.this)
     if more or distinct:
@@ -255,6 +261,7 @@ LOWER: Lowering = {
     exp.Corr: _corr,
     exp.CountIf: _countif,
     exp.GroupConcat: _string_agg,
+    exp.HavingMax: _having,
     exp.IgnoreNulls: _nulls,
     exp.LogicalAnd: _logical,
     exp.LogicalOr: _logical,

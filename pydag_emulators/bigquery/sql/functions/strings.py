@@ -117,6 +117,23 @@ def _may_be_empty(pattern: str) -> bool:
     return True
 
 
+_PLACE = re.compile(r"[$^]|\\[bBAzZ]")
+
+
+def _every(value: Node, pattern: Node, group: Node) -> Node:
+    """All matches; DuckDB finds an empty one behind the last character, too."""
+    every = call("regexp_extract_all", value, pattern, group)
+    if re.search(pattern.name, "") is None:
+        return every
+    if _PLACE.search(pattern.name):
+        raise unimplemented(f"all matches of a pattern that can match nothing: {pattern.name!r}")
+    last = exp.Case(
+        ifs=[exp.If(this=exp.EQ(this=value.copy(), expression=text("")), true=number(1))],
+        default=number(-2),
+    )
+    return call("list_slice", every, number(1), last)
+
+
 def _extract(node: exp.RegexpExtract) -> Node:
     # sqlglot always adds a group, but BigQuery's rule decides which one is meant.
     only(
@@ -127,8 +144,7 @@ def _extract(node: exp.RegexpExtract) -> Node:
     position, occurrence = node.args.get("position"), node.args.get("occurrence")
     if position is not None:
         rest = macro("from_position", node.this, position)
-        every = call("regexp_extract_all", rest, pattern, group)
-        return macro("nth_match", every, occurrence or number(1))
+        return macro("nth_match", _every(rest, pattern, group), occurrence or number(1))
     matches = macro("regexp_contains", node.this, pattern)
     found = call("regexp_extract", node.this, pattern, group)
     if group.name == "1" and not _may_be_empty(pattern.name):
@@ -139,7 +155,7 @@ def _extract(node: exp.RegexpExtract) -> Node:
 def _extract_all(node: exp.RegexpExtractAll) -> Node:
     only(node, "this", "expression", "group")
     pattern, group = _groups(node)
-    return call("regexp_extract_all", node.this, pattern, group)
+    return _every(node.this, pattern, group)
 
 
 def _regexp_replace(node: exp.RegexpReplace) -> Node:
@@ -157,15 +173,18 @@ def _regexp_instr(node: exp.RegexpInstr) -> Node:
     pattern, group = _groups(node)
     if group.name != "0":
         raise refused(node)
-    before = text(f"(?s)\\A(.*?)(?:{pattern.name})")
+    found = pattern.name or r"[^\s\S]"  # an empty pattern is nowhere
+    before = text(f"(?s)\\A(.*?)(?:{found})")
     return macro("regexp_instr", node.this, before)
 
 
 def _normalize(node: exp.Normalize) -> Node:
     form = node.args.get("form")
+    if node.args.get("is_casefold"):
+        return macro("casefold", node.this)  # of ASCII, of which all forms are the same
     if form and form.name.upper() != "NFC":
         raise refused(node)
-    return macro("casefold" if node.args.get("is_casefold") else "normalize", node.this)
+    return macro("normalize", node.this)
 
 
 def _contains(node: exp.Contains) -> Node:
@@ -195,7 +214,7 @@ def _chr(node: exp.Chr) -> Node:
 
 def _sha2(node: exp.SHA2Digest) -> Node:
     if node.args["length"].find(exp.Literal).name != "256":
-        raise refused(node)
+        raise unimplemented("SHA512")
     return macro("sha256", node.this)
 
 

@@ -203,7 +203,12 @@ CREATE OR REPLACE MACRO bq_shift_right(a BIGINT, n BIGINT) AS CASE
   ELSE CAST((CAST(a AS HUGEINT) + CASE WHEN a < 0 THEN 18446744073709551616::HUGEINT ELSE 0 END)
     // (1::HUGEINT << CASE WHEN n BETWEEN 0 AND 63 THEN n END) AS BIGINT) END;
 CREATE OR REPLACE MACRO bq_bit_xor(a BIGINT, b BIGINT) AS xor(a, b);
-CREATE OR REPLACE MACRO bq_parse_numeric(x VARCHAR) AS bq_numeric(replace(x, ',', ''));
+-- The sign may stand at either end, apart from the digits, between which commas count for nothing.
+CREATE OR REPLACE MACRO bq_parse_numeric(x VARCHAR) AS CASE
+  WHEN regexp_full_match(x, '\s*([+-]\s*)?[0-9.][^\s+]*\s*|\s*[0-9.][^\s]*\s*[+-]\s*')
+  THEN bq_numeric(regexp_replace(
+    regexp_replace(x, '[\s,]', '', 'g'), '^([^+-].*)([+-])$', '\2\1'))
+  ELSE bq_numeric(x) END;
 CREATE OR REPLACE MACRO bq_safe_negate
   (x BIGINT) AS CASE WHEN x <> -9223372036854775807 - 1 THEN -x END,
   (x DECIMAL(38, 9)) AS -x,

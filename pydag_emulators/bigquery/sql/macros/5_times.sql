@@ -73,14 +73,19 @@ CREATE OR REPLACE MACRO bq_make_time(h BIGINT, m BIGINT, s BIGINT) AS CASE
   WHEN h NOT BETWEEN 0 AND 23 OR m NOT BETWEEN 0 AND 59 OR s NOT BETWEEN 0 AND 59
   THEN TIME '00:00:00' + to_microseconds(bq_fail('Input calculates to invalid time'))
   ELSE make_time(h, m, CAST(s AS DOUBLE)) END;
--- Each day is counted from the first, since months are not of one length. `days` are those that a
--- step has at least.
+-- `days` are those that a step has at least. A step by months goes on from the day before it: after
+-- the end of a shorter month, later days stay as early in theirs. Four years have all lengths.
+CREATE OR REPLACE MACRO bq_nth_step(a, i, n, one, days) AS CASE
+  WHEN days < 28 OR day(a) <= 28 THEN CAST(a AS TIMESTAMP) + i * n * one
+  ELSE date_trunc('month', CAST(a AS TIMESTAMP) + i * n * one) + to_days(CAST(list_min(
+    list_transform(generate_series(greatest(0, i - 48), i),
+      lambda j: day(CAST(a AS TIMESTAMP) + j * n * one))) AS INTEGER) - 1) END;
 CREATE OR REPLACE MACRO bq_steps(a, b, n, one, days) AS CASE
   WHEN n = 0 THEN [CAST(a + to_microseconds(bq_fail('Sequence step cannot be 0.')) AS TIMESTAMP)]
   ELSE list_filter(
     list_transform(
       generate_series(0, CAST(abs(date_diff('day', a, b)) / (abs(n) * days) AS BIGINT) + 1),
-      lambda i: CAST(a AS TIMESTAMP) + i * n * one),
+      lambda i: bq_nth_step(a, i, n, one, days)),
     lambda d: CASE WHEN n > 0 THEN d <= b ELSE d >= b END) END;
 CREATE OR REPLACE MACRO bq_make_datetime
   (y BIGINT, m BIGINT, d BIGINT, h BIGINT, mi BIGINT, s BIGINT) AS

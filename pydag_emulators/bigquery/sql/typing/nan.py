@@ -31,7 +31,9 @@ def order_with_nan(order: exp.Order, types: list[Type | None]) -> None:
         value = _ordered_value(key.this, query)
         if type_ not in (None, FLOAT64) and not isinstance(key.this, exp.Literal):
             key.meta["typed"] = True
-        if type_ == FLOAT64 and value is not None and not is_number(value):
+        if _has_distances(query):
+            pass  # only one key can be measured by: see `sql.nan` for NaN
+        elif type_ == FLOAT64 and value is not None and not is_number(value):
             null = 0 if key.args.get("nulls_first") != bool(key.args.get("desc")) else 3
             rank = exp.Case(
                 ifs=[
@@ -49,6 +51,14 @@ def order_with_nan(order: exp.Order, types: list[Type | None]) -> None:
             keys.append(ranked)
         keys.append(key)
     order.set("expressions", keys)
+
+
+def _has_distances(window: exp.Expr | None) -> bool:
+    """Whether its frame is so much less or more than a row: `RANGE BETWEEN 2 PRECEDING …`."""
+    spec = window.args.get("spec") if isinstance(window, exp.Window) else None
+    return spec is not None and any(
+        isinstance(spec.args.get(side), exp.Expr) for side in ("start", "end")
+    )
 
 
 def _ordered_value(node: exp.Expr, query: exp.Expr | None) -> exp.Expr | None:

@@ -50,7 +50,7 @@ FIXED: dict[type[exp.Expr], Type] = {
             exp.Chr, exp.LowerHex, exp.ToBase64, exp.MD5, exp.Uuid, exp.JSONFormat,
             exp.RawString, exp.ArrayToString, exp.Initcap,
             exp.JSONExtractScalar, exp.JSONType, exp.LaxString, exp.CodePointsToString,
-            exp.Normalize, exp.SafeConvertBytesToString, exp.Translate, exp.SessionUser,
+            exp.Normalize, exp.SafeConvertBytesToString, exp.SessionUser,
             exp.Soundex,
         ),
         BYTES: (
@@ -131,7 +131,7 @@ BY_FIRST: dict[type[exp.Expr], Callable[[Type], Type | None]] = {
         (
             exp.Substring, exp.Left, exp.Right, exp.Trim, exp.Pad, exp.Replace, exp.Reverse,
             exp.Repeat, exp.Lower, exp.Upper, exp.RegexpExtract, exp.RegexpReplace,
-            exp.GroupConcat,
+            exp.GroupConcat, exp.Translate,
         ),
         _text,
     ),
@@ -162,7 +162,6 @@ ARGUMENTS: dict[type[exp.Expr], tuple[str, ...]] = {
         )),
         (("STRING",), (
             exp.Ascii, exp.Unicode, exp.Initcap, exp.Normalize, exp.ParseJSON, exp.Soundex,
-            exp.Translate,
         )),
         (("TIMESTAMP", "STRING"), (exp.UnixMicros, exp.UnixMillis, exp.UnixSeconds)),
         (("STRING", "JSON"), (exp.JSONExtract, exp.JSONExtractScalar, exp.JSONValueArray)),
