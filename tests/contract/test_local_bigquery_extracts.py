@@ -134,6 +134,15 @@ def test_a_compression_that_the_format_lacks_is_refused(client):
         extract(client, "scalars", f"{BUCKET}/a.csv", compression="SNAPPY")
 
 
+def test_no_file_is_written_beside_the_buckets(local_bigquery, client):
+    export = "EXPORT DATA OPTIONS (uri='gs://../*.csv', format='CSV') AS SELECT 1 AS n"
+    with pytest.raises(BadRequest, match="Invalid extract destination URI"):
+        client.query_and_wait(export)
+    with pytest.raises(BadRequest, match="Invalid extract destination URI"):
+        extract(client, "scalars", "gs://../beside.csv")
+    assert not list(local_bigquery.gcs_root.parent.glob("*.csv"))
+
+
 def test_a_bucket_that_is_not_there_is_named(client):
     with pytest.raises(NotFound, match="Not found: Bucket no-such"):
         extract(client, "scalars", "gs://no-such/a.csv")

@@ -6,9 +6,7 @@ import re
 from pathlib import Path
 
 from pydag_emulators.bigquery.errors import invalid, not_found
-from pydag_emulators.buckets import FOLDER
-
-_URI = re.compile(r"gs://(?P<bucket>[^/*]+)/(?P<object>.+)")
+from pydag_emulators.buckets import FOLDER, split_uri
 
 
 def files_of(root: Path, uris: list[str]) -> list[tuple[Path, str]]:
@@ -25,23 +23,23 @@ def files_of(root: Path, uris: list[str]) -> list[tuple[Path, str]]:
 
 
 def _files(root: Path, uri: str) -> list[tuple[Path, str]]:
-    match = _URI.fullmatch(uri)
-    if match is None or match["object"].count("*") > 1:
-        raise invalid(f"Invalid source URI {uri}: gs://bucket/object, with one * at most")
-    bucket = root / match["bucket"]
-    if "*" not in match["object"]:
-        path = bucket / match["object"]
-        if ".." in path.parts or not path.is_file():
+    try:
+        name, path = split_uri(uri)
+    except ValueError as error:
+        raise invalid(f"Invalid source URI {error}") from error
+    bucket = root / name
+    if "*" not in path:
+        if not (bucket / path).is_file():
             raise not_found("URI", uri)
-        return [(path, uri)]
-    before, after = match["object"].split("*")
+        return [(bucket / path, uri)]
+    before, after = path.split("*")
     pattern = re.compile(re.escape(before) + ".*" + re.escape(after), re.DOTALL)
     found = [
-        (path, f"gs://{match['bucket']}/{name}")
-        for path in sorted(bucket.rglob("*"))
-        if path.is_file()
-        and path.name != FOLDER
-        and pattern.fullmatch(name := path.relative_to(bucket).as_posix())
+        (file, f"gs://{name}/{path}")
+        for file in sorted(bucket.rglob("*"))
+        if file.is_file()
+        and file.name != FOLDER
+        and pattern.fullmatch(path := file.relative_to(bucket).as_posix())
     ]
     if not found:
         raise not_found("URI", uri)

@@ -6,7 +6,6 @@ A rename makes the whole file appear at once. A job that runs again after a cras
 from __future__ import annotations
 
 import hashlib
-import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from pydag_emulators.bigquery.service import Service
 from pydag_emulators.bigquery.storage.catalog import get_table, table_fields
 from pydag_emulators.bigquery.storage.layout import in_partition
 from pydag_emulators.bigquery.storage.store import Cursor
+from pydag_emulators.buckets import split_uri
 
 _SUPPORTED = frozenset(
     {
@@ -32,7 +32,6 @@ _DEFAULTS = {
     "fieldDelimiter": ",",
     "printHeader": True,
 }
-_URI = re.compile(r"gs://(?P<bucket>[^/*]+)/(?P<object>.+)")
 _FIRST = "000000000000"  # of the files that a * stands for
 
 
@@ -53,9 +52,10 @@ def check_extract(configuration: dict[str, Any]) -> None:
         raise invalid("Required parameter is missing: destinationUris")
     if len(uris) > 1:
         raise unimplemented("extracts to several destinationUris")
-    match = _URI.fullmatch(uris[0])
-    if match is None or match["object"].count("*") > 1 or ".." in match["object"].split("/"):
-        raise invalid(f"Invalid extract destination URI '{uris[0]}': gs://bucket/object")
+    try:
+        split_uri(uris[0])
+    except ValueError as error:
+        raise invalid(f"Invalid extract destination URI {error}") from error
 
 
 def _uris(config: dict[str, Any]) -> list[str]:
@@ -102,9 +102,7 @@ def run_extract(service: Service, run: Run) -> None:
 
 def path_of(root: Path, uri: str) -> Path:
     """The file of a URI that `check_extract` has seen; a `*` stands for the number of the first."""
-    match = _URI.fullmatch(uri)
-    assert match is not None, uri  # noqa: S101  check_extract has seen it
-    bucket = root / match["bucket"]
-    if not bucket.is_dir():
-        raise not_found("Bucket", match["bucket"])
-    return bucket / match["object"].replace("*", _FIRST)
+    bucket, name = split_uri(uri)
+    if not (root / bucket).is_dir():
+        raise not_found("Bucket", bucket)
+    return root / bucket / name.replace("*", _FIRST)

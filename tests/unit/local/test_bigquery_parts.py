@@ -204,10 +204,17 @@ def test_uris_are_files_under_the_root(tmp_path: Path):
     assert uris("gs://b/4.txt") == ["gs://b/4.txt"]
     assert uris("gs://b/x/*.csv") == ["gs://b/x/1.csv", "gs://b/x/2.csv", "gs://b/x/y/3.csv"]
     assert uris("gs://b/x/1*", "gs://b/4.txt") == ["gs://b/x/1.csv", "gs://b/4.txt"]
-    for wrong in ("gs://b/none", "gs://b/*.none", "gs://none/*", "gs://b/../b/4.txt"):
+    for wrong in ("gs://b/none", "gs://b/*.none", "gs://none/*"):
         with pytest.raises(ApiError, match="Not found: URI"):
             uris(wrong)
-    for wrong in ("b/4.txt", "gs://b", "gs://*/x", "gs://b/*/*"):
+    for wrong in (
+        "b/4.txt",
+        "gs://b",
+        "gs://*/x",
+        "gs://b/*/*",
+        "gs://b/../b/4.txt",
+        "gs://../*.txt",
+    ):
         with pytest.raises(ApiError, match="Invalid source URI"):
             uris(wrong)
     with pytest.raises(ApiError, match="sourceUris"):
