@@ -20,7 +20,7 @@ from pydag_emulators.gcs import calls, resources
 from pydag_emulators.gcs.batch import answer_batch
 from pydag_emulators.gcs.conditions import check_of
 from pydag_emulators.gcs.errors import Fault, Refused, fault_of, invalid, unimplemented
-from pydag_emulators.gcs.objects import Object, Objects
+from pydag_emulators.gcs.storage.objects import Object, Objects
 from pydag_emulators.gcs.uploads import Session, Wanted, json_object, two_parts
 
 _BLOCK = 1 << 20
@@ -109,7 +109,7 @@ class _Service:
     def _upload(
         self, request: Request, bucket: str, query: dict[str, str], body: bytes, base: str
     ) -> Response:
-        self._objects.bucket_path(bucket)
+        self._objects.buckets.path(bucket)
         kind = query.get("uploadType")
         if request.method == "DELETE":
             Session(self._objects, query.get("upload_id", "")).cancel()

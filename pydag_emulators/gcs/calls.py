@@ -11,7 +11,7 @@ from starlette.requests import Request
 from pydag_emulators.gcs import copies, resources
 from pydag_emulators.gcs.conditions import check_of
 from pydag_emulators.gcs.errors import invalid, unimplemented
-from pydag_emulators.gcs.objects import Object, Objects
+from pydag_emulators.gcs.storage.objects import Object, Objects
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,13 @@ class Call:
     base: str  # the service's own address
 
     @property
-    def one(self) -> tuple[str, str]:
+    def path(self) -> tuple[str, str]:
         """The bucket and the name of the object that it is about."""
         return self.names[0], self.names[1]
 
     def found(self) -> Object:
         """That object."""
-        return self.objects.get(*self.one, self.query.get("generation"))
+        return self.objects.get(*self.path, self.query.get("generation"))
 
 
 def answer(
@@ -60,7 +60,7 @@ def base_of(request: Request) -> str:
 
 def _make_bucket(call: Call) -> dict[str, Any]:
     known = resources.settable_of_bucket(call.body)
-    made = call.objects.make_bucket(str(call.body.get("name", "")), known)
+    made = call.objects.buckets.make(str(call.body.get("name", "")), known)
     return resources.of_bucket(made, call.base)
 
 
@@ -72,24 +72,24 @@ def _change_bucket(call: Call) -> dict[str, Any]:
         raise unimplemented("labels that are null: delete them one by one")
     wanted = call.query.get("ifMetagenerationMatch")
     return resources.of_bucket(
-        call.objects.change_bucket(call.names[0], changes, wanted), call.base
+        call.objects.buckets.change(call.names[0], changes, wanted), call.base
     )
 
 
 def _buckets(call: Call) -> dict[str, Any]:
     prefix = call.query.get("prefix", "")
-    names = [name for name in call.objects.buckets() if name.startswith(prefix)]
+    names = [name for name in call.objects.buckets.all() if name.startswith(prefix)]
     page, token = resources.page_of([(name, False) for name in names], call.query)
-    items = [resources.of_bucket(call.objects.bucket(name), call.base) for name, _ in page]
+    items = [resources.of_bucket(call.objects.buckets.get(name), call.base) for name, _ in page]
     return {"kind": "storage#buckets", "items": items, **token}
 
 
 def _bucket(call: Call) -> dict[str, Any]:
-    return resources.of_bucket(call.objects.bucket(call.names[0]), call.base)
+    return resources.of_bucket(call.objects.buckets.get(call.names[0]), call.base)
 
 
 def _drop_bucket(call: Call) -> None:
-    call.objects.drop_bucket(call.names[0])
+    call.objects.buckets.drop(call.names[0])
 
 
 def _list(call: Call) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def _update(call: Call) -> Object:
 
 
 def _delete(call: Call) -> None:
-    call.objects.delete(*call.one, call.query.get("generation"), check_of(call.query))
+    call.objects.delete(*call.path, call.query.get("generation"), check_of(call.query))
 
 
 def _rewrite(call: Call) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def _move(call: Call) -> Object:
 
 
 def _compose(call: Call) -> Object:
-    return copies.compose(call.objects, *call.one, call.query, call.body)
+    return copies.compose(call.objects, *call.path, call.query, call.body)
 
 
 _CALLS: dict[str, Callable[[Call], Object | dict[str, Any] | None]] = {

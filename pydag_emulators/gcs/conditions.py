@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydag_emulators.gcs.errors import Refused, condition_not_met, invalid
-from pydag_emulators.gcs.objects import Check, Object
+from pydag_emulators.gcs.errors import Refused, condition_not_met, number
+from pydag_emulators.gcs.storage.objects import Check, Object
 
 _NAMES = (
     "GenerationMatch",
@@ -22,24 +22,19 @@ def check_of(query: Mapping[str, str], *, start: str = "if", read: bool = False)
     such object. For a `read`, the answer is a 304 if a condition such as ifGenerationNotMatch
     fails.
     """
-    wanted = {name: _number(query[key]) for name in _NAMES if (key := f"{start}{name}") in query}
+    wanted = {
+        name: number(key, query[key]) for name in _NAMES if (key := f"{start}{name}") in query
+    }
 
     def check(found: Object | None) -> None:
-        for name, number in wanted.items():
+        for name, expected in wanted.items():
             if name.startswith("Meta"):
                 actual = found.metageneration if found else None
             else:
                 actual = found.generation if found else 0
-            if (actual == number) == ("Not" in name):
+            if (actual == expected) == ("Not" in name):
                 if read and "Not" in name:
                     raise Refused(304, "notModified", "")
-                raise condition_not_met(f"{start}{name}={number}, it is {actual}")
+                raise condition_not_met(f"{start}{name}={expected}, it is {actual}")
 
     return check
-
-
-def _number(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise invalid(f"Invalid value '{text}': a generation is a number") from None

@@ -9,12 +9,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydag_emulators.gcs.conditions import check_of
-from pydag_emulators.gcs.errors import invalid
-from pydag_emulators.gcs.objects import SETTABLE, Content, Object, Objects
+from pydag_emulators.gcs.errors import invalid, number
 from pydag_emulators.gcs.resources import settable
+from pydag_emulators.gcs.storage.content import Content
+from pydag_emulators.gcs.storage.objects import SETTABLE, Object, Objects
 
 MOST_SOURCES = 32
-_STEP = 1 << 20  # maxBytesRewrittenPerCall is a multiple of it
+_MOST_BYTES = "maxBytesRewrittenPerCall"
+_STEP = 1 << 20  # it is a multiple of this
 _A_CALL = 64 << 20  # bytes that one call copies unless the client says otherwise
 
 
@@ -28,9 +30,9 @@ class Rewrite:
         query: Mapping[str, str],
         body: Mapping[str, Any],
     ) -> None:
-        self._most = int(query.get("maxBytesRewrittenPerCall") or _A_CALL)
+        self._most = number(_MOST_BYTES, query.get(_MOST_BYTES) or str(_A_CALL))
         if self._most <= 0 or self._most % _STEP:
-            raise invalid("maxBytesRewrittenPerCall must be a multiple of 1 MiB")
+            raise invalid(f"{_MOST_BYTES} must be a multiple of 1 MiB")
         self._objects = objects
         self._target = (names[2], names[3])
         self._source = source_of(objects, names, query)
@@ -101,7 +103,8 @@ def compose(
     sources = []
     for source in given:
         generation = source.get("generation")
-        found = objects.get(bucket, source["name"], str(generation) if generation else None)
+        part = str(source.get("name") or "")
+        found = objects.get(bucket, part, str(generation) if generation else None)
         conditions = source.get("objectPreconditions") or {}
         check_of({key: str(value) for key, value in conditions.items()})(found)
         sources.append(found)

@@ -40,6 +40,19 @@ def invalid(message: str) -> Refused:
     return Refused(400, "invalid", message)
 
 
+def number(name: str, text: str) -> int:
+    """The whole number that a parameter of a request is.
+
+    Raises:
+        Refused: `invalid`.
+
+    """
+    try:
+        return int(text)
+    except ValueError:
+        raise invalid(f"Invalid value '{text}' of {name}: a whole number") from None
+
+
 def condition_not_met(what: str) -> Refused:
     """A precondition does not hold."""
     message = f"At least one of the pre-conditions you specified did not hold: {what}"

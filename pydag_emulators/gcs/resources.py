@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import quote
 
 from pydag_emulators.gcs import globs
-from pydag_emulators.gcs.errors import invalid, unimplemented
-from pydag_emulators.gcs.objects import SETTABLE, Object, Objects
+from pydag_emulators.gcs.errors import invalid, number, unimplemented
+from pydag_emulators.gcs.storage.objects import SETTABLE, Object, Objects
 
 _PAGE = 1000
 # Clients send back whole resources; Google ignores these fields, too.
@@ -95,7 +95,7 @@ def listing(objects: Objects, bucket: str, query: Mapping[str, str], base: str) 
     answer: dict[str, Any] = {
         "kind": "storage#objects",
         # It may have been deleted meanwhile.
-        "items": [of_object(one, base) for one in found if one is not None],
+        "items": [of_object(each, base) for each in found if each is not None],
     }
     if prefixes := [name for name, folder in page if folder]:
         answer["prefixes"] = prefixes
@@ -108,7 +108,7 @@ def page_of(
     """The entries of a page of a list by name, and the field that names the next page, if any."""
     after = _after(query.get("pageToken", ""))
     entries = [entry for entry in entries if entry[0] > after]
-    limit = max(1, min(int(query.get("maxResults") or _PAGE), _PAGE))
+    limit = max(1, min(number("maxResults", query.get("maxResults") or str(_PAGE)), _PAGE))
     page = entries[:limit]
     if len(entries) <= limit:
         return page, {}
@@ -118,7 +118,7 @@ def page_of(
 def _matching(objects: Objects, bucket: str, query: Mapping[str, str]) -> list[str]:
     prefix, glob = query.get("prefix", ""), query.get("matchGlob", "")
     if not glob:
-        names = objects.names(bucket, prefix)
+        names = objects.buckets.names(bucket, prefix)
     elif query.get("delimiter", "/") != "/":
         raise invalid("Only the delimiter / goes together with matchGlob")
     else:
@@ -126,7 +126,7 @@ def _matching(objects: Objects, bucket: str, query: Mapping[str, str]) -> list[s
         start = max(prefix, globs.literal_start(glob), key=len)
         names = (
             name
-            for name in objects.names(bucket, start)
+            for name in objects.buckets.names(bucket, start)
             if name.startswith(prefix) and pattern.fullmatch(name)
         )
     first, end = query.get("startOffset", ""), query.get("endOffset", "")

@@ -15,8 +15,9 @@ from typing import Any
 from pydag_emulators.bodies import json_of
 from pydag_emulators.gcs.conditions import check_of
 from pydag_emulators.gcs.errors import Refused, invalid
-from pydag_emulators.gcs.objects import Content, Object, Objects
 from pydag_emulators.gcs.resources import settable
+from pydag_emulators.gcs.storage.content import Content
+from pydag_emulators.gcs.storage.objects import Object, Objects
 
 _RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 

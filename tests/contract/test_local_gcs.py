@@ -22,8 +22,8 @@ from google.api_core.exceptions import (
 from google.cloud.exceptions import NotModified
 
 from pydag_emulators.errors import CannotStart
-from pydag_emulators.gcs import attributes
 from pydag_emulators.gcs.globs import compiled
+from pydag_emulators.gcs.storage import attributes
 from tests.support.local_google import cloud_storage, healthy, storage_client, storage_process
 
 MIB = 1 << 20
@@ -382,6 +382,23 @@ def test_a_body_that_is_no_json_object_is_the_callers_mistake(client, body):
     answer = requests.post(url, body, timeout=30)
     assert answer.status_code == 400
     assert answer.json()["error"]["message"].startswith("Parse Error: ")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("o?maxResults=x", None),
+        ("o/a?ifGenerationMatch=x", None),
+        ("o/a/rewriteTo/b/{bucket}/o/b?maxBytesRewrittenPerCall=x", {}),
+        ("o/b/compose", {"sourceObjects": [{}]}),
+    ],
+)
+def test_a_request_that_is_wrong_is_the_callers_mistake(client, bucket, path, body):
+    bucket.blob("a").upload_from_string("a")
+    url = f"{client._connection.API_BASE_URL}/storage/v1/b/{bucket.name}/{path}"
+    method = "GET" if body is None else "POST"
+    answer = requests.request(method, url.format(bucket=bucket.name), json=body, timeout=30)
+    assert answer.status_code == 400, answer.text
 
 
 def test_many_calls_in_one_request(client, bucket):

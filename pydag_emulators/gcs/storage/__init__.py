@@ -1,0 +1,1 @@
+"""Buckets, objects and what is known of them, as directories, files and extended attributes."""
