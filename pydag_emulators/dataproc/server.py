@@ -75,7 +75,7 @@ class Service:
             self._store,
             cluster_delay,
             make_bucket=storage.make_bucket,
-            upload=partial(storage.upload, patience=0),
+            upload=partial(storage.upload, timeout=0),
             end_jobs=self._runner.end_jobs,
         )
         self._jobs = Jobs(

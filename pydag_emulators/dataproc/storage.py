@@ -28,13 +28,13 @@ class Storage:
             with contextlib.suppress(Conflict):  # somebody else has done so just now
                 self._client.create_bucket(name, project=project)
 
-    def upload(self, uri: str, content: bytes, *, patience: float) -> None:
-        """Write an object; try again for `patience` seconds."""
+    def upload(self, uri: str, content: bytes, *, timeout: float) -> None:
+        """Write an object; try again for `timeout` seconds."""
         bucket, name = split_uri(uri)
         self._client.bucket(bucket).blob(name).upload_from_string(
             content,
             content_type="application/octet-stream",
-            retry=DEFAULT_RETRY.with_timeout(patience) if patience else None,
+            retry=DEFAULT_RETRY.with_timeout(timeout) if timeout else None,
         )
 
     def upload_file(self, uri: str, file: Path) -> None:

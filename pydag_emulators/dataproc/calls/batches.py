@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 import uuid
 from collections.abc import Callable
@@ -30,14 +29,15 @@ from pydag_emulators.dataproc.calls.jobs import CANCELLABLE, enter
 from pydag_emulators.dataproc.calls.kinds import check_batch, work_of_batch
 from pydag_emulators.dataproc.calls.lifecycle import moment
 from pydag_emulators.dataproc.calls.listing import Filter, page
+from pydag_emulators.dataproc.calls.operations import end_in_error
+from pydag_emulators.dataproc.calls.paths import find_id, id_of, scope_of
 from pydag_emulators.dataproc.calls.refused import (
     already_exists,
     failed_precondition,
-    invalid,
     not_found,
     unimplemented,
 )
-from pydag_emulators.dataproc.store import BatchKey, JobKey, Scope, Store
+from pydag_emulators.dataproc.store import BatchKey, JobKey, Store
 
 State = Batch.State
 # A batch's state as it follows from that of its job.
@@ -52,10 +52,6 @@ _STATES = {
     JobStatus.State.ERROR: State.FAILED,
 }
 _FINAL = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
-# Google takes the second word, too, which Airflow writes.
-_PARENT = re.compile(r"projects/([^/]+)/(?:locations|regions)/([^/]+)")
-_NAME = re.compile(rf"{_PARENT.pattern}/batches/([^/]+)")
-_OPERATION = re.compile(r"projects/([^/]+)/regions/([^/]+)/operations/([^/]+)")
 ID_LABEL = "goog-dataproc-batch-id"
 
 
@@ -81,10 +77,7 @@ class Batches:
 
     def create(self, request: CreateBatchRequest) -> operations_pb2.Operation:
         """Accept a batch; a request_id that was used before answers with the batch of then."""
-        match = _PARENT.fullmatch(request.parent)
-        if not match:
-            raise invalid(f"Invalid parent {request.parent!r}: projects/PROJECT/locations/REGION")
-        scope, batch = Scope(*match.groups()), request.batch
+        scope, batch = scope_of(request.parent), request.batch
         check_request_id(request.request_id)
         check_labels(batch.labels)
         check_batch(batch)
@@ -110,12 +103,9 @@ class Batches:
 
     def find(self, request: ListBatchesRequest) -> ListBatchesResponse:
         """A page of the batches that pass the filter, newest first."""
-        match = _PARENT.fullmatch(request.parent)
-        if not match:
-            raise invalid(f"Invalid parent {request.parent!r}: projects/PROJECT/locations/REGION")
         if request.order_by not in ("", "create_time desc"):
             raise unimplemented(f"Ordering batches by {request.order_by}")
-        scope = Scope(*match.groups())
+        scope = scope_of(request.parent)
         wanted = Filter(request.filter, ["state", "batch_id"])
         found = []
         for batch_id in self._store.batches(scope):
@@ -145,10 +135,8 @@ class Batches:
 
     def key_of_operation(self, name: str) -> BatchKey | None:
         """The batch whose operation has that name."""
-        match = _OPERATION.fullmatch(name)
-        if not match:
-            return None
-        job = self._store.job_of_operation(Scope(match[1], match[2]), match[3])
+        found = find_id(name, "operations")
+        job = self._store.job_of_operation(*found) if found else None
         return self._store.batch_of_job(job) if job else None
 
     def cancel(self, key: BatchKey) -> None:
@@ -221,16 +209,11 @@ class Batches:
         if batch.state == State.SUCCEEDED:
             operation.response.Pack(Batch.pb(batch))
         elif batch.state == State.FAILED:
-            operation.error.code = grpc.StatusCode.ABORTED.value[0]
-            operation.error.message = batch.state_message
+            end_in_error(operation, grpc.StatusCode.ABORTED, batch.state_message)
         elif batch.state == State.CANCELLED:
-            operation.error.code = grpc.StatusCode.CANCELLED.value[0]
-            operation.error.message = batch.state_message
+            end_in_error(operation, grpc.StatusCode.CANCELLED, batch.state_message)
         return operation
 
 
 def _key(name: str) -> BatchKey:
-    match = _NAME.fullmatch(name)
-    if not match:
-        raise invalid(f"Invalid name {name!r}: projects/PROJECT/locations/REGION/batches/BATCH")
-    return BatchKey(Scope(match[1], match[2]), match[3])
+    return BatchKey(*id_of(name, "batches"))

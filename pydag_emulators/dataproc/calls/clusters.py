@@ -31,7 +31,6 @@ from pydag_emulators.dataproc.calls.checks import (
     check_labels,
     check_lifecycle,
     check_machines,
-    check_request_id,
     check_workers,
 )
 from pydag_emulators.dataproc.calls.lifecycle import (
@@ -45,7 +44,7 @@ from pydag_emulators.dataproc.calls.lifecycle import (
     settled,
 )
 from pydag_emulators.dataproc.calls.listing import Filter, page
-from pydag_emulators.dataproc.calls.operations import ClusterOperations
+from pydag_emulators.dataproc.calls.operations import Change, ClusterOperations
 from pydag_emulators.dataproc.calls.refused import (
     already_exists,
     failed_precondition,
@@ -75,7 +74,7 @@ class Clusters:
         *,
         make_bucket: Callable[[str, str], None],
         upload: Callable[[str, bytes], None],
-        end_jobs: Callable[[Scope, str], None],
+        end_jobs: Callable[[Cluster], None],
     ) -> None:
         self._store = store
         self._operations = ClusterOperations(store)
@@ -89,7 +88,6 @@ class Clusters:
         scope, cluster = Scope(request.project_id, request.region), request.cluster
         check_cluster_name(cluster.cluster_name)
         check_labels(cluster.labels)
-        check_request_id(request.request_id)
         if cluster.project_id not in ("", scope.project):
             raise invalid(f"Cluster.project_id {cluster.project_id} is not {scope.project}")
         if "virtual_cluster_config" in cluster:
@@ -97,19 +95,17 @@ class Clusters:
         check_lifecycle(cluster.config.lifecycle_config)
         check_machines(cluster.config, scope.region)
         self._fill_in(scope, cluster)
-        ready, name = time.time() + self._delay, cluster.cluster_name
-        with self._store.transaction():
-            if earlier := self._store.request("create", scope, request.request_id):
-                return self._operations.get(earlier)
-            if self.current(scope, name):
+
+        def begin() -> Change:
+            if self.current(scope, cluster.cluster_name):
                 raise already_exists(
-                    f"Failed to create cluster: Cluster {scope}/clusters/{name}",
+                    f"Failed to create cluster: Cluster {scope}/clusters/{cluster.cluster_name}",
                 )
+            ready = time.time() + self._delay
             self._store.put_cluster(scope, cluster, ready)
-            outcome = error_of(cluster) or Cluster.pb(settled(cluster, ready))
-            operation = self._operations.begin(scope, cluster, "CREATE", ready, outcome)
-            self._store.put_request("create", scope, request.request_id, operation)
-            return self._operations.get(operation)
+            return cluster, ready, error_of(cluster) or Cluster.pb(settled(cluster, ready))
+
+        return self._operations.once("create", scope, request.request_id, begin)
 
     def get(self, request: GetClusterRequest) -> Cluster:
         """One cluster as it is now."""
@@ -134,11 +130,8 @@ class Clusters:
         if not masks or set(masks) - {"labels", *_SIZES}:
             raise unimplemented(f"Updating {', '.join(masks) or 'a cluster without a mask'}")
         check_labels(request.cluster.labels)
-        check_request_id(request.request_id)
-        now = time.time()
-        with self._store.transaction():
-            if earlier := self._store.request("update", scope, request.request_id):
-                return self._operations.get(earlier)
+
+        def begin() -> Change:
             cluster = self.require(scope, request.cluster_name)
             if cluster.status.state != State.RUNNING:
                 raise failed_precondition(
@@ -148,74 +141,74 @@ class Clusters:
             if "labels" in masks:
                 cluster.labels = request.cluster.labels
                 cluster.labels.update(_own_labels(scope, cluster))
-            settles = now
-            if sizes := [_SIZES[mask] for mask in masks if mask in _SIZES]:
-                for name in sizes:
-                    wanted = getattr(request.cluster.config, name).num_instances
-                    if name == "worker_config":
-                        check_workers(wanted)
-                    getattr(cluster.config, name).num_instances = wanted
-                settles = now + self._delay
-                enter(cluster, State.UPDATING, now)
-            self._store.put_cluster(scope, cluster, settles)
-            after = Cluster.pb(settled(cluster, settles))
-            operation = self._operations.begin(scope, cluster, "UPDATE", settles, after)
-            self._store.put_request("update", scope, request.request_id, operation)
-            return self._operations.get(operation)
+            sizes = [_SIZES[mask] for mask in masks if mask in _SIZES]
+            for name in sizes:
+                wanted = getattr(request.cluster.config, name).num_instances
+                if name == "worker_config":
+                    check_workers(wanted)
+                getattr(cluster.config, name).num_instances = wanted
+            if sizes:
+                return self._begin(scope, cluster, State.UPDATING)
+            now = time.time()
+            self._store.put_cluster(scope, cluster, now)
+            return cluster, now, Cluster.pb(cluster)
+
+        return self._operations.once("update", scope, request.request_id, begin)
 
     def delete(self, request: DeleteClusterRequest) -> operations_pb2.Operation:
         """Begin to delete a cluster, and end the jobs that run on it."""
         scope, name = Scope(request.project_id, request.region), request.cluster_name
-        check_request_id(request.request_id)
-        now = time.time()
-        with self._store.transaction():
-            if earlier := self._store.request("delete", scope, request.request_id):
-                return self._operations.get(earlier)
+
+        def begin() -> Change:
             cluster = self.require(scope, name)
             if request.cluster_uuid not in ("", cluster.cluster_uuid):
                 raise not_found(f"Cluster {scope}/clusters/{name} of UUID {request.cluster_uuid}")
             if cluster.status.state == State.DELETING:
                 raise failed_precondition(f"Cluster {name} is being deleted already")
-            enter(cluster, State.DELETING, now)
-            self._store.put_cluster(scope, cluster, now + self._delay)
-            operation = self._operations.begin(
-                scope, cluster, "DELETE", now + self._delay, empty_pb2.Empty()
-            )
-            self._store.put_request("delete", scope, request.request_id, operation)
-        self._end_jobs(scope, name)
-        return self._operations.get(operation)
+            _, gone, _ = self._begin(scope, cluster, State.DELETING)
+            return cluster, gone, empty_pb2.Empty()
+
+        return self._operations.once(
+            "delete", scope, request.request_id, begin, then=self._end_jobs
+        )
 
     def stop(self, request: StopClusterRequest) -> operations_pb2.Operation:
         """Begin to stop a cluster, and end the jobs that run on it."""
-        operation = self._change(request, "STOP", State.RUNNING, State.STOPPING)
-        self._end_jobs(Scope(request.project_id, request.region), request.cluster_name)
-        return operation
+        return self._change(request, State.RUNNING, State.STOPPING, then=self._end_jobs)
 
     def start(self, request: StartClusterRequest) -> operations_pb2.Operation:
         """Begin to start a cluster that is stopped."""
-        return self._change(request, "START", State.STOPPED, State.STARTING)
+        return self._change(request, State.STOPPED, State.STARTING)
 
     def _change(
-        self, request: StopClusterRequest | StartClusterRequest, kind: str, before: int, then: int
+        self,
+        request: StopClusterRequest | StartClusterRequest,
+        before: int,
+        after: int,
+        *,
+        then: Callable[[Cluster], None] | None = None,
     ) -> operations_pb2.Operation:
         scope, name = Scope(request.project_id, request.region), request.cluster_name
-        check_request_id(request.request_id)
-        now = time.time()
-        with self._store.transaction():
-            if earlier := self._store.request(kind.lower(), scope, request.request_id):
-                return self._operations.get(earlier)
+        kind = "stop" if isinstance(request, StopClusterRequest) else "start"
+
+        def begin() -> Change:
             cluster = self.require(scope, name)
             if cluster.status.state != before:
+                state = cluster.status.state.name
                 raise failed_precondition(
-                    f"Cluster {name} is in state {cluster.status.state.name}: no {kind} there"
+                    f"Cluster {name} is in state {state}: no {kind.upper()} there"
                 )
-            enter(cluster, then, now)
-            settles = now + self._delay
-            self._store.put_cluster(scope, cluster, settles)
-            after = Cluster.pb(settled(cluster, settles))
-            operation = self._operations.begin(scope, cluster, kind, settles, after)
-            self._store.put_request(kind.lower(), scope, request.request_id, operation)
-            return self._operations.get(operation)
+            return self._begin(scope, cluster, after)
+
+        return self._operations.once(kind, scope, request.request_id, begin, then=then)
+
+    def _begin(self, scope: Scope, cluster: Cluster, state: int) -> Change:
+        """Let a cluster enter a state in which it will stay for the delay."""
+        now = time.time()
+        enter(cluster, state, now)
+        settles = now + self._delay
+        self._store.put_cluster(scope, cluster, settles)
+        return cluster, settles, Cluster.pb(settled(cluster, settles))
 
     def diagnose(self, request: DiagnoseClusterRequest) -> operations_pb2.Operation:
         """Save what is known of a cluster, which is only its record."""
@@ -230,7 +223,7 @@ class Clusters:
         results = DiagnoseClusterResults.pb(DiagnoseClusterResults(output_uri=uri))
         settles = time.time() + self._delay
         with self._store.transaction():
-            operation = self._operations.begin(scope, cluster, "DIAGNOSE", settles, results)
+            operation = self._operations.begin(scope, cluster, "diagnose", settles, results)
             return self._operations.get(operation)
 
     def require(self, scope: Scope, name: str) -> Cluster:

@@ -28,12 +28,13 @@ from pydag_emulators.dataproc.calls.clusters import Clusters
 from pydag_emulators.dataproc.calls.kinds import check_job
 from pydag_emulators.dataproc.calls.lifecycle import moment
 from pydag_emulators.dataproc.calls.listing import Filter, page
+from pydag_emulators.dataproc.calls.operations import end_in_error
+from pydag_emulators.dataproc.calls.paths import find_id
 from pydag_emulators.dataproc.calls.refused import (
     already_exists,
     failed_precondition,
     invalid,
     not_found,
-    unimplemented,
 )
 from pydag_emulators.dataproc.store import JobKey, Scope, Store
 
@@ -138,10 +139,8 @@ class Jobs:
 
     def key_of_operation(self, name: str) -> JobKey | None:
         """The job whose operation has that name."""
-        parts = name.split("/")
-        if len(parts) != 6 or parts[::2] != ["projects", "regions", "operations"]:
-            return None
-        return self._store.job_of_operation(Scope(parts[1], parts[3]), parts[5])
+        found = find_id(name, "operations")
+        return self._store.job_of_operation(*found) if found else None
 
     def _submit(self, request: SubmitJobRequest) -> JobKey:
         job, scope = request.job, Scope(request.project_id, request.region)
@@ -199,11 +198,9 @@ class Jobs:
         if state == State.DONE:
             operation.response.Pack(Job.pb(job))
         elif state == State.ERROR:
-            operation.error.code = grpc.StatusCode.ABORTED.value[0]
-            operation.error.message = job.status.details
+            end_in_error(operation, grpc.StatusCode.ABORTED, job.status.details)
         elif state == State.CANCELLED:
-            operation.error.code = grpc.StatusCode.CANCELLED.value[0]
-            operation.error.message = job.status.details
+            end_in_error(operation, grpc.StatusCode.CANCELLED, job.status.details)
         return operation
 
 
@@ -223,5 +220,3 @@ def _check(scope: Scope, job: Job) -> None:
     check_job(job)
     if not job.placement.cluster_name:
         raise invalid("JobPlacement.cluster_name is required")
-    if job.scheduling.max_failures_per_hour or job.scheduling.max_failures_total:
-        raise unimplemented("A job that is started again when it fails (Job.scheduling)")

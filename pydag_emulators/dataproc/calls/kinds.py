@@ -22,7 +22,7 @@ def work_of(job: Job) -> Any:
 
 
 def check_job(job: Job) -> None:
-    """Refuse work that can't be carried out."""
+    """Refuse work, and ways to run it, that can't be carried out."""
     kind = Job.pb(job).WhichOneof("type_job")
     if kind is None:
         raise invalid("Job.type_job is required: a job must have pyspark_job or another one")
@@ -30,6 +30,8 @@ def check_job(job: Job) -> None:
         raise unimplemented(f"A {kind}")
     if refused := _lack(kind.removesuffix("_job"), getattr(job, kind)):
         raise refused
+    if job.scheduling.max_failures_per_hour or job.scheduling.max_failures_total:
+        raise unimplemented("A job that is started again when it fails (scheduling)")
 
 
 def check_batch(batch: Batch) -> None:

@@ -32,8 +32,8 @@ class DriverOutput:
         self._storage = storage
         self._published = -1
 
-    def publish(self, *, patience: float = 0) -> None:
-        """Write what the file has now to the objects; try again for `patience` seconds."""
+    def publish(self, *, timeout: float = 0) -> None:
+        """Write what the file has now to the objects; try again for `timeout` seconds."""
         size = self._file.stat().st_size if self._file.exists() else 0
         if size == self._published:
             return
@@ -44,13 +44,13 @@ class DriverOutput:
                 if file:
                     file.seek(index * CHUNK)
                     content = file.read(min(CHUNK, size - index * CHUNK))
-                self._storage.upload(f"{self._uri}.{index:09d}", content, patience=patience)
+                self._storage.upload(f"{self._uri}.{index:09d}", content, timeout=timeout)
         self._published = size
 
-    def try_to_publish(self, *, patience: float = 0) -> None:
+    def try_to_publish(self, *, timeout: float = 0) -> None:
         """Call `publish`; if Cloud Storage can't be reached, a later call does it."""
         with contextlib.suppress(GoogleAPIError, RequestException):
-            self.publish(patience=patience)
+            self.publish(timeout=timeout)
 
     def last_exception(self) -> str | None:
         """The exception that a failed driver reported last."""

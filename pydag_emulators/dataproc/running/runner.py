@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from google.cloud.dataproc_v1 import Job, JobStatus
+from google.cloud.dataproc_v1 import Cluster, Job, JobStatus
 
 from pydag_emulators.dataproc.calls.batches import ID_LABEL
 from pydag_emulators.dataproc.calls.jobs import FINAL, enter
@@ -21,7 +21,7 @@ from pydag_emulators.dataproc.running.output import DriverOutput
 from pydag_emulators.dataproc.running.process import JobProcess
 from pydag_emulators.dataproc.spark import submit
 from pydag_emulators.dataproc.storage import Storage
-from pydag_emulators.dataproc.store import JobKey, Scope, Store
+from pydag_emulators.dataproc.store import JobKey, Store
 
 State = JobStatus.State
 CANCELLING = (State.CANCEL_PENDING, State.CANCEL_STARTED)
@@ -71,12 +71,13 @@ class Runner:
         with contextlib.suppress(RuntimeError):  # stopping: `stop` ends what is still active
             self._pool.submit(self._run, key)
 
-    def end_jobs(self, scope: Scope, cluster: str) -> None:
-        """End the active jobs of a cluster that is being deleted."""
+    def end_jobs(self, cluster: Cluster) -> None:
+        """End the active jobs of a cluster that is being deleted or stopped."""
+        why = f"Cluster '{cluster.cluster_name}' was deleted or stopped before the job ended."
         for key in self._store.active_jobs():
             job = self._store.job(key)
-            if job and key.scope == scope and job.placement.cluster_name == cluster:
-                self._end(key, f"Cluster '{cluster}' was deleted before the job ended.")
+            if job and job.placement.cluster_uuid == cluster.cluster_uuid:
+                self._end(key, why)
 
     def cancel(self, key: JobKey) -> None:
         """Cancel a job that has no thread yet, and whose cancellation the store has."""
@@ -120,7 +121,7 @@ class Runner:
         self._watch(key, process, output)
         if self._stopped.is_set() and process.alive():
             return  # `stop` ends it
-        output.try_to_publish(patience=LAST_PUBLISH)
+        output.try_to_publish(timeout=LAST_PUBLISH)
         status = process.exit_status()
         if status == 0:
             self._finish(key, State.DONE)
@@ -138,7 +139,7 @@ class Runner:
         except FileNotFoundError as missing:
             process.output.write_text(f"File not found: {missing}\n")
             output = DriverOutput(process.output, job.driver_output_resource_uri, self._storage)
-            output.try_to_publish(patience=LAST_PUBLISH)
+            output.try_to_publish(timeout=LAST_PUBLISH)
             self._finish(key, State.ERROR, f"File not found: {missing}")
             return False
         submit.write_log_settings(job, process.directory)

@@ -63,10 +63,7 @@ def _check_jobs(template: WorkflowTemplate) -> None:
             raise invalid(f"Two jobs have the step_id {step.step_id}")
         known[step.step_id] = step
         check_labels(step.labels)
-        job = job_of(step)
-        check_job(job)
-        if job.scheduling.max_failures_per_hour or job.scheduling.max_failures_total:
-            raise unimplemented("A job that is started again when it fails (OrderedJob.scheduling)")
+        check_job(job_of(step))
     if not known:
         raise invalid("WorkflowTemplate.jobs is required")
     left = set(known)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import grpc
 from google.cloud.dataproc_v1 import (
@@ -27,6 +26,8 @@ from google.protobuf import empty_pb2
 from pydag_emulators.dataproc.calls.checks import check_request_id
 from pydag_emulators.dataproc.calls.lifecycle import moment
 from pydag_emulators.dataproc.calls.listing import page
+from pydag_emulators.dataproc.calls.operations import end_in_error
+from pydag_emulators.dataproc.calls.paths import id_of, scope_of
 from pydag_emulators.dataproc.calls.refused import (
     already_exists,
     failed_precondition,
@@ -38,8 +39,7 @@ from pydag_emulators.dataproc.workflows.checks import check_template
 from pydag_emulators.dataproc.workflows.parameters import filled
 from pydag_emulators.dataproc.workflows.records import Records, Workflow
 
-_PARENT = re.compile(r"projects/([^/]+)/(?:locations|regions)/([^/]+)")
-_NAME = re.compile(rf"({_PARENT.pattern})/workflowTemplates/([^/]+)")
+_KIND = "workflowTemplates"
 
 
 class Templates:
@@ -55,9 +55,9 @@ class Templates:
 
     def create(self, request: CreateWorkflowTemplateRequest) -> WorkflowTemplate:
         """Add a template."""
-        scope, template = _scope(request.parent), request.template
+        scope, template = scope_of(request.parent), request.template
         check_template(template)
-        template.name = f"{request.parent}/workflowTemplates/{template.id}"
+        template.name = f"{request.parent}/{_KIND}/{template.id}"
         template.version = 1
         template.create_time = template.update_time = moment(time.time())
         with self._store.transaction():
@@ -75,7 +75,7 @@ class Templates:
 
     def find(self, request: ListWorkflowTemplatesRequest) -> ListWorkflowTemplatesResponse:
         """A page of a region's templates."""
-        found = self._records.templates(_scope(request.parent))
+        found = self._records.templates(scope_of(request.parent))
         some, token = page(found, request.page_size, request.page_token)
         return ListWorkflowTemplatesResponse(templates=list(some), next_page_token=token)
 
@@ -88,12 +88,12 @@ class Templates:
             _check_version(before, template.version)
             template.id, template.create_time = before.id, before.create_time
             template.version, template.update_time = before.version + 1, moment(time.time())
-            self._records.put_template(_key(template.name)[1], template)
+            self._records.put_template(id_of(template.name, _KIND)[0], template)
         return template
 
     def delete(self, request: DeleteWorkflowTemplateRequest) -> empty_pb2.Empty:
         """Forget a template; its workflows go on."""
-        _, scope, template_id = _key(request.name)
+        scope, template_id = id_of(request.name, _KIND)
         with self._store.transaction():
             template = self._require(request.name)
             _check_version(template, request.version)
@@ -105,18 +105,20 @@ class Templates:
         template = self._require(request.name)
         _check_version(template, request.version)
         made = filled(template, request.parameters)
-        return self._begin(_key(request.name)[1], made, request.request_id, request.parameters)
+        return self._begin(
+            id_of(request.name, _KIND)[0], made, request.request_id, request.parameters
+        )
 
     def instantiate_inline(
         self, request: InstantiateInlineWorkflowTemplateRequest
     ) -> operations_pb2.Operation:
         """Likewise, of a template that is nowhere else."""
-        scope, template = _scope(request.parent), request.template
+        scope, template = scope_of(request.parent), request.template
         template.id = template.id or f"inline-{uuid.uuid4()}"
         check_template(template)
         if template.parameters:
             raise invalid("An inline template can't have parameters: they would have no values")
-        template.name = f"{request.parent}/workflowTemplates/{template.id}"
+        template.name = f"{request.parent}/{_KIND}/{template.id}"
         return self._begin(scope, template, request.request_id, {})
 
     def operation(self, name: str) -> operations_pb2.Operation | None:
@@ -133,7 +135,11 @@ class Templates:
         return workflow is not None
 
     def _begin(
-        self, scope: Scope, template: WorkflowTemplate, request_id: str, parameters: object
+        self,
+        scope: Scope,
+        template: WorkflowTemplate,
+        request_id: str,
+        parameters: Mapping[str, str],
     ) -> operations_pb2.Operation:
         check_request_id(request_id)
         metadata = WorkflowMetadata(
@@ -162,8 +168,7 @@ class Templates:
         return _operation(made)
 
     def _require(self, name: str) -> WorkflowTemplate:
-        _, scope, template_id = _key(name)
-        template = self._records.template(scope, template_id)
+        template = self._records.template(*id_of(name, _KIND))
         if template is None:
             raise not_found(f"Workflow template {name}")
         return template
@@ -175,30 +180,12 @@ def _operation(workflow: Workflow) -> operations_pb2.Operation:
     if not workflow.is_over:
         return operation
     if workflow.cancelled:
-        operation.error.code = grpc.StatusCode.CANCELLED.value[0]
-        operation.error.message = "Workflow was cancelled."
+        end_in_error(operation, grpc.StatusCode.CANCELLED, "Workflow was cancelled.")
     elif workflow.error:
-        operation.error.code = grpc.StatusCode.ABORTED.value[0]
-        operation.error.message = workflow.error
+        end_in_error(operation, grpc.StatusCode.ABORTED, workflow.error)
     else:
         operation.response.Pack(empty_pb2.Empty())
     return operation
-
-
-def _scope(parent: str) -> Scope:
-    match = _PARENT.fullmatch(parent)
-    if not match:
-        raise invalid(f"Invalid parent {parent!r}: projects/PROJECT/regions/REGION")
-    return Scope(*match.groups())
-
-
-def _key(name: str) -> tuple[str, Scope, str]:
-    match = _NAME.fullmatch(name)
-    if not match:
-        raise invalid(
-            f"Invalid name {name!r}: projects/PROJECT/regions/REGION/workflowTemplates/ID"
-        )
-    return match[1], Scope(match[2], match[3]), match[4]
 
 
 def _check_version(template: WorkflowTemplate, wanted: int) -> None:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import time
 
 import pytest
-from google.cloud.dataproc_v1 import CreateClusterRequest, Job, JobStatus
+from google.cloud.dataproc_v1 import (
+    CreateClusterRequest,
+    DeleteClusterRequest,
+    Job,
+    JobStatus,
+    StopClusterRequest,
+)
 
 from pydag_emulators.dataproc.calls.clusters import Clusters
 from pydag_emulators.dataproc.calls.jobs import enter
@@ -31,13 +37,19 @@ def store(tmp_path):
 
 
 @pytest.fixture
-def clusters(store, clock):
+def ended():
+    """The clusters whose jobs were ended."""
+    return []
+
+
+@pytest.fixture
+def clusters(store, clock, ended):
     clusters = Clusters(
         store,
         0.0,
         make_bucket=lambda *_: None,
         upload=lambda *_: None,
-        end_jobs=lambda *_: None,
+        end_jobs=ended.append,
     )
     lifecycle = {"idle_delete_ttl": {"seconds": HOUR}}
     cluster = {"cluster_name": "c", "config": {"lifecycle_config": lifecycle}}
@@ -121,3 +133,13 @@ def test_a_cluster_with_a_job_stays(store, clusters, clock):
     job(store, clusters, JobStatus.State.RUNNING)
     clock[0] += 10 * HOUR
     assert clusters.current(SCOPE, "c").status.state.name == "RUNNING"
+
+
+@pytest.mark.parametrize("kind", ["stop", "delete"])
+def test_a_request_that_comes_again_ends_no_jobs_again(clusters, ended, kind):
+    request_of = {"stop": StopClusterRequest, "delete": DeleteClusterRequest}[kind]
+    request = request_of(project_id="p", region="r", cluster_name="c", request_id="one")
+    first = getattr(clusters, kind)(request)
+    again = getattr(clusters, kind)(request)
+    assert again == first
+    assert [cluster.cluster_name for cluster in ended] == ["c"]
