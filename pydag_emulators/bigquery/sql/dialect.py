@@ -63,6 +63,10 @@ def _casefold(parser: Parser) -> exp.Expression:
 class GoogleSQL(BigQuery):
     """GoogleSQL as this service reads it."""
 
+    def to_json_path(self, path: exp.Expr | None) -> exp.Expr | None:
+        """Leaves a JSONPath as it is written, since the generic one reads what Google refuses."""
+        return path
+
     class Tokenizer(BigQuery.Tokenizer):
         """Reads procedural language word by word: see `scripts`."""
 

@@ -25,9 +25,7 @@ from pydag_emulators.bigquery.sql.functions.build import (
 )
 from pydag_emulators.bigquery.sql.typing.types import Type
 
-KEEP: Kinds = (
-    exp.JSONKeyValue, exp.JSONPath, exp.JSONPathKey, exp.JSONPathRoot, exp.JSONPathSubscript,
-)  # fmt: skip
+KEEP: Kinds = (exp.JSONKeyValue,)
 
 JSON_PATH = re.compile(r"\$(\.[A-Za-z_]\w*|\[\d+\])*")
 
@@ -39,19 +37,37 @@ def _json(name: str) -> Lower:
     return lower
 
 
+_STEP = re.compile(
+    r"""\.(?P<key>[\w:\- ]+)|\[\s*(?P<index>\d+)\s*\]"""
+    r"""|\."(?P<quoted>[^"\\]+)"|\[\s*'(?P<bracketed>[^'"\\]+)'\s*\]"""
+)
+
+
 def _path(node: Node) -> str:
-    """The path as DuckDB writes it."""
-    path = "$"
-    for part in node.expression.expressions if node.expression else []:
-        if isinstance(part, exp.JSONPathKey) and isinstance(part.this, str):
-            is_plain = re.fullmatch(r"[A-Za-z_]\w*", part.this)
-            if '"' in part.this or "\\" in part.this:
-                raise refused(node)
-            path += f".{part.this}" if is_plain else f'."{part.this}"'
-        elif isinstance(part, exp.JSONPathSubscript) and isinstance(part.this, int):
-            path += f"[{part.this}]"
-        elif not isinstance(part, exp.JSONPathRoot):
-            raise refused(node)
+    """The path as DuckDB writes it.
+
+    Form: https://cloud.google.com/bigquery/docs/reference/standard-sql/json_functions#JSONPath_format
+    """
+    given = node.expression
+    if given is None:
+        return "$"
+    if not isinstance(given, exp.Literal) or not given.is_string:
+        raise unimplemented(f"a JSONPath that is not a literal: {given.sql('bigquery')[:80]}")
+    written = given.name
+    if re.match(r"(?i)(lax|recursive)\s", written):
+        raise unimplemented("JSONPaths that are lax")
+    if not written.startswith("$"):
+        raise invalid_query("JSONPath must start with '$'")
+    path, at = "$", 1
+    while step := _STEP.match(written, at):
+        at = step.end()
+        key = step["key"] or step["quoted"] or step["bracketed"]
+        path += f"[{step['index']}]" if key is None else f'."{key}"'
+    rest = written[at:]
+    if re.match(r"""\[\s*[-\w]+\s*\]|\."|\[\s*'""", rest):
+        raise unimplemented(f"in a JSONPath: {rest}")
+    if rest:
+        raise invalid_query(f"Invalid token in JSONPath at: {rest}")
     return path
 
 

@@ -239,6 +239,8 @@ def _date_shown(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
     if isinstance(value, exp.TsOrDsToDate) and type_ == TIMESTAMP:
         raise invalid_query("No matching signature for FORMAT_DATE for argument types: TIMESTAMP")
     if node.args.get("zone") is not None:
+        if not isinstance(value, exp.TsOrDsToTimestamp):
+            raise invalid_query("Only FORMAT_TIMESTAMP takes a time zone")
         typer.visit(node.args["zone"], scope)
     return STRING
 

@@ -42,14 +42,23 @@ def set_operation(typer: Visitor, node: exp.SetOperation, scope: Scope) -> Colum
     return tuple((name, type_) for (name, _), type_ in zip(known[0], types, strict=True))
 
 
-def _match_names(typer: Visitor, node: exp.Expr, scope: Scope) -> None:
+def _match_names(typer: Visitor, node: exp.SetOperation, scope: Scope) -> None:
     """Bring the columns of set operations BY NAME into one order."""
     for side in (node.this, node.expression):
         if isinstance(side, exp.SetOperation):
+            if _operation(side) != _operation(node):
+                raise invalid_query(
+                    "Syntax error: Different set operations cannot be used in the same query "
+                    "without using parentheses for grouping"
+                )
             _match_names(typer, side, scope)
     if node.args.get("by_name"):
         sides = [exp.Paren(this=side.copy()) for side in (node.this, node.expression)]
         match_by_name(node, *[_names_of(typer.query(side, scope)) for side in sides])
+
+
+def _operation(node: exp.SetOperation) -> tuple[str, bool]:
+    return node.key, bool(node.args.get("distinct"))
 
 
 def _names_of(columns: Columns | None) -> list[str]:
