@@ -46,7 +46,7 @@ UI := $(BIN)/python ui/toolchain.py
 ui: $(VENV)/.dev
 	$(UI) build
 
-PYTEST = $(BIN)/python -m pytest --numprocesses $(PARALLEL) --dist loadfile --no-loadscope-reorder
+PYTEST = $(BIN)/python -m pytest --parallel $(PARALLEL)
 
 test: $(VENV)/.dev $(VENV)/.spark
 	$(UI) test

@@ -7,13 +7,13 @@ import gc
 import os
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import redis
 from hypothesis import HealthCheck, settings
 
 from tests.support import spark_java, warm
+from tests.support.forking import Processes
 from tests.support.redis_server import RedisServer, server_binary
 
 # An example that takes long on a busy machine isn't wrong. Each run draws other ones, and CI runs
@@ -35,11 +35,20 @@ gc.disable()
 # draws from `random` there, which Hypothesis takes for the fault of whatever test runs then.
 os.environ["DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA"] = "true"
 
+# pyarrow's allocator starts a thread otherwise: threads are not forked.
+os.environ["JE_ARROW_MALLOC_CONF"] = "background_thread:false"
+
 # A test of the acceptance tests that shares a `pydag up` with others.
 SHARES_UP = re.compile(r"^def test_\w+\([^)]*\b(up|terminal|example_run)\b", re.MULTILINE)
 
 # What starts something for more than one test of its file.
 SHARES = re.compile(r'scope="|\bbusy_cluster\b')
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--parallel", type=int, default=1, metavar="N", help="run the tests in N processes"
+    )
 
 
 @pytest.hookimpl(trylast=True)
@@ -49,7 +58,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     Then those that wait, evenly among those that compute: while a process waits another one can use
     the core. They have come to their end a little before these.
     """
-    if not hasattr(config, "workerinput"):
+    if config.option.parallel == 1:
         return
     places: dict[pytest.Item, float] = {}
     for mark, begin, end in (("big", 0, 0), ("slow", 1, 1.8), (None, 1, 2)):
@@ -69,40 +78,34 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_configure_node(node: Any) -> None:
-    """Processes that share the tests fork what they start from the same ones."""
-    node.workerinput["warm"] = warm.serve()
+def pytest_unconfigure() -> None:
+    gc.unfreeze()  # DuckDB tells of what is left at the end
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Fork from where the others do."""
-    if hasattr(config, "workerinput"):
-        warm.join(config.workerinput["warm"])
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    """With `--parallel`, several processes run the tests; all fork what they start from the same.
 
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """For `--dist loadfile`: what one process does at a stretch.
-
-    A file; the files that share a `pydag up`; or a single test of those integration tests whose
-    file shares nothing that it starts.
+    What one of them does at a stretch is a file; the files that share a `pydag up`; or a single
+    test of those integration tests whose file shares nothing that it starts.
     """
-    from xdist.scheduler import LoadFileScheduling
-
-    class Scheduling(LoadFileScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            file = super()._split_scope(nodeid)
-            if file.startswith("tests/acceptance/") and SHARES_UP.search(_text(file)):
-                return "pydag up"
-            alone = file.startswith("tests/integration/") and not SHARES.search(_text(file))
-            return nodeid if alone else file
+    count = session.config.option.parallel
+    if count == 1 or session.testsfailed or session.config.option.collectonly:
+        return None
 
     @functools.cache
-    def _text(file: str) -> str:
-        return (config.rootpath / file).read_text()
+    def text(file: str) -> str:
+        return (session.config.rootpath / file).read_text()
 
-    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
+    def share(nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        if file.startswith("tests/acceptance/") and SHARES_UP.search(text(file)):
+            return "pydag up"
+        alone = file.startswith("tests/integration/") and not SHARES.search(text(file))
+        return nodeid if alone else file
+
+    warm.serve()
+    Processes(session, share).run(count)
+    return True
 
 
 @pytest.fixture(scope="session")

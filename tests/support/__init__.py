@@ -15,17 +15,20 @@ import psutil
 
 T = TypeVar("T")
 
+# The environment variable with the number of one of several processes that run tests.
+PROCESS = "TEST_PROCESS"
+
 # Ports below those that the kernel gives to connections and to servers that ask for any; each of
-# the processes that pytest-xdist starts has its own.
+# those processes has its own.
 PORTS = 1_400
-FIRST_PORT = 10_000 + PORTS * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 16)
 _ports = itertools.count(random.randrange(PORTS))
 
 
 def free_port() -> int:
     """A port that nobody has, and that nobody is given before a test's server has it."""
+    first = 10_000 + PORTS * (int(os.environ.get(PROCESS, "0")) % 16)
     while True:
-        port = FIRST_PORT + next(_ports) % PORTS
+        port = first + next(_ports) % PORTS
         with contextlib.suppress(OSError), socket.socket() as sock:
             sock.bind(("127.0.0.1", port))
             return port

@@ -126,14 +126,6 @@ def start(command: Sequence[str], env: Mapping[str, str], out: int, cwd: Path | 
     )
 
 
-def join(directory: str) -> None:
-    """Fork from the processes that another process of pytest has started there, by `serve`."""
-    _joined.append(directory)
-
-
-_joined: list[str] = []
-
-
 def program() -> str:
     """A program `pydag` that is forked if it can be."""
     if sys.platform == "linux" and os.environ.get("PYDAG_TEST_COLD") != "1":
@@ -143,11 +135,11 @@ def program() -> str:
 
 def place() -> str:
     """The directory of what we fork from."""
-    return _joined[0] if _joined else serve()
+    return serve().name
 
 
 @functools.cache
-def serve() -> str:
+def serve() -> tempfile.TemporaryDirectory[str]:
     """The directory of sockets of processes that fork, one of each kind, which end with us.
 
     Beside them is a program `pydag` that is forked.
@@ -170,7 +162,7 @@ def serve() -> str:
     file = Path(directory.name) / "pydag"
     file.write_text(PROGRAM.format(python=sys.executable, address=f"{directory.name}/{PRODUCT}"))
     file.chmod(0o755)
-    return directory.name
+    return directory
 
 
 @functools.cache
