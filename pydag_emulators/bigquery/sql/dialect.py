@@ -12,6 +12,88 @@ from sqlglot.tokenizer_core import TokenType
 from pydag_emulators.bigquery.errors import invalid_query, unimplemented
 from pydag_emulators.bigquery.sql.replace import with_values
 
+_OTHERS_FUNCTIONS = frozenset(
+    [
+        "APPROX_DISTINCT",
+        "APPROX_TOP_K",
+        "ARGMAX",
+        "ARGMIN",
+        "ARG_MAX",
+        "ARG_MIN",
+        "ARRAY_JOIN",
+        "ARRAY_SIZE",
+        "BITWISE_AND_AGG",
+        "BITWISE_COUNT",
+        "BITWISE_OR_AGG",
+        "BITWISE_XOR_AGG",
+        "BOOLAND_AGG",
+        "BOOLOR_AGG",
+        "BOOL_AND",
+        "BOOL_OR",
+        "CHAR",
+        "CHARINDEX",
+        "CONTAINS",
+        "CONVERT",
+        "COUNT_IF",
+        "DATEDIFF",
+        "DATEFROMPARTS",
+        "DATE_FROM_PARTS",
+        "DECODE",
+        "ENDSWITH",
+        "GENERATE_SERIES",
+        "GEN_RANDOM_UUID",
+        "GROUP_CONCAT",
+        "HEX",
+        "IIF",
+        "ISINF",
+        "ISNAN",
+        "JSON_FORMAT",
+        "JSON_PARSE",
+        "LAST_DAY_OF_MONTH",
+        "LCASE",
+        "LEFTPAD",
+        "LEN",
+        "LEVENSHTEIN",
+        "LOCATE",
+        "LOG2",
+        "LOWER_HEX",
+        "MD5_DIGEST",
+        "NVL",
+        "PAD",
+        "POSITION",
+        "RANDOM",
+        "REGEXP_LIKE",
+        "RIGHTPAD",
+        "SIGNUM",
+        "STARTSWITH",
+        "STDEV",
+        "STR_POSITION",
+        "STR_TO_DATE",
+        "TIMEFROMPARTS",
+        "TIMESTAMPDIFF",
+        "TIMESTAMPFROMPARTS",
+        "TIMESTAMP_FROM_PARTS",
+        "TIME_FROM_PARTS",
+        "TIME_TO_STR",
+        "TRUNCATE",
+        "TRY_CAST",
+        "TRY_CONVERT",
+        "UCASE",
+        "UNHEX",
+        "UUID",
+        "UUID_STRING",
+        "VARIANCE_POP",
+        "VARIANCE_SAMP",
+    ]
+)
+"""Functions of other dialects, which the generic parser takes for those that do the same here."""
+_OTHERS_WORDS = frozenset(
+    {
+        "<=>", "ANTI", "BINARY", "BLOB", "BYTEA", "CLOB", "DEC", "DOUBLE", "DOUBLE PRECISION",
+        "FIXED", "FLOAT8", "INT32", "INT4", "LONG", "LONGVARCHAR", "NUMBER", "REGEXP", "RLIKE",
+        "SEMI", "STR", "TEXT", "TIMESTAMPTZ", "VARBINARY",
+    }
+)  # fmt: skip
 _COMMANDS = (TokenType.COMMAND, TokenType.EXECUTE, TokenType.BEGIN)
 
 
@@ -73,7 +155,7 @@ class GoogleSQL(BigQuery):
         KEYWORDS: ClassVar = {
             word: kind
             for word, kind in BigQuery.Tokenizer.KEYWORDS.items()
-            if kind not in _COMMANDS
+            if kind not in _COMMANDS and word not in _OTHERS_WORDS
         }
         COMMANDS: ClassVar[set[TokenType]] = set()
 
@@ -81,8 +163,17 @@ class GoogleSQL(BigQuery):
         """Adds to the generic parser what the service needs to know."""
 
         FUNC_TOKENS: ClassVar = {*BigQuery.Parser.FUNC_TOKENS, TokenType.WITH}
+        FUNCTIONS: ClassVar = {
+            name: build
+            for name, build in BigQuery.Parser.FUNCTIONS.items()
+            if name not in _OTHERS_FUNCTIONS
+        }
         FUNCTION_PARSERS: ClassVar = {
-            **BigQuery.Parser.FUNCTION_PARSERS,
+            **{
+                name: parse
+                for name, parse in BigQuery.Parser.FUNCTION_PARSERS.items()
+                if name not in _OTHERS_FUNCTIONS
+            },
             "JSON_OBJECT": _json_object,
             "NORMALIZE_AND_CASEFOLD": _casefold,
             "WITH": _with,
@@ -119,6 +210,11 @@ class GoogleSQL(BigQuery):
                 elif token.token_type == TokenType.FORMAT and not depth:
                     return True
             return False
+
+        def _parse_star_op(self, *keywords: str) -> list[exp.Expr] | None:
+            known = [word for word in keywords if word in ("EXCEPT", "REPLACE")]
+            expressions: list[exp.Expr] | None = super()._parse_star_op(*known)
+            return expressions
 
         def _parse_table(self, *args: Any, **options: Any) -> exp.Expr | None:
             """Takes `t.items AS item WITH OFFSET AS o` for UNNEST(t.items)."""

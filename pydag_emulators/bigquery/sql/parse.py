@@ -26,6 +26,8 @@ _NOT_SUPPORTED = frozenset(
     }
 )  # fmt: skip
 
+_OTHERS = (TokenType.DCOLON, TokenType.MOD, TokenType.L_BRACE)
+_OTHERS_SIGNS = ((TokenType.EQ, "=="), (TokenType.NOT, "!"))
 
 SYSTEM_VARIABLES = frozenset(
     {
@@ -55,10 +57,15 @@ def tokens_of(sql: str) -> list[Token]:
         tokens = sqlglot.tokenize(sql, read=GoogleSQL)
     except TokenError as error:
         raise invalid_query(f"Syntax error: {error}") from error
+    previous: TokenType | None = None  # but numbers
     for token in tokens:
         _check_token(token)
         if token.text.upper() == "CORRESPONDING" and token.token_type == TokenType.VAR:
             raise unimplemented("set operations CORRESPONDING; write BY NAME")
+        if previous == TokenType.LIMIT and token.token_type == TokenType.COMMA:
+            raise _unexpected(token)
+        if token.token_type != TokenType.NUMBER:
+            previous = token.token_type
         if GENERATED in token.text and token.token_type == TokenType.IDENTIFIER:
             raise unimplemented(f"the character {GENERATED} in names ({token.text})")
     return list(tokens)
@@ -66,10 +73,14 @@ def tokens_of(sql: str) -> list[Token]:
 
 def _check_token(token: Token) -> None:
     """Refuse operators that sqlglot reads, and GoogleSQL doesn't have."""
-    if token.text in ("::", "==") and token.token_type != TokenType.STRING:
-        raise invalid_query(
-            f'Syntax error: Unexpected "{token.text}" at [{token.line}:{_column(token)}]'
-        )
+    if token.token_type in _OTHERS or (token.token_type, token.text) in _OTHERS_SIGNS:
+        raise _unexpected(token)
+
+
+def _unexpected(token: Token) -> ApiError:
+    return invalid_query(
+        f'Syntax error: Unexpected "{token.text}" at [{token.line}:{_column(token)}]'
+    )
 
 
 def statement_of(sql: str, tokens: list[Token]) -> Statement:
@@ -190,6 +201,9 @@ def parse_one(sql: str) -> exp.Expression:
         raise _syntax_error(error) from error
     if isinstance(tree, exp.Command):
         raise unimplemented(f"the statement {tree.name.upper() or sql.strip()[:20].upper()}")
+    for values in tree.find_all(exp.Values):
+        if not isinstance(values.parent, exp.Insert):
+            raise invalid_query("Syntax error: VALUES is only allowed in INSERT")
     if "@@" in sql:
         _name_system_variables(tree)
     return tree

@@ -92,9 +92,9 @@ class Scope:
             return True, None
         is_range = bool(rest) and head in self.ranges
         for columns in () if is_range else self.ranges.values():
-            for name, type_ in columns or ():
-                if name.lower() == head:
-                    return True, _member(type_, rest)
+            found, type_ = _column(columns or (), head)
+            if found:
+                return True, _member(type_, rest)
         if head in self.values:
             return True, _member(self.values[head], rest)
         row = self.ranges.get(head)
@@ -104,8 +104,7 @@ class Scope:
             if self.hidden_in(head):
                 raise unimplemented(f"{head} as a value: it has pseudo columns")
             return True, row_type(row)
-        found = next((type_ for name, type_ in row if name.lower() == rest[0]), None)
-        return True, _member(found, rest[1:])
+        return True, _member(_column(row, rest[0])[1], rest[1:])
 
     def hides_column(self, name: str) -> bool:
         """Whether a name means the item of an UNNEST, and not a column that there is, too."""
@@ -150,6 +149,14 @@ class Scope:
                     seen.add(column.lower())
                 result.append((column, type_))
         return tuple(result)
+
+
+def _column(columns: Columns, name: str) -> tuple[bool, Type | None]:
+    """Whether a relation has a column of that name, in lower case, and its type."""
+    types = [type_ for label, type_ in columns if label.lower() == name]
+    if len(types) > 1:
+        raise invalid_query(f"Column name {name} is ambiguous")
+    return (True, types[0]) if types else (False, None)
 
 
 def row_type(columns: Columns) -> Type | None:
