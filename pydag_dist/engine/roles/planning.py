@@ -36,8 +36,9 @@ class Planning(Role):
 
     def plan_chunk(self, run_id: str, token: str, tasks: Iterable[PlannedTask]) -> bool:
         """Writes at most `CHUNK` tasks of a plan; False if another planner took over."""
-        rows = json.dumps([task.row() for task in tasks])
-        return bool(self._call("plan_chunk", run_id, token, rows))
+        rows = [task.row() for task in tasks]
+        rows[1:] = [{k: v for k, v in row.items() if v != rows[0][k]} for row in rows[1:]]
+        return bool(self._call("plan_chunk", run_id, token, json.dumps(rows)))
 
     def plan_first(
         self,

@@ -55,8 +55,15 @@ local PLANNED_ROW = {
 local FIRST_ROW = { downstream = 'chunks', params = 'pairs', gone = 'pairs' }
 
 local function check_plan(run, rows)
-  for _, row in ipairs(rows) do
-    check_row('plan_chunk', row, row.task == '' and FIRST_ROW or PLANNED_ROW)
+  local common, first = nil, rows[1]
+  if first and first.task ~= '' then
+    common = {}
+    for name, value in pairs(first) do common[name] = value end
+    common.task = nil
+  end
+  for i, row in ipairs(rows) do
+    if i > 1 then setmetatable(row, { __index = common }) end
+    check_row('plan_chunk', row, row.task == '' and FIRST_ROW or PLANNED_ROW, i > 1 and common)
     if row.ok and row.ok + row.bad + row.dead_up + row.skips > row.upstream then
       refuse('plan_chunk: task ' .. shown(row.task) .. ' has heard of more upstream tasks than it has')
     end
@@ -70,9 +77,10 @@ end
 -- ids), spec, lists_for (ids of the tasks that expand over its result), expansions (of itself, over
 -- a list that the plan knows), branch, child (it shares another task's plan), keep (the record stays
 -- as it was), again (it does not, as the history has to know) and anew (no success of its tries
--- before counts). The row of task "" has the chunks of those to decide at the start, params of the
--- run, name and JSON in turn, that specs name, and `gone`, tasks that the DAG has no longer and their
--- last tries in turn; and nothing else.
+-- before counts). But for the task, a row may leave out what is the same in the first row. The row of
+-- task "" has the chunks of those to decide at the start, params of the run, name and JSON in turn,
+-- that specs name, and `gone`, tasks that the DAG has no longer and their last tries in turn; and
+-- nothing else.
 --   given    run, planner, rows
 --   answers  1, or 0 if another planner took over
 --   writes   run:ID, run:ID:out, run:ID:events, history, run:ID:tasks, run:ID:plan, run:ID:specs
