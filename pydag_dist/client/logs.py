@@ -229,11 +229,10 @@ def follow(
     task: str | None,
 ) -> Iterator[LogLine]:
     """Lines as they come; ends when the run, or the given task, has ended and all was read."""
-    cursor = "0"
     while True:
+        newest = reading.newest_event(run_id)
         run = look()
         yield from reader.read(run)
         if run.ended or (task is not None and run.tasks[task].state in ENDED_TASK_STATES):
             return
-        events = reading.events(run_id, cursor, round(POLL_SECONDS * 1000))
-        cursor = events[-1].id if events else cursor
+        reading.has_event(run_id, newest, round(POLL_SECONDS * 1000))

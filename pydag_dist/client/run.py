@@ -125,6 +125,14 @@ class Run:
         block = None if timeout is None else max(1, round(timeout * 1000))
         return self._reading.events(self.id, after, block)
 
+    def _newest(self) -> str:
+        """The event to wait from: to read all that happens would be work for each task."""
+        return self._reading.newest_event(self.id)
+
+    def _happens(self, after: str, seconds: float) -> bool:
+        """Whether something happens after that event; waits so many seconds for it."""
+        return self._reading.has_event(self.id, after, max(1, round(seconds * 1000)))
+
     def follow(self, timeout: float | None = None, *, every: float = 1.0) -> Iterator[RunSnapshot]:
         """Snapshots of the run after changes, and every so many seconds; the last one has ended.
 
@@ -133,10 +141,10 @@ class Run:
         Redis has lost meanwhile is submitted again as by `wait`.
         """
         deadline = deadline_of(timeout)
-        cursor = "0"
         while True:
             began = time.monotonic()
             with self._until(deadline, timeout):
+                newest = self._newest()
                 snapshot = self._resubmitting(self.snapshot)
             cost = time.monotonic() - began
             yield snapshot
@@ -146,8 +154,7 @@ class Run:
             if rest <= 0:
                 raise self._timed_out(snapshot.state, timeout)
             with self._until(deadline, timeout):
-                events = self.events(cursor, timeout=min(every, rest))
-                cursor = events[-1].id if events else cursor
+                self._happens(newest, min(every, rest))
                 self._pause(min(rest, max(GATHER_SECONDS, 20 * cost)))
 
     def cancel(self) -> str:
@@ -244,9 +251,11 @@ class Run:
         has lost meanwhile is submitted again, under the same id.
         """
         deadline = deadline_of(timeout)
-        cursor = "0"
         with self._until(deadline, timeout):
-            while (state := self._resubmitting(lambda: self.state)) != "success":
+            while True:
+                newest = self._newest()
+                if (state := self._resubmitting(lambda: self.state)) == "success":
+                    return state
                 if state in ENDED_RUN_STATES:
                     ended = self._resubmitting(self.snapshot)
                     if ended.ended and ended.state != "success":
@@ -255,11 +264,8 @@ class Run:
                 rest = BLOCK_SECONDS if deadline is None else deadline - time.monotonic()
                 if rest <= 0:
                     raise self._timed_out(state, timeout)
-                events = self.events(cursor, timeout=min(rest, BLOCK_SECONDS))
-                if events:
-                    cursor = events[-1].id
+                if self._happens(newest, min(rest, BLOCK_SECONDS)):
                     time.sleep(min(rest, GATHER_SECONDS))
-        return state
 
     @contextmanager
     def _done_once(self, is_done: Callable[[], bool]) -> Iterator[None]:

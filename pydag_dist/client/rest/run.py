@@ -38,6 +38,7 @@ class RestRun(Run):
     ) -> None:
         self.id, self.is_new = run_id, is_new
         self._service, self._resubmit = service, resubmit
+        self._seen = "0"  # the newest event that it has heard of
         self._retries = service  # type: ignore[assignment]  # as far as `Run` asks
 
     def _path(self, *names: str) -> str:
@@ -108,6 +109,14 @@ class RestRun(Run):
         wait = 0 if timeout is None else max(1, math.ceil(timeout))
         found = self._service.get(self._path("changes"), [("after", after)], wait=wait)
         return [made(Event, event) for event in found["items"]]
+
+    def _newest(self) -> str:
+        return self._seen
+
+    def _happens(self, after: str, seconds: float) -> bool:
+        found = self.events(after, timeout=seconds)
+        self._seen = found[-1].id if found else after
+        return bool(found)
 
     def _cancel(self) -> str:
         return str(self._service.send("POST", self._path("cancel"))["state"])

@@ -140,6 +140,16 @@ class Reading(Role):
         )
         return [parse_event(event_id, fields) for event_id, fields in entries]
 
+    def newest_event(self, run_id: str) -> str:
+        """The id of the run's newest event; "0" if it has none."""
+        newest = self._redis.xrevrange(self._run_key(run_id, "events"), count=1)
+        return str(newest[0][0]) if newest else "0"
+
+    def has_event(self, run_id: str, after: str, block_ms: int) -> bool:
+        """Whether the run has an event after that one; waits up to `block_ms` for it."""
+        streams = {self._run_key(run_id, "events"): after}
+        return bool(self._redis.xread(streams, count=1, block=block_ms))
+
     def members(self, kind: Kind) -> dict[str, Member]:
         """The workers or coordinators that are alive, by name, with what they say they can do."""
         return read_members(self.store, kind)

@@ -230,7 +230,10 @@ class Losing:
     What is still there when it is waited for runs to its end.
     """
 
-    CALLS: ClassVar = {Steering: ["submit"], Reading: ["run_state", "snapshot", "events"]}
+    CALLS: ClassVar = {
+        Steering: ["submit"],
+        Reading: ["run_state", "snapshot", "newest_event", "has_event"],
+    }
 
     def __init__(self, monkeypatch, connection, first):
         self.connection = connection
@@ -249,7 +252,7 @@ class Losing:
                 self.inside = True
                 if self.count in (self.first, self.first + 2):
                     self.connection.flushall()
-                elif name == "events" and role.run_state(run_id) == "queued":
+                elif name == "has_event" and role.run_state(run_id) == "queued":
                     installation = Installation(self.connection)
                     installation.plan(run_id)
                     while role.run_state(run_id) == "running":
