@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pydag_dist.engine import Reading, RunSnapshot
+from pydag_dist.engine import ENDED_TASK_STATES, Reading, RunSnapshot
 from pydag_dist.why.facts import Facts, read_facts
 from pydag_dist.why.task import explain, not_planned
 from pydag_dist.why.words import clock, span
@@ -122,15 +122,20 @@ def _of_tasks(run: RunSnapshot, facts_of: Callable[[str], Facts], dag: Dag) -> I
     found: list[tuple[bool, Reason]] = []
     for state in _ORDER:
         named: set[str] = set()
+        over = 0  # tasks that have ended since the run was seen
         for name in _in(run, state):
             if not (known := _planned(dag, name)):
                 continue
             # Of those that wait for the same one tells of all.
             kind = dag.tasks[known].queue if state in {"ready", "queued", "deferred"} else name
-            if kind not in named and len(named) < NAMED:
+            if kind not in named and len(named) + over < NAMED:
+                facts = facts_of(name)
+                if name in facts.records and facts.state_of(name) in ENDED_TASK_STATES:
+                    over += 1
+                    continue
                 named.add(kind)
-                found.append(_with_stuck(run, facts_of(name)))
-        found += [(False, reason) for reason in _more(run, state, len(named))]
+                found.append(_with_stuck(run, facts))
+        found += [(False, reason) for reason in _more(run, state, len(named) + over)]
     # What nobody can run is there until somebody does something about it.
     yield from (reason for is_stuck, reason in found if is_stuck)
     yield from (reason for is_stuck, reason in found if not is_stuck)

@@ -10,6 +10,7 @@ import pytest
 from pydag_dist import Client, Dag
 from pydag_dist.engine import Deferral
 from pydag_dist.history import History, batch_of
+from pydag_dist.why import why_run
 from tests.unit.cli.test_commands import pydag_cli
 
 URL = "redis://broker.example:6379/0"
@@ -102,6 +103,15 @@ def test_what_failed_and_what_nobody_can_run_come_first(client, installation):
     # Of many that are alike one tells of all.
     assert sum("module etl is not allowed" in reason.why for reason in told) == 1
     assert sum(reason.why.endswith(" more tasks are ready") for reason in told) == 1
+
+
+def test_what_has_ended_meanwhile_keeps_nobody_waiting(client, installation):
+    run = submit(client, call("a"), call("b"))
+    installation.plan("r")
+    seen = run.snapshot()
+    installation.end(installation.claim())
+    told = why_run(client.engine.reading, "r", seen)
+    assert [(reason.task, reason.state) for reason in told if reason.task] == [("b", "queued")]
 
 
 def test_the_reasons_as_json(client, installation):
