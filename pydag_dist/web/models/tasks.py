@@ -98,7 +98,7 @@ class LogLine(Model):
 
 
 class Logs(Model):
-    """Lines by their times; `next` is what `after` is given to go on, null if the end is known."""
+    """Lines by their times; `next` is what `after` is given to go on, `ended` whether the run has."""
 
     items: list[LogLine]
     next: int

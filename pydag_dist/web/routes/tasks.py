@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from itertools import islice
 from typing import Annotated, Any, Final, Literal
 
@@ -137,6 +138,7 @@ def logs(
     q: Annotated[Text, Query(description="in the line, whatever its case")] = "",
     after: Annotated[int, Query(ge=0, description="the `next` of an earlier answer")] = 0,
     limit: Annotated[int, Query(ge=1, le=MOST_LINES)] = 1_000,
+    last: Annotated[bool, Query(description="the last ones, in place of the first")] = False,
     as_: Annotated[Literal["json", "text", "ndjson"], Query(alias="as")] = "json",
 ) -> Response:
     """Get what a run's tasks wrote, by time: all of them, or one and its children.
@@ -159,14 +161,14 @@ def logs(
         packed = (to_json(vars(line)) + b"\n" for line in filter(fits, reader.read(found)))
         parts = iter(lambda: b"".join(islice(packed, MOST)), b"")
         return StreamingResponse(parts, media_type="application/x-ndjson")
-    lines = []
+    lines = deque[LogLine](maxlen=limit)
     number = 0
     for number, line in enumerate(reader.read(found), 1):
         if number <= after:
             continue
         if fits(line):
             lines.append(line)
-        if len(lines) == limit:
+        if len(lines) == limit and not last:
             break
     if as_ == "text":
         text = "".join(f"{line}\n" for line in lines)

@@ -142,6 +142,8 @@ def test_lines_can_be_read_on_from_where_one_stopped(web, run_id):
     assert [line["line"] for line in first["items"]] == ["one"]
     rest = web.get(f"/api/v1/runs/{run_id}/logs?task=a&after={first['next']}").json()
     assert [line["line"] for line in rest["items"]] == ["two"]
+    ends = web.get(f"/api/v1/runs/{run_id}/logs?task=a&limit=1&last=true").json()
+    assert (ends["items"], ends["next"]) == (rest["items"][-1:], rest["next"])
     text = web.get(f"/api/v1/runs/{run_id}/logs?as=text").text
     assert text.count("\n") == 2
 

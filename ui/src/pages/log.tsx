@@ -3,13 +3,12 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { get } from '../api/client';
-import type { LogLine, Logs } from '../api/types';
+import type { Logs } from '../api/types';
 import type { LiveLog, LiveRun } from '../live/run';
 import { Wrong } from '../parts/basics';
 import { clock, shown } from '../text';
 
-const AT_ONCE = 1000;
-const MOST = 20_000; // lines of an ended task
+const MOST = 10_000; // lines of an ended task
 
 interface Props {
   url: string;
@@ -29,9 +28,9 @@ export function Log({ url, task, live, isOn }: Props) {
     whole.value = null;
     if (isOn) return;
     const abort = new AbortController();
-    readAll(url, task, abort.signal).then(
-      (log) => {
-        whole.value = log;
+    get<Logs>(`${url}/logs`, { task, last: true, limit: MOST }, abort.signal).then(
+      ({ items, next }) => {
+        whole.value = { lines: items, leftOut: next > items.length };
         error.value = null;
       },
       (problem) => {
@@ -102,14 +101,4 @@ export function Log({ url, task, live, isOn }: Props) {
       )}
     </div>
   );
-}
-
-async function readAll(url: string, task: string, signal: AbortSignal): Promise<LiveLog> {
-  const lines: LogLine[] = [];
-  for (let after = 0; ; ) {
-    const { items, next } = await get<Logs>(`${url}/logs`, { task, after, limit: AT_ONCE }, signal);
-    lines.push(...items);
-    if (items.length < AT_ONCE) return { lines: lines.slice(-MOST), leftOut: lines.length > MOST };
-    after = next;
-  }
 }
