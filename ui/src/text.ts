@@ -16,9 +16,13 @@ export function ago(at: number, now: number): string {
   return relative.format(Math.trunc(seconds / size), unit);
 }
 
-/** A moment in the zone, the viewer's own by default, which is named. */
-export function exact(at: number, timeZone?: string): string {
-  return new Date(at * 1000).toLocaleString('sv', {
+// Making one takes seventy times as long as using it.
+const formats = new Map<string, Intl.DateTimeFormat>();
+
+function formatOf(timeZone: string): Intl.DateTimeFormat {
+  const known = formats.get(timeZone);
+  if (known) return known;
+  const made = new Intl.DateTimeFormat('sv', {
     ...(timeZone ? { timeZone } : {}),
     year: 'numeric',
     month: '2-digit',
@@ -28,6 +32,13 @@ export function exact(at: number, timeZone?: string): string {
     second: '2-digit',
     timeZoneName: 'short',
   });
+  formats.set(timeZone, made);
+  return made;
+}
+
+/** A moment in the zone, the viewer's own by default, which is named. */
+export function exact(at: number, timeZone = ''): string {
+  return formatOf(timeZone).format(at * 1000);
 }
 
 export function clock(at: number): string {

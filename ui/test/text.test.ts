@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { byImportance, lookOf, STATES } from '../src/states';
-import { ago, bytes, duration, price, quoted, shown } from '../src/text';
+import { ago, bytes, duration, exact, price, quoted, shown } from '../src/text';
 
 test.each([
   [0.0004, '0 ms'],
@@ -32,6 +32,12 @@ test('what was and what comes', () => {
   expect(ago(100, 100.4)).toBe('now');
   expect(ago(100, 190)).toBe('1 min. ago');
   expect(ago(100 + 2 * 86_400, 100)).toBe('in 2 days');
+});
+
+test('a moment is shown in its zone, summer and winter', () => {
+  expect(exact(1e9, 'UTC')).toBe('2001-09-09 01:46:40 UTC');
+  expect(exact(1e9, 'Europe/Berlin')).toBe('2001-09-09 03:46:40 CEST');
+  expect(exact(1.01e9, 'Europe/Berlin')).toBe('2002-01-02 20:33:20 CET');
 });
 
 test('a shell gets every word as it is', () => {

@@ -1,5 +1,6 @@
 // What is due when, of all published DAGs: the next week as a calendar; and backfills.
 
+import { useComputed } from '@preact/signals';
 import { get, part } from '../api/client';
 import type { Dags, Preview } from '../api/types';
 import { now } from '../app';
@@ -13,7 +14,6 @@ import { Backfills } from './backfills';
 const DAYS = 7;
 const MOST = 200; // due times of a DAG that are asked for
 const MOST_DAGS = 100; // in the calendar
-const DAY = 86_400;
 
 /** How often a DAG is due in a day, if that is not once. */
 const often = (count: number, hasMore: boolean) => {
@@ -100,8 +100,7 @@ export function SchedulesPage() {
 }
 
 function Calendar({ of }: { of: DueTimes[] }) {
-  const today = new Date(now.value * 1000);
-  today.setHours(0, 0, 0, 0);
+  const today = useComputed(() => new Date(now.value * 1000).setHours(0, 0, 0, 0)).value;
   const days = Array.from({ length: DAYS }, (_, i) => {
     const day = new Date(today);
     day.setDate(day.getDate() + i);
@@ -124,7 +123,7 @@ function Calendar({ of }: { of: DueTimes[] }) {
           .filter(({ times, hasMore }) => times.length > 0 || hasMore)
           .sort((a, b) => (a.times[0] ?? from) - (b.times[0] ?? from));
         return (
-          <li key={from} class={from + DAY > now.value && from <= now.value ? 'today' : ''}>
+          <li key={from} class={day.getTime() === today ? 'today' : ''}>
             <h3>
               {day.toLocaleDateString('en', { weekday: 'short', day: 'numeric', month: 'short' })}
             </h3>

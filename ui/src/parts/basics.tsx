@@ -1,7 +1,8 @@
 // Small things that all pages show: states, times, texts to copy, and what there is instead of data.
 
-import { useSignal } from '@preact/signals';
+import { computed, useSignal } from '@preact/signals';
 import type { ComponentChildren, JSX } from 'preact';
+import { useMemo } from 'preact/hooks';
 import { Problem } from '../api/client';
 import { href, now } from '../app';
 import { byImportance, lookOf } from '../states';
@@ -40,10 +41,12 @@ export function StateBar({ counts }: { counts: ReadonlyMap<string, number> }) {
 
 /** A moment as how long ago it was, the exact one on hover. */
 export function Time({ at, zone }: { at: number | null | undefined; zone?: string }) {
+  // Each second only its text is looked at, which seldom changes.
+  const text = useMemo(() => computed(() => ago(at ?? 0, now.value)), [at]);
   if (at === null || at === undefined) return <span class="faint">–</span>;
   return (
     <time dateTime={new Date(at * 1000).toISOString()} title={exact(at, zone)}>
-      {ago(at, now.value)}
+      {text}
     </time>
   );
 }
