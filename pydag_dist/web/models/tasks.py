@@ -98,7 +98,7 @@ class LogLine(Model):
 
 
 class Logs(Model):
-    """Lines by their times. `next` is the `after` to go on with, `ended` says whether the run has."""
+    """Lines by their times; `next` is the `after` to go on with, `ended` whether the run has."""
 
     items: list[LogLine]
     next: int
