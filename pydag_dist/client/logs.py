@@ -145,7 +145,7 @@ class LogReader:
         self._done |= over
 
     def _stored(self, tries: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Iterator[Part]]:
-        """The logs of those of these tries that Redis has no longer."""
+        """The logs of those of these tries that Redis has not: most of them wrote nothing."""
         gone = []
         for at in range(0, len(tries), MANY):
             some = tries[at : at + MANY]
@@ -153,7 +153,8 @@ class LogReader:
             sizes: Any = self._connection.hmget(self._names, names)
             gone += [key for key, size in zip(some, sizes, strict=True) if size is None]
         store = self._open_store() if gone else None
-        return store.read(self._run_id, gone) if store else {}
+        found = store.read(self._run_id, gone) if store else {}
+        return {key: found.get(key, iter(())) for key in gone}
 
     def _with_children(self, run: HasTasks) -> list[str]:
         """The task, and those that it has become if it was expanded."""

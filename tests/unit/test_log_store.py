@@ -222,6 +222,22 @@ def test_a_reader_is_told_what_it_cannot_read(installation, connection, keeper, 
     assert "(the log store " in line.line
 
 
+def test_tries_that_wrote_nothing_are_asked_for_together(installation, connection, monkeypatch):
+    with Dag("d") as dag:
+        for number in range(20):
+            dag.task(f"t{number}", "python.call", params={"callable": "m:f"})
+    run = Client().submit(dag)
+    installation.work_off(run.id)
+    asked = []
+    read = LogStore.read
+    monkeypatch.setattr(
+        LogStore, "read", lambda *given: asked.append(len(given[2])) or read(*given)
+    )
+    monkeypatch.setattr(connection, "xrange", None)
+    assert texts(run) == []
+    assert asked == [20]
+
+
 def test_a_log_is_kept_within_bounds(home):
     store = LogStore(Directory(str(home / "logs")))
     lines = json.dumps([[1, "INFO", "x" * 200_000]])
