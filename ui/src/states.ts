@@ -64,6 +64,16 @@ const ORDER = new Map<string, number>(STATES.map((state, index) => [state, index
 export const byImportance = (a: string, b: string) =>
   (ORDER.get(a) ?? STATES.length) - (ORDER.get(b) ?? STATES.length);
 
+const PLACES = [
+  ...STATES.filter((state) => ENDED.has(state)).toReversed(),
+  ...STATES.filter((state) => !ENDED.has(state)),
+];
+const PLACE = new Map<string, number>(PLACES.map((state, index) => [state, index]));
+
+/** By their places along a bar: what has ended at its beginning, what waits at its end. */
+export const byPlace = (a: string, b: string) =>
+  (PLACE.get(a) ?? PLACES.length) - (PLACE.get(b) ?? PLACES.length);
+
 /** Whether it ended later than expected, or should have ended before that time. */
 export function isLate(
   run: { expected_at: number | null; ended_at: number | null },

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { byImportance, lookOf, STATES } from '../src/states';
+import { byImportance, byPlace, lookOf, STATES } from '../src/states';
 import { ago, bytes, duration, exact, price, quoted, shown } from '../src/text';
 
 test.each([
@@ -51,6 +51,8 @@ test('each state can be told without colour', () => {
   expect(new Set(looks.map(({ glyph }) => glyph)).size).toBe(STATES.length);
   expect(lookOf('new_state').says).toBe('new_state');
   expect(['success', 'new_state', 'failed'].sort(byImportance)[0]).toBe('failed');
+  const along = ['none', 'running', 'new_state', 'failed', 'success'].sort(byPlace);
+  expect(along).toEqual(['success', 'failed', 'running', 'none', 'new_state']);
 });
 
 test('a text of somebody is shown with all that is in it, and does nothing', () => {

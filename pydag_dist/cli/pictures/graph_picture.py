@@ -9,7 +9,7 @@ from typing import Final
 from pydag_dist.cli.pictures import svg
 from pydag_dist.cli.pictures.families import Boxes, boxes_of
 from pydag_dist.cli.pictures.layout import HEIGHT, WIDTH, Edge, Layout, lay_out
-from pydag_dist.cli.pictures.looks import LOOKS, known
+from pydag_dist.cli.pictures.looks import ALONG, LOOKS, known
 from pydag_dist.dag import Dag
 from pydag_dist.engine import RunSnapshot
 
@@ -121,7 +121,7 @@ def _inside(label: str, present: Sequence[tuple[str, int]]) -> str:
     if len(present) == 1 and count == 1:
         return f'{drawn}<text class="n" x="31" y="31">{LOOKS[state].says}</text>'
     total, x = sum(n for _, n in present), 31.0
-    for each, n in reversed(present):
+    for each, n in sorted(present, key=lambda part: ALONG.index(part[0])):
         wide = 145 * n / total
         drawn += (
             f'<rect class="f-{each}" x="{svg.num(x)}" y="23" width="{svg.num(wide)}" height="8"/>'

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from pydag_dist.engine import ENDED_TASK_STATES
+
 
 class Look(NamedTuple):
     """How a state is shown: its word, its fill, and strokes in a square of 12 by 12."""
@@ -29,6 +31,11 @@ LOOKS: Final = {
     "skipped": Look("skipped", "empty", "M3 3 6 6 3 9M6.5 3 9.5 6 6.5 9"),
     "success": Look("success", "solid", "M2.5 6.5 5 9 9.5 3.5"),
 }
+# Along a bar: what has ended at its beginning, what waits at its end.
+ALONG: Final = (
+    *(state for state in reversed(LOOKS) if state in ENDED_TASK_STATES),
+    *(state for state in LOOKS if state not in ENDED_TASK_STATES),
+)
 # For light and for dark.
 COLOURS: Final = {
     "back": ("#ffffff", "#10141a"),

@@ -32,6 +32,13 @@ class Dag(Model):
     last_ended: Seconds | None
 
 
+class DescribedDag(Dag):
+    """A published DAG, and what its newest version says for people."""
+
+    description: str
+    tags: list[str]
+
+
 class ChangedDag(Dag):
     """A published DAG, and whether it was not so before."""
 

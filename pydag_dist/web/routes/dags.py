@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -35,11 +36,15 @@ def dags(request: Request) -> Response:
     return answer({"items": items, "problems": here.client.published.problems()})
 
 
-@routes.get("/dags/{dag_id}", response_model=models.Dag, openapi_extra=VIEWER)
+@routes.get("/dags/{dag_id}", response_model=models.DescribedDag, openapi_extra=VIEWER)
 def dag(request: Request, dag_id: Text) -> Response:
     """Get a published DAG."""
-    found = published_dag(site(request), dag_id)
-    return tagged(request, to_json(owned(site(request), [found])[0]), etag_of(found))
+    here = site(request)
+    found = published_dag(here, dag_id)
+    newest = json.loads(here.engine.publishing.text(dag_id) or "{}")
+    said = {name: newest.get(name, "") for name in ("owner", "description")}
+    told = {**_as_json(found), **said, "tags": newest.get("tags", [])}
+    return tagged(request, to_json(told), etag_of(found))
 
 
 @routes.get("/dags/{dag_id}/dag", openapi_extra=VIEWER)

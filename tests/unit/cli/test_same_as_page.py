@@ -10,7 +10,7 @@ import pytest
 from pydag_dist import Dag
 from pydag_dist.cli.pictures.families import boxes_of
 from pydag_dist.cli.pictures.layout import lay_out
-from pydag_dist.cli.pictures.looks import COLOURS, LOOKS, length
+from pydag_dist.cli.pictures.looks import ALONG, COLOURS, LOOKS, length
 from pydag_dist.cli.pictures.plan import critical_path, expected_end
 from pydag_dist.engine import TaskSnapshot
 from tests.support.documents import ROOT
@@ -121,17 +121,19 @@ def test_the_critical_path_and_the_expected_end_are_the_page_s(dags):
 
 
 LOOK = """
-const { STATES, lookOf } = await load('states')
+const { STATES, byPlace, lookOf } = await load('states')
 const { duration } = await load('text')
-console.log(JSON.stringify([STATES.map((state) => [state, lookOf(state)]), given.map(duration)]))
+const looks = STATES.map((state) => [state, lookOf(state)])
+console.log(JSON.stringify([looks, STATES.toSorted(byPlace), given.map(duration)]))
 """
 
 
 def test_states_look_as_they_do_on_the_page():
     lengths = [0, 0.01, 0.0996, 1.26, 9.94, 9.96, 59.4, 59.6, 61, 3599.4, 3600, 3661, 90_000]
-    looks, words = run_page_code(LOOK, lengths)
+    looks, along, words = run_page_code(LOOK, lengths)
     assert words == [length(seconds) for seconds in lengths]
     assert [[state, vars_of(look)] for state, look in LOOKS.items()] == looks
+    assert list(ALONG) == along
     sheet = (ROOT / "ui/src/style/colours.css").read_text()
     pairs = re.findall(r"--([\w-]+): light-dark\((#\w+), (#\w+)\);", sheet)
     page = {name: (light, dark) for name, light, dark in pairs}

@@ -118,12 +118,13 @@ def test_a_run_is_cancelled_and_goes_on(ada, installation):
 
 
 def test_a_dag_is_published_paused_and_unpublished(ada):
-    text = dag(schedule_interval=60)
+    people = {"owner": "sales", "description": "Of a day", "tags": ["nightly"]}
+    text = dag(schedule_interval=60, **people)
     assert ada("PUT", "/dags/d", json=text).status_code == 201
     assert ada("PUT", "/dags/d", json=text).status_code == 200
     assert ada("PUT", "/dags/e", json=text).status_code == 422
     known = ada("GET", "/dags/d")
-    assert known.json()["schedule_text"] == "every 60 s"
+    assert known.json().items() >= {**people, "schedule_text": "every 60 s"}.items()
     seen = known.headers["ETag"]
     paused = ada("PATCH", "/dags/d", json={"paused": True}, headers={"If-Match": seen})
     assert (paused.status_code, paused.json()["paused_by"]) == (200, "ada")

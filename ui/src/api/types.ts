@@ -156,6 +156,13 @@ export interface Dag {
   last_ended: number | null;
 }
 
+/** A published DAG, and what its newest version says for people. */
+export interface DescribedDag extends Dag {
+  owner: string;
+  description: string;
+  tags: string[];
+}
+
 export interface Dags {
   items: Dag[];
   problems: Record<string, string>;

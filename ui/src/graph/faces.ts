@@ -1,6 +1,6 @@
 // What the boxes of a graph show. Whoever changes it asks the graph to be drawn.
 
-import { lookOf, STATES } from '../states';
+import { byPlace, lookOf, STATES } from '../states';
 import type { BoxCounts } from './counts';
 
 const SVG = 'http://www.w3.org/2000/svg';
@@ -46,7 +46,7 @@ export class StateFaces implements Faces {
     } else {
       const bar = document.createElement('span');
       bar.className = 'bar';
-      for (const { state, count } of present.toReversed()) {
+      for (const { state, count } of present.toSorted((a, b) => byPlace(a.state, b.state))) {
         const part = document.createElement('i');
         part.dataset.state = state;
         part.className = lookOf(state).fill;

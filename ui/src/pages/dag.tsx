@@ -1,7 +1,7 @@
 // One DAG: its last runs, what its tasks did in them, when it is due, and its versions.
 
 import { get, Problem, part } from '../api/client';
-import type { Dag, Page, Preview, RunItem } from '../api/types';
+import type { DescribedDag, Page, Preview, RunItem } from '../api/types';
 import { go } from '../app';
 import { Action } from '../parts/action';
 import { Empty, Link, Time } from '../parts/basics';
@@ -19,7 +19,7 @@ export function DagPage({ dagId }: { dagId: string }) {
   const url = `/dags/${part(dagId)}`;
   const dag = useLoaded(dagId, async (signal) => {
     try {
-      return { found: await get<Dag>(url, {}, signal) };
+      return { found: await get<DescribedDag>(url, {}, signal) };
     } catch (problem) {
       // Runs of a DAG may be there though it was never published.
       if (problem instanceof Problem && problem.status === 404) return { found: null };
@@ -46,7 +46,7 @@ export function DagPage({ dagId }: { dagId: string }) {
           </div>
         )}
       </Show>
-      {dag.value.value?.found && <Due dag={dag.value.value.found} url={url} />}
+      {dag.value.value?.found && <About dag={dag.value.value.found} url={url} />}
       <Show of={runs} what="its runs">
         {({ items }) =>
           items.length === 0 ? (
@@ -83,7 +83,7 @@ function NoRuns({ dagId, isKnown }: { dagId: string; isKnown: boolean }) {
   );
 }
 
-function Actions({ dag, url, reload }: { dag: Dag; url: string; reload: () => void }) {
+function Actions({ dag, url, reload }: { dag: DescribedDag; url: string; reload: () => void }) {
   const name = quoted(dag.dag_id);
   return (
     <span class="actions">
@@ -113,7 +113,7 @@ function Actions({ dag, url, reload }: { dag: Dag; url: string; reload: () => vo
   );
 }
 
-function Due({ dag, url }: { dag: Dag; url: string }) {
+function About({ dag, url }: { dag: DescribedDag; url: string }) {
   const preview = useLoaded(`${url} ${dag.version}`, (signal) =>
     dag.schedule_text
       ? get<Preview>(`${url}/schedule/preview`, { limit: 5 }, signal)
@@ -122,7 +122,10 @@ function Due({ dag, url }: { dag: Dag; url: string }) {
   const { zone, due } = preview.value.value ?? { zone: '', due: [] };
   return (
     <>
+      {dag.description && <p>{shown(dag.description, 5000)}</p>}
       <ul class="facts-line">
+        {dag.owner && <li>owned by {shown(dag.owner, 200)}</li>}
+        {dag.tags.length > 0 && <li>tagged {shown(dag.tags.join(', '), 1000)}</li>}
         <li>version {dag.version}</li>
         <li>
           published <Time at={dag.published_at} /> by {dag.published_by}

@@ -52,9 +52,9 @@ export function DagsPage() {
                       <DagLink dag={dag.dag_id} />
                     </td>
                     <td>
-                      {dag.last_run && dag.last_state ? (
+                      {dag.last_run ? (
                         <Link to={`/runs/${part(dag.last_run)}`}>
-                          <State state={dag.last_state} />
+                          <State state={dag.last_state ?? 'running'} />
                         </Link>
                       ) : (
                         <span class="faint">none yet</span>

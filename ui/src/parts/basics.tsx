@@ -5,7 +5,7 @@ import type { ComponentChildren, JSX } from 'preact';
 import { useMemo } from 'preact/hooks';
 import { Problem } from '../api/client';
 import { href, now } from '../app';
-import { byImportance, lookOf } from '../states';
+import { byPlace, lookOf } from '../states';
 import { ago, exact, number, shown } from '../text';
 
 export function Glyph({ state }: { state: string }) {
@@ -28,7 +28,7 @@ export function State({ state }: { state: string }) {
 
 /** How many tasks are in which state, as a bar; the same in words for those who don't see it. */
 export function StateBar({ counts }: { counts: ReadonlyMap<string, number> }) {
-  const parts = [...counts].filter(([, n]) => n > 0).sort(([a], [b]) => byImportance(b, a));
+  const parts = [...counts].filter(([, n]) => n > 0).sort(([a], [b]) => byPlace(a, b));
   const words = parts.map(([state, n]) => `${number(n)} ${lookOf(state).says}`).join(', ');
   return (
     <span class="bar" role="img" aria-label={words || 'no tasks yet'} title={words}>
