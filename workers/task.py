@@ -18,6 +18,7 @@ from workers.parent.deaths import DEATHS
 from workers.pool import going_on
 from workers.process import GivenUp, engine, until_redis_can
 from workers.tries.claimed import run_claimed
+from workers.tries.hand import is_wanted
 from workers.tries.message import POLLS, held_by
 from workers.tries.outcome import (
     GOOD_OUTCOMES,
@@ -25,8 +26,7 @@ from workers.tries.outcome import (
     report,
     storable,
 )
-from workers.tries.polls import poll
-from workers.tries.run_on import release_and_go_on
+from workers.tries.run_on import poll_and_go_on, release_and_go_on
 
 
 class Execute(Task):  # type: ignore[misc]  # Celery has no types
@@ -49,15 +49,15 @@ class Execute(Task):  # type: ignore[misc]  # Celery has no types
     def run(self) -> str | None:
         """Claim the try, execute its operator, and leave the outcome for the chord's hook.
 
-        The answer is why the try was given back, if it was: Flower shows it as a retry. Celery's
-        own exception for that would cost more than a millisecond.
+        The answer is why the try was given back or deferred, if so: Flower shows that as a retry.
+        Celery's own exception for that would cost more than a millisecond.
         """
         request = self.request  # looked up on a stack every time
         held, queue = held_by(request), request.delivery_info["routing_key"]
         going_on.begin_message()
         request.pydag_began = time.monotonic()
         if held.run == POLLS:
-            poll(queue, held.task, held.token, request.hostname)
+            poll_and_go_on(self.app, request, held)
             return None
         claim = until_redis_can(
             partial(
@@ -75,8 +75,8 @@ class Execute(Task):  # type: ignore[misc]  # Celery has no types
         ended = run_claimed(
             held,
             claim,
-            queue=queue,
             worker=request.hostname,
+            is_wanted=partial(is_wanted, queue),
             # From the second message of a try on, the id has the message's number, too.
             is_repeated="." in request.id.rpartition("/")[2],
         )
@@ -85,6 +85,8 @@ class Execute(Task):  # type: ignore[misc]  # Celery has no types
         if isinstance(ended, Retry):
             return str(ended)
         request.pydag_ended = ended
+        if ended.outcome == "deferred":
+            return ended.error
         if ended.outcome not in GOOD_OUTCOMES:
             raise TaskFailed(ended.error)  # so that Flower shows a failure
         return None
@@ -109,10 +111,11 @@ class Release(Task):  # type: ignore[misc]  # Celery has no types
 
     def in_place(self, request: Any, state: str, result: Any) -> None:
         """What Celery's tracer (in a child) or request (in the parent) reports of a try."""
-        held = held_by(request)
-        if held.run == POLLS or isinstance(result, GivenUp | str):
-            return  # a poll has reported what it found; the rest is due again, or was given back
-        ended = getattr(request, "pydag_ended", None) or _ended(state, result)
+        held, ended = held_by(request), getattr(request, "pydag_ended", None)
+        given_back = ended is None and isinstance(result, str)
+        if held.run == POLLS or given_back or isinstance(result, GivenUp):
+            return  # a poll has reported what it found, and the rest is due again
+        ended = ended or _ended(state, result)
         if os.getpid() == DEATHS.parent_pid:
             DEATHS.report(held, ended)
         elif ended.outcome in GOOD_OUTCOMES:

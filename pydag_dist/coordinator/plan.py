@@ -12,7 +12,7 @@ from pydag_dist.coordinator.prior_run import PriorRun
 from pydag_dist.dag import Dag, Task
 from pydag_dist.dag.expansion import known_lengths
 from pydag_dist.dag.limits import SHORT
-from pydag_dist.dag.operators import BRANCH, LOCAL, is_sensor
+from pydag_dist.dag.operators import BRANCH, LOCAL, is_sensor, runs_elsewhere
 from pydag_dist.dag.planning.branches import choices
 from pydag_dist.dag.planning.resuming import (
     RunsAgain,
@@ -126,10 +126,17 @@ def _ranks(dag: Dag, walk: Sequence[str], durations: Mapping[str, float] | None)
 
 
 def _long(dag: Dag, durations: Mapping[str, float]) -> set[str]:
-    """The tasks that took long in earlier runs, and those of which any child did."""
+    """The tasks that took long in earlier runs, and those of which any child did.
+
+    Not those whose jobs run elsewhere: they hold no slot for most of that time.
+    """
     long = {task_id for task_id, seconds in durations.items() if seconds > SHORT}
     of_children = {task_id.rpartition(".")[0] for task_id in long}
-    return {t for t, task in dag.tasks.items() if t in (of_children if task.expand else long)}
+    return {
+        task_id
+        for task_id, task in dag.tasks.items()
+        if not runs_elsewhere(task.operator) and task_id in (of_children if task.expand else long)
+    }
 
 
 def _first(

@@ -169,7 +169,12 @@ def may_have_secrets(operator: str) -> bool:
 
     What Google is told of a job it shows to others.
     """
-    return operator in LOCAL or params_model(operator) is None
+    return not runs_elsewhere(operator)
+
+
+def runs_elsewhere(operator: str) -> bool:
+    """Whether it is known of its tasks that they hold no slot while their jobs run."""
+    return operator not in LOCAL and params_model(operator) is not None
 
 
 def is_sensor(operator: str) -> bool:

@@ -56,10 +56,14 @@ Again = Literal["none", "failed", "all"]
 Notice = Literal["late", "ended"]
 # Of a try: `skipped` by itself; `final`: failed, and another try would end alike.
 Outcome = Literal["success", "skipped", "failed", "final", "stopped", "dead", "lost", "revoked"]
+# How it leaves its process: `deferred` waits for its remote job.
+Left = Outcome | Literal["deferred"]
 
 SOURCES: Final[tuple[Source, ...]] = get_args(Source)
-# After these a process can go on with another try; after others something may be left.
-GOES_ON_AFTER: Final[frozenset[Outcome]] = frozenset({"success", "skipped", "failed", "final"})
+# After these a process can go on with another try; after others something may be left there.
+GOES_ON_AFTER: Final[frozenset[Left]] = frozenset(
+    {"success", "skipped", "failed", "final", "deferred"}
+)
 
 # The reason of a task that its run has not run: `worker` is the run that did.
 TAKEN: Final = "taken"
@@ -201,7 +205,6 @@ LOG_PART: Final = {"writer": "w", "line": "n", "byte": "o", "lines": "lines"}
 NotHeld = Literal["ended", "lost", "waiting", "unknown", "schema", "broken"]
 Released = Literal["ok"] | NotHeld
 Renewed = Literal["yours", "cancel"] | NotHeld
-Deferred = Literal["ok", "cancel"] | NotHeld
 Refused = Literal["ok"] | NotHeld
 Order = Literal["run", "cancel"]
 NotClaimed = Literal["another try", "unknown", "schema", "broken"] | TaskState
@@ -223,6 +226,7 @@ LUA: Final = {
     "counts_as": COUNTS_AS,
     "outcomes": get_args(Outcome),
     "goes_on_after": GOES_ON_AFTER,
+    "deferred": "^deferred (%d+) (%S+)$",  # an `End` that is deferred, as the engine is told
     "marks": get_args(MarkState),
     "kinds": get_args(Kind),
     "run_types": get_args(RunType),

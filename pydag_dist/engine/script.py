@@ -55,7 +55,7 @@ TABLES: Final[Mapping[str, Mapping[str, Any]]] = {"LIMITS": limits.LUA, "PROTOCO
 # What a Redis at its `maxmemory` does nevertheless: it lets tasks end and keeps leases.
 WHEN_FULL = frozenset(
     {
-        *("release", "hand_in", "defer", "renew", "tick", "work"),
+        *("release", "hand_in", "renew", "tick", "work"),
         *("cancel", "cancel_backfill", "mark", "let_expire", "log_stored"),
     }
 )

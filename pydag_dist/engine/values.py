@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from pydag_dist.dag.ids import check_group
 from pydag_dist.engine.head import microseconds
-from pydag_dist.engine.protocol import RECORD_FIELDS, TIMES, Order, Outcome, pack_numbers
+from pydag_dist.engine.protocol import RECORD_FIELDS, TIMES, Left, Order, pack_numbers
 
 # Tasks of one `plan_chunk`, and task ids of one chunk of downstream tasks: small enough that a
 # script blocks Redis for milliseconds only.
@@ -133,27 +134,45 @@ class Held:
     token: str
 
 
+class Deferral(NamedTuple):
+    """For how long a worker gives a try up, until its remote job is to be asked for again.
+
+    Tries of one `group` (operator and connection) can be asked for by one poll. The poll is given
+    `handle`, which is JSON. `delay` is in seconds.
+    """
+
+    group: str
+    delay: float
+    handle: str
+
+
 @dataclass(frozen=True)
 class End:
-    """How a try ended: `result` is JSON or empty.
+    """How a try left its process: `result` is JSON or empty.
 
     `skips` are the downstream tasks that a branch does not follow; `expand` says into how many each
-    task expands that does so over the result. Of a try that its process was handed, it `lasted` so
-    many seconds and ended so many seconds `ago`.
+    task expands that does so over the result. A `deferral` is there if it is deferred. Of a try
+    that its process was handed, it `lasted` so many seconds and ended so many seconds `ago`.
     """
 
     held: Held
-    outcome: Outcome
+    outcome: Left
     result: str = ""
     error: str = ""
     skips: Iterable[str] = ()
     expand: Mapping[str, int] = field(default_factory=dict)
+    deferral: Deferral | None = None
     lasted: float | None = None
     ago: float = 0.0
 
     def packed(self) -> list[str | int]:
         """Its values as the engine takes them."""
-        told = (self.outcome, self.result, self.error, " ".join(self.skips))
+        outcome: str = self.outcome
+        result = self.result
+        if (wait := self.deferral) is not None:
+            outcome = f"deferred {round(wait.delay * 1e6)} {check_group(wait.group)}"
+            result = wait.handle
+        told = (outcome, result, self.error, " ".join(self.skips))
         times: tuple[str | int, str | int] = "", ""
         if self.lasted is not None:
             times = round(self.lasted * 1e6), round(self.ago * 1e6)
@@ -178,20 +197,6 @@ class Next:
         held = self.held
         again = f".{self.pushes}" if self.pushes > 1 else ""
         return f"{held.run}/{held.task}/{held.try_number}{again}"
-
-
-@dataclass(frozen=True)
-class Deferral:
-    """A try that a worker gives back until its remote job is to be asked for again.
-
-    Tries of one `group` (operator and connection) can be asked for by one poll. The poll is given
-    `handle`, which is JSON. `delay` is in seconds.
-    """
-
-    held: Held
-    group: str
-    delay: float
-    handle: str
 
 
 @dataclass(frozen=True)

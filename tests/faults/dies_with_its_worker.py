@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from workers.operators.bigquery.query import Query
-from workers.tries import execution
+from workers.tries import hand
 
 MOMENTS = ("before the submit", "after the submit", "after the defer", "before a poll", "in a poll")
 MOMENT = os.environ.get("PYDAG_TEST_DIE_AT")
@@ -47,4 +47,4 @@ if MOMENT:
     poll_many = Query.poll_many
     Query.poll_many = _poll_many  # type: ignore[method-assign]
     Query.submit = _around(Query.submit, "before the submit", "after the submit")  # type: ignore[method-assign]
-    execution.defer = _around(execution.defer, "", "after the defer")
+    hand.report_and_go_on = _around(hand.report_and_go_on, "", "after the defer")

@@ -93,7 +93,7 @@ def test_timeouts_are_of_time_that_passed(clock: Clock, step: float) -> None:
     clock.slots(4, "bigquery")
     clock.start(task("a", timeout=6), task("b", timeout=6, **QUERY), timeout=12)
     a, b = clock.take(), clock.take("bigquery")
-    assert clock.engine.working.defer([Deferral(b, "g", 500, "{}")]) == ["ok"]
+    assert clock.engine.working.defer(b, Deferral("g", 500, "{}")) == "ok"
     clock.away(step)
     assert clock.renew(a) == ["yours"]
     clock.pass_time(1)

@@ -18,6 +18,10 @@ POLL_BATCH = 100
 WAIT_TABLE = {"operator": "bigquery.wait_table", "params": {"table": "p.d.t"}}
 
 
+def waits(held: Held, delay: float = 5) -> Deferral:
+    return Deferral(GROUP, delay, json.dumps({"job": held.task}))
+
+
 class Polls(Bench):
     """Tasks on the queue bigquery, whose worker has two slots."""
 
@@ -25,9 +29,8 @@ class Polls(Bench):
         super().__init__(client)
         self.slots(2, "bigquery")
 
-    def defer(self, *held: Held, delay: float = 5) -> None:
-        deferrals = [Deferral(h, GROUP, delay, json.dumps({"job": h.task})) for h in held]
-        assert self.engine.working.defer(deferrals) == ["ok"] * len(held)
+    def defer(self, held: Held, delay: float = 5) -> None:
+        assert self.engine.working.defer(held, waits(held, delay)) == "ok"
 
     def defer_all(self, count: int) -> None:
         for _ in range(count):

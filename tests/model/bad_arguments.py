@@ -20,6 +20,8 @@ QUEUES_65 = " ".join(f"q{i}" for i in range(65))
 ID = ["", "a/b", 'q"uote', "Q:tasks", "a b", "*", "..", "ä", "a|b", "x" * 201, "a\n"]
 TOKEN = ["", "a/b", "a b", "x" * 65]
 INTEGER = ["", "-1", "1.5", "nan", "inf", "0x10", "x", "1e400"]
+DEFERRALS = ["", " 5", " x g", " 5 a/b", " 5  g", " 5 g h", " 31536000000001 g", " 5 " + "x" * 201]
+OUTCOMES = ["", "x", "success 5 g", *(f"deferred{deferral}" for deferral in DEFERRALS)]
 SECONDS = ["", "-1", "nan", "inf", "1e-7", "31536001", "x"]
 BIG = '"' + "x" * 70_000 + '"'
 HUGE = "x" * (64 * 2**20 + 1)
@@ -143,7 +145,7 @@ ARGUMENTS: dict[str, list[tuple[str, list[str]]]] = {
         ("b", ID),
         ("1", [*INTEGER, "0"]),
         ("token", TOKEN),
-        ("success", ["", "x"]),
+        ("success", OUTCOMES),
         ("", ["x", "{", DEEP, BIG]),
         ("", ["x" * 40_001]),
         ("", ["a/b", "a  b"]),
@@ -157,7 +159,7 @@ ARGUMENTS: dict[str, list[tuple[str, list[str]]]] = {
         ("b", ID),
         ("1", [*INTEGER, "0"]),
         ("token", TOKEN),
-        ("success", ["", "x"]),
+        ("success", OUTCOMES),
         ("", ["x", "{", DEEP, BIG]),
         ("", ["x" * 40_001]),
         ("", ["a/b", "a  b"]),
@@ -174,7 +176,7 @@ ARGUMENTS: dict[str, list[tuple[str, list[str]]]] = {
         ("b", ID),
         ("1", [*INTEGER, "0"]),
         ("token", TOKEN),
-        ("success", ["", "x"]),
+        ("success", OUTCOMES),
         ("", ["x", "{", DEEP, BIG]),
         ("", ["x" * 40_001]),
         ("", ["a/b", "a  b"]),
@@ -195,15 +197,6 @@ ARGUMENTS: dict[str, list[tuple[str, list[str]]]] = {
         ("b", ID),
         ("1", [*INTEGER, "0"]),
         ("token", TOKEN),
-    ],
-    "defer": [
-        ("running", ID),
-        ("b", ID),
-        ("1", [*INTEGER, "0"]),
-        ("token", TOKEN),
-        ("g", ["", "a/b", "a b", "x" * 201]),
-        ("1000", [*INTEGER, "31536000000001"]),
-        (HANDLE, ["", "x", "{", DEEP, BIG]),
     ],
     "refuse": [
         ("w", ["", "a|b", "a/b", "a b", "x" * 256]),
@@ -388,7 +381,7 @@ class Scene:
         self._plan("running")
         self.held = self._take()  # of "running": a runs, b is deferred and due, c is queued
         deferred = self._take()
-        self.engine.working.defer([Deferral(deferred, "g", 0, HANDLE)])
+        self.engine.working.defer(deferred, Deferral("g", 0, HANDLE))
         self.engine.steering.submit("queued", "{}", "d")
         self.token = self.engine.planning.plan_begin("queued")
         assert self.token
@@ -435,7 +428,8 @@ class Scene:
 def calls(scene: Scene) -> Iterator[tuple[str, list[str]]]:
     """Operations with arguments of which one is wrong, or one too many or few."""
     yield "no_such_operation", ["running"]
-    yield "defer", scene.good("defer") * 501
+    taker, item = scene.good("hand_in")[:4], scene.good("hand_in")[4:]
+    yield "hand_in", taker + item * 501
     for operation, arguments in ARGUMENTS.items():
         good = scene.good(operation)
         for place, (_, bad) in enumerate(arguments):
@@ -443,8 +437,7 @@ def calls(scene: Scene) -> Iterator[tuple[str, list[str]]]:
                 yield operation, [*good[:place], value, *good[place + 1 :]]
         yield operation, good[:-1]
         yield operation, [*good, "more"]
-        if operation != "defer":  # of no tries it does nothing
-            yield operation, []
+        yield operation, []
     yield from calls_with_heads(scene)
     yield from calls_with_rows(scene)
 

@@ -82,7 +82,10 @@ class RefChained:
         run.task, run.has_begun = "running", True
 
     def defer(self, run: RefRun) -> None:
-        run.task, run.asks = "deferred", False
+        if run.task == "cancelling":
+            self.ask_to_cancel(run)
+        else:
+            run.task, run.asks = "deferred", False
 
     def release(self, run: RefRun, outcome: str) -> None:
         """Of a try that somebody holds, or has polled."""

@@ -193,15 +193,9 @@ class ChainedMachine(RuleBasedStateMachine):
         return expected
 
     def defer(self, name: str) -> None:
-        deferral = Deferral(self.held[name], "dag.run", FAR, "{}")
-        run = self.model.runs[name]
-        if run.task == "cancelling":
-            assert self.engine.working.defer([deferral]) == ["cancel"]
-            self.stop(name)
-        else:
-            assert self.engine.working.defer([deferral]) == ["ok"]
-            self.model.defer(run)
-            del self.held[name]
+        held = self.held.pop(name)
+        assert self.engine.working.defer(held, Deferral("dag.run", FAR, "{}")) == "ok"
+        self.model.defer(self.model.runs[name])
 
     def tick(self) -> None:
         """A worker renews what it holds, and polls what is to be polled."""

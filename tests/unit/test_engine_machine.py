@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.model.engine_machine import (
-    GROUPS,
+    DEFERRED,
     QUEUES,
     STEPS,
     TIMEOUT,
@@ -71,6 +71,6 @@ def test_no_first_step_of_the_clock_is_a_timeout(step: int) -> None:
     history.submit({"t": task}, 0, 1)
     history.begin_planning(Draws(run="r0"))
     history.go_on_planning(Draws(run="r0", planner=history.newest["r0"]), 3)
-    history.work(Draws(queue=QUEUES[0], does=0, group=GROUPS[0]), ["success"])
+    history.work(Draws(queue=QUEUES[0], does=0, group=DEFERRED[0]), ["success"])
     history.time_passes(step)
     history.same()

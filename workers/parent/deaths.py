@@ -30,7 +30,8 @@ from workers.pool.output.logs import Log, write
 from workers.pool.output.spool import Spool
 from workers.pool.output.spool_lines import SpoolParser
 from workers.secrecy.masks import Masks
-from workers.tries.outcome import Ended, Untold, release
+from workers.tries.message import POLLS
+from workers.tries.outcome import Ended, Untold, ended_of
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ class Deaths:
         death = Death(how, running=spools.running(pid), untold=untold)
         if "held" in words.ended:
             held, ended = Held(**words.ended["held"]), words.ended["ended"]
-            death = replace(death, held=held, ended=Ended(**ended) if ended else None)
+            death = replace(death, held=held, ended=ended_of(ended) if ended else None)
         self._of[pid] = death
         self._sweeping_since = time.monotonic()
         self._terminated.clear()
@@ -111,7 +112,7 @@ class Deaths:
     def report(self, held: Held, ended: Ended) -> None:
         """Report how a try ended, once nothing that it started is left."""
         self.unreported.add(held)
-        self._waiting.append((held, partial(release, held, ended)))
+        self._waiting.append((held, lambda working: working.end(ended.end(held))))
         if self._sweeping_since is None:
             self._hand_over()
 
@@ -122,7 +123,8 @@ class Deaths:
         """
         last = death.held or death.running or held
         ends = list(death.untold)
-        if death.held is None and last not in {each.held for each in ends}:
+        # What it had polled, and not told of, is polled again.
+        if death.held is None and last.run != POLLS and last not in {each.held for each in ends}:
             dead = Ended(outcome, error=death.how)
             ends.append(Untold(last, dead, lasted=None, at=time.monotonic()))
 
@@ -220,7 +222,7 @@ def relieve(pid: int, held: Held, worker: str) -> Call:
 
 
 def _untold(end: dict[str, Any]) -> Untold:
-    return Untold(Held(**end["held"]), Ended(**end["ended"]), end["lasted"], end["at"])
+    return Untold(Held(**end["held"]), ended_of(end["ended"]), end["lasted"], end["at"])
 
 
 def _how(status: int) -> str:

@@ -73,11 +73,7 @@ class Renewal(threading.Thread):
         other task, so its process is still the one that runs the try.
         """
         beat = time.monotonic()
-        ours = [
-            request
-            for request in worker_state.reserved_requests
-            if request.task.name == EXECUTE and _of_message(request).run != POLLS
-        ]
+        ours = [each for each in worker_state.reserved_requests if each.task.name == EXECUTE]
         requests = {held: request for request in ours if (held := _held_now(request)) is not None}
         processes = [request.worker_pid for request in ours if request.worker_pid]
         self._held, self._processes, self._beat = list(requests), processes, beat
@@ -209,9 +205,11 @@ def _of_message(request: Any) -> Held:
 def _held_now(request: Any) -> Held | None:
     """The try that is held for a message: its own until Redis has its end, or a later one.
 
-    Between two later ones it is None: Redis knows what a process has gone on with.
+    Between two later ones it is None: Redis knows what a process has gone on with. For a message
+    that asks to poll, none is held.
     """
     pid = request.worker_pid
-    if going_on.is_releasing(pid) or not going_on.has_gone_on(pid):
-        return _of_message(request)
-    return spools.running(pid)
+    if not going_on.is_releasing(pid) and going_on.has_gone_on(pid):
+        return spools.running(pid)
+    held = _of_message(request)
+    return None if held.run == POLLS else held

@@ -86,9 +86,11 @@ class TryRequest(Request):  # type: ignore[misc]  # Celery has no types
         """Send an event, unless the process has told of this end when it went on."""
         if type != "task-succeeded":
             super().send_event(type, **fields)
+        elif going_on.has_gone_on(self.worker_pid):
+            return
         elif (given_back := fields["result"]) != "None":
             super().send_event("task-retried", exception=given_back.strip("'\""), traceback="")
-        elif not going_on.has_gone_on(self.worker_pid):
+        else:
             super().send_event(type, **fields)
 
     def on_failure(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import asdict, replace
 
 from billiard.common import terminate_handler_fired
@@ -23,12 +24,13 @@ _REPLACED = 155  # the exit status by which billiard's pool knows a process that
 
 
 def run_claimed(
-    held: Held, claim: Claim, *, queue: str, worker: str, is_repeated: bool
+    held: Held, claim: Claim, *, worker: str, is_repeated: bool, is_wanted: Callable[[], bool]
 ) -> Ended | Retry | Ignore:
-    """Run a claimed try, or cancel it; how it ended, or what Celery hears if it has not.
+    """Run a claimed try, or cancel it; how it left, or what Celery hears if it is given back.
 
     Ends this process if what the try has left behind can't be undone; the parent reports the end of
-    the try then. `is_repeated`: another message of the same try was there before.
+    the try then. `is_wanted`: whether anything waits for the slot. `is_repeated`: another message
+    of the same try was there before.
     """
     process = child.own()
     try:
@@ -36,7 +38,7 @@ def run_claimed(
             if is_repeated:
                 context = replace(context, is_repeated=True)  # noqa: PLW2901  it is the same one
             try:
-                ended = run_or_cancel(held, claim, context, queue)
+                ended = run_or_cancel(held, claim, context, is_wanted)
             except HostLacks as error:
                 ended = give_back(held, context, error, worker)
             finally:

@@ -7,18 +7,17 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from pydag_dist.dag import limits
 from pydag_dist.dag.ids import group_name
 from pydag_dist.engine import Claim, Deferral, Held
-from pydag_dist.engine.protocol import Deferred
 from workers import operators
 from workers.errors import TaskFailed
 from workers.operators import RemoteOperator, TaskContext, Wait
-from workers.process import engine, until_redis_can
 from workers.tries.context import with_params
 from workers.tries.earlier import end_earlier_jobs, kept_wait
 from workers.tries.outcome import Ended, cancelled
 
-MAX_PARAMS = 1_000_000  # bytes of the params of a deferred try, as JSON
+MAX_PARAMS = 50_000  # bytes of the params of a deferred try, as JSON: its handle is kept, too
 
 _FIRST = 0.5  # seconds until the first poll at least
 
@@ -58,10 +57,22 @@ def as_it_was(context: TaskContext, wait: Wait) -> TaskContext:
     return context if wait.params is None else replace(context, params=wait.params)
 
 
-def defer(held: Held, context: TaskContext, wait: Wait) -> Deferred:
-    """Give a try back for the first time; answers as `Working.defer` does."""
+def deferred(context: TaskContext, wait: Wait) -> Ended:
+    """The end of a try in its process, which is given up for the first time."""
     wait.interval = max(wait.interval, _FIRST)
     group = group_name(remote_operator(context).group(context, wait.handle))
-    given = Deferral(held, group, wait.interval, json.dumps(vars(wait)))
-    (answer,) = until_redis_can(partial(engine().working.defer, [given]))
-    return answer
+    return wait_on(wait, group, wait.interval)
+
+
+def wait_on(wait: Wait, group: str, delay: float) -> Ended:
+    """Likewise of any try: it is polled in so many seconds, with others of the group.
+
+    Raises `TaskFailed` if more is to be kept of it than Redis takes.
+    """
+    if (length := len(handle := json.dumps(vars(wait)))) > limits.HANDLE_BYTES:
+        raise TaskFailed(
+            f"what is kept of its remote job has {length:,} bytes, and at most "
+            f"{limits.HANDLE_BYTES:,} are kept: let its handle and its params have less"
+        )
+    why = f"deferred: {wait.state or 'its remote job was submitted'}"
+    return Ended("deferred", error=why, deferral=Deferral(group, delay, handle))

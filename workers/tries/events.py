@@ -62,6 +62,8 @@ class Telling:
             self._add("task-retried", uuid, exception=str(how), traceback="")
         elif isinstance(how, Ignore):
             return
+        elif how.outcome == "deferred":
+            self._add("task-retried", uuid, exception=how.error, traceback="")
         elif how.outcome in GOOD_OUTCOMES:
             self._add("task-succeeded", uuid, result="None", runtime=runtime)
         else:

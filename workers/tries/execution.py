@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
 
 from billiard.common import terminate_handler_fired
@@ -11,14 +12,14 @@ from celery.exceptions import Ignore, Retry
 from pydag_dist.dag.operators import is_sensor
 from pydag_dist.engine import Claim, Held
 from workers import operators
-from workers.errors import HostLacks
+from workers.errors import HostLacks, TaskFailed
 from workers.operators import Done, TaskContext, Wait
 from workers.pool.stopping import Stopped, not_now, stoppable
 from workers.process import GivenUp, engine, until_redis_can
 from workers.result_cache.entries import cached_result
 from workers.tries import earlier
 from workers.tries.context import with_params
-from workers.tries.deferral import cancel, defer, params_to_keep
+from workers.tries.deferral import cancel, deferred, params_to_keep
 from workers.tries.outcome import Ended, cancelled, failed, storable, succeeded
 
 INLINE = 5.0  # seconds that a remote job may hold a slot which nobody else waits for
@@ -26,11 +27,11 @@ REPEATED = 60.0  # seconds for which a try that is executed again asks again aft
 
 
 def run_or_cancel(
-    held: Held, claim: Claim, context: TaskContext, queue: str
-) -> Ended | Retry | Ignore:
-    """Run the try, or cancel what it left running, as the claim orders.
+    held: Held, claim: Claim, context: TaskContext, is_wanted: Callable[[], bool]
+) -> Ended:
+    """Run the try, or cancel what it left running, as the claim orders; how it left this process.
 
-    The answer is how the try ended, or what Celery hears if it has not.
+    `is_wanted`: whether anything waits for the slot in which it runs.
     """
     try:
         if claim.order == "cancel":
@@ -38,7 +39,7 @@ def run_or_cancel(
         context = with_params(held, claim.spec, context)
         kept = params_to_keep(context) if "template" in claim.spec else None
         with stoppable(held):
-            answer = _execute(held, claim, context, queue)
+            answer = _execute(held, claim, context, is_wanted)
         if isinstance(answer, Done):
             return succeeded(context, answer.result)
     except Stopped:
@@ -52,10 +53,16 @@ def run_or_cancel(
         # An exit would look like a dead child, MemoryError ends Celery's parent.
         return failed(context, error)
     answer.params, answer.try_number = kept, held.try_number
-    return _defer(held, context, answer)
+    try:
+        return deferred(context, answer)
+    except TaskFailed as error:  # its job is not to run on without anybody who asks for it
+        ended = cancelled(context, answer.handle)
+        return failed(context, error) if ended.outcome == "stopped" else ended
 
 
-def _execute(held: Held, claim: Claim, context: TaskContext, queue: str) -> Done | Wait:
+def _execute(
+    held: Held, claim: Claim, context: TaskContext, is_wanted: Callable[[], bool]
+) -> Done | Wait:
     """The result; or the wait for a remote job, if the slot should not be held for that."""
     operator = operators.find(context.operator)
     if held.try_number > 1 and isinstance(operator, operators.RemoteOperator):
@@ -74,8 +81,7 @@ def _execute(held: Held, claim: Claim, context: TaskContext, queue: str) -> Done
 
     def may_wait() -> bool:
         with not_now():
-            wanted = until_redis_can(partial(engine().working.has_work, queue))
-        return not wanted and time.monotonic() < until
+            return not is_wanted() and time.monotonic() < until
 
     start = partial(operator.start, context, may_wait)
     # A try that never began before may be repeated, too: its refusal should be known before long.
@@ -91,13 +97,4 @@ def give_back(held: Held, context: TaskContext, error: HostLacks, worker: str) -
     (answer,) = until_redis_can(partial(engine().working.refuse, [held], worker, need, why))
     if answer == "ok":
         return Retry(f"given back: {why}")
-    return Ignore(f"{held.run}/{held.task}: {answer}")
-
-
-def _defer(held: Held, context: TaskContext, wait: Wait) -> Ended | Retry | Ignore:
-    answer = defer(held, context, wait)
-    if answer == "ok":
-        return Retry(f"deferred: {wait.state or 'its remote job was submitted'}")
-    if answer == "cancel":
-        return cancelled(context)
     return Ignore(f"{held.run}/{held.task}: {answer}")

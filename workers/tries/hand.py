@@ -13,11 +13,13 @@ import logging
 import threading
 import time
 from collections import deque
+from functools import partial
 
 from celery.signals import worker_process_init
 
 from pydag_dist.engine import Held, Next
 from workers.pool import last_words
+from workers.process import engine, until_redis_can
 from workers.tries.outcome import Ended, Untold, hand_in, report_and_go_on
 
 # Seconds after which a process begins nothing of its hand any more. (A try that is told to stop has
@@ -28,18 +30,29 @@ _STALE = 0.06  # seconds for which a hand waits for a try that takes longer
 log = logging.getLogger(__name__)
 
 
+def is_wanted(queue: str) -> bool:
+    """Whether anything waits for a slot of the queue."""
+    return until_redis_can(partial(engine().working.has_work, queue))
+
+
 class Hand:
     """What one process of the pool has in hand, from its message's try on."""
 
     def __init__(self, queue: str, worker: str) -> None:
-        self._queue = queue
-        self._worker = worker
+        self.queue = queue
+        self.worker = worker
         self._mutex = threading.Lock()
         self._waiting: deque[Next] = deque()
         self._untold: list[Untold] = []
         self._running: Held | None = None
         self._since = 0.0  # when it was handed these
         self._has_left_words = False
+
+    def found(self, held: Held, ended: Ended) -> None:
+        """A poll has found that try to be so; the thread tells of it if the poll takes long."""
+        with self._mutex:
+            self._untold.append(Untold(held, ended, None, time.monotonic(), polled=True))
+        _WATCH.begin(self)
 
     def ended(self, held: Held, ended: Ended, lasted: float | None = None) -> None:
         """That try has ended; one that was handed over lasted so many seconds."""
@@ -50,6 +63,10 @@ class Hand:
             if self._waiting:  # else it is told at once
                 last_words.leave_end(end)
                 self._has_left_words = True
+
+    def is_wanted(self) -> bool:
+        """Whether anything waits behind the try that runs, here or in the queue."""
+        return bool(self._waiting) or is_wanted(self.queue)
 
     def is_fresh(self) -> bool:
         """Whether there is more, to be begun before anything is told."""
@@ -65,10 +82,12 @@ class Hand:
             return following
 
     def refill(self) -> None:
-        """Tell what has ended, and be handed others."""
+        """Tell what has ended, if anything has, and be handed others."""
         with self._mutex:
             self._waiting.clear()
-            self._waiting.extend(report_and_go_on(self._untold, self._queue, self._worker))
+            if not self._untold:
+                return
+            self._waiting.extend(report_and_go_on(self._untold, self.queue, self.worker))
             self._told()
             if self._waiting:
                 _WATCH.begin(self)
@@ -88,7 +107,7 @@ class Hand:
     def _hand_in(self) -> None:
         if self._waiting or self._untold:
             self._waiting.clear()  # whether the call fails or not
-            hand_in(self._untold, self._worker, self._running)
+            hand_in(self._untold, self.worker, self._running)
             self._told()
 
     def _told(self) -> None:

@@ -22,8 +22,8 @@ from pydag_dist.dag.planning.results import (
     reason,
     skipped,
 )
-from pydag_dist.engine import End, Held, Next, Outcome, Working
-from pydag_dist.engine.protocol import Released
+from pydag_dist.engine import Deferral, End, Held, Next
+from pydag_dist.engine.protocol import Left, Released
 from pydag_dist.errors import Fail, Skip
 from workers import operators, time_limit
 from workers.contract.answer import Answer, Done, Handle
@@ -41,22 +41,35 @@ CANCEL_SECONDS, CANCEL_CALL = 90.0, 60.0
 
 T = TypeVar("T")
 
-GOOD_OUTCOMES: Final = ("success", "skipped")  # those that Flower shows as a success
+GOOD_OUTCOMES: Final = ("success", "skipped", "deferred")  # those that Flower shows as no failure
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a try ended: the outcome, the result as JSON or "", the error or "".
+    """How a try left its process: the outcome, the result as JSON or "", the error or "".
 
-    `trace` is the traceback that Flower shows.
+    `trace` is the traceback that Flower shows. A try that is deferred has a `deferral`, and its
+    `error` says what Flower shows.
     """
 
-    outcome: Outcome
+    outcome: Left
     result: str = ""
     error: str = ""
     skips: tuple[str, ...] = ()
     expand: Mapping[str, int] = field(default_factory=dict)
     trace: str = ""
+    deferral: Deferral | None = None
+
+    def end(self, held: Held, lasted: float | None = None, ago: float = 0.0) -> End:
+        """It as the engine takes it."""
+        said = (self.outcome, self.result, self.error, self.skips, self.expand, self.deferral)
+        return End(held, *said, lasted=lasted, ago=ago)
+
+
+def ended_of(words: Mapping[str, Any]) -> Ended:
+    """What `vars` said of one, when that is read from JSON."""
+    deferral = words["deferral"]
+    return Ended(**{**words, "deferral": deferral and Deferral(*deferral)})
 
 
 @dataclass(frozen=True)
@@ -70,38 +83,25 @@ class Untold:
     ended: Ended
     lasted: float | None
     at: float
+    polled: bool = False  # if that gets lost, it is polled again
 
     def end(self) -> End:
         """It as the engine takes it now."""
-        how = self.ended
-        ago = time.monotonic() - self.at
-        return End(
-            *(self.held, how.outcome, how.result, how.error, how.skips, how.expand),
-            lasted=self.lasted,
-            ago=ago,
-        )
+        return self.ended.end(self.held, self.lasted, time.monotonic() - self.at)
 
 
-def release(held: Held, ended: Ended, working: Working) -> Released:
-    """Report the end of a try, once; answers as `Working.release` does."""
-    return working.release(
-        held,
-        ended.outcome,
-        ended.result,
-        ended.error,
-        skips=ended.skips,
-        expand=ended.expand,
-    )
-
-
-def report(held: Held, ended: Ended, *, wait_if_unknown: float = UNKNOWN_FOR) -> Released:
+def report(held: Held, ended: Ended) -> Released:
     """Report the end of a try, repeated until Redis can do it; answers as `Working.release` does.
 
-    If Redis does not know the run, that is repeated for `wait_if_unknown` seconds: a coordinator
-    may be restoring the run, and without its outcome the try would run again.
+    If Redis does not know the run, that is repeated for a while: a coordinator may be restoring the
+    run, and without its outcome the try would run again.
     """
-    working = engine().working
-    return _reported(lambda: ([release(held, ended, working)], None), wait_if_unknown)[0][0]
+
+    def call() -> tuple[list[Released], Released]:
+        answer = engine().working.end(ended.end(held))
+        return [answer], answer
+
+    return _reported([Untold(held, ended, None, time.monotonic())], call)
 
 
 def report_and_go_on(untold: Sequence[Untold], queue: str, worker: str) -> list[Next]:
@@ -118,12 +118,12 @@ def report_and_go_on(untold: Sequence[Untold], queue: str, worker: str) -> list[
         except redis.exceptions.OutOfMemoryError:
             return _handed_in(untold, worker, None), []
 
-    return _reported(call, UNKNOWN_FOR)[1]
+    return _reported(untold, call)
 
 
 def hand_in(untold: Sequence[Untold], worker: str, kept: Held | None) -> None:
     """Report the ends of tries; this process takes no more, and still runs `kept`, if given."""
-    _reported(lambda: (_handed_in(untold, worker, kept), None), UNKNOWN_FOR)
+    _reported(untold, lambda: (_handed_in(untold, worker, kept), None))
 
 
 def _handed_in(untold: Sequence[Untold], worker: str, kept: Held | None) -> list[Released]:
@@ -131,13 +131,15 @@ def _handed_in(untold: Sequence[Untold], worker: str, kept: Held | None) -> list
     return engine().working.hand_in(ends, worker, process=os.getpid(), kept=kept)
 
 
-def _reported(
-    call: Callable[[], tuple[list[Released], T]], wait: float
-) -> tuple[list[Released], T]:
-    until = time.monotonic() + wait
-    while "unknown" in (answer := until_redis_can(call))[0] and time.monotonic() < until:
+def _reported(untold: Sequence[Untold], call: Callable[[], tuple[list[Released], T]]) -> T:
+    until = time.monotonic() + UNKNOWN_FOR
+    while True:
+        answers, answer = until_redis_can(call)
+        pairs = zip(answers, untold, strict=True)
+        is_lost = any(told == "unknown" and not each.polled for told, each in pairs)
+        if not is_lost or time.monotonic() > until:
+            return answer
         time.sleep(PAUSE)
-    return answer
 
 
 def succeeded(context: TaskContext, result: Any) -> Ended:

@@ -10,15 +10,16 @@ from functools import partial
 
 from celery.exceptions import Ignore
 
-from pydag_dist.engine import Deferral, Due, Held
+from pydag_dist.engine import Due, Held
 from workers import time_limit
 from workers.contract.answer import as_unknown
 from workers.errors import HostLacks, TaskFailed
 from workers.operators import Answer, Asked, Done, Pending, Wait
 from workers.process import engine, until_redis_can
 from workers.tries.context import task_context
-from workers.tries.deferral import as_it_was, remote_operator
-from workers.tries.outcome import Ended, failed, report, storable, succeeded
+from workers.tries.deferral import as_it_was, remote_operator, wait_on
+from workers.tries.hand import Hand
+from workers.tries.outcome import Ended, failed, storable, succeeded
 
 # The engine gives a poll message 30 s; what is left of them is for the reports of what was found.
 _TIME = 18.0  # seconds of all calls of a poll
@@ -59,18 +60,22 @@ class _PolledTry:
         except Exception as error:  # noqa: BLE001  of a lost job, or a result that can't be kept
             return failed(self.context, error)
 
-    def deferral(self, group: str) -> Deferral:
-        """What the engine gets of it now."""
-        return Deferral(self.due.held, group, self.delay, json.dumps(vars(self.wait)))
+    def goes_on(self, group: str) -> Ended:
+        """That it is polled again."""
+        try:
+            return wait_on(self.wait, group, self.delay)
+        except TaskFailed as error:
+            return Ended("lost", error=storable(str(error)))
 
     def close(self) -> None:
         """Send the last lines of its log."""
         self._open.close()
 
 
-def poll(queue: str, group: str, push: str, worker: str) -> None:
-    """Ask for the remote jobs of what is due; report what has ended, and give the rest back."""
-    due = until_redis_can(partial(engine().working.claim_polls, queue, group, push, worker))
+def poll(hand: Hand, group: str, push: str) -> None:
+    """Ask for the remote jobs of what is due; the hand gets what has ended, and what goes on."""
+    working = engine().working
+    due = until_redis_can(partial(working.claim_polls, hand.queue, group, push, hand.worker))
     if not due:
         raise Ignore(f"polls of {group}: nothing is due")
     tries: dict[Held, _PolledTry] = {}
@@ -80,11 +85,11 @@ def poll(queue: str, group: str, push: str, worker: str) -> None:
         except (TypeError, ValueError) as error:  # this worker can't read its handle
             why = storable(f"the handle of its remote job can't be read: {error}")
             log.error("%s/%s: %s", given.held.run, given.held.task, why)  # noqa: TRY400
-            report(given.held, Ended("dead", error=why), wait_if_unknown=0)
+            hand.found(given.held, Ended("dead", error=why))
     with time_limit.limited(_TIME):
         for held, answer in _answers(list(tries.values())):
             if isinstance(answer, HostLacks):  # all tries of a group need the same of a worker
-                _give_back(group, list(tries), answer, worker)
+                _give_back(group, list(tries), answer, hand.worker)
                 given_back = list(tries.values())
                 tries.clear()
                 for polled in given_back:
@@ -92,12 +97,10 @@ def poll(queue: str, group: str, push: str, worker: str) -> None:
                 break
             if ended := tries[held].take(answer):
                 tries.pop(held).close()
-                report(held, ended, wait_if_unknown=0)  # others wait; it is polled again
-    if tries:
-        rest = [polled.deferral(group) for polled in tries.values()]
-        until_redis_can(partial(engine().working.defer, rest))
-    for polled in tries.values():
+                hand.found(held, ended)
+    for held, polled in tries.items():
         polled.close()
+        hand.found(held, polled.goes_on(group))
     log.info("%s: polled %d, of which %d have ended", group, len(due), len(due) - len(tries))
 
 

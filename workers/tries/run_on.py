@@ -21,7 +21,10 @@ from workers.tries import events
 from workers.tries.claimed import run_claimed
 from workers.tries.hand import Hand, end_of_hand
 from workers.tries.message import header_of
-from workers.tries.outcome import Ended, report
+from workers.tries.outcome import Ended
+from workers.tries.polls import poll
+
+_POLLED = Ended("success")  # the end of a message that asks to poll
 
 _memory = 0  # KiB of a process after which Celery replaces it; 0: as much as it wants
 _is_counted = False  # whether Celery replaces processes after so many messages
@@ -35,23 +38,37 @@ def begin_pool(*, max_tasks: int | None, max_memory: int | None) -> None:
 
 def release_and_go_on(app: Any, request: Any, held: Held, ended: Ended) -> None:
     """Report the end of a message's try; go on with other tries as long as this process may."""
+    hand = Hand(request.delivery_info["routing_key"], request.hostname)
+    hand.ended(held, ended)
+    _go_on(app, request, hand, ended)
+
+
+def poll_and_go_on(app: Any, request: Any, asked: Held) -> None:
+    """Poll what a message asks for, report what that has found, and go on likewise."""
+    hand = Hand(request.delivery_info["routing_key"], request.hostname)
+    try:
+        poll(hand, asked.task, asked.token)
+        _go_on(app, request, hand, _POLLED)
+    finally:
+        end_of_hand()
+
+
+def _go_on(app: Any, request: Any, hand: Hand, ended: Ended) -> None:
     settings = worker_settings()
     until = time.monotonic() + settings.run_on
-    queue, worker = request.delivery_info["routing_key"], request.hostname
     if not _may_go_on(ended, until):
-        report(held, ended)
+        hand.give_back()
         going_on.stay()  # its parent tells Flower of this end
         return
-    hand = Hand(queue, worker)
-    hand.ended(held, ended)
     hand.refill()
     if (following := hand.take()) is None:
         going_on.stay()
         return
     going_on.went_on()
-    telling = events.of_this_process(app, worker)
-    # The parent hears of its end when all that follows is over.
-    telling.ended(request.id, ended, time.monotonic() - request.pydag_began)
+    telling = events.of_this_process(app, hand.worker)
+    if ended is not _POLLED:  # what polls is shown nowhere
+        # The parent hears of its end when all that follows is over.
+        telling.ended(request.id, ended, time.monotonic() - request.pydag_began)
     of_message = request.id, request.pydag
     try:
         while following is not None:
@@ -62,13 +79,13 @@ def release_and_go_on(app: Any, request: Any, held: Held, ended: Ended) -> None:
             answer = run_claimed(
                 following.held,
                 following.claim,
-                queue=queue,
-                worker=worker,
+                worker=hand.worker,
                 is_repeated=following.pushes > 1,
+                is_wanted=hand.is_wanted,
             )
             lasted = time.monotonic() - began
             telling.ended(following.celery_id, answer, lasted)
-            if not isinstance(answer, Ended):  # deferred, or given back
+            if not isinstance(answer, Ended):  # given back
                 hand.give_back()
                 return
             hand.ended(following.held, answer, lasted)

@@ -113,6 +113,18 @@ local function word_of(words)
   return { function(v) return known[v] end, 'one of ' .. listed }
 end
 
+local function is_group(value) return is_text(value, LIMITS.group) and string.find(value, '^[%w_.:%-]+$') end
+
+local function is_span(value) return is_integer(value, 0, LIMITS.year * 1e6) end
+
+-- How a try left its process: it ended so, or is "deferred DELAY GROUP".
+local ENDS = word_of(PROTOCOL.outcomes)
+local function is_end(value)
+  if ENDS[1](value) then return true end
+  local delay, group = string.match(is_text(value, 300) and value or '', PROTOCOL.deferred)
+  return delay and is_span(delay) and is_group(group)
+end
+
 -- Kind of an argument -> whether a value is of it, and what it must be.
 local KINDS = {
   id = { is_id, 'an id: 1 to ' .. LIMITS.id .. ' of the characters A-Z a-z 0-9 _ . - and not of dots only' },
@@ -120,8 +132,7 @@ local KINDS = {
   queues = { function(v) return are_ids(v, LIMITS.queues) end,
              'at most ' .. LIMITS.queues .. ' ids with spaces between them' },
   ids = { function(v) return are_ids(v, LIMITS.tasks) end, 'ids with spaces between them' },
-  group = { function(v) return is_text(v, LIMITS.group) and string.find(v, '^[%w_.:%-]+$') end,
-            'of the characters A-Z a-z 0-9 _ . : -' },
+  group = { is_group, 'of the characters A-Z a-z 0-9 _ . : -' },
   worker = { function(v) return is_text(v, LIMITS.worker) and string.find(v, '^[^%c%s|/]+$') end,
              'a name without spaces, | and /' },
   token = { function(v) return is_text(v, 64) and string.find(v, '^[%w_%-]+$') end,
@@ -142,7 +153,7 @@ local KINDS = {
              'JSON of at most ' .. LIMITS.handle_bytes .. ' bytes' },
   error = { function(v) return is_text(v, LIMITS.error_bytes) end,
             'a text of at most ' .. LIMITS.error_bytes .. ' bytes' },
-  outcome = word_of(PROTOCOL.outcomes),
+  outcome = { is_end, ENDS[2] .. ', or deferred with µs and a group' },
   expansions = { are_expansions, 'tasks and numbers up to ' .. LIMITS.children .. ' in turn, together up to '
                  .. LIMITS.run_children },
   reason = { function(v) return v == 'cancel' or v == 'timeout' end, 'cancel or timeout' },
@@ -180,7 +191,7 @@ local KINDS = {
   chunks = { function(v) return is_list(v, LIMITS.tasks, function(ids) return ids ~= '' and are_ids(ids, MAX_ITEMS) end) end,
              'a list of ids, at most ' .. MAX_ITEMS .. ' in one text' },
   names = { function(v) return is_list(v, LIMITS.tasks, is_id) end, 'a list of ids' },
-  span = { function(v) return is_integer(v, 0, LIMITS.year * 1e6) end, 'µs, at most a year' },
+  span = { is_span, 'µs, at most a year' },
   pairs = { function(v) return v == nil or is_list(v, 2 * LIMITS.tasks, are_params) and #v % 2 == 0 end,
             'a list of names and values in turn' },
   need = { function(v) return v == '' or is_text(v, 100) and string.find(v, '^[%w_.:%-]+$') end,
@@ -256,8 +267,6 @@ SIGNATURES = {
   renew = { { 'worker', 'worker' }, { 'slots', 'slots' }, { 'queues', 'queues' }, { 'ago', 'looked_ago' },
             { 'processes', 'processes' },
             each = { { 'id', 'run' }, { 'id', 'task' }, { 'try', 'try' }, { 'token', 'token' } } },
-  defer = { each = { { 'id', 'run' }, { 'id', 'task' }, { 'try', 'try' }, { 'token', 'token' }, { 'group', 'group' }, { 'span', 'delay' },
-                     { 'handle', 'handle' } } },
   refuse = { { 'worker', 'worker' }, { 'need', 'need' }, { 'reason_text', 'reason' },
              each = { { 'id', 'run' }, { 'id', 'task' }, { 'try', 'try' }, { 'token', 'token' } } },
   register = { { 'member', 'kind' }, { 'worker', 'name' }, { 'process', 'process' }, { 'count', 'busy' },

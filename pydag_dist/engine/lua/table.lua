@@ -79,7 +79,7 @@
 --                            the cancelling ones that wait for a worker to confirm
 --   leases           zset    "run/task" -> expiry; exactly the tasks that somebody holds
 --   holds            hash    "worker/process" -> "token run/task run/task ...": its hand, the tries that it was
---                            handed when it ended the try of that token, and holds by their leases. It runs
+--                            handed when it ended or deferred the try of that token, and holds by their leases. It runs
 --                            them in this order, and tells of their ends later; see run_on.lua
 --   timers           zset    "retry/run/task" of exactly the tasks up for retry, "poll/run/task" of
 --                            the deferred tasks that are not in `due`, "timeout/run" of running
@@ -219,7 +219,7 @@ TRANSITIONS.task = {
   { 'top-up',                          'ready',                      'queued' },    -- part of most operations
   { 'claim',                           'queued',                     'running' },   -- the push is its token
   { 'run-on',                          'ready',                      'running' },
-    -- the process that has ended tries is handed it, without a message: run_on.lua
+    -- the process that has ended or deferred tries is handed it, without a message: run_on.lua
   { 'put back',                        'running',                    'ready' },
     -- the process that was handed it has not begun it, and runs another one, takes no more, or is dead: the
     -- same try, no death or loss of it; cancelling: as if its lease was lost
@@ -243,9 +243,10 @@ TRANSITIONS.task = {
   { 'refuse',                          'running',                    'ready' },
     -- the worker's host lacks something: same try, for another worker; likewise another one is
     -- asked for what is cancelling or deferred
-  { 'defer',                           'running',                    'deferred' },  -- a worker polls it now and then
+  { 'release deferred',                'running',                    'deferred' },
+    -- a worker polls it now and then; cancelling: a message asks some worker to cancel its job
   { 'taken back',                      'ready queued',               'running' },
-    -- renew, release or defer with the last token: nobody else has claimed the try in between; also
+    -- renew or release with the last token: nobody else has claimed the try in between; also
     -- with another token if Redis knows of no claim (it lost it)
   { 'last child ended',                'expanding',                  'success failed skipped cancelled' },
     -- its children came to be, slice by slice, ready

@@ -7,10 +7,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from pydag_dist.dag.ids import check_group, worker_name
+from pydag_dist.dag.ids import worker_name
 from pydag_dist.engine.protocol import (
     OUT,
-    Deferred,
     LogAdded,
     NotClaimed,
     Order,
@@ -19,7 +18,6 @@ from pydag_dist.engine.protocol import (
     Released,
     Renewed,
     RunPart,
-    pack_numbers,
     unpack_deferral,
     unpack_record,
 )
@@ -70,10 +68,21 @@ class Working(Role):
         Answers ``ok``, or what forbade it: ``ended`` (again),
         ``lost`` (another claim holds it), ``waiting`` (not claimed), ``unknown``, ``schema``.
         """
+        return self.end(End(held, outcome, result, error, skips, expand or {}))
+
+    def defer(self, held: Held, deferral: Deferral) -> Released:
+        """Gives a try up until it is polled; answers as `release` does.
+
+        If it is cancelling, a worker is asked to cancel its job.
+        """
+        return self.end(End(held, "deferred", deferral=deferral))
+
+    def end(self, end: End) -> Released:
+        """As `release` or `defer`."""
         answer: Released
-        ended = (outcome, result, error, " ".join(skips), pack_numbers(expand or {}))
-        answer, more = self._call("release", *vars(held).values(), *ended)
-        self._finish(held.run, more)
+        *told, _lasted, _ago = end.packed()
+        answer, more = self._call("release", *told)
+        self._finish(end.held.run, more)
         return answer
 
     def run_on(
@@ -115,20 +124,6 @@ class Working(Role):
         for end, more in zip(ends, flat[1::2], strict=True):
             self._finish(end.held.run, more)
         return list(flat[::2])
-
-    def defer(self, deferrals: Sequence[Deferral]) -> list[Deferred]:
-        """Gives tries back whose remote jobs run; one answer each.
-
-        Answers: ``ok``; ``cancel`` (still held: cancel its job and release it as stopped); else
-        what the try is instead (``lost``, ``ended``, ``waiting``, ``unknown``): forget it.
-        """
-        items: list[str | int] = []
-        for d in deferrals:
-            h = d.held
-            items += [h.run, h.task, h.try_number, h.token]
-            items += [check_group(d.group), round(d.delay * 1e6), d.handle]
-        answers: list[Deferred] = self._call("defer", *items)
-        return answers
 
     def refuse(self, held: Sequence[Held], worker: str, need: str, reason: str) -> list[Refused]:
         """Gives tries back that `worker` can't run, for a reason of its host; one answer each.

@@ -105,8 +105,12 @@ class Workers(Runs):
         return self._end_all([(message, outcome, skips, expand or {})])[0]
 
     def _end(self, end: RefEnd) -> tuple[str, bool]:  # noqa: C901  one case for each outcome
-        """The answer, and whether the process is fit to go on."""
-        message, outcome, skips, expand = end
+        """The answer, and whether the process is fit to go on.
+
+        The outcome of a try that is given up until it is polled is "deferred" and its group.
+        """
+        message, told, skips, expand = end
+        outcome, _, group = told.partition(" ")
         run, task = self.runs[message.run], self.task_of(message)
         whose = self._releaser(message)
         if whose not in ("yours", "back"):
@@ -115,9 +119,12 @@ class Workers(Runs):
         task.waits = task.due = False
         if whose == "back":
             self._take_back(task, message)
-        fit = task.state == "running" and outcome in GOES_ON_AFTER
+        fit = task.state in ("running", "deferred") and outcome in GOES_ON_AFTER
         if task.state == "running":
             self._settle(run, task, spent=1)
+        if outcome == "deferred":
+            self._wait(run, message, group)
+            return "ok", fit
         if task.reason.startswith("mark ") and outcome in ("success", "failed"):
             outcome = "stopped"
         if outcome == "success":
@@ -321,21 +328,15 @@ class Workers(Runs):
 
     def defer(self, message: Message, group: str) -> str:
         """A try gives its slot back while its remote job goes on; polls of a group are one."""
-        self.now += 1
-        whose, task = self.holder(message), self.task_of(message)
-        if whose == "back":
-            self._take_back(task, message)
-        elif whose != "yours":
-            return whose
+        return self.release(message, f"deferred {group}")
+
+    def _wait(self, run: RefRun, message: Message, group: str) -> None:
+        task = self.task_of(message)
+        task.group = group
         if task.state == "cancelling":
-            return "cancel"
-        self._let_go(task)
-        if task.state == "running":
-            self._settle(self.runs[message.run], task, spent=1)
-        task.state, task.token, task.group, task.due = "deferred", None, group, False
-        self._refile(message.run)
-        self._top_up(task.queue)
-        return "ok"
+            self._cancel_elsewhere(run, message.run, message.task)
+        else:
+            task.state, task.token = "deferred", None
 
     def refuse(self, message: Message, worker: str, need: str) -> str:
         """The worker's host lacks that; nothing of the task has run."""

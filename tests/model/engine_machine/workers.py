@@ -15,13 +15,14 @@ from tests.model.engine_machine.clients import Clients
 from tests.model.engine_machine.comparison import WORKERS, celery_id
 from tests.model.engine_machine.dags import QUEUES
 
+GROUPS = ("bigquery.query:a", "bigquery.query:b")
+DEFERRED = tuple(f"deferred {group}" for group in GROUPS)
 OUTCOMES = st.sampled_from(
     [
-        *("success", "success", "success", "failed", "failed"),
+        *("success", "success", "success", "failed", "failed", *DEFERRED),
         *("skipped", "final", "dead", "stopped", "lost", "revoked"),
     ]
 )
-GROUPS = ("bigquery.query:a", "bigquery.query:b")
 PROCESSES = (1, 2)
 NEEDS = ("module:a", "module:b", "connection:a", "")
 
@@ -83,12 +84,8 @@ class Workers(Clients):
             assert answer.settled == (task.settled if task.try_number > 1 else 0)
 
     def released(self, data: st.DataObject, message: Message, outcome: Any) -> None:
-        _, outcome, skips, expand = self.end(data, message, outcome)
-        expected = self.reference.release(message, outcome, skips, expand)
-        answer = self.engine.working.release(
-            self.held(message), outcome, skips=skips, expand=expand
-        )
-        assert answer == expected
+        end = self.end(data, message, outcome)
+        assert self.engine.working.end(self.told(end)) == self.reference.release(*end)
 
     def end(self, data: st.DataObject, message: Message, outcome: Any) -> RefEnd:
         """How that try ends."""
@@ -105,10 +102,13 @@ class Workers(Clients):
         return message, outcome, skips, expand
 
     def told(self, end: RefEnd) -> End:
-        message, outcome, skips, expand = end
-        held: Any = self.held(message)
+        message, told, skips, expand = end
+        outcome: Any
+        outcome, _, group = told.partition(" ")
+        wait = Deferral(group, 5, json.dumps({"job": message.task})) if group else None
         lasted = 0.0 if message in self.handed else None
-        return End(held, outcome, skips=skips, expand=expand, lasted=lasted)  # type: ignore[arg-type]
+        held = self.held(message)
+        return End(held, outcome, skips=skips, expand=expand, deferral=wait, lasted=lasted)
 
     def gone_on(
         self, data: st.DataObject, ends: list[RefEnd], taker: tuple[str, str, int]
@@ -207,16 +207,14 @@ class Workers(Clients):
         for _ in range(3):
             hand = self.gone_on(data, ends, (message.queue, "worker", 1))
             begun = data.draw(st.integers(0, len(hand)), label="begun")
-            ends = [self.end(data, handed, "success") for handed in hand[:begun]]
+            how = st.sampled_from(("success", "success", *DEFERRED))
+            ends = [self.end(data, handed, data.draw(how)) for handed in hand[:begun]]
             if not ends:
                 break
         self.handed_in(ends, "worker", 1)
 
     def deferred(self, data: st.DataObject, message: Message) -> None:
-        group = data.draw(st.sampled_from(GROUPS), label="group")
-        expected = self.reference.defer(message, group)
-        deferral = Deferral(self.held(message), group, 5, json.dumps({"job": message.task}))
-        assert self.engine.working.defer([deferral]) == [expected]
+        self.released(data, message, data.draw(st.sampled_from(DEFERRED), label="group"))
 
     def poll(self, data: st.DataObject, message: Message, outcomes: list[Any]) -> None:
         """A worker claims a poll, and reports some of what it was given."""
@@ -228,6 +226,11 @@ class Workers(Clients):
         assert sorted((d.held.run, d.held.task) for d in due) == [(m.run, m.task) for m in expected]
         assert all(json.loads(d.handle) == {"job": d.held.task} for d in due)
         self.polled += expected
+        told = data.draw(st.integers(0, len(expected)), label="are told at once")
+        if told and outcomes:
+            ends = [self.end(data, item, data.draw(OUTCOMES)) for item in expected[:told]]
+            self.gone_on(data, ends, (queue, "worker", 1))
+            expected = expected[told:]
         for item, outcome in zip(expected, outcomes, strict=False):
             if data.draw(st.booleans(), label="goes on"):
                 self.deferred(data, item)

@@ -42,7 +42,7 @@ def test_events_and_their_fields_are_those_of_the_page(installation):
     run = Ends(installation, old)
     installation.plan(run.run.id)
     held = {task.task: task for task in (installation.claim(), installation.claim())}
-    assert installation.engine.working.defer([Deferral(held["a"], "g", 60, "{}")]) == ["ok"]
+    assert installation.engine.working.defer(held["a"], Deferral("g", 60, "{}")) == "ok"
     installation.end(held["c"], "failed", error="no")
     run.run.cancel()
     run.run.resume(from_task="c", dag=dag(("a", ""), ("c", "", calls("new"))))

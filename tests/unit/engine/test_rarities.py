@@ -17,6 +17,9 @@ def task_of(bench):
     return bench.engine.reading.snapshot("r").tasks["a"]
 
 
+JOB = Deferral("bigquery.query:x", 5, json.dumps({"job": "j"}))
+
+
 def edit(bench, **fields):
     record = unpack_record(bench.client.hget("p:run:r:tasks", "a")) | fields
     bench.client.hset("p:run:r:tasks", "a", "|".join(record.values()) + "|")
@@ -27,8 +30,7 @@ def deferred(bench):
     bench.slots(1, "bigquery")
     bench.start(task("a") | QUERY)
     held = bench.take("bigquery")
-    job = Deferral(held, "bigquery.query:x", 5, json.dumps({"job": "j"}))
-    assert bench.engine.working.defer([job]) == ["ok"]
+    assert bench.engine.working.defer(held, JOB) == "ok"
     return held
 
 
@@ -131,8 +133,7 @@ def test_a_copy_of_a_poll_s_message_gets_nothing(bench):
     bench.slots(2, "bigquery")
     bench.start(task("a") | QUERY, task("b") | QUERY)
     held = [bench.take("bigquery"), bench.take("bigquery")]
-    jobs = [Deferral(each, "bigquery.query:x", 5, json.dumps({"job": "j"})) for each in held]
-    assert bench.engine.working.defer(jobs) == ["ok", "ok"]
+    assert [bench.engine.working.defer(each, JOB) for each in held] == ["ok", "ok"]
     bench.client.zadd("p:timers", {"poll/r/a": 0})
     bench.tick()
     (push,) = bench.client.hkeys("p:polls:bigquery")

@@ -9,9 +9,11 @@ import fakeredis
 import pytest
 
 from pydag_dist.coordinator.plan import plan_of
-from pydag_dist.engine import End, Held, Next
+from pydag_dist.engine import Deferral, End, Held, Next
 from tests.support.cluster import dag
-from tests.support.engine_bench import Bench, task, with_own_clock
+from tests.support.engine_bench import QUERY, Bench, task, with_own_clock
+
+WAITS = Deferral("acme.x:GCP", 5, '{"job": "j"}')
 
 
 def new_bench():
@@ -118,6 +120,55 @@ def test_a_process_that_goes_on_keeps_to_priorities(bench):
     assert order == sorted(order, reverse=True)
 
 
+def test_it_goes_on_after_a_try_that_waits_for_its_remote_job(bench):
+    bench.start(*map(task, "abcdef"))
+    following = run_on(bench, bench.take(), "deferred", deferral=WAITS)
+    assert following is not None
+    assert following.held.task == "c"
+    assert [state(bench, name) for name in "abc"] == ["deferred", "queued", "running"]
+
+
+def test_it_is_handed_the_same_when_the_answer_to_a_deferral_got_lost(bench):
+    bench.start(task("a"), task("b"), task("c"), task("d"))
+    held = bench.take()
+    following = run_on(bench, held, "deferred", deferral=WAITS)
+    assert run_on(bench, held, "deferred", deferral=WAITS) == following
+
+
+def test_one_call_tells_all_that_a_poll_has_found_and_hands_over_what_is_next(bench):
+    bench.slots(4)
+    bench.start(task("a"), task("b"), task("c", "a"))
+    for _ in "ab":
+        run_on(bench, bench.take(), "deferred", deferral=WAITS)
+    bench.client.zadd("p:timers", {"poll/r/a": 0, "poll/r/b": 0})
+    bench.tick()
+    push = bench.pop().token
+    a, b = (due.held for due in bench.engine.working.claim_polls("python", WAITS.group, push, "w"))
+    ends = [End(a, "success", result="7"), End(b, "deferred", deferral=WAITS)]
+    answers, (following,) = bench.engine.working.run_on(ends, queue="python", worker="w", process=1)
+    assert answers == ["ok", "ok"]
+    assert following.held.task == "c"
+    assert [state(bench, name) for name in "abc"] == ["success", "deferred", "running"]
+    assert list(bench.client.zrange("p:timers", 0, -1)) == ["poll/r/b"]
+
+
+def test_another_worker_cancels_the_job_of_a_try_that_was_told_to_stop_before_it_was_deferred(
+    bench,
+):
+    bench.slots(1, "bigquery")
+    bench.start(task("a", **QUERY), task("b", **QUERY), task("c", **QUERY))
+    held = bench.take("bigquery")
+    bench.engine.steering.mark("r", "a", "skipped", "ana@host")
+    assert run_on(bench, held, "deferred", queue="bigquery", deferral=WAITS) is None
+    assert bench.engine.working.deferred_handle("r", "a") == WAITS.handle
+    messages = [bench.pop("bigquery") for _ in range(bench.client.llen("p:q:bigquery"))]
+    (again,) = (message for message in messages if message.task == "a")
+    claim = bench.engine.working.claim(*vars(again).values(), "w", process=2)
+    assert (claim.order, state(bench, "a")) == ("cancel", "cancelling")
+    bench.end(again, "stopped")
+    assert state(bench, "a") == "skipped"
+
+
 def test_it_takes_no_more_than_the_processors_of_a_run(bench):
     bench.slots(2)
     bench.start(*(task(f"t{i}") for i in range(4)), processors=1)
@@ -139,10 +190,14 @@ def test_a_task_that_takes_long_gets_a_message(bench, seconds, goes_on):
 
 def test_a_task_that_took_long_in_earlier_runs_gets_a_message():
     tasks = [task("long"), task("short"), task("new"), task("each", expand={"over": [1]})]
-    durations = {"long": 0.2, "short": 0.1, "each": 0.05, "each.0": 0.3}
+    tasks += [task("job", **QUERY)]  # which holds no slot for most of its time
+    durations = {"long": 0.2, "short": 0.1, "each": 0.05, "each.0": 0.3, "job": 60}
     rows = plan_of(dag(tasks), durations=durations).rows
     assert {row.task for row in rows if row.long} == {"long", "each"}
-    assert {row.task for row in rows if row.row()["rank"].endswith("s")} == {"long", "each"}
+    assert {row.task for row in rows if row.row()["rank"].endswith("s")} == {
+        "long",
+        "each",
+    }
 
 
 @pytest.mark.parametrize("outcome", ["dead", "lost", "stopped", "revoked"])

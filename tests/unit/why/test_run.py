@@ -86,7 +86,7 @@ def test_what_failed_and_what_nobody_can_run_come_first(client, installation):
     installation.plan("r")
     held = {one.task: one for one in (installation.claim() for _ in range(12))}
     installation.end(held["bad"], "failed", error="Traceback (most\nValueError: no luck")
-    installation.engine.working.defer([Deferral(held["job"], "g", 60.0, '{"state": "PENDING"}')])
+    installation.engine.working.defer(held["job"], Deferral("g", 60.0, '{"state": "PENDING"}'))
     refused = [one for name, one in held.items() if name.startswith("more_")]
     installation.engine.working.refuse(
         refused, "worker@host", "module:etl", "module etl is not allowed"

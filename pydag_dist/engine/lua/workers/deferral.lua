@@ -1,46 +1,21 @@
 -- Deferral: a task that waits for its remote job holds no slot; workers poll many at a time.
 
--- Gives a try up until it is polled. Returns the answer of `defer` for it, and a queue to top up.
-local function defer_try(i, topped, run, task, try, token, group, delay, handle)
-  local state, why = planned(run)
-  if why == 'broken' then return 'cancel' end
-  local record = state and load_record(run, task)
-  local whose = record and holder(record, try, token) or 'unknown'
-  if whose ~= 'back' and whose ~= 'yours' then return whose end
-  if whose == 'back' then take_back(run, task, record, token) end
-  if record.state == 'cancelling' then return 'cancel' end
-  local plan = load_plan(run, task)
-  let_go(run, task, record)
+-- Nobody holds the try any more until it is polled, in `delay` µs. If it was told to stop meanwhile, a worker is asked
+-- to cancel its job.
+function defer(run, task, record, plan, delay, group, handle)
+  call('HSET', run_key(run, 'out'), OUT.deferral .. task, group .. ' ' .. handle)
+  if record.state == 'cancelling' then return ask_to_cancel(run, task, record) end
   if record.state == 'running' then
     set_state(run, task, record, 'deferred')
-    settle(run, queue_of(plan, record), record, age(record))
-    event(run, 'kind', 'task', 'task', task, 'state', 'deferred', 'try', try,
-          'worker', record.worker)
+    event(run, 'kind', 'task', 'task', task, 'state', 'deferred', 'try', record.try, 'worker', record.worker)
+    if plan.sensor == '1' then CHANGES.remove(CHANGES.of[run].active, task) end
   end
   record.token = ''
   save_record(run, task, record)
-  local due = STEADY + delay * (0.8 + 0.4 * ((NOW + 61 * i) % 1000) / 1000)
+  -- What began together is not to be asked for together.
+  local due = STEADY + delay * (0.8 + 0.4 * ((NOW + math.random(1000)) % 1000) / 1000)
   if plan.timeout > 0 then due = math.min(due, record.began + plan.timeout) end
-  call('HSET', run_key(run, 'out'), OUT.deferral .. task, group .. ' ' .. handle)
   call('ZADD', key('timers'), text(due), TIMERS.poll .. run .. '/' .. task)
-  if plan.sensor == '1' then CHANGES.remove(CHANGES.of[run].active, task) end
-  refile(run)
-  topped[plan.queue] = true
-  return 'ok'
-end
-
--- Gives tries up until they are polled, in `delay` µs.
---   given    of each: run, task, try, token, group, delay, handle
---   answers  of each: ok; cancel (still held: to be stopped); or what the try is instead
---   writes   leases, holds, spread()
-function OPERATIONS.defer(...)
-  local items, answers, topped = { ... }, {}, {}
-  for i = 1, #items, 7 do
-    local fine, whose = guarded(items[i], defer_try, i, topped, unpack(items, i, i + 6))
-    answers[#answers + 1] = fine and whose or 'cancel'
-  end
-  for queue in pairs(topped) do top_up(queue) end
-  return answers
 end
 
 -- Adds what a deferred task's poller gets to `claimed`.

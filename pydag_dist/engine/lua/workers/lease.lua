@@ -156,6 +156,8 @@ local function note_times(record, lasted, ago)
   end
 end
 
+local defer   -- deferral.lua
+
 -- Ends a try: see `release`; who calls it spreads that. The answer, and whether the process that ran the try is fit
 -- to go on with others.
 local function end_try(run, task, try, token, outcome, result, err, skips, expansions, lasted, ago)
@@ -175,9 +177,14 @@ local function end_try(run, task, try, token, outcome, result, err, skips, expan
   local plan = load_plan(run, task)
   lasted = tonumber(lasted)
   if lasted then note_times(record, lasted, tonumber(ago) or 0) end
+  local delay, group = string.match(outcome, PROTOCOL.deferred)
   -- One that was told to stop may have to be killed yet.
-  local is_fit = record.state == 'running' and PROTOCOL.goes_on_after[outcome]
+  local is_fit = (record.state == 'running' or record.state == 'deferred') and (delay or PROTOCOL.goes_on_after[outcome])
   if record.state == 'running' then settle(run, queue_of(plan, record), record, lasted or age(record)) end
+  if delay then
+    defer(run, task, record, plan, tonumber(delay), group, result)
+    return 'ok', is_fit
+  end
   if record.state == 'deferred' then
     call('ZREM', key('timers'), TIMERS.poll .. run .. '/' .. task)
     call('HDEL', run_key(run, 'out'), OUT.deferral .. task)
@@ -220,7 +227,8 @@ local function end_try(run, task, try, token, outcome, result, err, skips, expan
   return 'ok', is_fit
 end
 
--- A try ends: skipped by itself; final: failed, and not to be repeated; dead: with its process;
+-- A try ends, or it is "deferred DELAY GROUP": it is polled in so many µs by its handle, which is the result then, with
+-- others of the group. It ends skipped by itself; final: failed, and not to be repeated; dead: with its process;
 -- lost: nobody could tell how its remote job is; revoked by Flower. `result` is JSON or empty,
 -- `skips` the downstream tasks that a branch does not follow, `expansions` into how many children
 -- tasks expand over the result.

@@ -2,9 +2,11 @@
 -- tasks there is no message to push, to take and to claim. What the process is handed is what a top-up would push
 -- next to the same queue: the most urgent ready task of the run that has the least charge.
 --
+-- Likewise after a try that waits for its remote job from now on, or that a poll has asked for.
+--
 -- Never handed are: a task that waits in "QUEUE!needs", since each of these is for a worker that is chosen; polls
 -- and cancels, which are messages of their own; a task that took long in earlier runs, or of a run whose tasks
--- take long; anything after a try that was told to stop, that its process could not end well, or that was polled.
+-- take long; anything after a try that was told to stop, or that its process could not end well.
 --
 -- More than one at once is handed of runs whose tasks on the queue are known to be so short that all in the hand
 -- take LIMITS.hand_span together, and only as many as each of the queue's slots could have.

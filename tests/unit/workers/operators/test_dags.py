@@ -62,8 +62,7 @@ class DagBench(Bench):
         )
 
     def defer(self, held: Held, delay: float = 1000) -> None:
-        given = [Deferral(held, "dag.run", delay, "{}")]
-        assert self.engine.working.defer(given) == ["ok"]
+        assert self.engine.working.defer(held, Deferral("dag.run", delay, "{}")) == "ok"
 
     def work_off(self, run: str, **results: str) -> None:
         self.plan(run)

@@ -39,7 +39,7 @@ def test_poll_messages_have_ids_that_begin_so(installation, connection):
     engine.steering.submit("r", json.dumps({"dag_id": "d", "tasks": [dag]}), "d")
     installation.plan("r")
     held = installation.claim()
-    assert engine.working.defer([Deferral(held, "g", 0.0, "{}")]) == ["ok"]
+    assert engine.working.defer(held, Deferral("g", 0.0, "{}")) == "ok"
     engine.store.call("tick", "1")
     pushed = json.loads(connection.lindex(engine.store.key("q:python"), 0))
     assert pushed["id"].startswith(POLL)

@@ -43,11 +43,11 @@ class Engine:
         self.handed_in: list[tuple[list[tuple[Held, str, str]], str, int]] = []
         self.failures = 0
 
-    def release(self, held, outcome, *_result, **_more):
+    def end(self, end):
         if self.failures:
             self.failures -= 1
             raise redis.ConnectionError("away")
-        self.released.append((held, outcome))
+        self.released.append((end.held, end.outcome))
         return "ok"
 
     def renew(self, _worker, slots, _queues, held, *, looked_ago, processes):
@@ -135,10 +135,11 @@ def test_polls_hold_nothing_that_could_be_renewed(engine, monkeypatch):
     assert engine.renewed[0] == (2, [HELD])
 
 
+@pytest.mark.parametrize("run", ["run", "*"])  # also after a poll
 def test_what_a_process_has_gone_on_with_is_held_in_the_place_of_its_message_s_try(
-    engine, monkeypatch
+    engine, monkeypatch, run
 ):
-    header = {"run": "run", "task": "first", "try": "1", "push": "push"}
+    header = {"run": run, "task": "first", "try": "1", "push": "push"}
     context = SimpleNamespace(pydag=header)
     request = SimpleNamespace(task=Execute(), _context=context, worker_pid=7, terminated_at=None)
     monkeypatch.setattr(module.worker_state, "reserved_requests", [request])
@@ -184,7 +185,7 @@ def test_what_waits_behind_a_long_try_is_put_back_once(engine, monkeypatch):
     monkeypatch.setattr(module.worker_state, "reserved_requests", [request])
     monkeypatch.setattr(module.going_on, "has_gone_on", lambda pid: pid == 7)
     monkeypatch.setattr(module.going_on, "is_releasing", lambda _: False)
-    before = {"held": vars(Held("run", "second", 1, "push")), "ended": {"outcome": "success"}}
+    before = {"held": vars(Held("run", "second", 1, "push")), "ended": vars(Ended("success"))}
     words = LastWords(ends=[before | {"lasted": 0.1, "at": time.monotonic()}])
     monkeypatch.setattr(deaths.last_words, "so_far", lambda pid: words if pid == 7 else None)
     renewal = module.Renewal("w1@host", 2, ["python"], Unregistered())
@@ -198,6 +199,16 @@ def test_what_waits_behind_a_long_try_is_put_back_once(engine, monkeypatch):
     assert calls == [0, 1, 1, 1, 1, 1]
     told = [(Held("run", "second", 1, "push"), "success", "")]
     assert engine.handed_in == [(told, "w1@host", 7)]
+
+
+def test_of_a_process_that_dies_after_a_poll_only_what_it_has_gone_on_with_is_told(engine):
+    poll, process = Held("*", "acme.x", 0, "push"), Process("w1@host", 7)
+    DEATHS.report_further_on(poll, "dead", Death("died of SIGKILL"), process)
+    DEATHS.report_further_on(poll, "dead", Death("died of SIGKILL", running=HELD), process)
+    renewal = module.Renewal("w1@host", 2, ["python"], Unregistered())
+    renewal._make_calls(0)
+    told = [(HELD, "dead", "died of SIGKILL")]
+    assert engine.handed_in == [([], "w1@host", 7), (told, "w1@host", 7)]
 
 
 def test_a_process_that_dies_further_on_is_named_until_its_death_is_told(engine, monkeypatch):

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from typing import ClassVar
 
 import fakeredis
 import pytest
 from celery.exceptions import Ignore
 
-from pydag_dist.engine import Claim, Due, Held
+from pydag_dist.dag import limits
+from pydag_dist.engine import Claim, Deferral, Due, Held
 from tests.unit.workers.support import context
 from workers import operators, time_limit
 from workers.errors import RemoteStateUnknown, TaskFailed
 from workers.operators import Done, Pending, RemoteOperator, Wait
 from workers.settings import WorkerSettings
 from workers.tries import deferral, polls
+from workers.tries.hand import Hand, end_of_hand
 
 HELD = Held("run", "t", 1, "push")
 
@@ -29,7 +33,7 @@ class Engine:
         self.logged: dict[str, list[str]] = {}
         self.due: list[Due] = []
         self.released: dict[str, tuple] = {}
-        self.deferred: list[list] = []
+        self.deferred: dict[str, list[Deferral]] = {}
         self.known = {"up": {"rows": 3}}
         self.handle = ""
 
@@ -37,13 +41,15 @@ class Engine:
         self.claim = claim
         return self.due
 
-    def release(self, held, *ended, skips, expand):
-        self.released[held.task] = (*ended, skips, expand)
-        return "ok"
-
-    def defer(self, given):
-        self.deferred.append(given)
-        return ["ok"] * len(given)
+    def run_on(self, ends, *, queue, worker, process):
+        assert (queue, worker, process) == ("bigquery", "w1@host", os.getpid())
+        for end in ends:
+            if end.deferral:
+                self.deferred.setdefault(end.held.task, []).append(end.deferral)
+            else:
+                told = (end.outcome, end.result, end.error, end.skips, end.expand)
+                self.released[end.held.task] = told
+        return ["ok"] * len(ends), []
 
     def write_log(self, _run, task, _try, part, _retention):
         self.logged.setdefault(task, []).extend(line[2] for line in json.loads(part.lines))
@@ -119,7 +125,17 @@ def due(engine, *states, **spec):
 
 
 def poll():
-    polls.poll("bigquery", "acme.x:GCP", "push", "w1@host")
+    hand = Hand("bigquery", "w1@host")
+    try:
+        polls.poll(hand, "acme.x:GCP", "push")
+        hand.refill()
+    finally:
+        end_of_hand()
+
+
+def waits(engine, task):
+    """What was told to be kept of a try until its next poll."""
+    return json.loads(engine.deferred[task][-1].handle)
 
 
 def lines(engine, task):
@@ -134,10 +150,9 @@ def test_what_has_ended_is_released_and_the_rest_given_back_in_one_call(engine):
         "done": ("success", '{"rows": 7}', "", (), {}),
         "failed": ("failed", "", "the job failed", (), {}),
     }
-    ((pending, unknown),) = engine.deferred
-    assert (pending.held.task, unknown.held.task) == ("pending", "unknown")
+    assert [*engine.deferred] == ["pending", "unknown"]
+    (pending,), (unknown,) = engine.deferred.values()
     assert {pending.group, unknown.group} == {"acme.x:GCP"}
-    assert {pending.held.token, unknown.held.token} == {"push"}
     assert (pending.delay, unknown.delay) == (2.0, 2.0)
     assert json.loads(pending.handle) == {
         "handle": {"seen": 1},
@@ -158,9 +173,8 @@ def test_an_unexpected_error_says_nothing_of_the_job(engine):
     due(engine, "bug", "done")
     poll()
     assert list(engine.released) == ["done"]
-    ((bug,),) = engine.deferred
     state = "acme.x can't tell how its job is: KeyError: 'mine'"
-    assert json.loads(bug.handle)["state"] == state
+    assert waits(engine, "bug")["state"] == state
     assert lines(engine, "bug")[-1] == state
     assert "Traceback (most recent call last):" in lines(engine, "bug")
 
@@ -171,10 +185,10 @@ def test_a_job_that_nobody_can_tell_of_for_long_ends_its_task_with_its_try(
 ):
     due(engine, answer)
     poll()
-    ((given,),) = engine.deferred
+    handle = json.dumps(waits(engine, answer))
     monkeypatch.setattr("workers.contract.wait.LOST_AFTER", 0.0)
     monkeypatch.setattr("workers.contract.wait.LOST_ANSWERS", 2)
-    engine.due = [Due(given.held, engine.due[0].spec, given.handle)]
+    engine.due = [Due(engine.due[0].held, engine.due[0].spec, handle)]
     poll()
     outcome, _, error, *_ = engine.released[answer]
     assert outcome == "lost"
@@ -187,13 +201,13 @@ def test_an_answer_of_the_service_begins_the_time_anew_and_a_passing_error_has_n
 ):
     due(engine, "lasting", "unknown")
     poll()
-    wait = json.loads(engine.deferred[0][0].handle)
+    wait = waits(engine, "lasting")
     assert wait["unknown_since"] is not None
     monkeypatch.setattr("workers.contract.wait.LOST_AFTER", 0.0)
     spec = engine.due[0].spec | {"params": {"is": "pending"}}
     engine.due = [Due(HELD, spec, json.dumps(wait)), engine.due[1]]
     poll()
-    pending, unknown = (json.loads(given.handle) for given in engine.deferred[1])
+    pending, unknown = waits(engine, "t"), waits(engine, "unknown")
     assert (pending["state"], pending["unknown_since"]) == ("RUNNING", None)
     assert unknown["unknown_since"] is None
     assert engine.released == {}
@@ -238,7 +252,7 @@ def test_a_handle_that_cannot_be_read_harms_its_own_try_only(engine):
     assert error.startswith("the handle of its remote job can't be read")
     assert len(engine.released) == 1 + 4
     assert engine.released["done"][0] == "success"
-    assert [one.held.task for one in engine.deferred[0]] == ["pending"]
+    assert [*engine.deferred] == ["pending"]
 
 
 def test_a_try_that_breaks_the_polling_of_many_harms_no_other(engine, monkeypatch):
@@ -250,14 +264,14 @@ def test_a_try_that_breaks_the_polling_of_many_harms_no_other(engine, monkeypatc
     due(engine, "pending", "bug", "done")
     poll()
     assert {task: ended[0] for task, ended in engine.released.items()} == {"done": "success"}
-    assert [one.held.task for one in engine.deferred[0]] == ["pending", "bug"]
+    assert [*engine.deferred] == ["pending", "bug"]
 
 
 def test_what_polls_need_of_params_has_a_limit(engine):
     assert deferral.params_to_keep(context({"a": 1}, operator="acme.x")) == {"a": 1}
     assert deferral.params_to_keep(context({"a": 1})) is None
-    with pytest.raises(TaskFailed, match=r"become 1,000,\d+ bytes, and at most 1,000,000 are kept"):
-        deferral.params_to_keep(context({"a": "x" * 1_000_000}, operator="acme.x"))
+    with pytest.raises(TaskFailed, match=r"become 50,\d+ bytes, and at most 50,000 are kept"):
+        deferral.params_to_keep(context({"a": "x" * 50_000}, operator="acme.x"))
 
 
 def test_a_deferred_try_is_cancelled_by_its_handle_and_renders_nothing(engine, monkeypatch):
@@ -289,9 +303,8 @@ def test_those_for_whom_there_was_no_time_are_polled_soon(engine, monkeypatch):
     due(engine, "pending", "done")
     poll()
     assert engine.released == {}
-    (given,) = engine.deferred
-    assert [one.delay for one in given] == [1.0, 1.0]
-    assert json.loads(given[0].handle)["interval"] == 2.0
+    assert [given.delay for (given,) in engine.deferred.values()] == [1.0, 1.0]
+    assert waits(engine, "pending")["interval"] == 2.0
     assert not time_limit.is_out()
 
 
@@ -299,11 +312,23 @@ def test_what_this_worker_has_no_operator_for_is_given_back(engine):
     due(engine, "done", operator="acme.unknown")
     poll()
     assert engine.released == {}
-    assert engine.deferred == []
+    assert engine.deferred == {}
     held, _worker, need, reason = engine.refused
     assert [one.task for one in held] == ["done"]
     assert need.startswith("polls:")
     assert "no operator 'acme.unknown' on this worker" in reason
+
+
+def test_what_redis_would_not_keep_of_a_job_ends_its_own_try_only(engine, monkeypatch):
+    monkeypatch.setattr(limits, "HANDLE_BYTES", 200)
+    due(engine, "pending", "unknown")
+    grown = json.dumps(json.loads(engine.due[0].handle) | {"handle": {"read": "x" * 200}})
+    engine.due[0] = Due(engine.due[0].held, engine.due[0].spec, grown)
+    poll()
+    outcome, _, error, *_ = engine.released["pending"]
+    assert outcome == "lost"
+    assert re.match(r"what is kept of its remote job has \d+ bytes, and at most 200 are", error)
+    assert [*engine.deferred] == ["unknown"]
 
 
 def test_a_copy_of_a_poll_is_ignored(engine):
@@ -314,7 +339,6 @@ def test_a_copy_of_a_poll_is_ignored(engine):
 def test_a_group_has_only_characters_that_the_engine_takes(engine):
     wait = Wait({"connection": "my conn/é"}, 0.1, "RUNNING")
     task = context(operator="acme.x")
-    assert deferral.defer(HELD, task, wait) == "ok"
-    ((given,),) = engine.deferred
+    given = deferral.deferred(task, wait).deferral
     assert given.group == "acme.x:my-conn--"
     assert given.delay == 0.5  # even if it asked more often while it waited in its slot

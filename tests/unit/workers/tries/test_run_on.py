@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from celery.exceptions import Ignore, Retry
 
-from pydag_dist.engine import Claim, Held, Next
+from pydag_dist.engine import Claim, Deferral, Held, Next
 from workers.pool import going_on
 from workers.settings import WorkerSettings
 from workers.tries import hand, run_on
@@ -33,6 +33,7 @@ class Play:
         self.told: list[int] = []  # how many in each of these calls
         self.last: list[str] = []  # released without going on
         self.seen: list[tuple[str, str]] = []
+        self.wanted: list[bool] = []  # whether anything waited for the slot while they ran
         self.request = SimpleNamespace(
             id="r/t0/1",
             pydag=header_of(FIRST),
@@ -51,15 +52,17 @@ class Play:
             for number in range(first, first + self.handed)
         ]
 
-    def report(self, held: Held, _: Ended) -> None:
-        self.last.append(held.task)
-
     def hand_in(self, untold: Sequence[Untold], worker: str, kept: Held | None) -> None:
         assert (worker, kept) == ("w", None)
         self.last += [each.held.task for each in untold]
 
-    def run_claimed(self, held: Held, _: Claim, **__: Any) -> Any:
+    def is_wanted(self, queue: str) -> bool:
+        assert queue == "python"
+        return False
+
+    def run_claimed(self, held: Held, _: Claim, *, is_wanted: Any, **__: Any) -> Any:
         self.seen.append((held.task, self.request.pydag["task"]))
+        self.wanted.append(is_wanted())
         self.now += self.takes
         end = self.ends.get(held.task, DONE)
         if isinstance(end, SystemExit):
@@ -69,13 +72,18 @@ class Play:
     def go_on(self, ended: Ended = DONE) -> None:
         run_on.release_and_go_on(None, self.request, FIRST, ended)
 
+    def poll(self, given: Any, *asked: str) -> None:
+        """It finds that t0 has ended."""
+        assert asked == ("acme.x", "push-0")
+        given.found(FIRST, DONE)
+
 
 @pytest.fixture
 def play(monkeypatch: pytest.MonkeyPatch) -> Play:
     made = Play()
     for module, names in (
-        (run_on, ("report", "run_claimed")),
-        (hand, ("report_and_go_on", "hand_in")),
+        (run_on, ("run_claimed",)),
+        (hand, ("report_and_go_on", "hand_in", "is_wanted")),
     ):
         for name in names:
             monkeypatch.setattr(module, name, getattr(made, name))
@@ -144,7 +152,36 @@ def test_it_does_not_go_on_after_an_end_that_may_have_left_something(
     assert (play.released, play.last) == (["t0"], ["t1"])
 
 
-@pytest.mark.parametrize("given_back", [Retry("deferred"), Ignore("lost")])
+def test_it_goes_on_after_a_try_that_waits_for_its_remote_job(play: Play) -> None:
+    waits = Ended("deferred", deferral=Deferral("acme.x", 1.0, "{}"))
+    play.ends["t1"] = waits
+    play.go_on(waits)
+    assert play.released == ["t0", "t1", "t2", "t3"]
+
+
+def test_it_goes_on_after_a_poll(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_on, "poll", play.poll)
+    run_on.poll_and_go_on(None, play.request, Held("*", "acme.x", 0, "push-0"))
+    assert play.released == ["t0", "t1", "t2", "t3"]
+
+
+def test_a_poll_that_finds_nothing_tells_nothing(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_on, "poll", lambda *_: None)
+    run_on.poll_and_go_on(None, play.request, Held("*", "acme.x", 0, "push-0"))
+    assert play.told == []
+    assert not going_on.has_gone_on(os.getpid())
+
+
+def test_a_remote_job_keeps_no_slot_from_what_waits_in_its_hand(play: Play) -> None:
+    play.handed, play.takes = 3, 0.001
+    play.ends["t4"] = Retry("given back")
+    play.go_on()
+    assert play.wanted == [True, True, False, True]
+
+
+@pytest.mark.parametrize("given_back", [Retry("given back"), Ignore("lost")])
 def test_what_is_given_back_is_not_released(play: Play, given_back: Any) -> None:
     play.ends["t1"] = given_back
     play.go_on()
