@@ -36,6 +36,7 @@ RETRY_SECONDS: Final = 2.0  # that a request waits for a Redis which is away
 KEPT_CHARACTERS: Final = 64_000_000  # of the texts of DAGs that are kept parsed
 KEPT_HEADS: Final = 4_000_000  # of the heads of ended runs
 KEPT_COSTS: Final = 1_000_000  # characters of the names of runs whose costs are kept
+KEPT_OWNERS: Final = 4_000_000  # characters of owners of DAGs and of the hashes of their texts
 EPOCH_SECONDS: Final = 10.0
 AWAY_SECONDS: Final = 5.0  # that a history which can't be read is not asked again
 
@@ -80,6 +81,7 @@ class Site:
         self.files = _files(settings.home, web.files) if web.files else None
         self.dags: Kept[Dag] = Kept()
         self.graphs: Kept[bytes] = Kept()
+        self.owners: Kept[str] = Kept(KEPT_OWNERS)
         self.ended: Kept[RunTotals] = Kept(KEPT_HEADS)
         self.billed: Kept[tuple[int | None]] = Kept(KEPT_COSTS)
         self._log_store = open_log_store(settings)

@@ -123,8 +123,13 @@ def etag_of(dag: PublishedDag) -> str:
 
 
 def owned(here: Site, dags: Sequence[PublishedDag]) -> list[dict[str, Any]]:
-    """Published DAGs: see `models.dags`."""
-    owners = here.client.published.owners(dags)
+    """Published DAGs: see `models.dags`. The text of each version is read once for its owner."""
+    owners = {dag.dag_id: here.owners.get(dag.hash) for dag in dags}
+    new = [dag for dag in dags if owners[dag.dag_id] is None]
+    owners |= here.client.published.owners(new)
+    for dag in new:
+        owner = owners[dag.dag_id] or ""
+        here.owners.put(dag.hash, len(dag.hash) + len(owner), owner)
     return [{**_as_json(dag), "owner": owners[dag.dag_id]} for dag in dags]
 
 

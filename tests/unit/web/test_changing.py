@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pydag_dist import Client, Dag
+from pydag_dist.client.published import PublishedDags
 from pydag_dist.web.models import backfills as models
 from tests.support.web import OURS, Web
 
@@ -134,6 +135,23 @@ def test_a_dag_is_published_paused_and_unpublished(ada):
     assert len(ada("GET", "/dags/d/schedule/preview?limit=3").json()["due"]) == 3
     assert ada("DELETE", "/dags/d").status_code == 204
     assert ada("DELETE", "/dags/d").status_code == 404
+
+
+def test_the_text_of_a_version_is_read_once_for_its_owner(ada, monkeypatch):
+    def owners():
+        return [each["owner"] for each in ada("GET", "/dags").json()["items"]]
+
+    ada("PUT", "/dags/d", json=dag(owner="sales"))
+    assert owners() == ["sales"]
+    read = []
+    real = PublishedDags.owners
+    monkeypatch.setattr(
+        PublishedDags, "owners", lambda self, dags: read.extend(dags) or real(self, dags)
+    )
+    assert owners() == ["sales"]
+    assert read == []
+    ada("PUT", "/dags/d", json=dag(owner="finance"))
+    assert owners() == ["finance"]
 
 
 def test_a_schedule_is_told_in_words(ada):
