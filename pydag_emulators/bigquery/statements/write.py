@@ -74,7 +74,7 @@ def write_rows(
     if options:
         existing = updated_schema(cursor, ref, existing, fields, options)
     columns = {column["name"].lower(): column for column in table_fields(existing)}
-    sql = matching(sql, fields, existing)
+    check_columns(fields, existing)
     stored_as = [columns[field["name"].lower()] for field in fields]
     sql = _within_limits(sql, [*stored_as, *pseudo], [*fields, *pseudo])
     sql = _checked(cursor, sql, existing, partition)
@@ -150,8 +150,8 @@ _KEPT = (
 )  # fmt: skip
 
 
-def matching(sql: str, fields: list[Field], existing: Resource) -> str:
-    """`sql`, checked to fit the columns of the table by name and type.
+def check_columns(fields: list[Field], existing: Resource) -> None:
+    """Refuse rows whose columns don't fit those of the table by name and type.
 
     Raises:
         ApiError: `invalid`: "Provided Schema does not match Table …".
@@ -179,4 +179,3 @@ def matching(sql: str, fields: list[Field], existing: Resource) -> str:
                 f"Provided Schema does not match Table {table}. "
                 f"Required field {column['name']} is missing"
             )
-    return sql

@@ -23,9 +23,7 @@ from pydag_emulators.bigquery.storage.store import Cursor
 
 _TABLES = pa.schema(
     [
-        ("table_catalog", pa.string()),
-        ("table_schema", pa.string()),
-        ("table_name", pa.string()),
+        *table_details.OF_TABLE,
         ("table_type", pa.string()),
         ("is_insertable_into", pa.string()),
         ("is_typed", pa.string()),
@@ -34,9 +32,7 @@ _TABLES = pa.schema(
 )
 _COLUMNS = pa.schema(
     [
-        ("table_catalog", pa.string()),
-        ("table_schema", pa.string()),
-        ("table_name", pa.string()),
+        *table_details.OF_TABLE,
         ("column_name", pa.string()),
         ("ordinal_position", pa.int64()),
         ("is_nullable", pa.string()),
@@ -49,9 +45,7 @@ _COLUMNS = pa.schema(
 )
 _PARTITIONS = pa.schema(
     [
-        ("table_catalog", pa.string()),
-        ("table_schema", pa.string()),
-        ("table_name", pa.string()),
+        *table_details.OF_TABLE,
         ("partition_id", pa.string()),
         ("total_rows", pa.int64()),
         ("total_logical_bytes", pa.int64()),

@@ -52,8 +52,13 @@ def check_layout(given: Layout, fields: list[Field]) -> None:
             )
 
 
+def _unit(time: Layout) -> str:
+    """HOUR, DAY, MONTH or YEAR: how much time is in one partition."""
+    return str(time.get("type") or "DAY")
+
+
 def _check_time(time: Layout, columns: dict[str, Field]) -> None:
-    unit = time.get("type") or "DAY"
+    unit = _unit(time)
     if unit not in _UNITS:
         raise invalid(f"Invalid value for timePartitioning.type: {unit}")
     if not time.get("field"):
@@ -126,7 +131,7 @@ def _spec(layout: Layout, key: str) -> Any:
     """What must be the same; how long partitions live may differ."""
     given = layout.get(key) or {}
     if key == "timePartitioning":
-        return given and (given.get("type") or "DAY", str(given.get("field")).lower())
+        return given and (_unit(given), str(given.get("field")).lower())
     if key == "rangePartitioning":
         span = {name: int(value) for name, value in (given.get("range") or {}).items()}
         return given and (str(given.get("field")).lower(), span)
@@ -137,7 +142,7 @@ def shown(layout: Layout) -> str:
     """The layout as BigQuery's messages write it."""
     parts = []
     if time := layout.get("timePartitioning"):
-        unit = (time.get("type") or "DAY").lower()
+        unit = _unit(time).lower()
         field = f",field:{time['field']}" if time.get("field") else ""
         parts.append(f"interval(type:{unit}{field})")
     if by_range := layout.get("rangePartitioning"):
@@ -176,7 +181,7 @@ def pseudo_definitions(table: Layout) -> list[str]:
     if not is_by_ingestion(table):
         return []
     time, date = (quote(field["name"]) for field in _PSEUDO)
-    unit = (table["timePartitioning"].get("type") or "DAY").lower()
+    unit = _unit(table["timePartitioning"]).lower()
     is_start = f"{time} = date_trunc('{unit}', {time})"
     return [
         f"{time} TIMESTAMPTZ DEFAULT date_trunc('{unit}', now()) NOT NULL CHECK ({is_start})",
@@ -189,7 +194,7 @@ def ingested_into(table: Layout, partition: str) -> str:
     in_partition(table, partition)
     if not partition.isdigit():
         raise invalid(f"Rows cannot be written into the partition ${partition}")
-    form = _IDS[table["timePartitioning"].get("type") or "DAY"]
+    form = _IDS[_unit(table["timePartitioning"])]
     return f"CAST(strptime({literal(partition)}, '{form}') AS TIMESTAMPTZ)"
 
 
@@ -203,7 +208,7 @@ def partition_id(table: Layout) -> str:
     """A DuckDB expression of the id of the partition that a row is in; NULL without partitions."""
     if time := table.get("timePartitioning"):
         column = f"CAST({quote(time.get('field') or INGESTED)} AS TIMESTAMP)"
-        return f"coalesce(strftime({column}, '{_IDS[time.get('type') or 'DAY']}'), '__NULL__')"
+        return f"coalesce(strftime({column}, '{_IDS[_unit(time)]}'), '__NULL__')"
     if by := table.get("rangePartitioning"):
         column, of = quote(by["field"]), by["range"]
         start, end, width = (int(of[name]) for name in ("start", "end", "interval"))
@@ -224,7 +229,7 @@ def in_partition(table: Layout, partition: str) -> str:
     time = table.get("timePartitioning")
     if not time and not table.get("rangePartitioning"):
         raise invalid(f"Cannot use the partition decorator ${partition}: no partitioned table")
-    digits = _DIGITS[time.get("type") or "DAY"] if time else None
+    digits = _DIGITS[_unit(time)] if time else None
     is_special = partition in ("__NULL__", "__UNPARTITIONED__")
     is_id = partition.isdigit() if time else partition.lstrip("-").isdigit()
     if not is_special and not (is_id and digits in (None, len(partition))):

@@ -19,14 +19,15 @@ from pydag_emulators.bigquery.storage.catalog import Resource, has_rows, table_f
 from pydag_emulators.bigquery.storage.contents import rows_and_bytes
 from pydag_emulators.bigquery.storage.store import Cursor
 
-_OF_TABLE = [
+OF_TABLE = [
     ("table_catalog", pa.string()),
     ("table_schema", pa.string()),
     ("table_name", pa.string()),
 ]
+"""The columns by which a row of a view names a table."""
 OPTIONS = pa.schema(
     [
-        *_OF_TABLE,
+        *OF_TABLE,
         ("option_name", pa.string()),
         ("option_type", pa.string()),
         ("option_value", pa.string()),
@@ -34,7 +35,7 @@ OPTIONS = pa.schema(
 )
 FIELD_PATHS = pa.schema(
     [
-        *_OF_TABLE,
+        *OF_TABLE,
         ("column_name", pa.string()),
         ("field_path", pa.string()),
         ("data_type", pa.string()),
@@ -45,7 +46,7 @@ FIELD_PATHS = pa.schema(
 )
 VIEWS = pa.schema(
     [
-        *_OF_TABLE,
+        *OF_TABLE,
         ("view_definition", pa.string()),
         ("check_option", pa.string()),
         ("use_standard_sql", pa.string()),
@@ -53,7 +54,7 @@ VIEWS = pa.schema(
 )
 MATERIALIZED_VIEWS = pa.schema(
     [
-        *_OF_TABLE,
+        *OF_TABLE,
         ("last_refresh_time", pa.timestamp("us", "UTC")),
         ("refresh_watermark", pa.timestamp("us", "UTC")),
     ]

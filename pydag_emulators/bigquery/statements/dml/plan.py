@@ -5,7 +5,7 @@ Reference: https://cloud.google.com/bigquery/docs/reference/standard-sql/dml-syn
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sqlglot import exp
 
@@ -41,7 +41,7 @@ class Dml:
     kind: str
     target: TableRef
     sql: str
-    conflict: str | None = field(default=None)
+    conflict: str | None = None
 
 
 def plan_dml(context: Context, kind: str, tree: exp.Expression, ref: TableRef) -> Dml:
