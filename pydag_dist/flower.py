@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import flower.command
-from celery.__main__ import main
+from celery.__main__ import main as celery
 from flower.app import Flower
 from tornado.httputil import HTTPServerRequest
 from tornado.web import RequestHandler
@@ -48,8 +48,13 @@ class FencedFlower(Flower):  # type: ignore[misc]  # Flower has no types
             return False
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Become Celery's command."""
     # Last on the path: Celery would put it first, and a folder `workers` there before our package.
     sys.path.append(str(Path.cwd()))
     flower.command.Flower = FencedFlower
+    celery()
+
+
+if __name__ == "__main__":
     main()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pydag_dist.errors import LocalServiceError
+from pydag_dist.local.forked import Forked, PythonPart, fork
 
 # Isolated and without site-packages: it costs 15 ms that way.
 LEASH = (sys.executable, "-I", "-S", str(Path(__file__).with_name("leash.py")))
@@ -23,13 +24,13 @@ class Child:
 
     It leads a process group, so that Ctrl-C in our terminal reaches us only and we stop the parts
     in their order, and so that nothing that it started stays behind. `grace` is how many seconds
-    it may take to stop after SIGTERM.
+    it may take to stop after SIGTERM. A `PythonPart` is a fork of this process.
     """
 
     def __init__(
         self,
         name: str,
-        command: Sequence[str],
+        command: Sequence[str] | PythonPart,
         log: Path,
         env: Mapping[str, str],
         *,
@@ -40,7 +41,7 @@ class Child:
         self._command = command
         self._env = env
         self._grace = grace
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Forked | None = None
         self._terminated = False
 
     @property
@@ -53,6 +54,9 @@ class Child:
         self.log.unlink(missing_ok=True)
         # Appending: the processes that it starts write here, too, and must not overwrite it.
         with self.log.open("ab") as log:
+            if isinstance(self._command, PythonPart):
+                self._process = fork(self.name, self._command, self._env, log.fileno())
+                return
             self._process = subprocess.Popen(
                 [*LEASH, str(os.getpid()), *self._command],
                 env=self._env,
@@ -81,6 +85,15 @@ class Child:
                     f"{self.name} was not ready after {timeout:g} s. {self._last_words()}"
                 )
             time.sleep(0.05)
+
+    def finish(self, check: Callable[[], None]) -> None:
+        """Wait for the end of a program that has one; `LocalServiceError` if it went wrong."""
+        assert self._process is not None  # noqa: S101  it was started
+        while (code := self._process.poll()) is None:
+            check()
+            time.sleep(0.02)
+        if code:
+            self.check()
 
     def terminate(self) -> None:
         """Ask the program to end, once, without waiting for it."""

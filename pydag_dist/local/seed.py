@@ -5,17 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import runpy
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import bigquery
-from google.cloud.storage import Client as StorageClient
+from typing import TYPE_CHECKING, Any
 
 from pydag_dist.local.stack import BUCKET, PROJECT
+
+if TYPE_CHECKING:  # what only asks where the example is needs none of these
+    from google.cloud import bigquery
+    from google.cloud.storage import Client as StorageClient
 
 FOLDER = "module_name"
 DATA = "events.csv"
@@ -118,6 +119,9 @@ def _words(facts: TableFacts | None) -> str:
 
 
 def _storage(url: str) -> StorageClient:
+    from google.auth.credentials import AnonymousCredentials  # noqa: PLC0415  see above
+    from google.cloud.storage import Client as StorageClient  # noqa: PLC0415
+
     return StorageClient(
         project=PROJECT,
         credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
@@ -126,8 +130,21 @@ def _storage(url: str) -> StorageClient:
 
 
 def _bigquery(url: str) -> bigquery.Client:
+    from google.auth.credentials import AnonymousCredentials  # noqa: PLC0415  see above
+    from google.cloud import bigquery  # noqa: PLC0415
+
     return bigquery.Client(
         project=PROJECT,
         credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
         client_options={"api_endpoint": url},
     )
+
+
+def main() -> None:
+    """Seed as the command line says: URLs of Cloud Storage and BigQuery, a folder, rows."""
+    gcs_url, bigquery_url, folder, rows = sys.argv[1:]
+    seed(gcs_url, bigquery_url, Path(folder), int(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from typing import Any
 import redis
 
 from pydag_dist.engine import connect
+from pydag_dist.local.celery_commands import flower_arguments, worker_arguments
+from pydag_dist.local.forked import PythonPart, prepare
 from pydag_dist.local.home import Home
 from pydag_dist.local.keyfile import write_key_file
 from pydag_dist.local.ports import HOST, Ports, past_proxies
@@ -41,12 +43,16 @@ class Stack:
 
     `start` returns when every part is healthy; `check` raises when one has died; `stop` ends all,
     those first that use the others. Parts are children of the calling process and die with it.
-    Without `pages` there are no web interface and no Flower.
+    Without `pages` there are no web interface and no Flower. If it `forks`, parts are forks of the
+    calling process where they can be; that must not start threads before `start` has returned.
     """
 
-    def __init__(self, home: Home, ports: Ports, *, pages: bool = True) -> None:
+    def __init__(
+        self, home: Home, ports: Ports, *, pages: bool = True, forks: bool = False
+    ) -> None:
         self.home = home
         self._pages = pages
+        self._forks = forks
         self._ports = ports.chosen()
         self._children: list[Child] = []
         # Without a Java there is everything but Dataproc.
@@ -99,6 +105,15 @@ class Stack:
         self._start_pydag(check)
         self.home.write_state(self._state())
 
+    def seed(self, folder: Path, rows: int, check: Check) -> None:
+        """Let a process that ends, with what it has imported, upload the example of a folder."""
+        urls = self.gcs_url, self.bigquery_url
+        child = self._child(
+            "example", _part("pydag_dist.local.seed", *urls, str(folder), str(rows))
+        )
+        child.finish(check)
+        self._children.remove(child)
+
     def check(self) -> None:
         """`LocalServiceError` if a part has ended by itself."""
         for child in self._children:
@@ -134,10 +149,11 @@ temporaryGcsBucket = "{BUCKET}"
     def _start_services(self, check: Check) -> None:
         directory = self.home.directory
         ports = self._ports
-        command = redis_command(
+        redis_server = redis_command(
             valkey_binary(), directory("redis"), ports.redis or 0, config=self._redis_config
         )
-        server = self._child("Redis", command)
+        server = self._child("Redis", redis_server)
+        self._forks = self._forks and prepare(check)  # while Redis starts
         buckets = directory("gcs")
         emulators = [
             self._child("Cloud Storage", _emulator("gcs", ports.gcs, buckets)),
@@ -162,11 +178,11 @@ temporaryGcsBucket = "{BUCKET}"
             child.wait_until(_says(child, b"listening on "), START_SECONDS, check)
 
     def _start_pydag(self, check: Check) -> None:
-        coordinator = self._child("coordinator", _pydag("coordinator"))
+        coordinator = self._child("coordinator", _part("pydag_dist.__main__", "coordinator"))
         workers = [
             self._child(
                 f"worker-{number}",
-                _pydag("worker", "-n", f"worker-{number}", "-c", str(CONCURRENCY)),
+                _part("workers.__main__", *worker_arguments(f"worker-{number}", CONCURRENCY)),
             )
             for number in range(1, WORKERS + 1)
         ]
@@ -179,12 +195,18 @@ temporaryGcsBucket = "{BUCKET}"
 
     def _start_pages(self) -> list[tuple[Child, str]]:
         """The web interface and Flower, and where each says that it is healthy."""
-        flower = self._child("Flower", _pydag("flower", "--port", str(self._ports.flower)))
+        flower = self._child(
+            "Flower", _part("pydag_dist.flower", *flower_arguments(HOST, self._ports.flower))
+        )
         files = ["--files", folder] if (folder := os.environ.get("PYDAG_DAGS")) else []
-        web = self._child("web", _pydag("web", "--port", str(self._ports.web), *files))
+        web = self._child(
+            "web", _part("pydag_dist.__main__", "web", "--port", str(self._ports.web), *files)
+        )
         return [(flower, f"{self.flower_url}/healthcheck"), (web, f"{self.web_url}/health")]
 
-    def _child(self, name: str, command: list[str], grace: float = 10) -> Child:
+    def _child(self, name: str, command: Sequence[str] | PythonPart, grace: float = 10) -> Child:
+        if isinstance(command, PythonPart) and not self._forks:
+            command = command.command
         log = self.home.directory("logs") / f"{name.lower().replace(' ', '-')}.log"
         child = Child(name, command, log, self._environment(), grace=grace)
         child.start()
@@ -218,16 +240,16 @@ def _java_problem(home: Home) -> str:
     return found.stderr.strip() if found.returncode else ""
 
 
-def _emulator(name: str, port: int | None, data: Path, **options: object) -> list[str]:
-    """The command line that starts a stand-in for a service of Google."""
-    command = [sys.executable, "-P", "-m", f"pydag_emulators.{name}"]
+def _emulator(name: str, port: int | None, data: Path, **options: object) -> PythonPart:
+    """What starts a stand-in for a service of Google."""
+    arguments: list[str] = []
     for option, value in {"host": HOST, "port": port, "data": data, **options}.items():
-        command += [f"--{option.replace('_', '-')}", str(value)]
-    return command
+        arguments += [f"--{option.replace('_', '-')}", str(value)]
+    return _part(f"pydag_emulators.{name}.__main__", *arguments)
 
 
-def _pydag(*arguments: str) -> list[str]:
-    return [sys.executable, "-P", "-m", "pydag_dist", *arguments]
+def _part(module: str, *arguments: str) -> PythonPart:
+    return PythonPart(module, arguments)
 
 
 def _says(child: Child, text: bytes) -> Callable[[], bool]:

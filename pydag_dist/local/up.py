@@ -12,7 +12,7 @@ from types import FrameType
 
 from pydag_dist.local.home import Home
 from pydag_dist.local.ports import Ports, past_proxies
-from pydag_dist.local.seed import example_dir, seed
+from pydag_dist.local.seed import example_dir
 from pydag_dist.local.stack import Stack
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -80,7 +80,7 @@ def running(
     with home.locked():
         if fresh:
             home.clear()
-        stack = Stack(home, ports)
+        stack = Stack(home, ports, forks=True)
         try:
             stack.start(request.check)
             yield stack
@@ -88,11 +88,11 @@ def running(
             stack.stop()
 
 
-def seed_once(stack: Stack) -> None:
+def seed_once(stack: Stack, request: StopRequest) -> None:
     """Upload the example pipeline's scripts and data, unless this home had them before."""
     done = stack.home.path / "seeded"
     if not done.exists():
-        seed(stack.gcs_url, stack.bigquery_url, example_dir(), EXAMPLE_ROWS)
+        stack.seed(example_dir(), EXAMPLE_ROWS, request.check)
         done.touch()
 
 

@@ -104,6 +104,13 @@ def test_what_runs_is_written_down(up):
     assert up.state["pid"] == up.process.pid
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere parts are no forks")
+def test_its_parts_are_forks_of_it_that_say_what_they_are(up):
+    shown = {name: psutil.Process(pid).cmdline()[0] for name, pid in up.state["processes"].items()}
+    del shown["Redis"]  # a program of its own
+    assert shown == {name: f"pydag up: {name}" for name in PARTS - {"Redis"}}
+
+
 def test_the_password_of_its_redis_is_told_by_pydag_env_only(up, terminal, example_run):
     assert example_run["state"] == "success"
     password = redis.connection.parse_url(terminal["PYDAG_REDIS_URL"])["password"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -79,18 +81,132 @@ def test_a_part_does_not_hear_ctrl_c_of_our_terminal(child):
     assert os.getpgid(child(SLEEP).pid) != os.getpgid(0)
 
 
-def test_a_part_dies_with_a_parent_that_is_killed(tmp_path):
-    code = (
-        "import os, sys, time; from pathlib import Path; "
-        "from pydag_dist.local.process import Child; "
-        f"part = Child('part', [sys.executable, '-c', {SLEEP!r}], Path({str(tmp_path / 'log')!r}), "
-        "dict(os.environ)); part.start(); print(part.pid, flush=True); time.sleep(600)"
+def by_itself(tmp_path, script, **options):
+    """A Python that starts parts by `part`, which are programs of their own or forks of it."""
+    (tmp_path / "parts.py").write_text(PARTS)
+    begin = (
+        "import os, sys, time; from pathlib import Path\n"
+        "from pydag_dist.local.forked import PythonPart\n"
+        "from pydag_dist.local.process import Child\n"
+        "def part(command, log='log', **env):\n"
+        "    env |= {name: v for name, v in os.environ.items() if name != 'PARENTS'}\n"
+        f"    child = Child('a part', command, Path({str(tmp_path)!r}) / log, env)\n"
+        "    child.start()\n"
+        "    return child\n"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as parent:
+    command = [sys.executable, "-c", begin + script]
+    env = os.environ | {"PYTHONPATH": f"{tmp_path}:{Path.cwd()}"}
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True, **options)
+
+
+# What `PythonPart`s of these tests run.
+PARTS = """
+import atexit, json, os, random, signal, sys, threading, time
+
+def main():
+    match sys.argv[1:]:
+        case ["sleep"]:
+            time.sleep(600)
+        case ["raise"]:
+            raise LookupError("no such table")
+        case ["exit", text]:
+            sys.exit(int(text) if text.isdigit() else text)
+        case ["last"]:
+            atexit.register(print, "at exit")
+            threading.Timer(0.1, print, ("of a thread",)).start()
+        case ["look"]:
+            numbers = signal.SIGINT, signal.SIGTERM, signal.SIGUSR1
+            print(json.dumps({
+                "files": [n for n in range(100) if os.path.exists(f"/proc/self/fd/{n}")],
+                "handlers": [str(signal.getsignal(number)) for number in numbers],
+                "blocked": [*map(int, signal.pthread_sigmask(signal.SIG_BLOCK, ()))],
+                "env": {n: v for n, v in os.environ.items() if n in ("MINE", "PARENTS")},
+                "random": random.random(),
+                "input": sys.stdin.read(),
+                "leads": os.getpgid(0) == os.getpid(),
+                "shown": open("/proc/self/cmdline").read().strip(chr(0)),
+            }))
+"""
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [sys.executable, "-c", SLEEP],
+        pytest.param("PythonPart('parts', ('sleep',))", marks=LINUX, id="forked"),
+    ],
+)
+def test_a_part_dies_with_a_parent_that_is_killed(tmp_path, command):
+    script = f"print(part({command}).pid, flush=True); time.sleep(600)"
+    with by_itself(tmp_path, script) as parent:
         pid = int(parent.stdout.readline())
         assert is_alive(pid)
         parent.kill()
     wait_until(lambda: not is_alive(pid), "the part is gone")
+
+
+@LINUX
+def test_a_forked_part_has_nothing_of_its_parent_but_memory(tmp_path):
+    script = (
+        "import random, signal, socket, threading; random.seed(1)\n"
+        "for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):\n"
+        "    signal.signal(number, lambda *_: None)\n"
+        "file = open('/dev/zero'); os.set_inheritable(file.fileno(), True)\n"
+        "link = socket.socket(); os.environ['PARENTS'] = 'x'\n"
+        "part(PythonPart('parts', ('look',)), MINE='1').finish(lambda: None)\n"
+        "print(random.random())\n"
+    )
+    parent = by_itself(tmp_path, script, stdin=subprocess.PIPE)
+    said, _ = parent.communicate("for the parent only\n", timeout=60)
+    found = json.loads((tmp_path / "log").read_text())
+    assert found.pop("random") != float(said)
+    assert found == {
+        "files": [0, 1, 2],
+        "handlers": [str(signal.default_int_handler), "0", "0"],
+        "blocked": [],
+        "env": {"MINE": "1"},
+        "input": "",
+        "leads": True,
+        "shown": "pydag up: a part",
+    }
+
+
+@LINUX
+def test_a_forked_part_ends_as_a_program_does(tmp_path):
+    script = (
+        "from pydag_dist.errors import LocalServiceError\n"
+        "parts = ('0', 'last'), ('1', 'raise'), ('2', 'exit', 'why'), ('3', 'exit', '3')\n"
+        "for log, *words in parts:\n"
+        "    try:\n"
+        "        part(PythonPart('parts', tuple(words)), log).finish(lambda: None)\n"
+        "        print('well')\n"
+        "    except LocalServiceError as error:\n"
+        "        print(str(error).splitlines()[0])\n"
+    )
+    said = by_itself(tmp_path, script).communicate(timeout=60)[0].splitlines()
+    assert [line.partition(".")[0] for line in said] == [
+        "well",
+        "a part ended with exit code 1",
+        "a part ended with exit code 1",
+        "a part ended with exit code 3",
+    ]
+    logs = [(tmp_path / str(number)).read_text() for number in range(3)]
+    assert logs[0].split("\n") == ["of a thread", "at exit", ""]
+    assert logs[1].endswith("LookupError: no such table\n")
+    assert logs[2] == "why\n"
+
+
+@LINUX
+def test_a_forked_part_hears_a_signal_however_early_it_comes(tmp_path):
+    script = (
+        "import signal; signal.signal(signal.SIGTERM, lambda *_: None)\n"
+        "for number in range(40):\n"
+        "    one = part(PythonPart('parts', ('sleep',)))\n"
+        "    time.sleep(number / 20_000); one.terminate(); print(one._process.wait(10))\n"
+    )
+    said = by_itself(tmp_path, script).communicate(timeout=60)[0].split()
+    assert said == [str(-signal.SIGTERM)] * 40
 
 
 def test_a_home_belongs_to_one_process_at_a_time(tmp_path):

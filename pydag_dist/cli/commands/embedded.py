@@ -75,7 +75,7 @@ def up(modules: tuple[str, ...], folder: Path | None, *, opens: bool, **ports: i
         echo(f"Starting with the home {home.path} …")
         try:
             with running(home, Ports(**ports), request) as stack:
-                seed_once(stack)
+                seed_once(stack, request)
                 if stack.java_problem:
                     echo(f"Warning: Dataproc is not there. {stack.java_problem}", err=True)
                 server = look_at_server(connect(stack.redis_url))

@@ -17,6 +17,7 @@ from pydag_dist.cli.options import DAGS, IMPORT
 from pydag_dist.dag.ids import check_id
 from pydag_dist.dag.operators import FAMILIES
 from pydag_dist.errors import PydagError
+from pydag_dist.local.celery_commands import flower_arguments, worker_arguments
 from pydag_dist.settings import FURTHER_IMPORTS, load_settings
 
 
@@ -98,16 +99,13 @@ def worker(
     # Not PYDAG_WORKER_IMPORTS: that would replace what the settings allow.
     if modules:
         os.environ[FURTHER_IMPORTS] = ",".join(modules)
-    arguments = ["worker", "--task-events", "--pool=prefork", "--without-gossip"]
-    arguments += ["--without-mingle", f"--loglevel={log_level}"]
-    if concurrency:
-        arguments.append(f"--concurrency={concurrency}")
+    arguments = worker_arguments(
+        hostname or f"worker-{secrets.token_hex(2)}", concurrency, log_level=log_level
+    )
     if queues is not None:
         check_queues(queues.split(","))
         os.environ["PYDAG_WORKER_QUEUES"] = queues  # the app declares those beyond the families
         arguments.append(f"--queues={queues}")
-    hostname = hostname or f"worker-{secrets.token_hex(2)}"
-    arguments.append(f"--hostname={hostname if '@' in hostname else hostname + '@%h'}")
     _become_celery(arguments)
 
 
@@ -129,8 +127,7 @@ def flower(address: str, port: int, arguments: tuple[str, ...]) -> None:
     """
     if find_spec("flower") is None:
         raise PydagError("Flower is not installed: pip install 'pydag-dist[flower]'")
-    command = ["flower", f"--address={address}", f"--port={port}", *arguments]
-    _become_celery(command, module="pydag_dist.flower")
+    _become_celery([*flower_arguments(address, port), *arguments], module="pydag_dist.flower")
 
 
 def _become_celery(arguments: list[str], module: str = "workers") -> None:
@@ -138,5 +135,5 @@ def _become_celery(arguments: list[str], module: str = "workers") -> None:
     # A wrong setting is reported in one sentence here, not by a traceback there.
     load_settings().require_redis()
     # -P: a folder of the current directory must not be taken for one of these packages.
-    command = [sys.executable, "-P", "-m", module, "-A", "workers", *arguments]
+    command = [sys.executable, "-P", "-m", module, *arguments]
     os.execv(sys.executable, command)  # noqa: S606 - no shell is wanted
