@@ -25,7 +25,7 @@ help:
 	@echo "make up         start everything embedded and keep it running"
 	@echo "make ui         build the web interface, if its sources have changed"
 	@echo "make test       run all tests"
-	@echo "make test-fast  run the tests that are neither big nor slow, in about three minutes"
+	@echo "make test-fast  run the tests that are neither big nor slow, in about two minutes"
 	@echo "make check      formatting, lint, types and import contracts"
 	@echo "make format     format the code and apply the linter's safe fixes"
 	@echo "make openapi    write docs/openapi.json anew, of the code"
@@ -52,8 +52,6 @@ test: $(VENV)/.dev $(VENV)/.spark
 	$(UI) test
 	$(PYTEST) $(TESTS)
 
-# These wait for little: more processes would only collect the tests more often.
-test-fast: PARALLEL = 3
 test-fast: $(VENV)/.dev
 	$(PYTEST) -m "not big and not slow" $(TESTS)
 

@@ -60,15 +60,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     if config.option.parallel == 1:
         return
+    kinds: list[list[pytest.Item]] = [[], [], [], []]
+    for item in items:
+        big, slow = (item.get_closest_marker(mark) for mark in ("big", "slow"))
+        waits = not item.nodeid.startswith("tests/unit/")
+        kinds[0 if big else 1 if slow else 2 if waits else 3].append(item)
     places: dict[pytest.Item, float] = {}
-    for mark, begin, end in (("big", 0, 0), ("slow", 1, 1.8), (None, 1, 2)):
-        marked = [
-            item
-            for item in items
-            if item not in places and (mark is None or item.get_closest_marker(mark))
-        ]
-        for number, item in enumerate(marked):
-            places[item] = begin + (end - begin) * number / len(marked)
+    for kind, begin, end in zip(kinds, (0, 1, 1, 1), (0, 1.8, 1.9, 2), strict=True):
+        for number, item in enumerate(kind):
+            places[item] = begin + (end - begin) * number / len(kind)
     items.sort(key=places.__getitem__)
 
 
