@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import gc
 import os
@@ -74,12 +75,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish() -> None:
     gc.freeze()
+    atexit.register(gc.unfreeze)  # DuckDB tells of what is not collected at the end
     gc.set_threshold(20_000)
     gc.enable()
-
-
-def pytest_unconfigure() -> None:
-    gc.unfreeze()  # DuckDB tells of what is left at the end
 
 
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
