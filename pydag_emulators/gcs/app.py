@@ -6,8 +6,10 @@ https://cloud.google.com/storage/docs/json_api/v1
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from starlette.requests import Request
@@ -18,7 +20,7 @@ from pydag_emulators.faults import Faults
 from pydag_emulators.fence import Fence
 from pydag_emulators.gcs import calls, resources
 from pydag_emulators.gcs.batch import answer_batch
-from pydag_emulators.gcs.conditions import check_of
+from pydag_emulators.gcs.conditions import check_of, check_tag
 from pydag_emulators.gcs.errors import Fault, Refused, fault_of, invalid, unimplemented
 from pydag_emulators.gcs.storage.objects import Object, Objects
 from pydag_emulators.gcs.uploads import Session, Wanted, json_object, two_parts
@@ -150,6 +152,7 @@ class _Service:
     ) -> Response:
         found = self._objects.get(bucket, name, query.get("generation"))
         check_of(query, read=True)(found)
+        check_tag(request.headers, resources.tag_of(found))
         known = found.known
         hashes = [f"{key}={known[name]}" for key, name in _HASHES.items() if name in known]
         headers = {
@@ -160,6 +163,9 @@ class _Service:
             "Accept-Ranges": "bytes",
         }
         if encoding := known.get("contentEncoding"):
+            if _is_unpacked(request, known):
+                headers["X-Goog-Stored-Content-Encoding"] = encoding
+                return StreamingResponse(_unpacked(found.path), 200, headers, known["contentType"])
             headers["Content-Encoding"] = encoding
         try:
             part = resources.byte_range(request.headers.get("range"), found.size)
@@ -173,6 +179,24 @@ class _Service:
         return StreamingResponse(
             _bytes(found.path, start, end), 206 if part else 200, headers, known["contentType"]
         )
+
+
+def _is_unpacked(request: Request, known: Mapping[str, Any]) -> bool:
+    """Whether content that is stored with gzip goes to a client that doesn't take it so.
+
+    https://cloud.google.com/storage/docs/transcoding
+    """
+    return (
+        known["contentEncoding"] == "gzip"
+        and "gzip" not in request.headers.get("accept-encoding", "")
+        and "no-transform" not in (known.get("cacheControl") or "")
+    )
+
+
+async def _unpacked(path: Path) -> AsyncIterator[bytes]:
+    with gzip.open(path) as file:
+        while block := await asyncio.to_thread(file.read, _BLOCK):
+            yield block
 
 
 async def _bytes(path: Path, start: int, end: int) -> AsyncIterator[bytes]:

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 
 from pydag_emulators.gcs import copies, resources
-from pydag_emulators.gcs.conditions import check_of
+from pydag_emulators.gcs.conditions import check_of, check_of_bucket, check_tag
 from pydag_emulators.gcs.errors import invalid, unimplemented
 from pydag_emulators.gcs.storage.objects import Object, Objects
 
@@ -21,6 +21,7 @@ class Call:
     objects: Objects
     names: Sequence[str]
     query: Mapping[str, str]
+    headers: Mapping[str, str]
     body: Mapping[str, Any]
     base: str  # the service's own address
 
@@ -48,7 +49,8 @@ def answer(
     known = _CALLS.get(f"{request.method} {'/'.join(shape)}")
     if known is None:
         raise unimplemented(f"{request.method} {request.url.path}")
-    call = Call(objects, names, request.query_params, body, base_of(request))
+    query, headers = request.query_params, request.headers
+    call = Call(objects, names, query, headers, body, base_of(request))
     result = known(call)
     return resources.of_object(result, call.base) if isinstance(result, Object) else result
 
@@ -70,9 +72,9 @@ def _change_bucket(call: Call) -> dict[str, Any]:
         raise invalid("The location of a bucket can't be changed")
     if call.body.get("labels", {}) is None:
         raise unimplemented("labels that are null: delete them one by one")
-    wanted = call.query.get("ifMetagenerationMatch")
+    check = check_of_bucket(call.query)
     return resources.of_bucket(
-        call.objects.buckets.change(call.names[0], changes, wanted), call.base
+        call.objects.buckets.change(call.names[0], changes, check), call.base
     )
 
 
@@ -85,11 +87,13 @@ def _buckets(call: Call) -> dict[str, Any]:
 
 
 def _bucket(call: Call) -> dict[str, Any]:
-    return resources.of_bucket(call.objects.buckets.get(call.names[0]), call.base)
+    found = call.objects.buckets.get(call.names[0])
+    check_of_bucket(call.query, read=True)(int(found.get("metageneration", 1)))
+    return resources.of_bucket(found, call.base)
 
 
 def _drop_bucket(call: Call) -> None:
-    call.objects.buckets.drop(call.names[0])
+    call.objects.buckets.drop(call.names[0], check_of_bucket(call.query))
 
 
 def _list(call: Call) -> dict[str, Any]:
@@ -99,6 +103,7 @@ def _list(call: Call) -> dict[str, Any]:
 def _get(call: Call) -> Object:
     found = call.found()
     check_of(call.query, read=True)(found)
+    check_tag(call.headers, resources.tag_of(found))
     return found
 
 

@@ -24,23 +24,31 @@ _OUTPUT_ONLY = (
     *("timeCreated", "timeStorageClassUpdated", "updated"),
 )
 _BUCKET = {"location": "US", "storageClass": "STANDARD"}
+_CLASSES = (
+    *("STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE"),
+    *("MULTI_REGIONAL", "REGIONAL", "DURABLE_REDUCED_AVAILABILITY"),
+)
 # There is no access control and no soft delete, and rules of lifecycle are kept but not applied.
 _OF_BUCKET = (
     *("location", "storageClass", "labels", "iamConfiguration", "lifecycle", "softDeletePolicy"),
 )
 
 
+def tag_of(found: Object) -> str:
+    """The etag of an object: it changes whenever its content or metadata do."""
+    return base64.b64encode(f"{found.generation}/{found.metageneration}".encode()).decode()
+
+
 def of_object(found: Object, base: str) -> dict[str, Any]:
     """The resource of an object."""
     known = {key: value for key, value in found.known.items() if key != "mtime"}
     path = f"b/{found.bucket}/o/{quote(found.name, safe='')}"
-    tag = base64.b64encode(f"{found.generation}/{found.metageneration}".encode()).decode()
     return {
         "kind": "storage#object",
         "id": f"{found.bucket}/{found.name}/{found.generation}",
         "name": found.name,
         "bucket": found.bucket,
-        "etag": tag,
+        "etag": tag_of(found),
         "selfLink": f"{base}/storage/v1/{path}",
         "mediaLink": f"{base}/download/storage/v1/{path}?generation={found.generation}&alt=media",
         "timeStorageClassUpdated": found.known["timeCreated"],
@@ -70,6 +78,7 @@ def settable(body: Mapping[str, Any]) -> dict[str, Any]:
     unknown = [key for key in body if key not in (*SETTABLE, *_OUTPUT_ONLY) and body[key]]
     if unknown:
         raise unimplemented(f"{', '.join(sorted(unknown))} of an object")
+    _check_class(body)
     return {key: body[key] for key in SETTABLE if key in body}
 
 
@@ -78,7 +87,13 @@ def settable_of_bucket(body: Mapping[str, Any]) -> dict[str, Any]:
     unknown = [key for key in body if key not in ("name", *_OF_BUCKET) and body[key]]
     if unknown:
         raise unimplemented(f"{', '.join(sorted(unknown))} of a bucket")
+    _check_class(body)
     return {key: body[key] for key in _OF_BUCKET if body.get(key)}
+
+
+def _check_class(body: Mapping[str, Any]) -> None:
+    if (given := body.get("storageClass")) and given not in _CLASSES:
+        raise invalid(f"Invalid storageClass {given!r}: {', '.join(_CLASSES)}")
 
 
 def listing(objects: Objects, bucket: str, query: Mapping[str, str], base: str) -> dict[str, Any]:
@@ -155,8 +170,10 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
     if match is None or match[0] == "bytes=-":
         return None
     first, last = match.groups()
+    if first and last and int(last) < int(first):
+        return None
+    if int(first or 0) >= size or (not first and int(last) == 0):
+        raise ValueError(header)
     if not first:
         return max(0, size - int(last)), size
-    if int(first) >= size:
-        raise ValueError(header)
     return int(first), min(size, int(last) + 1) if last else size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import json
 import os
 import signal
@@ -423,6 +424,71 @@ def test_many_calls_in_one_request(client, bucket):
     path = f"/storage/v1/b/{bucket.name}/o/e?alt=media"
     body = f"--b\r\nContent-Type: application/http\r\n\r\nGET {path} HTTP/1.1\r\n\r\n--b--"
     assert requests.post(url, body, headers=headers, timeout=30).status_code == 501
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status", "part"),
+    [
+        ("bytes=0-0", 206, "bytes 0-0/5"),
+        ("bytes=3-9", 206, "bytes 3-4/5"),
+        ("bytes=-2", 206, "bytes 3-4/5"),
+        ("bytes=-9", 206, "bytes 0-4/5"),
+        ("bytes=-0", 416, "bytes */5"),
+        ("bytes=5-", 416, "bytes */5"),
+        ("bytes=4-2", 200, None),
+        ("bytes=a-b", 200, None),
+        ("bytes=0-1,3-4", 200, None),
+    ],
+)
+def test_parts_of_an_object_by_their_bytes(bucket, url, wanted, status, part):
+    bucket.blob("x").upload_from_string("hello")
+    path = f"{url}/download/storage/v1/b/{bucket.name}/o/x?alt=media"
+    answer = requests.get(path, headers={"Range": wanted}, timeout=10)
+    assert (answer.status_code, answer.headers.get("Content-Range")) == (status, part)
+
+
+def test_no_part_of_an_empty_object(bucket, url):
+    bucket.blob("x").upload_from_string("")
+    path = f"{url}/download/storage/v1/b/{bucket.name}/o/x?alt=media"
+    answer = requests.get(path, headers={"Range": "bytes=-5"}, timeout=10)
+    assert (answer.status_code, answer.headers["Content-Range"]) == (416, "bytes */0")
+
+
+def test_content_with_gzip_is_unpacked_for_who_does_not_take_it(bucket, url):
+    data = gzip.compress(b"hello")
+    for name, cache in (("x", None), ("kept", "no-transform")):
+        blob = bucket.blob(name)
+        blob.content_encoding, blob.cache_control = "gzip", cache
+        blob.upload_from_string(data, content_type="text/plain")
+
+    def read(name, accepted):
+        path = f"{url}/download/storage/v1/b/{bucket.name}/o/{name}?alt=media"
+        headers = {"Accept-Encoding": accepted}
+        with requests.get(path, headers=headers, stream=True, timeout=10) as answer:
+            return answer.headers.get("Content-Encoding"), answer.raw.read(decode_content=False)
+
+    assert read("x", "identity") == (None, b"hello")
+    assert read("x", "gzip, deflate") == ("gzip", data)
+    assert read("kept", "identity") == ("gzip", data)
+    assert bucket.blob("x").download_as_bytes(raw_download=True) == data
+
+
+def test_conditions_of_buckets_and_etags(bucket):
+    with pytest.raises(PreconditionFailed):
+        bucket.reload(if_metageneration_match=9)
+    with pytest.raises(NotModified):
+        bucket.reload(if_metageneration_not_match=1)
+    with pytest.raises(PreconditionFailed):
+        bucket.delete(if_metageneration_match=9)
+    blob = bucket.blob("x")
+    blob.upload_from_string("a")
+    with pytest.raises(NotModified):
+        bucket.blob("x").reload(if_etag_not_match=blob.etag)
+    with pytest.raises(PreconditionFailed):
+        bucket.blob("x").download_as_bytes(if_etag_match="other")
+    assert bucket.blob("x").download_as_bytes(if_etag_match=blob.etag) == b"a"
+    with pytest.raises(BadRequest, match="storageClass"):
+        blob.update_storage_class("COLD")
 
 
 def test_a_bucket_is_deleted_with_its_objects(client):

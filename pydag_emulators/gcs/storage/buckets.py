@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from pydag_emulators.gcs.storage import attributes
 from pydag_emulators.gcs.storage.content import now
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+CheckOfBucket = Callable[[int], None]
+"""Raises unless a bucket may have this metageneration."""
 
 
 class Buckets:
@@ -36,18 +38,12 @@ class Buckets:
         attributes.write(self.root / name, {"timeCreated": now(), **known})
         return self.get(name)
 
-    def change(
-        self, name: str, changes: Mapping[str, Any], metageneration: str | None
-    ) -> dict[str, Any]:
-        """Set fields, and labels one by one: one that is None is deleted.
-
-        If a `metageneration` is given, it must be the bucket's now; else it is a 412.
-        """
+    def change(self, name: str, changes: Mapping[str, Any], check: CheckOfBucket) -> dict[str, Any]:
+        """Set fields, and labels one by one: one that is None is deleted."""
         with self.lock:
             known = attributes.read(self.path(name))
             now_is = int(known.get("metageneration", 1))
-            if metageneration not in (None, str(now_is)):
-                raise Refused(412, "conditionNotMet", "At least one of the pre-conditions failed.")
+            check(now_is)
             labels = {**(known.get("labels") or {}), **(changes.get("labels") or {})}
             labels = {key: value for key, value in labels.items() if value is not None}
             known |= {**changes, "labels": labels, "metageneration": str(now_is + 1)}
@@ -69,9 +65,10 @@ class Buckets:
         """All names."""
         return sorted(path.name for path in buckets(self.root))
 
-    def drop(self, name: str) -> None:
+    def drop(self, name: str, check: CheckOfBucket) -> None:
         """Delete an empty bucket."""
         with self.lock:
+            check(int(self.get(name).get("metageneration", 1)))
             if next(self.names(name), None) is not None:
                 raise Refused(409, "conflict", "The bucket you tried to delete is not empty.")
             for folder, _, _ in os.walk(self.path(name), topdown=False):
