@@ -43,6 +43,9 @@ local function planner_is(run, token)
   return state == 'queued' and call('HGET', run_key(run), 'planner') == token
 end
 
+local check_plan
+
+do   -- a chunk has 200 local variables at most
 local PLANNED_ROW = {
   task = 'id', state = 'state', try = 'try', last_try = 'try', pushes = 'count', rule = 'rule',
   upstream = 'upstream', ok = 'upstream', bad = 'upstream', dead_up = 'upstream', skips = 'upstream',
@@ -54,7 +57,7 @@ local PLANNED_ROW = {
   again = 'boolean', anew = 'boolean' }
 local FIRST_ROW = { downstream = 'chunks', params = 'pairs', gone = 'pairs' }
 
-local function check_plan(run, rows)
+function check_plan(run, rows)
   local common, first = nil, rows[1]
   if first and first.task ~= '' then
     common = {}
@@ -71,6 +74,7 @@ local function check_plan(run, rows)
       refuse('plan_chunk: task ' .. shown(row.task) .. ' has no record that could be kept')
     end
   end
+end
 end
 
 -- Rows are objects with the fields of a plan and of a new record, and task, downstream (chunks of
@@ -298,10 +302,10 @@ end
 --   given    run
 --   answers  1 while more is left, else 0
 --   writes   spread()
-function OPERATIONS.work(run)
+function OPERATIONS.work(run, budget)
   if not known(run) then
     call('SREM', key('working'), run)
     return 0
   end
-  return spread(run)
+  return spread(run, nil, budget)
 end
