@@ -97,7 +97,7 @@ def plan_of(
         for row in rows
         if row.task in ended
     )
-    first = _first(dag, walk, ended, waits_for)
+    first = _first(dag, sorted(walk, key=ranks.__getitem__), ended, waits_for)
     return Plan(rows, first, len(ended), failures, _gone(prior, {row.task for row in rows}))
 
 
@@ -141,18 +141,18 @@ def _long(dag: Dag, durations: Mapping[str, float]) -> set[str]:
 
 def _first(
     dag: Dag,
-    walk: Sequence[str],
+    by_rank: Sequence[str],
     ended: Mapping[str, str],
     waits_for: Mapping[str, Sequence[str]],
 ) -> list[str]:
-    """The tasks that are decided when the run starts.
+    """The tasks that are decided when the run starts, the most urgent ones first.
 
     These are the tasks that wait for nothing, and those that are downstream of one that has ended
     in an earlier round: its end will not be announced again.
     """
     return [
         t
-        for t in walk
+        for t in by_rank
         if t not in ended
         and (
             not dag.tasks[t].dependencies

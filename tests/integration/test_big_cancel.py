@@ -14,8 +14,8 @@ pytestmark = pytest.mark.big
 
 HALF = 10_000
 # Transitions of one script: HSCAN hands out whole buckets, so the last ones of a slice are a few
-# more than its limit of 2,000.
-SLICE = 2_000 + 100
+# more than its limit of 500.
+SLICE = 500 + 100
 
 
 @pytest.fixture

@@ -328,7 +328,7 @@ local POLL_BATCH = 100          -- deferred tasks of one poll message
 local EXPAND_SLICE = 500        -- children that one step of an expansion makes
 local MAX_DEATHS = 3
 local MAX_LOSSES = 20
-local MAX_TRANSITIONS = 2000    -- per script, since a script blocks everyone
+local MAX_TRANSITIONS = 500     -- per script, since a script blocks everyone; its caller goes on with the rest
 local MAX_PUSHES = 500          -- per script and queue
 local EVENTS = 10000            -- entries of a run's stream, about
 

@@ -1,6 +1,8 @@
 -- What happens as time passes: leases that expired, messages that got lost, workers that left, long cascades.
 
 do   -- nothing here is used by other files, and a chunk has 200 local variables at most
+local TICK_TRANSITIONS = 2000   -- of a cascade with which its caller did not go on
+
 -- After the server's clock went back: the server itself dates the planners' entries and the lease of the
 -- history's writer, and they would last until the clock is where it was. So planners get their time anew,
 -- and the history may get another writer.
@@ -181,7 +183,7 @@ function OPERATIONS.tick(epoch)
     guarded(run, OPERATIONS.cancel, run, 'cancel')
   end
   for _, run in ipairs(call('SRANDMEMBER', key('working'), 1)) do
-    if not guarded(run, OPERATIONS.work, run) then call('SREM', key('working'), run) end
+    if not guarded(run, OPERATIONS.work, run, TICK_TRANSITIONS) then call('SREM', key('working'), run) end
   end
   local queues = call('SMEMBERS', key('queues'))
   table.sort(queues)

@@ -121,8 +121,9 @@ class Working(Role):
         return self._released(ends, flat)
 
     def _released(self, ends: Sequence[End], flat: Sequence[Any]) -> list[Released]:
-        for end, more in zip(ends, flat[1::2], strict=True):
-            self._finish(end.held.run, more)
+        left = {end.held.run for end, more in zip(ends, flat[1::2], strict=True) if more}
+        for run in left:
+            self._finish(run, 1)
         return list(flat[::2])
 
     def refuse(self, held: Sequence[Held], worker: str, need: str, reason: str) -> list[Refused]:

@@ -286,3 +286,9 @@ def test_a_task_below_a_branch_asks_it():
     assert [row.branch for row in found.values()] == [True, False, False, False]
     known = plan_of(FORK, past({"choose": ["y"]}, choose="success", x="failed", y="skipped"))
     assert rows(known)["x"].asks == 0
+
+
+def test_the_most_urgent_tasks_are_decided_first_when_the_run_starts():
+    """Beyond 500 the others are decided later, when slots have tasks already."""
+    plan = plan_of(dag_of(("a", ""), ("b", ""), ("c", "b"), ("d", "", {"priority": 1})))
+    assert plan.first == ["d", "b", "a"]

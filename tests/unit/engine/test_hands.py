@@ -194,3 +194,13 @@ def test_nothing_is_handed_of_a_run_whose_changes_can_not_be_written(bench):
     assert answers == ["broken"]
     assert [each.held.run for each in hand] == ["good"]
     assert bench.engine.reading.run_head("bad")["reason"] == "broken"
+
+
+def test_whoever_ends_a_hand_goes_on_with_a_cascade_of_its_run_once(bench, monkeypatch):
+    """Of each try it hears that more is left to do."""
+    gone_on = []
+    working = bench.engine.working
+    monkeypatch.setattr(working, "_call", lambda *_: ["ok", 1, "ok", 1])
+    monkeypatch.setattr(working, "_finish", lambda run, more: gone_on.append((run, more)))
+    assert hand_in(bench, *(End(Held("r", t, 1, "1-1"), "success") for t in "ab")) == ["ok", "ok"]
+    assert gone_on == [("r", 1)]

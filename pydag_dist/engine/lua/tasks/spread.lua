@@ -140,8 +140,9 @@ end
 
 -- Tells downstream tasks, within this script's budget; the rest stays in `work`.
 -- Returns 1 while something is left there. `first` is done before the queues are topped up.
-local function spread(run, first)
-  local budget, work = MAX_TRANSITIONS, run_key(run, 'work')
+local function spread(run, first, budget)
+  local work = run_key(run, 'work')
+  budget = budget or MAX_TRANSITIONS
   local was_left = call('SISMEMBER', key('working'), run) == 1
   while budget > 0 do
     local seen = step(run, budget, was_left)
