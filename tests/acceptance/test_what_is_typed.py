@@ -14,6 +14,7 @@ import runpy
 import shutil
 import signal
 import sqlite3
+import string
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -37,6 +38,8 @@ SERVERS = {
     "pydag coordinator": " is ready",
     "python -m pydag_emulators": "listening on ",
 }
+# What the programs are that are typed: modules, so that they can be forked.
+MODULES = {"pydag": ["-P", "-m", "pydag_dist"], "celery": ["-m", "celery"], "python": []}
 RUN = re.compile(r"^[\w.-]+-\d{8}t\d{6}-[0-9a-f]{16}$", re.MULTILINE)
 PLAYED = sorted((PROJECT / "examples" / "semantics").glob("*.json"))
 
@@ -44,12 +47,12 @@ PLAYED = sorted((PROJECT / "examples" / "semantics").glob("*.json"))
 class Terminal:
     """A second terminal: its variables and its last run are those of the commands before."""
 
-    def __init__(self, up: Up, directory: Path) -> None:
+    def __init__(self, up: Up, variables: dict[str, str], directory: Path) -> None:
         self.directory = directory
         self.cwd = up.home.parent
-        self.env = up.env | up.exports()
-        self.path = f"{Path(sys.executable).parent}:{self.env['PATH']}"
-        self.env["PATH"] = f"{Path(warm.program()).parent}:{self.path}"
+        self.env = up.env | variables
+        self.env["PATH"] = f"{Path(sys.executable).parent}:{self.env['PATH']}"
+        self._find_programs()
         self.run = ""
         self._servers: list[tuple[str, Process]] = []
 
@@ -103,6 +106,12 @@ class Terminal:
         text = re.sub(r"\bRUN\b", self.run, text)
         return re.sub(r"\bDIR\b", str(self.directory), text)
 
+    def _find_programs(self) -> None:
+        """That `pydag` which is forked, even after `source .venv/bin/activate`."""
+        forked = str(Path(warm.program()).parent)
+        path = self.env["PATH"].split(":")
+        self.env["PATH"] = ":".join([forked, *(each for each in path if each != forked)])
+
     def _run(self, text: str) -> tuple[int, str]:
         kept = self.directory / "environment"
         result = subprocess.run(
@@ -117,13 +126,16 @@ class Terminal:
         )
         lines = kept.read_text().split("\0")
         self.env = dict(line.split("=", 1) for line in lines if "=" in line)
+        self._find_programs()
         return result.returncode, result.stdout
 
     def _start(self, text: str, ready: str) -> None:
         log = self.directory / f"{len(self._servers)}.log"
         variables, program = re.fullmatch(r"((?:\w+=\S+ )*)(.*)", text).groups()
-        command = ["bash", "-c", f"{variables} exec {program}"]
-        env = self.env | {"PATH": self.path}  # it is ended by a signal
+        env = self.env | dict(each.split("=", 1) for each in variables.split())
+        typed = string.Template(program.replace("~", str(self.directory))).substitute(env)
+        name, *arguments = documents.split(typed)
+        command = [sys.executable, *MODULES[name], *arguments]
         server = Process(command, log, cwd=self.cwd, env=env).start()
         self._servers.append((text, server))
         server.wait_until(lambda: ready in server.text(), f"{text}: {ready}", 60)
@@ -136,16 +148,16 @@ def _alike(text: str) -> str:
 
 
 @pytest.fixture
-def second(up: Up, tmp_path: Path) -> Iterator[Terminal]:
-    terminal = Terminal(up, tmp_path)
-    yield terminal
-    terminal.end()
+def second(up: Up, terminal: dict[str, str], tmp_path: Path) -> Iterator[Terminal]:
+    second = Terminal(up, terminal, tmp_path)
+    yield second
+    second.end()
 
 
 @pytest.fixture(scope="module", autouse=True)
 def played(up: Up, terminal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict]:
     """The runs of examples/semantics, and the worker that docs/dag-files.md starts for them."""
-    third = Terminal(up, tmp_path_factory.mktemp("third"))
+    third = Terminal(up, terminal, tmp_path_factory.mktemp("third"))
     [page] = [page for page in PAGES if page.name == "dag-files.md"]
     [line] = [
         command
@@ -200,7 +212,10 @@ def made(up: Up, terminal: Terminal) -> None:
 AFTER = {"examples/README.md": made}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+TYPED = {block.page: None for block in all_blocks() if block.kind in ("console", "python", "sql")}
+
+
+@pytest.mark.parametrize("page", TYPED, ids=lambda page: str(page.relative_to(PROJECT)))
 def test_a_page_works_when_it_is_typed(
     up: Up, second: Terminal, example_run: dict, page: Path
 ) -> None:
