@@ -30,12 +30,19 @@ print(json.dumps({
 }))
 sys.exit(3)
 """
+END = """
+import atexit, os, sys, threading, time
+atexit.register(print, "last of all")
+threading.Thread(target=lambda: (time.sleep(0.1), print("of a thread"))).start()
+sys.stdout.write("of itself ")
+sys.exit(eval(os.environ["GIVEN"]))
+"""
 WAIT = "import time\nprint('begun', flush=True)\ntime.sleep(600)\n"
 
 
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
-    for name, text in (("look", MAX_SCANNED), ("wait", WAIT)):
+    for name, text in (("look", MAX_SCANNED), ("end", END), ("wait", WAIT)):
         (tmp_path / f"{name}_{os.getpid()}.py").write_text(text)
     return {**os.environ, "PYTHONPATH": str(tmp_path), "GIVEN": "1"}
 
@@ -55,18 +62,37 @@ def test_a_module_sees_and_answers_the_same(
     assert os.getpgid(forked.pid) == forked.pid
     assert forked.wait(60) == forked.poll() == 3
     seen = json.loads(log.read_text())
+    assert cold(look, env, log) == 3
+    assert seen == json.loads(log.read_text())
+
+
+def cold(command: list[str], env: dict[str, str], log: Path) -> int:
+    """How Python itself ends by it."""
     with log.open("w") as out:
-        cold = subprocess.run(
-            look,
+        return subprocess.run(
+            command,
             env=env,
-            cwd=tmp_path,
+            cwd=log.parent,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
             check=False,
-        )
-    assert cold.returncode == 3
-    assert seen == json.loads(log.read_text())
+        ).returncode
+
+
+@pytest.mark.parametrize(("given", "status"), [("None", 0), ("5", 5), ("'a text'", 1)])
+def test_it_ends_as_python_does(
+    tmp_path: Path, env: dict[str, str], given: str, status: int
+) -> None:
+    log = tmp_path / "log"
+    env["GIVEN"] = given
+    with log.open("ab") as out:
+        forked = warm.start(command("end"), env, out.fileno(), cwd=tmp_path)
+    assert forked.wait(60) == status
+    said = log.read_text()
+    assert "last of all" in said
+    assert cold(command("end"), env, log) == status
+    assert said == log.read_text()
 
 
 def test_its_end_is_told_by_signals_and_time(tmp_path: Path, env: dict[str, str]) -> None:

@@ -323,8 +323,27 @@ def _run(arguments: list[str]) -> NoReturn:
     before = [*([] if safe else [os.getcwd()]), *filter(None, given.split(os.pathsep))]  # noqa: PTH109
     sys.path[:] = [*before, *LIBRARIES_PATH]
     sys.argv[:] = [module, *rest]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
-    sys.exit(0)
+    status: Any = 0
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        status = end.code or 0
+    if isinstance(status, int):
+        _end(status)
+    sys.exit(status)
+
+
+def _end(status: int) -> None:
+    """End as Python does, but for what takes it a tenth of a second of a core.
+
+    It would free all that was imported, in pages that are shared until then.
+    """
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    with contextlib.suppress(OSError):  # Python says itself that nobody reads it
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 EXECV = os.execv
