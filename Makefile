@@ -18,7 +18,7 @@ NO_UI := test -f pydag_dist/web/static/index.html || \
 	echo "The web interface could not be built: npm's registry was not reached. 'make ui' tries again."
 BIG := half a gigabyte to download, a minute or two, once.
 
-.PHONY: help demo up ui test test-fast check format openapi bench chaos clients due-times clean
+.PHONY: help demo up ui test test-ui test-python test-fast check format openapi bench chaos clients due-times clean
 
 help:
 	@echo "make demo       run the example pipeline on this machine, everything embedded"
@@ -48,8 +48,13 @@ ui: $(VENV)/.dev
 
 PYTEST = $(BIN)/python -m pytest --parallel $(PARALLEL)
 
-test: $(VENV)/.dev $(VENV)/.spark
+test: test-ui test-python
+
+test-ui: $(VENV)/.dev
 	$(UI) test
+
+test-python: $(VENV)/.dev $(VENV)/.spark
+	$(UI) install
 	$(PYTEST) $(TESTS)
 
 test-fast: $(VENV)/.dev
