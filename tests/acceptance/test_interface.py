@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.acceptance.conftest import PYDAG
 from tests.support.cuttable import Cuttable
 from tests.support.interface import (
     DRAWN,
@@ -32,7 +32,7 @@ PATIENT = 60_000  # ms
 @pytest.fixture(scope="module")
 def web(up, terminal, tmp_path_factory):
     """The address of a `pydag web` below a path, with the key that lets a browser in."""
-    command = [PYDAG, "web", "--port", "0"]
+    command = [sys.executable, "-P", "-m", "pydag_dist", "web", "--port", "0"]
     home = tmp_path_factory.mktemp("web")  # the file with its key is there
     of_web = {
         "PYDAG_HOME": str(home),
@@ -59,17 +59,23 @@ def context(browser, web):
     page.goto(web)
     expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible(timeout=PATIENT)
     assert "key" not in page.url
-    page.close()
     yield context
     context.close()
 
 
+@pytest.fixture(scope="module")
+def page(context):
+    """Each test goes to where it works: a new page is a new process."""
+    return context.pages[0]
+
+
 @pytest.fixture
-def interface(context, web):
-    interface = Interface(context.new_page(), web)
+def interface(page, web):
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.emulate_media(color_scheme="light")
+    interface = Interface(page, web)
     yield interface
-    interface.page.close()
-    assert interface.complaints == []
+    assert interface.ended() == []
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +88,7 @@ def failed_run(up, terminal):
 
 def test_a_run_is_seen_live_to_its_end_without_a_reload(interface, up, terminal):
     page = interface.page
+    interface.open("/")
     expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
     page.evaluate("window.notReloaded = true")
     submitted = up.run("submit", "sales.json", "--param", "seconds=1", "--json", **terminal)
@@ -185,6 +192,7 @@ def test_it_is_used_by_the_keyboard_alone(interface, failed_run):
 
 def test_each_page_has_nothing_that_axe_finds(interface, failed_run):
     page = interface.page
+    interface.open("/")
     runs = page.evaluate(
         "async url => (await (await fetch(url)).json()).items", f"{interface.base}/api/v1/runs"
     )

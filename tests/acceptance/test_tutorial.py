@@ -134,6 +134,7 @@ def page(browser, up, terminal):
     with browser.new_page(viewport={"width": 1280, "height": 900}) as page:
         page.goto(address)  # whoever has no cookie yet hears a complaint
         interface = Interface(page, address)
+        interface.open("/")
         yield page
         assert interface.complaints == []
 

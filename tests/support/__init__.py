@@ -35,12 +35,17 @@ def free_port() -> int:
 
 
 def wait_until(condition: Callable[[], T], what: str, timeout: float = 120) -> T:
-    """The first true value of `condition`; an AssertionError naming `what` after `timeout` s."""
-    deadline = time.monotonic() + timeout
+    """The first true value of `condition`; an AssertionError naming `what` after `timeout` s.
+
+    What takes long to find out is asked for less often.
+    """
+    asked = time.monotonic()
+    deadline = asked + timeout
     while not (value := condition()):
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {timeout} s in vain: {what}")
-        time.sleep(0.02)
+        time.sleep(max(0.02, 2 * (time.monotonic() - asked)))
+        asked = time.monotonic()
     return value
 
 

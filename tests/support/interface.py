@@ -135,9 +135,17 @@ class Interface:
     def __init__(self, page: Page, web: str) -> None:
         self.page, self.base = page, web.partition("?")[0].rstrip("/")
         self.complaints: list[str] = []
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("pageerror", self._failed)
         page.on("console", self._heard)
-        self.open("/")
+
+    def ended(self) -> list[str]:
+        """What the browser has complained of; the page goes on without us."""
+        self.page.remove_listener("pageerror", self._failed)
+        self.page.remove_listener("console", self._heard)
+        return self.complaints
+
+    def _failed(self, error) -> None:
+        self.complaints.append(str(error))
 
     def _heard(self, message) -> None:
         # A DAG that isn't published is asked for, too.
@@ -149,7 +157,8 @@ class Interface:
 
     def axe(self, *picture: str) -> list[str]:
         """What axe finds on the page, and of colours in the dark, too; a picture of both."""
-        self.page.evaluate(AXE.read_text() + ";0")
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(AXE.read_text() + ";0")
         found = []
         for scheme, rules in (("light", "{}"), ("dark", OF_COLOURS)):
             self.page.emulate_media(color_scheme=scheme)
