@@ -37,6 +37,8 @@ from pydag_emulators.serving import announce
 
 log = logging.getLogger(__name__)
 THREADS = 16
+Method = tuple[Any, Callable[[Any], Any]]
+"""The type of a call's request, and who answers it."""
 
 
 class Service:
@@ -123,65 +125,52 @@ class Service:
             message = f"another local Dataproc uses {data}: end it, or choose another directory"
             raise CannotStart(message) from None
 
-    def _methods(self) -> dict[str, tuple[Any, Callable[[Any], Any]]]:
-        """Path of each call: its request's type, and who answers it."""
-        api, google = dataproc_v1, operations_pb2
+    def _methods(self) -> dict[str, Method]:
+        """Path of each call -> its request's type, and who answers it."""
         clusters, jobs, batches = self._clusters, self._jobs, self._batches
         templates = self._templates
-        prefix, operations = "/google.cloud.dataproc.v1.", "/google.longrunning.Operations/"
+        services: dict[str, dict[str, Callable[[Any], Any]]] = {
+            "ClusterController": {
+                "CreateCluster": clusters.create,
+                "GetCluster": clusters.get,
+                "ListClusters": clusters.find,
+                "UpdateCluster": clusters.update,
+                "DeleteCluster": clusters.delete,
+                "StopCluster": clusters.stop,
+                "StartCluster": clusters.start,
+                "DiagnoseCluster": clusters.diagnose,
+            },
+            "JobController": {
+                "SubmitJob": jobs.submit,
+                "SubmitJobAsOperation": jobs.submit_as_operation,
+                "GetJob": jobs.get,
+                "ListJobs": jobs.find,
+                "CancelJob": jobs.cancel,
+                "DeleteJob": jobs.delete,
+            },
+            "BatchController": {
+                "CreateBatch": batches.create,
+                "GetBatch": batches.get,
+                "ListBatches": batches.find,
+                "DeleteBatch": batches.delete,
+            },
+            "WorkflowTemplateService": {
+                "CreateWorkflowTemplate": templates.create,
+                "GetWorkflowTemplate": templates.get,
+                "ListWorkflowTemplates": templates.find,
+                "UpdateWorkflowTemplate": templates.update,
+                "DeleteWorkflowTemplate": templates.delete,
+                "InstantiateWorkflowTemplate": templates.instantiate,
+                "InstantiateInlineWorkflowTemplate": templates.instantiate_inline,
+            },
+        }
+        google, operations = operations_pb2, "/google.longrunning.Operations/"
         return {
-            f"{prefix}ClusterController/CreateCluster": (api.CreateClusterRequest, clusters.create),
-            f"{prefix}ClusterController/GetCluster": (api.GetClusterRequest, clusters.get),
-            f"{prefix}ClusterController/ListClusters": (api.ListClustersRequest, clusters.find),
-            f"{prefix}ClusterController/UpdateCluster": (api.UpdateClusterRequest, clusters.update),
-            f"{prefix}ClusterController/DeleteCluster": (api.DeleteClusterRequest, clusters.delete),
-            f"{prefix}ClusterController/StopCluster": (api.StopClusterRequest, clusters.stop),
-            f"{prefix}ClusterController/StartCluster": (api.StartClusterRequest, clusters.start),
-            f"{prefix}ClusterController/DiagnoseCluster": (
-                api.DiagnoseClusterRequest,
-                clusters.diagnose,
-            ),
-            f"{prefix}JobController/SubmitJob": (api.SubmitJobRequest, jobs.submit),
-            f"{prefix}JobController/SubmitJobAsOperation": (
-                api.SubmitJobRequest,
-                jobs.submit_as_operation,
-            ),
-            f"{prefix}JobController/GetJob": (api.GetJobRequest, jobs.get),
-            f"{prefix}JobController/ListJobs": (api.ListJobsRequest, jobs.find),
-            f"{prefix}JobController/CancelJob": (api.CancelJobRequest, jobs.cancel),
-            f"{prefix}JobController/DeleteJob": (api.DeleteJobRequest, jobs.delete),
-            f"{prefix}BatchController/CreateBatch": (api.CreateBatchRequest, batches.create),
-            f"{prefix}BatchController/GetBatch": (api.GetBatchRequest, batches.get),
-            f"{prefix}BatchController/ListBatches": (api.ListBatchesRequest, batches.find),
-            f"{prefix}BatchController/DeleteBatch": (api.DeleteBatchRequest, batches.delete),
-            f"{prefix}WorkflowTemplateService/CreateWorkflowTemplate": (
-                api.CreateWorkflowTemplateRequest,
-                templates.create,
-            ),
-            f"{prefix}WorkflowTemplateService/GetWorkflowTemplate": (
-                api.GetWorkflowTemplateRequest,
-                templates.get,
-            ),
-            f"{prefix}WorkflowTemplateService/ListWorkflowTemplates": (
-                api.ListWorkflowTemplatesRequest,
-                templates.find,
-            ),
-            f"{prefix}WorkflowTemplateService/UpdateWorkflowTemplate": (
-                api.UpdateWorkflowTemplateRequest,
-                templates.update,
-            ),
-            f"{prefix}WorkflowTemplateService/DeleteWorkflowTemplate": (
-                api.DeleteWorkflowTemplateRequest,
-                templates.delete,
-            ),
-            f"{prefix}WorkflowTemplateService/InstantiateWorkflowTemplate": (
-                api.InstantiateWorkflowTemplateRequest,
-                templates.instantiate,
-            ),
-            f"{prefix}WorkflowTemplateService/InstantiateInlineWorkflowTemplate": (
-                api.InstantiateInlineWorkflowTemplateRequest,
-                templates.instantiate_inline,
-            ),
+            **{
+                f"/google.cloud.dataproc.v1.{service}/{call}": (_request_of(call), answer)
+                for service, calls in services.items()
+                for call, answer in calls.items()
+            },
             f"{operations}GetOperation": (google.GetOperationRequest, self._get_operation),
             f"{operations}CancelOperation": (google.CancelOperationRequest, self._cancel_operation),
         }
@@ -212,10 +201,15 @@ class Service:
         return empty_pb2.Empty()
 
 
+def _request_of(call: str) -> Any:
+    """The type of a call's request, which is named like the call."""
+    return getattr(dataproc_v1, f"{call.removesuffix('AsOperation')}Request")
+
+
 class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
     """Answers every call to Dataproc and Operations, if only with UNIMPLEMENTED."""
 
-    def __init__(self, methods: dict[str, tuple[Any, Callable[[Any], Any]]]) -> None:
+    def __init__(self, methods: dict[str, Method]) -> None:
         self._methods = methods
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
