@@ -8,11 +8,10 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.message import Message
 from pathlib import Path
 from typing import Any
 
-from pydag_emulators.bodies import json_of
+from pydag_emulators import bodies
 from pydag_emulators.gcs.conditions import check_of
 from pydag_emulators.gcs.errors import Refused, invalid
 from pydag_emulators.gcs.resources import settable
@@ -54,38 +53,19 @@ class Wanted:
 
 def two_parts(body: bytes, content_type: str) -> tuple[dict[str, Any], str, bytes]:
     """Metadata, content type and content of a multipart upload."""
-    header = Message()
-    header["content-type"] = content_type
-    boundary = header.get_param("boundary")
-    if not isinstance(boundary, str):
-        raise invalid("A multipart upload needs a boundary in its Content-Type")
-    mark = b"--" + boundary.encode()
-    # Some clients end lines with a line feed only.
-    line = b"\r\n" if body.lstrip().startswith(mark + b"\r\n") else b"\n"
-    # The content may contain the boundary: only the first two and the last one are boundaries.
-    head, _, rest = body.partition(mark + line)
-    first, _, second = rest.partition(line + mark + line)
-    second, end, _ = second.rpartition(line + mark + b"--")
-    if head.strip() or not end:
-        raise invalid("A multipart upload has two parts: the object's metadata and its content")
-    fields, _, content = second.partition(line + line)
-    media = re.search(rb"(?im)^content-type:\s*([^\r\n]+)", fields)
-    return (
-        json_object(first.partition(line + line)[2]),
-        media[1].decode().strip() if media else "",
-        content,
-    )
+    try:
+        about, media, content = bodies.two_parts(body, content_type)
+    except bodies.BadBody as error:
+        raise invalid(str(error)) from None
+    return json_object(about), media, content
 
 
 def json_object(text: bytes) -> dict[str, Any]:
     """The JSON object of a body; an empty one of no body."""
     try:
-        body = json_of(text) if text.strip() else {}
-    except ValueError as error:
+        return bodies.json_object(text)
+    except bodies.BadBody as error:
         raise invalid(f"Parse Error: {error}") from None
-    if not isinstance(body, dict):
-        raise invalid("Parse Error: not an object")
-    return body
 
 
 class Session:

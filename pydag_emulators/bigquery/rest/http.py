@@ -10,11 +10,11 @@ from typing import Any, TypeVar, cast
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from pydag_emulators import bodies
 from pydag_emulators.bigquery.errors import invalid
 from pydag_emulators.bigquery.names import DatasetRef, TableRef
 from pydag_emulators.bigquery.service import Service
 from pydag_emulators.bigquery.storage.store import Cursor
-from pydag_emulators.bodies import json_of
 
 T = TypeVar("T")
 _PAGE = 50
@@ -31,22 +31,19 @@ async def body_of(request: Request) -> dict[str, Any]:
     Raises:
         ApiError: `invalid`.
     """
-    return json_object(await request.body() or b"{}")
+    return json_object(await request.body())
 
 
 def json_object(text: bytes) -> dict[str, Any]:
-    """The JSON object that a text is.
+    """The JSON object that a text is; an empty one of an empty text.
 
     Raises:
         ApiError: `invalid`.
     """
     try:
-        body = json_of(text)
-    except ValueError as error:
+        return bodies.json_object(text)
+    except bodies.BadBody as error:
         raise invalid(f"Parse Error: {error}") from error
-    if not isinstance(body, dict):
-        raise invalid("Parse Error: expected a JSON object")
-    return body
 
 
 async def transact(

@@ -9,7 +9,6 @@ import asyncio
 import re
 import uuid
 from dataclasses import dataclass
-from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from pydag_emulators.bigquery.jobs.job import Job
 from pydag_emulators.bigquery.rest.http import answer, body_of, json_object, service_of
 from pydag_emulators.bigquery.rest.jobs import job_of
 from pydag_emulators.bigquery.service import Service
+from pydag_emulators.bodies import BadBody, two_parts
 
 _RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 _RESUME_INCOMPLETE = 308
@@ -49,18 +49,14 @@ async def upload(request: Request) -> Response:
 
 async def _multipart(request: Request) -> Response:
     service = service_of(request)
-    header = Message()
-    header["content-type"] = request.headers.get("content-type", "")
-    boundary = header.get_param("boundary")
-    if not isinstance(boundary, str):
-        raise invalid("A multipart upload needs a boundary in its Content-Type")
-    parts = (await request.body()).split(b"--" + boundary.encode())[1:-1]
-    contents = [part.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n") for part in parts]
-    if len(contents) != 2:
-        raise invalid("A multipart upload has two parts: the job and the data")
-    body = json_object(contents[0])
+    content_type = request.headers.get("content-type", "")
+    try:
+        about, _, data = two_parts(await request.body(), content_type)
+    except BadBody as error:
+        raise invalid(str(error)) from error
+    body = json_object(about)
     name = uuid.uuid4().hex
-    await asyncio.to_thread((service.uploads / name).write_bytes, contents[1])
+    await asyncio.to_thread((service.uploads / name).write_bytes, data)
     job = await _insert(request, service, body, name)
     return answer(job.resource())
 
