@@ -1,6 +1,8 @@
 -- GoogleSQL's functions where DuckDB's own of that name, or operator, differs: another type of the
 -- result, errors instead of infinities and NULLs, strict forms of texts.
 -- A macro is chosen by the types of its arguments. No overload fits: "not supported" (501).
+-- A lambda's parameter whose members are named begins with a mark that no name of a query may have:
+-- a table of the same name would hide it.
 -- An error is a cast that fails: error() counts as volatile, which TRY and PARTITION BY refuse.
 
 CREATE OR REPLACE MACRO bq_fail(message) AS CAST('bq: ' || message AS INTEGER);

@@ -38,9 +38,9 @@ CREATE OR REPLACE MACRO bq_rounded_quotient(x, y) AS
 -- In steps, for digits that don't fit with nine more.
 CREATE OR REPLACE MACRO bq_long_quotient(x, y) AS list_extract(list_transform(list_transform(
   list_transform([{'q': x // y, 'r': x % y, 'y': y}],
-    lambda s: {'q': s.q * 1000 + s.r * 1000 // s.y, 'r': s.r * 1000 % s.y, 'y': s.y}),
-  lambda s: {'q': s.q * 1000 + s.r * 1000 // s.y, 'r': s.r * 1000 % s.y, 'y': s.y}),
-  lambda s: s.q * 1000 + bq_rounded_quotient(s.r * 1000, s.y)), 1);
+    lambda ·s: {'q': ·s.q * 1000 + ·s.r * 1000 // ·s.y, 'r': ·s.r * 1000 % ·s.y, 'y': ·s.y}),
+  lambda ·s: {'q': ·s.q * 1000 + ·s.r * 1000 // ·s.y, 'r': ·s.r * 1000 % ·s.y, 'y': ·s.y}),
+  lambda ·s: ·s.q * 1000 + bq_rounded_quotient(·s.r * 1000, ·s.y)), 1);
 CREATE OR REPLACE MACRO bq_decimal_quotient(a, b) AS bq_of_digits(coalesce(
   TRY(bq_rounded_quotient(bq_digits(a) * 1000000000::HUGEINT, bq_digits(b))),
   bq_long_quotient(bq_digits(a), bq_digits(b))));

@@ -41,22 +41,22 @@ CREATE OR REPLACE MACRO bq_array_concat(a, b) AS CASE
 -- How often each value is there, NULL too, the most frequent ones first.
 CREATE OR REPLACE MACRO bq_counts(items) AS list_concat(
   list_transform(map_entries(list_histogram(items)),
-    lambda e: {'n': CAST(e.value AS BIGINT), 'value': e.key}),
+    lambda ·e: {'n': CAST(·e.value AS BIGINT), 'value': ·e.key}),
   CASE WHEN len(items) > list_count(items)
     THEN [{'n': CAST(len(items) - list_count(items) AS BIGINT), 'value': NULL}] ELSE [] END);
 CREATE OR REPLACE MACRO bq_top_count(items, n) AS list_transform(
   list_slice(list_sort(bq_counts(items), 'DESC'), 1, n),
-  lambda e: {'value': e.value, 'count': e.n});
+  lambda ·e: {'value': ·e.value, 'count': ·e.n});
 
 -- The sum of each value's weights, the greatest ones first; without weights it is NULL, and last.
 CREATE OR REPLACE MACRO bq_sums(items) AS list_transform(
-  list_distinct(list_transform(items, lambda e: {'v': e.value})),
-  lambda d: {'value': d.v, 'sum': list_sum(list_transform(
-    list_filter(items, lambda e: e.value IS NOT DISTINCT FROM d.v), lambda e: e.weight))});
+  list_distinct(list_transform(items, lambda ·e: {'v': ·e.value})),
+  lambda ·d: {'value': ·d.v, 'sum': list_sum(list_transform(
+    list_filter(items, lambda ·e: ·e.value IS NOT DISTINCT FROM ·d.v), lambda ·e: ·e.weight))});
 CREATE OR REPLACE MACRO bq_top_sum(items, n) AS list_transform(
   list_slice(list_sort(list_transform(bq_sums(items),
-    lambda e: {'known': e.sum IS NOT NULL, 'sum': e.sum, 'value': e.value}), 'DESC'), 1, n),
-  lambda e: {'value': e.value, 'sum': e.sum});
+    lambda ·e: {'known': ·e.sum IS NOT NULL, 'sum': ·e.sum, 'value': ·e.value}), 'DESC'), 1, n),
+  lambda ·e: {'value': ·e.value, 'sum': ·e.sum});
 
 CREATE OR REPLACE MACRO bq_generate_array
   (a BIGINT, b BIGINT, step BIGINT) AS CASE
