@@ -26,9 +26,10 @@ def macro(name: str, *arguments: Node) -> Node:
     """A call of one of our macros, `bq_<name>`.
 
     DuckDB cannot tell the type of an aggregate or window function when it chooses a macro's
-    overload. So such arguments go through a list first, whose type it knows.
+    overload. So such arguments go through a list first, whose type it knows; and so does a
+    fingerprint, whose hundreds of calls would be written out wherever the macro names it.
     """
-    if not any(is_aggregated(argument) for argument in arguments):
+    if not any(is_aggregated(argument) or _has_fingerprint(argument) for argument in arguments):
         return call(f"bq_{name}", *arguments)
     names = [f"{GENERATED}{index}" for index in range(len(arguments))]
     members = [
@@ -47,6 +48,10 @@ def macro(name: str, *arguments: Node) -> Node:
         ),
         exp.Literal.number(1),
     )
+
+
+def _has_fingerprint(node: Node) -> bool:
+    return any(each.name == "bq_farm_fingerprint" for each in node.find_all(exp.Anonymous))
 
 
 _AGGREGATES = frozenset(
