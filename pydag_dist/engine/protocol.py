@@ -215,7 +215,7 @@ Marked = (
     Literal["ok", "no task", "queued", "expanding", "children", "unknown", "schema", "broken"]
     | TaskState
 )
-LogAdded = Literal["ok", "known", "later"]
+LogAdded = Literal["ok", "known", "later", "damaged"]
 
 
 # What the Lua files know as PROTOCOL; of a set its members are `true` there.

@@ -223,6 +223,7 @@ ARGUMENTS: dict[str, list[tuple[str, list[str]]]] = {
     ],
     "claim_polls": [("python", ID), ("g", ["", "a/b"]), ("token", TOKEN), ("w", ["", "a|b"])],
     "log": [
+        ("60", [*INTEGER, "0"]),
         ("running", ID),
         ("b", ID),
         ("1", [*INTEGER, "0"]),
@@ -230,7 +231,6 @@ ARGUMENTS: dict[str, list[tuple[str, list[str]]]] = {
         ("7", INTEGER),
         ("0", INTEGER),
         ("0", INTEGER),
-        ("60", [*INTEGER, "0"]),
         ('[[1, "INFO", "text"]]', ["x" * (2**18 + 1)]),
     ],
     "log_stored": [

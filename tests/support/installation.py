@@ -58,7 +58,7 @@ class Installation:
         number = self.written[held] = self.written.get(held, 0) + 1
         texts = json.dumps([[at + i, level, line] for i, line in enumerate(lines)])
         part = LogPart(f"test{number}", number, 0, 0, texts)
-        self.engine.working.write_log(held.run, held.task, held.try_number, part, 60)
+        self.engine.working.write_log(held, part, 60)
 
     def work_off(self, run_id):
         """Plan the run and end every task well."""

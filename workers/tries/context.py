@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +18,7 @@ from pydag_dist.engine import Held
 from pydag_dist.errors import EngineError, UnknownRun
 from workers.contract.context import TaskContext
 from workers.errors import TaskFailed, TryUnknown
-from workers.pool.output.try_log import log_of_try, quiet_log
+from workers.pool.output.try_log import log_of_try
 from workers.process import (
     PAUSE,
     UNKNOWN_FOR,
@@ -37,26 +38,28 @@ _LARGE: dict[str, dict[str, Any]] = {}  # the run of the last task -> its large 
 
 
 @contextlib.contextmanager
-def task_context(
-    held: Held, spec: dict[str, Any], *, polled: bool = False
-) -> Iterator[TaskContext]:
-    """The context of a try, whose log is sent when it ends; its params are not rendered.
+def task_context(held: Held, spec: dict[str, Any]) -> Iterator[TaskContext]:
+    """The context of a try that runs here, whose log is sent when it ends.
 
-    All that this process writes in here is the log of the try, unless it is `polled` only.
+    All that this process writes in here is the log of the try.
     """
-    if not polled:
-        masks.hide_from_now(masks.NONE)
-    with (quiet_log if polled else log_of_try)(held) as log:
-        yield TaskContext(
-            run_id=held.run,
-            task_id=held.task,
-            try_number=held.try_number,
-            log=log,
-            settings=worker_settings(),
-            redis=engine().store.redis,
-            key_prefix=settings().key_prefix,
-            **{name: value for name, value in spec.items() if name not in _OF_PARAMS},
-        )
+    masks.hide_from_now(masks.NONE)
+    with log_of_try(held) as log:
+        yield context_of(held, spec, log)
+
+
+def context_of(held: Held, spec: dict[str, Any], log: logging.Logger) -> TaskContext:
+    """The context of a try; its params are not rendered."""
+    return TaskContext(
+        run_id=held.run,
+        task_id=held.task,
+        try_number=held.try_number,
+        log=log,
+        settings=worker_settings(),
+        redis=engine().store.redis,
+        key_prefix=settings().key_prefix,
+        **{name: value for name, value in spec.items() if name not in _OF_PARAMS},
+    )
 
 
 def with_params(held: Held, spec: dict[str, Any], context: TaskContext) -> TaskContext:

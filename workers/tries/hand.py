@@ -19,6 +19,7 @@ from celery.signals import worker_process_init
 
 from pydag_dist.engine import Held, Next
 from workers.pool import last_words
+from workers.pool.output.logs import Log, close_all
 from workers.process import engine, until_redis_can
 from workers.tries.outcome import Ended, Untold, hand_in, report_and_go_on
 
@@ -44,13 +45,19 @@ class Hand:
         self._mutex = threading.Lock()
         self._waiting: deque[Next] = deque()
         self._untold: list[Untold] = []
+        self._logs: dict[Held, Log] = {}  # of what was polled of these
         self._running: Held | None = None
         self._since = 0.0  # when it was handed these
         self._has_left_words = False
 
-    def found(self, held: Held, ended: Ended) -> None:
-        """A poll has found that try to be so; the thread tells of it if the poll takes long."""
+    def found(self, held: Held, ended: Ended, log_of_poll: Log | None = None) -> None:
+        """A poll has found that try to be so; the thread tells of it if the poll takes long.
+
+        The lines that the poll has logged are told before that.
+        """
         with self._mutex:
+            if log_of_poll is not None:
+                self._logs[held] = log_of_poll
             self._untold.append(Untold(held, ended, None, time.monotonic(), polled=True))
         _WATCH.begin(self)
 
@@ -87,6 +94,7 @@ class Hand:
             self._waiting.clear()
             if not self._untold:
                 return
+            self._close_logs()
             self._waiting.extend(report_and_go_on(self._untold, self.queue, self.worker))
             self._told()
             if self._waiting:
@@ -107,8 +115,14 @@ class Hand:
     def _hand_in(self) -> None:
         if self._waiting or self._untold:
             self._waiting.clear()  # whether the call fails or not
+            self._close_logs()
             hand_in(self._untold, self.worker, self._running)
             self._told()
+
+    def _close_logs(self) -> None:
+        if self._logs:
+            close_all(self._logs)
+            self._logs.clear()
 
     def _told(self) -> None:
         if self._has_left_words:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from contextlib import ExitStack
 from functools import partial
 
 from celery.exceptions import Ignore
@@ -15,8 +14,10 @@ from workers import time_limit
 from workers.contract.answer import as_unknown
 from workers.errors import HostLacks, TaskFailed
 from workers.operators import Answer, Asked, Done, Pending, Wait
+from workers.pool.output.logs import close_all
+from workers.pool.output.try_log import QuietLog
 from workers.process import engine, until_redis_can
-from workers.tries.context import task_context
+from workers.tries.context import context_of
 from workers.tries.deferral import as_it_was, remote_operator, wait_on
 from workers.tries.hand import Hand
 from workers.tries.outcome import Ended, failed, storable, succeeded
@@ -35,9 +36,8 @@ class _PolledTry:
         self.due = due
         self.wait = Wait(**json.loads(due.handle))
         self.delay = _SOON
-        self._open = ExitStack()
-        self.context = self._open.enter_context(task_context(due.held, due.spec, polled=True))
-        self.context = as_it_was(self.context, self.wait)
+        self.log = QuietLog(due.held)
+        self.context = as_it_was(context_of(due.held, due.spec, self.log.logger), self.wait)
         self.asked = Asked(self.context, self.wait.handle)
 
     def take(self, answer: Answer) -> Ended | None:
@@ -67,10 +67,6 @@ class _PolledTry:
         except TaskFailed as error:
             return Ended("lost", error=storable(str(error)))
 
-    def close(self) -> None:
-        """Send the last lines of its log."""
-        self._open.close()
-
 
 def poll(hand: Hand, group: str, push: str) -> None:
     """Ask for the remote jobs of what is due; the hand gets what has ended, and what goes on."""
@@ -90,17 +86,14 @@ def poll(hand: Hand, group: str, push: str) -> None:
         for held, answer in _answers(list(tries.values())):
             if isinstance(answer, HostLacks):  # all tries of a group need the same of a worker
                 _give_back(group, list(tries), answer, hand.worker)
-                given_back = list(tries.values())
+                ends = {held: polled.log.end() for held, polled in tries.items()}
+                close_all({held: of_try for held, of_try in ends.items() if of_try is not None})
                 tries.clear()
-                for polled in given_back:
-                    polled.close()
                 break
             if ended := tries[held].take(answer):
-                tries.pop(held).close()
-                hand.found(held, ended)
+                hand.found(held, ended, tries.pop(held).log.end())
     for held, polled in tries.items():
-        polled.close()
-        hand.found(held, polled.goes_on(group))
+        hand.found(held, polled.goes_on(group), polled.log.end())
     log.info("%s: polled %d, of which %d have ended", group, len(due), len(due) - len(tries))
 
 

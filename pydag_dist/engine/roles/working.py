@@ -266,30 +266,21 @@ class Working(Role):
         """Takes a worker's slots off the queues at once, instead of when they expire."""
         self.renew(worker, 0, queues)
 
-    def write_log(
-        self,
-        run: str,
-        task: str,
-        try_number: int,
-        part: LogPart,
-        retention: int,
-    ) -> LogAdded:
-        """Adds to the log of a try, which is kept for so many seconds after.
+    def write_logs(self, parts: Sequence[tuple[Held, LogPart]], retention: int) -> list[LogAdded]:
+        """Adds to the logs of tries, which are kept for so many seconds after; one answer each.
 
-        "known" if that part was added before; "later" if there is no room for it now.
+        "known" if that part was added before; "later" if there is no room for it now; "damaged" if
+        something else is where the log should be.
         """
-        answer: LogAdded = self._call(
-            "log",
-            run,
-            task,
-            try_number,
-            part.writer,
-            part.position,
-            part.line,
-            part.byte,
-            retention,
-            part.lines,
-        )
+        items: list[str | int] = []
+        for held, part in parts:
+            items += [held.run, held.task, held.try_number, *vars(part).values()]
+        answers: list[LogAdded] = self._call("log", retention, *items)
+        return answers
+
+    def write_log(self, held: Held, part: LogPart, retention: int) -> LogAdded:
+        """As `write_logs` of one part."""
+        (answer,) = self.write_logs([(held, part)], retention)
         return answer
 
     def log_end(self, run: str, task: str, try_number: int, writer: str) -> int:

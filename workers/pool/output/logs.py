@@ -5,12 +5,13 @@ The try does not wait for that, until it ends.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -59,7 +60,7 @@ class Log:
         self._line = self._byte = 0
         self._part: tuple[LogPart, int] | None = None  # that is being sent, and its size
         self._mutex = threading.Lock()
-        self._sending = threading.Lock()
+        self.sending = threading.Lock()
         self._not_before = 0.0
 
     @property
@@ -101,12 +102,20 @@ class Log:
             if time.monotonic() < self._not_before:
                 return
             self._not_before = time.monotonic() + _CALM
-        with self._sending:
-            while part := self._part or self._take():
-                self._part = part
+        with self.sending:
+            while part := self.next_part():
                 if self._send(part[0]) == "later":
                     raise redis.exceptions.OutOfMemoryError("no room for logs now")
-                self._part = None
+                self.is_sent()
+
+    def next_part(self) -> tuple[LogPart, int] | None:
+        """The part that is to be sent now, and its size; the caller is `sending`."""
+        self._part = self._part or self._take()
+        return self._part
+
+    def is_sent(self) -> None:
+        """Redis has that part."""
+        self._part = None
 
     def close(self) -> None:
         """Send the last lines, and wait for Redis if it can't take them now.
@@ -180,7 +189,29 @@ def _write(held: Held, part: LogPart) -> LogAdded:
 
 def write(to: Working, held: Held, part: LogPart) -> LogAdded:
     """Add a part to the log of a try; answers as `Working.write_log` does."""
-    return to.write_log(held.run, held.task, held.try_number, part, settings().retention)
+    return to.write_log(held, part, settings().retention)
+
+
+def close_all(logs: Mapping[Held, Log]) -> None:
+    """Send the last lines of the logs that this process writes of several tries, as `close` does.
+
+    What waits in each of them goes to Redis in one call, as far as it is no more than a part.
+    """
+    with contextlib.ExitStack() as stack:
+        parts: list[tuple[Held, LogPart]] = []
+        size = 0
+        for held, log in logs.items():
+            stack.enter_context(log.sending)
+            if size < limits.LOG_PART and (waiting := log.next_part()):
+                parts.append((held, waiting[0]))
+                size += waiting[1]
+        with contextlib.suppress(redis.RedisError):  # each is sent again by itself
+            answers = engine().working.write_logs(parts, settings().retention) if parts else []
+            for (held, _), answer in zip(parts, answers, strict=True):
+                if answer != "later":
+                    logs[held].is_sent()
+    for log in logs.values():
+        log.close()
 
 
 class Source(Protocol):

@@ -25,33 +25,42 @@ def log_of_try(held: Held) -> Iterator[logging.Logger]:
         own.end()
 
 
-@contextlib.contextmanager
-def quiet_log(held: Held) -> Iterator[logging.Logger]:
-    """A logger of a try that does not run in this process, as that of a poll."""
-    source: _Lines | None = None
+class QuietLog:
+    """The log of a try that does not run in this process, as that of a poll.
 
-    def add(at: float, level: str, text: str) -> None:
-        nonlocal source
-        if source is None:
-            source = _Lines(log_of(held))
-            SENDER.add(source)
-        source.log.add(at, level, text)
+    A `Sender` sends its lines from the first one on.
+    """
+
+    def __init__(self, held: Held) -> None:
+        self.logger = TaskLogger(self._add)
+        self._held = held
+        self._log: Log | None = None
+
+    def _add(self, at: float, level: str, text: str) -> None:
+        if self._log is None:
+            self._log = log_of(self._held)
+            SENDER.add(self)
+        self._log.add(at, level, text)
         SENDER.wake()
-
-    try:
-        yield TaskLogger(add)
-    finally:
-        if source is not None:
-            SENDER.remove(source)
-            source.log.close()
-
-
-class _Lines:
-    """What a `Sender` sends of a log."""
-
-    def __init__(self, log: Log) -> None:
-        self.log = log
 
     def send_waiting(self) -> None:
         """Send what waits."""
-        self.log.send_waiting()
+        if self._log is not None:
+            self._log.send_waiting()
+
+    def end(self) -> Log | None:
+        """Nothing more is logged; whoever gets the log closes it. None if it has no lines."""
+        if self._log is not None:
+            SENDER.remove(self)
+        return self._log
+
+
+@contextlib.contextmanager
+def quiet_log(held: Held) -> Iterator[logging.Logger]:
+    """The logger of such a log, and its end."""
+    quiet = QuietLog(held)
+    try:
+        yield quiet.logger
+    finally:
+        if (log := quiet.end()) is not None:
+            log.close()

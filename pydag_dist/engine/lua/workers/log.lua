@@ -39,6 +39,17 @@ function make_way(bytes, spared)
   return bytes <= 0
 end
 
+-- The answer of `action` for each of the items, which have so many values; a log that is damaged harms no other.
+local function of_each(values, action, retention, ...)
+  local items, answers = { ... }, {}
+  for i = 1, #items, values do
+    local fine, answer = pcall(action, retention, unpack(items, i, i + values - 1))
+    if not fine and is_servers(answer) then error(answer, 0) end
+    answers[#answers + 1] = fine and answer or 'damaged'
+  end
+  return answers
+end
+
 local function written() return tonumber(call('HGET', key('logs'), '') or 0) end
 
 -- Forgets the logs whose time is over, and the oldest ones before Redis is so full that it refuses runs.
@@ -71,12 +82,7 @@ local function cut(name, head, bytes)
   return freed
 end
 
--- Adds a part to the log of a try: what `writer` wrote up to `position`, from its line number `line`
--- and its byte number `byte` on.
---   given    run, task, try, writer, position, line, byte, retention, lines
---   answers  ok; known if it is there already; later if there is no room
---   writes   log:R:T:N, log:R:T:N:state, logs, logs:expiry, logs:stored
-function OPERATIONS.log(run, task, try, writer, position, line, byte, retention, lines)
+local function add_part(retention, run, task, try, writer, position, line, byte, lines)
   local name = run .. ':' .. task .. ':' .. try
   local stream, state = key('log:' .. name), key('log:' .. name .. ':state')
   local known = call('HMGET', state, 'writer', 'position', 'bytes', 'head', 'head_bytes')
@@ -101,6 +107,15 @@ function OPERATIONS.log(run, task, try, writer, position, line, byte, retention,
   return 'ok'
 end
 
+-- Adds parts to logs of tries: what `writer` wrote up to `position`, from its line number `line` and its byte number
+-- `byte` on.
+--   given    retention; of each: run, task, try, writer, position, line, byte, lines
+--   answers  of each: ok; known if it is there already; later if there is no room; damaged if its key is no log
+--   writes   log:R:T:N, log:R:T:N:state, logs, logs:expiry, logs:stored
+function OPERATIONS.log(retention, ...)
+  return of_each(8, add_part, retention, ...)
+end
+
 -- Notes of one log what `log_stored` notes of many.
 local function note_stored(keep, run, task, try, last)
   local name = run .. ':' .. task .. ':' .. try
@@ -123,12 +138,6 @@ end
 --   answers  of each: ok; more if more was written since; damaged if its key is no log
 --   writes   log:R:T:N, log:R:T:N:state, logs, logs:expiry, logs:stored
 function OPERATIONS.log_stored(keep, ...)
-  local items, answers = { ... }, {}
-  for i = 1, #items, 4 do
-    local fine, answer = pcall(note_stored, keep, unpack(items, i, i + 3))
-    if not fine and is_servers(answer) then error(answer, 0) end
-    answers[#answers + 1] = fine and answer or 'damaged'
-  end
-  return answers
+  return of_each(4, note_stored, keep, ...)
 end
 end

@@ -13,7 +13,7 @@ import redis
 
 from pydag_dist.client.logs import LogReader
 from pydag_dist.dag import limits
-from pydag_dist.engine import Engine, Held, LogPart
+from pydag_dist.engine import Engine, Held, LogPart, Working
 from pydag_dist.engine.snapshot import TaskSnapshot
 from tests.support import wait_until
 from workers import process
@@ -53,6 +53,43 @@ def sent():
         return "ok"
 
     return parts, send
+
+
+def test_the_last_lines_of_several_logs_go_in_one_call_and_a_damaged_log_harms_no_other(
+    engine, monkeypatch
+):
+    calls: list[int] = []
+    write_logs = Working.write_logs
+
+    def counted(working, parts, retention):
+        calls.append(len(parts))
+        return write_logs(working, parts, retention)
+
+    monkeypatch.setattr(Working, "write_logs", counted)
+    several = {held: log_of(held) for held in (Held("run", f"t{i}", 1, "token") for i in range(3))}
+    for held, log in several.items():
+        log.add(1.0, "INFO", f"of {held.task}")
+    engine.store.redis.set("pydag:log:run:t1:1", "no stream")
+    logs.close_all(several)
+    assert calls == [3]
+    assert (shown(engine, "t0"), shown(engine, "t2")) == (["of t0"], ["of t2"])
+
+
+def test_what_redis_has_no_room_for_at_once_is_sent_log_by_log(engine, monkeypatch):
+    several = {held: log_of(held) for held in (Held("run", f"t{i}", 1, "token") for i in range(2))}
+    for log in several.values():
+        log.add(1.0, "INFO", "line")
+    write_logs = Working.write_logs
+    answers = iter(["later"])
+    monkeypatch.setattr(
+        Working,
+        "write_logs",
+        lambda working, parts, retention: [
+            next(answers, None) or write_logs(working, [part], retention)[0] for part in parts
+        ],
+    )
+    logs.close_all(several)
+    assert (shown(engine, "t0"), shown(engine, "t1")) == (["line"], ["line"])
 
 
 def test_records_become_lines(engine):
@@ -204,7 +241,7 @@ def part(number, size=60_000, writer="w"):
 
 
 def write(engine, number, run="run", size=60_000, writer="w"):
-    return engine.working.write_log(run, "task", 1, part(number, size, writer), 60)
+    return engine.working.write_log(Held(run, "task", 1, ""), part(number, size, writer), 60)
 
 
 def test_no_log_grows_beyond_its_bounds(engine):

@@ -30,6 +30,7 @@ class Engine:
     def __init__(self):
         self.working = self.store = self  # its roles
         self.redis = fakeredis.FakeRedis(decode_responses=True)
+        self.log_calls = 0
         self.logged: dict[str, list[str]] = {}
         self.due: list[Due] = []
         self.released: dict[str, tuple] = {}
@@ -51,9 +52,12 @@ class Engine:
                 self.released[end.held.task] = told
         return ["ok"] * len(ends), []
 
-    def write_log(self, _run, task, _try, part, _retention):
-        self.logged.setdefault(task, []).extend(line[2] for line in json.loads(part.lines))
-        return "ok"
+    def write_logs(self, parts, _retention):
+        self.log_calls += 1
+        for held, part in parts:
+            lines = [line[2] for line in json.loads(part.lines)]
+            self.logged.setdefault(held.task, []).extend(lines)
+        return ["ok"] * len(parts)
 
     def deferred_handle(self, _run, _task):
         return self.handle
@@ -167,6 +171,7 @@ def test_what_has_ended_is_released_and_the_rest_given_back_in_one_call(engine):
     assert lines(engine, "pending") == ["RUNNING"]
     assert lines(engine, "failed") == ["the job failed"]
     assert lines(engine, "unknown") == ["no answer"]
+    assert engine.log_calls == 1
 
 
 def test_an_unexpected_error_says_nothing_of_the_job(engine):
