@@ -151,7 +151,8 @@ class Spool:
 
     def text(self, start: int) -> bytes:
         """At most a chunk of the file."""
-        return os.pread(self.file, _CHUNK, start)
+        # Memory for a whole chunk would be mapped, and unmapped, for a few lines.
+        return os.pread(self.file, min(_CHUNK, self.size - start), start)
 
     # In the parent, after the process has died:
 
