@@ -12,14 +12,11 @@ from playwright.sync_api import expect
 
 from pydag_dist.web.entry.access import cookie_name
 from tests.support.browser import chromium
-from tests.support.documents import ROOT
-from tests.support.interface import Interface
+from tests.support.interface import RULES, Interface, found_by_axe
 from tests.support.service import served
 from tests.support.web import OURS, Web
 
 pytestmark = pytest.mark.big
-
-AXE = ROOT / "ui" / "node_modules" / "axe-core" / "axe.min.js"
 
 
 def task(name, *args, after=()):
@@ -105,11 +102,8 @@ def save(page):
 
 
 def accessible(page):
-    page.evaluate(AXE.read_text())
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        found = page.evaluate("axe.run('dialog')")
-        assert [each["id"] for each in found["violations"]] == []
+    for scheme in RULES:
+        assert [each["id"] for each in found_by_axe(page, scheme, "dialog")] == []
 
 
 def test_changes_of_different_tasks_merge_without_a_word(opened):

@@ -124,9 +124,9 @@ function Calendar({ of }: { of: DueTimes[] }) {
           .sort((a, b) => (a.times[0] ?? from) - (b.times[0] ?? from));
         return (
           <li key={from} class={day.getTime() === today ? 'today' : ''}>
-            <h3>
+            <h2>
               {day.toLocaleDateString('en', { weekday: 'short', day: 'numeric', month: 'short' })}
-            </h3>
+            </h2>
             {here.length === 0 && <p class="faint">nothing</p>}
             {here.map(({ dag, zone, times, hasMore }) => (
               <Link
