@@ -59,7 +59,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     Then those that wait, evenly among those that compute: while a process waits another one can use
     the core. They have come to their end a little before these.
     """
-    if config.option.parallel == 1:
+    if config.option.parallel < 2:
         return
     kinds: list[list[pytest.Item]] = [[], [], [], []]
     for item in items:
@@ -87,7 +87,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     test of those integration tests whose file shares nothing that it starts.
     """
     count = session.config.option.parallel
-    if count == 1 or session.testsfailed or session.config.option.collectonly:
+    if count < 2 or session.testsfailed or session.config.option.collectonly:
         return None
 
     @functools.cache

@@ -154,7 +154,7 @@ def _work(session: pytest.Session, number: int, end: Any, theirs: list[Any]) -> 
             for item, following in zip(items, [*items[1:], session], strict=True):
                 config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             end.send((NEXT, {}))
-    except (KeyboardInterrupt, EOFError, BrokenPipeError):
+    except (KeyboardInterrupt, EOFError, ConnectionError):
         sys.exit(1)  # the other process knows why
     finally:
         session._setupstate.teardown_exact(None)

@@ -157,6 +157,7 @@ def serve() -> tempfile.TemporaryDirectory[str]:
                 env=env,
                 stdin=subprocess.PIPE,
                 pass_fds=[listening.fileno()],
+                process_group=0,  # a terminal interrupts us, and we end it
             )
         atexit.register(process.communicate)
     file = Path(directory.name) / "pydag"
