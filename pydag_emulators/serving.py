@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import signal
 import socket
@@ -17,6 +18,7 @@ from starlette.types import ASGIApp
 from pydag_emulators.errors import CannotStart
 
 _GRACE_SECONDS = 3
+_DATE_SECONDS = 1  # between two looks at the clock
 
 
 def options(emulator: str, service: str, *, data: str) -> argparse.ArgumentParser:
@@ -68,12 +70,26 @@ async def _serve_http(app: ASGIApp, host: str, port: int) -> None:
     server = _Server(config)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, setattr, server, "should_exit", True)
+        loop.add_signal_handler(number, server.end)
     # serve() would install its own handlers, and end by the signal instead of with status 0.
     await server._serve(sockets=[listener])  # noqa: SLF001
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._told = asyncio.Event()
+
+    def end(self) -> None:
+        self.should_exit = True
+        self._told.set()
+
+    async def main_loop(self) -> None:
+        # uvicorn looks ten times a second, which is most of what an idle emulator does.
+        while not await self.on_tick(0):  # 0 makes the header Date, too, as every tenth does
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._told.wait(), _DATE_SECONDS)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started and sockets:

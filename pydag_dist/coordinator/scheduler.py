@@ -43,12 +43,15 @@ class Scheduler:
     def step(self) -> float:
         """Fire what is due now; the seconds after which to look again."""
         store, publishing = self._engine.store, self._publishing
+        first = publishing.next_due()
+        if first is None:
+            return LONGEST
+        now = publishing.now()
+        if first > now:
+            return min((first - now).total_seconds() + SOONEST, LONGEST)
         if not store.redis.exists(store.key("epoch")):
             return LONGEST  # Redis is new, and may get back what it has lost
-        now = publishing.now()
         names = publishing.due(now, TAKEN)
-        if not names:
-            return self._until_next(now)
         random.shuffle(names)  # several coordinators look at the same time
         some_can = False
         for at in range(0, len(names), READ):
@@ -59,11 +62,6 @@ class Scheduler:
                     return LONGEST
                 some_can |= self._fire(seen, now)
         return SOONEST if some_can else LONGEST
-
-    def _until_next(self, now: datetime) -> float:
-        at = self._publishing.next_due()
-        seconds = (at - now).total_seconds() if at else LONGEST
-        return min(max(seconds, 0.0) + SOONEST, LONGEST)
 
     def _fire(self, seen: PublishedDag, now: datetime) -> bool:
         """Whether its schedule can be worked with."""

@@ -6,7 +6,7 @@ import logging
 import random
 import threading
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from pydag_dist.coordinator.repeating import repeat
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 EVERY: Final = 0.2  # seconds between two looks
 TAKEN: Final = 100  # backfills of one look
 STEPS: Final = 20  # of one backfill before the others have their turn
+_EVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class Backfills:
@@ -39,6 +40,8 @@ class Backfills:
     def step(self) -> float:
         """Do what is to be done now; the seconds after which to look again."""
         store, backfilling = self._engine.store, self._engine.backfilling
+        if not backfilling.open(_EVER, 1):
+            return EVERY
         if not store.redis.exists(store.key("epoch")):
             return EVERY  # Redis is new, and may get back what it has lost
         ids = backfilling.open(self._engine.publishing.now(), TAKEN)

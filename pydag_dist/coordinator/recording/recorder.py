@@ -124,10 +124,10 @@ class Recorder:
             self._leave_what_is_gone()
         if not self._database:
             self._open()
-        marks = (
-            self._redis.get(self._engine.store.key("epoch")),
-            self._redis.hget(self._engine.store.key("clock"), "epoch"),
-        )
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.get(self._engine.store.key("epoch"))
+            pipe.hget(self._engine.store.key("clock"), "epoch")
+            marks = tuple(pipe.execute())
         if marks != self._marks or time.monotonic() >= self._renew_at:
             self._renew(marks[0])
         if marks[0]:
