@@ -17,7 +17,7 @@ from pydag_dist.engine.backfills import changes
 from pydag_dist.engine.published import scheduled_run_id
 from pydag_dist.errors import EngineError
 from pydag_dist.history import History
-from tests.unit.coordinator.test_scheduler import BEGIN, MINUTE, Installation, write
+from tests.unit.coordinator.test_scheduler import BEGIN, MINUTE, Installation, asked, write
 
 HOUR = 60 * MINUTE
 
@@ -96,6 +96,10 @@ def here(tmp_path, database):
     file = shutil.copy(database, tmp_path)
     with History(f"sqlite:///{file}") as history:
         yield Filled(history)
+
+
+def test_a_look_at_nothing_is_one_command(here):
+    assert asked(here.client, here.loop.step) == ["ZRANGE"]
 
 
 def test_each_due_time_gets_one_run_so_many_at_a_time_the_oldest_first(here):

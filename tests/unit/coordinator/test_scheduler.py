@@ -50,9 +50,23 @@ class Installation:
         assert self.engine.steering.cancel(run_id) == "cancelled"
 
 
+def asked(client, step):
+    """The commands of Redis that a step asks."""
+    commands, execute = [], client.execute_command
+    client.execute_command = lambda *args, **options: (
+        commands.append(args[0]) or execute(*args, **options)
+    )
+    step()
+    return commands
+
+
 @pytest.fixture
 def here():
     return Installation()
+
+
+def test_a_look_at_nothing_is_one_command(here):
+    assert asked(here.client, here.scheduler.step) == ["ZRANGE"]
 
 
 def run_ids(name, *minutes):
