@@ -66,7 +66,7 @@ READ = {
     "/api/v1/runs/RUN/tasks/b/why": run_models.Why,
     "/api/v1/runs/RUN/logs": task_models.Logs,
     "/api/v1/dags": dag_models.Dags,
-    "/api/v1/dags/d": dag_models.Dag,
+    "/api/v1/dags/d": dag_models.DescribedDag,
     "/api/v1/dags/d/changes": dag_models.DagChanges,
     "/api/v1/dags/d/versions": dag_models.DagVersions,
     "/api/v1/dags/d/durations": dag_models.Durations,
