@@ -116,11 +116,21 @@
 --   awaited          set     "DAG/logical date" of runs that `dag.wait` asks the history for; without
 --                            a script
 --   awaited:D/T      string  the history's answer: "run state", or empty; expires; without a script
+--   dags:publisher   string  the lease of the coordinator that publishes a folder's DAGs; without a script
 --   dag_problems     hash    file of a folder that is published -> why it can't be; without a script
 --   asked:HASH       string  for a day, hash of the request that had an Idempotency-Key: HASH is of who
 --                            sent it and of the key; without a script
 --   tokens           hash    name -> role and hash of a token that `pydag web` lets in, as JSON; without
 --                            a script
+--   estimate:NAME    list    what a worker answers to the question of that name; expires; without a script
+--   script:D/T/PATH  string  a copy of a script's text and its generation, as JSON; may expire; this and what
+--                            operators note below: without a script, but for `budget`
+--   cache:HASH       string  a result to use again, its run and the versions of what it depends on, as JSON
+--                            (workers/result_cache); HASH is of what its task does; expires
+--   cache-of:R:T:N   string  that a try has begun its work, and what its result is kept under, as JSON; expires
+--   budget:RUN       hash    task -> "try:bytes" that its query bills; expires
+--   clusters:RUN     set     "name region project" of each cluster that the run has made; expires
+--   workflows:RUN    hash    id of a request for a workflow -> how far it is; expires
 --   dag:ID           hash    version (number of the newest one), settled (the newest due time that is),
 --                            known if no lost versions can come back from the history; and while it is
 --                            published: hash (SHA-256 of the newest version's text), schedule (JSON, for

@@ -10,11 +10,13 @@ import grimp
 import pytest
 
 from pydag_dist.dag.graph import cycles
+from pydag_dist.engine.script import source
 from tests.support.documents import PAGES, ROOT
 
 PACKAGES = ("pydag_dist", "workers", "pydag_emulators")
 MOST_FILES = 12  # of a folder, beside its __init__
 NAMED = re.compile(r"`((?:\w+/)+\w+(?:\.\w+)*\.(?:py|lua|sql|json|toml))`")
+KEY_ROW = re.compile(r"^--   ([a-z]\S*) +(?:string|hash|zset|set|list|stream)  ", re.MULTILINE)
 # What pages call a file by: its path from the root, or from its package.
 BASES = (ROOT, ROOT / "pydag_dist", ROOT / "docs")
 
@@ -63,3 +65,16 @@ def test_no_file_names_the_host_of_a_registry():
     )
     assert listed.returncode in (0, 1)
     assert listed.stdout.split() == []
+
+
+def test_every_key_is_in_the_engines_table():
+    files = [file for package in PACKAGES for file in (ROOT / package).rglob("*.*")]
+    code = "".join(file.read_text() for file in files if file.suffix in (".py", ".lua"))
+    # By what stands before the first id in it.
+    known = {re.split(r"[A-Z]", name)[0] for name in KEY_ROW.findall(source())}
+    made = set(re.findall(r"""(?:\bkey\(f?["']|key_prefix\}:)([a-z][\w:-]*)(?=["'{])""", code))
+    assert {"leases", "dag:", "estimate:", "budget:"} <= made
+    assert made - known == set()
+    of_runs = set(re.findall(r"""run_key\(\w+, ["'](\w+)["']\)""", code))
+    assert "plan" in of_runs
+    assert {f"run:ID:{name}" for name in of_runs} - {*KEY_ROW.findall(source())} == set()
