@@ -121,11 +121,12 @@ class BareCelery:
         return Measured(redis_time(self._redis) - began, tasks, meter.used())
 
     def fan_in(self, tasks: int) -> Measured:
-        """A chord, from sending it to its callback."""
+        """A chord, from sending it to its callback; its parts are made before, as our DAG is."""
         key = uuid.uuid4().hex
+        parts = [self._part.si() for _ in range(tasks)]
         meter = self._meter()
         began = redis_time(self._redis)
-        chord(self._part.si() for _ in range(tasks))(self._mark.si(key))
+        chord(parts)(self._mark.si(key))
         (ended,) = self._marks(key, 1)
         return Measured(ended - began, tasks + 1, meter.used())
 
