@@ -40,7 +40,9 @@ class BatchKey(NamedTuple):
     id: str
 
     def __str__(self) -> str:
-        return f"Batch {self.scope}/batches/{self.id}"
+        return (
+            f"Batch projects/{self.scope.project}/locations/{self.scope.region}/batches/{self.id}"
+        )
 
 
 class Store:

@@ -30,6 +30,8 @@ def _unnest(node: exp.Unnest) -> Node:
     """
     if isinstance(node.parent, exp.In):
         return node
+    if isinstance(node.parent, exp.Select | exp.Alias):
+        raise invalid_query("Syntax error: Unexpected keyword UNNEST")
     if len(node.expressions) != 1:
         raise refused(node)
     items = node.expressions[0]

@@ -158,30 +158,33 @@ CREATE OR REPLACE MACRO bq_safe_date
   (x TIMESTAMP WITH TIME ZONE) AS CAST(x AT TIME ZONE 'UTC' AS DATE),
   (x VARCHAR) AS CASE WHEN bq_is_date(x) THEN TRY_CAST(x AS DATE) END;
 
+-- DuckDB takes no small t between date and time, and no small z; a time zone's name may have them.
+CREATE OR REPLACE MACRO bq_big_t(x) AS
+  regexp_replace(regexp_replace(x, '([0-9])t', '\1T'), '([0-9.] ?)z', '\1Z');
 CREATE OR REPLACE MACRO bq_datetime
   (x DATE) AS CAST(x AS TIMESTAMP),
   (x TIMESTAMP) AS x,
   (x TIMESTAMP WITH TIME ZONE) AS x AT TIME ZONE 'UTC',
-  (x VARCHAR) AS CASE WHEN bq_is_datetime(x) THEN CAST(x AS TIMESTAMP)
+  (x VARCHAR) AS CASE WHEN bq_is_datetime(x) THEN CAST(bq_big_t(x) AS TIMESTAMP)
     ELSE make_timestamp(CAST(bq_fail('Invalid datetime string "' || x || '"') AS BIGINT)) END;
 CREATE OR REPLACE MACRO bq_safe_datetime
   (x DATE) AS CAST(x AS TIMESTAMP),
   (x TIMESTAMP) AS x,
   (x TIMESTAMP WITH TIME ZONE) AS x AT TIME ZONE 'UTC',
-  (x VARCHAR) AS CASE WHEN bq_is_datetime(x) THEN TRY_CAST(x AS TIMESTAMP) END;
+  (x VARCHAR) AS CASE WHEN bq_is_datetime(x) THEN TRY_CAST(bq_big_t(x) AS TIMESTAMP) END;
 
 CREATE OR REPLACE MACRO bq_timestamp
   (x DATE) AS CAST(x AS TIMESTAMP) AT TIME ZONE 'UTC',
   (x TIMESTAMP) AS x AT TIME ZONE 'UTC',
   (x TIMESTAMP WITH TIME ZONE) AS x,
-  (x VARCHAR) AS CASE WHEN bq_is_timestamp(x) THEN CAST(x AS TIMESTAMP WITH TIME ZONE)
+  (x VARCHAR) AS CASE WHEN bq_is_timestamp(x) THEN CAST(bq_big_t(x) AS TIMESTAMP WITH TIME ZONE)
     ELSE make_timestamp(CAST(bq_fail('Invalid timestamp: ''' || x || '''') AS BIGINT))
       AT TIME ZONE 'UTC' END;
 CREATE OR REPLACE MACRO bq_safe_timestamp
   (x DATE) AS CAST(x AS TIMESTAMP) AT TIME ZONE 'UTC',
   (x TIMESTAMP) AS x AT TIME ZONE 'UTC',
   (x TIMESTAMP WITH TIME ZONE) AS x,
-  (x VARCHAR) AS CASE WHEN bq_is_timestamp(x) THEN TRY_CAST(x AS TIMESTAMP WITH TIME ZONE) END;
+  (x VARCHAR) AS CASE WHEN bq_is_timestamp(x) THEN TRY_CAST(bq_big_t(x) AS TIMESTAMP WITH TIME ZONE) END;
 
 -- Files may leave out the seconds, write slashes in dates, and count the seconds since 1970.
 CREATE OR REPLACE MACRO bq_csv_moment(x) AS regexp_replace(

@@ -214,6 +214,8 @@ def _extreme(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
 
 
 def _count(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
+    if node.this is None or node.expressions:
+        raise invalid_query("Number of arguments does not match for aggregate function COUNT")
     type_ = typer.visit(node.this, scope)
     is_nested = type_ is not None and type_.kind in ("ARRAY", "JSON", "STRUCT")
     if isinstance(node.this, exp.Distinct) and is_nested:

@@ -25,7 +25,9 @@ from pydag_emulators.bigquery.sql.typing.visitor import Handlers, Visitor, commo
 
 def _if(typer: Visitor, node: exp.Expr, scope: Scope) -> Type | None:
     check_condition(typer.visit(node.this, scope), "The condition of IF")
-    places = [(name, None) for name in ("true", "false") if node.args.get(name) is not None]
+    if node.args.get("false") is None:
+        raise invalid_query("Number of arguments does not match for function IF")
+    places = [(name, None) for name in ("true", "false")]
     if any(_is_error(node.args[name]) for name, _ in places):
         return _typed_error(typer, node, [name for name, _ in places], scope)
     return common(typer, node, places, scope, "function IF")
