@@ -205,7 +205,8 @@ def test_a_long_list_of_those_to_be_told(bench: Bench) -> None:
     assert script("release", *vars(held).values(), "success", "", "", "", "")[1] == 1
     assert why(bench, "t2599").startswith("t2599 is about to be decided: its upstream tasks have")
     # And likewise with a cancel of the run.
-    assert script("work", "r") == 0
+    while script("work", "r"):
+        pass
     assert script("cancel", "r", "cancel", "")[1] == 1
     left = [n for n, t in bench.engine.reading.snapshot("r").tasks.items() if t.state == "ready"]
     assert why(bench, left[0]) == f"{left[0]} is about to be cancelled with its run"
