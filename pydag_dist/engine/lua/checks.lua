@@ -370,7 +370,7 @@ end
 function check_row(operation, row, kinds, common)
   for name, kind in pairs(kinds) do
     local value = row[name]
-    if not (common and value == common[name] or KINDS[kind][1](value)) then
+    if not (common and value ~= nil and value == common[name] or KINDS[kind][1](value)) then
       check_value(operation .. ': task ' .. shown(row.task), kind, name, value)
     end
   end
