@@ -173,7 +173,9 @@ def _run(module: str) -> int:
     """Run it to the end that an interpreter makes of it; the exit status."""
     code: object = 1
     try:
-        code = import_module(module).main()
+        program = import_module(module)
+        sys.argv[0] = str(program.__file__)  # by which Celery starts itself again at SIGHUP
+        code = program.main()
     except SystemExit as error:
         code = error.code
     except BaseException:  # noqa: BLE001  as an interpreter does

@@ -117,6 +117,7 @@ def main():
         case ["look"]:
             numbers = signal.SIGINT, signal.SIGTERM, signal.SIGUSR1
             print(json.dumps({
+                "arguments": sys.argv,
                 "files": [n for n in range(100) if os.path.exists(f"/proc/self/fd/{n}")],
                 "handlers": [str(signal.getsignal(number)) for number in numbers],
                 "blocked": [*map(int, signal.pthread_sigmask(signal.SIG_BLOCK, ()))],
@@ -162,6 +163,7 @@ def test_a_forked_part_has_nothing_of_its_parent_but_memory(tmp_path):
     found = json.loads((tmp_path / "log").read_text())
     assert found.pop("random") != float(said)
     assert found == {
+        "arguments": [str(tmp_path / "parts.py"), "look"],
         "files": [0, 1, 2],
         "handlers": [str(signal.default_int_handler), "0", "0"],
         "blocked": [],
