@@ -24,7 +24,6 @@ from tests.support.process import Process
 
 PROJECT = Path(__file__).parents[2]
 EXAMPLE = PROJECT / "examples" / "pipeline" / "pipeline.json"
-PYDAG = str(Path(sys.executable).with_name("pydag"))
 # What a terminal of the user has; nothing of this process's installation.
 PLAIN = {name: value for name, value in os.environ.items() if not name.startswith("PYDAG_")}
 START_SECONDS = 120.0
@@ -61,7 +60,7 @@ class Up:
         self.env = {**PLAIN, "PYDAG_HOME": str(home)}
         services = ("redis", "gcs", "bigquery", "dataproc", "flower", "web")
         ports = [f"--{name}-port={free_port()}" for name in services]
-        command = [PYDAG, "up", *ports, *options]
+        command = [sys.executable, "-P", "-m", "pydag_dist", "up", *ports, *options]
         self.output.unlink(missing_ok=True)
         self.process = Process(command, self.output, cwd=home.parent, env=self.env | env).start()
 
