@@ -119,7 +119,8 @@ function OPERATIONS.restore(run, rows)
     note_expansions(run, row.expansions)
   end
   if call('EXISTS', run_key(run)) == 0 then
-    for _, part in ipairs({ 'kept', 'out' }) do call('EXPIRE', run_key(run, part), 3600) end
+    -- Long, since the server's clock may be set right by hours meanwhile: what ended would run again.
+    for _, part in ipairs({ 'kept', 'out' }) do call('EXPIRE', run_key(run, part), 7 * 86400) end
   end
   return 1
 end
