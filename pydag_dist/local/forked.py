@@ -87,7 +87,8 @@ def prepare(check: Callable[[], None]) -> bool:
     if not sys.flags.safe_path:
         del sys.path[0]  # the script's directory, or the current one
     for name in SHARED:
-        import_module(name)
+        with contextlib.suppress(ModuleNotFoundError):  # another version's: who needs it imports it
+            import_module(name)
         check()
     # A collection that looks at it would write into it, and each part get its own.
     gc.collect()
