@@ -1,6 +1,6 @@
 // A task of a run, in a drawer: why it is where it is, its tries, params, result and log.
 
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import { get, part } from '../api/client';
 import type { Reason, Run, Task, TaskParams, Try } from '../api/types';
 import { go, now, search } from '../app';
@@ -43,7 +43,8 @@ export function TaskDrawer({ run, task, live, usual, url, again }: Props) {
     // The graph, or the list: there the keyboard goes on.
     if (isWithin) document.querySelector<HTMLElement>('.upper [tabindex="0"]')?.focus();
   };
-  useEffect(() => {
+  // At once: an effect would come after the next picture, and a key before it would do nothing.
+  useLayoutEffect(() => {
     const onEscape = (event: KeyboardEvent) => {
       if (event.key === 'Escape') close();
     };

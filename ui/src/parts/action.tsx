@@ -2,7 +2,7 @@
 
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import { API, request } from '../api/client';
 import { may } from '../app';
 import { quoted } from '../text';
@@ -60,7 +60,7 @@ export function Action({
     error.value = null;
   };
   const open = menu.value || asking.value || error.value !== null;
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!open) return;
     const outside = (event: Event) => {
       if (!here.current?.contains(event.target as Node)) close();
