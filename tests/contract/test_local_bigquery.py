@@ -374,6 +374,24 @@ def test_a_table_with_limits_defaults_and_a_filter_that_it_requires(client, tabl
             job.result()
 
 
+def test_keys_of_tables(client, table):
+    client.query_and_wait(
+        f"CREATE TABLE {table}_u (a INT64 PRIMARY KEY NOT ENFORCED);"
+        f"CREATE TABLE {table} (x INT64, CONSTRAINT f FOREIGN KEY (x) REFERENCES {table}_u (a) "
+        "NOT ENFORCED)"
+    )
+    constraints = client.get_table(table).table_constraints
+    assert constraints.primary_key is None
+    (key,) = constraints.foreign_keys
+    assert (key.name, str(key.referenced_table)) == ("f", f"{table}_u")
+    (pair,) = key.column_references
+    assert (pair.referencing_column, pair.referenced_column) == ("x", "a")
+    client.copy_table(f"{table}_u", f"{table}_copy").result()
+    assert client.get_table(f"{table}_copy").table_constraints.primary_key.columns == ["a"]
+    client.query_and_wait(f"ALTER TABLE {table}_u DROP PRIMARY KEY")
+    assert client.get_table(f"{table}_u").table_constraints.primary_key is None
+
+
 def test_functions_of_a_dataset(local_bigquery, client, table):
     dataset, _, name = table.rpartition(".")
     routine = f"{dataset}.{name}"

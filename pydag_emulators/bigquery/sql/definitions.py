@@ -33,6 +33,19 @@ def fields_of(schema: exp.Schema, constant: Constant) -> list[Field]:
     return fields
 
 
+def view_columns(schema: exp.Schema, constant: Constant) -> list[Field]:
+    """The names and descriptions of `(name OPTIONS (…), …)` of a view."""
+    columns: list[Field] = []
+    for node in schema.expressions:
+        column: Field = {"name": node.name}
+        for constraint in node.args.get("constraints") or []:
+            if not isinstance(constraint.kind, exp.Properties):
+                raise invalid_query(f"The column {node.name} of a view can only have OPTIONS")
+            column |= _options(constraint.kind.expressions, _COLUMN_OPTIONS, constant)
+        columns.append(column)
+    return columns
+
+
 def field_of_column(node: exp.ColumnDef, constant: Constant) -> Field:
     """The column of `name type …`."""
     if node.kind is None:

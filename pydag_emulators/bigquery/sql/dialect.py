@@ -35,6 +35,7 @@ _OTHERS_WORDS = frozenset(
         "SEMI", "STR", "TEXT", "TIMESTAMPTZ", "VARBINARY",
     }
 )  # fmt: skip
+_KEYS = (TokenType.CONSTRAINT, TokenType.FOREIGN_KEY, TokenType.PRIMARY_KEY)
 _COMMANDS = (TokenType.COMMAND, TokenType.EXECUTE, TokenType.BEGIN)
 
 
@@ -151,6 +152,26 @@ class GoogleSQL(BigQuery):
                 elif token.token_type == TokenType.FORMAT and not depth:
                     return True
             return False
+
+        def _parse_constraint(self) -> exp.Expr | None:
+            """Takes `ADD` before each further key of ALTER TABLE, and IF NOT EXISTS."""
+            if self._next and self._next.token_type in _KEYS:
+                self._match_text_seq("ADD")
+            named = self._curr and self._curr.token_type == TokenType.CONSTRAINT
+            if not named or not self._match_text_seq("CONSTRAINT", "IF", "NOT", "EXISTS"):
+                constraint: exp.Expr | None = super()._parse_constraint()
+                return constraint
+            return exp.Constraint(
+                this=self._parse_id_var(),
+                expressions=self._parse_unnamed_constraints(),
+                exists=True,
+            )
+
+        def _parse_alter_drop_action(self) -> exp.Expr | None:
+            if self._match_pair(TokenType.DROP, TokenType.PRIMARY_KEY):
+                return exp.Drop(kind="PRIMARY KEY", exists=self._parse_exists())
+            action: exp.Expr | None = super()._parse_alter_drop_action()
+            return action
 
         def _parse_star_op(self, *keywords: str) -> list[exp.Expr] | None:
             known = [word for word in keywords if word in ("EXCEPT", "REPLACE")]

@@ -11,6 +11,7 @@ from pydag_emulators.bigquery.names import TableRef, quote, split_partition, tab
 from pydag_emulators.bigquery.schema import sql_type
 from pydag_emulators.bigquery.service import Service
 from pydag_emulators.bigquery.statements.context import Context
+from pydag_emulators.bigquery.statements.ddl.keys import keys_in
 from pydag_emulators.bigquery.statements.write import write_rows
 from pydag_emulators.bigquery.storage.catalog import (
     Resource,
@@ -75,7 +76,7 @@ def run_copy(service: Service, run: Run) -> None:
             ref,
             sql,
             table_fields(first),
-            layout=layout_in(first),
+            layout={**layout_in(first), **keys_in(first)},
             create=config.get("createDisposition") or "CREATE_IF_NEEDED",
             write=write,
             partition=partition,

@@ -17,6 +17,12 @@ from pydag_emulators.bigquery.sql.definitions import (
     type_of,
 )
 from pydag_emulators.bigquery.statements.context import Context
+from pydag_emulators.bigquery.statements.ddl.keys import (
+    KEYS,
+    columns_in_keys,
+    with_keys,
+    without_key,
+)
 from pydag_emulators.bigquery.storage.catalog import (
     Resource,
     find_table,
@@ -26,6 +32,7 @@ from pydag_emulators.bigquery.storage.catalog import (
 )
 from pydag_emulators.bigquery.storage.schema_changes import change_schema
 
+_KEYS = ("PRIMARY KEY", "CONSTRAINT")
 _WIDER = {"INTEGER": ("NUMERIC", "FLOAT"), "NUMERIC": ("FLOAT",)}
 
 
@@ -45,6 +52,10 @@ def alter_table(context: Context, tree: exp.Alter, ref: TableRef, resource: Reso
         elif isinstance(action, exp.AlterRename):
             _rename(context, action, ref, resource)
             return
+        elif isinstance(action, exp.AddConstraint):
+            resource = with_keys(context, ref, resource, action.expressions)
+        elif isinstance(action, exp.Drop) and action.args.get("kind") in _KEYS:
+            resource = without_key(ref, resource, action)
         else:
             fields = _changed(context, action, ref, resource)
             resource = {**resource, "schema": {"fields": fields}}
@@ -54,6 +65,8 @@ def alter_table(context: Context, tree: exp.Alter, ref: TableRef, resource: Reso
 def _rename(context: Context, action: exp.AlterRename, ref: TableRef, resource: Resource) -> None:
     if len(action.this.parts) != 1:
         raise invalid_query("The new name of a table must not have a dataset")
+    if (resource.get(KEYS) or {}).get("primaryKey"):
+        raise invalid_query(f"{ref} has a primary key, and can't be renamed")
     to = ref._replace(table=action.this.name)
     if find_table(context.cursor, to) is not None:
         raise duplicate("Table", str(to))
@@ -178,7 +191,7 @@ def _find(name: str, resource: Resource, *, missing_is_fine: bool = False) -> Fi
 
 
 def _check_free(field: Field, resource: Resource) -> None:
-    """Refuse to touch a column by which the table is partitioned or clustered."""
+    """Refuse to touch a column by which the table is partitioned or clustered, or of a key."""
     used = [
         (resource.get("timePartitioning") or {}).get("field"),
         (resource.get("rangePartitioning") or {}).get("field"),
@@ -188,3 +201,5 @@ def _check_free(field: Field, resource: Resource) -> None:
         raise invalid_query(
             f"The column {field['name']} is used for partitioning or clustering, and can't change"
         )
+    if field["name"].lower() in columns_in_keys(resource):
+        raise invalid_query(f"The column {field['name']} is part of a key, and can't change")

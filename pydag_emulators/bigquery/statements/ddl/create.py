@@ -18,11 +18,17 @@ from pydag_emulators.bigquery.errors import (
 from pydag_emulators.bigquery.jobs.job import Outcome
 from pydag_emulators.bigquery.names import DatasetRef, TableRef, quote
 from pydag_emulators.bigquery.schema import Field, check_schema
-from pydag_emulators.bigquery.sql.definitions import fields_of, layout_of, options_of
+from pydag_emulators.bigquery.sql.definitions import (
+    fields_of,
+    layout_of,
+    options_of,
+    view_columns,
+)
 from pydag_emulators.bigquery.sql.shapes import unnamed_column
 from pydag_emulators.bigquery.statements.coercion import stored
 from pydag_emulators.bigquery.statements.context import Context
 from pydag_emulators.bigquery.statements.ddl.alter import alter_table
+from pydag_emulators.bigquery.statements.ddl.keys import keys_in, take_keys, with_keys
 from pydag_emulators.bigquery.statements.ddl.routines import change_routine
 from pydag_emulators.bigquery.statements.select import plan_select
 from pydag_emulators.bigquery.statements.write import check_location, replace_table
@@ -75,8 +81,6 @@ def _check_form(kind: str, tree: exp.Expression) -> None:
         return
     if kind == "CREATE_SNAPSHOT_TABLE" and (not tree.args.get("clone") or tree.args.get("replace")):
         raise invalid_query("Syntax error: Expected CREATE SNAPSHOT TABLE … CLONE …")
-    if kind == "CREATE_VIEW" and isinstance(tree.this, exp.Schema):
-        raise unimplemented("column lists of views")
     for name, value in tree.args.items():
         if value and name not in _CLAUSES:
             raise unimplemented(f"{name.strip('_').upper()} in {type(tree).__name__.upper()}")
@@ -152,21 +156,43 @@ def _change_table(context: Context, kind: str, tree: exp.Expression, ref: TableR
 
 def _view(context: Context, tree: exp.Expression) -> Resource:
     """The resource of a view to be made."""
-    query = tree.expression.sql(dialect="bigquery")
     context.defines_view = True
-    fields = plan_select(context, tree.expression.copy()).fields
+    query = tree.expression
+    fields = plan_select(context, query.copy()).fields
+    if isinstance(tree.this, exp.Schema):
+        columns = view_columns(tree.this, context.constant)
+        if len(columns) != len(fields):
+            raise invalid_query(
+                f"The view's list of columns has {len(columns)} names, but its query has "
+                f"{len(fields)} columns"
+            )
+        query = _renamed(query, fields, columns)
+        fields = check_schema(
+            [{**field, **column} for field, column in zip(fields, columns, strict=True)]
+        )
+        plan_select(context, query.copy())
     return {
         "type": "VIEW",
-        "view": {"query": query, "useLegacySql": False},
+        "view": {"query": query.sql(dialect="bigquery"), "useLegacySql": False},
         "schema": {"fields": fields},
         **options_of(tree, context.constant),
     }
+
+
+def _renamed(query: exp.Expression, fields: list[Field], columns: list[Field]) -> exp.Expression:
+    """A query whose columns have the names of `columns`."""
+    named: list[exp.Expr] = [
+        exp.alias_(exp.column(field["name"], quoted=True), column["name"], quoted=True)
+        for field, column in zip(fields, columns, strict=True)
+    ]
+    return exp.Select(expressions=named, from_=exp.From(this=exp.Subquery(this=query)))
 
 
 def _table(context: Context, tree: exp.Expression, ref: TableRef) -> tuple[Resource, str | None]:
     """The resource of a table to be made, and DuckDB SQL of its rows."""
     schema = tree.this
     is_declared = isinstance(schema, exp.Schema)
+    keys = take_keys(schema) if is_declared else []
     fields = check_schema(fields_of(schema, context.constant) if is_declared else [])
     sql = None
     options = options_of(tree, context.constant)
@@ -181,7 +207,8 @@ def _table(context: Context, tree: exp.Expression, ref: TableRef) -> tuple[Resou
         raise invalid_query(
             "A table that is partitioned by ingestion time cannot be created AS SELECT"
         )
-    return {"schema": {"fields": fields}, **layout, **options}, sql
+    resource = {"schema": {"fields": fields}, **layout, **options}
+    return with_keys(context, ref, resource, keys), sql
 
 
 def _like(tree: exp.Expression) -> exp.Table | None:
@@ -205,6 +232,8 @@ def _like_another(
     columns = ", ".join(quote(field["name"]) for field in stored_columns(existing))
     sql = f"SELECT {columns} FROM {source.sql}" if tree.args.get("clone") else None
     given = {"schema": existing["schema"], **layout_in(existing), **options}
+    if sql is not None:
+        given |= keys_in(existing)
     if is_snapshot:
         taken = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         base = {"baseTableReference": source.api(), "snapshotTime": taken}
