@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable, Iterable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
+from pydag_dist.cli import redis_time
 from pydag_dist.client.naming import local_day
 
 _AGO: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)\s?([smhdw])")
@@ -84,6 +84,9 @@ class Moment(click.ParamType[float]):
 
     name = "time"
 
+    def __init__(self, now: Callable[[], float] = redis_time.now) -> None:
+        self._now = now
+
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
@@ -92,7 +95,7 @@ class Moment(click.ParamType[float]):
             return value
         text = str(value).strip().lower()
         try:
-            return moment(text)
+            return moment(text, self._now)
         except (ValueError, OverflowError, OSError):
             self.fail(
                 f"{value!r} is no time: give a day or a time such as 2026-01-31 or "
@@ -102,12 +105,12 @@ class Moment(click.ParamType[float]):
             )
 
 
-def moment(text: str) -> float:
+def moment(text: str, now: Callable[[], float]) -> float:
     """That time in epoch seconds; `ValueError` if it is none."""
     if ago := _AGO.fullmatch(text):
-        return time.time() - float(ago[1]) * _UNITS[ago[2]]
+        return now() - float(ago[1]) * _UNITS[ago[2]]
     if text in _DAYS:
-        today = datetime.now().astimezone().date()
+        today = datetime.fromtimestamp(now(), UTC).astimezone().date()
         return local_day(today - timedelta(days=_DAYS[text]))[0]
     try:
         return local_day(date.fromisoformat(text))[0]

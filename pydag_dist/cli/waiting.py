@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from pydag_dist.cli import run_lookup
+from pydag_dist.cli import redis_time, run_lookup
 from pydag_dist.cli.display.output import echo
 from pydag_dist.cli.group import INTERRUPTED
 from pydag_dist.errors import PydagError, RedisAway
 
 if TYPE_CHECKING:
+    from pydag_dist.cli.display.live import Outlook
     from pydag_dist.client import Run
     from pydag_dist.engine import RunSnapshot
 
@@ -45,13 +46,13 @@ def wait_for(
     except TimeoutError as error:
         echo(f"Error: {error}", err=True)
         if as_json and not isinstance(error.__cause__, RedisAway):
-            echo(json.dumps(run.snapshot().to_dict()))
+            echo(json.dumps(redis_time.told(run.snapshot())))
         raise SystemExit(TIMED_OUT) from None
     except RedisAway as error:
         echo(f"Error: {error}", err=True)
         raise SystemExit(TIMED_OUT) from None
     if as_json:
-        echo(json.dumps(snapshot.to_dict()))
+        echo(json.dumps(redis_time.told(snapshot)))
     if snapshot.state == wanted:
         return
     if snapshot.state == "success":
@@ -64,25 +65,34 @@ def wait_for(
 
 
 class _Outlook:
-    """When a run may end, by what its tasks usually take; None if that isn't known."""
+    """What time it is, and when a run may end, by what its tasks usually take, if that is known."""
 
     def __init__(self) -> None:
         self._upstream: dict[str, list[str]] = {}
         self._usual: dict[str, float] = {}
         self._is_known = False
 
-    def __call__(self, run: RunSnapshot) -> float | None:
+    def __call__(self, run: RunSnapshot) -> Outlook:
         from pydag_dist.cli.pictures.plan import expected_end, upstream_of
 
+        now = _now() if run.ended_at is None else run.ended_at
         if run.ended or run.state == "queued":
-            return None
+            return now, None
         if not self._is_known:
             self._is_known = True  # whatever is read: nothing is read twice
             with contextlib.suppress(PydagError, redis.RedisError):
                 self._usual = run_lookup.usual_seconds(run.dag_id)
                 if self._usual:
                     self._upstream = upstream_of(run_lookup.dag_of(run.run_id))
-        return expected_end(self._upstream, run.tasks, self._usual, time.time())
+        return now, expected_end(self._upstream, run.tasks, self._usual, now)
+
+
+def _now() -> float:
+    """The time by Redis's clock; by this host's if Redis is away before it has told."""
+    try:
+        return redis_time.now()
+    except RedisAway:
+        return time.time()
 
 
 def _why(run: Run, snapshot: RunSnapshot) -> str:

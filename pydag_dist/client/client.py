@@ -333,6 +333,11 @@ class Client:
     def _names(self) -> Runs:
         return self._retries.of(self.engine.runs, "")
 
+    def now(self) -> float:
+        """The time by Redis's clock, which all times of runs are by, in epoch seconds."""
+        seconds, micro = self._retries.call(self._connection.time, "")
+        return float(seconds + micro / 1e6)
+
     def workers(self) -> list[Member]:
         """The live workers by name, with what they say they can do."""
         return list(self.engine.reading.members("workers").values())

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from pydag_dist.cli import run_lookup
+from pydag_dist.cli import redis_time, run_lookup
 from pydag_dist.cli.commands.published import change_each, epoch_seconds
 from pydag_dist.cli.display.backfills_table import backfills_screen
 from pydag_dist.cli.display.output import echo
@@ -160,7 +160,7 @@ def backfills(context: click.Context, *, dag_id: str, as_json: bool) -> None:
     if context.invoked_subcommand is not None:
         return
     listed = [each for each in run_lookup.backfills() if not dag_id or each.dag_id == dag_id]
-    now = datetime.now(UTC)
+    now = datetime.fromtimestamp(redis_time.now() if listed else 0, UTC)
     if as_json:
         echo(json.dumps({"backfills": [_as_json(each, now) for each in listed]}, indent=2))
         return

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import tempfile
-import time
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -17,6 +16,7 @@ from pydag_dist.cli import run_lookup
 from pydag_dist.cli.display.output import echo
 from pydag_dist.cli.display.tables import print_fitted
 from pydag_dist.cli.options import TIMEOUT, names_file
+from pydag_dist.cli.redis_time import end_of
 from pydag_dist.cli.waiting import NOT_SUCCESSFUL, wait_for
 from pydag_dist.client import Client
 from pydag_dist.errors import PydagError
@@ -80,14 +80,14 @@ def timeline(name: str, *, out: str | None) -> None:
     if out is None:
         from pydag_dist.cli.display.timeline import timeline as lines
 
-        echo("\n".join(lines(run)) or "no task has started")
+        echo("\n".join(lines(run, end_of(run))) or "no task has started")
         return
     from pydag_dist.cli.pictures.plan import upstream_of
     from pydag_dist.cli.pictures.timeline_picture import Plan, timeline_picture
 
     upstream = upstream_of(run_lookup.dag_of(run.run_id))
     plan = Plan(upstream, run_lookup.usual_seconds(run.dag_id), run_lookup.earlier_tries(run))
-    _write(out, timeline_picture(run, plan, time.time()))
+    _write(out, timeline_picture(run, plan, end_of(run)))
 
 
 @click.command()
@@ -111,7 +111,7 @@ def watch(name: str, *, timeout: float | None) -> None:
         return
     from pydag_dist.cli.display.run_status import status_screen
 
-    print_fitted(partial(status_screen, run))
+    print_fitted(partial(status_screen, run, end_of(run)))
     if run.state != "success":
         raise SystemExit(NOT_SUCCESSFUL)
 

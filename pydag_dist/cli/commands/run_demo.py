@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from functools import partial
 
@@ -37,7 +38,7 @@ def run_demo(home: Home, rows: int, request: StopRequest) -> bool:
         run = Client(stack.redis_url).submit(dag)
         echo(f"Submitted {dag.dag_id} as run {run.id}")
         snapshot = progress.watch(_watched(run.follow(), stack, request), Console())
-        echo("\n".join(["", *timeline(snapshot), ""]))
+        echo("\n".join(["", *timeline(snapshot, time.time()), ""]))
         if snapshot.state == "success":
             right = show(report(stack.bigquery_url, stack.gcs_url))
         else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from pydag_dist.cli import run_lookup
+from pydag_dist.cli import redis_time, run_lookup
 from pydag_dist.cli.display.output import echo
 from pydag_dist.cli.display.runs_table import runs_screen
 from pydag_dist.cli.display.tables import clock, print_fitted
@@ -123,11 +122,11 @@ def status(name: str, *, wait: bool, timeout: float | None, as_json: bool) -> No
         wait_for(Client().by_id(snapshot.run_id), timeout, as_json=as_json)
         return
     if as_json:
-        echo(json.dumps(snapshot.to_dict(), indent=2))
+        echo(json.dumps(redis_time.told(snapshot), indent=2))
     else:
         from pydag_dist.cli.display.run_status import status_screen
 
-        print_fitted(partial(status_screen, snapshot))
+        print_fitted(partial(status_screen, snapshot, redis_time.end_of(snapshot)))
     if wait and snapshot.state != "success":
         raise SystemExit(NOT_SUCCESSFUL)
 
@@ -242,13 +241,14 @@ def runs(
         version=str(version or ""),
     )
     found = run_lookup.listing(limit, wanted)
+    now = redis_time.now() if any(run.ended_at is None for run in found.runs) else 0.0
     if as_json:
-        now = time.time()
         listed = [asdict(run) | {"took": run.took(now)} for run in found.runs]
         answer = {"runs": listed, "looked_back_to": found.looked_back_to}
         echo(json.dumps(answer, indent=2))
     elif found.runs:
-        print_fitted(partial(runs_screen, found.runs, run_lookup.shortest_names(found.runs)))
+        names = run_lookup.shortest_names(found.runs)
+        print_fitted(partial(runs_screen, found.runs, names, now))
     else:
         echo(_none_found(context), err=True)
     if found.looked_back_to is not None:

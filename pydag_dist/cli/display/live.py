@@ -19,18 +19,20 @@ from pydag_dist.visible import one_line
 SMALL: Final = 16  # lines of a screen that has no room for long texts
 NOTE_LINES: Final = 3
 
+Outlook = tuple[float, float | None]  # what time it is, and when the run may end; epoch seconds
+
 
 def live_screen(
-    run: RunSnapshot, width: int, height: int, note: str = "", end: float | None = None
+    run: RunSnapshot, outlook: Outlook, width: int, height: int, note: str = ""
 ) -> RenderableType:
     """The run on a screen of that size: failed, running and waiting tasks first.
 
     What is done is folded into one line, and what there is no room for is counted. The `note` is
-    shown below. It may `end` at that time.
+    shown below.
     """
-    small = height < SMALL
+    (now, end), small = outlook, height < SMALL
     title = Text(shortened(run.run_id, width) if small else run.run_id, "bold", overflow="fold")
-    parts: list[RenderableType] = [title, head_of(run, width, end)]
+    parts: list[RenderableType] = [title, head_of(run, now, width, end)]
     done = {name: task for name, task in run.tasks.items() if task.state in DONE}
     if done:
         parts.append(Text(f"done: {counts_text(done.values())}", no_wrap=True, overflow="ellipsis"))
@@ -39,7 +41,7 @@ def live_screen(
     taken = math.ceil(len(title) / width) + len(parts) - 1 + len(notes) + 2
     names, hidden = _chosen(run.tasks, max(1, height - taken))
     if names:
-        parts.append(tasks_table({name: run.tasks[name] for name in names}, width))
+        parts.append(tasks_table({name: run.tasks[name] for name in names}, now, width))
     if hidden:
         more = counts_text(run.tasks[name] for name in hidden)
         parts.append(Text(f"not shown: {more}", no_wrap=True, overflow="ellipsis"))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from rich.console import Console
 from rich.live import Live
 
-from pydag_dist.cli.display.live import live_screen
+from pydag_dist.cli.display.live import Outlook, live_screen
 from pydag_dist.cli.display.run_status import counts_text, error_line
 from pydag_dist.cli.display.states import AT_WORK
 from pydag_dist.cli.display.tables import duration
@@ -27,12 +27,12 @@ def watch(
     console: Console,
     explain: Explain = lambda _: "",
     now: Callable[[], float] = time.monotonic,
-    outlook: Callable[[RunSnapshot], float | None] = lambda _: None,
+    outlook: Callable[[RunSnapshot], Outlook] = lambda _: (time.time(), None),
 ) -> RunSnapshot:
     """Show a run's snapshots as they come; the last one.
 
     When nothing has changed for five seconds, `explain` says why, until something changes. The
-    `outlook` says when it may end, in epoch seconds.
+    `outlook` says what time it is, and when the run may end.
     """
     pause = _Pause(explain, now)
     if not console.is_terminal or console.is_dumb_terminal:
@@ -50,8 +50,9 @@ def watch(
                 size = console.size
                 screen = Live(console=console, auto_refresh=False)
                 screen.start()
-            note, end = pause.note(snapshot), outlook(snapshot)
-            shown = live_screen(snapshot, size.width, size.height, note, end)
+            shown = live_screen(
+                snapshot, outlook(snapshot), size.width, size.height, pause.note(snapshot)
+            )
             screen.update(shown, refresh=True)
     finally:
         screen.stop()

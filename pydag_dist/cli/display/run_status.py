@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -41,14 +40,19 @@ LEAST: Final = 10  # columns of the last column, or there is none
 Tasks = Mapping[str, TaskSnapshot]
 
 
-def status_screen(run: RunSnapshot, width: int) -> Page:
+def status_screen(run: RunSnapshot, now: float, width: int) -> Page:
     """All of the run: when and by whom, every task by its start, and what failed."""
-    parts: list[Shown] = [Cell(run.run_id, "bold"), head_of(run, width), *map(Cell, _times(run))]
+    parts: list[Shown] = [
+        Cell(run.run_id, "bold"),
+        head_of(run, now, width),
+        *map(Cell, _times(run, now)),
+    ]
     if run.error:
         parts.append(Cell(f"error: {error_line(run.error)}", "red"))
     order = sorted(run.tasks, key=lambda name: run.tasks[name].started_at or math.inf)
     if order:
-        parts.append(tasks_table({name: run.tasks[name] for name in order}, width, cut_names=False))
+        tasks = {name: run.tasks[name] for name in order}
+        parts.append(tasks_table(tasks, now, width, cut_names=False))
     failed = [name for name in order if run.tasks[name].state == "failed"]
     for name in failed[:ERRORS]:
         why = error_line(failure_of(run, name)) or "no error was told"
@@ -108,15 +112,15 @@ class Head(NamedTuple):
         return head
 
 
-def head_of(run: RunSnapshot, width: int, end: float | None = None) -> Head:
+def head_of(run: RunSnapshot, now: float, width: int, end: float | None = None) -> Head:
     """The run's head for lines of that width; it may `end` at that time."""
     total = len(run.tasks)
     ended = sum(task.state in ENDED_TASK_STATES for task in run.tasks.values())
-    parts = [f"{ended}/{total} tasks", span(run.took(time.time()))]
+    parts = [f"{ended}/{total} tasks", span(run.took(now))]
     parts += [f"round {run.rounds}"] * (run.rounds > 1)
     parts += [_cost(count)] if (count := run.bytes_billed) else []
     if end is not None:
-        is_today = clock(end, "%j") == clock(time.time(), "%j")
+        is_today = clock(end, "%j") == clock(now, "%j")
         parts.append(f"may end {clock(end, '%H:%M:%S' if is_today else '%Y-%m-%d %H:%M')}")
     text = "  ".join(filter(None, parts))
     bar = min(BAR, width - len(run.state) - len(text) - 2 * GAP)
@@ -129,7 +133,7 @@ def _cost(count: int) -> str:
     return f"{billed(count)} billed" + (f" (USD {price:,.2f})" if price >= 0.01 else "")
 
 
-def _times(run: RunSnapshot) -> list[str]:
+def _times(run: RunSnapshot, now: float) -> list[str]:
     form = "%Y-%m-%d %H:%M:%S %Z"
     by = f" by {run.submitted_by}" if run.submitted_by else ""
     if run.parent_run:
@@ -139,7 +143,7 @@ def _times(run: RunSnapshot) -> list[str]:
         what = f"backfill {run.backfill}" if run.backfill else run.run_type
         started_by = f", {what}, version {run.version}" if run.version else ""
         lines.append(f"for       {run.logical_date}{started_by}")
-    if run.is_late(time.time()):
+    if run.is_late(now):
         lines.append(f"late      its end was expected at {clock(run.expected_at, form)}")
     if run.started_at is not None:
         lines.append(f"started   {clock(run.started_at, form)}")
@@ -163,12 +167,12 @@ def _act_line(act: Act) -> str:
     return f"{act.by}: {act.act}{of}{f' as {act.state}' if act.state else ''}"
 
 
-def tasks_table(tasks: Tasks, width: int, *, cut_names: bool = True) -> Lines:
+def tasks_table(tasks: Tasks, now: float, width: int, *, cut_names: bool = True) -> Lines:
     """A row for each task, which fits the width; names are cut only if they may be."""
     cells = {
         "state": [coloured(task.state) for task in tasks.values()],
         "try": [Cell(str(t.try_number) * (t.try_number > 1)) for t in tasks.values()],
-        "took": [Cell(duration(task.started_at, task.ended_at)) for task in tasks.values()],
+        "took": [Cell(duration(task.started_at, task.ended_at or now)) for task in tasks.values()],
         DETAILS: [Cell(_details(task)) for task in tasks.values()],
     }
     widths = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -24,9 +23,10 @@ _COLUMNS: Final = (
 _WHOLE: Final = 4  # of them are tried with whole ids before any is shortened
 
 
-def runs_screen(runs: Sequence[RunSummary], names: Mapping[str, str], width: int) -> Lines:
+def runs_screen(
+    runs: Sequence[RunSummary], names: Mapping[str, str], now: float, width: int
+) -> Lines:
     """The runs as a table that fits the width; `names` are the shortest that ids may become."""
-    now = time.time()
     cells = {column: [form(run, now) for run in runs] for column, form in _FORMS.items()}
     widths = {
         column: max(len(column), *(cell.width for cell in shown), 0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
@@ -194,11 +193,11 @@ def billed(count: int | None) -> str:
     return size(count) if count else ""
 
 
-def duration(started_at: float | None, ended_at: float | None) -> str:
-    """How long something took, or takes so far; empty if it has not started."""
-    if started_at is None:
+def duration(started_at: float | None, until: float | None) -> str:
+    """How long something took until then; empty if it has not started."""
+    if started_at is None or until is None:
         return ""
-    return span(max(0.0, (ended_at or time.time()) - started_at))
+    return span(max(0.0, until - started_at))
 
 
 def span(seconds: float | None) -> str:

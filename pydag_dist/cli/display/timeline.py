@@ -8,7 +8,7 @@ from pydag_dist.engine import RunSnapshot, TaskSnapshot
 WAITING, RUNNING = "·", "█"
 
 
-def timeline(run: RunSnapshot, width: int = 60) -> list[str]:
+def timeline(run: RunSnapshot, now: float, width: int = 60) -> list[str]:
     """One line per task that started, by start: its bar, how long it took, its worker.
 
     Dots are the time in which the task was ready and waited for a slot.
@@ -22,9 +22,10 @@ def timeline(run: RunSnapshot, width: int = 60) -> list[str]:
     longest = max(map(len, started))
     order = sorted(started, key=lambda name: (started[name].started_at, name))
     return [
-        f"{name:<{longest}} |{_bar(started[name], begin, scale, width)}| "
-        f"{duration(started[name].started_at, started[name].ended_at):>8}  {started[name].worker}"
+        f"{name:<{longest}} |{_bar(task, begin, scale, width)}| "
+        f"{duration(task.started_at, task.ended_at or now):>8}  {task.worker}"
         for name in order
+        for task in [started[name]]
     ]
 
 

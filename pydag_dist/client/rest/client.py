@@ -111,6 +111,10 @@ class RestClient(Client):
         )
         return found
 
+    def now(self) -> float:
+        """The service's time in epoch seconds."""
+        return float(self._service.get("me")["now"])
+
     def workers(self) -> list[Member]:
         """The live workers by name, with what they say they can do."""
         return [made(Member, told) for told in self._service.get("workers")["workers"]]

@@ -51,7 +51,7 @@ def test_runs_fit_the_screen_and_can_be_named_as_shown(dag_id, width):
     unique = {name: shortest_name(name, [n for n in names if n != name], 8) for name in names}
     states = ["cancelling", "failed", "success"] * 4
     runs = [summary(name, state, 3) for name, state in zip(names, states, strict=True)]
-    lines = printed(runs_screen(runs, unique, width), 10_000)
+    lines = printed(runs_screen(runs, unique, NOON, width), 10_000)
     # What can't be made to fit is not cut: then it would be no name.
     assert max(map(len, lines)) <= width or max(map(len, unique.values())) > width - 13
     for name, state, line in zip(names, states, lines[1:], strict=True):
@@ -61,11 +61,11 @@ def test_runs_fit_the_screen_and_can_be_named_as_shown(dag_id, width):
 
 
 def test_columns_without_anything_in_them_are_left_out():
-    lines = printed(runs_screen([summary("d-1", by=None)], {}, 80), 80)
+    lines = printed(runs_screen([summary("d-1", by=None)], {}, NOON, 80), 80)
     assert lines[0].split() == ["run", "state", "submitted", "took", "tasks"]
     assert lines[1].split()[0] == "d-1"
     assert lines[1].split()[-2:] == ["1:01:01", "499/500"]
-    assert printed(runs_screen([], {}, 80), 80)[0].split() == ["run", "state"]
+    assert printed(runs_screen([], {}, NOON, 80), 80)[0].split() == ["run", "state"]
 
 
 def test_backfills_with_long_ids_fit_the_screen():
@@ -157,16 +157,20 @@ def test_a_list_that_was_not_looked_at_to_its_end_says_so(connection, monkeypatc
 )
 def test_how_long_ago(text, ago):
     before = time.time()
-    at = moment(text)
+    at = moment(text, time.time)
     assert before - ago <= at <= time.time() - ago
 
 
 def test_days_begin_at_midnight_here():
     today = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
-    assert moment("today") == today.timestamp()
-    yesterday = datetime.fromtimestamp(moment("yesterday")).astimezone()
+    assert moment("today", time.time) == today.timestamp()
+    yesterday = datetime.fromtimestamp(moment("yesterday", time.time)).astimezone()
     assert (yesterday.date(), yesterday.hour) == (today.date() - timedelta(days=1), 0)
-    assert moment("2026-01-31T12:00z") == moment("2026-01-31t13:00+01:00") == NOON
+    assert (
+        moment("2026-01-31T12:00z", time.time)
+        == moment("2026-01-31t13:00+01:00", time.time)
+        == NOON
+    )
     assert Moment().convert(5.0, None, None) == 5.0
 
 
@@ -175,7 +179,7 @@ def test_days_begin_at_midnight_here():
 )
 def test_what_is_no_time(text):
     with pytest.raises(click.BadParameter, match="is no time: give"):
-        Moment().convert(text, None, None)
+        Moment(time.time).convert(text, None, None)
 
 
 def test_damaged_runs_do_not_hide_the_others(connection, submitted):  # noqa: F811

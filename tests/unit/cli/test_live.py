@@ -65,7 +65,7 @@ def printed(renderable, width=120):
 
 def screen(snapshot, width=80, height=24, note=""):
     """The lines of the screen, which must fit it, with one left for the cursor."""
-    lines = printed(live_screen(snapshot, width, height, note), width)
+    lines = printed(live_screen(snapshot, (110.0, None), width, height, note), width)
     assert len(lines) < height
     assert all(len(line) <= width for line in lines)
     return lines
@@ -358,7 +358,7 @@ def test_the_reason_of_a_pause_is_one_line_unless_something_runs():
 def test_all_tasks_are_shown_in_the_order_of_their_starts():
     tasks = {"c": task("none"), "b": task("none"), "late": task("running", 102.0)}
     tasks |= {"z": task("success", 100.0, 101.0)}
-    lines = printed(status_screen(run("running", tasks, submitted_by="ann@host"), 80), 80)
+    lines = printed(status_screen(run("running", tasks, submitted_by="ann@host"), 110.0, 80), 80)
     assert lines[2].startswith("submitted 1970-01-01 ")
     assert lines[2].endswith(" by ann@host")
     assert lines[3].startswith("started ")
@@ -367,7 +367,7 @@ def test_all_tasks_are_shown_in_the_order_of_their_starts():
 
 def test_only_a_later_try_is_numbered():
     tasks = {"a": task("success", 100.0, 101.0), "b": task("success", 100.0, 101.0, try_number=2)}
-    rows = [line.split() for line in printed(status_screen(run("success", tasks), 120))]
+    rows = [line.split() for line in printed(status_screen(run("success", tasks), 110.0, 120))]
     assert rows[-2:] == [["a", "success", "1.0", "s"], ["b", "success", "2", "1.0", "s"]]
 
 
@@ -375,7 +375,7 @@ def test_errors_are_shown_in_one_line_each_and_not_too_long():
     error = "Traceback (most recent call last):\n  File x\nValueError: \x1b[31mno"
     tasks = {"a": task("failed", 100.0, 101.0, error=error, try_number=3)}
     tasks |= {f"b{i}": task("failed", 102.0, 103.0, error="y" * 5000) for i in range(30)}
-    lines = printed(status_screen(run("failed", tasks), 10_000), 10_000)
+    lines = printed(status_screen(run("failed", tasks), 110.0, 10_000), 10_000)
     told = [line for line in lines if ", try " in line]
     assert told[0] == "a, try 3: ValueError: \\x1b[31mno"
     assert (len(told), max(map(len, told))) == (20, len("b12, try 1: ") + 297)
@@ -385,7 +385,7 @@ def test_errors_are_shown_in_one_line_each_and_not_too_long():
 def test_the_rounds_and_the_end_of_a_run_are_told():
     tasks = {"a": task("failed", 100.0, 101.0)}
     resumed = run("failed", tasks, rounds=3, spent=5.0, reason="timeout")
-    lines = printed(status_screen(resumed, 80), 80)
+    lines = printed(status_screen(resumed, 110.0, 80), 80)
     assert "15.0 s  round 3" in lines[1]
     told = [line for line in lines if line.startswith("resumed   2 times: this is round 3, which")]
     assert len(told) == 1
@@ -399,7 +399,7 @@ def test_what_was_billed_and_what_was_cached_is_shown_where_there_is_any():
         "c": task("success", 100.0, 101.0, result=[{"bytes_billed": 5}]),
     }
     snapshot = run("success", tasks)
-    rows = [line.split() for line in printed(status_screen(snapshot, 120))]
+    rows = [line.split() for line in printed(status_screen(snapshot, 110.0, 120))]
     assert rows[1][-3:] == ["30.0", "MB", "billed"]
     assert rows[-3:] == [
         ["a", "success", "1.0", "s", "30.0", "MB", "billed"],
@@ -415,14 +415,16 @@ def test_what_was_billed_and_what_was_cached_is_shown_where_there_is_any():
 @pytest.mark.parametrize("width", [80, 40])
 def test_a_status_fits_its_screen(width):
     tasks = {f"load_{i}": task("failed", 100.0, error="z" * 900, worker="w" * 90) for i in range(9)}
-    lines = printed(status_screen(run("failed", tasks), width), width)
+    lines = printed(status_screen(run("failed", tasks), 110.0, width), width)
     assert max(map(len, lines)) <= width
     assert [line.split()[0] for line in lines if "failed " in line][1:10] == list(tasks)
 
 
 def test_a_status_without_a_terminal_says_the_same():
     tasks = {"a": task("failed", 100.0, 101.0, error="no \x1b[31mluck"), "ü": task("none")}
-    page = status_screen(run("failed", tasks, error="bad\nplan", submitted_by="ann@host"), 10_000)
+    page = status_screen(
+        run("failed", tasks, error="bad\nplan", submitted_by="ann@host"), 110.0, 10_000
+    )
     bars = re.compile(" +━*[ ╸]*(?=1/2 tasks)")
     shown = [bars.sub("  ", line.rstrip()) for line in printed(page, 10_000)]
     assert list(page.plain()) == shown
@@ -445,14 +447,14 @@ def test_the_timeline_has_waiting_and_running_on_one_scale():
         "first": task("success", 100.0, 105.0, ready_at=100.0, worker="w1@h"),
         "never": task("skipped"),
     }
-    assert timeline(run("success", tasks), width=20) == [
+    assert timeline(run("success", tasks), 110.0, width=20) == [
         "first  |██████████          |    5.0 s  w1@h",
         "second |     ·····██████████|    5.0 s  w2@h",
     ]
 
 
 def test_the_timeline_of_a_run_that_did_nothing_is_empty():
-    assert timeline(run("success", {"a": task("skipped")})) == []
+    assert timeline(run("success", {"a": task("skipped")}), 110.0) == []
 
 
 def test_a_short_task_at_the_end_still_has_a_bar():
@@ -460,7 +462,7 @@ def test_a_short_task_at_the_end_still_has_a_bar():
         "long": task("success", 100.0, 110.0, worker="w@h"),
         "short": task("success", 109.999, 110.0, worker="w@h"),
     }
-    assert timeline(run("success", tasks), width=10)[1].startswith("short |         █|")
+    assert timeline(run("success", tasks), 110.0, width=10)[1].startswith("short |         █|")
 
 
 def test_every_state_has_its_colour():

@@ -226,7 +226,7 @@ def test_a_run_that_goes_on_says_when_it_may_end(ended, installation, monkeypatc
     ends = []
 
     def watched(snapshots, *_, outlook):
-        ends.append(outlook(next(iter(snapshots))))
+        ends.append(outlook(next(iter(snapshots)))[1])
         raise KeyboardInterrupt
 
     monkeypatch.setattr("pydag_dist.cli.display.progress.watch", watched)
@@ -244,7 +244,8 @@ def test_a_run_that_goes_on_says_when_it_may_end(ended, installation, monkeypatc
 def test_the_screen_says_when_the_run_may_end():
     going = run("running", {"a": task("running", 100.0, worker="w")})
     assert re.search(
-        r"may end \d{4}-\d\d-\d\d \d\d:\d\d", printed(live_screen(going, 100, 24, "", 1e9), 100)[1]
+        r"may end \d{4}-\d\d-\d\d \d\d:\d\d",
+        printed(live_screen(going, (110.0, 1e9), 100, 24), 100)[1],
     )
 
 

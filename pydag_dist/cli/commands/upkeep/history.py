@@ -138,8 +138,10 @@ def restore(file: Path) -> None:
 
 @history.command()
 @click.argument("table", metavar="runs|tries", type=click.Choice(["runs", "tries"]))
-@click.option("--since", type=Moment(), metavar="T", help="Of runs submitted then or later.")
-@click.option("--until", type=Moment(), metavar="T", help="Of runs submitted before then.")
+@click.option(
+    "--since", type=Moment(time.time), metavar="T", help="Of runs submitted then or later."
+)
+@click.option("--until", type=Moment(time.time), metavar="T", help="Of runs submitted before then.")
 @click.option(
     "--format",
     "form",

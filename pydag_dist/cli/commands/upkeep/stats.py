@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -29,13 +30,13 @@ BY: Final = get_args(By)
 @click.argument("dag_id", metavar="DAG", required=False, default="")
 @click.option(
     "--since",
-    type=Moment(),
+    type=Moment(time.time),
     default="30d",
     show_default=True,
     metavar="T",
     help="Submitted then or later.",
 )
-@click.option("--until", type=Moment(), metavar="T", help="Submitted before then.")
+@click.option("--until", type=Moment(time.time), metavar="T", help="Submitted before then.")
 @click.option(
     "--by",
     type=click.Choice(BY),

@@ -71,6 +71,7 @@ def test_all_that_is_read_is_the_same(near, far, installation):
     assert run.why("b") == known.why("b")
     assert run.reasons()[1:] == known.reasons()[1:]  # the first one says how long it runs
     assert run.why().splitlines()[1:] == known.why().splitlines()[1:]
+    assert abs(far.now() - near.now()) < 60
     assert far.runs() == near.runs()
     assert (far.workers(), far.coordinators()) == (near.workers(), near.coordinators())
     assert far.unserved(chain()) == near.unserved(chain())
