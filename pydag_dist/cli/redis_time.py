@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from pydag_dist.errors import RedisAway
+
 if TYPE_CHECKING:
     from pydag_dist.engine import RunSnapshot
 
@@ -14,14 +16,20 @@ _AHEAD: Final = f"{__name__}.ahead"
 
 
 def now() -> float:
-    """Now in epoch seconds; Redis, or the service, is asked once in a command."""
+    """Now in epoch seconds; Redis, or the service, is asked once in a command.
+
+    By this host's clock if it is away: what a command needs of it says so.
+    """
     context = click.get_current_context()
     if context.resilient_parsing:  # a shell that completes a command line waits for no server
         return time.time()
     if _AHEAD not in context.meta:
         from pydag_dist.client import Client
 
-        told = Client().now()
+        try:
+            told = Client().now()
+        except RedisAway:
+            return time.time()
         context.meta[_AHEAD] = time.time() - told
     ahead: float = context.meta[_AHEAD]
     return time.time() - ahead

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -75,7 +74,7 @@ class _Outlook:
     def __call__(self, run: RunSnapshot) -> Outlook:
         from pydag_dist.cli.pictures.plan import expected_end, upstream_of
 
-        now = _now() if run.ended_at is None else run.ended_at
+        now = redis_time.end_of(run)
         if run.ended or run.state == "queued":
             return now, None
         if not self._is_known:
@@ -85,14 +84,6 @@ class _Outlook:
                 if self._usual:
                     self._upstream = upstream_of(run_lookup.dag_of(run.run_id))
         return now, expected_end(self._upstream, run.tasks, self._usual, now)
-
-
-def _now() -> float:
-    """The time by Redis's clock; by this host's if Redis is away before it has told."""
-    try:
-        return redis_time.now()
-    except RedisAway:
-        return time.time()
 
 
 def _why(run: Run, snapshot: RunSnapshot) -> str:
