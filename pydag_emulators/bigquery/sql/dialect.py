@@ -10,6 +10,7 @@ from sqlglot.parser import Parser
 from sqlglot.tokenizer_core import TokenType
 
 from pydag_emulators.bigquery.errors import invalid_query, unimplemented
+from pydag_emulators.bigquery.sql.pipes import closed, pipes_of
 from pydag_emulators.bigquery.sql.replace import with_values
 
 _OTHERS_FUNCTIONS = frozenset(
@@ -124,6 +125,14 @@ class GoogleSQL(BigQuery):
             **BigQuery.Parser.PLACEHOLDER_PARSERS,
             TokenType.PLACEHOLDER: _placeholder,
         }
+
+        PIPE_SYNTAX_TRANSFORM_PARSERS: ClassVar = pipes_of(
+            BigQuery.Parser.PIPE_SYNTAX_TRANSFORM_PARSERS
+        )
+
+        def _parse_pipe_syntax_join(self, query: exp.Query) -> exp.Query | None:
+            joined: exp.Query | None = super()._parse_pipe_syntax_join(closed(self, query))
+            return joined
 
         def _parse_cast(self, strict: bool, safe: bool | None = None) -> exp.Expr:
             """Keeps the type beside the FORMAT, of dates and times, too."""

@@ -22,6 +22,7 @@ def _rows(heading: str, columns: int) -> list[list[str]]:
     assert found, heading
     lines = rest[rest.index("\n|") + 1 :].splitlines()
     table = lines[2 : next(at for at, line in enumerate(lines) if not line.startswith("|"))]
+    table = [line.replace(r"\|", "|") for line in table]  # in a table's cell
     rows = [[code for _, code in _CODE.findall(line)][-columns:] for line in table]
     assert len(rows) == len({row[0] for row in rows})
     return rows

@@ -160,10 +160,12 @@ class Typer:
         replaced = {}
         for part in star.args.get("replace") or ():
             replaced[part.alias.lower()] = self.visit(part.this, scope)
-        if star.args.get("rename"):
-            return None
+        renamed = {part.this.name.lower(): part.alias for part in star.args.get("rename") or ()}
+        unknown = {*replaced, *renamed} - {name.lower() for name, _ in columns}
+        if unknown:
+            raise invalid_query(f"Column {min(unknown)} does not exist")
         return tuple(
-            (name, replaced.get(name.lower(), type_))
+            (renamed.get(name.lower(), name), replaced.get(name.lower(), type_))
             for name, type_ in columns
             if name.lower() not in without
         )
