@@ -196,7 +196,7 @@ def test_a_job_is_cancelled_by_its_id(cluster):
 
 @pytest.mark.usefixtures("local_dataproc")
 def test_a_job_for_a_cluster_that_is_not_there_fails():
-    with pytest.raises(TaskFailed, match=r"Dataproc job .*: NOT_FOUND: .*no-cluster"):
+    with pytest.raises(TaskFailed, match=r"^NOT_FOUND: .*no-cluster.* \(Dataproc job "):
         find("dataproc.submit_job").execute(
             context(
                 {
@@ -312,7 +312,7 @@ def test_an_insert_whose_answer_got_lost_is_not_run_twice(dataset, monkeypatch):
 
 @pytest.mark.usefixtures("dataset")
 def test_wrong_sql_fails_with_its_reason_and_place():
-    with pytest.raises(TaskFailed, match=r"BigQuery job local-project:US\..*: invalidQuery.*: .+"):
+    with pytest.raises(TaskFailed, match=r"^invalidQuery.*: .+ \(BigQuery job local-project:US\."):
         run("SELEC 1", "wrong")
 
 

@@ -61,11 +61,11 @@ def project_of(access: Access, *, local: bool) -> str:
 
 
 def connection_and_project(
-    context: TaskContext, what: str, connection: str | None, project: str | None, *, local: bool
+    context: TaskContext, of: str, connection: str | None, project: str | None, *, local: bool
 ) -> dict[str, Any]:
-    """The fields of a handle by which `access_of` finds the access; errors begin with `what`."""
+    """The fields of a handle by which `access_of` finds the access; errors say what it is `of`."""
     access = access_to(context.settings, connection, project)
-    with explained(what):
+    with explained(of=of):
         return {"connection": connection, "project": project_of(access, local=local)}
 
 

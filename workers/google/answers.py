@@ -28,10 +28,11 @@ _REFUSED = frozenset({401, 403, 404})
 
 
 @contextlib.contextmanager
-def explained(what: str) -> Iterator[None]:
+def explained(what: str = "", *, of: str = "") -> Iterator[None]:
     """Turn a permanent error of Google's into a `TaskFailed` that begins with `what`.
 
-    For calls before anything runs, and for those that have no effect.
+    `of` is the job that it is about, which stands at the end: its id is long. For calls before
+    anything runs, and for those that have no effect.
     """
     try:
         yield
@@ -39,30 +40,36 @@ def explained(what: str) -> Iterator[None]:
         refused = error.code in _REFUSED or about_credentials(error)
         kind = Refused if refused else TaskFailed
         first = error.errors[0] if error.errors else None
-        raise kind(f"{what}: {explain(error)}", final=is_final(first)) from None
+        raise kind(_told(what, explain(error), of), final=is_final(first)) from None
     except GoogleAuthError as error:
-        raise Refused(f"{what}: {explain_credentials(error)}") from None
+        raise Refused(_told(what, explain_credentials(error), of)) from None
 
 
 @contextlib.contextmanager
-def asking(what: str) -> Iterator[None]:
+def asking(what: str = "", *, of: str = "") -> Iterator[None]:
     """Turn any error into a `RemoteStateUnknown` that begins with `what`.
 
-    For calls that ask for work which a service has accepted: an error says nothing about the work.
+    `of` as of `explained`. For calls that ask for work which a service has accepted: an error says
+    nothing about the work.
     """
     try:
         yield
     except (RemoteStateUnknown, HostLacks):
         raise
     except exceptions.GoogleAPICallError as error:
-        raise RemoteStateUnknown(f"{what}: {explain(error)}", lasting=True) from None
+        raise RemoteStateUnknown(_told(what, explain(error), of), lasting=True) from None
     except GoogleAuthError as error:
-        raise RemoteStateUnknown(f"{what}: {explain_credentials(error)}", lasting=True) from None
+        why = explain_credentials(error)
+        raise RemoteStateUnknown(_told(what, why, of), lasting=True) from None
     except TaskFailed as error:  # of the worker's settings, or of the task's params
-        raise RemoteStateUnknown(f"{what}: {error}", lasting=True) from None
+        raise RemoteStateUnknown(_told(what, str(error), of), lasting=True) from None
     except Exception as error:
-        message = f"{what}: no answer that can be read: {one_line(error)}"
-        raise RemoteStateUnknown(message, lasting=True) from error
+        why = f"no answer that can be read: {one_line(error)}"
+        raise RemoteStateUnknown(_told(what, why, of), lasting=True) from error
+
+
+def _told(what: str, why: str, of: str) -> str:
+    return f"{what}: " * bool(what) + why + f" ({of})" * bool(of)
 
 
 @contextlib.contextmanager

@@ -83,7 +83,7 @@ class GoogleJob(RemoteOperator):
     def cancel(self, context: TaskContext, handle: Handle) -> None:
         """Tell the service to stop the job, and wait until it has."""
         name = self.name(handle)
-        with answers.asking(f"cancelling {name}"):
+        with answers.asking("cancelling", of=name):
             if not self.stop(context, handle):
                 return
         wait_until_over(context, name, lambda: self.is_over(context, handle))

@@ -359,11 +359,11 @@ SENTENCES = {
         situation(
             record("deferred", started_at=micros(NOW - 5)),
             poll_at=NOW + 4,
-            heard="BigQuery job p:US.j: notFound: Not found: Job p:US.j",
+            heard="notFound: Not found: Job p:US.j (BigQuery job p:US.j)",
         ),
         (
-            "load waits for its remote job since 22:13:15, for 5 s (last heard: BigQuery job "
-            "p:US.j: notFound: Not found: Job p:US.j), and holds no slot; it is asked for in 4 s"
+            "load waits for its remote job since 22:13:15, for 5 s (last heard: notFound: Not "
+            "found: Job p:US.j (BigQuery job p:US.j)), and holds no slot; it is asked for in 4 s"
         ),
     ),
     "deferred, polled": (

@@ -100,7 +100,7 @@ class Job(GoogleJob):
         """Insert the job; if the insert says that its id is there, it is this try's own."""
         handle = self.handle(context)
         options = {name: handle[name] for name in ("job_id", "project", "location")}
-        with answers.explained(self.name(handle)):
+        with answers.explained(of=self.name(handle)):
             client = client_of(context, handle)
             try:
                 job = self.insert(context, client, {**options, "retry": None})
@@ -112,14 +112,14 @@ class Job(GoogleJob):
 
     def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
         """Ask for the job; its own error is reason, location and message."""
-        with answers.asking(self.name(handle)):
+        with answers.asking(of=self.name(handle)):
             client = client_of(context, handle)
             job = _get(context, client, handle)
             state = job.state
         if state != "DONE":
             return self.progress(context, handle, state)
         if job.error_result:
-            why = f"{self.name(handle)}: {_why_failed(job)}"
+            why = f"{_why_failed(job)} ({self.name(handle)})"
             raise TaskFailed(why, final=errors.is_final(job.error_result))
         facts = self.result(context, client, job)
         logged = (f"{name} {facts[name]}" for name in _LOGGED if facts.get(name) is not None)

@@ -97,7 +97,7 @@ class SparkOperator(GoogleJob):
         """Submit it; if its id is there, it is this try's own."""
         handle = self.handle(context)
         name = self.name(handle)
-        with answers.explained(name):
+        with answers.explained(of=name):
             try:
                 self.create(context, handle)
             except AlreadyExists:
@@ -106,7 +106,7 @@ class SparkOperator(GoogleJob):
 
     def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
         """Ask for it, and log what its driver has printed since."""
-        with answers.asking(self.name(handle)):
+        with answers.asking(of=self.name(handle)):
             job = self.job(context, handle)
         return self.progress(context, handle, job)
 
@@ -121,7 +121,7 @@ class SparkOperator(GoogleJob):
                 return Pending(f"Dataproc {self.noun} {state}")
         if run.failed:
             last = driver_output.last_lines(output)
-            why = f"{self.name(handle)} ended as {run.state}: {run.message}\n{last}"
+            why = f"ended as {run.state}: {run.message} ({self.name(handle)})\n{last}"
             raise TaskFailed(why.strip())
         if not run.over:
             return Pending(f"Dataproc {self.noun} {run.state}")

@@ -64,7 +64,7 @@ class RunWorkflow(RemoteOperator):
     def submit(self, context: TaskContext) -> Handle:
         """Begin the workflow, or find the one that this try began."""
         handle = self.handle(context)
-        with answers.explained(_name(handle)):
+        with answers.explained(of=_name(handle)):
             noted = _noted(context, handle)
             if noted and noted != _ASKED_FOR:
                 context.log.info("found %s, which this try began", _name(handle))
@@ -73,13 +73,13 @@ class RunWorkflow(RemoteOperator):
 
     def poll(self, context: TaskContext, handle: Handle) -> Pending | Done:
         """Ask for the workflow's operation."""
-        with answers.asking(_name(handle)):
+        with answers.asking(of=_name(handle)):
             operation = _operation(context, handle)
             workflow = _metadata(operation)
         if not operation.done:
             return Pending(f"Dataproc workflow {_progress(workflow)}")
         if operation.error.code:
-            raise TaskFailed(f"{_name(handle)}: {_why_failed(context, handle, operation)}")
+            raise TaskFailed(_why_failed(context, handle, operation))
         name = handle["operation"]
         page = f"workflows/instances/{handle['region']}/{name.rpartition('/')[2]}"
         return Done(
@@ -97,7 +97,7 @@ class RunWorkflow(RemoteOperator):
 
     def cancel(self, context: TaskContext, handle: Handle) -> None:
         """Cancel its operation: that ends its jobs, and deletes a cluster of its own."""
-        with answers.asking(f"cancelling {_name(handle)}"):
+        with answers.asking("cancelling", of=_name(handle)):
             handle["operation"] = handle["operation"] or self._known(context, handle)
             if handle["operation"] is None or not self._is_there(context, handle):
                 return
@@ -112,7 +112,7 @@ class RunWorkflow(RemoteOperator):
 
     def look(self, context: TaskContext, handle: Handle) -> Answer | None:
         """How a workflow is that was told to stop."""
-        with answers.asking(_name(handle)):
+        with answers.asking(of=_name(handle)):
             handle["operation"] = handle["operation"] or self._known(context, handle)
             if handle["operation"] is None:
                 return None
@@ -172,7 +172,7 @@ class RunWorkflow(RemoteOperator):
         return clients.is_there(context, partial(client.get_operation, request=request, retry=None))
 
     def _is_over(self, context: TaskContext, handle: Handle) -> bool:
-        with answers.asking(f"whether {_name(handle)} has stopped"):
+        with answers.asking("whether it has stopped", of=_name(handle)):
             return bool(_operation(context, handle).done)
 
 
@@ -210,7 +210,7 @@ def _why_failed(context: TaskContext, handle: Handle, operation: Any) -> str:
     """The operation's error, those of its jobs, and the last output of the first that failed."""
     nodes = [node for node in _metadata(operation).graph.nodes if node.state == Node.FAILED]
     ran = [node for node in nodes if node.job_id]
-    why = [str(operation.error.message)]
+    why = [f"{operation.error.message} ({_name(handle)})"]
     why += [f"step {node.step_id}, job {node.job_id}: {node.error}" for node in ran[:_SHOWN]]
     if ran and (last := _last_output(context, handle, ran[0].job_id)):
         why.append(last)

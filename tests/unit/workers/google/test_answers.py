@@ -85,7 +85,8 @@ def test_what_lasts(error):
     ],
 )
 def test_no_error_of_a_question_says_that_a_job_has_ended(error):
-    with pytest.raises(RemoteStateUnknown, match=r"^job j: ") as unknown, asking("job j"):
+    said = r"^cancelling: .* \(job j\)$"
+    with pytest.raises(RemoteStateUnknown, match=said) as unknown, asking("cancelling", of="job j"):
         raise error
     assert unknown.value.lasting
 
@@ -117,8 +118,9 @@ def test_what_passes_by_itself_has_no_end():
     ],
 )
 def test_an_error_of_credentials_says_what_to_do(error, advice):
-    with pytest.raises(TaskFailed, match=advice), explained("job j"):
+    with pytest.raises(TaskFailed, match=advice) as failed, explained(of="job j"):
         raise error
+    assert str(failed.value).endswith(" (job j)")
     assert about_credentials(error)
 
 

@@ -164,7 +164,8 @@ def test_a_jobs_own_conflict_fails_it(client):
     handle = query.submit(task())
     client.end(error_result={"reason": "duplicate", "message": "Already Exists: Table p:d.t"})
     with pytest.raises(
-        TaskFailed, match=r"BigQuery job p:US\.pydag-.*: duplicate: Already Exists: Table"
+        TaskFailed,
+        match=r"^duplicate: Already Exists: Table p:d\.t \(BigQuery job p:US\.pydag-.*\)$",
     ):
         query.poll(task(), handle)
 
