@@ -27,6 +27,7 @@ from pydantic_settings import (
 
 from pydag_dist.config_file import KEY_PREFIX, LOG_STORE, config_table
 from pydag_dist.dag import limits
+from pydag_dist.dag.text import patterns
 from pydag_dist.dag.text.messages import message
 from pydag_dist.errors import InvalidSettings
 from pydag_dist.receivers import Format, MailServer, Webhook
@@ -35,6 +36,12 @@ from pydag_dist.redis_url import RedisUrl
 
 def _redis_url(text: str) -> str:
     RedisUrl.parse(text)
+    return text
+
+
+def _key_prefix(text: str) -> str:
+    if not re.fullmatch(KEY_PREFIX, text) or text.endswith("\n"):
+        raise ValueError("must be of the characters A-Z a-z 0-9 _ . -, one at least")
     return text
 
 
@@ -51,11 +58,8 @@ def _smtp_url(text: str) -> str:
 
 _Address = Annotated[
     str,
-    StringConstraints(pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+$", max_length=254),
+    StringConstraints(pattern=patterns.EMAIL, max_length=254),
 ]
-
-
-_URL = r"^https?://[^\s/?#@]+([/?#]\S*)?$"
 
 
 class _Receiver(BaseModel):
@@ -63,7 +67,7 @@ class _Receiver(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    url: str = Field(default="", pattern=_URL)
+    url: str = Field(default="", pattern=patterns.URL)
     format: Format = "json"
     to: list[_Address] = Field(default=[], max_length=20)
 
@@ -121,7 +125,7 @@ class CheckedSettings(FileSettings):
     redis_url: Annotated[str, AfterValidator(_redis_url)] = ""
     database_url: str | None = None
     home: Path = Path()
-    key_prefix: str = Field(default="", pattern=KEY_PREFIX)
+    key_prefix: Annotated[str, AfterValidator(_key_prefix)] = ""
     retention: int = Field(default=0, ge=limits.RETENTION[0], le=limits.RETENTION[1])
     lease: float = Field(default=0, ge=limits.LEASE[0], le=limits.LEASE[1])
     dags: Path | None = None
@@ -132,8 +136,8 @@ class CheckedSettings(FileSettings):
     smtp_url: Annotated[str, AfterValidator(_smtp_url)] | None = None
     smtp_from: _Address | None = None
     metrics: str | None = None
-    traces_url: str | None = Field(default=None, pattern=_URL)
-    lineage_url: str | None = Field(default=None, pattern=_URL)
+    traces_url: str | None = Field(default=None, pattern=patterns.URL)
+    lineage_url: str | None = Field(default=None, pattern=patterns.URL)
     url: str | None = None
     token: str | None = None
     token_file: Path | None = None

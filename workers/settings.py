@@ -20,6 +20,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from pydag_dist.checked_settings import FileSettings
 from pydag_dist.config_file import WORKER_TABLE
+from pydag_dist.dag.text import patterns
 from pydag_dist.settings import FURTHER_IMPORTS
 from workers.errors import HostLacks
 
@@ -100,7 +101,8 @@ class WorkerSettings(FileSettings):
     secrets: Path | None = Field(default=None, description="directory with a file for each secret")
     secret_project: str | None = Field(
         default=None,
-        pattern=r"^[a-z0-9.:-]{1,100}$",
+        pattern=patterns.PROJECT,
+        max_length=100,
         description="the project whose Secret Manager has secrets",
     )
     databases: Annotated[dict[str, SecretStr], NoDecode] = Field(

@@ -12,11 +12,12 @@ from pydantic_settings import SettingsConfigDict
 
 from pydag_dist.checked_settings import FileSettings
 from pydag_dist.config_file import WEB_TABLE
+from pydag_dist.dag.text import patterns
 from pydag_dist.errors import InvalidSettings
 
 Role = Literal["viewer", "operator", "editor", "admin"]
 Mode = Literal["local", "tokens", "proxy"]
-HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$")]
+HeaderName = Annotated[str, StringConstraints(pattern=patterns.HEADER)]
 
 
 class WebSettings(FileSettings):
@@ -30,7 +31,7 @@ class WebSettings(FileSettings):
     mode: Mode = Field(default="local", description="how browsers are let in")
     prefix: str = Field(
         default="",
-        pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+        pattern=patterns.URL_PATH,
         description="path below which a proxy shows it, such as /pydag",
     )
     proxies: list[IPv4Network | IPv6Network] = Field(

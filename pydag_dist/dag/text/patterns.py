@@ -1,4 +1,4 @@
-"""The shapes of texts in DAG files, each with the words that a message needs."""
+"""The shapes of texts in DAG files, settings and requests, with the words of a message."""
 
 from __future__ import annotations
 
@@ -52,6 +52,13 @@ DAY_OR_TIME: Final = (
     r"([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?$"
 )
 
+URL: Final = r"^https?://[^\s/?#@]+([/?#]\S*)?$"
+EMAIL: Final = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+$"
+HEADER: Final = r"^[A-Za-z0-9-]{1,64}$"
+URL_PATH: Final = r"^(/[A-Za-z0-9._~-]+)*$"
+COMMIT: Final = r"^[0-9a-f]{7,64}$"
+EVENT: Final = r"^[0-9]{1,20}(-[0-9]{1,20})?$"
+
 WORDS: Final = {
     ID: "must be of the characters A-Z a-z 0-9 _ . - and not of dots only",
     FILLED: "must not be empty",
@@ -68,6 +75,13 @@ WORDS: Final = {
     PROJECT: "must be the id of a project: a-z 0-9 -",
     TABLE_OR_PARTITION: 'must be "project.dataset.table", perhaps with a partition, as $20260131',
     DAY: "must be a day, as 2026-01-31",
+    DAY_OR_TIME: "must be a day or a time, as 2026-01-31 or 2026-01-31T06:00:00Z",
+    URL: "must be an http or https URL, without a user",
+    EMAIL: "must be an e-mail address, as ops@example.org",
+    HEADER: "must be the name of a header: at most 64 characters A-Z a-z 0-9 -",
+    URL_PATH: "must be a path, as /pydag: of A-Z a-z 0-9 . _ ~ - and /, without a / at its end",
+    COMMIT: "must be the id of a commit: 7 to 64 characters 0-9 a-f",
+    EVENT: "must be the id of an event, as 1767225600000-0",
     PARTITION: "must be the id of a partition, as 2026, 202601, 20260131 or 2026013123",
     KMS_KEY: "must be projects/P/locations/L/keyRings/R/cryptoKeys/K",
     LOCATION: "must be a location of BigQuery, as US, EU or europe-west4",

@@ -17,7 +17,6 @@ from pydag_dist.web.problems import Refusal
 
 SECONDS: Final = 20.0  # of one call
 TOLD: Final = 100  # newest commits of a file
-COMMIT: Final = r"^[0-9a-f]{7,64}$"
 _MOST: Final = 500  # characters of a subject or a name
 _SAFE: Final = (
     "core.hooksPath=/dev/null", "core.fsmonitor=false", "core.attributesFile=/dev/null",

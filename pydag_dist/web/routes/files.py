@@ -11,10 +11,10 @@ from starlette.responses import Response
 
 from pydag_dist.dag import Dag, limits
 from pydag_dist.dag.editing.merging import merged
+from pydag_dist.dag.text import patterns
 from pydag_dist.errors import InvalidDag
 from pydag_dist.web.folder.files import Condition, Files, Who
 from pydag_dist.web.folder.folder import etag_of
-from pydag_dist.web.folder.git import COMMIT
 from pydag_dist.web.models import files as models
 from pydag_dist.web.problems import Refusal
 from pydag_dist.web.routes.checking import placed_problems
@@ -55,7 +55,7 @@ def history(request: Request, path: Path) -> Response:
 
 @routes.get(f"{_FILE}/history/{{commit}}", response_model=models.File, openapi_extra=VIEWER)
 def past(
-    request: Request, path: Path, commit: Annotated[str, StringConstraints(pattern=COMMIT)]
+    request: Request, path: Path, commit: Annotated[str, StringConstraints(pattern=patterns.COMMIT)]
 ) -> Response:
     """Read a file as a commit has it."""
     files = _files(request)

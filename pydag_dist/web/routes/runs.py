@@ -17,6 +17,7 @@ from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from pydag_dist.dag.text import patterns
 from pydag_dist.engine import ENDED_RUN_STATES, RunFilter
 from pydag_dist.engine.protocol import RunState, RunType
 from pydag_dist.errors import UnknownRun
@@ -120,7 +121,7 @@ def status(request: Request, run_id: Text) -> Response:
 async def changes(
     request: Request,
     run_id: Text,
-    after: Annotated[str, Query(pattern=r"^\d{1,20}(-\d{1,20})?$")] = "0",
+    after: Annotated[str, Query(pattern=patterns.EVENT)] = "0",
     prefer: Annotated[str, Header(max_length=100)] = "",
 ) -> Response:
     """List what has happened after an event; with `Prefer: wait=5` wait so long for something.
