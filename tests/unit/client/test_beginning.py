@@ -142,8 +142,8 @@ def test_what_a_client_has_begun_to_take_over_is_forgotten_in_time(installation,
     client = Client("redis://broker.example:6379/0")
     taken = taken_over(DAG, "c", lambda: [whole.run.snapshot()])
     assert installation.engine.planning.restore("r", taken)  # and it dies
-    assert 0 < connection.ttl("pydag:run:r:kept") <= 3600
-    assert 0 < connection.ttl("pydag:run:r:out") <= 3600
+    for part in ("kept", "out"):  # by the server's clock, which may be set right by hours meanwhile
+        assert 80_000 < connection.ttl(f"pydag:run:r:{part}") <= 86_400
     client.submit(DAG, run_id="r", from_task="c")
     assert connection.ttl("pydag:run:r:kept") == connection.ttl("pydag:run:r:out") == -1
 

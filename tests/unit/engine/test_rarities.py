@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pydag_dist.engine import Deferral, LostTask
+from pydag_dist.engine import Deferral
 from pydag_dist.engine.protocol import unpack_record
 from pydag_dist.errors import LeaseMismatch
 from pydag_dist.testing.reference import MAX_DEATHS, MAX_LOSSES
@@ -143,9 +143,3 @@ def test_a_copy_of_a_poll_s_message_gets_nothing(bench):
     bench.client.zadd("p:timers", {"poll/r/b": 0})
     bench.tick()
     assert bench.engine.working.claim_polls(*claim) == []
-
-
-def test_what_a_lost_run_gets_back_stays_when_the_clock_is_set_right_by_hours(bench):
-    assert bench.engine.planning.restore("r", [LostTask("a", "success", 1, result="7")])
-    for part in ("kept", "out"):  # they are forgotten by the server's clock
-        assert 86400 < bench.client.ttl(f"p:run:r:{part}") <= 7 * 86400

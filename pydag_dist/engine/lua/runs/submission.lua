@@ -120,7 +120,7 @@ function OPERATIONS.restore(run, rows)
   end
   if call('EXISTS', run_key(run)) == 0 then
     -- Long, since the server's clock may be set right by hours meanwhile: what ended would run again.
-    for _, part in ipairs({ 'kept', 'out' }) do call('EXPIRE', run_key(run, part), 7 * 86400) end
+    for _, part in ipairs({ 'kept', 'out' }) do call('EXPIRE', run_key(run, part), 86400) end
   end
   return 1
 end
