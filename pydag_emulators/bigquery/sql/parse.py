@@ -14,8 +14,8 @@ from sqlglot.errors import ParseError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from pydag_emulators.bigquery.errors import ApiError, invalid_query, unimplemented
-from pydag_emulators.bigquery.sql.dialect import GoogleSQL
 from pydag_emulators.bigquery.sql.functions.build import GENERATED
+from pydag_emulators.bigquery.sql.syntax.dialect import GoogleSQL
 
 # Its warnings ("unsupported syntax, falling back…") are errors here, raised below.
 logging.getLogger("sqlglot").setLevel(logging.ERROR)

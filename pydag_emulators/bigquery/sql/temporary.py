@@ -8,9 +8,9 @@ from typing import Any
 from sqlglot import exp
 
 from pydag_emulators.bigquery.errors import invalid_query, unimplemented
-from pydag_emulators.bigquery.sql.dialect import GoogleSQL
 from pydag_emulators.bigquery.sql.functions.build import GENERATED, is_aggregated
 from pydag_emulators.bigquery.sql.replace import with_values
+from pydag_emulators.bigquery.sql.syntax.dialect import GoogleSQL
 from pydag_emulators.bigquery.sql.typing.coerce import assigned
 from pydag_emulators.bigquery.sql.typing.types import Type, type_of_data_type
 

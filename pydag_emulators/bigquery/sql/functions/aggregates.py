@@ -188,7 +188,8 @@ def _string_agg(node: exp.GroupConcat) -> Node:
         return _collect("string_agg", inner, value, [separator], skip_nulls=False)
     texts = _collect("list", inner, value, [], skip_nulls=True)
     some = call("list_slice", texts, exp.Literal.number(1), limit)
-    return call("array_to_string", some, separator)
+    is_some = exp.GT(this=limit.copy(), expression=exp.Literal.number(0))
+    return exp.If(this=is_some, true=call("array_to_string", some, separator))
 
 
 def _any_value(node: exp.AnyValue) -> Node:

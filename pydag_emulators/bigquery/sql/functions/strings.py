@@ -38,7 +38,9 @@ _TRIMS = {None: "trim", "LEADING": "ltrim", "TRAILING": "rtrim"}
 
 def _trim(node: exp.Trim) -> Node:
     only(node, "this", "expression", "position")
-    name = _TRIMS[node.args.get("position") or None]
+    name = _TRIMS.get(node.args.get("position") or None)
+    if name is None:
+        raise invalid_query("Number of arguments does not match for function TRIM")
     if node.expression is None:
         return macro(name, node.this)
     return macro(f"{name}_of", node.this, node.expression)

@@ -55,8 +55,12 @@ CREATE OR REPLACE MACRO bq_offset_of(zone) AS CASE
   THEN to_minutes(CASE WHEN zone LIKE '-%' THEN -1 ELSE 1 END * (
     60 * CAST(regexp_extract(zone, '[0-9]+') AS INTEGER)
     + coalesce(TRY_CAST(regexp_extract(zone, ':([0-9]+)', 1) AS INTEGER), 0))) END;
-CREATE OR REPLACE MACRO bq_name_of(zone) AS
-  CASE WHEN bq_offset_of(zone) IS NULL THEN zone ELSE 'UTC' END;
+-- DuckDB also takes UTC+5, as which there is no time zone.
+CREATE OR REPLACE MACRO bq_name_of(zone) AS CASE
+  WHEN bq_offset_of(zone) IS NOT NULL THEN 'UTC'
+  WHEN regexp_matches(zone, '[+-][0-9]') AND NOT regexp_full_match(zone, '(Etc/)?GMT[+-]0|Etc/GMT[+-][0-9]+')
+  THEN CAST(bq_fail('Invalid time zone: ' || zone) AS VARCHAR)
+  ELSE zone END;
 CREATE OR REPLACE MACRO bq_shift_of(zone) AS coalesce(bq_offset_of(zone), to_minutes(0));
 CREATE OR REPLACE MACRO bq_at_zone
   (d TIMESTAMP WITH TIME ZONE, zone VARCHAR) AS d AT TIME ZONE bq_name_of(zone) + bq_shift_of(zone),

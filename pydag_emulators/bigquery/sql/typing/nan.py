@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sqlglot import exp
 
@@ -102,22 +102,40 @@ def _nan(value: exp.Expr) -> exp.Expr:
     return exp.IsNan(this=value.copy())
 
 
-def _unless(node: exp.Expr, value: exp.Expr) -> exp.Expr:
+def _unless(node: exp.Expr, value: exp.Expr, others: Sequence[exp.Expr]) -> exp.Expr:
+    """The comparison, but if `value` is NaN it is false, or NULL if one of `others` is."""
     if is_number(value):
         return node
-    return exp.And(this=node.copy(), expression=exp.Not(this=_nan(value)))
+    # Not a CASE, since DuckDB joins by the comparisons that AND combines.
+    allowed: exp.Expr = exp.Not(this=_nan(value))
+    for other in others:
+        if not _is_literal(other):
+            null_or_false = exp.NEQ(this=other.copy(), expression=other.copy())
+            null_or_false.meta["typed"] = True
+            allowed = exp.Or(this=allowed, expression=null_or_false)
+    return exp.And(this=node.copy(), expression=exp.Paren(this=allowed))
+
+
+def _is_literal(node: exp.Expr) -> bool:
+    if isinstance(node, exp.Paren | exp.Neg | exp.Cast):
+        return _is_literal(node.this)
+    return isinstance(node, exp.Literal)
 
 
 def _equal(node: exp.Expr) -> exp.Expr:
-    return node if is_number(node.expression) else _unless(node, node.this)
+    return node if is_number(node.expression) else _unless(node, node.this, [node.expression])
 
 
 def _greater(node: exp.Expr) -> exp.Expr:
-    return _unless(node, node.this)
+    return _unless(node, node.this, [node.expression])
+
+
+def _in(node: exp.Expr) -> exp.Expr:
+    return _unless(node, node.this, node.expressions)
 
 
 def _less(node: exp.Expr) -> exp.Expr:
-    return _unless(node, node.expression)
+    return _unless(node, node.expression, [node.this])
 
 
 def _unequal(node: exp.Expr) -> exp.Expr:
@@ -172,7 +190,7 @@ _REWRITES: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.NEQ: _unequal,
     exp.GT: _greater,
     exp.GTE: _greater,
-    exp.In: _greater,
+    exp.In: _in,
     exp.LT: _less,
     exp.LTE: _less,
     exp.Between: _between,

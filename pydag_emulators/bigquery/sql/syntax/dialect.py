@@ -10,8 +10,9 @@ from sqlglot.parser import Parser
 from sqlglot.tokenizer_core import TokenType
 
 from pydag_emulators.bigquery.errors import invalid_query, unimplemented
-from pydag_emulators.bigquery.sql.pipes import closed, pipes_of
 from pydag_emulators.bigquery.sql.replace import with_values
+from pydag_emulators.bigquery.sql.syntax.arguments import counted
+from pydag_emulators.bigquery.sql.syntax.pipes import closed, pipes_of
 
 _OTHERS_FUNCTIONS = frozenset(
     {
@@ -106,11 +107,13 @@ class GoogleSQL(BigQuery):
         """Adds to the generic parser what the service needs to know."""
 
         FUNC_TOKENS: ClassVar = {*BigQuery.Parser.FUNC_TOKENS, TokenType.WITH}
-        FUNCTIONS: ClassVar = {
-            name: build
-            for name, build in BigQuery.Parser.FUNCTIONS.items()
-            if name not in _OTHERS_FUNCTIONS
-        }
+        FUNCTIONS: ClassVar = counted(
+            {
+                name: build
+                for name, build in BigQuery.Parser.FUNCTIONS.items()
+                if name not in _OTHERS_FUNCTIONS
+            }
+        )
         FUNCTION_PARSERS: ClassVar = {
             **{
                 name: parse

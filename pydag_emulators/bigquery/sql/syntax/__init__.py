@@ -1,0 +1,1 @@
+"""GoogleSQL as sqlglot reads it here."""
