@@ -26,7 +26,8 @@ from pydag_emulators.bigquery.storage.routines import STATEMENT, find_routine
 from pydag_emulators.bigquery.storage.store import Cursor
 from pydag_emulators.bigquery.storage.table_details import TABLES
 
-_TABLE_ARGS = frozenset({"this", "db", "catalog", "alias", "joins", "pivots"})
+_TABLE_ARGS = frozenset({"this", "db", "catalog", "alias", "joins", "pivots", "sample"})
+_TARGET_ARGS = frozenset({"this", "db", "catalog", "alias"})
 _MAX_VIEW_DEPTH = 16
 _SUFFIX = "_TABLE_SUFFIX"
 _OWN_NAMESPACES = ("KEYS", "AEAD", "NET", "HLL_COUNT", "KLL_QUANTILES", "ML", "AI", "OBJ")
@@ -74,6 +75,8 @@ class Tables:
         resource = self._get(ref)
         if resource["type"] != "TABLE":
             raise invalid_query(f"Cannot modify {ref}: it is a {resource['type']}, not a table.")
+        if extra := {key for key, value in table.args.items() if value} - _TARGET_ARGS:
+            raise invalid_query(f"Syntax error: Unexpected {min(extra)} behind {ref}")
         if reads:
             self.referenced[ref] = resource
         table.replace(_physical(ref, table.alias or ref.table, resource))
@@ -157,6 +160,8 @@ class Tables:
             self._visit(join, ctes, ranges, depth)
         parts = [part.name for part in node.parts]
         if len(parts) == 1 and parts[0].lower() in ctes:
+            if node.args.get("sample"):
+                raise invalid_query("TABLESAMPLE can only be applied directly to a table")
             return
         if len(parts) > 1 and parts[0].lower() in ranges:
             # `FROM t, t.items` is `FROM t, UNNEST(t.items)`
@@ -167,6 +172,8 @@ class Tables:
             node.replace(exp.Unnest(expressions=[column], alias=alias))
             return
         source = self._source(node, depth)
+        if (sample := node.args.get("sample")) is not None:
+            _sample(source, sample)
         if node.args.get("pivots"):
             source.set("pivots", node.args["pivots"])
         node.replace(source)
@@ -244,6 +251,19 @@ class Tables:
         finally:
             self._paths = paths
         return query
+
+
+def _sample(source: exp.Expression, sample: exp.TableSample) -> None:
+    """TABLESAMPLE: whole blocks of the table, of which a small one has one only."""
+    if not isinstance(source, exp.Table) or not source.args.get("db"):
+        raise invalid_query("TABLESAMPLE can only be applied directly to a table")
+    percent = sample.args.get("percent")
+    is_system = sample.text("method").upper() == "SYSTEM" and not sample.args.get("seed")
+    if percent is None or not is_system:
+        raise invalid_query("Syntax error: Expected TABLESAMPLE SYSTEM (n PERCENT)")
+    if not isinstance(percent, exp.Literal):
+        raise unimplemented("TABLESAMPLE of a share that isn't written as a number")
+    source.set("sample", sample)
 
 
 def _with_suffix(

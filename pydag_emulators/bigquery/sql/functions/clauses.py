@@ -17,8 +17,8 @@ from pydag_emulators.bigquery.sql.functions.build import (
 
 KEEP: Kinds = (
     exp.CTE, exp.Cube, exp.From, exp.GroupingSets, exp.Having, exp.Offset, exp.Order, exp.Ordered,
-    exp.Qualify, exp.Rollup, exp.Subquery, exp.Table, exp.TableAlias, exp.Values, exp.Where,
-    exp.With,
+    exp.Qualify, exp.Rollup, exp.Subquery, exp.Table, exp.TableAlias, exp.TableSample, exp.Values,
+    exp.Where, exp.With,
 )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ KEEP: Kinds = (
 
 
 def _literal(node: exp.Literal) -> Node:
-    if node.is_string:
+    if node.is_string or isinstance(node.parent, exp.TableSample):
         return node
     if not node.is_int:
         return cast(exp.Literal.string(node.name), "DOUBLE")

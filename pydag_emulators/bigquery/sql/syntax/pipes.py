@@ -45,7 +45,7 @@ def pipes_of(known: dict[str, Pipe]) -> dict[str, Pipe]:
         "SET": _after(_set),
         "DROP": _after(_drop),
         "RENAME": _after(_rename),
-        **{name: _refused(name) for name in ("CALL", "MATCH_RECOGNIZE", "WITH")},
+        **{name: _refused(name) for name in ("CALL", "MATCH_RECOGNIZE", "TABLESAMPLE", "WITH")},
     }
 
 
