@@ -37,8 +37,20 @@ class Masks:
     def hide_cut(self, text: str) -> str:
         """The beginning of a text, without secrets and without the beginning of one at its end."""
         text = self.hide(text)
-        first = min((_begin_at_end(text, form) for form in self._forms), default=len(text))
+        first = self._begin_at_end(text, _CUT)
         return text[:first] + HIDDEN if first < len(text) else text
+
+    def hide_piece(self, text: str) -> tuple[str, str]:
+        """The text without secrets, and its end, which the next piece may complete to a secret."""
+        first = self._begin_at_end(text, 1)
+        for found in self._pattern.finditer(text) if self._pattern else ():
+            if found.start() < first < found.end():
+                first = found.start()
+        return self.hide(text[:first]), text[first:]
+
+    def _begin_at_end(self, text: str, least: int) -> int:
+        begins = (_begin_at_end(text, form, least) for form in self._forms)
+        return min(begins, default=len(text))
 
     def hide_in(self, value: Any) -> Any:
         """A value of JSON without secrets; a number that has one in it becomes a text."""
@@ -60,13 +72,13 @@ class Masks:
                 return value
 
 
-def _begin_at_end(text: str, form: str) -> int:
+def _begin_at_end(text: str, form: str, least: int) -> int:
     """Where the text's end begins that is the beginning of a form; its length if there is none."""
-    at = text.find(form[:_CUT], max(0, len(text) - len(form) + 1))
+    at = text.find(form[:least], max(0, len(text) - len(form) + 1))
     while at >= 0:
         if form.startswith(text[at:]):
             return at
-        at = text.find(form[:_CUT], at + 1)
+        at = text.find(form[:least], at + 1)
     return len(text)
 
 

@@ -43,8 +43,8 @@ def task_context(held: Held, spec: dict[str, Any]) -> Iterator[TaskContext]:
 
     All that this process writes in here is the log of the try.
     """
-    masks.hide_from_now(masks.NONE)
     with log_of_try(held) as log:
+        masks.hide_from_now(masks.NONE)  # what the try before has left was hidden until now
         yield context_of(held, spec, log)
 
 

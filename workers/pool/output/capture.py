@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import warnings
+from codecs import getincrementaldecoder
 from typing import Any, TextIO
 
 from pydag_dist.dag import limits
@@ -51,6 +52,9 @@ class Capture:
         self._freed = 0
         self.is_whole = True  # else this process can't take another try
         self._worker = os.dup(2)  # where the worker writes
+        # Of what is written while no try runs: the end, which may be the beginning of a secret.
+        self._piece = ""
+        self._decoder = getincrementaldecoder("utf-8")("backslashreplace")
         self._libc = ctypes.CDLL(None)
         kept = [stream for stream in (sys.__stdout__, sys.__stderr__) if stream is not None]
         sys.stdout = sys.__stdout__ = _stream(sys.__stdout__, 1)  # type: ignore[misc]
@@ -93,8 +97,9 @@ class Capture:
 
     def begin(self, held: Held) -> Log:
         """From now on all output is that of a try."""
-        if self._spool.is_waiting():
-            self._give_to_worker()
+        if self._spool.is_waiting() or self._piece:
+            with self._lock:
+                self._give_to_worker(is_last=True)
         self._spool.begin(held)
         self._log = log_of(held)
         # A warning is given once for each line of code; by each try anew.
@@ -214,13 +219,16 @@ class Capture:
         except OSError:  # no memory: nobody is to wait for a pipe that is full
             return len(self._spool.discard())
 
-    def _give_to_worker(self) -> int:
+    def _give_to_worker(self, *, is_last: bool = False) -> int:
         data = self._spool.discard()
+        moved = len(data)
         if secret := masks.of_this_process():  # of the try before
-            data = secret.hide(data.decode(**_TEXT)).encode(**_TEXT)
+            text = self._piece + self._decoder.decode(data, is_last)
+            text, self._piece = (secret.hide_cut(text), "") if is_last else secret.hide_piece(text)
+            data = text.encode(**_TEXT)
         with contextlib.suppress(OSError):
             os.write(self._worker, data)
-        return len(data)
+        return moved
 
     # A fork of the process, by a task:
 

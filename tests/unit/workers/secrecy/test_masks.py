@@ -115,11 +115,25 @@ def test_the_beginning_of_a_secret_is_hidden_where_a_line_was_cut(shown):
     assert masks.hide_cut("abc0123456789") == f"abc{HIDDEN}"
 
 
+@pytest.mark.parametrize("values", [["s3cret-word"], ["s3cret", "s3cret-word", "cret-works"]])
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8])
+def test_a_secret_in_pieces_is_hidden_as_in_one(values, size):
+    masks, rest, shown = Masks(values), "", ""
+    written = "is s3cret-word, s3cret-wort\nor s3cret-works3cret-word. s3c\nThe end s3c"
+    for at in range(0, len(written), size):
+        said, rest = masks.hide_piece(rest + written[at : at + size])
+        shown += said
+    assert rest == "s3c"
+    assert shown == masks.hide(written).removesuffix("s3c")
+    assert masks.hide_piece("is over\n") == ("is over\n", "")
+
+
 def test_a_long_secret_takes_no_longer_where_lines_are_cut():
     masks = Masks(["ab" * 8_000 + "c"])
     began = time.process_time()
     for _ in range(20):
         assert masks.hide_cut("x" * 8_000 + "ab" * 4_000) == f"{'x' * 8_000}{HIDDEN}"
+        assert masks.hide_piece("x" * 8_000 + "ab" * 4_000) == ("x" * 8_000, "ab" * 4_000)
     assert time.process_time() - began < 5
 
 
