@@ -574,7 +574,6 @@ def test_a_failing_script_keeps_what_came_before(client, table):
         "CREATE MATERIALIZED VIEW q.m AS SELECT 1 AS a",
         "ALTER SCHEMA q SET OPTIONS (description = 'a')",
         "SELECT * FROM q.t FOR SYSTEM_TIME AS OF CURRENT_TIMESTAMP()",
-        "SELECT * FROM q.t TABLESAMPLE SYSTEM (10 PERCENT)",
         "SELECT BIGNUMERIC '1'",
     ],
 )

@@ -134,7 +134,7 @@ class GoogleSQL(BigQuery):
         )
 
         def _parse_pipe_syntax_join(self, query: exp.Query) -> exp.Query | None:
-            joined: exp.Query | None = super()._parse_pipe_syntax_join(closed(self, query))
+            joined: exp.Query | None = super()._parse_pipe_syntax_join(closed(self, query, "JOIN"))
             return joined
 
         def _parse_cast(self, strict: bool, safe: bool | None = None) -> exp.Expr:

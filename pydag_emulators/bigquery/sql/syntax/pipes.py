@@ -15,23 +15,23 @@ from sqlglot.tokenizer_core import TokenType
 from pydag_emulators.bigquery.errors import invalid_query, unimplemented
 
 Pipe = Callable[[Any, Any], exp.Select]
-_LAST = ("limit", "offset", "distinct")
-"""What a SELECT does after its other clauses."""
-
-
+_LAST = ("group", "having", "qualify", "limit", "offset", "distinct")
+"""What a SELECT does after its WHERE and its joins."""
 _ORDERED = ("LIMIT", "ORDER BY", "WHERE")
 
 
-def closed(parser: Parser, query: exp.Query, *, order: bool = True) -> exp.Query:
-    """The query, as the source of another one if further clauses would be done before its own.
+def closed(parser: Any, query: exp.Query, operator: str) -> exp.Query:
+    """The query, as the source of another one if it would do the operator before its own clauses.
 
-    `order` says whether an ORDER BY must stay apart, too.
+    What is not closed is `SELECT *` from relations whose names the operator can still use.
     """
-    if not any(query.args.get(key) for key in (*_LAST, "order") if order or key != "order"):
+    is_plain = query.expressions == [exp.Star()]
+    last = _LAST if operator in _ORDERED else (*_LAST, "order")
+    if (is_plain or operator == "LIMIT") and not any(query.args.get(key) for key in last):
         return query
     source, joins = query.args["from_"].this, query.args.get("joins")
-    outer = parser._build_pipe_cte(query, [exp.Star()])  # noqa: SLF001
-    if source.alias_or_name and not joins:
+    outer: exp.Query = parser._build_pipe_cte(query, [exp.Star()])  # noqa: SLF001
+    if is_plain and source.alias_or_name and not joins:
         alias = exp.to_identifier(source.alias_or_name, quoted=True)
         outer.args["from_"].this.set("alias", exp.TableAlias(this=alias))
     return outer
@@ -40,17 +40,13 @@ def closed(parser: Parser, query: exp.Query, *, order: bool = True) -> exp.Query
 def pipes_of(known: dict[str, Pipe]) -> dict[str, Pipe]:
     """The parsers of all operators; `known` are those of the generic parser."""
     return {
-        **{name: _after(parse, order=name not in _ORDERED) for name, parse in known.items()},
-        "SELECT": _after(_select),
-        "SET": _after(_set),
-        "DROP": _after(_drop),
-        "RENAME": _after(_rename),
+        **{name: _after(name, parse) for name, parse in {**known, **_OWN}.items()},
         **{name: _refused(name) for name in ("CALL", "MATCH_RECOGNIZE", "TABLESAMPLE", "WITH")},
     }
 
 
-def _after(parse: Pipe, *, order: bool = True) -> Pipe:
-    return lambda parser, query: parse(parser, closed(parser, query, order=order))
+def _after(name: str, parse: Pipe) -> Pipe:
+    return lambda parser, query: parse(parser, closed(parser, query, name))
 
 
 def _refused(name: str) -> Pipe:
@@ -67,6 +63,12 @@ def _select(parser: Any, query: exp.Select) -> exp.Select:
     query.select(*given.expressions, append=False, copy=False)
     made: exp.Select = parser._build_pipe_cte(query, [exp.Star()])  # noqa: SLF001
     return made
+
+
+def _limit(parser: Any, query: exp.Select) -> exp.Select:
+    query.set("limit", parser._parse_limit())  # noqa: SLF001
+    query.set("offset", parser._parse_offset())  # noqa: SLF001
+    return query
 
 
 def _set(parser: Any, query: exp.Select) -> exp.Select:
@@ -114,3 +116,12 @@ def _starred(parser: Any, query: exp.Select, names: list[str], star: exp.Star) -
     query.select(star, append=False, copy=False)
     made: exp.Select = parser._build_pipe_cte(query, [exp.Star()])  # noqa: SLF001
     return made
+
+
+_OWN: dict[str, Pipe] = {
+    "DROP": _drop,
+    "LIMIT": _limit,
+    "RENAME": _rename,
+    "SELECT": _select,
+    "SET": _set,
+}
