@@ -177,7 +177,7 @@ def test_a_query_that_would_bill_too_much_fails_and_says_so(client, table):
         ("accessDenied", "give the worker's account roles/bigquery.jobUser"),
         ("quotaExceeded", "troubleshoot-quotas"),
         ("jobBackendError", "with retries, the task's next try has a new job"),
-        ("stopped", "fault that was ordered$"),
+        ("stopped", r"fault that was ordered \(BigQuery job [^ ]+\)$"),
     ],
 )
 def test_a_job_that_fails_says_why_and_what_to_do(local_bigquery, table, reason, advice):
