@@ -8,20 +8,17 @@ from sqlglot import exp
 
 from pydag_emulators.bigquery.errors import invalid_query, not_found, unimplemented
 from pydag_emulators.bigquery.names import DatasetRef, TableRef
-from pydag_emulators.bigquery.schema import Field, sql_type
+from pydag_emulators.bigquery.schema import Field
 from pydag_emulators.bigquery.sql.parse import parse_one
 from pydag_emulators.bigquery.sql.temporary import function_of
-from pydag_emulators.bigquery.sql.typing.types import data_type, type_of_field
 from pydag_emulators.bigquery.statements.paths import Paths
-from pydag_emulators.bigquery.statements.pruning import note_filter
+from pydag_emulators.bigquery.statements.sources import alias_of, physical, set_sample, wildcard
 from pydag_emulators.bigquery.storage.catalog import (
     Resource,
     find_dataset,
     get_table,
     list_tables,
-    table_fields,
 )
-from pydag_emulators.bigquery.storage.layout import pseudo_columns
 from pydag_emulators.bigquery.storage.routines import STATEMENT, find_routine
 from pydag_emulators.bigquery.storage.store import Cursor
 from pydag_emulators.bigquery.storage.table_details import TABLES
@@ -29,7 +26,6 @@ from pydag_emulators.bigquery.storage.table_details import TABLES
 _TABLE_ARGS = frozenset({"this", "db", "catalog", "alias", "joins", "pivots", "sample"})
 _TARGET_ARGS = frozenset({"this", "db", "catalog", "alias"})
 _MAX_VIEW_DEPTH = 16
-_SUFFIX = "_TABLE_SUFFIX"
 _OWN_NAMESPACES = ("KEYS", "AEAD", "NET", "HLL_COUNT", "KLL_QUANTILES", "ML", "AI", "OBJ")
 Names = frozenset[str]
 InformationSchema = Callable[[str, DatasetRef], tuple[str, list[Field]]]
@@ -79,7 +75,7 @@ class Tables:
             raise invalid_query(f"Syntax error: Unexpected {min(extra)} behind {ref}")
         if reads:
             self.referenced[ref] = resource
-        table.replace(_physical(ref, table.alias or ref.table, resource))
+        table.replace(physical(ref, table.alias or ref.table, resource))
         return resource
 
     def _write_out_functions(self, tree: exp.Expression, depth: int) -> None:
@@ -173,7 +169,7 @@ class Tables:
             return
         source = self._source(node, depth)
         if (sample := node.args.get("sample")) is not None:
-            _sample(source, sample)
+            set_sample(source, sample)
         if node.args.get("pivots"):
             source.set("pivots", node.args["pivots"])
         node.replace(source)
@@ -185,7 +181,7 @@ class Tables:
             view = view or head
             relation, fields = self._information_schema(view, self._dataset_of(parts[:-1]))
             shown = exp.Table(
-                this=exp.to_identifier(relation, quoted=True), alias=_alias(node.alias or view)
+                this=exp.to_identifier(relation, quoted=True), alias=alias_of(node.alias or view)
             )
             shown.meta["fields"] = fields
             return shown
@@ -197,13 +193,12 @@ class Tables:
         if resource["type"] == "VIEW":
             return self._view(ref, resource, alias, depth)
         self.referenced[ref] = resource
-        source = _physical(ref, alias, resource)
+        source = physical(ref, alias, resource)
         if node.args.get("joins"):
             source.set("joins", node.args["joins"])
         return source
 
     def _wildcard(self, node: exp.Table) -> exp.Expression:
-        """The rows of all tables whose names begin so, with the columns of the newest."""
         stem = node.name[:-1]
         named = node.copy()
         named.set("this", exp.to_identifier(f"{stem}x"))
@@ -215,20 +210,8 @@ class Tables:
         ]
         if not found:
             raise invalid_query(f"{dataset}.{node.name} does not match any table.")
-        fields = table_fields(max(found, key=lambda each: int(each[1]["creationTime"]))[1])
-        selects: list[exp.Expression] = []
-        for suffix, resource in found:
-            if resource["type"] == "SNAPSHOT":
-                raise unimplemented("snapshots among wildcard tables")
-            if resource["type"] != "TABLE":
-                raise invalid_query("Views cannot be queried through prefix")
-            ref = TableRef(*dataset, f"{stem}{suffix}")
-            self.referenced[ref] = resource
-            selects.append(_with_suffix(ref, resource, fields, suffix))
-        query = _union(selects)
-        source = exp.Subquery(this=query, alias=_alias(node.alias or node.name))
-        source.meta["hidden"] = {_SUFFIX.lower()}
-        return source
+        self.referenced |= {TableRef(*dataset, f"{stem}{end}"): each for end, each in found}
+        return wildcard(dataset, stem, found, node.alias or node.name)
 
     def _dataset_of(self, parts: list[str]) -> DatasetRef:
         if not parts:
@@ -243,7 +226,7 @@ class Tables:
     def _view(self, ref: TableRef, resource: Resource, alias: str, depth: int) -> exp.Expression:
         if depth >= _MAX_VIEW_DEPTH:
             raise invalid_query(f"View nesting is too deep at {ref}")
-        query = exp.Subquery(this=parse_one(resource["view"]["query"]), alias=_alias(alias))
+        query = exp.Subquery(this=parse_one(resource["view"]["query"]), alias=alias_of(alias))
         paths, self._paths = self._paths, Paths(ref.project)
         try:
             self._write_out_functions(query, depth)
@@ -253,70 +236,10 @@ class Tables:
         return query
 
 
-def _sample(source: exp.Expression, sample: exp.TableSample) -> None:
-    """TABLESAMPLE: whole blocks of the table, of which a small one has one only."""
-    if not isinstance(source, exp.Table) or not source.args.get("db"):
-        raise invalid_query("TABLESAMPLE can only be applied directly to a table")
-    percent = sample.args.get("percent")
-    is_system = sample.text("method").upper() == "SYSTEM" and not sample.args.get("seed")
-    if percent is None or not is_system:
-        raise invalid_query("Syntax error: Expected TABLESAMPLE SYSTEM (n PERCENT)")
-    if not isinstance(percent, exp.Literal):
-        raise unimplemented("TABLESAMPLE of a share that isn't written as a number")
-    source.set("sample", sample)
-
-
-def _with_suffix(
-    ref: TableRef, resource: Resource, fields: list[Field], suffix: str
-) -> exp.Expression:
-    """The rows of one table of a wildcard table."""
-    own = {field["name"].lower(): field for field in table_fields(resource)}
-    columns: list[exp.Expr] = []
-    for field in fields:
-        given = own.get(field["name"].lower())
-        if given is not None and sql_type(given) != sql_type(field):
-            raise invalid_query(
-                f"Cannot read field of type {sql_type(given)} as {sql_type(field)} "
-                f"Field: {field['name']}"
-            )
-        value: exp.Expression = exp.column(field["name"], quoted=True)
-        if given is None:
-            value = exp.Cast(this=exp.Null(), to=data_type(type_of_field(field)))
-        columns.append(exp.alias_(value, field["name"], quoted=True))
-    columns.append(exp.alias_(exp.Literal.string(suffix), _SUFFIX, quoted=True))
-    table = _physical(ref, ref.table, resource)
-    return exp.Select(expressions=columns, from_=exp.From(this=table))
-
-
-def _union(queries: list[exp.Expression]) -> exp.Expression:
-    """All of their rows. It isn't deep, as trees are walked by recursion."""
-    if len(queries) == 1:
-        return queries[0]
-    half = len(queries) // 2
-    return exp.Union(this=_union(queries[:half]), expression=_union(queries[half:]), distinct=False)
-
-
 def _bare_names(tree: exp.Expression) -> Names:
     return frozenset(
         table.name.lower() for table in tree.find_all(exp.Table) if len(table.parts) == 1
     )
-
-
-def _alias(name: str) -> exp.TableAlias:
-    return exp.TableAlias(this=exp.to_identifier(name, quoted=True))
-
-
-def _physical(ref: TableRef, alias: str, resource: Resource) -> exp.Table:
-    table = exp.Table(
-        this=exp.to_identifier(ref.name, quoted=True),
-        db=exp.to_identifier(ref.in_dataset.schema, quoted=True),
-        alias=_alias(alias),
-    )
-    pseudo = pseudo_columns(resource)
-    table.meta["fields"] = [*table_fields(resource), *pseudo]
-    table.meta["hidden"] = {field["name"].lower() for field in pseudo}
-    note_filter(table, ref, resource)
-    return table
 
 
 def _range_name(source: exp.Expr) -> str:
