@@ -9,7 +9,6 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from functools import partial
 from types import FrameType
 from typing import Final
 from urllib.parse import urlsplit
@@ -63,29 +62,27 @@ def serve(settings: Settings, web: WebSettings, on_start: Callable[[str, str], N
 
 
 class _Server(uvicorn.Server):
-    _end: Callable[[], object] = staticmethod(
-        lambda: None
-    )  # lets `main_loop` see that it is to end
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._told = asyncio.Event()  # to end
 
     async def main_loop(self) -> None:
         """Run until it is told to stop, and close connections that do nothing meanwhile.
 
         uvicorn looks ten times a second whether it is to end: most of what an idle one does.
         """
-        told = asyncio.Event()
-        self._end = partial(asyncio.get_running_loop().call_soon_threadsafe, told.set)
         looking = asyncio.create_task(drop_late(self.server_state.connections))
         try:
             while not await self.on_tick(0):  # 0 makes the header Date, too, as every tenth does
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(told.wait(), LOOK_SECONDS)
+                    await asyncio.wait_for(self._told.wait(), LOOK_SECONDS)
         finally:
             looking.cancel()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Take note of a signal to end."""
+        """Take note of a signal to end, and wake up for that."""
         super().handle_exit(sig, frame)
-        self._end()
+        asyncio.get_running_loop().call_soon_threadsafe(self._told.set)
 
 
 def links(settings: Settings) -> list[str]:
